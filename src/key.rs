@@ -1,5 +1,70 @@
-//! Vocabulary of the house: secrets and what is said about a key. No I/O.
+//! Vocabulary of the house: what is asked for, what is held, and what is said about a key.
+//! Owns validation and masking. Must not know: files, networks, clocks (time arrives as an
+//! argument) or screens.
 
+mod held;
+mod journey;
+mod request;
 mod secret;
+mod text;
 
+pub use held::{Asked, Granted, HeldKey, KeyState, Reading};
+pub use journey::{Outcome, Report, Step, Trouble};
+pub use request::{Expiry, KeyRequest, Label, Problem, Reset, Usd};
 pub use secret::{ApiKey, AuthCode, CodeVerifier};
+pub use text::{clean, day, instant, span};
+
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+impl ApiKey {
+    /// Lower-case hexadecimal SHA-256 of the key string: OpenRouter's own name for a key (`hash`).
+    #[expect(clippy::disallowed_methods, reason = "door: hashing")]
+    pub fn hash(&self) -> String {
+        Sha256::digest(self.expose_secret().as_bytes())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// The key as it may be shown: its first twelve and last four characters, as OpenRouter masks
+    /// it (`sk-or-v1-0e6...1c96`). A key too short for that shows nothing of itself.
+    #[expect(clippy::disallowed_methods, reason = "door: masking")]
+    pub fn masked(&self) -> String {
+        let shown: Vec<char> = self.expose_secret().chars().collect();
+        if shown.len() < 32 {
+            return String::from("(short key)");
+        }
+        let first: String = shown[..12].iter().collect();
+        let last: String = shown[shown.len() - 4..].iter().collect();
+        clean(&format!("{first}...{last}"), 24)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_named_by_its_sha256_and_shown_by_its_ends() {
+        let key = ApiKey::from(format!("sk-or-v1-{}", "ab12".repeat(16)));
+        assert_eq!(key.masked(), "sk-or-v1-ab1...ab12");
+        assert_eq!(key.hash().len(), 64);
+        assert_eq!(
+            ApiKey::from(String::from("abc")).hash(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(format!("{key:?}"), "ApiKey(…)");
+    }
+
+    #[test]
+    fn a_key_of_unknown_shape_never_shows_itself_whole() {
+        for text in ["", "x", "short-key", "sk-or-v1-0123456789"] {
+            let masked = ApiKey::from(String::from(text)).masked();
+            assert!(text.is_empty() || !masked.contains(text), "{masked}");
+        }
+        let odd = ApiKey::from(format!("\u{1b}[2J{}\u{202e}", "k".repeat(40)));
+        assert!(!odd.masked().contains('\u{1b}'));
+        assert!(!odd.masked().contains('\u{202e}'));
+    }
+}

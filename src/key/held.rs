@@ -1,0 +1,242 @@
+//! What is remembered of a key that is held: everything but the key.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{KeyRequest, Label, Reset, Usd};
+
+/// What was asked for when the key was cut. Field names are OpenRouter's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    /// USD.
+    pub limit: Option<Usd>,
+    /// The reset interval.
+    pub limit_reset: Option<Reset>,
+    /// The expiry, UTC.
+    pub expires_at: Option<Timestamp>,
+    /// The workspace's UUID.
+    pub workspace_id: Option<String>,
+    /// The expiry as it was typed (`30d`), the next key's default.
+    pub expires: Option<String>,
+}
+
+impl From<&KeyRequest> for Asked {
+    fn from(request: &KeyRequest) -> Self {
+        Self {
+            limit: request.limit,
+            limit_reset: request.reset,
+            expires_at: request.expiry.as_ref().map(|expiry| expiry.at),
+            workspace_id: request.workspace.clone(),
+            expires: request.expiry.as_ref().map(|expiry| expiry.typed.clone()),
+        }
+    }
+}
+
+/// What the server said the key is, asked right after it was cut.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Granted {
+    /// USD, as the server gave it.
+    pub limit: Option<f64>,
+    /// The reset interval, in the server's word.
+    pub limit_reset: Option<String>,
+    /// The expiry, UTC.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Asked {
+    /// OpenRouter's names of what `granted` does not honour. Times are compared as instants.
+    pub fn differences(&self, granted: &Granted) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        let same_limit = match (self.limit, granted.limit) {
+            (None, None) => true,
+            (Some(asked), Some(given)) => (asked.dollars() - given).abs() < 0.005,
+            _ => false,
+        };
+        if !same_limit {
+            names.push("limit");
+        }
+        // A server may spell "never" as null or as a word.
+        let given =
+            granted.limit_reset.as_deref().filter(|word| !matches!(*word, "never" | "none" | ""));
+        if self.limit_reset.map(Reset::as_str) != given {
+            names.push("limit_reset");
+        }
+        let second = |at: Option<Timestamp>| at.map(Timestamp::as_second);
+        if second(self.expires_at) != second(granted.expires_at) {
+            names.push("expires_at");
+        }
+        names
+    }
+}
+
+/// One answer of `GET /key`: the key about itself. USD and UTC throughout; unknown is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reading {
+    /// Credit limit of the window.
+    pub limit: Option<f64>,
+    /// What is left of it; `limit - limit_remaining` is what was spent in this window.
+    pub limit_remaining: Option<f64>,
+    /// The reset interval, in the server's word.
+    pub limit_reset: Option<String>,
+    /// Spent in the key's whole life.
+    pub usage: Option<f64>,
+    /// Spent in this UTC day.
+    pub usage_daily: Option<f64>,
+    /// Spent in this week, from Monday.
+    pub usage_weekly: Option<f64>,
+    /// Spent in this month.
+    pub usage_monthly: Option<f64>,
+    /// From when it no longer works.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it is a management key: cannot call models.
+    pub is_management_key: bool,
+    /// The masked key, as the server shows it (its `label`).
+    pub masked: Option<String>,
+    /// The account's user.
+    pub creator_user_id: Option<String>,
+}
+
+impl Reading {
+    /// What the server granted, out of what it says the key is.
+    pub fn granted(&self) -> Granted {
+        Granted {
+            limit: self.limit,
+            limit_reset: self.limit_reset.clone(),
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+/// A key in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// Works.
+    Active,
+    /// Below a fifth of its limit.
+    Low,
+    /// Nothing left in this window.
+    LimitReached,
+    /// Works for 30 days at most.
+    Expiring,
+    /// Works no more: its time is over.
+    Expired,
+    /// Switched off by its owner.
+    Disabled,
+    /// The server no longer knows it (401).
+    Dead,
+    /// Never asked.
+    Unknown,
+}
+
+impl KeyState {
+    /// The word, as JSON has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Low => "low",
+            Self::LimitReached => "limit_reached",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
+            Self::Disabled => "disabled",
+            Self::Dead => "dead",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One row of the inventory: a key held in a vault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldKey {
+    /// The person's name for it.
+    pub label: Label,
+    /// Lower-case hexadecimal SHA-256 of the key.
+    pub hash: String,
+    /// `sk-or-v1-0e6...1c96`.
+    pub masked: String,
+    /// The server that issued it, without a slash at its end.
+    pub server: String,
+    /// Where the key lies: `os`, `file` or `memory`.
+    pub store: String,
+    /// When it was cut.
+    pub created_at: Timestamp,
+    /// What was asked for.
+    #[serde(default)]
+    pub asked: Asked,
+    /// What was granted; `None` when the server could not be asked.
+    #[serde(default)]
+    pub granted: Option<Granted>,
+    /// The account that consented, if the server said so.
+    #[serde(default)]
+    pub user_id: Option<String>,
+    /// The last answer about it.
+    #[serde(default)]
+    pub reading: Option<Reading>,
+    /// When that answer came.
+    #[serde(default)]
+    pub checked_at: Option<Timestamp>,
+    /// Fields of a newer version, kept as they are.
+    #[serde(flatten)]
+    pub unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+impl HeldKey {
+    /// What is not as it was asked for, in OpenRouter's names; nothing while unknown.
+    pub fn differences(&self) -> Vec<&'static str> {
+        self.granted.as_ref().map(|granted| self.asked.differences(granted)).unwrap_or_default()
+    }
+
+    /// When it stops working: as granted, else as asked.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match (&self.reading, &self.granted) {
+            (Some(reading), _) => reading.expires_at,
+            (None, Some(granted)) => granted.expires_at,
+            (None, None) => self.asked.expires_at,
+        }
+    }
+
+    /// The limit in USD: as last read, as granted, else as asked.
+    pub fn limit(&self) -> Option<f64> {
+        match (&self.reading, &self.granted) {
+            (Some(reading), _) => reading.limit,
+            (None, Some(granted)) => granted.limit,
+            (None, None) => self.asked.limit.map(Usd::dollars),
+        }
+    }
+
+    /// The reset interval: as last read, as granted, else as asked.
+    pub fn reset(&self) -> Option<Reset> {
+        let word = match (&self.reading, &self.granted) {
+            (Some(reading), _) => reading.limit_reset.as_deref(),
+            (None, Some(granted)) => granted.limit_reset.as_deref(),
+            (None, None) => return self.asked.limit_reset,
+        };
+        word.and_then(|word| Reset::parse(word).ok().flatten())
+    }
+
+    /// The state at `now`, from what is known of it.
+    pub fn state(&self, now: Timestamp) -> KeyState {
+        let left = self.expires_at().map(|at| at.duration_since(now));
+        if left.is_some_and(|left| left <= SignedDuration::ZERO) {
+            return KeyState::Expired;
+        }
+        let Some(reading) = &self.reading else {
+            return KeyState::Unknown;
+        };
+        if let (Some(limit), Some(remaining)) = (reading.limit, reading.limit_remaining) {
+            if remaining <= 0.0 {
+                return KeyState::LimitReached;
+            }
+            if remaining < limit * 0.2 {
+                return KeyState::Low;
+            }
+        }
+        if left.is_some_and(|left| left <= SignedDuration::from_hours(30 * 24)) {
+            return KeyState::Expiring;
+        }
+        KeyState::Active
+    }
+}

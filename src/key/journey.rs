@@ -1,0 +1,95 @@
+//! The words in which a key's journey is told: its steps, what comes of it, and trouble.
+//! Spoken by `provision`, the screen and the command line alike.
+
+use super::{ApiKey, HeldKey};
+
+/// The steps of cutting a key, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// The vault is written to and read back, the data directory proven writable.
+    Preflight,
+    /// The callback listens and the browser is sent to the consent page; without a browser:
+    /// the address waits to be opened.
+    Browser,
+    /// The person decides.
+    Consent,
+    /// The code is exchanged for the key.
+    Exchange,
+    /// The key goes into the vault and is read back.
+    Store,
+    /// The server is asked what it granted.
+    Compare,
+}
+
+impl Step {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Preflight, Self::Browser, Self::Consent, Self::Exchange, Self::Store, Self::Compare];
+
+    /// What happens in it, for a list of steps.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preflight => "check the keychain",
+            Self::Browser => "open the browser",
+            Self::Consent => "wait for your consent",
+            Self::Exchange => "exchange the code for the key",
+            Self::Store => "store the key and read it back",
+            Self::Compare => "compare what was granted",
+        }
+    }
+}
+
+/// News from a journey under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// This step has begun; the ones before it are done.
+    Step(Step),
+    /// The address a person signs in at. It holds no secret that works without the verifier,
+    /// but it is the person's alone: screens and standard error, never a log.
+    Address {
+        /// The whole URL.
+        url: String,
+        /// No callback: the page shows a code, which the person pastes.
+        paste: bool,
+    },
+    /// Something a person should know meanwhile (no browser found; trying again in 2 s).
+    Notice(String),
+}
+
+/// What went wrong, in three sentences: what happened, what it means for key and money, and what
+/// to do now. Cleaned of control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What happened. Lower case, no full stop.
+    pub message: String,
+    /// What it means for the key, and what to do now.
+    pub advice: String,
+    /// The exit code of the command line: 1 failed, 2 usage, 3 no such label, 4 keychain,
+    /// 5 refused or cancelled, 6 not reached, 7 a key may have been issued and was not received.
+    pub code: u8,
+}
+
+/// How a journey ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The key is in the vault, read back.
+    Stored {
+        /// What is remembered of it.
+        held: HeldKey,
+        /// The key itself, for the reveal screen.
+        key: ApiKey,
+        /// Something that did not keep the key from being stored (the comparison failed…).
+        note: Option<Trouble>,
+    },
+    /// The key was issued and is nowhere but here.
+    NotStored {
+        /// What would be remembered of it.
+        held: HeldKey,
+        /// The key itself.
+        key: ApiKey,
+        /// Why it could not be stored.
+        trouble: Trouble,
+    },
+    /// No key came (exit code 7: one may have been issued).
+    Failed(Trouble),
+}

@@ -1,0 +1,341 @@
+//! What a person asks a key to be: label, credit limit, reset interval, expiry.
+//! Every rule about them stands here, once, for the form, the command line and plans.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Span, Timestamp};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::text::{instant, is_format, span, utc};
+
+/// Why a value is not accepted, in words for the person who typed it: a sentence without its
+/// full stop, saying what is accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Problem(pub String);
+
+fn problem<T>(words: &str) -> Result<T, Problem> {
+    Err(Problem(String::from(words)))
+}
+
+/// A person's name for a key: 1 to 100 characters, none of them a control or hidden character,
+/// no space at either end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct Label(String);
+
+impl Label {
+    /// The label as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Label {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        if text.chars().any(|c| c.is_control() || is_format(c)) {
+            return problem(
+                "a label holds visible characters only: no line break, tab, escape or hidden mark",
+            );
+        }
+        let text = text.trim();
+        if text.is_empty() {
+            return problem("a label is needed: the name of the tool that will use the key");
+        }
+        // OpenRouter counts characters, a person graphemes; neither may exceed a hundred.
+        if text.chars().count() > 100 || text.graphemes(true).count() > 100 {
+            return problem("a label has at most 100 characters");
+        }
+        Ok(Self(String::from(text)))
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Label {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An amount of money in whole US cents: above zero, at most a million dollars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Usd(u64);
+
+impl Usd {
+    /// The amount in dollars, as OpenRouter's JSON carries it.
+    #[expect(clippy::cast_precision_loss, reason = "at most 10^8 cents: exact in an f64")]
+    pub fn dollars(self) -> f64 {
+        self.0 as f64 / 100.0
+    }
+
+    /// `none`, nothing at all, or an amount.
+    pub fn parse_limit(text: &str) -> Result<Option<Self>, Problem> {
+        match text.trim() {
+            "" => Ok(None),
+            word if word.eq_ignore_ascii_case("none") => Ok(None),
+            amount => amount.parse().map(Some),
+        }
+    }
+}
+
+impl FromStr for Usd {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        const ACCEPTED: &str = "a limit is an amount in USD above zero with at most two decimals, such as 10 or 12.50, or none";
+        let text = text.trim();
+        let text = text.strip_prefix('$').unwrap_or(text);
+        if text.contains(',') {
+            return problem("write the decimals with a point, such as 12.50");
+        }
+        let (whole, cents) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole) || !digits(cents) {
+            return problem(ACCEPTED);
+        }
+        if cents.len() > 2 {
+            return problem("a limit has at most two decimals, such as 12.50");
+        }
+        let whole = whole.trim_start_matches('0');
+        if whole.len() > 7 {
+            return problem("a limit is at most 1000000 USD; leave it at none for no limit");
+        }
+        // At most seven and two digits: neither parse can fail, and an empty `whole` is zero.
+        let whole: u64 = whole.parse().unwrap_or(0);
+        let tens = if cents.len() == 1 { 10 } else { 1 };
+        let total = whole * 100 + cents.parse::<u64>().unwrap_or(0) * tens;
+        match total {
+            0 => problem(ACCEPTED),
+            1..=100_000_000 => Ok(Self(total)),
+            _ => problem("a limit is at most 1000000 USD; leave it at none for no limit"),
+        }
+    }
+}
+
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+    }
+}
+
+impl serde::Serialize for Usd {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.dollars())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Usd {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let dollars = f64::deserialize(deserializer)?;
+        format!("{dollars:.2}").parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// When the spent part of a limit starts again at zero; always at midnight UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reset {
+    /// Every day.
+    Daily,
+    /// Every Monday.
+    Weekly,
+    /// On the first of every month.
+    Monthly,
+}
+
+impl Reset {
+    /// All of them, shortest first.
+    pub const ALL: [Self; 3] = [Self::Daily, Self::Weekly, Self::Monthly];
+
+    /// OpenRouter's word (`usage_limit_type`, `limit_reset`).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+            Self::Monthly => "monthly",
+        }
+    }
+
+    /// `never`, or one of the intervals.
+    pub fn parse(text: &str) -> Result<Option<Self>, Problem> {
+        let text = text.trim().to_ascii_lowercase();
+        if text.is_empty() || text == "never" {
+            return Ok(None);
+        }
+        match Self::ALL.into_iter().find(|reset| reset.as_str() == text) {
+            Some(reset) => Ok(Some(reset)),
+            None => problem("a reset is daily, weekly, monthly or never"),
+        }
+    }
+
+    /// What it means, in words.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Daily => "resets every day at 00:00 UTC",
+            Self::Weekly => "resets every Monday at 00:00 UTC",
+            Self::Monthly => "resets on the first of every month at 00:00 UTC",
+        }
+    }
+
+    /// The first reset after `now`.
+    pub fn next(self, now: Timestamp) -> Option<Timestamp> {
+        let today = utc(now).date();
+        let day = match self {
+            Self::Daily => today.tomorrow(),
+            Self::Weekly => {
+                let ahead = 7 - i64::from(today.weekday().to_monday_zero_offset());
+                today.checked_add(Span::new().days(ahead))
+            }
+            Self::Monthly => today.first_of_month().checked_add(Span::new().months(1)),
+        };
+        Offset::UTC.to_timestamp(day.ok()?.to_datetime(Time::midnight())).ok()
+    }
+}
+
+/// The instant from which a key no longer works, and the words it was asked for in (`30d`),
+/// so that the next key can be asked for in the same words on another day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// The instant, whole seconds.
+    pub at: Timestamp,
+    /// As it was typed.
+    pub typed: String,
+}
+
+/// How far ahead an expiry may lie.
+const YEARS_AHEAD: i64 = 10;
+
+impl Expiry {
+    /// `never` or nothing; `12h`, `30d`, `6w`, `3mo`, `1y` from `now`; a date, to its end; a UTC
+    /// timestamp with seconds. Everything but hours and timestamps ends at 23:59:59 UTC.
+    pub fn parse(text: &str, now: Timestamp) -> Result<Option<Self>, Problem> {
+        let typed = text.trim();
+        if typed.is_empty() || typed.eq_ignore_ascii_case("never") {
+            return Ok(None);
+        }
+        let at = if typed.contains(['T', 't', ':']) {
+            timestamp(typed)?
+        } else if typed.contains('-') {
+            match typed.parse::<Date>() {
+                Ok(date) if typed.len() == 10 => end_of(date)?,
+                _ => return problem("there is no such date; dates are written 2027-12-31"),
+            }
+        } else {
+            duration(typed, now)?
+        };
+        if at <= now {
+            return problem("an expiry lies in the future");
+        }
+        let latest = utc(now).checked_add(Span::new().years(YEARS_AHEAD).days(1));
+        if latest.is_ok_and(|latest: DateTime| utc(at) > latest) {
+            return problem("an expiry lies at most ten years ahead; never is accepted");
+        }
+        Ok(Some(Self { at, typed: String::from(typed) }))
+    }
+
+    /// `2027-12-31T23:59:59Z`: the one form that OpenRouter accepts.
+    pub fn wire(&self) -> String {
+        self.at.to_string()
+    }
+
+    /// `Thursday 24 December 2026, 23:59:59 UTC, in 30 days`.
+    pub fn meaning(&self, now: Timestamp) -> String {
+        format!("{}, {}", instant(self.at), span(now, self.at))
+    }
+}
+
+const EXPIRY_FORMS: &str = "an expiry is 30d, 12h, 6w, 3mo, 1y, a date such as 2027-12-31, a UTC time such as 2027-12-31T23:59:59Z, or never";
+
+fn timestamp(typed: &str) -> Result<Timestamp, Problem> {
+    // Seconds and UTC are required (`2027-12-31T23:59:59Z`): twenty characters, no fraction.
+    match typed.parse::<Timestamp>() {
+        Ok(at) if typed.len() == 20 && typed.ends_with(['Z', 'z']) => Ok(at),
+        _ => problem("a time is written in UTC with seconds, such as 2027-12-31T23:59:59Z"),
+    }
+}
+
+fn duration(typed: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    let split = typed.find(|c: char| !c.is_ascii_digit()).unwrap_or(typed.len());
+    let (count, unit) = typed.split_at(split);
+    let count: i64 = match count.parse() {
+        Ok(count) if count <= 100_000 => count,
+        _ => return problem(EXPIRY_FORMS),
+    };
+    if count == 0 {
+        return problem("an expiry lies in the future");
+    }
+    let span = match unit.trim().to_ascii_lowercase().as_str() {
+        "h" => {
+            return now
+                .checked_add(SignedDuration::from_hours(count))
+                .ok()
+                .and_then(|at| Timestamp::from_second(at.as_second()).ok())
+                .map_or_else(|| problem(EXPIRY_FORMS), Ok);
+        }
+        "d" => Span::new().try_days(count),
+        "w" => Span::new().try_weeks(count),
+        "mo" => Span::new().try_months(count),
+        "y" => Span::new().try_years(count),
+        _ => return problem(EXPIRY_FORMS),
+    };
+    match span.and_then(|span| utc(now).date().checked_add(span)) {
+        Ok(date) => end_of(date),
+        Err(_) => problem("an expiry lies at most ten years ahead; never is accepted"),
+    }
+}
+
+fn end_of(date: Date) -> Result<Timestamp, Problem> {
+    match Offset::UTC.to_timestamp(date.to_datetime(Time::constant(23, 59, 59, 0))) {
+        Ok(end) => Ok(end),
+        Err(_) => problem("an expiry lies at most ten years ahead; never is accepted"),
+    }
+}
+
+/// Everything a person decides about a key before it exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRequest {
+    /// Its name; unique among the keys held for one server.
+    pub label: Label,
+    /// At most this much in a window (or ever, without a reset).
+    pub limit: Option<Usd>,
+    /// The window; only with a limit.
+    pub reset: Option<Reset>,
+    /// From when it no longer works.
+    pub expiry: Option<Expiry>,
+    /// The workspace (UUID), else the account's default one.
+    pub workspace: Option<String>,
+}
+
+impl KeyRequest {
+    /// Checks what the fields cannot check alone: a reset needs a limit, a workspace is a UUID.
+    pub fn check(&self) -> Result<(), Problem> {
+        if self.reset.is_some() && self.limit.is_none() {
+            return problem("a reset needs a limit to reset: set a limit, or reset to never");
+        }
+        match &self.workspace {
+            Some(id) if !is_uuid(id) => problem(
+                "a workspace is given by its UUID, such as 1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}

@@ -1,0 +1,64 @@
+//! Words made safe and times made readable. Must not know: where the words came from.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// `text` without control characters, escapes and bidirectional or invisible marks, at most
+/// `max` graphemes: what a stranger said, fit for a terminal.
+pub fn clean(text: &str, max: usize) -> String {
+    let visible: String = text
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control() && !is_format(*c))
+        .collect();
+    let mut kept: String = visible.graphemes(true).take(max).collect();
+    if kept.len() < visible.len() {
+        kept.push('…');
+    }
+    kept
+}
+
+/// Unicode's bidirectional controls, zero-width and other format characters (general category
+/// Cf as far as it hides or reorders text; the joiner of emoji stays).
+pub(super) fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `Thursday 24 December 2026, 23:59:59 UTC`.
+pub fn instant(at: Timestamp) -> String {
+    utc(at).strftime("%A %-d %B %Y, %H:%M:%S UTC").to_string()
+}
+
+/// `2026-12-24`, the UTC day.
+pub fn day(at: Timestamp) -> String {
+    utc(at).strftime("%Y-%m-%d").to_string()
+}
+
+/// How far `to` lies from `from`, in the one unit a person would use: `in 30 days`,
+/// `in 5 hours`, `2 minutes ago`, `now`.
+pub fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.as_second() - from.as_second();
+    let size = seconds.unsigned_abs();
+    let (count, unit) = match size {
+        0..60 => return String::from("now"),
+        60..3_600 => (size / 60, "minute"),
+        3_600..172_800 => (size / 3_600, "hour"),
+        _ => (size / 86_400, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    if seconds > 0 {
+        format!("in {count} {unit}{plural}")
+    } else {
+        format!("{count} {unit}{plural} ago")
+    }
+}
+
+/// The UTC calendar's view of an instant.
+pub(super) fn utc(at: Timestamp) -> DateTime {
+    Offset::UTC.to_datetime(at)
+}
