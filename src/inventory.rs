@@ -1,0 +1,69 @@
+//! `inventory.json`: what is known of every key that is held, and nothing that is secret.
+//! Losing it loses no key. Must not know: keychains, networks.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::document::{Error, Place};
+use crate::key::{HeldKey, Reading};
+
+const NAME: &str = "inventory.json";
+
+#[derive(Default, Serialize, Deserialize)]
+struct Inventory {
+    #[serde(default)]
+    keys: Vec<HeldKey>,
+    /// Fields of a newer version, kept as they are.
+    #[serde(flatten)]
+    unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Every key held for `server`, in the order in which they were cut.
+pub fn read(place: &Place, server: &str) -> Result<Vec<HeldKey>, Error> {
+    let mut keys = place.read::<Inventory>(NAME)?.keys;
+    keys.retain(|held| held.server == server);
+    Ok(keys)
+}
+
+/// The key held under `label` for `server`.
+pub fn find(place: &Place, server: &str, label: &str) -> Result<Option<HeldKey>, Error> {
+    Ok(read(place, server)?.into_iter().find(|held| held.label.as_str() == label))
+}
+
+/// Adds keys; one that is there already (same server and label) is replaced.
+pub fn add(place: &Place, held: Vec<HeldKey>) -> Result<(), Error> {
+    place.update(NAME, |inventory: &mut Inventory| {
+        for held in held {
+            let same =
+                |other: &&mut HeldKey| other.label == held.label && other.server == held.server;
+            match inventory.keys.iter_mut().find(same) {
+                Some(there) => *there = held,
+                None => inventory.keys.push(held),
+            }
+        }
+    })
+}
+
+/// Notes what a key said about itself, if it is still held under the same hash.
+pub fn note(place: &Place, held: &HeldKey, reading: &Reading, at: Timestamp) -> Result<(), Error> {
+    place.update(NAME, |inventory: &mut Inventory| {
+        let found = inventory
+            .keys
+            .iter_mut()
+            .find(|other| other.server == held.server && other.hash == held.hash);
+        if let Some(row) = found {
+            row.granted.get_or_insert_with(|| reading.granted());
+            row.reading = Some(reading.clone());
+            row.checked_at = Some(at);
+        }
+    })
+}
+
+/// Forgets the key under `label`; whether there was one.
+pub fn remove(place: &Place, server: &str, label: &str) -> Result<bool, Error> {
+    place.update(NAME, |inventory: &mut Inventory| {
+        let before = inventory.keys.len();
+        inventory.keys.retain(|held| held.server != server || held.label.as_str() != label);
+        inventory.keys.len() < before
+    })
+}

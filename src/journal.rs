@@ -1,0 +1,144 @@
+//! `journal.json`: attempts at cutting a key, each step on disk before the next begins, so that
+//! a key that was issued is never forgotten. No secret lies here: verifier and code lie in the
+//! vault under the attempt's id. Must not know: how a step is done.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::document::{Claim, Error, Place};
+use crate::key::{Asked, HeldKey, Label};
+
+const NAME: &str = "journal.json";
+
+/// How far an attempt has come. A key can exist from `Sent` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The vault and the data directory work; the verifier is in the vault.
+    Prepared,
+    /// The code came and is in the vault.
+    CodeReceived,
+    /// The code is on its way to the server, or was.
+    Sent,
+    /// The server's answer held a key (its hash stands in `held`), not yet in the vault.
+    Received,
+    /// The key is in the vault, read back.
+    Stored,
+    /// Ended without our knowing whether a key was issued; stays until dismissed.
+    Unresolved,
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// 32 hexadecimal digits; the account of its secrets in the vault.
+    pub id: String,
+    /// When it began.
+    pub at: Timestamp,
+    /// The label asked for.
+    pub label: Label,
+    /// The server asked.
+    pub server: String,
+    /// How far it has come.
+    pub stage: Stage,
+    /// When the code was received.
+    #[serde(default)]
+    pub code_at: Option<Timestamp>,
+    /// What was asked for.
+    #[serde(default)]
+    pub asked: Asked,
+    /// The key that came, without the key.
+    #[serde(default)]
+    pub held: Option<HeldKey>,
+    /// Fields of a newer version, kept as they are.
+    #[serde(flatten)]
+    pub unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Journal {
+    #[serde(default)]
+    attempts: Vec<Attempt>,
+    #[serde(flatten)]
+    unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+/// An attempt of this process: no other process adopts it while this lives.
+#[derive(Debug)]
+pub struct Open {
+    place: Place,
+    attempt: Attempt,
+    _claim: Claim,
+}
+
+impl Open {
+    /// Writes a new attempt down.
+    pub fn begin(place: &Place, attempt: Attempt) -> Result<Self, Error> {
+        let claim = place.claim(&claim_name(&attempt.id))?;
+        place.update(NAME, |journal: &mut Journal| journal.attempts.push(attempt.clone()))?;
+        Ok(Self { place: place.clone(), attempt, _claim: claim })
+    }
+
+    /// The attempt as last written.
+    pub fn attempt(&self) -> &Attempt {
+        &self.attempt
+    }
+
+    /// Writes down a change; on disk when this returns.
+    pub fn advance(&mut self, change: impl FnOnce(&mut Attempt)) -> Result<(), Error> {
+        let mut next = self.attempt.clone();
+        change(&mut next);
+        self.place.update(NAME, |journal: &mut Journal| {
+            match journal.attempts.iter_mut().find(|attempt| attempt.id == next.id) {
+                Some(row) => *row = next.clone(),
+                None => journal.attempts.push(next.clone()),
+            }
+        })?;
+        self.attempt = next;
+        Ok(())
+    }
+
+    /// The attempt has ended and nothing of it is owed.
+    pub fn close(self) -> Result<(), Error> {
+        dismiss(&self.place, &self.attempt.id)
+    }
+}
+
+/// Every attempt at `server` that ended unresolved. Reads one file, changes nothing.
+pub fn unresolved(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
+    let mut attempts = place.read::<Journal>(NAME)?.attempts;
+    attempts.retain(|attempt| attempt.server == server && attempt.stage == Stage::Unresolved);
+    Ok(attempts)
+}
+
+/// Takes over the attempts at `server` whose program is gone; those of a living one are left.
+pub fn adopt(place: &Place, server: &str) -> Result<Vec<Open>, Error> {
+    let attempts = place.read::<Journal>(NAME)?.attempts;
+    let mut adopted = Vec::new();
+    for attempt in attempts {
+        if attempt.server != server || attempt.stage == Stage::Unresolved {
+            continue;
+        }
+        match place.claim(&claim_name(&attempt.id)) {
+            Ok(claim) => {
+                // Between the reading and the claim its own program may have ended it.
+                let now = place.read::<Journal>(NAME)?.attempts;
+                if let Some(attempt) = now.into_iter().find(|other| other.id == attempt.id) {
+                    adopted.push(Open { place: place.clone(), attempt, _claim: claim });
+                }
+            }
+            Err(Error::Busy(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(adopted)
+}
+
+/// Strikes an attempt off.
+pub fn dismiss(place: &Place, id: &str) -> Result<(), Error> {
+    place.update(NAME, |journal: &mut Journal| journal.attempts.retain(|a| a.id != id))
+}
+
+fn claim_name(id: &str) -> String {
+    format!("attempt-{id}.lock")
+}

@@ -1,0 +1,192 @@
+//! The HTTP client of OpenRouter: one request, one answer, sorted by whether the server may have
+//! acted. Owns: transport rules (TLS, redirects, sizes, times, attribution). Must not know: why a
+//! request is made, or whether to repeat it.
+
+mod error;
+mod wire;
+
+pub use error::Error;
+pub use wire::Exchanged;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use url::Url;
+
+use crate::key::{ApiKey, AuthCode, CodeVerifier, Reading};
+
+/// The most that is read of an answer, in bytes.
+pub const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// Who we say we are: ASCII header values.
+#[derive(Clone, Debug)]
+pub struct Attribution {
+    /// `HTTP-Referer`: the app's identity.
+    pub url: String,
+    /// `X-OpenRouter-Title`.
+    pub title: String,
+    /// `X-OpenRouter-Categories`, comma separated.
+    pub categories: String,
+}
+
+/// An answer of success to the exchange.
+#[derive(Debug)]
+pub enum Issued {
+    /// With a key in it.
+    Key(Exchanged),
+    /// Without one that could be found: kept for the person, never thrown away.
+    Odd(SecretString),
+}
+
+/// A client of one server. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    server: Url,
+    host: String,
+}
+
+impl Client {
+    /// A client of `server` that gives each request `timeout`.
+    ///
+    /// Reads the system's certificates for an https server, so it costs some milliseconds.
+    pub fn new(server: &Url, timeout: Duration, app: &Attribution) -> Result<Self, Error> {
+        // A second call finds the provider installed: the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let host = server.host_str().unwrap_or_default().to_owned();
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("http-referer", &app.url),
+            ("x-openrouter-title", &app.title),
+            ("x-openrouter-categories", &app.categories),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("keywright/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .timeout(timeout)
+            .connect_timeout(timeout.min(Duration::from_secs(15)))
+            // A redirect would carry the secret to a server nobody chose.
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .pool_max_idle_per_host(0)
+            .http1_only()
+            .referer(false);
+        if server.scheme() == "http" {
+            // Loopback alone may be http: no certificate to check, no proxy to pass.
+            builder = builder.tls_certs_only([]).no_proxy();
+        }
+        let http = builder.build().map_err(|error| Error::of_transport(&host, &error))?;
+        Ok(Self { http, server: server.clone(), host })
+    }
+
+    /// Exchanges a code for a key (`POST /api/v1/auth/keys`), once.
+    #[expect(clippy::disallowed_methods, reason = "door: the HTTP body")]
+    pub async fn exchange(
+        &self,
+        code: &AuthCode,
+        verifier: &CodeVerifier,
+    ) -> Result<Issued, Error> {
+        let body = json!({
+            "code": code.expose_secret(),
+            "code_verifier": verifier.expose_secret(),
+            "code_challenge_method": "S256",
+        });
+        let request = self
+            .http
+            .post(self.url("api/v1/auth/keys"))
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.to_string());
+        let answer = self.send(request).await?;
+        match wire::exchanged(&String::from_utf8_lossy(&answer.body)) {
+            Some(exchanged) => Ok(Issued::Key(exchanged)),
+            None => match answer.broken {
+                Some(error) => Err(error),
+                None => Ok(Issued::Odd(wire::secret_text(&answer.body))),
+            },
+        }
+    }
+
+    /// Asks a key about itself (`GET /api/v1/key`).
+    #[expect(clippy::disallowed_methods, reason = "door: the HTTP header")]
+    pub async fn key(&self, key: &ApiKey) -> Result<Reading, Error> {
+        let odd = Error::Odd { server: self.host.clone(), expected: "a description of a key" };
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
+            .map_err(|_| Error::NotSent {
+                server: self.host.clone(),
+                why: "the key holds characters that no request can carry".into(),
+            })?;
+        bearer.set_sensitive(true);
+        let answer =
+            self.send(self.http.get(self.url("api/v1/key")).header(AUTHORIZATION, bearer)).await?;
+        match answer.broken {
+            Some(error) => Err(error),
+            None => wire::reading(&String::from_utf8_lossy(&answer.body)).ok_or(odd),
+        }
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.server.clone();
+        url.set_path(path);
+        url
+    }
+
+    /// Sends once. Success comes with its body, however far that came; all else is an error.
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
+        let mut response =
+            request.send().await.map_err(|error| Error::of_transport(&self.host, &error))?;
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(retry_after);
+        let mut body = Vec::new();
+        let mut broken = None;
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = ANSWER_LIMIT - body.len();
+                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    if chunk.len() > room {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    broken = Some(Error::of_transport(&self.host, &error));
+                    break;
+                }
+            }
+        }
+        let server = self.host.clone();
+        let message = || wire::error_message(&String::from_utf8_lossy(&body));
+        match status {
+            200..=299 => Ok(Answer { body, broken }),
+            429 => Err(Error::SlowDown { server, retry_after }),
+            // The server, or something before it, broke down: it may have acted first.
+            408 | 500..=599 => {
+                let words = message().map(|m| format!(": {m}")).unwrap_or_default();
+                Err(Error::Ambiguous { server, why: format!("it answered {status}{words}") })
+            }
+            _ => Err(Error::Refused { server, status, message: message() }),
+        }
+    }
+}
+
+struct Answer {
+    body: Vec<u8>,
+    broken: Option<Error>,
+}
+
+/// `Retry-After` in either form of RFC 9110 §10.2.3.
+fn retry_after(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Duration::try_from(at.duration_since(Timestamp::now())).ok()
+}
