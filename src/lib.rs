@@ -5,3 +5,5 @@ pub mod inventory;
 pub mod journal;
 pub mod key;
 pub mod openrouter;
+pub mod vault;
+mod worker;
