@@ -1,0 +1,234 @@
+//! The command line: what can be typed, and what becomes of it.
+//! Owns: arguments, words on standard error, exit codes. Must not know: screens.
+
+mod get;
+mod json;
+mod list;
+mod new;
+mod rm;
+mod show;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::inventory;
+use crate::key::{HeldKey, Trouble};
+use crate::openrouter::Attribution;
+use crate::provision::Services;
+use crate::vault::StoreKind;
+
+const AFTER_HELP: &str = "\
+Without a command the dashboard opens. To look around without an account:
+
+  keywright --sandbox
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such label, 4 keychain locked or missing,
+5 refused or cancelled, 6 server not reached, 7 a key may have been issued and was not received.";
+
+/// Cuts, keeps and watches labelled OpenRouter API keys.
+#[derive(Parser, Debug)]
+#[command(name = "keywright", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; nothing opens the dashboard.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Options everywhere")]
+pub struct Global {
+    /// Play against a built-in imitation of OpenRouter; keys live in memory, nothing leaves the machine
+    #[arg(long, global = true)]
+    pub sandbox: bool,
+    /// The server: https, or http on loopback alone
+    #[arg(long, global = true, env = "KEYWRIGHT_SERVER", value_name = "URL", value_parser = config::parse_server)]
+    pub server: Option<String>,
+    /// Where keys are kept: os (the keychain) or memory [default: os; memory under --sandbox]
+    #[arg(long, global = true, env = "KEYWRIGHT_STORE", value_name = "STORE", value_parser = parse_store)]
+    pub store: Option<StoreKind>,
+    /// Where the list of keys is kept (never a key) [default: the platform's data directory]
+    #[arg(long, global = true, env = "KEYWRIGHT_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How long one request may take
+    #[arg(long, global = true, env = "KEYWRIGHT_TIMEOUT", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub timeout: u64,
+    /// How often what is safe to repeat is repeated
+    #[arg(long, global = true, env = "KEYWRIGHT_RETRIES", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=10))]
+    pub retries: u32,
+    /// The callback's port, for ssh -L [default: any free one]
+    #[arg(long, global = true, env = "KEYWRIGHT_CALLBACK_PORT", value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub callback_port: u16,
+    /// The app's address, sent as HTTP-Referer
+    #[arg(long, global = true, env = "KEYWRIGHT_APP_URL", value_name = "URL", default_value = env!("CARGO_PKG_REPOSITORY"), hide_default_value = true, value_parser = config::parse_header)]
+    pub app_url: String,
+    /// The app's name, sent as X-OpenRouter-Title
+    #[arg(long, global = true, env = "KEYWRIGHT_APP_TITLE", value_name = "TITLE", default_value = "Keywright", hide_default_value = true, value_parser = config::parse_header)]
+    pub app_title: String,
+    /// The app's categories, sent as X-OpenRouter-Categories
+    #[arg(long, global = true, env = "KEYWRIGHT_APP_CATEGORIES", value_name = "LIST", default_value = "cli-agent", hide_default_value = true, value_parser = config::parse_header)]
+    pub app_categories: String,
+    /// Colours: auto, always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: clap::ColorChoice,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Cut a key: sign in, and it is in the keychain
+    New(new::New),
+    /// List the keys that are held
+    List(list::List),
+    /// One key: asked, granted, spent, expiry
+    Show(show::Show),
+    /// Print a key and nothing else
+    Get(get::Get),
+    /// Forget a key on this machine; it stays valid at OpenRouter
+    Rm(rm::Rm),
+    /// Serve the imitation of OpenRouter on loopback until interrupted
+    Sandbox(SandboxArgs),
+}
+
+/// Arguments of `sandbox`.
+#[derive(Args, Debug)]
+pub struct SandboxArgs {
+    /// The port; any free one by default
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
+    /// How many keys it knows from the start
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub keys: usize,
+}
+
+impl Global {
+    /// The settings, with `--sandbox` and its server already decided.
+    pub fn config(&self, sandbox_server: Option<&str>) -> Config {
+        let store = match sandbox_server {
+            Some(_) => StoreKind::Memory,
+            None => StoreKind::Os,
+        };
+        Config {
+            server: sandbox_server
+                .or(self.server.as_deref())
+                .unwrap_or(config::DEFAULT_SERVER)
+                .to_owned(),
+            store: self.store.unwrap_or(store),
+            data_dir: self.data_dir.clone(),
+            timeout: Duration::from_secs(self.timeout),
+            retries: self.retries,
+            callback_port: self.callback_port,
+            app: Attribution {
+                url: self.app_url.clone(),
+                title: self.app_title.clone(),
+                categories: self.app_categories.clone(),
+            },
+        }
+    }
+}
+
+fn parse_store(word: &str) -> Result<StoreKind, String> {
+    word.parse().map_err(|error: crate::vault::UnknownStore| error.to_string())
+}
+
+/// Does what a command says. The sandbox command is `main`'s.
+pub fn run(command: &Command, services: &Services) -> Result<(), Trouble> {
+    match command {
+        Command::New(args) => args.run(services),
+        Command::List(args) => args.run(services),
+        Command::Show(args) => args.run(services),
+        Command::Get(args) => args.run(services),
+        Command::Rm(args) => args.run(services),
+        Command::Sandbox(_) => Ok(()),
+    }
+}
+
+impl Command {
+    /// Whether results and errors are JSON.
+    pub const fn json(&self) -> bool {
+        match self {
+            Self::New(args) => args.json,
+            Self::List(args) => args.json,
+            Self::Show(args) => args.json,
+            Self::Get(_) | Self::Rm(_) | Self::Sandbox(_) => false,
+        }
+    }
+}
+
+/// Says what went wrong: words on standard error, and under `--json` a document on standard output.
+#[expect(clippy::print_stderr, reason = "this is the command line")]
+pub fn complain(trouble: &Trouble, as_json: bool) {
+    eprintln!("keywright: {}", trouble.message);
+    if !trouble.advice.is_empty() {
+        eprintln!("  {}", trouble.advice);
+    }
+    if as_json {
+        let _ = print(&format!("{:#}\n", json::error(trouble)));
+    }
+}
+
+/// Writes to standard output; a reader who has gone is not an error of ours.
+pub fn print(text: &str) -> Result<(), Trouble> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Trouble {
+            message: format!("standard output cannot be written: {}", error.kind()),
+            advice: "free some space, or send it elsewhere".into(),
+            code: 1,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The key under `label` as the inventory knows it, or exit code 3 with what was perhaps meant.
+fn find(services: &Services, label: &str) -> Result<HeldKey, Trouble> {
+    let keys = inventory::read(&services.place, &services.server).map_err(document_trouble)?;
+    match keys.iter().find(|held| held.label.as_str() == label) {
+        Some(held) => Ok(held.clone()),
+        None => Err(no_such_label(label, &keys)),
+    }
+}
+
+fn no_such_label(label: &str, keys: &[HeldKey]) -> Trouble {
+    let near = keys
+        .iter()
+        .map(|held| (strsim::jaro_winkler(label, held.label.as_str()), held.label.as_str()))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let advice = match near {
+        Some((_, near)) => format!("did you mean '{near}'? keywright list shows all"),
+        None => "keywright list shows the keys that are held, keywright new cuts one".into(),
+    };
+    Trouble { message: format!("no key is held under '{}'", crate::key::clean(label, 100)), advice, code: 3 }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the end of the error, for map_err")]
+fn document_trouble(error: crate::document::Error) -> Trouble {
+    Trouble { message: error.to_string(), advice: error.advice(), code: 1 }
+}
+
+fn usage(message: impl ToString, advice: &str) -> Trouble {
+    Trouble { message: message.to_string(), advice: advice.into(), code: 2 }
+}
+
+/// Asks yes or no on the terminal; exit code 2 where there is none.
+#[expect(clippy::print_stderr, reason = "this is the command line")]
+fn confirm(question: &str) -> Result<(), Trouble> {
+    if !io::stdin().is_terminal() {
+        return Err(usage("this needs a yes, and there is no terminal to ask on", "say it with --yes"));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    let _ = io::stdin().read_line(&mut answer);
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Trouble { message: "cancelled".into(), advice: "nothing was changed".into(), code: 5 })
+}

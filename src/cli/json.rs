@@ -1,0 +1,57 @@
+//! JSON of the command line: OpenRouter's field names, USD as numbers, UTC with `Z`, unknown as
+//! null, never a secret.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::key::{HeldKey, Trouble};
+
+/// One key.
+pub fn key(held: &HeldKey, now: Timestamp) -> Value {
+    let reading = held.reading.as_ref();
+    let figure = |pick: fn(&crate::key::Reading) -> Option<f64>| reading.and_then(pick);
+    let granted = held.granted.as_ref();
+    let reset = held.reset();
+    json!({
+        "label": held.label,
+        "hash": held.hash,
+        "masked": held.masked,
+        "server": held.server,
+        "store": held.store,
+        "created_at": time(Some(held.created_at)),
+        "asked": {
+            "limit": held.asked.limit,
+            "limit_reset": held.asked.limit_reset,
+            "expires_at": time(held.asked.expires_at),
+            "workspace_id": held.asked.workspace_id,
+        },
+        "granted": {
+            "limit": granted.and_then(|granted| granted.limit),
+            "limit_reset": granted.and_then(|granted| granted.limit_reset.as_deref()),
+            "expires_at": time(granted.and_then(|granted| granted.expires_at)),
+        },
+        "differences": held.differences(),
+        "state": held.state(now),
+        "disabled": null,
+        "limit": held.limit(),
+        "limit_remaining": figure(|reading| reading.limit_remaining),
+        "limit_reset": reset,
+        "next_reset_at": time(reset.and_then(|reset| reset.next(now))),
+        "expires_at": time(held.expires_at()),
+        "usage": figure(|reading| reading.usage),
+        "usage_daily": figure(|reading| reading.usage_daily),
+        "usage_weekly": figure(|reading| reading.usage_weekly),
+        "usage_monthly": figure(|reading| reading.usage_monthly),
+        "checked_at": time(held.checked_at),
+    })
+}
+
+/// What went wrong.
+pub fn error(trouble: &Trouble) -> Value {
+    json!({"error": {"code": trouble.code, "message": trouble.message, "advice": trouble.advice}})
+}
+
+/// Whole seconds with `Z`.
+fn time(at: Option<Timestamp>) -> Option<String> {
+    at.and_then(|at| Timestamp::from_second(at.as_second()).ok()).map(|at| at.to_string())
+}

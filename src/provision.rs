@@ -1,0 +1,327 @@
+//! The whole journey of a key, from the request to the keychain's read-back: `run`, top to bottom.
+//! Owns: the order of things and what is promised at each. Must not know: screens, arguments.
+//!
+//! The dashboard, the command line and the tests all walk it; they differ in their `report`.
+
+mod error;
+mod exchange;
+mod recover;
+mod store;
+
+pub use error::Error;
+pub use recover::{Recovered, recover};
+pub use store::store_again;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use url::Url;
+
+use crate::document::Place;
+use crate::inventory;
+use crate::journal::{Attempt, Open, Stage};
+use crate::key::{Asked, AuthCode, CodeVerifier, KeyRequest, Outcome, Report, Step};
+use crate::oauth::{self, Answer, Callback, Lingering, Pkce};
+use crate::openrouter::{Attribution, Client};
+use crate::vault::{self, Slot, Vault};
+
+/// How long a code works, and so how long consent is waited for.
+pub const CODE_LIFE: Duration = Duration::from_secs(600);
+
+/// What a journey needs of the world.
+#[derive(Clone)]
+pub struct Services {
+    /// The server, without a slash at its end.
+    pub server: String,
+    /// The keychain service of its keys: `keywright`, or `keywright/<host[:port]>`.
+    pub service: String,
+    /// Where keys lie.
+    pub vault: Vault,
+    /// How long one vault call may take.
+    pub patience: Duration,
+    /// Where the inventory and the journal lie.
+    pub place: Place,
+    /// Who we say we are.
+    pub app: Attribution,
+    /// One request's time.
+    pub timeout: Duration,
+    /// How often what is safe to repeat is repeated.
+    pub retries: u32,
+    /// The callback's port; 0 for an ephemeral one.
+    pub callback_port: u16,
+    /// Opens the person's browser; says in words why it could not.
+    pub open: fn(&Url) -> Result<(), String>,
+}
+
+impl Services {
+    /// A client of the server.
+    pub fn client(&self) -> Result<Client, crate::openrouter::Error> {
+        let server = Url::parse(&self.server).map_err(|_| crate::openrouter::Error::NotSent {
+            server: self.server.clone(),
+            why: "its address cannot be read".into(),
+        })?;
+        Client::new(&server, self.timeout, &self.app)
+    }
+
+    /// Where the key under `label` lies in the vault.
+    pub fn slot(&self, label: &str) -> Slot {
+        Slot { service: self.service.clone(), account: label.into() }
+    }
+
+    /// Makes a vault call off the async thread; it can wait for a person.
+    async fn vault<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Vault, Duration) -> Result<T, vault::Error> + Send + 'static,
+    ) -> Result<T, vault::Error> {
+        let (vault, patience) = (self.vault.clone(), self.patience);
+        tokio::task::spawn_blocking(move || call(&vault, patience))
+            .await
+            .unwrap_or(Err(vault::Error::NoAnswer))
+    }
+}
+
+/// How the person signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The browser is opened and answers the callback; where none starts, `Paste`.
+    Browser,
+    /// The callback waits; the person opens the address.
+    NoOpen,
+    /// No callback: the page shows a code, which the person pastes.
+    Paste,
+}
+
+/// The person's end of a journey under way.
+pub struct Controls {
+    /// Turns true when the person leaves. Heeded until the code is sent; from then on the journey
+    /// ends by itself, within its own timeouts, since a key may be on its way.
+    pub cancel: watch::Receiver<bool>,
+    /// Codes that the person pastes.
+    pub pasted: mpsc::Receiver<AuthCode>,
+}
+
+/// What lies in the vault under an attempt's id until the attempt ends.
+#[derive(Serialize, Deserialize)]
+struct Secrets {
+    code_verifier: String,
+    code: Option<String>,
+}
+
+/// The keychain service of attempts under way; the account is the attempt's id.
+const ATTEMPTS: &str = "keywright-attempts";
+
+/// Cuts a key: preflight, consent, exchange, store, read back, compare.
+pub async fn run(
+    request: &KeyRequest,
+    way: Way,
+    services: &Services,
+    controls: &mut Controls,
+    report: &(dyn Fn(Report) + Sync),
+) -> Outcome {
+    let pkce = Pkce::new();
+
+    report(Report::Step(Step::Preflight));
+    let cancelled = async |cancel: &mut watch::Receiver<bool>| {
+        // A dropped sender is a person who cannot leave any more.
+        if cancel.wait_for(|left| *left).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let mut open = tokio::select! {
+        biased;
+        prepared = prepare(request, services, &pkce.verifier, report) => match prepared {
+            Ok(open) => open,
+            Err(error) => return Outcome::Failed(error.trouble()),
+        },
+        () = cancelled(&mut controls.cancel) => return Outcome::Failed(Error::Cancelled.trouble()),
+    };
+
+    let consent = tokio::select! {
+        biased;
+        () = cancelled(&mut controls.cancel) => Err(Error::Cancelled),
+        consent = consent(request, way, services, &pkce, &mut controls.pasted, report) => consent,
+    };
+    let (code, page) = match consent {
+        Ok(consent) => consent,
+        Err(error) => {
+            abandon(open, services).await;
+            return Outcome::Failed(error.trouble());
+        }
+    };
+
+    report(Report::Step(Step::Exchange));
+    let issued = exchange::exchange(&mut open, &code, &pkce.verifier, services, report).await;
+    drop(page);
+    match issued {
+        Ok(issued) => store::finish(open, issued, services, report).await,
+        Err(error) => {
+            if error.is_unresolved() {
+                exchange::leave_unresolved(open);
+            } else {
+                abandon(open, services).await;
+            }
+            Outcome::Failed(error.trouble())
+        }
+    }
+}
+
+/// Everything that can be found wanting before a browser opens: the label is free, the data
+/// directory takes files, the vault takes secrets and gives them back.
+async fn prepare(
+    request: &KeyRequest,
+    services: &Services,
+    verifier: &CodeVerifier,
+    report: &(dyn Fn(Report) + Sync),
+) -> Result<Open, Error> {
+    let label = request.label.as_str();
+    if inventory::find(&services.place, &services.server, label)?.is_some() {
+        return Err(Error::LabelHeld(request.label.clone()));
+    }
+    services.place.prove_writable()?;
+
+    let attempt = Attempt {
+        id: new_id(),
+        at: Timestamp::now(),
+        label: request.label.clone(),
+        server: services.server.clone(),
+        stage: Stage::Prepared,
+        code_at: None,
+        asked: Asked::from(request),
+        held: None,
+        unknown: serde_json::Map::default(),
+    };
+    // Journalled first: secrets in the vault without a line in the journal would stay for ever.
+    let open = Open::begin(&services.place, attempt)?;
+    let work = async {
+        let slot = services.slot(label);
+        match services.vault(move |vault, patience| vault.get(&slot, patience)).await {
+            Err(vault::Error::NoEntry) => {}
+            Ok(_) => return Err(Error::LabelInVault(request.label.clone())),
+            Err(error) => return Err(error.into()),
+        }
+        keep_secrets(&open, verifier, None, services).await.map_err(Error::from)
+    };
+    let slow = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        report(Report::Notice(
+            "waiting for the keychain: it may be asking you to unlock it".into(),
+        ));
+        std::future::pending::<()>().await;
+    };
+    let result = tokio::select! {
+        result = work => result,
+        () = slow => Ok(()),
+    };
+    match result {
+        Ok(()) => Ok(open),
+        Err(error) => {
+            // The vault does not work: nothing of ours is in it, and no browser was opened.
+            let _ = open.close();
+            Err(error)
+        }
+    }
+}
+
+/// Sends the person to the consent page and waits for the code.
+async fn consent(
+    request: &KeyRequest,
+    way: Way,
+    services: &Services,
+    pkce: &Pkce,
+    pasted: &mut mpsc::Receiver<AuthCode>,
+    report: &(dyn Fn(Report) + Sync),
+) -> Result<(AuthCode, Option<Lingering>), Error> {
+    report(Report::Step(Step::Browser));
+    let server = Url::parse(&services.server).map_err(|_| Error::Address)?;
+    let limit = request.limit.map(|limit| limit.to_string());
+    let expires = request.expiry.as_ref().map(crate::key::Expiry::wire);
+    let asked = oauth::Asked {
+        label: request.label.as_str(),
+        limit: limit.as_deref(),
+        usage_limit_type: request.reset.map(crate::key::Reset::as_str),
+        expires_at: expires.as_deref(),
+        workspace_id: request.workspace.as_deref(),
+    };
+    let mut callback = match way {
+        Way::Browser | Way::NoOpen => Some(Callback::bind(services.callback_port).await?),
+        Way::Paste => None,
+    };
+    let address = |callback: Option<&Callback>| {
+        oauth::authorize_url(&server, callback.map(Callback::url), &pkce.challenge, &asked)
+    };
+    let mut url = address(callback.as_ref());
+    if way == Way::Browser {
+        // Shown before the browser is tried: a browser that hangs must not hide the address.
+        report(Report::Address { url: url.to_string(), paste: false });
+        let open = services.open;
+        let target = url.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&target)).await;
+        if let Ok(Err(why)) = opened {
+            report(Report::Notice(format!(
+                "no browser could be started ({why}): open the address anywhere and paste the code it shows"
+            )));
+            callback = None;
+            url = address(None);
+        }
+    }
+    if way != Way::Browser || callback.is_none() {
+        report(Report::Address { url: url.to_string(), paste: callback.is_none() });
+    }
+
+    report(Report::Step(Step::Consent));
+    let answered = async {
+        match callback {
+            Some(callback) => callback.answer().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = answered => match answer? {
+            (Answer::Code(code), page) => Ok((code, Some(page))),
+            (Answer::Refused { description }, _) => Err(Error::Refused(description)),
+        },
+        Some(code) = pasted.recv() => Ok((code, None)),
+        () = tokio::time::sleep(CODE_LIFE) => Err(Error::NoConsentInTime),
+    }
+}
+
+/// Puts the attempt's secrets into the vault, read back.
+#[expect(clippy::disallowed_methods, reason = "door: the vault")]
+async fn keep_secrets(
+    open: &Open,
+    verifier: &CodeVerifier,
+    code: Option<&AuthCode>,
+    services: &Services,
+) -> Result<(), vault::Error> {
+    let secrets = Secrets {
+        code_verifier: verifier.expose_secret().into(),
+        code: code.map(|code| code.expose_secret().into()),
+    };
+    let text = SecretString::from(serde_json::to_string(&secrets).unwrap_or_default());
+    let slot = attempt_slot(open);
+    services.vault(move |vault, patience| vault.set(&slot, &text, patience)).await
+}
+
+/// Ends an attempt in which no key can have been issued. A keychain that fails here leaves a
+/// verifier behind that is worth nothing without its code.
+async fn abandon(open: Open, services: &Services) {
+    forget_secrets(&open, services).await;
+    let _ = open.close();
+}
+
+async fn forget_secrets(open: &Open, services: &Services) {
+    let slot = attempt_slot(open);
+    let _ = services.vault(move |vault, patience| vault.delete(&slot, patience)).await;
+}
+
+fn attempt_slot(open: &Open) -> Slot {
+    Slot { service: ATTEMPTS.into(), account: open.attempt().id.clone() }
+}
+
+fn new_id() -> String {
+    oauth::nonce().bytes().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

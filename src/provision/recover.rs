@@ -1,0 +1,98 @@
+//! What a program that died left behind: finished where it can be, listed where it cannot.
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{CODE_LIFE, Error, Secrets, Services, abandon, attempt_slot, exchange, store};
+use crate::document;
+use crate::inventory;
+use crate::journal::{self, Attempt, Open, Stage};
+use crate::key::{AuthCode, CodeVerifier, HeldKey, Outcome};
+
+/// What came of the attempts that were left behind.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Keys that are in the vault now.
+    pub stored: Vec<HeldKey>,
+    /// Keys that were received just now and are nowhere but here.
+    pub not_stored: Vec<Outcome>,
+    /// Attempts that may have issued a key nobody holds; until dismissed.
+    pub unresolved: Vec<Attempt>,
+}
+
+/// Goes through the attempts whose program is gone.
+pub async fn recover(services: &Services) -> Result<Recovered, document::Error> {
+    let mut recovered = Recovered::default();
+    for open in journal::adopt(&services.place, &services.server)? {
+        match open.attempt().stage {
+            // No key without a code that was sent.
+            Stage::Prepared => abandon(open, services).await,
+            Stage::CodeReceived | Stage::Sent => resume(open, services, &mut recovered).await,
+            Stage::Received | Stage::Stored => look(open, services, &mut recovered).await?,
+            Stage::Unresolved => {}
+        }
+    }
+    recovered.unresolved = journal::unresolved(&services.place, &services.server)?;
+    Ok(recovered)
+}
+
+/// A code younger than ten minutes is exchanged; an older one that was sent stays unresolved.
+async fn resume(mut open: Open, services: &Services, recovered: &mut Recovered) {
+    let young = open.attempt().code_at.is_some_and(|at| {
+        let age = Timestamp::now().duration_since(at);
+        age >= SignedDuration::ZERO && age.unsigned_abs() < CODE_LIFE
+    });
+    let sent = open.attempt().stage == Stage::Sent;
+    let secrets = if young { secrets(&open, services).await } else { None };
+    let issued = match (secrets, services.client()) {
+        (Some((code, verifier)), Ok(client)) => {
+            exchange::send(&mut open, &client, &code, &verifier, services, &|_| ()).await
+        }
+        _ if sent => return exchange::leave_unresolved(open),
+        _ => return abandon(open, services).await,
+    };
+    match issued {
+        Ok(issued) => match store::finish(open, issued, services, &|_| ()).await {
+            Outcome::Stored { held, .. } => recovered.stored.push(held),
+            outcome => recovered.not_stored.push(outcome),
+        },
+        Err(Error::NotIssued(_)) => abandon(open, services).await,
+        Err(_) => exchange::leave_unresolved(open),
+    }
+}
+
+/// A key came: is it in the vault?
+async fn look(
+    mut open: Open,
+    services: &Services,
+    recovered: &mut Recovered,
+) -> Result<(), document::Error> {
+    let Some(held) = open.attempt().held.clone() else {
+        exchange::leave_unresolved(open);
+        return Ok(());
+    };
+    let slot = services.slot(held.label.as_str());
+    let there = services.vault(move |vault, patience| vault.get(&slot, patience)).await;
+    match there {
+        Ok(secret) if store::hash(&secret) == held.hash => {
+            inventory::add(&services.place, vec![held.clone()])?;
+            recovered.stored.push(held);
+            abandon(open, services).await;
+        }
+        Ok(_) | Err(crate::vault::Error::NoEntry) => {
+            open.advance(|attempt| attempt.stage = Stage::Unresolved)?;
+        }
+        // The vault cannot be asked now: the next start asks again.
+        Err(error) => tracing::warn!(%error, "an attempt waits for the keychain"),
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "door: the vault")]
+async fn secrets(open: &Open, services: &Services) -> Option<(AuthCode, CodeVerifier)> {
+    let slot = attempt_slot(open);
+    let text: SecretString =
+        services.vault(move |vault, patience| vault.get(&slot, patience)).await.ok()?;
+    let secrets: Secrets = serde_json::from_str(text.expose_secret()).ok()?;
+    Some((AuthCode::from(secrets.code?), CodeVerifier::from(secrets.code_verifier)))
+}

@@ -1,0 +1,187 @@
+//! The stretch between the server's answer and the keychain's read-back: here a key exists once.
+//! No `?` leaves it with the key; whatever fails, the key goes back to the person.
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Services, forget_secrets};
+use crate::document;
+use crate::inventory;
+use crate::journal::{self, Open, Stage};
+use crate::key::{ApiKey, HeldKey, Label, Outcome, Report, Step, Trouble, clean};
+use crate::openrouter::Exchanged;
+use crate::vault;
+
+/// Stores what was received, notes it, ends the attempt and asks what was granted.
+pub(super) async fn finish(
+    mut open: Open,
+    issued: Exchanged,
+    services: &Services,
+    report: &(dyn Fn(Report) + Sync),
+) -> Outcome {
+    report(Report::Step(Step::Store));
+    let attempt = open.attempt();
+    let mut held = HeldKey {
+        label: attempt.label.clone(),
+        hash: issued.key.hash(),
+        masked: issued.key.masked(),
+        server: services.server.clone(),
+        store: services.vault.kind().to_string(),
+        created_at: Timestamp::now(),
+        asked: attempt.asked.clone(),
+        granted: None,
+        user_id: issued.user_id.map(|id| clean(&id, 100)),
+        reading: None,
+        checked_at: None,
+        unknown: serde_json::Map::default(),
+    };
+    // A journal that cannot be written keeps no key out of the vault.
+    log(open.advance(|attempt| {
+        attempt.stage = Stage::Received;
+        attempt.held = Some(held.clone());
+    }));
+    let renamed = match put(&mut held, &issued.key, services).await {
+        Ok(renamed) => renamed,
+        Err(error) => {
+            return Outcome::NotStored { held, key: issued.key, trouble: not_stored(&error) };
+        }
+    };
+    log(open.advance(|attempt| {
+        attempt.stage = Stage::Stored;
+        attempt.held = Some(held.clone());
+    }));
+    let listed = inventory::add(&services.place, vec![held.clone()]);
+    forget_secrets(&open, services).await;
+    // A key that is not on the list stays in the journal: the next start lists it.
+    if listed.is_ok() {
+        log(open.close());
+    }
+    let note = listed.err().map(|error| not_listed(&error)).or(renamed);
+    compare(held, issued.key, note, services, report).await
+}
+
+/// Tries again to store a key that is nowhere but on the screen.
+pub async fn store_again(mut held: HeldKey, key: ApiKey, services: &Services) -> Outcome {
+    held.store = services.vault.kind().to_string();
+    let renamed = match put(&mut held, &key, services).await {
+        Ok(renamed) => renamed,
+        Err(error) => return Outcome::NotStored { held, key, trouble: not_stored(&error) },
+    };
+    let listed = inventory::add(&services.place, vec![held.clone()]);
+    // Its attempt is at `received`, and nobody's: the journey that began it has ended.
+    if listed.is_ok() {
+        for open in journal::adopt(&services.place, &services.server).unwrap_or_default() {
+            if open.attempt().held.as_ref().is_some_and(|other| other.hash == held.hash) {
+                forget_secrets(&open, services).await;
+                log(open.close());
+            }
+        }
+    }
+    let note = listed.err().map(|error| not_listed(&error)).or(renamed);
+    compare(held, key, note, services, &|_| ()).await
+}
+
+/// Puts the key into the vault, read back. Never over another key: a label that was taken since
+/// the preflight gets a number, and `Some` words about it.
+async fn put(
+    held: &mut HeldKey,
+    key: &ApiKey,
+    services: &Services,
+) -> Result<Option<Trouble>, vault::Error> {
+    let asked = held.label.clone();
+    for number in 1..=9 {
+        let numbered = format!("{asked} {number}").parse::<Label>();
+        let label = if number == 1 { asked.clone() } else { numbered.unwrap_or(asked.clone()) };
+        let slot = services.slot(label.as_str());
+        let there = services.vault(move |vault, patience| vault.get(&slot, patience)).await;
+        let renamed = (label != asked).then(|| Trouble {
+            message: format!("the label {asked} was taken meanwhile"),
+            advice: format!("the key is stored as {label}"),
+            code: 1,
+        });
+        match there {
+            Err(vault::Error::NoEntry) => {
+                let slot = services.slot(label.as_str());
+                let secret = secret(key);
+                services.vault(move |vault, patience| vault.set(&slot, &secret, patience)).await?;
+            }
+            // Ours already: a try before this one got further than it knew.
+            Ok(secret) if hash(&secret) == held.hash => {}
+            Ok(_) => continue,
+            Err(error) => return Err(error),
+        }
+        held.label = label;
+        return Ok(renamed);
+    }
+    Err(vault::Error::Ambiguous(9))
+}
+
+/// Asks the server what it granted and notes it; a failure leaves the key where it is.
+async fn compare(
+    mut held: HeldKey,
+    key: ApiKey,
+    note: Option<Trouble>,
+    services: &Services,
+    report: &(dyn Fn(Report) + Sync),
+) -> Outcome {
+    report(Report::Step(Step::Compare));
+    let answer = match services.client() {
+        Ok(client) => match client.key(&key).await {
+            // Asking is safe to repeat; once is enough for a hiccup.
+            Err(error) if error.status().is_none() && services.retries > 0 => {
+                tracing::debug!(%error, "asking the key again");
+                client.key(&key).await
+            }
+            answer => answer,
+        },
+        Err(error) => Err(error),
+    };
+    let unchecked = match answer {
+        Ok(reading) => {
+            let now = Timestamp::now();
+            held.granted = Some(reading.granted());
+            log(inventory::note(&services.place, &held, &reading, now));
+            held.reading = Some(reading);
+            held.checked_at = Some(now);
+            None
+        }
+        Err(error) => Some(Trouble {
+            message: format!("what was granted could not be checked: {error}"),
+            advice: "the key is stored; look at its limit and expiry at OpenRouter".into(),
+            code: 1,
+        }),
+    };
+    Outcome::Stored { held, key, note: note.or(unchecked) }
+}
+
+fn not_stored(error: &vault::Error) -> Trouble {
+    Trouble {
+        message: format!("the key was issued and could not be stored: {error}"),
+        advice: format!("it is nowhere but here, so do not quit yet; {}", error.advice()),
+        code: 4,
+    }
+}
+
+fn not_listed(error: &document::Error) -> Trouble {
+    Trouble {
+        message: format!("the key is in the keychain, but not on the list: {error}"),
+        advice: error.advice(),
+        code: 1,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "door: the vault")]
+fn secret(key: &ApiKey) -> SecretString {
+    SecretString::from(key.expose_secret())
+}
+
+#[expect(clippy::disallowed_methods, reason = "door: hashing")]
+pub(super) fn hash(secret: &SecretString) -> String {
+    ApiKey::from(secret.expose_secret().to_owned()).hash()
+}
+
+fn log<T, E: std::fmt::Display>(result: Result<T, E>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "went on, for the key's sake");
+    }
+}
