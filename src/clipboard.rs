@@ -7,6 +7,7 @@
 //! the calls are made on a thread of their own, and given up after [`DEADLINE`].
 
 mod board;
+mod error;
 mod tmux;
 
 use std::thread;
@@ -21,6 +22,7 @@ use crate::key::ApiKey;
 use crate::surroundings;
 use crate::worker::Worker;
 use board::{Board, Content};
+pub use error::Error;
 
 /// How long a key stays on the clipboard.
 pub const CLEARS_IN: Duration = Duration::from_secs(45);
@@ -61,43 +63,6 @@ pub enum Route {
     Clipboard,
     /// Through the terminal.
     Osc52,
-}
-
-/// Why a key was not copied.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// There is none, or it refused. In its own words, without control characters.
-    #[error("the clipboard cannot be used: {0}")]
-    Unavailable(String),
-    /// The display server is frozen.
-    #[error("the clipboard did not answer")]
-    NoAnswer,
-    /// Another program took the clipboard at once.
-    #[error("the clipboard holds something else than was copied")]
-    ReadBackDiffers,
-    /// `tmux load-buffer -w -` failed; it needs tmux 3.2.
-    #[error("tmux did not take the key")]
-    Tmux,
-}
-
-impl Error {
-    /// What to do now.
-    pub fn advice(&self) -> &'static str {
-        match self {
-            Self::Unavailable(_) | Self::NoAnswer => {
-                "`keywright copy LABEL --osc52` goes through the terminal instead, and \
-                 `keywright get LABEL` prints the key."
-            }
-            Self::ReadBackDiffers => {
-                "Another program, perhaps a clipboard manager, took its place. Try again."
-            }
-            Self::Tmux => {
-                "It needs tmux 3.2 or later with a running server. `keywright get LABEL` prints \
-                 the key."
-            }
-        }
-    }
 }
 
 /// The program's hold on the clipboard. Nothing is connected before the first copy.

@@ -36,6 +36,7 @@ impl Board {
     pub(super) fn look(&mut self, ours: &Digest) -> Result<Content, Error> {
         match self.connected()?.get_text().map(Zeroizing::new) {
             Ok(text) if digest(text.as_bytes()) == *ours => Ok(Content::Ours),
+            // Emptied, replaced, or by now a picture.
             Ok(_)
             | Err(arboard::Error::ContentNotAvailable | arboard::Error::ConversionFailure) => {
                 Ok(Content::Gone)
@@ -63,14 +64,15 @@ impl Board {
 }
 
 fn unavailable(failure: &arboard::Error) -> Error {
-    let words = failure.to_string();
-    let words = words.trim_end_matches('.').chars();
-    Error::Unavailable(
-        words
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(200)
-            .collect(),
-    )
+    let words = match failure {
+        arboard::Error::Unknown { description } => description.clone(),
+        known => known.to_string(),
+    };
+    let printable = words
+        .trim_end_matches('.')
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c });
+    Error::Unavailable(printable.take(200).collect())
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
