@@ -1,1 +1,2 @@
+//! Benches of the core.
 fn main() {}

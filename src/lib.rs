@@ -1,9 +1,56 @@
 //! Keywright cuts labelled OpenRouter API keys, keeps them in the OS keychain and watches them.
+//!
+//! # The road
+//!
+//! A key's journey leaves the pure core once and comes back once. `Enter` on the form becomes
+//! [`app::Msg`]; [`app::update`] turns the form into a [`key::KeyRequest`] and returns one effect;
+//! [`tui`] runs [`provision::run`], which reads top to bottom: preflight, journal, consent,
+//! exchange, store, read back, compare; its [`key::Outcome`] comes back as one message. The
+//! command line and the tests walk the same road with another `report`.
+//!
+//! # The rooms
+//!
+//! Each imports only what stands below it (`tests/house.rs` checks the arrows):
+//!
+//! | room | owns |
+//! | --- | --- |
+//! | `main` | arguments to settings, the sandbox, the exit code |
+//! | [`tui`] | the terminal, the loop, running effects |
+//! | [`cli`] | commands, words on standard error, JSON |
+//! | [`config`] | settings and what they build |
+//! | [`ui`] | drawing; decides nothing |
+//! | [`app`] | the model and its pure transitions: no clock, no I/O |
+//! | [`provision`] | the journey of a key, and recovery |
+//! | [`oauth`] | the address, PKCE, the callback listener |
+//! | [`openrouter`] | one HTTP request, one answer |
+//! | [`vault`] | secrets: the OS keychain or memory, behind deadlines |
+//! | [`inventory`], [`journal`] | what is known of held keys; attempts under way |
+//! | [`document`] | locked, synced, atomic files |
+//! | [`browser`], [`clipboard`] | the person's desktop |
+//! | [`key`] | the vocabulary: secrets, labels, limits, states, troubles |
+//! | [`sandbox`] | the imitation of OpenRouter; knows nothing of the rest |
+//!
+//! # Promises
+//!
+//! A key exists once, in one answer: [`provision`]'s `store` never drops it. Secrets are types that
+//! do not print, and each place that opens one says so with `#[expect]`. The first frame is drawn
+//! before any I/O, and an idle Keywright does nothing.
 
+pub mod app;
+pub mod browser;
+pub mod cli;
+pub mod clipboard;
+pub mod config;
 pub mod document;
 pub mod inventory;
 pub mod journal;
 pub mod key;
+pub mod oauth;
 pub mod openrouter;
+pub mod provision;
+pub mod sandbox;
+mod surroundings;
+pub mod tui;
+pub mod ui;
 pub mod vault;
 mod worker;

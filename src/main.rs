@@ -1,2 +1,168 @@
-//! The thin binary.
-fn main() {}
+//! The thin binary: arguments to settings, the sandbox if asked for, the exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use jiff::Timestamp;
+use keywright::cli::{self, Cli, Command, SandboxArgs};
+use keywright::config::{self, Config};
+use keywright::document;
+use keywright::inventory;
+use keywright::key::{ApiKey, Asked, Granted, HeldKey, Reset, Trouble, Usd};
+use keywright::provision::Services;
+use keywright::sandbox::{self, Sandbox, Seed};
+use keywright::tui;
+use keywright::vault::{Slot, StoreKind, Vault};
+use secrecy::SecretString;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    harden();
+    let json = cli.command.as_ref().is_some_and(Command::json);
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            cli::complain(&trouble, json);
+            ExitCode::from(trouble.code)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Trouble> {
+    if let Some(Command::Sandbox(args)) = &cli.command {
+        return serve(args);
+    }
+    let sandbox = if cli.global.sandbox { Some(start(0, 4)?) } else { None };
+    let config = cli.global.config(sandbox.as_ref().map(Sandbox::url));
+    log(&config)?;
+    let mut services = config.services()?;
+    if let Some(sandbox) = &sandbox
+        && config.store == StoreKind::Memory
+    {
+        furnish(&mut services, sandbox.seeds())?;
+    }
+    match &cli.command {
+        Some(command) => cli::run(command, &services),
+        None => tui::run(services, sandbox.is_some().then_some(sandbox::decide)),
+    }
+}
+
+fn start(port: u16, keys: usize) -> Result<Sandbox, Trouble> {
+    Sandbox::start(&sandbox::Options { port, keys }).map_err(|error| Trouble {
+        message: format!("the sandbox could not listen on loopback: {}", error.kind()),
+        advice: "choose another port with --port, or none for any free one".into(),
+        code: 1,
+    })
+}
+
+/// `keywright sandbox`: serves until interrupted.
+fn serve(args: &SandboxArgs) -> Result<(), Trouble> {
+    let sandbox = start(args.port, args.keys)?;
+    cli::print(&format!(
+        "listening on {}\nmanagement key: {}\n",
+        sandbox.url(),
+        sandbox.management_key()
+    ))?;
+    #[cfg(unix)]
+    if let Ok(mut signals) = signal_hook::iterator::Signals::new([
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGHUP,
+    ]) {
+        signals.forever().next();
+        return Ok(());
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Puts the keys that the sandbox's account holds from the start into the memory vault.
+fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), Trouble> {
+    let mut held = Vec::with_capacity(seeds.len());
+    let mut secrets = Vec::with_capacity(seeds.len());
+    for seed in seeds {
+        let key = ApiKey::from(seed.key.clone());
+        let Ok(label) = seed.label.parse() else { continue };
+        let granted = Granted {
+            limit: seed.limit,
+            limit_reset: seed.limit_reset.clone(),
+            expires_at: seed.expires_at.as_deref().and_then(|at| at.parse().ok()),
+        };
+        held.push(HeldKey {
+            label,
+            hash: key.hash(),
+            masked: key.masked(),
+            server: services.server.clone(),
+            store: StoreKind::Memory.to_string(),
+            created_at: seed.created_at.parse().unwrap_or_else(|_| Timestamp::now()),
+            asked: Asked {
+                limit: seed.limit.and_then(|limit| format!("{limit:.2}").parse::<Usd>().ok()),
+                limit_reset: seed.limit_reset.as_deref().and_then(|word| Reset::parse(word).ok()?),
+                expires_at: granted.expires_at,
+                workspace_id: None,
+                expires: None,
+            },
+            granted: Some(granted),
+            user_id: Some(seed.user_id),
+            reading: None,
+            checked_at: None,
+            unknown: serde_json::Map::default(),
+        });
+        let slot = Slot { service: services.service.clone(), account: seed.label };
+        secrets.push((slot, SecretString::from(seed.key)));
+    }
+    services.vault = Vault::memory_with(secrets);
+    inventory::add(&services.place, held).map_err(|error| Trouble {
+        message: error.to_string(),
+        advice: error.advice(),
+        code: 1,
+    })
+}
+
+/// No core files and no debugger of another process: both would hold keys. What the system does
+/// not offer is left alone.
+fn harden() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
+/// Opens the log where `KEYWRIGHT_LOG` asks for one. Only our own lines are written: libraries may
+/// log what travels.
+fn log(config: &Config) -> Result<(), Trouble> {
+    use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
+    use tracing_subscriber::prelude::*;
+    let Some(filter) = std::env::var_os("KEYWRIGHT_LOG") else { return Ok(()) };
+    let filter: Targets = filter.to_string_lossy().parse().map_err(|_| Trouble {
+        message: "KEYWRIGHT_LOG is not a filter".into(),
+        advice: "write a level such as debug, or keywright::provision=trace".into(),
+        code: 2,
+    })?;
+    let unwritable = |error: &dyn std::fmt::Display| Trouble {
+        message: format!("the log cannot be written: {error}"),
+        advice: "choose another place with --data-dir, or unset KEYWRIGHT_LOG".into(),
+        code: 1,
+    };
+    let dir = config.directory()?;
+    document::create_dir(&dir).map_err(|error| unwritable(&error))?;
+    let path = dir.join("keywright.log");
+    let file =
+        document::open_private(std::fs::OpenOptions::new().create(true).append(true), &path)
+            .map_err(|error| unwritable(&error.kind()))?;
+    let ours = filter_fn(|metadata| metadata.target().starts_with("keywright"));
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::sync::Mutex::new(file))
+        .with_ansi(false)
+        .with_filter(filter.and(ours));
+    tracing_subscriber::registry().with(layer).init();
+    tracing::info!(server = %config.server, service = %config::service(&config.server), "started");
+    Ok(())
+}

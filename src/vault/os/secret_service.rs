@@ -25,9 +25,7 @@ const NOTHING: &str = "/";
 
 /// Whether a window asking to unlock could reach anybody.
 pub(in crate::vault) fn can_ask() -> bool {
-    ["DISPLAY", "WAYLAND_DISPLAY"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    crate::surroundings::display()
 }
 
 pub(super) fn connect() -> keyring_core::Result<Arc<CredentialStore>> {

@@ -1,0 +1,73 @@
+//! tmux's buffers. Owns: the calls to `tmux`, with the key on standard input only.
+//! Must not know: why tmux was chosen.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use secrecy::zeroize::Zeroizing;
+
+use super::{Digest, digest};
+
+/// Puts it into a new buffer, and with `-w` (tmux 3.2) into the clipboard of the terminal outside.
+pub(super) fn load(secret: &str) -> bool {
+    run(&["load-buffer", "-w", "-"], Some(secret)).is_some()
+}
+
+/// Deletes every buffer that holds what this is the digest of.
+pub(super) fn forget(ours: &Digest) {
+    for name in names() {
+        if holds(&name, ours) {
+            run(&["delete-buffer", "-b", &name], None);
+        }
+    }
+}
+
+fn names() -> Vec<String> {
+    run(&["list-buffers", "-F", "#{buffer_name}"], None)
+        .map(|output| {
+            String::from_utf8_lossy(&output)
+                .lines()
+                .map(str::to_owned)
+                .collect()
+        })
+        .unwrap_or_default()
+}
+
+fn holds(name: &str, ours: &Digest) -> bool {
+    run(&["show-buffer", "-b", name], None).is_some_and(|content| digest(&content) == *ours)
+}
+
+/// What tmux printed, if it did what it was told.
+fn run(arguments: &[&str], input: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
+    let mut child = Command::new("tmux")
+        .args(arguments)
+        .stdin(input.map_or_else(Stdio::null, |_| Stdio::piped()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let outcome = converse(&mut child, input);
+    if outcome.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    outcome
+}
+
+fn converse(child: &mut Child, input: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
+    if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+        stdin.write_all(input.as_bytes()).ok()?;
+    }
+    let mut output = Zeroizing::new(Vec::new());
+    child.stdout.take()?.read_to_end(&mut output).ok()?;
+    // Its output has ended, so it is about to end itself.
+    for _ in 0..100 {
+        if let Some(status) = child.try_wait().ok()? {
+            return status.success().then_some(output);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    None
+}
