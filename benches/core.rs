@@ -1,2 +1,71 @@
-//! Benches of the core.
-fn main() {}
+//! The core's own times: one transition, one frame, one answer read. `cargo bench`.
+
+use std::hint::black_box;
+
+use divan::Bencher;
+use jiff::Timestamp;
+use keywright::app::{self, Intent, Model, Msg, Ticket, World};
+use keywright::key::{Asked, AuthCode, Expiry, HeldKey};
+use keywright::ui::{self, Theme};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+fn main() {
+    divan::main();
+}
+
+fn now() -> Timestamp {
+    Timestamp::UNIX_EPOCH
+}
+
+fn model(keys: usize) -> Model {
+    let mut model = Model::new(World::default(), (120, 40), now());
+    app::start(&mut model);
+    let held = (0..keys).filter_map(|number| {
+        Some(HeldKey {
+            label: format!("tool-{number:05}").parse().ok()?,
+            hash: format!("{number:064x}"),
+            masked: "sk-or-v1-0e6...1c96".into(),
+            server: "https://openrouter.ai".into(),
+            store: "os".into(),
+            created_at: now(),
+            asked: Asked { limit: "10".parse().ok(), ..Asked::default() },
+            granted: None,
+            user_id: None,
+            reading: None,
+            checked_at: None,
+            unknown: serde_json::Map::default(),
+        })
+    });
+    let keys = Ok(held.collect());
+    app::update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys }, now());
+    model
+}
+
+#[divan::bench(args = [10, 1_000, 10_000])]
+fn update_moves_down(bencher: Bencher, keys: usize) {
+    let mut model = model(keys);
+    bencher.bench_local(|| {
+        app::update(&mut model, Msg::Wanted(Intent::Move(1)), now());
+        app::update(&mut model, Msg::Wanted(Intent::Move(-1)), now())
+    });
+}
+
+#[divan::bench(args = [10, 1_000, 10_000])]
+fn draw_a_full_screen(bencher: Bencher, keys: usize) {
+    let model = model(keys);
+    let Ok(mut terminal) = Terminal::new(TestBackend::new(120, 40));
+    bencher.bench_local(|| {
+        let _ = terminal.draw(|frame| ui::draw(&model, Theme::Dark, frame));
+    });
+}
+
+#[divan::bench]
+fn parse_a_pasted_code() -> bool {
+    AuthCode::parse(black_box("auth_code_0123456789abcdef0123456789abcdef")).is_ok()
+}
+
+#[divan::bench]
+fn parse_an_expiry() -> bool {
+    Expiry::parse(black_box("3mo"), now()).is_ok()
+}

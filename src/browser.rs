@@ -144,9 +144,7 @@ pub fn start(url: &Url) -> Result<Opening, Error> {
 }
 
 fn browser_variable() -> Option<String> {
-    env::var("BROWSER")
-        .ok()
-        .filter(|list| !list.trim().is_empty())
+    env::var("BROWSER").ok().filter(|list| !list.trim().is_empty())
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
@@ -222,10 +220,7 @@ mod tests {
             (false, false, false, true, NotHere("in a container")),
         ];
         for (browser, over_ssh, display, in_container, expected) in cases {
-            assert_eq!(
-                reach_with(browser, over_ssh, display, || in_container),
-                expected
-            );
+            assert_eq!(reach_with(browser, over_ssh, display, || in_container), expected);
         }
     }
 
@@ -240,10 +235,7 @@ mod tests {
         assert_eq!(outcome("true"), Ok(()));
         assert_eq!(outcome("no-such-browser:false:true"), Ok(()));
         assert_eq!(outcome("no-such-browser"), Err(Error::NotFound));
-        assert_eq!(
-            outcome("false"),
-            Err(Error::EndedAtOnce("false".to_owned()))
-        );
+        assert_eq!(outcome("false"), Err(Error::EndedAtOnce("false".to_owned())));
     }
 
     #[test]

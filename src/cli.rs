@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::inventory;
@@ -64,7 +64,14 @@ pub struct Global {
     #[arg(long, global = true, env = "KEYWRIGHT_RETRIES", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=10))]
     pub retries: u32,
     /// The callback's port, for ssh -L [default: any free one]
-    #[arg(long, global = true, env = "KEYWRIGHT_CALLBACK_PORT", value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "KEYWRIGHT_CALLBACK_PORT",
+        value_name = "PORT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     pub callback_port: u16,
     /// The app's address, sent as HTTP-Referer
     #[arg(long, global = true, env = "KEYWRIGHT_APP_URL", value_name = "URL", default_value = env!("CARGO_PKG_REPOSITORY"), hide_default_value = true, value_parser = config::parse_header)]
@@ -109,6 +116,18 @@ pub struct SandboxArgs {
 }
 
 impl Global {
+    /// Whether colours are wanted: `--color`, else `NO_COLOR` and `CLICOLOR_FORCE`.
+    pub fn colours(&self) -> bool {
+        let set = |name| {
+            std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty())
+        };
+        match self.color {
+            clap::ColorChoice::Always => true,
+            clap::ColorChoice::Never => false,
+            clap::ColorChoice::Auto => !set("NO_COLOR"),
+        }
+    }
+
     /// The settings, with `--sandbox` and its server already decided.
     pub fn config(&self, sandbox_server: Option<&str>) -> Config {
         let store = match sandbox_server {
@@ -189,7 +208,8 @@ pub fn print(text: &str) -> Result<(), Trouble> {
 
 /// The key under `label` as the inventory knows it, or exit code 3 with what was perhaps meant.
 fn find(services: &Services, label: &str) -> Result<HeldKey, Trouble> {
-    let keys = inventory::read(&services.place, &services.server).map_err(document_trouble)?;
+    let keys =
+        inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
     match keys.iter().find(|held| held.label.as_str() == label) {
         Some(held) => Ok(held.clone()),
         None => Err(no_such_label(label, &keys)),
@@ -206,12 +226,11 @@ fn no_such_label(label: &str, keys: &[HeldKey]) -> Trouble {
         Some((_, near)) => format!("did you mean '{near}'? keywright list shows all"),
         None => "keywright list shows the keys that are held, keywright new cuts one".into(),
     };
-    Trouble { message: format!("no key is held under '{}'", crate::key::clean(label, 100)), advice, code: 3 }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the end of the error, for map_err")]
-fn document_trouble(error: crate::document::Error) -> Trouble {
-    Trouble { message: error.to_string(), advice: error.advice(), code: 1 }
+    Trouble {
+        message: format!("no key is held under '{}'", crate::key::clean(label, 100)),
+        advice,
+        code: 3,
+    }
 }
 
 fn usage(message: impl ToString, advice: &str) -> Trouble {
@@ -222,7 +241,10 @@ fn usage(message: impl ToString, advice: &str) -> Trouble {
 #[expect(clippy::print_stderr, reason = "this is the command line")]
 fn confirm(question: &str) -> Result<(), Trouble> {
     if !io::stdin().is_terminal() {
-        return Err(usage("this needs a yes, and there is no terminal to ask on", "say it with --yes"));
+        return Err(usage(
+            "this needs a yes, and there is no terminal to ask on",
+            "say it with --yes",
+        ));
     }
     eprint!("{question} [y/N] ");
     let mut answer = String::new();

@@ -18,7 +18,6 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use crate::key::ApiKey;
 use crate::surroundings;
 use crate::worker::Worker;
 use board::{Board, Content};
@@ -82,25 +81,17 @@ enum Place {
 impl Clipboard {
     /// No I/O, no thread.
     pub fn new() -> Self {
-        Self {
-            board: Worker::new(),
-            ours: None,
-        }
+        Self { board: Worker::new(), ours: None }
     }
 
-    /// Copies the key; "on the clipboard" is said only after reading it back.
-    pub fn copy(&mut self, key: &ApiKey, route: Route) -> Result<Copied, Error> {
+    /// Copies it; "on the clipboard" is said only after reading it back.
+    pub fn copy(&mut self, secret: &SecretString, route: Route) -> Result<Copied, Error> {
         let display = surroundings::display();
-        let place = place(
-            route,
-            surroundings::over_ssh(),
-            display,
-            surroundings::in_tmux(),
-        );
-        match self.put(key, place) {
+        let place = place(route, surroundings::over_ssh(), display, surroundings::in_tmux());
+        match self.put(secret, place) {
             // A display that is named but gone: the terminal is still there.
             Err(Error::Unavailable(_)) if route == Route::Auto => {
-                self.put(key, through_terminal(surroundings::in_tmux()))
+                self.put(secret, through_terminal(surroundings::in_tmux()))
             }
             outcome => outcome,
         }
@@ -112,9 +103,7 @@ impl Clipboard {
         match self.ours.take() {
             Some((Place::Board, ours)) => {
                 // Whoever cannot be reached cannot be cleared; nothing is left to try.
-                let _ = self
-                    .board
-                    .call(DEADLINE, move |board| board.clear_if(&ours));
+                let _ = self.board.call(DEADLINE, move |board| board.clear_if(&ours));
             }
             Some((Place::Tmux, ours)) => {
                 let _ = Worker::<()>::new().call(DEADLINE, move |()| tmux::forget(&ours));
@@ -128,17 +117,12 @@ impl Clipboard {
         matches!(self.look(), Some(Ok(Content::Ours)))
     }
 
-    fn put(&mut self, key: &ApiKey, place: Place) -> Result<Copied, Error> {
-        #[expect(clippy::disallowed_methods, reason = "the door to the clipboard")]
-        let (secret, ours) = {
-            let secret = key.expose_secret();
-            (SecretString::from(secret), digest(secret.as_bytes()))
-        };
+    fn put(&mut self, secret: &SecretString, place: Place) -> Result<Copied, Error> {
+        let secret = secret.clone();
+        #[expect(clippy::disallowed_methods, reason = "door: hashing")]
+        let ours = digest(secret.expose_secret().as_bytes());
         // A copy on the same clipboard replaces the last one; elsewhere that one would stay.
-        if self
-            .ours
-            .is_some_and(|(last, _)| last != place || last == Place::Tmux)
-        {
+        if self.ours.is_some_and(|(last, _)| last != place || last == Place::Tmux) {
             self.clear_if_ours();
         }
         // Known before it is tried: what arrives after the deadline is to be cleared as well.
@@ -149,9 +133,7 @@ impl Clipboard {
                 self.board
                     .call(DEADLINE, move |board| board.put(secret.expose_secret()))
                     .unwrap_or(Err(Error::NoAnswer))?;
-                Copied::Clipboard {
-                    clears_in: CLEARS_IN,
-                }
+                Copied::Clipboard { clears_in: CLEARS_IN }
             }
             Place::Tmux => {
                 #[expect(clippy::disallowed_methods, reason = "the door to tmux")]
@@ -191,17 +173,13 @@ fn place(route: Route, over_ssh: bool, display: bool, in_tmux: bool) -> Place {
 }
 
 fn through_terminal(in_tmux: bool) -> Place {
-    if in_tmux {
-        Place::Tmux
-    } else {
-        Place::Terminal
-    }
+    if in_tmux { Place::Tmux } else { Place::Terminal }
 }
 
-/// The escape sequence that asks a terminal to put the key on its clipboard (xterm's OSC 52).
-pub fn osc52(key: &ApiKey) -> SecretString {
+/// The escape sequence that asks a terminal to put it on its clipboard (xterm's OSC 52).
+pub fn osc52(secret: &SecretString) -> SecretString {
     #[expect(clippy::disallowed_methods, reason = "the door to the terminal")]
-    let secret = key.expose_secret();
+    let secret = secret.expose_secret();
     // As long as it gets from the start: growing would leave copies behind.
     let mut sequence = String::with_capacity(secret.len().div_ceil(3) * 4 + 8);
     sequence.push_str("\u{1b}]52;c;");
@@ -212,8 +190,8 @@ pub fn osc52(key: &ApiKey) -> SecretString {
 
 /// Holds the key on the clipboard, in the foreground, until it was replaced or `for_at_most`
 /// passed; then clears it.
-pub fn hold(key: &ApiKey, for_at_most: Duration) -> Result<(), Error> {
-    hold_after(key, for_at_most, || {})
+pub fn hold(secret: &SecretString, for_at_most: Duration) -> Result<(), Error> {
+    hold_after(secret, for_at_most, || {})
 }
 
 /// [`hold`], calling `copied` once the key was seen on the clipboard.
@@ -221,16 +199,16 @@ pub fn hold(key: &ApiKey, for_at_most: Duration) -> Result<(), Error> {
 /// It looks now and then instead of using arboard's `wait`, which knows no deadline on Wayland and
 /// says nothing before it is over. macOS and Windows keep the content themselves and may tell the
 /// person about every look, so there it only clears in the end.
-pub fn hold_after(key: &ApiKey, for_at_most: Duration, copied: impl FnOnce()) -> Result<(), Error> {
+pub fn hold_after(
+    secret: &SecretString,
+    for_at_most: Duration,
+    copied: impl FnOnce(),
+) -> Result<(), Error> {
     let until = Instant::now() + for_at_most;
     let mut clipboard = Clipboard::new();
-    clipboard.copy(key, Route::Clipboard)?;
+    clipboard.copy(secret, Route::Clipboard)?;
     copied();
-    let glance = if cfg!(any(target_os = "macos", windows)) {
-        for_at_most
-    } else {
-        GLANCE
-    };
+    let glance = if cfg!(any(target_os = "macos", windows)) { for_at_most } else { GLANCE };
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -276,11 +254,8 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test compares secrets")]
     fn osc_52_is_the_key_in_base64_between_its_marks() {
-        let sequence = osc52(&ApiKey::from("sk-or-v1-test".to_owned()));
-        assert_eq!(
-            sequence.expose_secret(),
-            "\u{1b}]52;c;c2stb3ItdjEtdGVzdA==\u{7}"
-        );
+        let sequence = osc52(&SecretString::from("sk-or-v1-test"));
+        assert_eq!(sequence.expose_secret(), "\u{1b}]52;c;c2stb3ItdjEtdGVzdA==\u{7}");
     }
 
     #[test]

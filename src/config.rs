@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use etcetera::BaseStrategy;
 use url::{Host, Url};
 
 use crate::browser;
@@ -39,7 +40,9 @@ pub fn parse_server(text: &str) -> Result<String, String> {
         _ => return Err("a server's address begins with https://".into()),
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err("a server's address ends with its host and port, such as https://openrouter.ai".into());
+        return Err(
+            "a server's address ends with its host and port, such as https://openrouter.ai".into(),
+        );
     }
     Ok(url.origin().ascii_serialization())
 }
@@ -86,7 +89,6 @@ impl Config {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());
         }
-        use etcetera::BaseStrategy;
         let strategy = etcetera::choose_base_strategy().map_err(|_| Trouble {
             message: "there is no home directory to keep the list of keys in".into(),
             advice: "nothing was done; set HOME, or name a directory with --data-dir".into(),
@@ -97,7 +99,7 @@ impl Config {
 
     /// Everything a journey needs. Connects to nothing.
     pub fn services(&self) -> Result<Services, Trouble> {
-        let vault = Vault::open(self.store).map_err(|error| vault_trouble(&error))?;
+        let vault = Vault::open(self.store).map_err(|error| error.trouble())?;
         // Keys in memory and their list on disk would part at the end of the run.
         let place = match (self.store, &self.data_dir) {
             (StoreKind::Memory, None) => Place::memory(),
@@ -118,11 +120,6 @@ impl Config {
     }
 }
 
-/// A vault's failure outside a journey.
-pub fn vault_trouble(error: &vault::Error) -> Trouble {
-    Trouble { message: error.to_string(), advice: error.advice().into(), code: 4 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,9 +137,18 @@ mod tests {
             assert_eq!(parse_server(text).as_deref(), Ok(server));
         }
         for text in [
-            "http://example.com", "ftp://127.0.0.1", "https://me:secret@openrouter.ai",
-            "https://user@openrouter.ai", "openrouter.ai", "", "https://", "https://a/b",
-            "https://a/?q", "https://a/#f", "http://127.0.0.1.example.com", "file:///etc",
+            "http://example.com",
+            "ftp://127.0.0.1",
+            "https://me:secret@openrouter.ai",
+            "https://user@openrouter.ai",
+            "openrouter.ai",
+            "",
+            "https://",
+            "https://a/b",
+            "https://a/?q",
+            "https://a/#f",
+            "http://127.0.0.1.example.com",
+            "file:///etc",
             "http://0.0.0.0:1",
         ] {
             let error = parse_server(text).expect_err(text);

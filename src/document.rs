@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::key::Trouble;
+
 /// How long another program may hold the lock before this one gives up.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -75,6 +77,11 @@ impl Error {
             }
             Self::Busy(_) => "end the other Keywright, or wait for it, and try again".into(),
         }
+    }
+
+    /// As trouble outside a journey.
+    pub fn trouble(&self) -> Trouble {
+        Trouble { message: self.to_string(), advice: self.advice(), code: 1 }
     }
 }
 

@@ -9,10 +9,10 @@ mod secret;
 mod text;
 
 pub use held::{Asked, Granted, HeldKey, KeyState, Reading};
-pub use journey::{Outcome, Report, Step, Trouble};
+pub use journey::{Outcome, Report, Step, Trouble, Unresolved};
 pub use request::{Expiry, KeyRequest, Label, Problem, Reset, Usd};
 pub use secret::{ApiKey, AuthCode, CodeVerifier};
-pub use text::{clean, day, instant, span};
+pub use text::{clean, day, instant, span, span_changes};
 
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
@@ -21,10 +21,7 @@ impl ApiKey {
     /// Lower-case hexadecimal SHA-256 of the key string: OpenRouter's own name for a key (`hash`).
     #[expect(clippy::disallowed_methods, reason = "door: hashing")]
     pub fn hash(&self) -> String {
-        Sha256::digest(self.expose_secret().as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hexadecimal(&Sha256::digest(self.expose_secret().as_bytes()))
     }
 
     /// The key as it may be shown: its first twelve and last four characters, as OpenRouter masks
@@ -38,6 +35,28 @@ impl ApiKey {
         let first: String = shown[..12].iter().collect();
         let last: String = shown[shown.len() - 4..].iter().collect();
         clean(&format!("{first}...{last}"), 24)
+    }
+}
+
+/// Two lower-case digits a byte.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+impl AuthCode {
+    /// A code as a page or a person gives it: 1 to 512 visible ASCII characters; otherwise words
+    /// for the person. Opaque beyond that (RFC 6749 appendix A.11).
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let text = text.trim();
+        match text.len() {
+            0 => Err("paste the code that the page shows"),
+            1..=512 if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Ok(Self::from(text.to_owned()))
+            }
+            _ => Err("this is not a code: copy it once more from the page"),
+        }
     }
 }
 

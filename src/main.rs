@@ -43,7 +43,9 @@ fn run(cli: &Cli) -> Result<(), Trouble> {
     }
     match &cli.command {
         Some(command) => cli::run(command, &services),
-        None => tui::run(services, sandbox.is_some().then_some(sandbox::decide)),
+        None => {
+            tui::run(services, sandbox.is_some().then_some(sandbox::decide), cli.global.colours())
+        }
     }
 }
 
@@ -98,7 +100,10 @@ fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), Trouble> {
             created_at: seed.created_at.parse().unwrap_or_else(|_| Timestamp::now()),
             asked: Asked {
                 limit: seed.limit.and_then(|limit| format!("{limit:.2}").parse::<Usd>().ok()),
-                limit_reset: seed.limit_reset.as_deref().and_then(|word| Reset::parse(word).ok()?),
+                limit_reset: seed
+                    .limit_reset
+                    .as_deref()
+                    .and_then(|word| Reset::parse(word).ok()?),
                 expires_at: granted.expires_at,
                 workspace_id: None,
                 expires: None,
@@ -113,11 +118,7 @@ fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), Trouble> {
         secrets.push((slot, SecretString::from(seed.key)));
     }
     services.vault = Vault::memory_with(secrets);
-    inventory::add(&services.place, held).map_err(|error| Trouble {
-        message: error.to_string(),
-        advice: error.advice(),
-        code: 1,
-    })
+    inventory::add(&services.place, held).map_err(|error| error.trouble())
 }
 
 /// No core files and no debugger of another process: both would hold keys. What the system does
@@ -154,9 +155,8 @@ fn log(config: &Config) -> Result<(), Trouble> {
     let dir = config.directory()?;
     document::create_dir(&dir).map_err(|error| unwritable(&error))?;
     let path = dir.join("keywright.log");
-    let file =
-        document::open_private(std::fs::OpenOptions::new().create(true).append(true), &path)
-            .map_err(|error| unwritable(&error.kind()))?;
+    let file = document::open_private(std::fs::OpenOptions::new().create(true).append(true), &path)
+        .map_err(|error| unwritable(&error.kind()))?;
     let ours = filter_fn(|metadata| metadata.target().starts_with("keywright"));
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::sync::Mutex::new(file))

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
 
-use crate::key::{ApiKey, AuthCode, CodeVerifier, Reading};
+use crate::key::{ApiKey, AuthCode, CodeVerifier, KeyRequest, Reading, Reset};
 
 /// The most that is read of an answer, in bytes.
 pub const ANSWER_LIMIT: usize = 64 * 1024;
@@ -113,22 +113,67 @@ impl Client {
         }
     }
 
+    /// Has a key of the account vouch for a new one, in the consent page's place
+    /// (`POST /api/v1/auth/keys/code`): the code for the exchange.
+    pub async fn create_code(
+        &self,
+        key: &ApiKey,
+        challenge: &str,
+        request: &KeyRequest,
+    ) -> Result<AuthCode, Error> {
+        let mut body = json!({
+            // Required, and called by nobody: the code is in the answer.
+            "callback_url": "http://127.0.0.1/",
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+            "key_label": request.label,
+        });
+        // What is not asked for is left out: not every field takes a null.
+        for (name, value) in [
+            ("limit", request.limit.map(|limit| json!(limit))),
+            ("usage_limit_type", request.reset.map(Reset::as_str).map(|word| json!(word))),
+            ("expires_at", request.expiry.as_ref().map(|expiry| json!(expiry.wire()))),
+            ("workspace_id", request.workspace.as_ref().map(|id| json!(id))),
+        ] {
+            if let Some(value) = value {
+                body[name] = value;
+            }
+        }
+        let sent = self
+            .http
+            .post(self.url("api/v1/auth/keys/code"))
+            .header(CONTENT_TYPE, "application/json")
+            .header(AUTHORIZATION, self.bearer(key)?)
+            .body(body.to_string());
+        let answer = self.send(sent).await?;
+        match answer.broken {
+            Some(error) => Err(error),
+            None => wire::code(&String::from_utf8_lossy(&answer.body))
+                .ok_or_else(|| Error::Odd { server: self.host.clone(), expected: "a code" }),
+        }
+    }
+
     /// Asks a key about itself (`GET /api/v1/key`).
-    #[expect(clippy::disallowed_methods, reason = "door: the HTTP header")]
     pub async fn key(&self, key: &ApiKey) -> Result<Reading, Error> {
         let odd = Error::Odd { server: self.host.clone(), expected: "a description of a key" };
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
-            .map_err(|_| Error::NotSent {
-                server: self.host.clone(),
-                why: "the key holds characters that no request can carry".into(),
-            })?;
-        bearer.set_sensitive(true);
+        let bearer = self.bearer(key)?;
         let answer =
             self.send(self.http.get(self.url("api/v1/key")).header(AUTHORIZATION, bearer)).await?;
         match answer.broken {
             Some(error) => Err(error),
             None => wire::reading(&String::from_utf8_lossy(&answer.body)).ok_or(odd),
         }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "door: the HTTP header")]
+    fn bearer(&self, key: &ApiKey) -> Result<HeaderValue, Error> {
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
+            .map_err(|_| Error::NotSent {
+                server: self.host.clone(),
+                why: "the key holds characters that no request can carry".into(),
+            })?;
+        bearer.set_sensitive(true);
+        Ok(bearer)
     }
 
     fn url(&self, path: &str) -> Url {

@@ -9,7 +9,7 @@ mod recover;
 mod store;
 
 pub use error::Error;
-pub use recover::{Recovered, recover};
+pub use recover::{Recovered, dismiss, recover};
 pub use store::store_again;
 
 use std::time::Duration;
@@ -23,7 +23,10 @@ use url::Url;
 use crate::document::Place;
 use crate::inventory;
 use crate::journal::{Attempt, Open, Stage};
-use crate::key::{Asked, AuthCode, CodeVerifier, KeyRequest, Outcome, Report, Step};
+use crate::key::{
+    ApiKey, Asked, AuthCode, CodeVerifier, KeyRequest, Label, Outcome, Report, Step, Trouble,
+    hexadecimal,
+};
 use crate::oauth::{self, Answer, Callback, Lingering, Pkce};
 use crate::openrouter::{Attribution, Client};
 use crate::vault::{self, Slot, Vault};
@@ -84,7 +87,7 @@ impl Services {
 }
 
 /// How the person signs in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Way {
     /// The browser is opened and answers the callback; where none starts, `Paste`.
     Browser,
@@ -92,6 +95,8 @@ pub enum Way {
     NoOpen,
     /// No callback: the page shows a code, which the person pastes.
     Paste,
+    /// A key of the account vouches in the person's place, where the account allows it.
+    Key(ApiKey),
 }
 
 /// The person's end of a journey under way.
@@ -234,6 +239,12 @@ async fn consent(
     pasted: &mut mpsc::Receiver<AuthCode>,
     report: &(dyn Fn(Report) + Sync),
 ) -> Result<(AuthCode, Option<Lingering>), Error> {
+    if let Way::Key(key) = &way {
+        report(Report::Step(Step::Consent));
+        let client = services.client().map_err(Error::NotIssued)?;
+        let created = client.create_code(key, &pkce.challenge, request).await;
+        return created.map(|code| (code, None)).map_err(Error::NoCode);
+    }
     report(Report::Step(Step::Browser));
     let server = Url::parse(&services.server).map_err(|_| Error::Address)?;
     let limit = request.limit.map(|limit| limit.to_string());
@@ -247,13 +258,14 @@ async fn consent(
     };
     let mut callback = match way {
         Way::Browser | Way::NoOpen => Some(Callback::bind(services.callback_port).await?),
-        Way::Paste => None,
+        Way::Paste | Way::Key(_) => None,
     };
     let address = |callback: Option<&Callback>| {
         oauth::authorize_url(&server, callback.map(Callback::url), &pkce.challenge, &asked)
     };
     let mut url = address(callback.as_ref());
-    if way == Way::Browser {
+    let browser = matches!(way, Way::Browser);
+    if browser {
         // Shown before the browser is tried: a browser that hangs must not hide the address.
         report(Report::Address { url: url.to_string(), paste: false });
         let open = services.open;
@@ -267,7 +279,7 @@ async fn consent(
             url = address(None);
         }
     }
-    if way != Way::Browser || callback.is_none() {
+    if !browser || callback.is_none() {
         report(Report::Address { url: url.to_string(), paste: callback.is_none() });
     }
 
@@ -306,6 +318,18 @@ async fn keep_secrets(
     services.vault(move |vault, patience| vault.set(&slot, &text, patience)).await
 }
 
+/// Forgets a key on this machine; the key itself stays valid. One that is already gone from the
+/// vault is struck off the list.
+pub fn forget(services: &Services, label: &Label) -> Result<(), Trouble> {
+    match services.vault.delete(&services.slot(label.as_str()), services.patience) {
+        Ok(()) | Err(vault::Error::NoEntry) => {}
+        Err(error) => return Err(error.trouble()),
+    }
+    inventory::remove(&services.place, &services.server, label.as_str())
+        .map(drop)
+        .map_err(|error| error.trouble())
+}
+
 /// Ends an attempt in which no key can have been issued. A keychain that fails here leaves a
 /// verifier behind that is worth nothing without its code.
 async fn abandon(open: Open, services: &Services) {
@@ -323,5 +347,5 @@ fn attempt_slot(open: &Open) -> Slot {
 }
 
 fn new_id() -> String {
-    oauth::nonce().bytes().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&oauth::nonce().as_bytes()[..16])
 }

@@ -18,9 +18,13 @@ pub(crate) fn in_tmux() -> bool {
     any_set(&["TMUX"])
 }
 
+/// Whether the terminal says that its background is light (`COLORFGBG`, as rxvt and Konsole set it).
+pub(crate) fn light_background() -> bool {
+    env::var("COLORFGBG")
+        .is_ok_and(|colours| matches!(colours.rsplit(';').next(), Some("7" | "15")))
+}
+
 /// An empty variable counts as none.
 fn any_set(names: &[&str]) -> bool {
-    names
-        .iter()
-        .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
+    names.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
 }

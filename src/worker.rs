@@ -28,12 +28,7 @@ struct Line<S> {
 impl<S: Default + 'static> Worker<S> {
     /// No thread yet.
     pub(crate) fn new() -> Self {
-        Self {
-            line: Mutex::new(Line {
-                jobs: None,
-                generation: 0,
-            }),
-        }
+        Self { line: Mutex::new(Line { jobs: None, generation: 0 }) }
     }
 
     /// Runs `job` on the thread and waits at most `patience`, time in the queue included.
@@ -168,10 +163,7 @@ mod tests {
     #[test]
     fn a_call_that_panics_is_no_answer_and_the_next_one_works() {
         let worker = Worker::<u32>::new();
-        assert_eq!(
-            worker.call(LONG, |_| panic!("as the test wants it")),
-            None::<()>
-        );
+        assert_eq!(worker.call(LONG, |_| panic!("as the test wants it")), None::<()>);
         assert_eq!(worker.call(LONG, |n| *n), Some(0));
     }
 }

@@ -11,10 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 const SOON: Duration = Duration::from_secs(1);
 
 fn slot(service: &str, account: &str) -> Slot {
-    Slot {
-        service: service.to_owned(),
-        account: account.to_owned(),
-    }
+    Slot { service: service.to_owned(), account: account.to_owned() }
 }
 
 #[test]
@@ -23,9 +20,7 @@ fn what_is_set_comes_back_until_it_is_deleted() {
     let laptop = slot("keywright", "laptop");
     assert_eq!(vault.get(&laptop, SOON).unwrap_err(), Error::NoEntry);
     for secret in ["first", "second"] {
-        vault
-            .set(&laptop, &SecretString::from(secret), SOON)
-            .unwrap();
+        vault.set(&laptop, &SecretString::from(secret), SOON).unwrap();
         assert_eq!(vault.get(&laptop, SOON).unwrap().expose_secret(), secret);
     }
     assert_eq!(vault.delete(&laptop, SOON), Ok(()));
@@ -37,16 +32,10 @@ fn what_is_set_comes_back_until_it_is_deleted() {
 fn accounts_are_sorted_and_of_their_service_alone() {
     let vault = Vault::memory_with(vec![
         (slot("keywright", "notebook"), SecretString::from("1")),
-        (
-            slot("keywright/localhost:9", "else"),
-            SecretString::from("2"),
-        ),
+        (slot("keywright/localhost:9", "else"), SecretString::from("2")),
         (slot("keywright", "ci"), SecretString::from("3")),
     ]);
-    assert_eq!(
-        vault.accounts("keywright", SOON).unwrap(),
-        ["ci", "notebook"]
-    );
+    assert_eq!(vault.accounts("keywright", SOON).unwrap(), ["ci", "notebook"]);
     assert_eq!(vault.preflight("keywright", SOON), Ok(()));
     assert_eq!(vault.accounts("keywright", SOON).unwrap().len(), 2);
     assert!(vault.accounts("other", SOON).unwrap().is_empty());
@@ -56,10 +45,7 @@ fn accounts_are_sorted_and_of_their_service_alone() {
 fn a_clone_is_a_handle_to_the_same_store() {
     let vault = Vault::open(StoreKind::Memory).unwrap();
     let ci = slot("keywright", "ci");
-    vault
-        .clone()
-        .set(&ci, &SecretString::from("x"), SOON)
-        .unwrap();
+    vault.clone().set(&ci, &SecretString::from("x"), SOON).unwrap();
     assert_eq!(vault.get(&ci, SOON).unwrap().expose_secret(), "x");
     assert!(format!("{vault:?}").starts_with("Vault(memory)"));
 }
@@ -69,10 +55,7 @@ fn opening_the_keychain_touches_nothing_and_says_where_it_is() {
     let vault = Vault::open(StoreKind::Os).unwrap();
     assert_eq!(vault.kind(), StoreKind::Os);
     assert!(!vault.place().is_empty());
-    assert_eq!(
-        Vault::open(StoreKind::Memory).unwrap().place(),
-        "memory, until Keywright ends"
-    );
+    assert_eq!(Vault::open(StoreKind::Memory).unwrap().place(), "memory, until Keywright ends");
     assert_eq!(Vault::open(StoreKind::File).unwrap_err(), Error::NotOffered);
     assert!([5, 120].contains(&patience().as_secs()));
 }

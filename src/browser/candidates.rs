@@ -126,10 +126,7 @@ mod tests {
     const URL: &str = "https://openrouter.ai/auth?a=%s&b=x:y";
 
     fn parsed(list: &str) -> Vec<(String, Vec<String>)> {
-        parse(list, URL)
-            .into_iter()
-            .map(|c| (c.program, c.arguments))
-            .collect()
+        parse(list, URL).into_iter().map(|c| (c.program, c.arguments)).collect()
     }
 
     #[test]
@@ -166,14 +163,8 @@ mod tests {
             graphical(parse(list, URL))
                 .map(|all| all.iter().map(Candidate::name).collect::<Vec<_>>())
         };
-        assert_eq!(
-            names("w3m:/usr/bin/firefox"),
-            Ok(vec!["firefox".to_owned()])
-        );
-        assert_eq!(
-            names("/usr/bin/lynx -x %s:elinks"),
-            Err(Error::TextBrowser("lynx".to_owned()))
-        );
+        assert_eq!(names("w3m:/usr/bin/firefox"), Ok(vec!["firefox".to_owned()]));
+        assert_eq!(names("/usr/bin/lynx -x %s:elinks"), Err(Error::TextBrowser("lynx".to_owned())));
     }
 
     #[test]

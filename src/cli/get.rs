@@ -5,8 +5,7 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 use secrecy::ExposeSecret;
 
-use super::{document_trouble, no_such_label, print, usage};
-use crate::config::vault_trouble;
+use super::{no_such_label, print, usage};
 use crate::inventory;
 use crate::key::Trouble;
 use crate::provision::Services;
@@ -26,13 +25,16 @@ impl Get {
     #[expect(clippy::disallowed_methods, reason = "door: get")]
     pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
         if self.no_tty && io::stdout().is_terminal() {
-            return Err(usage("standard output is a terminal", "send it to a program, or leave --no-tty out"));
+            return Err(usage(
+                "standard output is a terminal",
+                "send it to a program, or leave --no-tty out",
+            ));
         }
         match services.vault.get(&services.slot(&self.label), services.patience) {
             Ok(secret) => print(&format!("{}\n", secret.expose_secret())),
             Err(vault::Error::NoEntry) => {
-                let keys =
-                    inventory::read(&services.place, &services.server).map_err(document_trouble)?;
+                let keys = inventory::read(&services.place, &services.server)
+                    .map_err(|error| error.trouble())?;
                 if keys.iter().any(|held| held.label.as_str() == self.label) {
                     return Err(Trouble {
                         message: format!("'{}' is on the list, but not in {}", self.label, services.vault.place()),
@@ -42,7 +44,7 @@ impl Get {
                 }
                 Err(no_such_label(&self.label, &keys))
             }
-            Err(error) => Err(vault_trouble(&error)),
+            Err(error) => Err(error.trouble()),
         }
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr;
 
-use super::{document_trouble, json, print};
+use super::{json, print};
 use crate::inventory;
 use crate::key::{HeldKey, Trouble, day, span};
 use crate::provision::Services;
@@ -20,7 +20,7 @@ pub struct List {
 impl List {
     pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let keys =
-            inventory::read(&services.place, &services.server).map_err(document_trouble)?;
+            inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
         let now = Timestamp::now();
         if self.json {
             let keys: Vec<_> = keys.iter().map(|held| json::key(held, now)).collect();
@@ -35,7 +35,8 @@ impl List {
 
 fn table(keys: &[HeldKey], now: Timestamp) -> String {
     let header = ["LABEL", "STATE", "LIMIT", "EXPIRES", "KEY", "STORE"].map(String::from);
-    let rows: Vec<_> = std::iter::once(header).chain(keys.iter().map(|held| row(held, now))).collect();
+    let rows: Vec<_> =
+        std::iter::once(header).chain(keys.iter().map(|held| row(held, now))).collect();
     let widths: Vec<_> =
         (0..6).map(|at| rows.iter().map(|row| row[at].width()).max().unwrap_or(0)).collect();
     let mut text = String::new();

@@ -2,12 +2,9 @@
 
 use clap::Args;
 
-use super::{confirm, document_trouble, find, print};
-use crate::config::vault_trouble;
-use crate::inventory;
+use super::{confirm, find, print};
 use crate::key::Trouble;
-use crate::provision::Services;
-use crate::vault;
+use crate::provision::{self, Services};
 
 /// Arguments of `rm`.
 #[derive(Args, Debug)]
@@ -28,15 +25,11 @@ impl Rm {
                 held.label, held.masked
             ))?;
         }
-        match services.vault.delete(&services.slot(&self.label), services.patience) {
-            Ok(()) | Err(vault::Error::NoEntry) => {}
-            Err(error) => return Err(vault_trouble(&error)),
-        }
-        inventory::remove(&services.place, &services.server, &self.label)
-            .map_err(document_trouble)?;
+        provision::forget(services, &held.label)?;
         print(&format!(
-            "forgot {}; it stays valid at OpenRouter until you delete it at {}/keys/{}\n",
-            held.label, held.server, held.hash
+            "forgot {}; it stays valid at OpenRouter until you delete it at {}\n",
+            held.label,
+            held.page()
         ))
     }
 }

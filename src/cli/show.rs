@@ -45,7 +45,9 @@ impl Show {
             held.hash,
         );
         if !held.differences().is_empty() {
-            text.push_str(&format!("not as asked: {}\n", held.differences().join(", ")));
+            text.push_str("not as asked: ");
+            text.push_str(&held.differences().join(", "));
+            text.push('\n');
         }
         print(&text)
     }

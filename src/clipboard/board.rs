@@ -24,9 +24,7 @@ pub(super) enum Content {
 impl Board {
     /// Sets the text, with the hints that keep it out of clipboard histories, and reads it back.
     pub(super) fn put(&mut self, text: &str) -> Result<(), Error> {
-        unrecorded(self.connected()?.set())
-            .text(text)
-            .map_err(|failure| unavailable(&failure))?;
+        unrecorded(self.connected()?.set()).text(text).map_err(|failure| unavailable(&failure))?;
         match self.look(&digest(text.as_bytes()))? {
             Content::Ours => Ok(()),
             Content::Gone => Err(Error::ReadBackDiffers),
@@ -47,9 +45,7 @@ impl Board {
 
     pub(super) fn clear_if(&mut self, ours: &Digest) -> Result<(), Error> {
         if self.look(ours)? == Content::Ours {
-            self.connected()?
-                .clear()
-                .map_err(|failure| unavailable(&failure))?;
+            self.connected()?.clear().map_err(|failure| unavailable(&failure))?;
         }
         Ok(())
     }
@@ -68,10 +64,8 @@ fn unavailable(failure: &arboard::Error) -> Error {
         arboard::Error::Unknown { description } => description.clone(),
         known => known.to_string(),
     };
-    let printable = words
-        .trim_end_matches('.')
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c });
+    let printable =
+        words.trim_end_matches('.').chars().map(|c| if c.is_control() { ' ' } else { c });
     Error::Unavailable(printable.take(200).collect())
 }
 
@@ -88,7 +82,5 @@ fn unrecorded(set: Set<'_>) -> Set<'_> {
 #[cfg(windows)]
 fn unrecorded(set: Set<'_>) -> Set<'_> {
     use arboard::SetExtWindows;
-    set.exclude_from_monitoring()
-        .exclude_from_cloud()
-        .exclude_from_history()
+    set.exclude_from_monitoring().exclude_from_cloud().exclude_from_history()
 }

@@ -26,12 +26,7 @@ pub(super) fn forget(ours: &Digest) {
 
 fn names() -> Vec<String> {
     run(&["list-buffers", "-F", "#{buffer_name}"], None)
-        .map(|output| {
-            String::from_utf8_lossy(&output)
-                .lines()
-                .map(str::to_owned)
-                .collect()
-        })
+        .map(|output| String::from_utf8_lossy(&output).lines().map(str::to_owned).collect())
         .unwrap_or_default()
 }
 

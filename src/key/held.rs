@@ -189,6 +189,11 @@ impl HeldKey {
         self.granted.as_ref().map(|granted| self.asked.differences(granted)).unwrap_or_default()
     }
 
+    /// The key's own page at the server, where its owner can see and revoke it.
+    pub fn page(&self) -> String {
+        format!("{}/keys/{}", self.server, self.hash)
+    }
+
     /// When it stops working: as granted, else as asked.
     pub fn expires_at(&self) -> Option<Timestamp> {
         match (&self.reading, &self.granted) {

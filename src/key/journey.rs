@@ -1,7 +1,9 @@
 //! The words in which a key's journey is told: its steps, what comes of it, and trouble.
 //! Spoken by `provision`, the screen and the command line alike.
 
-use super::{ApiKey, HeldKey};
+use jiff::Timestamp;
+
+use super::{ApiKey, HeldKey, Label};
 
 /// The steps of cutting a key, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,4 +94,24 @@ pub enum Outcome {
     },
     /// No key came (exit code 7: one may have been issued).
     Failed(Trouble),
+}
+
+/// An attempt that may have issued a key which nobody received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    /// Names it in the journal.
+    pub id: String,
+    /// The label it was for.
+    pub label: Label,
+    /// The server asked.
+    pub server: String,
+    /// When it began.
+    pub at: Timestamp,
+}
+
+impl Unresolved {
+    /// Where a key can be looked for and revoked by its owner.
+    pub fn page(&self) -> String {
+        format!("{}/keys", self.server)
+    }
 }

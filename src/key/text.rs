@@ -58,6 +58,21 @@ pub fn span(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
+/// Seconds after `from` until [`span`] says something else.
+pub fn span_changes(from: Timestamp, to: Timestamp) -> i64 {
+    let seconds = to.as_second() - from.as_second();
+    let unit = match seconds.unsigned_abs() {
+        0..3_600 => 60,
+        3_600..172_800 => 3_600,
+        _ => 86_400,
+    };
+    match seconds {
+        // Soon to be less than a minute away, or a minute past.
+        0.. => seconds % unit + 1,
+        _ => unit + seconds % unit,
+    }
+}
+
 /// The UTC calendar's view of an instant.
 pub(super) fn utc(at: Timestamp) -> DateTime {
     Offset::UTC.to_datetime(at)

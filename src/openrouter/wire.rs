@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::key::{ApiKey, Reading, clean};
+use crate::key::{ApiKey, AuthCode, Reading, clean};
 
 /// The answer of `POST /auth/keys`.
 #[derive(Debug)]
@@ -53,6 +53,13 @@ fn salvaged(body: &str) -> Option<ApiKey> {
 fn is_empty(key: &ApiKey) -> bool {
     use secrecy::ExposeSecret;
     key.expose_secret().is_empty()
+}
+
+/// The code in an answer of `POST /auth/keys/code`, or `None` when there is none.
+pub fn code(body: &str) -> Option<AuthCode> {
+    let answer: Value = serde_json::from_str(body).ok()?;
+    let data = answer.get("data").unwrap_or(&answer);
+    AuthCode::parse(data.get("id")?.as_str()?).ok()
 }
 
 /// The answer of `GET /key`, or `None` when it is something else.

@@ -37,6 +37,9 @@ pub enum Error {
     /// Nobody decided on the consent page.
     #[error("nobody answered the consent page for ten minutes")]
     NoConsentInTime,
+    /// No key vouched for the new one.
+    #[error("no code was given for the new key: {0}")]
+    NoCode(openrouter::Error),
     /// The exchange failed cleanly: no key was issued.
     #[error("{0}")]
     NotIssued(openrouter::Error),
@@ -64,12 +67,13 @@ impl Error {
         let (code, advice) = match self {
             Self::LabelHeld(label) => (
                 2,
-                format!("{NOTHING}; choose another label, or remove the old key first: keywright rm '{label}'"),
+                format!(
+                    "{NOTHING}; choose another label, or remove the old key first: keywright rm '{label}'"
+                ),
             ),
-            Self::LabelInVault(_) => (
-                2,
-                format!("{NOTHING} and that key was left alone; choose another label"),
-            ),
+            Self::LabelInVault(_) => {
+                (2, format!("{NOTHING} and that key was left alone; choose another label"))
+            }
             Self::Document(error) => (1, format!("{NOTHING}; {}", error.advice())),
             Self::Vault(error) => (4, format!("{NOTHING}; {}", error.advice())),
             Self::Callback(CallbackError::TimedOut) | Self::NoConsentInTime => {
@@ -77,22 +81,46 @@ impl Error {
             }
             Self::Callback(_) => (
                 1,
-                format!("{NOTHING}; choose another port with --callback-port, or paste the code: --no-browser"),
+                format!(
+                    "{NOTHING}; choose another port with --callback-port, or paste the code: --no-browser"
+                ),
             ),
             Self::Address => (2, format!("{NOTHING}; give the server as https://openrouter.ai")),
             Self::Refused(_) => (5, format!("{NOTHING}; try again if that was not meant")),
             Self::Cancelled => (5, format!("{NOTHING}; the callback port is closed")),
+            Self::NoCode(error) => match error {
+                openrouter::Error::Refused { status: 401, .. } => (
+                    1,
+                    format!(
+                        "{NOTHING}; the key given with --via-key works no more: give another, or sign in through the browser"
+                    ),
+                ),
+                openrouter::Error::Refused { status: 403, .. } => (
+                    1,
+                    format!(
+                        "{NOTHING}; the account does not let a key cut another: sign in through the browser, without --via-key"
+                    ),
+                ),
+                error => {
+                    let (code, advice) = not_issued(error);
+                    (code, format!("{NOTHING}; {advice}"))
+                }
+            },
             Self::NotIssued(error) => {
                 let (code, advice) = not_issued(error);
                 (code, format!("{NOTHING}; {advice}"))
             }
             Self::Unresolved(_) => (
                 7,
-                format!("it is on the list of unresolved attempts; if a key was issued, nobody can spend with it: {CHECK}"),
+                format!(
+                    "it is on the list of unresolved attempts; if a key was issued, nobody can spend with it: {CHECK}"
+                ),
             ),
             Self::OddAnswer { kept: Some(account) } => (
                 7,
-                format!("the answer is kept in the keychain (service keywright-attempts, username {account}); {CHECK}"),
+                format!(
+                    "the answer is kept in the keychain (service keywright-attempts, username {account}); {CHECK}"
+                ),
             ),
             Self::OddAnswer { kept: None } => (7, format!("the answer could not be kept; {CHECK}")),
         };
@@ -109,9 +137,10 @@ const fn not_issued(error: &openrouter::Error) -> (u8, &'static str) {
         openrouter::Error::Refused { status: 300..=399, .. } => {
             (1, "it sent us elsewhere, where no secret may follow; check --server")
         }
-        openrouter::Error::Refused { status: 400, .. } => {
-            (1, "the server did not accept what was asked; try again, with other values if it repeats")
-        }
+        openrouter::Error::Refused { status: 400, .. } => (
+            1,
+            "the server did not accept what was asked; try again, with other values if it repeats",
+        ),
         openrouter::Error::Refused { status: 403, .. } => {
             (1, "the code was wrong, used before or too old; sign in again")
         }

@@ -3,11 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CODE_LIFE, Error, Secrets, Services, abandon, attempt_slot, exchange, store};
+use super::{
+    ATTEMPTS, CODE_LIFE, Error, Secrets, Services, abandon, attempt_slot, exchange, store,
+};
 use crate::document;
 use crate::inventory;
 use crate::journal::{self, Attempt, Open, Stage};
-use crate::key::{AuthCode, CodeVerifier, HeldKey, Outcome};
+use crate::key::{AuthCode, CodeVerifier, HeldKey, Outcome, Trouble, Unresolved};
+use crate::vault::{self, Slot};
 
 /// What came of the attempts that were left behind.
 #[derive(Debug, Default)]
@@ -17,7 +20,7 @@ pub struct Recovered {
     /// Keys that were received just now and are nowhere but here.
     pub not_stored: Vec<Outcome>,
     /// Attempts that may have issued a key nobody holds; until dismissed.
-    pub unresolved: Vec<Attempt>,
+    pub unresolved: Vec<Unresolved>,
 }
 
 /// Goes through the attempts whose program is gone.
@@ -32,8 +35,21 @@ pub async fn recover(services: &Services) -> Result<Recovered, document::Error> 
             Stage::Unresolved => {}
         }
     }
-    recovered.unresolved = journal::unresolved(&services.place, &services.server)?;
+    recovered.unresolved = journal::unresolved(&services.place, &services.server)?
+        .into_iter()
+        .map(|Attempt { id, label, server, at, .. }| Unresolved { id, label, server, at })
+        .collect();
     Ok(recovered)
+}
+
+/// Strikes an attempt off the list of what may have been issued, and what the vault kept of it.
+pub fn dismiss(services: &Services, id: &str) -> Result<(), Trouble> {
+    let slot = Slot { service: ATTEMPTS.into(), account: id.into() };
+    match services.vault.delete(&slot, services.patience) {
+        Ok(()) | Err(vault::Error::NoEntry) => {}
+        Err(error) => return Err(error.trouble()),
+    }
+    journal::dismiss(&services.place, id).map_err(|error| error.trouble())
 }
 
 /// A code younger than ten minutes is exchanged; an older one that was sent stays unresolved.
@@ -79,7 +95,7 @@ async fn look(
             recovered.stored.push(held);
             abandon(open, services).await;
         }
-        Ok(_) | Err(crate::vault::Error::NoEntry) => {
+        Ok(_) | Err(vault::Error::NoEntry) => {
             open.advance(|attempt| attempt.stage = Stage::Unresolved)?;
         }
         // The vault cannot be asked now: the next start asks again.

@@ -1,6 +1,8 @@
 //! What can stand between Keywright and a keychain, and what to do about it.
 //! Owns: the sentences. Must not know: which library said so.
 
+use crate::key::Trouble;
+
 /// Why the vault did not do what it was asked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -103,13 +105,16 @@ impl Error {
         }
     }
 
+    /// As trouble outside a journey.
+    pub fn trouble(&self) -> Trouble {
+        let code = if *self == Self::NoEntry { 3 } else { 4 };
+        Trouble { message: self.to_string(), advice: self.advice().into(), code }
+    }
+
     /// Another's words as [`Error::Other`]: control characters and line breaks become spaces.
     pub(super) fn other(words: &str) -> Self {
-        let words: String = words
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(300)
-            .collect();
+        let words: String =
+            words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
         Self::Other(words.trim().to_owned())
     }
 }
@@ -144,9 +149,6 @@ mod tests {
 
     #[test]
     fn another_programs_words_reach_the_terminal_without_escapes() {
-        assert_eq!(
-            Error::other("\u{1b}[2Jbad\r\nnews\n"),
-            Error::Other("[2Jbad  news".to_owned())
-        );
+        assert_eq!(Error::other("\u{1b}[2Jbad\r\nnews\n"), Error::Other("[2Jbad  news".to_owned()));
     }
 }

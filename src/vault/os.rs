@@ -22,10 +22,7 @@ pub(super) use native::{PLACE, can_ask};
 /// How asking for an unlocked keychain went.
 #[cfg_attr(
     any(target_os = "macos", windows),
-    expect(
-        dead_code,
-        reason = "there the system unlocks by itself, before it answers"
-    )
+    expect(dead_code, reason = "there the system unlocks by itself, before it answers")
 )]
 enum Unlocked {
     /// It was open all along.
@@ -169,14 +166,11 @@ fn explain(failure: Failure, took: Duration) -> Error {
             Error::NotText
         }
         Failure::TooLong(..) => Error::TooLong,
-        Failure::NoStorageAccess(cause) => whose_fault(
-            native::diagnose().unwrap_or_else(|| native::closed(&*cause)),
-            took,
-        ),
-        Failure::PlatformFailure(cause) => native::diagnose().map_or_else(
-            || Error::other(&cause.to_string()),
-            |why| whose_fault(why, took),
-        ),
+        Failure::NoStorageAccess(cause) => {
+            whose_fault(native::diagnose().unwrap_or_else(|| native::closed(&*cause)), took)
+        }
+        Failure::PlatformFailure(cause) => native::diagnose()
+            .map_or_else(|| Error::other(&cause.to_string()), |why| whose_fault(why, took)),
         Failure::BadStoreFormat(words) | Failure::NotSupportedByStore(words) => {
             Error::other(&words)
         }

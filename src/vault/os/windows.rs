@@ -20,9 +20,7 @@ pub(in crate::vault) fn can_ask() -> bool {
 /// Targets are named `label@service`. The store's own `.` would split `keywright/example.com`
 /// in the wrong place on the way back; a service never holds an `@`.
 pub(super) fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
-    Ok(Store::new_with_configuration(&HashMap::from([(
-        "divider", "@",
-    )]))?)
+    Ok(Store::new_with_configuration(&HashMap::from([("divider", "@")]))?)
 }
 
 /// On this machine only: the default would let a key roam with the account.

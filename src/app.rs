@@ -1,0 +1,148 @@
+//! The dashboard's mind: what is on screen, and what follows from what happens. Pure: no clock, no
+//! I/O, no drawing. Time arrives with each message, so a test can be any day.
+//!
+//! [`update`] takes one [`Msg`] and answers with the [`Effect`]s to be done outside; their results
+//! come back as messages with the ticket they were asked under.
+
+mod dashboard;
+mod field;
+mod form;
+mod keymap;
+mod login;
+mod message;
+mod reveal;
+mod update;
+
+pub use dashboard::{Dashboard, Keys, Shown};
+pub use field::Field;
+pub use form::{EXPIRIES, Form, Part, Remark};
+pub use keymap::{Binding, bindings, intent, screen_bindings};
+pub use login::{Address, Login};
+pub use message::{Effect, Intent, Msg, Ticket};
+pub use reveal::Reveal;
+pub use update::{start, update};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::key::{Label, Trouble};
+
+/// What is on screen.
+#[derive(Clone, Debug)]
+pub enum Screen {
+    /// The list of held keys.
+    Dashboard,
+    /// The form of a new key.
+    Form(Form),
+    /// A journey under way.
+    Login(Box<Login>),
+    /// The key that was just cut.
+    Reveal(Box<Reveal>),
+}
+
+/// A question that is answered with yes or no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Leave, though the key on screen is stored nowhere?
+    QuitUnstored,
+    /// Leave the reveal screen, though its key is stored nowhere?
+    DropUnstored,
+    /// Forget this key on this machine?
+    Remove(Label),
+}
+
+/// A journey that the person turned away from and that has not ended yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Its ticket.
+    pub ticket: Ticket,
+    /// The label it is for.
+    pub label: Label,
+}
+
+/// What a model is told of the world at its start; see [`Model`].
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// The server's address.
+    pub server: String,
+    /// Whether it is the sandbox.
+    pub sandbox: bool,
+    /// Where keys lie, in words.
+    pub place: String,
+    /// The keychain service of this server's keys.
+    pub service: String,
+}
+
+/// All there is to know to draw the screen.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The server's address.
+    pub server: String,
+    /// Whether this is the sandbox.
+    pub sandbox: bool,
+    /// Where keys lie, in words.
+    pub place: String,
+    /// The keychain service of this server's keys.
+    pub service: String,
+    /// The moment of the last message.
+    pub now: Timestamp,
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    /// The list of held keys, under every screen.
+    pub dashboard: Dashboard,
+    /// What is on screen.
+    pub screen: Screen,
+    /// Whether the help lies over it.
+    pub help: bool,
+    /// The question that lies over it.
+    pub question: Option<Question>,
+    /// What was last worth saying; the next key press takes it away.
+    pub notice: Option<Result<String, Trouble>>,
+    /// Keys that are nowhere but here and wait for the screen.
+    pub rescued: Vec<Reveal>,
+    /// Journeys that go on without a screen.
+    pub unfinished: Vec<Unfinished>,
+    /// Whether the program ends once they have.
+    pub leaving: bool,
+    tickets: u64,
+}
+
+impl Model {
+    /// The model at the start, with nothing read yet.
+    pub fn new(world: World, size: (u16, u16), now: Timestamp) -> Self {
+        Self {
+            server: world.server,
+            sandbox: world.sandbox,
+            place: world.place,
+            service: world.service,
+            now,
+            size,
+            dashboard: Dashboard::new(),
+            screen: Screen::Dashboard,
+            help: false,
+            question: None,
+            notice: None,
+            rescued: Vec::new(),
+            unfinished: Vec::new(),
+            leaving: false,
+            tickets: 0,
+        }
+    }
+
+    const fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// When something on screen moves of itself: [`Msg::Ticked`] is due then, and not before.
+    pub fn wake(&self) -> Option<Timestamp> {
+        let seconds = match &self.screen {
+            Screen::Login(login) if login.trouble.is_none() => Some(1),
+            Screen::Reveal(reveal) => reveal.shown_until.map(|_| 1),
+            Screen::Dashboard => self.dashboard.changes_in(self.now),
+            Screen::Form(_) | Screen::Login(_) => None,
+        }?;
+        // On the second, so that countdowns do not skip one.
+        let next = Timestamp::from_second(self.now.as_second()).ok()?;
+        next.checked_add(SignedDuration::from_secs(seconds)).ok()
+    }
+}

@@ -1,0 +1,50 @@
+//! The key that was just cut. The only screen whose state holds a key for longer than a moment.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::key::{ApiKey, HeldKey, Outcome, Trouble};
+
+/// How long a key is shown in clear.
+pub const MOMENT: SignedDuration = SignedDuration::from_secs(10);
+
+/// The state of the reveal screen.
+#[derive(Clone, Debug)]
+pub struct Reveal {
+    /// What is remembered of it.
+    pub held: HeldKey,
+    /// The key.
+    pub key: ApiKey,
+    /// Whether the vault has it.
+    pub stored: bool,
+    /// Whether storing it is being tried again.
+    pub storing: bool,
+    /// What did not go as it should.
+    pub trouble: Option<Trouble>,
+    /// Shown in clear until then.
+    pub shown_until: Option<Timestamp>,
+}
+
+impl Reveal {
+    /// The screen for a journey that brought a key; its trouble where it brought none.
+    pub fn of(outcome: Outcome) -> Result<Self, Trouble> {
+        let (held, key, stored, trouble) = match outcome {
+            Outcome::Stored { held, key, note } => (held, key, true, note),
+            Outcome::NotStored { held, key, trouble } => (held, key, false, Some(trouble)),
+            Outcome::Failed(trouble) => return Err(trouble),
+        };
+        Ok(Self { held, key, stored, storing: false, trouble, shown_until: None })
+    }
+
+    /// Shows the key for a moment, or hides it.
+    pub fn toggle(&mut self, now: Timestamp) {
+        self.shown_until = match self.shown_until {
+            Some(_) => None,
+            None => now.checked_add(MOMENT).ok(),
+        };
+    }
+
+    /// Hides the key when its moment is over.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.shown_until = self.shown_until.filter(|until| *until > now);
+    }
+}

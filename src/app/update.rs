@@ -1,0 +1,189 @@
+//! What follows from what happens. Pure: a model and a message in, effects out.
+
+mod wanted;
+
+use jiff::Timestamp;
+
+use super::message::{Effect, Msg, Ticket};
+use super::{Model, Reveal, Screen};
+use crate::key::{AuthCode, Outcome, Trouble};
+
+/// The first effects.
+pub fn start(model: &mut Model) -> Vec<Effect> {
+    let ticket = model.ticket();
+    model.dashboard.loading = Some(ticket);
+    vec![Effect::LoadKeys(ticket), Effect::Recover]
+}
+
+/// One message, at that moment.
+pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
+    model.now = now;
+    let effects = match msg {
+        Msg::Wanted(intent) => {
+            model.notice = None;
+            wanted::wanted(model, intent)
+        }
+        Msg::Ticked => {
+            model.dashboard.tick(now);
+            if let Screen::Reveal(reveal) = &mut model.screen {
+                reveal.tick(now);
+            }
+            Vec::new()
+        }
+        Msg::Resized(columns, rows) => {
+            model.size = (columns, rows);
+            Vec::new()
+        }
+        Msg::KeysLoaded { ticket, keys } => {
+            if model.dashboard.loading == Some(ticket) {
+                model.dashboard.loading = None;
+                model.dashboard.load(keys);
+                refresh_taken(model);
+            }
+            Vec::new()
+        }
+        Msg::Recovered { stored, not_stored, unresolved, trouble } => {
+            model
+                .rescued
+                .extend(not_stored.into_iter().filter_map(|outcome| Reveal::of(outcome).ok()));
+            model.dashboard.unresolved = unresolved;
+            for held in stored {
+                model.notice = Some(Ok(format!(
+                    "{} was left behind by an earlier run and is stored now",
+                    held.label
+                )));
+                model.dashboard.add(held);
+            }
+            if let Some(trouble) = trouble {
+                model.notice = Some(Err(trouble));
+            }
+            Vec::new()
+        }
+        Msg::Reported { ticket, report } => {
+            if let Screen::Login(login) = &mut model.screen
+                && login.ticket == ticket
+            {
+                login.report(report, now);
+            }
+            Vec::new()
+        }
+        Msg::Provisioned { ticket, outcome } => provisioned(model, ticket, outcome),
+        Msg::Fetched { ticket, label, key } => {
+            if model.dashboard.awaited == Some(ticket) {
+                model.dashboard.awaited = None;
+                match key {
+                    Ok(key) => model.dashboard.show(label, key, now),
+                    Err(trouble) => model.notice = Some(Err(trouble)),
+                }
+            }
+            Vec::new()
+        }
+        Msg::Removed { label, result } => {
+            model.notice = Some(result.map(|()| {
+                model.dashboard.remove(&label);
+                format!("{label} was forgotten here; the key itself stays valid until you delete it at the server")
+            }));
+            Vec::new()
+        }
+        Msg::Decided { ticket, result } => decided(model, ticket, result),
+        Msg::Noticed(words) => {
+            model.notice = Some(words);
+            Vec::new()
+        }
+    };
+    settle(model);
+    effects
+}
+
+/// A journey's end: shown where its screen is, said where the person is elsewhere by now.
+fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effect> {
+    let seen = match &model.screen {
+        Screen::Login(login) => login.ticket == ticket,
+        Screen::Reveal(reveal) => reveal.storing,
+        Screen::Dashboard | Screen::Form(_) => false,
+    };
+    let left = model.unfinished.iter().position(|unfinished| unfinished.ticket == ticket);
+    let left = left.map(|at| model.unfinished.remove(at));
+    if let Outcome::Stored { held, .. } = &outcome {
+        model.dashboard.add(held.clone());
+        refresh_taken(model);
+    }
+    match (Reveal::of(outcome), left) {
+        (Ok(reveal), None) if seen => model.screen = Screen::Reveal(Box::new(reveal)),
+        // A key that is nowhere but here is never dropped, wherever the person went.
+        (Ok(reveal), _) if !reveal.stored => {
+            model.leaving = false;
+            model.rescued.push(reveal);
+        }
+        (Ok(reveal), _) => {
+            model.notice = Some(Ok(format!("{} had been issued and is stored", reveal.held.label)));
+        }
+        (Err(trouble), None) => {
+            if let Screen::Login(login) = &mut model.screen
+                && seen
+            {
+                login.trouble = Some(trouble);
+            }
+        }
+        // Cancelled, as was wanted.
+        (Err(trouble), Some(_)) if trouble.code == 5 => {}
+        (Err(trouble), Some(_)) => {
+            model.notice = Some(Err(trouble));
+        }
+    }
+    depart(model)
+}
+
+fn decided(
+    model: &mut Model,
+    ticket: Ticket,
+    result: Result<Option<AuthCode>, String>,
+) -> Vec<Effect> {
+    let Screen::Login(login) = &mut model.screen else { return Vec::new() };
+    if login.ticket != ticket || !login.awaits_consent() {
+        return Vec::new();
+    }
+    match result {
+        Ok(Some(code)) => {
+            login.code = None;
+            vec![Effect::GiveCode(ticket, code)]
+        }
+        Ok(None) => Vec::new(),
+        Err(words) => {
+            login.notice = Some(words);
+            Vec::new()
+        }
+    }
+}
+
+fn depart(model: &mut Model) -> Vec<Effect> {
+    if !model.leaving {
+        return Vec::new();
+    }
+    let Some(unfinished) = model.unfinished.first() else { return vec![Effect::Quit] };
+    model.notice = Some(Err(Trouble {
+        message: format!("a key for {} may be on its way", unfinished.label),
+        advice: "leaving as soon as it is stored or known not to come".into(),
+        code: 1,
+    }));
+    Vec::new()
+}
+
+/// A key that is nowhere but here comes on screen as soon as that takes nothing from the person.
+fn settle(model: &mut Model) {
+    if matches!(model.screen, Screen::Dashboard)
+        && let Some(reveal) = model.rescued.pop()
+    {
+        model.screen = Screen::Reveal(Box::new(reveal));
+    }
+}
+
+/// The form knows which labels are taken, even those that were taken while it was open.
+fn refresh_taken(model: &mut Model) {
+    let held = model.dashboard.held();
+    match &mut model.screen {
+        Screen::Form(form) => form.set_taken(held),
+        Screen::Login(login) => login.form.set_taken(held),
+        Screen::Dashboard | Screen::Reveal(_) => {}
+    }
+}

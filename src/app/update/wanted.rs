@@ -1,0 +1,238 @@
+//! What a person wants, screen by screen. An intent that means nothing on a screen does nothing.
+
+use super::depart;
+use crate::app::message::{Effect, Intent};
+use crate::app::{Field, Form, Login, Model, Question, Screen, Unfinished};
+use crate::key::{AuthCode, HeldKey};
+
+/// What a person wants, wherever they are.
+pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    if let Some(question) = model.question.take() {
+        return answered(model, question, &intent);
+    }
+    match intent {
+        Intent::Quit | Intent::Interrupt => return quit(model),
+        Intent::Suspend => return vec![Effect::Suspend],
+        Intent::ToggleHelp => {
+            model.help = !model.help;
+            return Vec::new();
+        }
+        Intent::Back if model.help => {
+            model.help = false;
+            return Vec::new();
+        }
+        _ => {}
+    }
+    match &mut model.screen {
+        Screen::Dashboard => on_dashboard(model, intent),
+        Screen::Form(_) => on_form(model, intent),
+        Screen::Login(_) => on_login(model, intent),
+        Screen::Reveal(_) => on_reveal(model, intent),
+    }
+}
+
+fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let page = model.dashboard.page(model.size.1).cast_signed();
+    let label = model.dashboard.current().map(|held| held.label.clone());
+    match intent {
+        Intent::Move(by) => model.dashboard.go(by),
+        Intent::MovePage(by) => model.dashboard.go(by.saturating_mul(page)),
+        Intent::ToTop => model.dashboard.to(0),
+        Intent::ToBottom => model.dashboard.to(usize::MAX),
+        Intent::ToggleDetails => {
+            model.dashboard.details = label.is_some() && !model.dashboard.details;
+        }
+        Intent::Back => {
+            model.dashboard.details = false;
+            model.dashboard.shown = None;
+        }
+        Intent::New => model.screen = Screen::Form(Form::new(model.dashboard.held())),
+        Intent::Reload => return super::start(model),
+        Intent::Copy => return label.map(Effect::CopyHeld).into_iter().collect(),
+        Intent::ToggleReveal => {
+            if model.dashboard.shown.take().is_none()
+                && let Some(label) = label
+            {
+                let ticket = model.ticket();
+                model.dashboard.awaited = Some(ticket);
+                return vec![Effect::Fetch(ticket, label)];
+            }
+        }
+        Intent::OpenPage => {
+            let address = model.dashboard.current().map(HeldKey::page);
+            return address.map(Effect::Open).into_iter().collect();
+        }
+        Intent::Remove => model.question = label.map(Question::Remove),
+        Intent::Dismiss if !model.dashboard.unresolved.is_empty() => {
+            let attempt = model.dashboard.unresolved.remove(0);
+            return vec![Effect::Dismiss(attempt.id)];
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn on_form(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let Screen::Form(form) = &mut model.screen else { return Vec::new() };
+    match intent {
+        Intent::Back => model.screen = Screen::Dashboard,
+        Intent::NextField => {
+            form.go(1);
+        }
+        Intent::PreviousField => {
+            form.go(-1);
+        }
+        Intent::NextChoice => form.choose(1),
+        Intent::PreviousChoice => form.choose(-1),
+        Intent::Type(c) => form.insert(c),
+        Intent::Edit(request) => form.edit(request),
+        Intent::Paste(text) => form.paste(&text),
+        Intent::Enter if form.go(1) => {}
+        Intent::Enter | Intent::Submit => return submit(model),
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn submit(model: &mut Model) -> Vec<Effect> {
+    let Screen::Form(form) = &mut model.screen else { return Vec::new() };
+    let Some(request) = form.submit(model.now) else { return Vec::new() };
+    let form = form.clone();
+    let ticket = model.ticket();
+    model.screen = Screen::Login(Box::new(Login::new(form, request.clone(), ticket, model.now)));
+    vec![Effect::Provision { ticket, request }]
+}
+
+fn on_login(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let Screen::Login(login) = &mut model.screen else { return Vec::new() };
+    let address = login.address.as_ref().map(|address| address.url.clone());
+    let ticket = login.ticket;
+    if login.trouble.is_some() {
+        match intent {
+            Intent::Back => model.screen = Screen::Form(login.form.clone()),
+            Intent::Retry => {
+                model.screen = Screen::Form(login.form.clone());
+                return submit(model);
+            }
+            _ => {}
+        }
+        return Vec::new();
+    }
+    match intent {
+        Intent::Back if login.qr => login.qr = false,
+        Intent::Back if login.code.is_some() => login.code = None,
+        Intent::Back => {
+            let label = login.request.label.clone();
+            model.screen = Screen::Form(login.form.clone());
+            model.unfinished.push(Unfinished { ticket, label });
+            return vec![Effect::Cancel(ticket)];
+        }
+        _ if !login.awaits_consent() => {}
+        Intent::Copy => return address.map(Effect::CopyAddress).into_iter().collect(),
+        Intent::OpenBrowser => return address.map(Effect::Open).into_iter().collect(),
+        Intent::ToggleQr => login.qr = !login.qr,
+        Intent::ToggleCode => {
+            login.code = match login.code.take() {
+                Some(_) => None,
+                None => Some(Field::default()),
+            };
+        }
+        Intent::Approve | Intent::Refuse if model.sandbox => {
+            let approve = matches!(intent, Intent::Approve);
+            return address
+                .map(|address| Effect::Decide { ticket, address, approve })
+                .into_iter()
+                .collect();
+        }
+        Intent::Type(c) => {
+            if let Some(field) = &mut login.code {
+                field.insert(c);
+                login.code_problem = None;
+            }
+        }
+        Intent::Edit(request) => {
+            if let Some(field) = &mut login.code {
+                field.edit(request);
+            }
+        }
+        Intent::Paste(text) => {
+            login.code.get_or_insert_default().paste(text.trim());
+            login.code_problem = None;
+        }
+        Intent::Enter => {
+            let Some(field) = &login.code else { return Vec::new() };
+            match AuthCode::parse(field.text()) {
+                Ok(code) => {
+                    login.code = None;
+                    return vec![Effect::GiveCode(ticket, code)];
+                }
+                Err(problem) => login.code_problem = Some(problem),
+            }
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn on_reveal(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let now = model.now;
+    let Screen::Reveal(reveal) = &mut model.screen else { return Vec::new() };
+    match intent {
+        Intent::ToggleReveal => reveal.toggle(now),
+        Intent::Copy => return vec![Effect::CopyKey(reveal.key.clone())],
+        Intent::OpenPage => return vec![Effect::Open(reveal.held.page())],
+        Intent::Retry if !reveal.stored && !reveal.storing => {
+            reveal.storing = true;
+            let (held, key) = (reveal.held.clone(), reveal.key.clone());
+            return vec![Effect::StoreAgain { ticket: model.ticket(), held, key }];
+        }
+        Intent::Back | Intent::New if !reveal.stored => {
+            model.question = Some(Question::DropUnstored);
+        }
+        Intent::Back => model.screen = Screen::Dashboard,
+        Intent::New => model.screen = Screen::Form(Form::new(model.dashboard.held())),
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn answered(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effect> {
+    let yes = matches!(answer, Intent::Yes | Intent::Interrupt);
+    let no = matches!(answer, Intent::No | Intent::Back);
+    match question {
+        // Anything else leaves the question where it is.
+        question if !yes && !no => model.question = Some(question),
+        _ if no => {}
+        Question::QuitUnstored => return vec![Effect::Quit],
+        Question::DropUnstored => model.screen = Screen::Dashboard,
+        Question::Remove(label) => {
+            return vec![Effect::Remove(label)];
+        }
+    }
+    Vec::new()
+}
+
+/// Leaves, unless a key would be lost: one that is on screen alone is asked about, and one that
+/// may be on its way is waited for.
+fn quit(model: &mut Model) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if let Some(reveal) = model.rescued.pop() {
+        model.screen = Screen::Reveal(Box::new(reveal));
+    }
+    match &model.screen {
+        Screen::Reveal(reveal) if !reveal.stored => {
+            model.question = Some(Question::QuitUnstored);
+            return effects;
+        }
+        Screen::Login(login) if login.trouble.is_none() => {
+            let (ticket, label) = (login.ticket, login.request.label.clone());
+            model.screen = Screen::Form(login.form.clone());
+            model.unfinished.push(Unfinished { ticket, label });
+            effects.push(Effect::Cancel(ticket));
+        }
+        Screen::Dashboard | Screen::Form(_) | Screen::Login(_) | Screen::Reveal(_) => {}
+    }
+    model.leaving = true;
+    effects.extend(depart(model));
+    effects
+}

@@ -1,0 +1,179 @@
+//! The loopback address at which the browser hands over the code (RFC 8252 §7.3).
+//! Owns: how long it is open and what comes of it. Must not know: what a code is for.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `crowd` | how many sockets, and which one makes room |
+//! | `visit` | one socket: deadlines, the head, the goodbye |
+//! | `http` | hyper, from a head in memory to an answer in memory |
+//! | `desk` | which request counts |
+//! | `page` | what a browser gets to see |
+
+mod crowd;
+mod desk;
+mod http;
+mod page;
+mod visit;
+
+use std::future::poll_fn;
+use std::io;
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use url::Url;
+
+use crate::key::AuthCode;
+use desk::Desk;
+
+/// The longest a callback is open: as long as a code works.
+const LIFE: Duration = Duration::from_secs(600);
+
+/// An open callback. Dropping it closes the port and every connection at once.
+pub struct Callback {
+    url: Url,
+    open: Open,
+    answers: mpsc::Receiver<Answer>,
+}
+
+/// What the browser brought.
+#[derive(Debug)]
+pub enum Answer {
+    /// The authorization code (RFC 6749 §4.1.2).
+    Code(AuthCode),
+    /// The person, or the server, said no (RFC 6749 §4.1.2.1).
+    Refused {
+        /// The server's words, fit for a terminal.
+        description: Option<String>,
+    },
+}
+
+/// The port after the answer: the same code again gets the same page, another one 409.
+/// Dropping it closes the port and every connection at once.
+pub struct Lingering {
+    _open: Open,
+}
+
+/// Why no answer came.
+#[derive(Debug, thiserror::Error)]
+pub enum CallbackError {
+    /// Nobody came in time.
+    #[error("nobody came back from the consent page for ten minutes")]
+    TimedOut,
+    /// Another program listens there.
+    #[error("port {port} of 127.0.0.1 is taken by another program")]
+    PortTaken {
+        /// The port asked for.
+        port: u16,
+    },
+    /// The system gives no listening socket.
+    #[error("the callback cannot listen on 127.0.0.1: {}", .0.kind())]
+    NotListening(#[source] io::Error),
+}
+
+impl Callback {
+    /// Listens on `port` of the literal 127.0.0.1, on a free one for 0, and serves from now on, at
+    /// most ten minutes. `localhost` could resolve to something else (RFC 8252 §8.3).
+    pub async fn bind(port: u16) -> Result<Self, CallbackError> {
+        Self::bind_for(port, LIFE).await
+    }
+
+    async fn bind_for(port: u16, life: Duration) -> Result<Self, CallbackError> {
+        let refused = |error: io::Error| match error.kind() {
+            io::ErrorKind::AddrInUse => CallbackError::PortTaken { port },
+            _ => CallbackError::NotListening(error),
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let nonce = super::nonce();
+        // Unguessable and in the path, where every server gives it back (RFC 8252 §8.9-8.10).
+        let url = Url::parse(&format!("http://{address}/callback/{nonce}"))
+            .map_err(|error| refused(io::Error::other(error)))?;
+        // Port 80 is in no `Host` header, and not in the URL either.
+        let host = url
+            .port()
+            .map_or_else(|| address.ip().to_string(), |port| format!("{}:{port}", address.ip()));
+        let (caller, answers) = mpsc::channel(1);
+        let desk = Arc::new(Desk::new(host, nonce, caller));
+        let open = Open::serve(async move {
+            let _ = timeout(life, crowd::receive(listener, desk)).await;
+        });
+        Ok(Self { url, open, answers })
+    }
+
+    /// The `callback_url`. It holds the nonce: not for a log.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Waits for the first valid callback. Whoever comes with anything else is answered, and
+    /// changes nothing.
+    pub async fn answer(mut self) -> Result<(Answer, Lingering), CallbackError> {
+        match self.answers.recv().await {
+            Some(answer) => Ok((answer, Lingering { _open: self.open })),
+            None => Err(CallbackError::TimedOut),
+        }
+    }
+}
+
+type Server = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A server that runs on its own, so that pages are answered whatever the caller is doing, and
+/// whose sockets are closed when the drop returns. An aborted task would close them only when the
+/// runtime comes round to it; hence the server lies where both can reach it.
+struct Open {
+    server: Arc<Mutex<Option<Server>>>,
+    task: JoinHandle<()>,
+}
+
+impl Open {
+    fn serve(server: impl Future<Output = ()> + Send + 'static) -> Self {
+        let server: Server = Box::pin(server);
+        let server = Arc::new(Mutex::new(Some(server)));
+        let shared = Arc::clone(&server);
+        let task = tokio::spawn(poll_fn(move |cx| {
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(server) = shared.as_mut() {
+                ready!(server.as_mut().poll(cx));
+                *shared = None;
+            }
+            Poll::Ready(())
+        }));
+        Self { server, task }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_callback_nobody_visits_closes_after_its_time() {
+        let callback = Callback::bind_for(0, Duration::from_millis(20)).await.unwrap();
+        let address = (Ipv4Addr::LOCALHOST, callback.url().port().unwrap());
+        TcpStream::connect(address).unwrap();
+        assert!(matches!(callback.answer().await, Err(CallbackError::TimedOut)));
+        let error = TcpStream::connect(address).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a_callback_is_open_for_ten_minutes() {
+        assert_eq!(LIFE, Duration::from_secs(600));
+    }
+}

@@ -1,0 +1,129 @@
+//! A built-in imitation of OpenRouter on loopback, for trying things out and for tests. Its keys
+//! live in memory and buy nothing.
+//!
+//! ```text
+//! wire ─ Call → routes ─ asks → ledger ─ answers → wire
+//!                  └ consent, pages: what a person sees
+//! ```
+//!
+//! Written from OpenRouter's documentation and strict where that is strict. Must know nothing of
+//! the client, or one misunderstanding of ours would cancel itself out: no other room is imported.
+
+mod answers;
+mod asks;
+mod consent;
+mod ledger;
+mod mint;
+mod pages;
+mod person;
+mod routes;
+mod seeds;
+mod wire;
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+
+use jiff::Timestamp;
+use tiny_http::Server;
+
+use ledger::Ledger;
+pub use person::decide;
+
+/// How many requests are answered at once; a slow client holds up one.
+const WORKERS: usize = 4;
+
+/// How to start.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The port on 127.0.0.1; 0 takes any free one.
+    pub port: u16,
+    /// How many keys the account holds from the start.
+    pub keys: usize,
+}
+
+/// A key that the account holds from the start. Times are ISO 8601 in UTC.
+#[derive(Clone)]
+pub struct Seed {
+    /// The person's name for it.
+    pub label: String,
+    /// The secret.
+    pub key: String,
+    /// In USD.
+    pub limit: Option<f64>,
+    /// `daily`, `weekly` or `monthly`.
+    pub limit_reset: Option<String>,
+    /// When it dies.
+    pub expires_at: Option<String>,
+    /// When it was cut.
+    pub created_at: String,
+    /// Whose it is.
+    pub user_id: String,
+}
+
+/// A running sandbox. Dropping it closes its port.
+pub struct Sandbox {
+    server: Arc<Server>,
+    url: String,
+    management_key: String,
+    seeds: Vec<Seed>,
+}
+
+impl Sandbox {
+    /// Furnishes an account and serves it. Fails where the port is taken or the OS gives no
+    /// randomness.
+    pub fn start(options: &Options) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let management_key = mint::key()?;
+        let mut ledger = Ledger::new(&management_key);
+        let seeds = seeds::plant(&mut ledger, mint::keys(options.keys)?, Timestamp::now());
+        let server = Arc::new(Server::from_listener(listener, None).map_err(io::Error::other)?);
+        let ledger = Arc::new(Mutex::new(ledger));
+        for _ in 0..WORKERS {
+            let (server, ledger) = (Arc::downgrade(&server), Arc::clone(&ledger));
+            thread::Builder::new().name("sandbox".into()).spawn(move || work(&server, &ledger))?;
+        }
+        Ok(Self { server, url, management_key, seeds })
+    }
+
+    /// Where it listens, `http://127.0.0.1:PORT` without a slash.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The account's management key.
+    pub fn management_key(&self) -> &str {
+        &self.management_key
+    }
+
+    /// The keys that the account held at the start, in order.
+    pub fn seeds(&self) -> Vec<Seed> {
+        self.seeds.clone()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        for _ in 0..WORKERS {
+            self.server.unblock();
+        }
+    }
+}
+
+/// Answers requests until the sandbox is dropped. While it answers it holds no share of the server,
+/// so a slow client cannot keep the port open.
+fn work(server: &Weak<Server>, ledger: &Mutex<Ledger>) {
+    while let Some(Ok(request)) = server.upgrade().map(|server| server.recv()) {
+        let Some((call, request)) = wire::read(request) else { continue };
+        // The one place where the sandbox asks what time it is.
+        let now = Timestamp::now();
+        let answer = {
+            let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            routes::answer(&call, &mut ledger, now)
+        };
+        // A client that hung up has nobody to tell.
+        let _ = wire::write(request, &answer, now);
+    }
+}

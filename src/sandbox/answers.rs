@@ -1,0 +1,218 @@
+//! What is answered: statuses, JSON in OpenRouter's shapes, pages. Knows the ledger's words; must
+//! not change anything, and knows no socket.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::ledger::{DEFAULT_WORKSPACE, Key, Refusal, Spending, USER, Usd};
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// For a program.
+    Json,
+    /// For a person.
+    Html,
+}
+
+/// One answer, before it travels. May hold a secret, so it does not print.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// What the body is.
+    pub kind: Kind,
+    /// The body.
+    pub body: String,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+    /// Which methods a 405 would have taken.
+    pub allow: Option<String>,
+}
+
+impl Answer {
+    /// A JSON document.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::new(status, Kind::Json, body.to_string())
+    }
+
+    /// A page.
+    pub fn html(status: u16, body: String) -> Self {
+        Self::new(status, Kind::Html, body)
+    }
+
+    /// The way back to an application.
+    pub fn redirect(location: String) -> Self {
+        Self { location: Some(location), ..Self::new(302, Kind::Html, String::new()) }
+    }
+
+    fn new(status: u16, kind: Kind, body: String) -> Self {
+        Self { status, kind, body, location: None, allow: None }
+    }
+}
+
+/// Why a request is refused, in words that the caller reads.
+#[derive(Debug)]
+pub struct Fault {
+    /// The HTTP status.
+    pub status: u16,
+    /// The words.
+    pub message: Cow<'static, str>,
+}
+
+impl Fault {
+    /// A request that makes no sense.
+    pub fn bad(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(400, message)
+    }
+
+    /// Any other refusal.
+    pub fn new(status: u16, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, message: message.into() }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Method => Self::bad("Invalid code_challenge_method"),
+            Refusal::Invalid => Self::new(403, "Invalid code or code_verifier"),
+            Refusal::Expired => Self::new(403, "Authorization code expired"),
+        }
+    }
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(_: std::io::Error) -> Self {
+        Self::new(500, "Internal Server Error")
+    }
+}
+
+impl From<Fault> for Answer {
+    fn from(fault: Fault) -> Self {
+        let error = json!({ "code": fault.status, "message": fault.message });
+        Self::json(fault.status, &json!({ "error": error }))
+    }
+}
+
+/// A row of `/keys`. `name` is the person's label here, `label` the masked key.
+pub fn row(key: &Key, now: Timestamp) -> Value {
+    let policy = &key.policy;
+    let mut row = json!({
+        "hash": key.hash,
+        "name": policy.name,
+        "label": key.masked,
+        "disabled": key.disabled,
+        "limit": policy.limit.map(amount),
+        "limit_remaining": key.remaining(now).map(amount),
+        "limit_reset": policy.reset.map(super::ledger::Reset::word),
+        "include_byok_in_limit": policy.include_byok,
+        "created_at": whole_seconds(key.created_at),
+        "updated_at": key.updated_at.map(whole_seconds),
+        "last_used_at": key.spending.last().map(whole_seconds),
+        "expires_at": policy.expires_at.map(|at| at.to_string()),
+        "creator_user_id": policy.creator,
+        "external_user": null,
+        "workspace_id": policy.workspace,
+    });
+    add_usage(&mut row, &key.spending, now);
+    row
+}
+
+/// What a key is told about itself. Its times come with microseconds and an offset, unlike those
+/// of [`row`], as OpenRouter's do.
+pub fn self_portrait(key: &Key, now: Timestamp) -> Value {
+    let policy = &key.policy;
+    let mut data = about(&key.masked, &key.spending, now);
+    if let (Some(limit), Some(remaining)) = (policy.limit, key.remaining(now)) {
+        let budget = json!({
+            "scope": "key_limit",
+            "limit_usd": amount(limit),
+            "spend_usd": amount(limit.less(remaining)),
+            "remaining_usd": amount(remaining),
+            "reset_interval": policy.reset.map(super::ledger::Reset::word),
+            "resets_at": policy.reset.and_then(|reset| reset.next(now)).map(microseconds),
+            "include_byok": policy.include_byok,
+            "budget_id": null,
+            "guardrail_id": null,
+        });
+        data["limit"] = amount(limit);
+        data["limit_remaining"] = amount(remaining);
+        data["budgets"] = json!([budget]);
+        data["effective_budget"] = budget;
+    }
+    data["limit_reset"] = json!(policy.reset.map(super::ledger::Reset::word));
+    data["include_byok_in_limit"] = json!(policy.include_byok);
+    data["expires_at"] = json!(policy.expires_at.map(microseconds));
+    data["creator_user_id"] = json!(policy.creator);
+    data["workspace_id"] = json!(policy.workspace);
+    data
+}
+
+/// What the management key is told about itself.
+pub fn management_portrait(masked: &str, now: Timestamp) -> Value {
+    let mut data = about(masked, &Spending::default(), now);
+    data["is_management_key"] = json!(true);
+    data["is_provisioning_key"] = json!(true);
+    data
+}
+
+/// Every field of `GET /key`, of a key without limit or expiry; the last six of them because the
+/// official SDKs reject an answer without.
+fn about(masked: &str, spending: &Spending, now: Timestamp) -> Value {
+    let mut data = json!({
+        "label": masked,
+        "limit": null,
+        "limit_remaining": null,
+        "limit_reset": null,
+        "include_byok_in_limit": false,
+        "is_free_tier": false,
+        "is_management_key": false,
+        "is_provisioning_key": false,
+        "expires_at": null,
+        "creator_user_id": USER,
+        "rate_limit": {
+            "requests": -1,
+            "interval": "10s",
+            "note": "This field is deprecated and safe to ignore.",
+        },
+        "allowed_data_regions": ["global"],
+        "budgets": [],
+        "effective_budget": null,
+        "free_model_daily_requests": { "limit": 1000, "remaining": 1000, "used": 0 },
+        "organization_id": null,
+        "workspace_id": DEFAULT_WORKSPACE,
+    });
+    add_usage(&mut data, spending, now);
+    data
+}
+
+/// The person has no provider of their own here, so the `byok` four stay at nothing.
+fn add_usage(data: &mut Value, spending: &Spending, now: Timestamp) {
+    use super::ledger::Reset::{Daily, Monthly, Weekly};
+    let windows = [
+        ("usage", None),
+        ("usage_daily", Some(Daily)),
+        ("usage_weekly", Some(Weekly)),
+        ("usage_monthly", Some(Monthly)),
+    ];
+    for (name, window) in windows {
+        data[name] = amount(spending.within(window, now));
+        data[format!("byok_{name}")] = json!(0);
+    }
+}
+
+/// Whole amounts travel without a fraction, as a JavaScript server writes them.
+fn amount(usd: Usd) -> Value {
+    usd.whole().map_or_else(|| json!(usd.dollars()), |whole| json!(whole))
+}
+
+/// `2027-12-31T23:59:59Z`.
+pub fn whole_seconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn microseconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
+}

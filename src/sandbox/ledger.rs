@@ -1,0 +1,284 @@
+//! The account: its keys, what they spent, and the codes that wait to become keys.
+//!
+//! Pure: the time and everything random come in as arguments, so a test can be any day. Must not
+//! know HTTP, JSON or a clock.
+
+mod code;
+mod spending;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+
+pub use code::{Challenge, Code, Method, Refusal};
+pub use spending::{Reset, Spending, Usd};
+
+/// The person whose account this is.
+pub const USER: &str = "user_2sandbox0000000000000000000";
+/// Where keys live unless somebody asks for another workspace.
+pub const DEFAULT_WORKSPACE: &str = "5a0d8c3e-7b1f-4e52-9c64-1f2e3d4c5b6a";
+/// Rows in one page of keys.
+pub const PAGE: usize = 100;
+
+/// What a key may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The person's name for it.
+    pub name: String,
+    /// What it may spend in one window.
+    pub limit: Option<Usd>,
+    /// The window; without one the limit is for life.
+    pub reset: Option<Reset>,
+    /// When it dies.
+    pub expires_at: Option<Timestamp>,
+    /// Whether what it spends at a provider of the person's own counts.
+    pub include_byok: bool,
+    /// Where it lives, a UUID.
+    pub workspace: String,
+    /// Who made it.
+    pub creator: String,
+}
+
+impl Policy {
+    /// A key that may do everything.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            limit: None,
+            reset: None,
+            expires_at: None,
+            include_byok: false,
+            workspace: DEFAULT_WORKSPACE.into(),
+            creator: USER.into(),
+        }
+    }
+}
+
+/// A key as the account knows it: by its hash, never by its secret.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The secret's SHA-256 in lower-case hexadecimal.
+    pub hash: String,
+    /// The secret with its middle left out.
+    pub masked: String,
+    /// What it may do.
+    pub policy: Policy,
+    /// Switched off by its owner.
+    pub disabled: bool,
+    /// When it was cut.
+    pub created_at: Timestamp,
+    /// When its policy changed last.
+    pub updated_at: Option<Timestamp>,
+    /// What it spent.
+    pub spending: Spending,
+}
+
+impl Key {
+    /// Whether its time is over.
+    pub fn expired(&self, now: Timestamp) -> bool {
+        self.policy.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// What is left of the limit in the current window.
+    pub fn remaining(&self, now: Timestamp) -> Option<Usd> {
+        let spent = self.spending.within(self.policy.reset, now);
+        self.policy.limit.map(|limit| limit.less(spent))
+    }
+}
+
+/// Whom a bearer token stands for.
+#[derive(Clone, Copy, Debug)]
+pub enum Bearer<'a> {
+    /// The account's management key, masked.
+    Management(&'a str),
+    /// A live key.
+    Key(&'a Key),
+}
+
+/// Which keys a page shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// How many to skip.
+    pub offset: usize,
+    /// Disabled ones too.
+    pub disabled: bool,
+    /// Expired ones too.
+    pub expired: bool,
+    /// Of this workspace instead of the default one.
+    pub workspace: Option<String>,
+}
+
+/// What shall become of something that may also be nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Change<T> {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It goes.
+    Clear,
+    /// It becomes this.
+    To(T),
+}
+
+impl<T> Change<T> {
+    /// What there is after the change.
+    pub fn over(self, old: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => old,
+            Self::Clear => None,
+            Self::To(new) => Some(new),
+        }
+    }
+}
+
+/// A change to a key: `None` leaves a field alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// Another name.
+    pub name: Option<String>,
+    /// On or off.
+    pub disabled: Option<bool>,
+    /// Another limit, or none.
+    pub limit: Change<Usd>,
+    /// Another window, or none.
+    pub reset: Change<Reset>,
+    /// Whether spending at the person's own providers counts.
+    pub include_byok: Option<bool>,
+}
+
+/// The books of one account.
+pub struct Ledger {
+    management: (String, String),
+    keys: Vec<Key>,
+    codes: HashMap<String, Code>,
+}
+
+impl Ledger {
+    /// An account with nothing but its management key.
+    pub fn new(management_key: &str) -> Self {
+        Self {
+            management: (hash(management_key), mask(management_key)),
+            keys: Vec::new(),
+            codes: HashMap::new(),
+        }
+    }
+
+    /// Cuts the key whose secret is `secret`.
+    pub fn issue(&mut self, policy: Policy, secret: &str, now: Timestamp) -> Key {
+        let key = Key {
+            hash: hash(secret),
+            masked: mask(secret),
+            policy,
+            disabled: false,
+            created_at: now,
+            updated_at: None,
+            spending: Spending::default(),
+        };
+        self.keys.push(key.clone());
+        key
+    }
+
+    /// Whom a token stands for; nobody if it is unknown, deleted, disabled or expired.
+    pub fn bearer(&self, token: &str, now: Timestamp) -> Option<Bearer<'_>> {
+        let hash = hash(token);
+        if hash == self.management.0 {
+            return Some(Bearer::Management(&self.management.1));
+        }
+        self.find(&hash).filter(|key| !key.disabled && !key.expired(now)).map(Bearer::Key)
+    }
+
+    /// A key by its hash. Looks from the newest: that is the one a large account is busy with while
+    /// it is furnished.
+    pub fn find(&self, hash: &str) -> Option<&Key> {
+        self.keys.iter().rev().find(|key| key.hash == hash)
+    }
+
+    fn find_mut(&mut self, hash: &str) -> Option<&mut Key> {
+        self.keys.iter_mut().rev().find(|key| key.hash == hash)
+    }
+
+    /// One page of keys, oldest first.
+    pub fn page(&self, filter: &Filter, now: Timestamp) -> Vec<&Key> {
+        let workspace = filter.workspace.as_deref().unwrap_or(DEFAULT_WORKSPACE);
+        self.keys
+            .iter()
+            .filter(|key| key.policy.workspace == workspace)
+            .filter(|key| filter.disabled || !key.disabled)
+            .filter(|key| filter.expired || !key.expired(now))
+            .skip(filter.offset)
+            .take(PAGE)
+            .collect()
+    }
+
+    /// Changes a key; `None` if there is none.
+    pub fn patch(&mut self, hash: &str, patch: Patch, now: Timestamp) -> Option<&Key> {
+        let key = self.find_mut(hash)?;
+        let policy = &mut key.policy;
+        policy.name = patch.name.unwrap_or_else(|| policy.name.clone());
+        policy.limit = patch.limit.over(policy.limit);
+        policy.reset = patch.reset.over(policy.reset);
+        policy.include_byok = patch.include_byok.unwrap_or(policy.include_byok);
+        key.disabled = patch.disabled.unwrap_or(key.disabled);
+        key.updated_at = Some(now);
+        Some(key)
+    }
+
+    /// Deletes a key; false if there is none.
+    pub fn delete(&mut self, hash: &str) -> bool {
+        let before = self.keys.len();
+        self.keys.retain(|key| key.hash != hash);
+        self.keys.len() < before
+    }
+
+    /// Books what a key spent; false if there is no such key.
+    pub fn spend(&mut self, hash: &str, amount: Usd, at: Timestamp) -> bool {
+        self.find_mut(hash).map(|key| key.spending.add(amount, at)).is_some()
+    }
+
+    /// Keeps what was consented to under a fresh code.
+    pub fn authorize(&mut self, code: String, agreed: Code) {
+        // A dead code is remembered for a day, so that it is told from one that never was.
+        let day = SignedDuration::from_hours(24);
+        self.codes.retain(|_, old| agreed.issued_at.duration_since(old.issued_at) < day);
+        self.codes.insert(code, agreed);
+    }
+
+    /// Takes a code for the key that was agreed to, once. A refused attempt leaves the code whole.
+    pub fn exchange(
+        &mut self,
+        code: &str,
+        verifier: Option<&str>,
+        method: Option<Method>,
+        secret: &str,
+        now: Timestamp,
+    ) -> Result<Key, Refusal> {
+        self.codes.get(code).ok_or(Refusal::Invalid)?.check(verifier, method, now)?;
+        let taken = self.codes.remove(code).ok_or(Refusal::Invalid)?;
+        Ok(self.issue(taken.policy, secret, now))
+    }
+}
+
+/// The name of a key: its SHA-256 in lower-case hexadecimal.
+fn hash(secret: &str) -> String {
+    hex(&Sha256::digest(secret))
+}
+
+/// OpenRouter's short form of a key: `sk-or-v1-0e6...1c96`.
+fn mask(secret: &str) -> String {
+    let head: String = secret.chars().take(12).collect();
+    let tail: String = secret.chars().skip(secret.chars().count().saturating_sub(4)).collect();
+    format!("{head}...{tail}")
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    bytes
+        .iter()
+        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+        .collect()
+}

@@ -1,0 +1,286 @@
+//! The program on a terminal: the guard of its modes, the loop, the runner of effects.
+//! Must not know: what a key press means, or what is drawn.
+//!
+//! The first frame is drawn before anything is read. From then on the loop sleeps until a key, a
+//! result, a signal, or the moment at which something on screen moves; what has already arrived is
+//! taken in before one frame is drawn.
+
+mod runner;
+mod terminal;
+
+use std::io::{self, IsTerminal};
+use std::thread;
+use std::time::Duration;
+
+use crossterm::event::Event;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::app::{self, Intent, Model, Msg, World};
+use crate::key::Trouble;
+use crate::provision::Services;
+use crate::surroundings;
+use crate::ui::{self, Theme};
+use runner::{Next, Runner};
+use terminal::Terminal;
+
+/// Approves or refuses at the address of a consent page in the browser's place: a code, where the
+/// page shows one; or why not. The sandbox's.
+pub type Decide = fn(&str, bool) -> Result<Option<String>, String>;
+
+/// What the loop is told from outside.
+enum Incoming {
+    /// A result of an effect.
+    Told(Msg),
+    /// A sequence for the terminal that only the thread that draws may write.
+    Write(SecretString),
+    /// The terminal's content is not what we left there.
+    Redraw,
+    /// A signal asks to leave, or the terminal is gone: nobody is there to answer a question.
+    Leave,
+}
+
+/// Runs the dashboard until the person leaves.
+pub fn run(services: Services, decide: Option<Decide>, colours: bool) -> Result<(), Trouble> {
+    let size = suitable()?;
+    let theme = match (colours, surroundings::light_background()) {
+        (false, _) => Theme::Plain,
+        (true, true) => Theme::Light,
+        (true, false) => Theme::Dark,
+    };
+    let world = World {
+        server: services.server.clone(),
+        sandbox: decide.is_some(),
+        place: services.vault.place(),
+        service: services.service.clone(),
+    };
+    let mut model = Model::new(world, size, Timestamp::now());
+    let mut terminal = Terminal::enter().map_err(|error| unusable(&error))?;
+    let shown = terminal.draw(|frame| ui::draw(&model, theme, frame));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| unusable(&error))?;
+    let farewell = runtime.block_on(async {
+        let (results, told) = unbounded_channel();
+        let mut runner = Runner::new(services, decide, results.clone());
+        let typed = read_events(results.clone());
+        heed_signals(results);
+        let mut desk =
+            Loop { model: &mut model, runner: &mut runner, theme, visible: shown.is_ok() };
+        desk.turn(&mut terminal, typed, told).await;
+        runner.farewell()
+    });
+    drop(terminal);
+    // A keychain or a display server that hangs is not waited for.
+    runtime.shutdown_background();
+    if let Some(words) = farewell {
+        say(&words);
+    }
+    Ok(())
+}
+
+struct Loop<'a> {
+    model: &'a mut Model,
+    runner: &'a mut Runner,
+    theme: Theme,
+    /// Whether the terminal still takes what is written to it.
+    visible: bool,
+}
+
+impl Loop<'_> {
+    async fn turn(
+        &mut self,
+        terminal: &mut Terminal,
+        mut typed: UnboundedReceiver<Event>,
+        mut told: UnboundedReceiver<Incoming>,
+    ) {
+        let first = app::start(self.model);
+        let mut next = self.runner.run_all(first);
+        loop {
+            match next {
+                Next::Quit => return,
+                Next::Suspend => {
+                    let resumed = terminal.suspend();
+                    self.visible &= resumed.is_ok();
+                }
+                Next::Wait => {}
+            }
+            if self.visible
+                && terminal.draw(|frame| ui::draw(self.model, self.theme, frame)).is_err()
+            {
+                self.visible = false;
+                next = self.leave();
+                continue;
+            }
+            next = tokio::select! {
+                biased;
+                Some(event) = typed.recv() => self.event(event),
+                Some(incoming) = told.recv() => self.incoming(incoming, terminal),
+                () = until(self.model.wake()) => self.message(Msg::Ticked),
+            };
+            // One frame for all that has arrived by now.
+            while matches!(next, Next::Wait) {
+                if let Ok(event) = typed.try_recv() {
+                    next = self.event(event);
+                } else if let Ok(incoming) = told.try_recv() {
+                    next = self.incoming(incoming, terminal);
+                } else {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, msg: Msg) -> Next {
+        let effects = app::update(self.model, msg, Timestamp::now());
+        self.runner.run_all(effects)
+    }
+
+    fn event(&mut self, event: Event) -> Next {
+        match event {
+            Event::Key(key) => match app::intent(self.model, &key) {
+                Some(intent) => self.message(Msg::Wanted(intent)),
+                None => Next::Wait,
+            },
+            Event::Paste(text) => self.message(Msg::Wanted(Intent::Paste(text))),
+            Event::Resize(columns, rows) => self.message(Msg::Resized(columns, rows)),
+            Event::FocusGained | Event::FocusLost | Event::Mouse(_) => Next::Wait,
+        }
+    }
+
+    fn incoming(&mut self, incoming: Incoming, terminal: &mut Terminal) -> Next {
+        match incoming {
+            Incoming::Told(msg) => self.message(msg),
+            Incoming::Write(sequence) => {
+                self.visible &= Terminal::write(&sequence).is_ok();
+                Next::Wait
+            }
+            Incoming::Redraw => {
+                self.visible &= terminal.reclaim().is_ok();
+                Next::Wait
+            }
+            Incoming::Leave => self.leave(),
+        }
+    }
+
+    /// Leaves without asking: a key that may be on its way is still waited for.
+    fn leave(&mut self) -> Next {
+        let next = self.message(Msg::Wanted(Intent::Interrupt));
+        if self.model.question.is_some() {
+            return self.message(Msg::Wanted(Intent::Interrupt));
+        }
+        next
+    }
+}
+
+/// Sleeps until then; for ever without a then.
+async fn until(then: Option<Timestamp>) {
+    match then {
+        Some(then) => {
+            let left = then.duration_since(Timestamp::now());
+            tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// A thread that reads the terminal, so that the loop need not poll.
+fn read_events(results: UnboundedSender<Incoming>) -> UnboundedReceiver<Event> {
+    let (send, typed) = unbounded_channel();
+    let reader = thread::Builder::new().name("keywright-input".into()).spawn(move || {
+        while let Ok(event) = crossterm::event::read() {
+            if send.send(event).is_err() {
+                return;
+            }
+        }
+        // The terminal is gone. The loop may be, too.
+        let _ = results.send(Incoming::Leave);
+    });
+    if let Err(error) = reader {
+        tracing::error!(kind = %error.kind(), "no thread to read the terminal");
+    }
+    typed
+}
+
+/// Signals as messages.
+#[cfg(unix)]
+fn heed_signals(results: UnboundedSender<Incoming>) {
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+    let Ok(mut signals) =
+        signal_hook::iterator::Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP])
+    else {
+        return;
+    };
+    // Without the thread the signals are heeded by nobody, as if they had not come.
+    let _ = thread::Builder::new().name("keywright-signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            let incoming = match signal {
+                SIGCONT => Incoming::Redraw,
+                SIGTSTP => Incoming::Told(Msg::Wanted(Intent::Suspend)),
+                _ => Incoming::Leave,
+            };
+            if results.send(incoming).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+#[cfg(not(unix))]
+fn heed_signals(_results: UnboundedSender<Incoming>) {}
+
+/// The terminal's size, if it is one that a screen can be drawn on.
+fn suitable() -> Result<(u16, u16), Trouble> {
+    let trouble = |message: &str, advice: &str| Trouble {
+        message: message.into(),
+        advice: advice.into(),
+        code: 1,
+    };
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Err(trouble(
+            "the dashboard needs a terminal to draw on and to read keys from",
+            "nothing was done; in scripts use the commands, see keywright --help",
+        ));
+    }
+    if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return Err(trouble(
+            "this terminal calls itself dumb: it cannot place the cursor",
+            "nothing was done; use another terminal, or the commands, see keywright --help",
+        ));
+    }
+    let size = crossterm::terminal::size().map_err(|error| unusable(&error))?;
+    // A terminal that does not know its size says 0.
+    if size == (0, 0) {
+        return Ok((80, 24));
+    }
+    if size.0 < ui::SMALLEST.0 || size.1 < ui::SMALLEST.1 {
+        return Err(trouble(
+            &format!(
+                "the terminal has {} columns and {} rows; the dashboard needs {} and {}",
+                size.0,
+                size.1,
+                ui::SMALLEST.0,
+                ui::SMALLEST.1
+            ),
+            "nothing was done; enlarge it, or use the commands, see keywright --help",
+        ));
+    }
+    Ok(size)
+}
+
+fn unusable(error: &io::Error) -> Trouble {
+    Trouble {
+        message: format!("the terminal cannot be used: {}", error.kind()),
+        advice: "nothing was done; use another terminal, or the commands, see keywright --help"
+            .into(),
+        code: 1,
+    }
+}
+
+/// The last words, once the terminal is the shell's again.
+#[expect(clippy::print_stderr, reason = "after the last frame")]
+fn say(words: &str) {
+    eprintln!("keywright: {words}");
+}

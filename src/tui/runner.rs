@@ -1,0 +1,274 @@
+//! Effects done: each on a task or a thread of its own, its result sent back as one message.
+//! Must not know: what follows from a result.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::watch;
+use url::Url;
+
+use super::{Decide, Incoming};
+use crate::app::{Effect, Msg, Ticket};
+use crate::browser::{self, Reach};
+use crate::clipboard::{self, Clipboard, Copied, Route};
+use crate::document;
+use crate::inventory;
+use crate::key::{ApiKey, AuthCode, KeyRequest, Label, Report, Trouble};
+use crate::provision::{self, Controls, Services, Way};
+
+/// What the loop does after the effects.
+pub(super) enum Next {
+    Wait,
+    Suspend,
+    Quit,
+}
+
+pub(super) struct Runner {
+    services: Services,
+    decide: Option<Decide>,
+    results: UnboundedSender<Incoming>,
+    journeys: HashMap<Ticket, Journey>,
+    /// Shared with the threads that copy and the tasks that clear.
+    board: Arc<Mutex<Board>>,
+}
+
+/// The person's end of a journey; see [`Controls`].
+struct Journey {
+    cancel: watch::Sender<bool>,
+    code: mpsc::Sender<AuthCode>,
+}
+
+/// The clipboard, and how often it was copied to: only the last copy's time clears it.
+#[derive(Default)]
+struct Board {
+    clipboard: Clipboard,
+    copies: u64,
+}
+
+impl Runner {
+    pub(super) fn new(
+        services: Services,
+        decide: Option<Decide>,
+        results: UnboundedSender<Incoming>,
+    ) -> Self {
+        Self { services, decide, results, journeys: HashMap::new(), board: Arc::default() }
+    }
+
+    pub(super) fn run_all(&mut self, effects: Vec<Effect>) -> Next {
+        let mut next = Next::Wait;
+        for effect in effects {
+            match self.run(effect) {
+                Next::Wait => {}
+                other => next = other,
+            }
+        }
+        next
+    }
+
+    fn run(&mut self, effect: Effect) -> Next {
+        match effect {
+            Effect::Quit => return Next::Quit,
+            Effect::Suspend => return Next::Suspend,
+            Effect::LoadKeys(ticket) => self.blocking(move |services| {
+                let keys = inventory::read(&services.place, &services.server);
+                Some(Msg::KeysLoaded { ticket, keys: keys.map_err(|error| error.trouble()) })
+            }),
+            Effect::Recover => self.recover(),
+            Effect::Provision { ticket, request } => self.provision(ticket, request),
+            Effect::Cancel(ticket) => {
+                if let Some(journey) = self.journeys.remove(&ticket) {
+                    // A journey that has ended needs no cancelling.
+                    let _ = journey.cancel.send(true);
+                }
+            }
+            Effect::GiveCode(ticket, code) => {
+                if let Some(journey) = self.journeys.get(&ticket) {
+                    // A second code while the first is being exchanged has no taker.
+                    let _ = journey.code.try_send(code);
+                }
+            }
+            Effect::StoreAgain { ticket, held, key } => {
+                let (services, results) = (self.services.clone(), self.results.clone());
+                tokio::spawn(async move {
+                    let outcome = provision::store_again(held, key, &services).await;
+                    tell(&results, Msg::Provisioned { ticket, outcome });
+                });
+            }
+            Effect::Fetch(ticket, label) => self.blocking(move |services| {
+                let key = take(services, &label);
+                Some(Msg::Fetched { ticket, label, key })
+            }),
+            Effect::CopyKey(key) => self.copy(move |_| Ok(secret(&key))),
+            Effect::CopyHeld(label) => {
+                self.copy(move |services| take(services, &label).map(|key| secret(&key)));
+            }
+            Effect::CopyAddress(address) => self.copy(move |_| Ok(SecretString::from(address))),
+            Effect::Open(address) => self.blocking(move |services| {
+                let url = Url::parse(&address).ok()?;
+                Some(Msg::Noticed(match (services.open)(&url) {
+                    Ok(()) => Ok("asked the browser to open it".into()),
+                    Err(why) => Err(Trouble {
+                        message: why,
+                        advice: format!("open it by hand: {address}"),
+                        code: 1,
+                    }),
+                }))
+            }),
+            Effect::Remove(label) => self.blocking(move |services| {
+                let result = provision::forget(services, &label);
+                Some(Msg::Removed { label, result })
+            }),
+            Effect::Dismiss(id) => self.blocking(move |services| {
+                let dismissed = provision::dismiss(services, &id);
+                dismissed.err().map(|trouble| Msg::Noticed(Err(trouble)))
+            }),
+            Effect::Decide { ticket, address, approve } => {
+                let Some(decide) = self.decide else { return Next::Wait };
+                self.blocking(move |_| {
+                    let result = decide(&address, approve).and_then(|code| match code {
+                        Some(code) => AuthCode::parse(&code).map(Some).map_err(String::from),
+                        None => Ok(None),
+                    });
+                    Some(Msg::Decided { ticket, result })
+                });
+            }
+        }
+        Next::Wait
+    }
+
+    /// A call that may block, on a thread that may.
+    fn blocking(&self, call: impl FnOnce(&Services) -> Option<Msg> + Send + 'static) {
+        let (services, results) = (self.services.clone(), self.results.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Some(msg) = call(&services) {
+                tell(&results, msg);
+            }
+        });
+    }
+
+    fn recover(&self) {
+        let (services, results) = (self.services.clone(), self.results.clone());
+        tokio::spawn(async move {
+            let (recovered, trouble) = match provision::recover(&services).await {
+                Ok(recovered) => (recovered, None),
+                Err(error) => {
+                    (provision::Recovered::default(), Some(document::Error::trouble(&error)))
+                }
+            };
+            tell(
+                &results,
+                Msg::Recovered {
+                    stored: recovered.stored,
+                    not_stored: recovered.not_stored,
+                    unresolved: recovered.unresolved,
+                    trouble,
+                },
+            );
+        });
+    }
+
+    fn provision(&mut self, ticket: Ticket, request: KeyRequest) {
+        let (cancel, cancelled) = watch::channel(false);
+        let (code, pasted) = mpsc::channel(1);
+        self.journeys.insert(ticket, Journey { cancel, code });
+        let (services, results) = (self.services.clone(), self.results.clone());
+        let (way, why) = match browser::reach() {
+            Reach::Here => (Way::Browser, None),
+            // A fixed port is one that someone forwards: `ssh -L`.
+            Reach::NotHere(why) if services.callback_port != 0 => (Way::NoOpen, Some(why)),
+            Reach::NotHere(why) => (Way::Paste, Some(why)),
+        };
+        tokio::spawn(async move {
+            let report = |report| tell(&results, Msg::Reported { ticket, report });
+            if let Some(why) = why {
+                report(Report::Notice(format!("no browser is started here ({why})")));
+            }
+            let mut controls = Controls { cancel: cancelled, pasted };
+            let outcome = provision::run(&request, way, &services, &mut controls, &report).await;
+            tell(&results, Msg::Provisioned { ticket, outcome });
+        });
+    }
+
+    fn copy(&self, text: impl FnOnce(&Services) -> Result<SecretString, Trouble> + Send + 'static) {
+        let (results, board) = (self.results.clone(), Arc::clone(&self.board));
+        let services = self.services.clone();
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || {
+            let text = match text(&services) {
+                Ok(text) => text,
+                Err(trouble) => return tell(&results, Msg::Noticed(Err(trouble))),
+            };
+            let (outcome, copies) = {
+                let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
+                board.copies += 1;
+                (board.clipboard.copy(&text, Route::Auto), board.copies)
+            };
+            let noticed = match outcome {
+                Ok(Copied::Clipboard { clears_in }) => {
+                    let seconds = clears_in.as_secs();
+                    runtime.spawn(clear_later(board, copies, results.clone()));
+                    Ok(format!("copied, clears in {seconds} s"))
+                }
+                Ok(Copied::Terminal) => {
+                    // The loop may be gone; then there is nobody to copy for.
+                    let _ = results.send(Incoming::Write(clipboard::osc52(&text)));
+                    Ok("sent to the terminal for its clipboard; it gives no answer".into())
+                }
+                Ok(Copied::Tmux) => {
+                    runtime.spawn(clear_later(board, copies, results.clone()));
+                    Ok("in a buffer of tmux, which sends it to its terminal's clipboard".into())
+                }
+                Err(error) => Err(Trouble {
+                    message: error.to_string(),
+                    advice: error.advice().into(),
+                    code: 1,
+                }),
+            };
+            tell(&results, Msg::Noticed(noticed));
+        });
+    }
+
+    /// Takes back what was copied; last words about it.
+    pub(super) fn farewell(&self) -> Option<String> {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        if board.copies == 0 {
+            return None;
+        }
+        let held = board.clipboard.holds_ours();
+        board.clipboard.clear_if_ours();
+        held.then(|| "the copied key left the clipboard with the program".into())
+    }
+}
+
+async fn clear_later(board: Arc<Mutex<Board>>, copies: u64, results: UnboundedSender<Incoming>) {
+    tokio::time::sleep(clipboard::CLEARS_IN).await;
+    tokio::task::spawn_blocking(move || {
+        let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
+        if board.copies == copies {
+            board.clipboard.clear_if_ours();
+            tell(&results, Msg::Noticed(Ok("the clipboard was cleared".into())));
+        }
+    });
+}
+
+/// The key held under a label.
+fn take(services: &Services, label: &Label) -> Result<ApiKey, Trouble> {
+    let slot = services.slot(label.as_str());
+    match services.vault.get(&slot, services.patience) {
+        #[expect(clippy::disallowed_methods, reason = "door: the vault")]
+        Ok(secret) => Ok(ApiKey::from(secret.expose_secret().to_owned())),
+        Err(error) => Err(error.trouble()),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "door: copy")]
+fn secret(key: &ApiKey) -> SecretString {
+    SecretString::from(key.expose_secret())
+}
+
+/// The loop may have ended; then nobody is interested.
+fn tell(results: &UnboundedSender<Incoming>, msg: Msg) {
+    let _ = results.send(Incoming::Told(msg));
+}

@@ -1,0 +1,104 @@
+//! The terminal's modes, and giving them back: on leaving, on a panic, on stopping.
+
+use std::io::{self, BufWriter, Stdout, Write};
+use std::panic;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::cursor::{Hide, Show};
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use crossterm::{execute, queue};
+use ratatui::Frame;
+use ratatui::backend::CrosstermBackend;
+use secrecy::{ExposeSecret, SecretString};
+
+/// One write a frame: the most that a frame of a large terminal takes.
+const FRAME: usize = 64 * 1024;
+
+/// Whether the modes are ours; a panic of any thread gives them back once.
+static OURS: AtomicBool = AtomicBool::new(false);
+
+/// A terminal in our modes, until dropped.
+pub(super) struct Terminal {
+    inner: ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+}
+
+impl Terminal {
+    /// Takes the terminal over.
+    pub(super) fn enter() -> io::Result<Self> {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let report = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                // First the screen, or the report would go with it.
+                give_back(&mut io::stdout());
+                report(info);
+            }));
+        });
+        let mut out = BufWriter::with_capacity(FRAME, io::stdout());
+        take(&mut out)?;
+        match ratatui::Terminal::new(CrosstermBackend::new(out)) {
+            Ok(inner) => Ok(Self { inner }),
+            Err(error) => {
+                give_back(&mut io::stdout());
+                Err(error)
+            }
+        }
+    }
+
+    /// Draws one frame: what differs from the last.
+    pub(super) fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.inner.draw(render).map(|_| ())
+    }
+
+    /// Writes a sequence between two frames.
+    #[expect(clippy::disallowed_methods, reason = "door: copy, through the terminal")]
+    pub(super) fn write(sequence: &SecretString) -> io::Result<()> {
+        // Past the buffer, which would keep it.
+        let mut out = io::stdout();
+        out.write_all(sequence.expose_secret().as_bytes())?;
+        out.flush()
+    }
+
+    /// Gives the terminal to the shell, stops, and takes it back when the shell says go on.
+    pub(super) fn suspend(&mut self) -> io::Result<()> {
+        self.release();
+        #[cfg(unix)]
+        signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
+        self.reclaim()
+    }
+
+    /// Takes the terminal (again) and paints all of it with the next frame.
+    pub(super) fn reclaim(&mut self) -> io::Result<()> {
+        take(self.inner.backend_mut())?;
+        self.inner.clear()
+    }
+
+    fn release(&mut self) {
+        give_back(self.inner.backend_mut());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+fn take(out: &mut impl Write) -> io::Result<()> {
+    enable_raw_mode()?;
+    OURS.store(true, Ordering::Release);
+    execute!(out, EnterAlternateScreen, EnableBracketedPaste, Hide)
+}
+
+/// Whoever cannot be written to has nothing to get back.
+fn give_back(out: &mut impl Write) {
+    if OURS.swap(false, Ordering::AcqRel) {
+        let _ = queue!(out, DisableBracketedPaste, Show, LeaveAlternateScreen);
+        let _ = out.flush();
+        let _ = disable_raw_mode();
+    }
+}

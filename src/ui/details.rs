@@ -1,0 +1,125 @@
+//! All that is known of one key.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use secrecy::ExposeSecret;
+
+use super::table::state;
+use super::text::{fact, shell_word};
+use super::{Theme, text};
+use crate::app::Model;
+use crate::key::{ApiKey, Granted, HeldKey, Reset, day, span};
+
+pub fn draw(held: &HeldKey, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let shown = model.dashboard.shown.as_ref().filter(|shown| shown.label == held.label);
+    let mut lines = vec![
+        Line::default(),
+        Line::styled(held.label.to_string(), theme.strong()),
+        Line::default(),
+        fact("state", state(held, model.now, theme), theme),
+    ];
+    lines.extend(key(held, shown.map(|shown| (&shown.key, shown.until)), model, theme));
+    lines.extend(policy(held, model, theme));
+    lines.push(Line::default());
+    let cut = format!("{}, {}", day(held.created_at), span(model.now, held.created_at));
+    lines.push(fact("cut", Span::raw(cut), theme));
+    lines.extend(reading(held, model, theme));
+    text::paragraph(frame, text::inset(area), lines);
+}
+
+/// The key, masked or for a moment in clear.
+#[expect(clippy::disallowed_methods, reason = "door: reveal")]
+pub fn key(
+    held: &HeldKey,
+    shown: Option<(&ApiKey, jiff::Timestamp)>,
+    model: &Model,
+    theme: Theme,
+) -> Vec<Line<'static>> {
+    match shown {
+        None => vec![fact("key", Span::raw(held.masked.clone()), theme)],
+        Some((key, until)) => {
+            let left = until.duration_since(model.now).as_secs().max(0);
+            vec![
+                fact(
+                    "key",
+                    Span::styled(crate::key::clean(key.expose_secret(), 512), theme.warning()),
+                    theme,
+                ),
+                fact("", Span::styled(format!("hides in {left} s"), theme.dim()), theme),
+            ]
+        }
+    }
+}
+
+/// What was asked beside what was granted, and in words where they differ.
+pub fn policy(held: &HeldKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
+    let usd = |amount: Option<f64>| amount.map_or("none".to_owned(), |usd| format!("${usd:.2}"));
+    let at = |at: Option<jiff::Timestamp>| {
+        at.map_or("never".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    };
+    let asked = &held.asked;
+    let asked = [
+        usd(asked.limit.map(crate::key::Usd::dollars)),
+        asked.limit_reset.map_or("never", Reset::as_str).to_owned(),
+        at(asked.expires_at),
+    ];
+    let names = ["limit", "reset", "expires"];
+    let mut lines = vec![Line::styled(format!("{:<10}{:<25}granted", "", "asked"), theme.dim())];
+    let granted = held.granted.as_ref().map(|granted: &Granted| {
+        [
+            usd(granted.limit),
+            granted.limit_reset.clone().unwrap_or_else(|| "never".to_owned()),
+            at(granted.expires_at),
+        ]
+    });
+    let differences = held.differences();
+    for (row, name) in names.into_iter().enumerate() {
+        let differs = differences.contains(&["limit", "limit_reset", "expires_at"][row]);
+        let granted =
+            granted.as_ref().map_or("not checked".to_owned(), |granted| granted[row].clone());
+        let style = if differs { theme.warning() } else { ratatui::style::Style::new() };
+        lines.push(Line::from(vec![
+            Span::styled(format!("{name:<10}"), theme.dim()),
+            Span::raw(format!("{:<25}", asked[row])),
+            Span::styled(granted, style),
+        ]));
+    }
+    if let Some(at) = held.expires_at() {
+        let words = format!("{}, {}", at.strftime("%A %-d %B %Y"), span(model.now, at));
+        lines.push(fact("", Span::styled(words, theme.dim()), theme));
+    }
+    for name in differences {
+        let words = match name {
+            "limit" => {
+                "! not the limit you asked for: change it on the key's page, or revoke the key"
+            }
+            "limit_reset" => {
+                "! not the reset you asked for: change it on the key's page, or revoke the key"
+            }
+            _ => {
+                "! not the expiry you asked for; it cannot be changed: revoke the key by hand when its time comes"
+            }
+        };
+        lines.push(Line::styled(words, theme.warning()));
+    }
+    lines
+}
+
+/// Where it is stored, and how any tool reads it.
+pub fn reading(held: &HeldKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
+    let word = shell_word(held.label.as_str());
+    let mut lines = vec![fact("stored", Span::raw(model.place.clone()), theme)];
+    if held.store != "memory" {
+        lines.push(fact("read it", Span::raw(format!("keywright get {word}")), theme));
+    }
+    if held.store == "os" && cfg!(all(unix, not(target_os = "macos"))) {
+        let service = shell_word(&model.service);
+        let lookup = format!("secret-tool lookup service {service} username {word}");
+        lines.push(fact("", Span::raw(lookup), theme));
+    }
+    // The hash is long and nobody types it: `o` opens the page.
+    let page: String = held.page().chars().take(held.server.len() + 18).collect();
+    lines.push(fact("page", Span::styled(format!("{page}…"), theme.dim()), theme));
+    lines
+}

@@ -1,0 +1,42 @@
+//! The top line: what this is, where one is, and whether it is for real.
+
+use ratatui::Frame;
+use ratatui::layout::{Alignment, Rect};
+use ratatui::text::{Line, Span};
+
+use super::Theme;
+use crate::app::{Keys, Model, Screen};
+
+pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let here = if model.help {
+        "help".to_owned()
+    } else {
+        match &model.screen {
+            Screen::Dashboard => match &model.dashboard.keys {
+                Keys::Loaded(keys) if keys.len() == 1 => "1 key held".to_owned(),
+                Keys::Loaded(keys) if !keys.is_empty() => format!("{} keys held", keys.len()),
+                Keys::Loaded(_) | Keys::Loading | Keys::Failed(_) => "keys".to_owned(),
+            },
+            Screen::Form(_) => "a new key".to_owned(),
+            Screen::Login(login) => format!("signing in for {}", login.request.label),
+            Screen::Reveal(reveal) => reveal.held.label.to_string(),
+        }
+    };
+    frame.render_widget(
+        Line::from(vec![
+            Span::styled(" Keywright", theme.strong().patch(theme.accent())),
+            Span::styled(" · ", theme.dim()),
+            Span::raw(here),
+        ]),
+        area,
+    );
+    let world = if model.sandbox {
+        Span::styled("SANDBOX: an imitation, no real keys ", theme.warning())
+    } else {
+        let host = model.server.split_once("://").map_or(&*model.server, |(_, host)| host);
+        Span::styled(format!("{host} "), theme.dim())
+    };
+    let width = u16::try_from(world.width()).unwrap_or(area.width).min(area.width);
+    let right = Rect { x: area.right() - width, width, ..area };
+    frame.render_widget(Line::from(world).alignment(Alignment::Right), right);
+}

@@ -1,0 +1,169 @@
+//! The waiting screen: the address, always whole; what is happening; how long it may take.
+
+use qrcode::render::unicode::Dense1x2;
+use qrcode::{EcLevel, QrCode};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Style};
+use ratatui::text::{Line, Span};
+
+use super::text::sentence;
+use super::{Theme, text};
+use crate::app::{Field, Login, Model};
+use crate::key::Step;
+
+pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    if let (Some(address), true) = (&login.address, login.qr) {
+        return qr(&address.url, theme, frame, area);
+    }
+    let width = usize::from(area.width);
+    let address = match &login.address {
+        Some(address) if login.step <= Step::Consent => chunks(&address.url, width),
+        _ => Vec::new(),
+    };
+    let tail = tail(login, theme);
+    // The address is always whole; the steps that are done or to come give way to it.
+    let needed = address.len()
+        + 2
+        + tail.iter().map(|line| line.width().div_ceil(width).max(1)).sum::<usize>();
+    let room = usize::from(area.height).saturating_sub(needed);
+    let steps = steps(login, model, theme, room >= Step::ALL.len());
+    let mut y = area.y;
+    let mut put = |frame: &mut Frame<'_>, lines: Vec<Line<'_>>, rows: usize| {
+        let height = u16::try_from(rows).unwrap_or(u16::MAX).min(area.bottom().saturating_sub(y));
+        text::paragraph(frame, Rect { y, height, ..area }, lines);
+        y += height;
+    };
+    let count = steps.len();
+    put(frame, steps, count);
+    if !address.is_empty() {
+        let words = if login.pastes() {
+            "Open this address in any browser, then press p and paste the code it shows:"
+        } else {
+            "Sign in at:"
+        };
+        put(frame, vec![Line::default(), Line::styled(format!(" {words}"), theme.strong())], 2);
+        // From the first column to the last, so that it can be selected whole.
+        let count = address.len();
+        put(
+            frame,
+            address.into_iter().map(|part| Line::styled(part, theme.accent())).collect(),
+            count,
+        );
+    }
+    if let Some(code) = &login.code {
+        put(frame, vec![Line::default()], 1);
+        code_field(code, login.code_problem, theme, frame, Rect { y, height: 1, ..area });
+        y += 1;
+    }
+    let rest = Rect { y, height: area.bottom().saturating_sub(y), ..area };
+    text::paragraph(frame, text::inset(rest), tail);
+}
+
+fn steps(login: &Login, model: &Model, theme: Theme, all: bool) -> Vec<Line<'static>> {
+    let now = model.now.duration_since(login.since).as_secs().max(0);
+    let clock = |seconds: i64| format!("{}:{:02}", seconds / 60, seconds % 60);
+    Step::ALL
+        .into_iter()
+        .filter(|step| all || *step == login.step)
+        .map(|step| {
+            let words = step.as_str();
+            if step < login.step {
+                return Line::styled(format!(" ✓ {words}"), theme.good());
+            }
+            if step > login.step {
+                return Line::styled(format!("   {words}"), theme.dim());
+            }
+            if login.trouble.is_some() {
+                return Line::styled(format!(" ✗ {words}"), theme.bad());
+            }
+            let left = login
+                .remaining(model.now)
+                .map(|left| format!(", {} left", clock(left.as_secs())))
+                .unwrap_or_default();
+            Line::from(vec![
+                Span::styled(format!(" ▸ {words}"), theme.strong()),
+                Span::styled(format!("  {} elapsed{left}", clock(now)), theme.dim()),
+            ])
+        })
+        .collect()
+}
+
+/// What stands below the address.
+fn tail(login: &Login, theme: Theme) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    if let Some(trouble) = &login.trouble {
+        lines.push(Line::default());
+        lines.extend(text::trouble(trouble, theme));
+    } else if let Some(notice) = &login.notice {
+        lines.push(Line::default());
+        lines.push(Line::styled(sentence(notice), theme.warning()));
+    }
+    lines
+}
+
+/// The code is as good as the key until it is used: it is never shown.
+fn code_field(
+    code: &Field,
+    problem: Option<&'static str>,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    frame.render_widget(Line::styled(" ▸ Code", theme.accent()), area);
+    let masked = "•".repeat(code.text().chars().count());
+    let at = Rect { x: area.x + 9, width: area.width.saturating_sub(10), ..area };
+    match problem {
+        Some(words) => frame.render_widget(Line::styled(format!("✗ {words}"), theme.bad()), at),
+        None => text::field(code, &masked, true, theme, frame, at),
+    }
+}
+
+/// Pieces of `width` characters; an address is ASCII.
+fn chunks(text: &str, width: usize) -> Vec<&str> {
+    text.as_bytes()
+        .chunks(width.max(1))
+        .filter_map(|piece| std::str::from_utf8(piece).ok())
+        .collect()
+}
+
+/// The address for a phone's camera: dark on light whatever the theme, since cameras want it so.
+fn qr(url: &str, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let code = QrCode::with_error_correction_level(url, EcLevel::L).ok();
+    let image = code.map(|code| {
+        code.render::<Dense1x2>()
+            .dark_color(Dense1x2::Light)
+            .light_color(Dense1x2::Dark)
+            .quiet_zone(false)
+            .build()
+    });
+    let rows = image.as_deref().map(|image| {
+        (image.lines().count(), image.lines().next().map_or(0, |line| line.chars().count()))
+    });
+    match (image, rows) {
+        // A quiet zone of two modules on each side: one row, two columns.
+        (Some(image), Some((rows, columns)))
+            if rows + 2 <= usize::from(area.height) && columns + 4 <= usize::from(area.width) =>
+        {
+            let style = Style::new().fg(Color::Black).bg(Color::White);
+            let blank = Line::styled(" ".repeat(columns + 4), style);
+            let mut lines = vec![blank.clone()];
+            lines.extend(image.lines().map(|line| Line::styled(format!("  {line}  "), style)));
+            lines.push(blank);
+            text::paragraph(frame, area, lines);
+        }
+        (_, rows) => {
+            let needs = rows.map_or(String::new(), |(rows, columns)| {
+                format!(" It needs {} columns and {} rows here.", columns + 4, rows + 7)
+            });
+            let words = format!(
+                "The QR code of this address does not fit this terminal.{needs} # goes back to the address."
+            );
+            text::paragraph(
+                frame,
+                text::inset(area),
+                vec![Line::default(), Line::styled(words, theme.warning())],
+            );
+        }
+    }
+}

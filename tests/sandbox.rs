@@ -1,0 +1,203 @@
+//! The sandbox over the wire, byte by byte: whatever Keywright's own client believes stays out of
+//! this.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use keywright::sandbox::{Options, Sandbox};
+use serde_json::{Value, json};
+use url::Url;
+
+#[path = "sandbox/consent.rs"]
+mod consent;
+#[path = "sandbox/keys.rs"]
+mod keys;
+
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+const WORKSPACE: &str = "0df9e665-d932-5740-b2c7-b52af166bc11";
+
+fn sandbox() -> Sandbox {
+    Sandbox::start(&Options { port: 0, keys: 4 }).unwrap()
+}
+
+struct Answer {
+    status: u16,
+    head: BTreeMap<String, String>,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// Status and words of an error.
+    fn error(&self) -> (u16, String) {
+        let json = self.json();
+        assert_eq!(json["error"]["code"], self.status);
+        (self.status, json["error"]["message"].as_str().unwrap().to_owned())
+    }
+}
+
+fn raw(sandbox: &Sandbox, request: &str) -> Answer {
+    let mut socket = TcpStream::connect(sandbox.url().trim_start_matches("http://")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let head = lines
+        .map(|line| line.split_once(": ").unwrap())
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect();
+    Answer { status, head, body: body.to_owned() }
+}
+
+fn call(sandbox: &Sandbox, method: &str, target: &str, token: &str, body: &str) -> Answer {
+    let bearer =
+        if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+    let length = body.len();
+    raw(
+        sandbox,
+        &format!(
+            "{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{bearer}\
+             HTTP-Referer: https://example.com\r\nContent-Length: {length}\r\n\r\n{body}"
+        ),
+    )
+}
+
+fn exchange(sandbox: &Sandbox, code: &str) -> Answer {
+    let body = json!({ "code": code, "code_verifier": VERIFIER, "code_challenge_method": "S256" });
+    call(sandbox, "POST", "/api/v1/auth/keys", "", &body.to_string())
+}
+
+fn auth(pairs: &[(&str, &str)]) -> String {
+    let mut url = Url::parse("http://sandbox/auth").unwrap();
+    url.query_pairs_mut().extend_pairs(pairs);
+    format!("/auth?{}", url.query().unwrap())
+}
+
+#[test]
+fn the_account_starts_with_four_keys_in_four_states() {
+    let sandbox = sandbox();
+    let seeds = sandbox.seeds();
+    let labels: Vec<_> = seeds.iter().map(|seed| &*seed.label).collect();
+    assert_eq!(labels, ["laptop", "ci", "notebook", "agent"]);
+    let about = |place: usize| call(&sandbox, "GET", "/api/v1/key", &seeds[place].key, "");
+    let left = |answer: Answer| {
+        let data = answer.json()["data"].take();
+        data["limit_remaining"].as_f64().unwrap() / data["limit"].as_f64().unwrap()
+    };
+    assert!(left(about(0)) > 0.8);
+    assert!(left(about(1)) < 0.05);
+    assert_eq!(about(2).status, 401);
+    assert_eq!(about(3).status, 200);
+    let expiry: jiff::Timestamp = seeds[3].expires_at.as_ref().unwrap().parse().unwrap();
+    let days = expiry.duration_since(jiff::Timestamp::now()).as_hours() / 24;
+    assert!((1..7).contains(&days));
+    assert_eq!(Sandbox::start(&Options { port: 0, keys: 1 }).unwrap().seeds().len(), 1);
+}
+
+#[test]
+fn unknown_paths_and_wrong_methods_are_told_apart() {
+    let sandbox = sandbox();
+    for target in ["/", "/nothing", "/api/v1/keys/a/b", "/api/v1/key/", "/auth/"] {
+        assert_eq!(call(&sandbox, "GET", target, "", "").error().0, 404, "{target}");
+    }
+    for (method, target, allow) in [
+        ("PUT", "/auth", "GET, POST"),
+        ("GET", "/api/v1/auth/keys", "POST"),
+        ("GET", "/api/v1/auth/keys/code", "POST"),
+        ("POST", "/api/v1/key", "GET"),
+        ("DELETE", "/api/v1/keys", "GET, POST"),
+        ("POST", "/api/v1/keys/abc", "GET, PATCH, DELETE"),
+        ("POST", "/logs", "GET"),
+    ] {
+        let answer = call(&sandbox, method, target, "", "");
+        assert_eq!(answer.error().0, 405, "{method} {target}");
+        assert_eq!(answer.head["allow"], allow);
+        assert!(answer.head["date"].ends_with(" GMT"));
+    }
+}
+
+#[test]
+fn a_keys_pages_open_in_a_browser() {
+    let sandbox = sandbox();
+    let list = call(&sandbox, "GET", "/api/v1/keys", sandbox.management_key(), "").json();
+    let hash = list["data"][0]["hash"].as_str().unwrap();
+    for target in [format!("/keys/{hash}"), format!("/logs?api_key_hash={hash}")] {
+        let page = call(&sandbox, "GET", &target, "", "");
+        assert_eq!(page.status, 200);
+        assert!(page.body.contains("<h1>laptop</h1>"));
+    }
+    for target in ["/keys/unknown", "/logs?api_key_hash=unknown", "/logs"] {
+        assert_eq!(call(&sandbox, "GET", target, "", "").status, 404);
+    }
+}
+
+#[test]
+fn eight_clients_are_served_at_once_beside_four_that_dawdle() {
+    let sandbox = sandbox();
+    let place = sandbox.url().trim_start_matches("http://");
+    let dawdlers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut socket = TcpStream::connect(place).unwrap();
+            socket.write_all(b"POST /api/v1/keys HTTP/1.1\r\nContent-Length: 9\r\n\r\n{").unwrap();
+            // One after the other: tiny_http queues a burst behind connections that have a thread.
+            std::thread::sleep(Duration::from_millis(20));
+            socket
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for seed in sandbox.seeds().into_iter().cycle().take(8) {
+            let sandbox = &sandbox;
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    let status = call(sandbox, "GET", "/api/v1/key", &seed.key, "").status;
+                    assert_eq!(status, if seed.label == "notebook" { 401 } else { 200 });
+                }
+            });
+        }
+    });
+    drop(dawdlers);
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_refused_and_the_sandbox_lives_on() {
+    let sandbox = sandbox();
+    let big = "x".repeat(70_000);
+    assert_eq!(call(&sandbox, "POST", "/api/v1/keys", "", &big).status, 413);
+    let chunked = format!(
+        "POST /api/v1/keys HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+         {:x}\r\n{big}\r\n0\r\n\r\n",
+        big.len()
+    );
+    assert_eq!(raw(&sandbox, &chunked).status, 413);
+    let mut socket = TcpStream::connect(sandbox.url().trim_start_matches("http://")).unwrap();
+    socket.write_all(b"POST / HTTP/1.1\r\nContent-Length: 40000000000\r\n\r\n").unwrap();
+    let mut start = [0; 12];
+    socket.read_exact(&mut start).unwrap();
+    assert_eq!(&start, b"HTTP/1.1 413");
+    assert_eq!(call(&sandbox, "GET", "/nothing", "", "").status, 404);
+}
+
+#[test]
+fn dropping_the_sandbox_closes_its_port() {
+    let sandbox = sandbox();
+    let place = sandbox.url().trim_start_matches("http://").to_owned();
+    let key = sandbox.seeds()[0].key.clone();
+    assert_eq!(call(&sandbox, "GET", "/api/v1/key", &key, "").status, 200);
+    drop(sandbox);
+    let start = Instant::now();
+    while TcpStream::connect(&place).is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(2), "the port is still open");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,163 @@
+//! Keys: those that make codes for others, and the management key's own operations.
+
+use keywright::sandbox::{Options, Sandbox};
+use serde_json::{Value, json};
+
+use super::{CHALLENGE, WORKSPACE, call, exchange, sandbox};
+
+#[test]
+fn a_key_makes_codes_for_others() {
+    let sandbox = sandbox();
+    let laptop = &sandbox.seeds()[0].key;
+    let target = "/api/v1/auth/keys/code";
+    let ask = |token: &str, body: Value| call(&sandbox, "POST", target, token, &body.to_string());
+    let wanted = json!({
+        "callback_url": "https://app.example/cb", "code_challenge": CHALLENGE,
+        "code_challenge_method": "S256", "key_label": "spare", "limit": 3,
+        "usage_limit_type": "daily", "expires_at": "2099-12-31T23:59:59Z",
+    });
+    let data = ask(laptop, wanted.clone()).json()["data"].take();
+    assert!(data["app_id"].is_u64() && data["created_at"].as_str().unwrap().ends_with('Z'));
+    let bought = exchange(&sandbox, data["id"].as_str().unwrap()).json();
+    let me = call(&sandbox, "GET", "/api/v1/key", bought["key"].as_str().unwrap(), "").json();
+    assert_eq!(json!([me["data"]["limit"], me["data"]["limit_reset"]]), json!([3, "daily"]));
+
+    assert_eq!(ask("", wanted.clone()).status, 401);
+    assert_eq!(ask("sk-or-v1-unknown", wanted.clone()).status, 401);
+    assert_eq!(ask(&sandbox.seeds()[2].key, wanted.clone()).status, 401);
+    for (field, value) in [
+        ("callback_url", Value::Null),
+        ("callback_url", json!("http://example.com")),
+        ("code_challenge_method", json!("s256")),
+        ("limit", json!("3")),
+        ("limit", Value::Null),
+        ("limit", json!(-1)),
+        ("usage_limit_type", Value::Null),
+        ("expires_at", json!("2099-12-31T23:59:59+00:00")),
+        ("expires_at", json!("2099-12-31 23:59:59Z")),
+        ("key_label", json!("x".repeat(101))),
+        ("workspace_id", json!("default")),
+    ] {
+        let mut body = wanted.clone();
+        body[field] = value;
+        assert_eq!(ask(laptop, body.clone()).status, 400, "{body}");
+    }
+}
+
+#[test]
+fn keys_are_managed_by_the_management_key_alone() {
+    let sandbox = sandbox();
+    let management = sandbox.management_key();
+    let laptop = &sandbox.seeds()[0].key;
+    let me = call(&sandbox, "GET", "/api/v1/key", management, "").json();
+    assert_eq!(me["data"]["is_management_key"], true);
+    for (method, target) in [
+        ("GET", "/api/v1/keys".to_owned()),
+        ("POST", "/api/v1/keys".to_owned()),
+        ("GET", format!("/api/v1/keys/{}", "0".repeat(64))),
+        ("PATCH", format!("/api/v1/keys/{}", "0".repeat(64))),
+        ("DELETE", format!("/api/v1/keys/{}", "0".repeat(64))),
+    ] {
+        let refused = |token: &str| call(&sandbox, method, &target, token, "{}").error();
+        assert_eq!(refused(""), (401, "Missing Authentication header".into()));
+        assert_eq!(refused("sk-or-v1-unknown").0, 401);
+        assert_eq!(
+            refused(laptop),
+            (403, "Only management keys can perform this operation".into())
+        );
+    }
+}
+
+#[test]
+fn a_managed_key_lives_from_creation_to_deletion() {
+    let sandbox = sandbox();
+    let token = sandbox.management_key();
+    let send = |method: &str, target: &str, body: Value| {
+        call(&sandbox, method, target, token, &body.to_string())
+    };
+    for nonsense in [
+        json!({}),
+        json!({ "name": "" }),
+        json!({ "name": 1 }),
+        json!({ "name": "x", "limit_reset": "yearly" }),
+        json!({ "name": "x", "include_byok_in_limit": "yes" }),
+        json!({ "name": "x", "expires_at": "2099-12-31T23:59Z" }),
+        json!({ "name": "x", "expires_at": "2099-13-31T23:59:59Z" }),
+    ] {
+        assert_eq!(send("POST", "/api/v1/keys", nonsense.clone()).status, 400, "{nonsense}");
+    }
+    let created = send(
+        "POST",
+        "/api/v1/keys",
+        json!({
+            "name": "robot", "limit": 50, "limit_reset": "monthly", "include_byok_in_limit": true,
+            "expires_at": "2099-12-31T23:59:59.5Z",
+        }),
+    );
+    assert_eq!(created.status, 201);
+    let created = created.json();
+    let (key, data) = (created["key"].as_str().unwrap(), &created["data"]);
+    assert_eq!(
+        json!([data["name"], data["limit"], data["expires_at"], data["updated_at"]]),
+        json!(["robot", 50, "2099-12-31T23:59:59.5Z", null])
+    );
+    let path = format!("/api/v1/keys/{}", data["hash"].as_str().unwrap());
+    assert_eq!(call(&sandbox, "GET", &path, token, "").json()["data"], *data);
+
+    let nothing = (400, "No update fields provided".to_owned());
+    let later = json!({ "expires_at": "2100-12-31T23:59:59Z" });
+    assert_eq!(send("PATCH", &path, later).error(), nothing);
+    assert_eq!(send("PATCH", &path, json!({})).error(), nothing);
+    let patched = send(
+        "PATCH",
+        &path,
+        json!({
+            "limit": null, "disabled": true, "expires_at": "2100-12-31T23:59:59Z"
+        }),
+    );
+    let patched = patched.json()["data"].take();
+    assert_eq!(
+        json!([
+            patched["limit"],
+            patched["limit_remaining"],
+            patched["limit_reset"],
+            patched["disabled"],
+            patched["expires_at"]
+        ]),
+        json!([null, null, "monthly", true, "2099-12-31T23:59:59.5Z"])
+    );
+    assert!(patched["updated_at"].is_string());
+    assert_eq!(call(&sandbox, "GET", "/api/v1/key", key, "").status, 401);
+
+    assert_eq!(call(&sandbox, "DELETE", &path, token, "").json(), json!({ "deleted": true }));
+    for method in ["GET", "PATCH", "DELETE"] {
+        assert_eq!(send(method, &path, json!({ "name": "x" })).error().0, 404);
+    }
+    assert_eq!(call(&sandbox, "GET", "/api/v1/keys/ABC", token, "").error().0, 404);
+}
+
+#[test]
+fn the_list_is_paged_and_filtered_by_its_query() {
+    let sandbox = Sandbox::start(&Options { port: 0, keys: 204 }).unwrap();
+    let seeds = sandbox.seeds();
+    assert_eq!((seeds.len(), &*seeds[4].label), (204, "tool-0005"));
+    let list = |query: &str| {
+        let target = format!("/api/v1/keys{query}");
+        call(&sandbox, "GET", &target, sandbox.management_key(), "")
+    };
+    let names = |query: &str| -> Vec<String> {
+        let rows = list(query).json()["data"].take();
+        rows.as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap().into()).collect()
+    };
+    let first = names("?include_disabled=true");
+    assert_eq!((first.len(), &*first[2]), (100, "notebook"));
+    assert_eq!(names("?include_disabled=true&offset=200").len(), 4);
+    assert_eq!(
+        names("?include_disabled=false&include_expired=true&offset=1")[..2],
+        ["ci", "agent"]
+    );
+    assert_eq!(names(&format!("?workspace_id={WORKSPACE}")), [""; 0]);
+    for bad in ["?offset=-1", "?offset=x", "?include_disabled=yes", "?workspace_id=1"] {
+        assert_eq!(list(bad).error().0, 400, "{bad}");
+    }
+}

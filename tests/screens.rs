@@ -1,0 +1,373 @@
+//! What is on screen, as snapshots: the same model and the same drawing as the program's, on a
+//! terminal in memory.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use jiff::{SignedDuration, Timestamp};
+use keywright::app::{Intent, Model, Msg, Screen, Ticket, World, intent, start, update};
+use keywright::key::{
+    ApiKey, Asked, Granted, HeldKey, Outcome, Report, Reset, Step, Trouble, Unresolved,
+};
+use keywright::ui::{self, Theme};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::style::{Color, Modifier};
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+fn model(size: (u16, u16)) -> Model {
+    let world = World {
+        server: "https://openrouter.ai".into(),
+        sandbox: false,
+        place: "the Secret Service keychain".into(),
+        service: "keywright".into(),
+    };
+    let mut model = Model::new(world, size, now());
+    start(&mut model);
+    model
+}
+
+fn key(label: &str, limit: Option<&str>, reset: Option<Reset>, days: Option<i64>) -> HeldKey {
+    let expires_at = days.map(|days| {
+        "2026-11-24T23:59:59Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * days)
+    });
+    let limit = limit.map(|limit| limit.parse().unwrap());
+    HeldKey {
+        label: label.parse().unwrap(),
+        hash: "0123456789abcdef".repeat(4),
+        masked: "sk-or-v1-0e6...1c96".into(),
+        server: "https://openrouter.ai".into(),
+        store: "os".into(),
+        created_at: "2026-11-20T08:30:00Z".parse().unwrap(),
+        asked: Asked {
+            limit,
+            limit_reset: reset,
+            expires_at,
+            workspace_id: None,
+            expires: days.map(|days| format!("{days}d")),
+        },
+        granted: Some(Granted {
+            limit: limit.map(keywright::key::Usd::dollars),
+            limit_reset: reset.map(|reset| reset.as_str().to_owned()),
+            expires_at,
+        }),
+        user_id: None,
+        reading: None,
+        checked_at: None,
+        unknown: serde_json::Map::default(),
+    }
+}
+
+fn keys() -> Vec<HeldKey> {
+    vec![
+        key("laptop", Some("10"), Some(Reset::Monthly), None),
+        key("ci", Some("5.50"), Some(Reset::Daily), Some(30)),
+        key("a label that is longer than its column is wide 日本語", None, None, Some(400)),
+    ]
+}
+
+fn held(size: (u16, u16)) -> Model {
+    let mut model = model(size);
+    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(keys()) }, now());
+    model
+}
+
+fn want(model: &mut Model, intents: &[Intent]) {
+    for intent in intents {
+        update(model, Msg::Wanted(intent.clone()), now());
+    }
+}
+
+fn type_text(model: &mut Model, text: &str) {
+    for c in text.chars() {
+        update(model, Msg::Wanted(Intent::Type(c)), now());
+    }
+}
+
+fn screen(model: &Model, theme: Theme) -> Terminal<TestBackend> {
+    let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
+    terminal.draw(|frame| ui::draw(model, theme, frame)).unwrap();
+    terminal
+}
+
+fn drawn(model: &Model) -> String {
+    screen(model, Theme::Dark).backend().to_string()
+}
+
+/// A login for `laptop2` that waits for consent.
+fn waiting(size: (u16, u16), paste: bool) -> Model {
+    let mut model = held(size);
+    want(&mut model, &[Intent::New]);
+    type_text(&mut model, "laptop2");
+    want(&mut model, &[Intent::Submit]);
+    let ticket = ticket(&model);
+    let callback = if paste {
+        ""
+    } else {
+        "callback_url=http%3A%2F%2F127.0.0.1%3A40123%2Fcallback%2FAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&"
+    };
+    let url = format!(
+        "https://openrouter.ai/auth?{callback}code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&key_label=laptop2&limit=5.50&usage_limit_type=daily&expires_at=2026-12-24T23%3A59%3A59Z"
+    );
+    for report in [
+        Report::Step(Step::Preflight),
+        Report::Step(Step::Browser),
+        Report::Address { url, paste },
+        Report::Step(Step::Consent),
+    ] {
+        update(&mut model, Msg::Reported { ticket, report }, now());
+    }
+    update(&mut model, Msg::Ticked, now() + SignedDuration::from_secs(72));
+    model
+}
+
+fn ticket(model: &Model) -> Ticket {
+    let Screen::Login(login) = &model.screen else { panic!("no login on screen") };
+    login.ticket
+}
+
+fn secret() -> ApiKey {
+    ApiKey::from(format!("sk-or-v1-{}", "5ec7e7".repeat(10)))
+}
+
+fn revealed(outcome: Outcome) -> Model {
+    let mut model = waiting((80, 24), false);
+    let ticket = ticket(&model);
+    update(&mut model, Msg::Provisioned { ticket, outcome }, now());
+    model
+}
+
+#[test]
+fn the_first_frame_says_that_it_reads() {
+    insta::assert_snapshot!(drawn(&model((80, 24))));
+}
+
+#[test]
+fn a_newcomer_is_told_what_to_press() {
+    let mut model = model((80, 24));
+    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(Vec::new()) }, now());
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn a_list_that_cannot_be_read_says_why_and_what_to_do() {
+    let mut model = model((80, 24));
+    let trouble = Trouble {
+        message: "/home/me/inventory.json is damaged at line 3, column 7".into(),
+        advice: "nothing was overwritten and your keys are safe in the keychain; mend the file"
+            .into(),
+        code: 1,
+    };
+    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Err(trouble) }, now());
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn keys_at_80_by_24() {
+    insta::assert_snapshot!(drawn(&held((80, 24))));
+}
+
+#[test]
+fn keys_at_120_by_40() {
+    let mut model = held((120, 40));
+    model.sandbox = true;
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn keys_at_160_by_50_have_their_details_beside_them() {
+    insta::assert_snapshot!(drawn(&held((160, 50))));
+}
+
+#[test]
+fn details_say_how_any_tool_reads_the_key() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::Move(1), Intent::ToggleDetails]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn a_key_is_shown_for_a_moment_and_then_not() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::ToggleDetails, Intent::ToggleReveal]);
+    let label = "laptop".parse().unwrap();
+    let msg = Msg::Fetched { ticket: Ticket(2), label, key: Ok(secret()) };
+    update(&mut model, msg, now());
+    assert!(drawn(&model).contains("sk-or-v1-5ec7e7"));
+    update(&mut model, Msg::Ticked, now() + SignedDuration::from_secs(10));
+    assert!(!drawn(&model).contains("sk-or-v1-5ec7e7"));
+}
+
+#[test]
+fn too_small_a_terminal_asks_for_more() {
+    insta::assert_snapshot!(drawn(&held((40, 8))));
+}
+
+#[test]
+fn what_may_have_been_issued_stands_on_top() {
+    let mut model = held((80, 24));
+    let attempt = Unresolved {
+        id: "1".into(),
+        label: "lost".parse().unwrap(),
+        server: "https://openrouter.ai".into(),
+        at: "2026-11-24T09:00:00Z".parse().unwrap(),
+    };
+    let msg = Msg::Recovered {
+        stored: Vec::new(),
+        not_stored: Vec::new(),
+        unresolved: vec![attempt],
+        trouble: None,
+    };
+    update(&mut model, msg, now());
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn the_form_offers_the_policy_of_the_last_key() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::New]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn the_form_says_what_is_wrong_below_each_field() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::New]);
+    type_text(&mut model, "ci");
+    want(&mut model, &[Intent::NextField]);
+    type_text(&mut model, "12,50");
+    want(&mut model, &[Intent::NextField, Intent::NextField]);
+    type_text(&mut model, "2026-02-31");
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn waiting_shows_the_whole_address() {
+    let model = waiting((80, 24), false);
+    insta::assert_snapshot!(drawn(&model));
+    let Screen::Login(login) = &model.screen else { panic!("no login on screen") };
+    let whole: String =
+        drawn(&model).lines().map(|line| line.trim_matches('"').trim_end()).collect();
+    assert!(whole.contains(&login.address.as_ref().unwrap().url));
+}
+
+#[test]
+fn without_a_browser_a_code_is_pasted_unseen() {
+    let mut model = waiting((80, 24), true);
+    update(&mut model, Msg::Wanted(Intent::Paste("the-code\n".into())), now());
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn the_qr_code_fits_or_says_that_it_does_not() {
+    let mut model = waiting((80, 24), true);
+    want(&mut model, &[Intent::ToggleQr]);
+    assert!(drawn(&model).contains("does not fit"));
+    let mut model = waiting((120, 50), true);
+    want(&mut model, &[Intent::ToggleQr]);
+    assert!(drawn(&model).contains('█'));
+}
+
+#[test]
+fn a_failed_login_says_what_it_means_for_key_and_money() {
+    let trouble = Trouble {
+        message: "access was refused on the consent page".into(),
+        advice: "no key was issued and nothing was spent; try again if that was not meant".into(),
+        code: 5,
+    };
+    insta::assert_snapshot!(drawn(&revealed(Outcome::Failed(trouble))));
+}
+
+#[test]
+fn a_key_just_cut_is_masked_and_says_where_it_lies() {
+    let held = key("laptop2", Some("5.50"), Some(Reset::Daily), Some(30));
+    let outcome = Outcome::Stored { held, key: secret(), note: None };
+    insta::assert_snapshot!(drawn(&revealed(outcome)));
+}
+
+#[test]
+fn what_was_not_granted_is_said_in_words() {
+    let mut held = key("laptop2", Some("5.50"), Some(Reset::Daily), Some(30));
+    held.granted = Some(Granted { limit: Some(5.5), limit_reset: None, expires_at: None });
+    let outcome = Outcome::Stored { held, key: secret(), note: None };
+    insta::assert_snapshot!(drawn(&revealed(outcome)));
+}
+
+#[test]
+fn a_key_that_could_not_be_stored_stays_and_quitting_asks() {
+    let trouble = Trouble {
+        message: "the key was issued and could not be stored: the keychain is locked".into(),
+        advice: "it is nowhere but here, so do not quit yet; unlock the keychain".into(),
+        code: 4,
+    };
+    let held = key("laptop2", None, None, None);
+    let mut model = revealed(Outcome::NotStored { held, key: secret(), trouble });
+    want(&mut model, &[Intent::Quit]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn help_is_drawn_from_the_keys_that_work() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::ToggleHelp]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn without_colours_weight_and_words_are_left() {
+    let model = held((80, 24));
+    let colours = |theme| {
+        let terminal = screen(&model, theme);
+        let cells = terminal.backend().buffer().content().iter();
+        cells.filter(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset).count()
+    };
+    assert_eq!(colours(Theme::Plain), 0);
+    assert!(colours(Theme::Dark) > 0 && colours(Theme::Light) > 0);
+    let plain = screen(&model, Theme::Plain);
+    assert!(plain.backend().buffer().content().iter().any(|cell| cell.modifier == Modifier::BOLD));
+    let text = |theme| screen(&model, theme).backend().to_string();
+    assert_eq!(text(Theme::Plain), text(Theme::Light));
+}
+
+#[test]
+fn every_screen_survives_every_size() {
+    let mut screens = vec![held((80, 24)), waiting((80, 24), true), waiting((80, 24), false)];
+    let outcome = Outcome::Stored { held: keys().remove(2), key: secret(), note: None };
+    screens.push(revealed(outcome));
+    let mut form = held((80, 24));
+    want(&mut form, &[Intent::New]);
+    screens.push(form);
+    let mut help = held((80, 24));
+    want(&mut help, &[Intent::ToggleHelp]);
+    screens.push(help);
+    for model in &mut screens {
+        for size in
+            [(1, 1), (60, 16), (61, 17), (79, 23), (100, 16), (139, 30), (140, 16), (300, 100)]
+        {
+            update(model, Msg::Resized(size.0, size.1), now());
+            drawn(model);
+        }
+    }
+}
+
+#[test]
+fn a_step_within_a_page_repaints_two_rows() {
+    let before = held((120, 40));
+    let mut after = before.clone();
+    want(&mut after, &[Intent::Move(1)]);
+    let (before, after) = (screen(&before, Theme::Dark), screen(&after, Theme::Dark));
+    let changed = before.backend().buffer().diff(after.backend().buffer());
+    assert!(changed.len() <= 2 * (1 + 6), "{} cells", changed.len());
+}
+
+#[test]
+fn a_capital_letter_is_its_own_key() {
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+    let model = held((80, 24));
+    for modifiers in [KeyModifiers::NONE, KeyModifiers::SHIFT] {
+        let event = KeyEvent::new(KeyCode::Char('G'), modifiers);
+        assert_eq!(intent(&model, &event), Some(Intent::ToBottom));
+    }
+}
