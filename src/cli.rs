@@ -49,7 +49,7 @@ pub struct Global {
     #[arg(long, global = true)]
     pub sandbox: bool,
     /// The server: https, or http on loopback alone
-    #[arg(long, global = true, env = "KEYWRIGHT_SERVER", value_name = "URL", value_parser = config::parse_server)]
+    #[arg(long, global = true, env = "KEYWRIGHT_SERVER", value_name = "URL")]
     pub server: Option<String>,
     /// Where keys are kept: os (the keychain) or memory [default: os; memory under --sandbox]
     #[arg(long, global = true, env = "KEYWRIGHT_STORE", value_name = "STORE", value_parser = parse_store)]
@@ -129,16 +129,21 @@ impl Global {
     }
 
     /// The settings, with `--sandbox` and its server already decided.
-    pub fn config(&self, sandbox_server: Option<&str>) -> Config {
+    pub fn config(&self, sandbox_server: Option<&str>) -> Result<Config, Trouble> {
+        let server = match (sandbox_server, &self.server) {
+            (Some(server), _) => server.to_owned(),
+            // Checked here and not by clap, whose words would repeat a password in it.
+            (None, Some(server)) => config::parse_server(server)
+                .map_err(|problem| usage(format!("--server: {problem}"), "nothing was sent"))?,
+            (None, None) => config::DEFAULT_SERVER.to_owned(),
+        };
         let store = match sandbox_server {
             Some(_) => StoreKind::Memory,
             None => StoreKind::Os,
         };
-        Config {
-            server: sandbox_server
-                .or(self.server.as_deref())
-                .unwrap_or(config::DEFAULT_SERVER)
-                .to_owned(),
+        Ok(Config {
+            server,
+            sandbox: sandbox_server.is_some(),
             store: self.store.unwrap_or(store),
             data_dir: self.data_dir.clone(),
             timeout: Duration::from_secs(self.timeout),
@@ -149,7 +154,7 @@ impl Global {
                 title: self.app_title.clone(),
                 categories: self.app_categories.clone(),
             },
-        }
+        })
     }
 }
 

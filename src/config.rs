@@ -69,7 +69,9 @@ pub fn parse_header(text: &str) -> Result<String, String> {
 pub struct Config {
     /// See [`parse_server`].
     pub server: String,
-    /// The store; `None` for the default.
+    /// Whether the server is the built-in sandbox.
+    pub sandbox: bool,
+    /// The store.
     pub store: StoreKind,
     /// `--data-dir`, if given.
     pub data_dir: Option<PathBuf>,
@@ -100,9 +102,11 @@ impl Config {
     /// Everything a journey needs. Connects to nothing.
     pub fn services(&self) -> Result<Services, Trouble> {
         let vault = Vault::open(self.store).map_err(|error| error.trouble())?;
-        // Keys in memory and their list on disk would part at the end of the run.
+        // Keys in memory and their list on disk would part at the end of the run: on disk only
+        // where a directory was named for it, and never the sandbox's.
         let place = match (self.store, &self.data_dir) {
             (StoreKind::Memory, None) => Place::memory(),
+            (StoreKind::Memory, Some(_)) if self.sandbox => Place::memory(),
             _ => Place::Directory(self.directory()?),
         };
         Ok(Services {

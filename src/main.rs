@@ -33,7 +33,7 @@ fn run(cli: &Cli) -> Result<(), Trouble> {
         return serve(args);
     }
     let sandbox = if cli.global.sandbox { Some(start(0, 4)?) } else { None };
-    let config = cli.global.config(sandbox.as_ref().map(Sandbox::url));
+    let config = cli.global.config(sandbox.as_ref().map(Sandbox::url))?;
     log(&config)?;
     let mut services = config.services()?;
     if let Some(sandbox) = &sandbox

@@ -101,8 +101,8 @@ pub enum Way {
 
 /// The person's end of a journey under way.
 pub struct Controls {
-    /// Turns true when the person leaves. Heeded until the code is sent; from then on the journey
-    /// ends by itself, within its own timeouts, since a key may be on its way.
+    /// Turns true when the person leaves. Heeded until the code has reached the server; from then
+    /// on the journey ends by itself, within its own timeouts, since a key may be on its way.
     pub cancel: watch::Receiver<bool>,
     /// Codes that the person pastes.
     pub pasted: mpsc::Receiver<AuthCode>,
@@ -129,12 +129,6 @@ pub async fn run(
     let pkce = Pkce::new();
 
     report(Report::Step(Step::Preflight));
-    let cancelled = async |cancel: &mut watch::Receiver<bool>| {
-        // A dropped sender is a person who cannot leave any more.
-        if cancel.wait_for(|left| *left).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
     let mut open = tokio::select! {
         biased;
         prepared = prepare(request, services, &pkce.verifier, report) => match prepared {
@@ -158,7 +152,9 @@ pub async fn run(
     };
 
     report(Report::Step(Step::Exchange));
-    let issued = exchange::exchange(&mut open, &code, &pkce.verifier, services, report).await;
+    let cancel = &mut controls.cancel;
+    let issued =
+        exchange::exchange(&mut open, &code, &pkce.verifier, services, cancel, report).await;
     drop(page);
     match issued {
         Ok(issued) => store::finish(open, issued, services, report).await,
@@ -170,6 +166,14 @@ pub async fn run(
             }
             Outcome::Failed(error.trouble())
         }
+    }
+}
+
+/// Comes to its end when the person leaves.
+async fn cancelled(cancel: &mut watch::Receiver<bool>) {
+    // A dropped sender is a person who cannot leave any more.
+    if cancel.wait_for(|left| *left).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -299,6 +299,21 @@ fn a_server_that_is_not_there_is_not_reached_and_nothing_was_sent() {
 }
 
 #[test]
+fn leaving_while_the_server_asks_for_patience_ends_at_once() {
+    let server = Server::new(vec![Reply::SlowDown("30")]);
+    let began = std::time::Instant::now();
+    let services = services(&server.url);
+    let (outcome, _) = walk_with(&request("x"), Way::Browser, &services, |report, _, leave| {
+        if matches!(report, Report::Notice(words) if words.contains("slow down")) {
+            leave.send_replace(true);
+        }
+    });
+    assert_eq!((failed(outcome).code, server.exchanges()), (5, 1));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(unresolved(&services), 0);
+}
+
+#[test]
 fn a_redirect_is_not_followed_with_a_secret() {
     let second = Server::new(vec![Reply::key("sk-or-v1-stolen")]);
     let server = Server::new(vec![Reply::Redirect(format!("{}/api/v1/auth/keys", second.url))]);

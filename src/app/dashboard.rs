@@ -133,8 +133,9 @@ impl Dashboard {
         usize::from(terminal_rows).saturating_sub(chrome).max(1)
     }
 
-    /// Shows a key for a moment.
+    /// Shows a key for a moment, among its details: the list has no room for it.
     pub fn show(&mut self, label: Label, key: ApiKey, now: Timestamp) {
+        self.details = true;
         self.shown = now.checked_add(MOMENT).ok().map(|until| Shown { label, key, until });
     }
 

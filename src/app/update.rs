@@ -169,8 +169,12 @@ fn depart(model: &mut Model) -> Vec<Effect> {
     Vec::new()
 }
 
-/// A key that is nowhere but here comes on screen as soon as that takes nothing from the person.
+/// A key that is nowhere but here comes on screen as soon as that takes nothing from the person;
+/// one that is shown for a moment is shown on its own screen alone.
 fn settle(model: &mut Model) {
+    if !matches!(model.screen, Screen::Dashboard) {
+        model.dashboard.shown = None;
+    }
     if matches!(model.screen, Screen::Dashboard)
         && let Some(reveal) = model.rescued.pop()
     {

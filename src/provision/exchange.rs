@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
-use super::{Error, Services, attempt_slot, keep_secrets};
+use super::{Error, Services, attempt_slot, cancelled, keep_secrets};
 use crate::journal::{Open, Stage};
 use crate::key::{AuthCode, CodeVerifier, Report};
 use crate::openrouter::{self, Client, Exchanged, Issued};
@@ -22,17 +23,21 @@ pub(super) async fn exchange(
     code: &AuthCode,
     verifier: &CodeVerifier,
     services: &Services,
+    cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(Report) + Sync),
 ) -> Result<Exchanged, Error> {
     let client = services.client().map_err(Error::NotIssued)?;
     // Nothing was sent yet: a keychain that locked itself meanwhile costs no more than this login.
-    keep_secrets(open, verifier, Some(code), services).await?;
+    tokio::select! {
+        kept = keep_secrets(open, verifier, Some(code), services) => kept?,
+        () = cancelled(cancel) => return Err(Error::Cancelled),
+    }
     let received = Timestamp::now();
     open.advance(|attempt| {
         attempt.stage = Stage::CodeReceived;
         attempt.code_at = Some(received);
     })?;
-    send(open, &client, code, verifier, services, report).await
+    send(open, &client, code, verifier, services, cancel, report).await
 }
 
 /// Sends a code that is in the vault. An attempt that was `Sent` before starts as ambiguous.
@@ -42,6 +47,7 @@ pub(super) async fn send(
     code: &AuthCode,
     verifier: &CodeVerifier,
     services: &Services,
+    cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(Report) + Sync),
 ) -> Result<Exchanged, Error> {
     let mut ambiguous = open.attempt().stage == Stage::Sent;
@@ -82,7 +88,11 @@ pub(super) async fn send(
         };
         tries += 1;
         report(Report::Notice(format!("{error}; trying again in {} s", pause.as_secs().max(1))));
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            // As long as the server has not seen the code, nothing can be lost by leaving.
+            () = cancelled(cancel), if !ambiguous => return Err(Error::Cancelled),
+        }
     }
 }
 

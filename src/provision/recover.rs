@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
 
 use super::{
     ATTEMPTS, CODE_LIFE, Error, Secrets, Services, abandon, attempt_slot, exchange, store,
@@ -60,9 +61,12 @@ async fn resume(mut open: Open, services: &Services, recovered: &mut Recovered) 
     });
     let sent = open.attempt().stage == Stage::Sent;
     let secrets = if young { secrets(&open, services).await } else { None };
+    // Nobody is there to leave.
+    let mut cancel = watch::channel(false).1;
     let issued = match (secrets, services.client()) {
         (Some((code, verifier)), Ok(client)) => {
-            exchange::send(&mut open, &client, &code, &verifier, services, &|_| ()).await
+            let (code, verifier) = (&code, &verifier);
+            exchange::send(&mut open, &client, code, verifier, services, &mut cancel, &|_| ()).await
         }
         _ if sent => return exchange::leave_unresolved(open),
         _ => return abandon(open, services).await,
