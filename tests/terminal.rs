@@ -1,0 +1,277 @@
+//! The real binary in a pseudo-terminal, against its own sandbox: what a person sees and types, and
+//! a terminal that comes back as it was.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A terminal with the program in it.
+struct Terminal {
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+    keyboard: Box<dyn Write + Send>,
+    shown: Arc<(Mutex<Shown>, Condvar)>,
+    before: String,
+    _home: tempfile::TempDir,
+}
+
+struct Shown {
+    parser: vt100::Parser,
+    /// Everything the program wrote.
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Terminal {
+    fn start(size: (u16, u16), environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let (cols, rows) = size;
+        let pty = native_pty_system()
+            .openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 })
+            .unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_keywright"));
+        command.args(arguments);
+        command.env_clear();
+        command.env("HOME", home.path());
+        command.env("TERM", "xterm-256color");
+        for (name, value) in environment {
+            command.env(name, value);
+        }
+        let before = modes(&*pty.master);
+        let child = pty.slave.spawn_command(command).unwrap();
+        drop(pty.slave);
+        let shown = Arc::new((
+            Mutex::new(Shown {
+                parser: vt100::Parser::new(some(rows), some(cols), 0),
+                bytes: Vec::new(),
+                ended: false,
+            }),
+            Condvar::new(),
+        ));
+        let mut output = pty.master.try_clone_reader().unwrap();
+        let screen = Arc::clone(&shown);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 65_536];
+            loop {
+                let read = output.read(&mut buffer).unwrap_or(0);
+                let mut shown = screen.0.lock().unwrap();
+                shown.parser.process(&buffer[..read]);
+                shown.bytes.extend_from_slice(&buffer[..read]);
+                shown.ended = read == 0;
+                screen.1.notify_all();
+                if read == 0 {
+                    return;
+                }
+            }
+        });
+        let keyboard = pty.master.take_writer().unwrap();
+        Self { child, master: pty.master, keyboard, shown, before, _home: home }
+    }
+
+    fn type_text(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    /// Waits until the screen says so.
+    fn wait(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let until = Instant::now() + PATIENCE;
+        let mut shown = self.shown.0.lock().unwrap();
+        loop {
+            let screen = shown.parser.screen().contents();
+            if wanted(&screen) {
+                return screen;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && !shown.ended, "the screen shows:\n{screen}");
+            shown = self.shown.1.wait_timeout(shown, left).unwrap().0;
+        }
+    }
+
+    fn wait_for(&self, words: &str) -> String {
+        self.wait(|screen| screen.contains(words))
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.process_id().unwrap().to_string();
+        let sent = std::process::Command::new("kill").args([format!("-{name}"), pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for the end; the exit code.
+    fn end(&mut self) -> u32 {
+        let until = Instant::now() + PATIENCE;
+        let mut shown = self.shown.0.lock().unwrap();
+        while !shown.ended {
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "still running:\n{}", shown.parser.screen().contents());
+            shown = self.shown.1.wait_timeout(shown, left).unwrap().0;
+        }
+        drop(shown);
+        self.child.wait().unwrap().exit_code()
+    }
+
+    fn bytes(&self) -> String {
+        String::from_utf8_lossy(&self.shown.0.lock().unwrap().bytes).into_owned()
+    }
+
+    /// The terminal is as it was before.
+    fn assert_given_back(&self) {
+        let shown = self.shown.0.lock().unwrap();
+        let screen = shown.parser.screen();
+        assert!(!screen.alternate_screen(), "the main screen is not back");
+        assert!(!screen.hide_cursor(), "the cursor is hidden");
+        assert!(!screen.bracketed_paste(), "pastes are still bracketed");
+        drop(shown);
+        assert_eq!(modes(&*self.master), self.before);
+    }
+}
+
+fn some(size: u16) -> std::num::NonZeroU16 {
+    std::num::NonZeroU16::new(size).unwrap()
+}
+
+/// The modes of the line: echo, canonical, signals…
+fn modes(master: &dyn MasterPty) -> String {
+    let modes = master.get_termios().unwrap();
+    format!("{:?} {:?} {:?}", modes.local_flags, modes.input_flags, modes.output_flags)
+}
+
+fn sandbox(environment: &[(&str, &str)]) -> Terminal {
+    let terminal = Terminal::start((80, 24), environment, &["--sandbox"]);
+    terminal.wait(|screen| {
+        ["laptop", "ci", "notebook", "agent"].iter().all(|key| screen.contains(key))
+    });
+    terminal
+}
+
+/// A browser that "opens" everything: the callback waits, and `y` approves in its place.
+const BROWSER: &[(&str, &str)] = &[("BROWSER", "true")];
+
+fn whole_keys(text: &str) -> usize {
+    text.split("sk-or-v1-")
+        .skip(1)
+        .filter(|rest| rest.bytes().take_while(u8::is_ascii_hexdigit).count() >= 64)
+        .count()
+}
+
+#[test]
+fn a_newcomer_cuts_a_key_sees_it_for_a_moment_and_leaves() {
+    let mut terminal = sandbox(BROWSER);
+    assert!(terminal.wait_for("SANDBOX").contains("4 keys held"));
+    terminal.type_text("n");
+    terminal.wait_for("Credit limit");
+    terminal.type_text("my tool\t5\tw\t30d\r");
+    let waiting = terminal.wait_for("elapsed, 9:5");
+    assert!(waiting.contains("Sign in at:") && waiting.contains("http://127.0.0.1:"), "{waiting}");
+    terminal.type_text("y");
+    let cut = terminal.wait_for("my tool is cut");
+    assert!(cut.contains("granted as asked") && cut.contains("$5.00"), "{cut}");
+    assert_eq!(whole_keys(&terminal.bytes()), 0, "nothing showed the key");
+    terminal.type_text("v");
+    let shown = terminal.wait_for("hides in");
+    assert_eq!(whole_keys(&shown.replace('\n', "")), 1);
+    terminal.type_text("v");
+    terminal.wait(|screen| whole_keys(&screen.replace('\n', "")) == 0);
+    terminal.type_text("n");
+    terminal.wait_for("a new key");
+    terminal.type_text("\u{1b}");
+    terminal.wait_for("5 keys held");
+    terminal.type_text("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_given_back();
+}
+
+#[test]
+fn without_a_browser_y_approves_and_the_code_comes_over() {
+    let mut terminal = sandbox(&[]);
+    terminal.type_text("nssh\u{13}");
+    let waiting = terminal.wait_for("paste the code");
+    assert!(!waiting.contains("callback_url"), "{waiting}");
+    terminal.type_text("y");
+    terminal.wait_for("ssh is cut");
+    terminal.type_text("\u{3}");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn esc_while_waiting_cancels_at_once_and_the_port_is_closed() {
+    let mut terminal = sandbox(BROWSER);
+    terminal.type_text("nx\u{13}");
+    let waiting = terminal.wait_for("Sign in at:").replace('\n', "");
+    let port = waiting.split("callback_url=http%3A%2F%2F127.0.0.1%3A").nth(1).unwrap();
+    let port: u16 = port.split('%').next().unwrap().parse().unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+    terminal.type_text("\u{1b}");
+    terminal.wait_for("Credit limit");
+    // The form is back at once; the port closes as soon as the journey hears of it.
+    let until = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        assert!(Instant::now() < until, "the port is still open");
+        std::thread::yield_now();
+    }
+    terminal.type_text("\u{3}");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_given_back();
+}
+
+#[test]
+fn a_paste_with_escapes_and_newlines_is_text() {
+    let mut terminal = sandbox(&[]);
+    terminal.type_text("n");
+    terminal.wait_for("Credit limit");
+    terminal.type_text("\u{1b}[200~one\r\ntwo\u{3}\u{1b}\u{1b}[201~");
+    let screen = terminal.wait_for("one two");
+    assert!(screen.contains("a new key"), "{screen}");
+    terminal.type_text("\u{3}");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn signals_give_the_terminal_back() {
+    for signal in ["TERM", "HUP", "INT"] {
+        let mut terminal = sandbox(BROWSER);
+        terminal.type_text("nx\u{13}");
+        terminal.wait_for("Sign in at:");
+        terminal.signal(signal);
+        assert_eq!(terminal.end(), 0, "{signal}");
+        terminal.assert_given_back();
+    }
+}
+
+#[test]
+fn a_window_that_shrinks_and_grows_is_drawn_anew() {
+    let mut terminal = sandbox(&[]);
+    let resize = |terminal: &Terminal, cols: u16, rows: u16| {
+        terminal.shown.0.lock().unwrap().parser.screen_mut().set_size(some(rows), some(cols));
+        terminal.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+    };
+    resize(&terminal, 30, 5);
+    terminal.wait_for("Keywright needs");
+    resize(&terminal, 120, 40);
+    terminal.wait_for("STORE");
+    terminal.type_text("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_terminal_that_will_not_do_is_left_alone_with_a_sentence() {
+    for (size, term, words) in [
+        ((20, 5), "xterm", "the terminal has 20 columns and 5 rows"),
+        ((80, 24), "dumb", "calls itself dumb"),
+    ] {
+        let mut terminal = Terminal::start(size, &[("TERM", term)], &["--sandbox"]);
+        assert_eq!(terminal.end(), 1);
+        let said = terminal.bytes();
+        assert!(said.contains(words), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said:?}");
+    }
+}
