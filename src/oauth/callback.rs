@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -34,6 +34,10 @@ use desk::Desk;
 
 /// The longest a callback is open: as long as a code works.
 const LIFE: Duration = Duration::from_secs(600);
+
+/// How many may wait to be accepted. Beyond it a client's system tries again after one second,
+/// then two, then four: with the usual 128 a crowd could keep the real visitor out.
+const QUEUE: u32 = 1024;
 
 /// An open callback. Dropping it closes the port and every connection at once.
 pub struct Callback {
@@ -80,16 +84,17 @@ pub enum CallbackError {
 impl Callback {
     /// Listens on `port` of the literal 127.0.0.1, on a free one for 0, and serves from now on, at
     /// most ten minutes. `localhost` could resolve to something else (RFC 8252 §8.3).
+    #[expect(clippy::unused_async, reason = "serving takes a runtime, which async code has")]
     pub async fn bind(port: u16) -> Result<Self, CallbackError> {
-        Self::bind_for(port, LIFE).await
+        Self::bind_for(port, LIFE)
     }
 
-    async fn bind_for(port: u16, life: Duration) -> Result<Self, CallbackError> {
+    fn bind_for(port: u16, life: Duration) -> Result<Self, CallbackError> {
         let refused = |error: io::Error| match error.kind() {
             io::ErrorKind::AddrInUse => CallbackError::PortTaken { port },
             _ => CallbackError::NotListening(error),
         };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(refused)?;
+        let listener = listen(port).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let nonce = super::nonce();
         // Unguessable and in the path, where every server gives it back (RFC 8252 §8.9-8.10).
@@ -120,6 +125,15 @@ impl Callback {
             None => Err(CallbackError::TimedOut),
         }
     }
+}
+
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    // A fixed port is free again while its last connections wind down. On Windows the option
+    // would let another program take the port over.
+    socket.set_reuseaddr(cfg!(not(windows)))?;
+    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+    socket.listen(QUEUE)
 }
 
 type Server = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -164,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_callback_nobody_visits_closes_after_its_time() {
-        let callback = Callback::bind_for(0, Duration::from_millis(20)).await.unwrap();
+        let callback = Callback::bind_for(0, Duration::from_millis(20)).unwrap();
         let address = (Ipv4Addr::LOCALHOST, callback.url().port().unwrap());
         TcpStream::connect(address).unwrap();
         assert!(matches!(callback.answer().await, Err(CallbackError::TimedOut)));
