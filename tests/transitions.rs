@@ -16,7 +16,7 @@ fn now() -> Timestamp {
 fn key(label: &str) -> HeldKey {
     HeldKey {
         label: label.parse().unwrap(),
-        hash: label.bytes().map(|byte| format!("{byte:02x}")).collect(),
+        hash: keywright::key::hexadecimal(label.as_bytes()),
         masked: "sk-or-v1-0e6...1c96".into(),
         server: "https://openrouter.ai".into(),
         store: "os".into(),
