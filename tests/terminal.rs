@@ -59,7 +59,7 @@ impl Terminal {
         let mut output = pty.master.try_clone_reader().unwrap();
         let screen = Arc::clone(&shown);
         std::thread::spawn(move || {
-            let mut buffer = [0; 65_536];
+            let mut buffer = vec![0; 65_536];
             loop {
                 let read = output.read(&mut buffer).unwrap_or(0);
                 let mut shown = screen.0.lock().unwrap();
