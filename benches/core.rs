@@ -5,7 +5,7 @@ use std::hint::black_box;
 use divan::Bencher;
 use jiff::Timestamp;
 use keywright::app::{self, Intent, Model, Msg, Ticket, World};
-use keywright::key::{Asked, AuthCode, Expiry, HeldKey};
+use keywright::key::{ApiKey, Asked, AuthCode, Expiry, HeldKey};
 use keywright::ui::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -23,7 +23,6 @@ fn model(keys: usize) -> Model {
     app::start(&mut model);
     let held = (0..keys).filter_map(|number| {
         Some(HeldKey {
-            label: format!("tool-{number:05}").parse().ok()?,
             hash: format!("{number:064x}"),
             masked: "sk-or-v1-0e6...1c96".into(),
             server: "https://openrouter.ai".into(),
@@ -31,10 +30,13 @@ fn model(keys: usize) -> Model {
             created_at: now(),
             asked: Asked { limit: "10".parse().ok(), ..Asked::default() },
             granted: None,
-            user_id: None,
-            reading: None,
-            checked_at: None,
-            unknown: serde_json::Map::default(),
+            ..HeldKey::new(
+                format!("tool-{number:05}").parse().ok()?,
+                &ApiKey::from(String::new()),
+                String::new(),
+                String::new(),
+                now(),
+            )
         })
     });
     let keys = Ok(held.collect());

@@ -6,12 +6,14 @@ mod held;
 mod journey;
 mod request;
 mod secret;
+mod state;
 mod text;
 
-pub use held::{Asked, Granted, HeldKey, KeyState, Reading};
+pub use held::{Asked, Granted, HeldKey, Reading, Retiring};
 pub use journey::{Outcome, Report, Step, Trouble, Unresolved};
 pub use request::{Expiry, KeyRequest, Label, Problem, Reset, Usd};
 pub use secret::{ApiKey, AuthCode, CodeVerifier};
+pub use state::KeyState;
 pub use text::{clean, day, instant, span, span_changes};
 
 use secrecy::ExposeSecret;

@@ -91,13 +91,8 @@ fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), Trouble> {
             limit_reset: seed.limit_reset.clone(),
             expires_at: seed.expires_at.as_deref().and_then(|at| at.parse().ok()),
         };
+        let created_at = seed.created_at.parse().unwrap_or_else(|_| Timestamp::now());
         held.push(HeldKey {
-            label,
-            hash: key.hash(),
-            masked: key.masked(),
-            server: services.server.clone(),
-            store: StoreKind::Memory.to_string(),
-            created_at: seed.created_at.parse().unwrap_or_else(|_| Timestamp::now()),
             asked: Asked {
                 limit: seed.limit.and_then(|limit| format!("{limit:.2}").parse::<Usd>().ok()),
                 limit_reset: seed
@@ -110,9 +105,13 @@ fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), Trouble> {
             },
             granted: Some(granted),
             user_id: Some(seed.user_id),
-            reading: None,
-            checked_at: None,
-            unknown: serde_json::Map::default(),
+            ..HeldKey::new(
+                label,
+                &key,
+                services.server.clone(),
+                StoreKind::Memory.to_string(),
+                created_at,
+            )
         });
         let slot = Slot { service: services.service.clone(), account: seed.label };
         secrets.push((slot, SecretString::from(seed.key)));

@@ -35,11 +35,8 @@ fn key(label: &str, limit: Option<&str>, reset: Option<Reset>, days: Option<i64>
     });
     let limit = limit.map(|limit| limit.parse().unwrap());
     HeldKey {
-        label: label.parse().unwrap(),
         hash: "0123456789abcdef".repeat(4),
         masked: "sk-or-v1-0e6...1c96".into(),
-        server: "https://openrouter.ai".into(),
-        store: "os".into(),
         created_at: "2026-11-20T08:30:00Z".parse().unwrap(),
         asked: Asked {
             limit,
@@ -53,10 +50,13 @@ fn key(label: &str, limit: Option<&str>, reset: Option<Reset>, days: Option<i64>
             limit_reset: reset.map(|reset| reset.as_str().to_owned()),
             expires_at,
         }),
-        user_id: None,
-        reading: None,
-        checked_at: None,
-        unknown: serde_json::Map::default(),
+        ..HeldKey::new(
+            label.parse().unwrap(),
+            &ApiKey::from(String::new()),
+            "https://openrouter.ai".into(),
+            "os".into(),
+            now(),
+        )
     }
 }
 

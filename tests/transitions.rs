@@ -15,11 +15,8 @@ fn now() -> Timestamp {
 
 fn key(label: &str) -> HeldKey {
     HeldKey {
-        label: label.parse().unwrap(),
         hash: keywright::key::hexadecimal(label.as_bytes()),
         masked: "sk-or-v1-0e6...1c96".into(),
-        server: "https://openrouter.ai".into(),
-        store: "os".into(),
         created_at: now(),
         asked: Asked {
             limit: "7.50".parse().ok(),
@@ -27,10 +24,13 @@ fn key(label: &str) -> HeldKey {
             ..Asked::default()
         },
         granted: None,
-        user_id: None,
-        reading: None,
-        checked_at: None,
-        unknown: serde_json::Map::default(),
+        ..HeldKey::new(
+            label.parse().unwrap(),
+            &ApiKey::from(String::new()),
+            "https://openrouter.ai".into(),
+            "os".into(),
+            now(),
+        )
     }
 }
 

@@ -32,7 +32,7 @@ pub fn key(held: &HeldKey, now: Timestamp) -> Value {
         },
         "differences": held.differences(),
         "state": held.state(now),
-        "disabled": null,
+        "disabled": held.disabled,
         "limit": held.limit(),
         "limit_remaining": figure(|reading| reading.limit_remaining),
         "limit_reset": reset,

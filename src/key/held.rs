@@ -1,9 +1,9 @@
 //! What is remembered of a key that is held: everything but the key.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{KeyRequest, Label, Reset, Usd};
+use super::{ApiKey, KeyRequest, Label, Reset, Usd};
 
 /// What was asked for when the key was cut. Field names are OpenRouter's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -91,6 +91,16 @@ pub struct Reading {
     pub usage_monthly: Option<f64>,
     /// From when it no longer works.
     pub expires_at: Option<Timestamp>,
+    /// Spent through the owner's own provider keys, in the key's whole life.
+    pub byok_usage: Option<f64>,
+    /// The same, in this UTC day.
+    pub byok_usage_daily: Option<f64>,
+    /// The same, in this week, from Monday.
+    pub byok_usage_weekly: Option<f64>,
+    /// The same, in this month.
+    pub byok_usage_monthly: Option<f64>,
+    /// Whether that counts against the limit.
+    pub include_byok_in_limit: Option<bool>,
     /// Whether it is a management key: cannot call models.
     pub is_management_key: bool,
     /// The masked key, as the server shows it (its `label`).
@@ -110,42 +120,16 @@ impl Reading {
     }
 }
 
-/// A key in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyState {
-    /// Works.
-    Active,
-    /// Below a fifth of its limit.
-    Low,
-    /// Nothing left in this window.
-    LimitReached,
-    /// Works for 30 days at most.
-    Expiring,
-    /// Works no more: its time is over.
-    Expired,
-    /// Switched off by its owner.
-    Disabled,
-    /// The server no longer knows it (401).
-    Dead,
-    /// Never asked.
-    Unknown,
-}
-
-impl KeyState {
-    /// The word, as JSON has it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Low => "low",
-            Self::LimitReached => "limit_reached",
-            Self::Expiring => "expiring",
-            Self::Expired => "expired",
-            Self::Disabled => "disabled",
-            Self::Dead => "dead",
-            Self::Unknown => "unknown",
-        }
-    }
+/// A key that another took the place of: kept until nobody uses it any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retiring {
+    /// When the new key was handed over.
+    pub since: Timestamp,
+    /// How long its usage must stand still before it may go, in seconds.
+    pub quiet_for: u64,
+    /// Whether it is then deleted at the server without a question.
+    #[serde(default)]
+    pub delete: bool,
 }
 
 /// One row of the inventory: a key held in a vault.
@@ -178,12 +162,46 @@ pub struct HeldKey {
     /// When that answer came.
     #[serde(default)]
     pub checked_at: Option<Timestamp>,
+    /// When the server last refused it (401), if it has not answered since.
+    #[serde(default)]
+    pub refused_at: Option<Timestamp>,
+    /// Whether its owner switched it off, as last heard under the management key.
+    #[serde(default)]
+    pub disabled: Option<bool>,
+    /// The hash of the key that this one is to replace, until it was handed over.
+    #[serde(default)]
+    pub replaces: Option<String>,
+    /// Set on a key that was replaced, until it is deleted.
+    #[serde(default)]
+    pub retiring: Option<Retiring>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
 }
 
 impl HeldKey {
+    /// A key that was just received or taken over: nothing is known of it but itself.
+    pub fn new(label: Label, key: &ApiKey, server: String, store: String, at: Timestamp) -> Self {
+        Self {
+            label,
+            hash: key.hash(),
+            masked: key.masked(),
+            server,
+            store,
+            created_at: at,
+            asked: Asked::default(),
+            granted: None,
+            user_id: None,
+            reading: None,
+            checked_at: None,
+            refused_at: None,
+            disabled: None,
+            replaces: None,
+            retiring: None,
+            unknown: serde_json::Map::default(),
+        }
+    }
+
     /// What is not as it was asked for, in OpenRouter's names; nothing while unknown.
     pub fn differences(&self) -> Vec<&'static str> {
         self.granted.as_ref().map(|granted| self.asked.differences(granted)).unwrap_or_default()
@@ -220,28 +238,5 @@ impl HeldKey {
             (None, None) => return self.asked.limit_reset,
         };
         word.and_then(|word| Reset::parse(word).ok().flatten())
-    }
-
-    /// The state at `now`, from what is known of it.
-    pub fn state(&self, now: Timestamp) -> KeyState {
-        let left = self.expires_at().map(|at| at.duration_since(now));
-        if left.is_some_and(|left| left <= SignedDuration::ZERO) {
-            return KeyState::Expired;
-        }
-        let Some(reading) = &self.reading else {
-            return KeyState::Unknown;
-        };
-        if let (Some(limit), Some(remaining)) = (reading.limit, reading.limit_remaining) {
-            if remaining <= 0.0 {
-                return KeyState::LimitReached;
-            }
-            if remaining < limit * 0.2 {
-                return KeyState::Low;
-            }
-        }
-        if left.is_some_and(|left| left <= SignedDuration::from_hours(30 * 24)) {
-            return KeyState::Expiring;
-        }
-        KeyState::Active
     }
 }

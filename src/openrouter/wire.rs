@@ -83,6 +83,11 @@ pub fn reading(body: &str) -> Option<Reading> {
             .get("expires_at")
             .and_then(Value::as_str)
             .and_then(|t| t.parse::<Timestamp>().ok()),
+        byok_usage: number("byok_usage"),
+        byok_usage_daily: number("byok_usage_daily"),
+        byok_usage_weekly: number("byok_usage_weekly"),
+        byok_usage_monthly: number("byok_usage_monthly"),
+        include_byok_in_limit: data.get("include_byok_in_limit").and_then(Value::as_bool),
         is_management_key: data.get("is_management_key").and_then(Value::as_bool).unwrap_or(false),
         masked: text("label"),
         creator_user_id: text("creator_user_id"),

@@ -22,18 +22,15 @@ pub(super) async fn finish(
     report(Report::Step(Step::Store));
     let attempt = open.attempt();
     let mut held = HeldKey {
-        label: attempt.label.clone(),
-        hash: issued.key.hash(),
-        masked: issued.key.masked(),
-        server: services.server.clone(),
-        store: services.vault.kind().to_string(),
-        created_at: Timestamp::now(),
         asked: attempt.asked.clone(),
-        granted: None,
         user_id: issued.user_id.map(|id| clean(&id, 100)),
-        reading: None,
-        checked_at: None,
-        unknown: serde_json::Map::default(),
+        ..HeldKey::new(
+            attempt.label.clone(),
+            &issued.key,
+            services.server.clone(),
+            services.vault.kind().to_string(),
+            Timestamp::now(),
+        )
     };
     // A journal that cannot be written keeps no key out of the vault.
     log(open.advance(|attempt| {
