@@ -10,16 +10,20 @@ mod form;
 mod keymap;
 mod login;
 mod message;
+mod refresh;
 mod reveal;
+mod rows;
 mod update;
 
 pub use dashboard::{Dashboard, Keys, Shown};
 pub use field::Field;
 pub use form::{EXPIRIES, Form, Part, Remark};
-pub use keymap::{Binding, bindings, intent, screen_bindings};
+pub use keymap::{Binding, bindings, intent, mouse, screen_bindings};
 pub use login::{Address, Login};
 pub use message::{Effect, Intent, Msg, Ticket};
+pub use refresh::{Refresh, Round};
 pub use reveal::Reveal;
+pub use rows::{Sort, share};
 pub use update::{start, update};
 
 use jiff::{SignedDuration, Timestamp};
@@ -46,8 +50,8 @@ pub enum Question {
     QuitUnstored,
     /// Leave the reveal screen, though its key is stored nowhere?
     DropUnstored,
-    /// Forget this key on this machine?
-    Remove(Label),
+    /// Forget these keys on this machine?
+    Remove(Vec<Label>),
 }
 
 /// A journey that the person turned away from and that has not ended yet.
@@ -70,6 +74,8 @@ pub struct World {
     pub place: String,
     /// The keychain service of this server's keys.
     pub service: String,
+    /// The pause between two rounds of asking the keys; `None` for none of itself.
+    pub every: Option<SignedDuration>,
 }
 
 /// All there is to know to draw the screen.
@@ -89,6 +95,8 @@ pub struct Model {
     pub size: (u16, u16),
     /// The list of held keys, under every screen.
     pub dashboard: Dashboard,
+    /// When the keys are asked about themselves.
+    pub refresh: Refresh,
     /// What is on screen.
     pub screen: Screen,
     /// Whether the help lies over it.
@@ -117,6 +125,7 @@ impl Model {
             now,
             size,
             dashboard: Dashboard::new(),
+            refresh: Refresh::new(world.every),
             screen: Screen::Dashboard,
             help: false,
             question: None,
@@ -133,16 +142,19 @@ impl Model {
         Ticket(self.tickets)
     }
 
-    /// When something on screen moves of itself: [`Msg::Ticked`] is due then, and not before.
+    /// When something moves of itself: [`Msg::Ticked`] is due then, and not before.
     pub fn wake(&self) -> Option<Timestamp> {
         let seconds = match &self.screen {
             Screen::Login(login) if login.trouble.is_none() => Some(1),
             Screen::Reveal(reveal) => reveal.shown_until.map(|_| 1),
-            Screen::Dashboard => self.dashboard.changes_in(self.now),
+            Screen::Dashboard => self.dashboard.changes_in(self.now, self.size.1),
             Screen::Form(_) | Screen::Login(_) => None,
-        }?;
+        };
         // On the second, so that countdowns do not skip one.
-        let next = Timestamp::from_second(self.now.as_second()).ok()?;
-        next.checked_add(SignedDuration::from_secs(seconds)).ok()
+        let moves = seconds.and_then(|seconds| {
+            let second = Timestamp::from_second(self.now.as_second()).ok()?;
+            second.checked_add(SignedDuration::from_secs(seconds)).ok()
+        });
+        [moves, self.refresh.next].into_iter().flatten().min()
     }
 }

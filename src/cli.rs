@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
 
 use crate::config::{self, Config};
 use crate::inventory;
@@ -36,6 +37,12 @@ pub struct Cli {
     /// What to do; nothing opens the dashboard.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// How often the dashboard asks the keys about themselves, in minutes; 0 for only when told to
+    #[arg(long, env = "KEYWRIGHT_EVERY", value_name = "MINUTES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_440))]
+    pub every: u32,
+    /// How many keys the sandbox holds from the start [default: 4]
+    #[arg(long, value_name = "N", requires = "sandbox")]
+    pub keys: Option<usize>,
     /// Options of every command.
     #[command(flatten)]
     pub global: Global,
@@ -113,6 +120,13 @@ pub struct SandboxArgs {
     /// How many keys it knows from the start
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub keys: usize,
+}
+
+impl Cli {
+    /// The pause between two rounds of asking the keys; `None` for none.
+    pub fn every(&self) -> Option<SignedDuration> {
+        (self.every > 0).then(|| SignedDuration::from_mins(i64::from(self.every)))
+    }
 }
 
 impl Global {

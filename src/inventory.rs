@@ -1,11 +1,13 @@
 //! `inventory.json`: what is known of every key that is held, and nothing that is secret.
 //! Losing it loses no key. Must not know: keychains, networks.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Error, Place};
-use crate::key::{HeldKey, Reading};
+use crate::key::{HeldKey, Read};
 
 const NAME: &str = "inventory.json";
 
@@ -44,17 +46,17 @@ pub fn add(place: &Place, held: Vec<HeldKey>) -> Result<(), Error> {
     })
 }
 
-/// Notes what a key said about itself, if it is still held under the same hash.
-pub fn note(place: &Place, held: &HeldKey, reading: &Reading, at: Timestamp) -> Result<(), Error> {
+/// Notes what keys said about themselves, by their hash; one that is no longer held is passed over.
+pub fn note(
+    place: &Place,
+    server: &str,
+    reads: &HashMap<String, (Timestamp, Read)>,
+) -> Result<(), Error> {
     place.update(NAME, |inventory: &mut Inventory| {
-        let found = inventory
-            .keys
-            .iter_mut()
-            .find(|other| other.server == held.server && other.hash == held.hash);
-        if let Some(row) = found {
-            row.granted.get_or_insert_with(|| reading.granted());
-            row.reading = Some(reading.clone());
-            row.checked_at = Some(at);
+        for held in inventory.keys.iter_mut().filter(|held| held.server == server) {
+            if let Some((at, read)) = reads.get(&held.hash) {
+                held.note(read, *at);
+            }
         }
     })
 }

@@ -9,7 +9,7 @@ mod secret;
 mod state;
 mod text;
 
-pub use held::{Asked, Granted, HeldKey, Reading, Retiring};
+pub use held::{Asked, Granted, HeldKey, Read, Reading, Retiring};
 pub use journey::{Outcome, Report, Step, Trouble, Unresolved};
 pub use request::{Expiry, KeyRequest, Label, Problem, Reset, Usd};
 pub use secret::{ApiKey, AuthCode, CodeVerifier};

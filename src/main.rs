@@ -32,7 +32,7 @@ fn run(cli: &Cli) -> Result<(), Trouble> {
     if let Some(Command::Sandbox(args)) = &cli.command {
         return serve(args);
     }
-    let sandbox = if cli.global.sandbox { Some(start(0, 4)?) } else { None };
+    let sandbox = if cli.global.sandbox { Some(start(0, cli.keys.unwrap_or(4))?) } else { None };
     let config = cli.global.config(sandbox.as_ref().map(Sandbox::url))?;
     log(&config)?;
     let mut services = config.services()?;
@@ -41,12 +41,15 @@ fn run(cli: &Cli) -> Result<(), Trouble> {
     {
         furnish(&mut services, sandbox.seeds())?;
     }
-    match &cli.command {
-        Some(command) => cli::run(command, &services),
-        None => {
-            tui::run(services, sandbox.is_some().then_some(sandbox::decide), cli.global.colours())
-        }
+    if let Some(command) = &cli.command {
+        return cli::run(command, &services);
     }
+    let options = tui::Options {
+        decide: sandbox.is_some().then_some(sandbox::decide),
+        colours: cli.global.colours(),
+        every: cli.every(),
+    };
+    tui::run(services, options)
 }
 
 fn start(port: u16, keys: usize) -> Result<Sandbox, Trouble> {

@@ -5,6 +5,7 @@
 //! result, a signal, or the moment at which something on screen moves; what has already arrived is
 //! taken in before one frame is drawn.
 
+mod refresh;
 mod runner;
 mod terminal;
 
@@ -13,11 +14,11 @@ use std::thread;
 use std::time::Duration;
 
 use crossterm::event::Event;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::app::{self, Intent, Model, Msg, World};
+use crate::app::{self, Intent, Model, Msg, Screen, World};
 use crate::key::Trouble;
 use crate::provision::Services;
 use crate::surroundings;
@@ -28,6 +29,17 @@ use terminal::Terminal;
 /// Approves or refuses at the address of a consent page in the browser's place: a code, where the
 /// page shows one; or why not. The sandbox's.
 pub type Decide = fn(&str, bool) -> Result<Option<String>, String>;
+
+/// What the dashboard is run with, beside the services.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Set in the sandbox.
+    pub decide: Option<Decide>,
+    /// Whether colours are wanted.
+    pub colours: bool,
+    /// The pause between two rounds of asking the keys; `None` for none of itself.
+    pub every: Option<SignedDuration>,
+}
 
 /// What the loop is told from outside.
 enum Incoming {
@@ -42,8 +54,9 @@ enum Incoming {
 }
 
 /// Runs the dashboard until the person leaves.
-pub fn run(services: Services, decide: Option<Decide>, colours: bool) -> Result<(), Trouble> {
+pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
     let size = suitable()?;
+    let Options { decide, colours, every } = options;
     let theme = match (colours, surroundings::light_background()) {
         (false, _) => Theme::Plain,
         (true, true) => Theme::Light,
@@ -54,6 +67,7 @@ pub fn run(services: Services, decide: Option<Decide>, colours: bool) -> Result<
         sandbox: decide.is_some(),
         place: services.vault.place(),
         service: services.service.clone(),
+        every,
     };
     let mut model = Model::new(world, size, Timestamp::now());
     let mut terminal = Terminal::enter().map_err(|error| unusable(&error))?;
@@ -107,6 +121,7 @@ impl Loop<'_> {
                 }
                 Next::Wait => {}
             }
+            self.visible &= !self.visible || terminal.mouse(self.wants_mouse()).is_ok();
             if self.visible
                 && terminal.draw(|frame| ui::draw(self.model, self.theme, frame)).is_err()
             {
@@ -146,7 +161,12 @@ impl Loop<'_> {
             },
             Event::Paste(text) => self.message(Msg::Wanted(Intent::Paste(text))),
             Event::Resize(columns, rows) => self.message(Msg::Resized(columns, rows)),
-            Event::FocusGained | Event::FocusLost | Event::Mouse(_) => Next::Wait,
+            Event::FocusGained => self.message(Msg::Returned),
+            Event::Mouse(mouse) => match app::mouse(&mouse) {
+                Some(intent) if self.wants_mouse() => self.message(Msg::Wanted(intent)),
+                _ => Next::Wait,
+            },
+            Event::FocusLost => Next::Wait,
         }
     }
 
@@ -163,6 +183,12 @@ impl Loop<'_> {
             }
             Incoming::Leave => self.leave(),
         }
+    }
+
+    /// Only the list is clicked. Elsewhere the terminal's own selection is worth more: an address
+    /// or a command can be taken with it.
+    fn wants_mouse(&self) -> bool {
+        matches!(self.model.screen, Screen::Dashboard)
     }
 
     /// Leaves without asking: a key that may be on its way is still waited for.

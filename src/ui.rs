@@ -3,7 +3,8 @@
 //! ```text
 //! header    what this is, which server, a word of warning in the sandbox
 //! ───────
-//! body      the list of keys (its details beside it where there is room), the form, the login
+//! body      what wants something done; the list of keys (its details beside it where there is
+//!           room), the form, the login
 //!           or the key that was just cut; help and questions lie over it
 //! ───────
 //! notice    what was last worth saying
@@ -20,6 +21,7 @@ mod reveal;
 mod table;
 mod text;
 mod theme;
+mod warnings;
 
 pub use theme::Theme;
 
@@ -71,7 +73,7 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
         Screen::Login(state) => login::draw(state, model, theme, frame, body),
         Screen::Reveal(state) => reveal::draw(state, model, theme, frame, body),
         Screen::Dashboard => {
-            let body = table::unresolved(model, theme, frame, body);
+            let body = warnings::draw(model, theme, frame, body);
             match (&model.dashboard.keys, model.dashboard.current()) {
                 (Keys::Loaded(_), Some(held)) if model.dashboard.details => {
                     details::draw(held, model, theme, frame, body);
@@ -87,7 +89,7 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
                     details::draw(held, model, theme, frame, inner);
                 }
                 (Keys::Loaded(_), Some(_)) => table::draw(model, theme, frame, body),
-                (keys, _) => table::empty(keys, model, theme, frame, body),
+                (keys, _) => warnings::empty(keys, model, theme, frame, body),
             }
         }
     }

@@ -33,6 +33,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "document",
             "inventory",
             "key",
+            "openrouter",
             "provision",
             "surroundings",
             "ui",

@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::app::{Intent, Model, Msg, Screen, Ticket, World, intent, start, update};
+use keywright::app::{Effect, Intent, Model, Msg, Screen, Ticket, World, intent, start, update};
 use keywright::key::{
-    ApiKey, Asked, Granted, HeldKey, Outcome, Report, Reset, Step, Trouble, Unresolved,
+    ApiKey, Asked, Granted, HeldKey, Outcome, Read, Reading, Report, Reset, Step, Trouble,
+    Unresolved,
 };
 use keywright::ui::{self, Theme};
 use ratatui::Terminal;
@@ -23,6 +24,7 @@ fn model(size: (u16, u16)) -> Model {
         sandbox: false,
         place: "the Secret Service keychain".into(),
         service: "keywright".into(),
+        every: Some(SignedDuration::from_mins(5)),
     };
     let mut model = Model::new(world, size, now());
     start(&mut model);
@@ -35,7 +37,7 @@ fn key(label: &str, limit: Option<&str>, reset: Option<Reset>, days: Option<i64>
     });
     let limit = limit.map(|limit| limit.parse().unwrap());
     HeldKey {
-        hash: "0123456789abcdef".repeat(4),
+        hash: keywright::key::hexadecimal(format!("{label:.32}").as_bytes()),
         masked: "sk-or-v1-0e6...1c96".into(),
         created_at: "2026-11-20T08:30:00Z".parse().unwrap(),
         asked: Asked {
@@ -58,6 +60,43 @@ fn key(label: &str, limit: Option<&str>, reset: Option<Reset>, days: Option<i64>
             now(),
         )
     }
+}
+
+/// A key that said at noon that so much of its limit is left.
+fn read(mut held: HeldKey, remaining: Option<f64>, month: f64) -> HeldKey {
+    let reading = Reading {
+        limit: held.limit(),
+        limit_remaining: remaining,
+        limit_reset: held.reset().map(|reset| reset.as_str().to_owned()),
+        usage: Some(month * 3.0),
+        usage_daily: Some(month / 10.0),
+        usage_weekly: Some(month / 4.0),
+        usage_monthly: Some(month),
+        byok_usage: Some(0.0),
+        expires_at: held.expires_at(),
+        ..Reading::default()
+    };
+    held.note(&Read::Told(Box::new(reading)), now());
+    held
+}
+
+/// One key in each state.
+fn states() -> Vec<HeldKey> {
+    let mut dead = read(key("dead", Some("5"), None, None), Some(3.0), 2.0);
+    dead.note(&Read::Refused, now());
+    let mut off = read(key("switched off", Some("5"), None, None), Some(3.0), 2.0);
+    off.disabled = Some(true);
+    vec![
+        read(key("fresh", Some("10"), Some(Reset::Monthly), None), Some(9.6), 0.4),
+        read(key("nearly spent", Some("25"), Some(Reset::Weekly), None), Some(1.25), 80.0),
+        read(key("spent", Some("5"), Some(Reset::Daily), Some(60)), Some(0.0), 55.0),
+        read(key("ends on Friday", Some("8"), None, Some(3)), Some(7.0), 1.0),
+        read(key("ended", Some("8"), None, Some(-2)), Some(7.0), 1.0),
+        read(key("unlimited", None, None, Some(400)), None, 12_345.6),
+        dead,
+        off,
+        key("never asked", Some("5"), None, None),
+    ]
 }
 
 fn keys() -> Vec<HeldKey> {
@@ -181,6 +220,61 @@ fn keys_at_160_by_50_have_their_details_beside_them() {
     insta::assert_snapshot!(drawn(&held((160, 50))));
 }
 
+fn in_every_state(size: (u16, u16)) -> Model {
+    let mut model = model(size);
+    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(states()) }, now());
+    let ticket = Ticket(2);
+    update(&mut model, Msg::RefreshEnded { ticket, trouble: None, wait: None }, now());
+    model
+}
+
+#[test]
+fn every_state_at_80_by_24() {
+    insta::assert_snapshot!(drawn(&in_every_state((80, 24))));
+}
+
+#[test]
+fn every_state_at_160_by_50() {
+    insta::assert_snapshot!(drawn(&in_every_state((160, 50))));
+}
+
+#[test]
+fn figures_among_the_details() {
+    let mut model = in_every_state((80, 24));
+    want(&mut model, &[Intent::Move(1), Intent::ToggleDetails]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn a_refused_key_says_so_among_its_details() {
+    let mut model = in_every_state((80, 24));
+    want(&mut model, &[Intent::Move(6), Intent::ToggleDetails]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn a_filter_that_is_typed_stands_below_the_list() {
+    let mut model = in_every_state((80, 24));
+    want(&mut model, &[Intent::Mark, Intent::Sort, Intent::Filter]);
+    type_text(&mut model, "sp");
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn an_account_without_credit_is_no_fault_of_its_keys() {
+    let mut model = in_every_state((80, 24));
+    let asked = update(&mut model, Msg::Wanted(Intent::Reload), now());
+    assert_eq!(asked.len(), 2);
+    let ticket = Ticket(3);
+    update(&mut model, Msg::KeysLoaded { ticket, keys: Ok(states()) }, now());
+    let hash = states()[0].hash.clone();
+    let msg = Msg::Refreshed { ticket: Ticket(4), hash, read: Read::NoCredit, at: now() };
+    update(&mut model, msg, now());
+    let screen = drawn(&model);
+    assert!(screen.contains("out of credit"), "{screen}");
+    assert!(screen.contains("● active"), "{screen}");
+}
+
 #[test]
 fn details_say_how_any_tool_reads_the_key() {
     let mut model = held((80, 24));
@@ -191,9 +285,9 @@ fn details_say_how_any_tool_reads_the_key() {
 #[test]
 fn a_key_is_shown_for_a_moment_and_then_not() {
     let mut model = held((80, 24));
-    want(&mut model, &[Intent::ToggleDetails, Intent::ToggleReveal]);
-    let label = "laptop".parse().unwrap();
-    let msg = Msg::Fetched { ticket: Ticket(2), label, key: Ok(secret()) };
+    let effects = update(&mut model, Msg::Wanted(Intent::ToggleReveal), now());
+    let [Effect::Fetch(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
+    let msg = Msg::Fetched { ticket: *ticket, label: label.clone(), key: Ok(secret()) };
     update(&mut model, msg, now());
     assert!(drawn(&model).contains("sk-or-v1-5ec7e7"));
     update(&mut model, Msg::Ticked, now() + SignedDuration::from_secs(10));

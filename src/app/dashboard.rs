@@ -1,13 +1,21 @@
-//! The list of held keys: which is selected, what is shown of it. Must not know: where keys lie.
+//! The list of held keys: which are listed, which is selected, what is shown of it. Must not know:
+//! where keys lie.
+
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::field::Field;
 use super::message::Ticket;
 use super::reveal::MOMENT;
-use crate::key::{ApiKey, HeldKey, Label, Trouble, Unresolved, span_changes};
+use super::rows::{Sort, order};
+use crate::key::{ApiKey, HeldKey, KeyState, Label, Read, Trouble, Unresolved, span_changes};
 
-/// Rows of the screen that are not rows of the list: header, column titles, rules, footer.
-const CHROME: usize = 6;
+/// Rows of the screen that are not rows of the list: header, column titles, rules, notice, footer.
+const CHROME: u16 = 6;
+
+/// The screen's row of the first key, without the line of warnings.
+const FIRST_ROW: u16 = 3;
 
 /// What is known of the list.
 #[derive(Clone, Debug)]
@@ -36,8 +44,20 @@ pub struct Shown {
 pub struct Dashboard {
     /// The keys.
     pub keys: Keys,
-    /// The row of the selected key.
+    /// Those that are listed, in their order: places in `keys`.
+    pub rows: Vec<usize>,
+    /// What they are ordered by.
+    pub sort: Sort,
+    /// Whether that order is turned round.
+    pub reversed: bool,
+    /// What their labels must match.
+    pub filter: Field,
+    /// Whether it is being typed.
+    pub filtering: bool,
+    /// The listed row of the selected key.
     pub selected: usize,
+    /// The hashes of the keys that the next action is for; none: the selected one.
+    pub marked: HashSet<String>,
     /// Whether everything known of the selected key is shown.
     pub details: bool,
     /// The key that is shown in clear.
@@ -48,19 +68,30 @@ pub struct Dashboard {
     pub loading: Option<Ticket>,
     /// The key that is waited for.
     pub awaited: Option<Ticket>,
+    /// Keys that want something done, the most urgent first: places in `keys`.
+    pub wanting: Vec<(usize, KeyState)>,
+    places: HashMap<String, usize>,
 }
 
 impl Dashboard {
     /// Nothing known yet.
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             keys: Keys::Loading,
+            rows: Vec::new(),
+            sort: Sort::default(),
+            reversed: false,
+            filter: Field::default(),
+            filtering: false,
             selected: 0,
+            marked: HashSet::new(),
             details: false,
             shown: None,
             unresolved: Vec::new(),
             loading: None,
             awaited: None,
+            wanting: Vec::new(),
+            places: HashMap::new(),
         }
     }
 
@@ -74,21 +105,38 @@ impl Dashboard {
 
     /// The selected key.
     pub fn current(&self) -> Option<&HeldKey> {
-        self.held().get(self.selected)
+        self.held().get(*self.rows.get(self.selected)?)
+    }
+
+    /// The keys that an action is for: those that are marked, else the selected one.
+    pub fn chosen(&self) -> Vec<&HeldKey> {
+        if self.marked.is_empty() {
+            return self.current().into_iter().collect();
+        }
+        self.held().iter().filter(|held| self.marked.contains(&held.hash)).collect()
+    }
+
+    /// Marks the selected key, or takes its mark, and goes on to the next.
+    pub fn mark(&mut self) {
+        let Some(hash) = self.current().map(|held| held.hash.clone()) else { return };
+        if !self.marked.remove(&hash) {
+            self.marked.insert(hash);
+        }
+        self.go(1);
     }
 
     /// Takes in a list that was read; the selection stays on its key.
-    pub fn load(&mut self, keys: Result<Vec<HeldKey>, Trouble>) {
+    pub fn load(&mut self, keys: Result<Vec<HeldKey>, Trouble>, now: Timestamp) {
         let selected = self.current().map(|held| held.hash.clone());
         self.keys = match keys {
             Ok(keys) => Keys::Loaded(keys),
             Err(trouble) => Keys::Failed(trouble),
         };
-        self.select(|held| Some(&held.hash) == selected.as_ref());
+        self.arrange_around(selected, now);
     }
 
     /// Adds a key that was just stored, and selects it.
-    pub fn add(&mut self, new: HeldKey) {
+    pub fn add(&mut self, new: HeldKey, now: Timestamp) {
         let hash = new.hash.clone();
         if let Keys::Loaded(keys) = &mut self.keys {
             match keys.iter_mut().find(|held| held.label == new.label) {
@@ -96,20 +144,47 @@ impl Dashboard {
                 None => keys.push(new),
             }
         }
-        self.select(|held| held.hash == hash);
+        self.arrange_around(Some(hash), now);
     }
 
     /// Takes out a key that was forgotten.
-    pub fn remove(&mut self, label: &Label) {
+    pub fn remove(&mut self, label: &Label, now: Timestamp) {
         if let Keys::Loaded(keys) = &mut self.keys {
             keys.retain(|held| held.label != *label);
         }
-        self.to(self.selected);
+        self.arrange(now);
     }
 
-    fn select(&mut self, wanted: impl Fn(&HeldKey) -> bool) {
-        let row = self.held().iter().position(wanted);
+    /// Takes in what a key said about itself; no row moves.
+    pub fn note(&mut self, hash: &str, read: &Read, at: Timestamp) {
+        if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, self.places.get(hash)) {
+            keys[*place].note(read, at);
+        }
+    }
+
+    /// Orders the list by something else.
+    pub fn sort_by(&mut self, sort: Sort, now: Timestamp) {
+        self.reversed = self.sort == sort && !self.reversed;
+        self.sort = sort;
+        self.arrange(now);
+    }
+
+    /// Lists and orders the keys anew; the selection stays on its key.
+    pub fn arrange(&mut self, now: Timestamp) {
+        let selected = self.current().map(|held| held.hash.clone());
+        self.arrange_around(selected, now);
+    }
+
+    fn arrange_around(&mut self, hash: Option<String>, now: Timestamp) {
+        self.rows = order(self.held(), self.sort, self.reversed, self.filter.text(), now);
+        self.places =
+            self.held().iter().enumerate().map(|(at, held)| (held.hash.clone(), at)).collect();
+        let places = &self.places;
+        self.marked.retain(|hash| places.contains_key(hash));
+        let place = hash.and_then(|hash| self.places.get(&hash).copied());
+        let row = place.and_then(|place| self.rows.iter().position(|row| *row == place));
         self.to(row.unwrap_or(self.selected));
+        self.look(now);
     }
 
     /// Moves the selection by rows.
@@ -119,7 +194,7 @@ impl Dashboard {
 
     /// Selects the row, or the last one.
     pub fn to(&mut self, row: usize) {
-        let row = row.min(self.held().len().saturating_sub(1));
+        let row = row.min(self.rows.len().saturating_sub(1));
         if row != self.selected {
             self.shown = None;
         }
@@ -129,8 +204,31 @@ impl Dashboard {
     /// Keys on one page of a terminal with that many rows. The list moves by whole pages: a step
     /// within one repaints two rows.
     pub fn page(&self, terminal_rows: u16) -> usize {
-        let chrome = CHROME + usize::from(!self.unresolved.is_empty());
-        usize::from(terminal_rows).saturating_sub(chrome).max(1)
+        // The line of warnings has its place even when there are none: rows keep theirs.
+        usize::from(terminal_rows.saturating_sub(CHROME + 1).max(1))
+    }
+
+    /// The listed row at that row of the screen.
+    pub fn row_at(&self, screen_row: u16, terminal_rows: u16) -> Option<usize> {
+        let page = self.page(terminal_rows);
+        let below = usize::from(screen_row.checked_sub(FIRST_ROW + 1)?);
+        let row = self.selected / page * page + below;
+        (below < page && row < self.rows.len()).then_some(row)
+    }
+
+    /// Looks anew for the keys that want something done.
+    pub fn look(&mut self, now: Timestamp) {
+        const URGENT: [KeyState; 5] = [
+            KeyState::LimitReached,
+            KeyState::Dead,
+            KeyState::Low,
+            KeyState::Expired,
+            KeyState::Expiring,
+        ];
+        let states = self.held().iter().map(|held| held.state(now)).enumerate();
+        let mut wanting: Vec<_> = states.filter(|(_, state)| URGENT.contains(state)).collect();
+        wanting.sort_by_key(|(_, state)| URGENT.iter().position(|word| word == state));
+        self.wanting = wanting;
     }
 
     /// Shows a key for a moment, among its details: the list has no room for it.
@@ -144,19 +242,27 @@ impl Dashboard {
         self.shown = self.shown.take().filter(|shown| shown.until > now);
     }
 
-    /// Seconds until something on the list changes of itself.
-    pub fn changes_in(&self, now: Timestamp) -> Option<i64> {
+    /// Seconds until something that is listed on this page changes of itself.
+    pub fn changes_in(&self, now: Timestamp, terminal_rows: u16) -> Option<i64> {
         if self.shown.is_some() {
             return Some(1);
         }
-        self.held()
-            .iter()
-            .flat_map(|held| {
+        self.visible(terminal_rows)
+            .flat_map(|(_, held)| {
                 let reset = held.reset().and_then(|reset| reset.next(now));
                 [held.expires_at(), reset]
             })
             .flatten()
             .map(|at| span_changes(now, at))
             .min()
+    }
+
+    /// The page with the selected key: listed rows and their keys.
+    pub fn visible(&self, terminal_rows: u16) -> impl Iterator<Item = (usize, &HeldKey)> {
+        let page = self.page(terminal_rows);
+        let first = self.selected / page * page;
+        let keys = self.held();
+        let rows = self.rows.iter().enumerate().skip(first).take(page);
+        rows.filter_map(|(row, place)| Some((row, keys.get(*place)?)))
     }
 }

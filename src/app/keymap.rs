@@ -1,7 +1,9 @@
 //! Which key does what, screen by screen. The footer and the help screen are drawn from the same
 //! tables. The only place that knows crossterm's keys.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{
+    KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
 use tui_input::InputRequest;
 
 use super::{Intent, Model, Screen};
@@ -69,7 +71,11 @@ const DASHBOARD: &[Binding] = bindings! {
     [plain('v')] "v" "reveal" => Intent::ToggleReveal;
     [plain('o')] "o" "open page" => Intent::OpenPage;
     [plain('x')] "x" "remove" => Intent::Remove;
-    #[quiet] [plain('r')] "r" "read the list again" => Intent::Reload;
+    [plain('r')] "r" "refresh" => Intent::Reload;
+    [plain('/')] "/" "filter" => Intent::Filter;
+    #[quiet] [plain('s')] "s" "sort by the next column" => Intent::Sort;
+    #[quiet] [plain('S')] "S" "turn the order round" => Intent::Reverse;
+    #[quiet] [plain(' ')] "space" "mark for the next action" => Intent::Mark;
     #[quiet] [plain('D')] "D" "dismiss the first unresolved attempt" => Intent::Dismiss;
     #[quiet] [key(KeyCode::Up), plain('k')] "↑ k" "up" => Intent::Move(-1);
     #[quiet] [key(KeyCode::Down), plain('j')] "↓ j" "down" => Intent::Move(1);
@@ -77,9 +83,18 @@ const DASHBOARD: &[Binding] = bindings! {
     #[quiet] [key(KeyCode::PageDown), ctrl('f')] "page down" "a page down" => Intent::MovePage(1);
     #[quiet] [key(KeyCode::Home), plain('g')] "g" "to the first" => Intent::ToTop;
     #[quiet] [key(KeyCode::End), plain('G')] "G" "to the last" => Intent::ToBottom;
-    #[quiet] [key(KeyCode::Esc)] "esc" "close the details" => Intent::Back;
+    #[quiet] [key(KeyCode::Esc)] "esc" "close the details, drop the filter or the marks" => Intent::Back;
     [plain('?'), key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;
     [plain('q')] "q" "quit" => Intent::Quit;
+};
+
+/// While the filter is typed.
+const FILTER: &[Binding] = bindings! {
+    [key(KeyCode::Enter)] "enter" "keep the filter" => Intent::Enter;
+    [key(KeyCode::Esc)] "esc" "drop it" => Intent::Back;
+    #[quiet] [key(KeyCode::Up)] "↑" "up" => Intent::Move(-1);
+    #[quiet] [key(KeyCode::Down)] "↓" "down" => Intent::Move(1);
+    #[quiet] [key(KeyCode::F(1))] "F1" "help" => Intent::ToggleHelp;
 };
 
 const FORM: &[Binding] = bindings! {
@@ -172,6 +187,7 @@ pub fn bindings(model: &Model) -> Vec<&'static [Binding]> {
 /// The tables of the screen, whatever lies over it.
 pub fn screen_bindings(model: &Model) -> Vec<&'static [Binding]> {
     match &model.screen {
+        Screen::Dashboard if model.dashboard.filtering => vec![FILTER, EDITING],
         Screen::Dashboard => vec![DASHBOARD],
         Screen::Form(_) => vec![FORM, EDITING],
         Screen::Login(login) if login.trouble.is_some() => vec![FAILED],
@@ -203,13 +219,24 @@ pub fn intent(model: &Model, event: &KeyEvent) -> Option<Intent> {
     let types = match &model.screen {
         Screen::Form(_) => true,
         Screen::Login(login) => login.code.is_some() && login.trouble.is_none(),
-        Screen::Dashboard | Screen::Reveal(_) => false,
+        Screen::Dashboard => model.dashboard.filtering,
+        Screen::Reveal(_) => false,
     } && model.question.is_none()
         && !model.help;
     match (bound, event.code) {
         (Some(intent), _) => Some(intent),
         (None, KeyCode::Char(c)) if types && modifiers.is_empty() => Some(Intent::Type(c)),
         (None, _) => None,
+    }
+}
+
+/// What the mouse means on the list.
+pub fn mouse(event: &MouseEvent) -> Option<Intent> {
+    match event.kind {
+        MouseEventKind::Down(MouseButton::Left) => Some(Intent::Click(event.row)),
+        MouseEventKind::ScrollUp => Some(Intent::Move(-1)),
+        MouseEventKind::ScrollDown => Some(Intent::Move(1)),
+        _ => None,
     }
 }
 

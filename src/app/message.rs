@@ -1,10 +1,11 @@
 //! Everything that can happen to the dashboard, and everything it can ask of the world: the table
 //! of contents. Intents are imperative, facts are past tense; effects are imperative.
 
+use jiff::{SignedDuration, Timestamp};
 use tui_input::InputRequest;
 
 use crate::key::{
-    ApiKey, AuthCode, HeldKey, KeyRequest, Label, Outcome, Report, Trouble, Unresolved,
+    ApiKey, AuthCode, HeldKey, KeyRequest, Label, Outcome, Read, Report, Trouble, Unresolved,
 };
 
 /// Names the request an asynchronous result answers; a stale one is dropped.
@@ -44,8 +45,18 @@ pub enum Intent {
     OpenPage,
     /// Ask whether to forget the selected key.
     Remove,
-    /// Read the list of keys again.
+    /// Read the list of keys again, and ask each about itself.
     Reload,
+    /// Order the list by the next column.
+    Sort,
+    /// Turn the order round.
+    Reverse,
+    /// Type what labels must match.
+    Filter,
+    /// Mark the selected key for the next action, or take its mark.
+    Mark,
+    /// Select the key at that row of the screen.
+    Click(u16),
     /// Strike the first attempt off the list of what may have been issued.
     Dismiss,
     /// Yes to the question on screen.
@@ -100,6 +111,28 @@ pub enum Msg {
         /// The keys in the order in which they were cut.
         keys: Result<Vec<HeldKey>, Trouble>,
     },
+    /// A key was asked about itself.
+    Refreshed {
+        /// Of [`Effect::Refresh`].
+        ticket: Ticket,
+        /// Which key.
+        hash: String,
+        /// What came of it.
+        read: Read,
+        /// When.
+        at: Timestamp,
+    },
+    /// All were asked, or asking ended early.
+    RefreshEnded {
+        /// Of [`Effect::Refresh`].
+        ticket: Ticket,
+        /// Why it ended early.
+        trouble: Option<Trouble>,
+        /// How long the server asks to be left alone.
+        wait: Option<SignedDuration>,
+    },
+    /// The person came back to the terminal.
+    Returned,
     /// What earlier runs left behind was looked through.
     Recovered {
         /// Keys stored just now.
@@ -157,6 +190,16 @@ pub enum Msg {
 pub enum Effect {
     /// Read the inventory; answered by [`Msg::KeysLoaded`].
     LoadKeys(Ticket),
+    /// Ask keys about themselves, in this order; answered by [`Msg::Refreshed`] for each, and one
+    /// [`Msg::RefreshEnded`].
+    Refresh {
+        /// To be answered with.
+        ticket: Ticket,
+        /// Hashes and labels.
+        keys: Vec<(String, Label)>,
+    },
+    /// Ask no more keys.
+    StopRefresh(Ticket),
     /// Finish what a dead program left behind; answered by [`Msg::Recovered`].
     Recover,
     /// Cut a key; answered by [`Msg::Reported`] and one [`Msg::Provisioned`].
@@ -189,8 +232,8 @@ pub enum Effect {
     CopyAddress(String),
     /// Open an address; a failure is answered by [`Msg::Noticed`].
     Open(String),
-    /// Forget a key on this machine; answered by [`Msg::Removed`].
-    Remove(Label),
+    /// Forget keys on this machine; each answered by [`Msg::Removed`].
+    Remove(Vec<Label>),
     /// Strike an attempt off the journal.
     Dismiss(String),
     /// Decide on the sandbox's consent page; answered by [`Msg::Decided`].

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::message::{Effect, Msg, Ticket};
 use super::{Model, Reveal, Screen};
-use crate::key::{AuthCode, Outcome, Trouble};
+use crate::key::{AuthCode, HeldKey, Outcome, Read, Trouble};
 
 /// The first effects.
 pub fn start(model: &mut Model) -> Vec<Effect> {
@@ -25,8 +25,30 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Ticked => {
             model.dashboard.tick(now);
+            model.dashboard.look(now);
             if let Screen::Reveal(reveal) = &mut model.screen {
                 reveal.tick(now);
+            }
+            if model.refresh.is_due(now) { refresh(model) } else { Vec::new() }
+        }
+        Msg::Returned if model.refresh.is_due_on_return(now) => refresh(model),
+        Msg::Returned => Vec::new(),
+        Msg::Refreshed { ticket, hash, read, at } => {
+            if model.refresh.is(ticket) {
+                model.refresh.no_credit = read == Read::NoCredit;
+                if let Some(round) = &mut model.refresh.round {
+                    round.done += 1;
+                }
+                model.dashboard.note(&hash, &read, at);
+            }
+            Vec::new()
+        }
+        Msg::RefreshEnded { ticket, trouble, wait } => {
+            if model.refresh.is(ticket) {
+                let resets = model.dashboard.held().iter().filter_map(HeldKey::reset);
+                let first = resets.filter_map(|reset| reset.next(now)).min();
+                model.refresh.end(now, trouble, wait, first);
+                model.dashboard.look(now);
             }
             Vec::new()
         }
@@ -37,8 +59,13 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::KeysLoaded { ticket, keys } => {
             if model.dashboard.loading == Some(ticket) {
                 model.dashboard.loading = None;
-                model.dashboard.load(keys);
+                let read = keys.is_ok();
+                let asked = std::mem::take(&mut model.refresh.asked);
+                model.dashboard.load(keys, now);
                 refresh_taken(model);
+                if read && (model.refresh.every.is_some() || asked) {
+                    return refresh(model);
+                }
             }
             Vec::new()
         }
@@ -52,7 +79,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                     "{} was left behind by an earlier run and is stored now",
                     held.label
                 )));
-                model.dashboard.add(held);
+                model.dashboard.add(held, now);
             }
             if let Some(trouble) = trouble {
                 model.notice = Some(Err(trouble));
@@ -80,7 +107,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Removed { label, result } => {
             model.notice = Some(result.map(|()| {
-                model.dashboard.remove(&label);
+                model.dashboard.remove(&label, now);
                 format!("{label} was forgotten here; the key itself stays valid until you delete it at the server")
             }));
             Vec::new()
@@ -95,6 +122,26 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
     effects
 }
 
+/// Asks the keys about themselves, those on screen first.
+fn refresh(model: &mut Model) -> Vec<Effect> {
+    if model.refresh.round.is_some() || model.dashboard.held().is_empty() {
+        return Vec::new();
+    }
+    let ticket = model.ticket();
+    let dashboard = &model.dashboard;
+    let seen: Vec<&HeldKey> = dashboard.visible(model.size.1).map(|(_, held)| held).collect();
+    let rest =
+        dashboard.held().iter().filter(|held| !seen.iter().any(|other| other.hash == held.hash));
+    let keys: Vec<_> = seen
+        .iter()
+        .copied()
+        .chain(rest)
+        .map(|held| (held.hash.clone(), held.label.clone()))
+        .collect();
+    model.refresh.begin(ticket, keys.len());
+    vec![Effect::Refresh { ticket, keys }]
+}
+
 /// A journey's end: shown where its screen is, said where the person is elsewhere by now.
 fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effect> {
     let seen = match &model.screen {
@@ -105,7 +152,7 @@ fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effec
     let left = model.unfinished.iter().position(|unfinished| unfinished.ticket == ticket);
     let left = left.map(|at| model.unfinished.remove(at));
     if let Outcome::Stored { held, .. } = &outcome {
-        model.dashboard.add(held.clone());
+        model.dashboard.add(held.clone(), model.now);
         refresh_taken(model);
     }
     match (Reveal::of(outcome), left) {

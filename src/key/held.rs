@@ -109,6 +109,19 @@ pub struct Reading {
     pub creator_user_id: Option<String>,
 }
 
+/// How asking a key about itself went.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Read {
+    /// It told.
+    Told(Box<Reading>),
+    /// The server knows no such key that works (401).
+    Refused,
+    /// The account has no credit (402): nothing is wrong with the key.
+    NoCredit,
+    /// It could not be asked, in words.
+    Failed(String),
+}
+
 impl Reading {
     /// What the server granted, out of what it says the key is.
     pub fn granted(&self) -> Granted {
@@ -199,6 +212,21 @@ impl HeldKey {
             replaces: None,
             retiring: None,
             unknown: serde_json::Map::default(),
+        }
+    }
+
+    /// Takes in what the key said about itself at that time, or why it did not.
+    pub fn note(&mut self, read: &Read, at: Timestamp) {
+        match read {
+            Read::Told(reading) => {
+                self.granted.get_or_insert_with(|| reading.granted());
+                self.reading = Some((**reading).clone());
+                self.checked_at = Some(at);
+                self.refused_at = None;
+            }
+            Read::Refused => self.refused_at = Some(at),
+            // Neither says anything about this key: what was known stays, and grows old.
+            Read::NoCredit | Read::Failed(_) => {}
         }
     }
 

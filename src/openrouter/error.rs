@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::key::clean;
+use crate::key::{Read, Reading, clean};
 
 /// A request that brought no usable answer. Never holds a URL, a code or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +50,18 @@ pub enum Error {
         /// What it should have been.
         expected: &'static str,
     },
+}
+
+/// What asking a key about itself came to.
+impl From<Result<Reading, Error>> for Read {
+    fn from(answer: Result<Reading, Error>) -> Self {
+        match answer {
+            Ok(reading) => Self::Told(Box::new(reading)),
+            Err(Error::Refused { status: 401, .. }) => Self::Refused,
+            Err(Error::Refused { status: 402, .. }) => Self::NoCredit,
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 impl Error {

@@ -1,6 +1,8 @@
 //! The stretch between the server's answer and the keychain's read-back: here a key exists once.
 //! No `?` leaves it with the key; whatever fails, the key goes back to the person.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -8,7 +10,7 @@ use super::{Services, forget_secrets};
 use crate::document;
 use crate::inventory;
 use crate::journal::{self, Open, Stage};
-use crate::key::{ApiKey, HeldKey, Label, Outcome, Report, Step, Trouble, clean};
+use crate::key::{ApiKey, HeldKey, Label, Outcome, Read, Report, Step, Trouble, clean};
 use crate::openrouter::Exchanged;
 use crate::vault;
 
@@ -136,10 +138,10 @@ async fn compare(
     let unchecked = match answer {
         Ok(reading) => {
             let now = Timestamp::now();
-            held.granted = Some(reading.granted());
-            log(inventory::note(&services.place, &held, &reading, now));
-            held.reading = Some(reading);
-            held.checked_at = Some(now);
+            let read = Read::Told(Box::new(reading));
+            held.note(&read, now);
+            let reads = HashMap::from([(held.hash.clone(), (now, read))]);
+            log(inventory::note(&services.place, &services.server, &reads));
             None
         }
         Err(error) => Some(Trouble {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::watch;
 use url::Url;
 
-use super::{Decide, Incoming};
+use super::{Decide, Incoming, refresh};
 use crate::app::{Effect, Msg, Ticket};
 use crate::browser::{self, Reach};
 use crate::clipboard::{self, Clipboard, Copied, Route};
@@ -30,6 +30,8 @@ pub(super) struct Runner {
     decide: Option<Decide>,
     results: UnboundedSender<Incoming>,
     journeys: HashMap<Ticket, Journey>,
+    /// The round of asking that is under way, and how to stop it.
+    round: Option<(Ticket, watch::Sender<bool>)>,
     /// Shared with the threads that copy and the tasks that clear.
     board: Arc<Mutex<Board>>,
 }
@@ -53,7 +55,14 @@ impl Runner {
         decide: Option<Decide>,
         results: UnboundedSender<Incoming>,
     ) -> Self {
-        Self { services, decide, results, journeys: HashMap::new(), board: Arc::default() }
+        Self {
+            services,
+            decide,
+            results,
+            journeys: HashMap::new(),
+            round: None,
+            board: Arc::default(),
+        }
     }
 
     pub(super) fn run_all(&mut self, effects: Vec<Effect>) -> Next {
@@ -75,6 +84,18 @@ impl Runner {
                 let keys = inventory::read(&services.place, &services.server);
                 Some(Msg::KeysLoaded { ticket, keys: keys.map_err(|error| error.trouble()) })
             }),
+            Effect::Refresh { ticket, keys } => {
+                let (stop, stopped) = watch::channel(false);
+                self.round = Some((ticket, stop));
+                let (services, results) = (self.services.clone(), self.results.clone());
+                tokio::spawn(refresh::round(services, ticket, keys, results, stopped));
+            }
+            Effect::StopRefresh(ticket) => {
+                if let Some((_, stop)) = self.round.take_if(|(round, _)| *round == ticket) {
+                    // A round that has ended needs no stopping.
+                    let _ = stop.send(true);
+                }
+            }
             Effect::Recover => self.recover(),
             Effect::Provision { ticket, request } => self.provision(ticket, request),
             Effect::Cancel(ticket) => {
@@ -116,10 +137,14 @@ impl Runner {
                     }),
                 }))
             }),
-            Effect::Remove(label) => self.blocking(move |services| {
-                let result = provision::forget(services, &label);
-                Some(Msg::Removed { label, result })
-            }),
+            Effect::Remove(labels) => {
+                for label in labels {
+                    self.blocking(move |services| {
+                        let result = provision::forget(services, &label);
+                        Some(Msg::Removed { label, result })
+                    });
+                }
+            }
             Effect::Dismiss(id) => self.blocking(move |services| {
                 let dismissed = provision::dismiss(services, &id);
                 dismissed.err().map(|trouble| Msg::Noticed(Err(trouble)))
@@ -254,7 +279,7 @@ async fn clear_later(board: Arc<Mutex<Board>>, copies: u64, results: UnboundedSe
 }
 
 /// The key held under a label.
-fn take(services: &Services, label: &Label) -> Result<ApiKey, Trouble> {
+pub(super) fn take(services: &Services, label: &Label) -> Result<ApiKey, Trouble> {
     let slot = services.slot(label.as_str());
     match services.vault.get(&slot, services.patience) {
         #[expect(clippy::disallowed_methods, reason = "door: the vault")]
@@ -269,6 +294,6 @@ fn secret(key: &ApiKey) -> SecretString {
 }
 
 /// The loop may have ended; then nobody is interested.
-fn tell(results: &UnboundedSender<Incoming>, msg: Msg) {
+pub(super) fn tell(results: &UnboundedSender<Incoming>, msg: Msg) {
     let _ = results.send(Incoming::Told(msg));
 }

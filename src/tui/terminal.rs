@@ -6,7 +6,9 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::cursor::{Hide, Show};
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{
+    DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange,
+};
 use crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
@@ -18,12 +20,18 @@ use secrecy::{ExposeSecret, SecretString};
 /// One write a frame: the most that a frame of a large terminal takes.
 const FRAME: usize = 64 * 1024;
 
+/// xterm's button events (1000) in the form without limits to the columns (1006).
+const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
+
 /// Whether the modes are ours; a panic of any thread gives them back once.
 static OURS: AtomicBool = AtomicBool::new(false);
 
 /// A terminal in our modes, until dropped.
 pub(super) struct Terminal {
     inner: ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// Whether clicks are asked for.
+    mouse: bool,
 }
 
 impl Terminal {
@@ -41,7 +49,7 @@ impl Terminal {
         let mut out = BufWriter::with_capacity(FRAME, io::stdout());
         take(&mut out)?;
         match ratatui::Terminal::new(CrosstermBackend::new(out)) {
-            Ok(inner) => Ok(Self { inner }),
+            Ok(inner) => Ok(Self { inner, mouse: false }),
             Err(error) => {
                 give_back(&mut io::stdout());
                 Err(error)
@@ -52,6 +60,18 @@ impl Terminal {
     /// Draws one frame: what differs from the last.
     pub(super) fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         self.inner.draw(render).map(|_| ())
+    }
+
+    /// Asks for clicks and the wheel, or no more of them. Not for moves of the mouse, which would
+    /// wake the program for nothing.
+    pub(super) fn mouse(&mut self, wanted: bool) -> io::Result<()> {
+        if self.mouse == wanted {
+            return Ok(());
+        }
+        self.mouse = wanted;
+        let out = self.inner.backend_mut();
+        out.write_all(if wanted { MOUSE_ON } else { MOUSE_OFF })?;
+        Write::flush(out)
     }
 
     /// Writes a sequence between two frames.
@@ -74,6 +94,7 @@ impl Terminal {
     /// Takes the terminal (again) and paints all of it with the next frame.
     pub(super) fn reclaim(&mut self) -> io::Result<()> {
         take(self.inner.backend_mut())?;
+        self.mouse = false;
         self.inner.clear()
     }
 
@@ -91,13 +112,14 @@ impl Drop for Terminal {
 fn take(out: &mut impl Write) -> io::Result<()> {
     enable_raw_mode()?;
     OURS.store(true, Ordering::Release);
-    execute!(out, EnterAlternateScreen, EnableBracketedPaste, Hide)
+    execute!(out, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, Hide)
 }
 
 /// Whoever cannot be written to has nothing to get back.
 fn give_back(out: &mut impl Write) {
     if OURS.swap(false, Ordering::AcqRel) {
-        let _ = queue!(out, DisableBracketedPaste, Show, LeaveAlternateScreen);
+        let _ = out.write_all(MOUSE_OFF);
+        let _ = queue!(out, DisableFocusChange, DisableBracketedPaste, Show, LeaveAlternateScreen);
         let _ = out.flush();
         let _ = disable_raw_mode();
     }

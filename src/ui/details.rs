@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use secrecy::ExposeSecret;
 
-use super::table::state;
+use super::table::{spent, state, usd};
 use super::text::{fact, shell_word};
 use super::{Theme, text};
 use crate::app::Model;
@@ -13,14 +13,11 @@ use crate::key::{ApiKey, Granted, HeldKey, Reset, day, span};
 
 pub fn draw(held: &HeldKey, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let shown = model.dashboard.shown.as_ref().filter(|shown| shown.label == held.label);
-    let mut lines = vec![
-        Line::default(),
-        Line::styled(held.label.to_string(), theme.strong()),
-        Line::default(),
-        fact("state", state(held, model.now, theme), theme),
-    ];
+    let name = Span::styled(format!("{}  ", held.label), theme.strong());
+    let mut lines = vec![Line::from(vec![name, state(held, model.now, theme)]), Line::default()];
     lines.extend(key(held, shown.map(|shown| (&shown.key, shown.until)), model, theme));
     lines.extend(policy(held, model, theme));
+    lines.extend(figures(held, model, theme));
     lines.push(Line::default());
     let cut = format!("{}, {}", day(held.created_at), span(model.now, held.created_at));
     lines.push(fact("cut", Span::raw(cut), theme));
@@ -103,6 +100,61 @@ pub fn policy(held: &HeldKey, model: &Model, theme: Theme) -> Vec<Line<'static>>
         };
         lines.push(Line::styled(words, theme.warning()));
     }
+    lines
+}
+
+/// What was spent, as far as it is known, and when that was.
+fn figures(held: &HeldKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    if let Some(at) = held.refused_at {
+        let words = format!(
+            "by the server (401), {}: revoked, disabled or deleted there",
+            span(model.now, at)
+        );
+        lines.push(fact("refused", Span::styled(words, theme.bad()), theme));
+    }
+    let (Some(reading), Some(at)) = (&held.reading, held.checked_at) else {
+        if held.refused_at.is_none() {
+            lines.push(fact("checked", Span::styled("never yet", theme.dim()), theme));
+        }
+        return lines;
+    };
+    let known = |amount: Option<f64>| amount.map_or_else(|| "–".to_owned(), usd);
+    let four = |day, week, month, ever| {
+        format!(
+            "{} today, {} this week, {} this month, {} ever",
+            known(day),
+            known(week),
+            known(month),
+            known(ever)
+        )
+    };
+    lines.push(fact("spent", spent(held, model.now, theme), theme));
+    let usage =
+        four(reading.usage_daily, reading.usage_weekly, reading.usage_monthly, reading.usage);
+    lines.push(fact("usage", Span::raw(usage), theme));
+    if reading.byok_usage.is_some_and(|usage| usage > 0.0) {
+        let byok = four(
+            reading.byok_usage_daily,
+            reading.byok_usage_weekly,
+            reading.byok_usage_monthly,
+            reading.byok_usage,
+        );
+        lines.push(fact("own keys", Span::raw(byok), theme));
+    }
+    if reading.is_management_key {
+        let words = "a management key: it manages keys and cannot call models";
+        lines.push(fact("", Span::styled(words, theme.warning()), theme));
+    }
+    let old = if held.has_reset_since(model.now) {
+        "; a window has ended since"
+    } else if held.is_stale(model.now) {
+        "; too old to rely on"
+    } else {
+        ""
+    };
+    let checked = format!("{}{old}", at.strftime("%Y-%m-%d %H:%M UTC"));
+    lines.push(fact("checked", Span::styled(checked, theme.dim()), theme));
     lines
 }
 

@@ -11,6 +11,14 @@ use crate::app::{Model, Question, Screen, bindings};
 pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(area);
     let width = usize::from(area.width);
+    let filtered = model.dashboard.filtering || !model.dashboard.filter.text().is_empty();
+    if filtered
+        && matches!(model.screen, Screen::Dashboard)
+        && model.question.is_none()
+        && model.notice.is_none()
+    {
+        return filter(model, theme, frame, area);
+    }
     let line = if let Some(question) = &model.question {
         let words = match question {
             Question::QuitUnstored => {
@@ -21,10 +29,16 @@ pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
                 "Stored nowhere: leave and lose this key? You would have to revoke it by hand."
                     .to_owned()
             }
-            Question::Remove(label) => {
-                let label = fit(label.as_str(), width.saturating_sub(54).max(8));
-                format!("Forget {label} here? The key itself stays valid at the server.")
-            }
+            Question::Remove(labels) => match &labels[..] {
+                [label] => {
+                    let label = fit(label.as_str(), width.saturating_sub(54).max(8));
+                    format!("Forget {label} here? The key itself stays valid at the server.")
+                }
+                labels => format!(
+                    "Forget these {} keys here? They stay valid at the server.",
+                    labels.len()
+                ),
+            },
         };
         Line::styled(fit(&words, width), theme.warning())
     } else {
@@ -47,13 +61,46 @@ pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
 
 /// What is worth saying while nothing else is.
 fn standing(model: &Model, theme: Theme, width: usize) -> Line<'static> {
-    let words = match (&model.screen, model.unfinished.first()) {
-        (Screen::Dashboard | Screen::Form(_), Some(unfinished)) => {
-            format!("ending the login for {}", unfinished.label)
+    let on_list = matches!(model.screen, Screen::Dashboard);
+    let dashboard = &model.dashboard;
+    let words = if let (Screen::Dashboard | Screen::Form(_), Some(unfinished)) =
+        (&model.screen, model.unfinished.first())
+    {
+        format!("ending the login for {}", unfinished.label)
+    } else if let (true, Some(trouble)) = (on_list, &model.refresh.trouble) {
+        let words = format!("! {} {}", sentence(&trouble.message), sentence(&trouble.advice));
+        return Line::styled(fit(&words, width), theme.warning());
+    } else if on_list && !dashboard.marked.is_empty() {
+        format!("{} marked for the next action, esc takes the marks away", dashboard.marked.len())
+    } else if let (true, Some(round)) = (on_list, &model.refresh.round) {
+        // A few answer before this can be read.
+        if round.total < 20 {
+            return Line::default();
         }
-        _ => return Line::default(),
+        format!("asking the keys: {} of {}, esc stops", round.done, round.total)
+    } else {
+        return Line::default();
     };
     Line::styled(fit(&sentence(&words), width), theme.dim())
+}
+
+/// The filter, while it is typed or kept.
+fn filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let dashboard = &model.dashboard;
+    frame.render_widget(Line::styled("/", theme.accent()), area);
+    let field = Rect { x: area.x + 2, width: area.width.saturating_sub(20), ..area };
+    text::field(
+        &dashboard.filter,
+        dashboard.filter.text(),
+        dashboard.filtering,
+        theme,
+        frame,
+        field,
+    );
+    let count = format!("{} of {}", dashboard.rows.len(), dashboard.held().len());
+    let width = u16::try_from(count.len()).unwrap_or(0).min(area.width);
+    let right = Rect { x: area.right() - width, width, ..area };
+    frame.render_widget(Line::styled(count, theme.dim()), right);
 }
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {

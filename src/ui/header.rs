@@ -22,11 +22,19 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             Screen::Reveal(reveal) => reveal.held.label.to_string(),
         }
     };
+    // The figures' own time, to the minute: nothing has to be repainted for it.
+    let checked = match (&model.screen, model.refresh.at) {
+        (Screen::Dashboard, Some(at)) if !model.help => {
+            at.strftime(" · as of %H:%M UTC").to_string()
+        }
+        _ => String::new(),
+    };
     frame.render_widget(
         Line::from(vec![
             Span::styled(" Keywright", theme.strong().patch(theme.accent())),
             Span::styled(" · ", theme.dim()),
             Span::raw(here),
+            Span::styled(checked, theme.dim()),
         ]),
         area,
     );

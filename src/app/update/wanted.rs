@@ -35,6 +35,33 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let page = model.dashboard.page(model.size.1).cast_signed();
     let label = model.dashboard.current().map(|held| held.label.clone());
     match intent {
+        // While the filter is typed, letters are its own; what moves the selection still does.
+        Intent::Type(c) if model.dashboard.filtering => {
+            model.dashboard.filter.insert(c);
+            model.dashboard.arrange(model.now);
+        }
+        Intent::Paste(text) if model.dashboard.filtering => {
+            model.dashboard.filter.paste(&text);
+            model.dashboard.arrange(model.now);
+        }
+        Intent::Edit(request) if model.dashboard.filtering => {
+            model.dashboard.filter.edit(request);
+            model.dashboard.arrange(model.now);
+        }
+        Intent::Enter => model.dashboard.filtering = false,
+        Intent::Filter => model.dashboard.filtering = true,
+        Intent::Sort => {
+            let sort = model.dashboard.sort.next();
+            model.dashboard.sort_by(sort, model.now);
+            model.notice = Some(Ok(format!("sorted by {}", sort.as_str())));
+        }
+        Intent::Reverse => model.dashboard.sort_by(model.dashboard.sort, model.now),
+        Intent::Mark => model.dashboard.mark(),
+        Intent::Click(screen_row) => {
+            if let Some(row) = model.dashboard.row_at(screen_row, model.size.1) {
+                model.dashboard.to(row);
+            }
+        }
         Intent::Move(by) => model.dashboard.go(by),
         Intent::MovePage(by) => model.dashboard.go(by.saturating_mul(page)),
         Intent::ToTop => model.dashboard.to(0),
@@ -42,12 +69,27 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::ToggleDetails => {
             model.dashboard.details = label.is_some() && !model.dashboard.details;
         }
-        Intent::Back => {
+        // One step at a time: what lies on top goes first.
+        Intent::Back if model.dashboard.details => {
             model.dashboard.details = false;
             model.dashboard.shown = None;
         }
+        Intent::Back if model.dashboard.filtering || !model.dashboard.filter.text().is_empty() => {
+            model.dashboard.filtering = false;
+            model.dashboard.filter = Field::default();
+            model.dashboard.arrange(model.now);
+        }
+        Intent::Back if !model.dashboard.marked.is_empty() => model.dashboard.marked.clear(),
+        Intent::Back => {
+            if let Some(round) = &model.refresh.round {
+                return vec![Effect::StopRefresh(round.ticket)];
+            }
+        }
         Intent::New => model.screen = Screen::Form(Form::new(model.dashboard.held())),
-        Intent::Reload => return super::start(model),
+        Intent::Reload => {
+            model.refresh.asked = true;
+            return super::start(model);
+        }
         Intent::Copy => return label.map(Effect::CopyHeld).into_iter().collect(),
         Intent::ToggleReveal => {
             if model.dashboard.shown.take().is_none()
@@ -62,7 +104,11 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
             let address = model.dashboard.current().map(HeldKey::page);
             return address.map(Effect::Open).into_iter().collect();
         }
-        Intent::Remove => model.question = label.map(Question::Remove),
+        Intent::Remove => {
+            let labels: Vec<_> =
+                model.dashboard.chosen().into_iter().map(|held| held.label.clone()).collect();
+            model.question = (!labels.is_empty()).then_some(Question::Remove(labels));
+        }
         Intent::Dismiss if !model.dashboard.unresolved.is_empty() => {
             let attempt = model.dashboard.unresolved.remove(0);
             return vec![Effect::Dismiss(attempt.id)];
@@ -205,8 +251,9 @@ fn answered(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effec
         _ if no => {}
         Question::QuitUnstored => return vec![Effect::Quit],
         Question::DropUnstored => model.screen = Screen::Dashboard,
-        Question::Remove(label) => {
-            return vec![Effect::Remove(label)];
+        Question::Remove(labels) => {
+            model.dashboard.marked.clear();
+            return vec![Effect::Remove(labels)];
         }
     }
     Vec::new()
