@@ -45,7 +45,11 @@ fn run(cli: &Cli) -> Result<(), Trouble> {
         return cli::run(command, &services);
     }
     let options = tui::Options {
-        decide: sandbox.is_some().then_some(sandbox::decide),
+        play: sandbox.is_some().then_some(tui::Play {
+            decide: sandbox::decide,
+            spend: sandbox::spend,
+            skip_a_day: sandbox::skip_a_day,
+        }),
         colours: cli.global.colours(),
         every: cli.every(),
     };

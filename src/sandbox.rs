@@ -29,7 +29,7 @@ use jiff::Timestamp;
 use tiny_http::Server;
 
 use ledger::Ledger;
-pub use person::decide;
+pub use person::{decide, skip_a_day, spend};
 
 /// How many requests are answered at once; a slow client holds up one.
 const WORKERS: usize = 4;
@@ -117,11 +117,11 @@ impl Drop for Sandbox {
 fn work(server: &Weak<Server>, ledger: &Mutex<Ledger>) {
     while let Some(Ok(request)) = server.upgrade().map(|server| server.recv()) {
         let Some((call, request)) = wire::read(request) else { continue };
-        // The one place where the sandbox asks what time it is.
-        let now = Timestamp::now();
-        let answer = {
+        let (answer, now) = {
             let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            routes::answer(&call, &mut ledger, now)
+            // The one place where the sandbox asks what time it is.
+            let now = ledger.clock(Timestamp::now());
+            (routes::answer(&call, &mut ledger, now), now)
         };
         // A client that hung up has nobody to tell.
         let _ = wire::write(request, &answer, now);

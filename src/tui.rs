@@ -10,6 +10,8 @@ mod runner;
 mod terminal;
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -26,15 +28,23 @@ use crate::ui::{self, Theme};
 use runner::{Next, Runner};
 use terminal::Terminal;
 
-/// Approves or refuses at the address of a consent page in the browser's place: a code, where the
-/// page shows one; or why not. The sandbox's.
-pub type Decide = fn(&str, bool) -> Result<Option<String>, String>;
+/// What can be done in the sandbox and nowhere else.
+#[derive(Clone, Copy, Debug)]
+pub struct Play {
+    /// Approves or refuses at the address of a consent page in the browser's place: a code, where
+    /// the page shows one; or why not.
+    pub decide: fn(&str, bool) -> Result<Option<String>, String>,
+    /// Spends USD on the key with that hash at that server.
+    pub spend: fn(&str, &str, f64) -> Result<(), String>,
+    /// Moves the clock of that server on by a day.
+    pub skip_a_day: fn(&str) -> Result<(), String>,
+}
 
 /// What the dashboard is run with, beside the services.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Set in the sandbox.
-    pub decide: Option<Decide>,
+    pub play: Option<Play>,
     /// Whether colours are wanted.
     pub colours: bool,
     /// The pause between two rounds of asking the keys; `None` for none of itself.
@@ -56,7 +66,8 @@ enum Incoming {
 /// Runs the dashboard until the person leaves.
 pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
     let size = suitable()?;
-    let Options { decide, colours, every } = options;
+    let Options { play, colours, every } = options;
+    let clock = Clock::default();
     let theme = match (colours, surroundings::light_background()) {
         (false, _) => Theme::Plain,
         (true, true) => Theme::Light,
@@ -64,7 +75,7 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
     };
     let world = World {
         server: services.server.clone(),
-        sandbox: decide.is_some(),
+        sandbox: play.is_some(),
         place: services.vault.place(),
         service: services.service.clone(),
         every,
@@ -78,11 +89,11 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         .map_err(|error| unusable(&error))?;
     let farewell = runtime.block_on(async {
         let (results, told) = unbounded_channel();
-        let mut runner = Runner::new(services, decide, results.clone());
+        let mut runner = Runner::new(services, play, clock.clone(), results.clone());
         let typed = read_events(results.clone());
         heed_signals(results);
         let mut desk =
-            Loop { model: &mut model, runner: &mut runner, theme, visible: shown.is_ok() };
+            Loop { model: &mut model, runner: &mut runner, theme, visible: shown.is_ok(), clock };
         desk.turn(&mut terminal, typed, told).await;
         runner.farewell()
     });
@@ -95,12 +106,29 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// The time; in the sandbox, as far ahead of the world's as its own clock was moved.
+#[derive(Clone, Debug, Default)]
+struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    fn now(&self) -> Timestamp {
+        let ahead = SignedDuration::from_secs(self.0.load(Ordering::Relaxed));
+        let now = Timestamp::now();
+        now.checked_add(ahead).unwrap_or(now)
+    }
+
+    fn skip_a_day(&self) {
+        self.0.fetch_add(24 * 3_600, Ordering::Relaxed);
+    }
+}
+
 struct Loop<'a> {
     model: &'a mut Model,
     runner: &'a mut Runner,
     theme: Theme,
     /// Whether the terminal still takes what is written to it.
     visible: bool,
+    clock: Clock,
 }
 
 impl Loop<'_> {
@@ -133,7 +161,7 @@ impl Loop<'_> {
                 biased;
                 Some(event) = typed.recv() => self.event(event),
                 Some(incoming) = told.recv() => self.incoming(incoming, terminal),
-                () = until(self.model.wake()) => self.message(Msg::Ticked),
+                () = until(self.model.wake(), &self.clock) => self.message(Msg::Ticked),
             };
             // One frame for all that has arrived by now.
             while matches!(next, Next::Wait) {
@@ -149,7 +177,7 @@ impl Loop<'_> {
     }
 
     fn message(&mut self, msg: Msg) -> Next {
-        let effects = app::update(self.model, msg, Timestamp::now());
+        let effects = app::update(self.model, msg, self.clock.now());
         self.runner.run_all(effects)
     }
 
@@ -202,10 +230,10 @@ impl Loop<'_> {
 }
 
 /// Sleeps until then; for ever without a then.
-async fn until(then: Option<Timestamp>) {
+async fn until(then: Option<Timestamp>, clock: &Clock) {
     match then {
         Some(then) => {
-            let left = then.duration_since(Timestamp::now());
+            let left = then.duration_since(clock.now());
             tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
         }
         None => std::future::pending().await,

@@ -191,6 +191,33 @@ fn a_newcomer_cuts_a_key_sees_it_for_a_moment_and_leaves() {
 }
 
 #[test]
+fn a_key_runs_low_resets_and_expires_within_a_minute() {
+    let mut terminal = sandbox(BROWSER);
+    terminal.wait_for("nearly spent");
+    terminal.type_text("G");
+    for _ in 0..4 {
+        terminal.type_text("+");
+        terminal.wait_for("was spent on it");
+        terminal.type_text("g");
+        terminal.wait(|screen| !screen.contains("was spent on it"));
+        terminal.type_text("G");
+    }
+    let screen = terminal.wait_for("agent has reached its limit");
+    assert!(screen.contains("limit reached"), "{screen}");
+    terminal.type_text(">");
+    terminal.wait(|screen| !screen.contains("agent has reached its limit"));
+    for _ in 0..3 {
+        terminal.type_text(">");
+        terminal.wait_for("a day went by");
+        terminal.type_text("g");
+        terminal.wait(|screen| !screen.contains("a day went by"));
+    }
+    terminal.wait_for("agent has expired");
+    terminal.type_text("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
 fn without_a_browser_y_approves_and_the_code_comes_over() {
     let mut terminal = sandbox(&[]);
     terminal.type_text("nssh\u{13}");
@@ -257,7 +284,7 @@ fn a_window_that_shrinks_and_grows_is_drawn_anew() {
     resize(&terminal, 30, 5);
     terminal.wait_for("Keywright needs");
     resize(&terminal, 120, 40);
-    terminal.wait_for("STORE");
+    terminal.wait_for("KEY");
     terminal.type_text("q");
     assert_eq!(terminal.end(), 0);
 }

@@ -55,6 +55,12 @@ const ANYWHERE: &[Binding] = bindings! {
     #[quiet] [ctrl('z')] "ctrl-z" "back to the shell for a while" => Intent::Suspend;
 };
 
+/// What the sandbox offers beside the rest, first in the footer.
+const PLAY: &[Binding] = bindings! {
+    [plain('+')] "+" "spend" => Intent::Spend;
+    [plain('>')] ">" "skip a day" => Intent::SkipDay;
+};
+
 const QUESTION: &[Binding] = bindings! {
     [plain('y'), plain('Y')] "y" "yes" => Intent::Yes;
     [plain('n'), plain('N'), key(KeyCode::Esc)] "n" "no" => Intent::No;
@@ -188,6 +194,7 @@ pub fn bindings(model: &Model) -> Vec<&'static [Binding]> {
 pub fn screen_bindings(model: &Model) -> Vec<&'static [Binding]> {
     match &model.screen {
         Screen::Dashboard if model.dashboard.filtering => vec![FILTER, EDITING],
+        Screen::Dashboard if model.sandbox => vec![PLAY, DASHBOARD],
         Screen::Dashboard => vec![DASHBOARD],
         Screen::Form(_) => vec![FORM, EDITING],
         Screen::Login(login) if login.trouble.is_some() => vec![FAILED],
@@ -247,7 +254,7 @@ mod tests {
     #[test]
     fn no_two_things_share_a_key_on_one_screen() {
         for tables in [
-            vec![ANYWHERE, DASHBOARD],
+            vec![ANYWHERE, PLAY, DASHBOARD],
             vec![ANYWHERE, FORM],
             vec![ANYWHERE, EDITING],
             vec![ANYWHERE, DECIDE, LOGIN],

@@ -93,6 +93,10 @@ pub enum Intent {
     Refuse,
     /// Try what failed once more.
     Retry,
+    /// Spend on the selected key, in the sandbox.
+    Spend,
+    /// Let a day go by, in the sandbox.
+    SkipDay,
 }
 
 /// What happened.
@@ -181,6 +185,8 @@ pub enum Msg {
         /// The code, if any; or why not.
         result: Result<Option<AuthCode>, String>,
     },
+    /// Something was done in the sandbox.
+    Played(Result<String, Trouble>),
     /// Something worth saying once.
     Noticed(Result<String, Trouble>),
 }
@@ -245,6 +251,15 @@ pub enum Effect {
         /// Approve or refuse.
         approve: bool,
     },
+    /// Spend on a key of the sandbox; answered by [`Msg::Played`].
+    Spend {
+        /// Which key.
+        hash: String,
+        /// How much.
+        usd: f64,
+    },
+    /// Move the sandbox's clock on by a day; answered by [`Msg::Played`].
+    SkipDay,
     /// Stop, until the shell says go on.
     Suspend,
     /// Leave.

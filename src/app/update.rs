@@ -113,6 +113,10 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Decided { ticket, result } => decided(model, ticket, result),
+        Msg::Played(words) => {
+            model.notice = Some(words);
+            refresh(model)
+        }
         Msg::Noticed(words) => {
             model.notice = Some(words);
             Vec::new()

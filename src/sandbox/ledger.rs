@@ -154,6 +154,8 @@ pub struct Ledger {
     management: (String, String),
     keys: Vec<Key>,
     codes: HashMap<String, Code>,
+    /// How far the account's clock was moved on.
+    ahead: SignedDuration,
 }
 
 impl Ledger {
@@ -163,7 +165,18 @@ impl Ledger {
             management: (hash(management_key), mask(management_key)),
             keys: Vec::new(),
             codes: HashMap::new(),
+            ahead: SignedDuration::ZERO,
         }
+    }
+
+    /// What the account's clock says at that time of the world's.
+    pub fn clock(&self, world: Timestamp) -> Timestamp {
+        world.checked_add(self.ahead).unwrap_or(world)
+    }
+
+    /// Moves the account's clock on.
+    pub fn move_on(&mut self, by: SignedDuration) {
+        self.ahead = self.ahead.saturating_add(by);
     }
 
     /// Cuts the key whose secret is `secret`.

@@ -43,6 +43,27 @@ pub fn decide(address: &str, approve: bool) -> Result<Option<String>, String> {
     }
 }
 
+/// Spends that much on a key of the sandbox at `server`, as a program using it would.
+pub fn spend(server: &str, hash: &str, usd: f64) -> Result<(), String> {
+    play(server, "spend", &format!(r#"{{"hash":"{hash}","usd":{usd}}}"#))
+}
+
+/// Moves the clock of the sandbox at `server` on by a day.
+pub fn skip_a_day(server: &str) -> Result<(), String> {
+    play(server, "clock", r#"{"hours":24}"#)
+}
+
+fn play(server: &str, deed: &str, body: &str) -> Result<(), String> {
+    let url = format!("{server}/sandbox/{deed}");
+    let url = Url::parse(&url).map_err(|_| "that is not an address".to_owned())?;
+    let answer = visit(&url, Some(body))?;
+    if answer.status == 200 {
+        Ok(())
+    } else {
+        Err(format!("the sandbox answered {}", answer.status))
+    }
+}
+
 struct Page {
     status: u16,
     head: String,

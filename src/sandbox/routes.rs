@@ -1,11 +1,11 @@
 //! Which request means what, and who may make it. Knows the ledger and the shapes; must not know
 //! sockets or clocks.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::answers::{self, Answer, Fault};
-use super::ledger::{Bearer, Code, Key, Ledger};
+use super::ledger::{Bearer, Code, Key, Ledger, Usd};
 use super::{asks, consent, mint, pages};
 
 /// One request, after it travelled. Holds secrets, so it does not print.
@@ -44,6 +44,7 @@ pub fn answer(call: &Call, ledger: &mut Ledger, now: Timestamp) -> Answer {
             let hash = fields.get("api_key_hash").and_then(|hash| hash.as_str());
             Ok(page(hash.and_then(|hash| ledger.find(hash)), true, now))
         }
+        ("POST", ["sandbox", deed]) => play(deed, &call.body, ledger, now),
         (_, ["api", "v1", "key"]) => itself(call, ledger, now),
         (_, ["api", "v1", "auth", "keys"]) => exchange(call, ledger, now),
         (_, ["api", "v1", "auth", "keys", "code"]) => create_code(call, ledger, now),
@@ -56,11 +57,33 @@ pub fn answer(call: &Call, ledger: &mut Ledger, now: Timestamp) -> Answer {
 fn methods(path: &[&str]) -> &'static [&'static str] {
     match path {
         ["auth"] | ["api", "v1", "keys"] => &["GET", "POST"],
+        ["sandbox", "spend" | "clock"] => &["POST"],
         ["keys", _] | ["logs"] | ["api", "v1", "key"] => &["GET"],
         ["api", "v1", "auth", "keys"] | ["api", "v1", "auth", "keys", "code"] => &["POST"],
         ["api", "v1", "keys", _] => &["GET", "PATCH", "DELETE"],
         _ => &[],
     }
+}
+
+/// What no account can do and a person who tries things out wants to: spend on a key, and let time
+/// go by. The sandbox's own, and none of OpenRouter's.
+fn play(deed: &str, body: &[u8], ledger: &mut Ledger, now: Timestamp) -> Result<Answer, Fault> {
+    let fields = asks::body(body)?;
+    let number = |name| fields.get(name).and_then(serde_json::Value::as_f64);
+    if deed == "spend" {
+        let hash = fields.get("hash").and_then(|hash| hash.as_str()).unwrap_or_default();
+        let usd = number("usd").and_then(Usd::new).ok_or_else(|| Fault::bad("usd is an amount"))?;
+        if !ledger.spend(hash, usd, now) {
+            return Err(no_such_key());
+        }
+    } else {
+        let hours = fields.get("hours").and_then(serde_json::Value::as_i64);
+        // Backwards would make windows end before they began.
+        let hours = hours.filter(|hours| (0..=24 * 366).contains(hours));
+        let hours = hours.ok_or_else(|| Fault::bad("hours is a number from 0 to 8784"))?;
+        ledger.move_on(SignedDuration::from_hours(hours));
+    }
+    Ok(Answer::json(200, &json!({ "done": true })))
 }
 
 fn page(key: Option<&Key>, activity: bool, now: Timestamp) -> Answer {

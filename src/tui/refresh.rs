@@ -9,8 +9,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Incoming;
 use super::runner::{take, tell};
+use super::{Clock, Incoming};
 use crate::app::{Msg, Ticket};
 use crate::inventory;
 use crate::key::{Label, Read, Trouble};
@@ -24,6 +24,7 @@ const AT_A_TIME: usize = 8;
 struct Round {
     services: Services,
     client: Client,
+    clock: Clock,
     ticket: Ticket,
     results: UnboundedSender<Incoming>,
     rest: Mutex<VecDeque<(String, Label)>>,
@@ -37,7 +38,7 @@ pub(super) async fn round(
     ticket: Ticket,
     keys: Vec<(String, Label)>,
     results: UnboundedSender<Incoming>,
-    mut stop: watch::Receiver<bool>,
+    (mut stop, clock): (watch::Receiver<bool>, Clock),
 ) {
     let ended = |trouble, wait| Msg::RefreshEnded { ticket, trouble, wait };
     let client = match services.client() {
@@ -47,6 +48,7 @@ pub(super) async fn round(
     let round = Arc::new(Round {
         services,
         client,
+        clock,
         ticket,
         results,
         rest: Mutex::new(keys.into()),
@@ -115,7 +117,7 @@ impl Round {
     }
 
     fn told(&self, hash: String, read: Read) {
-        let at = Timestamp::now();
+        let at = self.clock.now();
         lock(&self.reads).insert(hash.clone(), (at, read.clone()));
         tell(&self.results, Msg::Refreshed { ticket: self.ticket, hash, read, at });
     }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::watch;
 use url::Url;
 
-use super::{Decide, Incoming, refresh};
+use super::{Clock, Incoming, Play, refresh};
 use crate::app::{Effect, Msg, Ticket};
 use crate::browser::{self, Reach};
 use crate::clipboard::{self, Clipboard, Copied, Route};
@@ -27,7 +27,8 @@ pub(super) enum Next {
 
 pub(super) struct Runner {
     services: Services,
-    decide: Option<Decide>,
+    play: Option<Play>,
+    clock: Clock,
     results: UnboundedSender<Incoming>,
     journeys: HashMap<Ticket, Journey>,
     /// The round of asking that is under way, and how to stop it.
@@ -52,12 +53,14 @@ struct Board {
 impl Runner {
     pub(super) fn new(
         services: Services,
-        decide: Option<Decide>,
+        play: Option<Play>,
+        clock: Clock,
         results: UnboundedSender<Incoming>,
     ) -> Self {
         Self {
             services,
-            decide,
+            play,
+            clock,
             results,
             journeys: HashMap::new(),
             round: None,
@@ -88,7 +91,13 @@ impl Runner {
                 let (stop, stopped) = watch::channel(false);
                 self.round = Some((ticket, stop));
                 let (services, results) = (self.services.clone(), self.results.clone());
-                tokio::spawn(refresh::round(services, ticket, keys, results, stopped));
+                tokio::spawn(refresh::round(
+                    services,
+                    ticket,
+                    keys,
+                    results,
+                    (stopped, self.clock.clone()),
+                ));
             }
             Effect::StopRefresh(ticket) => {
                 if let Some((_, stop)) = self.round.take_if(|(round, _)| *round == ticket) {
@@ -149,8 +158,19 @@ impl Runner {
                 let dismissed = provision::dismiss(services, &id);
                 dismissed.err().map(|trouble| Msg::Noticed(Err(trouble)))
             }),
+            Effect::Spend { hash, usd } => self.play(move |play, server| {
+                (play.spend)(server, &hash, usd).map(|()| format!("${usd:.2} was spent on it"))
+            }),
+            Effect::SkipDay => {
+                let clock = self.clock.clone();
+                self.play(move |play, server| {
+                    (play.skip_a_day)(server)?;
+                    clock.skip_a_day();
+                    Ok("a day went by".into())
+                });
+            }
             Effect::Decide { ticket, address, approve } => {
-                let Some(decide) = self.decide else { return Next::Wait };
+                let Some(Play { decide, .. }) = self.play else { return Next::Wait };
                 self.blocking(move |_| {
                     let result = decide(&address, approve).and_then(|code| match code {
                         Some(code) => AuthCode::parse(&code).map(Some).map_err(String::from),
@@ -161,6 +181,18 @@ impl Runner {
             }
         }
         Next::Wait
+    }
+
+    /// Something done in the sandbox; then the keys are asked anew.
+    fn play(&self, deed: impl FnOnce(&Play, &str) -> Result<String, String> + Send + 'static) {
+        let Some(play) = self.play else { return };
+        self.blocking(move |services| {
+            Some(Msg::Played(deed(&play, &services.server).map_err(|why| Trouble {
+                message: why,
+                advice: "the sandbox goes on without it".into(),
+                code: 1,
+            })))
+        });
     }
 
     /// A call that may block, on a thread that may.

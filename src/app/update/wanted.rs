@@ -109,6 +109,13 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
                 model.dashboard.chosen().into_iter().map(|held| held.label.clone()).collect();
             model.question = (!labels.is_empty()).then_some(Question::Remove(labels));
         }
+        Intent::Spend if model.sandbox => {
+            let Some(held) = model.dashboard.current() else { return Vec::new() };
+            // A fifth of its limit, so that a few presses show every state.
+            let usd = held.limit().map_or(1.0, |limit| limit / 5.0);
+            return vec![Effect::Spend { hash: held.hash.clone(), usd }];
+        }
+        Intent::SkipDay if model.sandbox => return vec![Effect::SkipDay],
         Intent::Dismiss if !model.dashboard.unresolved.is_empty() => {
             let attempt = model.dashboard.unresolved.remove(0);
             return vec![Effect::Dismiss(attempt.id)];
