@@ -208,9 +208,9 @@ fn a_key_runs_low_resets_and_expires_within_a_minute() {
     terminal.wait(|screen| !screen.contains("agent has reached its limit"));
     for _ in 0..3 {
         terminal.type_text(">");
-        terminal.wait_for("a day went by");
+        terminal.wait_for("A day went by");
         terminal.type_text("g");
-        terminal.wait(|screen| !screen.contains("a day went by"));
+        terminal.wait(|screen| !screen.contains("A day went by"));
     }
     terminal.wait_for("agent has expired");
     terminal.type_text("q");
