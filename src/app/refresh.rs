@@ -38,6 +38,8 @@ pub struct Refresh {
     pub trouble: Option<Trouble>,
     /// Whether the account was without credit (402) when it was last asked.
     pub no_credit: bool,
+    /// Whether another round is to follow the one under way at once.
+    pub again: bool,
     /// Whether the person asked for a round that waits for the list.
     pub asked: bool,
     failures: u32,

@@ -49,6 +49,9 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 let first = resets.filter_map(|reset| reset.next(now)).min();
                 model.refresh.end(now, trouble, wait, first);
                 model.dashboard.look(now);
+                if std::mem::take(&mut model.refresh.again) {
+                    return refresh(model);
+                }
             }
             Vec::new()
         }
@@ -115,6 +118,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Decided { ticket, result } => decided(model, ticket, result),
         Msg::Played(words) => {
             model.notice = Some(words);
+            // Figures that are on their way may be from before.
+            model.refresh.again = model.refresh.round.is_some();
             refresh(model)
         }
         Msg::Noticed(words) => {
