@@ -1,6 +1,7 @@
 //! A small JSON document that two programs may change at once: locked, written aside, synced,
 //! renamed, and its directory synced. Owns: files and their modes. Must not know: what is in them.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -8,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::key::Trouble;
 
@@ -91,11 +92,35 @@ pub enum Place {
     /// Files in this directory, created when first written to.
     Directory(PathBuf),
     /// Gone with the process.
-    Memory(Arc<Mutex<HashMap<String, String>>>),
+    Memory(Memory),
 }
 
-/// What every document starts with.
+/// Documents as they are, by their names: nothing is written, so nothing needs to be JSON.
+type Memory = Arc<Mutex<HashMap<String, Box<dyn Any + Send>>>>;
+
+/// What can be kept in a [`Place`].
+pub trait Document: DeserializeOwned + Serialize + Default + Clone + Send + 'static {}
+
+impl<T: DeserializeOwned + Serialize + Default + Clone + Send + 'static> Document for T {}
+
+/// The field `version` of every document: always this one when written. A newer one is refused
+/// before the rest is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Version;
+
 const VERSION: u64 = 1;
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(VERSION)
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u64::deserialize(deserializer).map(|_| Self)
+    }
+}
 
 impl Place {
     /// An empty place in memory.
@@ -104,20 +129,18 @@ impl Place {
     }
 
     /// The document `name`, or its default when there is none yet.
-    pub fn read<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, Error> {
-        let (path, text) = match self {
+    pub fn read<T: Document>(&self, name: &str) -> Result<T, Error> {
+        let dir = match self {
+            Self::Directory(dir) => dir,
             Self::Memory(map) => {
                 let map = map.lock().unwrap_or_else(PoisonError::into_inner);
-                (PathBuf::from(name), map.get(name).cloned())
-            }
-            Self::Directory(dir) => {
-                refuse_link(dir)?;
-                let path = dir.join(name);
-                let text = read_file(&path)?;
-                (path, text)
+                let document = map.get(name).and_then(|document| document.downcast_ref::<T>());
+                return Ok(document.cloned().unwrap_or_default());
             }
         };
-        match text {
+        refuse_link(dir)?;
+        let path = dir.join(name);
+        match read_file(&path)? {
             Some(text) if !text.trim().is_empty() => parse(&path, &text),
             // An empty file holds nothing to lose.
             _ => Ok(T::default()),
@@ -126,24 +149,34 @@ impl Place {
 
     /// Reads the document `name`, lets `change` alter it, and writes it back; all under one lock,
     /// and on disk when this returns.
-    pub fn update<T, R>(&self, name: &str, change: impl FnOnce(&mut T) -> R) -> Result<R, Error>
-    where
-        T: DeserializeOwned + Serialize + Default,
-    {
+    pub fn update<T: Document, R>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, Error> {
+        let dir = match self {
+            Self::Directory(dir) => dir,
+            Self::Memory(map) => {
+                let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
+                let document = map.entry(name.into()).or_insert_with(|| Box::new(T::default()));
+                // One name is one kind of document; another kind starts anew.
+                if !document.is::<T>() {
+                    *document = Box::new(T::default());
+                }
+                let mut fallback = T::default();
+                return Ok(change(document.downcast_mut().unwrap_or(&mut fallback)));
+            }
+        };
         let _lock = self.lock(name)?;
         let mut document: T = self.read(name)?;
         let result = change(&mut document);
-        let mut body = serde_json::to_value(&document).unwrap_or_default();
-        if let Some(fields) = body.as_object_mut() {
-            fields.insert("version".into(), VERSION.into());
-        }
-        let text = format!("{body:#}\n");
-        match self {
-            Self::Memory(map) => {
-                map.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), text);
-            }
-            Self::Directory(dir) => replace(dir, name, text.as_bytes())?,
-        }
+        let mut text = serde_json::to_vec_pretty(&document).map_err(|error| Error::Io {
+            path: dir.join(name),
+            verb: "written",
+            source: error.into(),
+        })?;
+        text.push(b'\n');
+        replace(dir, name, &text)?;
         Ok(result)
     }
 
@@ -207,18 +240,23 @@ impl Drop for Claim {
     }
 }
 
+#[derive(Deserialize)]
+struct Stamp {
+    #[serde(default)]
+    version: u64,
+}
+
 fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
     let broken = |error: &serde_json::Error| Error::Broken {
         path: path.to_owned(),
         line: error.line(),
         column: error.column(),
     };
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| broken(&error))?;
-    let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
-    if version > VERSION {
-        return Err(Error::Newer { path: path.to_owned(), version });
+    // Alone first: whatever else a newer version holds need not be understood.
+    let stamp: Stamp = serde_json::from_str(text).map_err(|error| broken(&error))?;
+    if stamp.version > VERSION {
+        return Err(Error::Newer { path: path.to_owned(), version: stamp.version });
     }
-    // From the text again: only so do errors carry their line.
     serde_json::from_str(text).map_err(|error| broken(&error))
 }
 
@@ -292,8 +330,10 @@ fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    #[derive(Default, Serialize, serde::Deserialize)]
+    #[derive(Clone, Default, Serialize, Deserialize)]
     struct Count {
+        #[serde(default)]
+        version: Version,
         #[serde(default)]
         n: u64,
         #[serde(flatten)]
@@ -318,7 +358,8 @@ mod tests {
 
     #[test]
     fn fields_of_another_version_are_kept() {
-        let place = Place::memory();
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::Directory(dir.path().to_owned());
         place
             .update("c.json", |count: &mut Count| {
                 count.unknown.insert("later".into(), "thing".into());

@@ -6,13 +6,15 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Error, Place};
+use crate::document::{Error, Place, Version};
 use crate::key::{HeldKey, Read};
 
 const NAME: &str = "inventory.json";
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Inventory {
+    #[serde(default)]
+    version: Version,
     #[serde(default)]
     keys: Vec<HeldKey>,
     /// Fields of a newer version, kept as they are.

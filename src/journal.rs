@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Claim, Error, Place};
+use crate::document::{Claim, Error, Place, Version};
 use crate::key::{Asked, HeldKey, Label};
 
 const NAME: &str = "journal.json";
@@ -55,8 +55,10 @@ pub struct Attempt {
     pub unknown: serde_json::Map<String, serde_json::Value>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Journal {
+    #[serde(default)]
+    version: Version,
     #[serde(default)]
     attempts: Vec<Attempt>,
     #[serde(flatten)]

@@ -13,7 +13,7 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossterm::event::Event;
 use jiff::{SignedDuration, Timestamp};
@@ -62,6 +62,9 @@ enum Incoming {
     /// A signal asks to leave, or the terminal is gone: nobody is there to answer a question.
     Leave,
 }
+
+/// The least time between two frames that only bring results.
+const FRAME: Duration = Duration::from_millis(16);
 
 /// Runs the dashboard until the person leaves.
 pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
@@ -140,6 +143,7 @@ impl Loop<'_> {
     ) {
         let first = app::start(self.model);
         let mut next = self.runner.run_all(first);
+        let mut swarming = false;
         loop {
             match next {
                 Next::Quit => return,
@@ -157,10 +161,24 @@ impl Loop<'_> {
                 next = self.leave();
                 continue;
             }
+            let drawn = Instant::now();
             next = tokio::select! {
                 biased;
-                Some(event) = typed.recv() => self.event(event),
-                Some(incoming) = told.recv() => self.incoming(incoming, terminal),
+                Some(event) = typed.recv() => {
+                    swarming = false;
+                    self.event(event)
+                }
+                Some(incoming) = told.recv() => {
+                    let next = self.incoming(incoming, terminal);
+                    // Results may come in swarms: the first is shown at once, then no more frames
+                    // than can be seen. A key press does not wait for the swarm.
+                    let pause = FRAME.saturating_sub(drawn.elapsed());
+                    if std::mem::replace(&mut swarming, true) && !pause.is_zero() {
+                        self.swarm(next, pause, terminal, &mut typed, &mut told).await
+                    } else {
+                        next
+                    }
+                }
                 () = until(self.model.wake(), &self.clock) => self.message(Msg::Ticked),
             };
             // One frame for all that has arrived by now.
@@ -174,6 +192,28 @@ impl Loop<'_> {
                 }
             }
         }
+    }
+
+    /// Takes results in for so long, unless a key is pressed.
+    async fn swarm(
+        &mut self,
+        mut next: Next,
+        pause: Duration,
+        terminal: &mut Terminal,
+        typed: &mut UnboundedReceiver<Event>,
+        told: &mut UnboundedReceiver<Incoming>,
+    ) -> Next {
+        let over = tokio::time::sleep(pause);
+        tokio::pin!(over);
+        while matches!(next, Next::Wait) {
+            next = tokio::select! {
+                biased;
+                Some(event) = typed.recv() => return self.event(event),
+                () = &mut over => return next,
+                Some(incoming) = told.recv() => self.incoming(incoming, terminal),
+            };
+        }
+        next
     }
 
     fn message(&mut self, msg: Msg) -> Next {
