@@ -2,11 +2,11 @@
 //! renamed, and its directory synced. Owns: files and their modes. Must not know: what is in them.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
@@ -96,7 +96,20 @@ pub enum Place {
 }
 
 /// Documents as they are, by their names: nothing is written, so nothing needs to be JSON.
-type Memory = Arc<Mutex<HashMap<String, Box<dyn Any + Send>>>>;
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Arc<Mutex<Shelf>>);
+
+#[derive(Debug, Default)]
+struct Shelf {
+    documents: HashMap<String, Box<dyn Any + Send>>,
+    claims: HashSet<String>,
+}
+
+impl Memory {
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What can be kept in a [`Place`].
 pub trait Document: DeserializeOwned + Serialize + Default + Clone + Send + 'static {}
@@ -125,16 +138,17 @@ impl<'de> Deserialize<'de> for Version {
 impl Place {
     /// An empty place in memory.
     pub fn memory() -> Self {
-        Self::Memory(Arc::default())
+        Self::Memory(Memory::default())
     }
 
     /// The document `name`, or its default when there is none yet.
     pub fn read<T: Document>(&self, name: &str) -> Result<T, Error> {
         let dir = match self {
             Self::Directory(dir) => dir,
-            Self::Memory(map) => {
-                let map = map.lock().unwrap_or_else(PoisonError::into_inner);
-                let document = map.get(name).and_then(|document| document.downcast_ref::<T>());
+            Self::Memory(memory) => {
+                let shelf = memory.shelf();
+                let document =
+                    shelf.documents.get(name).and_then(|found| found.downcast_ref::<T>());
                 return Ok(document.cloned().unwrap_or_default());
             }
         };
@@ -156,9 +170,10 @@ impl Place {
     ) -> Result<R, Error> {
         let dir = match self {
             Self::Directory(dir) => dir,
-            Self::Memory(map) => {
-                let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
-                let document = map.entry(name.into()).or_insert_with(|| Box::new(T::default()));
+            Self::Memory(memory) => {
+                let mut shelf = memory.shelf();
+                let document =
+                    shelf.documents.entry(name.into()).or_insert_with(|| Box::new(T::default()));
                 // One name is one kind of document; another kind starts anew.
                 if !document.is::<T>() {
                     *document = Box::new(T::default());
@@ -191,13 +206,27 @@ impl Place {
         Ok(())
     }
 
-    /// Holds `name` for this process until dropped; `Busy` at once if another process holds it.
+    /// Holds `name` until dropped; `Busy` at once if it is held already, by this process or another.
     /// The kernel lets go when the process dies, however it dies.
     pub fn claim(&self, name: &str) -> Result<Claim, Error> {
-        let Self::Directory(dir) = self else { return Ok(Claim(None)) };
-        create_dir(dir)?;
-        let path = dir.join(name);
-        Ok(Claim(Some((try_lock(&path)?, path))))
+        match self {
+            Self::Memory(memory) => {
+                if !memory.shelf().claims.insert(name.into()) {
+                    return Err(Error::Busy(name.into()));
+                }
+                Ok(Claim::Memory(memory.clone(), name.into()))
+            }
+            Self::Directory(dir) => {
+                create_dir(dir)?;
+                let path = dir.join(name);
+                Ok(Claim::File { _lock: try_lock(&path)?, path })
+            }
+        }
+    }
+
+    /// [`Self::claim`], waiting for whoever holds it, but not longer than that. Blocks.
+    pub fn claim_within(&self, name: &str, patience: Duration) -> Result<Claim, Error> {
+        patiently(patience, || self.claim(name))
     }
 
     /// The lock of a document; its file stays, since removing it would let two in.
@@ -205,14 +234,19 @@ impl Place {
         let Self::Directory(dir) = self else { return Ok(None) };
         create_dir(dir)?;
         let path = dir.join(format!("{name}.lock"));
-        let since = Instant::now();
-        loop {
-            match try_lock(&path) {
-                Err(Error::Busy(_)) if since.elapsed() < LOCK_PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                locked => return locked.map(Some),
+        patiently(LOCK_PATIENCE, || try_lock(&path)).map(Some)
+    }
+}
+
+/// Tries again while it is busy, for so long.
+fn patiently<T>(patience: Duration, attempt: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    let since = Instant::now();
+    loop {
+        match attempt() {
+            Err(Error::Busy(_)) if since.elapsed() < patience => {
+                std::thread::sleep(Duration::from_millis(5));
             }
+            outcome => return outcome,
         }
     }
 }
@@ -221,21 +255,54 @@ fn try_lock(path: &Path) -> Result<File, Error> {
     let file = open_private(OpenOptions::new().create(true).append(true), path)
         .map_err(io_error(path, "opened"))?;
     match file.try_lock() {
+        // The one before may have taken the name away after we opened the file: then the lock is
+        // on nothing that anybody else would find.
+        Ok(()) if !is_at(&file, path) => Err(Error::Busy(path.to_owned())),
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(Error::Busy(path.to_owned())),
         Err(fs::TryLockError::Error(error)) => Err(io_error(path, "locked")(error)),
     }
 }
 
-/// A lock held; see [`Place::claim`].
+/// Whether this file is the one that has that name.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    matches!((file.metadata(), fs::symlink_metadata(path)), (Ok(a), Ok(b)) if same(&a, &b))
+}
+
+/// An open file keeps its name there.
+#[cfg(not(unix))]
+fn is_at(_file: &File, _path: &Path) -> bool {
+    true
+}
+
+/// A name held; see [`Place::claim`].
 #[derive(Debug)]
-pub struct Claim(Option<(File, PathBuf)>);
+pub enum Claim {
+    /// In this process alone.
+    Memory(Memory, String),
+    /// By a locked file.
+    File {
+        /// Lets go when closed.
+        _lock: File,
+        /// Its name.
+        path: PathBuf,
+    },
+}
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some((_, path)) = &self.0 {
-            // A name of our own (an attempt's): nobody waits for it.
-            let _ = fs::remove_file(path);
+        match self {
+            Self::Memory(memory, name) => {
+                memory.shelf().claims.remove(name);
+            }
+            // A name that is waited for may be locked by the next already, on a file that is about
+            // to have no name: `try_lock` looks for that.
+            Self::File { path, .. } => {
+                let _ = fs::remove_file(path);
+            }
         }
     }
 }
@@ -327,89 +394,4 @@ fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Clone, Default, Serialize, Deserialize)]
-    struct Count {
-        #[serde(default)]
-        version: Version,
-        #[serde(default)]
-        n: u64,
-        #[serde(flatten)]
-        unknown: serde_json::Map<String, serde_json::Value>,
-    }
-
-    #[test]
-    fn no_update_is_lost_between_many_writers() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = Place::Directory(dir.path().join("deep/data"));
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..25 {
-                        place.update("c.json", |count: &mut Count| count.n += 1).unwrap();
-                    }
-                });
-            }
-        });
-        assert_eq!(place.read::<Count>("c.json").unwrap().n, 100);
-    }
-
-    #[test]
-    fn fields_of_another_version_are_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = Place::Directory(dir.path().to_owned());
-        place
-            .update("c.json", |count: &mut Count| {
-                count.unknown.insert("later".into(), "thing".into());
-            })
-            .unwrap();
-        place.update("c.json", |count: &mut Count| count.n = 1).unwrap();
-        assert_eq!(place.read::<Count>("c.json").unwrap().unknown["later"], "thing");
-    }
-
-    #[test]
-    fn broken_and_newer_files_are_said_and_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = Place::Directory(dir.path().to_owned());
-        let path = dir.path().join("c.json");
-        for text in ["{\n  \"n\": ", "{\"version\": 99}", "[1]", "\u{fffd}", "{\"n\": \"x\"}"] {
-            fs::write(&path, text).unwrap();
-            assert!(place.update("c.json", |count: &mut Count| count.n += 1).is_err(), "{text}");
-            assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        }
-        fs::write(&path, "").unwrap();
-        assert_eq!(place.read::<Count>("c.json").unwrap().n, 0);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_are_not_followed_and_modes_are_private() {
-        use std::os::unix::fs::{PermissionsExt, symlink};
-        let dir = tempfile::tempdir().unwrap();
-        let real = dir.path().join("real");
-        let place = Place::Directory(real.clone());
-        place.update("c.json", |count: &mut Count| count.n += 1).unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&real), mode(&real.join("c.json"))), (0o700, 0o600));
-        let link = dir.path().join("link");
-        symlink(&real, &link).unwrap();
-        assert!(matches!(Place::Directory(link).read::<Count>("c.json"), Err(Error::Link(_))));
-        let target = dir.path().join("target");
-        fs::write(&target, "{}").unwrap();
-        symlink(&target, real.join("d.json")).unwrap();
-        assert!(place.update("d.json", |count: &mut Count| count.n += 1).is_err());
-        assert_eq!(fs::read_to_string(&target).unwrap(), "{}");
-    }
-
-    #[test]
-    fn a_claim_is_one_programs_alone_until_it_is_dropped() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = Place::Directory(dir.path().to_owned());
-        let claim = place.claim("attempt-1").unwrap();
-        assert!(matches!(place.claim("attempt-1"), Err(Error::Busy(_))));
-        drop(claim);
-        assert!(place.claim("attempt-1").is_ok());
-    }
-}
+mod tests;

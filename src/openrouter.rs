@@ -71,7 +71,8 @@ impl Client {
             .user_agent(concat!("keywright/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .timeout(timeout)
-            .connect_timeout(timeout.min(Duration::from_secs(15)))
+            // Shorter than the whole, or a connection that never opens would look like one that did.
+            .connect_timeout((timeout / 2).min(Duration::from_secs(15)))
             // A redirect would carry the secret to a server nobody chose.
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
