@@ -25,6 +25,7 @@ pub(super) async fn finish(
     let attempt = open.attempt();
     let mut held = HeldKey {
         asked: attempt.asked.clone(),
+        replaces: attempt.replaces.clone(),
         user_id: issued.user_id.map(|id| clean(&id, 100)),
         ..HeldKey::new(
             attempt.label.clone(),
