@@ -6,10 +6,12 @@
 mod error;
 mod exchange;
 mod recover;
+mod services;
 mod store;
 
 pub use error::Error;
 pub use recover::{Recovered, dismiss, recover};
+pub use services::Services;
 pub use store::store_again;
 
 use std::time::Duration;
@@ -20,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use url::Url;
 
-use crate::document::Place;
 use crate::inventory;
 use crate::journal::{Attempt, Open, Stage};
 use crate::key::{
@@ -28,65 +29,10 @@ use crate::key::{
     Report, Step, Trouble, hexadecimal,
 };
 use crate::oauth::{self, Answer, Callback, Lingering, Pkce};
-use crate::openrouter::{Attribution, Client};
-use crate::vault::{self, Slot, Vault};
+use crate::vault::{self, Slot};
 
 /// How long a code works, and so how long consent is waited for.
 pub const CODE_LIFE: Duration = Duration::from_secs(600);
-
-/// What a journey needs of the world.
-#[derive(Clone)]
-pub struct Services {
-    /// The server, without a slash at its end.
-    pub server: String,
-    /// The keychain service of its keys: `keywright`, or `keywright/<host[:port]>`.
-    pub service: String,
-    /// The management key that the environment gives, used before a stored one.
-    pub management: Option<ManagementKey>,
-    /// Where keys lie.
-    pub vault: Vault,
-    /// How long one vault call may take.
-    pub patience: Duration,
-    /// Where the inventory and the journal lie.
-    pub place: Place,
-    /// Who we say we are.
-    pub app: Attribution,
-    /// One request's time.
-    pub timeout: Duration,
-    /// How often what is safe to repeat is repeated.
-    pub retries: u32,
-    /// The callback's port; 0 for an ephemeral one.
-    pub callback_port: u16,
-    /// Opens the person's browser; says in words why it could not.
-    pub open: fn(&Url) -> Result<(), String>,
-}
-
-impl Services {
-    /// A client of the server.
-    pub fn client(&self) -> Result<Client, crate::openrouter::Error> {
-        let server = Url::parse(&self.server).map_err(|_| crate::openrouter::Error::NotSent {
-            server: self.server.clone(),
-            why: "its address cannot be read".into(),
-        })?;
-        Client::new(&server, self.timeout, &self.app)
-    }
-
-    /// Where the key under `label` lies in the vault.
-    pub fn slot(&self, label: &str) -> Slot {
-        Slot { service: self.service.clone(), account: label.into() }
-    }
-
-    /// Makes a vault call off the async thread; it can wait for a person.
-    pub(crate) async fn vault<T: Send + 'static>(
-        &self,
-        call: impl FnOnce(&Vault, Duration) -> Result<T, vault::Error> + Send + 'static,
-    ) -> Result<T, vault::Error> {
-        let (vault, patience) = (self.vault.clone(), self.patience);
-        tokio::task::spawn_blocking(move || call(&vault, patience))
-            .await
-            .unwrap_or(Err(vault::Error::NoAnswer))
-    }
-}
 
 /// How the person signs in.
 #[derive(Clone, Debug)]
