@@ -158,6 +158,8 @@ impl Global {
         Ok(Config {
             server,
             sandbox: sandbox_server.is_some(),
+            // The sandbox knows no key but its own.
+            management: if sandbox_server.is_some() { None } else { config::management() },
             store: self.store.unwrap_or(store),
             data_dir: self.data_dir.clone(),
             timeout: Duration::from_secs(self.timeout),

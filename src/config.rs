@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use crate::browser;
 use crate::document::Place;
-use crate::key::Trouble;
+use crate::key::{ManagementKey, Trouble};
 use crate::openrouter::Attribution;
 use crate::provision::Services;
 use crate::vault::{self, StoreKind, Vault};
@@ -64,6 +64,12 @@ pub fn parse_header(text: &str) -> Result<String, String> {
     }
 }
 
+/// The management key that the environment gives. An empty variable is none.
+pub fn management() -> Option<ManagementKey> {
+    let key = std::env::var("OPENROUTER_MANAGEMENT_KEY").ok()?;
+    Some(key.trim().to_owned()).filter(|key| !key.is_empty()).map(ManagementKey::from)
+}
+
 /// The settings of one run, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -71,6 +77,8 @@ pub struct Config {
     pub server: String,
     /// Whether the server is the built-in sandbox.
     pub sandbox: bool,
+    /// What `OPENROUTER_MANAGEMENT_KEY` holds.
+    pub management: Option<ManagementKey>,
     /// The store.
     pub store: StoreKind,
     /// `--data-dir`, if given.
@@ -112,6 +120,7 @@ impl Config {
         Ok(Services {
             server: self.server.clone(),
             service: service(&self.server),
+            management: self.management.clone(),
             vault,
             patience: vault::patience(),
             place,

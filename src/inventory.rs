@@ -48,6 +48,25 @@ pub fn add(place: &Place, held: Vec<HeldKey>) -> Result<(), Error> {
     })
 }
 
+/// Changes any of the keys of all servers, in one transaction.
+pub fn update<R>(place: &Place, change: impl FnOnce(&mut Vec<HeldKey>) -> R) -> Result<R, Error> {
+    place.update(NAME, |inventory: &mut Inventory| change(&mut inventory.keys))
+}
+
+/// Changes one key, by its hash: the key afterwards, or `None` where it is no longer held.
+pub fn change(
+    place: &Place,
+    server: &str,
+    hash: &str,
+    change: impl FnOnce(&mut HeldKey),
+) -> Result<Option<HeldKey>, Error> {
+    update(place, |keys| {
+        let held = keys.iter_mut().find(|held| held.server == server && held.hash == hash)?;
+        change(held);
+        Some(held.clone())
+    })
+}
+
 /// Notes what keys said about themselves, by their hash; one that is no longer held is passed over.
 pub fn note(
     place: &Place,

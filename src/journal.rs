@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Claim, Error, Place, Version};
-use crate::key::{Asked, HeldKey, Label};
+use crate::key::{Asked, HeldKey, Label, Replaces};
 
 const NAME: &str = "journal.json";
 
@@ -47,6 +47,9 @@ pub struct Attempt {
     /// What was asked for.
     #[serde(default)]
     pub asked: Asked,
+    /// The key that the new one is to replace.
+    #[serde(default)]
+    pub replaces: Option<Replaces>,
     /// The key that came, without the key.
     #[serde(default)]
     pub held: Option<HeldKey>,

@@ -4,15 +4,17 @@
 
 mod held;
 mod journey;
+mod remote;
 mod request;
 mod secret;
 mod state;
 mod text;
 
-pub use held::{Asked, Granted, HeldKey, Read, Reading, Retiring};
+pub use held::{Asked, Granted, HeldKey, Read, Reading, Replaces, Retiring};
 pub use journey::{Outcome, Report, Step, Trouble, Unresolved};
+pub use remote::{Change, Patch, RemoteKey, is_hash};
 pub use request::{Expiry, KeyRequest, Label, Problem, Reset, Usd};
-pub use secret::{ApiKey, AuthCode, CodeVerifier};
+pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey};
 pub use state::KeyState;
 pub use text::{clean, day, instant, span, span_changes};
 
@@ -30,14 +32,26 @@ impl ApiKey {
     /// it (`sk-or-v1-0e6...1c96`). A key too short for that shows nothing of itself.
     #[expect(clippy::disallowed_methods, reason = "door: masking")]
     pub fn masked(&self) -> String {
-        let shown: Vec<char> = self.expose_secret().chars().collect();
-        if shown.len() < 32 {
-            return String::from("(short key)");
-        }
-        let first: String = shown[..12].iter().collect();
-        let last: String = shown[shown.len() - 4..].iter().collect();
-        clean(&format!("{first}...{last}"), 24)
+        mask(self.expose_secret())
     }
+}
+
+impl ManagementKey {
+    /// The key as it may be shown; see [`ApiKey::masked`].
+    #[expect(clippy::disallowed_methods, reason = "door: masking")]
+    pub fn masked(&self) -> String {
+        mask(self.expose_secret())
+    }
+}
+
+fn mask(secret: &str) -> String {
+    let shown: Vec<char> = secret.chars().collect();
+    if shown.len() < 32 {
+        return String::from("(short key)");
+    }
+    let first: String = shown[..12].iter().collect();
+    let last: String = shown[shown.len() - 4..].iter().collect();
+    clean(&format!("{first}...{last}"), 24)
 }
 
 /// Two lower-case digits a byte.

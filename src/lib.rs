@@ -20,6 +20,7 @@
 //! | [`config`] | settings and what they build |
 //! | [`ui`] | drawing; decides nothing |
 //! | [`app`] | the model and its pure transitions: no clock, no I/O |
+//! | [`account`] | keys that exist: import, rename, edit, rotate, revoke; the management key |
 //! | [`provision`] | the journey of a key, and recovery |
 //! | [`oauth`] | the address, PKCE, the callback listener |
 //! | [`openrouter`] | one HTTP request, one answer |
@@ -36,6 +37,7 @@
 //! do not print, and each place that opens one says so with `#[expect]`. The first frame is drawn
 //! before any I/O, and an idle Keywright does nothing.
 
+pub mod account;
 pub mod app;
 pub mod browser;
 pub mod cli;

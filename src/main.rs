@@ -8,7 +8,7 @@ use keywright::cli::{self, Cli, Command, SandboxArgs};
 use keywright::config::{self, Config};
 use keywright::document;
 use keywright::inventory;
-use keywright::key::{ApiKey, Asked, Granted, HeldKey, Reset, Trouble, Usd};
+use keywright::key::{ApiKey, Asked, Granted, HeldKey, ManagementKey, Reset, Trouble, Usd};
 use keywright::provision::Services;
 use keywright::sandbox::{self, Sandbox, Seed};
 use keywright::tui;
@@ -40,6 +40,7 @@ fn run(cli: &Cli) -> Result<(), Trouble> {
         && config.store == StoreKind::Memory
     {
         furnish(&mut services, sandbox.seeds())?;
+        services.management = Some(ManagementKey::from(sandbox.management_key().to_owned()));
     }
     if let Some(command) = &cli.command {
         return cli::run(command, &services);

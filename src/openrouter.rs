@@ -3,10 +3,11 @@
 //! request is made, or whether to repeat it.
 
 mod error;
+mod keys;
 mod wire;
 
 pub use error::Error;
-pub use wire::Exchanged;
+pub use wire::{Exchanged, Page};
 
 use std::time::Duration;
 
@@ -104,14 +105,7 @@ impl Client {
             .post(self.url("api/v1/auth/keys"))
             .header(CONTENT_TYPE, "application/json")
             .body(body.to_string());
-        let answer = self.send(request).await?;
-        match wire::exchanged(&String::from_utf8_lossy(&answer.body)) {
-            Some(exchanged) => Ok(Issued::Key(exchanged)),
-            None => match answer.broken {
-                Some(error) => Err(error),
-                None => Ok(Issued::Odd(wire::secret_text(&answer.body))),
-            },
-        }
+        issued(self.send(request).await?)
     }
 
     /// Has a key of the account vouch for a new one, in the consent page's place
@@ -167,7 +161,7 @@ impl Client {
     }
 
     #[expect(clippy::disallowed_methods, reason = "door: the HTTP header")]
-    fn bearer(&self, key: &ApiKey) -> Result<HeaderValue, Error> {
+    fn bearer(&self, key: &impl ExposeSecret<str>) -> Result<HeaderValue, Error> {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
             .map_err(|_| Error::NotSent {
                 server: self.host.clone(),
@@ -183,8 +177,16 @@ impl Client {
         url
     }
 
-    /// Sends once. Success comes with its body, however far that came; all else is an error.
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
+        self.send_for(request, ANSWER_LIMIT).await
+    }
+
+    /// Sends once, and reads at most so many bytes of the answer. Success comes with its body, however far that came; all else is an error.
+    async fn send_for(
+        &self,
+        request: reqwest::RequestBuilder,
+        limit: usize,
+    ) -> Result<Answer, Error> {
         let mut response =
             request.send().await.map_err(|error| Error::of_transport(&self.host, &error))?;
         let status = response.status().as_u16();
@@ -194,7 +196,7 @@ impl Client {
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
-                    let room = ANSWER_LIMIT - body.len();
+                    let room = limit - body.len();
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                     if chunk.len() > room {
                         break;
@@ -225,6 +227,17 @@ impl Client {
 struct Answer {
     body: Vec<u8>,
     broken: Option<Error>,
+}
+
+/// The key in an answer of success, however that answer ended.
+fn issued(answer: Answer) -> Result<Issued, Error> {
+    match wire::exchanged(&String::from_utf8_lossy(&answer.body)) {
+        Some(exchanged) => Ok(Issued::Key(exchanged)),
+        None => match answer.broken {
+            Some(error) => Err(error),
+            None => Ok(Issued::Odd(wire::secret_text(&answer.body))),
+        },
+    }
 }
 
 /// `Retry-After` in either form of RFC 9110 §10.2.3.

@@ -6,10 +6,12 @@
 mod error;
 mod exchange;
 mod recover;
+mod services;
 mod store;
 
 pub use error::Error;
 pub use recover::{Recovered, dismiss, recover};
+pub use services::Services;
 pub use store::store_again;
 
 use std::time::Duration;
@@ -20,71 +22,17 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use url::Url;
 
-use crate::document::Place;
 use crate::inventory;
 use crate::journal::{Attempt, Open, Stage};
 use crate::key::{
-    ApiKey, Asked, AuthCode, CodeVerifier, KeyRequest, Label, Outcome, Report, Step, Trouble,
-    hexadecimal,
+    ApiKey, Asked, AuthCode, CodeVerifier, KeyRequest, Label, ManagementKey, Outcome, Replaces,
+    Report, Step, Trouble, hexadecimal,
 };
 use crate::oauth::{self, Answer, Callback, Lingering, Pkce};
-use crate::openrouter::{Attribution, Client};
-use crate::vault::{self, Slot, Vault};
+use crate::vault::{self, Slot};
 
 /// How long a code works, and so how long consent is waited for.
 pub const CODE_LIFE: Duration = Duration::from_secs(600);
-
-/// What a journey needs of the world.
-#[derive(Clone)]
-pub struct Services {
-    /// The server, without a slash at its end.
-    pub server: String,
-    /// The keychain service of its keys: `keywright`, or `keywright/<host[:port]>`.
-    pub service: String,
-    /// Where keys lie.
-    pub vault: Vault,
-    /// How long one vault call may take.
-    pub patience: Duration,
-    /// Where the inventory and the journal lie.
-    pub place: Place,
-    /// Who we say we are.
-    pub app: Attribution,
-    /// One request's time.
-    pub timeout: Duration,
-    /// How often what is safe to repeat is repeated.
-    pub retries: u32,
-    /// The callback's port; 0 for an ephemeral one.
-    pub callback_port: u16,
-    /// Opens the person's browser; says in words why it could not.
-    pub open: fn(&Url) -> Result<(), String>,
-}
-
-impl Services {
-    /// A client of the server.
-    pub fn client(&self) -> Result<Client, crate::openrouter::Error> {
-        let server = Url::parse(&self.server).map_err(|_| crate::openrouter::Error::NotSent {
-            server: self.server.clone(),
-            why: "its address cannot be read".into(),
-        })?;
-        Client::new(&server, self.timeout, &self.app)
-    }
-
-    /// Where the key under `label` lies in the vault.
-    pub fn slot(&self, label: &str) -> Slot {
-        Slot { service: self.service.clone(), account: label.into() }
-    }
-
-    /// Makes a vault call off the async thread; it can wait for a person.
-    async fn vault<T: Send + 'static>(
-        &self,
-        call: impl FnOnce(&Vault, Duration) -> Result<T, vault::Error> + Send + 'static,
-    ) -> Result<T, vault::Error> {
-        let (vault, patience) = (self.vault.clone(), self.patience);
-        tokio::task::spawn_blocking(move || call(&vault, patience))
-            .await
-            .unwrap_or(Err(vault::Error::NoAnswer))
-    }
-}
 
 /// How the person signs in.
 #[derive(Clone, Debug)]
@@ -97,6 +45,17 @@ pub enum Way {
     Paste,
     /// A key of the account vouches in the person's place, where the account allows it.
     Key(ApiKey),
+    /// The account's management key cuts it; no consent is asked for.
+    Management(ManagementKey),
+}
+
+/// How a key is held that is to take another one's place.
+#[derive(Clone, Debug)]
+pub struct Replacement {
+    /// Its label here until then; at the server it has the label of its request.
+    pub label: Label,
+    /// The key it is to replace.
+    pub replaces: Replaces,
 }
 
 /// The person's end of a journey under way.
@@ -126,36 +85,65 @@ pub async fn run(
     controls: &mut Controls,
     report: &(dyn Fn(Report) + Sync),
 ) -> Outcome {
+    walk(request, None, way, services, controls, report).await
+}
+
+/// [`run`], for a key that is held beside the one it is to replace.
+pub async fn replace(
+    request: &KeyRequest,
+    replacement: &Replacement,
+    way: Way,
+    services: &Services,
+    controls: &mut Controls,
+    report: &(dyn Fn(Report) + Sync),
+) -> Outcome {
+    walk(request, Some(replacement), way, services, controls, report).await
+}
+
+async fn walk(
+    request: &KeyRequest,
+    replacement: Option<&Replacement>,
+    way: Way,
+    services: &Services,
+    controls: &mut Controls,
+    report: &(dyn Fn(Report) + Sync),
+) -> Outcome {
     let pkce = Pkce::new();
 
     report(Report::Step(Step::Preflight));
     let mut open = tokio::select! {
         biased;
-        prepared = prepare(request, services, &pkce.verifier, report) => match prepared {
+        prepared = prepare(request, replacement, services, &pkce.verifier, report) => match prepared {
             Ok(open) => open,
             Err(error) => return Outcome::Failed(error.trouble()),
         },
         () = cancelled(&mut controls.cancel) => return Outcome::Failed(Error::Cancelled.trouble()),
     };
 
-    let consent = tokio::select! {
-        biased;
-        () = cancelled(&mut controls.cancel) => Err(Error::Cancelled),
-        consent = consent(request, way, services, &pkce, &mut controls.pasted, report) => consent,
+    let issued = if let Way::Management(management) = way {
+        report(Report::Step(Step::Exchange));
+        let cancel = &mut controls.cancel;
+        exchange::cut(&mut open, &management, request, services, cancel, report).await
+    } else {
+        let consent = tokio::select! {
+            biased;
+            () = cancelled(&mut controls.cancel) => Err(Error::Cancelled),
+            consent = consent(request, way, services, &pkce, &mut controls.pasted, report) => consent,
+        };
+        let (code, page) = match consent {
+            Ok(consent) => consent,
+            Err(error) => {
+                abandon(open, services).await;
+                return Outcome::Failed(error.trouble());
+            }
+        };
+        report(Report::Step(Step::Exchange));
+        let cancel = &mut controls.cancel;
+        let issued =
+            exchange::exchange(&mut open, &code, &pkce.verifier, services, cancel, report).await;
+        drop(page);
+        issued
     };
-    let (code, page) = match consent {
-        Ok(consent) => consent,
-        Err(error) => {
-            abandon(open, services).await;
-            return Outcome::Failed(error.trouble());
-        }
-    };
-
-    report(Report::Step(Step::Exchange));
-    let cancel = &mut controls.cancel;
-    let issued =
-        exchange::exchange(&mut open, &code, &pkce.verifier, services, cancel, report).await;
-    drop(page);
     match issued {
         Ok(issued) => store::finish(open, issued, services, report).await,
         Err(error) => {
@@ -181,34 +169,36 @@ async fn cancelled(cancel: &mut watch::Receiver<bool>) {
 /// directory takes files, the vault takes secrets and gives them back.
 async fn prepare(
     request: &KeyRequest,
+    replacement: Option<&Replacement>,
     services: &Services,
     verifier: &CodeVerifier,
     report: &(dyn Fn(Report) + Sync),
 ) -> Result<Open, Error> {
-    let label = request.label.as_str();
-    if inventory::find(&services.place, &services.server, label)?.is_some() {
-        return Err(Error::LabelHeld(request.label.clone()));
+    let label = replacement.map_or(&request.label, |replacement| &replacement.label);
+    if inventory::find(&services.place, &services.server, label.as_str())?.is_some() {
+        return Err(Error::LabelHeld(label.clone()));
     }
     services.place.prove_writable()?;
 
     let attempt = Attempt {
         id: new_id(),
         at: Timestamp::now(),
-        label: request.label.clone(),
+        label: label.clone(),
         server: services.server.clone(),
         stage: Stage::Prepared,
         code_at: None,
         asked: Asked::from(request),
+        replaces: replacement.map(|replacement| replacement.replaces.clone()),
         held: None,
         unknown: serde_json::Map::default(),
     };
     // Journalled first: secrets in the vault without a line in the journal would stay for ever.
     let open = Open::begin(&services.place, attempt)?;
     let work = async {
-        let slot = services.slot(label);
+        let slot = services.slot(label.as_str());
         match services.vault(move |vault, patience| vault.get(&slot, patience)).await {
             Err(vault::Error::NoEntry) => {}
-            Ok(_) => return Err(Error::LabelInVault(request.label.clone())),
+            Ok(_) => return Err(Error::LabelInVault(label.clone())),
             Err(error) => return Err(error.into()),
         }
         keep_secrets(&open, verifier, None, services).await.map_err(Error::from)
@@ -262,7 +252,7 @@ async fn consent(
     };
     let mut callback = match way {
         Way::Browser | Way::NoOpen => Some(Callback::bind(services.callback_port).await?),
-        Way::Paste | Way::Key(_) => None,
+        Way::Paste | Way::Key(_) | Way::Management(_) => None,
     };
     let address = |callback: Option<&Callback>| {
         oauth::authorize_url(&server, callback.map(Callback::url), &pkce.challenge, &asked)

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import; a room not named here may import nothing but `key`.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("key", &[]),
     ("surroundings", &[]),
     ("worker", &[]),
@@ -24,9 +24,11 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("ui", &["app", "key"]),
     ("provision", &["document", "inventory", "journal", "key", "oauth", "openrouter", "vault"]),
     ("config", &["browser", "document", "key", "openrouter", "provision", "vault"]),
+    ("account", &["document", "inventory", "journal", "key", "openrouter", "provision", "vault"]),
     (
         "tui",
         &[
+            "account",
             "app",
             "browser",
             "clipboard",
@@ -41,7 +43,17 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ),
     (
         "cli",
-        &["browser", "clipboard", "config", "inventory", "key", "openrouter", "provision", "vault"],
+        &[
+            "account",
+            "browser",
+            "clipboard",
+            "config",
+            "inventory",
+            "key",
+            "openrouter",
+            "provision",
+            "vault",
+        ],
     ),
 ];
 

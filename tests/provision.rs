@@ -39,6 +39,7 @@ fn services(server: &str) -> Services {
     Services {
         server: server.into(),
         service: "keywright/test".into(),
+        management: None,
         vault: Vault::memory_with(Vec::new()),
         patience: SOON,
         place: Place::memory(),

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::remote::{never_is_none, same_amount};
 use super::{ApiKey, KeyRequest, Label, Reset, Usd};
 
 /// What was asked for when the key was cut. Field names are OpenRouter's.
@@ -49,18 +50,10 @@ impl Asked {
     /// OpenRouter's names of what `granted` does not honour. Times are compared as instants.
     pub fn differences(&self, granted: &Granted) -> Vec<&'static str> {
         let mut names = Vec::new();
-        let same_limit = match (self.limit, granted.limit) {
-            (None, None) => true,
-            (Some(asked), Some(given)) => (asked.dollars() - given).abs() < 0.005,
-            _ => false,
-        };
-        if !same_limit {
+        if !same_amount(self.limit.map(Usd::dollars), granted.limit) {
             names.push("limit");
         }
-        // A server may spell "never" as null or as a word.
-        let given =
-            granted.limit_reset.as_deref().filter(|word| !matches!(*word, "never" | "none" | ""));
-        if self.limit_reset.map(Reset::as_str) != given {
+        if self.limit_reset.map(Reset::as_str) != never_is_none(granted.limit_reset.as_deref()) {
             names.push("limit_reset");
         }
         let second = |at: Option<Timestamp>| at.map(Timestamp::as_second);
@@ -133,6 +126,18 @@ impl Reading {
     }
 }
 
+/// What a new key is to replace, and what becomes of that one afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaces {
+    /// The hash of the key to be replaced.
+    pub hash: String,
+    /// How long its usage must then stand still before it may go, in seconds.
+    pub quiet_for: u64,
+    /// Whether it is then deleted at the server without a question.
+    #[serde(default)]
+    pub delete: bool,
+}
+
 /// A key that another took the place of: kept until nobody uses it any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Retiring {
@@ -181,9 +186,9 @@ pub struct HeldKey {
     /// Whether its owner switched it off, as last heard under the management key.
     #[serde(default)]
     pub disabled: Option<bool>,
-    /// The hash of the key that this one is to replace, until it was handed over.
+    /// The key that this one is to replace, until it was handed over.
     #[serde(default)]
-    pub replaces: Option<String>,
+    pub replaces: Option<Replaces>,
     /// Set on a key that was replaced, until it is deleted.
     #[serde(default)]
     pub retiring: Option<Retiring>,

@@ -32,6 +32,19 @@ impl Label {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The label with words after it, shortened before them where it would grow too long.
+    pub fn followed_by(&self, words: &str) -> Self {
+        let room = 100_usize.saturating_sub(words.chars().count() + 1);
+        let mut kept = String::new();
+        for grapheme in self.0.graphemes(true) {
+            if kept.chars().count() + grapheme.chars().count() > room {
+                break;
+            }
+            kept.push_str(grapheme);
+        }
+        format!("{} {words}", kept.trim_end()).parse().unwrap_or_else(|_| self.clone())
+    }
 }
 
 impl FromStr for Label {

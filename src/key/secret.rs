@@ -44,6 +44,10 @@ secret! {
     AuthCode
 }
 secret! {
+    /// A management key: manages an account's keys, and cannot call models.
+    ManagementKey
+}
+secret! {
     /// The `code_verifier` of RFC 7636 §4.1.
     CodeVerifier
 }

@@ -64,7 +64,23 @@ impl From<Result<Reading, Error>> for Read {
     }
 }
 
+/// The longest that `Retry-After` is obeyed; beyond it a person decides.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 impl Error {
+    /// How long to wait before the same request is sent again, after so many tries, by someone to
+    /// whom repeating it is safe; `None` where repeating brings nothing.
+    pub fn pause(&self, tries: u32) -> Option<Duration> {
+        let backoff = Duration::from_millis(500 << tries.min(5));
+        match self {
+            Self::NotSent { .. } | Self::Ambiguous { .. } => Some(backoff),
+            Self::SlowDown { retry_after, .. } => {
+                Some(retry_after.unwrap_or(backoff * 2)).filter(|wait| *wait <= LONGEST_WAIT)
+            }
+            Self::Refused { .. } | Self::Odd { .. } => None,
+        }
+    }
+
     /// The status of a clean refusal.
     pub const fn status(&self) -> Option<u16> {
         match self {

@@ -4,9 +4,9 @@
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::key::{ApiKey, AuthCode, Reading, clean};
+use crate::key::{ApiKey, AuthCode, Reading, RemoteKey, clean, is_hash};
 
 /// The answer of `POST /auth/keys`.
 #[derive(Debug)]
@@ -43,10 +43,11 @@ pub fn exchanged(body: &str) -> Option<Exchanged> {
 
 /// The key of an answer whose JSON is cut off or wrong around it: a whole string after `"key":`.
 fn salvaged(body: &str) -> Option<ApiKey> {
-    let (_, rest) = body.split_once("\"key\"")?;
-    let value = rest.trim_start().strip_prefix(':')?;
-    let mut values = serde_json::Deserializer::from_str(value).into_iter::<ApiKey>();
-    values.next()?.ok()
+    const NAME: &str = "\"key\"";
+    body.match_indices(NAME).find_map(|(at, _)| {
+        let value = body[at + NAME.len()..].trim_start().strip_prefix(':')?;
+        serde_json::Deserializer::from_str(value).into_iter::<ApiKey>().next()?.ok()
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "door: an empty string is no key")]
@@ -69,9 +70,13 @@ pub fn reading(body: &str) -> Option<Reading> {
     if !data.contains_key("limit") && !data.contains_key("usage") && !data.contains_key("label") {
         return None;
     }
+    Some(figures(data))
+}
+
+fn figures(data: &Map<String, Value>) -> Reading {
     let number = |name: &str| data.get(name).and_then(number);
     let text = |name: &str| data.get(name).and_then(Value::as_str).map(|text| clean(text, 100));
-    Some(Reading {
+    Reading {
         limit: number("limit"),
         limit_remaining: number("limit_remaining"),
         limit_reset: text("limit_reset"),
@@ -79,10 +84,7 @@ pub fn reading(body: &str) -> Option<Reading> {
         usage_daily: number("usage_daily"),
         usage_weekly: number("usage_weekly"),
         usage_monthly: number("usage_monthly"),
-        expires_at: data
-            .get("expires_at")
-            .and_then(Value::as_str)
-            .and_then(|t| t.parse::<Timestamp>().ok()),
+        expires_at: time(data, "expires_at"),
         byok_usage: number("byok_usage"),
         byok_usage_daily: number("byok_usage_daily"),
         byok_usage_weekly: number("byok_usage_weekly"),
@@ -91,7 +93,65 @@ pub fn reading(body: &str) -> Option<Reading> {
         is_management_key: data.get("is_management_key").and_then(Value::as_bool).unwrap_or(false),
         masked: text("label"),
         creator_user_id: text("creator_user_id"),
+    }
+}
+
+/// One page of a list: how many rows it had, and those of them that can be read.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// All rows, readable or not: the next page begins after them.
+    pub rows: usize,
+    /// The readable ones.
+    pub items: Vec<T>,
+}
+
+/// The answer of `GET /keys`, or `None` when it is something else. A row without a hash names no
+/// key, and is passed over.
+pub fn keys(body: &str) -> Option<Page<RemoteKey>> {
+    page(body, remote)
+}
+
+/// The UUIDs in the answer of `GET /workspaces`, or `None` when it is something else.
+pub fn workspaces(body: &str) -> Option<Page<String>> {
+    page(body, |row| row.get("id")?.as_str().map(String::from))
+}
+
+fn page<T>(body: &str, read: impl Fn(&Map<String, Value>) -> Option<T>) -> Option<Page<T>> {
+    let answer: Value = serde_json::from_str(body).ok()?;
+    let rows = answer.get("data").unwrap_or(&answer).as_array()?;
+    let items = rows.iter().filter_map(|row| read(row.as_object()?)).collect();
+    Some(Page { rows: rows.len(), items })
+}
+
+/// The answer of `GET` and `PATCH /keys/{hash}`, or `None` when it is something else.
+pub fn one_key(body: &str) -> Option<RemoteKey> {
+    let answer: Value = serde_json::from_str(body).ok()?;
+    remote(answer.get("data").unwrap_or(&answer).as_object()?)
+}
+
+/// Whether an answer to `DELETE /keys/{hash}` says that it was done.
+pub fn deleted(body: &str) -> bool {
+    serde_json::from_str::<Value>(body).is_ok_and(|answer| {
+        answer.get("data").unwrap_or(&answer).get("deleted").and_then(Value::as_bool) == Some(true)
     })
+}
+
+fn remote(row: &Map<String, Value>) -> Option<RemoteKey> {
+    let text = |name: &str| row.get(name).and_then(Value::as_str);
+    Some(RemoteKey {
+        hash: text("hash").filter(|hash| is_hash(hash))?.into(),
+        name: text("name").map(String::from),
+        disabled: row.get("disabled").and_then(Value::as_bool),
+        created_at: time(row, "created_at"),
+        updated_at: time(row, "updated_at"),
+        last_used_at: time(row, "last_used_at"),
+        workspace_id: text("workspace_id").map(String::from),
+        reading: figures(row),
+    })
+}
+
+fn time(row: &Map<String, Value>, name: &str) -> Option<Timestamp> {
+    row.get(name)?.as_str()?.parse().ok()
 }
 
 /// The server's own words in an error answer, cleaned; `None` for anything but the documented form.
@@ -134,6 +194,39 @@ mod tests {
         assert_eq!(key(r#"{"data":{"key":"k1"}}"#).as_deref(), Some("k1"));
         assert_eq!(key(r#"{"key" : "k\u0031","user_"#).as_deref(), Some("k1"));
         assert_eq!(key(r#"<html>{"key":"k1"} tail"#).as_deref(), Some("k1"));
+    }
+
+    #[test]
+    fn a_key_that_was_cut_is_found_behind_a_description_of_it() {
+        let whole = r#"{"data":{"hash":"x","name":"key"},"key":"k1"}"#;
+        assert_eq!(key(whole).as_deref(), Some("k1"));
+        assert_eq!(key(&whole[..whole.len() - 1]).as_deref(), Some("k1"));
+    }
+
+    #[test]
+    fn rows_are_read_leniently_and_counted_all() {
+        let hash = "0a".repeat(32);
+        let body = format!(
+            r#"{{"data":[{{"hash":"{hash}","name":"a\u001b[2J","disabled":"no","limit":"5",
+                "created_at":"yesterday","more":1}},{{"hash":"../keys"}},7]}}"#
+        );
+        let page = keys(&body).unwrap();
+        assert_eq!((page.rows, page.items.len()), (3, 1));
+        let row = &page.items[0];
+        assert_eq!((row.disabled, row.created_at, row.reading.limit), (None, None, Some(5.0)));
+        assert_eq!(row.name.as_deref(), Some("a\u{1b}[2J"));
+        assert_eq!(row.shown_name(), "a[2J");
+        for body in ["", "{}", r#"{"data":{}}"#, "<html>", r#"{"data":[{"#] {
+            assert!(keys(body).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn only_an_answer_that_says_so_is_a_deletion() {
+        assert!(deleted(r#"{"deleted":true}"#));
+        for body in ["", "<html>", "{}", r#"{"deleted":false}"#, r#"{"deleted":"true"}"#] {
+            assert!(!deleted(body), "{body}");
+        }
     }
 
     #[test]

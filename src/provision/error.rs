@@ -40,6 +40,9 @@ pub enum Error {
     /// No key vouched for the new one.
     #[error("no code was given for the new key: {0}")]
     NoCode(openrouter::Error),
+    /// The management key cut none.
+    #[error("the management key cut no key: {0}")]
+    NotCut(openrouter::Error),
     /// The exchange failed cleanly: no key was issued.
     #[error("{0}")]
     NotIssued(openrouter::Error),
@@ -106,7 +109,19 @@ impl Error {
                     (code, format!("{NOTHING}; {advice}"))
                 }
             },
-            Self::NotIssued(error) => {
+            Self::NotCut(openrouter::Error::Refused { status: 401, .. }) => (
+                1,
+                format!(
+                    "{NOTHING}; it works no more: give another with keywright management set, or sign in through the browser"
+                ),
+            ),
+            Self::NotCut(openrouter::Error::Refused { status: 403, .. }) => (
+                1,
+                format!(
+                    "{NOTHING}; it may not cut keys: is it a management key? Without one, sign in through the browser"
+                ),
+            ),
+            Self::NotCut(error) | Self::NotIssued(error) => {
                 let (code, advice) = not_issued(error);
                 (code, format!("{NOTHING}; {advice}"))
             }

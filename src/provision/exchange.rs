@@ -1,21 +1,47 @@
 //! The code for the key: sent as often as is safe, and not once more. Every stage is on disk
 //! before the next begins.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{Error, Services, attempt_slot, cancelled, keep_secrets};
 use crate::journal::{Open, Stage};
-use crate::key::{AuthCode, CodeVerifier, Report};
+use crate::key::{AuthCode, CodeVerifier, KeyRequest, ManagementKey, Report};
 use crate::openrouter::{self, Client, Exchanged, Issued};
 
 /// How often a code is sent again whose fate is unknown, one at a time.
 const RESENDS: u32 = 2;
 
-/// The longest that `Retry-After` is obeyed; beyond it a person decides.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What brings a key, and how often it may be sent again when its fate is unknown.
+pub(super) enum Ask<'a> {
+    /// A code works once: sent again it brings the same key, or none.
+    Code(&'a AuthCode, &'a CodeVerifier),
+    /// Each sending may cut another key: never again.
+    Cut(&'a ManagementKey, &'a KeyRequest),
+}
+
+impl Ask<'_> {
+    async fn send(&self, client: &Client) -> Result<Issued, openrouter::Error> {
+        match self {
+            Self::Code(code, verifier) => client.exchange(code, verifier).await,
+            Self::Cut(management, request) => client.create(management, request).await,
+        }
+    }
+
+    const fn resends(&self) -> u32 {
+        match self {
+            Self::Code(..) => RESENDS,
+            Self::Cut(..) => 0,
+        }
+    }
+
+    fn refused(&self, error: openrouter::Error) -> Error {
+        match self {
+            Self::Code(..) => Error::NotIssued(error),
+            Self::Cut(..) => Error::NotCut(error),
+        }
+    }
+}
 
 /// Exchanges the code. On `Err` the attempt is still open: see [`Error::is_unresolved`].
 pub(super) async fn exchange(
@@ -37,15 +63,27 @@ pub(super) async fn exchange(
         attempt.stage = Stage::CodeReceived;
         attempt.code_at = Some(received);
     })?;
-    send(open, &client, code, verifier, services, cancel, report).await
+    send(open, &client, &Ask::Code(code, verifier), services, cancel, report).await
 }
 
-/// Sends a code that is in the vault. An attempt that was `Sent` before starts as ambiguous.
+/// Has the management key cut the key. On `Err` the attempt is still open, as above.
+pub(super) async fn cut(
+    open: &mut Open,
+    management: &ManagementKey,
+    request: &KeyRequest,
+    services: &Services,
+    cancel: &mut watch::Receiver<bool>,
+    report: &(dyn Fn(Report) + Sync),
+) -> Result<Exchanged, Error> {
+    let client = services.client().map_err(Error::NotCut)?;
+    send(open, &client, &Ask::Cut(management, request), services, cancel, report).await
+}
+
+/// Sends it. A code is in the vault by now; an attempt that was `Sent` before starts as ambiguous.
 pub(super) async fn send(
     open: &mut Open,
     client: &Client,
-    code: &AuthCode,
-    verifier: &CodeVerifier,
+    ask: &Ask<'_>,
     services: &Services,
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(Report) + Sync),
@@ -54,7 +92,7 @@ pub(super) async fn send(
     open.advance(|attempt| attempt.stage = Stage::Sent)?;
     let (mut tries, mut resent) = (0, u32::from(ambiguous));
     loop {
-        let error = match client.exchange(code, verifier).await {
+        let error = match ask.send(client).await {
             Ok(Issued::Key(exchanged)) => return Ok(exchanged),
             Ok(Issued::Odd(body)) => {
                 let slot = attempt_slot(open);
@@ -65,26 +103,17 @@ pub(super) async fn send(
             }
             Err(error) => error,
         };
-        let backoff = Duration::from_millis(500 << tries.min(5));
-        let pause = match &error {
-            openrouter::Error::NotSent { .. } if tries < services.retries => Some(backoff),
-            openrouter::Error::SlowDown { retry_after, .. } if tries < services.retries => {
-                Some(retry_after.unwrap_or(backoff * 2)).filter(|wait| *wait <= LONGEST_WAIT)
-            }
-            openrouter::Error::Ambiguous { .. } => {
-                ambiguous = true;
-                resent += 1;
-                (resent <= RESENDS.min(services.retries)).then_some(backoff)
-            }
-            openrouter::Error::NotSent { .. }
-            | openrouter::Error::SlowDown { .. }
-            | openrouter::Error::Refused { .. }
-            | openrouter::Error::Odd { .. } => None,
+        let again = if matches!(error, openrouter::Error::Ambiguous { .. }) {
+            ambiguous = true;
+            resent += 1;
+            resent <= ask.resends().min(services.retries)
+        } else {
+            tries < services.retries
         };
-        let Some(pause) = pause else {
+        let Some(pause) = error.pause(tries).filter(|_| again) else {
             // After a send whose fate is unknown even a clean refusal proves nothing: the code may
             // be used up because the key exists.
-            return Err(if ambiguous { Error::Unresolved(error) } else { Error::NotIssued(error) });
+            return Err(if ambiguous { Error::Unresolved(error) } else { ask.refused(error) });
         };
         tries += 1;
         report(Report::Notice(format!("{error}; trying again in {} s", pause.as_secs().max(1))));

@@ -65,8 +65,8 @@ async fn resume(mut open: Open, services: &Services, recovered: &mut Recovered) 
     let mut cancel = watch::channel(false).1;
     let issued = match (secrets, services.client()) {
         (Some((code, verifier)), Ok(client)) => {
-            let (code, verifier) = (&code, &verifier);
-            exchange::send(&mut open, &client, code, verifier, services, &mut cancel, &|_| ()).await
+            let ask = exchange::Ask::Code(&code, &verifier);
+            exchange::send(&mut open, &client, &ask, services, &mut cancel, &|_| ()).await
         }
         _ if sent => return exchange::leave_unresolved(open),
         _ => return abandon(open, services).await,

@@ -10,7 +10,7 @@ use super::{Services, forget_secrets};
 use crate::document;
 use crate::inventory;
 use crate::journal::{self, Open, Stage};
-use crate::key::{ApiKey, HeldKey, Label, Outcome, Read, Report, Step, Trouble, clean};
+use crate::key::{ApiKey, HeldKey, Outcome, Read, Report, Step, Trouble, clean};
 use crate::openrouter::Exchanged;
 use crate::vault;
 
@@ -25,6 +25,7 @@ pub(super) async fn finish(
     let attempt = open.attempt();
     let mut held = HeldKey {
         asked: attempt.asked.clone(),
+        replaces: attempt.replaces.clone(),
         user_id: issued.user_id.map(|id| clean(&id, 100)),
         ..HeldKey::new(
             attempt.label.clone(),
@@ -89,8 +90,8 @@ async fn put(
 ) -> Result<Option<Trouble>, vault::Error> {
     let asked = held.label.clone();
     for number in 1..=9 {
-        let numbered = format!("{asked} {number}").parse::<Label>();
-        let label = if number == 1 { asked.clone() } else { numbered.unwrap_or(asked.clone()) };
+        let label =
+            if number == 1 { asked.clone() } else { asked.followed_by(&number.to_string()) };
         let slot = services.slot(label.as_str());
         let there = services.vault(move |vault, patience| vault.get(&slot, patience)).await;
         let renamed = (label != asked).then(|| Trouble {

@@ -1,0 +1,71 @@
+//! Taking over a key that was cut elsewhere. Must not know: where it was read from.
+
+use jiff::Timestamp;
+
+use super::{Error, held_under, patiently, put};
+use crate::inventory;
+use crate::key::{ApiKey, Asked, HeldKey, Label, Read, Reading, Reset};
+use crate::openrouter;
+use crate::provision::Services;
+
+/// Checks a key, stores it under `label`, reads it back and puts it on the list. Nothing is stored
+/// of a key that the server does not know.
+pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<HeldKey, Error> {
+    let hash = key.hash();
+    for held in inventory::read(&services.place, &services.server)? {
+        if held.hash == hash {
+            return Err(Error::KeyHeld(held.label));
+        }
+        if held.label == *label {
+            return Err(Error::LabelHeld(held.label));
+        }
+    }
+    match held_under(services, label).await? {
+        // The same key: a try before this one did not get as far as the list.
+        Some(there) if there.hash() != hash => return Err(Error::LabelInVault(label.clone())),
+        _ => {}
+    }
+    let client = services.client().map_err(Error::Unchecked)?;
+    let reading = match patiently(services, async || client.key(key).await).await {
+        Ok(reading) if reading.is_management_key => return Err(Error::IsManagement),
+        Ok(reading) => Some(reading),
+        // The account has no credit: nothing is wrong with the key.
+        Err(openrouter::Error::Refused { status: 402, .. }) => None,
+        Err(openrouter::Error::Refused { status: 401, .. }) => return Err(Error::DeadKey),
+        Err(error) => return Err(Error::Unchecked(error)),
+    };
+    let now = Timestamp::now();
+    let store = services.vault.kind().to_string();
+    let mut held = HeldKey::new(label.clone(), key, services.server.clone(), store, now);
+    if let Some(reading) = reading {
+        held.asked = asked(&reading);
+        held.user_id.clone_from(&reading.creator_user_id);
+        held.note(&Read::Told(Box::new(reading)), now);
+    }
+    put(services, label, key).await?;
+    // Another program may have taken the label or the key since.
+    let taken = inventory::update(&services.place, |keys| {
+        let same = |other: &&HeldKey| {
+            other.server == held.server && (other.label == held.label || other.hash == held.hash)
+        };
+        match keys.iter().find(same) {
+            Some(other) => Some(other.label.clone()),
+            None => {
+                keys.push(held.clone());
+                None
+            }
+        }
+    })?;
+    taken.map_or(Ok(held), |label| Err(Error::LabelHeld(label)))
+}
+
+/// Nobody here asked for it: what it is counts as what was asked, or all of it would be called a
+/// difference.
+fn asked(reading: &Reading) -> Asked {
+    Asked {
+        limit: reading.limit.and_then(|limit| format!("{limit:.2}").parse().ok()),
+        limit_reset: reading.limit_reset.as_deref().and_then(|word| Reset::parse(word).ok()?),
+        expires_at: reading.expires_at,
+        ..Asked::default()
+    }
+}

@@ -1,0 +1,65 @@
+//! What a journey needs of the world, and the two things it does with that: a client, a vault call.
+//! Must not know: where the settings come from.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::document::Place;
+use crate::key::ManagementKey;
+use crate::openrouter::{Attribution, Client, Error};
+use crate::vault::{self, Slot, Vault};
+
+/// What a journey needs of the world.
+#[derive(Clone)]
+pub struct Services {
+    /// The server, without a slash at its end.
+    pub server: String,
+    /// The keychain service of its keys: `keywright`, or `keywright/<host[:port]>`.
+    pub service: String,
+    /// The management key that the environment gives, used before a stored one.
+    pub management: Option<ManagementKey>,
+    /// Where keys lie.
+    pub vault: Vault,
+    /// How long one vault call may take.
+    pub patience: Duration,
+    /// Where the inventory and the journal lie.
+    pub place: Place,
+    /// Who we say we are.
+    pub app: Attribution,
+    /// One request's time.
+    pub timeout: Duration,
+    /// How often what is safe to repeat is repeated.
+    pub retries: u32,
+    /// The callback's port; 0 for an ephemeral one.
+    pub callback_port: u16,
+    /// Opens the person's browser; says in words why it could not.
+    pub open: fn(&Url) -> Result<(), String>,
+}
+
+impl Services {
+    /// A client of the server.
+    pub fn client(&self) -> Result<Client, Error> {
+        let server = Url::parse(&self.server).map_err(|_| Error::NotSent {
+            server: self.server.clone(),
+            why: "its address cannot be read".into(),
+        })?;
+        Client::new(&server, self.timeout, &self.app)
+    }
+
+    /// Where the key under `label` lies in the vault.
+    pub fn slot(&self, label: &str) -> Slot {
+        Slot { service: self.service.clone(), account: label.into() }
+    }
+
+    /// Makes a vault call off the async thread; it can wait for a person.
+    pub(crate) async fn vault<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Vault, Duration) -> Result<T, vault::Error> + Send + 'static,
+    ) -> Result<T, vault::Error> {
+        let (vault, patience) = (self.vault.clone(), self.patience);
+        tokio::task::spawn_blocking(move || call(&vault, patience))
+            .await
+            .unwrap_or(Err(vault::Error::NoAnswer))
+    }
+}
