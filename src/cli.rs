@@ -1,14 +1,24 @@
 //! The command line: what can be typed, and what becomes of it.
 //! Owns: arguments, words on standard error, exit codes. Must not know: screens.
 
+mod copy;
+mod disable;
 mod get;
+mod import;
 mod json;
 mod list;
+mod login;
+mod management;
 mod new;
+mod panic;
+mod prompt;
+mod rename;
 mod rm;
+mod rotate;
 mod show;
+mod table;
+mod words;
 
-use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,11 +26,12 @@ use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::config::{self, Config};
-use crate::inventory;
-use crate::key::{HeldKey, Trouble};
+use crate::key::Trouble;
 use crate::openrouter::Attribution;
 use crate::provision::Services;
 use crate::vault::StoreKind;
+use words::usage;
+pub use words::{complain, print};
 
 const AFTER_HELP: &str = "\
 Without a command the dashboard opens. To look around without an account:
@@ -105,8 +116,28 @@ pub enum Command {
     Show(show::Show),
     /// Print a key and nothing else
     Get(get::Get),
-    /// Forget a key on this machine; it stays valid at OpenRouter
+    /// Put a key on the clipboard for 45 seconds
+    Copy(copy::Copy),
+    /// Take over a key from elsewhere: read from standard input, checked, stored
+    Import(import::Import),
+    /// Give a key another label
+    Rename(rename::Rename),
+    /// Cut a new key under the same policy, and give it the label
+    Rotate(rotate::Rotate),
+    /// Switch a key off at OpenRouter
+    Disable(disable::Switch),
+    /// Switch a key on again
+    Enable(disable::Switch),
+    /// Forget a key on this machine, or with --revoke delete it at OpenRouter too
     Rm(rm::Rm),
+    /// It leaked: disable it, replace it, store the new one
+    Panic(panic::Panic),
+    /// The management key: what disables, edits and deletes keys
+    #[command(subcommand)]
+    Management(management::Management),
+    /// Holds the clipboard in the background, for `copy`
+    #[command(hide = true)]
+    HoldClipboard(copy::Hold),
     /// Serve the imitation of OpenRouter on loopback until interrupted
     Sandbox(SandboxArgs),
 }
@@ -185,7 +216,16 @@ pub fn run(command: &Command, services: &Services) -> Result<(), Trouble> {
         Command::List(args) => args.run(services),
         Command::Show(args) => args.run(services),
         Command::Get(args) => args.run(services),
+        Command::Copy(args) => args.run(services),
+        Command::Import(args) => args.run(services),
+        Command::Rename(args) => args.run(services),
+        Command::Rotate(args) => args.run(services),
+        Command::Disable(args) => args.run(services, true),
+        Command::Enable(args) => args.run(services, false),
         Command::Rm(args) => args.run(services),
+        Command::Panic(args) => args.run(services),
+        Command::Management(args) => args.run(services),
+        Command::HoldClipboard(args) => args.run(),
         Command::Sandbox(_) => Ok(()),
     }
 }
@@ -197,81 +237,33 @@ impl Command {
             Self::New(args) => args.json,
             Self::List(args) => args.json,
             Self::Show(args) => args.json,
-            Self::Get(_) | Self::Rm(_) | Self::Sandbox(_) => false,
+            Self::Get(_)
+            | Self::Copy(_)
+            | Self::Import(_)
+            | Self::Rename(_)
+            | Self::Rotate(_)
+            | Self::Disable(_)
+            | Self::Enable(_)
+            | Self::Rm(_)
+            | Self::Panic(_)
+            | Self::Management(_)
+            | Self::HoldClipboard(_)
+            | Self::Sandbox(_) => false,
         }
     }
 }
 
-/// Says what went wrong: words on standard error, and under `--json` a document on standard output.
-#[expect(clippy::print_stderr, reason = "this is the command line")]
-pub fn complain(trouble: &Trouble, as_json: bool) {
-    eprintln!("keywright: {}", trouble.message);
-    if !trouble.advice.is_empty() {
-        eprintln!("  {}", trouble.advice);
-    }
-    if as_json {
-        let _ = print(&format!("{:#}\n", json::error(trouble)));
-    }
-}
-
-/// Writes to standard output; a reader who has gone is not an error of ours.
-pub fn print(text: &str) -> Result<(), Trouble> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Trouble {
-            message: format!("standard output cannot be written: {}", error.kind()),
-            advice: "free some space, or send it elsewhere".into(),
-            code: 1,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// The key under `label` as the inventory knows it, or exit code 3 with what was perhaps meant.
-fn find(services: &Services, label: &str) -> Result<HeldKey, Trouble> {
-    let keys =
-        inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
-    match keys.iter().find(|held| held.label.as_str() == label) {
-        Some(held) => Ok(held.clone()),
-        None => Err(no_such_label(label, &keys)),
-    }
-}
-
-fn no_such_label(label: &str, keys: &[HeldKey]) -> Trouble {
-    let near = keys
-        .iter()
-        .map(|held| (strsim::jaro_winkler(label, held.label.as_str()), held.label.as_str()))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let advice = match near {
-        Some((_, near)) => format!("did you mean '{near}'? keywright list shows all"),
-        None => "keywright list shows the keys that are held, keywright new cuts one".into(),
-    };
-    Trouble {
-        message: format!("no key is held under '{}'", crate::key::clean(label, 100)),
-        advice,
-        code: 3,
-    }
-}
-
-fn usage(message: impl ToString, advice: &str) -> Trouble {
-    Trouble { message: message.to_string(), advice: advice.into(), code: 2 }
-}
-
-/// Asks yes or no on the terminal; exit code 2 where there is none.
-#[expect(clippy::print_stderr, reason = "this is the command line")]
-fn confirm(question: &str) -> Result<(), Trouble> {
-    if !io::stdin().is_terminal() {
-        return Err(usage(
-            "this needs a yes, and there is no terminal to ask on",
-            "say it with --yes",
-        ));
-    }
-    eprint!("{question} [y/N] ");
-    let mut answer = String::new();
-    let _ = io::stdin().read_line(&mut answer);
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    Err(Trouble { message: "cancelled".into(), advice: "nothing was changed".into(), code: 5 })
+/// Runs what waits for sockets, on this thread. A keychain that hangs is not waited for at the end.
+fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Trouble> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+            Trouble {
+                message: format!("the program cannot wait for sockets: {}", error.kind()),
+                advice: "nothing was sent and nothing was changed".into(),
+                code: 1,
+            }
+        })?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(result)
 }

@@ -188,26 +188,32 @@ pub fn osc52(secret: &SecretString) -> SecretString {
     SecretString::from(sequence)
 }
 
-/// Holds the key on the clipboard, in the foreground, until it was replaced or `for_at_most`
-/// passed; then clears it.
-pub fn hold(secret: &SecretString, for_at_most: Duration) -> Result<(), Error> {
-    hold_after(secret, for_at_most, || {})
+/// Whether a copy on that route is left to the terminal, which only its foreground can write to.
+pub fn is_for_the_terminal(route: Route) -> bool {
+    let display = surroundings::display();
+    place(route, surroundings::over_ssh(), display, surroundings::in_tmux()) == Place::Terminal
 }
 
-/// [`hold`], calling `copied` once the key was seen on the clipboard.
+/// Copies the key and holds it, in the foreground, until it was replaced or `for_at_most` passed;
+/// then clears it. `copied` is called once it is known where the key went; where that is the
+/// terminal there is nothing to hold.
 ///
 /// It looks now and then instead of using arboard's `wait`, which knows no deadline on Wayland and
 /// says nothing before it is over. macOS and Windows keep the content themselves and may tell the
 /// person about every look, so there it only clears in the end.
-pub fn hold_after(
+pub fn hold(
     secret: &SecretString,
+    route: Route,
     for_at_most: Duration,
-    copied: impl FnOnce(),
+    copied: impl FnOnce(Copied),
 ) -> Result<(), Error> {
     let until = Instant::now() + for_at_most;
     let mut clipboard = Clipboard::new();
-    clipboard.copy(secret, Route::Clipboard)?;
-    copied();
+    let went = clipboard.copy(secret, route)?;
+    copied(went);
+    if went == Copied::Terminal {
+        return Ok(());
+    }
     let glance = if cfg!(any(target_os = "macos", windows)) { for_at_most } else { GLANCE };
     loop {
         let left = until.saturating_duration_since(Instant::now());

@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 use secrecy::ExposeSecret;
 
-use super::{no_such_label, print, usage};
+use super::words::{no_such_label, print, usage};
+use crate::account::Error;
 use crate::inventory;
 use crate::key::Trouble;
 use crate::provision::Services;
@@ -35,12 +36,9 @@ impl Get {
             Err(vault::Error::NoEntry) => {
                 let keys = inventory::read(&services.place, &services.server)
                     .map_err(|error| error.trouble())?;
-                if keys.iter().any(|held| held.label.as_str() == self.label) {
-                    return Err(Trouble {
-                        message: format!("'{}' is on the list, but not in {}", self.label, services.vault.place()),
-                        advice: "it was removed there by another program: cut a new key, and forget this one with keywright rm".into(),
-                        code: 3,
-                    });
+                if let Some(held) = keys.iter().find(|held| held.label.as_str() == self.label) {
+                    let (label, place) = (held.label.clone(), services.vault.place());
+                    return Err(Error::Absent { label, place }.trouble());
                 }
                 Err(no_such_label(&self.label, &keys))
             }

@@ -1,13 +1,25 @@
-//! `keywright list`: the keys that are held, from the inventory alone.
+//! `keywright list`: the keys that are held, from the inventory alone; with `--refresh` each is
+//! asked about itself first.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use unicode_width::UnicodeWidthStr;
+use tokio::sync::{mpsc, watch};
 
-use super::{json, print};
+use super::table::{self, Column};
+use super::words::{print, say, warn};
+use super::{json, wait_for};
+use crate::account::{self, Round};
 use crate::inventory;
-use crate::key::{HeldKey, Trouble, day, span};
+use crate::key::{HeldKey, Label, Read, Trouble, day, span};
 use crate::provision::Services;
+
+/// The longest that a server's wish to be left alone is waited for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Arguments of `list`.
 #[derive(Args, Debug)]
@@ -15,12 +27,20 @@ pub struct List {
     /// As one JSON document
     #[arg(long)]
     pub(super) json: bool,
+    /// Ask each key about itself first
+    #[arg(long)]
+    refresh: bool,
 }
 
 impl List {
     pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
-        let keys =
-            inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
+        let read =
+            || inventory::read(&services.place, &services.server).map_err(|error| error.trouble());
+        let mut keys = read()?;
+        if self.refresh && !keys.is_empty() {
+            wait_for(refresh(services, &keys))??;
+            keys = read()?;
+        }
         let now = Timestamp::now();
         if self.json {
             let keys: Vec<_> = keys.iter().map(|held| json::key(held, now)).collect();
@@ -29,34 +49,118 @@ impl List {
         if keys.is_empty() {
             return print("no keys are held yet; keywright new LABEL cuts one\n");
         }
-        print(&table(&keys, now))
+        let rows: Vec<_> = keys.iter().map(|held| row(held, now)).collect();
+        print(&table::layout(&COLUMNS, &rows, table::width()))
     }
 }
 
-fn table(keys: &[HeldKey], now: Timestamp) -> String {
-    let header = ["LABEL", "STATE", "LIMIT", "EXPIRES", "KEY", "STORE"].map(String::from);
-    let rows: Vec<_> =
-        std::iter::once(header).chain(keys.iter().map(|held| row(held, now))).collect();
-    let widths: Vec<_> =
-        (0..6).map(|at| rows.iter().map(|row| row[at].width()).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width - cell.width() + 2));
+/// Asks them all. One that fails is said and fails no other; none at all is an error.
+async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), Trouble> {
+    let total = keys.len();
+    let mut rest: Vec<(String, Label)> =
+        keys.iter().map(|held| (held.hash.clone(), held.label.clone())).collect();
+    let label = |hash: &str| {
+        keys.iter()
+            .find(|held| held.hash == hash)
+            .map_or(String::new(), |held| held.label.to_string())
+    };
+    let done = Arc::new(AtomicUsize::new(0));
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let progress = tokio::spawn(progress(total, Arc::clone(&done)));
+    let mut waits = 0;
+    let trouble = loop {
+        let (tell, done) = (tell.clone(), Arc::clone(&done));
+        let count = move |hash: &str, read: &Read, _: Timestamp| {
+            done.fetch_add(1, Ordering::Relaxed);
+            // The other end lives until the round is over.
+            let _ = tell.send((hash.to_owned(), read.clone()));
+        };
+        // The program's end is the only way to stop it here.
+        let (_go_on, stop) = watch::channel(false);
+        let Round { trouble, wait, rest: left } =
+            account::refresh(services, rest, count, stop).await;
+        rest = left;
+        match wait.filter(|wait| *wait <= LONGEST_WAIT && waits < services.retries) {
+            Some(wait) if !rest.is_empty() => {
+                waits += 1;
+                tokio::time::sleep(wait).await;
+            }
+            _ => break trouble,
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
+    };
+    progress.abort();
+    drop(tell);
+    let (mut answered, mut failed, mut no_credit) = (0, None, false);
+    while let Some((hash, read)) = told.recv().await {
+        match read {
+            Read::Told(_) | Read::Refused => answered += 1,
+            Read::NoCredit => {
+                answered += 1;
+                no_credit = true;
+            }
+            Read::Failed(words) => {
+                say(&format!("'{}' could not be asked: {words}", label(&hash)));
+                failed = Some(words);
+            }
+        }
     }
-    text
+    if no_credit {
+        say("the account has no credit (402): its keys work again when it has");
+    }
+    match (trouble, failed) {
+        (Some(trouble), _) if answered == 0 => Err(trouble),
+        (Some(trouble), _) => {
+            warn(&trouble);
+            say(&format!("{} of {total} keys were not asked", rest.len()));
+            Ok(())
+        }
+        (None, Some(words)) if answered == 0 => Err(Trouble {
+            message: format!("no key could be asked: {words}"),
+            advice: "the figures are those of the last time: keywright list shows them".into(),
+            code: 6,
+        }),
+        _ => Ok(()),
+    }
 }
 
-fn row(held: &HeldKey, now: Timestamp) -> [String; 6] {
-    [
+/// How far it is, on standard error, once it takes longer than a second and someone looks.
+#[expect(clippy::print_stderr, reason = "this is the command line")]
+async fn progress(total: usize, done: Arc<AtomicUsize>) {
+    /// The line leaves with whoever wrote it.
+    struct Line;
+    impl Drop for Line {
+        fn drop(&mut self) {
+            eprint!("\r\u{1b}[K");
+        }
+    }
+    if !io::stderr().is_terminal() {
+        return;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let _line = Line;
+    loop {
+        eprint!("\rasked {} of {total} keys", done.load(Ordering::Relaxed));
+        let _ = io::stderr().flush();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+const COLUMNS: [Column; 7] = [
+    Column("LABEL", 0),
+    Column("STATE", 0),
+    Column("SPENT", 1),
+    Column("LIMIT", 2),
+    Column("EXPIRES", 3),
+    Column("KEY", 4),
+    Column("STORE", 5),
+];
+
+fn row(held: &HeldKey, now: Timestamp) -> Vec<String> {
+    vec![
         held.label.to_string(),
         held.state(now).as_str().replace('_', " "),
-        policy(held),
+        held.spent(now).map_or("-".into(), |usd| format!("${usd:.2}")),
+        policy(held.limit(), held.reset().map(crate::key::Reset::as_str)),
         held.expires_at().map_or("never".into(), |at| format!("{} ({})", day(at), span(now, at))),
         held.masked.clone(),
         held.store.clone(),
@@ -64,9 +168,9 @@ fn row(held: &HeldKey, now: Timestamp) -> [String; 6] {
 }
 
 /// `$12.50 weekly`, `$5.00`, `none`.
-pub(super) fn policy(held: &HeldKey) -> String {
-    match (held.limit(), held.reset()) {
-        (Some(limit), Some(reset)) => format!("${limit:.2} {}", reset.as_str()),
+pub(super) fn policy(limit: Option<f64>, reset: Option<&str>) -> String {
+    match (limit, reset) {
+        (Some(limit), Some(reset)) => format!("${limit:.2} {reset}"),
         (Some(limit), None) => format!("${limit:.2}"),
         (None, _) => "none".into(),
     }

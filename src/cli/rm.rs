@@ -1,9 +1,11 @@
-//! `keywright rm LABEL`: forgets a key on this machine. The key itself stays valid.
+//! `keywright rm LABEL`: forgets a key on this machine; with `--revoke` the key itself dies.
 
 use clap::Args;
 
-use super::{confirm, find, print};
-use crate::key::Trouble;
+use super::wait_for;
+use super::words::{confirm, find, print};
+use crate::account::{self, Deleted, management};
+use crate::key::{HeldKey, Trouble};
 use crate::provision::{self, Services};
 
 /// Arguments of `rm`.
@@ -11,6 +13,9 @@ use crate::provision::{self, Services};
 pub struct Rm {
     /// The key's label
     label: String,
+    /// Delete the key at OpenRouter too; this takes a management key
+    #[arg(long)]
+    revoke: bool,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -19,6 +24,9 @@ pub struct Rm {
 impl Rm {
     pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let held = find(services, &self.label)?;
+        if self.revoke {
+            return self.revoke(services, &held);
+        }
         if !self.yes {
             confirm(&format!(
                 "Forget '{}' ({}) on this machine? The key itself stays valid at OpenRouter.",
@@ -31,5 +39,26 @@ impl Rm {
             held.label,
             held.page()
         ))
+    }
+
+    fn revoke(&self, services: &Services, held: &HeldKey) -> Result<(), Trouble> {
+        // Known before it is asked for: a yes that cannot be followed is worth nothing.
+        let management = wait_for(management::require(services, &held.page()))?
+            .map_err(|error| error.trouble())?;
+        if !self.yes {
+            confirm(&format!(
+                "Delete the key '{}' ({}) at OpenRouter for good, and forget it here? Whatever uses it stops working.",
+                held.label, held.masked
+            ))?;
+        }
+        let deleted = wait_for(account::revoke(services, &management, held))?
+            .map_err(|error| error.trouble())?;
+        print(&match deleted {
+            Deleted::Now => format!("deleted {} at OpenRouter, and forgot it here\n", held.label),
+            Deleted::Before => format!(
+                "the management key's account has no key {} any more; forgot it here\n",
+                held.label
+            ),
+        })
     }
 }

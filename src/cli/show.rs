@@ -1,11 +1,14 @@
 //! `keywright show LABEL`: all that is known of one key.
 
+use std::fmt::Write;
+
 use clap::Args;
 use jiff::Timestamp;
 
+use super::json;
 use super::list::policy;
-use super::{find, json, print};
-use crate::key::{Trouble, instant, span};
+use super::words::{find, print};
+use crate::key::{HeldKey, Reset, Trouble, Usd, clean, instant, span};
 use crate::provision::Services;
 
 /// Arguments of `show`.
@@ -25,30 +28,57 @@ impl Show {
         if self.json {
             return print(&format!("{:#}\n", json::key(&held, now)));
         }
-        let usd = |amount: Option<f64>| amount.map_or("unknown".into(), |usd| format!("${usd:.2}"));
-        let reading = held.reading.clone().unwrap_or_default();
-        let expires = held
-            .expires_at()
-            .map_or("never".into(), |at| format!("{}, {}", instant(at), span(now, at)));
-        let mut text = format!(
-            "{}  {}\nstate      {}\nlimit      {}\nremaining  {}\nspent      {} ever, {} today\nexpires    {expires}\nstored     {}, cut {}\nserver     {}\nhash       {}\n",
-            held.label,
-            held.masked,
-            held.state(now).as_str().replace('_', " "),
-            policy(&held),
-            usd(reading.limit_remaining),
-            usd(reading.usage),
-            usd(reading.usage_daily),
-            held.store,
-            instant(held.created_at),
-            held.server,
-            held.hash,
-        );
-        if !held.differences().is_empty() {
-            text.push_str("not as asked: ");
-            text.push_str(&held.differences().join(", "));
-            text.push('\n');
-        }
-        print(&text)
+        print(&words(&held, now))
     }
+}
+
+fn words(held: &HeldKey, now: Timestamp) -> String {
+    let usd = |amount: Option<f64>| amount.map_or("unknown".into(), |usd| format!("${usd:.2}"));
+    let when = |at: Option<Timestamp>, never: &str| {
+        at.map_or(never.into(), |at| format!("{}, {}", instant(at), span(now, at)))
+    };
+    let reading = held.reading.clone().unwrap_or_default();
+    let asked = &held.asked;
+    let mut text = format!("{}  {}\n", held.label, held.masked);
+    let mut row = |name: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{name:<10} {value}");
+    };
+    row("state", &held.state(now).as_str().replace('_', " "));
+    row("limit", &policy(held.limit(), held.reset().map(Reset::as_str)));
+    row(
+        "asked",
+        &format!(
+            "{}, expires {}",
+            policy(asked.limit.map(Usd::dollars), asked.limit_reset.map(Reset::as_str)),
+            when(asked.expires_at, "never")
+        ),
+    );
+    row(
+        "granted",
+        &held.granted.as_ref().map_or("unknown".into(), |granted| {
+            let reset = granted.limit_reset.as_deref().map(|word| clean(word, 20));
+            format!(
+                "{}, expires {}",
+                policy(granted.limit, reset.as_deref()),
+                when(granted.expires_at, "never")
+            )
+        }),
+    );
+    row("remaining", &usd(reading.limit_remaining));
+    row("spent", &format!("{} ever, {} today", usd(reading.usage), usd(reading.usage_daily)));
+    row("next reset", &when(held.reset().and_then(|reset| reset.next(now)), "never"));
+    row("expires", &when(held.expires_at(), "never"));
+    row("checked", &when(held.checked_at, "never"));
+    row("stored", &format!("{}, cut {}", held.store, instant(held.created_at)));
+    row("server", &held.server);
+    row("hash", &held.hash);
+    row("page", &held.page());
+    if !held.differences().is_empty() {
+        row("not as asked:", &held.differences().join(", "));
+    }
+    if let Some(retiring) = &held.retiring {
+        row("replaced", &when(Some(retiring.since), ""));
+    }
+    text
 }

@@ -1,0 +1,160 @@
+//! `keywright copy LABEL`: the key on the clipboard, for a while. On X11 and Wayland what is copied
+//! goes with the process that copied it, so a second Keywright stays behind and holds it. The key
+//! reaches that one on its standard input, never in its arguments or its environment.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+
+use clap::Args;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::words::{find, print};
+use crate::account;
+use crate::clipboard::{self, CLEARS_IN, Copied, Route};
+use crate::key::{ApiKey, Trouble};
+use crate::provision::Services;
+
+/// Arguments of `copy`.
+#[derive(Args, Debug)]
+pub struct Copy {
+    /// The key's label
+    label: String,
+    /// Through the terminal, for its clipboard: over SSH this is the way that is taken anyway
+    #[arg(long)]
+    osc52: bool,
+}
+
+/// Arguments of the second Keywright.
+#[derive(Args, Debug)]
+pub struct Hold {
+    #[arg(long)]
+    osc52: bool,
+}
+
+/// What the second Keywright reports, a word on a line; anything else is an error in words, and
+/// the line after it says what to do.
+const REPORTS: [(&str, fn(&Copied) -> bool); 3] = [
+    ("clipboard", |copied| matches!(copied, Copied::Clipboard { .. })),
+    ("tmux", |copied| *copied == Copied::Tmux),
+    ("terminal", |copied| *copied == Copied::Terminal),
+];
+
+const fn route(osc52: bool) -> Route {
+    if osc52 { Route::Osc52 } else { Route::Auto }
+}
+
+impl Copy {
+    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+        let held = find(services, &self.label)?;
+        let key = account::take(services, &held.label).map_err(|error| error.trouble())?;
+        let report = if clipboard::is_for_the_terminal(route(self.osc52)) {
+            String::from("terminal")
+        } else {
+            self.leave_behind(&key)?
+        };
+        let seconds = CLEARS_IN.as_secs();
+        let label = &held.label;
+        match report.as_str() {
+            "clipboard" => {
+                print(&format!("copied {label} to the clipboard, clears in {seconds} s\n"))
+            }
+            "tmux" => print(&format!(
+                "{label} is in a buffer of tmux, which sends it to its terminal's clipboard; gone in {seconds} s\n"
+            )),
+            _ => {
+                write_to_terminal(&key)?;
+                print(&format!(
+                    "sent {label} to the terminal for its clipboard; it gives no answer, and nothing clears it\n"
+                ))
+            }
+        }
+    }
+
+    /// Starts the second Keywright; what it reports, once the key was seen where it went.
+    fn leave_behind(&self, key: &ApiKey) -> Result<String, Trouble> {
+        let mut child = self.spawn().map_err(|error| failed(&error.kind().to_string(), ""))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            #[expect(clippy::disallowed_methods, reason = "door: copy")]
+            // A child that has died already says so below.
+            let _ = stdin.write_all(key.expose_secret().as_bytes());
+        }
+        let mut lines = BufReader::new(
+            child
+                .stdout
+                .take()
+                .map_or_else(|| Box::new(io::empty()) as Box<dyn Read>, |stdout| Box::new(stdout)),
+        )
+        .lines()
+        .map_while(Result::ok);
+        let report = lines.next().unwrap_or_default();
+        if REPORTS.iter().any(|(word, _)| *word == report) {
+            return Ok(report);
+        }
+        let advice = lines.next().unwrap_or_default();
+        // It has ended, or is about to.
+        let _ = child.wait();
+        let report = if report.is_empty() { "its helper ended".into() } else { report };
+        Err(failed(&report, &advice))
+    }
+
+    fn spawn(&self) -> io::Result<Child> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("hold-clipboard")
+            .args(self.osc52.then_some("--osc52"))
+            // It keeps no log: it would be another run's.
+            .env_remove("KEYWRIGHT_LOG")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        #[cfg(windows)]
+        {
+            const DETACHED_PROCESS: u32 = 8;
+            std::os::windows::process::CommandExt::creation_flags(&mut command, DETACHED_PROCESS);
+        }
+        command.spawn()
+    }
+}
+
+impl Hold {
+    /// Reads the key, copies it, reports, and stays until it was replaced or its time is over.
+    pub(super) fn run(&self) -> Result<(), Trouble> {
+        // A session of its own: the end of the terminal is not the end of the copy.
+        #[cfg(unix)]
+        let _ = rustix::process::setsid();
+        let mut text = Zeroizing::new(String::new());
+        io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|error| failed(&error.kind().to_string(), ""))?;
+        let secret = SecretString::from(text.as_str());
+        let held = clipboard::hold(&secret, route(self.osc52), CLEARS_IN, |copied| {
+            let word = REPORTS.iter().find(|(_, is)| is(&copied)).map_or("", |(word, _)| *word);
+            // Nobody may be there to hear it any more.
+            let _ = print(&format!("{word}\n"));
+        });
+        held.map_err(|error| {
+            let _ = print(&format!("{error}\n{}\n", error.advice()));
+            failed(&error.to_string(), error.advice())
+        })
+    }
+}
+
+fn failed(why: &str, advice: &str) -> Trouble {
+    Trouble { message: format!("nothing was copied: {why}"), advice: advice.into(), code: 1 }
+}
+
+/// Standard output may be a pipe: the sequence goes to the terminal itself.
+fn write_to_terminal(key: &ApiKey) -> Result<(), Trouble> {
+    #[expect(clippy::disallowed_methods, reason = "door: copy")]
+    let sequence = clipboard::osc52(&SecretString::from(key.expose_secret()));
+    let path = if cfg!(windows) { "CONOUT$" } else { "/dev/tty" };
+    #[expect(clippy::disallowed_methods, reason = "door: the terminal")]
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut terminal| terminal.write_all(sequence.expose_secret().as_bytes()))
+        .map_err(|_| {
+            failed("there is no terminal to send it to", "keywright get LABEL prints the key")
+        })
+}

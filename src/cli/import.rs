@@ -1,0 +1,37 @@
+//! `keywright import LABEL`: takes over a key that was cut elsewhere.
+
+use clap::Args;
+use secrecy::ExposeSecret;
+
+use super::words::{print, usage};
+use super::{prompt, wait_for};
+use crate::account;
+use crate::key::{ApiKey, Label, Trouble};
+use crate::provision::Services;
+
+/// Arguments of `import`.
+#[derive(Args, Debug)]
+pub struct Import {
+    /// What to call it: 1 to 100 characters, unique here
+    label: String,
+}
+
+impl Import {
+    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+        let label: Label = self
+            .label
+            .parse()
+            .map_err(|problem| usage(format!("LABEL: {problem}"), "nothing was stored"))?;
+        let secret = prompt::secret("key: ")?;
+        #[expect(clippy::disallowed_methods, reason = "door: import")]
+        let key = ApiKey::from(secret.expose_secret().to_owned());
+        let held =
+            wait_for(account::import(services, &label, &key))?.map_err(|error| error.trouble())?;
+        print(&format!(
+            "{}  {}  stored in {}, read back\n",
+            held.label,
+            held.masked,
+            services.vault.place()
+        ))
+    }
+}

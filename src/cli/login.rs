@@ -1,0 +1,177 @@
+//! Signing in from the command line: the options for it, the words on standard error meanwhile, the
+//! code that a person pastes, and not leaving a key that could not be stored. Must not know: what
+//! the key is for.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use clap::Args;
+use secrecy::ExposeSecret;
+use tokio::sync::{mpsc, watch};
+
+use super::prompt::{Quiet, masked_line, plain_line};
+use super::words::{find, line, say, warn};
+use crate::account;
+use crate::browser::{self, Reach};
+use crate::key::{AuthCode, ManagementKey, Outcome, Report, Step, Trouble};
+use crate::provision::{self, Controls, Services, Way};
+
+/// How the person signs in.
+#[derive(Args, Debug)]
+pub struct Login {
+    /// No callback: open the address anywhere, paste the code it shows
+    #[arg(long, conflicts_with_all = ["via_key", "no_open"])]
+    no_browser: bool,
+    /// Let a key that is held vouch for the new one, where the account allows it
+    #[arg(long, value_name = "LABEL", conflicts_with = "no_open")]
+    via_key: Option<String>,
+    /// Wait for the callback, but open no browser: you open the address
+    #[arg(long)]
+    no_open: bool,
+}
+
+impl Login {
+    /// The way that was asked for; else the management key, if one is given, cuts the key; else
+    /// the one that works here.
+    pub(super) fn way(
+        &self,
+        services: &Services,
+        management: Option<ManagementKey>,
+    ) -> Result<Way, Trouble> {
+        if let Some(label) = &self.via_key {
+            let held = find(services, label)?;
+            let key = account::take(services, &held.label).map_err(|error| error.trouble())?;
+            return Ok(Way::Key(key));
+        }
+        if self.no_browser {
+            return Ok(Way::Paste);
+        }
+        if self.no_open {
+            return Ok(Way::NoOpen);
+        }
+        if let Some(management) = management {
+            return Ok(Way::Management(management));
+        }
+        Ok(match browser::reach() {
+            Reach::Here => Way::Browser,
+            // A fixed port is one that someone forwards: `ssh -L`.
+            Reach::NotHere(_) if services.callback_port != 0 => Way::NoOpen,
+            Reach::NotHere(why) => {
+                say(&format!("no browser is started here ({why})"));
+                Way::Paste
+            }
+        })
+    }
+}
+
+/// Walks a journey, with signals as the wish to leave and standard input as the place for a code.
+pub(super) async fn converse<T>(
+    walk: impl AsyncFnOnce(&mut Controls, &(dyn Fn(Report) + Sync)) -> T,
+) -> (T, Controls) {
+    let (cancel, cancelled) = watch::channel(false);
+    let (code, pasted) = mpsc::channel(1);
+    heed_signals(cancel.clone());
+    let reading = Arc::new(AtomicBool::new(false));
+    // Held here and not by the thread that reads: it may still be reading when the journey ends.
+    let quiet = Mutex::new(None);
+    let report = |report: Report| match report {
+        Report::Step(Step::Consent | Step::Browser) => {}
+        Report::Step(step) => tracing::debug!(step = step.as_str(), "began"),
+        Report::Notice(words) => say(&words),
+        Report::Address { url, paste } => {
+            let words = if paste {
+                "open this address in any browser, sign in, and paste the code it shows:"
+            } else {
+                "sign in at this address:"
+            };
+            say(words);
+            line(&url);
+            // A reader of an earlier journey may still be waiting: it takes this code, too.
+            if paste && !reading.swap(true, Ordering::AcqRel) {
+                if let (true, Ok(mut quiet)) = (io::stdin().is_terminal(), quiet.lock()) {
+                    *quiet = Some(Quiet::begin());
+                }
+                ask_for_code(code.clone(), cancel.clone(), Arc::clone(&reading));
+            }
+        }
+    };
+    let mut controls = Controls { cancel: cancelled, pasted };
+    let result = walk(&mut controls, &report).await;
+    drop(quiet);
+    (result, controls)
+}
+
+/// Someone is there to mend the keychain: a key that could not be stored is kept until they have.
+pub(super) async fn store_until_kept(
+    mut outcome: Outcome,
+    controls: &mut Controls,
+    services: &Services,
+) -> Outcome {
+    while let Outcome::NotStored { held, key, trouble } = &outcome {
+        if !io::stdin().is_terminal() || *controls.cancel.borrow() {
+            break;
+        }
+        warn(trouble);
+        line("enter tries to store it again, ctrl-c gives up");
+        let read = tokio::task::spawn_blocking(|| io::stdin().lock().read_line(&mut String::new()));
+        tokio::select! {
+            biased;
+            _ = controls.cancel.wait_for(|left| *left) => break,
+            read = read => if !matches!(read, Ok(Ok(1..))) { break },
+        }
+        outcome = provision::store_again(held.clone(), key.clone(), services).await;
+    }
+    outcome
+}
+
+#[cfg(unix)]
+fn heed_signals(cancel: watch::Sender<bool>) {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) else {
+        return;
+    };
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            cancel.send_replace(true);
+        }
+    });
+}
+
+#[cfg(not(unix))]
+fn heed_signals(cancel: watch::Sender<bool>) {
+    // Nothing is heeded there: the system ends the program. The sender lives on, or the journey
+    // would take its end for one.
+    std::mem::forget(cancel);
+}
+
+/// Reads a code on a thread of its own, which is left behind when the journey ends without one.
+fn ask_for_code(
+    code: mpsc::Sender<AuthCode>,
+    cancel: watch::Sender<bool>,
+    reading: Arc<AtomicBool>,
+) {
+    thread::spawn(move || {
+        let person = io::stdin().is_terminal();
+        loop {
+            let read = if person { masked_line("code: ") } else { plain_line() };
+            let Some(text) = read else { break };
+            #[expect(clippy::disallowed_methods, reason = "door: a code that was pasted")]
+            match AuthCode::parse(text.expose_secret()) {
+                Ok(read) => {
+                    reading.store(false, Ordering::Release);
+                    // The journey may have ended meanwhile.
+                    let _ = code.blocking_send(read);
+                    return;
+                }
+                Err(problem) => say(problem),
+            }
+            if !person {
+                break;
+            }
+        }
+        say("no code was given");
+        cancel.send_replace(true);
+    });
+}

@@ -1,0 +1,94 @@
+//! `keywright panic LABEL…`: keys leaked. What was not done stands beside what was.
+
+use std::fmt::Write;
+
+use clap::Args;
+
+use super::login::{Login, converse};
+use super::rotate::{keep, lost};
+use super::wait_for;
+use super::words::{confirm, find, print, say, warn};
+use crate::account::{self, Panicked, Rotation, management};
+use crate::key::{HeldKey, Trouble};
+use crate::provision::Services;
+
+/// Arguments of `panic`.
+#[derive(Args, Debug)]
+pub struct Panic {
+    /// The labels of the keys that leaked
+    #[arg(required = true, value_name = "LABEL")]
+    labels: Vec<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    login: Login,
+}
+
+impl Panic {
+    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+        let mut leaked: Vec<HeldKey> = Vec::with_capacity(self.labels.len());
+        for label in &self.labels {
+            let held = find(services, label)?;
+            if leaked.iter().all(|other| other.hash != held.hash) {
+                leaked.push(held);
+            }
+        }
+        if !self.yes {
+            let labels: Vec<_> = leaked.iter().map(|held| format!("'{}'", held.label)).collect();
+            confirm(&format!(
+                "Disable {} at once and cut new keys in their place? Whatever uses the old ones stops working.",
+                labels.join(", ")
+            ))?;
+        }
+        // A keychain that holds no management key for us must not keep the rest from being done.
+        let management = match wait_for(management::read(services))? {
+            Ok(known) => known.map(|(key, _)| key),
+            Err(error) => {
+                say(&format!("no management key could be read: {error}"));
+                None
+            }
+        };
+        let way = self.login.way(services, management.clone())?;
+        let panicked = wait_for(async {
+            let (panicked, mut controls) = converse(async |controls, report| {
+                let management = management.as_ref();
+                account::panic(services, &leaked, management, &way, controls, report).await
+            })
+            .await;
+            let mut kept = Vec::with_capacity(panicked.len());
+            for one in panicked {
+                let replaced = keep(one.replaced, &mut controls, services).await;
+                kept.push(Panicked { replaced, ..one });
+            }
+            kept
+        })?;
+        let mut text = String::new();
+        for deed in panicked.iter().flat_map(Panicked::deeds) {
+            let mark = if deed.done { "done    " } else { "NOT done" };
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{mark}  {}", deed.words);
+        }
+        print(&text)?;
+        if panicked.iter().all(Panicked::is_done) {
+            return Ok(());
+        }
+        let code = panicked
+            .into_iter()
+            .filter_map(|one| match one.replaced {
+                Rotation::Done { .. } => None,
+                Rotation::Beside { trouble, .. } | Rotation::Failed(trouble) => Some(trouble.code),
+                Rotation::NotStored { held, trouble, .. } => {
+                    let trouble = lost(&held, trouble);
+                    warn(&trouble);
+                    Some(trouble.code)
+                }
+            })
+            .max();
+        Err(Trouble {
+            message: "not everything was done".into(),
+            advice: "what was not stands above, with what to do about it".into(),
+            code: code.unwrap_or(1),
+        })
+    }
+}

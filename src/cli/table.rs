@@ -1,0 +1,108 @@
+//! A table on the terminal: columns as wide as what is in them, narrowed where the terminal is.
+//! Must not know: what is in it.
+
+use std::io::{self, IsTerminal};
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+const GAP: usize = 2;
+
+/// A column: its heading, and how much it matters. Where there is no room the least important one
+/// goes first; those at 0 stay, and the first of all is shortened.
+pub(super) struct Column(pub(super) &'static str, pub(super) u8);
+
+/// The columns of the terminal; `None` where nobody looks, and nothing is cut.
+pub(super) fn width() -> Option<usize> {
+    let terminal = io::stdout().is_terminal();
+    let size = terminal.then(crossterm::terminal::size).and_then(Result::ok);
+    size.map(|(columns, _)| usize::from(columns)).filter(|columns| *columns > 0)
+}
+
+/// Lays it out; each row has a cell for each column.
+pub(super) fn layout(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
+    let mut widths: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| {
+            rows.iter().map(|row| row[at].width()).fold(column.0.width(), usize::max)
+        })
+        .collect();
+    let mut shown: Vec<usize> = (0..columns.len()).collect();
+    if let Some(width) = width {
+        let total = |shown: &[usize], widths: &[usize]| {
+            shown.iter().map(|at| widths[*at] + GAP).sum::<usize>().saturating_sub(GAP)
+        };
+        while total(&shown, &widths) > width {
+            let least = shown.iter().copied().max_by_key(|at| columns[*at].1);
+            match least.filter(|at| columns[*at].1 > 0) {
+                Some(least) => shown.retain(|at| *at != least),
+                None => break,
+            }
+        }
+        let over = total(&shown, &widths).saturating_sub(width);
+        if let Some(first) = widths.first_mut() {
+            *first = first.saturating_sub(over).max(8).min(*first);
+        }
+    }
+    let headings: Vec<String> = columns.iter().map(|column| column.0.into()).collect();
+    let mut text = String::new();
+    for row in std::iter::once(&headings).chain(rows) {
+        let mut line = String::new();
+        for at in &shown {
+            let cell = shortened(&row[*at], widths[*at]);
+            line.push_str(&cell);
+            line.extend(std::iter::repeat_n(' ', widths[*at].saturating_sub(cell.width()) + GAP));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn shortened(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.into();
+    }
+    let mut kept = String::new();
+    for grapheme in text.graphemes(true) {
+        if kept.width() + grapheme.width() + 1 > width {
+            break;
+        }
+        kept.push_str(grapheme);
+    }
+    kept.push('…');
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 3] = [Column("LABEL", 0), Column("STATE", 0), Column("STORE", 1)];
+
+    fn row(label: &str) -> Vec<String> {
+        vec![label.into(), "active".into(), "os".into()]
+    }
+
+    #[test]
+    fn columns_line_up_by_what_a_person_sees() {
+        assert_eq!(
+            layout(&COLUMNS, &[row("鍵"), row("e\u{301}cole")], None),
+            "LABEL  STATE   STORE\n鍵     active  os\ne\u{301}cole  active  os\n"
+        );
+    }
+
+    #[test]
+    fn where_there_is_no_room_the_least_important_goes_first_and_then_the_label_is_cut() {
+        let rows = [row("a rather long label 鍵")];
+        for width in [60, 30, 24, 20, 10] {
+            let table = layout(&COLUMNS, &rows, Some(width));
+            let widest = table.lines().map(UnicodeWidthStr::width).max().unwrap();
+            assert!(widest <= width.max(16), "{width}: {table}");
+            assert!(table.contains("active"), "{table}");
+            assert_eq!(table.contains("STORE"), width >= 38, "{table}");
+            assert_eq!(table.contains('…'), width < 30, "{table}");
+        }
+    }
+}
