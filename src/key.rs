@@ -2,6 +2,7 @@
 //! Owns validation and masking. Must not know: files, networks, clocks (time arrives as an
 //! argument) or screens.
 
+mod forecast;
 mod held;
 mod journey;
 mod request;
@@ -9,6 +10,7 @@ mod secret;
 mod state;
 mod text;
 
+pub use forecast::{End, Forecast, Sample, Spent, burn, forecast, series};
 pub use held::{Asked, Granted, HeldKey, Reading, Retiring};
 pub use journey::{Outcome, Report, Step, Trouble, Unresolved};
 pub use request::{Expiry, KeyRequest, Label, Problem, Reset, Usd};

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import; a room not named here may import nothing but `key`.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("key", &[]),
     ("surroundings", &[]),
     ("worker", &[]),
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("document", &["key"]),
     ("inventory", &["document", "key"]),
     ("journal", &["document", "key"]),
+    ("samples", &["document", "key"]),
     ("oauth", &["key"]),
     ("openrouter", &["key"]),
     ("vault", &["key", "surroundings", "worker"]),
