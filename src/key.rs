@@ -2,6 +2,7 @@
 //! Owns validation and masking. Must not know: files, networks, clocks (time arrives as an
 //! argument) or screens.
 
+mod forecast;
 mod held;
 mod journey;
 mod remote;
@@ -10,6 +11,7 @@ mod secret;
 mod state;
 mod text;
 
+pub use forecast::{End, Forecast, Sample, Spent, burn, forecast, series};
 pub use held::{Asked, Granted, HeldKey, Read, Reading, Replaces, Retiring};
 pub use journey::{Outcome, Report, Step, Trouble, Unresolved};
 pub use remote::{Change, Patch, RemoteKey, is_hash};

@@ -26,6 +26,7 @@
 //! | [`openrouter`] | one HTTP request, one answer |
 //! | [`vault`] | secrets: the OS keychain or memory, behind deadlines |
 //! | [`inventory`], [`journal`] | what is known of held keys; attempts under way |
+//! | [`samples`] | what keys had spent, and when |
 //! | [`document`] | locked, synced, atomic files |
 //! | [`browser`], [`clipboard`] | the person's desktop |
 //! | [`key`] | the vocabulary: secrets, labels, limits, states, troubles |
@@ -50,6 +51,7 @@ pub mod key;
 pub mod oauth;
 pub mod openrouter;
 pub mod provision;
+pub mod samples;
 pub mod sandbox;
 mod surroundings;
 pub mod tui;

@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("document", &["key"]),
     ("inventory", &["document", "key"]),
     ("journal", &["document", "key"]),
+    ("samples", &["document", "key"]),
     ("oauth", &["key"]),
     ("openrouter", &["key"]),
     ("vault", &["key", "surroundings", "worker"]),
