@@ -154,8 +154,10 @@ class World:
         self.panes = []
         self.browser = None
         self.home = self.mkdir("home")
+        # Under its own name, whatever the file is called and however long its path is.
+        os.symlink(KEYWRIGHT, os.path.join(self.mkdir("bin"), "keywright"))
         self.env = {
-            "PATH": os.environ["PATH"],
+            "PATH": f"{self.path('bin')}:{os.environ['PATH']}",
             "HOME": self.home,
             "LANG": "C.UTF-8",
             "TMPDIR": self.mkdir("tmp"),
@@ -213,7 +215,7 @@ class World:
         return ended.returncode, ended.stdout, ended.stderr
 
     def keywright(self, *arguments, **options):
-        return self.run(KEYWRIGHT, *arguments, **options)
+        return self.run("keywright", *arguments, **options)
 
     # --- the keychain
 
@@ -302,7 +304,7 @@ class World:
 
     def sandbox(self):
         """Starts `keywright sandbox`; its address and its management key."""
-        server = self.spawn([KEYWRIGHT, "sandbox"], "sandbox.log", stdout=subprocess.PIPE)
+        server = self.spawn(["keywright", "sandbox"], "sandbox.log", stdout=subprocess.PIPE)
         listening, management = (server.stdout.readline().decode().strip() for _ in range(2))
         return (
             listening.removeprefix("listening on "),
@@ -336,7 +338,7 @@ class World:
 
         before = len(self.addresses())
         started = self.spawn(
-            [KEYWRIGHT, "--server", server, "new", *arguments, "--no-open"],
+            ["keywright", "--server", server, "new", *arguments, "--no-open"],
             "new.err",
             env={**self.env, **env},
             stdout=subprocess.PIPE,
@@ -455,14 +457,14 @@ class Pane:
 
     def dashboard(self, *arguments):
         """Starts the dashboard and waits for its first screen."""
-        self.command(shlex.join([KEYWRIGHT, *arguments]))
+        self.command(shlex.join(["keywright", *arguments]))
         self.wait(r"^ Keywright · (keys|\d+ keys? held)")
 
     def pid(self):
         """The process of the program in the foreground."""
         shell = int(self.ask("#{pane_pid}"))
         children = [pid for pid, parent in parents().items() if parent == shell]
-        found = [pid for pid in children if program(pid) == os.path.basename(KEYWRIGHT)]
+        found = [pid for pid in children if program(pid) == "keywright"]
         assert len(found) == 1, f"in the pane run {[program(pid) for pid in children]}"
         return found[0]
 

@@ -12,7 +12,7 @@ from rig import (
 
 
 class Dribblers:
-    """Sockets that are connected and send a byte now and then, again whenever they are thrown out."""
+    """Sockets that send a byte now and then, and come again whenever they are thrown out."""
 
     def __init__(self, port, count):
         self.port, self.sockets, self.over = port, [None] * count, False

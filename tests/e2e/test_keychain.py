@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from rig import KEYWRIGHT, Pane, consent, contains, equal, fetch, names, test, until
+from rig import Pane, consent, contains, equal, fetch, names, test
 
 NOTHING = "No key was issued and nothing was spent"
 
