@@ -452,6 +452,8 @@ class Pane:
         self.tmux("paste-buffer", "-p", "-d", "-b", "pasted")
 
     def command(self, line):
+        # What is typed before the prompt would be shown twice.
+        self.wait_shell()
         self.type(line)
         self.press("Enter")
 

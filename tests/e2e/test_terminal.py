@@ -20,7 +20,7 @@ def comes_back(world, end, code):
     pane.command("keywright --sandbox; echo ended with $?")
     pane.wait("4 keys held")
     equal((pane.ask("#{alternate_on}"), pane.ask("#{cursor_flag}")), ("1", "0"))
-    assert pasting(pane)
+    until("pastes bracketed", lambda: pasting(pane))
     end(pane)
     pane.wait(rf"^ended with {code}$", within=5)
     is_whole(pane)
@@ -30,7 +30,7 @@ def comes_back(world, end, code):
 def is_whole(pane):
     pane.wait_shell()
     equal((pane.ask("#{alternate_on}"), pane.ask("#{cursor_flag}")), ("0", "1"))
-    assert not pasting(pane), "bracketed paste was left on"
+    until("pastes no longer bracketed", lambda: not pasting(pane))
     # What stood there before the program is there again.
     pane.wait(r"^\$ keywright --sandbox")
 
@@ -73,7 +73,7 @@ def ctrl_z_gives_the_terminal_back_for_a_while(world):
     pane.command("fg")
     pane.wait("4 keys held", within=5)
     equal((pane.ask("#{alternate_on}"), pane.ask("#{cursor_flag}")), ("1", "0"))
-    assert pasting(pane)
+    until("pastes bracketed", lambda: pasting(pane))
     pane.press("?")
     pane.wait("esc back")
     # One after the other: together they would be alt-q.
