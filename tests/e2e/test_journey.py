@@ -1,0 +1,182 @@
+"""A key's whole way, from the form to the keychain, with a person's browser in between."""
+
+import json
+import re
+import time
+from datetime import datetime, timedelta, timezone
+
+from rig import (
+    Pane, equal, files, leaks, names, query, shows, test, until, whoami,
+)
+
+NOTHING = "No key was issued and nothing was spent"
+
+
+@test
+def a_key_asked_for_in_the_dashboard_lies_in_the_keychain_with_the_limits_that_were_asked(world):
+    world.keyring()
+    world.display()
+    server, _ = world.sandbox()
+    world.chromium()
+    pane = Pane(world)
+    pane.dashboard("--server", server)
+    before = datetime.now(timezone.utc)
+    pane.fill("tool one", limit="12.5", reset="w", expires="30d")
+    pane.wait_words("tool one is cut and stored in the Secret Service keychain", within=30)
+    pane.wait_words("granted as asked")
+    equal(len(world.opened()), 1)
+    until("the browser's last page", lambda: "Received" in world.read("browser.log"))
+
+    key = world.lookup(server, "tool one")
+    assert re.fullmatch(r"sk-or-v1-[0-9a-f]{64}", key), key
+    me = whoami(server, key)
+    equal((me["limit"], me["limit_remaining"], me["limit_reset"]), (12.5, 12.5, "weekly"))
+    expires = datetime.fromisoformat(me["expires_at"].replace("Z", "+00:00"))
+    days = [(before + timedelta(days=more)).date() for more in (30, 31)]
+    assert expires.date() in days, expires
+    equal(world.keywright("get", "tool one", "--server", server), (0, f"{key}\n", ""))
+
+    # The screen is ahead of the record of it.
+    until("the reveal screen in the record", lambda: b"granted" in pane.written())
+    assert not shows(pane.written(), key), "the key was on the screen before it was asked for"
+    pane.press("v")
+    until("the whole key on the screen", lambda: key in "".join(pane.screen().split()))
+    began = time.monotonic()
+    until("the key hidden again", lambda: not shows(pane.screen().encode(), key), within=14)
+    shown = time.monotonic() - began
+    assert 8 < shown < 12, f"shown for {shown:.1f} s"
+    # Without this the search above could be blind.
+    until("the key in the record", lambda: shows(pane.written(), key))
+    pane.press("q")
+    pane.wait_shell()
+
+
+@test
+def the_list_holds_a_key_after_a_restart_and_reveals_it_for_a_moment(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    key = world.cut(server, "later", "--limit", "3", "--reset", "daily")
+    pane = Pane(world)
+    pane.dashboard("--server", server)
+    pane.wait("later")
+    pane.press("Enter", "v")
+    until("the whole key on the screen", lambda: key in "".join(pane.screen().split()))
+    pane.press("v")
+    until("the key hidden again", lambda: not shows(pane.screen().encode(), key), within=2)
+
+
+@test
+def refusing_on_the_consent_page_ends_in_words_and_with_nothing_kept(world):
+    world.keyring()
+    world.display()
+    server, management = world.sandbox()
+    before = names(server, management)
+    world.chromium(click="#refuse")
+    pane = Pane(world)
+    pane.dashboard("--server", server)
+    pane.fill("unwanted")
+    pane.wait_words("Access was refused on the consent page", within=30)
+    pane.wait_words(NOTHING)
+    until("the browser's last page", lambda: "No key was cut" in world.read("browser.log"))
+    equal(world.lookup(server, "unwanted"), "")
+    until("the attempt's secrets gone", lambda: world.attempts() == [])
+    equal(names(server, management), before)
+    pane.press("q")
+    pane.wait_shell()
+    equal(world.keywright("get", "unwanted", "--server", server)[0], 3)
+    equal(json.loads(world.keywright("list", "--json", "--server", server)[1]), [])
+
+
+@test
+def a_newcomer_with_an_empty_home_cuts_a_key_in_the_sandbox_and_leaves_no_trace(world):
+    pane = Pane(world)
+    pane.dashboard("--sandbox")
+    for held in ("laptop", "ci", "notebook", "agent"):
+        pane.wait(rf"\b{held}\b")
+    pane.fill("first", limit="5")
+    pane.wait("wait for your consent")
+    pane.press("y")
+    pane.wait_words("first is cut and stored in memory")
+    pane.press("q")
+    pane.wait_shell()
+    equal(list(files(world.home)), [])
+
+
+@test
+def an_address_without_a_callback_is_answered_with_a_code_that_can_be_pasted(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    browser = world.chromium()
+    del world.env["BROWSER"]
+    pane = Pane(world, SSH_CONNECTION="192.0.2.1 50000 192.0.2.2 22")
+    pane.dashboard("--server", server)
+    pane.fill("far away", limit="1")
+    address = pane.address()
+    equal(query(address).get("callback_url"), None)
+    equal(query(address)["key_label"], "far away")
+    browser.consent(address, "#authorize")
+    code = browser.element("#code")
+    pane.press("p")
+    pane.wait(r"▸ Code")
+    # A newline that came along sends nothing by itself.
+    pane.paste(f"{code}\n")
+    pane.wait(r"▸ Code +•+")
+    assert code not in pane.screen()
+    equal(world.lookup(server, "far away"), "")
+    pane.press("Enter")
+    pane.wait_words("far away is cut and stored")
+    equal(whoami(server, world.lookup(server, "far away"))["limit"], 1)
+
+
+@test
+def nothing_secret_is_in_the_log_the_data_directory_or_on_standard_error(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    browser = world.chromium()
+    data = world.mkdir("data")
+    loud = {"KEYWRIGHT_LOG": "trace", "KEYWRIGHT_DATA_DIR": data}
+    secrets, seen = {}, []
+
+    def note(about, address):
+        # The verifier is nowhere else to be seen: it lies in the keychain until the attempt ends.
+        attempt = until("the attempt in the keychain", world.attempts)[0]
+        secrets[f"verifier of {about}"] = attempt["code_verifier"]
+        secrets[f"nonce of {about}"] = query(address)["callback_url"].rpartition("/")[2]
+        # While it waits, the data directory holds the journal of the attempt.
+        seen.extend(files(data))
+
+    def follow(about, decision):
+        secrets[f"code of {about}"] = query(browser.url()).get("code", decision)
+
+    new = world.new(server, "loud", "--json", **loud)
+    note("new", new.address)
+    browser.consent(new.address, "#authorize")
+    follow("new", None)
+    printed = new.stdout.read()
+    equal(new.wait(timeout=15), 0)
+    secrets["key of new"] = world.lookup(server, "loud")
+
+    world.env.update(loud)
+    world.be_browser()
+    pane = Pane(world)
+    pane.dashboard("--server", server)
+    pane.fill("on screen")
+    note("dashboard", pane.address())
+    browser.consent(world.opened()[0], "#authorize")
+    follow("dashboard", None)
+    pane.wait_words("on screen is cut and stored", within=20)
+    secrets["key of dashboard"] = world.lookup(server, "on screen")
+    pane.press("q")
+    pane.wait_shell()
+
+    assert all(len(secret) >= 20 for secret in secrets.values()), secrets
+    equal(len(secrets), 8)
+    for path, content in [*seen, *files(data), *files(world.home)]:
+        equal((path, leaks(content, secrets)), (path, []))
+    log = next(content for path, content in files(data) if path.endswith("keywright.log"))
+    assert log.count(b"started") >= 2, log
+    assert any(path.endswith("inventory.json") for path, _ in files(data))
+    said = world.read("new.err").replace(new.address, "")
+    equal(leaks(said.encode() + printed, secrets), [])
+    # The address shows that the search is not blind.
+    equal(leaks(new.address.encode(), secrets), ["nonce of new"])

@@ -1,0 +1,104 @@
+"""A keychain that is locked, missing, frozen or restarted."""
+
+import json
+import os
+import signal
+import time
+
+from rig import Pane, consent, contains, equal, fetch, names, test
+
+NOTHING = "No key was issued and nothing was spent"
+
+
+def is_said(world, sentence):
+    """The dashboard and the command line say so, and send nobody to a browser."""
+    world.be_browser()
+    server, management = world.sandbox()
+    before = names(server, management)
+    pane = Pane(world)
+    pane.dashboard("--server", server)
+    pane.fill("x")
+    pane.wait_words(sentence, within=5)
+    pane.wait_words(NOTHING, within=1)
+    for command in (("new", "x", "--no-open"), ("get", "x")):
+        code, out, err = world.keywright(*command, "--server", server, within=10)
+        equal((command, code, out), (command, 4, ""))
+        contains(err, sentence[0].lower() + sentence[1:])
+        assert "http://" not in err, err
+    code, out, _ = world.keywright("new", "x", "--no-open", "--json", "--server", server)
+    equal((code, json.loads(out)["error"]["code"]), (4, 4))
+    equal((world.opened(), names(server, management)), ([], before))
+
+
+@test
+def a_locked_keychain_that_nobody_can_unlock_is_named_before_a_browser_opens(world):
+    world.keyring(locked=True)
+    is_said(world, "The keychain is locked")
+    assert world.locked()
+
+
+@test
+def a_session_without_a_bus_is_named_before_a_browser_opens(world):
+    is_said(world, "There is no D-Bus session bus, so no keychain can be reached")
+
+
+@test
+def a_bus_without_a_keychain_is_named_before_a_browser_opens(world):
+    world.bus()
+    is_said(world, "No keychain is running: nothing on the session bus provides the Secret Service")
+
+
+@test
+def a_frozen_keychain_is_waited_for_five_seconds_and_not_longer(world):
+    daemon = world.keyring()
+    server, _ = world.sandbox()
+    os.kill(daemon.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    code, out, err = world.keywright("get", "x", "--server", server)
+    took = time.monotonic() - began
+    equal((code, out), (4, ""))
+    contains(err, "the keychain did not answer in time")
+    assert 4 < took < 7, f"{took:.1f} s"
+
+
+@test
+def a_dashboard_whose_keychain_is_frozen_can_be_left_at_once(world):
+    daemon = world.keyring()
+    server, _ = world.sandbox()
+    world.be_browser()
+    os.kill(daemon.pid, signal.SIGSTOP)
+    pane = Pane(world)
+    pane.dashboard("--server", server)
+    pane.fill("stuck")
+    pane.wait_words("Waiting for the keychain", within=4)
+    pane.press("Escape")
+    pane.wait("a new key", within=1)
+    pane.press("C-c")
+    pane.wait_shell(within=2)
+    pane.dashboard("--server", server)
+    pane.fill("stuck again")
+    pane.wait_words("Waiting for the keychain", within=4)
+    pane.press("C-c")
+    pane.wait_shell(within=2)
+    equal(world.opened(), [])
+
+
+@test
+def a_keychain_that_was_restarted_under_an_open_dashboard_takes_the_next_key(world):
+    daemon = world.keyring()
+    server, _ = world.sandbox()
+    world.be_browser()
+    pane = Pane(world)
+    pane.dashboard("--server", server)
+    keys = []
+    for label in ("before", "after"):
+        pane.fill(label)
+        equal(fetch(consent(pane.address()))[0], 200)
+        pane.wait_words(f"{label} is cut and stored")
+        keys.append(world.lookup(server, label))
+        if label == "before":
+            daemon.terminate()
+            daemon.wait(timeout=10)
+            world.provider()
+    equal(world.lookup(server, "before"), keys[0])
+    assert keys[1].startswith("sk-or-v1-") and keys[0] != keys[1], keys
