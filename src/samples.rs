@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Error, Place};
+use crate::document::{Error, Place, Version};
 use crate::key::Sample;
 
 const NAME: &str = "samples.json";
@@ -26,8 +26,10 @@ const MONDAY: i64 = 4 * DAY;
 /// More than this in USD is no figure; up to here an `f64` carries every microdollar.
 const MOST: f64 = 1e9;
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Samples {
+    #[serde(default)]
+    version: Version,
     #[serde(default)]
     keys: BTreeMap<String, Row>,
     /// Fields of a newer version, kept as they are.
@@ -35,7 +37,7 @@ struct Samples {
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Row {
     #[serde(default)]
     spent: Line,

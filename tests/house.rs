@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import; a room not named here may import nothing but `key`.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: &[(&str, &[&str])] = &[
     ("key", &[]),
     ("surroundings", &[]),
     ("worker", &[]),

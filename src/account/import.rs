@@ -48,13 +48,11 @@ pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<
         let same = |other: &&HeldKey| {
             other.server == held.server && (other.label == held.label || other.hash == held.hash)
         };
-        match keys.iter().find(same) {
-            Some(other) => Some(other.label.clone()),
-            None => {
-                keys.push(held.clone());
-                None
-            }
+        let taken = keys.iter().find(same).map(|other| other.label.clone());
+        if taken.is_none() {
+            keys.push(held.clone());
         }
+        taken
     })?;
     taken.map_or(Ok(held), |label| Err(Error::LabelHeld(label)))
 }

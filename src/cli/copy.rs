@@ -34,11 +34,16 @@ pub struct Hold {
 
 /// What the second Keywright reports, a word on a line; anything else is an error in words, and
 /// the line after it says what to do.
-const REPORTS: [(&str, fn(&Copied) -> bool); 3] = [
-    ("clipboard", |copied| matches!(copied, Copied::Clipboard { .. })),
-    ("tmux", |copied| *copied == Copied::Tmux),
-    ("terminal", |copied| *copied == Copied::Terminal),
-];
+const REPORTS: [&str; 3] = ["clipboard", "tmux", "terminal"];
+
+const fn word(copied: Copied) -> &'static str {
+    let [clipboard, tmux, terminal] = REPORTS;
+    match copied {
+        Copied::Clipboard { .. } => clipboard,
+        Copied::Tmux => tmux,
+        Copied::Terminal => terminal,
+    }
+}
 
 const fn route(osc52: bool) -> Route {
     if osc52 { Route::Osc52 } else { Route::Auto }
@@ -49,7 +54,7 @@ impl Copy {
         let held = find(services, &self.label)?;
         let key = account::take(services, &held.label).map_err(|error| error.trouble())?;
         let report = if clipboard::is_for_the_terminal(route(self.osc52)) {
-            String::from("terminal")
+            String::from(word(Copied::Terminal))
         } else {
             self.leave_behind(&key)?
         };
@@ -88,7 +93,7 @@ impl Copy {
         .lines()
         .map_while(Result::ok);
         let report = lines.next().unwrap_or_default();
-        if REPORTS.iter().any(|(word, _)| *word == report) {
+        if REPORTS.contains(&report.as_str()) {
             return Ok(report);
         }
         let advice = lines.next().unwrap_or_default();
@@ -129,9 +134,8 @@ impl Hold {
             .map_err(|error| failed(&error.kind().to_string(), ""))?;
         let secret = SecretString::from(text.as_str());
         let held = clipboard::hold(&secret, route(self.osc52), CLEARS_IN, |copied| {
-            let word = REPORTS.iter().find(|(_, is)| is(&copied)).map_or("", |(word, _)| *word);
             // Nobody may be there to hear it any more.
-            let _ = print(&format!("{word}\n"));
+            let _ = print(&format!("{}\n", word(copied)));
         });
         held.map_err(|error| {
             let _ = print(&format!("{error}\n{}\n", error.advice()));

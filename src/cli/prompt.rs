@@ -10,20 +10,33 @@ use secrecy::{ExposeSecret, SecretString, zeroize::Zeroize};
 use super::words::usage;
 use crate::key::Trouble;
 
+/// What came of asking a person.
+enum Typed {
+    /// A line, or the end of the input.
+    Line(Option<SecretString>),
+    /// A signal.
+    Left,
+}
+
 /// A secret from standard input: its first line, or what a person types, unseen.
 pub(super) fn secret(prompt: &'static str) -> Result<SecretString, Trouble> {
     let line = if io::stdin().is_terminal() {
         let quiet = Quiet::begin();
         let (answer, answered) = mpsc::channel();
         leave_on_signal(answer.clone());
-        thread::spawn(move || answer.send(Some(masked_line(prompt))));
-        let line = answered.recv().ok().flatten();
+        thread::spawn(move || answer.send(Typed::Line(masked_line(prompt))));
+        let typed = answered.recv();
         drop(quiet);
-        line.ok_or_else(|| Trouble {
-            message: "cancelled".into(),
-            advice: "nothing was changed".into(),
-            code: 5,
-        })?
+        match typed {
+            Ok(Typed::Line(line)) => line,
+            Ok(Typed::Left) | Err(_) => {
+                return Err(Trouble {
+                    message: "cancelled".into(),
+                    advice: "nothing was changed".into(),
+                    code: 5,
+                });
+            }
+        }
     } else {
         plain_line()
     };
@@ -36,14 +49,14 @@ pub(super) fn secret(prompt: &'static str) -> Result<SecretString, Trouble> {
 /// A signal while a person types must not leave them with a terminal that shows nothing; later it
 /// ends the program as it would have.
 #[cfg(unix)]
-fn leave_on_signal(left: mpsc::Sender<Option<Option<SecretString>>>) {
+fn leave_on_signal(left: mpsc::Sender<Typed>) {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) else {
         return;
     };
     thread::spawn(move || {
         for signal in signals.forever() {
-            if left.send(None).is_err() {
+            if left.send(Typed::Left).is_err() {
                 let _ = signal_hook::low_level::emulate_default_handler(signal);
             }
         }
@@ -51,7 +64,7 @@ fn leave_on_signal(left: mpsc::Sender<Option<Option<SecretString>>>) {
 }
 
 #[cfg(not(unix))]
-fn leave_on_signal(_: mpsc::Sender<Option<Option<SecretString>>>) {}
+fn leave_on_signal(_: mpsc::Sender<Typed>) {}
 
 /// One line of standard input; `None` at its end.
 pub(super) fn plain_line() -> Option<SecretString> {

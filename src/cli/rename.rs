@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::wait_for;
 use super::words::{find, print, usage, warn};
-use crate::account::{self, Error, management};
+use crate::account::{self, management};
 use crate::key::{Label, Trouble};
 use crate::provision::Services;
 
@@ -26,9 +26,9 @@ impl Rename {
             .map_err(|problem| usage(format!("NEW: {problem}"), "nothing was changed"))?;
         let renamed = wait_for(async {
             let management = management::read(services).await?.map(|(key, _)| key);
-            Ok(account::rename(services, &held, &new, management.as_ref()).await?)
+            account::rename(services, &held, &new, management.as_ref()).await
         })?
-        .map_err(|error: Error| error.trouble())?;
+        .map_err(|error| error.trouble())?;
         if let Some(note) = &renamed.note {
             warn(note);
         }

@@ -34,6 +34,7 @@ impl Label {
     }
 
     /// The label with words after it, shortened before them where it would grow too long.
+    #[must_use]
     pub fn followed_by(&self, words: &str) -> Self {
         let room = 100_usize.saturating_sub(words.chars().count() + 1);
         let mut kept = String::new();
