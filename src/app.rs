@@ -50,6 +50,8 @@ pub enum Question {
     QuitUnstored,
     /// Leave the reveal screen, though its key is stored nowhere?
     DropUnstored,
+    /// Strike the first attempt off the list, and what is kept of its answer?
+    Dismiss,
     /// Forget these keys on this machine?
     Remove(Vec<Label>),
 }
@@ -111,6 +113,8 @@ pub struct Model {
     pub unfinished: Vec<Unfinished>,
     /// Whether the program ends once they have.
     pub leaving: bool,
+    /// Whether nobody is there any more to be shown a key.
+    pub gone: bool,
     tickets: u64,
 }
 
@@ -133,6 +137,7 @@ impl Model {
             rescued: Vec::new(),
             unfinished: Vec::new(),
             leaving: false,
+            gone: false,
             tickets: 0,
         }
     }

@@ -31,7 +31,7 @@ use crate::openrouter::Attribution;
 use crate::provision::Services;
 use crate::vault::StoreKind;
 use words::usage;
-pub use words::{complain, print};
+pub use words::{complain, print, usage_document};
 
 const AFTER_HELP: &str = "\
 Without a command the dashboard opens. To look around without an account:

@@ -99,16 +99,19 @@ impl Clipboard {
 
     /// Removes the key from where [`Self::copy`] put it, unless something else is there by now.
     /// To be called after [`CLEARS_IN`] and on leaving.
-    pub fn clear_if_ours(&mut self) {
+    /// Whether it was seen there and is gone now: of the clipboard outside a tmux nothing is known.
+    pub fn clear_if_ours(&mut self) -> bool {
         match self.ours.take() {
+            // Whoever cannot be reached cannot be cleared; nothing is left to try.
             Some((Place::Board, ours)) => {
-                // Whoever cannot be reached cannot be cleared; nothing is left to try.
-                let _ = self.board.call(DEADLINE, move |board| board.clear_if(&ours));
+                let cleared = self.board.call(DEADLINE, move |board| board.clear_if(&ours));
+                matches!(cleared, Some(Ok(true)))
             }
             Some((Place::Tmux, ours)) => {
                 let _ = Worker::<()>::new().call(DEADLINE, move |()| tmux::forget(&ours));
+                false
             }
-            Some((Place::Terminal, _)) | None => {}
+            Some((Place::Terminal, _)) | None => false,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::browser;
 use crate::document::Place;
 use crate::key::{ManagementKey, Trouble};
 use crate::openrouter::Attribution;
-use crate::provision::Services;
+use crate::provision::{Kept, Services};
 use crate::vault::{self, StoreKind, Vault};
 
 /// Where keys come from unless `--server` says otherwise.
@@ -124,6 +124,7 @@ impl Config {
             vault,
             patience: vault::patience(),
             place,
+            kept: Kept::default(),
             app: self.app.clone(),
             timeout: self.timeout,
             retries: self.retries,

@@ -41,6 +41,15 @@ pub struct Attempt {
     pub server: String,
     /// How far it has come.
     pub stage: Stage,
+    /// The store it is cut for: `os`, `file` or `memory`.
+    #[serde(default)]
+    pub store: String,
+    /// How often the code, or the request for a key, was sent; counted before each sending.
+    #[serde(default)]
+    pub sends: u32,
+    /// Whether the vault keeps the server's odd answer under the attempt's id.
+    #[serde(default)]
+    pub kept: bool,
     /// When the code was received.
     #[serde(default)]
     pub code_at: Option<Timestamp>,
@@ -117,11 +126,13 @@ pub fn unresolved(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
 }
 
 /// Takes over the attempts at `server` whose program is gone; those of a living one are left.
-pub fn adopt(place: &Place, server: &str) -> Result<Vec<Open>, Error> {
+pub fn adopt(place: &Place, server: &str, store: &str) -> Result<Vec<Open>, Error> {
     let attempts = place.read::<Journal>(NAME)?.attempts;
     let mut adopted = Vec::new();
     for attempt in attempts {
-        if attempt.server != server || attempt.stage == Stage::Unresolved {
+        // What lies in another store can be told by nobody who cannot look there.
+        let elsewhere = !attempt.store.is_empty() && attempt.store != store;
+        if attempt.server != server || elsewhere || attempt.stage == Stage::Unresolved {
             continue;
         }
         match place.claim(&claim_name(&attempt.id)) {
@@ -137,6 +148,15 @@ pub fn adopt(place: &Place, server: &str) -> Result<Vec<Open>, Error> {
         }
     }
     Ok(adopted)
+}
+
+/// Strikes off every attempt, however it ended, that brought the key with that hash: it is safe now.
+pub fn settle(place: &Place, hash: &str) -> Result<(), Error> {
+    place.update(NAME, |journal: &mut Journal| {
+        journal
+            .attempts
+            .retain(|attempt| attempt.held.as_ref().is_none_or(|held| held.hash != hash));
+    })
 }
 
 /// Strikes an attempt off.

@@ -16,7 +16,10 @@ use keywright::vault::{Slot, StoreKind, Vault};
 use secrecy::SecretString;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     harden();
     let json = cli.command.as_ref().is_some_and(Command::json);
     match run(&cli) {
@@ -26,6 +29,19 @@ fn main() -> ExitCode {
             ExitCode::from(trouble.code)
         }
     }
+}
+
+/// clap's own words and exit code; under `--json` wrong usage is a document as well.
+fn misused(error: &clap::Error) -> ExitCode {
+    // A reader who has gone is no error of ours.
+    let _ = error.print();
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let words = error.to_string();
+        let message = words.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let advice = "see keywright --help";
+        cli::usage_document(&Trouble { message: message.into(), advice: advice.into(), code: 2 });
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 fn run(cli: &Cli) -> Result<(), Trouble> {

@@ -2,6 +2,7 @@
 //! acted. Owns: transport rules (TLS, redirects, sizes, times, attribution). Must not know: why a
 //! request is made, or whether to repeat it.
 
+mod echo;
 mod error;
 mod keys;
 mod wire;
@@ -181,14 +182,17 @@ impl Client {
         self.send_for(request, ANSWER_LIMIT).await
     }
 
-    /// Sends once, and reads at most so many bytes of the answer. Success comes with its body, however far that came; all else is an error.
+    /// Sends once, and reads at most so many bytes of the answer. Success comes with its body,
+    /// however far that came; all else is an error.
     async fn send_for(
         &self,
         request: reqwest::RequestBuilder,
         limit: usize,
     ) -> Result<Answer, Error> {
-        let mut response =
-            request.send().await.map_err(|error| Error::of_transport(&self.host, &error))?;
+        let failed = |error| Error::of_transport(&self.host, &error);
+        let request = request.build().map_err(failed)?;
+        let secrets = echo::secrets(&request);
+        let mut response = self.http.execute(request).await.map_err(failed)?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(retry_after);
         let mut body = Vec::new();
@@ -210,7 +214,11 @@ impl Client {
             }
         }
         let server = self.host.clone();
-        let message = || wire::error_message(&String::from_utf8_lossy(&body));
+        // Words that repeat what was sent are not for a screen or a log.
+        let message = || {
+            wire::error_message(&String::from_utf8_lossy(&body))
+                .filter(|words| !echo::repeats(words, &secrets))
+        };
         match status {
             200..=299 => Ok(Answer { body, broken }),
             429 => Err(Error::SlowDown { server, retry_after }),

@@ -11,7 +11,7 @@ mod store;
 
 pub use error::Error;
 pub use recover::{Recovered, dismiss, recover};
-pub use services::Services;
+pub use services::{Kept, Services};
 pub use store::store_again;
 
 use std::time::Duration;
@@ -73,6 +73,9 @@ struct Secrets {
     code_verifier: String,
     code: Option<String>,
 }
+
+/// How long the end of an attempt that came to nothing may take.
+const ABANDON: Duration = Duration::from_secs(2);
 
 /// The keychain service of attempts under way; the account is the attempt's id.
 const ATTEMPTS: &str = "keywright-attempts";
@@ -145,7 +148,11 @@ async fn walk(
         issued
     };
     match issued {
-        Ok(issued) => store::finish(open, issued, services, report).await,
+        Ok(issued) => store::finish(open, issued, services, &mut controls.cancel, report).await,
+        Err(Error::OddAnswer { answer: Some(answer), place, .. }) => {
+            let error = Error::OddAnswer { kept: None, place, answer: None };
+            store::hand_back(open, answer, &error.trouble(), services)
+        }
         Err(error) => {
             if error.is_unresolved() {
                 exchange::leave_unresolved(open);
@@ -186,6 +193,9 @@ async fn prepare(
         label: label.clone(),
         server: services.server.clone(),
         stage: Stage::Prepared,
+        store: services.vault.kind().to_string(),
+        sends: 0,
+        kept: false,
         code_at: None,
         asked: Asked::from(request),
         replaces: replacement.map(|replacement| replacement.replaces.clone()),
@@ -327,8 +337,11 @@ pub fn forget(services: &Services, label: &Label) -> Result<(), Trouble> {
 /// Ends an attempt in which no key can have been issued. A keychain that fails here leaves a
 /// verifier behind that is worth nothing without its code.
 async fn abandon(open: Open, services: &Services) {
-    forget_secrets(&open, services).await;
-    let _ = open.close();
+    // Nobody waits for a keychain that hangs, least of all to leave: what stays in it is struck off
+    // at the next start.
+    if tokio::time::timeout(ABANDON, forget_secrets(&open, services)).await.is_ok() {
+        let _ = open.close();
+    }
 }
 
 async fn forget_secrets(open: &Open, services: &Services) {

@@ -5,20 +5,20 @@
 //! result, a signal, or the moment at which something on screen moves; what has already arrived is
 //! taken in before one frame is drawn.
 
+mod input;
 mod refresh;
 mod runner;
 mod terminal;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossterm::event::Event;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::app::{self, Intent, Model, Msg, Screen, World};
 use crate::key::Trouble;
@@ -84,6 +84,8 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         every,
     };
     let mut model = Model::new(world, size, Timestamp::now());
+    // The theme knows whether colours are wanted; crossterm would take weight away with them.
+    crossterm::style::force_color_output(true);
     let mut terminal = Terminal::enter().map_err(|error| unusable(&error))?;
     let shown = terminal.draw(|frame| ui::draw(&model, theme, frame));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -93,8 +95,8 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
     let farewell = runtime.block_on(async {
         let (results, told) = unbounded_channel();
         let mut runner = Runner::new(services, play, clock.clone(), results.clone());
-        let typed = read_events(results.clone());
-        heed_signals(results);
+        let typed = input::read_events(results.clone());
+        input::heed_signals(results);
         let mut desk =
             Loop { model: &mut model, runner: &mut runner, theme, visible: shown.is_ok(), clock };
         desk.turn(&mut terminal, typed, told).await;
@@ -148,8 +150,8 @@ impl Loop<'_> {
             match next {
                 Next::Quit => return,
                 Next::Suspend => {
-                    let resumed = terminal.suspend();
-                    self.visible &= resumed.is_ok();
+                    // What fails here fails at the next frame, and is seen there.
+                    let _ = terminal.suspend();
                 }
                 Next::Wait => {}
             }
@@ -158,7 +160,7 @@ impl Loop<'_> {
                 && terminal.draw(|frame| ui::draw(self.model, self.theme, frame)).is_err()
             {
                 self.visible = false;
-                next = self.leave();
+                next = self.message(Msg::Left);
                 continue;
             }
             let drawn = Instant::now();
@@ -246,10 +248,10 @@ impl Loop<'_> {
                 Next::Wait
             }
             Incoming::Redraw => {
-                self.visible &= terminal.reclaim().is_ok();
+                let _ = terminal.reclaim();
                 Next::Wait
             }
-            Incoming::Leave => self.leave(),
+            Incoming::Leave => self.message(Msg::Left),
         }
     }
 
@@ -257,15 +259,6 @@ impl Loop<'_> {
     /// or a command can be taken with it.
     fn wants_mouse(&self) -> bool {
         matches!(self.model.screen, Screen::Dashboard)
-    }
-
-    /// Leaves without asking: a key that may be on its way is still waited for.
-    fn leave(&mut self) -> Next {
-        let next = self.message(Msg::Wanted(Intent::Interrupt));
-        if self.model.question.is_some() {
-            return self.message(Msg::Wanted(Intent::Interrupt));
-        }
-        next
     }
 }
 
@@ -279,51 +272,6 @@ async fn until(then: Option<Timestamp>, clock: &Clock) {
         None => std::future::pending().await,
     }
 }
-
-/// A thread that reads the terminal, so that the loop need not poll.
-fn read_events(results: UnboundedSender<Incoming>) -> UnboundedReceiver<Event> {
-    let (send, typed) = unbounded_channel();
-    let reader = thread::Builder::new().name("keywright-input".into()).spawn(move || {
-        while let Ok(event) = crossterm::event::read() {
-            if send.send(event).is_err() {
-                return;
-            }
-        }
-        // The terminal is gone. The loop may be, too.
-        let _ = results.send(Incoming::Leave);
-    });
-    if let Err(error) = reader {
-        tracing::error!(kind = %error.kind(), "no thread to read the terminal");
-    }
-    typed
-}
-
-/// Signals as messages.
-#[cfg(unix)]
-fn heed_signals(results: UnboundedSender<Incoming>) {
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
-    let Ok(mut signals) =
-        signal_hook::iterator::Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP])
-    else {
-        return;
-    };
-    // Without the thread the signals are heeded by nobody, as if they had not come.
-    let _ = thread::Builder::new().name("keywright-signals".into()).spawn(move || {
-        for signal in signals.forever() {
-            let incoming = match signal {
-                SIGCONT => Incoming::Redraw,
-                SIGTSTP => Incoming::Told(Msg::Wanted(Intent::Suspend)),
-                _ => Incoming::Leave,
-            };
-            if results.send(incoming).is_err() {
-                return;
-            }
-        }
-    });
-}
-
-#[cfg(not(unix))]
-fn heed_signals(_results: UnboundedSender<Incoming>) {}
 
 /// The terminal's size, if it is one that a screen can be drawn on.
 fn suitable() -> Result<(u16, u16), Trouble> {
@@ -373,8 +321,7 @@ fn unusable(error: &io::Error) -> Trouble {
     }
 }
 
-/// The last words, once the terminal is the shell's again.
-#[expect(clippy::print_stderr, reason = "after the last frame")]
+/// The last words, once the terminal is the shell's again. Whoever does not hear them has gone.
 fn say(words: &str) {
-    eprintln!("keywright: {words}");
+    let _ = writeln!(io::stderr(), "keywright: {words}");
 }

@@ -14,7 +14,7 @@ use keywright::document::Place;
 use keywright::inventory;
 use keywright::key::{ApiKey, AuthCode, KeyRequest, Outcome, Report, Reset, Step, Trouble};
 use keywright::openrouter::Attribution;
-use keywright::provision::{self, Controls, Services, Way};
+use keywright::provision::{self, Controls, Kept, Services, Way};
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::vault::{Slot, Vault};
 use secrecy::{ExposeSecret, SecretString};
@@ -43,6 +43,7 @@ fn services(server: &str) -> Services {
         vault: Vault::memory_with(Vec::new()),
         patience: SOON,
         place: Place::memory(),
+        kept: Kept::default(),
         app: Attribution {
             url: "https://example.com".into(),
             title: "Keywright".into(),
@@ -382,6 +383,76 @@ fn a_label_taken_meanwhile_gets_a_number_and_no_key_is_overwritten() {
     assert!(note.unwrap().message.contains("taken meanwhile"));
     assert_eq!(vault.get(&slot, SOON).unwrap().expose_secret(), "theirs");
     assert_eq!(vault.get(&services.slot("x 2"), SOON).unwrap().expose_secret(), "sk-or-v1-ours");
+}
+
+#[test]
+fn two_at_once_under_one_label_keep_both_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = Vault::memory_with(Vec::new());
+    let together = Arc::new(std::sync::Barrier::new(4));
+    let held: Vec<_> = std::thread::scope(|scope| {
+        let walks: Vec<_> = (0..4)
+            .map(|number| {
+                let (vault, place) = (vault.clone(), Place::Directory(dir.path().to_owned()));
+                let together = Arc::clone(&together);
+                scope.spawn(move || {
+                    let key = Reply::key(&format!("sk-or-v1-{number}"));
+                    // All have looked whether the label is free before the first stores.
+                    let server = Server::with(vec![key], move || drop(together.wait()));
+                    let services = Services {
+                        vault,
+                        place,
+                        timeout: Duration::from_secs(20),
+                        ..services(&server.url)
+                    };
+                    stored(walk(&request("x"), Way::Browser, &services).0)
+                })
+            })
+            .collect();
+        walks.into_iter().map(|walk| walk.join().unwrap()).collect()
+    });
+    for (held, key) in held {
+        let slot = Slot { service: "keywright/test".into(), account: held.label.to_string() };
+        assert_eq!(vault.get(&slot, SOON).unwrap().expose_secret(), key.expose_secret());
+    }
+    assert_eq!(vault.accounts("keywright/test", SOON).unwrap(), ["x", "x 2", "x 3", "x 4"]);
+}
+
+#[test]
+fn a_code_is_sent_three_times_at_most_over_all_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::new(vec![Reply::Silence]);
+    let services =
+        Services { place: Place::Directory(dir.path().to_owned()), ..services(&server.url) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Each run is killed as soon as a code is on its way.
+    let (_leave, cancel) = watch::channel(false);
+    let (_paste, pasted) = mpsc::channel(1);
+    let mut controls = Controls { cancel, pasted };
+    let sent = server.arrived();
+    let request = request("x");
+    runtime.block_on(async {
+        let journey = provision::run(&request, Way::Browser, &services, &mut controls, &|_| ());
+        tokio::select! { outcome = journey => panic!("{outcome:?}"), () = sent.notified() => {} }
+    });
+    runtime.block_on(async {
+        let again = provision::recover(&services);
+        tokio::select! { _ = again => panic!("it ended"), () = sent.notified() => {} }
+    });
+    for _ in 0..3 {
+        let recovered = runtime.block_on(provision::recover(&services)).unwrap();
+        assert_eq!(recovered.unresolved.len(), 1);
+    }
+    assert_eq!(server.exchanges(), 3);
+}
+
+#[test]
+fn words_that_repeat_a_secret_are_not_passed_on() {
+    let error = r#"{"error":{"code":403,"message":"Invalid code the-code"}}"#;
+    let server = Server::new(vec![Reply::Whole(403, "application/json", error.into())]);
+    let trouble = failed(walk(&request("x"), Way::Browser, &services(&server.url)).0);
+    assert!(trouble.message.contains("answered 403"), "{trouble:?}");
+    assert!(!trouble.message.contains("the-code"), "{trouble:?}");
 }
 
 #[test]

@@ -275,6 +275,32 @@ fn signals_give_the_terminal_back() {
 }
 
 #[test]
+fn a_program_that_was_stopped_goes_on_where_it_was() {
+    let mut terminal = sandbox(&[]);
+    for _ in 0..3 {
+        terminal.signal("STOP");
+        terminal.signal("CONT");
+        terminal.type_text("n");
+        terminal.wait_for("Credit limit");
+        terminal.type_text("\u{1b}");
+        terminal.wait_for("4 keys held");
+    }
+    terminal.type_text("q");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_given_back();
+}
+
+#[test]
+fn a_signal_is_no_answer_to_a_question() {
+    let mut terminal = sandbox(&[]);
+    terminal.type_text("x");
+    terminal.wait_for("Forget laptop here?");
+    terminal.signal("TERM");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_given_back();
+}
+
+#[test]
 fn a_window_that_shrinks_and_grows_is_drawn_anew() {
     let mut terminal = sandbox(&[]);
     let resize = |terminal: &Terminal, cols: u16, rows: u16| {

@@ -270,6 +270,46 @@ fn quitting_asks_first_while_a_key_is_stored_nowhere() {
 }
 
 #[test]
+fn leaving_is_no_answer_to_a_question_about_something_else() {
+    for leave in [Msg::Wanted(Intent::Interrupt), Msg::Left] {
+        let mut model = holding(&["laptop"]);
+        want(&mut model, Intent::Remove);
+        let effects = tell(&mut model, leave.clone());
+        assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
+        assert_eq!(model.dashboard.held().len(), 1);
+        let (mut model, ticket) = waiting();
+        tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+        want(&mut model, Intent::Back);
+        assert_eq!(model.question, Some(Question::DropUnstored));
+        tell(&mut model, leave);
+        assert!(revealed(&model) == Some("new"), "the only copy is not dropped for a signal");
+    }
+}
+
+#[test]
+fn when_nobody_is_there_an_exchange_is_still_waited_for() {
+    let (mut model, ticket) = waiting();
+    tell(&mut model, Msg::Reported { ticket, report: Report::Step(Step::Exchange) });
+    let effects = tell(&mut model, Msg::Left);
+    assert!(matches!(effects[..], [Effect::Cancel(_)]), "{effects:?}");
+    let effects = tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
+}
+
+#[test]
+fn leaving_one_login_does_not_end_another() {
+    let (mut model, first) = waiting();
+    tell(&mut model, Msg::Reported { ticket: first, report: Report::Step(Step::Exchange) });
+    want(&mut model, Intent::Quit);
+    want(&mut model, Intent::Back);
+    want(&mut model, Intent::New);
+    type_text(&mut model, "second");
+    assert!(matches!(want(&mut model, Intent::Submit)[..], [Effect::Provision { .. }]));
+    let effects = tell(&mut model, Msg::Provisioned { ticket: first, outcome: stored("new") });
+    assert!(effects.is_empty(), "{effects:?}");
+}
+
+#[test]
 fn storing_again_ends_on_the_reveal() {
     let (mut model, ticket) = waiting();
     tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });

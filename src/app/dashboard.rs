@@ -196,7 +196,7 @@ impl Dashboard {
     pub fn to(&mut self, row: usize) {
         let row = row.min(self.rows.len().saturating_sub(1));
         if row != self.selected {
-            self.shown = None;
+            self.hide();
         }
         self.selected = row;
     }
@@ -235,6 +235,12 @@ impl Dashboard {
     pub fn show(&mut self, label: Label, key: ApiKey, now: Timestamp) {
         self.details = true;
         self.shown = now.checked_add(MOMENT).ok().map(|until| Shown { label, key, until });
+    }
+
+    /// Hides what is shown, and wants nothing more of the vault.
+    pub fn hide(&mut self) {
+        self.shown = None;
+        self.awaited = None;
     }
 
     /// Hides what was shown for long enough.

@@ -117,7 +117,13 @@ impl Form {
     /// One character typed.
     pub fn insert(&mut self, c: char) {
         match (self.focus, c) {
-            (Part::Reset | Part::Expires, ' ') => self.choose(1),
+            (Part::Reset, ' ') => self.choose(1),
+            // What was typed is not taken away by a slip of the thumb.
+            (Part::Expires, ' ') => {
+                if self.expires.is_selected() || EXPIRIES.contains(&self.expires.text().trim()) {
+                    self.choose(1);
+                }
+            }
             (Part::Reset, c) => {
                 self.reset = match c.to_ascii_lowercase() {
                     'n' => None,

@@ -21,6 +21,13 @@ pub struct Binding {
     intent: Intent,
 }
 
+impl Binding {
+    /// Whether it is a way out, or to the help: what the footer never leaves out.
+    pub fn is_exit(&self) -> bool {
+        matches!(self.intent, Intent::Back | Intent::Quit | Intent::ToggleHelp)
+    }
+}
+
 const NONE: KeyModifiers = KeyModifiers::NONE;
 const CTRL: KeyModifiers = KeyModifiers::CONTROL;
 const ALT: KeyModifiers = KeyModifiers::ALT;
@@ -72,7 +79,7 @@ const HELP: &[Binding] = bindings! {
 
 const DASHBOARD: &[Binding] = bindings! {
     [plain('n')] "n" "new key" => Intent::New;
-    [key(KeyCode::Enter)] "enter" "details" => Intent::ToggleDetails;
+    [key(KeyCode::Enter), plain('l'), key(KeyCode::Right)] "enter" "details" => Intent::ToggleDetails;
     [plain('c')] "c" "copy" => Intent::Copy;
     [plain('v')] "v" "reveal" => Intent::ToggleReveal;
     [plain('o')] "o" "open page" => Intent::OpenPage;
@@ -89,7 +96,7 @@ const DASHBOARD: &[Binding] = bindings! {
     #[quiet] [key(KeyCode::PageDown), ctrl('f')] "page down" "a page down" => Intent::MovePage(1);
     #[quiet] [key(KeyCode::Home), plain('g')] "g" "to the first" => Intent::ToTop;
     #[quiet] [key(KeyCode::End), plain('G')] "G" "to the last" => Intent::ToBottom;
-    #[quiet] [key(KeyCode::Esc)] "esc" "close the details, drop the filter or the marks" => Intent::Back;
+    #[quiet] [key(KeyCode::Esc), plain('h'), key(KeyCode::Left)] "esc h" "close the details, drop the filter or the marks" => Intent::Back;
     [plain('?'), key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;
     [plain('q')] "q" "quit" => Intent::Quit;
 };
@@ -160,6 +167,7 @@ const UNDER_WAY: &[Binding] = bindings! {
 const FAILED: &[Binding] = bindings! {
     [plain('r'), key(KeyCode::Enter)] "r" "try again" => Intent::Retry;
     [key(KeyCode::Esc), plain('e')] "esc" "back to the form" => Intent::Back;
+    #[quiet] [plain('?'), key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;
     [plain('q')] "q" "quit" => Intent::Quit;
 };
 

@@ -135,6 +135,8 @@ pub enum Msg {
         /// How long the server asks to be left alone.
         wait: Option<SignedDuration>,
     },
+    /// The terminal is gone, or a signal asks to leave: nobody is there to be asked.
+    Left,
     /// The person came back to the terminal.
     Returned,
     /// What earlier runs left behind was looked through.

@@ -31,6 +31,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             if model.refresh.is_due(now) { refresh(model) } else { Vec::new() }
         }
+        Msg::Left => left(model),
         Msg::Returned if model.refresh.is_due_on_return(now) => refresh(model),
         Msg::Returned => Vec::new(),
         Msg::Refreshed { ticket, hash, read, at } => {
@@ -99,7 +100,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Provisioned { ticket, outcome } => provisioned(model, ticket, outcome),
         Msg::Fetched { ticket, label, key } => {
-            if model.dashboard.awaited == Some(ticket) {
+            let selected = model.dashboard.current().is_some_and(|held| held.label == label);
+            if model.dashboard.awaited == Some(ticket) && selected {
                 model.dashboard.awaited = None;
                 match key {
                     Ok(key) => model.dashboard.show(label, key, now),
@@ -168,8 +170,17 @@ fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effec
         (Ok(reveal), None) if seen => model.screen = Screen::Reveal(Box::new(reveal)),
         // A key that is nowhere but here is never dropped, wherever the person went.
         (Ok(reveal), _) if !reveal.stored => {
-            model.leaving = false;
+            let words = format!("{} was issued and could not be stored", reveal.held.label);
+            model.notice = Some(Err(Trouble {
+                message: words,
+                advice: "it waits behind this screen: esc shows it".into(),
+                code: 4,
+            }));
             model.rescued.push(reveal);
+            // Whoever was leaving has nothing to lose on this screen, and a key on that one.
+            if std::mem::take(&mut model.leaving) && !model.gone {
+                model.screen = Screen::Dashboard;
+            }
         }
         (Ok(reveal), _) => {
             model.notice = Some(Ok(format!("{} had been issued and is stored", reveal.held.label)));
@@ -213,7 +224,7 @@ fn decided(
 }
 
 fn depart(model: &mut Model) -> Vec<Effect> {
-    if !model.leaving {
+    if !model.leaving && !model.gone {
         return Vec::new();
     }
     let Some(unfinished) = model.unfinished.first() else { return vec![Effect::Quit] };
@@ -223,6 +234,18 @@ fn depart(model: &mut Model) -> Vec<Effect> {
         code: 1,
     }));
     Vec::new()
+}
+
+/// Nobody is there to be asked: ends as soon as no key is on its way any more. A key that could not
+/// be stored is on the journal's list from the next start on.
+fn left(model: &mut Model) -> Vec<Effect> {
+    model.gone = true;
+    model.question = None;
+    let mut effects = wanted::quit(model);
+    if model.question.take().is_some() {
+        effects.extend(depart(model));
+    }
+    effects
 }
 
 /// A key that is nowhere but here comes on screen as soon as that takes nothing from the person;

@@ -1,7 +1,7 @@
 //! `keywright list`: the keys that are held, from the inventory alone; with `--refresh` each is
 //! asked about itself first.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::table::{self, Column};
-use super::words::{print, say, warn};
+use super::words::{print, say, tell, warn};
 use super::{json, wait_for};
 use crate::account::{self, Round};
 use crate::inventory;
@@ -124,13 +124,12 @@ async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), Trouble> {
 }
 
 /// How far it is, on standard error, once it takes longer than a second and someone looks.
-#[expect(clippy::print_stderr, reason = "this is the command line")]
 async fn progress(total: usize, done: Arc<AtomicUsize>) {
     /// The line leaves with whoever wrote it.
     struct Line;
     impl Drop for Line {
         fn drop(&mut self) {
-            eprint!("\r\u{1b}[K");
+            tell("\r\u{1b}[K");
         }
     }
     if !io::stderr().is_terminal() {
@@ -139,8 +138,7 @@ async fn progress(total: usize, done: Arc<AtomicUsize>) {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let _line = Line;
     loop {
-        eprint!("\rasked {} of {total} keys", done.load(Ordering::Relaxed));
-        let _ = io::stderr().flush();
+        tell(&format!("\rasked {} of {total} keys", done.load(Ordering::Relaxed)));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

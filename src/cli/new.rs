@@ -10,6 +10,7 @@ use super::words::{print, say, usage, warn};
 use super::{json, wait_for};
 use crate::key::{ApiKey, Expiry, HeldKey, KeyRequest, Label, Outcome, Reset, Trouble, Usd};
 use crate::provision::{self, Services};
+use crate::vault::StoreKind;
 
 /// Arguments of `new`.
 #[derive(Args, Debug)]
@@ -41,6 +42,13 @@ pub struct New {
 impl New {
     pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let request = self.request()?;
+        // A sandbox's keys buy nothing; a real one is gone with this program.
+        let real = !services.server.starts_with("http://");
+        if services.vault.kind() == StoreKind::Memory && real && !self.print_key {
+            say(
+                "this key will be kept in memory, and is gone when this command ends: ctrl-c now, and take it with --json --print-key, use --store os, or open the dashboard",
+            );
+        }
         let way = self.login.way(services, None)?;
         let outcome = wait_for(async {
             let (outcome, mut controls) = converse(async |controls, report| {
@@ -109,6 +117,7 @@ impl New {
             let mut document = json::key(held, Timestamp::now());
             document["key"] = key.expose_secret().into();
             document["store"] = serde_json::Value::Null;
+            document["error"] = json::error(&trouble)["error"].take();
             print(&format!("{document:#}\n"))?;
             return Err(trouble);
         }

@@ -7,7 +7,7 @@ use std::thread;
 
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroize};
 
-use super::words::usage;
+use super::words::{tell, usage};
 use crate::key::Trouble;
 
 /// What came of asking a person.
@@ -76,11 +76,10 @@ pub(super) fn plain_line() -> Option<SecretString> {
 }
 
 /// One line typed by a person, not shown.
-#[expect(clippy::print_stderr, reason = "this is the command line")]
 pub(super) fn masked_line(prompt: &str) -> Option<SecretString> {
-    eprint!("{prompt}");
+    tell(prompt);
     let line = plain_line();
-    eprintln!();
+    tell("\n");
     line
 }
 

@@ -2,25 +2,35 @@
 //! error. Must not know: commands.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::inventory;
 use crate::key::{HeldKey, Trouble, clean};
 use crate::provision::Services;
 
 /// Says what went wrong: words on standard error, and under `--json` a document on standard output.
-#[expect(clippy::print_stderr, reason = "this is the command line")]
 pub fn complain(trouble: &Trouble, as_json: bool) {
-    eprintln!("keywright: {}", trouble.message);
+    say(&trouble.message);
     if !trouble.advice.is_empty() {
-        eprintln!("  {}", trouble.advice);
+        line(&format!("  {}", trouble.advice));
     }
-    if as_json {
+    // One document: where a command has printed one, it says itself what went wrong.
+    if as_json && !PRINTED.load(Ordering::Relaxed) {
         let _ = print(&format!("{:#}\n", super::json::error(trouble)));
     }
 }
 
+/// Wrong usage, as a document.
+pub fn usage_document(trouble: &Trouble) {
+    let _ = print(&format!("{:#}\n", super::json::error(trouble)));
+}
+
+/// Whether something was written to standard output.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
 /// Writes to standard output; a reader who has gone is not an error of ours.
 pub fn print(text: &str) -> Result<(), Trouble> {
+    PRINTED.store(true, Ordering::Relaxed);
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Trouble {
@@ -60,7 +70,6 @@ pub(super) fn usage(message: impl ToString, advice: &str) -> Trouble {
 }
 
 /// Asks yes or no on the terminal; exit code 2 where there is none.
-#[expect(clippy::print_stderr, reason = "this is the command line")]
 pub(super) fn confirm(question: &str) -> Result<(), Trouble> {
     if !io::stdin().is_terminal() {
         return Err(usage(
@@ -68,7 +77,7 @@ pub(super) fn confirm(question: &str) -> Result<(), Trouble> {
             "say it with --yes",
         ));
     }
-    eprint!("{question} [y/N] ");
+    tell(&format!("{question} [y/N] "));
     let mut answer = String::new();
     let _ = io::stdin().read_line(&mut answer);
     if matches!(answer.trim(), "y" | "Y" | "yes") {
@@ -88,7 +97,12 @@ pub(super) fn warn(trouble: &Trouble) {
 }
 
 /// A line of standard error.
-#[expect(clippy::print_stderr, reason = "this is the command line")]
 pub(super) fn line(words: &str) {
-    eprintln!("{words}");
+    tell(&format!("{words}\n"));
+}
+
+/// Writes to standard error. A reader who has gone must not take a key with it: nothing here fails.
+pub(super) fn tell(words: &str) {
+    let mut out = io::stderr().lock();
+    let _ = out.write_all(words.as_bytes()).and_then(|()| out.flush());
 }

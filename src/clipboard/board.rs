@@ -43,11 +43,13 @@ impl Board {
         }
     }
 
-    pub(super) fn clear_if(&mut self, ours: &Digest) -> Result<(), Error> {
-        if self.look(ours)? == Content::Ours {
-            self.connected()?.clear().map_err(|failure| unavailable(&failure))?;
+    /// Whether it was there, and is not any more.
+    pub(super) fn clear_if(&mut self, ours: &Digest) -> Result<bool, Error> {
+        if self.look(ours)? == Content::Gone {
+            return Ok(false);
         }
-        Ok(())
+        self.connected()?.clear().map_err(|failure| unavailable(&failure))?;
+        Ok(true)
     }
 
     fn connected(&mut self) -> Result<&mut Clipboard, Error> {

@@ -1,6 +1,8 @@
 //! Why a journey brought no key, folded from every boundary it crosses, and the words for it: what
 //! happened, what it means for key and money, what to do now.
 
+use secrecy::SecretString;
+
 use crate::document;
 use crate::key::{Label, Trouble};
 use crate::oauth::CallbackError;
@@ -54,6 +56,10 @@ pub enum Error {
     OddAnswer {
         /// The account of `keywright-attempts` where the answer is kept, if it could be.
         kept: Option<String>,
+        /// The store it is kept in, in words.
+        place: String,
+        /// The answer, where nothing else has it.
+        answer: Option<SecretString>,
     },
 }
 
@@ -131,13 +137,15 @@ impl Error {
                     "it is on the list of unresolved attempts; if a key was issued, nobody can spend with it: {CHECK}"
                 ),
             ),
-            Self::OddAnswer { kept: Some(account) } => (
+            Self::OddAnswer { kept: Some(account), place, .. } => (
                 7,
                 format!(
-                    "the answer is kept in the keychain (service keywright-attempts, username {account}); {CHECK}"
+                    "the answer is kept in {place} (service keywright-attempts, username {account}); {CHECK}"
                 ),
             ),
-            Self::OddAnswer { kept: None } => (7, format!("the answer could not be kept; {CHECK}")),
+            Self::OddAnswer { kept: None, .. } => {
+                (7, format!("the answer could not be kept, and is nowhere but here; {CHECK}"))
+            }
         };
         Trouble { message: self.to_string(), advice, code }
     }
@@ -162,8 +170,8 @@ const fn not_issued(error: &openrouter::Error) -> (u8, &'static str) {
         openrouter::Error::Refused { status: 404 | 405, .. } => {
             (1, "this does not look like OpenRouter; check --server")
         }
-        openrouter::Error::Refused { .. }
-        | openrouter::Error::Ambiguous { .. }
-        | openrouter::Error::Odd { .. } => (1, "try again later"),
+        // Reached only where nothing can have been issued yet.
+        openrouter::Error::Ambiguous { .. } => (6, "try again later"),
+        openrouter::Error::Refused { .. } | openrouter::Error::Odd { .. } => (1, "try again later"),
     }
 }

@@ -2,6 +2,7 @@
 //! before the next begins.
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::{Error, Services, attempt_slot, cancelled, keep_secrets};
@@ -89,24 +90,35 @@ pub(super) async fn send(
     report: &(dyn Fn(Report) + Sync),
 ) -> Result<Exchanged, Error> {
     let mut ambiguous = open.attempt().stage == Stage::Sent;
-    open.advance(|attempt| attempt.stage = Stage::Sent)?;
-    let (mut tries, mut resent) = (0, u32::from(ambiguous));
+    // What another run sent counts, and after a crash there is one more try, not a new beginning.
+    let before = open.attempt().sends.max(u32::from(ambiguous));
+    let allowed = if ambiguous { 1 } else { 1 + ask.resends().min(services.retries) };
+    let most = (before + allowed).min(1 + ask.resends());
+    if before >= most {
+        return Err(Error::Unresolved(openrouter::Error::Ambiguous {
+            server: services.server.clone(),
+            why: "the code was sent as often as it may be".into(),
+        }));
+    }
+    let mut tries = 0;
+    // Sendings of which nothing is known. One that was answered with a refusal is known of.
+    let mut lost = before;
     loop {
+        open.advance(|attempt| {
+            attempt.stage = Stage::Sent;
+            attempt.sends = lost + 1;
+        })?;
         let error = match ask.send(client).await {
             Ok(Issued::Key(exchanged)) => return Ok(exchanged),
             Ok(Issued::Odd(body)) => {
-                let slot = attempt_slot(open);
-                let account = slot.account.clone();
-                let kept =
-                    services.vault(move |vault, patience| vault.set(&slot, &body, patience)).await;
-                return Err(Error::OddAnswer { kept: kept.is_ok().then_some(account) });
+                return Err(odd(open, body, services).await);
             }
             Err(error) => error,
         };
         let again = if matches!(error, openrouter::Error::Ambiguous { .. }) {
             ambiguous = true;
-            resent += 1;
-            resent <= ask.resends().min(services.retries)
+            lost += 1;
+            lost < most
         } else {
             tries < services.retries
         };
@@ -121,6 +133,25 @@ pub(super) async fn send(
             () = tokio::time::sleep(pause) => {}
             // As long as the server has not seen the code, nothing can be lost by leaving.
             () = cancelled(cancel), if !ambiguous => return Err(Error::Cancelled),
+        }
+    }
+}
+
+/// Keeps an answer of success in which no key could be found: under the attempt's id in the vault,
+/// or else in the hands of the person.
+async fn odd(open: &mut Open, body: SecretString, services: &Services) -> Error {
+    let slot = attempt_slot(open);
+    let account = slot.account.clone();
+    let (kept, answer) = (body.clone(), body);
+    match services.vault(move |vault, patience| vault.set(&slot, &kept, patience)).await {
+        Ok(()) => {
+            if let Err(error) = open.advance(|attempt| attempt.kept = true) {
+                tracing::warn!(%error, "the journal could not be written");
+            }
+            Error::OddAnswer { kept: Some(account), place: services.vault.place(), answer: None }
+        }
+        Err(_) => {
+            Error::OddAnswer { kept: None, place: services.vault.place(), answer: Some(answer) }
         }
     }
 }

@@ -27,7 +27,9 @@ pub struct Recovered {
 /// Goes through the attempts whose program is gone.
 pub async fn recover(services: &Services) -> Result<Recovered, document::Error> {
     let mut recovered = Recovered::default();
-    for open in journal::adopt(&services.place, &services.server)? {
+    for open in
+        journal::adopt(&services.place, &services.server, &services.vault.kind().to_string())?
+    {
         match open.attempt().stage {
             // No key without a code that was sent.
             Stage::Prepared => abandon(open, services).await,
@@ -72,10 +74,15 @@ async fn resume(mut open: Open, services: &Services, recovered: &mut Recovered) 
         _ => return abandon(open, services).await,
     };
     match issued {
-        Ok(issued) => match store::finish(open, issued, services, &|_| ()).await {
+        Ok(issued) => match store::finish(open, issued, services, &mut cancel, &|_| ()).await {
             Outcome::Stored { held, .. } => recovered.stored.push(held),
             outcome => recovered.not_stored.push(outcome),
         },
+        Err(Error::OddAnswer { answer: Some(answer), place, .. }) => {
+            let error = Error::OddAnswer { kept: None, place, answer: None };
+            let outcome = store::hand_back(open, answer, &error.trouble(), services);
+            recovered.not_stored.push(outcome);
+        }
         Err(Error::NotIssued(_)) => abandon(open, services).await,
         Err(_) => exchange::leave_unresolved(open),
     }

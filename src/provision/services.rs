@@ -1,14 +1,36 @@
 //! What a journey needs of the world, and the two things it does with that: a client, a vault call.
 //! Must not know: where the settings come from.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use url::Url;
 
 use crate::document::Place;
+use crate::journal::Open;
 use crate::key::ManagementKey;
 use crate::openrouter::{Attribution, Client, Error};
 use crate::vault::{self, Slot, Vault};
+
+/// Attempts of this process that brought a key which is not stored yet: as long as they are kept
+/// here, no other process takes them over.
+#[derive(Clone, Default)]
+pub struct Kept(Arc<Mutex<Vec<Open>>>);
+
+impl Kept {
+    pub(super) fn keep(&self, open: Open) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(open);
+    }
+
+    /// The attempt that brought the key with that hash.
+    pub(super) fn take(&self, hash: &str) -> Option<Open> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let brought =
+            |open: &Open| open.attempt().held.as_ref().is_some_and(|held| held.hash == hash);
+        let at = kept.iter().position(brought)?;
+        Some(kept.remove(at))
+    }
+}
 
 /// What a journey needs of the world.
 #[derive(Clone)]
@@ -25,6 +47,8 @@ pub struct Services {
     pub patience: Duration,
     /// Where the inventory and the journal lie.
     pub place: Place,
+    /// Attempts whose key could not be stored and is still on screen.
+    pub kept: Kept,
     /// Who we say we are.
     pub app: Attribution,
     /// One request's time.

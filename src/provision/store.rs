@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
 
-use super::{Services, forget_secrets};
-use crate::document;
+use super::{Services, cancelled, forget_secrets};
+use crate::document::{self, Claim};
 use crate::inventory;
 use crate::journal::{self, Open, Stage};
 use crate::key::{ApiKey, HeldKey, Outcome, Read, Report, Step, Trouble, clean};
@@ -19,6 +20,7 @@ pub(super) async fn finish(
     mut open: Open,
     issued: Exchanged,
     services: &Services,
+    cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(Report) + Sync),
 ) -> Outcome {
     report(Report::Step(Step::Store));
@@ -40,9 +42,12 @@ pub(super) async fn finish(
         attempt.stage = Stage::Received;
         attempt.held = Some(held.clone());
     }));
+    // Until it is listed: no other Keywright may take the label between our look and our writing.
+    let turn = turn(services).await;
     let renamed = match put(&mut held, &issued.key, services).await {
         Ok(renamed) => renamed,
         Err(error) => {
+            services.kept.keep(open);
             return Outcome::NotStored { held, key: issued.key, trouble: not_stored(&error) };
         }
     };
@@ -51,34 +56,78 @@ pub(super) async fn finish(
         attempt.held = Some(held.clone());
     }));
     let listed = inventory::add(&services.place, vec![held.clone()]);
+    drop(turn);
     forget_secrets(&open, services).await;
     // A key that is not on the list stays in the journal: the next start lists it.
     if listed.is_ok() {
         log(open.close());
     }
     let note = listed.err().map(|error| not_listed(&error)).or(renamed);
-    compare(held, issued.key, note, services, report).await
+    report(Report::Step(Step::Compare));
+    let (stored, key) = (held.clone(), issued.key.clone());
+    tokio::select! {
+        outcome = compare(held, issued.key, note.clone(), services) => outcome,
+        // The key is safe: nobody waits for a comparison who wants to leave.
+        () = cancelled(cancel) => Outcome::Stored { held: stored, key, note },
+    }
+}
+
+/// What an answer held could be found nowhere in it and be kept nowhere: the person has it.
+pub(super) fn hand_back(
+    mut open: Open,
+    answer: SecretString,
+    trouble: &Trouble,
+    services: &Services,
+) -> Outcome {
+    #[expect(clippy::disallowed_methods, reason = "door: reveal")]
+    let key = ApiKey::from(answer.expose_secret().to_owned());
+    let attempt = open.attempt();
+    let store = services.vault.kind().to_string();
+    let held = HeldKey {
+        asked: attempt.asked.clone(),
+        ..HeldKey::new(
+            attempt.label.clone(),
+            &key,
+            services.server.clone(),
+            store,
+            Timestamp::now(),
+        )
+    };
+    log(open.advance(|attempt| {
+        attempt.stage = Stage::Received;
+        attempt.held = Some(held.clone());
+    }));
+    services.kept.keep(open);
+    Outcome::NotStored { held, key, trouble: trouble.clone() }
+}
+
+/// Waits for the turn to store; whoever waits in vain stores all the same, for the key's sake.
+async fn turn(services: &Services) -> Option<Claim> {
+    let (place, patience) = (services.place.clone(), services.patience);
+    let turn = tokio::task::spawn_blocking(move || place.claim_within("storing.lock", patience));
+    turn.await.ok()?.ok()
 }
 
 /// Tries again to store a key that is nowhere but on the screen.
 pub async fn store_again(mut held: HeldKey, key: ApiKey, services: &Services) -> Outcome {
     held.store = services.vault.kind().to_string();
+    let turn = turn(services).await;
     let renamed = match put(&mut held, &key, services).await {
         Ok(renamed) => renamed,
         Err(error) => return Outcome::NotStored { held, key, trouble: not_stored(&error) },
     };
     let listed = inventory::add(&services.place, vec![held.clone()]);
-    // Its attempt is at `received`, and nobody's: the journey that began it has ended.
+    drop(turn);
     if listed.is_ok() {
-        for open in journal::adopt(&services.place, &services.server).unwrap_or_default() {
-            if open.attempt().held.as_ref().is_some_and(|other| other.hash == held.hash) {
-                forget_secrets(&open, services).await;
-                log(open.close());
-            }
+        if let Some(open) = services.kept.take(&held.hash) {
+            forget_secrets(&open, services).await;
+            log(open.close());
         }
+        // Another start may have put it on the list of what nobody received.
+        log(journal::settle(&services.place, &held.hash));
     }
     let note = listed.err().map(|error| not_listed(&error)).or(renamed);
-    compare(held, key, note, services, &|_| ()).await
+    compare(held, key, note, services).await
 }
 
 /// Puts the key into the vault, read back. Never over another key: a label that was taken since
@@ -122,9 +171,7 @@ async fn compare(
     key: ApiKey,
     note: Option<Trouble>,
     services: &Services,
-    report: &(dyn Fn(Report) + Sync),
 ) -> Outcome {
-    report(Report::Step(Step::Compare));
     let answer = match services.client() {
         Ok(client) => match client.key(&key).await {
             // Asking is safe to repeat; once is enough for a hiccup.
@@ -157,7 +204,7 @@ async fn compare(
 fn not_stored(error: &vault::Error) -> Trouble {
     Trouble {
         message: format!("the key was issued and could not be stored: {error}"),
-        advice: format!("it is nowhere but here, so do not quit yet; {}", error.advice()),
+        advice: format!("it is nowhere but here; {}", error.advice()),
         code: 4,
     }
 }

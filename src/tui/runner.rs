@@ -137,7 +137,11 @@ impl Runner {
             Effect::CopyAddress(address) => self.copy(move |_| Ok(SecretString::from(address))),
             Effect::Open(address) => self.blocking(move |services| {
                 let url = Url::parse(&address).ok()?;
-                Some(Msg::Noticed(match (services.open)(&url) {
+                let opened = match browser::reach() {
+                    Reach::Here => (services.open)(&url),
+                    Reach::NotHere(why) => Err(format!("no browser is started here ({why})")),
+                };
+                Some(Msg::Noticed(match opened {
                     Ok(()) => Ok("asked the browser to open it".into()),
                     Err(why) => Err(Trouble {
                         message: why,
@@ -293,9 +297,8 @@ impl Runner {
         if board.copies == 0 {
             return None;
         }
-        let held = board.clipboard.holds_ours();
-        board.clipboard.clear_if_ours();
-        held.then(|| "the copied key left the clipboard with the program".into())
+        let cleared = board.clipboard.clear_if_ours();
+        cleared.then(|| "what was copied left the clipboard with the program".into())
     }
 }
 
@@ -303,8 +306,7 @@ async fn clear_later(board: Arc<Mutex<Board>>, copies: u64, results: UnboundedSe
     tokio::time::sleep(clipboard::CLEARS_IN).await;
     tokio::task::spawn_blocking(move || {
         let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
-        if board.copies == copies {
-            board.clipboard.clear_if_ours();
+        if board.copies == copies && board.clipboard.clear_if_ours() {
             tell(&results, Msg::Noticed(Ok("the clipboard was cleared".into())));
         }
     });

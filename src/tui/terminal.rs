@@ -15,6 +15,7 @@ use crossterm::terminal::{
 use crossterm::{execute, queue};
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 use secrecy::{ExposeSecret, SecretString};
 
 /// One write a frame: the most that a frame of a large terminal takes.
@@ -95,7 +96,10 @@ impl Terminal {
     pub(super) fn reclaim(&mut self) -> io::Result<()> {
         take(self.inner.backend_mut())?;
         self.mouse = false;
-        self.inner.clear()
+        // Not `clear`: it asks the terminal where its cursor is, and the thread that reads keys
+        // gets the answer.
+        let size = self.inner.size()?;
+        self.inner.resize(Rect::from((Position::ORIGIN, size)))
     }
 
     fn release(&mut self) {

@@ -170,8 +170,7 @@ pub fn reading(held: &HeldKey, model: &Model, theme: Theme) -> Vec<Line<'static>
         let lookup = format!("secret-tool lookup service {service} username {word}");
         lines.push(fact("", Span::raw(lookup), theme));
     }
-    // The hash is long and nobody types it: `o` opens the page.
-    let page: String = held.page().chars().take(held.server.len() + 18).collect();
-    lines.push(fact("page", Span::styled(format!("{page}…"), theme.dim()), theme));
+    // Whole, on a line of its own: it may have to be typed or taken with the mouse.
+    lines.push(fact("page", Span::styled(held.page(), theme.dim()), theme));
     lines
 }

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::text::{fit, sentence};
 use super::{Theme, text};
-use crate::app::{Model, Question, Screen, bindings};
+use crate::app::{Binding, Model, Question, Screen, bindings};
 
 pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(area);
@@ -27,6 +27,10 @@ pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             }
             Question::DropUnstored => {
                 "Stored nowhere: leave and lose this key? You would have to revoke it by hand."
+                    .to_owned()
+            }
+            Question::Dismiss => {
+                "Strike it off? What was kept of the server's answer, if anything, goes with it."
                     .to_owned()
             }
             Question::Remove(labels) => match &labels[..] {
@@ -67,6 +71,8 @@ fn standing(model: &Model, theme: Theme, width: usize) -> Line<'static> {
         (&model.screen, model.unfinished.first())
     {
         format!("ending the login for {}", unfinished.label)
+    } else if on_list && dashboard.awaited.is_some() {
+        "waiting for the keychain: it may be asking you to unlock it".to_owned()
     } else if let (true, Some(trouble)) = (on_list, &model.refresh.trouble) {
         let words = format!("! {} {}", sentence(&trouble.message), sentence(&trouble.advice));
         return Line::styled(fit(&words, width), theme.warning());
@@ -105,17 +111,22 @@ fn filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(area);
+    let width = usize::from(area.width) + 2;
+    let cost = |binding: &Binding| Span::raw(binding.shown).width() + binding.does.len() + 3;
+    let wanted: Vec<&Binding> =
+        bindings(model).into_iter().flatten().filter(|binding| binding.footer).collect();
+    // The ways out have their place whatever else there is.
+    let mut used: usize = wanted.iter().filter(|binding| binding.is_exit()).map(|b| cost(b)).sum();
     let mut line = Line::default();
-    let mut used = 0;
-    for binding in bindings(model).into_iter().flatten().filter(|binding| binding.footer) {
-        let shown = Span::styled(binding.shown, theme.accent());
-        let does = Span::raw(format!(" {}  ", binding.does));
-        used += shown.width() + does.width();
-        if used > usize::from(area.width) + 2 {
-            break;
+    for binding in wanted {
+        if !binding.is_exit() {
+            if used + cost(binding) > width {
+                continue;
+            }
+            used += cost(binding);
         }
-        line.push_span(shown);
-        line.push_span(does);
+        line.push_span(Span::styled(binding.shown, theme.accent()));
+        line.push_span(Span::raw(format!(" {}  ", binding.does)));
     }
     frame.render_widget(line, area);
 }

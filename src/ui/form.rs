@@ -41,8 +41,9 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
             Remark::Meaning(words) => (words, theme.dim()),
             Remark::Problem(words) => (format!("✗ {words}"), theme.bad()),
         };
-        let words = fit(&words, usize::from(width));
-        frame.render_widget(Line::styled(words, style), Rect { y: y + 1, ..at });
+        // A long word about what is wrong may use the empty row below.
+        let height = u16::try_from(step - 1).unwrap_or(1).min(area.bottom() - y - 1);
+        text::paragraph(frame, Rect { y: y + 1, height, ..at }, vec![Line::styled(words, style)]);
     }
     let used = u16::try_from(step * Part::ALL.len()).unwrap_or(0);
     let y = top + used;

@@ -5,6 +5,7 @@ use ratatui::layout::{Alignment, Rect};
 use ratatui::text::{Line, Span};
 
 use super::Theme;
+use super::text::fit;
 use crate::app::{Keys, Model, Screen};
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
@@ -22,6 +23,14 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             Screen::Reveal(reveal) => reveal.held.label.to_string(),
         }
     };
+    let world = if model.sandbox {
+        Span::styled("SANDBOX: an imitation, no real keys ", theme.warning())
+    } else {
+        let host = model.server.split_once("://").map_or(&*model.server, |(_, host)| host);
+        Span::styled(format!("{host} "), theme.dim())
+    };
+    let here_width = Span::raw(&*here).width();
+    let room = usize::from(area.width).saturating_sub(world.width() + 14);
     // The figures' own time, to the minute: nothing has to be repainted for it.
     let checked = match (&model.screen, model.refresh.at) {
         (Screen::Dashboard, Some(at)) if !model.help => {
@@ -33,17 +42,14 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         Line::from(vec![
             Span::styled(" Keywright", theme.strong().patch(theme.accent())),
             Span::styled(" · ", theme.dim()),
-            Span::raw(here),
-            Span::styled(checked, theme.dim()),
+            Span::raw(fit(&here, room)),
+            Span::styled(
+                if here_width + checked.len() <= room { checked } else { String::new() },
+                theme.dim(),
+            ),
         ]),
         area,
     );
-    let world = if model.sandbox {
-        Span::styled("SANDBOX: an imitation, no real keys ", theme.warning())
-    } else {
-        let host = model.server.split_once("://").map_or(&*model.server, |(_, host)| host);
-        Span::styled(format!("{host} "), theme.dim())
-    };
     let width = u16::try_from(world.width()).unwrap_or(area.width).min(area.width);
     let right = Rect { x: area.right() - width, width, ..area };
     frame.render_widget(Line::from(world).alignment(Alignment::Right), right);

@@ -3,8 +3,9 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
 
-use super::{Theme, text};
+use super::Theme;
 use crate::app::{Model, screen_bindings};
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
@@ -24,7 +25,8 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = area.width / u16::try_from(lines.len().div_ceil(rows)).unwrap_or(1).max(1);
     for (column, part) in (0..).zip(lines.chunks(rows)) {
         let area = Rect { x: area.x + column * width, width, height: area.height - 2, ..area };
-        text::paragraph(frame, area, part.to_vec());
+        // Not wrapped: a line more would push the last ones out.
+        frame.render_widget(Paragraph::new(part.to_vec()), area);
     }
     let last = Rect { y: area.bottom() - 1, height: 1, ..area };
     let words = " ctrl-c quits from anywhere, ctrl-z stops. Every command: keywright --help";

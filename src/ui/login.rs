@@ -13,12 +13,13 @@ use crate::app::{Field, Login, Model};
 use crate::key::Step;
 
 pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    if let (Some(address), true) = (&login.address, login.qr) {
+    let qr_wanted = login.qr && login.code.is_none() && login.awaits_consent();
+    if let (Some(address), true) = (&login.address, qr_wanted) {
         return qr(&address.url, theme, frame, area);
     }
     let width = usize::from(area.width);
     let address = match &login.address {
-        Some(address) if login.step <= Step::Consent => chunks(&address.url, width),
+        Some(address) if login.awaits_consent() => chunks(&address.url, width),
         _ => Vec::new(),
     };
     let tail = tail(login, theme);
@@ -38,7 +39,7 @@ pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, a
     put(frame, steps, count);
     if !address.is_empty() {
         let words = if login.pastes() {
-            "Open this address in any browser, then press p and paste the code it shows:"
+            "Open in any browser, press p, and paste the code it shows:"
         } else {
             "Sign in at:"
         };
@@ -130,13 +131,7 @@ fn chunks(text: &str, width: usize) -> Vec<&str> {
 /// The address for a phone's camera: dark on light whatever the theme, since cameras want it so.
 fn qr(url: &str, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let code = QrCode::with_error_correction_level(url, EcLevel::L).ok();
-    let image = code.map(|code| {
-        code.render::<Dense1x2>()
-            .dark_color(Dense1x2::Light)
-            .light_color(Dense1x2::Dark)
-            .quiet_zone(false)
-            .build()
-    });
+    let image = code.map(|code| code.render::<Dense1x2>().quiet_zone(false).build());
     let rows = image.as_deref().map(|image| {
         (image.lines().count(), image.lines().next().map_or(0, |line| line.chars().count()))
     });

@@ -21,6 +21,16 @@ pub fn draw(reveal: &Reveal, model: &Model, theme: Theme, frame: &mut Frame<'_>,
             theme.bad(),
         ));
     }
+    if !reveal.stored {
+        lines.push(if reveal.storing {
+            Line::raw("Trying to store it again.")
+        } else {
+            Line::raw("r stores it again, c copies it, v shows it: keep it somewhere safe first.")
+        });
+    }
+    if let Some(trouble) = &reveal.trouble {
+        lines.extend(text::trouble(trouble, theme));
+    }
     lines.push(Line::default());
     let shown = reveal.shown_until.map(|until| (&reveal.key, until));
     lines.extend(details::key(held, shown, model, theme));
@@ -28,19 +38,9 @@ pub fn draw(reveal: &Reveal, model: &Model, theme: Theme, frame: &mut Frame<'_>,
     if held.granted.is_some() && held.differences().is_empty() {
         lines.push(Line::styled("✓ granted as asked", theme.good()));
     }
-    lines.push(Line::default());
     if reveal.stored {
-        lines.extend(details::reading(held, model, theme));
-    } else if reveal.storing {
-        lines.push(Line::raw("Trying to store it again."));
-    } else {
-        lines.push(Line::raw(
-            "r tries to store it again; c copies it, v shows it: keep it somewhere safe first.",
-        ));
-    }
-    if let Some(trouble) = &reveal.trouble {
         lines.push(Line::default());
-        lines.extend(text::trouble(trouble, theme));
+        lines.extend(details::reading(held, model, theme));
     }
     text::paragraph(frame, text::inset(area), lines);
 }

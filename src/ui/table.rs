@@ -26,9 +26,9 @@ struct Column {
 /// The label takes what these leave.
 const COLUMNS: [Column; 7] = [
     Column { title: "STATE", width: 16, from: 0, sort: Some(Sort::State), cell: state },
-    Column { title: "", width: 7, from: 0, sort: None, cell: gauge },
+    Column { title: "", width: 7, from: 80, sort: None, cell: gauge },
     Column { title: "SPENT / LIMIT", width: 17, from: 0, sort: Some(Sort::Spent), cell: spent },
-    Column { title: "RESETS IN", width: 11, from: 0, sort: Some(Sort::Resets), cell: resets },
+    Column { title: "RESETS IN", width: 11, from: 80, sort: Some(Sort::Resets), cell: resets },
     Column { title: "EXPIRES IN", width: 12, from: 0, sort: Some(Sort::Expires), cell: expires },
     Column { title: "KEY", width: 20, from: 104, sort: None, cell: masked },
     Column { title: "STORE", width: 7, from: 124, sort: None, cell: store },

@@ -67,13 +67,14 @@ fn unresolved(model: &Model, width: usize) -> Option<String> {
         1 => String::new(),
         many => format!(" (and {} more)", many - 1),
     };
-    let words = format!(
-        ", {}{more}: revoke it at {}, D dismisses",
+    let page = first.page();
+    let rest = format!(
+        " may exist, {}{more}: revoke it at {}",
         span(model.now, first.at),
-        first.page().trim_start_matches("https://")
+        page.trim_start_matches("https://")
     );
-    let label = fit(first.label.as_str(), width.saturating_sub(words.len() + 28).max(8));
-    Some(fit(&format!(" ! a key for {label} may exist{words}"), width))
+    let label = fit(first.label.as_str(), width.saturating_sub(rest.len() + 26).max(8));
+    Some(fit(&format!(" ! D dismisses: a key {label}{rest}"), width))
 }
 
 /// In place of the list: what a newcomer can do, or why there is none.

@@ -54,17 +54,17 @@ impl Error {
         match self {
             Self::NoBus => {
                 "Start Keywright in a desktop session, or under `dbus-run-session -- sh` followed by \
-                 `eval $(gnome-keyring-daemon --unlock)`; or use `--store memory`, which forgets \
-                 every key when Keywright ends. Nothing was stored."
+                 `eval $(gnome-keyring-daemon --unlock)`; or open the dashboard with `--store memory`, \
+                 which forgets every key when it ends."
             }
             Self::NoProvider => {
                 "Install and start one (gnome-keyring, KWallet or KeePassXC), for instance with \
-                 `eval $(gnome-keyring-daemon --unlock)`; or use `--store memory`, which forgets \
-                 every key when Keywright ends. Nothing was stored."
+                 `eval $(gnome-keyring-daemon --unlock)`; or open the dashboard with `--store memory`, \
+                 which forgets every key when it ends."
             }
             Self::NoCollection => {
                 "Create a default keyring once, in Passwords and Keys (seahorse) or with \
-                 `eval $(gnome-keyring-daemon --unlock)`, and try again. Nothing was stored."
+                 `eval $(gnome-keyring-daemon --unlock)`, and try again."
             }
             Self::Locked => {
                 "Unlock it and try again: log in to the desktop, or where nobody can be asked run \
@@ -96,8 +96,8 @@ impl Error {
                 "Another program wrote this entry. It was left as it is; remove it by hand, or \
                  choose another label."
             }
-            Self::TooLong => "Choose a shorter label. Nothing was stored.",
-            Self::NotOffered => "Use `--store os` or `--store memory`. Nothing was stored.",
+            Self::TooLong => "Choose a shorter label.",
+            Self::NotOffered => "Use `--store os` or `--store memory`.",
             Self::Other(_) => {
                 "Try again; `keywright doctor` looks closer. If the key is on screen, copy it \
                  before leaving."

@@ -12,7 +12,10 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
     }
     match intent {
         Intent::Quit | Intent::Interrupt => return quit(model),
-        Intent::Suspend => return vec![Effect::Suspend],
+        Intent::Suspend => {
+            model.dashboard.hide();
+            return vec![Effect::Suspend];
+        }
         Intent::ToggleHelp => {
             model.help = !model.help;
             return Vec::new();
@@ -21,6 +24,8 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.help = false;
             return Vec::new();
         }
+        // What lies under the help is not touched.
+        _ if model.help => return Vec::new(),
         _ => {}
     }
     match &mut model.screen {
@@ -67,12 +72,13 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::ToTop => model.dashboard.to(0),
         Intent::ToBottom => model.dashboard.to(usize::MAX),
         Intent::ToggleDetails => {
+            model.dashboard.hide();
             model.dashboard.details = label.is_some() && !model.dashboard.details;
         }
         // One step at a time: what lies on top goes first.
         Intent::Back if model.dashboard.details => {
             model.dashboard.details = false;
-            model.dashboard.shown = None;
+            model.dashboard.hide();
         }
         Intent::Back if model.dashboard.filtering || !model.dashboard.filter.text().is_empty() => {
             model.dashboard.filtering = false;
@@ -85,7 +91,10 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
                 return vec![Effect::StopRefresh(round.ticket)];
             }
         }
-        Intent::New => model.screen = Screen::Form(Form::new(model.dashboard.held())),
+        Intent::New => {
+            model.dashboard.hide();
+            model.screen = Screen::Form(Form::new(model.dashboard.held()));
+        }
         Intent::Reload => {
             model.refresh.asked = true;
             return super::start(model);
@@ -117,8 +126,7 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::SkipDay if model.sandbox => return vec![Effect::SkipDay],
         Intent::Dismiss if !model.dashboard.unresolved.is_empty() => {
-            let attempt = model.dashboard.unresolved.remove(0);
-            return vec![Effect::Dismiss(attempt.id)];
+            model.question = Some(Question::Dismiss);
         }
         _ => {}
     }
@@ -152,6 +160,7 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     let Some(request) = form.submit(model.now) else { return Vec::new() };
     let form = form.clone();
     let ticket = model.ticket();
+    model.leaving = false;
     model.screen = Screen::Login(Box::new(Login::new(form, request.clone(), ticket, model.now)));
     vec![Effect::Provision { ticket, request }]
 }
@@ -174,7 +183,10 @@ fn on_login(model: &mut Model, intent: Intent) -> Vec<Effect> {
     match intent {
         Intent::Back if login.qr => login.qr = false,
         Intent::Back if login.code.is_some() => login.code = None,
-        Intent::Back => {
+        // Without a callback a page that was refused tells nobody.
+        Intent::Back | Intent::Refuse
+            if matches!(intent, Intent::Back) || model.sandbox && login.pastes() =>
+        {
             let label = login.request.label.clone();
             model.screen = Screen::Form(login.form.clone());
             model.unfinished.push(Unfinished { ticket, label });
@@ -183,8 +195,9 @@ fn on_login(model: &mut Model, intent: Intent) -> Vec<Effect> {
         _ if !login.awaits_consent() => {}
         Intent::Copy => return address.map(Effect::CopyAddress).into_iter().collect(),
         Intent::OpenBrowser => return address.map(Effect::Open).into_iter().collect(),
-        Intent::ToggleQr => login.qr = !login.qr,
+        Intent::ToggleQr => login.qr = address.is_some() && !login.qr,
         Intent::ToggleCode => {
+            login.qr = false;
             login.code = match login.code.take() {
                 Some(_) => None,
                 None => Some(Field::default()),
@@ -209,6 +222,7 @@ fn on_login(model: &mut Model, intent: Intent) -> Vec<Effect> {
             }
         }
         Intent::Paste(text) => {
+            login.qr = false;
             login.code.get_or_insert_default().paste(text.trim());
             login.code_problem = None;
         }
@@ -250,14 +264,31 @@ fn on_reveal(model: &mut Model, intent: Intent) -> Vec<Effect> {
 }
 
 fn answered(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effect> {
-    let yes = matches!(answer, Intent::Yes | Intent::Interrupt);
-    let no = matches!(answer, Intent::No | Intent::Back);
-    match question {
+    let yes = match answer {
+        Intent::Yes => true,
+        Intent::No | Intent::Back => return Vec::new(),
+        // Leaving is no answer; only to the question whether to leave it is one.
+        Intent::Interrupt if question == Question::QuitUnstored => true,
+        Intent::Interrupt => return quit(model),
+        _ => false,
+    };
+    if !yes {
         // Anything else leaves the question where it is.
-        question if !yes && !no => model.question = Some(question),
-        _ if no => {}
-        Question::QuitUnstored => return vec![Effect::Quit],
+        model.question = Some(question);
+        return Vec::new();
+    }
+    match question {
+        Question::QuitUnstored => {
+            model.screen = Screen::Dashboard;
+            return quit(model);
+        }
         Question::DropUnstored => model.screen = Screen::Dashboard,
+        Question::Dismiss => {
+            if !model.dashboard.unresolved.is_empty() {
+                let attempt = model.dashboard.unresolved.remove(0);
+                return vec![Effect::Dismiss(attempt.id)];
+            }
+        }
         Question::Remove(labels) => {
             model.dashboard.marked.clear();
             return vec![Effect::Remove(labels)];
@@ -268,23 +299,23 @@ fn answered(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effec
 
 /// Leaves, unless a key would be lost: one that is on screen alone is asked about, and one that
 /// may be on its way is waited for.
-fn quit(model: &mut Model) -> Vec<Effect> {
+pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if let Some(reveal) = model.rescued.pop() {
+    if let Screen::Login(login) = &model.screen
+        && login.trouble.is_none()
+    {
+        let (ticket, label) = (login.ticket, login.request.label.clone());
+        model.screen = Screen::Form(login.form.clone());
+        model.unfinished.push(Unfinished { ticket, label });
+        effects.push(Effect::Cancel(ticket));
+    }
+    let unstored = matches!(&model.screen, Screen::Reveal(reveal) if !reveal.stored);
+    if !unstored && let Some(reveal) = model.rescued.pop() {
         model.screen = Screen::Reveal(Box::new(reveal));
     }
-    match &model.screen {
-        Screen::Reveal(reveal) if !reveal.stored => {
-            model.question = Some(Question::QuitUnstored);
-            return effects;
-        }
-        Screen::Login(login) if login.trouble.is_none() => {
-            let (ticket, label) = (login.ticket, login.request.label.clone());
-            model.screen = Screen::Form(login.form.clone());
-            model.unfinished.push(Unfinished { ticket, label });
-            effects.push(Effect::Cancel(ticket));
-        }
-        Screen::Dashboard | Screen::Form(_) | Screen::Login(_) | Screen::Reveal(_) => {}
+    if matches!(&model.screen, Screen::Reveal(reveal) if !reveal.stored) {
+        model.question = Some(Question::QuitUnstored);
+        return effects;
     }
     model.leaving = true;
     effects.extend(depart(model));

@@ -1,0 +1,89 @@
+//! What comes from outside without being asked for: key presses and signals, each on a thread that
+//! sleeps until there is one. Must not know: what they mean.
+
+use std::thread;
+use std::time::Duration;
+
+use crossterm::event::Event;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::Incoming;
+use crate::app::{Intent, Msg};
+
+/// A thread that reads the terminal, so that the loop need not poll.
+pub(super) fn read_events(results: UnboundedSender<Incoming>) -> UnboundedReceiver<Event> {
+    let (send, typed) = unbounded_channel();
+    let reader = thread::Builder::new().name("keywright-input".into()).spawn(move || {
+        while there_is_input() {
+            // Nothing but whole events: of a sequence that is still on its way the rest is waited
+            // for above.
+            while crossterm::event::poll(Duration::ZERO).unwrap_or(false) {
+                let Ok(event) = crossterm::event::read() else { break };
+                if send.send(event).is_err() {
+                    return;
+                }
+            }
+        }
+        // The terminal is gone. The loop may be, too.
+        let _ = results.send(Incoming::Leave);
+    });
+    if let Err(error) = reader {
+        tracing::error!(kind = %error.kind(), "no thread to read the terminal");
+    }
+    typed
+}
+
+/// Waits for input; false when there will be none any more, of which crossterm says nothing: it
+/// would read the end of a terminal that was closed again and again.
+#[cfg(unix)]
+fn there_is_input() -> bool {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let stdin = std::io::stdin();
+    let mut polled = [PollFd::new(&stdin, PollFlags::IN)];
+    loop {
+        match poll(&mut polled, None) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+            Ok(_) => {
+                let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+                return !polled[0].revents().intersects(gone);
+            }
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn there_is_input() -> bool {
+    crossterm::event::poll(Duration::MAX).is_ok()
+}
+
+/// Signals as messages.
+#[cfg(unix)]
+pub(super) fn heed_signals(results: UnboundedSender<Incoming>) {
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
+    let Ok(mut signals) =
+        signal_hook::iterator::Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH])
+    else {
+        return;
+    };
+    // Without the thread the signals are heeded by nobody, as if they had not come.
+    let _ = thread::Builder::new().name("keywright-signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            let incoming = match signal {
+                SIGCONT => Incoming::Redraw,
+                SIGWINCH => match crossterm::terminal::size() {
+                    Ok((columns, rows)) => Incoming::Told(Msg::Resized(columns, rows)),
+                    Err(_) => continue,
+                },
+                SIGTSTP => Incoming::Told(Msg::Wanted(Intent::Suspend)),
+                _ => Incoming::Leave,
+            };
+            if results.send(incoming).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+#[cfg(not(unix))]
+pub(super) fn heed_signals(_results: UnboundedSender<Incoming>) {}
