@@ -398,7 +398,9 @@ fn two_at_once_under_one_label_keep_both_keys() {
                 scope.spawn(move || {
                     let key = Reply::key(&format!("sk-or-v1-{number}"));
                     // All have looked whether the label is free before the first stores.
-                    let server = Server::with(vec![key], move || drop(together.wait()));
+                    let server = Server::with(vec![key], move || {
+                        together.wait();
+                    });
                     let services = Services {
                         vault,
                         place,

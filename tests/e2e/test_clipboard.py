@@ -28,7 +28,7 @@ def a_copied_key_is_on_the_clipboard_until_the_program_is_left(world):
     equal(world.clipboard(), key)
     pane.press("q")
     pane.wait_shell()
-    pane.wait_words("the copied key left the clipboard with the program")
+    pane.wait_words("what was copied left the clipboard with the program")
     equal(world.clipboard(), "")
 
 
