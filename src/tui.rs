@@ -146,6 +146,8 @@ impl Loop<'_> {
         let first = app::start(self.model);
         let mut next = self.runner.run_all(first);
         let mut swarming = false;
+        // What is to be seen before anything is read has been drawn.
+        let mut fresh = true;
         loop {
             match next {
                 Next::Quit => return,
@@ -156,7 +158,8 @@ impl Loop<'_> {
                 Next::Wait => {}
             }
             self.visible &= !self.visible || terminal.mouse(self.wants_mouse()).is_ok();
-            if self.visible
+            if !std::mem::take(&mut fresh)
+                && self.visible
                 && terminal.draw(|frame| ui::draw(self.model, self.theme, frame)).is_err()
             {
                 self.visible = false;

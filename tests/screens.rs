@@ -264,7 +264,7 @@ fn a_filter_that_is_typed_stands_below_the_list() {
 fn an_account_without_credit_is_no_fault_of_its_keys() {
     let mut model = in_every_state((80, 24));
     let asked = update(&mut model, Msg::Wanted(Intent::Reload), now());
-    assert_eq!(asked.len(), 2);
+    assert_eq!(asked.len(), 1);
     let ticket = Ticket(3);
     update(&mut model, Msg::KeysLoaded { ticket, keys: Ok(states()) }, now());
     let hash = states()[0].hash.clone();

@@ -12,7 +12,7 @@ use crate::key::{AuthCode, HeldKey, Outcome, Read, Trouble};
 pub fn start(model: &mut Model) -> Vec<Effect> {
     let ticket = model.ticket();
     model.dashboard.loading = Some(ticket);
-    vec![Effect::LoadKeys(ticket), Effect::Recover]
+    vec![Effect::LoadKeys(ticket)]
 }
 
 /// One message, at that moment.
@@ -67,9 +67,12 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 let asked = std::mem::take(&mut model.refresh.asked);
                 model.dashboard.load(keys, now);
                 refresh_taken(model);
+                // The list first; then what was left behind, and the figures.
+                let mut effects = vec![Effect::Recover];
                 if read && (model.refresh.every.is_some() || asked) {
-                    return refresh(model);
+                    effects.extend(refresh(model));
                 }
+                return effects;
             }
             Vec::new()
         }
