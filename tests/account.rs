@@ -1,0 +1,232 @@
+//! What is done to keys that exist, against the sandbox and against a server that fails in every
+//! way it can: what was asked is counted, and no key is lost.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![expect(clippy::disallowed_methods, reason = "a test compares secrets")]
+
+#[path = "account/proxy.rs"]
+mod proxy;
+#[path = "account/rotation.rs"]
+mod rotation;
+#[path = "account/server.rs"]
+mod server;
+
+use std::time::Duration;
+
+use keywright::account::{self, Error, management};
+use keywright::document::Place;
+use keywright::inventory;
+use keywright::key::{ApiKey, Asked, HeldKey, Label, ManagementKey, Reset};
+use keywright::openrouter::Attribution;
+use keywright::provision::{Kept, Services};
+use keywright::sandbox::{Options, Sandbox};
+use keywright::vault::{Slot, Vault};
+use proxy::{Fate, Proxy};
+use secrecy::{ExposeSecret, SecretString};
+
+const SOON: Duration = Duration::from_secs(1);
+
+/// An account, a proxy before it, and a person who holds the account's keys.
+struct World {
+    sandbox: Sandbox,
+    proxy: Proxy,
+    services: Services,
+    management: ManagementKey,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::of(4, Place::memory())
+    }
+
+    fn of(keys: usize, place: Place) -> Self {
+        let sandbox = Sandbox::start(&Options { port: 0, keys }).unwrap();
+        let proxy = Proxy::before(sandbox.url());
+        let mut secrets = Vec::new();
+        let mut rows = Vec::new();
+        for seed in sandbox.seeds() {
+            let key = ApiKey::from(seed.key.clone());
+            let label: Label = seed.label.parse().unwrap();
+            secrets.push((slot(&seed.label), SecretString::from(seed.key)));
+            rows.push(HeldKey {
+                asked: Asked {
+                    limit: seed.limit.and_then(|limit| format!("{limit:.2}").parse().ok()),
+                    limit_reset: seed.limit_reset.and_then(|word| Reset::parse(&word).unwrap()),
+                    expires_at: seed.expires_at.map(|at| at.parse().unwrap()),
+                    ..Asked::default()
+                },
+                ..HeldKey::new(
+                    label,
+                    &key,
+                    proxy.url.clone(),
+                    "memory".into(),
+                    seed.created_at.parse().unwrap(),
+                )
+            });
+        }
+        let services = Services {
+            server: proxy.url.clone(),
+            service: "keywright/test".into(),
+            management: None,
+            vault: Vault::memory_with(secrets),
+            patience: SOON,
+            place,
+            kept: Kept::default(),
+            app: Attribution {
+                url: "https://example.com".into(),
+                title: "Keywright".into(),
+                categories: "cli-agent".into(),
+            },
+            timeout: Duration::from_secs(5),
+            retries: 1,
+            callback_port: 0,
+            open: |_| Err("no browser in a test".into()),
+        };
+        inventory::add(&services.place, rows).unwrap();
+        let management = ManagementKey::from(sandbox.management_key().to_owned());
+        Self { sandbox, proxy, services, management }
+    }
+
+    fn held(&self, label: &str) -> HeldKey {
+        inventory::find(&self.services.place, &self.services.server, label).unwrap().unwrap()
+    }
+
+    fn labels(&self) -> Vec<String> {
+        let rows = inventory::read(&self.services.place, &self.services.server).unwrap();
+        rows.into_iter().map(|held| held.label.to_string()).collect()
+    }
+
+    /// What `get LABEL` prints.
+    fn get(&self, label: &str) -> Option<String> {
+        let secret = self.services.vault.get(&slot(label), SOON).ok()?;
+        Some(secret.expose_secret().to_owned())
+    }
+
+    fn put(&self, label: &str, key: &str) {
+        self.services.vault.set(&slot(label), &SecretString::from(key), SOON).unwrap();
+    }
+
+    fn entries(&self) -> Vec<String> {
+        self.services.vault.accounts("keywright/test", SOON).unwrap()
+    }
+
+    /// Requests that begin so get that fate, the others pass.
+    fn spoil(&self, beginning: &'static str, fate: Fate) {
+        self.proxy.rule(move |asked| {
+            if asked.starts_with(beginning) { fate.clone() } else { Fate::Pass }
+        });
+    }
+}
+
+fn slot(label: &str) -> Slot {
+    Slot { service: "keywright/test".into(), account: label.into() }
+}
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn label(text: &str) -> Label {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
+    let world = World::new();
+    let seed = &world.sandbox.seeds()[0];
+    let key = ApiKey::from(seed.key.clone());
+    let import =
+        |name: &str, key: &ApiKey| wait(account::import(&world.services, &label(name), key));
+    // Every refusal comes before anything is stored.
+    assert!(
+        matches!(import("other", &key), Err(Error::KeyHeld(held)) if held.as_str() == "laptop")
+    );
+    let stranger = ApiKey::from(format!("sk-or-v1-{}", "ab".repeat(32)));
+    assert!(matches!(import("laptop", &stranger), Err(Error::LabelHeld(_))));
+    assert!(matches!(import("other", &stranger), Err(Error::DeadKey)));
+    let management = ApiKey::from(world.sandbox.management_key().to_owned());
+    assert!(matches!(import("other", &management), Err(Error::IsManagement)));
+    world.put("theirs", "x");
+    inventory::remove(&world.services.place, &world.services.server, "laptop").unwrap();
+    assert!(matches!(import("theirs", &key), Err(Error::LabelInVault(_))));
+    world.spoil("", Fate::Say(500, String::new()));
+    assert_eq!(import("other", &key).unwrap_err().trouble().code, 6);
+    assert!(world.get("other").is_none() && !world.labels().contains(&"other".to_owned()));
+    // An account without credit says nothing against the key.
+    world.spoil("", Fate::Say(402, String::new()));
+    assert_eq!(import("poor", &key).unwrap().reading, None);
+    assert_eq!(world.get("poor").as_deref(), Some(seed.key.as_str()));
+    inventory::remove(&world.services.place, &world.services.server, "poor").unwrap();
+    world.spoil("", Fate::Pass);
+    // An entry that an interrupted import left behind is the same key: it goes on.
+    let held = import("poor", &key).unwrap();
+    assert_eq!((held.limit(), held.differences()), (seed.limit, Vec::new()));
+    assert_eq!(world.held("poor"), held);
+}
+
+#[test]
+fn a_rename_moves_the_entry_and_the_row_together() {
+    let world = World::new();
+    let secret = world.get("ci").unwrap();
+    let rename = |old: &HeldKey, new: &str, management: Option<&ManagementKey>| {
+        wait(account::rename(&world.services, old, &label(new), management))
+    };
+    let old = world.held("ci");
+    assert!(matches!(rename(&old, "laptop", None), Err(Error::LabelHeld(_))));
+    world.put("theirs", "x");
+    assert!(matches!(rename(&old, "theirs", None), Err(Error::LabelInVault(_))));
+    assert_eq!(world.get("theirs").as_deref(), Some("x"));
+    let renamed = rename(&old, "build", Some(&world.management)).unwrap();
+    assert!(renamed.note.is_none(), "{:?}", renamed.note);
+    assert_eq!((world.get("build"), world.get("ci")), (Some(secret), None));
+    assert_eq!(world.held("build").hash, old.hash);
+    let client = world.services.client().unwrap();
+    let there = wait(client.find(&world.management, &old.hash)).unwrap();
+    assert_eq!(there.name.as_deref(), Some("build"));
+    assert!(matches!(rename(&old, "again", None), Err(Error::NotHeld(_))));
+    // A server that does not take the name keeps nothing from being renamed here.
+    world.spoil("PATCH", Fate::Say(403, String::new()));
+    let renamed = rename(&world.held("build"), "make", Some(&world.management)).unwrap();
+    assert!(renamed.note.unwrap().message.contains("stayed"));
+    assert!(world.get("make").is_some());
+}
+
+#[test]
+fn a_rename_whose_list_cannot_be_written_leaves_everything_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::of(4, Place::Directory(dir.path().to_owned()));
+    let before = (world.labels(), world.entries());
+    let blocked = dir.path().join("inventory.json.new");
+    std::fs::create_dir(&blocked).unwrap();
+    let rename = || wait(account::rename(&world.services, &world.held("ci"), &label("b"), None));
+    let result = rename();
+    assert!(matches!(result, Err(Error::Document(_))), "{result:?}");
+    assert_eq!((world.labels(), world.entries()), before);
+    std::fs::remove_dir(&blocked).unwrap();
+    rename().unwrap();
+}
+
+#[test]
+fn a_management_key_is_checked_and_lies_apart_from_the_keys() {
+    let world = World::new();
+    let read = || wait(management::read(&world.services)).unwrap();
+    assert!(read().is_none());
+    let required = wait(management::require(&world.services, "https://page")).unwrap_err();
+    assert!(required.trouble().advice.contains("https://page"), "{required:?}");
+    let ordinary = ManagementKey::from(world.sandbox.seeds()[0].key.clone());
+    let set = |key: &ManagementKey| wait(management::set(&world.services, key));
+    assert!(matches!(set(&ordinary), Err(Error::NotManagement)));
+    let dead = ManagementKey::from("sk-or-v1-dead".to_owned());
+    assert!(matches!(set(&dead), Err(Error::DeadKey)));
+    assert!(read().is_none());
+    let entries = world.entries();
+    set(&world.management).unwrap();
+    let (key, source) = read().unwrap();
+    assert_eq!(key.expose_secret(), world.management.expose_secret());
+    assert_eq!(source, management::Source::Vault);
+    assert_eq!(world.entries(), entries, "it is not among the keys");
+    let given = Services { management: Some(dead), ..world.services.clone() };
+    assert_eq!(wait(management::read(&given)).unwrap().unwrap().1, management::Source::Environment);
+    assert!(wait(management::forget(&world.services)).unwrap());
+    assert!(!wait(management::forget(&world.services)).unwrap());
+}

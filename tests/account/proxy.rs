@@ -1,0 +1,125 @@
+//! Stands before the sandbox and spoils what it is told to: answers in its place, or swallows its
+//! answer after it acted. What was asked is counted.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// What becomes of a request.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// The sandbox answers.
+    Pass,
+    /// This answer, and the sandbox hears nothing.
+    Say(u16, String),
+    /// 429 with this `Retry-After`.
+    SlowDown(u64),
+    /// The sandbox acts, and its answer is lost.
+    Swallow,
+    /// The sandbox acts, and this is answered.
+    Lie(u16, String),
+    /// Half an answer.
+    Half,
+}
+
+type Rule = Box<dyn Fn(&str) -> Fate + Send>;
+
+pub struct Proxy {
+    pub url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    rule: Arc<Mutex<Rule>>,
+}
+
+impl Proxy {
+    /// In front of that address; passes all.
+    pub fn before(sandbox: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_| Fate::Pass)));
+        let behind = sandbox.trim_start_matches("http://").to_owned();
+        let (log, rules) = (Arc::clone(&asked), Arc::clone(&rule));
+        thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                let (log, rules, behind) = (Arc::clone(&log), Arc::clone(&rules), behind.clone());
+                thread::spawn(move || serve(socket, &log, &rules, &behind));
+            }
+        });
+        Self { url, asked, rule }
+    }
+
+    /// From now on; a request is `METHOD /path?query`.
+    pub fn rule(&self, rule: impl Fn(&str) -> Fate + Send + 'static) {
+        *self.rule.lock().unwrap() = Box::new(rule);
+    }
+
+    /// Requests that begin so.
+    pub fn count(&self, beginning: &str) -> usize {
+        self.asked.lock().unwrap().iter().filter(|asked| asked.starts_with(beginning)).count()
+    }
+
+    /// All requests.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn serve(
+    mut socket: TcpStream,
+    asked: &Mutex<Vec<String>>,
+    rule: &Mutex<Rule>,
+    behind: &str,
+) -> Option<()> {
+    let mut reader = BufReader::new(socket.try_clone().ok()?);
+    let mut head = String::new();
+    loop {
+        let before = head.len();
+        reader.read_line(&mut head).ok()?;
+        if head.len() - before <= 2 {
+            break;
+        }
+    }
+    let length = head
+        .lines()
+        .find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
+        })
+        .unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let request = head.lines().next()?.trim_end_matches(" HTTP/1.1").to_owned();
+    asked.lock().unwrap().push(request.clone());
+    let fate = (rule.lock().unwrap())(&request);
+    let forward = || {
+        let mut there = TcpStream::connect(behind).ok()?;
+        there.write_all(head.as_bytes()).ok()?;
+        there.write_all(&body).ok()?;
+        let mut answer = Vec::new();
+        there.read_to_end(&mut answer).ok()?;
+        Some(answer)
+    };
+    let whole = |status: u16, body: &str| {
+        format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let answer = match fate {
+        Fate::Pass => forward()?,
+        Fate::Say(status, body) => whole(status, &body).into_bytes(),
+        Fate::SlowDown(after) => {
+            format!("HTTP/1.1 429 Slow\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n")
+                .into_bytes()
+        }
+        Fate::Swallow => {
+            forward()?;
+            return None;
+        }
+        Fate::Lie(status, body) => {
+            forward()?;
+            whole(status, &body).into_bytes()
+        }
+        Fate::Half => {
+            b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{\"data\":[{\"hash\":\"".to_vec()
+        }
+    };
+    socket.write_all(&answer).ok()
+}

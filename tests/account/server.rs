@@ -1,0 +1,243 @@
+//! The account's list, changes at the server, and asking keys about themselves.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use keywright::account::{self, Deleted, Edit, Error, Row};
+use keywright::document::Place;
+use keywright::inventory;
+use keywright::key::{Change, Patch, Read};
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::proxy::Fate;
+use super::{SOON, World, label, slot, wait};
+
+fn list(world: &World) -> Result<usize, Error> {
+    wait(account::list(&world.services, &world.management)).map(|keys| keys.len())
+}
+
+#[test]
+fn the_whole_list_is_read_page_by_page_the_disabled_too() {
+    let world = World::of(250, Place::memory());
+    world.spoil("GET /api/v1/workspaces", Fate::Say(404, String::new()));
+    assert_eq!(list(&world).unwrap(), 250);
+    assert_eq!(world.proxy.count("GET /api/v1/keys?"), 4, "{:?}", world.proxy.asked());
+    let last = world.proxy.asked().pop().unwrap();
+    for part in ["offset=250", "include_disabled=true", "include_expired=true"] {
+        assert!(last.contains(part), "{last}");
+    }
+}
+
+#[test]
+fn each_workspace_is_listed_and_the_default_one_where_the_server_tells_none() {
+    let world = World::new();
+    let (a, b) = ("a".repeat(64), "b".repeat(64));
+    world.proxy.rule(move |asked| {
+        let rows = match asked {
+            _ if !asked.contains("offset=0") => json!([]),
+            _ if asked.contains("/workspaces") => json!([{"id": "w1"}, {"id": "w2"}]),
+            _ if asked.contains("workspace_id=w1") => json!([{"hash": a}]),
+            _ if asked.contains("workspace_id=w2") => json!([{"hash": a}, {"hash": b}]),
+            _ => json!([{"hash": "c".repeat(64)}, {"hash": "d".repeat(64)}, {"hash": a}]),
+        };
+        Fate::Say(200, json!({"data": rows}).to_string())
+    });
+    assert_eq!(list(&world).unwrap(), 2);
+    for odd in [Fate::Say(403, String::new()), Fate::Say(200, "<html>".into())] {
+        world.spoil("GET /api/v1/workspaces", odd);
+        assert_eq!(list(&world).unwrap(), 4);
+    }
+}
+
+#[test]
+fn a_list_that_fails_says_how_and_is_never_taken_for_an_empty_one() {
+    let world = World::new();
+    let html = || "<html>proxy</html>".to_owned();
+    for (fate, code, words) in [
+        (Fate::Say(401, String::new()), 1, "works no more"),
+        (Fate::Say(403, html()), 1, "may not"),
+        (Fate::SlowDown(3_600), 6, "wait a minute"),
+        (Fate::Say(500, String::new()), 6, "500"),
+        (Fate::Say(200, html()), 1, "not a list of keys"),
+        (Fate::Say(200, "{}".into()), 1, "not a list of keys"),
+        (Fate::Half, 6, "broke off"),
+        (Fate::Swallow, 6, "broke"),
+    ] {
+        let said = format!("{fate:?}");
+        world.spoil("GET /api/v1/keys", fate);
+        let trouble = list(&world).expect_err(&said).trouble();
+        let all = format!("{}; {}", trouble.message, trouble.advice);
+        assert!(trouble.code == code && all.contains(words), "{said}: {trouble:?}");
+    }
+}
+
+#[test]
+fn a_server_that_repeats_a_page_or_never_ends_is_not_followed_for_ever() {
+    let world = World::new();
+    let count = AtomicUsize::new(0);
+    let workspaces = |asked: &str| asked.contains("/workspaces");
+    let page = |hash: String| Fate::Say(200, json!({"data": [{"hash": hash}]}).to_string());
+    world.proxy.rule(move |asked| match workspaces(asked) {
+        true => Fate::Say(404, String::new()),
+        false => page("a".repeat(64)),
+    });
+    assert_eq!(list(&world).unwrap(), 1);
+    assert_eq!(world.proxy.count("GET /api/v1/keys?"), 2);
+    world.proxy.rule(move |asked| match workspaces(asked) {
+        true => Fate::Say(404, String::new()),
+        false => page(format!("{:064x}", count.fetch_add(1, Ordering::Relaxed))),
+    });
+    assert!(list(&world).unwrap_err().to_string().contains("a list with an end"));
+}
+
+#[test]
+fn a_key_is_called_gone_only_when_the_server_was_asked_for_it() {
+    let world = World::new();
+    let gone = world.held("ci");
+    wait(account::delete(&world.services, &world.management, &gone.hash)).unwrap();
+    inventory::remove(&world.services.place, &world.services.server, "agent").unwrap();
+    let rows = wait(account::overview(&world.services, &world.management)).unwrap();
+    let words: Vec<_> = rows
+        .iter()
+        .map(|row| match row {
+            Row::Both(held, _) => format!("both {}", held.label),
+            Row::Remote(remote) => format!("remote {}", remote.shown_name()),
+            Row::Missing(held) => format!("missing {}", held.label),
+            Row::Gone(held) => format!("gone {}", held.label),
+        })
+        .collect();
+    assert_eq!(words, ["both laptop", "gone ci", "both notebook", "remote agent"]);
+    assert_eq!(world.held("notebook").disabled, Some(true), "it is noted");
+    world.spoil("GET /api/v1/keys/", Fate::Say(500, String::new()));
+    let rows = wait(account::overview(&world.services, &world.management)).unwrap();
+    assert!(matches!(&rows[1], Row::Missing(held) if held.hash == gone.hash));
+}
+
+#[test]
+fn a_switch_is_turned_and_noted_and_what_came_back_is_compared() {
+    let world = World::new();
+    let held = world.held("laptop");
+    let switch = |off| wait(account::set_disabled(&world.services, &world.management, &held, off));
+    assert_eq!(switch(true).unwrap().disabled, Some(true));
+    assert_eq!(world.held("laptop").disabled, Some(true));
+    // The answer says that nothing changed: then nothing is said to have.
+    let row = json!({"data": {"hash": held.hash, "disabled": true}}).to_string();
+    world.spoil("", Fate::Say(200, row));
+    assert!(matches!(switch(false), Err(Error::NotTaken { names, .. }) if names == ["disabled"]));
+    assert_eq!(world.held("laptop").disabled, Some(true));
+    // An answer about another key, or a page: whether it was done is asked.
+    let mut off = false;
+    for lie in [json!({"data": {"hash": "b".repeat(64)}}).to_string(), "<html>".into()] {
+        world.spoil("PATCH", Fate::Lie(200, lie));
+        assert_eq!(switch(off).unwrap().disabled, Some(off));
+        off = !off;
+    }
+    world.spoil("PATCH", Fate::Swallow);
+    assert_eq!(switch(off).unwrap().disabled, Some(off));
+    // A page in the answer's place, and nothing done.
+    world.spoil("PATCH", Fate::Say(200, "<html>".into()));
+    assert!(matches!(switch(!off), Err(Error::Managed { .. })));
+    assert_eq!(world.held("laptop").disabled, Some(off));
+    world.spoil("PATCH", Fate::Say(404, String::new()));
+    assert!(switch(!off).unwrap_err().is_gone());
+}
+
+#[test]
+fn an_edit_writes_nothing_over_what_somebody_else_wrote() {
+    let world = World::new();
+    let client = world.services.client().unwrap();
+    let hash = world.held("laptop").hash;
+    let seen = wait(client.find(&world.management, &hash)).unwrap();
+    let edit = |patch: &Patch| {
+        wait(account::edit(&world.services, &world.management, &seen, patch)).unwrap()
+    };
+    let limit = |usd: &str| Patch { limit: Change::to(usd.parse().ok()), ..Patch::default() };
+    wait(client.patch(&world.management, &hash, &limit("77"))).unwrap();
+    let before = world.proxy.count("PATCH");
+    let ours = Patch { name: Some(label("mine")), ..Patch::default() };
+    let Edit::Conflict { now, differences, .. } = edit(&ours) else { panic!() };
+    assert_eq!((now.reading.limit, differences), (Some(77.0), vec!["limit"]));
+    assert_eq!(world.proxy.count("PATCH"), before);
+    // Put back, it is as it was seen; null clears, and what is absent is left alone.
+    wait(client.patch(&world.management, &hash, &limit("10"))).unwrap();
+    let cleared = Patch { limit: Change::Clear, reset: Change::Clear, ..Patch::default() };
+    let Edit::Done { now, differences } = edit(&cleared) else { panic!() };
+    assert_eq!((now.reading.limit, now.reading.limit_reset, differences), (None, None, vec![]));
+    assert_eq!(now.name.as_deref(), Some("laptop"));
+    assert_eq!(world.held("laptop").limit(), None, "the list has it");
+}
+
+#[test]
+fn what_the_server_took_otherwise_than_it_was_sent_is_named() {
+    let world = World::new();
+    let client = world.services.client().unwrap();
+    let hash = world.held("laptop").hash;
+    let seen = wait(client.find(&world.management, &hash)).unwrap();
+    let answer = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
+    world.spoil("PATCH", Fate::Lie(200, answer));
+    let patch = Patch { limit: Change::Set("50".parse().unwrap()), ..Patch::default() };
+    let edited = wait(account::edit(&world.services, &world.management, &seen, &patch)).unwrap();
+    assert!(matches!(edited, Edit::Done { differences, .. } if differences == ["limit"]));
+}
+
+#[test]
+fn a_key_that_is_gone_already_is_forgotten_and_a_page_is_no_deletion() {
+    let world = World::new();
+    let revoke =
+        |name: &str| wait(account::revoke(&world.services, &world.management, &world.held(name)));
+    assert_eq!(revoke("laptop").unwrap(), Deleted::Now);
+    assert_eq!(world.get("laptop"), None);
+    wait(account::delete(&world.services, &world.management, &world.held("ci").hash)).unwrap();
+    assert_eq!(revoke("ci").unwrap(), Deleted::Before);
+    // A page in the answer's place, with nothing done: the key stays.
+    world.spoil("DELETE", Fate::Say(200, "<html>".into()));
+    assert!(revoke("agent").is_err());
+    assert!(world.get("agent").is_some());
+    // Done, and the answer lost.
+    world.spoil("DELETE", Fate::Lie(200, "<html>".into()));
+    assert_eq!(revoke("agent").unwrap(), Deleted::Now);
+    assert_eq!((world.labels(), world.entries()), (vec!["notebook".into()], vec!["notebook".into()]));
+}
+
+#[test]
+fn a_damaged_hash_never_reaches_the_server() {
+    let world = World::new();
+    for hash in ["", "../../auth/keys", "A", "a%2f"] {
+        assert!(wait(account::delete(&world.services, &world.management, hash)).is_err());
+    }
+    assert_eq!(world.proxy.asked(), [""; 0]);
+}
+
+#[test]
+fn keys_are_asked_about_themselves_and_one_that_fails_fails_no_other() {
+    let world = World::new();
+    world.services.vault.delete(&slot("ci"), SOON).unwrap();
+    let keys = || {
+        let rows = inventory::read(&world.services.place, &world.services.server).unwrap();
+        rows.into_iter().map(|held| (held.hash, held.label)).collect::<Vec<_>>()
+    };
+    let round = |told: Arc<Mutex<Vec<Read>>>| {
+        let tell = move |_: &str, read: &Read, _| told.lock().unwrap().push(read.clone());
+        wait(account::refresh(&world.services, keys(), tell, watch::channel(false).1))
+    };
+    let told: Arc<Mutex<Vec<Read>>> = Arc::default();
+    let ended = round(Arc::clone(&told));
+    assert!(ended.trouble.is_none() && ended.rest.is_empty(), "{ended:?}");
+    assert_eq!(told.lock().unwrap().len(), 4);
+    assert!(world.held("laptop").reading.is_some() && world.held("agent").checked_at.is_some());
+    assert!(world.held("notebook").refused_at.is_some(), "it is disabled: 401");
+    assert_eq!(world.held("ci").checked_at, None);
+    // No credit is neither dead nor an answer.
+    world.spoil("", Fate::Say(402, String::new()));
+    let told: Arc<Mutex<Vec<Read>>> = Arc::default();
+    round(Arc::clone(&told));
+    assert_eq!(told.lock().unwrap().iter().filter(|read| **read == Read::NoCredit).count(), 3);
+    assert!(world.held("laptop").refused_at.is_none());
+    // The server asks for patience: it is left alone, and told how long.
+    world.spoil("", Fate::SlowDown(7));
+    let ended = round(Arc::default());
+    assert_eq!(ended.wait, Some(Duration::from_secs(7)));
+    assert!(!ended.rest.is_empty() && ended.trouble.is_some());
+}
