@@ -13,6 +13,7 @@ pub use error::Error;
 pub use recover::{Recovered, dismiss, recover};
 pub use services::{Kept, Services};
 pub use store::store_again;
+pub(crate) use store::turn;
 
 use std::time::Duration;
 

@@ -112,9 +112,11 @@ impl World {
 
     /// Requests that begin so get that fate, the others pass.
     fn spoil(&self, beginning: &'static str, fate: Fate) {
-        self.proxy.rule(move |asked| {
-            if asked.starts_with(beginning) { fate.clone() } else { Fate::Pass }
-        });
+        self.proxy.rule(
+            move |asked| {
+                if asked.starts_with(beginning) { fate.clone() } else { Fate::Pass }
+            },
+        );
     }
 }
 

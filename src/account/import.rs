@@ -6,7 +6,7 @@ use super::{Error, held_under, patiently, put};
 use crate::inventory;
 use crate::key::{ApiKey, Asked, HeldKey, Label, Read, Reading, Reset};
 use crate::openrouter;
-use crate::provision::Services;
+use crate::provision::{self, Services};
 
 /// Checks a key, stores it under `label`, reads it back and puts it on the list. Nothing is stored
 /// of a key that the server does not know.
@@ -20,11 +20,7 @@ pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<
             return Err(Error::LabelHeld(held.label));
         }
     }
-    match held_under(services, label).await? {
-        // The same key: a try before this one did not get as far as the list.
-        Some(there) if there.hash() != hash => return Err(Error::LabelInVault(label.clone())),
-        _ => {}
-    }
+    free(services, label, &hash).await?;
     let client = services.client().map_err(Error::Unchecked)?;
     let reading = match patiently(services, async || client.key(key).await).await {
         Ok(reading) if reading.is_management_key => return Err(Error::IsManagement),
@@ -42,6 +38,9 @@ pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<
         held.user_id.clone_from(&reading.creator_user_id);
         held.note(&Read::Told(Box::new(reading)), now);
     }
+    // Nobody else may take the label between this look and our writing.
+    let _turn = provision::turn(services).await;
+    free(services, label, &hash).await?;
     put(services, label, key).await?;
     // Another program may have taken the label or the key since.
     let taken = inventory::update(&services.place, |keys| {
@@ -55,6 +54,15 @@ pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<
         taken
     })?;
     taken.map_or(Ok(held), |label| Err(Error::LabelHeld(label)))
+}
+
+/// Whether the label is free in the vault, or holds this very key: a try before this one did not
+/// get as far as the list.
+async fn free(services: &Services, label: &Label, hash: &str) -> Result<(), Error> {
+    match held_under(services, label).await? {
+        Some(there) if there.hash() != hash => Err(Error::LabelInVault(label.clone())),
+        _ => Ok(()),
+    }
 }
 
 /// Nobody here asked for it: what it is counts as what was asked, or all of it would be called a

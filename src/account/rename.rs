@@ -4,7 +4,7 @@
 use super::{Error, drop_entry, held_under, patiently, put};
 use crate::inventory;
 use crate::key::{HeldKey, Label, ManagementKey, Patch, Trouble};
-use crate::provision::Services;
+use crate::provision::{self, Services};
 
 /// A key under its new label.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub async fn rename(
     if key.hash() != old.hash {
         return Err(Error::AnotherKey(old.label.clone()));
     }
+    // Nobody else may take the label between this look and our writing.
+    let turn = provision::turn(services).await;
     let mine = match held_under(services, new).await? {
         // A try before this one was interrupted.
         Some(there) if there.hash() == old.hash => true,
@@ -54,6 +56,7 @@ pub async fn rename(
             return Err(error);
         }
     };
+    drop(turn);
     let mut note = drop_entry(services, &old.label).await.err().map(|error| {
         let trouble = error.trouble();
         Trouble {

@@ -92,6 +92,19 @@ pub async fn rotate(
 /// Goes on where the new key's journey ended.
 pub async fn rotated(services: &Services, outcome: Outcome) -> Rotation {
     match outcome {
+        // An answer in which no key could be told from the rest, stored as it came.
+        Outcome::Stored { held, .. } if held.replaces.is_none() => Rotation::Beside {
+            trouble: Trouble {
+                message: "the server's answer is stored, and which of it is the key is not known"
+                    .into(),
+                advice: format!(
+                    "the old key still has its label; look at the answer: keywright get '{}'",
+                    held.label
+                ),
+                code: 7,
+            },
+            new: held,
+        },
         Outcome::Stored { held, note, .. } => handed(services, held, note).await,
         Outcome::NotStored { held, key, trouble } => Rotation::NotStored { held, key, trouble },
         Outcome::Failed(trouble) => Rotation::Failed(trouble),
@@ -191,6 +204,8 @@ pub async fn hand_over(services: &Services, held: &HeldKey) -> Result<Handed, Er
         return Ok(Handed { new: freed.unwrap_or(row), old: None });
     };
     let label = &old.label;
+    // Nobody else may take a label between our look at it and the list.
+    let _turn = provision::turn(services).await;
     let kept = match held_under(services, label).await? {
         Some(key) if key.hash() == old.hash => {
             let kept = spare(services, &rows, label, "old", Some(&old.hash)).await?;

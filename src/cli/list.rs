@@ -89,6 +89,8 @@ async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), Trouble> {
         }
     };
     progress.abort();
+    // Its line has left the terminal when it has ended.
+    let _ = progress.await;
     drop(tell);
     let (mut answered, mut failed, mut no_credit) = (0, None, false);
     while let Some((hash, read)) = told.recv().await {

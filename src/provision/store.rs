@@ -102,7 +102,7 @@ pub(super) fn hand_back(
 }
 
 /// Waits for the turn to store; whoever waits in vain stores all the same, for the key's sake.
-async fn turn(services: &Services) -> Option<Claim> {
+pub(crate) async fn turn(services: &Services) -> Option<Claim> {
     let (place, patience) = (services.place.clone(), services.patience);
     let turn = tokio::task::spawn_blocking(move || place.claim_within("storing.lock", patience));
     turn.await.ok()?.ok()

@@ -93,7 +93,9 @@ fn serve(
     let fate = (rule.lock().unwrap())(&request);
     let forward = || {
         let mut there = TcpStream::connect(behind).ok()?;
-        there.write_all(head.as_bytes()).ok()?;
+        // The sandbox leaves hanging up to whoever asks.
+        let (first, rest) = head.split_once("\r\n")?;
+        write!(there, "{first}\r\nConnection: close\r\n{rest}").ok()?;
         there.write_all(&body).ok()?;
         let mut answer = Vec::new();
         there.read_to_end(&mut answer).ok()?;

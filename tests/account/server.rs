@@ -198,7 +198,10 @@ fn a_key_that_is_gone_already_is_forgotten_and_a_page_is_no_deletion() {
     // Done, and the answer lost.
     world.spoil("DELETE", Fate::Lie(200, "<html>".into()));
     assert_eq!(revoke("agent").unwrap(), Deleted::Now);
-    assert_eq!((world.labels(), world.entries()), (vec!["notebook".into()], vec!["notebook".into()]));
+    assert_eq!(
+        (world.labels(), world.entries()),
+        (vec!["notebook".into()], vec!["notebook".into()])
+    );
 }
 
 #[test]
