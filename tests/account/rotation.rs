@@ -11,6 +11,9 @@ use tokio::sync::{mpsc, watch};
 use super::proxy::Fate;
 use super::{SOON, World, label, slot, wait};
 
+/// What somebody did to a row meanwhile.
+type Deed = fn(&mut HeldKey);
+
 const TERMS: Terms = Terms { quiet_for: 3_600, delete: true };
 
 fn controls() -> Controls {
@@ -75,11 +78,11 @@ fn a_key_that_is_held_can_vouch_for_its_own_successor() {
 #[test]
 fn a_policy_that_is_over_or_cannot_be_asked_for_is_said_and_no_key_is_cut() {
     let world = World::new();
-    let change = |how: fn(&mut HeldKey)| {
+    let change = |how: Deed| {
         let held = world.held("agent");
         inventory::change(&world.services.place, &world.services.server, &held.hash, how).unwrap();
     };
-    let cases: [(fn(&mut HeldKey), &str); 3] = [
+    let cases: [(Deed, &str); 3] = [
         (|held| held.asked.expires = Some("2020-01-01".into()), "2020-01-01"),
         (
             |held| {
