@@ -166,7 +166,7 @@ async fn walk(
 }
 
 /// Comes to its end when the person leaves.
-async fn cancelled(cancel: &mut watch::Receiver<bool>) {
+pub(crate) async fn cancelled(cancel: &mut watch::Receiver<bool>) {
     // A dropped sender is a person who cannot leave any more.
     if cancel.wait_for(|left| *left).await.is_err() {
         std::future::pending::<()>().await;

@@ -6,7 +6,6 @@
 //! taken in before one frame is drawn.
 
 mod input;
-mod refresh;
 mod runner;
 mod terminal;
 

@@ -13,7 +13,7 @@ use super::{Error, opened};
 use crate::inventory;
 use crate::key::{ApiKey, Label, Read, Trouble};
 use crate::openrouter::{self, Client};
-use crate::provision::Services;
+use crate::provision::{self, Services};
 use crate::vault;
 
 /// How many are asked at a time.
@@ -112,8 +112,7 @@ pub async fn refresh(
     }
     tokio::select! {
         () = async { while askers.join_next().await.is_some() {} } => {}
-        // A sender that is gone stops nothing.
-        Ok(_) = stop.wait_for(|stop| *stop) => askers.shutdown().await,
+        () = provision::cancelled(&mut stop) => askers.shutdown().await,
     }
     let noting = Arc::clone(&asking);
     let noted = tokio::task::spawn_blocking(move || {

@@ -4,18 +4,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::watch;
 use url::Url;
 
-use super::{Clock, Incoming, Play, refresh};
+use super::{Clock, Incoming, Play};
+use crate::account::{self, Round, take};
 use crate::app::{Effect, Msg, Ticket};
 use crate::browser::{self, Reach};
 use crate::clipboard::{self, Clipboard, Copied, Route};
 use crate::document;
 use crate::inventory;
-use crate::key::{ApiKey, AuthCode, KeyRequest, Label, Report, Trouble};
+use crate::key::{ApiKey, AuthCode, KeyRequest, Label, Read, Report, Trouble};
 use crate::provision::{self, Controls, Services, Way};
 
 /// What the loop does after the effects.
@@ -87,18 +89,7 @@ impl Runner {
                 let keys = inventory::read(&services.place, &services.server);
                 Some(Msg::KeysLoaded { ticket, keys: keys.map_err(|error| error.trouble()) })
             }),
-            Effect::Refresh { ticket, keys } => {
-                let (stop, stopped) = watch::channel(false);
-                self.round = Some((ticket, stop));
-                let (services, results) = (self.services.clone(), self.results.clone());
-                tokio::spawn(refresh::round(
-                    services,
-                    ticket,
-                    keys,
-                    results,
-                    (stopped, self.clock.clone()),
-                ));
-            }
+            Effect::Refresh { ticket, keys } => self.refresh(ticket, keys),
             Effect::StopRefresh(ticket) => {
                 if let Some((_, stop)) = self.round.take_if(|(round, _)| *round == ticket) {
                     // A round that has ended needs no stopping.
@@ -127,12 +118,14 @@ impl Runner {
                 });
             }
             Effect::Fetch(ticket, label) => self.blocking(move |services| {
-                let key = take(services, &label);
+                let key = take(services, &label).map_err(|error| error.trouble());
                 Some(Msg::Fetched { ticket, label, key })
             }),
             Effect::CopyKey(key) => self.copy(move |_| Ok(secret(&key))),
             Effect::CopyHeld(label) => {
-                self.copy(move |services| take(services, &label).map(|key| secret(&key)));
+                self.copy(move |services| {
+                    take(services, &label).map(|key| secret(&key)).map_err(|error| error.trouble())
+                });
             }
             Effect::CopyAddress(address) => self.copy(move |_| Ok(SecretString::from(address))),
             Effect::Open(address) => self.blocking(move |services| {
@@ -206,6 +199,25 @@ impl Runner {
             if let Some(msg) = call(&services) {
                 tell(&results, msg);
             }
+        });
+    }
+
+    fn refresh(&mut self, ticket: Ticket, keys: Vec<(String, Label)>) {
+        let (stop, stopped) = watch::channel(false);
+        self.round = Some((ticket, stop));
+        let (services, results) = (self.services.clone(), self.results.clone());
+        let clock = self.clock.clone();
+        tokio::spawn(async move {
+            let telling = results.clone();
+            let told = move |hash: &str, read: &Read, _| {
+                // The loop's own time, which in the sandbox is not the world's.
+                let (hash, read, at) = (hash.to_owned(), read.clone(), clock.now());
+                tell(&telling, Msg::Refreshed { ticket, hash, read, at });
+            };
+            let Round { trouble, wait, .. } =
+                account::refresh(&services, keys, told, stopped).await;
+            let wait = wait.and_then(|wait| SignedDuration::try_from(wait).ok());
+            tell(&results, Msg::RefreshEnded { ticket, trouble, wait });
         });
     }
 
@@ -312,22 +324,12 @@ async fn clear_later(board: Arc<Mutex<Board>>, copies: u64, results: UnboundedSe
     });
 }
 
-/// The key held under a label.
-pub(super) fn take(services: &Services, label: &Label) -> Result<ApiKey, Trouble> {
-    let slot = services.slot(label.as_str());
-    match services.vault.get(&slot, services.patience) {
-        #[expect(clippy::disallowed_methods, reason = "door: the vault")]
-        Ok(secret) => Ok(ApiKey::from(secret.expose_secret().to_owned())),
-        Err(error) => Err(error.trouble()),
-    }
-}
-
 #[expect(clippy::disallowed_methods, reason = "door: copy")]
 fn secret(key: &ApiKey) -> SecretString {
     SecretString::from(key.expose_secret())
 }
 
 /// The loop may have ended; then nobody is interested.
-pub(super) fn tell(results: &UnboundedSender<Incoming>, msg: Msg) {
+fn tell(results: &UnboundedSender<Incoming>, msg: Msg) {
     let _ = results.send(Incoming::Told(msg));
 }

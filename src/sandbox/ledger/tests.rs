@@ -236,8 +236,8 @@ fn a_token_stands_for_somebody_only_while_its_key_lives() {
 
 #[test]
 fn a_key_is_named_by_its_hash_and_shown_masked() {
-    let secret = "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";
-    let key = Ledger::new("").issue(Policy::named("laptop"), secret, at(NOON));
+    let secret = format!("sk-or-v1-0e6{}1c96", "5".repeat(57));
+    let key = Ledger::new("").issue(Policy::named("laptop"), &secret, at(NOON));
     assert_eq!(key.masked, "sk-or-v1-0e6...1c96");
     assert_eq!(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
