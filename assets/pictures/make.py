@@ -116,7 +116,7 @@ def main():
                 file.write(svg(screen.shown()))
 
         try:
-            screen.wait("agent")
+            screen.wait("as of")
             picture("dashboard")
             screen.send("n")
             screen.wait("Credit limit")
