@@ -7,8 +7,7 @@
 //! read     GET /key for many          management  the key that manages keys
 //! remote   the account's list, joined change      disable, edit, delete, revoke
 //! import   a key from elsewhere       rename      vault and inventory together
-//! rotate   another key in its place   retire      when the old one may go
-//! leak     disable, replace, store
+//! rotate   another key in its place   leak        disable, replace, store
 //! ```
 
 mod change;
@@ -19,18 +18,16 @@ pub mod management;
 mod read;
 mod remote;
 mod rename;
-mod retire;
 mod rotate;
 
-pub use change::{Deleted, Edit, delete, edit, revoke, set_disabled};
+pub use change::{Deleted, Edit, delete, edit, find, revoke, set_disabled};
 pub use error::Error;
 pub use import::import;
-pub use leak::{Deed, Panicked, panic};
+pub use leak::panic;
 pub use read::{Round, read, refresh, take};
 pub use remote::{Row, join, list, overview};
 pub use rename::{Renamed, rename};
-pub use retire::{Retire, retire};
-pub use rotate::{Handed, Rotation, Terms, hand_over, resume_rotations, rotate, rotated};
+pub use rotate::{hand_over, resume_rotations, rotate, rotated};
 
 use secrecy::{ExposeSecret, SecretString};
 

@@ -4,7 +4,9 @@
 //! [`update`] takes one [`Msg`] and answers with the [`Effect`]s to be done outside; their results
 //! come back as messages with the ticket they were asked under.
 
+mod ask;
 mod dashboard;
+mod effect;
 mod field;
 mod form;
 mod keymap;
@@ -15,12 +17,14 @@ mod reveal;
 mod rows;
 mod update;
 
-pub use dashboard::{Dashboard, Keys, Shown};
+pub use ask::{Ask, Deliberation, QUIET};
+pub use dashboard::{Dashboard, Keys, Scope, Shown, WIDE};
+pub use effect::{Changes, Effect};
 pub use field::Field;
-pub use form::{EXPIRIES, Form, Part, Remark};
+pub use form::{EXPIRIES, Form, Part, Purpose, Remark};
 pub use keymap::{Binding, bindings, intent, mouse, screen_bindings};
-pub use login::{Address, Login};
-pub use message::{Effect, Intent, Msg, Ticket};
+pub use login::{Address, Errand, Login};
+pub use message::{Changed, Intent, Msg, Ticket};
 pub use refresh::{Refresh, Round};
 pub use reveal::Reveal;
 pub use rows::{Sort, share};
@@ -28,19 +32,23 @@ pub use update::{start, update};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::key::{Label, Trouble};
+use crate::key::{Deed, Label, Trouble};
 
 /// What is on screen.
 #[derive(Clone, Debug)]
 pub enum Screen {
     /// The list of held keys.
     Dashboard,
-    /// The form of a new key.
+    /// A form: a new key, a change, a key from elsewhere.
     Form(Form),
     /// A journey under way.
     Login(Box<Login>),
     /// The key that was just cut.
     Reveal(Box<Reveal>),
+    /// Something is thought over.
+    Ask(Box<Ask>),
+    /// What was done about a leak, and what was not.
+    Deeds(Vec<Deed>),
 }
 
 /// A question that is answered with yes or no.
@@ -54,6 +62,8 @@ pub enum Question {
     Dismiss,
     /// Forget these keys on this machine?
     Remove(Vec<Label>),
+    /// Switch these keys off?
+    Disable(Vec<Label>),
 }
 
 /// A journey that the person turned away from and that has not ended yet.
@@ -111,6 +121,8 @@ pub struct Model {
     pub rescued: Vec<Reveal>,
     /// Journeys that go on without a screen.
     pub unfinished: Vec<Unfinished>,
+    /// The answer from the account that is waited for, before a form is shown.
+    pub looking: Option<Ticket>,
     /// Whether the program ends once they have.
     pub leaving: bool,
     /// Whether nobody is there any more to be shown a key.
@@ -136,6 +148,7 @@ impl Model {
             notice: None,
             rescued: Vec::new(),
             unfinished: Vec::new(),
+            looking: None,
             leaving: false,
             gone: false,
             tickets: 0,
@@ -153,7 +166,7 @@ impl Model {
             Screen::Login(login) if login.trouble.is_none() => Some(1),
             Screen::Reveal(reveal) => reveal.shown_until.map(|_| 1),
             Screen::Dashboard => self.dashboard.changes_in(self.now, self.size.1),
-            Screen::Form(_) | Screen::Login(_) => None,
+            Screen::Form(_) | Screen::Login(_) | Screen::Ask(_) | Screen::Deeds(_) => None,
         };
         // On the second, so that countdowns do not skip one.
         let moves = seconds.and_then(|seconds| {

@@ -91,7 +91,8 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         .enable_all()
         .build()
         .map_err(|error| unusable(&error))?;
-    let farewell = runtime.block_on(async {
+    let local = tokio::task::LocalSet::new();
+    let farewell = local.block_on(&runtime, async {
         let (results, told) = unbounded_channel();
         let mut runner = Runner::new(services, play, clock.clone(), results.clone());
         let typed = input::read_events(results.clone());
@@ -101,7 +102,7 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         desk.turn(&mut terminal, typed, told).await;
         runner.farewell()
     });
-    drop(terminal);
+    drop((terminal, local));
     // A keychain or a display server that hangs is not waited for.
     runtime.shutdown_background();
     if let Some(words) = farewell {

@@ -11,6 +11,7 @@
 //! footer    the keys that do something now
 //! ```
 
+mod ask;
 mod details;
 mod footer;
 mod form;
@@ -29,13 +30,10 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::widgets::{Block, Borders};
 
-use crate::app::{Keys, Model, Screen};
+use crate::app::{Keys, Model, Screen, WIDE};
 
 /// Fewer columns or rows than this show nothing but a request for more.
 pub const SMALLEST: (u16, u16) = (60, 16);
-
-/// Columns from which the details stand beside the list.
-const WIDE: u16 = 140;
 
 /// Draws the whole screen.
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
@@ -72,6 +70,8 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
         Screen::Form(state) => form::draw(state, model, theme, frame, body),
         Screen::Login(state) => login::draw(state, model, theme, frame, body),
         Screen::Reveal(state) => reveal::draw(state, model, theme, frame, body),
+        Screen::Ask(state) => ask::draw(state, model, theme, frame, body),
+        Screen::Deeds(deeds) => ask::deeds(deeds, theme, frame, body),
         Screen::Dashboard => {
             let body = warnings::draw(model, theme, frame, body);
             match (&model.dashboard.keys, model.dashboard.current()) {

@@ -160,7 +160,7 @@ fn a_refresh_asks_each_key_and_says_which_it_could_not_ask() {
     let keys: Value = serde_json::from_str(&out).unwrap();
     let states: Vec<_> =
         keys.as_array().unwrap().iter().map(|key| key["state"].as_str().unwrap()).collect();
-    assert_eq!((states[0], states[2]), ("active", "dead"));
+    assert_eq!((states[0], states[2]), ("active", "disabled"));
     assert!(keys[0]["usage"].as_f64().unwrap() > 0.0 && keys[0]["checked_at"].is_string());
     let (_, out, _) = home.play(&["list", "--refresh"]);
     assert!(out.lines().next().unwrap().contains("SPENT"), "{out}");

@@ -25,7 +25,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ui", &["app", "key"]),
     ("provision", &["document", "inventory", "journal", "key", "oauth", "openrouter", "vault"]),
     ("config", &["browser", "document", "key", "openrouter", "provision", "vault"]),
-    ("account", &["document", "inventory", "journal", "key", "openrouter", "provision", "vault"]),
+    (
+        "account",
+        &["document", "inventory", "journal", "key", "openrouter", "provision", "samples", "vault"],
+    ),
     (
         "tui",
         &[
@@ -38,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "inventory",
             "key",
             "provision",
+            "samples",
             "surroundings",
             "ui",
         ],

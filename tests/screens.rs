@@ -224,7 +224,11 @@ fn in_every_state(size: (u16, u16)) -> Model {
     let mut model = model(size);
     update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(states()) }, now());
     let ticket = Ticket(2);
-    update(&mut model, Msg::RefreshEnded { ticket, trouble: None, wait: None }, now());
+    update(
+        &mut model,
+        Msg::RefreshEnded { ticket, trouble: None, wait: None, refused: Vec::new() },
+        now(),
+    );
     model
 }
 
@@ -311,6 +315,7 @@ fn what_may_have_been_issued_stands_on_top() {
     let msg = Msg::Recovered {
         stored: Vec::new(),
         not_stored: Vec::new(),
+        rotations: Vec::new(),
         unresolved: vec![attempt],
         trouble: None,
     };

@@ -241,6 +241,7 @@ fn several_keys_that_could_not_be_stored_wait_for_each_other() {
         Msg::Recovered {
             stored: Vec::new(),
             not_stored: vec![not_stored("a"), not_stored("b")],
+            rotations: Vec::new(),
             unresolved: Vec::new(),
             trouble: None,
         },
@@ -447,7 +448,7 @@ fn keys_are_asked_once_the_list_is_there_the_visible_ones_first() {
     let (_, _, asked) = asking(&labels);
     assert_eq!(asked, labels);
     let (mut model, ticket, _) = asking(&labels);
-    tell(&mut model, Msg::RefreshEnded { ticket, trouble: None, wait: None });
+    tell(&mut model, Msg::RefreshEnded { ticket, trouble: None, wait: None, refused: Vec::new() });
     want(&mut model, Intent::ToBottom);
     let due = model.refresh.next.unwrap();
     let effects = update(&mut model, Msg::Ticked, due);
@@ -462,7 +463,11 @@ fn one_round_at_a_time_and_none_while_it_is_off() {
     let later = now() + SignedDuration::from_hours(1);
     assert!(update(&mut model, Msg::Ticked, later).is_empty());
     assert!(update(&mut model, Msg::Returned, later).is_empty());
-    update(&mut model, Msg::RefreshEnded { ticket, trouble: None, wait: None }, later);
+    update(
+        &mut model,
+        Msg::RefreshEnded { ticket, trouble: None, wait: None, refused: Vec::new() },
+        later,
+    );
     let due = model.refresh.next.unwrap();
     assert!(due > later + SignedDuration::from_mins(4));
     assert_eq!(update(&mut model, Msg::Ticked, due).len(), 1);
@@ -515,7 +520,7 @@ fn esc_stops_a_round_and_only_then() {
     let (mut model, ticket, _) = asking(&["a"]);
     let effects = want(&mut model, Intent::Back);
     assert!(matches!(effects[..], [Effect::StopRefresh(stopped)] if stopped == ticket));
-    tell(&mut model, Msg::RefreshEnded { ticket, trouble: None, wait: None });
+    tell(&mut model, Msg::RefreshEnded { ticket, trouble: None, wait: None, refused: Vec::new() });
     assert!(want(&mut model, Intent::Back).is_empty());
 }
 

@@ -32,20 +32,20 @@ pub enum Edit {
     },
 }
 
-/// Switches a held key off or on, and notes that.
+/// Switches a key off or on; of a held one it is noted. The key as it is afterwards.
 pub async fn set_disabled(
     services: &Services,
     management: &ManagementKey,
     held: &HeldKey,
     disabled: bool,
-) -> Result<HeldKey, Error> {
+) -> Result<RemoteKey, Error> {
     let failed = |error| Error::managed(error, &held.page());
     let client = services.client().map_err(failed)?;
     let patch = Patch { disabled: Some(disabled), ..Patch::default() };
     let now = put(services, &client, management, &held.hash, &patch).await.map_err(failed)?;
-    let row = note(services, &now)?;
+    note(services, &now)?;
     match patch.differences(&now) {
-        names if names.is_empty() => row.ok_or_else(|| Error::NotHeld(held.label.clone())),
+        names if names.is_empty() => Ok(now),
         names => Err(Error::NotTaken { names, page: held.page() }),
     }
 }
@@ -59,8 +59,7 @@ pub async fn edit(
 ) -> Result<Edit, Error> {
     let failed = |error| Error::managed(error, &page(services, &seen.hash));
     let client = services.client().map_err(failed)?;
-    let found = patiently(services, async || client.find(management, &seen.hash).await);
-    let now = found.await.map_err(failed)?;
+    let now = find(services, management, &seen.hash).await?;
     let differences = now.differs_from(seen);
     if !differences.is_empty() {
         return Ok(Edit::Conflict {
@@ -94,10 +93,22 @@ async fn put(
     }
 }
 
-fn note(services: &Services, now: &RemoteKey) -> Result<Option<HeldKey>, Error> {
+fn note(services: &Services, now: &RemoteKey) -> Result<(), Error> {
     let at = Timestamp::now();
     let taken = |held: &mut HeldKey| held.note_remote(now, at);
-    Ok(inventory::change(&services.place, &services.server, &now.hash, taken)?)
+    inventory::change(&services.place, &services.server, &now.hash, taken)?;
+    Ok(())
+}
+
+/// A key as the account has it now.
+pub async fn find(
+    services: &Services,
+    management: &ManagementKey,
+    hash: &str,
+) -> Result<RemoteKey, Error> {
+    let failed = |error| Error::managed(error, &page(services, hash));
+    let client = services.client().map_err(failed)?;
+    patiently(services, async || client.find(management, hash).await).await.map_err(failed)
 }
 
 /// How a deletion ended: either way the key is gone.

@@ -1,66 +1,10 @@
 //! A key leaked: switched off at once, another one cut under the same policy, stored. What was not
 //! done is never said to be. Must not know: how it is shown.
 
-use super::rotate::{Rotation, Terms, rotate};
+use super::rotate::rotate;
 use super::set_disabled;
-use crate::key::{HeldKey, Label, ManagementKey, Report};
+use crate::key::{Deed, HeldKey, ManagementKey, Panicked, Report, Terms};
 use crate::provision::{Controls, Services, Way};
-
-/// One thing that was to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deed {
-    /// Whether it was.
-    pub done: bool,
-    /// What was done, or what was not, why, and what to do now.
-    pub words: String,
-}
-
-/// What came of one leaked key.
-#[derive(Debug)]
-pub struct Panicked {
-    /// The label it had.
-    pub label: Label,
-    /// Whether the leaked key is off.
-    pub disabled: Deed,
-    /// What came of its replacement.
-    pub replaced: Rotation,
-}
-
-impl Panicked {
-    /// Everything, in its order.
-    pub fn deeds(&self) -> Vec<Deed> {
-        let label = &self.label;
-        let undone = |what: &str, message: &str, advice: &str| {
-            (false, format!("'{label}' {what}: {message}; {advice}"))
-        };
-        let (done, words) = match &self.replaced {
-            Rotation::Done { handed, note } => {
-                let old = handed.old.as_ref().map_or(String::new(), |old| {
-                    format!("; the leaked one is kept as '{}'", old.label)
-                });
-                let note =
-                    note.as_ref().map_or(String::new(), |note| format!("; {}", note.message));
-                (true, format!("'{label}' is a new key, {}{old}{note}", handed.new.masked))
-            }
-            Rotation::Beside { new, trouble } => {
-                let what = format!("still gives the leaked key; the new one is '{}'", new.label);
-                undone(&what, &trouble.message, &trouble.advice)
-            }
-            Rotation::NotStored { trouble, .. } => {
-                undone("has a new key that is not stored", &trouble.message, &trouble.advice)
-            }
-            Rotation::Failed(trouble) => {
-                undone("was not replaced", &trouble.message, &trouble.advice)
-            }
-        };
-        vec![self.disabled.clone(), Deed { done, words }]
-    }
-
-    /// Whether all of it was done.
-    pub fn is_done(&self) -> bool {
-        self.disabled.done && matches!(self.replaced, Rotation::Done { .. })
-    }
-}
 
 /// Switches all of these keys off, then replaces each. Without a management key nothing can switch
 /// them off from here: then it is said where their owner can.

@@ -9,15 +9,19 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Error, opened};
+use super::{Error, management, opened};
 use crate::inventory;
-use crate::key::{ApiKey, Label, Read, Trouble};
+use crate::key::{ApiKey, HeldKey, Label, Read, RemoteKey, Trouble};
 use crate::openrouter::{self, Client};
 use crate::provision::{self, Services};
+use crate::samples;
 use crate::vault;
 
 /// How many are asked at a time.
 const AT_A_TIME: usize = 8;
+
+/// Of how many refused keys the account is asked, in one round.
+const MOST_REFUSED: usize = 32;
 
 /// The key under a label that is on the list. Blocks, and can wait for a person.
 pub fn take(services: &Services, label: &Label) -> Result<ApiKey, Error> {
@@ -37,7 +41,7 @@ pub async fn read(
     client: &Client,
     hash: &str,
     label: &Label,
-) -> Result<(Timestamp, Read), (Trouble, Option<Duration>)> {
+) -> Result<Read, (Trouble, Option<Duration>)> {
     let (vault, name) = (services.clone(), label.clone());
     let taken = tokio::task::spawn_blocking(move || take(&vault, &name)).await;
     let key = match taken.unwrap_or(Err(Error::Vault(vault::Error::NoAnswer))) {
@@ -45,10 +49,10 @@ pub async fn read(
         // One entry that is wrong says nothing about the others.
         Ok(_) => {
             let words = Error::AnotherKey(label.clone()).to_string();
-            return Ok((Timestamp::now(), Read::Failed(words)));
+            return Ok(Read::Failed(words));
         }
         Err(error @ Error::Absent { .. }) => {
-            return Ok((Timestamp::now(), Read::Failed(error.to_string())));
+            return Ok(Read::Failed(error.to_string()));
         }
         Err(error) => return Err((error.trouble(), None)),
     };
@@ -58,7 +62,7 @@ pub async fn read(
             Err((unasked(error), *retry_after))
         }
         Err(error @ openrouter::Error::NotSent { .. }) => Err((unasked(error), None)),
-        _ => Ok((Timestamp::now(), Read::from(answer))),
+        _ => Ok(Read::from(answer)),
     }
 }
 
@@ -71,12 +75,16 @@ pub struct Round {
     pub wait: Option<Duration>,
     /// Those that were not asked: hashes and labels.
     pub rest: Vec<(String, Label)>,
+    /// What the account says of those that were refused, where a management key is known: a key
+    /// that is switched off is refused like one that was deleted.
+    pub refused: Vec<RemoteKey>,
 }
 
-struct Asking<F> {
+struct Asking<F, N> {
     services: Services,
     client: Client,
     told: F,
+    now: N,
     rest: Mutex<VecDeque<(String, Label)>>,
     reads: Mutex<HashMap<String, (Timestamp, Read)>>,
     ended: Mutex<Option<(Trouble, Option<Duration>)>>,
@@ -84,23 +92,26 @@ struct Asking<F> {
 
 /// Asks keys (hash and label), eight at a time and in this order, until all have answered, the
 /// server asks for patience or cannot be reached, the vault fails, or `stop` turns true. Each
-/// answer is `told` at once; all are noted in the inventory at the end, in one transaction.
+/// answer is `told` at once, with the time of `now`; all are noted at the end, in the inventory and
+/// among the samples, each in one transaction.
 pub async fn refresh(
     services: &Services,
     keys: Vec<(String, Label)>,
+    now: impl Fn() -> Timestamp + Send + Sync + 'static,
     told: impl Fn(&str, &Read, Timestamp) + Send + Sync + 'static,
     mut stop: watch::Receiver<bool>,
 ) -> Round {
     let client = match services.client() {
         Ok(client) => client,
         Err(error) => {
-            return Round { trouble: Some(unasked(&error)), wait: None, rest: keys };
+            return Round { trouble: Some(unasked(&error)), rest: keys, ..Round::default() };
         }
     };
     let asking = Arc::new(Asking {
         services: services.clone(),
         client,
         told,
+        now,
         rest: Mutex::new(keys.into()),
         reads: Mutex::default(),
         ended: Mutex::default(),
@@ -116,24 +127,43 @@ pub async fn refresh(
     }
     let noting = Arc::clone(&asking);
     let noted = tokio::task::spawn_blocking(move || {
-        inventory::note(&noting.services.place, &noting.services.server, &lock(&noting.reads))
+        let (place, server) = (&noting.services.place, &noting.services.server);
+        let reads = lock(&noting.reads);
+        let spent: Vec<_> = reads.iter().filter_map(|(hash, read)| spent(hash, read)).collect();
+        inventory::note(place, server, &reads)?;
+        // The past is worth less than the present: a round without it is still a round.
+        if let Err(error) = samples::record(place, &spent) {
+            tracing::warn!(%error, "what was spent is not remembered");
+        }
+        Ok::<(), crate::document::Error>(())
     })
     .await;
+    // After what they said of themselves: this is the last word.
+    let refused = asking.explain().await;
     let (mut trouble, wait) =
         lock(&asking.ended).take().map_or((None, None), |(trouble, wait)| (Some(trouble), wait));
     if let (Ok(Err(error)), None) = (&noted, &trouble) {
         trouble = Some(error.trouble());
     }
     let rest = lock(&asking.rest).drain(..).collect();
-    Round { trouble, wait, rest }
+    Round { trouble, wait, rest, refused }
 }
 
-impl<F: Fn(&str, &Read, Timestamp)> Asking<F> {
+/// A sample out of an answer.
+fn spent<'a>(hash: &'a str, (at, read): &(Timestamp, Read)) -> Option<(&'a str, Timestamp, f64)> {
+    match read {
+        Read::Told(reading) => Some((hash, *at, reading.usage?)),
+        Read::Refused | Read::NoCredit | Read::Failed(_) => None,
+    }
+}
+
+impl<F: Fn(&str, &Read, Timestamp), N: Fn() -> Timestamp> Asking<F, N> {
     async fn ask(&self) {
         while lock(&self.ended).is_none() {
             let Some((hash, label)) = lock(&self.rest).pop_front() else { return };
             match read(&self.services, &self.client, &hash, &label).await {
-                Ok((at, read)) => {
+                Ok(read) => {
+                    let at = (self.now)();
                     (self.told)(&hash, &read, at);
                     lock(&self.reads).insert(hash, (at, read));
                 }
@@ -143,6 +173,33 @@ impl<F: Fn(&str, &Read, Timestamp)> Asking<F> {
                 }
             }
         }
+    }
+
+    /// Asks the account about the keys that were refused. Whatever goes wrong says nothing of them.
+    async fn explain(&self) -> Vec<RemoteKey> {
+        let refused = |(_, read): &(Timestamp, Read)| *read == Read::Refused;
+        let hashes: Vec<String> = {
+            let reads = lock(&self.reads);
+            let refused = reads.iter().filter(|(_, read)| refused(read));
+            refused.map(|(hash, _)| hash.clone()).take(MOST_REFUSED).collect()
+        };
+        if hashes.is_empty() || lock(&self.ended).is_some() {
+            return Vec::new();
+        }
+        let Ok(Some((management, _))) = management::read(&self.services).await else {
+            return Vec::new();
+        };
+        let mut known = Vec::new();
+        for hash in hashes {
+            let Ok(remote) = self.client.find(&management, &hash).await else { continue };
+            let (place, server, at) = (&self.services.place, &self.services.server, (self.now)());
+            let note = |held: &mut HeldKey| held.note_remote(&remote, at);
+            if let Err(error) = inventory::change(place, server, &hash, note) {
+                tracing::warn!(%error, "what the account says of a refused key is not noted");
+            }
+            known.push(remote);
+        }
+        known
     }
 }
 

@@ -17,58 +17,10 @@ use super::{Error, drop_entry, held_under, put};
 use crate::document;
 use crate::inventory;
 use crate::key::{
-    ApiKey, Expiry, HeldKey, KeyRequest, Label, Outcome, Replaces, Report, Retiring, Trouble,
-    is_hash,
+    Expiry, Handed, HeldKey, KeyRequest, Label, Outcome, Replaces, Report, Retiring, Rotation,
+    Terms, Trouble, is_hash,
 };
 use crate::provision::{self, Controls, Replacement, Services, Way};
-
-/// What becomes of the old key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// How long its usage must stand still before it may go, in seconds.
-    pub quiet_for: u64,
-    /// Whether it is then deleted without a question.
-    pub delete: bool,
-}
-
-/// Two keys after the handing over.
-#[derive(Clone, Debug)]
-pub struct Handed {
-    /// Has the label now.
-    pub new: HeldKey,
-    /// Had it before; `None` if it was forgotten meanwhile.
-    pub old: Option<HeldKey>,
-}
-
-/// How a rotation ended.
-#[derive(Debug)]
-pub enum Rotation {
-    /// The new key has the label.
-    Done {
-        /// The keys.
-        handed: Handed,
-        /// Something that did not keep it from being done.
-        note: Option<Trouble>,
-    },
-    /// The new key is held beside the old one, which still has its label.
-    Beside {
-        /// The new key; [`hand_over`] goes on, as the next start does.
-        new: HeldKey,
-        /// Why it was not handed over.
-        trouble: Trouble,
-    },
-    /// The new key was issued and is nowhere but here: `provision::store_again`, then [`rotated`].
-    NotStored {
-        /// What would be remembered of it.
-        held: HeldKey,
-        /// The key itself.
-        key: ApiKey,
-        /// Why it could not be stored.
-        trouble: Trouble,
-    },
-    /// There is no new key (exit code 7: one may have been issued).
-    Failed(Trouble),
-}
 
 /// Cuts a key under the policy of `held`, and gives it that one's label. A rotation of this key
 /// that was interrupted goes on instead; no second key is cut.

@@ -1,5 +1,8 @@
-//! The list of held keys: which are listed, which is selected, what is shown of it. Must not know:
-//! where keys lie.
+//! The list of keys: which are listed, which is selected, what is shown of it. Must not know: where
+//! keys lie.
+
+mod account;
+mod past;
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,10 +12,16 @@ use super::field::Field;
 use super::message::Ticket;
 use super::reveal::MOMENT;
 use super::rows::{Sort, order};
-use crate::key::{ApiKey, HeldKey, KeyState, Label, Read, Trouble, Unresolved, span_changes};
+use crate::key::{
+    ApiKey, HeldKey, KeyState, Label, Read, Sample, Trouble, Unresolved, span_changes,
+};
+pub use account::Scope;
 
 /// Rows of the screen that are not rows of the list: header, column titles, rules, notice, footer.
 const CHROME: u16 = 6;
+
+/// Columns from which the details stand beside the list.
+pub const WIDE: u16 = 140;
 
 /// The screen's row of the first key, without the line of warnings.
 const FIRST_ROW: u16 = 3;
@@ -22,7 +31,7 @@ const FIRST_ROW: u16 = 3;
 pub enum Keys {
     /// Being read.
     Loading,
-    /// In the order in which they were cut.
+    /// Those held here in the order in which they were cut, then the account's others.
     Loaded(Vec<HeldKey>),
     /// It could not be read.
     Failed(Trouble),
@@ -46,6 +55,12 @@ pub struct Dashboard {
     pub keys: Keys,
     /// Those that are listed, in their order: places in `keys`.
     pub rows: Vec<usize>,
+    /// Which of them are listed at all.
+    pub scope: Scope,
+    /// Hashes of held keys that the account no longer knows.
+    pub gone: HashSet<String>,
+    /// The account's list that is waited for.
+    pub reading: Option<Ticket>,
     /// What they are ordered by.
     pub sort: Sort,
     /// Whether that order is turned round.
@@ -70,6 +85,15 @@ pub struct Dashboard {
     pub awaited: Option<Ticket>,
     /// Keys that want something done, the most urgent first: places in `keys`.
     pub wanting: Vec<(usize, KeyState)>,
+    /// What some keys had spent, by hash: of the selected one, and of those that are to retire.
+    pub past: HashMap<String, Vec<Sample>>,
+    /// The past that is waited for.
+    pub recalling: Option<Ticket>,
+    past_grew: bool,
+    /// Hashes of replaced keys whose deletion was begun.
+    pub let_go: HashSet<String>,
+    /// How many of the keys are held here.
+    here: usize,
     places: HashMap<String, usize>,
 }
 
@@ -79,6 +103,14 @@ impl Dashboard {
         Self {
             keys: Keys::Loading,
             rows: Vec::new(),
+            scope: Scope::default(),
+            gone: HashSet::new(),
+            reading: None,
+            here: 0,
+            let_go: HashSet::new(),
+            past: HashMap::new(),
+            recalling: None,
+            past_grew: false,
             sort: Sort::default(),
             reversed: false,
             filter: Field::default(),
@@ -95,8 +127,13 @@ impl Dashboard {
         }
     }
 
-    /// The keys, as far as they are known.
+    /// The keys held here, as far as they are known.
     pub fn held(&self) -> &[HeldKey] {
+        &self.all()[..self.here]
+    }
+
+    /// Those, then the account's others.
+    pub fn all(&self) -> &[HeldKey] {
         match &self.keys {
             Keys::Loaded(keys) => keys,
             Keys::Loading | Keys::Failed(_) => &[],
@@ -105,7 +142,7 @@ impl Dashboard {
 
     /// The selected key.
     pub fn current(&self) -> Option<&HeldKey> {
-        self.held().get(*self.rows.get(self.selected)?)
+        self.all().get(*self.rows.get(self.selected)?)
     }
 
     /// The keys that an action is for: those that are marked, else the selected one.
@@ -113,7 +150,12 @@ impl Dashboard {
         if self.marked.is_empty() {
             return self.current().into_iter().collect();
         }
-        self.held().iter().filter(|held| self.marked.contains(&held.hash)).collect()
+        self.all().iter().filter(|held| self.marked.contains(&held.hash)).collect()
+    }
+
+    /// The key with that hash.
+    pub fn find(&self, hash: &str) -> Option<&HeldKey> {
+        self.all().get(*self.places.get(hash)?)
     }
 
     /// Marks the selected key, or takes its mark, and goes on to the next.
@@ -128,8 +170,15 @@ impl Dashboard {
     /// Takes in a list that was read; the selection stays on its key.
     pub fn load(&mut self, keys: Result<Vec<HeldKey>, Trouble>, now: Timestamp) {
         let selected = self.current().map(|held| held.hash.clone());
+        let others = self.all()[self.here..].to_vec();
+        self.here = 0;
         self.keys = match keys {
-            Ok(keys) => Keys::Loaded(keys),
+            Ok(mut keys) => {
+                self.here = keys.len();
+                let held: HashSet<_> = keys.iter().map(|held| held.hash.clone()).collect();
+                keys.extend(others.into_iter().filter(|other| !held.contains(&other.hash)));
+                Keys::Loaded(keys)
+            }
             Err(trouble) => Keys::Failed(trouble),
         };
         self.arrange_around(selected, now);
@@ -139,9 +188,14 @@ impl Dashboard {
     pub fn add(&mut self, new: HeldKey, now: Timestamp) {
         let hash = new.hash.clone();
         if let Keys::Loaded(keys) = &mut self.keys {
-            match keys.iter_mut().find(|held| held.label == new.label) {
+            match keys[..self.here].iter_mut().find(|held| held.label == new.label) {
                 Some(there) => *there = new,
-                None => keys.push(new),
+                None => {
+                    // It may have been listed as the account's.
+                    keys.retain(|row| row.is_here() || row.hash != new.hash);
+                    keys.insert(self.here, new);
+                    self.here += 1;
+                }
             }
         }
         self.arrange_around(Some(hash), now);
@@ -150,7 +204,9 @@ impl Dashboard {
     /// Takes out a key that was forgotten.
     pub fn remove(&mut self, label: &Label, now: Timestamp) {
         if let Keys::Loaded(keys) = &mut self.keys {
-            keys.retain(|held| held.label != *label);
+            let before = keys.len();
+            keys.retain(|held| !held.is_here() || held.label != *label);
+            self.here -= before - keys.len();
         }
         self.arrange(now);
     }
@@ -176,9 +232,15 @@ impl Dashboard {
     }
 
     fn arrange_around(&mut self, hash: Option<String>, now: Timestamp) {
-        self.rows = order(self.held(), self.sort, self.reversed, self.filter.text(), now);
+        let shown = |held: &HeldKey| match self.scope {
+            Scope::Here => held.is_here(),
+            Scope::All => true,
+            Scope::Elsewhere => !held.is_here(),
+            Scope::Gone => self.gone.contains(&held.hash),
+        };
+        self.rows = order(self.all(), self.sort, self.reversed, self.filter.text(), shown, now);
         self.places =
-            self.held().iter().enumerate().map(|(at, held)| (held.hash.clone(), at)).collect();
+            self.all().iter().enumerate().map(|(at, held)| (held.hash.clone(), at)).collect();
         let places = &self.places;
         self.marked.retain(|hash| places.contains_key(hash));
         let place = hash.and_then(|hash| self.places.get(&hash).copied());
@@ -267,7 +329,7 @@ impl Dashboard {
     pub fn visible(&self, terminal_rows: u16) -> impl Iterator<Item = (usize, &HeldKey)> {
         let page = self.page(terminal_rows);
         let first = self.selected / page * page;
-        let keys = self.held();
+        let keys = self.all();
         let rows = self.rows.iter().enumerate().skip(first).take(page);
         rows.filter_map(|(row, place)| Some((row, keys.get(*place)?)))
     }

@@ -1,16 +1,25 @@
 //! A line of text that a person edits: by grapheme, with what was prefilled selected until the
 //! first edit. Must not know: what the text means.
 
+use std::fmt;
+
 use tui_input::{Input, InputRequest};
 
 /// The most that a field takes, in characters; a paste beyond it is cut.
 const LONGEST: usize = 600;
 
 /// A text field.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Field {
     input: Input,
     selected: bool,
+}
+
+/// What is typed may be a key.
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Field({} characters)", self.text().chars().count())
+    }
 }
 
 impl Field {

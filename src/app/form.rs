@@ -1,11 +1,15 @@
-//! The form of a new key: its fields, what they mean, and why they are not accepted.
-//! Must not know: what becomes of the request.
+//! A form: its fields, what they mean, and why they are not accepted. Three are made of it: a new
+//! key, a change to one, a key from elsewhere. Must not know: what becomes of what is submitted.
 
-use jiff::Timestamp;
+mod submit;
+mod verdict;
+
 use tui_input::InputRequest;
 
 use super::field::Field;
-use crate::key::{Expiry, HeldKey, KeyRequest, Label, Problem, Reset, Trouble, Usd};
+use super::message::Ticket;
+use crate::key::{HeldKey, RemoteKey, Reset, Trouble};
+pub(super) use submit::Submitted;
 
 /// The expiries offered; anything else can be typed.
 pub const EXPIRIES: [&str; 5] = ["7d", "30d", "90d", "1y", "never"];
@@ -14,6 +18,23 @@ pub const EXPIRIES: [&str; 5] = ["7d", "30d", "90d", "1y", "never"];
 const FIRST_LIMIT: &str = "10";
 const FIRST_RESET: Option<Reset> = Some(Reset::Monthly);
 const FIRST_EXPIRY: &str = "90d";
+
+/// What a form is for.
+#[derive(Clone, Debug)]
+pub enum Purpose {
+    /// A new key.
+    New,
+    /// A change to this one.
+    Change {
+        /// The key, held or only listed.
+        held: Box<HeldKey>,
+        /// As it is at the server; `None` where no management key is known, and only the label here
+        /// can be changed.
+        seen: Option<Box<RemoteKey>>,
+    },
+    /// A key from elsewhere.
+    Import,
+}
 
 /// The fields in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,12 +47,15 @@ pub enum Part {
     Reset,
     /// From when the key no longer works.
     Expires,
+    /// The workspace's UUID.
+    Workspace,
+    /// Whether spending at the owner's own providers counts against the limit.
+    Byok,
+    /// The key itself.
+    Key,
 }
 
 impl Part {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Label, Self::Limit, Self::Reset, Self::Expires];
-
     /// Its name on screen.
     pub const fn title(self) -> &'static str {
         match self {
@@ -39,8 +63,16 @@ impl Part {
             Self::Limit => "Credit limit",
             Self::Reset => "Reset",
             Self::Expires => "Expires",
+            Self::Workspace => "Workspace",
+            Self::Byok => "Own providers",
+            Self::Key => "Key",
         }
     }
+}
+
+/// An amount as a person types it.
+fn plain(limit: &str) -> &str {
+    limit.strip_suffix(".00").unwrap_or(limit)
 }
 
 /// What a field has to say below itself.
@@ -55,6 +87,10 @@ pub enum Remark {
 /// The state of the form.
 #[derive(Clone, Debug)]
 pub struct Form {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Whether a workspace can be chosen: a management key is known.
+    pub workspaces: bool,
     /// The person's name for the key.
     pub label: Field,
     /// USD or none, as typed.
@@ -63,12 +99,22 @@ pub struct Form {
     pub reset: Option<Reset>,
     /// As typed or chosen.
     pub expires: Field,
+    /// UUID; empty for the default one.
+    pub workspace: Field,
+    /// Whether spending at the owner's own providers counts.
+    pub byok: bool,
+    /// The key from elsewhere, never shown.
+    pub key: Field,
     /// The field with the cursor.
     pub focus: Part,
     /// Fields that were left or submitted: an empty label is no problem before.
-    seen: [bool; 4],
-    /// Why the last login brought no key.
+    seen: [bool; 7],
+    /// Why the last try came to nothing.
     pub trouble: Option<Trouble>,
+    /// What will be sent, a line each, once it was asked to be sent: asked again, it is.
+    pub diff: Vec<String>,
+    /// What was submitted and has not ended.
+    pub busy: Option<Ticket>,
     taken: Vec<String>,
 }
 
@@ -89,14 +135,75 @@ impl Form {
             None => (FIRST_LIMIT.to_owned(), FIRST_RESET, FIRST_EXPIRY.to_owned()),
         };
         Self {
-            label: Field::default(),
-            limit: Field::prefilled(limit.strip_suffix(".00").unwrap_or(&limit)),
+            limit: Field::prefilled(plain(&limit)),
             reset,
             expires: Field::prefilled(&expires),
+            ..Self::empty(Purpose::New, held)
+        }
+    }
+
+    /// Nothing filled in.
+    fn empty(purpose: Purpose, held: &[HeldKey]) -> Self {
+        Self {
+            purpose,
+            workspaces: false,
+            label: Field::default(),
+            limit: Field::default(),
+            reset: None,
+            expires: Field::default(),
+            workspace: Field::default(),
+            byok: false,
+            key: Field::default(),
             focus: Part::Label,
-            seen: [false; 4],
+            seen: [false; 7],
             trouble: None,
+            diff: Vec::new(),
+            busy: None,
             taken: held.iter().map(|held| held.label.as_str().to_owned()).collect(),
+        }
+    }
+
+    /// For a key from elsewhere.
+    pub fn import(held: &[HeldKey]) -> Self {
+        Self::empty(Purpose::Import, held)
+    }
+
+    /// For a change to this key, as it is.
+    pub fn change(of: HeldKey, seen: Option<RemoteKey>, held: &[HeldKey]) -> Self {
+        let purpose = Purpose::Change { held: Box::new(of.clone()), seen: None };
+        let mut form =
+            Self { label: Field::prefilled(of.label.as_str()), ..Self::empty(purpose, held) };
+        if let Some(seen) = seen {
+            form.set_seen(seen);
+            form.arrive(Part::Limit);
+        }
+        form
+    }
+
+    /// The key is like this at the server: what is changed is changed from that.
+    pub(super) fn set_seen(&mut self, now: RemoteKey) {
+        let Purpose::Change { seen, .. } = &mut self.purpose else { return };
+        let reading = &now.reading;
+        let limit = reading.limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:.2}"));
+        self.limit = Field::prefilled(plain(&limit));
+        self.reset = reading.limit_reset.as_deref().and_then(|word| Reset::parse(word).ok()?);
+        self.byok = reading.include_byok_in_limit.unwrap_or(false);
+        *seen = Some(Box::new(now));
+        self.diff.clear();
+    }
+
+    /// Its fields, in their order.
+    pub const fn parts(&self) -> &'static [Part] {
+        const NEW: &[Part] =
+            &[Part::Label, Part::Limit, Part::Reset, Part::Expires, Part::Workspace];
+        match &self.purpose {
+            Purpose::New if self.workspaces => NEW,
+            Purpose::New => NEW.split_at(4).0,
+            Purpose::Change { seen: Some(_), .. } => {
+                &[Part::Label, Part::Limit, Part::Reset, Part::Byok]
+            }
+            Purpose::Change { seen: None, .. } => &[Part::Label],
+            Purpose::Import => &[Part::Label, Part::Key],
         }
     }
 
@@ -109,15 +216,18 @@ impl Form {
         match self.focus {
             Part::Label => Some(&mut self.label),
             Part::Limit => Some(&mut self.limit),
-            Part::Reset => None,
+            Part::Reset | Part::Byok => None,
             Part::Expires => Some(&mut self.expires),
+            Part::Workspace => Some(&mut self.workspace),
+            Part::Key => Some(&mut self.key),
         }
     }
 
     /// One character typed.
     pub fn insert(&mut self, c: char) {
+        self.diff.clear();
         match (self.focus, c) {
-            (Part::Reset, ' ') => self.choose(1),
+            (Part::Reset | Part::Byok, ' ') => self.choose(1),
             // What was typed is not taken away by a slip of the thumb.
             (Part::Expires, ' ') => {
                 if self.expires.is_selected() || EXPIRIES.contains(&self.expires.text().trim()) {
@@ -133,7 +243,10 @@ impl Form {
                     _ => self.reset,
                 }
             }
-            (Part::Label | Part::Limit | Part::Expires, c) => {
+            (Part::Byok, 'y' | 'Y') => self.byok = true,
+            (Part::Byok, 'n' | 'N') => self.byok = false,
+            (Part::Byok, _) => {}
+            (Part::Label | Part::Limit | Part::Expires | Part::Workspace | Part::Key, c) => {
                 if let Some(field) = self.field() {
                     field.insert(c);
                 }
@@ -143,10 +256,11 @@ impl Form {
 
     /// Text pasted into the field with the cursor.
     pub fn paste(&mut self, text: &str) {
+        self.diff.clear();
         match self.field() {
             Some(field) => field.paste(text),
             None => {
-                if let Ok(reset) = Reset::parse(text) {
+                if let (Part::Reset, Ok(reset)) = (self.focus, Reset::parse(text)) {
                     self.reset = reset;
                 }
             }
@@ -155,8 +269,9 @@ impl Form {
 
     /// An edit; `←` and `→` change a choice that was not edited yet.
     pub fn edit(&mut self, request: InputRequest) {
-        let choice =
-            self.focus == Part::Reset || self.focus == Part::Expires && self.expires.is_selected();
+        let choice = matches!(self.focus, Part::Reset | Part::Byok)
+            || self.focus == Part::Expires && self.expires.is_selected();
+        self.diff.clear();
         match request {
             InputRequest::GoToPrevChar if choice => self.choose(-1),
             InputRequest::GoToNextChar if choice => self.choose(1),
@@ -183,15 +298,17 @@ impl Form {
                 let at = EXPIRIES.iter().position(|preset| *preset == self.expires.text().trim());
                 self.expires = Field::prefilled(EXPIRIES[step(at, by, EXPIRIES.len())]);
             }
-            Part::Label | Part::Limit => {}
+            Part::Byok => self.byok = !self.byok,
+            Part::Label | Part::Limit | Part::Workspace | Part::Key => {}
         }
+        self.diff.clear();
     }
 
     /// The next field, or the one before; whether there was one.
     pub fn go(&mut self, by: isize) -> bool {
         self.seen[self.focus as usize] = true;
-        let next =
-            (self.focus as usize).checked_add_signed(by).and_then(|at| Part::ALL.get(at).copied());
+        let at = self.parts().iter().position(|part| *part == self.focus).unwrap_or(0);
+        let next = at.checked_add_signed(by).and_then(|at| self.parts().get(at).copied());
         match next {
             Some(part) => self.arrive(part),
             None => return false,
@@ -203,69 +320,6 @@ impl Form {
         self.focus = part;
         if let Some(field) = self.field() {
             field.select();
-        }
-    }
-
-    /// What the form asks for, or the cursor on the first field that is wrong.
-    pub fn submit(&mut self, now: Timestamp) -> Option<KeyRequest> {
-        self.seen = [true; 4];
-        self.trouble = None;
-        if let Some(part) = Part::ALL.into_iter().find(|part| self.verdict(*part, now).is_err()) {
-            if part != self.focus {
-                self.arrive(part);
-            }
-            return None;
-        }
-        Some(KeyRequest {
-            label: self.label.text().parse().ok()?,
-            limit: Usd::parse_limit(self.limit.text()).ok()?,
-            reset: self.reset,
-            expiry: Expiry::parse(self.expires.text(), now).ok()?,
-            workspace: None,
-        })
-    }
-
-    /// What stands below a field.
-    pub fn remark(&self, part: Part, now: Timestamp) -> Remark {
-        match self.verdict(part, now) {
-            Ok(meaning) => Remark::Meaning(meaning),
-            Err(_) if part == Part::Label && !self.seen[0] && self.label.text().is_empty() => {
-                Remark::Meaning("the tool that will use the key, such as laptop or ci".into())
-            }
-            Err(Problem(words)) => Remark::Problem(words),
-        }
-    }
-
-    fn verdict(&self, part: Part, now: Timestamp) -> Result<String, Problem> {
-        match part {
-            Part::Label => {
-                let label: Label = self.label.text().parse()?;
-                if self.taken.iter().any(|taken| taken == label.as_str()) {
-                    return Err(Problem(format!("a key labelled {label} is already held")));
-                }
-                Ok("one key for each tool: its spending is then its own".into())
-            }
-            Part::Limit => Ok(match (Usd::parse_limit(self.limit.text())?, self.reset) {
-                (None, _) => "no limit: the key can spend all the credit of the account".into(),
-                (Some(limit), None) => format!("the key can spend ${limit}, once"),
-                (Some(limit), Some(reset)) => {
-                    let window = match reset {
-                        Reset::Daily => "day",
-                        Reset::Weekly => "week",
-                        Reset::Monthly => "month",
-                    };
-                    format!("the key can spend ${limit} a {window}")
-                }
-            }),
-            Part::Reset => match self.reset {
-                None => Ok("the limit never resets".into()),
-                Some(_) if matches!(Usd::parse_limit(self.limit.text()), Ok(None)) => {
-                    Err(Problem("a reset needs a limit to reset: set a limit, or never".into()))
-                }
-                Some(reset) => Ok(reset.meaning().into()),
-            },
-            Part::Expires => Ok(Expiry::parse(self.expires.text(), now)?
-                .map_or_else(|| "the key works until it is revoked".into(), |at| at.meaning(now))),
         }
     }
 }

@@ -6,7 +6,7 @@ use crossterm::event::{
 };
 use tui_input::InputRequest;
 
-use super::{Intent, Model, Screen};
+use super::{Deliberation, Intent, Model, Question, Screen};
 
 /// One thing that can be done, and the keys for it.
 #[derive(Debug)]
@@ -83,7 +83,13 @@ const DASHBOARD: &[Binding] = bindings! {
     [plain('c')] "c" "copy" => Intent::Copy;
     [plain('v')] "v" "reveal" => Intent::ToggleReveal;
     [plain('o')] "o" "open page" => Intent::OpenPage;
+    [plain('R')] "R" "rotate" => Intent::Rotate;
+    [plain('e')] "e" "edit" => Intent::Change;
+    [plain('d')] "d" "disable" => Intent::Switch;
     [plain('x')] "x" "remove" => Intent::Remove;
+    #[quiet] [plain('P')] "P" "it leaked: disable, replace, store" => Intent::Panic;
+    #[quiet] [plain('i')] "i" "import a key from elsewhere" => Intent::Import;
+    #[quiet] [plain('a')] "a" "the account's keys too, those not held here, those gone" => Intent::NextScope;
     [plain('r')] "r" "refresh" => Intent::Reload;
     [plain('/')] "/" "filter" => Intent::Filter;
     #[quiet] [plain('s')] "s" "sort by the next column" => Intent::Sort;
@@ -108,6 +114,36 @@ const FILTER: &[Binding] = bindings! {
     #[quiet] [key(KeyCode::Up)] "↑" "up" => Intent::Move(-1);
     #[quiet] [key(KeyCode::Down)] "↓" "down" => Intent::Move(1);
     #[quiet] [key(KeyCode::F(1))] "F1" "help" => Intent::ToggleHelp;
+};
+
+/// A key that may also be deleted at the server.
+const REMOVAL: &[Binding] = bindings! {
+    [plain('y'), plain('Y')] "y" "forget it here" => Intent::Yes;
+    [plain('r'), plain('R')] "r" "delete it at OpenRouter too" => Intent::Revoke;
+    [plain('n'), plain('N'), key(KeyCode::Esc)] "n" "no" => Intent::No;
+};
+
+const ROTATE: &[Binding] = bindings! {
+    [key(KeyCode::Enter), plain('y')] "enter" "rotate" => Intent::Yes;
+    [key(KeyCode::Right), plain('l'), key(KeyCode::Up)] "→" "longer" => Intent::NextChoice;
+    [key(KeyCode::Left), plain('h'), key(KeyCode::Down)] "←" "shorter" => Intent::PreviousChoice;
+    [plain(' ')] "space" "ask, or delete by itself" => Intent::Mark;
+    [key(KeyCode::Esc), plain('n'), plain('q')] "esc" "back" => Intent::Back;
+};
+
+const PANIC: &[Binding] = bindings! {
+    [plain('y'), key(KeyCode::Enter)] "y" "do all of this" => Intent::Yes;
+    [key(KeyCode::Esc), plain('n'), plain('q')] "esc" "back" => Intent::Back;
+};
+
+const REVOKE: &[Binding] = bindings! {
+    [key(KeyCode::Enter)] "enter" "delete" => Intent::Enter;
+    [key(KeyCode::Esc)] "esc" "back" => Intent::Back;
+};
+
+const DEEDS: &[Binding] = bindings! {
+    [key(KeyCode::Esc), key(KeyCode::Enter)] "esc" "to the list" => Intent::Back;
+    [plain('q')] "q" "quit" => Intent::Quit;
 };
 
 const FORM: &[Binding] = bindings! {
@@ -187,8 +223,10 @@ const UNSTORED: &[Binding] = bindings! {
 
 /// The tables that hold now, the first match first.
 pub fn bindings(model: &Model) -> Vec<&'static [Binding]> {
-    if model.question.is_some() {
-        return vec![ANYWHERE, QUESTION];
+    match &model.question {
+        Some(Question::Remove(_)) => return vec![ANYWHERE, REMOVAL],
+        Some(_) => return vec![ANYWHERE, QUESTION],
+        None => {}
     }
     if model.help {
         return vec![ANYWHERE, HELP];
@@ -212,6 +250,12 @@ pub fn screen_bindings(model: &Model) -> Vec<&'static [Binding]> {
         Screen::Login(_) => vec![LOGIN],
         Screen::Reveal(reveal) if !reveal.stored => vec![UNSTORED, REVEAL],
         Screen::Reveal(_) => vec![REVEAL],
+        Screen::Ask(ask) => match ask.what {
+            Deliberation::Rotate => vec![ROTATE],
+            Deliberation::Panic => vec![PANIC],
+            Deliberation::Revoke => vec![REVOKE, EDITING],
+        },
+        Screen::Deeds(_) => vec![DEEDS],
     }
 }
 
@@ -235,7 +279,8 @@ pub fn intent(model: &Model, event: &KeyEvent) -> Option<Intent> {
         Screen::Form(_) => true,
         Screen::Login(login) => login.code.is_some() && login.trouble.is_none(),
         Screen::Dashboard => model.dashboard.filtering,
-        Screen::Reveal(_) => false,
+        Screen::Ask(ask) => ask.what == Deliberation::Revoke,
+        Screen::Reveal(_) | Screen::Deeds(_) => false,
     } && model.question.is_none()
         && !model.help;
     match (bound, event.code) {
@@ -269,6 +314,11 @@ mod tests {
             vec![ANYWHERE, FAILED],
             vec![ANYWHERE, UNSTORED, REVEAL],
             vec![ANYWHERE, QUESTION],
+            vec![ANYWHERE, REMOVAL],
+            vec![ANYWHERE, ROTATE],
+            vec![ANYWHERE, PANIC],
+            vec![ANYWHERE, REVOKE, EDITING],
+            vec![ANYWHERE, DEEDS],
             vec![ANYWHERE, HELP],
         ] {
             let mut seen = Vec::new();

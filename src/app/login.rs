@@ -2,21 +2,61 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Effect;
 use super::field::Field;
 use super::form::Form;
 use super::message::Ticket;
-use crate::key::{KeyRequest, Report, Step, Trouble};
+use crate::key::{HeldKey, KeyRequest, Label, Report, Step, Terms, Trouble};
 
 /// How long consent is waited for (RFC 6749 §4.1.2 allows a code ten minutes).
 pub const PATIENCE: SignedDuration = SignedDuration::from_secs(600);
 
+/// What a journey is made for, kept for another try.
+#[derive(Clone, Debug)]
+pub enum Errand {
+    /// A new key.
+    Cut {
+        /// What was filled in.
+        form: Form,
+        /// What it asks for.
+        request: KeyRequest,
+    },
+    /// Another key in the place of this one.
+    Rotate {
+        /// The old key.
+        held: HeldKey,
+        /// What becomes of it.
+        terms: Terms,
+    },
+    /// These leaked.
+    Panic(Vec<HeldKey>),
+}
+
+impl Errand {
+    /// Which key it is about; of several the first.
+    pub fn label(&self) -> Option<&Label> {
+        match self {
+            Self::Cut { request, .. } => Some(&request.label),
+            Self::Rotate { held, .. } => Some(&held.label),
+            Self::Panic(keys) => keys.first().map(|held| &held.label),
+        }
+    }
+
+    /// What sets it going.
+    pub fn effect(&self, ticket: Ticket) -> Effect {
+        match self.clone() {
+            Self::Cut { request, .. } => Effect::Provision { ticket, request },
+            Self::Rotate { held, terms } => Effect::Rotate { ticket, held, terms },
+            Self::Panic(keys) => Effect::Panic { ticket, keys },
+        }
+    }
+}
+
 /// The state of the waiting screen.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// The form, kept for another try.
-    pub form: Form,
-    /// What is asked for.
-    pub request: KeyRequest,
+    /// What it is made for.
+    pub errand: Errand,
     /// The journey whose news is heard.
     pub ticket: Ticket,
     /// When it began.
@@ -50,10 +90,9 @@ pub struct Address {
 
 impl Login {
     /// A journey that begins now.
-    pub fn new(form: Form, request: KeyRequest, ticket: Ticket, now: Timestamp) -> Self {
+    pub fn new(errand: Errand, ticket: Ticket, now: Timestamp) -> Self {
         Self {
-            form,
-            request,
+            errand,
             ticket,
             since: now,
             consent_since: None,

@@ -1,11 +1,14 @@
-//! Everything that can happen to the dashboard, and everything it can ask of the world: the table
-//! of contents. Intents are imperative, facts are past tense; effects are imperative.
+//! Everything that can happen to the dashboard: the table of contents. Intents are imperative,
+//! facts are past tense.
 
 use jiff::{SignedDuration, Timestamp};
 use tui_input::InputRequest;
 
+#[cfg(doc)]
+use super::Effect;
 use crate::key::{
-    ApiKey, AuthCode, HeldKey, KeyRequest, Label, Outcome, Read, Report, Trouble, Unresolved,
+    Account, ApiKey, AuthCode, Handed, HeldKey, Label, Outcome, Panicked, Read, RemoteKey, Report,
+    Rotation, Sample, Trouble, Unresolved,
 };
 
 /// Names the request an asynchronous result answers; a stale one is dropped.
@@ -45,6 +48,20 @@ pub enum Intent {
     OpenPage,
     /// Ask whether to forget the selected key.
     Remove,
+    /// Rather than to forget it, to delete it at the server.
+    Revoke,
+    /// Think over another key in the selected one's place.
+    Rotate,
+    /// Think over what to do about keys that leaked.
+    Panic,
+    /// Change the selected key: its name, and with a management key its limit and reset.
+    Change,
+    /// Switch keys off at the server, or on again.
+    Switch,
+    /// Take over a key from elsewhere.
+    Import,
+    /// List those held here, then all of the account, those not held here, those it knows no more.
+    NextScope,
     /// Read the list of keys again, and ask each about itself.
     Reload,
     /// Order the list by the next column.
@@ -99,6 +116,29 @@ pub enum Intent {
     SkipDay,
 }
 
+/// What came of changing a key.
+#[derive(Clone, Debug)]
+pub enum Changed {
+    /// Done.
+    Done {
+        /// The key as it is at the server, if that was asked for.
+        there: Option<RemoteKey>,
+        /// The key under its label of now, if it is held.
+        here: Option<HeldKey>,
+        /// What did not keep it from being done.
+        note: Option<Trouble>,
+    },
+    /// Somebody changed it since it was seen, and nothing was done.
+    Conflict {
+        /// The key as it is.
+        now: RemoteKey,
+        /// OpenRouter's names of what differs.
+        differences: Vec<&'static str>,
+    },
+    /// Not done.
+    Failed(Trouble),
+}
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Msg {
@@ -134,6 +174,8 @@ pub enum Msg {
         trouble: Option<Trouble>,
         /// How long the server asks to be left alone.
         wait: Option<SignedDuration>,
+        /// What the account says of those that were refused.
+        refused: Vec<RemoteKey>,
     },
     /// The terminal is gone, or a signal asks to leave: nobody is there to be asked.
     Left,
@@ -145,6 +187,8 @@ pub enum Msg {
         stored: Vec<HeldKey>,
         /// Keys received just now that are nowhere but here.
         not_stored: Vec<Outcome>,
+        /// Rotations that went on, and those that could not.
+        rotations: Vec<(Label, Result<Handed, Trouble>)>,
         /// What may have been issued and was not received.
         unresolved: Vec<Unresolved>,
         /// Why the looking failed.
@@ -163,6 +207,73 @@ pub enum Msg {
         ticket: Ticket,
         /// How.
         outcome: Outcome,
+    },
+    /// A journey to another key in a key's place ended.
+    Rotated {
+        /// Of [`Effect::Rotate`] or [`Effect::StoreAgain`].
+        ticket: Ticket,
+        /// How.
+        rotation: Rotation,
+    },
+    /// What could be done about keys that leaked was done.
+    Panicked {
+        /// Of [`Effect::Panic`].
+        ticket: Ticket,
+        /// What came of each.
+        panicked: Vec<Panicked>,
+    },
+    /// The account was asked about one key.
+    Looked {
+        /// Of [`Effect::Look`].
+        ticket: Ticket,
+        /// The key as it is; `None` where no management key is known.
+        remote: Result<Option<RemoteKey>, Trouble>,
+    },
+    /// A change was made, or not.
+    Changed {
+        /// Of [`Effect::Change`].
+        ticket: Ticket,
+        /// What came of it.
+        outcome: Changed,
+    },
+    /// A key was switched off or on, or not.
+    Switched {
+        /// Its label.
+        label: Label,
+        /// The key as it is.
+        result: Result<RemoteKey, Trouble>,
+    },
+    /// A key was taken over, or not.
+    Imported {
+        /// Of [`Effect::Import`].
+        ticket: Ticket,
+        /// The key.
+        result: Result<HeldKey, Trouble>,
+    },
+    /// A key was deleted at the server, or not.
+    Revoked {
+        /// Its hash.
+        hash: String,
+        /// Its label.
+        label: Label,
+        /// Whether it was.
+        result: Result<(), Trouble>,
+    },
+    /// The account's list was read.
+    AccountRead {
+        /// Of [`Effect::ReadAccount`].
+        ticket: Ticket,
+        /// The list.
+        account: Result<Account, Trouble>,
+    },
+    /// Whether a management key is known.
+    ManagementKnown(bool),
+    /// What was spent in the past was looked up.
+    PastRead {
+        /// Of [`Effect::ReadPast`].
+        ticket: Ticket,
+        /// By hash.
+        past: Vec<(String, Vec<Sample>)>,
     },
     /// A key came out of the vault, to be shown for a moment.
     Fetched {
@@ -191,79 +302,4 @@ pub enum Msg {
     Played(Result<String, Trouble>),
     /// Something worth saying once.
     Noticed(Result<String, Trouble>),
-}
-
-/// What is to be done outside.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// Read the inventory; answered by [`Msg::KeysLoaded`].
-    LoadKeys(Ticket),
-    /// Ask keys about themselves, in this order; answered by [`Msg::Refreshed`] for each, and one
-    /// [`Msg::RefreshEnded`].
-    Refresh {
-        /// To be answered with.
-        ticket: Ticket,
-        /// Hashes and labels.
-        keys: Vec<(String, Label)>,
-    },
-    /// Ask no more keys.
-    StopRefresh(Ticket),
-    /// Finish what a dead program left behind; answered by [`Msg::Recovered`].
-    Recover,
-    /// Cut a key; answered by [`Msg::Reported`] and one [`Msg::Provisioned`].
-    Provision {
-        /// To be answered with.
-        ticket: Ticket,
-        /// What for.
-        request: KeyRequest,
-    },
-    /// The person left this journey.
-    Cancel(Ticket),
-    /// The person pasted a code for this journey.
-    GiveCode(Ticket, AuthCode),
-    /// Try again to store a key that is nowhere but on screen; answered by [`Msg::Provisioned`].
-    StoreAgain {
-        /// To be answered with.
-        ticket: Ticket,
-        /// What would be remembered of it.
-        held: HeldKey,
-        /// The key.
-        key: ApiKey,
-    },
-    /// Take a key out of the vault; answered by [`Msg::Fetched`].
-    Fetch(Ticket, Label),
-    /// Copy a key that is on screen; answered by [`Msg::Noticed`].
-    CopyKey(ApiKey),
-    /// Copy a key out of the vault; answered by [`Msg::Noticed`].
-    CopyHeld(Label),
-    /// Copy an address; answered by [`Msg::Noticed`].
-    CopyAddress(String),
-    /// Open an address; a failure is answered by [`Msg::Noticed`].
-    Open(String),
-    /// Forget keys on this machine; each answered by [`Msg::Removed`].
-    Remove(Vec<Label>),
-    /// Strike an attempt off the journal.
-    Dismiss(String),
-    /// Decide on the sandbox's consent page; answered by [`Msg::Decided`].
-    Decide {
-        /// To be answered with.
-        ticket: Ticket,
-        /// The consent page.
-        address: String,
-        /// Approve or refuse.
-        approve: bool,
-    },
-    /// Spend on a key of the sandbox; answered by [`Msg::Played`].
-    Spend {
-        /// Which key.
-        hash: String,
-        /// How much.
-        usd: f64,
-    },
-    /// Move the sandbox's clock on by a day; answered by [`Msg::Played`].
-    SkipDay,
-    /// Stop, until the shell says go on.
-    Suspend,
-    /// Leave.
-    Quit,
 }

@@ -49,16 +49,18 @@ impl Sort {
     }
 }
 
-/// The keys that match, in order: their places in `keys`.
+/// The keys that match and are to be shown, in order: their places in `keys`.
 pub fn order(
     keys: &[HeldKey],
     sort: Sort,
     reversed: bool,
     filter: &str,
+    shown: impl Fn(&HeldKey) -> bool,
     now: Timestamp,
 ) -> Vec<usize> {
-    let mut rows: Vec<usize> =
-        (0..keys.len()).filter(|row| matches(filter, keys[*row].label.as_str())).collect();
+    let mut rows: Vec<usize> = (0..keys.len())
+        .filter(|row| shown(&keys[*row]) && matches(filter, keys[*row].label.as_str()))
+        .collect();
     match sort {
         Sort::Cut => {}
         Sort::Label => rows.sort_by_cached_key(|row| keys[*row].label.as_str().to_lowercase()),

@@ -1,11 +1,15 @@
 //! What follows from what happens. Pure: a model and a message in, effects out.
 
+mod deeds;
+mod form;
+mod login;
+mod outcomes;
 mod wanted;
 
 use jiff::Timestamp;
 
-use super::message::{Effect, Msg, Ticket};
-use super::{Model, Reveal, Screen};
+use super::message::{Msg, Ticket};
+use super::{Effect, Errand, Model, Reveal, Screen};
 use crate::key::{AuthCode, HeldKey, Outcome, Read, Trouble};
 
 /// The first effects.
@@ -18,7 +22,7 @@ pub fn start(model: &mut Model) -> Vec<Effect> {
 /// One message, at that moment.
 pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
     model.now = now;
-    let effects = match msg {
+    let mut effects = match msg {
         Msg::Wanted(intent) => {
             model.notice = None;
             wanted::wanted(model, intent)
@@ -44,8 +48,13 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Msg::RefreshEnded { ticket, trouble, wait } => {
+        Msg::RefreshEnded { ticket, trouble, wait, refused } => {
             if model.refresh.is(ticket) {
+                for remote in &refused {
+                    model.dashboard.note_remote(remote, now);
+                }
+                // The past has grown.
+                model.dashboard.past_grew();
                 let resets = model.dashboard.held().iter().filter_map(HeldKey::reset);
                 let first = resets.filter_map(|reset| reset.next(now)).min();
                 model.refresh.end(now, trouble, wait, first);
@@ -76,11 +85,14 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Msg::Recovered { stored, not_stored, unresolved, trouble } => {
+        Msg::Recovered { stored, not_stored, rotations, unresolved, trouble } => {
             model
                 .rescued
                 .extend(not_stored.into_iter().filter_map(|outcome| Reveal::of(outcome).ok()));
             model.dashboard.unresolved = unresolved;
+            for (label, result) in rotations {
+                outcomes::resumed(model, &label, result);
+            }
             for held in stored {
                 model.notice = Some(Ok(format!(
                     "{} was left behind by an earlier run and is stored now",
@@ -102,6 +114,48 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Provisioned { ticket, outcome } => provisioned(model, ticket, outcome),
+        Msg::Rotated { ticket, rotation } => outcomes::rotated(model, ticket, rotation),
+        Msg::Panicked { ticket, panicked } => outcomes::panicked(model, ticket, panicked),
+        Msg::Looked { ticket, remote } => {
+            if model.looking == Some(ticket) {
+                outcomes::looked(model, remote);
+            }
+            Vec::new()
+        }
+        Msg::Changed { ticket, outcome } => {
+            outcomes::changed(model, ticket, outcome);
+            Vec::new()
+        }
+        Msg::Switched { label, result } => {
+            outcomes::switched(model, &label, result);
+            Vec::new()
+        }
+        Msg::Imported { ticket, result } => {
+            outcomes::imported(model, ticket, result);
+            Vec::new()
+        }
+        Msg::Revoked { hash, label, result } => {
+            outcomes::revoked(model, &hash, &label, result);
+            Vec::new()
+        }
+        Msg::AccountRead { ticket, account } => {
+            if model.dashboard.reading == Some(ticket) {
+                outcomes::account_read(model, account);
+            }
+            Vec::new()
+        }
+        Msg::ManagementKnown(known) => {
+            outcomes::management_known(model, known);
+            Vec::new()
+        }
+        Msg::PastRead { ticket, past } => {
+            if model.dashboard.recalling == Some(ticket) {
+                model.dashboard.recall(past, now);
+                outcomes::let_go(model)
+            } else {
+                Vec::new()
+            }
+        }
         Msg::Fetched { ticket, label, key } => {
             let selected = model.dashboard.current().is_some_and(|held| held.label == label);
             if model.dashboard.awaited == Some(ticket) && selected {
@@ -132,7 +186,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
     };
-    settle(model);
+    effects.extend(settle(model));
     effects
 }
 
@@ -161,7 +215,7 @@ fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effec
     let seen = match &model.screen {
         Screen::Login(login) => login.ticket == ticket,
         Screen::Reveal(reveal) => reveal.storing,
-        Screen::Dashboard | Screen::Form(_) => false,
+        Screen::Dashboard | Screen::Form(_) | Screen::Ask(_) | Screen::Deeds(_) => false,
     };
     let left = model.unfinished.iter().position(|unfinished| unfinished.ticket == ticket);
     let left = left.map(|at| model.unfinished.remove(at));
@@ -253,7 +307,8 @@ fn left(model: &mut Model) -> Vec<Effect> {
 
 /// A key that is nowhere but here comes on screen as soon as that takes nothing from the person;
 /// one that is shown for a moment is shown on its own screen alone.
-fn settle(model: &mut Model) {
+/// What the dashboard shows of a key's past is looked up when it is to be shown.
+fn settle(model: &mut Model) -> Vec<Effect> {
     if !matches!(model.screen, Screen::Dashboard) {
         model.dashboard.shown = None;
     }
@@ -262,6 +317,16 @@ fn settle(model: &mut Model) {
     {
         model.screen = Screen::Reveal(Box::new(reveal));
     }
+    if !matches!(model.screen, Screen::Dashboard) || model.dashboard.recalling.is_some() {
+        return Vec::new();
+    }
+    let hashes = model.dashboard.unknown_past(model.size.0);
+    if hashes.is_empty() {
+        return Vec::new();
+    }
+    let ticket = model.ticket();
+    model.dashboard.recalling = Some(ticket);
+    vec![Effect::ReadPast { ticket, hashes }]
 }
 
 /// The form knows which labels are taken, even those that were taken while it was open.
@@ -269,7 +334,11 @@ fn refresh_taken(model: &mut Model) {
     let held = model.dashboard.held();
     match &mut model.screen {
         Screen::Form(form) => form.set_taken(held),
-        Screen::Login(login) => login.form.set_taken(held),
-        Screen::Dashboard | Screen::Reveal(_) => {}
+        Screen::Login(login) => {
+            if let Errand::Cut { form, .. } = &mut login.errand {
+                form.set_taken(held);
+            }
+        }
+        Screen::Dashboard | Screen::Reveal(_) | Screen::Ask(_) | Screen::Deeds(_) => {}
     }
 }

@@ -18,7 +18,7 @@ pub struct Switch {
 impl Switch {
     pub(super) fn run(&self, services: &Services, off: bool) -> Result<(), Trouble> {
         let held = find(services, &self.label)?;
-        let held = wait_for(async {
+        wait_for(async {
             let management = management::require(services, &held.page()).await?;
             account::set_disabled(services, &management, &held, off).await
         })?

@@ -77,8 +77,8 @@ async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), Trouble> {
         };
         // The program's end is the only way to stop it here.
         let (_go_on, stop) = watch::channel(false);
-        let Round { trouble, wait, rest: left } =
-            account::refresh(services, rest, count, stop).await;
+        let Round { trouble, wait, rest: left, .. } =
+            account::refresh(services, rest, Timestamp::now, count, stop).await;
         rest = left;
         match wait.filter(|wait| *wait <= LONGEST_WAIT && waits < services.retries) {
             Some(wait) if !rest.is_empty() => {

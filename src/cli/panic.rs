@@ -8,8 +8,8 @@ use super::login::{Login, converse};
 use super::rotate::{keep, lost};
 use super::wait_for;
 use super::words::{confirm, find, print, say, warn};
-use crate::account::{self, Panicked, Rotation, management};
-use crate::key::{HeldKey, Trouble};
+use crate::account::{self, management};
+use crate::key::{HeldKey, Panicked, Rotation, Trouble};
 use crate::provision::Services;
 
 /// Arguments of `panic`.

@@ -6,8 +6,8 @@ use clap::Args;
 use super::login::{Login, converse, store_until_kept};
 use super::wait_for;
 use super::words::{confirm, find, print, warn};
-use crate::account::{self, Rotation, Terms, management};
-use crate::key::{HeldKey, Outcome, Trouble};
+use crate::account::{self, management};
+use crate::key::{HeldKey, Outcome, Rotation, Terms, Trouble};
 use crate::provision::{Controls, Services};
 
 /// Arguments of `rotate`.

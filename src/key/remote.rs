@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{HeldKey, Label, Reading, Reset, Usd, clean};
+use super::{Asked, HeldKey, Label, Reading, Reset, Usd, clean};
 
 /// One row of the account's list. What is missing in an answer is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,7 +25,42 @@ pub struct RemoteKey {
     pub reading: Reading,
 }
 
+/// What an account knows, and what it knows no more.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Account {
+    /// All its keys, held here or not.
+    pub keys: Vec<RemoteKey>,
+    /// The hashes of held keys that were deleted there.
+    pub gone: Vec<String>,
+}
+
 impl RemoteKey {
+    /// A row of the list for a key that is not held here; see [`HeldKey::is_here`].
+    pub fn row(&self, server: &str, at: Timestamp) -> HeldKey {
+        let masked = clean(self.reading.masked.as_deref().unwrap_or("–"), 24);
+        let label = self.shown_name().parse().or_else(|_| masked.parse());
+        let mut row = HeldKey {
+            label: label.unwrap_or_else(|_| Label::unnamed()),
+            hash: self.hash.clone(),
+            masked,
+            server: server.to_owned(),
+            store: String::new(),
+            created_at: self.created_at.unwrap_or(at),
+            asked: Asked { workspace_id: self.workspace_id.clone(), ..Asked::default() },
+            granted: None,
+            user_id: self.reading.creator_user_id.clone(),
+            reading: None,
+            checked_at: None,
+            refused_at: None,
+            disabled: None,
+            replaces: None,
+            retiring: None,
+            unknown: serde_json::Map::default(),
+        };
+        row.note_remote(self, at);
+        row
+    }
+
     /// The name, fit for a terminal.
     pub fn shown_name(&self) -> String {
         clean(self.name.as_deref().unwrap_or_default(), 100)
@@ -52,6 +87,11 @@ impl RemoteKey {
 }
 
 impl HeldKey {
+    /// Whether the key itself lies on this machine; else this is a row of the account's list.
+    pub const fn is_here(&self) -> bool {
+        !self.store.is_empty()
+    }
+
     /// Takes in what the account said of the key at that time.
     pub fn note_remote(&mut self, remote: &RemoteKey, at: Timestamp) {
         self.disabled = remote.disabled;

@@ -28,6 +28,11 @@ fn problem<T>(words: &str) -> Result<T, Problem> {
 pub struct Label(String);
 
 impl Label {
+    /// In place of a name that cannot be shown.
+    pub fn unnamed() -> Self {
+        Self(String::from("(no name)"))
+    }
+
     /// The label as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -337,12 +342,15 @@ impl KeyRequest {
         if self.reset.is_some() && self.limit.is_none() {
             return problem("a reset needs a limit to reset: set a limit, or reset to never");
         }
-        match &self.workspace {
-            Some(id) if !is_uuid(id) => problem(
-                "a workspace is given by its UUID, such as 1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10",
-            ),
-            _ => Ok(()),
+        self.workspace.as_deref().map_or(Ok(()), Self::check_workspace)
+    }
+
+    /// Whether it is a workspace's name.
+    pub fn check_workspace(id: &str) -> Result<(), Problem> {
+        if is_uuid(id) {
+            return Ok(());
         }
+        problem("a workspace is given by its UUID, such as 1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10")
     }
 }
 

@@ -1,6 +1,8 @@
 //! Effects done: each on a task or a thread of its own, its result sent back as one message.
 //! Must not know: what follows from a result.
 
+mod deeds;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,8 +19,8 @@ use crate::browser::{self, Reach};
 use crate::clipboard::{self, Clipboard, Copied, Route};
 use crate::document;
 use crate::inventory;
-use crate::key::{ApiKey, AuthCode, KeyRequest, Label, Read, Report, Trouble};
-use crate::provision::{self, Controls, Services, Way};
+use crate::key::{ApiKey, AuthCode, KeyRequest, Label, Read, Trouble};
+use crate::provision::{self, Controls, Services};
 
 /// What the loop does after the effects.
 pub(super) enum Next {
@@ -110,13 +112,17 @@ impl Runner {
                     let _ = journey.code.try_send(code);
                 }
             }
-            Effect::StoreAgain { ticket, held, key } => {
-                let (services, results) = (self.services.clone(), self.results.clone());
-                tokio::spawn(async move {
-                    let outcome = provision::store_again(held, key, &services).await;
-                    tell(&results, Msg::Provisioned { ticket, outcome });
-                });
-            }
+            Effect::StoreAgain { ticket, held, key } => self.store_again(ticket, held, key),
+            Effect::Rotate { ticket, held, terms } => self.rotate(ticket, held, terms),
+            Effect::Panic { ticket, keys } => self.panic(ticket, keys),
+            Effect::Look { ticket, hash } => self.look(ticket, hash),
+            Effect::Change { ticket, change } => self.change(ticket, *change),
+            Effect::Switch { keys, disabled } => self.switch(keys, disabled),
+            Effect::Import { ticket, label, key } => self.import(ticket, label, key),
+            Effect::Revoke(keys) => self.revoke(keys),
+            Effect::ReadAccount(ticket) => self.read_account(ticket),
+            Effect::LookForManagement => self.look_for_management(),
+            Effect::ReadPast { ticket, hashes } => self.read_past(ticket, hashes),
             Effect::Fetch(ticket, label) => self.blocking(move |services| {
                 let key = take(services, &label).map_err(|error| error.trouble());
                 Some(Msg::Fetched { ticket, label, key })
@@ -209,32 +215,35 @@ impl Runner {
         let clock = self.clock.clone();
         tokio::spawn(async move {
             let telling = results.clone();
-            let told = move |hash: &str, read: &Read, _| {
-                // The loop's own time, which in the sandbox is not the world's.
-                let (hash, read, at) = (hash.to_owned(), read.clone(), clock.now());
+            let told = move |hash: &str, read: &Read, at| {
+                let (hash, read) = (hash.to_owned(), read.clone());
                 tell(&telling, Msg::Refreshed { ticket, hash, read, at });
             };
-            let Round { trouble, wait, .. } =
-                account::refresh(&services, keys, told, stopped).await;
+            // The loop's own time, which in the sandbox is not the world's.
+            let now = move || clock.now();
+            let Round { trouble, wait, refused, .. } =
+                account::refresh(&services, keys, now, told, stopped).await;
             let wait = wait.and_then(|wait| SignedDuration::try_from(wait).ok());
-            tell(&results, Msg::RefreshEnded { ticket, trouble, wait });
+            tell(&results, Msg::RefreshEnded { ticket, trouble, wait, refused });
         });
     }
 
     fn recover(&self) {
         let (services, results) = (self.services.clone(), self.results.clone());
-        tokio::spawn(async move {
+        tokio::task::spawn_local(async move {
             let (recovered, trouble) = match provision::recover(&services).await {
                 Ok(recovered) => (recovered, None),
                 Err(error) => {
                     (provision::Recovered::default(), Some(document::Error::trouble(&error)))
                 }
             };
+            let rotations = account::resume_rotations(&services).await.unwrap_or_default();
             tell(
                 &results,
                 Msg::Recovered {
                     stored: recovered.stored,
                     not_stored: recovered.not_stored,
+                    rotations,
                     unresolved: recovered.unresolved,
                     trouble,
                 },
@@ -243,25 +252,22 @@ impl Runner {
     }
 
     fn provision(&mut self, ticket: Ticket, request: KeyRequest) {
-        let (cancel, cancelled) = watch::channel(false);
-        let (code, pasted) = mpsc::channel(1);
-        self.journeys.insert(ticket, Journey { cancel, code });
+        let mut controls = self.set_out(ticket);
         let (services, results) = (self.services.clone(), self.results.clone());
-        let (way, why) = match browser::reach() {
-            Reach::Here => (Way::Browser, None),
-            // A fixed port is one that someone forwards: `ssh -L`.
-            Reach::NotHere(why) if services.callback_port != 0 => (Way::NoOpen, Some(why)),
-            Reach::NotHere(why) => (Way::Paste, Some(why)),
-        };
         tokio::spawn(async move {
             let report = |report| tell(&results, Msg::Reported { ticket, report });
-            if let Some(why) = why {
-                report(Report::Notice(format!("no browser is started here ({why})")));
-            }
-            let mut controls = Controls { cancel: cancelled, pasted };
+            let way = deeds::by_person(&services, &report);
             let outcome = provision::run(&request, way, &services, &mut controls, &report).await;
             tell(&results, Msg::Provisioned { ticket, outcome });
         });
+    }
+
+    /// A journey begins: its own end of the person's controls.
+    fn set_out(&mut self, ticket: Ticket) -> Controls {
+        let (cancel, cancelled) = watch::channel(false);
+        let (code, pasted) = mpsc::channel(1);
+        self.journeys.insert(ticket, Journey { cancel, code });
+        Controls { cancel: cancelled, pasted }
     }
 
     fn copy(&self, text: impl FnOnce(&Services) -> Result<SecretString, Trouble> + Send + 'static) {

@@ -1,4 +1,6 @@
-//! All that is known of one key.
+//! All that is known of one key: what matters most first, since a small terminal cuts the rest.
+
+mod past;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -9,19 +11,28 @@ use super::table::{spent, state, usd};
 use super::text::{fact, shell_word};
 use super::{Theme, text};
 use crate::app::Model;
-use crate::key::{ApiKey, Granted, HeldKey, Reset, day, span};
+use crate::key::{ApiKey, Granted, HeldKey, Reset, clean, day, span};
 
 pub fn draw(held: &HeldKey, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let shown = model.dashboard.shown.as_ref().filter(|shown| shown.label == held.label);
     let name = Span::styled(format!("{}  ", held.label), theme.strong());
-    let mut lines = vec![Line::from(vec![name, state(held, model.now, theme)]), Line::default()];
+    let mut lines = vec![Line::from(vec![name, state(held, model.now, theme)])];
     lines.extend(key(held, shown.map(|shown| (&shown.key, shown.until)), model, theme));
-    lines.extend(policy(held, model, theme));
     lines.extend(figures(held, model, theme));
-    lines.push(Line::default());
+    lines.extend(past::lines(held, model, theme, usize::from(area.width.saturating_sub(2))));
+    lines.extend(policy(held, model, theme));
+    if held.is_here() {
+        lines.extend(reading(held, model, theme));
+    } else {
+        let words = "not here: its text was shown once, when it was cut";
+        lines.push(fact("held", Span::styled(words, theme.dim()), theme));
+        lines.push(page(held, theme));
+    }
     let cut = format!("{}, {}", day(held.created_at), span(model.now, held.created_at));
     lines.push(fact("cut", Span::raw(cut), theme));
-    lines.extend(reading(held, model, theme));
+    if let Some(user) = &held.user_id {
+        lines.push(fact("account", Span::raw(clean(user, 60)), theme));
+    }
     text::paragraph(frame, text::inset(area), lines);
 }
 
@@ -38,11 +49,7 @@ pub fn key(
         Some((key, until)) => {
             let left = until.duration_since(model.now).as_secs().max(0);
             vec![
-                fact(
-                    "key",
-                    Span::styled(crate::key::clean(key.expose_secret(), 512), theme.warning()),
-                    theme,
-                ),
+                fact("key", Span::styled(clean(key.expose_secret(), 512), theme.warning()), theme),
                 fact("", Span::styled(format!("hides in {left} s"), theme.dim()), theme),
             ]
         }
@@ -105,7 +112,7 @@ pub fn policy(held: &HeldKey, model: &Model, theme: Theme) -> Vec<Line<'static>>
 
 /// What was spent, as far as it is known, and when that was.
 fn figures(held: &HeldKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
-    let mut lines = vec![Line::default()];
+    let mut lines = Vec::new();
     if let Some(at) = held.refused_at {
         let words = format!(
             "by the server (401), {}: revoked, disabled or deleted there",
@@ -170,7 +177,11 @@ pub fn reading(held: &HeldKey, model: &Model, theme: Theme) -> Vec<Line<'static>
         let lookup = format!("secret-tool lookup service {service} username {word}");
         lines.push(fact("", Span::raw(lookup), theme));
     }
-    // Whole, on a line of its own: it may have to be typed or taken with the mouse.
-    lines.push(fact("page", Span::styled(held.page(), theme.dim()), theme));
+    lines.push(page(held, theme));
     lines
+}
+
+/// Whole, on a line of its own: it may have to be typed or taken with the mouse.
+fn page(held: &HeldKey, theme: Theme) -> Line<'static> {
+    fact("page", Span::styled(held.page(), theme.dim()), theme)
 }

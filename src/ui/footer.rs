@@ -43,6 +43,10 @@ pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
                     labels.len()
                 ),
             },
+            Question::Disable(labels) => format!(
+                "Disable these {} keys at OpenRouter? Whatever uses them stops working.",
+                labels.len()
+            ),
         };
         Line::styled(fit(&words, width), theme.warning())
     } else {
@@ -103,7 +107,7 @@ fn filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         frame,
         field,
     );
-    let count = format!("{} of {}", dashboard.rows.len(), dashboard.held().len());
+    let count = format!("{} of {}", dashboard.rows.len(), dashboard.all().len());
     let width = u16::try_from(count.len()).unwrap_or(0).min(area.width);
     let right = Rect { x: area.right() - width, width, ..area };
     frame.render_widget(Line::styled(count, theme.dim()), right);

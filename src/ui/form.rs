@@ -1,4 +1,4 @@
-//! The form of a new key: each field, and below it what it means or what is wrong with it.
+//! A form: each field, and below it what it means or what is wrong with it.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -7,17 +7,21 @@ use ratatui::text::{Line, Span};
 
 use super::text::{fit, sentence};
 use super::{Theme, text};
-use crate::app::{EXPIRIES, Form, Model, Part, Remark};
+use crate::app::{EXPIRIES, Form, Model, Part, Purpose, Remark};
 use crate::key::Reset;
+
+const RESETS: [Option<Reset>; 4] =
+    [None, Some(Reset::Daily), Some(Reset::Weekly), Some(Reset::Monthly)];
 
 /// Where the fields begin.
 const FIELDS: u16 = 18;
 
 pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     // Three rows a field where there is room, two where there is not.
-    let step = if area.height >= 15 { 3 } else { 2 };
+    let parts = form.parts();
+    let step = if usize::from(area.height) >= 3 * parts.len() + 3 { 3 } else { 2 };
     let top = area.y + u16::from(area.height > 13);
-    for (part, y) in Part::ALL.into_iter().zip((top..).step_by(step)) {
+    for (part, y) in parts.iter().copied().zip((top..).step_by(step)) {
         if y + 1 >= area.bottom() {
             break;
         }
@@ -34,8 +38,24 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         match part {
             Part::Label => text::field(&form.label, form.label.text(), focused, theme, frame, at),
             Part::Limit => text::field(&form.limit, form.limit.text(), focused, theme, frame, at),
-            Part::Reset => frame.render_widget(choices(form.reset, focused, theme), at),
+            Part::Reset => {
+                let words = RESETS.map(|reset| reset.map_or("never", Reset::as_str));
+                let chosen = RESETS.iter().position(|reset| *reset == form.reset).unwrap_or(0);
+                frame.render_widget(choice(&words, chosen, focused, theme), at);
+            }
             Part::Expires => expires(form, focused, theme, frame, at),
+            Part::Workspace => {
+                text::field(&form.workspace, form.workspace.text(), focused, theme, frame, at);
+            }
+            Part::Byok => {
+                let words = ["do not count", "count"];
+                frame.render_widget(choice(&words, usize::from(form.byok), focused, theme), at);
+            }
+            Part::Key => {
+                // As good as money: it is never shown.
+                let masked = "•".repeat(form.key.text().chars().count());
+                text::field(&form.key, &masked, focused, theme, frame, at);
+            }
         }
         let (words, style) = match form.remark(part, model.now) {
             Remark::Meaning(words) => (words, theme.dim()),
@@ -45,29 +65,55 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         let height = u16::try_from(step - 1).unwrap_or(1).min(area.bottom() - y - 1);
         text::paragraph(frame, Rect { y: y + 1, height, ..at }, vec![Line::styled(words, style)]);
     }
-    let used = u16::try_from(step * Part::ALL.len()).unwrap_or(0);
+    let used = u16::try_from(step * parts.len()).unwrap_or(0);
     let y = top + used;
+    let lines = foot(form, model, theme);
     if let Some(trouble) = &form.trouble {
         let area = Rect { y, height: area.bottom().saturating_sub(y), ..area };
         text::paragraph(frame, text::inset(area), text::trouble(trouble, theme));
     } else if y < area.bottom() {
-        let words = format!("The key will be stored in {}", model.place);
-        let line = Line::styled(fit(&sentence(&words), usize::from(area.width - 4)), theme.dim());
-        frame.render_widget(line, Rect { x: area.x + 3, y, height: 1, width: area.width - 3 });
+        let area = Rect { x: area.x + 3, y, height: area.bottom() - y, width: area.width - 4 };
+        text::paragraph(frame, area, lines);
     }
 }
 
-fn choices(chosen: Option<Reset>, focused: bool, theme: Theme) -> Line<'static> {
-    let all = [None, Some(Reset::Daily), Some(Reset::Weekly), Some(Reset::Monthly)];
+/// What stands below the fields.
+fn foot(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> {
+    if form.busy.is_some() {
+        return vec![Line::styled("Waiting for the answer. esc leaves; it goes on.", theme.dim())];
+    }
+    if !form.diff.is_empty() {
+        let head = "This will be changed; ctrl-s or enter sends it, esc goes back:";
+        let mut lines = vec![Line::styled(head, theme.warning())];
+        lines.extend(form.diff.iter().map(|line| Line::raw(format!("  {line}"))));
+        return lines;
+    }
+    let words = match &form.purpose {
+        Purpose::New | Purpose::Import => format!("The key will be stored in {}", model.place),
+        Purpose::Change { held, seen } => {
+            let named = seen.as_ref().filter(|seen| seen.shown_name() != held.label.as_str());
+            let named = named.map_or(String::new(), |seen| {
+                format!(" At OpenRouter it is named {} now.", fit(&seen.shown_name(), 30))
+            });
+            let expires = held.expires_at().map_or("It never expires".to_owned(), |at| {
+                format!("It expires {}", crate::key::day(at))
+            });
+            format!("{expires}; an expiry cannot be changed: R cuts another key instead.{named}")
+        }
+    };
+    vec![Line::styled(sentence(&words), theme.dim())]
+}
+
+/// The choices on one row, the chosen one in brackets.
+fn choice(words: &[&'static str], chosen: usize, focused: bool, theme: Theme) -> Line<'static> {
     let mut line = Line::default();
-    for reset in all {
-        let word = reset.map_or("never", Reset::as_str);
-        let style = match (reset == chosen, focused) {
+    for (at, word) in words.iter().enumerate() {
+        let style = match (at == chosen, focused) {
             (true, true) => theme.selected(),
             (true, false) => theme.strong(),
             (false, _) => theme.dim(),
         };
-        let (open, close) = if reset == chosen { ("[", "]") } else { (" ", " ") };
+        let (open, close) = if at == chosen { ("[", "]") } else { (" ", " ") };
         line.push_span(Span::styled(format!("{open}{word}{close}"), style));
         line.push_span(Span::raw(" "));
     }

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::Theme;
 use super::text::fit;
-use crate::app::{Keys, Model, Screen};
+use crate::app::{Deliberation, Errand, Keys, Model, Purpose, Scope, Screen};
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let here = if model.help {
@@ -14,13 +14,33 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     } else {
         match &model.screen {
             Screen::Dashboard => match &model.dashboard.keys {
-                Keys::Loaded(keys) if keys.len() == 1 => "1 key held".to_owned(),
-                Keys::Loaded(keys) if !keys.is_empty() => format!("{} keys held", keys.len()),
+                Keys::Loaded(_) if model.dashboard.scope != Scope::Here => {
+                    model.dashboard.scope.as_str().to_owned()
+                }
+                Keys::Loaded(_) if !model.dashboard.held().is_empty() => {
+                    let count = model.dashboard.held().len();
+                    format!("{count} {} held", if count == 1 { "key" } else { "keys" })
+                }
                 Keys::Loaded(_) | Keys::Loading | Keys::Failed(_) => "keys".to_owned(),
             },
-            Screen::Form(_) => "a new key".to_owned(),
-            Screen::Login(login) => format!("signing in for {}", login.request.label),
+            Screen::Form(form) => match &form.purpose {
+                Purpose::New => "a new key".to_owned(),
+                Purpose::Change { held, .. } => format!("change {}", held.label),
+                Purpose::Import => "a key from elsewhere".to_owned(),
+            },
+            Screen::Login(login) => match (&login.errand, login.errand.label()) {
+                (Errand::Cut { .. }, Some(label)) => format!("signing in for {label}"),
+                (Errand::Rotate { .. }, Some(label)) => format!("another key for {label}"),
+                (Errand::Panic(_), Some(label)) => format!("{label} leaked"),
+                (_, None) => String::new(),
+            },
             Screen::Reveal(reveal) => reveal.held.label.to_string(),
+            Screen::Ask(ask) => match ask.what {
+                Deliberation::Rotate => "rotate".to_owned(),
+                Deliberation::Panic => "it leaked".to_owned(),
+                Deliberation::Revoke => "delete at OpenRouter".to_owned(),
+            },
+            Screen::Deeds(_) => "what was done".to_owned(),
         }
     };
     let world = if model.sandbox {

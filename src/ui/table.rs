@@ -10,7 +10,7 @@ use ratatui::text::Span;
 
 use super::Theme;
 use super::text::fit;
-use crate::app::{Model, Sort, share};
+use crate::app::{Model, Scope, Sort, share};
 use crate::key::{HeldKey, KeyState, day, span};
 
 /// A column: its title, its width, the width of the terminal from which it is shown, the order it
@@ -42,6 +42,8 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let others: u16 = shown().map(|column| column.width).sum();
     let label_width = area.width.saturating_sub(others + MARGIN).min(40);
     let dashboard = &model.dashboard;
+    // Beside the account's list the gauge gives way to where a key is.
+    let account = dashboard.scope != Scope::Here;
     let title = |name: &'static str, sort: Option<Sort>| -> String {
         match (sort == Some(dashboard.sort), dashboard.reversed) {
             (false, _) => name.to_owned(),
@@ -54,7 +56,8 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     put(buffer, area.x + MARGIN, area.y, &label, label_width, theme.dim());
     let mut x = area.x + MARGIN + label_width;
     for column in shown() {
-        put(buffer, x, area.y, &title(column.title, column.sort), column.width, theme.dim());
+        let name = if account && column.title.is_empty() { "HELD" } else { column.title };
+        put(buffer, x, area.y, &title(name, column.sort), column.width, theme.dim());
         x += column.width;
     }
     for (y, (row, held)) in (area.y + 1..area.bottom()).zip(dashboard.visible(model.size.1)) {
@@ -67,7 +70,10 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         put(buffer, area.x + MARGIN, y, &label, label_width, style);
         let mut x = area.x + MARGIN + label_width;
         for column in shown() {
-            let cell = (column.cell)(held, model.now, theme);
+            let cell = match column.title {
+                "" if account => whereabouts(held, model, theme),
+                _ => (column.cell)(held, model.now, theme),
+            };
             put(buffer, x, y, &cell.content, column.width, cell.style);
             x += column.width;
         }
@@ -76,6 +82,17 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
 
 fn put(buffer: &mut Buffer, x: u16, y: u16, text: &str, width: u16, style: Style) {
     buffer.set_stringn(x, y, text, usize::from(width.saturating_sub(1)), style);
+}
+
+/// Where a key is: here, only at the server, only here.
+fn whereabouts(held: &HeldKey, model: &Model, theme: Theme) -> Span<'static> {
+    if model.dashboard.gone.contains(&held.hash) {
+        Span::styled("gone", theme.bad())
+    } else if held.is_here() {
+        Span::raw("here")
+    } else {
+        Span::styled("remote", theme.dim())
+    }
 }
 
 /// A key's state in a sign and a word.

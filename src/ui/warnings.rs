@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::text::{fit, sentence};
 use super::{Theme, text};
 use crate::app::{Keys, Model};
-use crate::key::{KeyState, span};
+use crate::key::{KeyState, Retire, span};
 
 /// The line of warnings; what is left of the area. Its row is kept when there is none: the list
 /// does not move.
@@ -28,7 +28,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> R
 
 /// `! ci is nearly spent · agent expires in 2 days`
 fn wanting(model: &Model) -> Option<String> {
-    let keys = model.dashboard.held();
+    let keys = model.dashboard.all();
     let words: Vec<String> = model
         .dashboard
         .wanting
@@ -54,9 +54,22 @@ fn wanting(model: &Model) -> Option<String> {
                 KeyState::Active | KeyState::Disabled | KeyState::Unknown => return None,
             })
         })
+        .chain(quiet(model))
         .take(4)
         .collect();
     (!words.is_empty()).then(|| format!(" ! {}", words.join(" · ")))
+}
+
+/// Keys that were replaced and that nobody uses any more.
+fn quiet(model: &Model) -> impl Iterator<Item = String> {
+    let retiring = model.dashboard.held().iter().filter(|held| held.retiring.is_some());
+    retiring.filter_map(|held| match model.dashboard.retire(held, model.now) {
+        Retire::Quiet(words) | Retire::Dead(words) => {
+            let label = fit(held.label.as_str(), 20);
+            Some(format!("{label} {words}: x, then r, deletes it"))
+        }
+        Retire::NotRetiring | Retire::InUse(_) | Retire::Watching(_) => None,
+    })
 }
 
 /// Attempts that may have issued a key nobody received.

@@ -1,10 +1,12 @@
 //! Rotating and panicking: whole journeys, with a fault at each step. At every moment the label is
 //! one of the two keys, and both are in the vault.
 
-use keywright::account::{self, Panicked, Rotation, Terms};
+use keywright::account;
 use keywright::document::Place;
 use keywright::inventory;
-use keywright::key::{ApiKey, Granted, HeldKey, KeyRequest, Outcome, Replaces, Reset};
+use keywright::key::{
+    ApiKey, Granted, HeldKey, KeyRequest, Outcome, Panicked, Replaces, Reset, Rotation, Terms,
+};
 use keywright::provision::{self, Controls, Replacement, Way};
 use tokio::sync::{mpsc, watch};
 

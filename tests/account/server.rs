@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use keywright::account::{self, Deleted, Edit, Error, Row};
 use keywright::document::Place;
 use keywright::inventory;
@@ -216,7 +217,13 @@ fn keys_are_asked_about_themselves_and_one_that_fails_fails_no_other() {
     };
     let round = |told: Arc<Mutex<Vec<Read>>>| {
         let tell = move |_: &str, read: &Read, _| told.lock().unwrap().push(read.clone());
-        wait(account::refresh(&world.services, keys(), tell, watch::channel(false).1))
+        wait(account::refresh(
+            &world.services,
+            keys(),
+            Timestamp::now,
+            tell,
+            watch::channel(false).1,
+        ))
     };
     let told: Arc<Mutex<Vec<Read>>> = Arc::default();
     let ended = round(Arc::clone(&told));

@@ -1,9 +1,8 @@
 //! What a person wants, screen by screen. An intent that means nothing on a screen does nothing.
 
-use super::depart;
-use crate::app::message::{Effect, Intent};
-use crate::app::{Field, Form, Login, Model, Question, Screen, Unfinished};
-use crate::key::{AuthCode, HeldKey};
+use super::{deeds, depart, form, login};
+use crate::app::{Effect, Field, Intent, Model, Question, Screen};
+use crate::key::HeldKey;
 
 /// What a person wants, wherever they are.
 pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
@@ -30,15 +29,23 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
     }
     match &mut model.screen {
         Screen::Dashboard => on_dashboard(model, intent),
-        Screen::Form(_) => on_form(model, intent),
-        Screen::Login(_) => on_login(model, intent),
+        Screen::Form(_) => form::wanted(model, intent),
+        Screen::Login(_) => login::wanted(model, intent),
         Screen::Reveal(_) => on_reveal(model, intent),
+        Screen::Ask(_) => deeds::asked(model, intent),
+        Screen::Deeds(_) => {
+            if matches!(intent, Intent::Back | Intent::Enter) {
+                model.screen = Screen::Dashboard;
+            }
+            Vec::new()
+        }
     }
 }
 
 fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let page = model.dashboard.page(model.size.1).cast_signed();
     let label = model.dashboard.current().map(|held| held.label.clone());
+    let here = model.dashboard.current().is_some_and(HeldKey::is_here);
     match intent {
         // While the filter is typed, letters are its own; what moves the selection still does.
         Intent::Type(c) if model.dashboard.filtering => {
@@ -93,12 +100,13 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::New => {
             model.dashboard.hide();
-            model.screen = Screen::Form(Form::new(model.dashboard.held()));
+            return form::new(model);
         }
         Intent::Reload => {
             model.refresh.asked = true;
             return super::start(model);
         }
+        Intent::Copy | Intent::ToggleReveal if !here && label.is_some() => deeds::not_here(model),
         Intent::Copy => return label.map(Effect::CopyHeld).into_iter().collect(),
         Intent::ToggleReveal => {
             if model.dashboard.shown.take().is_none()
@@ -113,11 +121,6 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
             let address = model.dashboard.current().map(HeldKey::page);
             return address.map(Effect::Open).into_iter().collect();
         }
-        Intent::Remove => {
-            let labels: Vec<_> =
-                model.dashboard.chosen().into_iter().map(|held| held.label.clone()).collect();
-            model.question = (!labels.is_empty()).then_some(Question::Remove(labels));
-        }
         Intent::Spend if model.sandbox => {
             let Some(held) = model.dashboard.current() else { return Vec::new() };
             // A fifth of its limit, so that a few presses show every state.
@@ -128,115 +131,7 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Dismiss if !model.dashboard.unresolved.is_empty() => {
             model.question = Some(Question::Dismiss);
         }
-        _ => {}
-    }
-    Vec::new()
-}
-
-fn on_form(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    let Screen::Form(form) = &mut model.screen else { return Vec::new() };
-    match intent {
-        Intent::Back => model.screen = Screen::Dashboard,
-        Intent::NextField => {
-            form.go(1);
-        }
-        Intent::PreviousField => {
-            form.go(-1);
-        }
-        Intent::NextChoice => form.choose(1),
-        Intent::PreviousChoice => form.choose(-1),
-        Intent::Type(c) => form.insert(c),
-        Intent::Edit(request) => form.edit(request),
-        Intent::Paste(text) => form.paste(&text),
-        Intent::Enter if form.go(1) => {}
-        Intent::Enter | Intent::Submit => return submit(model),
-        _ => {}
-    }
-    Vec::new()
-}
-
-fn submit(model: &mut Model) -> Vec<Effect> {
-    let Screen::Form(form) = &mut model.screen else { return Vec::new() };
-    let Some(request) = form.submit(model.now) else { return Vec::new() };
-    let form = form.clone();
-    let ticket = model.ticket();
-    model.leaving = false;
-    model.screen = Screen::Login(Box::new(Login::new(form, request.clone(), ticket, model.now)));
-    vec![Effect::Provision { ticket, request }]
-}
-
-fn on_login(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    let Screen::Login(login) = &mut model.screen else { return Vec::new() };
-    let address = login.address.as_ref().map(|address| address.url.clone());
-    let ticket = login.ticket;
-    if login.trouble.is_some() {
-        match intent {
-            Intent::Back => model.screen = Screen::Form(login.form.clone()),
-            Intent::Retry => {
-                model.screen = Screen::Form(login.form.clone());
-                return submit(model);
-            }
-            _ => {}
-        }
-        return Vec::new();
-    }
-    match intent {
-        Intent::Back if login.qr => login.qr = false,
-        Intent::Back if login.code.is_some() => login.code = None,
-        // Without a callback a page that was refused tells nobody.
-        Intent::Back | Intent::Refuse
-            if matches!(intent, Intent::Back) || model.sandbox && login.pastes() =>
-        {
-            let label = login.request.label.clone();
-            model.screen = Screen::Form(login.form.clone());
-            model.unfinished.push(Unfinished { ticket, label });
-            return vec![Effect::Cancel(ticket)];
-        }
-        _ if !login.awaits_consent() => {}
-        Intent::Copy => return address.map(Effect::CopyAddress).into_iter().collect(),
-        Intent::OpenBrowser => return address.map(Effect::Open).into_iter().collect(),
-        Intent::ToggleQr => login.qr = address.is_some() && !login.qr,
-        Intent::ToggleCode => {
-            login.qr = false;
-            login.code = match login.code.take() {
-                Some(_) => None,
-                None => Some(Field::default()),
-            };
-        }
-        Intent::Approve | Intent::Refuse if model.sandbox => {
-            let approve = matches!(intent, Intent::Approve);
-            return address
-                .map(|address| Effect::Decide { ticket, address, approve })
-                .into_iter()
-                .collect();
-        }
-        Intent::Type(c) => {
-            if let Some(field) = &mut login.code {
-                field.insert(c);
-                login.code_problem = None;
-            }
-        }
-        Intent::Edit(request) => {
-            if let Some(field) = &mut login.code {
-                field.edit(request);
-            }
-        }
-        Intent::Paste(text) => {
-            login.qr = false;
-            login.code.get_or_insert_default().paste(text.trim());
-            login.code_problem = None;
-        }
-        Intent::Enter => {
-            let Some(field) = &login.code else { return Vec::new() };
-            match AuthCode::parse(field.text()) {
-                Ok(code) => {
-                    login.code = None;
-                    return vec![Effect::GiveCode(ticket, code)];
-                }
-                Err(problem) => login.code_problem = Some(problem),
-            }
-        }
-        _ => {}
+        other => return deeds::wanted(model, other),
     }
     Vec::new()
 }
@@ -257,7 +152,7 @@ fn on_reveal(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.question = Some(Question::DropUnstored);
         }
         Intent::Back => model.screen = Screen::Dashboard,
-        Intent::New => model.screen = Screen::Form(Form::new(model.dashboard.held())),
+        Intent::New => return form::new(model),
         _ => {}
     }
     Vec::new()
@@ -270,6 +165,7 @@ fn answered(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effec
         // Leaving is no answer; only to the question whether to leave it is one.
         Intent::Interrupt if question == Question::QuitUnstored => true,
         Intent::Interrupt => return quit(model),
+        Intent::Revoke if matches!(question, Question::Remove(_)) => return deeds::revoke(model),
         _ => false,
     };
     if !yes {
@@ -293,6 +189,7 @@ fn answered(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effec
             model.dashboard.marked.clear();
             return vec![Effect::Remove(labels)];
         }
+        Question::Disable(labels) => return deeds::disable(model, &labels),
     }
     Vec::new()
 }
@@ -301,13 +198,8 @@ fn answered(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effec
 /// may be on its way is waited for.
 pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if let Screen::Login(login) = &model.screen
-        && login.trouble.is_none()
-    {
-        let (ticket, label) = (login.ticket, login.request.label.clone());
-        model.screen = Screen::Form(login.form.clone());
-        model.unfinished.push(Unfinished { ticket, label });
-        effects.push(Effect::Cancel(ticket));
+    if matches!(&model.screen, Screen::Login(login) if login.trouble.is_none()) {
+        effects.extend(login::turn_away(model));
     }
     let unstored = matches!(&model.screen, Screen::Reveal(reveal) if !reveal.stored);
     if !unstored && let Some(reveal) = model.rescued.pop() {

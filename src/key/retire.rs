@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::key::HeldKey;
+use super::HeldKey;
 
 /// Usage that differs by less was not spent, in USD.
 const NOTHING: f64 = 0.000_000_5;
@@ -29,7 +29,7 @@ pub enum Retire {
 pub fn retire(held: &HeldKey, seen: &[(Timestamp, f64)], now: Timestamp) -> Retire {
     let Some(retiring) = &held.retiring else { return Retire::NotRetiring };
     if held.refused_at.is_some() || held.disabled == Some(true) {
-        return Retire::Dead("it works no more".into());
+        return Retire::Dead("works no more".into());
     }
     let quiet_for =
         SignedDuration::from_secs(i64::try_from(retiring.quiet_for).unwrap_or(i64::MAX));
