@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossterm::event::Event;
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -230,6 +230,15 @@ impl Loop<'_> {
         match event {
             Event::Key(key) => match app::intent(self.model, &key) {
                 Some(intent) => self.message(Msg::Wanted(intent)),
+                // `esc` and a key right after it arrive as that key with alt.
+                None if key.modifiers.contains(KeyModifiers::ALT) => {
+                    let esc = KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE);
+                    let rest = KeyEvent { modifiers: key.modifiers - KeyModifiers::ALT, ..key };
+                    match self.event(Event::Key(esc)) {
+                        Next::Wait => self.event(Event::Key(rest)),
+                        next => next,
+                    }
+                }
                 None => Next::Wait,
             },
             Event::Paste(text) => self.message(Msg::Wanted(Intent::Paste(text))),

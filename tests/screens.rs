@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "screens/deeds.rs"]
+mod deeds;
+
 use jiff::{SignedDuration, Timestamp};
 use keywright::app::{Effect, Intent, Model, Msg, Screen, Ticket, World, intent, start, update};
 use keywright::key::{

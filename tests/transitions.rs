@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "transitions/deeds.rs"]
+mod deeds;
+
 use jiff::{SignedDuration, Timestamp};
 use keywright::app::{
     Effect, Intent, Keys, Model, Msg, Question, Screen, Sort, Ticket, World, start, update,

@@ -69,7 +69,9 @@ pub async fn edit(
         });
     }
     let now = put(services, &client, management, &seen.hash, patch).await.map_err(failed)?;
-    note(services, &now)?;
+    let at = Timestamp::now();
+    let taken = |held: &mut HeldKey| held.note_patch(patch, &now, at);
+    inventory::change(&services.place, &services.server, &now.hash, taken)?;
     Ok(Edit::Done { differences: patch.differences(&now), now: Box::new(now) })
 }
 

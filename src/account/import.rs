@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Error, held_under, patiently, put};
 use crate::inventory;
-use crate::key::{ApiKey, Asked, HeldKey, Label, Read, Reading, Reset};
+use crate::key::{ApiKey, HeldKey, Label, Read};
 use crate::openrouter;
 use crate::provision::{self, Services};
 
@@ -34,7 +34,8 @@ pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<
     let store = services.vault.kind().to_string();
     let mut held = HeldKey::new(label.clone(), key, services.server.clone(), store, now);
     if let Some(reading) = reading {
-        held.asked = asked(&reading);
+        // Nobody here asked for it: what it is counts as that, or all of it would be a difference.
+        held.asked = reading.asked();
         held.user_id.clone_from(&reading.creator_user_id);
         held.note(&Read::Told(Box::new(reading)), now);
     }
@@ -62,16 +63,5 @@ async fn free(services: &Services, label: &Label, hash: &str) -> Result<(), Erro
     match held_under(services, label).await? {
         Some(there) if there.hash() != hash => Err(Error::LabelInVault(label.clone())),
         _ => Ok(()),
-    }
-}
-
-/// Nobody here asked for it: what it is counts as what was asked, or all of it would be called a
-/// difference.
-fn asked(reading: &Reading) -> Asked {
-    Asked {
-        limit: reading.limit.and_then(|limit| format!("{limit:.2}").parse().ok()),
-        limit_reset: reading.limit_reset.as_deref().and_then(|word| Reset::parse(word).ok()?),
-        expires_at: reading.expires_at,
-        ..Asked::default()
     }
 }

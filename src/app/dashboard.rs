@@ -188,14 +188,14 @@ impl Dashboard {
     pub fn add(&mut self, new: HeldKey, now: Timestamp) {
         let hash = new.hash.clone();
         if let Keys::Loaded(keys) = &mut self.keys {
-            match keys[..self.here].iter_mut().find(|held| held.label == new.label) {
-                Some(there) => *there = new,
-                None => {
-                    // It may have been listed as the account's.
-                    keys.retain(|row| row.is_here() || row.hash != new.hash);
-                    keys.insert(self.here, new);
-                    self.here += 1;
-                }
+            let place = keys[..self.here].iter().position(|held| held.label == new.label);
+            if let Some(place) = place {
+                keys[place] = new;
+            } else {
+                // It may have been listed as the account's.
+                keys.retain(|row| row.is_here() || row.hash != new.hash);
+                keys.insert(self.here, new);
+                self.here += 1;
             }
         }
         self.arrange_around(Some(hash), now);

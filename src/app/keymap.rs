@@ -22,6 +22,11 @@ pub struct Binding {
 }
 
 impl Binding {
+    /// Whether it shows and hides the details.
+    pub fn is_details(&self) -> bool {
+        self.intent == Intent::ToggleDetails
+    }
+
     /// Whether it is a way out, or to the help: what the footer never leaves out.
     pub fn is_exit(&self) -> bool {
         matches!(self.intent, Intent::Back | Intent::Quit | Intent::ToggleHelp)
@@ -148,7 +153,7 @@ const DEEDS: &[Binding] = bindings! {
 
 const FORM: &[Binding] = bindings! {
     [key(KeyCode::Enter)] "enter" "next" => Intent::Enter;
-    [ctrl('s')] "ctrl-s" "cut the key" => Intent::Submit;
+    [ctrl('s')] "ctrl-s" "submit" => Intent::Submit;
     [key(KeyCode::Tab), key(KeyCode::Down)] "tab" "next field" => Intent::NextField;
     #[quiet] [key(KeyCode::BackTab), (KeyModifiers::SHIFT, KeyCode::Tab), key(KeyCode::Up)] "shift-tab ↑" "field before" => Intent::PreviousField;
     #[quiet] [key(KeyCode::Left)] "←" "choice before, or the cursor left" => Intent::Edit(InputRequest::GoToPrevChar);

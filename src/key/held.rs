@@ -116,6 +116,16 @@ pub enum Read {
 }
 
 impl Reading {
+    /// What the key is, as if it had been asked for.
+    pub fn asked(&self) -> Asked {
+        Asked {
+            limit: self.limit.and_then(|limit| format!("{limit:.2}").parse().ok()),
+            limit_reset: self.limit_reset.as_deref().and_then(|word| Reset::parse(word).ok()?),
+            expires_at: self.expires_at,
+            ..Asked::default()
+        }
+    }
+
     /// What the server granted, out of what it says the key is.
     pub fn granted(&self) -> Granted {
         Granted {

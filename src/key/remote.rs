@@ -46,7 +46,8 @@ impl RemoteKey {
             server: server.to_owned(),
             store: String::new(),
             created_at: self.created_at.unwrap_or(at),
-            asked: Asked { workspace_id: self.workspace_id.clone(), ..Asked::default() },
+            // Who asked for it did so elsewhere: what it is counts as that.
+            asked: Asked { workspace_id: self.workspace_id.clone(), ..self.reading.asked() },
             granted: None,
             user_id: self.reading.creator_user_id.clone(),
             reading: None,
@@ -90,6 +91,22 @@ impl HeldKey {
     /// Whether the key itself lies on this machine; else this is a row of the account's list.
     pub const fn is_here(&self) -> bool {
         !self.store.is_empty()
+    }
+
+    /// Takes in a change that its owner made here: it is what is asked for from now on.
+    pub fn note_patch(&mut self, patch: &Patch, remote: &RemoteKey, at: Timestamp) {
+        match patch.limit {
+            Change::Keep => {}
+            Change::Clear => self.asked.limit = None,
+            Change::Set(limit) => self.asked.limit = Some(limit),
+        }
+        match patch.reset {
+            Change::Keep => {}
+            Change::Clear => self.asked.limit_reset = None,
+            Change::Set(reset) => self.asked.limit_reset = Some(reset),
+        }
+        self.note_remote(remote, at);
+        self.granted = Some(remote.reading.granted());
     }
 
     /// Takes in what the account said of the key at that time.

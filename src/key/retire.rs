@@ -55,10 +55,10 @@ pub fn retire(held: &HeldKey, seen: &[(Timestamp, f64)], now: Timestamp) -> Reti
         return Retire::Quiet(format!("unused for {}", length(still)));
     }
     let from = last.checked_sub(quiet_for).unwrap_or(Timestamp::MIN);
-    let before = seen.iter().rev().find(|(at, _)| *at <= from).or(seen.first());
-    let spent = usage - before.map_or(usage, |(_, before)| *before);
+    let before = seen.iter().rev().find(|(at, _)| *at <= from).unwrap_or(&seen[0]);
+    let spent = usage - before.1;
     if spent > NOTHING {
-        let window = length(quiet_for.min(last.duration_since(seen[0].0)));
+        let window = length(last.duration_since(before.0));
         let window = window.strip_prefix("1 ").unwrap_or(&window);
         return Retire::InUse(format!("still in use: {} in the last {window}", amount(spent)));
     }

@@ -35,7 +35,7 @@ pub fn draw(ask: &Ask, model: &Model, theme: Theme, frame: &mut Frame<'_>, area:
              management key; without one you are told where to do it.",
             "A new key with the same limit, reset and expiry is cut, stored, read back, and gets \
              the label.",
-            "The new key goes to the clipboard; the old one is kept, disabled, until you delete it.",
+            "The old one is kept, disabled, until you delete it; one new key goes to the clipboard.",
         ],
         Deliberation::Revoke => &[
             "The key itself dies: nobody can use it any more, on this machine or any other.",

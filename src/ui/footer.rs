@@ -130,7 +130,9 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             used += cost(binding);
         }
         line.push_span(Span::styled(binding.shown, theme.accent()));
-        line.push_span(Span::raw(format!(" {}  ", binding.does)));
+        let open = model.dashboard.details && binding.is_details();
+        let does = if open { "close" } else { binding.does };
+        line.push_span(Span::raw(format!(" {does}  ")));
     }
     frame.render_widget(line, area);
 }

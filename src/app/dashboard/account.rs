@@ -74,12 +74,12 @@ impl Dashboard {
         let hash = handed.new.hash.clone();
         if let Keys::Loaded(keys) = &mut self.keys {
             for row in handed.old.into_iter().chain([handed.new]) {
-                match keys[..self.here].iter_mut().find(|held| held.hash == row.hash) {
-                    Some(there) => *there = row,
-                    None => {
-                        keys.insert(self.here, row);
-                        self.here += 1;
-                    }
+                let place = keys[..self.here].iter().position(|held| held.hash == row.hash);
+                if let Some(place) = place {
+                    keys[place] = row;
+                } else {
+                    keys.insert(self.here, row);
+                    self.here += 1;
                 }
             }
         }

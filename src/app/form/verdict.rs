@@ -36,7 +36,7 @@ impl Form {
                 Ok(match &self.purpose {
                     Purpose::Change { seen: Some(_), .. } => "its name here and at OpenRouter",
                     Purpose::Change { seen: None, .. } => {
-                        "its name here; limit and reset take a management key (see help), or o"
+                        "its name here; the rest takes a management key: keywright management set"
                     }
                     Purpose::New | Purpose::Import => {
                         "one key for each tool: its spending is then its own"

@@ -42,7 +42,7 @@ pub(super) fn show_scope(model: &mut Model, scope: Scope) {
     model.dashboard.show_scope(scope, model.now);
     let (count, words) = (model.dashboard.rows.len(), scope.as_str());
     let keys = if count == 1 { "key" } else { "keys" };
-    model.notice = Some(Ok(format!("{count} {keys} {words}; a lists others")));
+    model.notice = Some(Ok(format!("{count} {keys}: {words}; a lists others")));
 }
 
 /// The keys that were chosen and are held; those that are not take more than is here.
@@ -117,7 +117,7 @@ fn switch(model: &mut Model) -> Vec<Effect> {
     }
     model.dashboard.marked.clear();
     let word = if off { "disabling" } else { "enabling" };
-    model.notice = Some(Ok(format!("{word} {} at OpenRouter", keys[0].label)));
+    model.notice = Some(Ok(format!("{word} '{}' at OpenRouter", keys[0].label)));
     vec![Effect::Switch { keys, disabled: off }]
 }
 

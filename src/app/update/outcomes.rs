@@ -47,10 +47,10 @@ fn take_in(model: &mut Model, rotation: Rotation) -> Result<String, Trouble> {
         Rotation::Done { handed, note } => {
             let words = match &handed.old {
                 Some(old) => format!(
-                    "{} is a new key, stored; the old one is '{}' until nobody uses it",
+                    "'{}' is a new key; the old one, '{}', is watched",
                     handed.new.label, old.label
                 ),
-                None => format!("{} is a new key, stored", handed.new.label),
+                None => format!("'{}' is a new key", handed.new.label),
             };
             model.dashboard.hand_over(handed, now);
             note.map_or(Ok(words), Err)
@@ -144,7 +144,7 @@ pub(super) fn changed(model: &mut Model, ticket: Ticket, outcome: Changed) {
             if shown {
                 model.screen = Screen::Dashboard;
             }
-            let label = label.map_or(String::new(), |label| format!("{label} "));
+            let label = label.map_or(String::new(), |label| format!("'{label}' "));
             model.notice = Some(note.map_or(Ok(format!("{label}is changed")), Err));
             super::refresh_taken(model);
         }
@@ -187,7 +187,7 @@ pub(super) fn imported(model: &mut Model, ticket: Ticket, result: Result<HeldKey
     let shown = matches!(&model.screen, Screen::Form(form) if form.busy == Some(ticket));
     match result {
         Ok(held) => {
-            model.notice = Some(Ok(format!("{} is stored in {}", held.label, model.place)));
+            model.notice = Some(Ok(format!("'{}' is stored in {}", held.label, model.place)));
             model.dashboard.add(held, model.now);
             if shown {
                 model.screen = Screen::Dashboard;
@@ -203,9 +203,9 @@ pub(super) fn switched(model: &mut Model, label: &Label, result: Result<RemoteKe
     model.notice = Some(result.map(|remote| {
         model.dashboard.note_remote(&remote, model.now);
         if remote.disabled == Some(true) {
-            format!("{label} is disabled: it buys nothing; d enables it again")
+            format!("'{label}' is disabled: it buys nothing; d enables it again")
         } else {
-            format!("{label} is enabled")
+            format!("'{label}' is enabled")
         }
     }));
     model.dashboard.look(model.now);
@@ -215,7 +215,7 @@ pub(super) fn switched(model: &mut Model, label: &Label, result: Result<RemoteKe
 pub(super) fn revoked(model: &mut Model, hash: &str, label: &Label, result: Result<(), Trouble>) {
     model.notice = Some(result.map(|()| {
         model.dashboard.drop_key(hash, model.now);
-        format!("{label} is deleted at OpenRouter: nobody can use it any more")
+        format!("'{label}' is deleted at OpenRouter: nobody can use it any more")
     }));
 }
 

@@ -7,6 +7,7 @@ use super::{Runner, tell};
 use crate::account::{self, Edit, Error, Row, management};
 use crate::app::{Changed, Changes, Msg, Ticket};
 use crate::browser::{self, Reach};
+use crate::inventory;
 use crate::key::{
     Account, ApiKey, HeldKey, Label, Outcome, RemoteKey, Report, Rotation, Terms, Trouble,
 };
@@ -226,6 +227,12 @@ async fn change(services: &Services, changes: Changes) -> Result<Changed, Error>
             }
             Err(error) => return Err(error),
         }
+    }
+    if here.is_none() && held.is_here() {
+        let (place, server) = (services.place.clone(), services.server.clone());
+        let rows = tokio::task::spawn_blocking(move || inventory::read(&place, &server)).await;
+        let rows = rows.unwrap_or_else(|_| Ok(Vec::new()))?;
+        here = rows.into_iter().find(|row| row.hash == held.hash);
     }
     Ok(Changed::Done { there: now, here, note })
 }

@@ -1,0 +1,162 @@
+//! The screens on which keys that exist are acted on, and what is shown of their past.
+
+use keywright::key::{Account, Deed, Panicked, RemoteKey, Retiring, Rotation, Sample};
+
+use super::*;
+
+fn remote(label: &str) -> RemoteKey {
+    let held = keys().remove(0);
+    RemoteKey {
+        hash: if label == "laptop" { held.hash } else { "b".repeat(64) },
+        name: Some(label.into()),
+        disabled: Some(label != "laptop"),
+        created_at: Some("2026-06-02T08:30:00Z".parse().unwrap()),
+        reading: Reading {
+            limit: Some(10.0),
+            limit_remaining: Some(6.0),
+            limit_reset: Some("monthly".into()),
+            masked: Some("sk-or-v1-7a7...0b0b".into()),
+            ..Reading::default()
+        },
+        ..RemoteKey::default()
+    }
+}
+
+fn editing(remote: Option<RemoteKey>, size: (u16, u16)) -> Model {
+    let mut model = held(size);
+    let effects = update(&mut model, Msg::Wanted(Intent::Change), now());
+    let [Effect::Look { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    update(&mut model, Msg::Looked { ticket, remote: Ok(remote) }, now());
+    model
+}
+
+/// A key that spent 40 cents a day, and a dollar at weekends.
+fn with_past(retiring: bool, size: (u16, u16)) -> Model {
+    let mut model = model(size);
+    let mut row = read(key("laptop", Some("25"), Some(Reset::Monthly), Some(20)), Some(13.0), 12.0);
+    if retiring {
+        let since = now() - SignedDuration::from_hours(3);
+        row.retiring = Some(Retiring { since, quiet_for: 3_600, delete: false });
+    }
+    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(vec![row]) }, now());
+    want(&mut model, &[Intent::ToggleDetails]);
+    let Some(ticket) = model.dashboard.recalling else { panic!("no past is waited for") };
+    let hash = model.dashboard.current().unwrap().hash.clone();
+    let mut usage = 36.0;
+    let mut samples: Vec<Sample> = (0..28)
+        .map(|day| {
+            let at = now() - SignedDuration::from_hours(24 * day);
+            let sample = Sample { at, usage };
+            usage -= if day % 7 > 4 { 1.0 } else { 0.4 };
+            sample
+        })
+        .collect();
+    samples.reverse();
+    update(&mut model, Msg::PastRead { ticket, past: vec![(hash, samples)] }, now());
+    model
+}
+
+#[test]
+fn a_rotation_says_what_will_happen() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::Rotate, Intent::NextChoice]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn a_leak_says_what_will_be_done() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::Mark, Intent::Mark, Intent::Panic]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn a_deletion_wants_the_label() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::Remove]);
+    let question = drawn(&model);
+    assert!(
+        question.contains("Forget laptop here?") && question.contains("delete it at OpenRouter")
+    );
+    want(&mut model, &[Intent::Revoke]);
+    type_text(&mut model, "lapt");
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn what_was_not_done_about_a_leak_stands_out() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::Panic, Intent::Yes]);
+    let ticket = ticket(&model);
+    let panicked = vec![Panicked {
+        label: "laptop".parse().unwrap(),
+        disabled: Deed {
+            done: false,
+            words: "'laptop' is NOT disabled: that takes a management key, and none is known; \
+                    disable or delete it now at https://openrouter.ai/keys/6c6170746f70"
+                .into(),
+        },
+        replaced: Rotation::Failed(Trouble {
+            message: "the server could not be reached".into(),
+            advice: "check the network".into(),
+            code: 6,
+        }),
+    }];
+    update(&mut model, Msg::Panicked { ticket, panicked }, now());
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn a_change_shows_what_it_changes() {
+    let mut model = editing(Some(remote("laptop")), (80, 24));
+    type_text(&mut model, "12.5");
+    want(&mut model, &[Intent::NextField, Intent::NextChoice, Intent::Submit]);
+    insta::assert_snapshot!(drawn(&model));
+    insta::assert_snapshot!("a_change_without_a_management_key", drawn(&editing(None, (80, 24))));
+}
+
+#[test]
+fn a_change_on_the_smallest_terminal_still_says_what_it_changes() {
+    let mut model = editing(Some(remote("laptop")), ui::SMALLEST);
+    type_text(&mut model, "12.5");
+    want(&mut model, &[Intent::Submit]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn a_key_from_elsewhere_is_never_shown() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::Import]);
+    type_text(&mut model, "web");
+    want(&mut model, &[Intent::Enter, Intent::Paste("sk-or-v1-5ec7e7".into())]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn the_accounts_keys_beside_those_held_here() {
+    let mut model = held((80, 24));
+    let effects = update(&mut model, Msg::Wanted(Intent::NextScope), now());
+    let [Effect::ReadAccount(ticket)] = effects[..] else { panic!("{effects:?}") };
+    let account = Account {
+        keys: vec![remote("laptop"), remote("somebody else's 🤖\u{202e}\u{1b}[2J")],
+        gone: vec![keys()[1].hash.clone()],
+    };
+    update(&mut model, Msg::AccountRead { ticket, account: Ok(account) }, now());
+    insta::assert_snapshot!(drawn(&model));
+    want(&mut model, &[Intent::ToBottom, Intent::ToggleDetails]);
+    insta::assert_snapshot!("a_key_of_the_account_alone", drawn(&model));
+}
+
+#[test]
+fn the_past_and_where_it_leads() {
+    insta::assert_snapshot!(drawn(&with_past(false, (80, 24))));
+    let wide = drawn(&with_past(false, (160, 50)));
+    assert!(wide.contains("by day"), "{wide}");
+}
+
+#[test]
+fn a_replaced_key_says_whether_it_is_used() {
+    let used = drawn(&with_past(true, (80, 24)));
+    assert!(used.contains("replaced"), "{used}");
+    insta::assert_snapshot!(used);
+}

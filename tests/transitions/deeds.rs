@@ -1,0 +1,367 @@
+//! What is done to keys that exist: thought over, begun, and what comes of it.
+
+use keywright::app::{
+    Changed, Changes, Deliberation, Effect, Intent, Msg, Part, Purpose, Scope, Screen,
+};
+use keywright::key::{
+    Account, Change, Deed, Handed, HeldKey, Panicked, Patch, Reading, RemoteKey, Retiring,
+    Rotation, Sample, Terms,
+};
+
+use super::*;
+
+fn remote(label: &str) -> RemoteKey {
+    RemoteKey {
+        hash: keywright::key::hexadecimal(label.as_bytes()),
+        name: Some(label.into()),
+        disabled: Some(false),
+        reading: Reading {
+            limit: Some(7.5),
+            limit_remaining: Some(7.5),
+            limit_reset: Some("daily".into()),
+            ..Reading::default()
+        },
+        ..RemoteKey::default()
+    }
+}
+
+fn handed(label: &str) -> Handed {
+    let new = HeldKey { hash: "new".into(), ..key(label) };
+    let old = HeldKey {
+        label: format!("{label} (old)").parse().unwrap(),
+        retiring: Some(Retiring { since: now(), quiet_for: 3_600, delete: false }),
+        ..key(label)
+    };
+    Handed { new, old: Some(old) }
+}
+
+fn labels(model: &Model) -> Vec<&str> {
+    let all = model.dashboard.all();
+    model.dashboard.rows.iter().map(|row| all[*row].label.as_str()).collect()
+}
+
+fn asking(model: &Model) -> Option<Deliberation> {
+    match &model.screen {
+        Screen::Ask(ask) => Some(ask.what),
+        _ => None,
+    }
+}
+
+/// The edit form of `laptop`, with what the account says of it.
+fn editing(remote: Option<RemoteKey>) -> Model {
+    let mut model = holding(&["laptop", "ci"]);
+    let effects = want(&mut model, Intent::Change);
+    let [Effect::Look { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    tell(&mut model, Msg::Looked { ticket, remote: Ok(remote) });
+    model
+}
+
+#[test]
+fn a_rotation_is_thought_over_and_the_label_goes_over() {
+    let mut model = holding(&["laptop", "ci"]);
+    assert!(want(&mut model, Intent::Rotate).is_empty());
+    assert_eq!(asking(&model), Some(Deliberation::Rotate));
+    want(&mut model, Intent::NextChoice);
+    want(&mut model, Intent::Mark);
+    let effects = want(&mut model, Intent::Yes);
+    let [Effect::Rotate { ticket, held, terms }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(held.label.as_str(), "laptop");
+    assert_eq!(*terms, Terms { quiet_for: 21_600, delete: true });
+    let rotation = Rotation::Done { handed: handed("laptop"), note: None };
+    tell(&mut model, Msg::Rotated { ticket: *ticket, rotation });
+    assert!(matches!(model.screen, Screen::Dashboard));
+    assert_eq!(labels(&model), ["laptop (old)", "ci", "laptop"]);
+    assert_eq!(model.dashboard.current().unwrap().hash, "new");
+}
+
+#[test]
+fn a_rotation_that_failed_can_be_tried_again_and_left() {
+    let mut model = holding(&["laptop"]);
+    want(&mut model, Intent::Rotate);
+    let effects = want(&mut model, Intent::Yes);
+    let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let failed = |ticket| Msg::Rotated { ticket, rotation: Rotation::Failed(trouble(6)) };
+    tell(&mut model, failed(ticket));
+    assert!(matches!(&model.screen, Screen::Login(login) if login.trouble.is_some()));
+    let effects = want(&mut model, Intent::Retry);
+    let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let effects = want(&mut model, Intent::Back);
+    assert!(matches!(effects[..], [Effect::Cancel(cancelled)] if cancelled == ticket));
+    assert!(matches!(model.screen, Screen::Dashboard));
+    assert_eq!(model.unfinished.len(), 1);
+    tell(&mut model, failed(ticket));
+    assert_eq!(model.unfinished, []);
+}
+
+#[test]
+fn the_new_key_of_a_rotation_that_nobody_stored_comes_on_screen() {
+    let mut model = holding(&["laptop"]);
+    want(&mut model, Intent::Rotate);
+    let effects = want(&mut model, Intent::Yes);
+    let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let rotation =
+        Rotation::NotStored { held: key("laptop (new)"), key: secret(), trouble: trouble(4) };
+    tell(&mut model, Msg::Rotated { ticket, rotation });
+    assert_eq!(revealed(&model), Some("laptop (new)"));
+    assert!(want(&mut model, Intent::Quit).is_empty());
+    assert_eq!(model.question, Some(Question::QuitUnstored));
+}
+
+#[test]
+fn a_leak_is_spelled_out_and_what_was_not_done_is_said() {
+    let mut model = holding(&["laptop", "ci"]);
+    want(&mut model, Intent::Mark);
+    want(&mut model, Intent::Mark);
+    assert!(want(&mut model, Intent::Panic).is_empty());
+    assert_eq!(asking(&model), Some(Deliberation::Panic));
+    let effects = want(&mut model, Intent::Yes);
+    let [Effect::Panic { ticket, keys }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(keys.len(), 2);
+    let one = |label: &str, done, replaced| Panicked {
+        label: label.parse().unwrap(),
+        disabled: Deed { done, words: format!("{label} is perhaps off") },
+        replaced,
+    };
+    let panicked = vec![
+        one("laptop", true, Rotation::Done { handed: handed("laptop"), note: None }),
+        one("ci", false, Rotation::Failed(trouble(6))),
+    ];
+    tell(&mut model, Msg::Panicked { ticket: *ticket, panicked });
+    let Screen::Deeds(deeds) = &model.screen else { panic!("{:?}", model.screen) };
+    assert_eq!(deeds.iter().map(|deed| deed.done).collect::<Vec<_>>(), [true, true, false, false]);
+    assert!(labels(&model).contains(&"laptop (old)"));
+    want(&mut model, Intent::Back);
+    assert!(matches!(model.screen, Screen::Dashboard));
+}
+
+#[test]
+fn a_leaked_key_that_was_replaced_is_copied() {
+    let mut model = holding(&["laptop"]);
+    want(&mut model, Intent::Panic);
+    let effects = want(&mut model, Intent::Yes);
+    let [Effect::Panic { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let panicked = vec![Panicked {
+        label: "laptop".parse().unwrap(),
+        disabled: Deed { done: true, words: String::new() },
+        replaced: Rotation::Done { handed: handed("laptop"), note: None },
+    }];
+    let effects = tell(&mut model, Msg::Panicked { ticket, panicked });
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::CopyHeld(label) if label.as_str() == "laptop"))
+    );
+}
+
+#[test]
+fn nothing_is_deleted_at_the_server_before_its_label_was_typed() {
+    let mut model = holding(&["laptop"]);
+    want(&mut model, Intent::Remove);
+    assert_eq!(model.question, Some(Question::Remove(vec!["laptop".parse().unwrap()])));
+    want(&mut model, Intent::Revoke);
+    assert_eq!((asking(&model), &model.question), (Some(Deliberation::Revoke), &None));
+    type_text(&mut model, "lap");
+    assert!(want(&mut model, Intent::Enter).is_empty());
+    type_text(&mut model, "top");
+    let effects = want(&mut model, Intent::Enter);
+    let [Effect::Revoke(keys)] = &effects[..] else { panic!("{effects:?}") };
+    let (hash, label) = (keys[0].hash.clone(), keys[0].label.clone());
+    let failed = Msg::Revoked { hash: hash.clone(), label: label.clone(), result: Err(trouble(1)) };
+    tell(&mut model, failed);
+    assert_eq!(labels(&model), ["laptop"], "what was not done is not shown as done");
+    tell(&mut model, Msg::Revoked { hash, label, result: Ok(()) });
+    assert_eq!(labels(&model), [""; 0]);
+}
+
+#[test]
+fn one_key_is_switched_at_once_and_several_after_a_question() {
+    let mut model = holding(&["laptop", "ci"]);
+    let effects = want(&mut model, Intent::Switch);
+    assert!(matches!(&effects[..], [Effect::Switch { keys, disabled: true }] if keys.len() == 1));
+    let off = RemoteKey { disabled: Some(true), ..remote("laptop") };
+    let label: Label = "laptop".parse().unwrap();
+    tell(&mut model, Msg::Switched { label: label.clone(), result: Ok(off) });
+    assert_eq!(model.dashboard.current().unwrap().state(now()), KeyState::Disabled);
+    let effects = want(&mut model, Intent::Switch);
+    assert!(matches!(&effects[..], [Effect::Switch { disabled: false, .. }]));
+    tell(&mut model, Msg::Switched { label, result: Ok(remote("laptop")) });
+    want(&mut model, Intent::Mark);
+    want(&mut model, Intent::Mark);
+    assert!(want(&mut model, Intent::Switch).is_empty());
+    let effects = want(&mut model, Intent::Yes);
+    assert!(matches!(&effects[..], [Effect::Switch { keys, disabled: true }] if keys.len() == 2));
+}
+
+#[test]
+fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
+    let mut model = editing(Some(remote("laptop")));
+    type_text(&mut model, "20");
+    assert!(want(&mut model, Intent::Submit).is_empty());
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!(form.diff, ["limit: $7.50 → $20.00"]);
+    let effects = want(&mut model, Intent::Submit);
+    let [Effect::Change { ticket, change }] = &effects[..] else { panic!("{effects:?}") };
+    let Changes { there: Some((seen, patch)), label: None, .. } = &**change else { panic!() };
+    assert_eq!(*seen, remote("laptop"));
+    assert_eq!(*patch, Patch { limit: Change::to("20".parse().ok()), ..Patch::default() });
+    // Once is enough.
+    assert!(want(&mut model, Intent::Submit).is_empty());
+    // Somebody was quicker: what is there now is what is changed from.
+    let mut now_there = remote("laptop");
+    now_there.reading.limit = Some(5.0);
+    let outcome = Changed::Conflict { now: now_there, differences: vec!["limit"] };
+    tell(&mut model, Msg::Changed { ticket: *ticket, outcome });
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!((form.limit.text(), form.busy, form.diff.len()), ("5", None, 0));
+    assert!(form.trouble.as_ref().unwrap().message.contains("limit"));
+}
+
+#[test]
+fn a_change_that_is_none_is_not_sent_and_a_name_goes_through_the_vault() {
+    let mut model = editing(Some(remote("laptop")));
+    assert!(want(&mut model, Intent::Submit).is_empty());
+    assert!(matches!(model.screen, Screen::Dashboard), "there is nothing to send");
+    let mut model = editing(Some(remote("laptop")));
+    want(&mut model, Intent::PreviousField);
+    type_text(&mut model, "ci");
+    assert!(want(&mut model, Intent::Submit).is_empty());
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!((form.focus, form.diff.len()), (Part::Label, 0), "that label is taken");
+    type_text(&mut model, "cd");
+    want(&mut model, Intent::Submit);
+    let effects = want(&mut model, Intent::Submit);
+    let [Effect::Change { ticket, change }] = &effects[..] else { panic!("{effects:?}") };
+    assert!(change.there.is_none() && change.label.as_ref().unwrap().as_str() == "cicd");
+    let here = HeldKey { label: "cicd".parse().unwrap(), ..key("laptop") };
+    let outcome = Changed::Done { there: None, here: Some(here), note: None };
+    tell(&mut model, Msg::Changed { ticket: *ticket, outcome });
+    assert_eq!(labels(&model), ["cicd", "ci"]);
+}
+
+#[test]
+fn without_a_management_key_a_label_is_all_that_can_be_changed() {
+    let model = editing(None);
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!(form.parts(), [Part::Label]);
+    assert!(matches!(form.purpose, Purpose::Change { seen: None, .. }));
+}
+
+#[test]
+fn a_key_from_elsewhere_is_sent_once_and_its_text_is_in_no_debug_print() {
+    let mut model = holding(&["laptop"]);
+    want(&mut model, Intent::Import);
+    type_text(&mut model, "ci");
+    want(&mut model, Intent::Enter);
+    tell(&mut model, Msg::Wanted(Intent::Paste("sk-or-v1-very-secret\n".into())));
+    assert!(!format!("{model:?}").contains("very-secret"));
+    let effects = want(&mut model, Intent::Submit);
+    let [Effect::Import { ticket, label, .. }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(label.as_str(), "ci");
+    assert!(want(&mut model, Intent::Submit).is_empty());
+    tell(&mut model, Msg::Imported { ticket: *ticket, result: Err(trouble(6)) });
+    let effects = want(&mut model, Intent::Submit);
+    let [Effect::Import { ticket, .. }] = &effects[..] else { panic!("{effects:?}") };
+    tell(&mut model, Msg::Imported { ticket: *ticket, result: Ok(key("ci")) });
+    assert!(matches!(model.screen, Screen::Dashboard));
+    assert_eq!(labels(&model), ["laptop", "ci"]);
+}
+
+/// `laptop` held and known, `ci` held and gone, `web` the account's alone.
+fn with_account() -> Model {
+    let mut model = holding(&["laptop", "ci"]);
+    let effects = want(&mut model, Intent::NextScope);
+    let [Effect::ReadAccount(ticket)] = effects[..] else { panic!("{effects:?}") };
+    let account =
+        Account { keys: vec![remote("web"), remote("laptop")], gone: vec![key("ci").hash] };
+    tell(&mut model, Msg::AccountRead { ticket, account: Ok(account) });
+    model
+}
+
+#[test]
+fn the_accounts_keys_are_joined_by_hash_and_can_be_filtered() {
+    let mut model = with_account();
+    let mut seen = vec![labels(&model).join(" ")];
+    for _ in 0..3 {
+        want(&mut model, Intent::NextScope);
+        seen.push(labels(&model).join(" "));
+    }
+    assert_eq!(seen, ["laptop ci web", "web", "ci", "laptop ci"]);
+    assert_eq!(model.dashboard.scope, Scope::Here);
+    assert_eq!(model.dashboard.held().len(), 2, "a key elsewhere is not held");
+}
+
+#[test]
+fn of_a_key_that_is_elsewhere_nothing_is_copied_or_forgotten() {
+    let mut model = with_account();
+    want(&mut model, Intent::ToBottom);
+    for intent in [Intent::Copy, Intent::ToggleReveal, Intent::Rotate, Intent::Panic] {
+        assert!(want(&mut model, intent.clone()).is_empty(), "{intent:?}");
+        assert!(matches!(&model.notice, Some(Err(trouble)) if trouble.code == 3), "{intent:?}");
+        assert!(matches!(model.screen, Screen::Dashboard), "{intent:?}");
+    }
+    want(&mut model, Intent::Remove);
+    assert_eq!((asking(&model), &model.question), (Some(Deliberation::Revoke), &None));
+    type_text(&mut model, "web");
+    let effects = want(&mut model, Intent::Enter);
+    let [Effect::Revoke(keys)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(!keys[0].is_here());
+    // A label that both a held key and another one have: only the one that was meant goes.
+    let (hash, label) = (keys[0].hash.clone(), "laptop".parse().unwrap());
+    tell(&mut model, Msg::Revoked { hash, label, result: Ok(()) });
+    assert_eq!(labels(&model), ["laptop", "ci"]);
+}
+
+#[test]
+fn the_past_is_looked_up_when_it_is_shown_and_again_when_it_has_grown() {
+    let mut model = holding(&["laptop", "ci"]);
+    let effects = want(&mut model, Intent::ToggleDetails);
+    let [Effect::ReadPast { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(*hashes, [key("laptop").hash]);
+    // One at a time.
+    assert!(want(&mut model, Intent::Move(1)).is_empty());
+    let past = vec![(hashes[0].clone(), vec![Sample { at: now(), usage: 1.0 }])];
+    let effects = tell(&mut model, Msg::PastRead { ticket: *ticket, past });
+    let [Effect::ReadPast { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(*hashes, [key("ci").hash]);
+    let past = vec![(hashes[0].clone(), Vec::new())];
+    assert!(tell(&mut model, Msg::PastRead { ticket: *ticket, past }).is_empty());
+}
+
+#[test]
+fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
+    for (delete, usage, goes) in [(true, 1.0, true), (true, 1.5, false), (false, 1.0, false)] {
+        let mut model = holding(&["laptop"]);
+        let since = now() - SignedDuration::from_hours(2);
+        let mut handed = handed("laptop");
+        handed.old.as_mut().unwrap().retiring = Some(Retiring { since, quiet_for: 3_600, delete });
+        let rotations = vec![("laptop".parse().unwrap(), Ok(handed))];
+        let effects = tell(
+            &mut model,
+            Msg::Recovered {
+                stored: Vec::new(),
+                not_stored: Vec::new(),
+                rotations,
+                unresolved: Vec::new(),
+                trouble: None,
+            },
+        );
+        let [Effect::ReadPast { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
+        let samples = vec![Sample { at: since, usage: 1.0 }, Sample { at: now(), usage }];
+        let past = vec![(hashes[0].clone(), samples)];
+        let effects = tell(&mut model, Msg::PastRead { ticket: *ticket, past });
+        assert_eq!(matches!(effects[..], [Effect::Revoke(_)]), goes, "{delete} {usage}");
+    }
+}
+
+#[test]
+fn a_workspace_can_be_chosen_where_a_management_key_is_known() {
+    let mut model = holding(&[]);
+    let effects = want(&mut model, Intent::New);
+    assert!(matches!(effects[..], [Effect::LookForManagement]));
+    tell(&mut model, Msg::ManagementKnown(true));
+    type_text(&mut model, "web");
+    let Screen::Form(form) = &mut model.screen else { panic!() };
+    assert_eq!(form.parts().len(), 5);
+    form.workspace.paste("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10");
+    let effects = want(&mut model, Intent::Submit);
+    let [Effect::Provision { request, .. }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(request.workspace.as_deref(), Some("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"));
+}
