@@ -1,7 +1,10 @@
 //! A small JSON document that two programs may change at once: locked, written aside, synced,
 //! renamed, and its directory synced. Owns: files and their modes. Must not know: what is in them.
 
+mod claim;
+
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -13,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::key::Trouble;
+pub use claim::Claim;
 
 /// How long another program may hold the lock before this one gives up.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -143,22 +147,32 @@ impl Place {
 
     /// The document `name`, or its default when there is none yet.
     pub fn read<T: Document>(&self, name: &str) -> Result<T, Error> {
+        self.look(name, |document: Cow<'_, T>| document.into_owned())
+    }
+
+    /// What is wanted of the document `name`, or of its default when there is none yet. One in
+    /// memory is only lent: it may be long.
+    pub fn look<T: Document, R>(
+        &self,
+        name: &str,
+        look: impl FnOnce(Cow<'_, T>) -> R,
+    ) -> Result<R, Error> {
         let dir = match self {
             Self::Directory(dir) => dir,
             Self::Memory(memory) => {
                 let shelf = memory.shelf();
-                let document =
-                    shelf.documents.get(name).and_then(|found| found.downcast_ref::<T>());
-                return Ok(document.cloned().unwrap_or_default());
+                let found = shelf.documents.get(name).and_then(|found| found.downcast_ref::<T>());
+                return Ok(look(found.map_or_else(|| Cow::Owned(T::default()), Cow::Borrowed)));
             }
         };
         refuse_link(dir)?;
         let path = dir.join(name);
-        match read_file(&path)? {
-            Some(text) if !text.trim().is_empty() => parse(&path, &text),
+        let document = match read_file(&path)? {
+            Some(text) if !text.trim().is_empty() => parse(&path, &text)?,
             // An empty file holds nothing to lose.
-            _ => Ok(T::default()),
-        }
+            _ => T::default(),
+        };
+        Ok(look(Cow::Owned(document)))
     }
 
     /// Reads the document `name`, lets `change` alter it, and writes it back; all under one lock,
@@ -276,35 +290,6 @@ fn is_at(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_at(_file: &File, _path: &Path) -> bool {
     true
-}
-
-/// A name held; see [`Place::claim`].
-#[derive(Debug)]
-pub enum Claim {
-    /// In this process alone.
-    Memory(Memory, String),
-    /// By a locked file.
-    File {
-        /// Lets go when closed.
-        _lock: File,
-        /// Its name.
-        path: PathBuf,
-    },
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        match self {
-            Self::Memory(memory, name) => {
-                memory.shelf().claims.remove(name);
-            }
-            // A name that is waited for may be locked by the next already, on a file that is about
-            // to have no name: `try_lock` looks for that.
-            Self::File { path, .. } => {
-                let _ = fs::remove_file(path);
-            }
-        }
-    }
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,7 @@
 //! `inventory.json`: what is known of every key that is held, and nothing that is secret.
 //! Losing it loses no key. Must not know: keychains, networks.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -24,24 +25,51 @@ struct Inventory {
 
 /// Every key held for `server`, in the order in which they were cut.
 pub fn read(place: &Place, server: &str) -> Result<Vec<HeldKey>, Error> {
-    let mut keys = place.read::<Inventory>(NAME)?.keys;
-    keys.retain(|held| held.server == server);
-    Ok(keys)
+    select(place, server, |_| true)
+}
+
+/// Those of them that are wanted.
+pub fn select(
+    place: &Place,
+    server: &str,
+    wanted: impl Fn(&HeldKey) -> bool,
+) -> Result<Vec<HeldKey>, Error> {
+    let wanted = |held: &HeldKey| held.server == server && wanted(held);
+    place.look(NAME, |inventory: Cow<'_, Inventory>| match inventory {
+        Cow::Borrowed(inventory) => {
+            inventory.keys.iter().filter(|held| wanted(held)).cloned().collect()
+        }
+        Cow::Owned(Inventory { mut keys, .. }) => {
+            keys.retain(wanted);
+            keys
+        }
+    })
 }
 
 /// The key held under `label` for `server`.
 pub fn find(place: &Place, server: &str, label: &str) -> Result<Option<HeldKey>, Error> {
-    Ok(read(place, server)?.into_iter().find(|held| held.label.as_str() == label))
+    Ok(select(place, server, |held| held.label.as_str() == label)?.pop())
 }
 
 /// Adds keys; one that is there already (same server and label) is replaced.
 pub fn add(place: &Place, held: Vec<HeldKey>) -> Result<(), Error> {
     place.update(NAME, |inventory: &mut Inventory| {
+        let name = |held: &HeldKey| (held.server.clone(), held.label.clone());
+        // Looking for one takes no index.
+        let places: Option<HashMap<_, _>> =
+            (held.len() > 1 && !inventory.keys.is_empty()).then(|| {
+                inventory.keys.iter().enumerate().map(|(at, held)| (name(held), at)).collect()
+            });
+        let known = inventory.keys.len();
         for held in held {
-            let same =
-                |other: &&mut HeldKey| other.label == held.label && other.server == held.server;
-            match inventory.keys.iter_mut().find(same) {
-                Some(there) => *there = held,
+            let place = match &places {
+                Some(places) => places.get(&name(&held)).copied(),
+                None => inventory.keys[..known]
+                    .iter()
+                    .position(|other| other.label == held.label && other.server == held.server),
+            };
+            match place {
+                Some(place) => inventory.keys[place] = held,
                 None => inventory.keys.push(held),
             }
         }

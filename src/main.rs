@@ -48,14 +48,15 @@ fn run(cli: &Cli) -> Result<(), Trouble> {
     if let Some(Command::Sandbox(args)) = &cli.command {
         return serve(args);
     }
-    let sandbox = if cli.global.sandbox { Some(start(0, cli.keys.unwrap_or(4))?) } else { None };
+    let mut sandbox =
+        if cli.global.sandbox { Some(start(0, cli.keys.unwrap_or(4))?) } else { None };
     let config = cli.global.config(sandbox.as_ref().map(Sandbox::url))?;
     log(&config)?;
     let mut services = config.services()?;
-    if let Some(sandbox) = &sandbox
+    if let Some(sandbox) = &mut sandbox
         && config.store == StoreKind::Memory
     {
-        furnish(&mut services, sandbox.seeds())?;
+        furnish(&mut services, sandbox.take_seeds())?;
         services.management = Some(ManagementKey::from(sandbox.management_key().to_owned()));
     }
     if let Some(command) = &cli.command {

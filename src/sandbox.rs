@@ -98,9 +98,14 @@ impl Sandbox {
         &self.management_key
     }
 
-    /// The keys that the account held at the start, in order.
+    /// The keys that the account held at the start, in order, as long as nobody took them.
     pub fn seeds(&self) -> Vec<Seed> {
         self.seeds.clone()
+    }
+
+    /// The same, for good: nothing of them stays here.
+    pub fn take_seeds(&mut self) -> Vec<Seed> {
+        std::mem::take(&mut self.seeds)
     }
 }
 

@@ -6,6 +6,8 @@
 #[path = "screens/deeds.rs"]
 mod deeds;
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use keywright::app::{Effect, Intent, Model, Msg, Screen, Ticket, World, intent, start, update};
 use keywright::key::{
@@ -79,7 +81,7 @@ fn read(mut held: HeldKey, remaining: Option<f64>, month: f64) -> HeldKey {
         expires_at: held.expires_at(),
         ..Reading::default()
     };
-    held.note(&Read::Told(Box::new(reading)), now());
+    held.note(&Read::Told(Arc::new(reading)), now());
     held
 }
 

@@ -5,6 +5,8 @@
 #[path = "transitions/deeds.rs"]
 mod deeds;
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use keywright::app::{
     Effect, Intent, Keys, Model, Msg, Question, Screen, Sort, Ticket, World, start, update,
@@ -440,7 +442,7 @@ fn asking(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
 fn told(ticket: Ticket, label: &str, remaining: f64) -> Msg {
     let reading =
         Reading { limit: Some(10.0), limit_remaining: Some(remaining), ..Reading::default() };
-    let read = Read::Told(Box::new(reading));
+    let read = Read::Told(Arc::new(reading));
     Msg::Refreshed { ticket, hash: key(label).hash, read, at: now() }
 }
 

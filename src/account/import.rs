@@ -1,5 +1,7 @@
 //! Taking over a key that was cut elsewhere. Must not know: where it was read from.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Error, held_under, patiently, put};
@@ -37,7 +39,7 @@ pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<
         // Nobody here asked for it: what it is counts as that, or all of it would be a difference.
         held.asked = reading.asked();
         held.user_id.clone_from(&reading.creator_user_id);
-        held.note(&Read::Told(Box::new(reading)), now);
+        held.note(&Read::Told(Arc::new(reading)), now);
     }
     // Nobody else may take the label between this look and our writing.
     let _turn = provision::turn(services).await;

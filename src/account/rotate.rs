@@ -214,10 +214,7 @@ pub async fn resume_rotations(
     services: &Services,
 ) -> Result<Vec<(Label, Result<Handed, Trouble>)>, document::Error> {
     let mut resumed = Vec::new();
-    for row in inventory::read(&services.place, &services.server)? {
-        if row.replaces.is_none() {
-            continue;
-        }
+    for row in inventory::select(&services.place, &services.server, |row| row.replaces.is_some())? {
         match hand_over(services, &row).await {
             Err(Error::Document(document::Error::Busy(_))) => {}
             result => resumed.push((row.label, result.map_err(|error| error.trouble()))),

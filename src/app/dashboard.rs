@@ -94,7 +94,8 @@ pub struct Dashboard {
     pub let_go: HashSet<String>,
     /// How many of the keys are held here.
     here: usize,
-    places: HashMap<String, usize>,
+    /// Places of the keys in the order of their hashes.
+    by_hash: Vec<usize>,
 }
 
 impl Dashboard {
@@ -123,7 +124,7 @@ impl Dashboard {
             loading: None,
             awaited: None,
             wanting: Vec::new(),
-            places: HashMap::new(),
+            by_hash: Vec::new(),
         }
     }
 
@@ -155,7 +156,14 @@ impl Dashboard {
 
     /// The key with that hash.
     pub fn find(&self, hash: &str) -> Option<&HeldKey> {
-        self.all().get(*self.places.get(hash)?)
+        self.all().get(self.place(hash)?)
+    }
+
+    /// Where the key with that hash is among all.
+    fn place(&self, hash: &str) -> Option<usize> {
+        let keys = self.all();
+        let order = |place: &usize| keys.get(*place).map_or("", |held| &held.hash).cmp(hash);
+        self.by_hash.binary_search_by(order).ok().map(|at| self.by_hash[at])
     }
 
     /// Marks the selected key, or takes its mark, and goes on to the next.
@@ -203,18 +211,20 @@ impl Dashboard {
 
     /// Takes out a key that was forgotten.
     pub fn remove(&mut self, label: &Label, now: Timestamp) {
+        let selected = self.current().map(|held| held.hash.clone());
         if let Keys::Loaded(keys) = &mut self.keys {
             let before = keys.len();
             keys.retain(|held| !held.is_here() || held.label != *label);
             self.here -= before - keys.len();
         }
-        self.arrange(now);
+        self.arrange_around(selected, now);
     }
 
     /// Takes in what a key said about itself; no row moves.
     pub fn note(&mut self, hash: &str, read: &Read, at: Timestamp) {
-        if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, self.places.get(hash)) {
-            keys[*place].note(read, at);
+        let place = self.place(hash);
+        if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, place) {
+            keys[place].note(read, at);
         }
     }
 
@@ -227,11 +237,23 @@ impl Dashboard {
 
     /// Lists and orders the keys anew; the selection stays on its key.
     pub fn arrange(&mut self, now: Timestamp) {
-        let selected = self.current().map(|held| held.hash.clone());
-        self.arrange_around(selected, now);
+        self.order(self.rows.get(self.selected).copied(), now);
     }
 
+    /// Other keys are there than before, or in other places.
     fn arrange_around(&mut self, hash: Option<String>, now: Timestamp) {
+        let keys = self.all();
+        let mut by_hash: Vec<usize> = (0..keys.len()).collect();
+        by_hash.sort_unstable_by(|a, b| keys[*a].hash.cmp(&keys[*b].hash));
+        self.by_hash = by_hash;
+        let marked = std::mem::take(&mut self.marked);
+        self.marked = marked.into_iter().filter(|hash| self.place(hash).is_some()).collect();
+        self.order(hash.and_then(|hash| self.place(&hash)), now);
+        self.look(now);
+    }
+
+    /// Lists them anew, the selection on the key at that place.
+    fn order(&mut self, place: Option<usize>, now: Timestamp) {
         let shown = |held: &HeldKey| match self.scope {
             Scope::Here => held.is_here(),
             Scope::All => true,
@@ -239,14 +261,8 @@ impl Dashboard {
             Scope::Gone => self.gone.contains(&held.hash),
         };
         self.rows = order(self.all(), self.sort, self.reversed, self.filter.text(), shown, now);
-        self.places =
-            self.all().iter().enumerate().map(|(at, held)| (held.hash.clone(), at)).collect();
-        let places = &self.places;
-        self.marked.retain(|hash| places.contains_key(hash));
-        let place = hash.and_then(|hash| self.places.get(&hash).copied());
         let row = place.and_then(|place| self.rows.iter().position(|row| *row == place));
         self.to(row.unwrap_or(self.selected));
-        self.look(now);
     }
 
     /// Moves the selection by rows.

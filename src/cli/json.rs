@@ -9,7 +9,8 @@ use crate::key::{HeldKey, Trouble};
 /// One key.
 pub fn key(held: &HeldKey, now: Timestamp) -> Value {
     let reading = held.reading.as_ref();
-    let figure = |pick: fn(&crate::key::Reading) -> Option<f64>| reading.and_then(pick);
+    let figure =
+        |pick: fn(&crate::key::Reading) -> Option<f64>| reading.and_then(|reading| pick(reading));
     let granted = held.granted.as_ref();
     let reset = held.reset();
     json!({

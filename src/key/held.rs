@@ -1,5 +1,7 @@
 //! What is remembered of a key that is held: everything but the key.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +108,7 @@ pub struct Reading {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Read {
     /// It told.
-    Told(Box<Reading>),
+    Told(Arc<Reading>),
     /// The server knows no such key that works (401).
     Refused,
     /// The account has no credit (402): nothing is wrong with the key.
@@ -186,7 +188,7 @@ pub struct HeldKey {
     pub user_id: Option<String>,
     /// The last answer about it.
     #[serde(default)]
-    pub reading: Option<Reading>,
+    pub reading: Option<Arc<Reading>>,
     /// When that answer came.
     #[serde(default)]
     pub checked_at: Option<Timestamp>,
@@ -235,7 +237,7 @@ impl HeldKey {
         match read {
             Read::Told(reading) => {
                 self.granted.get_or_insert_with(|| reading.granted());
-                self.reading = Some((**reading).clone());
+                self.reading = Some(Arc::clone(reading));
                 self.checked_at = Some(at);
                 self.refused_at = None;
             }

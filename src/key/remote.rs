@@ -1,5 +1,7 @@
 //! A key as its account knows it, and changes to it. Must not know: how either travels.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Asked, HeldKey, Label, Reading, Reset, Usd, clean};
@@ -113,7 +115,7 @@ impl HeldKey {
     pub fn note_remote(&mut self, remote: &RemoteKey, at: Timestamp) {
         self.disabled = remote.disabled;
         self.granted.get_or_insert_with(|| remote.reading.granted());
-        self.reading = Some(remote.reading.clone());
+        self.reading = Some(Arc::new(remote.reading.clone()));
         self.checked_at = Some(at);
         if remote.disabled == Some(false) {
             // It was refused while it was switched off.

@@ -116,6 +116,8 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -130,12 +132,12 @@ mod tests {
         }))
         .unwrap();
         held.checked_at = Some(at("2026-11-24T12:00:00Z"));
-        held.reading = Some(Reading {
+        held.reading = Some(Arc::new(Reading {
             limit,
             limit_remaining: remaining,
             limit_reset: reset.map(String::from),
             ..Reading::default()
-        });
+        }));
         held
     }
 
@@ -164,7 +166,7 @@ mod tests {
         let now = at("2026-11-24T12:00:10Z");
         for (reset, expected) in [("weekly", KeyState::Low), ("daily", KeyState::Active)] {
             let mut held = key(Some(10.0), Some(4.0), Some(reset));
-            held.reading.as_mut().unwrap().usage_daily = Some(5.0);
+            Arc::make_mut(held.reading.as_mut().unwrap()).usage_daily = Some(5.0);
             assert_eq!(held.state(now), expected, "{reset}");
         }
     }
@@ -173,7 +175,7 @@ mod tests {
     fn what_is_certain_comes_before_the_figures() {
         let now = at("2026-11-24T12:00:10Z");
         let mut held = key(Some(10.0), Some(9.0), None);
-        held.reading.as_mut().unwrap().expires_at = Some(at("2026-12-01T00:00:00Z"));
+        Arc::make_mut(held.reading.as_mut().unwrap()).expires_at = Some(at("2026-12-01T00:00:00Z"));
         assert_eq!(held.state(now), KeyState::Expiring);
         held.refused_at = Some(now);
         assert_eq!(held.state(now), KeyState::Dead);

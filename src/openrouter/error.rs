@@ -1,6 +1,8 @@
 //! What can come back instead of an answer, sorted by the one thing that matters: whether the
 //! server may have acted. Must not know: what was asked.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use crate::key::{Read, Reading, clean};
@@ -56,7 +58,7 @@ pub enum Error {
 impl From<Result<Reading, Error>> for Read {
     fn from(answer: Result<Reading, Error>) -> Self {
         match answer {
-            Ok(reading) => Self::Told(Box::new(reading)),
+            Ok(reading) => Self::Told(Arc::new(reading)),
             Err(Error::Refused { status: 401, .. }) => Self::Refused,
             Err(Error::Refused { status: 402, .. }) => Self::NoCredit,
             Err(error) => Self::Failed(error.to_string()),

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
@@ -186,7 +188,7 @@ async fn compare(
     let unchecked = match answer {
         Ok(reading) => {
             let now = Timestamp::now();
-            let read = Read::Told(Box::new(reading));
+            let read = Read::Told(Arc::new(reading));
             held.note(&read, now);
             let reads = HashMap::from([(held.hash.clone(), (now, read))]);
             log(inventory::note(&services.place, &services.server, &reads));

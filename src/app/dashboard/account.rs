@@ -88,30 +88,32 @@ impl Dashboard {
 
     /// Takes in what the account says of one key.
     pub fn note_remote(&mut self, remote: &RemoteKey, now: Timestamp) {
-        if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, self.places.get(&remote.hash)) {
-            keys[*place].note_remote(remote, now);
-            if !keys[*place].is_here() {
-                keys[*place] = remote.row(&keys[*place].server, now);
+        let place = self.place(&remote.hash);
+        if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, place) {
+            keys[place].note_remote(remote, now);
+            if !keys[place].is_here() {
+                keys[place] = remote.row(&keys[place].server, now);
             }
         }
     }
 
     /// Takes out a key that was deleted at the server, wherever it was listed.
     pub fn drop_key(&mut self, hash: &str, now: Timestamp) {
+        let selected = self.current().map(|held| held.hash.clone());
         if let Keys::Loaded(keys) = &mut self.keys
             && let Some(at) = keys.iter().position(|row| row.hash == hash)
         {
             keys.remove(at);
             self.here -= usize::from(at < self.here);
         }
-        self.arrange(now);
+        self.arrange_around(selected, now);
     }
 
     /// A held key has another label.
     pub fn relabel(&mut self, renamed: HeldKey, now: Timestamp) {
-        if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, self.places.get(&renamed.hash))
-        {
-            keys[*place] = renamed;
+        let place = self.place(&renamed.hash);
+        if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, place) {
+            keys[place] = renamed;
         }
         self.arrange(now);
     }

@@ -3,6 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
+use std::sync::Arc;
+
 use super::*;
 
 pub(super) fn at(text: &str) -> Timestamp {
@@ -36,12 +38,12 @@ fn key(now: Timestamp, limit: Option<f64>, remaining: f64, reset: Option<&str>) 
     }))
     .unwrap();
     held.checked_at = Some(now);
-    held.reading = Some(Reading {
+    held.reading = Some(Arc::new(Reading {
         limit,
         limit_remaining: limit.map(|_| remaining),
         limit_reset: reset.map(String::from),
         ..Reading::default()
-    });
+    }));
     held
 }
 
@@ -105,7 +107,7 @@ fn an_expiry_before_the_limit_is_said_instead() {
     let now = at(NOON);
     let samples = spending(now, 14, 1, |_| 0.5 / 24.0);
     let mut held = key(now, Some(10.0), 9.0, None);
-    held.reading.as_mut().unwrap().expires_at = Some(at("2026-11-28T12:00:00Z"));
+    Arc::make_mut(held.reading.as_mut().unwrap()).expires_at = Some(at("2026-11-28T12:00:00Z"));
     let found = forecast(&samples, &held, now).unwrap();
     assert_eq!(found.words(now), "at this pace $3.00 of $10.00 is spent by its expiry on Saturday");
 }
@@ -198,7 +200,10 @@ fn silence_where_the_data_carry_nothing() {
     };
     for (why, held) in [
         ("no limit", key(now, None, 0.0, None)),
-        ("no remaining", alter(|held| held.reading.as_mut().unwrap().limit_remaining = None)),
+        (
+            "no remaining",
+            alter(|held| Arc::make_mut(held.reading.as_mut().unwrap()).limit_remaining = None),
+        ),
         ("at its limit", key(now, Some(10.0), 0.0, Some("weekly"))),
         ("no number", key(now, Some(10.0), f64::NAN, Some("weekly"))),
         ("never asked", alter(|held| held.reading = None)),
@@ -206,11 +211,16 @@ fn silence_where_the_data_carry_nothing() {
         ("window ended", key(now - hours(13), Some(10.0), 3.0, Some("daily"))),
         ("refused", alter(|held| held.refused_at = held.checked_at)),
         ("off", alter(|held| held.disabled = Some(true))),
-        ("expired", alter(|held| held.reading.as_mut().unwrap().expires_at = held.checked_at)),
+        (
+            "expired",
+            alter(|held| {
+                Arc::make_mut(held.reading.as_mut().unwrap()).expires_at = held.checked_at
+            }),
+        ),
         (
             "own provider keys",
             alter(|held| {
-                let reading = held.reading.as_mut().unwrap();
+                let reading = Arc::make_mut(held.reading.as_mut().unwrap());
                 reading.include_byok_in_limit = Some(true);
                 reading.byok_usage = Some(1.0);
             }),
@@ -225,7 +235,7 @@ fn the_last_answer_counts_before_it_is_recorded() {
     let now = at(NOON);
     let samples: Vec<Sample> = spending(now, 1, 1, |_| 0.1).split_off(22);
     let mut held = key(now, Some(10.0), 3.0, Some("weekly"));
-    held.reading.as_mut().unwrap().usage = Some(samples[2].usage);
+    Arc::make_mut(held.reading.as_mut().unwrap()).usage = Some(samples[2].usage);
     assert_eq!(forecast(&samples[..2], &held, now), forecast(&samples, &held, now));
 }
 

@@ -230,9 +230,8 @@ async fn change(services: &Services, changes: Changes) -> Result<Changed, Error>
     }
     if here.is_none() && held.is_here() {
         let (place, server) = (services.place.clone(), services.server.clone());
-        let rows = tokio::task::spawn_blocking(move || inventory::read(&place, &server)).await;
-        let rows = rows.unwrap_or_else(|_| Ok(Vec::new()))?;
-        here = rows.into_iter().find(|row| row.hash == held.hash);
+        let read = move || inventory::select(&place, &server, |row| row.hash == held.hash);
+        here = tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Ok(Vec::new()))?.pop();
     }
     Ok(Changed::Done { there: now, here, note })
 }
