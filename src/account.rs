@@ -24,7 +24,7 @@ mod rotate;
 
 pub use change::{Deleted, Edit, delete, edit, revoke, set_disabled};
 pub use error::Error;
-pub use import::import;
+pub use import::{adopt, import};
 pub use leak::{Deed, Panicked, panic};
 pub use read::{Round, read, refresh, take};
 pub use remote::{Row, join, list, overview};
