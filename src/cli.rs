@@ -3,6 +3,7 @@
 
 mod copy;
 mod disable;
+mod doctor;
 mod get;
 mod import;
 mod json;
@@ -132,6 +133,8 @@ pub enum Command {
     Rm(rm::Rm),
     /// It leaked: disable it, replace it, store the new one
     Panic(panic::Panic),
+    /// Whether everything is in order, and where keys lie in clear
+    Doctor(doctor::Doctor),
     /// The management key: what disables, edits and deletes keys
     #[command(subcommand)]
     Management(management::Management),
@@ -224,6 +227,7 @@ pub fn run(command: &Command, services: &Services) -> Result<(), Trouble> {
         Command::Enable(args) => args.run(services, false),
         Command::Rm(args) => args.run(services),
         Command::Panic(args) => args.run(services),
+        Command::Doctor(args) => args.run(services),
         Command::Management(args) => args.run(services),
         Command::HoldClipboard(args) => args.run(),
         Command::Sandbox(_) => Ok(()),
@@ -237,6 +241,7 @@ impl Command {
             Self::New(args) => args.json,
             Self::List(args) => args.json,
             Self::Show(args) => args.json,
+            Self::Doctor(args) => args.json,
             Self::Get(_)
             | Self::Copy(_)
             | Self::Import(_)

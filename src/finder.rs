@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use crate::key::ApiKey;
 
-pub use places::{home, places, roots};
+pub use places::{places, roots, shown};
 pub use scan::hide;
 
 /// One key on one line of one file.
@@ -66,7 +66,7 @@ pub struct Found {
     pub deep: u64,
 }
 
-/// Looks through these files and directories, by their real names (see [`roots`]), on all cores.
+/// Looks through these files and directories, by their real names as [`roots`] gives them, on all cores.
 /// Blocks.
 pub fn search(roots: &[PathBuf], limits: &Limits) -> Found {
     let mut found = walk::walk(roots, limits);

@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "key",
             "provision",
             "surroundings",
+            "ui",
             "vault",
         ],
     ),

@@ -1,7 +1,10 @@
 //! Where people leave keys. Must not know: what is in there.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::key::clean;
 
 /// Directories and files below the home directory. Every hidden file that lies in the home
 /// directory itself (profiles and histories of shells, `.env…`, `.aider.conf.yml`, `.claude.json`)
@@ -81,8 +84,17 @@ const PLACES: &[&str] = &[
 ];
 
 /// The person's home directory, by its real name.
-pub fn home() -> Option<PathBuf> {
+fn home() -> Option<PathBuf> {
     etcetera::home_dir().ok()?.canonicalize().ok()
+}
+
+/// What is to be looked through: the places of the person's home, and these directories or files,
+/// by their real names. The error is of the first that is not there.
+pub fn roots(search: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+    let given =
+        search.iter().map(|path| path.canonicalize().map_err(|error| (path.clone(), error)));
+    let given = given.collect::<Result<Vec<_>, _>>()?;
+    Ok(outermost(home().map(|home| places(&home)).into_iter().flatten().chain(given)))
 }
 
 /// The places of a home directory that are there, by their real names: a link is followed where it
@@ -96,14 +108,22 @@ pub fn places(home: &Path) -> Vec<PathBuf> {
     let files = hidden.filter_map(|path| path.canonicalize().ok()).filter(|path| path.is_file());
     let named = PLACES.iter().filter_map(|place| home.join(place).canonicalize().ok());
     let here = |path: &PathBuf| *path != home && path.starts_with(&home);
-    roots(files.chain(named).filter(here))
+    outermost(files.chain(named).filter(here))
 }
 
 /// Each once, and none that lies in another: nothing is looked through twice.
-pub fn roots(paths: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = paths.into_iter().collect();
+fn outermost(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = paths.collect();
+    // By their parts: what lies in a directory comes right after it.
     paths.sort();
-    // Sorted by their parts, what lies in a directory follows it.
     paths.dedup_by(|next, kept| next.starts_with(&*kept));
     paths
+}
+
+/// A file as a person calls it: `~/.zshrc`. A key that it is named after is masked.
+pub fn shown(path: &Path) -> String {
+    let short =
+        home().and_then(|home| path.strip_prefix(home).ok().map(|rest| Path::new("~").join(rest)));
+    let path = short.as_deref().unwrap_or(path);
+    clean(&super::hide(&path.to_string_lossy()), 4_096)
 }
