@@ -2,7 +2,7 @@
 //! Owns: the questions, their order and their bounds. Must not know: how an answer is shown.
 //!
 //! Nothing is changed but under `fix`, apart from an entry that is written to the keychain, read
-//! back and deleted again. No secret is told: keys are masked, a proxy's password is left out.
+//! back and deleted again. Nothing else runs meanwhile, so what blocks is called as it is. No secret is told: keys are masked, a proxy's password is left out.
 
 mod clear;
 mod desk;
@@ -106,7 +106,7 @@ pub async fn examine(services: &Services, options: &Options, tell: &mut dyn FnMu
     tell(News::Check(place::directory(services, options.fix)));
     let listed = place::list(services, options.fix, tell);
     tell(News::Check(place::attempts(services)));
-    let open = keys::keychain(services, tell).await;
+    let open = keys::keychain(services, tell);
     let reached = server::server(services, tell).await;
     if open && let Some(listed) = &listed {
         keys::held(services, listed, options.fix, reached, tell).await;

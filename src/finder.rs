@@ -12,7 +12,7 @@ mod places;
 mod scan;
 mod walk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::key::ApiKey;
 
@@ -70,8 +70,11 @@ pub struct Found {
 /// Blocks.
 pub fn search(roots: &[PathBuf], limits: &Limits) -> Found {
     let mut found = walk::walk(roots, limits);
-    let place = |sighting: &Sighting| (sighting.path.clone(), sighting.line, sighting.hash.clone());
-    found.sightings.sort_by_cached_key(place);
-    found.sightings.dedup_by_key(|sighting| place(sighting));
+    found.sightings.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
+    found.sightings.dedup_by(|a, b| place(a) == place(b));
     found
+}
+
+fn place(sighting: &Sighting) -> (&Path, u64, &str) {
+    (&sighting.path, sighting.line, &sighting.hash)
 }

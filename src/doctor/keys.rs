@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Check, KEYCHAIN_CHECK, News, count};
 use crate::account;
-use crate::key::{HeldKey, Label, clean};
+use crate::key::{HeldKey, Label, Trouble, clean};
 use crate::provision::Services;
 use crate::vault;
 
@@ -17,24 +17,21 @@ const FOR_A_PERSON: Duration = Duration::from_secs(15);
 const COMPARING: Duration = Duration::from_secs(5);
 
 /// Whether keys can be stored and read.
-pub(super) async fn keychain(services: &Services, tell: &mut dyn FnMut(News)) -> bool {
+pub(super) fn keychain(services: &Services, tell: &mut dyn FnMut(News)) -> bool {
     let name = KEYCHAIN_CHECK;
     let began = Instant::now();
-    let served = services.vault(|vault, patience| vault.served(patience)).await;
-    let mut services = services.clone();
+    let served = services.vault.served(services.patience);
+    let mut patience = services.patience;
     if matches!(&served, Ok(served) if served.locked) && vault::can_ask() {
         let words = format!(
             "the keychain is locked: waiting {} s for you to unlock it",
             FOR_A_PERSON.as_secs()
         );
         tell(News::Notice(words));
-        services.patience = FOR_A_PERSON;
+        patience = FOR_A_PERSON;
     }
     let tried = match &served {
-        Ok(_) => {
-            let service = services.service.clone();
-            services.vault(move |vault, patience| vault.preflight(&service, patience)).await
-        }
+        Ok(_) => services.vault.preflight(&services.service, patience),
         Err(error) => Err(error.clone()),
     };
     let open = tried.is_ok();
@@ -63,8 +60,7 @@ pub(super) async fn held(
     tell: &mut dyn FnMut(News),
 ) {
     let name = "held keys";
-    let service = services.service.clone();
-    let there = match services.vault(move |vault, wait| vault.accounts(&service, wait)).await {
+    let there = match services.vault.accounts(&services.service, services.patience) {
         Ok(accounts) => accounts,
         Err(error) => {
             let message = format!("the keychain's entries cannot be listed here: {error}");
@@ -79,7 +75,7 @@ pub(super) async fn held(
     let labels: HashMap<_, _> = listed.iter().map(|held| (held.label.as_str(), held)).collect();
     let unlisted: Vec<_> =
         there.iter().filter(|account| !labels.contains_key(account.as_str())).collect();
-    let (compared, other) = compare(services, &present).await;
+    let (compared, other) = compare(services, &present);
 
     let mut sound = true;
     if !missing.is_empty() {
@@ -121,16 +117,14 @@ pub(super) async fn held(
 }
 
 /// How many were compared, and which entries hold another key.
-async fn compare<'a>(services: &Services, present: &[&'a HeldKey]) -> (usize, Vec<&'a HeldKey>) {
+fn compare<'a>(services: &Services, present: &[&'a HeldKey]) -> (usize, Vec<&'a HeldKey>) {
     let began = Instant::now();
     let mut other = Vec::new();
     for (compared, &held) in present.iter().enumerate() {
         if began.elapsed() > COMPARING {
             return (compared, other);
         }
-        let (asked, label) = (services.clone(), held.label.clone());
-        let taken = tokio::task::spawn_blocking(move || account::take(&asked, &label)).await;
-        if taken.is_ok_and(|taken| taken.is_ok_and(|key| key.hash() != held.hash)) {
+        if account::take(services, &held.label).is_ok_and(|key| key.hash() != held.hash) {
             other.push(held);
         }
     }
@@ -153,11 +147,11 @@ async fn rebuild(
     let mut back = Vec::new();
     for account in unlisted {
         let added = match account.parse::<Label>() {
-            Ok(label) => {
+            Ok(label) if label.as_str() == account.as_str() => {
                 account::adopt(services, &label, reached).await.map_err(|error| error.trouble())
             }
-            Err(problem) => Err(crate::key::Trouble {
-                message: format!("this is no label ({problem})"),
+            Ok(_) | Err(_) => Err(Trouble {
+                message: "this is no label".into(),
                 advice: "another program wrote it; it was left as it is".into(),
                 code: 1,
             }),
