@@ -299,6 +299,32 @@ fn a_damaged_list_and_open_files_are_repaired_only_when_told_to() {
     assert_eq!((mode(&data), mode(&aside)), (0o700, 0o600));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_directory_that_holds_more_than_ours_is_not_closed() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    home.write("data/inventory.json", "");
+    home.write("data/somebody's", "");
+    let mode =
+        |name: &str| fs::metadata(home.0.path().join(name)).unwrap().permissions().mode() & 0o777;
+    for (name, mode) in
+        [("data", 0o755), ("data/inventory.json", 0o644), ("data/somebody's", 0o644)]
+    {
+        fs::set_permissions(home.0.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let (_, out, _) = home.doctor(&["--store", "memory", "--fix", "--json"], &[]);
+    assert!(
+        checks(&out, "data directory")[0]
+            .1
+            .ends_with("others could use inventory.json, and now cannot")
+    );
+    assert_eq!(
+        (mode("data"), mode("data/inventory.json"), mode("data/somebody's")),
+        (0o755, 0o600, 0o644)
+    );
+}
+
 #[tokio::test]
 async fn a_lost_list_is_made_anew_from_the_keychain() {
     let sandbox = Sandbox::start(&Options { port: 0, keys: 4 }).unwrap();

@@ -28,41 +28,56 @@ pub(super) fn directory(services: &Services, fix: bool) -> Check {
     }
     let names = open.join(", ");
     if fix && open_to_others(dir, false).is_empty() {
-        return Check::ok(
-            name,
-            format!("{shown}: {names} could be read by others, and now cannot"),
-        );
+        return Check::ok(name, format!("{shown}: others could use {names}, and now cannot"));
     }
     let advice = if fix {
         "the file system does not keep modes: choose another place with --data-dir".to_owned()
     } else {
-        format!("keywright doctor --fix closes it: chmod -R go= '{shown}'")
+        "keywright doctor --fix takes that right from them (chmod go=)".to_owned()
     };
-    Check::warn(name, format!("{shown}: {names} can be read by others"), advice)
+    Check::warn(name, format!("{shown}: others may use {names}"), advice)
 }
 
-/// What others than its owner may use; with `fix` they may no more, afterwards.
+/// What others than its owner may use; with `fix` they may no more, afterwards. A directory that
+/// holds anything but our files (a `--data-dir /tmp`) is not ours to close, nor is what it holds.
 #[cfg(unix)]
 fn open_to_others(dir: &Path, fix: bool) -> Vec<String> {
     use std::os::unix::fs::PermissionsExt;
-    let files = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let (mut paths, mut all_ours) = (Vec::new(), true);
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if is_ours(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            paths.push(entry.path());
+        } else {
+            all_ours = false;
+        }
+    }
+    if all_ours {
+        paths.push(dir.to_owned());
+    }
     let mut open = Vec::new();
-    for path in files.chain([dir.to_owned()]) {
-        // What is no file of ours is not ours to close: a link, above all.
-        let Ok(about) = fs::symlink_metadata(&path) else { continue };
-        let mode = about.permissions().mode();
-        if about.file_type().is_symlink() || mode & 0o077 == 0 {
+    for path in paths {
+        let mode = fs::symlink_metadata(&path).map_or(0, |about| about.permissions().mode());
+        if mode & 0o077 == 0 {
             continue;
         }
         if fix {
             // Whether it took is looked at afterwards.
             let _ = fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o700));
         }
-        let name = if path == dir { Some("it".into()) } else { path.file_name().map(Into::into) };
-        let name: std::ffi::OsString = name.unwrap_or_default();
-        open.push(crate::key::clean(&name.to_string_lossy(), 60));
+        open.push(match path.file_name() {
+            Some(name) if path != dir => crate::key::clean(&name.to_string_lossy(), 60),
+            _ => "the directory".into(),
+        });
     }
     open
+}
+
+#[cfg(unix)]
+fn is_ours(name: &std::ffi::OsStr) -> bool {
+    let documents = ["inventory.json", "journal.json", "samples.json", "keywright.log"];
+    name.to_str().is_some_and(|name| {
+        name.ends_with(".lock") || documents.iter().any(|document| name.starts_with(document))
+    })
 }
 
 #[cfg(not(unix))]
