@@ -21,6 +21,7 @@ mod table;
 mod words;
 
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -260,15 +261,26 @@ impl Command {
 
 /// Runs what waits for sockets, on this thread. A keychain that hangs is not waited for at the end.
 fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Trouble> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            Trouble {
-                message: format!("the program cannot wait for sockets: {}", error.kind()),
-                advice: "nothing was sent and nothing was changed".into(),
-                code: 1,
-            }
-        })?;
-    let result = runtime.block_on(work);
+    let mut result = None;
+    block_on(pin!(async { result = Some(work.await) }))?;
+    result.ok_or_else(|| unable("what it waited for did not end"))
+}
+
+/// One for all commands: each kind of future brings a copy of the runtime's machinery.
+fn block_on(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| unable(&error.kind().to_string()))?;
+    runtime.block_on(work);
     runtime.shutdown_background();
-    Ok(result)
+    Ok(())
+}
+
+fn unable(why: &str) -> Trouble {
+    Trouble {
+        message: format!("the program cannot wait for sockets: {why}"),
+        advice: "nothing was sent and nothing was changed".into(),
+        code: 1,
+    }
 }
