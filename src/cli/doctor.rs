@@ -13,6 +13,7 @@ use crate::provision::Services;
 
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 nothing failed, 4 the keychain alone did, 1 anything else.")]
 pub struct Doctor {
     /// As one JSON document
     #[arg(long)]
