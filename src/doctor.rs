@@ -111,9 +111,10 @@ pub async fn examine(services: &Services, options: &Options, tell: &mut dyn FnMu
     if open && let Some(listed) = &listed {
         keys::held(services, listed, options.fix, reached, tell).await;
     }
-    let management = match open || services.management.is_some() {
-        true => management::read(services).await.ok().flatten().map(|(key, _)| key),
-        false => None,
+    let management = if open || services.management.is_some() {
+        management::read(services).await.ok().flatten().map(|(key, _)| key)
+    } else {
+        None
     };
     clear::look(services, &options.search, management, reached, tell).await;
 }

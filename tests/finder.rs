@@ -182,7 +182,7 @@ mod unix {
         plant(&root, "shut/inside", key(2));
         plant(&root, "open", key(3));
         for name in ["closed", "shut"] {
-            fs::set_permissions(root.join(name), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o000)).unwrap();
         }
         let found = search(&root);
         fs::set_permissions(root.join("shut"), fs::Permissions::from_mode(0o700)).unwrap();

@@ -61,9 +61,6 @@ fn line(check: &Check) -> String {
         Status::Warn => "warn",
         Status::Fail => "FAIL",
     };
-    let mut line = format!("{status:<5} {:<15} {}\n", check.name, check.message);
-    if !check.advice.is_empty() {
-        line.push_str(&format!("{:22}{}\n", "", check.advice));
-    }
-    line
+    let line = format!("{status:<5} {:<15} {}\n", check.name, check.message);
+    if check.advice.is_empty() { line } else { format!("{line}{:22}{}\n", "", check.advice) }
 }

@@ -6,13 +6,14 @@
 //! another server to see.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::{Check, News, Status, Whereabouts, count};
 use crate::account;
 use crate::finder::{self, Found, Limits, Sighting};
 use crate::inventory;
-use crate::key::{ManagementKey, Read, clean};
+use crate::key::{ManagementKey, Read};
 use crate::provision::Services;
 
 const NAME: &str = "keys in clear";
@@ -152,11 +153,12 @@ fn argument(label: &str) -> &str {
 }
 
 fn summary(found: &Found) -> Check {
-    let mut message = match found.sightings.len() + found.more {
+    let some = match found.sightings.len() + found.more {
         0 => "none".into(),
         some => format!("on {}", count(some, "line")),
     };
-    message.push_str(&format!(" in {} looked through", count_u64(found.files, "file")));
+    let files = usize::try_from(found.files).unwrap_or(usize::MAX);
+    let mut message = format!("{some} in {} looked through", count(files, "file"));
     for (many, what) in [
         (found.unreadable, "not readable"),
         (found.long, "too long"),
@@ -164,16 +166,12 @@ fn summary(found: &Found) -> Check {
         (found.more as u64, "lines not shown"),
     ] {
         if many > 0 {
-            message.push_str(&format!(", {many} {what}"));
+            // Writing to a string does not fail.
+            let _ = write!(message, ", {many} {what}");
         }
     }
-    let message = clean(&message, 300);
     if found.sightings.is_empty() {
         return Check::ok(NAME, message);
     }
     Check::warn(NAME, message, "what is to be done about each stands above")
-}
-
-fn count_u64(many: u64, what: &str) -> String {
-    count(usize::try_from(many).unwrap_or(usize::MAX), what)
 }

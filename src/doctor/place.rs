@@ -57,7 +57,8 @@ fn open_to_others(dir: &Path, fix: bool) -> Vec<String> {
     let mut open = Vec::new();
     for path in paths {
         let mode = fs::symlink_metadata(&path).map_or(0, |about| about.permissions().mode());
-        if mode & 0o077 == 0 {
+        if mode.trailing_zeros() >= 6 {
+            // Nothing for group or others.
             continue;
         }
         if fix {
@@ -75,9 +76,8 @@ fn open_to_others(dir: &Path, fix: bool) -> Vec<String> {
 #[cfg(unix)]
 fn is_ours(name: &std::ffi::OsStr) -> bool {
     let documents = ["inventory.json", "journal.json", "samples.json", "keywright.log"];
-    name.to_str().is_some_and(|name| {
-        name.ends_with(".lock") || documents.iter().any(|document| name.starts_with(document))
-    })
+    Path::new(name).extension().is_some_and(|extension| extension == "lock")
+        || documents.iter().any(|document| name.as_encoded_bytes().starts_with(document.as_bytes()))
 }
 
 #[cfg(not(unix))]

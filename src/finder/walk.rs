@@ -42,9 +42,12 @@ struct Walk<'a> {
 pub(super) fn walk(roots: &[PathBuf], limits: &Limits) -> Found {
     let tasks = roots
         .iter()
-        .map(|root| match root.is_dir() {
-            true => Task::Directory(root.clone(), 0),
-            false => Task::Files(vec![root.clone()]),
+        .map(|root| {
+            if root.is_dir() {
+                Task::Directory(root.clone(), 0)
+            } else {
+                Task::Files(vec![root.clone()])
+            }
         })
         .collect();
     let walk = Walk {
