@@ -22,7 +22,7 @@ mod rotate;
 
 pub use change::{Deleted, Edit, delete, edit, find, revoke, set_disabled};
 pub use error::Error;
-pub use import::import;
+pub use import::{adopt, import};
 pub use leak::panic;
 pub use read::{Round, read, refresh, take};
 pub use remote::{Row, join, list, overview};

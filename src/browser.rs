@@ -103,6 +103,14 @@ fn reach_with(
     }
 }
 
+/// The name of the program that would be tried first; `None` leaves it to the system. Starts
+/// nothing.
+pub fn choice() -> Result<Option<String>, Error> {
+    let Some(list) = browser_variable().or_else(default_list) else { return Ok(None) };
+    let usable = candidates::graphical(candidates::parse(&list, ""))?;
+    usable.iter().find(|one| one.is_there()).map(|one| Some(one.name())).ok_or(Error::NotFound)
+}
+
 /// Opens the address. Blocks for a tenth of a second at most: a browser that fails later than
 /// that is seen by [`start`] and [`Opening::outcome`].
 pub fn open(url: &Url) -> Result<(), Error> {
@@ -147,14 +155,21 @@ fn browser_variable() -> Option<String> {
     env::var("BROWSER").ok().filter(|list| !list.trim().is_empty())
 }
 
-#[cfg(all(unix, not(target_os = "macos")))]
-fn open_default(url: &Url, tell: &mpsc::Sender<Result<(), Error>>) {
-    let list = if env::var_os("WSL_DISTRO_NAME").is_some() {
+/// What is tried where `$BROWSER` names nothing.
+fn default_list() -> Option<String> {
+    let list = if cfg!(any(target_os = "macos", windows)) {
+        return None;
+    } else if env::var_os("WSL_DISTRO_NAME").is_some() {
         "wslview:rundll32.exe url.dll,FileProtocolHandler:xdg-open"
     } else {
         "xdg-open:gio open:x-www-browser"
     };
-    attempt(&candidates::parse(list, url.as_str()), tell);
+    Some(list.to_owned())
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+fn open_default(url: &Url, tell: &mpsc::Sender<Result<(), Error>>) {
+    attempt(&candidates::parse(&default_list().unwrap_or_default(), url.as_str()), tell);
 }
 
 #[cfg(any(target_os = "macos", windows))]

@@ -3,6 +3,7 @@
 
 mod copy;
 mod disable;
+mod doctor;
 mod get;
 mod import;
 mod json;
@@ -20,6 +21,7 @@ mod table;
 mod words;
 
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -132,6 +134,8 @@ pub enum Command {
     Rm(rm::Rm),
     /// It leaked: disable it, replace it, store the new one
     Panic(panic::Panic),
+    /// Whether everything is in order, and where keys lie in clear
+    Doctor(doctor::Doctor),
     /// The management key: what disables, edits and deletes keys
     #[command(subcommand)]
     Management(management::Management),
@@ -224,6 +228,7 @@ pub fn run(command: &Command, services: &Services) -> Result<(), Trouble> {
         Command::Enable(args) => args.run(services, false),
         Command::Rm(args) => args.run(services),
         Command::Panic(args) => args.run(services),
+        Command::Doctor(args) => args.run(services),
         Command::Management(args) => args.run(services),
         Command::HoldClipboard(args) => args.run(),
         Command::Sandbox(_) => Ok(()),
@@ -237,6 +242,7 @@ impl Command {
             Self::New(args) => args.json,
             Self::List(args) => args.json,
             Self::Show(args) => args.json,
+            Self::Doctor(args) => args.json,
             Self::Get(_)
             | Self::Copy(_)
             | Self::Import(_)
@@ -255,15 +261,26 @@ impl Command {
 
 /// Runs what waits for sockets, on this thread. A keychain that hangs is not waited for at the end.
 fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Trouble> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            Trouble {
-                message: format!("the program cannot wait for sockets: {}", error.kind()),
-                advice: "nothing was sent and nothing was changed".into(),
-                code: 1,
-            }
-        })?;
-    let result = runtime.block_on(work);
+    let mut result = None;
+    block_on(pin!(async { result = Some(work.await) }))?;
+    result.ok_or_else(|| unable("what it waited for did not end"))
+}
+
+/// One for all commands: each kind of future brings a copy of the runtime's machinery.
+fn block_on(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| unable(&error.kind().to_string()))?;
+    runtime.block_on(work);
     runtime.shutdown_background();
-    Ok(result)
+    Ok(())
+}
+
+fn unable(why: &str) -> Trouble {
+    Trouble {
+        message: format!("the program cannot wait for sockets: {why}"),
+        advice: "nothing was sent and nothing was changed".into(),
+        code: 1,
+    }
 }

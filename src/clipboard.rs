@@ -179,6 +179,20 @@ fn through_terminal(in_tmux: bool) -> Place {
     if in_tmux { Place::Tmux } else { Place::Terminal }
 }
 
+/// Where a copy would go now. Connects to the display's clipboard, and changes nothing.
+pub fn reach() -> Result<Copied, Error> {
+    let (display, in_tmux) = (surroundings::display(), surroundings::in_tmux());
+    Ok(match place(Route::Auto, surroundings::over_ssh(), display, in_tmux) {
+        Place::Board => {
+            let board = Worker::<Board>::new();
+            board.call(DEADLINE, Board::connect).unwrap_or(Err(Error::NoAnswer))?;
+            Copied::Clipboard { clears_in: CLEARS_IN }
+        }
+        Place::Tmux => Copied::Tmux,
+        Place::Terminal => Copied::Terminal,
+    })
+}
+
 /// The escape sequence that asks a terminal to put it on its clipboard (xterm's OSC 52).
 pub fn osc52(secret: &SecretString) -> SecretString {
     #[expect(clippy::disallowed_methods, reason = "the door to the terminal")]

@@ -118,10 +118,17 @@ impl Open {
     }
 }
 
-/// Every attempt at `server` that ended unresolved. Reads one file, changes nothing.
-pub fn unresolved(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
+/// Every attempt at `server` that is written down. Reads one file, changes nothing.
+pub fn read(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
     let mut attempts = place.read::<Journal>(NAME)?.attempts;
-    attempts.retain(|attempt| attempt.server == server && attempt.stage == Stage::Unresolved);
+    attempts.retain(|attempt| attempt.server == server);
+    Ok(attempts)
+}
+
+/// Those that ended unresolved.
+pub fn unresolved(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
+    let mut attempts = read(place, server)?;
+    attempts.retain(|attempt| attempt.stage == Stage::Unresolved);
     Ok(attempts)
 }
 

@@ -43,6 +43,12 @@ impl ApiKey {
 }
 
 impl ManagementKey {
+    /// See [`ApiKey::hash`].
+    #[expect(clippy::disallowed_methods, reason = "door: hashing")]
+    pub fn hash(&self) -> String {
+        hexadecimal(&Sha256::digest(self.expose_secret().as_bytes()))
+    }
+
     /// The key as it may be shown; see [`ApiKey::masked`].
     #[expect(clippy::disallowed_methods, reason = "door: masking")]
     pub fn masked(&self) -> String {

@@ -28,6 +28,8 @@
 //! | [`inventory`], [`journal`] | what is known of held keys; attempts under way |
 //! | [`samples`] | what keys had spent, and when |
 //! | [`document`] | locked, synced, atomic files |
+//! | [`doctor`] | whether all it takes is in order, and repairs |
+//! | [`finder`] | keys that lie in clear in files |
 //! | [`browser`], [`clipboard`] | the person's desktop |
 //! | [`key`] | the vocabulary: secrets, labels, limits, states, troubles |
 //! | [`sandbox`] | the imitation of OpenRouter; knows nothing of the rest |
@@ -44,7 +46,9 @@ pub mod browser;
 pub mod cli;
 pub mod clipboard;
 pub mod config;
+pub mod doctor;
 pub mod document;
+pub mod finder;
 pub mod inventory;
 pub mod journal;
 pub mod key;

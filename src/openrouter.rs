@@ -13,7 +13,7 @@ pub use wire::{Exchanged, Page};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
@@ -41,6 +41,15 @@ pub enum Issued {
     Key(Exchanged),
     /// Without one that could be found: kept for the person, never thrown away.
     Odd(SecretString),
+}
+
+/// A server that answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The HTTP status.
+    pub status: u16,
+    /// The server's clock.
+    pub date: Option<Timestamp>,
 }
 
 /// A client of one server. Cheap to clone.
@@ -159,6 +168,19 @@ impl Client {
             Some(error) => Err(error),
             None => wire::reading(&String::from_utf8_lossy(&answer.body)).ok_or(odd),
         }
+    }
+
+    /// Knocks: asks for the description of a key (`GET /api/v1/key`) and shows none, which
+    /// OpenRouter answers with 401.
+    pub async fn reach(&self) -> Result<Reached, Error> {
+        let answer = self.http.get(self.url("api/v1/key")).send().await;
+        let answer = answer.map_err(|error| Error::of_transport(&self.host, &error))?;
+        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+        Ok(Reached {
+            status: answer.status().as_u16(),
+            date: date.and_then(|date| parser.parse_timestamp(date).ok()),
+        })
     }
 
     #[expect(clippy::disallowed_methods, reason = "door: the HTTP header")]

@@ -70,6 +70,15 @@ pub struct Slot {
     pub account: String,
 }
 
+/// Who keeps the secrets, as far as that can be told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Served {
+    /// The program behind the store.
+    pub by: Option<String>,
+    /// Whether a person must unlock it first.
+    pub locked: bool,
+}
+
 /// A cheap handle to one store; its clones share the store and its thread.
 #[derive(Clone)]
 pub struct Vault(Backend);
@@ -159,6 +168,14 @@ impl Vault {
         }
     }
 
+    /// Who serves the store, and whether it is locked. Asks nobody to unlock it.
+    pub fn served(&self, patience: Duration) -> Result<Served, Error> {
+        match &self.0 {
+            Backend::Os(worker) => ask(worker, patience, |_| os::served()),
+            Backend::Memory(_) => Ok(Served { by: None, locked: false }),
+        }
+    }
+
     /// Proves that a key could be stored now: writes a probe entry, reads it back, removes it.
     /// A locked keychain asks its person here, before anything can be lost.
     ///
@@ -190,6 +207,11 @@ fn ask<T: Send + 'static>(
     call: impl FnOnce(&mut Os) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     worker.call(patience, call).unwrap_or(Err(Error::NoAnswer))
+}
+
+/// Whether a person could be asked to unlock the OS keychain.
+pub fn can_ask() -> bool {
+    os::can_ask()
 }
 
 /// How long to wait for the OS keychain: as long as a person takes to unlock it (120 s), or 5 s

@@ -124,6 +124,37 @@ fn a_panic_lists_what_was_done() {
 }
 
 #[test]
+fn a_panic_says_where_the_leaked_key_lies_on_this_machine() {
+    let home = Home::new();
+    let sandbox = Sandbox::start(&Options { port: 0, keys: 4 }).unwrap();
+    let key = sandbox.seeds().into_iter().find(|seed| seed.label == "ci").unwrap().key;
+    home.list(sandbox.url(), "ci", &key);
+    fs::write(home.dir.path().join(".bash_history"), format!("ls\nexport K={key}\n")).unwrap();
+    let work = home.dir.path().join("work");
+    fs::create_dir(&work).unwrap();
+    fs::write(work.join("notes"), format!("{key}\nsk-or-v1-{}", "ab12".repeat(16))).unwrap();
+    let panic = |search: &str| {
+        let mut command = home.command(&["panic", "ci", "--yes", "--store", "memory"]);
+        command.args(["--server", sandbox.url(), "--search", search]);
+        command.env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key());
+        said(&command.output().unwrap())
+    };
+    let (code, out, err) = panic("/no/such");
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.contains("nothing was disabled"), "{err}");
+    let (_, out, _) = panic(work.to_str().unwrap());
+    let found: Vec<_> = out.lines().filter(|line| line.starts_with("found ")).collect();
+    assert_eq!(
+        found,
+        [
+            "found     the leaked key of 'ci' lies in clear in ~/.bash_history line 2: delete it there",
+            "found     the leaked key of 'ci' lies in clear in ~/work/notes line 1: delete it there",
+        ]
+    );
+    assert!(!out.contains(&key), "{out}");
+}
+
+#[test]
 fn a_label_that_is_not_held_is_code_3_for_every_command() {
     let home = Home::new();
     for arguments in [

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Error, held_under, patiently, put};
 use crate::inventory;
-use crate::key::{ApiKey, HeldKey, Label, Read};
+use crate::key::{ApiKey, HeldKey, Label, Read, Reading};
 use crate::openrouter;
 use crate::provision::{self, Services};
 
@@ -36,16 +36,46 @@ pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<
     let store = services.vault.kind().to_string();
     let mut held = HeldKey::new(label.clone(), key, services.server.clone(), store, now);
     if let Some(reading) = reading {
-        // Nobody here asked for it: what it is counts as that, or all of it would be a difference.
-        held.asked = reading.asked();
-        held.user_id.clone_from(&reading.creator_user_id);
-        held.note(&Read::Told(Arc::new(reading)), now);
+        introduce(&mut held, reading, now);
     }
     // Nobody else may take the label between this look and our writing.
     let _turn = provision::turn(services).await;
     free(services, label, &hash).await?;
     put(services, label, key).await?;
-    // Another program may have taken the label or the key since.
+    enlist(services, held)
+}
+
+/// Puts a key on the list whose entry is in the vault already: the list was lost, or another
+/// program stored it. With `ask` it is asked about itself; a key that does not answer is still held.
+pub async fn adopt(services: &Services, label: &Label, ask: bool) -> Result<HeldKey, Error> {
+    let _turn = provision::turn(services).await;
+    let Some(key) = held_under(services, label).await? else {
+        return Err(Error::Absent { label: label.clone(), place: services.vault.place() });
+    };
+    let now = Timestamp::now();
+    let store = services.vault.kind().to_string();
+    let mut held = HeldKey::new(label.clone(), &key, services.server.clone(), store, now);
+    if ask {
+        let client = services.client().map_err(Error::Unchecked)?;
+        match patiently(services, async || client.key(&key).await).await {
+            Ok(reading) if reading.is_management_key => return Err(Error::IsManagement),
+            Ok(reading) => introduce(&mut held, reading, now),
+            refusal => held.note(&Read::from(refusal), now),
+        }
+    }
+    enlist(services, held)
+}
+
+/// Takes in what the key says of itself, for the first time.
+fn introduce(held: &mut HeldKey, reading: Reading, now: Timestamp) {
+    // Nobody here asked for it: what it is counts as that, or all of it would be a difference.
+    held.asked = reading.asked();
+    held.user_id.clone_from(&reading.creator_user_id);
+    held.note(&Read::Told(Arc::new(reading)), now);
+}
+
+/// Puts it on the list, unless another program has taken the label or the key since.
+fn enlist(services: &Services, held: HeldKey) -> Result<HeldKey, Error> {
     let taken = inventory::update(&services.place, |keys| {
         let same = |other: &&HeldKey| {
             other.server == held.server && (other.label == held.label || other.hash == held.hash)

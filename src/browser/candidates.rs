@@ -39,6 +39,11 @@ impl Candidate {
         stem(Path::new(&self.program)).to_owned()
     }
 
+    /// Whether the system would find it.
+    pub(super) fn is_there(&self) -> bool {
+        located(&self.program).is_some_and(|path| path.is_file())
+    }
+
     /// By its name, or by the name of what it is a link to.
     fn is_text_browser(&self) -> bool {
         let listed = |path: &Path| TEXT_BROWSERS.contains(&stem(path));

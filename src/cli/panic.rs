@@ -1,14 +1,16 @@
 //! `keywright panic LABEL…`: keys leaked. What was not done stands beside what was.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::login::{Login, converse};
 use super::rotate::{keep, lost};
 use super::wait_for;
-use super::words::{confirm, find, print, say, warn};
+use super::words::{confirm, find, print, say, usage, warn};
 use crate::account::{self, management};
+use crate::finder::{self, Limits};
 use crate::key::{HeldKey, Panicked, Rotation, Trouble};
 use crate::provision::Services;
 
@@ -21,6 +23,9 @@ pub struct Panic {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    /// Look for the leaked keys in these directories too, besides the usual places at home
+    #[arg(long, value_name = "DIR")]
+    search: Vec<PathBuf>,
     #[command(flatten)]
     login: Login,
 }
@@ -34,6 +39,12 @@ impl Panic {
                 leaked.push(held);
             }
         }
+        let places = finder::roots(&self.search).map_err(|(path, error)| {
+            usage(
+                format!("--search {}: {}", finder::shown(&path), error.kind()),
+                "nothing was disabled and nothing was cut; give a directory that is there",
+            )
+        })?;
         if !self.yes {
             let labels: Vec<_> = leaked.iter().map(|held| format!("'{}'", held.label)).collect();
             confirm(&format!(
@@ -70,6 +81,7 @@ impl Panic {
             let _ = writeln!(text, "{mark}  {}", deed.words);
         }
         print(&text)?;
+        print(&whereabouts(&leaked, &places))?;
         if panicked.iter().all(Panicked::is_done) {
             return Ok(());
         }
@@ -91,4 +103,25 @@ impl Panic {
             code: code.unwrap_or(1),
         })
     }
+}
+
+/// Where on this machine the leaked keys lie in clear: there they leaked perhaps, and there the
+/// programs that stopped working have them from.
+fn whereabouts(leaked: &[HeldKey], places: &[PathBuf]) -> String {
+    let found = finder::search(places, &Limits::default());
+    let mut text = String::new();
+    for sighting in &found.sightings {
+        let Some(held) = leaked.iter().find(|held| held.hash == sighting.hash) else { continue };
+        let (label, place) = (&held.label, finder::shown(&sighting.path));
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "found     the leaked key of '{label}' lies in clear in {place} line {}: delete it there",
+            sighting.line
+        );
+    }
+    if text.is_empty() {
+        say(&format!("no leaked key lies in clear in the {} files looked through", found.files));
+    }
+    text
 }

@@ -52,6 +52,11 @@ impl Board {
         Ok(true)
     }
 
+    /// Only that.
+    pub(super) fn connect(&mut self) -> Result<(), Error> {
+        self.connected().map(drop)
+    }
+
     fn connected(&mut self) -> Result<&mut Clipboard, Error> {
         let clipboard = match self.clipboard.take() {
             Some(clipboard) => clipboard,

@@ -17,7 +17,7 @@ use super::{Error, Slot};
 #[cfg_attr(windows, path = "os/windows.rs")]
 mod native;
 
-pub(super) use native::{PLACE, can_ask};
+pub(super) use native::{PLACE, can_ask, served};
 
 /// How asking for an unlocked keychain went.
 #[cfg_attr(

@@ -8,7 +8,7 @@ use apple_native_keyring_store::keychain::Store;
 use keyring_core::{CredentialStore, Entry};
 
 use super::Unlocked;
-use crate::vault::Error;
+use crate::vault::{Error, Served};
 
 pub(in crate::vault) const PLACE: &str = "the macOS keychain";
 
@@ -27,6 +27,11 @@ pub(super) fn modifiers(_title: &str) -> [(&'static str, &str); 0] {
 
 pub(super) fn search(store: &CredentialStore, service: &str) -> keyring_core::Result<Vec<Entry>> {
     store.search(&HashMap::from([("service", service)]))
+}
+
+/// The system itself.
+pub(in crate::vault) fn served() -> Result<Served, Error> {
+    Ok(Served { by: None, locked: false })
 }
 
 /// What "no access" means: the store says it of a keychain that is missing or cannot be written.

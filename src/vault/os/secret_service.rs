@@ -11,11 +11,13 @@ use zbus::zvariant::{OwnedObjectPath, OwnedValue};
 use zbus_secret_service_keyring_store::Store;
 
 use super::Unlocked;
-use crate::vault::Error;
+use crate::vault::{Error, Served};
 
 pub(in crate::vault) const PLACE: &str = "the Secret Service keychain";
 
 const PROVIDER: &str = "org.freedesktop.secrets";
+/// The bus itself, and its interface.
+const BUS: &str = "org.freedesktop.DBus";
 const ROOT: &str = "/org/freedesktop/secrets";
 const SERVICE: &str = "org.freedesktop.Secret.Service";
 const COLLECTION: &str = "org.freedesktop.Secret.Collection";
@@ -39,6 +41,13 @@ pub(super) fn modifiers(title: &str) -> [(&'static str, &str); 1] {
 
 pub(super) fn search(store: &CredentialStore, service: &str) -> keyring_core::Result<Vec<Entry>> {
     store.search(&HashMap::from([("service", service)]))
+}
+
+/// Who provides the service. Asks nobody to unlock it.
+pub(in crate::vault) fn served() -> Result<Served, Error> {
+    let keychain = Keychain::reach()?;
+    let locked = keychain.locked().map_err(|failure| meaning(&failure))?;
+    Ok(Served { by: keychain.provider(), locked })
 }
 
 /// What "no access" means when nothing else is found wrong.
@@ -90,6 +99,16 @@ impl Keychain {
 
     fn locked(&self) -> zbus::Result<bool> {
         Proxy::new(&self.bus, PROVIDER, &self.collection, COLLECTION)?.get_property("Locked")
+    }
+
+    /// The name of its program, where that can be told.
+    fn provider(&self) -> Option<String> {
+        let pid: u32 = Proxy::new(&self.bus, BUS, "/org/freedesktop/DBus", BUS)
+            .and_then(|bus| bus.call("GetConnectionUnixProcessID", &(PROVIDER,)))
+            .ok()?;
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let program = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
+        Some(program.rsplit('/').next()?.to_owned()).filter(|name| !name.is_empty())
     }
 
     fn unlock(&self) -> zbus::Result<()> {

@@ -8,7 +8,7 @@ use keyring_core::{CredentialStore, Entry};
 use windows_native_keyring_store::Store;
 
 use super::Unlocked;
-use crate::vault::Error;
+use crate::vault::{Error, Served};
 
 pub(in crate::vault) const PLACE: &str = "Windows Credential Manager";
 
@@ -31,6 +31,11 @@ pub(super) fn modifiers(_title: &str) -> [(&'static str, &str); 1] {
 /// All that end in `@service`; the caller looks at each.
 pub(super) fn search(store: &CredentialStore, _service: &str) -> keyring_core::Result<Vec<Entry>> {
     store.search(&HashMap::new())
+}
+
+/// The system itself.
+pub(in crate::vault) fn served() -> Result<Served, Error> {
+    Ok(Served { by: None, locked: false })
 }
 
 /// What "no access" means: the store says it of a session that was never logged on.

@@ -1,0 +1,66 @@
+//! `keywright doctor`: a line a check, as soon as it has ended.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::wait_for;
+use super::words::{print, say};
+use crate::doctor::{self, Check, KEYCHAIN_CHECK, News, Options, Status};
+use crate::key::Trouble;
+use crate::provision::Services;
+
+/// Arguments of `doctor`.
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 nothing failed, 4 the keychain alone did, 1 anything else.")]
+pub struct Doctor {
+    /// As one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Repair what can be: modes of files, and the list of keys from the keychain
+    #[arg(long)]
+    fix: bool,
+    /// Look for keys in clear in these directories too, besides the usual places at home
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    search: Vec<PathBuf>,
+}
+
+impl Doctor {
+    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+        let options = Options { fix: self.fix, search: self.search.clone() };
+        let (mut checks, mut written) = (Vec::new(), Ok(()));
+        wait_for(doctor::examine(services, &options, &mut |news| match news {
+            News::Notice(words) => say(&words),
+            News::Check(check) => {
+                if !self.json && written.is_ok() {
+                    written = print(&line(&check));
+                }
+                checks.push(check);
+            }
+        }))?;
+        written?;
+        if self.json {
+            print(&format!("{:#}\n", json!({ "checks": checks })))?;
+        }
+        let failed: Vec<_> = checks.iter().filter(|check| check.status == Status::Fail).collect();
+        let Some(first) = failed.first() else { return Ok(()) };
+        let keychain_alone = failed.len() == 1 && first.name == KEYCHAIN_CHECK;
+        let names: Vec<_> = failed.iter().map(|check| check.name).collect();
+        Err(Trouble {
+            message: format!("not in order: {}", names.join(", ")),
+            advice: "what to do stands with each".into(),
+            code: if keychain_alone { 4 } else { 1 },
+        })
+    }
+}
+
+fn line(check: &Check) -> String {
+    let status = match check.status {
+        Status::Ok => "ok",
+        Status::Warn => "warn",
+        Status::Fail => "FAIL",
+    };
+    let line = format!("{status:<5} {:<15} {}\n", check.name, check.message);
+    if check.advice.is_empty() { line } else { format!("{line}{:22}{}\n", "", check.advice) }
+}

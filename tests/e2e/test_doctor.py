@@ -1,0 +1,122 @@
+"""The doctor beside a real keychain, and the finder beside `rg`."""
+
+import json
+import os
+import signal
+import subprocess
+
+from rig import consent, contains, equal, fetch, test
+
+
+def examined(world, server, *arguments, within=60):
+    """The exit code, and the checks by their names."""
+    argv = ("doctor", "--json", "--server", server, *arguments)
+    code, out, _ = world.keywright(*argv, within=within)
+    checks = {}
+    for check in json.loads(out)["checks"]:
+        checks.setdefault(check["name"], []).append(check)
+    return code, checks
+
+
+def cut(world, server, label):
+    """Cuts a key and returns it."""
+    new = world.new(server, label)
+    equal(fetch(consent(new.address))[0], 200)
+    equal(new.wait(timeout=15), 0)
+    return world.lookup(server, label)
+
+
+def data(world, *names):
+    return os.path.join(world.home, ".local", "share", "keywright", *names)
+
+
+@test
+def a_lost_list_is_rebuilt_from_the_keychain_by_doctor(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    for label in ("one", "two words", "drei é"):
+        cut(world, server, label)
+    code, checks = examined(world, server)
+    equal((code, checks["keychain"][0]["status"]), (0, "ok"))
+    contains(checks["keychain"][0]["message"], "served by gnome-keyring-daemon")
+    equal(checks["held keys"][0]["message"], "3 keys, each with its entry")
+    before = json.loads(world.keywright("list", "--json", "--server", server)[1])
+    os.remove(data(world, "inventory.json"))
+    code, checks = examined(world, server)
+    equal((code, checks["held keys"][0]["status"]), (0, "warn"))
+    contains(checks["held keys"][0]["advice"], "doctor --fix")
+    assert not os.path.exists(data(world, "inventory.json"))
+    code, checks = examined(world, server, "--fix")
+    equal((code, checks["held keys"][0]["status"]), (0, "ok"))
+    after = json.loads(world.keywright("list", "--json", "--server", server)[1])
+
+    def told(keys):
+        names = ("label", "hash", "masked", "store", "limit", "expires_at", "state")
+        return sorted(tuple(key[name] for name in names) for key in keys)
+
+    equal(told(after), told(before))
+    equal(examined(world, server)[1]["held keys"][0]["message"], "3 keys, each with its entry")
+    # Nothing of the doctor's own is left in the keychain.
+    for service in (f"keywright/{server.removeprefix('http://')} probe", "keywright probe"):
+        equal(world.run("secret-tool", "lookup", "service", service)[1], "")
+
+
+@test
+def doctor_names_a_keychain_that_lost_a_key_or_holds_another(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    cut(world, server, "gone")
+    other = cut(world, server, "other")
+    service = "keywright/" + server.removeprefix("http://")
+    world.run("secret-tool", "clear", "service", service, "username", "gone")
+    store = ["secret-tool", "store", "--label=x", "service", service, "username", "other"]
+    subprocess.run(store, env=world.env, input=other[:-1].encode(), check=True, timeout=10)
+    code, checks = examined(world, server)
+    equal(code, 1)
+    equal(
+        [(check["status"], check["message"]) for check in checks["held keys"]],
+        [
+            ("fail", "on the list, and not in the keychain: 'gone'"),
+            ("warn", "the keychain holds another key than the list says: 'other'"),
+        ],
+    )
+
+
+@test
+def doctor_says_that_the_keychain_is_locked_or_frozen_and_goes_on(world):
+    daemon = world.keyring(locked=True)
+    server, _ = world.sandbox()
+    code, checks = examined(world, server, within=15)
+    equal(code, 4)
+    contains(checks["keychain"][0]["message"], "the keychain is locked")
+    contains(checks["keychain"][0]["message"], "gnome-keyring-daemon")
+    equal((checks["server"][0]["status"], "held keys" in checks), ("ok", False))
+    assert world.locked()
+    os.kill(daemon.pid, signal.SIGSTOP)
+    code, checks = examined(world, server, within=15)
+    equal((code, checks["keychain"][0]["message"]), (4, "the keychain did not answer in time"))
+
+
+@test
+def the_finder_finds_the_lines_that_rg_finds(world):
+    server, _ = world.sandbox()
+    root = world.mkdir("tree")
+    texts = ("", "no key\n", "sk-or-v1-short\n", "a\r\n\r\nK={0}\r\n", "{0}\n{0} {1}\n", "x" * 300_000 + "\n{0}{1}\n")
+    for number in range(600):
+        path = os.path.join(root, f".d{number % 7}", f"e{number % 5}")
+        os.makedirs(path, exist_ok=True)
+        keys = [f"sk-or-v1-{number * 2 + one:064x}" for one in (0, 1)]
+        with open(os.path.join(path, f"f{number}"), "w", encoding="utf-8", newline="") as file:
+            file.write(texts[number % len(texts)].format(*keys))
+    with open(os.path.join(root, ".gitignore"), "w", encoding="utf-8") as file:
+        file.write("*\n")
+    os.symlink(root, os.path.join(root, "loop"))
+    code, checks = examined(world, server, "--store", "memory", "--search", root)
+    equal(code, 0)
+    found = {(check["path"], check["line"]) for check in checks["keys in clear"] if "path" in check}
+    pattern = "sk-or-v1-[0-9a-zA-Z_-]{20,}"
+    code, out, _ = world.run("rg", "-uuu", "--no-messages", "-n", "--no-heading", "-o", pattern, root)
+    equal(code, 0)
+    lines = {tuple(line.split(":")[:2]) for line in out.splitlines()}
+    equal(found, {(path, int(line)) for path, line in lines})
+    equal(len(found), 400)

@@ -1,0 +1,222 @@
+//! Keys in clear, in trees whose answer is known.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use keywright::finder::{self, Found, Limits};
+use tempfile::TempDir;
+
+/// The key with that number.
+fn key(number: usize) -> String {
+    format!("sk-or-v1-{number:064x}")
+}
+
+/// A file of the tree, and the directories above it.
+fn plant(root: &Path, name: &str, content: impl AsRef<[u8]>) {
+    let path = root.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+fn tree() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    (dir, root)
+}
+
+fn search(root: &Path) -> Found {
+    finder::search(&[root.to_owned()], &Limits::default())
+}
+
+/// File, line and hash of each sighting.
+fn told(root: &Path, found: &Found) -> Vec<(String, u64, String)> {
+    let name = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+    found
+        .sightings
+        .iter()
+        .map(|sighting| (name(&sighting.path), sighting.line, sighting.hash.clone()))
+        .collect()
+}
+
+fn expected(mut all: Vec<(&str, u64, usize)>) -> Vec<(String, u64, String)> {
+    all.sort_unstable();
+    let hash = |number| keywright::key::ApiKey::from(key(number)).hash();
+    all.into_iter().map(|(name, line, number)| (name.to_owned(), line, hash(number))).collect()
+}
+
+#[test]
+fn every_key_of_a_planted_tree_is_found_on_its_line_and_nothing_else() {
+    let (_dir, root) = tree();
+    plant(&root, ".gitignore", ".env\n");
+    plant(&root, ".env", format!("A=1\nOPENROUTER_API_KEY=\"{}\"\n", key(1)));
+    plant(&root, "no newline", key(2));
+    plant(&root, "crlf.ini", format!("[a]\r\n\r\nkey={}\r\n", key(3)));
+    plant(
+        &root,
+        ".hidden/.deeper/two.json",
+        format!("{{\"a\":\"{}\",\n\"b\":\"{}\"}}", key(4), key(5)),
+    );
+    plant(&root, "twice on a line", format!("{0} {0}\n{0}", key(6)));
+    plant(&root, ".git/config", format!("url = https://x:{}@example.com", key(7)));
+    plant(&root, ".git/objects/aa/bb", key(8));
+    plant(&root, "program", format!("\x7fELF\0{}", key(9)));
+    plant(&root, "example.md", "export OPENROUTER_API_KEY=sk-or-v1-...\nsk-or-v1-your-key\n");
+    // The border of the first block, at each place in the key and around it.
+    for shift in 0..100 {
+        let filler = "x\n".repeat((128 * 1024 - 80) / 2 + shift / 2) + &"y".repeat(shift % 2);
+        plant(&root, &format!("border/{shift:03}"), format!("{filler}{}\n", key(100 + shift)));
+    }
+    let line = "z".repeat(3 << 20);
+    plant(&root, "long line", format!("{line}{}{line}\n{}\n", key(10), key(11)));
+
+    let names: Vec<_> = (0..100).map(|shift| format!("border/{shift:03}")).collect();
+    let mut all = vec![
+        (".env", 2, 1),
+        ("no newline", 1, 2),
+        ("crlf.ini", 3, 3),
+        (".hidden/.deeper/two.json", 1, 4),
+        (".hidden/.deeper/two.json", 2, 5),
+        ("twice on a line", 1, 6),
+        ("twice on a line", 2, 6),
+        (".git/config", 1, 7),
+        ("long line", 1, 10),
+        ("long line", 2, 11),
+    ];
+    for (shift, name) in names.iter().enumerate() {
+        let line = (128 * 1024 - 80) / 2 + shift / 2 + 1;
+        all.push((name, line as u64, 100 + shift));
+    }
+    let found = search(&root);
+    assert_eq!(told(&root, &found), expected(all));
+    assert_eq!(
+        (found.files, found.unreadable, found.long, found.deep, found.more),
+        (109, 0, 0, 0, 0)
+    );
+}
+
+#[test]
+fn a_directory_of_thousands_is_shared_out_and_nothing_of_it_is_lost() {
+    let (_dir, root) = tree();
+    let names: Vec<_> =
+        (0..3_000).map(|n| format!("{}/{n:05}", ["flat", "flat/a/b", "c"][n % 3])).collect();
+    let mut all = Vec::new();
+    for (n, name) in names.iter().enumerate() {
+        let text = if n % 7 == 0 { key(n) } else { "nothing".into() };
+        plant(&root, name, text);
+        if n % 7 == 0 {
+            all.push((name.as_str(), 1, n));
+        }
+    }
+    let found = search(&root);
+    assert_eq!(told(&root, &found), expected(all));
+    assert_eq!(found.files, 3_000);
+}
+
+#[test]
+fn what_lies_beyond_the_limits_is_counted_and_not_read() {
+    let (_dir, root) = tree();
+    plant(&root, "a/b/c/d", key(1));
+    plant(&root, "a/b/d", key(2));
+    plant(&root, "long", format!("{}{}", key(3), " ".repeat(1_000)));
+    for n in 0..10 {
+        plant(&root, &format!("many/{n}"), key(10 + n));
+    }
+    let limits = Limits { longest: 1_000, depth: 2, sightings: 11 };
+    let found = finder::search(std::slice::from_ref(&root), &limits);
+    assert_eq!((found.sightings.len(), found.more, found.long, found.deep), (11, 0, 1, 1));
+    let found = finder::search(std::slice::from_ref(&root), &Limits { sightings: 4, ..limits });
+    assert_eq!((found.sightings.len(), found.more), (4, 7));
+}
+
+#[test]
+fn a_root_within_another_is_looked_through_once() {
+    let (_dir, root) = tree();
+    plant(&root, "a/b", key(1));
+    plant(&root, "a-b", key(2));
+    let given = [root.join("a"), root.clone(), root.join("a/b"), root.join("a-b")];
+    let roots = finder::roots(&given).unwrap();
+    assert!(roots.contains(&root), "{roots:?}");
+    assert!(roots.iter().all(|path| *path == root || !path.starts_with(&root)), "{roots:?}");
+    assert_eq!(finder::roots(&[root.join("none")]).unwrap_err().0, root.join("none"));
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn no_link_is_followed_and_no_loop_is_walked() {
+        let (_elsewhere, outside) = tree();
+        plant(&outside, "secret", key(1));
+        let (_dir, root) = tree();
+        plant(&root, "in/real", key(2));
+        symlink(outside.join("secret"), root.join("to a file")).unwrap();
+        symlink(&outside, root.join("to a directory")).unwrap();
+        symlink(&root, root.join("in/loop")).unwrap();
+        symlink("in/real", root.join("to the real one")).unwrap();
+        symlink("nowhere", root.join("dangling")).unwrap();
+        let found = search(&root);
+        assert_eq!(told(&root, &found), expected(vec![("in/real", 1, 2)]));
+        assert_eq!(found.unreadable, 0);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_holds_nobody_up() {
+        let (_dir, root) = tree();
+        plant(&root, "real", key(1));
+        let pipe = root.join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let found = finder::search(&[root.clone(), pipe], &Limits::default());
+        assert_eq!(told(&root, &found), expected(vec![("real", 1, 1)]));
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_counted_and_the_rest_is_found() {
+        let (_dir, root) = tree();
+        plant(&root, "closed", key(1));
+        plant(&root, "shut/inside", key(2));
+        plant(&root, "open", key(3));
+        for name in ["closed", "shut"] {
+            fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o000)).unwrap();
+        }
+        let found = search(&root);
+        fs::set_permissions(root.join("shut"), fs::Permissions::from_mode(0o700)).unwrap();
+        // Nothing is closed to root.
+        let (all, unreadable) = if rustix::process::geteuid().is_root() {
+            (vec![("closed", 1, 1), ("open", 1, 3), ("shut/inside", 1, 2)], 0)
+        } else {
+            (vec![("open", 1, 3)], 2)
+        };
+        assert_eq!(told(&root, &found), expected(all));
+        assert_eq!(found.unreadable, unreadable);
+    }
+
+    #[test]
+    fn the_places_of_a_home_are_hidden_files_and_tools_but_nothing_outside_it() {
+        let (_elsewhere, outside) = tree();
+        plant(&outside, "zshenv", key(1));
+        let (_dir, home) = tree();
+        plant(&home, ".bash_history", format!("ls\nexport K={}\n", key(2)));
+        plant(&home, "dotfiles/zshrc", key(3));
+        plant(&home, "project/.env", key(4));
+        plant(&home, ".config/fish/config.fish", key(5));
+        plant(&home, ".codex/auth.json", key(6));
+        plant(&home, ".cache/tool", key(7));
+        symlink("dotfiles/zshrc", home.join(".zshrc")).unwrap();
+        symlink(outside.join("zshenv"), home.join(".zshenv")).unwrap();
+        symlink(&outside, home.join(".claude")).unwrap();
+        let found = finder::search(&finder::places(&home), &Limits::default());
+        let all = vec![
+            (".bash_history", 2, 2),
+            (".codex/auth.json", 1, 6),
+            (".config/fish/config.fish", 1, 5),
+            ("dotfiles/zshrc", 1, 3),
+        ];
+        assert_eq!(told(&home, &found), expected(all));
+    }
+}
