@@ -22,9 +22,14 @@ struct Inventory {
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Every key held, for whichever server.
+pub fn everywhere(place: &Place) -> Result<Vec<HeldKey>, Error> {
+    Ok(place.read::<Inventory>(NAME)?.keys)
+}
+
 /// Every key held for `server`, in the order in which they were cut.
 pub fn read(place: &Place, server: &str) -> Result<Vec<HeldKey>, Error> {
-    let mut keys = place.read::<Inventory>(NAME)?.keys;
+    let mut keys = everywhere(place)?;
     keys.retain(|held| held.server == server);
     Ok(keys)
 }

@@ -7,9 +7,9 @@ use clap::Args;
 use super::login::{Login, converse};
 use super::rotate::{keep, lost};
 use super::wait_for;
-use super::words::{confirm, find, print, say, warn};
+use super::words::{confirm, fault, find_all, print, warn};
 use crate::account::{self, Panicked, Rotation, management};
-use crate::key::{HeldKey, Trouble};
+use crate::key::Trouble;
 use crate::provision::Services;
 
 /// Arguments of `panic`.
@@ -27,13 +27,7 @@ pub struct Panic {
 
 impl Panic {
     pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
-        let mut leaked: Vec<HeldKey> = Vec::with_capacity(self.labels.len());
-        for label in &self.labels {
-            let held = find(services, label)?;
-            if leaked.iter().all(|other| other.hash != held.hash) {
-                leaked.push(held);
-            }
-        }
+        let leaked = find_all(services, &self.labels)?;
         if !self.yes {
             let labels: Vec<_> = leaked.iter().map(|held| format!("'{}'", held.label)).collect();
             confirm(&format!(
@@ -45,7 +39,7 @@ impl Panic {
         let management = match wait_for(management::read(services))? {
             Ok(known) => known.map(|(key, _)| key),
             Err(error) => {
-                say(&format!("no management key could be read: {error}"));
+                fault(&format!("no management key could be read: {error}"));
                 None
             }
         };
