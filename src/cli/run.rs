@@ -13,6 +13,7 @@ use super::get::fetch;
 use super::words::{holds, say, usage};
 use crate::key::Trouble;
 use crate::provision::Services;
+use crate::vault::StoreKind;
 
 const LONG: &str = "\
 Run a program with the key in its environment, and nowhere else: not in its arguments, not in a \
@@ -74,7 +75,12 @@ impl Run {
                 say(&format!("{} is the key '{}'{instead}", one.variable, one.label));
             }
         }
-        become_it(&mut command).map_err(|error| {
+        let run = match services.vault.kind() {
+            // What is in memory, the sandbox that knows such keys included, lives as long as this.
+            StoreKind::Memory => wait_for_it,
+            StoreKind::Os | StoreKind::File => become_it,
+        };
+        run(&mut command).map_err(|error| {
             let none = error.kind() == io::ErrorKind::NotFound;
             let why = if none { "there is no such program".into() } else { error.kind().to_string() };
             Trouble {
@@ -94,9 +100,18 @@ fn become_it(command: &mut Command) -> io::Result<()> {
     Err(command.exec())
 }
 
-/// There is no becoming another program here: it is started, waited for, and its code passed on.
+/// There is no becoming another program here.
 #[cfg(not(unix))]
 fn become_it(command: &mut Command) -> io::Result<()> {
+    wait_for_it(command)
+}
+
+/// Starts it, waits for it, and ends as it did.
+fn wait_for_it(command: &mut Command) -> io::Result<()> {
     let status = command.status()?;
-    std::process::exit(status.code().unwrap_or(1))
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    let signal: Option<i32> = None;
+    std::process::exit(status.code().or(signal.map(|signal| 128 + signal)).unwrap_or(1))
 }
