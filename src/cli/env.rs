@@ -54,7 +54,12 @@ impl Env {
         for one in &chosen {
             let key = fetch(services, &one.label)?;
             #[expect(clippy::disallowed_methods, reason = "door: env")]
-            lines.push_str(&line(self.shell, &one.variable, key.expose_secret()));
+            let line = line(self.shell, &one.variable, key.expose_secret());
+            lines.push_str(&line.ok_or_else(|| Trouble {
+                message: format!("the key '{}' cannot be written into such a file", one.label),
+                advice: "its readers do not agree on what they make of such characters; keywright run needs no file".into(),
+                code: 1,
+            })?);
         }
         warn();
         print(&lines)
@@ -86,13 +91,14 @@ fn into_a_file() -> bool {
     false
 }
 
-fn line(shell: Shell, variable: &str, value: &str) -> String {
-    match shell {
+/// `None` where that cannot be written so that every reader reads it back.
+fn line(shell: Shell, variable: &str, value: &str) -> Option<String> {
+    Some(match shell {
         Shell::Bash | Shell::Zsh => format!("export {variable}={}\n", posix(value)),
         Shell::Fish => format!("set -gx {variable} {}\n", fish(value)),
         Shell::Pwsh => format!("$env:{variable} = {}\n", pwsh(value)),
-        Shell::Dotenv => format!("{variable}={}\n", dotenv(value)),
-    }
+        Shell::Dotenv => format!("{variable}={}\n", dotenv(value)?),
+    })
 }
 
 /// Nothing means anything between single quotes, and a single quote cannot stand there.
@@ -118,23 +124,16 @@ fn pwsh(value: &str) -> String {
     quoted
 }
 
-/// Single quotes, which every reader of such files takes as they are; where the value holds one,
-/// double quotes with `\` before what would mean something in them.
-fn dotenv(value: &str) -> String {
-    if !value.contains(['\'', '\n', '\r']) {
-        return format!("'{value}'");
+/// Nothing means anything between single quotes here as well. Of what stands between double ones
+/// each reader thinks differently, so that only plain text is put there.
+fn dotenv(value: &str) -> Option<String> {
+    if value.contains(['\n', '\r']) {
+        return None;
     }
-    let mut quoted = String::from("\"");
-    for c in value.chars() {
-        match c {
-            '"' | '\\' | '$' | '`' => quoted.extend(['\\', c]),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            c => quoted.push(c),
-        }
+    if !value.contains('\'') {
+        return Some(format!("'{value}'"));
     }
-    quoted.push('"');
-    quoted
+    (!value.contains(['"', '\\', '$', '`'])).then(|| format!("\"{value}\""))
 }
 
 #[cfg(test)]
@@ -146,11 +145,15 @@ mod tests {
     #[test]
     fn each_shell_has_its_own_line() {
         let key = "sk-or-v1-0";
-        assert_eq!(line(Shell::Bash, "A", key), "export A='sk-or-v1-0'\n");
-        assert_eq!(line(Shell::Zsh, "A", key), "export A='sk-or-v1-0'\n");
-        assert_eq!(line(Shell::Fish, "A", key), "set -gx A 'sk-or-v1-0'\n");
-        assert_eq!(line(Shell::Pwsh, "A", key), "$env:A = 'sk-or-v1-0'\n");
-        assert_eq!(line(Shell::Dotenv, "A", key), "A='sk-or-v1-0'\n");
+        for (shell, expected) in [
+            (Shell::Bash, "export A='sk-or-v1-0'\n"),
+            (Shell::Zsh, "export A='sk-or-v1-0'\n"),
+            (Shell::Fish, "set -gx A 'sk-or-v1-0'\n"),
+            (Shell::Pwsh, "$env:A = 'sk-or-v1-0'\n"),
+            (Shell::Dotenv, "A='sk-or-v1-0'\n"),
+        ] {
+            assert_eq!(line(shell, "A", key).as_deref(), Some(expected));
+        }
     }
 
     #[test]
@@ -159,8 +162,15 @@ mod tests {
         assert_eq!(posix(odd), "'it'\\''s \\ $HOME \"`x`\" ’\n'");
         assert_eq!(fish(odd), "'it\\'s \\\\ $HOME \"`x`\" ’\n'");
         assert_eq!(pwsh(odd), "'it''s \\ $HOME \"`x`\" ’’\n'");
-        assert_eq!(dotenv(odd), "\"it's \\\\ \\$HOME \\\"\\`x\\`\\\" ’\\n\"");
-        assert_eq!(dotenv("a $b"), "'a $b'");
+    }
+
+    #[test]
+    fn a_dotenv_file_holds_only_what_all_its_readers_read_alike() {
+        assert_eq!(dotenv("a $b \\ \"c\"").as_deref(), Some("'a $b \\ \"c\"'"));
+        assert_eq!(dotenv("it's").as_deref(), Some("\"it's\""));
+        for odd in ["it's $b", "it's \"b\"", "'\\", "two\nlines", "\r"] {
+            assert_eq!(dotenv(odd), None, "{odd}");
+        }
     }
 
     /// What a POSIX shell makes of a word that is quoted with `'` and `\` alone.

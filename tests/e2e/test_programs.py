@@ -31,10 +31,9 @@ def held(world, server, labels=ODD):
     world.env["KEYWRIGHT_SERVER"] = server
     keys = {}
     for label in labels:
-        world.cut(server, "plain")
+        # `secret-tool` takes some of them for options of its own.
+        keys[label] = world.cut(server, "plain")
         equal(world.keywright("rename", "--", "plain", label)[0], 0)
-        keys[label] = world.lookup(server, label)
-        assert keys[label].startswith("sk-or-v1-"), label
     return keys
 
 
@@ -113,11 +112,11 @@ SHELLS = {
 def env_is_read_back_by_each_shell_whatever_the_label_and_the_key(world):
     world.keyring()
     server, _ = world.sandbox()
-    world.env["KEYWRIGHT_SERVER"] = server
-    cases = [(label, f"value of {n}") for n, label in enumerate(ODD)]
-    cases += [(f"odd {n}", value) for n, value in enumerate(VALUES)]
-    for label, value in cases:
-        store(world, server, label, value)
+    values = held(world, server)
+    for n, value in enumerate(VALUES):
+        values[f"odd {n}"] = value
+        store(world, server, f"odd {n}", value)
+    for label, value in values.items():
         for shell, argv in SHELLS.items():
             code, out, err = world.run(*argv, f"A={label}")
             equal((shell, label, code, out, err), (shell, label, 0, value, ""))
@@ -138,7 +137,7 @@ def direnv_reads_what_helper_and_env_print(world):
     # And its own reader of such files.
     world.write("home/project/.envrc", "dotenv key.env\n")
     equal(world.run("direnv", "allow", project)[0], 0)
-    for value in ("plain", "$HOME `id` \\", "it's $HOME \\ \"x\""):
+    for value in ("plain", "$HOME `id` \\ \"x\"", "it's #1"):
         store(world, server, "odd", value)
         code, lines, err = world.keywright("env", "odd", "--shell", "dotenv")
         equal((code, err), (0, ""))
@@ -229,11 +228,10 @@ def typed(world, shell, line, ready):
     pane.wait(ready)
     pane.type(line)
     pane.press("Tab")
-    # The line is ready once the completion is on it.
-    until("a completion", lambda: line not in pane.words() or pane.words().count("get") and not pane.words().endswith(line))
-    pane.type(" >out; echo $? done")
+    until("a completion", lambda: not pane.screen().endswith(line))
+    pane.type(" >out; echo done")
     pane.press("Enter")
-    pane.wait(r"^\d+ done")
+    pane.wait(r"^done")
     return world.read("home/out")
 
 

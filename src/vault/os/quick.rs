@@ -168,10 +168,24 @@ struct Pair {
 }
 
 /// The Second Oakley Group (RFC 2409, section 6.2), as the Secret Service asks for it.
-const PRIME: &str = "\
-    FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD\
-    EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED\
-    EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF";
+const PRIME: [u64; 16] = [
+    0xffff_ffff_ffff_ffff,
+    0xc90f_daa2_2168_c234,
+    0xc4c6_628b_80dc_1cd1,
+    0x2902_4e08_8a67_cc74,
+    0x020b_bea6_3b13_9b22,
+    0x514a_0879_8e34_04dd,
+    0xef95_19b3_cd3a_431b,
+    0x302b_0a6d_f25f_1437,
+    0x4fe1_356d_6d51_c245,
+    0xe485_b576_625e_7ec6,
+    0xf44c_42e9_a637_ed6b,
+    0x0bff_5cb6_f406_b7ed,
+    0xee38_6bfb_5a89_9fa5,
+    0xae9f_2411_7c4b_1fe6,
+    0x4928_6651_ece6_5381,
+    0xffff_ffff_ffff_ffff,
+];
 
 impl Pair {
     /// 256 bits suffice for an exponent in this group: three times its strength (RFC 3526,
@@ -179,13 +193,13 @@ impl Pair {
     fn generate() -> Option<Self> {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut *bytes).ok()?;
-        Self::of(&BigUint::from_bytes_be(&*bytes))
+        Some(Self::of(&BigUint::from_bytes_be(&*bytes)))
     }
 
-    fn of(private: &BigUint) -> Option<Self> {
-        let prime = BigUint::parse_bytes(PRIME.as_bytes(), 16)?;
+    fn of(private: &BigUint) -> Self {
+        let prime = BigUint::from_bytes_be(PRIME.map(u64::to_be_bytes).as_flattened());
         let public = BigUint::from(2_u8).modpow(private, &prime);
-        Some(Self { private: private.clone(), public, prime })
+        Self { private: private.clone(), public, prime }
     }
 
     /// The key of the session. A public key that would betray it is none.
@@ -220,7 +234,7 @@ mod tests {
     use super::*;
 
     fn pair(private: u32) -> Pair {
-        Pair::of(&BigUint::from(private)).unwrap()
+        Pair::of(&BigUint::from(private))
     }
 
     #[test]
