@@ -136,9 +136,23 @@ mod unix {
         let mut alone = Command::new("sh");
         alone.args(["-c", script]);
         home.surroundings(&mut alone);
-        let alone = said(&alone.output().unwrap());
-        assert!(alone.1.contains("SigIgn") && alone.1.contains("fd/2"), "{alone:?}");
-        assert_eq!(home.play(&["run", "laptop", "--", "sh", "-c", script]), alone);
+        // The C library keeps 32 and 33 to itself, and is of two minds about ignoring them.
+        let known = |(code, out, err): (i32, String, String)| {
+            let lines: Vec<String> = out
+                .lines()
+                .map(|line| match line.strip_prefix("SigIgn:\t") {
+                    Some(set) => {
+                        let set = u64::from_str_radix(set, 16).unwrap() & !(3 << 31);
+                        format!("SigIgn {set:x}")
+                    }
+                    None => line.into(),
+                })
+                .collect();
+            (code, lines, err)
+        };
+        let alone = known(said(&alone.output().unwrap()));
+        assert!(alone.1.iter().any(|line| line == "SigIgn 0"), "{alone:?}");
+        assert_eq!(known(home.play(&["run", "laptop", "--", "sh", "-c", script])), alone);
     }
 
     #[test]
