@@ -128,8 +128,10 @@ pub enum Command {
     /// Print a key and nothing else
     Get(get::Get),
     /// Run a program with keys in its environment
+    #[command(long_about = run::LONG)]
     Run(run::Run),
     /// Print lines that put keys into variables of a shell
+    #[command(long_about = env::LONG)]
     Env(env::Env),
     /// Put a key on the clipboard for 45 seconds
     Copy(copy::Copy),

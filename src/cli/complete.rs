@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::{Arg, Args, Command, CommandFactory, ValueEnum};
+use clap::{Arg, ArgAction, Args, Command, CommandFactory, ValueEnum};
 
 use super::Cli;
 use super::words::print;
@@ -57,9 +57,7 @@ impl Complete {
             let keys = inventory::read(&services.place, &services.server).unwrap_or_default();
             keys.iter().map(|held| (held.label.to_string(), held.masked.clone())).collect()
         };
-        let mut root = Cli::command();
-        root.build();
-        let lines = candidates(&root, &self.words, labels)
+        let lines = candidates(&Cli::command(), &self.words, labels)
             .into_iter()
             .map(|(value, about)| format!("{value}\t{}\n", clean(&about, 80)));
         print(&lines.collect::<String>())
@@ -91,10 +89,18 @@ fn place<'a>(root: &'a Command, words: &[String]) -> Place<'a> {
         } else if word == "--" {
             at.dashed = true;
         } else {
-            at.waiting = at.command.get_arguments().find(|arg| waits(arg, word));
+            at.waiting = options(root, at.command).find(|arg| waits(arg, word));
         }
     }
     at
+}
+
+/// The command's options and those of every command. Building the whole tree, which would put the
+/// latter there, takes longer than all the rest.
+fn options<'a>(root: &'a Command, command: &'a Command) -> impl Iterator<Item = &'a Arg> {
+    let within = !std::ptr::eq(root, command);
+    let global = root.get_arguments().filter(move |arg| within && arg.is_global_set());
+    command.get_arguments().filter(|arg| !arg.is_positional()).chain(global)
 }
 
 /// Whether `word` is that option, and its value is yet to come.
@@ -117,25 +123,21 @@ fn candidates(root: &Command, words: &[String], labels: impl Fn() -> Candidates)
             |command| (command.get_name().to_owned(), command.get_about().map(ToString::to_string)),
         ));
     }
-    let mut positionals = at.command.get_positionals();
-    let last = at.command.get_positionals().last().filter(|arg| arg.is_trailing_var_arg_set());
-    let here = positionals.nth(at.position).or_else(|| {
-        // One that takes many takes all that follow.
-        at.command
-            .get_positionals()
-            .last()
-            .filter(|arg| matches!(arg.get_action(), clap::ArgAction::Append))
-    });
+    let last = at.command.get_positionals().last();
+    // One that takes many takes all that follow.
+    let rest = last.filter(|arg| matches!(arg.get_action(), ArgAction::Append));
+    let here = at.command.get_positionals().nth(at.position).or(rest);
     let mut all: Candidates = here.map(|arg| values(at.command, arg, labels)).unwrap_or_default();
     // Only behind a `--` is such a label no option.
     all.retain(|(value, _)| at.dashed || !value.starts_with('-'));
     // Behind the program that is run stand its own options.
-    let over = last.is_some() && at.position > 1;
+    let over = last.is_some_and(Arg::is_trailing_var_arg_set) && at.position > 1;
     if !at.dashed && !over {
-        let options = at.command.get_arguments().filter(|arg| !arg.is_hide_set());
-        found.extend(options.filter_map(|arg| {
+        let shown = options(root, at.command).filter(|arg| !arg.is_hide_set());
+        found.extend(shown.filter_map(|arg| {
             Some((format!("--{}", arg.get_long()?), arg.get_help().map(ToString::to_string)))
         }));
+        found.insert("--help".into(), Some("Print help".into()));
     }
     all.extend(found.into_iter().map(|(value, about)| (value, about.unwrap_or_default())));
     all
@@ -169,8 +171,7 @@ mod tests {
     use super::*;
 
     fn after(words: &[&str]) -> Vec<String> {
-        let mut root = Cli::command();
-        root.build();
+        let root = Cli::command();
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         let labels = || vec![("my key".to_owned(), String::new())];
         candidates(&root, &words, labels).into_iter().map(|(value, _)| value).collect()

@@ -13,7 +13,7 @@ use super::words::{fault, holds, print};
 use crate::key::Trouble;
 use crate::provision::Services;
 
-const LONG: &str = "\
+pub(super) const LONG: &str = "\
 Print lines that put keys into variables of a shell, quoted for it:
 
   eval \"$(keywright env ci --shell bash)\"
@@ -25,7 +25,6 @@ program alone.";
 
 /// Arguments of `env`.
 #[derive(Args, Debug)]
-#[command(long_about = LONG)]
 pub struct Env {
     /// The keys: one may be a label alone, the others are ENV=LABEL
     #[arg(required = true, value_name = "LABEL")]

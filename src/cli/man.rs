@@ -108,7 +108,8 @@ fn options<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
         if let Some(default) = default.filter(|_| arg.get_action().takes_values()) {
             let _ = write!(help, " [default: {}]", default.to_string_lossy());
         }
-        entry(page, &arg.to_string(), &help);
+        let short = arg.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
+        entry(page, &format!("{short}{arg}"), &help);
     }
 }
 

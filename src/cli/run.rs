@@ -15,7 +15,7 @@ use crate::key::Trouble;
 use crate::provision::Services;
 use crate::vault::StoreKind;
 
-const LONG: &str = "\
+pub(super) const LONG: &str = "\
 Run a program with the key in its environment, and nowhere else: not in its arguments, not in a \
 file, not in this shell. On Unix the program takes Keywright's place: signals, its exit code and \
 job control are as without it.
@@ -31,7 +31,7 @@ Exit codes of its own: 126 the program cannot be run, 127 there is no such progr
 
 /// Arguments of `run`.
 #[derive(Args, Debug)]
-#[command(long_about = LONG, override_usage = "keywright run [OPTIONS] <LABEL[,ENV=LABEL…]> -- <COMMAND>...")]
+#[command(override_usage = "keywright run [OPTIONS] <LABEL[,ENV=LABEL…]> -- <COMMAND>...")]
 pub struct Run {
     /// The key's label; others follow as ,ENV=LABEL
     #[arg(value_name = "LABEL[,ENV=LABEL…]")]
