@@ -156,8 +156,8 @@ pub enum Command {
     Helper(helper::Helper),
     /// Print a shell's completions
     Completions(complete::Completions),
-    /// Print the manual page
-    Man(man::Man),
+    /// Print the manual page; to read it: keywright man | man -l -
+    Man,
     /// What may stand at the end of a command line, for the shells' completions
     #[command(hide = true)]
     Complete(complete::Complete),
@@ -256,7 +256,7 @@ pub fn run(command: &Command, services: &Services) -> Result<(), Trouble> {
         Command::Panic(args) => args.run(services),
         Command::Management(args) => args.run(services),
         Command::HoldClipboard(args) => args.run(),
-        Command::Completions(_) | Command::Man(_) | Command::Sandbox(_) => Ok(()),
+        Command::Completions(_) | Command::Man | Command::Sandbox(_) => Ok(()),
     }
 }
 
@@ -264,7 +264,7 @@ pub fn run(command: &Command, services: &Services) -> Result<(), Trouble> {
 pub fn print_alone(command: &Command) -> Option<Result<(), Trouble>> {
     match command {
         Command::Completions(args) => Some(args.run()),
-        Command::Man(args) => Some(args.run()),
+        Command::Man => Some(man::run()),
         _ => None,
     }
 }
@@ -281,7 +281,7 @@ impl Command {
             | Self::Env(_)
             | Self::Helper(_)
             | Self::Completions(_)
-            | Self::Man(_)
+            | Self::Man
             | Self::Complete(_)
             | Self::Copy(_)
             | Self::Import(_)

@@ -81,7 +81,9 @@ fn place<'a>(root: &'a Command, words: &[String]) -> Place<'a> {
     let mut at = Place { command: root, waiting: None, position: 0, dashed: false };
     for word in words {
         if at.waiting.take().is_some() {
-        } else if at.dashed || !word.starts_with('-') || word == "-" {
+            continue;
+        }
+        if at.dashed || !word.starts_with('-') || word == "-" {
             match at.command.find_subcommand(word).filter(|_| at.position == 0 && !at.dashed) {
                 Some(command) => at.command = command,
                 None => at.position += 1,

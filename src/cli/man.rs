@@ -3,21 +3,14 @@
 
 use std::fmt::Write;
 
-use clap::{Arg, Args, Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 
 use super::Cli;
 use super::words::print;
 use crate::key::Trouble;
 
-/// Arguments of `man`: none.
-#[derive(Args, Debug)]
-#[command(after_help = "To read it: keywright man | man -l -")]
-pub struct Man {}
-
-impl Man {
-    pub(super) fn run(&self) -> Result<(), Trouble> {
-        print(&page())
-    }
+pub(super) fn run() -> Result<(), Trouble> {
+    print(&page())
 }
 
 /// Variables that belong to no option.

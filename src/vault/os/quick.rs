@@ -103,7 +103,8 @@ impl Bus {
         stream.set_write_timeout(Some(PATIENCE)).ok()?;
         let mut bus = Self(BufReader::new(stream));
         let uid = rustix::process::geteuid().as_raw().to_string();
-        let uid: String = uid.bytes().map(|digit| format!("{digit:02x}")).collect();
+        // In hexadecimal a digit is a 3 and itself.
+        let uid: String = uid.chars().flat_map(|digit| ['3', digit]).collect();
         let mut breath = format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n").into_bytes();
         for question in questions {
             breath.extend_from_slice(question.data());
@@ -122,17 +123,19 @@ impl Bus {
     fn answer<T: serde::de::DeserializeOwned + Type>(&mut self, question: &Message) -> Option<T> {
         let serial = question.primary_header().serial_num().get();
         loop {
-            let (to, succeeded, body, endian) = self.message()?;
-            if to == Some(serial) {
-                let body = Data::new(body.as_slice(), Context::new_dbus(endian, 0));
-                return succeeded.then(|| body.deserialize().ok())?.map(|(body, _)| body);
+            let message = self.message()?;
+            if message.answers == Some(serial) {
+                let context = Context::new_dbus(message.endian, 0);
+                let body = Data::new(message.body.as_slice(), context);
+                return message.is_return.then(|| body.deserialize().ok())?.map(|(body, _)| body);
             }
         }
     }
 
-    /// One message: what it answers, whether it does, and its body. (D-Bus Specification, "Message
-    /// Format": twelve bytes, the fields, padding to eight, the body.)
-    fn message(&mut self) -> Option<(Option<u32>, bool, Zeroizing<Vec<u8>>, Endian)> {
+    /// One message. (D-Bus Specification, "Message Format": twelve bytes, the fields, padding to
+    /// eight, the body.)
+    fn message(&mut self) -> Option<Received> {
+        type Header = (u8, u8, u8, u8, u32, u32, Vec<(u8, OwnedValue)>);
         const RETURN: u8 = 2;
         const REPLY_SERIAL: u8 = 5;
         let mut head = vec![0; 16];
@@ -147,17 +150,27 @@ impl Bus {
             usize::try_from(endian.read_u32(&bytes)).ok().filter(|size| *size <= LONGEST)
         };
         let (body, fields) = (size(4)?, size(12)?);
-        let succeeded = head[1] == RETURN;
+        let is_return = head[1] == RETURN;
         head.resize((16 + fields).next_multiple_of(8), 0);
         self.0.read_exact(&mut head[16..]).ok()?;
         let mut text = Zeroizing::new(vec![0; body]);
         self.0.read_exact(&mut text).ok()?;
-        type Header = (u8, u8, u8, u8, u32, u32, Vec<(u8, OwnedValue)>);
         let head = Data::new(head, Context::new_dbus(endian, 0));
         let ((.., fields), _): (Header, _) = head.deserialize().ok()?;
-        let to = fields.into_iter().find(|(code, _)| *code == REPLY_SERIAL);
-        Some((to.and_then(|(_, serial)| u32::try_from(serial).ok()), succeeded, text, endian))
+        let answers = fields.into_iter().find(|(code, _)| *code == REPLY_SERIAL);
+        let answers = answers.and_then(|(_, serial)| u32::try_from(serial).ok());
+        Some(Received { answers, is_return, body: text, endian })
     }
+}
+
+/// A message of the bus.
+struct Received {
+    /// The serial number of the question.
+    answers: Option<u32>,
+    /// Whether it is an answer, and no error or signal.
+    is_return: bool,
+    body: Zeroizing<Vec<u8>>,
+    endian: Endian,
 }
 
 /// Our half of the exchange of keys.
