@@ -153,6 +153,7 @@ fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), Trouble> {
 /// No core files and no debugger of another process: both would hold keys. What the system does
 /// not offer is left alone. What `run` becomes is not ours to limit: it inherits no limit, and the
 /// system lifts the ban on debuggers itself.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "nothing is limited there"))]
 fn harden(command: Option<&Command>) {
     #[cfg(unix)]
     if !matches!(command, Some(Command::Run(_))) {

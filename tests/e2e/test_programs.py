@@ -283,23 +283,24 @@ def the_manual_page_has_no_fault(world):
         contains(ended.stdout, words)
 
 
-def medians(world, *commands):
-    """How long each takes, in milliseconds, measured side by side."""
+def soonest(world, *commands):
+    """The shortest time each takes, in milliseconds, side by side: what others do to the machine
+    meanwhile makes it longer and never shorter."""
     report = world.path("times.json")
     code, _, err = world.run(
-        "hyperfine", "-N", "-w", "10", "-r", "60", "--export-json", report, *commands, within=120,
+        "hyperfine", "-N", "-w", "10", "-r", "80", "--export-json", report, *commands, within=120,
     )
-    equal(code, 0)
+    equal((code, err), (0, err))
     with open(report, encoding="utf-8") as file:
-        return [round(1000 * result["median"], 2) for result in json.load(file)["results"]]
+        return [round(1000 * result["min"], 2) for result in json.load(file)["results"]]
 
 
-def holds(what, within, measure):
-    """A machine that is busy for a moment is measured again."""
+def holds(what, is_so, measure):
+    """A machine that was busy all the time is given two more chances."""
     seen = []
     for _ in range(3):
         seen.append(measure())
-        if within(*seen[-1]):
+        if is_so(*seen[-1]):
             return
     raise AssertionError(f"{what}: {seen}")
 
@@ -310,35 +311,44 @@ def a_key_is_there_sooner_than_from_secret_tool(world):
     server, _ = world.sandbox()
     world.env["KEYWRIGHT_SERVER"] = server
     store(world, server, "ci", "sk-or-v1-0")
-    lookup = shlex.join(
-        ["secret-tool", "lookup", "service", "keywright/" + server.removeprefix("http://"), "username", "ci"]
-    )
+    service = "keywright/" + server.removeprefix("http://")
+    lookup = shlex.join(["secret-tool", "lookup", "service", service, "username", "ci"])
     holds(
         "get, secret-tool, run",
         lambda get, tool, run: get <= 0.8 * tool and run <= get + 1,
-        lambda: medians(world, "keywright get ci", lookup, "keywright run ci -- /bin/true"),
+        lambda: soonest(world, "keywright get ci", lookup, "keywright run ci -- /bin/true"),
     )
+
+
+def inventory(world, keys):
+    """A data directory with so many keys on its list."""
+    held = [
+        {
+            "label": f"key {n}", "hash": f"{n:064x}", "masked": "sk-or-v1-000...0000", "store": "os",
+            "server": "https://openrouter.ai", "created_at": "2026-11-01T00:00:00Z",
+        }
+        for n in range(keys)
+    ]
+    path = world.mkdir(f"data {keys}")
+    world.write(f"data {keys}/inventory.json", json.dumps({"version": 1, "keys": held}))
+    return shlex.join(["keywright", "--data-dir", path])
 
 
 @test
 def what_touches_no_keychain_is_there_at_once(world):
-    at = "2026-11-01T00:00:00Z"
-    keys = [
-        {
-            "label": f"key {n}", "hash": f"{n:064x}", "masked": "sk-or-v1-000...0000", "store": "os",
-            "server": "https://openrouter.ai", "created_at": at,
-        }
-        for n in range(1000)
-    ]
-    world.env["KEYWRIGHT_DATA_DIR"] = world.mkdir("data")
-    world.write("data/inventory.json", json.dumps({"version": 1, "keys": keys}))
-    equal(len(world.keywright("complete", "--", "get")[1].splitlines()) > 1000, True)
+    few, many = inventory(world, 5), inventory(world, 1000)
+    lines = world.run(*shlex.split(many), "complete", "--", "get")[1].splitlines()
+    equal(len([line for line in lines if line.startswith("key ")]), 1000)
+
+    def is_so(true, version, help, complete, complete_many, list_many):
+        at_once = max(version, help, complete) <= 1.5 * true + 1
+        return at_once and complete_many <= 20 and list_many <= version + 10
+
     holds(
-        "true, version, help, list, complete",
-        lambda true, version, help, listed, complete: max(version, help) <= 1.5 * true + 1
-        and listed <= version + 10 and complete <= 20,
-        lambda: medians(
-            world, "/bin/true", "keywright --version", "keywright --help", "keywright list",
-            "keywright complete -- get",
+        "true, --version, --help, complete among 5, among 1000, list of 1000",
+        is_so,
+        lambda: soonest(
+            world, "/bin/true", "keywright --version", "keywright --help",
+            f"{few} complete -- get", f"{many} complete -- get", f"{many} list",
         ),
     )
