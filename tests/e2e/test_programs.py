@@ -53,7 +53,7 @@ def a_program_finds_the_key_of_every_odd_label(world):
 
 
 STATE = """
-grep -E '^(Sig|ShdPnd|NoNewPrivs)' /proc/self/status
+grep -E '^(Sig(Blk|Ign|Cgt)|NoNewPrivs)' /proc/self/status
 cat /proc/self/limits
 for fd in /proc/self/fd/*; do echo "$fd"; done
 umask
