@@ -1,14 +1,19 @@
 //! The command line: what can be typed, and what becomes of it.
 //! Owns: arguments, words on standard error, exit codes. Must not know: screens.
 
+mod chosen;
+mod complete;
 mod copy;
 mod disable;
 mod doctor;
+mod env;
 mod get;
+mod helper;
 mod import;
 mod json;
 mod list;
 mod login;
+mod man;
 mod management;
 mod new;
 mod panic;
@@ -16,6 +21,7 @@ mod prompt;
 mod rename;
 mod rm;
 mod rotate;
+mod run;
 mod show;
 mod table;
 mod words;
@@ -24,6 +30,7 @@ use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
@@ -33,7 +40,7 @@ use crate::openrouter::Attribution;
 use crate::provision::Services;
 use crate::vault::StoreKind;
 use words::usage;
-pub use words::{complain, print, usage_document};
+pub use words::{be_quiet, complain, print, usage_document};
 
 const AFTER_HELP: &str = "\
 Without a command the dashboard opens. To look around without an account:
@@ -41,7 +48,8 @@ Without a command the dashboard opens. To look around without an account:
   keywright --sandbox
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such label, 4 keychain locked or missing,
-5 refused or cancelled, 6 server not reached, 7 a key may have been issued and was not received.";
+5 refused or cancelled, 6 server not reached, 7 a key may have been issued and was not received.
+All of it, with every variable: keywright man | man -l -";
 
 /// Cuts, keeps and watches labelled OpenRouter API keys.
 #[derive(Parser, Debug)]
@@ -66,7 +74,7 @@ pub struct Cli {
 #[command(next_help_heading = "Options everywhere")]
 pub struct Global {
     /// Play against a built-in imitation of OpenRouter; keys live in memory, nothing leaves the machine
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "KEYWRIGHT_SANDBOX", value_parser = FalseyValueParser::new())]
     pub sandbox: bool,
     /// The server: https, or http on loopback alone
     #[arg(long, global = true, env = "KEYWRIGHT_SERVER", value_name = "URL")]
@@ -105,6 +113,9 @@ pub struct Global {
     /// Colours: auto, always or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: clap::ColorChoice,
+    /// No remarks and no progress: errors and results alone
+    #[arg(long, short, global = true, env = "KEYWRIGHT_QUIET", value_parser = FalseyValueParser::new())]
+    pub quiet: bool,
 }
 
 /// The commands.
@@ -118,6 +129,12 @@ pub enum Command {
     Show(show::Show),
     /// Print a key and nothing else
     Get(get::Get),
+    /// Run a program with keys in its environment
+    #[command(long_about = run::LONG)]
+    Run(run::Run),
+    /// Print lines that put keys into variables of a shell
+    #[command(long_about = env::LONG)]
+    Env(env::Env),
     /// Put a key on the clipboard for 45 seconds
     Copy(copy::Copy),
     /// Take over a key from elsewhere: read from standard input, checked, stored
@@ -126,11 +143,11 @@ pub enum Command {
     Rename(rename::Rename),
     /// Cut a new key under the same policy, and give it the label
     Rotate(rotate::Rotate),
-    /// Switch a key off at OpenRouter
+    /// Switch keys off at OpenRouter
     Disable(disable::Switch),
-    /// Switch a key on again
+    /// Switch keys on again
     Enable(disable::Switch),
-    /// Forget a key on this machine, or with --revoke delete it at OpenRouter too
+    /// Forget keys on this machine, or with --revoke delete them at OpenRouter too
     Rm(rm::Rm),
     /// It leaked: disable it, replace it, store the new one
     Panic(panic::Panic),
@@ -139,6 +156,15 @@ pub enum Command {
     /// The management key: what disables, edits and deletes keys
     #[command(subcommand)]
     Management(management::Management),
+    /// Print the lines that make a tool ask for its key instead of holding it
+    Helper(helper::Helper),
+    /// Print a shell's completions
+    Completions(complete::Completions),
+    /// Print the manual page; to read it: keywright man | man -l -
+    Man,
+    /// What may stand at the end of a command line, for the shells' completions
+    #[command(hide = true)]
+    Complete(complete::Complete),
     /// Holds the clipboard in the background, for `copy`
     #[command(hide = true)]
     HoldClipboard(copy::Hold),
@@ -213,13 +239,17 @@ fn parse_store(word: &str) -> Result<StoreKind, String> {
     word.parse().map_err(|error: crate::vault::UnknownStore| error.to_string())
 }
 
-/// Does what a command says. The sandbox command is `main`'s.
+/// Does what a command says, but for those of [`print_alone`] and the sandbox, which is `main`'s.
 pub fn run(command: &Command, services: &Services) -> Result<(), Trouble> {
     match command {
         Command::New(args) => args.run(services),
         Command::List(args) => args.run(services),
         Command::Show(args) => args.run(services),
         Command::Get(args) => args.run(services),
+        Command::Run(args) => args.run(services),
+        Command::Env(args) => args.run(services),
+        Command::Helper(args) => args.run(services),
+        Command::Complete(args) => args.run(services),
         Command::Copy(args) => args.run(services),
         Command::Import(args) => args.run(services),
         Command::Rename(args) => args.run(services),
@@ -231,7 +261,16 @@ pub fn run(command: &Command, services: &Services) -> Result<(), Trouble> {
         Command::Doctor(args) => args.run(services),
         Command::Management(args) => args.run(services),
         Command::HoldClipboard(args) => args.run(),
-        Command::Sandbox(_) => Ok(()),
+        Command::Completions(_) | Command::Man | Command::Sandbox(_) => Ok(()),
+    }
+}
+
+/// Does what needs no settings; `None` where the command does.
+pub fn print_alone(command: &Command) -> Option<Result<(), Trouble>> {
+    match command {
+        Command::Completions(args) => Some(args.run()),
+        Command::Man => Some(man::run()),
+        _ => None,
     }
 }
 
@@ -244,6 +283,12 @@ impl Command {
             Self::Show(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Get(_)
+            | Self::Run(_)
+            | Self::Env(_)
+            | Self::Helper(_)
+            | Self::Completions(_)
+            | Self::Man
+            | Self::Complete(_)
             | Self::Copy(_)
             | Self::Import(_)
             | Self::Rename(_)

@@ -23,6 +23,11 @@ struct Inventory {
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Every key held, for whichever server.
+pub fn everywhere(place: &Place) -> Result<Vec<HeldKey>, Error> {
+    Ok(place.read::<Inventory>(NAME)?.keys)
+}
+
 /// Every key held for `server`, in the order in which they were cut.
 pub fn read(place: &Place, server: &str) -> Result<Vec<HeldKey>, Error> {
     select(place, server, |_| true)

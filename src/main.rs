@@ -20,7 +20,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
-    harden();
+    harden(cli.command.as_ref());
+    if cli.global.quiet {
+        cli::be_quiet();
+    }
     let json = cli.command.as_ref().is_some_and(Command::json);
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,6 +50,9 @@ fn misused(error: &clap::Error) -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Trouble> {
     if let Some(Command::Sandbox(args)) = &cli.command {
         return serve(args);
+    }
+    if let Some(printed) = cli.command.as_ref().and_then(cli::print_alone) {
+        return printed;
     }
     let mut sandbox =
         if cli.global.sandbox { Some(start(0, cli.keys.unwrap_or(4))?) } else { None };
@@ -146,10 +152,12 @@ fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), Trouble> {
 }
 
 /// No core files and no debugger of another process: both would hold keys. What the system does
-/// not offer is left alone.
-fn harden() {
+/// not offer is left alone. What `run` becomes is not ours to limit: it inherits no limit, and the
+/// system lifts the ban on debuggers itself.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "nothing is limited there"))]
+fn harden(command: Option<&Command>) {
     #[cfg(unix)]
-    {
+    if !matches!(command, Some(Command::Run(_))) {
         use rustix::process::{Resource, Rlimit, setrlimit};
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     }

@@ -1,9 +1,9 @@
-//! `keywright disable LABEL` and `enable LABEL`: the switch at the server.
+//! `keywright disable LABEL…` and `enable LABEL…`: the switch at the server.
 
 use clap::Args;
 
 use super::wait_for;
-use super::words::{find, print};
+use super::words::{find_all, print};
 use crate::account::{self, management};
 use crate::key::Trouble;
 use crate::provision::Services;
@@ -11,19 +11,22 @@ use crate::provision::Services;
 /// Arguments of `disable` and `enable`.
 #[derive(Args, Debug)]
 pub struct Switch {
-    /// The key's label
-    label: String,
+    /// The keys' labels
+    #[arg(required = true, value_name = "LABEL")]
+    labels: Vec<String>,
 }
 
 impl Switch {
     pub(super) fn run(&self, services: &Services, off: bool) -> Result<(), Trouble> {
-        let held = find(services, &self.label)?;
-        wait_for(async {
-            let management = management::require(services, &held.page()).await?;
-            account::set_disabled(services, &management, &held, off).await
-        })?
-        .map_err(|error| error.trouble())?;
         let word = if off { "disabled: it buys nothing until it is enabled" } else { "enabled" };
-        print(&format!("{} is {word}\n", held.label))
+        for held in find_all(services, &self.labels)? {
+            wait_for(async {
+                let management = management::require(services, &held.page()).await?;
+                account::set_disabled(services, &management, &held, off).await
+            })?
+            .map_err(|error| error.trouble())?;
+            print(&format!("{} is {word}\n", held.label))?;
+        }
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use clap::Args;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::words::{no_such_label, print, usage};
 use crate::account::Error;
@@ -23,7 +23,6 @@ pub struct Get {
 }
 
 impl Get {
-    #[expect(clippy::disallowed_methods, reason = "door: get")]
     pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
         if self.no_tty && io::stdout().is_terminal() {
             return Err(usage(
@@ -31,18 +30,27 @@ impl Get {
                 "send it to a program, or leave --no-tty out",
             ));
         }
-        match services.vault.get(&services.slot(&self.label), services.patience) {
-            Ok(secret) => print(&format!("{}\n", secret.expose_secret())),
-            Err(vault::Error::NoEntry) => {
-                let keys = inventory::read(&services.place, &services.server)
-                    .map_err(|error| error.trouble())?;
-                if let Some(held) = keys.iter().find(|held| held.label.as_str() == self.label) {
-                    let (label, place) = (held.label.clone(), services.vault.place());
-                    return Err(Error::Absent { label, place }.trouble());
-                }
-                Err(no_such_label(&self.label, &keys))
+        let secret = fetch(services, &self.label)?;
+        #[expect(clippy::disallowed_methods, reason = "door: get")]
+        print(&format!("{}\n", secret.expose_secret()))
+    }
+}
+
+/// The key under a label; the inventory is looked at only where there is none, to say why.
+pub(super) fn fetch(services: &Services, label: &str) -> Result<SecretString, Trouble> {
+    match services.vault.get(&services.slot(label), services.patience) {
+        Ok(secret) => Ok(secret),
+        Err(vault::Error::NoEntry) => {
+            let keys = inventory::everywhere(&services.place).map_err(|error| error.trouble())?;
+            let known = |held: &&crate::key::HeldKey| {
+                held.label.as_str() == label && held.server == services.server
+            };
+            if let Some(held) = keys.iter().find(known) {
+                let (label, place) = (held.label.clone(), services.vault.place());
+                return Err(Error::Absent { label, place }.trouble());
             }
-            Err(error) => Err(error.trouble()),
+            Err(no_such_label(services, label, &keys))
         }
+        Err(error) => Err(error.trouble()),
     }
 }

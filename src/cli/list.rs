@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::table::{self, Column};
-use super::words::{print, say, tell, warn};
+use super::words::{fault, is_quiet, print, say, tell, warn};
 use super::{json, wait_for};
 use crate::account::{self, Round};
 use crate::inventory;
@@ -101,7 +101,7 @@ async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), Trouble> {
                 no_credit = true;
             }
             Read::Failed(words) => {
-                say(&format!("'{}' could not be asked: {words}", label(&hash)));
+                fault(&format!("'{}' could not be asked: {words}", label(&hash)));
                 failed = Some(words);
             }
         }
@@ -113,7 +113,7 @@ async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), Trouble> {
         (Some(trouble), _) if answered == 0 => Err(trouble),
         (Some(trouble), _) => {
             warn(&trouble);
-            say(&format!("{} of {total} keys were not asked", rest.len()));
+            fault(&format!("{} of {total} keys were not asked", rest.len()));
             Ok(())
         }
         (None, Some(words)) if answered == 0 => Err(Trouble {
@@ -134,7 +134,7 @@ async fn progress(total: usize, done: Arc<AtomicUsize>) {
             tell("\r\u{1b}[K");
         }
     }
-    if !io::stderr().is_terminal() {
+    if is_quiet() || !io::stderr().is_terminal() {
         return;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;

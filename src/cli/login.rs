@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
 
 use super::prompt::{Quiet, masked_line, plain_line};
-use super::words::{find, line, say, warn};
+use super::words::{fault, find, line, say, warn};
 use crate::account;
 use crate::browser::{self, Reach};
 use crate::key::{AuthCode, ManagementKey, Outcome, Report, Step, Trouble};
@@ -165,13 +165,13 @@ fn ask_for_code(
                     let _ = code.blocking_send(read);
                     return;
                 }
-                Err(problem) => say(problem),
+                Err(problem) => fault(problem),
             }
             if !person {
                 break;
             }
         }
-        say("no code was given");
+        fault("no code was given");
         cancel.send_replace(true);
     });
 }

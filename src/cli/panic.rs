@@ -8,7 +8,7 @@ use clap::Args;
 use super::login::{Login, converse};
 use super::rotate::{keep, lost};
 use super::wait_for;
-use super::words::{confirm, find, print, say, usage, warn};
+use super::words::{confirm, fault, find_all, print, say, usage, warn};
 use crate::account::{self, management};
 use crate::finder::{self, Limits};
 use crate::key::{HeldKey, Panicked, Rotation, Trouble};
@@ -32,13 +32,7 @@ pub struct Panic {
 
 impl Panic {
     pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
-        let mut leaked: Vec<HeldKey> = Vec::with_capacity(self.labels.len());
-        for label in &self.labels {
-            let held = find(services, label)?;
-            if leaked.iter().all(|other| other.hash != held.hash) {
-                leaked.push(held);
-            }
-        }
+        let leaked = find_all(services, &self.labels)?;
         let places = finder::roots(&self.search).map_err(|(path, error)| {
             usage(
                 format!("--search {}: {}", finder::shown(&path), error.kind()),
@@ -56,7 +50,7 @@ impl Panic {
         let management = match wait_for(management::read(services))? {
             Ok(known) => known.map(|(key, _)| key),
             Err(error) => {
-                say(&format!("no management key could be read: {error}"));
+                fault(&format!("no management key could be read: {error}"));
                 None
             }
         };

@@ -1,9 +1,9 @@
-//! `keywright rm LABEL`: forgets a key on this machine; with `--revoke` the key itself dies.
+//! `keywright rm LABEL…`: forgets keys on this machine; with `--revoke` the keys themselves die.
 
 use clap::Args;
 
 use super::wait_for;
-use super::words::{confirm, find, print};
+use super::words::{confirm, find_all, print};
 use crate::account::{self, Deleted, management};
 use crate::key::{HeldKey, Trouble};
 use crate::provision::{self, Services};
@@ -11,9 +11,10 @@ use crate::provision::{self, Services};
 /// Arguments of `rm`.
 #[derive(Args, Debug)]
 pub struct Rm {
-    /// The key's label
-    label: String,
-    /// Delete the key at OpenRouter too; this takes a management key
+    /// The keys' labels
+    #[arg(required = true, value_name = "LABEL")]
+    labels: Vec<String>,
+    /// Delete the keys at OpenRouter too; this takes a management key
     #[arg(long)]
     revoke: bool,
     /// Do not ask
@@ -23,10 +24,17 @@ pub struct Rm {
 
 impl Rm {
     pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
-        let held = find(services, &self.label)?;
-        if self.revoke {
-            return self.revoke(services, &held);
+        for held in find_all(services, &self.labels)? {
+            if self.revoke {
+                self.revoke(services, &held)?;
+            } else {
+                self.forget(services, &held)?;
+            }
         }
+        Ok(())
+    }
+
+    fn forget(&self, services: &Services, held: &HeldKey) -> Result<(), Trouble> {
         if !self.yes {
             confirm(&format!(
                 "Forget '{}' ({}) on this machine? The key itself stays valid at OpenRouter.",

@@ -10,7 +10,7 @@ use crate::provision::Services;
 
 /// Says what went wrong: words on standard error, and under `--json` a document on standard output.
 pub fn complain(trouble: &Trouble, as_json: bool) {
-    say(&trouble.message);
+    fault(&trouble.message);
     if !trouble.advice.is_empty() {
         line(&format!("  {}", trouble.advice));
     }
@@ -44,25 +44,61 @@ pub fn print(text: &str) -> Result<(), Trouble> {
 
 /// The key under `label` as the inventory knows it, or exit code 3 with what was perhaps meant.
 pub(super) fn find(services: &Services, label: &str) -> Result<HeldKey, Trouble> {
-    let keys =
-        inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
-    match keys.iter().find(|held| held.label.as_str() == label) {
-        Some(held) => Ok(held.clone()),
-        None => Err(no_such_label(label, &keys)),
+    let mut keys = inventory::everywhere(&services.place).map_err(|error| error.trouble())?;
+    let is_it = |held: &HeldKey| held.server == services.server && held.label.as_str() == label;
+    match keys.iter().position(is_it) {
+        Some(at) => Ok(keys.swap_remove(at)),
+        None => Err(no_such_label(services, label, &keys)),
     }
 }
 
-pub(super) fn no_such_label(label: &str, keys: &[HeldKey]) -> Trouble {
-    let near = keys
+/// [`find`] for each of them before anything is done to one; each key once.
+pub(super) fn find_all(services: &Services, labels: &[String]) -> Result<Vec<HeldKey>, Trouble> {
+    let mut found: Vec<HeldKey> = Vec::with_capacity(labels.len());
+    for label in labels {
+        let held = find(services, label)?;
+        if found.iter().all(|other| other.hash != held.hash) {
+            found.push(held);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the inventory knows a key under that label. One that cannot be read knows none.
+pub(super) fn holds(services: &Services, label: &str) -> bool {
+    inventory::find(&services.place, &services.server, label).is_ok_and(|held| held.is_some())
+}
+
+/// How many labels are offered to one that is not held.
+const OFFERED: usize = 3;
+
+/// Exit code 3: the server that the label is held for, or else the labels nearest to it. `keys` are
+/// those of all servers.
+pub(super) fn no_such_label(services: &Services, label: &str, keys: &[HeldKey]) -> Trouble {
+    let shown = clean(label, 100);
+    if let Some(held) = keys.iter().find(|held| held.label.as_str() == label) {
+        return Trouble {
+            message: format!("no key is held under '{shown}' for {}", services.server),
+            advice: format!("there is one for another server: --server {}", held.server),
+            code: 3,
+        };
+    }
+    let mut near: Vec<(f64, &str)> = keys
         .iter()
-        .map(|held| (strsim::jaro_winkler(label, held.label.as_str()), held.label.as_str()))
+        .filter(|held| held.server == services.server)
+        .map(|held| held.label.as_str())
+        .map(|held| (strsim::jaro_winkler(&label.to_lowercase(), &held.to_lowercase()), held))
         .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let advice = match near {
-        Some((_, near)) => format!("did you mean '{near}'? keywright list shows all"),
-        None => "keywright list shows the keys that are held, keywright new cuts one".into(),
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let near: Vec<String> =
+        near.iter().take(OFFERED).map(|(_, label)| format!("'{label}'")).collect();
+    let advice = if near.is_empty() {
+        "keywright list shows the keys that are held, keywright new cuts one".into()
+    } else {
+        format!("did you mean {}? keywright list shows all", near.join(" or "))
     };
-    Trouble { message: format!("no key is held under '{}'", clean(label, 100)), advice, code: 3 }
+    Trouble { message: format!("no key is held under '{shown}'"), advice, code: 3 }
 }
 
 pub(super) fn usage(message: impl ToString, advice: &str) -> Trouble {
@@ -86,14 +122,34 @@ pub(super) fn confirm(question: &str) -> Result<(), Trouble> {
     Err(Trouble { message: "cancelled".into(), advice: "nothing was changed".into(), code: 5 })
 }
 
-/// Something a person should know meanwhile.
+/// Whether remarks and progress are left out.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on remarks and progress are left out; errors, questions and results are not.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// See [`be_quiet`].
+pub(super) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Something a person may want to know meanwhile.
 pub(super) fn say(words: &str) {
+    if !is_quiet() {
+        fault(words);
+    }
+}
+
+/// Something a person must know: what went wrong, or lies where it should not.
+pub(super) fn fault(words: &str) {
     line(&format!("keywright: {words}"));
 }
 
-/// [`say`], of trouble that ends nothing.
+/// [`fault`], of trouble that ends nothing.
 pub(super) fn warn(trouble: &Trouble) {
-    say(&format!("{}\n  {}", trouble.message, trouble.advice));
+    fault(&format!("{}\n  {}", trouble.message, trouble.advice));
 }
 
 /// A line of standard error.

@@ -1,0 +1,211 @@
+//! `keywright env LABEL… --shell SHELL`: keys as lines that set variables, for those who insist.
+//! Owns: the quoting of each shell.
+
+use std::io::{self, IsTerminal};
+
+use clap::{Args, ValueEnum};
+use secrecy::ExposeSecret;
+use secrecy::zeroize::Zeroizing;
+
+use super::chosen::{VARIABLE, choose};
+use super::get::fetch;
+use super::words::{fault, holds, print};
+use crate::key::Trouble;
+use crate::provision::Services;
+
+pub(super) const LONG: &str = "\
+Print lines that put keys into variables of a shell, quoted for it:
+
+  eval \"$(keywright env ci --shell bash)\"
+  keywright env ci --shell fish | source
+  keywright env ci JUDGE_KEY=judge --shell pwsh | Out-String | Invoke-Expression
+
+Every program started from that shell can then read them. `keywright run` hands a key to one \
+program alone.";
+
+/// Arguments of `env`.
+#[derive(Args, Debug)]
+pub struct Env {
+    /// The keys: one may be a label alone, the others are ENV=LABEL
+    #[arg(required = true, value_name = "LABEL")]
+    labels: Vec<String>,
+    /// Whose lines
+    #[arg(long, value_enum)]
+    shell: Shell,
+}
+
+/// Whose quoting.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Pwsh,
+    Dotenv,
+}
+
+impl Env {
+    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+        let chosen = choose(self.labels.iter().map(String::as_str), VARIABLE, |label| {
+            holds(services, label)
+        })?;
+        let mut lines = Zeroizing::new(String::new());
+        for one in &chosen {
+            let key = fetch(services, &one.label)?;
+            #[expect(clippy::disallowed_methods, reason = "door: env")]
+            let line = line(self.shell, &one.variable, key.expose_secret());
+            lines.push_str(&line.ok_or_else(|| Trouble {
+                message: format!("the key '{}' cannot be written into such a file", one.label),
+                advice: "its readers do not agree on what they make of such characters; keywright run needs no file".into(),
+                code: 1,
+            })?);
+        }
+        warn();
+        print(&lines)
+    }
+}
+
+/// Where keys come to lie in clear it is said; a shell that reads them from a pipe is what this is
+/// for.
+fn warn() {
+    if io::stdout().is_terminal() {
+        fault(
+            "the key is on the screen now, and in what the terminal remembers; keywright run LABEL -- COMMAND shows it to nobody",
+        );
+    } else if into_a_file() {
+        fault(
+            "the key lies in that file in clear now; keywright run LABEL -- COMMAND needs no file",
+        );
+    }
+}
+
+#[cfg(unix)]
+fn into_a_file() -> bool {
+    use rustix::fs::{FileType, fstat};
+    fstat(io::stdout()).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
+}
+
+#[cfg(not(unix))]
+fn into_a_file() -> bool {
+    false
+}
+
+/// `None` where that cannot be written so that every reader reads it back.
+fn line(shell: Shell, variable: &str, value: &str) -> Option<String> {
+    Some(match shell {
+        Shell::Bash | Shell::Zsh => format!("export {variable}={}\n", posix(value)),
+        Shell::Fish => format!("set -gx {variable} {}\n", fish(value)),
+        Shell::Pwsh => format!("$env:{variable} = {}\n", pwsh(value)),
+        Shell::Dotenv => format!("{variable}={}\n", dotenv(value)?),
+    })
+}
+
+/// Nothing means anything between single quotes, and a single quote cannot stand there.
+pub(super) fn posix(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// As [`posix`], with `\` for the quote and for itself.
+fn fish(value: &str) -> String {
+    format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
+}
+
+/// A doubled quote is one quote. PowerShell takes the typographic ones for quotes as well.
+fn pwsh(value: &str) -> String {
+    let mut quoted = String::from("'");
+    for c in value.chars() {
+        quoted.push(c);
+        if matches!(c, '\'' | '\u{2018}'..='\u{201b}') {
+            quoted.push(c);
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// Nothing means anything between single quotes here as well. Of what stands between double ones
+/// each reader thinks differently, so that only plain text is put there.
+fn dotenv(value: &str) -> Option<String> {
+    if value.contains(['\n', '\r']) {
+        return None;
+    }
+    if !value.contains('\'') {
+        return Some(format!("'{value}'"));
+    }
+    (!value.contains(['"', '\\', '$', '`'])).then(|| format!("\"{value}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn each_shell_has_its_own_line() {
+        let key = "sk-or-v1-0";
+        for (shell, expected) in [
+            (Shell::Bash, "export A='sk-or-v1-0'\n"),
+            (Shell::Zsh, "export A='sk-or-v1-0'\n"),
+            (Shell::Fish, "set -gx A 'sk-or-v1-0'\n"),
+            (Shell::Pwsh, "$env:A = 'sk-or-v1-0'\n"),
+            (Shell::Dotenv, "A='sk-or-v1-0'\n"),
+        ] {
+            assert_eq!(line(shell, "A", key).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn what_would_end_a_quotation_is_quoted_itself() {
+        let odd = "it's \\ $HOME \"`x`\" ’\n";
+        assert_eq!(posix(odd), "'it'\\''s \\ $HOME \"`x`\" ’\n'");
+        assert_eq!(fish(odd), "'it\\'s \\\\ $HOME \"`x`\" ’\n'");
+        assert_eq!(pwsh(odd), "'it''s \\ $HOME \"`x`\" ’’\n'");
+    }
+
+    #[test]
+    fn a_dotenv_file_holds_only_what_all_its_readers_read_alike() {
+        assert_eq!(dotenv("a $b \\ \"c\"").as_deref(), Some("'a $b \\ \"c\"'"));
+        assert_eq!(dotenv("it's").as_deref(), Some("\"it's\""));
+        for odd in ["it's $b", "it's \"b\"", "'\\", "two\nlines", "\r"] {
+            assert_eq!(dotenv(odd), None, "{odd}");
+        }
+    }
+
+    /// What a POSIX shell makes of a word that is quoted with `'` and `\` alone.
+    fn read_posix(quoted: &str) -> String {
+        let (mut value, mut inside, mut chars) = (String::new(), false, quoted.chars());
+        while let Some(c) = chars.next() {
+            match c {
+                '\'' => inside = !inside,
+                '\\' if !inside => value.extend(chars.next()),
+                c => {
+                    assert!(inside, "{c} is not quoted");
+                    value.push(c);
+                }
+            }
+        }
+        assert!(!inside);
+        value
+    }
+
+    proptest! {
+        #[test]
+        fn a_shell_reads_back_what_was_quoted(value in any::<String>()) {
+            prop_assert_eq!(read_posix(&posix(&value)), value);
+        }
+
+        #[test]
+        fn in_fish_and_powershell_no_quote_stands_alone(value in any::<String>()) {
+            let inner = fish(&value);
+            let inner = &inner[1..inner.len() - 1];
+            let bare = inner.replace(r"\\", "").replace(r"\'", "");
+            prop_assert!(!bare.contains('\'') && !bare.ends_with('\\'), "{}", inner);
+            let inner = pwsh(&value);
+            let inner = &inner[1..inner.len() - 1];
+            for quote in ['\'', '\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}'] {
+                prop_assert_eq!(inner.replace(&[quote; 2].iter().collect::<String>(), "").matches(quote).count(), 0);
+            }
+        }
+    }
+}

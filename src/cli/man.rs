@@ -1,0 +1,176 @@
+//! `keywright man`: the manual page, made of what the command line knows of itself.
+//! Must not know: what commands do.
+
+use std::fmt::Write;
+
+use clap::{Arg, Command, CommandFactory};
+
+use super::Cli;
+use super::words::print;
+use crate::key::Trouble;
+
+pub(super) fn run() -> Result<(), Trouble> {
+    print(&page())
+}
+
+/// Variables that belong to no option.
+const VARIABLES: &[(&str, &str)] = &[
+    ("OPENROUTER_MANAGEMENT_KEY", "A management key, used before the stored one."),
+    ("KEYWRIGHT_PASSPHRASE_FILE", "A file that holds the passphrase of the store `file`."),
+    (
+        "KEYWRIGHT_LOG",
+        "What is written to keywright.log in the data directory, such as `debug`; nothing unless set, and never a secret.",
+    ),
+    ("NO_COLOR", "Set to anything, it switches colours off, unless --color says otherwise."),
+    ("CLICOLOR_FORCE", "Set to anything but 0, help has its colours also where no terminal is."),
+    ("BROWSER", "The browser that is opened to sign in; set, it also means that there is one."),
+];
+
+const EXIT: &[(&str, &str)] = &[
+    ("0", "Done."),
+    ("1", "Failed, and the message says what."),
+    ("2", "Wrong usage, or an invalid value."),
+    ("3", "No such label."),
+    ("4", "The keychain is locked, missing, or refused."),
+    ("5", "The person refused or cancelled."),
+    ("6", "The server could not be reached, or time ran out."),
+    ("7", "Unresolved: a key may have been issued and was not received."),
+    ("126", "run: the program cannot be run."),
+    ("127", "run: there is no such program. Else run ends with the program's own code."),
+];
+
+const FILES: &str = "Keys lie in the keychain of the operating system, one entry a key: service \
+keywright, user name the label. What is not secret lies in inventory.json in the data directory, \
+$XDG_DATA_HOME/keywright unless --data-dir names another.";
+
+fn page() -> String {
+    let mut root = Cli::command();
+    root.build();
+    let mut page = String::new();
+    let version = root.get_version().unwrap_or_default();
+    let _ = writeln!(page, ".TH KEYWRIGHT 1 \"\" \"keywright {version}\" \"User Commands\"");
+    section(&mut page, "NAME");
+    text(&mut page, &format!("keywright - {}", about(&root).trim_end_matches('.')));
+    section(&mut page, "SYNOPSIS");
+    text(&mut page, "keywright [OPTION]... [COMMAND]");
+    section(&mut page, "DESCRIPTION");
+    text(&mut page, &about(&root));
+    text(&mut page, "Without a command the dashboard opens.");
+    section(&mut page, "COMMANDS");
+    commands(&mut page, &root);
+    section(&mut page, "OPTIONS");
+    options(&mut page, root.get_arguments());
+    section(&mut page, "ENVIRONMENT");
+    for arg in root.get_arguments() {
+        if let (Some(variable), Some(long)) = (arg.get_env(), arg.get_long()) {
+            entry(&mut page, &variable.to_string_lossy(), &format!("As --{long}."));
+        }
+    }
+    entries(&mut page, VARIABLES);
+    section(&mut page, "EXIT STATUS");
+    entries(&mut page, EXIT);
+    section(&mut page, "FILES");
+    text(&mut page, FILES);
+    page
+}
+
+/// Each command under its own heading, those within others after them.
+fn commands(page: &mut String, parent: &Command) {
+    for command in parent.get_subcommands().filter(|command| !command.is_hide_set()) {
+        if command.get_name() == "help" {
+            continue;
+        }
+        let usage = command.clone().render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage: ");
+        let _ = writeln!(page, ".SS \"{}\"", escaped(usage).replace('"', "\\(dq"));
+        text(page, &command.get_long_about().map_or_else(|| about(command), ToString::to_string));
+        options(page, command.get_arguments().filter(|arg| !arg.is_global_set()));
+        commands(page, command);
+    }
+}
+
+fn options<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
+    for arg in args.filter(|arg| !arg.is_hide_set() && arg.get_id() != "help") {
+        let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let values: Vec<_> =
+            arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+        if arg.get_action().takes_values() && !values.is_empty() {
+            let _ = write!(help, " [{}]", values.join(", "));
+        }
+        let default = arg.get_default_values().first().filter(|_| !arg.is_hide_default_value_set());
+        if let Some(default) = default.filter(|_| arg.get_action().takes_values()) {
+            let _ = write!(help, " [default: {}]", default.to_string_lossy());
+        }
+        let short = arg.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
+        entry(page, &format!("{short}{arg}"), &help);
+    }
+}
+
+fn about(command: &Command) -> String {
+    command.get_about().map(ToString::to_string).unwrap_or_default()
+}
+
+fn section(page: &mut String, name: &str) {
+    let _ = writeln!(page, ".SH {name}");
+}
+
+fn entries(page: &mut String, entries: &[(&str, &str)]) {
+    for (name, words) in entries {
+        entry(page, name, words);
+    }
+}
+
+fn entry(page: &mut String, name: &str, words: &str) {
+    let _ = writeln!(page, ".TP\n.B {}\n{}", escaped(name).replace('"', "\\(dq"), lines(words));
+}
+
+/// Paragraphs; lines that are set in are examples and stay lines.
+fn text(page: &mut String, words: &str) {
+    for part in words.split("\n\n") {
+        let example = part.starts_with("  ");
+        let (before, after) = if example { (".PP\n.nf\n", "\n.fi") } else { (".PP\n", "") };
+        let _ = writeln!(page, "{before}{}{after}", lines(part));
+    }
+}
+
+/// Lines of which none is taken for a request.
+fn lines(words: &str) -> String {
+    let guarded = |line: &str| {
+        let line = escaped(line);
+        if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
+    };
+    words.lines().map(guarded).collect::<Vec<_>>().join("\n")
+}
+
+/// What means something to roff, as itself.
+fn escaped(words: &str) -> String {
+    words.replace('\\', "\\e").replace('-', "\\-").replace('…', "...").replace('`', "\\(ga")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_option_and_variable_is_in_the_page() {
+        let page = page();
+        let mut root = Cli::command();
+        root.build();
+        for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
+            let heading = format!(".SS \"keywright {}", escaped(command.get_name()));
+            assert!(command.get_name() == "help" || page.contains(&heading), "{heading}");
+        }
+        for arg in root.get_arguments() {
+            let long = format!("\\-\\-{}", escaped(arg.get_long().unwrap()));
+            assert!(page.contains(&long) || long == "\\-\\-help", "{long}");
+            if let Some(variable) = arg.get_env() {
+                assert!(page.contains(&format!(".B {}\n", variable.to_string_lossy())));
+            }
+        }
+    }
+
+    #[test]
+    fn no_words_are_taken_for_a_request() {
+        assert_eq!(lines(".x\n'y\n-z \\"), "\\&.x\n\\&'y\n\\-z \\e");
+    }
+}

@@ -1,0 +1,360 @@
+//! Keys handed to programs, and what scripts and shells ask of the command line; in the program's
+//! own sandbox, so that no keychain is touched.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use keywright::key::{ApiKey, HeldKey};
+use serde_json::json;
+
+/// A program with an empty home, no desktop and no keychain.
+struct Home {
+    dir: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn surroundings(&self, command: &mut Command) {
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.dir.path())
+            .env("KEYWRIGHT_DATA_DIR", self.data())
+            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")
+            .env("XDG_RUNTIME_DIR", self.dir.path())
+            .stdin(Stdio::null());
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
+        command.args(arguments);
+        self.surroundings(&mut command);
+        command
+    }
+
+    /// Runs it: the exit code, and what it said on each stream.
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        said(&self.command(arguments).output().unwrap())
+    }
+
+    /// Runs it in the sandbox.
+    fn play(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut all = vec!["--sandbox"];
+        all.extend(arguments);
+        self.run(&all)
+    }
+
+    /// Puts keys on the list, as earlier runs would have.
+    fn list(&self, keys: &[(&str, &str)]) {
+        let held: Vec<HeldKey> = keys
+            .iter()
+            .map(|(server, label)| {
+                let key = ApiKey::from(format!("sk-or-v1-{label}-{server}"));
+                let at = "2026-11-01T00:00:00Z".parse().unwrap();
+                HeldKey::new(label.parse().unwrap(), &key, (*server).into(), "os".into(), at)
+            })
+            .collect();
+        fs::create_dir_all(self.data()).unwrap();
+        let inventory = json!({"version": 1, "keys": held});
+        fs::write(self.data().join("inventory.json"), inventory.to_string()).unwrap();
+    }
+}
+
+fn said(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+const SERVER: &str = "https://openrouter.ai";
+
+/// Labels that mean something to shells, to options or to lists.
+const ODD: [&str; 12] = [
+    "my key",
+    "it's",
+    "say \"hi\"",
+    "a=b",
+    "a,b",
+    "--",
+    "--help",
+    "-x",
+    "a\\b",
+    "$HOME `x`",
+    "🔑 é",
+    "*?[~]#;&|",
+];
+
+#[cfg(unix)]
+mod unix {
+    use super::*;
+
+    #[test]
+    fn the_key_is_in_the_environment_of_the_program_and_in_no_argument() {
+        let script = "echo \"$OPENROUTER_API_KEY\"; cat /proc/$$/cmdline /proc/$PPID/cmdline";
+        let (code, out, err) = Home::new().play(&["run", "laptop", "--", "sh", "-c", script]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.starts_with("sk-or-v1-"), "{out}");
+        assert_eq!(out.matches("sk-or-").count(), 1, "{out}");
+    }
+
+    #[test]
+    fn several_keys_go_into_variables_of_their_own() {
+        let script = "echo ${#A} ${#B} ${#C} ${#OPENROUTER_API_KEY}; test \"$A\" != \"$B\"";
+        for labels in [vec!["laptop,B=ci,C=agent", "--env", "A"], vec!["A=laptop,B=ci,C=agent"]] {
+            let mut arguments = vec!["run"];
+            arguments.extend(labels);
+            arguments.extend(["--", "sh", "-c", script]);
+            let (code, out, err) = Home::new().play(&arguments);
+            assert_eq!((code, out.as_str(), err.as_str()), (0, "73 73 73 0\n", ""));
+        }
+    }
+
+    #[test]
+    fn it_ends_as_the_program_did() {
+        let home = Home::new();
+        for (script, code) in [("exit 42", 42), ("kill -KILL $$", 137), ("kill -TERM $$", 143)] {
+            assert_eq!(home.play(&["run", "laptop", "--", "sh", "-c", script]).0, code, "{script}");
+        }
+    }
+
+    /// Signals that are ignored, blocked or handled, limits and open files are as they would be.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nothing_of_keywright_is_left_behind_for_the_program() {
+        let home = Home::new();
+        let script = "grep -E '^(Sig(Blk|Ign|Cgt)|NoNewPrivs|Seccomp:)' /proc/self/status; cat /proc/self/limits; \
+            for fd in /proc/self/fd/*; do echo \"$fd\"; done; umask";
+        let mut alone = Command::new("sh");
+        alone.args(["-c", script]);
+        home.surroundings(&mut alone);
+        // The C library keeps 32 and 33 to itself, and is of two minds about ignoring them.
+        let known = |(code, out, err): (i32, String, String)| {
+            let lines: Vec<String> = out
+                .lines()
+                .map(|line| match line.strip_prefix("SigIgn:\t") {
+                    Some(set) => {
+                        let set = u64::from_str_radix(set, 16).unwrap() & !(3 << 31);
+                        format!("SigIgn {set:x}, SIGPIPE {}", set >> 12 & 1)
+                    }
+                    None => line.into(),
+                })
+                .collect();
+            (code, lines, err)
+        };
+        let alone = known(said(&alone.output().unwrap()));
+        assert!(alone.1.iter().any(|line| line.ends_with("SIGPIPE 0")), "{alone:?}");
+        assert_eq!(known(home.play(&["run", "laptop", "--", "sh", "-c", script])), alone);
+    }
+
+    #[test]
+    fn standard_input_is_the_programs() {
+        let home = Home::new();
+        let mut command = home.command(&["--sandbox", "run", "laptop", "--", "cat"]);
+        let path = home.dir.path().join("input");
+        fs::write(&path, "untouched\n").unwrap();
+        let output = command.stdin(fs::File::open(path).unwrap()).output().unwrap();
+        assert_eq!(said(&output), (0, "untouched\n".into(), String::new()));
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_run_ends_as_in_a_shell() {
+        let home = Home::new();
+        for (program, expected) in
+            [("no-such-program", 127), ("/no/such", 127), ("/etc", 126), ("/etc/passwd", 126)]
+        {
+            let (code, out, err) = home.play(&["run", "laptop", "--", program]);
+            assert_eq!((code, out.as_str()), (expected, ""), "{program}: {err}");
+            assert!(err.contains("handed to nobody"), "{err}");
+        }
+    }
+
+    #[test]
+    fn a_label_may_stand_behind_dashes_and_the_programs_options_are_its_own() {
+        let home = Home::new();
+        for arguments in [
+            vec!["run", "laptop", "--", "echo", "-v", "--", "--env"],
+            vec!["run", "--", "laptop", "--", "echo", "-v", "--", "--env"],
+            vec!["run", "laptop", "echo", "-v", "--", "--env"],
+        ] {
+            assert_eq!(home.play(&arguments), (0, "-v -- --env\n".into(), String::new()));
+        }
+    }
+
+    #[test]
+    fn which_variables_are_set_and_replaced_is_said_when_asked_and_not_quiet() {
+        let home = Home::new();
+        let mut command = home.command(&[
+            "--sandbox",
+            "run",
+            "-v",
+            "laptop,NEW=ci",
+            "--env",
+            "OLD",
+            "--",
+            "true",
+        ]);
+        let (code, _, err) = said(&command.env("OLD", "value").output().unwrap());
+        assert_eq!(code, 0);
+        assert_eq!(
+            err,
+            "keywright: OLD is the key 'laptop', in place of the value it had\nkeywright: NEW is the key 'ci'\n"
+        );
+        let (code, _, err) = home.play(&["run", "-v", "--quiet", "laptop", "--", "true"]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        let mut command = home.command(&["run", "-v", "laptop", "--", "true"]);
+        command.env("KEYWRIGHT_QUIET", "1").env("KEYWRIGHT_SANDBOX", "yes");
+        assert_eq!(said(&command.output().unwrap()), (0, String::new(), String::new()));
+    }
+
+    #[test]
+    fn where_a_key_comes_to_lie_in_clear_it_is_said() {
+        let home = Home::new();
+        let (code, out, err) = home.play(&["env", "laptop", "B=ci", "--shell", "bash"]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.starts_with("export OPENROUTER_API_KEY='sk-or-v1-"), "{out}");
+        assert!(out.contains("'\nexport B='sk-or-v1-") && out.ends_with("'\n"), "{out}");
+        let file = fs::File::create(home.dir.path().join("env")).unwrap();
+        let mut command = home.command(&["--sandbox", "env", "laptop", "--shell", "dotenv"]);
+        let (code, _, err) = said(&command.stdout(file).output().unwrap());
+        assert_eq!(code, 0);
+        assert!(err.contains("lies in that file in clear"), "{err}");
+    }
+
+    #[test]
+    fn a_reader_who_has_gone_is_no_error() {
+        let home = Home::new();
+        for arguments in [vec!["man"], vec!["completions", "bash"], vec!["--help"], vec!["list"]] {
+            let mut command = home.command(&arguments);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            drop(child.stdout.take());
+            let (code, _, err) = said(&child.wait_with_output().unwrap());
+            assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn what_names_no_variable_or_two_keys_for_one_is_wrong_usage() {
+    let home = Home::new();
+    for arguments in [
+        vec!["run", "laptop", "--env", "A-B", "--", "true"],
+        vec!["run", "laptop,1=ci", "--", "true"],
+        vec!["run", "laptop,ci", "--", "true"],
+        vec!["run", "A=laptop,A=ci", "--", "true"],
+        vec!["run", "laptop,", "--", "true"],
+        vec!["run", "laptop", "--"],
+        vec!["run", "laptop"],
+        vec!["env", "laptop"],
+        vec!["env", "laptop", "ci", "--shell", "bash"],
+        vec!["env", "A B=laptop", "--shell", "bash"],
+        vec!["env", "laptop", "--shell", "tcsh"],
+    ] {
+        let (code, out, err) = home.play(&arguments);
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
+        assert!(!err.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_label_that_is_not_held_is_met_with_those_near_it() {
+    let home = Home::new();
+    for arguments in [
+        vec!["get", "lapto"],
+        vec!["run", "lapto", "--", "true"],
+        vec!["env", "Laptop", "--shell", "fish"],
+        vec!["show", "laptob"],
+        vec!["rm", "ci", "labtop", "--yes"],
+    ] {
+        let (code, out, err) = home.play(&arguments);
+        assert_eq!((code, out.as_str()), (3, ""), "{arguments:?}: {err}");
+        assert!(err.contains("did you mean 'laptop'"), "{err}");
+    }
+}
+
+#[test]
+fn a_label_of_another_server_is_named_with_its_server() {
+    let home = Home::new();
+    home.list(&[("https://other.example", "ci"), (SERVER, "laptop")]);
+    for command in ["get", "show"] {
+        let (code, out, err) = home.run(&["--store", "memory", command, "ci"]);
+        assert_eq!((code, out.as_str()), (3, ""), "{err}");
+        assert!(err.contains("for https://openrouter.ai\n"), "{err}");
+        assert!(err.contains("--server https://other.example"), "{err}");
+    }
+}
+
+#[test]
+fn several_keys_are_switched_and_forgotten_at_once() {
+    let home = Home::new();
+    let (code, out, _) = home.play(&["disable", "laptop", "agent", "laptop"]);
+    assert_eq!((code, out.lines().count()), (0, 2), "{out}");
+    let (code, out, _) = home.play(&["rm", "laptop", "agent", "--revoke", "--yes"]);
+    assert_eq!(code, 0);
+    assert_eq!(
+        out,
+        "deleted laptop at OpenRouter, and forgot it here\ndeleted agent at OpenRouter, and forgot it here\n"
+    );
+}
+
+#[test]
+fn completion_offers_the_labels_of_the_inventory_as_they_are() {
+    let home = Home::new();
+    let mut keys: Vec<(&str, &str)> = ODD.iter().map(|label| (SERVER, *label)).collect();
+    keys.push(("https://other.example", "elsewhere"));
+    home.list(&keys);
+    let (code, out, err) = home.run(&["complete", "--", "get", "--"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let offered: Vec<&str> = out.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(offered, ODD);
+    let (_, out, _) = home.run(&["complete", "--"]);
+    assert!(out.lines().any(|line| line.starts_with("run\tRun a program")), "{out}");
+}
+
+#[test]
+fn each_shell_has_a_script_and_other_words_are_answered_with_what_was_meant() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (code, out, err) = home.run(&["completions", shell]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.contains("keywright complete --") || out.contains("complete --"), "{shell}");
+    }
+    for (arguments, meant) in [
+        (vec!["completions", "bsh"], "'bash'"),
+        (vec!["helper", "aidr"], "'aider'"),
+        (vec!["shwo", "ci"], "'show'"),
+        (vec!["get", "ci", "--not-tty"], "'--no-tty'"),
+    ] {
+        let (code, _, err) = home.run(&arguments);
+        assert_eq!(code, 2);
+        assert!(err.contains("similar") && err.contains(meant), "{err}");
+    }
+}
+
+#[test]
+fn helper_lists_the_tools_and_prints_lines_for_the_label() {
+    let home = Home::new();
+    let (code, out, _) = home.run(&["helper"]);
+    assert_eq!((code, out.lines().count()), (0, 13));
+    for tool in out.lines().filter_map(|line| line.split_whitespace().next()) {
+        let (code, out, err) = home.run(&["helper", tool, "--label", "my key"]);
+        assert_eq!(code, 0);
+        assert!(out.contains("my key") && !out.contains("https://code."), "{tool}: {out}");
+        assert!(err.contains("https://"), "{tool} says where it is from: {err}");
+    }
+    let (_, out, err) = home.run(&["helper", "claude-code", "--label", "it's", "--quiet"]);
+    assert_eq!(err, "");
+    let settings: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(settings["apiKeyHelper"], r"keywright get 'it'\''s'");
+    home.list(&[(SERVER, "first"), (SERVER, "second")]);
+    assert!(home.run(&["helper", "direnv"]).1.contains("keywright get first"));
+}
