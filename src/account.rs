@@ -8,29 +8,34 @@
 //! remote   the account's list, joined change      disable, edit, delete, revoke
 //! import   a key from elsewhere       rename      vault and inventory together
 //! rotate   another key in its place   retire      when the old one may go
-//! leak     disable, replace, store
+//! leak     disable, replace, store     transfer    all keys to another store
+//! leftovers what died, finished or told
 //! ```
 
 mod change;
 mod error;
 mod import;
 mod leak;
+mod leftovers;
 pub mod management;
 mod read;
 mod remote;
 mod rename;
 mod retire;
 mod rotate;
+mod transfer;
 
 pub use change::{Deleted, Edit, delete, edit, revoke, set_disabled};
 pub use error::Error;
 pub use import::import;
 pub use leak::{Deed, Panicked, panic};
+pub use leftovers::{Leftovers, finish, leftovers};
 pub use read::{Round, read, refresh, take};
 pub use remote::{Row, join, list, overview};
 pub use rename::{Renamed, rename};
 pub use retire::{Retire, retire};
 pub use rotate::{Handed, Rotation, Terms, hand_over, resume_rotations, rotate, rotated};
+pub use transfer::{Moved, transfer};
 
 use secrecy::{ExposeSecret, SecretString};
 

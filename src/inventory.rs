@@ -29,6 +29,11 @@ pub fn read(place: &Place, server: &str) -> Result<Vec<HeldKey>, Error> {
     Ok(keys)
 }
 
+/// Every key of every server.
+pub fn all(place: &Place) -> Result<Vec<HeldKey>, Error> {
+    Ok(place.read::<Inventory>(NAME)?.keys)
+}
+
 /// The key held under `label` for `server`.
 pub fn find(place: &Place, server: &str, label: &str) -> Result<Option<HeldKey>, Error> {
     Ok(read(place, server)?.into_iter().find(|held| held.label.as_str() == label))

@@ -79,7 +79,7 @@ struct Secrets {
 const ABANDON: Duration = Duration::from_secs(2);
 
 /// The keychain service of attempts under way; the account is the attempt's id.
-const ATTEMPTS: &str = "keywright-attempts";
+pub(crate) const ATTEMPTS: &str = "keywright-attempts";
 
 /// Cuts a key: preflight, consent, exchange, store, read back, compare.
 pub async fn run(

@@ -37,8 +37,7 @@ impl Get {
                 let keys = inventory::read(&services.place, &services.server)
                     .map_err(|error| error.trouble())?;
                 if let Some(held) = keys.iter().find(|held| held.label.as_str() == self.label) {
-                    let (label, place) = (held.label.clone(), services.vault.place());
-                    return Err(Error::Absent { label, place }.trouble());
+                    return Err(Error::not_there(held, &services.vault).trouble());
                 }
                 Err(no_such_label(&self.label, &keys))
             }
