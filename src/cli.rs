@@ -23,6 +23,7 @@ mod vault;
 mod words;
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -280,7 +281,16 @@ fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Trouble> {
                 code: 1,
             }
         })?;
-    let result = runtime.block_on(work);
+    let mut result = None;
+    // On the heap and without its type: the runtime's loop is compiled once, and not anew for each
+    // command.
+    let work: Pin<Box<dyn Future<Output = ()> + '_>> =
+        Box::pin(async { result = Some(work.await) });
+    runtime.block_on(work);
     runtime.shutdown_background();
-    Ok(result)
+    result.ok_or_else(|| Trouble {
+        message: "the work ended without a result".into(),
+        advice: "look at what it did with keywright list".into(),
+        code: 1,
+    })
 }

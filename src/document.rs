@@ -68,6 +68,12 @@ impl Error {
                 "nothing was written; remove the link, or give the real directory with --data-dir"
                     .into()
             }
+            Self::Io { path, source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                format!(
+                    "nothing was overwritten; free some space where {} lies, or choose another place with --data-dir",
+                    path.display()
+                )
+            }
             Self::Io { path, .. } => format!(
                 "nothing was overwritten; make {} readable and writable for you, or choose another place with --data-dir",
                 path.display()
@@ -205,7 +211,7 @@ impl Place {
         if let Self::Directory(dir) = self {
             let _lock = self.lock("inventory.json")?;
             let probe = dir.join("write.probe");
-            write_synced(&probe, b"")?;
+            write_synced(&probe, b"", &probe)?;
             fs::remove_file(&probe).map_err(io_error(&probe, "removed"))?;
         }
         Ok(())

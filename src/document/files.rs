@@ -107,10 +107,14 @@ pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
     options.open(path)
 }
 
-pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut file = open_private(OpenOptions::new().write(true).create(true).truncate(true), path)
-        .map_err(io_error(path, "written"))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io_error(path, "written"))
+/// Errors name the file that it is done for.
+pub(super) fn write_synced(path: &Path, bytes: &[u8], named: &Path) -> Result<(), Error> {
+    open_private(OpenOptions::new().write(true).create(true).truncate(true), path)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .map_err(io_error(named, "written"))
 }
 
 /// Puts these bytes in the file's place: written aside, synced, renamed, the directory synced.
@@ -118,7 +122,7 @@ pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error>
     let path = dir.join(name);
     refuse_link(&path)?;
     let aside = dir.join(format!("{name}.new"));
-    write_synced(&aside, bytes)?;
+    write_synced(&aside, bytes, &path)?;
     fs::rename(&aside, &path).map_err(io_error(&path, "written"))?;
     // The rename itself is on disk only once its directory is. Windows has no such call.
     #[cfg(unix)]
