@@ -77,7 +77,10 @@ pub async fn leftovers(services: &Services, now: Timestamp) -> Result<Leftovers,
         Ok(Some((management, _))) => management,
         Ok(None) => return Ok(left),
         Err(error) => {
-            left.troubles.push(error.trouble());
+            // Said once, where the vault has failed before.
+            if left.troubles.is_empty() {
+                left.troubles.push(error.trouble());
+            }
             return Ok(left);
         }
     };

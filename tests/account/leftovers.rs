@@ -198,3 +198,26 @@ fn nothing_is_moved_while_an_attempt_is_open() {
     assert!(matches!(move_all(&world, &to), Err(Error::AttemptOpen(_))));
     assert_eq!((world.entries().len(), to.accounts("keywright/test", SOON).unwrap().len()), (4, 0));
 }
+
+#[test]
+fn an_attempt_waits_for_a_vault_that_does_not_open() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("vault.age"), "no vault").unwrap();
+    let mut world = World::new();
+    let ask = std::sync::Arc::new(|_| Ok(SecretString::from("p")));
+    world.services.vault = Vault::file(dir.path().to_owned(), ask);
+    for stage in [Stage::CodeReceived, Stage::Sent, Stage::Received] {
+        let mut attempt = attempt(&world, "x", 1, Stage::Unresolved);
+        keywright::provision::dismiss(&world.services, &attempt.id).unwrap_err();
+        journal::dismiss(&world.services.place, &attempt.id).unwrap();
+        attempt.store = "file".into();
+        attempt.stage = stage;
+        attempt.code_at = Some(Timestamp::now());
+        attempt.held = (stage == Stage::Received).then(|| world.held("ci"));
+        drop(Open::begin(&world.services.place, attempt.clone()).unwrap());
+        let left = look(&world);
+        assert_eq!((left.unresolved.len(), left.troubles.len()), (1, 1), "{stage:?}: {left:?}");
+        assert_eq!(journal::all(&world.services.place).unwrap(), [attempt.clone()], "{stage:?}");
+        journal::dismiss(&world.services.place, &attempt.id).unwrap();
+    }
+}

@@ -52,6 +52,7 @@ def age_opens(world, passphrase):
 @test
 def a_key_in_the_file_store_is_opened_by_age_and_by_the_passphrase_alone(world):
     file_store(world, cheap=False)
+    world.env["KEYWRIGHT_LOG"] = "trace"
     server, _ = world.sandbox()
     key = cut(world, server, "filed")
     vault = world.path("data", "vault.age")
