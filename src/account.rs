@@ -39,6 +39,7 @@ pub use transfer::{Moved, transfer};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::inventory;
 use crate::key::{ApiKey, Label};
 use crate::openrouter;
 use crate::provision::Services;
@@ -71,6 +72,14 @@ async fn held_under(services: &Services, label: &Label) -> Result<Option<ApiKey>
         Ok(secret) => Ok(Some(opened(&secret))),
         Err(vault::Error::NoEntry) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// What is said of a label whose key the vault does not hold.
+fn absent(services: &Services, label: &Label) -> Error {
+    match inventory::find(&services.place, &services.server, label.as_str()) {
+        Ok(Some(held)) => Error::not_there(&held, &services.vault),
+        _ => Error::Absent { label: label.clone(), place: services.vault.place() },
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::document;
 use crate::key::{HeldKey, Label, Trouble};
 use crate::openrouter;
-use crate::vault::{self, StoreKind, Vault};
+use crate::vault::{self, Vault};
 
 /// What was not done, and why.
 #[derive(Debug, thiserror::Error)]
@@ -73,13 +73,8 @@ pub enum Error {
         place: String,
     },
     /// On the list, in another store than the one that was asked.
-    #[error("'{label}' is kept in the {store} store, which was not asked")]
-    Elsewhere {
-        /// Its label.
-        label: Label,
-        /// `os` or `file`.
-        store: String,
-    },
+    #[error("{}", .0.message)]
+    Elsewhere(Trouble),
     /// Two stores hold different secrets under one name.
     #[error("another secret lies under '{0}' in {1}")]
     OtherThere(String, String),
@@ -155,10 +150,7 @@ impl Error {
                 3,
                 "it was removed there by another program: cut a new key, and forget this one with keywright rm".into(),
             ),
-            Self::Elsewhere { store, .. } => (
-                3,
-                format!("ask there with --store {store}, or bring all keys together with keywright vault move"),
-            ),
+            Self::Elsewhere(trouble) => return trouble.clone(),
             Self::OtherThere(..) => (
                 1,
                 "both were left where they are; remove or rename one of the two, then move again".into(),
@@ -184,11 +176,9 @@ impl Error {
 
     /// Of a key on the list that the vault does not hold.
     pub fn not_there(held: &HeldKey, vault: &Vault) -> Self {
-        let (label, store) = (held.label.clone(), held.store.clone());
-        if store == vault.kind().to_string() || store == StoreKind::Memory.to_string() {
-            Self::Absent { label, place: vault.place() }
-        } else {
-            Self::Elsewhere { label, store }
+        match held.elsewhere(&vault.kind().to_string()) {
+            Some(trouble) => Self::Elsewhere(trouble),
+            None => Self::Absent { label: held.label.clone(), place: vault.place() },
         }
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Error, opened};
+use super::{Error, absent, opened};
 use crate::inventory;
 use crate::key::{ApiKey, Label, Read, Trouble};
 use crate::openrouter::{self, Client};
@@ -23,9 +23,7 @@ const AT_A_TIME: usize = 8;
 pub fn take(services: &Services, label: &Label) -> Result<ApiKey, Error> {
     match services.vault.get(&services.slot(label.as_str()), services.patience) {
         Ok(secret) => Ok(opened(&secret)),
-        Err(vault::Error::NoEntry) => {
-            Err(Error::Absent { label: label.clone(), place: services.vault.place() })
-        }
+        Err(vault::Error::NoEntry) => Err(absent(services, label)),
         Err(error) => Err(error.into()),
     }
 }
@@ -47,7 +45,7 @@ pub async fn read(
             let words = Error::AnotherKey(label.clone()).to_string();
             return Ok((Timestamp::now(), Read::Failed(words)));
         }
-        Err(error @ Error::Absent { .. }) => {
+        Err(error @ (Error::Absent { .. } | Error::Elsewhere(_))) => {
             return Ok((Timestamp::now(), Read::Failed(error.to_string())));
         }
         Err(error) => return Err((error.trouble(), None)),

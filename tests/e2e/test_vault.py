@@ -176,9 +176,10 @@ def keys_of_every_server_move_to_the_file_and_back(world):
     for server, key in keys.items():
         equal(world.keywright("get", "both", "--server", server, "--store", "file"),
               (0, f"{key}\n", ""))
-        code, _, err = world.keywright("get", "both", "--server", server)
-        equal(code, 3)
-        contains(err, "--store file")
+        for command in (("get", "both"), ("rm", "both", "--yes"), ("rename", "both", "x")):
+            code, _, err = world.keywright(*command, "--server", server)
+            equal((command, code), (command, 3))
+            contains(err, "--store file")
         shown = world.keywright("show", "both", "--json", "--server", server)[1]
         equal(json.loads(shown)["store"], "file")
     shown = world.keywright("management", "show", "--server", first, "--store", "file")
