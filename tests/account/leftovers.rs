@@ -43,7 +43,9 @@ fn is_ours(world: &World) {
     let account = account.unwrap().creator_user_id;
     assert!(account.is_some());
     inventory::update(&world.services.place, |keys| {
-        keys.iter_mut().for_each(|held| held.user_id.clone_from(&account));
+        for held in keys {
+            held.user_id.clone_from(&account);
+        }
     })
     .unwrap();
 }
