@@ -79,9 +79,9 @@ class Harness:
 
     def __init__(self, world, store):
         self.world, self.store, self.runs, self.stages = world, store, 0, set()
-        self.kills = self.lost = 0
+        self.kills = self.lost = self.crashes = 0
         if store == "os":
-            world.keyring()
+            self.daemon = world.keyring()
             world.env["KEYWRIGHT_DATA_DIR"] = world.mkdir("data")
         else:
             file_store(world)
@@ -230,6 +230,11 @@ class Harness:
         """After at most two starts every key is in the vault or on the list, and each label gives a
         key that works."""
         self.stages |= {attempt["stage"] for attempt in self.attempts(label)}
+        # gnome-keyring has been seen to end itself (GLib-ERROR in g_variant_new) when its caller was
+        # killed in the middle of a call. What it held, it must still hold.
+        if self.store == "os" and self.daemon.poll() is not None:
+            self.daemon = self.world.provider()
+            self.crashes += 1
         for _ in range(2):
             code, out, err = self.world.keywright("recover", "--json")
             assert code in (0, 7), (told, code, err)
@@ -281,8 +286,9 @@ def killed(world, store, what):
     for step in chosen:
         told = f"{store} {what} killed at {step}, seed {seed}"
         run = harness.kill_at(what, step)
-        # strace counts each thread's calls for itself: the journal and the list are written by one.
-        if step[1] in ("journal.json", "inventory.json"):
+        # strace counts each thread's calls for itself: the journal is written by one. Whether the
+        # rest is reached depends on other threads, and on when the dashboard is left.
+        if step[1] == "journal.json":
             assert harness.killed, f"{told}: was not killed"
         harness.check(what, *run, told)
     moments = int(os.environ.get("RANDOM_KILLS", 3 if not every else 0))
@@ -295,7 +301,7 @@ def killed(world, store, what):
         harness.check(what, *harness.kill_after(what, seconds, deaf), told)
     if every:
         print(f"        {len(steps)} steps, {moments} moments, {harness.kills} killed, {harness.lost} keys "
-              f"on the list; stages: {', '.join(sorted(harness.stages))}")
+              f"on the list, {harness.crashes} crashes of the keychain; stages: {', '.join(sorted(harness.stages))}")
         if what != "rotate":
             equal(harness.stages - {"unresolved"},
                   {"prepared", "code_received", "sent", "received", "stored"})
