@@ -25,8 +25,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import rig  # noqa: E402
 
 PROGRAMS = (
-    "age", "bash", "chromedriver", "chromium", "dbus-daemon", "dbus-send",
-    "gnome-keyring-daemon", "secret-tool", "strace", "tmux", "xclip", "Xvfb",
+    "age", "bash", "chromedriver", "chromium", "dbus-daemon", "dbus-monitor", "dbus-send",
+    "gnome-keyring-daemon", "openssl", "secret-tool", "strace", "tmux", "xclip", "Xvfb",
 )
 SDK = "the official SDK finds everything as OpenRouter documents it"
 
