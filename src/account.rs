@@ -8,29 +8,35 @@
 //! remote   the account's list, joined change      disable, edit, delete, revoke
 //! import   a key from elsewhere       rename      vault and inventory together
 //! rotate   another key in its place   leak        disable, replace, store
+//! transfer all keys to another store  leftovers   what died, finished or told
 //! ```
 
 mod change;
 mod error;
 mod import;
 mod leak;
+mod leftovers;
 pub mod management;
 mod read;
 mod remote;
 mod rename;
 mod rotate;
+mod transfer;
 
 pub use change::{Deleted, Edit, delete, edit, find, revoke, set_disabled};
 pub use error::Error;
 pub use import::{adopt, import};
 pub use leak::panic;
+pub use leftovers::{Leftovers, finish, leftovers};
 pub use read::{Round, read, refresh, take};
 pub use remote::{Row, join, list, overview};
 pub use rename::{Renamed, rename};
 pub use rotate::{hand_over, resume_rotations, rotate, rotated};
+pub use transfer::{Moved, transfer};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::inventory;
 use crate::key::{ApiKey, Label};
 use crate::openrouter;
 use crate::provision::Services;
@@ -63,6 +69,14 @@ async fn held_under(services: &Services, label: &Label) -> Result<Option<ApiKey>
         Ok(secret) => Ok(Some(opened(&secret))),
         Err(vault::Error::NoEntry) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// What is said of a label whose key the vault does not hold.
+fn absent(services: &Services, label: &Label) -> Error {
+    match inventory::find(&services.place, &services.server, label.as_str()) {
+        Ok(Some(held)) => Error::not_there(&held, &services.vault),
+        _ => Error::Absent { label: label.clone(), place: services.vault.place() },
     }
 }
 

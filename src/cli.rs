@@ -17,13 +17,16 @@ mod man;
 mod management;
 mod new;
 mod panic;
+mod passphrase;
 mod prompt;
+mod recover;
 mod rename;
 mod rm;
 mod rotate;
 mod run;
 mod show;
 mod table;
+mod vault;
 mod words;
 
 use std::path::PathBuf;
@@ -39,6 +42,7 @@ use crate::key::Trouble;
 use crate::openrouter::Attribution;
 use crate::provision::Services;
 use crate::vault::StoreKind;
+pub use prompt::stand_down;
 use words::usage;
 pub use words::{be_quiet, complain, print, usage_document};
 
@@ -79,10 +83,13 @@ pub struct Global {
     /// The server: https, or http on loopback alone
     #[arg(long, global = true, env = "KEYWRIGHT_SERVER", value_name = "URL")]
     pub server: Option<String>,
-    /// Where keys are kept: os (the keychain) or memory [default: os; memory under --sandbox]
+    /// Where keys are kept: os (the keychain), file (under a passphrase) or memory [default: os; memory under --sandbox]
     #[arg(long, global = true, env = "KEYWRIGHT_STORE", value_name = "STORE", value_parser = parse_store)]
     pub store: Option<StoreKind>,
-    /// Where the list of keys is kept (never a key) [default: the platform's data directory]
+    /// Read the passphrase of the file store from this descriptor [or from the file that KEYWRIGHT_PASSPHRASE_FILE names]
+    #[arg(long, global = true, env = "KEYWRIGHT_PASSPHRASE_FD", value_name = "N")]
+    pub passphrase_fd: Option<u32>,
+    /// Where the list of keys is kept, and the vault of the file store [default: the platform's data directory]
     #[arg(long, global = true, env = "KEYWRIGHT_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// How long one request may take
@@ -165,6 +172,11 @@ pub enum Command {
     /// What may stand at the end of a command line, for the shells' completions
     #[command(hide = true)]
     Complete(complete::Complete),
+    /// Finish or list what a program that died left behind
+    Recover(recover::Recover),
+    /// The file store: move keys there or back, change its passphrase
+    #[command(subcommand)]
+    Vault(vault::Vault),
     /// Holds the clipboard in the background, for `copy`
     #[command(hide = true)]
     HoldClipboard(copy::Hold),
@@ -222,6 +234,7 @@ impl Global {
             // The sandbox knows no key but its own.
             management: if sandbox_server.is_some() { None } else { config::management() },
             store: self.store.unwrap_or(store),
+            passphrase: passphrase::source(self.passphrase_fd),
             data_dir: self.data_dir.clone(),
             timeout: Duration::from_secs(self.timeout),
             retries: self.retries,
@@ -240,7 +253,7 @@ fn parse_store(word: &str) -> Result<StoreKind, String> {
 }
 
 /// Does what a command says, but for those of [`print_alone`] and the sandbox, which is `main`'s.
-pub fn run(command: &Command, services: &Services) -> Result<(), Trouble> {
+pub fn run(command: &Command, config: &Config, services: &Services) -> Result<(), Trouble> {
     match command {
         Command::New(args) => args.run(services),
         Command::List(args) => args.run(services),
@@ -260,6 +273,8 @@ pub fn run(command: &Command, services: &Services) -> Result<(), Trouble> {
         Command::Panic(args) => args.run(services),
         Command::Doctor(args) => args.run(services),
         Command::Management(args) => args.run(services),
+        Command::Recover(args) => args.run(services),
+        Command::Vault(args) => args.run(config, services),
         Command::HoldClipboard(args) => args.run(),
         Command::Completions(_) | Command::Man | Command::Sandbox(_) => Ok(()),
     }
@@ -282,6 +297,7 @@ impl Command {
             Self::List(args) => args.json,
             Self::Show(args) => args.json,
             Self::Doctor(args) => args.json,
+            Self::Recover(args) => args.json,
             Self::Get(_)
             | Self::Run(_)
             | Self::Env(_)
@@ -298,6 +314,7 @@ impl Command {
             | Self::Rm(_)
             | Self::Panic(_)
             | Self::Management(_)
+            | Self::Vault(_)
             | Self::HoldClipboard(_)
             | Self::Sandbox(_) => false,
         }

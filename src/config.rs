@@ -70,6 +70,16 @@ pub fn management() -> Option<ManagementKey> {
     Some(key.trim().to_owned()).filter(|key| !key.is_empty()).map(ManagementKey::from)
 }
 
+/// Asks for a passphrase, when it is needed.
+#[derive(Clone)]
+pub struct Passphrase(pub vault::Ask);
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passphrase(…)")
+    }
+}
+
 /// The settings of one run, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -81,6 +91,8 @@ pub struct Config {
     pub management: Option<ManagementKey>,
     /// The store.
     pub store: StoreKind,
+    /// Who asks for the passphrase of the `file` store.
+    pub passphrase: Passphrase,
     /// `--data-dir`, if given.
     pub data_dir: Option<PathBuf>,
     /// One request's time.
@@ -107,9 +119,18 @@ impl Config {
         Ok(strategy.data_dir().join("keywright"))
     }
 
+    /// A store. Connects to nothing.
+    pub fn vault(&self, kind: StoreKind) -> Result<Vault, Trouble> {
+        Ok(match kind {
+            StoreKind::Os => Vault::os(),
+            StoreKind::File => Vault::file(self.directory()?, self.passphrase.0.clone()),
+            StoreKind::Memory => Vault::memory_with(Vec::new()),
+        })
+    }
+
     /// Everything a journey needs. Connects to nothing.
     pub fn services(&self) -> Result<Services, Trouble> {
-        let vault = Vault::open(self.store).map_err(|error| error.trouble())?;
+        let vault = self.vault(self.store)?;
         // Keys in memory and their list on disk would part at the end of the run: on disk only
         // where a directory was named for it, and never the sandbox's.
         let place = match (self.store, &self.data_dir) {

@@ -2,21 +2,24 @@
 //! renamed, and its directory synced. Owns: files and their modes. Must not know: what is in them.
 
 mod claim;
+pub(crate) mod files;
 
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::key::Trouble;
 pub use claim::Claim;
+pub use files::{create_dir, open_private};
+use files::{io_error, patiently, refuse_link, replace, try_lock, write_synced};
 
 /// How long another program may hold the lock before this one gives up.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -67,6 +70,12 @@ impl Error {
             Self::Link(_) => {
                 "nothing was written; remove the link, or give the real directory with --data-dir"
                     .into()
+            }
+            Self::Io { path, source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                format!(
+                    "nothing was overwritten; free some space where {} lies, or choose another place with --data-dir",
+                    path.display()
+                )
             }
             Self::Io { path, .. } => format!(
                 "nothing was overwritten; make {} readable and writable for you, or choose another place with --data-dir",
@@ -167,10 +176,11 @@ impl Place {
         };
         refuse_link(dir)?;
         let path = dir.join(name);
-        let document = match read_file(&path)? {
-            Some(text) if !text.trim().is_empty() => parse(&path, &text)?,
+        let document = match files::read(&path)?.map(String::from_utf8) {
+            Some(Ok(text)) if !text.trim().is_empty() => parse(&path, &text)?,
             // An empty file holds nothing to lose.
-            _ => T::default(),
+            None | Some(Ok(_)) => T::default(),
+            Some(Err(_)) => return Err(Error::Broken { path, line: 1, column: 1 }),
         };
         Ok(look(Cow::Owned(document)))
     }
@@ -214,7 +224,7 @@ impl Place {
         if let Self::Directory(dir) = self {
             let _lock = self.lock("inventory.json")?;
             let probe = dir.join("write.probe");
-            write_synced(&probe, b"")?;
+            write_synced(&probe, b"", &probe)?;
             fs::remove_file(&probe).map_err(io_error(&probe, "removed"))?;
         }
         Ok(())
@@ -243,53 +253,13 @@ impl Place {
         patiently(patience, || self.claim(name))
     }
 
-    /// The lock of a document; its file stays, since removing it would let two in.
+    /// The lock of a document.
     fn lock(&self, name: &str) -> Result<Option<File>, Error> {
-        let Self::Directory(dir) = self else { return Ok(None) };
-        create_dir(dir)?;
-        let path = dir.join(format!("{name}.lock"));
-        patiently(LOCK_PATIENCE, || try_lock(&path)).map(Some)
-    }
-}
-
-/// Tries again while it is busy, for so long.
-fn patiently<T>(patience: Duration, attempt: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
-    let since = Instant::now();
-    loop {
-        match attempt() {
-            Err(Error::Busy(_)) if since.elapsed() < patience => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            outcome => return outcome,
+        match self {
+            Self::Directory(dir) => files::lock(dir, name).map(Some),
+            Self::Memory(_) => Ok(None),
         }
     }
-}
-
-fn try_lock(path: &Path) -> Result<File, Error> {
-    let file = open_private(OpenOptions::new().create(true).append(true), path)
-        .map_err(io_error(path, "opened"))?;
-    match file.try_lock() {
-        // The one before may have taken the name away after we opened the file: then the lock is
-        // on nothing that anybody else would find.
-        Ok(()) if !is_at(&file, path) => Err(Error::Busy(path.to_owned())),
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(Error::Busy(path.to_owned())),
-        Err(fs::TryLockError::Error(error)) => Err(io_error(path, "locked")(error)),
-    }
-}
-
-/// Whether this file is the one that has that name.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-    matches!((file.metadata(), fs::symlink_metadata(path)), (Ok(a), Ok(b)) if same(&a, &b))
-}
-
-/// An open file keeps its name there.
-#[cfg(not(unix))]
-fn is_at(_file: &File, _path: &Path) -> bool {
-    true
 }
 
 #[derive(Deserialize)]
@@ -310,72 +280,6 @@ fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
         return Err(Error::Newer { path: path.to_owned(), version: stamp.version });
     }
     serde_json::from_str(text).map_err(|error| broken(&error))
-}
-
-fn io_error<'a>(path: &'a Path, verb: &'static str) -> impl FnOnce(io::Error) -> Error + 'a {
-    move |source| Error::Io { path: path.to_owned(), verb, source }
-}
-
-fn refuse_link(path: &Path) -> Result<(), Error> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_symlink() => Err(Error::Link(path.to_owned())),
-        _ => Ok(()),
-    }
-}
-
-fn read_file(path: &Path) -> Result<Option<String>, Error> {
-    refuse_link(path)?;
-    let mut text = String::new();
-    match open_private(OpenOptions::new().read(true), path) {
-        Ok(mut file) => match file.read_to_string(&mut text) {
-            Ok(_) => Ok(Some(text)),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(Error::Broken { path: path.to_owned(), line: 1, column: 1 })
-            }
-            Err(error) => Err(io_error(path, "read")(error)),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io_error(path, "read")(error)),
-    }
-}
-
-/// Creates the directory and whatever lies above it, for this person alone.
-pub fn create_dir(dir: &Path) -> Result<(), Error> {
-    refuse_link(dir)?;
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).map_err(io_error(dir, "created"))
-}
-
-/// Opens a file of this person's alone, following no link.
-pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        options.mode(0o600).custom_flags(no_follow);
-    }
-    options.open(path)
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut file = open_private(OpenOptions::new().write(true).create(true).truncate(true), path)
-        .map_err(io_error(path, "written"))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io_error(path, "written"))
-}
-
-fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
-    let path = dir.join(name);
-    refuse_link(&path)?;
-    let aside = dir.join(format!("{name}.new"));
-    write_synced(&aside, bytes)?;
-    fs::rename(&aside, &path).map_err(io_error(&path, "written"))?;
-    // The rename itself is on disk only once its directory is. Windows has no such call.
-    #[cfg(unix)]
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error(dir, "synced"))?;
-    Ok(())
 }
 
 #[cfg(test)]

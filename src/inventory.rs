@@ -51,6 +51,11 @@ pub fn select(
     })
 }
 
+/// Every key of every server.
+pub fn all(place: &Place) -> Result<Vec<HeldKey>, Error> {
+    Ok(place.read::<Inventory>(NAME)?.keys)
+}
+
 /// The key held under `label` for `server`.
 pub fn find(place: &Place, server: &str, label: &str) -> Result<Option<HeldKey>, Error> {
     Ok(select(place, server, |held| held.label.as_str() == label)?.pop())

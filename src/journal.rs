@@ -67,6 +67,13 @@ pub struct Attempt {
     pub unknown: serde_json::Map<String, serde_json::Value>,
 }
 
+impl Attempt {
+    /// Whether its secrets lie in that store; an early Keywright did not say which.
+    pub fn is_in(&self, store: &str) -> bool {
+        self.store.is_empty() || self.store == store
+    }
+}
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Journal {
     #[serde(default)]
@@ -118,34 +125,55 @@ impl Open {
     }
 }
 
-/// Every attempt at `server` that is written down. Reads one file, changes nothing.
-pub fn read(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
-    let mut attempts = place.read::<Journal>(NAME)?.attempts;
-    attempts.retain(|attempt| attempt.server == server);
+/// Every attempt at `server` that ended unresolved. Reads one file, changes nothing.
+pub fn unresolved(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
+    let mut attempts = all(place)?;
+    attempts.retain(|attempt| attempt.server == server && attempt.stage == Stage::Unresolved);
     Ok(attempts)
 }
 
-/// Those that ended unresolved.
-pub fn unresolved(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
-    let mut attempts = read(place, server)?;
-    attempts.retain(|attempt| attempt.stage == Stage::Unresolved);
+/// Every attempt at every server.
+pub fn all(place: &Place) -> Result<Vec<Attempt>, Error> {
+    Ok(place.read::<Journal>(NAME)?.attempts)
+}
+
+/// The attempts that may have brought a key, of another server than `server` or waiting in another
+/// store than `store`.
+pub fn elsewhere(place: &Place, server: &str, store: &str) -> Result<Vec<Attempt>, Error> {
+    let mut attempts = all(place)?;
+    attempts.retain(|attempt| {
+        let here = attempt.server == server
+            && (attempt.stage == Stage::Unresolved || attempt.is_in(store));
+        !here && attempt.stage >= Stage::CodeReceived
+    });
     Ok(attempts)
+}
+
+/// Notes that what is kept of every attempt lies in that store now.
+pub fn moved(place: &Place, store: &str) -> Result<(), Error> {
+    if all(place)?.iter().all(|attempt| attempt.is_in(store)) {
+        return Ok(());
+    }
+    place.update(NAME, |journal: &mut Journal| {
+        for attempt in journal.attempts.iter_mut().filter(|a| a.stage == Stage::Unresolved) {
+            store.clone_into(&mut attempt.store);
+        }
+    })
 }
 
 /// Takes over the attempts at `server` whose program is gone; those of a living one are left.
 pub fn adopt(place: &Place, server: &str, store: &str) -> Result<Vec<Open>, Error> {
-    let attempts = place.read::<Journal>(NAME)?.attempts;
+    let attempts = all(place)?;
     let mut adopted = Vec::new();
     for attempt in attempts {
         // What lies in another store can be told by nobody who cannot look there.
-        let elsewhere = !attempt.store.is_empty() && attempt.store != store;
-        if attempt.server != server || elsewhere || attempt.stage == Stage::Unresolved {
+        if attempt.server != server || !attempt.is_in(store) || attempt.stage == Stage::Unresolved {
             continue;
         }
         match place.claim(&claim_name(&attempt.id)) {
             Ok(claim) => {
                 // Between the reading and the claim its own program may have ended it.
-                let now = place.read::<Journal>(NAME)?.attempts;
+                let now = all(place)?;
                 if let Some(attempt) = now.into_iter().find(|other| other.id == attempt.id) {
                     adopted.push(Open { place: place.clone(), attempt, _claim: claim });
                 }

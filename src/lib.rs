@@ -20,11 +20,11 @@
 //! | [`config`] | settings and what they build |
 //! | [`ui`] | drawing; decides nothing |
 //! | [`app`] | the model and its pure transitions: no clock, no I/O |
-//! | [`account`] | keys that exist: import, rename, edit, rotate, revoke; the management key |
+//! | [`account`] | keys that exist: import, rename, edit, rotate, revoke, move; what was left behind; the management key |
 //! | [`provision`] | the journey of a key, and recovery |
 //! | [`oauth`] | the address, PKCE, the callback listener |
 //! | [`openrouter`] | one HTTP request, one answer |
-//! | [`vault`] | secrets: the OS keychain or memory, behind deadlines |
+//! | [`vault`] | secrets: the OS keychain, a file under a passphrase, or memory |
 //! | [`inventory`], [`journal`] | what is known of held keys; attempts under way |
 //! | [`samples`] | what keys had spent, and when |
 //! | [`document`] | locked, synced, atomic files |

@@ -66,8 +66,11 @@ fn run(cli: &Cli) -> Result<(), Trouble> {
         services.management = Some(ManagementKey::from(sandbox.management_key().to_owned()));
     }
     if let Some(command) = &cli.command {
-        return cli::run(command, &services);
+        return cli::run(command, &config, &services);
     }
+    // The screen has no place to ask for it.
+    services.vault.unlock().map_err(|error| error.trouble())?;
+    cli::stand_down();
     let options = tui::Options {
         play: sandbox.is_some().then_some(tui::Play {
             decide: sandbox::decide,

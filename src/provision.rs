@@ -79,7 +79,7 @@ struct Secrets {
 const ABANDON: Duration = Duration::from_secs(2);
 
 /// The keychain service of attempts under way; the account is the attempt's id.
-const ATTEMPTS: &str = "keywright-attempts";
+pub(crate) const ATTEMPTS: &str = "keywright-attempts";
 
 /// Cuts a key: preflight, consent, exchange, store, read back, compare.
 pub async fn run(
@@ -327,7 +327,14 @@ async fn keep_secrets(
 /// vault is struck off the list.
 pub fn forget(services: &Services, label: &Label) -> Result<(), Trouble> {
     match services.vault.delete(&services.slot(label.as_str()), services.patience) {
-        Ok(()) | Err(vault::Error::NoEntry) => {}
+        Ok(()) => {}
+        Err(vault::Error::NoEntry) => {
+            let held = inventory::find(&services.place, &services.server, label.as_str());
+            let asked = services.vault.kind().to_string();
+            if let Some(trouble) = held.ok().flatten().and_then(|held| held.elsewhere(&asked)) {
+                return Err(trouble);
+            }
+        }
         Err(error) => return Err(error.trouble()),
     }
     inventory::remove(&services.place, &services.server, label.as_str())

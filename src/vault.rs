@@ -1,24 +1,28 @@
-//! Where secrets lie: the OS keychain, or memory.
+//! Where secrets lie: the OS keychain, a file under a passphrase, or memory.
 //! Owns: the calls, their deadlines, and "stored" being said only after reading back.
-//! Must not know: what a secret is for, labels, servers, files.
+//! Must not know: what a secret is for, labels, servers.
 //!
 //! A keychain call can block for minutes while a person unlocks it, or for ever. One dedicated
 //! thread makes them; whoever calls waits as long as its patience allows and not longer.
 
 mod error;
+mod file;
 mod memory;
 mod os;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 pub use error::Error;
+pub use file::Ask;
 
 use crate::worker::Worker;
+use file::File;
 use memory::Memory;
 use os::Os;
 
@@ -86,17 +90,20 @@ pub struct Vault(Backend);
 #[derive(Clone)]
 enum Backend {
     Os(Arc<Worker<Os>>),
+    File { path: PathBuf, file: Arc<Mutex<File>> },
     Memory(Memory),
 }
 
 impl Vault {
-    /// A handle to that store. No I/O, no thread.
-    pub fn open(kind: StoreKind) -> Result<Self, Error> {
-        match kind {
-            StoreKind::Os => Ok(Self(Backend::Os(Arc::new(Worker::new())))),
-            StoreKind::File => Err(Error::NotOffered),
-            StoreKind::Memory => Ok(Self::memory_with(Vec::new())),
-        }
+    /// The OS keychain. No I/O, no thread.
+    pub fn os() -> Self {
+        Self(Backend::Os(Arc::new(Worker::new())))
+    }
+
+    /// The file in that directory, created by the first write. No I/O, and nobody is asked yet.
+    pub fn file(dir: PathBuf, ask: Ask) -> Self {
+        let file = File::new(dir, ask);
+        Self(Backend::File { path: file.path(), file: Arc::new(Mutex::new(file)) })
     }
 
     /// A memory store that holds these from the start.
@@ -108,17 +115,18 @@ impl Vault {
     pub fn kind(&self) -> StoreKind {
         match self.0 {
             Backend::Os(_) => StoreKind::Os,
+            Backend::File { .. } => StoreKind::File,
             Backend::Memory(_) => StoreKind::Memory,
         }
     }
 
     /// The store's name in a sentence.
     pub fn place(&self) -> String {
-        match self.0 {
-            Backend::Os(_) => os::PLACE,
-            Backend::Memory(_) => "memory, until Keywright ends",
+        match &self.0 {
+            Backend::Os(_) => os::PLACE.to_owned(),
+            Backend::File { path, .. } => path.display().to_string(),
+            Backend::Memory(_) => "memory, until Keywright ends".to_owned(),
         }
-        .to_owned()
     }
 
     /// The secret in that slot.
@@ -128,6 +136,7 @@ impl Vault {
                 let slot = slot.clone();
                 ask(worker, patience, move |os| os.get(&slot))
             }
+            Backend::File { file, .. } => lock(file).get(slot),
             Backend::Memory(memory) => memory.get(slot),
         }
     }
@@ -139,6 +148,7 @@ impl Vault {
                 let (slot, secret) = (slot.clone(), secret.clone());
                 ask(worker, patience, move |os| os.set(&slot, &secret))
             }
+            Backend::File { file, .. } => lock(file).set(slot, secret),
             Backend::Memory(memory) => {
                 memory.set(slot, secret);
                 Ok(())
@@ -153,6 +163,7 @@ impl Vault {
                 let slot = slot.clone();
                 ask(worker, patience, move |os| os.delete(&slot))
             }
+            Backend::File { file, .. } => lock(file).delete(slot),
             Backend::Memory(memory) => memory.delete(slot),
         }
     }
@@ -164,6 +175,7 @@ impl Vault {
                 let service = service.to_owned();
                 ask(worker, patience, move |os| os.accounts(&service))
             }
+            Backend::File { file, .. } => lock(file).accounts(service),
             Backend::Memory(memory) => Ok(memory.accounts(service)),
         }
     }
@@ -172,7 +184,7 @@ impl Vault {
     pub fn served(&self, patience: Duration) -> Result<Served, Error> {
         match &self.0 {
             Backend::Os(worker) => ask(worker, patience, |_| os::served()),
-            Backend::Memory(_) => Ok(Served { by: None, locked: false }),
+            Backend::File { .. } | Backend::Memory(_) => Ok(Served { by: None, locked: false }),
         }
     }
 
@@ -182,15 +194,39 @@ impl Vault {
     /// The probe lies under a service of its own, `<service> probe`, so that one left behind by a
     /// crash is never taken for a key.
     pub fn preflight(&self, service: &str, patience: Duration) -> Result<(), Error> {
+        let slot = Slot {
+            service: format!("{service} probe"),
+            account: format!("probe-{}", std::process::id()),
+        };
         match &self.0 {
-            Backend::Os(worker) => {
-                let slot = Slot {
-                    service: format!("{service} probe"),
-                    account: format!("probe-{}", std::process::id()),
-                };
-                ask(worker, patience, move |os| os.probe(&slot))
-            }
+            Backend::Os(worker) => ask(worker, patience, move |os| os.probe(&slot)),
+            Backend::File { file, .. } => lock(file).probe(&slot),
             Backend::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Asks for the file's passphrase now and tries it: before a screen or a journey begins that
+    /// could not ask. The keychain asks by itself.
+    pub fn unlock(&self) -> Result<(), Error> {
+        match &self.0 {
+            Backend::File { file, .. } => lock(file).unlock(),
+            Backend::Os(_) | Backend::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Whether there is something to open: a file, for the store that is one.
+    pub fn exists(&self) -> bool {
+        match &self.0 {
+            Backend::File { path, .. } => path.exists(),
+            Backend::Os(_) | Backend::Memory(_) => true,
+        }
+    }
+
+    /// Gives the file another passphrase. The other stores have none.
+    pub fn change_passphrase(&self, new: &SecretString) -> Result<(), Error> {
+        match &self.0 {
+            Backend::File { file, .. } => lock(file).change_passphrase(new),
+            Backend::Os(_) | Backend::Memory(_) => Ok(()),
         }
     }
 }
@@ -199,6 +235,10 @@ impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Vault({})", self.kind())
     }
+}
+
+fn lock(file: &Mutex<File>) -> MutexGuard<'_, File> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn ask<T: Send + 'static>(

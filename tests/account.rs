@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test compares secrets")]
 
+#[path = "account/leftovers.rs"]
+mod leftovers;
 #[path = "account/proxy.rs"]
 mod proxy;
 #[path = "account/rotation.rs"]

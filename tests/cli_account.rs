@@ -316,3 +316,55 @@ fn a_copy_is_held_by_a_process_that_stays_behind() {
     let arguments = fs::read_to_string(&arguments).unwrap();
     assert!(!arguments.contains("sk-or-v1-") && !out.contains(&copied), "{arguments}");
 }
+
+#[test]
+fn what_may_have_been_issued_is_listed_with_code_7_until_it_is_struck_off() {
+    let home = Home::new();
+    let server = "http://127.0.0.1:9";
+    let base = ["--server", server, "--store", "memory", "recover"];
+    let run = |more: &[&str]| {
+        let all: Vec<_> = base.iter().chain(more).copied().collect();
+        said(&home.command(&all).output().unwrap())
+    };
+    assert_eq!(run(&[]), (0, "every attempt ended cleanly\n".into(), String::new()));
+    let attempt = |id: &str, label: &str, server: &str| {
+        json!({
+            "id": id, "label": label, "server": server, "stage": "unresolved",
+            "at": "2026-11-01T10:00:00.123Z", "store": "memory", "sends": 3,
+        })
+    };
+    let journal = json!({"version": 1, "attempts": [
+        attempt("a1", "ci", server),
+        attempt("a2", "ci", server),
+        attempt("a3", "agent", server),
+        attempt("a4", "elsewhere", "https://openrouter.ai"),
+    ]});
+    fs::create_dir_all(home.data()).unwrap();
+    fs::write(home.data().join("journal.json"), journal.to_string()).unwrap();
+
+    let (code, out, err) = run(&["--json"]);
+    assert_eq!(code, 7, "{err}");
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let listed = document["unresolved"].as_array().unwrap();
+    let advice = listed[2]["advice"].as_str().unwrap().to_owned();
+    assert_eq!(
+        listed[2],
+        json!({
+            "id": "a3", "label": "agent", "server": server, "at": "2026-11-01T10:00:00Z",
+            "advice": advice,
+        })
+    );
+    assert!(advice.contains("http://127.0.0.1:9/keys") && advice.contains("--dismiss a3"));
+    assert_eq!((listed.len(), document["stored"].clone()), (3, json!([])));
+    assert!(err.contains("recover --server https://openrouter.ai"), "{err}");
+
+    let (code, out, _) = run(&[]);
+    assert_eq!((code, out.matches("possibly issued").count()), (7, 3), "{out}");
+    for (name, code) in [("nobody", 3), ("ci", 2), ("a1", 7), ("ci", 7), ("agent", 0)] {
+        let (ended, _, err) = run(&["--dismiss", name]);
+        assert_eq!(ended, code, "{name}: {err}");
+    }
+    assert_eq!(run(&[]).0, 0);
+    let left = fs::read_to_string(home.data().join("journal.json")).unwrap();
+    assert!(left.contains("elsewhere") && !left.contains("agent"), "{left}");
+}

@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("samples", &["document", "key"]),
     ("oauth", &["key"]),
     ("openrouter", &["key"]),
-    ("vault", &["key", "surroundings", "worker"]),
+    ("vault", &["document", "key", "surroundings", "worker"]),
     ("finder", &["key"]),
     ("browser", &["surroundings"]),
     ("clipboard", &["surroundings", "worker"]),

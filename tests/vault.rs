@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test compares secrets")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keywright::vault::{Error, Slot, StoreKind, UnknownStore, Vault, patience};
@@ -16,7 +17,7 @@ fn slot(service: &str, account: &str) -> Slot {
 
 #[test]
 fn what_is_set_comes_back_until_it_is_deleted() {
-    let vault = Vault::open(StoreKind::Memory).unwrap();
+    let vault = Vault::memory_with(Vec::new());
     let laptop = slot("keywright", "laptop");
     assert_eq!(vault.get(&laptop, SOON).unwrap_err(), Error::NoEntry);
     for secret in ["first", "second"] {
@@ -43,7 +44,7 @@ fn accounts_are_sorted_and_of_their_service_alone() {
 
 #[test]
 fn a_clone_is_a_handle_to_the_same_store() {
-    let vault = Vault::open(StoreKind::Memory).unwrap();
+    let vault = Vault::memory_with(Vec::new());
     let ci = slot("keywright", "ci");
     vault.clone().set(&ci, &SecretString::from("x"), SOON).unwrap();
     assert_eq!(vault.get(&ci, SOON).unwrap().expose_secret(), "x");
@@ -52,11 +53,14 @@ fn a_clone_is_a_handle_to_the_same_store() {
 
 #[test]
 fn opening_the_keychain_touches_nothing_and_says_where_it_is() {
-    let vault = Vault::open(StoreKind::Os).unwrap();
+    let vault = Vault::os();
     assert_eq!(vault.kind(), StoreKind::Os);
     assert!(!vault.place().is_empty());
-    assert_eq!(Vault::open(StoreKind::Memory).unwrap().place(), "memory, until Keywright ends");
-    assert_eq!(Vault::open(StoreKind::File).unwrap_err(), Error::NotOffered);
+    assert_eq!(Vault::memory_with(Vec::new()).place(), "memory, until Keywright ends");
+    let nobody = Arc::new(|_| panic!("nobody is asked yet"));
+    let file = Vault::file("/nonexistent".into(), nobody);
+    assert_eq!((file.kind(), file.place()), (StoreKind::File, "/nonexistent/vault.age".into()));
+    assert_eq!(file.get(&slot("keywright", "x"), SOON).unwrap_err(), Error::NoEntry);
     assert!([5, 120].contains(&patience().as_secs()));
 }
 

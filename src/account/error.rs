@@ -2,9 +2,9 @@
 //! and money, what to do now.
 
 use crate::document;
-use crate::key::{Label, Trouble};
+use crate::key::{HeldKey, Label, Trouble};
 use crate::openrouter;
-use crate::vault;
+use crate::vault::{self, Vault};
 
 /// What was not done, and why.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +72,15 @@ pub enum Error {
         /// The vault's name.
         place: String,
     },
+    /// On the list, in another store than the one that was asked.
+    #[error("{}", .0.message)]
+    Elsewhere(Trouble),
+    /// Two stores hold different secrets under one name.
+    #[error("another secret lies under '{0}' in {1}")]
+    OtherThere(String, String),
+    /// A login was not ended, and its secrets must stay where they are.
+    #[error("an attempt at cutting '{0}' is not ended")]
+    AttemptOpen(Label),
     /// Another key lies where this one should.
     #[error("the keychain holds another key under '{0}' than the list says")]
     AnotherKey(Label),
@@ -141,6 +150,15 @@ impl Error {
                 3,
                 "it was removed there by another program: cut a new key, and forget this one with keywright rm".into(),
             ),
+            Self::Elsewhere(trouble) => return trouble.clone(),
+            Self::OtherThere(..) => (
+                1,
+                "both were left where they are; remove or rename one of the two, then move again".into(),
+            ),
+            Self::AttemptOpen(_) => (
+                1,
+                format!("{NOTHING}; end it where it runs, or finish it with keywright recover, then move again"),
+            ),
             Self::AnotherKey(label) => (
                 1,
                 format!("{NOTHING} and both keys are where they were; another program wrote that entry: keywright get '{label}' prints what is there"),
@@ -154,6 +172,14 @@ impl Error {
             ),
         };
         Trouble { message: self.to_string(), advice, code }
+    }
+
+    /// Of a key on the list that the vault does not hold.
+    pub fn not_there(held: &HeldKey, vault: &Vault) -> Self {
+        match held.elsewhere(&vault.kind().to_string()) {
+            Some(trouble) => Self::Elsewhere(trouble),
+            None => Self::Absent { label: held.label.clone(), place: vault.place() },
+        }
     }
 
     /// Of a request under the management key.

@@ -66,7 +66,11 @@ pub async fn forget(services: &Services) -> Result<bool, Error> {
     }
 }
 
-/// A service of its own: what lies under the keys' service is a key.
 fn slot(services: &Services) -> Slot {
-    Slot { service: format!("{} management", services.service), account: "management".into() }
+    slot_of(&services.service)
+}
+
+/// A service of its own: what lies under the keys' service is a key.
+pub(super) fn slot_of(service: &str) -> Slot {
+    Slot { service: format!("{service} management"), account: "management".into() }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Error, management, opened};
+use super::{Error, absent, management, opened};
 use crate::inventory;
 use crate::key::{ApiKey, HeldKey, Label, Read, RemoteKey, Trouble};
 use crate::openrouter::{self, Client};
@@ -27,9 +27,7 @@ const MOST_REFUSED: usize = 32;
 pub fn take(services: &Services, label: &Label) -> Result<ApiKey, Error> {
     match services.vault.get(&services.slot(label.as_str()), services.patience) {
         Ok(secret) => Ok(opened(&secret)),
-        Err(vault::Error::NoEntry) => {
-            Err(Error::Absent { label: label.clone(), place: services.vault.place() })
-        }
+        Err(vault::Error::NoEntry) => Err(absent(services, label)),
         Err(error) => Err(error.into()),
     }
 }
@@ -51,7 +49,7 @@ pub async fn read(
             let words = Error::AnotherKey(label.clone()).to_string();
             return Ok(Read::Failed(words));
         }
-        Err(error @ Error::Absent { .. }) => {
+        Err(error @ (Error::Absent { .. } | Error::Elsewhere(_))) => {
             return Ok(Read::Failed(error.to_string()));
         }
         Err(error) => return Err((error.trouble(), None)),

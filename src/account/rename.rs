@@ -1,7 +1,7 @@
 //! Another label for a key: the vault's entry and the inventory together. The new entry is there
 //! before the old one goes, so an interruption leaves two and never none.
 
-use super::{Error, drop_entry, held_under, patiently, put};
+use super::{Error, absent, drop_entry, held_under, patiently, put};
 use crate::inventory;
 use crate::key::{HeldKey, Label, ManagementKey, Patch, Trouble};
 use crate::provision::{self, Services};
@@ -31,7 +31,7 @@ pub async fn rename(
         return Err(Error::LabelHeld(new.clone()));
     }
     let Some(key) = held_under(services, &old.label).await? else {
-        return Err(Error::Absent { label: old.label.clone(), place: services.vault.place() });
+        return Err(absent(services, &old.label));
     };
     if key.hash() != old.hash {
         return Err(Error::AnotherKey(old.label.clone()));

@@ -13,7 +13,7 @@
 
 use jiff::Timestamp;
 
-use super::{Error, drop_entry, held_under, put};
+use super::{Error, absent, drop_entry, held_under, put};
 use crate::document;
 use crate::inventory;
 use crate::key::{
@@ -96,10 +96,7 @@ async fn plan(
     match held_under(services, &held.label).await? {
         Some(key) if key.hash() == held.hash => {}
         Some(_) => return Err(Error::AnotherKey(held.label.clone())),
-        None => {
-            let place = services.vault.place();
-            return Err(Error::Absent { label: held.label.clone(), place });
-        }
+        None => return Err(absent(services, &held.label)),
     }
     let request = same_policy(held, now)?;
     let replaces =
@@ -175,10 +172,7 @@ pub async fn hand_over(services: &Services, held: &HeldKey) -> Result<Handed, Er
         match held_under(services, &row.label).await? {
             Some(key) if key.hash() == new => put(services, label, &key).await?,
             Some(_) => return Err(Error::AnotherKey(row.label.clone())),
-            None => {
-                let place = services.vault.place();
-                return Err(Error::Absent { label: row.label.clone(), place });
-            }
+            None => return Err(absent(services, &row.label)),
         }
     }
     if row.label != *label {

@@ -46,8 +46,7 @@ pub(super) fn fetch(services: &Services, label: &str) -> Result<SecretString, Tr
                 held.label.as_str() == label && held.server == services.server
             };
             if let Some(held) = keys.iter().find(known) {
-                let (label, place) = (held.label.clone(), services.vault.place());
-                return Err(Error::Absent { label, place }.trouble());
+                return Err(Error::not_there(held, &services.vault).trouble());
             }
             Err(no_such_label(services, label, &keys))
         }

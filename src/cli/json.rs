@@ -53,6 +53,6 @@ pub fn error(trouble: &Trouble) -> Value {
 }
 
 /// Whole seconds with `Z`.
-fn time(at: Option<Timestamp>) -> Option<String> {
+pub(super) fn time(at: Option<Timestamp>) -> Option<String> {
     at.and_then(|at| Timestamp::from_second(at.as_second()).ok()).map(|at| at.to_string())
 }

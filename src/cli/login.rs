@@ -11,7 +11,7 @@ use clap::Args;
 use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
 
-use super::prompt::{Quiet, masked_line, plain_line};
+use super::prompt::{Quiet, masked_line, plain_line, stand_down};
 use super::words::{fault, find, line, say, warn};
 use crate::account;
 use crate::browser::{self, Reach};
@@ -72,6 +72,7 @@ pub(super) async fn converse<T>(
 ) -> (T, Controls) {
     let (cancel, cancelled) = watch::channel(false);
     let (code, pasted) = mpsc::channel(1);
+    stand_down();
     heed_signals(cancel.clone());
     let reading = Arc::new(AtomicBool::new(false));
     // Held here and not by the thread that reads: it may still be reading when the journey ends.

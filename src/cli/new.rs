@@ -49,6 +49,8 @@ impl New {
                 "this key will be kept in memory, and is gone when this command ends: ctrl-c now, and take it with --json --print-key, use --store os, or open the dashboard",
             );
         }
+        // While a person signs in, standard input is the code's.
+        services.vault.unlock().map_err(|error| error.trouble())?;
         let way = self.login.way(services, None)?;
         let outcome = wait_for(async {
             let (outcome, mut controls) = converse(async |controls, report| {

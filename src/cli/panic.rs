@@ -46,6 +46,8 @@ impl Panic {
                 labels.join(", ")
             ))?;
         }
+        // While a person signs in, standard input is the code's. What cannot be opened says so later.
+        let _ = services.vault.unlock();
         // A keychain that holds no management key for us must not keep the rest from being done.
         let management = match wait_for(management::read(services))? {
             Ok(known) => known.map(|(key, _)| key),

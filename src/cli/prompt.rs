@@ -1,14 +1,54 @@
 //! Secrets that a person types or pipes in: never shown, and the terminal is left as it was found.
 //! Must not know: what they are for.
 
+use std::fs::File;
 use std::io::{self, BufRead, IsTerminal};
-use std::sync::mpsc;
+#[cfg(unix)]
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroize};
 
 use super::words::{tell, usage};
 use crate::key::Trouble;
+
+/// A secret from standard input: its first line, or what a person types, unseen.
+pub(super) fn secret(prompt: &'static str) -> Result<SecretString, Trouble> {
+    let line = if io::stdin().is_terminal() { typed(prompt)? } else { plain_line() };
+    #[expect(clippy::disallowed_methods, reason = "door: an empty line is no key")]
+    line.filter(|line| !line.expose_secret().is_empty()).ok_or_else(|| {
+        usage("no key was given", "nothing was changed; type it, or pipe it in on one line")
+    })
+}
+
+/// A line from the person at the terminal, also where standard input is something else.
+pub(super) fn typed(prompt: &'static str) -> Result<Option<SecretString>, Trouble> {
+    let Some(terminal) = terminal() else {
+        return Err(usage("there is no terminal to ask on", "nothing was changed"));
+    };
+    let quiet = Quiet::on(terminal.try_clone().ok());
+    let (answer, answered) = mpsc::channel();
+    heed_signals(answer.clone());
+    thread::spawn(move || {
+        tell(prompt);
+        let line = line_of(&mut io::BufReader::new(terminal));
+        tell("\n");
+        answer.send(Typed::Line(line))
+    });
+    let typed = answered.recv();
+    *asking() = None;
+    drop(quiet);
+    match typed {
+        Ok(Typed::Line(line)) => Ok(line),
+        Ok(Typed::Left) | Err(_) => Err(Trouble {
+            message: "cancelled".into(),
+            advice: "nothing was changed".into(),
+            code: 5,
+        }),
+    }
+}
 
 /// What came of asking a person.
 enum Typed {
@@ -18,58 +58,70 @@ enum Typed {
     Left,
 }
 
-/// A secret from standard input: its first line, or what a person types, unseen.
-pub(super) fn secret(prompt: &'static str) -> Result<SecretString, Trouble> {
-    let line = if io::stdin().is_terminal() {
-        let quiet = Quiet::begin();
-        let (answer, answered) = mpsc::channel();
-        leave_on_signal(answer.clone());
-        thread::spawn(move || answer.send(Typed::Line(masked_line(prompt))));
-        let typed = answered.recv();
-        drop(quiet);
-        match typed {
-            Ok(Typed::Line(line)) => line,
-            Ok(Typed::Left) | Err(_) => {
-                return Err(Trouble {
-                    message: "cancelled".into(),
-                    advice: "nothing was changed".into(),
-                    code: 5,
-                });
-            }
-        }
-    } else {
-        plain_line()
-    };
-    #[expect(clippy::disallowed_methods, reason = "door: an empty line is no key")]
-    line.filter(|line| !line.expose_secret().is_empty()).ok_or_else(|| {
-        usage("no key was given", "nothing was changed; type it, or pipe it in on one line")
-    })
+/// Who is told of a signal: the one that asks now.
+static ASKING: Mutex<Option<mpsc::Sender<Typed>>> = Mutex::new(None);
+/// Whether signals are somebody else's from now on.
+static STOOD_DOWN: AtomicBool = AtomicBool::new(false);
+
+fn asking() -> MutexGuard<'static, Option<mpsc::Sender<Typed>>> {
+    ASKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A journey or a screen heeds signals from now on: none of them ends the program here.
+pub fn stand_down() {
+    STOOD_DOWN.store(true, Ordering::Relaxed);
 }
 
 /// A signal while a person types must not leave them with a terminal that shows nothing; later it
 /// ends the program as it would have.
 #[cfg(unix)]
-fn leave_on_signal(left: mpsc::Sender<Typed>) {
+fn heed_signals(left: mpsc::Sender<Typed>) {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) else {
-        return;
-    };
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            if left.send(Typed::Left).is_err() {
-                let _ = signal_hook::low_level::emulate_default_handler(signal);
+    static ONCE: Once = Once::new();
+    *asking() = Some(left);
+    ONCE.call_once(|| {
+        let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) else {
+            return;
+        };
+        thread::spawn(move || {
+            for signal in signals.forever() {
+                let told = asking().take().is_some_and(|left| left.send(Typed::Left).is_ok());
+                if !told && !STOOD_DOWN.load(Ordering::Relaxed) {
+                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                }
             }
-        }
+        });
     });
 }
 
 #[cfg(not(unix))]
-fn leave_on_signal(_: mpsc::Sender<Typed>) {}
+fn heed_signals(_: mpsc::Sender<Typed>) {}
+
+/// Where a person types: standard input, or else the terminal that the program was started from.
+#[cfg(unix)]
+fn terminal() -> Option<File> {
+    use std::os::fd::AsFd;
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return stdin.as_fd().try_clone_to_owned().ok().map(File::from);
+    }
+    File::open("/dev/tty").ok()
+}
+
+#[cfg(not(unix))]
+fn terminal() -> Option<File> {
+    std::fs::OpenOptions::new().read(true).write(true).open("CONIN$").ok()
+}
 
 /// One line of standard input; `None` at its end.
 pub(super) fn plain_line() -> Option<SecretString> {
+    line_of(&mut io::stdin().lock())
+}
+
+/// One line; `None` at the end.
+pub(super) fn line_of(reader: &mut impl BufRead) -> Option<SecretString> {
     let mut text = String::new();
-    let read = io::stdin().lock().read_line(&mut text);
+    let read = reader.read_line(&mut text);
     let line = SecretString::from(text.trim());
     text.zeroize();
     matches!(read, Ok(1..)).then_some(line)
@@ -86,23 +138,31 @@ pub(super) fn masked_line(prompt: &str) -> Option<SecretString> {
 /// A terminal that does not show what is typed, until dropped.
 pub(super) struct Quiet {
     #[cfg(unix)]
-    before: Option<rustix::termios::Termios>,
+    before: Option<(File, rustix::termios::Termios)>,
 }
 
 impl Quiet {
-    #[cfg(unix)]
     pub(super) fn begin() -> Self {
+        Self::on(terminal())
+    }
+
+    #[cfg(unix)]
+    fn on(terminal: Option<File>) -> Self {
         use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-        let before = tcgetattr(io::stdin()).ok();
-        if let Some(mut quiet) = before.clone() {
+        let before = terminal.and_then(|terminal| {
+            let before = tcgetattr(&terminal).ok()?;
+            Some((terminal, before))
+        });
+        if let Some((terminal, before)) = &before {
+            let mut quiet = before.clone();
             quiet.local_modes.remove(LocalModes::ECHO);
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &quiet);
+            let _ = tcsetattr(terminal, OptionalActions::Now, &quiet);
         }
         Self { before }
     }
 
     #[cfg(not(unix))]
-    pub(super) fn begin() -> Self {
+    fn on(_: Option<File>) -> Self {
         Self {}
     }
 }
@@ -110,9 +170,9 @@ impl Quiet {
 impl Drop for Quiet {
     fn drop(&mut self) {
         #[cfg(unix)]
-        if let Some(before) = &self.before {
+        if let Some((terminal, before)) = &self.before {
             use rustix::termios::{OptionalActions, tcsetattr};
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+            let _ = tcsetattr(terminal, OptionalActions::Now, before);
         }
     }
 }

@@ -4,10 +4,11 @@
 use clap::Args;
 
 use super::login::{Login, converse, store_until_kept};
+use super::recover::finished;
 use super::wait_for;
 use super::words::{confirm, find, print, warn};
 use crate::account::{self, management};
-use crate::key::{HeldKey, Outcome, Rotation, Terms, Trouble};
+use crate::key::{Handed, HeldKey, Outcome, Rotation, Terms, Trouble};
 use crate::provision::{Controls, Services};
 
 /// Arguments of `rotate`.
@@ -31,6 +32,13 @@ pub struct Rotate {
 impl Rotate {
     pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let held = find(services, &self.label)?;
+        services.vault.unlock().map_err(|error| error.trouble())?;
+        // What an earlier run left comes first: a key that was cut for this is not cut again.
+        let left = finished(services, account::finish(services))?;
+        left.lost.iter().chain(&left.troubles).for_each(warn);
+        if let Some(handed) = left.handed.iter().find(|handed| handed.new.label == held.label) {
+            return done(handed);
+        }
         if self.delete_old && !self.yes {
             confirm(&format!(
                 "Delete the key that '{}' is now ({}) at OpenRouter once it was unused for long enough?",
@@ -52,16 +60,21 @@ impl Rotate {
                 if let Some(note) = &note {
                     warn(note);
                 }
-                let old = handed.old.map_or(String::new(), |old| {
-                    format!("; the old key is kept as '{}'", old.label)
-                });
-                print(&format!("{} is a new key, {}{old}\n", handed.new.label, handed.new.masked))
+                done(&handed)
             }
             Rotation::Beside { new, trouble } => Err(beside(&new, trouble)),
             Rotation::NotStored { held, trouble, .. } => Err(lost(&held, trouble)),
             Rotation::Failed(trouble) => Err(trouble),
         }
     }
+}
+
+fn done(handed: &Handed) -> Result<(), Trouble> {
+    let old = handed
+        .old
+        .as_ref()
+        .map_or(String::new(), |old| format!("; the old key is kept as '{}'", old.label));
+    print(&format!("{} is a new key, {}{old}\n", handed.new.label, handed.new.masked))
 }
 
 /// A new key that could not be stored is not left as long as someone is there.

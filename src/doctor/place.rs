@@ -75,7 +75,8 @@ fn open_to_others(dir: &Path, fix: bool) -> Vec<String> {
 
 #[cfg(unix)]
 fn is_ours(name: &std::ffi::OsStr) -> bool {
-    let documents = ["inventory.json", "journal.json", "samples.json", "keywright.log"];
+    let documents =
+        ["inventory.json", "journal.json", "samples.json", "keywright.log", "vault.age"];
     Path::new(name).extension().is_some_and(|extension| extension == "lock")
         || documents.iter().any(|document| name.as_encoded_bytes().starts_with(document.as_bytes()))
 }
@@ -125,12 +126,12 @@ pub(super) fn list(
 
 pub(super) fn attempts(services: &Services) -> Check {
     let name = "attempts";
-    let attempts = match journal::read(&services.place, &services.server) {
-        Ok(attempts) => attempts,
+    let attempts = match journal::all(&services.place) {
+        Ok(attempts) => attempts.into_iter().filter(|attempt| attempt.server == services.server),
         Err(error) => return Check::trouble(name, &error.trouble()),
     };
     let (unresolved, under_way): (Vec<_>, Vec<_>) =
-        attempts.into_iter().partition(|attempt| attempt.stage == Stage::Unresolved);
+        attempts.partition(|attempt| attempt.stage == Stage::Unresolved);
     if !unresolved.is_empty() {
         let named: Vec<_> = unresolved
             .iter()
@@ -138,15 +139,14 @@ pub(super) fn attempts(services: &Services) -> Check {
             .collect();
         let message = format!("a key may have been issued and not received: {}", named.join(", "));
         let advice = format!(
-            "look for it at {}/keys and delete it there, then strike it off in the dashboard",
+            "keywright recover says more; look for it at {}/keys, delete it there, then strike it off",
             services.server
         );
         return Check::warn(name, message, advice);
     }
     if !under_way.is_empty() {
         let message = format!("{} not ended", count(under_way.len(), "attempt"));
-        let advice =
-            "where its program is gone, the next start of the dashboard brings it to its end";
+        let advice = "where its program is gone, keywright recover or the next dashboard brings it to its end";
         return Check::warn(name, message, advice);
     }
     Check::ok(name, "none left unresolved")

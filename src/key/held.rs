@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::remote::{never_is_none, same_amount};
-use super::{ApiKey, KeyRequest, Label, Reset, Usd};
+use super::{ApiKey, KeyRequest, Label, Reset, Trouble, Usd};
 
 /// What was asked for when the key was cut. Field names are OpenRouter's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -250,6 +250,22 @@ impl HeldKey {
     /// What is not as it was asked for, in OpenRouter's names; nothing while unknown.
     pub fn differences(&self) -> Vec<&'static str> {
         self.granted.as_ref().map(|granted| self.asked.differences(granted)).unwrap_or_default()
+    }
+
+    /// Trouble, where it is kept in another store than the one that was asked.
+    pub fn elsewhere(&self, asked: &str) -> Option<Trouble> {
+        // What was kept in memory is nowhere any more.
+        (self.store != asked && self.store != "memory").then(|| Trouble {
+            message: format!(
+                "'{}' is kept in the {} store, which was not asked",
+                self.label, self.store
+            ),
+            advice: format!(
+                "nothing was changed; ask there with --store {}, or bring all keys together with keywright vault move",
+                self.store
+            ),
+            code: 3,
+        })
     }
 
     /// The key's own page at the server, where its owner can see and revoke it.

@@ -22,6 +22,8 @@ pub struct Recovered {
     pub not_stored: Vec<Outcome>,
     /// Attempts that may have issued a key nobody holds; until dismissed.
     pub unresolved: Vec<Unresolved>,
+    /// Why some of them wait for the vault.
+    pub trouble: Option<Trouble>,
 }
 
 /// Goes through the attempts whose program is gone.
@@ -38,11 +40,22 @@ pub async fn recover(services: &Services) -> Result<Recovered, document::Error> 
             Stage::Unresolved => {}
         }
     }
-    recovered.unresolved = journal::unresolved(&services.place, &services.server)?
-        .into_iter()
-        .map(|Attempt { id, label, server, at, .. }| Unresolved { id, label, server, at })
-        .collect();
+    let unresolved = journal::unresolved(&services.place, &services.server)?;
+    recovered.unresolved.extend(unresolved.into_iter().map(name));
     Ok(recovered)
+}
+
+fn name(Attempt { id, label, server, at, .. }: Attempt) -> Unresolved {
+    Unresolved { id, label, server, at }
+}
+
+impl Recovered {
+    /// The vault cannot be asked now: the next start asks again. Until then a key may exist.
+    fn waits(&mut self, open: Open, error: &vault::Error) {
+        tracing::warn!(%error, "an attempt waits for the vault");
+        self.trouble = Some(error.trouble());
+        self.unresolved.push(name(open.attempt().clone()));
+    }
 }
 
 /// Strikes an attempt off the list of what may have been issued, and what the vault kept of it.
@@ -62,7 +75,11 @@ async fn resume(mut open: Open, services: &Services, recovered: &mut Recovered) 
         age >= SignedDuration::ZERO && age.unsigned_abs() < CODE_LIFE
     });
     let sent = open.attempt().stage == Stage::Sent;
-    let secrets = if young { secrets(&open, services).await } else { None };
+    let secrets = match secrets(&open, services).await {
+        Ok(secrets) => secrets.filter(|_| young),
+        Err(error) if sent || young => return recovered.waits(open, &error),
+        Err(_) => None,
+    };
     // Nobody is there to leave.
     let mut cancel = watch::channel(false).1;
     let issued = match (secrets, services.client()) {
@@ -109,17 +126,25 @@ async fn look(
         Ok(_) | Err(vault::Error::NoEntry) => {
             open.advance(|attempt| attempt.stage = Stage::Unresolved)?;
         }
-        // The vault cannot be asked now: the next start asks again.
-        Err(error) => tracing::warn!(%error, "an attempt waits for the keychain"),
+        Err(error) => recovered.waits(open, &error),
     }
     Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "door: the vault")]
-async fn secrets(open: &Open, services: &Services) -> Option<(AuthCode, CodeVerifier)> {
+async fn secrets(
+    open: &Open,
+    services: &Services,
+) -> Result<Option<(AuthCode, CodeVerifier)>, vault::Error> {
     let slot = attempt_slot(open);
     let text: SecretString =
-        services.vault(move |vault, patience| vault.get(&slot, patience)).await.ok()?;
-    let secrets: Secrets = serde_json::from_str(text.expose_secret()).ok()?;
-    Some((AuthCode::from(secrets.code?), CodeVerifier::from(secrets.code_verifier)))
+        match services.vault(move |vault, patience| vault.get(&slot, patience)).await {
+            Ok(text) => text,
+            Err(vault::Error::NoEntry) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+    let secrets: Option<Secrets> = serde_json::from_str(text.expose_secret()).ok();
+    Ok(secrets.and_then(|secrets| {
+        Some((AuthCode::from(secrets.code?), CodeVerifier::from(secrets.code_verifier)))
+    }))
 }

@@ -1,6 +1,8 @@
 //! What can stand between Keywright and a keychain, and what to do about it.
 //! Owns: the sentences. Must not know: which library said so.
 
+use std::borrow::Cow;
+
 use crate::key::Trouble;
 
 /// Why the vault did not do what it was asked.
@@ -40,9 +42,32 @@ pub enum Error {
     /// A name or secret longer than this keychain takes.
     #[error("the name or the secret is longer than this keychain takes")]
     TooLong,
-    /// This build does not offer the store asked for.
-    #[error("this store is not offered")]
-    NotOffered,
+    /// No passphrase for the file, in words.
+    #[error("{0}")]
+    NoPassphrase(String),
+    /// The file's passphrase is another.
+    #[error("the passphrase does not open the vault")]
+    WrongPassphrase,
+    /// The file is no vault.
+    #[error("vault.age is not a file that a passphrase opens")]
+    NotAVault,
+    /// The file's bytes are not those that were written.
+    #[error("vault.age is damaged")]
+    Damaged,
+    /// A later Keywright wrote the file.
+    #[error("vault.age has version {0}, newer than this Keywright knows")]
+    Newer(u64),
+    /// The file asks for more memory and time than is spent on a passphrase.
+    #[error("vault.age asks for more work than a passphrase is worth")]
+    TooMuchWork,
+    /// The file cannot be read, written or locked.
+    #[error("{message}")]
+    File {
+        /// What happened.
+        message: String,
+        /// What to do now.
+        advice: String,
+    },
     /// Anything else, in the keychain's own words, without control characters.
     #[error("the keychain failed: {0}")]
     Other(String),
@@ -50,17 +75,17 @@ pub enum Error {
 
 impl Error {
     /// What to do now, and what it means for the key. One or two sentences for a person.
-    pub fn advice(&self) -> &'static str {
-        match self {
+    pub fn advice(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::NoBus => {
                 "Start Keywright in a desktop session, or under `dbus-run-session -- sh` followed by \
-                 `eval $(gnome-keyring-daemon --unlock)`; or open the dashboard with `--store memory`, \
-                 which forgets every key when it ends."
+                 `eval $(gnome-keyring-daemon --unlock)`; or keep keys in a file under a passphrase, with \
+                 `--store file`."
             }
             Self::NoProvider => {
                 "Install and start one (gnome-keyring, KWallet or KeePassXC), for instance with \
-                 `eval $(gnome-keyring-daemon --unlock)`; or open the dashboard with `--store memory`, \
-                 which forgets every key when it ends."
+                 `eval $(gnome-keyring-daemon --unlock)`; or keep keys in a file under a passphrase, with \
+                 `--store file`."
             }
             Self::NoCollection => {
                 "Create a default keyring once, in Passwords and Keys (seahorse) or with \
@@ -97,12 +122,28 @@ impl Error {
                  choose another label."
             }
             Self::TooLong => "Choose a shorter label.",
-            Self::NotOffered => "Use `--store os` or `--store memory`.",
+            Self::NoPassphrase(_) => {
+                "Nothing was changed. Type it on a terminal, or give it with \
+                 KEYWRIGHT_PASSPHRASE_FILE or --passphrase-fd."
+            }
+            Self::WrongPassphrase => {
+                "Nothing was changed, and the keys in it are safe. Try again; `age -d` opens it \
+                 with the same passphrase."
+            }
+            Self::NotAVault | Self::Damaged => {
+                "Nothing was overwritten. Put a copy back from your backup, or move it aside and \
+                 begin a new one; keys that were in it can be replaced with `keywright rotate`."
+            }
+            Self::Newer(_) => "Nothing was overwritten. Use the newer Keywright.",
+            Self::TooMuchWork => {
+                "Nothing was changed. Open it with `age -d` and seal it again with `age -p`."
+            }
+            Self::File { advice, .. } => return advice.clone().into(),
             Self::Other(_) => {
                 "Try again; `keywright doctor` looks closer. If the key is on screen, copy it \
                  before leaving."
             }
-        }
+        })
     }
 
     /// As trouble outside a journey.
@@ -137,7 +178,12 @@ mod tests {
             Error::ReadBackDiffers,
             Error::NotText,
             Error::TooLong,
-            Error::NotOffered,
+            Error::NoPassphrase("no passphrase was given".into()),
+            Error::WrongPassphrase,
+            Error::NotAVault,
+            Error::Damaged,
+            Error::Newer(2),
+            Error::TooMuchWork,
             Error::other("gone"),
         ] {
             let sentence = error.to_string();

@@ -25,8 +25,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import rig  # noqa: E402
 
 PROGRAMS = (
-    "bash", "chromedriver", "chromium", "dbus-daemon", "dbus-send", "direnv", "fish", "git",
-    "gnome-keyring-daemon", "hyperfine", "man", "rg", "secret-tool", "tmux", "xclip", "Xvfb", "zsh",
+    "age", "bash", "chromedriver", "chromium", "dbus-daemon", "dbus-monitor", "dbus-send", "direnv",
+    "fish", "git", "gnome-keyring-daemon", "hyperfine", "man", "openssl", "rg", "secret-tool",
+    "strace", "tmux", "xclip", "Xvfb", "zsh",
 )
 SDK = "the official SDK finds everything as OpenRouter documents it"
 

@@ -1,0 +1,75 @@
+//! The passphrase of the `file` store: from a descriptor, a file, or a person at the terminal.
+//! Must not know: what it opens.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::prompt::{line_of, typed};
+use crate::config::Passphrase;
+use crate::vault::Error;
+
+/// Whoever gives it: that descriptor, else the file that the environment names, else a person.
+pub(super) fn source(fd: Option<u32>) -> Passphrase {
+    Passphrase(Arc::new(move |new| {
+        let file = std::env::var_os("KEYWRIGHT_PASSPHRASE_FILE").filter(|path| !path.is_empty());
+        match (fd, file) {
+            (Some(fd), _) => first_line(&OsString::from(format!("/dev/fd/{fd}"))),
+            (None, Some(file)) => first_line(&file),
+            (None, None) if new => {
+                ask_twice("passphrase of the new vault (without it nobody opens it again): ")
+            }
+            (None, None) => ask("passphrase of the vault: "),
+        }
+    }))
+}
+
+/// A passphrase from the first line of a file.
+pub(super) fn first_line(path: &OsString) -> Result<SecretString, Error> {
+    let path = Path::new(path);
+    let file = File::open(path).map_err(|error| {
+        Error::NoPassphrase(format!(
+            "the passphrase cannot be read from {}: {}",
+            path.display(),
+            error.kind()
+        ))
+    })?;
+    line_of(&mut BufReader::new(file)).filter(|line| !is_empty(line)).ok_or_else(|| {
+        Error::NoPassphrase(format!(
+            "there is no passphrase on the first line of {}",
+            path.display()
+        ))
+    })
+}
+
+/// From a person, who types it a second time: a slip would lock them out for good.
+pub(super) fn ask_twice(prompt: &'static str) -> Result<SecretString, Error> {
+    let first = ask(prompt)?;
+    let again = ask("once more: ")?;
+    #[expect(clippy::disallowed_methods, reason = "door: a passphrase is typed twice")]
+    if first.expose_secret() == again.expose_secret() {
+        Ok(first)
+    } else {
+        Err(Error::NoPassphrase("the two passphrases are not the same".into()))
+    }
+}
+
+fn ask(prompt: &'static str) -> Result<SecretString, Error> {
+    match typed(prompt) {
+        Ok(Some(line)) if !is_empty(&line) => Ok(line),
+        Ok(_) => Err(Error::NoPassphrase("no passphrase was given".into())),
+        Err(trouble) => Err(Error::NoPassphrase(match trouble.code {
+            5 => "no passphrase was given".into(),
+            _ => "there is no terminal to ask for the vault's passphrase on".into(),
+        })),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "door: an empty passphrase is none")]
+fn is_empty(line: &SecretString) -> bool {
+    line.expose_secret().is_empty()
+}

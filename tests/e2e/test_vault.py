@@ -1,0 +1,233 @@
+"""The file store: a passphrase, `age` beside it, moving there and back, a journal in the way."""
+
+import json
+import os
+import shutil
+import stat
+
+from rig import (
+    HERE, KEYWRIGHT, Pane, consent, contains, equal, fetch, files, leaks, names, test, until,
+)
+
+PASSPHRASE = "correct horse"
+NEW = "battery staple"
+# A vault without keys, under PASSPHRASE, that opens in milliseconds: scrypt's cost is 2^10.
+CHEAP = os.path.join(HERE, "cheap-vault.age")
+
+
+def file_store(world, cheap=True):
+    """Makes the file store the world's own, with the passphrase in a file."""
+    world.mkdir("data")
+    if cheap:
+        shutil.copy(CHEAP, world.path("data", "vault.age"))
+        os.chmod(world.path("data", "vault.age"), 0o600)
+    passphrase = world.write("passphrase", f"{PASSPHRASE}\n")
+    world.env.update(
+        KEYWRIGHT_STORE="file", KEYWRIGHT_DATA_DIR=world.path("data"),
+        KEYWRIGHT_PASSPHRASE_FILE=passphrase,
+    )
+
+
+def cut(world, server, label):
+    new = world.new(server, label)
+    equal(fetch(consent(new.address))[0], 200)
+    equal(new.wait(timeout=15), 0)
+    code, key, _ = world.keywright("get", label, "--server", server)
+    equal(code, 0)
+    return key.strip()
+
+
+def age_opens(world, passphrase):
+    """What `age -d` finds in the vault; it takes a passphrase from a terminal alone."""
+    pane = Pane(world)
+    pane.command(f"age -d -o {world.path('opened.json')} {world.path('data', 'vault.age')}; echo $?")
+    pane.wait("passphrase")
+    pane.type(passphrase)
+    pane.press("Enter")
+    pane.wait(r"^0$")
+    with open(world.path("opened.json"), encoding="utf-8") as opened:
+        return json.load(opened)
+
+
+@test
+def a_key_in_the_file_store_is_opened_by_age_and_by_the_passphrase_alone(world):
+    file_store(world, cheap=False)
+    world.env["KEYWRIGHT_LOG"] = "trace"
+    server, _ = world.sandbox()
+    key = cut(world, server, "filed")
+    vault = world.path("data", "vault.age")
+    equal(stat.S_IMODE(os.stat(vault).st_mode), 0o600)
+    secrets = {"the key": key, "the passphrase": PASSPHRASE}
+    equal([leaks(content, secrets) for _, content in files(world.path("data"))].count([]),
+          len(list(files(world.path("data")))))
+    content = age_opens(world, PASSPHRASE)
+    contains(content["what"], "Keywright")
+    equal((content["version"], [e["secret"] for e in content["entries"]]), (1, [key]))
+    wrong = world.write("wrong", "incorrect horse\n")
+    before = next(c for name, c in files(world.path("data")) if name == vault)
+    for command in (("get", "filed"), ("new", "other", "--no-open"), ("vault", "passphrase")):
+        code, out, err = world.keywright(
+            *command, "--server", server, KEYWRIGHT_PASSPHRASE_FILE=wrong
+        )
+        equal((command, code, out), (command, 4, ""))
+        contains(err, "the passphrase does not open the vault")
+    equal(next(c for name, c in files(world.path("data")) if name == vault), before)
+
+
+@test
+def what_age_sealed_is_opened(world):
+    file_store(world)
+    pane = Pane(world)
+    plain = world.write("plain.json", json.dumps({
+        "version": 1, "entries": [{"service": "keywright", "account": "mine", "secret": "s3"}],
+    }))
+    pane.command(f"age -p -o {world.path('data', 'sealed')} {plain}; echo $?")
+    for prompt in ("Enter passphrase", "Confirm passphrase"):
+        pane.wait(prompt)
+        pane.type(PASSPHRASE)
+        pane.press("Enter")
+    pane.wait(r"^0$")
+    os.replace(world.path("data", "sealed"), world.path("data", "vault.age"))
+    equal(world.keywright("get", "mine"), (0, "s3\n", ""))
+
+
+@test
+def a_passphrase_is_typed_unseen_twice_for_a_new_vault_and_once_a_run(world):
+    file_store(world, cheap=False)
+    del world.env["KEYWRIGHT_PASSPHRASE_FILE"]
+    server, _ = world.sandbox()
+    world.be_browser()
+    code, out, err = world.keywright("new", "x", "--no-open", "--server", server)
+    equal((code, out), (4, ""))
+    contains(err, "no terminal to ask for the vault's passphrase on")
+    pane = Pane(world)
+
+    def answer(prompt, passphrase):
+        pane.wait_words(prompt)
+        pane.type(passphrase)
+        pane.press("Enter")
+
+    pane.command(f"keywright new x --no-open --server {server}")
+    answer("passphrase of the new vault", PASSPHRASE)
+    answer("once more", NEW)
+    pane.wait_words("the two passphrases are not the same")
+    pane.command("clear")
+    pane.command(f"keywright --server {server}; echo code $?")
+    answer("passphrase of the new vault", PASSPHRASE)
+    answer("once more", PASSPHRASE)
+    pane.wait(r"^ Keywright · ")
+    pane.fill("typed")
+    equal(fetch(consent(pane.address()))[0], 200)
+    pane.wait_words("typed is cut and stored in")
+    pane.press("q")
+    pane.wait(r"^code 0$")
+    pane.command("clear")
+    pane.command(f"keywright --server {server}; echo code $?")
+    answer("passphrase of the vault", NEW)
+    pane.wait_words("the passphrase does not open the vault")
+    pane.wait(r"^code 4$")
+    assert b"horse" not in pane.written() and b"staple" not in pane.written()
+    # ctrl-c at the prompt leaves the terminal as it was.
+    pane.command("clear; stty -a | grep -o '[-]*echo ' > before")
+    pane.command(f"keywright get typed --server {server}; echo code $?")
+    pane.wait_words("passphrase of the vault")
+    pane.press("C-c")
+    pane.wait(r"^code 4$")
+    pane.command("stty -a | grep -o '[-]*echo ' > after")
+    until("both", lambda: world.read("home/after") and True)
+    equal(world.read("home/before"), world.read("home/after"))
+    # A descriptor, beside standard input.
+    code, out, _ = world.run(
+        "sh", "-c", f"printf '{PASSPHRASE}\\n' | keywright get typed --server {server} --passphrase-fd 0"
+    )
+    equal((code, out[:9]), (0, "sk-or-v1-"))
+
+
+@test
+def the_passphrase_is_changed_in_place(world):
+    file_store(world)
+    server, _ = world.sandbox()
+    key = cut(world, server, "kept")
+    new = world.write("new", f"{NEW}\n")
+    code, out, err = world.keywright("vault", "passphrase", "--new-file", new)
+    equal((code, err), (0, ""))
+    equal(world.keywright("get", "kept", "--server", server)[0], 4)
+    world.env["KEYWRIGHT_PASSPHRASE_FILE"] = new
+    equal(world.keywright("get", "kept", "--server", server), (0, f"{key}\n", ""))
+
+
+@test
+def keys_of_every_server_move_to_the_file_and_back(world):
+    world.keyring()
+    first, management = world.sandbox()
+    second, _ = world.sandbox()
+    keys = {server: world.cut(server, "both") for server in (first, second)}
+    world.run("sh", "-c", f"printf %s '{management}' | keywright management set --server {first}")
+    file_store(world)
+    data = world.path("data")
+    # Cut before there was a data directory of its own.
+    for name in ("inventory.json", "journal.json"):
+        shutil.copy(world.path("home", ".local", "share", "keywright", name), data)
+    del world.env["KEYWRIGHT_STORE"]
+    code, out, err = world.keywright("vault", "move", "--to", "file", "--server", first)
+    equal((code, err), (0, ""))
+    contains(out, "--store file")
+    equal([world.lookup(server, "both") for server in keys], ["", ""])
+    for server, key in keys.items():
+        equal(world.keywright("get", "both", "--server", server, "--store", "file"),
+              (0, f"{key}\n", ""))
+        for command in (("get", "both"), ("rm", "both", "--yes"), ("rename", "both", "x")):
+            code, _, err = world.keywright(*command, "--server", server)
+            equal((command, code), (command, 3))
+            contains(err, "--store file")
+        shown = world.keywright("show", "both", "--json", "--server", server)[1]
+        equal(json.loads(shown)["store"], "file")
+    shown = world.keywright("management", "show", "--server", first, "--store", "file")
+    equal(shown[0], 0)
+    equal(world.keywright("vault", "move", "--to", "os", "--server", first)[0], 0)
+    equal([world.lookup(server, "both") for server in keys], list(keys.values()))
+    equal(world.keywright("get", "both", "--server", first, "--store", "file")[0], 3)
+
+
+def refused(world, server, words, *inject, code=1, command=("new", "x", "--no-open")):
+    """The command ends with a sentence, nothing was issued, and every file is as it was."""
+    before = dict(files(world.path("data")))
+    strace = ["strace", "-f", "-qqq", "-o", "/dev/null", *inject] if inject else []
+    ended, out, err = world.run(*strace, KEYWRIGHT, *command, "--server", server)
+    equal((command, ended, out), (command, code, ""))
+    contains(err, words)
+    after = {path: content for path, content in files(world.path("data"))
+             if not path.endswith((".lock", ".new", ".probe"))}
+    equal(after, {path: content for path, content in before.items() if path in after})
+    assert set(before) >= set(after), set(after) - set(before)
+
+
+@test
+def a_journal_that_cannot_be_read_or_written_is_said_before_anything_is_issued(world):
+    file_store(world)
+    server, management = world.sandbox()
+    account = names(server, management)
+    journal = world.path("data", "journal.json")
+    aside = world.path("data", "journal.json.new")
+    for text, words in (
+        ('{"version": 1, "attempts": [{"id": "ab', "journal.json is damaged at line 1, column 38"),
+        ("\0" * 512, "journal.json is damaged at line 1, column 1"),
+        ('{"version": 2, "attempts": "otherwise"}', "has version 2, newer than this Keywright knows"),
+    ):
+        world.write("data/journal.json", text)
+        for command in (("recover",), ("new", "x", "--no-open")):
+            refused(world, server, words, command=command)
+    world.write("data/journal.json", "")
+    code, out, _ = world.keywright("recover", "--server", server)
+    equal((code, out), (0, "every attempt ended cleanly\n"))
+    os.remove(journal)
+    full = "journal.json cannot be written: no storage space"
+    refused(world, server, full, "-P", aside, "-e", "inject=write:error=ENOSPC")
+    refused(world, server, full, "-P", aside, "-e", "inject=fsync:error=ENOSPC")
+    refused(world, server, "read-only filesystem", "-P", aside, "-e", "inject=openat:error=EROFS")
+    refused(world, server, "permission denied", "-P", world.path("data", "inventory.json.lock"),
+            "-e", "inject=openat:error=EACCES")
+    world.write("data/journal.json", '{\n  "version": 1,\n  "attempts": []\n}\n')
+    refused(world, server, "no storage space", "-P", world.path("data", "vault.age.new"), "-e",
+            "inject=write:error=ENOSPC", code=4)
+    equal(names(server, management), account)
