@@ -20,6 +20,7 @@
 //! | [`config`] | settings and what they build |
 //! | [`ui`] | drawing; decides nothing |
 //! | [`app`] | the model and its pure transitions: no clock, no I/O |
+//! | [`plan`] | the keys there should be: a file without secrets, compared with what is held |
 //! | [`account`] | keys that exist: import, rename, edit, rotate, revoke; the management key |
 //! | [`provision`] | the journey of a key, and recovery |
 //! | [`oauth`] | the address, PKCE, the callback listener |
@@ -50,6 +51,7 @@ pub mod journal;
 pub mod key;
 pub mod oauth;
 pub mod openrouter;
+pub mod plan;
 pub mod provision;
 pub mod samples;
 pub mod sandbox;

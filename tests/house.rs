@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("vault", &["key", "surroundings", "worker"]),
     ("browser", &["surroundings"]),
     ("clipboard", &["surroundings", "worker"]),
+    ("plan", &["key"]),
     ("app", &["key"]),
     ("ui", &["app", "key"]),
     ("provision", &["document", "inventory", "journal", "key", "oauth", "openrouter", "vault"]),
