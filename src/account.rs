@@ -8,9 +8,10 @@
 //! remote   the account's list, joined change      disable, edit, delete, revoke
 //! import   a key from elsewhere       rename      vault and inventory together
 //! rotate   another key in its place   retire      when the old one may go
-//! leak     disable, replace, store
+//! leak     disable, replace, store         apply       many new ones in a row
 //! ```
 
+mod apply;
 mod change;
 mod error;
 mod import;
@@ -22,6 +23,7 @@ mod rename;
 mod retire;
 mod rotate;
 
+pub use apply::{End, Hands, News, Wish, apply, owed, owing, take_turn};
 pub use change::{Deleted, Edit, delete, edit, revoke, set_disabled};
 pub use error::Error;
 pub use import::import;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Claim, Error, Place, Version};
-use crate::key::{Asked, HeldKey, Label, Replaces};
+use crate::key::{Asked, HeldKey, Label, Replaces, Unresolved};
 
 const NAME: &str = "journal.json";
 
@@ -67,6 +67,12 @@ pub struct Attempt {
     pub unknown: serde_json::Map<String, serde_json::Value>,
 }
 
+impl From<Attempt> for Unresolved {
+    fn from(Attempt { id, label, server, at, .. }: Attempt) -> Self {
+        Self { id, label, server, at }
+    }
+}
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Journal {
     #[serde(default)]
@@ -118,10 +124,17 @@ impl Open {
     }
 }
 
-/// Every attempt at `server` that ended unresolved. Reads one file, changes nothing.
-pub fn unresolved(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
+/// Every attempt at `server` that is written down, under way or not. Reads one file, changes nothing.
+pub fn attempts(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
     let mut attempts = place.read::<Journal>(NAME)?.attempts;
-    attempts.retain(|attempt| attempt.server == server && attempt.stage == Stage::Unresolved);
+    attempts.retain(|attempt| attempt.server == server);
+    Ok(attempts)
+}
+
+/// Those that ended unresolved.
+pub fn unresolved(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
+    let mut attempts = attempts(place, server)?;
+    attempts.retain(|attempt| attempt.stage == Stage::Unresolved);
     Ok(attempts)
 }
 

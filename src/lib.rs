@@ -30,6 +30,7 @@
 //! | [`samples`] | what keys had spent, and when |
 //! | [`document`] | locked, synced, atomic files |
 //! | [`browser`], [`clipboard`] | the person's desktop |
+//! | `qr` | an address for a phone's camera |
 //! | [`key`] | the vocabulary: secrets, labels, limits, states, troubles |
 //! | [`sandbox`] | the imitation of OpenRouter; knows nothing of the rest |
 //!
@@ -53,6 +54,7 @@ pub mod oauth;
 pub mod openrouter;
 pub mod plan;
 pub mod provision;
+mod qr;
 pub mod samples;
 pub mod sandbox;
 mod surroundings;

@@ -92,10 +92,22 @@ pub(super) struct Quiet {
 impl Quiet {
     #[cfg(unix)]
     pub(super) fn begin() -> Self {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        Self::without(rustix::termios::LocalModes::ECHO)
+    }
+
+    /// What is typed arrives key by key, too; signals stay what they are.
+    #[cfg(unix)]
+    pub(super) fn by_the_key() -> Self {
+        use rustix::termios::LocalModes;
+        Self::without(LocalModes::ECHO | LocalModes::ICANON)
+    }
+
+    #[cfg(unix)]
+    fn without(modes: rustix::termios::LocalModes) -> Self {
+        use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
         let before = tcgetattr(io::stdin()).ok();
         if let Some(mut quiet) = before.clone() {
-            quiet.local_modes.remove(LocalModes::ECHO);
+            quiet.local_modes.remove(modes);
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &quiet);
         }
         Self { before }
@@ -103,6 +115,11 @@ impl Quiet {
 
     #[cfg(not(unix))]
     pub(super) fn begin() -> Self {
+        Self {}
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn by_the_key() -> Self {
         Self {}
     }
 }

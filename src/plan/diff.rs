@@ -12,7 +12,14 @@ pub enum Standing {
     /// Held, as planned.
     Same(HeldKey),
     /// Held, and otherwise.
-    Differs(HeldKey, Vec<Difference>),
+    Differs {
+        /// As it is.
+        held: HeldKey,
+        /// As it should be; an expiry in days counts from the day it was cut.
+        planned: Asked,
+        /// How.
+        differences: Vec<Difference>,
+    },
 }
 
 /// One thing that is not as planned.
@@ -34,18 +41,21 @@ pub fn compare(plan: Vec<KeyRequest>, held: Vec<HeldKey>) -> Vec<(KeyRequest, St
         .map(|request| {
             let standing = match held.remove(request.label.as_str()) {
                 None => Standing::Missing,
-                Some(held) => match differences(&request, &held) {
-                    none if none.is_empty() => Standing::Same(held),
-                    some => Standing::Differs(held, some),
-                },
+                Some(held) => {
+                    let planned =
+                        Asked { expires_at: expiry(&request, &held), ..Asked::from(&request) };
+                    match differences(&planned, &held) {
+                        none if none.is_empty() => Standing::Same(held),
+                        differences => Standing::Differs { held, planned, differences },
+                    }
+                }
             };
             (request, standing)
         })
         .collect()
 }
 
-fn differences(request: &KeyRequest, held: &HeldKey) -> Vec<Difference> {
-    let planned = Asked { expires_at: expiry(request, held), ..Asked::from(request) };
+fn differences(planned: &Asked, held: &HeldKey) -> Vec<Difference> {
     let is = Granted {
         limit: held.limit(),
         limit_reset: held.reset().map(|reset| reset.as_str().into()),
@@ -118,8 +128,14 @@ mod tests {
     }
 
     fn found(plan: &KeyRequest, held: &HeldKey) -> Vec<String> {
-        let words = |d: Difference| format!("{}: {} planned, is {}", d.name, d.planned, d.is);
-        differences(plan, held).into_iter().map(words).collect()
+        match compare(vec![plan.clone()], vec![held.clone()]).remove(0).1 {
+            Standing::Differs { differences, .. } => differences
+                .into_iter()
+                .map(|one| format!("{}: {} planned, is {}", one.name, one.planned, one.is))
+                .collect(),
+            Standing::Same(_) => Vec::new(),
+            Standing::Missing => panic!("it is held"),
+        }
     }
 
     #[test]

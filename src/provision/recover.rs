@@ -9,7 +9,7 @@ use super::{
 };
 use crate::document;
 use crate::inventory;
-use crate::journal::{self, Attempt, Open, Stage};
+use crate::journal::{self, Open, Stage};
 use crate::key::{AuthCode, CodeVerifier, HeldKey, Outcome, Trouble, Unresolved};
 use crate::vault::{self, Slot};
 
@@ -40,7 +40,7 @@ pub async fn recover(services: &Services) -> Result<Recovered, document::Error> 
     }
     recovered.unresolved = journal::unresolved(&services.place, &services.server)?
         .into_iter()
-        .map(|Attempt { id, label, server, at, .. }| Unresolved { id, label, server, at })
+        .map(Unresolved::from)
         .collect();
     Ok(recovered)
 }
