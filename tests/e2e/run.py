@@ -26,7 +26,7 @@ import rig  # noqa: E402
 
 PROGRAMS = (
     "bash", "chromedriver", "chromium", "dbus-daemon", "dbus-send", "gnome-keyring-daemon",
-    "secret-tool", "tmux", "xclip", "Xvfb",
+    "secret-tool", "ssh", "ssh-keygen", "tmux", "xclip", "Xvfb",
 )
 SDK = "the official SDK finds everything as OpenRouter documents it"
 
