@@ -15,7 +15,7 @@ use std::time::Duration;
 use keywright::account::{self, End, Hands, News, Wish};
 use keywright::document::Place;
 use keywright::inventory;
-use keywright::key::{ApiKey, KeyRequest, ManagementKey, Report};
+use keywright::key::{ApiKey, Expiry, KeyRequest, ManagementKey, Report, Reset};
 use keywright::openrouter::Attribution;
 use keywright::provision::{self, Kept, Services, Way};
 use keywright::sandbox::{self, Options, Sandbox};
@@ -290,6 +290,40 @@ fn a_management_key_that_works_no_more_is_not_tried_for_each() {
     assert!(ends[0].starts_with("1 the management key cut no key") && ends[0] == ends[1]);
     assert_eq!(ends[2..], ["1 not begun", "1 not begun"]);
     assert_eq!(world.proxy.count(CUT), 2);
+}
+
+#[test]
+fn a_server_that_is_away_ends_it() {
+    let mut world = World::new();
+    world.services.server = "http://127.0.0.1:1".into();
+    let ends = world.apply(&["a", "b", "c"], world.management());
+    assert!(ends[0].starts_with("6 ") && ends[0].contains("could not be reached"), "{ends:?}");
+    assert_eq!(ends[1..], ["6 not begun", "6 not begun"]);
+}
+
+#[test]
+fn a_held_key_passes_on_all_that_is_asked() {
+    let world = World::new();
+    let workspace = "1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10";
+    let asked = KeyRequest {
+        reset: Some(Reset::Monthly),
+        expiry: Expiry::parse("30d", jiff::Timestamp::now()).unwrap(),
+        workspace: Some(workspace.into()),
+        ..request("a")
+    };
+    let key = ApiKey::from(world.sandbox.seeds()[0].key.clone());
+    let hands = Hands { wishes: mpsc::channel(1).1, pasted: mpsc::channel(1).1 };
+    let way = Way::Key(key, Box::new(Way::Browser));
+    let ends =
+        wait(account::apply(std::slice::from_ref(&asked), way, &world.services, hands, &|_| ()));
+    assert_eq!(world.in_words(&ends[0]), "stored");
+    let management = ManagementKey::from(world.sandbox.management_key().to_owned());
+    let client = world.services.client().unwrap();
+    let rows = wait(client.keys(&management, Some(workspace), 0)).unwrap().items;
+    let row = rows.into_iter().find(|row| row.shown_name() == "a").unwrap();
+    assert_eq!(row.reading.limit, Some(5.0));
+    assert_eq!(row.reading.limit_reset.as_deref(), Some("monthly"));
+    assert_eq!(row.reading.expires_at, asked.expiry.map(|expiry| expiry.at));
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl Person {
                 }
                 match result {
                     Ok(held) if self.in_words => {
-                        say(&format!("{label} is stored ({})", held.masked))
+                        say(&format!("{label} is stored ({})", held.masked));
                     }
                     Ok(_) => {}
                     Err(trouble) => say(&format!("{label}: {}", trouble.message)),

@@ -70,14 +70,17 @@ struct Reader<'a> {
     wrong: Vec<Wrong>,
 }
 
-/// What a table says of a key. `None`: nothing; `Some(None)`: that there is none.
+/// What a field says, and where: a value, or that there is none.
+type Said<T> = Option<(Option<T>, usize)>;
+
+/// What a table says of a key.
 #[derive(Clone, Default)]
 struct Fields {
     label: Option<(Label, usize)>,
-    limit: Option<Option<Usd>>,
-    reset: Option<(Option<Reset>, usize)>,
-    expiry: Option<Option<Expiry>>,
-    workspace: Option<(Option<String>, usize)>,
+    limit: Said<Usd>,
+    reset: Said<Reset>,
+    expiry: Said<Expiry>,
+    workspace: Said<String>,
 }
 
 impl Reader<'_> {
@@ -152,20 +155,20 @@ impl Reader<'_> {
         defaults: &Fields,
         at: usize,
     ) -> KeyRequest {
-        let limit = fields.limit.or(defaults.limit).flatten();
+        let limit = fields.limit.or(defaults.limit).and_then(|(limit, _)| limit);
         let reset = match fields.reset {
             Some((reset, _)) => reset,
             // A default is for the keys it fits: without a limit there is nothing to reset.
             None => defaults.reset.and_then(|(reset, _)| reset).filter(|_| limit.is_some()),
         };
-        let own = |field: &Option<(Option<String>, usize)>| field.as_ref().map(|(_, at)| *at);
-        let workspace_at = own(&fields.workspace).or(own(&defaults.workspace));
+        let expiry = fields.expiry.or_else(|| defaults.expiry.clone());
         let workspace = fields.workspace.or_else(|| defaults.workspace.clone());
+        let workspace_at = workspace.as_ref().map(|(_, at)| *at);
         let request = KeyRequest {
             label,
             limit,
             reset,
-            expiry: fields.expiry.or_else(|| defaults.expiry.clone()).flatten(),
+            expiry: expiry.and_then(|(expiry, _)| expiry),
             workspace: workspace.and_then(|(id, _)| id),
         };
         if let Err(problem) = request.check() {
@@ -207,9 +210,10 @@ impl Reader<'_> {
                         _ => self.text_of(value, words),
                     };
                     let now = self.now;
-                    fields.expiry = text.and_then(|text| {
+                    let expiry = text.and_then(|text| {
                         self.accept(value, &text, Expiry::parse(&text, now), &["never"])
                     });
+                    fields.expiry = expiry.map(|expiry| (expiry, at));
                 }
                 _ => {
                     let text = self.text_of(value, "a workspace is its UUID, in quotes");
@@ -222,34 +226,29 @@ impl Reader<'_> {
         fields
     }
 
-    fn limit(&mut self, value: &Value<'_>) -> Option<Option<Usd>> {
-        match value.get_ref() {
-            DeValue::Integer(number) if number.radix() == 10 => {
-                self.accept(value, number.as_str(), number.as_str().parse().map(Some), &[])
+    fn limit(&mut self, value: &Value<'_>) -> Said<Usd> {
+        let at = value.span().start;
+        let digits = match value.get_ref() {
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            DeValue::String(text) if text.trim().eq_ignore_ascii_case("none") => {
+                return Some((None, at));
             }
-            DeValue::Float(number) => {
-                self.accept(value, number.as_str(), number.as_str().parse().map(Some), &[])
-            }
-            DeValue::String(text) if text.trim().eq_ignore_ascii_case("none") => Some(None),
             DeValue::String(text) => {
                 let like = match text.parse::<Usd>() {
                     Ok(usd) => format!(": limit = {}", usd.dollars()),
                     Err(_) => format!(", not '{}'{}", shown(text), meant(text, &["none"])),
                 };
-                self.say(
-                    value.span().start,
-                    format!("a limit is a number of USD without quotes, or \"none\"{like}"),
-                );
-                None
+                let words = "a limit is a number of USD without quotes, or \"none\"";
+                self.say(at, format!("{words}{like}"));
+                return None;
             }
             _ => {
-                self.say(
-                    value.span().start,
-                    "a limit is a number of USD such as 10 or 12.50, or \"none\"",
-                );
-                None
+                self.say(at, "a limit is a number of USD such as 10 or 12.50, or \"none\"");
+                return None;
             }
-        }
+        };
+        self.accept(value, digits, digits.parse(), &[]).map(|usd| (Some(usd), at))
     }
 
     /// What became of a value; one that is not accepted is said, with what was perhaps meant.
