@@ -22,6 +22,7 @@ mod table;
 mod words;
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -261,15 +262,20 @@ impl Command {
 
 /// Runs what waits for sockets, on this thread. A keychain that hangs is not waited for at the end.
 fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Trouble> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            Trouble {
-                message: format!("the program cannot wait for sockets: {}", error.kind()),
-                advice: "nothing was sent and nothing was changed".into(),
-                code: 1,
-            }
-        })?;
-    let result = runtime.block_on(work);
+    let cannot = |why: &dyn std::fmt::Display| Trouble {
+        message: format!("the program cannot wait for sockets: {why}"),
+        advice: "nothing was sent and nothing was changed".into(),
+        code: 1,
+    };
+    let mut result = None;
+    drive(Box::pin(async { result = Some(work.await) })).map_err(|error| cannot(&error.kind()))?;
+    result.ok_or_else(|| cannot(&"it was interrupted"))
+}
+
+/// Of one type for all, since each other would bring a loop of the runtime with it, 16 KiB large.
+fn drive(work: Pin<Box<dyn Future<Output = ()> + '_>>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(work);
     runtime.shutdown_background();
-    Ok(result)
+    Ok(())
 }

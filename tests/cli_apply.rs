@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use keywright::key::{ApiKey, HeldKey};
 use keywright::sandbox::{self, Options, Sandbox};
 use serde_json::{Value, json};
 
@@ -296,4 +297,24 @@ fn over_ssh_the_road_is_chosen_and_said() {
     let said = ssh(&["new", "x", "--callback-port", &port]);
     let tunnel = format!("\nssh -p 2222 -L {port}:127.0.0.1:{port} me@192.0.2.2\n");
     assert!(said.contains(&tunnel) && said.contains("callback_url"), "{said}");
+}
+
+#[test]
+fn a_key_that_is_listed_and_not_there_vouches_for_nothing() {
+    let home = Home::new();
+    let key = ApiKey::from(home.sandbox.seeds().remove(0).key);
+    let held = HeldKey::new(
+        "mine".parse().unwrap(),
+        &key,
+        home.sandbox.url().into(),
+        "memory".into(),
+        "2026-11-01T00:00:00Z".parse().unwrap(),
+    );
+    fs::create_dir(home.data()).unwrap();
+    let list = json!({"version": 1, "keys": [held]}).to_string();
+    fs::write(home.data().join("inventory.json"), list).unwrap();
+    // It is on the list and not in this run's memory: then nobody vouches, and consent is asked for.
+    let (code, _, err) = home.run(&["apply", &home.plan(THREE), "--yes"]);
+    assert_eq!(code, 5, "{err}");
+    assert!(err.contains("paste the code"), "{err}");
 }

@@ -331,7 +331,6 @@ fn a_terminal_that_will_not_do_is_left_alone_with_a_sentence() {
 
 /// The last address that was shown, out of so many.
 fn address(terminal: &Terminal, count: usize) -> String {
-    terminal.wait(|_| true);
     let until = Instant::now() + PATIENCE;
     loop {
         let bytes = terminal.bytes();
@@ -400,4 +399,27 @@ fn without_a_browser_the_address_is_a_qr_code_where_it_fits_and_the_code_is_not_
     small.type_text("\u{3}");
     assert_eq!(small.end(), 5);
     small.assert_given_back();
+}
+
+#[test]
+fn a_queue_without_a_browser_takes_codes_and_wishes_by_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("plan.toml");
+    std::fs::write(&plan, "[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b\"\n").unwrap();
+    let server =
+        keywright::sandbox::Sandbox::start(&keywright::sandbox::Options { port: 0, keys: 1 });
+    let server = server.unwrap();
+    let plan = plan.to_str().unwrap();
+    let arguments = ["--server", server.url(), "--store", "memory", "apply", plan];
+    let mut terminal = Terminal::start((120, 60), &[("SSH_TTY", "/dev/pts/9")], &arguments);
+    terminal.wait_for("Cut 2 keys one after the other, with your consent to each?");
+    terminal.type_text("y\n");
+    terminal.wait_for("or s and enter skips this key");
+    terminal.type_text("s\n");
+    let code = keywright::sandbox::decide(&address(&terminal, 2), true).unwrap().unwrap();
+    terminal.type_text(&format!("{code}\n"));
+    assert_eq!(terminal.end(), 5);
+    let bytes = terminal.bytes();
+    assert!(bytes.contains("1 created, 1 failed") && !bytes.contains(&code), "{bytes}");
+    terminal.assert_given_back();
 }

@@ -18,7 +18,8 @@ use super::{json, wait_for};
 use crate::account::{self, management};
 use crate::inventory;
 use crate::key::{
-    Asked, HeldKey, KeyRequest, KeyState, Label, Reset, Trouble, Unresolved, Usd, day,
+    ApiKey, Asked, HeldKey, KeyRequest, KeyState, Label, ManagementKey, Reset, Trouble, Unresolved,
+    Usd, day,
 };
 use crate::plan::{self, Difference, Standing};
 use crate::provision::{self, Services, Way};
@@ -108,7 +109,7 @@ impl Apply {
             return Ok(rows);
         }
         let known = management::read(services).await.map_err(|error| error.trouble())?;
-        let (way, road) = self.way(services, known.map(|(key, _)| key))?;
+        let (way, road) = self.way(services, known.map(|(key, _)| key)).await?;
         let count = requests.len();
         let keys = if count == 1 { "1 key".into() } else { format!("{count} keys") };
         if !self.yes {
@@ -134,16 +135,16 @@ impl Apply {
 
     /// The best road there is, and its name: what was asked for, the management key, a held key that
     /// vouches where the account allows it, the person's browser.
-    fn way(
+    async fn way(
         &self,
         services: &Services,
-        management: Option<crate::key::ManagementKey>,
+        management: Option<ManagementKey>,
     ) -> Result<(Way, String), Trouble> {
         let mut way = self.login.way(services, management)?;
         let mut by = None;
         if self.login.is_open()
             && !matches!(way, Way::Management(_))
-            && let Some((held, key)) = voucher(services)
+            && let Some((held, key)) = voucher(services).await
         {
             way = Way::Key(key, Box::new(way));
             by = Some(held.label);
@@ -242,8 +243,8 @@ fn rows(plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, Trouble> {
         .collect())
 }
 
-/// A held key that works, to vouch for new ones.
-fn voucher(services: &Services) -> Option<(HeldKey, crate::key::ApiKey)> {
+/// A held key that works, as it says itself, to vouch for new ones.
+async fn voucher(services: &Services) -> Option<(HeldKey, ApiKey)> {
     let now = Timestamp::now();
     let works = |held: &HeldKey| {
         matches!(held.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
@@ -252,6 +253,7 @@ fn voucher(services: &Services) -> Option<(HeldKey, crate::key::ApiKey)> {
     let held = inventory::read(&services.place, &services.server).ok()?;
     let held = held.into_iter().find(works)?;
     let key = account::take(services, &held.label).ok()?;
+    services.client().ok()?.key(&key).await.ok()?;
     Some((held, key))
 }
 
