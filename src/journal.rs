@@ -120,7 +120,14 @@ impl Open {
 
     /// The attempt has ended and nothing of it is owed.
     pub fn close(self) -> Result<(), Error> {
-        dismiss(&self.place, &self.attempt.id)
+        Self::close_all(vec![self])
+    }
+
+    /// [`Self::close`] for many of one place, in one transaction.
+    pub fn close_all(ended: Vec<Self>) -> Result<(), Error> {
+        let Some(place) = ended.first().map(|open| open.place.clone()) else { return Ok(()) };
+        let ours = |attempt: &Attempt| ended.iter().any(|open| open.attempt.id == attempt.id);
+        place.update(NAME, |journal: &mut Journal| journal.attempts.retain(|a| !ours(a)))
     }
 }
 

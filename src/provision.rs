@@ -13,8 +13,8 @@ mod store;
 pub use error::Error;
 pub use recover::{Recovered, dismiss, recover};
 pub use services::{Kept, Services};
-pub use store::store_again;
 pub(crate) use store::turn;
+pub use store::{Unlisted, store_again};
 
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ async fn walk(
         },
         () = cancelled(&mut controls.cancel) => return Outcome::Failed(Error::Cancelled.trouble()),
     };
-    prepared.go(way, services, controls, report).await
+    prepared.go(way, services, None, controls, report).await
 }
 
 /// A journey whose preflight is done: the next one of a queue, while a person still confirms the
@@ -143,11 +143,13 @@ pub async fn prepare(
 }
 
 impl Prepared {
-    /// Consent, exchange, store, read back, compare.
+    /// Consent, exchange, store, read back, compare. With `later` the key is put on the list by
+    /// whoever asked for that, with others.
     pub async fn go(
         self,
         way: Way,
         services: &Services,
+        later: Option<&mut Unlisted>,
         controls: &mut Controls,
         report: &(dyn Fn(Report) + Sync),
     ) -> Outcome {
@@ -178,7 +180,10 @@ impl Prepared {
             issued
         };
         match issued {
-            Ok(issued) => store::finish(open, issued, services, &mut controls.cancel, report).await,
+            Ok(issued) => {
+                let cancel = &mut controls.cancel;
+                store::finish(open, issued, services, later, cancel, report).await
+            }
             Err(Error::OddAnswer { answer: Some(answer), place, .. }) => {
                 let error = Error::OddAnswer { kept: None, place, answer: None };
                 store::hand_back(open, answer, &error.trouble(), services)

@@ -293,6 +293,33 @@ fn a_management_key_that_works_no_more_is_not_tried_for_each() {
 }
 
 #[test]
+fn what_is_stored_and_not_on_the_list_yet_when_the_program_dies_is_listed_by_the_next() {
+    let world = World::new();
+    let requests = ["a", "b", "wait"].map(request);
+    let hands = Hands { wishes: mpsc::channel(1).1, pasted: mpsc::channel(1).1 };
+    let waiting = tokio::sync::Notify::new();
+    let report = |news: News<'_>| {
+        if matches!(news, News::Journey(Report::Address { url, .. }) if url.contains("=wait")) {
+            waiting.notify_one();
+        }
+    };
+    wait(async {
+        let apply = account::apply(&requests, Way::Browser, &world.services, hands, &report);
+        tokio::select! {
+            _ = apply => panic!("it waits for the third"),
+            () = waiting.notified() => {}
+        }
+    });
+    assert_eq!(world.issued(), ["a", "b"]);
+    let before = world.listed().len();
+    let recovered = wait(provision::recover(&world.services)).unwrap();
+    assert_eq!((before + recovered.stored.len(), recovered.unresolved.len()), (2, 0));
+    assert_eq!(world.listed(), ["a", "b"]);
+    let journal = fs::read_to_string(world.data().join("journal.json")).unwrap();
+    assert!(!journal.contains("\"label\""), "{journal}");
+}
+
+#[test]
 fn a_server_that_is_away_ends_it() {
     let mut world = World::new();
     world.services.server = "http://127.0.0.1:1".into();

@@ -159,7 +159,7 @@ fn what_is_wrong_with_a_plan_is_said_in_its_order_and_nothing_is_begun() {
     );
     let document: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(document["error"]["code"], 2);
-    let many: String = (0..50).map(|n| format!("x{n} = 1\n")).collect();
+    let many: String = (0..50).map(|n| format!("x{n} = 1")).collect::<Vec<_>>().join("\n");
     let (_, _, err) = home.run(&["apply", &home.plan(many)]);
     assert!(err.contains("and 30 more"), "{err}");
     let (code, _, err) = home.run(&["apply", "/nonexistent/plan.toml"]);

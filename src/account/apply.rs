@@ -137,7 +137,10 @@ pub async fn apply(
         report(News::Turn { number: at + 1, of: requests.len(), label: &label });
         let (went, stop) = queue.turn(request, requests.get(at + 1)).await;
         let (result, note) = match went {
-            Ok((held, note)) => (Ok(held), note),
+            Ok((held, note)) => {
+                let last = stop || at + 1 == requests.len();
+                (Ok(held), queue.list(last).err().or(note))
+            }
             Err(trouble) => (Err(trouble), None),
         };
         let end = End { label, result, note };
@@ -154,6 +157,10 @@ pub async fn apply(
         ends.push(end);
     }
     queue.leave().await;
+    // Where the last ones failed, those before them wait for the list.
+    if let Err(Trouble { message, advice, .. }) = queue.list(true) {
+        report(News::Journey(Report::Notice(format!("{message}; {advice}"))));
+    }
     ends
 }
 

@@ -74,7 +74,8 @@ async fn resume(mut open: Open, services: &Services, recovered: &mut Recovered) 
         _ => return abandon(open, services).await,
     };
     match issued {
-        Ok(issued) => match store::finish(open, issued, services, &mut cancel, &|_| ()).await {
+        Ok(issued) => match store::finish(open, issued, services, None, &mut cancel, &|_| ()).await
+        {
             Outcome::Stored { held, .. } => recovered.stored.push(held),
             outcome => recovered.not_stored.push(outcome),
         },

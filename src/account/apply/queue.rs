@@ -9,11 +9,13 @@ use tokio::sync::{mpsc, watch};
 
 use super::{AGAIN, Hands, Wish};
 use crate::key::{ApiKey, HeldKey, KeyRequest, Outcome, Report, Trouble};
-use crate::provision::{self, Controls, Prepared, Services, Way};
+use crate::provision::{self, Controls, Prepared, Services, Unlisted, Way};
 use crate::vault;
 
 /// How long a keychain that locked itself on the way is waited for.
 const KEYCHAIN: Duration = Duration::from_secs(120);
+/// The most keys that are put on the list at once.
+const AT_ONCE: usize = 32;
 /// How long the end of a key that was only prepared may take.
 const ABANDON: Duration = Duration::from_secs(2);
 
@@ -30,6 +32,8 @@ pub(super) struct Queue<'a> {
     ahead: Option<Preparing<'a>>,
     /// Whether one was stored: the keychain does work.
     stored: bool,
+    unlisted: Unlisted,
+    listed_at: Instant,
 }
 
 impl<'a> Queue<'a> {
@@ -41,7 +45,17 @@ impl<'a> Queue<'a> {
     ) -> Self {
         let controls = Controls { cancel: watch::channel(false).1, pasted: hands.pasted };
         let wishes = hands.wishes;
-        Self { services, way, wishes, controls, tell, ahead: None, stored: false }
+        Self {
+            services,
+            way,
+            wishes,
+            controls,
+            tell,
+            ahead: None,
+            stored: false,
+            unlisted: Unlisted::default(),
+            listed_at: Instant::now(),
+        }
     }
 
     fn prepare(&self, request: &'a KeyRequest) -> Preparing<'a> {
@@ -136,7 +150,8 @@ impl<'a> Queue<'a> {
         let mut wished = None;
         let mut ready = self.ahead.is_none();
         let outcome = {
-            let journey = prepared.go(self.way.clone(), self.services, &mut self.controls, &tell);
+            let (way, later) = (self.way.clone(), Some(&mut self.unlisted));
+            let journey = prepared.go(way, self.services, later, &mut self.controls, &tell);
             let mut journey = Box::pin(journey);
             loop {
                 let ahead = async {
@@ -199,8 +214,18 @@ impl<'a> Queue<'a> {
         })
     }
 
+    /// Puts what is stored on the list, when there is enough of it or some time has passed. An error
+    /// is one of the list alone.
+    pub(super) fn list(&mut self, now: bool) -> Result<(), Trouble> {
+        if !now && self.unlisted.len() < AT_ONCE && self.listed_at.elapsed() < AGAIN {
+            return Ok(());
+        }
+        self.listed_at = Instant::now();
+        self.unlisted.list(self.services)
+    }
+
     /// The end: what was prepared in vain leaves nothing behind.
-    pub(super) async fn leave(mut self) {
+    pub(super) async fn leave(&mut self) {
         if let Some(ahead) = self.ahead.take()
             && let Ok(Ok(prepared)) = tokio::time::timeout(ABANDON, ahead).await
         {
