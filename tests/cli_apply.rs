@@ -255,8 +255,8 @@ fn a_pipe_without_codes_ends_the_queue() {
 #[test]
 fn a_reader_who_has_gone_is_no_error() {
     let home = Home::new();
-    let plan =
-        home.plan((0..20_000).map(|n| format!("[[key]]\nlabel = \"k{n}\"\n")).collect::<String>());
+    let keys: Vec<String> = (0..20_000).map(|n| format!("[[key]]\nlabel = \"k{n}\"")).collect();
+    let plan = home.plan(keys.join("\n"));
     let mut child = home.command(&["apply", &plan, "--dry-run"]).spawn().unwrap();
     drop(child.stdout.take());
     let mut err = String::new();

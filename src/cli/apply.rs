@@ -2,6 +2,7 @@
 //! Owns: what is asked before, and the account of it at the end. Must not know: how one is cut.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -165,7 +166,7 @@ impl Apply {
     /// What was done, or would be.
     fn account(&self, rows: &[Row]) -> Result<(), Trouble> {
         if self.json {
-            print(&format!("{:#}\n", self.document(rows)))?;
+            print(&self.document(rows))?;
         } else {
             print(&words(rows))?;
             if rows.iter().any(|row| matches!(row, Row::Differs { .. })) {
@@ -189,37 +190,48 @@ impl Apply {
         Err(Trouble { message, ..trouble.clone() })
     }
 
-    fn document(&self, rows: &[Row]) -> Value {
+    fn document(&self, rows: &[Row]) -> String {
         let now = Timestamp::now();
-        let (mut created, mut unchanged, mut differing, mut failed) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for row in rows {
-            match row {
-                Row::Create(request) => created.push(json::planned(request)),
-                Row::Created(held) => created.push(json::key(held, now)),
-                Row::Same(held) => unchanged.push(json::key(held, now)),
-                Row::Differs { held, planned, differences } => {
-                    let mut key = json::key(held, now);
-                    key["differences"] = differences.iter().map(|one| one.name).collect();
-                    key["planned"] = json::asked(planned);
-                    differing.push(key);
-                }
-                Row::Failed(label, trouble) => failed.push(json!({
-                    "label": label,
-                    "error": trouble.message,
-                    "advice": trouble.advice,
-                    "code": trouble.code,
-                })),
-            }
-        }
-        json!({
-            "dry_run": self.dry_run,
-            "created": created,
-            "unchanged": unchanged,
-            "differing": differing,
-            "failed": failed,
-        })
+        let created = |row: &Row| match row {
+            Row::Create(request) => Some(json::planned(request)),
+            Row::Created(held) => Some(json::key(held, now)),
+            Row::Same(_) | Row::Differs { .. } | Row::Failed(..) => None,
+        };
+        let unchanged = |row: &Row| match row {
+            Row::Same(held) => Some(json::key(held, now)),
+            Row::Create(_) | Row::Created(_) | Row::Differs { .. } | Row::Failed(..) => None,
+        };
+        let differing = |row: &Row| {
+            let Row::Differs { held, planned, differences } = row else { return None };
+            let mut key = json::key(held, now);
+            key["differences"] = differences.iter().map(|one| one.name).collect();
+            key["planned"] = json::asked(planned);
+            Some(key)
+        };
+        let failed = |row: &Row| {
+            let Row::Failed(label, Trouble { message, advice, code }) = row else { return None };
+            Some(json!({"label": label, "error": message, "advice": advice, "code": code}))
+        };
+        let mut text = format!("{{\n  \"dry_run\": {}", self.dry_run);
+        list(&mut text, "created", rows.iter().filter_map(created));
+        list(&mut text, "unchanged", rows.iter().filter_map(unchanged));
+        list(&mut text, "differing", rows.iter().filter_map(differing));
+        list(&mut text, "failed", rows.iter().filter_map(failed));
+        text.push_str("\n}\n");
+        text
     }
+}
+
+/// A field of the document, one element at a time: all of a large plan's at once are a gigabyte.
+fn list(text: &mut String, name: &str, elements: impl Iterator<Item = Value>) {
+    // Writing to a string does not fail.
+    let _ = write!(text, ",\n  \"{name}\": [");
+    let mut before = "";
+    for element in elements {
+        let _ = write!(text, "{before}\n    {}", format!("{element:#}").replace('\n', "\n    "));
+        before = ",";
+    }
+    text.push_str(if before.is_empty() { "]" } else { "\n  ]" });
 }
 
 /// The plan beside the list; what may have been issued already is not to be cut.
