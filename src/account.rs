@@ -9,8 +9,10 @@
 //! import   a key from elsewhere       rename      vault and inventory together
 //! rotate   another key in its place   leak        disable, replace, store
 //! transfer all keys to another store  leftovers   what died, finished or told
+//! apply    many new ones in a row
 //! ```
 
+mod apply;
 mod change;
 mod error;
 mod import;
@@ -23,6 +25,7 @@ mod rename;
 mod rotate;
 mod transfer;
 
+pub use apply::{End, Hands, News, Wish, apply, owed, owing, take_turn};
 pub use change::{Deleted, Edit, delete, edit, find, revoke, set_disabled};
 pub use error::Error;
 pub use import::{adopt, import};

@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and what becomes of it.
 //! Owns: arguments, words on standard error, exit codes. Must not know: screens.
 
+mod apply;
 mod chosen;
 mod complete;
 mod copy;
@@ -19,6 +20,7 @@ mod new;
 mod panic;
 mod passphrase;
 mod prompt;
+mod queue;
 mod recover;
 mod rename;
 mod rm;
@@ -130,6 +132,8 @@ pub struct Global {
 pub enum Command {
     /// Cut a key: sign in, and it is in the keychain
     New(new::New),
+    /// Cut the keys of a plan that are missing
+    Apply(apply::Apply),
     /// List the keys that are held
     List(list::List),
     /// One key: asked, granted, spent, expiry
@@ -256,6 +260,7 @@ fn parse_store(word: &str) -> Result<StoreKind, String> {
 pub fn run(command: &Command, config: &Config, services: &Services) -> Result<(), Trouble> {
     match command {
         Command::New(args) => args.run(services),
+        Command::Apply(args) => args.run(services),
         Command::List(args) => args.run(services),
         Command::Show(args) => args.run(services),
         Command::Get(args) => args.run(services),
@@ -294,6 +299,7 @@ impl Command {
     pub const fn json(&self) -> bool {
         match self {
             Self::New(args) => args.json,
+            Self::Apply(args) => args.json,
             Self::List(args) => args.json,
             Self::Show(args) => args.json,
             Self::Doctor(args) => args.json,

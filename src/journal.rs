@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Claim, Error, Place, Version};
-use crate::key::{Asked, HeldKey, Label, Replaces};
+use crate::key::{Asked, HeldKey, Label, Replaces, Unresolved};
 
 const NAME: &str = "journal.json";
 
@@ -74,6 +74,12 @@ impl Attempt {
     }
 }
 
+impl From<Attempt> for Unresolved {
+    fn from(Attempt { id, label, server, at, .. }: Attempt) -> Self {
+        Self { id, label, server, at }
+    }
+}
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Journal {
     #[serde(default)]
@@ -121,14 +127,28 @@ impl Open {
 
     /// The attempt has ended and nothing of it is owed.
     pub fn close(self) -> Result<(), Error> {
-        dismiss(&self.place, &self.attempt.id)
+        Self::close_all(vec![self])
+    }
+
+    /// [`Self::close`] for many of one place, in one transaction.
+    pub fn close_all(ended: Vec<Self>) -> Result<(), Error> {
+        let Some(place) = ended.first().map(|open| open.place.clone()) else { return Ok(()) };
+        let ours = |attempt: &Attempt| ended.iter().any(|open| open.attempt.id == attempt.id);
+        place.update(NAME, |journal: &mut Journal| journal.attempts.retain(|a| !ours(a)))
     }
 }
 
-/// Every attempt at `server` that ended unresolved. Reads one file, changes nothing.
-pub fn unresolved(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
+/// Every attempt at `server` that is written down, under way or not. Reads one file, changes nothing.
+pub fn attempts(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
     let mut attempts = all(place)?;
-    attempts.retain(|attempt| attempt.server == server && attempt.stage == Stage::Unresolved);
+    attempts.retain(|attempt| attempt.server == server);
+    Ok(attempts)
+}
+
+/// Those that ended unresolved.
+pub fn unresolved(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
+    let mut attempts = attempts(place, server)?;
+    attempts.retain(|attempt| attempt.stage == Stage::Unresolved);
     Ok(attempts)
 }
 

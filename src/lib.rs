@@ -20,6 +20,7 @@
 //! | [`config`] | settings and what they build |
 //! | [`ui`] | drawing; decides nothing |
 //! | [`app`] | the model and its pure transitions: no clock, no I/O |
+//! | [`plan`] | the keys there should be: a file without secrets, compared with what is held |
 //! | [`account`] | keys that exist: import, rename, edit, rotate, revoke, move; what was left behind; the management key |
 //! | [`provision`] | the journey of a key, and recovery |
 //! | [`oauth`] | the address, PKCE, the callback listener |
@@ -31,6 +32,7 @@
 //! | [`doctor`] | whether all it takes is in order, and repairs |
 //! | [`finder`] | keys that lie in clear in files |
 //! | [`browser`], [`clipboard`] | the person's desktop |
+//! | `qr` | an address for a phone's camera |
 //! | [`key`] | the vocabulary: secrets, labels, limits, states, troubles |
 //! | [`sandbox`] | the imitation of OpenRouter; knows nothing of the rest |
 //!
@@ -54,7 +56,9 @@ pub mod journal;
 pub mod key;
 pub mod oauth;
 pub mod openrouter;
+pub mod plan;
 pub mod provision;
+mod qr;
 pub mod samples;
 pub mod sandbox;
 mod surroundings;

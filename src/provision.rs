@@ -3,6 +3,7 @@
 //!
 //! The dashboard, the command line and the tests all walk it; they differ in their `report`.
 
+mod consent;
 mod error;
 mod exchange;
 mod recover;
@@ -12,8 +13,8 @@ mod store;
 pub use error::Error;
 pub use recover::{Recovered, dismiss, recover};
 pub use services::{Kept, Services};
-pub use store::store_again;
 pub(crate) use store::turn;
+pub use store::{Unlisted, store_again};
 
 use std::time::Duration;
 
@@ -21,7 +22,6 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
-use url::Url;
 
 use crate::inventory;
 use crate::journal::{Attempt, Open, Stage};
@@ -29,7 +29,7 @@ use crate::key::{
     ApiKey, Asked, AuthCode, CodeVerifier, KeyRequest, Label, ManagementKey, Outcome, Replaces,
     Report, Step, Trouble, hexadecimal,
 };
-use crate::oauth::{self, Answer, Callback, Lingering, Pkce};
+use crate::oauth::{self, Pkce};
 use crate::vault::{self, Slot};
 
 /// How long a code works, and so how long consent is waited for.
@@ -44,8 +44,9 @@ pub enum Way {
     NoOpen,
     /// No callback: the page shows a code, which the person pastes.
     Paste,
-    /// A key of the account vouches in the person's place, where the account allows it.
-    Key(ApiKey),
+    /// A key of the account vouches in the person's place; where the account does not allow that,
+    /// the other way is gone.
+    Key(ApiKey, Box<Self>),
     /// The account's management key cuts it; no consent is asked for.
     Management(ManagementKey),
 }
@@ -112,56 +113,95 @@ async fn walk(
     controls: &mut Controls,
     report: &(dyn Fn(Report) + Sync),
 ) -> Outcome {
-    let pkce = Pkce::new();
-
     report(Report::Step(Step::Preflight));
-    let mut open = tokio::select! {
+    let prepared = tokio::select! {
         biased;
-        prepared = prepare(request, replacement, services, &pkce.verifier, report) => match prepared {
-            Ok(open) => open,
+        prepared = ready(request, replacement, services, report) => match prepared {
+            Ok(prepared) => prepared,
             Err(error) => return Outcome::Failed(error.trouble()),
         },
         () = cancelled(&mut controls.cancel) => return Outcome::Failed(Error::Cancelled.trouble()),
     };
+    prepared.go(way, services, None, controls, report).await
+}
 
-    let issued = if let Way::Management(management) = way {
-        report(Report::Step(Step::Exchange));
-        let cancel = &mut controls.cancel;
-        exchange::cut(&mut open, &management, request, services, cancel, report).await
-    } else {
-        let consent = tokio::select! {
-            biased;
-            () = cancelled(&mut controls.cancel) => Err(Error::Cancelled),
-            consent = consent(request, way, services, &pkce, &mut controls.pasted, report) => consent,
+/// A journey whose preflight is done: the next one of a queue, while a person still confirms the
+/// one before it.
+pub struct Prepared {
+    request: KeyRequest,
+    pkce: Pkce,
+    open: Open,
+}
+
+/// The first part of [`run`]; [`Prepared::go`] is the rest.
+pub async fn prepare(
+    request: &KeyRequest,
+    services: &Services,
+    report: &(dyn Fn(Report) + Sync),
+) -> Result<Prepared, Error> {
+    ready(request, None, services, report).await
+}
+
+impl Prepared {
+    /// Consent, exchange, store, read back, compare. With `later` the key is put on the list by
+    /// whoever asked for that, with others.
+    pub async fn go(
+        self,
+        way: Way,
+        services: &Services,
+        later: Option<&mut Unlisted>,
+        controls: &mut Controls,
+        report: &(dyn Fn(Report) + Sync),
+    ) -> Outcome {
+        let Self { request, pkce, mut open } = self;
+        let issued = if let Way::Management(management) = way {
+            report(Report::Step(Step::Exchange));
+            let cancel = &mut controls.cancel;
+            exchange::cut(&mut open, &management, &request, services, cancel, report).await
+        } else {
+            let consent = tokio::select! {
+                biased;
+                () = cancelled(&mut controls.cancel) => Err(Error::Cancelled),
+                consent = consent::consent(&request, way, services, &pkce, &mut controls.pasted, report) => consent,
+            };
+            let (code, page) = match consent {
+                Ok(consent) => consent,
+                Err(error) => {
+                    abandon(open, services).await;
+                    return Outcome::Failed(error.trouble());
+                }
+            };
+            report(Report::Step(Step::Exchange));
+            let cancel = &mut controls.cancel;
+            let issued =
+                exchange::exchange(&mut open, &code, &pkce.verifier, services, cancel, report)
+                    .await;
+            drop(page);
+            issued
         };
-        let (code, page) = match consent {
-            Ok(consent) => consent,
+        match issued {
+            Ok(issued) => {
+                let cancel = &mut controls.cancel;
+                store::finish(open, issued, services, later, cancel, report).await
+            }
+            Err(Error::OddAnswer { answer: Some(answer), place, .. }) => {
+                let error = Error::OddAnswer { kept: None, place, answer: None };
+                store::hand_back(open, answer, &error.trouble(), services)
+            }
             Err(error) => {
-                abandon(open, services).await;
-                return Outcome::Failed(error.trouble());
+                if error.is_unresolved() {
+                    exchange::leave_unresolved(open);
+                } else {
+                    abandon(open, services).await;
+                }
+                Outcome::Failed(error.trouble())
             }
-        };
-        report(Report::Step(Step::Exchange));
-        let cancel = &mut controls.cancel;
-        let issued =
-            exchange::exchange(&mut open, &code, &pkce.verifier, services, cancel, report).await;
-        drop(page);
-        issued
-    };
-    match issued {
-        Ok(issued) => store::finish(open, issued, services, &mut controls.cancel, report).await,
-        Err(Error::OddAnswer { answer: Some(answer), place, .. }) => {
-            let error = Error::OddAnswer { kept: None, place, answer: None };
-            store::hand_back(open, answer, &error.trouble(), services)
         }
-        Err(error) => {
-            if error.is_unresolved() {
-                exchange::leave_unresolved(open);
-            } else {
-                abandon(open, services).await;
-            }
-            Outcome::Failed(error.trouble())
-        }
+    }
+
+    /// Ends it before it began: no key can have been issued.
+    pub async fn abandon(self, services: &Services) {
+        abandon(self.open, services).await;
     }
 }
 
@@ -175,13 +215,13 @@ pub(crate) async fn cancelled(cancel: &mut watch::Receiver<bool>) {
 
 /// Everything that can be found wanting before a browser opens: the label is free, the data
 /// directory takes files, the vault takes secrets and gives them back.
-async fn prepare(
+async fn ready(
     request: &KeyRequest,
     replacement: Option<&Replacement>,
     services: &Services,
-    verifier: &CodeVerifier,
     report: &(dyn Fn(Report) + Sync),
-) -> Result<Open, Error> {
+) -> Result<Prepared, Error> {
+    let pkce = Pkce::new();
     let label = replacement.map_or(&request.label, |replacement| &replacement.label);
     if inventory::find(&services.place, &services.server, label.as_str())?.is_some() {
         return Err(Error::LabelHeld(label.clone()));
@@ -212,7 +252,7 @@ async fn prepare(
             Ok(_) => return Err(Error::LabelInVault(label.clone())),
             Err(error) => return Err(error.into()),
         }
-        keep_secrets(&open, verifier, None, services).await.map_err(Error::from)
+        keep_secrets(&open, &pkce.verifier, None, services).await.map_err(Error::from)
     };
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -226,83 +266,12 @@ async fn prepare(
         () = slow => Ok(()),
     };
     match result {
-        Ok(()) => Ok(open),
+        Ok(()) => Ok(Prepared { request: request.clone(), pkce, open }),
         Err(error) => {
             // The vault does not work: nothing of ours is in it, and no browser was opened.
             let _ = open.close();
             Err(error)
         }
-    }
-}
-
-/// Sends the person to the consent page and waits for the code.
-async fn consent(
-    request: &KeyRequest,
-    way: Way,
-    services: &Services,
-    pkce: &Pkce,
-    pasted: &mut mpsc::Receiver<AuthCode>,
-    report: &(dyn Fn(Report) + Sync),
-) -> Result<(AuthCode, Option<Lingering>), Error> {
-    if let Way::Key(key) = &way {
-        report(Report::Step(Step::Consent));
-        let client = services.client().map_err(Error::NotIssued)?;
-        let created = client.create_code(key, &pkce.challenge, request).await;
-        return created.map(|code| (code, None)).map_err(Error::NoCode);
-    }
-    report(Report::Step(Step::Browser));
-    let server = Url::parse(&services.server).map_err(|_| Error::Address)?;
-    let limit = request.limit.map(|limit| limit.to_string());
-    let expires = request.expiry.as_ref().map(crate::key::Expiry::wire);
-    let asked = oauth::Asked {
-        label: request.label.as_str(),
-        limit: limit.as_deref(),
-        usage_limit_type: request.reset.map(crate::key::Reset::as_str),
-        expires_at: expires.as_deref(),
-        workspace_id: request.workspace.as_deref(),
-    };
-    let mut callback = match way {
-        Way::Browser | Way::NoOpen => Some(Callback::bind(services.callback_port).await?),
-        Way::Paste | Way::Key(_) | Way::Management(_) => None,
-    };
-    let address = |callback: Option<&Callback>| {
-        oauth::authorize_url(&server, callback.map(Callback::url), &pkce.challenge, &asked)
-    };
-    let mut url = address(callback.as_ref());
-    let browser = matches!(way, Way::Browser);
-    if browser {
-        // Shown before the browser is tried: a browser that hangs must not hide the address.
-        report(Report::Address { url: url.to_string(), paste: false });
-        let open = services.open;
-        let target = url.clone();
-        let opened = tokio::task::spawn_blocking(move || open(&target)).await;
-        if let Ok(Err(why)) = opened {
-            report(Report::Notice(format!(
-                "no browser could be started ({why}): open the address anywhere and paste the code it shows"
-            )));
-            callback = None;
-            url = address(None);
-        }
-    }
-    if !browser || callback.is_none() {
-        report(Report::Address { url: url.to_string(), paste: callback.is_none() });
-    }
-
-    report(Report::Step(Step::Consent));
-    let answered = async {
-        match callback {
-            Some(callback) => callback.answer().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        answer = answered => match answer? {
-            (Answer::Code(code), page) => Ok((code, Some(page))),
-            (Answer::Refused { description }, _) => Err(Error::Refused(description)),
-        },
-        Some(code) = pasted.recv() => Ok((code, None)),
-        () = tokio::time::sleep(CODE_LIFE) => Err(Error::NoConsentInTime),
     }
 }
 

@@ -187,10 +187,10 @@ fn a_held_key_vouches_for_a_new_one() {
     let sandbox = sandbox();
     let services = services(sandbox.url());
     let key = ApiKey::from(sandbox.seeds()[0].key.clone());
-    let (outcome, _) = walk(&request("via"), Way::Key(key), &services);
+    let (outcome, _) = walk(&request("via"), Way::Key(key, Box::new(Way::Paste)), &services);
     assert_eq!(stored(outcome).0.differences(), Vec::<&str>::new());
     let dead = ApiKey::from("sk-or-v1-dead".to_owned());
-    let trouble = failed(walk(&request("via2"), Way::Key(dead), &services).0);
+    let trouble = failed(walk(&request("via2"), Way::Key(dead, Box::new(Way::Paste)), &services).0);
     assert!(trouble.advice.contains("--via-key"), "{trouble:?}");
 }
 

@@ -328,3 +328,98 @@ fn a_terminal_that_will_not_do_is_left_alone_with_a_sentence() {
         assert!(!said.contains('\u{1b}'), "{said:?}");
     }
 }
+
+/// The last address that was shown, out of so many.
+fn address(terminal: &Terminal, count: usize) -> String {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let bytes = terminal.bytes();
+        let found: Vec<_> = bytes.split("\r\n").filter(|line| line.starts_with("http")).collect();
+        if found.len() == count && bytes.ends_with('\n') {
+            return found[count - 1].to_owned();
+        }
+        assert!(Instant::now() < until, "{} addresses:\n{bytes}", found.len());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_queue_of_consents_is_skipped_retried_and_stopped_by_a_key_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("plan.toml");
+    let text: String = ["a", "b", "c", "d"].map(|l| format!("[[key]]\nlabel = \"{l}\"\n")).concat();
+    std::fs::write(&plan, text).unwrap();
+    let arguments = ["--sandbox", "apply", plan.to_str().unwrap(), "--no-open"];
+    let mut terminal = Terminal::start((200, 50), &[], &arguments);
+    terminal.wait_for("Cut 4 keys one after the other, with your consent to each? [y/N]");
+    terminal.type_text("y\n");
+    terminal.wait_for("1 of 4: a");
+    address(&terminal, 1);
+    terminal.type_text("s");
+    terminal.wait_for("a: skipped");
+    keywright::sandbox::decide(&address(&terminal, 2), true).unwrap();
+    terminal.wait_for("b is stored (sk-or-v1-");
+    address(&terminal, 3);
+    terminal.type_text("r");
+    keywright::sandbox::decide(&address(&terminal, 4), true).unwrap();
+    terminal.wait_for("c is stored");
+    address(&terminal, 5);
+    terminal.type_text("q");
+    assert_eq!(terminal.end(), 5);
+    let bytes = terminal.bytes();
+    for words in [
+        "!  a      failed: skipped",
+        "+  b      created",
+        "+  c      created",
+        "!  d      failed: cancelled",
+        "2 created, 2 failed",
+    ] {
+        assert!(bytes.contains(words), "{words}: {bytes}");
+    }
+    terminal.assert_given_back();
+}
+
+#[test]
+fn without_a_browser_the_address_is_a_qr_code_where_it_fits_and_the_code_is_not_shown() {
+    let arguments = ["--sandbox", "new", "x", "--no-browser"];
+    let mut terminal = Terminal::start((120, 60), &[], &arguments);
+    let screen = terminal.wait_for("code:");
+    assert!(screen.lines().filter(|line| line.contains(['█', '▀', '▄'])).count() > 15, "{screen}");
+    let bytes = terminal.bytes();
+    let url = bytes.split("\r\n").find(|line| line.starts_with("http")).unwrap();
+    let code = keywright::sandbox::decide(url, true).unwrap().unwrap();
+    terminal.type_text(&format!("{code}\n"));
+    assert_eq!(terminal.end(), 0);
+    assert!(!terminal.bytes().contains(&code));
+    terminal.assert_given_back();
+
+    let mut small = Terminal::start((80, 20), &[], &arguments);
+    let screen = small.wait_for("code:");
+    assert!(screen.contains("QR code does not fit this terminal: it needs"), "{screen}");
+    small.type_text("\u{3}");
+    assert_eq!(small.end(), 5);
+    small.assert_given_back();
+}
+
+#[test]
+fn a_queue_without_a_browser_takes_codes_and_wishes_by_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("plan.toml");
+    std::fs::write(&plan, "[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b\"\n").unwrap();
+    let server =
+        keywright::sandbox::Sandbox::start(&keywright::sandbox::Options { port: 0, keys: 1 });
+    let server = server.unwrap();
+    let plan = plan.to_str().unwrap();
+    let arguments = ["--server", server.url(), "--store", "memory", "apply", plan];
+    let mut terminal = Terminal::start((120, 60), &[("SSH_TTY", "/dev/pts/9")], &arguments);
+    terminal.wait_for("Cut 2 keys one after the other, with your consent to each?");
+    terminal.type_text("y\n");
+    terminal.wait_for("or s and enter skips this key");
+    terminal.type_text("s\n");
+    let code = keywright::sandbox::decide(&address(&terminal, 2), true).unwrap().unwrap();
+    terminal.type_text(&format!("{code}\n"));
+    assert_eq!(terminal.end(), 5);
+    let bytes = terminal.bytes();
+    assert!(bytes.contains("1 created, 1 failed") && !bytes.contains(&code), "{bytes}");
+    terminal.assert_given_back();
+}

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::key::{HeldKey, Trouble};
+use crate::key::{ApiKey, Asked, HeldKey, KeyRequest, Trouble};
 
 /// One key.
 pub fn key(held: &HeldKey, now: Timestamp) -> Value {
@@ -20,12 +20,7 @@ pub fn key(held: &HeldKey, now: Timestamp) -> Value {
         "server": held.server,
         "store": held.store,
         "created_at": time(Some(held.created_at)),
-        "asked": {
-            "limit": held.asked.limit,
-            "limit_reset": held.asked.limit_reset,
-            "expires_at": time(held.asked.expires_at),
-            "workspace_id": held.asked.workspace_id,
-        },
+        "asked": asked(&held.asked),
         "granted": {
             "limit": granted.and_then(|granted| granted.limit),
             "limit_reset": granted.and_then(|granted| granted.limit_reset.as_deref()),
@@ -45,6 +40,32 @@ pub fn key(held: &HeldKey, now: Timestamp) -> Value {
         "usage_monthly": figure(|reading| reading.usage_monthly),
         "checked_at": time(held.checked_at),
     })
+}
+
+/// What was asked for, or is planned.
+pub fn asked(asked: &Asked) -> Value {
+    json!({
+        "limit": asked.limit,
+        "limit_reset": asked.limit_reset,
+        "expires_at": time(asked.expires_at),
+        "workspace_id": asked.workspace_id,
+    })
+}
+
+/// A key that would be cut: the fields of [`key`], of which nothing is known but what is asked for.
+pub fn planned(request: &KeyRequest) -> Value {
+    let nobody = ApiKey::from(String::new());
+    let (label, at) = (request.label.clone(), Timestamp::UNIX_EPOCH);
+    let mut key = key(&HeldKey::new(label, &nobody, String::new(), String::new(), at), at);
+    for (name, value) in key.as_object_mut().into_iter().flatten() {
+        match name.as_str() {
+            "label" | "differences" | "granted" => {}
+            "asked" => *value = asked(&Asked::from(request)),
+            "state" => *value = "unknown".into(),
+            _ => *value = Value::Null,
+        }
+    }
+    key
 }
 
 /// What went wrong.

@@ -12,11 +12,14 @@ use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
 
 use super::prompt::{Quiet, masked_line, plain_line, stand_down};
+use super::rotate::lost;
 use super::words::{fault, find, line, say, warn};
 use crate::account;
 use crate::browser::{self, Reach};
 use crate::key::{AuthCode, ManagementKey, Outcome, Report, Step, Trouble};
 use crate::provision::{self, Controls, Services, Way};
+use crate::qr::Qr;
+use crate::surroundings;
 
 /// How the person signs in.
 #[derive(Args, Debug)]
@@ -33,6 +36,11 @@ pub struct Login {
 }
 
 impl Login {
+    /// Whether nothing was asked for: the best way is for us to find.
+    pub(super) const fn is_open(&self) -> bool {
+        !self.no_browser && !self.no_open && self.via_key.is_none()
+    }
+
     /// The way that was asked for; else the management key, if one is given, cuts the key; else
     /// the one that works here.
     pub(super) fn way(
@@ -43,26 +51,42 @@ impl Login {
         if let Some(label) = &self.via_key {
             let held = find(services, label)?;
             let key = account::take(services, &held.label).map_err(|error| error.trouble())?;
-            return Ok(Way::Key(key));
+            return Ok(Way::Key(key, Box::new(here(services, false))));
         }
         if self.no_browser {
             return Ok(Way::Paste);
         }
         if self.no_open {
+            say_tunnel(services);
             return Ok(Way::NoOpen);
         }
-        if let Some(management) = management {
-            return Ok(Way::Management(management));
+        Ok(management.map_or_else(|| here(services, true), Way::Management))
+    }
+}
+
+/// The way to sign in that works here.
+pub(super) fn here(services: &Services, say_why: bool) -> Way {
+    match browser::reach() {
+        Reach::Here => Way::Browser,
+        // A fixed port is one that someone forwards: `ssh -L`.
+        Reach::NotHere(_) if services.callback_port != 0 => {
+            say_tunnel(services);
+            Way::NoOpen
         }
-        Ok(match browser::reach() {
-            Reach::Here => Way::Browser,
-            // A fixed port is one that someone forwards: `ssh -L`.
-            Reach::NotHere(_) if services.callback_port != 0 => Way::NoOpen,
-            Reach::NotHere(why) => {
+        Reach::NotHere(why) => {
+            if say_why {
                 say(&format!("no browser is started here ({why})"));
-                Way::Paste
             }
-        })
+            Way::Paste
+        }
+    }
+}
+
+/// A callback on this machine is reached from the person's through a tunnel.
+fn say_tunnel(services: &Services) {
+    if let Some(tunnel) = surroundings::ssh_tunnel(services.callback_port) {
+        say("your browser reaches this machine's port through a tunnel; on your own machine, run:");
+        line(&tunnel);
     }
 }
 
@@ -73,7 +97,10 @@ pub(super) async fn converse<T>(
     let (cancel, cancelled) = watch::channel(false);
     let (code, pasted) = mpsc::channel(1);
     stand_down();
-    heed_signals(cancel.clone());
+    let left = cancel.clone();
+    heed_signals(move || {
+        left.send_replace(true);
+    });
     let reading = Arc::new(AtomicBool::new(false));
     // Held here and not by the thread that reads: it may still be reading when the journey ends.
     let quiet = Mutex::new(None);
@@ -82,13 +109,7 @@ pub(super) async fn converse<T>(
         Report::Step(step) => tracing::debug!(step = step.as_str(), "began"),
         Report::Notice(words) => say(&words),
         Report::Address { url, paste } => {
-            let words = if paste {
-                "open this address in any browser, sign in, and paste the code it shows:"
-            } else {
-                "sign in at this address:"
-            };
-            say(words);
-            line(&url);
+            say_address(&url, paste);
             // A reader of an earlier journey may still be waiting: it takes this code, too.
             if paste && !reading.swap(true, Ordering::AcqRel) {
                 if let (true, Ok(mut quiet)) = (io::stdin().is_terminal(), quiet.lock()) {
@@ -127,24 +148,69 @@ pub(super) async fn store_until_kept(
     outcome
 }
 
+/// Where to sign in; for a phone as well, where the page shows a code and a person looks.
+pub(super) fn say_address(url: &str, paste: bool) {
+    say(if paste {
+        "open this address in any browser, sign in, and paste the code it shows:"
+    } else {
+        "sign in at this address:"
+    });
+    line(url);
+    if paste && io::stderr().is_terminal() {
+        let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
+        match Qr::of(url) {
+            // The line below it is the prompt's.
+            Some(qr) if qr.fits(usize::from(columns), usize::from(rows).saturating_sub(1)) => {
+                for row in &qr.lines {
+                    // Black on white whatever the colours of the terminal are.
+                    line(&format!("\x1b[38;5;16;48;5;231m{row}\x1b[0m"));
+                }
+            }
+            Some(qr) => line(&format!(
+                "(its QR code does not fit this terminal: it needs {} columns and {} rows)",
+                qr.columns,
+                qr.lines.len() + 1
+            )),
+            None => {}
+        }
+    }
+}
+
+/// Keys of an earlier run that were received just now and are nowhere but here.
+pub(super) async fn keep_recovered(
+    outcomes: Vec<Outcome>,
+    services: &Services,
+) -> Result<(), Trouble> {
+    for outcome in outcomes {
+        let (outcome, mut controls) = converse(async |_, _| outcome).await;
+        if let Outcome::NotStored { held, trouble, .. } =
+            store_until_kept(outcome, &mut controls, services).await
+        {
+            return Err(lost(&held, trouble));
+        }
+    }
+    Ok(())
+}
+
+/// Calls back for each signal that asks the program to end.
 #[cfg(unix)]
-fn heed_signals(cancel: watch::Sender<bool>) {
+pub(super) fn heed_signals(left: impl Fn() + Send + 'static) {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) else {
         return;
     };
     thread::spawn(move || {
         for _ in signals.forever() {
-            cancel.send_replace(true);
+            left();
         }
     });
 }
 
 #[cfg(not(unix))]
-fn heed_signals(cancel: watch::Sender<bool>) {
-    // Nothing is heeded there: the system ends the program. The sender lives on, or the journey
-    // would take its end for one.
-    std::mem::forget(cancel);
+pub(super) fn heed_signals(left: impl Fn() + Send + 'static) {
+    // Nothing is heeded there: the system ends the program. What was to be told lives on, or the
+    // journey would take its end for a wish.
+    std::mem::forget(left);
 }
 
 /// Reads a code on a thread of its own, which is left behind when the journey ends without one.

@@ -146,16 +146,28 @@ impl Quiet {
         Self::on(terminal())
     }
 
+    /// What is typed arrives key by key, too; signals stay what they are.
+    #[cfg(unix)]
+    pub(super) fn by_the_key() -> Self {
+        use rustix::termios::LocalModes;
+        Self::without(terminal(), LocalModes::ECHO | LocalModes::ICANON)
+    }
+
     #[cfg(unix)]
     fn on(terminal: Option<File>) -> Self {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        Self::without(terminal, rustix::termios::LocalModes::ECHO)
+    }
+
+    #[cfg(unix)]
+    fn without(terminal: Option<File>, modes: rustix::termios::LocalModes) -> Self {
+        use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
         let before = terminal.and_then(|terminal| {
             let before = tcgetattr(&terminal).ok()?;
             Some((terminal, before))
         });
         if let Some((terminal, before)) = &before {
             let mut quiet = before.clone();
-            quiet.local_modes.remove(LocalModes::ECHO);
+            quiet.local_modes.remove(modes);
             let _ = tcsetattr(terminal, OptionalActions::Now, &quiet);
         }
         Self { before }
@@ -163,6 +175,11 @@ impl Quiet {
 
     #[cfg(not(unix))]
     fn on(_: Option<File>) -> Self {
+        Self {}
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn by_the_key() -> Self {
         Self {}
     }
 }

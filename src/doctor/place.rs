@@ -126,12 +126,12 @@ pub(super) fn list(
 
 pub(super) fn attempts(services: &Services) -> Check {
     let name = "attempts";
-    let attempts = match journal::all(&services.place) {
-        Ok(attempts) => attempts.into_iter().filter(|attempt| attempt.server == services.server),
+    let attempts = match journal::attempts(&services.place, &services.server) {
+        Ok(attempts) => attempts,
         Err(error) => return Check::trouble(name, &error.trouble()),
     };
     let (unresolved, under_way): (Vec<_>, Vec<_>) =
-        attempts.partition(|attempt| attempt.stage == Stage::Unresolved);
+        attempts.into_iter().partition(|attempt| attempt.stage == Stage::Unresolved);
     if !unresolved.is_empty() {
         let named: Vec<_> = unresolved
             .iter()

@@ -104,10 +104,10 @@ impl Error {
                         "{NOTHING}; the key given with --via-key works no more: give another, or sign in through the browser"
                     ),
                 ),
-                openrouter::Error::Refused { status: 403, .. } => (
+                openrouter::Error::Refused { status: 409, .. } => (
                     1,
                     format!(
-                        "{NOTHING}; the account does not let a key cut another: sign in through the browser, without --via-key"
+                        "{NOTHING}; the account is at odds with this request: look for a key with this label at OpenRouter, or try again with another label"
                     ),
                 ),
                 error => {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::document;
 use crate::inventory;
-use crate::journal::{self, Attempt, Open, Stage};
+use crate::journal::{self, Open, Stage};
 use crate::key::{AuthCode, CodeVerifier, HeldKey, Outcome, Trouble, Unresolved};
 use crate::vault::{self, Slot};
 
@@ -41,12 +41,8 @@ pub async fn recover(services: &Services) -> Result<Recovered, document::Error> 
         }
     }
     let unresolved = journal::unresolved(&services.place, &services.server)?;
-    recovered.unresolved.extend(unresolved.into_iter().map(name));
+    recovered.unresolved.extend(unresolved.into_iter().map(Unresolved::from));
     Ok(recovered)
-}
-
-fn name(Attempt { id, label, server, at, .. }: Attempt) -> Unresolved {
-    Unresolved { id, label, server, at }
 }
 
 impl Recovered {
@@ -54,7 +50,7 @@ impl Recovered {
     fn waits(&mut self, open: Open, error: &vault::Error) {
         tracing::warn!(%error, "an attempt waits for the vault");
         self.trouble = Some(error.trouble());
-        self.unresolved.push(name(open.attempt().clone()));
+        self.unresolved.push(Unresolved::from(open.attempt().clone()));
     }
 }
 
@@ -91,7 +87,8 @@ async fn resume(mut open: Open, services: &Services, recovered: &mut Recovered) 
         _ => return abandon(open, services).await,
     };
     match issued {
-        Ok(issued) => match store::finish(open, issued, services, &mut cancel, &|_| ()).await {
+        Ok(issued) => match store::finish(open, issued, services, None, &mut cancel, &|_| ()).await
+        {
             Outcome::Stored { held, .. } => recovered.stored.push(held),
             outcome => recovered.not_stored.push(outcome),
         },

@@ -17,11 +17,41 @@ use crate::key::{ApiKey, HeldKey, Outcome, Read, Report, Step, Trouble, clean};
 use crate::openrouter::Exchanged;
 use crate::vault;
 
-/// Stores what was received, notes it, ends the attempt and asks what was granted.
+/// Keys that are stored and not on the list yet: the list is rewritten for many at once, not for
+/// each. Until then their attempts stay in the journal, from which the next start lists them.
+#[derive(Default)]
+pub struct Unlisted(Vec<(Open, HeldKey)>);
+
+impl Unlisted {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether all are on the list.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Puts them on the list. An error costs no key: see above.
+    pub fn list(&mut self, services: &Services) -> Result<(), Trouble> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let (opens, held) = self.0.drain(..).unzip();
+        inventory::add(&services.place, held).map_err(|error| not_listed(&error))?;
+        log(Open::close_all(opens));
+        Ok(())
+    }
+}
+
+/// Stores what was received, notes it, ends the attempt and asks what was granted. With `later` the
+/// list is left to [`Unlisted::list`].
 pub(super) async fn finish(
     mut open: Open,
     issued: Exchanged,
     services: &Services,
+    later: Option<&mut Unlisted>,
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(Report) + Sync),
 ) -> Outcome {
@@ -57,21 +87,29 @@ pub(super) async fn finish(
         attempt.stage = Stage::Stored;
         attempt.held = Some(held.clone());
     }));
-    let listed = inventory::add(&services.place, vec![held.clone()]);
+    let listed = match &later {
+        Some(_) => Ok(()),
+        None => inventory::add(&services.place, vec![held.clone()]),
+    };
     drop(turn);
     forget_secrets(&open, services).await;
     // A key that is not on the list stays in the journal: the next start lists it.
-    if listed.is_ok() {
-        log(open.close());
+    let mut open = Some(open);
+    if let (None, Ok(())) = (&later, &listed) {
+        log(open.take().map_or(Ok(()), Open::close));
     }
     let note = listed.err().map(|error| not_listed(&error)).or(renamed);
     report(Report::Step(Step::Compare));
     let (stored, key) = (held.clone(), issued.key.clone());
-    tokio::select! {
-        outcome = compare(held, issued.key, note.clone(), services) => outcome,
+    let outcome = tokio::select! {
+        outcome = compare(held, issued.key, note.clone(), later.is_none(), services) => outcome,
         // The key is safe: nobody waits for a comparison who wants to leave.
         () = cancelled(cancel) => Outcome::Stored { held: stored, key, note },
+    };
+    if let (Some(later), Some(open), Outcome::Stored { held, .. }) = (later, open, &outcome) {
+        later.0.push((open, held.clone()));
     }
+    outcome
 }
 
 /// What an answer held could be found nowhere in it and be kept nowhere: the person has it.
@@ -129,7 +167,7 @@ pub async fn store_again(mut held: HeldKey, key: ApiKey, services: &Services) ->
         log(journal::settle(&services.place, &held.hash));
     }
     let note = listed.err().map(|error| not_listed(&error)).or(renamed);
-    compare(held, key, note, services).await
+    compare(held, key, note, true, services).await
 }
 
 /// Puts the key into the vault, read back. Never over another key: a label that was taken since
@@ -167,11 +205,13 @@ async fn put(
     Err(vault::Error::Ambiguous(9))
 }
 
-/// Asks the server what it granted and notes it; a failure leaves the key where it is.
+/// Asks the server what it granted and notes it, on the list as well where the key is `listed`; a
+/// failure leaves the key where it is.
 async fn compare(
     mut held: HeldKey,
     key: ApiKey,
     note: Option<Trouble>,
+    listed: bool,
     services: &Services,
 ) -> Outcome {
     let answer = match services.client() {
@@ -190,8 +230,10 @@ async fn compare(
             let now = Timestamp::now();
             let read = Read::Told(Arc::new(reading));
             held.note(&read, now);
-            let reads = HashMap::from([(held.hash.clone(), (now, read))]);
-            log(inventory::note(&services.place, &services.server, &reads));
+            if listed {
+                let reads = HashMap::from([(held.hash.clone(), (now, read))]);
+                log(inventory::note(&services.place, &services.server, &reads));
+            }
             None
         }
         Err(error) => Some(Trouble {

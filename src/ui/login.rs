@@ -1,7 +1,5 @@
 //! The waiting screen: the address, always whole; what is happening; how long it may take.
 
-use qrcode::render::unicode::Dense1x2;
-use qrcode::{EcLevel, QrCode};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
@@ -11,6 +9,7 @@ use super::text::sentence;
 use super::{Theme, text};
 use crate::app::{Field, Login, Model};
 use crate::key::Step;
+use crate::qr::Qr;
 
 pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let qr_wanted = login.qr && login.code.is_none() && login.awaits_consent();
@@ -130,26 +129,20 @@ fn chunks(text: &str, width: usize) -> Vec<&str> {
 
 /// The address for a phone's camera: dark on light whatever the theme, since cameras want it so.
 fn qr(url: &str, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let code = QrCode::with_error_correction_level(url, EcLevel::L).ok();
-    let image = code.map(|code| code.render::<Dense1x2>().quiet_zone(false).build());
-    let rows = image.as_deref().map(|image| {
-        (image.lines().count(), image.lines().next().map_or(0, |line| line.chars().count()))
-    });
-    match (image, rows) {
-        // A quiet zone of two modules on each side: one row, two columns.
-        (Some(image), Some((rows, columns)))
-            if rows + 2 <= usize::from(area.height) && columns + 4 <= usize::from(area.width) =>
-        {
+    let code = Qr::of(url);
+    match code {
+        Some(code) if code.fits(usize::from(area.width), usize::from(area.height)) => {
             let style = Style::new().fg(Color::Black).bg(Color::White);
-            let blank = Line::styled(" ".repeat(columns + 4), style);
-            let mut lines = vec![blank.clone()];
-            lines.extend(image.lines().map(|line| Line::styled(format!("  {line}  "), style)));
-            lines.push(blank);
+            let lines = code.lines.into_iter().map(|line| Line::styled(line, style)).collect();
             text::paragraph(frame, area, lines);
         }
-        (_, rows) => {
-            let needs = rows.map_or(String::new(), |(rows, columns)| {
-                format!(" It needs {} columns and {} rows here.", columns + 4, rows + 7)
+        code => {
+            let needs = code.map_or(String::new(), |code| {
+                format!(
+                    " It needs {} columns and {} rows here.",
+                    code.columns,
+                    code.lines.len() + 5
+                )
             });
             let words = format!(
                 "The QR code of this address does not fit this terminal.{needs} # goes back to the address."

@@ -72,7 +72,8 @@ fn a_rotation_cuts_a_key_under_the_same_policy_and_hands_the_label_over() {
 fn a_key_that_is_held_can_vouch_for_its_own_successor() {
     let world = World::new();
     let old = world.get("agent").unwrap();
-    let rotation = rotate(&world, "agent", Way::Key(ApiKey::from(old.clone())));
+    let rotation =
+        rotate(&world, "agent", Way::Key(ApiKey::from(old.clone()), Box::new(Way::Paste)));
     assert!(matches!(rotation, Rotation::Done { .. }), "{rotation:?}");
     handed_over(&world, &old);
 }
@@ -276,7 +277,7 @@ fn leaked_keys_are_switched_off_first_and_then_replaced() {
 #[test]
 fn without_a_management_key_the_leaked_key_is_said_not_to_be_off_and_where_to_do_it() {
     let world = World::new();
-    let way = Way::Key(ApiKey::from(world.get("laptop").unwrap()));
+    let way = Way::Key(ApiKey::from(world.get("laptop").unwrap()), Box::new(Way::Paste));
     let panicked = panicked(&world, &["agent"], false, &way);
     let deeds = panicked[0].deeds();
     assert_eq!((deeds[0].done, deeds[1].done), (false, true), "{deeds:?}");

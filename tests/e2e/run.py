@@ -26,8 +26,8 @@ import rig  # noqa: E402
 
 PROGRAMS = (
     "age", "bash", "chromedriver", "chromium", "dbus-daemon", "dbus-monitor", "dbus-send", "direnv",
-    "fish", "git", "gnome-keyring-daemon", "hyperfine", "man", "openssl", "rg", "secret-tool",
-    "strace", "tmux", "xclip", "Xvfb", "zsh",
+    "fish", "git", "gnome-keyring-daemon", "hyperfine", "man", "openssl", "rg", "secret-tool", "ssh",
+    "ssh-keygen", "strace", "tmux", "xclip", "Xvfb", "zsh",
 )
 SDK = "the official SDK finds everything as OpenRouter documents it"
 

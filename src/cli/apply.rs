@@ -1,0 +1,330 @@
+//! `keywright apply PLAN.toml`: the keys of a plan, those that are missing cut one after the other.
+//! Owns: what is asked before, and the account of it at the end. Must not know: how one is cut.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::list::policy;
+use super::login::{Login, keep_recovered};
+use super::queue::Person;
+use super::table::{self, Column};
+use super::words::{confirm, line, print, say, usage};
+use super::{json, wait_for};
+use crate::account::{self, management};
+use crate::inventory;
+use crate::key::{
+    ApiKey, Asked, HeldKey, KeyRequest, KeyState, Label, ManagementKey, Reset, Trouble, Unresolved,
+    Usd, day,
+};
+use crate::plan::{self, Difference, Standing};
+use crate::provision::{self, Services, Way};
+
+/// The most errors of a plan that are said.
+const ERRORS: usize = 20;
+
+/// Arguments of `apply`.
+#[derive(Args, Debug)]
+pub struct Apply {
+    /// The plan: [[key]] tables with label, limit, reset, expires, workspace; [defaults] for all
+    #[arg(value_name = "PLAN.toml")]
+    plan: PathBuf,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    login: Login,
+    /// As one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What becomes, or became, of one key of the plan.
+enum Row {
+    Create(KeyRequest),
+    Created(HeldKey),
+    Same(HeldKey),
+    Differs { held: HeldKey, planned: Asked, differences: Vec<Difference> },
+    Failed(Label, Trouble),
+}
+
+impl Apply {
+    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+        let plan = self.read()?;
+        let rows = rows(&plan, services)?;
+        let missing = rows.iter().any(|row| matches!(row, Row::Create(_)));
+        let rows =
+            if missing && !self.dry_run { wait_for(self.apply(&plan, services))?? } else { rows };
+        self.account(&rows)
+    }
+
+    fn read(&self) -> Result<Vec<KeyRequest>, Trouble> {
+        const NOTHING: &str = "nothing was done";
+        let path = self.plan.display();
+        let bytes = std::fs::read(&self.plan)
+            .map_err(|error| usage(format!("{path} cannot be read: {}", error.kind()), NOTHING))?;
+        plan::read(&bytes, Timestamp::now()).map_err(|wrong| {
+            let mut words: Vec<String> =
+                wrong.iter().take(ERRORS).map(|complaint| format!("\n  {complaint}")).collect();
+            if wrong.len() > ERRORS {
+                words.push(format!("\n  and {} more", wrong.len() - ERRORS));
+            }
+            let errors = if wrong.len() == 1 { "error" } else { "errors" };
+            usage(format!("{path} has {} {errors}:{}", wrong.len(), words.concat()), NOTHING)
+        })
+    }
+
+    /// What is missing is cut, by one queue at a time, after what an earlier run left behind.
+    async fn apply(&self, plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, Trouble> {
+        // Until something is begun, ctrl-c ends the program as it would any other.
+        let mut never = watch::channel(false).1;
+        let turn = account::take_turn(services, &mut never, || {
+            say(
+                "another apply is under way with this data directory: waiting for its end (ctrl-c leaves)",
+            );
+        });
+        let turn = turn.await.map_err(|error| error.trouble())?;
+        let recovered = provision::recover(services).await.map_err(|error| error.trouble())?;
+        for held in &recovered.stored {
+            say(&format!("{}, of an earlier run, is stored", held.label));
+        }
+        keep_recovered(recovered.not_stored, services).await?;
+
+        let mut rows = rows(plan, services)?;
+        let requests: Vec<KeyRequest> = rows
+            .iter()
+            .filter_map(|row| match row {
+                Row::Create(request) => Some(request.clone()),
+                _ => None,
+            })
+            .collect();
+        if requests.is_empty() {
+            return Ok(rows);
+        }
+        let known = management::read(services).await.map_err(|error| error.trouble())?;
+        let (way, road) = self.way(services, known.map(|(key, _)| key)).await?;
+        let count = requests.len();
+        let keys = if count == 1 { "1 key".into() } else { format!("{count} keys") };
+        if !self.yes {
+            confirm(&format!("Cut {keys} {road}?"))?;
+        }
+        let (person, hands) = Person::beside(!matches!(way, Way::Management(_)));
+        let ends = account::apply(&requests, way, services, hands, &|news| person.hear(news)).await;
+        person.leave();
+        drop(turn);
+
+        let mut ends: HashMap<Label, account::End> =
+            ends.into_iter().map(|end| (end.label.clone(), end)).collect();
+        for row in &mut rows {
+            let Row::Create(request) = row else { continue };
+            let Some(end) = ends.remove(&request.label) else { continue };
+            *row = match end.result {
+                Ok(held) => Row::Created(held),
+                Err(trouble) => Row::Failed(end.label, trouble),
+            };
+        }
+        Ok(rows)
+    }
+
+    /// The best road there is, and its name: what was asked for, the management key, a held key that
+    /// vouches where the account allows it, the person's browser.
+    async fn way(
+        &self,
+        services: &Services,
+        management: Option<ManagementKey>,
+    ) -> Result<(Way, String), Trouble> {
+        let mut way = self.login.way(services, management)?;
+        let mut by = None;
+        if self.login.is_open()
+            && !matches!(way, Way::Management(_))
+            && let Some((held, key)) = voucher(services).await
+        {
+            way = Way::Key(key, Box::new(way));
+            by = Some(held.label);
+        }
+        let road = match (&way, by) {
+            (Way::Management(_), _) => "with the management key".into(),
+            (_, Some(label)) => format!(
+                "through the held key '{label}', or one consent each where the account does not allow that"
+            ),
+            (Way::Key(..), None) => "through the key of --via-key".into(),
+            (Way::Browser | Way::NoOpen | Way::Paste, None) => {
+                "one after the other, with your consent to each".into()
+            }
+        };
+        Ok((way, road))
+    }
+
+    /// What was done, or would be.
+    fn account(&self, rows: &[Row]) -> Result<(), Trouble> {
+        if self.json {
+            print(&self.document(rows))?;
+        } else {
+            print(&words(rows))?;
+            if rows.iter().any(|row| matches!(row, Row::Differs { .. })) {
+                line(
+                    "keys that differ are left as they are: change limit and reset with e in the dashboard, \
+                     an expiry or a workspace by cutting another key (keywright rm, then apply)",
+                );
+            }
+        }
+        let failed = rows.iter().filter_map(|row| match row {
+            Row::Failed(label, trouble) => Some((label, trouble)),
+            _ => None,
+        });
+        let count = failed.clone().count();
+        let gravest =
+            failed.clone().find(|(_, trouble)| trouble.code == 7).or(failed.clone().next());
+        let Some((label, trouble)) = gravest else { return Ok(()) };
+        let message = format!("{label}: {}", trouble.message);
+        let message =
+            if count == 1 { message } else { format!("{count} keys were not cut; {message}") };
+        Err(Trouble { message, ..trouble.clone() })
+    }
+
+    fn document(&self, rows: &[Row]) -> String {
+        let now = Timestamp::now();
+        let created = |row: &Row| match row {
+            Row::Create(request) => Some(json::planned(request)),
+            Row::Created(held) => Some(json::key(held, now)),
+            Row::Same(_) | Row::Differs { .. } | Row::Failed(..) => None,
+        };
+        let unchanged = |row: &Row| match row {
+            Row::Same(held) => Some(json::key(held, now)),
+            Row::Create(_) | Row::Created(_) | Row::Differs { .. } | Row::Failed(..) => None,
+        };
+        let differing = |row: &Row| {
+            let Row::Differs { held, planned, differences } = row else { return None };
+            let mut key = json::key(held, now);
+            key["differences"] = differences.iter().map(|one| one.name).collect();
+            key["planned"] = json::asked(planned);
+            Some(key)
+        };
+        let failed = |row: &Row| {
+            let Row::Failed(label, Trouble { message, advice, code }) = row else { return None };
+            Some(json!({"label": label, "error": message, "advice": advice, "code": code}))
+        };
+        let mut text = format!("{{\n  \"dry_run\": {}", self.dry_run);
+        list(&mut text, "created", rows.iter().filter_map(created));
+        list(&mut text, "unchanged", rows.iter().filter_map(unchanged));
+        list(&mut text, "differing", rows.iter().filter_map(differing));
+        list(&mut text, "failed", rows.iter().filter_map(failed));
+        text.push_str("\n}\n");
+        text
+    }
+}
+
+/// A field of the document, one element at a time: all of a large plan's at once are a gigabyte.
+fn list(text: &mut String, name: &str, elements: impl Iterator<Item = Value>) {
+    // Writing to a string does not fail.
+    let _ = write!(text, ",\n  \"{name}\": [");
+    let mut before = "";
+    for element in elements {
+        let _ = write!(text, "{before}\n    {}", format!("{element:#}").replace('\n', "\n    "));
+        before = ",";
+    }
+    text.push_str(if before.is_empty() { "]" } else { "\n  ]" });
+}
+
+/// The plan beside the list; what may have been issued already is not to be cut.
+fn rows(plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, Trouble> {
+    let held =
+        inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
+    let owed = account::owed(services).map_err(|error| error.trouble())?;
+    let owed: HashMap<&Label, &Unresolved> = owed.iter().map(|owed| (&owed.label, owed)).collect();
+    Ok(plan::compare(plan.to_vec(), held)
+        .into_iter()
+        .map(|(request, standing)| match standing {
+            Standing::Same(held) => Row::Same(held),
+            Standing::Differs { held, planned, differences } => {
+                Row::Differs { held, planned, differences }
+            }
+            Standing::Missing => match owed.get(&request.label) {
+                Some(unresolved) => Row::Failed(request.label, account::owing(unresolved)),
+                None => Row::Create(request),
+            },
+        })
+        .collect())
+}
+
+/// A held key that works, as it says itself, to vouch for new ones.
+async fn voucher(services: &Services) -> Option<(HeldKey, ApiKey)> {
+    let now = Timestamp::now();
+    let works = |held: &HeldKey| {
+        matches!(held.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
+            && held.retiring.is_none()
+    };
+    let held = inventory::read(&services.place, &services.server).ok()?;
+    let held = held.into_iter().find(works)?;
+    let key = account::take(services, &held.label).ok()?;
+    services.client().ok()?.key(&key).await.ok()?;
+    Some((held, key))
+}
+
+const COLUMNS: [Column; 3] = [Column("", 0), Column("LABEL", 0), Column("PLAN", 0)];
+
+/// One line a key and one for all. The sign is not the only one that says it.
+fn words(rows: &[Row]) -> String {
+    let now = Timestamp::now();
+    let mut counts =
+        [(0_usize, "to create"), (0, "created"), (0, "unchanged"), (0, "differing"), (0, "failed")];
+    let lines: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let (at, sign, label, words) = match row {
+                Row::Create(request) => {
+                    (0, "+", &request.label, format!("create: {}", asked(request)))
+                }
+                Row::Created(held) => {
+                    let limit = policy(held.limit(), held.reset().map(Reset::as_str));
+                    (1, "+", &held.label, format!("created: limit {limit}  {}", held.masked))
+                }
+                Row::Same(held) => {
+                    let words = match held.state(now) {
+                        KeyState::Disabled | KeyState::Dead | KeyState::Expired => {
+                            format!("unchanged, and {}", held.state(now).as_str())
+                        }
+                        _ => "unchanged".into(),
+                    };
+                    (2, "=", &held.label, words)
+                }
+                Row::Differs { held, differences, .. } => {
+                    let each = differences.iter().map(|one| {
+                        let name = one.name.replace('_', " ");
+                        format!("{name} is {}, the plan says {}", one.is, one.planned)
+                    });
+                    let words = each.collect::<Vec<_>>().join("; ");
+                    (3, "~", &held.label, format!("differs: {words}"))
+                }
+                Row::Failed(label, trouble) => {
+                    (4, "!", label, format!("failed: {}", trouble.message))
+                }
+            };
+            counts[at].0 += 1;
+            vec![sign.into(), label.to_string(), words]
+        })
+        .collect();
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{count} {name}"))
+        .collect();
+    if counts.is_empty() {
+        return "the plan names no key\n".into();
+    }
+    format!("{}{}\n", table::layout(&COLUMNS, &lines, None), counts.join(", "))
+}
+
+fn asked(request: &KeyRequest) -> String {
+    let limit = policy(request.limit.map(Usd::dollars), request.reset.map(Reset::as_str));
+    let expires = request.expiry.as_ref().map_or("never".into(), |expiry| day(expiry.at));
+    format!("limit {limit}, expires {expires}")
+}

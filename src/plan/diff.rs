@@ -1,0 +1,193 @@
+//! A plan beside what is held: what is missing, what is as planned, what is not and how.
+
+use std::collections::HashMap;
+
+use crate::key::{Asked, Expiry, Granted, HeldKey, KeyRequest, Reset, Usd, day};
+
+/// How a planned key stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// Not held: to be cut.
+    Missing,
+    /// Held, as planned.
+    Same(HeldKey),
+    /// Held, and otherwise.
+    Differs {
+        /// As it is.
+        held: HeldKey,
+        /// As it should be; an expiry in days counts from the day it was cut.
+        planned: Asked,
+        /// How.
+        differences: Vec<Difference>,
+    },
+}
+
+/// One thing that is not as planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// OpenRouter's name of it.
+    pub name: &'static str,
+    /// What the plan says, in words.
+    pub planned: String,
+    /// What it is, in words.
+    pub is: String,
+}
+
+/// Compares a plan with the keys held for its server; in the plan's order.
+pub fn compare(plan: Vec<KeyRequest>, held: Vec<HeldKey>) -> Vec<(KeyRequest, Standing)> {
+    let mut held: HashMap<String, HeldKey> =
+        held.into_iter().map(|held| (held.label.as_str().to_owned(), held)).collect();
+    plan.into_iter()
+        .map(|request| {
+            let standing = match held.remove(request.label.as_str()) {
+                None => Standing::Missing,
+                Some(held) => {
+                    let planned =
+                        Asked { expires_at: expiry(&request, &held), ..Asked::from(&request) };
+                    match differences(&planned, &held) {
+                        none if none.is_empty() => Standing::Same(held),
+                        differences => Standing::Differs { held, planned, differences },
+                    }
+                }
+            };
+            (request, standing)
+        })
+        .collect()
+}
+
+fn differences(planned: &Asked, held: &HeldKey) -> Vec<Difference> {
+    let is = Granted {
+        limit: held.limit(),
+        limit_reset: held.reset().map(|reset| reset.as_str().into()),
+        expires_at: held.expires_at(),
+    };
+    let usd = |amount: Option<f64>| amount.map_or("none".into(), |usd| format!("${usd:.2}"));
+    let date = |at: Option<jiff::Timestamp>| at.map_or("never".into(), day);
+    let never = |word: Option<&str>| String::from(word.unwrap_or("never"));
+    let mut found: Vec<Difference> = planned
+        .differences(&is)
+        .into_iter()
+        .map(|name| match name {
+            "limit" => Difference {
+                name,
+                planned: usd(planned.limit.map(Usd::dollars)),
+                is: usd(is.limit),
+            },
+            "limit_reset" => Difference {
+                name,
+                planned: never(planned.limit_reset.map(Reset::as_str)),
+                is: never(is.limit_reset.as_deref()),
+            },
+            _ => Difference { name, planned: date(planned.expires_at), is: date(is.expires_at) },
+        })
+        .collect();
+    let workspace = |id: &Option<String>| id.as_deref().unwrap_or("default").to_lowercase();
+    let (wanted, is) = (workspace(&planned.workspace_id), workspace(&held.asked.workspace_id));
+    if wanted != is {
+        found.push(Difference { name: "workspace_id", planned: wanted, is });
+    }
+    found
+}
+
+/// When the planned key would expire had it been cut when the held one was: `30d` is not another
+/// expiry every day.
+fn expiry(request: &KeyRequest, held: &HeldKey) -> Option<jiff::Timestamp> {
+    let planned = request.expiry.as_ref()?;
+    if held.asked.expires.as_ref() == Some(&planned.typed) {
+        return held.asked.expires_at;
+    }
+    let then = Expiry::parse(&planned.typed, held.created_at).ok().flatten();
+    Some(then.map_or(planned.at, |expiry| expiry.at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::ApiKey;
+
+    fn at(text: &str) -> jiff::Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn request(limit: &str, expires: &str, now: &str) -> KeyRequest {
+        KeyRequest {
+            label: "ci".parse().unwrap(),
+            limit: Usd::parse_limit(limit).unwrap(),
+            reset: None,
+            expiry: Expiry::parse(expires, at(now)).unwrap(),
+            workspace: None,
+        }
+    }
+
+    fn held(asked: &KeyRequest, on: &str) -> HeldKey {
+        let key = ApiKey::from(String::from("k"));
+        HeldKey {
+            asked: Asked::from(asked),
+            ..HeldKey::new("ci".parse().unwrap(), &key, "s".into(), "os".into(), at(on))
+        }
+    }
+
+    fn found(plan: &KeyRequest, held: &HeldKey) -> Vec<String> {
+        match compare(vec![plan.clone()], vec![held.clone()]).remove(0).1 {
+            Standing::Differs { differences, .. } => differences
+                .into_iter()
+                .map(|one| format!("{}: {} planned, is {}", one.name, one.planned, one.is))
+                .collect(),
+            Standing::Same(_) => Vec::new(),
+            Standing::Missing => panic!("it is held"),
+        }
+    }
+
+    #[test]
+    fn an_expiry_in_days_counts_from_the_day_the_key_was_cut() {
+        let cut = held(&request("5", "30d", "2026-11-01T10:00:00Z"), "2026-11-01T10:00:05Z");
+        assert_eq!(found(&request("5", "30d", "2026-11-20T00:00:00Z"), &cut), [""; 0]);
+        assert_eq!(
+            found(&request("5", "31d", "2026-11-20T00:00:00Z"), &cut),
+            ["expires_at: 2026-12-02 planned, is 2026-12-01"]
+        );
+        // Taken over from elsewhere: nobody typed anything.
+        let mut taken = cut.clone();
+        taken.asked.expires = None;
+        assert_eq!(found(&request("5", "30d", "2026-11-20T00:00:00Z"), &taken), [""; 0]);
+        assert_eq!(found(&request("5", "2026-12-01", "2026-11-20T00:00:00Z"), &taken), [""; 0]);
+    }
+
+    #[test]
+    fn what_was_granted_counts_and_not_what_was_asked() {
+        let plan = request("20", "never", "2026-11-20T00:00:00Z");
+        let mut cut = held(&plan, "2026-11-01T10:00:00Z");
+        assert_eq!(found(&plan, &cut), [""; 0]);
+        cut.granted = Some(Granted {
+            limit: Some(10.0),
+            limit_reset: Some("daily".into()),
+            expires_at: None,
+        });
+        assert_eq!(
+            found(&plan, &cut),
+            ["limit: $20.00 planned, is $10.00", "limit_reset: never planned, is daily"]
+        );
+        cut.granted = None;
+        cut.asked.workspace_id = Some("W".into());
+        assert_eq!(found(&plan, &cut), ["workspace_id: default planned, is w"]);
+    }
+
+    #[test]
+    fn the_plans_order_is_kept_and_what_is_not_planned_is_left_out() {
+        let plan = |label: &str| KeyRequest {
+            label: label.parse().unwrap(),
+            ..request("none", "never", "2026-11-20T00:00:00Z")
+        };
+        let ci = held(&plan("ci"), "2026-11-01T10:00:00Z");
+        let mut other = ci.clone();
+        other.label = "other".parse().unwrap();
+        assert_eq!(
+            compare(vec![plan("z"), plan("ci"), plan("a")], vec![other, ci.clone()]),
+            [
+                (plan("z"), Standing::Missing),
+                (plan("ci"), Standing::Same(ci)),
+                (plan("a"), Standing::Missing)
+            ]
+        );
+    }
+}

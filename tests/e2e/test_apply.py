@@ -1,0 +1,114 @@
+"""A plan applied for real: killed at any moment, its keychain gone on the way."""
+
+import collections
+import hashlib
+import json
+import os
+import random
+import time
+
+from rig import LOGIN, contains, equal, fetch, test, until
+
+# How often it is killed. Ten thousand would do no harm, and take their time.
+KILLS = int(os.environ.get("APPLY_KILLS", "100"))
+
+
+def plan(world, count, name="key"):
+    keys = "".join(f'[[key]]\nlabel = "{name} {n}"\n' for n in range(count))
+    return world.write(f"{name}.toml", f"[defaults]\nlimit = 5\n{keys}")
+
+
+def issued(server, management):
+    """Every key of the account: its name and its hash."""
+    rows, page = [], None
+    while page is None or page:
+        address = f"{server}/api/v1/keys?include_disabled=true&offset={len(rows)}"
+        page = json.loads(fetch(address, management)[2])["data"]
+        rows += [(row["name"], row["hash"]) for row in page]
+    return rows
+
+
+@test
+def a_plan_killed_at_any_moment_and_run_to_its_end_cuts_each_key_once_or_lists_it(world):
+    world.keyring()
+    server, management = world.sandbox()
+    managed = {**world.env, "OPENROUTER_MANAGEMENT_KEY": management}
+    # As long as four keys take here and now: most of the moments lie in the middle of one.
+    began = time.monotonic()
+    four = ["--server", server, "apply", plan(world, 4, "first"), "--yes"]
+    equal(world.keywright(*four, OPENROUTER_MANAGEMENT_KEY=management)[0], 0)
+    longest = min(time.monotonic() - began, 1.0)
+    seeds = {name for name, _ in issued(server, management)}
+    planned = [f"key {n}" for n in range(2 * KILLS)]
+    apply = ["keywright", "--server", server, "apply", plan(world, len(planned)), "--yes"]
+    chance = random.Random(os.environ.get("APPLY_SEED", "20261125"))
+    for kill in range(KILLS):
+        # Alternately by the management key, and by a held key that vouches.
+        run = world.spawn(apply, "apply.log", env=world.env if kill % 2 and kill > 9 else managed)
+        time.sleep(chance.uniform(0.005, longest))
+        run.kill()
+        run.wait()
+    code, out, err = world.keywright(
+        *apply[1:], "--json", within=180, OPENROUTER_MANAGEMENT_KEY=management
+    )
+    done = json.loads(out)
+    labels = {name: [key["label"] for key in done[name]] for name in done if name != "dry_run"}
+    lost = labels["failed"]
+    equal(code, 7 if lost else 0)
+    for failed in done["failed"]:
+        contains(failed["error"], "may have been issued")
+    equal(labels["differing"], [])
+    equal(sorted(labels["created"] + labels["unchanged"] + lost), sorted(planned))
+    # The first kills come before anything is begun, the others in the middle.
+    assert len(labels["unchanged"]) > KILLS / 4, f"{len(labels['unchanged'])} before the last run"
+
+    rows = issued(server, management)
+    counts = collections.Counter(name for name, _ in rows if name not in seeds)
+    twice = {name: count for name, count in counts.items() if count > 1}
+    equal(twice, {})
+    hashes = dict(rows)
+    for label in planned:
+        key = world.lookup(server, label)
+        if label in lost:
+            continue
+        equal((label, hashlib.sha256(key.encode()).hexdigest()), (label, hashes[label]))
+    equal(set(counts) - set(planned), set())
+    print(f"        {KILLS} kills, {len(planned)} keys, {len(lost)} listed as lost", flush=True)
+    # The attempts that are not owed have left nothing in the keychain.
+    assert len(world.attempts()) <= len(lost), (world.attempts(), lost)
+
+
+@test
+def a_keychain_that_locks_itself_on_the_way_is_waited_for(world):
+    daemon = world.keyring()
+    server, management = world.sandbox()
+    path = plan(world, 40)
+    env = {**world.env, "OPENROUTER_MANAGEMENT_KEY": management}
+    run = world.spawn(["keywright", "--server", server, "apply", path, "--yes"], "apply.log", env=env)
+    until("the first keys", lambda: world.lookup(server, "key 2"))
+    world.secrets("Service.Lock", f"array:objpath:{LOGIN}")
+    until("words about it", lambda: "keychain is locked" in world.read("apply.log"))
+    assert run.poll() is None, world.read("apply.log")
+    daemon.terminate()
+    daemon.wait(timeout=10)
+    world.provider()
+    equal(run.wait(timeout=60), 0)
+    contains(world.read("apply.log"), "40 created")
+    for n in range(40):
+        assert world.lookup(server, f"key {n}").startswith("sk-or-v1-"), n
+
+
+@test
+def two_at_once_share_the_work_in_turn(world):
+    world.keyring()
+    server, management = world.sandbox()
+    path = plan(world, 20)
+    env = {**world.env, "OPENROUTER_MANAGEMENT_KEY": management}
+    argv = ["keywright", "--server", server, "apply", path, "--yes"]
+    runs = [world.spawn(argv, f"apply{n}.log", env=env) for n in range(2)]
+    equal([run.wait(timeout=60) for run in runs], [0, 0])
+    said = [world.read(f"apply{n}.log") for n in range(2)]
+    assert any("another apply is under way" in words for words in said), said
+    equal(sorted(words.splitlines()[-1] for words in said), ["20 created", "20 unchanged"])
+    names = [name for name, _ in issued(server, management)]
+    equal(sum(name.startswith("key ") for name in names), 20)
