@@ -214,7 +214,7 @@ fn silence_where_the_data_carry_nothing() {
         (
             "expired",
             alter(|held| {
-                Arc::make_mut(held.reading.as_mut().unwrap()).expires_at = held.checked_at
+                Arc::make_mut(held.reading.as_mut().unwrap()).expires_at = held.checked_at;
             }),
         ),
         (
