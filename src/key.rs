@@ -57,20 +57,24 @@ impl ManagementKey {
 }
 
 fn mask(secret: &str) -> String {
-    let shown: Vec<char> = secret.chars().collect();
-    if shown.len() < 32 {
+    if secret.chars().count() < 32 {
         return String::from("(short key)");
     }
-    let first: String = shown[..12].iter().collect();
-    let last: String = shown[shown.len() - 4..].iter().collect();
-    clean(&format!("{first}...{last}"), 24)
+    let end = secret.char_indices().nth(12).map_or(0, |(at, _)| at);
+    let start = secret.char_indices().nth_back(3).map_or(0, |(at, _)| at);
+    clean(&[&secret[..end], "...", &secret[start..]].concat(), 24)
 }
 
 /// Two lower-case digits a byte.
 pub fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }
 
 impl AuthCode {

@@ -128,7 +128,7 @@ fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), Trouble> {
         let created_at = seed.created_at.parse().unwrap_or_else(|_| Timestamp::now());
         held.push(HeldKey {
             asked: Asked {
-                limit: seed.limit.and_then(|limit| format!("{limit:.2}").parse::<Usd>().ok()),
+                limit: seed.limit.and_then(|limit| Usd::try_from(limit).ok()),
                 limit_reset: seed
                     .limit_reset
                     .as_deref()

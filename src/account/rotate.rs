@@ -18,7 +18,7 @@ use crate::document;
 use crate::inventory;
 use crate::key::{
     Expiry, Handed, HeldKey, KeyRequest, Label, Outcome, Replaces, Report, Retiring, Rotation,
-    Terms, Trouble, is_hash,
+    Terms, Trouble, Usd, is_hash,
 };
 use crate::provision::{self, Controls, Replacement, Services, Way};
 
@@ -111,9 +111,9 @@ fn same_policy(held: &HeldKey, now: Timestamp) -> Result<KeyRequest, Error> {
     let not_the_same = |why: String| Error::NoSamePolicy { label: held.label.clone(), why };
     let limit = held
         .limit()
-        .map(|limit| format!("{limit:.2}").parse())
+        .map(Usd::try_from)
         .transpose()
-        .map_err(|problem: crate::key::Problem| not_the_same(problem.to_string()))?;
+        .map_err(|problem| not_the_same(problem.to_string()))?;
     let expiry = match (&held.asked.expires, held.expires_at()) {
         // `30d` is thirty days from now; a date is that date.
         (Some(words), _) => Expiry::parse(words, now)

@@ -183,8 +183,10 @@ impl Dashboard {
         self.keys = match keys {
             Ok(mut keys) => {
                 self.here = keys.len();
-                let held: HashSet<_> = keys.iter().map(|held| held.hash.clone()).collect();
-                keys.extend(others.into_iter().filter(|other| !held.contains(&other.hash)));
+                if !others.is_empty() {
+                    let held: HashSet<_> = keys.iter().map(|held| held.hash.clone()).collect();
+                    keys.extend(others.into_iter().filter(|other| !held.contains(&other.hash)));
+                }
                 Keys::Loaded(keys)
             }
             Err(trouble) => Keys::Failed(trouble),

@@ -121,7 +121,7 @@ impl Reading {
     /// What the key is, as if it had been asked for.
     pub fn asked(&self) -> Asked {
         Asked {
-            limit: self.limit.and_then(|limit| format!("{limit:.2}").parse().ok()),
+            limit: self.limit.and_then(|limit| limit.try_into().ok()),
             limit_reset: self.limit_reset.as_deref().and_then(|word| Reset::parse(word).ok()?),
             expires_at: self.expires_at,
             ..Asked::default()

@@ -66,8 +66,8 @@ impl FromStr for Label {
         if text.is_empty() {
             return problem("a label is needed: the name of the tool that will use the key");
         }
-        // OpenRouter counts characters, a person graphemes; neither may exceed a hundred.
-        if text.chars().count() > 100 || text.graphemes(true).count() > 100 {
+        // OpenRouter counts characters. What a person takes for one may be several, never fewer.
+        if text.chars().count() > 100 {
             return problem("a label has at most 100 characters");
         }
         Ok(Self(String::from(text)))
@@ -142,6 +142,24 @@ impl FromStr for Usd {
     }
 }
 
+impl TryFrom<f64> for Usd {
+    type Error = Problem;
+
+    /// Dollars to the nearest cent.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to lie between 1 and 10^8"
+    )]
+    fn try_from(dollars: f64) -> Result<Self, Problem> {
+        let cents = (dollars * 100.0).round();
+        if (1.0..=1e8).contains(&cents) {
+            return Ok(Self(cents as u64));
+        }
+        problem("a limit is an amount in USD above zero and at most 1000000")
+    }
+}
+
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
@@ -156,8 +174,7 @@ impl serde::Serialize for Usd {
 
 impl<'de> serde::Deserialize<'de> for Usd {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let dollars = f64::deserialize(deserializer)?;
-        format!("{dollars:.2}").parse().map_err(serde::de::Error::custom)
+        f64::deserialize(deserializer)?.try_into().map_err(serde::de::Error::custom)
     }
 }
 

@@ -8,6 +8,10 @@ use unicode_segmentation::UnicodeSegmentation;
 /// `text` without control characters, escapes and bidirectional or invisible marks, at most
 /// `max` graphemes: what a stranger said, fit for a terminal.
 pub fn clean(text: &str, max: usize) -> String {
+    // Most words are short and plain: a letter is a grapheme.
+    if text.len() <= max && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return String::from(text);
+    }
     let visible: String = text
         .chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })

@@ -281,17 +281,17 @@ fn hash(secret: &str) -> String {
 
 /// OpenRouter's short form of a key: `sk-or-v1-0e6...1c96`.
 fn mask(secret: &str) -> String {
-    let head: String = secret.chars().take(12).collect();
-    let tail: String = secret.chars().skip(secret.chars().count().saturating_sub(4)).collect();
-    format!("{head}...{tail}")
+    let end = secret.char_indices().nth(12).map_or(secret.len(), |(at, _)| at);
+    let start = secret.char_indices().nth_back(3).map_or(0, |(at, _)| at);
+    [&secret[..end], "...", &secret[start..]].concat()
 }
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    bytes
-        .iter()
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-        .collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
+    }
+    text
 }

@@ -8,37 +8,47 @@ use secrecy::SecretString;
 use super::{Error, Slot};
 
 #[derive(Clone, Default)]
-pub(super) struct Memory(Arc<Mutex<HashMap<Slot, SecretString>>>);
+pub(super) struct Memory(Arc<Mutex<Services>>);
+
+/// Secrets by account, by service.
+type Services = HashMap<String, HashMap<String, SecretString>>;
 
 impl Memory {
     pub(super) fn seeded(seed: Vec<(Slot, SecretString)>) -> Self {
-        Self(Arc::new(Mutex::new(seed.into_iter().collect())))
+        let memory = Self::default();
+        for (slot, secret) in seed {
+            memory.set(&slot, &secret);
+        }
+        memory
     }
 
     pub(super) fn get(&self, slot: &Slot) -> Result<SecretString, Error> {
-        self.map().get(slot).cloned().ok_or(Error::NoEntry)
+        let services = self.services();
+        let secrets = services.get(&slot.service).ok_or(Error::NoEntry)?;
+        secrets.get(&slot.account).cloned().ok_or(Error::NoEntry)
     }
 
     pub(super) fn set(&self, slot: &Slot, secret: &SecretString) {
-        self.map().insert(slot.clone(), secret.clone());
+        let mut services = self.services();
+        let secrets = services.entry(slot.service.clone()).or_default();
+        secrets.insert(slot.account.clone(), secret.clone());
     }
 
     pub(super) fn delete(&self, slot: &Slot) -> Result<(), Error> {
-        self.map().remove(slot).map(drop).ok_or(Error::NoEntry)
+        let mut services = self.services();
+        let removed = services.get_mut(&slot.service).and_then(|held| held.remove(&slot.account));
+        removed.map(drop).ok_or(Error::NoEntry)
     }
 
     pub(super) fn accounts(&self, service: &str) -> Vec<String> {
-        let mut accounts: Vec<_> = self
-            .map()
-            .keys()
-            .filter(|slot| slot.service == service)
-            .map(|slot| slot.account.clone())
-            .collect();
+        let services = self.services();
+        let accounts = services.get(service).into_iter().flat_map(HashMap::keys);
+        let mut accounts: Vec<_> = accounts.cloned().collect();
         accounts.sort();
         accounts
     }
 
-    fn map(&self) -> MutexGuard<'_, HashMap<Slot, SecretString>> {
+    fn services(&self) -> MutexGuard<'_, Services> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

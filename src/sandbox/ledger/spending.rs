@@ -1,6 +1,5 @@
 //! Money and the windows it is counted in. Knows dates and sums, neither keys nor clocks.
 
-use std::collections::BTreeMap;
 use std::iter::Sum;
 
 use jiff::civil::Date;
@@ -99,15 +98,19 @@ pub fn day(at: Timestamp) -> Date {
 /// What a key spent, by UTC day.
 #[derive(Clone, Debug, Default)]
 pub struct Spending {
-    days: BTreeMap<Date, Usd>,
+    /// In their order.
+    days: Vec<(Date, Usd)>,
     last: Option<Timestamp>,
 }
 
 impl Spending {
     /// Books an amount.
     pub fn add(&mut self, amount: Usd, at: Timestamp) {
-        let spent = self.days.entry(day(at)).or_default();
-        spent.0 += amount.0;
+        let day = day(at);
+        match self.days.binary_search_by_key(&day, |(day, _)| *day) {
+            Ok(place) => self.days[place].1.0 += amount.0,
+            Err(place) => self.days.insert(place, (day, amount)),
+        }
         self.last = self.last.max(Some(at));
     }
 
@@ -118,8 +121,9 @@ impl Spending {
 
     /// Spent in the window of `now`; over the key's whole life without a window.
     pub fn within(&self, window: Option<Reset>, now: Timestamp) -> Usd {
-        let Some(window) = window else { return self.days.values().copied().sum() };
         let today = day(now);
-        self.days.range(window.start(today)..=today).map(|(_, spent)| *spent).sum()
+        let window = window.map(|window| window.start(today)..=today);
+        let counts = |day: &Date| window.as_ref().is_none_or(|days| days.contains(day));
+        self.days.iter().filter(|(day, _)| counts(day)).map(|(_, spent)| *spent).sum()
     }
 }
