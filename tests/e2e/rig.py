@@ -517,6 +517,16 @@ def fetch(url, key=None, data=None, redirect=True):
         return answer.code, answer.headers, answer.read().decode()
 
 
+def post(url, key, document):
+    """What comes back for a JSON document that is sent."""
+    request = urllib.request.Request(url, data=json.dumps(document).encode())
+    request.add_header("Authorization", f"Bearer {key}")
+    request.add_header("Content-Type", "application/json")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=10) as answer:
+        return json.load(answer)
+
+
 def whoami(server, key):
     """What the server says of a key, or its status when it does not know it."""
     status, _, body = fetch(f"{server}/api/v1/key", key)

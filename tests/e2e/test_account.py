@@ -1,0 +1,155 @@
+"""The life of a key after it was cut: what is done to it here is read back there, from the keychain
+by `secret-tool` and from the server by OpenRouter's official SDK."""
+
+import hashlib
+import json
+import os
+import subprocess
+
+from rig import Pane, contains, equal, post, test, until, whoami
+
+# Prints the account's keys as the SDK understands them, by their hashes.
+LIST = """
+import json, os, sys
+from openrouter import OpenRouter
+with OpenRouter(api_key=sys.argv[2], server_url=sys.argv[1] + "/api/v1") as client:
+    rows = client.api_keys.list(include_disabled="true").data
+    print(json.dumps({row.hash: [row.disabled, row.limit] for row in rows}))
+"""
+
+
+def sdk(world, server, management, key):
+    """Whether a key is disabled, and its limit; nothing where the account does not have it."""
+    python = os.environ.get("SDK_PYTHON", "python3")
+    code, out, err = world.run(python, "-c", LIST, server, management)
+    equal((code, err), (0, ""))
+    return json.loads(out).get(hashlib.sha256(key.encode()).hexdigest())
+
+
+def furnished(world):
+    """A keychain, a server, and the management key kept; the server and the management key."""
+    world.keyring()
+    server, management = world.sandbox()
+    world.env["KEYWRIGHT_SERVER"] = server
+    code, out, err = piped(world, management, "management", "set")
+    equal((code, management in out + err), (0, False))
+    return server, management
+
+
+def piped(world, text, *arguments):
+    """A command with that on its standard input."""
+    ended = subprocess.run(
+        ["keywright", *arguments], env=world.env, input=text, capture_output=True, text=True,
+        timeout=30, cwd=world.home,
+    )
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def bare(server, management, name, **policy):
+    """A key cut by somebody else; the secret."""
+    return post(f"{server}/api/v1/keys", management, {"name": name, **policy})["key"]
+
+
+@test
+def a_key_is_imported_renamed_rotated_disabled_and_deleted(world):
+    server, management = furnished(world)
+    key = bare(server, management, "found", limit=5, limit_reset="weekly")
+
+    equal(piped(world, f"{key}\n", "import", "found")[0], 0)
+    equal(world.lookup(server, "found"), key)
+    # The same key under another label is refused, and so is another under the same.
+    equal(piped(world, key, "import", "twice")[0], 2)
+    equal(piped(world, bare(server, management, "other"), "import", "found")[0], 2)
+    equal((world.lookup(server, "twice"), world.lookup(server, "found")), ("", key))
+
+    equal(world.keywright("rename", "found", "editor")[0], 0)
+    equal((world.lookup(server, "found"), world.lookup(server, "editor")), ("", key))
+
+    equal(world.keywright("rotate", "editor", "--yes")[0], 0)
+    new = world.lookup(server, "editor")
+    assert new not in ("", key), "the label still gives the old key"
+    listed = json.loads(world.keywright("list", "--json")[1])
+    old = next(row["label"] for row in listed if row["label"] != "editor")
+    equal(world.lookup(server, old), key)
+    equal([whoami(server, one)["limit"] for one in (key, new)], [5, 5])
+    equal(whoami(server, new)["limit_reset"], "weekly")
+
+    equal(world.keywright("disable", "editor")[0], 0)
+    equal(sdk(world, server, management, new), [True, 5])
+    equal(whoami(server, new), 401)
+    equal(world.keywright("enable", "editor")[0], 0)
+    equal(sdk(world, server, management, new), [False, 5])
+    equal(whoami(server, new)["limit"], 5)
+
+    # Only the copy goes; then the key itself.
+    equal(world.keywright("rm", "--yes", old)[0], 0)
+    equal((world.lookup(server, old), whoami(server, key)["limit"]), ("", 5))
+    equal(world.keywright("rm", "--yes", "--revoke", "editor")[0], 0)
+    equal((world.lookup(server, "editor"), whoami(server, new)), ("", 401))
+    equal([sdk(world, server, management, one) for one in (key, new)], [[False, 5], None])
+    equal(json.loads(world.keywright("list", "--json")[1]), [])
+
+
+@test
+def a_leaked_key_is_off_and_replaced_before_panic_returns(world):
+    server, management = furnished(world)
+    key = bare(server, management, "leaked", limit=3)
+    equal(piped(world, key, "import", "leaked")[0], 0)
+    world.write("home/.env", f"OPENROUTER_API_KEY={key}\n")
+    code, out, err = world.keywright("panic", "leaked", "--yes")
+    equal(code, 0)
+    equal(whoami(server, key), 401)
+    new = world.lookup(server, "leaked")
+    assert new not in ("", key), "no replacement is held"
+    equal(whoami(server, new)["limit"], 3)
+    contains(out + err, ".env")
+    assert key not in out + err and new not in out + err
+
+
+@test
+def the_dashboard_rotates_switches_edits_and_deletes(world):
+    server, management = furnished(world)
+    world.be_browser()
+    key = bare(server, management, "tool", limit=5, limit_reset="monthly")
+    equal(piped(world, key, "import", "tool")[0], 0)
+    pane = Pane(world, size=(120, 40))
+    pane.dashboard()
+    pane.wait("tool .*(active|unknown)")
+
+    pane.press("R")
+    pane.wait_words("rotate")
+    pane.press("Enter")
+    until("a new key under the label", lambda: world.lookup(server, "tool") not in ("", key))
+    new = world.lookup(server, "tool")
+    pane.wait_words("'tool' is a new key")
+    equal([whoami(server, one)["limit"] for one in (key, new)], [5, 5])
+
+    pane.press("d")
+    until("the key switched off", lambda: whoami(server, new) == 401)
+    equal(sdk(world, server, management, new), [True, 5])
+    pane.wait("tool .*disabled")
+    pane.press("d")
+    until("the key switched on", lambda: whoami(server, new) != 401)
+    pane.wait_gone("disabled")
+
+    pane.press("e")
+    pane.wait("▸ Credit limit +5")
+    pane.press("C-u")
+    pane.type("7.50")
+    pane.press("C-s")
+    # What will be changed is shown before it is.
+    pane.wait_words("limit: $5.00 → $7.50")
+    equal(whoami(server, new)["limit"], 5)
+    pane.press("C-s")
+    until("another limit", lambda: whoami(server, new)["limit"] == 7.5)
+    equal(sdk(world, server, management, new), [False, 7.5])
+
+    pane.press("x")
+    pane.wait_words("tool")
+    pane.press("r")
+    pane.type("tool")
+    pane.press("Enter")
+    until("the key dead", lambda: whoami(server, new) == 401)
+    until("its copy gone", lambda: world.lookup(server, "tool") == "")
+    equal([sdk(world, server, management, one) for one in (key, new)], [[False, 5], None])
+    assert all(secret.encode() not in pane.written() for secret in (key, new, management))
