@@ -64,12 +64,15 @@ pub fn find(place: &Place, server: &str, label: &str) -> Result<Option<HeldKey>,
 /// Adds keys; one that is there already (same server and label) is replaced.
 pub fn add(place: &Place, held: Vec<HeldKey>) -> Result<(), Error> {
     place.update(NAME, |inventory: &mut Inventory| {
+        if inventory.keys.is_empty() {
+            inventory.keys = held;
+            return;
+        }
         let name = |held: &HeldKey| (held.server.clone(), held.label.clone());
         // Looking for one takes no index.
-        let places: Option<HashMap<_, _>> =
-            (held.len() > 1 && !inventory.keys.is_empty()).then(|| {
-                inventory.keys.iter().enumerate().map(|(at, held)| (name(held), at)).collect()
-            });
+        let places: Option<HashMap<_, _>> = (held.len() > 1).then(|| {
+            inventory.keys.iter().enumerate().map(|(at, held)| (name(held), at)).collect()
+        });
         let known = inventory.keys.len();
         for held in held {
             let place = match &places {

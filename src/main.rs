@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use jiff::Timestamp;
 use keywright::cli::{self, Cli, Command, SandboxArgs};
 use keywright::config::{self, Config};
 use keywright::document;
@@ -122,29 +121,25 @@ fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), Trouble> {
         let Ok(label) = seed.label.parse() else { continue };
         let granted = Granted {
             limit: seed.limit,
-            limit_reset: seed.limit_reset.clone(),
-            expires_at: seed.expires_at.as_deref().and_then(|at| at.parse().ok()),
+            limit_reset: seed.limit_reset.map(str::to_owned),
+            expires_at: seed.expires_at,
         };
-        let created_at = seed.created_at.parse().unwrap_or_else(|_| Timestamp::now());
         held.push(HeldKey {
             asked: Asked {
                 limit: seed.limit.and_then(|limit| Usd::try_from(limit).ok()),
-                limit_reset: seed
-                    .limit_reset
-                    .as_deref()
-                    .and_then(|word| Reset::parse(word).ok()?),
-                expires_at: granted.expires_at,
+                limit_reset: seed.limit_reset.and_then(|word| Reset::parse(word).ok()?),
+                expires_at: seed.expires_at,
                 workspace_id: None,
                 expires: None,
             },
             granted: Some(granted),
-            user_id: Some(seed.user_id),
+            user_id: Some(seed.user_id.into()),
             ..HeldKey::new(
                 label,
                 &key,
                 services.server.clone(),
                 StoreKind::Memory.to_string(),
-                created_at,
+                seed.created_at,
             )
         });
         let slot = Slot { service: services.service.clone(), account: seed.label };

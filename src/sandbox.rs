@@ -43,7 +43,7 @@ pub struct Options {
     pub keys: usize,
 }
 
-/// A key that the account holds from the start. Times are ISO 8601 in UTC.
+/// A key that the account holds from the start.
 #[derive(Clone)]
 pub struct Seed {
     /// The person's name for it.
@@ -53,13 +53,13 @@ pub struct Seed {
     /// In USD.
     pub limit: Option<f64>,
     /// `daily`, `weekly` or `monthly`.
-    pub limit_reset: Option<String>,
+    pub limit_reset: Option<&'static str>,
     /// When it dies.
-    pub expires_at: Option<String>,
+    pub expires_at: Option<Timestamp>,
     /// When it was cut.
-    pub created_at: String,
+    pub created_at: Timestamp,
     /// Whose it is.
-    pub user_id: String,
+    pub user_id: &'static str,
 }
 
 /// A running sandbox. Dropping it closes its port.

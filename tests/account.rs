@@ -52,18 +52,12 @@ impl World {
             secrets.push((slot(&seed.label), SecretString::from(seed.key)));
             rows.push(HeldKey {
                 asked: Asked {
-                    limit: seed.limit.and_then(|limit| format!("{limit:.2}").parse().ok()),
-                    limit_reset: seed.limit_reset.and_then(|word| Reset::parse(&word).unwrap()),
-                    expires_at: seed.expires_at.map(|at| at.parse().unwrap()),
+                    limit: seed.limit.and_then(|limit| limit.try_into().ok()),
+                    limit_reset: seed.limit_reset.and_then(|word| Reset::parse(word).unwrap()),
+                    expires_at: seed.expires_at,
                     ..Asked::default()
                 },
-                ..HeldKey::new(
-                    label,
-                    &key,
-                    proxy.url.clone(),
-                    "memory".into(),
-                    seed.created_at.parse().unwrap(),
-                )
+                ..HeldKey::new(label, &key, proxy.url.clone(), "memory".into(), seed.created_at)
             });
         }
         let services = Services {

@@ -78,7 +78,7 @@ pub fn consent(fields: &Fields) -> Result<Consent, Fault> {
     policy.reset = reset(fields, "usage_limit_type", Null::Refused)?.over(None);
     policy.expires_at = expiry(fields)?;
     if let Some(id) = workspace(fields)? {
-        policy.workspace = id;
+        policy.workspace = id.into();
     }
     Ok(Consent { callback, challenge, policy })
 }
@@ -100,12 +100,12 @@ pub fn new_key(fields: &Fields) -> Result<Policy, Fault> {
     policy.expires_at = expiry(fields)?;
     policy.include_byok = flag(fields, "include_byok_in_limit")?.unwrap_or(false);
     if let Some(id) = workspace(fields)? {
-        policy.workspace = id;
+        policy.workspace = id.into();
     }
     let creator = |value: &Value| value.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
     let wants = "a non-empty string or null";
     if let Change::To(id) = field(fields, "creator_user_id", Null::Allowed, wants, creator)? {
-        policy.creator = id;
+        policy.creator = id.into();
     }
     Ok(policy)
 }

@@ -8,6 +8,7 @@ mod spending;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -37,9 +38,9 @@ pub struct Policy {
     /// Whether what it spends at a provider of the person's own counts.
     pub include_byok: bool,
     /// Where it lives, a UUID.
-    pub workspace: String,
+    pub workspace: Cow<'static, str>,
     /// Who made it.
-    pub creator: String,
+    pub creator: Cow<'static, str>,
 }
 
 impl Policy {
@@ -179,9 +180,14 @@ impl Ledger {
         self.ahead = self.ahead.saturating_add(by);
     }
 
+    /// Makes room for so many keys more.
+    pub fn expect(&mut self, keys: usize) {
+        self.keys.reserve(keys);
+    }
+
     /// Cuts the key whose secret is `secret`.
-    pub fn issue(&mut self, policy: Policy, secret: &str, now: Timestamp) -> Key {
-        let key = Key {
+    pub fn issue(&mut self, policy: Policy, secret: &str, now: Timestamp) -> &mut Key {
+        self.keys.push(Key {
             hash: hash(secret),
             masked: mask(secret),
             policy,
@@ -189,9 +195,9 @@ impl Ledger {
             created_at: now,
             updated_at: None,
             spending: Spending::default(),
-        };
-        self.keys.push(key.clone());
-        key
+        });
+        let last = self.keys.len() - 1;
+        &mut self.keys[last]
     }
 
     /// Whom a token stands for; nobody if it is unknown, deleted, disabled or expired.
@@ -203,14 +209,13 @@ impl Ledger {
         self.find(&hash).filter(|key| !key.disabled && !key.expired(now)).map(Bearer::Key)
     }
 
-    /// A key by its hash. Looks from the newest: that is the one a large account is busy with while
-    /// it is furnished.
+    /// A key by its hash.
     pub fn find(&self, hash: &str) -> Option<&Key> {
-        self.keys.iter().rev().find(|key| key.hash == hash)
+        self.keys.iter().find(|key| key.hash == hash)
     }
 
     fn find_mut(&mut self, hash: &str) -> Option<&mut Key> {
-        self.keys.iter_mut().rev().find(|key| key.hash == hash)
+        self.keys.iter_mut().find(|key| key.hash == hash)
     }
 
     /// One page of keys, oldest first.
@@ -270,7 +275,7 @@ impl Ledger {
     ) -> Result<Key, Refusal> {
         self.codes.get(code).ok_or(Refusal::Invalid)?.check(verifier, method, now)?;
         let taken = self.codes.remove(code).ok_or(Refusal::Invalid)?;
-        Ok(self.issue(taken.policy, secret, now))
+        Ok(self.issue(taken.policy, secret, now).clone())
     }
 }
 

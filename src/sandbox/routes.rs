@@ -153,7 +153,7 @@ fn managed(
             let policy = asks::new_key(&asks::body(&call.body)?)?;
             let secret = mint::key()?;
             let key = ledger.issue(policy, &secret, now);
-            let created = json!({ "data": answers::row(&key, now), "key": secret });
+            let created = json!({ "data": answers::row(key, now), "key": secret });
             Ok(Answer::json(201, &created))
         }
         ("GET", ["keys", hash]) => ledger.find(hash).map(one).ok_or_else(no_such_key),

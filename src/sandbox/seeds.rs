@@ -4,8 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Seed;
-use super::answers::whole_seconds;
-use super::ledger::{Ledger, Patch, Policy, Reset, USER, Usd};
+use super::ledger::{Key, Ledger, Policy, Reset, USER, Usd};
 
 /// A key and its past: amounts by days ago.
 struct Sketch {
@@ -22,6 +21,7 @@ struct Sketch {
 
 /// Cuts a key for each secret and gives them their pasts.
 pub fn plant(ledger: &mut Ledger, secrets: Vec<String>, now: Timestamp) -> Vec<Seed> {
+    ledger.expect(secrets.len());
     secrets
         .into_iter()
         .enumerate()
@@ -29,42 +29,41 @@ pub fn plant(ledger: &mut Ledger, secrets: Vec<String>, now: Timestamp) -> Vec<S
         .collect()
 }
 
-fn plant_one(ledger: &mut Ledger, sketch: Sketch, key: String, now: Timestamp) -> Seed {
+fn plant_one(ledger: &mut Ledger, sketch: Sketch, secret: String, now: Timestamp) -> Seed {
     let created_at = days(now, -sketch.days_old);
     let mut policy = Policy::named(sketch.label.clone());
     policy.limit = sketch.limit.and_then(Usd::new);
     policy.reset = sketch.reset;
     policy.expires_at = sketch.days_left.map(|left| days(now, left));
-    let expires_at = policy.expires_at.map(whole_seconds);
-    let cut = ledger.issue(policy, &key, created_at);
+    let expires_at = policy.expires_at;
+    let key = ledger.issue(policy, &secret, created_at);
     for (ago, amount) in &sketch.spent {
-        spend(ledger, &cut.hash, *amount, days(now, -ago));
+        spend(key, *amount, days(now, -ago));
     }
-    let so_far =
-        ledger.find(&cut.hash).map_or(0.0, |key| key.spending.within(sketch.reset, now).dollars());
-    spend(ledger, &cut.hash, sketch.window - so_far, now);
+    let so_far = key.spending.within(sketch.reset, now).dollars();
+    spend(key, sketch.window - so_far, now);
     if sketch.disabled {
-        let off = Patch { disabled: Some(true), ..Patch::default() };
-        ledger.patch(&cut.hash, off, days(now, -1));
+        key.disabled = true;
+        key.updated_at = Some(days(now, -1));
     }
     Seed {
         label: sketch.label,
-        key,
+        key: secret,
         limit: sketch.limit,
-        limit_reset: sketch.reset.map(|reset| reset.word().to_owned()),
+        limit_reset: sketch.reset.map(Reset::word),
         expires_at,
-        created_at: whole_seconds(created_at),
-        user_id: USER.into(),
+        created_at,
+        user_id: USER,
     }
 }
 
-fn spend(ledger: &mut Ledger, hash: &str, amount: f64, at: Timestamp) {
+fn spend(key: &mut Key, amount: f64, at: Timestamp) {
     if let Some(amount) = Usd::new(amount).filter(|amount| *amount > Usd::default()) {
-        ledger.spend(hash, amount, at);
+        key.spending.add(amount, at);
     }
 }
 
-/// Whole seconds, since a seed says its times in those.
+/// Whole seconds: that is how the account says when a key was cut.
 fn days(now: Timestamp, days: i64) -> Timestamp {
     let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
     second.saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or(now)

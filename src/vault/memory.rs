@@ -15,11 +15,11 @@ type Services = HashMap<String, HashMap<String, SecretString>>;
 
 impl Memory {
     pub(super) fn seeded(seed: Vec<(Slot, SecretString)>) -> Self {
-        let memory = Self::default();
-        for (slot, secret) in seed {
-            memory.set(&slot, &secret);
+        let mut services = Services::new();
+        for (Slot { service, account }, secret) in seed {
+            services.entry(service).or_default().insert(account, secret);
         }
-        memory
+        Self(Arc::new(Mutex::new(services)))
     }
 
     pub(super) fn get(&self, slot: &Slot) -> Result<SecretString, Error> {

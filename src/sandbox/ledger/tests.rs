@@ -16,7 +16,8 @@ fn usd(dollars: f64) -> Usd {
 
 fn account(names: &[&str]) -> (Ledger, Vec<String>) {
     let mut ledger = Ledger::new("management");
-    let hashes = names.iter().map(|n| ledger.issue(Policy::named(*n), n, at(NOON)).hash).collect();
+    let hashes =
+        names.iter().map(|n| ledger.issue(Policy::named(*n), n, at(NOON)).hash.clone()).collect();
     (ledger, hashes)
 }
 
@@ -237,7 +238,8 @@ fn a_token_stands_for_somebody_only_while_its_key_lives() {
 #[test]
 fn a_key_is_named_by_its_hash_and_shown_masked() {
     let secret = format!("sk-or-v1-0e6{}1c96", "5".repeat(57));
-    let key = Ledger::new("").issue(Policy::named("laptop"), &secret, at(NOON));
+    let mut ledger = Ledger::new("");
+    let key = ledger.issue(Policy::named("laptop"), &secret, at(NOON));
     assert_eq!(key.masked, "sk-or-v1-0e6...1c96");
     assert_eq!(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
