@@ -111,8 +111,8 @@ pub struct Model {
     pub refresh: Refresh,
     /// What is on screen.
     pub screen: Screen,
-    /// Whether the help lies over it.
-    pub help: bool,
+    /// The page of the help that lies over it.
+    pub help: Option<usize>,
     /// The question that lies over it.
     pub question: Option<Question>,
     /// What was last worth saying; the next key press takes it away.
@@ -143,7 +143,7 @@ impl Model {
             dashboard: Dashboard::new(),
             refresh: Refresh::new(world.every),
             screen: Screen::Dashboard,
-            help: false,
+            help: None,
             question: None,
             notice: None,
             rescued: Vec::new(),

@@ -56,8 +56,8 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     for line in [rule, bottom] {
         frame.render_widget(Block::new().borders(Borders::TOP).border_style(theme.dim()), line);
     }
-    if model.help {
-        help::draw(model, theme, frame, body);
+    if let Some(page) = model.help {
+        help::draw(model, page, theme, frame, body);
     } else {
         draw_body(model, theme, frame, body);
     }

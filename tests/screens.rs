@@ -9,7 +9,9 @@ mod deeds;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::app::{Effect, Intent, Model, Msg, Screen, Ticket, World, intent, start, update};
+use keywright::app::{
+    Effect, Intent, Model, Msg, Screen, Ticket, World, intent, screen_bindings, start, update,
+};
 use keywright::key::{
     ApiKey, Asked, Granted, HeldKey, Outcome, Read, Reading, Report, Reset, Step, Trouble,
     Unresolved,
@@ -417,6 +419,21 @@ fn help_is_drawn_from_the_keys_that_work() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::ToggleHelp]);
     insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn help_says_every_key_whole_on_the_smallest_terminal_too() {
+    let mut model = held(ui::SMALLEST);
+    want(&mut model, &[Intent::ToggleHelp]);
+    let mut text = String::new();
+    for _ in 0..4 {
+        text += &drawn(&model);
+        want(&mut model, &[Intent::Move(1)]);
+    }
+    for binding in screen_bindings(&model).into_iter().flatten() {
+        let line = format!(" {:<11}{}", binding.shown, binding.does);
+        assert!(text.contains(line.trim_end()), "{line}");
+    }
 }
 
 #[test]

@@ -80,6 +80,8 @@ const QUESTION: &[Binding] = bindings! {
 
 const HELP: &[Binding] = bindings! {
     [key(KeyCode::Esc), plain('?'), plain('q'), key(KeyCode::F(1))] "esc" "back" => Intent::ToggleHelp;
+    #[quiet] [key(KeyCode::Down), key(KeyCode::PageDown), plain(' '), plain('j')] "" "" => Intent::Move(1);
+    #[quiet] [key(KeyCode::Up), key(KeyCode::PageUp), plain('k')] "" "" => Intent::Move(-1);
 };
 
 const DASHBOARD: &[Binding] = bindings! {
@@ -92,22 +94,22 @@ const DASHBOARD: &[Binding] = bindings! {
     [plain('e')] "e" "edit" => Intent::Change;
     [plain('d')] "d" "disable" => Intent::Switch;
     [plain('x')] "x" "remove" => Intent::Remove;
-    #[quiet] [plain('P')] "P" "it leaked: disable, replace, store" => Intent::Panic;
+    #[quiet] [plain('P')] "P" "it leaked: replace it" => Intent::Panic;
     #[quiet] [plain('i')] "i" "import a key from elsewhere" => Intent::Import;
-    #[quiet] [plain('a')] "a" "the account's keys too, those not held here, those gone" => Intent::NextScope;
+    #[quiet] [plain('a')] "a" "the account's other keys" => Intent::NextScope;
     [plain('r')] "r" "refresh" => Intent::Reload;
     [plain('/')] "/" "filter" => Intent::Filter;
     #[quiet] [plain('s')] "s" "sort by the next column" => Intent::Sort;
     #[quiet] [plain('S')] "S" "turn the order round" => Intent::Reverse;
     #[quiet] [plain(' ')] "space" "mark for the next action" => Intent::Mark;
-    #[quiet] [plain('D')] "D" "dismiss the first unresolved attempt" => Intent::Dismiss;
+    #[quiet] [plain('D')] "D" "dismiss an unresolved entry" => Intent::Dismiss;
     #[quiet] [key(KeyCode::Up), plain('k')] "↑ k" "up" => Intent::Move(-1);
     #[quiet] [key(KeyCode::Down), plain('j')] "↓ j" "down" => Intent::Move(1);
     #[quiet] [key(KeyCode::PageUp), ctrl('b')] "page up" "a page up" => Intent::MovePage(-1);
     #[quiet] [key(KeyCode::PageDown), ctrl('f')] "page down" "a page down" => Intent::MovePage(1);
     #[quiet] [key(KeyCode::Home), plain('g')] "g" "to the first" => Intent::ToTop;
     #[quiet] [key(KeyCode::End), plain('G')] "G" "to the last" => Intent::ToBottom;
-    #[quiet] [key(KeyCode::Esc), plain('h'), key(KeyCode::Left)] "esc h" "close the details, drop the filter or the marks" => Intent::Back;
+    #[quiet] [key(KeyCode::Esc), plain('h'), key(KeyCode::Left)] "esc h" "drop details, filter, marks" => Intent::Back;
     [plain('?'), key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;
     [plain('q')] "q" "quit" => Intent::Quit;
 };
@@ -233,7 +235,7 @@ pub fn bindings(model: &Model) -> Vec<&'static [Binding]> {
         Some(_) => return vec![ANYWHERE, QUESTION],
         None => {}
     }
-    if model.help {
+    if model.help.is_some() {
         return vec![ANYWHERE, HELP];
     }
     let mut tables = screen_bindings(model);
@@ -287,7 +289,7 @@ pub fn intent(model: &Model, event: &KeyEvent) -> Option<Intent> {
         Screen::Ask(ask) => ask.what == Deliberation::Revoke,
         Screen::Reveal(_) | Screen::Deeds(_) => false,
     } && model.question.is_none()
-        && !model.help;
+        && model.help.is_none();
     match (bound, event.code) {
         (Some(intent), _) => Some(intent),
         (None, KeyCode::Char(c)) if types && modifiers.is_empty() => Some(Intent::Type(c)),

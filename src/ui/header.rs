@@ -9,7 +9,7 @@ use super::text::fit;
 use crate::app::{Deliberation, Errand, Keys, Model, Purpose, Scope, Screen};
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let here = if model.help {
+    let here = if model.help.is_some() {
         "help".to_owned()
     } else {
         match &model.screen {
@@ -53,7 +53,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let room = usize::from(area.width).saturating_sub(world.width() + 14);
     // The figures' own time, to the minute: nothing has to be repainted for it.
     let checked = match (&model.screen, model.refresh.at) {
-        (Screen::Dashboard, Some(at)) if !model.help => {
+        (Screen::Dashboard, Some(at)) if model.help.is_none() => {
             at.strftime(" · as of %H:%M UTC").to_string()
         }
         _ => String::new(),

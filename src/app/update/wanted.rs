@@ -16,16 +16,19 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
             return vec![Effect::Suspend];
         }
         Intent::ToggleHelp => {
-            model.help = !model.help;
+            model.help = if model.help.is_some() { None } else { Some(0) };
             return Vec::new();
         }
-        Intent::Back if model.help => {
-            model.help = false;
-            return Vec::new();
-        }
-        // What lies under the help is not touched.
-        _ if model.help => return Vec::new(),
         _ => {}
+    }
+    if let Some(page) = model.help {
+        // What lies under the help is not touched.
+        match intent {
+            Intent::Back => model.help = None,
+            Intent::Move(by) => model.help = Some(page.saturating_add_signed(by)),
+            _ => {}
+        }
+        return Vec::new();
     }
     match &mut model.screen {
         Screen::Dashboard => on_dashboard(model, intent),
