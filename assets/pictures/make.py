@@ -133,6 +133,24 @@ def main():
             screen.send("y")
             screen.wait("granted as asked")
             picture("reveal")
+            # Some days of a key that is used.
+            screen.send("Escape")
+            screen.wait("laptop")
+            screen.send("g", "Enter")
+            screen.wait("account")
+            for days in range(5):
+                if days:
+                    screen.send(">")
+                    screen.wait("A day went by")
+                if days != 2:
+                    screen.send("+")
+                    screen.wait("was spent on it")
+            # The figures follow the words.
+            time.sleep(1)
+            picture("details")
+            screen.send("Escape", "R")
+            screen.wait("rotate")
+            picture("rotate")
         finally:
             screen.end()
 
