@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::{Error, absent, management, opened};
 use crate::inventory;
-use crate::key::{ApiKey, HeldKey, Label, Read, RemoteKey, Trouble};
+use crate::key::{ApiKey, HeldKey, Label, Read, Reading, RemoteKey, Trouble};
 use crate::openrouter::{self, Client};
 use crate::provision::{self, Services};
 use crate::samples;
@@ -55,6 +55,13 @@ pub async fn read(
         Err(error) => return Err((error.trouble(), None)),
     };
     let answer = client.key(&key).await;
+    if let Ok(Reading { masked: Some(masked), .. }) = &answer
+        && *masked != key.masked()
+        && is_anothers(services, masked.clone()).await
+    {
+        let words = "the server answered about another key: its figures are not taken for this one";
+        return Ok(Read::Failed(words.into()));
+    }
     match &answer {
         Err(error @ openrouter::Error::SlowDown { retry_after, .. }) => {
             Err((unasked(error), *retry_after))
@@ -62,6 +69,16 @@ pub async fn read(
         Err(error @ openrouter::Error::NotSent { .. }) => Err((unasked(error), None)),
         _ => Ok(Read::from(answer)),
     }
+}
+
+/// Whether another held key is masked so. A mask that nobody here has proves nothing: how a server
+/// masks is its own business.
+async fn is_anothers(services: &Services, masked: String) -> bool {
+    let services = services.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        inventory::select(&services.place, &services.server, |held| held.masked == masked)
+    });
+    matches!(found.await, Ok(Ok(found)) if !found.is_empty())
 }
 
 /// How a round of asking ended.

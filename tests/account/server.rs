@@ -244,3 +244,79 @@ fn keys_are_asked_about_themselves_and_one_that_fails_fails_no_other() {
     assert_eq!(ended.wait, Some(Duration::from_secs(7)));
     assert!(!ended.rest.is_empty() && ended.trouble.is_some());
 }
+
+#[test]
+fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
+    let world = World::new();
+    let reading = |over: serde_json::Value| {
+        let mut data = json!({"limit": 10, "limit_remaining": 9, "usage": 1});
+        data.as_object_mut().unwrap().extend(over.as_object().unwrap().clone());
+        Fate::Say(200, json!({ "data": data }).to_string())
+    };
+    let ask = || {
+        let told: Arc<Mutex<Vec<Read>>> = Arc::default();
+        let telling = Arc::clone(&told);
+        let tell = move |_: &str, read: &Read, _| telling.lock().unwrap().push(read.clone());
+        let held = world.held("laptop");
+        let stop = watch::channel(false).1;
+        let keys = vec![(held.hash, held.label)];
+        let ended = wait(account::refresh(&world.services, keys, Timestamp::now, tell, stop));
+        (told.lock().unwrap().pop(), ended)
+    };
+    world.spoil("", reading(json!({})));
+    ask();
+    let before = world.held("laptop");
+    assert_eq!(before.reading.as_ref().unwrap().limit_remaining, Some(9.0));
+
+    let other = world.held("ci").masked;
+    for (fate, words) in [
+        (Fate::Say(500, String::new()), "500"),
+        (Fate::Say(200, "<html>hello</html>".into()), "not a description of a key"),
+        (Fate::Say(200, json!({"data": []}).to_string()), "not a description of a key"),
+        (Fate::Half, "broke off"),
+        (Fate::Swallow, "broke"),
+        (reading(json!({"label": other, "limit_remaining": 0})), "another key"),
+    ] {
+        let said = format!("{fate:?}");
+        world.spoil("", fate);
+        let (told, ended) = ask();
+        assert!(
+            matches!(&told, Some(Read::Failed(why)) if why.contains(words)),
+            "{said}: {told:?}"
+        );
+        assert!(ended.trouble.is_none(), "{said}: {ended:?}");
+        assert_eq!(world.held("laptop"), before, "{said}");
+    }
+
+    // Odd, and still about this key: taken as it is, and made safe.
+    let long = "é\u{202e}\u{1b}[31m".repeat(3_000);
+    for (over, limit, remaining) in [
+        (json!({"limit": null, "limit_remaining": null}), None, None),
+        (json!({"limit": 0, "limit_remaining": 0}), Some(0.0), Some(0.0)),
+        (json!({"limit": 1e12, "limit_remaining": -5}), Some(1e12), Some(-5.0)),
+        (json!({"limit_remaining": 99, "label": long}), Some(10.0), Some(99.0)),
+        (json!({"expires_at": "2027-01-01T00:00:00.123456+02:00"}), Some(10.0), Some(9.0)),
+        (json!({"label": "sk-or-v1-000...0000"}), Some(10.0), Some(9.0)),
+    ] {
+        world.spoil("", reading(over.clone()));
+        let (told, _) = ask();
+        assert!(matches!(told, Some(Read::Told(_))), "{over}");
+        let read = world.held("laptop").reading.unwrap();
+        assert_eq!((read.limit, read.limit_remaining), (limit, remaining), "{over}");
+        let shown = read.masked.clone().unwrap_or_default();
+        assert!(shown.chars().count() <= 101 && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
+    }
+    // Nothing for longer than a request may take.
+    let mut patient = world.services.clone();
+    patient.timeout = Duration::from_millis(200);
+    world.proxy.rule(|_| {
+        std::thread::sleep(Duration::from_millis(600));
+        Fate::Pass
+    });
+    let before = world.held("laptop");
+    let keys = vec![(before.hash.clone(), before.label.clone())];
+    let stop = watch::channel(false).1;
+    let tell = |_: &str, read: &Read, _| assert!(matches!(read, Read::Failed(_)), "{read:?}");
+    wait(account::refresh(&patient, keys, Timestamp::now, tell, stop));
+    assert_eq!(world.held("laptop"), before);
+}
