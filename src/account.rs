@@ -31,7 +31,7 @@ pub use error::Error;
 pub use import::{adopt, import};
 pub use leak::panic;
 pub use leftovers::{Leftovers, finish, leftovers};
-pub use read::{Round, read, refresh, take};
+pub use read::{Round, refresh, take};
 pub use remote::{Row, join, list, overview};
 pub use rename::{Renamed, rename};
 pub use rotate::{hand_over, resume_rotations, rotate, rotated};

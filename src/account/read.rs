@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::{Error, absent, management, opened};
@@ -32,17 +33,39 @@ pub fn take(services: &Services, label: &Label) -> Result<ApiKey, Error> {
     }
 }
 
+/// Takes keys one after the other, on a thread of its own: a vault serves one at a time anyway.
+struct Taker(UnboundedSender<(Label, oneshot::Sender<Result<ApiKey, Error>>)>);
+
+impl Taker {
+    fn new(services: Services) -> Self {
+        let (wishes, mut wished) = unbounded_channel::<(Label, oneshot::Sender<_>)>();
+        tokio::task::spawn_blocking(move || {
+            while let Some((label, answer)) = wished.blocking_recv() {
+                // Whoever has stopped waiting needs no answer.
+                let _ = answer.send(take(&services, &label));
+            }
+        });
+        Self(wishes)
+    }
+
+    async fn take(&self, label: &Label) -> Result<ApiKey, Error> {
+        let (answer, answered) = oneshot::channel();
+        // Where the thread is gone, nobody answers.
+        let _ = self.0.send((label.clone(), answer));
+        answered.await.unwrap_or(Err(Error::Vault(vault::Error::NoAnswer)))
+    }
+}
+
 /// Asks one key about itself, once. An error is one of the vault, or a server that nobody needs to
 /// ask further: it cannot be reached, or asks for patience.
-pub async fn read(
+async fn read(
     services: &Services,
+    taker: &Taker,
     client: &Client,
     hash: &str,
     label: &Label,
 ) -> Result<Read, (Trouble, Option<Duration>)> {
-    let (vault, name) = (services.clone(), label.clone());
-    let taken = tokio::task::spawn_blocking(move || take(&vault, &name)).await;
-    let key = match taken.unwrap_or(Err(Error::Vault(vault::Error::NoAnswer))) {
+    let key = match taker.take(label).await {
         Ok(key) if key.hash() == hash => key,
         // One entry that is wrong says nothing about the others.
         Ok(_) => {
@@ -97,6 +120,7 @@ pub struct Round {
 
 struct Asking<F, N> {
     services: Services,
+    taker: Taker,
     client: Client,
     told: F,
     now: N,
@@ -124,6 +148,7 @@ pub async fn refresh(
     };
     let asking = Arc::new(Asking {
         services: services.clone(),
+        taker: Taker::new(services.clone()),
         client,
         told,
         now,
@@ -176,7 +201,7 @@ impl<F: Fn(&str, &Read, Timestamp), N: Fn() -> Timestamp> Asking<F, N> {
     async fn ask(&self) {
         while lock(&self.ended).is_none() {
             let Some((hash, label)) = lock(&self.rest).pop_front() else { return };
-            match read(&self.services, &self.client, &hash, &label).await {
+            match read(&self.services, &self.taker, &self.client, &hash, &label).await {
                 Ok(read) => {
                     let at = (self.now)();
                     (self.told)(&hash, &read, at);
