@@ -121,6 +121,8 @@ pub struct Model {
     pub rescued: Vec<Reveal>,
     /// Journeys that go on without a screen.
     pub unfinished: Vec<Unfinished>,
+    /// What was asked for and changes something for good: each is answered once.
+    pub open: Vec<Ticket>,
     /// The answer from the account that is waited for, before a form is shown.
     pub looking: Option<Ticket>,
     /// Whether the program ends once they have.
@@ -148,6 +150,7 @@ impl Model {
             notice: None,
             rescued: Vec::new(),
             unfinished: Vec::new(),
+            open: Vec::new(),
             looking: None,
             leaving: false,
             gone: false,
@@ -158,6 +161,19 @@ impl Model {
     const fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
+    }
+
+    /// For a request that is answered once.
+    fn open_ticket(&mut self) -> Ticket {
+        let ticket = self.ticket();
+        self.open.push(ticket);
+        ticket
+    }
+
+    /// Whether that request was open; it is closed now.
+    fn close(&mut self, ticket: Ticket) -> bool {
+        let at = self.open.iter().position(|open| *open == ticket);
+        at.map(|at| self.open.swap_remove(at)).is_some()
     }
 
     /// When something moves of itself: [`Msg::Ticked`] is due then, and not before.

@@ -97,8 +97,14 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         let mut runner = Runner::new(services, play, clock.clone(), results.clone());
         let typed = input::read_events(results.clone());
         input::heed_signals(results);
-        let mut desk =
-            Loop { model: &mut model, runner: &mut runner, theme, visible: shown.is_ok(), clock };
+        let mut desk = Loop {
+            model: &mut model,
+            runner: &mut runner,
+            theme,
+            visible: shown.is_ok(),
+            clock,
+            told: Instant::now(),
+        };
         desk.turn(&mut terminal, typed, told).await;
         runner.farewell()
     });
@@ -134,6 +140,8 @@ struct Loop<'a> {
     /// Whether the terminal still takes what is written to it.
     visible: bool,
     clock: Clock,
+    /// When the model heard the last message.
+    told: Instant,
 }
 
 impl Loop<'_> {
@@ -184,7 +192,7 @@ impl Loop<'_> {
                         next
                     }
                 }
-                () = until(self.model.wake(), &self.clock) => self.message(Msg::Ticked),
+                () = until(self.model.wake(), self.model.now, self.told) => self.message(Msg::Ticked),
             };
             // One frame for all that has arrived by now.
             while matches!(next, Next::Wait) {
@@ -222,6 +230,7 @@ impl Loop<'_> {
     }
 
     fn message(&mut self, msg: Msg) -> Next {
+        self.told = Instant::now();
         let effects = app::update(self.model, msg, self.clock.now());
         self.runner.run_all(effects)
     }
@@ -274,12 +283,13 @@ impl Loop<'_> {
     }
 }
 
-/// Sleeps until then; for ever without a then.
-async fn until(then: Option<Timestamp>, clock: &Clock) {
+/// Sleeps from `told`, when it was `now`, until then; for ever without a then. A clock that is put
+/// back meanwhile makes nobody wait: what is shown for a moment would be shown for hours.
+async fn until(then: Option<Timestamp>, now: Timestamp, told: Instant) {
     match then {
         Some(then) => {
-            let left = then.duration_since(clock.now());
-            tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
+            let left = Duration::try_from(then.duration_since(now)).unwrap_or_default();
+            tokio::time::sleep(left.saturating_sub(told.elapsed())).await;
         }
         None => std::future::pending().await,
     }

@@ -89,11 +89,26 @@ fn stored(label: &str) -> Outcome {
 }
 
 fn not_stored(label: &str) -> Outcome {
-    Outcome::NotStored { held: key(label), key: secret(), trouble: trouble(4) }
+    let text = format!("sk-or-v1-secret-{label}");
+    Outcome::NotStored { held: key(label), key: ApiKey::from(text), trouble: trouble(4) }
 }
 
 fn trouble(code: u8) -> Trouble {
     Trouble { message: "it failed".into(), advice: "try again".into(), code }
+}
+
+/// These were received after an earlier run, and are nowhere but here.
+fn recovered(model: &mut Model, not_stored: Vec<Outcome>) {
+    tell(
+        model,
+        Msg::Recovered {
+            stored: Vec::new(),
+            not_stored,
+            rotations: Vec::new(),
+            unresolved: Vec::new(),
+            trouble: None,
+        },
+    );
 }
 
 fn revealed(model: &Model) -> Option<&str> {
@@ -241,16 +256,7 @@ fn a_key_that_could_not_be_stored_is_shown_wherever_the_person_went() {
 #[test]
 fn several_keys_that_could_not_be_stored_wait_for_each_other() {
     let mut model = holding(&[]);
-    tell(
-        &mut model,
-        Msg::Recovered {
-            stored: Vec::new(),
-            not_stored: vec![not_stored("a"), not_stored("b")],
-            rotations: Vec::new(),
-            unresolved: Vec::new(),
-            trouble: None,
-        },
-    );
+    recovered(&mut model, vec![not_stored("a"), not_stored("b")]);
     let first = revealed(&model).unwrap().to_owned();
     want(&mut model, Intent::Back);
     assert_eq!(model.question, Some(Question::DropUnstored));
@@ -300,6 +306,66 @@ fn when_nobody_is_there_an_exchange_is_still_waited_for() {
     assert!(matches!(effects[..], [Effect::Cancel(_)]), "{effects:?}");
     let effects = tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
+}
+
+#[test]
+fn when_nobody_is_there_a_key_that_is_being_stored_is_waited_for() {
+    let (mut model, ticket) = waiting();
+    tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    let effects = want(&mut model, Intent::Retry);
+    let [Effect::StoreAgain { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    assert!(tell(&mut model, Msg::Left).is_empty());
+    let effects = tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
+    assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
+}
+
+#[test]
+fn a_key_that_waits_for_the_screen_waits_for_the_answer_to_a_question() {
+    let mut model = holding(&["laptop"]);
+    want(&mut model, Intent::Remove);
+    recovered(&mut model, vec![not_stored("a")]);
+    assert_eq!(model.question, Some(Question::Remove(vec!["laptop".parse().unwrap()])));
+    want(&mut model, Intent::Revoke);
+    assert!(matches!(model.screen, Screen::Ask(_)));
+    want(&mut model, Intent::Back);
+    assert_eq!(revealed(&model), Some("a"));
+}
+
+#[test]
+fn an_answer_counts_once() {
+    let (mut model, ticket) = waiting();
+    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
+    want(&mut model, Intent::Back);
+    tell(&mut model, Msg::Removed { label: "new".parse().unwrap(), result: Ok(()) });
+    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
+    assert_eq!(model.dashboard.held().len(), 1);
+    // A key that is nowhere else counts whoever brings it.
+    tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    assert_eq!(revealed(&model), Some("new"));
+}
+
+#[test]
+fn a_clock_that_is_put_back_shows_no_key_for_longer() {
+    let (mut model, ticket) = waiting();
+    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
+    want(&mut model, Intent::ToggleReveal);
+    update(&mut model, Msg::Ticked, now() - SignedDuration::from_hours(1));
+    assert!(matches!(&model.screen, Screen::Reveal(reveal) if reveal.shown_until.is_none()));
+}
+
+#[test]
+fn without_keys_nothing_is_asked_all_the_time() {
+    let world = World { every: Some(SignedDuration::from_mins(5)), ..World::default() };
+    let mut model = Model::new(world, (80, 24), now());
+    start(&mut model);
+    tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(vec![key("laptop")]) });
+    let ticket = model.refresh.round.as_ref().unwrap().ticket;
+    let ended = Msg::RefreshEnded { ticket, trouble: None, wait: None, refused: Vec::new() };
+    tell(&mut model, ended);
+    tell(&mut model, Msg::Removed { label: "laptop".parse().unwrap(), result: Ok(()) });
+    let due = model.wake().unwrap();
+    update(&mut model, Msg::Ticked, due);
+    assert!(model.wake().unwrap() > due);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::field::Field;
 use super::message::Ticket;
-use super::reveal::MOMENT;
+use super::reveal::{MOMENT, goes_on};
 use super::rows::{Sort, order};
 use crate::key::{
     ApiKey, HeldKey, KeyState, Label, Read, Sample, Trouble, Unresolved, span_changes,
@@ -325,7 +325,7 @@ impl Dashboard {
 
     /// Hides what was shown for long enough.
     pub fn tick(&mut self, now: Timestamp) {
-        self.shown = self.shown.take().filter(|shown| shown.until > now);
+        self.shown = self.shown.take().filter(|shown| goes_on(shown.until, now));
     }
 
     /// Seconds until something that is listed on this page changes of itself.

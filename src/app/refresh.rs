@@ -12,6 +12,9 @@ const RETURNED: SignedDuration = SignedDuration::from_secs(30);
 /// The longest pause, however often it failed.
 const LONGEST: SignedDuration = SignedDuration::from_mins(30);
 
+/// The longest that a server is left alone because it asked for it.
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
+
 /// A round of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Round {
@@ -58,6 +61,11 @@ impl Refresh {
         self.next = None;
     }
 
+    /// There is nobody to ask: the next round has time.
+    pub fn put_off(&mut self, now: Timestamp) {
+        self.next = self.every.and_then(|every| now.checked_add(every).ok());
+    }
+
     /// Whether that round is the one under way.
     pub fn is(&self, ticket: Ticket) -> bool {
         self.round.as_ref().is_some_and(|round| round.ticket == ticket)
@@ -84,7 +92,8 @@ impl Refresh {
         self.trouble = trouble;
         let Some(every) = self.every else { return };
         let pause = every.saturating_mul(1 << self.failures.min(5)).min(LONGEST.max(every));
-        let pause = wait.unwrap_or(pause).max(SignedDuration::from_secs(1));
+        // What a server asks for is obeyed, but for a day at most.
+        let pause = wait.unwrap_or(pause).clamp(SignedDuration::from_secs(1), A_DAY.max(every));
         self.next = now.checked_add(pause + jitter(now, pause)).ok();
         // The figures of a window that has ended are worth nothing; but not all keys of the world
         // ask at midnight sharp.

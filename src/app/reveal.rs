@@ -2,10 +2,18 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::message::Ticket;
 use crate::key::{ApiKey, HeldKey, Outcome, Trouble};
 
 /// How long a key is shown in clear.
 pub const MOMENT: SignedDuration = SignedDuration::from_secs(10);
+
+/// Whether a moment that ends then goes on. None goes on for longer than it was given: then the
+/// clock was put back.
+pub fn goes_on(until: Timestamp, now: Timestamp) -> bool {
+    let left = until.duration_since(now);
+    left.is_positive() && left <= MOMENT
+}
 
 /// The state of the reveal screen.
 #[derive(Clone, Debug)]
@@ -16,8 +24,8 @@ pub struct Reveal {
     pub key: ApiKey,
     /// Whether the vault has it.
     pub stored: bool,
-    /// Whether storing it is being tried again.
-    pub storing: bool,
+    /// Another try at storing it, which is waited for.
+    pub storing: Option<Ticket>,
     /// What did not go as it should.
     pub trouble: Option<Trouble>,
     /// Shown in clear until then.
@@ -32,7 +40,7 @@ impl Reveal {
             Outcome::NotStored { held, key, trouble } => (held, key, false, Some(trouble)),
             Outcome::Failed(trouble) => return Err(trouble),
         };
-        Ok(Self { held, key, stored, storing: false, trouble, shown_until: None })
+        Ok(Self { held, key, stored, storing: None, trouble, shown_until: None })
     }
 
     /// Shows the key for a moment, or hides it.
@@ -45,6 +53,6 @@ impl Reveal {
 
     /// Hides the key when its moment is over.
     pub fn tick(&mut self, now: Timestamp) {
-        self.shown_until = self.shown_until.filter(|until| *until > now);
+        self.shown_until = self.shown_until.filter(|until| goes_on(*until, now));
     }
 }

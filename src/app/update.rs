@@ -9,7 +9,7 @@ mod wanted;
 use jiff::Timestamp;
 
 use super::message::{Msg, Ticket};
-use super::{Effect, Errand, Model, Reveal, Screen};
+use super::{Effect, Errand, Model, Reveal, Screen, Unfinished};
 use crate::key::{AuthCode, HeldKey, Outcome, Read, Trouble};
 
 /// The first effects.
@@ -28,11 +28,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             wanted::wanted(model, intent)
         }
         Msg::Ticked => {
-            model.dashboard.tick(now);
             model.dashboard.look(now);
-            if let Screen::Reveal(reveal) = &mut model.screen {
-                reveal.tick(now);
-            }
             if model.refresh.is_due(now) { refresh(model) } else { Vec::new() }
         }
         Msg::Left => left(model),
@@ -59,17 +55,16 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 let first = resets.filter_map(|reset| reset.next(now)).min();
                 model.refresh.end(now, trouble, wait, first);
                 model.dashboard.look(now);
-                if std::mem::take(&mut model.refresh.again) {
-                    return refresh(model);
-                }
             }
-            Vec::new()
+            let again = model.refresh.round.is_none() && std::mem::take(&mut model.refresh.again);
+            if again { refresh(model) } else { Vec::new() }
         }
         Msg::Resized(columns, rows) => {
             model.size = (columns, rows);
             Vec::new()
         }
         Msg::KeysLoaded { ticket, keys } => {
+            let mut effects = Vec::new();
             if model.dashboard.loading == Some(ticket) {
                 model.dashboard.loading = None;
                 let read = keys.is_ok();
@@ -77,18 +72,17 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 model.dashboard.load(keys, now);
                 refresh_taken(model);
                 // The list first; then what was left behind, and the figures.
-                let mut effects = vec![Effect::Recover];
+                effects.push(Effect::Recover);
                 if read && (model.refresh.every.is_some() || asked) {
                     effects.extend(refresh(model));
                 }
-                return effects;
             }
-            Vec::new()
+            effects
         }
         Msg::Recovered { stored, not_stored, rotations, unresolved, trouble } => {
-            model
-                .rescued
-                .extend(not_stored.into_iter().filter_map(|outcome| Reveal::of(outcome).ok()));
+            for reveal in not_stored.into_iter().filter_map(|outcome| Reveal::of(outcome).ok()) {
+                rescue(model, reveal);
+            }
             model.dashboard.unresolved = unresolved;
             for (label, result) in rotations {
                 outcomes::resumed(model, &label, result);
@@ -123,7 +117,9 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Changed { ticket, outcome } => {
-            outcomes::changed(model, ticket, outcome);
+            if model.close(ticket) {
+                outcomes::changed(model, ticket, outcome);
+            }
             Vec::new()
         }
         Msg::Switched { label, result } => {
@@ -131,7 +127,9 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Imported { ticket, result } => {
-            outcomes::imported(model, ticket, result);
+            if model.close(ticket) {
+                outcomes::imported(model, ticket, result);
+            }
             Vec::new()
         }
         Msg::Revoked { hash, label, result } => {
@@ -158,8 +156,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Fetched { ticket, label, key } => {
             let selected = model.dashboard.current().is_some_and(|held| held.label == label);
-            if model.dashboard.awaited == Some(ticket) && selected {
-                model.dashboard.awaited = None;
+            if model.dashboard.awaited.take_if(|awaited| *awaited == ticket).is_some() && selected {
                 match key {
                     Ok(key) => model.dashboard.show(label, key, now),
                     Err(trouble) => model.notice = Some(Err(trouble)),
@@ -192,7 +189,11 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
 
 /// Asks the keys about themselves, those on screen first.
 fn refresh(model: &mut Model) -> Vec<Effect> {
-    if model.refresh.round.is_some() || model.dashboard.held().is_empty() {
+    if model.refresh.round.is_some() {
+        return Vec::new();
+    }
+    if model.dashboard.held().is_empty() {
+        model.refresh.put_off(model.now);
         return Vec::new();
     }
     let ticket = model.ticket();
@@ -212,9 +213,18 @@ fn refresh(model: &mut Model) -> Vec<Effect> {
 
 /// A journey's end: shown where its screen is, said where the person is elsewhere by now.
 fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effect> {
+    if !model.close(ticket) {
+        // Nobody waits for it. A key that is nowhere but here is kept all the same.
+        if let Ok(reveal) = Reveal::of(outcome)
+            && !reveal.stored
+        {
+            rescue(model, reveal);
+        }
+        return Vec::new();
+    }
     let seen = match &model.screen {
         Screen::Login(login) => login.ticket == ticket,
-        Screen::Reveal(reveal) => reveal.storing,
+        Screen::Reveal(reveal) => reveal.storing == Some(ticket),
         Screen::Dashboard | Screen::Form(_) | Screen::Ask(_) | Screen::Deeds(_) => false,
     };
     let left = model.unfinished.iter().position(|unfinished| unfinished.ticket == ticket);
@@ -225,30 +235,18 @@ fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effec
     }
     match (Reveal::of(outcome), left) {
         (Ok(reveal), None) if seen => model.screen = Screen::Reveal(Box::new(reveal)),
-        // A key that is nowhere but here is never dropped, wherever the person went.
-        (Ok(reveal), _) if !reveal.stored => {
-            let words = format!("{} was issued and could not be stored", reveal.held.label);
-            model.notice = Some(Err(Trouble {
-                message: words,
-                advice: "it waits behind this screen: esc shows it".into(),
-                code: 4,
-            }));
-            model.rescued.push(reveal);
-            // Whoever was leaving has nothing to lose on this screen, and a key on that one.
-            if std::mem::take(&mut model.leaving) && !model.gone {
-                model.screen = Screen::Dashboard;
-            }
-        }
+        (Ok(reveal), _) if !reveal.stored => rescue(model, reveal),
         (Ok(reveal), _) => {
             model.notice = Some(Ok(format!("{} had been issued and is stored", reveal.held.label)));
         }
-        (Err(trouble), None) => {
-            if let Screen::Login(login) = &mut model.screen
-                && seen
-            {
-                login.trouble = Some(trouble);
+        (Err(trouble), None) => match &mut model.screen {
+            Screen::Login(login) if seen => login.trouble = Some(trouble),
+            Screen::Reveal(reveal) if seen => {
+                reveal.storing = None;
+                reveal.trouble = Some(trouble);
             }
-        }
+            _ => {}
+        },
         // Cancelled, as was wanted.
         (Err(trouble), Some(_)) if trouble.code == 5 => {}
         (Err(trouble), Some(_)) => {
@@ -256,6 +254,30 @@ fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effec
         }
     }
     depart(model)
+}
+
+/// A key that is nowhere but here is never dropped, wherever the person went: it waits for the
+/// screen, and whoever was leaving stays for it.
+fn rescue(model: &mut Model, reveal: Reveal) {
+    let hash = reveal.key.hash();
+    let on_screen = match &model.screen {
+        Screen::Reveal(shown) if !shown.stored => Some(&**shown),
+        _ => None,
+    };
+    let shown = on_screen.is_some();
+    if model.rescued.iter().chain(on_screen).any(|kept| kept.key.hash() == hash) {
+        return;
+    }
+    model.notice = Some(Err(Trouble {
+        message: format!("{} was issued and could not be stored", reveal.held.label),
+        advice: "it waits behind this screen: esc shows it".into(),
+        code: 4,
+    }));
+    model.rescued.push(reveal);
+    // On any other screen there is nothing to lose.
+    if std::mem::take(&mut model.leaving) && !model.gone && !shown {
+        model.screen = Screen::Dashboard;
+    }
 }
 
 fn decided(
@@ -298,6 +320,12 @@ fn depart(model: &mut Model) -> Vec<Effect> {
 fn left(model: &mut Model) -> Vec<Effect> {
     model.gone = true;
     model.question = None;
+    if let Screen::Reveal(reveal) = &model.screen
+        && let Some(ticket) = reveal.storing
+    {
+        // It may be stored in the next moment.
+        model.unfinished.push(Unfinished { ticket, label: reveal.held.label.clone() });
+    }
     let mut effects = wanted::quit(model);
     if model.question.take().is_some() {
         effects.extend(depart(model));
@@ -305,17 +333,27 @@ fn left(model: &mut Model) -> Vec<Effect> {
     effects
 }
 
-/// A key that is nowhere but here comes on screen as soon as that takes nothing from the person;
+/// A key that is nowhere but here comes on screen as soon as that takes nothing from the person,
+/// and nothing that is asked about;
 /// one that is shown for a moment is shown on its own screen alone.
 /// What the dashboard shows of a key's past is looked up when it is to be shown.
 fn settle(model: &mut Model) -> Vec<Effect> {
-    if !matches!(model.screen, Screen::Dashboard) {
-        model.dashboard.shown = None;
-    }
     if matches!(model.screen, Screen::Dashboard)
+        && model.question.is_none()
         && let Some(reveal) = model.rescued.pop()
     {
         model.screen = Screen::Reveal(Box::new(reveal));
+    }
+    model.dashboard.tick(model.now);
+    match &mut model.screen {
+        Screen::Dashboard => {}
+        Screen::Reveal(reveal) => {
+            reveal.tick(model.now);
+            model.dashboard.hide();
+        }
+        Screen::Form(_) | Screen::Login(_) | Screen::Ask(_) | Screen::Deeds(_) => {
+            model.dashboard.hide();
+        }
     }
     if !matches!(model.screen, Screen::Dashboard) || model.dashboard.recalling.is_some() {
         return Vec::new();

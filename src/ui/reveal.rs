@@ -22,7 +22,7 @@ pub fn draw(reveal: &Reveal, model: &Model, theme: Theme, frame: &mut Frame<'_>,
         ));
     }
     if !reveal.stored {
-        lines.push(if reveal.storing {
+        lines.push(if reveal.storing.is_some() {
             Line::raw("Trying to store it again.")
         } else {
             Line::raw("r stores it again, c copies it, v shows it: keep it somewhere safe first.")

@@ -365,3 +365,29 @@ fn a_workspace_can_be_chosen_where_a_management_key_is_known() {
     let [Effect::Provision { request, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(request.workspace.as_deref(), Some("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"));
 }
+
+#[test]
+fn leaving_stops_when_a_replacement_that_came_could_not_be_stored() {
+    let mut model = holding(&["laptop"]);
+    want(&mut model, Intent::Rotate);
+    let effects = want(&mut model, Intent::Yes);
+    let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    want(&mut model, Intent::Quit);
+    let rotation = Rotation::NotStored { held: key("laptop"), key: secret(), trouble: trouble(4) };
+    let effects = tell(&mut model, Msg::Rotated { ticket, rotation });
+    assert!(effects.is_empty(), "{effects:?}");
+    assert_eq!(revealed(&model), Some("laptop"));
+}
+
+#[test]
+fn a_replacement_that_is_stored_at_last_takes_its_place_and_ends_on_the_reveal() {
+    let mut model = holding(&["laptop"]);
+    recovered(&mut model, vec![not_stored("new")]);
+    let effects = want(&mut model, Intent::Retry);
+    let [Effect::StoreAgain { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let handed = Handed { new: key("new"), old: Some(key("laptop")) };
+    tell(&mut model, Msg::Rotated { ticket, rotation: Rotation::Done { handed, note: None } });
+    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
+    assert!(matches!(&model.screen, Screen::Reveal(reveal) if reveal.stored));
+    assert_eq!(model.dashboard.held().len(), 2);
+}

@@ -57,7 +57,7 @@ pub(super) fn submit(model: &mut Model) -> Vec<Effect> {
 }
 
 fn busy(model: &mut Model) -> Ticket {
-    let ticket = model.ticket();
+    let ticket = model.open_ticket();
     if let Screen::Form(form) = &mut model.screen {
         form.busy = Some(ticket);
     }

@@ -6,7 +6,7 @@ use crate::key::AuthCode;
 
 /// Sets out.
 pub(super) fn begin(model: &mut Model, errand: Errand) -> Vec<Effect> {
-    let ticket = model.ticket();
+    let ticket = model.open_ticket();
     model.leaving = false;
     let effect = errand.effect(ticket);
     model.screen = Screen::Login(Box::new(Login::new(errand, ticket, model.now)));

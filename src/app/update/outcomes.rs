@@ -6,15 +6,32 @@ use crate::key::{
     Account, Handed, HeldKey, Label, Outcome, Panicked, RemoteKey, Retire, Rotation, Trouble,
 };
 
-/// Whether the journey with that ticket is the one on screen; it is ended either way.
-fn ended(model: &mut Model, ticket: Ticket) -> bool {
-    model.unfinished.retain(|unfinished| unfinished.ticket != ticket);
-    matches!(&model.screen, Screen::Login(login) if login.ticket == ticket)
+/// Whether the journey with that ticket is the one on screen; it is ended either way. `None` where
+/// nobody waits for it: it ended before.
+fn ended(model: &mut Model, ticket: Ticket) -> Option<bool> {
+    // A key that is stored at last and takes another's place has another message to come.
+    let first = matches!(&model.screen, Screen::Reveal(reveal) if reveal.storing == Some(ticket));
+    if !first && !model.close(ticket) {
+        return None;
+    }
+    model.unfinished.retain(|unfinished| first || unfinished.ticket != ticket);
+    Some(matches!(&model.screen, Screen::Login(login) if login.ticket == ticket))
+}
+
+/// Of a journey that nobody waits for only this counts.
+fn keep_unstored(model: &mut Model, rotation: Rotation) {
+    if let Rotation::NotStored { .. } = rotation {
+        // The notice about it is up already.
+        let _ = take_in(model, rotation);
+    }
 }
 
 /// A rotation's end.
 pub(super) fn rotated(model: &mut Model, ticket: Ticket, rotation: Rotation) -> Vec<Effect> {
-    let seen = ended(model, ticket);
+    let Some(seen) = ended(model, ticket) else {
+        keep_unstored(model, rotation);
+        return Vec::new();
+    };
     if let (Rotation::Failed(trouble), true) = (&rotation, seen) {
         if let Screen::Login(login) = &mut model.screen {
             login.trouble = Some(trouble.clone());
@@ -68,8 +85,9 @@ fn take_in(model: &mut Model, rotation: Rotation) -> Result<String, Trouble> {
         }
         Rotation::NotStored { held, key, trouble } => {
             let words = trouble.clone();
-            let outcome = Outcome::NotStored { held, key, trouble };
-            model.rescued.extend(Reveal::of(outcome).ok());
+            if let Ok(reveal) = Reveal::of(Outcome::NotStored { held, key, trouble }) {
+                super::rescue(model, reveal);
+            }
             Err(words)
         }
         // Cancelled, as was wanted.
@@ -80,7 +98,10 @@ fn take_in(model: &mut Model, rotation: Rotation) -> Result<String, Trouble> {
 
 /// What was done about a leak. The new key goes to the clipboard: it is wanted now.
 pub(super) fn panicked(model: &mut Model, ticket: Ticket, panicked: Vec<Panicked>) -> Vec<Effect> {
-    let seen = ended(model, ticket);
+    let Some(seen) = ended(model, ticket) else {
+        panicked.into_iter().for_each(|one| keep_unstored(model, one.replaced));
+        return Vec::new();
+    };
     let deeds: Vec<_> = panicked.iter().flat_map(Panicked::deeds).collect();
     let mut effects = Vec::new();
     if let [one] = &panicked[..]

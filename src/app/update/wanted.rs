@@ -13,6 +13,9 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Quit | Intent::Interrupt => return quit(model),
         Intent::Suspend => {
             model.dashboard.hide();
+            if let Screen::Reveal(reveal) = &mut model.screen {
+                reveal.shown_until = None;
+            }
             return vec![Effect::Suspend];
         }
         Intent::ToggleHelp => {
@@ -146,10 +149,13 @@ fn on_reveal(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::ToggleReveal => reveal.toggle(now),
         Intent::Copy => return vec![Effect::CopyKey(reveal.key.clone())],
         Intent::OpenPage => return vec![Effect::Open(reveal.held.page())],
-        Intent::Retry if !reveal.stored && !reveal.storing => {
-            reveal.storing = true;
+        Intent::Retry if !reveal.stored && reveal.storing.is_none() => {
             let (held, key) = (reveal.held.clone(), reveal.key.clone());
-            return vec![Effect::StoreAgain { ticket: model.ticket(), held, key }];
+            let ticket = model.open_ticket();
+            if let Screen::Reveal(reveal) = &mut model.screen {
+                reveal.storing = Some(ticket);
+            }
+            return vec![Effect::StoreAgain { ticket, held, key }];
         }
         Intent::Back | Intent::New if !reveal.stored => {
             model.question = Some(Question::DropUnstored);

@@ -59,8 +59,9 @@ impl Runner {
                 _ => held,
             };
             let outcome = Outcome::Stored { held: now, key, note };
-            tell(&results, Msg::Provisioned { ticket, outcome });
-            Msg::Rotated { ticket, rotation }
+            // What closes the ticket comes last.
+            tell(&results, Msg::Rotated { ticket, rotation });
+            Msg::Provisioned { ticket, outcome }
         });
     }
 

@@ -1,0 +1,248 @@
+//! Random things: numbers, words, moments, keys; plausible ones and the ends of their ranges.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use keywright::key::{
+    ApiKey, Asked, AuthCode, Granted, HeldKey, Label, Outcome, Panicked, Read, Reading, RemoteKey,
+    Reset, Retiring, Rotation, Sample, Step, Trouble, Unresolved,
+};
+use keywright::key::{Deed, Handed, Report};
+
+/// Stands all over each secret, and nowhere else.
+pub const MARK: &str = "ZQX";
+
+/// SplitMix64: enough for a monkey, and the same on every machine.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Less than `below`, which is not 0.
+    pub fn below(&mut self, below: usize) -> usize {
+        usize::try_from(self.roll() % u64::try_from(below).unwrap()).unwrap()
+    }
+
+    /// Once in so many times.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    pub fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len())]
+    }
+
+    pub fn maybe<T>(&mut self, thing: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.once_in(2).then(|| thing(self))
+    }
+
+    pub fn several<T>(&mut self, most: usize, mut thing: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        (0..self.below(most + 1)).map(|_| thing(self)).collect()
+    }
+
+    /// What a person may have on the clipboard; no secret.
+    pub fn words(&mut self) -> String {
+        const WORDS: [&str; 16] = [
+            "",
+            "a",
+            "laptop",
+            "ci and nightly builds",
+            "12.50",
+            "none",
+            "30d",
+            "9999-12-31",
+            "monthly",
+            "日本語のラベル",
+            "👩‍👩‍👧‍👦 family",
+            "e\u{301}\u{301}\u{301}",
+            "\u{202e}gnp.exe",
+            "line\r\nline\ttab\u{1b}[2J\u{7}\0",
+            "it's \"quoted\" $(x)",
+            "\u{fdfd}\u{1242b}",
+        ];
+        let word = *self.one(&WORDS);
+        if self.once_in(12) { word.repeat(1 + self.below(200)) } else { word.to_owned() }
+    }
+
+    pub fn label(&mut self) -> Label {
+        const LABELS: [&str; 8] = [
+            "laptop",
+            "ci",
+            "日本語のラベル",
+            "👩‍👩‍👧‍👦 family",
+            "e\u{301}\u{301}",
+            "مفتاح",
+            "W",
+            "a label with many words in it, as somebody types it who wants to be precise",
+        ];
+        let text = *self.one(&LABELS);
+        let text = if self.once_in(2) { format!("{text}{}", self.below(9)) } else { text.into() };
+        text.parse().unwrap()
+    }
+
+    pub fn trouble(&mut self) -> Trouble {
+        let code = u8::try_from(1 + self.below(7)).unwrap();
+        let words = |dice: &mut Self| keywright::key::clean(&dice.words(), 300);
+        Trouble { message: words(self), advice: words(self), code }
+    }
+
+    pub fn or_trouble<T>(&mut self, thing: impl FnOnce(&mut Self) -> T) -> Result<T, Trouble> {
+        if self.once_in(4) { Err(self.trouble()) } else { Ok(thing(self)) }
+    }
+
+    fn usd(&mut self) -> f64 {
+        *self.one(&[0.0, 0.01, 1.0, 9.99, 10.0, 1e6, -3.0, 1e300, -1e300, f64::MIN_POSITIVE])
+    }
+
+    pub fn moment(&mut self, now: Timestamp) -> Timestamp {
+        let days = *self.one(&[0, 1, -1, 6, 30, 400, -400, 3_650]);
+        match self.below(20) {
+            0 => Timestamp::MIN,
+            1 => Timestamp::MAX,
+            _ => now.checked_add(SignedDuration::from_hours(24 * days)).unwrap_or(now),
+        }
+    }
+
+    fn word(&mut self) -> String {
+        (*self.one(&["daily", "weekly", "monthly", "never", "", "fortnightly"])).to_owned()
+    }
+
+    pub fn reading(&mut self, now: Timestamp) -> Reading {
+        Reading {
+            limit: self.maybe(Self::usd),
+            limit_remaining: self.maybe(Self::usd),
+            limit_reset: self.maybe(Self::word),
+            usage: self.maybe(Self::usd),
+            usage_daily: self.maybe(Self::usd),
+            usage_weekly: self.maybe(Self::usd),
+            usage_monthly: self.maybe(Self::usd),
+            expires_at: self.maybe(|dice| dice.moment(now)),
+            byok_usage: self.maybe(Self::usd),
+            byok_usage_daily: self.maybe(Self::usd),
+            byok_usage_weekly: self.maybe(Self::usd),
+            byok_usage_monthly: self.maybe(Self::usd),
+            include_byok_in_limit: self.maybe(|dice| dice.once_in(2)),
+            is_management_key: self.once_in(20),
+            masked: self.maybe(|_| "sk-or-v1-0e6...1c96".into()),
+            creator_user_id: self.maybe(|_| "user_1".into()),
+        }
+    }
+
+    pub fn read(&mut self, now: Timestamp) -> Read {
+        match self.below(6) {
+            0 => Read::Refused,
+            1 => Read::NoCredit,
+            2 => Read::Failed("it took too long".into()),
+            _ => Read::Told(Arc::new(self.reading(now))),
+        }
+    }
+
+    /// A key that was never seen before.
+    pub fn key(&mut self) -> ApiKey {
+        ApiKey::from(format!("sk-or-v1-{:016x}{}0000", self.roll(), MARK.repeat(16)))
+    }
+
+    pub fn code(&mut self) -> AuthCode {
+        AuthCode::from(format!("{:08x}{}", self.roll(), MARK.repeat(8)))
+    }
+
+    pub fn held(&mut self, label: Label, key: &ApiKey, now: Timestamp) -> HeldKey {
+        let asked = Asked {
+            limit: self.maybe(|_| "7.50".parse().unwrap()),
+            limit_reset: self.maybe(|dice| *dice.one(&Reset::ALL)),
+            expires_at: self.maybe(|dice| dice.moment(now)),
+            workspace_id: None,
+            expires: self.maybe(Self::word),
+        };
+        let at = self.moment(now);
+        HeldKey {
+            asked,
+            granted: self.maybe(|dice| Granted {
+                limit: dice.maybe(Self::usd),
+                limit_reset: dice.maybe(Self::word),
+                expires_at: dice.maybe(|dice| dice.moment(now)),
+            }),
+            reading: self.maybe(|dice| Arc::new(dice.reading(now))),
+            checked_at: self.maybe(|dice| dice.moment(now)),
+            refused_at: self.once_in(6).then(|| self.moment(now)),
+            disabled: self.maybe(|dice| dice.once_in(3)),
+            retiring: self.once_in(6).then(|| Retiring {
+                since: self.moment(now),
+                quiet_for: *self.one(&[0, 600, 604_800, u64::MAX]),
+                delete: self.once_in(2),
+            }),
+            ..HeldKey::new(label, key, "https://openrouter.ai".into(), "os".into(), at)
+        }
+    }
+
+    pub fn remote(&mut self, hash: String, now: Timestamp) -> RemoteKey {
+        RemoteKey {
+            hash,
+            name: self.maybe(Self::words),
+            disabled: self.maybe(|dice| dice.once_in(2)),
+            created_at: self.maybe(|dice| dice.moment(now)),
+            updated_at: self.maybe(|dice| dice.moment(now)),
+            last_used_at: self.maybe(|dice| dice.moment(now)),
+            workspace_id: None,
+            reading: self.reading(now),
+        }
+    }
+
+    pub fn samples(&mut self, now: Timestamp) -> Vec<Sample> {
+        self.several(40, |dice| Sample { at: dice.moment(now), usage: dice.usd() })
+    }
+
+    pub fn outcome(&mut self, held: HeldKey, key: ApiKey) -> Outcome {
+        match self.below(5) {
+            0 => Outcome::Failed(self.trouble()),
+            1 | 2 => Outcome::NotStored { held, key, trouble: self.trouble() },
+            _ => Outcome::Stored { held, key, note: self.maybe(Self::trouble) },
+        }
+    }
+
+    pub fn rotation(&mut self, old: HeldKey, now: Timestamp) -> Rotation {
+        let key = self.key();
+        let new = self.held(old.label.clone(), &key, now);
+        match self.below(5) {
+            0 => Rotation::Failed(self.trouble()),
+            1 => Rotation::NotStored { held: new, key, trouble: self.trouble() },
+            2 => Rotation::Beside { new, trouble: self.trouble() },
+            _ => Rotation::Done {
+                handed: Handed { new, old: self.maybe(|_| old) },
+                note: self.maybe(Self::trouble),
+            },
+        }
+    }
+
+    pub fn panicked(&mut self, old: HeldKey, now: Timestamp) -> Panicked {
+        Panicked {
+            label: old.label.clone(),
+            disabled: Deed { done: self.once_in(2), words: self.words() },
+            replaced: self.rotation(old, now),
+        }
+    }
+
+    pub fn report(&mut self) -> Report {
+        let address = "https://openrouter.ai/auth?code_challenge=x&callback_url=y";
+        match self.below(4) {
+            0 => Report::Address { url: address.into(), paste: self.once_in(2) },
+            1 => Report::Notice("trying again in 2 s".into()),
+            _ => Report::Step(*self.one(&Step::ALL)),
+        }
+    }
+
+    pub fn unresolved(&mut self, now: Timestamp) -> Unresolved {
+        Unresolved {
+            id: format!("{:x}", self.roll()),
+            label: self.label(),
+            server: "https://openrouter.ai".into(),
+            at: self.moment(now),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What a monkey's hands do: it knows the keys that mean something, and forms that get somewhere.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use keywright::app::{Deliberation, Intent, Msg, Part, Screen, intent, mouse};
+use tui_input::InputRequest;
+
+use super::Monkey;
+use super::dice::MARK;
+
+const PLAIN: &str = "nnncvvoRedxxPiarrr/sS DkjgG?qyyynbp#+>lhtwm15.-e日";
+const CTRL: &str = "csssszuwakehdbf";
+
+impl Monkey {
+    /// One key, click or paste; most of them mean something on this screen.
+    pub fn press(&mut self) -> Msg {
+        for _ in 0..4 {
+            match self.try_press() {
+                // Whoever leaves all the time gets nowhere.
+                Some(Intent::Quit | Intent::Interrupt) if !self.dice.once_in(10) => {}
+                Some(intent) => return Msg::Wanted(intent),
+                None => {}
+            }
+        }
+        Msg::Wanted(Intent::Back)
+    }
+
+    fn try_press(&mut self) -> Option<Intent> {
+        if self.dice.once_in(5) {
+            return Some(Intent::Paste(self.paste()));
+        }
+        if self.dice.once_in(30) {
+            let kind = *self.dice.one(&[
+                MouseEventKind::Down(MouseButton::Left),
+                MouseEventKind::ScrollUp,
+                MouseEventKind::ScrollDown,
+                MouseEventKind::Moved,
+            ]);
+            let row = u16::try_from(self.dice.below(60)).unwrap();
+            let event = MouseEvent { kind, column: 3, row, modifiers: KeyModifiers::NONE };
+            return mouse(&event);
+        }
+        let plain: Vec<char> = PLAIN.chars().collect();
+        let ctrl: Vec<char> = CTRL.chars().collect();
+        let (code, modifiers) = match self.dice.below(10) {
+            0..5 => (KeyCode::Char(*self.dice.one(&plain)), KeyModifiers::NONE),
+            5 => (KeyCode::Char(*self.dice.one(&ctrl)), KeyModifiers::CONTROL),
+            6 => (KeyCode::Enter, KeyModifiers::NONE),
+            _ => {
+                let code = *self.dice.one(&[
+                    KeyCode::Esc,
+                    KeyCode::Tab,
+                    KeyCode::BackTab,
+                    KeyCode::Up,
+                    KeyCode::Down,
+                    KeyCode::Left,
+                    KeyCode::Right,
+                    KeyCode::Home,
+                    KeyCode::End,
+                    KeyCode::PageUp,
+                    KeyCode::PageDown,
+                    KeyCode::Backspace,
+                    KeyCode::Delete,
+                    KeyCode::F(1),
+                ]);
+                let alt = if self.dice.once_in(6) { KeyModifiers::ALT } else { KeyModifiers::NONE };
+                (code, alt)
+            }
+        };
+        intent(&self.model, &KeyEvent::new(code, modifiers))
+    }
+
+    /// A key and a code where they belong, a confirmation where one is asked for; elsewhere words.
+    fn paste(&mut self) -> String {
+        match &self.model.screen {
+            Screen::Form(form) if form.focus == Part::Key => {
+                format!("sk-or-v1-{:016x}{}0000", self.dice.roll(), MARK.repeat(16))
+            }
+            Screen::Login(login) if login.trouble.is_none() => {
+                format!("{:08x}{}", self.dice.roll(), MARK.repeat(8))
+            }
+            Screen::Ask(ask) if ask.what == Deliberation::Revoke && self.dice.once_in(2) => {
+                ask.password()
+            }
+            _ => self.dice.words(),
+        }
+    }
+
+    /// Anything that could be wanted, whether this screen offers it or not.
+    pub fn any_intent(&mut self) -> Intent {
+        let edits = [
+            InputRequest::DeletePrevChar,
+            InputRequest::DeleteNextWord,
+            InputRequest::GoToPrevWord,
+            InputRequest::GoToEnd,
+            InputRequest::DeleteLine,
+            InputRequest::DeleteTillEnd,
+        ];
+        let all = [
+            Intent::Suspend,
+            Intent::Back,
+            Intent::ToggleHelp,
+            Intent::New,
+            Intent::Move(isize::MIN),
+            Intent::Move(isize::MAX),
+            Intent::MovePage(isize::MIN),
+            Intent::MovePage(isize::MAX),
+            Intent::ToTop,
+            Intent::ToBottom,
+            Intent::ToggleDetails,
+            Intent::Copy,
+            Intent::ToggleReveal,
+            Intent::OpenPage,
+            Intent::Remove,
+            Intent::Revoke,
+            Intent::Rotate,
+            Intent::Panic,
+            Intent::Change,
+            Intent::Switch,
+            Intent::Import,
+            Intent::NextScope,
+            Intent::Reload,
+            Intent::Sort,
+            Intent::Reverse,
+            Intent::Filter,
+            Intent::Mark,
+            Intent::Click(u16::MAX),
+            Intent::Dismiss,
+            Intent::Yes,
+            Intent::No,
+            Intent::NextField,
+            Intent::PreviousField,
+            Intent::NextChoice,
+            Intent::PreviousChoice,
+            Intent::Enter,
+            Intent::Submit,
+            Intent::Type('\u{1b}'),
+            Intent::OpenBrowser,
+            Intent::ToggleCode,
+            Intent::ToggleQr,
+            Intent::Approve,
+            Intent::Refuse,
+            Intent::Retry,
+            Intent::Spend,
+            Intent::SkipDay,
+            Intent::Edit(*self.dice.one(&edits)),
+        ];
+        self.dice.one(&all).clone()
+    }
+}
