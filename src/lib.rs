@@ -44,6 +44,10 @@
 
 pub mod account;
 pub mod app;
+/// What must hold for whatever comes from outside; for the fuzz targets and their tests alone.
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/fuzz/bodies.rs"]
+pub mod bodies;
 pub mod browser;
 pub mod cli;
 pub mod clipboard;

@@ -5,7 +5,7 @@
 mod echo;
 mod error;
 mod keys;
-mod wire;
+pub(crate) mod wire;
 
 pub use error::Error;
 pub use wire::{Exchanged, Page};

@@ -136,6 +136,20 @@ fn listen(port: u16) -> io::Result<TcpListener> {
     socket.listen(QUEUE)
 }
 
+/// The answer to a head, once it is whole, and what it brought, if it is the first that counts.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn answer_to(
+    bytes: &[u8],
+    host: &str,
+    nonce: &str,
+) -> Option<(Vec<u8>, Option<Answer>)> {
+    let head = bytes.get(..visit::end_of_head(bytes)?)?;
+    let (caller, mut answers) = mpsc::channel(1);
+    let (page, news) = http::answer(head, &Desk::new(host.into(), nonce.into(), caller));
+    drop(news);
+    Some((page, answers.try_recv().ok()))
+}
+
 type Server = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A server that runs on its own, so that pages are answered whatever the caller is doing, and

@@ -50,12 +50,13 @@ fn converse(
         .without_shutdown();
     // Memory is always ready, so there is nothing to wait for.
     match pin!(conversation).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(parts)) => Ok(parts.io.answer),
+        // Blank lines alone are no question, and hyper has no answer to them.
+        Poll::Ready(Ok(parts)) if !parts.io.answer.is_empty() => Ok(parts.io.answer),
         // Too many fields; too many bytes never come here.
         Poll::Ready(Err(error)) if error.is_parse_too_large() => {
             Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
         }
-        Poll::Ready(Err(_)) | Poll::Pending => Err(StatusCode::BAD_REQUEST),
+        Poll::Ready(_) | Poll::Pending => Err(StatusCode::BAD_REQUEST),
     }
 }
 

@@ -90,7 +90,7 @@ async fn read_head(socket: &TcpStream) -> Result<Vec<u8>, NoHead> {
 
 /// Where the blank line ends. A lone LF ends a line for hyper as well (RFC 9112 §2.2), and where
 /// the two disagreed hyper would find its head incomplete and refuse it.
-fn end_of_head(bytes: &[u8]) -> Option<usize> {
+pub(super) fn end_of_head(bytes: &[u8]) -> Option<usize> {
     (0..bytes.len()).find_map(|at| match bytes[at..] {
         [b'\n', b'\n', ..] => Some(at + 2),
         [b'\n', b'\r', b'\n', ..] => Some(at + 3),
