@@ -7,7 +7,7 @@ mod error;
 mod keys;
 pub(crate) mod wire;
 
-pub use error::Error;
+pub use error::{DISTRUST, Error};
 pub use wire::{Exchanged, Page};
 
 use std::time::Duration;

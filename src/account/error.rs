@@ -204,6 +204,7 @@ fn managed(error: &openrouter::Error, page: &str) -> (u8, String) {
             6,
             "nothing was changed; check the network, the proxy settings and --server, then try again".into(),
         ),
+        E::Untrusted { .. } => (6, format!("nothing was changed; {}", openrouter::DISTRUST)),
         E::SlowDown { .. } => (6, "nothing was changed; wait a minute, then try again".into()),
         E::Ambiguous { .. } => {
             (6, format!("whether it was done is not known; try again, or look at {page}"))

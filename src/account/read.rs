@@ -89,7 +89,9 @@ async fn read(
         Err(error @ openrouter::Error::SlowDown { retry_after, .. }) => {
             Err((unasked(error), *retry_after))
         }
-        Err(error @ openrouter::Error::NotSent { .. }) => Err((unasked(error), None)),
+        Err(error @ (openrouter::Error::NotSent { .. } | openrouter::Error::Untrusted { .. })) => {
+            Err((unasked(error), None))
+        }
         _ => Ok(Read::from(answer)),
     }
 }

@@ -1,8 +1,8 @@
 //! What can come back instead of an answer, sorted by the one thing that matters: whether the
 //! server may have acted. Must not know: what was asked.
 
+use std::io;
 use std::sync::Arc;
-
 use std::time::Duration;
 
 use crate::key::{Read, Reading, clean};
@@ -10,13 +10,21 @@ use crate::key::{Read, Reading, clean};
 /// A request that brought no usable answer. Never holds a URL, a code or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nothing was sent: no connection, no such host, no trust in its certificate.
+    /// Nothing was sent: no connection, no such host.
     #[error("{server} could not be reached ({why})")]
     NotSent {
         /// The server's host.
         server: String,
         /// Why, in a few words.
         why: String,
+    },
+    /// Nothing was sent: whoever answered there could not show that it is the server.
+    #[error("{server} is not to be trusted: {why}")]
+    Untrusted {
+        /// The server's host.
+        server: String,
+        /// What is wrong with its certificate.
+        why: &'static str,
     },
     /// Sent, and no whole answer came: the server may have acted.
     #[error("{server} was asked and gave no whole answer ({why})")]
@@ -69,6 +77,9 @@ impl From<Result<Reading, Error>> for Read {
 /// The longest that `Retry-After` is obeyed; beyond it a person decides.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// What to do about [`Error::Untrusted`].
+pub const DISTRUST: &str = "it was shown no secret: somebody may stand between; check --server and this machine's clock; where a proxy looks into your traffic, SSL_CERT_FILE names its certificates";
+
 impl Error {
     /// How long to wait before the same request is sent again, after so many tries, by someone to
     /// whom repeating it is safe; `None` where repeating brings nothing.
@@ -79,7 +90,7 @@ impl Error {
             Self::SlowDown { retry_after, .. } => {
                 Some(retry_after.unwrap_or(backoff * 2)).filter(|wait| *wait <= LONGEST_WAIT)
             }
-            Self::Refused { .. } | Self::Odd { .. } => None,
+            Self::Untrusted { .. } | Self::Refused { .. } | Self::Odd { .. } => None,
         }
     }
 
@@ -88,13 +99,19 @@ impl Error {
         match self {
             Self::Refused { status, .. } => Some(*status),
             Self::SlowDown { .. } => Some(429),
-            Self::NotSent { .. } | Self::Ambiguous { .. } | Self::Odd { .. } => None,
+            Self::NotSent { .. }
+            | Self::Untrusted { .. }
+            | Self::Ambiguous { .. }
+            | Self::Odd { .. } => None,
         }
     }
 
     /// Sorts a failed request. reqwest's own words carry the URL: only their kind is kept.
     pub(super) fn of_transport(server: &str, error: &reqwest::Error) -> Self {
         let server = String::from(server);
+        if let Some(why) = untrusted(error) {
+            return Self::Untrusted { server, why };
+        }
         if error.is_connect() || error.is_builder() {
             return Self::NotSent { server, why: connect_reason(error) };
         }
@@ -103,9 +120,48 @@ impl Error {
         } else if error.is_body() || error.is_decode() {
             "the answer broke off"
         } else {
-            "the connection broke"
+            broken(error)
         };
         Self::Ambiguous { server, why: why.into() }
+    }
+}
+
+/// The chain of an error's sources, what an `io::Error` wraps among them.
+fn sources<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source())
+    })
+}
+
+/// What is wrong with the server's certificate.
+fn untrusted(error: &reqwest::Error) -> Option<&'static str> {
+    use rustls::CertificateError as Wrong;
+    let tls = sources(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
+    let rustls::Error::InvalidCertificate(wrong) = tls else { return None };
+    Some(match wrong {
+        Wrong::Expired | Wrong::ExpiredContext { .. } => "its certificate has expired",
+        Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => "its certificate is not valid yet",
+        Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
+            "its certificate is for another name"
+        }
+        Wrong::UnknownIssuer => "nobody whom this machine trusts vouches for its certificate",
+        Wrong::Revoked => "its certificate was revoked",
+        _ => "its certificate is not accepted",
+    })
+}
+
+/// How a connection broke that was there.
+fn broken(error: &reqwest::Error) -> &'static str {
+    let http = sources(error).find_map(|error| error.downcast_ref::<hyper::Error>());
+    let io = sources(error).find_map(|error| error.downcast_ref::<io::Error>());
+    match (http, io) {
+        (Some(http), _) if http.is_parse() => "what it answered is not HTTP/1.1",
+        (Some(http), _) if http.is_incomplete_message() => "it hung up before it had answered",
+        (_, Some(io)) if io.kind() == io::ErrorKind::ConnectionReset => "it reset the connection",
+        _ => "the connection broke",
     }
 }
 
@@ -115,12 +171,16 @@ fn connect_reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no connection in time".into();
     }
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    if std::ptr::addr_eq(innermost, std::ptr::from_ref(error)) {
+    let Some(innermost) = sources(error).skip(1).last().map(ToString::to_string) else {
         return "no connection".into();
+    };
+    // The words of libraries for what a person can do something about.
+    if innermost.contains("proxy authorization required") {
+        return "its proxy wants a name and a password: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"
+            .into();
     }
-    clean(&innermost.to_string(), 120)
+    if innermost.contains("NoApplicationProtocol") {
+        return "it does not speak HTTP/1.1".into();
+    }
+    clean(&innermost, 120)
 }

@@ -156,6 +156,7 @@ const fn not_issued(error: &openrouter::Error) -> (u8, &'static str) {
         openrouter::Error::NotSent { .. } => {
             (6, "check the network, the proxy settings and --server, then try again")
         }
+        openrouter::Error::Untrusted { .. } => (6, openrouter::DISTRUST),
         openrouter::Error::SlowDown { .. } => (6, "wait a minute, then try again"),
         openrouter::Error::Refused { status: 300..=399, .. } => {
             (1, "it sent us elsewhere, where no secret may follow; check --server")
