@@ -4,7 +4,7 @@
 //! `MONKEY_SEED` and `MONKEY_MESSAGES` change the run. A long one:
 //! `MONKEY_MESSAGES=1000000 cargo test --profile long --test monkey`.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail, and says how")]
 
 #[path = "monkey/answers.rs"]
 mod answers;

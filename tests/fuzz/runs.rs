@@ -1,6 +1,8 @@
 //! The bodies without a fuzzer: each for a fixed number of inputs, mutated from its seeds. For a
 //! longer run `FUZZ_SECONDS=600 cargo test --profile long --lib bodies`; `FUZZ_SEED` changes it.
 
+#![allow(clippy::print_stdout, reason = "a test says what it did")]
+
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;

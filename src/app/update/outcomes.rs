@@ -99,7 +99,9 @@ fn take_in(model: &mut Model, rotation: Rotation) -> Result<String, Trouble> {
 /// What was done about a leak. The new key goes to the clipboard: it is wanted now.
 pub(super) fn panicked(model: &mut Model, ticket: Ticket, panicked: Vec<Panicked>) -> Vec<Effect> {
     let Some(seen) = ended(model, ticket) else {
-        panicked.into_iter().for_each(|one| keep_unstored(model, one.replaced));
+        for one in panicked {
+            keep_unstored(model, one.replaced);
+        }
         return Vec::new();
     };
     let deeds: Vec<_> = panicked.iter().flat_map(Panicked::deeds).collect();
