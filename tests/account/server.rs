@@ -64,7 +64,7 @@ fn a_list_that_fails_says_how_and_is_never_taken_for_an_empty_one() {
         (Fate::Say(200, html()), 1, "not a list of keys"),
         (Fate::Say(200, "{}".into()), 1, "not a list of keys"),
         (Fate::Half, 6, "broke off"),
-        (Fate::Swallow, 6, "broke"),
+        (Fate::Swallow, 6, "hung up"),
     ] {
         let said = format!("{fate:?}");
         world.spoil("GET /api/v1/keys", fate);
@@ -274,7 +274,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
         (Fate::Say(200, "<html>hello</html>".into()), "not a description of a key"),
         (Fate::Say(200, json!({"data": []}).to_string()), "not a description of a key"),
         (Fate::Half, "broke off"),
-        (Fate::Swallow, "broke"),
+        (Fate::Swallow, "hung up"),
         (reading(json!({"label": other, "limit_remaining": 0})), "another key"),
     ] {
         let said = format!("{fate:?}");
