@@ -85,6 +85,7 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
     let mut model = Model::new(world, size, Timestamp::now());
     // The theme knows whether colours are wanted; crossterm would take weight away with them.
     crossterm::style::force_color_output(true);
+    let signals = input::Signals::begin();
     let mut terminal = Terminal::enter().map_err(|error| unusable(&error))?;
     let shown = terminal.draw(|frame| ui::draw(&model, theme, frame));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -96,7 +97,7 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         let (results, told) = unbounded_channel();
         let mut runner = Runner::new(services, play, clock.clone(), results.clone());
         let typed = input::read_events(results.clone());
-        input::heed_signals(results);
+        input::heed_signals(signals, results);
         let mut desk =
             Loop { model: &mut model, runner: &mut runner, theme, visible: shown.is_ok(), clock };
         desk.turn(&mut terminal, typed, told).await;

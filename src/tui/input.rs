@@ -16,8 +16,8 @@ pub(super) fn read_events(results: UnboundedSender<Incoming>) -> UnboundedReceiv
     let reader = thread::Builder::new().name("keywright-input".into()).spawn(move || {
         while there_is_input() {
             // Nothing but whole events: of a sequence that is still on its way the rest is waited
-            // for above.
-            while crossterm::event::poll(Duration::ZERO).unwrap_or(false) {
+            // for above. Given no time at all, crossterm would not look.
+            while crossterm::event::poll(Duration::from_millis(1)).unwrap_or(false) {
                 let Ok(event) = crossterm::event::read() else { break };
                 if send.send(event).is_err() {
                     return;
@@ -57,15 +57,35 @@ fn there_is_input() -> bool {
     crossterm::event::poll(Duration::MAX).is_ok()
 }
 
+/// Signals, from before the terminal is taken over: one that comes while that is done must not end
+/// the program with the terminal in its modes.
+#[cfg(unix)]
+pub(super) struct Signals(Option<signal_hook::iterator::Signals>);
+
+#[cfg(unix)]
+impl Signals {
+    pub(super) fn begin() -> Self {
+        use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
+        let heeded = [SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH];
+        Self(signal_hook::iterator::Signals::new(heeded).ok())
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(super) fn begin() -> Self {
+        Self
+    }
+}
+
 /// Signals as messages.
 #[cfg(unix)]
-pub(super) fn heed_signals(results: UnboundedSender<Incoming>) {
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
-    let Ok(mut signals) =
-        signal_hook::iterator::Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH])
-    else {
-        return;
-    };
+pub(super) fn heed_signals(signals: Signals, results: UnboundedSender<Incoming>) {
+    use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
+    let Some(mut signals) = signals.0 else { return };
     // Without the thread the signals are heeded by nobody, as if they had not come.
     let _ = thread::Builder::new().name("keywright-signals".into()).spawn(move || {
         for signal in signals.forever() {
@@ -86,4 +106,4 @@ pub(super) fn heed_signals(results: UnboundedSender<Incoming>) {
 }
 
 #[cfg(not(unix))]
-pub(super) fn heed_signals(_results: UnboundedSender<Incoming>) {}
+pub(super) fn heed_signals(_: Signals, _: UnboundedSender<Incoming>) {}
