@@ -24,6 +24,7 @@ use crate::key::Trouble;
 use crate::provision::Services;
 use crate::surroundings;
 use crate::ui::{self, Theme};
+use crate::vault;
 use runner::{Next, Runner};
 use terminal::Terminal;
 
@@ -79,6 +80,7 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         server: services.server.clone(),
         sandbox: play.is_some(),
         place: services.vault.place(),
+        elsewhere: elsewhere(&services),
         service: services.service.clone(),
         every,
     };
@@ -110,6 +112,17 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         say(&words);
     }
     Ok(())
+}
+
+/// The other store, as far as it can be told without opening it.
+fn elsewhere(services: &Services) -> Option<app::Elsewhere> {
+    let unasked = || vault::Error::NoPassphrase(String::new());
+    let vault = services.another_vault(Arc::new(move |_| Err(unasked())))?;
+    Some(app::Elsewhere {
+        store: vault.kind().to_string(),
+        place: vault.place(),
+        passphrase: vault.kind() == vault::StoreKind::File,
+    })
 }
 
 /// The time; in the sandbox, as far ahead of the world's as its own clock was moved.

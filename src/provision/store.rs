@@ -15,7 +15,7 @@ use crate::inventory;
 use crate::journal::{self, Open, Stage};
 use crate::key::{ApiKey, HeldKey, Outcome, Read, Report, Step, Trouble, clean};
 use crate::openrouter::Exchanged;
-use crate::vault;
+use crate::vault::{self, Vault};
 
 /// Keys that are stored and not on the list yet: the list is rewritten for many at once, not for
 /// each. Until then their attempts stay in the journal, from which the next start lists them.
@@ -149,10 +149,32 @@ pub(crate) async fn turn(services: &Services) -> Option<Claim> {
 }
 
 /// Tries again to store a key that is nowhere but on the screen.
-pub async fn store_again(mut held: HeldKey, key: ApiKey, services: &Services) -> Outcome {
-    held.store = services.vault.kind().to_string();
+pub async fn store_again(held: HeldKey, key: ApiKey, services: &Services) -> Outcome {
+    store_in(held, key, services, services).await
+}
+
+/// Stores it in another store than the one that refuses it. A rotation needs both keys in one: the
+/// new key then stays beside the old one, under a label of its own.
+pub async fn store_elsewhere(
+    mut held: HeldKey,
+    key: ApiKey,
+    vault: Vault,
+    services: &Services,
+) -> Outcome {
+    held.replaces = None;
+    let there = Services { vault, ..services.clone() };
+    store_in(held, key, &there, services).await
+}
+
+async fn store_in(
+    mut held: HeldKey,
+    key: ApiKey,
+    there: &Services,
+    services: &Services,
+) -> Outcome {
+    held.store = there.vault.kind().to_string();
     let turn = turn(services).await;
-    let renamed = match put(&mut held, &key, services).await {
+    let renamed = match put(&mut held, &key, there).await {
         Ok(renamed) => renamed,
         Err(error) => return Outcome::NotStored { held, key, trouble: not_stored(&error) },
     };
