@@ -168,3 +168,6 @@ fn give_back(out: &mut impl Write) {
         let _ = disable_raw_mode();
     }
 }
+
+#[cfg(test)]
+mod tests;
