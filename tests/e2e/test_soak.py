@@ -138,11 +138,12 @@ class Dashboard:
         self.keyring.kill()
         self.keyring.wait(timeout=10)
         self.pane.press("g", "v")
-        self.pane.wait_words("keychain", within=15)
+        self.pane.wait_words("No keychain is running", within=15)
         self.keyring = self.world.provider()
         self.pane.press("v")
         self.pane.wait_words("hides in")
         self.pane.press("v")
+        self.pane.wait_gone("hides in")
 
     def stop_for_a_while(self):
         # Its clock goes on without it.

@@ -15,7 +15,7 @@ import threading
 import time
 
 from rig import (
-    Pane, contains, equal, is_closed, names, parents, port_of, program, runs, test,
+    Pane, descendants, equal, is_closed, names, parents, port_of, program, runs, test,
     until,
 )
 from test_ssh import sshd, there
@@ -123,7 +123,7 @@ class Terminal:
 
 def playground(world):
     terminal = Terminal(world, "keywright", "--sandbox")
-    terminal.wait(b"4 keys held")
+    terminal.wait(b"notebook")
     until("its modes", lambda: {b"1049", b"2004", b"25", b"1000"} <= left_set(terminal.written))
     assert not terminal.modes()[3] & (termios.ECHO | termios.ICANON)
     return terminal
@@ -189,13 +189,13 @@ def a_full_output_is_said_and_the_terminal_left_alone(world):
     key = world.cut(server, "full")
     with open("/dev/full", "wb") as full:
         terminal = Terminal(world, "keywright", "--server", server, stdout=full)
+        terminal.wait(b"needs a terminal")
         terminal.comes_back("the dashboard", 1)
-        contains(terminal.written, b"needs a terminal")
-        for command in (["get", "full"], ["list"], ["list", "--json"], ["show", "full"], ["env"]):
+        for command in (["get", "full"], ["list"], ["list", "--json"], ["show", "full"], ["env", "--shell", "bash", "full"]):
             terminal = Terminal(world, "keywright", *command, "--server", server, stdout=full)
             code = terminal.program.wait(timeout=10)
             assert code not in (0, None) and code > 0, (command, code)
-            until("words about it", lambda: b"keywright: " in terminal.written)
+            until(f"words about {command}: {terminal.written}", lambda: b"keywright: " in terminal.written)
             assert key.encode() not in terminal.written
             equal((command, terminal.modes(), left_set(terminal.written)), (command, terminal.before, set()))
             terminal.close()
@@ -231,15 +231,15 @@ def an_ssh_connection_that_is_cut_ends_the_program_and_closes_its_port(world):
     before = names(server, management)
     port, options = sshd(world)
     world.be_browser()
-    dashboard = there(world, "keywright", "--server", server, "--callback-port", "0")
+    dashboard = there(world, "keywright", "--server", server)
     pane = Pane(world, size=(100, 40))
     connected = ["ssh", "-t", "-p", str(port), *options, "root@127.0.0.1", dashboard]
     pane.command(shlex.join(connected))
     pane.wait("Keywright ·")
     pane.fill("cut off")
-    pane.wait_words("Sign in at:")
-    table = parents()
-    [pid] = [pid for pid in table if program_of(pid) == "keywright" and "sandbox" not in arguments(pid)]
+    pane.wait_words("paste the code it shows")
+    table, ours = parents(), descendants(os.getpid())
+    [pid] = [pid for pid in ours if program_of(pid) == "keywright" and "sandbox" not in arguments(pid)]
     session = pid
     while program_of(session) != "sshd":
         session = table[session]
