@@ -11,7 +11,7 @@ mod terminal;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
@@ -99,9 +99,16 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         let (results, told) = unbounded_channel();
         let mut runner = Runner::new(services, play, clock.clone(), results.clone());
         let typed = input::read_events(results.clone());
+        let leave = Arc::clone(&signals.leave);
         input::heed_signals(signals, results);
-        let mut desk =
-            Loop { model: &mut model, runner: &mut runner, theme, visible: shown.is_ok(), clock };
+        let mut desk = Loop {
+            model: &mut model,
+            runner: &mut runner,
+            theme,
+            visible: shown.is_ok(),
+            clock,
+            leave,
+        };
         desk.turn(&mut terminal, typed, told).await;
         runner.farewell()
     });
@@ -148,6 +155,8 @@ struct Loop<'a> {
     /// Whether the terminal still takes what is written to it.
     visible: bool,
     clock: Clock,
+    /// Whether a signal asks to leave.
+    leave: Arc<AtomicBool>,
 }
 
 impl Loop<'_> {
@@ -167,7 +176,7 @@ impl Loop<'_> {
                 Next::Quit => return,
                 Next::Suspend => {
                     // What fails here fails at the next frame, and is seen there.
-                    let _ = terminal.suspend();
+                    let _ = terminal.suspend(&self.leave);
                 }
                 Next::Wait => {}
             }
@@ -274,7 +283,9 @@ impl Loop<'_> {
                 Next::Wait
             }
             Incoming::Redraw => {
-                let _ = terminal.reclaim();
+                if self.visible {
+                    let _ = terminal.reclaim();
+                }
                 Next::Wait
             }
             Incoming::Leave => self.message(Msg::Left),

@@ -1,6 +1,8 @@
 //! What comes from outside without being asked for: key presses and signals, each on a thread that
 //! sleeps until there is one. Must not know: what they mean.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -59,25 +61,30 @@ fn there_is_input() -> bool {
 
 /// Signals, from before the terminal is taken over: one that comes while that is done must not end
 /// the program with the terminal in its modes.
-#[cfg(unix)]
-pub(super) struct Signals(Option<signal_hook::iterator::Signals>);
-
-#[cfg(unix)]
-impl Signals {
-    pub(super) fn begin() -> Self {
-        use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
-        let heeded = [SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH];
-        Self(signal_hook::iterator::Signals::new(heeded).ok())
-    }
+#[derive(Default)]
+pub(super) struct Signals {
+    #[cfg(unix)]
+    heeded: Option<signal_hook::iterator::Signals>,
+    /// Whether one came that asks to leave: known at once to a program that was stopped.
+    pub(super) leave: Arc<AtomicBool>,
 }
 
-#[cfg(not(unix))]
-pub(super) struct Signals;
-
-#[cfg(not(unix))]
 impl Signals {
+    #[cfg(unix)]
     pub(super) fn begin() -> Self {
-        Self
+        use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
+        let leave = Arc::default();
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+            // Without it the program is told only once it has its terminal again.
+            let _ = signal_hook::flag::register(signal, Arc::clone(&leave));
+        }
+        let heeded = [SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH];
+        Self { heeded: signal_hook::iterator::Signals::new(heeded).ok(), leave }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn begin() -> Self {
+        Self::default()
     }
 }
 
@@ -85,7 +92,7 @@ impl Signals {
 #[cfg(unix)]
 pub(super) fn heed_signals(signals: Signals, results: UnboundedSender<Incoming>) {
     use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
-    let Some(mut signals) = signals.0 else { return };
+    let Some(mut signals) = signals.heeded else { return };
     // Without the thread the signals are heeded by nobody, as if they had not come.
     let _ = thread::Builder::new().name("keywright-signals".into()).spawn(move || {
         for signal in signals.forever() {

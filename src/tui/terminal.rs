@@ -84,12 +84,14 @@ impl Terminal {
         Out::pass(sequence.expose_secret().as_bytes())
     }
 
-    /// Gives the terminal to the shell, stops, and takes it back when the shell says go on.
-    pub(super) fn suspend(&mut self) -> io::Result<()> {
+    /// Gives the terminal to the shell, stops, and takes it back when the shell says go on. Not
+    /// when it is to `leave`: it may go on in the background, where reaching for the terminal would
+    /// stop it again.
+    pub(super) fn suspend(&mut self, leave: &AtomicBool) -> io::Result<()> {
         self.release();
         #[cfg(unix)]
         signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
-        self.reclaim()
+        if leave.load(Ordering::Acquire) { Ok(()) } else { self.reclaim() }
     }
 
     /// Takes the terminal (again) and paints all of it with the next frame.

@@ -299,6 +299,24 @@ def ctrl_z_gives_the_terminal_back_for_a_while(world):
 
 
 @test
+def a_stopped_program_that_is_told_to_end_ends_without_reaching_for_the_terminal(world):
+    pane = Pane(world)
+    before = modes(pane, "before")
+    for signal_ in ("TERM", "HUP", "INT", "QUIT"):
+        pane.command("clear; keywright --sandbox")
+        pane.wait("4 keys held")
+        pid = pane.pid()
+        pane.press("C-z")
+        pane.wait("Stopped", within=5)
+        # With SIGCONT after it, as a shell does; in the background.
+        pane.command(f"clear; kill -{signal_} %1; kill -CONT %1")
+        until(f"its end by {signal_}", lambda: not runs(pid), within=5)
+        equal((pane.ask("#{alternate_on}"), pane.ask("#{cursor_flag}")), ("0", "1"))
+        until("every mode reset", lambda: left_set(pane.written()) == set())
+        equal(modes(pane, f"after {signal_}".replace(" ", "")), before)
+
+
+@test
 def a_terminal_that_is_closed_takes_the_program_and_its_port_with_it(world):
     world.keyring()
     server, _ = world.sandbox()
