@@ -26,13 +26,13 @@ pub use keymap::{Binding, bindings, intent, mouse, screen_bindings};
 pub use login::{Address, Errand, Login};
 pub use message::{Changed, Intent, Msg, Ticket};
 pub use refresh::{Refresh, Round};
-pub use reveal::Reveal;
+pub use reveal::{Passphrase, Reveal};
 pub use rows::{Sort, share};
 pub use update::{start, update};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::key::{Deed, Label, Trouble};
+use crate::key::{Deed, HeldKey, Label, Trouble};
 
 /// What is on screen.
 #[derive(Clone, Debug)]
@@ -75,6 +75,17 @@ pub struct Unfinished {
     pub label: Label,
 }
 
+/// A store beside the one that is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Its word on the list: `os` or `file`.
+    pub store: String,
+    /// The store in words.
+    pub place: String,
+    /// Whether it takes a passphrase.
+    pub passphrase: bool,
+}
+
 /// What a model is told of the world at its start; see [`Model`].
 #[derive(Clone, Debug, Default)]
 pub struct World {
@@ -84,6 +95,8 @@ pub struct World {
     pub sandbox: bool,
     /// Where keys lie, in words.
     pub place: String,
+    /// Where else a key could be stored.
+    pub elsewhere: Option<Elsewhere>,
     /// The keychain service of this server's keys.
     pub service: String,
     /// The pause between two rounds of asking the keys; `None` for none of itself.
@@ -99,6 +112,8 @@ pub struct Model {
     pub sandbox: bool,
     /// Where keys lie, in words.
     pub place: String,
+    /// Where else a key could be stored.
+    pub elsewhere: Option<Elsewhere>,
     /// The keychain service of this server's keys.
     pub service: String,
     /// The moment of the last message.
@@ -139,6 +154,7 @@ impl Model {
             server: world.server,
             sandbox: world.sandbox,
             place: world.place,
+            elsewhere: world.elsewhere,
             service: world.service,
             now,
             size,
@@ -155,6 +171,14 @@ impl Model {
             leaving: false,
             gone: false,
             tickets: 0,
+        }
+    }
+
+    /// Where that key lies, in words.
+    pub fn place_of(&self, held: &HeldKey) -> &str {
+        match &self.elsewhere {
+            Some(elsewhere) if elsewhere.store == held.store => &elsewhere.place,
+            _ => &self.place,
         }
     }
 

@@ -14,6 +14,11 @@ use keywright::tui;
 use keywright::vault::{Slot, StoreKind, Vault};
 use secrecy::SecretString;
 
+/// Whatever held a secret on its way, in our code or in a library, is wiped when it is freed.
+#[global_allocator]
+static WIPED: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

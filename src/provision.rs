@@ -14,7 +14,7 @@ pub use error::Error;
 pub use recover::{Recovered, dismiss, recover};
 pub use services::{Kept, Services};
 pub(crate) use store::turn;
-pub use store::{Unlisted, store_again};
+pub use store::{Unlisted, store_again, store_elsewhere};
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ mod terminal;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
@@ -24,6 +24,7 @@ use crate::key::Trouble;
 use crate::provision::Services;
 use crate::surroundings;
 use crate::ui::{self, Theme};
+use crate::vault;
 use runner::{Next, Runner};
 use terminal::Terminal;
 
@@ -79,12 +80,14 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         server: services.server.clone(),
         sandbox: play.is_some(),
         place: services.vault.place(),
+        elsewhere: elsewhere(&services),
         service: services.service.clone(),
         every,
     };
     let mut model = Model::new(world, size, Timestamp::now());
     // The theme knows whether colours are wanted; crossterm would take weight away with them.
     crossterm::style::force_color_output(true);
+    let signals = input::Signals::begin();
     let mut terminal = Terminal::enter().map_err(|error| unusable(&error))?;
     let shown = terminal.draw(|frame| ui::draw(&model, theme, frame));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -96,7 +99,8 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         let (results, told) = unbounded_channel();
         let mut runner = Runner::new(services, play, clock.clone(), results.clone());
         let typed = input::read_events(results.clone());
-        input::heed_signals(results);
+        let leave = Arc::clone(&signals.leave);
+        input::heed_signals(signals, results);
         let mut desk = Loop {
             model: &mut model,
             runner: &mut runner,
@@ -104,6 +108,7 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
             visible: shown.is_ok(),
             clock,
             told: Instant::now(),
+            leave,
         };
         desk.turn(&mut terminal, typed, told).await;
         runner.farewell()
@@ -115,6 +120,17 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
         say(&words);
     }
     Ok(())
+}
+
+/// The other store, as far as it can be told without opening it.
+fn elsewhere(services: &Services) -> Option<app::Elsewhere> {
+    let unasked = || vault::Error::NoPassphrase(String::new());
+    let vault = services.another_vault(Arc::new(move |_| Err(unasked())))?;
+    Some(app::Elsewhere {
+        store: vault.kind().to_string(),
+        place: vault.place(),
+        passphrase: vault.kind() == vault::StoreKind::File,
+    })
 }
 
 /// The time; in the sandbox, as far ahead of the world's as its own clock was moved.
@@ -142,6 +158,8 @@ struct Loop<'a> {
     clock: Clock,
     /// When the model heard the last message.
     told: Instant,
+    /// Whether a signal asks to leave.
+    leave: Arc<AtomicBool>,
 }
 
 impl Loop<'_> {
@@ -161,7 +179,7 @@ impl Loop<'_> {
                 Next::Quit => return,
                 Next::Suspend => {
                     // What fails here fails at the next frame, and is seen there.
-                    let _ = terminal.suspend();
+                    let _ = terminal.suspend(&self.leave);
                 }
                 Next::Wait => {}
             }
@@ -269,7 +287,9 @@ impl Loop<'_> {
                 Next::Wait
             }
             Incoming::Redraw => {
-                let _ = terminal.reclaim();
+                if self.visible {
+                    let _ = terminal.reclaim();
+                }
                 Next::Wait
             }
             Incoming::Leave => self.message(Msg::Left),

@@ -64,6 +64,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "samples",
             "surroundings",
             "ui",
+            "vault",
         ],
     ),
     (

@@ -16,7 +16,9 @@ mod hands;
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::app::{Effect, Intent, Model, Msg, Question, Screen, Ticket, World, start, update};
+use keywright::app::{
+    Effect, Elsewhere, Intent, Model, Msg, Question, Screen, Ticket, World, start, update,
+};
 use keywright::key::{HeldKey, Outcome, Rotation};
 use keywright::ui::{self, Theme};
 use ratatui::Terminal;
@@ -85,6 +87,11 @@ impl Monkey {
             place: "the Secret Service keychain".into(),
             service: "keywright".into(),
             every: dice.maybe(|_| SignedDuration::from_mins(5)),
+            elsewhere: dice.maybe(|dice| Elsewhere {
+                store: "file".into(),
+                place: "/home/me/vault.age".into(),
+                passphrase: dice.once_in(2),
+            }),
         };
         Model::new(world, (80, 24), now)
     }

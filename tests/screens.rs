@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::app::{
-    Effect, Intent, Model, Msg, Screen, Ticket, World, intent, screen_bindings, start, update,
+    Effect, Elsewhere, Intent, Model, Msg, Screen, Ticket, World, intent, screen_bindings, start,
+    update,
 };
 use keywright::key::{
     ApiKey, Asked, Granted, HeldKey, Outcome, Read, Reading, Report, Reset, Step, Trouble,
@@ -30,6 +31,11 @@ fn model(size: (u16, u16)) -> Model {
         server: "https://openrouter.ai".into(),
         sandbox: false,
         place: "the Secret Service keychain".into(),
+        elsewhere: Some(Elsewhere {
+            store: "file".into(),
+            place: "/home/me/.local/share/keywright/vault.age".into(),
+            passphrase: true,
+        }),
         service: "keywright".into(),
         every: Some(SignedDuration::from_mins(5)),
     };
@@ -411,6 +417,16 @@ fn a_key_that_could_not_be_stored_stays_and_quitting_asks() {
     let held = key("laptop2", None, None, None);
     let mut model = revealed(Outcome::NotStored { held, key: secret(), trouble });
     want(&mut model, &[Intent::Quit]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn another_store_is_offered_and_its_passphrase_is_never_shown() {
+    let held = key("laptop2", None, None, None);
+    let trouble = Trouble { message: "it failed".into(), advice: "try again".into(), code: 4 };
+    let mut model = revealed(Outcome::NotStored { held, key: secret(), trouble });
+    want(&mut model, &[Intent::StoreElsewhere, Intent::Paste("correct horse\n".into())]);
+    want(&mut model, &[Intent::Enter, Intent::Type('x'), Intent::Enter]);
     insta::assert_snapshot!(drawn(&model));
 }
 

@@ -311,6 +311,19 @@ fn a_window_that_shrinks_and_grows_is_drawn_anew() {
     terminal.wait_for("Keywright needs");
     resize(&terminal, 120, 40);
     terminal.wait_for("KEY");
+    // Keys are read by now; the first one after a resize is as good as any.
+    for key in ["n", "\u{1b}", "?", "\u{1b}"] {
+        let (cols, before) = (121, terminal.wait(|screen| screen.contains("Keywright")));
+        resize(&terminal, cols, 40);
+        terminal.wait(|screen| screen != before);
+        resize(&terminal, 120, 40);
+        terminal.type_text(key);
+        match key {
+            "n" => terminal.wait_for("Credit limit"),
+            "?" => terminal.wait_for("esc back"),
+            _ => terminal.wait_for("4 keys held"),
+        };
+    }
     terminal.type_text("q");
     assert_eq!(terminal.end(), 0);
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::app::{
-    Effect, Intent, Keys, Model, Msg, Question, Screen, Sort, Ticket, World, start, update,
+    Effect, Elsewhere, Intent, Keys, Model, Msg, Question, Screen, Sort, Ticket, World, start,
+    update,
 };
 use keywright::key::{
     ApiKey, Asked, AuthCode, HeldKey, KeyState, Label, Outcome, Read, Reading, Report, Reset, Step,
@@ -388,6 +389,39 @@ fn storing_again_ends_on_the_reveal() {
     let effects = want(&mut model, Intent::Retry);
     let [Effect::StoreAgain { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     assert!(want(&mut model, Intent::Retry).is_empty(), "one try at a time");
+    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
+    assert!(matches!(&model.screen, Screen::Reveal(reveal) if reveal.stored));
+}
+
+#[test]
+fn a_key_that_one_store_refuses_goes_into_the_other() {
+    let elsewhere =
+        |passphrase| Elsewhere { store: "file".into(), place: "vault.age".into(), passphrase };
+    let (mut model, ticket) = waiting();
+    tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    assert!(want(&mut model, Intent::StoreElsewhere).is_empty(), "there is no other");
+
+    model.elsewhere = Some(elsewhere(true));
+    assert!(want(&mut model, Intent::StoreElsewhere).is_empty());
+    assert!(want(&mut model, Intent::Enter).is_empty(), "nothing is typed");
+    type_text(&mut model, "correct horse");
+    assert!(want(&mut model, Intent::Enter).is_empty(), "once more");
+    type_text(&mut model, "correct hose");
+    assert!(want(&mut model, Intent::Enter).is_empty(), "a slip");
+    type_text(&mut model, "correct horse");
+    let effects = want(&mut model, Intent::Enter);
+    let [Effect::StoreElsewhere { ticket, passphrase: Some(_), .. }] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert!(want(&mut model, Intent::StoreElsewhere).is_empty(), "one try at a time");
+    tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    assert_eq!(revealed(&model), Some("new"), "refused there, too");
+
+    model.elsewhere = Some(elsewhere(false));
+    let effects = want(&mut model, Intent::StoreElsewhere);
+    let [Effect::StoreElsewhere { ticket, passphrase: None, .. }] = effects[..] else {
+        panic!("{effects:?}")
+    };
     tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
     assert!(matches!(&model.screen, Screen::Reveal(reveal) if reveal.stored));
 }

@@ -1,6 +1,8 @@
 //! Everything the dashboard can ask of the world: the table of contents. Effects are imperative; each
 //! result comes back as a message.
 
+use secrecy::SecretString;
+
 #[cfg(doc)]
 use super::Msg;
 use super::message::Ticket;
@@ -113,6 +115,17 @@ pub enum Effect {
         held: HeldKey,
         /// The key.
         key: ApiKey,
+    },
+    /// Store it in the other store; answered by [`Msg::Provisioned`].
+    StoreElsewhere {
+        /// To be answered with.
+        ticket: Ticket,
+        /// What would be remembered of it.
+        held: HeldKey,
+        /// The key.
+        key: ApiKey,
+        /// What opens that store, if that is needed.
+        passphrase: Option<SecretString>,
     },
     /// Take a key out of the vault; answered by [`Msg::Fetched`].
     Fetch(Ticket, Label),

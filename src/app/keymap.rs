@@ -228,6 +228,17 @@ const UNSTORED: &[Binding] = bindings! {
     [plain('r')] "r" "try to store it again" => Intent::Retry;
 };
 
+/// Where there is another store.
+const ELSEWHERE: &[Binding] = bindings! {
+    [plain('s')] "s" "store it elsewhere" => Intent::StoreElsewhere;
+};
+
+const PASSPHRASE: &[Binding] = bindings! {
+    [key(KeyCode::Enter)] "enter" "go on" => Intent::Enter;
+    [key(KeyCode::Tab), key(KeyCode::Down)] "tab" "the other field" => Intent::NextField;
+    [key(KeyCode::Esc)] "esc" "back" => Intent::Back;
+};
+
 /// The tables that hold now, the first match first.
 pub fn bindings(model: &Model) -> Vec<&'static [Binding]> {
     match &model.question {
@@ -255,6 +266,10 @@ pub fn screen_bindings(model: &Model) -> Vec<&'static [Binding]> {
         Screen::Login(login) if login.code.is_some() => vec![CODE, EDITING],
         Screen::Login(_) if model.sandbox => vec![DECIDE, LOGIN],
         Screen::Login(_) => vec![LOGIN],
+        Screen::Reveal(reveal) if reveal.passphrase.is_some() => vec![PASSPHRASE, EDITING],
+        Screen::Reveal(reveal) if !reveal.stored && model.elsewhere.is_some() => {
+            vec![UNSTORED, ELSEWHERE, REVEAL]
+        }
         Screen::Reveal(reveal) if !reveal.stored => vec![UNSTORED, REVEAL],
         Screen::Reveal(_) => vec![REVEAL],
         Screen::Ask(ask) => match ask.what {
@@ -287,7 +302,8 @@ pub fn intent(model: &Model, event: &KeyEvent) -> Option<Intent> {
         Screen::Login(login) => login.code.is_some() && login.trouble.is_none(),
         Screen::Dashboard => model.dashboard.filtering,
         Screen::Ask(ask) => ask.what == Deliberation::Revoke,
-        Screen::Reveal(_) | Screen::Deeds(_) => false,
+        Screen::Reveal(reveal) => reveal.passphrase.is_some(),
+        Screen::Deeds(_) => false,
     } && model.question.is_none()
         && model.help.is_none();
     match (bound, event.code) {
@@ -319,7 +335,8 @@ mod tests {
             vec![ANYWHERE, EDITING],
             vec![ANYWHERE, DECIDE, LOGIN],
             vec![ANYWHERE, FAILED],
-            vec![ANYWHERE, UNSTORED, REVEAL],
+            vec![ANYWHERE, UNSTORED, ELSEWHERE, REVEAL],
+            vec![ANYWHERE, PASSPHRASE, EDITING],
             vec![ANYWHERE, QUESTION],
             vec![ANYWHERE, REMOVAL],
             vec![ANYWHERE, ROTATE],

@@ -42,6 +42,8 @@ pub enum Intent {
     ToggleDetails,
     /// Copy the key, or while waiting the address.
     Copy,
+    /// Store the key in another store than the one that refuses it.
+    StoreElsewhere,
     /// Show the key in clear for a moment, or hide it.
     ToggleReveal,
     /// Open the key's page at the server.

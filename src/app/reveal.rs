@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::field::Field;
 use super::message::Ticket;
 use crate::key::{ApiKey, HeldKey, Outcome, Trouble};
 
@@ -26,10 +27,31 @@ pub struct Reveal {
     pub stored: bool,
     /// Another try at storing it, which is waited for.
     pub storing: Option<Ticket>,
+    /// The passphrase of another store, while it is typed.
+    pub passphrase: Option<Passphrase>,
     /// What did not go as it should.
     pub trouble: Option<Trouble>,
     /// Shown in clear until then.
     pub shown_until: Option<Timestamp>,
+}
+
+/// A passphrase, typed twice: whether the store is a new one shows only once it is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Passphrase {
+    /// The passphrase, and the same once more.
+    pub fields: [Field; 2],
+    /// Which of them is typed in.
+    pub focus: usize,
+    /// What is wrong with them.
+    pub problem: Option<&'static str>,
+}
+
+impl Passphrase {
+    /// The field that is typed in.
+    pub fn field(&mut self) -> &mut Field {
+        self.problem = None;
+        &mut self.fields[self.focus]
+    }
 }
 
 impl Reveal {
@@ -40,7 +62,7 @@ impl Reveal {
             Outcome::NotStored { held, key, trouble } => (held, key, false, Some(trouble)),
             Outcome::Failed(trouble) => return Err(trouble),
         };
-        Ok(Self { held, key, stored, storing: None, trouble, shown_until: None })
+        Ok(Self { held, key, stored, storing: None, passphrase: None, trouble, shown_until: None })
     }
 
     /// Shows the key for a moment, or hides it.

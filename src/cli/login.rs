@@ -195,8 +195,9 @@ pub(super) async fn keep_recovered(
 /// Calls back for each signal that asks the program to end.
 #[cfg(unix)]
 pub(super) fn heed_signals(left: impl Fn() + Send + 'static) {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) else {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
+    else {
         return;
     };
     thread::spawn(move || {

@@ -76,13 +76,12 @@ pub fn stand_down() {
 /// ends the program as it would have.
 #[cfg(unix)]
 fn heed_signals(left: mpsc::Sender<Typed>) {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     static ONCE: Once = Once::new();
     *asking() = Some(left);
     ONCE.call_once(|| {
-        let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) else {
-            return;
-        };
+        let heeded = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+        let Ok(mut signals) = signal_hook::iterator::Signals::new(heeded) else { return };
         thread::spawn(move || {
             for signal in signals.forever() {
                 let told = asking().take().is_some_and(|left| left.send(Typed::Left).is_ok());
@@ -135,10 +134,10 @@ pub(super) fn masked_line(prompt: &str) -> Option<SecretString> {
     line
 }
 
-/// A terminal that does not show what is typed, until dropped.
+/// A terminal that does not show what is typed, until dropped; while the program is stopped, it does.
 pub(super) struct Quiet {
     #[cfg(unix)]
-    before: Option<(File, rustix::termios::Termios)>,
+    quiet: bool,
 }
 
 impl Quiet {
@@ -160,17 +159,19 @@ impl Quiet {
 
     #[cfg(unix)]
     fn without(terminal: Option<File>, modes: rustix::termios::LocalModes) -> Self {
-        use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
-        let before = terminal.and_then(|terminal| {
-            let before = tcgetattr(&terminal).ok()?;
-            Some((terminal, before))
-        });
-        if let Some((terminal, before)) = &before {
+        let quieted = terminal.and_then(|terminal| {
+            let before = rustix::termios::tcgetattr(&terminal).ok()?;
             let mut quiet = before.clone();
             quiet.local_modes.remove(modes);
-            let _ = tcsetattr(terminal, OptionalActions::Now, &quiet);
+            Some(Quieted { terminal, before, quiet })
+        });
+        let quiet = quieted.is_some();
+        if let Some(quieted) = quieted {
+            heed_stops();
+            quieted.set(&quieted.quiet);
+            all_quieted().push(quieted);
         }
-        Self { before }
+        Self { quiet }
     }
 
     #[cfg(not(unix))]
@@ -187,9 +188,52 @@ impl Quiet {
 impl Drop for Quiet {
     fn drop(&mut self) {
         #[cfg(unix)]
-        if let Some((terminal, before)) = &self.before {
-            use rustix::termios::{OptionalActions, tcsetattr};
-            let _ = tcsetattr(terminal, OptionalActions::Now, before);
+        if let Some(quieted) = self.quiet.then(|| all_quieted().pop()).flatten() {
+            quieted.set(&quieted.before);
         }
     }
+}
+
+/// A terminal as it was found, and as it is now.
+#[cfg(unix)]
+struct Quieted {
+    terminal: File,
+    before: rustix::termios::Termios,
+    quiet: rustix::termios::Termios,
+}
+
+#[cfg(unix)]
+impl Quieted {
+    fn set(&self, modes: &rustix::termios::Termios) {
+        use rustix::termios::{OptionalActions, tcsetattr};
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, modes);
+    }
+}
+
+/// Those that are quiet now, the last one last: a passphrase may be asked for in a quiet queue.
+#[cfg(unix)]
+fn all_quieted() -> MutexGuard<'static, Vec<Quieted>> {
+    static QUIETED: Mutex<Vec<Quieted>> = Mutex::new(Vec::new());
+    QUIETED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whoever stops the program gets the terminal as it was.
+#[cfg(unix)]
+fn heed_stops() {
+    use signal_hook::consts::SIGTSTP;
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGTSTP]) else { return };
+        thread::spawn(move || {
+            for signal in signals.forever() {
+                if let Some(first) = all_quieted().first() {
+                    first.set(&first.before);
+                }
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+                if let Some(last) = all_quieted().last() {
+                    last.set(&last.quiet);
+                }
+            }
+        });
+    });
 }

@@ -6,8 +6,8 @@ use secrecy::zeroize::Zeroizing;
 
 use super::{Digest, Error, digest};
 
-/// Connects at the first use. What it put there is served from here, so it lives as long as the
-/// program does.
+/// Connects at the first use. What it put there is served from here, so it lives until that is
+/// cleared, or as long as the program does.
 #[derive(Default)]
 pub(super) struct Board {
     clipboard: Option<Clipboard>,
@@ -43,13 +43,15 @@ impl Board {
         }
     }
 
-    /// Whether it was there, and is not any more.
+    /// Whether it was there, and is not any more. The connection goes with it: its buffers hold
+    /// what passed through them.
     pub(super) fn clear_if(&mut self, ours: &Digest) -> Result<bool, Error> {
-        if self.look(ours)? == Content::Gone {
-            return Ok(false);
-        }
-        self.connected()?.clear().map_err(|failure| unavailable(&failure))?;
-        Ok(true)
+        let cleared = match self.look(ours)? {
+            Content::Ours => self.connected()?.clear().map(|()| true),
+            Content::Gone => Ok(false),
+        };
+        self.clipboard = None;
+        cleared.map_err(|failure| unavailable(&failure))
     }
 
     /// Only that.

@@ -10,7 +10,7 @@ use crate::document::Place;
 use crate::journal::Open;
 use crate::key::ManagementKey;
 use crate::openrouter::{Attribution, Client, Error};
-use crate::vault::{self, Slot, Vault};
+use crate::vault::{self, Slot, StoreKind, Vault};
 
 /// Attempts of this process that brought a key which is not stored yet: as long as they are kept
 /// here, no other process takes them over.
@@ -74,6 +74,16 @@ impl Services {
     /// Where the key under `label` lies in the vault.
     pub fn slot(&self, label: &str) -> Slot {
         Slot { service: self.service.clone(), account: label.into() }
+    }
+
+    /// A store beside the one that is used, for a key that this one refuses: the file beside the
+    /// keychain, the keychain beside the file. None where nothing is to be left on disk.
+    pub fn another_vault(&self, ask: vault::Ask) -> Option<Vault> {
+        match (self.vault.kind(), &self.place) {
+            (StoreKind::Os, Place::Directory(dir)) => Some(Vault::file(dir.clone(), ask)),
+            (StoreKind::File, _) => Some(Vault::os()),
+            _ => None,
+        }
     }
 
     /// Makes a vault call off the async thread; it can wait for a person.

@@ -15,7 +15,7 @@ use crate::inventory;
 use crate::journal::{self, Open, Stage};
 use crate::key::{ApiKey, HeldKey, Outcome, Read, Report, Step, Trouble, clean};
 use crate::openrouter::Exchanged;
-use crate::vault;
+use crate::vault::{self, Vault};
 
 /// Keys that are stored and not on the list yet: the list is rewritten for many at once, not for
 /// each. Until then their attempts stay in the journal, from which the next start lists them.
@@ -87,6 +87,8 @@ pub(super) async fn finish(
         attempt.stage = Stage::Stored;
         attempt.held = Some(held.clone());
     }));
+    // Not in a queue: its keys come from one account, and there may be thousands.
+    let stranger = later.is_none().then(|| of_another_account(&held, services)).flatten();
     let listed = match &later {
         Some(_) => Ok(()),
         None => inventory::add(&services.place, vec![held.clone()]),
@@ -98,7 +100,7 @@ pub(super) async fn finish(
     if let (None, Ok(())) = (&later, &listed) {
         log(open.take().map_or(Ok(()), Open::close));
     }
-    let note = listed.err().map(|error| not_listed(&error)).or(renamed);
+    let note = listed.err().map(|error| not_listed(&error)).or(renamed).or(stranger);
     report(Report::Step(Step::Compare));
     let (stored, key) = (held.clone(), issued.key.clone());
     let outcome = tokio::select! {
@@ -149,10 +151,32 @@ pub(crate) async fn turn(services: &Services) -> Option<Claim> {
 }
 
 /// Tries again to store a key that is nowhere but on the screen.
-pub async fn store_again(mut held: HeldKey, key: ApiKey, services: &Services) -> Outcome {
-    held.store = services.vault.kind().to_string();
+pub async fn store_again(held: HeldKey, key: ApiKey, services: &Services) -> Outcome {
+    store_in(held, key, services, services).await
+}
+
+/// Stores it in another store than the one that refuses it. A rotation needs both keys in one: the
+/// new key then stays beside the old one, under a label of its own.
+pub async fn store_elsewhere(
+    mut held: HeldKey,
+    key: ApiKey,
+    vault: Vault,
+    services: &Services,
+) -> Outcome {
+    held.replaces = None;
+    let there = Services { vault, ..services.clone() };
+    store_in(held, key, &there, services).await
+}
+
+async fn store_in(
+    mut held: HeldKey,
+    key: ApiKey,
+    there: &Services,
+    services: &Services,
+) -> Outcome {
+    held.store = there.vault.kind().to_string();
     let turn = turn(services).await;
-    let renamed = match put(&mut held, &key, services).await {
+    let renamed = match put(&mut held, &key, there).await {
         Ok(renamed) => renamed,
         Err(error) => return Outcome::NotStored { held, key, trouble: not_stored(&error) },
     };
@@ -243,6 +267,22 @@ async fn compare(
         }),
     };
     Outcome::Stored { held, key, note: note.or(unchecked) }
+}
+
+/// Whoever can read the sign-in address can answer it with a consent of their own: then the key is
+/// one of theirs, and they see what it is used for.
+fn of_another_account(held: &HeldKey, services: &Services) -> Option<Trouble> {
+    let user = held.user_id.as_ref()?;
+    let rows = inventory::read(&services.place, &services.server).ok()?;
+    let mut users = rows.iter().filter_map(|row| row.user_id.as_ref()).peekable();
+    users.peek()?;
+    (!users.any(|other| other == user)).then(|| Trouble {
+        message: "this key is of another account than the keys that are held here".into(),
+        advice: "it is stored; if you did not sign in to another account, do not use it: somebody \
+                 answered in your place"
+            .into(),
+        code: 1,
+    })
 }
 
 fn not_stored(error: &vault::Error) -> Trouble {

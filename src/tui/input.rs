@@ -1,6 +1,8 @@
 //! What comes from outside without being asked for: key presses and signals, each on a thread that
 //! sleeps until there is one. Must not know: what they mean.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -16,8 +18,8 @@ pub(super) fn read_events(results: UnboundedSender<Incoming>) -> UnboundedReceiv
     let reader = thread::Builder::new().name("keywright-input".into()).spawn(move || {
         while there_is_input() {
             // Nothing but whole events: of a sequence that is still on its way the rest is waited
-            // for above.
-            while crossterm::event::poll(Duration::ZERO).unwrap_or(false) {
+            // for above. Given no time at all, crossterm would not look.
+            while crossterm::event::poll(Duration::from_millis(1)).unwrap_or(false) {
                 let Ok(event) = crossterm::event::read() else { break };
                 if send.send(event).is_err() {
                     return;
@@ -57,15 +59,40 @@ fn there_is_input() -> bool {
     crossterm::event::poll(Duration::MAX).is_ok()
 }
 
+/// Signals, from before the terminal is taken over: one that comes while that is done must not end
+/// the program with the terminal in its modes.
+#[derive(Default)]
+pub(super) struct Signals {
+    #[cfg(unix)]
+    heeded: Option<signal_hook::iterator::Signals>,
+    /// Whether one came that asks to leave: known at once to a program that was stopped.
+    pub(super) leave: Arc<AtomicBool>,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    pub(super) fn begin() -> Self {
+        use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
+        let leave = Arc::default();
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+            // Without it the program is told only once it has its terminal again.
+            let _ = signal_hook::flag::register(signal, Arc::clone(&leave));
+        }
+        let heeded = [SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH];
+        Self { heeded: signal_hook::iterator::Signals::new(heeded).ok(), leave }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn begin() -> Self {
+        Self::default()
+    }
+}
+
 /// Signals as messages.
 #[cfg(unix)]
-pub(super) fn heed_signals(results: UnboundedSender<Incoming>) {
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
-    let Ok(mut signals) =
-        signal_hook::iterator::Signals::new([SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH])
-    else {
-        return;
-    };
+pub(super) fn heed_signals(signals: Signals, results: UnboundedSender<Incoming>) {
+    use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
+    let Some(mut signals) = signals.heeded else { return };
     // Without the thread the signals are heeded by nobody, as if they had not come.
     let _ = thread::Builder::new().name("keywright-signals".into()).spawn(move || {
         for signal in signals.forever() {
@@ -86,4 +113,4 @@ pub(super) fn heed_signals(results: UnboundedSender<Incoming>) {
 }
 
 #[cfg(not(unix))]
-pub(super) fn heed_signals(_results: UnboundedSender<Incoming>) {}
+pub(super) fn heed_signals(_: Signals, _: UnboundedSender<Incoming>) {}

@@ -113,6 +113,9 @@ impl Runner {
                 }
             }
             Effect::StoreAgain { ticket, held, key } => self.store_again(ticket, held, key),
+            Effect::StoreElsewhere { ticket, held, key, passphrase } => {
+                self.store_elsewhere(ticket, held, key, passphrase);
+            }
             Effect::Rotate { ticket, held, terms } => self.rotate(ticket, held, terms),
             Effect::Panic { ticket, keys } => self.panic(ticket, keys),
             Effect::Look { ticket, hash } => self.look(ticket, hash),

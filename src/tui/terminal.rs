@@ -1,6 +1,6 @@
 //! The terminal's modes, and giving them back: on leaving, on a panic, on stopping.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, Write};
 use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,7 @@ use crossterm::{execute, queue};
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
+use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 
 /// One write a frame: the most that a frame of a large terminal takes.
@@ -30,7 +31,7 @@ static OURS: AtomicBool = AtomicBool::new(false);
 
 /// A terminal in our modes, until dropped.
 pub(super) struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    inner: ratatui::Terminal<CrosstermBackend<Out>>,
     /// Whether clicks are asked for.
     mouse: bool,
 }
@@ -43,23 +44,25 @@ impl Terminal {
             let report = panic::take_hook();
             panic::set_hook(Box::new(move |info| {
                 // First the screen, or the report would go with it.
-                give_back(&mut io::stdout());
+                give_back(&mut Out::default());
                 report(info);
             }));
         });
-        let mut out = BufWriter::with_capacity(FRAME, io::stdout());
-        take(&mut out)?;
-        match ratatui::Terminal::new(CrosstermBackend::new(out)) {
-            Ok(inner) => Ok(Self { inner, mouse: false }),
-            Err(error) => {
-                give_back(&mut io::stdout());
-                Err(error)
-            }
+        let mut out = Out(Vec::with_capacity(FRAME));
+        let entered = take(&mut out)
+            .and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(out)))
+            .map(|inner| Self { inner, mouse: false });
+        if entered.is_err() {
+            give_back(&mut Out::default());
         }
+        entered
     }
 
-    /// Draws one frame: what differs from the last.
+    /// Draws one frame: what differs from the last. Not on a terminal that a panic gave back.
     pub(super) fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if !OURS.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         self.inner.draw(render).map(|_| ())
     }
 
@@ -78,18 +81,17 @@ impl Terminal {
     /// Writes a sequence between two frames.
     #[expect(clippy::disallowed_methods, reason = "door: copy, through the terminal")]
     pub(super) fn write(sequence: &SecretString) -> io::Result<()> {
-        // Past the buffer, which would keep it.
-        let mut out = io::stdout();
-        out.write_all(sequence.expose_secret().as_bytes())?;
-        out.flush()
+        Out::pass(sequence.expose_secret().as_bytes())
     }
 
-    /// Gives the terminal to the shell, stops, and takes it back when the shell says go on.
-    pub(super) fn suspend(&mut self) -> io::Result<()> {
+    /// Gives the terminal to the shell, stops, and takes it back when the shell says go on. Not
+    /// when it is to `leave`: it may go on in the background, where reaching for the terminal would
+    /// stop it again.
+    pub(super) fn suspend(&mut self, leave: &AtomicBool) -> io::Result<()> {
         self.release();
         #[cfg(unix)]
         signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
-        self.reclaim()
+        if leave.load(Ordering::Acquire) { Ok(()) } else { self.reclaim() }
     }
 
     /// Takes the terminal (again) and paints all of it with the next frame.
@@ -113,6 +115,46 @@ impl Drop for Terminal {
     }
 }
 
+/// The way to the terminal. One write a frame, past the buffer of `std`, and nothing is kept of it:
+/// there may be a key in it.
+#[derive(Default)]
+struct Out(Vec<u8>);
+
+impl Out {
+    #[cfg(unix)]
+    fn pass(mut bytes: &[u8]) -> io::Result<()> {
+        let stdout = io::stdout();
+        while !bytes.is_empty() {
+            match rustix::io::retry_on_intr(|| rustix::io::write(&stdout, bytes))? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => bytes = &bytes[written..],
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    fn pass(bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let passed = Self::pass(&self.0);
+        self.0.as_mut_slice().zeroize();
+        self.0.clear();
+        passed
+    }
+}
+
 fn take(out: &mut impl Write) -> io::Result<()> {
     enable_raw_mode()?;
     OURS.store(true, Ordering::Release);
@@ -128,3 +170,6 @@ fn give_back(out: &mut impl Write) {
         let _ = disable_raw_mode();
     }
 }
+
+#[cfg(test)]
+mod tests;

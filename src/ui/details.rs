@@ -168,9 +168,11 @@ fn figures(held: &HeldKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
 /// Where it is stored, and how any tool reads it.
 pub fn reading(held: &HeldKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
     let word = shell_word(held.label.as_str());
-    let mut lines = vec![fact("stored", Span::raw(model.place.clone()), theme)];
+    let mut lines = vec![fact("stored", Span::raw(model.place_of(held).to_owned()), theme)];
+    let elsewhere = model.elsewhere.as_ref().is_some_and(|other| other.store == held.store);
+    let store = if elsewhere { format!(" --store {}", held.store) } else { String::new() };
     if held.store != "memory" {
-        lines.push(fact("read it", Span::raw(format!("keywright get {word}")), theme));
+        lines.push(fact("read it", Span::raw(format!("keywright get {word}{store}")), theme));
     }
     if held.store == "os" && cfg!(all(unix, not(target_os = "macos"))) {
         let service = shell_word(&model.service);

@@ -579,9 +579,16 @@ def shows(output, key):
 
 
 def forms(secret):
-    """A secret as it could lie somewhere: as it is, in base64, percent-encoded."""
+    """A secret as it could lie somewhere: as it is, in base64, in hexadecimal, percent-encoded,
+    escaped as JSON may be, as a list of numbers."""
     raw = secret.encode()
     yield raw
+    yield raw.hex().encode()
+    yield raw.hex().upper().encode()
+    for style in ("\\u{:04x}", "\\u{:04X}"):
+        yield "".join(style.format(ord(letter)) for letter in secret).encode()
+    for between in (", ", ",", " "):
+        yield between.join(str(byte) for byte in raw).encode()
     yield urllib.parse.quote(secret, safe="").encode()
     for style in ("%{:02x}", "%{:02X}"):
         yield "".join(style.format(byte) for byte in raw).encode()
@@ -603,5 +610,6 @@ def files(folder):
     for place, _, names_ in os.walk(folder):
         for name in names_:
             path = os.path.join(place, name)
-            with open(path, "rb") as file:
-                yield path, file.read()
+            if os.path.isfile(path):
+                with open(path, "rb") as file:
+                    yield path, file.read()

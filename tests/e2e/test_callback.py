@@ -9,6 +9,7 @@ import time
 from rig import (
     Pane, consent, contains, equal, fetch, is_closed, names, port_of, query, test, until, whoami,
 )
+from test_soak import Gate
 
 
 class Dribblers:
@@ -152,3 +153,31 @@ def strangers_are_turned_away_and_change_nothing(world):
     equal(fetch(back)[0], 200)
     equal(new.wait(timeout=15), 0)
     equal(names(server, management).count("visited"), 1)
+
+
+class Stranger(Gate):
+    """A way to the server on which every account is another one."""
+
+    def passes(self, part):
+        return part.replace(b"user_2sandbox0", b"user_2stranger")
+
+
+@test
+def a_key_of_another_account_than_the_others_is_said_to_be_one(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    gate = Gate(server)
+    world.cut(gate.url, "mine")
+    words = "of another account than the keys that are held here"
+    assert words not in world.read("new.err")
+    gate.close()
+    stranger = Stranger(server)
+    # Under the address that the keys are held for.
+    stranger.close()
+    stranger.port = gate.port
+    stranger.open()
+    world.cut(gate.url, "theirs")
+    contains(world.read("new.err"), words)
+    # From now on both are known.
+    world.cut(gate.url, "theirs again")
+    equal(world.read("new.err").count(words), 1)

@@ -1,6 +1,7 @@
 """Where a copied key goes, and that it does not stay there."""
 
 from rig import Pane, consent, equal, fetch, test, until
+from test_memory import left
 
 SSH = {"SSH_CONNECTION": "192.0.2.1 50000 192.0.2.2 22"}
 
@@ -33,14 +34,20 @@ def a_copied_key_is_on_the_clipboard_until_the_program_is_left(world):
 
 
 @test
-def a_copied_key_is_cleared_after_45_seconds(world):
+def a_copied_key_is_cleared_after_45_seconds_from_the_clipboard_and_from_memory(world):
     world.display()
     pane, key = revealed(world)
+    pane.press("Escape")
+    pane.wait("1 key held")
+    pid = pane.pid()
+    equal(left(pid, {"key": key}), [])
     pane.press("c")
     pane.wait_words("Copied, clears in 45 s")
     equal(world.clipboard(), key)
+    assert left(pid, {"key": key}), "whoever offers it has it"
     pane.wait_words("The clipboard was cleared", within=50)
     equal(world.clipboard(), "")
+    equal(left(pid, {"key": key}), [])
 
 
 @test

@@ -5,7 +5,8 @@ import os
 import signal
 import time
 
-from rig import Pane, consent, contains, equal, fetch, names, test
+from rig import Pane, consent, contains, equal, fetch, names, test, whoami
+from test_soak import Gate
 
 NOTHING = "No key was issued and nothing was spent"
 
@@ -102,3 +103,55 @@ def a_keychain_that_was_restarted_under_an_open_dashboard_takes_the_next_key(wor
             world.provider()
     equal(world.lookup(server, "before"), keys[0])
     assert keys[1].startswith("sk-or-v1-") and keys[0] != keys[1], keys
+
+
+class Fatal(Gate):
+    """A way to the server on which a key ends the keychain before it arrives."""
+
+    daemon = None
+
+    def passes(self, part):
+        if b'"key":' in part and self.daemon.poll() is None:
+            self.daemon.kill()
+            self.daemon.wait(timeout=10)
+        return part
+
+
+@test
+def a_key_that_the_keychain_refuses_goes_into_the_file_store_from_its_screen(world):
+    daemon = world.keyring()
+    server, management = world.sandbox()
+    before = set(names(server, management))
+    gate = Fatal(server)
+    gate.daemon, server = daemon, gate.url
+    world.be_browser()
+    pane = Pane(world)
+    pane.dashboard("--server", server)
+    pane.fill("refused")
+    equal(fetch(consent(pane.address()))[0], 200)
+    pane.wait_words("refused is cut, and stored nowhere", within=20)
+    pane.press("q")
+    pane.wait_words("quit and lose this key?")
+    pane.press("n", "s")
+    pane.wait_words("goes into")
+    for field in ("▸ Passphrase", "▸ Once more"):
+        pane.wait(field)
+        pane.type("correct horse")
+        pane.press("Enter")
+    pane.wait_words("refused is cut and stored in", within=20)
+    pane.wait_words("vault.age")
+    pane.press("Escape")
+    pane.wait("1 key held")
+    pane.press("q")
+    pane.wait_shell()
+    assert b"horse" not in pane.written()
+    filed = {"KEYWRIGHT_PASSPHRASE_FILE": world.write("passphrase", "correct horse\n")}
+    code, key, _ = world.keywright("get", "refused", "--server", server, "--store", "file", **filed)
+    equal((code, whoami(server, key.strip())["label"][:9]), (0, "sk-or-v1-"))
+    world.provider()
+    # Nothing is owed, and it was issued once.
+    equal(world.keywright("recover", "--server", server)[:2], (0, "every attempt ended cleanly\n"))
+    equal(set(names(server, management)) - before, {"refused"})
+    code, _, err = world.keywright("get", "refused", "--server", server)
+    equal(code, 3)
+    contains(err, "--store file")

@@ -129,6 +129,14 @@ class Harness:
         meanwhile(process)
         self.ended(process)
 
+    def apply(self, label, prefix=(), meanwhile=lambda _: None):
+        plan = self.world.write("plan.toml", f'[[key]]\nlabel = "{label}"\nlimit = 5\n')
+        process = self.start(
+            ["apply", plan, "--yes"], prefix, OPENROUTER_MANAGEMENT_KEY=self.management
+        )
+        meanwhile(process)
+        self.ended(process)
+
     def dashboard(self, label, prefix=(), meanwhile=lambda _: None):
         master, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -302,7 +310,7 @@ def killed(world, store, what):
     if every:
         print(f"        {len(steps)} steps, {moments} moments, {harness.kills} killed, {harness.lost} keys "
               f"on the list, {harness.crashes} crashes of the keychain; stages: {', '.join(sorted(harness.stages))}")
-        if what != "rotate":
+        if what in ("new", "dashboard"):
             equal(harness.stages - {"unresolved"},
                   {"prepared", "code_received", "sent", "received", "stored"})
 
@@ -325,6 +333,16 @@ def rotate_is_killed_at_its_steps_with_the_keychain_and_no_key_is_lost(world):
 @test
 def rotate_is_killed_at_its_steps_with_the_file_store_and_no_key_is_lost(world):
     killed(world, "file", "rotate")
+
+
+@test
+def apply_is_killed_at_its_steps_with_the_keychain_and_no_key_is_lost(world):
+    killed(world, "os", "apply")
+
+
+@test
+def apply_is_killed_at_its_steps_with_the_file_store_and_no_key_is_lost(world):
+    killed(world, "file", "apply")
 
 
 @test

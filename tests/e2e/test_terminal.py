@@ -1,10 +1,27 @@
 """The terminal comes back as it was, however the program ends."""
 
+import fcntl
 import os
+import pty
+import random
 import re
+import resource
+import shlex
 import signal
+import struct
+import subprocess
+import termios
+import threading
+import time
 
-from rig import Pane, equal, is_closed, port_of, runs, test, until
+from rig import (
+    Pane, descendants, equal, is_closed, names, parents, port_of, program, runs, test,
+    until,
+)
+from test_ssh import sshd, there
+from test_vault import PASSPHRASE, file_store
+
+SCREENS = {"the list": b"", "a form": b"n", "the help": b"?", "a question": b"x"}
 
 
 def modes(pane, name):
@@ -33,11 +50,218 @@ def is_whole(pane):
     until("pastes no longer bracketed", lambda: not pasting(pane))
     # What stood there before the program is there again.
     pane.wait(r"^\$ keywright --sandbox")
+    until("every mode reset", lambda: left_set(pane.written()) == set())
 
 
 def pasting(pane):
     """Whether pastes are bracketed now, by the last that was written about it."""
     return re.findall(rb"\x1b\[\?2004([hl])", pane.written())[-1:] == [b"h"]
+
+
+def left_set(written):
+    """The modes that were set by what was written to a terminal, and not reset since."""
+    left = set()
+    for mode, end in re.findall(rb"\x1b\[\?([\d;]+)([hl])", written):
+        for one in mode.split(b";"):
+            # The cursor alone is shown from the start.
+            (left.discard if (end == b"l") != (one == b"25") else left.add)(one)
+    keyboard = len(re.findall(rb"\x1b\[[>=][\d;]*u", written)) - len(re.findall(rb"\x1b\[<\d*u", written))
+    if keyboard or re.findall(rb"\x1b\[>4(;\d+)?m", written)[-1:] not in ([], [b""]):
+        left.add(b"keyboard")
+    # The keypad, a region that scrolls, the cursor's shape, the title: nobody asks for them.
+    left |= {one for one in re.findall(rb"\x1b=|\x1b\[[\d;]+r|\x1b\[\d q|\x1b\][012];", written)}
+    colours = re.findall(rb"\x1b\[([\d;]*)m", written)
+    if colours and colours[-1] not in (b"", b"0"):
+        left.add(b"colours")
+    return left
+
+
+class Terminal:
+    """A terminal of its own for one program, without a shell that would mend what is left."""
+
+    def __init__(self, world, *command, stdout=None, **env):
+        self.master, self.line = pty.openpty()
+        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.before = termios.tcgetattr(self.line)
+        self.written = b""
+        self.program = subprocess.Popen(
+            command, stdin=self.line, stdout=stdout or self.line, stderr=self.line, cwd=world.home,
+            env={**world.env, "TERM": "xterm-256color", **env}, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        try:
+            while part := os.read(self.master, 65536):
+                self.written += part
+        except OSError:
+            pass
+
+    def type(self, keys):
+        os.write(self.master, keys)
+
+    def wait(self, words):
+        until(f"{words!r} written", lambda: words in self.written)
+
+    def modes(self):
+        return termios.tcgetattr(self.line)
+
+    def comes_back(self, told, code=0):
+        """It ends, and the terminal is as it was."""
+        equal((told, self.program.wait(timeout=10)), (told, code))
+        # What it wrote last may be on its way.
+        until(f"every mode reset, {told}", lambda: left_set(self.written) == set(), within=2)
+        equal((told, self.modes()), (told, self.before))
+        self.close()
+
+    def close(self):
+        os.close(self.line)
+        os.close(self.master)
+
+
+def playground(world):
+    terminal = Terminal(world, "keywright", "--sandbox")
+    terminal.wait(b"notebook")
+    until("its modes", lambda: {b"1049", b"2004", b"25", b"1000"} <= left_set(terminal.written))
+    assert not terminal.modes()[3] & (termios.ECHO | termios.ICANON)
+    return terminal
+
+
+@test
+def every_screen_gives_the_terminal_back_to_the_byte_on_every_signal_and_key(world):
+    for screen, keys in SCREENS.items():
+        for end in ("TERM", "HUP", "INT", "QUIT", b"\x03"):
+            terminal = playground(world)
+            drawn = len(terminal.written)
+            terminal.type(keys)
+            if keys:
+                until(screen, lambda: len(terminal.written) > drawn)
+            if isinstance(end, bytes):
+                terminal.type(end)
+            else:
+                os.kill(terminal.program.pid, getattr(signal, f"SIG{end}"))
+            terminal.comes_back(f"{screen}, {end}")
+
+
+@test
+def a_signal_at_any_moment_of_the_start_gives_the_terminal_back(world):
+    began = time.monotonic()
+    terminal = playground(world)
+    takes = time.monotonic() - began
+    terminal.type(b"q")
+    terminal.comes_back("q")
+    chance = random.Random(os.environ.get("SEED", "20261125"))
+    for _ in range(int(os.environ.get("MOMENTS", "40"))):
+        moment = chance.uniform(0, takes)
+        terminal = Terminal(world, "keywright", "--sandbox")
+        time.sleep(moment)
+        terminal.program.terminate()
+        code = terminal.program.wait(timeout=10)
+        assert code in (0, -signal.SIGTERM), (moment, code)
+        until(f"every mode reset after {moment:.4f} s", lambda: left_set(terminal.written) == set(), 2)
+        equal((moment, terminal.modes()), (moment, terminal.before))
+        terminal.close()
+
+
+@test
+def a_panic_of_the_program_itself_gives_the_terminal_back_and_says_what_it_was(world):
+    terminal = playground(world)
+    pid = terminal.program.pid
+    # A thread that cannot be started is a panic of the runtime. Those that idle end after ten
+    # seconds.
+    with open(f"/proc/{pid}/statm", encoding="ascii") as pages:
+        size = int(pages.read().split()[0]) * resource.getpagesize()
+    time.sleep(11)
+    resource.prlimit(pid, resource.RLIMIT_AS, (size - (1 << 20), resource.RLIM_INFINITY))
+    terminal.type(b"r")
+    terminal.wait(b"panicked at")
+    terminal.comes_back("a panic", -signal.SIGABRT)
+    # Below what was restored, not on the screen that went.
+    assert terminal.written.rindex(b"\x1b[?1049l") < terminal.written.rindex(b"panicked at")
+
+
+@test
+def a_full_output_is_said_and_the_terminal_left_alone(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    key = world.cut(server, "full")
+    with open("/dev/full", "wb") as full:
+        terminal = Terminal(world, "keywright", "--server", server, stdout=full)
+        terminal.wait(b"needs a terminal")
+        terminal.comes_back("the dashboard", 1)
+        for command in (["get", "full"], ["list"], ["list", "--json"], ["show", "full"], ["env", "--shell", "bash", "full"]):
+            terminal = Terminal(world, "keywright", *command, "--server", server, stdout=full)
+            code = terminal.program.wait(timeout=10)
+            assert code not in (0, None) and code > 0, (command, code)
+            until(f"words about {command}: {terminal.written}", lambda: b"keywright: " in terminal.written)
+            assert key.encode() not in terminal.written
+            equal((command, terminal.modes(), left_set(terminal.written)), (command, terminal.before, set()))
+            terminal.close()
+
+
+@test
+def a_prompt_gives_the_terminal_back_on_every_signal(world):
+    file_store(world)
+    del world.env["KEYWRIGHT_PASSPHRASE_FILE"]
+    for end in ("TERM", "HUP", "INT", "QUIT"):
+        terminal = Terminal(world, "keywright", "get", "x")
+        terminal.wait(b"passphrase of the vault")
+        until("no echo", lambda: not terminal.modes()[3] & termios.ECHO)
+        os.kill(terminal.program.pid, getattr(signal, f"SIG{end}"))
+        terminal.comes_back(end, 4)
+    # Stopped, it has the terminal's echo on, and off again when it goes on.
+    terminal = Terminal(world, "keywright", "get", "x")
+    terminal.wait(b"passphrase of the vault")
+    until("no echo", lambda: not terminal.modes()[3] & termios.ECHO)
+    os.kill(terminal.program.pid, signal.SIGTSTP)
+    until("the echo", lambda: terminal.modes() == terminal.before)
+    os.kill(terminal.program.pid, signal.SIGCONT)
+    until("no echo", lambda: not terminal.modes()[3] & termios.ECHO)
+    terminal.type(f"{PASSPHRASE}\n".encode())
+    terminal.comes_back("a passphrase", 3)
+    assert PASSPHRASE.encode() not in terminal.written
+
+
+@test
+def an_ssh_connection_that_is_cut_ends_the_program_and_closes_its_port(world):
+    world.keyring()
+    server, management = world.sandbox()
+    before = names(server, management)
+    port, options = sshd(world)
+    world.be_browser()
+    dashboard = there(world, "keywright", "--server", server)
+    pane = Pane(world, size=(100, 40))
+    connected = ["ssh", "-t", "-p", str(port), *options, "root@127.0.0.1", dashboard]
+    pane.command(shlex.join(connected))
+    pane.wait("Keywright ·")
+    pane.fill("cut off")
+    pane.wait_words("paste the code it shows")
+    table, ours = parents(), descendants(os.getpid())
+    [pid] = [pid for pid in ours if program_of(pid) == "keywright" and "sandbox" not in arguments(pid)]
+    session = pid
+    while program_of(session) != "sshd":
+        session = table[session]
+    os.kill(session, signal.SIGKILL)
+    until("the program gone", lambda: not runs(pid), within=5)
+    until("the attempt's secrets gone", lambda: world.attempts() == [], within=5)
+    equal(names(server, management), before)
+
+
+def program_of(pid):
+    try:
+        return program(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def arguments(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as line:
+            return line.read().decode(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 @test
@@ -48,16 +272,6 @@ def quitting_gives_the_terminal_back(world):
 @test
 def ctrl_c_gives_the_terminal_back(world):
     comes_back(world, lambda pane: pane.press("C-c"), 0)
-
-
-@test
-def sigterm_gives_the_terminal_back(world):
-    comes_back(world, lambda pane: os.kill(pane.pid(), signal.SIGTERM), 0)
-
-
-@test
-def sighup_gives_the_terminal_back(world):
-    comes_back(world, lambda pane: os.kill(pane.pid(), signal.SIGHUP), 0)
 
 
 @test
@@ -82,6 +296,24 @@ def ctrl_z_gives_the_terminal_back_for_a_while(world):
     pane.press("q")
     is_whole(pane)
     equal(modes(pane, "after"), before)
+
+
+@test
+def a_stopped_program_that_is_told_to_end_ends_without_reaching_for_the_terminal(world):
+    pane = Pane(world)
+    before = modes(pane, "before")
+    for signal_ in ("TERM", "HUP", "INT", "QUIT"):
+        pane.command("clear; keywright --sandbox")
+        pane.wait("4 keys held")
+        pid = pane.pid()
+        pane.press("C-z")
+        pane.wait("Stopped", within=5)
+        # With SIGCONT after it, as a shell does; in the background.
+        pane.command(f"clear; kill -{signal_} %1; kill -CONT %1")
+        until(f"its end by {signal_}", lambda: not runs(pid), within=5)
+        equal((pane.ask("#{alternate_on}"), pane.ask("#{cursor_flag}")), ("0", "1"))
+        until("every mode reset", lambda: left_set(pane.written()) == set())
+        equal(modes(pane, f"after {signal_}".replace(" ", "")), before)
 
 
 @test

@@ -160,7 +160,8 @@ impl Monkey {
                 let past = hashes.into_iter().map(|hash| (hash, dice.samples(now))).collect();
                 Msg::PastRead { ticket, past }
             }
-            Effect::StoreAgain { ticket, held, key } => {
+            Effect::StoreAgain { ticket, held, key }
+            | Effect::StoreElsewhere { ticket, held, key, .. } => {
                 Msg::Provisioned { ticket, outcome: dice.outcome(held, key) }
             }
             Effect::Fetch(ticket, label) => {

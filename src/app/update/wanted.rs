@@ -1,7 +1,9 @@
 //! What a person wants, screen by screen. An intent that means nothing on a screen does nothing.
 
+use secrecy::SecretString;
+
 use super::{deeds, depart, form, login};
-use crate::app::{Effect, Field, Intent, Model, Question, Screen};
+use crate::app::{Effect, Field, Intent, Model, Passphrase, Question, Screen};
 use crate::key::HeldKey;
 
 /// What a person wants, wherever they are.
@@ -144,7 +146,11 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
 
 fn on_reveal(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let now = model.now;
+    let needs = model.elsewhere.as_ref().map(|elsewhere| elsewhere.passphrase);
     let Screen::Reveal(reveal) = &mut model.screen else { return Vec::new() };
+    if reveal.passphrase.is_some() {
+        return on_passphrase(model, intent);
+    }
     match intent {
         Intent::ToggleReveal => reveal.toggle(now),
         Intent::Copy => return vec![Effect::CopyKey(reveal.key.clone())],
@@ -157,6 +163,14 @@ fn on_reveal(model: &mut Model, intent: Intent) -> Vec<Effect> {
             }
             return vec![Effect::StoreAgain { ticket, held, key }];
         }
+        Intent::StoreElsewhere if !reveal.stored && reveal.storing.is_none() => match needs {
+            Some(true) => {
+                reveal.shown_until = None;
+                reveal.passphrase = Some(Passphrase::default());
+            }
+            Some(false) => return store_elsewhere(model, None),
+            None => {}
+        },
         Intent::Back | Intent::New if !reveal.stored => {
             model.question = Some(Question::DropUnstored);
         }
@@ -165,6 +179,42 @@ fn on_reveal(model: &mut Model, intent: Intent) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// The passphrase of the other store is typed.
+fn on_passphrase(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let Screen::Reveal(reveal) = &mut model.screen else { return Vec::new() };
+    let Some(typed) = &mut reveal.passphrase else { return Vec::new() };
+    match intent {
+        Intent::Back => reveal.passphrase = None,
+        Intent::Type(c) => typed.field().insert(c),
+        Intent::Edit(request) => typed.field().edit(request),
+        Intent::Paste(text) => typed.field().paste(&text),
+        Intent::NextField => typed.focus = 1 - typed.focus,
+        Intent::Enter if typed.fields[0].text().is_empty() => {
+            (typed.focus, typed.problem) = (0, Some("a passphrase is needed"));
+        }
+        Intent::Enter if typed.focus == 0 => typed.focus = 1,
+        Intent::Enter if typed.fields[0].text() != typed.fields[1].text() => {
+            typed.fields[1] = Field::default();
+            typed.problem = Some("the two are not the same");
+        }
+        Intent::Enter => {
+            let passphrase = SecretString::from(typed.fields[0].text());
+            return store_elsewhere(model, Some(passphrase));
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn store_elsewhere(model: &mut Model, passphrase: Option<SecretString>) -> Vec<Effect> {
+    let ticket = model.open_ticket();
+    let Screen::Reveal(reveal) = &mut model.screen else { return Vec::new() };
+    reveal.storing = Some(ticket);
+    reveal.passphrase = None;
+    let (held, key) = (reveal.held.clone(), reveal.key.clone());
+    vec![Effect::StoreElsewhere { ticket, held, key, passphrase }]
 }
 
 fn answered(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effect> {

@@ -1,5 +1,8 @@
 //! Effects on keys that exist already, and on the account's list.
 
+use std::sync::Arc;
+
+use secrecy::SecretString;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::super::Incoming;
@@ -13,6 +16,7 @@ use crate::key::{
 };
 use crate::provision::{self, Services, Way};
 use crate::samples;
+use crate::vault;
 
 impl Runner {
     pub(super) fn rotate(&mut self, ticket: Ticket, held: HeldKey, terms: Terms) {
@@ -61,6 +65,25 @@ impl Runner {
             let outcome = Outcome::Stored { held: now, key, note };
             // What closes the ticket comes last.
             tell(&results, Msg::Rotated { ticket, rotation });
+            Msg::Provisioned { ticket, outcome }
+        });
+    }
+
+    /// A key that the store refuses, in the other one.
+    pub(super) fn store_elsewhere(
+        &self,
+        ticket: Ticket,
+        held: HeldKey,
+        key: ApiKey,
+        passphrase: Option<SecretString>,
+    ) {
+        self.spawn(move |services, _| async move {
+            let missing = || vault::Error::NoPassphrase("no passphrase was given".into());
+            let ask = Arc::new(move |_| passphrase.clone().ok_or_else(missing));
+            let outcome = match services.another_vault(ask) {
+                Some(vault) => provision::store_elsewhere(held, key, vault, &services).await,
+                None => provision::store_again(held, key, &services).await,
+            };
             Msg::Provisioned { ticket, outcome }
         });
     }

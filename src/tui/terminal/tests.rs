@@ -1,0 +1,90 @@
+//! A panic anywhere gives the terminal back: this test program once more, in a terminal of its own,
+//! where it panics.
+
+#![cfg(unix)]
+
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+use super::*;
+
+const WHERE: &str = "KEYWRIGHT_TEST_PANICS";
+
+/// What panics, in the program or in what it draws with.
+const PLACES: [&str; 6] =
+    ["the loop", "drawing", "a task", "a local task", "a blocking call", "a thread"];
+
+#[test]
+#[ignore = "panics; run by the test below, in a terminal of its own"]
+fn panics() {
+    let Ok(place) = std::env::var(WHERE) else { return };
+    let mut terminal = Terminal::enter().unwrap();
+    terminal.mouse(true).unwrap();
+    terminal.draw(|frame| frame.render_widget("drawn", frame.area())).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let local = tokio::task::LocalSet::new();
+    let wanted = || panic!("as the test wants it");
+    let _ = catch_unwind(AssertUnwindSafe(|| match &*place {
+        "drawing" => terminal.draw(|_| wanted()).unwrap(),
+        "a task" => drop(runtime.block_on(runtime.spawn(async move { wanted() }))),
+        "a local task" => {
+            let task = local.spawn_local(async move { wanted() });
+            drop(local.block_on(&runtime, task));
+        }
+        "a blocking call" => drop(runtime.block_on(runtime.spawn_blocking(wanted))),
+        "a thread" => drop(std::thread::spawn(wanted).join()),
+        _ => wanted(),
+    }));
+    assert!(terminal.draw(|_| ()).is_err(), "what was given back is not drawn on");
+    // As in a release: nothing is dropped after the hook.
+    std::process::abort();
+}
+
+fn modes(master: &dyn MasterPty) -> String {
+    let modes = master.get_termios().unwrap();
+    format!("{:?} {:?} {:?}", modes.local_flags, modes.input_flags, modes.output_flags)
+}
+
+#[test]
+fn a_panic_in_any_task_and_in_the_drawing_gives_the_terminal_back() {
+    for place in PLACES {
+        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+        let pty = native_pty_system().openpty(size).unwrap();
+        let before = modes(&*pty.master);
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "tui::terminal::tests::panics", "--ignored", "--nocapture"]);
+        command.env(WHERE, place);
+        command.env("TERM", "xterm-256color");
+        let mut child = pty.slave.spawn_command(command).unwrap();
+        let mut output = pty.master.try_clone_reader().unwrap();
+        // Ours stays open: the modes are asked of it.
+        let reader = std::thread::spawn(move || {
+            let mut written = Vec::new();
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = output.read(&mut buffer) {
+                written.extend_from_slice(&buffer[..read]);
+            }
+            written
+        });
+        assert!(!child.wait().unwrap().success(), "{place}: it did not abort");
+        assert_eq!(modes(&*pty.master), before, "{place}");
+        drop(pty.slave);
+        let written = String::from_utf8_lossy(&reader.join().unwrap()).into_owned();
+        let last = |on: &str, off: &str| (written.rfind(on), written.rfind(off));
+        for (set, reset) in [
+            ("\u{1b}[?1049h", "\u{1b}[?1049l"),
+            ("\u{1b}[?2004h", "\u{1b}[?2004l"),
+            ("\u{1b}[?1004h", "\u{1b}[?1004l"),
+            ("\u{1b}[?1000h", "\u{1b}[?1000l"),
+            ("\u{1b}[?1006h", "\u{1b}[?1006l"),
+            ("\u{1b}[?25l", "\u{1b}[?25h"),
+        ] {
+            let (set_at, reset_at) = last(set, reset);
+            assert!(set_at.is_some() && reset_at > set_at, "{place}, {set:?}: {written}");
+        }
+        let (report, back) = last("as the test wants it", "\u{1b}[?1049l");
+        assert!(report > back, "{place}: the report went with the screen: {written}");
+    }
+}

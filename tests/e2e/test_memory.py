@@ -1,0 +1,77 @@
+"""What is left of a secret in the memory of the program, once it has no use for it any more."""
+
+import re
+
+from rig import Pane, consent, equal, fetch, forms, query, test, until
+
+
+def memory(pid):
+    """Every writable mapping of a process: its heap, its stacks, what libraries keep."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
+        for line in maps:
+            first, last, mode = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
+            if mode.startswith("rw"):
+                mem.seek(int(first, 16))
+                try:
+                    yield line.split()[-1], mem.read(int(last, 16) - int(first, 16))
+                except (OSError, ValueError):
+                    pass  # It went away meanwhile, or is none that can be read.
+
+
+def apart(secret):
+    """A secret whose characters lie apart at one distance, as in the cells of a screen."""
+    letters = [re.escape(bytes([byte])) for byte in secret.encode()]
+    return [re.compile((b"[\\s\\S]{%d}" % gap).join(letters)) for gap in (1, 3, *range(7, 64, 8))]
+
+
+def left(pid, secrets):
+    """Where parts of these named secrets, sixteen characters of them, are in its memory."""
+    found = set()
+    for place, content in memory(pid):
+        for name, secret in secrets.items():
+            secret = secret.removeprefix("sk-or-v1-")
+            middle = len(secret) // 2
+            for part in (secret[4:20], secret[middle : middle + 16], secret[-20:-4]):
+                if any(form in content for form in forms(part)):
+                    found.add((name, place))
+            if any(cells.search(content) for cells in apart(secret[8:20])):
+                found.add((f"{name} in cells", place))
+    return sorted(found)
+
+
+def names(found):
+    return {name for name, _ in found}
+
+
+@test
+def a_key_is_not_in_memory_once_its_screen_was_left(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    world.be_browser()
+    pane = Pane(world)
+    pane.dashboard("--server", server)
+    pane.fill("fresh")
+    address, pid = pane.address(), pane.pid()
+    verifier = until("the attempt in the keychain", world.attempts)[0]["code_verifier"]
+    secrets = {"verifier": verifier, "nonce": query(address)["callback_url"].rpartition("/")[2]}
+    # What is needed is there: the search is not blind.
+    equal(names(left(pid, secrets)), {"verifier", "nonce", "nonce in cells"})
+    back = consent(address)
+    secrets["code"] = query(back)["code"]
+    equal(fetch(back)[0], 200)
+    pane.wait_words("fresh is cut and stored")
+    key = {"key": world.lookup(server, "fresh")}
+    equal(names(left(pid, key)), {"key"})
+    pane.press("v")
+    until("the whole key on the screen", lambda: key["key"] in "".join(pane.screen().split()))
+    equal(names(left(pid, key)), {"key", "key in cells"})
+    pane.press("Escape")
+    pane.wait("1 key held")
+    # The callback's last page is shown for a moment longer.
+    until("nothing left", lambda: left(pid, {**secrets, **key}) == [], within=5)
+    for showing in range(3):
+        pane.press("v")
+        until("the whole key on the screen", lambda: key["key"] in "".join(pane.screen().split()))
+        pane.press("v")
+        pane.wait_gone("hides in")
+        equal(left(pid, {**secrets, **key}), [])

@@ -1,0 +1,225 @@
+"""The dashboard left running, under a script, while everything around it comes and goes.
+
+    SOAK=1800 python3 tests/e2e/run.py left running
+
+is the long run, in seconds; by itself it takes 40. Memory, descriptors and threads are read at the
+end of each round, and a straight line through what was read must not rise.
+"""
+
+import json
+import os
+import re
+import socket
+import threading
+import time
+
+from rig import Pane, consent, fetch, test, until
+from test_killed import delete
+
+SECONDS = float(os.environ.get("SOAK", 40))
+# What may come and go between two readings: an arena of the allocator, a thread of the pool that has
+# not ended yet and what it holds open.
+NOISE = {"RSS in KiB": 1536, "descriptors": 2, "threads": 2}
+
+
+class Gate:
+    """The network between the dashboard and the server: it can be taken away."""
+
+    def __init__(self, server):
+        self.to = int(server.rpartition(":")[2])
+        self.port = 0
+        self.open()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def open(self):
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, args=(self.listener,), daemon=True).start()
+
+    def close(self):
+        # Or whoever waits for the next caller would keep it open.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def serve(self, listener):
+        while True:
+            try:
+                caller = listener.accept()[0]
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.to))
+            for ends in ((caller, server), (server, caller)):
+                threading.Thread(target=self.carry, args=ends, daemon=True).start()
+
+    def passes(self, part):
+        """What becomes of a part on its way."""
+        return part
+
+    def carry(self, source, sink):
+        try:
+            while part := self.passes(source.recv(65536)):
+                sink.sendall(part)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+def reading(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        text = status.read()
+    return {
+        "RSS in KiB": int(re.search(r"VmRSS:\s+(\d+)", text)[1]),
+        "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+        "threads": int(re.search(r"Threads:\s+(\d+)", text)[1]),
+    }
+
+
+def rise(readings, name):
+    """How much the straight line through the readings rises from the first to the last."""
+    values = [one[name] for one in readings]
+    middle, mean = (len(values) - 1) / 2, sum(values) / len(values)
+    over = sum((n - middle) * (value - mean) for n, value in enumerate(values))
+    return over / sum((n - middle) ** 2 for n in range(len(values))) * (len(values) - 1)
+
+
+class Dashboard:
+    """A dashboard that is sent through its paces."""
+
+    def __init__(self, world):
+        self.world = world
+        self.keyring = world.keyring()
+        server, self.management = world.sandbox()
+        self.gate = Gate(server)
+        world.be_browser()
+        world.env["KEYWRIGHT_RETRIES"] = "0"
+        self.pane = Pane(world, size=(120, 40), OPENROUTER_MANAGEMENT_KEY=self.management)
+        self.pane.dashboard("--server", self.gate.url, "--every", "1")
+        self.pid = self.pane.pid()
+        self.rounds = 0
+
+    def add(self, label):
+        opened = len(self.world.opened())
+        self.pane.press("n")
+        self.pane.wait("a new key")
+        self.pane.type(label)
+        self.pane.press("C-s")
+        until("the address", lambda: self.world.opened()[opened:])
+        fetch(consent(self.world.opened()[-1]))
+        self.pane.wait_words(f"{label} is cut and stored")
+        self.pane.press("v")
+        self.pane.wait_words("hides in")
+        self.pane.press("Escape")
+        self.pane.wait("1 key held")
+
+    def rotate(self, label):
+        self.pane.press("R")
+        self.pane.wait_words("rotate")
+        self.pane.press("Enter")
+        self.pane.wait_words(f"'{label}' is a new key", within=20)
+        self.pane.wait("2 keys held")
+
+    def resize(self):
+        for columns, rows in ((40, 10), (160, 50), (20, 5), (120, 40)):
+            self.pane.tmux("resize-window", "-x", str(columns), "-y", str(rows))
+            time.sleep(0.15)
+        self.pane.wait("keys held")
+
+    def lose_the_network(self):
+        self.gate.close()
+        # The first takes away what was said last.
+        self.pane.press("g", "r")
+        self.pane.wait_words("could not be reached", within=15)
+        self.gate.open()
+        self.pane.press("r")
+        self.pane.wait_gone("could not be reached", within=15)
+
+    def lose_the_keychain(self):
+        self.keyring.kill()
+        self.keyring.wait(timeout=10)
+        self.pane.press("g", "v")
+        self.pane.wait_words("No keychain is running", within=15)
+        self.keyring = self.world.provider()
+        self.pane.press("v")
+        self.pane.wait_words("hides in")
+        self.pane.press("v")
+        self.pane.wait_gone("hides in")
+
+    def stop_for_a_while(self):
+        # Its clock goes on without it.
+        self.pane.press("C-z")
+        self.pane.wait("Stopped")
+        time.sleep(1)
+        self.pane.command("fg")
+        self.pane.wait("2 keys held")
+
+    def remove(self):
+        for left in ("1 key held", "0 keys held|no keys|No key"):
+            self.pane.press("g", "x")
+            self.pane.wait("[Ff]orget")
+            self.pane.press("y")
+            self.pane.wait(left)
+        for row in self.account() - self.before:
+            delete(self.gate.url, row, self.management)
+
+    def account(self):
+        _, _, body = fetch(f"{self.gate.url}/api/v1/keys", self.management)
+        return {row["hash"] for row in json.loads(body)["data"]}
+
+    def round(self):
+        self.rounds += 1
+        label = f"r{self.rounds}"
+        self.before = self.account()
+        self.add(label)
+        self.rotate(label)
+        self.resize()
+        self.lose_the_network()
+        self.lose_the_keychain()
+        self.stop_for_a_while()
+        self.remove()
+
+
+class Playground:
+    """The same program on a sandbox of its own, whose clock can be moved."""
+
+    def __init__(self, world):
+        self.pane = Pane(world, size=(120, 40))
+        self.pane.dashboard("--sandbox", "--every", "1")
+        self.pane.wait("4 keys held")
+        self.pid = self.pane.pid()
+
+    def round(self):
+        for _ in range(4):
+            self.pane.press(">")
+            self.pane.wait_words("A day went by")
+            self.pane.press("+")
+            # Each in its turn: the words of one that is late would cover those of the next.
+            self.pane.wait_words("was spent on it")
+
+
+@test
+def a_dashboard_left_running_grows_in_nothing(world):
+    runs = {"the dashboard": Dashboard(world), "the sandbox": Playground(world)}
+    readings = {name: [] for name in runs}
+    began = time.monotonic()
+    while time.monotonic() - began < SECONDS or len(readings["the sandbox"]) < 4:
+        for name, run in runs.items():
+            run.round()
+        for name, run in runs.items():
+            readings[name].append(reading(run.pid))
+    for name, run in runs.items():
+        # What is allocated once, is.
+        settled = readings[name][max(1, len(readings[name]) // 5):]
+        print(f"        {name}: {len(readings[name])} rounds in {time.monotonic() - began:.0f} s", flush=True)
+        rises = {what: rise(settled, what) for what in NOISE}
+        for what, rose in rises.items():
+            print(f"          {what}: first {readings[name][0][what]}, settled {settled[0][what]}, "
+                  f"last {settled[-1][what]}, most {max(one[what] for one in settled)}, "
+                  f"the line rises by {rose:.1f}", flush=True)
+        over = {what: rose for what, rose in rises.items() if rose > NOISE[what]}
+        assert not over, f"{name} grows: {over}: {readings[name]}"
+        run.pane.press("q")
+        run.pane.wait_shell()

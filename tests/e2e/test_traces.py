@@ -1,0 +1,305 @@
+"""Everything the program does with a secret, as the kernel sees it: what it writes, to whom, what it
+starts and with which arguments. The secrets are learnt from the wire to the sandbox."""
+
+import codecs
+import os
+import re
+import resource
+import shlex
+import signal
+import subprocess
+import time
+
+from rig import (
+    Pane, consent, contains, descendants, equal, fetch, files, leaks, query, shows, test, until,
+)
+from test_soak import Gate
+from test_vault import PASSPHRASE, file_store
+
+STRACE = (
+    "strace", "-f", "-qqq", "-yy", "-v", "-s", "65536", "-e", "signal=none",
+    "-e", "trace=write,writev,sendto,sendmsg,execve,openat",
+)
+
+
+class Wire(Gate):
+    """The way to the server, and all that went over it."""
+
+    def __init__(self, server):
+        self.heard = []
+        # Whether the next answer with a key is lost.
+        self.deaf = False
+        super().__init__(server)
+
+    def passes(self, part):
+        self.heard.append(part)
+        if self.deaf and b'"key":' in part:
+            self.deaf = False
+            return b""
+        return part
+
+    def secrets(self):
+        """What must be kept, by names."""
+        heard = b"\0".join(self.heard).decode()
+        found = {}
+        for name, pattern in (
+            ("key", r"sk-or-v1-[0-9a-f]{64}"),
+            ("code", r'"code":\s*"([^"]{16,})"'),
+            ("verifier", r'"code_verifier":\s*"([^"]+)"'),
+        ):
+            for n, secret in enumerate(dict.fromkeys(re.findall(pattern, heard))):
+                found[f"{name} {n}"] = secret
+        return found
+
+
+class Traced:
+    """Commands under strace, one after the other."""
+
+    def __init__(self, world):
+        self.world = world
+        self.traces = {}
+        self.nonces = {}
+        self.printed = {}
+
+    def argv(self, name, *arguments):
+        path = self.world.path(f"trace.{len(self.traces)}")
+        self.traces[path] = name
+        return [*STRACE, "-o", path, "keywright", *arguments]
+
+    def run(self, *arguments, code=0, typed=None, **env):
+        # The order of its arguments is that of the names.
+        argv = self.argv(arguments[0], *arguments)
+        ended = subprocess.run(
+            argv, env={**self.world.env, **env}, input=typed, stdin=None if typed else subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60, cwd=self.world.home,
+        )
+        equal((arguments, ended.returncode, ended.stderr[-300:] if ended.returncode != code else ""),
+              (arguments, code, ""))
+        self.printed.setdefault(arguments[0], []).append((ended.stdout, ended.stderr))
+        return ended.stdout
+
+    def consented(self, *arguments, code=0):
+        """A command that asks for consent, in a browser that is none."""
+        before = len(self.world.opened())
+        process = self.world.spawn(self.argv(arguments[0], *arguments), "consented.log")
+        until("an address", lambda: self.world.opened()[before:] or process.poll() is not None, within=20)
+        self.consent()
+        equal((arguments, process.wait(timeout=20)), (arguments, code))
+
+    def consent(self):
+        address = self.world.opened()[-1]
+        self.nonces[f"nonce {len(self.nonces)}"] = query(address)["callback_url"].rpartition("/")[2]
+        fetch(consent(address))
+
+
+def calls(path):
+    """What was written, to what, and what was started: call, target, bytes."""
+    with open(path, "rb") as trace:
+        for line in trace:
+            call = re.match(rb"\d+ +(\w+)\((?:\d+<(.*?)>, |AT_FDCWD<.*?>, )?", line)
+            if not call:
+                continue
+            texts = re.findall(rb'"((?:[^"\\]|\\.)*)"', line[call.end():])
+            content = b"\n".join(codecs.escape_decode(text)[0] for text in texts)
+            target = (call[2] or b"").decode(errors="replace")
+            if call[1] == b"execve":
+                # The program and its arguments; then its environment.
+                arguments = re.match(rb'"[^"]*", \[.*?\](?=, \[)', line[call.end():])
+                cut = len(re.findall(rb'"((?:[^"\\]|\\.)*)"', arguments[0])) if arguments else len(texts)
+                decoded = [codecs.escape_decode(text)[0] for text in texts]
+                yield "argv", decoded[0].decode(), b"\n".join(decoded[:cut])
+                yield "environment", decoded[0].decode(), b"\n".join(decoded[cut:])
+            else:
+                yield call[1].decode(), target, content
+
+
+def found(traced, secrets):
+    """Where secrets went: command, call, target, name of the secret without its number."""
+    known = {}
+    for path, name in traced.traces.items():
+        merged = {}
+        for call, target, content in calls(path):
+            merged.setdefault((name, call, kind(target)), []).append(content)
+        for where, parts in merged.items():
+            for secret in leaks(b"\n".join(parts), secrets):
+                known.setdefault((*where, secret.split()[0]), set()).add(secret)
+    return set(known)
+
+
+def kind(target):
+    for pattern, name in (
+        (r"TCP:.*->127\.0\.0\.1:\d+", "loopback"), (r"UNIX.*X11", "display"), (r"UNIX.*", "socket"),
+        (r"pipe:.*", "pipe"), (r"/dev/pts/.*", "terminal"), (r"/dev/null.*", "nowhere"),
+    ):
+        if re.match(pattern, target):
+            return name
+    return os.path.basename(target)
+
+
+def journey(world, store):
+    """Every command that touches a secret, and the dashboard."""
+    traced = Traced(world)
+    server, management = world.sandbox()
+    wire = Wire(server)
+    data = world.path("data") if store == "file" else world.mkdir("data")
+    world.env.update(KEYWRIGHT_LOG="trace", KEYWRIGHT_DATA_DIR=data, KEYWRIGHT_SERVER=wire.url)
+    world.be_browser()
+    traced.consented("new", "first")
+    foreign = traced.run("get", "first")
+    traced.run("show", "first", "--json")
+    traced.run("list")
+    traced.run("env", "--shell", "bash", "first")
+    traced.run("run", "first", "--", "true")
+    traced.run("management", "set", typed=management)
+    traced.run("rotate", "first", "--yes")
+    plan = world.write("plan.toml", '[[key]]\nlabel = "planned"\n')
+    traced.run("apply", plan, "--yes")
+    traced.run("panic", "first", "--yes")
+    traced.run("rm", "planned", "--yes")
+    traced.run("rm", "first (old)", "--yes")
+    traced.run("import", "taken over", typed=foreign)
+    # A key whose answer was lost: the account is asked.
+    wire.deaf = True
+    traced.consented("new", "lost", "--retries", "0", code=7)
+    contains(traced.run("recover", code=7), "lost")
+    traced.run("recover", "--dismiss", "lost")
+    on_screen(world, traced, wire)
+    other = {"os": "file", "file": "os"}[store]
+    world.env["KEYWRIGHT_PASSPHRASE_FILE"] = world.write("passphrase", f"{PASSPHRASE}\n")
+    traced.run("vault", "move", "--to", other)
+    traced.run("get", "on screen", "--store", other)
+    heard = {name: secret for name, secret in wire.secrets().items() if secret != management}
+    return {**heard, **traced.nonces, "management": management, "passphrase": PASSPHRASE}, traced
+
+
+def on_screen(world, traced, wire):
+    """The dashboard: a key is cut, shown, hidden and copied."""
+    before = wire.secrets()
+    pane = Pane(world)
+    pane.command(shlex.join(traced.argv("dashboard")))
+    pane.wait("keys held")
+    opened = len(world.opened())
+    pane.press("n")
+    pane.wait("a new key")
+    pane.type("on screen")
+    pane.press("C-s")
+    until("the address", lambda: world.opened()[opened:])
+    others_know(wire.secrets())
+    traced.consent()
+    pane.wait_words("on screen is cut and stored")
+    [key] = [secret for secret in set(wire.secrets().values()) - set(before.values())
+             if secret.startswith("sk-or-v1-")]
+    assert not shows(pane.written(), key), "on the screen before it was asked for"
+    pane.press("v")
+    until("the key on the screen", lambda: key in "".join(pane.screen().split()))
+    others_know(wire.secrets())
+    pane.press("v")
+    pane.wait_gone("hides in")
+    pane.press("c")
+    pane.wait_words("Copied, clears in 45 s")
+    equal(world.clipboard(), key)
+    pane.press("q")
+    pane.wait_shell()
+
+
+def others_know(secrets):
+    """No program that runs now has a secret among its arguments or in its environment."""
+    for pid in descendants(os.getpid()):
+        for name in ("cmdline", "environ"):
+            try:
+                with open(f"/proc/{pid}/{name}", "rb") as file:
+                    equal((pid, name, leaks(file.read(), secrets)), (pid, name, []))
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+
+
+# Where a secret may go, and nowhere else: to the server; to whoever asked for it; the address with
+# its nonce to the browser and to the person.
+MAY = {
+    ("new", "argv", "browser.sh", "nonce"), ("new", "write", "consented.log", "nonce"),
+    ("new", "write", "opened", "nonce"),
+    ("new", "writev", "loopback", "code"), ("new", "writev", "loopback", "verifier"),
+    ("new", "writev", "loopback", "key"),
+    ("recover", "writev", "loopback", "management"),
+    ("get", "write", "pipe", "key"), ("env", "write", "pipe", "key"),
+    ("run", "environment", "true", "key"),
+    ("management", "writev", "loopback", "management"),
+    ("rotate", "writev", "loopback", "management"), ("rotate", "writev", "loopback", "key"),
+    ("apply", "writev", "loopback", "management"), ("apply", "writev", "loopback", "key"),
+    ("panic", "writev", "loopback", "management"), ("panic", "writev", "loopback", "key"),
+    ("import", "writev", "loopback", "key"),
+    ("dashboard", "argv", "browser.sh", "nonce"), ("dashboard", "write", "opened", "nonce"),
+    ("dashboard", "writev", "loopback", "code"), ("dashboard", "writev", "loopback", "verifier"),
+    ("dashboard", "writev", "loopback", "key"), ("dashboard", "writev", "loopback", "management"),
+    # The address, and the key while it is shown.
+    ("dashboard", "write", "terminal", "nonce"), ("dashboard", "write", "terminal", "key"),
+    # The clipboard: the display's socket. What goes to the bus is searched in what was overheard.
+    ("dashboard", "sendmsg", "socket", "key"),
+}
+
+
+def kept(world, store):
+    world.keyring()
+    world.display()
+    if store == "file":
+        file_store(world)
+    watcher = world.spawn(["dbus-monitor", "--pcap"], "bus.pcap")
+    until("the watcher", lambda: os.path.getsize(world.path("bus.pcap")) > 0)
+    secrets, traced = journey(world, store)
+    watcher.terminate()
+    watcher.wait(timeout=10)
+    kinds = {name.split()[0] for name in secrets}
+    # What is where it may be shows that the search is not blind.
+    equal(kinds, {"key", "code", "verifier", "nonce", "management", "passphrase"})
+    assert all(len(secret) >= 12 for secret in secrets.values()), secrets
+    went = found(traced, secrets)
+    equal(went - MAY, set())
+    equal(MAY - went, set())
+    # What is left on the disk: of all programs of this test, the keychain and the display among them.
+    theirs = {"opened", "consented.log", "passphrase", "tmux0.typed", "sandbox.log", *map(os.path.basename, traced.traces)}
+    for path, content in files(world.dir):
+        if os.path.basename(path) not in theirs:
+            equal((path, leaks(content, secrets)), (path, []))
+    said = "".join(err for runs in traced.printed.values() for _, err in runs)
+    said += "".join(out for name in ("show", "list", "rotate", "apply", "panic", "import", "recover", "vault")
+                    for out, _ in traced.printed[name])
+    equal(leaks(said.encode(), secrets), [])
+
+
+@test
+def a_secret_goes_nowhere_but_where_it_must_with_the_keychain(world):
+    kept(world, "os")
+
+
+@test
+def a_secret_goes_nowhere_but_where_it_must_with_the_file_store(world):
+    kept(world, "file")
+
+
+def ended(process, kill):
+    """Its status, once it has ended. The first SIGSEGV may be taken for a stack that overflowed."""
+    os.kill(process.pid, kill)
+    time.sleep(0.1)
+    pid, status = os.waitpid(process.pid, os.WNOHANG)
+    process.returncode = status if pid else None
+    return pid and status
+
+
+@test
+def a_program_that_is_killed_with_a_secret_in_it_leaves_no_core(world):
+    world.keyring()
+    server, _ = world.sandbox()
+
+    def ask_for_cores():
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    for kill in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS):
+        process = subprocess.Popen(
+            ["keywright", "--server", server, "new", "x", "--no-open"], env=world.env, cwd=world.home,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            preexec_fn=ask_for_cores,
+        )
+        until("the address", lambda: b"http" in process.stderr.readline())
+        status = until("its end", lambda: ended(process, kill))
+        assert not os.WCOREDUMP(status), kill
+        equal([path for path, _ in files(world.home) if "core" in os.path.basename(path)], [])
