@@ -25,7 +25,7 @@ mod rename;
 mod rotate;
 mod transfer;
 
-pub use apply::{End, Hands, News, Wish, apply, owed, owing, take_turn};
+pub use apply::{End, Hands, News, Wish, apply, owed, owing, road, take_turn};
 pub use change::{Deleted, Edit, delete, edit, find, revoke, set_disabled};
 pub use error::Error;
 pub use import::{adopt, import};

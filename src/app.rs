@@ -12,6 +12,7 @@ mod form;
 mod keymap;
 mod login;
 mod message;
+mod plan;
 mod refresh;
 mod reveal;
 mod rows;
@@ -25,6 +26,7 @@ pub use form::{EXPIRIES, Form, Part, Purpose, Remark};
 pub use keymap::{Binding, bindings, intent, mouse, screen_bindings};
 pub use login::{Address, Errand, Login};
 pub use message::{Changed, Intent, Msg, Ticket};
+pub use plan::{Compared, Fate, Plan, Planned};
 pub use refresh::{Refresh, Round};
 pub use reveal::{Passphrase, Reveal};
 pub use rows::{Sort, share};
@@ -49,6 +51,8 @@ pub enum Screen {
     Ask(Box<Ask>),
     /// What was done about a leak, and what was not.
     Deeds(Vec<Deed>),
+    /// A plan: where it lies, what would be done, what was.
+    Plan(Box<Plan>),
 }
 
 /// A question that is answered with yes or no.
@@ -206,7 +210,11 @@ impl Model {
             Screen::Login(login) if login.trouble.is_none() => Some(1),
             Screen::Reveal(reveal) => reveal.shown_until.map(|_| 1),
             Screen::Dashboard => self.dashboard.changes_in(self.now, self.size.1),
-            Screen::Form(_) | Screen::Login(_) | Screen::Ask(_) | Screen::Deeds(_) => None,
+            Screen::Form(_)
+            | Screen::Login(_)
+            | Screen::Ask(_)
+            | Screen::Deeds(_)
+            | Screen::Plan(_) => None,
         };
         // On the second, so that countdowns do not skip one.
         let moves = seconds.and_then(|seconds| {

@@ -18,6 +18,7 @@ mod form;
 mod header;
 mod help;
 mod login;
+mod plan;
 mod reveal;
 mod table;
 mod text;
@@ -72,6 +73,7 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
         Screen::Reveal(state) => reveal::draw(state, model, theme, frame, body),
         Screen::Ask(state) => ask::draw(state, model, theme, frame, body),
         Screen::Deeds(deeds) => ask::deeds(deeds, theme, frame, body),
+        Screen::Plan(state) => plan::draw(state, theme, frame, body),
         Screen::Dashboard => {
             let body = warnings::draw(model, theme, frame, body);
             match (&model.dashboard.keys, model.dashboard.current()) {

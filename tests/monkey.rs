@@ -317,6 +317,8 @@ fn is_answered_once(msg: &Msg) -> bool {
         | Msg::Imported { .. }
         | Msg::AccountRead { .. }
         | Msg::PastRead { .. }
+        | Msg::PlanRead { .. }
+        | Msg::Applied { .. }
         | Msg::Fetched { .. } => true,
         Msg::Wanted(_)
         | Msg::Ticked
@@ -326,6 +328,8 @@ fn is_answered_once(msg: &Msg) -> bool {
         | Msg::Returned
         | Msg::Recovered { .. }
         | Msg::Reported { .. }
+        | Msg::Turned { .. }
+        | Msg::Ended { .. }
         | Msg::Switched { .. }
         | Msg::Revoked { .. }
         | Msg::ManagementKnown(_)

@@ -5,6 +5,8 @@
 
 #[path = "screens/deeds.rs"]
 mod deeds;
+#[path = "screens/plan.rs"]
+mod plan;
 
 use std::sync::Arc;
 

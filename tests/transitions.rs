@@ -4,6 +4,8 @@
 
 #[path = "transitions/deeds.rs"]
 mod deeds;
+#[path = "transitions/plan.rs"]
+mod plan;
 
 use std::sync::Arc;
 

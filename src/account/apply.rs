@@ -6,12 +6,16 @@ mod queue;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::Error;
 use crate::document::{self, Claim};
+use crate::inventory;
 use crate::journal::{self, Stage};
-use crate::key::{AuthCode, HeldKey, KeyRequest, Label, Report, Trouble, Unresolved};
+use crate::key::{
+    ApiKey, AuthCode, HeldKey, KeyRequest, KeyState, Label, Report, Trouble, Unresolved,
+};
 use crate::provision::{self, Services, Way};
 use queue::Queue;
 
@@ -94,6 +98,49 @@ pub fn owed(services: &Services) -> Result<Vec<Unresolved>, Error> {
     let mut attempts = journal::attempts(&services.place, &services.server)?;
     attempts.retain(|attempt| attempt.stage >= Stage::Sent);
     Ok(attempts.into_iter().map(Unresolved::from).collect())
+}
+
+/// The best road to many keys, and in words: the one that is given, or where it is `open` and takes
+/// a person, a held key that vouches as long as the account allows it.
+pub async fn road(services: &Services, way: Way, open: bool) -> (Way, String) {
+    let found = match way {
+        Way::Browser | Way::NoOpen | Way::Paste if open => voucher(services).await,
+        Way::Browser | Way::NoOpen | Way::Paste | Way::Management(_) | Way::Key(..) => None,
+    };
+    let words = match (&way, &found) {
+        (Way::Management(_), _) => "with the management key".into(),
+        (Way::Key(..), _) => "through the key of --via-key".into(),
+        (_, Some((held, _))) => format!(
+            "through the held key '{}', or one consent each where the account does not allow that",
+            held.label
+        ),
+        (Way::Browser | Way::NoOpen | Way::Paste, None) => {
+            "one after the other, with your consent to each".into()
+        }
+    };
+    match found {
+        Some((_, key)) => (Way::Key(key, Box::new(way)), words),
+        None => (way, words),
+    }
+}
+
+/// A held key that works, as it says itself.
+async fn voucher(services: &Services) -> Option<(HeldKey, ApiKey)> {
+    let taking = services.clone();
+    let taken = tokio::task::spawn_blocking(move || {
+        let now = Timestamp::now();
+        let works = |held: &HeldKey| {
+            matches!(held.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
+                && held.retiring.is_none()
+        };
+        let held = inventory::read(&taking.place, &taking.server).ok()?;
+        let held = held.into_iter().find(works)?;
+        let key = super::take(&taking, &held.label).ok()?;
+        Some((held, key))
+    });
+    let (held, key) = taken.await.ok()??;
+    services.client().ok()?.key(&key).await.ok()?;
+    Some((held, key))
 }
 
 /// Why the label of such an attempt is not asked for again.

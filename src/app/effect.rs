@@ -103,6 +103,25 @@ pub enum Effect {
         /// By these keys.
         hashes: Vec<String>,
     },
+    /// Read a plan and compare it with what is held; answered by [`Msg::PlanRead`].
+    ReadPlan {
+        /// To be answered with.
+        ticket: Ticket,
+        /// Where it lies, as typed.
+        path: String,
+    },
+    /// Cut these one after the other; answered by [`Msg::Turned`], [`Msg::Reported`] and
+    /// [`Msg::Ended`] for each, and one [`Msg::Applied`].
+    Apply {
+        /// To be answered with.
+        ticket: Ticket,
+        /// The keys.
+        requests: Vec<KeyRequest>,
+    },
+    /// Not the key whose turn it is; go on with the next one.
+    Skip(Ticket),
+    /// The key whose turn it is anew: another address.
+    Anew(Ticket),
     /// The person left this journey.
     Cancel(Ticket),
     /// The person pasted a code for this journey.

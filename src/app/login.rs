@@ -6,6 +6,7 @@ use super::Effect;
 use super::field::Field;
 use super::form::Form;
 use super::message::Ticket;
+use super::plan::Plan;
 use crate::key::{HeldKey, KeyRequest, Label, Report, Step, Terms, Trouble};
 
 /// How long consent is waited for (RFC 6749 §4.1.2 allows a code ten minutes).
@@ -30,6 +31,8 @@ pub enum Errand {
     },
     /// These leaked.
     Panic(Vec<HeldKey>),
+    /// What this plan misses, one after the other.
+    Apply(Plan),
 }
 
 impl Errand {
@@ -39,6 +42,7 @@ impl Errand {
             Self::Cut { request, .. } => Some(&request.label),
             Self::Rotate { held, .. } => Some(&held.label),
             Self::Panic(keys) => keys.first().map(|held| &held.label),
+            Self::Apply(plan) => plan.current(),
         }
     }
 
@@ -48,6 +52,7 @@ impl Errand {
             Self::Cut { request, .. } => Effect::Provision { ticket, request },
             Self::Rotate { held, terms } => Effect::Rotate { ticket, held, terms },
             Self::Panic(keys) => Effect::Panic { ticket, keys },
+            Self::Apply(plan) => Effect::Apply { ticket, requests: plan.missing() },
         }
     }
 }
@@ -106,9 +111,36 @@ impl Login {
         }
     }
 
+    /// The next of many keys: nothing is known of its journey yet.
+    pub(super) fn next_turn(&mut self, now: Timestamp) {
+        self.since = now;
+        self.consent_since = None;
+        self.step = Step::Preflight;
+        self.address = None;
+        self.notice = self.notice.take().filter(|_| self.stops());
+        self.code = None;
+        self.code_problem = None;
+        self.qr = false;
+    }
+
+    /// The plan that is applied.
+    pub fn plan(&self) -> Option<&Plan> {
+        match &self.errand {
+            Errand::Apply(plan) => Some(plan),
+            Errand::Cut { .. } | Errand::Rotate { .. } | Errand::Panic(_) => None,
+        }
+    }
+
+    /// Whether no further key is wanted.
+    pub fn stops(&self) -> bool {
+        self.plan().is_some_and(|plan| plan.stopping)
+    }
+
     /// News of the journey.
     pub fn report(&mut self, report: Report, now: Timestamp) {
         match report {
+            // The next key is prepared meanwhile.
+            Report::Step(step) if step < self.step && self.plan().is_some() => {}
             Report::Step(step) => {
                 self.step = step;
                 if step == Step::Consent {

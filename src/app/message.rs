@@ -6,6 +6,7 @@ use tui_input::InputRequest;
 
 #[cfg(doc)]
 use super::Effect;
+use super::plan::Compared;
 use crate::key::{
     Account, ApiKey, AuthCode, Handed, HeldKey, Label, Outcome, Panicked, Read, RemoteKey, Report,
     Rotation, Sample, Trouble, Unresolved,
@@ -110,8 +111,12 @@ pub enum Intent {
     Approve,
     /// Refuse in the sandbox's browser.
     Refuse,
-    /// Try what failed once more.
+    /// Try what failed once more; in a queue, the key whose turn it is.
     Retry,
+    /// Not this key of a queue.
+    Skip,
+    /// Read a plan.
+    Plan,
     /// Spend on the selected key, in the sandbox.
     Spend,
     /// Let a day go by, in the sandbox.
@@ -223,6 +228,38 @@ pub enum Msg {
         ticket: Ticket,
         /// What came of each.
         panicked: Vec<Panicked>,
+    },
+    /// A plan was read and compared with what is held.
+    PlanRead {
+        /// Of [`Effect::ReadPlan`].
+        ticket: Ticket,
+        /// What it holds; or what is wrong with it, a line each.
+        plan: Result<Compared, Vec<String>>,
+    },
+    /// The next key of a plan has its turn.
+    Turned {
+        /// Of [`Effect::Apply`].
+        ticket: Ticket,
+        /// Its label.
+        label: Label,
+    },
+    /// Its turn is over.
+    Ended {
+        /// Of [`Effect::Apply`].
+        ticket: Ticket,
+        /// Its label.
+        label: Label,
+        /// The key as it is held, or why there is none.
+        result: Result<HeldKey, Trouble>,
+        /// Something that did not keep it from being stored.
+        note: Option<Trouble>,
+    },
+    /// A plan was applied, to its end or not.
+    Applied {
+        /// Of [`Effect::Apply`].
+        ticket: Ticket,
+        /// Why nothing was begun.
+        trouble: Option<Trouble>,
     },
     /// The account was asked about one key.
     Looked {

@@ -4,13 +4,14 @@ mod deeds;
 mod form;
 mod login;
 mod outcomes;
+mod plan;
 mod wanted;
 
 use jiff::Timestamp;
 
 use super::message::{Msg, Ticket};
 use super::{Effect, Errand, Model, Reveal, Screen, Unfinished};
-use crate::key::{AuthCode, HeldKey, Outcome, Read, Trouble};
+use crate::key::{HeldKey, Outcome, Read, Trouble};
 
 /// The first effects.
 pub fn start(model: &mut Model) -> Vec<Effect> {
@@ -110,6 +111,19 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Provisioned { ticket, outcome } => provisioned(model, ticket, outcome),
         Msg::Rotated { ticket, rotation } => outcomes::rotated(model, ticket, rotation),
         Msg::Panicked { ticket, panicked } => outcomes::panicked(model, ticket, panicked),
+        Msg::PlanRead { ticket, plan } => {
+            plan::was_read(model, ticket, plan);
+            Vec::new()
+        }
+        Msg::Turned { ticket, label } => {
+            plan::turned(model, ticket, &label);
+            Vec::new()
+        }
+        Msg::Ended { ticket, label, result, note } => {
+            plan::ended(model, ticket, &label, result, note);
+            Vec::new()
+        }
+        Msg::Applied { ticket, trouble } => plan::applied(model, ticket, trouble),
         Msg::Looked { ticket, remote } => {
             if model.looking == Some(ticket) {
                 outcomes::looked(model, remote);
@@ -171,7 +185,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }));
             Vec::new()
         }
-        Msg::Decided { ticket, result } => decided(model, ticket, result),
+        Msg::Decided { ticket, result } => login::decided(model, ticket, result),
         Msg::Played(words) => {
             model.notice = Some(words);
             // Figures that are on their way may be from before.
@@ -225,7 +239,11 @@ fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effec
     let seen = match &model.screen {
         Screen::Login(login) => login.ticket == ticket,
         Screen::Reveal(reveal) => reveal.storing == Some(ticket),
-        Screen::Dashboard | Screen::Form(_) | Screen::Ask(_) | Screen::Deeds(_) => false,
+        Screen::Dashboard
+        | Screen::Form(_)
+        | Screen::Ask(_)
+        | Screen::Deeds(_)
+        | Screen::Plan(_) => false,
     };
     let left = model.unfinished.iter().position(|unfinished| unfinished.ticket == ticket);
     let left = left.map(|at| model.unfinished.remove(at));
@@ -280,28 +298,6 @@ fn rescue(model: &mut Model, reveal: Reveal) {
     }
 }
 
-fn decided(
-    model: &mut Model,
-    ticket: Ticket,
-    result: Result<Option<AuthCode>, String>,
-) -> Vec<Effect> {
-    let Screen::Login(login) = &mut model.screen else { return Vec::new() };
-    if login.ticket != ticket || !login.awaits_consent() {
-        return Vec::new();
-    }
-    match result {
-        Ok(Some(code)) => {
-            login.code = None;
-            vec![Effect::GiveCode(ticket, code)]
-        }
-        Ok(None) => Vec::new(),
-        Err(words) => {
-            login.notice = Some(words);
-            Vec::new()
-        }
-    }
-}
-
 fn depart(model: &mut Model) -> Vec<Effect> {
     if !model.leaving && !model.gone {
         return Vec::new();
@@ -351,7 +347,11 @@ fn settle(model: &mut Model) -> Vec<Effect> {
             reveal.tick(model.now);
             model.dashboard.hide();
         }
-        Screen::Form(_) | Screen::Login(_) | Screen::Ask(_) | Screen::Deeds(_) => {
+        Screen::Form(_)
+        | Screen::Login(_)
+        | Screen::Ask(_)
+        | Screen::Deeds(_)
+        | Screen::Plan(_) => {
             model.dashboard.hide();
         }
     }
@@ -377,6 +377,10 @@ fn refresh_taken(model: &mut Model) {
                 form.set_taken(held);
             }
         }
-        Screen::Dashboard | Screen::Reveal(_) | Screen::Ask(_) | Screen::Deeds(_) => {}
+        Screen::Dashboard
+        | Screen::Reveal(_)
+        | Screen::Ask(_)
+        | Screen::Deeds(_)
+        | Screen::Plan(_) => {}
     }
 }

@@ -19,8 +19,7 @@ use super::{json, wait_for};
 use crate::account::{self, management};
 use crate::inventory;
 use crate::key::{
-    ApiKey, Asked, HeldKey, KeyRequest, KeyState, Label, ManagementKey, Reset, Trouble, Unresolved,
-    Usd, day,
+    Asked, HeldKey, KeyRequest, KeyState, Label, ManagementKey, Reset, Trouble, Usd, day,
 };
 use crate::plan::{self, Difference, Standing};
 use crate::provision::{self, Services, Way};
@@ -141,26 +140,8 @@ impl Apply {
         services: &Services,
         management: Option<ManagementKey>,
     ) -> Result<(Way, String), Trouble> {
-        let mut way = self.login.way(services, management)?;
-        let mut by = None;
-        if self.login.is_open()
-            && !matches!(way, Way::Management(_))
-            && let Some((held, key)) = voucher(services).await
-        {
-            way = Way::Key(key, Box::new(way));
-            by = Some(held.label);
-        }
-        let road = match (&way, by) {
-            (Way::Management(_), _) => "with the management key".into(),
-            (_, Some(label)) => format!(
-                "through the held key '{label}', or one consent each where the account does not allow that"
-            ),
-            (Way::Key(..), None) => "through the key of --via-key".into(),
-            (Way::Browser | Way::NoOpen | Way::Paste, None) => {
-                "one after the other, with your consent to each".into()
-            }
-        };
-        Ok((way, road))
+        let way = self.login.way(services, management)?;
+        Ok(account::road(services, way, self.login.is_open()).await)
     }
 
     /// What was done, or would be.
@@ -239,34 +220,17 @@ fn rows(plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, Trouble> {
     let held =
         inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
     let owed = account::owed(services).map_err(|error| error.trouble())?;
-    let owed: HashMap<&Label, &Unresolved> = owed.iter().map(|owed| (&owed.label, owed)).collect();
-    Ok(plan::compare(plan.to_vec(), held)
+    Ok(plan::compare(plan.to_vec(), held, owed)
         .into_iter()
         .map(|(request, standing)| match standing {
+            Standing::Missing => Row::Create(request),
             Standing::Same(held) => Row::Same(held),
             Standing::Differs { held, planned, differences } => {
                 Row::Differs { held, planned, differences }
             }
-            Standing::Missing => match owed.get(&request.label) {
-                Some(unresolved) => Row::Failed(request.label, account::owing(unresolved)),
-                None => Row::Create(request),
-            },
+            Standing::Owed(unresolved) => Row::Failed(request.label, account::owing(&unresolved)),
         })
         .collect())
-}
-
-/// A held key that works, as it says itself, to vouch for new ones.
-async fn voucher(services: &Services) -> Option<(HeldKey, ApiKey)> {
-    let now = Timestamp::now();
-    let works = |held: &HeldKey| {
-        matches!(held.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
-            && held.retiring.is_none()
-    };
-    let held = inventory::read(&services.place, &services.server).ok()?;
-    let held = held.into_iter().find(works)?;
-    let key = account::take(services, &held.label).ok()?;
-    services.client().ok()?.key(&key).await.ok()?;
-    Some((held, key))
 }
 
 const COLUMNS: [Column; 3] = [Column("", 0), Column("LABEL", 0), Column("PLAN", 0)];
@@ -297,11 +261,8 @@ fn words(rows: &[Row]) -> String {
                     (2, "=", &held.label, words)
                 }
                 Row::Differs { held, differences, .. } => {
-                    let each = differences.iter().map(|one| {
-                        let name = one.name.replace('_', " ");
-                        format!("{name} is {}, the plan says {}", one.is, one.planned)
-                    });
-                    let words = each.collect::<Vec<_>>().join("; ");
+                    let each: Vec<_> = differences.iter().map(ToString::to_string).collect();
+                    let words = each.join("; ");
                     (3, "~", &held.label, format!("differs: {words}"))
                 }
                 Row::Failed(label, trouble) => {

@@ -1,8 +1,9 @@
 //! A plan beside what is held: what is missing, what is as planned, what is not and how.
 
 use std::collections::HashMap;
+use std::fmt;
 
-use crate::key::{Asked, Expiry, Granted, HeldKey, KeyRequest, Reset, Usd, day};
+use crate::key::{Asked, Expiry, Granted, HeldKey, KeyRequest, Label, Reset, Unresolved, Usd, day};
 
 /// How a planned key stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub enum Standing {
         /// How.
         differences: Vec<Difference>,
     },
+    /// Not held, and not to be cut: this attempt may have issued it already.
+    Owed(Unresolved),
 }
 
 /// One thing that is not as planned.
@@ -33,14 +36,28 @@ pub struct Difference {
     pub is: String,
 }
 
-/// Compares a plan with the keys held for its server; in the plan's order.
-pub fn compare(plan: Vec<KeyRequest>, held: Vec<HeldKey>) -> Vec<(KeyRequest, Standing)> {
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.replace('_', " ");
+        write!(f, "{name} is {}, the plan says {}", self.is, self.planned)
+    }
+}
+
+/// Compares a plan with the keys held for its server, and with the attempts there that may have
+/// issued one; in the plan's order.
+pub fn compare(
+    plan: Vec<KeyRequest>,
+    held: Vec<HeldKey>,
+    owed: Vec<Unresolved>,
+) -> Vec<(KeyRequest, Standing)> {
+    let mut owed: HashMap<Label, Unresolved> =
+        owed.into_iter().map(|owed| (owed.label.clone(), owed)).collect();
     let mut held: HashMap<String, HeldKey> =
         held.into_iter().map(|held| (held.label.as_str().to_owned(), held)).collect();
     plan.into_iter()
         .map(|request| {
             let standing = match held.remove(request.label.as_str()) {
-                None => Standing::Missing,
+                None => owed.remove(&request.label).map_or(Standing::Missing, Standing::Owed),
                 Some(held) => {
                     let planned =
                         Asked { expires_at: expiry(&request, &held), ..Asked::from(&request) };
@@ -128,13 +145,13 @@ mod tests {
     }
 
     fn found(plan: &KeyRequest, held: &HeldKey) -> Vec<String> {
-        match compare(vec![plan.clone()], vec![held.clone()]).remove(0).1 {
+        match compare(vec![plan.clone()], vec![held.clone()], Vec::new()).remove(0).1 {
             Standing::Differs { differences, .. } => differences
                 .into_iter()
                 .map(|one| format!("{}: {} planned, is {}", one.name, one.planned, one.is))
                 .collect(),
             Standing::Same(_) => Vec::new(),
-            Standing::Missing => panic!("it is held"),
+            Standing::Missing | Standing::Owed(_) => panic!("it is held"),
         }
     }
 
@@ -178,15 +195,25 @@ mod tests {
             label: label.parse().unwrap(),
             ..request("none", "never", "2026-11-20T00:00:00Z")
         };
+        let owed = |label: &str| Unresolved {
+            id: label.into(),
+            label: label.parse().unwrap(),
+            server: "s".into(),
+            at: at("2026-11-01T10:00:00Z"),
+        };
         let ci = held(&plan("ci"), "2026-11-01T10:00:00Z");
         let mut other = ci.clone();
         other.label = "other".parse().unwrap();
         assert_eq!(
-            compare(vec![plan("z"), plan("ci"), plan("a")], vec![other, ci.clone()]),
+            compare(
+                vec![plan("z"), plan("ci"), plan("a")],
+                vec![other, ci.clone()],
+                vec![owed("ci"), owed("a")]
+            ),
             [
                 (plan("z"), Standing::Missing),
                 (plan("ci"), Standing::Same(ci)),
-                (plan("a"), Standing::Missing)
+                (plan("a"), Standing::Owed(owed("a")))
             ]
         );
     }

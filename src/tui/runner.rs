@@ -2,6 +2,7 @@
 //! Must not know: what follows from a result.
 
 mod deeds;
+mod plan;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::{Clock, Incoming, Play};
-use crate::account::{self, Round, take};
+use crate::account::{self, Round, Wish, take};
 use crate::app::{Effect, Msg, Ticket};
 use crate::browser::{self, Reach};
 use crate::clipboard::{self, Clipboard, Copied, Route};
@@ -45,6 +46,17 @@ pub(super) struct Runner {
 struct Journey {
     cancel: watch::Sender<bool>,
     code: mpsc::Sender<AuthCode>,
+    /// Of a queue of many.
+    wishes: Option<mpsc::Sender<Wish>>,
+}
+
+impl Journey {
+    fn wish(&self, wish: Wish) {
+        if let Some(wishes) = &self.wishes {
+            // A queue that hears no more is at its end.
+            let _ = wishes.try_send(wish);
+        }
+    }
 }
 
 /// The clipboard, and how often it was copied to: only the last copy's time clears it.
@@ -102,10 +114,15 @@ impl Runner {
             Effect::Provision { ticket, request } => self.provision(ticket, request),
             Effect::Cancel(ticket) => {
                 if let Some(journey) = self.journeys.remove(&ticket) {
+                    journey.wish(Wish::Stop);
                     // A journey that has ended needs no cancelling.
                     let _ = journey.cancel.send(true);
                 }
             }
+            Effect::ReadPlan { ticket, path } => self.read_plan(ticket, path),
+            Effect::Apply { ticket, requests } => self.apply(ticket, requests),
+            Effect::Skip(ticket) => self.wish(ticket, Wish::Skip),
+            Effect::Anew(ticket) => self.wish(ticket, Wish::Retry),
             Effect::GiveCode(ticket, code) => {
                 if let Some(journey) = self.journeys.get(&ticket) {
                     // A second code while the first is being exchanged has no taker.
@@ -189,6 +206,12 @@ impl Runner {
         Next::Wait
     }
 
+    fn wish(&self, ticket: Ticket, wish: Wish) {
+        if let Some(journey) = self.journeys.get(&ticket) {
+            journey.wish(wish);
+        }
+    }
+
     /// Something done in the sandbox; then the keys are asked anew.
     fn play(&self, deed: impl FnOnce(&Play, &str) -> Result<String, String> + Send + 'static) {
         let Some(play) = self.play else { return };
@@ -269,7 +292,7 @@ impl Runner {
     fn set_out(&mut self, ticket: Ticket) -> Controls {
         let (cancel, cancelled) = watch::channel(false);
         let (code, pasted) = mpsc::channel(1);
-        self.journeys.insert(ticket, Journey { cancel, code });
+        self.journeys.insert(ticket, Journey { cancel, code, wishes: None });
         Controls { cancel: cancelled, pasted }
     }
 

@@ -32,6 +32,10 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
                 (Errand::Cut { .. }, Some(label)) => format!("signing in for {label}"),
                 (Errand::Rotate { .. }, Some(label)) => format!("another key for {label}"),
                 (Errand::Panic(_), Some(label)) => format!("{label} leaked"),
+                (Errand::Apply(plan), _) => {
+                    let (done, all) = plan.done();
+                    format!("applying a plan: {done} of {all} cut")
+                }
                 (_, None) => String::new(),
             },
             Screen::Reveal(reveal) => reveal.held.label.to_string(),
@@ -41,6 +45,8 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
                 Deliberation::Revoke => "delete at OpenRouter".to_owned(),
             },
             Screen::Deeds(_) => "what was done".to_owned(),
+            Screen::Plan(plan) if plan.over => "a plan, applied".to_owned(),
+            Screen::Plan(_) => "a plan of keys".to_owned(),
         }
     };
     let world = if model.sandbox {

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::text::sentence;
 use super::{Theme, text};
-use crate::app::{Field, Login, Model};
+use crate::app::{Field, Login, Model, Plan};
 use crate::key::Step;
 use crate::qr::Qr;
 
@@ -16,6 +16,10 @@ pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, a
     if let (Some(address), true) = (&login.address, qr_wanted) {
         return qr(&address.url, theme, frame, area);
     }
+    let area = match login.plan() {
+        Some(plan) => queue(plan, login, theme, frame, area),
+        None => area,
+    };
     let width = usize::from(area.width);
     let address = match &login.address {
         Some(address) if login.awaits_consent() => chunks(&address.url, width),
@@ -58,6 +62,23 @@ pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, a
     }
     let rest = Rect { y, height: area.bottom().saturating_sub(y), ..area };
     text::paragraph(frame, text::inset(rest), tail);
+}
+
+/// The keys that are done, the one whose turn it is, and those to come; what is left of the area.
+fn queue(plan: &Plan, login: &Login, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Rect {
+    let rows = plan.keys().len();
+    // The address and what is said of it come first.
+    let most = usize::from(area.height).saturating_sub(13).clamp(2, 12);
+    let shown = rows.min(most);
+    let at = plan.at.unwrap_or(0);
+    // The one before, the current one, the next ones.
+    let first = at.saturating_sub(1).min(rows - shown);
+    let height = u16::try_from(shown).unwrap_or(u16::MAX).min(area.height);
+    let turn = plan.at.filter(|_| login.trouble.is_none());
+    let lines = Rect { height, ..text::inset(area) };
+    super::plan::keys(plan, first, Some(turn.unwrap_or(usize::MAX)), theme, frame, lines);
+    let used = (height + 1).min(area.height);
+    Rect { y: area.y + used, height: area.height - used, ..area }
 }
 
 fn steps(login: &Login, model: &Model, theme: Theme, all: bool) -> Vec<Line<'static>> {

@@ -7,7 +7,7 @@ import os
 import random
 import time
 
-from rig import LOGIN, contains, equal, fetch, test, until
+from rig import LOGIN, Pane, consent, contains, equal, fetch, names, test, until, whoami
 
 # How often it is killed. Ten thousand would do no harm, and take their time.
 KILLS = int(os.environ.get("APPLY_KILLS", "100"))
@@ -112,3 +112,57 @@ def two_at_once_share_the_work_in_turn(world):
     equal(sorted(words.splitlines()[-1] for words in said), ["20 created", "20 unchanged"])
     names = [name for name, _ in issued(server, management)]
     equal(sum(name.startswith("key ") for name in names), 20)
+
+
+@test
+def a_plan_is_applied_in_the_dashboard_one_consent_after_the_other(world):
+    world.keyring()
+    server, management = world.sandbox()
+    world.env["KEYWRIGHT_SERVER"] = server
+    world.be_browser()
+    before = names(server, management)
+    world.write("home/team.toml", "[defaults]\nlimit = 3\n\n[[key]]\nlabel = 'one'\n\n"
+                "[[key]]\nlabel = 'two'\n\n[[key]]\nlabel = 'three'\n\n[[key]]\nlabel = 'four'\n")
+    pane = Pane(world)
+    pane.dashboard()
+    pane.press("A")
+    pane.wait("▸ Plan +keys.toml")
+    pane.type("nowhere.toml")
+    pane.press("Enter")
+    pane.wait("nowhere.toml cannot be read")
+    pane.press("C-u")
+    pane.type("team.toml")
+    pane.press("Enter")
+    pane.wait("4 to cut")
+    equal(names(server, management), before)
+    pane.press("Enter")
+
+    pane.wait("▸ one +… being cut")
+    equal(fetch(consent(pane.address()))[0], 200)
+    pane.wait("▸ two +… being cut")
+    until("the page of two", lambda: "key_label=two" in pane.address())
+    pane.press("s")
+    pane.wait("▸ three +… being cut")
+    until("the page of three", lambda: "key_label=three" in pane.address())
+    equal(fetch(consent(pane.address(), "refuse"))[0], 200)
+    pane.wait("▸ four +… being cut")
+    until("the page of four", lambda: "key_label=four" in pane.address())
+    equal(fetch(consent(pane.address()))[0], 200)
+    pane.wait("2 cut, 2 not cut")
+    pane.wait("two +– skipped")
+    equal([whoami(server, world.lookup(server, label))["limit"] for label in ("one", "four")], [3, 3])
+    equal([world.lookup(server, label) for label in ("two", "three")], ["", ""])
+    equal(sorted(names(server, management)), sorted([*before, "one", "four"]))
+    equal(world.attempts(), [])
+
+    # It goes on from there.
+    pane.press("Escape")
+    pane.wait("2 keys held")
+    pane.press("A")
+    pane.type("team.toml")
+    pane.press("Enter")
+    pane.wait("2 to cut, 2 as planned")
+    pane.press("Escape")
+    pane.wait("▸ Plan")
+    pane.press("Escape")
+    pane.wait("2 keys held")

@@ -227,7 +227,7 @@ pub fn plan(data: &[u8]) {
                 request.check().unwrap();
                 assert!(requests[..at].iter().all(|other| other.label != request.label));
             }
-            plan::compare(requests, vec![some_key()]);
+            plan::compare(requests, vec![some_key()], Vec::new());
         }
         Err(complaints) => {
             assert!(!complaints.is_empty());

@@ -2,11 +2,11 @@
 //! nobody asked for.
 
 use jiff::SignedDuration;
-use keywright::app::{Changed, Effect, Msg, Ticket};
+use keywright::app::{Changed, Compared, Effect, Msg, Ticket};
 use keywright::key::{Account, ApiKey, HeldKey, Outcome};
 use secrecy::ExposeSecret;
 
-use super::Monkey;
+use super::{Dice, Monkey};
 
 /// The key itself.
 #[expect(clippy::disallowed_methods, reason = "a test's own key")]
@@ -62,7 +62,7 @@ impl Monkey {
                 let wait = *dice.one(&[0, 1, 60, 7_200, i64::MAX]);
                 Msg::RefreshEnded {
                     ticket,
-                    trouble: dice.maybe(super::Dice::trouble),
+                    trouble: dice.maybe(Dice::trouble),
                     wait: dice.maybe(|_| SignedDuration::from_secs(wait)),
                     refused,
                 }
@@ -84,7 +84,7 @@ impl Monkey {
                 },
                 rotations: Vec::new(),
                 unresolved: dice.several(3, |dice| dice.unresolved(now)),
-                trouble: dice.maybe(super::Dice::trouble),
+                trouble: dice.maybe(Dice::trouble),
             },
             Effect::Provision { ticket, request } => {
                 if dice.once_in(2) {
@@ -103,6 +103,37 @@ impl Monkey {
                     return Some((msg, Some(Effect::Rotate { ticket, held, terms })));
                 }
                 Msg::Rotated { ticket, rotation: dice.rotation(held, now) }
+            }
+            Effect::ReadPlan { ticket, .. } => {
+                let plan = if dice.once_in(3) {
+                    Err(vec![dice.words(), dice.words()])
+                } else {
+                    let keys = dice.several(30, Dice::planned);
+                    Ok(Compared { keys, road: "with the management key".into() })
+                };
+                Msg::PlanRead { ticket, plan }
+            }
+            Effect::Apply { ticket, mut requests } => {
+                let Some(request) = requests.pop().filter(|_| !dice.once_in(8)) else {
+                    return Some((
+                        Msg::Applied { ticket, trouble: dice.maybe(Dice::trouble) },
+                        None,
+                    ));
+                };
+                let label = request.label.clone();
+                let msg = match dice.below(4) {
+                    0 => Msg::Turned { ticket, label },
+                    1 | 2 => Msg::Reported { ticket, report: dice.report() },
+                    _ => {
+                        let key = dice.key();
+                        let result = dice.or_trouble(|dice| dice.held(request.label, &key, now));
+                        let note = dice.maybe(Dice::trouble);
+                        let msg = Msg::Ended { ticket, label, result, note };
+                        return Some((msg, Some(Effect::Apply { ticket, requests })));
+                    }
+                };
+                requests.push(request);
+                return Some((msg, Some(Effect::Apply { ticket, requests })));
             }
             Effect::Panic { ticket, keys } => {
                 let panicked = keys.into_iter().map(|old| dice.panicked(old, now)).collect();
@@ -123,7 +154,7 @@ impl Monkey {
                     _ => Changed::Done {
                         there: dice.maybe(|_| remote),
                         here: here.is_here().then_some(here),
-                        note: dice.maybe(super::Dice::trouble),
+                        note: dice.maybe(Dice::trouble),
                     },
                 };
                 Msg::Changed { ticket, outcome }
@@ -165,10 +196,10 @@ impl Monkey {
                 Msg::Provisioned { ticket, outcome: dice.outcome(held, key) }
             }
             Effect::Fetch(ticket, label) => {
-                Msg::Fetched { ticket, label, key: dice.or_trouble(super::Dice::key) }
+                Msg::Fetched { ticket, label, key: dice.or_trouble(Dice::key) }
             }
             Effect::CopyKey(_) | Effect::CopyHeld(_) | Effect::CopyAddress(_) | Effect::Open(_) => {
-                Msg::Noticed(dice.or_trouble(super::Dice::words))
+                Msg::Noticed(dice.or_trouble(Dice::words))
             }
             Effect::Remove(mut labels) => {
                 let label = labels.pop()?;
@@ -176,18 +207,18 @@ impl Monkey {
                 return Some((Msg::Removed { label, result }, Some(Effect::Remove(labels))));
             }
             Effect::Decide { ticket, .. } => {
-                let code = dice.maybe(super::Dice::code);
+                let code = dice.maybe(Dice::code);
                 let words = "the page could not be reached".to_owned();
                 let result = if dice.once_in(3) { Err(words) } else { Ok(code) };
                 Msg::Decided { ticket, result }
             }
-            Effect::Spend { .. } | Effect::SkipDay => {
-                Msg::Played(dice.or_trouble(super::Dice::words))
-            }
+            Effect::Spend { .. } | Effect::SkipDay => Msg::Played(dice.or_trouble(Dice::words)),
             Effect::Suspend => Msg::Returned,
             Effect::StopRefresh(_)
             | Effect::Cancel(_)
             | Effect::GiveCode(..)
+            | Effect::Skip(_)
+            | Effect::Anew(_)
             | Effect::Dismiss(_)
             | Effect::Quit => return None,
         };
@@ -220,7 +251,7 @@ impl Monkey {
 }
 
 /// The hash of a key that is known, or of another one.
-fn some_hash(world: &[HeldKey], dice: &mut super::Dice) -> String {
+fn some_hash(world: &[HeldKey], dice: &mut Dice) -> String {
     if world.is_empty() || dice.once_in(2) {
         dice.key().hash()
     } else {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use keywright::app::{Fate, Planned};
 use keywright::key::{
-    ApiKey, Asked, AuthCode, Granted, HeldKey, Label, Outcome, Panicked, Read, Reading, RemoteKey,
-    Reset, Retiring, Rotation, Sample, Step, Trouble, Unresolved,
+    ApiKey, Asked, AuthCode, Granted, HeldKey, KeyRequest, Label, Outcome, Panicked, Read, Reading,
+    RemoteKey, Reset, Retiring, Rotation, Sample, Step, Trouble, Unresolved,
 };
 use keywright::key::{Deed, Handed, Report};
 
@@ -226,6 +227,24 @@ impl Dice {
             disabled: Deed { done: self.once_in(2), words: self.words() },
             replaced: self.rotation(old, now),
         }
+    }
+
+    /// A key of a plan, however it stands.
+    pub fn planned(&mut self) -> Planned {
+        let request = KeyRequest {
+            label: self.label(),
+            limit: None,
+            reset: None,
+            expiry: None,
+            workspace: None,
+        };
+        let fate = match self.below(5) {
+            0 => Fate::Same,
+            1 => Fate::Differs("limit is none, the plan says $5.00".into()),
+            2 => Fate::Failed(self.trouble()),
+            _ => Fate::Create,
+        };
+        Planned { request, fate }
     }
 
     pub fn report(&mut self) -> Report {

@@ -24,6 +24,11 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.screen = Screen::Form(Form::import(model.dashboard.held()));
             Vec::new()
         }
+        Intent::Plan => {
+            model.dashboard.hide();
+            model.screen = Screen::Plan(Box::default());
+            Vec::new()
+        }
         Intent::NextScope => {
             if model.dashboard.scope == Scope::Here {
                 let ticket = model.ticket();

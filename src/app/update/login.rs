@@ -1,7 +1,7 @@
 //! What a person wants while a journey is under way.
 
 use super::form;
-use crate::app::{Effect, Errand, Field, Intent, Login, Model, Screen, Unfinished};
+use crate::app::{Effect, Errand, Field, Intent, Login, Model, Screen, Ticket, Unfinished};
 use crate::key::AuthCode;
 
 /// Sets out.
@@ -18,7 +18,7 @@ fn step_back(model: &mut Model) {
     if let Screen::Login(login) = &model.screen {
         model.screen = match &login.errand {
             Errand::Cut { form, .. } => Screen::Form(form.clone()),
-            Errand::Rotate { .. } | Errand::Panic(_) => Screen::Dashboard,
+            Errand::Rotate { .. } | Errand::Panic(_) | Errand::Apply(_) => Screen::Dashboard,
         };
     }
 }
@@ -57,6 +57,20 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
     match intent {
         Intent::Back if login.qr => login.qr = false,
         Intent::Back if login.code.is_some() => login.code = None,
+        // What is done stays done: the queue ends, and its end is shown.
+        Intent::Back if login.plan().is_some() && !login.stops() => {
+            if let Errand::Apply(plan) = &mut login.errand {
+                plan.stopping = true;
+            }
+            login.notice = Some("stopping: a key that is on its way comes to its end".into());
+            return vec![Effect::Cancel(ticket)];
+        }
+        Intent::Skip if login.plan().is_some() => return vec![Effect::Skip(ticket)],
+        Intent::Retry if login.plan().is_some() => return vec![Effect::Anew(ticket)],
+        // A page without a callback that was refused tells nobody: the key is skipped.
+        Intent::Refuse if model.sandbox && login.pastes() && login.plan().is_some() => {
+            return vec![Effect::Skip(ticket)];
+        }
         // Without a callback a page that was refused tells nobody.
         Intent::Back | Intent::Refuse
             if matches!(intent, Intent::Back) || model.sandbox && login.pastes() =>
@@ -110,4 +124,27 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// The sandbox's page answered.
+pub(super) fn decided(
+    model: &mut Model,
+    ticket: Ticket,
+    result: Result<Option<AuthCode>, String>,
+) -> Vec<Effect> {
+    let Screen::Login(login) = &mut model.screen else { return Vec::new() };
+    if login.ticket != ticket || !login.awaits_consent() {
+        return Vec::new();
+    }
+    match result {
+        Ok(Some(code)) => {
+            login.code = None;
+            vec![Effect::GiveCode(ticket, code)]
+        }
+        Ok(None) => Vec::new(),
+        Err(words) => {
+            login.notice = Some(words);
+            Vec::new()
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{deeds, depart, form, login};
+use super::{deeds, depart, form, login, plan};
 use crate::app::{Effect, Field, Intent, Model, Passphrase, Question, Screen};
 use crate::key::HeldKey;
 
@@ -41,6 +41,7 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Screen::Login(_) => login::wanted(model, intent),
         Screen::Reveal(_) => on_reveal(model, intent),
         Screen::Ask(_) => deeds::asked(model, intent),
+        Screen::Plan(_) => plan::wanted(model, intent),
         Screen::Deeds(_) => {
             if matches!(intent, Intent::Back | Intent::Enter) {
                 model.screen = Screen::Dashboard;

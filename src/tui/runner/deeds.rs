@@ -163,7 +163,7 @@ impl Runner {
     }
 
     /// One task whose end is one message. All of them share the loop's thread.
-    fn spawn<T: Future<Output = Msg> + 'static>(
+    pub(super) fn spawn<T: Future<Output = Msg> + 'static>(
         &self,
         task: impl FnOnce(Services, UnboundedSender<Incoming>) -> T,
     ) {
@@ -189,7 +189,7 @@ impl Runner {
 }
 
 /// The best road there is: the management key, the browser, an address to be opened by hand.
-async fn way(services: &Services, report: &(dyn Fn(Report) + Sync)) -> Way {
+pub(super) async fn way(services: &Services, report: &(dyn Fn(Report) + Sync)) -> Way {
     if let Ok(Some((management, _))) = management::read(services).await {
         return Way::Management(management);
     }

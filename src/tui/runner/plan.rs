@@ -1,0 +1,127 @@
+//! Effects on a plan: read, compared, applied by one queue.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use super::{Journey, Runner, deeds, tell};
+use crate::account::{self, End, Hands, News};
+use crate::app::{Compared, Fate, Msg, Planned, Ticket};
+use crate::inventory;
+use crate::key::{KeyRequest, Report, Trouble};
+use crate::plan::{self, Standing};
+use crate::provision::{Services, Way};
+
+/// The most problems of a plan that are said.
+const PROBLEMS: usize = 100;
+
+impl Runner {
+    pub(super) fn read_plan(&self, ticket: Ticket, path: String) {
+        self.spawn(move |services, _| async move {
+            let plan = async {
+                let (looking, typed) = (services.clone(), path);
+                let keys = tokio::task::spawn_blocking(move || read(&looking, &typed)).await;
+                let keys = keys.unwrap_or_else(|_| Err(vec!["the plan cannot be read".into()]))?;
+                let (_, road) = road(&services, &|_| {}).await;
+                Ok(Compared { keys, road })
+            };
+            Msg::PlanRead { ticket, plan: plan.await }
+        });
+    }
+
+    pub(super) fn apply(&mut self, ticket: Ticket, requests: Vec<KeyRequest>) {
+        let (cancel, mut cancelled) = watch::channel(false);
+        let (code, pasted) = mpsc::channel(1);
+        let (wishes, wished) = mpsc::channel(4);
+        self.journeys.insert(ticket, Journey { cancel, code, wishes: Some(wishes) });
+        self.spawn(move |services, results| async move {
+            let told = |report| tell(&results, Msg::Reported { ticket, report });
+            let waits =
+                || told(Report::Notice("another apply is under way: waiting for its end".into()));
+            let turn = match account::take_turn(&services, &mut cancelled, waits).await {
+                Ok(Some(turn)) => turn,
+                Ok(None) => return Msg::Applied { ticket, trouble: None },
+                Err(error) => return Msg::Applied { ticket, trouble: Some(error.trouble()) },
+            };
+            let ended = |label, result, note| {
+                tell(&results, Msg::Ended { ticket, label, result, note });
+            };
+            // The list may have grown since the plan was read.
+            let mut missing = Vec::new();
+            for (request, standing) in match standings(&services, requests) {
+                Ok(standings) => standings,
+                Err(trouble) => return Msg::Applied { ticket, trouble: Some(trouble) },
+            } {
+                match standing {
+                    Standing::Missing => missing.push(request),
+                    Standing::Same(held) | Standing::Differs { held, .. } => {
+                        ended(request.label, Ok(held), None);
+                    }
+                    Standing::Owed(unresolved) => {
+                        ended(request.label, Err(account::owing(&unresolved)), None);
+                    }
+                }
+            }
+            let (way, _) = road(&services, &told).await;
+            let hear = |news: News<'_>| match news {
+                News::Turn { label, .. } => {
+                    tell(&results, Msg::Turned { ticket, label: label.clone() });
+                }
+                News::Journey(report) => told(report),
+                News::End(End { label, result, note }) => {
+                    ended(label.clone(), result.clone(), note.clone());
+                }
+            };
+            let hands = Hands { wishes: wished, pasted };
+            account::apply(&missing, way, &services, hands, &hear).await;
+            drop(turn);
+            Msg::Applied { ticket, trouble: None }
+        });
+    }
+}
+
+/// The plan at that path beside what is held; or what is wrong with it.
+fn read(services: &Services, typed: &str) -> Result<Vec<Planned>, Vec<String>> {
+    let path = match (typed.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(typed),
+    };
+    let bytes = std::fs::read(&path).map_err(|error| {
+        vec![format!("the plan {} cannot be read: {}", path.display(), error.kind())]
+    })?;
+    let plan = plan::read(&bytes, Timestamp::now()).map_err(|wrong| {
+        wrong.iter().take(PROBLEMS).map(ToString::to_string).collect::<Vec<_>>()
+    })?;
+    let standings =
+        standings(services, plan).map_err(|trouble| vec![trouble.message, trouble.advice])?;
+    let planned = standings.into_iter().map(|(request, standing)| Planned {
+        request,
+        fate: match standing {
+            Standing::Missing => Fate::Create,
+            Standing::Same(_) => Fate::Same,
+            Standing::Differs { differences, .. } => {
+                let words: Vec<_> = differences.iter().map(ToString::to_string).collect();
+                Fate::Differs(words.join("; "))
+            }
+            Standing::Owed(unresolved) => Fate::Failed(account::owing(&unresolved)),
+        },
+    });
+    Ok(planned.collect())
+}
+
+fn standings(
+    services: &Services,
+    plan: Vec<KeyRequest>,
+) -> Result<Vec<(KeyRequest, Standing)>, Trouble> {
+    let held =
+        inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
+    let owed = account::owed(services).map_err(|error| error.trouble())?;
+    Ok(plan::compare(plan, held, owed))
+}
+
+/// The best road to many keys, and in words.
+async fn road(services: &Services, report: &(dyn Fn(Report) + Sync)) -> (Way, String) {
+    let way = deeds::way(services, report).await;
+    account::road(services, way, true).await
+}

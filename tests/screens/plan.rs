@@ -1,0 +1,106 @@
+//! A plan on screen: before, while and after it is applied.
+
+use keywright::app::{Compared, Fate, Planned};
+use keywright::key::{Expiry, KeyRequest};
+
+use super::*;
+
+fn planned(label: &str, fate: Fate) -> Planned {
+    let request = KeyRequest {
+        label: label.parse().unwrap(),
+        limit: "10".parse().ok(),
+        reset: Some(Reset::Weekly),
+        expiry: Expiry::parse("90d", now()).unwrap(),
+        workspace: None,
+    };
+    Planned { request, fate }
+}
+
+/// A plan that was read.
+fn seen(size: (u16, u16)) -> Model {
+    let mut model = held(size);
+    want(&mut model, &[Intent::Plan]);
+    let [Effect::ReadPlan { ticket, .. }] =
+        update(&mut model, Msg::Wanted(Intent::Enter), now())[..]
+    else {
+        panic!()
+    };
+    let mut keys = vec![
+        planned("aider", Fate::Create),
+        planned("laptop", Fate::Same),
+        planned("ci", Fate::Differs("limit is $25.00, the plan says $10.00".into())),
+        planned("codex", Fate::Create),
+        planned("日本語のラベル", Fate::Create),
+    ];
+    keys.extend((1..=20).map(|n| planned(&format!("tool-{n}"), Fate::Create)));
+    let road = "one after the other, with your consent to each".into();
+    let plan = Ok(Compared { keys, road });
+    update(&mut model, Msg::PlanRead { ticket, plan }, now());
+    model
+}
+
+/// Two keys have had their turn; the third waits for consent.
+fn applying(size: (u16, u16)) -> (Model, Ticket) {
+    let mut model = seen(size);
+    let [Effect::Apply { ticket, .. }] = update(&mut model, Msg::Wanted(Intent::Enter), now())[..]
+    else {
+        panic!()
+    };
+    let mut end = |label: &str, result| {
+        let label: keywright::key::Label = label.parse().unwrap();
+        update(&mut model, Msg::Turned { ticket, label: label.clone() }, now());
+        update(&mut model, Msg::Ended { ticket, label, result, note: None }, now());
+    };
+    end("aider", Ok(key("aider", Some("10"), Some(Reset::Weekly), Some(90))));
+    let skipped = Trouble { message: "skipped".into(), advice: String::new(), code: 5 };
+    end("codex", Err(skipped));
+    let label = "日本語のラベル".parse().unwrap();
+    update(&mut model, Msg::Turned { ticket, label }, now());
+    let url = format!("https://openrouter.ai/auth?{}", "x".repeat(300));
+    for report in [Report::Address { url, paste: false }, Report::Step(Step::Consent)] {
+        update(&mut model, Msg::Reported { ticket, report }, now());
+    }
+    (model, ticket)
+}
+
+#[test]
+fn a_plan_says_what_would_be_done() {
+    insta::assert_snapshot!(drawn(&seen((80, 24))));
+}
+
+#[test]
+fn a_plan_scrolls_on_the_smallest_terminal() {
+    let mut model = seen(ui::SMALLEST);
+    want(&mut model, &[Intent::MovePage(1), Intent::Move(4)]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn what_is_wrong_with_a_plan_is_said_with_its_place() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::Plan]);
+    let [Effect::ReadPlan { ticket, .. }] =
+        update(&mut model, Msg::Wanted(Intent::Enter), now())[..]
+    else {
+        panic!()
+    };
+    let plan = Err(vec![
+        "line 3, column 9: a limit is an amount in USD above zero, such as 10".to_owned(),
+        "line 7, column 1: there is no field `expiers`; did you mean `expires`?".to_owned(),
+    ]);
+    update(&mut model, Msg::PlanRead { ticket, plan }, now());
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn a_queue_shows_what_is_done_the_current_key_and_those_to_come() {
+    insta::assert_snapshot!(drawn(&applying((80, 24)).0));
+}
+
+#[test]
+fn a_queue_keeps_the_address_whole_on_the_smallest_terminal() {
+    let (mut model, ticket) = applying(ui::SMALLEST);
+    insta::assert_snapshot!(drawn(&model));
+    update(&mut model, Msg::Applied { ticket, trouble: None }, now());
+    insta::assert_snapshot!(drawn(&model));
+}

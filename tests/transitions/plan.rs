@@ -1,0 +1,180 @@
+//! A plan: read, seen before anything is done, and applied one key after the other.
+
+use keywright::app::{Compared, Effect, Fate, Intent, Msg, Plan, Planned, Screen, Ticket};
+use keywright::key::KeyRequest;
+
+use super::*;
+
+fn request(label: &str) -> KeyRequest {
+    KeyRequest {
+        label: label.parse().unwrap(),
+        limit: "5".parse().ok(),
+        reset: None,
+        expiry: None,
+        workspace: None,
+    }
+}
+
+fn compared() -> Compared {
+    let key = |label: &str, fate| Planned { request: request(label), fate };
+    Compared {
+        keys: vec![
+            key("aider", Fate::Create),
+            key("laptop", Fate::Same),
+            key("ci", Fate::Differs("limit is $1.00, the plan says $5.00".into())),
+            key("codex", Fate::Create),
+            key("zed", Fate::Create),
+        ],
+        road: "one after the other, with your consent to each".into(),
+    }
+}
+
+fn plan(model: &Model) -> &Plan {
+    match &model.screen {
+        Screen::Plan(plan) => plan,
+        Screen::Login(login) => login.plan().unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A plan that was read.
+fn seen() -> Model {
+    let mut model = holding(&["laptop"]);
+    assert!(want(&mut model, Intent::Plan).is_empty());
+    for c in "team.toml".chars() {
+        want(&mut model, Intent::Type(c));
+    }
+    let effects = want(&mut model, Intent::Enter);
+    let [Effect::ReadPlan { ticket, path }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(path, "team.toml");
+    let ticket = *ticket;
+    tell(&mut model, Msg::PlanRead { ticket: Ticket(99), plan: Err(vec!["stale".into()]) });
+    tell(&mut model, Msg::PlanRead { ticket, plan: Ok(compared()) });
+    model
+}
+
+fn applying() -> (Model, Ticket) {
+    let mut model = seen();
+    let effects = want(&mut model, Intent::Enter);
+    let [Effect::Apply { ticket, requests }] = &effects[..] else { panic!("{effects:?}") };
+    let labels: Vec<_> = requests.iter().map(|request| request.label.as_str()).collect();
+    assert_eq!(labels, ["aider", "codex", "zed"]);
+    (model, *ticket)
+}
+
+fn turned(model: &mut Model, ticket: Ticket, label: &str) {
+    tell(model, Msg::Turned { ticket, label: label.parse().unwrap() });
+    let url = format!("http://127.0.0.1/auth?key_label={label}");
+    tell(model, Msg::Reported { ticket, report: Report::Address { url, paste: false } });
+    tell(model, Msg::Reported { ticket, report: Report::Step(Step::Consent) });
+}
+
+fn ended(model: &mut Model, ticket: Ticket, label: &str, code: Option<u8>) {
+    let result = match code {
+        Some(code) => Err(trouble(code)),
+        None => Ok(HeldKey { hash: label.into(), ..key(label) }),
+    };
+    tell(model, Msg::Ended { ticket, label: label.parse().unwrap(), result, note: None });
+}
+
+#[test]
+fn a_plan_is_seen_before_anything_is_done_and_left_without_a_trace() {
+    let mut model = seen();
+    assert_eq!(plan(&model).missing().len(), 3);
+    assert!(want(&mut model, Intent::Back).is_empty());
+    assert!(plan(&model).compared.is_none(), "back to the path");
+    assert!(want(&mut model, Intent::Back).is_empty());
+    assert!(matches!(model.screen, Screen::Dashboard));
+}
+
+#[test]
+fn what_is_wrong_with_a_plan_is_said_and_nothing_can_be_cut() {
+    let mut model = holding(&[]);
+    want(&mut model, Intent::Plan);
+    let effects = want(&mut model, Intent::Enter);
+    let [Effect::ReadPlan { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let wrong = vec!["line 3, column 9: a limit is an amount in USD".to_owned()];
+    tell(&mut model, Msg::PlanRead { ticket, plan: Err(wrong.clone()) });
+    assert_eq!(plan(&model).problems, wrong);
+    // `enter` reads it anew, once it was mended.
+    assert!(matches!(want(&mut model, Intent::Enter)[..], [Effect::ReadPlan { .. }]));
+}
+
+#[test]
+fn a_plan_of_which_nothing_is_missing_sends_nothing() {
+    let mut model = holding(&["laptop"]);
+    want(&mut model, Intent::Plan);
+    let effects = want(&mut model, Intent::Enter);
+    let [Effect::ReadPlan { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let mut same = compared();
+    same.keys.retain(|key| matches!(key.fate, Fate::Same));
+    tell(&mut model, Msg::PlanRead { ticket, plan: Ok(same) });
+    assert!(want(&mut model, Intent::Enter).is_empty());
+    assert!(matches!(model.screen, Screen::Dashboard));
+}
+
+#[test]
+fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
+    let (mut model, ticket) = applying();
+    turned(&mut model, ticket, "aider");
+    // The next one is prepared meanwhile: that does not set this one back.
+    let prepared = Report::Step(Step::Preflight);
+    tell(&mut model, Msg::Reported { ticket, report: prepared });
+    let Screen::Login(login) = &model.screen else { panic!() };
+    assert!(login.awaits_consent() && login.address.as_ref().unwrap().url.ends_with("aider"));
+    assert_eq!(login.step, Step::Consent);
+    ended(&mut model, ticket, "aider", None);
+    assert_eq!(model.dashboard.held().len(), 2);
+
+    turned(&mut model, ticket, "codex");
+    let Screen::Login(login) = &model.screen else { panic!() };
+    assert!(login.address.as_ref().unwrap().url.ends_with("codex"));
+    let effects = want(&mut model, Intent::Skip);
+    assert!(matches!(effects[..], [Effect::Skip(of)] if of == ticket));
+    ended(&mut model, ticket, "codex", Some(5));
+
+    turned(&mut model, ticket, "zed");
+    let effects = want(&mut model, Intent::Retry);
+    assert!(matches!(effects[..], [Effect::Anew(of)] if of == ticket));
+    ended(&mut model, ticket, "zed", None);
+    tell(&mut model, Msg::Applied { ticket, trouble: None });
+    let fates: Vec<_> = plan(&model).keys().iter().map(|key| &key.fate).collect();
+    assert!(
+        matches!(
+            fates[..],
+            [Fate::Created(_), Fate::Same, Fate::Differs(_), Fate::Failed(_), Fate::Created(_)]
+        ),
+        "{fates:?}"
+    );
+    assert_eq!(plan(&model).done(), (2, 3));
+    want(&mut model, Intent::Back);
+    assert!(matches!(model.screen, Screen::Dashboard));
+    assert_eq!(model.dashboard.held().len(), 3);
+}
+
+#[test]
+fn esc_stops_the_queue_and_its_end_is_shown_and_esc_again_goes_to_the_list() {
+    let (mut model, ticket) = applying();
+    turned(&mut model, ticket, "aider");
+    let effects = want(&mut model, Intent::Back);
+    assert!(matches!(effects[..], [Effect::Cancel(of)] if of == ticket));
+    assert!(matches!(model.screen, Screen::Login(_)), "a key may be on its way");
+    want(&mut model, Intent::Back);
+    assert!(matches!(model.screen, Screen::Dashboard));
+    assert_eq!(model.unfinished[0].label.as_str(), "aider");
+    // A key that came while the person was leaving is on the list.
+    ended(&mut model, ticket, "aider", None);
+    tell(&mut model, Msg::Applied { ticket, trouble: None });
+    assert_eq!((model.dashboard.held().len(), model.unfinished.len()), (2, 0));
+}
+
+#[test]
+fn quitting_waits_for_a_queue_that_may_have_a_key_on_its_way() {
+    let (mut model, ticket) = applying();
+    turned(&mut model, ticket, "aider");
+    let effects = want(&mut model, Intent::Quit);
+    assert!(matches!(effects[..], [Effect::Cancel(of)] if of == ticket), "{effects:?}");
+    ended(&mut model, ticket, "aider", None);
+    let effects = tell(&mut model, Msg::Applied { ticket, trouble: None });
+    assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
+}
