@@ -44,6 +44,7 @@ use crate::key::Trouble;
 use crate::openrouter::Attribution;
 use crate::provision::Services;
 use crate::vault::StoreKind;
+pub use list::ask_all;
 pub use prompt::stand_down;
 use words::usage;
 pub use words::{be_quiet, complain, print, usage_document};

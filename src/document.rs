@@ -30,6 +30,9 @@ pub enum Error {
     /// The directory or the file is not a real one.
     #[error("{0} is a symbolic link")]
     Link(PathBuf),
+    /// A pipe, a socket or a device.
+    #[error("{0} is not a file")]
+    Special(PathBuf),
     /// Not to be created, read or written.
     #[error("{path} cannot be {verb}: {}", .source.kind())]
     Io {
@@ -70,6 +73,9 @@ impl Error {
             Self::Link(_) => {
                 "nothing was written; remove the link, or give the real directory with --data-dir"
                     .into()
+            }
+            Self::Special(path) => {
+                format!("nothing was written; move it aside: mv '{0}' '{0}.odd'", path.display())
             }
             Self::Io { path, source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 format!(

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Claim, Error, Place, Version};
-use crate::key::{Asked, HeldKey, Label, Replaces, Unresolved};
+use crate::key::{Asked, HeldKey, Label, Replaces, Unresolved, shown};
 
 const NAME: &str = "journal.json";
 
@@ -32,12 +32,14 @@ pub enum Stage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// 32 hexadecimal digits; the account of its secrets in the vault.
+    #[serde(deserialize_with = "shown")]
     pub id: String,
     /// When it began.
     pub at: Timestamp,
     /// The label asked for.
     pub label: Label,
     /// The server asked.
+    #[serde(deserialize_with = "shown")]
     pub server: String,
     /// How far it has come.
     pub stage: Stage,

@@ -14,7 +14,7 @@ mod state;
 mod text;
 
 pub use forecast::{End, Forecast, Sample, Spent, burn, forecast, series};
-pub use held::{Asked, Granted, HeldKey, Read, Reading, Replaces, Retiring};
+pub use held::{Asked, Granted, HeldKey, Read, Reading, Replaces, Retiring, shown};
 pub use journey::{Outcome, Report, Step, Trouble, Unresolved};
 pub use remote::{Account, Change, Patch, RemoteKey, is_hash};
 pub use request::{Expiry, KeyRequest, Label, Problem, Reset, Usd};

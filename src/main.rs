@@ -44,7 +44,10 @@ fn misused(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let words = error.to_string();
-        let message = words.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        // What is missing stands on lines of its own.
+        let lines = words.lines().take_while(|line| !line.is_empty()).map(str::trim);
+        let message = lines.collect::<Vec<_>>().join(" ");
+        let message = message.trim_start_matches("error: ");
         let advice = "see keywright --help";
         cli::usage_document(&Trouble { message: message.into(), advice: advice.into(), code: 2 });
     }
@@ -68,6 +71,10 @@ fn run(cli: &Cli) -> Result<(), Trouble> {
     {
         furnish(&mut services, sandbox.take_seeds())?;
         services.management = Some(ManagementKey::from(sandbox.management_key().to_owned()));
+        // These have no figures of an earlier run.
+        if let Some(Command::List(_) | Command::Show(_)) = &cli.command {
+            cli::ask_all(&services)?;
+        }
     }
     if let Some(command) = &cli.command {
         return cli::run(command, &config, &services);

@@ -62,7 +62,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     } else {
         draw_body(model, theme, frame, body);
     }
-    footer::notice(model, theme, frame, notice);
+    footer::notice(model, theme, frame, bottom, notice);
     footer::draw(model, theme, frame, foot);
 }
 

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::message::Ticket;
-use crate::key::Trouble;
+use crate::key::{Read, Trouble};
 
 /// Coming back to the terminal asks again, if the last time is longer ago than this.
 const RETURNED: SignedDuration = SignedDuration::from_secs(30);
@@ -24,6 +24,29 @@ pub struct Round {
     pub done: usize,
     /// Keys to be asked.
     pub total: usize,
+    /// How many of those that are done told nothing, and why the last of them did not.
+    pub failed: (usize, String),
+}
+
+impl Round {
+    /// One more is done.
+    pub fn note(&mut self, read: &Read) {
+        self.done += 1;
+        if let Read::Failed(why) = read {
+            self.failed = (self.failed.0 + 1, why.clone());
+        }
+    }
+
+    /// What to say of those that told nothing.
+    fn trouble(self) -> Option<Trouble> {
+        let Self { done, failed: (failed, why), .. } = self;
+        let message = match failed {
+            0 => return None,
+            _ if done == 1 => format!("the key could not be asked: {why}"),
+            _ => format!("{failed} of {done} keys could not be asked: {why}"),
+        };
+        Some(Trouble { message, advice: "their figures are old; r asks again".into(), code: 6 })
+    }
 }
 
 /// The rounds.
@@ -57,7 +80,7 @@ impl Refresh {
 
     /// A round begins.
     pub fn begin(&mut self, ticket: Ticket, total: usize) {
-        self.round = Some(Round { ticket, done: 0, total });
+        self.round = Some(Round { ticket, done: 0, total, failed: (0, String::new()) });
         self.next = None;
     }
 
@@ -80,16 +103,18 @@ impl Refresh {
         wait: Option<SignedDuration>,
         reset: Option<Timestamp>,
     ) {
-        self.round = None;
+        let round = self.round.take();
         self.ended = Some(now);
-        match &trouble {
-            None => {
-                self.failures = 0;
-                self.at = Some(now);
-            }
-            Some(_) => self.failures += 1,
+        // A round in which no key told anything is as good as none.
+        let told =
+            round.as_ref().is_none_or(|round| round.done == 0 || round.failed.0 < round.done);
+        if trouble.is_none() && told {
+            self.failures = 0;
+            self.at = Some(now);
+        } else {
+            self.failures += 1;
         }
-        self.trouble = trouble;
+        self.trouble = trouble.or_else(|| round.and_then(Round::trouble));
         let Some(every) = self.every else { return };
         let pause = every.saturating_mul(1 << self.failures.min(5)).min(LONGEST.max(every));
         // What a server asks for is obeyed, but for a day at most.
@@ -152,6 +177,26 @@ mod tests {
             pauses.push(refresh.next.unwrap().as_second() / 60);
         }
         assert_eq!(pauses, [10, 20, 30, 30, 5]);
+    }
+
+    #[test]
+    fn a_round_in_which_keys_failed_says_so_and_one_in_which_all_did_dates_nothing() {
+        let round = |fates: &[bool]| {
+            let mut refresh = refresh();
+            refresh.begin(Ticket(1), fates.len());
+            for told in fates {
+                let read = if *told { Read::Refused } else { Read::Failed("500".into()) };
+                refresh.round.as_mut().unwrap().note(&read);
+            }
+            refresh.end(at(0), None, None, None);
+            (refresh.at.is_some(), refresh.trouble.map(|trouble| trouble.message))
+        };
+        assert_eq!(round(&[true, true]), (true, None));
+        assert_eq!(
+            round(&[true, false]),
+            (true, Some("1 of 2 keys could not be asked: 500".into()))
+        );
+        assert_eq!(round(&[false]), (false, Some("the key could not be asked: 500".into())));
     }
 
     #[test]

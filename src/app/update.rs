@@ -39,7 +39,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             if model.refresh.is(ticket) {
                 model.refresh.no_credit = read == Read::NoCredit;
                 if let Some(round) = &mut model.refresh.round {
-                    round.done += 1;
+                    round.note(&read);
                 }
                 model.dashboard.note(&hash, &read, at);
             }
@@ -90,7 +90,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             for held in stored {
                 model.notice = Some(Ok(format!(
-                    "{} was left behind by an earlier run and is stored now",
+                    "'{}' was left behind by an earlier run and is stored now",
                     held.label
                 )));
                 model.dashboard.add(held, now);
@@ -181,7 +181,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Removed { label, result } => {
             model.notice = Some(result.map(|()| {
                 model.dashboard.remove(&label, now);
-                format!("{label} was forgotten here; the key itself stays valid until you delete it at the server")
+                format!("'{label}' was forgotten here; the key itself stays valid until you delete it at the server")
             }));
             Vec::new()
         }
@@ -255,7 +255,8 @@ fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effec
         (Ok(reveal), None) if seen => model.screen = Screen::Reveal(Box::new(reveal)),
         (Ok(reveal), _) if !reveal.stored => rescue(model, reveal),
         (Ok(reveal), _) => {
-            model.notice = Some(Ok(format!("{} had been issued and is stored", reveal.held.label)));
+            model.notice =
+                Some(Ok(format!("'{}' had been issued and is stored", reveal.held.label)));
         }
         (Err(trouble), None) => match &mut model.screen {
             Screen::Login(login) if seen => login.trouble = Some(trouble),
@@ -287,7 +288,7 @@ fn rescue(model: &mut Model, reveal: Reveal) {
         return;
     }
     model.notice = Some(Err(Trouble {
-        message: format!("{} was issued and could not be stored", reveal.held.label),
+        message: format!("'{}' was issued and could not be stored", reveal.held.label),
         advice: "it waits behind this screen: esc shows it".into(),
         code: 4,
     }));

@@ -38,7 +38,7 @@ impl List {
             || inventory::read(&services.place, &services.server).map_err(|error| error.trouble());
         let mut keys = read()?;
         if self.refresh && !keys.is_empty() {
-            wait_for(refresh(services, &keys))??;
+            ask_all(services)?;
             keys = read()?;
         }
         let now = Timestamp::now();
@@ -52,6 +52,13 @@ impl List {
         let rows: Vec<_> = keys.iter().map(|held| row(held, now)).collect();
         print(&table::layout(&COLUMNS, &rows, table::width()))
     }
+}
+
+/// Asks every key about itself.
+pub fn ask_all(services: &Services) -> Result<(), Trouble> {
+    let keys =
+        inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
+    wait_for(refresh(services, &keys))?
 }
 
 /// Asks them all. One that fails is said and fails no other; none at all is an error.

@@ -25,10 +25,10 @@ use crate::surroundings;
 #[derive(Args, Debug)]
 pub struct Login {
     /// No callback: open the address anywhere, paste the code it shows
-    #[arg(long, conflicts_with_all = ["via_key", "no_open"])]
+    #[arg(long, conflicts_with = "via_key")]
     no_browser: bool,
     /// Let a key that is held vouch for the new one, where the account allows it
-    #[arg(long, value_name = "LABEL", conflicts_with = "no_open")]
+    #[arg(long, value_name = "LABEL")]
     via_key: Option<String>,
     /// Wait for the callback, but open no browser: you open the address
     #[arg(long)]
@@ -51,7 +51,8 @@ impl Login {
         if let Some(label) = &self.via_key {
             let held = find(services, label)?;
             let key = account::take(services, &held.label).map_err(|error| error.trouble())?;
-            return Ok(Way::Key(key, Box::new(here(services, false))));
+            let otherwise = if self.no_open { Way::NoOpen } else { here(services, false) };
+            return Ok(Way::Key(key, Box::new(otherwise)));
         }
         if self.no_browser {
             return Ok(Way::Paste);
@@ -62,6 +63,11 @@ impl Login {
         }
         Ok(management.map_or_else(|| here(services, true), Way::Management))
     }
+}
+
+/// Whether nobody can consent in a browser here, nor through a tunnel.
+pub(super) fn browser_is_away(services: &Services) -> bool {
+    services.callback_port == 0 && matches!(browser::reach(), Reach::NotHere(_))
 }
 
 /// The way to sign in that works here.

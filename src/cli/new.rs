@@ -5,10 +5,13 @@ use clap::Args;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use super::login::{Login, converse, store_until_kept};
+use super::login::{Login, browser_is_away, converse, store_until_kept};
 use super::words::{print, say, usage, warn};
 use super::{json, wait_for};
-use crate::key::{ApiKey, Expiry, HeldKey, KeyRequest, Label, Outcome, Reset, Trouble, Usd};
+use crate::account::management;
+use crate::key::{
+    ApiKey, Expiry, HeldKey, KeyRequest, Label, ManagementKey, Outcome, Reset, Trouble, Usd,
+};
 use crate::provision::{self, Services};
 use crate::vault::StoreKind;
 
@@ -51,7 +54,7 @@ impl New {
         }
         // While a person signs in, standard input is the code's.
         services.vault.unlock().map_err(|error| error.trouble())?;
-        let way = self.login.way(services, None)?;
+        let way = self.login.way(services, self.management(services)?)?;
         let outcome = wait_for(async {
             let (outcome, mut controls) = converse(async |controls, report| {
                 provision::run(&request, way, services, controls, report).await
@@ -64,6 +67,18 @@ impl New {
             Outcome::NotStored { held, key, trouble } => self.not_stored(&held, &key, trouble),
             Outcome::Failed(trouble) => Err(trouble),
         }
+    }
+
+    /// The management key, where nobody could consent in a browser and no road was asked for.
+    fn management(&self, services: &Services) -> Result<Option<ManagementKey>, Trouble> {
+        if !self.login.is_open() || !browser_is_away(services) {
+            return Ok(None);
+        }
+        let known = wait_for(management::read(services))?.map_err(|error| error.trouble())?;
+        if known.is_some() {
+            say("no browser is here: the management key cuts it");
+        }
+        Ok(known.map(|(key, _)| key))
     }
 
     fn request(&self) -> Result<KeyRequest, Trouble> {

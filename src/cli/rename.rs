@@ -1,9 +1,11 @@
 //! `keywright rename OLD NEW`: another label; at the server too where a management key is known.
 
+use std::io::{self, IsTerminal};
+
 use clap::Args;
 
 use super::wait_for;
-use super::words::{find, print, usage, warn};
+use super::words::{confirm, find, print, usage, warn};
 use crate::account::{self, management};
 use crate::key::{Label, Trouble};
 use crate::provision::Services;
@@ -24,14 +26,19 @@ impl Rename {
             .new
             .parse()
             .map_err(|problem| usage(format!("NEW: {problem}"), "nothing was changed"))?;
-        let renamed = wait_for(async {
-            let management = management::read(services).await?.map(|(key, _)| key);
-            account::rename(services, &held, &new, management.as_ref()).await
-        })?
-        .map_err(|error| error.trouble())?;
+        let management = wait_for(management::read(services))?.map_err(|error| error.trouble())?;
+        let mut there = management.map(|(key, _)| key);
+        // Where nobody can be asked, the names go together.
+        if there.is_some() && io::stdin().is_terminal() {
+            there = there.filter(|_| confirm("Rename it at OpenRouter too?").is_ok());
+        }
+        let renamed = wait_for(account::rename(services, &held, &new, there.as_ref()))?
+            .map_err(|error| error.trouble())?;
+        let too =
+            if there.is_some() && renamed.note.is_none() { ", at OpenRouter too" } else { "" };
         if let Some(note) = &renamed.note {
             warn(note);
         }
-        print(&format!("{} is {} now\n", held.label, renamed.held.label))
+        print(&format!("{} is {} now{too}\n", held.label, renamed.held.label))
     }
 }

@@ -65,7 +65,13 @@ fn words(held: &HeldKey, now: Timestamp) -> String {
             )
         }),
     );
-    row("remaining", &usd(reading.limit_remaining));
+    row(
+        "remaining",
+        &match held.limit() {
+            None => "no limit".into(),
+            Some(_) => usd(reading.limit_remaining),
+        },
+    );
     row("spent", &format!("{} ever, {} today", usd(reading.usage), usd(reading.usage_daily)));
     row("next reset", &when(held.reset().and_then(|reset| reset.next(now)), "never"));
     row("expires", &when(held.expires_at(), "never"));

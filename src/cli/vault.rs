@@ -83,11 +83,8 @@ fn move_to(to: Target, config: &Config, services: &Services) -> Result<(), Troub
             code: 1,
         });
     }
-    print(&format!(
-        "{} moved; from now on: --store {}, or KEYWRIGHT_STORE={0}\n",
-        moved.len(),
-        to.kind()
-    ))
+    let (count, kind) = (moved.len(), to.kind());
+    print(&format!("{count} moved; from now on: --store {kind}, or KEYWRIGHT_STORE={kind}\n"))
 }
 
 fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(), Trouble> {

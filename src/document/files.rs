@@ -68,6 +68,8 @@ pub(super) fn io_error<'a>(
 pub(super) fn refuse_link(path: &Path) -> Result<(), Error> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_symlink() => Err(Error::Link(path.to_owned())),
+        // A pipe would be waited for.
+        Ok(found) if !found.is_file() && !found.is_dir() => Err(Error::Special(path.to_owned())),
         _ => Ok(()),
     }
 }
@@ -96,20 +98,30 @@ pub fn create_dir(dir: &Path) -> Result<(), Error> {
     builder.create(dir).map_err(io_error(dir, "created"))
 }
 
-/// Opens a file of this person's alone, following no link.
+/// Opens a file of this person's alone, following no link and waiting for nobody.
 pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        options.mode(0o600).custom_flags(no_follow);
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.mode(0o600).custom_flags(flags.bits().cast_signed());
     }
-    options.open(path)
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+    }
+    Ok(file)
 }
 
-/// Errors name the file that it is done for.
+/// A new file, whatever was left under its name: nothing else is written to, be it a link or a file
+/// that somebody else can read. Errors name the file that it is done for.
 pub(super) fn write_synced(path: &Path, bytes: &[u8], named: &Path) -> Result<(), Error> {
-    open_private(OpenOptions::new().write(true).create(true).truncate(true), path)
+    let clear = match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    clear
+        .and_then(|()| open_private(OpenOptions::new().write(true).create_new(true), path))
         .and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()

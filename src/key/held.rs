@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::remote::{never_is_none, same_amount};
-use super::{ApiKey, KeyRequest, Label, Reset, Trouble, Usd};
+use super::{ApiKey, KeyRequest, Label, Reset, Trouble, Usd, clean};
 
 /// What was asked for when the key was cut. Field names are OpenRouter's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -162,18 +162,27 @@ pub struct Retiring {
     pub delete: bool,
 }
 
+/// Text of a file that anything may have been written to, and that is shown: without escapes.
+pub fn shown<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|text| clean(&text, 300))
+}
+
 /// One row of the inventory: a key held in a vault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldKey {
     /// The person's name for it.
     pub label: Label,
     /// Lower-case hexadecimal SHA-256 of the key.
+    #[serde(deserialize_with = "shown")]
     pub hash: String,
     /// `sk-or-v1-0e6...1c96`.
+    #[serde(deserialize_with = "shown")]
     pub masked: String,
     /// The server that issued it, without a slash at its end.
+    #[serde(deserialize_with = "shown")]
     pub server: String,
     /// Where the key lies: `os`, `file` or `memory`.
+    #[serde(deserialize_with = "shown")]
     pub store: String,
     /// When it was cut.
     pub created_at: Timestamp,

@@ -57,6 +57,16 @@ impl FromStr for Label {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
+        if text.contains("sk-or-v1-") {
+            return problem("a label is a name: this looks like a key, which belongs in no list");
+        }
+        Self::read(text)
+    }
+}
+
+impl Label {
+    /// A label as it was once accepted.
+    fn read(text: &str) -> Result<Self, Problem> {
         if text.chars().any(|c| c.is_control() || is_format(c)) {
             return problem(
                 "a label holds visible characters only: no line break, tab, escape or hidden mark",
@@ -83,7 +93,7 @@ impl fmt::Display for Label {
 impl<'de> serde::Deserialize<'de> for Label {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        Self::read(&text).map_err(serde::de::Error::custom)
     }
 }
 

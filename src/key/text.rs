@@ -25,11 +25,12 @@ pub fn clean(text: &str, max: usize) -> String {
 }
 
 /// Unicode's bidirectional controls, zero-width and other format characters (general category
-/// Cf as far as it hides or reorders text; the joiner of emoji stays).
+/// Cf as far as it hides or reorders text; the joiner of emoji stays), and letters that are blank.
 pub(super) fn is_format(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}'
         | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{206f}'
+        | '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 

@@ -168,7 +168,8 @@ fn number(value: &Value) -> Option<f64> {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     }
-    .filter(|number| number.is_finite())
+    // More than there is money is no amount.
+    .filter(|number| number.abs() < 1e15)
 }
 
 /// A body whose bytes are a secret, such as the one an odd answer of success is kept in.

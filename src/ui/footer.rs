@@ -3,13 +3,16 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use ratatui::widgets::Clear;
 
 use super::text::{fit, sentence};
 use super::{Theme, text};
 use crate::app::{Binding, Model, Question, Screen, bindings};
 
-pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let area = text::inset(area);
+/// What was last worth saying. Where one line is too short for it, it takes the one `above` too: its
+/// end is what to do now.
+pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, area: Rect) {
+    let (above, area) = (text::inset(above), text::inset(area));
     let width = usize::from(area.width);
     let filtered = model.dashboard.filtering || !model.dashboard.filter.text().is_empty();
     if filtered
@@ -48,23 +51,25 @@ pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
                 labels.len()
             ),
         };
-        Line::styled(fit(&words, width), theme.warning())
+        vec![Span::styled(words, theme.warning())]
     } else {
         match &model.notice {
-            Some(Ok(words)) => Line::styled(fit(&sentence(words), width), theme.good()),
-            Some(Err(trouble)) => {
-                // One line: the head gets what it needs, the advice the rest.
-                let head = format!("✗ {} ", sentence(&trouble.message));
-                let head = fit(&head, width);
-                let left = width.saturating_sub(Span::raw(&*head).width());
-                let advice =
-                    if left > 8 { fit(&sentence(&trouble.advice), left) } else { String::new() };
-                Line::from(vec![Span::styled(head, theme.bad()), Span::raw(advice)])
-            }
-            None => standing(model, theme, width),
+            Some(Ok(words)) => vec![Span::styled(sentence(words), theme.good())],
+            Some(Err(trouble)) => vec![
+                Span::styled(format!("✗ {} ", sentence(&trouble.message)), theme.bad()),
+                Span::raw(sentence(&trouble.advice)),
+            ],
+            None => return frame.render_widget(standing(model, theme, width), area),
         }
     };
-    frame.render_widget(line, area);
+    let line = Line::from(line);
+    if line.width() <= width {
+        frame.render_widget(line, area);
+        return;
+    }
+    let both = Rect { height: 2, ..above };
+    frame.render_widget(Clear, both);
+    text::paragraph(frame, both, vec![line]);
 }
 
 /// What is worth saying while nothing else is.

@@ -145,7 +145,9 @@ pub fn usd(amount: f64) -> String {
     match amount {
         ..1e4 => format!("${amount:.2}"),
         ..1e6 => format!("${amount:.0}"),
-        _ => format!("${:.1}M", amount / 1e6),
+        ..1e9 => format!("${:.1}M", amount / 1e6),
+        ..1e12 => format!("${:.1}B", amount / 1e9),
+        _ => format!("${:.1}T", amount / 1e12),
     }
 }
 

@@ -100,6 +100,11 @@ pub fn empty(keys: &Keys, model: &Model, theme: Theme, frame: &mut Frame<'_>, ar
             lines.push(press(theme, "r", "reads it again"));
             lines
         }
+        Keys::Loaded(keys) if !keys.is_empty() && model.dashboard.filter.text().is_empty() => vec![
+            Line::raw("There are none of these."),
+            Line::default(),
+            press(theme, "a", "lists others"),
+        ],
         Keys::Loaded(keys) if !keys.is_empty() => vec![
             Line::raw("No label matches the filter."),
             Line::default(),

@@ -20,6 +20,7 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Type(c) => form.insert(c),
         Intent::Edit(request) => form.edit(request),
         Intent::Paste(text) => form.paste(&text),
+        Intent::Enter if !form.diff.is_empty() => return submit(model),
         Intent::Enter if form.go(1) => {}
         Intent::Enter | Intent::Submit => return submit(model),
         _ => {}

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::{deeds, depart, form, login, plan};
-use crate::app::{Effect, Field, Intent, Model, Passphrase, Question, Screen};
+use crate::app::{Effect, Field, Intent, Model, Passphrase, Question, Scope, Screen};
 use crate::key::HeldKey;
 
 /// What a person wants, wherever they are.
@@ -113,7 +113,13 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::Reload => {
             model.refresh.asked = true;
-            return super::start(model);
+            let mut effects = super::start(model);
+            if model.dashboard.scope != Scope::Here {
+                let ticket = model.ticket();
+                model.dashboard.reading = Some(ticket);
+                effects.push(Effect::ReadAccount(ticket));
+            }
+            return effects;
         }
         Intent::Copy | Intent::ToggleReveal if !here && label.is_some() => deeds::not_here(model),
         Intent::Copy => return label.map(Effect::CopyHeld).into_iter().collect(),
