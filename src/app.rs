@@ -22,7 +22,7 @@ pub use ask::{Ask, Deliberation, QUIET};
 pub use dashboard::{Dashboard, Keys, Scope, Shown, WIDE};
 pub use effect::{Changes, Effect};
 pub use field::Field;
-pub use form::{EXPIRIES, Form, Part, Purpose, Remark};
+pub use form::{EXPIRIES, Form, Part, Purpose, Remark, Road};
 pub use keymap::{Binding, bindings, intent, mouse, screen_bindings};
 pub use login::{Address, Errand, Login};
 pub use message::{Changed, Intent, Msg, Ticket};

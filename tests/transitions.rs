@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::app::{
-    Effect, Elsewhere, Intent, Keys, Model, Msg, Question, Screen, Sort, Ticket, World, start,
-    update,
+    Effect, Elsewhere, Intent, Keys, Model, Msg, Question, Road, Screen, Sort, Ticket, World,
+    start, update,
 };
 use keywright::key::{
     ApiKey, Asked, AuthCode, HeldKey, KeyState, Label, Outcome, Read, Reading, Report, Reset, Step,
@@ -78,7 +78,7 @@ fn waiting() -> (Model, Ticket) {
     want(&mut model, Intent::New);
     type_text(&mut model, "new");
     let effects = want(&mut model, Intent::Submit);
-    let [Effect::Provision { ticket, request }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Provision { ticket, request, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(request.label.as_str(), "new");
     let ticket = *ticket;
     let url = "https://openrouter.ai/auth?x".to_owned();
@@ -144,7 +144,9 @@ fn five_keys_take_five_labels() {
         want(&mut model, Intent::New);
         type_text(&mut model, &format!("tool {number}"));
         let effects = want(&mut model, Intent::Submit);
-        let [Effect::Provision { ticket, request }] = &effects[..] else { panic!("{effects:?}") };
+        let [Effect::Provision { ticket, request, .. }] = &effects[..] else {
+            panic!("{effects:?}")
+        };
         assert_eq!(request.limit, "7.50".parse().ok());
         assert_eq!((request.reset, &request.expiry), (Some(Reset::Daily), &None));
         let outcome = stored(request.label.as_str());
@@ -183,6 +185,37 @@ fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
         assert_eq!(form.focus, wrong, "{label} {limit}");
         want(&mut model, Intent::Back);
     }
+}
+
+#[test]
+fn a_new_key_comes_by_the_road_that_was_chosen() {
+    let mut model = holding(&["laptop"]);
+    want(&mut model, Intent::New);
+    type_text(&mut model, "new");
+    let mut roads = Vec::new();
+    for _ in 0..4 {
+        let effects = want(&mut model, Intent::Submit);
+        let [Effect::Provision { road, .. }] = &effects[..] else { panic!("{effects:?}") };
+        roads.push(road.clone());
+        want(&mut model, Intent::Back);
+        want(&mut model, Intent::NextRoad);
+    }
+    // What is held but was never heard of does not vouch.
+    assert_eq!(roads, [Road::Best, Road::Paste, Road::Best, Road::Paste]);
+    let told =
+        Arc::new(Reading { limit: Some(5.0), limit_remaining: Some(5.0), ..Reading::default() });
+    let hash = model.dashboard.held()[0].hash.clone();
+    model.dashboard.note(&hash, &Read::Told(told), now());
+    want(&mut model, Intent::Back);
+    want(&mut model, Intent::New);
+    type_text(&mut model, "new");
+    want(&mut model, Intent::NextRoad);
+    want(&mut model, Intent::NextRoad);
+    let effects = want(&mut model, Intent::Submit);
+    let [Effect::Provision { road: Road::Key(label), .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(label.as_str(), "laptop");
 }
 
 #[test]

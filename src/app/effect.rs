@@ -5,6 +5,7 @@ use secrecy::SecretString;
 
 #[cfg(doc)]
 use super::Msg;
+use super::form::Road;
 use super::message::Ticket;
 use crate::key::{ApiKey, AuthCode, HeldKey, KeyRequest, Label, Patch, RemoteKey, Terms};
 
@@ -42,6 +43,8 @@ pub enum Effect {
         ticket: Ticket,
         /// What for.
         request: KeyRequest,
+        /// By which road.
+        road: Road,
     },
     /// Another key in a key's place; answered by [`Msg::Reported`] and one [`Msg::Rotated`].
     Rotate {

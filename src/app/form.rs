@@ -8,7 +8,7 @@ use tui_input::InputRequest;
 
 use super::field::Field;
 use super::message::Ticket;
-use crate::key::{HeldKey, RemoteKey, Reset, Trouble};
+use crate::key::{HeldKey, Label, RemoteKey, Reset, Trouble};
 pub(super) use submit::Submitted;
 
 /// The expiries offered; anything else can be typed.
@@ -34,6 +34,18 @@ pub enum Purpose {
     },
     /// A key from elsewhere.
     Import,
+}
+
+/// By which road a new key is consented to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Road {
+    /// By the browser, or where none is here by a code.
+    #[default]
+    Best,
+    /// By a code that the page shows, wherever it is opened.
+    Paste,
+    /// A held key vouches, where the account allows it.
+    Key(Label),
 }
 
 /// The fields in their order.
@@ -89,6 +101,10 @@ pub enum Remark {
 pub struct Form {
     /// What it is for.
     pub purpose: Purpose,
+    /// By which road the new key comes.
+    pub road: Road,
+    /// The held key that could vouch for it.
+    pub voucher: Option<Label>,
     /// Whether a workspace can be chosen: a management key is known.
     pub workspaces: bool,
     /// The person's name for the key.
@@ -146,6 +162,8 @@ impl Form {
     fn empty(purpose: Purpose, held: &[HeldKey]) -> Self {
         Self {
             purpose,
+            road: Road::default(),
+            voucher: None,
             workspaces: false,
             label: Field::default(),
             limit: Field::default(),
@@ -161,6 +179,18 @@ impl Form {
             busy: None,
             taken: held.iter().map(|held| held.label.as_str().to_owned()).collect(),
         }
+    }
+
+    /// The next road to a new key.
+    pub fn next_road(&mut self) {
+        if !matches!(self.purpose, Purpose::New) {
+            return;
+        }
+        self.road = match (&self.road, &self.voucher) {
+            (Road::Best, _) => Road::Paste,
+            (Road::Paste, Some(label)) => Road::Key(label.clone()),
+            (Road::Paste, None) | (Road::Key(_), _) => Road::Best,
+        };
     }
 
     /// For a key from elsewhere.

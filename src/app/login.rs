@@ -49,7 +49,7 @@ impl Errand {
     /// What sets it going.
     pub fn effect(&self, ticket: Ticket) -> Effect {
         match self.clone() {
-            Self::Cut { request, .. } => Effect::Provision { ticket, request },
+            Self::Cut { form, request } => Effect::Provision { ticket, request, road: form.road },
             Self::Rotate { held, terms } => Effect::Rotate { ticket, held, terms },
             Self::Panic(keys) => Effect::Panic { ticket, keys },
             Self::Apply(plan) => Effect::Apply { ticket, requests: plan.missing() },

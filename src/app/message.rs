@@ -95,6 +95,8 @@ pub enum Intent {
     Enter,
     /// Cut the key.
     Submit,
+    /// Another road to the new key.
+    NextRoad,
     /// A character typed.
     Type(char),
     /// An edit of the field that has the cursor.

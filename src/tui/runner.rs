@@ -15,12 +15,12 @@ use url::Url;
 
 use super::{Clock, Incoming, Play};
 use crate::account::{self, Round, Wish, take};
-use crate::app::{Effect, Msg, Ticket};
+use crate::app::{Effect, Msg, Road, Ticket};
 use crate::browser::{self, Reach};
 use crate::clipboard::{self, Clipboard, Copied, Route};
 use crate::document;
 use crate::inventory;
-use crate::key::{ApiKey, AuthCode, KeyRequest, Label, Read, Trouble};
+use crate::key::{ApiKey, AuthCode, KeyRequest, Label, Outcome, Read, Trouble};
 use crate::provision::{self, Controls, Services};
 
 /// What the loop does after the effects.
@@ -111,7 +111,7 @@ impl Runner {
                 }
             }
             Effect::Recover => self.recover(),
-            Effect::Provision { ticket, request } => self.provision(ticket, request),
+            Effect::Provision { ticket, request, road } => self.provision(ticket, request, road),
             Effect::Cancel(ticket) => {
                 if let Some(journey) = self.journeys.remove(&ticket) {
                     journey.wish(Wish::Stop);
@@ -277,13 +277,15 @@ impl Runner {
         });
     }
 
-    fn provision(&mut self, ticket: Ticket, request: KeyRequest) {
+    fn provision(&mut self, ticket: Ticket, request: KeyRequest, road: Road) {
         let mut controls = self.set_out(ticket);
         let (services, results) = (self.services.clone(), self.results.clone());
         tokio::spawn(async move {
             let report = |report| tell(&results, Msg::Reported { ticket, report });
-            let way = deeds::by_person(&services, &report);
-            let outcome = provision::run(&request, way, &services, &mut controls, &report).await;
+            let outcome = match deeds::on(road, &services, &report).await {
+                Ok(way) => provision::run(&request, way, &services, &mut controls, &report).await,
+                Err(trouble) => Outcome::Failed(trouble),
+            };
             tell(&results, Msg::Provisioned { ticket, outcome });
         });
     }

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::text::{fit, sentence};
 use super::{Theme, text};
-use crate::app::{EXPIRIES, Form, Model, Part, Purpose, Remark};
+use crate::app::{EXPIRIES, Form, Model, Part, Purpose, Remark, Road};
 use crate::key::Reset;
 
 const RESETS: [Option<Reset>; 4] =
@@ -89,7 +89,21 @@ fn foot(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> {
         return lines;
     }
     let words = match &form.purpose {
-        Purpose::New | Purpose::Import => format!("The key will be stored in {}", model.place),
+        Purpose::New => {
+            let road = match &form.road {
+                Road::Best => "You consent in your browser".into(),
+                Road::Paste => "You paste the code that the page shows".into(),
+                Road::Key(label) => {
+                    format!("{} vouches, where that is allowed", fit(label.as_str(), 20))
+                }
+            };
+            let place = sentence(&format!("The key will be stored in {}", model.place));
+            return vec![
+                Line::styled(place, theme.dim()),
+                Line::styled(format!("{road}. ctrl-r: another way to sign in."), theme.dim()),
+            ];
+        }
+        Purpose::Import => format!("The key will be stored in {}", model.place),
         Purpose::Change { held, seen } => {
             let named = seen.as_ref().filter(|seen| seen.shown_name() != held.label.as_str());
             let named = named.map_or(String::new(), |seen| {

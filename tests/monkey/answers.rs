@@ -86,11 +86,11 @@ impl Monkey {
                 unresolved: dice.several(3, |dice| dice.unresolved(now)),
                 trouble: dice.maybe(Dice::trouble),
             },
-            Effect::Provision { ticket, request } => {
+            Effect::Provision { ticket, request, road } => {
                 if dice.once_in(2) {
                     let report = dice.report();
                     let msg = Msg::Reported { ticket, report };
-                    return Some((msg, Some(Effect::Provision { ticket, request })));
+                    return Some((msg, Some(Effect::Provision { ticket, request, road })));
                 }
                 let key = dice.key();
                 let held = dice.held(request.label, &key, now);

@@ -168,6 +168,7 @@ pub(super) const FORM: &[Binding] = bindings! {
     [key(KeyCode::Enter)] "enter" "next" => Intent::Enter;
     [ctrl('s')] "ctrl-s" "submit" => Intent::Submit;
     [key(KeyCode::Tab), key(KeyCode::Down)] "tab" "next field" => Intent::NextField;
+    #[quiet] [ctrl('r')] "ctrl-r" "another way to sign in" => Intent::NextRoad;
     #[quiet] [key(KeyCode::BackTab), (KeyModifiers::SHIFT, KeyCode::Tab), key(KeyCode::Up)] "shift-tab ↑" "field before" => Intent::PreviousField;
     #[quiet] [key(KeyCode::Left)] "←" "choice before, or the cursor left" => Intent::Edit(InputRequest::GoToPrevChar);
     #[quiet] [key(KeyCode::Right)] "→ space" "next choice, or the cursor right" => Intent::Edit(InputRequest::GoToNextChar);

@@ -3,6 +3,7 @@
 use super::login;
 use crate::app::form::Submitted;
 use crate::app::{Effect, Errand, Form, Intent, Model, Screen, Ticket};
+use crate::key::{HeldKey, KeyState};
 
 pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let Screen::Form(form) = &mut model.screen else { return Vec::new() };
@@ -17,6 +18,7 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::NextChoice => form.choose(1),
         Intent::PreviousChoice => form.choose(-1),
+        Intent::NextRoad => form.next_road(),
         Intent::Type(c) => form.insert(c),
         Intent::Edit(request) => form.edit(request),
         Intent::Paste(text) => form.paste(&text),
@@ -67,7 +69,13 @@ fn busy(model: &mut Model) -> Ticket {
 
 /// The form of a new key; whether a workspace can be chosen is found out meanwhile.
 pub(super) fn new(model: &mut Model) -> Vec<Effect> {
-    model.screen = Screen::Form(Form::new(model.dashboard.held()));
+    let mut form = Form::new(model.dashboard.held());
+    let works = |held: &&HeldKey| {
+        let state = held.state(model.now);
+        held.is_here() && matches!(state, KeyState::Active | KeyState::Low | KeyState::Expiring)
+    };
+    form.voucher = model.dashboard.current().filter(works).map(|held| held.label.clone());
+    model.screen = Screen::Form(form);
     // The sandbox has one workspace.
     if model.sandbox { Vec::new() } else { vec![Effect::LookForManagement] }
 }

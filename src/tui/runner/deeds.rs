@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::super::Incoming;
 use super::{Runner, tell};
 use crate::account::{self, Edit, Error, Row, management};
-use crate::app::{Changed, Changes, Msg, Ticket};
+use crate::app::{Changed, Changes, Msg, Road, Ticket};
 use crate::browser::{self, Reach};
 use crate::inventory;
 use crate::key::{
@@ -194,6 +194,31 @@ pub(super) async fn way(services: &Services, report: &(dyn Fn(Report) + Sync)) -
         return Way::Management(management);
     }
     by_person(services, report)
+}
+
+/// The road that was chosen for a new key.
+pub(super) async fn on(
+    road: Road,
+    services: &Services,
+    report: &(dyn Fn(Report) + Sync),
+) -> Result<Way, Trouble> {
+    match road {
+        Road::Best => Ok(by_person(services, report)),
+        Road::Paste => Ok(Way::Paste),
+        Road::Key(label) => {
+            let taking = services.clone();
+            let key = tokio::task::spawn_blocking(move || account::take(&taking, &label)).await;
+            match key {
+                Ok(Ok(key)) => Ok(Way::Key(key, Box::new(by_person(services, report)))),
+                Ok(Err(error)) => Err(error.trouble()),
+                Err(_) => Err(Trouble {
+                    message: "the held key could not be taken out".into(),
+                    advice: "nothing was sent; try again".into(),
+                    code: 4,
+                }),
+            }
+        }
+    }
 }
 
 /// The road by which a person consents.
