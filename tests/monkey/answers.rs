@@ -18,8 +18,10 @@ impl Monkey {
     /// An answer to something that was asked for. What is asked once is then done with; what is
     /// answered in parts may have more to come.
     pub fn answer(&mut self) -> Msg {
-        let at = self.dice.below(self.asked.len());
-        let effect = self.asked.swap_remove(at);
+        // Often the one that was asked for last, or few stories would come to their end.
+        let last = self.asked.len() - 1;
+        let at = if self.dice.once_in(2) { last } else { self.dice.below(last + 1) };
+        let effect = self.asked.remove(at);
         let Some((msg, more)) = self.answer_to(effect) else { return Msg::Ticked };
         self.asked.extend(more);
         if self.dice.once_in(3) {
