@@ -75,14 +75,14 @@ impl Monkey {
                     let label = dice.label();
                     dice.held(label, &key, now)
                 }),
-                not_stored: if dice.once_in(2) {
-                    Vec::new()
-                } else {
+                not_stored: if dice.once_in(6) {
                     dice.several(2, |dice| {
                         let (label, key) = (dice.label(), dice.key());
                         let held = dice.held(label, &key, now);
                         Outcome::NotStored { held, key, trouble: dice.trouble() }
                     })
+                } else {
+                    Vec::new()
                 },
                 rotations: Vec::new(),
                 unresolved: dice.several(3, |dice| dice.unresolved(now)),
