@@ -40,7 +40,12 @@ pub enum Issued {
     /// With a key in it.
     Key(Exchanged),
     /// Without one that could be found: kept for the person, never thrown away.
-    Odd(SecretString),
+    Odd {
+        /// What was read of it.
+        body: SecretString,
+        /// Whether there was more than [`ANSWER_LIMIT`].
+        more: bool,
+    },
 }
 
 /// A server that answered.
@@ -218,13 +223,14 @@ impl Client {
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(retry_after);
         let mut body = Vec::new();
-        let mut broken = None;
+        let (mut broken, mut more) = (None, false);
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
                     let room = limit - body.len();
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                    if chunk.len() > room {
+                    more = chunk.len() > room;
+                    if more {
                         break;
                     }
                 }
@@ -242,7 +248,7 @@ impl Client {
                 .filter(|words| !echo::repeats(words, &secrets))
         };
         match status {
-            200..=299 => Ok(Answer { body, broken }),
+            200..=299 => Ok(Answer { body, broken, more }),
             429 => Err(Error::SlowDown { server, retry_after }),
             // The server, or something before it, broke down: it may have acted first.
             408 | 500..=599 => {
@@ -257,6 +263,8 @@ impl Client {
 struct Answer {
     body: Vec<u8>,
     broken: Option<Error>,
+    /// Whether there was more than was read.
+    more: bool,
 }
 
 /// The key in an answer of success, however that answer ended.
@@ -265,7 +273,7 @@ fn issued(answer: Answer) -> Result<Issued, Error> {
         Some(exchanged) => Ok(Issued::Key(exchanged)),
         None => match answer.broken {
             Some(error) => Err(error),
-            None => Ok(Issued::Odd(wire::secret_text(&answer.body))),
+            None => Ok(Issued::Odd { body: wire::secret_text(&answer.body), more: answer.more }),
         },
     }
 }

@@ -184,8 +184,8 @@ impl Prepared {
                 let cancel = &mut controls.cancel;
                 store::finish(open, issued, services, later, cancel, report).await
             }
-            Err(Error::OddAnswer { answer: Some(answer), place, .. }) => {
-                let error = Error::OddAnswer { kept: None, place, answer: None };
+            Err(Error::OddAnswer { answer: Some(answer), place, more, .. }) => {
+                let error = Error::OddAnswer { kept: None, place, answer: None, more };
                 store::hand_back(open, answer, &error.trouble(), services)
             }
             Err(error) => {

@@ -45,6 +45,8 @@ struct Monkey {
     world: Vec<HeldKey>,
     /// Hashes of keys that were issued and are nowhere but here.
     owed: BTreeMap<String, &'static str>,
+    /// How often each screen was drawn.
+    drawn: BTreeMap<&'static str, u64>,
     told: u64,
     tail: VecDeque<Msg>,
 }
@@ -75,6 +77,7 @@ impl Monkey {
             late: Vec::new(),
             world: Vec::new(),
             owed: BTreeMap::new(),
+            drawn: BTreeMap::new(),
             told: 0,
             tail: VecDeque::new(),
         }
@@ -270,6 +273,17 @@ impl Monkey {
     /// Draws; no secret is seen but one that is revealed.
     fn draw(&mut self) {
         let (columns, rows) = if self.dice.once_in(2) { self.size() } else { self.model.size };
+        let screen = match &self.model.screen {
+            Screen::Dashboard if self.model.dashboard.shown.is_some() => "list with a key in clear",
+            Screen::Dashboard => "list",
+            Screen::Form(_) => "form",
+            Screen::Login(_) => "login",
+            Screen::Reveal(reveal) if reveal.shown_until.is_some() => "reveal in clear",
+            Screen::Reveal(_) => "reveal",
+            Screen::Ask(_) => "ask",
+            Screen::Deeds(_) => "deeds",
+        };
+        *self.drawn.entry(screen).or_default() += 1;
         let theme = *self.dice.one(&[Theme::Dark, Theme::Plain, Theme::Light]);
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
         terminal.draw(|frame| ui::draw(&self.model, theme, frame)).unwrap();
@@ -346,7 +360,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 #[test]
 fn nothing_that_a_monkey_does_loses_a_key_shows_one_or_breaks_the_core() {
-    let (seed, messages) = (number("MONKEY_SEED", 1), number("MONKEY_MESSAGES", 4_000));
+    let (seed, messages) = (number("MONKEY_SEED", 1), number("MONKEY_MESSAGES", 5_000));
     let mut monkey = Monkey::new(seed);
     let mut starts = 0;
     while monkey.told < messages {
@@ -356,7 +370,8 @@ fn nothing_that_a_monkey_does_loses_a_key_shows_one_or_breaks_the_core() {
         let life = monkey.told + 3_000;
         while monkey.told < messages.min(life) && monkey.step() {}
     }
-    println!("{messages} messages, {starts} starts");
+    println!("{messages} messages, {starts} starts, {:?}", monkey.drawn);
+    assert!(messages < 4_000 || monkey.drawn.len() == 8, "not everywhere: {:?}", monkey.drawn);
 }
 
 #[test]

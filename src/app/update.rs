@@ -252,7 +252,16 @@ fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effec
         refresh_taken(model);
     }
     match (Reveal::of(outcome), left) {
-        (Ok(reveal), None) if seen => model.screen = Screen::Reveal(Box::new(reveal)),
+        (Ok(reveal), None) if seen => {
+            let hash = reveal.key.hash();
+            let left = std::mem::replace(&mut model.screen, Screen::Reveal(Box::new(reveal)));
+            // An answer about another key takes nothing from this one.
+            if let Screen::Reveal(left) = left
+                && left.key.hash() != hash
+            {
+                model.rescued.push(Reveal { storing: None, ..*left });
+            }
+        }
         (Ok(reveal), _) if !reveal.stored => rescue(model, reveal),
         (Ok(reveal), _) => {
             model.notice =

@@ -61,8 +61,10 @@ impl<'a> Lines<'a> {
 
 /// What stands in a plan, fit to be repeated: any key in it masked, and not too long.
 pub(super) fn shown(text: &str) -> String {
+    // Cleaned first: what is hidden in the midst of a key would keep it from being found.
+    let text = clean(text, usize::MAX);
     let mut safe = String::new();
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some((before, key, after)) = next_key(rest) {
         safe.push_str(before);
         safe.push_str(&masked(key));
@@ -115,5 +117,6 @@ mod tests {
         assert_eq!(shown(&format!("a {key}, b")), "a sk-or-v1-ab1...ab12, b");
         assert_eq!(keys(&format!("é{key}")), [(2, "sk-or-v1-ab1...ab12".into())]);
         assert_eq!(shown("sk-or-v1-short"), "(short key)");
+        assert_eq!(shown(&key.replace("12", "1\u{200b}\u{0}2")), "sk-or-v1-ab1...ab12");
     }
 }

@@ -52,7 +52,7 @@ pub enum Error {
     #[error("a key may have been issued and was not received: {0}")]
     Unresolved(openrouter::Error),
     /// The server said yes, and its answer held no key.
-    #[error("the server accepted the code, and its answer holds no key")]
+    #[error("the server accepted the code, and its answer holds no key{}", if *.more { " in its first 64 KiB" } else { "" })]
     OddAnswer {
         /// The account of `keywright-attempts` where the answer is kept, if it could be.
         kept: Option<String>,
@@ -60,6 +60,8 @@ pub enum Error {
         place: String,
         /// The answer, where nothing else has it.
         answer: Option<SecretString>,
+        /// Whether it was longer than what is read of one.
+        more: bool,
     },
 }
 

@@ -110,8 +110,8 @@ pub(super) async fn send(
         })?;
         let error = match ask.send(client).await {
             Ok(Issued::Key(exchanged)) => return Ok(exchanged),
-            Ok(Issued::Odd(body)) => {
-                return Err(odd(open, body, services).await);
+            Ok(Issued::Odd { body, more }) => {
+                return Err(odd(open, body, more, services).await);
             }
             Err(error) => error,
         };
@@ -139,20 +139,19 @@ pub(super) async fn send(
 
 /// Keeps an answer of success in which no key could be found: under the attempt's id in the vault,
 /// or else in the hands of the person.
-async fn odd(open: &mut Open, body: SecretString, services: &Services) -> Error {
+async fn odd(open: &mut Open, body: SecretString, more: bool, services: &Services) -> Error {
     let slot = attempt_slot(open);
     let account = slot.account.clone();
     let (kept, answer) = (body.clone(), body);
+    let place = services.vault.place();
     match services.vault(move |vault, patience| vault.set(&slot, &kept, patience)).await {
         Ok(()) => {
             if let Err(error) = open.advance(|attempt| attempt.kept = true) {
                 tracing::warn!(%error, "the journal could not be written");
             }
-            Error::OddAnswer { kept: Some(account), place: services.vault.place(), answer: None }
+            Error::OddAnswer { kept: Some(account), place, answer: None, more }
         }
-        Err(_) => {
-            Error::OddAnswer { kept: None, place: services.vault.place(), answer: Some(answer) }
-        }
+        Err(_) => Error::OddAnswer { kept: None, place, answer: Some(answer), more },
     }
 }
 

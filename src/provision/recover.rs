@@ -92,8 +92,8 @@ async fn resume(mut open: Open, services: &Services, recovered: &mut Recovered) 
             Outcome::Stored { held, .. } => recovered.stored.push(held),
             outcome => recovered.not_stored.push(outcome),
         },
-        Err(Error::OddAnswer { answer: Some(answer), place, .. }) => {
-            let error = Error::OddAnswer { kept: None, place, answer: None };
+        Err(Error::OddAnswer { answer: Some(answer), place, more, .. }) => {
+            let error = Error::OddAnswer { kept: None, place, answer: None, more };
             let outcome = store::hand_back(open, answer, &error.trouble(), services);
             recovered.not_stored.push(outcome);
         }

@@ -18,8 +18,10 @@ impl Monkey {
     /// An answer to something that was asked for. What is asked once is then done with; what is
     /// answered in parts may have more to come.
     pub fn answer(&mut self) -> Msg {
-        let at = self.dice.below(self.asked.len());
-        let effect = self.asked.swap_remove(at);
+        // Often the one that was asked for last, or few stories would come to their end.
+        let last = self.asked.len() - 1;
+        let at = if self.dice.once_in(2) { last } else { self.dice.below(last + 1) };
+        let effect = self.asked.remove(at);
         let Some((msg, more)) = self.answer_to(effect) else { return Msg::Ticked };
         self.asked.extend(more);
         if self.dice.once_in(3) {
@@ -73,14 +75,14 @@ impl Monkey {
                     let label = dice.label();
                     dice.held(label, &key, now)
                 }),
-                not_stored: if dice.once_in(2) {
-                    Vec::new()
-                } else {
+                not_stored: if dice.once_in(6) {
                     dice.several(2, |dice| {
                         let (label, key) = (dice.label(), dice.key());
                         let held = dice.held(label, &key, now);
                         Outcome::NotStored { held, key, trouble: dice.trouble() }
                     })
+                } else {
+                    Vec::new()
                 },
                 rotations: Vec::new(),
                 unresolved: dice.several(3, |dice| dice.unresolved(now)),

@@ -1,7 +1,7 @@
 //! What a monkey's hands do: it knows the keys that mean something, and forms that get somewhere.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use keywright::app::{Deliberation, Intent, Msg, Part, Screen, intent, mouse};
+use keywright::app::{Deliberation, Intent, Msg, Part, Purpose, Screen, intent, mouse};
 use tui_input::InputRequest;
 
 use super::Monkey;
@@ -25,6 +25,20 @@ impl Monkey {
     }
 
     fn try_press(&mut self) -> Option<Intent> {
+        // A form that gets somewhere: to where a key is pasted; a name, and then on.
+        if let Screen::Form(form) = &self.model.screen
+            && self.dice.once_in(3)
+        {
+            match form.purpose {
+                Purpose::Import if form.focus != Part::Key => return Some(Intent::NextField),
+                Purpose::New if form.label.text().is_empty() && form.focus == Part::Label => {
+                    return Some(Intent::Paste(format!("tool {}", self.dice.below(1_000))));
+                }
+                Purpose::New | Purpose::Import | Purpose::Change { .. } => {
+                    return Some(Intent::Submit);
+                }
+            }
+        }
         if self.dice.once_in(5) {
             return Some(Intent::Paste(self.paste()));
         }
