@@ -1,8 +1,10 @@
 """What is left of a secret in the memory of the program, once it has no use for it any more."""
 
+import json
 import re
 
 from rig import Pane, consent, equal, fetch, forms, query, test, until
+from test_vault import PASSPHRASE, age_opens, file_store
 
 
 def memory(pid):
@@ -43,16 +45,14 @@ def names(found):
     return {name for name, _ in found}
 
 
-@test
-def a_key_is_not_in_memory_once_its_screen_was_left(world):
-    world.keyring()
+def forgotten(world, attempts, look_up):
     server, _ = world.sandbox()
     world.be_browser()
     pane = Pane(world)
     pane.dashboard("--server", server)
     pane.fill("fresh")
     address, pid = pane.address(), pane.pid()
-    verifier = until("the attempt in the keychain", world.attempts)[0]["code_verifier"]
+    verifier = until("the attempt in the store", attempts)[0]["code_verifier"]
     secrets = {"verifier": verifier, "nonce": query(address)["callback_url"].rpartition("/")[2]}
     # What is needed is there: the search is not blind.
     equal(names(left(pid, secrets)), {"verifier", "nonce", "nonce in cells"})
@@ -60,7 +60,7 @@ def a_key_is_not_in_memory_once_its_screen_was_left(world):
     secrets["code"] = query(back)["code"]
     equal(fetch(back)[0], 200)
     pane.wait_words("fresh is cut and stored")
-    key = {"key": world.lookup(server, "fresh")}
+    key = {"key": look_up(server, "fresh")}
     equal(names(left(pid, key)), {"key"})
     pane.press("v")
     until("the whole key on the screen", lambda: key["key"] in "".join(pane.screen().split()))
@@ -69,9 +69,27 @@ def a_key_is_not_in_memory_once_its_screen_was_left(world):
     pane.wait("1 key held")
     # The callback's last page is shown for a moment longer.
     until("nothing left", lambda: left(pid, {**secrets, **key}) == [], within=5)
-    for showing in range(3):
+    for _ in range(2):
         pane.press("v")
         until("the whole key on the screen", lambda: key["key"] in "".join(pane.screen().split()))
         pane.press("v")
         pane.wait_gone("hides in")
         equal(left(pid, {**secrets, **key}), [])
+
+
+@test
+def a_key_is_not_in_memory_once_its_screen_was_left_with_the_keychain(world):
+    world.keyring()
+    forgotten(world, world.attempts, world.lookup)
+
+
+@test
+def a_key_is_not_in_memory_once_its_screen_was_left_with_the_file_store(world):
+    file_store(world)
+
+    def attempts():
+        entries = age_opens(world, PASSPHRASE)["entries"]
+        return [json.loads(one["secret"]) for one in entries if one["service"] == "keywright-attempts"]
+
+    forgotten(world, attempts, lambda server, label: world.keywright(
+        "get", label, "--server", server)[1].strip())

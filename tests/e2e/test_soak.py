@@ -99,7 +99,7 @@ class Dashboard:
         self.pane = Pane(world, size=(120, 40), OPENROUTER_MANAGEMENT_KEY=self.management)
         self.pane.dashboard("--server", self.gate.url, "--every", "1")
         self.pid = self.pane.pid()
-        self.rounds = 0
+        self.rounds = self.refusals = 0
 
     def add(self, label):
         opened = len(self.world.opened())
@@ -109,7 +109,7 @@ class Dashboard:
         self.pane.press("C-s")
         until("the address", lambda: self.world.opened()[opened:])
         fetch(consent(self.world.opened()[-1]))
-        self.pane.wait_words(f"{label} is cut and stored")
+        self.stored(f"{label} is cut and stored")
         self.pane.press("v")
         self.pane.wait_words("hides in")
         self.pane.press("Escape")
@@ -119,8 +119,20 @@ class Dashboard:
         self.pane.press("R")
         self.pane.wait_words("rotate")
         self.pane.press("Enter")
-        self.pane.wait_words(f"'{label}' is a new key", within=20)
+        self.stored(f"'{label}' is a new key")
+        self.pane.press("Escape")
         self.pane.wait("2 keys held")
+
+    def stored(self, words):
+        """Waits for the words. Once in a few thousand calls gnome-keyring does not know its caller
+        (a CRITICAL in its log) and says that there is no collection: a person would try again."""
+        wanted = f"{words}|stored nowhere"
+        until(wanted, lambda: re.search(wanted, self.pane.words()), within=20)
+        if "stored nowhere" in self.pane.words():
+            self.refusals += 1
+            print(f"        refused in round {self.rounds}", flush=True)
+            self.pane.press("r")
+            self.pane.wait_gone("stored nowhere", within=20)
 
     def resize(self):
         for columns, rows in ((40, 10), (160, 50), (20, 5), (120, 40)):
@@ -210,6 +222,10 @@ def a_dashboard_left_running_grows_in_nothing(world):
             run.round()
         for name, run in runs.items():
             readings[name].append(reading(run.pid))
+        if len(readings["the sandbox"]) % 50 == 0:
+            # A long run says where it is, should something end it.
+            latest = {name: list(read[-1].values()) for name, read in readings.items()}
+            print(f"        after {time.monotonic() - began:.0f} s: {latest}", flush=True)
     for name, run in runs.items():
         # What is allocated once, is.
         settled = readings[name][max(1, len(readings[name]) // 5):]

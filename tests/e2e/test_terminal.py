@@ -118,6 +118,8 @@ class Terminal:
 
     def close(self):
         os.close(self.line)
+        # Whoever still reads would read from the next terminal that gets the number.
+        self.reader.join(timeout=5)
         os.close(self.master)
 
 
