@@ -294,6 +294,8 @@ impl Runner {
     fn set_out(&mut self, ticket: Ticket) -> Controls {
         let (cancel, cancelled) = watch::channel(false);
         let (code, pasted) = mpsc::channel(1);
+        // Those that have ended have let go of their end.
+        self.journeys.retain(|_, journey| !journey.code.is_closed());
         self.journeys.insert(ticket, Journey { cancel, code, wishes: None });
         Controls { cancel: cancelled, pasted }
     }
