@@ -34,7 +34,7 @@ pub use update::{start, update};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::key::{Deed, HeldKey, Label, Trouble};
+use crate::key::{Deed, HeldKey, Label, Trouble, Unresolved};
 
 /// What is on screen.
 #[derive(Clone, Debug)]
@@ -62,8 +62,8 @@ pub enum Question {
     QuitUnstored,
     /// Leave the reveal screen, though its key is stored nowhere?
     DropUnstored,
-    /// Strike the first attempt off the list, and what is kept of its answer?
-    Dismiss,
+    /// Strike this attempt off the list, and what is kept of its answer?
+    Dismiss(Unresolved),
     /// Forget these keys on this machine?
     Remove(Vec<Label>),
     /// Switch these keys off?

@@ -32,10 +32,10 @@ pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, a
                 "Stored nowhere: leave and lose this key? You would have to revoke it by hand."
                     .to_owned()
             }
-            Question::Dismiss => {
-                "Strike it off? What was kept of the server's answer, if anything, goes with it."
-                    .to_owned()
-            }
+            Question::Dismiss(attempt) => format!(
+                "Strike '{}' off? What was kept of the server's answer, if anything, goes with it.",
+                fit(attempt.label.as_str(), 24)
+            ),
             Question::Remove(labels) => match &labels[..] {
                 [label] => {
                     let label = fit(label.as_str(), width.saturating_sub(54).max(8));

@@ -143,8 +143,8 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
             return vec![Effect::Spend { hash: held.hash.clone(), usd }];
         }
         Intent::SkipDay if model.sandbox => return vec![Effect::SkipDay],
-        Intent::Dismiss if !model.dashboard.unresolved.is_empty() => {
-            model.question = Some(Question::Dismiss);
+        Intent::Dismiss => {
+            model.question = model.dashboard.unresolved.first().cloned().map(Question::Dismiss);
         }
         other => return deeds::wanted(model, other),
     }
@@ -245,11 +245,9 @@ fn answered(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effec
             return quit(model);
         }
         Question::DropUnstored => model.screen = Screen::Dashboard,
-        Question::Dismiss => {
-            if !model.dashboard.unresolved.is_empty() {
-                let attempt = model.dashboard.unresolved.remove(0);
-                return vec![Effect::Dismiss(attempt.id)];
-            }
+        Question::Dismiss(attempt) => {
+            model.dashboard.unresolved.retain(|other| other.id != attempt.id);
+            return vec![Effect::Dismiss(attempt.id)];
         }
         Question::Remove(labels) => {
             model.dashboard.marked.clear();
