@@ -256,25 +256,7 @@ impl Runner {
 
     fn recover(&self) {
         let (services, results) = (self.services.clone(), self.results.clone());
-        tokio::task::spawn_local(async move {
-            let (recovered, trouble) = match provision::recover(&services).await {
-                Ok(recovered) => (recovered, None),
-                Err(error) => {
-                    (provision::Recovered::default(), Some(document::Error::trouble(&error)))
-                }
-            };
-            let rotations = account::resume_rotations(&services).await.unwrap_or_default();
-            tell(
-                &results,
-                Msg::Recovered {
-                    stored: recovered.stored,
-                    not_stored: recovered.not_stored,
-                    rotations,
-                    unresolved: recovered.unresolved,
-                    trouble,
-                },
-            );
-        });
+        tokio::task::spawn_local(async move { tell(&results, recovered(&services).await) });
     }
 
     fn provision(&mut self, ticket: Ticket, request: KeyRequest, road: Road) {
@@ -347,6 +329,22 @@ impl Runner {
         }
         let cleared = board.clipboard.clear_if_ours();
         cleared.then(|| "what was copied left the clipboard with the program".into())
+    }
+}
+
+/// What dead programs left behind is brought to its end.
+async fn recovered(services: &Services) -> Msg {
+    let (recovered, trouble) = match provision::recover(services).await {
+        Ok(recovered) => (recovered, None),
+        Err(error) => (provision::Recovered::default(), Some(document::Error::trouble(&error))),
+    };
+    let rotations = account::resume_rotations(services).await.unwrap_or_default();
+    Msg::Recovered {
+        stored: recovered.stored,
+        not_stored: recovered.not_stored,
+        rotations,
+        unresolved: recovered.unresolved,
+        trouble,
     }
 }
 

@@ -5,9 +5,10 @@ import hashlib
 import json
 import os
 import random
+import re
 import time
 
-from rig import LOGIN, Pane, consent, contains, equal, fetch, names, test, until, whoami
+from rig import KEYWRIGHT, LOGIN, Pane, consent, contains, equal, fetch, names, test, until, whoami
 
 # How often it is killed. Ten thousand would do no harm, and take their time.
 KILLS = int(os.environ.get("APPLY_KILLS", "100"))
@@ -166,3 +167,34 @@ def a_plan_is_applied_in_the_dashboard_one_consent_after_the_other(world):
     pane.wait("▸ Plan")
     pane.press("Escape")
     pane.wait("2 keys held")
+
+
+@test
+def a_code_that_a_dead_program_had_received_is_used_and_its_label_not_cut_again(world):
+    world.keyring()
+    server, management = world.sandbox()
+    world.env.update(KEYWRIGHT_SERVER=server, KEYWRIGHT_DATA_DIR=world.mkdir("data"))
+    pane = Pane(world)
+    pane.dashboard()
+    pane.wait("No keys are held yet")
+    # Killed at the journal's third line: the code is there, and was not sent.
+    trace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-P", world.path("data", "journal.json.new"),
+             "-e", "trace=rename", "-e", "inject=rename:signal=KILL:when=3"]
+    run = world.spawn([*trace, KEYWRIGHT, "new", "two", "--no-open"], "new.log", env=world.env)
+    address = until("the address", lambda: re.search(r"^http\S+", world.read("new.log"), re.M))
+    fetch(consent(address[0]))
+    run.wait(timeout=30)
+    equal([attempt["stage"] for attempt in json.loads(world.read("data/journal.json"))["attempts"]],
+          ["code_received"])
+
+    world.write("home/team.toml", "[[key]]\nlabel = 'two'\n")
+    pane.press("A")
+    pane.type("team.toml")
+    pane.press("Enter")
+    pane.wait("1 to cut")
+    pane.press("Enter")
+    pane.wait("1 cut")
+    pane.wait("a plan, applied")
+    equal([name for name, _ in issued(server, management) if name == "two"], ["two"])
+    assert world.lookup(server, "two"), "it is not in the keychain"
+    equal(world.attempts(), [])

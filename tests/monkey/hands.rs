@@ -7,7 +7,7 @@ use tui_input::InputRequest;
 use super::Monkey;
 use super::dice::MARK;
 
-const PLAIN: &str = "nnncvvoRedxxPiarrr/sS DkjgG?qyyynbp#+>lhtwm15.-e日";
+const PLAIN: &str = "nnncvvoRedxxPAiarrr/sS DkjgG?qyyynbp#+>lhtwm15.-e日";
 const CTRL: &str = "csssszuwakehdbf";
 
 impl Monkey {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::{Journey, Runner, deeds, tell};
+use super::{Journey, Runner, deeds, recovered, tell};
 use crate::account::{self, End, Hands, News};
 use crate::app::{Compared, Fate, Msg, Planned, Ticket};
 use crate::inventory;
@@ -47,6 +47,9 @@ impl Runner {
             let ended = |label, result, note| {
                 tell(&results, Msg::Ended { ticket, label, result, note });
             };
+            // What a program that died meanwhile left behind comes first: a label whose code it had
+            // received already would be cut twice.
+            tell(&results, recovered(&services).await);
             // The list may have grown since the plan was read.
             let mut missing = Vec::new();
             for (request, standing) in match standings(&services, requests) {
@@ -91,7 +94,9 @@ fn read(services: &Services, typed: &str) -> Result<Vec<Planned>, Vec<String>> {
         vec![format!("the plan {} cannot be read: {}", path.display(), error.kind())]
     })?;
     let plan = plan::read(&bytes, Timestamp::now()).map_err(|wrong| {
-        wrong.iter().take(PROBLEMS).map(ToString::to_string).collect::<Vec<_>>()
+        let more = wrong.len().saturating_sub(PROBLEMS);
+        let words = wrong.iter().take(PROBLEMS).map(ToString::to_string);
+        words.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>()
     })?;
     let standings =
         standings(services, plan).map_err(|trouble| vec![trouble.message, trouble.advice])?;
