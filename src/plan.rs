@@ -23,4 +23,4 @@ mod read;
 
 pub use complaint::{Complaint, Position};
 pub use diff::{Difference, Standing, compare};
-pub use read::read;
+pub use read::{load, read};

@@ -368,3 +368,22 @@ fn what_may_have_been_issued_is_listed_with_code_7_until_it_is_struck_off() {
     let left = fs::read_to_string(home.data().join("journal.json")).unwrap();
     assert!(left.contains("elsewhere") && !left.contains("agent"), "{left}");
 }
+
+#[test]
+fn what_was_written_into_the_list_reaches_the_terminal_without_escapes() {
+    let home = Home::new();
+    home.list("http://127.0.0.1:1", "ci", "sk-or-v1-key");
+    let path = home.data().join("inventory.json");
+    let mut list: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for field in ["masked", "store", "hash"] {
+        list["keys"][0][field] = "\u{1b}]0;x\u{7}\u{202e}y".into();
+    }
+    fs::write(&path, list.to_string()).unwrap();
+    for command in [&["list"][..], &["show", "ci"]] {
+        let mut arguments = vec!["--server", "http://127.0.0.1:1", "--store", "memory"];
+        arguments.extend(command);
+        let (code, out, err) = said(&home.command(&arguments).output().unwrap());
+        assert_eq!(code, 0, "{err}");
+        assert!(out.contains("ci") && !out.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{out:?}");
+    }
+}

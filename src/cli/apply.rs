@@ -68,7 +68,8 @@ impl Apply {
     fn read(&self) -> Result<Vec<KeyRequest>, Trouble> {
         const NOTHING: &str = "nothing was done";
         let path = self.plan.display();
-        let bytes = std::fs::read(&self.plan)
+        let bytes = std::fs::File::open(&self.plan)
+            .and_then(plan::load)
             .map_err(|error| usage(format!("{path} cannot be read: {}", error.kind()), NOTHING))?;
         plan::read(&bytes, Timestamp::now()).map_err(|wrong| {
             let mut words: Vec<String> =

@@ -75,6 +75,35 @@ fn links_are_not_followed_and_modes_are_private() {
     assert_eq!(fs::read_to_string(&target).unwrap(), "{}");
 }
 
+#[cfg(unix)]
+#[test]
+fn what_lies_ready_under_the_name_of_a_new_file_is_not_written_to_and_no_pipe_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::Directory(dir.path().to_owned());
+    let precious = dir.path().join("precious");
+    fs::write(&precious, "precious").unwrap();
+    for name in ["c.json.new", "write.probe"] {
+        fs::hard_link(&precious, dir.path().join(name)).unwrap();
+    }
+    place.update("c.json", |count: &mut Count| count.n += 1).unwrap();
+    place.prove_writable().unwrap();
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+
+    let pipe = |name: &str| {
+        let path = dir.path().join(name);
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR).unwrap();
+    };
+    for name in ["d.json", "c.json.new", "write.probe", "e.json.lock"] {
+        pipe(name);
+    }
+    assert!(matches!(place.read::<Count>("d.json"), Err(Error::Special(_))));
+    assert!(place.update("d.json", |count: &mut Count| count.n += 1).is_err());
+    assert!(place.update("e.json", |count: &mut Count| count.n += 1).is_err());
+    // These are taken away: nobody but us names files so.
+    place.update("c.json", |count: &mut Count| count.n += 1).unwrap();
+    place.prove_writable().unwrap();
+}
+
 #[test]
 fn one_at_a_time_holds_a_name_however_many_want_it() {
     let dir = tempfile::tempdir().unwrap();

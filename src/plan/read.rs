@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::{self, Read as _};
 use std::ops::Range;
 
 use jiff::Timestamp;
@@ -28,6 +29,19 @@ const OTHER_NAMES: [(&str, &str); 8] = [
 
 type Table<'a> = DeTable<'a>;
 type Value<'a> = Spanned<DeValue<'a>>;
+
+/// The bytes of the largest plan.
+const MOST: u64 = 64 << 20;
+
+/// The bytes of a plan, from wherever they come: a device that never ends is given up.
+pub fn load(source: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(MOST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
 
 /// Reads a plan, or says everything that is wrong with it. `now` is what expiries count from.
 pub fn read(bytes: &[u8], now: Timestamp) -> Result<Vec<KeyRequest>, Vec<Complaint>> {

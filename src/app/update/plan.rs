@@ -108,7 +108,7 @@ pub(super) fn ended(
     if let Some(plan) = applied_here(model, ticket) {
         plan.end(label, &result);
     }
-    if let Ok(held) = result {
+    if let (Ok(held), true) = (result, model.open.contains(&ticket)) {
         model.dashboard.add(held, model.now);
         refresh_taken(model);
     }

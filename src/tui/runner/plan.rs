@@ -1,5 +1,6 @@
 //! Effects on a plan: read, compared, applied by one queue.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -18,10 +19,11 @@ const PROBLEMS: usize = 100;
 
 impl Runner {
     pub(super) fn read_plan(&self, ticket: Ticket, path: String) {
+        let now = self.clock.now();
         self.spawn(move |services, _| async move {
             let plan = async {
                 let (looking, typed) = (services.clone(), path);
-                let keys = tokio::task::spawn_blocking(move || read(&looking, &typed)).await;
+                let keys = tokio::task::spawn_blocking(move || read(&looking, &typed, now)).await;
                 let keys = keys.unwrap_or_else(|_| Err(vec!["the plan cannot be read".into()]))?;
                 let (_, road) = road(&services, &|_| {}).await;
                 Ok(Compared { keys, road })
@@ -85,15 +87,15 @@ impl Runner {
 }
 
 /// The plan at that path beside what is held; or what is wrong with it.
-fn read(services: &Services, typed: &str) -> Result<Vec<Planned>, Vec<String>> {
+fn read(services: &Services, typed: &str, now: Timestamp) -> Result<Vec<Planned>, Vec<String>> {
     let path = match (typed.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         _ => PathBuf::from(typed),
     };
-    let bytes = std::fs::read(&path).map_err(|error| {
+    let bytes = (File::open(&path).and_then(plan::load)).map_err(|error| {
         vec![format!("the plan {} cannot be read: {}", path.display(), error.kind())]
     })?;
-    let plan = plan::read(&bytes, Timestamp::now()).map_err(|wrong| {
+    let plan = plan::read(&bytes, now).map_err(|wrong| {
         let more = wrong.len().saturating_sub(PROBLEMS);
         let words = wrong.iter().take(PROBLEMS).map(ToString::to_string);
         words.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>()
