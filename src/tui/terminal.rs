@@ -26,6 +26,10 @@ const FRAME: usize = 64 * 1024;
 const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
+/// How long a signal takes at most from one thread to the other.
+#[cfg(unix)]
+const MOMENT: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// Whether the modes are ours; a panic of any thread gives them back once.
 static OURS: AtomicBool = AtomicBool::new(false);
 
@@ -90,7 +94,17 @@ impl Terminal {
     pub(super) fn suspend(&mut self, leave: &AtomicBool) -> io::Result<()> {
         self.release();
         #[cfg(unix)]
-        signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
+        loop {
+            signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
+            if leave.load(Ordering::Acquire) || in_foreground() {
+                break;
+            }
+            // A signal that woke it may be on its way to another thread in this moment.
+            std::thread::sleep(MOMENT);
+            if leave.load(Ordering::Acquire) {
+                break;
+            }
+        }
         if leave.load(Ordering::Acquire) { Ok(()) } else { self.reclaim() }
     }
 
@@ -153,6 +167,13 @@ impl Write for Out {
         self.0.clear();
         passed
     }
+}
+
+/// Whether the terminal is this program's now. One that does not say so is.
+#[cfg(unix)]
+fn in_foreground() -> bool {
+    let group = rustix::termios::tcgetpgrp(io::stdin());
+    group.map_or(true, |group| group == rustix::process::getpgrp())
 }
 
 fn take(out: &mut impl Write) -> io::Result<()> {
