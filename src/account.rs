@@ -26,7 +26,7 @@ mod rotate;
 mod transfer;
 
 pub use apply::{End, Hands, News, Wish, apply, owed, owing, road, take_turn};
-pub use change::{Deleted, Edit, delete, edit, find, revoke, set_disabled};
+pub use change::{Deleted, Edit, delete, edit, find, forget, revoke, set_disabled};
 pub use error::Error;
 pub use import::{adopt, import};
 pub use leak::panic;

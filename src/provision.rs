@@ -27,7 +27,7 @@ use crate::inventory;
 use crate::journal::{Attempt, Open, Stage};
 use crate::key::{
     ApiKey, Asked, AuthCode, CodeVerifier, KeyRequest, Label, ManagementKey, Outcome, Replaces,
-    Report, Step, Trouble, hexadecimal,
+    Report, Step, hexadecimal,
 };
 use crate::oauth::{self, Pkce};
 use crate::vault::{self, Slot};
@@ -290,25 +290,6 @@ async fn keep_secrets(
     let text = SecretString::from(serde_json::to_string(&secrets).unwrap_or_default());
     let slot = attempt_slot(open);
     services.vault(move |vault, patience| vault.set(&slot, &text, patience)).await
-}
-
-/// Forgets a key on this machine; the key itself stays valid. One that is already gone from the
-/// vault is struck off the list.
-pub fn forget(services: &Services, label: &Label) -> Result<(), Trouble> {
-    match services.vault.delete(&services.slot(label.as_str()), services.patience) {
-        Ok(()) => {}
-        Err(vault::Error::NoEntry) => {
-            let held = inventory::find(&services.place, &services.server, label.as_str());
-            let asked = services.vault.kind().to_string();
-            if let Some(trouble) = held.ok().flatten().and_then(|held| held.elsewhere(&asked)) {
-                return Err(trouble);
-            }
-        }
-        Err(error) => return Err(error.trouble()),
-    }
-    inventory::remove(&services.place, &services.server, label.as_str())
-        .map(drop)
-        .map_err(|error| error.trouble())
 }
 
 /// Ends an attempt in which no key can have been issued. A keychain that fails here leaves a

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use super::error::is_gone;
 use super::{Error, patiently};
 use crate::inventory;
-use crate::key::{HeldKey, ManagementKey, Patch, RemoteKey};
+use crate::key::{HeldKey, Label, ManagementKey, Patch, RemoteKey, Trouble};
 use crate::openrouter::{self, Client};
-use crate::provision::{self, Services};
+use crate::provision::Services;
+use crate::samples;
 use crate::vault;
 
 /// How an edit ended.
@@ -151,8 +152,7 @@ pub async fn revoke(
 ) -> Result<Deleted, Error> {
     let deleted = delete(services, management, &held.hash).await?;
     let (forgetting, label) = (services.clone(), held.label.clone());
-    let forgotten =
-        tokio::task::spawn_blocking(move || provision::forget(&forgetting, &label)).await;
+    let forgotten = tokio::task::spawn_blocking(move || forget(&forgetting, &label)).await;
     match forgotten.unwrap_or_else(|_| Err(vault::Error::NoAnswer.trouble())) {
         Ok(()) => Ok(deleted),
         Err(trouble) => Err(Error::NotForgotten(trouble)),
@@ -161,4 +161,29 @@ pub async fn revoke(
 
 fn page(services: &Services, hash: &str) -> String {
     format!("{}/keys/{hash}", services.server)
+}
+
+/// Forgets a key on this machine, and its past; the key itself stays valid. One that is already gone
+/// from the vault is struck off the list.
+pub fn forget(services: &Services, label: &Label) -> Result<(), Trouble> {
+    let held = inventory::find(&services.place, &services.server, label.as_str());
+    let held = held.map_err(|error| error.trouble())?;
+    match services.vault.delete(&services.slot(label.as_str()), services.patience) {
+        Ok(()) => {}
+        Err(vault::Error::NoEntry) => {
+            let asked = services.vault.kind().to_string();
+            if let Some(trouble) = held.as_ref().and_then(|held| held.elsewhere(&asked)) {
+                return Err(trouble);
+            }
+        }
+        Err(error) => return Err(error.trouble()),
+    }
+    inventory::remove(&services.place, &services.server, label.as_str())
+        .map_err(|error| error.trouble())?;
+    if let Some(held) = held
+        && let Err(error) = samples::forget(&services.place, &held.hash)
+    {
+        tracing::warn!(%error, "what a forgotten key had spent is still remembered");
+    }
+    Ok(())
 }

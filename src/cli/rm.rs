@@ -6,7 +6,7 @@ use super::wait_for;
 use super::words::{confirm, find_all, print};
 use crate::account::{self, Deleted, management};
 use crate::key::{HeldKey, Trouble};
-use crate::provision::{self, Services};
+use crate::provision::Services;
 
 /// Arguments of `rm`.
 #[derive(Args, Debug)]
@@ -41,7 +41,7 @@ impl Rm {
                 held.label, held.masked
             ))?;
         }
-        provision::forget(services, &held.label)?;
+        account::forget(services, &held.label)?;
         print(&format!(
             "forgot {}; it stays valid at OpenRouter until you delete it at {}\n",
             held.label,

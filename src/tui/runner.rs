@@ -172,7 +172,7 @@ impl Runner {
             Effect::Remove(labels) => {
                 for label in labels {
                     self.blocking(move |services| {
-                        let result = provision::forget(services, &label);
+                        let result = account::forget(services, &label);
                         Some(Msg::Removed { label, result })
                     });
                 }

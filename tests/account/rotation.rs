@@ -219,7 +219,7 @@ fn a_key_renamed_or_forgotten_meanwhile_is_followed() {
 
     let world = World::new();
     interrupted(&world);
-    provision::forget(&world.services, &label("agent")).unwrap();
+    account::forget(&world.services, &label("agent")).unwrap();
     let resumed = wait(account::resume_rotations(&world.services)).unwrap();
     assert!(matches!(&resumed[0].1, Ok(handed) if handed.old.is_none()), "{resumed:?}");
     assert_eq!(world.held("agent (new)").replaces, None);

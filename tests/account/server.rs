@@ -320,3 +320,21 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
     wait(account::refresh(&patient, keys, Timestamp::now, tell, stop));
     assert_eq!(world.held("laptop"), before);
 }
+
+#[test]
+fn a_forgotten_key_is_forgotten_with_its_past() {
+    let world = World::new();
+    let held = world.held("laptop");
+    let spent = |hash: &str| {
+        let known = keywright::samples::read(&world.services.place).unwrap();
+        known.get(hash).map_or(0, Vec::len)
+    };
+    let now = Timestamp::now();
+    let other = world.held("ci");
+    let both = [(held.hash.as_str(), now, 1.0), (other.hash.as_str(), now, 1.0)];
+    keywright::samples::record(&world.services.place, &both).unwrap();
+    account::forget(&world.services, &held.label).unwrap();
+    assert_eq!((spent(&held.hash), spent(&other.hash)), (0, 1));
+    assert!(!world.labels().contains(&"laptop".to_owned()));
+    assert_eq!(world.get("laptop"), None);
+}
