@@ -2,7 +2,9 @@
 //! Owns: the questions, their order and their bounds. Must not know: how an answer is shown.
 //!
 //! Nothing is changed but under `fix`, apart from an entry that is written to the keychain, read
-//! back and deleted again. Nothing else runs meanwhile, so what blocks is called as it is. No secret is told: keys are masked, a proxy's password is left out.
+//! back and deleted again, and a list that is gone, which is made anew. Nothing else runs
+//! meanwhile, so what blocks is called as it is. No secret is told: keys are masked, a proxy's
+//! password is left out.
 
 mod clear;
 mod desk;

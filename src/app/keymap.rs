@@ -10,8 +10,8 @@ use crossterm::event::{
 use super::{Deliberation, Intent, Model, Question, Screen};
 use tables::{
     ANYWHERE, CODE, DASHBOARD, DECIDE, DEEDS, EDITING, ELSEWHERE, FAILED, FILTER, FORM, HELP,
-    LOGIN, PANIC, PASSPHRASE, PATH, PLAN, PLAN_OVER, PLAY, QUESTION, QUEUE, REMOVAL, REVEAL,
-    REVOKE, ROTATE, UNDER_WAY, UNSTORED,
+    LOGIN, LOGIN_BY_CODE, PANIC, PASSPHRASE, PATH, PLAN, PLAN_OVER, PLAY, QUESTION, QUEUE, REMOVAL,
+    REVEAL, REVOKE, ROTATE, UNDER_WAY, UNSTORED,
 };
 
 /// One thing that can be done, and the keys for it.
@@ -68,6 +68,8 @@ pub fn screen_bindings(model: &Model) -> Vec<&'static [Binding]> {
         Screen::Login(login) if login.code.is_some() => vec![CODE, EDITING],
         Screen::Login(login) if login.plan().is_some() && model.sandbox => vec![DECIDE, QUEUE],
         Screen::Login(login) if login.plan().is_some() => vec![QUEUE],
+        Screen::Login(login) if login.pastes() && model.sandbox => vec![DECIDE, LOGIN_BY_CODE],
+        Screen::Login(login) if login.pastes() => vec![LOGIN_BY_CODE],
         Screen::Login(_) if model.sandbox => vec![DECIDE, LOGIN],
         Screen::Login(_) => vec![LOGIN],
         Screen::Reveal(reveal) if reveal.passphrase.is_some() => vec![PASSPHRASE, EDITING],
@@ -142,6 +144,7 @@ mod tests {
             vec![ANYWHERE, FORM],
             vec![ANYWHERE, EDITING],
             vec![ANYWHERE, DECIDE, LOGIN],
+            vec![ANYWHERE, DECIDE, LOGIN_BY_CODE],
             vec![ANYWHERE, FAILED],
             vec![ANYWHERE, UNSTORED, ELSEWHERE, REVEAL],
             vec![ANYWHERE, PASSPHRASE, EDITING],

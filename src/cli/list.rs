@@ -165,13 +165,19 @@ const COLUMNS: [Column; 7] = [
 fn row(held: &HeldKey, now: Timestamp) -> Vec<String> {
     vec![
         held.label.to_string(),
-        held.state(now).as_str().replace('_', " "),
+        state(held, now),
         held.spent(now).map_or("-".into(), |usd| format!("${usd:.2}")),
         policy(held.limit(), held.reset().map(crate::key::Reset::as_str)),
         held.expires_at().map_or("never".into(), |at| format!("{} ({})", day(at), span(now, at))),
         held.masked.clone(),
         held.store.clone(),
     ]
+}
+
+/// `active`, `limit reached`; of a key that another took the place of also that.
+pub(super) fn state(held: &HeldKey, now: Timestamp) -> String {
+    let word = held.state(now).as_str().replace('_', " ");
+    if held.retiring.is_some() { format!("{word}, retiring") } else { word }
 }
 
 /// `$12.50 weekly`, `$5.00`, `none`.

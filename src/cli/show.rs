@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::json;
-use super::list::policy;
+use super::list::{policy, state};
 use super::words::{find, print};
 use crate::key::{HeldKey, Reset, Trouble, Usd, clean, instant, span};
 use crate::provision::Services;
@@ -44,7 +44,7 @@ fn words(held: &HeldKey, now: Timestamp) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{name:<10} {value}");
     };
-    row("state", &held.state(now).as_str().replace('_', " "));
+    row("state", &state(held, now));
     row("limit", &policy(held.limit(), held.reset().map(Reset::as_str)));
     row(
         "asked",

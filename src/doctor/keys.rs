@@ -99,7 +99,8 @@ pub(super) async fn held(
     if !unlisted.is_empty() {
         sound = false;
         let names = quoted(unlisted.iter().map(|label| label.as_str()));
-        if fix {
+        // A list that is gone is made anew: there is nothing on it that could be wrong.
+        if fix || listed.is_empty() {
             rebuild(services, &unlisted, reached, tell).await;
         } else {
             let message = format!("in the keychain, and not on the list: {names}");

@@ -88,7 +88,10 @@ fn steps(login: &Login, model: &Model, theme: Theme, all: bool) -> Vec<Line<'sta
         .into_iter()
         .filter(|step| all || *step == login.step)
         .map(|step| {
-            let words = step.as_str();
+            let words = match step {
+                Step::Browser if login.pastes() => "show the address",
+                step => step.as_str(),
+            };
             if step < login.step {
                 return Line::styled(format!(" ✓ {words}"), theme.good());
             }

@@ -201,6 +201,17 @@ pub(super) const LOGIN: &[Binding] = bindings! {
     #[quiet] [plain('q')] "q" "cancel and quit" => Intent::Quit;
 };
 
+/// Where a code is pasted, that stands first.
+pub(super) const LOGIN_BY_CODE: &[Binding] = bindings! {
+    [plain('p')] "p" "paste the code" => Intent::ToggleCode;
+    [plain('c')] "c" "copy the address" => Intent::Copy;
+    [plain('#')] "#" "QR code" => Intent::ToggleQr;
+    [plain('b')] "b" "open the browser" => Intent::OpenBrowser;
+    [key(KeyCode::Esc)] "esc" "cancel" => Intent::Back;
+    #[quiet] [plain('?'), key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;
+    #[quiet] [plain('q')] "q" "cancel and quit" => Intent::Quit;
+};
+
 pub(super) const DECIDE: &[Binding] = bindings! {
     [plain('y')] "y" "approve" => Intent::Approve;
     [plain('x')] "x" "refuse" => Intent::Refuse;
