@@ -29,6 +29,10 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 KEYWRIGHT = os.path.abspath(
     os.environ.get("KEYWRIGHT", os.path.join(ROOT, "target", "release", "keywright"))
 )
+SDK_PYTHON = os.environ.get("SDK_PYTHON", sys.executable)
+if os.sep in SDK_PYTHON:
+    # Tests run elsewhere. Not the real path: a virtual environment is known by its own.
+    SDK_PYTHON = os.path.abspath(SDK_PYTHON)
 PASSWORD = "the keyring's password"
 LOGIN = "/org/freedesktop/secrets/collection/login"
 # Nothing is activated: what is not started here is not there, and no window asks for a password.

@@ -56,9 +56,8 @@ def run_sdk():
     world = rig.World()
     try:
         server, management = world.sandbox()
-        python = os.environ.get("SDK_PYTHON", sys.executable)
         ended = subprocess.run(
-            [python, os.path.join(rig.HERE, "sdk.py"), server, management],
+            [rig.SDK_PYTHON, os.path.join(rig.HERE, "sdk.py"), server, management],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, timeout=120,
         )

@@ -3,10 +3,9 @@ by `secret-tool` and from the server by OpenRouter's official SDK."""
 
 import hashlib
 import json
-import os
 import subprocess
 
-from rig import Pane, contains, equal, post, test, until, whoami
+from rig import SDK_PYTHON, Pane, contains, equal, post, test, until, whoami
 
 # Prints the account's keys as the SDK understands them, by their hashes.
 LIST = """
@@ -20,8 +19,7 @@ with OpenRouter(api_key=sys.argv[2], server_url=sys.argv[1] + "/api/v1") as clie
 
 def sdk(world, server, management, key):
     """Whether a key is disabled, and its limit; nothing where the account does not have it."""
-    python = os.environ.get("SDK_PYTHON", "python3")
-    code, out, err = world.run(python, "-c", LIST, server, management)
+    code, out, err = world.run(SDK_PYTHON, "-c", LIST, server, management)
     equal((code, err), (0, ""))
     return json.loads(out).get(hashlib.sha256(key.encode()).hexdigest())
 

@@ -6,7 +6,7 @@ import shlex
 import signal
 import subprocess
 
-from rig import Pane, contains, descendants, equal, program, test, until, whoami
+from rig import SDK_PYTHON, Pane, contains, descendants, equal, program, test, until, whoami
 
 ODD = (
     "my key", "it's", 'say "hi"', "a=b", "A=b,C=d", "back\\slash", "--", "--help", "-x",
@@ -180,7 +180,7 @@ def the_official_sdk_works_in_a_child_of_run_and_with_the_lines_of_helper(world)
     world.env["KEYWRIGHT_SERVER"] = server
     key = world.cut(server, "it's", "--limit", "7.25")
     equal(whoami(server, key)["limit"], 7.25)
-    python = os.environ.get("SDK_PYTHON", "python3")
+    python = SDK_PYTHON
     child = world.keywright("run", "it's", "--", python, "-c", CHILD)
     equal(child, (0, "7.25\n", ""))
     _, lines, _ = world.keywright("helper", "python-sdk")
