@@ -18,8 +18,8 @@ pub(super) fn read_events(results: UnboundedSender<Incoming>) -> UnboundedReceiv
     let reader = thread::Builder::new().name("keywright-input".into()).spawn(move || {
         while there_is_input() {
             // Nothing but whole events: of a sequence that is still on its way the rest is waited
-            // for above. Given no time at all, crossterm would not look.
-            while crossterm::event::poll(Duration::from_millis(1)).unwrap_or(false) {
+            // for above.
+            while there_is_an_event() {
                 let Ok(event) = crossterm::event::read() else { break };
                 if send.send(event).is_err() {
                     return;
@@ -33,6 +33,14 @@ pub(super) fn read_events(results: UnboundedSender<Incoming>) -> UnboundedReceiv
         tracing::error!(kind = %error.kind(), "no thread to read the terminal");
     }
     typed
+}
+
+/// Whether crossterm has an event. Given no time at all it would not look, and it spends what it is
+/// given asking the terminal again and again, in the way of the frame that is being written. So it
+/// is given little, and more than once: a thread that is put aside just then looks too late.
+fn there_is_an_event() -> bool {
+    const LOOK: Duration = Duration::from_micros(20);
+    (0..4).any(|_| crossterm::event::poll(LOOK).unwrap_or(false))
 }
 
 /// Waits for input; false when there will be none any more, of which crossterm says nothing: it
