@@ -339,9 +339,8 @@ fn left(model: &mut Model) -> Vec<Effect> {
     effects
 }
 
-/// A key that is nowhere but here comes on screen as soon as that takes nothing from the person,
-/// and nothing that is asked about;
-/// one that is shown for a moment is shown on its own screen alone.
+/// A key that is nowhere but here comes on screen as soon as that takes nothing from the person, and
+/// nothing that is asked about; one that is shown for a moment is shown on its own screen alone.
 /// What the dashboard shows of a key's past is looked up when it is to be shown.
 fn settle(model: &mut Model) -> Vec<Effect> {
     if matches!(model.screen, Screen::Dashboard)

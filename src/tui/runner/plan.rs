@@ -4,15 +4,15 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::{Journey, Runner, deeds, recovered, tell};
+use super::{Runner, deeds, recovered, tell};
 use crate::account::{self, End, Hands, News};
 use crate::app::{Compared, Fate, Msg, Planned, Ticket};
 use crate::inventory;
 use crate::key::{KeyRequest, Report, Trouble};
 use crate::plan::{self, Standing};
-use crate::provision::{Services, Way};
+use crate::provision::{Controls, Services, Way};
 
 /// The most problems of a plan that are said.
 const PROBLEMS: usize = 100;
@@ -33,10 +33,11 @@ impl Runner {
     }
 
     pub(super) fn apply(&mut self, ticket: Ticket, requests: Vec<KeyRequest>) {
-        let (cancel, mut cancelled) = watch::channel(false);
-        let (code, pasted) = mpsc::channel(1);
+        let Controls { cancel: mut cancelled, pasted } = self.set_out(ticket);
         let (wishes, wished) = mpsc::channel(4);
-        self.journeys.insert(ticket, Journey { cancel, code, wishes: Some(wishes) });
+        if let Some(journey) = self.journeys.get_mut(&ticket) {
+            journey.wishes = Some(wishes);
+        }
         self.spawn(move |services, results| async move {
             let told = |report| tell(&results, Msg::Reported { ticket, report });
             let waits =
