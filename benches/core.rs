@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use divan::Bencher;
 use jiff::Timestamp;
-use keywright::app::{self, Intent, Model, Msg, Ticket, World};
 use keywright::key::{ApiKey, Asked, AuthCode, Expiry, HeldKey};
-use keywright::ui::{self, Theme};
+use keywright::tui::app::{self, Intent, Model, Msg, Ticket, World};
+use keywright::tui::ui::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 

@@ -39,11 +39,11 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
-use crate::config::{self, Config};
+use crate::api::openrouter::Attribution;
 use crate::key::Trouble;
-use crate::openrouter::Attribution;
-use crate::provision::Services;
-use crate::vault::StoreKind;
+use crate::services::config::{self, Config};
+use crate::services::provision::Services;
+use crate::storage::vault::StoreKind;
 pub use list::ask_all;
 pub use prompt::stand_down;
 use words::usage;
@@ -254,7 +254,7 @@ impl Global {
 }
 
 fn parse_store(word: &str) -> Result<StoreKind, String> {
-    word.parse().map_err(|error: crate::vault::UnknownStore| error.to_string())
+    word.parse().map_err(|error: crate::storage::vault::UnknownStore| error.to_string())
 }
 
 /// Does what a command says, but for those of [`print_alone`] and the sandbox, which is `main`'s.

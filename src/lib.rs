@@ -42,31 +42,16 @@
 //! do not print, and each place that opens one says so with `#[expect]`. The first frame is drawn
 //! before any I/O, and an idle Keywright does nothing.
 
-pub mod account;
-pub mod app;
 /// What must hold for whatever comes from outside; for the fuzz targets and their tests alone.
 #[cfg(any(test, fuzzing))]
 #[path = "../tests/fuzz/bodies.rs"]
 pub mod bodies;
-pub mod browser;
+
+pub mod api;
 pub mod cli;
-pub mod clipboard;
-pub mod config;
-pub mod doctor;
-pub mod document;
-pub mod finder;
-pub mod inventory;
-pub mod journal;
 pub mod key;
-pub mod oauth;
-pub mod openrouter;
-pub mod plan;
-pub mod provision;
-mod qr;
-pub mod samples;
+pub mod platform;
 pub mod sandbox;
-mod surroundings;
+pub mod services;
+pub mod storage;
 pub mod tui;
-pub mod ui;
-pub mod vault;
-mod worker;

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use keywright::cli::{self, Cli, Command, SandboxArgs};
-use keywright::config::{self, Config};
-use keywright::document;
-use keywright::inventory;
 use keywright::key::{ApiKey, Asked, Granted, HeldKey, ManagementKey, Reset, Trouble, Usd};
-use keywright::provision::Services;
 use keywright::sandbox::{self, Sandbox, Seed};
+use keywright::services::config::{self, Config};
+use keywright::services::provision::Services;
+use keywright::storage::document;
+use keywright::storage::inventory;
+use keywright::storage::vault::{Slot, StoreKind, Vault};
 use keywright::tui;
-use keywright::vault::{Slot, StoreKind, Vault};
 use secrecy::SecretString;
 
 /// Whatever held a secret on its way, in our code or in a library, is wiped when it is freed.
@@ -186,7 +186,7 @@ fn log(config: &Config) -> Result<(), Trouble> {
     let Some(filter) = std::env::var_os("KEYWRIGHT_LOG") else { return Ok(()) };
     let filter: Targets = filter.to_string_lossy().parse().map_err(|_| Trouble {
         message: "KEYWRIGHT_LOG is not a filter".into(),
-        advice: "write a level such as debug, or keywright::provision=trace".into(),
+        advice: "write a level such as debug, or keywright::services::provision=trace".into(),
         code: 2,
     })?;
     let unwritable = |error: &dyn std::fmt::Display| Trouble {

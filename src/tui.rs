@@ -5,9 +5,11 @@
 //! result, a signal, or the moment at which something on screen moves; what has already arrived is
 //! taken in before one frame is drawn.
 
+pub mod app;
 mod input;
 mod runner;
 mod terminal;
+pub mod ui;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -19,12 +21,12 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::app::{self, Intent, Model, Msg, Screen, World};
 use crate::key::Trouble;
-use crate::provision::Services;
-use crate::surroundings;
-use crate::ui::{self, Theme};
-use crate::vault;
+use crate::platform::surroundings;
+use crate::services::provision::Services;
+use crate::storage::vault;
+use crate::tui::app::{Intent, Model, Msg, Screen, World};
+use crate::tui::ui::Theme;
 use runner::{Next, Runner};
 use terminal::Terminal;
 

@@ -15,14 +15,14 @@ mod server;
 
 use std::time::Duration;
 
-use keywright::account::{self, Error, management};
-use keywright::document::Place;
-use keywright::inventory;
+use keywright::api::openrouter::Attribution;
 use keywright::key::{ApiKey, Asked, HeldKey, Label, ManagementKey, Reset};
-use keywright::openrouter::Attribution;
-use keywright::provision::{Kept, Services};
 use keywright::sandbox::{Options, Sandbox};
-use keywright::vault::{Slot, Vault};
+use keywright::services::account::{self, Error, management};
+use keywright::services::provision::{Kept, Services};
+use keywright::storage::document::Place;
+use keywright::storage::inventory;
+use keywright::storage::vault::{Slot, Vault};
 use proxy::{Fate, Proxy};
 use secrecy::{ExposeSecret, SecretString};
 

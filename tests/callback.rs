@@ -17,7 +17,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keywright::oauth::{Callback, CallbackError};
+use keywright::api::oauth::{Callback, CallbackError};
 use support::{Reply, Waiting, connect, in_words, runtime};
 
 // --- The path holds a nonce

@@ -10,14 +10,14 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keywright::doctor::{self, News, Status};
-use keywright::document::Place;
-use keywright::inventory;
+use keywright::api::openrouter::Attribution;
 use keywright::key::{ApiKey, HeldKey};
-use keywright::openrouter::Attribution;
-use keywright::provision::{Kept, Services};
 use keywright::sandbox::{Options, Sandbox};
-use keywright::vault::{Slot, Vault};
+use keywright::services::doctor::{self, News, Status};
+use keywright::services::provision::{Kept, Services};
+use keywright::storage::document::Place;
+use keywright::storage::inventory;
+use keywright::storage::vault::{Slot, Vault};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keywright::finder::{self, Found, Limits};
+use keywright::services::finder::{self, Found, Limits};
 use tempfile::TempDir;
 
 /// The key with that number.

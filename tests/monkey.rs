@@ -16,11 +16,11 @@ mod hands;
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::app::{
+use keywright::key::{HeldKey, Outcome, Rotation};
+use keywright::tui::app::{
     Effect, Elsewhere, Intent, Model, Msg, Question, Screen, Ticket, World, start, update,
 };
-use keywright::key::{HeldKey, Outcome, Rotation};
-use keywright::ui::{self, Theme};
+use keywright::tui::ui::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use keywright::key::{Expiry, KeyRequest, Reset, Usd};
-use keywright::plan::{Complaint, read};
+use keywright::services::plan::{Complaint, read};
 use proptest::prelude::*;
 
 const KEY: &str = "sk-or-v1-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -10,13 +10,13 @@ mod server;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keywright::document::Place;
-use keywright::inventory;
+use keywright::api::openrouter::Attribution;
 use keywright::key::{ApiKey, AuthCode, KeyRequest, Outcome, Report, Reset, Step, Trouble};
-use keywright::openrouter::Attribution;
-use keywright::provision::{self, Controls, Kept, Services, Way};
 use keywright::sandbox::{self, Options, Sandbox};
-use keywright::vault::{Slot, Vault};
+use keywright::services::provision::{self, Controls, Kept, Services, Way};
+use keywright::storage::document::Place;
+use keywright::storage::inventory;
+use keywright::storage::vault::{Slot, Vault};
 use secrecy::{ExposeSecret, SecretString};
 use server::{Reply, Server};
 use tokio::sync::{mpsc, watch};

@@ -11,15 +11,15 @@ mod plan;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::app::{
-    Effect, Elsewhere, Intent, Model, Msg, Screen, Ticket, World, intent, screen_bindings, start,
-    update,
-};
 use keywright::key::{
     ApiKey, Asked, Granted, HeldKey, Outcome, Read, Reading, Report, Reset, Step, Trouble,
     Unresolved,
 };
-use keywright::ui::{self, Theme};
+use keywright::tui::app::{
+    Effect, Elsewhere, Intent, Model, Msg, Screen, Ticket, World, intent, screen_bindings, start,
+    update,
+};
+use keywright::tui::ui::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::{Color, Modifier};

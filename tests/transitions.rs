@@ -14,13 +14,13 @@ mod unstored;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::app::{
-    Effect, Elsewhere, Intent, Keys, Model, Msg, Question, Road, Screen, Sort, Ticket, World,
-    start, update,
-};
 use keywright::key::{
     ApiKey, Asked, AuthCode, HeldKey, KeyState, Label, Outcome, Read, Reading, Report, Reset, Step,
     Trouble,
+};
+use keywright::tui::app::{
+    Effect, Elsewhere, Intent, Keys, Model, Msg, Question, Road, Screen, Sort, Ticket, World,
+    start, update,
 };
 use proptest::prelude::*;
 
@@ -168,8 +168,11 @@ fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
         want(&mut model, Intent::NextField);
         assert!(want(&mut model, Intent::Submit).is_empty(), "{label} {limit}");
         let Screen::Form(form) = &model.screen else { panic!() };
-        let wrong =
-            if label == "ok" { keywright::app::Part::Limit } else { keywright::app::Part::Label };
+        let wrong = if label == "ok" {
+            keywright::tui::app::Part::Limit
+        } else {
+            keywright::tui::app::Part::Label
+        };
         assert_eq!(form.focus, wrong, "{label} {limit}");
         want(&mut model, Intent::Back);
     }

@@ -16,13 +16,13 @@ use super::queue::Person;
 use super::table::{self, Column};
 use super::words::{confirm, line, print, say, usage};
 use super::{json, wait_for};
-use crate::account::{self, management};
-use crate::inventory;
 use crate::key::{
     Asked, HeldKey, KeyRequest, KeyState, Label, ManagementKey, Reset, Trouble, Usd, day,
 };
-use crate::plan::{self, Difference, Standing};
-use crate::provision::{self, Services, Way};
+use crate::services::account::{self, management};
+use crate::services::plan::{self, Difference, Standing};
+use crate::services::provision::{self, Services, Way};
+use crate::storage::inventory;
 
 /// The most errors of a plan that are said.
 const ERRORS: usize = 20;

@@ -10,9 +10,9 @@ use clap::{Arg, ArgAction, Args, Command, CommandFactory, ValueEnum};
 
 use super::Cli;
 use super::words::print;
-use crate::inventory;
 use crate::key::{Trouble, clean};
-use crate::provision::Services;
+use crate::services::provision::Services;
+use crate::storage::inventory;
 
 /// Arguments of `completions`.
 #[derive(Args, Debug)]

@@ -10,10 +10,10 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::words::{find, print};
-use crate::account;
-use crate::clipboard::{self, CLEARS_IN, Copied, Route};
 use crate::key::{ApiKey, Trouble};
-use crate::provision::Services;
+use crate::platform::clipboard::{self, CLEARS_IN, Copied, Route};
+use crate::services::account;
+use crate::services::provision::Services;
 
 /// Arguments of `copy`.
 #[derive(Args, Debug)]

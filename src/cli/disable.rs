@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::wait_for;
 use super::words::{find_all, print};
-use crate::account::{self, management};
 use crate::key::Trouble;
-use crate::provision::Services;
+use crate::services::account::{self, management};
+use crate::services::provision::Services;
 
 /// Arguments of `disable` and `enable`.
 #[derive(Args, Debug)]

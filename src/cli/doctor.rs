@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::wait_for;
 use super::words::{print, say};
-use crate::doctor::{self, Check, KEYCHAIN_CHECK, News, Options, Status};
 use crate::key::Trouble;
-use crate::provision::Services;
+use crate::services::doctor::{self, Check, KEYCHAIN_CHECK, News, Options, Status};
+use crate::services::provision::Services;
 
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]

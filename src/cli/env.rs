@@ -11,7 +11,7 @@ use super::chosen::{VARIABLE, choose};
 use super::get::fetch;
 use super::words::{fault, holds, print};
 use crate::key::Trouble;
-use crate::provision::Services;
+use crate::services::provision::Services;
 
 pub(super) const LONG: &str = "\
 Print lines that put keys into variables of a shell, quoted for it:

@@ -6,11 +6,11 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::words::{no_such_label, print, usage};
-use crate::account::Error;
-use crate::inventory;
 use crate::key::Trouble;
-use crate::provision::Services;
-use crate::vault;
+use crate::services::account::Error;
+use crate::services::provision::Services;
+use crate::storage::inventory;
+use crate::storage::vault;
 
 /// Arguments of `get`.
 #[derive(Args, Debug)]

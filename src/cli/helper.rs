@@ -8,9 +8,9 @@ use clap::Args;
 
 use super::env::posix;
 use super::words::{print, say, usage};
-use crate::inventory;
 use crate::key::{Label, Trouble, clean};
-use crate::provision::Services;
+use crate::services::provision::Services;
+use crate::storage::inventory;
 
 macro_rules! tools {
     ($($name:literal),* $(,)?) => {

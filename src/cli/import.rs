@@ -5,9 +5,9 @@ use secrecy::ExposeSecret;
 
 use super::words::{print, usage};
 use super::{prompt, wait_for};
-use crate::account;
 use crate::key::{ApiKey, Label, Trouble};
-use crate::provision::Services;
+use crate::services::account;
+use crate::services::provision::Services;
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]

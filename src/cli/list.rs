@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, watch};
 use super::table::{self, Column};
 use super::words::{fault, is_quiet, print, say, tell, warn};
 use super::{json, wait_for};
-use crate::account::{self, Round};
-use crate::inventory;
 use crate::key::{HeldKey, Label, Read, Trouble, day, span};
-use crate::provision::Services;
+use crate::services::account::{self, Round};
+use crate::services::provision::Services;
+use crate::storage::inventory;
 
 /// The longest that a server's wish to be left alone is waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);

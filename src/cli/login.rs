@@ -14,12 +14,12 @@ use tokio::sync::{mpsc, watch};
 use super::prompt::{Quiet, masked_line, plain_line, stand_down};
 use super::rotate::lost;
 use super::words::{fault, find, line, say, warn};
-use crate::account;
-use crate::browser::{self, Reach};
 use crate::key::{AuthCode, ManagementKey, Outcome, Report, Step, Trouble};
-use crate::provision::{self, Controls, Services, Way};
-use crate::qr::Qr;
-use crate::surroundings;
+use crate::platform::browser::{self, Reach};
+use crate::platform::qr::Qr;
+use crate::platform::surroundings;
+use crate::services::account;
+use crate::services::provision::{self, Controls, Services, Way};
 
 /// How the person signs in.
 #[derive(Args, Debug)]

@@ -5,9 +5,9 @@ use secrecy::ExposeSecret;
 
 use super::words::{print, say};
 use super::{prompt, wait_for};
-use crate::account::management::{self, Source};
 use crate::key::{ManagementKey, Trouble};
-use crate::provision::Services;
+use crate::services::account::management::{self, Source};
+use crate::services::provision::Services;
 
 /// What to do with it.
 #[derive(Subcommand, Debug)]

@@ -8,12 +8,12 @@ use secrecy::ExposeSecret;
 use super::login::{Login, browser_is_away, converse, store_until_kept};
 use super::words::{print, say, usage, warn};
 use super::{json, wait_for};
-use crate::account::management;
 use crate::key::{
     ApiKey, Expiry, HeldKey, KeyRequest, Label, ManagementKey, Outcome, Reset, Trouble, Usd,
 };
-use crate::provision::{self, Services};
-use crate::vault::StoreKind;
+use crate::services::account::management;
+use crate::services::provision::{self, Services};
+use crate::storage::vault::StoreKind;
 
 /// Arguments of `new`.
 #[derive(Args, Debug)]

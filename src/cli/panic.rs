@@ -9,10 +9,10 @@ use super::login::{Login, converse};
 use super::rotate::{keep, lost};
 use super::wait_for;
 use super::words::{confirm, fault, find_all, print, say, usage, warn};
-use crate::account::{self, management};
-use crate::finder::{self, Limits};
 use crate::key::{HeldKey, Panicked, Rotation, Trouble};
-use crate::provision::Services;
+use crate::services::account::{self, management};
+use crate::services::finder::{self, Limits};
+use crate::services::provision::Services;
 
 /// Arguments of `panic`.
 #[derive(Args, Debug)]

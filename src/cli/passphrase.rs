@@ -10,8 +10,8 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::prompt::{line_of, typed};
-use crate::config::Passphrase;
-use crate::vault::Error;
+use crate::services::config::Passphrase;
+use crate::storage::vault::Error;
 
 /// Whoever gives it: that descriptor, else the file that the environment names, else a person.
 pub(super) fn source(fd: Option<u32>) -> Passphrase {

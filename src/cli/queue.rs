@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use super::login::{heed_signals, say_address};
 use super::prompt::Quiet;
 use super::words::{line, say, tell, warn};
-use crate::account::{End, Hands, News, Wish};
 use crate::key::{AuthCode, Report};
+use crate::services::account::{End, Hands, News, Wish};
 
 /// The longest line that could be a code.
 const LONGEST: usize = 600;

@@ -11,9 +11,9 @@ use super::login::{converse, store_until_kept};
 use super::rotate::lost;
 use super::wait_for;
 use super::words::{print, say, usage, warn};
-use crate::account::{self, Error, Leftovers};
 use crate::key::{Outcome, Trouble, Unresolved, clean};
-use crate::provision::{self, Services};
+use crate::services::account::{self, Error, Leftovers};
+use crate::services::provision::{self, Services};
 
 /// Arguments of `recover`.
 #[derive(Args, Debug)]

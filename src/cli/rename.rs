@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::wait_for;
 use super::words::{confirm, find, print, usage, warn};
-use crate::account::{self, management};
 use crate::key::{Label, Trouble};
-use crate::provision::Services;
+use crate::services::account::{self, management};
+use crate::services::provision::Services;
 
 /// Arguments of `rename`.
 #[derive(Args, Debug)]

@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::wait_for;
 use super::words::{confirm, find_all, print};
-use crate::account::{self, Deleted, management};
 use crate::key::{HeldKey, Trouble};
-use crate::provision::Services;
+use crate::services::account::{self, Deleted, management};
+use crate::services::provision::Services;
 
 /// Arguments of `rm`.
 #[derive(Args, Debug)]

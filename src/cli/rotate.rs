@@ -7,9 +7,9 @@ use super::login::{Login, converse, store_until_kept};
 use super::recover::finished;
 use super::wait_for;
 use super::words::{confirm, find, print, warn};
-use crate::account::{self, management};
 use crate::key::{Handed, HeldKey, Outcome, Rotation, Terms, Trouble};
-use crate::provision::{Controls, Services};
+use crate::services::account::{self, management};
+use crate::services::provision::{Controls, Services};
 
 /// Arguments of `rotate`.
 #[derive(Args, Debug)]

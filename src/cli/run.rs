@@ -12,8 +12,8 @@ use super::chosen::{VARIABLE, check, choose, split};
 use super::get::fetch;
 use super::words::{holds, say, usage};
 use crate::key::Trouble;
-use crate::provision::Services;
-use crate::vault::StoreKind;
+use crate::services::provision::Services;
+use crate::storage::vault::StoreKind;
 
 pub(super) const LONG: &str = "\
 Run a program with the key in its environment, and nowhere else: not in its arguments, not in a \

@@ -9,7 +9,7 @@ use super::json;
 use super::list::{policy, state};
 use super::words::{find, print};
 use crate::key::{HeldKey, Reset, Trouble, Usd, clean, instant, span};
-use crate::provision::Services;
+use crate::services::provision::Services;
 
 /// Arguments of `show`.
 #[derive(Args, Debug)]

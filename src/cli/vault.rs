@@ -6,11 +6,11 @@ use clap::{Subcommand, ValueEnum};
 
 use super::passphrase::{ask_twice, first_line};
 use super::words::{print, usage, warn};
-use crate::account::{self, Moved};
-use crate::config::{self, Config};
 use crate::key::Trouble;
-use crate::provision::Services;
-use crate::vault::StoreKind;
+use crate::services::account::{self, Moved};
+use crate::services::config::{self, Config};
+use crate::services::provision::Services;
+use crate::storage::vault::StoreKind;
 
 /// What to do with the stores.
 #[derive(Subcommand, Debug)]

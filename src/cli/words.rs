@@ -4,9 +4,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::inventory;
 use crate::key::{HeldKey, Trouble, clean};
-use crate::provision::Services;
+use crate::services::provision::Services;
+use crate::storage::inventory;
 
 /// Says what went wrong: words on standard error, and under `--json` a document on standard output.
 pub fn complain(trouble: &Trouble, as_json: bool) {

@@ -14,14 +14,14 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::{Clock, Incoming, Play};
-use crate::account::{self, Round, Wish, take};
-use crate::app::{Effect, Msg, Road, Ticket};
-use crate::browser::{self, Reach};
-use crate::clipboard::{self, Clipboard, Copied, Route};
-use crate::document;
-use crate::inventory;
 use crate::key::{ApiKey, AuthCode, KeyRequest, Label, Outcome, Read, Trouble};
-use crate::provision::{self, Controls, Services};
+use crate::platform::browser::{self, Reach};
+use crate::platform::clipboard::{self, Clipboard, Copied, Route};
+use crate::services::account::{self, Round, Wish, take};
+use crate::services::provision::{self, Controls, Services};
+use crate::storage::document;
+use crate::storage::inventory;
+use crate::tui::app::{Effect, Msg, Road, Ticket};
 
 /// What the loop does after the effects.
 pub(super) enum Next {

@@ -1,8 +1,8 @@
 //! What earlier runs left behind, held against the account's list; and moving to another store.
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::account::{Error, Leftovers, Moved, leftovers, transfer};
-use keywright::journal::{self, Attempt, Open, Stage};
+use keywright::services::account::{Error, Leftovers, Moved, leftovers, transfer};
+use keywright::storage::journal::{self, Attempt, Open, Stage};
 
 use super::*;
 
@@ -62,7 +62,7 @@ fn without_a_management_key_every_attempt_stays_listed_with_the_page() {
     }
     assert_eq!((left.unresolved.len(), left.dismissed.len()), (2, 0));
     assert_eq!(journal::all(&world.services.place).unwrap().len(), 2, "no key without a code");
-    keywright::provision::dismiss(&world.services, &lost.id).unwrap();
+    keywright::services::provision::dismiss(&world.services, &lost.id).unwrap();
     assert_eq!(look(&world).unresolved.len(), 1);
 }
 
@@ -121,10 +121,10 @@ fn the_list_of_another_account_or_of_a_server_that_fails_dismisses_nothing() {
 fn an_attempt_of_a_living_program_or_of_another_store_is_left_to_it() {
     let world = World::new();
     let alive = Attempt { stage: Stage::Sent, ..attempt(&world, "x", 1, Stage::Unresolved) };
-    keywright::provision::dismiss(&world.services, &alive.id).unwrap();
+    keywright::services::provision::dismiss(&world.services, &alive.id).unwrap();
     let open = Open::begin(&world.services.place, alive).unwrap();
     let elsewhere = attempt(&world, "y", 1, Stage::Unresolved);
-    keywright::provision::dismiss(&world.services, &elsewhere.id).unwrap();
+    keywright::services::provision::dismiss(&world.services, &elsewhere.id).unwrap();
     let elsewhere = Attempt { stage: Stage::Sent, store: "os".into(), ..elsewhere };
     drop(Open::begin(&world.services.place, elsewhere).unwrap());
     let left = look(&world);
@@ -210,7 +210,7 @@ fn an_attempt_waits_for_a_vault_that_does_not_open() {
     world.services.vault = Vault::file(dir.path().to_owned(), ask);
     for stage in [Stage::CodeReceived, Stage::Sent, Stage::Received] {
         let mut attempt = attempt(&world, "x", 1, Stage::Unresolved);
-        keywright::provision::dismiss(&world.services, &attempt.id).unwrap_err();
+        keywright::services::provision::dismiss(&world.services, &attempt.id).unwrap_err();
         journal::dismiss(&world.services.place, &attempt.id).unwrap();
         attempt.store = "file".into();
         attempt.stage = stage;

@@ -1,13 +1,13 @@
 //! Rotating and panicking: whole journeys, with a fault at each step. At every moment the label is
 //! one of the two keys, and both are in the vault.
 
-use keywright::account;
-use keywright::document::Place;
-use keywright::inventory;
 use keywright::key::{
     ApiKey, Granted, HeldKey, KeyRequest, Outcome, Panicked, Replaces, Reset, Rotation, Terms,
 };
-use keywright::provision::{self, Controls, Replacement, Way};
+use keywright::services::account;
+use keywright::services::provision::{self, Controls, Replacement, Way};
+use keywright::storage::document::Place;
+use keywright::storage::inventory;
 use tokio::sync::{mpsc, watch};
 
 use super::proxy::Fate;

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keywright::account::{self, Deleted, Edit, Error, Row};
-use keywright::document::Place;
-use keywright::inventory;
 use keywright::key::{Change, Patch, Read};
+use keywright::services::account::{self, Deleted, Edit, Error, Row};
+use keywright::storage::document::Place;
+use keywright::storage::inventory;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -326,13 +326,13 @@ fn a_forgotten_key_is_forgotten_with_its_past() {
     let world = World::new();
     let held = world.held("laptop");
     let spent = |hash: &str| {
-        let known = keywright::samples::read(&world.services.place).unwrap();
+        let known = keywright::storage::samples::read(&world.services.place).unwrap();
         known.get(hash).map_or(0, Vec::len)
     };
     let now = Timestamp::now();
     let other = world.held("ci");
     let both = [(held.hash.as_str(), now, 1.0), (other.hash.as_str(), now, 1.0)];
-    keywright::samples::record(&world.services.place, &both).unwrap();
+    keywright::storage::samples::record(&world.services.place, &both).unwrap();
     account::forget(&world.services, &held.label).unwrap();
     assert_eq!((spent(&held.hash), spent(&other.hash)), (0, 1));
     assert!(!world.labels().contains(&"laptop".to_owned()));

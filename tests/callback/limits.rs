@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keywright::oauth::Callback;
+use keywright::api::oauth::Callback;
 
 use crate::support::{Reply, Waiting, connect, runtime};
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use keywright::oauth::{Answer, Callback};
+use keywright::api::oauth::{Answer, Callback};
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 

@@ -11,15 +11,16 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use secrecy::ExposeSecret;
 
-use crate::app::{Model, Msg, World, start, update};
-use crate::document::{Error, Place};
+use crate::api::oauth::callback::{Answer, answer_to};
+use crate::api::openrouter::wire;
 use crate::key::{
     ApiKey, AuthCode, Expiry, HeldKey, KeyRequest, Label, Read, RemoteKey, Reset, Usd, clean,
 };
-use crate::oauth::callback::{Answer, answer_to};
-use crate::openrouter::wire;
-use crate::ui::{self, Theme};
-use crate::{inventory, journal, plan};
+use crate::services::plan;
+use crate::storage::document::{Error, Place};
+use crate::storage::{inventory, journal};
+use crate::tui::app::{Model, Msg, World, start, update};
+use crate::tui::ui::{self, Theme};
 
 #[cfg(test)]
 #[path = "runs.rs"]
@@ -164,7 +165,7 @@ fn with_file(name: &str, data: &[u8], look: impl FnOnce(&Place) -> Result<(), Er
         std::process::id(),
         thread.replace(|c: char| !c.is_ascii_alphanumeric(), "")
     ));
-    crate::document::create_dir(&dir).unwrap();
+    crate::storage::document::create_dir(&dir).unwrap();
     let path = dir.join(name);
     fs::write(&path, data).unwrap();
     if let Err(error) = look(&Place::Directory(dir.clone())) {

@@ -2,8 +2,8 @@
 //! nobody asked for.
 
 use jiff::SignedDuration;
-use keywright::app::{Changed, Compared, Effect, Msg, Ticket};
 use keywright::key::{Account, ApiKey, HeldKey, Outcome};
+use keywright::tui::app::{Changed, Compared, Effect, Msg, Ticket};
 use secrecy::ExposeSecret;
 
 use super::{Dice, Monkey};

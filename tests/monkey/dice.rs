@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::app::{Fate, Planned};
 use keywright::key::{
     ApiKey, Asked, AuthCode, Granted, HeldKey, KeyRequest, Label, Outcome, Panicked, Read, Reading,
     RemoteKey, Reset, Retiring, Rotation, Sample, Step, Trouble, Unresolved,
 };
 use keywright::key::{Deed, Handed, Report};
+use keywright::tui::app::{Fate, Planned};
 
 /// Stands all over each secret, and nowhere else.
 pub const MARK: &str = "ZQX";

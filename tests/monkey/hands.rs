@@ -1,7 +1,7 @@
 //! What a monkey's hands do: it knows the keys that mean something, and forms that get somewhere.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use keywright::app::{Deliberation, Intent, Msg, Part, Purpose, Screen, intent, mouse};
+use keywright::tui::app::{Deliberation, Intent, Msg, Part, Purpose, Screen, intent, mouse};
 use tui_input::InputRequest;
 
 use super::Monkey;

@@ -1,11 +1,11 @@
 //! What is done to keys that exist: thought over, begun, and what comes of it.
 
-use keywright::app::{
-    Changed, Changes, Deliberation, Effect, Intent, Msg, Part, Purpose, Scope, Screen,
-};
 use keywright::key::{
     Account, Change, Deed, Handed, HeldKey, Panicked, Patch, Reading, RemoteKey, Retiring,
     Rotation, Sample, Terms,
+};
+use keywright::tui::app::{
+    Changed, Changes, Deliberation, Effect, Intent, Msg, Part, Purpose, Scope, Screen,
 };
 
 use super::*;

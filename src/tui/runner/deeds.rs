@@ -7,16 +7,16 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::super::Incoming;
 use super::{Runner, tell};
-use crate::account::{self, Edit, Error, Row, management};
-use crate::app::{Changed, Changes, Msg, Road, Ticket};
-use crate::browser::{self, Reach};
-use crate::inventory;
 use crate::key::{
     Account, ApiKey, HeldKey, Label, Outcome, RemoteKey, Report, Rotation, Terms, Trouble,
 };
-use crate::provision::{self, Services, Way};
-use crate::samples;
-use crate::vault;
+use crate::platform::browser::{self, Reach};
+use crate::services::account::{self, Edit, Error, Row, management};
+use crate::services::provision::{self, Services, Way};
+use crate::storage::inventory;
+use crate::storage::samples;
+use crate::storage::vault;
+use crate::tui::app::{Changed, Changes, Msg, Road, Ticket};
 
 impl Runner {
     pub(super) fn rotate(&mut self, ticket: Ticket, held: HeldKey, terms: Terms) {

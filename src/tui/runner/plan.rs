@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{Runner, deeds, recovered, tell};
-use crate::account::{self, End, Hands, News};
-use crate::app::{Compared, Fate, Msg, Planned, Ticket};
-use crate::inventory;
 use crate::key::{KeyRequest, Report, Trouble};
-use crate::plan::{self, Standing};
-use crate::provision::{Controls, Services, Way};
+use crate::services::account::{self, End, Hands, News};
+use crate::services::plan::{self, Standing};
+use crate::services::provision::{Controls, Services, Way};
+use crate::storage::inventory;
+use crate::tui::app::{Compared, Fate, Msg, Planned, Ticket};
 
 /// The most problems of a plan that are said.
 const PROBLEMS: usize = 100;

@@ -1,0 +1,66 @@
+//! What a browser gets to see, and the headers of every answer.
+//! Owns: the pages, fixed at compile time. Must not know: the request; nothing of it is echoed.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Response, StatusCode};
+
+/// The headers of every answer. None of `Access-Control-*` belongs here: no script of another
+/// site may read one.
+const HEADERS: [(&str, &str); 6] = [
+    ("cache-control", "no-store"),
+    ("connection", "close"),
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    ),
+    ("content-type", "text/html; charset=utf-8"),
+    // The address of this page holds the code (RFC 9700 §4.2).
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+];
+
+/// An answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    /// The code is here.
+    Received,
+    /// The refusal is here.
+    Refused,
+    /// This request did not count.
+    Refusal(StatusCode),
+}
+
+impl Page {
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Received | Self::Refused => StatusCode::OK,
+            Self::Refusal(status) => status,
+        }
+    }
+
+    fn html(self) -> &'static str {
+        match self {
+            Self::Received => include_str!("../../../../assets/callback-received.html"),
+            Self::Refused => include_str!("../../../../assets/callback-refused.html"),
+            Self::Refusal(StatusCode::CONFLICT) => {
+                include_str!("../../../../assets/callback-answered.html")
+            }
+            Self::Refusal(_) => include_str!("../../../../assets/callback-unusable.html"),
+        }
+    }
+
+    pub(super) fn response(self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::from(self.html()));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        for (name, value) in HEADERS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        if self.status() == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, HeaderValue::from_static("GET"));
+        }
+        response
+    }
+}

@@ -1,0 +1,199 @@
+//! What a run works with: server, data directory, store. Read once by `main`, passed down.
+//! Must not know: commands, screens.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use etcetera::BaseStrategy;
+use url::{Host, Url};
+
+use crate::api::openrouter::Attribution;
+use crate::key::{ManagementKey, Trouble};
+use crate::platform::browser;
+use crate::services::provision::{Kept, Services};
+use crate::storage::document::Place;
+use crate::storage::vault::{self, StoreKind, Vault};
+
+/// Where keys come from unless `--server` says otherwise.
+pub const DEFAULT_SERVER: &str = "https://openrouter.ai";
+
+/// The server's address: https, or http on loopback alone; a host and perhaps a port, nothing
+/// else. Returned without a slash at its end.
+pub fn parse_server(text: &str) -> Result<String, String> {
+    let url = Url::parse(text.trim())
+        .map_err(|_| String::from("a server is an address such as https://openrouter.ai"))?;
+    let loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => return Err("a server's address names a host, such as https://openrouter.ai".into()),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a server's address holds no user name and no password".into());
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        "http" => {
+            return Err("http would send keys in the clear: use https (http is for 127.0.0.1 and localhost alone)".into());
+        }
+        _ => return Err("a server's address begins with https://".into()),
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(
+            "a server's address ends with its host and port, such as https://openrouter.ai".into(),
+        );
+    }
+    Ok(url.origin().ascii_serialization())
+}
+
+/// The keychain service of a server's keys.
+pub fn service(server: &str) -> String {
+    match server.split_once("://") {
+        Some((_, host)) if server != DEFAULT_SERVER => format!("keywright/{host}"),
+        _ => "keywright".into(),
+    }
+}
+
+/// A header value: printable ASCII.
+pub fn parse_header(text: &str) -> Result<String, String> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        Ok(text.into())
+    } else {
+        Err("only printable ASCII can be sent in a header".into())
+    }
+}
+
+/// The management key that the environment gives. An empty variable is none.
+pub fn management() -> Option<ManagementKey> {
+    let key = std::env::var("OPENROUTER_MANAGEMENT_KEY").ok()?;
+    Some(key.trim().to_owned()).filter(|key| !key.is_empty()).map(ManagementKey::from)
+}
+
+/// Asks for a passphrase, when it is needed.
+#[derive(Clone)]
+pub struct Passphrase(pub vault::Ask);
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passphrase(…)")
+    }
+}
+
+/// The settings of one run, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// See [`parse_server`].
+    pub server: String,
+    /// Whether the server is the built-in sandbox.
+    pub sandbox: bool,
+    /// What `OPENROUTER_MANAGEMENT_KEY` holds.
+    pub management: Option<ManagementKey>,
+    /// The store.
+    pub store: StoreKind,
+    /// Who asks for the passphrase of the `file` store.
+    pub passphrase: Passphrase,
+    /// `--data-dir`, if given.
+    pub data_dir: Option<PathBuf>,
+    /// One request's time.
+    pub timeout: Duration,
+    /// How often what is safe is repeated.
+    pub retries: u32,
+    /// 0 for an ephemeral one.
+    pub callback_port: u16,
+    /// Who we say we are.
+    pub app: Attribution,
+}
+
+impl Config {
+    /// The directory of inventory, journal and log.
+    pub fn directory(&self) -> Result<PathBuf, Trouble> {
+        if let Some(dir) = &self.data_dir {
+            return Ok(dir.clone());
+        }
+        let strategy = etcetera::choose_base_strategy().map_err(|_| Trouble {
+            message: "there is no home directory to keep the list of keys in".into(),
+            advice: "nothing was done; set HOME, or name a directory with --data-dir".into(),
+            code: 1,
+        })?;
+        Ok(strategy.data_dir().join("keywright"))
+    }
+
+    /// A store. Connects to nothing.
+    pub fn vault(&self, kind: StoreKind) -> Result<Vault, Trouble> {
+        Ok(match kind {
+            StoreKind::Os => Vault::os(),
+            StoreKind::File => Vault::file(self.directory()?, self.passphrase.0.clone()),
+            StoreKind::Memory => Vault::memory_with(Vec::new()),
+        })
+    }
+
+    /// Everything a journey needs. Connects to nothing.
+    pub fn services(&self) -> Result<Services, Trouble> {
+        let vault = self.vault(self.store)?;
+        // Keys in memory and their list on disk would part at the end of the run: on disk only
+        // where a directory was named for it, and never the sandbox's.
+        let place = match (self.store, &self.data_dir) {
+            (StoreKind::Memory, None) => Place::memory(),
+            (StoreKind::Memory, Some(_)) if self.sandbox => Place::memory(),
+            _ => Place::Directory(self.directory()?),
+        };
+        Ok(Services {
+            server: self.server.clone(),
+            service: service(&self.server),
+            management: self.management.clone(),
+            vault,
+            patience: vault::patience(),
+            place,
+            kept: Kept::default(),
+            app: self.app.clone(),
+            timeout: self.timeout,
+            retries: self.retries,
+            callback_port: self.callback_port,
+            open: |url| browser::open(url).map_err(|error| error.to_string()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_https_or_loopback_and_nothing_else() {
+        for (text, server) in [
+            ("https://openrouter.ai", "https://openrouter.ai"),
+            ("https://openrouter.ai/", "https://openrouter.ai"),
+            ("https://OpenRouter.ai:8443/", "https://openrouter.ai:8443"),
+            ("http://127.0.0.1:4000", "http://127.0.0.1:4000"),
+            ("http://localhost:4000/", "http://localhost:4000"),
+            ("http://[::1]:4000", "http://[::1]:4000"),
+        ] {
+            assert_eq!(parse_server(text).as_deref(), Ok(server));
+        }
+        for text in [
+            "http://example.com",
+            "ftp://127.0.0.1",
+            "https://me:secret@openrouter.ai",
+            "https://user@openrouter.ai",
+            "openrouter.ai",
+            "",
+            "https://",
+            "https://a/b",
+            "https://a/?q",
+            "https://a/#f",
+            "http://127.0.0.1.example.com",
+            "file:///etc",
+            "http://0.0.0.0:1",
+        ] {
+            let error = parse_server(text).expect_err(text);
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_server_has_a_keychain_service_of_its_own() {
+        assert_eq!(service("https://openrouter.ai"), "keywright");
+        assert_eq!(service("http://127.0.0.1:4000"), "keywright/127.0.0.1:4000");
+    }
+}

@@ -1,0 +1,154 @@
+//! Whether all that Keywright needs is in order: a line for each thing, and what to do about it.
+//! Owns: the questions, their order and their bounds. Must not know: how an answer is shown.
+//!
+//! Nothing is changed but under `fix`, apart from an entry that is written to the keychain, read
+//! back and deleted again, and a list that is gone, which is made anew. Nothing else runs
+//! meanwhile, so what blocks is called as it is. No secret is told: keys are masked, a proxy's
+//! password is left out.
+
+mod clear;
+mod desk;
+mod keys;
+mod place;
+mod server;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::key::Trouble;
+use crate::services::account::management;
+use crate::services::provision::Services;
+
+/// One request may take no longer than this here.
+const REQUEST: Duration = Duration::from_secs(5);
+
+/// So long is waited for a keychain that answers by itself.
+const KEYCHAIN: Duration = Duration::from_secs(5);
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// Works, and there is something to know.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+/// What one check came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at: `keychain`, `server`…
+    pub name: &'static str,
+    /// How it went.
+    pub status: Status,
+    /// What was seen. No full stop.
+    pub message: String,
+    /// What to do; empty where nothing is.
+    pub advice: String,
+    /// Of a key in clear: where it lies.
+    #[serde(flatten)]
+    pub sighting: Option<Whereabouts>,
+}
+
+/// Where a key lies in clear, for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Whereabouts {
+    /// The file, in full.
+    pub path: String,
+    /// Counted from 1.
+    pub line: u64,
+    /// The key, masked.
+    pub masked: String,
+    /// Its SHA-256.
+    pub hash: String,
+    /// The label it is held under.
+    pub label: Option<String>,
+    /// Whether it works; `None` where nobody was asked.
+    pub live: Option<bool>,
+}
+
+/// What is told while it goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A check has ended.
+    Check(Check),
+    /// Something takes its time, or is about to be repaired.
+    Notice(String),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Repair what can be repaired without losing anything.
+    pub fix: bool,
+    /// Directories to look through for keys in clear, besides the places of the home directory.
+    pub search: Vec<PathBuf>,
+}
+
+/// The name of the check of the keychain itself.
+pub const KEYCHAIN_CHECK: &str = "keychain";
+
+/// Looks at everything, and tells each thing as soon as it is known. Takes some seconds at most
+/// for each that does not answer.
+pub async fn examine(services: &Services, options: &Options, tell: &mut dyn FnMut(News)) {
+    let services = &Services {
+        timeout: services.timeout.min(REQUEST),
+        patience: services.patience.min(KEYCHAIN),
+        retries: 0,
+        ..services.clone()
+    };
+    for look in [desk::versions, desk::terminal, desk::browser, desk::clipboard, desk::proxy] {
+        tell(News::Check(look(services)));
+    }
+    tell(News::Check(place::directory(services, options.fix)));
+    let listed = place::list(services, options.fix, tell);
+    tell(News::Check(place::attempts(services)));
+    let open = keys::keychain(services, tell);
+    let reached = server::server(services, tell).await;
+    if open && let Some(listed) = &listed {
+        keys::held(services, listed, options.fix, reached, tell).await;
+    }
+    let management = if open || services.management.is_some() {
+        management::read(services).await.ok().flatten().map(|(key, _)| key)
+    } else {
+        None
+    };
+    clear::look(services, &options.search, management, reached, tell).await;
+}
+
+impl Check {
+    fn ok(name: &'static str, message: impl Into<String>) -> Self {
+        Self::new(name, Status::Ok, message, "")
+    }
+
+    fn warn(name: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::new(name, Status::Warn, message, advice)
+    }
+
+    fn fail(name: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::new(name, Status::Fail, message, advice)
+    }
+
+    fn trouble(name: &'static str, trouble: &Trouble) -> Self {
+        Self::fail(name, &trouble.message, &trouble.advice)
+    }
+
+    fn new(
+        name: &'static str,
+        status: Status,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self { name, status, message: message.into(), advice: advice.into(), sighting: None }
+    }
+}
+
+/// `3 keys`, `1 key`.
+fn count(many: usize, what: &str) -> String {
+    format!("{many} {what}{}", if many == 1 { "" } else { "s" })
+}

@@ -1,0 +1,182 @@
+//! The keychain, and the list against it. Must not know: files.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::{Check, KEYCHAIN_CHECK, News, count};
+use crate::key::{HeldKey, Label, Trouble, clean};
+use crate::services::account;
+use crate::services::provision::Services;
+use crate::storage::vault;
+
+/// How long a person is given to unlock it: long enough to type a password at a window that is
+/// already there.
+const FOR_A_PERSON: Duration = Duration::from_secs(15);
+
+/// So long entries are compared with the list; a keychain of thousands is left after that.
+const COMPARING: Duration = Duration::from_secs(5);
+
+/// Whether keys can be stored and read.
+pub(super) fn keychain(services: &Services, tell: &mut dyn FnMut(News)) -> bool {
+    let name = KEYCHAIN_CHECK;
+    let began = Instant::now();
+    let served = services.vault.served(services.patience);
+    let mut patience = services.patience;
+    if matches!(&served, Ok(served) if served.locked) && vault::can_ask() {
+        let words = format!(
+            "the keychain is locked: waiting {} s for you to unlock it",
+            FOR_A_PERSON.as_secs()
+        );
+        tell(News::Notice(words));
+        patience = FOR_A_PERSON;
+    }
+    let tried = match &served {
+        Ok(_) => services.vault.preflight(&services.service, patience),
+        Err(error) => Err(error.clone()),
+    };
+    let open = tried.is_ok();
+    let by = served.ok().and_then(|served| served.by);
+    let by = by.map_or(String::new(), |by| format!(", served by {}", clean(&by, 60)));
+    let place = services.vault.place();
+    tell(News::Check(match tried {
+        Ok(()) => Check::ok(
+            name,
+            format!(
+                "{place}{by}: written, read back and deleted in {} ms",
+                began.elapsed().as_millis()
+            ),
+        ),
+        Err(error) => Check::fail(name, format!("{error}{by}"), error.advice()),
+    }));
+    open
+}
+
+/// The list against the keychain, either way.
+pub(super) async fn held(
+    services: &Services,
+    listed: &[HeldKey],
+    fix: bool,
+    reached: bool,
+    tell: &mut dyn FnMut(News),
+) {
+    let name = "held keys";
+    let there = match services.vault.accounts(&services.service, services.patience) {
+        Ok(accounts) => accounts,
+        Err(error) => {
+            let message = format!("the keychain's entries cannot be listed here: {error}");
+            return tell(News::Check(Check::warn(name, message, error.advice())));
+        }
+    };
+    let store = services.vault.kind().to_string();
+    let here = || listed.iter().filter(|held| held.store == store);
+    let (present, missing): (Vec<_>, Vec<_>) = here().partition(|held| {
+        there.binary_search_by(|other| other.as_str().cmp(held.label.as_str())).is_ok()
+    });
+    let labels: HashMap<_, _> = listed.iter().map(|held| (held.label.as_str(), held)).collect();
+    let unlisted: Vec<_> =
+        there.iter().filter(|account| !labels.contains_key(account.as_str())).collect();
+    let (compared, other) = compare(services, &present);
+
+    let mut sound = true;
+    if !missing.is_empty() {
+        sound = false;
+        let message = format!(
+            "on the list, and not in the keychain: {}",
+            quoted(missing.iter().map(|held| held.label.as_str()))
+        );
+        let advice = "the key itself is gone from here: keywright rotate LABEL puts a new one in its place, keywright rm LABEL takes it off the list";
+        tell(News::Check(Check::fail(name, message, advice)));
+    }
+    if !other.is_empty() {
+        sound = false;
+        let message = format!(
+            "the keychain holds another key than the list says: {}",
+            quoted(other.iter().map(|held| held.label.as_str()))
+        );
+        let advice = "another program wrote it: keywright get LABEL shows what is there; keywright rm LABEL, then keywright import LABEL takes it over";
+        tell(News::Check(Check::warn(name, message, advice)));
+    }
+    if !unlisted.is_empty() {
+        sound = false;
+        let names = quoted(unlisted.iter().map(|label| label.as_str()));
+        // A list that is gone is made anew: there is nothing on it that could be wrong.
+        if fix || listed.is_empty() {
+            rebuild(services, &unlisted, reached, tell).await;
+        } else {
+            let message = format!("in the keychain, and not on the list: {names}");
+            let advice = "keywright doctor --fix puts them on the list: each is read, and asked about itself";
+            tell(News::Check(Check::warn(name, message, advice)));
+        }
+    }
+    if sound {
+        let rest = present.len() - compared;
+        let rest =
+            if rest == 0 { String::new() } else { format!(" ({rest} not compared: too many)") };
+        let message = format!("{}, each with its entry{rest}", count(present.len(), "key"));
+        tell(News::Check(Check::ok(name, message)));
+    }
+}
+
+/// How many were compared, and which entries hold another key.
+fn compare<'a>(services: &Services, present: &[&'a HeldKey]) -> (usize, Vec<&'a HeldKey>) {
+    let began = Instant::now();
+    let mut other = Vec::new();
+    for (compared, &held) in present.iter().enumerate() {
+        if began.elapsed() > COMPARING {
+            return (compared, other);
+        }
+        if account::take(services, &held.label).is_ok_and(|key| key.hash() != held.hash) {
+            other.push(held);
+        }
+    }
+    (present.len(), other)
+}
+
+/// Puts entries on the list.
+async fn rebuild(
+    services: &Services,
+    unlisted: &[&String],
+    reached: bool,
+    tell: &mut dyn FnMut(News),
+) {
+    let name = "held keys";
+    let ask = if reached { "asked about itself" } else { "not asked: the server is not reached" };
+    tell(News::Notice(format!(
+        "putting {} on the list: each is read from the keychain, and {ask}",
+        count(unlisted.len(), "key")
+    )));
+    let mut back = Vec::new();
+    for account in unlisted {
+        let added = match account.parse::<Label>() {
+            Ok(label) if label.as_str() == account.as_str() => {
+                account::adopt(services, &label, reached).await.map_err(|error| error.trouble())
+            }
+            Ok(_) | Err(_) => Err(Trouble {
+                message: "this is no label".into(),
+                advice: "another program wrote it; it was left as it is".into(),
+                code: 1,
+            }),
+        };
+        match added {
+            Ok(held) => back.push(held.label),
+            Err(trouble) => {
+                let message =
+                    format!("'{}' is not on the list: {}", clean(account, 100), trouble.message);
+                tell(News::Check(Check::warn(name, message, trouble.advice)));
+            }
+        }
+    }
+    if !back.is_empty() {
+        let names = quoted(back.iter().map(Label::as_str));
+        tell(News::Check(Check::ok(name, format!("put back on the list: {names}"))));
+    }
+}
+
+/// `'a', 'b' and 3 more`.
+fn quoted<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 20;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown: Vec<_> = names.take(SHOWN).map(|name| format!("'{}'", clean(name, 100))).collect();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", shown.join(", "))
+}

@@ -1,0 +1,116 @@
+//! The person's yes: from the browser, pasted, or from a key that vouches in their place. Must not
+//! know: what the code is exchanged for.
+
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::{CODE_LIFE, Error, Services, Way};
+use crate::api::oauth::{self, Answer, Callback, Lingering, Pkce};
+use crate::api::openrouter;
+use crate::key::{ApiKey, AuthCode, Expiry, KeyRequest, Report, Reset, Step};
+
+/// Sends the person to the consent page and waits for the code.
+pub(super) async fn consent(
+    request: &KeyRequest,
+    way: Way,
+    services: &Services,
+    pkce: &Pkce,
+    pasted: &mut mpsc::Receiver<AuthCode>,
+    report: &(dyn Fn(Report) + Sync),
+) -> Result<(AuthCode, Option<Lingering>), Error> {
+    let way = match way {
+        Way::Key(key, otherwise) => {
+            report(Report::Step(Step::Consent));
+            match vouched(&key, request, services, pkce, report).await? {
+                Some(code) => return Ok((code, None)),
+                None => *otherwise,
+            }
+        }
+        way => way,
+    };
+    report(Report::Step(Step::Browser));
+    let server = Url::parse(&services.server).map_err(|_| Error::Address)?;
+    let limit = request.limit.map(|limit| limit.to_string());
+    let expires = request.expiry.as_ref().map(Expiry::wire);
+    let asked = oauth::Asked {
+        label: request.label.as_str(),
+        limit: limit.as_deref(),
+        usage_limit_type: request.reset.map(Reset::as_str),
+        expires_at: expires.as_deref(),
+        workspace_id: request.workspace.as_deref(),
+    };
+    let mut callback = match way {
+        Way::Browser | Way::NoOpen => Some(Callback::bind(services.callback_port).await?),
+        Way::Paste | Way::Key(..) | Way::Management(_) => None,
+    };
+    let address = |callback: Option<&Callback>| {
+        oauth::authorize_url(&server, callback.map(Callback::url), &pkce.challenge, &asked)
+    };
+    let mut url = address(callback.as_ref());
+    let browser = matches!(way, Way::Browser);
+    if browser {
+        // Shown before the browser is tried: a browser that hangs must not hide the address.
+        report(Report::Address { url: url.to_string(), paste: false });
+        let open = services.open;
+        let target = url.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&target)).await;
+        if let Ok(Err(why)) = opened {
+            report(Report::Notice(format!(
+                "no browser could be started ({why}): open the address anywhere and paste the code it shows"
+            )));
+            callback = None;
+            url = address(None);
+        }
+    }
+    if !browser || callback.is_none() {
+        report(Report::Address { url: url.to_string(), paste: callback.is_none() });
+    }
+
+    report(Report::Step(Step::Consent));
+    let answered = async {
+        match callback {
+            Some(callback) => callback.answer().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = answered => match answer? {
+            (Answer::Code(code), page) => Ok((code, Some(page))),
+            (Answer::Refused { description }, _) => Err(Error::Refused(description)),
+        },
+        Some(code) = pasted.recv() => Ok((code, None)),
+        () = tokio::time::sleep(CODE_LIFE) => Err(Error::NoConsentInTime),
+    }
+}
+
+/// A code that a key of the account gives; `None` where the account does not let it. Asking again
+/// costs nothing: a code that nobody exchanges is no key.
+async fn vouched(
+    key: &ApiKey,
+    request: &KeyRequest,
+    services: &Services,
+    pkce: &Pkce,
+    report: &(dyn Fn(Report) + Sync),
+) -> Result<Option<AuthCode>, Error> {
+    let client = services.client().map_err(Error::NotIssued)?;
+    let mut tries = 0;
+    loop {
+        let error = match client.create_code(key, &pkce.challenge, request).await {
+            Ok(code) => return Ok(Some(code)),
+            Err(openrouter::Error::Refused { status: 403, .. }) => {
+                report(Report::Notice(
+                    "the account does not let a key cut another (403): sign in instead".into(),
+                ));
+                return Ok(None);
+            }
+            Err(error) => error,
+        };
+        let Some(pause) = error.pause(tries).filter(|_| tries < services.retries) else {
+            return Err(Error::NoCode(error));
+        };
+        tries += 1;
+        report(Report::Notice(format!("{error}; trying again in {} s", pause.as_secs().max(1))));
+        tokio::time::sleep(pause).await;
+    }
+}

@@ -1,0 +1,180 @@
+//! Why a journey brought no key, folded from every boundary it crosses, and the words for it: what
+//! happened, what it means for key and money, what to do now.
+
+use secrecy::SecretString;
+
+use crate::api::oauth::CallbackError;
+use crate::api::openrouter;
+use crate::key::{Label, Trouble};
+use crate::storage::document;
+use crate::storage::vault;
+
+/// The end of a journey that brought no key into the vault.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The inventory knows the label.
+    #[error("a key labelled {0} is already held")]
+    LabelHeld(Label),
+    /// The keychain knows the label, the inventory does not.
+    #[error("the keychain holds a key under the label {0} that is not on the list")]
+    LabelInVault(Label),
+    /// The inventory or the journal.
+    #[error(transparent)]
+    Document(#[from] document::Error),
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+    /// The callback listener.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+    /// The server's address cannot be read.
+    #[error("the server's address cannot be read")]
+    Address,
+    /// The person refused on the consent page.
+    #[error("access was refused on the consent page{}", .0.as_ref().map(|words| format!(" ({words})")).unwrap_or_default())]
+    Refused(Option<String>),
+    /// The person left.
+    #[error("cancelled")]
+    Cancelled,
+    /// Nobody decided on the consent page.
+    #[error("nobody answered the consent page for ten minutes")]
+    NoConsentInTime,
+    /// No key vouched for the new one.
+    #[error("no code was given for the new key: {0}")]
+    NoCode(openrouter::Error),
+    /// The management key cut none.
+    #[error("the management key cut no key: {0}")]
+    NotCut(openrouter::Error),
+    /// The exchange failed cleanly: no key was issued.
+    #[error("{0}")]
+    NotIssued(openrouter::Error),
+    /// The exchange may have issued a key.
+    #[error("a key may have been issued and was not received: {0}")]
+    Unresolved(openrouter::Error),
+    /// The server said yes, and its answer held no key.
+    #[error("the server accepted the code, and its answer holds no key{}", if *.more { " in its first 64 KiB" } else { "" })]
+    OddAnswer {
+        /// The account of `keywright-attempts` where the answer is kept, if it could be.
+        kept: Option<String>,
+        /// The store it is kept in, in words.
+        place: String,
+        /// The answer, where nothing else has it.
+        answer: Option<SecretString>,
+        /// Whether it was longer than what is read of one.
+        more: bool,
+    },
+}
+
+impl Error {
+    /// Whether a key may exist that nobody holds.
+    pub const fn is_unresolved(&self) -> bool {
+        matches!(self, Self::Unresolved(_) | Self::OddAnswer { .. })
+    }
+
+    /// In words.
+    pub fn trouble(&self) -> Trouble {
+        const NOTHING: &str = "no key was issued and nothing was spent";
+        const CHECK: &str = "look at your keys at OpenRouter and delete the one with this label if it is there, then try again";
+        let (code, advice) = match self {
+            Self::LabelHeld(label) => (
+                2,
+                format!(
+                    "{NOTHING}; choose another label, or remove the old key first: keywright rm '{label}'"
+                ),
+            ),
+            Self::LabelInVault(_) => {
+                (2, format!("{NOTHING} and that key was left alone; choose another label"))
+            }
+            Self::Document(error) => (1, format!("{NOTHING}; {}", error.advice())),
+            Self::Vault(error) => (4, format!("{NOTHING}; {}", error.advice())),
+            Self::Callback(CallbackError::TimedOut) | Self::NoConsentInTime => {
+                (6, format!("{NOTHING}; try again"))
+            }
+            Self::Callback(_) => (
+                1,
+                format!(
+                    "{NOTHING}; choose another port with --callback-port, or paste the code: --no-browser"
+                ),
+            ),
+            Self::Address => (2, format!("{NOTHING}; give the server as https://openrouter.ai")),
+            Self::Refused(_) => (5, format!("{NOTHING}; try again if that was not meant")),
+            Self::Cancelled => (5, format!("{NOTHING}; the callback port is closed")),
+            Self::NoCode(error) => match error {
+                openrouter::Error::Refused { status: 401, .. } => (
+                    1,
+                    format!(
+                        "{NOTHING}; the key given with --via-key works no more: give another, or sign in through the browser"
+                    ),
+                ),
+                openrouter::Error::Refused { status: 409, .. } => (
+                    1,
+                    format!(
+                        "{NOTHING}; the account is at odds with this request: look for a key with this label at OpenRouter, or try again with another label"
+                    ),
+                ),
+                error => {
+                    let (code, advice) = not_issued(error);
+                    (code, format!("{NOTHING}; {advice}"))
+                }
+            },
+            Self::NotCut(openrouter::Error::Refused { status: 401, .. }) => (
+                1,
+                format!(
+                    "{NOTHING}; it works no more: give another with keywright management set, or sign in through the browser"
+                ),
+            ),
+            Self::NotCut(openrouter::Error::Refused { status: 403, .. }) => (
+                1,
+                format!(
+                    "{NOTHING}; it may not cut keys: is it a management key? Without one, sign in through the browser"
+                ),
+            ),
+            Self::NotCut(error) | Self::NotIssued(error) => {
+                let (code, advice) = not_issued(error);
+                (code, format!("{NOTHING}; {advice}"))
+            }
+            Self::Unresolved(_) => (
+                7,
+                format!(
+                    "it is on the list of unresolved attempts; if a key was issued, nobody can spend with it: {CHECK}"
+                ),
+            ),
+            Self::OddAnswer { kept: Some(account), place, .. } => (
+                7,
+                format!(
+                    "the answer is kept in {place} (service keywright-attempts, username {account}); {CHECK}"
+                ),
+            ),
+            Self::OddAnswer { kept: None, .. } => {
+                (7, format!("the answer could not be kept, and is nowhere but here; {CHECK}"))
+            }
+        };
+        Trouble { message: self.to_string(), advice, code }
+    }
+}
+
+const fn not_issued(error: &openrouter::Error) -> (u8, &'static str) {
+    match error {
+        openrouter::Error::NotSent { .. } => {
+            (6, "check the network, the proxy settings and --server, then try again")
+        }
+        openrouter::Error::Untrusted { .. } => (6, openrouter::DISTRUST),
+        openrouter::Error::SlowDown { .. } => (6, "wait a minute, then try again"),
+        openrouter::Error::Refused { status: 300..=399, .. } => {
+            (1, "it sent us elsewhere, where no secret may follow; check --server")
+        }
+        openrouter::Error::Refused { status: 400, .. } => (
+            1,
+            "the server did not accept what was asked; try again, with other values if it repeats",
+        ),
+        openrouter::Error::Refused { status: 403, .. } => {
+            (1, "the code was wrong, used before or too old; sign in again")
+        }
+        openrouter::Error::Refused { status: 404 | 405, .. } => {
+            (1, "this does not look like OpenRouter; check --server")
+        }
+        // Reached only where nothing can have been issued yet.
+        openrouter::Error::Ambiguous { .. } => (6, "try again later"),
+        openrouter::Error::Refused { .. } | openrouter::Error::Odd { .. } => (1, "try again later"),
+    }
+}

@@ -1,0 +1,165 @@
+//! The code for the key: sent as often as is safe, and not once more. Every stage is on disk
+//! before the next begins.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+use super::{Error, Services, attempt_slot, cancelled, keep_secrets};
+use crate::api::openrouter::{self, Client, Exchanged, Issued};
+use crate::key::{AuthCode, CodeVerifier, KeyRequest, ManagementKey, Report};
+use crate::storage::journal::{Open, Stage};
+
+/// How often a code is sent again whose fate is unknown, one at a time.
+const RESENDS: u32 = 2;
+
+/// What brings a key, and how often it may be sent again when its fate is unknown.
+pub(super) enum Ask<'a> {
+    /// A code works once: sent again it brings the same key, or none.
+    Code(&'a AuthCode, &'a CodeVerifier),
+    /// Each sending may cut another key: never again.
+    Cut(&'a ManagementKey, &'a KeyRequest),
+}
+
+impl Ask<'_> {
+    async fn send(&self, client: &Client) -> Result<Issued, openrouter::Error> {
+        match self {
+            Self::Code(code, verifier) => client.exchange(code, verifier).await,
+            Self::Cut(management, request) => client.create(management, request).await,
+        }
+    }
+
+    const fn resends(&self) -> u32 {
+        match self {
+            Self::Code(..) => RESENDS,
+            Self::Cut(..) => 0,
+        }
+    }
+
+    fn refused(&self, error: openrouter::Error) -> Error {
+        match self {
+            Self::Code(..) => Error::NotIssued(error),
+            Self::Cut(..) => Error::NotCut(error),
+        }
+    }
+}
+
+/// Exchanges the code. On `Err` the attempt is still open: see [`Error::is_unresolved`].
+pub(super) async fn exchange(
+    open: &mut Open,
+    code: &AuthCode,
+    verifier: &CodeVerifier,
+    services: &Services,
+    cancel: &mut watch::Receiver<bool>,
+    report: &(dyn Fn(Report) + Sync),
+) -> Result<Exchanged, Error> {
+    let client = services.client().map_err(Error::NotIssued)?;
+    // Nothing was sent yet: a keychain that locked itself meanwhile costs no more than this login.
+    tokio::select! {
+        kept = keep_secrets(open, verifier, Some(code), services) => kept?,
+        () = cancelled(cancel) => return Err(Error::Cancelled),
+    }
+    let received = Timestamp::now();
+    open.advance(|attempt| {
+        attempt.stage = Stage::CodeReceived;
+        attempt.code_at = Some(received);
+    })?;
+    send(open, &client, &Ask::Code(code, verifier), services, cancel, report).await
+}
+
+/// Has the management key cut the key. On `Err` the attempt is still open, as above.
+pub(super) async fn cut(
+    open: &mut Open,
+    management: &ManagementKey,
+    request: &KeyRequest,
+    services: &Services,
+    cancel: &mut watch::Receiver<bool>,
+    report: &(dyn Fn(Report) + Sync),
+) -> Result<Exchanged, Error> {
+    let client = services.client().map_err(Error::NotCut)?;
+    send(open, &client, &Ask::Cut(management, request), services, cancel, report).await
+}
+
+/// Sends it. A code is in the vault by now; an attempt that was `Sent` before starts as ambiguous.
+pub(super) async fn send(
+    open: &mut Open,
+    client: &Client,
+    ask: &Ask<'_>,
+    services: &Services,
+    cancel: &mut watch::Receiver<bool>,
+    report: &(dyn Fn(Report) + Sync),
+) -> Result<Exchanged, Error> {
+    let mut ambiguous = open.attempt().stage == Stage::Sent;
+    // What another run sent counts, and after a crash there is one more try, not a new beginning.
+    let before = open.attempt().sends.max(u32::from(ambiguous));
+    let allowed = if ambiguous { 1 } else { 1 + ask.resends().min(services.retries) };
+    let most = (before + allowed).min(1 + ask.resends());
+    if before >= most {
+        return Err(Error::Unresolved(openrouter::Error::Ambiguous {
+            server: services.server.clone(),
+            why: "the code was sent as often as it may be".into(),
+        }));
+    }
+    let mut tries = 0;
+    // Sendings of which nothing is known. One that was answered with a refusal is known of.
+    let mut lost = before;
+    loop {
+        open.advance(|attempt| {
+            attempt.stage = Stage::Sent;
+            attempt.sends = lost + 1;
+        })?;
+        let error = match ask.send(client).await {
+            Ok(Issued::Key(exchanged)) => return Ok(exchanged),
+            Ok(Issued::Odd { body, more }) => {
+                return Err(odd(open, body, more, services).await);
+            }
+            Err(error) => error,
+        };
+        let again = if matches!(error, openrouter::Error::Ambiguous { .. }) {
+            ambiguous = true;
+            lost += 1;
+            lost < most
+        } else {
+            tries < services.retries
+        };
+        let Some(pause) = error.pause(tries).filter(|_| again) else {
+            // After a send whose fate is unknown even a clean refusal proves nothing: the code may
+            // be used up because the key exists.
+            return Err(if ambiguous { Error::Unresolved(error) } else { ask.refused(error) });
+        };
+        tries += 1;
+        report(Report::Notice(format!("{error}; trying again in {} s", pause.as_secs().max(1))));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            // As long as the server has not seen the code, nothing can be lost by leaving.
+            () = cancelled(cancel), if !ambiguous => return Err(Error::Cancelled),
+        }
+    }
+}
+
+/// Keeps an answer of success in which no key could be found: under the attempt's id in the vault,
+/// or else in the hands of the person.
+async fn odd(open: &mut Open, body: SecretString, more: bool, services: &Services) -> Error {
+    let slot = attempt_slot(open);
+    let account = slot.account.clone();
+    let (kept, answer) = (body.clone(), body);
+    let place = services.vault.place();
+    match services.vault(move |vault, patience| vault.set(&slot, &kept, patience)).await {
+        Ok(()) => {
+            if let Err(error) = open.advance(|attempt| attempt.kept = true) {
+                tracing::warn!(%error, "the journal could not be written");
+            }
+            Error::OddAnswer { kept: Some(account), place, answer: None, more }
+        }
+        Err(_) => Error::OddAnswer { kept: None, place, answer: Some(answer), more },
+    }
+}
+
+/// Leaves the attempt on the list of what may have been issued. What the vault keeps under its id
+/// stays too: it may be the answer itself.
+pub(super) fn leave_unresolved(mut open: Open) {
+    if let Err(error) = open.advance(|attempt| attempt.stage = Stage::Unresolved) {
+        // The journal still says `sent`: the next start lists it all the same.
+        tracing::warn!(%error, "the journal could not be written");
+    }
+}

@@ -1,0 +1,99 @@
+//! What a journey needs of the world, and the two things it does with that: a client, a vault call.
+//! Must not know: where the settings come from.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use url::Url;
+
+use crate::api::openrouter::{Attribution, Client, Error};
+use crate::key::ManagementKey;
+use crate::storage::document::Place;
+use crate::storage::journal::Open;
+use crate::storage::vault::{self, Slot, StoreKind, Vault};
+
+/// Attempts of this process that brought a key which is not stored yet: as long as they are kept
+/// here, no other process takes them over.
+#[derive(Clone, Default)]
+pub struct Kept(Arc<Mutex<Vec<Open>>>);
+
+impl Kept {
+    pub(super) fn keep(&self, open: Open) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(open);
+    }
+
+    /// The attempt that brought the key with that hash.
+    pub(super) fn take(&self, hash: &str) -> Option<Open> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let brought =
+            |open: &Open| open.attempt().held.as_ref().is_some_and(|held| held.hash == hash);
+        let at = kept.iter().position(brought)?;
+        Some(kept.remove(at))
+    }
+}
+
+/// What a journey needs of the world.
+#[derive(Clone)]
+pub struct Services {
+    /// The server, without a slash at its end.
+    pub server: String,
+    /// The keychain service of its keys: `keywright`, or `keywright/<host[:port]>`.
+    pub service: String,
+    /// The management key that the environment gives, used before a stored one.
+    pub management: Option<ManagementKey>,
+    /// Where keys lie.
+    pub vault: Vault,
+    /// How long one vault call may take.
+    pub patience: Duration,
+    /// Where the inventory and the journal lie.
+    pub place: Place,
+    /// Attempts whose key could not be stored and is still on screen.
+    pub kept: Kept,
+    /// Who we say we are.
+    pub app: Attribution,
+    /// One request's time.
+    pub timeout: Duration,
+    /// How often what is safe to repeat is repeated.
+    pub retries: u32,
+    /// The callback's port; 0 for an ephemeral one.
+    pub callback_port: u16,
+    /// Opens the person's browser; says in words why it could not.
+    pub open: fn(&Url) -> Result<(), String>,
+}
+
+impl Services {
+    /// A client of the server.
+    pub fn client(&self) -> Result<Client, Error> {
+        let server = Url::parse(&self.server).map_err(|_| Error::NotSent {
+            server: self.server.clone(),
+            why: "its address cannot be read".into(),
+        })?;
+        Client::new(&server, self.timeout, &self.app)
+    }
+
+    /// Where the key under `label` lies in the vault.
+    pub fn slot(&self, label: &str) -> Slot {
+        Slot { service: self.service.clone(), account: label.into() }
+    }
+
+    /// A store beside the one that is used, for a key that this one refuses: the file beside the
+    /// keychain, the keychain beside the file. None where nothing is to be left on disk.
+    pub fn another_vault(&self, ask: vault::Ask) -> Option<Vault> {
+        match (self.vault.kind(), &self.place) {
+            (StoreKind::Os, Place::Directory(dir)) => Some(Vault::file(dir.clone(), ask)),
+            (StoreKind::File, _) => Some(Vault::os()),
+            _ => None,
+        }
+    }
+
+    /// Makes a vault call off the async thread; it can wait for a person.
+    pub(crate) async fn vault<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Vault, Duration) -> Result<T, vault::Error> + Send + 'static,
+    ) -> Result<T, vault::Error> {
+        let (vault, patience) = (self.vault.clone(), self.patience);
+        tokio::task::spawn_blocking(move || call(&vault, patience))
+            .await
+            .unwrap_or(Err(vault::Error::NoAnswer))
+    }
+}

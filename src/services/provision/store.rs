@@ -1,0 +1,318 @@
+//! The stretch between the server's answer and the keychain's read-back: here a key exists once.
+//! No `?` leaves it with the key; whatever fails, the key goes back to the person.
+
+use std::collections::HashMap;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
+
+use super::{Services, cancelled, forget_secrets};
+use crate::api::openrouter::Exchanged;
+use crate::key::{ApiKey, HeldKey, Outcome, Read, Report, Step, Trouble, clean};
+use crate::storage::document::{self, Claim};
+use crate::storage::inventory;
+use crate::storage::journal::{self, Open, Stage};
+use crate::storage::vault::{self, Vault};
+
+/// Keys that are stored and not on the list yet: the list is rewritten for many at once, not for
+/// each. Until then their attempts stay in the journal, from which the next start lists them.
+#[derive(Default)]
+pub struct Unlisted(Vec<(Open, HeldKey)>);
+
+impl Unlisted {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether all are on the list.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Puts them on the list. An error costs no key: see above.
+    pub fn list(&mut self, services: &Services) -> Result<(), Trouble> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let (opens, held) = self.0.drain(..).unzip();
+        inventory::add(&services.place, held).map_err(|error| not_listed(&error))?;
+        log(Open::close_all(opens));
+        Ok(())
+    }
+}
+
+/// Stores what was received, notes it, ends the attempt and asks what was granted. With `later` the
+/// list is left to [`Unlisted::list`].
+pub(super) async fn finish(
+    mut open: Open,
+    issued: Exchanged,
+    services: &Services,
+    later: Option<&mut Unlisted>,
+    cancel: &mut watch::Receiver<bool>,
+    report: &(dyn Fn(Report) + Sync),
+) -> Outcome {
+    report(Report::Step(Step::Store));
+    let attempt = open.attempt();
+    let mut held = HeldKey {
+        asked: attempt.asked.clone(),
+        replaces: attempt.replaces.clone(),
+        user_id: issued.user_id.map(|id| clean(&id, 100)),
+        ..HeldKey::new(
+            attempt.label.clone(),
+            &issued.key,
+            services.server.clone(),
+            services.vault.kind().to_string(),
+            Timestamp::now(),
+        )
+    };
+    // A journal that cannot be written keeps no key out of the vault.
+    log(open.advance(|attempt| {
+        attempt.stage = Stage::Received;
+        attempt.held = Some(held.clone());
+    }));
+    // Until it is listed: no other Keywright may take the label between our look and our writing.
+    let turn = turn(services).await;
+    let renamed = match put(&mut held, &issued.key, services).await {
+        Ok(renamed) => renamed,
+        Err(error) => {
+            services.kept.keep(open);
+            return Outcome::NotStored { held, key: issued.key, trouble: not_stored(&error) };
+        }
+    };
+    log(open.advance(|attempt| {
+        attempt.stage = Stage::Stored;
+        attempt.held = Some(held.clone());
+    }));
+    // Not in a queue: its keys come from one account, and there may be thousands.
+    let stranger = later.is_none().then(|| of_another_account(&held, services)).flatten();
+    let listed = match &later {
+        Some(_) => Ok(()),
+        None => inventory::add(&services.place, vec![held.clone()]),
+    };
+    drop(turn);
+    forget_secrets(&open, services).await;
+    // A key that is not on the list stays in the journal: the next start lists it.
+    let mut open = Some(open);
+    if let (None, Ok(())) = (&later, &listed) {
+        log(open.take().map_or(Ok(()), Open::close));
+    }
+    let note = listed.err().map(|error| not_listed(&error)).or(renamed).or(stranger);
+    report(Report::Step(Step::Compare));
+    let (stored, key) = (held.clone(), issued.key.clone());
+    let outcome = tokio::select! {
+        outcome = compare(held, issued.key, note.clone(), later.is_none(), services) => outcome,
+        // The key is safe: nobody waits for a comparison who wants to leave.
+        () = cancelled(cancel) => Outcome::Stored { held: stored, key, note },
+    };
+    if let (Some(later), Some(open), Outcome::Stored { held, .. }) = (later, open, &outcome) {
+        later.0.push((open, held.clone()));
+    }
+    outcome
+}
+
+/// What an answer held could be found nowhere in it and be kept nowhere: the person has it.
+pub(super) fn hand_back(
+    mut open: Open,
+    answer: SecretString,
+    trouble: &Trouble,
+    services: &Services,
+) -> Outcome {
+    #[expect(clippy::disallowed_methods, reason = "door: reveal")]
+    let key = ApiKey::from(answer.expose_secret().to_owned());
+    let attempt = open.attempt();
+    let store = services.vault.kind().to_string();
+    let held = HeldKey {
+        asked: attempt.asked.clone(),
+        ..HeldKey::new(
+            attempt.label.clone(),
+            &key,
+            services.server.clone(),
+            store,
+            Timestamp::now(),
+        )
+    };
+    log(open.advance(|attempt| {
+        attempt.stage = Stage::Received;
+        attempt.held = Some(held.clone());
+    }));
+    services.kept.keep(open);
+    Outcome::NotStored { held, key, trouble: trouble.clone() }
+}
+
+/// Waits for the turn to store; whoever waits in vain stores all the same, for the key's sake.
+pub(crate) async fn turn(services: &Services) -> Option<Claim> {
+    let (place, patience) = (services.place.clone(), services.patience);
+    let turn = tokio::task::spawn_blocking(move || place.claim_within("storing.lock", patience));
+    turn.await.ok()?.ok()
+}
+
+/// Tries again to store a key that is nowhere but on the screen.
+pub async fn store_again(held: HeldKey, key: ApiKey, services: &Services) -> Outcome {
+    store_in(held, key, services, services).await
+}
+
+/// Stores it in another store than the one that refuses it. A rotation needs both keys in one: the
+/// new key then stays beside the old one, under a label of its own.
+pub async fn store_elsewhere(
+    mut held: HeldKey,
+    key: ApiKey,
+    vault: Vault,
+    services: &Services,
+) -> Outcome {
+    held.replaces = None;
+    let there = Services { vault, ..services.clone() };
+    store_in(held, key, &there, services).await
+}
+
+async fn store_in(
+    mut held: HeldKey,
+    key: ApiKey,
+    there: &Services,
+    services: &Services,
+) -> Outcome {
+    held.store = there.vault.kind().to_string();
+    let turn = turn(services).await;
+    let renamed = match put(&mut held, &key, there).await {
+        Ok(renamed) => renamed,
+        Err(error) => return Outcome::NotStored { held, key, trouble: not_stored(&error) },
+    };
+    let listed = inventory::add(&services.place, vec![held.clone()]);
+    drop(turn);
+    if listed.is_ok() {
+        if let Some(open) = services.kept.take(&held.hash) {
+            forget_secrets(&open, services).await;
+            log(open.close());
+        }
+        // Another start may have put it on the list of what nobody received.
+        log(journal::settle(&services.place, &held.hash));
+    }
+    let note = listed.err().map(|error| not_listed(&error)).or(renamed);
+    compare(held, key, note, true, services).await
+}
+
+/// Puts the key into the vault, read back. Never over another key: a label that was taken since
+/// the preflight gets a number, and `Some` words about it.
+async fn put(
+    held: &mut HeldKey,
+    key: &ApiKey,
+    services: &Services,
+) -> Result<Option<Trouble>, vault::Error> {
+    let asked = held.label.clone();
+    for number in 1..=9 {
+        let label =
+            if number == 1 { asked.clone() } else { asked.followed_by(&number.to_string()) };
+        let slot = services.slot(label.as_str());
+        let there = services.vault(move |vault, patience| vault.get(&slot, patience)).await;
+        let renamed = (label != asked).then(|| Trouble {
+            message: format!("the label {asked} was taken meanwhile"),
+            advice: format!("the key is stored as {label}"),
+            code: 1,
+        });
+        match there {
+            Err(vault::Error::NoEntry) => {
+                let slot = services.slot(label.as_str());
+                let secret = secret(key);
+                services.vault(move |vault, patience| vault.set(&slot, &secret, patience)).await?;
+            }
+            // Ours already: a try before this one got further than it knew.
+            Ok(secret) if hash(&secret) == held.hash => {}
+            Ok(_) => continue,
+            Err(error) => return Err(error),
+        }
+        held.label = label;
+        return Ok(renamed);
+    }
+    Err(vault::Error::Ambiguous(9))
+}
+
+/// Asks the server what it granted and notes it, on the list as well where the key is `listed`; a
+/// failure leaves the key where it is.
+async fn compare(
+    mut held: HeldKey,
+    key: ApiKey,
+    note: Option<Trouble>,
+    listed: bool,
+    services: &Services,
+) -> Outcome {
+    let answer = match services.client() {
+        Ok(client) => match client.key(&key).await {
+            // Asking is safe to repeat; once is enough for a hiccup.
+            Err(error) if error.status().is_none() && services.retries > 0 => {
+                tracing::debug!(%error, "asking the key again");
+                client.key(&key).await
+            }
+            answer => answer,
+        },
+        Err(error) => Err(error),
+    };
+    let unchecked = match answer {
+        Ok(reading) => {
+            let now = Timestamp::now();
+            let read = Read::Told(Arc::new(reading));
+            held.note(&read, now);
+            if listed {
+                let reads = HashMap::from([(held.hash.clone(), (now, read))]);
+                log(inventory::note(&services.place, &services.server, &reads));
+            }
+            None
+        }
+        Err(error) => Some(Trouble {
+            message: format!("what was granted could not be checked: {error}"),
+            advice: "the key is stored; look at its limit and expiry at OpenRouter".into(),
+            code: 1,
+        }),
+    };
+    Outcome::Stored { held, key, note: note.or(unchecked) }
+}
+
+/// Whoever can read the sign-in address can answer it with a consent of their own: then the key is
+/// one of theirs, and they see what it is used for.
+fn of_another_account(held: &HeldKey, services: &Services) -> Option<Trouble> {
+    let user = held.user_id.as_ref()?;
+    let rows = inventory::read(&services.place, &services.server).ok()?;
+    let mut users = rows.iter().filter_map(|row| row.user_id.as_ref()).peekable();
+    users.peek()?;
+    (!users.any(|other| other == user)).then(|| Trouble {
+        message: "this key is of another account than the keys that are held here".into(),
+        advice: "it is stored; if you did not sign in to another account, do not use it: somebody \
+                 answered in your place"
+            .into(),
+        code: 1,
+    })
+}
+
+fn not_stored(error: &vault::Error) -> Trouble {
+    Trouble {
+        message: format!("the key was issued and could not be stored: {error}"),
+        advice: format!("it is nowhere but here; {}", error.advice()),
+        code: 4,
+    }
+}
+
+fn not_listed(error: &document::Error) -> Trouble {
+    Trouble {
+        message: format!("the key is in the keychain, but not on the list: {error}"),
+        advice: error.advice(),
+        code: 1,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "door: the vault")]
+fn secret(key: &ApiKey) -> SecretString {
+    SecretString::from(key.expose_secret())
+}
+
+#[expect(clippy::disallowed_methods, reason = "door: hashing")]
+pub(super) fn hash(secret: &SecretString) -> String {
+    ApiKey::from(secret.expose_secret().to_owned()).hash()
+}
+
+fn log<T, E: std::fmt::Display>(result: Result<T, E>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "went on, for the key's sake");
+    }
+}

@@ -1,0 +1,226 @@
+//! `journal.json`: attempts at cutting a key, each step on disk before the next begins, so that
+//! a key that was issued is never forgotten. No secret lies here: verifier and code lie in the
+//! vault under the attempt's id. Must not know: how a step is done.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::key::{Asked, HeldKey, Label, Replaces, Unresolved, shown};
+use crate::storage::document::{Claim, Error, Place, Version};
+
+const NAME: &str = "journal.json";
+
+/// How far an attempt has come. A key can exist from `Sent` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The vault and the data directory work; the verifier is in the vault.
+    Prepared,
+    /// The code came and is in the vault.
+    CodeReceived,
+    /// The code is on its way to the server, or was.
+    Sent,
+    /// The server's answer held a key (its hash stands in `held`), not yet in the vault.
+    Received,
+    /// The key is in the vault, read back.
+    Stored,
+    /// Ended without our knowing whether a key was issued; stays until dismissed.
+    Unresolved,
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// 32 hexadecimal digits; the account of its secrets in the vault.
+    #[serde(deserialize_with = "shown")]
+    pub id: String,
+    /// When it began.
+    pub at: Timestamp,
+    /// The label asked for.
+    pub label: Label,
+    /// The server asked.
+    #[serde(deserialize_with = "shown")]
+    pub server: String,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The store it is cut for: `os`, `file` or `memory`.
+    #[serde(default)]
+    pub store: String,
+    /// How often the code, or the request for a key, was sent; counted before each sending.
+    #[serde(default)]
+    pub sends: u32,
+    /// Whether the vault keeps the server's odd answer under the attempt's id.
+    #[serde(default)]
+    pub kept: bool,
+    /// When the code was received.
+    #[serde(default)]
+    pub code_at: Option<Timestamp>,
+    /// What was asked for.
+    #[serde(default)]
+    pub asked: Asked,
+    /// The key that the new one is to replace.
+    #[serde(default)]
+    pub replaces: Option<Replaces>,
+    /// The key that came, without the key.
+    #[serde(default)]
+    pub held: Option<HeldKey>,
+    /// Fields of a newer version, kept as they are.
+    #[serde(flatten)]
+    pub unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Attempt {
+    /// Whether its secrets lie in that store; an early Keywright did not say which.
+    pub fn is_in(&self, store: &str) -> bool {
+        self.store.is_empty() || self.store == store
+    }
+}
+
+impl From<Attempt> for Unresolved {
+    fn from(Attempt { id, label, server, at, .. }: Attempt) -> Self {
+        Self { id, label, server, at }
+    }
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Journal {
+    #[serde(default)]
+    version: Version,
+    #[serde(default)]
+    attempts: Vec<Attempt>,
+    #[serde(flatten)]
+    unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+/// An attempt of this process: no other process adopts it while this lives.
+#[derive(Debug)]
+pub struct Open {
+    place: Place,
+    attempt: Attempt,
+    _claim: Claim,
+}
+
+impl Open {
+    /// Writes a new attempt down.
+    pub fn begin(place: &Place, attempt: Attempt) -> Result<Self, Error> {
+        let claim = place.claim(&claim_name(&attempt.id))?;
+        place.update(NAME, |journal: &mut Journal| journal.attempts.push(attempt.clone()))?;
+        Ok(Self { place: place.clone(), attempt, _claim: claim })
+    }
+
+    /// The attempt as last written.
+    pub fn attempt(&self) -> &Attempt {
+        &self.attempt
+    }
+
+    /// Writes down a change; on disk when this returns.
+    pub fn advance(&mut self, change: impl FnOnce(&mut Attempt)) -> Result<(), Error> {
+        let mut next = self.attempt.clone();
+        change(&mut next);
+        self.place.update(NAME, |journal: &mut Journal| {
+            match journal.attempts.iter_mut().find(|attempt| attempt.id == next.id) {
+                Some(row) => *row = next.clone(),
+                None => journal.attempts.push(next.clone()),
+            }
+        })?;
+        self.attempt = next;
+        Ok(())
+    }
+
+    /// The attempt has ended and nothing of it is owed.
+    pub fn close(self) -> Result<(), Error> {
+        Self::close_all(vec![self])
+    }
+
+    /// [`Self::close`] for many of one place, in one transaction.
+    pub fn close_all(ended: Vec<Self>) -> Result<(), Error> {
+        let Some(place) = ended.first().map(|open| open.place.clone()) else { return Ok(()) };
+        let ours = |attempt: &Attempt| ended.iter().any(|open| open.attempt.id == attempt.id);
+        place.update(NAME, |journal: &mut Journal| journal.attempts.retain(|a| !ours(a)))
+    }
+}
+
+/// Every attempt at `server` that is written down, under way or not. Reads one file, changes nothing.
+pub fn attempts(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
+    let mut attempts = all(place)?;
+    attempts.retain(|attempt| attempt.server == server);
+    Ok(attempts)
+}
+
+/// Those that ended unresolved.
+pub fn unresolved(place: &Place, server: &str) -> Result<Vec<Attempt>, Error> {
+    let mut attempts = attempts(place, server)?;
+    attempts.retain(|attempt| attempt.stage == Stage::Unresolved);
+    Ok(attempts)
+}
+
+/// Every attempt at every server.
+pub fn all(place: &Place) -> Result<Vec<Attempt>, Error> {
+    Ok(place.read::<Journal>(NAME)?.attempts)
+}
+
+/// The attempts that may have brought a key, of another server than `server` or waiting in another
+/// store than `store`.
+pub fn elsewhere(place: &Place, server: &str, store: &str) -> Result<Vec<Attempt>, Error> {
+    let mut attempts = all(place)?;
+    attempts.retain(|attempt| {
+        let here = attempt.server == server
+            && (attempt.stage == Stage::Unresolved || attempt.is_in(store));
+        !here && attempt.stage >= Stage::CodeReceived
+    });
+    Ok(attempts)
+}
+
+/// Notes that what is kept of every attempt lies in that store now.
+pub fn moved(place: &Place, store: &str) -> Result<(), Error> {
+    if all(place)?.iter().all(|attempt| attempt.is_in(store)) {
+        return Ok(());
+    }
+    place.update(NAME, |journal: &mut Journal| {
+        for attempt in journal.attempts.iter_mut().filter(|a| a.stage == Stage::Unresolved) {
+            store.clone_into(&mut attempt.store);
+        }
+    })
+}
+
+/// Takes over the attempts at `server` whose program is gone; those of a living one are left.
+pub fn adopt(place: &Place, server: &str, store: &str) -> Result<Vec<Open>, Error> {
+    let attempts = all(place)?;
+    let mut adopted = Vec::new();
+    for attempt in attempts {
+        // What lies in another store can be told by nobody who cannot look there.
+        if attempt.server != server || !attempt.is_in(store) || attempt.stage == Stage::Unresolved {
+            continue;
+        }
+        match place.claim(&claim_name(&attempt.id)) {
+            Ok(claim) => {
+                // Between the reading and the claim its own program may have ended it.
+                let now = all(place)?;
+                if let Some(attempt) = now.into_iter().find(|other| other.id == attempt.id) {
+                    adopted.push(Open { place: place.clone(), attempt, _claim: claim });
+                }
+            }
+            Err(Error::Busy(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(adopted)
+}
+
+/// Strikes off every attempt, however it ended, that brought the key with that hash: it is safe now.
+pub fn settle(place: &Place, hash: &str) -> Result<(), Error> {
+    place.update(NAME, |journal: &mut Journal| {
+        journal
+            .attempts
+            .retain(|attempt| attempt.held.as_ref().is_none_or(|held| held.hash != hash));
+    })
+}
+
+/// Strikes an attempt off.
+pub fn dismiss(place: &Place, id: &str) -> Result<(), Error> {
+    place.update(NAME, |journal: &mut Journal| journal.attempts.retain(|a| a.id != id))
+}
+
+fn claim_name(id: &str) -> String {
+    format!("attempt-{id}.lock")
+}
