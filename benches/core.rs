@@ -5,8 +5,9 @@ use std::hint::black_box;
 use divan::Bencher;
 use jiff::Timestamp;
 use keywright::key::{ApiKey, Asked, AuthCode, Expiry, HeldKey};
-use keywright::tui::app::{self, Intent, Model, Msg, Ticket, World};
-use keywright::tui::ui::{self, Theme};
+use keywright::tui::state::{Intent, Model, Msg, Ticket, World};
+use keywright::tui::update;
+use keywright::tui::view::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
@@ -20,7 +21,7 @@ fn now() -> Timestamp {
 
 fn model(keys: usize) -> Model {
     let mut model = Model::new(World::default(), (120, 40), now());
-    app::start(&mut model);
+    update::start(&mut model);
     let held = (0..keys).filter_map(|number| {
         Some(HeldKey {
             hash: format!("{number:064x}"),
@@ -40,7 +41,7 @@ fn model(keys: usize) -> Model {
         })
     });
     let keys = Ok(held.collect());
-    app::update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys }, now());
+    update::update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys }, now());
     model
 }
 
@@ -48,8 +49,8 @@ fn model(keys: usize) -> Model {
 fn update_moves_down(bencher: Bencher, keys: usize) {
     let mut model = model(keys);
     bencher.bench_local(|| {
-        app::update(&mut model, Msg::Wanted(Intent::Move(1)), now());
-        app::update(&mut model, Msg::Wanted(Intent::Move(-1)), now())
+        update::update(&mut model, Msg::Wanted(Intent::Move(1)), now());
+        update::update(&mut model, Msg::Wanted(Intent::Move(-1)), now())
     });
 }
 
@@ -58,7 +59,7 @@ fn draw_a_full_screen(bencher: Bencher, keys: usize) {
     let model = model(keys);
     let Ok(mut terminal) = Terminal::new(TestBackend::new(120, 40));
     bencher.bench_local(|| {
-        let _ = terminal.draw(|frame| ui::draw(&model, Theme::Dark, frame));
+        let _ = terminal.draw(|frame| view::draw(&model, Theme::Dark, frame));
     });
 }
 

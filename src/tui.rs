@@ -5,11 +5,13 @@
 //! result, a signal, or the moment at which something on screen moves; what has already arrived is
 //! taken in before one frame is drawn.
 
-pub mod app;
 mod input;
+pub mod keymap;
 mod runner;
+pub mod state;
 mod terminal;
-pub mod ui;
+pub mod update;
+pub mod view;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -25,8 +27,8 @@ use crate::key::Trouble;
 use crate::platform::surroundings;
 use crate::services::provision::Services;
 use crate::storage::vault;
-use crate::tui::app::{Intent, Model, Msg, Screen, World};
-use crate::tui::ui::Theme;
+use crate::tui::state::{Intent, Model, Msg, Screen, World};
+use crate::tui::view::Theme;
 use runner::{Next, Runner};
 use terminal::Terminal;
 
@@ -91,7 +93,7 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
     crossterm::style::force_color_output(true);
     let signals = input::Signals::begin();
     let mut terminal = Terminal::enter().map_err(|error| unusable(&error))?;
-    let shown = terminal.draw(|frame| ui::draw(&model, theme, frame));
+    let shown = terminal.draw(|frame| view::draw(&model, theme, frame));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -125,10 +127,10 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
 }
 
 /// The other store, as far as it can be told without opening it.
-fn elsewhere(services: &Services) -> Option<app::Elsewhere> {
+fn elsewhere(services: &Services) -> Option<state::Elsewhere> {
     let unasked = || vault::Error::NoPassphrase(String::new());
     let vault = services.another_vault(Arc::new(move |_| Err(unasked())))?;
-    Some(app::Elsewhere {
+    Some(state::Elsewhere {
         store: vault.kind().to_string(),
         place: vault.place(),
         passphrase: vault.kind() == vault::StoreKind::File,
@@ -171,7 +173,7 @@ impl Loop<'_> {
         mut typed: UnboundedReceiver<Event>,
         mut told: UnboundedReceiver<Incoming>,
     ) {
-        let first = app::start(self.model);
+        let first = update::start(self.model);
         let mut next = self.runner.run_all(first);
         let mut swarming = false;
         // What is to be seen before anything is read has been drawn.
@@ -188,7 +190,7 @@ impl Loop<'_> {
             self.visible &= !self.visible || terminal.mouse(self.wants_mouse()).is_ok();
             if !std::mem::take(&mut fresh)
                 && self.visible
-                && terminal.draw(|frame| ui::draw(self.model, self.theme, frame)).is_err()
+                && terminal.draw(|frame| view::draw(self.model, self.theme, frame)).is_err()
             {
                 self.visible = false;
                 next = self.message(Msg::Left);
@@ -251,13 +253,13 @@ impl Loop<'_> {
 
     fn message(&mut self, msg: Msg) -> Next {
         self.told = Instant::now();
-        let effects = app::update(self.model, msg, self.clock.now());
+        let effects = update::update(self.model, msg, self.clock.now());
         self.runner.run_all(effects)
     }
 
     fn event(&mut self, event: Event) -> Next {
         match event {
-            Event::Key(key) => match app::intent(self.model, &key) {
+            Event::Key(key) => match keymap::intent(self.model, &key) {
                 Some(intent) => self.message(Msg::Wanted(intent)),
                 // `esc` and a key right after it arrive as that key with alt.
                 None if key.modifiers.contains(KeyModifiers::ALT) => {
@@ -273,7 +275,7 @@ impl Loop<'_> {
             Event::Paste(text) => self.message(Msg::Wanted(Intent::Paste(text))),
             Event::Resize(columns, rows) => self.message(Msg::Resized(columns, rows)),
             Event::FocusGained => self.message(Msg::Returned),
-            Event::Mouse(mouse) => match app::mouse(&mouse) {
+            Event::Mouse(mouse) => match keymap::mouse(&mouse) {
                 Some(intent) if self.wants_mouse() => self.message(Msg::Wanted(intent)),
                 _ => Next::Wait,
             },
@@ -341,14 +343,14 @@ fn suitable() -> Result<(u16, u16), Trouble> {
     if size == (0, 0) {
         return Ok((80, 24));
     }
-    if size.0 < ui::SMALLEST.0 || size.1 < ui::SMALLEST.1 {
+    if size.0 < view::SMALLEST.0 || size.1 < view::SMALLEST.1 {
         return Err(trouble(
             &format!(
                 "the terminal has {} columns and {} rows; the dashboard needs {} and {}",
                 size.0,
                 size.1,
-                ui::SMALLEST.0,
-                ui::SMALLEST.1
+                view::SMALLEST.0,
+                view::SMALLEST.1
             ),
             "nothing was done; enlarge it, or use the commands, see keywright --help",
         ));

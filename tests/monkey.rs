@@ -17,10 +17,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::key::{HeldKey, Outcome, Rotation};
-use keywright::tui::app::{
-    Effect, Elsewhere, Intent, Model, Msg, Question, Screen, Ticket, World, start, update,
+use keywright::tui::state::{
+    Effect, Elsewhere, Intent, Model, Msg, Question, Screen, Ticket, World,
 };
-use keywright::tui::ui::{self, Theme};
+use keywright::tui::update::{start, update};
+use keywright::tui::view::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 

@@ -15,11 +15,10 @@ use keywright::key::{
     ApiKey, Asked, Granted, HeldKey, Outcome, Read, Reading, Report, Reset, Step, Trouble,
     Unresolved,
 };
-use keywright::tui::app::{
-    Effect, Elsewhere, Intent, Model, Msg, Screen, Ticket, World, intent, screen_bindings, start,
-    update,
-};
-use keywright::tui::ui::{self, Theme};
+use keywright::tui::keymap::{intent, screen_bindings};
+use keywright::tui::state::{Effect, Elsewhere, Intent, Model, Msg, Screen, Ticket, World};
+use keywright::tui::update::{start, update};
+use keywright::tui::view::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::{Color, Modifier};

@@ -18,10 +18,10 @@ use keywright::key::{
     ApiKey, Asked, AuthCode, HeldKey, KeyState, Label, Outcome, Read, Reading, Report, Reset, Step,
     Trouble,
 };
-use keywright::tui::app::{
+use keywright::tui::state::{
     Effect, Elsewhere, Intent, Keys, Model, Msg, Question, Road, Screen, Sort, Ticket, World,
-    start, update,
 };
+use keywright::tui::update::{start, update};
 use proptest::prelude::*;
 
 fn now() -> Timestamp {
@@ -169,9 +169,9 @@ fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
         assert!(want(&mut model, Intent::Submit).is_empty(), "{label} {limit}");
         let Screen::Form(form) = &model.screen else { panic!() };
         let wrong = if label == "ok" {
-            keywright::tui::app::Part::Limit
+            keywright::tui::state::Part::Limit
         } else {
-            keywright::tui::app::Part::Label
+            keywright::tui::state::Part::Label
         };
         assert_eq!(form.focus, wrong, "{label} {limit}");
         want(&mut model, Intent::Back);

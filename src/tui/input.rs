@@ -10,7 +10,7 @@ use crossterm::event::Event;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Incoming;
-use crate::tui::app::{Intent, Msg};
+use crate::tui::state::{Intent, Msg};
 
 /// A thread that reads the terminal, so that the loop need not poll.
 pub(super) fn read_events(results: UnboundedSender<Incoming>) -> UnboundedReceiver<Event> {

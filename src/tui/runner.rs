@@ -21,7 +21,7 @@ use crate::services::account::{self, Round, Wish, take};
 use crate::services::provision::{self, Controls, Services};
 use crate::storage::document;
 use crate::storage::inventory;
-use crate::tui::app::{Effect, Msg, Road, Ticket};
+use crate::tui::state::{Effect, Msg, Road, Ticket};
 
 /// What the loop does after the effects.
 pub(super) enum Next {

@@ -19,8 +19,9 @@ use crate::key::{
 use crate::services::plan;
 use crate::storage::document::{Error, Place};
 use crate::storage::{inventory, journal};
-use crate::tui::app::{Model, Msg, World, start, update};
-use crate::tui::ui::{self, Theme};
+use crate::tui::state::{Model, Msg, World};
+use crate::tui::update::{start, update};
+use crate::tui::view::{self, Theme};
 
 #[cfg(test)]
 #[path = "runs.rs"]
@@ -151,7 +152,7 @@ fn show(keys: Vec<HeldKey>) {
     update(&mut model, Msg::KeysLoaded { ticket, keys: Ok(keys) }, now());
     let _ = model.wake();
     let mut terminal = Terminal::new(TestBackend::new(160, 40)).unwrap();
-    terminal.draw(|frame| ui::draw(&model, Theme::Dark, frame)).unwrap();
+    terminal.draw(|frame| view::draw(&model, Theme::Dark, frame)).unwrap();
     for cell in terminal.backend().buffer().content() {
         assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());
     }

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 use keywright::key::{Account, ApiKey, HeldKey, Outcome};
-use keywright::tui::app::{Changed, Compared, Effect, Msg, Ticket};
+use keywright::tui::state::{Changed, Compared, Effect, Msg, Ticket};
 use secrecy::ExposeSecret;
 
 use super::{Dice, Monkey};

@@ -8,7 +8,7 @@ use keywright::key::{
     RemoteKey, Reset, Retiring, Rotation, Sample, Step, Trouble, Unresolved,
 };
 use keywright::key::{Deed, Handed, Report};
-use keywright::tui::app::{Fate, Planned};
+use keywright::tui::state::{Fate, Planned};
 
 /// Stands all over each secret, and nowhere else.
 pub const MARK: &str = "ZQX";

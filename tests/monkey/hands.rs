@@ -1,7 +1,8 @@
 //! What a monkey's hands do: it knows the keys that mean something, and forms that get somewhere.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use keywright::tui::app::{Deliberation, Intent, Msg, Part, Purpose, Screen, intent, mouse};
+use keywright::tui::keymap::{intent, mouse};
+use keywright::tui::state::{Deliberation, Intent, Msg, Part, Purpose, Screen};
 use tui_input::InputRequest;
 
 use super::Monkey;

@@ -1,7 +1,7 @@
 //! A plan on screen: before, while and after it is applied.
 
 use keywright::key::{Expiry, KeyRequest};
-use keywright::tui::app::{Compared, Fate, Planned};
+use keywright::tui::state::{Compared, Fate, Planned};
 
 use super::*;
 

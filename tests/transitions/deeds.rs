@@ -4,7 +4,7 @@ use keywright::key::{
     Account, Change, Deed, Handed, HeldKey, Panicked, Patch, Reading, RemoteKey, Retiring,
     Rotation, Sample, Terms,
 };
-use keywright::tui::app::{
+use keywright::tui::state::{
     Changed, Changes, Deliberation, Effect, Intent, Msg, Part, Purpose, Scope, Screen,
 };
 

@@ -1,7 +1,7 @@
 //! A plan: read, seen before anything is done, and applied one key after the other.
 
 use keywright::key::KeyRequest;
-use keywright::tui::app::{Compared, Effect, Fate, Intent, Msg, Plan, Planned, Screen, Ticket};
+use keywright::tui::state::{Compared, Effect, Fate, Intent, Msg, Plan, Planned, Screen, Ticket};
 
 use super::*;
 

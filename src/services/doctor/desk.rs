@@ -13,7 +13,7 @@ use crate::platform::browser::{self, Reach};
 use crate::platform::clipboard::{self, Copied};
 use crate::platform::surroundings;
 use crate::services::provision::Services;
-use crate::tui::ui::SMALLEST;
+use crate::tui::view::SMALLEST;
 
 pub(super) fn versions(_: &Services) -> Check {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();

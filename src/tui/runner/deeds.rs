@@ -16,7 +16,7 @@ use crate::services::provision::{self, Services, Way};
 use crate::storage::inventory;
 use crate::storage::samples;
 use crate::storage::vault;
-use crate::tui::app::{Changed, Changes, Msg, Road, Ticket};
+use crate::tui::state::{Changed, Changes, Msg, Road, Ticket};
 
 impl Runner {
     pub(super) fn rotate(&mut self, ticket: Ticket, held: HeldKey, terms: Terms) {

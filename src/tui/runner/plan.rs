@@ -12,7 +12,7 @@ use crate::services::account::{self, End, Hands, News};
 use crate::services::plan::{self, Standing};
 use crate::services::provision::{Controls, Services, Way};
 use crate::storage::inventory;
-use crate::tui::app::{Compared, Fate, Msg, Planned, Ticket};
+use crate::tui::state::{Compared, Fate, Msg, Planned, Ticket};
 
 /// The most problems of a plan that are said.
 const PROBLEMS: usize = 100;

@@ -1,0 +1,98 @@
+//! Drawing: the model in, cells out. Does no I/O and decides nothing.
+//!
+//! ```text
+//! header    what this is, which server, a word of warning in the sandbox
+//! ───────
+//! body      what wants something done; the list of keys (its details beside it where there is
+//!           room), the form, the login
+//!           or the key that was just cut; help and questions lie over it
+//! ───────
+//! notice    what was last worth saying
+//! footer    the keys that do something now
+//! ```
+
+mod ask;
+mod details;
+mod footer;
+mod form;
+mod header;
+mod help;
+mod login;
+mod plan;
+mod reveal;
+mod table;
+mod text;
+mod theme;
+mod warnings;
+
+pub use theme::Theme;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::widgets::{Block, Borders};
+
+use crate::tui::state::{Keys, Model, Screen, WIDE};
+
+/// Fewer columns or rows than this show nothing but a request for more.
+pub const SMALLEST: (u16, u16) = (60, 16);
+
+/// Draws the whole screen.
+pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        let words = format!("Keywright needs {} x {} characters", SMALLEST.0, SMALLEST.1);
+        text::paragraph(frame, area, vec![words.into()]);
+        return;
+    }
+    let [head, rule, body, bottom, notice, foot] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Fill(1),
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    header::draw(model, theme, frame, head);
+    for line in [rule, bottom] {
+        frame.render_widget(Block::new().borders(Borders::TOP).border_style(theme.dim()), line);
+    }
+    if let Some(page) = model.help {
+        help::draw(model, page, theme, frame, body);
+    } else {
+        draw_body(model, theme, frame, body);
+    }
+    footer::notice(model, theme, frame, bottom, notice);
+    footer::draw(model, theme, frame, foot);
+}
+
+fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
+    match &model.screen {
+        Screen::Form(state) => form::draw(state, model, theme, frame, body),
+        Screen::Login(state) => login::draw(state, model, theme, frame, body),
+        Screen::Reveal(state) => reveal::draw(state, model, theme, frame, body),
+        Screen::Ask(state) => ask::draw(state, model, theme, frame, body),
+        Screen::Deeds(deeds) => ask::deeds(deeds, theme, frame, body),
+        Screen::Plan(state) => plan::draw(state, theme, frame, body),
+        Screen::Dashboard => {
+            let body = warnings::draw(model, theme, frame, body);
+            match (&model.dashboard.keys, model.dashboard.current()) {
+                (Keys::Loaded(_), Some(held)) if model.dashboard.details => {
+                    details::draw(held, model, theme, frame, body);
+                }
+                (Keys::Loaded(_), Some(held)) if body.width >= WIDE => {
+                    let [list, side] =
+                        Layout::horizontal([Constraint::Fill(1), Constraint::Length(58)])
+                            .areas(body);
+                    table::draw(model, theme, frame, list);
+                    let block = Block::new().borders(Borders::LEFT).border_style(theme.dim());
+                    let inner = block.inner(side);
+                    frame.render_widget(block, side);
+                    details::draw(held, model, theme, frame, inner);
+                }
+                (Keys::Loaded(_), Some(_)) => table::draw(model, theme, frame, body),
+                (keys, _) => warnings::empty(keys, model, theme, frame, body),
+            }
+        }
+    }
+}

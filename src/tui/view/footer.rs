@@ -1,0 +1,144 @@
+//! The bottom two lines: what was last worth saying or is asked, and the keys that do something.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Clear;
+
+use super::text::{fit, sentence};
+use super::{Theme, text};
+use crate::tui::keymap::{Binding, bindings};
+use crate::tui::state::{Model, Question, Screen};
+
+/// What was last worth saying. Where one line is too short for it, it takes the one `above` too: its
+/// end is what to do now.
+pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, area: Rect) {
+    let (above, area) = (text::inset(above), text::inset(area));
+    let width = usize::from(area.width);
+    let filtered = model.dashboard.filtering || !model.dashboard.filter.text().is_empty();
+    if filtered
+        && matches!(model.screen, Screen::Dashboard)
+        && model.question.is_none()
+        && model.notice.is_none()
+    {
+        return filter(model, theme, frame, area);
+    }
+    let line = if let Some(question) = &model.question {
+        let words = match question {
+            Question::QuitUnstored => {
+                "Stored nowhere: quit and lose this key? You would have to revoke it by hand."
+                    .to_owned()
+            }
+            Question::DropUnstored => {
+                "Stored nowhere: leave and lose this key? You would have to revoke it by hand."
+                    .to_owned()
+            }
+            Question::Dismiss(attempt) => format!(
+                "Strike '{}' off? What was kept of the server's answer, if anything, goes with it.",
+                fit(attempt.label.as_str(), 24)
+            ),
+            Question::Remove(labels) => match &labels[..] {
+                [label] => {
+                    let label = fit(label.as_str(), width.saturating_sub(54).max(8));
+                    format!("Forget {label} here? The key itself stays valid at the server.")
+                }
+                labels => format!(
+                    "Forget these {} keys here? They stay valid at the server.",
+                    labels.len()
+                ),
+            },
+            Question::Disable(labels) => format!(
+                "Disable these {} keys at OpenRouter? Whatever uses them stops working.",
+                labels.len()
+            ),
+        };
+        vec![Span::styled(words, theme.warning())]
+    } else {
+        match &model.notice {
+            Some(Ok(words)) => vec![Span::styled(sentence(words), theme.good())],
+            Some(Err(trouble)) => vec![
+                Span::styled(format!("✗ {} ", sentence(&trouble.message)), theme.bad()),
+                Span::raw(sentence(&trouble.advice)),
+            ],
+            None => return frame.render_widget(standing(model, theme, width), area),
+        }
+    };
+    let line = Line::from(line);
+    if line.width() <= width {
+        frame.render_widget(line, area);
+        return;
+    }
+    let both = Rect { height: 2, ..above };
+    frame.render_widget(Clear, both);
+    text::paragraph(frame, both, vec![line]);
+}
+
+/// What is worth saying while nothing else is.
+fn standing(model: &Model, theme: Theme, width: usize) -> Line<'static> {
+    let on_list = matches!(model.screen, Screen::Dashboard);
+    let dashboard = &model.dashboard;
+    let words = if let (Screen::Dashboard | Screen::Form(_), Some(unfinished)) =
+        (&model.screen, model.unfinished.first())
+    {
+        format!("ending the login for {}", unfinished.label)
+    } else if on_list && dashboard.awaited.is_some() {
+        "waiting for the keychain: it may be asking you to unlock it".to_owned()
+    } else if let (true, Some(trouble)) = (on_list, &model.refresh.trouble) {
+        let words = format!("! {} {}", sentence(&trouble.message), sentence(&trouble.advice));
+        return Line::styled(fit(&words, width), theme.warning());
+    } else if on_list && !dashboard.marked.is_empty() {
+        format!("{} marked for the next action, esc takes the marks away", dashboard.marked.len())
+    } else if let (true, Some(round)) = (on_list, &model.refresh.round) {
+        // A few answer before this can be read.
+        if round.total < 20 {
+            return Line::default();
+        }
+        format!("asking the keys: {} of {}, esc stops", round.done, round.total)
+    } else {
+        return Line::default();
+    };
+    Line::styled(fit(&sentence(&words), width), theme.dim())
+}
+
+/// The filter, while it is typed or kept.
+fn filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let dashboard = &model.dashboard;
+    frame.render_widget(Line::styled("/", theme.accent()), area);
+    let field = Rect { x: area.x + 2, width: area.width.saturating_sub(20), ..area };
+    text::field(
+        &dashboard.filter,
+        dashboard.filter.text(),
+        dashboard.filtering,
+        theme,
+        frame,
+        field,
+    );
+    let count = format!("{} of {}", dashboard.rows.len(), dashboard.all().len());
+    let width = u16::try_from(count.len()).unwrap_or(0).min(area.width);
+    let right = Rect { x: area.right() - width, width, ..area };
+    frame.render_widget(Line::styled(count, theme.dim()), right);
+}
+
+pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let area = text::inset(area);
+    let width = usize::from(area.width) + 2;
+    let cost = |binding: &Binding| Span::raw(binding.shown).width() + binding.does.len() + 3;
+    let wanted: Vec<&Binding> =
+        bindings(model).into_iter().flatten().filter(|binding| binding.footer).collect();
+    // The ways out have their place whatever else there is.
+    let mut used: usize = wanted.iter().filter(|binding| binding.is_exit()).map(|b| cost(b)).sum();
+    let mut line = Line::default();
+    for binding in wanted {
+        if !binding.is_exit() {
+            if used + cost(binding) > width {
+                continue;
+            }
+            used += cost(binding);
+        }
+        line.push_span(Span::styled(binding.shown, theme.accent()));
+        let open = model.dashboard.details && binding.is_details();
+        let does = if open { "close" } else { binding.does };
+        line.push_span(Span::raw(format!(" {does}  ")));
+    }
+    frame.render_widget(line, area);
+}

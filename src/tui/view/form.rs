@@ -1,0 +1,151 @@
+//! A form: each field, and below it what it means or what is wrong with it.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::text::{fit, sentence};
+use super::{Theme, text};
+use crate::key::Reset;
+use crate::tui::state::{EXPIRIES, Form, Model, Part, Purpose, Remark, Road};
+
+const RESETS: [Option<Reset>; 4] =
+    [None, Some(Reset::Daily), Some(Reset::Weekly), Some(Reset::Monthly)];
+
+/// Where the fields begin.
+const FIELDS: u16 = 18;
+
+pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    // Three rows a field where there is room, two where there is not.
+    let parts = form.parts();
+    let step = if usize::from(area.height) >= 3 * parts.len() + 3 { 3 } else { 2 };
+    let top = area.y + u16::from(area.height > 13);
+    for (part, y) in parts.iter().copied().zip((top..).step_by(step)) {
+        if y + 1 >= area.bottom() {
+            break;
+        }
+        let focused = form.focus == part;
+        let (marker, style) = if focused {
+            ("▸", theme.strong().patch(theme.accent()))
+        } else {
+            (" ", Style::new())
+        };
+        let name = Line::styled(format!(" {marker} {}", part.title()), style);
+        frame.render_widget(name, Rect { y, height: 1, width: FIELDS, ..area });
+        let width = area.width.saturating_sub(FIELDS + 1);
+        let at = Rect { x: area.x + FIELDS, y, width, height: 1 };
+        match part {
+            Part::Label => text::field(&form.label, form.label.text(), focused, theme, frame, at),
+            Part::Limit => text::field(&form.limit, form.limit.text(), focused, theme, frame, at),
+            Part::Reset => {
+                let words = RESETS.map(|reset| reset.map_or("never", Reset::as_str));
+                let chosen = RESETS.iter().position(|reset| *reset == form.reset).unwrap_or(0);
+                frame.render_widget(choice(&words, chosen, focused, theme), at);
+            }
+            Part::Expires => expires(form, focused, theme, frame, at),
+            Part::Workspace => {
+                text::field(&form.workspace, form.workspace.text(), focused, theme, frame, at);
+            }
+            Part::Byok => {
+                let words = ["do not count", "count"];
+                frame.render_widget(choice(&words, usize::from(form.byok), focused, theme), at);
+            }
+            Part::Key => {
+                // As good as money: it is never shown.
+                let masked = "•".repeat(form.key.text().chars().count());
+                text::field(&form.key, &masked, focused, theme, frame, at);
+            }
+        }
+        let (words, style) = match form.remark(part, model.now) {
+            Remark::Meaning(words) => (words, theme.dim()),
+            Remark::Problem(words) => (format!("✗ {words}"), theme.bad()),
+        };
+        // A long word about what is wrong may use the empty row below.
+        let height = u16::try_from(step - 1).unwrap_or(1).min(area.bottom() - y - 1);
+        text::paragraph(frame, Rect { y: y + 1, height, ..at }, vec![Line::styled(words, style)]);
+    }
+    let used = u16::try_from(step * parts.len()).unwrap_or(0);
+    let y = top + used;
+    let lines = foot(form, model, theme);
+    if let Some(trouble) = &form.trouble {
+        let area = Rect { y, height: area.bottom().saturating_sub(y), ..area };
+        text::paragraph(frame, text::inset(area), text::trouble(trouble, theme));
+    } else if y < area.bottom() {
+        let area = Rect { x: area.x + 3, y, height: area.bottom() - y, width: area.width - 4 };
+        text::paragraph(frame, area, lines);
+    }
+}
+
+/// What stands below the fields.
+fn foot(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> {
+    if form.busy.is_some() {
+        return vec![Line::styled("Waiting for the answer. esc leaves; it goes on.", theme.dim())];
+    }
+    if !form.diff.is_empty() {
+        let head = "This will be changed; ctrl-s or enter sends it, esc goes back:";
+        let mut lines = vec![Line::styled(head, theme.warning())];
+        lines.extend(form.diff.iter().map(|line| Line::raw(format!("  {line}"))));
+        return lines;
+    }
+    let words = match &form.purpose {
+        Purpose::New => {
+            let road = match &form.road {
+                Road::Best => "You consent in your browser".into(),
+                Road::Paste => "You paste the code that the page shows".into(),
+                Road::Key(label) => {
+                    format!("{} vouches, where that is allowed", fit(label.as_str(), 20))
+                }
+            };
+            let place = sentence(&format!("The key will be stored in {}", model.place));
+            return vec![
+                Line::styled(place, theme.dim()),
+                Line::styled(format!("{road}. ctrl-r: another way to sign in."), theme.dim()),
+            ];
+        }
+        Purpose::Import => format!("The key will be stored in {}", model.place),
+        Purpose::Change { held, seen } => {
+            let named = seen.as_ref().filter(|seen| seen.shown_name() != held.label.as_str());
+            let named = named.map_or(String::new(), |seen| {
+                format!(" At OpenRouter it is named {} now.", fit(&seen.shown_name(), 30))
+            });
+            let expires = held.expires_at().map_or("It never expires".to_owned(), |at| {
+                format!("It expires {}", crate::key::day(at))
+            });
+            format!("{expires}; an expiry cannot be changed: R cuts another key instead.{named}")
+        }
+    };
+    vec![Line::styled(sentence(&words), theme.dim())]
+}
+
+/// The choices on one row, the chosen one in brackets.
+fn choice(words: &[&'static str], chosen: usize, focused: bool, theme: Theme) -> Line<'static> {
+    let mut line = Line::default();
+    for (at, word) in words.iter().enumerate() {
+        let style = match (at == chosen, focused) {
+            (true, true) => theme.selected(),
+            (true, false) => theme.strong(),
+            (false, _) => theme.dim(),
+        };
+        let (open, close) = if at == chosen { ("[", "]") } else { (" ", " ") };
+        line.push_span(Span::styled(format!("{open}{word}{close}"), style));
+        line.push_span(Span::raw(" "));
+    }
+    line
+}
+
+fn expires(form: &Form, focused: bool, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    text::field(
+        &form.expires,
+        form.expires.text(),
+        focused,
+        theme,
+        frame,
+        Rect { width: area.width.min(24), ..area },
+    );
+    if focused && area.width > 50 {
+        let hint = format!("space: {}", EXPIRIES.join(" "));
+        let at = Rect { x: area.x + 24, width: area.width - 24, ..area };
+        frame.render_widget(Line::styled(hint, theme.dim()), at);
+    }
+}

@@ -1,0 +1,46 @@
+//! The help screen: every key of the screen beneath, from the tables that the keys are read from.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+use unicode_width::UnicodeWidthStr;
+
+use super::Theme;
+use crate::tui::keymap::{Binding, screen_bindings};
+use crate::tui::state::Model;
+
+/// The least that a column is wide.
+const COLUMN: u16 = 40;
+
+pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let bindings: Vec<_> = screen_bindings(model)
+        .into_iter()
+        .flatten()
+        .filter(|binding| !binding.does.is_empty())
+        .collect();
+    let keys = bindings.iter().map(|binding| binding.shown.width()).max().unwrap_or(0) + 2;
+    let rows = usize::from(area.height.saturating_sub(2)).max(1);
+    // As few columns as hold everything, as few pages as they allow.
+    let columns = bindings.len().div_ceil(rows).clamp(1, usize::from(area.width / COLUMN).max(1));
+    let pages = bindings.len().div_ceil(rows * columns).max(1);
+    let shown = bindings.chunks(rows * columns).nth(page % pages).unwrap_or_default();
+    let width = area.width / u16::try_from(columns).unwrap_or(1);
+    for (column, part) in (0..).zip(shown.chunks(rows)) {
+        let line = |binding: &&Binding| {
+            let key = format!(" {:<keys$}", binding.shown);
+            Line::from(vec![Span::styled(key, theme.accent()), Span::raw(binding.does)])
+        };
+        let lines: Vec<_> = part.iter().map(line).collect();
+        let area = Rect { x: area.x + column * width, width, height: area.height - 2, ..area };
+        // Not wrapped: a line more would push the last ones out.
+        frame.render_widget(Paragraph::new(lines), area);
+    }
+    let last = Rect { y: area.bottom() - 1, height: 1, ..area };
+    let words = if pages > 1 {
+        format!(" ↓ the next of {pages} pages. Every command: keywright --help")
+    } else {
+        " ctrl-c quits from anywhere, ctrl-z stops. Every command: keywright --help".to_owned()
+    };
+    frame.render_widget(Line::styled(words, theme.dim()), last);
+}

@@ -1,0 +1,161 @@
+//! A plan: where it lies, a line a key of what would become of it, and of what did.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::text::{fit, sentence};
+use super::{Theme, text};
+use crate::key::{KeyRequest, day};
+use crate::tui::state::{Compared, Fate, Plan, Planned};
+
+/// The most columns of a label.
+const LABEL: usize = 24;
+
+pub fn draw(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let area = text::inset(area);
+    match &plan.compared {
+        None => path(plan, theme, frame, area),
+        Some(compared) => {
+            let words = words(plan, compared);
+            text::paragraph(
+                frame,
+                Rect { height: 2, ..area },
+                vec![Line::default(), Line::styled(words, theme.strong())],
+            );
+            let height = area.height.saturating_sub(5);
+            let rows = Rect { y: area.y + 3, height, ..area };
+            keys(plan, plan.first, None, theme, frame, rows);
+            let foot = Rect { y: area.bottom().saturating_sub(2), height: 2, ..area };
+            text::paragraph(frame, foot, vec![Line::styled(road(plan, compared), theme.dim())]);
+        }
+    }
+}
+
+/// Where it lies, and what is wrong with what lies there.
+fn path(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let name = Rect { y: area.y + 1, height: 1, ..area };
+    frame.render_widget(Line::styled("▸ Plan", theme.strong().patch(theme.accent())), name);
+    let at = Rect { x: area.x + 8, width: area.width.saturating_sub(8), ..name };
+    text::field(&plan.path, plan.path.text(), plan.reading.is_none(), theme, frame, at);
+    let mut lines = Vec::new();
+    if plan.reading.is_some() {
+        lines.push(Line::styled("Reading it.", theme.dim()));
+    } else if plan.problems.is_empty() {
+        lines.push(Line::styled(
+            "A TOML file with the keys there should be. What is missing will be cut; first you see what that is.",
+            theme.dim(),
+        ));
+    }
+    lines.extend(
+        plan.problems
+            .iter()
+            .skip(plan.first)
+            .map(|problem| Line::styled(format!("✗ {}", sentence(problem)), theme.bad())),
+    );
+    let rest = Rect { y: area.y + 3, height: area.height.saturating_sub(3), ..area };
+    text::paragraph(frame, rest, lines);
+}
+
+/// How many are what.
+fn words(plan: &Plan, compared: &Compared) -> String {
+    let mut counts =
+        [(0_usize, "to cut"), (0, "cut"), (0, "as planned"), (0, "differing"), (0, "not cut")];
+    for key in &compared.keys {
+        let at = match key.fate {
+            Fate::Create if plan.over => 4,
+            Fate::Create => 0,
+            Fate::Created(_) => 1,
+            Fate::Same => 2,
+            Fate::Differs(_) => 3,
+            Fate::Failed(_) => 4,
+        };
+        counts[at].0 += 1;
+    }
+    let counts: Vec<_> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect();
+    if counts.is_empty() { "The plan names no key.".into() } else { sentence(&counts.join(", ")) }
+}
+
+/// What comes next.
+fn road(plan: &Plan, compared: &Compared) -> String {
+    let (_, open) = plan.done();
+    let missing = plan.missing().len();
+    let differs = compared.keys.iter().any(|key| matches!(key.fate, Fate::Differs(_)));
+    let mut words = match (plan.over, missing) {
+        (true, _) if open > plan.done().0 => {
+            "What is done stays done. Apply the plan again: it goes on from here.".into()
+        }
+        (true, _) => "Every key of the plan is held.".into(),
+        (false, 0) => "Nothing is missing.".into(),
+        (false, _) => sentence(&format!("what is missing is cut {}", compared.road)),
+    };
+    if differs && !plan.over {
+        words.push_str(" What differs is left as it is: e changes a key.");
+    }
+    words
+}
+
+/// Lines of the keys from `first` on. While it is applied, the one whose turn it is stands out.
+pub fn keys(
+    plan: &Plan,
+    first: usize,
+    turn: Option<usize>,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    let under_way = turn.is_some();
+    let width = usize::from(area.width);
+    let shown = || plan.keys().iter().enumerate().skip(first).take(usize::from(area.height));
+    let columns = |(_, key): (_, &Planned)| Span::raw(key.request.label.as_str()).width();
+    let wide = shown().map(columns).max().unwrap_or(0).min(LABEL);
+    let lines = shown().map(|(at, key)| {
+        let current = turn == Some(at);
+        let (sign, words, style) = if current {
+            ("…", "being cut".to_owned(), theme.strong())
+        } else {
+            fate(key, under_way, plan.over, theme)
+        };
+        let marker = if current { "▸" } else { " " };
+        let label = fit(key.request.label.as_str(), wide);
+        let pad = " ".repeat(wide.saturating_sub(Span::raw(&*label).width()));
+        Line::from(vec![
+            Span::styled(
+                format!("{marker} {label}{pad}  "),
+                if current { style } else { Style::new() },
+            ),
+            Span::styled(fit(&format!("{sign} {words}"), width.saturating_sub(wide + 4)), style),
+        ])
+    });
+    frame.render_widget(ratatui::widgets::Paragraph::new(lines.collect::<Vec<_>>()), area);
+}
+
+fn fate(key: &Planned, under_way: bool, over: bool, theme: Theme) -> (&'static str, String, Style) {
+    match &key.fate {
+        Fate::Create if over => ("·", "not begun".into(), theme.dim()),
+        Fate::Create if under_way => ("·", "to come".into(), theme.dim()),
+        Fate::Create => ("+", format!("cut: {}", asked(&key.request)), theme.good()),
+        Fate::Created(masked) => ("✓", format!("cut, stored  {masked}"), theme.good()),
+        Fate::Same => ("=", "as planned".into(), theme.dim()),
+        Fate::Differs(words) => ("~", format!("differs: {words}"), theme.warning()),
+        Fate::Failed(trouble) if trouble.code == 5 => {
+            ("–", trouble.message.clone(), theme.warning())
+        }
+        Fate::Failed(trouble) => ("✗", format!("not cut: {}", trouble.message), theme.bad()),
+    }
+}
+
+fn asked(request: &KeyRequest) -> String {
+    let limit = match (request.limit, request.reset) {
+        (Some(limit), Some(reset)) => format!("${limit} {}", reset.as_str()),
+        (Some(limit), None) => format!("${limit}"),
+        (None, _) => "no limit".into(),
+    };
+    let expires = request.expiry.as_ref().map_or("never".into(), |expiry| day(expiry.at));
+    format!("{limit}, expires {expires}")
+}

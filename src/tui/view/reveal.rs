@@ -1,0 +1,93 @@
+//! The key that was just cut: what it is, where it lies, and what to do with it.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::{Theme, details, text};
+use crate::tui::state::{Model, Passphrase, Reveal};
+
+/// Where the fields of a passphrase begin.
+const FIELDS: u16 = 14;
+
+pub fn draw(reveal: &Reveal, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    if let Some(typed) = &reveal.passphrase {
+        return passphrase(typed, reveal, model, theme, frame, area);
+    }
+    let held = &reveal.held;
+    let mut lines = vec![Line::default()];
+    if reveal.stored {
+        lines.push(Line::styled(
+            format!("✓ {} is cut and stored in {}.", held.label, model.place_of(held)),
+            theme.good(),
+        ));
+    } else {
+        lines.push(Line::styled(
+            format!("{} is cut, and stored nowhere. It exists on this screen alone.", held.label),
+            theme.bad(),
+        ));
+    }
+    if !reveal.stored {
+        lines.push(if reveal.storing.is_some() {
+            Line::raw("Trying to store it.")
+        } else {
+            Line::raw("r stores it again, c copies it, v shows it: keep it somewhere safe first.")
+        });
+        if let Some(elsewhere) = &model.elsewhere {
+            lines.push(Line::raw(format!("s stores it in {} instead.", elsewhere.place)));
+        }
+    }
+    if let Some(trouble) = &reveal.trouble {
+        lines.extend(text::trouble(trouble, theme));
+    }
+    lines.push(Line::default());
+    let shown = reveal.shown_until.map(|until| (&reveal.key, until));
+    lines.extend(details::key(held, shown, model, theme));
+    lines.extend(details::policy(held, model, theme));
+    if held.granted.is_some() && held.differences().is_empty() {
+        lines.push(Line::styled("✓ granted as asked", theme.good()));
+    }
+    if reveal.stored {
+        lines.push(Line::default());
+        lines.extend(details::reading(held, model, theme));
+    }
+    text::paragraph(frame, text::inset(area), lines);
+}
+
+/// The passphrase of the other store, never shown.
+fn passphrase(
+    typed: &Passphrase,
+    reveal: &Reveal,
+    model: &Model,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    let place = model.elsewhere.as_ref().map_or("", |elsewhere| &elsewhere.place);
+    let head = format!(
+        "{} goes into {place}, encrypted. Whoever forgets the passphrase of a new file cannot open \
+         it again.",
+        reveal.held.label
+    );
+    let inner = text::inset(area);
+    text::paragraph(frame, Rect { height: inner.height.min(3), ..inner }, vec![Line::raw(head)]);
+    for (row, (name, field)) in (4..).zip(["Passphrase", "Once more"].iter().zip(&typed.fields)) {
+        let y = area.y + row;
+        if y >= area.bottom() {
+            return;
+        }
+        let focused = typed.focus == usize::from(row - 4);
+        let marker = if focused { "▸" } else { " " };
+        let style = if focused { theme.accent() } else { theme.dim() };
+        let at = Rect { y, height: 1, ..area };
+        frame.render_widget(Line::styled(format!(" {marker} {name}"), style), at);
+        let masked = "•".repeat(field.text().chars().count());
+        let width = area.width.saturating_sub(FIELDS + 1);
+        let at = Rect { x: area.x + FIELDS, width, ..at };
+        text::field(field, &masked, focused, theme, frame, at);
+    }
+    if let (Some(words), true) = (typed.problem, area.height > 6) {
+        let at = Rect { x: area.x + FIELDS, y: area.y + 6, height: 1, width: area.width - FIELDS };
+        frame.render_widget(Line::styled(format!("✗ {words}"), theme.bad()), at);
+    }
+}

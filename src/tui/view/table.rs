@@ -1,0 +1,184 @@
+//! The list of held keys. Only the page with the selected key is formatted; a step within it
+//! repaints two rows.
+
+use jiff::Timestamp;
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use super::Theme;
+use super::text::fit;
+use crate::key::{HeldKey, KeyState, day, span};
+use crate::tui::state::{Model, Scope, Sort, share};
+
+/// A column: its title, its width, the width of the terminal from which it is shown, the order it
+/// stands for, and what is in it.
+struct Column {
+    title: &'static str,
+    width: u16,
+    from: u16,
+    sort: Option<Sort>,
+    cell: fn(&HeldKey, Timestamp, Theme) -> Span<'static>,
+}
+
+/// The label takes what these leave.
+const COLUMNS: [Column; 7] = [
+    Column { title: "STATE", width: 16, from: 0, sort: Some(Sort::State), cell: state },
+    Column { title: "", width: 7, from: 80, sort: None, cell: gauge },
+    Column { title: "SPENT / LIMIT", width: 17, from: 0, sort: Some(Sort::Spent), cell: spent },
+    Column { title: "RESETS IN", width: 11, from: 80, sort: Some(Sort::Resets), cell: resets },
+    Column { title: "EXPIRES IN", width: 12, from: 0, sort: Some(Sort::Expires), cell: expires },
+    Column { title: "KEY", width: 20, from: 104, sort: None, cell: masked },
+    Column { title: "STORE", width: 7, from: 124, sort: None, cell: store },
+];
+
+/// Columns before the label: the cursor and the mark.
+const MARGIN: u16 = 3;
+
+pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let shown = || COLUMNS.iter().filter(|column| area.width >= column.from);
+    let others: u16 = shown().map(|column| column.width).sum();
+    let label_width = area.width.saturating_sub(others + MARGIN).min(40);
+    let dashboard = &model.dashboard;
+    // Beside the account's list the gauge gives way to where a key is.
+    let account = dashboard.scope != Scope::Here;
+    let title = |name: &'static str, sort: Option<Sort>| -> String {
+        match (sort == Some(dashboard.sort), dashboard.reversed) {
+            (false, _) => name.to_owned(),
+            (true, false) => format!("{name} ▾"),
+            (true, true) => format!("{name} ▴"),
+        }
+    };
+    let buffer = frame.buffer_mut();
+    let label = title("LABEL", Some(Sort::Label));
+    put(buffer, area.x + MARGIN, area.y, &label, label_width, theme.dim());
+    let mut x = area.x + MARGIN + label_width;
+    for column in shown() {
+        let name = if account && column.title.is_empty() { "HELD" } else { column.title };
+        put(buffer, x, area.y, &title(name, column.sort), column.width, theme.dim());
+        x += column.width;
+    }
+    for (y, (row, held)) in (area.y + 1..area.bottom()).zip(dashboard.visible(model.size.1)) {
+        let selected = row == dashboard.selected;
+        let (cursor, style) = if selected { ("▸", theme.strong()) } else { (" ", Style::new()) };
+        let mark = if dashboard.marked.contains(&held.hash) { "✓" } else { " " };
+        put(buffer, area.x, y, mark, 2, theme.good());
+        put(buffer, area.x + 1, y, cursor, 2, theme.accent());
+        let label = fit(held.label.as_str(), usize::from(label_width.saturating_sub(1)));
+        put(buffer, area.x + MARGIN, y, &label, label_width, style);
+        let mut x = area.x + MARGIN + label_width;
+        for column in shown() {
+            let cell = match column.title {
+                "" if account => whereabouts(held, model, theme),
+                _ => (column.cell)(held, model.now, theme),
+            };
+            put(buffer, x, y, &cell.content, column.width, cell.style);
+            x += column.width;
+        }
+    }
+}
+
+fn put(buffer: &mut Buffer, x: u16, y: u16, text: &str, width: u16, style: Style) {
+    buffer.set_stringn(x, y, text, usize::from(width.saturating_sub(1)), style);
+}
+
+/// Where a key is: here, only at the server, only here.
+fn whereabouts(held: &HeldKey, model: &Model, theme: Theme) -> Span<'static> {
+    if model.dashboard.gone.contains(&held.hash) {
+        Span::styled("gone", theme.bad())
+    } else if held.is_here() {
+        Span::raw("here")
+    } else {
+        Span::styled("remote", theme.dim())
+    }
+}
+
+/// A key's state in a sign and a word.
+pub fn state(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    let state = held.state(now);
+    let (sign, style) = theme.state(state);
+    Span::styled(format!("{sign} {}", state.as_str().replace('_', " ")), style)
+}
+
+/// How much of the limit is spent, in six cells of eight steps.
+fn gauge(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    const STEPS: [char; 9] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
+    const CELLS: u32 = 6;
+    let share = share(held, now);
+    if share < 0.0 {
+        return Span::raw("");
+    }
+    // Something spent is something shown, and only all of it is all.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 48")]
+    let steps = match share * f64::from(CELLS * 8) {
+        steps if share >= 1.0 => steps as usize,
+        steps if steps > 0.0 => (steps as usize).clamp(1, 47),
+        _ => 0,
+    };
+    let bar: String =
+        (0..CELLS as usize).map(|cell| STEPS[steps.saturating_sub(cell * 8).min(8)]).collect();
+    let style = match held.state(now) {
+        KeyState::LimitReached => theme.bad(),
+        KeyState::Low => theme.warning(),
+        _ => theme.accent(),
+    };
+    // The trough shows where it ends.
+    Span::styled(bar.replace(' ', "·"), style)
+}
+
+/// `$3.20 / $10.00` of this window; `$3.20 a month` where there is no limit. Old figures are dim.
+pub fn spent(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    let words = match (held.spent(now), held.limit()) {
+        (Some(spent), Some(limit)) => format!("{} / {}", usd(spent), usd(limit)),
+        (None, Some(limit)) => format!("– / {}", usd(limit)),
+        (Some(spent), None) => format!("{} a month", usd(spent)),
+        (None, None) => "no limit".to_owned(),
+    };
+    let old = held.is_stale(now) || held.refused_at.is_some();
+    Span::styled(words, if old { theme.dim() } else { Style::new() })
+}
+
+/// Dollars and cents; from ten thousand on without cents, from a million on in millions.
+pub fn usd(amount: f64) -> String {
+    match amount {
+        ..1e4 => format!("${amount:.2}"),
+        ..1e6 => format!("${amount:.0}"),
+        ..1e9 => format!("${:.1}M", amount / 1e6),
+        ..1e12 => format!("${:.1}B", amount / 1e9),
+        _ => format!("${:.1}T", amount / 1e12),
+    }
+}
+
+/// How far away, without the "in" that the title says.
+fn away(now: Timestamp, at: Timestamp) -> String {
+    let words = span(now, at);
+    words.strip_prefix("in ").unwrap_or(&words).to_owned()
+}
+
+fn expires(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    let Some(at) = held.expires_at() else { return Span::styled("never", theme.dim()) };
+    match at.duration_since(now).as_hours() {
+        _ if at <= now => Span::styled("ended", theme.bad()),
+        hours if hours > 300 * 24 => Span::raw(day(at)),
+        hours if hours < 24 => Span::styled(away(now, at), theme.bad()),
+        hours if hours <= 7 * 24 => Span::styled(away(now, at), theme.warning()),
+        _ => Span::raw(away(now, at)),
+    }
+}
+
+fn resets(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    match held.reset().and_then(|reset| reset.next(now)) {
+        Some(at) => Span::raw(away(now, at)),
+        None => Span::styled("never", theme.dim()),
+    }
+}
+
+fn masked(held: &HeldKey, _now: Timestamp, theme: Theme) -> Span<'static> {
+    Span::styled(held.masked.clone(), theme.dim())
+}
+
+fn store(held: &HeldKey, _now: Timestamp, theme: Theme) -> Span<'static> {
+    Span::styled(held.store.clone(), theme.dim())
+}

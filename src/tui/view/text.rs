@@ -1,0 +1,120 @@
+//! Small pieces of text that several regions share.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Wrap};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+use super::Theme;
+use crate::key::Trouble;
+use crate::tui::state::Field;
+
+/// Columns of the names on the left of facts.
+const NAME: usize = 10;
+
+/// Lines, wrapped at words.
+pub fn paragraph(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), area);
+}
+
+/// `area` with a margin of one column on both sides.
+pub fn inset(area: Rect) -> Rect {
+    area.inner(ratatui::layout::Margin { horizontal: 1, vertical: 0 })
+}
+
+/// A name on the left and what it names.
+pub fn fact<'a>(name: &'a str, value: impl Into<Span<'a>>, theme: Theme) -> Line<'a> {
+    Line::from(vec![Span::styled(format!("{name:<NAME$}"), theme.dim()), value.into()])
+}
+
+/// Trouble in two lines.
+pub fn trouble(trouble: &Trouble, theme: Theme) -> Vec<Line<'static>> {
+    vec![
+        Line::styled(format!("✗ {}", sentence(&trouble.message)), theme.bad()),
+        Line::raw(sentence(&trouble.advice)),
+    ]
+}
+
+/// A capital at its start and a full stop at its end.
+pub fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let stop = if words.ends_with(['.', '?', '!', ':']) { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
+}
+
+/// At most `width` columns, an ellipsis for the rest.
+pub fn fit(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut fitted = String::new();
+    let mut used = 1;
+    for grapheme in text.graphemes(true) {
+        used += grapheme.width();
+        if used > width {
+            break;
+        }
+        fitted.push_str(grapheme);
+    }
+    fitted.push('…');
+    fitted
+}
+
+/// A word as a shell takes it.
+pub fn shell_word(text: &str) -> String {
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '@');
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// A text field on one row, with the cursor in it where it has the focus.
+pub fn field(
+    field: &Field,
+    shown: &str,
+    focused: bool,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    let width = usize::from(area.width.saturating_sub(1)).max(1);
+    let scroll = field.scroll(width);
+    let style = match (focused, field.is_selected()) {
+        (true, true) => theme.selected(),
+        (true, false) => theme.strong(),
+        (false, _) => Style::new(),
+    };
+    let columns = u16::try_from(scroll).unwrap_or(u16::MAX);
+    frame.render_widget(Paragraph::new(Span::styled(shown, style)).scroll((0, columns)), area);
+    if focused {
+        let column = field.cursor().saturating_sub(scroll).min(width);
+        frame.set_cursor_position((area.x + u16::try_from(column).unwrap_or(0), area.y));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_can_be_typed_as_it_stands() {
+        assert_eq!(shell_word("laptop"), "laptop");
+        assert_eq!(shell_word("my key"), "'my key'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word("-rf"), "'-rf'");
+    }
+
+    #[test]
+    fn what_does_not_fit_ends_in_an_ellipsis() {
+        assert_eq!(fit("laptop", 6), "laptop");
+        assert_eq!(fit("laptops", 6), "lapto…");
+        assert_eq!(fit("日本語", 4), "日…");
+    }
+}
