@@ -1,34 +1,14 @@
 //! The command line: what can be typed, and what becomes of it.
 //! Owns: arguments, words on standard error, exit codes. Must not know: screens.
 
-mod apply;
 mod chosen;
-mod complete;
-mod copy;
-mod disable;
-mod doctor;
-mod env;
-mod get;
-mod helper;
-mod import;
+mod commands;
 mod json;
-mod list;
 mod login;
-mod man;
-mod management;
-mod new;
-mod panic;
 mod passphrase;
 mod prompt;
 mod queue;
-mod recover;
-mod rename;
-mod rm;
-mod rotate;
-mod run;
-mod show;
 mod table;
-mod vault;
 mod words;
 
 use std::path::PathBuf;
@@ -44,7 +24,11 @@ use crate::key::Trouble;
 use crate::services::config::{self, Config};
 use crate::services::provision::Services;
 use crate::storage::vault::StoreKind;
-pub use list::ask_all;
+pub use commands::list::ask_all;
+use commands::{
+    apply, complete, copy, disable, doctor, env, get, helper, import, list, man, management, new,
+    panic, recover, rename, rm, rotate, run, show, vault,
+};
 pub use prompt::stand_down;
 use words::usage;
 pub use words::{be_quiet, complain, print, usage_document};

@@ -288,7 +288,7 @@ impl Monkey {
         *self.drawn.entry(screen).or_default() += 1;
         let theme = *self.dice.one(&[Theme::Dark, Theme::Plain, Theme::Light]);
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
-        terminal.draw(|frame| ui::draw(&self.model, theme, frame)).unwrap();
+        terminal.draw(|frame| view::draw(&self.model, theme, frame)).unwrap();
         let cells = terminal.backend().buffer().content().iter();
         let seen: String =
             cells.map(ratatui::buffer::Cell::symbol).filter(|symbol| *symbol != " ").collect();

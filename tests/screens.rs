@@ -141,7 +141,7 @@ fn type_text(model: &mut Model, text: &str) {
 
 fn screen(model: &Model, theme: Theme) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
-    terminal.draw(|frame| ui::draw(model, theme, frame)).unwrap();
+    terminal.draw(|frame| view::draw(model, theme, frame)).unwrap();
     terminal
 }
 
@@ -440,7 +440,7 @@ fn help_is_drawn_from_the_keys_that_work() {
 
 #[test]
 fn help_says_every_key_whole_on_the_smallest_terminal_too() {
-    let mut model = held(ui::SMALLEST);
+    let mut model = held(view::SMALLEST);
     want(&mut model, &[Intent::ToggleHelp]);
     let mut text = String::new();
     for _ in 0..4 {

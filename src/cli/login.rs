@@ -11,8 +11,8 @@ use clap::Args;
 use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
 
+use super::commands::rotate::lost;
 use super::prompt::{Quiet, masked_line, plain_line, stand_down};
-use super::rotate::lost;
 use super::words::{fault, find, line, say, warn};
 use crate::key::{AuthCode, ManagementKey, Outcome, Report, Step, Trouble};
 use crate::platform::browser::{self, Reach};

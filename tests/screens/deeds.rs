@@ -117,7 +117,7 @@ fn a_change_shows_what_it_changes() {
 
 #[test]
 fn a_change_on_the_smallest_terminal_still_says_what_it_changes() {
-    let mut model = editing(Some(remote("laptop")), ui::SMALLEST);
+    let mut model = editing(Some(remote("laptop")), view::SMALLEST);
     type_text(&mut model, "12.5");
     want(&mut model, &[Intent::Submit]);
     insta::assert_snapshot!(drawn(&model));

@@ -70,7 +70,7 @@ fn a_plan_says_what_would_be_done() {
 
 #[test]
 fn a_plan_scrolls_on_the_smallest_terminal() {
-    let mut model = seen(ui::SMALLEST);
+    let mut model = seen(view::SMALLEST);
     want(&mut model, &[Intent::MovePage(1), Intent::Move(4)]);
     insta::assert_snapshot!(drawn(&model));
 }
@@ -99,7 +99,7 @@ fn a_queue_shows_what_is_done_the_current_key_and_those_to_come() {
 
 #[test]
 fn a_queue_keeps_the_address_whole_on_the_smallest_terminal() {
-    let (mut model, ticket) = applying(ui::SMALLEST);
+    let (mut model, ticket) = applying(view::SMALLEST);
     insta::assert_snapshot!(drawn(&model));
     update(&mut model, Msg::Applied { ticket, trouble: None }, now());
     insta::assert_snapshot!(drawn(&model));

@@ -23,7 +23,7 @@ pub(in crate::tui) enum Submitted {
 impl Form {
     /// What the form comes to, or the cursor on the first field that is wrong. A change is shown
     /// before it is made: the first time it comes to nothing yet.
-    pub fn submit(&mut self, now: Timestamp) -> Option<Submitted> {
+    pub(in crate::tui) fn submit(&mut self, now: Timestamp) -> Option<Submitted> {
         self.seen = [true; 7];
         self.trouble = None;
         if let Some(part) =

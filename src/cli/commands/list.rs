@@ -10,9 +10,9 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::table::{self, Column};
-use super::words::{fault, is_quiet, print, say, tell, warn};
-use super::{json, wait_for};
+use crate::cli::table::{self, Column};
+use crate::cli::words::{fault, is_quiet, print, say, tell, warn};
+use crate::cli::{json, wait_for};
 use crate::key::{HeldKey, Label, Read, Trouble, day, span};
 use crate::services::account::{self, Round};
 use crate::services::provision::Services;
@@ -26,14 +26,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub struct List {
     /// As one JSON document
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
     /// Ask each key about itself first
     #[arg(long)]
     refresh: bool,
 }
 
 impl List {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let read =
             || inventory::read(&services.place, &services.server).map_err(|error| error.trouble());
         let mut keys = read()?;
@@ -175,13 +175,13 @@ fn row(held: &HeldKey, now: Timestamp) -> Vec<String> {
 }
 
 /// `active`, `limit reached`; of a key that another took the place of also that.
-pub(super) fn state(held: &HeldKey, now: Timestamp) -> String {
+pub(in crate::cli) fn state(held: &HeldKey, now: Timestamp) -> String {
     let word = held.state(now).as_str().replace('_', " ");
     if held.retiring.is_some() { format!("{word}, retiring") } else { word }
 }
 
 /// `$12.50 weekly`, `$5.00`, `none`.
-pub(super) fn policy(limit: Option<f64>, reset: Option<&str>) -> String {
+pub(in crate::cli) fn policy(limit: Option<f64>, reset: Option<&str>) -> String {
     match (limit, reset) {
         (Some(limit), Some(reset)) => format!("${limit:.2} {reset}"),
         (Some(limit), None) => format!("${limit:.2}"),

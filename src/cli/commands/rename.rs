@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
-use super::wait_for;
-use super::words::{confirm, find, print, usage, warn};
+use crate::cli::wait_for;
+use crate::cli::words::{confirm, find, print, usage, warn};
 use crate::key::{Label, Trouble};
 use crate::services::account::{self, management};
 use crate::services::provision::Services;
@@ -20,7 +20,7 @@ pub struct Rename {
 }
 
 impl Rename {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let held = find(services, &self.old)?;
         let new: Label = self
             .new

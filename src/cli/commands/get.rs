@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::words::{no_such_label, print, usage};
+use crate::cli::words::{no_such_label, print, usage};
 use crate::key::Trouble;
 use crate::services::account::Error;
 use crate::services::provision::Services;
@@ -23,7 +23,7 @@ pub struct Get {
 }
 
 impl Get {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         if self.no_tty && io::stdout().is_terminal() {
             return Err(usage(
                 "standard output is a terminal",
@@ -37,7 +37,7 @@ impl Get {
 }
 
 /// The key under a label; the inventory is looked at only where there is none, to say why.
-pub(super) fn fetch(services: &Services, label: &str) -> Result<SecretString, Trouble> {
+pub(in crate::cli) fn fetch(services: &Services, label: &str) -> Result<SecretString, Trouble> {
     match services.vault.get(&services.slot(label), services.patience) {
         Ok(secret) => Ok(secret),
         Err(vault::Error::NoEntry) => {

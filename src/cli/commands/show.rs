@@ -5,9 +5,9 @@ use std::fmt::Write;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::json;
 use super::list::{policy, state};
-use super::words::{find, print};
+use crate::cli::json;
+use crate::cli::words::{find, print};
 use crate::key::{HeldKey, Reset, Trouble, Usd, clean, instant, span};
 use crate::services::provision::Services;
 
@@ -18,11 +18,11 @@ pub struct Show {
     label: String,
     /// As one JSON document
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 impl Show {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let held = find(services, &self.label)?;
         let now = Timestamp::now();
         if self.json {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::wait_for;
-use super::words::{print, say};
+use crate::cli::wait_for;
+use crate::cli::words::{print, say};
 use crate::key::Trouble;
 use crate::services::doctor::{self, Check, KEYCHAIN_CHECK, News, Options, Status};
 use crate::services::provision::Services;
@@ -17,7 +17,7 @@ use crate::services::provision::Services;
 pub struct Doctor {
     /// As one JSON document
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
     /// Repair what can be: modes of files, and the list of keys from the keychain
     #[arg(long)]
     fix: bool,
@@ -27,7 +27,7 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let options = Options { fix: self.fix, search: self.search.clone() };
         let (mut checks, mut written) = (Vec::new(), Ok(()));
         wait_for(doctor::examine(services, &options, &mut |news| match news {

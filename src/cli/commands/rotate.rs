@@ -3,10 +3,10 @@
 
 use clap::Args;
 
-use super::login::{Login, converse, store_until_kept};
 use super::recover::finished;
-use super::wait_for;
-use super::words::{confirm, find, print, warn};
+use crate::cli::login::{Login, converse, store_until_kept};
+use crate::cli::wait_for;
+use crate::cli::words::{confirm, find, print, warn};
 use crate::key::{Handed, HeldKey, Outcome, Rotation, Terms, Trouble};
 use crate::services::account::{self, management};
 use crate::services::provision::{Controls, Services};
@@ -30,7 +30,7 @@ pub struct Rotate {
 }
 
 impl Rotate {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let held = find(services, &self.label)?;
         services.vault.unlock().map_err(|error| error.trouble())?;
         // What an earlier run left comes first: a key that was cut for this is not cut again.
@@ -78,7 +78,7 @@ fn done(handed: &Handed) -> Result<(), Trouble> {
 }
 
 /// A new key that could not be stored is not left as long as someone is there.
-pub(super) async fn keep(
+pub(in crate::cli) async fn keep(
     rotation: Rotation,
     controls: &mut Controls,
     services: &Services,
@@ -105,7 +105,7 @@ fn beside(new: &HeldKey, trouble: Trouble) -> Trouble {
 }
 
 /// What is said of a key that nobody stored.
-pub(super) fn lost(held: &HeldKey, trouble: Trouble) -> Trouble {
+pub(in crate::cli) fn lost(held: &HeldKey, trouble: Trouble) -> Trouble {
     Trouble {
         advice: format!(
             "{}; the key is lost with this program: revoke it at {}",

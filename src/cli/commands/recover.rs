@@ -6,11 +6,11 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::json::time;
-use super::login::{converse, store_until_kept};
 use super::rotate::lost;
-use super::wait_for;
-use super::words::{print, say, usage, warn};
+use crate::cli::json::time;
+use crate::cli::login::{converse, store_until_kept};
+use crate::cli::wait_for;
+use crate::cli::words::{print, say, usage, warn};
 use crate::key::{Outcome, Trouble, Unresolved, clean};
 use crate::services::account::{self, Error, Leftovers};
 use crate::services::provision::{self, Services};
@@ -23,11 +23,11 @@ pub struct Recover {
     dismiss: Option<String>,
     /// As one JSON document
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 impl Recover {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let mut left = finished(services, account::leftovers(services, Timestamp::now()))?;
         if let Some(name) = &self.dismiss {
             let struck = choose(&left.unresolved, name)?;
@@ -51,7 +51,7 @@ impl Recover {
 }
 
 /// Waits for what came of the leftovers, and keeps keys that were received just now.
-pub(super) fn finished(
+pub(in crate::cli) fn finished(
     services: &Services,
     work: impl Future<Output = Result<Leftovers, Error>>,
 ) -> Result<Leftovers, Trouble> {

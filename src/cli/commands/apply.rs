@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::list::policy;
-use super::login::{Login, keep_recovered};
-use super::queue::Person;
-use super::table::{self, Column};
-use super::words::{confirm, line, print, say, usage};
-use super::{json, wait_for};
+use crate::cli::login::{Login, keep_recovered};
+use crate::cli::queue::Person;
+use crate::cli::table::{self, Column};
+use crate::cli::words::{confirm, line, print, say, usage};
+use crate::cli::{json, wait_for};
 use crate::key::{
     Asked, HeldKey, KeyRequest, KeyState, Label, ManagementKey, Reset, Trouble, Usd, day,
 };
@@ -43,7 +43,7 @@ pub struct Apply {
     login: Login,
     /// As one JSON document
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 /// What becomes, or became, of one key of the plan.
@@ -56,7 +56,7 @@ enum Row {
 }
 
 impl Apply {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let plan = self.read()?;
         let rows = rows(&plan, services)?;
         let missing = rows.iter().any(|row| matches!(row, Row::Create(_)));

@@ -3,8 +3,8 @@
 use clap::Args;
 use secrecy::ExposeSecret;
 
-use super::words::{print, usage};
-use super::{prompt, wait_for};
+use crate::cli::words::{print, usage};
+use crate::cli::{prompt, wait_for};
 use crate::key::{ApiKey, Label, Trouble};
 use crate::services::account;
 use crate::services::provision::Services;
@@ -17,7 +17,7 @@ pub struct Import {
 }
 
 impl Import {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let label: Label = self
             .label
             .parse()

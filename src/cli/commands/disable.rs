@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::wait_for;
-use super::words::{find_all, print};
+use crate::cli::wait_for;
+use crate::cli::words::{find_all, print};
 use crate::key::Trouble;
 use crate::services::account::{self, management};
 use crate::services::provision::Services;
@@ -17,7 +17,7 @@ pub struct Switch {
 }
 
 impl Switch {
-    pub(super) fn run(&self, services: &Services, off: bool) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services, off: bool) -> Result<(), Trouble> {
         let word = if off { "disabled: it buys nothing until it is enabled" } else { "enabled" };
         for held in find_all(services, &self.labels)? {
             wait_for(async {

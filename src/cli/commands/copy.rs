@@ -9,7 +9,7 @@ use clap::Args;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::words::{find, print};
+use crate::cli::words::{find, print};
 use crate::key::{ApiKey, Trouble};
 use crate::platform::clipboard::{self, CLEARS_IN, Copied, Route};
 use crate::services::account;
@@ -50,7 +50,7 @@ const fn route(osc52: bool) -> Route {
 }
 
 impl Copy {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let held = find(services, &self.label)?;
         let key = account::take(services, &held.label).map_err(|error| error.trouble())?;
         let report = if clipboard::is_for_the_terminal(route(self.osc52)) {
@@ -124,7 +124,7 @@ impl Copy {
 
 impl Hold {
     /// Reads the key, copies it, reports, and stays until it was replaced or its time is over.
-    pub(super) fn run(&self) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self) -> Result<(), Trouble> {
         // A session of its own: the end of the terminal is not the end of the copy.
         #[cfg(unix)]
         let _ = rustix::process::setsid();

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::wait_for;
-use super::words::{confirm, find_all, print};
+use crate::cli::wait_for;
+use crate::cli::words::{confirm, find_all, print};
 use crate::key::{HeldKey, Trouble};
 use crate::services::account::{self, Deleted, management};
 use crate::services::provision::Services;
@@ -23,7 +23,7 @@ pub struct Rm {
 }
 
 impl Rm {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         for held in find_all(services, &self.labels)? {
             if self.revoke {
                 self.revoke(services, &held)?;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::login::{Login, converse};
 use super::rotate::{keep, lost};
-use super::wait_for;
-use super::words::{confirm, fault, find_all, print, say, usage, warn};
+use crate::cli::login::{Login, converse};
+use crate::cli::wait_for;
+use crate::cli::words::{confirm, fault, find_all, print, say, usage, warn};
 use crate::key::{HeldKey, Panicked, Rotation, Trouble};
 use crate::services::account::{self, management};
 use crate::services::finder::{self, Limits};
@@ -31,7 +31,7 @@ pub struct Panic {
 }
 
 impl Panic {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let leaked = find_all(services, &self.labels)?;
         let places = finder::roots(&self.search).map_err(|(path, error)| {
             usage(

@@ -7,13 +7,13 @@ use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
-use super::chosen::{VARIABLE, choose};
 use super::get::fetch;
-use super::words::{fault, holds, print};
+use crate::cli::chosen::{VARIABLE, choose};
+use crate::cli::words::{fault, holds, print};
 use crate::key::Trouble;
 use crate::services::provision::Services;
 
-pub(super) const LONG: &str = "\
+pub(in crate::cli) const LONG: &str = "\
 Print lines that put keys into variables of a shell, quoted for it:
 
   eval \"$(keywright env ci --shell bash)\"
@@ -45,7 +45,7 @@ enum Shell {
 }
 
 impl Env {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let chosen = choose(self.labels.iter().map(String::as_str), VARIABLE, |label| {
             holds(services, label)
         })?;
@@ -101,7 +101,7 @@ fn line(shell: Shell, variable: &str, value: &str) -> Option<String> {
 }
 
 /// Nothing means anything between single quotes, and a single quote cannot stand there.
-pub(super) fn posix(value: &str) -> String {
+pub(in crate::cli) fn posix(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 

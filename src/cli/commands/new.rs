@@ -5,9 +5,9 @@ use clap::Args;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use super::login::{Login, browser_is_away, converse, store_until_kept};
-use super::words::{print, say, usage, warn};
-use super::{json, wait_for};
+use crate::cli::login::{Login, browser_is_away, converse, store_until_kept};
+use crate::cli::words::{print, say, usage, warn};
+use crate::cli::{json, wait_for};
 use crate::key::{
     ApiKey, Expiry, HeldKey, KeyRequest, Label, ManagementKey, Outcome, Reset, Trouble, Usd,
 };
@@ -36,14 +36,14 @@ pub struct New {
     login: Login,
     /// As one JSON document
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
     /// Put the key itself into the JSON document
     #[arg(long, requires = "json")]
     print_key: bool,
 }
 
 impl New {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let request = self.request()?;
         // A sandbox's keys buy nothing; a real one is gone with this program.
         let real = !services.server.starts_with("http://");

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use secrecy::ExposeSecret;
 
-use super::words::{print, say};
-use super::{prompt, wait_for};
+use crate::cli::words::{print, say};
+use crate::cli::{prompt, wait_for};
 use crate::key::{ManagementKey, Trouble};
 use crate::services::account::management::{self, Source};
 use crate::services::provision::Services;
@@ -21,7 +21,7 @@ pub enum Management {
 }
 
 impl Management {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         match self {
             Self::Set => set(services),
             Self::Show => show(services),

@@ -7,7 +7,7 @@
 use clap::Args;
 
 use super::env::posix;
-use super::words::{print, say, usage};
+use crate::cli::words::{print, say, usage};
 use crate::key::{Label, Trouble, clean};
 use crate::services::provision::Services;
 use crate::storage::inventory;
@@ -16,7 +16,7 @@ macro_rules! tools {
     ($($name:literal),* $(,)?) => {
         /// Each tool's name, and its file.
         const TOOLS: &[(&str, &str)] =
-            &[$(($name, include_str!(concat!("../../assets/helpers/", $name, ".txt")))),*];
+            &[$(($name, include_str!(concat!("../../../assets/helpers/", $name, ".txt")))),*];
     };
 }
 
@@ -48,7 +48,7 @@ pub struct Helper {
 }
 
 impl Helper {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let Some(tool) = &self.tool else {
             let list = TOOLS.iter().map(|(name, file)| {
                 format!("{name:<16}{}\n", file.lines().next().unwrap_or_default())

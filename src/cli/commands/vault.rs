@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Subcommand, ValueEnum};
 
-use super::passphrase::{ask_twice, first_line};
-use super::words::{print, usage, warn};
+use crate::cli::passphrase::{ask_twice, first_line};
+use crate::cli::words::{print, usage, warn};
 use crate::key::Trouble;
 use crate::services::account::{self, Moved};
 use crate::services::config::{self, Config};
@@ -39,7 +39,7 @@ pub enum Target {
 }
 
 impl Vault {
-    pub(super) fn run(&self, config: &Config, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, config: &Config, services: &Services) -> Result<(), Trouble> {
         match self {
             Self::Move { to } => move_to(*to, config, services),
             Self::Passphrase { new_file } => change_passphrase(new_file.as_ref(), config),

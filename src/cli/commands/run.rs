@@ -8,14 +8,14 @@ use std::process::Command;
 use clap::Args;
 use secrecy::ExposeSecret;
 
-use super::chosen::{VARIABLE, check, choose, split};
 use super::get::fetch;
-use super::words::{holds, say, usage};
+use crate::cli::chosen::{VARIABLE, check, choose, split};
+use crate::cli::words::{holds, say, usage};
 use crate::key::Trouble;
 use crate::services::provision::Services;
 use crate::storage::vault::StoreKind;
 
-pub(super) const LONG: &str = "\
+pub(in crate::cli) const LONG: &str = "\
 Run a program with the key in its environment, and nowhere else: not in its arguments, not in a \
 file, not in this shell. On Unix the program takes Keywright's place: signals, its exit code and \
 job control are as without it.
@@ -48,7 +48,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         // After a label that stands behind a `--` of its own, the second one separates.
         let dashed = self.command.first().is_some_and(|first| first == "--");
         let Some((program, arguments)) = self.command[usize::from(dashed)..].split_first() else {

@@ -5,11 +5,11 @@ use std::fmt::Write;
 
 use clap::{Arg, Command, CommandFactory};
 
-use super::Cli;
-use super::words::print;
+use crate::cli::Cli;
+use crate::cli::words::print;
 use crate::key::Trouble;
 
-pub(super) fn run() -> Result<(), Trouble> {
+pub(in crate::cli) fn run() -> Result<(), Trouble> {
     print(&page())
 }
 

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, ValueEnum};
 
-use super::Cli;
-use super::words::print;
+use crate::cli::Cli;
+use crate::cli::words::print;
 use crate::key::{Trouble, clean};
 use crate::services::provision::Services;
 use crate::storage::inventory;
@@ -32,13 +32,13 @@ enum Shell {
 }
 
 impl Completions {
-    pub(super) fn run(&self) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self) -> Result<(), Trouble> {
         print(match self.shell {
-            Shell::Bash => include_str!("../../assets/completions/keywright.bash"),
-            Shell::Zsh => include_str!("../../assets/completions/keywright.zsh"),
-            Shell::Fish => include_str!("../../assets/completions/keywright.fish"),
-            Shell::Powershell => include_str!("../../assets/completions/keywright.ps1"),
-            Shell::Elvish => include_str!("../../assets/completions/keywright.elv"),
+            Shell::Bash => include_str!("../../../assets/completions/keywright.bash"),
+            Shell::Zsh => include_str!("../../../assets/completions/keywright.zsh"),
+            Shell::Fish => include_str!("../../../assets/completions/keywright.fish"),
+            Shell::Powershell => include_str!("../../../assets/completions/keywright.ps1"),
+            Shell::Elvish => include_str!("../../../assets/completions/keywright.elv"),
         })
     }
 }
@@ -52,7 +52,7 @@ pub struct Complete {
 }
 
 impl Complete {
-    pub(super) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let labels = || {
             let keys = inventory::read(&services.place, &services.server).unwrap_or_default();
             keys.iter().map(|held| (held.label.to_string(), held.masked.clone())).collect()
