@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use divan::Bencher;
 use jiff::Timestamp;
-use keywright::key::{ApiKey, Asked, AuthCode, Expiry, HeldKey};
+use keywright::domain::{ApiKey, Asked, AuthCode, Expiry, HeldKey};
 use keywright::tui::state::{Intent, Model, Msg, Ticket, World};
 use keywright::tui::update;
 use keywright::tui::view::{self, Theme};

@@ -1,15 +1,15 @@
 //! The command line: what can be typed, and what becomes of it.
 //! Owns: arguments, words on standard error, exit codes. Must not know: screens.
 
-mod chosen;
 mod commands;
+mod env_mapping;
+mod interactive_batch;
 mod json;
-mod login;
+mod output;
 mod passphrase;
-mod prompt;
-mod queue;
+mod prompts;
+mod sign_in;
 mod table;
-mod words;
 
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
@@ -20,18 +20,18 @@ use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::api::openrouter::Attribution;
-use crate::key::Trouble;
+use crate::domain::Trouble;
 use crate::services::config::{self, Config};
 use crate::services::provision::Services;
-use crate::storage::vault::StoreKind;
+use crate::storage::secret_store::StoreKind;
 pub use commands::list::ask_all;
 use commands::{
-    apply, complete, copy, disable, doctor, env, get, helper, import, list, man, management, new,
-    panic, recover, rename, rm, rotate, run, show, vault,
+    apply, completions, copy, disable, doctor, env, get, helper, import, list, man, management,
+    new, panic, recover, rename, rm, rotate, run, show, store,
 };
-pub use prompt::stand_down;
-use words::usage;
-pub use words::{be_quiet, complain, print, usage_document};
+use output::usage;
+pub use output::{be_quiet, complain, print, usage_document};
+pub use prompts::stand_down;
 
 const AFTER_HELP: &str = "\
 Without a command the dashboard opens. To look around without an account:
@@ -155,17 +155,17 @@ pub enum Command {
     /// Print the lines that make a tool ask for its key instead of holding it
     Helper(helper::Helper),
     /// Print a shell's completions
-    Completions(complete::Completions),
+    Completions(completions::Completions),
     /// Print the manual page; to read it: keywright man | man -l -
     Man,
     /// What may stand at the end of a command line, for the shells' completions
     #[command(hide = true)]
-    Complete(complete::Complete),
+    Complete(completions::Complete),
     /// Finish or list what a program that died left behind
     Recover(recover::Recover),
     /// The file store: move keys there or back, change its passphrase
     #[command(subcommand)]
-    Vault(vault::Vault),
+    Vault(store::Vault),
     /// Holds the clipboard in the background, for `copy`
     #[command(hide = true)]
     HoldClipboard(copy::Hold),
@@ -238,7 +238,7 @@ impl Global {
 }
 
 fn parse_store(word: &str) -> Result<StoreKind, String> {
-    word.parse().map_err(|error: crate::storage::vault::UnknownStore| error.to_string())
+    word.parse().map_err(|error: crate::storage::secret_store::UnknownStore| error.to_string())
 }
 
 /// Does what a command says, but for those of [`print_alone`] and the sandbox, which is `main`'s.

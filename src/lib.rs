@@ -49,7 +49,7 @@ pub mod bodies;
 
 pub mod api;
 pub mod cli;
-pub mod key;
+pub mod domain;
 pub mod platform;
 pub mod sandbox;
 pub mod services;

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use keywright::cli::{self, Cli, Command, SandboxArgs};
-use keywright::key::{ApiKey, Asked, Granted, HeldKey, ManagementKey, Reset, Trouble, Usd};
+use keywright::domain::{ApiKey, Asked, Granted, HeldKey, ManagementKey, Reset, Trouble, Usd};
 use keywright::sandbox::{self, Sandbox, Seed};
 use keywright::services::config::{self, Config};
 use keywright::services::provision::Services;
-use keywright::storage::document;
 use keywright::storage::inventory;
-use keywright::storage::vault::{Slot, StoreKind, Vault};
+use keywright::storage::json_store;
+use keywright::storage::secret_store::{Slot, StoreKind, Vault};
 use keywright::tui;
 use secrecy::SecretString;
 
@@ -195,10 +195,11 @@ fn log(config: &Config) -> Result<(), Trouble> {
         code: 1,
     };
     let dir = config.directory()?;
-    document::create_dir(&dir).map_err(|error| unwritable(&error))?;
+    json_store::create_dir(&dir).map_err(|error| unwritable(&error))?;
     let path = dir.join("keywright.log");
-    let file = document::open_private(std::fs::OpenOptions::new().create(true).append(true), &path)
-        .map_err(|error| unwritable(&error.kind()))?;
+    let file =
+        json_store::open_private(std::fs::OpenOptions::new().create(true).append(true), &path)
+            .map_err(|error| unwritable(&error.kind()))?;
     let ours = filter_fn(|metadata| metadata.target().starts_with("keywright"));
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::sync::Mutex::new(file))

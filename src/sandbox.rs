@@ -9,14 +9,14 @@
 //! Written from OpenRouter's documentation and strict where that is strict. Must know nothing of
 //! the client, or one misunderstanding of ours would cancel itself out: no other room is imported.
 
-mod answers;
-mod asks;
 mod consent;
+mod fake_browser;
 mod ledger;
-mod mint;
 mod pages;
-mod person;
+mod request;
+mod response;
 mod routes;
+mod secrets;
 mod seeds;
 mod wire;
 
@@ -28,8 +28,8 @@ use std::thread;
 use jiff::Timestamp;
 use tiny_http::Server;
 
+pub use fake_browser::{decide, skip_a_day, spend};
 use ledger::Ledger;
-pub use person::{decide, skip_a_day, spend};
 
 /// How many requests are answered at once; a slow client holds up one.
 const WORKERS: usize = 4;
@@ -76,9 +76,9 @@ impl Sandbox {
     pub fn start(options: &Options) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         let url = format!("http://{}", listener.local_addr()?);
-        let management_key = mint::key()?;
+        let management_key = secrets::key()?;
         let mut ledger = Ledger::new(&management_key);
-        let seeds = seeds::plant(&mut ledger, mint::keys(options.keys)?, Timestamp::now());
+        let seeds = seeds::plant(&mut ledger, secrets::keys(options.keys)?, Timestamp::now());
         let server = Arc::new(Server::from_listener(listener, None).map_err(io::Error::other)?);
         let ledger = Arc::new(Mutex::new(ledger));
         for _ in 0..WORKERS {

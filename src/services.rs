@@ -1,8 +1,8 @@
 //! What Keywright does with keys; the dashboard and the command line both call it.
 
-pub mod account;
 pub mod config;
 pub mod doctor;
-pub mod finder;
+pub mod keys;
 pub mod plan;
 pub mod provision;
+pub mod secret_scan;

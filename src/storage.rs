@@ -1,7 +1,7 @@
 //! What Keywright keeps: secrets in a secret store, everything else in JSON files.
 
-pub mod document;
 pub mod inventory;
 pub mod journal;
-pub mod samples;
-pub mod vault;
+pub mod json_store;
+pub mod secret_store;
+pub mod usage_history;

@@ -5,9 +5,9 @@
 //! result, a signal, or the moment at which something on screen moves; what has already arrived is
 //! taken in before one frame is drawn.
 
+mod effects;
 mod input;
 pub mod keymap;
-mod runner;
 pub mod state;
 mod terminal;
 pub mod update;
@@ -23,13 +23,13 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::key::Trouble;
-use crate::platform::surroundings;
+use crate::domain::Trouble;
+use crate::platform::environment;
 use crate::services::provision::Services;
-use crate::storage::vault;
+use crate::storage::secret_store;
 use crate::tui::state::{Intent, Model, Msg, Screen, World};
 use crate::tui::view::Theme;
-use runner::{Next, Runner};
+use effects::{Next, Runner};
 use terminal::Terminal;
 
 /// What can be done in the sandbox and nowhere else.
@@ -75,7 +75,7 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
     let size = suitable()?;
     let Options { play, colours, every } = options;
     let clock = Clock::default();
-    let theme = match (colours, surroundings::light_background()) {
+    let theme = match (colours, environment::light_background()) {
         (false, _) => Theme::Plain,
         (true, true) => Theme::Light,
         (true, false) => Theme::Dark,
@@ -128,12 +128,12 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
 
 /// The other store, as far as it can be told without opening it.
 fn elsewhere(services: &Services) -> Option<state::Elsewhere> {
-    let unasked = || vault::Error::NoPassphrase(String::new());
+    let unasked = || secret_store::Error::NoPassphrase(String::new());
     let vault = services.another_vault(Arc::new(move |_| Err(unasked())))?;
     Some(state::Elsewhere {
         store: vault.kind().to_string(),
         place: vault.place(),
-        passphrase: vault.kind() == vault::StoreKind::File,
+        passphrase: vault.kind() == secret_store::StoreKind::File,
     })
 }
 

@@ -16,13 +16,13 @@ mod server;
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
-use keywright::key::{ApiKey, Asked, HeldKey, Label, ManagementKey, Reset};
+use keywright::domain::{ApiKey, Asked, HeldKey, Label, ManagementKey, Reset};
 use keywright::sandbox::{Options, Sandbox};
-use keywright::services::account::{self, Error, management};
+use keywright::services::keys::{self, Error, management};
 use keywright::services::provision::{Kept, Services};
-use keywright::storage::document::Place;
 use keywright::storage::inventory;
-use keywright::storage::vault::{Slot, Vault};
+use keywright::storage::json_store::Place;
+use keywright::storage::secret_store::{Slot, Vault};
 use proxy::{Fate, Proxy};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -133,8 +133,7 @@ fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
     let world = World::new();
     let seed = &world.sandbox.seeds()[0];
     let key = ApiKey::from(seed.key.clone());
-    let import =
-        |name: &str, key: &ApiKey| wait(account::import(&world.services, &label(name), key));
+    let import = |name: &str, key: &ApiKey| wait(keys::import(&world.services, &label(name), key));
     // Every refusal comes before anything is stored.
     assert!(
         matches!(import("other", &key), Err(Error::KeyHeld(held)) if held.as_str() == "laptop")
@@ -167,7 +166,7 @@ fn a_rename_moves_the_entry_and_the_row_together() {
     let world = World::new();
     let secret = world.get("ci").unwrap();
     let rename = |old: &HeldKey, new: &str, management: Option<&ManagementKey>| {
-        wait(account::rename(&world.services, old, &label(new), management))
+        wait(keys::rename(&world.services, old, &label(new), management))
     };
     let old = world.held("ci");
     assert!(matches!(rename(&old, "laptop", None), Err(Error::LabelHeld(_))));
@@ -196,7 +195,7 @@ fn a_rename_whose_list_cannot_be_written_leaves_everything_as_it_was() {
     let before = (world.labels(), world.entries());
     let blocked = dir.path().join("inventory.json.new");
     std::fs::create_dir(&blocked).unwrap();
-    let rename = || wait(account::rename(&world.services, &world.held("ci"), &label("b"), None));
+    let rename = || wait(keys::rename(&world.services, &world.held("ci"), &label("b"), None));
     let result = rename();
     assert!(matches!(result, Err(Error::Document(_))), "{result:?}");
     assert_eq!((world.labels(), world.entries()), before);

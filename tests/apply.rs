@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
-use keywright::key::{ApiKey, Expiry, KeyRequest, ManagementKey, Report, Reset};
+use keywright::domain::{ApiKey, Expiry, KeyRequest, ManagementKey, Report, Reset};
 use keywright::sandbox::{self, Options, Sandbox};
-use keywright::services::account::{self, End, Hands, News, Wish};
+use keywright::services::keys::{self, End, Hands, News, Wish};
 use keywright::services::provision::{self, Kept, Services, Way};
-use keywright::storage::document::Place;
 use keywright::storage::inventory;
-use keywright::storage::vault::{Slot, Vault};
+use keywright::storage::json_store::Place;
+use keywright::storage::secret_store::{Slot, Vault};
 use proxy::{Fate, Proxy};
 use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
@@ -91,7 +91,7 @@ impl World {
         let (wish, wishes) = mpsc::channel(4);
         let hands = Hands { wishes, pasted: mpsc::channel(1).1 };
         let report = |news: News<'_>| person(&news, &wish);
-        let ends = wait(account::apply(&requests, way, &self.services, hands, &report));
+        let ends = wait(keys::apply(&requests, way, &self.services, hands, &report));
         assert!(ends.iter().map(|end| end.label.as_str()).eq(labels.iter().copied()));
         ends.iter().map(|end| self.in_words(end)).collect()
     }
@@ -119,7 +119,7 @@ impl World {
     fn issued(&self) -> Vec<String> {
         let key = ManagementKey::from(self.sandbox.management_key().to_owned());
         let services = Services { server: self.sandbox.url().into(), ..self.services.clone() };
-        let mut names: Vec<_> = wait(account::list(&services, &key))
+        let mut names: Vec<_> = wait(keys::list(&services, &key))
             .unwrap()
             .into_iter()
             .map(|remote| remote.shown_name())
@@ -262,9 +262,9 @@ fn a_key_whose_answer_was_lost_is_owed_and_two_in_a_row_end_it() {
     let ends = world.apply(&["a", "b", "c"], world.management());
     assert!(ends[1].starts_with("7 a key may have been issued"), "{ends:?}");
     assert_eq!((&ends[0], &ends[2]), (&"stored".into(), &"stored".into()));
-    let owed = account::owed(&world.services).unwrap();
+    let owed = keys::owed(&world.services).unwrap();
     assert_eq!(owed.iter().map(|owed| owed.label.as_str()).collect::<Vec<_>>(), ["b"]);
-    assert_eq!(account::owing(&owed[0]).code, 7);
+    assert_eq!(keys::owing(&owed[0]).code, 7);
     world.spoil(CUT, 1..=9, Fate::Half);
     let ends = world.apply(&["d", "e", "f"], world.management());
     assert!(ends[1].starts_with('7') && ends[2] == "7 not begun", "{ends:?}");
@@ -274,12 +274,12 @@ fn a_key_whose_answer_was_lost_is_owed_and_two_in_a_row_end_it() {
     world.spoil(CUT, 1..=1, Fate::Lie(200, "{}".into()));
     let ends = world.apply(&["g", "h"], world.management());
     assert!(ends[0].starts_with("7 the server accepted") && ends[1] == "stored", "{ends:?}");
-    assert_eq!(account::owed(&world.services).unwrap().len(), 4);
+    assert_eq!(keys::owed(&world.services).unwrap().len(), 4);
     // Dismissed, it may be asked for again.
-    for owed in account::owed(&world.services).unwrap() {
+    for owed in keys::owed(&world.services).unwrap() {
         provision::dismiss(&world.services, &owed.id).unwrap();
     }
-    assert_eq!(account::owed(&world.services).unwrap(), []);
+    assert_eq!(keys::owed(&world.services).unwrap(), []);
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn what_is_stored_and_not_on_the_list_yet_when_the_program_dies_is_listed_by_the
         }
     };
     wait(async {
-        let apply = account::apply(&requests, Way::Browser, &world.services, hands, &report);
+        let apply = keys::apply(&requests, Way::Browser, &world.services, hands, &report);
         tokio::select! {
             _ = apply => panic!("it waits for the third"),
             () = waiting.notified() => {}
@@ -342,7 +342,7 @@ fn a_held_key_passes_on_all_that_is_asked() {
     let hands = Hands { wishes: mpsc::channel(1).1, pasted: mpsc::channel(1).1 };
     let way = Way::Key(key, Box::new(Way::Browser));
     let ends =
-        wait(account::apply(std::slice::from_ref(&asked), way, &world.services, hands, &|_| ()));
+        wait(keys::apply(std::slice::from_ref(&asked), way, &world.services, hands, &|_| ()));
     assert_eq!(world.in_words(&ends[0]), "stored");
     let management = ManagementKey::from(world.sandbox.management_key().to_owned());
     let client = world.services.client().unwrap();
@@ -414,12 +414,12 @@ fn the_second_queue_waits_for_the_first_and_can_be_left() {
     let world = World::new();
     let (leave, mut left) = watch::channel(false);
     let told = AtomicUsize::new(0);
-    let first = wait(account::take_turn(&world.services, &mut left, || panic!("it is free")));
+    let first = wait(keys::take_turn(&world.services, &mut left, || panic!("it is free")));
     let waits = || {
         told.fetch_add(1, Ordering::Relaxed);
     };
     let claims = wait(async {
-        let second = account::take_turn(&world.services, &mut left, waits);
+        let second = keys::take_turn(&world.services, &mut left, waits);
         let person = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             leave.send_replace(true);
@@ -430,7 +430,7 @@ fn the_second_queue_waits_for_the_first_and_can_be_left() {
     assert_eq!(told.load(Ordering::Relaxed), 1);
     leave.send_replace(false);
     let second = wait(async {
-        let second = account::take_turn(&world.services, &mut left, waits);
+        let second = keys::take_turn(&world.services, &mut left, waits);
         let end = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             drop(first);

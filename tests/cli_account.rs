@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use keywright::key::{ApiKey, HeldKey};
+use keywright::domain::{ApiKey, HeldKey};
 use keywright::sandbox::{Options, Sandbox};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};

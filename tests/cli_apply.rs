@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use keywright::key::{ApiKey, HeldKey};
+use keywright::domain::{ApiKey, HeldKey};
 use keywright::sandbox::{self, Options, Sandbox};
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use keywright::key::{ApiKey, HeldKey};
+use keywright::domain::{ApiKey, HeldKey};
 use serde_json::json;
 
 /// A program with an empty home, no desktop and no keychain.

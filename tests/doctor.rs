@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
-use keywright::key::{ApiKey, HeldKey};
+use keywright::domain::{ApiKey, HeldKey};
 use keywright::sandbox::{Options, Sandbox};
 use keywright::services::doctor::{self, News, Status};
 use keywright::services::provision::{Kept, Services};
-use keywright::storage::document::Place;
 use keywright::storage::inventory;
-use keywright::storage::vault::{Slot, Vault};
+use keywright::storage::json_store::Place;
+use keywright::storage::secret_store::{Slot, Vault};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keywright::services::finder::{self, Found, Limits};
+use keywright::services::secret_scan::{self, Found, Limits};
 use tempfile::TempDir;
 
 /// The key with that number.
@@ -27,7 +27,7 @@ fn tree() -> (TempDir, PathBuf) {
 }
 
 fn search(root: &Path) -> Found {
-    finder::search(&[root.to_owned()], &Limits::default())
+    secret_scan::search(&[root.to_owned()], &Limits::default())
 }
 
 /// File, line and hash of each sighting.
@@ -42,7 +42,7 @@ fn told(root: &Path, found: &Found) -> Vec<(String, u64, String)> {
 
 fn expected(mut all: Vec<(&str, u64, usize)>) -> Vec<(String, u64, String)> {
     all.sort_unstable();
-    let hash = |number| keywright::key::ApiKey::from(key(number)).hash();
+    let hash = |number| keywright::domain::ApiKey::from(key(number)).hash();
     all.into_iter().map(|(name, line, number)| (name.to_owned(), line, hash(number))).collect()
 }
 
@@ -124,9 +124,10 @@ fn what_lies_beyond_the_limits_is_counted_and_not_read() {
         plant(&root, &format!("many/{n}"), key(10 + n));
     }
     let limits = Limits { longest: 1_000, depth: 2, sightings: 11 };
-    let found = finder::search(std::slice::from_ref(&root), &limits);
+    let found = secret_scan::search(std::slice::from_ref(&root), &limits);
     assert_eq!((found.sightings.len(), found.more, found.long, found.deep), (11, 0, 1, 1));
-    let found = finder::search(std::slice::from_ref(&root), &Limits { sightings: 4, ..limits });
+    let found =
+        secret_scan::search(std::slice::from_ref(&root), &Limits { sightings: 4, ..limits });
     assert_eq!((found.sightings.len(), found.more), (4, 7));
 }
 
@@ -136,10 +137,10 @@ fn a_root_within_another_is_looked_through_once() {
     plant(&root, "a/b", key(1));
     plant(&root, "a-b", key(2));
     let given = [root.join("a"), root.clone(), root.join("a/b"), root.join("a-b")];
-    let roots = finder::roots(&given).unwrap();
+    let roots = secret_scan::roots(&given).unwrap();
     assert!(roots.contains(&root), "{roots:?}");
     assert!(roots.iter().all(|path| *path == root || !path.starts_with(&root)), "{roots:?}");
-    assert_eq!(finder::roots(&[root.join("none")]).unwrap_err().0, root.join("none"));
+    assert_eq!(secret_scan::roots(&[root.join("none")]).unwrap_err().0, root.join("none"));
 }
 
 #[cfg(unix)]
@@ -171,7 +172,7 @@ mod unix {
         let pipe = root.join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
-        let found = finder::search(&[root.clone(), pipe], &Limits::default());
+        let found = secret_scan::search(&[root.clone(), pipe], &Limits::default());
         assert_eq!(told(&root, &found), expected(vec![("real", 1, 1)]));
     }
 
@@ -210,7 +211,7 @@ mod unix {
         symlink("dotfiles/zshrc", home.join(".zshrc")).unwrap();
         symlink(outside.join("zshenv"), home.join(".zshenv")).unwrap();
         symlink(&outside, home.join(".claude")).unwrap();
-        let found = finder::search(&finder::places(&home), &Limits::default());
+        let found = secret_scan::search(&secret_scan::places(&home), &Limits::default());
         let all = vec![
             (".bash_history", 2, 2),
             (".codex/auth.json", 1, 6),

@@ -16,7 +16,7 @@ mod hands;
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::key::{HeldKey, Outcome, Rotation};
+use keywright::domain::{HeldKey, Outcome, Rotation};
 use keywright::tui::state::{
     Effect, Elsewhere, Intent, Model, Msg, Question, Screen, Ticket, World,
 };

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use jiff::Timestamp;
-use keywright::key::{Expiry, KeyRequest, Reset, Usd};
+use keywright::domain::{Expiry, KeyRequest, Reset, Usd};
 use keywright::services::plan::{Complaint, read};
 use proptest::prelude::*;
 

@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
-use keywright::key::{ApiKey, AuthCode, KeyRequest, Outcome, Report, Reset, Step, Trouble};
+use keywright::domain::{ApiKey, AuthCode, KeyRequest, Outcome, Report, Reset, Step, Trouble};
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::provision::{self, Controls, Kept, Services, Way};
-use keywright::storage::document::Place;
 use keywright::storage::inventory;
-use keywright::storage::vault::{Slot, Vault};
+use keywright::storage::json_store::Place;
+use keywright::storage::secret_store::{Slot, Vault};
 use secrecy::{ExposeSecret, SecretString};
 use server::{Reply, Server};
 use tokio::sync::{mpsc, watch};
@@ -30,7 +30,7 @@ fn request(label: &str) -> KeyRequest {
         label: label.parse().unwrap(),
         limit: Some("12.50".parse().unwrap()),
         reset: Some(Reset::Weekly),
-        expiry: keywright::key::Expiry::parse("30d", now).unwrap(),
+        expiry: keywright::domain::Expiry::parse("30d", now).unwrap(),
         workspace: None,
     }
 }
@@ -105,7 +105,7 @@ fn failed(outcome: Outcome) -> Trouble {
     }
 }
 
-fn stored(outcome: Outcome) -> (keywright::key::HeldKey, ApiKey) {
+fn stored(outcome: Outcome) -> (keywright::domain::HeldKey, ApiKey) {
     match outcome {
         Outcome::Stored { held, key, .. } => (held, key),
         other => panic!("{other:?}"),

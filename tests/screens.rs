@@ -11,7 +11,7 @@ mod plan;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::key::{
+use keywright::domain::{
     ApiKey, Asked, Granted, HeldKey, Outcome, Read, Reading, Report, Reset, Step, Trouble,
     Unresolved,
 };
@@ -51,7 +51,7 @@ fn key(label: &str, limit: Option<&str>, reset: Option<Reset>, days: Option<i64>
     });
     let limit = limit.map(|limit| limit.parse().unwrap());
     HeldKey {
-        hash: keywright::key::hexadecimal(format!("{label:.32}").as_bytes()),
+        hash: keywright::domain::hexadecimal(format!("{label:.32}").as_bytes()),
         masked: "sk-or-v1-0e6...1c96".into(),
         created_at: "2026-11-20T08:30:00Z".parse().unwrap(),
         asked: Asked {
@@ -62,7 +62,7 @@ fn key(label: &str, limit: Option<&str>, reset: Option<Reset>, days: Option<i64>
             expires: days.map(|days| format!("{days}d")),
         },
         granted: Some(Granted {
-            limit: limit.map(keywright::key::Usd::dollars),
+            limit: limit.map(keywright::domain::Usd::dollars),
             limit_reset: reset.map(|reset| reset.as_str().to_owned()),
             expires_at,
         }),

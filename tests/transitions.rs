@@ -14,7 +14,7 @@ mod unstored;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::key::{
+use keywright::domain::{
     ApiKey, Asked, AuthCode, HeldKey, KeyState, Label, Outcome, Read, Reading, Report, Reset, Step,
     Trouble,
 };
@@ -30,7 +30,7 @@ fn now() -> Timestamp {
 
 fn key(label: &str) -> HeldKey {
     HeldKey {
-        hash: keywright::key::hexadecimal(label.as_bytes()),
+        hash: keywright::domain::hexadecimal(label.as_bytes()),
         masked: "sk-or-v1-0e6...1c96".into(),
         created_at: now(),
         asked: Asked {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywright::storage::vault::{Error, Slot, StoreKind, UnknownStore, Vault, patience};
+use keywright::storage::secret_store::{Error, Slot, StoreKind, UnknownStore, Vault, patience};
 use secrecy::{ExposeSecret, SecretString};
 
 const SOON: Duration = Duration::from_secs(1);

@@ -2,9 +2,9 @@
 //! acted. Owns: transport rules (TLS, redirects, sizes, times, attribution). Must not know: why a
 //! request is made, or whether to repeat it.
 
-mod echo;
 mod error;
 mod keys;
+mod redaction;
 pub(crate) mod wire;
 
 pub use error::{DISTRUST, Error};
@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
 
-use crate::key::{ApiKey, AuthCode, CodeVerifier, KeyRequest, Reading, Reset};
+use crate::domain::{ApiKey, AuthCode, CodeVerifier, KeyRequest, Reading, Reset};
 
 /// The most that is read of an answer, in bytes.
 pub const ANSWER_LIMIT: usize = 64 * 1024;
@@ -218,7 +218,7 @@ impl Client {
     ) -> Result<Answer, Error> {
         let failed = |error| Error::of_transport(&self.host, &error);
         let request = request.build().map_err(failed)?;
-        let secrets = echo::secrets(&request);
+        let secrets = redaction::secrets(&request);
         let mut response = self.http.execute(request).await.map_err(failed)?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(retry_after);
@@ -245,7 +245,7 @@ impl Client {
         // Words that repeat what was sent are not for a screen or a log.
         let message = || {
             wire::error_message(&String::from_utf8_lossy(&body))
-                .filter(|words| !echo::repeats(words, &secrets))
+                .filter(|words| !redaction::repeats(words, &secrets))
         };
         match status {
             200..=299 => Ok(Answer { body, broken, more }),

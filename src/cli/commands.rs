@@ -1,7 +1,7 @@
 //! One file for each command.
 
 pub(super) mod apply;
-pub(super) mod complete;
+pub(super) mod completions;
 pub(super) mod copy;
 pub(super) mod disable;
 pub(super) mod doctor;
@@ -20,4 +20,4 @@ pub(super) mod rm;
 pub(super) mod rotate;
 pub(super) mod run;
 pub(super) mod show;
-pub(super) mod vault;
+pub(super) mod store;

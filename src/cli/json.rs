@@ -4,13 +4,14 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::key::{ApiKey, Asked, HeldKey, KeyRequest, Trouble};
+use crate::domain::{ApiKey, Asked, HeldKey, KeyRequest, Trouble};
 
 /// One key.
 pub fn key(held: &HeldKey, now: Timestamp) -> Value {
     let reading = held.reading.as_ref();
-    let figure =
-        |pick: fn(&crate::key::Reading) -> Option<f64>| reading.and_then(|reading| pick(reading));
+    let figure = |pick: fn(&crate::domain::Reading) -> Option<f64>| {
+        reading.and_then(|reading| pick(reading))
+    };
     let granted = held.granted.as_ref();
     let reset = held.reset();
     json!({

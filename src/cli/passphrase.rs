@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::prompt::{line_of, typed};
+use super::prompts::{line_of, typed};
 use crate::services::config::Passphrase;
-use crate::storage::vault::Error;
+use crate::storage::secret_store::Error;
 
 /// Whoever gives it: that descriptor, else the file that the environment names, else a person.
 pub(super) fn source(fd: Option<u32>) -> Passphrase {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use crate::platform::surroundings;
+use crate::platform::environment;
 use candidates::Candidate;
 
 /// A program that fails sooner than this never showed the address; one that ends later was closed.
@@ -74,8 +74,8 @@ impl Error {
 pub fn reach() -> Reach {
     reach_with(
         browser_variable().is_some(),
-        surroundings::over_ssh(),
-        surroundings::display() || env::var_os("WSL_DISTRO_NAME").is_some(),
+        environment::over_ssh(),
+        environment::display() || env::var_os("WSL_DISTRO_NAME").is_some(),
         || {
             ["/.dockerenv", "/run/.containerenv"]
                 .iter()

@@ -18,8 +18,8 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use crate::platform::surroundings;
-use crate::platform::worker::Worker;
+use crate::platform::blocking_worker::Worker;
+use crate::platform::environment;
 use board::{Board, Content};
 pub use error::Error;
 
@@ -86,12 +86,12 @@ impl Clipboard {
 
     /// Copies it; "on the clipboard" is said only after reading it back.
     pub fn copy(&mut self, secret: &SecretString, route: Route) -> Result<Copied, Error> {
-        let display = surroundings::display();
-        let place = place(route, surroundings::over_ssh(), display, surroundings::in_tmux());
+        let display = environment::display();
+        let place = place(route, environment::over_ssh(), display, environment::in_tmux());
         match self.put(secret, place) {
             // A display that is named but gone: the terminal is still there.
             Err(Error::Unavailable(_)) if route == Route::Auto => {
-                self.put(secret, through_terminal(surroundings::in_tmux()))
+                self.put(secret, through_terminal(environment::in_tmux()))
             }
             outcome => outcome,
         }
@@ -181,8 +181,8 @@ fn through_terminal(in_tmux: bool) -> Place {
 
 /// Where a copy would go now. Connects to the display's clipboard, and changes nothing.
 pub fn reach() -> Result<Copied, Error> {
-    let (display, in_tmux) = (surroundings::display(), surroundings::in_tmux());
-    Ok(match place(Route::Auto, surroundings::over_ssh(), display, in_tmux) {
+    let (display, in_tmux) = (environment::display(), environment::in_tmux());
+    Ok(match place(Route::Auto, environment::over_ssh(), display, in_tmux) {
         Place::Board => {
             let board = Worker::<Board>::new();
             board.call(DEADLINE, Board::connect).unwrap_or(Err(Error::NoAnswer))?;
@@ -207,8 +207,8 @@ pub fn osc52(secret: &SecretString) -> SecretString {
 
 /// Whether a copy on that route is left to the terminal, which only its foreground can write to.
 pub fn is_for_the_terminal(route: Route) -> bool {
-    let display = surroundings::display();
-    place(route, surroundings::over_ssh(), display, surroundings::in_tmux()) == Place::Terminal
+    let display = environment::display();
+    place(route, environment::over_ssh(), display, environment::in_tmux()) == Place::Terminal
 }
 
 /// Copies the key and holds it, in the foreground, until it was replaced or `for_at_most` passed;

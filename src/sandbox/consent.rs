@@ -4,10 +4,10 @@
 use jiff::Timestamp;
 use url::form_urlencoded;
 
-use super::answers::{Answer, Fault};
-use super::asks::{self, Consent, Fields};
 use super::ledger::{Code, Ledger};
-use super::{mint, pages};
+use super::request::{self, Consent, Fields};
+use super::response::{Answer, Fault};
+use super::{pages, secrets};
 
 /// `GET /auth`.
 pub fn ask(query: &str) -> Answer {
@@ -29,7 +29,7 @@ fn decided(query: &str, form: &[u8], ledger: &mut Ledger, now: Timestamp) -> Res
         .ok_or_else(|| Fault::bad("decision is missing"))?;
     let mut outcome = match decision.as_ref() {
         "approve" => {
-            let code = mint::code()?;
+            let code = secrets::code()?;
             let Consent { challenge, policy, .. } = asked;
             ledger.authorize(code.clone(), Code { policy, challenge, issued_at: now });
             vec![("code", code)]
@@ -57,8 +57,8 @@ fn decided(query: &str, form: &[u8], ledger: &mut Ledger, now: Timestamp) -> Res
 }
 
 fn read(query: &str) -> Result<(Fields, Consent), Fault> {
-    let fields = asks::query(query);
-    let asked = asks::consent(&fields)?;
+    let fields = request::query(query);
+    let asked = request::consent(&fields)?;
     if asked.callback.is_none() && asked.challenge.is_none() {
         return Err(Fault::bad("Without callback_url, code_challenge is required"));
     }

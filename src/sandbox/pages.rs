@@ -4,9 +4,9 @@
 use jiff::Timestamp;
 use url::Url;
 
-use super::answers::whole_seconds;
-use super::asks::Consent;
 use super::ledger::{DEFAULT_WORKSPACE, Key, Method, Policy, Reset};
+use super::request::Consent;
+use super::response::whole_seconds;
 
 const SHELL: &str = include_str!("../../assets/sandbox.html");
 const CONSENT: &str = include_str!("../../assets/consent.html");

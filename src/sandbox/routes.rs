@@ -4,9 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::answers::{self, Answer, Fault};
 use super::ledger::{Bearer, Code, Key, Ledger, Usd};
-use super::{asks, consent, mint, pages};
+use super::response::{self, Answer, Fault};
+use super::{consent, pages, request, secrets};
 
 /// One request, after it travelled. Holds secrets, so it does not print.
 pub struct Call {
@@ -40,7 +40,7 @@ pub fn answer(call: &Call, ledger: &mut Ledger, now: Timestamp) -> Answer {
         ("POST", ["auth"]) => Ok(consent::decide(query, &call.body, ledger, now)),
         ("GET", ["keys", hash]) => Ok(page(ledger.find(hash), false, now)),
         ("GET", ["logs"]) => {
-            let fields = asks::query(query);
+            let fields = request::query(query);
             let hash = fields.get("api_key_hash").and_then(|hash| hash.as_str());
             Ok(page(hash.and_then(|hash| ledger.find(hash)), true, now))
         }
@@ -68,7 +68,7 @@ fn methods(path: &[&str]) -> &'static [&'static str] {
 /// What no account can do and a person who tries things out wants to: spend on a key, and let time
 /// go by. The sandbox's own, and none of OpenRouter's.
 fn play(deed: &str, body: &[u8], ledger: &mut Ledger, now: Timestamp) -> Result<Answer, Fault> {
-    let fields = asks::body(body)?;
+    let fields = request::body(body)?;
     let number = |name| fields.get(name).and_then(serde_json::Value::as_f64);
     if deed == "spend" {
         let hash = fields.get("hash").and_then(|hash| hash.as_str()).unwrap_or_default();
@@ -101,16 +101,16 @@ fn bearer<'a>(call: &Call, ledger: &'a Ledger, now: Timestamp) -> Result<Bearer<
 
 fn itself(call: &Call, ledger: &Ledger, now: Timestamp) -> Result<Answer, Fault> {
     let data = match bearer(call, ledger, now)? {
-        Bearer::Key(key) => answers::self_portrait(key, now),
-        Bearer::Management(masked) => answers::management_portrait(masked, now),
+        Bearer::Key(key) => response::self_portrait(key, now),
+        Bearer::Management(masked) => response::management_portrait(masked, now),
     };
     Ok(Answer::json(200, &json!({ "data": data })))
 }
 
 fn exchange(call: &Call, ledger: &mut Ledger, now: Timestamp) -> Result<Answer, Fault> {
-    let fields = asks::body(&call.body)?;
-    let asked = asks::exchange(&fields)?;
-    let secret = mint::key()?;
+    let fields = request::body(&call.body)?;
+    let asked = request::exchange(&fields)?;
+    let secret = secrets::key()?;
     let key = ledger.exchange(asked.code, asked.verifier, asked.method, &secret, now)?;
     Ok(Answer::json(200, &json!({ "key": secret, "user_id": key.policy.creator })))
 }
@@ -118,14 +118,14 @@ fn exchange(call: &Call, ledger: &mut Ledger, now: Timestamp) -> Result<Answer, 
 /// Any live key may: whether OpenRouter asks for more is not documented.
 fn create_code(call: &Call, ledger: &mut Ledger, now: Timestamp) -> Result<Answer, Fault> {
     bearer(call, ledger, now)?;
-    let asked = asks::consent(&asks::body(&call.body)?)?;
+    let asked = request::consent(&request::body(&call.body)?)?;
     if asked.callback.is_none() {
         return Err(Fault::bad("callback_url is required"));
     }
-    let code = mint::code()?;
+    let code = secrets::code()?;
     let agreed = Code { policy: asked.policy, challenge: asked.challenge, issued_at: now };
     ledger.authorize(code.clone(), agreed);
-    let created_at = answers::whole_seconds(now);
+    let created_at = response::whole_seconds(now);
     let data = json!({ "id": code, "app_id": APP, "created_at": created_at });
     Ok(Answer::json(200, &json!({ "data": data })))
 }
@@ -141,24 +141,24 @@ fn managed(
     if let Bearer::Key(_) = bearer(call, ledger, now)? {
         return Err(Fault::new(403, "Only management keys can perform this operation"));
     }
-    let one = |key: &Key| Answer::json(200, &json!({ "data": answers::row(key, now) }));
+    let one = |key: &Key| Answer::json(200, &json!({ "data": response::row(key, now) }));
     match (call.method.as_str(), rest) {
         ("GET", ["keys"]) => {
-            let filter = asks::filter(&asks::query(query))?;
+            let filter = request::filter(&request::query(query))?;
             let page = ledger.page(&filter, now);
-            let rows: Vec<_> = page.into_iter().map(|key| answers::row(key, now)).collect();
+            let rows: Vec<_> = page.into_iter().map(|key| response::row(key, now)).collect();
             Ok(Answer::json(200, &json!({ "data": rows })))
         }
         ("POST", ["keys"]) => {
-            let policy = asks::new_key(&asks::body(&call.body)?)?;
-            let secret = mint::key()?;
+            let policy = request::new_key(&request::body(&call.body)?)?;
+            let secret = secrets::key()?;
             let key = ledger.issue(policy, &secret, now);
-            let created = json!({ "data": answers::row(key, now), "key": secret });
+            let created = json!({ "data": response::row(key, now), "key": secret });
             Ok(Answer::json(201, &created))
         }
         ("GET", ["keys", hash]) => ledger.find(hash).map(one).ok_or_else(no_such_key),
         ("PATCH", ["keys", hash]) => {
-            let patch = asks::patch(&asks::body(&call.body)?)?;
+            let patch = request::patch(&request::body(&call.body)?)?;
             ledger.patch(hash, patch, now).map(one).ok_or_else(no_such_key)
         }
         ("DELETE", ["keys", hash]) if ledger.delete(hash) => {

@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use jiff::Timestamp;
 use tiny_http::{Request, Response, StatusCode};
 
-use super::answers::{Answer, Fault, Kind};
+use super::response::{Answer, Fault, Kind};
 use super::routes::Call;
 
 /// The largest body that is read.

@@ -8,11 +8,11 @@ use etcetera::BaseStrategy;
 use url::{Host, Url};
 
 use crate::api::openrouter::Attribution;
-use crate::key::{ManagementKey, Trouble};
+use crate::domain::{ManagementKey, Trouble};
 use crate::platform::browser;
 use crate::services::provision::{Kept, Services};
-use crate::storage::document::Place;
-use crate::storage::vault::{self, StoreKind, Vault};
+use crate::storage::json_store::Place;
+use crate::storage::secret_store::{self, StoreKind, Vault};
 
 /// Where keys come from unless `--server` says otherwise.
 pub const DEFAULT_SERVER: &str = "https://openrouter.ai";
@@ -72,7 +72,7 @@ pub fn management() -> Option<ManagementKey> {
 
 /// Asks for a passphrase, when it is needed.
 #[derive(Clone)]
-pub struct Passphrase(pub vault::Ask);
+pub struct Passphrase(pub secret_store::Ask);
 
 impl std::fmt::Debug for Passphrase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -143,7 +143,7 @@ impl Config {
             service: service(&self.server),
             management: self.management.clone(),
             vault,
-            patience: vault::patience(),
+            patience: secret_store::patience(),
             place,
             kept: Kept::default(),
             app: self.app.clone(),

@@ -6,10 +6,10 @@
 //! meanwhile, so what blocks is called as it is. No secret is told: keys are masked, a proxy's
 //! password is left out.
 
-mod clear;
-mod desk;
+mod data_dir;
+mod environment;
 mod keys;
-mod place;
+mod plaintext_keys;
 mod server;
 
 use std::path::PathBuf;
@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::key::Trouble;
-use crate::services::account::management;
+use crate::domain::Trouble;
+use crate::services::keys::management;
 use crate::services::provision::Services;
 
 /// One request may take no longer than this here.
@@ -102,12 +102,18 @@ pub async fn examine(services: &Services, options: &Options, tell: &mut dyn FnMu
         retries: 0,
         ..services.clone()
     };
-    for look in [desk::versions, desk::terminal, desk::browser, desk::clipboard, desk::proxy] {
+    for look in [
+        environment::versions,
+        environment::terminal,
+        environment::browser,
+        environment::clipboard,
+        environment::proxy,
+    ] {
         tell(News::Check(look(services)));
     }
-    tell(News::Check(place::directory(services, options.fix)));
-    let listed = place::list(services, options.fix, tell);
-    tell(News::Check(place::attempts(services)));
+    tell(News::Check(data_dir::directory(services, options.fix)));
+    let listed = data_dir::list(services, options.fix, tell);
+    tell(News::Check(data_dir::attempts(services)));
     let open = keys::keychain(services, tell);
     let reached = server::server(services, tell).await;
     if open && let Some(listed) = &listed {
@@ -118,7 +124,7 @@ pub async fn examine(services: &Services, options: &Options, tell: &mut dyn FnMu
     } else {
         None
     };
-    clear::look(services, &options.search, management, reached, tell).await;
+    plaintext_keys::look(services, &options.search, management, reached, tell).await;
 }
 
 impl Check {

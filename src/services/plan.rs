@@ -17,10 +17,10 @@
 //! workspace = "1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"
 //! ```
 
-mod complaint;
+mod diagnostic;
 mod diff;
 mod read;
 
-pub use complaint::{Complaint, Position};
+pub use diagnostic::{Complaint, Position};
 pub use diff::{Difference, Standing, compare};
 pub use read::{load, read};

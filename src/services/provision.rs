@@ -24,13 +24,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::api::oauth::{self, Pkce};
-use crate::key::{
+use crate::domain::{
     ApiKey, Asked, AuthCode, CodeVerifier, KeyRequest, Label, ManagementKey, Outcome, Replaces,
     Report, Step, hexadecimal,
 };
 use crate::storage::inventory;
 use crate::storage::journal::{Attempt, Open, Stage};
-use crate::storage::vault::{self, Slot};
+use crate::storage::secret_store::{self, Slot};
 
 /// How long a code works, and so how long consent is waited for.
 pub const CODE_LIFE: Duration = Duration::from_secs(600);
@@ -248,7 +248,7 @@ async fn ready(
     let work = async {
         let slot = services.slot(label.as_str());
         match services.vault(move |vault, patience| vault.get(&slot, patience)).await {
-            Err(vault::Error::NoEntry) => {}
+            Err(secret_store::Error::NoEntry) => {}
             Ok(_) => return Err(Error::LabelInVault(label.clone())),
             Err(error) => return Err(error.into()),
         }
@@ -282,7 +282,7 @@ async fn keep_secrets(
     verifier: &CodeVerifier,
     code: Option<&AuthCode>,
     services: &Services,
-) -> Result<(), vault::Error> {
+) -> Result<(), secret_store::Error> {
     let secrets = Secrets {
         code_verifier: verifier.expose_secret().into(),
         code: code.map(|code| code.expose_secret().into()),

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::key::{HeldKey, Read};
-use crate::storage::document::{Error, Place, Version};
+use crate::domain::{HeldKey, Read};
+use crate::storage::json_store::{Error, Place, Version};
 
 const NAME: &str = "inventory.json";
 

@@ -5,8 +5,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::key::{Asked, HeldKey, Label, Replaces, Unresolved, shown};
-use crate::storage::document::{Claim, Error, Place, Version};
+use crate::domain::{Asked, HeldKey, Label, Replaces, Unresolved, shown};
+use crate::storage::json_store::{Claim, Error, Place, Version};
 
 const NAME: &str = "journal.json";
 

@@ -4,34 +4,34 @@
 //! [`update`] takes one [`Msg`] and answers with the [`Effect`]s to be done outside; their results
 //! come back as messages with the ticket they were asked under.
 
-mod ask;
+mod confirm_dialog;
 mod dashboard;
 mod effect;
 mod field;
 mod form;
-mod login;
 mod message;
+mod new_key_screen;
 mod plan;
 mod refresh;
-mod reveal;
-mod rows;
+mod sign_in_screen;
+mod sort_filter;
 
-pub use ask::{Ask, Deliberation, QUIET};
+pub use confirm_dialog::{Ask, Deliberation, QUIET};
 pub use dashboard::{Dashboard, Keys, Scope, Shown, WIDE};
 pub use effect::{Changes, Effect};
 pub use field::Field;
 pub(in crate::tui) use form::Submitted;
 pub use form::{EXPIRIES, Form, Part, Purpose, Remark, Road};
-pub use login::{Address, Errand, Login};
 pub use message::{Changed, Intent, Msg, Ticket};
+pub use new_key_screen::{Passphrase, Reveal};
 pub use plan::{Compared, Fate, Plan, Planned};
 pub use refresh::{Refresh, Round};
-pub use reveal::{Passphrase, Reveal};
-pub use rows::{Sort, share};
+pub use sign_in_screen::{Address, Errand, Login};
+pub use sort_filter::{Sort, share};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::key::{Deed, HeldKey, Label, Trouble, Unresolved};
+use crate::domain::{Deed, HeldKey, Label, Trouble, Unresolved};
 
 /// What is on screen.
 #[derive(Clone, Debug)]

@@ -1,15 +1,15 @@
 //! What follows from what happens. Pure: a model and a message in, effects out.
 
-mod deeds;
+mod actions;
 mod form;
-mod login;
-mod outcomes;
+mod intents;
 mod plan;
-mod wanted;
+mod responses;
+mod sign_in;
 
 use jiff::Timestamp;
 
-use crate::key::{HeldKey, Outcome, Read, Trouble};
+use crate::domain::{HeldKey, Outcome, Read, Trouble};
 use crate::tui::state::{Effect, Errand, Model, Reveal, Screen, Unfinished};
 use crate::tui::state::{Msg, Ticket};
 
@@ -26,7 +26,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
     let mut effects = match msg {
         Msg::Wanted(intent) => {
             model.notice = None;
-            wanted::wanted(model, intent)
+            intents::wanted(model, intent)
         }
         Msg::Ticked => {
             model.dashboard.look(now);
@@ -86,7 +86,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             model.dashboard.unresolved = unresolved;
             for (label, result) in rotations {
-                outcomes::resumed(model, &label, result);
+                responses::resumed(model, &label, result);
             }
             for held in stored {
                 model.notice = Some(Ok(format!(
@@ -109,8 +109,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Provisioned { ticket, outcome } => provisioned(model, ticket, outcome),
-        Msg::Rotated { ticket, rotation } => outcomes::rotated(model, ticket, rotation),
-        Msg::Panicked { ticket, panicked } => outcomes::panicked(model, ticket, panicked),
+        Msg::Rotated { ticket, rotation } => responses::rotated(model, ticket, rotation),
+        Msg::Panicked { ticket, panicked } => responses::panicked(model, ticket, panicked),
         Msg::PlanRead { ticket, plan } => {
             plan::was_read(model, ticket, plan);
             Vec::new()
@@ -126,44 +126,44 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Applied { ticket, trouble } => plan::applied(model, ticket, trouble),
         Msg::Looked { ticket, remote } => {
             if model.looking == Some(ticket) {
-                outcomes::looked(model, remote);
+                responses::looked(model, remote);
             }
             Vec::new()
         }
         Msg::Changed { ticket, outcome } => {
             if model.close(ticket) {
-                outcomes::changed(model, ticket, outcome);
+                responses::changed(model, ticket, outcome);
             }
             Vec::new()
         }
         Msg::Switched { label, result } => {
-            outcomes::switched(model, &label, result);
+            responses::switched(model, &label, result);
             Vec::new()
         }
         Msg::Imported { ticket, result } => {
             if model.close(ticket) {
-                outcomes::imported(model, ticket, result);
+                responses::imported(model, ticket, result);
             }
             Vec::new()
         }
         Msg::Revoked { hash, label, result } => {
-            outcomes::revoked(model, &hash, &label, result);
+            responses::revoked(model, &hash, &label, result);
             Vec::new()
         }
         Msg::AccountRead { ticket, account } => {
             if model.dashboard.reading == Some(ticket) {
-                outcomes::account_read(model, account);
+                responses::account_read(model, account);
             }
             Vec::new()
         }
         Msg::ManagementKnown(known) => {
-            outcomes::management_known(model, known);
+            responses::management_known(model, known);
             Vec::new()
         }
         Msg::PastRead { ticket, past } => {
             if model.dashboard.recalling == Some(ticket) {
                 model.dashboard.recall(past, now);
-                outcomes::let_go(model)
+                responses::let_go(model)
             } else {
                 Vec::new()
             }
@@ -185,7 +185,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }));
             Vec::new()
         }
-        Msg::Decided { ticket, result } => login::decided(model, ticket, result),
+        Msg::Decided { ticket, result } => sign_in::decided(model, ticket, result),
         Msg::Played(words) => {
             model.notice = Some(words);
             // Figures that are on their way may be from before.
@@ -332,7 +332,7 @@ fn left(model: &mut Model) -> Vec<Effect> {
         // It may be stored in the next moment.
         model.unfinished.push(Unfinished { ticket, label: reveal.held.label.clone() });
     }
-    let mut effects = wanted::quit(model);
+    let mut effects = intents::quit(model);
     if model.question.take().is_some() {
         effects.extend(depart(model));
     }

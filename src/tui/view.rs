@@ -11,15 +11,15 @@
 //! footer    the keys that do something now
 //! ```
 
-mod ask;
+mod confirm_dialog;
 mod details;
 mod footer;
 mod form;
 mod header;
 mod help;
-mod login;
+mod new_key_screen;
 mod plan;
-mod reveal;
+mod sign_in_screen;
 mod table;
 mod text;
 mod theme;
@@ -69,10 +69,10 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
 fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
     match &model.screen {
         Screen::Form(state) => form::draw(state, model, theme, frame, body),
-        Screen::Login(state) => login::draw(state, model, theme, frame, body),
-        Screen::Reveal(state) => reveal::draw(state, model, theme, frame, body),
-        Screen::Ask(state) => ask::draw(state, model, theme, frame, body),
-        Screen::Deeds(deeds) => ask::deeds(deeds, theme, frame, body),
+        Screen::Login(state) => sign_in_screen::draw(state, model, theme, frame, body),
+        Screen::Reveal(state) => new_key_screen::draw(state, model, theme, frame, body),
+        Screen::Ask(state) => confirm_dialog::draw(state, model, theme, frame, body),
+        Screen::Deeds(deeds) => confirm_dialog::deeds(deeds, theme, frame, body),
         Screen::Plan(state) => plan::draw(state, theme, frame, body),
         Screen::Dashboard => {
             let body = warnings::draw(model, theme, frame, body);

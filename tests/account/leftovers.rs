@@ -1,7 +1,7 @@
 //! What earlier runs left behind, held against the account's list; and moving to another store.
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::services::account::{Error, Leftovers, Moved, leftovers, transfer};
+use keywright::services::keys::{Error, Leftovers, Moved, leftovers, transfer};
 use keywright::storage::journal::{self, Attempt, Open, Stage};
 
 use super::*;
@@ -71,7 +71,7 @@ fn the_accounts_list_tells_a_key_that_exists_from_one_that_never_was() {
     let mut world = World::new();
     world.services.management = Some(world.management.clone());
     is_ours(&world);
-    let request = keywright::key::KeyRequest {
+    let request = keywright::domain::KeyRequest {
         label: label("exists"),
         limit: None,
         reset: None,

@@ -1,13 +1,13 @@
 //! Rotating and panicking: whole journeys, with a fault at each step. At every moment the label is
 //! one of the two keys, and both are in the vault.
 
-use keywright::key::{
+use keywright::domain::{
     ApiKey, Granted, HeldKey, KeyRequest, Outcome, Panicked, Replaces, Reset, Rotation, Terms,
 };
-use keywright::services::account;
+use keywright::services::keys;
 use keywright::services::provision::{self, Controls, Replacement, Way};
-use keywright::storage::document::Place;
 use keywright::storage::inventory;
+use keywright::storage::json_store::Place;
 use tokio::sync::{mpsc, watch};
 
 use super::proxy::Fate;
@@ -24,7 +24,7 @@ fn controls() -> Controls {
 
 fn rotate(world: &World, name: &str, way: Way) -> Rotation {
     let held = world.held(name);
-    wait(account::rotate(&world.services, &held, way, TERMS, &mut controls(), &|_| ()))
+    wait(keys::rotate(&world.services, &held, way, TERMS, &mut controls(), &|_| ()))
 }
 
 fn management(world: &World) -> Way {
@@ -189,12 +189,12 @@ fn a_rotation_goes_on_at_the_next_start_from_wherever_it_was_interrupted() {
         if steps == 3 {
             world.services.vault.delete(&slot("agent (new)"), SOON).unwrap();
         }
-        let resumed = wait(account::resume_rotations(&world.services)).unwrap();
+        let resumed = wait(keys::resume_rotations(&world.services)).unwrap();
         assert_eq!(resumed.len(), 1);
         assert!(resumed[0].1.is_ok(), "{steps}: {resumed:?}");
         handed_over(&world, &old);
         assert_eq!(world.get("agent"), Some(new), "{steps}");
-        assert!(wait(account::resume_rotations(&world.services)).unwrap().is_empty());
+        assert!(wait(keys::resume_rotations(&world.services)).unwrap().is_empty());
         assert_eq!(world.proxy.count("POST"), 1, "no second key was cut");
     }
 }
@@ -213,14 +213,14 @@ fn rotating_again_goes_on_with_the_interrupted_rotation() {
 fn a_key_renamed_or_forgotten_meanwhile_is_followed() {
     let world = World::new();
     let (old, new) = interrupted(&world);
-    wait(account::rename(&world.services, &world.held("agent"), &label("bot"), None)).unwrap();
-    assert!(wait(account::resume_rotations(&world.services)).unwrap()[0].1.is_ok());
+    wait(keys::rename(&world.services, &world.held("agent"), &label("bot"), None)).unwrap();
+    assert!(wait(keys::resume_rotations(&world.services)).unwrap()[0].1.is_ok());
     assert_eq!((world.get("bot"), world.get("bot (old)")), (Some(new), Some(old)));
 
     let world = World::new();
     interrupted(&world);
-    account::forget(&world.services, &label("agent")).unwrap();
-    let resumed = wait(account::resume_rotations(&world.services)).unwrap();
+    keys::forget(&world.services, &label("agent")).unwrap();
+    let resumed = wait(keys::resume_rotations(&world.services)).unwrap();
     assert!(matches!(&resumed[0].1, Ok(handed) if handed.old.is_none()), "{resumed:?}");
     assert_eq!(world.held("agent (new)").replaces, None);
     assert!(world.get("agent (new)").is_some());
@@ -231,7 +231,7 @@ fn a_foreign_key_under_the_label_is_never_written_over() {
     let world = World::new();
     interrupted(&world);
     world.put("agent", "foreign");
-    let resumed = wait(account::resume_rotations(&world.services)).unwrap();
+    let resumed = wait(keys::resume_rotations(&world.services)).unwrap();
     assert!(resumed[0].1.is_err());
     assert_eq!(world.get("agent").as_deref(), Some("foreign"));
     assert!(world.get("agent (new)").is_some());
@@ -249,14 +249,14 @@ fn a_list_that_cannot_be_written_leaves_both_keys_and_the_next_start_hands_over(
     assert!([&old, &new].contains(&&world.get("agent").unwrap()));
     assert_eq!(world.get("agent (old)").as_ref(), Some(&old));
     std::fs::remove_dir(&blocked).unwrap();
-    assert!(wait(account::resume_rotations(&world.services)).unwrap()[0].1.is_ok());
+    assert!(wait(keys::resume_rotations(&world.services)).unwrap()[0].1.is_ok());
     handed_over(&world, &old);
 }
 
 fn panicked(world: &World, names: &[&str], with: bool, way: &Way) -> Vec<Panicked> {
     let leaked: Vec<_> = names.iter().map(|name| world.held(name)).collect();
     let management = with.then_some(&world.management);
-    wait(account::panic(&world.services, &leaked, management, way, &mut controls(), &|_| ()))
+    wait(keys::panic(&world.services, &leaked, management, way, &mut controls(), &|_| ()))
 }
 
 #[test]

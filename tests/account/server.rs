@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keywright::key::{Change, Patch, Read};
-use keywright::services::account::{self, Deleted, Edit, Error, Row};
-use keywright::storage::document::Place;
+use keywright::domain::{Change, Patch, Read};
+use keywright::services::keys::{self, Deleted, Edit, Error, Row};
 use keywright::storage::inventory;
+use keywright::storage::json_store::Place;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -16,7 +16,7 @@ use super::proxy::Fate;
 use super::{SOON, World, label, slot, wait};
 
 fn list(world: &World) -> Result<usize, Error> {
-    wait(account::list(&world.services, &world.management)).map(|keys| keys.len())
+    wait(keys::list(&world.services, &world.management)).map(|keys| keys.len())
 }
 
 #[test]
@@ -90,9 +90,9 @@ fn a_server_that_repeats_a_page_or_never_ends_is_not_followed_for_ever() {
 fn a_key_is_called_gone_only_when_the_server_was_asked_for_it() {
     let world = World::new();
     let gone = world.held("ci");
-    wait(account::delete(&world.services, &world.management, &gone.hash)).unwrap();
+    wait(keys::delete(&world.services, &world.management, &gone.hash)).unwrap();
     inventory::remove(&world.services.place, &world.services.server, "agent").unwrap();
-    let rows = wait(account::overview(&world.services, &world.management)).unwrap();
+    let rows = wait(keys::overview(&world.services, &world.management)).unwrap();
     let words: Vec<_> = rows
         .iter()
         .map(|row| match row {
@@ -105,7 +105,7 @@ fn a_key_is_called_gone_only_when_the_server_was_asked_for_it() {
     assert_eq!(words, ["both laptop", "gone ci", "both notebook", "remote agent"]);
     assert_eq!(world.held("notebook").disabled, Some(true), "it is noted");
     world.spoil("GET /api/v1/keys/", Fate::Say(500, String::new()));
-    let rows = wait(account::overview(&world.services, &world.management)).unwrap();
+    let rows = wait(keys::overview(&world.services, &world.management)).unwrap();
     assert!(matches!(&rows[1], Row::Missing(held) if held.hash == gone.hash));
 }
 
@@ -113,7 +113,7 @@ fn a_key_is_called_gone_only_when_the_server_was_asked_for_it() {
 fn a_switch_is_turned_and_noted_and_what_came_back_is_compared() {
     let world = World::new();
     let held = world.held("laptop");
-    let switch = |off| wait(account::set_disabled(&world.services, &world.management, &held, off));
+    let switch = |off| wait(keys::set_disabled(&world.services, &world.management, &held, off));
     assert_eq!(switch(true).unwrap().disabled, Some(true));
     assert_eq!(world.held("laptop").disabled, Some(true));
     // The answer says that nothing changed: then nothing is said to have.
@@ -144,9 +144,8 @@ fn an_edit_writes_nothing_over_what_somebody_else_wrote() {
     let client = world.services.client().unwrap();
     let hash = world.held("laptop").hash;
     let seen = wait(client.find(&world.management, &hash)).unwrap();
-    let edit = |patch: &Patch| {
-        wait(account::edit(&world.services, &world.management, &seen, patch)).unwrap()
-    };
+    let edit =
+        |patch: &Patch| wait(keys::edit(&world.services, &world.management, &seen, patch)).unwrap();
     let limit = |usd: &str| Patch { limit: Change::to(usd.parse().ok()), ..Patch::default() };
     wait(client.patch(&world.management, &hash, &limit("77"))).unwrap();
     let before = world.proxy.count("PATCH");
@@ -172,7 +171,7 @@ fn what_the_server_took_otherwise_than_it_was_sent_is_named() {
     let answer = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
     world.spoil("PATCH", Fate::Lie(200, answer));
     let patch = Patch { limit: Change::Set("50".parse().unwrap()), ..Patch::default() };
-    let edited = wait(account::edit(&world.services, &world.management, &seen, &patch)).unwrap();
+    let edited = wait(keys::edit(&world.services, &world.management, &seen, &patch)).unwrap();
     assert!(matches!(edited, Edit::Done { differences, .. } if differences == ["limit"]));
 }
 
@@ -180,10 +179,10 @@ fn what_the_server_took_otherwise_than_it_was_sent_is_named() {
 fn a_key_that_is_gone_already_is_forgotten_and_a_page_is_no_deletion() {
     let world = World::new();
     let revoke =
-        |name: &str| wait(account::revoke(&world.services, &world.management, &world.held(name)));
+        |name: &str| wait(keys::revoke(&world.services, &world.management, &world.held(name)));
     assert_eq!(revoke("laptop").unwrap(), Deleted::Now);
     assert_eq!(world.get("laptop"), None);
-    wait(account::delete(&world.services, &world.management, &world.held("ci").hash)).unwrap();
+    wait(keys::delete(&world.services, &world.management, &world.held("ci").hash)).unwrap();
     assert_eq!(revoke("ci").unwrap(), Deleted::Before);
     // A page in the answer's place, with nothing done: the key stays.
     world.spoil("DELETE", Fate::Say(200, "<html>".into()));
@@ -202,7 +201,7 @@ fn a_key_that_is_gone_already_is_forgotten_and_a_page_is_no_deletion() {
 fn a_damaged_hash_never_reaches_the_server() {
     let world = World::new();
     for hash in ["", "../../auth/keys", "A", "a%2f"] {
-        assert!(wait(account::delete(&world.services, &world.management, hash)).is_err());
+        assert!(wait(keys::delete(&world.services, &world.management, hash)).is_err());
     }
     assert_eq!(world.proxy.asked(), [""; 0]);
 }
@@ -217,13 +216,7 @@ fn keys_are_asked_about_themselves_and_one_that_fails_fails_no_other() {
     };
     let round = |told: Arc<Mutex<Vec<Read>>>| {
         let tell = move |_: &str, read: &Read, _| told.lock().unwrap().push(read.clone());
-        wait(account::refresh(
-            &world.services,
-            keys(),
-            Timestamp::now,
-            tell,
-            watch::channel(false).1,
-        ))
+        wait(keys::refresh(&world.services, keys(), Timestamp::now, tell, watch::channel(false).1))
     };
     let told: Arc<Mutex<Vec<Read>>> = Arc::default();
     let ended = round(Arc::clone(&told));
@@ -260,7 +253,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
         let held = world.held("laptop");
         let stop = watch::channel(false).1;
         let keys = vec![(held.hash, held.label)];
-        let ended = wait(account::refresh(&world.services, keys, Timestamp::now, tell, stop));
+        let ended = wait(keys::refresh(&world.services, keys, Timestamp::now, tell, stop));
         (told.lock().unwrap().pop(), ended)
     };
     world.spoil("", reading(json!({})));
@@ -317,7 +310,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
     let keys = vec![(before.hash.clone(), before.label.clone())];
     let stop = watch::channel(false).1;
     let tell = |_: &str, read: &Read, _| assert!(matches!(read, Read::Failed(_)), "{read:?}");
-    wait(account::refresh(&patient, keys, Timestamp::now, tell, stop));
+    wait(keys::refresh(&patient, keys, Timestamp::now, tell, stop));
     assert_eq!(world.held("laptop"), before);
 }
 
@@ -326,14 +319,14 @@ fn a_forgotten_key_is_forgotten_with_its_past() {
     let world = World::new();
     let held = world.held("laptop");
     let spent = |hash: &str| {
-        let known = keywright::storage::samples::read(&world.services.place).unwrap();
+        let known = keywright::storage::usage_history::read(&world.services.place).unwrap();
         known.get(hash).map_or(0, Vec::len)
     };
     let now = Timestamp::now();
     let other = world.held("ci");
     let both = [(held.hash.as_str(), now, 1.0), (other.hash.as_str(), now, 1.0)];
-    keywright::storage::samples::record(&world.services.place, &both).unwrap();
-    account::forget(&world.services, &held.label).unwrap();
+    keywright::storage::usage_history::record(&world.services.place, &both).unwrap();
+    keys::forget(&world.services, &held.label).unwrap();
     assert_eq!((spent(&held.hash), spent(&other.hash)), (0, 1));
     assert!(!world.labels().contains(&"laptop".to_owned()));
     assert_eq!(world.get("laptop"), None);

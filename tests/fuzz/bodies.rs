@@ -13,11 +13,11 @@ use secrecy::ExposeSecret;
 
 use crate::api::oauth::callback::{Answer, answer_to};
 use crate::api::openrouter::wire;
-use crate::key::{
+use crate::domain::{
     ApiKey, AuthCode, Expiry, HeldKey, KeyRequest, Label, Read, RemoteKey, Reset, Usd, clean,
 };
 use crate::services::plan;
-use crate::storage::document::{Error, Place};
+use crate::storage::json_store::{Error, Place};
 use crate::storage::{inventory, journal};
 use crate::tui::state::{Model, Msg, World};
 use crate::tui::update::{start, update};
@@ -130,7 +130,7 @@ pub fn answers(data: &[u8]) {
         assert!(page.items.len() <= page.rows);
     }
     let rows = remotes.iter().map(|remote| {
-        assert!(crate::key::is_hash(&remote.hash));
+        assert!(crate::domain::is_hash(&remote.hash));
         assert_clean(&remote.shown_name());
         remote.row("https://openrouter.ai", now())
     });
@@ -166,7 +166,7 @@ fn with_file(name: &str, data: &[u8], look: impl FnOnce(&Place) -> Result<(), Er
         std::process::id(),
         thread.replace(|c: char| !c.is_ascii_alphanumeric(), "")
     ));
-    crate::storage::document::create_dir(&dir).unwrap();
+    crate::storage::json_store::create_dir(&dir).unwrap();
     let path = dir.join(name);
     fs::write(&path, data).unwrap();
     if let Err(error) = look(&Place::Directory(dir.clone())) {

@@ -2,7 +2,7 @@
 //! nobody asked for.
 
 use jiff::SignedDuration;
-use keywright::key::{Account, ApiKey, HeldKey, Outcome};
+use keywright::domain::{Account, ApiKey, HeldKey, Outcome};
 use keywright::tui::state::{Changed, Compared, Effect, Msg, Ticket};
 use secrecy::ExposeSecret;
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::key::{
+use keywright::domain::{
     ApiKey, Asked, AuthCode, Granted, HeldKey, KeyRequest, Label, Outcome, Panicked, Read, Reading,
     RemoteKey, Reset, Retiring, Rotation, Sample, Step, Trouble, Unresolved,
 };
-use keywright::key::{Deed, Handed, Report};
+use keywright::domain::{Deed, Handed, Report};
 use keywright::tui::state::{Fate, Planned};
 
 /// Stands all over each secret, and nowhere else.
@@ -89,7 +89,7 @@ impl Dice {
 
     pub fn trouble(&mut self) -> Trouble {
         let code = u8::try_from(1 + self.below(7)).unwrap();
-        let words = |dice: &mut Self| keywright::key::clean(&dice.words(), 300);
+        let words = |dice: &mut Self| keywright::domain::clean(&dice.words(), 300);
         Trouble { message: words(self), advice: words(self), code }
     }
 

@@ -1,6 +1,6 @@
 //! The screens on which keys that exist are acted on, and what is shown of their past.
 
-use keywright::key::{Account, Deed, Panicked, RemoteKey, Retiring, Rotation, Sample};
+use keywright::domain::{Account, Deed, Panicked, RemoteKey, Retiring, Rotation, Sample};
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! A plan on screen: before, while and after it is applied.
 
-use keywright::key::{Expiry, KeyRequest};
+use keywright::domain::{Expiry, KeyRequest};
 use keywright::tui::state::{Compared, Fate, Planned};
 
 use super::*;
@@ -47,7 +47,7 @@ fn applying(size: (u16, u16)) -> (Model, Ticket) {
         panic!()
     };
     let mut end = |label: &str, result| {
-        let label: keywright::key::Label = label.parse().unwrap();
+        let label: keywright::domain::Label = label.parse().unwrap();
         update(&mut model, Msg::Turned { ticket, label: label.clone() }, now());
         update(&mut model, Msg::Ended { ticket, label, result, note: None }, now());
     };

@@ -1,6 +1,6 @@
 //! What is done to keys that exist: thought over, begun, and what comes of it.
 
-use keywright::key::{
+use keywright::domain::{
     Account, Change, Deed, Handed, HeldKey, Panicked, Patch, Reading, RemoteKey, Retiring,
     Rotation, Sample, Terms,
 };
@@ -12,7 +12,7 @@ use super::*;
 
 fn remote(label: &str) -> RemoteKey {
     RemoteKey {
-        hash: keywright::key::hexadecimal(label.as_bytes()),
+        hash: keywright::domain::hexadecimal(label.as_bytes()),
         name: Some(label.into()),
         disabled: Some(false),
         reading: Reading {

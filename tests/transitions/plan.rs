@@ -1,6 +1,6 @@
 //! A plan: read, seen before anything is done, and applied one key after the other.
 
-use keywright::key::KeyRequest;
+use keywright::domain::KeyRequest;
 use keywright::tui::state::{Compared, Effect, Fate, Intent, Msg, Plan, Planned, Screen, Ticket};
 
 use super::*;

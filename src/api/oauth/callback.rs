@@ -9,11 +9,11 @@
 //! | `desk` | which request counts |
 //! | `page` | what a browser gets to see |
 
-mod crowd;
-mod desk;
+mod connection;
+mod connection_limit;
 mod http;
-mod page;
-mod visit;
+mod response;
+mod validation;
 
 use std::future::poll_fn;
 use std::io;
@@ -29,8 +29,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::key::AuthCode;
-use desk::Desk;
+use crate::domain::AuthCode;
+use validation::Desk;
 
 /// The longest a callback is open: as long as a code works.
 const LIFE: Duration = Duration::from_secs(600);
@@ -107,7 +107,7 @@ impl Callback {
         let (caller, answers) = mpsc::channel(1);
         let desk = Arc::new(Desk::new(host, nonce, caller));
         let open = Open::serve(async move {
-            let _ = timeout(life, crowd::receive(listener, desk)).await;
+            let _ = timeout(life, connection_limit::receive(listener, desk)).await;
         });
         Ok(Self { url, open, answers })
     }
@@ -143,7 +143,7 @@ pub(crate) fn answer_to(
     host: &str,
     nonce: &str,
 ) -> Option<(Vec<u8>, Option<Answer>)> {
-    let head = bytes.get(..visit::end_of_head(bytes)?)?;
+    let head = bytes.get(..connection::end_of_head(bytes)?)?;
     let (caller, mut answers) = mpsc::channel(1);
     let (page, news) = http::answer(head, &Desk::new(host.into(), nonce.into(), caller));
     drop(news);

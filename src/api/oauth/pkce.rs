@@ -6,7 +6,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use sha2::{Digest, Sha256};
 
-use crate::key::CodeVerifier;
+use crate::domain::CodeVerifier;
 
 /// One sign-in's verifier and the challenge that goes ahead of it.
 pub struct Pkce {

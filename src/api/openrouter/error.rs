@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::key::{Read, Reading, clean};
+use crate::domain::{Read, Reading, clean};
 
 /// A request that brought no usable answer. Never holds a URL, a code or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Client, Error, Issued, Page, issued, wire};
-use crate::key::{Change, KeyRequest, ManagementKey, Patch, RemoteKey, Reset, is_hash};
+use crate::domain::{Change, KeyRequest, ManagementKey, Patch, RemoteKey, Reset, is_hash};
 
 /// The most that is read of a list, in bytes: a hundred rows of any sensible length.
 const LIST_LIMIT: usize = 4 * 1024 * 1024;

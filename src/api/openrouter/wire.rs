@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::key::{ApiKey, AuthCode, Reading, RemoteKey, clean, is_hash};
+use crate::domain::{ApiKey, AuthCode, Reading, RemoteKey, clean, is_hash};
 
 /// The answer of `POST /auth/keys`.
 #[derive(Debug)]

@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::list::policy;
-use crate::cli::login::{Login, keep_recovered};
-use crate::cli::queue::Person;
+use crate::cli::interactive_batch::Person;
+use crate::cli::output::{confirm, line, print, say, usage};
+use crate::cli::sign_in::{Login, keep_recovered};
 use crate::cli::table::{self, Column};
-use crate::cli::words::{confirm, line, print, say, usage};
 use crate::cli::{json, wait_for};
-use crate::key::{
+use crate::domain::{
     Asked, HeldKey, KeyRequest, KeyState, Label, ManagementKey, Reset, Trouble, Usd, day,
 };
-use crate::services::account::{self, management};
+use crate::services::keys::{self, management};
 use crate::services::plan::{self, Difference, Standing};
 use crate::services::provision::{self, Services, Way};
 use crate::storage::inventory;
@@ -86,7 +86,7 @@ impl Apply {
     async fn apply(&self, plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, Trouble> {
         // Until something is begun, ctrl-c ends the program as it would any other.
         let mut never = watch::channel(false).1;
-        let turn = account::take_turn(services, &mut never, || {
+        let turn = keys::take_turn(services, &mut never, || {
             say(
                 "another apply is under way with this data directory: waiting for its end (ctrl-c leaves)",
             );
@@ -117,11 +117,11 @@ impl Apply {
             confirm(&format!("Cut {keys} {road}?"))?;
         }
         let (person, hands) = Person::beside(!matches!(way, Way::Management(_)));
-        let ends = account::apply(&requests, way, services, hands, &|news| person.hear(news)).await;
+        let ends = keys::apply(&requests, way, services, hands, &|news| person.hear(news)).await;
         person.leave();
         drop(turn);
 
-        let mut ends: HashMap<Label, account::End> =
+        let mut ends: HashMap<Label, keys::End> =
             ends.into_iter().map(|end| (end.label.clone(), end)).collect();
         for row in &mut rows {
             let Row::Create(request) = row else { continue };
@@ -142,7 +142,7 @@ impl Apply {
         management: Option<ManagementKey>,
     ) -> Result<(Way, String), Trouble> {
         let way = self.login.way(services, management)?;
-        Ok(account::road(services, way, self.login.is_open()).await)
+        Ok(keys::road(services, way, self.login.is_open()).await)
     }
 
     /// What was done, or would be.
@@ -220,7 +220,7 @@ fn list(text: &mut String, name: &str, elements: impl Iterator<Item = Value>) {
 fn rows(plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, Trouble> {
     let held =
         inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
-    let owed = account::owed(services).map_err(|error| error.trouble())?;
+    let owed = keys::owed(services).map_err(|error| error.trouble())?;
     Ok(plan::compare(plan.to_vec(), held, owed)
         .into_iter()
         .map(|(request, standing)| match standing {
@@ -229,7 +229,7 @@ fn rows(plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, Trouble> {
             Standing::Differs { held, planned, differences } => {
                 Row::Differs { held, planned, differences }
             }
-            Standing::Owed(unresolved) => Row::Failed(request.label, account::owing(&unresolved)),
+            Standing::Owed(unresolved) => Row::Failed(request.label, keys::owing(&unresolved)),
         })
         .collect())
 }

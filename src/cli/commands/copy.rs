@@ -9,10 +9,10 @@ use clap::Args;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::words::{find, print};
-use crate::key::{ApiKey, Trouble};
+use crate::cli::output::{find, print};
+use crate::domain::{ApiKey, Trouble};
 use crate::platform::clipboard::{self, CLEARS_IN, Copied, Route};
-use crate::services::account;
+use crate::services::keys;
 use crate::services::provision::Services;
 
 /// Arguments of `copy`.
@@ -52,7 +52,7 @@ const fn route(osc52: bool) -> Route {
 impl Copy {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let held = find(services, &self.label)?;
-        let key = account::take(services, &held.label).map_err(|error| error.trouble())?;
+        let key = keys::take(services, &held.label).map_err(|error| error.trouble())?;
         let report = if clipboard::is_for_the_terminal(route(self.osc52)) {
             String::from(word(Copied::Terminal))
         } else {

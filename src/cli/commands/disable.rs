@@ -2,10 +2,10 @@
 
 use clap::Args;
 
+use crate::cli::output::{find_all, print};
 use crate::cli::wait_for;
-use crate::cli::words::{find_all, print};
-use crate::key::Trouble;
-use crate::services::account::{self, management};
+use crate::domain::Trouble;
+use crate::services::keys::{self, management};
 use crate::services::provision::Services;
 
 /// Arguments of `disable` and `enable`.
@@ -22,7 +22,7 @@ impl Switch {
         for held in find_all(services, &self.labels)? {
             wait_for(async {
                 let management = management::require(services, &held.page()).await?;
-                account::set_disabled(services, &management, &held, off).await
+                keys::set_disabled(services, &management, &held, off).await
             })?
             .map_err(|error| error.trouble())?;
             print(&format!("{} is {word}\n", held.label))?;

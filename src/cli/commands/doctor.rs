@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::output::{print, say};
 use crate::cli::wait_for;
-use crate::cli::words::{print, say};
-use crate::key::Trouble;
+use crate::domain::Trouble;
 use crate::services::doctor::{self, Check, KEYCHAIN_CHECK, News, Options, Status};
 use crate::services::provision::Services;
 

@@ -8,9 +8,9 @@ use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
 use super::get::fetch;
-use crate::cli::chosen::{VARIABLE, choose};
-use crate::cli::words::{fault, holds, print};
-use crate::key::Trouble;
+use crate::cli::env_mapping::{VARIABLE, choose};
+use crate::cli::output::{fault, holds, print};
+use crate::domain::Trouble;
 use crate::services::provision::Services;
 
 pub(in crate::cli) const LONG: &str = "\

@@ -5,12 +5,12 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::words::{no_such_label, print, usage};
-use crate::key::Trouble;
-use crate::services::account::Error;
+use crate::cli::output::{no_such_label, print, usage};
+use crate::domain::Trouble;
+use crate::services::keys::Error;
 use crate::services::provision::Services;
 use crate::storage::inventory;
-use crate::storage::vault;
+use crate::storage::secret_store;
 
 /// Arguments of `get`.
 #[derive(Args, Debug)]
@@ -40,9 +40,9 @@ impl Get {
 pub(in crate::cli) fn fetch(services: &Services, label: &str) -> Result<SecretString, Trouble> {
     match services.vault.get(&services.slot(label), services.patience) {
         Ok(secret) => Ok(secret),
-        Err(vault::Error::NoEntry) => {
+        Err(secret_store::Error::NoEntry) => {
             let keys = inventory::everywhere(&services.place).map_err(|error| error.trouble())?;
-            let known = |held: &&crate::key::HeldKey| {
+            let known = |held: &&crate::domain::HeldKey| {
                 held.label.as_str() == label && held.server == services.server
             };
             if let Some(held) = keys.iter().find(known) {

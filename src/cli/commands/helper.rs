@@ -7,8 +7,8 @@
 use clap::Args;
 
 use super::env::posix;
-use crate::cli::words::{print, say, usage};
-use crate::key::{Label, Trouble, clean};
+use crate::cli::output::{print, say, usage};
+use crate::domain::{Label, Trouble, clean};
 use crate::services::provision::Services;
 use crate::storage::inventory;
 

@@ -3,10 +3,10 @@
 use clap::Args;
 use secrecy::ExposeSecret;
 
-use crate::cli::words::{print, usage};
-use crate::cli::{prompt, wait_for};
-use crate::key::{ApiKey, Label, Trouble};
-use crate::services::account;
+use crate::cli::output::{print, usage};
+use crate::cli::{prompts, wait_for};
+use crate::domain::{ApiKey, Label, Trouble};
+use crate::services::keys;
 use crate::services::provision::Services;
 
 /// Arguments of `import`.
@@ -22,11 +22,11 @@ impl Import {
             .label
             .parse()
             .map_err(|problem| usage(format!("LABEL: {problem}"), "nothing was stored"))?;
-        let secret = prompt::secret("key: ")?;
+        let secret = prompts::secret("key: ")?;
         #[expect(clippy::disallowed_methods, reason = "door: import")]
         let key = ApiKey::from(secret.expose_secret().to_owned());
         let held =
-            wait_for(account::import(services, &label, &key))?.map_err(|error| error.trouble())?;
+            wait_for(keys::import(services, &label, &key))?.map_err(|error| error.trouble())?;
         print(&format!(
             "{}  {}  stored in {}, read back\n",
             held.label,

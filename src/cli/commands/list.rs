@@ -10,11 +10,11 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use crate::cli::output::{fault, is_quiet, print, say, tell, warn};
 use crate::cli::table::{self, Column};
-use crate::cli::words::{fault, is_quiet, print, say, tell, warn};
 use crate::cli::{json, wait_for};
-use crate::key::{HeldKey, Label, Read, Trouble, day, span};
-use crate::services::account::{self, Round};
+use crate::domain::{HeldKey, Label, Read, Trouble, day, span};
+use crate::services::keys::{self, Round};
 use crate::services::provision::Services;
 use crate::storage::inventory;
 
@@ -85,7 +85,7 @@ async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), Trouble> {
         // The program's end is the only way to stop it here.
         let (_go_on, stop) = watch::channel(false);
         let Round { trouble, wait, rest: left, .. } =
-            account::refresh(services, rest, Timestamp::now, count, stop).await;
+            keys::refresh(services, rest, Timestamp::now, count, stop).await;
         rest = left;
         match wait.filter(|wait| *wait <= LONGEST_WAIT && waits < services.retries) {
             Some(wait) if !rest.is_empty() => {
@@ -167,7 +167,7 @@ fn row(held: &HeldKey, now: Timestamp) -> Vec<String> {
         held.label.to_string(),
         state(held, now),
         held.spent(now).map_or("-".into(), |usd| format!("${usd:.2}")),
-        policy(held.limit(), held.reset().map(crate::key::Reset::as_str)),
+        policy(held.limit(), held.reset().map(crate::domain::Reset::as_str)),
         held.expires_at().map_or("never".into(), |at| format!("{} ({})", day(at), span(now, at))),
         held.masked.clone(),
         held.store.clone(),

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use clap::{Arg, Command, CommandFactory};
 
 use crate::cli::Cli;
-use crate::cli::words::print;
-use crate::key::Trouble;
+use crate::cli::output::print;
+use crate::domain::Trouble;
 
 pub(in crate::cli) fn run() -> Result<(), Trouble> {
     print(&page())

@@ -3,10 +3,10 @@
 use clap::Subcommand;
 use secrecy::ExposeSecret;
 
-use crate::cli::words::{print, say};
-use crate::cli::{prompt, wait_for};
-use crate::key::{ManagementKey, Trouble};
-use crate::services::account::management::{self, Source};
+use crate::cli::output::{print, say};
+use crate::cli::{prompts, wait_for};
+use crate::domain::{ManagementKey, Trouble};
+use crate::services::keys::management::{self, Source};
 use crate::services::provision::Services;
 
 /// What to do with it.
@@ -31,7 +31,7 @@ impl Management {
 }
 
 fn set(services: &Services) -> Result<(), Trouble> {
-    let secret = prompt::secret("management key: ")?;
+    let secret = prompts::secret("management key: ")?;
     #[expect(clippy::disallowed_methods, reason = "door: management set")]
     let key = ManagementKey::from(secret.expose_secret().to_owned());
     wait_for(management::set(services, &key))?.map_err(|error| error.trouble())?;

@@ -5,15 +5,15 @@ use clap::Args;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use crate::cli::login::{Login, browser_is_away, converse, store_until_kept};
-use crate::cli::words::{print, say, usage, warn};
+use crate::cli::output::{print, say, usage, warn};
+use crate::cli::sign_in::{Login, browser_is_away, converse, store_until_kept};
 use crate::cli::{json, wait_for};
-use crate::key::{
+use crate::domain::{
     ApiKey, Expiry, HeldKey, KeyRequest, Label, ManagementKey, Outcome, Reset, Trouble, Usd,
 };
-use crate::services::account::management;
+use crate::services::keys::management;
 use crate::services::provision::{self, Services};
-use crate::storage::vault::StoreKind;
+use crate::storage::secret_store::StoreKind;
 
 /// Arguments of `new`.
 #[derive(Args, Debug)]

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::rotate::{keep, lost};
-use crate::cli::login::{Login, converse};
+use crate::cli::output::{confirm, fault, find_all, print, say, usage, warn};
+use crate::cli::sign_in::{Login, converse};
 use crate::cli::wait_for;
-use crate::cli::words::{confirm, fault, find_all, print, say, usage, warn};
-use crate::key::{HeldKey, Panicked, Rotation, Trouble};
-use crate::services::account::{self, management};
-use crate::services::finder::{self, Limits};
+use crate::domain::{HeldKey, Panicked, Rotation, Trouble};
+use crate::services::keys::{self, management};
 use crate::services::provision::Services;
+use crate::services::secret_scan::{self, Limits};
 
 /// Arguments of `panic`.
 #[derive(Args, Debug)]
@@ -33,9 +33,9 @@ pub struct Panic {
 impl Panic {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let leaked = find_all(services, &self.labels)?;
-        let places = finder::roots(&self.search).map_err(|(path, error)| {
+        let places = secret_scan::roots(&self.search).map_err(|(path, error)| {
             usage(
-                format!("--search {}: {}", finder::shown(&path), error.kind()),
+                format!("--search {}: {}", secret_scan::shown(&path), error.kind()),
                 "nothing was disabled and nothing was cut; give a directory that is there",
             )
         })?;
@@ -60,7 +60,7 @@ impl Panic {
         let panicked = wait_for(async {
             let (panicked, mut controls) = converse(async |controls, report| {
                 let management = management.as_ref();
-                account::panic(services, &leaked, management, &way, controls, report).await
+                keys::panic(services, &leaked, management, &way, controls, report).await
             })
             .await;
             let mut kept = Vec::with_capacity(panicked.len());
@@ -104,11 +104,11 @@ impl Panic {
 /// Where on this machine the leaked keys lie in clear: there they leaked perhaps, and there the
 /// programs that stopped working have them from.
 fn whereabouts(leaked: &[HeldKey], places: &[PathBuf]) -> String {
-    let found = finder::search(places, &Limits::default());
+    let found = secret_scan::search(places, &Limits::default());
     let mut text = String::new();
     for sighting in &found.sightings {
         let Some(held) = leaked.iter().find(|held| held.hash == sighting.hash) else { continue };
-        let (label, place) = (&held.label, finder::shown(&sighting.path));
+        let (label, place) = (&held.label, secret_scan::shown(&sighting.path));
         // Writing to a string does not fail.
         let _ = writeln!(
             text,

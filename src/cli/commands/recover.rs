@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::rotate::lost;
 use crate::cli::json::time;
-use crate::cli::login::{converse, store_until_kept};
+use crate::cli::output::{print, say, usage, warn};
+use crate::cli::sign_in::{converse, store_until_kept};
 use crate::cli::wait_for;
-use crate::cli::words::{print, say, usage, warn};
-use crate::key::{Outcome, Trouble, Unresolved, clean};
-use crate::services::account::{self, Error, Leftovers};
+use crate::domain::{Outcome, Trouble, Unresolved, clean};
+use crate::services::keys::{self, Error, Leftovers};
 use crate::services::provision::{self, Services};
 
 /// Arguments of `recover`.
@@ -28,7 +28,7 @@ pub struct Recover {
 
 impl Recover {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
-        let mut left = finished(services, account::leftovers(services, Timestamp::now()))?;
+        let mut left = finished(services, keys::leftovers(services, Timestamp::now()))?;
         if let Some(name) = &self.dismiss {
             let struck = choose(&left.unresolved, name)?;
             provision::dismiss(services, &struck.id)?;

@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
+use crate::cli::output::{confirm, find, print, usage, warn};
 use crate::cli::wait_for;
-use crate::cli::words::{confirm, find, print, usage, warn};
-use crate::key::{Label, Trouble};
-use crate::services::account::{self, management};
+use crate::domain::{Label, Trouble};
+use crate::services::keys::{self, management};
 use crate::services::provision::Services;
 
 /// Arguments of `rename`.
@@ -32,7 +32,7 @@ impl Rename {
         if there.is_some() && io::stdin().is_terminal() {
             there = there.filter(|_| confirm("Rename it at OpenRouter too?").is_ok());
         }
-        let renamed = wait_for(account::rename(services, &held, &new, there.as_ref()))?
+        let renamed = wait_for(keys::rename(services, &held, &new, there.as_ref()))?
             .map_err(|error| error.trouble())?;
         let too =
             if there.is_some() && renamed.note.is_none() { ", at OpenRouter too" } else { "" };

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
+use crate::cli::output::{confirm, find_all, print};
 use crate::cli::wait_for;
-use crate::cli::words::{confirm, find_all, print};
-use crate::key::{HeldKey, Trouble};
-use crate::services::account::{self, Deleted, management};
+use crate::domain::{HeldKey, Trouble};
+use crate::services::keys::{self, Deleted, management};
 use crate::services::provision::Services;
 
 /// Arguments of `rm`.
@@ -41,7 +41,7 @@ impl Rm {
                 held.label, held.masked
             ))?;
         }
-        account::forget(services, &held.label)?;
+        keys::forget(services, &held.label)?;
         print(&format!(
             "forgot {}; it stays valid at OpenRouter until you delete it at {}\n",
             held.label,
@@ -59,7 +59,7 @@ impl Rm {
                 held.label, held.masked
             ))?;
         }
-        let deleted = wait_for(account::revoke(services, &management, held))?
+        let deleted = wait_for(keys::revoke(services, &management, held))?
             .map_err(|error| error.trouble())?;
         print(&match deleted {
             Deleted::Now => format!("deleted {} at OpenRouter, and forgot it here\n", held.label),

@@ -4,11 +4,11 @@
 use clap::Args;
 
 use super::recover::finished;
-use crate::cli::login::{Login, converse, store_until_kept};
+use crate::cli::output::{confirm, find, print, warn};
+use crate::cli::sign_in::{Login, converse, store_until_kept};
 use crate::cli::wait_for;
-use crate::cli::words::{confirm, find, print, warn};
-use crate::key::{Handed, HeldKey, Outcome, Rotation, Terms, Trouble};
-use crate::services::account::{self, management};
+use crate::domain::{Handed, HeldKey, Outcome, Rotation, Terms, Trouble};
+use crate::services::keys::{self, management};
 use crate::services::provision::{Controls, Services};
 
 /// Arguments of `rotate`.
@@ -34,7 +34,7 @@ impl Rotate {
         let held = find(services, &self.label)?;
         services.vault.unlock().map_err(|error| error.trouble())?;
         // What an earlier run left comes first: a key that was cut for this is not cut again.
-        let left = finished(services, account::finish(services))?;
+        let left = finished(services, keys::finish(services))?;
         left.lost.iter().chain(&left.troubles).for_each(warn);
         if let Some(handed) = left.handed.iter().find(|handed| handed.new.label == held.label) {
             return done(handed);
@@ -50,7 +50,7 @@ impl Rotate {
         let terms = Terms { quiet_for: self.quiet_for, delete: self.delete_old };
         let rotation = wait_for(async {
             let (rotation, mut controls) = converse(async |controls, report| {
-                account::rotate(services, &held, way, terms, controls, report).await
+                keys::rotate(services, &held, way, terms, controls, report).await
             })
             .await;
             keep(rotation, &mut controls, services).await
@@ -87,7 +87,7 @@ pub(in crate::cli) async fn keep(
         Rotation::NotStored { held, key, trouble } => {
             let outcome = Outcome::NotStored { held, key, trouble };
             let outcome = store_until_kept(outcome, controls, services).await;
-            account::rotated(services, outcome).await
+            keys::rotated(services, outcome).await
         }
         other => other,
     }
@@ -149,8 +149,8 @@ mod tests {
 
     #[test]
     fn the_error_of_a_rotation_says_that_no_second_key_will_be_cut() {
-        let error = account::Error::NotHeld("x".parse().unwrap()).trouble();
-        let key = crate::key::ApiKey::from(String::from("k"));
+        let error = keys::Error::NotHeld("x".parse().unwrap()).trouble();
+        let key = crate::domain::ApiKey::from(String::from("k"));
         let new = HeldKey::new(
             "x (new)".parse().unwrap(),
             &key,

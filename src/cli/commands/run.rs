@@ -9,11 +9,11 @@ use clap::Args;
 use secrecy::ExposeSecret;
 
 use super::get::fetch;
-use crate::cli::chosen::{VARIABLE, check, choose, split};
-use crate::cli::words::{holds, say, usage};
-use crate::key::Trouble;
+use crate::cli::env_mapping::{VARIABLE, check, choose, split};
+use crate::cli::output::{holds, say, usage};
+use crate::domain::Trouble;
 use crate::services::provision::Services;
-use crate::storage::vault::StoreKind;
+use crate::storage::secret_store::StoreKind;
 
 pub(in crate::cli) const LONG: &str = "\
 Run a program with the key in its environment, and nowhere else: not in its arguments, not in a \

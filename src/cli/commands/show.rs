@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::list::{policy, state};
 use crate::cli::json;
-use crate::cli::words::{find, print};
-use crate::key::{HeldKey, Reset, Trouble, Usd, clean, instant, span};
+use crate::cli::output::{find, print};
+use crate::domain::{HeldKey, Reset, Trouble, Usd, clean, instant, span};
 use crate::services::provision::Services;
 
 /// Arguments of `show`.

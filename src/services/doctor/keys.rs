@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::{Check, KEYCHAIN_CHECK, News, count};
-use crate::key::{HeldKey, Label, Trouble, clean};
-use crate::services::account;
+use crate::domain::{HeldKey, Label, Trouble, clean};
+use crate::services::keys;
 use crate::services::provision::Services;
-use crate::storage::vault;
+use crate::storage::secret_store;
 
 /// How long a person is given to unlock it: long enough to type a password at a window that is
 /// already there.
@@ -22,7 +22,7 @@ pub(super) fn keychain(services: &Services, tell: &mut dyn FnMut(News)) -> bool 
     let began = Instant::now();
     let served = services.vault.served(services.patience);
     let mut patience = services.patience;
-    if matches!(&served, Ok(served) if served.locked) && vault::can_ask() {
+    if matches!(&served, Ok(served) if served.locked) && secret_store::can_ask() {
         let words = format!(
             "the keychain is locked: waiting {} s for you to unlock it",
             FOR_A_PERSON.as_secs()
@@ -125,7 +125,7 @@ fn compare<'a>(services: &Services, present: &[&'a HeldKey]) -> (usize, Vec<&'a 
         if began.elapsed() > COMPARING {
             return (compared, other);
         }
-        if account::take(services, &held.label).is_ok_and(|key| key.hash() != held.hash) {
+        if keys::take(services, &held.label).is_ok_and(|key| key.hash() != held.hash) {
             other.push(held);
         }
     }
@@ -149,7 +149,7 @@ async fn rebuild(
     for account in unlisted {
         let added = match account.parse::<Label>() {
             Ok(label) if label.as_str() == account.as_str() => {
-                account::adopt(services, &label, reached).await.map_err(|error| error.trouble())
+                keys::adopt(services, &label, reached).await.map_err(|error| error.trouble())
             }
             Ok(_) | Err(_) => Err(Trouble {
                 message: "this is no label".into(),

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::key::{Asked, Expiry, Granted, HeldKey, KeyRequest, Label, Reset, Unresolved, Usd, day};
+use crate::domain::{
+    Asked, Expiry, Granted, HeldKey, KeyRequest, Label, Reset, Unresolved, Usd, day,
+};
 
 /// How a planned key stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,7 +122,7 @@ fn expiry(request: &KeyRequest, held: &HeldKey) -> Option<jiff::Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::ApiKey;
+    use crate::domain::ApiKey;
 
     fn at(text: &str) -> jiff::Timestamp {
         text.parse().unwrap()

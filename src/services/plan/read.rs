@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::complaint::{Complaint, Lines, Position, keys, shown};
-use crate::key::{Expiry, KeyRequest, Label, Reset, Usd};
+use super::diagnostic::{Complaint, Lines, Position, keys, shown};
+use crate::domain::{Expiry, KeyRequest, Label, Reset, Usd};
 
 /// The fields of a key. Those after the label can have defaults.
 const FIELDS: [&str; 5] = ["label", "limit", "reset", "expires", "workspace"];
@@ -270,7 +270,7 @@ impl Reader<'_> {
         &mut self,
         value: &Value<'_>,
         text: &str,
-        parsed: Result<T, crate::key::Problem>,
+        parsed: Result<T, crate::domain::Problem>,
         near: &[&str],
     ) -> Option<T> {
         parsed

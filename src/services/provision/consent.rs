@@ -7,7 +7,7 @@ use url::Url;
 use super::{CODE_LIFE, Error, Services, Way};
 use crate::api::oauth::{self, Answer, Callback, Lingering, Pkce};
 use crate::api::openrouter;
-use crate::key::{ApiKey, AuthCode, Expiry, KeyRequest, Report, Reset, Step};
+use crate::domain::{ApiKey, AuthCode, Expiry, KeyRequest, Report, Reset, Step};
 
 /// Sends the person to the consent page and waits for the code.
 pub(super) async fn consent(

@@ -5,9 +5,9 @@ use secrecy::SecretString;
 
 use crate::api::oauth::CallbackError;
 use crate::api::openrouter;
-use crate::key::{Label, Trouble};
-use crate::storage::document;
-use crate::storage::vault;
+use crate::domain::{Label, Trouble};
+use crate::storage::json_store;
+use crate::storage::secret_store;
 
 /// The end of a journey that brought no key into the vault.
 #[derive(Debug, thiserror::Error)]
@@ -20,10 +20,10 @@ pub enum Error {
     LabelInVault(Label),
     /// The inventory or the journal.
     #[error(transparent)]
-    Document(#[from] document::Error),
+    Document(#[from] json_store::Error),
     /// The vault.
     #[error(transparent)]
-    Vault(#[from] vault::Error),
+    Vault(#[from] secret_store::Error),
     /// The callback listener.
     #[error(transparent)]
     Callback(#[from] CallbackError),

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{Error, Services, attempt_slot, cancelled, keep_secrets};
 use crate::api::openrouter::{self, Client, Exchanged, Issued};
-use crate::key::{AuthCode, CodeVerifier, KeyRequest, ManagementKey, Report};
+use crate::domain::{AuthCode, CodeVerifier, KeyRequest, ManagementKey, Report};
 use crate::storage::journal::{Open, Stage};
 
 /// How often a code is sent again whose fate is unknown, one at a time.

@@ -7,11 +7,11 @@ use tokio::sync::watch;
 use super::{
     ATTEMPTS, CODE_LIFE, Error, Secrets, Services, abandon, attempt_slot, exchange, store,
 };
-use crate::key::{AuthCode, CodeVerifier, HeldKey, Outcome, Trouble, Unresolved};
-use crate::storage::document;
+use crate::domain::{AuthCode, CodeVerifier, HeldKey, Outcome, Trouble, Unresolved};
 use crate::storage::inventory;
 use crate::storage::journal::{self, Open, Stage};
-use crate::storage::vault::{self, Slot};
+use crate::storage::json_store;
+use crate::storage::secret_store::{self, Slot};
 
 /// What came of the attempts that were left behind.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub struct Recovered {
 }
 
 /// Goes through the attempts whose program is gone.
-pub async fn recover(services: &Services) -> Result<Recovered, document::Error> {
+pub async fn recover(services: &Services) -> Result<Recovered, json_store::Error> {
     let mut recovered = Recovered::default();
     for open in
         journal::adopt(&services.place, &services.server, &services.vault.kind().to_string())?
@@ -47,7 +47,7 @@ pub async fn recover(services: &Services) -> Result<Recovered, document::Error> 
 
 impl Recovered {
     /// The vault cannot be asked now: the next start asks again. Until then a key may exist.
-    fn waits(&mut self, open: Open, error: &vault::Error) {
+    fn waits(&mut self, open: Open, error: &secret_store::Error) {
         tracing::warn!(%error, "an attempt waits for the vault");
         self.trouble = Some(error.trouble());
         self.unresolved.push(Unresolved::from(open.attempt().clone()));
@@ -58,7 +58,7 @@ impl Recovered {
 pub fn dismiss(services: &Services, id: &str) -> Result<(), Trouble> {
     let slot = Slot { service: ATTEMPTS.into(), account: id.into() };
     match services.vault.delete(&slot, services.patience) {
-        Ok(()) | Err(vault::Error::NoEntry) => {}
+        Ok(()) | Err(secret_store::Error::NoEntry) => {}
         Err(error) => return Err(error.trouble()),
     }
     journal::dismiss(&services.place, id).map_err(|error| error.trouble())
@@ -107,7 +107,7 @@ async fn look(
     mut open: Open,
     services: &Services,
     recovered: &mut Recovered,
-) -> Result<(), document::Error> {
+) -> Result<(), json_store::Error> {
     let Some(held) = open.attempt().held.clone() else {
         exchange::leave_unresolved(open);
         return Ok(());
@@ -120,7 +120,7 @@ async fn look(
             recovered.stored.push(held);
             abandon(open, services).await;
         }
-        Ok(_) | Err(vault::Error::NoEntry) => {
+        Ok(_) | Err(secret_store::Error::NoEntry) => {
             open.advance(|attempt| attempt.stage = Stage::Unresolved)?;
         }
         Err(error) => recovered.waits(open, &error),
@@ -132,12 +132,12 @@ async fn look(
 async fn secrets(
     open: &Open,
     services: &Services,
-) -> Result<Option<(AuthCode, CodeVerifier)>, vault::Error> {
+) -> Result<Option<(AuthCode, CodeVerifier)>, secret_store::Error> {
     let slot = attempt_slot(open);
     let text: SecretString =
         match services.vault(move |vault, patience| vault.get(&slot, patience)).await {
             Ok(text) => text,
-            Err(vault::Error::NoEntry) => return Ok(None),
+            Err(secret_store::Error::NoEntry) => return Ok(None),
             Err(error) => return Err(error),
         };
     let secrets: Option<Secrets> = serde_json::from_str(text.expose_secret()).ok();

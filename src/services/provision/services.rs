@@ -7,10 +7,10 @@ use std::time::Duration;
 use url::Url;
 
 use crate::api::openrouter::{Attribution, Client, Error};
-use crate::key::ManagementKey;
-use crate::storage::document::Place;
+use crate::domain::ManagementKey;
 use crate::storage::journal::Open;
-use crate::storage::vault::{self, Slot, StoreKind, Vault};
+use crate::storage::json_store::Place;
+use crate::storage::secret_store::{self, Slot, StoreKind, Vault};
 
 /// Attempts of this process that brought a key which is not stored yet: as long as they are kept
 /// here, no other process takes them over.
@@ -78,7 +78,7 @@ impl Services {
 
     /// A store beside the one that is used, for a key that this one refuses: the file beside the
     /// keychain, the keychain beside the file. None where nothing is to be left on disk.
-    pub fn another_vault(&self, ask: vault::Ask) -> Option<Vault> {
+    pub fn another_vault(&self, ask: secret_store::Ask) -> Option<Vault> {
         match (self.vault.kind(), &self.place) {
             (StoreKind::Os, Place::Directory(dir)) => Some(Vault::file(dir.clone(), ask)),
             (StoreKind::File, _) => Some(Vault::os()),
@@ -89,11 +89,11 @@ impl Services {
     /// Makes a vault call off the async thread; it can wait for a person.
     pub(crate) async fn vault<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&Vault, Duration) -> Result<T, vault::Error> + Send + 'static,
-    ) -> Result<T, vault::Error> {
+        call: impl FnOnce(&Vault, Duration) -> Result<T, secret_store::Error> + Send + 'static,
+    ) -> Result<T, secret_store::Error> {
         let (vault, patience) = (self.vault.clone(), self.patience);
         tokio::task::spawn_blocking(move || call(&vault, patience))
             .await
-            .unwrap_or(Err(vault::Error::NoAnswer))
+            .unwrap_or(Err(secret_store::Error::NoAnswer))
     }
 }

@@ -11,11 +11,11 @@ use tokio::sync::watch;
 
 use super::{Services, cancelled, forget_secrets};
 use crate::api::openrouter::Exchanged;
-use crate::key::{ApiKey, HeldKey, Outcome, Read, Report, Step, Trouble, clean};
-use crate::storage::document::{self, Claim};
+use crate::domain::{ApiKey, HeldKey, Outcome, Read, Report, Step, Trouble, clean};
 use crate::storage::inventory;
 use crate::storage::journal::{self, Open, Stage};
-use crate::storage::vault::{self, Vault};
+use crate::storage::json_store::{self, Claim};
+use crate::storage::secret_store::{self, Vault};
 
 /// Keys that are stored and not on the list yet: the list is rewritten for many at once, not for
 /// each. Until then their attempts stay in the journal, from which the next start lists them.
@@ -200,7 +200,7 @@ async fn put(
     held: &mut HeldKey,
     key: &ApiKey,
     services: &Services,
-) -> Result<Option<Trouble>, vault::Error> {
+) -> Result<Option<Trouble>, secret_store::Error> {
     let asked = held.label.clone();
     for number in 1..=9 {
         let label =
@@ -213,7 +213,7 @@ async fn put(
             code: 1,
         });
         match there {
-            Err(vault::Error::NoEntry) => {
+            Err(secret_store::Error::NoEntry) => {
                 let slot = services.slot(label.as_str());
                 let secret = secret(key);
                 services.vault(move |vault, patience| vault.set(&slot, &secret, patience)).await?;
@@ -226,7 +226,7 @@ async fn put(
         held.label = label;
         return Ok(renamed);
     }
-    Err(vault::Error::Ambiguous(9))
+    Err(secret_store::Error::Ambiguous(9))
 }
 
 /// Asks the server what it granted and notes it, on the list as well where the key is `listed`; a
@@ -285,7 +285,7 @@ fn of_another_account(held: &HeldKey, services: &Services) -> Option<Trouble> {
     })
 }
 
-fn not_stored(error: &vault::Error) -> Trouble {
+fn not_stored(error: &secret_store::Error) -> Trouble {
     Trouble {
         message: format!("the key was issued and could not be stored: {error}"),
         advice: format!("it is nowhere but here; {}", error.advice()),
@@ -293,7 +293,7 @@ fn not_stored(error: &vault::Error) -> Trouble {
     }
 }
 
-fn not_listed(error: &document::Error) -> Trouble {
+fn not_listed(error: &json_store::Error) -> Trouble {
     Trouble {
         message: format!("the key is in the keychain, but not on the list: {error}"),
         advice: error.advice(),

@@ -2,7 +2,7 @@
 //! keys lie.
 
 mod account;
-mod past;
+mod usage;
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::field::Field;
 use super::message::Ticket;
-use super::reveal::{MOMENT, goes_on};
-use super::rows::{Sort, order};
-use crate::key::{
+use super::new_key_screen::{MOMENT, goes_on};
+use super::sort_filter::{Sort, order};
+use crate::domain::{
     ApiKey, HeldKey, KeyState, Label, Read, Sample, Trouble, Unresolved, span_changes,
 };
 pub use account::Scope;

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::Msg;
 use super::form::Road;
 use super::message::Ticket;
-use crate::key::{ApiKey, AuthCode, HeldKey, KeyRequest, Label, Patch, RemoteKey, Terms};
+use crate::domain::{ApiKey, AuthCode, HeldKey, KeyRequest, Label, Patch, RemoteKey, Terms};
 
 /// What is to become of one key.
 #[derive(Clone, Debug)]

@@ -2,13 +2,13 @@
 //! key, a change to one, a key from elsewhere. Must not know: what becomes of what is submitted.
 
 mod submit;
-mod verdict;
+mod validation;
 
 use tui_input::InputRequest;
 
 use super::field::Field;
 use super::message::Ticket;
-use crate::key::{HeldKey, Label, RemoteKey, Reset, Trouble};
+use crate::domain::{HeldKey, Label, RemoteKey, Reset, Trouble};
 pub(in crate::tui) use submit::Submitted;
 
 /// The expiries offered; anything else can be typed.

@@ -7,7 +7,7 @@ use tui_input::InputRequest;
 #[cfg(doc)]
 use super::Effect;
 use super::plan::Compared;
-use crate::key::{
+use crate::domain::{
     Account, ApiKey, AuthCode, Handed, HeldKey, Label, Outcome, Panicked, Read, RemoteKey, Report,
     Rotation, Sample, Trouble, Unresolved,
 };

@@ -3,7 +3,7 @@
 
 use super::field::Field;
 use super::message::Ticket;
-use crate::key::{HeldKey, KeyRequest, Label, Trouble};
+use crate::domain::{HeldKey, KeyRequest, Label, Trouble};
 
 /// What becomes, or became, of one key of a plan.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::message::Ticket;
-use crate::key::{Read, Trouble};
+use crate::domain::{Read, Trouble};
 
 /// Coming back to the terminal asks again, if the last time is longer ago than this.
 const RETURNED: SignedDuration = SignedDuration::from_secs(30);

@@ -1,7 +1,7 @@
 //! What a person wants of a form.
 
-use super::login;
-use crate::key::{HeldKey, KeyState};
+use super::sign_in;
+use crate::domain::{HeldKey, KeyState};
 use crate::tui::state::Submitted;
 use crate::tui::state::{Effect, Errand, Form, Intent, Model, Screen, Ticket};
 
@@ -41,7 +41,7 @@ pub(super) fn submit(model: &mut Model) -> Vec<Effect> {
     match submitted {
         Submitted::Cut(request) => {
             let errand = Errand::Cut { form: form.clone(), request };
-            login::begin(model, errand)
+            sign_in::begin(model, errand)
         }
         Submitted::Nothing => {
             model.screen = Screen::Dashboard;

@@ -1,7 +1,7 @@
 //! What a person wants of a plan, and what comes of applying it.
 
-use super::{depart, login, refresh_taken};
-use crate::key::{HeldKey, Label, Trouble};
+use super::{depart, refresh_taken, sign_in};
+use crate::domain::{HeldKey, Label, Trouble};
 use crate::tui::state::Compared;
 use crate::tui::state::{Effect, Errand, Field, Intent, Model, Plan, Screen, Ticket};
 
@@ -66,7 +66,7 @@ fn apply(model: &mut Model) -> Vec<Effect> {
     }
     plan.first = 0;
     let plan = (**plan).clone();
-    login::begin(model, Errand::Apply(plan))
+    sign_in::begin(model, Errand::Apply(plan))
 }
 
 /// The plan that is being applied under that ticket, if it is on screen.

@@ -1,6 +1,6 @@
 //! All that is known of one key: what matters most first, since a small terminal cuts the rest.
 
-mod past;
+mod usage;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use super::table::{spent, state, usd};
 use super::text::{fact, shell_word};
 use super::{Theme, text};
-use crate::key::{ApiKey, Granted, HeldKey, Reset, clean, day, span};
+use crate::domain::{ApiKey, Granted, HeldKey, Reset, clean, day, span};
 use crate::tui::state::Model;
 
 pub fn draw(held: &HeldKey, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
@@ -19,7 +19,7 @@ pub fn draw(held: &HeldKey, model: &Model, theme: Theme, frame: &mut Frame<'_>, 
     let mut lines = vec![Line::from(vec![name, state(held, model.now, theme)])];
     lines.extend(key(held, shown.map(|shown| (&shown.key, shown.until)), model, theme));
     lines.extend(figures(held, model, theme));
-    lines.extend(past::lines(held, model, theme, usize::from(area.width.saturating_sub(2))));
+    lines.extend(usage::lines(held, model, theme, usize::from(area.width.saturating_sub(2))));
     lines.extend(policy(held, model, theme));
     if held.is_here() {
         lines.extend(reading(held, model, theme));
@@ -64,7 +64,7 @@ pub fn policy(held: &HeldKey, model: &Model, theme: Theme) -> Vec<Line<'static>>
     };
     let asked = &held.asked;
     let asked = [
-        usd(asked.limit.map(crate::key::Usd::dollars)),
+        usd(asked.limit.map(crate::domain::Usd::dollars)),
         asked.limit_reset.map_or("never", Reset::as_str).to_owned(),
         at(asked.expires_at),
     ];

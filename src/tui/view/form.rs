@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::text::{fit, sentence};
 use super::{Theme, text};
-use crate::key::Reset;
+use crate::domain::Reset;
 use crate::tui::state::{EXPIRIES, Form, Model, Part, Purpose, Remark, Road};
 
 const RESETS: [Option<Reset>; 4] =
@@ -110,7 +110,7 @@ fn foot(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> {
                 format!(" At OpenRouter it is named {} now.", fit(&seen.shown_name(), 30))
             });
             let expires = held.expires_at().map_or("It never expires".to_owned(), |at| {
-                format!("It expires {}", crate::key::day(at))
+                format!("It expires {}", crate::domain::day(at))
             });
             format!("{expires}; an expiry cannot be changed: R cuts another key instead.{named}")
         }

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::text::{fit, sentence};
 use super::{Theme, text};
-use crate::key::{KeyRequest, day};
+use crate::domain::{KeyRequest, day};
 use crate::tui::state::{Compared, Fate, Plan, Planned};
 
 /// The most columns of a label.

@@ -10,7 +10,7 @@ use ratatui::text::Span;
 
 use super::Theme;
 use super::text::fit;
-use crate::key::{HeldKey, KeyState, day, span};
+use crate::domain::{HeldKey, KeyState, day, span};
 use crate::tui::state::{Model, Scope, Sort, share};
 
 /// A column: its title, its width, the width of the terminal from which it is shown, the order it

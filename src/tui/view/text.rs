@@ -9,7 +9,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
-use crate::key::Trouble;
+use crate::domain::Trouble;
 use crate::tui::state::Field;
 
 /// Columns of the names on the left of facts.

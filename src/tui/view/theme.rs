@@ -3,7 +3,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::key::KeyState;
+use crate::domain::KeyState;
 
 /// The colours of one terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

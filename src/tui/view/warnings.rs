@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::text::{fit, sentence};
 use super::{Theme, text};
-use crate::key::{KeyState, Retire, span};
+use crate::domain::{KeyState, Retire, span};
 use crate::tui::state::{Keys, Model};
 
 /// The line of warnings; what is left of the area. Its row is kept when there is none: the list

@@ -13,8 +13,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 
-use super::desk::{Desk, News};
-use super::page::Page;
+use super::response::Page;
+use super::validation::{Desk, News};
 
 /// The answer that `desk` gives to `head`, and its news for the caller.
 pub(super) fn answer(head: &[u8], desk: &Desk) -> (Vec<u8>, Option<News>) {

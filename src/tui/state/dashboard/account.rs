@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::{Dashboard, Keys};
-use crate::key::{Account, Handed, HeldKey, RemoteKey};
+use crate::domain::{Account, Handed, HeldKey, RemoteKey};
 
 /// Which keys are listed, once the account's list was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

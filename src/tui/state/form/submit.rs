@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Form, Purpose};
-use crate::key::{
+use crate::domain::{
     ApiKey, Change, Expiry, HeldKey, KeyRequest, Label, Patch, RemoteKey, Reset, Usd,
 };
 use crate::tui::state::Changes;

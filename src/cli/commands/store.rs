@@ -1,0 +1,107 @@
+//! `keywright vault move|passphrase`: from one store to the other, and the file's passphrase.
+
+use std::ffi::OsString;
+
+use clap::{Subcommand, ValueEnum};
+
+use crate::cli::output::{print, usage, warn};
+use crate::cli::passphrase::{ask_twice, first_line};
+use crate::domain::Trouble;
+use crate::services::config::{self, Config};
+use crate::services::keys::{self, Moved};
+use crate::services::provision::Services;
+use crate::storage::secret_store::StoreKind;
+
+/// What to do with the stores.
+#[derive(Subcommand, Debug)]
+pub enum Vault {
+    /// Move every key of every server, and the management keys, to the other store
+    Move {
+        /// Where they go
+        #[arg(long, value_name = "STORE")]
+        to: Target,
+    },
+    /// Give the file store another passphrase
+    Passphrase {
+        /// Read the new one from the first line of this file [default: it is asked for, twice]
+        #[arg(long, value_name = "FILE")]
+        new_file: Option<OsString>,
+    },
+}
+
+/// The stores that keep what they hold.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum Target {
+    /// The operating system's keychain
+    Os,
+    /// The file under a passphrase
+    File,
+}
+
+impl Vault {
+    pub(in crate::cli) fn run(&self, config: &Config, services: &Services) -> Result<(), Trouble> {
+        match self {
+            Self::Move { to } => move_to(*to, config, services),
+            Self::Passphrase { new_file } => change_passphrase(new_file.as_ref(), config),
+        }
+    }
+}
+
+fn move_to(to: Target, config: &Config, services: &Services) -> Result<(), Trouble> {
+    let (os, file) = (config.vault(StoreKind::Os)?, config.vault(StoreKind::File)?);
+    let (from, to) = match to {
+        Target::Os => (file, os),
+        Target::File => (os, file),
+    };
+    let moved = keys::transfer(
+        &services.place,
+        &from,
+        &to,
+        services.patience,
+        &services.server,
+        config::service,
+    )
+    .map_err(|error| error.trouble())?;
+    let mut failed = 0;
+    for Moved { what, result } in &moved {
+        match result {
+            Ok(()) => print(&format!("{what}  in {}, read back\n", to.place()))?,
+            Err(trouble) => {
+                failed += 1;
+                warn(&Trouble {
+                    message: format!("{what}: {}", trouble.message),
+                    ..trouble.clone()
+                });
+            }
+        }
+    }
+    if failed > 0 {
+        return Err(Trouble {
+            message: format!("{failed} of {} were not moved", moved.len()),
+            advice: "they are where they were; once that is mended, the same command goes on"
+                .into(),
+            code: 1,
+        });
+    }
+    let (count, kind) = (moved.len(), to.kind());
+    print(&format!("{count} moved; from now on: --store {kind}, or KEYWRIGHT_STORE={kind}\n"))
+}
+
+fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(), Trouble> {
+    let vault = config.vault(StoreKind::File)?;
+    if !vault.exists() {
+        return Err(usage(
+            format!("there is no vault at {}", vault.place()),
+            "nothing was changed; the first key that is stored with --store file makes one",
+        ));
+    }
+    let changed = vault.unlock().and_then(|()| {
+        let new = match new_file {
+            Some(file) => first_line(file)?,
+            None => ask_twice("new passphrase (without it nobody opens the vault again): ")?,
+        };
+        vault.change_passphrase(&new)
+    });
+    changed.map_err(|error| error.trouble())?;
+    print(&format!("{} has another passphrase now, opened with it once\n", vault.place()))
+}

@@ -1,0 +1,164 @@
+//! What the command line says and asks: results on standard output, everything else on standard
+//! error. Must not know: commands.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::domain::{HeldKey, Trouble, clean};
+use crate::services::provision::Services;
+use crate::storage::inventory;
+
+/// Says what went wrong: words on standard error, and under `--json` a document on standard output.
+pub fn complain(trouble: &Trouble, as_json: bool) {
+    fault(&trouble.message);
+    if !trouble.advice.is_empty() {
+        line(&format!("  {}", trouble.advice));
+    }
+    // One document: where a command has printed one, it says itself what went wrong.
+    if as_json && !PRINTED.load(Ordering::Relaxed) {
+        let _ = print(&format!("{:#}\n", super::json::error(trouble)));
+    }
+}
+
+/// Wrong usage, as a document.
+pub fn usage_document(trouble: &Trouble) {
+    let _ = print(&format!("{:#}\n", super::json::error(trouble)));
+}
+
+/// Whether something was written to standard output.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Writes to standard output; a reader who has gone is not an error of ours.
+pub fn print(text: &str) -> Result<(), Trouble> {
+    PRINTED.store(true, Ordering::Relaxed);
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Trouble {
+            message: format!("standard output cannot be written: {}", error.kind()),
+            advice: "free some space, or send it elsewhere".into(),
+            code: 1,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The key under `label` as the inventory knows it, or exit code 3 with what was perhaps meant.
+pub(super) fn find(services: &Services, label: &str) -> Result<HeldKey, Trouble> {
+    let mut keys = inventory::everywhere(&services.place).map_err(|error| error.trouble())?;
+    let is_it = |held: &HeldKey| held.server == services.server && held.label.as_str() == label;
+    match keys.iter().position(is_it) {
+        Some(at) => Ok(keys.swap_remove(at)),
+        None => Err(no_such_label(services, label, &keys)),
+    }
+}
+
+/// [`find`] for each of them before anything is done to one; each key once.
+pub(super) fn find_all(services: &Services, labels: &[String]) -> Result<Vec<HeldKey>, Trouble> {
+    let mut found: Vec<HeldKey> = Vec::with_capacity(labels.len());
+    for label in labels {
+        let held = find(services, label)?;
+        if found.iter().all(|other| other.hash != held.hash) {
+            found.push(held);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the inventory knows a key under that label. One that cannot be read knows none.
+pub(super) fn holds(services: &Services, label: &str) -> bool {
+    inventory::find(&services.place, &services.server, label).is_ok_and(|held| held.is_some())
+}
+
+/// How many labels are offered to one that is not held.
+const OFFERED: usize = 3;
+
+/// Exit code 3: the server that the label is held for, or else the labels nearest to it. `keys` are
+/// those of all servers.
+pub(super) fn no_such_label(services: &Services, label: &str, keys: &[HeldKey]) -> Trouble {
+    let shown = clean(label, 100);
+    if let Some(held) = keys.iter().find(|held| held.label.as_str() == label) {
+        return Trouble {
+            message: format!("no key is held under '{shown}' for {}", services.server),
+            advice: format!("there is one for another server: --server {}", held.server),
+            code: 3,
+        };
+    }
+    let mut near: Vec<(f64, &str)> = keys
+        .iter()
+        .filter(|held| held.server == services.server)
+        .map(|held| held.label.as_str())
+        .map(|held| (strsim::jaro_winkler(&label.to_lowercase(), &held.to_lowercase()), held))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let near: Vec<String> =
+        near.iter().take(OFFERED).map(|(_, label)| format!("'{label}'")).collect();
+    let advice = if near.is_empty() {
+        "keywright list shows the keys that are held, keywright new cuts one".into()
+    } else {
+        format!("did you mean {}? keywright list shows all", near.join(" or "))
+    };
+    Trouble { message: format!("no key is held under '{shown}'"), advice, code: 3 }
+}
+
+pub(super) fn usage(message: impl ToString, advice: &str) -> Trouble {
+    Trouble { message: message.to_string(), advice: advice.into(), code: 2 }
+}
+
+/// Asks yes or no on the terminal; exit code 2 where there is none.
+pub(super) fn confirm(question: &str) -> Result<(), Trouble> {
+    if !io::stdin().is_terminal() {
+        return Err(usage(
+            "this needs a yes, and there is no terminal to ask on",
+            "say it with --yes",
+        ));
+    }
+    tell(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    let _ = io::stdin().read_line(&mut answer);
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Trouble { message: "cancelled".into(), advice: "nothing was changed".into(), code: 5 })
+}
+
+/// Whether remarks and progress are left out.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on remarks and progress are left out; errors, questions and results are not.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// See [`be_quiet`].
+pub(super) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Something a person may want to know meanwhile.
+pub(super) fn say(words: &str) {
+    if !is_quiet() {
+        fault(words);
+    }
+}
+
+/// Something a person must know: what went wrong, or lies where it should not.
+pub(super) fn fault(words: &str) {
+    line(&format!("keywright: {words}"));
+}
+
+/// [`fault`], of trouble that ends nothing.
+pub(super) fn warn(trouble: &Trouble) {
+    fault(&format!("{}\n  {}", trouble.message, trouble.advice));
+}
+
+/// A line of standard error.
+pub(super) fn line(words: &str) {
+    tell(&format!("{words}\n"));
+}
+
+/// Writes to standard error. A reader who has gone must not take a key with it: nothing here fails.
+pub(super) fn tell(words: &str) {
+    let mut out = io::stderr().lock();
+    let _ = out.write_all(words.as_bytes()).and_then(|()| out.flush());
+}

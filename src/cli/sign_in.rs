@@ -1,0 +1,251 @@
+//! Signing in from the command line: the options for it, the words on standard error meanwhile, the
+//! code that a person pastes, and not leaving a key that could not be stored. Must not know: what
+//! the key is for.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use clap::Args;
+use secrecy::ExposeSecret;
+use tokio::sync::{mpsc, watch};
+
+use super::commands::rotate::lost;
+use super::output::{fault, find, line, say, warn};
+use super::prompts::{Quiet, masked_line, plain_line, stand_down};
+use crate::domain::{AuthCode, ManagementKey, Outcome, Report, Step, Trouble};
+use crate::platform::browser::{self, Reach};
+use crate::platform::environment;
+use crate::platform::qr::Qr;
+use crate::services::keys;
+use crate::services::provision::{self, Controls, Services, Way};
+
+/// How the person signs in.
+#[derive(Args, Debug)]
+pub struct Login {
+    /// No callback: open the address anywhere, paste the code it shows
+    #[arg(long, conflicts_with = "via_key")]
+    no_browser: bool,
+    /// Let a key that is held vouch for the new one, where the account allows it
+    #[arg(long, value_name = "LABEL")]
+    via_key: Option<String>,
+    /// Wait for the callback, but open no browser: you open the address
+    #[arg(long)]
+    no_open: bool,
+}
+
+impl Login {
+    /// Whether nothing was asked for: the best way is for us to find.
+    pub(super) const fn is_open(&self) -> bool {
+        !self.no_browser && !self.no_open && self.via_key.is_none()
+    }
+
+    /// The way that was asked for; else the management key, if one is given, cuts the key; else
+    /// the one that works here.
+    pub(super) fn way(
+        &self,
+        services: &Services,
+        management: Option<ManagementKey>,
+    ) -> Result<Way, Trouble> {
+        if let Some(label) = &self.via_key {
+            let held = find(services, label)?;
+            let key = keys::take(services, &held.label).map_err(|error| error.trouble())?;
+            let otherwise = if self.no_open { Way::NoOpen } else { here(services, false) };
+            return Ok(Way::Key(key, Box::new(otherwise)));
+        }
+        if self.no_browser {
+            return Ok(Way::Paste);
+        }
+        if self.no_open {
+            say_tunnel(services);
+            return Ok(Way::NoOpen);
+        }
+        Ok(management.map_or_else(|| here(services, true), Way::Management))
+    }
+}
+
+/// Whether nobody can consent in a browser here, nor through a tunnel.
+pub(super) fn browser_is_away(services: &Services) -> bool {
+    services.callback_port == 0 && matches!(browser::reach(), Reach::NotHere(_))
+}
+
+/// The way to sign in that works here.
+pub(super) fn here(services: &Services, say_why: bool) -> Way {
+    match browser::reach() {
+        Reach::Here => Way::Browser,
+        // A fixed port is one that someone forwards: `ssh -L`.
+        Reach::NotHere(_) if services.callback_port != 0 => {
+            say_tunnel(services);
+            Way::NoOpen
+        }
+        Reach::NotHere(why) => {
+            if say_why {
+                say(&format!("no browser is started here ({why})"));
+            }
+            Way::Paste
+        }
+    }
+}
+
+/// A callback on this machine is reached from the person's through a tunnel.
+fn say_tunnel(services: &Services) {
+    if let Some(tunnel) = environment::ssh_tunnel(services.callback_port) {
+        say("your browser reaches this machine's port through a tunnel; on your own machine, run:");
+        line(&tunnel);
+    }
+}
+
+/// Walks a journey, with signals as the wish to leave and standard input as the place for a code.
+pub(super) async fn converse<T>(
+    walk: impl AsyncFnOnce(&mut Controls, &(dyn Fn(Report) + Sync)) -> T,
+) -> (T, Controls) {
+    let (cancel, cancelled) = watch::channel(false);
+    let (code, pasted) = mpsc::channel(1);
+    stand_down();
+    let left = cancel.clone();
+    heed_signals(move || {
+        left.send_replace(true);
+    });
+    let reading = Arc::new(AtomicBool::new(false));
+    // Held here and not by the thread that reads: it may still be reading when the journey ends.
+    let quiet = Mutex::new(None);
+    let report = |report: Report| match report {
+        Report::Step(Step::Consent | Step::Browser) => {}
+        Report::Step(step) => tracing::debug!(step = step.as_str(), "began"),
+        Report::Notice(words) => say(&words),
+        Report::Address { url, paste } => {
+            say_address(&url, paste);
+            // A reader of an earlier journey may still be waiting: it takes this code, too.
+            if paste && !reading.swap(true, Ordering::AcqRel) {
+                if let (true, Ok(mut quiet)) = (io::stdin().is_terminal(), quiet.lock()) {
+                    *quiet = Some(Quiet::begin());
+                }
+                ask_for_code(code.clone(), cancel.clone(), Arc::clone(&reading));
+            }
+        }
+    };
+    let mut controls = Controls { cancel: cancelled, pasted };
+    let result = walk(&mut controls, &report).await;
+    drop(quiet);
+    (result, controls)
+}
+
+/// Someone is there to mend the keychain: a key that could not be stored is kept until they have.
+pub(super) async fn store_until_kept(
+    mut outcome: Outcome,
+    controls: &mut Controls,
+    services: &Services,
+) -> Outcome {
+    while let Outcome::NotStored { held, key, trouble } = &outcome {
+        if !io::stdin().is_terminal() || *controls.cancel.borrow() {
+            break;
+        }
+        warn(trouble);
+        line("enter tries to store it again, ctrl-c gives up");
+        let read = tokio::task::spawn_blocking(|| io::stdin().lock().read_line(&mut String::new()));
+        tokio::select! {
+            biased;
+            _ = controls.cancel.wait_for(|left| *left) => break,
+            read = read => if !matches!(read, Ok(Ok(1..))) { break },
+        }
+        outcome = provision::store_again(held.clone(), key.clone(), services).await;
+    }
+    outcome
+}
+
+/// Where to sign in; for a phone as well, where the page shows a code and a person looks.
+pub(super) fn say_address(url: &str, paste: bool) {
+    say(if paste {
+        "open this address in any browser, sign in, and paste the code it shows:"
+    } else {
+        "sign in at this address:"
+    });
+    line(url);
+    if paste && io::stderr().is_terminal() {
+        let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
+        match Qr::of(url) {
+            // The line below it is the prompt's.
+            Some(qr) if qr.fits(usize::from(columns), usize::from(rows).saturating_sub(1)) => {
+                for row in &qr.lines {
+                    // Black on white whatever the colours of the terminal are.
+                    line(&format!("\x1b[38;5;16;48;5;231m{row}\x1b[0m"));
+                }
+            }
+            Some(qr) => line(&format!(
+                "(its QR code does not fit this terminal: it needs {} columns and {} rows)",
+                qr.columns,
+                qr.lines.len() + 1
+            )),
+            None => {}
+        }
+    }
+}
+
+/// Keys of an earlier run that were received just now and are nowhere but here.
+pub(super) async fn keep_recovered(
+    outcomes: Vec<Outcome>,
+    services: &Services,
+) -> Result<(), Trouble> {
+    for outcome in outcomes {
+        let (outcome, mut controls) = converse(async |_, _| outcome).await;
+        if let Outcome::NotStored { held, trouble, .. } =
+            store_until_kept(outcome, &mut controls, services).await
+        {
+            return Err(lost(&held, trouble));
+        }
+    }
+    Ok(())
+}
+
+/// Calls back for each signal that asks the program to end.
+#[cfg(unix)]
+pub(super) fn heed_signals(left: impl Fn() + Send + 'static) {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
+    else {
+        return;
+    };
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            left();
+        }
+    });
+}
+
+#[cfg(not(unix))]
+pub(super) fn heed_signals(left: impl Fn() + Send + 'static) {
+    // Nothing is heeded there: the system ends the program. What was to be told lives on, or the
+    // journey would take its end for a wish.
+    std::mem::forget(left);
+}
+
+/// Reads a code on a thread of its own, which is left behind when the journey ends without one.
+fn ask_for_code(
+    code: mpsc::Sender<AuthCode>,
+    cancel: watch::Sender<bool>,
+    reading: Arc<AtomicBool>,
+) {
+    thread::spawn(move || {
+        let person = io::stdin().is_terminal();
+        loop {
+            let read = if person { masked_line("code: ") } else { plain_line() };
+            let Some(text) = read else { break };
+            #[expect(clippy::disallowed_methods, reason = "door: a code that was pasted")]
+            match AuthCode::parse(text.expose_secret()) {
+                Ok(read) => {
+                    reading.store(false, Ordering::Release);
+                    // The journey may have ended meanwhile.
+                    let _ = code.blocking_send(read);
+                    return;
+                }
+                Err(problem) => fault(problem),
+            }
+            if !person {
+                break;
+            }
+        }
+        fault("no code was given");
+        cancel.send_replace(true);
+    });
+}

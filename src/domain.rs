@@ -1,0 +1,121 @@
+//! Vocabulary of the house: what is asked for, what is held, and what is said about a key.
+//! Owns validation and masking. Must not know: files, networks, clocks (time arrives as an
+//! argument) or screens.
+
+mod forecast;
+mod provisioning;
+mod remote;
+mod request;
+mod retire;
+mod rotation;
+mod secret;
+mod state;
+mod stored_key;
+mod text;
+
+pub use forecast::{End, Forecast, Sample, Spent, burn, forecast, series};
+pub use provisioning::{Outcome, Report, Step, Trouble, Unresolved};
+pub use remote::{Account, Change, Patch, RemoteKey, is_hash};
+pub use request::{Expiry, KeyRequest, Label, Problem, Reset, Usd};
+pub use retire::{Retire, retire};
+pub use rotation::{Deed, Handed, Panicked, Rotation, Terms};
+pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey};
+pub use state::KeyState;
+pub use stored_key::{Asked, Granted, HeldKey, Read, Reading, Replaces, Retiring, shown};
+pub use text::{clean, day, instant, span, span_changes};
+
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+impl ApiKey {
+    /// Lower-case hexadecimal SHA-256 of the key string: OpenRouter's own name for a key (`hash`).
+    #[expect(clippy::disallowed_methods, reason = "door: hashing")]
+    pub fn hash(&self) -> String {
+        hexadecimal(&Sha256::digest(self.expose_secret().as_bytes()))
+    }
+
+    /// The key as it may be shown: its first twelve and last four characters, as OpenRouter masks
+    /// it (`sk-or-v1-0e6...1c96`). A key too short for that shows nothing of itself.
+    #[expect(clippy::disallowed_methods, reason = "door: masking")]
+    pub fn masked(&self) -> String {
+        mask(self.expose_secret())
+    }
+}
+
+impl ManagementKey {
+    /// See [`ApiKey::hash`].
+    #[expect(clippy::disallowed_methods, reason = "door: hashing")]
+    pub fn hash(&self) -> String {
+        hexadecimal(&Sha256::digest(self.expose_secret().as_bytes()))
+    }
+
+    /// The key as it may be shown; see [`ApiKey::masked`].
+    #[expect(clippy::disallowed_methods, reason = "door: masking")]
+    pub fn masked(&self) -> String {
+        mask(self.expose_secret())
+    }
+}
+
+fn mask(secret: &str) -> String {
+    if secret.chars().count() < 32 {
+        return String::from("(short key)");
+    }
+    let end = secret.char_indices().nth(12).map_or(0, |(at, _)| at);
+    let start = secret.char_indices().nth_back(3).map_or(0, |(at, _)| at);
+    clean(&[&secret[..end], "...", &secret[start..]].concat(), 24)
+}
+
+/// Two lower-case digits a byte.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
+}
+
+impl AuthCode {
+    /// A code as a page or a person gives it: 1 to 512 visible ASCII characters; otherwise words
+    /// for the person. Opaque beyond that (RFC 6749 appendix A.11).
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let text = text.trim();
+        match text.len() {
+            0 => Err("paste the code that the page shows"),
+            1..=512 if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Ok(Self::from(text.to_owned()))
+            }
+            _ => Err("this is not a code: copy it once more from the page"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_named_by_its_sha256_and_shown_by_its_ends() {
+        let key = ApiKey::from(format!("sk-or-v1-{}", "ab12".repeat(16)));
+        assert_eq!(key.masked(), "sk-or-v1-ab1...ab12");
+        assert_eq!(key.hash().len(), 64);
+        assert_eq!(
+            ApiKey::from(String::from("abc")).hash(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(format!("{key:?}"), "ApiKey(…)");
+    }
+
+    #[test]
+    fn a_key_of_unknown_shape_never_shows_itself_whole() {
+        for text in ["", "x", "short-key", "sk-or-v1-0123456789"] {
+            let masked = ApiKey::from(String::from(text)).masked();
+            assert!(text.is_empty() || !masked.contains(text), "{masked}");
+        }
+        let odd = ApiKey::from(format!("\u{1b}[2J{}\u{202e}", "k".repeat(40)));
+        assert!(!odd.masked().contains('\u{1b}'));
+        assert!(!odd.masked().contains('\u{202e}'));
+    }
+}

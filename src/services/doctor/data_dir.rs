@@ -1,0 +1,153 @@
+//! The data directory and the documents in it. Must not know: keychains, networks.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Check, News, count};
+use crate::domain::{HeldKey, day};
+use crate::services::provision::Services;
+use crate::storage::inventory;
+use crate::storage::journal::{self, Stage};
+use crate::storage::json_store::{Error, Place};
+
+pub(super) fn directory(services: &Services, fix: bool) -> Check {
+    let name = "data directory";
+    let Place::Directory(dir) = &services.place else {
+        return Check::ok(name, "none: the list lives in memory, and ends with the program");
+    };
+    let shown = dir.display();
+    if fs::symlink_metadata(dir).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return Check::ok(name, format!("{shown} is made with the first key"));
+    }
+    if let Err(error) = services.place.prove_writable() {
+        return Check::trouble(name, &error.trouble());
+    }
+    let open = open_to_others(dir, fix);
+    if open.is_empty() {
+        return Check::ok(name, format!("{shown}, for you alone, writable"));
+    }
+    let names = open.join(", ");
+    if fix && open_to_others(dir, false).is_empty() {
+        return Check::ok(name, format!("{shown}: others could use {names}, and now cannot"));
+    }
+    let advice = if fix {
+        "the file system does not keep modes: choose another place with --data-dir".to_owned()
+    } else {
+        "keywright doctor --fix takes that right from them (chmod go=)".to_owned()
+    };
+    Check::warn(name, format!("{shown}: others may use {names}"), advice)
+}
+
+/// What others than its owner may use; with `fix` they may no more, afterwards. A directory that
+/// holds anything but our files (a `--data-dir /tmp`) is not ours to close, nor is what it holds.
+#[cfg(unix)]
+fn open_to_others(dir: &Path, fix: bool) -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let (mut paths, mut all_ours) = (Vec::new(), true);
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if is_ours(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            paths.push(entry.path());
+        } else {
+            all_ours = false;
+        }
+    }
+    if all_ours {
+        paths.push(dir.to_owned());
+    }
+    let mut open = Vec::new();
+    for path in paths {
+        let mode = fs::symlink_metadata(&path).map_or(0, |about| about.permissions().mode());
+        if mode.trailing_zeros() >= 6 {
+            // Nothing for group or others.
+            continue;
+        }
+        if fix {
+            // Whether it took is looked at afterwards.
+            let _ = fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o700));
+        }
+        open.push(match path.file_name() {
+            Some(name) if path != dir => crate::domain::clean(&name.to_string_lossy(), 60),
+            _ => "the directory".into(),
+        });
+    }
+    open
+}
+
+#[cfg(unix)]
+fn is_ours(name: &std::ffi::OsStr) -> bool {
+    let documents =
+        ["inventory.json", "journal.json", "samples.json", "keywright.log", "vault.age"];
+    Path::new(name).extension().is_some_and(|extension| extension == "lock")
+        || documents.iter().any(|document| name.as_encoded_bytes().starts_with(document.as_bytes()))
+}
+
+#[cfg(not(unix))]
+fn open_to_others(_: &Path, _: bool) -> Vec<String> {
+    Vec::new()
+}
+
+/// The keys on the list; `None` where it cannot be read. With `fix` a damaged list is moved aside.
+pub(super) fn list(
+    services: &Services,
+    fix: bool,
+    tell: &mut dyn FnMut(News),
+) -> Option<Vec<HeldKey>> {
+    let name = "list of keys";
+    let mut read = inventory::read(&services.place, &services.server);
+    if let (true, Err(Error::Broken { path, .. })) = (fix, &read) {
+        let aside = path.with_extension("json.broken");
+        tell(News::Notice(format!(
+            "the damaged list is moved aside to {}, and made anew from the keychain",
+            aside.display()
+        )));
+        // An earlier one is not written over.
+        if !aside.exists() && fs::rename(path, &aside).is_ok() {
+            read = inventory::read(&services.place, &services.server);
+        }
+    }
+    match read {
+        Ok(keys) => {
+            tell(News::Check(Check::ok(
+                name,
+                format!("{} for {}", count(keys.len(), "key"), services.server),
+            )));
+            Some(keys)
+        }
+        Err(error) => {
+            let mut check = Check::trouble(name, &error.trouble());
+            if matches!(error, Error::Broken { .. }) && !fix {
+                check.advice.push_str("; keywright doctor --fix does that, and makes it anew");
+            }
+            tell(News::Check(check));
+            None
+        }
+    }
+}
+
+pub(super) fn attempts(services: &Services) -> Check {
+    let name = "attempts";
+    let attempts = match journal::attempts(&services.place, &services.server) {
+        Ok(attempts) => attempts,
+        Err(error) => return Check::trouble(name, &error.trouble()),
+    };
+    let (unresolved, under_way): (Vec<_>, Vec<_>) =
+        attempts.into_iter().partition(|attempt| attempt.stage == Stage::Unresolved);
+    if !unresolved.is_empty() {
+        let named: Vec<_> = unresolved
+            .iter()
+            .map(|attempt| format!("'{}' of {}", attempt.label, day(attempt.at)))
+            .collect();
+        let message = format!("a key may have been issued and not received: {}", named.join(", "));
+        let advice = format!(
+            "keywright recover says more; look for it at {}/keys, delete it there, then strike it off",
+            services.server
+        );
+        return Check::warn(name, message, advice);
+    }
+    if !under_way.is_empty() {
+        let message = format!("{} not ended", count(under_way.len(), "attempt"));
+        let advice = "where its program is gone, keywright recover or the next dashboard brings it to its end";
+        return Check::warn(name, message, advice);
+    }
+    Check::ok(name, "none left unresolved")
+}

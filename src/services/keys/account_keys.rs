@@ -1,0 +1,177 @@
+//! The account's own list of keys, and how it stands to the keys that are held. Must not know: what
+//! follows from it.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::error::is_gone;
+use super::{Error, patiently};
+use crate::api::openrouter::{self, Client, Page};
+use crate::domain::{HeldKey, ManagementKey, RemoteKey};
+use crate::services::provision::Services;
+use crate::storage::inventory;
+
+/// Pages beyond this are a server that never ends: a hundred thousand keys.
+const MOST_PAGES: usize = 1_000;
+
+/// One key, here or there or both.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Row {
+    /// Held here, and known to the account.
+    Both(Box<HeldKey>, Box<RemoteKey>),
+    /// The account's, and not held here.
+    Remote(Box<RemoteKey>),
+    /// Held here, and not on the account's list: of another account, or deleted.
+    Missing(Box<HeldKey>),
+    /// Held here, and deleted at the server: the account was asked for this very key.
+    Gone(Box<HeldKey>),
+}
+
+/// Joins by hash: those that are held in their order, then the account's others in theirs.
+pub fn join(held: Vec<HeldKey>, remote: Vec<RemoteKey>) -> Vec<Row> {
+    let mut order = Vec::with_capacity(remote.len());
+    let mut known = HashMap::with_capacity(remote.len());
+    for key in remote {
+        order.push(key.hash.clone());
+        known.entry(key.hash.clone()).or_insert(key);
+    }
+    let mut rows: Vec<Row> = held
+        .into_iter()
+        .map(|held| match known.remove(&held.hash) {
+            Some(remote) => Row::Both(Box::new(held), Box::new(remote)),
+            None => Row::Missing(Box::new(held)),
+        })
+        .collect();
+    rows.extend(
+        order.into_iter().filter_map(|hash| known.remove(&hash)).map(Box::new).map(Row::Remote),
+    );
+    rows
+}
+
+/// Every key of the account, of all its workspaces where the server tells them, else of the
+/// default one; the disabled and the expired too.
+pub async fn list(
+    services: &Services,
+    management: &ManagementKey,
+) -> Result<Vec<RemoteKey>, Error> {
+    let failed = |error| Error::managed(error, &page(services));
+    let client = services.client().map_err(failed)?;
+    let workspaces = match pages(services, String::clone, async |offset| {
+        client.workspaces(management, offset).await
+    })
+    .await
+    {
+        Ok(workspaces) if !workspaces.is_empty() => workspaces.into_iter().map(Some).collect(),
+        // A server or a management key that knows no workspaces still has a list.
+        Ok(_) | Err(openrouter::Error::Odd { .. }) => vec![None],
+        Err(openrouter::Error::Refused { status, .. }) if status != 401 => vec![None],
+        Err(error) => return Err(failed(error)),
+    };
+    let (mut keys, mut seen) = (Vec::new(), HashSet::new());
+    for workspace in workspaces {
+        let found = of_workspace(services, &client, management, workspace.as_deref()).await;
+        keys.extend(found.map_err(failed)?.into_iter().filter(|key| seen.insert(key.hash.clone())));
+    }
+    Ok(keys)
+}
+
+async fn of_workspace(
+    services: &Services,
+    client: &Client,
+    management: &ManagementKey,
+    workspace: Option<&str>,
+) -> Result<Vec<RemoteKey>, openrouter::Error> {
+    let hash = |key: &RemoteKey| key.hash.clone();
+    pages(services, hash, async |offset| client.keys(management, workspace, offset).await).await
+}
+
+/// All pages, to the one that brings nothing new: an empty one, or one that was there before.
+async fn pages<T>(
+    services: &Services,
+    name: impl Fn(&T) -> String,
+    ask: impl AsyncFn(usize) -> Result<Page<T>, openrouter::Error>,
+) -> Result<Vec<T>, openrouter::Error> {
+    let (mut all, mut seen, mut offset) = (Vec::new(), HashSet::new(), 0);
+    for _ in 0..MOST_PAGES {
+        let page = patiently(services, async || ask(offset).await).await?;
+        let before = seen.len();
+        all.extend(page.items.into_iter().filter(|item| seen.insert(name(item))));
+        if seen.len() == before {
+            return Ok(all);
+        }
+        offset += page.rows;
+    }
+    Err(openrouter::Error::Odd { server: services.server.clone(), expected: "a list with an end" })
+}
+
+/// The keys held for this server joined with the account's list. What the account says of a held
+/// key is noted; a held key that is not on the list is asked for by its hash before it is called
+/// gone.
+pub async fn overview(services: &Services, management: &ManagementKey) -> Result<Vec<Row>, Error> {
+    let remote = list(services, management).await?;
+    let at = Timestamp::now();
+    let known: HashMap<_, _> = remote.iter().map(|key| (key.hash.as_str(), key)).collect();
+    inventory::update(&services.place, |keys| {
+        for held in keys.iter_mut().filter(|held| held.server == services.server) {
+            if let Some(remote) = known.get(held.hash.as_str()) {
+                held.note_remote(remote, at);
+            }
+        }
+    })?;
+    let held = inventory::read(&services.place, &services.server)?;
+    let failed = |error| Error::managed(error, &page(services));
+    let client = services.client().map_err(failed)?;
+    let mut rows = join(held, remote);
+    for row in &mut rows {
+        let Row::Missing(held) = row else { continue };
+        let found = patiently(services, async || client.find(management, &held.hash).await).await;
+        match found {
+            Ok(remote) => *row = Row::Both(held.clone(), Box::new(remote)),
+            Err(error) if is_gone(&error) => *row = Row::Gone(held.clone()),
+            // Not known: it stays missing.
+            Err(error) => tracing::warn!(%error, "a missing key could not be asked for"),
+        }
+    }
+    Ok(rows)
+}
+
+fn page(services: &Services) -> String {
+    format!("{}/keys", services.server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ApiKey;
+
+    fn held(label: &str) -> Option<HeldKey> {
+        let key = ApiKey::from(label.to_owned());
+        Some(HeldKey::new(
+            label.parse().ok()?,
+            &key,
+            "s".into(),
+            "os".into(),
+            Timestamp::UNIX_EPOCH,
+        ))
+    }
+
+    fn remote(label: &str) -> RemoteKey {
+        RemoteKey { hash: ApiKey::from(label.to_owned()).hash(), ..RemoteKey::default() }
+    }
+
+    #[test]
+    fn keys_are_joined_by_their_hash_and_none_appears_twice() {
+        let (a, b) = (held("a").unwrap(), held("b").unwrap());
+        let rows = join(vec![b.clone(), a.clone()], vec![remote("c"), remote("a"), remote("c")]);
+        assert_eq!(
+            rows,
+            [
+                Row::Missing(Box::new(b)),
+                Row::Both(Box::new(a), Box::new(remote("a"))),
+                Row::Remote(Box::new(remote("c"))),
+            ]
+        );
+        assert_eq!(join(Vec::new(), Vec::new()), []);
+    }
+}

@@ -1,0 +1,223 @@
+//! Many keys in a row by one road: each prepared while the one before it is confirmed, each end
+//! recorded, and what is done stays done. The journey of each is `provision`'s. Owns: the order,
+//! when to wait, when to go on and when to stop. Must not know: plans, screens.
+
+mod batch;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use super::Error;
+use crate::domain::{
+    ApiKey, AuthCode, HeldKey, KeyRequest, KeyState, Label, Report, Trouble, Unresolved,
+};
+use crate::services::provision::{self, Services, Way};
+use crate::storage::inventory;
+use crate::storage::journal::{self, Stage};
+use crate::storage::json_store::{self, Claim};
+use batch::Queue;
+
+/// How long until what did not work is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a person wants of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Not this key; go on with the next one.
+    Skip,
+    /// This key anew: another address, another page.
+    Retry,
+    /// No further key. One whose code was sent already comes to its own end.
+    Stop,
+}
+
+/// The person's end of a queue under way.
+pub struct Hands {
+    /// What they want.
+    pub wishes: mpsc::Receiver<Wish>,
+    /// Codes that they paste.
+    pub pasted: mpsc::Receiver<AuthCode>,
+}
+
+/// News from a queue under way.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// The next key begins.
+    Turn {
+        /// From 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// Its label.
+        label: &'a Label,
+    },
+    /// Of the key whose turn it is, or of the one that is prepared meanwhile.
+    Journey(Report),
+    /// Its turn is over.
+    End(&'a End),
+}
+
+/// What came of one key.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// The label it was asked for under.
+    pub label: Label,
+    /// The key as it is held; or why there is none (code 7: one may have been issued).
+    pub result: Result<HeldKey, Trouble>,
+    /// Something that did not keep it from being stored.
+    pub note: Option<Trouble>,
+}
+
+/// The one queue at a time: waits for the other one, says so, and can be left.
+pub async fn take_turn(
+    services: &Services,
+    stop: &mut watch::Receiver<bool>,
+    waits: impl Fn(),
+) -> Result<Option<Claim>, json_store::Error> {
+    let mut told = false;
+    loop {
+        match services.place.claim("apply.lock") {
+            Err(json_store::Error::Busy(_)) => {}
+            claimed => return claimed.map(Some),
+        }
+        if !std::mem::replace(&mut told, true) {
+            waits();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN / 5) => {}
+            () = provision::cancelled(stop) => return Ok(None),
+        }
+    }
+}
+
+/// The attempts that may have issued a key which nobody received: their labels are not asked for
+/// again until they are dismissed. Changes nothing.
+pub fn owed(services: &Services) -> Result<Vec<Unresolved>, Error> {
+    let mut attempts = journal::attempts(&services.place, &services.server)?;
+    attempts.retain(|attempt| attempt.stage >= Stage::Sent);
+    Ok(attempts.into_iter().map(Unresolved::from).collect())
+}
+
+/// The best road to many keys, and in words: the one that is given, or where it is `open` and takes
+/// a person, a held key that vouches as long as the account allows it.
+pub async fn road(services: &Services, way: Way, open: bool) -> (Way, String) {
+    let found = match way {
+        Way::Browser | Way::NoOpen | Way::Paste if open => voucher(services).await,
+        Way::Browser | Way::NoOpen | Way::Paste | Way::Management(_) | Way::Key(..) => None,
+    };
+    let words = match (&way, &found) {
+        (Way::Management(_), _) => "with the management key".into(),
+        (Way::Key(..), _) => "through the key of --via-key".into(),
+        (_, Some((held, _))) => format!(
+            "through the held key '{}', or one consent each where the account does not allow that",
+            held.label
+        ),
+        (Way::Browser | Way::NoOpen | Way::Paste, None) => {
+            "one after the other, with your consent to each".into()
+        }
+    };
+    match found {
+        Some((_, key)) => (Way::Key(key, Box::new(way)), words),
+        None => (way, words),
+    }
+}
+
+/// A held key that works, as it says itself.
+async fn voucher(services: &Services) -> Option<(HeldKey, ApiKey)> {
+    let taking = services.clone();
+    let taken = tokio::task::spawn_blocking(move || {
+        let now = Timestamp::now();
+        let works = |held: &HeldKey| {
+            matches!(held.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
+                && held.retiring.is_none()
+        };
+        let held = inventory::read(&taking.place, &taking.server).ok()?;
+        let held = held.into_iter().find(works)?;
+        let key = super::take(&taking, &held.label).ok()?;
+        Some((held, key))
+    });
+    let (held, key) = taken.await.ok()??;
+    services.client().ok()?.key(&key).await.ok()?;
+    Some((held, key))
+}
+
+/// Why the label of such an attempt is not asked for again.
+pub fn owing(unresolved: &Unresolved) -> Trouble {
+    Trouble {
+        message: format!(
+            "a key may have been issued on {} and was not received",
+            crate::domain::instant(unresolved.at)
+        ),
+        advice: format!(
+            "it is not asked for again: look for it at {}, delete it there, and dismiss the attempt",
+            unresolved.page()
+        ),
+        code: 7,
+    }
+}
+
+/// Cuts them one after the other; as many ends as requests, in their order.
+pub async fn apply(
+    requests: &[KeyRequest],
+    way: Way,
+    services: &Services,
+    hands: Hands,
+    report: &(dyn Fn(News<'_>) + Sync),
+) -> Vec<End> {
+    let tell = |news| report(News::Journey(news));
+    let mut queue = Queue::new(services, way, hands, &tell);
+    let mut ends: Vec<End> = Vec::with_capacity(requests.len());
+    let mut over: Option<u8> = None;
+    for (at, request) in requests.iter().enumerate() {
+        let label = request.label.clone();
+        if let Some(code) = over {
+            let trouble = Trouble {
+                message: "not begun".into(),
+                advice: "apply the plan again: it goes on from here".into(),
+                code,
+            };
+            ends.push(End { label, result: Err(trouble), note: None });
+            continue;
+        }
+        report(News::Turn { number: at + 1, of: requests.len(), label: &label });
+        let (went, stop) = queue.turn(request, requests.get(at + 1)).await;
+        let (result, note) = match went {
+            Ok((held, note)) => {
+                let last = stop || at + 1 == requests.len();
+                (Ok(held), queue.list(last).err().or(note))
+            }
+            Err(trouble) => (Err(trouble), None),
+        };
+        let end = End { label, result, note };
+        report(News::End(&end));
+        if let Err(trouble) = &end.result
+            && (stop || ends_all(trouble, ends.last()))
+        {
+            over = Some(trouble.code);
+        }
+        // A key that came while the person was leaving is kept, and the last one.
+        if stop {
+            over.get_or_insert(5);
+        }
+        ends.push(end);
+    }
+    queue.leave().await;
+    // Where the last ones failed, those before them wait for the list.
+    if let Err(Trouble { message, advice, .. }) = queue.list(true) {
+        report(News::Journey(Report::Notice(format!("{message}; {advice}"))));
+    }
+    ends
+}
+
+/// Whether what went wrong with one key goes wrong with all: no keychain, no server; or the same
+/// trouble twice in a row, where going on would only repeat it.
+fn ends_all(trouble: &Trouble, before: Option<&End>) -> bool {
+    let same = |end: &End| end.result.as_ref().is_err_and(|other| other.message == trouble.message);
+    match trouble.code {
+        4 | 6 => true,
+        1 | 7 => before.is_some_and(same),
+        _ => false,
+    }
+}

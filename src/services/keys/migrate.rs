@@ -1,0 +1,158 @@
+//! Everything from one store to the other: keys of all servers, management keys, what is kept of
+//! attempts. Owns: the order, in which no secret is ever in neither. Must not know: which stores.
+//!
+//! 1. each is written there and read back; another secret that lies there is left alone
+//! 2. the list and the journal say where they lie now
+//! 3. each is removed here, if it is the same there
+//!
+//! Interrupted anywhere, the same call goes on: what is there already is only compared.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Error;
+use super::management::slot_of;
+use crate::domain::{HeldKey, Trouble};
+use crate::services::provision::ATTEMPTS;
+use crate::storage::inventory;
+use crate::storage::journal::{self, Stage};
+use crate::storage::json_store::Place;
+use crate::storage::secret_store::{self, Slot, Vault};
+
+/// What became of one entry.
+#[derive(Debug)]
+pub struct Moved {
+    /// What it is, for a person: its label, and its server's service.
+    pub what: String,
+    /// Why it was left where it was.
+    pub result: Result<(), Trouble>,
+}
+
+/// Moves everything; `service` names the keychain service of a server. Blocks.
+///
+/// # Errors
+///
+/// Nothing was moved: a store cannot be asked, or an attempt is still open.
+pub fn transfer(
+    place: &Place,
+    from: &Vault,
+    to: &Vault,
+    patience: Duration,
+    default_server: &str,
+    service: fn(&str) -> String,
+) -> Result<Vec<Moved>, Error> {
+    let held = inventory::all(place)?;
+    let attempts = journal::all(place)?;
+    if let Some(open) = attempts.iter().find(|attempt| attempt.stage != Stage::Unresolved) {
+        return Err(Error::AttemptOpen(open.label.clone()));
+    }
+    to.preflight(&service(default_server), patience)?;
+
+    let servers: BTreeSet<&str> =
+        held.iter().map(|held| held.server.as_str()).chain([default_server]).collect();
+    let mut slots = Vec::new();
+    for server in servers {
+        let service = service(server);
+        let listed = held.iter().filter(|held| held.server == server);
+        let mut accounts: BTreeSet<String> =
+            listed.map(|held| held.label.as_str().to_owned()).collect();
+        // Also what lies there and is not on the list.
+        accounts.extend(from.accounts(&service, patience)?);
+        slots.extend(accounts.into_iter().map(|account| {
+            let held = held
+                .iter()
+                .find(|held| held.server == server && held.label.as_str() == account)
+                .cloned();
+            (Slot { service: service.clone(), account }, held)
+        }));
+        slots.push((slot_of(&service), None));
+    }
+    slots.extend(
+        attempts
+            .iter()
+            .map(|attempt| (Slot { service: ATTEMPTS.into(), account: attempt.id.clone() }, None)),
+    );
+
+    let mut moved = Vec::new();
+    let mut there = Vec::new();
+    for (slot, held) in slots {
+        let result = match put(&slot, held.as_ref(), from, to, patience) {
+            Ok(true) => Ok(()),
+            Ok(false) => continue,
+            Err(error) => Err(error.trouble()),
+        };
+        if result.is_ok() {
+            there.push((slot.clone(), held));
+        }
+        moved.push(Moved { what: format!("{} ({})", slot.account, slot.service), result });
+    }
+
+    let store = to.kind().to_string();
+    inventory::update(place, |keys| {
+        for key in keys {
+            let same = |held: &HeldKey| held.server == key.server && held.hash == key.hash;
+            if there.iter().any(|(_, held)| held.as_ref().is_some_and(same)) {
+                store.clone_into(&mut key.store);
+            }
+        }
+    })?;
+    journal::moved(place, &store)?;
+
+    for (slot, _) in there {
+        if let Err(error) = take_away(&slot, from, to, patience) {
+            moved.push(Moved {
+                what: format!("the old copy of {} ({})", slot.account, slot.service),
+                result: Err(error.trouble()),
+            });
+        }
+    }
+    Ok(moved)
+}
+
+/// Sees to it that the secret is there; `false` where there is none to see to.
+fn put(
+    slot: &Slot,
+    held: Option<&HeldKey>,
+    from: &Vault,
+    to: &Vault,
+    patience: Duration,
+) -> Result<bool, Error> {
+    match (look(from, slot, patience)?, look(to, slot, patience)?) {
+        (None, None) => match held {
+            Some(held) => Err(Error::Absent { label: held.label.clone(), place: from.place() }),
+            None => Ok(false),
+        },
+        (Some(here), None) => {
+            to.set(slot, &here, patience)?;
+            Ok(true)
+        }
+        (Some(here), Some(there)) if !same(&here, &there) => {
+            Err(Error::OtherThere(slot.account.clone(), to.place()))
+        }
+        // An earlier run came that far.
+        (_, Some(_)) => Ok(true),
+    }
+}
+
+/// Removes the old copy, if it is one.
+fn take_away(slot: &Slot, from: &Vault, to: &Vault, patience: Duration) -> Result<(), Error> {
+    match (look(from, slot, patience)?, look(to, slot, patience)?) {
+        (Some(here), Some(there)) if same(&here, &there) => Ok(from.delete(slot, patience)?),
+        _ => Ok(()),
+    }
+}
+
+fn look(vault: &Vault, slot: &Slot, patience: Duration) -> Result<Option<SecretString>, Error> {
+    match vault.get(slot, patience) {
+        Ok(secret) => Ok(Some(secret)),
+        Err(secret_store::Error::NoEntry) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "door: two copies of a secret are compared")]
+fn same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret() == other.expose_secret()
+}

@@ -1,0 +1,284 @@
+//! One key out of the Secret Service on the shortest road, for programs that want it and end: the
+//! bus spoken to over a plain socket, what needs no answer before it sent in one go, no executor,
+//! no thread. Owns: that road, its encrypted session included. Must not know: what to do where it
+//! leads nowhere.
+//!
+//! It gives the secret of one unlocked entry that matches, or nothing. Nothing says only that the
+//! long road has to be taken, which knows how to unlock, and what is wrong.
+//!
+//! ```text
+//! AUTH, BEGIN, Hello, OpenSession, SearchItems  ->
+//!                                               <-  OK, the session and its public key, the entry
+//! GetSecret                                     ->
+//! (meanwhile the key of the session is worked out)
+//!                                               <-  the secret, encrypted
+//! ```
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use aes::Aes128;
+use cbc::cipher::block_padding::Pkcs7;
+use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
+use hkdf::Hkdf;
+use num_bigint::BigUint;
+use secrecy::SecretString;
+use secrecy::zeroize::{Zeroize, Zeroizing};
+use sha2::Sha256;
+use zbus::Address;
+use zbus::address::transport::{Transport, UnixSocket};
+use zbus::message::Message;
+use zbus::zvariant::serialized::{Context, Data};
+use zbus::zvariant::{Endian, OwnedObjectPath, OwnedValue, Type, Value};
+
+use super::{PROVIDER, ROOT, SERVICE};
+use crate::storage::secret_store::Slot;
+
+const ITEM: &str = "org.freedesktop.Secret.Item";
+const BUS: &str = "org.freedesktop.DBus";
+
+/// A bus that takes longer is left to the long road.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// No answer to these questions is anywhere near as long.
+const LONGEST: usize = 1 << 20;
+
+/// The secret in that slot, where there is one entry and it is open.
+pub(in crate::storage::secret_store::os) fn read(slot: &Slot) -> Option<SecretString> {
+    let pair = Pair::generate()?;
+    let hello = call(BUS, "/org/freedesktop/DBus", BUS, "Hello", &())?;
+    let algorithm = "dh-ietf1024-sha256-aes128-cbc-pkcs7";
+    let public = Value::from(pair.public.to_bytes_be());
+    let open = call(PROVIDER, ROOT, SERVICE, "OpenSession", &(algorithm, public))?;
+    let wanted =
+        HashMap::from([("service", slot.service.as_str()), ("username", slot.account.as_str())]);
+    let search = call(PROVIDER, ROOT, SERVICE, "SearchItems", &wanted)?;
+
+    let mut bus = Bus::connect(&[&hello, &open, &search])?;
+    let (theirs, session): (OwnedValue, OwnedObjectPath) = bus.answer(&open)?;
+    let (unlocked, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = bus.answer(&search)?;
+    let ([item], []) = (unlocked.as_slice(), locked.as_slice()) else { return None };
+    let get = call(PROVIDER, item.as_str(), ITEM, "GetSecret", &session)?;
+    bus.send(get.data())?;
+    let key = pair.agree(&Vec::<u8>::try_from(theirs).ok()?)?;
+    let (_, iv, value, _): (OwnedObjectPath, Vec<u8>, Vec<u8>, String) = bus.answer(&get)?;
+    decrypt(&key, &iv, &value)
+}
+
+fn call<B: serde::Serialize + zbus::zvariant::DynamicType>(
+    to: &str,
+    path: &str,
+    interface: &str,
+    method: &str,
+    body: &B,
+) -> Option<Message> {
+    let message = Message::method_call(path, method).ok()?;
+    message.destination(to).ok()?.interface(interface).ok()?.build(body).ok()
+}
+
+/// The socket of the session bus.
+struct Bus(BufReader<UnixStream>);
+
+impl Bus {
+    /// Connects, says who is there, and asks these questions, all in one breath. What the bus makes
+    /// of it comes back in the same order.
+    fn connect(questions: &[&Message]) -> Option<Self> {
+        let Transport::Unix(unix) = Address::session().ok()?.transport().clone() else {
+            return None;
+        };
+        let stream = match unix.path() {
+            UnixSocket::File(path) => UnixStream::connect(path).ok()?,
+            #[cfg(target_os = "linux")]
+            UnixSocket::Abstract(name) => {
+                use std::os::linux::net::SocketAddrExt;
+                use std::os::unix::ffi::OsStrExt;
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(name.as_bytes());
+                UnixStream::connect_addr(&address.ok()?).ok()?
+            }
+            _ => return None,
+        };
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.set_write_timeout(Some(PATIENCE)).ok()?;
+        let mut bus = Self(BufReader::new(stream));
+        let uid = rustix::process::geteuid().as_raw().to_string();
+        // In hexadecimal a digit is a 3 and itself.
+        let uid: String = uid.chars().flat_map(|digit| ['3', digit]).collect();
+        let mut breath = format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n").into_bytes();
+        for question in questions {
+            breath.extend_from_slice(question.data());
+        }
+        bus.send(&breath)?;
+        let mut line = String::new();
+        bus.0.by_ref().take(256).read_line(&mut line).ok()?;
+        line.starts_with("OK ").then_some(bus)
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Option<()> {
+        self.0.get_mut().write_all(bytes).ok()
+    }
+
+    /// The answer to that question; what comes before it is not waited for by anybody.
+    fn answer<T: serde::de::DeserializeOwned + Type>(&mut self, question: &Message) -> Option<T> {
+        let serial = question.primary_header().serial_num().get();
+        loop {
+            let message = self.message()?;
+            if message.answers == Some(serial) {
+                let context = Context::new_dbus(message.endian, 0);
+                let body = Data::new(message.body.as_slice(), context);
+                return message.is_return.then(|| body.deserialize().ok())?.map(|(body, _)| body);
+            }
+        }
+    }
+
+    /// One message. (D-Bus Specification, "Message Format": twelve bytes, the fields, padding to
+    /// eight, the body.)
+    fn message(&mut self) -> Option<Received> {
+        type Header = (u8, u8, u8, u8, u32, u32, Vec<(u8, OwnedValue)>);
+        const RETURN: u8 = 2;
+        const REPLY_SERIAL: u8 = 5;
+        let mut head = vec![0; 16];
+        self.0.read_exact(&mut head).ok()?;
+        let endian = match head[0] {
+            b'l' => Endian::Little,
+            b'B' => Endian::Big,
+            _ => return None,
+        };
+        let size = |at: usize| {
+            let bytes = <[u8; 4]>::try_from(&head[at..at + 4]).ok()?;
+            usize::try_from(endian.read_u32(&bytes)).ok().filter(|size| *size <= LONGEST)
+        };
+        let (body, fields) = (size(4)?, size(12)?);
+        let is_return = head[1] == RETURN;
+        head.resize((16 + fields).next_multiple_of(8), 0);
+        self.0.read_exact(&mut head[16..]).ok()?;
+        let mut text = Zeroizing::new(vec![0; body]);
+        self.0.read_exact(&mut text).ok()?;
+        let head = Data::new(head, Context::new_dbus(endian, 0));
+        let ((.., fields), _): (Header, _) = head.deserialize().ok()?;
+        let answers = fields.into_iter().find(|(code, _)| *code == REPLY_SERIAL);
+        let answers = answers.and_then(|(_, serial)| u32::try_from(serial).ok());
+        Some(Received { answers, is_return, body: text, endian })
+    }
+}
+
+/// A message of the bus.
+struct Received {
+    /// The serial number of the question.
+    answers: Option<u32>,
+    /// Whether it is an answer, and no error or signal.
+    is_return: bool,
+    body: Zeroizing<Vec<u8>>,
+    endian: Endian,
+}
+
+/// Our half of the exchange of keys.
+struct Pair {
+    private: BigUint,
+    public: BigUint,
+    prime: BigUint,
+}
+
+/// The Second Oakley Group (RFC 2409, section 6.2), as the Secret Service asks for it.
+const PRIME: [u64; 16] = [
+    0xffff_ffff_ffff_ffff,
+    0xc90f_daa2_2168_c234,
+    0xc4c6_628b_80dc_1cd1,
+    0x2902_4e08_8a67_cc74,
+    0x020b_bea6_3b13_9b22,
+    0x514a_0879_8e34_04dd,
+    0xef95_19b3_cd3a_431b,
+    0x302b_0a6d_f25f_1437,
+    0x4fe1_356d_6d51_c245,
+    0xe485_b576_625e_7ec6,
+    0xf44c_42e9_a637_ed6b,
+    0x0bff_5cb6_f406_b7ed,
+    0xee38_6bfb_5a89_9fa5,
+    0xae9f_2411_7c4b_1fe6,
+    0x4928_6651_ece6_5381,
+    0xffff_ffff_ffff_ffff,
+];
+
+impl Pair {
+    /// 256 bits suffice for an exponent in this group: three times its strength (RFC 3526,
+    /// section 8), and a quarter of the work.
+    fn generate() -> Option<Self> {
+        let mut bytes = Zeroizing::new([0_u8; 32]);
+        rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut *bytes).ok()?;
+        Some(Self::of(&BigUint::from_bytes_be(&*bytes)))
+    }
+
+    fn of(private: &BigUint) -> Self {
+        let prime = BigUint::from_bytes_be(PRIME.map(u64::to_be_bytes).as_flattened());
+        let public = BigUint::from(2_u8).modpow(private, &prime);
+        Self { private: private.clone(), public, prime }
+    }
+
+    /// The key of the session. A public key that would betray it is none.
+    fn agree(&self, theirs: &[u8]) -> Option<Zeroizing<[u8; 16]>> {
+        let theirs = BigUint::from_bytes_be(theirs);
+        let one = BigUint::from(1_u8);
+        if theirs <= one || theirs >= &self.prime - &one {
+            return None;
+        }
+        let mut shared = theirs.modpow(&self.private, &self.prime).to_bytes_be();
+        let mut padded = Zeroizing::new([0_u8; 128]);
+        padded[128 - shared.len()..].copy_from_slice(&shared);
+        shared.zeroize();
+        let mut key = Zeroizing::new([0_u8; 16]);
+        Hkdf::<Sha256>::new(None, &*padded).expand(&[], &mut *key).ok()?;
+        Some(key)
+    }
+}
+
+fn decrypt(key: &[u8; 16], iv: &[u8], value: &[u8]) -> Option<SecretString> {
+    let cipher = cbc::Decryptor::<Aes128>::new_from_slices(key, iv).ok()?;
+    let mut bytes = Zeroizing::new(value.to_vec());
+    let text = cipher.decrypt_padded::<Pkcs7>(&mut bytes).ok()?;
+    std::str::from_utf8(text).ok().map(SecretString::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use cbc::cipher::BlockModeEncrypt;
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn pair(private: u32) -> Pair {
+        Pair::of(&BigUint::from(private))
+    }
+
+    #[test]
+    fn two_halves_agree_on_the_key_of_a_session() {
+        let (ours, theirs) = (Pair::generate().unwrap(), Pair::generate().unwrap());
+        let key = ours.agree(&theirs.public.to_bytes_be()).unwrap();
+        assert_eq!(*key, *theirs.agree(&ours.public.to_bytes_be()).unwrap());
+        assert_ne!(*key, *ours.agree(&pair(77).public.to_bytes_be()).unwrap());
+        assert_ne!(ours.public, Pair::generate().unwrap().public);
+    }
+
+    #[test]
+    fn a_public_key_that_would_betray_the_session_is_refused() {
+        let ours = pair(12_345);
+        let last = &ours.prime - BigUint::from(1_u8);
+        for weak in [vec![], vec![0], vec![1], last.to_bytes_be(), ours.prime.to_bytes_be()] {
+            assert!(ours.agree(&weak).is_none(), "{weak:?}");
+        }
+        assert!(ours.agree(&[2]).is_some());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test compares")]
+    fn what_was_encrypted_comes_back_and_what_was_tampered_with_does_not() {
+        let (key, iv) = ([7; 16], [9; 16]);
+        let cipher = cbc::Encryptor::<Aes128>::new(&key.into(), &iv.into());
+        let mut value = cipher.encrypt_padded_vec::<Pkcs7>(b"sk-or-v1-0");
+        assert_eq!(decrypt(&key, &iv, &value).unwrap().expose_secret(), "sk-or-v1-0");
+        assert!(decrypt(&key, &iv[1..], &value).is_none());
+        assert!(decrypt(&[8; 16], &iv, &value).is_none());
+        value.pop();
+        assert!(decrypt(&key, &iv, &value).is_none());
+    }
+}

@@ -1,0 +1,135 @@
+//! Effects on a plan: read, compared, applied by one queue.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::{Runner, actions, recovered, tell};
+use crate::domain::{KeyRequest, Report, Trouble};
+use crate::services::keys::{self, End, Hands, News};
+use crate::services::plan::{self, Standing};
+use crate::services::provision::{Controls, Services, Way};
+use crate::storage::inventory;
+use crate::tui::state::{Compared, Fate, Msg, Planned, Ticket};
+
+/// The most problems of a plan that are said.
+const PROBLEMS: usize = 100;
+
+impl Runner {
+    pub(super) fn read_plan(&self, ticket: Ticket, path: String) {
+        let now = self.clock.now();
+        self.spawn(move |services, _| async move {
+            let plan = async {
+                let (looking, typed) = (services.clone(), path);
+                let keys = tokio::task::spawn_blocking(move || read(&looking, &typed, now)).await;
+                let keys = keys.unwrap_or_else(|_| Err(vec!["the plan cannot be read".into()]))?;
+                let (_, road) = road(&services, &|_| {}).await;
+                Ok(Compared { keys, road })
+            };
+            Msg::PlanRead { ticket, plan: plan.await }
+        });
+    }
+
+    pub(super) fn apply(&mut self, ticket: Ticket, requests: Vec<KeyRequest>) {
+        let Controls { cancel: mut cancelled, pasted } = self.set_out(ticket);
+        let (wishes, wished) = mpsc::channel(4);
+        if let Some(journey) = self.journeys.get_mut(&ticket) {
+            journey.wishes = Some(wishes);
+        }
+        self.spawn(move |services, results| async move {
+            let told = |report| tell(&results, Msg::Reported { ticket, report });
+            let waits =
+                || told(Report::Notice("another apply is under way: waiting for its end".into()));
+            let turn = match keys::take_turn(&services, &mut cancelled, waits).await {
+                Ok(Some(turn)) => turn,
+                Ok(None) => return Msg::Applied { ticket, trouble: None },
+                Err(error) => return Msg::Applied { ticket, trouble: Some(error.trouble()) },
+            };
+            let ended = |label, result, note| {
+                tell(&results, Msg::Ended { ticket, label, result, note });
+            };
+            // What a program that died meanwhile left behind comes first: a label whose code it had
+            // received already would be cut twice.
+            tell(&results, recovered(&services).await);
+            // The list may have grown since the plan was read.
+            let mut missing = Vec::new();
+            for (request, standing) in match standings(&services, requests) {
+                Ok(standings) => standings,
+                Err(trouble) => return Msg::Applied { ticket, trouble: Some(trouble) },
+            } {
+                match standing {
+                    Standing::Missing => missing.push(request),
+                    Standing::Same(held) | Standing::Differs { held, .. } => {
+                        ended(request.label, Ok(held), None);
+                    }
+                    Standing::Owed(unresolved) => {
+                        ended(request.label, Err(keys::owing(&unresolved)), None);
+                    }
+                }
+            }
+            let (way, _) = road(&services, &told).await;
+            let hear = |news: News<'_>| match news {
+                News::Turn { label, .. } => {
+                    tell(&results, Msg::Turned { ticket, label: label.clone() });
+                }
+                News::Journey(report) => told(report),
+                News::End(End { label, result, note }) => {
+                    ended(label.clone(), result.clone(), note.clone());
+                }
+            };
+            let hands = Hands { wishes: wished, pasted };
+            keys::apply(&missing, way, &services, hands, &hear).await;
+            drop(turn);
+            Msg::Applied { ticket, trouble: None }
+        });
+    }
+}
+
+/// The plan at that path beside what is held; or what is wrong with it.
+fn read(services: &Services, typed: &str, now: Timestamp) -> Result<Vec<Planned>, Vec<String>> {
+    let path = match (typed.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(typed),
+    };
+    let bytes = (File::open(&path).and_then(plan::load)).map_err(|error| {
+        vec![format!("the plan {} cannot be read: {}", path.display(), error.kind())]
+    })?;
+    let plan = plan::read(&bytes, now).map_err(|wrong| {
+        let more = wrong.len().saturating_sub(PROBLEMS);
+        let words = wrong.iter().take(PROBLEMS).map(ToString::to_string);
+        words.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>()
+    })?;
+    let standings =
+        standings(services, plan).map_err(|trouble| vec![trouble.message, trouble.advice])?;
+    let planned = standings.into_iter().map(|(request, standing)| Planned {
+        request,
+        fate: match standing {
+            Standing::Missing => Fate::Create,
+            Standing::Same(_) => Fate::Same,
+            Standing::Differs { differences, .. } => {
+                let words: Vec<_> = differences.iter().map(ToString::to_string).collect();
+                Fate::Differs(words.join("; "))
+            }
+            Standing::Owed(unresolved) => Fate::Failed(keys::owing(&unresolved)),
+        },
+    });
+    Ok(planned.collect())
+}
+
+fn standings(
+    services: &Services,
+    plan: Vec<KeyRequest>,
+) -> Result<Vec<(KeyRequest, Standing)>, Trouble> {
+    let held =
+        inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
+    let owed = keys::owed(services).map_err(|error| error.trouble())?;
+    Ok(plan::compare(plan, held, owed))
+}
+
+/// The best road to many keys, and in words.
+async fn road(services: &Services, report: &(dyn Fn(Report) + Sync)) -> (Way, String) {
+    let way = actions::way(services, report).await;
+    keys::road(services, way, true).await
+}

@@ -1,0 +1,154 @@
+//! Which keys are listed, and in which order. The order is made when it is asked for, not when
+//! figures arrive: no row moves under the cursor.
+
+use std::cmp::Ordering;
+
+use jiff::Timestamp;
+
+use crate::domain::{HeldKey, KeyState};
+
+/// What the list is ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// As they were cut.
+    #[default]
+    Cut,
+    /// The label, letters before capitals do not count.
+    Label,
+    /// The worst first.
+    State,
+    /// The most of its limit first.
+    Spent,
+    /// The first to reset first.
+    Resets,
+    /// The first to expire first.
+    Expires,
+}
+
+impl Sort {
+    const ALL: [Self; 6] =
+        [Self::Cut, Self::Label, Self::State, Self::Spent, Self::Resets, Self::Expires];
+
+    /// The order after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        let at = Self::ALL.iter().position(|sort| *sort == self).unwrap_or(0);
+        Self::ALL[(at + 1) % Self::ALL.len()]
+    }
+
+    /// In a sentence: "sorted by …".
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cut => "when they were cut",
+            Self::Label => "label",
+            Self::State => "state, the worst first",
+            Self::Spent => "how much of the limit is spent",
+            Self::Resets => "the next reset",
+            Self::Expires => "the next expiry",
+        }
+    }
+}
+
+/// The keys that match and are to be shown, in order: their places in `keys`.
+pub fn order(
+    keys: &[HeldKey],
+    sort: Sort,
+    reversed: bool,
+    filter: &str,
+    shown: impl Fn(&HeldKey) -> bool,
+    now: Timestamp,
+) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..keys.len())
+        .filter(|row| shown(&keys[*row]) && matches(filter, keys[*row].label.as_str()))
+        .collect();
+    match sort {
+        Sort::Cut => {}
+        Sort::Label => rows.sort_by_cached_key(|row| keys[*row].label.as_str().to_lowercase()),
+        Sort::State => rows.sort_by_cached_key(|row| urgency(keys[*row].state(now))),
+        Sort::Spent => rows.sort_by(|a, b| {
+            let share = |row: &usize| share(&keys[*row], now);
+            share(b).partial_cmp(&share(a)).unwrap_or(Ordering::Equal)
+        }),
+        // Never is later than any day.
+        Sort::Resets => rows.sort_by_cached_key(|row| {
+            keys[*row].reset().and_then(|reset| reset.next(now)).unwrap_or(Timestamp::MAX)
+        }),
+        Sort::Expires => {
+            rows.sort_by_cached_key(|row| keys[*row].expires_at().unwrap_or(Timestamp::MAX));
+        }
+    }
+    if reversed {
+        rows.reverse();
+    }
+    rows
+}
+
+/// How much of its limit a key has spent, from 0 to 1; below 0 where that is not known.
+pub fn share(held: &HeldKey, now: Timestamp) -> f64 {
+    match (held.limit(), held.spent(now)) {
+        (Some(limit), Some(spent)) if limit > 0.0 => (spent / limit).clamp(0.0, 1.0),
+        (Some(_), Some(_)) => 1.0,
+        (None, _) | (_, None) => -1.0,
+    }
+}
+
+/// The worse, the lower.
+const fn urgency(state: KeyState) -> u8 {
+    match state {
+        KeyState::LimitReached => 0,
+        KeyState::Dead => 1,
+        KeyState::Low => 2,
+        KeyState::Expiring => 3,
+        KeyState::Expired => 4,
+        KeyState::Disabled => 5,
+        KeyState::Unknown => 6,
+        KeyState::Active => 7,
+    }
+}
+
+/// Whether the letters of the filter stand in the label, in their order, with anything between.
+fn matches(filter: &str, label: &str) -> bool {
+    let mut letters = label.chars().flat_map(char::to_lowercase);
+    filter
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .flat_map(char::to_lowercase)
+        .all(|wanted| letters.any(|letter| letter == wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn letters_in_their_order_match() {
+        for (filter, label, expected) in [
+            ("", "anything", true),
+            ("lap", "laptop", true),
+            ("LPT", "laptop", true),
+            ("ptl", "laptop", false),
+            ("my t", "My Tool", true),
+            ("é", "É", true),
+            ("xx", "x", false),
+        ] {
+            assert_eq!(matches(filter, label), expected, "{filter} {label}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_matches_is_a_subsequence_and_nothing_else(label in "[a-c]{0,6}", filter in "[a-c]{0,3}") {
+            fn naive(filter: &[u8], label: &[u8]) -> bool {
+                match (filter, label) {
+                    ([], _) => true,
+                    (_, []) => false,
+                    ([a, rest @ ..], [b, more @ ..]) if a == b => naive(rest, more) || naive(filter, more),
+                    (_, [_, more @ ..]) => naive(filter, more),
+                }
+            }
+            prop_assert_eq!(matches(&filter, &label), naive(filter.as_bytes(), label.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What is thought over before it is done, spelled out; and afterwards what was done of it.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::text::{fit, sentence};
+use super::{Theme, text};
+use crate::domain::{Deed, HeldKey};
+use crate::tui::state::{Ask, Deliberation, Model, QUIET};
+
+pub fn draw(ask: &Ask, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let width = usize::from(area.width.saturating_sub(4));
+    let mut lines = vec![Line::default()];
+    let (head, style) = match ask.what {
+        Deliberation::Rotate => {
+            (format!("Another key in the place of {}", names(ask)), theme.strong())
+        }
+        Deliberation::Panic => (format!("{} leaked", names(ask)), theme.bad()),
+        Deliberation::Revoke => {
+            (format!("Delete {} at OpenRouter, for good", names(ask)), theme.bad())
+        }
+    };
+    lines.push(Line::styled(fit(&head, width), style));
+    lines.push(Line::default());
+    let steps: &[&str] = match ask.what {
+        Deliberation::Rotate => &[
+            "A new key with the same limit, reset and expiry is cut: by the management key where \
+             one is known, else with your consent in the browser.",
+            "It is stored and read back, and gets the label: programs that ask for it get the new \
+             one from then on.",
+        ],
+        Deliberation::Panic => &[
+            "It is disabled at OpenRouter at once: whatever uses it stops working. This takes a \
+             management key; without one you are told where to do it.",
+            "A new key with the same limit, reset and expiry is cut, stored, read back, and gets \
+             the label.",
+            "The old one is kept, disabled, until you delete it; one new key goes to the clipboard.",
+        ],
+        Deliberation::Revoke => &[
+            "The key itself dies: nobody can use it any more, on this machine or any other.",
+            "What is held of it here is forgotten too. This cannot be taken back.",
+        ],
+    };
+    for (number, step) in (1..).zip(steps) {
+        lines.push(Line::raw(format!("{number}. {step}")));
+    }
+    match ask.what {
+        Deliberation::Rotate => lines.extend(terms(ask, theme)),
+        Deliberation::Panic => {}
+        Deliberation::Revoke => {
+            let word = match &ask.keys[..] {
+                [_] => "its label",
+                _ => "how many keys that are",
+            };
+            lines.push(Line::default());
+            lines.push(Line::raw(format!("Type {word} to confirm: {}", ask.password())));
+        }
+    }
+    let rows: usize = lines.iter().map(|line| line.width().div_ceil(width.max(1)).max(1)).sum();
+    let inside = text::inset(text::inset(area));
+    text::paragraph(frame, inside, lines);
+    let y = inside.y + u16::try_from(rows + 1).unwrap_or(u16::MAX).min(inside.height);
+    if ask.what == Deliberation::Revoke && y < inside.bottom() {
+        frame.render_widget(Span::styled("▸", theme.accent()), Rect { y, height: 1, ..inside });
+        let at = Rect { x: inside.x + 2, y, width: inside.width - 2, height: 1 };
+        text::field(&ask.typed, ask.typed.text(), true, theme, frame, at);
+    } else if ask.what == Deliberation::Panic {
+        keys(
+            &ask.keys,
+            model,
+            theme,
+            frame,
+            Rect { y: y.min(inside.bottom()), height: inside.bottom().saturating_sub(y), ..inside },
+        );
+    }
+}
+
+fn names(ask: &Ask) -> String {
+    match &ask.keys[..] {
+        [held] => format!("{} ({})", held.label, held.masked),
+        keys => format!("{} keys", keys.len()),
+    }
+}
+
+/// What becomes of the old key.
+fn terms(ask: &Ask, theme: Theme) -> Vec<Line<'static>> {
+    let then = if ask.delete {
+        "it is deleted at OpenRouter without a question"
+    } else {
+        "its deletion is offered"
+    };
+    vec![
+        Line::raw("3. The old key is kept and watched: while it is used, it lives."),
+        Line::default(),
+        Line::from(vec![
+            Span::raw("Once unused for "),
+            Span::styled(format!("◂ {} ▸", QUIET[ask.quiet].0), theme.selected()),
+            Span::raw(" "),
+            Span::styled(then, theme.strong()),
+            Span::raw("."),
+        ]),
+    ]
+}
+
+/// Which keys it is about.
+fn keys(keys: &[HeldKey], model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let lines = keys.iter().map(|held| {
+        let state = super::table::state(held, model.now, theme);
+        Line::from(vec![
+            Span::raw(format!("  {}  ", fit(held.label.as_str(), 40))),
+            Span::styled(format!("{}  ", held.masked), theme.dim()),
+            state,
+        ])
+    });
+    text::paragraph(frame, area, lines.collect());
+}
+
+/// What was done, and what was not.
+pub fn deeds(deeds: &[Deed], theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let mut lines = vec![Line::default()];
+    for deed in deeds {
+        let (mark, style) = if deed.done {
+            ("✓ done      ", theme.good())
+        } else {
+            ("✗ NOT done  ", theme.bad())
+        };
+        lines.push(Line::from(vec![Span::styled(mark, style), Span::raw(sentence(&deed.words))]));
+        lines.push(Line::default());
+    }
+    text::paragraph(frame, text::inset(area), lines);
+}
