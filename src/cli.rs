@@ -215,7 +215,7 @@ impl Global {
         };
         let store = match sandbox_server {
             Some(_) => StoreKind::Memory,
-            None => StoreKind::Os,
+            None => StoreKind::Keychain,
         };
         Ok(Config {
             server,
@@ -238,7 +238,8 @@ impl Global {
 }
 
 fn parse_store(word: &str) -> Result<StoreKind, String> {
-    word.parse().map_err(|error: crate::storage::secret_store::UnknownStore| error.to_string())
+    word.parse()
+        .map_err(|error: crate::storage::secret_store::ParseStoreKindError| error.to_string())
 }
 
 /// Does what a command says, but for those of [`print_alone`] and the sandbox, which is `main`'s.

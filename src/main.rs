@@ -10,7 +10,7 @@ use keywright::services::config::{self, Config};
 use keywright::services::provision::Services;
 use keywright::storage::inventory;
 use keywright::storage::json_store;
-use keywright::storage::secret_store::{Slot, StoreKind, Vault};
+use keywright::storage::secret_store::{EntryId, SecretStore, StoreKind};
 use keywright::tui;
 use secrecy::SecretString;
 
@@ -80,7 +80,7 @@ fn run(cli: &Cli) -> Result<(), Trouble> {
         return cli::run(command, &config, &services);
     }
     // The screen has no place to ask for it.
-    services.vault.unlock().map_err(|error| error.trouble())?;
+    services.vault.unlock().map_err(|error| error.to_user_error())?;
     cli::stand_down();
     let options = tui::Options {
         play: sandbox.is_some().then_some(tui::Play {
@@ -154,11 +154,11 @@ fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), Trouble> {
                 seed.created_at,
             )
         });
-        let slot = Slot { service: services.service.clone(), account: seed.label };
+        let slot = EntryId { service: services.service.clone(), account: seed.label };
         secrets.push((slot, SecretString::from(seed.key)));
     }
-    services.vault = Vault::memory_with(secrets);
-    inventory::add(&services.place, held).map_err(|error| error.trouble())
+    services.vault = SecretStore::memory_with_entries(secrets);
+    inventory::upsert_keys(&services.place, held).map_err(|error| error.to_user_error())
 }
 
 /// No core files and no debugger of another process: both would hold keys. What the system does
@@ -195,10 +195,10 @@ fn log(config: &Config) -> Result<(), Trouble> {
         code: 1,
     };
     let dir = config.directory()?;
-    json_store::create_dir(&dir).map_err(|error| unwritable(&error))?;
+    json_store::create_private_dir(&dir).map_err(|error| unwritable(&error))?;
     let path = dir.join("keywright.log");
     let file =
-        json_store::open_private(std::fs::OpenOptions::new().create(true).append(true), &path)
+        json_store::open_private_file(std::fs::OpenOptions::new().create(true).append(true), &path)
             .map_err(|error| unwritable(&error.kind()))?;
     let ours = filter_fn(|metadata| metadata.target().starts_with("keywright"));
     let layer = tracing_subscriber::fmt::layer()

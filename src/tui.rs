@@ -83,7 +83,7 @@ pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
     let world = World {
         server: services.server.clone(),
         sandbox: play.is_some(),
-        place: services.vault.place(),
+        place: services.vault.display_name(),
         elsewhere: elsewhere(&services),
         service: services.service.clone(),
         every,
@@ -132,7 +132,7 @@ fn elsewhere(services: &Services) -> Option<state::Elsewhere> {
     let vault = services.another_vault(Arc::new(move |_| Err(unasked())))?;
     Some(state::Elsewhere {
         store: vault.kind().to_string(),
-        place: vault.place(),
+        place: vault.display_name(),
         passphrase: vault.kind() == secret_store::StoreKind::File,
     })
 }

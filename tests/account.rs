@@ -21,8 +21,8 @@ use keywright::sandbox::{Options, Sandbox};
 use keywright::services::keys::{self, Error, management};
 use keywright::services::provision::{Kept, Services};
 use keywright::storage::inventory;
-use keywright::storage::json_store::Place;
-use keywright::storage::secret_store::{Slot, Vault};
+use keywright::storage::json_store::StoreLocation;
+use keywright::storage::secret_store::{EntryId, SecretStore};
 use proxy::{Fate, Proxy};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -38,10 +38,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self::of(4, Place::memory())
+        Self::of(4, StoreLocation::in_memory())
     }
 
-    fn of(keys: usize, place: Place) -> Self {
+    fn of(keys: usize, place: StoreLocation) -> Self {
         let sandbox = Sandbox::start(&Options { port: 0, keys }).unwrap();
         let proxy = Proxy::before(sandbox.url());
         let mut secrets = Vec::new();
@@ -64,7 +64,7 @@ impl World {
             server: proxy.url.clone(),
             service: "keywright/test".into(),
             management: None,
-            vault: Vault::memory_with(secrets),
+            vault: SecretStore::memory_with_entries(secrets),
             patience: SOON,
             place,
             kept: Kept::default(),
@@ -78,17 +78,17 @@ impl World {
             callback_port: 0,
             open: |_| Err("no browser in a test".into()),
         };
-        inventory::add(&services.place, rows).unwrap();
+        inventory::upsert_keys(&services.place, rows).unwrap();
         let management = ManagementKey::from(sandbox.management_key().to_owned());
         Self { sandbox, proxy, services, management }
     }
 
     fn held(&self, label: &str) -> HeldKey {
-        inventory::find(&self.services.place, &self.services.server, label).unwrap().unwrap()
+        inventory::find_key(&self.services.place, &self.services.server, label).unwrap().unwrap()
     }
 
     fn labels(&self) -> Vec<String> {
-        let rows = inventory::read(&self.services.place, &self.services.server).unwrap();
+        let rows = inventory::list_keys(&self.services.place, &self.services.server).unwrap();
         rows.into_iter().map(|held| held.label.to_string()).collect()
     }
 
@@ -103,7 +103,7 @@ impl World {
     }
 
     fn entries(&self) -> Vec<String> {
-        self.services.vault.accounts("keywright/test", SOON).unwrap()
+        self.services.vault.list_accounts("keywright/test", SOON).unwrap()
     }
 
     /// Requests that begin so get that fate, the others pass.
@@ -116,8 +116,8 @@ impl World {
     }
 }
 
-fn slot(label: &str) -> Slot {
-    Slot { service: "keywright/test".into(), account: label.into() }
+fn slot(label: &str) -> EntryId {
+    EntryId { service: "keywright/test".into(), account: label.into() }
 }
 
 fn wait<T>(work: impl Future<Output = T>) -> T {
@@ -144,7 +144,7 @@ fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
     let management = ApiKey::from(world.sandbox.management_key().to_owned());
     assert!(matches!(import("other", &management), Err(Error::IsManagement)));
     world.put("theirs", "x");
-    inventory::remove(&world.services.place, &world.services.server, "laptop").unwrap();
+    inventory::remove_key(&world.services.place, &world.services.server, "laptop").unwrap();
     assert!(matches!(import("theirs", &key), Err(Error::LabelInVault(_))));
     world.spoil("", Fate::Say(500, String::new()));
     assert_eq!(import("other", &key).unwrap_err().trouble().code, 6);
@@ -153,7 +153,7 @@ fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
     world.spoil("", Fate::Say(402, String::new()));
     assert_eq!(import("poor", &key).unwrap().reading, None);
     assert_eq!(world.get("poor").as_deref(), Some(seed.key.as_str()));
-    inventory::remove(&world.services.place, &world.services.server, "poor").unwrap();
+    inventory::remove_key(&world.services.place, &world.services.server, "poor").unwrap();
     world.spoil("", Fate::Pass);
     // An entry that an interrupted import left behind is the same key: it goes on.
     let held = import("poor", &key).unwrap();
@@ -191,7 +191,7 @@ fn a_rename_moves_the_entry_and_the_row_together() {
 #[test]
 fn a_rename_whose_list_cannot_be_written_leaves_everything_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
-    let world = World::of(4, Place::Directory(dir.path().to_owned()));
+    let world = World::of(4, StoreLocation::Directory(dir.path().to_owned()));
     let before = (world.labels(), world.entries());
     let blocked = dir.path().join("inventory.json.new");
     std::fs::create_dir(&blocked).unwrap();

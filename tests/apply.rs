@@ -18,8 +18,8 @@ use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::keys::{self, End, Hands, News, Wish};
 use keywright::services::provision::{self, Kept, Services, Way};
 use keywright::storage::inventory;
-use keywright::storage::json_store::Place;
-use keywright::storage::secret_store::{Slot, Vault};
+use keywright::storage::json_store::StoreLocation;
+use keywright::storage::secret_store::{EntryId, SecretStore};
 use proxy::{Fate, Proxy};
 use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
@@ -45,9 +45,9 @@ impl World {
             server: proxy.url.clone(),
             service: "keywright/test".into(),
             management: None,
-            vault: Vault::memory_with(Vec::new()),
+            vault: SecretStore::memory_with_entries(Vec::new()),
             patience: SOON,
-            place: Place::Directory(dir.path().join("data")),
+            place: StoreLocation::Directory(dir.path().join("data")),
             kept: Kept::default(),
             app: Attribution {
                 url: "https://example.com".into(),
@@ -101,8 +101,10 @@ impl World {
         match &end.result {
             Err(trouble) => format!("{} {}", trouble.code, trouble.message),
             Ok(held) => {
-                let slot =
-                    Slot { service: "keywright/test".into(), account: held.label.as_str().into() };
+                let slot = EntryId {
+                    service: "keywright/test".into(),
+                    account: held.label.as_str().into(),
+                };
                 let secret = self.services.vault.get(&slot, SOON).unwrap();
                 assert_eq!(ApiKey::from(secret.expose_secret().to_owned()).hash(), held.hash);
                 end.note.as_ref().map_or("stored".into(), |note| format!("but {}", note.message))
@@ -111,7 +113,7 @@ impl World {
     }
 
     fn listed(&self) -> Vec<String> {
-        let rows = inventory::read(&self.services.place, &self.services.server).unwrap();
+        let rows = inventory::list_keys(&self.services.place, &self.services.server).unwrap();
         rows.into_iter().map(|held| held.label.to_string()).collect()
     }
 
@@ -402,7 +404,7 @@ fn a_list_that_cannot_be_written_costs_no_key_and_the_next_start_lists_it() {
 #[test]
 fn a_label_that_the_vault_knows_fails_alone() {
     let world = World::new();
-    let slot = Slot { service: "keywright/test".into(), account: "b".into() };
+    let slot = EntryId { service: "keywright/test".into(), account: "b".into() };
     world.services.vault.set(&slot, &"theirs".into(), SOON).unwrap();
     let ends = world.apply(&["a", "b", "c"], world.management());
     assert!(ends[1].starts_with("2 the keychain holds a key under the label b"), "{ends:?}");

@@ -16,8 +16,8 @@ use keywright::sandbox::{Options, Sandbox};
 use keywright::services::doctor::{self, News, Status};
 use keywright::services::provision::{Kept, Services};
 use keywright::storage::inventory;
-use keywright::storage::json_store::Place;
-use keywright::storage::secret_store::{Slot, Vault};
+use keywright::storage::json_store::StoreLocation;
+use keywright::storage::secret_store::{EntryId, SecretStore};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -328,7 +328,8 @@ fn a_directory_that_holds_more_than_ours_is_not_closed() {
 #[tokio::test]
 async fn a_lost_list_is_made_anew_from_the_keychain() {
     let sandbox = Sandbox::start(&Options { port: 0, keys: 4 }).unwrap();
-    let slot = |account: &str| Slot { service: "keywright/test".into(), account: account.into() };
+    let slot =
+        |account: &str| EntryId { service: "keywright/test".into(), account: account.into() };
     let mut secrets: Vec<_> = sandbox
         .seeds()
         .into_iter()
@@ -339,13 +340,13 @@ async fn a_lost_list_is_made_anew_from_the_keychain() {
     );
     secrets.push((slot(" no label "), SecretString::from("x")));
     secrets.push((slot("twin"), SecretString::from(ci.expose_secret())));
-    let place = Place::memory();
-    inventory::add(&place, vec![held(sandbox.url(), "lost", "sk-or-v1-lost")]).unwrap();
+    let place = StoreLocation::in_memory();
+    inventory::upsert_keys(&place, vec![held(sandbox.url(), "lost", "sk-or-v1-lost")]).unwrap();
     let services = Services {
         server: sandbox.url().into(),
         service: "keywright/test".into(),
         management: None,
-        vault: Vault::memory_with(secrets),
+        vault: SecretStore::memory_with_entries(secrets),
         patience: Duration::from_secs(1),
         place,
         kept: Kept::default(),
@@ -377,7 +378,7 @@ async fn a_lost_list_is_made_anew_from_the_keychain() {
     let unlisted = "in the keychain, and not on the list: ' no label ', 'agent', 'ci', 'laptop', 'notebook', 'twin'";
     assert_eq!(told, [missing.clone(), (Status::Warn, unlisted.into())]);
     let labels = || -> Vec<String> {
-        let keys = inventory::read(&services.place, &services.server).unwrap();
+        let keys = inventory::list_keys(&services.place, &services.server).unwrap();
         keys.iter().map(|held| held.label.to_string()).collect()
     };
     assert_eq!(labels(), ["lost"]);
@@ -391,9 +392,9 @@ async fn a_lost_list_is_made_anew_from_the_keychain() {
         (Status::Ok, "put back on the list: 'agent', 'ci', 'laptop', 'notebook'".into())
     );
     assert_eq!(labels(), ["lost", "agent", "ci", "laptop", "notebook"]);
-    let back = inventory::find(&services.place, &services.server, "ci").unwrap().unwrap();
+    let back = inventory::find_key(&services.place, &services.server, "ci").unwrap().unwrap();
     assert_eq!((back.hash.clone(), back.masked.clone()), (ci.hash(), ci.masked()));
     assert!(back.reading.is_some() && back.differences().is_empty(), "it was asked about itself");
-    let off = inventory::find(&services.place, &services.server, "notebook").unwrap().unwrap();
+    let off = inventory::find_key(&services.place, &services.server, "notebook").unwrap().unwrap();
     assert!(off.refused_at.is_some(), "switched off, and still on the list");
 }

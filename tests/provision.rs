@@ -15,8 +15,8 @@ use keywright::domain::{ApiKey, AuthCode, KeyRequest, Outcome, Report, Reset, St
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::provision::{self, Controls, Kept, Services, Way};
 use keywright::storage::inventory;
-use keywright::storage::json_store::Place;
-use keywright::storage::secret_store::{Slot, Vault};
+use keywright::storage::json_store::StoreLocation;
+use keywright::storage::secret_store::{EntryId, SecretStore};
 use secrecy::{ExposeSecret, SecretString};
 use server::{Reply, Server};
 use tokio::sync::{mpsc, watch};
@@ -40,9 +40,9 @@ fn services(server: &str) -> Services {
         server: server.into(),
         service: "keywright/test".into(),
         management: None,
-        vault: Vault::memory_with(Vec::new()),
+        vault: SecretStore::memory_with_entries(Vec::new()),
         patience: SOON,
-        place: Place::memory(),
+        place: StoreLocation::in_memory(),
         kept: Kept::default(),
         app: Attribution {
             url: "https://example.com".into(),
@@ -125,9 +125,9 @@ fn a_key_is_cut_granted_as_asked_stored_and_listed() {
     let (held, key) = stored(outcome);
     assert_eq!(held.differences(), Vec::<&str>::new());
     assert_eq!(held.reading.as_ref().unwrap().limit, Some(12.5));
-    let slot = Slot { service: "keywright/test".into(), account: "a&limit=9 é#".into() };
+    let slot = EntryId { service: "keywright/test".into(), account: "a&limit=9 é#".into() };
     assert_eq!(services.vault.get(&slot, SOON).unwrap().expose_secret(), key.expose_secret());
-    assert_eq!(inventory::read(&services.place, &services.server).unwrap(), [held]);
+    assert_eq!(inventory::list_keys(&services.place, &services.server).unwrap(), [held]);
     let steps: Vec<_> = news
         .iter()
         .filter_map(|report| match report {
@@ -137,7 +137,7 @@ fn a_key_is_cut_granted_as_asked_stored_and_listed() {
         .collect();
     assert_eq!(steps, Step::ALL);
     // Nothing of the attempt is left behind.
-    assert_eq!(services.vault.accounts("keywright-attempts", SOON).unwrap(), [""; 0]);
+    assert_eq!(services.vault.list_accounts("keywright-attempts", SOON).unwrap(), [""; 0]);
     assert_eq!(unresolved(&services), 0);
 }
 
@@ -149,7 +149,7 @@ fn a_refusal_costs_nothing_and_leaves_nothing() {
     assert_eq!(trouble.code, 5);
     assert!(trouble.message.contains("refused"), "{trouble:?}");
     assert!(trouble.advice.contains("no key was issued"), "{trouble:?}");
-    assert_eq!(services.vault.accounts("keywright-attempts", SOON).unwrap(), [""; 0]);
+    assert_eq!(services.vault.list_accounts("keywright-attempts", SOON).unwrap(), [""; 0]);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_label_that_is_held_here_or_in_the_vault_alone_is_refused_before_anything_is
     let services = Services { open: approve, ..services(sandbox.url()) };
     stored(walk(&request("x"), Way::Browser, &services).0);
     assert_eq!(failed(walk(&request("x"), Way::Browser, &services).0).code, 2);
-    let slot = Slot { service: "keywright/test".into(), account: "foreign".into() };
+    let slot = EntryId { service: "keywright/test".into(), account: "foreign".into() };
     services.vault.set(&slot, &SecretString::from("theirs"), SOON).unwrap();
     let trouble = failed(walk(&request("foreign"), Way::Browser, &services).0);
     assert!(trouble.message.contains("not on the list"), "{trouble:?}");
@@ -361,17 +361,17 @@ fn an_odd_answer_of_success_is_kept_in_the_vault() {
     let server = Server::new(vec![Reply::Whole(200, "text/plain", "here: sk-or-v1-odd".into())]);
     let services = services(&server.url);
     let trouble = failed(walk(&request("x"), Way::Browser, &services).0);
-    let account = services.vault.accounts("keywright-attempts", SOON).unwrap().remove(0);
+    let account = services.vault.list_accounts("keywright-attempts", SOON).unwrap().remove(0);
     assert!(trouble.advice.contains(&account), "{trouble:?}");
-    let slot = Slot { service: "keywright-attempts".into(), account };
+    let slot = EntryId { service: "keywright-attempts".into(), account };
     let kept = services.vault.get(&slot, SOON).unwrap();
     assert_eq!(kept.expose_secret(), "here: sk-or-v1-odd");
 }
 
 #[test]
 fn a_label_taken_meanwhile_gets_a_number_and_no_key_is_overwritten() {
-    let vault = Vault::memory_with(Vec::new());
-    let slot = Slot { service: "keywright/test".into(), account: "x".into() };
+    let vault = SecretStore::memory_with_entries(Vec::new());
+    let slot = EntryId { service: "keywright/test".into(), account: "x".into() };
     let taker = (vault.clone(), slot.clone());
     let server = Server::with(vec![Reply::key("sk-or-v1-ours")], move || {
         taker.0.set(&taker.1, &SecretString::from("theirs"), SOON).unwrap();
@@ -388,12 +388,13 @@ fn a_label_taken_meanwhile_gets_a_number_and_no_key_is_overwritten() {
 #[test]
 fn two_at_once_under_one_label_keep_both_keys() {
     let dir = tempfile::tempdir().unwrap();
-    let vault = Vault::memory_with(Vec::new());
+    let vault = SecretStore::memory_with_entries(Vec::new());
     let together = Arc::new(std::sync::Barrier::new(4));
     let held: Vec<_> = std::thread::scope(|scope| {
         let walks: Vec<_> = (0..4)
             .map(|number| {
-                let (vault, place) = (vault.clone(), Place::Directory(dir.path().to_owned()));
+                let (vault, place) =
+                    (vault.clone(), StoreLocation::Directory(dir.path().to_owned()));
                 let together = Arc::clone(&together);
                 scope.spawn(move || {
                     let key = Reply::key(&format!("sk-or-v1-{number}"));
@@ -414,18 +415,20 @@ fn two_at_once_under_one_label_keep_both_keys() {
         walks.into_iter().map(|walk| walk.join().unwrap()).collect()
     });
     for (held, key) in held {
-        let slot = Slot { service: "keywright/test".into(), account: held.label.to_string() };
+        let slot = EntryId { service: "keywright/test".into(), account: held.label.to_string() };
         assert_eq!(vault.get(&slot, SOON).unwrap().expose_secret(), key.expose_secret());
     }
-    assert_eq!(vault.accounts("keywright/test", SOON).unwrap(), ["x", "x 2", "x 3", "x 4"]);
+    assert_eq!(vault.list_accounts("keywright/test", SOON).unwrap(), ["x", "x 2", "x 3", "x 4"]);
 }
 
 #[test]
 fn a_code_is_sent_three_times_at_most_over_all_starts() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::new(vec![Reply::Silence]);
-    let services =
-        Services { place: Place::Directory(dir.path().to_owned()), ..services(&server.url) };
+    let services = Services {
+        place: StoreLocation::Directory(dir.path().to_owned()),
+        ..services(&server.url)
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // Each run is killed as soon as a code is on its way.
     let (_leave, cancel) = watch::channel(false);
@@ -466,8 +469,10 @@ fn when_the_code_is_sent_the_journal_says_so_on_disk_and_holds_no_secret() {
     let server = Server::with(vec![Reply::key("sk-or-v1-x")], move || {
         *witness.1.lock().unwrap() = std::fs::read_to_string(&witness.0).unwrap();
     });
-    let services =
-        Services { place: Place::Directory(dir.path().to_owned()), ..services(&server.url) };
+    let services = Services {
+        place: StoreLocation::Directory(dir.path().to_owned()),
+        ..services(&server.url)
+    };
     stored(walk(&request("x"), Way::Browser, &services).0);
     let journal = seen.lock().unwrap().clone();
     assert!(journal.contains(r#""stage": "sent""#), "{journal}");
@@ -480,11 +485,11 @@ fn when_the_code_is_sent_the_journal_says_so_on_disk_and_holds_no_secret() {
 fn what_a_killed_program_left_behind_is_finished_at_the_next_start() {
     // A journey that ends while its code is on the way, as a kill would end it.
     let dir = tempfile::tempdir().unwrap();
-    let vault = Vault::memory_with(Vec::new());
+    let vault = SecretStore::memory_with_entries(Vec::new());
     let server = Server::new(vec![Reply::Silence, Reply::key("sk-or-v1-rescued")]);
     let services = Services {
         vault,
-        place: Place::Directory(dir.path().to_owned()),
+        place: StoreLocation::Directory(dir.path().to_owned()),
         timeout: Duration::from_secs(20),
         ..services(&server.url)
     };

@@ -44,7 +44,8 @@ pub fn print(text: &str) -> Result<(), Trouble> {
 
 /// The key under `label` as the inventory knows it, or exit code 3 with what was perhaps meant.
 pub(super) fn find(services: &Services, label: &str) -> Result<HeldKey, Trouble> {
-    let mut keys = inventory::everywhere(&services.place).map_err(|error| error.trouble())?;
+    let mut keys =
+        inventory::list_all_keys(&services.place).map_err(|error| error.to_user_error())?;
     let is_it = |held: &HeldKey| held.server == services.server && held.label.as_str() == label;
     match keys.iter().position(is_it) {
         Some(at) => Ok(keys.swap_remove(at)),
@@ -66,7 +67,7 @@ pub(super) fn find_all(services: &Services, labels: &[String]) -> Result<Vec<Hel
 
 /// Whether the inventory knows a key under that label. One that cannot be read knows none.
 pub(super) fn holds(services: &Services, label: &str) -> bool {
-    inventory::find(&services.place, &services.server, label).is_ok_and(|held| held.is_some())
+    inventory::find_key(&services.place, &services.server, label).is_ok_and(|held| held.is_some())
 }
 
 /// How many labels are offered to one that is not held.

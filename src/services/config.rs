@@ -11,8 +11,8 @@ use crate::api::openrouter::Attribution;
 use crate::domain::{ManagementKey, Trouble};
 use crate::platform::browser;
 use crate::services::provision::{Kept, Services};
-use crate::storage::json_store::Place;
-use crate::storage::secret_store::{self, StoreKind, Vault};
+use crate::storage::json_store::StoreLocation;
+use crate::storage::secret_store::{self, SecretStore, StoreKind};
 
 /// Where keys come from unless `--server` says otherwise.
 pub const DEFAULT_SERVER: &str = "https://openrouter.ai";
@@ -72,7 +72,7 @@ pub fn management() -> Option<ManagementKey> {
 
 /// Asks for a passphrase, when it is needed.
 #[derive(Clone)]
-pub struct Passphrase(pub secret_store::Ask);
+pub struct Passphrase(pub secret_store::PassphraseFn);
 
 impl std::fmt::Debug for Passphrase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -120,11 +120,11 @@ impl Config {
     }
 
     /// A store. Connects to nothing.
-    pub fn vault(&self, kind: StoreKind) -> Result<Vault, Trouble> {
+    pub fn vault(&self, kind: StoreKind) -> Result<SecretStore, Trouble> {
         Ok(match kind {
-            StoreKind::Os => Vault::os(),
-            StoreKind::File => Vault::file(self.directory()?, self.passphrase.0.clone()),
-            StoreKind::Memory => Vault::memory_with(Vec::new()),
+            StoreKind::Keychain => SecretStore::keychain(),
+            StoreKind::File => SecretStore::age_file(self.directory()?, self.passphrase.0.clone()),
+            StoreKind::Memory => SecretStore::memory_with_entries(Vec::new()),
         })
     }
 
@@ -134,16 +134,16 @@ impl Config {
         // Keys in memory and their list on disk would part at the end of the run: on disk only
         // where a directory was named for it, and never the sandbox's.
         let place = match (self.store, &self.data_dir) {
-            (StoreKind::Memory, None) => Place::memory(),
-            (StoreKind::Memory, Some(_)) if self.sandbox => Place::memory(),
-            _ => Place::Directory(self.directory()?),
+            (StoreKind::Memory, None) => StoreLocation::in_memory(),
+            (StoreKind::Memory, Some(_)) if self.sandbox => StoreLocation::in_memory(),
+            _ => StoreLocation::Directory(self.directory()?),
         };
         Ok(Services {
             server: self.server.clone(),
             service: service(&self.server),
             management: self.management.clone(),
             vault,
-            patience: secret_store::patience(),
+            patience: secret_store::keychain_timeout(),
             place,
             kept: Kept::default(),
             app: self.app.clone(),

@@ -77,9 +77,9 @@ async fn held_under(services: &Services, label: &Label) -> Result<Option<ApiKey>
 
 /// What is said of a label whose key the vault does not hold.
 fn absent(services: &Services, label: &Label) -> Error {
-    match inventory::find(&services.place, &services.server, label.as_str()) {
+    match inventory::find_key(&services.place, &services.server, label.as_str()) {
         Ok(Some(held)) => Error::not_there(&held, &services.vault),
-        _ => Error::Absent { label: label.clone(), place: services.vault.place() },
+        _ => Error::Absent { label: label.clone(), place: services.vault.display_name() },
     }
 }
 

@@ -29,8 +29,8 @@ use crate::domain::{
     Report, Step, hexadecimal,
 };
 use crate::storage::inventory;
-use crate::storage::journal::{Attempt, Open, Stage};
-use crate::storage::secret_store::{self, Slot};
+use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
+use crate::storage::secret_store::{self, EntryId};
 
 /// How long a code works, and so how long consent is waited for.
 pub const CODE_LIFE: Duration = Duration::from_secs(600);
@@ -130,7 +130,7 @@ async fn walk(
 pub struct Prepared {
     request: KeyRequest,
     pkce: Pkce,
-    open: Open,
+    open: AttemptGuard,
 }
 
 /// The first part of [`run`]; [`Prepared::go`] is the rest.
@@ -223,28 +223,28 @@ async fn ready(
 ) -> Result<Prepared, Error> {
     let pkce = Pkce::new();
     let label = replacement.map_or(&request.label, |replacement| &replacement.label);
-    if inventory::find(&services.place, &services.server, label.as_str())?.is_some() {
+    if inventory::find_key(&services.place, &services.server, label.as_str())?.is_some() {
         return Err(Error::LabelHeld(label.clone()));
     }
-    services.place.prove_writable()?;
+    services.place.check_writable()?;
 
     let attempt = Attempt {
         id: new_id(),
-        at: Timestamp::now(),
+        started_at: Timestamp::now(),
         label: label.clone(),
         server: services.server.clone(),
-        stage: Stage::Prepared,
+        stage: AttemptStage::Prepared,
         store: services.vault.kind().to_string(),
-        sends: 0,
-        kept: false,
-        code_at: None,
-        asked: Asked::from(request),
+        send_count: 0,
+        has_saved_response: false,
+        code_received_at: None,
+        requested: Asked::from(request),
         replaces: replacement.map(|replacement| replacement.replaces.clone()),
-        held: None,
+        received_key: None,
         unknown: serde_json::Map::default(),
     };
     // Journalled first: secrets in the vault without a line in the journal would stay for ever.
-    let open = Open::begin(&services.place, attempt)?;
+    let open = AttemptGuard::begin(&services.place, attempt)?;
     let work = async {
         let slot = services.slot(label.as_str());
         match services.vault(move |vault, patience| vault.get(&slot, patience)).await {
@@ -269,7 +269,7 @@ async fn ready(
         Ok(()) => Ok(Prepared { request: request.clone(), pkce, open }),
         Err(error) => {
             // The vault does not work: nothing of ours is in it, and no browser was opened.
-            let _ = open.close();
+            let _ = open.complete();
             Err(error)
         }
     }
@@ -278,7 +278,7 @@ async fn ready(
 /// Puts the attempt's secrets into the vault, read back.
 #[expect(clippy::disallowed_methods, reason = "door: the vault")]
 async fn keep_secrets(
-    open: &Open,
+    open: &AttemptGuard,
     verifier: &CodeVerifier,
     code: Option<&AuthCode>,
     services: &Services,
@@ -294,21 +294,21 @@ async fn keep_secrets(
 
 /// Ends an attempt in which no key can have been issued. A keychain that fails here leaves a
 /// verifier behind that is worth nothing without its code.
-async fn abandon(open: Open, services: &Services) {
+async fn abandon(open: AttemptGuard, services: &Services) {
     // Nobody waits for a keychain that hangs, least of all to leave: what stays in it is struck off
     // at the next start.
     if tokio::time::timeout(ABANDON, forget_secrets(&open, services)).await.is_ok() {
-        let _ = open.close();
+        let _ = open.complete();
     }
 }
 
-async fn forget_secrets(open: &Open, services: &Services) {
+async fn forget_secrets(open: &AttemptGuard, services: &Services) {
     let slot = attempt_slot(open);
     let _ = services.vault(move |vault, patience| vault.delete(&slot, patience)).await;
 }
 
-fn attempt_slot(open: &Open) -> Slot {
-    Slot { service: ATTEMPTS.into(), account: open.attempt().id.clone() }
+fn attempt_slot(open: &AttemptGuard) -> EntryId {
+    EntryId { service: ATTEMPTS.into(), account: open.attempt().id.clone() }
 }
 
 fn new_id() -> String {

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{HeldKey, Read};
-use crate::storage::json_store::{Error, Place, Version};
+use crate::storage::json_store::{Error, SchemaVersion, StoreLocation};
 
-const NAME: &str = "inventory.json";
+const FILE_NAME: &str = "inventory.json";
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Inventory {
     #[serde(default)]
-    version: Version,
+    version: SchemaVersion,
     #[serde(default)]
     keys: Vec<HeldKey>,
     /// Fields of a newer version, kept as they are.
@@ -23,24 +23,19 @@ struct Inventory {
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Every key held, for whichever server.
-pub fn everywhere(place: &Place) -> Result<Vec<HeldKey>, Error> {
-    Ok(place.read::<Inventory>(NAME)?.keys)
-}
-
 /// Every key held for `server`, in the order in which they were cut.
-pub fn read(place: &Place, server: &str) -> Result<Vec<HeldKey>, Error> {
-    select(place, server, |_| true)
+pub fn list_keys(place: &StoreLocation, server: &str) -> Result<Vec<HeldKey>, Error> {
+    filter_keys(place, server, |_| true)
 }
 
 /// Those of them that are wanted.
-pub fn select(
-    place: &Place,
+pub fn filter_keys(
+    place: &StoreLocation,
     server: &str,
     wanted: impl Fn(&HeldKey) -> bool,
 ) -> Result<Vec<HeldKey>, Error> {
     let wanted = |held: &HeldKey| held.server == server && wanted(held);
-    place.look(NAME, |inventory: Cow<'_, Inventory>| match inventory {
+    place.read_with(FILE_NAME, |inventory: Cow<'_, Inventory>| match inventory {
         Cow::Borrowed(inventory) => {
             inventory.keys.iter().filter(|held| wanted(held)).cloned().collect()
         }
@@ -52,18 +47,22 @@ pub fn select(
 }
 
 /// Every key of every server.
-pub fn all(place: &Place) -> Result<Vec<HeldKey>, Error> {
-    Ok(place.read::<Inventory>(NAME)?.keys)
+pub fn list_all_keys(place: &StoreLocation) -> Result<Vec<HeldKey>, Error> {
+    Ok(place.read::<Inventory>(FILE_NAME)?.keys)
 }
 
 /// The key held under `label` for `server`.
-pub fn find(place: &Place, server: &str, label: &str) -> Result<Option<HeldKey>, Error> {
-    Ok(select(place, server, |held| held.label.as_str() == label)?.pop())
+pub fn find_key(
+    place: &StoreLocation,
+    server: &str,
+    label: &str,
+) -> Result<Option<HeldKey>, Error> {
+    Ok(filter_keys(place, server, |held| held.label.as_str() == label)?.pop())
 }
 
 /// Adds keys; one that is there already (same server and label) is replaced.
-pub fn add(place: &Place, held: Vec<HeldKey>) -> Result<(), Error> {
-    place.update(NAME, |inventory: &mut Inventory| {
+pub fn upsert_keys(place: &StoreLocation, held: Vec<HeldKey>) -> Result<(), Error> {
+    place.update(FILE_NAME, |inventory: &mut Inventory| {
         if inventory.keys.is_empty() {
             inventory.keys = held;
             return;
@@ -90,18 +89,21 @@ pub fn add(place: &Place, held: Vec<HeldKey>) -> Result<(), Error> {
 }
 
 /// Changes any of the keys of all servers, in one transaction.
-pub fn update<R>(place: &Place, change: impl FnOnce(&mut Vec<HeldKey>) -> R) -> Result<R, Error> {
-    place.update(NAME, |inventory: &mut Inventory| change(&mut inventory.keys))
+pub fn update_keys<R>(
+    place: &StoreLocation,
+    change: impl FnOnce(&mut Vec<HeldKey>) -> R,
+) -> Result<R, Error> {
+    place.update(FILE_NAME, |inventory: &mut Inventory| change(&mut inventory.keys))
 }
 
 /// Changes one key, by its hash: the key afterwards, or `None` where it is no longer held.
-pub fn change(
-    place: &Place,
+pub fn update_key(
+    place: &StoreLocation,
     server: &str,
     hash: &str,
     change: impl FnOnce(&mut HeldKey),
 ) -> Result<Option<HeldKey>, Error> {
-    update(place, |keys| {
+    update_keys(place, |keys| {
         let held = keys.iter_mut().find(|held| held.server == server && held.hash == hash)?;
         change(held);
         Some(held.clone())
@@ -109,12 +111,12 @@ pub fn change(
 }
 
 /// Notes what keys said about themselves, by their hash; one that is no longer held is passed over.
-pub fn note(
-    place: &Place,
+pub fn record_checks(
+    place: &StoreLocation,
     server: &str,
     reads: &HashMap<String, (Timestamp, Read)>,
 ) -> Result<(), Error> {
-    place.update(NAME, |inventory: &mut Inventory| {
+    place.update(FILE_NAME, |inventory: &mut Inventory| {
         for held in inventory.keys.iter_mut().filter(|held| held.server == server) {
             if let Some((at, read)) = reads.get(&held.hash) {
                 held.note(read, *at);
@@ -124,8 +126,8 @@ pub fn note(
 }
 
 /// Forgets the key under `label`; whether there was one.
-pub fn remove(place: &Place, server: &str, label: &str) -> Result<bool, Error> {
-    place.update(NAME, |inventory: &mut Inventory| {
+pub fn remove_key(place: &StoreLocation, server: &str, label: &str) -> Result<bool, Error> {
+    place.update(FILE_NAME, |inventory: &mut Inventory| {
         let before = inventory.keys.len();
         inventory.keys.retain(|held| held.server != server || held.label.as_str() != label);
         inventory.keys.len() < before

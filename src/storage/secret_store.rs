@@ -19,18 +19,18 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use error::Error;
-pub use file::Ask;
+pub use file::PassphraseFn;
 
 use crate::platform::blocking_worker::Worker;
-use file::File;
-use memory::Memory;
-use os::Os;
+use file::AgeFile;
+use memory::MemoryStore;
+use os::Keychain;
 
 /// The places a person can choose from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StoreKind {
     /// The operating system's keychain.
-    Os,
+    Keychain,
     /// A file encrypted with a passphrase.
     File,
     /// Nowhere: gone when Keywright ends.
@@ -40,7 +40,7 @@ pub enum StoreKind {
 impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Os => "os",
+            Self::Keychain => "os",
             Self::File => "file",
             Self::Memory => "memory",
         })
@@ -48,14 +48,14 @@ impl fmt::Display for StoreKind {
 }
 
 impl FromStr for StoreKind {
-    type Err = UnknownStore;
+    type Err = ParseStoreKindError;
 
-    fn from_str(word: &str) -> Result<Self, UnknownStore> {
+    fn from_str(word: &str) -> Result<Self, ParseStoreKindError> {
         match word {
-            "os" => Ok(Self::Os),
+            "os" => Ok(Self::Keychain),
             "file" => Ok(Self::File),
             "memory" => Ok(Self::Memory),
-            _ => Err(UnknownStore),
+            _ => Err(ParseStoreKindError),
         }
     }
 }
@@ -63,11 +63,11 @@ impl FromStr for StoreKind {
 /// A word that names no store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a store is `os`, `file` or `memory`")]
-pub struct UnknownStore;
+pub struct ParseStoreKindError;
 
 /// The name of one entry. On Linux exactly the attributes `service` and `username`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Slot {
+pub struct EntryId {
     /// `keywright`, or `keywright/<host[:port]>` for another server than the default.
     pub service: String,
     /// The key's label.
@@ -76,79 +76,84 @@ pub struct Slot {
 
 /// Who keeps the secrets, as far as that can be told.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Served {
+pub struct ProviderInfo {
     /// The program behind the store.
-    pub by: Option<String>,
+    pub program: Option<String>,
     /// Whether a person must unlock it first.
     pub locked: bool,
 }
 
 /// A cheap handle to one store; its clones share the store and its thread.
 #[derive(Clone)]
-pub struct Vault(Backend);
+pub struct SecretStore(Backend);
 
 #[derive(Clone)]
 enum Backend {
-    Os(Arc<Worker<Os>>),
-    File { path: PathBuf, file: Arc<Mutex<File>> },
-    Memory(Memory),
+    Keychain(Arc<Worker<Keychain>>),
+    File { path: PathBuf, file: Arc<Mutex<AgeFile>> },
+    Memory(MemoryStore),
 }
 
-impl Vault {
+impl SecretStore {
     /// The OS keychain. No I/O, no thread.
-    pub fn os() -> Self {
-        Self(Backend::Os(Arc::new(Worker::new())))
+    pub fn keychain() -> Self {
+        Self(Backend::Keychain(Arc::new(Worker::new())))
     }
 
     /// The file in that directory, created by the first write. No I/O, and nobody is asked yet.
-    pub fn file(dir: PathBuf, ask: Ask) -> Self {
-        let file = File::new(dir, ask);
+    pub fn age_file(dir: PathBuf, ask: PassphraseFn) -> Self {
+        let file = AgeFile::new(dir, ask);
         Self(Backend::File { path: file.path(), file: Arc::new(Mutex::new(file)) })
     }
 
     /// A memory store that holds these from the start.
-    pub fn memory_with(seed: Vec<(Slot, SecretString)>) -> Self {
-        Self(Backend::Memory(Memory::seeded(seed)))
+    pub fn memory_with_entries(seed: Vec<(EntryId, SecretString)>) -> Self {
+        Self(Backend::Memory(MemoryStore::with_entries(seed)))
     }
 
     /// Which store this is.
     pub fn kind(&self) -> StoreKind {
         match self.0 {
-            Backend::Os(_) => StoreKind::Os,
+            Backend::Keychain(_) => StoreKind::Keychain,
             Backend::File { .. } => StoreKind::File,
             Backend::Memory(_) => StoreKind::Memory,
         }
     }
 
     /// The store's name in a sentence.
-    pub fn place(&self) -> String {
+    pub fn display_name(&self) -> String {
         match &self.0 {
-            Backend::Os(_) => os::PLACE.to_owned(),
+            Backend::Keychain(_) => os::DISPLAY_NAME.to_owned(),
             Backend::File { path, .. } => path.display().to_string(),
             Backend::Memory(_) => "memory, until Keywright ends".to_owned(),
         }
     }
 
     /// The secret in that slot.
-    pub fn get(&self, slot: &Slot, patience: Duration) -> Result<SecretString, Error> {
+    pub fn get(&self, slot: &EntryId, patience: Duration) -> Result<SecretString, Error> {
         match &self.0 {
-            Backend::Os(worker) => {
+            Backend::Keychain(worker) => {
                 let slot = slot.clone();
-                ask(worker, patience, move |os| os.get(&slot))
+                call_keychain(worker, patience, move |os| os.get(&slot))
             }
-            Backend::File { file, .. } => lock(file).get(slot),
+            Backend::File { file, .. } => lock_age_file(file).get(slot),
             Backend::Memory(memory) => memory.get(slot),
         }
     }
 
     /// Stores the secret, replacing what was there, and is content only when the same comes back.
-    pub fn set(&self, slot: &Slot, secret: &SecretString, patience: Duration) -> Result<(), Error> {
+    pub fn set(
+        &self,
+        slot: &EntryId,
+        secret: &SecretString,
+        patience: Duration,
+    ) -> Result<(), Error> {
         match &self.0 {
-            Backend::Os(worker) => {
+            Backend::Keychain(worker) => {
                 let (slot, secret) = (slot.clone(), secret.clone());
-                ask(worker, patience, move |os| os.set(&slot, &secret))
+                call_keychain(worker, patience, move |os| os.set(&slot, &secret))
             }
-            Backend::File { file, .. } => lock(file).set(slot, secret),
+            Backend::File { file, .. } => lock_age_file(file).set(slot, secret),
             Backend::Memory(memory) => {
                 memory.set(slot, secret);
                 Ok(())
@@ -157,34 +162,36 @@ impl Vault {
     }
 
     /// Removes the entry; [`Error::NoEntry`] when there was none.
-    pub fn delete(&self, slot: &Slot, patience: Duration) -> Result<(), Error> {
+    pub fn delete(&self, slot: &EntryId, patience: Duration) -> Result<(), Error> {
         match &self.0 {
-            Backend::Os(worker) => {
+            Backend::Keychain(worker) => {
                 let slot = slot.clone();
-                ask(worker, patience, move |os| os.delete(&slot))
+                call_keychain(worker, patience, move |os| os.delete(&slot))
             }
-            Backend::File { file, .. } => lock(file).delete(slot),
+            Backend::File { file, .. } => lock_age_file(file).delete(slot),
             Backend::Memory(memory) => memory.delete(slot),
         }
     }
 
     /// Every account under that service, sorted, each once.
-    pub fn accounts(&self, service: &str, patience: Duration) -> Result<Vec<String>, Error> {
+    pub fn list_accounts(&self, service: &str, patience: Duration) -> Result<Vec<String>, Error> {
         match &self.0 {
-            Backend::Os(worker) => {
+            Backend::Keychain(worker) => {
                 let service = service.to_owned();
-                ask(worker, patience, move |os| os.accounts(&service))
+                call_keychain(worker, patience, move |os| os.list_accounts(&service))
             }
-            Backend::File { file, .. } => lock(file).accounts(service),
-            Backend::Memory(memory) => Ok(memory.accounts(service)),
+            Backend::File { file, .. } => lock_age_file(file).list_accounts(service),
+            Backend::Memory(memory) => Ok(memory.list_accounts(service)),
         }
     }
 
     /// Who serves the store, and whether it is locked. Asks nobody to unlock it.
-    pub fn served(&self, patience: Duration) -> Result<Served, Error> {
+    pub fn provider_info(&self, patience: Duration) -> Result<ProviderInfo, Error> {
         match &self.0 {
-            Backend::Os(worker) => ask(worker, patience, |_| os::served()),
-            Backend::File { .. } | Backend::Memory(_) => Ok(Served { by: None, locked: false }),
+            Backend::Keychain(worker) => call_keychain(worker, patience, |_| os::provider_info()),
+            Backend::File { .. } | Backend::Memory(_) => {
+                Ok(ProviderInfo { program: None, locked: false })
+            }
         }
     }
 
@@ -193,14 +200,16 @@ impl Vault {
     ///
     /// The probe lies under a service of its own, `<service> probe`, so that one left behind by a
     /// crash is never taken for a key.
-    pub fn preflight(&self, service: &str, patience: Duration) -> Result<(), Error> {
-        let slot = Slot {
+    pub fn check_writable(&self, service: &str, patience: Duration) -> Result<(), Error> {
+        let slot = EntryId {
             service: format!("{service} probe"),
             account: format!("probe-{}", std::process::id()),
         };
         match &self.0 {
-            Backend::Os(worker) => ask(worker, patience, move |os| os.probe(&slot)),
-            Backend::File { file, .. } => lock(file).probe(&slot),
+            Backend::Keychain(worker) => {
+                call_keychain(worker, patience, move |os| os.check_writable(&slot))
+            }
+            Backend::File { file, .. } => lock_age_file(file).check_writable(&slot),
             Backend::Memory(_) => Ok(()),
         }
     }
@@ -209,8 +218,8 @@ impl Vault {
     /// could not ask. The keychain asks by itself.
     pub fn unlock(&self) -> Result<(), Error> {
         match &self.0 {
-            Backend::File { file, .. } => lock(file).unlock(),
-            Backend::Os(_) | Backend::Memory(_) => Ok(()),
+            Backend::File { file, .. } => lock_age_file(file).unlock(),
+            Backend::Keychain(_) | Backend::Memory(_) => Ok(()),
         }
     }
 
@@ -218,44 +227,44 @@ impl Vault {
     pub fn exists(&self) -> bool {
         match &self.0 {
             Backend::File { path, .. } => path.exists(),
-            Backend::Os(_) | Backend::Memory(_) => true,
+            Backend::Keychain(_) | Backend::Memory(_) => true,
         }
     }
 
     /// Gives the file another passphrase. The other stores have none.
     pub fn change_passphrase(&self, new: &SecretString) -> Result<(), Error> {
         match &self.0 {
-            Backend::File { file, .. } => lock(file).change_passphrase(new),
-            Backend::Os(_) | Backend::Memory(_) => Ok(()),
+            Backend::File { file, .. } => lock_age_file(file).change_passphrase(new),
+            Backend::Keychain(_) | Backend::Memory(_) => Ok(()),
         }
     }
 }
 
-impl fmt::Debug for Vault {
+impl fmt::Debug for SecretStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Vault({})", self.kind())
+        write!(f, "SecretStore({})", self.kind())
     }
 }
 
-fn lock(file: &Mutex<File>) -> MutexGuard<'_, File> {
+fn lock_age_file(file: &Mutex<AgeFile>) -> MutexGuard<'_, AgeFile> {
     file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn ask<T: Send + 'static>(
-    worker: &Worker<Os>,
+fn call_keychain<T: Send + 'static>(
+    worker: &Worker<Keychain>,
     patience: Duration,
-    call: impl FnOnce(&mut Os) -> Result<T, Error> + Send + 'static,
+    call: impl FnOnce(&mut Keychain) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    worker.call(patience, call).unwrap_or(Err(Error::NoAnswer))
+    worker.call(patience, call).unwrap_or(Err(Error::TimedOut))
 }
 
 /// Whether a person could be asked to unlock the OS keychain.
-pub fn can_ask() -> bool {
-    os::can_ask()
+pub fn can_prompt() -> bool {
+    os::can_prompt()
 }
 
 /// How long to wait for the OS keychain: as long as a person takes to unlock it (120 s), or 5 s
 /// where nobody can be asked.
-pub fn patience() -> Duration {
-    Duration::from_secs(if os::can_ask() { 120 } else { 5 })
+pub fn keychain_timeout() -> Duration {
+    Duration::from_secs(if os::can_prompt() { 120 } else { 5 })
 }

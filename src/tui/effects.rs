@@ -100,8 +100,8 @@ impl Runner {
             Effect::Quit => return Next::Quit,
             Effect::Suspend => return Next::Suspend,
             Effect::LoadKeys(ticket) => self.blocking(move |services| {
-                let keys = inventory::read(&services.place, &services.server);
-                Some(Msg::KeysLoaded { ticket, keys: keys.map_err(|error| error.trouble()) })
+                let keys = inventory::list_keys(&services.place, &services.server);
+                Some(Msg::KeysLoaded { ticket, keys: keys.map_err(|error| error.to_user_error()) })
             }),
             Effect::Refresh { ticket, keys } => self.refresh(ticket, keys),
             Effect::StopRefresh(ticket) => {
@@ -336,7 +336,9 @@ impl Runner {
 async fn recovered(services: &Services) -> Msg {
     let (recovered, trouble) = match provision::recover(services).await {
         Ok(recovered) => (recovered, None),
-        Err(error) => (provision::Recovered::default(), Some(json_store::Error::trouble(&error))),
+        Err(error) => {
+            (provision::Recovered::default(), Some(json_store::Error::to_user_error(&error)))
+        }
     };
     let rotations = keys::resume_rotations(services).await.unwrap_or_default();
     Msg::Recovered {

@@ -2,28 +2,28 @@
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::services::keys::{Error, Leftovers, Moved, leftovers, transfer};
-use keywright::storage::journal::{self, Attempt, Open, Stage};
+use keywright::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
 
 use super::*;
 
 /// An attempt whose program is gone.
-fn attempt(world: &World, name: &str, minutes_ago: i64, stage: Stage) -> Attempt {
+fn attempt(world: &World, name: &str, minutes_ago: i64, stage: AttemptStage) -> Attempt {
     let attempt = Attempt {
         id: ApiKey::from(format!("{name}{minutes_ago}")).hash()[..32].to_owned(),
-        at: Timestamp::now() - SignedDuration::from_mins(minutes_ago),
+        started_at: Timestamp::now() - SignedDuration::from_mins(minutes_ago),
         label: label(name),
         server: world.services.server.clone(),
         stage,
         store: "memory".into(),
-        sends: 1,
-        kept: false,
-        code_at: None,
-        asked: Asked::default(),
+        send_count: 1,
+        has_saved_response: false,
+        code_received_at: None,
+        requested: Asked::default(),
         replaces: None,
-        held: None,
+        received_key: None,
         unknown: serde_json::Map::default(),
     };
-    drop(Open::begin(&world.services.place, attempt.clone()).unwrap());
+    drop(AttemptGuard::begin(&world.services.place, attempt.clone()).unwrap());
     attempt
 }
 
@@ -42,7 +42,7 @@ fn is_ours(world: &World) {
     let account = wait(client.key(&ApiKey::from(world.management.expose_secret().to_owned())));
     let account = account.unwrap().creator_user_id;
     assert!(account.is_some());
-    inventory::update(&world.services.place, |keys| {
+    inventory::update_keys(&world.services.place, |keys| {
         for held in keys {
             held.user_id.clone_from(&account);
         }
@@ -53,15 +53,19 @@ fn is_ours(world: &World) {
 #[test]
 fn without_a_management_key_every_attempt_stays_listed_with_the_page() {
     let world = World::new();
-    let lost = attempt(&world, "lost", 60, Stage::Unresolved);
-    attempt(&world, "sent", 60, Stage::Sent);
-    attempt(&world, "waiting", 60, Stage::Prepared);
+    let lost = attempt(&world, "lost", 60, AttemptStage::Unresolved);
+    attempt(&world, "sent", 60, AttemptStage::RequestSent);
+    attempt(&world, "waiting", 60, AttemptStage::Prepared);
     let left = look(&world);
     for name in ["lost", "sent"] {
         assert!(advice(&left, name).contains(&format!("{}/keys", world.services.server)));
     }
     assert_eq!((left.unresolved.len(), left.dismissed.len()), (2, 0));
-    assert_eq!(journal::all(&world.services.place).unwrap().len(), 2, "no key without a code");
+    assert_eq!(
+        journal::list_all_attempts(&world.services.place).unwrap().len(),
+        2,
+        "no key without a code"
+    );
     keywright::services::provision::dismiss(&world.services, &lost.id).unwrap();
     assert_eq!(look(&world).unresolved.len(), 1);
 }
@@ -80,20 +84,20 @@ fn the_accounts_list_tells_a_key_that_exists_from_one_that_never_was() {
     };
     let client = world.services.client().unwrap();
     wait(client.create(&world.management, &request)).unwrap();
-    attempt(&world, "exists", 1, Stage::Unresolved);
-    attempt(&world, "just now", 1, Stage::Unresolved);
-    let never = attempt(&world, "never", 31, Stage::Unresolved);
+    attempt(&world, "exists", 1, AttemptStage::Unresolved);
+    attempt(&world, "just now", 1, AttemptStage::Unresolved);
+    let never = attempt(&world, "never", 31, AttemptStage::Unresolved);
     // A key of that name is there, cut at another time.
-    attempt(&world, "exists", 90, Stage::Unresolved);
+    attempt(&world, "exists", 90, AttemptStage::Unresolved);
     // A key that is held is no riddle, whatever its name and time.
-    attempt(&world, "laptop", 40, Stage::Unresolved);
+    attempt(&world, "laptop", 40, AttemptStage::Unresolved);
     let left = look(&world);
     assert!(advice(&left, "exists").contains("it exists at OpenRouter"), "{left:?}");
     assert!(advice(&left, "exists").contains(&format!("{}/keys/", world.services.server)));
     assert!(advice(&left, "just now").contains("one may still come"), "{left:?}");
     let struck: Vec<_> = left.dismissed.iter().map(|one| one.label.as_str()).collect();
     assert_eq!((struck, left.unresolved.len()), (vec!["never", "exists", "laptop"], 2));
-    let still = journal::all(&world.services.place).unwrap();
+    let still = journal::list_all_attempts(&world.services.place).unwrap();
     assert!(still.iter().all(|attempt| attempt.id != never.id));
 }
 
@@ -101,7 +105,7 @@ fn the_accounts_list_tells_a_key_that_exists_from_one_that_never_was() {
 fn the_list_of_another_account_or_of_a_server_that_fails_dismisses_nothing() {
     let mut world = World::new();
     world.services.management = Some(world.management.clone());
-    attempt(&world, "never", 60, Stage::Unresolved);
+    attempt(&world, "never", 60, AttemptStage::Unresolved);
     assert!(
         advice(&look(&world), "never").contains("is not known"),
         "no held key says whose it is"
@@ -109,7 +113,7 @@ fn the_list_of_another_account_or_of_a_server_that_fails_dismisses_nothing() {
     is_ours(&world);
     let other = |held: &mut HeldKey| held.user_id = Some("somebody else".into());
     let hash = world.held("ci").hash;
-    inventory::change(&world.services.place, &world.services.server, &hash, other).unwrap();
+    inventory::update_key(&world.services.place, &world.services.server, &hash, other).unwrap();
     assert!(advice(&look(&world), "never").contains("is not known"));
     is_ours(&world);
     world.spoil("GET /api/v1/keys", Fate::Say(500, String::new()));
@@ -120,27 +124,30 @@ fn the_list_of_another_account_or_of_a_server_that_fails_dismisses_nothing() {
 #[test]
 fn an_attempt_of_a_living_program_or_of_another_store_is_left_to_it() {
     let world = World::new();
-    let alive = Attempt { stage: Stage::Sent, ..attempt(&world, "x", 1, Stage::Unresolved) };
+    let alive = Attempt {
+        stage: AttemptStage::RequestSent,
+        ..attempt(&world, "x", 1, AttemptStage::Unresolved)
+    };
     keywright::services::provision::dismiss(&world.services, &alive.id).unwrap();
-    let open = Open::begin(&world.services.place, alive).unwrap();
-    let elsewhere = attempt(&world, "y", 1, Stage::Unresolved);
+    let open = AttemptGuard::begin(&world.services.place, alive).unwrap();
+    let elsewhere = attempt(&world, "y", 1, AttemptStage::Unresolved);
     keywright::services::provision::dismiss(&world.services, &elsewhere.id).unwrap();
-    let elsewhere = Attempt { stage: Stage::Sent, store: "os".into(), ..elsewhere };
-    drop(Open::begin(&world.services.place, elsewhere).unwrap());
+    let elsewhere = Attempt { stage: AttemptStage::RequestSent, store: "os".into(), ..elsewhere };
+    drop(AttemptGuard::begin(&world.services.place, elsewhere).unwrap());
     let left = look(&world);
     assert!(left.unresolved.is_empty(), "{left:?}");
     assert_eq!(left.elsewhere, [(label("y"), world.services.server.clone(), "os".to_owned())]);
-    assert_eq!(journal::all(&world.services.place).unwrap().len(), 2);
+    assert_eq!(journal::list_all_attempts(&world.services.place).unwrap().len(), 2);
     drop(open);
     assert_eq!(look(&world).unresolved.len(), 1, "its program is gone now");
 }
 
-fn move_all(world: &World, to: &Vault) -> Result<Vec<Moved>, Error> {
+fn move_all(world: &World, to: &SecretStore) -> Result<Vec<Moved>, Error> {
     let Services { place, vault, patience, server, .. } = &world.services;
     transfer(place, vault, to, *patience, server, |_| "keywright/test".into())
 }
 
-fn moved(world: &World, to: &Vault) -> (usize, usize) {
+fn moved(world: &World, to: &SecretStore) -> (usize, usize) {
     let moved = move_all(world, to).unwrap();
     let failed = moved.iter().filter(|moved| moved.result.is_err()).count();
     (moved.len() - failed, failed)
@@ -149,17 +156,17 @@ fn moved(world: &World, to: &Vault) -> (usize, usize) {
 #[test]
 fn a_move_takes_every_key_and_what_is_not_on_the_list_along() {
     let world = World::new();
-    let to = Vault::memory_with(Vec::new());
+    let to = SecretStore::memory_with_entries(Vec::new());
     let management =
-        Slot { service: "keywright/test management".into(), account: "management".into() };
+        EntryId { service: "keywright/test management".into(), account: "management".into() };
     world.services.vault.set(&management, &SecretString::from("m"), SOON).unwrap();
     world.put("not listed", "k");
-    let lost = attempt(&world, "lost", 60, Stage::Unresolved);
-    let kept = Slot { service: "keywright-attempts".into(), account: lost.id };
+    let lost = attempt(&world, "lost", 60, AttemptStage::Unresolved);
+    let kept = EntryId { service: "keywright-attempts".into(), account: lost.id };
     world.services.vault.set(&kept, &SecretString::from("answer"), SOON).unwrap();
     let before: Vec<_> = world.entries().iter().map(|name| world.get(name)).collect();
     assert_eq!(moved(&world, &to), (7, 0));
-    let after = to.accounts("keywright/test", SOON).unwrap();
+    let after = to.list_accounts("keywright/test", SOON).unwrap();
     let secrets: Vec<_> = after
         .iter()
         .map(|name| to.get(&slot(name), SOON).ok().map(|secret| secret.expose_secret().to_owned()))
@@ -175,7 +182,7 @@ fn a_move_takes_every_key_and_what_is_not_on_the_list_along() {
 #[test]
 fn a_move_that_was_interrupted_goes_on_and_overwrites_no_other_secret() {
     let world = World::new();
-    let to = Vault::memory_with(Vec::new());
+    let to = SecretStore::memory_with_entries(Vec::new());
     // Written there, not yet removed here; removed here already; another key under the name.
     to.set(&slot("laptop"), &SecretString::from(world.get("laptop").unwrap()), SOON).unwrap();
     to.set(&slot("ci"), &SecretString::from(world.get("ci").unwrap()), SOON).unwrap();
@@ -186,7 +193,7 @@ fn a_move_that_was_interrupted_goes_on_and_overwrites_no_other_secret() {
     assert_eq!(to.get(&slot("agent"), SOON).unwrap().expose_secret(), "another");
     to.delete(&slot("agent"), SOON).unwrap();
     assert_eq!(moved(&world, &to), (4, 0));
-    assert_eq!(to.accounts("keywright/test", SOON).unwrap().len(), 4);
+    assert_eq!(to.list_accounts("keywright/test", SOON).unwrap().len(), 4);
     // A key that is in neither is said.
     to.delete(&slot("agent"), SOON).unwrap();
     assert_eq!(moved(&world, &to), (3, 1));
@@ -195,10 +202,13 @@ fn a_move_that_was_interrupted_goes_on_and_overwrites_no_other_secret() {
 #[test]
 fn nothing_is_moved_while_an_attempt_is_open() {
     let world = World::new();
-    attempt(&world, "x", 1, Stage::Sent);
-    let to = Vault::memory_with(Vec::new());
+    attempt(&world, "x", 1, AttemptStage::RequestSent);
+    let to = SecretStore::memory_with_entries(Vec::new());
     assert!(matches!(move_all(&world, &to), Err(Error::AttemptOpen(_))));
-    assert_eq!((world.entries().len(), to.accounts("keywright/test", SOON).unwrap().len()), (4, 0));
+    assert_eq!(
+        (world.entries().len(), to.list_accounts("keywright/test", SOON).unwrap().len()),
+        (4, 0)
+    );
 }
 
 #[test]
@@ -207,19 +217,24 @@ fn an_attempt_waits_for_a_vault_that_does_not_open() {
     std::fs::write(dir.path().join("vault.age"), "no vault").unwrap();
     let mut world = World::new();
     let ask = std::sync::Arc::new(|_| Ok(SecretString::from("p")));
-    world.services.vault = Vault::file(dir.path().to_owned(), ask);
-    for stage in [Stage::CodeReceived, Stage::Sent, Stage::Received] {
-        let mut attempt = attempt(&world, "x", 1, Stage::Unresolved);
+    world.services.vault = SecretStore::age_file(dir.path().to_owned(), ask);
+    for stage in [AttemptStage::CodeReceived, AttemptStage::RequestSent, AttemptStage::KeyReceived]
+    {
+        let mut attempt = attempt(&world, "x", 1, AttemptStage::Unresolved);
         keywright::services::provision::dismiss(&world.services, &attempt.id).unwrap_err();
-        journal::dismiss(&world.services.place, &attempt.id).unwrap();
+        journal::dismiss_attempt(&world.services.place, &attempt.id).unwrap();
         attempt.store = "file".into();
         attempt.stage = stage;
-        attempt.code_at = Some(Timestamp::now());
-        attempt.held = (stage == Stage::Received).then(|| world.held("ci"));
-        drop(Open::begin(&world.services.place, attempt.clone()).unwrap());
+        attempt.code_received_at = Some(Timestamp::now());
+        attempt.received_key = (stage == AttemptStage::KeyReceived).then(|| world.held("ci"));
+        drop(AttemptGuard::begin(&world.services.place, attempt.clone()).unwrap());
         let left = look(&world);
         assert_eq!((left.unresolved.len(), left.troubles.len()), (1, 1), "{stage:?}: {left:?}");
-        assert_eq!(journal::all(&world.services.place).unwrap(), [attempt.clone()], "{stage:?}");
-        journal::dismiss(&world.services.place, &attempt.id).unwrap();
+        assert_eq!(
+            journal::list_all_attempts(&world.services.place).unwrap(),
+            [attempt.clone()],
+            "{stage:?}"
+        );
+        journal::dismiss_attempt(&world.services.place, &attempt.id).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use keywright::domain::{
 use keywright::services::keys;
 use keywright::services::provision::{self, Controls, Replacement, Way};
 use keywright::storage::inventory;
-use keywright::storage::json_store::Place;
+use keywright::storage::json_store::StoreLocation;
 use tokio::sync::{mpsc, watch};
 
 use super::proxy::Fate;
@@ -83,7 +83,8 @@ fn a_policy_that_is_over_or_cannot_be_asked_for_is_said_and_no_key_is_cut() {
     let world = World::new();
     let change = |how: Deed| {
         let held = world.held("agent");
-        inventory::change(&world.services.place, &world.services.server, &held.hash, how).unwrap();
+        inventory::update_key(&world.services.place, &world.services.server, &held.hash, how)
+            .unwrap();
     };
     let cases: [(Deed, &str); 3] = [
         (|held| held.asked.expires = Some("2020-01-01".into()), "2020-01-01"),
@@ -240,7 +241,7 @@ fn a_foreign_key_under_the_label_is_never_written_over() {
 #[test]
 fn a_list_that_cannot_be_written_leaves_both_keys_and_the_next_start_hands_over() {
     let dir = tempfile::tempdir().unwrap();
-    let world = World::of(4, Place::Directory(dir.path().to_owned()));
+    let world = World::of(4, StoreLocation::Directory(dir.path().to_owned()));
     let (old, new) = interrupted(&world);
     let blocked = dir.path().join("inventory.json.new");
     std::fs::create_dir(&blocked).unwrap();

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use keywright::domain::{Change, Patch, Read};
 use keywright::services::keys::{self, Deleted, Edit, Error, Row};
 use keywright::storage::inventory;
-use keywright::storage::json_store::Place;
+use keywright::storage::json_store::StoreLocation;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -21,7 +21,7 @@ fn list(world: &World) -> Result<usize, Error> {
 
 #[test]
 fn the_whole_list_is_read_page_by_page_the_disabled_too() {
-    let world = World::of(250, Place::memory());
+    let world = World::of(250, StoreLocation::in_memory());
     world.spoil("GET /api/v1/workspaces", Fate::Say(404, String::new()));
     assert_eq!(list(&world).unwrap(), 250);
     assert_eq!(world.proxy.count("GET /api/v1/keys?"), 4, "{:?}", world.proxy.asked());
@@ -91,7 +91,7 @@ fn a_key_is_called_gone_only_when_the_server_was_asked_for_it() {
     let world = World::new();
     let gone = world.held("ci");
     wait(keys::delete(&world.services, &world.management, &gone.hash)).unwrap();
-    inventory::remove(&world.services.place, &world.services.server, "agent").unwrap();
+    inventory::remove_key(&world.services.place, &world.services.server, "agent").unwrap();
     let rows = wait(keys::overview(&world.services, &world.management)).unwrap();
     let words: Vec<_> = rows
         .iter()
@@ -211,7 +211,7 @@ fn keys_are_asked_about_themselves_and_one_that_fails_fails_no_other() {
     let world = World::new();
     world.services.vault.delete(&slot("ci"), SOON).unwrap();
     let keys = || {
-        let rows = inventory::read(&world.services.place, &world.services.server).unwrap();
+        let rows = inventory::list_keys(&world.services.place, &world.services.server).unwrap();
         rows.into_iter().map(|held| (held.hash, held.label)).collect::<Vec<_>>()
     };
     let round = |told: Arc<Mutex<Vec<Read>>>| {
@@ -319,13 +319,13 @@ fn a_forgotten_key_is_forgotten_with_its_past() {
     let world = World::new();
     let held = world.held("laptop");
     let spent = |hash: &str| {
-        let known = keywright::storage::usage_history::read(&world.services.place).unwrap();
+        let known = keywright::storage::usage_history::read_samples(&world.services.place).unwrap();
         known.get(hash).map_or(0, Vec::len)
     };
     let now = Timestamp::now();
     let other = world.held("ci");
     let both = [(held.hash.as_str(), now, 1.0), (other.hash.as_str(), now, 1.0)];
-    keywright::storage::usage_history::record(&world.services.place, &both).unwrap();
+    keywright::storage::usage_history::record_usage(&world.services.place, &both).unwrap();
     keys::forget(&world.services, &held.label).unwrap();
     assert_eq!((spent(&held.hash), spent(&other.hash)), (0, 1));
     assert!(!world.labels().contains(&"laptop".to_owned()));

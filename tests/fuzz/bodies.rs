@@ -17,7 +17,7 @@ use crate::domain::{
     ApiKey, AuthCode, Expiry, HeldKey, KeyRequest, Label, Read, RemoteKey, Reset, Usd, clean,
 };
 use crate::services::plan;
-use crate::storage::json_store::{Error, Place};
+use crate::storage::json_store::{Error, StoreLocation};
 use crate::storage::{inventory, journal};
 use crate::tui::state::{Model, Msg, World};
 use crate::tui::update::{start, update};
@@ -159,17 +159,17 @@ fn show(keys: Vec<HeldKey>) {
 }
 
 /// A directory with this file in it, for one look.
-fn with_file(name: &str, data: &[u8], look: impl FnOnce(&Place) -> Result<(), Error>) {
+fn with_file(name: &str, data: &[u8], look: impl FnOnce(&StoreLocation) -> Result<(), Error>) {
     let thread = format!("{:?}", std::thread::current().id());
     let dir: PathBuf = std::env::temp_dir().join(format!(
         "keywright-fuzz-{}-{}",
         std::process::id(),
         thread.replace(|c: char| !c.is_ascii_alphanumeric(), "")
     ));
-    crate::storage::json_store::create_dir(&dir).unwrap();
+    crate::storage::json_store::create_private_dir(&dir).unwrap();
     let path = dir.join(name);
     fs::write(&path, data).unwrap();
-    if let Err(error) = look(&Place::Directory(dir.clone())) {
+    if let Err(error) = look(&StoreLocation::Directory(dir.clone())) {
         assert_clean(&error.to_string());
         assert!(!error.advice().is_empty());
         assert!(fs::read(&path).unwrap() == data, "what could not be read was overwritten");
@@ -180,18 +180,18 @@ fn with_file(name: &str, data: &[u8], look: impl FnOnce(&Place) -> Result<(), Er
 /// `inventory.json`: read, drawn and written back with every key in it, or left as it is.
 pub fn inventory(data: &[u8]) {
     with_file("inventory.json", data, |place| {
-        let keys = match inventory::everywhere(place) {
+        let keys = match inventory::list_all_keys(place) {
             Ok(keys) => keys,
             Err(error) => {
-                assert!(inventory::remove(place, "nowhere", "nothing").is_err());
+                assert!(inventory::remove_key(place, "nowhere", "nothing").is_err());
                 return Err(error);
             }
         };
-        inventory::remove(place, "https://nowhere.example", "nothing")?;
+        inventory::remove_key(place, "https://nowhere.example", "nothing")?;
         let hashes = |keys: &[HeldKey]| -> Vec<String> {
             keys.iter().map(|held| format!("{} {}", held.hash, held.label)).collect()
         };
-        let again = inventory::everywhere(place).unwrap();
+        let again = inventory::list_all_keys(place).unwrap();
         assert_eq!(hashes(&keys), hashes(&again));
         show(keys);
         Ok(())
@@ -201,21 +201,24 @@ pub fn inventory(data: &[u8]) {
 /// `journal.json`: read and written back with every attempt in it, or left as it is.
 pub fn journal(data: &[u8]) {
     with_file("journal.json", data, |place| {
-        let attempts = match journal::all(place) {
+        let attempts = match journal::list_all_attempts(place) {
             Ok(attempts) => attempts,
             Err(error) => {
-                assert!(journal::dismiss(place, "none").is_err());
+                assert!(journal::dismiss_attempt(place, "none").is_err());
                 return Err(error);
             }
         };
         let known: Vec<_> = attempts.into_iter().filter(|attempt| attempt.id != "none").collect();
-        journal::dismiss(place, "none")?;
-        let again = journal::all(place).unwrap();
+        journal::dismiss_attempt(place, "none")?;
+        let again = journal::list_all_attempts(place).unwrap();
         assert_eq!(known.len(), again.len());
         for (one, other) in known.iter().zip(&again) {
-            assert_eq!((&one.id, one.stage, one.sends), (&other.id, other.stage, other.sends));
+            assert_eq!(
+                (&one.id, one.stage, one.send_count),
+                (&other.id, other.stage, other.send_count)
+            );
         }
-        journal::elsewhere(place, "https://openrouter.ai", "os")?;
+        journal::list_attempts_outside(place, "https://openrouter.ai", "os")?;
         Ok(())
     });
 }

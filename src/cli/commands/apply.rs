@@ -91,8 +91,9 @@ impl Apply {
                 "another apply is under way with this data directory: waiting for its end (ctrl-c leaves)",
             );
         });
-        let turn = turn.await.map_err(|error| error.trouble())?;
-        let recovered = provision::recover(services).await.map_err(|error| error.trouble())?;
+        let turn = turn.await.map_err(|error| error.to_user_error())?;
+        let recovered =
+            provision::recover(services).await.map_err(|error| error.to_user_error())?;
         for held in &recovered.stored {
             say(&format!("{}, of an earlier run, is stored", held.label));
         }
@@ -218,8 +219,8 @@ fn list(text: &mut String, name: &str, elements: impl Iterator<Item = Value>) {
 
 /// The plan beside the list; what may have been issued already is not to be cut.
 fn rows(plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, Trouble> {
-    let held =
-        inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
+    let held = inventory::list_keys(&services.place, &services.server)
+        .map_err(|error| error.to_user_error())?;
     let owed = keys::owed(services).map_err(|error| error.trouble())?;
     Ok(plan::compare(plan.to_vec(), held, owed)
         .into_iter()

@@ -54,7 +54,7 @@ pub struct Complete {
 impl Complete {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let labels = || {
-            let keys = inventory::read(&services.place, &services.server).unwrap_or_default();
+            let keys = inventory::list_keys(&services.place, &services.server).unwrap_or_default();
             keys.iter().map(|held| (held.label.to_string(), held.masked.clone())).collect()
         };
         let lines = candidates(&Cli::command(), &self.words, labels)

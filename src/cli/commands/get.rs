@@ -41,7 +41,8 @@ pub(in crate::cli) fn fetch(services: &Services, label: &str) -> Result<SecretSt
     match services.vault.get(&services.slot(label), services.patience) {
         Ok(secret) => Ok(secret),
         Err(secret_store::Error::NoEntry) => {
-            let keys = inventory::everywhere(&services.place).map_err(|error| error.trouble())?;
+            let keys =
+                inventory::list_all_keys(&services.place).map_err(|error| error.to_user_error())?;
             let known = |held: &&crate::domain::HeldKey| {
                 held.label.as_str() == label && held.server == services.server
             };
@@ -50,6 +51,6 @@ pub(in crate::cli) fn fetch(services: &Services, label: &str) -> Result<SecretSt
             }
             Err(no_such_label(services, label, &keys))
         }
-        Err(error) => Err(error.trouble()),
+        Err(error) => Err(error.to_user_error()),
     }
 }

@@ -74,7 +74,7 @@ impl Helper {
 
     fn label(&self, services: &Services) -> String {
         let first = || {
-            let keys = inventory::read(&services.place, &services.server).ok()?;
+            let keys = inventory::list_keys(&services.place, &services.server).ok()?;
             Some(keys.first()?.label.to_string())
         };
         self.label.as_ref().map(ToString::to_string).or_else(first).unwrap_or("LABEL".into())

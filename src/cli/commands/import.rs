@@ -31,7 +31,7 @@ impl Import {
             "{}  {}  stored in {}, read back\n",
             held.label,
             held.masked,
-            services.vault.place()
+            services.vault.display_name()
         ))
     }
 }

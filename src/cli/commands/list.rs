@@ -34,8 +34,10 @@ pub struct List {
 
 impl List {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
-        let read =
-            || inventory::read(&services.place, &services.server).map_err(|error| error.trouble());
+        let read = || {
+            inventory::list_keys(&services.place, &services.server)
+                .map_err(|error| error.to_user_error())
+        };
         let mut keys = read()?;
         if self.refresh && !keys.is_empty() {
             ask_all(services)?;
@@ -56,8 +58,8 @@ impl List {
 
 /// Asks every key about itself.
 pub fn ask_all(services: &Services) -> Result<(), Trouble> {
-    let keys =
-        inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
+    let keys = inventory::list_keys(&services.place, &services.server)
+        .map_err(|error| error.to_user_error())?;
     wait_for(refresh(services, &keys))?
 }
 

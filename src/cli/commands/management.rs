@@ -41,7 +41,7 @@ fn set(services: &Services) -> Result<(), Trouble> {
     print(&format!(
         "management key {} stored in {}, read back\n",
         key.masked(),
-        services.vault.place()
+        services.vault.display_name()
     ))
 }
 
@@ -56,7 +56,7 @@ fn show(services: &Services) -> Result<(), Trouble> {
     };
     let place = match source {
         Source::Environment => "the environment".into(),
-        Source::Vault => services.vault.place(),
+        Source::Vault => services.vault.display_name(),
     };
     print(&format!("{}  from {place}\n", key.masked()))
 }

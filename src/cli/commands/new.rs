@@ -53,7 +53,7 @@ impl New {
             );
         }
         // While a person signs in, standard input is the code's.
-        services.vault.unlock().map_err(|error| error.trouble())?;
+        services.vault.unlock().map_err(|error| error.to_user_error())?;
         let way = self.login.way(services, self.management(services)?)?;
         let outcome = wait_for(async {
             let (outcome, mut controls) = converse(async |controls, report| {
@@ -123,7 +123,7 @@ impl New {
             "{}  {}  stored in {}, read back\n",
             held.label,
             held.masked,
-            services.vault.place()
+            services.vault.display_name()
         ))
     }
 

@@ -32,7 +32,7 @@ pub struct Rotate {
 impl Rotate {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
         let held = find(services, &self.label)?;
-        services.vault.unlock().map_err(|error| error.trouble())?;
+        services.vault.unlock().map_err(|error| error.to_user_error())?;
         // What an earlier run left comes first: a key that was cut for this is not cut again.
         let left = finished(services, keys::finish(services))?;
         left.lost.iter().chain(&left.troubles).for_each(warn);

@@ -78,7 +78,7 @@ impl Run {
         let run = match services.vault.kind() {
             // What is in memory, the sandbox that knows such keys included, lives as long as this.
             StoreKind::Memory => wait_for_it,
-            StoreKind::Os | StoreKind::File => become_it,
+            StoreKind::Keychain | StoreKind::File => become_it,
         };
         run(&mut command).map_err(|error| {
             let none = error.kind() == io::ErrorKind::NotFound;

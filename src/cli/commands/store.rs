@@ -48,7 +48,7 @@ impl Vault {
 }
 
 fn move_to(to: Target, config: &Config, services: &Services) -> Result<(), Trouble> {
-    let (os, file) = (config.vault(StoreKind::Os)?, config.vault(StoreKind::File)?);
+    let (os, file) = (config.vault(StoreKind::Keychain)?, config.vault(StoreKind::File)?);
     let (from, to) = match to {
         Target::Os => (file, os),
         Target::File => (os, file),
@@ -65,7 +65,7 @@ fn move_to(to: Target, config: &Config, services: &Services) -> Result<(), Troub
     let mut failed = 0;
     for Moved { what, result } in &moved {
         match result {
-            Ok(()) => print(&format!("{what}  in {}, read back\n", to.place()))?,
+            Ok(()) => print(&format!("{what}  in {}, read back\n", to.display_name()))?,
             Err(trouble) => {
                 failed += 1;
                 warn(&Trouble {
@@ -91,7 +91,7 @@ fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(),
     let vault = config.vault(StoreKind::File)?;
     if !vault.exists() {
         return Err(usage(
-            format!("there is no vault at {}", vault.place()),
+            format!("there is no vault at {}", vault.display_name()),
             "nothing was changed; the first key that is stored with --store file makes one",
         ));
     }
@@ -102,6 +102,6 @@ fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(),
         };
         vault.change_passphrase(&new)
     });
-    changed.map_err(|error| error.trouble())?;
-    print(&format!("{} has another passphrase now, opened with it once\n", vault.place()))
+    changed.map_err(|error| error.to_user_error())?;
+    print(&format!("{} has another passphrase now, opened with it once\n", vault.display_name()))
 }

@@ -7,20 +7,20 @@ use super::{Check, News, count};
 use crate::domain::{HeldKey, day};
 use crate::services::provision::Services;
 use crate::storage::inventory;
-use crate::storage::journal::{self, Stage};
-use crate::storage::json_store::{Error, Place};
+use crate::storage::journal::{self, AttemptStage};
+use crate::storage::json_store::{Error, StoreLocation};
 
 pub(super) fn directory(services: &Services, fix: bool) -> Check {
     let name = "data directory";
-    let Place::Directory(dir) = &services.place else {
+    let StoreLocation::Directory(dir) = &services.place else {
         return Check::ok(name, "none: the list lives in memory, and ends with the program");
     };
     let shown = dir.display();
     if fs::symlink_metadata(dir).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
         return Check::ok(name, format!("{shown} is made with the first key"));
     }
-    if let Err(error) = services.place.prove_writable() {
-        return Check::trouble(name, &error.trouble());
+    if let Err(error) = services.place.check_writable() {
+        return Check::trouble(name, &error.to_user_error());
     }
     let open = open_to_others(dir, fix);
     if open.is_empty() {
@@ -93,8 +93,8 @@ pub(super) fn list(
     tell: &mut dyn FnMut(News),
 ) -> Option<Vec<HeldKey>> {
     let name = "list of keys";
-    let mut read = inventory::read(&services.place, &services.server);
-    if let (true, Err(Error::Broken { path, .. })) = (fix, &read) {
+    let mut read = inventory::list_keys(&services.place, &services.server);
+    if let (true, Err(Error::InvalidJson { path, .. })) = (fix, &read) {
         let aside = path.with_extension("json.broken");
         tell(News::Notice(format!(
             "the damaged list is moved aside to {}, and made anew from the keychain",
@@ -102,7 +102,7 @@ pub(super) fn list(
         )));
         // An earlier one is not written over.
         if !aside.exists() && fs::rename(path, &aside).is_ok() {
-            read = inventory::read(&services.place, &services.server);
+            read = inventory::list_keys(&services.place, &services.server);
         }
     }
     match read {
@@ -114,8 +114,8 @@ pub(super) fn list(
             Some(keys)
         }
         Err(error) => {
-            let mut check = Check::trouble(name, &error.trouble());
-            if matches!(error, Error::Broken { .. }) && !fix {
+            let mut check = Check::trouble(name, &error.to_user_error());
+            if matches!(error, Error::InvalidJson { .. }) && !fix {
                 check.advice.push_str("; keywright doctor --fix does that, and makes it anew");
             }
             tell(News::Check(check));
@@ -126,16 +126,16 @@ pub(super) fn list(
 
 pub(super) fn attempts(services: &Services) -> Check {
     let name = "attempts";
-    let attempts = match journal::attempts(&services.place, &services.server) {
+    let attempts = match journal::list_attempts(&services.place, &services.server) {
         Ok(attempts) => attempts,
-        Err(error) => return Check::trouble(name, &error.trouble()),
+        Err(error) => return Check::trouble(name, &error.to_user_error()),
     };
     let (unresolved, under_way): (Vec<_>, Vec<_>) =
-        attempts.into_iter().partition(|attempt| attempt.stage == Stage::Unresolved);
+        attempts.into_iter().partition(|attempt| attempt.stage == AttemptStage::Unresolved);
     if !unresolved.is_empty() {
         let named: Vec<_> = unresolved
             .iter()
-            .map(|attempt| format!("'{}' of {}", attempt.label, day(attempt.at)))
+            .map(|attempt| format!("'{}' of {}", attempt.label, day(attempt.started_at)))
             .collect();
         let message = format!("a key may have been issued and not received: {}", named.join(", "));
         let advice = format!(

@@ -20,9 +20,9 @@ const COMPARING: Duration = Duration::from_secs(5);
 pub(super) fn keychain(services: &Services, tell: &mut dyn FnMut(News)) -> bool {
     let name = KEYCHAIN_CHECK;
     let began = Instant::now();
-    let served = services.vault.served(services.patience);
+    let served = services.vault.provider_info(services.patience);
     let mut patience = services.patience;
-    if matches!(&served, Ok(served) if served.locked) && secret_store::can_ask() {
+    if matches!(&served, Ok(served) if served.locked) && secret_store::can_prompt() {
         let words = format!(
             "the keychain is locked: waiting {} s for you to unlock it",
             FOR_A_PERSON.as_secs()
@@ -31,13 +31,13 @@ pub(super) fn keychain(services: &Services, tell: &mut dyn FnMut(News)) -> bool 
         patience = FOR_A_PERSON;
     }
     let tried = match &served {
-        Ok(_) => services.vault.preflight(&services.service, patience),
+        Ok(_) => services.vault.check_writable(&services.service, patience),
         Err(error) => Err(error.clone()),
     };
     let open = tried.is_ok();
-    let by = served.ok().and_then(|served| served.by);
+    let by = served.ok().and_then(|served| served.program);
     let by = by.map_or(String::new(), |by| format!(", served by {}", clean(&by, 60)));
-    let place = services.vault.place();
+    let place = services.vault.display_name();
     tell(News::Check(match tried {
         Ok(()) => Check::ok(
             name,
@@ -60,7 +60,7 @@ pub(super) async fn held(
     tell: &mut dyn FnMut(News),
 ) {
     let name = "held keys";
-    let there = match services.vault.accounts(&services.service, services.patience) {
+    let there = match services.vault.list_accounts(&services.service, services.patience) {
         Ok(accounts) => accounts,
         Err(error) => {
             let message = format!("the keychain's entries cannot be listed here: {error}");

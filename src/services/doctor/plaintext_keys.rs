@@ -79,7 +79,7 @@ async fn known(
             }
         }
     }
-    let held = inventory::read(&services.place, &services.server).unwrap_or_default();
+    let held = inventory::list_keys(&services.place, &services.server).unwrap_or_default();
     owners.extend(held.into_iter().map(|held| (held.hash, Owner::Held(held.label.to_string()))));
     owners.extend(management.map(|key| (key.hash(), Owner::Management)));
     owners

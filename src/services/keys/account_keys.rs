@@ -112,14 +112,14 @@ pub async fn overview(services: &Services, management: &ManagementKey) -> Result
     let remote = list(services, management).await?;
     let at = Timestamp::now();
     let known: HashMap<_, _> = remote.iter().map(|key| (key.hash.as_str(), key)).collect();
-    inventory::update(&services.place, |keys| {
+    inventory::update_keys(&services.place, |keys| {
         for held in keys.iter_mut().filter(|held| held.server == services.server) {
             if let Some(remote) = known.get(held.hash.as_str()) {
                 held.note_remote(remote, at);
             }
         }
     })?;
-    let held = inventory::read(&services.place, &services.server)?;
+    let held = inventory::list_keys(&services.place, &services.server)?;
     let failed = |error| Error::managed(error, &page(services));
     let client = services.client().map_err(failed)?;
     let mut rows = join(held, remote);

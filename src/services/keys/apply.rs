@@ -15,8 +15,8 @@ use crate::domain::{
 };
 use crate::services::provision::{self, Services, Way};
 use crate::storage::inventory;
-use crate::storage::journal::{self, Stage};
-use crate::storage::json_store::{self, Claim};
+use crate::storage::journal::{self, AttemptStage};
+use crate::storage::json_store::{self, LockGuard};
 use batch::Queue;
 
 /// How long until what did not work is tried again.
@@ -75,11 +75,11 @@ pub async fn take_turn(
     services: &Services,
     stop: &mut watch::Receiver<bool>,
     waits: impl Fn(),
-) -> Result<Option<Claim>, json_store::Error> {
+) -> Result<Option<LockGuard>, json_store::Error> {
     let mut told = false;
     loop {
-        match services.place.claim("apply.lock") {
-            Err(json_store::Error::Busy(_)) => {}
+        match services.place.try_lock("apply.lock") {
+            Err(json_store::Error::LockHeld(_)) => {}
             claimed => return claimed.map(Some),
         }
         if !std::mem::replace(&mut told, true) {
@@ -95,8 +95,8 @@ pub async fn take_turn(
 /// The attempts that may have issued a key which nobody received: their labels are not asked for
 /// again until they are dismissed. Changes nothing.
 pub fn owed(services: &Services) -> Result<Vec<Unresolved>, Error> {
-    let mut attempts = journal::attempts(&services.place, &services.server)?;
-    attempts.retain(|attempt| attempt.stage >= Stage::Sent);
+    let mut attempts = journal::list_attempts(&services.place, &services.server)?;
+    attempts.retain(|attempt| attempt.stage >= AttemptStage::RequestSent);
     Ok(attempts.into_iter().map(Unresolved::from).collect())
 }
 
@@ -133,7 +133,7 @@ async fn voucher(services: &Services) -> Option<(HeldKey, ApiKey)> {
             matches!(held.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
                 && held.retiring.is_none()
         };
-        let held = inventory::read(&taking.place, &taking.server).ok()?;
+        let held = inventory::list_keys(&taking.place, &taking.server).ok()?;
         let held = held.into_iter().find(works)?;
         let key = super::take(&taking, &held.label).ok()?;
         Some((held, key))

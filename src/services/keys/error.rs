@@ -4,7 +4,7 @@
 use crate::api::openrouter;
 use crate::domain::{HeldKey, Label, Trouble};
 use crate::storage::json_store;
-use crate::storage::secret_store::{self, Vault};
+use crate::storage::secret_store::{self, SecretStore};
 
 /// What was not done, and why.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +102,8 @@ impl Error {
     pub fn trouble(&self) -> Trouble {
         const NOTHING: &str = "nothing was changed";
         let (code, advice) = match self {
-            Self::Document(error) => return error.trouble(),
-            Self::Vault(error) => return error.trouble(),
+            Self::Document(error) => return error.to_user_error(),
+            Self::Vault(error) => return error.to_user_error(),
             Self::NoManagementKey { page } => (
                 1,
                 format!(
@@ -175,10 +175,10 @@ impl Error {
     }
 
     /// Of a key on the list that the vault does not hold.
-    pub fn not_there(held: &HeldKey, vault: &Vault) -> Self {
+    pub fn not_there(held: &HeldKey, vault: &SecretStore) -> Self {
         match held.elsewhere(&vault.kind().to_string()) {
             Some(trouble) => Self::Elsewhere(trouble),
-            None => Self::Absent { label: held.label.clone(), place: vault.place() },
+            None => Self::Absent { label: held.label.clone(), place: vault.display_name() },
         }
     }
 

@@ -14,7 +14,7 @@ use crate::storage::inventory;
 /// of a key that the server does not know.
 pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<HeldKey, Error> {
     let hash = key.hash();
-    for held in inventory::read(&services.place, &services.server)? {
+    for held in inventory::list_keys(&services.place, &services.server)? {
         if held.hash == hash {
             return Err(Error::KeyHeld(held.label));
         }
@@ -50,7 +50,7 @@ pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<
 pub async fn adopt(services: &Services, label: &Label, ask: bool) -> Result<HeldKey, Error> {
     let _turn = provision::turn(services).await;
     let Some(key) = held_under(services, label).await? else {
-        return Err(Error::Absent { label: label.clone(), place: services.vault.place() });
+        return Err(Error::Absent { label: label.clone(), place: services.vault.display_name() });
     };
     let now = Timestamp::now();
     let store = services.vault.kind().to_string();
@@ -76,7 +76,7 @@ fn introduce(held: &mut HeldKey, reading: Reading, now: Timestamp) {
 
 /// Puts it on the list, unless another program has taken the label or the key since.
 fn enlist(services: &Services, held: HeldKey) -> Result<HeldKey, Error> {
-    let taken = inventory::update(&services.place, |keys| {
+    let taken = inventory::update_keys(&services.place, |keys| {
         let same = |other: &&HeldKey| {
             other.server == held.server && (other.label == held.label || other.hash == held.hash)
         };

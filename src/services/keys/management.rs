@@ -5,7 +5,7 @@ use super::{Error, closed, opened, patiently};
 use crate::api::openrouter;
 use crate::domain::{ApiKey, ManagementKey};
 use crate::services::provision::Services;
-use crate::storage::secret_store::{self, Slot};
+use crate::storage::secret_store::{self, EntryId};
 use secrecy::ExposeSecret;
 
 /// Where a management key comes from.
@@ -66,11 +66,11 @@ pub async fn forget(services: &Services) -> Result<bool, Error> {
     }
 }
 
-fn slot(services: &Services) -> Slot {
+fn slot(services: &Services) -> EntryId {
     slot_of(&services.service)
 }
 
 /// A service of its own: what lies under the keys' service is a key.
-pub(super) fn slot_of(service: &str) -> Slot {
-    Slot { service: format!("{service} management"), account: "management".into() }
+pub(super) fn slot_of(service: &str) -> EntryId {
+    EntryId { service: format!("{service} management"), account: "management".into() }
 }

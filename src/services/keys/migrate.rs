@@ -17,9 +17,9 @@ use super::management::slot_of;
 use crate::domain::{HeldKey, Trouble};
 use crate::services::provision::ATTEMPTS;
 use crate::storage::inventory;
-use crate::storage::journal::{self, Stage};
-use crate::storage::json_store::Place;
-use crate::storage::secret_store::{self, Slot, Vault};
+use crate::storage::journal::{self, AttemptStage};
+use crate::storage::json_store::StoreLocation;
+use crate::storage::secret_store::{self, EntryId, SecretStore};
 
 /// What became of one entry.
 #[derive(Debug)]
@@ -36,19 +36,19 @@ pub struct Moved {
 ///
 /// Nothing was moved: a store cannot be asked, or an attempt is still open.
 pub fn transfer(
-    place: &Place,
-    from: &Vault,
-    to: &Vault,
+    place: &StoreLocation,
+    from: &SecretStore,
+    to: &SecretStore,
     patience: Duration,
     default_server: &str,
     service: fn(&str) -> String,
 ) -> Result<Vec<Moved>, Error> {
-    let held = inventory::all(place)?;
-    let attempts = journal::all(place)?;
-    if let Some(open) = attempts.iter().find(|attempt| attempt.stage != Stage::Unresolved) {
+    let held = inventory::list_all_keys(place)?;
+    let attempts = journal::list_all_attempts(place)?;
+    if let Some(open) = attempts.iter().find(|attempt| attempt.stage != AttemptStage::Unresolved) {
         return Err(Error::AttemptOpen(open.label.clone()));
     }
-    to.preflight(&service(default_server), patience)?;
+    to.check_writable(&service(default_server), patience)?;
 
     let servers: BTreeSet<&str> =
         held.iter().map(|held| held.server.as_str()).chain([default_server]).collect();
@@ -59,20 +59,20 @@ pub fn transfer(
         let mut accounts: BTreeSet<String> =
             listed.map(|held| held.label.as_str().to_owned()).collect();
         // Also what lies there and is not on the list.
-        accounts.extend(from.accounts(&service, patience)?);
+        accounts.extend(from.list_accounts(&service, patience)?);
         slots.extend(accounts.into_iter().map(|account| {
             let held = held
                 .iter()
                 .find(|held| held.server == server && held.label.as_str() == account)
                 .cloned();
-            (Slot { service: service.clone(), account }, held)
+            (EntryId { service: service.clone(), account }, held)
         }));
         slots.push((slot_of(&service), None));
     }
     slots.extend(
-        attempts
-            .iter()
-            .map(|attempt| (Slot { service: ATTEMPTS.into(), account: attempt.id.clone() }, None)),
+        attempts.iter().map(|attempt| {
+            (EntryId { service: ATTEMPTS.into(), account: attempt.id.clone() }, None)
+        }),
     );
 
     let mut moved = Vec::new();
@@ -90,7 +90,7 @@ pub fn transfer(
     }
 
     let store = to.kind().to_string();
-    inventory::update(place, |keys| {
+    inventory::update_keys(place, |keys| {
         for key in keys {
             let same = |held: &HeldKey| held.server == key.server && held.hash == key.hash;
             if there.iter().any(|(_, held)| held.as_ref().is_some_and(same)) {
@@ -98,7 +98,7 @@ pub fn transfer(
             }
         }
     })?;
-    journal::moved(place, &store)?;
+    journal::set_store_of_unresolved(place, &store)?;
 
     for (slot, _) in there {
         if let Err(error) = take_away(&slot, from, to, patience) {
@@ -113,15 +113,17 @@ pub fn transfer(
 
 /// Sees to it that the secret is there; `false` where there is none to see to.
 fn put(
-    slot: &Slot,
+    slot: &EntryId,
     held: Option<&HeldKey>,
-    from: &Vault,
-    to: &Vault,
+    from: &SecretStore,
+    to: &SecretStore,
     patience: Duration,
 ) -> Result<bool, Error> {
     match (look(from, slot, patience)?, look(to, slot, patience)?) {
         (None, None) => match held {
-            Some(held) => Err(Error::Absent { label: held.label.clone(), place: from.place() }),
+            Some(held) => {
+                Err(Error::Absent { label: held.label.clone(), place: from.display_name() })
+            }
             None => Ok(false),
         },
         (Some(here), None) => {
@@ -129,7 +131,7 @@ fn put(
             Ok(true)
         }
         (Some(here), Some(there)) if !same(&here, &there) => {
-            Err(Error::OtherThere(slot.account.clone(), to.place()))
+            Err(Error::OtherThere(slot.account.clone(), to.display_name()))
         }
         // An earlier run came that far.
         (_, Some(_)) => Ok(true),
@@ -137,14 +139,23 @@ fn put(
 }
 
 /// Removes the old copy, if it is one.
-fn take_away(slot: &Slot, from: &Vault, to: &Vault, patience: Duration) -> Result<(), Error> {
+fn take_away(
+    slot: &EntryId,
+    from: &SecretStore,
+    to: &SecretStore,
+    patience: Duration,
+) -> Result<(), Error> {
     match (look(from, slot, patience)?, look(to, slot, patience)?) {
         (Some(here), Some(there)) if same(&here, &there) => Ok(from.delete(slot, patience)?),
         _ => Ok(()),
     }
 }
 
-fn look(vault: &Vault, slot: &Slot, patience: Duration) -> Result<Option<SecretString>, Error> {
+fn look(
+    vault: &SecretStore,
+    slot: &EntryId,
+    patience: Duration,
+) -> Result<Option<SecretString>, Error> {
     match vault.get(slot, patience) {
         Ok(secret) => Ok(Some(secret)),
         Err(secret_store::Error::NoEntry) => Ok(None),

@@ -47,7 +47,7 @@ pub async fn finish(services: &Services) -> Result<Leftovers, Error> {
     let mut left = Leftovers { stored, not_stored, ..Leftovers::default() };
     left.troubles.extend(trouble);
     let store = services.vault.kind().to_string();
-    let elsewhere = journal::elsewhere(&services.place, &services.server, &store)?;
+    let elsewhere = journal::list_attempts_outside(&services.place, &services.server, &store)?;
     left.elsewhere.extend(elsewhere.into_iter().map(|it| (it.label, it.server, it.store)));
     left.unresolved.extend(unresolved.into_iter().map(|one| {
         let advice = format!(
@@ -93,14 +93,14 @@ pub async fn leftovers(services: &Services, now: Timestamp) -> Result<Leftovers,
             return Ok(left);
         }
     };
-    let held = inventory::read(&services.place, &services.server)?;
+    let held = inventory::list_keys(&services.place, &services.server)?;
     let ours = is_our_account(services, &management, &held).await;
-    let attempts = journal::all(&services.place)?;
+    let attempts = journal::list_all_attempts(&services.place)?;
     let mut still = Vec::new();
     for (one, advice) in left.unresolved.drain(..) {
         let Some(attempt) = attempts.iter().find(|attempt| attempt.id == one.id) else { continue };
         let found: Vec<_> = remote.iter().filter(|key| is_of(key, attempt, &held)).collect();
-        let closed = now.duration_since(attempt.at) > WINDOW;
+        let closed = now.duration_since(attempt.started_at) > WINDOW;
         if found.is_empty() && closed && ours {
             match dismiss(services, &one.id).await {
                 Ok(()) => left.dismissed.push(one),
@@ -114,7 +114,7 @@ pub async fn leftovers(services: &Services, now: Timestamp) -> Result<Leftovers,
         let advice = match &found[..] {
             [] if !closed => format!(
                 "the account has no such key, and until {} one may still come: ask again then",
-                attempt.at.checked_add(WINDOW).map_or_else(|_| "later".into(), instant)
+                attempt.started_at.checked_add(WINDOW).map_or_else(|_| "later".into(), instant)
             ),
             [] => format!(
                 "the management key's account has no such key; whether that is where you signed in is not known. If it is: keywright recover --dismiss {}; else {advice}",
@@ -132,13 +132,13 @@ async fn dismiss(services: &Services, id: &str) -> Result<(), Trouble> {
     let (striking, id) = (services.clone(), id.to_owned());
     tokio::task::spawn_blocking(move || provision::dismiss(&striking, &id))
         .await
-        .unwrap_or_else(|_| Err(secret_store::Error::NoAnswer.trouble()))
+        .unwrap_or_else(|_| Err(secret_store::Error::TimedOut.to_user_error()))
 }
 
 /// Whether this key can be what the attempt brought: by its hash where that is known, else by name
 /// and time. A key that is held is no riddle.
 fn is_of(key: &RemoteKey, attempt: &Attempt, held: &[HeldKey]) -> bool {
-    if let Some(brought) = &attempt.held {
+    if let Some(brought) = &attempt.received_key {
         return key.hash == brought.hash;
     }
     if held.iter().any(|held| held.hash == key.hash) {
@@ -152,7 +152,7 @@ fn is_of(key: &RemoteKey, attempt: &Attempt, held: &[HeldKey]) -> bool {
     // A key that is to replace another was asked for under that one's label.
     let named = replaced.map_or_else(|| asked(&attempt.label), asked);
     let in_time = key.created_at.is_none_or(|at| {
-        let after = at.duration_since(attempt.at);
+        let after = at.duration_since(attempt.started_at);
         -SKEW <= after && after <= WINDOW
     });
     named && in_time

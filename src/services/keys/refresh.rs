@@ -52,7 +52,7 @@ impl Taker {
         let (answer, answered) = oneshot::channel();
         // Where the thread is gone, nobody answers.
         let _ = self.0.send((label.clone(), answer));
-        answered.await.unwrap_or(Err(Error::Vault(secret_store::Error::NoAnswer)))
+        answered.await.unwrap_or(Err(Error::Vault(secret_store::Error::TimedOut)))
     }
 }
 
@@ -101,7 +101,7 @@ async fn read(
 async fn is_anothers(services: &Services, masked: String) -> bool {
     let services = services.clone();
     let found = tokio::task::spawn_blocking(move || {
-        inventory::select(&services.place, &services.server, |held| held.masked == masked)
+        inventory::filter_keys(&services.place, &services.server, |held| held.masked == masked)
     });
     matches!(found.await, Ok(Ok(found)) if !found.is_empty())
 }
@@ -172,9 +172,9 @@ pub async fn refresh(
         let (place, server) = (&noting.services.place, &noting.services.server);
         let reads = lock(&noting.reads);
         let spent: Vec<_> = reads.iter().filter_map(|(hash, read)| spent(hash, read)).collect();
-        inventory::note(place, server, &reads)?;
+        inventory::record_checks(place, server, &reads)?;
         // The past is worth less than the present: a round without it is still a round.
-        if let Err(error) = usage_history::record(place, &spent) {
+        if let Err(error) = usage_history::record_usage(place, &spent) {
             tracing::warn!(%error, "what was spent is not remembered");
         }
         Ok::<(), crate::storage::json_store::Error>(())
@@ -185,7 +185,7 @@ pub async fn refresh(
     let (mut trouble, wait) =
         lock(&asking.ended).take().map_or((None, None), |(trouble, wait)| (Some(trouble), wait));
     if let (Ok(Err(error)), None) = (&noted, &trouble) {
-        trouble = Some(error.trouble());
+        trouble = Some(error.to_user_error());
     }
     let rest = lock(&asking.rest).drain(..).collect();
     Round { trouble, wait, rest, refused }
@@ -236,7 +236,7 @@ impl<F: Fn(&str, &Read, Timestamp), N: Fn() -> Timestamp> Asking<F, N> {
             let Ok(remote) = self.client.find(&management, &hash).await else { continue };
             let (place, server, at) = (&self.services.place, &self.services.server, (self.now)());
             let note = |held: &mut HeldKey| held.note_remote(&remote, at);
-            if let Err(error) = inventory::change(place, server, &hash, note) {
+            if let Err(error) = inventory::update_key(place, server, &hash, note) {
                 tracing::warn!(%error, "what the account says of a refused key is not noted");
             }
             known.push(remote);

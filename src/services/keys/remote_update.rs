@@ -72,7 +72,7 @@ pub async fn edit(
     let now = put(services, &client, management, &seen.hash, patch).await.map_err(failed)?;
     let at = Timestamp::now();
     let taken = |held: &mut HeldKey| held.note_patch(patch, &now, at);
-    inventory::change(&services.place, &services.server, &now.hash, taken)?;
+    inventory::update_key(&services.place, &services.server, &now.hash, taken)?;
     Ok(Edit::Done { differences: patch.differences(&now), now: Box::new(now) })
 }
 
@@ -99,7 +99,7 @@ async fn put(
 fn note(services: &Services, now: &RemoteKey) -> Result<(), Error> {
     let at = Timestamp::now();
     let taken = |held: &mut HeldKey| held.note_remote(now, at);
-    inventory::change(&services.place, &services.server, &now.hash, taken)?;
+    inventory::update_key(&services.place, &services.server, &now.hash, taken)?;
     Ok(())
 }
 
@@ -153,7 +153,7 @@ pub async fn revoke(
     let deleted = delete(services, management, &held.hash).await?;
     let (forgetting, label) = (services.clone(), held.label.clone());
     let forgotten = tokio::task::spawn_blocking(move || forget(&forgetting, &label)).await;
-    match forgotten.unwrap_or_else(|_| Err(secret_store::Error::NoAnswer.trouble())) {
+    match forgotten.unwrap_or_else(|_| Err(secret_store::Error::TimedOut.to_user_error())) {
         Ok(()) => Ok(deleted),
         Err(trouble) => Err(Error::NotForgotten(trouble)),
     }
@@ -166,8 +166,8 @@ fn page(services: &Services, hash: &str) -> String {
 /// Forgets a key on this machine, and its past; the key itself stays valid. One that is already gone
 /// from the vault is struck off the list.
 pub fn forget(services: &Services, label: &Label) -> Result<(), Trouble> {
-    let held = inventory::find(&services.place, &services.server, label.as_str());
-    let held = held.map_err(|error| error.trouble())?;
+    let held = inventory::find_key(&services.place, &services.server, label.as_str());
+    let held = held.map_err(|error| error.to_user_error())?;
     match services.vault.delete(&services.slot(label.as_str()), services.patience) {
         Ok(()) => {}
         Err(secret_store::Error::NoEntry) => {
@@ -176,12 +176,12 @@ pub fn forget(services: &Services, label: &Label) -> Result<(), Trouble> {
                 return Err(trouble);
             }
         }
-        Err(error) => return Err(error.trouble()),
+        Err(error) => return Err(error.to_user_error()),
     }
-    inventory::remove(&services.place, &services.server, label.as_str())
-        .map_err(|error| error.trouble())?;
+    inventory::remove_key(&services.place, &services.server, label.as_str())
+        .map_err(|error| error.to_user_error())?;
     if let Some(held) = held
-        && let Err(error) = usage_history::forget(&services.place, &held.hash)
+        && let Err(error) = usage_history::remove_key(&services.place, &held.hash)
     {
         tracing::warn!(%error, "what a forgotten key had spent is still remembered");
     }

@@ -23,7 +23,7 @@ pub async fn rename(
     new: &Label,
     management: Option<&ManagementKey>,
 ) -> Result<Renamed, Error> {
-    let held = inventory::read(&services.place, &services.server)?;
+    let held = inventory::list_keys(&services.place, &services.server)?;
     if !held.iter().any(|held| held.hash == old.hash && held.label == old.label) {
         return Err(Error::NotHeld(old.label.clone()));
     }
@@ -80,7 +80,7 @@ pub async fn rename(
 }
 
 fn relabel(services: &Services, old: &HeldKey, new: &Label) -> Result<HeldKey, Error> {
-    inventory::update(&services.place, |keys| {
+    inventory::update_keys(&services.place, |keys| {
         let ours = |held: &HeldKey| held.server == services.server;
         if keys.iter().any(|held| ours(held) && held.label == *new) {
             return Err(Error::LabelHeld(new.clone()));

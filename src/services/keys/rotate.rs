@@ -81,7 +81,7 @@ async fn plan(
     terms: Terms,
     now: Timestamp,
 ) -> Result<Plan, Error> {
-    let rows = inventory::read(&services.place, &services.server)?;
+    let rows = inventory::list_keys(&services.place, &services.server)?;
     let held = rows
         .iter()
         .find(|row| row.hash == held.hash)
@@ -138,8 +138,8 @@ pub async fn hand_over(services: &Services, held: &HeldKey) -> Result<Handed, Er
     let new = held.hash.as_str();
     // One program at a time. The name is made of a hash only if it is one.
     let name = if is_hash(new) { &new[..16] } else { "odd" };
-    let _claim = services.place.claim(&format!("rotation-{name}.lock"))?;
-    let rows = inventory::read(&services.place, &services.server)?;
+    let _claim = services.place.try_lock(&format!("rotation-{name}.lock"))?;
+    let rows = inventory::list_keys(&services.place, &services.server)?;
     let by_hash = |hash: &str| rows.iter().find(|row| row.hash == hash).cloned();
     let Some(row) = by_hash(new) else {
         return Err(Error::NotHeld(held.label.clone()));
@@ -149,7 +149,7 @@ pub async fn hand_over(services: &Services, held: &HeldKey) -> Result<Handed, Er
     };
     let Some(old) = by_hash(&replaces.hash) else {
         let freed = |held: &mut HeldKey| held.replaces = None;
-        let freed = inventory::change(&services.place, &services.server, new, freed)?;
+        let freed = inventory::update_key(&services.place, &services.server, new, freed)?;
         return Ok(Handed { new: freed.unwrap_or(row), old: None });
     };
     let label = &old.label;
@@ -183,7 +183,7 @@ pub async fn hand_over(services: &Services, held: &HeldKey) -> Result<Handed, Er
         quiet_for: replaces.quiet_for,
         delete: replaces.delete,
     };
-    inventory::update(&services.place, |keys| {
+    inventory::update_keys(&services.place, |keys| {
         let at = |hash: &str| {
             keys.iter().position(|held| held.server == services.server && held.hash == hash)
         };
@@ -208,9 +208,11 @@ pub async fn resume_rotations(
     services: &Services,
 ) -> Result<Vec<(Label, Result<Handed, Trouble>)>, json_store::Error> {
     let mut resumed = Vec::new();
-    for row in inventory::select(&services.place, &services.server, |row| row.replaces.is_some())? {
+    for row in
+        inventory::filter_keys(&services.place, &services.server, |row| row.replaces.is_some())?
+    {
         match hand_over(services, &row).await {
-            Err(Error::Document(json_store::Error::Busy(_))) => {}
+            Err(Error::Document(json_store::Error::LockHeld(_))) => {}
             result => resumed.push((row.label, result.map_err(|error| error.trouble()))),
         }
     }

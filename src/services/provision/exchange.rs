@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{Error, Services, attempt_slot, cancelled, keep_secrets};
 use crate::api::openrouter::{self, Client, Exchanged, Issued};
 use crate::domain::{AuthCode, CodeVerifier, KeyRequest, ManagementKey, Report};
-use crate::storage::journal::{Open, Stage};
+use crate::storage::journal::{AttemptGuard, AttemptStage};
 
 /// How often a code is sent again whose fate is unknown, one at a time.
 const RESENDS: u32 = 2;
@@ -46,7 +46,7 @@ impl Ask<'_> {
 
 /// Exchanges the code. On `Err` the attempt is still open: see [`Error::is_unresolved`].
 pub(super) async fn exchange(
-    open: &mut Open,
+    open: &mut AttemptGuard,
     code: &AuthCode,
     verifier: &CodeVerifier,
     services: &Services,
@@ -60,16 +60,16 @@ pub(super) async fn exchange(
         () = cancelled(cancel) => return Err(Error::Cancelled),
     }
     let received = Timestamp::now();
-    open.advance(|attempt| {
-        attempt.stage = Stage::CodeReceived;
-        attempt.code_at = Some(received);
+    open.update(|attempt| {
+        attempt.stage = AttemptStage::CodeReceived;
+        attempt.code_received_at = Some(received);
     })?;
     send(open, &client, &Ask::Code(code, verifier), services, cancel, report).await
 }
 
 /// Has the management key cut the key. On `Err` the attempt is still open, as above.
 pub(super) async fn cut(
-    open: &mut Open,
+    open: &mut AttemptGuard,
     management: &ManagementKey,
     request: &KeyRequest,
     services: &Services,
@@ -82,16 +82,16 @@ pub(super) async fn cut(
 
 /// Sends it. A code is in the vault by now; an attempt that was `Sent` before starts as ambiguous.
 pub(super) async fn send(
-    open: &mut Open,
+    open: &mut AttemptGuard,
     client: &Client,
     ask: &Ask<'_>,
     services: &Services,
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(Report) + Sync),
 ) -> Result<Exchanged, Error> {
-    let mut ambiguous = open.attempt().stage == Stage::Sent;
+    let mut ambiguous = open.attempt().stage == AttemptStage::RequestSent;
     // What another run sent counts, and after a crash there is one more try, not a new beginning.
-    let before = open.attempt().sends.max(u32::from(ambiguous));
+    let before = open.attempt().send_count.max(u32::from(ambiguous));
     let allowed = if ambiguous { 1 } else { 1 + ask.resends().min(services.retries) };
     let most = (before + allowed).min(1 + ask.resends());
     if before >= most {
@@ -104,9 +104,9 @@ pub(super) async fn send(
     // Sendings of which nothing is known. One that was answered with a refusal is known of.
     let mut lost = before;
     loop {
-        open.advance(|attempt| {
-            attempt.stage = Stage::Sent;
-            attempt.sends = lost + 1;
+        open.update(|attempt| {
+            attempt.stage = AttemptStage::RequestSent;
+            attempt.send_count = lost + 1;
         })?;
         let error = match ask.send(client).await {
             Ok(Issued::Key(exchanged)) => return Ok(exchanged),
@@ -139,14 +139,19 @@ pub(super) async fn send(
 
 /// Keeps an answer of success in which no key could be found: under the attempt's id in the vault,
 /// or else in the hands of the person.
-async fn odd(open: &mut Open, body: SecretString, more: bool, services: &Services) -> Error {
+async fn odd(
+    open: &mut AttemptGuard,
+    body: SecretString,
+    more: bool,
+    services: &Services,
+) -> Error {
     let slot = attempt_slot(open);
     let account = slot.account.clone();
     let (kept, answer) = (body.clone(), body);
-    let place = services.vault.place();
+    let place = services.vault.display_name();
     match services.vault(move |vault, patience| vault.set(&slot, &kept, patience)).await {
         Ok(()) => {
-            if let Err(error) = open.advance(|attempt| attempt.kept = true) {
+            if let Err(error) = open.update(|attempt| attempt.has_saved_response = true) {
                 tracing::warn!(%error, "the journal could not be written");
             }
             Error::OddAnswer { kept: Some(account), place, answer: None, more }
@@ -157,8 +162,8 @@ async fn odd(open: &mut Open, body: SecretString, more: bool, services: &Service
 
 /// Leaves the attempt on the list of what may have been issued. What the vault keeps under its id
 /// stays too: it may be the answer itself.
-pub(super) fn leave_unresolved(mut open: Open) {
-    if let Err(error) = open.advance(|attempt| attempt.stage = Stage::Unresolved) {
+pub(super) fn leave_unresolved(mut open: AttemptGuard) {
+    if let Err(error) = open.update(|attempt| attempt.stage = AttemptStage::Unresolved) {
         // The journal still says `sent`: the next start lists it all the same.
         tracing::warn!(%error, "the journal could not be written");
     }

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::domain::{AuthCode, CodeVerifier, HeldKey, Outcome, Trouble, Unresolved};
 use crate::storage::inventory;
-use crate::storage::journal::{self, Open, Stage};
+use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store;
-use crate::storage::secret_store::{self, Slot};
+use crate::storage::secret_store::{self, EntryId};
 
 /// What came of the attempts that were left behind.
 #[derive(Debug, Default)]
@@ -29,48 +29,54 @@ pub struct Recovered {
 /// Goes through the attempts whose program is gone.
 pub async fn recover(services: &Services) -> Result<Recovered, json_store::Error> {
     let mut recovered = Recovered::default();
-    for open in
-        journal::adopt(&services.place, &services.server, &services.vault.kind().to_string())?
-    {
+    for open in journal::lock_interrupted_attempts(
+        &services.place,
+        &services.server,
+        &services.vault.kind().to_string(),
+    )? {
         match open.attempt().stage {
             // No key without a code that was sent.
-            Stage::Prepared => abandon(open, services).await,
-            Stage::CodeReceived | Stage::Sent => resume(open, services, &mut recovered).await,
-            Stage::Received | Stage::Stored => look(open, services, &mut recovered).await?,
-            Stage::Unresolved => {}
+            AttemptStage::Prepared => abandon(open, services).await,
+            AttemptStage::CodeReceived | AttemptStage::RequestSent => {
+                resume(open, services, &mut recovered).await
+            }
+            AttemptStage::KeyReceived | AttemptStage::Stored => {
+                look(open, services, &mut recovered).await?
+            }
+            AttemptStage::Unresolved => {}
         }
     }
-    let unresolved = journal::unresolved(&services.place, &services.server)?;
+    let unresolved = journal::list_unresolved_attempts(&services.place, &services.server)?;
     recovered.unresolved.extend(unresolved.into_iter().map(Unresolved::from));
     Ok(recovered)
 }
 
 impl Recovered {
     /// The vault cannot be asked now: the next start asks again. Until then a key may exist.
-    fn waits(&mut self, open: Open, error: &secret_store::Error) {
+    fn waits(&mut self, open: AttemptGuard, error: &secret_store::Error) {
         tracing::warn!(%error, "an attempt waits for the vault");
-        self.trouble = Some(error.trouble());
+        self.trouble = Some(error.to_user_error());
         self.unresolved.push(Unresolved::from(open.attempt().clone()));
     }
 }
 
 /// Strikes an attempt off the list of what may have been issued, and what the vault kept of it.
 pub fn dismiss(services: &Services, id: &str) -> Result<(), Trouble> {
-    let slot = Slot { service: ATTEMPTS.into(), account: id.into() };
+    let slot = EntryId { service: ATTEMPTS.into(), account: id.into() };
     match services.vault.delete(&slot, services.patience) {
         Ok(()) | Err(secret_store::Error::NoEntry) => {}
-        Err(error) => return Err(error.trouble()),
+        Err(error) => return Err(error.to_user_error()),
     }
-    journal::dismiss(&services.place, id).map_err(|error| error.trouble())
+    journal::dismiss_attempt(&services.place, id).map_err(|error| error.to_user_error())
 }
 
 /// A code younger than ten minutes is exchanged; an older one that was sent stays unresolved.
-async fn resume(mut open: Open, services: &Services, recovered: &mut Recovered) {
-    let young = open.attempt().code_at.is_some_and(|at| {
+async fn resume(mut open: AttemptGuard, services: &Services, recovered: &mut Recovered) {
+    let young = open.attempt().code_received_at.is_some_and(|at| {
         let age = Timestamp::now().duration_since(at);
         age >= SignedDuration::ZERO && age.unsigned_abs() < CODE_LIFE
     });
-    let sent = open.attempt().stage == Stage::Sent;
+    let sent = open.attempt().stage == AttemptStage::RequestSent;
     let secrets = match secrets(&open, services).await {
         Ok(secrets) => secrets.filter(|_| young),
         Err(error) if sent || young => return recovered.waits(open, &error),
@@ -104,11 +110,11 @@ async fn resume(mut open: Open, services: &Services, recovered: &mut Recovered) 
 
 /// A key came: is it in the vault?
 async fn look(
-    mut open: Open,
+    mut open: AttemptGuard,
     services: &Services,
     recovered: &mut Recovered,
 ) -> Result<(), json_store::Error> {
-    let Some(held) = open.attempt().held.clone() else {
+    let Some(held) = open.attempt().received_key.clone() else {
         exchange::leave_unresolved(open);
         return Ok(());
     };
@@ -116,12 +122,12 @@ async fn look(
     let there = services.vault(move |vault, patience| vault.get(&slot, patience)).await;
     match there {
         Ok(secret) if store::hash(&secret) == held.hash => {
-            inventory::add(&services.place, vec![held.clone()])?;
+            inventory::upsert_keys(&services.place, vec![held.clone()])?;
             recovered.stored.push(held);
             abandon(open, services).await;
         }
         Ok(_) | Err(secret_store::Error::NoEntry) => {
-            open.advance(|attempt| attempt.stage = Stage::Unresolved)?;
+            open.update(|attempt| attempt.stage = AttemptStage::Unresolved)?;
         }
         Err(error) => recovered.waits(open, &error),
     }
@@ -130,7 +136,7 @@ async fn look(
 
 #[expect(clippy::disallowed_methods, reason = "door: the vault")]
 async fn secrets(
-    open: &Open,
+    open: &AttemptGuard,
     services: &Services,
 ) -> Result<Option<(AuthCode, CodeVerifier)>, secret_store::Error> {
     let slot = attempt_slot(open);

@@ -8,25 +8,26 @@ use url::Url;
 
 use crate::api::openrouter::{Attribution, Client, Error};
 use crate::domain::ManagementKey;
-use crate::storage::journal::Open;
-use crate::storage::json_store::Place;
-use crate::storage::secret_store::{self, Slot, StoreKind, Vault};
+use crate::storage::journal::AttemptGuard;
+use crate::storage::json_store::StoreLocation;
+use crate::storage::secret_store::{self, EntryId, SecretStore, StoreKind};
 
 /// Attempts of this process that brought a key which is not stored yet: as long as they are kept
 /// here, no other process takes them over.
 #[derive(Clone, Default)]
-pub struct Kept(Arc<Mutex<Vec<Open>>>);
+pub struct Kept(Arc<Mutex<Vec<AttemptGuard>>>);
 
 impl Kept {
-    pub(super) fn keep(&self, open: Open) {
+    pub(super) fn keep(&self, open: AttemptGuard) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(open);
     }
 
     /// The attempt that brought the key with that hash.
-    pub(super) fn take(&self, hash: &str) -> Option<Open> {
+    pub(super) fn take(&self, hash: &str) -> Option<AttemptGuard> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let brought =
-            |open: &Open| open.attempt().held.as_ref().is_some_and(|held| held.hash == hash);
+        let brought = |open: &AttemptGuard| {
+            open.attempt().received_key.as_ref().is_some_and(|held| held.hash == hash)
+        };
         let at = kept.iter().position(brought)?;
         Some(kept.remove(at))
     }
@@ -42,11 +43,11 @@ pub struct Services {
     /// The management key that the environment gives, used before a stored one.
     pub management: Option<ManagementKey>,
     /// Where keys lie.
-    pub vault: Vault,
+    pub vault: SecretStore,
     /// How long one vault call may take.
     pub patience: Duration,
     /// Where the inventory and the journal lie.
-    pub place: Place,
+    pub place: StoreLocation,
     /// Attempts whose key could not be stored and is still on screen.
     pub kept: Kept,
     /// Who we say we are.
@@ -72,16 +73,18 @@ impl Services {
     }
 
     /// Where the key under `label` lies in the vault.
-    pub fn slot(&self, label: &str) -> Slot {
-        Slot { service: self.service.clone(), account: label.into() }
+    pub fn slot(&self, label: &str) -> EntryId {
+        EntryId { service: self.service.clone(), account: label.into() }
     }
 
     /// A store beside the one that is used, for a key that this one refuses: the file beside the
     /// keychain, the keychain beside the file. None where nothing is to be left on disk.
-    pub fn another_vault(&self, ask: secret_store::Ask) -> Option<Vault> {
+    pub fn another_vault(&self, ask: secret_store::PassphraseFn) -> Option<SecretStore> {
         match (self.vault.kind(), &self.place) {
-            (StoreKind::Os, Place::Directory(dir)) => Some(Vault::file(dir.clone(), ask)),
-            (StoreKind::File, _) => Some(Vault::os()),
+            (StoreKind::Keychain, StoreLocation::Directory(dir)) => {
+                Some(SecretStore::age_file(dir.clone(), ask))
+            }
+            (StoreKind::File, _) => Some(SecretStore::keychain()),
             _ => None,
         }
     }
@@ -89,11 +92,11 @@ impl Services {
     /// Makes a vault call off the async thread; it can wait for a person.
     pub(crate) async fn vault<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&Vault, Duration) -> Result<T, secret_store::Error> + Send + 'static,
+        call: impl FnOnce(&SecretStore, Duration) -> Result<T, secret_store::Error> + Send + 'static,
     ) -> Result<T, secret_store::Error> {
         let (vault, patience) = (self.vault.clone(), self.patience);
         tokio::task::spawn_blocking(move || call(&vault, patience))
             .await
-            .unwrap_or(Err(secret_store::Error::NoAnswer))
+            .unwrap_or(Err(secret_store::Error::TimedOut))
     }
 }

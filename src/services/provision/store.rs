@@ -13,14 +13,14 @@ use super::{Services, cancelled, forget_secrets};
 use crate::api::openrouter::Exchanged;
 use crate::domain::{ApiKey, HeldKey, Outcome, Read, Report, Step, Trouble, clean};
 use crate::storage::inventory;
-use crate::storage::journal::{self, Open, Stage};
-use crate::storage::json_store::{self, Claim};
-use crate::storage::secret_store::{self, Vault};
+use crate::storage::journal::{self, AttemptGuard, AttemptStage};
+use crate::storage::json_store::{self, LockGuard};
+use crate::storage::secret_store::{self, SecretStore};
 
 /// Keys that are stored and not on the list yet: the list is rewritten for many at once, not for
 /// each. Until then their attempts stay in the journal, from which the next start lists them.
 #[derive(Default)]
-pub struct Unlisted(Vec<(Open, HeldKey)>);
+pub struct Unlisted(Vec<(AttemptGuard, HeldKey)>);
 
 impl Unlisted {
     /// How many there are.
@@ -39,8 +39,8 @@ impl Unlisted {
             return Ok(());
         }
         let (opens, held) = self.0.drain(..).unzip();
-        inventory::add(&services.place, held).map_err(|error| not_listed(&error))?;
-        log(Open::close_all(opens));
+        inventory::upsert_keys(&services.place, held).map_err(|error| not_listed(&error))?;
+        log(AttemptGuard::complete_all(opens));
         Ok(())
     }
 }
@@ -48,7 +48,7 @@ impl Unlisted {
 /// Stores what was received, notes it, ends the attempt and asks what was granted. With `later` the
 /// list is left to [`Unlisted::list`].
 pub(super) async fn finish(
-    mut open: Open,
+    mut open: AttemptGuard,
     issued: Exchanged,
     services: &Services,
     later: Option<&mut Unlisted>,
@@ -58,7 +58,7 @@ pub(super) async fn finish(
     report(Report::Step(Step::Store));
     let attempt = open.attempt();
     let mut held = HeldKey {
-        asked: attempt.asked.clone(),
+        asked: attempt.requested.clone(),
         replaces: attempt.replaces.clone(),
         user_id: issued.user_id.map(|id| clean(&id, 100)),
         ..HeldKey::new(
@@ -70,9 +70,9 @@ pub(super) async fn finish(
         )
     };
     // A journal that cannot be written keeps no key out of the vault.
-    log(open.advance(|attempt| {
-        attempt.stage = Stage::Received;
-        attempt.held = Some(held.clone());
+    log(open.update(|attempt| {
+        attempt.stage = AttemptStage::KeyReceived;
+        attempt.received_key = Some(held.clone());
     }));
     // Until it is listed: no other Keywright may take the label between our look and our writing.
     let turn = turn(services).await;
@@ -83,22 +83,22 @@ pub(super) async fn finish(
             return Outcome::NotStored { held, key: issued.key, trouble: not_stored(&error) };
         }
     };
-    log(open.advance(|attempt| {
-        attempt.stage = Stage::Stored;
-        attempt.held = Some(held.clone());
+    log(open.update(|attempt| {
+        attempt.stage = AttemptStage::Stored;
+        attempt.received_key = Some(held.clone());
     }));
     // Not in a queue: its keys come from one account, and there may be thousands.
     let stranger = later.is_none().then(|| of_another_account(&held, services)).flatten();
     let listed = match &later {
         Some(_) => Ok(()),
-        None => inventory::add(&services.place, vec![held.clone()]),
+        None => inventory::upsert_keys(&services.place, vec![held.clone()]),
     };
     drop(turn);
     forget_secrets(&open, services).await;
     // A key that is not on the list stays in the journal: the next start lists it.
     let mut open = Some(open);
     if let (None, Ok(())) = (&later, &listed) {
-        log(open.take().map_or(Ok(()), Open::close));
+        log(open.take().map_or(Ok(()), AttemptGuard::complete));
     }
     let note = listed.err().map(|error| not_listed(&error)).or(renamed).or(stranger);
     report(Report::Step(Step::Compare));
@@ -116,7 +116,7 @@ pub(super) async fn finish(
 
 /// What an answer held could be found nowhere in it and be kept nowhere: the person has it.
 pub(super) fn hand_back(
-    mut open: Open,
+    mut open: AttemptGuard,
     answer: SecretString,
     trouble: &Trouble,
     services: &Services,
@@ -126,7 +126,7 @@ pub(super) fn hand_back(
     let attempt = open.attempt();
     let store = services.vault.kind().to_string();
     let held = HeldKey {
-        asked: attempt.asked.clone(),
+        asked: attempt.requested.clone(),
         ..HeldKey::new(
             attempt.label.clone(),
             &key,
@@ -135,18 +135,18 @@ pub(super) fn hand_back(
             Timestamp::now(),
         )
     };
-    log(open.advance(|attempt| {
-        attempt.stage = Stage::Received;
-        attempt.held = Some(held.clone());
+    log(open.update(|attempt| {
+        attempt.stage = AttemptStage::KeyReceived;
+        attempt.received_key = Some(held.clone());
     }));
     services.kept.keep(open);
     Outcome::NotStored { held, key, trouble: trouble.clone() }
 }
 
 /// Waits for the turn to store; whoever waits in vain stores all the same, for the key's sake.
-pub(crate) async fn turn(services: &Services) -> Option<Claim> {
+pub(crate) async fn turn(services: &Services) -> Option<LockGuard> {
     let (place, patience) = (services.place.clone(), services.patience);
-    let turn = tokio::task::spawn_blocking(move || place.claim_within("storing.lock", patience));
+    let turn = tokio::task::spawn_blocking(move || place.try_lock_for("storing.lock", patience));
     turn.await.ok()?.ok()
 }
 
@@ -160,7 +160,7 @@ pub async fn store_again(held: HeldKey, key: ApiKey, services: &Services) -> Out
 pub async fn store_elsewhere(
     mut held: HeldKey,
     key: ApiKey,
-    vault: Vault,
+    vault: SecretStore,
     services: &Services,
 ) -> Outcome {
     held.replaces = None;
@@ -180,15 +180,15 @@ async fn store_in(
         Ok(renamed) => renamed,
         Err(error) => return Outcome::NotStored { held, key, trouble: not_stored(&error) },
     };
-    let listed = inventory::add(&services.place, vec![held.clone()]);
+    let listed = inventory::upsert_keys(&services.place, vec![held.clone()]);
     drop(turn);
     if listed.is_ok() {
         if let Some(open) = services.kept.take(&held.hash) {
             forget_secrets(&open, services).await;
-            log(open.close());
+            log(open.complete());
         }
         // Another start may have put it on the list of what nobody received.
-        log(journal::settle(&services.place, &held.hash));
+        log(journal::remove_attempts_for_key(&services.place, &held.hash));
     }
     let note = listed.err().map(|error| not_listed(&error)).or(renamed);
     compare(held, key, note, true, services).await
@@ -256,7 +256,7 @@ async fn compare(
             held.note(&read, now);
             if listed {
                 let reads = HashMap::from([(held.hash.clone(), (now, read))]);
-                log(inventory::note(&services.place, &services.server, &reads));
+                log(inventory::record_checks(&services.place, &services.server, &reads));
             }
             None
         }
@@ -273,7 +273,7 @@ async fn compare(
 /// one of theirs, and they see what it is used for.
 fn of_another_account(held: &HeldKey, services: &Services) -> Option<Trouble> {
     let user = held.user_id.as_ref()?;
-    let rows = inventory::read(&services.place, &services.server).ok()?;
+    let rows = inventory::list_keys(&services.place, &services.server).ok()?;
     let mut users = rows.iter().filter_map(|row| row.user_id.as_ref()).peekable();
     users.peek()?;
     (!users.any(|other| other == user)).then(|| Trouble {

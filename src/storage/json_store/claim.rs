@@ -3,15 +3,15 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
-use super::Memory;
+use super::MemoryDocuments;
 #[cfg(doc)]
-use super::Place;
+use super::StoreLocation;
 
 /// A name held; see [`Place::claim`].
 #[derive(Debug)]
-pub enum Claim {
+pub enum LockGuard {
     /// In this process alone.
-    Memory(Memory, String),
+    Memory(MemoryDocuments, String),
     /// By a locked file.
     File {
         /// Lets go when closed.
@@ -21,11 +21,11 @@ pub enum Claim {
     },
 }
 
-impl Drop for Claim {
+impl Drop for LockGuard {
     fn drop(&mut self) {
         match self {
             Self::Memory(memory, name) => {
-                memory.shelf().claims.remove(name);
+                memory.lock_state().locked_names.remove(name);
             }
             // A name that is waited for may be locked by the next already, on a file that is about
             // to have no name: `try_lock` looks for that.

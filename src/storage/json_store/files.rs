@@ -6,24 +6,24 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Error, LOCK_PATIENCE};
+use super::{Error, LOCK_TIMEOUT};
 
 /// The lock of a file; its own file stays, since removing it would let two in.
-pub(crate) fn lock(dir: &Path, name: &str) -> Result<File, Error> {
-    create_dir(dir)?;
+pub(crate) fn lock_file(dir: &Path, name: &str) -> Result<File, Error> {
+    create_private_dir(dir)?;
     let path = dir.join(format!("{name}.lock"));
-    patiently(LOCK_PATIENCE, || try_lock(&path))
+    retry_while_locked(LOCK_TIMEOUT, || try_lock_file(&path))
 }
 
 /// Tries again while it is busy, for so long.
-pub(super) fn patiently<T>(
+pub(super) fn retry_while_locked<T>(
     patience: Duration,
     attempt: impl Fn() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let since = Instant::now();
     loop {
         match attempt() {
-            Err(Error::Busy(_)) if since.elapsed() < patience => {
+            Err(Error::LockHeld(_)) if since.elapsed() < patience => {
                 std::thread::sleep(Duration::from_millis(5));
             }
             outcome => return outcome,
@@ -31,22 +31,22 @@ pub(super) fn patiently<T>(
     }
 }
 
-pub(super) fn try_lock(path: &Path) -> Result<File, Error> {
-    let file = open_private(OpenOptions::new().create(true).append(true), path)
+pub(super) fn try_lock_file(path: &Path) -> Result<File, Error> {
+    let file = open_private_file(OpenOptions::new().create(true).append(true), path)
         .map_err(io_error(path, "opened"))?;
     match file.try_lock() {
         // The one before may have taken the name away after we opened the file: then the lock is
         // on nothing that anybody else would find.
-        Ok(()) if !is_at(&file, path) => Err(Error::Busy(path.to_owned())),
+        Ok(()) if !is_file_at(&file, path) => Err(Error::LockHeld(path.to_owned())),
         Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(Error::Busy(path.to_owned())),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::LockHeld(path.to_owned())),
         Err(fs::TryLockError::Error(error)) => Err(io_error(path, "locked")(error)),
     }
 }
 
 /// Whether this file is the one that has that name.
 #[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
+fn is_file_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
     matches!((file.metadata(), fs::symlink_metadata(path)), (Ok(a), Ok(b)) if same(&a, &b))
@@ -62,23 +62,25 @@ pub(super) fn io_error<'a>(
     path: &'a Path,
     verb: &'static str,
 ) -> impl FnOnce(io::Error) -> Error + 'a {
-    move |source| Error::Io { path: path.to_owned(), verb, source }
+    move |source| Error::Io { path: path.to_owned(), action: verb, source }
 }
 
-pub(super) fn refuse_link(path: &Path) -> Result<(), Error> {
+pub(super) fn check_file_type(path: &Path) -> Result<(), Error> {
     match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_symlink() => Err(Error::Link(path.to_owned())),
+        Ok(found) if found.file_type().is_symlink() => Err(Error::Symlink(path.to_owned())),
         // A pipe would be waited for.
-        Ok(found) if !found.is_file() && !found.is_dir() => Err(Error::Special(path.to_owned())),
+        Ok(found) if !found.is_file() && !found.is_dir() => {
+            Err(Error::NotRegularFile(path.to_owned()))
+        }
         _ => Ok(()),
     }
 }
 
 /// What is in a file; `None` where there is none.
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    refuse_link(path)?;
+pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    check_file_type(path)?;
     let mut bytes = Vec::new();
-    match open_private(OpenOptions::new().read(true), path) {
+    match open_private_file(OpenOptions::new().read(true), path) {
         Ok(mut file) => {
             file.read_to_end(&mut bytes).map_err(io_error(path, "read"))?;
             Ok(Some(bytes))
@@ -89,8 +91,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 }
 
 /// Creates the directory and whatever lies above it, for this person alone.
-pub fn create_dir(dir: &Path) -> Result<(), Error> {
-    refuse_link(dir)?;
+pub fn create_private_dir(dir: &Path) -> Result<(), Error> {
+    check_file_type(dir)?;
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -99,7 +101,7 @@ pub fn create_dir(dir: &Path) -> Result<(), Error> {
 }
 
 /// Opens a file of this person's alone, following no link and waiting for nobody.
-pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+pub fn open_private_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
@@ -121,7 +123,7 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8], named: &Path) -> Result<()
         _ => Ok(()),
     };
     clear
-        .and_then(|()| open_private(OpenOptions::new().write(true).create_new(true), path))
+        .and_then(|()| open_private_file(OpenOptions::new().write(true).create_new(true), path))
         .and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()
@@ -130,9 +132,9 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8], named: &Path) -> Result<()
 }
 
 /// Puts these bytes in the file's place: written aside, synced, renamed, the directory synced.
-pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let path = dir.join(name);
-    refuse_link(&path)?;
+    check_file_type(&path)?;
     let aside = dir.join(format!("{name}.new"));
     write_synced(&aside, bytes, &path)?;
     fs::rename(&aside, &path).map_err(io_error(&path, "written"))?;

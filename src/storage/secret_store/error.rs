@@ -11,22 +11,22 @@ use crate::domain::Trouble;
 pub enum Error {
     /// No D-Bus session bus, so no Secret Service (Linux).
     #[error("there is no D-Bus session bus, so no keychain can be reached")]
-    NoBus,
+    NoSessionBus,
     /// A bus, but nobody on it provides the Secret Service (Linux).
     #[error("no keychain is running: nothing on the session bus provides the Secret Service")]
     NoProvider,
     /// The provider runs, but has no collection to write to.
     #[error("the keychain has no default collection to keep keys in")]
-    NoCollection,
+    NoDefaultCollection,
     /// Locked, and nobody was there to unlock it.
     #[error("the keychain is locked")]
     Locked,
     /// The person dismissed the question, or denied access.
     #[error("the keychain stayed closed: the question to unlock it was dismissed")]
-    Refused,
+    PromptDismissed,
     /// The deadline passed. Whether a write took place is unknown.
     #[error("the keychain did not answer in time")]
-    NoAnswer,
+    TimedOut,
     /// Nothing under this service and account.
     #[error("the keychain holds nothing under this name")]
     NoEntry,
@@ -35,7 +35,7 @@ pub enum Error {
     Ambiguous(usize),
     /// What was read back after writing is not what was written.
     #[error("the keychain gave back something else than was stored")]
-    ReadBackDiffers,
+    ReadBackMismatch,
     /// The entry's bytes are not text, so they are no key.
     #[error("the keychain's entry is not text, so it is no key")]
     NotText,
@@ -50,19 +50,19 @@ pub enum Error {
     WrongPassphrase,
     /// The file is no vault.
     #[error("vault.age is not a file that a passphrase opens")]
-    NotAVault,
+    UnsupportedFormat,
     /// The file's bytes are not those that were written.
     #[error("vault.age is damaged")]
     Damaged,
     /// A later Keywright wrote the file.
     #[error("vault.age has version {0}, newer than this Keywright knows")]
-    Newer(u64),
+    UnsupportedVersion(u64),
     /// The file asks for more memory and time than is spent on a passphrase.
     #[error("vault.age asks for more work than a passphrase is worth")]
-    TooMuchWork,
+    WorkFactorTooHigh,
     /// The file cannot be read, written or locked.
     #[error("{message}")]
-    File {
+    FileAccess {
         /// What happened.
         message: String,
         /// What to do now.
@@ -77,7 +77,7 @@ impl Error {
     /// What to do now, and what it means for the key. One or two sentences for a person.
     pub fn advice(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::NoBus => {
+            Self::NoSessionBus => {
                 "Start Keywright in a desktop session, or under `dbus-run-session -- sh` followed by \
                  `eval $(gnome-keyring-daemon --unlock)`; or keep keys in a file under a passphrase, with \
                  `--store file`."
@@ -87,7 +87,7 @@ impl Error {
                  `eval $(gnome-keyring-daemon --unlock)`; or keep keys in a file under a passphrase, with \
                  `--store file`."
             }
-            Self::NoCollection => {
+            Self::NoDefaultCollection => {
                 "Create a default keyring once, in Passwords and Keys (seahorse) or with \
                  `eval $(gnome-keyring-daemon --unlock)`, and try again."
             }
@@ -96,11 +96,11 @@ impl Error {
                  `eval $(gnome-keyring-daemon --unlock)`. The keys in it are safe; nothing was \
                  written."
             }
-            Self::Refused => {
+            Self::PromptDismissed => {
                 "Try again and answer the question; the keys in it are safe, and nothing was \
                  written. `--store memory` works without, and forgets every key when Keywright ends."
             }
-            Self::NoAnswer => {
+            Self::TimedOut => {
                 "Look for a window that asks to unlock it, answer it and try again. If there is \
                  none, restart the keychain. The keys in it are safe; whether this write arrived \
                  is unknown."
@@ -113,7 +113,7 @@ impl Error {
                 "Another program made entries with the same service and username. Remove all but \
                  one in Passwords and Keys (seahorse); no key was touched."
             }
-            Self::ReadBackDiffers => {
+            Self::ReadBackMismatch => {
                 "Another program may be writing the same entry. Copy the key before leaving, then \
                  try again or choose another store."
             }
@@ -130,15 +130,15 @@ impl Error {
                 "Nothing was changed, and the keys in it are safe. Try again; `age -d` opens it \
                  with the same passphrase."
             }
-            Self::NotAVault | Self::Damaged => {
+            Self::UnsupportedFormat | Self::Damaged => {
                 "Nothing was overwritten. Put a copy back from your backup, or move it aside and \
                  begin a new one; keys that were in it can be replaced with `keywright rotate`."
             }
-            Self::Newer(_) => "Nothing was overwritten. Use the newer Keywright.",
-            Self::TooMuchWork => {
+            Self::UnsupportedVersion(_) => "Nothing was overwritten. Use the newer Keywright.",
+            Self::WorkFactorTooHigh => {
                 "Nothing was changed. Open it with `age -d` and seal it again with `age -p`."
             }
-            Self::File { advice, .. } => return advice.clone().into(),
+            Self::FileAccess { advice, .. } => return advice.clone().into(),
             Self::Other(_) => {
                 "Try again; `keywright doctor` looks closer. If the key is on screen, copy it \
                  before leaving."
@@ -147,7 +147,7 @@ impl Error {
     }
 
     /// As trouble outside a journey.
-    pub fn trouble(&self) -> Trouble {
+    pub fn to_user_error(&self) -> Trouble {
         let code = if *self == Self::NoEntry { 3 } else { 4 };
         Trouble { message: self.to_string(), advice: self.advice().into(), code }
     }
@@ -167,23 +167,23 @@ mod tests {
     #[test]
     fn every_sentence_is_lower_case_and_has_no_full_stop() {
         for error in [
-            Error::NoBus,
+            Error::NoSessionBus,
             Error::NoProvider,
-            Error::NoCollection,
+            Error::NoDefaultCollection,
             Error::Locked,
-            Error::Refused,
-            Error::NoAnswer,
+            Error::PromptDismissed,
+            Error::TimedOut,
             Error::NoEntry,
             Error::Ambiguous(2),
-            Error::ReadBackDiffers,
+            Error::ReadBackMismatch,
             Error::NotText,
             Error::TooLong,
             Error::NoPassphrase("no passphrase was given".into()),
             Error::WrongPassphrase,
-            Error::NotAVault,
+            Error::UnsupportedFormat,
             Error::Damaged,
-            Error::Newer(2),
-            Error::TooMuchWork,
+            Error::UnsupportedVersion(2),
+            Error::WorkFactorTooHigh,
             Error::other("gone"),
         ] {
             let sentence = error.to_string();

@@ -15,36 +15,36 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Slot};
+use super::{EntryId, Error};
 use crate::storage::json_store::{self, files};
-use age::{Envelope, Failure};
+use age::{AgeError, UnlockedHeader};
 
-const NAME: &str = "vault.age";
+const FILE_NAME: &str = "vault.age";
 
 /// scrypt's cost in a new vault, as `age -p` has it: 256 MiB and about a second.
-const WORK: u8 = 18;
+const WORK_FACTOR: u8 = 18;
 
 /// Asks for the passphrase; twice where `true` says that it will be a new one.
-pub type Ask = Arc<dyn Fn(bool) -> Result<SecretString, Error> + Send + Sync>;
+pub type PassphraseFn = Arc<dyn Fn(bool) -> Result<SecretString, Error> + Send + Sync>;
 
-pub(super) struct File {
+pub(super) struct AgeFile {
     dir: PathBuf,
-    ask: Ask,
-    work: u8,
+    passphrase_fn: PassphraseFn,
+    work_factor: u8,
     /// What came of asking.
     passphrase: Option<Result<SecretString, Error>>,
     /// The one the file was last seen in.
-    envelope: Option<Envelope>,
+    header: Option<UnlockedHeader>,
 }
 
 #[derive(Deserialize)]
-struct Stamp {
+struct VersionHeader {
     version: u64,
 }
 
 /// What is in the file, in JSON.
 #[derive(Deserialize)]
-struct Content {
+struct FileContent {
     entries: Vec<Entry>,
 }
 
@@ -56,46 +56,47 @@ struct Entry {
 }
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct FileContentRef<'a> {
     /// For whoever opens it with `age -d`.
-    what: &'static str,
+    #[serde(rename = "what")]
+    description: &'static str,
     version: u64,
-    entries: Vec<Row<'a>>,
+    entries: Vec<EntryRef<'a>>,
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct EntryRef<'a> {
     service: &'a str,
     account: &'a str,
     secret: &'a str,
 }
 
-const WHAT: &str = "Keywright's vault: OpenRouter API keys";
-const VERSION: u64 = 1;
+const DESCRIPTION: &str = "Keywright's vault: OpenRouter API keys";
+const SCHEMA_VERSION: u64 = 1;
 
-impl File {
-    pub(super) fn new(dir: PathBuf, ask: Ask) -> Self {
-        Self { dir, ask, work: WORK, passphrase: None, envelope: None }
+impl AgeFile {
+    pub(super) fn new(dir: PathBuf, ask: PassphraseFn) -> Self {
+        Self { dir, passphrase_fn: ask, work_factor: WORK_FACTOR, passphrase: None, header: None }
     }
 
     pub(super) fn path(&self) -> PathBuf {
-        self.dir.join(NAME)
+        self.dir.join(FILE_NAME)
     }
 
     /// Asks for the passphrase now, and tries it.
     pub(super) fn unlock(&mut self) -> Result<(), Error> {
-        let file = self.read()?;
-        self.envelope(file.as_deref()).map(drop)
+        let file = self.read_encrypted()?;
+        self.ensure_header(file.as_deref()).map(drop)
     }
 
-    pub(super) fn get(&mut self, slot: &Slot) -> Result<SecretString, Error> {
-        let entries = self.entries()?;
-        entries.into_iter().find(|entry| entry.is_at(slot)).map(|e| e.secret).ok_or(Error::NoEntry)
+    pub(super) fn get(&mut self, slot: &EntryId) -> Result<SecretString, Error> {
+        let entries = self.read_entries()?;
+        entries.into_iter().find(|entry| entry.has_id(slot)).map(|e| e.secret).ok_or(Error::NoEntry)
     }
 
-    pub(super) fn set(&mut self, slot: &Slot, secret: &SecretString) -> Result<(), Error> {
-        self.update(|entries| {
-            match entries.iter_mut().find(|entry| entry.is_at(slot)) {
+    pub(super) fn set(&mut self, slot: &EntryId, secret: &SecretString) -> Result<(), Error> {
+        self.update_entries(|entries| {
+            match entries.iter_mut().find(|entry| entry.has_id(slot)) {
                 Some(entry) => entry.secret = secret.clone(),
                 None => entries.push(Entry {
                     service: slot.service.clone(),
@@ -110,21 +111,21 @@ impl File {
         if kept.expose_secret() == secret.expose_secret() {
             Ok(())
         } else {
-            Err(Error::ReadBackDiffers)
+            Err(Error::ReadBackMismatch)
         }
     }
 
-    pub(super) fn delete(&mut self, slot: &Slot) -> Result<(), Error> {
-        self.update(|entries| {
+    pub(super) fn delete(&mut self, slot: &EntryId) -> Result<(), Error> {
+        self.update_entries(|entries| {
             let before = entries.len();
-            entries.retain(|entry| !entry.is_at(slot));
+            entries.retain(|entry| !entry.has_id(slot));
             if entries.len() < before { Ok(()) } else { Err(Error::NoEntry) }
         })
     }
 
-    pub(super) fn accounts(&mut self, service: &str) -> Result<Vec<String>, Error> {
+    pub(super) fn list_accounts(&mut self, service: &str) -> Result<Vec<String>, Error> {
         let mut accounts: Vec<_> = self
-            .entries()?
+            .read_entries()?
             .into_iter()
             .filter(|entry| entry.service == service)
             .map(|entry| entry.account)
@@ -133,7 +134,7 @@ impl File {
         Ok(accounts)
     }
 
-    pub(super) fn probe(&mut self, slot: &Slot) -> Result<(), Error> {
+    pub(super) fn check_writable(&mut self, slot: &EntryId) -> Result<(), Error> {
         self.set(slot, &SecretString::from("probe"))?;
         self.delete(slot)
     }
@@ -141,80 +142,85 @@ impl File {
     /// Seals everything under another passphrase. The file is replaced once what is to replace it
     /// was opened again.
     pub(super) fn change_passphrase(&mut self, new: &SecretString) -> Result<(), Error> {
-        let envelope = Envelope::new(new, self.work)?;
-        let _lock = files::lock(&self.dir, NAME)?;
-        let file = self.read()?.ok_or(Error::NoEntry)?;
-        let plain = self.envelope(Some(&file))?.open(&file)?;
-        let sealed = envelope.seal(&plain)?;
-        if Envelope::of(&sealed, new)?.open(&sealed)? != plain {
-            return Err(Error::ReadBackDiffers);
+        let envelope = UnlockedHeader::new(new, self.work_factor)?;
+        let _lock = files::lock_file(&self.dir, FILE_NAME)?;
+        let file = self.read_encrypted()?.ok_or(Error::NoEntry)?;
+        let plain = self.ensure_header(Some(&file))?.decrypt(&file)?;
+        let sealed = envelope.encrypt(&plain)?;
+        if UnlockedHeader::unlock(&sealed, new)?.decrypt(&sealed)? != plain {
+            return Err(Error::ReadBackMismatch);
         }
-        self.replace(&sealed)?;
+        self.replace_file(&sealed)?;
         self.passphrase = Some(Ok(new.clone()));
-        self.envelope = Some(envelope);
+        self.header = Some(envelope);
         Ok(())
     }
 
     /// Everything in the file. Where there is none, nobody is asked for a passphrase.
-    fn entries(&mut self) -> Result<Vec<Entry>, Error> {
-        let Some(file) = self.read()? else { return Ok(Vec::new()) };
-        let plain = self.envelope(Some(&file))?.open(&file)?;
+    fn read_entries(&mut self) -> Result<Vec<Entry>, Error> {
+        let Some(file) = self.read_encrypted()? else { return Ok(Vec::new()) };
+        let plain = self.ensure_header(Some(&file))?.decrypt(&file)?;
         let damaged = |_| Error::Damaged;
         // Alone first: whatever else a newer version holds need not be understood.
-        let stamp: Stamp = serde_json::from_slice(&plain).map_err(damaged)?;
-        if stamp.version > VERSION {
-            return Err(Error::Newer(stamp.version));
+        let stamp: VersionHeader = serde_json::from_slice(&plain).map_err(damaged)?;
+        if stamp.version > SCHEMA_VERSION {
+            return Err(Error::UnsupportedVersion(stamp.version));
         }
-        let content: Content = serde_json::from_slice(&plain).map_err(damaged)?;
+        let content: FileContent = serde_json::from_slice(&plain).map_err(damaged)?;
         Ok(content.entries)
     }
 
     /// Reads, changes and writes under one lock; on disk when this returns. An error changes
     /// nothing.
-    fn update(
+    fn update_entries(
         &mut self,
         change: impl FnOnce(&mut Vec<Entry>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         // A person who is asked for the passphrase must not keep others waiting for the lock.
         self.unlock()?;
-        let _lock = files::lock(&self.dir, NAME)?;
-        let mut entries = self.entries()?;
+        let _lock = files::lock_file(&self.dir, FILE_NAME)?;
+        let mut entries = self.read_entries()?;
         change(&mut entries)?;
-        let plain = plain(&entries)?;
-        let file = self.read()?;
-        let sealed = self.envelope(file.as_deref())?.seal(&plain)?;
-        self.replace(&sealed)
+        let plain = serialize_entries(&entries)?;
+        let file = self.read_encrypted()?;
+        let sealed = self.ensure_header(file.as_deref())?.encrypt(&plain)?;
+        self.replace_file(&sealed)
     }
 
-    fn replace(&self, sealed: &[u8]) -> Result<(), Error> {
-        files::replace(&self.dir, NAME, sealed)?;
-        if self.read()?.as_deref() == Some(sealed) { Ok(()) } else { Err(Error::ReadBackDiffers) }
+    fn replace_file(&self, sealed: &[u8]) -> Result<(), Error> {
+        files::replace_file(&self.dir, FILE_NAME, sealed)?;
+        if self.read_encrypted()?.as_deref() == Some(sealed) {
+            Ok(())
+        } else {
+            Err(Error::ReadBackMismatch)
+        }
     }
 
     /// What is in the file, still sealed. An empty one holds nothing to lose.
-    fn read(&self) -> Result<Option<Vec<u8>>, Error> {
-        Ok(files::read(&self.path())?.filter(|bytes| !bytes.is_empty()))
+    fn read_encrypted(&self) -> Result<Option<Vec<u8>>, Error> {
+        Ok(files::read_if_exists(&self.path())?.filter(|bytes| !bytes.is_empty()))
     }
 
     /// The envelope this file is in, or the one in which the first will be.
-    fn envelope(&mut self, file: Option<&[u8]>) -> Result<&Envelope, Error> {
+    fn ensure_header(&mut self, file: Option<&[u8]>) -> Result<&UnlockedHeader, Error> {
         // Another program may have given it another passphrase, and so another envelope, meanwhile.
-        let fits = |envelope: &Envelope| file.is_none_or(|file| envelope.is_of(file));
-        let envelope = match self.envelope.take().filter(fits) {
+        let fits = |envelope: &UnlockedHeader| file.is_none_or(|file| envelope.is_header_of(file));
+        let envelope = match self.header.take().filter(fits) {
             Some(envelope) => envelope,
-            None => self.make_envelope(file)?,
+            None => self.unlock_or_create_header(file)?,
         };
-        Ok(self.envelope.insert(envelope))
+        Ok(self.header.insert(envelope))
     }
 
-    fn make_envelope(&mut self, file: Option<&[u8]>) -> Result<Envelope, Error> {
-        let passphrase = self.passphrase.get_or_insert_with(|| (self.ask)(file.is_none()));
+    fn unlock_or_create_header(&mut self, file: Option<&[u8]>) -> Result<UnlockedHeader, Error> {
+        let passphrase =
+            self.passphrase.get_or_insert_with(|| (self.passphrase_fn)(file.is_none()));
         let passphrase = passphrase.as_ref().map_err(Clone::clone)?;
         let made = match file {
-            Some(file) => Envelope::of(file, passphrase),
-            None => Envelope::new(passphrase, self.work),
+            Some(file) => UnlockedHeader::unlock(file, passphrase),
+            None => UnlockedHeader::new(passphrase, self.work_factor),
         };
-        if let Err(Failure::Wrong) = made {
+        if let Err(AgeError::WrongPassphrase) = made {
             self.passphrase = Some(Err(Error::WrongPassphrase));
         }
         Ok(made?)
@@ -222,45 +228,46 @@ impl File {
 }
 
 /// As JSON; the buffer is wiped, so it must not grow.
-fn plain(entries: &[Entry]) -> Result<Zeroizing<Vec<u8>>, Error> {
+fn serialize_entries(entries: &[Entry]) -> Result<Zeroizing<Vec<u8>>, Error> {
     #[expect(clippy::disallowed_methods, reason = "the door into the file vault")]
     let rows: Vec<_> = entries
         .iter()
-        .map(|entry| Row {
+        .map(|entry| EntryRef {
             service: &entry.service,
             account: &entry.account,
             secret: entry.secret.expose_secret(),
         })
         .collect();
     // A character takes six bytes at most.
-    let most = |row: &Row| 64 + 6 * (row.service.len() + row.account.len() + row.secret.len());
+    let most = |row: &EntryRef| 64 + 6 * (row.service.len() + row.account.len() + row.secret.len());
     let mut plain = Zeroizing::new(Vec::with_capacity(128 + rows.iter().map(most).sum::<usize>()));
-    let content = Written { what: WHAT, version: VERSION, entries: rows };
+    let content =
+        FileContentRef { description: DESCRIPTION, version: SCHEMA_VERSION, entries: rows };
     serde_json::to_writer(&mut *plain, &content)
         .map_err(|error| Error::other(&error.to_string()))?;
     Ok(plain)
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
+impl From<AgeError> for Error {
+    fn from(failure: AgeError) -> Self {
         match failure {
-            Failure::NotOurs => Self::NotAVault,
-            Failure::TooMuchWork => Self::TooMuchWork,
-            Failure::Wrong => Self::WrongPassphrase,
-            Failure::Damaged => Self::Damaged,
-            Failure::System => Self::other("the system gives no randomness"),
+            AgeError::UnsupportedFormat => Self::UnsupportedFormat,
+            AgeError::WorkFactorTooHigh => Self::WorkFactorTooHigh,
+            AgeError::WrongPassphrase => Self::WrongPassphrase,
+            AgeError::Damaged => Self::Damaged,
+            AgeError::SystemResources => Self::other("the system gives no randomness"),
         }
     }
 }
 
 impl From<json_store::Error> for Error {
     fn from(error: json_store::Error) -> Self {
-        Self::File { advice: error.advice(), message: error.to_string() }
+        Self::FileAccess { advice: error.advice(), message: error.to_string() }
     }
 }
 
 impl Entry {
-    fn is_at(&self, slot: &Slot) -> bool {
+    fn has_id(&self, slot: &EntryId) -> bool {
         self.service == slot.service && self.account == slot.account
     }
 }

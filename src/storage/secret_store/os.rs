@@ -10,71 +10,73 @@ use keyring_core::{CredentialStore, Entry, Error as Failure};
 use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Error, Slot};
+use super::{EntryId, Error};
 
 #[cfg_attr(all(unix, not(target_os = "macos")), path = "os/secret_service.rs")]
 #[cfg_attr(target_os = "macos", path = "os/macos.rs")]
 #[cfg_attr(windows, path = "os/windows.rs")]
 mod native;
 
-pub(super) use native::{PLACE, can_ask, served};
+pub(super) use native::{DISPLAY_NAME, can_prompt, provider_info};
 
 /// How asking for an unlocked keychain went.
 #[cfg_attr(
     any(target_os = "macos", windows),
     expect(dead_code, reason = "there the system unlocks by itself, before it answers")
 )]
-enum Unlocked {
+enum UnlockOutcome {
     /// It was open all along.
-    Already,
+    AlreadyUnlocked,
     /// It was locked, and a person opened it.
-    Now,
+    JustUnlocked,
     /// It is not open.
-    Not(Error),
+    Failed(Error),
 }
 
 /// A person needs longer than this to dismiss a question; what is dismissed sooner was never asked.
-const NOBODY_IS_SO_QUICK: Duration = Duration::from_millis(400);
+const MIN_DISMISS_TIME: Duration = Duration::from_millis(400);
 
 /// Connects at the first call, and again after a failure.
 #[derive(Default)]
-pub(super) struct Os {
+pub(super) struct Keychain {
     store: Option<Arc<CredentialStore>>,
     /// Whether the quick road was taken: it is for the one key of a short life.
-    hurried: bool,
+    tried_fast_read: bool,
 }
 
-impl Os {
-    pub(super) fn get(&mut self, slot: &Slot) -> Result<SecretString, Error> {
-        let hurry = self.store.is_none() && !std::mem::replace(&mut self.hurried, true);
-        if let Some(secret) = hurry.then(|| native::read_quickly(slot)).flatten() {
+impl Keychain {
+    pub(super) fn get(&mut self, slot: &EntryId) -> Result<SecretString, Error> {
+        let hurry = self.store.is_none() && !std::mem::replace(&mut self.tried_fast_read, true);
+        if let Some(secret) = hurry.then(|| native::try_fast_read(slot)).flatten() {
             return Ok(secret);
         }
-        self.with_unlocked(|store| {
-            let password = entry(store, slot)?.get_password()?;
+        self.call_unlocked(|store| {
+            let password = build_entry(store, slot)?.get_password()?;
             Ok(SecretString::from(password))
         })
     }
 
-    pub(super) fn set(&mut self, slot: &Slot, secret: &SecretString) -> Result<(), Error> {
+    pub(super) fn set(&mut self, slot: &EntryId, secret: &SecretString) -> Result<(), Error> {
         #[expect(clippy::disallowed_methods, reason = "the door into the keychain")]
-        self.with(|store| entry(store, slot)?.set_password(secret.expose_secret()))?;
+        self.call_with_reconnect(|store| {
+            build_entry(store, slot)?.set_password(secret.expose_secret())
+        })?;
         let kept = self.get(slot)?;
         #[expect(clippy::disallowed_methods, reason = "the comparison after writing")]
         if kept.expose_secret() == secret.expose_secret() {
             Ok(())
         } else {
-            Err(Error::ReadBackDiffers)
+            Err(Error::ReadBackMismatch)
         }
     }
 
-    pub(super) fn delete(&mut self, slot: &Slot) -> Result<(), Error> {
-        self.with_unlocked(|store| entry(store, slot)?.delete_credential())
+    pub(super) fn delete(&mut self, slot: &EntryId) -> Result<(), Error> {
+        self.call_unlocked(|store| build_entry(store, slot)?.delete_credential())
     }
 
-    pub(super) fn accounts(&mut self, service: &str) -> Result<Vec<String>, Error> {
-        let accounts = self.with_unlocked(|store| {
-            let found: BTreeSet<String> = native::search(store, service)?
+    pub(super) fn list_accounts(&mut self, service: &str) -> Result<Vec<String>, Error> {
+        let accounts = self.call_unlocked(|store| {
+            let found: BTreeSet<String> = native::search_entries(store, service)?
                 .iter()
                 .filter_map(Entry::get_specifiers)
                 .filter(|(of, _)| of == service)
@@ -92,10 +94,10 @@ impl Os {
         }
     }
 
-    pub(super) fn probe(&mut self, slot: &Slot) -> Result<(), Error> {
+    pub(super) fn check_writable(&mut self, slot: &EntryId) -> Result<(), Error> {
         let written = self.set(slot, &SecretString::from("probe"));
         let removed = match written {
-            Err(Error::ReadBackDiffers) | Ok(()) => self.delete(slot),
+            Err(Error::ReadBackMismatch) | Ok(()) => self.delete(slot),
             Err(_) => Ok(()),
         };
         written.and(removed)
@@ -103,17 +105,17 @@ impl Os {
 
     /// [`Self::with`], not taking "no entry" for an answer from a keychain that is locked:
     /// some providers cannot see into it, and say so that way.
-    fn with_unlocked<T>(
+    fn call_unlocked<T>(
         &mut self,
         call: impl Fn(&CredentialStore) -> keyring_core::Result<T>,
     ) -> Result<T, Error> {
-        match self.with(&call) {
+        match self.call_with_reconnect(&call) {
             Err(Error::NoEntry) => {
                 let began = Instant::now();
                 match native::unlock() {
-                    Unlocked::Already => Err(Error::NoEntry),
-                    Unlocked::Now => self.with(&call),
-                    Unlocked::Not(why) => Err(whose_fault(why, began.elapsed())),
+                    UnlockOutcome::AlreadyUnlocked => Err(Error::NoEntry),
+                    UnlockOutcome::JustUnlocked => self.call_with_reconnect(&call),
+                    UnlockOutcome::Failed(why) => Err(classify_failure(why, began.elapsed())),
                 }
             }
             other => other,
@@ -123,20 +125,20 @@ impl Os {
     /// Makes the call on the store, connecting first if need be. A provider that was restarted
     /// fails every call on an old connection, so such a failure is tried once more on a new one.
     /// Every call here may be made twice: a write writes the same, and what was deleted is gone.
-    fn with<T>(
+    fn call_with_reconnect<T>(
         &mut self,
         call: impl Fn(&CredentialStore) -> keyring_core::Result<T>,
     ) -> Result<T, Error> {
         let began = Instant::now();
         let was_connected = self.store.is_some();
-        let mut outcome = self.attempt(&call);
+        let mut outcome = self.call_once(&call);
         if was_connected && matches!(outcome, Err(Failure::PlatformFailure(_))) {
-            outcome = self.attempt(&call);
+            outcome = self.call_once(&call);
         }
-        outcome.map_err(|failure| explain(failure, began.elapsed()))
+        outcome.map_err(|failure| convert_error(failure, began.elapsed()))
     }
 
-    fn attempt<T>(
+    fn call_once<T>(
         &mut self,
         call: impl Fn(&CredentialStore) -> keyring_core::Result<T>,
     ) -> keyring_core::Result<T> {
@@ -156,14 +158,14 @@ impl Os {
     }
 }
 
-fn entry(store: &CredentialStore, slot: &Slot) -> keyring_core::Result<Entry> {
+fn build_entry(store: &CredentialStore, slot: &EntryId) -> keyring_core::Result<Entry> {
     let title = format!("Keywright: {}", slot.account);
-    let modifiers: HashMap<&str, &str> = native::modifiers(&title).into_iter().collect();
+    let modifiers: HashMap<&str, &str> = native::entry_modifiers(&title).into_iter().collect();
     store.build(&slot.service, &slot.account, Some(&modifiers))
 }
 
 /// Takes the failure, so that bytes it carries can be wiped; prints none of them.
-fn explain(failure: Failure, took: Duration) -> Error {
+fn convert_error(failure: Failure, took: Duration) -> Error {
     match failure {
         Failure::NoEntry => Error::NoEntry,
         Failure::Ambiguous(entries) => Error::Ambiguous(entries.len()),
@@ -172,11 +174,12 @@ fn explain(failure: Failure, took: Duration) -> Error {
             Error::NotText
         }
         Failure::TooLong(..) => Error::TooLong,
-        Failure::NoStorageAccess(cause) => {
-            whose_fault(native::diagnose().unwrap_or_else(|| native::closed(&*cause)), took)
-        }
-        Failure::PlatformFailure(cause) => native::diagnose()
-            .map_or_else(|| Error::other(&cause.to_string()), |why| whose_fault(why, took)),
+        Failure::NoStorageAccess(cause) => classify_failure(
+            native::diagnose_access().unwrap_or_else(|| native::no_access_error(&*cause)),
+            took,
+        ),
+        Failure::PlatformFailure(cause) => native::diagnose_access()
+            .map_or_else(|| Error::other(&cause.to_string()), |why| classify_failure(why, took)),
         Failure::BadStoreFormat(words) | Failure::NotSupportedByStore(words) => {
             Error::other(&words)
         }
@@ -186,9 +189,9 @@ fn explain(failure: Failure, took: Duration) -> Error {
 }
 
 /// Locked, or refused? A question that was dismissed faster than any person could was not seen.
-fn whose_fault(why: Error, took: Duration) -> Error {
+fn classify_failure(why: Error, took: Duration) -> Error {
     match why {
-        Error::Locked if can_ask() && took > NOBODY_IS_SO_QUICK => Error::Refused,
+        Error::Locked if can_prompt() && took > MIN_DISMISS_TIME => Error::PromptDismissed,
         why => why,
     }
 }
@@ -200,9 +203,9 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_named_and_not_shown() {
         let failure = Failure::BadEncoding(b"sk-or-\xff".to_vec());
-        assert_eq!(explain(failure, Duration::ZERO), Error::NotText);
+        assert_eq!(convert_error(failure, Duration::ZERO), Error::NotText);
         let failure = Failure::BadDataFormat(b"sk-or-".to_vec(), "odd".into());
-        assert_eq!(explain(failure, Duration::ZERO), Error::NotText);
+        assert_eq!(convert_error(failure, Duration::ZERO), Error::NotText);
     }
 
     #[test]
@@ -217,7 +220,7 @@ mod tests {
             ),
         ];
         for (failure, expected) in cases {
-            assert_eq!(explain(failure, Duration::ZERO), expected);
+            assert_eq!(convert_error(failure, Duration::ZERO), expected);
         }
     }
 }

@@ -152,7 +152,7 @@ impl Runner {
     pub(super) fn read_past(&self, ticket: Ticket, hashes: Vec<String>) {
         self.blocking(move |services| {
             // Without a past there is no chart; that is all.
-            let mut known = usage_history::read(&services.place).unwrap_or_default();
+            let mut known = usage_history::read_samples(&services.place).unwrap_or_default();
             let past = hashes.into_iter().map(|hash| {
                 let samples = known.remove(&hash).unwrap_or_default();
                 (hash, samples)
@@ -278,7 +278,7 @@ async fn change(services: &Services, changes: Changes) -> Result<Changed, Error>
     }
     if here.is_none() && held.is_here() {
         let (place, server) = (services.place.clone(), services.server.clone());
-        let read = move || inventory::select(&place, &server, |row| row.hash == held.hash);
+        let read = move || inventory::filter_keys(&place, &server, |row| row.hash == held.hash);
         here = tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Ok(Vec::new()))?.pop();
     }
     Ok(Changed::Done { there: now, here, note })

@@ -45,7 +45,7 @@ impl Runner {
             let turn = match keys::take_turn(&services, &mut cancelled, waits).await {
                 Ok(Some(turn)) => turn,
                 Ok(None) => return Msg::Applied { ticket, trouble: None },
-                Err(error) => return Msg::Applied { ticket, trouble: Some(error.trouble()) },
+                Err(error) => return Msg::Applied { ticket, trouble: Some(error.to_user_error()) },
             };
             let ended = |label, result, note| {
                 tell(&results, Msg::Ended { ticket, label, result, note });
@@ -122,8 +122,8 @@ fn standings(
     services: &Services,
     plan: Vec<KeyRequest>,
 ) -> Result<Vec<(KeyRequest, Standing)>, Trouble> {
-    let held =
-        inventory::read(&services.place, &services.server).map_err(|error| error.trouble())?;
+    let held = inventory::list_keys(&services.place, &services.server)
+        .map_err(|error| error.to_user_error())?;
     let owed = keys::owed(services).map_err(|error| error.trouble())?;
     Ok(plan::compare(plan, held, owed))
 }

@@ -265,7 +265,7 @@ const fn is_closed(error: &provision::Error) -> bool {
         error,
         provision::Error::Vault(
             secret_store::Error::Locked
-                | secret_store::Error::NoAnswer
+                | secret_store::Error::TimedOut
                 | secret_store::Error::NoProvider
         )
     )

@@ -11,20 +11,20 @@ use super::*;
 /// A second would be long here.
 const CHEAP: u8 = 1;
 
-fn vault(dir: &Path, passphrase: &'static str) -> File {
-    let ask: Ask = Arc::new(move |_| Ok(SecretString::from(passphrase)));
-    File { work: CHEAP, ..File::new(dir.to_owned(), ask) }
+fn vault(dir: &Path, passphrase: &'static str) -> AgeFile {
+    let ask: PassphraseFn = Arc::new(move |_| Ok(SecretString::from(passphrase)));
+    AgeFile { work_factor: CHEAP, ..AgeFile::new(dir.to_owned(), ask) }
 }
 
-fn slot(account: &str) -> Slot {
-    Slot { service: "keywright".into(), account: account.into() }
+fn slot(account: &str) -> EntryId {
+    EntryId { service: "keywright".into(), account: account.into() }
 }
 
 fn secret(text: &str) -> SecretString {
     SecretString::from(text)
 }
 
-fn content(vault: &mut File, account: &str) -> Result<String, Error> {
+fn content(vault: &mut AgeFile, account: &str) -> Result<String, Error> {
     vault.get(&slot(account)).map(|secret| secret.expose_secret().to_owned())
 }
 
@@ -38,9 +38,9 @@ fn what_one_program_writes_another_reads() {
     one.set(&slot("a"), &secret("3")).unwrap();
     assert_eq!(content(&mut other, "a").as_deref(), Ok("3"));
     assert_eq!(content(&mut one, "b").as_deref(), Ok("2 \"\\\u{1f511}\n"));
-    assert_eq!(one.accounts("keywright").unwrap(), ["a", "b"]);
-    assert_eq!(one.accounts("keywright management").unwrap(), Vec::<String>::new());
-    one.probe(&slot("probe")).unwrap();
+    assert_eq!(one.list_accounts("keywright").unwrap(), ["a", "b"]);
+    assert_eq!(one.list_accounts("keywright management").unwrap(), Vec::<String>::new());
+    one.check_writable(&slot("probe")).unwrap();
     one.delete(&slot("a")).unwrap();
     assert_eq!(
         (one.delete(&slot("a")), content(&mut other, "a")),
@@ -52,31 +52,32 @@ fn what_one_program_writes_another_reads() {
 fn the_passphrase_is_asked_for_once_and_never_for_a_vault_that_is_not_there() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let dir = tempfile::tempdir().unwrap();
-    let ask: Ask = Arc::new(|new| {
+    let ask: PassphraseFn = Arc::new(|new| {
         assert_eq!(new, ASKED.fetch_add(1, Ordering::Relaxed) == 0);
         Ok(secret(if new { "p" } else { "wrong" }))
     });
-    let mut first = File { work: CHEAP, ..File::new(dir.path().into(), Arc::clone(&ask)) };
+    let mut first =
+        AgeFile { work_factor: CHEAP, ..AgeFile::new(dir.path().into(), Arc::clone(&ask)) };
     assert_eq!(content(&mut first, "a"), Err(Error::NoEntry));
-    assert_eq!(first.accounts("keywright"), Ok(Vec::new()));
-    assert_eq!((ASKED.load(Ordering::Relaxed), dir.path().join(NAME).exists()), (0, false));
+    assert_eq!(first.list_accounts("keywright"), Ok(Vec::new()));
+    assert_eq!((ASKED.load(Ordering::Relaxed), dir.path().join(FILE_NAME).exists()), (0, false));
     first.set(&slot("a"), &secret("1")).unwrap();
     first.set(&slot("b"), &secret("2")).unwrap();
-    let before = fs::read(dir.path().join(NAME)).unwrap();
-    let mut second = File { work: CHEAP, ..File::new(dir.path().into(), ask) };
+    let before = fs::read(dir.path().join(FILE_NAME)).unwrap();
+    let mut second = AgeFile { work_factor: CHEAP, ..AgeFile::new(dir.path().into(), ask) };
     for _ in 0..3 {
         assert_eq!(content(&mut second, "a"), Err(Error::WrongPassphrase));
         assert_eq!(second.set(&slot("a"), &secret("3")), Err(Error::WrongPassphrase));
         assert_eq!(second.delete(&slot("a")), Err(Error::WrongPassphrase));
     }
     assert_eq!(ASKED.load(Ordering::Relaxed), 2);
-    assert_eq!(fs::read(dir.path().join(NAME)).unwrap(), before);
+    assert_eq!(fs::read(dir.path().join(FILE_NAME)).unwrap(), before);
 }
 
 #[test]
 fn damage_at_any_byte_and_any_length_is_noticed_and_overwrites_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join(NAME);
+    let path = dir.path().join(FILE_NAME);
     vault(dir.path(), "p").set(&slot("a"), &secret("1")).unwrap();
     let whole = fs::read(&path).unwrap();
     assert!(whole.starts_with(b"age-encryption.org/v1\n-> scrypt "));
@@ -103,13 +104,16 @@ fn damage_at_any_byte_and_any_length_is_noticed_and_overwrites_nothing() {
 #[test]
 fn a_file_that_asks_for_too_much_or_is_of_a_later_version_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join(NAME);
-    let envelope = Envelope::new(&secret("p"), CHEAP).unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let envelope = UnlockedHeader::new(&secret("p"), CHEAP).unwrap();
     let cases = [
-        (envelope.seal(br#"{"version":2,"entries":"otherwise"}"#).unwrap(), Error::Newer(2)),
-        (envelope.seal(b"not json").unwrap(), Error::Damaged),
-        (b"age-encryption.org/v1\n-> X25519 abc\n".to_vec(), Error::NotAVault),
-        (b"\xff\xfe".to_vec(), Error::NotAVault),
+        (
+            envelope.encrypt(br#"{"version":2,"entries":"otherwise"}"#).unwrap(),
+            Error::UnsupportedVersion(2),
+        ),
+        (envelope.encrypt(b"not json").unwrap(), Error::Damaged),
+        (b"age-encryption.org/v1\n-> X25519 abc\n".to_vec(), Error::UnsupportedFormat),
+        (b"\xff\xfe".to_vec(), Error::UnsupportedFormat),
     ];
     for (bytes, error) in cases {
         fs::write(&path, &bytes).unwrap();
@@ -117,10 +121,10 @@ fn a_file_that_asks_for_too_much_or_is_of_a_later_version_is_left_alone() {
         assert_eq!(vault.set(&slot("a"), &secret("1")), Err(error.clone()));
         assert_eq!((content(&mut vault, "a"), fs::read(&path).unwrap()), (Err(error), bytes));
     }
-    let text = String::from_utf8_lossy(&envelope.seal(b"{}").unwrap()).into_owned();
+    let text = String::from_utf8_lossy(&envelope.encrypt(b"{}").unwrap()).into_owned();
     let costly: String = text.split_inclusive('\n').take(4).collect();
     fs::write(&path, costly.replacen(&format!(" {CHEAP}\n"), " 40\n", 1)).unwrap();
-    assert_eq!(content(&mut vault(dir.path(), "p"), "a"), Err(Error::TooMuchWork));
+    assert_eq!(content(&mut vault(dir.path(), "p"), "a"), Err(Error::WorkFactorTooHigh));
 }
 
 #[test]
@@ -139,7 +143,7 @@ fn a_changed_passphrase_opens_everything_and_the_old_one_nothing() {
     );
     assert_eq!(content(&mut vault(dir.path(), "old"), "a"), Err(Error::WrongPassphrase));
     assert_eq!(meanwhile.set(&slot("c"), &secret("3")), Err(Error::WrongPassphrase));
-    assert_eq!(new.accounts("keywright").unwrap(), ["a", "b"]);
+    assert_eq!(new.list_accounts("keywright").unwrap(), ["a", "b"]);
 }
 
 #[test]
@@ -156,7 +160,7 @@ fn many_writers_lose_nothing() {
             });
         }
     });
-    assert_eq!(vault(dir.path(), "p").accounts("keywright").unwrap().len(), 40);
+    assert_eq!(vault(dir.path(), "p").list_accounts("keywright").unwrap().len(), 40);
 }
 
 #[test]
@@ -170,24 +174,24 @@ fn a_thousand_keys_are_sealed_and_opened_in_several_chunks() {
         })
         .collect();
     let mut one = vault(dir.path(), "p");
-    one.update(|there| {
+    one.update_entries(|there| {
         *there = entries;
         Ok(())
     })
     .unwrap();
-    assert!(fs::metadata(dir.path().join(NAME)).unwrap().len() > 2 * 65_536);
+    assert!(fs::metadata(dir.path().join(FILE_NAME)).unwrap().len() > 2 * 65_536);
     let mut other = vault(dir.path(), "p");
     assert_eq!(content(&mut other, "label 999").unwrap(), format!("sk-or-v1-{:064x}", 999));
-    let envelope = Envelope::new(&secret("p"), CHEAP).unwrap();
+    let envelope = UnlockedHeader::new(&secret("p"), CHEAP).unwrap();
     for length in [0, 1, 65_535, 65_536, 65_537, 131_072, 131_073] {
         let plain = vec![7; length];
-        let sealed = envelope.seal(&plain).unwrap();
-        assert_eq!(*envelope.open(&sealed).unwrap(), plain, "{length}");
-        assert_ne!(envelope.seal(&plain).unwrap(), sealed, "a fresh nonce each time");
+        let sealed = envelope.encrypt(&plain).unwrap();
+        assert_eq!(*envelope.decrypt(&sealed).unwrap(), plain, "{length}");
+        assert_ne!(envelope.encrypt(&plain).unwrap(), sealed, "a fresh nonce each time");
         // Whole chunks that are missing at the end, or change places.
         if length > 65_536 {
             let at = sealed.len() - length - 16 * length.div_ceil(65_536);
-            assert_eq!(envelope.open(&sealed[..at + 65_552]).unwrap_err(), Failure::Damaged);
+            assert_eq!(envelope.decrypt(&sealed[..at + 65_552]).unwrap_err(), AgeError::Damaged);
         }
     }
 }
@@ -198,10 +202,10 @@ fn the_file_is_its_owners_alone_and_no_link_is_followed() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let dir = tempfile::tempdir().unwrap();
     vault(dir.path(), "p").set(&slot("a"), &secret("1")).unwrap();
-    let mode = fs::metadata(dir.path().join(NAME)).unwrap().permissions().mode();
+    let mode = fs::metadata(dir.path().join(FILE_NAME)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let other = tempfile::tempdir().unwrap();
-    symlink(dir.path().join(NAME), other.path().join(NAME)).unwrap();
+    symlink(dir.path().join(FILE_NAME), other.path().join(FILE_NAME)).unwrap();
     let linked = content(&mut vault(other.path(), "p"), "a");
-    assert!(matches!(linked, Err(Error::File { .. })), "{linked:?}");
+    assert!(matches!(linked, Err(Error::FileAccess { .. })), "{linked:?}");
 }

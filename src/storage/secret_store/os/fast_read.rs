@@ -33,41 +33,49 @@ use zbus::message::Message;
 use zbus::zvariant::serialized::{Context, Data};
 use zbus::zvariant::{Endian, OwnedObjectPath, OwnedValue, Type, Value};
 
-use super::{PROVIDER, ROOT, SERVICE};
-use crate::storage::secret_store::Slot;
+use super::{SERVICE_BUS_NAME, SERVICE_INTERFACE, SERVICE_PATH};
+use crate::storage::secret_store::EntryId;
 
-const ITEM: &str = "org.freedesktop.Secret.Item";
-const BUS: &str = "org.freedesktop.DBus";
+const ITEM_INTERFACE: &str = "org.freedesktop.Secret.Item";
+const DBUS_NAME: &str = "org.freedesktop.DBus";
 
 /// A bus that takes longer is left to the long road.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// No answer to these questions is anywhere near as long.
-const LONGEST: usize = 1 << 20;
+const MAX_FIELD_SIZE: usize = 1 << 20;
 
 /// The secret in that slot, where there is one entry and it is open.
-pub(in crate::storage::secret_store::os) fn read(slot: &Slot) -> Option<SecretString> {
-    let pair = Pair::generate()?;
-    let hello = call(BUS, "/org/freedesktop/DBus", BUS, "Hello", &())?;
+pub(in crate::storage::secret_store::os) fn try_fast_read(slot: &EntryId) -> Option<SecretString> {
+    let pair = DhKeyPair::generate()?;
+    let hello = build_call(DBUS_NAME, "/org/freedesktop/DBus", DBUS_NAME, "Hello", &())?;
     let algorithm = "dh-ietf1024-sha256-aes128-cbc-pkcs7";
     let public = Value::from(pair.public.to_bytes_be());
-    let open = call(PROVIDER, ROOT, SERVICE, "OpenSession", &(algorithm, public))?;
+    let open = build_call(
+        SERVICE_BUS_NAME,
+        SERVICE_PATH,
+        SERVICE_INTERFACE,
+        "OpenSession",
+        &(algorithm, public),
+    )?;
     let wanted =
         HashMap::from([("service", slot.service.as_str()), ("username", slot.account.as_str())]);
-    let search = call(PROVIDER, ROOT, SERVICE, "SearchItems", &wanted)?;
+    let search =
+        build_call(SERVICE_BUS_NAME, SERVICE_PATH, SERVICE_INTERFACE, "SearchItems", &wanted)?;
 
-    let mut bus = Bus::connect(&[&hello, &open, &search])?;
-    let (theirs, session): (OwnedValue, OwnedObjectPath) = bus.answer(&open)?;
-    let (unlocked, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = bus.answer(&search)?;
+    let mut bus = BusConnection::connect(&[&hello, &open, &search])?;
+    let (theirs, session): (OwnedValue, OwnedObjectPath) = bus.receive_reply(&open)?;
+    let (unlocked, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) =
+        bus.receive_reply(&search)?;
     let ([item], []) = (unlocked.as_slice(), locked.as_slice()) else { return None };
-    let get = call(PROVIDER, item.as_str(), ITEM, "GetSecret", &session)?;
+    let get = build_call(SERVICE_BUS_NAME, item.as_str(), ITEM_INTERFACE, "GetSecret", &session)?;
     bus.send(get.data())?;
-    let key = pair.agree(&Vec::<u8>::try_from(theirs).ok()?)?;
-    let (_, iv, value, _): (OwnedObjectPath, Vec<u8>, Vec<u8>, String) = bus.answer(&get)?;
+    let key = pair.derive_session_key(&Vec::<u8>::try_from(theirs).ok()?)?;
+    let (_, iv, value, _): (OwnedObjectPath, Vec<u8>, Vec<u8>, String) = bus.receive_reply(&get)?;
     decrypt(&key, &iv, &value)
 }
 
-fn call<B: serde::Serialize + zbus::zvariant::DynamicType>(
+fn build_call<B: serde::Serialize + zbus::zvariant::DynamicType>(
     to: &str,
     path: &str,
     interface: &str,
@@ -79,9 +87,9 @@ fn call<B: serde::Serialize + zbus::zvariant::DynamicType>(
 }
 
 /// The socket of the session bus.
-struct Bus(BufReader<UnixStream>);
+struct BusConnection(BufReader<UnixStream>);
 
-impl Bus {
+impl BusConnection {
     /// Connects, says who is there, and asks these questions, all in one breath. What the bus makes
     /// of it comes back in the same order.
     fn connect(questions: &[&Message]) -> Option<Self> {
@@ -99,8 +107,8 @@ impl Bus {
             }
             _ => return None,
         };
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.set_write_timeout(Some(PATIENCE)).ok()?;
+        stream.set_read_timeout(Some(TIMEOUT)).ok()?;
+        stream.set_write_timeout(Some(TIMEOUT)).ok()?;
         let mut bus = Self(BufReader::new(stream));
         let uid = rustix::process::geteuid().as_raw().to_string();
         // In hexadecimal a digit is a 3 and itself.
@@ -120,23 +128,29 @@ impl Bus {
     }
 
     /// The answer to that question; what comes before it is not waited for by anybody.
-    fn answer<T: serde::de::DeserializeOwned + Type>(&mut self, question: &Message) -> Option<T> {
+    fn receive_reply<T: serde::de::DeserializeOwned + Type>(
+        &mut self,
+        question: &Message,
+    ) -> Option<T> {
         let serial = question.primary_header().serial_num().get();
         loop {
-            let message = self.message()?;
-            if message.answers == Some(serial) {
+            let message = self.receive_message()?;
+            if message.reply_serial == Some(serial) {
                 let context = Context::new_dbus(message.endian, 0);
                 let body = Data::new(message.body.as_slice(), context);
-                return message.is_return.then(|| body.deserialize().ok())?.map(|(body, _)| body);
+                return message
+                    .is_method_return
+                    .then(|| body.deserialize().ok())?
+                    .map(|(body, _)| body);
             }
         }
     }
 
     /// One message. (D-Bus Specification, "Message Format": twelve bytes, the fields, padding to
     /// eight, the body.)
-    fn message(&mut self) -> Option<Received> {
+    fn receive_message(&mut self) -> Option<BusMessage> {
         type Header = (u8, u8, u8, u8, u32, u32, Vec<(u8, OwnedValue)>);
-        const RETURN: u8 = 2;
+        const METHOD_RETURN: u8 = 2;
         const REPLY_SERIAL: u8 = 5;
         let mut head = vec![0; 16];
         self.0.read_exact(&mut head).ok()?;
@@ -147,10 +161,10 @@ impl Bus {
         };
         let size = |at: usize| {
             let bytes = <[u8; 4]>::try_from(&head[at..at + 4]).ok()?;
-            usize::try_from(endian.read_u32(&bytes)).ok().filter(|size| *size <= LONGEST)
+            usize::try_from(endian.read_u32(&bytes)).ok().filter(|size| *size <= MAX_FIELD_SIZE)
         };
         let (body, fields) = (size(4)?, size(12)?);
-        let is_return = head[1] == RETURN;
+        let is_return = head[1] == METHOD_RETURN;
         head.resize((16 + fields).next_multiple_of(8), 0);
         self.0.read_exact(&mut head[16..]).ok()?;
         let mut text = Zeroizing::new(vec![0; body]);
@@ -159,29 +173,29 @@ impl Bus {
         let ((.., fields), _): (Header, _) = head.deserialize().ok()?;
         let answers = fields.into_iter().find(|(code, _)| *code == REPLY_SERIAL);
         let answers = answers.and_then(|(_, serial)| u32::try_from(serial).ok());
-        Some(Received { answers, is_return, body: text, endian })
+        Some(BusMessage { reply_serial: answers, is_method_return: is_return, body: text, endian })
     }
 }
 
 /// A message of the bus.
-struct Received {
+struct BusMessage {
     /// The serial number of the question.
-    answers: Option<u32>,
+    reply_serial: Option<u32>,
     /// Whether it is an answer, and no error or signal.
-    is_return: bool,
+    is_method_return: bool,
     body: Zeroizing<Vec<u8>>,
     endian: Endian,
 }
 
 /// Our half of the exchange of keys.
-struct Pair {
+struct DhKeyPair {
     private: BigUint,
     public: BigUint,
     prime: BigUint,
 }
 
 /// The Second Oakley Group (RFC 2409, section 6.2), as the Secret Service asks for it.
-const PRIME: [u64; 16] = [
+const OAKLEY_GROUP_2_PRIME: [u64; 16] = [
     0xffff_ffff_ffff_ffff,
     0xc90f_daa2_2168_c234,
     0xc4c6_628b_80dc_1cd1,
@@ -200,23 +214,24 @@ const PRIME: [u64; 16] = [
     0xffff_ffff_ffff_ffff,
 ];
 
-impl Pair {
+impl DhKeyPair {
     /// 256 bits suffice for an exponent in this group: three times its strength (RFC 3526,
     /// section 8), and a quarter of the work.
     fn generate() -> Option<Self> {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut *bytes).ok()?;
-        Some(Self::of(&BigUint::from_bytes_be(&*bytes)))
+        Some(Self::from_private(&BigUint::from_bytes_be(&*bytes)))
     }
 
-    fn of(private: &BigUint) -> Self {
-        let prime = BigUint::from_bytes_be(PRIME.map(u64::to_be_bytes).as_flattened());
+    fn from_private(private: &BigUint) -> Self {
+        let prime =
+            BigUint::from_bytes_be(OAKLEY_GROUP_2_PRIME.map(u64::to_be_bytes).as_flattened());
         let public = BigUint::from(2_u8).modpow(private, &prime);
         Self { private: private.clone(), public, prime }
     }
 
     /// The key of the session. A public key that would betray it is none.
-    fn agree(&self, theirs: &[u8]) -> Option<Zeroizing<[u8; 16]>> {
+    fn derive_session_key(&self, theirs: &[u8]) -> Option<Zeroizing<[u8; 16]>> {
         let theirs = BigUint::from_bytes_be(theirs);
         let one = BigUint::from(1_u8);
         if theirs <= one || theirs >= &self.prime - &one {
@@ -246,17 +261,17 @@ mod tests {
 
     use super::*;
 
-    fn pair(private: u32) -> Pair {
-        Pair::of(&BigUint::from(private))
+    fn pair(private: u32) -> DhKeyPair {
+        DhKeyPair::from_private(&BigUint::from(private))
     }
 
     #[test]
     fn two_halves_agree_on_the_key_of_a_session() {
-        let (ours, theirs) = (Pair::generate().unwrap(), Pair::generate().unwrap());
-        let key = ours.agree(&theirs.public.to_bytes_be()).unwrap();
-        assert_eq!(*key, *theirs.agree(&ours.public.to_bytes_be()).unwrap());
-        assert_ne!(*key, *ours.agree(&pair(77).public.to_bytes_be()).unwrap());
-        assert_ne!(ours.public, Pair::generate().unwrap().public);
+        let (ours, theirs) = (DhKeyPair::generate().unwrap(), DhKeyPair::generate().unwrap());
+        let key = ours.derive_session_key(&theirs.public.to_bytes_be()).unwrap();
+        assert_eq!(*key, *theirs.derive_session_key(&ours.public.to_bytes_be()).unwrap());
+        assert_ne!(*key, *ours.derive_session_key(&pair(77).public.to_bytes_be()).unwrap());
+        assert_ne!(ours.public, DhKeyPair::generate().unwrap().public);
     }
 
     #[test]
@@ -264,9 +279,9 @@ mod tests {
         let ours = pair(12_345);
         let last = &ours.prime - BigUint::from(1_u8);
         for weak in [vec![], vec![0], vec![1], last.to_bytes_be(), ours.prime.to_bytes_be()] {
-            assert!(ours.agree(&weak).is_none(), "{weak:?}");
+            assert!(ours.derive_session_key(&weak).is_none(), "{weak:?}");
         }
-        assert!(ours.agree(&[2]).is_some());
+        assert!(ours.derive_session_key(&[2]).is_some());
     }
 
     #[test]

@@ -9,12 +9,12 @@ use keyring_core::{CredentialStore, Entry};
 use secrecy::SecretString;
 
 use super::Unlocked;
-use crate::storage::vault::{Error, Served, Slot};
+use crate::storage::secret_store::{EntryId, Error, ProviderInfo};
 
-pub(in crate::storage::vault) const PLACE: &str = "the macOS keychain";
+pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "the macOS keychain";
 
 /// The system asks in a window of its own; over SSH it refuses at once.
-pub(in crate::storage::vault) fn can_ask() -> bool {
+pub(in crate::storage::secret_store) fn can_prompt() -> bool {
     true
 }
 
@@ -23,30 +23,33 @@ pub(super) fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
 }
 
 /// The store's road is short here.
-pub(super) fn read_quickly(_slot: &Slot) -> Option<SecretString> {
+pub(super) fn try_fast_read(_slot: &EntryId) -> Option<SecretString> {
     None
 }
 
-pub(super) fn modifiers(_title: &str) -> [(&'static str, &str); 0] {
+pub(super) fn entry_modifiers(_title: &str) -> [(&'static str, &str); 0] {
     []
 }
 
-pub(super) fn search(store: &CredentialStore, service: &str) -> keyring_core::Result<Vec<Entry>> {
+pub(super) fn search_entries(
+    store: &CredentialStore,
+    service: &str,
+) -> keyring_core::Result<Vec<Entry>> {
     store.search(&HashMap::from([("service", service)]))
 }
 
 /// The system itself.
-pub(in crate::storage::vault) fn served() -> Result<Served, Error> {
-    Ok(Served { by: None, locked: false })
+pub(in crate::storage::secret_store) fn provider_info() -> Result<ProviderInfo, Error> {
+    Ok(ProviderInfo { by: None, locked: false })
 }
 
 /// What "no access" means: the store says it of a keychain that is missing or cannot be written.
-pub(super) fn closed(cause: &(dyn std::error::Error + 'static)) -> Error {
+pub(super) fn no_access_error(cause: &(dyn std::error::Error + 'static)) -> Error {
     Error::other(&cause.to_string())
 }
 
 /// The store's own words are all there is.
-pub(super) fn diagnose() -> Option<Error> {
+pub(super) fn diagnose_access() -> Option<Error> {
     None
 }
 
