@@ -3,6 +3,7 @@
 
 mod commands;
 mod env_mapping;
+mod exit_code;
 mod interactive_batch;
 mod json;
 mod output;
@@ -20,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::api::openrouter::Attribution;
-use crate::domain::Trouble;
+use crate::domain::{ErrorKind, UserError};
 use crate::services::config::{self, Config};
 use crate::services::provision::Services;
 use crate::storage::secret_store::StoreKind;
@@ -29,6 +30,7 @@ use commands::{
     apply, completions, copy, disable, doctor, env, get, helper, import, list, man, management,
     new, panic, recover, rename, rm, rotate, run, show, store,
 };
+pub use exit_code::exit_code;
 use output::usage;
 pub use output::{be_quiet, complain, print, usage_document};
 pub use prompts::stand_down;
@@ -205,7 +207,7 @@ impl Global {
     }
 
     /// The settings, with `--sandbox` and its server already decided.
-    pub fn config(&self, sandbox_server: Option<&str>) -> Result<Config, Trouble> {
+    pub fn config(&self, sandbox_server: Option<&str>) -> Result<Config, UserError> {
         let server = match (sandbox_server, &self.server) {
             (Some(server), _) => server.to_owned(),
             // Checked here and not by clap, whose words would repeat a password in it.
@@ -243,7 +245,7 @@ fn parse_store(word: &str) -> Result<StoreKind, String> {
 }
 
 /// Does what a command says, but for those of [`print_alone`] and the sandbox, which is `main`'s.
-pub fn run(command: &Command, config: &Config, services: &Services) -> Result<(), Trouble> {
+pub fn run(command: &Command, config: &Config, services: &Services) -> Result<(), UserError> {
     match command {
         Command::New(args) => args.run(services),
         Command::Apply(args) => args.run(services),
@@ -272,7 +274,7 @@ pub fn run(command: &Command, config: &Config, services: &Services) -> Result<()
 }
 
 /// Does what needs no settings; `None` where the command does.
-pub fn print_alone(command: &Command) -> Option<Result<(), Trouble>> {
+pub fn print_alone(command: &Command) -> Option<Result<(), UserError>> {
     match command {
         Command::Completions(args) => Some(args.run()),
         Command::Man => Some(man::run()),
@@ -314,14 +316,14 @@ impl Command {
 }
 
 /// Runs what waits for sockets, on this thread. A keychain that hangs is not waited for at the end.
-fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Trouble> {
+fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, UserError> {
     let mut result = None;
     block_on(pin!(async { result = Some(work.await) }))?;
     result.ok_or_else(|| unable("what it waited for did not end"))
 }
 
 /// One for all commands: each kind of future brings a copy of the runtime's machinery.
-fn block_on(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Trouble> {
+fn block_on(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), UserError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -331,10 +333,10 @@ fn block_on(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn unable(why: &str) -> Trouble {
-    Trouble {
-        message: format!("the program cannot wait for sockets: {why}"),
-        advice: "nothing was sent and nothing was changed".into(),
-        code: 1,
-    }
+fn unable(why: &str) -> UserError {
+    UserError::new(
+        ErrorKind::Failed,
+        format!("the program cannot wait for sockets: {why}"),
+        "nothing was sent and nothing was changed",
+    )
 }

@@ -12,9 +12,10 @@ mod secret;
 mod state;
 mod stored_key;
 mod text;
+mod user_error;
 
 pub use forecast::{End, Forecast, Sample, Spent, burn, forecast, series};
-pub use provisioning::{Outcome, Report, Step, Trouble, Unresolved};
+pub use provisioning::{Outcome, Report, Step, Unresolved};
 pub use remote::{Account, Change, Patch, RemoteKey, is_hash};
 pub use request::{Expiry, KeyRequest, Label, Problem, Reset, Usd};
 pub use retire::{Retire, retire};
@@ -23,6 +24,7 @@ pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey};
 pub use state::KeyState;
 pub use stored_key::{Asked, Granted, HeldKey, Read, Reading, Replaces, Retiring, shown};
 pub use text::{clean, day, instant, span, span_changes};
+pub use user_error::{ErrorKind, UserError};
 
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use keywright::cli::{self, Cli, Command, SandboxArgs};
-use keywright::domain::{ApiKey, Asked, Granted, HeldKey, ManagementKey, Reset, Trouble, Usd};
+use keywright::domain::{
+    ApiKey, Asked, ErrorKind, Granted, HeldKey, ManagementKey, Reset, Usd, UserError,
+};
 use keywright::sandbox::{self, Sandbox, Seed};
 use keywright::services::config::{self, Config};
 use keywright::services::provision::Services;
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             cli::complain(&trouble, json);
-            ExitCode::from(trouble.code)
+            ExitCode::from(cli::exit_code(trouble.kind))
         }
     }
 }
@@ -49,12 +51,12 @@ fn misused(error: &clap::Error) -> ExitCode {
         let message = lines.collect::<Vec<_>>().join(" ");
         let message = message.trim_start_matches("error: ");
         let advice = "see keywright --help";
-        cli::usage_document(&Trouble { message: message.into(), advice: advice.into(), code: 2 });
+        cli::usage_document(&UserError::new(ErrorKind::InvalidInput, message, advice));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-fn run(cli: &Cli) -> Result<(), Trouble> {
+fn run(cli: &Cli) -> Result<(), UserError> {
     if let Some(Command::Sandbox(args)) = &cli.command {
         return serve(args);
     }
@@ -94,16 +96,18 @@ fn run(cli: &Cli) -> Result<(), Trouble> {
     tui::run(services, options)
 }
 
-fn start(port: u16, keys: usize) -> Result<Sandbox, Trouble> {
-    Sandbox::start(&sandbox::Options { port, keys }).map_err(|error| Trouble {
-        message: format!("the sandbox could not listen on loopback: {}", error.kind()),
-        advice: "choose another port with --port, or none for any free one".into(),
-        code: 1,
+fn start(port: u16, keys: usize) -> Result<Sandbox, UserError> {
+    Sandbox::start(&sandbox::Options { port, keys }).map_err(|error| {
+        UserError::new(
+            ErrorKind::Failed,
+            format!("the sandbox could not listen on loopback: {}", error.kind()),
+            "choose another port with --port, or none for any free one",
+        )
     })
 }
 
 /// `keywright sandbox`: serves until interrupted.
-fn serve(args: &SandboxArgs) -> Result<(), Trouble> {
+fn serve(args: &SandboxArgs) -> Result<(), UserError> {
     let sandbox = start(args.port, args.keys)?;
     cli::print(&format!(
         "listening on {}\nmanagement key: {}\n",
@@ -125,7 +129,7 @@ fn serve(args: &SandboxArgs) -> Result<(), Trouble> {
 }
 
 /// Puts the keys that the sandbox's account holds from the start into the memory vault.
-fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), Trouble> {
+fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), UserError> {
     let mut held = Vec::with_capacity(seeds.len());
     let mut secrets = Vec::with_capacity(seeds.len());
     for seed in seeds {
@@ -180,19 +184,23 @@ fn harden(command: Option<&Command>) {
 
 /// Opens the log where `KEYWRIGHT_LOG` asks for one. Only our own lines are written: libraries may
 /// log what travels.
-fn log(config: &Config) -> Result<(), Trouble> {
+fn log(config: &Config) -> Result<(), UserError> {
     use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
     use tracing_subscriber::prelude::*;
     let Some(filter) = std::env::var_os("KEYWRIGHT_LOG") else { return Ok(()) };
-    let filter: Targets = filter.to_string_lossy().parse().map_err(|_| Trouble {
-        message: "KEYWRIGHT_LOG is not a filter".into(),
-        advice: "write a level such as debug, or keywright::services::provision=trace".into(),
-        code: 2,
+    let filter: Targets = filter.to_string_lossy().parse().map_err(|_| {
+        UserError::new(
+            ErrorKind::InvalidInput,
+            "KEYWRIGHT_LOG is not a filter",
+            "write a level such as debug, or keywright::services::provision=trace",
+        )
     })?;
-    let unwritable = |error: &dyn std::fmt::Display| Trouble {
-        message: format!("the log cannot be written: {error}"),
-        advice: "choose another place with --data-dir, or unset KEYWRIGHT_LOG".into(),
-        code: 1,
+    let unwritable = |error: &dyn std::fmt::Display| {
+        UserError::new(
+            ErrorKind::Failed,
+            format!("the log cannot be written: {error}"),
+            "choose another place with --data-dir, or unset KEYWRIGHT_LOG",
+        )
     };
     let dir = config.directory()?;
     json_store::create_private_dir(&dir).map_err(|error| unwritable(&error))?;

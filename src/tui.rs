@@ -23,7 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::domain::Trouble;
+use crate::domain::{ErrorKind, UserError};
 use crate::platform::environment;
 use crate::services::provision::Services;
 use crate::storage::secret_store;
@@ -71,7 +71,7 @@ enum Incoming {
 const FRAME: Duration = Duration::from_millis(16);
 
 /// Runs the dashboard until the person leaves.
-pub fn run(services: Services, options: Options) -> Result<(), Trouble> {
+pub fn run(services: Services, options: Options) -> Result<(), UserError> {
     let size = suitable()?;
     let Options { play, colours, every } = options;
     let clock = Clock::default();
@@ -320,12 +320,8 @@ async fn until(then: Option<Timestamp>, now: Timestamp, told: Instant) {
 }
 
 /// The terminal's size, if it is one that a screen can be drawn on.
-fn suitable() -> Result<(u16, u16), Trouble> {
-    let trouble = |message: &str, advice: &str| Trouble {
-        message: message.into(),
-        advice: advice.into(),
-        code: 1,
-    };
+fn suitable() -> Result<(u16, u16), UserError> {
+    let trouble = |message: &str, advice: &str| UserError::new(ErrorKind::Failed, message, advice);
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(trouble(
             "the dashboard needs a terminal to draw on and to read keys from",
@@ -358,13 +354,12 @@ fn suitable() -> Result<(u16, u16), Trouble> {
     Ok(size)
 }
 
-fn unusable(error: &io::Error) -> Trouble {
-    Trouble {
-        message: format!("the terminal cannot be used: {}", error.kind()),
-        advice: "nothing was done; use another terminal, or the commands, see keywright --help"
-            .into(),
-        code: 1,
-    }
+fn unusable(error: &io::Error) -> UserError {
+    UserError::new(
+        ErrorKind::Failed,
+        format!("the terminal cannot be used: {}", error.kind()),
+        "nothing was done; use another terminal, or the commands, see keywright --help",
+    )
 }
 
 /// The last words, once the terminal is the shell's again. Whoever does not hear them has gone.

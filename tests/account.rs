@@ -13,6 +13,7 @@ mod rotation;
 #[path = "account/server.rs"]
 mod server;
 
+use keywright::cli::exit_code;
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
@@ -147,7 +148,7 @@ fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
     inventory::remove_key(&world.services.place, &world.services.server, "laptop").unwrap();
     assert!(matches!(import("theirs", &key), Err(Error::LabelInVault(_))));
     world.spoil("", Fate::Say(500, String::new()));
-    assert_eq!(import("other", &key).unwrap_err().trouble().code, 6);
+    assert_eq!(exit_code(import("other", &key).unwrap_err().trouble().kind), 6);
     assert!(world.get("other").is_none() && !world.labels().contains(&"other".to_owned()));
     // An account without credit says nothing against the key.
     world.spoil("", Fate::Say(402, String::new()));

@@ -7,6 +7,7 @@
 #[path = "account/proxy.rs"]
 mod proxy;
 
+use keywright::cli::exit_code;
 use std::fs;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -99,7 +100,7 @@ impl World {
     /// A key that is said to be stored is in the vault and on the list.
     fn in_words(&self, end: &End) -> String {
         match &end.result {
-            Err(trouble) => format!("{} {}", trouble.code, trouble.message),
+            Err(trouble) => format!("{} {}", exit_code(trouble.kind), trouble.message),
             Ok(held) => {
                 let slot = EntryId {
                     service: "keywright/test".into(),
@@ -266,7 +267,7 @@ fn a_key_whose_answer_was_lost_is_owed_and_two_in_a_row_end_it() {
     assert_eq!((&ends[0], &ends[2]), (&"stored".into(), &"stored".into()));
     let owed = keys::owed(&world.services).unwrap();
     assert_eq!(owed.iter().map(|owed| owed.label.as_str()).collect::<Vec<_>>(), ["b"]);
-    assert_eq!(keys::owing(&owed[0]).code, 7);
+    assert_eq!(exit_code(keys::owing(&owed[0]).kind), 7);
     world.spoil(CUT, 1..=9, Fate::Half);
     let ends = world.apply(&["d", "e", "f"], world.management());
     assert!(ends[1].starts_with('7') && ends[2] == "7 not begun", "{ends:?}");

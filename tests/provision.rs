@@ -7,11 +7,12 @@
 #[path = "provision/server.rs"]
 mod server;
 
+use keywright::cli::exit_code;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
-use keywright::domain::{ApiKey, AuthCode, KeyRequest, Outcome, Report, Reset, Step, Trouble};
+use keywright::domain::{ApiKey, AuthCode, KeyRequest, Outcome, Report, Reset, Step, UserError};
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::provision::{self, Controls, Kept, Services, Way};
 use keywright::storage::inventory;
@@ -98,7 +99,7 @@ fn walk_with(
     (outcome, news.into_inner().unwrap())
 }
 
-fn failed(outcome: Outcome) -> Trouble {
+fn failed(outcome: Outcome) -> UserError {
     match outcome {
         Outcome::Failed(trouble) => trouble,
         other => panic!("{other:?}"),
@@ -146,7 +147,7 @@ fn a_refusal_costs_nothing_and_leaves_nothing() {
     let sandbox = sandbox();
     let services = Services { open: refuse, ..services(sandbox.url()) };
     let trouble = failed(walk(&request("x"), Way::Browser, &services).0);
-    assert_eq!(trouble.code, 5);
+    assert_eq!(exit_code(trouble.kind), 5);
     assert!(trouble.message.contains("refused"), "{trouble:?}");
     assert!(trouble.advice.contains("no key was issued"), "{trouble:?}");
     assert_eq!(services.vault.list_accounts("keywright-attempts", SOON).unwrap(), [""; 0]);
@@ -199,7 +200,7 @@ fn a_label_that_is_held_here_or_in_the_vault_alone_is_refused_before_anything_is
     let sandbox = sandbox();
     let services = Services { open: approve, ..services(sandbox.url()) };
     stored(walk(&request("x"), Way::Browser, &services).0);
-    assert_eq!(failed(walk(&request("x"), Way::Browser, &services).0).code, 2);
+    assert_eq!(exit_code(failed(walk(&request("x"), Way::Browser, &services).0).kind), 2);
     let slot = EntryId { service: "keywright/test".into(), account: "foreign".into() };
     services.vault.set(&slot, &SecretString::from("theirs"), SOON).unwrap();
     let trouble = failed(walk(&request("foreign"), Way::Browser, &services).0);
@@ -219,7 +220,7 @@ fn leaving_while_waiting_ends_at_once_and_closes_the_port() {
             Report::Step(Step::Consent) => drop(leave.send_replace(true)),
             _ => {}
         });
-    assert_eq!(failed(outcome).code, 5);
+    assert_eq!(exit_code(failed(outcome).kind), 5);
     assert!(began.elapsed() < Duration::from_secs(5));
     let port = port.into_inner().unwrap();
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
@@ -279,7 +280,11 @@ fn every_fault_of_the_exchange_has_its_own_words_and_its_own_number_of_sends() {
                 let trouble = failed(walk(&request("x"), Way::Browser, &services).0);
                 let said = format!("{}; {}", trouble.message, trouble.advice);
                 assert!(said.contains(words), "{name}: {said}");
-                assert_eq!((server.exchanges(), trouble.code), (sends, code), "{name}: {said}");
+                assert_eq!(
+                    (server.exchanges(), exit_code(trouble.kind)),
+                    (sends, code),
+                    "{name}: {said}"
+                );
                 assert!(!said.contains('\u{1b}') && !said.contains("the-code"), "{name}: {said}");
                 // What may have been issued is on the list, and stays there.
                 assert_eq!(unresolved(&services), usize::from(code == 7), "{name}");
@@ -295,7 +300,7 @@ fn a_server_that_is_not_there_is_not_reached_and_nothing_was_sent() {
     drop(closed);
     let services = Services { retries: 1, ..services(&url) };
     let trouble = failed(walk(&request("x"), Way::Browser, &services).0);
-    assert_eq!(trouble.code, 6);
+    assert_eq!(exit_code(trouble.kind), 6);
     assert!(trouble.advice.contains("no key was issued"), "{trouble:?}");
     assert_eq!(unresolved(&services), 0);
 }
@@ -310,7 +315,7 @@ fn leaving_while_the_server_asks_for_patience_ends_at_once() {
             leave.send_replace(true);
         }
     });
-    assert_eq!((failed(outcome).code, server.exchanges()), (5, 1));
+    assert_eq!((exit_code(failed(outcome).kind), server.exchanges()), (5, 1));
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(unresolved(&services), 0);
 }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
-    ApiKey, Asked, Granted, HeldKey, Outcome, Read, Reading, Report, Reset, Step, Trouble,
-    Unresolved,
+    ApiKey, Asked, ErrorKind, Granted, HeldKey, Outcome, Read, Reading, Report, Reset, Step,
+    Unresolved, UserError,
 };
 use keywright::tui::keymap::{intent, screen_bindings};
 use keywright::tui::state::{Effect, Elsewhere, Intent, Model, Msg, Screen, Ticket, World};
@@ -207,12 +207,11 @@ fn a_newcomer_is_told_what_to_press() {
 #[test]
 fn a_list_that_cannot_be_read_says_why_and_what_to_do() {
     let mut model = model((80, 24));
-    let trouble = Trouble {
-        message: "/home/me/inventory.json is damaged at line 3, column 7".into(),
-        advice: "nothing was overwritten and your keys are safe in the keychain; mend the file"
-            .into(),
-        code: 1,
-    };
+    let trouble = UserError::new(
+        ErrorKind::Failed,
+        "/home/me/inventory.json is damaged at line 3, column 7",
+        "nothing was overwritten and your keys are safe in the keychain; mend the file",
+    );
     update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Err(trouble) }, now());
     insta::assert_snapshot!(drawn(&model));
 }
@@ -385,11 +384,11 @@ fn the_qr_code_fits_or_says_that_it_does_not() {
 
 #[test]
 fn a_failed_login_says_what_it_means_for_key_and_money() {
-    let trouble = Trouble {
-        message: "access was refused on the consent page".into(),
-        advice: "no key was issued and nothing was spent; try again if that was not meant".into(),
-        code: 5,
-    };
+    let trouble = UserError::new(
+        ErrorKind::Cancelled,
+        "access was refused on the consent page",
+        "no key was issued and nothing was spent; try again if that was not meant",
+    );
     insta::assert_snapshot!(drawn(&revealed(Outcome::Failed(trouble))));
 }
 
@@ -410,11 +409,11 @@ fn what_was_not_granted_is_said_in_words() {
 
 #[test]
 fn a_key_that_could_not_be_stored_stays_and_quitting_asks() {
-    let trouble = Trouble {
-        message: "the key was issued and could not be stored: the keychain is locked".into(),
-        advice: "it is nowhere but here, so do not quit yet; unlock the keychain".into(),
-        code: 4,
-    };
+    let trouble = UserError::new(
+        ErrorKind::SecretStore,
+        "the key was issued and could not be stored: the keychain is locked",
+        "it is nowhere but here, so do not quit yet; unlock the keychain",
+    );
     let held = key("laptop2", None, None, None);
     let mut model = revealed(Outcome::NotStored { held, key: secret(), trouble });
     want(&mut model, &[Intent::Quit]);
@@ -424,7 +423,7 @@ fn a_key_that_could_not_be_stored_stays_and_quitting_asks() {
 #[test]
 fn another_store_is_offered_and_its_passphrase_is_never_shown() {
     let held = key("laptop2", None, None, None);
-    let trouble = Trouble { message: "it failed".into(), advice: "try again".into(), code: 4 };
+    let trouble = UserError::new(ErrorKind::SecretStore, "it failed", "try again");
     let mut model = revealed(Outcome::NotStored { held, key: secret(), trouble });
     want(&mut model, &[Intent::StoreElsewhere, Intent::Paste("correct horse\n".into())]);
     want(&mut model, &[Intent::Enter, Intent::Type('x'), Intent::Enter]);

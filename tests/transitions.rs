@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
-    ApiKey, Asked, AuthCode, HeldKey, KeyState, Label, Outcome, Read, Reading, Report, Reset, Step,
-    Trouble,
+    ApiKey, Asked, AuthCode, ErrorKind, HeldKey, KeyState, Label, Outcome, Read, Reading, Report,
+    Reset, Step, UserError,
 };
 use keywright::tui::state::{
     Effect, Elsewhere, Intent, Keys, Model, Msg, Question, Road, Screen, Sort, Ticket, World,
@@ -97,11 +97,15 @@ fn stored(label: &str) -> Outcome {
 
 fn not_stored(label: &str) -> Outcome {
     let text = format!("sk-or-v1-secret-{label}");
-    Outcome::NotStored { held: key(label), key: ApiKey::from(text), trouble: trouble(4) }
+    Outcome::NotStored {
+        held: key(label),
+        key: ApiKey::from(text),
+        trouble: trouble(ErrorKind::SecretStore),
+    }
 }
 
-fn trouble(code: u8) -> Trouble {
-    Trouble { message: "it failed".into(), advice: "try again".into(), code }
+fn trouble(kind: ErrorKind) -> UserError {
+    UserError::new(kind, "it failed", "try again")
 }
 
 /// These were received after an earlier run, and are nowhere but here.
@@ -242,8 +246,13 @@ fn the_reset_is_chosen_with_arrows_space_and_letters() {
 #[test]
 fn nothing_typed_is_lost_when_a_login_fails() {
     let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::Provisioned { ticket, outcome: Outcome::Failed(trouble(6)) });
-    assert!(matches!(&model.screen, Screen::Login(login) if login.trouble == Some(trouble(6))));
+    tell(
+        &mut model,
+        Msg::Provisioned { ticket, outcome: Outcome::Failed(trouble(ErrorKind::Unreachable)) },
+    );
+    assert!(
+        matches!(&model.screen, Screen::Login(login) if login.trouble == Some(trouble(ErrorKind::Unreachable)))
+    );
     let mut again = model.clone();
     want(&mut model, Intent::Back);
     let Screen::Form(form) = &model.screen else { panic!() };
@@ -257,7 +266,10 @@ fn esc_while_waiting_cancels_at_once_and_keeps_the_form() {
     let effects = want(&mut model, Intent::Back);
     assert!(matches!(effects[..], [Effect::Cancel(cancelled)] if cancelled == ticket));
     assert!(matches!(&model.screen, Screen::Form(form) if form.label.text() == "new"));
-    tell(&mut model, Msg::Provisioned { ticket, outcome: Outcome::Failed(trouble(5)) });
+    tell(
+        &mut model,
+        Msg::Provisioned { ticket, outcome: Outcome::Failed(trouble(ErrorKind::Cancelled)) },
+    );
     assert_eq!((model.notice, model.unfinished.len()), (None, 0));
 }
 

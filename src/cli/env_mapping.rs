@@ -1,7 +1,7 @@
 //! Which key goes into which variable: what `run` and `env` are told as `LABEL` and `ENV=LABEL`.
 //! Must not know: where keys lie, shells.
 
-use crate::domain::{Trouble, clean};
+use crate::domain::{UserError, clean};
 
 use super::output::usage;
 
@@ -23,7 +23,7 @@ pub(super) fn choose<'a>(
     items: impl IntoIterator<Item = &'a str>,
     default: &str,
     held: impl Fn(&str) -> bool,
-) -> Result<Vec<Chosen>, Trouble> {
+) -> Result<Vec<Chosen>, UserError> {
     let mut chosen: Vec<Chosen> = Vec::new();
     for item in items {
         let pair = item.split_once('=').filter(|_| !held(item));
@@ -73,7 +73,7 @@ fn push(items: &mut [String], c: Option<char>) {
 }
 
 /// A name that every shell and every program can read.
-pub(super) fn check(variable: &str) -> Result<(), Trouble> {
+pub(super) fn check(variable: &str) -> Result<(), UserError> {
     let mut bytes = variable.bytes();
     let begins = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     if begins && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {

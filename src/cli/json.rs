@@ -1,10 +1,11 @@
 //! JSON of the command line: OpenRouter's field names, USD as numbers, UTC with `Z`, unknown as
 //! null, never a secret.
 
+use super::exit_code;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::domain::{ApiKey, Asked, HeldKey, KeyRequest, Trouble};
+use crate::domain::{ApiKey, Asked, HeldKey, KeyRequest, UserError};
 
 /// One key.
 pub fn key(held: &HeldKey, now: Timestamp) -> Value {
@@ -70,8 +71,8 @@ pub fn planned(request: &KeyRequest) -> Value {
 }
 
 /// What went wrong.
-pub fn error(trouble: &Trouble) -> Value {
-    json!({"error": {"code": trouble.code, "message": trouble.message, "advice": trouble.advice}})
+pub fn error(trouble: &UserError) -> Value {
+    json!({"error": {"code": exit_code(trouble.kind), "message": trouble.message, "advice": trouble.advice}})
 }
 
 /// Whole seconds with `Z`.

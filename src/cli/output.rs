@@ -4,12 +4,12 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::domain::{HeldKey, Trouble, clean};
+use crate::domain::{ErrorKind, HeldKey, UserError, clean};
 use crate::services::provision::Services;
 use crate::storage::inventory;
 
 /// Says what went wrong: words on standard error, and under `--json` a document on standard output.
-pub fn complain(trouble: &Trouble, as_json: bool) {
+pub fn complain(trouble: &UserError, as_json: bool) {
     fault(&trouble.message);
     if !trouble.advice.is_empty() {
         line(&format!("  {}", trouble.advice));
@@ -21,7 +21,7 @@ pub fn complain(trouble: &Trouble, as_json: bool) {
 }
 
 /// Wrong usage, as a document.
-pub fn usage_document(trouble: &Trouble) {
+pub fn usage_document(trouble: &UserError) {
     let _ = print(&format!("{:#}\n", super::json::error(trouble)));
 }
 
@@ -29,21 +29,21 @@ pub fn usage_document(trouble: &Trouble) {
 static PRINTED: AtomicBool = AtomicBool::new(false);
 
 /// Writes to standard output; a reader who has gone is not an error of ours.
-pub fn print(text: &str) -> Result<(), Trouble> {
+pub fn print(text: &str) -> Result<(), UserError> {
     PRINTED.store(true, Ordering::Relaxed);
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Trouble {
-            message: format!("standard output cannot be written: {}", error.kind()),
-            advice: "free some space, or send it elsewhere".into(),
-            code: 1,
-        }),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(UserError::new(
+            ErrorKind::Failed,
+            format!("standard output cannot be written: {}", error.kind()),
+            "free some space, or send it elsewhere",
+        )),
         _ => Ok(()),
     }
 }
 
 /// The key under `label` as the inventory knows it, or exit code 3 with what was perhaps meant.
-pub(super) fn find(services: &Services, label: &str) -> Result<HeldKey, Trouble> {
+pub(super) fn find(services: &Services, label: &str) -> Result<HeldKey, UserError> {
     let mut keys =
         inventory::list_all_keys(&services.place).map_err(|error| error.to_user_error())?;
     let is_it = |held: &HeldKey| held.server == services.server && held.label.as_str() == label;
@@ -54,7 +54,7 @@ pub(super) fn find(services: &Services, label: &str) -> Result<HeldKey, Trouble>
 }
 
 /// [`find`] for each of them before anything is done to one; each key once.
-pub(super) fn find_all(services: &Services, labels: &[String]) -> Result<Vec<HeldKey>, Trouble> {
+pub(super) fn find_all(services: &Services, labels: &[String]) -> Result<Vec<HeldKey>, UserError> {
     let mut found: Vec<HeldKey> = Vec::with_capacity(labels.len());
     for label in labels {
         let held = find(services, label)?;
@@ -75,14 +75,14 @@ const OFFERED: usize = 3;
 
 /// Exit code 3: the server that the label is held for, or else the labels nearest to it. `keys` are
 /// those of all servers.
-pub(super) fn no_such_label(services: &Services, label: &str, keys: &[HeldKey]) -> Trouble {
+pub(super) fn no_such_label(services: &Services, label: &str, keys: &[HeldKey]) -> UserError {
     let shown = clean(label, 100);
     if let Some(held) = keys.iter().find(|held| held.label.as_str() == label) {
-        return Trouble {
-            message: format!("no key is held under '{shown}' for {}", services.server),
-            advice: format!("there is one for another server: --server {}", held.server),
-            code: 3,
-        };
+        return UserError::new(
+            ErrorKind::NotFound,
+            format!("no key is held under '{shown}' for {}", services.server),
+            format!("there is one for another server: --server {}", held.server),
+        );
     }
     let mut near: Vec<(f64, &str)> = keys
         .iter()
@@ -99,15 +99,15 @@ pub(super) fn no_such_label(services: &Services, label: &str, keys: &[HeldKey]) 
     } else {
         format!("did you mean {}? keywright list shows all", near.join(" or "))
     };
-    Trouble { message: format!("no key is held under '{shown}'"), advice, code: 3 }
+    UserError::new(ErrorKind::NotFound, format!("no key is held under '{shown}'"), advice)
 }
 
-pub(super) fn usage(message: impl ToString, advice: &str) -> Trouble {
-    Trouble { message: message.to_string(), advice: advice.into(), code: 2 }
+pub(super) fn usage(message: impl ToString, advice: &str) -> UserError {
+    UserError::new(ErrorKind::InvalidInput, message.to_string(), advice)
 }
 
 /// Asks yes or no on the terminal; exit code 2 where there is none.
-pub(super) fn confirm(question: &str) -> Result<(), Trouble> {
+pub(super) fn confirm(question: &str) -> Result<(), UserError> {
     if !io::stdin().is_terminal() {
         return Err(usage(
             "this needs a yes, and there is no terminal to ask on",
@@ -120,7 +120,7 @@ pub(super) fn confirm(question: &str) -> Result<(), Trouble> {
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());
     }
-    Err(Trouble { message: "cancelled".into(), advice: "nothing was changed".into(), code: 5 })
+    Err(UserError::new(ErrorKind::Cancelled, "cancelled", "nothing was changed"))
 }
 
 /// Whether remarks and progress are left out.
@@ -149,7 +149,7 @@ pub(super) fn fault(words: &str) {
 }
 
 /// [`fault`], of trouble that ends nothing.
-pub(super) fn warn(trouble: &Trouble) {
+pub(super) fn warn(trouble: &UserError) {
     fault(&format!("{}\n  {}", trouble.message, trouble.advice));
 }
 

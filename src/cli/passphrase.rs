@@ -1,6 +1,7 @@
 //! The passphrase of the `file` store: from a descriptor, a file, or a person at the terminal.
 //! Must not know: what it opens.
 
+use crate::domain::ErrorKind;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::BufReader;
@@ -62,8 +63,8 @@ fn ask(prompt: &'static str) -> Result<SecretString, Error> {
     match typed(prompt) {
         Ok(Some(line)) if !is_empty(&line) => Ok(line),
         Ok(_) => Err(Error::NoPassphrase("no passphrase was given".into())),
-        Err(trouble) => Err(Error::NoPassphrase(match trouble.code {
-            5 => "no passphrase was given".into(),
+        Err(trouble) => Err(Error::NoPassphrase(match trouble.kind {
+            ErrorKind::Cancelled => "no passphrase was given".into(),
             _ => "there is no terminal to ask for the vault's passphrase on".into(),
         })),
     }

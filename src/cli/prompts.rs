@@ -12,10 +12,10 @@ use std::thread;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroize};
 
 use super::output::{tell, usage};
-use crate::domain::Trouble;
+use crate::domain::{ErrorKind, UserError};
 
 /// A secret from standard input: its first line, or what a person types, unseen.
-pub(super) fn secret(prompt: &'static str) -> Result<SecretString, Trouble> {
+pub(super) fn secret(prompt: &'static str) -> Result<SecretString, UserError> {
     let line = if io::stdin().is_terminal() { typed(prompt)? } else { plain_line() };
     #[expect(clippy::disallowed_methods, reason = "door: an empty line is no key")]
     line.filter(|line| !line.expose_secret().is_empty()).ok_or_else(|| {
@@ -24,7 +24,7 @@ pub(super) fn secret(prompt: &'static str) -> Result<SecretString, Trouble> {
 }
 
 /// A line from the person at the terminal, also where standard input is something else.
-pub(super) fn typed(prompt: &'static str) -> Result<Option<SecretString>, Trouble> {
+pub(super) fn typed(prompt: &'static str) -> Result<Option<SecretString>, UserError> {
     let Some(terminal) = terminal() else {
         return Err(usage("there is no terminal to ask on", "nothing was changed"));
     };
@@ -42,11 +42,9 @@ pub(super) fn typed(prompt: &'static str) -> Result<Option<SecretString>, Troubl
     drop(quiet);
     match typed {
         Ok(Typed::Line(line)) => Ok(line),
-        Ok(Typed::Left) | Err(_) => Err(Trouble {
-            message: "cancelled".into(),
-            advice: "nothing was changed".into(),
-            code: 5,
-        }),
+        Ok(Typed::Left) | Err(_) => {
+            Err(UserError::new(ErrorKind::Cancelled, "cancelled", "nothing was changed"))
+        }
     }
 }
 

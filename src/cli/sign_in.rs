@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::commands::rotate::lost;
 use super::output::{fault, find, line, say, warn};
 use super::prompts::{Quiet, masked_line, plain_line, stand_down};
-use crate::domain::{AuthCode, ManagementKey, Outcome, Report, Step, Trouble};
+use crate::domain::{AuthCode, ManagementKey, Outcome, Report, Step, UserError};
 use crate::platform::browser::{self, Reach};
 use crate::platform::environment;
 use crate::platform::qr::Qr;
@@ -47,7 +47,7 @@ impl Login {
         &self,
         services: &Services,
         management: Option<ManagementKey>,
-    ) -> Result<Way, Trouble> {
+    ) -> Result<Way, UserError> {
         if let Some(label) = &self.via_key {
             let held = find(services, label)?;
             let key = keys::take(services, &held.label).map_err(|error| error.trouble())?;
@@ -186,7 +186,7 @@ pub(super) fn say_address(url: &str, paste: bool) {
 pub(super) async fn keep_recovered(
     outcomes: Vec<Outcome>,
     services: &Services,
-) -> Result<(), Trouble> {
+) -> Result<(), UserError> {
     for outcome in outcomes {
         let (outcome, mut controls) = converse(async |_, _| outcome).await;
         if let Outcome::NotStored { held, trouble, .. } =

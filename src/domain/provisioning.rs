@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{ApiKey, HeldKey, Label};
+use super::{ApiKey, HeldKey, Label, UserError};
 
 /// The steps of cutting a key, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,19 +58,6 @@ pub enum Report {
     Notice(String),
 }
 
-/// What went wrong, in three sentences: what happened, what it means for key and money, and what
-/// to do now. Cleaned of control characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// What happened. Lower case, no full stop.
-    pub message: String,
-    /// What it means for the key, and what to do now.
-    pub advice: String,
-    /// The exit code of the command line: 1 failed, 2 usage, 3 no such label, 4 keychain,
-    /// 5 refused or cancelled, 6 not reached, 7 a key may have been issued and was not received.
-    pub code: u8,
-}
-
 /// How a journey ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
@@ -81,7 +68,7 @@ pub enum Outcome {
         /// The key itself, for the reveal screen.
         key: ApiKey,
         /// Something that did not keep the key from being stored (the comparison failed…).
-        note: Option<Trouble>,
+        note: Option<UserError>,
     },
     /// The key was issued and is nowhere but here.
     NotStored {
@@ -90,10 +77,10 @@ pub enum Outcome {
         /// The key itself.
         key: ApiKey,
         /// Why it could not be stored.
-        trouble: Trouble,
+        trouble: UserError,
     },
     /// No key came (exit code 7: one may have been issued).
-    Failed(Trouble),
+    Failed(UserError),
 }
 
 /// An attempt that may have issued a key which nobody received.

@@ -1,7 +1,7 @@
 //! The words in which the replacing of a key is told: a rotation, and what is done about a leak.
 //! Spoken by `account`, the screen and the command line alike.
 
-use super::{ApiKey, HeldKey, Label, Trouble};
+use super::{ApiKey, HeldKey, Label, UserError};
 
 /// What becomes of the old key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +29,14 @@ pub enum Rotation {
         /// The keys.
         handed: Handed,
         /// Something that did not keep it from being done.
-        note: Option<Trouble>,
+        note: Option<UserError>,
     },
     /// The new key is held beside the old one, which still has its label.
     Beside {
         /// The new key; the next start goes on.
         new: HeldKey,
         /// Why it was not handed over.
-        trouble: Trouble,
+        trouble: UserError,
     },
     /// The new key was issued and is nowhere but here.
     NotStored {
@@ -45,10 +45,10 @@ pub enum Rotation {
         /// The key itself.
         key: ApiKey,
         /// Why it could not be stored.
-        trouble: Trouble,
+        trouble: UserError,
     },
     /// There is no new key (exit code 7: one may have been issued).
-    Failed(Trouble),
+    Failed(UserError),
 }
 
 /// One thing that was to be done.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::remote::{never_is_none, same_amount};
-use super::{ApiKey, KeyRequest, Label, Reset, Trouble, Usd, clean};
+use super::{ApiKey, ErrorKind, KeyRequest, Label, Reset, Usd, UserError, clean};
 
 /// What was asked for when the key was cut. Field names are OpenRouter's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -261,20 +261,16 @@ impl HeldKey {
         self.granted.as_ref().map(|granted| self.asked.differences(granted)).unwrap_or_default()
     }
 
-    /// Trouble, where it is kept in another store than the one that was asked.
-    pub fn elsewhere(&self, asked: &str) -> Option<Trouble> {
+    /// UserError, where it is kept in another store than the one that was asked.
+    pub fn elsewhere(&self, asked: &str) -> Option<UserError> {
         // What was kept in memory is nowhere any more.
-        (self.store != asked && self.store != "memory").then(|| Trouble {
-            message: format!(
+        (self.store != asked && self.store != "memory").then(|| UserError::new(ErrorKind::NotFound, format!(
                 "'{}' is kept in the {} store, which was not asked",
                 self.label, self.store
-            ),
-            advice: format!(
+            ), format!(
                 "nothing was changed; ask there with --store {}, or bring all keys together with keywright vault move",
                 self.store
-            ),
-            code: 3,
-        })
+            )))
     }
 
     /// The key's own page at the server, where its owner can see and revoke it.

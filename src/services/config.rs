@@ -8,7 +8,7 @@ use etcetera::BaseStrategy;
 use url::{Host, Url};
 
 use crate::api::openrouter::Attribution;
-use crate::domain::{ManagementKey, Trouble};
+use crate::domain::{ErrorKind, ManagementKey, UserError};
 use crate::platform::browser;
 use crate::services::provision::{Kept, Services};
 use crate::storage::json_store::StoreLocation;
@@ -107,20 +107,22 @@ pub struct Config {
 
 impl Config {
     /// The directory of inventory, journal and log.
-    pub fn directory(&self) -> Result<PathBuf, Trouble> {
+    pub fn directory(&self) -> Result<PathBuf, UserError> {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());
         }
-        let strategy = etcetera::choose_base_strategy().map_err(|_| Trouble {
-            message: "there is no home directory to keep the list of keys in".into(),
-            advice: "nothing was done; set HOME, or name a directory with --data-dir".into(),
-            code: 1,
+        let strategy = etcetera::choose_base_strategy().map_err(|_| {
+            UserError::new(
+                ErrorKind::Failed,
+                "there is no home directory to keep the list of keys in",
+                "nothing was done; set HOME, or name a directory with --data-dir",
+            )
         })?;
         Ok(strategy.data_dir().join("keywright"))
     }
 
     /// A store. Connects to nothing.
-    pub fn vault(&self, kind: StoreKind) -> Result<SecretStore, Trouble> {
+    pub fn vault(&self, kind: StoreKind) -> Result<SecretStore, UserError> {
         Ok(match kind {
             StoreKind::Keychain => SecretStore::keychain(),
             StoreKind::File => SecretStore::age_file(self.directory()?, self.passphrase.0.clone()),
@@ -129,7 +131,7 @@ impl Config {
     }
 
     /// Everything a journey needs. Connects to nothing.
-    pub fn services(&self) -> Result<Services, Trouble> {
+    pub fn services(&self) -> Result<Services, UserError> {
         let vault = self.vault(self.store)?;
         // Keys in memory and their list on disk would part at the end of the run: on disk only
         // where a directory was named for it, and never the sandbox's.

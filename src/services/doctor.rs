@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::domain::Trouble;
+use crate::domain::UserError;
 use crate::services::keys::management;
 use crate::services::provision::Services;
 
@@ -140,7 +140,7 @@ impl Check {
         Self::new(name, Status::Fail, message, advice)
     }
 
-    fn trouble(name: &'static str, trouble: &Trouble) -> Self {
+    fn trouble(name: &'static str, trouble: &UserError) -> Self {
         Self::fail(name, &trouble.message, &trouble.advice)
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::domain::Trouble;
+use crate::domain::{ErrorKind, UserError};
 pub use claim::LockGuard;
 use files::{
     check_file_type, io_error, replace_file, retry_while_locked, try_lock_file, write_synced,
@@ -102,8 +102,8 @@ impl Error {
     }
 
     /// As trouble outside a journey.
-    pub fn to_user_error(&self) -> Trouble {
-        Trouble { message: self.to_string(), advice: self.advice(), code: 1 }
+    pub fn to_user_error(&self) -> UserError {
+        UserError::new(ErrorKind::Failed, self.to_string(), self.advice())
     }
 }
 

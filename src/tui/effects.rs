@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::{Clock, Incoming, Play};
-use crate::domain::{ApiKey, AuthCode, KeyRequest, Label, Outcome, Read, Trouble};
+use crate::domain::{ApiKey, AuthCode, ErrorKind, KeyRequest, Label, Outcome, Read, UserError};
 use crate::platform::browser::{self, Reach};
 use crate::platform::clipboard::{self, Clipboard, Copied, Route};
 use crate::services::keys::{self, Round, Wish, take};
@@ -162,11 +162,11 @@ impl Runner {
                 };
                 Some(Msg::Noticed(match opened {
                     Ok(()) => Ok("asked the browser to open it".into()),
-                    Err(why) => Err(Trouble {
-                        message: why,
-                        advice: format!("open it by hand: {address}"),
-                        code: 1,
-                    }),
+                    Err(why) => Err(UserError::new(
+                        ErrorKind::Failed,
+                        why,
+                        format!("open it by hand: {address}"),
+                    )),
                 }))
             }),
             Effect::Remove(labels) => {
@@ -216,10 +216,8 @@ impl Runner {
     fn play(&self, deed: impl FnOnce(&Play, &str) -> Result<String, String> + Send + 'static) {
         let Some(play) = self.play else { return };
         self.blocking(move |services| {
-            Some(Msg::Played(deed(&play, &services.server).map_err(|why| Trouble {
-                message: why,
-                advice: "the sandbox goes on without it".into(),
-                code: 1,
+            Some(Msg::Played(deed(&play, &services.server).map_err(|why| {
+                UserError::new(ErrorKind::Failed, why, "the sandbox goes on without it")
             })))
         });
     }
@@ -282,7 +280,10 @@ impl Runner {
         Controls { cancel: cancelled, pasted }
     }
 
-    fn copy(&self, text: impl FnOnce(&Services) -> Result<SecretString, Trouble> + Send + 'static) {
+    fn copy(
+        &self,
+        text: impl FnOnce(&Services) -> Result<SecretString, UserError> + Send + 'static,
+    ) {
         let (results, board) = (self.results.clone(), Arc::clone(&self.board));
         let services = self.services.clone();
         let runtime = tokio::runtime::Handle::current();
@@ -311,11 +312,9 @@ impl Runner {
                     runtime.spawn(clear_later(board, copies, results.clone()));
                     Ok("in a buffer of tmux, which sends it to its terminal's clipboard".into())
                 }
-                Err(error) => Err(Trouble {
-                    message: error.to_string(),
-                    advice: error.advice().into(),
-                    code: 1,
-                }),
+                Err(error) => {
+                    Err(UserError::new(ErrorKind::Failed, error.to_string(), error.advice()))
+                }
             };
             tell(&results, Msg::Noticed(noticed));
         });

@@ -31,7 +31,7 @@ pub use sort_filter::{Sort, share};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{Deed, HeldKey, Label, Trouble, Unresolved};
+use crate::domain::{Deed, HeldKey, Label, Unresolved, UserError};
 
 /// What is on screen.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ pub struct Model {
     /// The question that lies over it.
     pub question: Option<Question>,
     /// What was last worth saying; the next key press takes it away.
-    pub notice: Option<Result<String, Trouble>>,
+    pub notice: Option<Result<String, UserError>>,
     /// Keys that are nowhere but here and wait for the screen.
     pub rescued: Vec<Reveal>,
     /// Journeys that go on without a screen.

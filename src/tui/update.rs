@@ -9,7 +9,7 @@ mod sign_in;
 
 use jiff::Timestamp;
 
-use crate::domain::{HeldKey, Outcome, Read, Trouble};
+use crate::domain::{ErrorKind, HeldKey, Outcome, Read, UserError};
 use crate::tui::state::{Effect, Errand, Model, Reveal, Screen, Unfinished};
 use crate::tui::state::{Msg, Ticket};
 
@@ -276,7 +276,7 @@ fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effec
             _ => {}
         },
         // Cancelled, as was wanted.
-        (Err(trouble), Some(_)) if trouble.code == 5 => {}
+        (Err(trouble), Some(_)) if trouble.kind == ErrorKind::Cancelled => {}
         (Err(trouble), Some(_)) => {
             model.notice = Some(Err(trouble));
         }
@@ -296,11 +296,11 @@ fn rescue(model: &mut Model, reveal: Reveal) {
     if model.rescued.iter().chain(on_screen).any(|kept| kept.key.hash() == hash) {
         return;
     }
-    model.notice = Some(Err(Trouble {
-        message: format!("'{}' was issued and could not be stored", reveal.held.label),
-        advice: "it waits behind this screen: esc shows it".into(),
-        code: 4,
-    }));
+    model.notice = Some(Err(UserError::new(
+        ErrorKind::SecretStore,
+        format!("'{}' was issued and could not be stored", reveal.held.label),
+        "it waits behind this screen: esc shows it",
+    )));
     model.rescued.push(reveal);
     // On any other screen there is nothing to lose.
     if std::mem::take(&mut model.leaving) && !model.gone && !shown {
@@ -313,11 +313,11 @@ fn depart(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     let Some(unfinished) = model.unfinished.first() else { return vec![Effect::Quit] };
-    model.notice = Some(Err(Trouble {
-        message: format!("a key for {} may be on its way", unfinished.label),
-        advice: "leaving as soon as it is stored or known not to come".into(),
-        code: 1,
-    }));
+    model.notice = Some(Err(UserError::new(
+        ErrorKind::Failed,
+        format!("a key for {} may be on its way", unfinished.label),
+        "leaving as soon as it is stored or known not to come",
+    )));
     Vec::new()
 }
 

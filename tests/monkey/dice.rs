@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
-    ApiKey, Asked, AuthCode, Granted, HeldKey, KeyRequest, Label, Outcome, Panicked, Read, Reading,
-    RemoteKey, Reset, Retiring, Rotation, Sample, Step, Trouble, Unresolved,
+    ApiKey, Asked, AuthCode, ErrorKind, Granted, HeldKey, KeyRequest, Label, Outcome, Panicked,
+    Read, Reading, RemoteKey, Reset, Retiring, Rotation, Sample, Step, Unresolved, UserError,
 };
 use keywright::domain::{Deed, Handed, Report};
 use keywright::tui::state::{Fate, Planned};
@@ -87,13 +87,22 @@ impl Dice {
         text.parse().unwrap()
     }
 
-    pub fn trouble(&mut self) -> Trouble {
-        let code = u8::try_from(1 + self.below(7)).unwrap();
+    pub fn trouble(&mut self) -> UserError {
+        const KINDS: [ErrorKind; 7] = [
+            ErrorKind::Failed,
+            ErrorKind::InvalidInput,
+            ErrorKind::NotFound,
+            ErrorKind::SecretStore,
+            ErrorKind::Cancelled,
+            ErrorKind::Unreachable,
+            ErrorKind::Unresolved,
+        ];
+        let kind = *self.one(&KINDS);
         let words = |dice: &mut Self| keywright::domain::clean(&dice.words(), 300);
-        Trouble { message: words(self), advice: words(self), code }
+        UserError::new(kind, words(self), words(self))
     }
 
-    pub fn or_trouble<T>(&mut self, thing: impl FnOnce(&mut Self) -> T) -> Result<T, Trouble> {
+    pub fn or_trouble<T>(&mut self, thing: impl FnOnce(&mut Self) -> T) -> Result<T, UserError> {
         if self.once_in(4) { Err(self.trouble()) } else { Ok(thing(self)) }
     }
 

@@ -96,11 +96,11 @@ fn what_was_not_done_about_a_leak_stands_out() {
                     disable or delete it now at https://openrouter.ai/keys/6c6170746f70"
                 .into(),
         },
-        replaced: Rotation::Failed(Trouble {
-            message: "the server could not be reached".into(),
-            advice: "check the network".into(),
-            code: 6,
-        }),
+        replaced: Rotation::Failed(UserError::new(
+            ErrorKind::Unreachable,
+            "the server could not be reached",
+            "check the network",
+        )),
     }];
     update(&mut model, Msg::Panicked { ticket, panicked }, now());
     insta::assert_snapshot!(drawn(&model));

@@ -52,7 +52,7 @@ fn applying(size: (u16, u16)) -> (Model, Ticket) {
         update(&mut model, Msg::Ended { ticket, label, result, note: None }, now());
     };
     end("aider", Ok(key("aider", Some("10"), Some(Reset::Weekly), Some(90))));
-    let skipped = Trouble { message: "skipped".into(), advice: String::new(), code: 5 };
+    let skipped = UserError::new(ErrorKind::Cancelled, "skipped", String::new());
     end("codex", Err(skipped));
     let label = "日本語のラベル".parse().unwrap();
     update(&mut model, Msg::Turned { ticket, label }, now());

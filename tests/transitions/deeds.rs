@@ -1,8 +1,8 @@
 //! What is done to keys that exist: thought over, begun, and what comes of it.
 
 use keywright::domain::{
-    Account, Change, Deed, Handed, HeldKey, Panicked, Patch, Reading, RemoteKey, Retiring,
-    Rotation, Sample, Terms,
+    Account, Change, Deed, ErrorKind, Handed, HeldKey, Panicked, Patch, Reading, RemoteKey,
+    Retiring, Rotation, Sample, Terms,
 };
 use keywright::tui::state::{
     Changed, Changes, Deliberation, Effect, Intent, Msg, Part, Purpose, Scope, Screen,
@@ -80,7 +80,10 @@ fn a_rotation_that_failed_can_be_tried_again_and_left() {
     want(&mut model, Intent::Rotate);
     let effects = want(&mut model, Intent::Yes);
     let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    let failed = |ticket| Msg::Rotated { ticket, rotation: Rotation::Failed(trouble(6)) };
+    let failed = |ticket| Msg::Rotated {
+        ticket,
+        rotation: Rotation::Failed(trouble(ErrorKind::Unreachable)),
+    };
     tell(&mut model, failed(ticket));
     assert!(matches!(&model.screen, Screen::Login(login) if login.trouble.is_some()));
     let effects = want(&mut model, Intent::Retry);
@@ -99,8 +102,11 @@ fn the_new_key_of_a_rotation_that_nobody_stored_comes_on_screen() {
     want(&mut model, Intent::Rotate);
     let effects = want(&mut model, Intent::Yes);
     let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    let rotation =
-        Rotation::NotStored { held: key("laptop (new)"), key: secret(), trouble: trouble(4) };
+    let rotation = Rotation::NotStored {
+        held: key("laptop (new)"),
+        key: secret(),
+        trouble: trouble(ErrorKind::SecretStore),
+    };
     tell(&mut model, Msg::Rotated { ticket, rotation });
     assert_eq!(revealed(&model), Some("laptop (new)"));
     assert!(want(&mut model, Intent::Quit).is_empty());
@@ -124,7 +130,7 @@ fn a_leak_is_spelled_out_and_what_was_not_done_is_said() {
     };
     let panicked = vec![
         one("laptop", true, Rotation::Done { handed: handed("laptop"), note: None }),
-        one("ci", false, Rotation::Failed(trouble(6))),
+        one("ci", false, Rotation::Failed(trouble(ErrorKind::Unreachable))),
     ];
     tell(&mut model, Msg::Panicked { ticket: *ticket, panicked });
     let Screen::Deeds(deeds) = &model.screen else { panic!("{:?}", model.screen) };
@@ -164,7 +170,11 @@ fn nothing_is_deleted_at_the_server_before_its_label_was_typed() {
     let effects = want(&mut model, Intent::Enter);
     let [Effect::Revoke(keys)] = &effects[..] else { panic!("{effects:?}") };
     let (hash, label) = (keys[0].hash.clone(), keys[0].label.clone());
-    let failed = Msg::Revoked { hash: hash.clone(), label: label.clone(), result: Err(trouble(1)) };
+    let failed = Msg::Revoked {
+        hash: hash.clone(),
+        label: label.clone(),
+        result: Err(trouble(ErrorKind::Failed)),
+    };
     tell(&mut model, failed);
     assert_eq!(labels(&model), ["laptop"], "what was not done is not shown as done");
     tell(&mut model, Msg::Revoked { hash, label, result: Ok(()) });
@@ -256,7 +266,10 @@ fn a_key_from_elsewhere_is_sent_once_and_its_text_is_in_no_debug_print() {
     let [Effect::Import { ticket, label, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(label.as_str(), "ci");
     assert!(want(&mut model, Intent::Submit).is_empty());
-    tell(&mut model, Msg::Imported { ticket: *ticket, result: Err(trouble(6)) });
+    tell(
+        &mut model,
+        Msg::Imported { ticket: *ticket, result: Err(trouble(ErrorKind::Unreachable)) },
+    );
     let effects = want(&mut model, Intent::Submit);
     let [Effect::Import { ticket, .. }] = &effects[..] else { panic!("{effects:?}") };
     tell(&mut model, Msg::Imported { ticket: *ticket, result: Ok(key("ci")) });
@@ -294,7 +307,10 @@ fn of_a_key_that_is_elsewhere_nothing_is_copied_or_forgotten() {
     want(&mut model, Intent::ToBottom);
     for intent in [Intent::Copy, Intent::ToggleReveal, Intent::Rotate, Intent::Panic] {
         assert!(want(&mut model, intent.clone()).is_empty(), "{intent:?}");
-        assert!(matches!(&model.notice, Some(Err(trouble)) if trouble.code == 3), "{intent:?}");
+        assert!(
+            matches!(&model.notice, Some(Err(trouble)) if trouble.kind == ErrorKind::NotFound),
+            "{intent:?}"
+        );
         assert!(matches!(model.screen, Screen::Dashboard), "{intent:?}");
     }
     want(&mut model, Intent::Remove);
@@ -373,7 +389,11 @@ fn leaving_stops_when_a_replacement_that_came_could_not_be_stored() {
     let effects = want(&mut model, Intent::Yes);
     let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     want(&mut model, Intent::Quit);
-    let rotation = Rotation::NotStored { held: key("laptop"), key: secret(), trouble: trouble(4) };
+    let rotation = Rotation::NotStored {
+        held: key("laptop"),
+        key: secret(),
+        trouble: trouble(ErrorKind::SecretStore),
+    };
     let effects = tell(&mut model, Msg::Rotated { ticket, rotation });
     assert!(effects.is_empty(), "{effects:?}");
     assert_eq!(revealed(&model), Some("laptop"));

@@ -1,6 +1,7 @@
 //! `keywright apply PLAN.toml`: the keys of a plan, those that are missing cut one after the other.
 //! Owns: what is asked before, and the account of it at the end. Must not know: how one is cut.
 
+use crate::cli::exit_code;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -17,7 +18,8 @@ use crate::cli::sign_in::{Login, keep_recovered};
 use crate::cli::table::{self, Column};
 use crate::cli::{json, wait_for};
 use crate::domain::{
-    Asked, HeldKey, KeyRequest, KeyState, Label, ManagementKey, Reset, Trouble, Usd, day,
+    Asked, ErrorKind, HeldKey, KeyRequest, KeyState, Label, ManagementKey, Reset, Usd, UserError,
+    day,
 };
 use crate::services::keys::{self, management};
 use crate::services::plan::{self, Difference, Standing};
@@ -52,11 +54,11 @@ enum Row {
     Created(HeldKey),
     Same(HeldKey),
     Differs { held: HeldKey, planned: Asked, differences: Vec<Difference> },
-    Failed(Label, Trouble),
+    Failed(Label, UserError),
 }
 
 impl Apply {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let plan = self.read()?;
         let rows = rows(&plan, services)?;
         let missing = rows.iter().any(|row| matches!(row, Row::Create(_)));
@@ -65,7 +67,7 @@ impl Apply {
         self.account(&rows)
     }
 
-    fn read(&self) -> Result<Vec<KeyRequest>, Trouble> {
+    fn read(&self) -> Result<Vec<KeyRequest>, UserError> {
         const NOTHING: &str = "nothing was done";
         let path = self.plan.display();
         let bytes = std::fs::File::open(&self.plan)
@@ -83,7 +85,7 @@ impl Apply {
     }
 
     /// What is missing is cut, by one queue at a time, after what an earlier run left behind.
-    async fn apply(&self, plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, Trouble> {
+    async fn apply(&self, plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, UserError> {
         // Until something is begun, ctrl-c ends the program as it would any other.
         let mut never = watch::channel(false).1;
         let turn = keys::take_turn(services, &mut never, || {
@@ -141,13 +143,13 @@ impl Apply {
         &self,
         services: &Services,
         management: Option<ManagementKey>,
-    ) -> Result<(Way, String), Trouble> {
+    ) -> Result<(Way, String), UserError> {
         let way = self.login.way(services, management)?;
         Ok(keys::road(services, way, self.login.is_open()).await)
     }
 
     /// What was done, or would be.
-    fn account(&self, rows: &[Row]) -> Result<(), Trouble> {
+    fn account(&self, rows: &[Row]) -> Result<(), UserError> {
         if self.json {
             print(&self.document(rows))?;
         } else {
@@ -164,13 +166,15 @@ impl Apply {
             _ => None,
         });
         let count = failed.clone().count();
-        let gravest =
-            failed.clone().find(|(_, trouble)| trouble.code == 7).or(failed.clone().next());
+        let gravest = failed
+            .clone()
+            .find(|(_, trouble)| trouble.kind == ErrorKind::Unresolved)
+            .or(failed.clone().next());
         let Some((label, trouble)) = gravest else { return Ok(()) };
         let message = format!("{label}: {}", trouble.message);
         let message =
             if count == 1 { message } else { format!("{count} keys were not cut; {message}") };
-        Err(Trouble { message, ..trouble.clone() })
+        Err(UserError { message, ..trouble.clone() })
     }
 
     fn document(&self, rows: &[Row]) -> String {
@@ -192,8 +196,12 @@ impl Apply {
             Some(key)
         };
         let failed = |row: &Row| {
-            let Row::Failed(label, Trouble { message, advice, code }) = row else { return None };
-            Some(json!({"label": label, "error": message, "advice": advice, "code": code}))
+            let Row::Failed(label, UserError { kind, message, advice, .. }) = row else {
+                return None;
+            };
+            Some(
+                json!({"label": label, "error": message, "advice": advice, "code": exit_code(*kind)}),
+            )
         };
         let mut text = format!("{{\n  \"dry_run\": {}", self.dry_run);
         list(&mut text, "created", rows.iter().filter_map(created));
@@ -218,7 +226,7 @@ fn list(text: &mut String, name: &str, elements: impl Iterator<Item = Value>) {
 }
 
 /// The plan beside the list; what may have been issued already is not to be cut.
-fn rows(plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, Trouble> {
+fn rows(plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, UserError> {
     let held = inventory::list_keys(&services.place, &services.server)
         .map_err(|error| error.to_user_error())?;
     let owed = keys::owed(services).map_err(|error| error.trouble())?;

@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, Args, Command, CommandFactory, ValueEnum};
 
 use crate::cli::Cli;
 use crate::cli::output::print;
-use crate::domain::{Trouble, clean};
+use crate::domain::{UserError, clean};
 use crate::services::provision::Services;
 use crate::storage::inventory;
 
@@ -32,7 +32,7 @@ enum Shell {
 }
 
 impl Completions {
-    pub(in crate::cli) fn run(&self) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self) -> Result<(), UserError> {
         print(match self.shell {
             Shell::Bash => include_str!("../../../assets/completions/keywright.bash"),
             Shell::Zsh => include_str!("../../../assets/completions/keywright.zsh"),
@@ -52,7 +52,7 @@ pub struct Complete {
 }
 
 impl Complete {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let labels = || {
             let keys = inventory::list_keys(&services.place, &services.server).unwrap_or_default();
             keys.iter().map(|held| (held.label.to_string(), held.masked.clone())).collect()

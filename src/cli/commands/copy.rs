@@ -10,7 +10,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::output::{find, print};
-use crate::domain::{ApiKey, Trouble};
+use crate::domain::{ApiKey, ErrorKind, UserError};
 use crate::platform::clipboard::{self, CLEARS_IN, Copied, Route};
 use crate::services::keys;
 use crate::services::provision::Services;
@@ -50,7 +50,7 @@ const fn route(osc52: bool) -> Route {
 }
 
 impl Copy {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let held = find(services, &self.label)?;
         let key = keys::take(services, &held.label).map_err(|error| error.trouble())?;
         let report = if clipboard::is_for_the_terminal(route(self.osc52)) {
@@ -77,7 +77,7 @@ impl Copy {
     }
 
     /// Starts the second Keywright; what it reports, once the key was seen where it went.
-    fn leave_behind(&self, key: &ApiKey) -> Result<String, Trouble> {
+    fn leave_behind(&self, key: &ApiKey) -> Result<String, UserError> {
         let mut child = self.spawn().map_err(|error| failed(&error.kind().to_string(), ""))?;
         if let Some(mut stdin) = child.stdin.take() {
             #[expect(clippy::disallowed_methods, reason = "door: copy")]
@@ -124,7 +124,7 @@ impl Copy {
 
 impl Hold {
     /// Reads the key, copies it, reports, and stays until it was replaced or its time is over.
-    pub(in crate::cli) fn run(&self) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self) -> Result<(), UserError> {
         // A session of its own: the end of the terminal is not the end of the copy.
         #[cfg(unix)]
         let _ = rustix::process::setsid();
@@ -144,12 +144,12 @@ impl Hold {
     }
 }
 
-fn failed(why: &str, advice: &str) -> Trouble {
-    Trouble { message: format!("nothing was copied: {why}"), advice: advice.into(), code: 1 }
+fn failed(why: &str, advice: &str) -> UserError {
+    UserError::new(ErrorKind::Failed, format!("nothing was copied: {why}"), advice)
 }
 
 /// Standard output may be a pipe: the sequence goes to the terminal itself.
-fn write_to_terminal(key: &ApiKey) -> Result<(), Trouble> {
+fn write_to_terminal(key: &ApiKey) -> Result<(), UserError> {
     #[expect(clippy::disallowed_methods, reason = "door: copy")]
     let sequence = clipboard::osc52(&SecretString::from(key.expose_secret()));
     let path = if cfg!(windows) { "CONOUT$" } else { "/dev/tty" };

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::output::{find_all, print};
 use crate::cli::wait_for;
-use crate::domain::Trouble;
+use crate::domain::UserError;
 use crate::services::keys::{self, management};
 use crate::services::provision::Services;
 
@@ -17,7 +17,7 @@ pub struct Switch {
 }
 
 impl Switch {
-    pub(in crate::cli) fn run(&self, services: &Services, off: bool) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services, off: bool) -> Result<(), UserError> {
         let word = if off { "disabled: it buys nothing until it is enabled" } else { "enabled" };
         for held in find_all(services, &self.labels)? {
             wait_for(async {

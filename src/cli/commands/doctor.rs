@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::output::{print, say};
 use crate::cli::wait_for;
-use crate::domain::Trouble;
+use crate::domain::{ErrorKind, UserError};
 use crate::services::doctor::{self, Check, KEYCHAIN_CHECK, News, Options, Status};
 use crate::services::provision::Services;
 
@@ -27,7 +27,7 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let options = Options { fix: self.fix, search: self.search.clone() };
         let (mut checks, mut written) = (Vec::new(), Ok(()));
         wait_for(doctor::examine(services, &options, &mut |news| match news {
@@ -47,11 +47,11 @@ impl Doctor {
         let Some(first) = failed.first() else { return Ok(()) };
         let keychain_alone = failed.len() == 1 && first.name == KEYCHAIN_CHECK;
         let names: Vec<_> = failed.iter().map(|check| check.name).collect();
-        Err(Trouble {
-            message: format!("not in order: {}", names.join(", ")),
-            advice: "what to do stands with each".into(),
-            code: if keychain_alone { 4 } else { 1 },
-        })
+        Err(UserError::new(
+            if keychain_alone { ErrorKind::SecretStore } else { ErrorKind::Failed },
+            format!("not in order: {}", names.join(", ")),
+            "what to do stands with each",
+        ))
     }
 }
 

@@ -10,7 +10,7 @@ use secrecy::zeroize::Zeroizing;
 use super::get::fetch;
 use crate::cli::env_mapping::{VARIABLE, choose};
 use crate::cli::output::{fault, holds, print};
-use crate::domain::Trouble;
+use crate::domain::{ErrorKind, UserError};
 use crate::services::provision::Services;
 
 pub(in crate::cli) const LONG: &str = "\
@@ -45,7 +45,7 @@ enum Shell {
 }
 
 impl Env {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let chosen = choose(self.labels.iter().map(String::as_str), VARIABLE, |label| {
             holds(services, label)
         })?;
@@ -54,11 +54,7 @@ impl Env {
             let key = fetch(services, &one.label)?;
             #[expect(clippy::disallowed_methods, reason = "door: env")]
             let line = line(self.shell, &one.variable, key.expose_secret());
-            lines.push_str(&line.ok_or_else(|| Trouble {
-                message: format!("the key '{}' cannot be written into such a file", one.label),
-                advice: "its readers do not agree on what they make of such characters; keywright run needs no file".into(),
-                code: 1,
-            })?);
+            lines.push_str(&line.ok_or_else(|| UserError::new(ErrorKind::Failed, format!("the key '{}' cannot be written into such a file", one.label), "its readers do not agree on what they make of such characters; keywright run needs no file"))?);
         }
         warn();
         print(&lines)

@@ -6,7 +6,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::output::{no_such_label, print, usage};
-use crate::domain::Trouble;
+use crate::domain::UserError;
 use crate::services::keys::Error;
 use crate::services::provision::Services;
 use crate::storage::inventory;
@@ -23,7 +23,7 @@ pub struct Get {
 }
 
 impl Get {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         if self.no_tty && io::stdout().is_terminal() {
             return Err(usage(
                 "standard output is a terminal",
@@ -37,7 +37,7 @@ impl Get {
 }
 
 /// The key under a label; the inventory is looked at only where there is none, to say why.
-pub(in crate::cli) fn fetch(services: &Services, label: &str) -> Result<SecretString, Trouble> {
+pub(in crate::cli) fn fetch(services: &Services, label: &str) -> Result<SecretString, UserError> {
     match services.vault.get(&services.slot(label), services.patience) {
         Ok(secret) => Ok(secret),
         Err(secret_store::Error::NoEntry) => {

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::env::posix;
 use crate::cli::output::{print, say, usage};
-use crate::domain::{Label, Trouble, clean};
+use crate::domain::{Label, UserError, clean};
 use crate::services::provision::Services;
 use crate::storage::inventory;
 
@@ -48,7 +48,7 @@ pub struct Helper {
 }
 
 impl Helper {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let Some(tool) = &self.tool else {
             let list = TOOLS.iter().map(|(name, file)| {
                 format!("{name:<16}{}\n", file.lines().next().unwrap_or_default())

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 
 use crate::cli::output::{print, usage};
 use crate::cli::{prompts, wait_for};
-use crate::domain::{ApiKey, Label, Trouble};
+use crate::domain::{ApiKey, Label, UserError};
 use crate::services::keys;
 use crate::services::provision::Services;
 
@@ -17,7 +17,7 @@ pub struct Import {
 }
 
 impl Import {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let label: Label = self
             .label
             .parse()

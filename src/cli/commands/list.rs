@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::cli::output::{fault, is_quiet, print, say, tell, warn};
 use crate::cli::table::{self, Column};
 use crate::cli::{json, wait_for};
-use crate::domain::{HeldKey, Label, Read, Trouble, day, span};
+use crate::domain::{ErrorKind, HeldKey, Label, Read, UserError, day, span};
 use crate::services::keys::{self, Round};
 use crate::services::provision::Services;
 use crate::storage::inventory;
@@ -33,7 +33,7 @@ pub struct List {
 }
 
 impl List {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let read = || {
             inventory::list_keys(&services.place, &services.server)
                 .map_err(|error| error.to_user_error())
@@ -57,14 +57,14 @@ impl List {
 }
 
 /// Asks every key about itself.
-pub fn ask_all(services: &Services) -> Result<(), Trouble> {
+pub fn ask_all(services: &Services) -> Result<(), UserError> {
     let keys = inventory::list_keys(&services.place, &services.server)
         .map_err(|error| error.to_user_error())?;
     wait_for(refresh(services, &keys))?
 }
 
 /// Asks them all. One that fails is said and fails no other; none at all is an error.
-async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), Trouble> {
+async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), UserError> {
     let total = keys.len();
     let mut rest: Vec<(String, Label)> =
         keys.iter().map(|held| (held.hash.clone(), held.label.clone())).collect();
@@ -125,11 +125,11 @@ async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), Trouble> {
             fault(&format!("{} of {total} keys were not asked", rest.len()));
             Ok(())
         }
-        (None, Some(words)) if answered == 0 => Err(Trouble {
-            message: format!("no key could be asked: {words}"),
-            advice: "the figures are those of the last time: keywright list shows them".into(),
-            code: 6,
-        }),
+        (None, Some(words)) if answered == 0 => Err(UserError::new(
+            ErrorKind::Unreachable,
+            format!("no key could be asked: {words}"),
+            "the figures are those of the last time: keywright list shows them",
+        )),
         _ => Ok(()),
     }
 }

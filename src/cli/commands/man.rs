@@ -7,9 +7,9 @@ use clap::{Arg, Command, CommandFactory};
 
 use crate::cli::Cli;
 use crate::cli::output::print;
-use crate::domain::Trouble;
+use crate::domain::UserError;
 
-pub(in crate::cli) fn run() -> Result<(), Trouble> {
+pub(in crate::cli) fn run() -> Result<(), UserError> {
     print(&page())
 }
 

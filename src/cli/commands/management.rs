@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 
 use crate::cli::output::{print, say};
 use crate::cli::{prompts, wait_for};
-use crate::domain::{ManagementKey, Trouble};
+use crate::domain::{ErrorKind, ManagementKey, UserError};
 use crate::services::keys::management::{self, Source};
 use crate::services::provision::Services;
 
@@ -21,7 +21,7 @@ pub enum Management {
 }
 
 impl Management {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         match self {
             Self::Set => set(services),
             Self::Show => show(services),
@@ -30,7 +30,7 @@ impl Management {
     }
 }
 
-fn set(services: &Services) -> Result<(), Trouble> {
+fn set(services: &Services) -> Result<(), UserError> {
     let secret = prompts::secret("management key: ")?;
     #[expect(clippy::disallowed_methods, reason = "door: management set")]
     let key = ManagementKey::from(secret.expose_secret().to_owned());
@@ -45,14 +45,14 @@ fn set(services: &Services) -> Result<(), Trouble> {
     ))
 }
 
-fn show(services: &Services) -> Result<(), Trouble> {
+fn show(services: &Services) -> Result<(), UserError> {
     let known = wait_for(management::read(services))?.map_err(|error| error.trouble())?;
     let Some((key, source)) = known else {
-        return Err(Trouble {
-            message: "no management key is known".into(),
-            advice: "keywright management set stores one; without one, keys are managed on OpenRouter's pages".into(),
-            code: 3,
-        });
+        return Err(UserError::new(
+            ErrorKind::NotFound,
+            "no management key is known",
+            "keywright management set stores one; without one, keys are managed on OpenRouter's pages",
+        ));
     };
     let place = match source {
         Source::Environment => "the environment".into(),
@@ -61,7 +61,7 @@ fn show(services: &Services) -> Result<(), Trouble> {
     print(&format!("{}  from {place}\n", key.masked()))
 }
 
-fn forget(services: &Services) -> Result<(), Trouble> {
+fn forget(services: &Services) -> Result<(), UserError> {
     let was_there = wait_for(management::forget(services))?.map_err(|error| error.trouble())?;
     if services.management.is_some() {
         say("the one in the environment is used all the same");

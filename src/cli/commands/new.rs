@@ -9,7 +9,7 @@ use crate::cli::output::{print, say, usage, warn};
 use crate::cli::sign_in::{Login, browser_is_away, converse, store_until_kept};
 use crate::cli::{json, wait_for};
 use crate::domain::{
-    ApiKey, Expiry, HeldKey, KeyRequest, Label, ManagementKey, Outcome, Reset, Trouble, Usd,
+    ApiKey, Expiry, HeldKey, KeyRequest, Label, ManagementKey, Outcome, Reset, Usd, UserError,
 };
 use crate::services::keys::management;
 use crate::services::provision::{self, Services};
@@ -43,7 +43,7 @@ pub struct New {
 }
 
 impl New {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let request = self.request()?;
         // A sandbox's keys buy nothing; a real one is gone with this program.
         let real = !services.server.starts_with("http://");
@@ -70,7 +70,7 @@ impl New {
     }
 
     /// The management key, where nobody could consent in a browser and no road was asked for.
-    fn management(&self, services: &Services) -> Result<Option<ManagementKey>, Trouble> {
+    fn management(&self, services: &Services) -> Result<Option<ManagementKey>, UserError> {
         if !self.login.is_open() || !browser_is_away(services) {
             return Ok(None);
         }
@@ -81,7 +81,7 @@ impl New {
         Ok(known.map(|(key, _)| key))
     }
 
-    fn request(&self) -> Result<KeyRequest, Trouble> {
+    fn request(&self) -> Result<KeyRequest, UserError> {
         const NOTHING: &str = "nothing was sent";
         let wrong = |option: &str, problem: &dyn std::fmt::Display| {
             usage(format!("{option}: {problem}"), NOTHING)
@@ -103,9 +103,9 @@ impl New {
         &self,
         held: &HeldKey,
         key: &ApiKey,
-        note: Option<Trouble>,
+        note: Option<UserError>,
         services: &Services,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), UserError> {
         if let Some(trouble) = note {
             warn(&trouble);
         }
@@ -129,7 +129,12 @@ impl New {
 
     /// A key that is nowhere but here: shown where someone can see it and asked for it.
     #[expect(clippy::disallowed_methods, reason = "door: new --print-key")]
-    fn not_stored(&self, held: &HeldKey, key: &ApiKey, trouble: Trouble) -> Result<(), Trouble> {
+    fn not_stored(
+        &self,
+        held: &HeldKey,
+        key: &ApiKey,
+        trouble: UserError,
+    ) -> Result<(), UserError> {
         if self.print_key {
             let mut document = json::key(held, Timestamp::now());
             document["key"] = key.expose_secret().into();
@@ -138,7 +143,7 @@ impl New {
             print(&format!("{document:#}\n"))?;
             return Err(trouble);
         }
-        Err(Trouble {
+        Err(UserError {
             advice: format!(
                 "{}; the key is lost with this program: revoke it at {}",
                 trouble.advice,

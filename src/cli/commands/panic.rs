@@ -1,5 +1,6 @@
 //! `keywright panic LABEL…`: keys leaked. What was not done stands beside what was.
 
+use crate::cli::exit_code;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use super::rotate::{keep, lost};
 use crate::cli::output::{confirm, fault, find_all, print, say, usage, warn};
 use crate::cli::sign_in::{Login, converse};
 use crate::cli::wait_for;
-use crate::domain::{HeldKey, Panicked, Rotation, Trouble};
+use crate::domain::{ErrorKind, HeldKey, Panicked, Rotation, UserError};
 use crate::services::keys::{self, management};
 use crate::services::provision::Services;
 use crate::services::secret_scan::{self, Limits};
@@ -31,7 +32,7 @@ pub struct Panic {
 }
 
 impl Panic {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let leaked = find_all(services, &self.labels)?;
         let places = secret_scan::roots(&self.search).map_err(|(path, error)| {
             usage(
@@ -81,23 +82,23 @@ impl Panic {
         if panicked.iter().all(Panicked::is_done) {
             return Ok(());
         }
-        let code = panicked
+        let kind = panicked
             .into_iter()
             .filter_map(|one| match one.replaced {
                 Rotation::Done { .. } => None,
-                Rotation::Beside { trouble, .. } | Rotation::Failed(trouble) => Some(trouble.code),
+                Rotation::Beside { trouble, .. } | Rotation::Failed(trouble) => Some(trouble.kind),
                 Rotation::NotStored { held, trouble, .. } => {
                     let trouble = lost(&held, trouble);
                     warn(&trouble);
-                    Some(trouble.code)
+                    Some(trouble.kind)
                 }
             })
-            .max();
-        Err(Trouble {
-            message: "not everything was done".into(),
-            advice: "what was not stands above, with what to do about it".into(),
-            code: code.unwrap_or(1),
-        })
+            .max_by_key(|kind| exit_code(*kind));
+        Err(UserError::new(
+            kind.unwrap_or(ErrorKind::Failed),
+            "not everything was done",
+            "what was not stands above, with what to do about it",
+        ))
     }
 }
 

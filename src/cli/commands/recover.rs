@@ -11,7 +11,7 @@ use crate::cli::json::time;
 use crate::cli::output::{print, say, usage, warn};
 use crate::cli::sign_in::{converse, store_until_kept};
 use crate::cli::wait_for;
-use crate::domain::{Outcome, Trouble, Unresolved, clean};
+use crate::domain::{ErrorKind, Outcome, Unresolved, UserError, clean};
 use crate::services::keys::{self, Error, Leftovers};
 use crate::services::provision::{self, Services};
 
@@ -27,7 +27,7 @@ pub struct Recover {
 }
 
 impl Recover {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let mut left = finished(services, keys::leftovers(services, Timestamp::now()))?;
         if let Some(name) = &self.dismiss {
             let struck = choose(&left.unresolved, name)?;
@@ -54,7 +54,7 @@ impl Recover {
 pub(in crate::cli) fn finished(
     services: &Services,
     work: impl Future<Output = Result<Leftovers, Error>>,
-) -> Result<Leftovers, Trouble> {
+) -> Result<Leftovers, UserError> {
     let mut left = wait_for(work)?.map_err(|error| error.trouble())?;
     for outcome in std::mem::take(&mut left.not_stored) {
         let kept = wait_for(async {
@@ -70,7 +70,7 @@ pub(in crate::cli) fn finished(
     Ok(left)
 }
 
-fn choose(unresolved: &[(Unresolved, String)], name: &str) -> Result<Unresolved, Trouble> {
+fn choose(unresolved: &[(Unresolved, String)], name: &str) -> Result<Unresolved, UserError> {
     let named: Vec<_> = unresolved
         .iter()
         .map(|(one, _)| one)
@@ -78,11 +78,11 @@ fn choose(unresolved: &[(Unresolved, String)], name: &str) -> Result<Unresolved,
         .collect();
     match named[..] {
         [one] => Ok(one.clone()),
-        [] => Err(Trouble {
-            message: format!("no unresolved attempt is called '{}'", clean(name, 100)),
-            advice: "nothing was struck off; keywright recover lists them".into(),
-            code: 3,
-        }),
+        [] => Err(UserError::new(
+            ErrorKind::NotFound,
+            format!("no unresolved attempt is called '{}'", clean(name, 100)),
+            "nothing was struck off; keywright recover lists them",
+        )),
         _ => Err(usage(
             format!("{} unresolved attempts are called '{}'", named.len(), clean(name, 100)),
             "nothing was struck off; name one by its id, as keywright recover lists it",
@@ -136,7 +136,7 @@ fn document(left: &Leftovers) -> Value {
     })
 }
 
-fn verdict(left: &Leftovers) -> Result<(), Trouble> {
+fn verdict(left: &Leftovers) -> Result<(), UserError> {
     if let Some(lost) = left.lost.first() {
         return Err(lost.clone());
     }
@@ -146,7 +146,7 @@ fn verdict(left: &Leftovers) -> Result<(), Trouble> {
         many => format!("{many} attempts may have issued keys that nobody holds"),
     };
     let advice = "nobody can spend with a key that nobody received; what to do stands with each";
-    Err(Trouble { message, advice: advice.into(), code: 7 })
+    Err(UserError::new(ErrorKind::Unresolved, message, advice))
 }
 
 fn seconds(at: Timestamp) -> String {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::output::{confirm, find, print, usage, warn};
 use crate::cli::wait_for;
-use crate::domain::{Label, Trouble};
+use crate::domain::{Label, UserError};
 use crate::services::keys::{self, management};
 use crate::services::provision::Services;
 
@@ -20,7 +20,7 @@ pub struct Rename {
 }
 
 impl Rename {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let held = find(services, &self.old)?;
         let new: Label = self
             .new

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::output::{confirm, find_all, print};
 use crate::cli::wait_for;
-use crate::domain::{HeldKey, Trouble};
+use crate::domain::{HeldKey, UserError};
 use crate::services::keys::{self, Deleted, management};
 use crate::services::provision::Services;
 
@@ -23,7 +23,7 @@ pub struct Rm {
 }
 
 impl Rm {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         for held in find_all(services, &self.labels)? {
             if self.revoke {
                 self.revoke(services, &held)?;
@@ -34,7 +34,7 @@ impl Rm {
         Ok(())
     }
 
-    fn forget(&self, services: &Services, held: &HeldKey) -> Result<(), Trouble> {
+    fn forget(&self, services: &Services, held: &HeldKey) -> Result<(), UserError> {
         if !self.yes {
             confirm(&format!(
                 "Forget '{}' ({}) on this machine? The key itself stays valid at OpenRouter.",
@@ -49,7 +49,7 @@ impl Rm {
         ))
     }
 
-    fn revoke(&self, services: &Services, held: &HeldKey) -> Result<(), Trouble> {
+    fn revoke(&self, services: &Services, held: &HeldKey) -> Result<(), UserError> {
         // Known before it is asked for: a yes that cannot be followed is worth nothing.
         let management = wait_for(management::require(services, &held.page()))?
             .map_err(|error| error.trouble())?;

@@ -7,7 +7,7 @@ use super::recover::finished;
 use crate::cli::output::{confirm, find, print, warn};
 use crate::cli::sign_in::{Login, converse, store_until_kept};
 use crate::cli::wait_for;
-use crate::domain::{Handed, HeldKey, Outcome, Rotation, Terms, Trouble};
+use crate::domain::{Handed, HeldKey, Outcome, Rotation, Terms, UserError};
 use crate::services::keys::{self, management};
 use crate::services::provision::{Controls, Services};
 
@@ -30,7 +30,7 @@ pub struct Rotate {
 }
 
 impl Rotate {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let held = find(services, &self.label)?;
         services.vault.unlock().map_err(|error| error.to_user_error())?;
         // What an earlier run left comes first: a key that was cut for this is not cut again.
@@ -69,7 +69,7 @@ impl Rotate {
     }
 }
 
-fn done(handed: &Handed) -> Result<(), Trouble> {
+fn done(handed: &Handed) -> Result<(), UserError> {
     let old = handed
         .old
         .as_ref()
@@ -93,20 +93,20 @@ pub(in crate::cli) async fn keep(
     }
 }
 
-fn beside(new: &HeldKey, trouble: Trouble) -> Trouble {
-    Trouble {
-        message: format!("the new key has not got the label yet: {}", trouble.message),
-        advice: format!(
+fn beside(new: &HeldKey, trouble: UserError) -> UserError {
+    UserError::new(
+        trouble.kind,
+        format!("the new key has not got the label yet: {}", trouble.message),
+        format!(
             "it is held as '{}', and both keys work; {}; then rotate again: no second key is cut",
             new.label, trouble.advice
         ),
-        code: trouble.code,
-    }
+    )
 }
 
 /// What is said of a key that nobody stored.
-pub(in crate::cli) fn lost(held: &HeldKey, trouble: Trouble) -> Trouble {
-    Trouble {
+pub(in crate::cli) fn lost(held: &HeldKey, trouble: UserError) -> UserError {
+    UserError {
         advice: format!(
             "{}; the key is lost with this program: revoke it at {}",
             trouble.advice,

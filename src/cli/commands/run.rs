@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use super::get::fetch;
 use crate::cli::env_mapping::{VARIABLE, check, choose, split};
 use crate::cli::output::{holds, say, usage};
-use crate::domain::Trouble;
+use crate::domain::{ErrorKind, UserError};
 use crate::services::provision::Services;
 use crate::storage::secret_store::StoreKind;
 
@@ -48,7 +48,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         // After a label that stands behind a `--` of its own, the second one separates.
         let dashed = self.command.first().is_some_and(|first| first == "--");
         let Some((program, arguments)) = self.command[usize::from(dashed)..].split_first() else {
@@ -83,11 +83,7 @@ impl Run {
         run(&mut command).map_err(|error| {
             let none = error.kind() == io::ErrorKind::NotFound;
             let why = if none { "there is no such program".into() } else { error.kind().to_string() };
-            Trouble {
-                message: format!("'{}' cannot be run: {why}", program.display()),
-                advice: "the key was handed to nobody; a program is found on PATH, or named with its directory".into(),
-                code: if none { 127 } else { 126 },
-            }
+            UserError::new(if none { ErrorKind::CommandNotFound } else { ErrorKind::CommandNotExecutable }, format!("'{}' cannot be run: {why}", program.display()), "the key was handed to nobody; a program is found on PATH, or named with its directory")
         })
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::list::{policy, state};
 use crate::cli::json;
 use crate::cli::output::{find, print};
-use crate::domain::{HeldKey, Reset, Trouble, Usd, clean, instant, span};
+use crate::domain::{HeldKey, Reset, Usd, UserError, clean, instant, span};
 use crate::services::provision::Services;
 
 /// Arguments of `show`.
@@ -22,7 +22,7 @@ pub struct Show {
 }
 
 impl Show {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let held = find(services, &self.label)?;
         let now = Timestamp::now();
         if self.json {

@@ -6,7 +6,7 @@ use clap::{Subcommand, ValueEnum};
 
 use crate::cli::output::{print, usage, warn};
 use crate::cli::passphrase::{ask_twice, first_line};
-use crate::domain::Trouble;
+use crate::domain::{ErrorKind, UserError};
 use crate::services::config::{self, Config};
 use crate::services::keys::{self, Moved};
 use crate::services::provision::Services;
@@ -39,7 +39,11 @@ pub enum Target {
 }
 
 impl Vault {
-    pub(in crate::cli) fn run(&self, config: &Config, services: &Services) -> Result<(), Trouble> {
+    pub(in crate::cli) fn run(
+        &self,
+        config: &Config,
+        services: &Services,
+    ) -> Result<(), UserError> {
         match self {
             Self::Move { to } => move_to(*to, config, services),
             Self::Passphrase { new_file } => change_passphrase(new_file.as_ref(), config),
@@ -47,7 +51,7 @@ impl Vault {
     }
 }
 
-fn move_to(to: Target, config: &Config, services: &Services) -> Result<(), Trouble> {
+fn move_to(to: Target, config: &Config, services: &Services) -> Result<(), UserError> {
     let (os, file) = (config.vault(StoreKind::Keychain)?, config.vault(StoreKind::File)?);
     let (from, to) = match to {
         Target::Os => (file, os),
@@ -68,7 +72,7 @@ fn move_to(to: Target, config: &Config, services: &Services) -> Result<(), Troub
             Ok(()) => print(&format!("{what}  in {}, read back\n", to.display_name()))?,
             Err(trouble) => {
                 failed += 1;
-                warn(&Trouble {
+                warn(&UserError {
                     message: format!("{what}: {}", trouble.message),
                     ..trouble.clone()
                 });
@@ -76,18 +80,17 @@ fn move_to(to: Target, config: &Config, services: &Services) -> Result<(), Troub
         }
     }
     if failed > 0 {
-        return Err(Trouble {
-            message: format!("{failed} of {} were not moved", moved.len()),
-            advice: "they are where they were; once that is mended, the same command goes on"
-                .into(),
-            code: 1,
-        });
+        return Err(UserError::new(
+            ErrorKind::Failed,
+            format!("{failed} of {} were not moved", moved.len()),
+            "they are where they were; once that is mended, the same command goes on",
+        ));
     }
     let (count, kind) = (moved.len(), to.kind());
     print(&format!("{count} moved; from now on: --store {kind}, or KEYWRIGHT_STORE={kind}\n"))
 }
 
-fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(), Trouble> {
+fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(), UserError> {
     let vault = config.vault(StoreKind::File)?;
     if !vault.exists() {
         return Err(usage(

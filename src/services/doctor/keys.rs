@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::{Check, KEYCHAIN_CHECK, News, count};
-use crate::domain::{HeldKey, Label, Trouble, clean};
+use crate::domain::{ErrorKind, HeldKey, Label, UserError, clean};
 use crate::services::keys;
 use crate::services::provision::Services;
 use crate::storage::secret_store;
@@ -151,11 +151,11 @@ async fn rebuild(
             Ok(label) if label.as_str() == account.as_str() => {
                 keys::adopt(services, &label, reached).await.map_err(|error| error.trouble())
             }
-            Ok(_) | Err(_) => Err(Trouble {
-                message: "this is no label".into(),
-                advice: "another program wrote it; it was left as it is".into(),
-                code: 1,
-            }),
+            Ok(_) | Err(_) => Err(UserError::new(
+                ErrorKind::Failed,
+                "this is no label",
+                "another program wrote it; it was left as it is",
+            )),
         };
         match added {
             Ok(held) => back.push(held.label),

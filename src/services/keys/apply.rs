@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::Error;
 use crate::domain::{
-    ApiKey, AuthCode, HeldKey, KeyRequest, KeyState, Label, Report, Trouble, Unresolved,
+    ApiKey, AuthCode, ErrorKind, HeldKey, KeyRequest, KeyState, Label, Report, Unresolved,
+    UserError,
 };
 use crate::services::provision::{self, Services, Way};
 use crate::storage::inventory;
@@ -65,9 +66,9 @@ pub struct End {
     /// The label it was asked for under.
     pub label: Label,
     /// The key as it is held; or why there is none (code 7: one may have been issued).
-    pub result: Result<HeldKey, Trouble>,
+    pub result: Result<HeldKey, UserError>,
     /// Something that did not keep it from being stored.
-    pub note: Option<Trouble>,
+    pub note: Option<UserError>,
 }
 
 /// The one queue at a time: waits for the other one, says so, and can be left.
@@ -144,18 +145,18 @@ async fn voucher(services: &Services) -> Option<(HeldKey, ApiKey)> {
 }
 
 /// Why the label of such an attempt is not asked for again.
-pub fn owing(unresolved: &Unresolved) -> Trouble {
-    Trouble {
-        message: format!(
+pub fn owing(unresolved: &Unresolved) -> UserError {
+    UserError::new(
+        ErrorKind::Unresolved,
+        format!(
             "a key may have been issued on {} and was not received",
             crate::domain::instant(unresolved.at)
         ),
-        advice: format!(
+        format!(
             "it is not asked for again: look for it at {}, delete it there, and dismiss the attempt",
             unresolved.page()
         ),
-        code: 7,
-    }
+    )
 }
 
 /// Cuts them one after the other; as many ends as requests, in their order.
@@ -169,15 +170,12 @@ pub async fn apply(
     let tell = |news| report(News::Journey(news));
     let mut queue = Queue::new(services, way, hands, &tell);
     let mut ends: Vec<End> = Vec::with_capacity(requests.len());
-    let mut over: Option<u8> = None;
+    let mut over: Option<ErrorKind> = None;
     for (at, request) in requests.iter().enumerate() {
         let label = request.label.clone();
-        if let Some(code) = over {
-            let trouble = Trouble {
-                message: "not begun".into(),
-                advice: "apply the plan again: it goes on from here".into(),
-                code,
-            };
+        if let Some(kind) = over {
+            let trouble =
+                UserError::new(kind, "not begun", "apply the plan again: it goes on from here");
             ends.push(End { label, result: Err(trouble), note: None });
             continue;
         }
@@ -195,17 +193,17 @@ pub async fn apply(
         if let Err(trouble) = &end.result
             && (stop || ends_all(trouble, ends.last()))
         {
-            over = Some(trouble.code);
+            over = Some(trouble.kind);
         }
         // A key that came while the person was leaving is kept, and the last one.
         if stop {
-            over.get_or_insert(5);
+            over.get_or_insert(ErrorKind::Cancelled);
         }
         ends.push(end);
     }
     queue.leave().await;
     // Where the last ones failed, those before them wait for the list.
-    if let Err(Trouble { message, advice, .. }) = queue.list(true) {
+    if let Err(UserError { message, advice, .. }) = queue.list(true) {
         report(News::Journey(Report::Notice(format!("{message}; {advice}"))));
     }
     ends
@@ -213,11 +211,11 @@ pub async fn apply(
 
 /// Whether what went wrong with one key goes wrong with all: no keychain, no server; or the same
 /// trouble twice in a row, where going on would only repeat it.
-fn ends_all(trouble: &Trouble, before: Option<&End>) -> bool {
+fn ends_all(trouble: &UserError, before: Option<&End>) -> bool {
     let same = |end: &End| end.result.as_ref().is_err_and(|other| other.message == trouble.message);
-    match trouble.code {
-        4 | 6 => true,
-        1 | 7 => before.is_some_and(same),
+    match trouble.kind {
+        ErrorKind::SecretStore | ErrorKind::Unreachable => true,
+        ErrorKind::Failed | ErrorKind::Unresolved => before.is_some_and(same),
         _ => false,
     }
 }

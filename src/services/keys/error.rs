@@ -2,7 +2,7 @@
 //! and money, what to do now.
 
 use crate::api::openrouter;
-use crate::domain::{HeldKey, Label, Trouble};
+use crate::domain::{ErrorKind, HeldKey, Label, UserError};
 use crate::storage::json_store;
 use crate::storage::secret_store::{self, SecretStore};
 
@@ -39,7 +39,7 @@ pub enum Error {
     },
     /// The key was deleted, and its copy could not be removed.
     #[error("the key was deleted at the server; its copy here was not removed: {}", .0.message)]
-    NotForgotten(Trouble),
+    NotForgotten(UserError),
     /// A key could not be asked about itself.
     #[error("the key could not be checked: {0}")]
     Unchecked(openrouter::Error),
@@ -74,7 +74,7 @@ pub enum Error {
     },
     /// On the list, in another store than the one that was asked.
     #[error("{}", .0.message)]
-    Elsewhere(Trouble),
+    Elsewhere(UserError),
     /// Two stores hold different secrets under one name.
     #[error("another secret lies under '{0}' in {1}")]
     OtherThere(String, String),
@@ -99,79 +99,79 @@ pub enum Error {
 
 impl Error {
     /// In words.
-    pub fn trouble(&self) -> Trouble {
+    pub fn trouble(&self) -> UserError {
         const NOTHING: &str = "nothing was changed";
-        let (code, advice) = match self {
+        let (kind, advice) = match self {
             Self::Document(error) => return error.to_user_error(),
             Self::Vault(error) => return error.to_user_error(),
             Self::NoManagementKey { page } => (
-                1,
+                ErrorKind::Failed,
                 format!(
                     "{NOTHING}; give one with keywright management set, or do it yourself at {page}"
                 ),
             ),
             Self::Managed { error, page } => managed(error, page),
             Self::NotTaken { page, .. } => {
-                (1, format!("what it did take is in force; look at the key at {page}"))
+                (ErrorKind::Failed, format!("what it did take is in force; look at the key at {page}"))
             }
             Self::NotForgotten(trouble) => (
-                trouble.code,
+                trouble.kind,
                 format!("nobody can spend with it any more; remove the copy with keywright rm; {}", trouble.advice),
             ),
             Self::Unchecked(error) => {
-                let code = if matches!(error, openrouter::Error::Refused { .. } | openrouter::Error::Odd { .. }) { 1 } else { 6 };
-                (code, "nothing was stored; check the network and --server, then try again".into())
+                let kind = if matches!(error, openrouter::Error::Refused { .. } | openrouter::Error::Odd { .. }) { ErrorKind::Failed } else { ErrorKind::Unreachable };
+                (kind, "nothing was stored; check the network and --server, then try again".into())
             }
             Self::DeadKey => (
-                1,
+                ErrorKind::Failed,
                 "nothing was stored; it was deleted, disabled or mistyped: copy it again, or cut another with keywright new".into(),
             ),
             Self::IsManagement => {
-                (2, "nothing was stored; keywright management set takes it".into())
+                (ErrorKind::InvalidInput, "nothing was stored; keywright management set takes it".into())
             }
             Self::NotManagement => {
-                (2, "nothing was stored; management keys are made in OpenRouter's settings, and keywright import takes this one".into())
+                (ErrorKind::InvalidInput, "nothing was stored; management keys are made in OpenRouter's settings, and keywright import takes this one".into())
             }
             Self::LabelHeld(label) => (
-                2,
+                ErrorKind::InvalidInput,
                 format!("{NOTHING}; choose another label, or remove that key first: keywright rm '{label}'"),
             ),
             Self::LabelInVault(_) => {
-                (2, format!("{NOTHING} and that key was left alone; choose another label"))
+                (ErrorKind::InvalidInput, format!("{NOTHING} and that key was left alone; choose another label"))
             }
             Self::KeyHeld(label) => (
-                2,
+                ErrorKind::InvalidInput,
                 format!("{NOTHING}; to call it otherwise: keywright rename '{label}' NEW"),
             ),
             Self::NotHeld(_) => {
-                (3, format!("{NOTHING}; another Keywright may have removed or renamed it: keywright list"))
+                (ErrorKind::NotFound, format!("{NOTHING}; another Keywright may have removed or renamed it: keywright list"))
             }
             Self::Absent { .. } => (
-                3,
+                ErrorKind::NotFound,
                 "it was removed there by another program: cut a new key, and forget this one with keywright rm".into(),
             ),
             Self::Elsewhere(trouble) => return trouble.clone(),
             Self::OtherThere(..) => (
-                1,
+                ErrorKind::Failed,
                 "both were left where they are; remove or rename one of the two, then move again".into(),
             ),
             Self::AttemptOpen(_) => (
-                1,
+                ErrorKind::Failed,
                 format!("{NOTHING}; end it where it runs, or finish it with keywright recover, then move again"),
             ),
             Self::AnotherKey(label) => (
-                1,
+                ErrorKind::Failed,
                 format!("{NOTHING} and both keys are where they were; another program wrote that entry: keywright get '{label}' prints what is there"),
             ),
             Self::Replaced(_) => {
-                (1, format!("{NOTHING}; it is kept until nobody uses it, then remove it with keywright rm --revoke"))
+                (ErrorKind::Failed, format!("{NOTHING}; it is kept until nobody uses it, then remove it with keywright rm --revoke"))
             }
             Self::NoSamePolicy { .. } => (
-                1,
+                ErrorKind::Failed,
                 "no key was issued and nothing was spent; cut one with keywright new and the policy you want".into(),
             ),
         };
-        Trouble { message: self.to_string(), advice, code }
+        UserError::new(kind, self.to_string(), advice)
     }
 
     /// Of a key on the list that the vault does not hold.
@@ -197,31 +197,31 @@ pub(super) const fn is_gone(error: &openrouter::Error) -> bool {
     matches!(error, openrouter::Error::Refused { status: 404, .. })
 }
 
-fn managed(error: &openrouter::Error, page: &str) -> (u8, String) {
+fn managed(error: &openrouter::Error, page: &str) -> (ErrorKind, String) {
     use openrouter::Error as E;
     match error {
         E::NotSent { .. } => (
-            6,
+            ErrorKind::Unreachable,
             "nothing was changed; check the network, the proxy settings and --server, then try again".into(),
         ),
-        E::Untrusted { .. } => (6, format!("nothing was changed; {}", openrouter::DISTRUST)),
-        E::SlowDown { .. } => (6, "nothing was changed; wait a minute, then try again".into()),
+        E::Untrusted { .. } => (ErrorKind::Unreachable, format!("nothing was changed; {}", openrouter::DISTRUST)),
+        E::SlowDown { .. } => (ErrorKind::Unreachable, "nothing was changed; wait a minute, then try again".into()),
         E::Ambiguous { .. } => {
-            (6, format!("whether it was done is not known; try again, or look at {page}"))
+            (ErrorKind::Unreachable, format!("whether it was done is not known; try again, or look at {page}"))
         }
-        E::Odd { .. } => (1, format!("whether it was done is not known; look at {page}")),
+        E::Odd { .. } => (ErrorKind::Failed, format!("whether it was done is not known; look at {page}")),
         E::Refused { status: 401, .. } => (
-            1,
+            ErrorKind::Failed,
             "nothing was changed; the management key works no more: give another with keywright management set".into(),
         ),
         E::Refused { status: 403, .. } => (
-            1,
+            ErrorKind::Failed,
             format!("nothing was changed; this management key may not do it: do it yourself at {page}"),
         ),
         E::Refused { status: 404, .. } => (
-            1,
+            ErrorKind::Failed,
             "the account of the management key has no such key: it was deleted there, or belongs to another account".into(),
         ),
-        E::Refused { .. } => (1, format!("nothing was changed; look at {page}")),
+        E::Refused { .. } => (ErrorKind::Failed, format!("nothing was changed; look at {page}")),
     }
 }

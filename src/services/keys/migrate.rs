@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Error;
 use super::management::slot_of;
-use crate::domain::{HeldKey, Trouble};
+use crate::domain::{HeldKey, UserError};
 use crate::services::provision::ATTEMPTS;
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptStage};
@@ -27,7 +27,7 @@ pub struct Moved {
     /// What it is, for a person: its label, and its server's service.
     pub what: String,
     /// Why it was left where it was.
-    pub result: Result<(), Trouble>,
+    pub result: Result<(), UserError>,
 }
 
 /// Moves everything; `service` names the keychain service of a server. Blocks.

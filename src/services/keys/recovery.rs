@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Error, closed, list, management, opened, resume_rotations};
 use crate::domain::{
-    Handed, HeldKey, Label, ManagementKey, Outcome, RemoteKey, Trouble, Unresolved, instant,
+    Handed, HeldKey, Label, ManagementKey, Outcome, RemoteKey, Unresolved, UserError, instant,
 };
 use crate::services::provision::{self, Recovered, Services};
 use crate::storage::inventory;
@@ -35,9 +35,9 @@ pub struct Leftovers {
     /// Label, server and store of attempts that are another server's or store's.
     pub elsewhere: Vec<(Label, String, String)>,
     /// What did not work meanwhile.
-    pub troubles: Vec<Trouble>,
+    pub troubles: Vec<UserError>,
     /// Keys that were received just now and that nobody could store in the end.
-    pub lost: Vec<Trouble>,
+    pub lost: Vec<UserError>,
 }
 
 /// Finishes what can be finished, and looks no further.
@@ -60,7 +60,7 @@ pub async fn finish(services: &Services) -> Result<Leftovers, Error> {
     for (label, result) in resume_rotations(services).await? {
         match result {
             Ok(handed) => left.handed.push(handed),
-            Err(trouble) => left.troubles.push(Trouble {
+            Err(trouble) => left.troubles.push(UserError {
                 message: format!("the rotation of '{label}' cannot go on: {}", trouble.message),
                 ..trouble
             }),
@@ -128,7 +128,7 @@ pub async fn leftovers(services: &Services, now: Timestamp) -> Result<Leftovers,
     Ok(left)
 }
 
-async fn dismiss(services: &Services, id: &str) -> Result<(), Trouble> {
+async fn dismiss(services: &Services, id: &str) -> Result<(), UserError> {
     let (striking, id) = (services.clone(), id.to_owned());
     tokio::task::spawn_blocking(move || provision::dismiss(&striking, &id))
         .await

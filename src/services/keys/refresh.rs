@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{Error, absent, management, opened};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{ApiKey, HeldKey, Label, Read, Reading, RemoteKey, Trouble};
+use crate::domain::{ApiKey, ErrorKind, HeldKey, Label, Read, Reading, RemoteKey, UserError};
 use crate::services::provision::{self, Services};
 use crate::storage::inventory;
 use crate::storage::secret_store;
@@ -64,7 +64,7 @@ async fn read(
     client: &Client,
     hash: &str,
     label: &Label,
-) -> Result<Read, (Trouble, Option<Duration>)> {
+) -> Result<Read, (UserError, Option<Duration>)> {
     let key = match taker.take(label).await {
         Ok(key) if key.hash() == hash => key,
         // One entry that is wrong says nothing about the others.
@@ -110,7 +110,7 @@ async fn is_anothers(services: &Services, masked: String) -> bool {
 #[derive(Debug, Default)]
 pub struct Round {
     /// Why it ended early.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<UserError>,
     /// How long the server asks to be left alone.
     pub wait: Option<Duration>,
     /// Those that were not asked: hashes and labels.
@@ -128,7 +128,7 @@ struct Asking<F, N> {
     now: N,
     rest: Mutex<VecDeque<(String, Label)>>,
     reads: Mutex<HashMap<String, (Timestamp, Read)>>,
-    ended: Mutex<Option<(Trouble, Option<Duration>)>>,
+    ended: Mutex<Option<(UserError, Option<Duration>)>>,
 }
 
 /// Asks keys (hash and label), eight at a time and in this order, until all have answered, the
@@ -245,12 +245,12 @@ impl<F: Fn(&str, &Read, Timestamp), N: Fn() -> Timestamp> Asking<F, N> {
     }
 }
 
-fn unasked(error: &openrouter::Error) -> Trouble {
-    Trouble {
-        message: error.to_string(),
-        advice: "the figures are those of the last time; try again later".into(),
-        code: 6,
-    }
+fn unasked(error: &openrouter::Error) -> UserError {
+    UserError::new(
+        ErrorKind::Unreachable,
+        error.to_string(),
+        "the figures are those of the last time; try again later",
+    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::error::is_gone;
 use super::{Error, patiently};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{HeldKey, Label, ManagementKey, Patch, RemoteKey, Trouble};
+use crate::domain::{HeldKey, Label, ManagementKey, Patch, RemoteKey, UserError};
 use crate::services::provision::Services;
 use crate::storage::inventory;
 use crate::storage::secret_store;
@@ -165,7 +165,7 @@ fn page(services: &Services, hash: &str) -> String {
 
 /// Forgets a key on this machine, and its past; the key itself stays valid. One that is already gone
 /// from the vault is struck off the list.
-pub fn forget(services: &Services, label: &Label) -> Result<(), Trouble> {
+pub fn forget(services: &Services, label: &Label) -> Result<(), UserError> {
     let held = inventory::find_key(&services.place, &services.server, label.as_str());
     let held = held.map_err(|error| error.to_user_error())?;
     match services.vault.delete(&services.slot(label.as_str()), services.patience) {

@@ -2,7 +2,7 @@
 //! before the old one goes, so an interruption leaves two and never none.
 
 use super::{Error, absent, drop_entry, held_under, patiently, put};
-use crate::domain::{HeldKey, Label, ManagementKey, Patch, Trouble};
+use crate::domain::{HeldKey, Label, ManagementKey, Patch, UserError};
 use crate::services::provision::{self, Services};
 use crate::storage::inventory;
 
@@ -13,7 +13,7 @@ pub struct Renamed {
     pub held: HeldKey,
     /// What did not keep it from being renamed: an old entry that could not be removed, or a name
     /// at the server that stayed.
-    pub note: Option<Trouble>,
+    pub note: Option<UserError>,
 }
 
 /// Renames a held key; with a management key its name at the server too.
@@ -59,20 +59,20 @@ pub async fn rename(
     drop(turn);
     let mut note = drop_entry(services, &old.label).await.err().map(|error| {
         let trouble = error.trouble();
-        Trouble {
-            message: format!("the old entry '{}' was not removed: {}", old.label, trouble.message),
-            advice: format!("the key is under '{new}', and once more there; {}", trouble.advice),
-            code: trouble.code,
-        }
+        UserError::new(
+            trouble.kind,
+            format!("the old entry '{}' was not removed: {}", old.label, trouble.message),
+            format!("the key is under '{new}', and once more there; {}", trouble.advice),
+        )
     });
     if let Some(management) = management {
         let unnamed = name_there(services, management, &held).await.err().map(|error| {
             let trouble = error.trouble();
-            Trouble {
-                message: format!("the name at the server stayed: {}", trouble.message),
-                advice: format!("here the key is '{new}'; change it at {}", held.page()),
-                code: trouble.code,
-            }
+            UserError::new(
+                trouble.kind,
+                format!("the name at the server stayed: {}", trouble.message),
+                format!("here the key is '{new}'; change it at {}", held.page()),
+            )
         });
         note = note.or(unnamed);
     }

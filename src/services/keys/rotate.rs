@@ -15,8 +15,8 @@ use jiff::Timestamp;
 
 use super::{Error, absent, drop_entry, held_under, put};
 use crate::domain::{
-    Expiry, Handed, HeldKey, KeyRequest, Label, Outcome, Replaces, Report, Retiring, Rotation,
-    Terms, Trouble, Usd, is_hash,
+    ErrorKind, Expiry, Handed, HeldKey, KeyRequest, Label, Outcome, Replaces, Report, Retiring,
+    Rotation, Terms, Usd, UserError, is_hash,
 };
 use crate::services::provision::{self, Controls, Replacement, Services, Way};
 use crate::storage::inventory;
@@ -46,15 +46,14 @@ pub async fn rotated(services: &Services, outcome: Outcome) -> Rotation {
     match outcome {
         // An answer in which no key could be told from the rest, stored as it came.
         Outcome::Stored { held, .. } if held.replaces.is_none() => Rotation::Beside {
-            trouble: Trouble {
-                message: "the server's answer is stored, and which of it is the key is not known"
-                    .into(),
-                advice: format!(
+            trouble: UserError::new(
+                ErrorKind::Unresolved,
+                "the server's answer is stored, and which of it is the key is not known",
+                format!(
                     "the old key still has its label; look at the answer: keywright get '{}'",
                     held.label
                 ),
-                code: 7,
-            },
+            ),
             new: held,
         },
         Outcome::Stored { held, note, .. } => handed(services, held, note).await,
@@ -63,7 +62,7 @@ pub async fn rotated(services: &Services, outcome: Outcome) -> Rotation {
     }
 }
 
-async fn handed(services: &Services, new: HeldKey, note: Option<Trouble>) -> Rotation {
+async fn handed(services: &Services, new: HeldKey, note: Option<UserError>) -> Rotation {
     match hand_over(services, &new).await {
         Ok(handed) => Rotation::Done { handed, note },
         Err(error) => Rotation::Beside { new, trouble: error.trouble() },
@@ -206,7 +205,7 @@ pub async fn hand_over(services: &Services, held: &HeldKey) -> Result<Handed, Er
 /// the label it is about. One that another program is at is left to it.
 pub async fn resume_rotations(
     services: &Services,
-) -> Result<Vec<(Label, Result<Handed, Trouble>)>, json_store::Error> {
+) -> Result<Vec<(Label, Result<Handed, UserError>)>, json_store::Error> {
     let mut resumed = Vec::new();
     for row in
         inventory::filter_keys(&services.place, &services.server, |row| row.replaces.is_some())?

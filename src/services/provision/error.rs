@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use crate::api::oauth::CallbackError;
 use crate::api::openrouter;
-use crate::domain::{Label, Trouble};
+use crate::domain::{ErrorKind, Label, UserError};
 use crate::storage::json_store;
 use crate::storage::secret_store;
 
@@ -40,7 +40,7 @@ pub enum Error {
     #[error("nobody answered the consent page for ten minutes")]
     NoConsentInTime,
     /// No key vouched for the new one.
-    #[error("no code was given for the new key: {0}")]
+    #[error("no kind was given for the new key: {0}")]
     NoCode(openrouter::Error),
     /// The management key cut none.
     #[error("the management key cut no key: {0}")]
@@ -52,7 +52,7 @@ pub enum Error {
     #[error("a key may have been issued and was not received: {0}")]
     Unresolved(openrouter::Error),
     /// The server said yes, and its answer held no key.
-    #[error("the server accepted the code, and its answer holds no key{}", if *.more { " in its first 64 KiB" } else { "" })]
+    #[error("the server accepted the kind, and its answer holds no key{}", if *.more { " in its first 64 KiB" } else { "" })]
     OddAnswer {
         /// The account of `keywright-attempts` where the answer is kept, if it could be.
         kept: Option<String>,
@@ -72,109 +72,125 @@ impl Error {
     }
 
     /// In words.
-    pub fn trouble(&self) -> Trouble {
+    pub fn trouble(&self) -> UserError {
         const NOTHING: &str = "no key was issued and nothing was spent";
         const CHECK: &str = "look at your keys at OpenRouter and delete the one with this label if it is there, then try again";
-        let (code, advice) = match self {
+        let (kind, advice) = match self {
             Self::LabelHeld(label) => (
-                2,
+                ErrorKind::InvalidInput,
                 format!(
                     "{NOTHING}; choose another label, or remove the old key first: keywright rm '{label}'"
                 ),
             ),
-            Self::LabelInVault(_) => {
-                (2, format!("{NOTHING} and that key was left alone; choose another label"))
+            Self::LabelInVault(_) => (
+                ErrorKind::InvalidInput,
+                format!("{NOTHING} and that key was left alone; choose another label"),
+            ),
+            Self::Document(error) => (ErrorKind::Failed, format!("{NOTHING}; {}", error.advice())),
+            Self::Vault(error) => {
+                (ErrorKind::SecretStore, format!("{NOTHING}; {}", error.advice()))
             }
-            Self::Document(error) => (1, format!("{NOTHING}; {}", error.advice())),
-            Self::Vault(error) => (4, format!("{NOTHING}; {}", error.advice())),
             Self::Callback(CallbackError::TimedOut) | Self::NoConsentInTime => {
-                (6, format!("{NOTHING}; try again"))
+                (ErrorKind::Unreachable, format!("{NOTHING}; try again"))
             }
             Self::Callback(_) => (
-                1,
+                ErrorKind::Failed,
                 format!(
-                    "{NOTHING}; choose another port with --callback-port, or paste the code: --no-browser"
+                    "{NOTHING}; choose another port with --callback-port, or paste the kind: --no-browser"
                 ),
             ),
-            Self::Address => (2, format!("{NOTHING}; give the server as https://openrouter.ai")),
-            Self::Refused(_) => (5, format!("{NOTHING}; try again if that was not meant")),
-            Self::Cancelled => (5, format!("{NOTHING}; the callback port is closed")),
+            Self::Address => (
+                ErrorKind::InvalidInput,
+                format!("{NOTHING}; give the server as https://openrouter.ai"),
+            ),
+            Self::Refused(_) => {
+                (ErrorKind::Cancelled, format!("{NOTHING}; try again if that was not meant"))
+            }
+            Self::Cancelled => {
+                (ErrorKind::Cancelled, format!("{NOTHING}; the callback port is closed"))
+            }
             Self::NoCode(error) => match error {
                 openrouter::Error::Refused { status: 401, .. } => (
-                    1,
+                    ErrorKind::Failed,
                     format!(
                         "{NOTHING}; the key given with --via-key works no more: give another, or sign in through the browser"
                     ),
                 ),
                 openrouter::Error::Refused { status: 409, .. } => (
-                    1,
+                    ErrorKind::Failed,
                     format!(
                         "{NOTHING}; the account is at odds with this request: look for a key with this label at OpenRouter, or try again with another label"
                     ),
                 ),
                 error => {
-                    let (code, advice) = not_issued(error);
-                    (code, format!("{NOTHING}; {advice}"))
+                    let (kind, advice) = not_issued(error);
+                    (kind, format!("{NOTHING}; {advice}"))
                 }
             },
             Self::NotCut(openrouter::Error::Refused { status: 401, .. }) => (
-                1,
+                ErrorKind::Failed,
                 format!(
                     "{NOTHING}; it works no more: give another with keywright management set, or sign in through the browser"
                 ),
             ),
             Self::NotCut(openrouter::Error::Refused { status: 403, .. }) => (
-                1,
+                ErrorKind::Failed,
                 format!(
                     "{NOTHING}; it may not cut keys: is it a management key? Without one, sign in through the browser"
                 ),
             ),
             Self::NotCut(error) | Self::NotIssued(error) => {
-                let (code, advice) = not_issued(error);
-                (code, format!("{NOTHING}; {advice}"))
+                let (kind, advice) = not_issued(error);
+                (kind, format!("{NOTHING}; {advice}"))
             }
             Self::Unresolved(_) => (
-                7,
+                ErrorKind::Unresolved,
                 format!(
                     "it is on the list of unresolved attempts; if a key was issued, nobody can spend with it: {CHECK}"
                 ),
             ),
             Self::OddAnswer { kept: Some(account), place, .. } => (
-                7,
+                ErrorKind::Unresolved,
                 format!(
                     "the answer is kept in {place} (service keywright-attempts, username {account}); {CHECK}"
                 ),
             ),
-            Self::OddAnswer { kept: None, .. } => {
-                (7, format!("the answer could not be kept, and is nowhere but here; {CHECK}"))
-            }
+            Self::OddAnswer { kept: None, .. } => (
+                ErrorKind::Unresolved,
+                format!("the answer could not be kept, and is nowhere but here; {CHECK}"),
+            ),
         };
-        Trouble { message: self.to_string(), advice, code }
+        UserError::new(kind, self.to_string(), advice)
     }
 }
 
-const fn not_issued(error: &openrouter::Error) -> (u8, &'static str) {
+const fn not_issued(error: &openrouter::Error) -> (ErrorKind, &'static str) {
     match error {
-        openrouter::Error::NotSent { .. } => {
-            (6, "check the network, the proxy settings and --server, then try again")
+        openrouter::Error::NotSent { .. } => (
+            ErrorKind::Unreachable,
+            "check the network, the proxy settings and --server, then try again",
+        ),
+        openrouter::Error::Untrusted { .. } => (ErrorKind::Unreachable, openrouter::DISTRUST),
+        openrouter::Error::SlowDown { .. } => {
+            (ErrorKind::Unreachable, "wait a minute, then try again")
         }
-        openrouter::Error::Untrusted { .. } => (6, openrouter::DISTRUST),
-        openrouter::Error::SlowDown { .. } => (6, "wait a minute, then try again"),
         openrouter::Error::Refused { status: 300..=399, .. } => {
-            (1, "it sent us elsewhere, where no secret may follow; check --server")
+            (ErrorKind::Failed, "it sent us elsewhere, where no secret may follow; check --server")
         }
         openrouter::Error::Refused { status: 400, .. } => (
-            1,
+            ErrorKind::Failed,
             "the server did not accept what was asked; try again, with other values if it repeats",
         ),
         openrouter::Error::Refused { status: 403, .. } => {
-            (1, "the code was wrong, used before or too old; sign in again")
+            (ErrorKind::Failed, "the kind was wrong, used before or too old; sign in again")
         }
         openrouter::Error::Refused { status: 404 | 405, .. } => {
-            (1, "this does not look like OpenRouter; check --server")
+            (ErrorKind::Failed, "this does not look like OpenRouter; check --server")
         }
         // Reached only where nothing can have been issued yet.
-        openrouter::Error::Ambiguous { .. } => (6, "try again later"),
-        openrouter::Error::Refused { .. } | openrouter::Error::Odd { .. } => (1, "try again later"),
+        openrouter::Error::Ambiguous { .. } => (ErrorKind::Unreachable, "try again later"),
+        openrouter::Error::Refused { .. } | openrouter::Error::Odd { .. } => {
+            (ErrorKind::Failed, "try again later")
+        }
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::{
     ATTEMPTS, CODE_LIFE, Error, Secrets, Services, abandon, attempt_slot, exchange, store,
 };
-use crate::domain::{AuthCode, CodeVerifier, HeldKey, Outcome, Trouble, Unresolved};
+use crate::domain::{AuthCode, CodeVerifier, HeldKey, Outcome, Unresolved, UserError};
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store;
@@ -23,7 +23,7 @@ pub struct Recovered {
     /// Attempts that may have issued a key nobody holds; until dismissed.
     pub unresolved: Vec<Unresolved>,
     /// Why some of them wait for the vault.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<UserError>,
 }
 
 /// Goes through the attempts whose program is gone.
@@ -61,7 +61,7 @@ impl Recovered {
 }
 
 /// Strikes an attempt off the list of what may have been issued, and what the vault kept of it.
-pub fn dismiss(services: &Services, id: &str) -> Result<(), Trouble> {
+pub fn dismiss(services: &Services, id: &str) -> Result<(), UserError> {
     let slot = EntryId { service: ATTEMPTS.into(), account: id.into() };
     match services.vault.delete(&slot, services.patience) {
         Ok(()) | Err(secret_store::Error::NoEntry) => {}

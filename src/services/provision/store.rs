@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::{Services, cancelled, forget_secrets};
 use crate::api::openrouter::Exchanged;
-use crate::domain::{ApiKey, HeldKey, Outcome, Read, Report, Step, Trouble, clean};
+use crate::domain::{ApiKey, ErrorKind, HeldKey, Outcome, Read, Report, Step, UserError, clean};
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
@@ -34,7 +34,7 @@ impl Unlisted {
     }
 
     /// Puts them on the list. An error costs no key: see above.
-    pub fn list(&mut self, services: &Services) -> Result<(), Trouble> {
+    pub fn list(&mut self, services: &Services) -> Result<(), UserError> {
         if self.is_empty() {
             return Ok(());
         }
@@ -118,7 +118,7 @@ pub(super) async fn finish(
 pub(super) fn hand_back(
     mut open: AttemptGuard,
     answer: SecretString,
-    trouble: &Trouble,
+    trouble: &UserError,
     services: &Services,
 ) -> Outcome {
     #[expect(clippy::disallowed_methods, reason = "door: reveal")]
@@ -200,17 +200,19 @@ async fn put(
     held: &mut HeldKey,
     key: &ApiKey,
     services: &Services,
-) -> Result<Option<Trouble>, secret_store::Error> {
+) -> Result<Option<UserError>, secret_store::Error> {
     let asked = held.label.clone();
     for number in 1..=9 {
         let label =
             if number == 1 { asked.clone() } else { asked.followed_by(&number.to_string()) };
         let slot = services.slot(label.as_str());
         let there = services.vault(move |vault, patience| vault.get(&slot, patience)).await;
-        let renamed = (label != asked).then(|| Trouble {
-            message: format!("the label {asked} was taken meanwhile"),
-            advice: format!("the key is stored as {label}"),
-            code: 1,
+        let renamed = (label != asked).then(|| {
+            UserError::new(
+                ErrorKind::Failed,
+                format!("the label {asked} was taken meanwhile"),
+                format!("the key is stored as {label}"),
+            )
         });
         match there {
             Err(secret_store::Error::NoEntry) => {
@@ -234,7 +236,7 @@ async fn put(
 async fn compare(
     mut held: HeldKey,
     key: ApiKey,
-    note: Option<Trouble>,
+    note: Option<UserError>,
     listed: bool,
     services: &Services,
 ) -> Outcome {
@@ -260,45 +262,46 @@ async fn compare(
             }
             None
         }
-        Err(error) => Some(Trouble {
-            message: format!("what was granted could not be checked: {error}"),
-            advice: "the key is stored; look at its limit and expiry at OpenRouter".into(),
-            code: 1,
-        }),
+        Err(error) => Some(UserError::new(
+            ErrorKind::Failed,
+            format!("what was granted could not be checked: {error}"),
+            "the key is stored; look at its limit and expiry at OpenRouter",
+        )),
     };
     Outcome::Stored { held, key, note: note.or(unchecked) }
 }
 
 /// Whoever can read the sign-in address can answer it with a consent of their own: then the key is
 /// one of theirs, and they see what it is used for.
-fn of_another_account(held: &HeldKey, services: &Services) -> Option<Trouble> {
+fn of_another_account(held: &HeldKey, services: &Services) -> Option<UserError> {
     let user = held.user_id.as_ref()?;
     let rows = inventory::list_keys(&services.place, &services.server).ok()?;
     let mut users = rows.iter().filter_map(|row| row.user_id.as_ref()).peekable();
     users.peek()?;
-    (!users.any(|other| other == user)).then(|| Trouble {
-        message: "this key is of another account than the keys that are held here".into(),
-        advice: "it is stored; if you did not sign in to another account, do not use it: somebody \
-                 answered in your place"
-            .into(),
-        code: 1,
+    (!users.any(|other| other == user)).then(|| {
+        UserError::new(
+            ErrorKind::Failed,
+            "this key is of another account than the keys that are held here",
+            "it is stored; if you did not sign in to another account, do not use it: somebody \
+                 answered in your place",
+        )
     })
 }
 
-fn not_stored(error: &secret_store::Error) -> Trouble {
-    Trouble {
-        message: format!("the key was issued and could not be stored: {error}"),
-        advice: format!("it is nowhere but here; {}", error.advice()),
-        code: 4,
-    }
+fn not_stored(error: &secret_store::Error) -> UserError {
+    UserError::new(
+        ErrorKind::SecretStore,
+        format!("the key was issued and could not be stored: {error}"),
+        format!("it is nowhere but here; {}", error.advice()),
+    )
 }
 
-fn not_listed(error: &json_store::Error) -> Trouble {
-    Trouble {
-        message: format!("the key is in the keychain, but not on the list: {error}"),
-        advice: error.advice(),
-        code: 1,
-    }
+fn not_listed(error: &json_store::Error) -> UserError {
+    UserError::new(
+        ErrorKind::Failed,
+        format!("the key is in the keychain, but not on the list: {error}"),
+        error.advice(),
+    )
 }
 
 #[expect(clippy::disallowed_methods, reason = "door: the vault")]

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::Trouble;
+use crate::domain::{ErrorKind, UserError};
 
 /// Why the vault did not do what it was asked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -147,9 +147,10 @@ impl Error {
     }
 
     /// As trouble outside a journey.
-    pub fn to_user_error(&self) -> Trouble {
-        let code = if *self == Self::NoEntry { 3 } else { 4 };
-        Trouble { message: self.to_string(), advice: self.advice().into(), code }
+    pub fn to_user_error(&self) -> UserError {
+        let kind =
+            if *self == Self::NoEntry { ErrorKind::NotFound } else { ErrorKind::SecretStore };
+        UserError::new(kind, self.to_string(), self.advice())
     }
 
     /// Another's words as [`Error::Other`]: control characters and line breaks become spaces.

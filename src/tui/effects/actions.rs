@@ -8,7 +8,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::super::Incoming;
 use super::{Runner, tell};
 use crate::domain::{
-    Account, ApiKey, HeldKey, Label, Outcome, RemoteKey, Report, Rotation, Terms, Trouble,
+    Account, ApiKey, ErrorKind, HeldKey, Label, Outcome, RemoteKey, Report, Rotation, Terms,
+    UserError,
 };
 use crate::platform::browser::{self, Reach};
 use crate::services::keys::{self, Edit, Error, Row, management};
@@ -200,7 +201,7 @@ pub(super) async fn on(
     road: Road,
     services: &Services,
     report: &(dyn Fn(Report) + Sync),
-) -> Result<Way, Trouble> {
+) -> Result<Way, UserError> {
     match road {
         Road::Best => Ok(by_person(services, report)),
         Road::Paste => Ok(Way::Paste),
@@ -210,11 +211,11 @@ pub(super) async fn on(
             match key {
                 Ok(Ok(key)) => Ok(Way::Key(key, Box::new(by_person(services, report)))),
                 Ok(Err(error)) => Err(error.trouble()),
-                Err(_) => Err(Trouble {
-                    message: "the held key could not be taken out".into(),
-                    advice: "nothing was sent; try again".into(),
-                    code: 4,
-                }),
+                Err(_) => Err(UserError::new(
+                    ErrorKind::SecretStore,
+                    "the held key could not be taken out",
+                    "nothing was sent; try again",
+                )),
             }
         }
     }
@@ -268,7 +269,7 @@ async fn change(services: &Services, changes: Changes) -> Result<Changed, Error>
             // What was changed at the server is not taken back by a name.
             Err(error) if now.is_some() => {
                 let trouble = error.trouble();
-                note = note.or(Some(Trouble {
+                note = note.or(Some(UserError {
                     message: format!("the rest is changed; the name is not: {}", trouble.message),
                     ..trouble
                 }));

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{Runner, actions, recovered, tell};
-use crate::domain::{KeyRequest, Report, Trouble};
+use crate::domain::{KeyRequest, Report, UserError};
 use crate::services::keys::{self, End, Hands, News};
 use crate::services::plan::{self, Standing};
 use crate::services::provision::{Controls, Services, Way};
@@ -121,7 +121,7 @@ fn read(services: &Services, typed: &str, now: Timestamp) -> Result<Vec<Planned>
 fn standings(
     services: &Services,
     plan: Vec<KeyRequest>,
-) -> Result<Vec<(KeyRequest, Standing)>, Trouble> {
+) -> Result<Vec<(KeyRequest, Standing)>, UserError> {
     let held = inventory::list_keys(&services.place, &services.server)
         .map_err(|error| error.to_user_error())?;
     let owed = keys::owed(services).map_err(|error| error.trouble())?;

@@ -13,7 +13,7 @@ use super::message::Ticket;
 use super::new_key_screen::{MOMENT, goes_on};
 use super::sort_filter::{Sort, order};
 use crate::domain::{
-    ApiKey, HeldKey, KeyState, Label, Read, Sample, Trouble, Unresolved, span_changes,
+    ApiKey, HeldKey, KeyState, Label, Read, Sample, Unresolved, UserError, span_changes,
 };
 pub use account::Scope;
 
@@ -34,7 +34,7 @@ pub enum Keys {
     /// Those held here in the order in which they were cut, then the account's others.
     Loaded(Vec<HeldKey>),
     /// It could not be read.
-    Failed(Trouble),
+    Failed(UserError),
 }
 
 /// A key shown in clear for a moment.
@@ -176,7 +176,7 @@ impl Dashboard {
     }
 
     /// Takes in a list that was read; the selection stays on its key.
-    pub fn load(&mut self, keys: Result<Vec<HeldKey>, Trouble>, now: Timestamp) {
+    pub fn load(&mut self, keys: Result<Vec<HeldKey>, UserError>, now: Timestamp) {
         let selected = self.current().map(|held| held.hash.clone());
         let others = self.all()[self.here..].to_vec();
         self.here = 0;

@@ -8,7 +8,7 @@ use tui_input::InputRequest;
 
 use super::field::Field;
 use super::message::Ticket;
-use crate::domain::{HeldKey, Label, RemoteKey, Reset, Trouble};
+use crate::domain::{HeldKey, Label, RemoteKey, Reset, UserError};
 pub(in crate::tui) use submit::Submitted;
 
 /// The expiries offered; anything else can be typed.
@@ -126,7 +126,7 @@ pub struct Form {
     /// Fields that were left or submitted: an empty label is no problem before.
     seen: [bool; 7],
     /// Why the last try came to nothing.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<UserError>,
     /// What will be sent, a line each, once it was asked to be sent: asked again, it is.
     pub diff: Vec<String>,
     /// What was submitted and has not ended.

@@ -9,7 +9,7 @@ use super::Effect;
 use super::plan::Compared;
 use crate::domain::{
     Account, ApiKey, AuthCode, Handed, HeldKey, Label, Outcome, Panicked, Read, RemoteKey, Report,
-    Rotation, Sample, Trouble, Unresolved,
+    Rotation, Sample, Unresolved, UserError,
 };
 
 /// Names the request an asynchronous result answers; a stale one is dropped.
@@ -135,7 +135,7 @@ pub enum Changed {
         /// The key under its label of now, if it is held.
         here: Option<HeldKey>,
         /// What did not keep it from being done.
-        note: Option<Trouble>,
+        note: Option<UserError>,
     },
     /// Somebody changed it since it was seen, and nothing was done.
     Conflict {
@@ -145,7 +145,7 @@ pub enum Changed {
         differences: Vec<&'static str>,
     },
     /// Not done.
-    Failed(Trouble),
+    Failed(UserError),
 }
 
 /// What happened.
@@ -162,7 +162,7 @@ pub enum Msg {
         /// Of [`Effect::LoadKeys`].
         ticket: Ticket,
         /// The keys in the order in which they were cut.
-        keys: Result<Vec<HeldKey>, Trouble>,
+        keys: Result<Vec<HeldKey>, UserError>,
     },
     /// A key was asked about itself.
     Refreshed {
@@ -180,7 +180,7 @@ pub enum Msg {
         /// Of [`Effect::Refresh`].
         ticket: Ticket,
         /// Why it ended early.
-        trouble: Option<Trouble>,
+        trouble: Option<UserError>,
         /// How long the server asks to be left alone.
         wait: Option<SignedDuration>,
         /// What the account says of those that were refused.
@@ -197,11 +197,11 @@ pub enum Msg {
         /// Keys received just now that are nowhere but here.
         not_stored: Vec<Outcome>,
         /// Rotations that went on, and those that could not.
-        rotations: Vec<(Label, Result<Handed, Trouble>)>,
+        rotations: Vec<(Label, Result<Handed, UserError>)>,
         /// What may have been issued and was not received.
         unresolved: Vec<Unresolved>,
         /// Why the looking failed.
-        trouble: Option<Trouble>,
+        trouble: Option<UserError>,
     },
     /// News of a journey under way.
     Reported {
@@ -252,23 +252,23 @@ pub enum Msg {
         /// Its label.
         label: Label,
         /// The key as it is held, or why there is none.
-        result: Result<HeldKey, Trouble>,
+        result: Result<HeldKey, UserError>,
         /// Something that did not keep it from being stored.
-        note: Option<Trouble>,
+        note: Option<UserError>,
     },
     /// A plan was applied, to its end or not.
     Applied {
         /// Of [`Effect::Apply`].
         ticket: Ticket,
         /// Why nothing was begun.
-        trouble: Option<Trouble>,
+        trouble: Option<UserError>,
     },
     /// The account was asked about one key.
     Looked {
         /// Of [`Effect::Look`].
         ticket: Ticket,
         /// The key as it is; `None` where no management key is known.
-        remote: Result<Option<RemoteKey>, Trouble>,
+        remote: Result<Option<RemoteKey>, UserError>,
     },
     /// A change was made, or not.
     Changed {
@@ -282,14 +282,14 @@ pub enum Msg {
         /// Its label.
         label: Label,
         /// The key as it is.
-        result: Result<RemoteKey, Trouble>,
+        result: Result<RemoteKey, UserError>,
     },
     /// A key was taken over, or not.
     Imported {
         /// Of [`Effect::Import`].
         ticket: Ticket,
         /// The key.
-        result: Result<HeldKey, Trouble>,
+        result: Result<HeldKey, UserError>,
     },
     /// A key was deleted at the server, or not.
     Revoked {
@@ -298,14 +298,14 @@ pub enum Msg {
         /// Its label.
         label: Label,
         /// Whether it was.
-        result: Result<(), Trouble>,
+        result: Result<(), UserError>,
     },
     /// The account's list was read.
     AccountRead {
         /// Of [`Effect::ReadAccount`].
         ticket: Ticket,
         /// The list.
-        account: Result<Account, Trouble>,
+        account: Result<Account, UserError>,
     },
     /// Whether a management key is known.
     ManagementKnown(bool),
@@ -323,14 +323,14 @@ pub enum Msg {
         /// Its label.
         label: Label,
         /// The key.
-        key: Result<ApiKey, Trouble>,
+        key: Result<ApiKey, UserError>,
     },
     /// A key was forgotten here.
     Removed {
         /// Its label.
         label: Label,
         /// Whether it worked.
-        result: Result<(), Trouble>,
+        result: Result<(), UserError>,
     },
     /// The sandbox's page answered the decision: a code, when the page shows one.
     Decided {
@@ -340,7 +340,7 @@ pub enum Msg {
         result: Result<Option<AuthCode>, String>,
     },
     /// Something was done in the sandbox.
-    Played(Result<String, Trouble>),
+    Played(Result<String, UserError>),
     /// Something worth saying once.
-    Noticed(Result<String, Trouble>),
+    Noticed(Result<String, UserError>),
 }

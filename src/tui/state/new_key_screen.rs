@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::field::Field;
 use super::message::Ticket;
-use crate::domain::{ApiKey, HeldKey, Outcome, Trouble};
+use crate::domain::{ApiKey, HeldKey, Outcome, UserError};
 
 /// How long a key is shown in clear.
 pub const MOMENT: SignedDuration = SignedDuration::from_secs(10);
@@ -30,7 +30,7 @@ pub struct Reveal {
     /// The passphrase of another store, while it is typed.
     pub passphrase: Option<Passphrase>,
     /// What did not go as it should.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<UserError>,
     /// Shown in clear until then.
     pub shown_until: Option<Timestamp>,
 }
@@ -56,7 +56,7 @@ impl Passphrase {
 
 impl Reveal {
     /// The screen for a journey that brought a key; its trouble where it brought none.
-    pub fn of(outcome: Outcome) -> Result<Self, Trouble> {
+    pub fn of(outcome: Outcome) -> Result<Self, UserError> {
         let (held, key, stored, trouble) = match outcome {
             Outcome::Stored { held, key, note } => (held, key, true, note),
             Outcome::NotStored { held, key, trouble } => (held, key, false, Some(trouble)),

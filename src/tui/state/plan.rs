@@ -3,7 +3,7 @@
 
 use super::field::Field;
 use super::message::Ticket;
-use crate::domain::{HeldKey, KeyRequest, Label, Trouble};
+use crate::domain::{HeldKey, KeyRequest, Label, UserError};
 
 /// What becomes, or became, of one key of a plan.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub enum Fate {
     /// It is held otherwise, in words; it stays as it is.
     Differs(String),
     /// It was not cut, or may not be.
-    Failed(Trouble),
+    Failed(UserError),
 }
 
 /// One key of a plan.
@@ -107,7 +107,7 @@ impl Plan {
     }
 
     /// That key's turn is over.
-    pub fn end(&mut self, label: &Label, result: &Result<HeldKey, Trouble>) {
+    pub fn end(&mut self, label: &Label, result: &Result<HeldKey, UserError>) {
         let Some(compared) = &mut self.compared else { return };
         let planned = compared.keys.iter_mut().find(|key| key.request.label == *label);
         if let Some(planned) = planned {

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::message::Ticket;
-use crate::domain::{Read, Trouble};
+use crate::domain::{ErrorKind, Read, UserError};
 
 /// Coming back to the terminal asks again, if the last time is longer ago than this.
 const RETURNED: SignedDuration = SignedDuration::from_secs(30);
@@ -38,14 +38,14 @@ impl Round {
     }
 
     /// What to say of those that told nothing.
-    fn trouble(self) -> Option<Trouble> {
+    fn trouble(self) -> Option<UserError> {
         let Self { done, failed: (failed, why), .. } = self;
         let message = match failed {
             0 => return None,
             _ if done == 1 => format!("the key could not be asked: {why}"),
             _ => format!("{failed} of {done} keys could not be asked: {why}"),
         };
-        Some(Trouble { message, advice: "their figures are old; r asks again".into(), code: 6 })
+        Some(UserError::new(ErrorKind::Unreachable, message, "their figures are old; r asks again"))
     }
 }
 
@@ -61,7 +61,7 @@ pub struct Refresh {
     /// When the last one ended well.
     pub at: Option<Timestamp>,
     /// What ended the last one early.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<UserError>,
     /// Whether the account was without credit (402) when it was last asked.
     pub no_credit: bool,
     /// Whether another round is to follow the one under way at once.
@@ -99,7 +99,7 @@ impl Refresh {
     pub fn end(
         &mut self,
         now: Timestamp,
-        trouble: Option<Trouble>,
+        trouble: Option<UserError>,
         wait: Option<SignedDuration>,
         reset: Option<Timestamp>,
     ) {
@@ -164,8 +164,8 @@ mod tests {
         Refresh { every: Some(SignedDuration::from_mins(5)), ..Refresh::default() }
     }
 
-    fn trouble() -> Option<Trouble> {
-        Some(Trouble { message: String::new(), advice: String::new(), code: 6 })
+    fn trouble() -> Option<UserError> {
+        Some(UserError::new(ErrorKind::Unreachable, String::new(), String::new()))
     }
 
     #[test]

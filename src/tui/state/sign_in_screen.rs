@@ -7,7 +7,7 @@ use super::field::Field;
 use super::form::Form;
 use super::message::Ticket;
 use super::plan::Plan;
-use crate::domain::{HeldKey, KeyRequest, Label, Report, Step, Terms, Trouble};
+use crate::domain::{HeldKey, KeyRequest, Label, Report, Step, Terms, UserError};
 
 /// How long consent is waited for (RFC 6749 §4.1.2 allows a code ten minutes).
 pub const PATIENCE: SignedDuration = SignedDuration::from_secs(600);
@@ -81,7 +81,7 @@ pub struct Login {
     /// Whether the address is shown as a QR code.
     pub qr: bool,
     /// How it failed.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<UserError>,
 }
 
 /// Where to sign in.

@@ -1,7 +1,7 @@
 //! What a person wants done to keys that exist: thought over, and begun.
 
 use super::sign_in;
-use crate::domain::{HeldKey, Label, Trouble};
+use crate::domain::{ErrorKind, HeldKey, Label, UserError};
 use crate::tui::state::{
     Ask, Deliberation, Effect, Errand, Form, Intent, Model, Question, Scope, Screen,
 };
@@ -63,21 +63,21 @@ fn chosen_here(model: &mut Model) -> Vec<HeldKey> {
 }
 
 pub(super) fn not_here(model: &mut Model) {
-    model.notice = Some(Err(Trouble {
-        message: "this key is not held here".into(),
-        advice: "its text was shown once, when it was cut; d, e and x act at OpenRouter".into(),
-        code: 3,
-    }));
+    model.notice = Some(Err(UserError::new(
+        ErrorKind::NotFound,
+        "this key is not held here",
+        "its text was shown once, when it was cut; d, e and x act at OpenRouter",
+    )));
 }
 
 fn think_over(model: &mut Model, what: Deliberation) -> Vec<Effect> {
     let mut keys = chosen_here(model);
     if what == Deliberation::Rotate && keys.len() > 1 {
-        model.notice = Some(Err(Trouble {
-            message: "keys are rotated one at a time".into(),
-            advice: "esc takes the marks away".into(),
-            code: 2,
-        }));
+        model.notice = Some(Err(UserError::new(
+            ErrorKind::InvalidInput,
+            "keys are rotated one at a time",
+            "esc takes the marks away",
+        )));
         keys.clear();
     }
     if !keys.is_empty() {

@@ -1,7 +1,7 @@
 //! What a person wants of a plan, and what comes of applying it.
 
 use super::{depart, refresh_taken, sign_in};
-use crate::domain::{HeldKey, Label, Trouble};
+use crate::domain::{HeldKey, Label, UserError};
 use crate::tui::state::Compared;
 use crate::tui::state::{Effect, Errand, Field, Intent, Model, Plan, Screen, Ticket};
 
@@ -102,8 +102,8 @@ pub(super) fn ended(
     model: &mut Model,
     ticket: Ticket,
     label: &Label,
-    result: Result<HeldKey, Trouble>,
-    note: Option<Trouble>,
+    result: Result<HeldKey, UserError>,
+    note: Option<UserError>,
 ) {
     if let Some(plan) = applied_here(model, ticket) {
         plan.end(label, &result);
@@ -118,7 +118,11 @@ pub(super) fn ended(
 }
 
 /// Applying is over.
-pub(super) fn applied(model: &mut Model, ticket: Ticket, trouble: Option<Trouble>) -> Vec<Effect> {
+pub(super) fn applied(
+    model: &mut Model,
+    ticket: Ticket,
+    trouble: Option<UserError>,
+) -> Vec<Effect> {
     if !model.close(ticket) {
         return Vec::new();
     }

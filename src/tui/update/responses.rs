@@ -2,7 +2,8 @@
 
 use super::actions;
 use crate::domain::{
-    Account, Handed, HeldKey, Label, Outcome, Panicked, RemoteKey, Retire, Rotation, Trouble,
+    Account, ErrorKind, Handed, HeldKey, Label, Outcome, Panicked, RemoteKey, Retire, Rotation,
+    UserError,
 };
 use crate::tui::state::{Changed, Effect, Form, Model, Reveal, Scope, Screen, Ticket};
 
@@ -47,10 +48,10 @@ pub(super) fn rotated(model: &mut Model, ticket: Ticket, rotation: Rotation) -> 
 }
 
 /// A rotation that an earlier run left went on.
-pub(super) fn resumed(model: &mut Model, label: &Label, result: Result<Handed, Trouble>) {
+pub(super) fn resumed(model: &mut Model, label: &Label, result: Result<Handed, UserError>) {
     model.notice = Some(match result {
         Ok(handed) => take_in(model, Rotation::Done { handed, note: None }),
-        Err(trouble) => Err(Trouble {
+        Err(trouble) => Err(UserError {
             message: format!("the rotation to '{label}' waits: {}", trouble.message),
             ..trouble
         }),
@@ -58,7 +59,7 @@ pub(super) fn resumed(model: &mut Model, label: &Label, result: Result<Handed, T
 }
 
 /// What a rotation changed here, and a sentence about it.
-fn take_in(model: &mut Model, rotation: Rotation) -> Result<String, Trouble> {
+fn take_in(model: &mut Model, rotation: Rotation) -> Result<String, UserError> {
     let now = model.now;
     match rotation {
         Rotation::Done { handed, note } => {
@@ -75,7 +76,7 @@ fn take_in(model: &mut Model, rotation: Rotation) -> Result<String, Trouble> {
         Rotation::Beside { new, trouble } => {
             let label = new.label.clone();
             model.dashboard.add(new, now);
-            Err(Trouble {
+            Err(UserError {
                 message: format!(
                     "the new key is held as '{label}': it has not got the label yet: {}",
                     trouble.message
@@ -91,7 +92,9 @@ fn take_in(model: &mut Model, rotation: Rotation) -> Result<String, Trouble> {
             Err(words)
         }
         // Cancelled, as was wanted.
-        Rotation::Failed(trouble) if trouble.code == 5 => Ok("nothing was issued".into()),
+        Rotation::Failed(trouble) if trouble.kind == ErrorKind::Cancelled => {
+            Ok("nothing was issued".into())
+        }
         Rotation::Failed(trouble) => Err(trouble),
     }
 }
@@ -120,7 +123,7 @@ pub(super) fn panicked(model: &mut Model, ticket: Ticket, panicked: Vec<Panicked
         model.screen = Screen::Deeds(deeds);
     } else if let Some(undone) = deeds.iter().find(|deed| !deed.done) {
         model.notice =
-            Some(Err(Trouble { message: undone.words.clone(), advice: String::new(), code: 1 }));
+            Some(Err(UserError::new(ErrorKind::Failed, undone.words.clone(), String::new())));
     }
     effects.extend(super::start(model));
     effects.extend(super::depart(model));
@@ -128,7 +131,7 @@ pub(super) fn panicked(model: &mut Model, ticket: Ticket, panicked: Vec<Panicked
 }
 
 /// The key as the account has it: now its form is shown.
-pub(super) fn looked(model: &mut Model, remote: Result<Option<RemoteKey>, Trouble>) {
+pub(super) fn looked(model: &mut Model, remote: Result<Option<RemoteKey>, UserError>) {
     model.looking = None;
     if !matches!(model.screen, Screen::Dashboard) {
         return;
@@ -172,14 +175,14 @@ pub(super) fn changed(model: &mut Model, ticket: Ticket, outcome: Changed) {
             super::refresh_taken(model);
         }
         Changed::Conflict { now: remote, differences } => {
-            let words = Trouble {
-                message: format!(
+            let words = UserError::new(
+                ErrorKind::Failed,
+                format!(
                     "somebody changed it meanwhile: {} is not as it was",
                     differences.join(", ")
                 ),
-                advice: "nothing was sent; the form shows what is there now".into(),
-                code: 1,
-            };
+                "nothing was sent; the form shows what is there now",
+            );
             model.dashboard.note_remote(&remote, now);
             match &mut model.screen {
                 Screen::Form(form) if shown => {
@@ -194,7 +197,7 @@ pub(super) fn changed(model: &mut Model, ticket: Ticket, outcome: Changed) {
     }
 }
 
-fn fail(model: &mut Model, shown: bool, trouble: Trouble) {
+fn fail(model: &mut Model, shown: bool, trouble: UserError) {
     match &mut model.screen {
         Screen::Form(form) if shown => {
             form.busy = None;
@@ -206,7 +209,7 @@ fn fail(model: &mut Model, shown: bool, trouble: Trouble) {
 }
 
 /// A key was taken over, or not.
-pub(super) fn imported(model: &mut Model, ticket: Ticket, result: Result<HeldKey, Trouble>) {
+pub(super) fn imported(model: &mut Model, ticket: Ticket, result: Result<HeldKey, UserError>) {
     let shown = matches!(&model.screen, Screen::Form(form) if form.busy == Some(ticket));
     match result {
         Ok(held) => {
@@ -222,7 +225,7 @@ pub(super) fn imported(model: &mut Model, ticket: Ticket, result: Result<HeldKey
 }
 
 /// A switch was turned, or not.
-pub(super) fn switched(model: &mut Model, label: &Label, result: Result<RemoteKey, Trouble>) {
+pub(super) fn switched(model: &mut Model, label: &Label, result: Result<RemoteKey, UserError>) {
     model.notice = Some(result.map(|remote| {
         model.dashboard.note_remote(&remote, model.now);
         if remote.disabled == Some(true) {
@@ -235,7 +238,7 @@ pub(super) fn switched(model: &mut Model, label: &Label, result: Result<RemoteKe
 }
 
 /// A key is deleted at the server, or not.
-pub(super) fn revoked(model: &mut Model, hash: &str, label: &Label, result: Result<(), Trouble>) {
+pub(super) fn revoked(model: &mut Model, hash: &str, label: &Label, result: Result<(), UserError>) {
     model.notice = Some(result.map(|()| {
         model.dashboard.drop_key(hash, model.now);
         format!("'{label}' is deleted at OpenRouter: nobody can use it any more")
@@ -243,7 +246,7 @@ pub(super) fn revoked(model: &mut Model, hash: &str, label: &Label, result: Resu
 }
 
 /// The account's list was read, or not.
-pub(super) fn account_read(model: &mut Model, account: Result<Account, Trouble>) {
+pub(super) fn account_read(model: &mut Model, account: Result<Account, UserError>) {
     model.dashboard.reading = None;
     match account {
         Ok(account) => {

@@ -1,5 +1,6 @@
 //! A plan: where it lies, a line a key of what would become of it, and of what did.
 
+use crate::domain::ErrorKind;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -143,7 +144,7 @@ fn fate(key: &Planned, under_way: bool, over: bool, theme: Theme) -> (&'static s
         Fate::Created(masked) => ("✓", format!("cut, stored  {masked}"), theme.good()),
         Fate::Same => ("=", "as planned".into(), theme.dim()),
         Fate::Differs(words) => ("~", format!("differs: {words}"), theme.warning()),
-        Fate::Failed(trouble) if trouble.code == 5 => {
+        Fate::Failed(trouble) if trouble.kind == ErrorKind::Cancelled => {
             ("–", trouble.message.clone(), theme.warning())
         }
         Fate::Failed(trouble) => ("✗", format!("not cut: {}", trouble.message), theme.bad()),

@@ -9,7 +9,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
-use crate::domain::Trouble;
+use crate::domain::UserError;
 use crate::tui::state::Field;
 
 /// Columns of the names on the left of facts.
@@ -30,8 +30,8 @@ pub fn fact<'a>(name: &'a str, value: impl Into<Span<'a>>, theme: Theme) -> Line
     Line::from(vec![Span::styled(format!("{name:<NAME$}"), theme.dim()), value.into()])
 }
 
-/// Trouble in two lines.
-pub fn trouble(trouble: &Trouble, theme: Theme) -> Vec<Line<'static>> {
+/// UserError in two lines.
+pub fn trouble(trouble: &UserError, theme: Theme) -> Vec<Line<'static>> {
     vec![
         Line::styled(format!("✗ {}", sentence(&trouble.message)), theme.bad()),
         Line::raw(sentence(&trouble.advice)),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::{AGAIN, Hands, Wish};
-use crate::domain::{ApiKey, HeldKey, KeyRequest, Outcome, Report, Trouble};
+use crate::domain::{ApiKey, ErrorKind, HeldKey, KeyRequest, Outcome, Report, UserError};
 use crate::services::provision::{self, Controls, Prepared, Services, Unlisted, Way};
 use crate::storage::secret_store;
 
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 32;
 const ABANDON: Duration = Duration::from_secs(2);
 
 type Preparing<'a> = Pin<Box<dyn Future<Output = Result<Prepared, provision::Error>> + Send + 'a>>;
-type Went = Result<(HeldKey, Option<Trouble>), Trouble>;
+type Went = Result<(HeldKey, Option<UserError>), UserError>;
 
 pub(super) struct Queue<'a> {
     services: &'a Services,
@@ -91,11 +91,11 @@ impl<'a> Queue<'a> {
                         Err(trouble) => (Err(trouble), true),
                     };
                 }
-                Outcome::Failed(trouble) => match (trouble.code, wish) {
-                    (5, Some(Wish::Retry)) => {}
-                    (5, Some(Wish::Skip)) => return (Err(skipped()), false),
+                Outcome::Failed(trouble) => match (trouble.kind, wish) {
+                    (ErrorKind::Cancelled, Some(Wish::Retry)) => {}
+                    (ErrorKind::Cancelled, Some(Wish::Skip)) => return (Err(skipped()), false),
                     // Before anything was sent the keychain locked itself: it is waited for.
-                    (4, None) if std::mem::take(&mut once_more) => {}
+                    (ErrorKind::SecretStore, None) if std::mem::take(&mut once_more) => {}
                     _ => return (Err(trouble), stop),
                 },
             }
@@ -108,7 +108,7 @@ impl<'a> Queue<'a> {
         &mut self,
         request: &'a KeyRequest,
         mut preparing: Preparing<'a>,
-    ) -> Result<Prepared, (Trouble, Option<Wish>)> {
+    ) -> Result<Prepared, (UserError, Option<Wish>)> {
         let since = Instant::now();
         let mut told = false;
         loop {
@@ -185,7 +185,7 @@ impl<'a> Queue<'a> {
     }
 
     /// A key that was issued and is nowhere but here.
-    async fn keep(&mut self, mut held: HeldKey, mut key: ApiKey, mut trouble: Trouble) -> Went {
+    async fn keep(&mut self, mut held: HeldKey, mut key: ApiKey, mut trouble: UserError) -> Went {
         (self.tell)(Report::Notice(format!(
             "{}: trying to store it again, for two minutes at most",
             trouble.message
@@ -207,16 +207,16 @@ impl<'a> Queue<'a> {
                 Outcome::Failed(trouble) => return Err(trouble),
             }
         }
-        Err(Trouble {
+        Err(UserError {
             advice: format!("the key is lost with this program: revoke it at {}", held.page()),
-            code: 7,
+            kind: ErrorKind::Unresolved,
             ..trouble
         })
     }
 
     /// Puts what is stored on the list, when there is enough of it or some time has passed. An error
     /// is one of the list alone.
-    pub(super) fn list(&mut self, now: bool) -> Result<(), Trouble> {
+    pub(super) fn list(&mut self, now: bool) -> Result<(), UserError> {
         if !now && self.unlisted.len() < AT_ONCE && self.listed_at.elapsed() < AGAIN {
             return Ok(());
         }
@@ -243,7 +243,7 @@ async fn wish(wishes: &mut mpsc::Receiver<Wish>) -> Wish {
 }
 
 /// What a wish means for a key of which nothing was sent yet.
-fn left(wish: Wish) -> Option<Trouble> {
+fn left(wish: Wish) -> Option<UserError> {
     match wish {
         Wish::Skip => Some(skipped()),
         Wish::Stop => Some(provision::Error::Cancelled.trouble()),
@@ -251,12 +251,12 @@ fn left(wish: Wish) -> Option<Trouble> {
     }
 }
 
-fn skipped() -> Trouble {
-    Trouble {
-        message: "skipped".into(),
-        advice: "no key was issued and nothing was spent; apply the plan again to cut it".into(),
-        code: 5,
-    }
+fn skipped() -> UserError {
+    UserError::new(
+        ErrorKind::Cancelled,
+        "skipped",
+        "no key was issued and nothing was spent; apply the plan again to cut it",
+    )
 }
 
 /// Whether opening the keychain, or starting it again, would help.

@@ -1,0 +1,19 @@
+//! The exit codes of the command line.
+
+use crate::domain::ErrorKind;
+
+/// Returns the exit code that reports an error of this kind.
+pub const fn exit_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Failed => 1,
+        ErrorKind::InvalidInput => 2,
+        ErrorKind::NotFound => 3,
+        ErrorKind::SecretStore => 4,
+        ErrorKind::Cancelled => 5,
+        ErrorKind::Unreachable => 6,
+        ErrorKind::Unresolved => 7,
+        // As a shell reports the same.
+        ErrorKind::CommandNotExecutable => 126,
+        ErrorKind::CommandNotFound => 127,
+    }
+}
