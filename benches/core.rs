@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use divan::Bencher;
 use jiff::Timestamp;
-use keywright::domain::{ApiKey, Asked, AuthCode, Expiry, HeldKey};
+use keywright::domain::{ApiKey, AuthCode, Expiry, RequestedPolicy, StoredKey};
 use keywright::tui::state::{Intent, Model, Msg, Ticket, World};
 use keywright::tui::update;
 use keywright::tui::view::{self, Theme};
@@ -23,15 +23,15 @@ fn model(keys: usize) -> Model {
     let mut model = Model::new(World::default(), (120, 40), now());
     update::start(&mut model);
     let held = (0..keys).filter_map(|number| {
-        Some(HeldKey {
+        Some(StoredKey {
             hash: format!("{number:064x}"),
             masked: "sk-or-v1-0e6...1c96".into(),
             server: "https://openrouter.ai".into(),
             store: "os".into(),
             created_at: now(),
-            asked: Asked { limit: "10".parse().ok(), ..Asked::default() },
+            requested: RequestedPolicy { limit: "10".parse().ok(), ..RequestedPolicy::default() },
             granted: None,
-            ..HeldKey::new(
+            ..StoredKey::new(
                 format!("tool-{number:05}").parse().ok()?,
                 &ApiKey::from(String::new()),
                 String::new(),

@@ -14,16 +14,27 @@ mod stored_key;
 mod text;
 mod user_error;
 
-pub use forecast::{End, Forecast, Sample, Spent, burn, forecast, series};
-pub use provisioning::{Outcome, Report, Step, Unresolved};
-pub use remote::{Account, Change, Patch, RemoteKey, is_hash};
-pub use request::{Expiry, KeyRequest, Label, Problem, Reset, Usd};
-pub use retire::{Retire, retire};
-pub use rotation::{Deed, Handed, Panicked, Rotation, Terms};
+pub use forecast::{
+    Forecast, PeriodEnd, SpentEstimate, UsageSample, daily_spending, forecast_spending,
+    spending_series,
+};
+pub use provisioning::{
+    ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
+};
+pub use remote::{AccountKey, AccountKeys, FieldChange, KeyPatch, is_key_hash};
+pub use request::{Cents, Expiry, KeyRequest, Label, ResetInterval, ValidationError};
+pub use retire::{RetirementStatus, retirement_status};
+pub use rotation::{ActionResult, LeakResponse, RetirePolicy, Rotated, RotationOutcome};
 pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey};
 pub use state::KeyState;
-pub use stored_key::{Asked, Granted, HeldKey, Read, Reading, Replaces, Retiring, shown};
-pub use text::{clean, day, instant, span, span_changes};
+pub use stored_key::{
+    CheckResult, GrantedPolicy, KeyInfo, PendingReplacement, RequestedPolicy, Retirement,
+    StoredKey, deserialize_sanitized,
+};
+pub use text::{
+    format_date, format_relative_time, format_timestamp, sanitize,
+    seconds_until_relative_time_changes,
+};
 pub use user_error::{ErrorKind, UserError};
 
 use secrecy::ExposeSecret;
@@ -33,14 +44,14 @@ impl ApiKey {
     /// Lower-case hexadecimal SHA-256 of the key string: OpenRouter's own name for a key (`hash`).
     #[expect(clippy::disallowed_methods, reason = "door: hashing")]
     pub fn hash(&self) -> String {
-        hexadecimal(&Sha256::digest(self.expose_secret().as_bytes()))
+        encode_hex(&Sha256::digest(self.expose_secret().as_bytes()))
     }
 
     /// The key as it may be shown: its first twelve and last four characters, as OpenRouter masks
     /// it (`sk-or-v1-0e6...1c96`). A key too short for that shows nothing of itself.
     #[expect(clippy::disallowed_methods, reason = "door: masking")]
     pub fn masked(&self) -> String {
-        mask(self.expose_secret())
+        mask_secret(self.expose_secret())
     }
 }
 
@@ -48,27 +59,27 @@ impl ManagementKey {
     /// See [`ApiKey::hash`].
     #[expect(clippy::disallowed_methods, reason = "door: hashing")]
     pub fn hash(&self) -> String {
-        hexadecimal(&Sha256::digest(self.expose_secret().as_bytes()))
+        encode_hex(&Sha256::digest(self.expose_secret().as_bytes()))
     }
 
     /// The key as it may be shown; see [`ApiKey::masked`].
     #[expect(clippy::disallowed_methods, reason = "door: masking")]
     pub fn masked(&self) -> String {
-        mask(self.expose_secret())
+        mask_secret(self.expose_secret())
     }
 }
 
-fn mask(secret: &str) -> String {
+fn mask_secret(secret: &str) -> String {
     if secret.chars().count() < 32 {
         return String::from("(short key)");
     }
     let end = secret.char_indices().nth(12).map_or(0, |(at, _)| at);
     let start = secret.char_indices().nth_back(3).map_or(0, |(at, _)| at);
-    clean(&[&secret[..end], "...", &secret[start..]].concat(), 24)
+    sanitize(&[&secret[..end], "...", &secret[start..]].concat(), 24)
 }
 
 /// Two lower-case digits a byte.
-pub fn hexadecimal(bytes: &[u8]) -> String {
+pub fn encode_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
     let mut text = String::with_capacity(2 * bytes.len());

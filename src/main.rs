@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use keywright::cli::{self, Cli, Command, SandboxArgs};
 use keywright::domain::{
-    ApiKey, Asked, ErrorKind, Granted, HeldKey, ManagementKey, Reset, Usd, UserError,
+    ApiKey, Cents, ErrorKind, GrantedPolicy, ManagementKey, RequestedPolicy, ResetInterval,
+    StoredKey, UserError,
 };
-use keywright::sandbox::{self, Sandbox, Seed};
+use keywright::sandbox::{self, Sandbox, SeedKey};
 use keywright::services::config::{self, Config};
 use keywright::services::provision::Services;
 use keywright::storage::inventory;
@@ -71,7 +72,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     if let Some(sandbox) = &mut sandbox
         && config.store == StoreKind::Memory
     {
-        furnish(&mut services, sandbox.take_seeds())?;
+        furnish(&mut services, sandbox.take_seed_keys())?;
         services.management = Some(ManagementKey::from(sandbox.management_key().to_owned()));
         // These have no figures of an earlier run.
         if let Some(Command::List(_) | Command::Show(_)) = &cli.command {
@@ -85,19 +86,19 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     services.vault.unlock().map_err(|error| error.to_user_error())?;
     cli::stand_down();
     let options = tui::Options {
-        play: sandbox.is_some().then_some(tui::Play {
-            decide: sandbox::decide,
-            spend: sandbox::spend,
-            skip_a_day: sandbox::skip_a_day,
+        sandbox_controls: sandbox.is_some().then_some(tui::SandboxControls {
+            decide_consent: sandbox::answer_consent,
+            spend: sandbox::spend_on_key,
+            skip_day: sandbox::advance_clock_one_day,
         }),
-        colours: cli.global.colours(),
-        every: cli.every(),
+        use_color: cli.global.colours(),
+        refresh_interval: cli.every(),
     };
     tui::run(services, options)
 }
 
 fn start(port: u16, keys: usize) -> Result<Sandbox, UserError> {
-    Sandbox::start(&sandbox::Options { port, keys }).map_err(|error| {
+    Sandbox::start(&sandbox::Options { port, key_count: keys }).map_err(|error| {
         UserError::new(
             ErrorKind::Failed,
             format!("the sandbox could not listen on loopback: {}", error.kind()),
@@ -129,28 +130,28 @@ fn serve(args: &SandboxArgs) -> Result<(), UserError> {
 }
 
 /// Puts the keys that the sandbox's account holds from the start into the memory vault.
-fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), UserError> {
+fn furnish(services: &mut Services, seeds: Vec<SeedKey>) -> Result<(), UserError> {
     let mut held = Vec::with_capacity(seeds.len());
     let mut secrets = Vec::with_capacity(seeds.len());
     for seed in seeds {
-        let key = ApiKey::from(seed.key.clone());
+        let key = ApiKey::from(seed.secret.clone());
         let Ok(label) = seed.label.parse() else { continue };
-        let granted = Granted {
+        let granted = GrantedPolicy {
             limit: seed.limit,
             limit_reset: seed.limit_reset.map(str::to_owned),
             expires_at: seed.expires_at,
         };
-        held.push(HeldKey {
-            asked: Asked {
-                limit: seed.limit.and_then(|limit| Usd::try_from(limit).ok()),
-                limit_reset: seed.limit_reset.and_then(|word| Reset::parse(word).ok()?),
+        held.push(StoredKey {
+            requested: RequestedPolicy {
+                limit: seed.limit.and_then(|limit| Cents::try_from(limit).ok()),
+                limit_reset: seed.limit_reset.and_then(|word| ResetInterval::parse(word).ok()?),
                 expires_at: seed.expires_at,
                 workspace_id: None,
-                expires: None,
+                expires_input: None,
             },
             granted: Some(granted),
             user_id: Some(seed.user_id.into()),
-            ..HeldKey::new(
+            ..StoredKey::new(
                 label,
                 &key,
                 services.server.clone(),
@@ -159,7 +160,7 @@ fn furnish(services: &mut Services, seeds: Vec<Seed>) -> Result<(), UserError> {
             )
         });
         let slot = EntryId { service: services.service.clone(), account: seed.label };
-        secrets.push((slot, SecretString::from(seed.key)));
+        secrets.push((slot, SecretString::from(seed.secret)));
     }
     services.vault = SecretStore::memory_with_entries(secrets);
     inventory::upsert_keys(&services.place, held).map_err(|error| error.to_user_error())

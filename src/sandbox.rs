@@ -28,11 +28,11 @@ use std::thread;
 use jiff::Timestamp;
 use tiny_http::Server;
 
-pub use fake_browser::{decide, skip_a_day, spend};
-use ledger::Ledger;
+pub use fake_browser::{advance_clock_one_day, answer_consent, spend_on_key};
+use ledger::Account;
 
 /// How many requests are answered at once; a slow client holds up one.
-const WORKERS: usize = 4;
+const WORKER_COUNT: usize = 4;
 
 /// How to start.
 #[derive(Clone, Copy, Debug)]
@@ -40,16 +40,16 @@ pub struct Options {
     /// The port on 127.0.0.1; 0 takes any free one.
     pub port: u16,
     /// How many keys the account holds from the start.
-    pub keys: usize,
+    pub key_count: usize,
 }
 
 /// A key that the account holds from the start.
 #[derive(Clone)]
-pub struct Seed {
+pub struct SeedKey {
     /// The person's name for it.
     pub label: String,
     /// The secret.
-    pub key: String,
+    pub secret: String,
     /// In USD.
     pub limit: Option<f64>,
     /// `daily`, `weekly` or `monthly`.
@@ -67,7 +67,7 @@ pub struct Sandbox {
     server: Arc<Server>,
     url: String,
     management_key: String,
-    seeds: Vec<Seed>,
+    seed_keys: Vec<SeedKey>,
 }
 
 impl Sandbox {
@@ -76,16 +76,22 @@ impl Sandbox {
     pub fn start(options: &Options) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         let url = format!("http://{}", listener.local_addr()?);
-        let management_key = secrets::key()?;
-        let mut ledger = Ledger::new(&management_key);
-        let seeds = seeds::plant(&mut ledger, secrets::keys(options.keys)?, Timestamp::now());
+        let management_key = secrets::generate_key()?;
+        let mut ledger = Account::new(&management_key);
+        let seeds = seeds::create_seed_keys(
+            &mut ledger,
+            secrets::generate_keys(options.key_count)?,
+            Timestamp::now(),
+        );
         let server = Arc::new(Server::from_listener(listener, None).map_err(io::Error::other)?);
         let ledger = Arc::new(Mutex::new(ledger));
-        for _ in 0..WORKERS {
+        for _ in 0..WORKER_COUNT {
             let (server, ledger) = (Arc::downgrade(&server), Arc::clone(&ledger));
-            thread::Builder::new().name("sandbox".into()).spawn(move || work(&server, &ledger))?;
+            thread::Builder::new()
+                .name("sandbox".into())
+                .spawn(move || serve_requests(&server, &ledger))?;
         }
-        Ok(Self { server, url, management_key, seeds })
+        Ok(Self { server, url, management_key, seed_keys: seeds })
     }
 
     /// Where it listens, `http://127.0.0.1:PORT` without a slash.
@@ -99,19 +105,19 @@ impl Sandbox {
     }
 
     /// The keys that the account held at the start, in order, as long as nobody took them.
-    pub fn seeds(&self) -> Vec<Seed> {
-        self.seeds.clone()
+    pub fn seed_keys(&self) -> Vec<SeedKey> {
+        self.seed_keys.clone()
     }
 
     /// The same, for good: nothing of them stays here.
-    pub fn take_seeds(&mut self) -> Vec<Seed> {
-        std::mem::take(&mut self.seeds)
+    pub fn take_seed_keys(&mut self) -> Vec<SeedKey> {
+        std::mem::take(&mut self.seed_keys)
     }
 }
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        for _ in 0..WORKERS {
+        for _ in 0..WORKER_COUNT {
             self.server.unblock();
         }
     }
@@ -119,16 +125,16 @@ impl Drop for Sandbox {
 
 /// Answers requests until the sandbox is dropped. While it answers it holds no share of the server,
 /// so a slow client cannot keep the port open.
-fn work(server: &Weak<Server>, ledger: &Mutex<Ledger>) {
+fn serve_requests(server: &Weak<Server>, ledger: &Mutex<Account>) {
     while let Some(Ok(request)) = server.upgrade().map(|server| server.recv()) {
-        let Some((call, request)) = wire::read(request) else { continue };
+        let Some((call, request)) = wire::read_request(request) else { continue };
         let (answer, now) = {
             let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
             // The one place where the sandbox asks what time it is.
-            let now = ledger.clock(Timestamp::now());
-            (routes::answer(&call, &mut ledger, now), now)
+            let now = ledger.account_time(Timestamp::now());
+            (routes::handle_request(&call, &mut ledger, now), now)
         };
         // A client that hung up has nobody to tell.
-        let _ = wire::write(request, &answer, now);
+        let _ = wire::write_response(request, &answer, now);
     }
 }

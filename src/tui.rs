@@ -29,54 +29,54 @@ use crate::services::provision::Services;
 use crate::storage::secret_store;
 use crate::tui::state::{Intent, Model, Msg, Screen, World};
 use crate::tui::view::Theme;
-use effects::{Next, Runner};
+use effects::{EffectRunner, LoopAction};
 use terminal::Terminal;
 
 /// What can be done in the sandbox and nowhere else.
 #[derive(Clone, Copy, Debug)]
-pub struct Play {
+pub struct SandboxControls {
     /// Approves or refuses at the address of a consent page in the browser's place: a code, where
     /// the page shows one; or why not.
-    pub decide: fn(&str, bool) -> Result<Option<String>, String>,
+    pub decide_consent: fn(&str, bool) -> Result<Option<String>, String>,
     /// Spends USD on the key with that hash at that server.
     pub spend: fn(&str, &str, f64) -> Result<(), String>,
     /// Moves the clock of that server on by a day.
-    pub skip_a_day: fn(&str) -> Result<(), String>,
+    pub skip_day: fn(&str) -> Result<(), String>,
 }
 
 /// What the dashboard is run with, beside the services.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Set in the sandbox.
-    pub play: Option<Play>,
+    pub sandbox_controls: Option<SandboxControls>,
     /// Whether colours are wanted.
-    pub colours: bool,
+    pub use_color: bool,
     /// The pause between two rounds of asking the keys; `None` for none of itself.
-    pub every: Option<SignedDuration>,
+    pub refresh_interval: Option<SignedDuration>,
 }
 
 /// What the loop is told from outside.
-enum Incoming {
+enum LoopEvent {
     /// A result of an effect.
-    Told(Msg),
+    Message(Msg),
     /// A sequence for the terminal that only the thread that draws may write.
-    Write(SecretString),
+    TerminalWrite(SecretString),
     /// The terminal's content is not what we left there.
     Redraw,
     /// A signal asks to leave, or the terminal is gone: nobody is there to answer a question.
-    Leave,
+    Disconnected,
 }
 
 /// The least time between two frames that only bring results.
-const FRAME: Duration = Duration::from_millis(16);
+const MIN_FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
 /// Runs the dashboard until the person leaves.
 pub fn run(services: Services, options: Options) -> Result<(), UserError> {
-    let size = suitable()?;
-    let Options { play, colours, every } = options;
+    let size = check_terminal()?;
+    let Options { sandbox_controls: play, use_color: colours, refresh_interval: every } = options;
     let clock = Clock::default();
-    let theme = match (colours, environment::light_background()) {
-        (false, _) => Theme::Plain,
+    let theme = match (colours, environment::has_light_background()) {
+        (false, _) => Theme::NoColor,
         (true, true) => Theme::Light,
         (true, false) => Theme::Dark,
     };
@@ -84,50 +84,50 @@ pub fn run(services: Services, options: Options) -> Result<(), UserError> {
         server: services.server.clone(),
         sandbox: play.is_some(),
         place: services.vault.display_name(),
-        elsewhere: elsewhere(&services),
+        elsewhere: alternate_store(&services),
         service: services.service.clone(),
         every,
     };
     let mut model = Model::new(world, size, Timestamp::now());
     // The theme knows whether colours are wanted; crossterm would take weight away with them.
     crossterm::style::force_color_output(true);
-    let signals = input::Signals::begin();
-    let mut terminal = Terminal::enter().map_err(|error| unusable(&error))?;
+    let signals = input::SignalHandlers::register();
+    let mut terminal = Terminal::enter().map_err(|error| terminal_error(&error))?;
     let shown = terminal.draw(|frame| view::draw(&model, theme, frame));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| unusable(&error))?;
+        .map_err(|error| terminal_error(&error))?;
     let local = tokio::task::LocalSet::new();
     let farewell = local.block_on(&runtime, async {
         let (results, told) = unbounded_channel();
-        let mut runner = Runner::new(services, play, clock.clone(), results.clone());
-        let typed = input::read_events(results.clone());
-        let leave = Arc::clone(&signals.leave);
-        input::heed_signals(signals, results);
-        let mut desk = Loop {
+        let mut runner = EffectRunner::new(services, play, clock.clone(), results.clone());
+        let typed = input::spawn_event_reader(results.clone());
+        let leave = Arc::clone(&signals.quit_requested);
+        input::spawn_signal_forwarder(signals, results);
+        let mut desk = EventLoop {
             model: &mut model,
-            runner: &mut runner,
+            effect_runner: &mut runner,
             theme,
-            visible: shown.is_ok(),
+            is_writable: shown.is_ok(),
             clock,
-            told: Instant::now(),
-            leave,
+            last_message_at: Instant::now(),
+            quit_requested: leave,
         };
-        desk.turn(&mut terminal, typed, told).await;
-        runner.farewell()
+        desk.run(&mut terminal, typed, told).await;
+        runner.clear_clipboard_on_exit()
     });
     drop((terminal, local));
     // A keychain or a display server that hangs is not waited for.
     runtime.shutdown_background();
     if let Some(words) = farewell {
-        say(&words);
+        print_status(&words);
     }
     Ok(())
 }
 
 /// The other store, as far as it can be told without opening it.
-fn elsewhere(services: &Services) -> Option<state::Elsewhere> {
+fn alternate_store(services: &Services) -> Option<state::Elsewhere> {
     let unasked = || secret_store::Error::NoPassphrase(String::new());
     let vault = services.another_vault(Arc::new(move |_| Err(unasked())))?;
     Some(state::Elsewhere {
@@ -148,52 +148,53 @@ impl Clock {
         now.checked_add(ahead).unwrap_or(now)
     }
 
-    fn skip_a_day(&self) {
+    fn skip_day(&self) {
         self.0.fetch_add(24 * 3_600, Ordering::Relaxed);
     }
 }
 
-struct Loop<'a> {
+struct EventLoop<'a> {
     model: &'a mut Model,
-    runner: &'a mut Runner,
+    effect_runner: &'a mut EffectRunner,
     theme: Theme,
     /// Whether the terminal still takes what is written to it.
-    visible: bool,
+    is_writable: bool,
     clock: Clock,
     /// When the model heard the last message.
-    told: Instant,
+    last_message_at: Instant,
     /// Whether a signal asks to leave.
-    leave: Arc<AtomicBool>,
+    quit_requested: Arc<AtomicBool>,
 }
 
-impl Loop<'_> {
-    async fn turn(
+impl EventLoop<'_> {
+    async fn run(
         &mut self,
         terminal: &mut Terminal,
         mut typed: UnboundedReceiver<Event>,
-        mut told: UnboundedReceiver<Incoming>,
+        mut told: UnboundedReceiver<LoopEvent>,
     ) {
         let first = update::start(self.model);
-        let mut next = self.runner.run_all(first);
+        let mut next = self.effect_runner.run_effects(first);
         let mut swarming = false;
         // What is to be seen before anything is read has been drawn.
         let mut fresh = true;
         loop {
             match next {
-                Next::Quit => return,
-                Next::Suspend => {
+                LoopAction::Quit => return,
+                LoopAction::Suspend => {
                     // What fails here fails at the next frame, and is seen there.
-                    let _ = terminal.suspend(&self.leave);
+                    let _ = terminal.suspend(&self.quit_requested);
                 }
-                Next::Wait => {}
+                LoopAction::Continue => {}
             }
-            self.visible &= !self.visible || terminal.mouse(self.wants_mouse()).is_ok();
+            self.is_writable &=
+                !self.is_writable || terminal.set_mouse_capture(self.is_mouse_enabled()).is_ok();
             if !std::mem::take(&mut fresh)
-                && self.visible
+                && self.is_writable
                 && terminal.draw(|frame| view::draw(self.model, self.theme, frame)).is_err()
             {
-                self.visible = false;
-                next = self.message(Msg::Left);
+                self.is_writable = false;
+                next = self.handle_message(Msg::Left);
                 continue;
             }
             let drawn = Instant::now();
@@ -201,27 +202,27 @@ impl Loop<'_> {
                 biased;
                 Some(event) = typed.recv() => {
                     swarming = false;
-                    self.event(event)
+                    self.handle_terminal_event(event)
                 }
                 Some(incoming) = told.recv() => {
-                    let next = self.incoming(incoming, terminal);
+                    let next = self.handle_loop_event(incoming, terminal);
                     // Results may come in swarms: the first is shown at once, then no more frames
                     // than can be seen. A key press does not wait for the swarm.
-                    let pause = FRAME.saturating_sub(drawn.elapsed());
+                    let pause = MIN_FRAME_INTERVAL.saturating_sub(drawn.elapsed());
                     if std::mem::replace(&mut swarming, true) && !pause.is_zero() {
-                        self.swarm(next, pause, terminal, &mut typed, &mut told).await
+                        self.coalesce_events(next, pause, terminal, &mut typed, &mut told).await
                     } else {
                         next
                     }
                 }
-                () = until(self.model.wake(), self.model.now, self.told) => self.message(Msg::Ticked),
+                () = sleep_until(self.model.wake(), self.model.now, self.last_message_at) => self.handle_message(Msg::Ticked),
             };
             // One frame for all that has arrived by now.
-            while matches!(next, Next::Wait) {
+            while matches!(next, LoopAction::Continue) {
                 if let Ok(event) = typed.try_recv() {
-                    next = self.event(event);
+                    next = self.handle_terminal_event(event);
                 } else if let Ok(incoming) = told.try_recv() {
-                    next = self.incoming(incoming, terminal);
+                    next = self.handle_loop_event(incoming, terminal);
                 } else {
                     break;
                 }
@@ -230,86 +231,86 @@ impl Loop<'_> {
     }
 
     /// Takes results in for so long, unless a key is pressed.
-    async fn swarm(
+    async fn coalesce_events(
         &mut self,
-        mut next: Next,
+        mut next: LoopAction,
         pause: Duration,
         terminal: &mut Terminal,
         typed: &mut UnboundedReceiver<Event>,
-        told: &mut UnboundedReceiver<Incoming>,
-    ) -> Next {
+        told: &mut UnboundedReceiver<LoopEvent>,
+    ) -> LoopAction {
         let over = tokio::time::sleep(pause);
         tokio::pin!(over);
-        while matches!(next, Next::Wait) {
+        while matches!(next, LoopAction::Continue) {
             next = tokio::select! {
                 biased;
-                Some(event) = typed.recv() => return self.event(event),
+                Some(event) = typed.recv() => return self.handle_terminal_event(event),
                 () = &mut over => return next,
-                Some(incoming) = told.recv() => self.incoming(incoming, terminal),
+                Some(incoming) = told.recv() => self.handle_loop_event(incoming, terminal),
             };
         }
         next
     }
 
-    fn message(&mut self, msg: Msg) -> Next {
-        self.told = Instant::now();
+    fn handle_message(&mut self, msg: Msg) -> LoopAction {
+        self.last_message_at = Instant::now();
         let effects = update::update(self.model, msg, self.clock.now());
-        self.runner.run_all(effects)
+        self.effect_runner.run_effects(effects)
     }
 
-    fn event(&mut self, event: Event) -> Next {
+    fn handle_terminal_event(&mut self, event: Event) -> LoopAction {
         match event {
             Event::Key(key) => match keymap::intent(self.model, &key) {
-                Some(intent) => self.message(Msg::Wanted(intent)),
+                Some(intent) => self.handle_message(Msg::Wanted(intent)),
                 // `esc` and a key right after it arrive as that key with alt.
                 None if key.modifiers.contains(KeyModifiers::ALT) => {
                     let esc = KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE);
                     let rest = KeyEvent { modifiers: key.modifiers - KeyModifiers::ALT, ..key };
-                    match self.event(Event::Key(esc)) {
-                        Next::Wait => self.event(Event::Key(rest)),
+                    match self.handle_terminal_event(Event::Key(esc)) {
+                        LoopAction::Continue => self.handle_terminal_event(Event::Key(rest)),
                         next => next,
                     }
                 }
-                None => Next::Wait,
+                None => LoopAction::Continue,
             },
-            Event::Paste(text) => self.message(Msg::Wanted(Intent::Paste(text))),
-            Event::Resize(columns, rows) => self.message(Msg::Resized(columns, rows)),
-            Event::FocusGained => self.message(Msg::Returned),
+            Event::Paste(text) => self.handle_message(Msg::Wanted(Intent::Paste(text))),
+            Event::Resize(columns, rows) => self.handle_message(Msg::Resized(columns, rows)),
+            Event::FocusGained => self.handle_message(Msg::Returned),
             Event::Mouse(mouse) => match keymap::mouse(&mouse) {
-                Some(intent) if self.wants_mouse() => self.message(Msg::Wanted(intent)),
-                _ => Next::Wait,
+                Some(intent) if self.is_mouse_enabled() => self.handle_message(Msg::Wanted(intent)),
+                _ => LoopAction::Continue,
             },
-            Event::FocusLost => Next::Wait,
+            Event::FocusLost => LoopAction::Continue,
         }
     }
 
-    fn incoming(&mut self, incoming: Incoming, terminal: &mut Terminal) -> Next {
+    fn handle_loop_event(&mut self, incoming: LoopEvent, terminal: &mut Terminal) -> LoopAction {
         match incoming {
-            Incoming::Told(msg) => self.message(msg),
-            Incoming::Write(sequence) => {
-                self.visible &= Terminal::write(&sequence).is_ok();
-                Next::Wait
+            LoopEvent::Message(msg) => self.handle_message(msg),
+            LoopEvent::TerminalWrite(sequence) => {
+                self.is_writable &= Terminal::write_sequence(&sequence).is_ok();
+                LoopAction::Continue
             }
-            Incoming::Redraw => {
-                if self.visible {
-                    let _ = terminal.reclaim();
+            LoopEvent::Redraw => {
+                if self.is_writable {
+                    let _ = terminal.reenter();
                 }
-                Next::Wait
+                LoopAction::Continue
             }
-            Incoming::Leave => self.message(Msg::Left),
+            LoopEvent::Disconnected => self.handle_message(Msg::Left),
         }
     }
 
     /// Only the list is clicked. Elsewhere the terminal's own selection is worth more: an address
     /// or a command can be taken with it.
-    fn wants_mouse(&self) -> bool {
+    fn is_mouse_enabled(&self) -> bool {
         matches!(self.model.screen, Screen::Dashboard)
     }
 }
 
 /// Sleeps from `told`, when it was `now`, until then; for ever without a then. A clock that is put
 /// back meanwhile makes nobody wait: what is shown for a moment would be shown for hours.
-async fn until(then: Option<Timestamp>, now: Timestamp, told: Instant) {
+async fn sleep_until(then: Option<Timestamp>, now: Timestamp, told: Instant) {
     match then {
         Some(then) => {
             let left = Duration::try_from(then.duration_since(now)).unwrap_or_default();
@@ -320,7 +321,7 @@ async fn until(then: Option<Timestamp>, now: Timestamp, told: Instant) {
 }
 
 /// The terminal's size, if it is one that a screen can be drawn on.
-fn suitable() -> Result<(u16, u16), UserError> {
+fn check_terminal() -> Result<(u16, u16), UserError> {
     let trouble = |message: &str, advice: &str| UserError::new(ErrorKind::Failed, message, advice);
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(trouble(
@@ -334,19 +335,19 @@ fn suitable() -> Result<(u16, u16), UserError> {
             "nothing was done; use another terminal, or the commands, see keywright --help",
         ));
     }
-    let size = crossterm::terminal::size().map_err(|error| unusable(&error))?;
+    let size = crossterm::terminal::size().map_err(|error| terminal_error(&error))?;
     // A terminal that does not know its size says 0.
     if size == (0, 0) {
         return Ok((80, 24));
     }
-    if size.0 < view::SMALLEST.0 || size.1 < view::SMALLEST.1 {
+    if size.0 < view::MIN_TERMINAL_SIZE.0 || size.1 < view::MIN_TERMINAL_SIZE.1 {
         return Err(trouble(
             &format!(
                 "the terminal has {} columns and {} rows; the dashboard needs {} and {}",
                 size.0,
                 size.1,
-                view::SMALLEST.0,
-                view::SMALLEST.1
+                view::MIN_TERMINAL_SIZE.0,
+                view::MIN_TERMINAL_SIZE.1
             ),
             "nothing was done; enlarge it, or use the commands, see keywright --help",
         ));
@@ -354,7 +355,7 @@ fn suitable() -> Result<(u16, u16), UserError> {
     Ok(size)
 }
 
-fn unusable(error: &io::Error) -> UserError {
+fn terminal_error(error: &io::Error) -> UserError {
     UserError::new(
         ErrorKind::Failed,
         format!("the terminal cannot be used: {}", error.kind()),
@@ -363,6 +364,6 @@ fn unusable(error: &io::Error) -> UserError {
 }
 
 /// The last words, once the terminal is the shell's again. Whoever does not hear them has gone.
-fn say(words: &str) {
+fn print_status(words: &str) {
     let _ = writeln!(io::stderr(), "keywright: {words}");
 }

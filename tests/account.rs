@@ -17,7 +17,7 @@ use keywright::cli::exit_code;
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
-use keywright::domain::{ApiKey, Asked, HeldKey, Label, ManagementKey, Reset};
+use keywright::domain::{ApiKey, Label, ManagementKey, RequestedPolicy, ResetInterval, StoredKey};
 use keywright::sandbox::{Options, Sandbox};
 use keywright::services::keys::{self, Error, management};
 use keywright::services::provision::{Kept, Services};
@@ -43,22 +43,24 @@ impl World {
     }
 
     fn of(keys: usize, place: StoreLocation) -> Self {
-        let sandbox = Sandbox::start(&Options { port: 0, keys }).unwrap();
+        let sandbox = Sandbox::start(&Options { port: 0, key_count: keys }).unwrap();
         let proxy = Proxy::before(sandbox.url());
         let mut secrets = Vec::new();
         let mut rows = Vec::new();
-        for seed in sandbox.seeds() {
-            let key = ApiKey::from(seed.key.clone());
+        for seed in sandbox.seed_keys() {
+            let key = ApiKey::from(seed.secret.clone());
             let label: Label = seed.label.parse().unwrap();
-            secrets.push((slot(&seed.label), SecretString::from(seed.key)));
-            rows.push(HeldKey {
-                asked: Asked {
+            secrets.push((slot(&seed.label), SecretString::from(seed.secret)));
+            rows.push(StoredKey {
+                requested: RequestedPolicy {
                     limit: seed.limit.and_then(|limit| limit.try_into().ok()),
-                    limit_reset: seed.limit_reset.and_then(|word| Reset::parse(word).unwrap()),
+                    limit_reset: seed
+                        .limit_reset
+                        .and_then(|word| ResetInterval::parse(word).unwrap()),
                     expires_at: seed.expires_at,
-                    ..Asked::default()
+                    ..RequestedPolicy::default()
                 },
-                ..HeldKey::new(label, &key, proxy.url.clone(), "memory".into(), seed.created_at)
+                ..StoredKey::new(label, &key, proxy.url.clone(), "memory".into(), seed.created_at)
             });
         }
         let services = Services {
@@ -84,7 +86,7 @@ impl World {
         Self { sandbox, proxy, services, management }
     }
 
-    fn held(&self, label: &str) -> HeldKey {
+    fn held(&self, label: &str) -> StoredKey {
         inventory::find_key(&self.services.place, &self.services.server, label).unwrap().unwrap()
     }
 
@@ -132,8 +134,8 @@ fn label(text: &str) -> Label {
 #[test]
 fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
     let world = World::new();
-    let seed = &world.sandbox.seeds()[0];
-    let key = ApiKey::from(seed.key.clone());
+    let seed = &world.sandbox.seed_keys()[0];
+    let key = ApiKey::from(seed.secret.clone());
     let import = |name: &str, key: &ApiKey| wait(keys::import(&world.services, &label(name), key));
     // Every refusal comes before anything is stored.
     assert!(
@@ -152,13 +154,13 @@ fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
     assert!(world.get("other").is_none() && !world.labels().contains(&"other".to_owned()));
     // An account without credit says nothing against the key.
     world.spoil("", Fate::Say(402, String::new()));
-    assert_eq!(import("poor", &key).unwrap().reading, None);
-    assert_eq!(world.get("poor").as_deref(), Some(seed.key.as_str()));
+    assert_eq!(import("poor", &key).unwrap().info, None);
+    assert_eq!(world.get("poor").as_deref(), Some(seed.secret.as_str()));
     inventory::remove_key(&world.services.place, &world.services.server, "poor").unwrap();
     world.spoil("", Fate::Pass);
     // An entry that an interrupted import left behind is the same key: it goes on.
     let held = import("poor", &key).unwrap();
-    assert_eq!((held.limit(), held.differences()), (seed.limit, Vec::new()));
+    assert_eq!((held.limit(), held.differing_fields()), (seed.limit, Vec::new()));
     assert_eq!(world.held("poor"), held);
 }
 
@@ -166,7 +168,7 @@ fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
 fn a_rename_moves_the_entry_and_the_row_together() {
     let world = World::new();
     let secret = world.get("ci").unwrap();
-    let rename = |old: &HeldKey, new: &str, management: Option<&ManagementKey>| {
+    let rename = |old: &StoredKey, new: &str, management: Option<&ManagementKey>| {
         wait(keys::rename(&world.services, old, &label(new), management))
     };
     let old = world.held("ci");
@@ -179,7 +181,7 @@ fn a_rename_moves_the_entry_and_the_row_together() {
     assert_eq!((world.get("build"), world.get("ci")), (Some(secret), None));
     assert_eq!(world.held("build").hash, old.hash);
     let client = world.services.client().unwrap();
-    let there = wait(client.find(&world.management, &old.hash)).unwrap();
+    let there = wait(client.get_key(&world.management, &old.hash)).unwrap();
     assert_eq!(there.name.as_deref(), Some("build"));
     assert!(matches!(rename(&old, "again", None), Err(Error::NotHeld(_))));
     // A server that does not take the name keeps nothing from being renamed here.
@@ -211,7 +213,7 @@ fn a_management_key_is_checked_and_lies_apart_from_the_keys() {
     assert!(read().is_none());
     let required = wait(management::require(&world.services, "https://page")).unwrap_err();
     assert!(required.trouble().advice.contains("https://page"), "{required:?}");
-    let ordinary = ManagementKey::from(world.sandbox.seeds()[0].key.clone());
+    let ordinary = ManagementKey::from(world.sandbox.seed_keys()[0].secret.clone());
     let set = |key: &ManagementKey| wait(management::set(&world.services, key));
     assert!(matches!(set(&ordinary), Err(Error::NotManagement)));
     let dead = ManagementKey::from("sk-or-v1-dead".to_owned());

@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
-use keywright::domain::{ApiKey, Expiry, KeyRequest, ManagementKey, Report, Reset};
+use keywright::domain::{
+    ApiKey, Expiry, KeyRequest, ManagementKey, ProvisioningEvent, ResetInterval,
+};
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::keys::{self, End, Hands, News, Wish};
 use keywright::services::provision::{self, Kept, Services, Way};
@@ -39,7 +41,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let sandbox = Sandbox::start(&Options { port: 0, keys: 1 }).unwrap();
+        let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
         let proxy = Proxy::before(sandbox.url());
         let dir = tempfile::tempdir().unwrap();
         let services = Services {
@@ -125,7 +127,7 @@ impl World {
         let mut names: Vec<_> = wait(keys::list(&services, &key))
             .unwrap()
             .into_iter()
-            .map(|remote| remote.shown_name())
+            .map(|remote| remote.display_name())
             .filter(|name| name != "laptop")
             .collect();
         names.sort();
@@ -146,9 +148,9 @@ fn request(label: &str) -> KeyRequest {
     KeyRequest {
         label: label.parse().unwrap(),
         limit: Some("5".parse().unwrap()),
-        reset: None,
+        limit_reset: None,
         expiry: None,
-        workspace: None,
+        workspace_id: None,
     }
 }
 
@@ -157,7 +159,7 @@ fn a_person(url: &Url) -> Result<(), String> {
     let label = url.query_pairs().find(|(name, _)| name == "key_label").unwrap().1.into_owned();
     if !label.starts_with("wait") {
         let url = url.to_string();
-        std::thread::spawn(move || sandbox::decide(&url, !label.starts_with("no")));
+        std::thread::spawn(move || sandbox::answer_consent(&url, !label.starts_with("no")));
     }
     Ok(())
 }
@@ -178,7 +180,7 @@ fn the_next_key_is_prepared_while_the_person_still_decides() {
     let journal = world.data().join("journal.json");
     let prepared = Mutex::new(false);
     let ends = world.apply_with(&["wait", "b"], Way::Browser, |news, wish| {
-        if let News::Journey(Report::Address { url, .. }) = news {
+        if let News::Journey(ProvisioningEvent::SignInUrl { url, .. }) = news {
             let (url, journal, wish) = (url.clone(), journal.clone(), wish.clone());
             if !url.contains("key_label=wait") {
                 return;
@@ -190,7 +192,7 @@ fn the_next_key_is_prepared_while_the_person_still_decides() {
                     std::thread::sleep(Duration::from_millis(10));
                     fs::read_to_string(&journal).is_ok_and(|text| text.contains("\"b\""))
                 });
-                let _ = if seen { sandbox::decide(&url, true).map(drop) } else { Ok(()) };
+                let _ = if seen { sandbox::answer_consent(&url, true).map(drop) } else { Ok(()) };
                 if !seen {
                     let _ = wish.try_send(Wish::Stop);
                 }
@@ -207,7 +209,7 @@ fn a_person_skips_asks_anew_and_stops_and_what_is_done_stays_done() {
     let addresses = Mutex::new(Vec::new());
     let labels = ["a", "wait skip", "wait retry", "b", "wait stop", "c", "d"];
     let ends = world.apply_with(&labels, Way::Browser, |news, wish| {
-        let News::Journey(Report::Address { url, .. }) = news else { return };
+        let News::Journey(ProvisioningEvent::SignInUrl { url, .. }) = news else { return };
         let mut addresses = addresses.lock().unwrap();
         let again = addresses.iter().any(|other: &String| other.contains("retry"));
         addresses.push(url.clone());
@@ -215,7 +217,7 @@ fn a_person_skips_asks_anew_and_stops_and_what_is_done_stays_done() {
             wish.try_send(Wish::Skip).unwrap();
         } else if url.contains("retry") && again {
             let url = url.clone();
-            std::thread::spawn(move || sandbox::decide(&url, true));
+            std::thread::spawn(move || sandbox::answer_consent(&url, true));
         } else if url.contains("retry") {
             wish.try_send(Wish::Retry).unwrap();
         } else if url.contains("stop") {
@@ -240,7 +242,7 @@ fn a_server_that_asks_for_patience_is_obeyed_and_one_that_asks_for_too_much_ends
     world.spoil(CUT, 2..=2, Fate::SlowDown(1));
     let notices = AtomicUsize::new(0);
     let ends = world.apply_with(&["a", "b", "c"], world.management(), |news, _| {
-        if let News::Journey(Report::Notice(words)) = news {
+        if let News::Journey(ProvisioningEvent::Notice(words)) = news {
             assert!(words.contains("slow down"), "{words}");
             notices.fetch_add(1, Ordering::Relaxed);
         }
@@ -302,7 +304,8 @@ fn what_is_stored_and_not_on_the_list_yet_when_the_program_dies_is_listed_by_the
     let hands = Hands { wishes: mpsc::channel(1).1, pasted: mpsc::channel(1).1 };
     let waiting = tokio::sync::Notify::new();
     let report = |news: News<'_>| {
-        if matches!(news, News::Journey(Report::Address { url, .. }) if url.contains("=wait")) {
+        if matches!(news, News::Journey(ProvisioningEvent::SignInUrl { url, .. }) if url.contains("=wait"))
+        {
             waiting.notify_one();
         }
     };
@@ -336,12 +339,12 @@ fn a_held_key_passes_on_all_that_is_asked() {
     let world = World::new();
     let workspace = "1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10";
     let asked = KeyRequest {
-        reset: Some(Reset::Monthly),
+        limit_reset: Some(ResetInterval::Monthly),
         expiry: Expiry::parse("30d", jiff::Timestamp::now()).unwrap(),
-        workspace: Some(workspace.into()),
+        workspace_id: Some(workspace.into()),
         ..request("a")
     };
-    let key = ApiKey::from(world.sandbox.seeds()[0].key.clone());
+    let key = ApiKey::from(world.sandbox.seed_keys()[0].secret.clone());
     let hands = Hands { wishes: mpsc::channel(1).1, pasted: mpsc::channel(1).1 };
     let way = Way::Key(key, Box::new(Way::Browser));
     let ends =
@@ -349,17 +352,17 @@ fn a_held_key_passes_on_all_that_is_asked() {
     assert_eq!(world.in_words(&ends[0]), "stored");
     let management = ManagementKey::from(world.sandbox.management_key().to_owned());
     let client = world.services.client().unwrap();
-    let rows = wait(client.keys(&management, Some(workspace), 0)).unwrap().items;
-    let row = rows.into_iter().find(|row| row.shown_name() == "a").unwrap();
-    assert_eq!(row.reading.limit, Some(5.0));
-    assert_eq!(row.reading.limit_reset.as_deref(), Some("monthly"));
-    assert_eq!(row.reading.expires_at, asked.expiry.map(|expiry| expiry.at));
+    let rows = wait(client.list_keys(&management, Some(workspace), 0)).unwrap().items;
+    let row = rows.into_iter().find(|row| row.display_name() == "a").unwrap();
+    assert_eq!(row.info.limit, Some(5.0));
+    assert_eq!(row.info.limit_reset.as_deref(), Some("monthly"));
+    assert_eq!(row.info.expires_at, asked.expiry.map(|expiry| expiry.at));
 }
 
 #[test]
 fn a_held_key_vouches_for_all_or_where_that_is_not_allowed_the_browser_is_asked_once_for_each() {
     let world = World::new();
-    let key = || ApiKey::from(world.sandbox.seeds()[0].key.clone());
+    let key = || ApiKey::from(world.sandbox.seed_keys()[0].secret.clone());
     let by_key = || Way::Key(key(), Box::new(Way::Browser));
     assert_eq!(world.apply(&["a", "b"], by_key()), ["stored"; 2]);
     assert_eq!(world.proxy.count(CODE), 2);

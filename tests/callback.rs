@@ -17,7 +17,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keywright::api::oauth::{Callback, CallbackError};
+use keywright::api::oauth::{CallbackError, CallbackListener};
 use support::{Reply, Waiting, connect, in_words, runtime};
 
 // --- The path holds a nonce
@@ -73,16 +73,16 @@ fn only_the_literal_127_0_0_1_listens() {
 #[test]
 fn a_taken_port_is_said_and_a_free_one_is_used_as_asked() {
     runtime().block_on(async {
-        let first = Callback::bind(0).await.unwrap();
+        let first = CallbackListener::bind(0).await.unwrap();
         let port = first.url().port().unwrap();
-        let error = Callback::bind(port).await.err().unwrap();
-        assert!(matches!(error, CallbackError::PortTaken { port: taken } if taken == port));
+        let error = CallbackListener::bind(port).await.err().unwrap();
+        assert!(matches!(error, CallbackError::PortInUse { port: taken } if taken == port));
         assert_eq!(
             error.to_string(),
             format!("port {port} of 127.0.0.1 is taken by another program")
         );
         drop(first);
-        assert_eq!(Callback::bind(port).await.unwrap().url().port(), Some(port));
+        assert_eq!(CallbackListener::bind(port).await.unwrap().url().port(), Some(port));
     });
 }
 
@@ -150,22 +150,23 @@ fn the_port_is_closed_the_moment_any_of_it_is_dropped() {
     };
     // Nothing is awaited between a drop and its check: the runtime has no chance to help.
     runtime().block_on(async {
-        let callback = Callback::bind(0).await.unwrap();
+        let callback = CallbackListener::bind(0).await.unwrap();
         let port = callback.url().port().unwrap();
         drop(connect(port));
         drop(callback);
         closed(port);
 
-        let callback = Callback::bind(0).await.unwrap();
+        let callback = CallbackListener::bind(0).await.unwrap();
         let port = callback.url().port().unwrap();
         let mut inside = connect(port);
-        let waited = tokio::time::timeout(Duration::from_millis(50), callback.answer()).await;
+        let waited =
+            tokio::time::timeout(Duration::from_millis(50), callback.wait_for_response()).await;
         assert!(waited.is_err());
         closed(port);
         assert!(!matches!(inside.read(&mut [0; 1]), Ok(1..)), "a connection outlived its callback");
 
         for (query, words) in [("code=x", "code x"), ("error=access_denied", "refused None")] {
-            let callback = Callback::bind(0).await.unwrap();
+            let callback = CallbackListener::bind(0).await.unwrap();
             let port = callback.url().port().unwrap();
             let path = callback.url().path().to_owned();
             let client = thread::spawn(move || {
@@ -174,7 +175,7 @@ fn the_port_is_closed_the_moment_any_of_it_is_dropped() {
                 socket.write_all(head.as_bytes()).unwrap();
                 Reply::read(&mut socket).status
             });
-            let (answer, lingering) = callback.answer().await.unwrap();
+            let (answer, lingering) = callback.wait_for_response().await.unwrap();
             drop(lingering);
             closed(port);
             assert_eq!(in_words(&answer), words);
@@ -190,7 +191,7 @@ fn the_port_is_closed_the_moment_any_of_it_is_dropped() {
 fn the_page_answers_at_once_whatever_the_caller_is_doing() {
     runtime().block_on(async {
         // Bound, but not yet waited for: the browser is being opened, say.
-        let callback = Callback::bind(0).await.unwrap();
+        let callback = CallbackListener::bind(0).await.unwrap();
         let port = callback.url().port().unwrap();
         let path = callback.url().path().to_owned();
         let page = tokio::task::spawn_blocking(move || {
@@ -209,7 +210,7 @@ fn the_page_answers_at_once_whatever_the_caller_is_doing() {
         assert!(page.body.contains("Received"));
         assert!(page.body.contains("Go back to the terminal"));
         assert!(!page.body.contains("<script") && !page.body.contains("http"));
-        assert_eq!(in_words(&callback.answer().await.unwrap().0), "code x");
+        assert_eq!(in_words(&callback.wait_for_response().await.unwrap().0), "code x");
     });
 }
 

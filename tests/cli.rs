@@ -102,7 +102,7 @@ fn consented(home: &Home, arguments: &[&str], approve: bool) -> Output {
             break line.trim().to_owned();
         }
     };
-    let code = keywright::sandbox::decide(&address, approve).unwrap();
+    let code = keywright::sandbox::answer_consent(&address, approve).unwrap();
     let mut stdin = child.stdin.take().unwrap();
     if let Some(code) = code {
         writeln!(stdin, "{code}").unwrap();
@@ -403,7 +403,7 @@ fn a_log_that_is_asked_for_holds_no_secret() {
         line.clear();
         assert_ne!(stderr.read_line(&mut line).unwrap(), 0);
     }
-    keywright::sandbox::decide(line.trim(), true).unwrap();
+    keywright::sandbox::answer_consent(line.trim(), true).unwrap();
     let output = child.wait_with_output().unwrap();
     let key: Value = serde_json::from_slice(&output.stdout).unwrap();
     let nonce = line.split("state=").nth(1).unwrap().trim().to_owned();

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use keywright::domain::{ApiKey, HeldKey};
+use keywright::domain::{ApiKey, StoredKey};
 use keywright::sandbox::{Options, Sandbox};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ impl Home {
     /// Puts a key on the list, as an earlier run would have.
     fn list(&self, server: &str, label: &str, key: &str) {
         let key = ApiKey::from(key.to_owned());
-        let held = HeldKey::new(
+        let held = StoredKey::new(
             label.parse().unwrap(),
             &key,
             server.into(),
@@ -126,8 +126,8 @@ fn a_panic_lists_what_was_done() {
 #[test]
 fn a_panic_says_where_the_leaked_key_lies_on_this_machine() {
     let home = Home::new();
-    let sandbox = Sandbox::start(&Options { port: 0, keys: 4 }).unwrap();
-    let key = sandbox.seeds().into_iter().find(|seed| seed.label == "ci").unwrap().key;
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
+    let key = sandbox.seed_keys().into_iter().find(|seed| seed.label == "ci").unwrap().secret;
     home.list(sandbox.url(), "ci", &key);
     fs::write(home.dir.path().join(".bash_history"), format!("ls\nexport K={key}\n")).unwrap();
     let work = home.dir.path().join("work");
@@ -210,11 +210,11 @@ fn a_refresh_asks_each_key_and_says_which_it_could_not_ask() {
 #[test]
 fn without_a_management_key_the_sentence_names_the_page_and_nothing_is_sent() {
     let home = Home::new();
-    let sandbox = Sandbox::start(&Options { port: 0, keys: 1 }).unwrap();
-    let seed = sandbox.seeds().remove(0);
-    home.list(sandbox.url(), "laptop", &seed.key);
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
+    let seed = sandbox.seed_keys().remove(0);
+    home.list(sandbox.url(), "laptop", &seed.secret);
     let base = ["--server", sandbox.url(), "--store", "memory"];
-    let page = format!("{}/keys/{}", sandbox.url(), ApiKey::from(seed.key).hash());
+    let page = format!("{}/keys/{}", sandbox.url(), ApiKey::from(seed.secret).hash());
     for arguments in [vec!["disable", "laptop"], vec!["rm", "laptop", "--revoke", "--yes"]] {
         let all: Vec<_> = base.iter().copied().chain(arguments).collect();
         let (code, out, err) = said(&home.command(&all).output().unwrap());
@@ -233,8 +233,8 @@ fn without_a_management_key_the_sentence_names_the_page_and_nothing_is_sent() {
 #[test]
 fn a_key_is_piped_in_checked_and_listed_and_never_shown() {
     let home = Home::new();
-    let sandbox = Sandbox::start(&Options { port: 0, keys: 1 }).unwrap();
-    let key = sandbox.seeds().remove(0).key;
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
+    let key = sandbox.seed_keys().remove(0).secret;
     let base = ["--server", sandbox.url(), "--store", "memory"];
     let with = |more: &[&'static str]| -> Vec<&str> {
         base.iter().copied().chain(more.iter().copied()).collect()
@@ -289,8 +289,8 @@ fn a_copy_is_held_by_a_process_that_stays_behind() {
     );
     fs::write(&tmux, script).unwrap();
     fs::set_permissions(&tmux, fs::Permissions::from_mode(0o755)).unwrap();
-    let sandbox = Sandbox::start(&Options { port: 0, keys: 1 }).unwrap();
-    let key = ApiKey::from(sandbox.seeds().remove(0).key);
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
+    let key = ApiKey::from(sandbox.seed_keys().remove(0).secret);
     let mut command = home.command(&["hold-clipboard", "--osc52"]);
     let path = format!("{}:/usr/bin:/bin", bin.display());
     command.env("TMUX", "/tmp/none,1,0").env("PATH", &path);

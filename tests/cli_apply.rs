@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use keywright::domain::{ApiKey, HeldKey};
+use keywright::domain::{ApiKey, StoredKey};
 use keywright::sandbox::{self, Options, Sandbox};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ impl Home {
     fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
-            sandbox: Sandbox::start(&Options { port: 0, keys: 1 }).unwrap(),
+            sandbox: Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap(),
         }
     }
 
@@ -210,7 +210,7 @@ fn consenting(
     for line in BufReader::new(child.stderr.take().unwrap()).lines() {
         let line = line.unwrap();
         if line.starts_with("http")
-            && let Some(code) = sandbox::decide(&line, decide(&line)).unwrap()
+            && let Some(code) = sandbox::answer_consent(&line, decide(&line)).unwrap()
         {
             writeln!(stdin, "{code}").unwrap();
         }
@@ -277,7 +277,7 @@ fn over_ssh_the_road_is_chosen_and_said() {
             said.push_str(&line);
             said.push('\n');
             if line.starts_with("http") {
-                let _ = sandbox::decide(&line, true);
+                let _ = sandbox::answer_consent(&line, true);
             }
         }
         child.wait().unwrap();
@@ -302,8 +302,8 @@ fn over_ssh_the_road_is_chosen_and_said() {
 #[test]
 fn a_key_that_is_listed_and_not_there_vouches_for_nothing() {
     let home = Home::new();
-    let key = ApiKey::from(home.sandbox.seeds().remove(0).key);
-    let held = HeldKey::new(
+    let key = ApiKey::from(home.sandbox.seed_keys().remove(0).secret);
+    let held = StoredKey::new(
         "mine".parse().unwrap(),
         &key,
         home.sandbox.url().into(),

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use keywright::domain::{ApiKey, HeldKey};
+use keywright::domain::{ApiKey, StoredKey};
 use serde_json::json;
 
 /// A program with an empty home, no desktop and no keychain.
@@ -56,12 +56,12 @@ impl Home {
 
     /// Puts keys on the list, as earlier runs would have.
     fn list(&self, keys: &[(&str, &str)]) {
-        let held: Vec<HeldKey> = keys
+        let held: Vec<StoredKey> = keys
             .iter()
             .map(|(server, label)| {
                 let key = ApiKey::from(format!("sk-or-v1-{label}-{server}"));
                 let at = "2026-11-01T00:00:00Z".parse().unwrap();
-                HeldKey::new(label.parse().unwrap(), &key, (*server).into(), "os".into(), at)
+                StoredKey::new(label.parse().unwrap(), &key, (*server).into(), "os".into(), at)
             })
             .collect();
         fs::create_dir_all(self.data()).unwrap();

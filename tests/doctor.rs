@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
-use keywright::domain::{ApiKey, HeldKey};
+use keywright::domain::{ApiKey, StoredKey};
 use keywright::sandbox::{Options, Sandbox};
-use keywright::services::doctor::{self, News, Status};
+use keywright::services::doctor::{self, DoctorProgress, HealthStatus};
 use keywright::services::provision::{Kept, Services};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
@@ -59,10 +59,10 @@ impl Home {
     }
 }
 
-fn held(server: &str, label: &str, key: &str) -> HeldKey {
+fn held(server: &str, label: &str, key: &str) -> StoredKey {
     let at = "2026-11-01T00:00:00Z".parse().unwrap();
     let key = ApiKey::from(key.to_owned());
-    HeldKey::new(label.parse().unwrap(), &key, server.into(), "memory".into(), at)
+    StoredKey::new(label.parse().unwrap(), &key, server.into(), "memory".into(), at)
 }
 
 /// Status and message of the checks of that name.
@@ -138,7 +138,7 @@ fn in_the_sandbox_nothing_fails_and_nothing_is_left_on_disk() {
 #[test]
 fn a_keychain_that_fails_alone_is_code_4_and_anything_else_code_1() {
     let home = Home::new();
-    let sandbox = Sandbox::start(&Options { port: 0, keys: 4 }).unwrap();
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
     let (code, out, err) = home.doctor(&["--server", sandbox.url()], &[]);
     assert_eq!(code, 4, "{out}");
     assert!(out.contains("FAIL  keychain        there is no D-Bus session bus"), "{out}");
@@ -186,9 +186,10 @@ fn a_proxy_is_named_without_its_password() {
 #[test]
 fn keys_in_clear_are_told_apart_and_none_is_printed() {
     let home = Home::new();
-    let sandbox = Sandbox::start(&Options { port: 0, keys: 4 }).unwrap();
-    let key =
-        |label: &str| sandbox.seeds().into_iter().find(|seed| seed.label == label).unwrap().key;
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
+    let key = |label: &str| {
+        sandbox.seed_keys().into_iter().find(|seed| seed.label == label).unwrap().secret
+    };
     let stranger = format!("sk-or-v1-{}", "ab12".repeat(16));
     home.list(sandbox.url(), &[("ci", &key("ci")), ("old one", &key("notebook"))]);
     home.write(".zshrc", &format!("a\nb\nexport OPENROUTER_API_KEY={}\n", key("ci")));
@@ -281,7 +282,7 @@ fn a_damaged_list_and_open_files_are_repaired_only_when_told_to() {
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
-    let sandbox = Sandbox::start(&Options { port: 0, keys: 4 }).unwrap();
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
     let arguments = ["--store", "memory", "--server", sandbox.url(), "--json"];
     let (code, out, _) = home.doctor(&arguments, &[]);
     assert_eq!(code, 1);
@@ -327,13 +328,13 @@ fn a_directory_that_holds_more_than_ours_is_not_closed() {
 
 #[tokio::test]
 async fn a_lost_list_is_made_anew_from_the_keychain() {
-    let sandbox = Sandbox::start(&Options { port: 0, keys: 4 }).unwrap();
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
     let slot =
         |account: &str| EntryId { service: "keywright/test".into(), account: account.into() };
     let mut secrets: Vec<_> = sandbox
-        .seeds()
+        .seed_keys()
         .into_iter()
-        .map(|seed| (slot(&seed.label), SecretString::from(seed.key)))
+        .map(|seed| (slot(&seed.label), SecretString::from(seed.secret)))
         .collect();
     let ci = ApiKey::from(
         secrets.iter().find(|(slot, _)| slot.account == "ci").unwrap().1.expose_secret().to_owned(),
@@ -361,10 +362,10 @@ async fn a_lost_list_is_made_anew_from_the_keychain() {
         open: |_| Ok(()),
     };
     let examined = async |fix| {
-        let options = doctor::Options { fix, search: Vec::new() };
+        let options = doctor::Options { fix, extra_paths: Vec::new() };
         let mut told = Vec::new();
-        doctor::examine(&services, &options, &mut |news| {
-            if let News::Check(check) = news
+        doctor::run_checks(&services, &options, &mut |news| {
+            if let DoctorProgress::CheckFinished(check) = news
                 && check.name == "held keys"
             {
                 told.push((check.status, check.message));
@@ -373,10 +374,10 @@ async fn a_lost_list_is_made_anew_from_the_keychain() {
         .await;
         told
     };
-    let missing = (Status::Fail, "on the list, and not in the keychain: 'lost'".to_owned());
+    let missing = (HealthStatus::Fail, "on the list, and not in the keychain: 'lost'".to_owned());
     let told = examined(false).await;
     let unlisted = "in the keychain, and not on the list: ' no label ', 'agent', 'ci', 'laptop', 'notebook', 'twin'";
-    assert_eq!(told, [missing.clone(), (Status::Warn, unlisted.into())]);
+    assert_eq!(told, [missing.clone(), (HealthStatus::Warn, unlisted.into())]);
     let labels = || -> Vec<String> {
         let keys = inventory::list_keys(&services.place, &services.server).unwrap();
         keys.iter().map(|held| held.label.to_string()).collect()
@@ -389,12 +390,12 @@ async fn a_lost_list_is_made_anew_from_the_keychain() {
     assert_eq!(told[2].1, "'twin' is not on the list: a key labelled ci is already held");
     assert_eq!(
         told[3],
-        (Status::Ok, "put back on the list: 'agent', 'ci', 'laptop', 'notebook'".into())
+        (HealthStatus::Ok, "put back on the list: 'agent', 'ci', 'laptop', 'notebook'".into())
     );
     assert_eq!(labels(), ["lost", "agent", "ci", "laptop", "notebook"]);
     let back = inventory::find_key(&services.place, &services.server, "ci").unwrap().unwrap();
     assert_eq!((back.hash.clone(), back.masked.clone()), (ci.hash(), ci.masked()));
-    assert!(back.reading.is_some() && back.differences().is_empty(), "it was asked about itself");
+    assert!(back.info.is_some() && back.differing_fields().is_empty(), "it was asked about itself");
     let off = inventory::find_key(&services.place, &services.server, "notebook").unwrap().unwrap();
-    assert!(off.refused_at.is_some(), "switched off, and still on the list");
+    assert!(off.rejected_at.is_some(), "switched off, and still on the list");
 }

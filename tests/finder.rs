@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keywright::services::secret_scan::{self, Found, Limits};
+use keywright::services::secret_scan::{self, ScanLimits, ScanReport};
 use tempfile::TempDir;
 
 /// The key with that number.
@@ -26,15 +26,15 @@ fn tree() -> (TempDir, PathBuf) {
     (dir, root)
 }
 
-fn search(root: &Path) -> Found {
-    secret_scan::search(&[root.to_owned()], &Limits::default())
+fn search(root: &Path) -> ScanReport {
+    secret_scan::scan_files(&[root.to_owned()], &ScanLimits::default())
 }
 
 /// File, line and hash of each sighting.
-fn told(root: &Path, found: &Found) -> Vec<(String, u64, String)> {
+fn told(root: &Path, found: &ScanReport) -> Vec<(String, u64, String)> {
     let name = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
     found
-        .sightings
+        .findings
         .iter()
         .map(|sighting| (name(&sighting.path), sighting.line, sighting.hash.clone()))
         .collect()
@@ -91,7 +91,13 @@ fn every_key_of_a_planted_tree_is_found_on_its_line_and_nothing_else() {
     let found = search(&root);
     assert_eq!(told(&root, &found), expected(all));
     assert_eq!(
-        (found.files, found.unreadable, found.long, found.deep, found.more),
+        (
+            found.files_scanned,
+            found.unreadable,
+            found.files_too_large,
+            found.dirs_too_deep,
+            found.findings_omitted
+        ),
         (109, 0, 0, 0, 0)
     );
 }
@@ -111,7 +117,7 @@ fn a_directory_of_thousands_is_shared_out_and_nothing_of_it_is_lost() {
     }
     let found = search(&root);
     assert_eq!(told(&root, &found), expected(all));
-    assert_eq!(found.files, 3_000);
+    assert_eq!(found.files_scanned, 3_000);
 }
 
 #[test]
@@ -123,12 +129,17 @@ fn what_lies_beyond_the_limits_is_counted_and_not_read() {
     for n in 0..10 {
         plant(&root, &format!("many/{n}"), key(10 + n));
     }
-    let limits = Limits { longest: 1_000, depth: 2, sightings: 11 };
-    let found = secret_scan::search(std::slice::from_ref(&root), &limits);
-    assert_eq!((found.sightings.len(), found.more, found.long, found.deep), (11, 0, 1, 1));
-    let found =
-        secret_scan::search(std::slice::from_ref(&root), &Limits { sightings: 4, ..limits });
-    assert_eq!((found.sightings.len(), found.more), (4, 7));
+    let limits = ScanLimits { max_file_bytes: 1_000, max_depth: 2, max_findings: 11 };
+    let found = secret_scan::scan_files(std::slice::from_ref(&root), &limits);
+    assert_eq!(
+        (found.findings.len(), found.findings_omitted, found.files_too_large, found.dirs_too_deep),
+        (11, 0, 1, 1)
+    );
+    let found = secret_scan::scan_files(
+        std::slice::from_ref(&root),
+        &ScanLimits { max_findings: 4, ..limits },
+    );
+    assert_eq!((found.findings.len(), found.findings_omitted), (4, 7));
 }
 
 #[test]
@@ -137,10 +148,13 @@ fn a_root_within_another_is_looked_through_once() {
     plant(&root, "a/b", key(1));
     plant(&root, "a-b", key(2));
     let given = [root.join("a"), root.clone(), root.join("a/b"), root.join("a-b")];
-    let roots = secret_scan::roots(&given).unwrap();
+    let roots = secret_scan::resolve_scan_roots(&given).unwrap();
     assert!(roots.contains(&root), "{roots:?}");
     assert!(roots.iter().all(|path| *path == root || !path.starts_with(&root)), "{roots:?}");
-    assert_eq!(secret_scan::roots(&[root.join("none")]).unwrap_err().0, root.join("none"));
+    assert_eq!(
+        secret_scan::resolve_scan_roots(&[root.join("none")]).unwrap_err().0,
+        root.join("none")
+    );
 }
 
 #[cfg(unix)]
@@ -172,7 +186,7 @@ mod unix {
         let pipe = root.join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
-        let found = secret_scan::search(&[root.clone(), pipe], &Limits::default());
+        let found = secret_scan::scan_files(&[root.clone(), pipe], &ScanLimits::default());
         assert_eq!(told(&root, &found), expected(vec![("real", 1, 1)]));
     }
 
@@ -211,7 +225,10 @@ mod unix {
         symlink("dotfiles/zshrc", home.join(".zshrc")).unwrap();
         symlink(outside.join("zshenv"), home.join(".zshenv")).unwrap();
         symlink(&outside, home.join(".claude")).unwrap();
-        let found = secret_scan::search(&secret_scan::places(&home), &Limits::default());
+        let found = secret_scan::scan_files(
+            &secret_scan::default_scan_roots(&home),
+            &ScanLimits::default(),
+        );
         let all = vec![
             (".bash_history", 2, 2),
             (".codex/auth.json", 1, 6),

@@ -16,7 +16,7 @@ mod hands;
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::domain::{HeldKey, Outcome, Rotation};
+use keywright::domain::{ProvisioningOutcome, RotationOutcome, StoredKey};
 use keywright::tui::state::{
     Effect, Elsewhere, Intent, Model, Msg, Question, Screen, Ticket, World,
 };
@@ -43,7 +43,7 @@ struct Monkey {
     /// Answers that came once and may come again.
     late: Vec<Msg>,
     /// Keys that the world holds.
-    world: Vec<HeldKey>,
+    world: Vec<StoredKey>,
     /// Hashes of keys that were issued and are nowhere but here.
     owed: BTreeMap<String, &'static str>,
     /// How often each screen was drawn.
@@ -212,24 +212,27 @@ impl Monkey {
 
     /// Keys that a message says are nowhere but here.
     fn note_owed(&mut self, msg: &Msg) {
-        let mut owe = |held: &HeldKey, how| self.owed.insert(held.hash.clone(), how);
+        let mut owe = |held: &StoredKey, how| self.owed.insert(held.hash.clone(), how);
         match msg {
-            Msg::Provisioned { outcome: Outcome::NotStored { held, .. }, .. } => {
+            Msg::Provisioned {
+                outcome: ProvisioningOutcome::NotStored { entry: held, .. },
+                ..
+            } => {
                 owe(held, "a journey");
             }
-            Msg::Rotated { rotation: Rotation::NotStored { held, .. }, .. } => {
+            Msg::Rotated { rotation: RotationOutcome::NotStored { entry: held, .. }, .. } => {
                 owe(held, "a rotation");
             }
             Msg::Panicked { panicked, .. } => {
                 for one in panicked {
-                    if let Rotation::NotStored { held, .. } = &one.replaced {
+                    if let RotationOutcome::NotStored { entry: held, .. } = &one.rotation {
                         owe(held, "a leak");
                     }
                 }
             }
             Msg::Recovered { not_stored, .. } => {
                 for outcome in not_stored {
-                    if let Outcome::NotStored { held, .. } = outcome {
+                    if let ProvisioningOutcome::NotStored { entry: held, .. } = outcome {
                         owe(held, "an earlier run");
                     }
                 }
@@ -243,9 +246,13 @@ impl Monkey {
         let asked =
             matches!(self.model.question, Some(Question::DropUnstored | Question::QuitUnstored));
         match (msg, &self.model.screen) {
-            (Msg::Provisioned { outcome: Outcome::Stored { held, .. }, .. }, _) => {
-                Some(held.hash.clone())
-            }
+            (
+                Msg::Provisioned {
+                    outcome: ProvisioningOutcome::Stored { stored_key: held, .. },
+                    ..
+                },
+                _,
+            ) => Some(held.hash.clone()),
             (Msg::Wanted(Intent::Yes | Intent::Interrupt), Screen::Reveal(reveal)) if asked => {
                 Some(reveal.held.hash.clone())
             }
@@ -268,7 +275,7 @@ impl Monkey {
         assert!(dashboard.rows.iter().all(|place| *place < all));
         assert!(dashboard.wanting.iter().all(|(place, _)| *place < all));
         assert!(dashboard.selected < dashboard.rows.len().max(1));
-        assert!(dashboard.held().iter().all(HeldKey::is_here), "a key of the account is held");
+        assert!(dashboard.held().iter().all(StoredKey::is_stored), "a key of the account is held");
     }
 
     /// Draws; no secret is seen but one that is revealed.
@@ -286,7 +293,7 @@ impl Monkey {
             Screen::Plan(_) => "plan",
         };
         *self.drawn.entry(screen).or_default() += 1;
-        let theme = *self.dice.one(&[Theme::Dark, Theme::Plain, Theme::Light]);
+        let theme = *self.dice.one(&[Theme::Dark, Theme::NoColor, Theme::Light]);
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
         terminal.draw(|frame| view::draw(&self.model, theme, frame)).unwrap();
         let cells = terminal.backend().buffer().content().iter();
@@ -321,10 +328,12 @@ impl Monkey {
 /// ticket; what has no ticket is news each time.
 fn is_answered_once(msg: &Msg) -> bool {
     match msg {
-        Msg::Provisioned { outcome, .. } => !matches!(outcome, Outcome::NotStored { .. }),
-        Msg::Rotated { rotation, .. } => !matches!(rotation, Rotation::NotStored { .. }),
+        Msg::Provisioned { outcome, .. } => {
+            !matches!(outcome, ProvisioningOutcome::NotStored { .. })
+        }
+        Msg::Rotated { rotation, .. } => !matches!(rotation, RotationOutcome::NotStored { .. }),
         Msg::Panicked { panicked, .. } => {
-            !panicked.iter().any(|one| matches!(one.replaced, Rotation::NotStored { .. }))
+            !panicked.iter().any(|one| matches!(one.rotation, RotationOutcome::NotStored { .. }))
         }
         Msg::KeysLoaded { .. }
         | Msg::RefreshEnded { .. }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use jiff::Timestamp;
-use keywright::domain::{Expiry, KeyRequest, Reset, Usd};
-use keywright::services::plan::{Complaint, read};
+use keywright::domain::{Cents, Expiry, KeyRequest, ResetInterval};
+use keywright::services::plan::{Diagnostic, parse};
 use proptest::prelude::*;
 
 const KEY: &str = "sk-or-v1-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -17,14 +17,14 @@ fn request(label: &str) -> KeyRequest {
     KeyRequest {
         label: label.parse().unwrap(),
         limit: None,
-        reset: None,
+        limit_reset: None,
         expiry: None,
-        workspace: None,
+        workspace_id: None,
     }
 }
 
-fn complaints(text: impl AsRef<[u8]>) -> Vec<Complaint> {
-    read(text.as_ref(), now()).unwrap_err()
+fn complaints(text: impl AsRef<[u8]>) -> Vec<Diagnostic> {
+    parse(text.as_ref(), now()).unwrap_err()
 }
 
 fn said(text: impl AsRef<[u8]>) -> String {
@@ -41,25 +41,25 @@ fn a_plan_is_read_with_its_defaults_in_its_order() {
          [[key]]\nlabel = \"free\"\nlimit = \"none\"\nexpires = \"never\"\nworkspace = \"{id}\"\n\n\
          [[key]]\nlabel = \"ci\"\nreset = \"never\"\nexpires = 2027-12-31T10:00:00Z\n"
     );
-    let usd = |text: &str| Usd::parse_limit(text).unwrap();
+    let usd = |text: &str| Cents::parse_limit(text).unwrap();
     let expiry = |text: &str| Expiry::parse(text, now()).unwrap();
     let weekly = KeyRequest {
         limit: usd("10"),
-        reset: Some(Reset::Weekly),
+        limit_reset: Some(ResetInterval::Weekly),
         expiry: expiry("90d"),
         ..request("zed")
     };
     assert_eq!(
-        read(text.as_bytes(), now()).unwrap(),
+        parse(text.as_bytes(), now()).unwrap(),
         [
             weekly.clone(),
             KeyRequest {
                 limit: usd("2.50"),
-                reset: Some(Reset::Weekly),
+                limit_reset: Some(ResetInterval::Weekly),
                 expiry: expiry("2027-12-31"),
                 ..request("a b")
             },
-            KeyRequest { workspace: Some(id.into()), ..request("free") },
+            KeyRequest { workspace_id: Some(id.into()), ..request("free") },
             KeyRequest {
                 limit: usd("10"),
                 expiry: expiry("2027-12-31T10:00:00Z"),
@@ -69,8 +69,8 @@ fn a_plan_is_read_with_its_defaults_in_its_order() {
     );
     // As Windows saves it.
     let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
-    assert_eq!(read(windows.as_bytes(), now()).unwrap()[0], weekly);
-    assert_eq!(read(b"", now()).unwrap(), []);
+    assert_eq!(parse(windows.as_bytes(), now()).unwrap()[0], weekly);
+    assert_eq!(parse(b"", now()).unwrap(), []);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_hundred_thousand_keys_are_read_at_once_and_so_are_as_many_errors() {
     let began = std::time::Instant::now();
     let keys: Vec<String> = (0..100_000).map(|n| format!("[[key]]\nlabel = \"key {n}\"")).collect();
     let right = keys.join("\n");
-    assert_eq!(read(right.as_bytes(), now()).unwrap().len(), 100_000);
+    assert_eq!(parse(right.as_bytes(), now()).unwrap().len(), 100_000);
     let wrong = right.replace("label", "lable");
     assert_eq!(complaints(&wrong).len(), 200_000);
     let same = "[[key]]\nlabel = \"a\"\n".repeat(100_000);
@@ -130,11 +130,11 @@ fn a_hundred_thousand_keys_are_read_at_once_and_so_are_as_many_errors() {
 proptest! {
     #[test]
     fn whatever_the_bytes_it_ends_in_keys_or_in_places_within_the_text(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        if let Err(complaints) = read(&bytes, now()) {
+        if let Err(complaints) = parse(&bytes, now()) {
             let lines = bytes.split(|byte| *byte == b'\n').count();
             prop_assert!(!complaints.is_empty());
-            prop_assert!(complaints.is_sorted_by_key(|complaint| complaint.at));
-            prop_assert!(complaints.iter().all(|c| c.at.line <= lines && c.at.column <= 201));
+            prop_assert!(complaints.is_sorted_by_key(|complaint| complaint.position));
+            prop_assert!(complaints.iter().all(|c| c.position.line <= lines && c.position.column <= 201));
         }
     }
 
@@ -149,10 +149,10 @@ proptest! {
             0..30,
         )
     ) {
-        if let Err(complaints) = read(pieces.concat().as_bytes(), now()) {
+        if let Err(complaints) = parse(pieces.concat().as_bytes(), now()) {
             for complaint in complaints {
-                prop_assert!(!complaint.words.contains("0123456789ab"), "{complaint}");
-                prop_assert!(!complaint.words.contains(['\u{202e}', '\n']), "{complaint}");
+                prop_assert!(!complaint.message.contains("0123456789ab"), "{complaint}");
+                prop_assert!(!complaint.message.contains(['\u{202e}', '\n']), "{complaint}");
             }
         }
     }
@@ -161,7 +161,7 @@ proptest! {
     fn every_label_and_amount_comes_back_as_it_was_written(label in "[^\\p{C}\\p{Z}'\"\\\\]{1,20}", cents in 1u64..100_000_000) {
         let text = format!("[[key]]\nlabel = \"{label}\"\nlimit = {}.{:02}\n", cents / 100, cents % 100);
         if let Ok(expected) = label.parse() {
-            let read = read(text.as_bytes(), now()).unwrap();
+            let read = parse(text.as_bytes(), now()).unwrap();
             prop_assert_eq!(&read[0].label, &expected);
             prop_assert_eq!(read[0].limit.unwrap().to_string(), format!("{}.{:02}", cents / 100, cents % 100));
         }

@@ -12,7 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
-use keywright::domain::{ApiKey, AuthCode, KeyRequest, Outcome, Report, Reset, Step, UserError};
+use keywright::domain::{
+    ApiKey, AuthCode, KeyRequest, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep,
+    ResetInterval, UserError,
+};
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::provision::{self, Controls, Kept, Services, Way};
 use keywright::storage::inventory;
@@ -30,9 +33,9 @@ fn request(label: &str) -> KeyRequest {
     KeyRequest {
         label: label.parse().unwrap(),
         limit: Some("12.50".parse().unwrap()),
-        reset: Some(Reset::Weekly),
+        limit_reset: Some(ResetInterval::Weekly),
         expiry: keywright::domain::Expiry::parse("30d", now).unwrap(),
-        workspace: None,
+        workspace_id: None,
     }
 }
 
@@ -60,22 +63,26 @@ fn services(server: &str) -> Services {
 /// Approves on the sandbox's page, as a browser would: while the program waits.
 fn approve(url: &Url) -> Result<(), String> {
     let url = url.to_string();
-    std::thread::spawn(move || sandbox::decide(&url, true));
+    std::thread::spawn(move || sandbox::answer_consent(&url, true));
     Ok(())
 }
 
 fn refuse(url: &Url) -> Result<(), String> {
     let url = url.to_string();
-    std::thread::spawn(move || sandbox::decide(&url, false));
+    std::thread::spawn(move || sandbox::answer_consent(&url, false));
     Ok(())
 }
 
 fn sandbox() -> Sandbox {
-    Sandbox::start(&Options { port: 0, keys: 4 }).unwrap()
+    Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap()
 }
 
 /// Walks the road; the news of it come along.
-fn walk(request: &KeyRequest, way: Way, services: &Services) -> (Outcome, Vec<Report>) {
+fn walk(
+    request: &KeyRequest,
+    way: Way,
+    services: &Services,
+) -> (ProvisioningOutcome, Vec<ProvisioningEvent>) {
     walk_with(request, way, services, |_, _, _| ())
 }
 
@@ -84,13 +91,13 @@ fn walk_with(
     request: &KeyRequest,
     way: Way,
     services: &Services,
-    person: impl Fn(&Report, &mpsc::Sender<AuthCode>, &watch::Sender<bool>) + Sync,
-) -> (Outcome, Vec<Report>) {
+    person: impl Fn(&ProvisioningEvent, &mpsc::Sender<AuthCode>, &watch::Sender<bool>) + Sync,
+) -> (ProvisioningOutcome, Vec<ProvisioningEvent>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let news = Mutex::new(Vec::new());
     let (leave, cancel) = watch::channel(false);
     let (paste, pasted) = mpsc::channel(1);
-    let report = |report: Report| {
+    let report = |report: ProvisioningEvent| {
         person(&report, &paste, &leave);
         news.lock().unwrap().push(report);
     };
@@ -99,16 +106,16 @@ fn walk_with(
     (outcome, news.into_inner().unwrap())
 }
 
-fn failed(outcome: Outcome) -> UserError {
+fn failed(outcome: ProvisioningOutcome) -> UserError {
     match outcome {
-        Outcome::Failed(trouble) => trouble,
+        ProvisioningOutcome::Failed(trouble) => trouble,
         other => panic!("{other:?}"),
     }
 }
 
-fn stored(outcome: Outcome) -> (keywright::domain::HeldKey, ApiKey) {
+fn stored(outcome: ProvisioningOutcome) -> (keywright::domain::StoredKey, ApiKey) {
     match outcome {
-        Outcome::Stored { held, key, .. } => (held, key),
+        ProvisioningOutcome::Stored { stored_key: held, key, .. } => (held, key),
         other => panic!("{other:?}"),
     }
 }
@@ -124,19 +131,19 @@ fn a_key_is_cut_granted_as_asked_stored_and_listed() {
     let services = Services { open: approve, ..services(sandbox.url()) };
     let (outcome, news) = walk(&request("a&limit=9 é#"), Way::Browser, &services);
     let (held, key) = stored(outcome);
-    assert_eq!(held.differences(), Vec::<&str>::new());
-    assert_eq!(held.reading.as_ref().unwrap().limit, Some(12.5));
+    assert_eq!(held.differing_fields(), Vec::<&str>::new());
+    assert_eq!(held.info.as_ref().unwrap().limit, Some(12.5));
     let slot = EntryId { service: "keywright/test".into(), account: "a&limit=9 é#".into() };
     assert_eq!(services.vault.get(&slot, SOON).unwrap().expose_secret(), key.expose_secret());
     assert_eq!(inventory::list_keys(&services.place, &services.server).unwrap(), [held]);
     let steps: Vec<_> = news
         .iter()
         .filter_map(|report| match report {
-            Report::Step(step) => Some(*step),
+            ProvisioningEvent::StepStarted(step) => Some(*step),
             _ => None,
         })
         .collect();
-    assert_eq!(steps, Step::ALL);
+    assert_eq!(steps, ProvisioningStep::ALL);
     // Nothing of the attempt is left behind.
     assert_eq!(services.vault.list_accounts("keywright-attempts", SOON).unwrap(), [""; 0]);
     assert_eq!(unresolved(&services), 0);
@@ -158,14 +165,17 @@ fn without_a_callback_the_code_of_the_page_is_pasted() {
     let sandbox = sandbox();
     let services = services(sandbox.url());
     let (outcome, news) = walk_with(&request("ssh"), Way::Paste, &services, |report, paste, _| {
-        if let Report::Address { url, paste: true } = report {
+        if let ProvisioningEvent::SignInUrl { url, needs_code: true } = report {
             assert!(!url.contains("callback_url"));
-            let code = sandbox::decide(url, true).unwrap().unwrap();
+            let code = sandbox::answer_consent(url, true).unwrap().unwrap();
             paste.try_send(AuthCode::from(code)).unwrap();
         }
     });
-    assert_eq!(stored(outcome).0.differences(), Vec::<&str>::new());
-    assert!(news.iter().any(|report| matches!(report, Report::Address { paste: true, .. })));
+    assert_eq!(stored(outcome).0.differing_fields(), Vec::<&str>::new());
+    assert!(
+        news.iter()
+            .any(|report| matches!(report, ProvisioningEvent::SignInUrl { needs_code: true, .. }))
+    );
 }
 
 #[test]
@@ -174,22 +184,22 @@ fn a_browser_that_does_not_start_leads_to_the_pasted_code() {
     let services =
         Services { open: |_| Err("no browser was found".into()), ..services(sandbox.url()) };
     let (outcome, news) = walk_with(&request("x"), Way::Browser, &services, |report, paste, _| {
-        if let Report::Address { url, paste: true } = report {
-            let code = sandbox::decide(url, true).unwrap().unwrap();
+        if let ProvisioningEvent::SignInUrl { url, needs_code: true } = report {
+            let code = sandbox::answer_consent(url, true).unwrap().unwrap();
             paste.try_send(AuthCode::from(code)).unwrap();
         }
     });
     stored(outcome);
-    assert!(news.iter().any(|report| matches!(report, Report::Notice(_))));
+    assert!(news.iter().any(|report| matches!(report, ProvisioningEvent::Notice(_))));
 }
 
 #[test]
 fn a_held_key_vouches_for_a_new_one() {
     let sandbox = sandbox();
     let services = services(sandbox.url());
-    let key = ApiKey::from(sandbox.seeds()[0].key.clone());
+    let key = ApiKey::from(sandbox.seed_keys()[0].secret.clone());
     let (outcome, _) = walk(&request("via"), Way::Key(key, Box::new(Way::Paste)), &services);
-    assert_eq!(stored(outcome).0.differences(), Vec::<&str>::new());
+    assert_eq!(stored(outcome).0.differing_fields(), Vec::<&str>::new());
     let dead = ApiKey::from("sk-or-v1-dead".to_owned());
     let trouble = failed(walk(&request("via2"), Way::Key(dead, Box::new(Way::Paste)), &services).0);
     assert!(trouble.advice.contains("--via-key"), "{trouble:?}");
@@ -216,8 +226,12 @@ fn leaving_while_waiting_ends_at_once_and_closes_the_port() {
     let began = std::time::Instant::now();
     let (outcome, _) =
         walk_with(&request("x"), Way::NoOpen, &services, |report, _, leave| match report {
-            Report::Address { url, .. } => *port.lock().unwrap() = server::callback_port(url),
-            Report::Step(Step::Consent) => drop(leave.send_replace(true)),
+            ProvisioningEvent::SignInUrl { url, .. } => {
+                *port.lock().unwrap() = server::callback_port(url)
+            }
+            ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent) => {
+                leave.send_replace(true);
+            }
             _ => {}
         });
     assert_eq!(exit_code(failed(outcome).kind), 5);
@@ -311,7 +325,7 @@ fn leaving_while_the_server_asks_for_patience_ends_at_once() {
     let began = std::time::Instant::now();
     let services = services(&server.url);
     let (outcome, _) = walk_with(&request("x"), Way::Browser, &services, |report, _, leave| {
-        if matches!(report, Report::Notice(words) if words.contains("slow down")) {
+        if matches!(report, ProvisioningEvent::Notice(words) if words.contains("slow down")) {
             leave.send_replace(true);
         }
     });
@@ -383,7 +397,9 @@ fn a_label_taken_meanwhile_gets_a_number_and_no_key_is_overwritten() {
     });
     let services = Services { vault: vault.clone(), ..services(&server.url) };
     let (outcome, _) = walk(&request("x"), Way::Browser, &services);
-    let Outcome::Stored { held, note, .. } = outcome else { panic!("{outcome:?}") };
+    let ProvisioningOutcome::Stored { stored_key: held, warning: note, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
     assert_eq!(held.label.as_str(), "x 2");
     assert!(note.unwrap().message.contains("taken meanwhile"));
     assert_eq!(vault.get(&slot, SOON).unwrap().expose_secret(), "theirs");
@@ -523,7 +539,7 @@ fn what_was_not_granted_is_named_and_the_key_is_kept() {
     let server = Server::new(vec![Reply::key("sk-or-v1-x")]);
     let (held, _) = stored(walk(&request("x"), Way::Browser, &services(&server.url)).0);
     // The scripted server grants nothing of what was asked.
-    assert_eq!(held.differences(), ["limit", "limit_reset", "expires_at"]);
+    assert_eq!(held.differing_fields(), ["limit", "limit_reset", "expires_at"]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const WORKSPACE: &str = "0df9e665-d932-5740-b2c7-b52af166bc11";
 
 fn sandbox() -> Sandbox {
-    Sandbox::start(&Options { port: 0, keys: 4 }).unwrap()
+    Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap()
 }
 
 struct Answer {
@@ -87,10 +87,10 @@ fn auth(pairs: &[(&str, &str)]) -> String {
 #[test]
 fn the_account_starts_with_four_keys_in_four_states() {
     let sandbox = sandbox();
-    let seeds = sandbox.seeds();
+    let seeds = sandbox.seed_keys();
     let labels: Vec<_> = seeds.iter().map(|seed| &*seed.label).collect();
     assert_eq!(labels, ["laptop", "ci", "notebook", "agent"]);
-    let about = |place: usize| call(&sandbox, "GET", "/api/v1/key", &seeds[place].key, "");
+    let about = |place: usize| call(&sandbox, "GET", "/api/v1/key", &seeds[place].secret, "");
     let left = |answer: Answer| {
         let data = answer.json()["data"].take();
         data["limit_remaining"].as_f64().unwrap() / data["limit"].as_f64().unwrap()
@@ -102,7 +102,7 @@ fn the_account_starts_with_four_keys_in_four_states() {
     let expiry = seeds[3].expires_at.unwrap();
     let days = expiry.duration_since(jiff::Timestamp::now()).as_hours() / 24;
     assert!((1..7).contains(&days));
-    assert_eq!(Sandbox::start(&Options { port: 0, keys: 1 }).unwrap().seeds().len(), 1);
+    assert_eq!(Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap().seed_keys().len(), 1);
 }
 
 #[test]
@@ -156,11 +156,11 @@ fn eight_clients_are_served_at_once_beside_four_that_dawdle() {
         })
         .collect();
     std::thread::scope(|scope| {
-        for seed in sandbox.seeds().into_iter().cycle().take(8) {
+        for seed in sandbox.seed_keys().into_iter().cycle().take(8) {
             let sandbox = &sandbox;
             scope.spawn(move || {
                 for _ in 0..5 {
-                    let status = call(sandbox, "GET", "/api/v1/key", &seed.key, "").status;
+                    let status = call(sandbox, "GET", "/api/v1/key", &seed.secret, "").status;
                     assert_eq!(status, if seed.label == "notebook" { 401 } else { 200 });
                 }
             });
@@ -192,7 +192,7 @@ fn a_body_beyond_the_limit_is_refused_and_the_sandbox_lives_on() {
 fn dropping_the_sandbox_closes_its_port() {
     let sandbox = sandbox();
     let place = sandbox.url().trim_start_matches("http://").to_owned();
-    let key = sandbox.seeds()[0].key.clone();
+    let key = sandbox.seed_keys()[0].secret.clone();
     assert_eq!(call(&sandbox, "GET", "/api/v1/key", &key, "").status, 200);
     drop(sandbox);
     let start = Instant::now();

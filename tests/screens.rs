@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
-    ApiKey, Asked, ErrorKind, Granted, HeldKey, Outcome, Read, Reading, Report, Reset, Step,
-    Unresolved, UserError,
+    ApiKey, CheckResult, ErrorKind, GrantedPolicy, KeyInfo, ProvisioningEvent, ProvisioningOutcome,
+    ProvisioningStep, RequestedPolicy, ResetInterval, StoredKey, UnresolvedAttempt, UserError,
 };
 use keywright::tui::keymap::{intent, screen_bindings};
 use keywright::tui::state::{Effect, Elsewhere, Intent, Model, Msg, Screen, Ticket, World};
@@ -45,28 +45,33 @@ fn model(size: (u16, u16)) -> Model {
     model
 }
 
-fn key(label: &str, limit: Option<&str>, reset: Option<Reset>, days: Option<i64>) -> HeldKey {
+fn key(
+    label: &str,
+    limit: Option<&str>,
+    reset: Option<ResetInterval>,
+    days: Option<i64>,
+) -> StoredKey {
     let expires_at = days.map(|days| {
         "2026-11-24T23:59:59Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * days)
     });
     let limit = limit.map(|limit| limit.parse().unwrap());
-    HeldKey {
-        hash: keywright::domain::hexadecimal(format!("{label:.32}").as_bytes()),
+    StoredKey {
+        hash: keywright::domain::encode_hex(format!("{label:.32}").as_bytes()),
         masked: "sk-or-v1-0e6...1c96".into(),
         created_at: "2026-11-20T08:30:00Z".parse().unwrap(),
-        asked: Asked {
+        requested: RequestedPolicy {
             limit,
             limit_reset: reset,
             expires_at,
             workspace_id: None,
-            expires: days.map(|days| format!("{days}d")),
+            expires_input: days.map(|days| format!("{days}d")),
         },
-        granted: Some(Granted {
-            limit: limit.map(keywright::domain::Usd::dollars),
+        granted: Some(GrantedPolicy {
+            limit: limit.map(keywright::domain::Cents::to_dollars),
             limit_reset: reset.map(|reset| reset.as_str().to_owned()),
             expires_at,
         }),
-        ..HeldKey::new(
+        ..StoredKey::new(
             label.parse().unwrap(),
             &ApiKey::from(String::new()),
             "https://openrouter.ai".into(),
@@ -77,8 +82,8 @@ fn key(label: &str, limit: Option<&str>, reset: Option<Reset>, days: Option<i64>
 }
 
 /// A key that said at noon that so much of its limit is left.
-fn read(mut held: HeldKey, remaining: Option<f64>, month: f64) -> HeldKey {
-    let reading = Reading {
+fn read(mut held: StoredKey, remaining: Option<f64>, month: f64) -> StoredKey {
+    let reading = KeyInfo {
         limit: held.limit(),
         limit_remaining: remaining,
         limit_reset: held.reset().map(|reset| reset.as_str().to_owned()),
@@ -88,22 +93,22 @@ fn read(mut held: HeldKey, remaining: Option<f64>, month: f64) -> HeldKey {
         usage_monthly: Some(month),
         byok_usage: Some(0.0),
         expires_at: held.expires_at(),
-        ..Reading::default()
+        ..KeyInfo::default()
     };
-    held.note(&Read::Told(Arc::new(reading)), now());
+    held.record_check(&CheckResult::Valid(Arc::new(reading)), now());
     held
 }
 
 /// One key in each state.
-fn states() -> Vec<HeldKey> {
+fn states() -> Vec<StoredKey> {
     let mut dead = read(key("dead", Some("5"), None, None), Some(3.0), 2.0);
-    dead.note(&Read::Refused, now());
+    dead.record_check(&CheckResult::Rejected, now());
     let mut off = read(key("switched off", Some("5"), None, None), Some(3.0), 2.0);
     off.disabled = Some(true);
     vec![
-        read(key("fresh", Some("10"), Some(Reset::Monthly), None), Some(9.6), 0.4),
-        read(key("nearly spent", Some("25"), Some(Reset::Weekly), None), Some(1.25), 80.0),
-        read(key("spent", Some("5"), Some(Reset::Daily), Some(60)), Some(0.0), 55.0),
+        read(key("fresh", Some("10"), Some(ResetInterval::Monthly), None), Some(9.6), 0.4),
+        read(key("nearly spent", Some("25"), Some(ResetInterval::Weekly), None), Some(1.25), 80.0),
+        read(key("spent", Some("5"), Some(ResetInterval::Daily), Some(60)), Some(0.0), 55.0),
         read(key("ends on Friday", Some("8"), None, Some(3)), Some(7.0), 1.0),
         read(key("ended", Some("8"), None, Some(-2)), Some(7.0), 1.0),
         read(key("unlimited", None, None, Some(400)), None, 12_345.6),
@@ -113,10 +118,10 @@ fn states() -> Vec<HeldKey> {
     ]
 }
 
-fn keys() -> Vec<HeldKey> {
+fn keys() -> Vec<StoredKey> {
     vec![
-        key("laptop", Some("10"), Some(Reset::Monthly), None),
-        key("ci", Some("5.50"), Some(Reset::Daily), Some(30)),
+        key("laptop", Some("10"), Some(ResetInterval::Monthly), None),
+        key("ci", Some("5.50"), Some(ResetInterval::Daily), Some(30)),
         key("a label that is longer than its column is wide 日本語", None, None, Some(400)),
     ]
 }
@@ -165,10 +170,10 @@ fn waiting(size: (u16, u16), paste: bool) -> Model {
         "https://openrouter.ai/auth?{callback}code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&key_label=laptop2&limit=5.50&usage_limit_type=daily&expires_at=2026-12-24T23%3A59%3A59Z"
     );
     for report in [
-        Report::Step(Step::Preflight),
-        Report::Step(Step::Browser),
-        Report::Address { url, paste },
-        Report::Step(Step::Consent),
+        ProvisioningEvent::StepStarted(ProvisioningStep::Preflight),
+        ProvisioningEvent::StepStarted(ProvisioningStep::OpenBrowser),
+        ProvisioningEvent::SignInUrl { url, needs_code: paste },
+        ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
     ] {
         update(&mut model, Msg::Reported { ticket, report }, now());
     }
@@ -185,7 +190,7 @@ fn secret() -> ApiKey {
     ApiKey::from(format!("sk-or-v1-{}", "5ec7e7".repeat(10)))
 }
 
-fn revealed(outcome: Outcome) -> Model {
+fn revealed(outcome: ProvisioningOutcome) -> Model {
     let mut model = waiting((80, 24), false);
     let ticket = ticket(&model);
     update(&mut model, Msg::Provisioned { ticket, outcome }, now());
@@ -285,7 +290,12 @@ fn an_account_without_credit_is_no_fault_of_its_keys() {
     let ticket = Ticket(3);
     update(&mut model, Msg::KeysLoaded { ticket, keys: Ok(states()) }, now());
     let hash = states()[0].hash.clone();
-    let msg = Msg::Refreshed { ticket: Ticket(4), hash, read: Read::NoCredit, at: now() };
+    let msg = Msg::Refreshed {
+        ticket: Ticket(4),
+        hash,
+        read: CheckResult::InsufficientCredits,
+        at: now(),
+    };
     update(&mut model, msg, now());
     let screen = drawn(&model);
     assert!(screen.contains("out of credit"), "{screen}");
@@ -319,11 +329,11 @@ fn too_small_a_terminal_asks_for_more() {
 #[test]
 fn what_may_have_been_issued_stands_on_top() {
     let mut model = held((80, 24));
-    let attempt = Unresolved {
+    let attempt = UnresolvedAttempt {
         id: "1".into(),
         label: "lost".parse().unwrap(),
         server: "https://openrouter.ai".into(),
-        at: "2026-11-24T09:00:00Z".parse().unwrap(),
+        started_at: "2026-11-24T09:00:00Z".parse().unwrap(),
     };
     let msg = Msg::Recovered {
         stored: Vec::new(),
@@ -389,21 +399,21 @@ fn a_failed_login_says_what_it_means_for_key_and_money() {
         "access was refused on the consent page",
         "no key was issued and nothing was spent; try again if that was not meant",
     );
-    insta::assert_snapshot!(drawn(&revealed(Outcome::Failed(trouble))));
+    insta::assert_snapshot!(drawn(&revealed(ProvisioningOutcome::Failed(trouble))));
 }
 
 #[test]
 fn a_key_just_cut_is_masked_and_says_where_it_lies() {
-    let held = key("laptop2", Some("5.50"), Some(Reset::Daily), Some(30));
-    let outcome = Outcome::Stored { held, key: secret(), note: None };
+    let held = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
+    let outcome = ProvisioningOutcome::Stored { stored_key: held, key: secret(), warning: None };
     insta::assert_snapshot!(drawn(&revealed(outcome)));
 }
 
 #[test]
 fn what_was_not_granted_is_said_in_words() {
-    let mut held = key("laptop2", Some("5.50"), Some(Reset::Daily), Some(30));
-    held.granted = Some(Granted { limit: Some(5.5), limit_reset: None, expires_at: None });
-    let outcome = Outcome::Stored { held, key: secret(), note: None };
+    let mut held = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
+    held.granted = Some(GrantedPolicy { limit: Some(5.5), limit_reset: None, expires_at: None });
+    let outcome = ProvisioningOutcome::Stored { stored_key: held, key: secret(), warning: None };
     insta::assert_snapshot!(drawn(&revealed(outcome)));
 }
 
@@ -415,7 +425,8 @@ fn a_key_that_could_not_be_stored_stays_and_quitting_asks() {
         "it is nowhere but here, so do not quit yet; unlock the keychain",
     );
     let held = key("laptop2", None, None, None);
-    let mut model = revealed(Outcome::NotStored { held, key: secret(), trouble });
+    let mut model =
+        revealed(ProvisioningOutcome::NotStored { entry: held, key: secret(), error: trouble });
     want(&mut model, &[Intent::Quit]);
     insta::assert_snapshot!(drawn(&model));
 }
@@ -424,7 +435,8 @@ fn a_key_that_could_not_be_stored_stays_and_quitting_asks() {
 fn another_store_is_offered_and_its_passphrase_is_never_shown() {
     let held = key("laptop2", None, None, None);
     let trouble = UserError::new(ErrorKind::SecretStore, "it failed", "try again");
-    let mut model = revealed(Outcome::NotStored { held, key: secret(), trouble });
+    let mut model =
+        revealed(ProvisioningOutcome::NotStored { entry: held, key: secret(), error: trouble });
     want(&mut model, &[Intent::StoreElsewhere, Intent::Paste("correct horse\n".into())]);
     want(&mut model, &[Intent::Enter, Intent::Type('x'), Intent::Enter]);
     insta::assert_snapshot!(drawn(&model));
@@ -439,7 +451,7 @@ fn help_is_drawn_from_the_keys_that_work() {
 
 #[test]
 fn help_says_every_key_whole_on_the_smallest_terminal_too() {
-    let mut model = held(view::SMALLEST);
+    let mut model = held(view::MIN_TERMINAL_SIZE);
     want(&mut model, &[Intent::ToggleHelp]);
     let mut text = String::new();
     for _ in 0..4 {
@@ -460,18 +472,19 @@ fn without_colours_weight_and_words_are_left() {
         let cells = terminal.backend().buffer().content().iter();
         cells.filter(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset).count()
     };
-    assert_eq!(colours(Theme::Plain), 0);
+    assert_eq!(colours(Theme::NoColor), 0);
     assert!(colours(Theme::Dark) > 0 && colours(Theme::Light) > 0);
-    let plain = screen(&model, Theme::Plain);
+    let plain = screen(&model, Theme::NoColor);
     assert!(plain.backend().buffer().content().iter().any(|cell| cell.modifier == Modifier::BOLD));
     let text = |theme| screen(&model, theme).backend().to_string();
-    assert_eq!(text(Theme::Plain), text(Theme::Light));
+    assert_eq!(text(Theme::NoColor), text(Theme::Light));
 }
 
 #[test]
 fn every_screen_survives_every_size() {
     let mut screens = vec![held((80, 24)), waiting((80, 24), true), waiting((80, 24), false)];
-    let outcome = Outcome::Stored { held: keys().remove(2), key: secret(), note: None };
+    let outcome =
+        ProvisioningOutcome::Stored { stored_key: keys().remove(2), key: secret(), warning: None };
     screens.push(revealed(outcome));
     let mut form = held((80, 24));
     want(&mut form, &[Intent::New]);

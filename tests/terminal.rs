@@ -370,11 +370,11 @@ fn a_queue_of_consents_is_skipped_retried_and_stopped_by_a_key_each() {
     address(&terminal, 1);
     terminal.type_text("s");
     terminal.wait_for("a: skipped");
-    keywright::sandbox::decide(&address(&terminal, 2), true).unwrap();
+    keywright::sandbox::answer_consent(&address(&terminal, 2), true).unwrap();
     terminal.wait_for("b is stored (sk-or-v1-");
     address(&terminal, 3);
     terminal.type_text("r");
-    keywright::sandbox::decide(&address(&terminal, 4), true).unwrap();
+    keywright::sandbox::answer_consent(&address(&terminal, 4), true).unwrap();
     terminal.wait_for("c is stored");
     address(&terminal, 5);
     terminal.type_text("q");
@@ -400,7 +400,7 @@ fn without_a_browser_the_address_is_a_qr_code_where_it_fits_and_the_code_is_not_
     assert!(screen.lines().filter(|line| line.contains(['█', '▀', '▄'])).count() > 15, "{screen}");
     let bytes = terminal.bytes();
     let url = bytes.split("\r\n").find(|line| line.starts_with("http")).unwrap();
-    let code = keywright::sandbox::decide(url, true).unwrap().unwrap();
+    let code = keywright::sandbox::answer_consent(url, true).unwrap().unwrap();
     terminal.type_text(&format!("{code}\n"));
     assert_eq!(terminal.end(), 0);
     assert!(!terminal.bytes().contains(&code));
@@ -420,7 +420,7 @@ fn a_queue_without_a_browser_takes_codes_and_wishes_by_the_line() {
     let plan = dir.path().join("plan.toml");
     std::fs::write(&plan, "[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b\"\n").unwrap();
     let server =
-        keywright::sandbox::Sandbox::start(&keywright::sandbox::Options { port: 0, keys: 1 });
+        keywright::sandbox::Sandbox::start(&keywright::sandbox::Options { port: 0, key_count: 1 });
     let server = server.unwrap();
     let plan = plan.to_str().unwrap();
     let arguments = ["--server", server.url(), "--store", "memory", "apply", plan];
@@ -429,7 +429,7 @@ fn a_queue_without_a_browser_takes_codes_and_wishes_by_the_line() {
     terminal.type_text("y\n");
     terminal.wait_for("or s and enter skips this key");
     terminal.type_text("s\n");
-    let code = keywright::sandbox::decide(&address(&terminal, 2), true).unwrap().unwrap();
+    let code = keywright::sandbox::answer_consent(&address(&terminal, 2), true).unwrap().unwrap();
     terminal.type_text(&format!("{code}\n"));
     assert_eq!(terminal.end(), 5);
     let bytes = terminal.bytes();

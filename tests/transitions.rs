@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
-    ApiKey, Asked, AuthCode, ErrorKind, HeldKey, KeyState, Label, Outcome, Read, Reading, Report,
-    Reset, Step, UserError,
+    ApiKey, AuthCode, CheckResult, ErrorKind, KeyInfo, KeyState, Label, ProvisioningEvent,
+    ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval, StoredKey, UserError,
 };
 use keywright::tui::state::{
     Effect, Elsewhere, Intent, Keys, Model, Msg, Question, Road, Screen, Sort, Ticket, World,
@@ -28,18 +28,18 @@ fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
 }
 
-fn key(label: &str) -> HeldKey {
-    HeldKey {
-        hash: keywright::domain::hexadecimal(label.as_bytes()),
+fn key(label: &str) -> StoredKey {
+    StoredKey {
+        hash: keywright::domain::encode_hex(label.as_bytes()),
         masked: "sk-or-v1-0e6...1c96".into(),
         created_at: now(),
-        asked: Asked {
+        requested: RequestedPolicy {
             limit: "7.50".parse().ok(),
-            limit_reset: Some(Reset::Daily),
-            ..Asked::default()
+            limit_reset: Some(ResetInterval::Daily),
+            ..RequestedPolicy::default()
         },
         granted: None,
-        ..HeldKey::new(
+        ..StoredKey::new(
             label.parse().unwrap(),
             &ApiKey::from(String::new()),
             "https://openrouter.ai".into(),
@@ -86,21 +86,30 @@ fn waiting() -> (Model, Ticket) {
     assert_eq!(request.label.as_str(), "new");
     let ticket = *ticket;
     let url = "https://openrouter.ai/auth?x".to_owned();
-    tell(&mut model, Msg::Reported { ticket, report: Report::Address { url, paste: false } });
-    tell(&mut model, Msg::Reported { ticket, report: Report::Step(Step::Consent) });
+    tell(
+        &mut model,
+        Msg::Reported { ticket, report: ProvisioningEvent::SignInUrl { url, needs_code: false } },
+    );
+    tell(
+        &mut model,
+        Msg::Reported {
+            ticket,
+            report: ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
+        },
+    );
     (model, ticket)
 }
 
-fn stored(label: &str) -> Outcome {
-    Outcome::Stored { held: key(label), key: secret(), note: None }
+fn stored(label: &str) -> ProvisioningOutcome {
+    ProvisioningOutcome::Stored { stored_key: key(label), key: secret(), warning: None }
 }
 
-fn not_stored(label: &str) -> Outcome {
+fn not_stored(label: &str) -> ProvisioningOutcome {
     let text = format!("sk-or-v1-secret-{label}");
-    Outcome::NotStored {
-        held: key(label),
+    ProvisioningOutcome::NotStored {
+        entry: key(label),
         key: ApiKey::from(text),
-        trouble: trouble(ErrorKind::SecretStore),
+        error: trouble(ErrorKind::SecretStore),
     }
 }
 
@@ -109,7 +118,7 @@ fn trouble(kind: ErrorKind) -> UserError {
 }
 
 /// These were received after an earlier run, and are nowhere but here.
-fn recovered(model: &mut Model, not_stored: Vec<Outcome>) {
+fn recovered(model: &mut Model, not_stored: Vec<ProvisioningOutcome>) {
     tell(
         model,
         Msg::Recovered {
@@ -140,7 +149,7 @@ fn five_keys_take_five_labels() {
             panic!("{effects:?}")
         };
         assert_eq!(request.limit, "7.50".parse().ok());
-        assert_eq!((request.reset, &request.expiry), (Some(Reset::Daily), &None));
+        assert_eq!((request.limit_reset, &request.expiry), (Some(ResetInterval::Daily), &None));
         let outcome = stored(request.label.as_str());
         tell(&mut model, Msg::Provisioned { ticket: *ticket, outcome });
         assert_eq!(revealed(&model), Some(format!("tool {number}").as_str()));
@@ -198,9 +207,9 @@ fn a_new_key_comes_by_the_road_that_was_chosen() {
     // What is held but was never heard of does not vouch.
     assert_eq!(roads, [Road::Best, Road::Paste, Road::Best, Road::Paste]);
     let told =
-        Arc::new(Reading { limit: Some(5.0), limit_remaining: Some(5.0), ..Reading::default() });
+        Arc::new(KeyInfo { limit: Some(5.0), limit_remaining: Some(5.0), ..KeyInfo::default() });
     let hash = model.dashboard.held()[0].hash.clone();
-    model.dashboard.note(&hash, &Read::Told(told), now());
+    model.dashboard.note(&hash, &CheckResult::Valid(told), now());
     want(&mut model, Intent::Back);
     want(&mut model, Intent::New);
     type_text(&mut model, "new");
@@ -235,12 +244,12 @@ fn the_reset_is_chosen_with_arrows_space_and_letters() {
         form.reset
     };
     assert_eq!(reset(Intent::Type('n')), None);
-    assert_eq!(reset(Intent::Type(' ')), Some(Reset::Daily));
+    assert_eq!(reset(Intent::Type(' ')), Some(ResetInterval::Daily));
     let right = Intent::Edit(tui_input::InputRequest::GoToNextChar);
-    assert_eq!(reset(right), Some(Reset::Weekly));
+    assert_eq!(reset(right), Some(ResetInterval::Weekly));
     let left = Intent::Edit(tui_input::InputRequest::GoToPrevChar);
-    assert_eq!(reset(left), Some(Reset::Daily));
-    assert_eq!(reset(Intent::Type('m')), Some(Reset::Monthly));
+    assert_eq!(reset(left), Some(ResetInterval::Daily));
+    assert_eq!(reset(Intent::Type('m')), Some(ResetInterval::Monthly));
 }
 
 #[test]
@@ -248,7 +257,10 @@ fn nothing_typed_is_lost_when_a_login_fails() {
     let (mut model, ticket) = waiting();
     tell(
         &mut model,
-        Msg::Provisioned { ticket, outcome: Outcome::Failed(trouble(ErrorKind::Unreachable)) },
+        Msg::Provisioned {
+            ticket,
+            outcome: ProvisioningOutcome::Failed(trouble(ErrorKind::Unreachable)),
+        },
     );
     assert!(
         matches!(&model.screen, Screen::Login(login) if login.trouble == Some(trouble(ErrorKind::Unreachable)))
@@ -268,7 +280,10 @@ fn esc_while_waiting_cancels_at_once_and_keeps_the_form() {
     assert!(matches!(&model.screen, Screen::Form(form) if form.label.text() == "new"));
     tell(
         &mut model,
-        Msg::Provisioned { ticket, outcome: Outcome::Failed(trouble(ErrorKind::Cancelled)) },
+        Msg::Provisioned {
+            ticket,
+            outcome: ProvisioningOutcome::Failed(trouble(ErrorKind::Cancelled)),
+        },
     );
     assert_eq!((model.notice, model.unfinished.len()), (None, 0));
 }
@@ -307,7 +322,13 @@ fn a_clock_that_is_put_back_shows_no_key_for_longer() {
 #[test]
 fn leaving_one_login_does_not_end_another() {
     let (mut model, first) = waiting();
-    tell(&mut model, Msg::Reported { ticket: first, report: Report::Step(Step::Exchange) });
+    tell(
+        &mut model,
+        Msg::Reported {
+            ticket: first,
+            report: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
+        },
+    );
     want(&mut model, Intent::Quit);
     want(&mut model, Intent::Back);
     want(&mut model, Intent::New);
@@ -322,8 +343,16 @@ fn news_of_a_journey_that_was_left_changes_nothing() {
     let (mut model, old) = waiting();
     want(&mut model, Intent::Back);
     want(&mut model, Intent::Submit);
-    tell(&mut model, Msg::Reported { ticket: old, report: Report::Step(Step::Store) });
-    assert!(matches!(&model.screen, Screen::Login(login) if login.step == Step::Preflight));
+    tell(
+        &mut model,
+        Msg::Reported {
+            ticket: old,
+            report: ProvisioningEvent::StepStarted(ProvisioningStep::StoreKey),
+        },
+    );
+    assert!(
+        matches!(&model.screen, Screen::Login(login) if login.step == ProvisioningStep::Preflight)
+    );
 }
 
 #[test]

@@ -4,15 +4,15 @@
 pub mod callback;
 pub mod pkce;
 
-pub use callback::{Answer, Callback, CallbackError, Lingering};
-pub use pkce::{Pkce, nonce};
+pub use callback::{AuthorizationResponse, CallbackError, CallbackListener, ListenerGuard};
+pub use pkce::{Pkce, generate_nonce};
 
 use url::Url;
 
 /// What the key should be, in OpenRouter's words. The server may honour none of it: what was
 /// granted is asked for after the exchange.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct KeyParams<'a> {
     /// `key_label`: the person's name for the key.
     pub label: &'a str,
     /// `limit`, USD.
@@ -30,11 +30,11 @@ pub struct Asked<'a> {
 ///
 /// The callback's nonce is sent as `state` too (RFC 6749 §10.12). `/auth` does not document one,
 /// so the path is what counts; should it come back, it must match.
-pub fn authorize_url(
+pub fn build_authorize_url(
     server: &Url,
     callback: Option<&Url>,
     challenge: &str,
-    asked: &Asked<'_>,
+    asked: &KeyParams<'_>,
 ) -> Url {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     if let Some(callback) = callback {
@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Asked<'_> = Asked {
+    const PLAIN: KeyParams<'_> = KeyParams {
         label: "laptop",
         limit: None,
         usage_limit_type: None,
@@ -97,14 +97,14 @@ mod tests {
     #[test]
     fn everything_asked_for_is_on_the_address_under_openrouters_names() {
         let callback = Url::parse("http://127.0.0.1:4711/callback/N0nce").unwrap();
-        let asked = Asked {
+        let asked = KeyParams {
             label: "my laptop",
             limit: Some("12.50"),
             usage_limit_type: Some("monthly"),
             expires_at: Some("2027-12-31T23:59:59Z"),
             workspace_id: Some("6f7a3c1e-0000-4000-8000-000000000000"),
         };
-        let url = authorize_url(&server(), Some(&callback), "ch4llenge", &asked);
+        let url = build_authorize_url(&server(), Some(&callback), "ch4llenge", &asked);
         assert!(url.as_str().starts_with("https://openrouter.ai/auth?"), "{url}");
         assert_eq!(
             pairs(&url),
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn without_a_callback_there_is_neither_callback_url_nor_state() {
-        let url = authorize_url(&server(), None, "ch4llenge", &PLAIN);
+        let url = build_authorize_url(&server(), None, "ch4llenge", &PLAIN);
         assert_eq!(
             pairs(&url),
             [
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_label_like_a_limit_9_e_hash_survives_the_address() {
         let label = "a&limit=9 é#";
-        let url = authorize_url(&server(), None, "c", &Asked { label, ..PLAIN });
+        let url = build_authorize_url(&server(), None, "c", &KeyParams { label, ..PLAIN });
         assert!(pairs(&url).contains(&pair("key_label", label)), "{url}");
         assert!(!url.query_pairs().any(|(name, _)| name == "limit"), "{url}");
         assert_eq!(url.fragment(), None);
@@ -149,7 +149,7 @@ mod tests {
     fn a_server_under_a_path_keeps_its_path() {
         for server in ["http://127.0.0.1:8080/imitation", "http://127.0.0.1:8080/imitation/?x=1#y"]
         {
-            let url = authorize_url(&Url::parse(server).unwrap(), None, "c", &PLAIN);
+            let url = build_authorize_url(&Url::parse(server).unwrap(), None, "c", &PLAIN);
             assert!(
                 url.as_str().starts_with("http://127.0.0.1:8080/imitation/auth?code_challenge=c&"),
                 "{url}"
@@ -160,8 +160,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_label_survives_the_address(label in "\\PC{0,100}", limit in proptest::option::of("\\PC{0,9}")) {
-            let asked = Asked { label: &label, limit: limit.as_deref(), ..PLAIN };
-            let url = authorize_url(&server(), None, "c", &asked);
+            let asked = KeyParams { label: &label, limit: limit.as_deref(), ..PLAIN };
+            let url = build_authorize_url(&server(), None, "c", &asked);
             let read = Url::parse(url.as_str()).unwrap();
             let mut expected = vec![
                 pair("code_challenge", "c"),

@@ -7,8 +7,8 @@ mod keys;
 mod redaction;
 pub(crate) mod wire;
 
-pub use error::{DISTRUST, Error};
-pub use wire::{Exchanged, Page};
+pub use error::{Error, INVALID_CERTIFICATE_ADVICE};
+pub use wire::{CreatedKey, Page};
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
 
-use crate::domain::{ApiKey, AuthCode, CodeVerifier, KeyRequest, Reading, Reset};
+use crate::domain::{ApiKey, AuthCode, CodeVerifier, KeyInfo, KeyRequest, ResetInterval};
 
 /// The most that is read of an answer, in bytes.
-pub const ANSWER_LIMIT: usize = 64 * 1024;
+pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Who we say we are: ASCII header values.
 #[derive(Clone, Debug)]
@@ -36,21 +36,21 @@ pub struct Attribution {
 
 /// An answer of success to the exchange.
 #[derive(Debug)]
-pub enum Issued {
+pub enum CreateKeyResponse {
     /// With a key in it.
-    Key(Exchanged),
+    Key(CreatedKey),
     /// Without one that could be found: kept for the person, never thrown away.
-    Odd {
+    Unexpected {
         /// What was read of it.
         body: SecretString,
         /// Whether there was more than [`ANSWER_LIMIT`].
-        more: bool,
+        truncated: bool,
     },
 }
 
 /// A server that answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reached {
+pub struct ProbeResponse {
     /// The HTTP status.
     pub status: u16,
     /// The server's clock.
@@ -99,17 +99,17 @@ impl Client {
             // Loopback alone may be http: no certificate to check, no proxy to pass.
             builder = builder.tls_certs_only([]).no_proxy();
         }
-        let http = builder.build().map_err(|error| Error::of_transport(&host, &error))?;
+        let http = builder.build().map_err(|error| Error::from_reqwest(&host, &error))?;
         Ok(Self { http, server: server.clone(), host })
     }
 
     /// Exchanges a code for a key (`POST /api/v1/auth/keys`), once.
     #[expect(clippy::disallowed_methods, reason = "door: the HTTP body")]
-    pub async fn exchange(
+    pub async fn exchange_code(
         &self,
         code: &AuthCode,
         verifier: &CodeVerifier,
-    ) -> Result<Issued, Error> {
+    ) -> Result<CreateKeyResponse, Error> {
         let body = json!({
             "code": code.expose_secret(),
             "code_verifier": verifier.expose_secret(),
@@ -117,15 +117,15 @@ impl Client {
         });
         let request = self
             .http
-            .post(self.url("api/v1/auth/keys"))
+            .post(self.endpoint_url("api/v1/auth/keys"))
             .header(CONTENT_TYPE, "application/json")
             .body(body.to_string());
-        issued(self.send(request).await?)
+        parse_create_response(self.send_request(request).await?)
     }
 
     /// Has a key of the account vouch for a new one, in the consent page's place
     /// (`POST /api/v1/auth/keys/code`): the code for the exchange.
-    pub async fn create_code(
+    pub async fn create_auth_code(
         &self,
         key: &ApiKey,
         challenge: &str,
@@ -141,9 +141,12 @@ impl Client {
         // What is not asked for is left out: not every field takes a null.
         for (name, value) in [
             ("limit", request.limit.map(|limit| json!(limit))),
-            ("usage_limit_type", request.reset.map(Reset::as_str).map(|word| json!(word))),
-            ("expires_at", request.expiry.as_ref().map(|expiry| json!(expiry.wire()))),
-            ("workspace_id", request.workspace.as_ref().map(|id| json!(id))),
+            (
+                "usage_limit_type",
+                request.limit_reset.map(ResetInterval::as_str).map(|word| json!(word)),
+            ),
+            ("expires_at", request.expiry.as_ref().map(|expiry| json!(expiry.to_api_string()))),
+            ("workspace_id", request.workspace_id.as_ref().map(|id| json!(id))),
         ] {
             if let Some(value) = value {
                 body[name] = value;
@@ -151,77 +154,86 @@ impl Client {
         }
         let sent = self
             .http
-            .post(self.url("api/v1/auth/keys/code"))
+            .post(self.endpoint_url("api/v1/auth/keys/code"))
             .header(CONTENT_TYPE, "application/json")
-            .header(AUTHORIZATION, self.bearer(key)?)
+            .header(AUTHORIZATION, self.bearer_header(key)?)
             .body(body.to_string());
-        let answer = self.send(sent).await?;
-        match answer.broken {
+        let answer = self.send_request(sent).await?;
+        match answer.read_error {
             Some(error) => Err(error),
-            None => wire::code(&String::from_utf8_lossy(&answer.body))
-                .ok_or_else(|| Error::Odd { server: self.host.clone(), expected: "a code" }),
+            None => {
+                wire::parse_auth_code(&String::from_utf8_lossy(&answer.body)).ok_or_else(|| {
+                    Error::UnexpectedResponse { server: self.host.clone(), expected: "a code" }
+                })
+            }
         }
     }
 
     /// Asks a key about itself (`GET /api/v1/key`).
-    pub async fn key(&self, key: &ApiKey) -> Result<Reading, Error> {
-        let odd = Error::Odd { server: self.host.clone(), expected: "a description of a key" };
-        let bearer = self.bearer(key)?;
-        let answer =
-            self.send(self.http.get(self.url("api/v1/key")).header(AUTHORIZATION, bearer)).await?;
-        match answer.broken {
+    pub async fn get_current_key(&self, key: &ApiKey) -> Result<KeyInfo, Error> {
+        let odd = Error::UnexpectedResponse {
+            server: self.host.clone(),
+            expected: "a description of a key",
+        };
+        let bearer = self.bearer_header(key)?;
+        let answer = self
+            .send_request(
+                self.http.get(self.endpoint_url("api/v1/key")).header(AUTHORIZATION, bearer),
+            )
+            .await?;
+        match answer.read_error {
             Some(error) => Err(error),
-            None => wire::reading(&String::from_utf8_lossy(&answer.body)).ok_or(odd),
+            None => wire::parse_key_info(&String::from_utf8_lossy(&answer.body)).ok_or(odd),
         }
     }
 
     /// Knocks: asks for the description of a key (`GET /api/v1/key`) and shows none, which
     /// OpenRouter answers with 401.
-    pub async fn reach(&self) -> Result<Reached, Error> {
-        let answer = self.http.get(self.url("api/v1/key")).send().await;
-        let answer = answer.map_err(|error| Error::of_transport(&self.host, &error))?;
+    pub async fn probe_server(&self) -> Result<ProbeResponse, Error> {
+        let answer = self.http.get(self.endpoint_url("api/v1/key")).send().await;
+        let answer = answer.map_err(|error| Error::from_reqwest(&self.host, &error))?;
         let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
         let parser = jiff::fmt::rfc2822::DateTimeParser::new();
-        Ok(Reached {
+        Ok(ProbeResponse {
             status: answer.status().as_u16(),
             date: date.and_then(|date| parser.parse_timestamp(date).ok()),
         })
     }
 
     #[expect(clippy::disallowed_methods, reason = "door: the HTTP header")]
-    fn bearer(&self, key: &impl ExposeSecret<str>) -> Result<HeaderValue, Error> {
+    fn bearer_header(&self, key: &impl ExposeSecret<str>) -> Result<HeaderValue, Error> {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
             .map_err(|_| Error::NotSent {
                 server: self.host.clone(),
-                why: "the key holds characters that no request can carry".into(),
+                reason: "the key holds characters that no request can carry".into(),
             })?;
         bearer.set_sensitive(true);
         Ok(bearer)
     }
 
-    fn url(&self, path: &str) -> Url {
+    fn endpoint_url(&self, path: &str) -> Url {
         let mut url = self.server.clone();
         url.set_path(path);
         url
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
-        self.send_for(request, ANSWER_LIMIT).await
+    async fn send_request(&self, request: reqwest::RequestBuilder) -> Result<RawResponse, Error> {
+        self.send_with_limit(request, MAX_RESPONSE_BYTES).await
     }
 
     /// Sends once, and reads at most so many bytes of the answer. Success comes with its body,
     /// however far that came; all else is an error.
-    async fn send_for(
+    async fn send_with_limit(
         &self,
         request: reqwest::RequestBuilder,
         limit: usize,
-    ) -> Result<Answer, Error> {
-        let failed = |error| Error::of_transport(&self.host, &error);
+    ) -> Result<RawResponse, Error> {
+        let failed = |error| Error::from_reqwest(&self.host, &error);
         let request = request.build().map_err(failed)?;
-        let secrets = redaction::secrets(&request);
+        let secrets = redaction::extract_secrets(&request);
         let mut response = self.http.execute(request).await.map_err(failed)?;
         let status = response.status().as_u16();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(retry_after);
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(parse_retry_after);
         let mut body = Vec::new();
         let (mut broken, mut more) = (None, false);
         loop {
@@ -236,7 +248,7 @@ impl Client {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    broken = Some(Error::of_transport(&self.host, &error));
+                    broken = Some(Error::from_reqwest(&self.host, &error));
                     break;
                 }
             }
@@ -244,42 +256,48 @@ impl Client {
         let server = self.host.clone();
         // Words that repeat what was sent are not for a screen or a log.
         let message = || {
-            wire::error_message(&String::from_utf8_lossy(&body))
-                .filter(|words| !redaction::repeats(words, &secrets))
+            wire::parse_error_message(&String::from_utf8_lossy(&body))
+                .filter(|words| !redaction::contains_secret(words, &secrets))
         };
         match status {
-            200..=299 => Ok(Answer { body, broken, more }),
-            429 => Err(Error::SlowDown { server, retry_after }),
+            200..=299 => Ok(RawResponse { body, read_error: broken, truncated: more }),
+            429 => Err(Error::RateLimited { server, retry_after }),
             // The server, or something before it, broke down: it may have acted first.
             408 | 500..=599 => {
                 let words = message().map(|m| format!(": {m}")).unwrap_or_default();
-                Err(Error::Ambiguous { server, why: format!("it answered {status}{words}") })
+                Err(Error::OutcomeUnknown {
+                    server,
+                    reason: format!("it answered {status}{words}"),
+                })
             }
-            _ => Err(Error::Refused { server, status, message: message() }),
+            _ => Err(Error::Rejected { server, status, message: message() }),
         }
     }
 }
 
-struct Answer {
+struct RawResponse {
     body: Vec<u8>,
-    broken: Option<Error>,
+    read_error: Option<Error>,
     /// Whether there was more than was read.
-    more: bool,
+    truncated: bool,
 }
 
 /// The key in an answer of success, however that answer ended.
-fn issued(answer: Answer) -> Result<Issued, Error> {
-    match wire::exchanged(&String::from_utf8_lossy(&answer.body)) {
-        Some(exchanged) => Ok(Issued::Key(exchanged)),
-        None => match answer.broken {
+fn parse_create_response(answer: RawResponse) -> Result<CreateKeyResponse, Error> {
+    match wire::parse_created_key(&String::from_utf8_lossy(&answer.body)) {
+        Some(exchanged) => Ok(CreateKeyResponse::Key(exchanged)),
+        None => match answer.read_error {
             Some(error) => Err(error),
-            None => Ok(Issued::Odd { body: wire::secret_text(&answer.body), more: answer.more }),
+            None => Ok(CreateKeyResponse::Unexpected {
+                body: wire::to_secret_text(&answer.body),
+                truncated: answer.truncated,
+            }),
         },
     }
 }
 
 /// `Retry-After` in either form of RFC 9110 §10.2.3.
-fn retry_after(value: &HeaderValue) -> Option<Duration> {
+fn parse_retry_after(value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,7 +1,7 @@
 //! Which key goes into which variable: what `run` and `env` are told as `LABEL` and `ENV=LABEL`.
 //! Must not know: where keys lie, shells.
 
-use crate::domain::{UserError, clean};
+use crate::domain::{UserError, sanitize};
 
 use super::output::usage;
 
@@ -80,7 +80,7 @@ pub(super) fn check(variable: &str) -> Result<(), UserError> {
         return Ok(());
     }
     Err(usage(
-        format!("'{}' cannot be the name of a variable", clean(variable, 100)),
+        format!("'{}' cannot be the name of a variable", sanitize(variable, 100)),
         "a name is letters, digits and _, and begins with no digit; a label with = in it that is not held is read as ENV=LABEL",
     ))
 }

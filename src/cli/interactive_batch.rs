@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::output::{line, say, tell, warn};
 use super::prompts::Quiet;
 use super::sign_in::{heed_signals, say_address};
-use crate::domain::{AuthCode, Report};
+use crate::domain::{AuthCode, ProvisioningEvent};
 use crate::services::keys::{End, Hands, News, Wish};
 
 /// The longest line that could be a code.
@@ -60,7 +60,7 @@ impl Person {
     /// Says what happens.
     pub(super) fn hear(&self, news: News<'_>) {
         let on_one_line = !self.in_words && io::stderr().is_terminal();
-        if on_one_line && !matches!(news, News::Journey(Report::Step(_))) {
+        if on_one_line && !matches!(news, News::Journey(ProvisioningEvent::StepStarted(_))) {
             tell("\r\x1b[K");
         }
         match news {
@@ -71,7 +71,7 @@ impl Person {
                 tell(&format!("{number} of {of}: {label}"));
             }
             News::Turn { .. } => {}
-            News::Journey(Report::Address { url, paste }) => {
+            News::Journey(ProvisioningEvent::SignInUrl { url, needs_code: paste }) => {
                 self.pastes.store(paste, Ordering::Release);
                 say_address(&url, paste);
                 if self.terminal {
@@ -85,8 +85,8 @@ impl Person {
                     self.read();
                 }
             }
-            News::Journey(Report::Notice(words)) => say(&words),
-            News::Journey(Report::Step(_)) => {}
+            News::Journey(ProvisioningEvent::Notice(words)) => say(&words),
+            News::Journey(ProvisioningEvent::StepStarted(_)) => {}
             News::End(End { label, result, note }) => {
                 if let Some(note) = note {
                     warn(note);

@@ -5,12 +5,12 @@ use super::exit_code;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::domain::{ApiKey, Asked, HeldKey, KeyRequest, UserError};
+use crate::domain::{ApiKey, KeyRequest, RequestedPolicy, StoredKey, UserError};
 
 /// One key.
-pub fn key(held: &HeldKey, now: Timestamp) -> Value {
-    let reading = held.reading.as_ref();
-    let figure = |pick: fn(&crate::domain::Reading) -> Option<f64>| {
+pub fn key(held: &StoredKey, now: Timestamp) -> Value {
+    let reading = held.info.as_ref();
+    let figure = |pick: fn(&crate::domain::KeyInfo) -> Option<f64>| {
         reading.and_then(|reading| pick(reading))
     };
     let granted = held.granted.as_ref();
@@ -22,19 +22,19 @@ pub fn key(held: &HeldKey, now: Timestamp) -> Value {
         "server": held.server,
         "store": held.store,
         "created_at": time(Some(held.created_at)),
-        "asked": asked(&held.asked),
+        "asked": asked(&held.requested),
         "granted": {
             "limit": granted.and_then(|granted| granted.limit),
             "limit_reset": granted.and_then(|granted| granted.limit_reset.as_deref()),
             "expires_at": time(granted.and_then(|granted| granted.expires_at)),
         },
-        "differences": held.differences(),
+        "differences": held.differing_fields(),
         "state": held.state(now),
         "disabled": held.disabled,
         "limit": held.limit(),
         "limit_remaining": figure(|reading| reading.limit_remaining),
         "limit_reset": reset,
-        "next_reset_at": time(reset.and_then(|reset| reset.next(now))),
+        "next_reset_at": time(reset.and_then(|reset| reset.next_after(now))),
         "expires_at": time(held.expires_at()),
         "usage": figure(|reading| reading.usage),
         "usage_daily": figure(|reading| reading.usage_daily),
@@ -45,7 +45,7 @@ pub fn key(held: &HeldKey, now: Timestamp) -> Value {
 }
 
 /// What was asked for, or is planned.
-pub fn asked(asked: &Asked) -> Value {
+pub fn asked(asked: &RequestedPolicy) -> Value {
     json!({
         "limit": asked.limit,
         "limit_reset": asked.limit_reset,
@@ -58,11 +58,11 @@ pub fn asked(asked: &Asked) -> Value {
 pub fn planned(request: &KeyRequest) -> Value {
     let nobody = ApiKey::from(String::new());
     let (label, at) = (request.label.clone(), Timestamp::UNIX_EPOCH);
-    let mut key = key(&HeldKey::new(label, &nobody, String::new(), String::new(), at), at);
+    let mut key = key(&StoredKey::new(label, &nobody, String::new(), String::new(), at), at);
     for (name, value) in key.as_object_mut().into_iter().flatten() {
         match name.as_str() {
             "label" | "differences" | "granted" => {}
-            "asked" => *value = asked(&Asked::from(request)),
+            "asked" => *value = asked(&RequestedPolicy::from(request)),
             "state" => *value = "unknown".into(),
             _ => *value = Value::Null,
         }

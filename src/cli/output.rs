@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::domain::{ErrorKind, HeldKey, UserError, clean};
+use crate::domain::{ErrorKind, StoredKey, UserError, sanitize};
 use crate::services::provision::Services;
 use crate::storage::inventory;
 
@@ -43,10 +43,10 @@ pub fn print(text: &str) -> Result<(), UserError> {
 }
 
 /// The key under `label` as the inventory knows it, or exit code 3 with what was perhaps meant.
-pub(super) fn find(services: &Services, label: &str) -> Result<HeldKey, UserError> {
+pub(super) fn find(services: &Services, label: &str) -> Result<StoredKey, UserError> {
     let mut keys =
         inventory::list_all_keys(&services.place).map_err(|error| error.to_user_error())?;
-    let is_it = |held: &HeldKey| held.server == services.server && held.label.as_str() == label;
+    let is_it = |held: &StoredKey| held.server == services.server && held.label.as_str() == label;
     match keys.iter().position(is_it) {
         Some(at) => Ok(keys.swap_remove(at)),
         None => Err(no_such_label(services, label, &keys)),
@@ -54,8 +54,11 @@ pub(super) fn find(services: &Services, label: &str) -> Result<HeldKey, UserErro
 }
 
 /// [`find`] for each of them before anything is done to one; each key once.
-pub(super) fn find_all(services: &Services, labels: &[String]) -> Result<Vec<HeldKey>, UserError> {
-    let mut found: Vec<HeldKey> = Vec::with_capacity(labels.len());
+pub(super) fn find_all(
+    services: &Services,
+    labels: &[String],
+) -> Result<Vec<StoredKey>, UserError> {
+    let mut found: Vec<StoredKey> = Vec::with_capacity(labels.len());
     for label in labels {
         let held = find(services, label)?;
         if found.iter().all(|other| other.hash != held.hash) {
@@ -75,8 +78,8 @@ const OFFERED: usize = 3;
 
 /// Exit code 3: the server that the label is held for, or else the labels nearest to it. `keys` are
 /// those of all servers.
-pub(super) fn no_such_label(services: &Services, label: &str, keys: &[HeldKey]) -> UserError {
-    let shown = clean(label, 100);
+pub(super) fn no_such_label(services: &Services, label: &str, keys: &[StoredKey]) -> UserError {
+    let shown = sanitize(label, 100);
     if let Some(held) = keys.iter().find(|held| held.label.as_str() == label) {
         return UserError::new(
             ErrorKind::NotFound,

@@ -14,10 +14,12 @@ use tokio::sync::{mpsc, watch};
 use super::commands::rotate::lost;
 use super::output::{fault, find, line, say, warn};
 use super::prompts::{Quiet, masked_line, plain_line, stand_down};
-use crate::domain::{AuthCode, ManagementKey, Outcome, Report, Step, UserError};
-use crate::platform::browser::{self, Reach};
+use crate::domain::{
+    AuthCode, ManagementKey, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UserError,
+};
+use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::environment;
-use crate::platform::qr::Qr;
+use crate::platform::qr::QrImage;
 use crate::services::keys;
 use crate::services::provision::{self, Controls, Services, Way};
 
@@ -67,19 +69,20 @@ impl Login {
 
 /// Whether nobody can consent in a browser here, nor through a tunnel.
 pub(super) fn browser_is_away(services: &Services) -> bool {
-    services.callback_port == 0 && matches!(browser::reach(), Reach::NotHere(_))
+    services.callback_port == 0
+        && matches!(browser::detect_availability(), BrowserAvailability::Unavailable(_))
 }
 
 /// The way to sign in that works here.
 pub(super) fn here(services: &Services, say_why: bool) -> Way {
-    match browser::reach() {
-        Reach::Here => Way::Browser,
+    match browser::detect_availability() {
+        BrowserAvailability::Available => Way::Browser,
         // A fixed port is one that someone forwards: `ssh -L`.
-        Reach::NotHere(_) if services.callback_port != 0 => {
+        BrowserAvailability::Unavailable(_) if services.callback_port != 0 => {
             say_tunnel(services);
             Way::NoOpen
         }
-        Reach::NotHere(why) => {
+        BrowserAvailability::Unavailable(why) => {
             if say_why {
                 say(&format!("no browser is started here ({why})"));
             }
@@ -90,7 +93,7 @@ pub(super) fn here(services: &Services, say_why: bool) -> Way {
 
 /// A callback on this machine is reached from the person's through a tunnel.
 fn say_tunnel(services: &Services) {
-    if let Some(tunnel) = environment::ssh_tunnel(services.callback_port) {
+    if let Some(tunnel) = environment::ssh_tunnel_command(services.callback_port) {
         say("your browser reaches this machine's port through a tunnel; on your own machine, run:");
         line(&tunnel);
     }
@@ -98,7 +101,7 @@ fn say_tunnel(services: &Services) {
 
 /// Walks a journey, with signals as the wish to leave and standard input as the place for a code.
 pub(super) async fn converse<T>(
-    walk: impl AsyncFnOnce(&mut Controls, &(dyn Fn(Report) + Sync)) -> T,
+    walk: impl AsyncFnOnce(&mut Controls, &(dyn Fn(ProvisioningEvent) + Sync)) -> T,
 ) -> (T, Controls) {
     let (cancel, cancelled) = watch::channel(false);
     let (code, pasted) = mpsc::channel(1);
@@ -110,11 +113,13 @@ pub(super) async fn converse<T>(
     let reading = Arc::new(AtomicBool::new(false));
     // Held here and not by the thread that reads: it may still be reading when the journey ends.
     let quiet = Mutex::new(None);
-    let report = |report: Report| match report {
-        Report::Step(Step::Consent | Step::Browser) => {}
-        Report::Step(step) => tracing::debug!(step = step.as_str(), "began"),
-        Report::Notice(words) => say(&words),
-        Report::Address { url, paste } => {
+    let report = |report: ProvisioningEvent| match report {
+        ProvisioningEvent::StepStarted(
+            ProvisioningStep::AwaitConsent | ProvisioningStep::OpenBrowser,
+        ) => {}
+        ProvisioningEvent::StepStarted(step) => tracing::debug!(step = step.description(), "began"),
+        ProvisioningEvent::Notice(words) => say(&words),
+        ProvisioningEvent::SignInUrl { url, needs_code: paste } => {
             say_address(&url, paste);
             // A reader of an earlier journey may still be waiting: it takes this code, too.
             if paste && !reading.swap(true, Ordering::AcqRel) {
@@ -133,11 +138,11 @@ pub(super) async fn converse<T>(
 
 /// Someone is there to mend the keychain: a key that could not be stored is kept until they have.
 pub(super) async fn store_until_kept(
-    mut outcome: Outcome,
+    mut outcome: ProvisioningOutcome,
     controls: &mut Controls,
     services: &Services,
-) -> Outcome {
-    while let Outcome::NotStored { held, key, trouble } = &outcome {
+) -> ProvisioningOutcome {
+    while let ProvisioningOutcome::NotStored { entry: held, key, error: trouble } = &outcome {
         if !io::stdin().is_terminal() || *controls.cancel.borrow() {
             break;
         }
@@ -164,7 +169,7 @@ pub(super) fn say_address(url: &str, paste: bool) {
     line(url);
     if paste && io::stderr().is_terminal() {
         let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
-        match Qr::of(url) {
+        match QrImage::encode(url) {
             // The line below it is the prompt's.
             Some(qr) if qr.fits(usize::from(columns), usize::from(rows).saturating_sub(1)) => {
                 for row in &qr.lines {
@@ -184,12 +189,12 @@ pub(super) fn say_address(url: &str, paste: bool) {
 
 /// Keys of an earlier run that were received just now and are nowhere but here.
 pub(super) async fn keep_recovered(
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<ProvisioningOutcome>,
     services: &Services,
 ) -> Result<(), UserError> {
     for outcome in outcomes {
         let (outcome, mut controls) = converse(async |_, _| outcome).await;
-        if let Outcome::NotStored { held, trouble, .. } =
+        if let ProvisioningOutcome::NotStored { entry: held, error: trouble, .. } =
             store_until_kept(outcome, &mut controls, services).await
         {
             return Err(lost(&held, trouble));

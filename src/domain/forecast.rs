@@ -4,22 +4,22 @@
 mod curve;
 mod words;
 
-pub use curve::{Sample, series};
+pub use curve::{UsageSample, spending_series};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::text::utc;
-use super::{HeldKey, KeyState, Reading, Reset};
-use curve::{Curve, seconds};
+use super::text::to_utc;
+use super::{KeyInfo, KeyState, ResetInterval, StoredKey};
+use curve::{UsageCurve, to_epoch_seconds};
 
-const HOUR: f64 = 3_600.0;
-const DAY: f64 = 24.0 * HOUR;
+const SECONDS_PER_HOUR: f64 = 3_600.0;
+const SECONDS_PER_DAY: f64 = 24.0 * SECONDS_PER_HOUR;
 /// Further ahead nothing is foretold.
-const YEAR: f64 = 365.0 * DAY;
+const MAX_HORIZON_SECONDS: f64 = 365.0 * SECONDS_PER_DAY;
 
 /// What ends the time that a forecast is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum PeriodEnd {
     /// What was spent starts again at zero.
     Reset,
     /// The key works no more.
@@ -28,7 +28,7 @@ pub enum End {
 
 /// USD spent of the limit, at the slowest, the usual and the fastest pace.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spent {
+pub struct SpentEstimate {
     /// At the slowest.
     pub low: f64,
     /// At the usual pace.
@@ -42,55 +42,60 @@ pub struct Spent {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Forecast {
     /// USD a day.
-    pub pace: f64,
+    pub usd_per_day: f64,
     /// USD.
     pub limit: f64,
     /// When the limit is reached at this pace.
-    pub reached: Option<Timestamp>,
+    pub reached_at: Option<Timestamp>,
     /// The same at the fastest pace that is plausible; never after `reached`.
-    pub earliest: Option<Timestamp>,
+    pub earliest_reached_at: Option<Timestamp>,
     /// The same at the slowest; never before `reached`.
-    pub latest: Option<Timestamp>,
+    pub latest_reached_at: Option<Timestamp>,
     /// The next reset or the expiry, whichever comes first, if within a year.
-    pub end: Option<(Timestamp, End)>,
+    pub period_end: Option<(Timestamp, PeriodEnd)>,
     /// What will have been spent of the limit at `end`.
-    pub spent: Option<Spent>,
+    pub spent_at_end: Option<SpentEstimate>,
     /// How many samples this rests on,
-    pub samples: usize,
+    pub sample_count: usize,
     /// and over how long.
-    pub span: SignedDuration,
+    pub sampled_span: SignedDuration,
 }
 
 /// The part of the past from which a pace is taken.
-struct Past {
-    curve: Curve,
+struct SpendingHistory {
+    curve: UsageCurve,
     /// Seconds since the epoch.
     start: f64,
     span: f64,
-    samples: usize,
+    sample_count: usize,
     /// USD a second.
-    pace: f64,
+    usd_per_second: f64,
 }
 
-impl Past {
+impl SpendingHistory {
     /// The last `days`, or as much of them as is known. `None` where that cannot carry a pace:
     /// fewer than three samples, less than an hour, or nothing new for a day.
-    fn new(samples: impl IntoIterator<Item = Sample>, now: Timestamp, days: f64) -> Option<Self> {
-        let curve = Curve::new(samples, now);
-        let (first, last) = curve.bounds()?;
-        let start = first.max(seconds(now) - days * DAY);
-        let (span, samples) = (last - start, curve.count(start));
-        if samples < 3 || span < HOUR || seconds(now) - last > DAY {
+    fn new(
+        samples: impl IntoIterator<Item = UsageSample>,
+        now: Timestamp,
+        days: f64,
+    ) -> Option<Self> {
+        let curve = UsageCurve::new(samples, now);
+        let (first, last) = curve.time_bounds()?;
+        let start = first.max(to_epoch_seconds(now) - days * SECONDS_PER_DAY);
+        let (span, samples) = (last - start, curve.count_samples(start));
+        if samples < 3 || span < SECONDS_PER_HOUR || to_epoch_seconds(now) - last > SECONDS_PER_DAY
+        {
             return None;
         }
-        let pace = curve.spent(start, last) / span;
-        Some(Self { curve, start, span, samples, pace })
+        let pace = curve.spent_between(start, last) / span;
+        Some(Self { curve, start, span, sample_count: samples, usd_per_second: pace })
     }
 
     /// Whether anything was spent in the later half: a burst that is long over foretells nothing.
-    fn goes_on(&self) -> bool {
+    fn is_ongoing(&self) -> bool {
         let end = self.start + self.span;
-        self.curve.spent(end - self.span / 2.0, end) > 0.0
+        self.curve.spent_between(end - self.span / 2.0, end) > 0.0
     }
 
     /// The slowest and the fastest pace that are plausible for the next `ahead` seconds.
@@ -102,32 +107,37 @@ impl Past {
     /// one part in as many as there are samples. And further ahead than the past reaches back
     /// there may be a pause which it could not show: the slowest pace is that of a past which
     /// is followed by nothing.
-    fn bounds(&self, ahead: f64) -> (f64, f64) {
+    fn rate_bounds(&self, ahead: f64) -> (f64, f64) {
         const STEPS: u32 = 48;
         let window = ahead.clamp(self.span / 8.0, self.span / 2.0);
-        let (mut slow, mut fast) = (self.pace, self.pace);
+        let (mut slow, mut fast) = (self.usd_per_second, self.usd_per_second);
         for step in 0..=STEPS {
             let share = f64::from(step) / f64::from(STEPS);
             let from = self.start + (self.span - window) * share;
-            let pace = self.curve.spent(from, from + window) / window;
+            let pace = self.curve.spent_between(from, from + window) / window;
             (slow, fast) = (slow.min(pace), fast.max(pace));
         }
-        let part = self.pace / u32::try_from(self.samples).map_or(f64::INFINITY, f64::from);
-        let slow = slow.min(self.pace - part) * (self.span / ahead).min(1.0);
-        (slow, fast.max(self.pace + part))
+        let part =
+            self.usd_per_second / u32::try_from(self.sample_count).map_or(f64::INFINITY, f64::from);
+        let slow = slow.min(self.usd_per_second - part) * (self.span / ahead).min(1.0);
+        (slow, fast.max(self.usd_per_second + part))
     }
 }
 
 /// What a key spends, in USD a day, over the last week. Where samples cannot say (see
 /// [`forecast`]), what the server counted since Monday, or since the first of the month, once a
 /// day of it has passed; for a key that was cut since then that is too little.
-pub fn burn(samples: &[Sample], reading: Option<&Reading>, now: Timestamp) -> Option<f64> {
-    if let Some(past) = Past::new(samples.iter().copied(), now, 7.0) {
-        return Some(past.pace * DAY);
+pub fn daily_spending(
+    samples: &[UsageSample],
+    reading: Option<&KeyInfo>,
+    now: Timestamp,
+) -> Option<f64> {
+    if let Some(past) = SpendingHistory::new(samples.iter().copied(), now, 7.0) {
+        return Some(past.usd_per_second * SECONDS_PER_DAY);
     }
-    let today = utc(now).date();
+    let today = to_utc(now).date();
     let days = |whole: i8| {
-        let time = seconds(now).rem_euclid(DAY) / DAY;
+        let time = to_epoch_seconds(now).rem_euclid(SECONDS_PER_DAY) / SECONDS_PER_DAY;
         Some(f64::from(whole) + time).filter(|days| *days >= 1.0)
     };
     let counted = |usage: Option<f64>, days: Option<f64>| Some(usage? / days?);
@@ -144,11 +154,15 @@ pub fn burn(samples: &[Sample], reading: Option<&Reading>, now: Timestamp) -> Op
 /// limit; figures that are stale or of a window that has ended; fewer than three samples or less
 /// than an hour of them; nothing spent lately; a limit that counts the owner's provider keys too,
 /// of which samples know nothing.
-pub fn forecast(samples: &[Sample], held: &HeldKey, now: Timestamp) -> Option<Forecast> {
+pub fn forecast_spending(
+    samples: &[UsageSample],
+    held: &StoredKey,
+    now: Timestamp,
+) -> Option<Forecast> {
     if !matches!(held.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring) {
         return None;
     }
-    let reading = held.reading.as_ref()?;
+    let reading = held.info.as_ref()?;
     let byok = reading.byok_usage.is_some_and(|usage| usage > 0.0);
     if byok && reading.include_byok_in_limit == Some(true) {
         return None;
@@ -158,52 +172,55 @@ pub fn forecast(samples: &[Sample], held: &HeldKey, now: Timestamp) -> Option<Fo
     // A clock that was set back since the reading knows nothing of what lies between.
     let read_at = held.checked_at?.min(now);
     let days = match held.reset() {
-        Some(Reset::Daily) => 1.0,
-        Some(Reset::Weekly) => 7.0,
-        Some(Reset::Monthly) | None => 14.0,
+        Some(ResetInterval::Daily) => 1.0,
+        Some(ResetInterval::Weekly) => 7.0,
+        Some(ResetInterval::Monthly) | None => 14.0,
     };
     // The last answer may not be among the samples yet.
-    let newest = reading.usage.map(|usage| Sample { at: read_at, usage });
+    let newest = reading.usage.map(|usage| UsageSample { at: read_at, usage });
     let known = samples.iter().copied().filter(|sample| sample.at <= now).chain(newest);
-    let past = Past::new(known, now, days).filter(Past::goes_on)?;
+    let past = SpendingHistory::new(known, now, days).filter(SpendingHistory::is_ongoing)?;
 
-    let reset = held.reset().and_then(|reset| reset.next(read_at)).map(|at| (at, End::Reset));
-    let expiry = held.expires_at().map(|at| (at, End::Expiry));
+    let reset =
+        held.reset().and_then(|reset| reset.next_after(read_at)).map(|at| (at, PeriodEnd::Reset));
+    let expiry = held.expires_at().map(|at| (at, PeriodEnd::Expiry));
     let end = reset.into_iter().chain(expiry).min_by_key(|(at, _)| *at);
-    let ahead = end.map(|(at, _)| seconds(at) - seconds(read_at)).filter(|ahead| *ahead <= YEAR);
-    let horizon = ahead.unwrap_or(YEAR);
+    let ahead = end
+        .map(|(at, _)| to_epoch_seconds(at) - to_epoch_seconds(read_at))
+        .filter(|ahead| *ahead <= MAX_HORIZON_SECONDS);
+    let horizon = ahead.unwrap_or(MAX_HORIZON_SECONDS);
 
-    let (slow, fast) = past.bounds((remaining / past.pace).min(horizon).max(1.0));
+    let (slow, fast) = past.rate_bounds((remaining / past.usd_per_second).min(horizon).max(1.0));
     let reached = |pace: f64| {
         let wait = remaining / pace;
         // Figures some hours old may say that it happened meanwhile: then it is now, if at all.
-        (wait < horizon).then(|| later(read_at, wait).max(now))
+        (wait < horizon).then(|| add_seconds(read_at, wait).max(now))
     };
     let by_end = |pace: f64| ((limit - remaining).max(0.0) + pace * horizon).min(limit);
     Some(Forecast {
-        pace: past.pace * DAY,
+        usd_per_day: past.usd_per_second * SECONDS_PER_DAY,
         limit,
-        reached: reached(past.pace),
-        earliest: reached(fast),
-        latest: reached(slow),
-        end: end.filter(|_| ahead.is_some()),
-        spent: ahead.map(|_| Spent {
+        reached_at: reached(past.usd_per_second),
+        earliest_reached_at: reached(fast),
+        latest_reached_at: reached(slow),
+        period_end: end.filter(|_| ahead.is_some()),
+        spent_at_end: ahead.map(|_| SpentEstimate {
             low: by_end(slow),
-            likely: by_end(past.pace),
+            likely: by_end(past.usd_per_second),
             high: by_end(fast),
         }),
-        samples: past.samples,
-        span: whole(past.span),
+        sample_count: past.sample_count,
+        sampled_span: to_signed_duration(past.span),
     })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a year at most")]
-fn whole(seconds: f64) -> SignedDuration {
+fn to_signed_duration(seconds: f64) -> SignedDuration {
     SignedDuration::from_secs(seconds as i64)
 }
 
-fn later(at: Timestamp, seconds: f64) -> Timestamp {
-    at.saturating_add(whole(seconds)).unwrap_or(at)
+fn add_seconds(at: Timestamp, seconds: f64) -> Timestamp {
+    at.saturating_add(to_signed_duration(seconds)).unwrap_or(at)
 }
 
 #[cfg(test)]

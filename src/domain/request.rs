@@ -9,16 +9,16 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, Timestamp};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::text::{instant, is_format, span, utc};
+use super::text::{format_relative_time, format_timestamp, is_hidden_char, to_utc};
 
 /// Why a value is not accepted, in words for the person who typed it: a sentence without its
 /// full stop, saying what is accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Problem(pub String);
+pub struct ValidationError(pub String);
 
-fn problem<T>(words: &str) -> Result<T, Problem> {
-    Err(Problem(String::from(words)))
+fn invalid<T>(words: &str) -> Result<T, ValidationError> {
+    Err(ValidationError(String::from(words)))
 }
 
 /// A person's name for a key: 1 to 100 characters, none of them a control or hidden character,
@@ -29,7 +29,7 @@ pub struct Label(String);
 
 impl Label {
     /// In place of a name that cannot be shown.
-    pub fn unnamed() -> Self {
+    pub fn placeholder() -> Self {
         Self(String::from("(no name)"))
     }
 
@@ -40,7 +40,7 @@ impl Label {
 
     /// The label with words after it, shortened before them where it would grow too long.
     #[must_use]
-    pub fn followed_by(&self, words: &str) -> Self {
+    pub fn with_suffix(&self, words: &str) -> Self {
         let room = 100_usize.saturating_sub(words.chars().count() + 1);
         let mut kept = String::new();
         for grapheme in self.0.graphemes(true) {
@@ -54,31 +54,31 @@ impl Label {
 }
 
 impl FromStr for Label {
-    type Err = Problem;
+    type Err = ValidationError;
 
-    fn from_str(text: &str) -> Result<Self, Problem> {
+    fn from_str(text: &str) -> Result<Self, ValidationError> {
         if text.contains("sk-or-v1-") {
-            return problem("a label is a name: this looks like a key, which belongs in no list");
+            return invalid("a label is a name: this looks like a key, which belongs in no list");
         }
-        Self::read(text)
+        Self::parse_stored(text)
     }
 }
 
 impl Label {
     /// A label as it was once accepted.
-    fn read(text: &str) -> Result<Self, Problem> {
-        if text.chars().any(|c| c.is_control() || is_format(c)) {
-            return problem(
+    fn parse_stored(text: &str) -> Result<Self, ValidationError> {
+        if text.chars().any(|c| c.is_control() || is_hidden_char(c)) {
+            return invalid(
                 "a label holds visible characters only: no line break, tab, escape or hidden mark",
             );
         }
         let text = text.trim();
         if text.is_empty() {
-            return problem("a label is needed: the name of the tool that will use the key");
+            return invalid("a label is needed: the name of the tool that will use the key");
         }
         // OpenRouter counts characters. What a person takes for one may be several, never fewer.
         if text.chars().count() > 100 {
-            return problem("a label has at most 100 characters");
+            return invalid("a label has at most 100 characters");
         }
         Ok(Self(String::from(text)))
     }
@@ -93,23 +93,23 @@ impl fmt::Display for Label {
 impl<'de> serde::Deserialize<'de> for Label {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::read(&text).map_err(serde::de::Error::custom)
+        Self::parse_stored(&text).map_err(serde::de::Error::custom)
     }
 }
 
 /// An amount of money in whole US cents: above zero, at most a million dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Usd(u64);
+pub struct Cents(u64);
 
-impl Usd {
+impl Cents {
     /// The amount in dollars, as OpenRouter's JSON carries it.
     #[expect(clippy::cast_precision_loss, reason = "at most 10^8 cents: exact in an f64")]
-    pub fn dollars(self) -> f64 {
+    pub fn to_dollars(self) -> f64 {
         self.0 as f64 / 100.0
     }
 
     /// `none`, nothing at all, or an amount.
-    pub fn parse_limit(text: &str) -> Result<Option<Self>, Problem> {
+    pub fn parse_limit(text: &str) -> Result<Option<Self>, ValidationError> {
         match text.trim() {
             "" => Ok(None),
             word if word.eq_ignore_ascii_case("none") => Ok(None),
@@ -118,42 +118,42 @@ impl Usd {
     }
 }
 
-impl FromStr for Usd {
-    type Err = Problem;
+impl FromStr for Cents {
+    type Err = ValidationError;
 
-    fn from_str(text: &str) -> Result<Self, Problem> {
+    fn from_str(text: &str) -> Result<Self, ValidationError> {
         const ACCEPTED: &str = "a limit is an amount in USD above zero with at most two decimals, such as 10 or 12.50, or none";
         let text = text.trim();
         let text = text.strip_prefix('$').unwrap_or(text);
         if text.contains(',') {
-            return problem("write the decimals with a point, such as 12.50");
+            return invalid("write the decimals with a point, such as 12.50");
         }
         let (whole, cents) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         if !digits(whole) || !digits(cents) {
-            return problem(ACCEPTED);
+            return invalid(ACCEPTED);
         }
         if cents.len() > 2 {
-            return problem("a limit has at most two decimals, such as 12.50");
+            return invalid("a limit has at most two decimals, such as 12.50");
         }
         let whole = whole.trim_start_matches('0');
         if whole.len() > 7 {
-            return problem("a limit is at most 1000000 USD; leave it at none for no limit");
+            return invalid("a limit is at most 1000000 USD; leave it at none for no limit");
         }
         // At most seven and two digits: neither parse can fail, and an empty `whole` is zero.
         let whole: u64 = whole.parse().unwrap_or(0);
         let tens = if cents.len() == 1 { 10 } else { 1 };
         let total = whole * 100 + cents.parse::<u64>().unwrap_or(0) * tens;
         match total {
-            0 => problem(ACCEPTED),
+            0 => invalid(ACCEPTED),
             1..=100_000_000 => Ok(Self(total)),
-            _ => problem("a limit is at most 1000000 USD; leave it at none for no limit"),
+            _ => invalid("a limit is at most 1000000 USD; leave it at none for no limit"),
         }
     }
 }
 
-impl TryFrom<f64> for Usd {
-    type Error = Problem;
+impl TryFrom<f64> for Cents {
+    type Error = ValidationError;
 
     /// Dollars to the nearest cent.
     #[expect(
@@ -161,28 +161,28 @@ impl TryFrom<f64> for Usd {
         clippy::cast_sign_loss,
         reason = "checked to lie between 1 and 10^8"
     )]
-    fn try_from(dollars: f64) -> Result<Self, Problem> {
+    fn try_from(dollars: f64) -> Result<Self, ValidationError> {
         let cents = (dollars * 100.0).round();
         if (1.0..=1e8).contains(&cents) {
             return Ok(Self(cents as u64));
         }
-        problem("a limit is an amount in USD above zero and at most 1000000")
+        invalid("a limit is an amount in USD above zero and at most 1000000")
     }
 }
 
-impl fmt::Display for Usd {
+impl fmt::Display for Cents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
     }
 }
 
-impl serde::Serialize for Usd {
+impl serde::Serialize for Cents {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.dollars())
+        serializer.serialize_f64(self.to_dollars())
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Usd {
+impl<'de> serde::Deserialize<'de> for Cents {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         f64::deserialize(deserializer)?.try_into().map_err(serde::de::Error::custom)
     }
@@ -191,7 +191,7 @@ impl<'de> serde::Deserialize<'de> for Usd {
 /// When the spent part of a limit starts again at zero; always at midnight UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Reset {
+pub enum ResetInterval {
     /// Every day.
     Daily,
     /// Every Monday.
@@ -200,7 +200,7 @@ pub enum Reset {
     Monthly,
 }
 
-impl Reset {
+impl ResetInterval {
     /// All of them, shortest first.
     pub const ALL: [Self; 3] = [Self::Daily, Self::Weekly, Self::Monthly];
 
@@ -214,19 +214,19 @@ impl Reset {
     }
 
     /// `never`, or one of the intervals.
-    pub fn parse(text: &str) -> Result<Option<Self>, Problem> {
+    pub fn parse(text: &str) -> Result<Option<Self>, ValidationError> {
         let text = text.trim().to_ascii_lowercase();
         if text.is_empty() || text == "never" {
             return Ok(None);
         }
         match Self::ALL.into_iter().find(|reset| reset.as_str() == text) {
             Some(reset) => Ok(Some(reset)),
-            None => problem("a reset is daily, weekly, monthly or never"),
+            None => invalid("a reset is daily, weekly, monthly or never"),
         }
     }
 
     /// What it means, in words.
-    pub const fn meaning(self) -> &'static str {
+    pub const fn description(self) -> &'static str {
         match self {
             Self::Daily => "resets every day at 00:00 UTC",
             Self::Weekly => "resets every Monday at 00:00 UTC",
@@ -235,8 +235,8 @@ impl Reset {
     }
 
     /// The first reset after `now`.
-    pub fn next(self, now: Timestamp) -> Option<Timestamp> {
-        let today = utc(now).date();
+    pub fn next_after(self, now: Timestamp) -> Option<Timestamp> {
+        let today = to_utc(now).date();
         let day = match self {
             Self::Daily => today.tomorrow(),
             Self::Weekly => {
@@ -256,70 +256,70 @@ pub struct Expiry {
     /// The instant, whole seconds.
     pub at: Timestamp,
     /// As it was typed.
-    pub typed: String,
+    pub input: String,
 }
 
 /// How far ahead an expiry may lie.
-const YEARS_AHEAD: i64 = 10;
+const MAX_EXPIRY_YEARS: i64 = 10;
 
 impl Expiry {
     /// `never` or nothing; `12h`, `30d`, `6w`, `3mo`, `1y` from `now`; a date, to its end; a UTC
     /// timestamp with seconds. Everything but hours and timestamps ends at 23:59:59 UTC.
-    pub fn parse(text: &str, now: Timestamp) -> Result<Option<Self>, Problem> {
+    pub fn parse(text: &str, now: Timestamp) -> Result<Option<Self>, ValidationError> {
         let typed = text.trim();
         if typed.is_empty() || typed.eq_ignore_ascii_case("never") {
             return Ok(None);
         }
         let at = if typed.contains(['T', 't', ':']) {
-            timestamp(typed)?
+            parse_timestamp(typed)?
         } else if typed.contains('-') {
             match typed.parse::<Date>() {
-                Ok(date) if typed.len() == 10 => end_of(date)?,
-                _ => return problem("there is no such date; dates are written 2027-12-31"),
+                Ok(date) if typed.len() == 10 => end_of_day(date)?,
+                _ => return invalid("there is no such date; dates are written 2027-12-31"),
             }
         } else {
-            duration(typed, now)?
+            parse_duration(typed, now)?
         };
         if at <= now {
-            return problem("an expiry lies in the future");
+            return invalid("an expiry lies in the future");
         }
-        let latest = utc(now).checked_add(Span::new().years(YEARS_AHEAD).days(1));
-        if latest.is_ok_and(|latest: DateTime| utc(at) > latest) {
-            return problem("an expiry lies at most ten years ahead; never is accepted");
+        let latest = to_utc(now).checked_add(Span::new().years(MAX_EXPIRY_YEARS).days(1));
+        if latest.is_ok_and(|latest: DateTime| to_utc(at) > latest) {
+            return invalid("an expiry lies at most ten years ahead; never is accepted");
         }
-        Ok(Some(Self { at, typed: String::from(typed) }))
+        Ok(Some(Self { at, input: String::from(typed) }))
     }
 
     /// `2027-12-31T23:59:59Z`: the one form that OpenRouter accepts.
-    pub fn wire(&self) -> String {
+    pub fn to_api_string(&self) -> String {
         self.at.to_string()
     }
 
     /// `Thursday 24 December 2026, 23:59:59 UTC, in 30 days`.
-    pub fn meaning(&self, now: Timestamp) -> String {
-        format!("{}, {}", instant(self.at), span(now, self.at))
+    pub fn description(&self, now: Timestamp) -> String {
+        format!("{}, {}", format_timestamp(self.at), format_relative_time(now, self.at))
     }
 }
 
 const EXPIRY_FORMS: &str = "an expiry is 30d, 12h, 6w, 3mo, 1y, a date such as 2027-12-31, a UTC time such as 2027-12-31T23:59:59Z, or never";
 
-fn timestamp(typed: &str) -> Result<Timestamp, Problem> {
+fn parse_timestamp(typed: &str) -> Result<Timestamp, ValidationError> {
     // Seconds and UTC are required (`2027-12-31T23:59:59Z`): twenty characters, no fraction.
     match typed.parse::<Timestamp>() {
         Ok(at) if typed.len() == 20 && typed.ends_with(['Z', 'z']) => Ok(at),
-        _ => problem("a time is written in UTC with seconds, such as 2027-12-31T23:59:59Z"),
+        _ => invalid("a time is written in UTC with seconds, such as 2027-12-31T23:59:59Z"),
     }
 }
 
-fn duration(typed: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+fn parse_duration(typed: &str, now: Timestamp) -> Result<Timestamp, ValidationError> {
     let split = typed.find(|c: char| !c.is_ascii_digit()).unwrap_or(typed.len());
     let (count, unit) = typed.split_at(split);
     let count: i64 = match count.parse() {
         Ok(count) if count <= 100_000 => count,
-        _ => return problem(EXPIRY_FORMS),
+        _ => return invalid(EXPIRY_FORMS),
     };
     if count == 0 {
-        return problem("an expiry lies in the future");
+        return invalid("an expiry lies in the future");
     }
     let span = match unit.trim().to_ascii_lowercase().as_str() {
         "h" => {
@@ -327,24 +327,24 @@ fn duration(typed: &str, now: Timestamp) -> Result<Timestamp, Problem> {
                 .checked_add(SignedDuration::from_hours(count))
                 .ok()
                 .and_then(|at| Timestamp::from_second(at.as_second()).ok())
-                .map_or_else(|| problem(EXPIRY_FORMS), Ok);
+                .map_or_else(|| invalid(EXPIRY_FORMS), Ok);
         }
         "d" => Span::new().try_days(count),
         "w" => Span::new().try_weeks(count),
         "mo" => Span::new().try_months(count),
         "y" => Span::new().try_years(count),
-        _ => return problem(EXPIRY_FORMS),
+        _ => return invalid(EXPIRY_FORMS),
     };
-    match span.and_then(|span| utc(now).date().checked_add(span)) {
-        Ok(date) => end_of(date),
-        Err(_) => problem("an expiry lies at most ten years ahead; never is accepted"),
+    match span.and_then(|span| to_utc(now).date().checked_add(span)) {
+        Ok(date) => end_of_day(date),
+        Err(_) => invalid("an expiry lies at most ten years ahead; never is accepted"),
     }
 }
 
-fn end_of(date: Date) -> Result<Timestamp, Problem> {
+fn end_of_day(date: Date) -> Result<Timestamp, ValidationError> {
     match Offset::UTC.to_timestamp(date.to_datetime(Time::constant(23, 59, 59, 0))) {
         Ok(end) => Ok(end),
-        Err(_) => problem("an expiry lies at most ten years ahead; never is accepted"),
+        Err(_) => invalid("an expiry lies at most ten years ahead; never is accepted"),
     }
 }
 
@@ -354,30 +354,30 @@ pub struct KeyRequest {
     /// Its name; unique among the keys held for one server.
     pub label: Label,
     /// At most this much in a window (or ever, without a reset).
-    pub limit: Option<Usd>,
+    pub limit: Option<Cents>,
     /// The window; only with a limit.
-    pub reset: Option<Reset>,
+    pub limit_reset: Option<ResetInterval>,
     /// From when it no longer works.
     pub expiry: Option<Expiry>,
     /// The workspace (UUID), else the account's default one.
-    pub workspace: Option<String>,
+    pub workspace_id: Option<String>,
 }
 
 impl KeyRequest {
     /// Checks what the fields cannot check alone: a reset needs a limit, a workspace is a UUID.
-    pub fn check(&self) -> Result<(), Problem> {
-        if self.reset.is_some() && self.limit.is_none() {
-            return problem("a reset needs a limit to reset: set a limit, or reset to never");
+    pub fn validate(&self) -> Result<(), ValidationError> {
+        if self.limit_reset.is_some() && self.limit.is_none() {
+            return invalid("a reset needs a limit to reset: set a limit, or reset to never");
         }
-        self.workspace.as_deref().map_or(Ok(()), Self::check_workspace)
+        self.workspace_id.as_deref().map_or(Ok(()), Self::validate_workspace_id)
     }
 
     /// Whether it is a workspace's name.
-    pub fn check_workspace(id: &str) -> Result<(), Problem> {
+    pub fn validate_workspace_id(id: &str) -> Result<(), ValidationError> {
         if is_uuid(id) {
             return Ok(());
         }
-        problem("a workspace is given by its UUID, such as 1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10")
+        invalid("a workspace is given by its UUID, such as 1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10")
     }
 }
 

@@ -3,75 +3,86 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::HeldKey;
+use super::StoredKey;
 
 /// Usage that differs by less was not spent, in USD.
-const NOTHING: f64 = 0.000_000_5;
+const MIN_SPENT_USD: f64 = 0.000_000_5;
 
 /// What can be said of a key that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Retire {
+pub enum RetirementStatus {
     /// It was not replaced.
-    NotRetiring,
+    NotReplaced,
     /// It was used lately.
     InUse(String),
     /// It has not been watched for long enough.
-    Watching(String),
+    Observing(String),
     /// Its usage stood still for as long as was asked: it may go.
-    Quiet(String),
+    Unused(String),
     /// It works no more: nobody can use it.
-    Dead(String),
+    Inactive(String),
 }
 
 /// Looks at a replaced key's usage over its whole life (USD), as it was seen at these times, in
 /// their order. Only what was seen counts: a pause in watching is not a pause in use unless the
 /// figure is the same after it.
-pub fn retire(held: &HeldKey, seen: &[(Timestamp, f64)], now: Timestamp) -> Retire {
-    let Some(retiring) = &held.retiring else { return Retire::NotRetiring };
-    if held.refused_at.is_some() || held.disabled == Some(true) {
-        return Retire::Dead("works no more".into());
+pub fn retirement_status(
+    held: &StoredKey,
+    seen: &[(Timestamp, f64)],
+    now: Timestamp,
+) -> RetirementStatus {
+    let Some(retiring) = &held.retirement else { return RetirementStatus::NotReplaced };
+    if held.rejected_at.is_some() || held.disabled == Some(true) {
+        return RetirementStatus::Inactive("works no more".into());
     }
     let quiet_for =
-        SignedDuration::from_secs(i64::try_from(retiring.quiet_for).unwrap_or(i64::MAX));
+        SignedDuration::from_secs(i64::try_from(retiring.unused_for).unwrap_or(i64::MAX));
     let Some((last, usage)) = seen.last().copied() else {
-        return Retire::Watching("its usage was not seen yet".into());
+        return RetirementStatus::Observing("its usage was not seen yet".into());
     };
     // The first sighting after the last rise; before the first of all nothing is known.
     let mut still_since = seen[0].0;
     for pair in seen.windows(2) {
-        if pair[1].1 > pair[0].1 + NOTHING {
+        if pair[1].1 > pair[0].1 + MIN_SPENT_USD {
             still_since = pair[1].0;
         }
     }
-    let still_since = still_since.max(retiring.since);
+    let still_since = still_since.max(retiring.replaced_at);
     if now.duration_since(last) > quiet_for.max(SignedDuration::from_mins(5)) {
-        return Retire::Watching(format!(
+        return RetirementStatus::Observing(format!(
             "its usage was last seen {} ago",
-            length(now.duration_since(last))
+            format_duration(now.duration_since(last))
         ));
     }
     let still = last.duration_since(still_since);
     if still >= quiet_for {
-        return Retire::Quiet(format!("unused for {}", length(still)));
+        return RetirementStatus::Unused(format!("unused for {}", format_duration(still)));
     }
     let from = last.checked_sub(quiet_for).unwrap_or(Timestamp::MIN);
     let before = seen.iter().rev().find(|(at, _)| *at <= from).unwrap_or(&seen[0]);
     let spent = usage - before.1;
-    if spent > NOTHING {
-        let window = length(last.duration_since(before.0));
+    if spent > MIN_SPENT_USD {
+        let window = format_duration(last.duration_since(before.0));
         let window = window.strip_prefix("1 ").unwrap_or(&window);
-        return Retire::InUse(format!("still in use: {} in the last {window}", amount(spent)));
+        return RetirementStatus::InUse(format!(
+            "still in use: {} in the last {window}",
+            format_spent(spent)
+        ));
     }
-    Retire::Watching(format!("unused for {} of {}", length(still), length(quiet_for)))
+    RetirementStatus::Observing(format!(
+        "unused for {} of {}",
+        format_duration(still),
+        format_duration(quiet_for)
+    ))
 }
 
 /// `$0.12`; less than a cent is still not nothing.
-fn amount(usd: f64) -> String {
+fn format_spent(usd: f64) -> String {
     if usd < 0.01 { "less than $0.01".into() } else { format!("${usd:.2}") }
 }
 
 /// `1 hour`, `20 minutes`, `2 days`.
-fn length(span: SignedDuration) -> String {
+fn format_duration(span: SignedDuration) -> String {
     let seconds = span.as_secs().max(0);
     let (count, unit) = match seconds {
         0..60 => (seconds, "second"),
@@ -85,17 +96,21 @@ fn length(span: SignedDuration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ApiKey, Retiring};
+    use crate::domain::{ApiKey, Retirement};
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
     }
 
-    fn replaced(quiet_for: u64) -> HeldKey {
+    fn replaced(quiet_for: u64) -> StoredKey {
         let key = ApiKey::from(String::from("x"));
         let mut held =
-            HeldKey::new("x (old)".parse().unwrap(), &key, "s".into(), "os".into(), at(-999));
-        held.retiring = Some(Retiring { since: at(0), quiet_for, delete: false });
+            StoredKey::new("x (old)".parse().unwrap(), &key, "s".into(), "os".into(), at(-999));
+        held.retirement = Some(Retirement {
+            replaced_at: at(0),
+            unused_for: quiet_for,
+            revoke_when_unused: false,
+        });
         held
     }
 
@@ -104,13 +119,13 @@ mod tests {
         let held = replaced(3_600);
         let seen = [(at(-30), 1.0), (at(10), 1.5), (at(50), 1.62)];
         assert_eq!(
-            retire(&held, &seen, at(51)),
-            Retire::InUse("still in use: $0.62 in the last hour".into())
+            retirement_status(&held, &seen, at(51)),
+            RetirementStatus::InUse("still in use: $0.62 in the last hour".into())
         );
         let seen = [(at(-300), 1.0), (at(0), 1.0), (at(100), 1.001)];
         assert_eq!(
-            retire(&held, &seen, at(101)),
-            Retire::InUse("still in use: less than $0.01 in the last hour".into())
+            retirement_status(&held, &seen, at(101)),
+            RetirementStatus::InUse("still in use: less than $0.01 in the last hour".into())
         );
     }
 
@@ -118,24 +133,36 @@ mod tests {
     fn quiet_is_said_only_of_what_was_watched_for_as_long_since_the_handing_over() {
         let held = replaced(3_600);
         let still = |minutes: &[i64]| -> Vec<_> { minutes.iter().map(|m| (at(*m), 2.0)).collect() };
-        assert!(matches!(retire(&held, &[], at(90)), Retire::Watching(_)));
-        assert!(matches!(retire(&held, &still(&[-600, 59]), at(59)), Retire::Watching(_)));
+        assert!(matches!(retirement_status(&held, &[], at(90)), RetirementStatus::Observing(_)));
+        assert!(matches!(
+            retirement_status(&held, &still(&[-600, 59]), at(59)),
+            RetirementStatus::Observing(_)
+        ));
         assert_eq!(
-            retire(&held, &still(&[-600, 60]), at(61)),
-            Retire::Quiet("unused for 1 hour".into())
+            retirement_status(&held, &still(&[-600, 60]), at(61)),
+            RetirementStatus::Unused("unused for 1 hour".into())
         );
-        assert!(matches!(retire(&held, &still(&[70, 100]), at(101)), Retire::Watching(_)));
+        assert!(matches!(
+            retirement_status(&held, &still(&[70, 100]), at(101)),
+            RetirementStatus::Observing(_)
+        ));
         // Nobody looked for three hours: who knows.
-        assert!(matches!(retire(&held, &still(&[0, 60]), at(240)), Retire::Watching(_)));
-        assert!(matches!(retire(&held, &still(&[0, 60, 240]), at(240)), Retire::Quiet(_)));
+        assert!(matches!(
+            retirement_status(&held, &still(&[0, 60]), at(240)),
+            RetirementStatus::Observing(_)
+        ));
+        assert!(matches!(
+            retirement_status(&held, &still(&[0, 60, 240]), at(240)),
+            RetirementStatus::Unused(_)
+        ));
     }
 
     #[test]
     fn a_key_that_works_no_more_may_go_and_one_that_was_not_replaced_may_not() {
         let mut held = replaced(0);
         held.disabled = Some(true);
-        assert!(matches!(retire(&held, &[], at(0)), Retire::Dead(_)));
-        held.retiring = None;
-        assert_eq!(retire(&held, &[], at(0)), Retire::NotRetiring);
+        assert!(matches!(retirement_status(&held, &[], at(0)), RetirementStatus::Inactive(_)));
+        held.retirement = None;
+        assert_eq!(retirement_status(&held, &[], at(0)), RetirementStatus::NotReplaced);
     }
 }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{HeldKey, Reading, Reset};
+use super::{KeyInfo, ResetInterval, StoredKey};
 
 /// A key in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,7 +22,8 @@ pub enum KeyState {
     /// Switched off by its owner.
     Disabled,
     /// The server no longer knows it (401).
-    Dead,
+    #[serde(rename = "dead")]
+    Rejected,
     /// Never asked, or so long ago that it may be anything by now.
     Unknown,
 }
@@ -37,19 +38,19 @@ impl KeyState {
             Self::Expiring => "expiring",
             Self::Expired => "expired",
             Self::Disabled => "disabled",
-            Self::Dead => "dead",
+            Self::Rejected => "dead",
             Self::Unknown => "unknown",
         }
     }
 }
 
 /// A reading older than this says nothing about today.
-const STALE: SignedDuration = SignedDuration::from_hours(24);
+const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// Days before its end from which a key is expiring; the nearer ones are shown by their count.
-const EXPIRING: SignedDuration = SignedDuration::from_hours(30 * 24);
+const EXPIRING_WITHIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-impl HeldKey {
+impl StoredKey {
     /// The state at `now`, from what is known of it. What is certain comes first: an end that has
     /// passed needs no server to say so.
     pub fn state(&self, now: Timestamp) -> KeyState {
@@ -60,10 +61,10 @@ impl HeldKey {
         if self.disabled == Some(true) {
             return KeyState::Disabled;
         }
-        if self.refused_at.is_some() {
-            return KeyState::Dead;
+        if self.rejected_at.is_some() {
+            return KeyState::Rejected;
         }
-        let Some(reading) = self.reading.as_ref().filter(|_| !self.is_stale(now)) else {
+        let Some(reading) = self.info.as_ref().filter(|_| !self.is_stale(now)) else {
             return KeyState::Unknown;
         };
         match self.remaining(now) {
@@ -71,7 +72,7 @@ impl HeldKey {
             Some(remaining) if reading.is_low(remaining) => return KeyState::Low,
             _ => {}
         }
-        if left.is_some_and(|left| left <= EXPIRING) {
+        if left.is_some_and(|left| left <= EXPIRING_WITHIN) {
             return KeyState::Expiring;
         }
         KeyState::Active
@@ -79,25 +80,25 @@ impl HeldKey {
 
     /// Whether the figures are too old to speak for now. A clock that was set back makes none old.
     pub fn is_stale(&self, now: Timestamp) -> bool {
-        self.checked_at.is_none_or(|at| now.duration_since(at) > STALE)
+        self.checked_at.is_none_or(|at| now.duration_since(at) > STALE_AFTER)
     }
 
     /// Whether a window has ended since the figures were read: they speak of the one before.
-    pub fn has_reset_since(&self, now: Timestamp) -> bool {
-        let next = self.checked_at.and_then(|at| self.reset()?.next(at));
+    pub fn has_reset_since_check(&self, now: Timestamp) -> bool {
+        let next = self.checked_at.and_then(|at| self.reset()?.next_after(at));
         next.is_some_and(|next| next <= now)
     }
 
     /// What is left in this window, in USD; `None` where there is no limit or it is not known.
     pub fn remaining(&self, now: Timestamp) -> Option<f64> {
-        let reading = self.reading.as_ref().filter(|_| !self.has_reset_since(now))?;
+        let reading = self.info.as_ref().filter(|_| !self.has_reset_since_check(now))?;
         reading.limit.and(reading.limit_remaining)
     }
 
     /// What was spent in this window, in USD: `limit - limit_remaining`, and never `usage`, which
     /// is of the key's whole life. Without a limit there is no window: what was spent this month.
     pub fn spent(&self, now: Timestamp) -> Option<f64> {
-        let reading = self.reading.as_ref()?;
+        let reading = self.info.as_ref()?;
         match reading.limit {
             Some(limit) => Some((limit - self.remaining(now)?).max(0.0)),
             None => reading.usage_monthly,
@@ -105,10 +106,10 @@ impl HeldKey {
     }
 }
 
-impl Reading {
+impl KeyInfo {
     /// Below a fifth of the limit; or below a day's burn, where the window outlasts the day.
     fn is_low(&self, remaining: f64) -> bool {
-        let daily = self.limit_reset.as_deref() == Some(Reset::Daily.as_str());
+        let daily = self.limit_reset.as_deref() == Some(ResetInterval::Daily.as_str());
         let burn = self.usage_daily.filter(|_| !daily).unwrap_or(0.0);
         self.limit.is_some_and(|limit| remaining < limit * 0.2) || remaining < burn
     }
@@ -125,18 +126,18 @@ mod tests {
     }
 
     /// A key that was read at noon of a Tuesday, with that limit, what is left, and that window.
-    fn key(limit: Option<f64>, remaining: Option<f64>, reset: Option<&str>) -> HeldKey {
-        let mut held: HeldKey = serde_json::from_value(serde_json::json!({
+    fn key(limit: Option<f64>, remaining: Option<f64>, reset: Option<&str>) -> StoredKey {
+        let mut held: StoredKey = serde_json::from_value(serde_json::json!({
             "label": "x", "hash": "", "masked": "", "server": "", "store": "os",
             "created_at": "2026-11-01T00:00:00Z",
         }))
         .unwrap();
         held.checked_at = Some(at("2026-11-24T12:00:00Z"));
-        held.reading = Some(Arc::new(Reading {
+        held.info = Some(Arc::new(KeyInfo {
             limit,
             limit_remaining: remaining,
             limit_reset: reset.map(String::from),
-            ..Reading::default()
+            ..KeyInfo::default()
         }));
         held
     }
@@ -166,7 +167,7 @@ mod tests {
         let now = at("2026-11-24T12:00:10Z");
         for (reset, expected) in [("weekly", KeyState::Low), ("daily", KeyState::Active)] {
             let mut held = key(Some(10.0), Some(4.0), Some(reset));
-            Arc::make_mut(held.reading.as_mut().unwrap()).usage_daily = Some(5.0);
+            Arc::make_mut(held.info.as_mut().unwrap()).usage_daily = Some(5.0);
             assert_eq!(held.state(now), expected, "{reset}");
         }
     }
@@ -175,10 +176,10 @@ mod tests {
     fn what_is_certain_comes_before_the_figures() {
         let now = at("2026-11-24T12:00:10Z");
         let mut held = key(Some(10.0), Some(9.0), None);
-        Arc::make_mut(held.reading.as_mut().unwrap()).expires_at = Some(at("2026-12-01T00:00:00Z"));
+        Arc::make_mut(held.info.as_mut().unwrap()).expires_at = Some(at("2026-12-01T00:00:00Z"));
         assert_eq!(held.state(now), KeyState::Expiring);
-        held.refused_at = Some(now);
-        assert_eq!(held.state(now), KeyState::Dead);
+        held.rejected_at = Some(now);
+        assert_eq!(held.state(now), KeyState::Rejected);
         held.disabled = Some(true);
         assert_eq!(held.state(now), KeyState::Disabled);
         assert_eq!(held.state(at("2026-12-01T00:00:00Z")), KeyState::Expired);
@@ -192,8 +193,8 @@ mod tests {
         assert_eq!((held.state(after), held.spent(after)), (KeyState::Active, None));
         // Weeks begin on Monday: the 30th of November 2026 is one.
         let held = key(Some(10.0), Some(0.0), Some("weekly"));
-        assert!(!held.has_reset_since(at("2026-11-29T23:59:59Z")));
-        assert!(held.has_reset_since(at("2026-11-30T00:00:00Z")));
+        assert!(!held.has_reset_since_check(at("2026-11-29T23:59:59Z")));
+        assert!(held.has_reset_since_check(at("2026-11-30T00:00:00Z")));
     }
 
     #[test]

@@ -5,33 +5,34 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::remote::{never_is_none, same_amount};
-use super::{ApiKey, ErrorKind, KeyRequest, Label, Reset, Usd, UserError, clean};
+use super::remote::{is_same_amount, normalize_reset};
+use super::{ApiKey, Cents, ErrorKind, KeyRequest, Label, ResetInterval, UserError, sanitize};
 
 /// What was asked for when the key was cut. Field names are OpenRouter's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Asked {
+pub struct RequestedPolicy {
     /// USD.
-    pub limit: Option<Usd>,
+    pub limit: Option<Cents>,
     /// The reset interval.
-    pub limit_reset: Option<Reset>,
+    pub limit_reset: Option<ResetInterval>,
     /// The expiry, UTC.
     pub expires_at: Option<Timestamp>,
     /// The workspace's UUID.
     pub workspace_id: Option<String>,
     /// The expiry as it was typed (`30d`), the next key's default.
-    pub expires: Option<String>,
+    #[serde(rename = "expires")]
+    pub expires_input: Option<String>,
 }
 
-impl From<&KeyRequest> for Asked {
+impl From<&KeyRequest> for RequestedPolicy {
     fn from(request: &KeyRequest) -> Self {
         Self {
             limit: request.limit,
-            limit_reset: request.reset,
+            limit_reset: request.limit_reset,
             expires_at: request.expiry.as_ref().map(|expiry| expiry.at),
-            workspace_id: request.workspace.clone(),
-            expires: request.expiry.as_ref().map(|expiry| expiry.typed.clone()),
+            workspace_id: request.workspace_id.clone(),
+            expires_input: request.expiry.as_ref().map(|expiry| expiry.input.clone()),
         }
     }
 }
@@ -39,7 +40,7 @@ impl From<&KeyRequest> for Asked {
 /// What the server said the key is, asked right after it was cut.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Granted {
+pub struct GrantedPolicy {
     /// USD, as the server gave it.
     pub limit: Option<f64>,
     /// The reset interval, in the server's word.
@@ -48,14 +49,16 @@ pub struct Granted {
     pub expires_at: Option<Timestamp>,
 }
 
-impl Asked {
+impl RequestedPolicy {
     /// OpenRouter's names of what `granted` does not honour. Times are compared as instants.
-    pub fn differences(&self, granted: &Granted) -> Vec<&'static str> {
+    pub fn differing_fields(&self, granted: &GrantedPolicy) -> Vec<&'static str> {
         let mut names = Vec::new();
-        if !same_amount(self.limit.map(Usd::dollars), granted.limit) {
+        if !is_same_amount(self.limit.map(Cents::to_dollars), granted.limit) {
             names.push("limit");
         }
-        if self.limit_reset.map(Reset::as_str) != never_is_none(granted.limit_reset.as_deref()) {
+        if self.limit_reset.map(ResetInterval::as_str)
+            != normalize_reset(granted.limit_reset.as_deref())
+        {
             names.push("limit_reset");
         }
         let second = |at: Option<Timestamp>| at.map(Timestamp::as_second);
@@ -69,7 +72,7 @@ impl Asked {
 /// One answer of `GET /key`: the key about itself. USD and UTC throughout; unknown is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Reading {
+pub struct KeyInfo {
     /// Credit limit of the window.
     pub limit: Option<f64>,
     /// What is left of it; `limit - limit_remaining` is what was spent in this window.
@@ -106,31 +109,34 @@ pub struct Reading {
 
 /// How asking a key about itself went.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Read {
+pub enum CheckResult {
     /// It told.
-    Told(Arc<Reading>),
+    Valid(Arc<KeyInfo>),
     /// The server knows no such key that works (401).
-    Refused,
+    Rejected,
     /// The account has no credit (402): nothing is wrong with the key.
-    NoCredit,
+    InsufficientCredits,
     /// It could not be asked, in words.
     Failed(String),
 }
 
-impl Reading {
+impl KeyInfo {
     /// What the key is, as if it had been asked for.
-    pub fn asked(&self) -> Asked {
-        Asked {
+    pub fn to_requested_policy(&self) -> RequestedPolicy {
+        RequestedPolicy {
             limit: self.limit.and_then(|limit| limit.try_into().ok()),
-            limit_reset: self.limit_reset.as_deref().and_then(|word| Reset::parse(word).ok()?),
+            limit_reset: self
+                .limit_reset
+                .as_deref()
+                .and_then(|word| ResetInterval::parse(word).ok()?),
             expires_at: self.expires_at,
-            ..Asked::default()
+            ..RequestedPolicy::default()
         }
     }
 
     /// What the server granted, out of what it says the key is.
-    pub fn granted(&self) -> Granted {
-        Granted {
+    pub fn to_granted_policy(&self) -> GrantedPolicy {
+        GrantedPolicy {
             limit: self.limit,
             limit_reset: self.limit_reset.clone(),
             expires_at: self.expires_at,
@@ -140,85 +146,96 @@ impl Reading {
 
 /// What a new key is to replace, and what becomes of that one afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Replaces {
+pub struct PendingReplacement {
     /// The hash of the key to be replaced.
     pub hash: String,
     /// How long its usage must then stand still before it may go, in seconds.
-    pub quiet_for: u64,
+    #[serde(rename = "quiet_for")]
+    pub unused_for: u64,
     /// Whether it is then deleted at the server without a question.
     #[serde(default)]
-    pub delete: bool,
+    #[serde(rename = "delete")]
+    pub revoke_when_unused: bool,
 }
 
 /// A key that another took the place of: kept until nobody uses it any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Retiring {
+pub struct Retirement {
     /// When the new key was handed over.
-    pub since: Timestamp,
+    #[serde(rename = "since")]
+    pub replaced_at: Timestamp,
     /// How long its usage must stand still before it may go, in seconds.
-    pub quiet_for: u64,
+    #[serde(rename = "quiet_for")]
+    pub unused_for: u64,
     /// Whether it is then deleted at the server without a question.
     #[serde(default)]
-    pub delete: bool,
+    #[serde(rename = "delete")]
+    pub revoke_when_unused: bool,
 }
 
 /// Text of a file that anything may have been written to, and that is shown: without escapes.
-pub fn shown<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    String::deserialize(deserializer).map(|text| clean(&text, 300))
+pub fn deserialize_sanitized<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|text| sanitize(&text, 300))
 }
 
 /// One row of the inventory: a key held in a vault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HeldKey {
+pub struct StoredKey {
     /// The person's name for it.
     pub label: Label,
     /// Lower-case hexadecimal SHA-256 of the key.
-    #[serde(deserialize_with = "shown")]
+    #[serde(deserialize_with = "deserialize_sanitized")]
     pub hash: String,
     /// `sk-or-v1-0e6...1c96`.
-    #[serde(deserialize_with = "shown")]
+    #[serde(deserialize_with = "deserialize_sanitized")]
     pub masked: String,
     /// The server that issued it, without a slash at its end.
-    #[serde(deserialize_with = "shown")]
+    #[serde(deserialize_with = "deserialize_sanitized")]
     pub server: String,
     /// Where the key lies: `os`, `file` or `memory`.
-    #[serde(deserialize_with = "shown")]
+    #[serde(deserialize_with = "deserialize_sanitized")]
     pub store: String,
     /// When it was cut.
     pub created_at: Timestamp,
     /// What was asked for.
     #[serde(default)]
-    pub asked: Asked,
+    #[serde(alias = "asked")]
+    pub requested: RequestedPolicy,
     /// What was granted; `None` when the server could not be asked.
     #[serde(default)]
-    pub granted: Option<Granted>,
+    pub granted: Option<GrantedPolicy>,
     /// The account that consented, if the server said so.
     #[serde(default)]
     pub user_id: Option<String>,
     /// The last answer about it.
     #[serde(default)]
-    pub reading: Option<Arc<Reading>>,
+    #[serde(rename = "reading")]
+    pub info: Option<Arc<KeyInfo>>,
     /// When that answer came.
     #[serde(default)]
     pub checked_at: Option<Timestamp>,
     /// When the server last refused it (401), if it has not answered since.
     #[serde(default)]
-    pub refused_at: Option<Timestamp>,
+    #[serde(rename = "refused_at")]
+    pub rejected_at: Option<Timestamp>,
     /// Whether its owner switched it off, as last heard under the management key.
     #[serde(default)]
     pub disabled: Option<bool>,
     /// The key that this one is to replace, until it was handed over.
     #[serde(default)]
-    pub replaces: Option<Replaces>,
+    pub replaces: Option<PendingReplacement>,
     /// Set on a key that was replaced, until it is deleted.
     #[serde(default)]
-    pub retiring: Option<Retiring>,
+    #[serde(rename = "retiring")]
+    pub retirement: Option<Retirement>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
-    pub unknown: serde_json::Map<String, serde_json::Value>,
+    pub unknown_fields: serde_json::Map<String, serde_json::Value>,
 }
 
-impl HeldKey {
+impl StoredKey {
     /// A key that was just received or taken over: nothing is known of it but itself.
     pub fn new(label: Label, key: &ApiKey, server: String, store: String, at: Timestamp) -> Self {
         Self {
@@ -228,41 +245,44 @@ impl HeldKey {
             server,
             store,
             created_at: at,
-            asked: Asked::default(),
+            requested: RequestedPolicy::default(),
             granted: None,
             user_id: None,
-            reading: None,
+            info: None,
             checked_at: None,
-            refused_at: None,
+            rejected_at: None,
             disabled: None,
             replaces: None,
-            retiring: None,
-            unknown: serde_json::Map::default(),
+            retirement: None,
+            unknown_fields: serde_json::Map::default(),
         }
     }
 
     /// Takes in what the key said about itself at that time, or why it did not.
-    pub fn note(&mut self, read: &Read, at: Timestamp) {
+    pub fn record_check(&mut self, read: &CheckResult, at: Timestamp) {
         match read {
-            Read::Told(reading) => {
-                self.granted.get_or_insert_with(|| reading.granted());
-                self.reading = Some(Arc::clone(reading));
+            CheckResult::Valid(reading) => {
+                self.granted.get_or_insert_with(|| reading.to_granted_policy());
+                self.info = Some(Arc::clone(reading));
                 self.checked_at = Some(at);
-                self.refused_at = None;
+                self.rejected_at = None;
             }
-            Read::Refused => self.refused_at = Some(at),
+            CheckResult::Rejected => self.rejected_at = Some(at),
             // Neither says anything about this key: what was known stays, and grows old.
-            Read::NoCredit | Read::Failed(_) => {}
+            CheckResult::InsufficientCredits | CheckResult::Failed(_) => {}
         }
     }
 
     /// What is not as it was asked for, in OpenRouter's names; nothing while unknown.
-    pub fn differences(&self) -> Vec<&'static str> {
-        self.granted.as_ref().map(|granted| self.asked.differences(granted)).unwrap_or_default()
+    pub fn differing_fields(&self) -> Vec<&'static str> {
+        self.granted
+            .as_ref()
+            .map(|granted| self.requested.differing_fields(granted))
+            .unwrap_or_default()
     }
 
     /// UserError, where it is kept in another store than the one that was asked.
-    pub fn elsewhere(&self, asked: &str) -> Option<UserError> {
+    pub fn other_store_error(&self, asked: &str) -> Option<UserError> {
         // What was kept in memory is nowhere any more.
         (self.store != asked && self.store != "memory").then(|| UserError::new(ErrorKind::NotFound, format!(
                 "'{}' is kept in the {} store, which was not asked",
@@ -274,35 +294,35 @@ impl HeldKey {
     }
 
     /// The key's own page at the server, where its owner can see and revoke it.
-    pub fn page(&self) -> String {
+    pub fn page_url(&self) -> String {
         format!("{}/keys/{}", self.server, self.hash)
     }
 
     /// When it stops working: as granted, else as asked.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        match (&self.reading, &self.granted) {
+        match (&self.info, &self.granted) {
             (Some(reading), _) => reading.expires_at,
             (None, Some(granted)) => granted.expires_at,
-            (None, None) => self.asked.expires_at,
+            (None, None) => self.requested.expires_at,
         }
     }
 
     /// The limit in USD: as last read, as granted, else as asked.
     pub fn limit(&self) -> Option<f64> {
-        match (&self.reading, &self.granted) {
+        match (&self.info, &self.granted) {
             (Some(reading), _) => reading.limit,
             (None, Some(granted)) => granted.limit,
-            (None, None) => self.asked.limit.map(Usd::dollars),
+            (None, None) => self.requested.limit.map(Cents::to_dollars),
         }
     }
 
     /// The reset interval: as last read, as granted, else as asked.
-    pub fn reset(&self) -> Option<Reset> {
-        let word = match (&self.reading, &self.granted) {
+    pub fn reset(&self) -> Option<ResetInterval> {
+        let word = match (&self.info, &self.granted) {
             (Some(reading), _) => reading.limit_reset.as_deref(),
             (None, Some(granted)) => granted.limit_reset.as_deref(),
-            (None, None) => return self.asked.limit_reset,
+            (None, None) => return self.requested.limit_reset,
         };
-        word.and_then(|word| Reset::parse(word).ok().flatten())
+        word.and_then(|word| ResetInterval::parse(word).ok().flatten())
     }
 }

@@ -15,20 +15,20 @@ type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
 /// Makes calls on `S`, one after another, on a thread that starts with the first of them.
 /// `S` is born on that thread and never leaves it.
-pub(crate) struct Worker<S> {
-    line: Mutex<Line<S>>,
+pub(crate) struct BlockingWorker<S> {
+    state: Mutex<WorkerState<S>>,
 }
 
-struct Line<S> {
-    jobs: Option<Sender<Job<S>>>,
+struct WorkerState<S> {
+    sender: Option<Sender<Job<S>>>,
     /// Counts the threads, so that only the one a caller despaired of is replaced.
     generation: u64,
 }
 
-impl<S: Default + 'static> Worker<S> {
+impl<S: Default + 'static> BlockingWorker<S> {
     /// No thread yet.
     pub(crate) fn new() -> Self {
-        Self { line: Mutex::new(Line { jobs: None, generation: 0 }) }
+        Self { state: Mutex::new(WorkerState { sender: None, generation: 0 }) }
     }
 
     /// Runs `job` on the thread and waits at most `patience`, time in the queue included.
@@ -56,15 +56,15 @@ impl<S: Default + 'static> Worker<S> {
             Ok(answer) => Some(answer),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 abandoned.store(true, Ordering::Release);
-                self.replace(generation);
+                self.discard_thread(generation);
                 None
             }
         }
     }
 
     fn enqueue(&self, job: Job<S>) -> Option<u64> {
-        let mut line = self.line();
-        let job = match line.jobs.as_ref() {
+        let mut line = self.lock_state();
+        let job = match line.sender.as_ref() {
             None => job,
             Some(jobs) => match jobs.send(job) {
                 Ok(()) => return Some(line.generation),
@@ -82,20 +82,20 @@ impl<S: Default + 'static> Worker<S> {
             })
             .ok()?;
         jobs.send(job).ok()?;
-        line.jobs = Some(jobs);
+        line.sender = Some(jobs);
         line.generation += 1;
         Some(line.generation)
     }
 
-    fn replace(&self, generation: u64) {
-        let mut line = self.line();
+    fn discard_thread(&self, generation: u64) {
+        let mut line = self.lock_state();
         if line.generation == generation {
-            line.jobs = None; // the old thread ends once its queue is empty, if it ever gets there
+            line.sender = None; // the old thread ends once its queue is empty, if it ever gets there
         }
     }
 
-    fn line(&self) -> std::sync::MutexGuard<'_, Line<S>> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_state(&self) -> std::sync::MutexGuard<'_, WorkerState<S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn state_lives_from_call_to_call() {
-        let worker = Worker::<u32>::new();
+        let worker = BlockingWorker::<u32>::new();
         for expected in 1..=3 {
             let count = worker.call(LONG, |n| {
                 *n += 1;
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_call_that_blocks_is_given_up_and_the_next_one_starts_afresh() {
-        let worker = Worker::<u32>::new();
+        let worker = BlockingWorker::<u32>::new();
         assert_eq!(worker.call(LONG, |n| *n = 7), Some(()));
         let asked = Instant::now();
         assert_eq!(worker.call(SOON, |_| thread::sleep(LONG)), None);
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_job_still_waiting_when_its_asker_left_never_runs() {
-        let worker = Arc::new(Worker::<u32>::new());
+        let worker = Arc::new(BlockingWorker::<u32>::new());
         let (release, held) = mpsc::channel::<()>();
         let (started, on_start) = mpsc::channel();
         let first = thread::spawn({
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_call_that_panics_is_no_answer_and_the_next_one_works() {
-        let worker = Worker::<u32>::new();
+        let worker = BlockingWorker::<u32>::new();
         assert_eq!(worker.call(LONG, |_| panic!("as the test wants it")), None::<()>);
         assert_eq!(worker.call(LONG, |n| *n), Some(0));
     }

@@ -16,21 +16,21 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use crate::platform::environment;
-use candidates::Candidate;
+use candidates::BrowserCommand;
 
 /// A program that fails sooner than this never showed the address; one that ends later was closed.
-pub const AT_ONCE: Duration = Duration::from_millis(500);
+pub const EARLY_EXIT_WINDOW: Duration = Duration::from_millis(500);
 
 /// The longest [`open`] blocks.
-const MOMENT: Duration = Duration::from_millis(100);
+const OPEN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Whether there is a browser the person can see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reach {
+pub enum BrowserAvailability {
     /// There should be.
-    Here,
+    Available,
     /// Why not, for a sentence: "no display", "over SSH", "in a container".
-    NotHere(&'static str),
+    Unavailable(&'static str),
 }
 
 /// Why no browser was opened.
@@ -45,13 +45,13 @@ pub enum Error {
     NotFound,
     /// The program ended at once, and with an error.
     #[error("the browser {0} ended at once with an error")]
-    EndedAtOnce(String),
+    ExitedEarly(String),
     /// Only http and https addresses are opened.
     #[error("this is no web address")]
-    NotWeb,
+    UnsupportedScheme,
     /// The system refused.
     #[error("the browser could not be started")]
-    NotStarted,
+    SpawnFailed,
 }
 
 impl Error {
@@ -62,20 +62,20 @@ impl Error {
                 "Open the address in another terminal or on another device, or set BROWSER to a \
                  graphical browser."
             }
-            Self::NotFound | Self::EndedAtOnce(_) | Self::NotStarted => {
+            Self::NotFound | Self::ExitedEarly(_) | Self::SpawnFailed => {
                 "Open the address by hand, or set BROWSER to the browser's command."
             }
-            Self::NotWeb => "Check the server's address.",
+            Self::UnsupportedScheme => "Check the server's address.",
         }
     }
 }
 
 /// Whether a browser can be expected, without trying one.
-pub fn reach() -> Reach {
-    reach_with(
-        browser_variable().is_some(),
-        environment::over_ssh(),
-        environment::display() || env::var_os("WSL_DISTRO_NAME").is_some(),
+pub fn detect_availability() -> BrowserAvailability {
+    decide_availability(
+        read_browser_variable().is_some(),
+        environment::is_ssh_session(),
+        environment::has_display() || env::var_os("WSL_DISTRO_NAME").is_some(),
         || {
             ["/.dockerenv", "/run/.containerenv"]
                 .iter()
@@ -84,79 +84,83 @@ pub fn reach() -> Reach {
     )
 }
 
-fn reach_with(
+fn decide_availability(
     browser: bool,
     over_ssh: bool,
     display: bool,
     in_container: impl FnOnce() -> bool,
-) -> Reach {
+) -> BrowserAvailability {
     if browser {
-        Reach::Here
+        BrowserAvailability::Available
     } else if over_ssh {
-        Reach::NotHere("over SSH")
+        BrowserAvailability::Unavailable("over SSH")
     } else if display {
-        Reach::Here
+        BrowserAvailability::Available
     } else if in_container() {
-        Reach::NotHere("in a container")
+        BrowserAvailability::Unavailable("in a container")
     } else {
-        Reach::NotHere("no display")
+        BrowserAvailability::Unavailable("no display")
     }
 }
 
 /// The name of the program that would be tried first; `None` leaves it to the system. Starts
 /// nothing.
-pub fn choice() -> Result<Option<String>, Error> {
-    let Some(list) = browser_variable().or_else(default_list) else { return Ok(None) };
-    let usable = candidates::graphical(candidates::parse(&list, ""))?;
-    usable.iter().find(|one| one.is_there()).map(|one| Some(one.name())).ok_or(Error::NotFound)
+pub fn find_preferred_program() -> Result<Option<String>, Error> {
+    let Some(list) = read_browser_variable().or_else(default_commands) else { return Ok(None) };
+    let usable = candidates::select_graphical(candidates::parse_commands(&list, ""))?;
+    usable
+        .iter()
+        .find(|one| one.is_installed())
+        .map(|one| Some(one.program_name()))
+        .ok_or(Error::NotFound)
 }
 
 /// Opens the address. Blocks for a tenth of a second at most: a browser that fails later than
 /// that is seen by [`start`] and [`Opening::outcome`].
-pub fn open(url: &Url) -> Result<(), Error> {
-    start(url)?.outcome(MOMENT)
+pub fn open_url(url: &Url) -> Result<(), Error> {
+    launch_browser(url)?.wait_for_exit(OPEN_TIMEOUT)
 }
 
 /// A browser on its way.
-pub struct Opening(Receiver<Result<(), Error>>);
+pub struct BrowserLaunch(Receiver<Result<(), Error>>);
 
-impl Opening {
+impl BrowserLaunch {
     /// What became of it within that time; no news is good news. After [`AT_ONCE`] for each
     /// program tried there is none.
-    pub fn outcome(&self, within: Duration) -> Result<(), Error> {
+    pub fn wait_for_exit(&self, within: Duration) -> Result<(), Error> {
         self.0.recv_timeout(within).unwrap_or(Ok(()))
     }
 }
 
 /// Has a thread start the browser, the next in `$BROWSER` when one fails at once, and wait for its
 /// end so that no zombie stays. Blocks for nothing.
-pub fn start(url: &Url) -> Result<Opening, Error> {
+pub fn launch_browser(url: &Url) -> Result<BrowserLaunch, Error> {
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(Error::NotWeb);
+        return Err(Error::UnsupportedScheme);
     }
-    let named = browser_variable().map(|list| candidates::parse(&list, url.as_str()));
+    let named = read_browser_variable().map(|list| candidates::parse_commands(&list, url.as_str()));
     let (tell, told) = mpsc::channel();
     let url = url.clone();
     let work: Box<dyn FnOnce() + Send> = match named {
         Some(named) => {
-            let usable = candidates::graphical(named)?;
-            Box::new(move || attempt(&usable, &tell))
+            let usable = candidates::select_graphical(named)?;
+            Box::new(move || try_commands(&usable, &tell))
         }
-        None => Box::new(move || open_default(&url, &tell)),
+        None => Box::new(move || open_with_default(&url, &tell)),
     };
     thread::Builder::new()
         .name("keywright-browser".to_owned())
         .spawn(work)
-        .map_err(|_| Error::NotStarted)?;
-    Ok(Opening(told))
+        .map_err(|_| Error::SpawnFailed)?;
+    Ok(BrowserLaunch(told))
 }
 
-fn browser_variable() -> Option<String> {
+fn read_browser_variable() -> Option<String> {
     env::var("BROWSER").ok().filter(|list| !list.trim().is_empty())
 }
 
 /// What is tried where `$BROWSER` names nothing.
-fn default_list() -> Option<String> {
+fn default_commands() -> Option<String> {
     let list = if cfg!(any(target_os = "macos", windows)) {
         return None;
     } else if env::var_os("WSL_DISTRO_NAME").is_some() {
@@ -168,8 +172,11 @@ fn default_list() -> Option<String> {
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
-fn open_default(url: &Url, tell: &mpsc::Sender<Result<(), Error>>) {
-    attempt(&candidates::parse(&default_list().unwrap_or_default(), url.as_str()), tell);
+fn open_with_default(url: &Url, tell: &mpsc::Sender<Result<(), Error>>) {
+    try_commands(
+        &candidates::parse_commands(&default_commands().unwrap_or_default(), url.as_str()),
+        tell,
+    );
 }
 
 #[cfg(any(target_os = "macos", windows))]
@@ -179,20 +186,20 @@ fn open_default(url: &Url, tell: &mpsc::Sender<Result<(), Error>>) {
     let opened =
         webbrowser::open_browser_with_options(webbrowser::Browser::Default, url.as_str(), &options);
     // Whoever asked may have left.
-    let _ = tell.send(opened.map_err(|_| Error::NotStarted));
+    let _ = tell.send(opened.map_err(|_| Error::SpawnFailed));
 }
 
 /// Tries one after another; the last one's failure is the answer.
-fn attempt(candidates: &[Candidate], tell: &mpsc::Sender<Result<(), Error>>) {
+fn try_commands(candidates: &[BrowserCommand], tell: &mpsc::Sender<Result<(), Error>>) {
     let mut outcome = Err(Error::NotFound);
     for candidate in candidates {
         let began = Instant::now();
-        let Ok(mut child) = spawn(candidate) else {
+        let Ok(mut child) = spawn_browser(candidate) else {
             continue;
         };
         match child.wait() {
-            Ok(status) if !status.success() && began.elapsed() < AT_ONCE => {
-                outcome = Err(Error::EndedAtOnce(candidate.name()));
+            Ok(status) if !status.success() && began.elapsed() < EARLY_EXIT_WINDOW => {
+                outcome = Err(Error::ExitedEarly(candidate.program_name()));
             }
             Ok(_) | Err(_) => {
                 outcome = Ok(());
@@ -205,7 +212,7 @@ fn attempt(candidates: &[Candidate], tell: &mpsc::Sender<Result<(), Error>>) {
 }
 
 /// Without our terminal, in a process group of its own, and without the secrets of our environment.
-fn spawn(candidate: &Candidate) -> std::io::Result<Child> {
+fn spawn_browser(candidate: &BrowserCommand) -> std::io::Result<Child> {
     let mut command = Command::new(&candidate.program);
     command
         .args(&candidate.arguments)
@@ -225,17 +232,17 @@ mod tests {
 
     #[test]
     fn a_browser_is_here_when_named_or_where_windows_can_be_seen() {
-        use Reach::{Here, NotHere};
+        use BrowserAvailability::{Available, Unavailable};
         let cases = [
             // BROWSER, over SSH, display, container
-            (true, true, false, true, Here),
-            (false, false, true, true, Here),
-            (false, true, true, false, NotHere("over SSH")),
-            (false, false, false, false, NotHere("no display")),
-            (false, false, false, true, NotHere("in a container")),
+            (true, true, false, true, Available),
+            (false, false, true, true, Available),
+            (false, true, true, false, Unavailable("over SSH")),
+            (false, false, false, false, Unavailable("no display")),
+            (false, false, false, true, Unavailable("in a container")),
         ];
         for (browser, over_ssh, display, in_container, expected) in cases {
-            assert_eq!(reach_with(browser, over_ssh, display, || in_container), expected);
+            assert_eq!(decide_availability(browser, over_ssh, display, || in_container), expected);
         }
     }
 
@@ -244,18 +251,18 @@ mod tests {
     fn the_first_that_does_not_fail_at_once_is_the_browser() {
         let outcome = |list: &str| {
             let (tell, told) = mpsc::channel();
-            attempt(&candidates::parse(list, "http://127.0.0.1/"), &tell);
+            try_commands(&candidates::parse_commands(list, "http://127.0.0.1/"), &tell);
             told.recv().unwrap()
         };
         assert_eq!(outcome("true"), Ok(()));
         assert_eq!(outcome("no-such-browser:false:true"), Ok(()));
         assert_eq!(outcome("no-such-browser"), Err(Error::NotFound));
-        assert_eq!(outcome("false"), Err(Error::EndedAtOnce("false".to_owned())));
+        assert_eq!(outcome("false"), Err(Error::ExitedEarly("false".to_owned())));
     }
 
     #[test]
     fn only_web_addresses_are_opened() {
         let url = Url::parse("file:///etc/passwd").unwrap();
-        assert_eq!(open(&url), Err(Error::NotWeb));
+        assert_eq!(open_url(&url), Err(Error::UnsupportedScheme));
     }
 }

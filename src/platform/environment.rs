@@ -5,35 +5,35 @@ use std::env;
 use std::net::IpAddr;
 
 /// Whether windows can be shown: on Linux a display server is named, elsewhere always.
-pub(crate) fn display() -> bool {
-    cfg!(any(target_os = "macos", windows)) || any_set(&["DISPLAY", "WAYLAND_DISPLAY"])
+pub(crate) fn has_display() -> bool {
+    cfg!(any(target_os = "macos", windows)) || has_any_set(&["DISPLAY", "WAYLAND_DISPLAY"])
 }
 
 /// Whether the person sits at another machine.
-pub(crate) fn over_ssh() -> bool {
-    any_set(&["SSH_CONNECTION", "SSH_TTY"])
+pub(crate) fn is_ssh_session() -> bool {
+    has_any_set(&["SSH_CONNECTION", "SSH_TTY"])
 }
 
 /// Whether the terminal is a pane of tmux.
-pub(crate) fn in_tmux() -> bool {
-    any_set(&["TMUX"])
+pub(crate) fn is_in_tmux() -> bool {
+    has_any_set(&["TMUX"])
 }
 
 /// Whether the terminal says that its background is light (`COLORFGBG`, as rxvt and Konsole set it).
-pub(crate) fn light_background() -> bool {
+pub(crate) fn has_light_background() -> bool {
     env::var("COLORFGBG")
         .is_ok_and(|colours| matches!(colours.rsplit(';').next(), Some("7" | "15")))
 }
 
 /// What to type on the person's own machine so that its `port` is this machine's: `None` where
 /// nobody came over SSH, or the port is not fixed.
-pub(crate) fn ssh_tunnel(port: u16) -> Option<String> {
+pub(crate) fn ssh_tunnel_command(port: u16) -> Option<String> {
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok());
-    tunnel(&env::var("SSH_CONNECTION").ok()?, user.as_deref(), port)
+    format_tunnel_command(&env::var("SSH_CONNECTION").ok()?, user.as_deref(), port)
 }
 
 /// `SSH_CONNECTION` is the client's address and port, then the server's (ssh(1)).
-fn tunnel(connection: &str, user: Option<&str>, port: u16) -> Option<String> {
+fn format_tunnel_command(connection: &str, user: Option<&str>, port: u16) -> Option<String> {
     let mut words = connection.split_whitespace().skip(2);
     // A zone (`fe80::1%eth0`) is this machine's own name for the way.
     let address: IpAddr = words.next()?.split('%').next()?.parse().ok()?;
@@ -47,7 +47,7 @@ fn tunnel(connection: &str, user: Option<&str>, port: u16) -> Option<String> {
 }
 
 /// An empty variable counts as none.
-fn any_set(names: &[&str]) -> bool {
+fn has_any_set(names: &[&str]) -> bool {
     names.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
@@ -67,7 +67,7 @@ mod tests {
             ("192.0.2.1 50000", Some("me"), 1, None),
             ("", None, 1, None),
         ] {
-            assert_eq!(tunnel(connection, user, port).as_deref(), expected);
+            assert_eq!(format_tunnel_command(connection, user, port).as_deref(), expected);
         }
     }
 }

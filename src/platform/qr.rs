@@ -5,16 +5,16 @@ use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
 /// A code, drawn: dark modules are inked.
-pub(crate) struct Qr {
+pub(crate) struct QrImage {
     /// Its lines, all as wide as `columns`.
     pub(crate) lines: Vec<String>,
     /// How wide it is.
     pub(crate) columns: usize,
 }
 
-impl Qr {
+impl QrImage {
     /// The code of that text; `None` for one too long for any.
-    pub(crate) fn of(text: &str) -> Option<Self> {
+    pub(crate) fn encode(text: &str) -> Option<Self> {
         let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
         let image = code.render::<Dense1x2>().quiet_zone(false).build();
         // A quiet zone of two modules on each side: one row, two columns.

@@ -4,48 +4,59 @@
 use jiff::Timestamp;
 use url::form_urlencoded;
 
-use super::ledger::{Code, Ledger};
-use super::request::{self, Consent, Fields};
-use super::response::{Answer, Fault};
+use super::ledger::{Account, AuthorizationCode};
+use super::request::{self, AuthorizationRequest, JsonFields};
+use super::response::{ApiError, HttpResponse};
 use super::{pages, secrets};
 
 /// `GET /auth`.
-pub fn ask(query: &str) -> Answer {
-    match read(query) {
-        Ok((_, asked)) => Answer::html(200, pages::consent(&asked)),
-        Err(fault) => refused(&fault),
+pub fn show_consent_page(query: &str) -> HttpResponse {
+    match parse_authorization_query(query) {
+        Ok((_, asked)) => HttpResponse::html(200, pages::render_consent(&asked)),
+        Err(fault) => error_page(&fault),
     }
 }
 
 /// `POST /auth`: what the person decided.
-pub fn decide(query: &str, form: &[u8], ledger: &mut Ledger, now: Timestamp) -> Answer {
-    decided(query, form, ledger, now).unwrap_or_else(|fault| refused(&fault))
+pub fn handle_decision(
+    query: &str,
+    form: &[u8],
+    ledger: &mut Account,
+    now: Timestamp,
+) -> HttpResponse {
+    try_handle_decision(query, form, ledger, now).unwrap_or_else(|fault| error_page(&fault))
 }
 
-fn decided(query: &str, form: &[u8], ledger: &mut Ledger, now: Timestamp) -> Result<Answer, Fault> {
-    let (fields, asked) = read(query)?;
+fn try_handle_decision(
+    query: &str,
+    form: &[u8],
+    ledger: &mut Account,
+    now: Timestamp,
+) -> Result<HttpResponse, ApiError> {
+    let (fields, asked) = parse_authorization_query(query)?;
     let decision = form_urlencoded::parse(form)
         .find_map(|(name, value)| (name == "decision").then_some(value))
-        .ok_or_else(|| Fault::bad("decision is missing"))?;
+        .ok_or_else(|| ApiError::bad_request("decision is missing"))?;
     let mut outcome = match decision.as_ref() {
         "approve" => {
-            let code = secrets::code()?;
-            let Consent { challenge, policy, .. } = asked;
-            ledger.authorize(code.clone(), Code { policy, challenge, issued_at: now });
+            let code = secrets::generate_code()?;
+            let AuthorizationRequest { code_challenge: challenge, policy, .. } = asked;
+            ledger
+                .store_code(code.clone(), AuthorizationCode { policy, challenge, issued_at: now });
             vec![("code", code)]
         }
         "refuse" => vec![
             ("error", "access_denied".to_owned()),
             ("error_description", "The user denied the request".to_owned()),
         ],
-        _ => return Err(Fault::bad("decision must be approve or refuse")),
+        _ => return Err(ApiError::bad_request("decision must be approve or refuse")),
     };
-    let Some(mut callback) = asked.callback else {
-        return Ok(Answer::html(
+    let Some(mut callback) = asked.callback_url else {
+        return Ok(HttpResponse::html(
             200,
             match outcome.first() {
-                Some(("code", code)) => pages::code(code),
-                _ => pages::notice("Refused", "No key was cut. You can close this page."),
+                Some(("code", code)) => pages::render_code(code),
+                _ => pages::render_notice("Refused", "No key was cut. You can close this page."),
             },
         ));
     };
@@ -53,18 +64,21 @@ fn decided(query: &str, form: &[u8], ledger: &mut Ledger, now: Timestamp) -> Res
         outcome.push(("state", state.to_owned()));
     }
     callback.query_pairs_mut().extend_pairs(outcome);
-    Ok(Answer::redirect(callback.into()))
+    Ok(HttpResponse::redirect(callback.into()))
 }
 
-fn read(query: &str) -> Result<(Fields, Consent), Fault> {
-    let fields = request::query(query);
-    let asked = request::consent(&fields)?;
-    if asked.callback.is_none() && asked.challenge.is_none() {
-        return Err(Fault::bad("Without callback_url, code_challenge is required"));
+fn parse_authorization_query(query: &str) -> Result<(JsonFields, AuthorizationRequest), ApiError> {
+    let fields = request::parse_query(query);
+    let asked = request::parse_authorization_request(&fields)?;
+    if asked.callback_url.is_none() && asked.code_challenge.is_none() {
+        return Err(ApiError::bad_request("Without callback_url, code_challenge is required"));
     }
     Ok((fields, asked))
 }
 
-fn refused(fault: &Fault) -> Answer {
-    Answer::html(fault.status, pages::notice("This request cannot be authorized", &fault.message))
+fn error_page(fault: &ApiError) -> HttpResponse {
+    HttpResponse::html(
+        fault.status,
+        pages::render_notice("This request cannot be authorized", &fault.message),
+    )
 }

@@ -14,23 +14,23 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-pub use code::{Challenge, Code, Method, Refusal};
-pub use spending::{Reset, Spending, Usd};
+pub use code::{AuthorizationCode, ChallengeMethod, CodeChallenge, ExchangeError};
+pub use spending::{MicroUsd, Reset, Spending};
 
 /// The person whose account this is.
-pub const USER: &str = "user_2sandbox0000000000000000000";
+pub const USER_ID: &str = "user_2sandbox0000000000000000000";
 /// Where keys live unless somebody asks for another workspace.
-pub const DEFAULT_WORKSPACE: &str = "5a0d8c3e-7b1f-4e52-9c64-1f2e3d4c5b6a";
+pub const DEFAULT_WORKSPACE_ID: &str = "5a0d8c3e-7b1f-4e52-9c64-1f2e3d4c5b6a";
 /// Rows in one page of keys.
-pub const PAGE: usize = 100;
+pub const PAGE_SIZE: usize = 100;
 
 /// What a key may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct KeyPolicy {
     /// The person's name for it.
     pub name: String,
     /// What it may spend in one window.
-    pub limit: Option<Usd>,
+    pub limit: Option<MicroUsd>,
     /// The window; without one the limit is for life.
     pub reset: Option<Reset>,
     /// When it dies.
@@ -38,22 +38,22 @@ pub struct Policy {
     /// Whether what it spends at a provider of the person's own counts.
     pub include_byok: bool,
     /// Where it lives, a UUID.
-    pub workspace: Cow<'static, str>,
+    pub workspace_id: Cow<'static, str>,
     /// Who made it.
-    pub creator: Cow<'static, str>,
+    pub creator_user_id: Cow<'static, str>,
 }
 
-impl Policy {
+impl KeyPolicy {
     /// A key that may do everything.
-    pub fn named(name: impl Into<String>) -> Self {
+    pub fn unrestricted(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             limit: None,
             reset: None,
             expires_at: None,
             include_byok: false,
-            workspace: DEFAULT_WORKSPACE.into(),
-            creator: USER.into(),
+            workspace_id: DEFAULT_WORKSPACE_ID.into(),
+            creator_user_id: USER_ID.into(),
         }
     }
 }
@@ -66,7 +66,7 @@ pub struct Key {
     /// The secret with its middle left out.
     pub masked: String,
     /// What it may do.
-    pub policy: Policy,
+    pub policy: KeyPolicy,
     /// Switched off by its owner.
     pub disabled: bool,
     /// When it was cut.
@@ -79,37 +79,37 @@ pub struct Key {
 
 impl Key {
     /// Whether its time is over.
-    pub fn expired(&self, now: Timestamp) -> bool {
+    pub fn is_expired(&self, now: Timestamp) -> bool {
         self.policy.expires_at.is_some_and(|at| at <= now)
     }
 
     /// What is left of the limit in the current window.
-    pub fn remaining(&self, now: Timestamp) -> Option<Usd> {
-        let spent = self.spending.within(self.policy.reset, now);
-        self.policy.limit.map(|limit| limit.less(spent))
+    pub fn remaining(&self, now: Timestamp) -> Option<MicroUsd> {
+        let spent = self.spending.spent_in_window(self.policy.reset, now);
+        self.policy.limit.map(|limit| limit.minus(spent))
     }
 }
 
 /// Whom a bearer token stands for.
 #[derive(Clone, Copy, Debug)]
-pub enum Bearer<'a> {
+pub enum TokenOwner<'a> {
     /// The account's management key, masked.
-    Management(&'a str),
+    ManagementKey(&'a str),
     /// A live key.
-    Key(&'a Key),
+    ApiKey(&'a Key),
 }
 
 /// Which keys a page shows.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct ListFilter {
     /// How many to skip.
     pub offset: usize,
     /// Disabled ones too.
-    pub disabled: bool,
+    pub include_disabled: bool,
     /// Expired ones too.
-    pub expired: bool,
+    pub include_expired: bool,
     /// Of this workspace instead of the default one.
-    pub workspace: Option<String>,
+    pub workspace_id: Option<String>,
 }
 
 /// What shall become of something that may also be nothing.
@@ -121,29 +121,29 @@ pub enum Change<T> {
     /// It goes.
     Clear,
     /// It becomes this.
-    To(T),
+    Set(T),
 }
 
 impl<T> Change<T> {
     /// What there is after the change.
-    pub fn over(self, old: Option<T>) -> Option<T> {
+    pub fn apply_to(self, old: Option<T>) -> Option<T> {
         match self {
             Self::Keep => old,
             Self::Clear => None,
-            Self::To(new) => Some(new),
+            Self::Set(new) => Some(new),
         }
     }
 }
 
 /// A change to a key: `None` leaves a field alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Patch {
+pub struct KeyPatch {
     /// Another name.
     pub name: Option<String>,
     /// On or off.
     pub disabled: Option<bool>,
     /// Another limit, or none.
-    pub limit: Change<Usd>,
+    pub limit: Change<MicroUsd>,
     /// Another window, or none.
     pub reset: Change<Reset>,
     /// Whether spending at the person's own providers counts.
@@ -151,45 +151,45 @@ pub struct Patch {
 }
 
 /// The books of one account.
-pub struct Ledger {
-    management: (String, String),
+pub struct Account {
+    management_key: (String, String),
     keys: Vec<Key>,
-    codes: HashMap<String, Code>,
+    codes: HashMap<String, AuthorizationCode>,
     /// How far the account's clock was moved on.
-    ahead: SignedDuration,
+    clock_offset: SignedDuration,
 }
 
-impl Ledger {
+impl Account {
     /// An account with nothing but its management key.
     pub fn new(management_key: &str) -> Self {
         Self {
-            management: (hash(management_key), mask(management_key)),
+            management_key: (hash_key(management_key), mask_key(management_key)),
             keys: Vec::new(),
             codes: HashMap::new(),
-            ahead: SignedDuration::ZERO,
+            clock_offset: SignedDuration::ZERO,
         }
     }
 
     /// What the account's clock says at that time of the world's.
-    pub fn clock(&self, world: Timestamp) -> Timestamp {
-        world.checked_add(self.ahead).unwrap_or(world)
+    pub fn account_time(&self, world: Timestamp) -> Timestamp {
+        world.checked_add(self.clock_offset).unwrap_or(world)
     }
 
     /// Moves the account's clock on.
-    pub fn move_on(&mut self, by: SignedDuration) {
-        self.ahead = self.ahead.saturating_add(by);
+    pub fn advance_clock(&mut self, by: SignedDuration) {
+        self.clock_offset = self.clock_offset.saturating_add(by);
     }
 
     /// Makes room for so many keys more.
-    pub fn expect(&mut self, keys: usize) {
+    pub fn reserve_keys(&mut self, keys: usize) {
         self.keys.reserve(keys);
     }
 
     /// Cuts the key whose secret is `secret`.
-    pub fn issue(&mut self, policy: Policy, secret: &str, now: Timestamp) -> &mut Key {
+    pub fn create_key(&mut self, policy: KeyPolicy, secret: &str, now: Timestamp) -> &mut Key {
         self.keys.push(Key {
-            hash: hash(secret),
-            masked: mask(secret),
+            hash: hash_key(secret),
+            masked: mask_key(secret),
             policy,
             disabled: false,
             created_at: now,
@@ -201,43 +201,45 @@ impl Ledger {
     }
 
     /// Whom a token stands for; nobody if it is unknown, deleted, disabled or expired.
-    pub fn bearer(&self, token: &str, now: Timestamp) -> Option<Bearer<'_>> {
-        let hash = hash(token);
-        if hash == self.management.0 {
-            return Some(Bearer::Management(&self.management.1));
+    pub fn authenticate(&self, token: &str, now: Timestamp) -> Option<TokenOwner<'_>> {
+        let hash = hash_key(token);
+        if hash == self.management_key.0 {
+            return Some(TokenOwner::ManagementKey(&self.management_key.1));
         }
-        self.find(&hash).filter(|key| !key.disabled && !key.expired(now)).map(Bearer::Key)
+        self.find_key(&hash)
+            .filter(|key| !key.disabled && !key.is_expired(now))
+            .map(TokenOwner::ApiKey)
     }
 
     /// A key by its hash.
-    pub fn find(&self, hash: &str) -> Option<&Key> {
+    pub fn find_key(&self, hash: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.hash == hash)
     }
 
-    fn find_mut(&mut self, hash: &str) -> Option<&mut Key> {
+    fn find_key_mut(&mut self, hash: &str) -> Option<&mut Key> {
         self.keys.iter_mut().find(|key| key.hash == hash)
     }
 
     /// One page of keys, oldest first.
-    pub fn page(&self, filter: &Filter, now: Timestamp) -> Vec<&Key> {
-        let workspace = filter.workspace.as_deref().unwrap_or(DEFAULT_WORKSPACE);
+    pub fn list_keys(&self, filter: &ListFilter, now: Timestamp) -> Vec<&Key> {
+        let workspace = filter.workspace_id.as_deref().unwrap_or(DEFAULT_WORKSPACE_ID);
         self.keys
             .iter()
-            .filter(|key| key.policy.workspace == workspace)
-            .filter(|key| filter.disabled || !key.disabled)
-            .filter(|key| filter.expired || !key.expired(now))
+            .filter(|key| key.policy.workspace_id == workspace)
+            .filter(|key| filter.include_disabled || !key.disabled)
+            .filter(|key| filter.include_expired || !key.is_expired(now))
             .skip(filter.offset)
-            .take(PAGE)
+            .take(PAGE_SIZE)
             .collect()
     }
 
     /// Changes a key; `None` if there is none.
-    pub fn patch(&mut self, hash: &str, patch: Patch, now: Timestamp) -> Option<&Key> {
-        let key = self.find_mut(hash)?;
+    pub fn update_key(&mut self, hash: &str, patch: KeyPatch, now: Timestamp) -> Option<&Key> {
+        let key = self.find_key_mut(hash)?;
         let policy = &mut key.policy;
         policy.name = patch.name.unwrap_or_else(|| policy.name.clone());
-        policy.limit = patch.limit.over(policy.limit);
-        policy.reset = patch.reset.over(policy.reset);
+        policy.limit = patch.limit.apply_to(policy.limit);
+        policy.reset = patch.reset.apply_to(policy.reset);
         policy.include_byok = patch.include_byok.unwrap_or(policy.include_byok);
         key.disabled = patch.disabled.unwrap_or(key.disabled);
         key.updated_at = Some(now);
@@ -245,19 +247,19 @@ impl Ledger {
     }
 
     /// Deletes a key; false if there is none.
-    pub fn delete(&mut self, hash: &str) -> bool {
+    pub fn delete_key(&mut self, hash: &str) -> bool {
         let before = self.keys.len();
         self.keys.retain(|key| key.hash != hash);
         self.keys.len() < before
     }
 
     /// Books what a key spent; false if there is no such key.
-    pub fn spend(&mut self, hash: &str, amount: Usd, at: Timestamp) -> bool {
-        self.find_mut(hash).map(|key| key.spending.add(amount, at)).is_some()
+    pub fn record_spending(&mut self, hash: &str, amount: MicroUsd, at: Timestamp) -> bool {
+        self.find_key_mut(hash).map(|key| key.spending.add(amount, at)).is_some()
     }
 
     /// Keeps what was consented to under a fresh code.
-    pub fn authorize(&mut self, code: String, agreed: Code) {
+    pub fn store_code(&mut self, code: String, agreed: AuthorizationCode) {
         // A dead code is remembered for a day, so that it is told from one that never was.
         let day = SignedDuration::from_hours(24);
         self.codes.retain(|_, old| agreed.issued_at.duration_since(old.issued_at) < day);
@@ -265,34 +267,34 @@ impl Ledger {
     }
 
     /// Takes a code for the key that was agreed to, once. A refused attempt leaves the code whole.
-    pub fn exchange(
+    pub fn exchange_code(
         &mut self,
         code: &str,
         verifier: Option<&str>,
-        method: Option<Method>,
+        method: Option<ChallengeMethod>,
         secret: &str,
         now: Timestamp,
-    ) -> Result<Key, Refusal> {
-        self.codes.get(code).ok_or(Refusal::Invalid)?.check(verifier, method, now)?;
-        let taken = self.codes.remove(code).ok_or(Refusal::Invalid)?;
-        Ok(self.issue(taken.policy, secret, now).clone())
+    ) -> Result<Key, ExchangeError> {
+        self.codes.get(code).ok_or(ExchangeError::InvalidGrant)?.verify(verifier, method, now)?;
+        let taken = self.codes.remove(code).ok_or(ExchangeError::InvalidGrant)?;
+        Ok(self.create_key(taken.policy, secret, now).clone())
     }
 }
 
 /// The name of a key: its SHA-256 in lower-case hexadecimal.
-fn hash(secret: &str) -> String {
-    hex(&Sha256::digest(secret))
+fn hash_key(secret: &str) -> String {
+    encode_hex(&Sha256::digest(secret))
 }
 
 /// OpenRouter's short form of a key: `sk-or-v1-0e6...1c96`.
-fn mask(secret: &str) -> String {
+fn mask_key(secret: &str) -> String {
     let end = secret.char_indices().nth(12).map_or(secret.len(), |(at, _)| at);
     let start = secret.char_indices().nth_back(3).map_or(0, |(at, _)| at);
     [&secret[..end], "...", &secret[start..]].concat()
 }
 
 /// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
+pub fn encode_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {

@@ -4,65 +4,68 @@
 use jiff::Timestamp;
 use url::Url;
 
-use super::ledger::{DEFAULT_WORKSPACE, Key, Method, Policy, Reset};
-use super::request::Consent;
-use super::response::whole_seconds;
+use super::ledger::{ChallengeMethod, DEFAULT_WORKSPACE_ID, Key, KeyPolicy, Reset};
+use super::request::AuthorizationRequest;
+use super::response::format_seconds;
 
-const SHELL: &str = include_str!("../../assets/sandbox.html");
-const CONSENT: &str = include_str!("../../assets/consent.html");
+const LAYOUT_TEMPLATE: &str = include_str!("../../assets/sandbox.html");
+const CONSENT_TEMPLATE: &str = include_str!("../../assets/consent.html");
 
 /// The question that `/auth` puts.
-pub fn consent(asked: &Consent) -> String {
+pub fn render_consent(asked: &AuthorizationRequest) -> String {
     let policy = &asked.policy;
-    let destination = match &asked.callback {
-        Some(url) => format!("Either answer leads back to {}.", origin(url)),
+    let destination = match &asked.callback_url {
+        Some(url) => format!("Either answer leads back to {}.", format_origin(url)),
         None => "You will be shown a code to paste where you came from.".into(),
     };
-    let proof = match asked.challenge.as_ref().map(|challenge| challenge.method) {
-        Some(Method::S256) => "Only the program that asked can use the code (PKCE, S256).",
-        Some(Method::Plain) => "The code is bound to a challenge that travels in the open (plain).",
+    let proof = match asked.code_challenge.as_ref().map(|challenge| challenge.method) {
+        Some(ChallengeMethod::S256) => "Only the program that asked can use the code (PKCE, S256).",
+        Some(ChallengeMethod::Plain) => {
+            "The code is bound to a challenge that travels in the open (plain)."
+        }
         None => "Careful: whoever sees the code can use it, for no PKCE challenge came along.",
     };
-    let workspace = if policy.workspace == DEFAULT_WORKSPACE {
+    let workspace = if policy.workspace_id == DEFAULT_WORKSPACE_ID {
         "default".to_owned()
     } else {
-        text(&policy.workspace)
+        escape_html(&policy.workspace_id)
     };
-    let main = fill(
-        CONSENT,
+    let main = fill_template(
+        CONSENT_TEMPLATE,
         &[
-            ("app", asked.callback.as_ref().map_or_else(|| "a terminal".into(), origin)),
-            ("label", text(&policy.name)),
-            ("limit", limit(policy)),
-            ("reset", reset(policy).into()),
-            ("expires", expires(policy)),
+            ("app", asked.callback_url.as_ref().map_or_else(|| "a terminal".into(), format_origin)),
+            ("label", escape_html(&policy.name)),
+            ("limit", format_limit(policy)),
+            ("reset", format_reset(policy).into()),
+            ("expires", format_expiry(policy)),
             ("workspace", workspace),
             ("destination", destination),
             ("proof", proof.into()),
         ],
     );
-    shell("Authorize", &main)
+    render_layout("Authorize", &main)
 }
 
 /// The code, for somebody who has no callback.
-pub fn code(code: &str) -> String {
+pub fn render_code(code: &str) -> String {
     let main = format!(
         "<h1>Authorized</h1>\n<p>Paste this code where you came from. It works once, for ten \
          minutes.</p>\n<code id=\"code\">{}</code>",
-        text(code)
+        escape_html(code)
     );
-    shell("Authorized", &main)
+    render_layout("Authorized", &main)
 }
 
 /// A heading and a sentence.
-pub fn notice(title: &str, words: &str) -> String {
-    let main = format!("<h1>{}</h1>\n<p id=\"reason\">{}</p>", text(title), text(words));
-    shell(title, &main)
+pub fn render_notice(title: &str, words: &str) -> String {
+    let main =
+        format!("<h1>{}</h1>\n<p id=\"reason\">{}</p>", escape_html(title), escape_html(words));
+    render_layout(title, &main)
 }
 
 /// A key's settings page, or with `activity` its log.
-pub fn key(key: &Key, activity: bool, now: Timestamp) -> String {
-    let state = match (key.disabled, key.expired(now)) {
+pub fn render_key(key: &Key, activity: bool, now: Timestamp) -> String {
+    let state = match (key.disabled, key.is_expired(now)) {
         (true, _) => "disabled",
         (false, true) => "expired",
         (false, false) => "active",
@@ -74,35 +77,38 @@ pub fn key(key: &Key, activity: bool, now: Timestamp) -> String {
         ("Ever", None),
     ];
     let spent = usage.map(|(name, window)| {
-        (name, format!("${:.2}", key.spending.within(window, now).dollars()))
+        (name, format!("${:.2}", key.spending.spent_in_window(window, now).to_dollars()))
     });
     let rows: Vec<(&str, String)> = if activity {
         spent.into()
     } else {
         let policy = &key.policy;
         vec![
-            ("Key", text(&key.masked)),
+            ("Key", escape_html(&key.masked)),
             ("State", state.into()),
-            ("Credit limit", limit(policy)),
-            ("Reset", reset(policy).into()),
-            ("Expires", expires(policy)),
-            ("Created", whole_seconds(key.created_at)),
+            ("Credit limit", format_limit(policy)),
+            ("Reset", format_reset(policy).into()),
+            ("Expires", format_expiry(policy)),
+            ("Created", format_seconds(key.created_at)),
         ]
     };
     let rows: Vec<String> =
         rows.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{value}</dd>")).collect();
     let rows = rows.join("\n");
     let title = if activity { "Activity" } else { "Key" };
-    shell(title, &format!("<h1>{}</h1>\n<dl>\n{rows}\n</dl>", text(&key.policy.name)))
+    render_layout(
+        title,
+        &format!("<h1>{}</h1>\n<dl>\n{rows}\n</dl>", escape_html(&key.policy.name)),
+    )
 }
 
-fn shell(title: &str, main: &str) -> String {
-    fill(SHELL, &[("title", text(title)), ("main", main.into())])
+fn render_layout(title: &str, main: &str) -> String {
+    fill_template(LAYOUT_TEMPLATE, &[("title", escape_html(title)), ("main", main.into())])
 }
 
 /// Puts values, already HTML, in the place of `{{name}}`. One pass, so that a value cannot bring
 /// places of its own.
-fn fill(template: &str, values: &[(&str, String)]) -> String {
+fn fill_template(template: &str, values: &[(&str, String)]) -> String {
     let mut pieces = template.split("{{");
     let mut page = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -114,7 +120,7 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
 }
 
 /// Escapes for an element and for a quoted attribute.
-fn text(raw: &str) -> String {
+fn escape_html(raw: &str) -> String {
     raw.chars().fold(String::with_capacity(raw.len()), |mut safe, c| {
         match c {
             '&' => safe.push_str("&amp;"),
@@ -128,18 +134,18 @@ fn text(raw: &str) -> String {
     })
 }
 
-fn origin(url: &Url) -> String {
-    text(&url.origin().ascii_serialization())
+fn format_origin(url: &Url) -> String {
+    escape_html(&url.origin().ascii_serialization())
 }
 
-fn limit(policy: &Policy) -> String {
-    policy.limit.map_or_else(|| "none".into(), |limit| format!("${:.2}", limit.dollars()))
+fn format_limit(policy: &KeyPolicy) -> String {
+    policy.limit.map_or_else(|| "none".into(), |limit| format!("${:.2}", limit.to_dollars()))
 }
 
-fn reset(policy: &Policy) -> &'static str {
-    policy.reset.map_or("never", Reset::word)
+fn format_reset(policy: &KeyPolicy) -> &'static str {
+    policy.reset.map_or("never", Reset::as_str)
 }
 
-fn expires(policy: &Policy) -> String {
+fn format_expiry(policy: &KeyPolicy) -> String {
     policy.expires_at.map_or_else(|| "never".into(), |at| at.to_string())
 }

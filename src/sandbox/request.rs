@@ -5,43 +5,45 @@ use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 use url::{Host, Url, form_urlencoded};
 
-use super::ledger::{Challenge, Change, Filter, Method, Patch, Policy, Reset, Usd};
-use super::response::Fault;
+use super::ledger::{
+    ChallengeMethod, Change, CodeChallenge, KeyPatch, KeyPolicy, ListFilter, MicroUsd, Reset,
+};
+use super::response::ApiError;
 
 /// The fields of a request, by name.
-pub type Fields = Map<String, Value>;
+pub type JsonFields = Map<String, Value>;
 
 /// What an application asks the person for.
-pub struct Consent {
+pub struct AuthorizationRequest {
     /// Where the code goes; without one the page shows it.
-    pub callback: Option<Url>,
+    pub callback_url: Option<Url>,
     /// What the application will have to prove.
-    pub challenge: Option<Challenge>,
+    pub code_challenge: Option<CodeChallenge>,
     /// The key it wants.
-    pub policy: Policy,
+    pub policy: KeyPolicy,
 }
 
 /// What an application presents to get its key.
-pub struct Exchange<'a> {
+pub struct ExchangeRequest<'a> {
     /// The code from the callback.
     pub code: &'a str,
     /// The proof.
-    pub verifier: Option<&'a str>,
+    pub code_verifier: Option<&'a str>,
     /// How the challenge was made of it.
-    pub method: Option<Method>,
+    pub code_challenge_method: Option<ChallengeMethod>,
 }
 
 /// A JSON body's fields.
-pub fn body(bytes: &[u8]) -> Result<Fields, Fault> {
+pub fn parse_body(bytes: &[u8]) -> Result<JsonFields, ApiError> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(Fault::bad("The request body must be a JSON object")),
-        Err(_) => Err(Fault::bad("The request body is not valid JSON")),
+        Ok(_) => Err(ApiError::bad_request("The request body must be a JSON object")),
+        Err(_) => Err(ApiError::bad_request("The request body is not valid JSON")),
     }
 }
 
 /// A query's fields, of which only `limit` is a number.
-pub fn query(query: &str) -> Fields {
+pub fn parse_query(query: &str) -> JsonFields {
     form_urlencoded::parse(query.as_bytes())
         .map(|(name, value)| {
             let number = (name == "limit").then(|| value.parse().ok()).flatten();
@@ -54,148 +56,169 @@ pub fn query(query: &str) -> Fields {
 }
 
 /// The parameters of `/auth`, and the body of `POST /auth/keys/code`.
-pub fn consent(fields: &Fields) -> Result<Consent, Fault> {
-    let callback = text(fields, "callback_url")?.map(callback).transpose()?;
-    let method = text(fields, "code_challenge_method")?.map(method).transpose()?;
-    let challenge = match (text(fields, "code_challenge")?, method) {
-        (Some(""), _) => return Err(Fault::bad("code_challenge must not be empty")),
+pub fn parse_authorization_request(fields: &JsonFields) -> Result<AuthorizationRequest, ApiError> {
+    let callback = parse_string(fields, "callback_url")?.map(parse_callback_url).transpose()?;
+    let method =
+        parse_string(fields, "code_challenge_method")?.map(parse_challenge_method).transpose()?;
+    let challenge = match (parse_string(fields, "code_challenge")?, method) {
+        (Some(""), _) => return Err(ApiError::bad_request("code_challenge must not be empty")),
         // RFC 7636 section 4.3: plain unless the request says otherwise.
-        (Some(value), method) => {
-            Some(Challenge { method: method.unwrap_or(Method::Plain), value: value.to_owned() })
-        }
+        (Some(value), method) => Some(CodeChallenge {
+            method: method.unwrap_or(ChallengeMethod::Plain),
+            value: value.to_owned(),
+        }),
         (None, Some(_)) => {
-            return Err(Fault::bad("code_challenge_method needs a code_challenge"));
+            return Err(ApiError::bad_request("code_challenge_method needs a code_challenge"));
         }
         (None, None) => None,
     };
-    let label = text(fields, "key_label")?.filter(|label| !label.is_empty());
+    let label = parse_string(fields, "key_label")?.filter(|label| !label.is_empty());
     if label.is_some_and(|label| label.chars().count() > 100) {
-        return Err(Fault::bad("key_label must be at most 100 characters"));
+        return Err(ApiError::bad_request("key_label must be at most 100 characters"));
     }
     let app = callback.as_ref().and_then(Url::host_str).unwrap_or("Command line");
-    let mut policy = Policy::named(label.unwrap_or(app));
-    policy.limit = limit(fields, Null::Refused)?.over(None);
-    policy.reset = reset(fields, "usage_limit_type", Null::Refused)?.over(None);
-    policy.expires_at = expiry(fields)?;
-    if let Some(id) = workspace(fields)? {
-        policy.workspace = id.into();
+    let mut policy = KeyPolicy::unrestricted(label.unwrap_or(app));
+    policy.limit = parse_limit(fields, NullHandling::Reject)?.apply_to(None);
+    policy.reset = parse_reset(fields, "usage_limit_type", NullHandling::Reject)?.apply_to(None);
+    policy.expires_at = parse_expiry(fields)?;
+    if let Some(id) = parse_workspace_id(fields)? {
+        policy.workspace_id = id.into();
     }
-    Ok(Consent { callback, challenge, policy })
+    Ok(AuthorizationRequest { callback_url: callback, code_challenge: challenge, policy })
 }
 
 /// The body of `POST /auth/keys`.
-pub fn exchange(fields: &Fields) -> Result<Exchange<'_>, Fault> {
-    let code = text(fields, "code")?.ok_or_else(|| Fault::bad("code is required"))?;
-    let word = field(fields, "code_challenge_method", Null::Allowed, "a string", Value::as_str)?;
-    let method = word.over(None).map(method).transpose()?;
-    Ok(Exchange { code, verifier: text(fields, "code_verifier")?, method })
+pub fn parse_exchange_request(fields: &JsonFields) -> Result<ExchangeRequest<'_>, ApiError> {
+    let code =
+        parse_string(fields, "code")?.ok_or_else(|| ApiError::bad_request("code is required"))?;
+    let word = parse_field(
+        fields,
+        "code_challenge_method",
+        NullHandling::Accept,
+        "a string",
+        Value::as_str,
+    )?;
+    let method = word.apply_to(None).map(parse_challenge_method).transpose()?;
+    Ok(ExchangeRequest {
+        code,
+        code_verifier: parse_string(fields, "code_verifier")?,
+        code_challenge_method: method,
+    })
 }
 
 /// The body of `POST /keys`.
-pub fn new_key(fields: &Fields) -> Result<Policy, Fault> {
-    let name = text(fields, "name")?.ok_or_else(|| Fault::bad("name is required"))?;
-    let mut policy = Policy::named(named(name)?);
-    policy.limit = limit(fields, Null::Allowed)?.over(None);
-    policy.reset = reset(fields, "limit_reset", Null::Allowed)?.over(None);
-    policy.expires_at = expiry(fields)?;
-    policy.include_byok = flag(fields, "include_byok_in_limit")?.unwrap_or(false);
-    if let Some(id) = workspace(fields)? {
-        policy.workspace = id.into();
+pub fn parse_create_request(fields: &JsonFields) -> Result<KeyPolicy, ApiError> {
+    let name =
+        parse_string(fields, "name")?.ok_or_else(|| ApiError::bad_request("name is required"))?;
+    let mut policy = KeyPolicy::unrestricted(parse_name(name)?);
+    policy.limit = parse_limit(fields, NullHandling::Accept)?.apply_to(None);
+    policy.reset = parse_reset(fields, "limit_reset", NullHandling::Accept)?.apply_to(None);
+    policy.expires_at = parse_expiry(fields)?;
+    policy.include_byok = parse_bool(fields, "include_byok_in_limit")?.unwrap_or(false);
+    if let Some(id) = parse_workspace_id(fields)? {
+        policy.workspace_id = id.into();
     }
     let creator = |value: &Value| value.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
     let wants = "a non-empty string or null";
-    if let Change::To(id) = field(fields, "creator_user_id", Null::Allowed, wants, creator)? {
-        policy.creator = id.into();
+    if let Change::Set(id) =
+        parse_field(fields, "creator_user_id", NullHandling::Accept, wants, creator)?
+    {
+        policy.creator_user_id = id.into();
     }
     Ok(policy)
 }
 
 /// The body of `PATCH /keys/{hash}`, where an absent field and `null` differ and `expires_at` does
 /// not count.
-pub fn patch(fields: &Fields) -> Result<Patch, Fault> {
-    let patch = Patch {
-        name: text(fields, "name")?.map(named).transpose()?,
-        disabled: flag(fields, "disabled")?,
-        limit: limit(fields, Null::Allowed)?,
-        reset: reset(fields, "limit_reset", Null::Allowed)?,
-        include_byok: flag(fields, "include_byok_in_limit")?,
+pub fn parse_patch(fields: &JsonFields) -> Result<KeyPatch, ApiError> {
+    let patch = KeyPatch {
+        name: parse_string(fields, "name")?.map(parse_name).transpose()?,
+        disabled: parse_bool(fields, "disabled")?,
+        limit: parse_limit(fields, NullHandling::Accept)?,
+        reset: parse_reset(fields, "limit_reset", NullHandling::Accept)?,
+        include_byok: parse_bool(fields, "include_byok_in_limit")?,
     };
-    if patch == Patch::default() {
-        return Err(Fault::bad("No update fields provided"));
+    if patch == KeyPatch::default() {
+        return Err(ApiError::bad_request("No update fields provided"));
     }
     Ok(patch)
 }
 
 /// The query of `GET /keys`.
-pub fn filter(fields: &Fields) -> Result<Filter, Fault> {
-    let flag = |name: &str| match text(fields, name)? {
+pub fn parse_list_filter(fields: &JsonFields) -> Result<ListFilter, ApiError> {
+    let flag = |name: &str| match parse_string(fields, name)? {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
-        Some(_) => Err(Fault::bad(format!("{name} must be true or false"))),
+        Some(_) => Err(ApiError::bad_request(format!("{name} must be true or false"))),
     };
-    let offset = text(fields, "offset")?.map(str::parse).transpose();
-    Ok(Filter {
+    let offset = parse_string(fields, "offset")?.map(str::parse).transpose();
+    Ok(ListFilter {
         offset: offset
-            .map_err(|_| Fault::bad("offset must be a whole number, zero or more"))?
+            .map_err(|_| ApiError::bad_request("offset must be a whole number, zero or more"))?
             .unwrap_or(0),
-        disabled: flag("include_disabled")?,
-        expired: flag("include_expired")?,
-        workspace: workspace(fields)?,
+        include_disabled: flag("include_disabled")?,
+        include_expired: flag("include_expired")?,
+        workspace_id: parse_workspace_id(fields)?,
     })
 }
 
 /// Whether a field may be null.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Null {
-    Allowed,
-    Refused,
+enum NullHandling {
+    Accept,
+    Reject,
 }
 
 /// An absent field keeps what there is, and null, where it is allowed, clears it.
-fn field<'a, T>(
-    fields: &'a Fields,
+fn parse_field<'a, T>(
+    fields: &'a JsonFields,
     name: &str,
-    null: Null,
+    null: NullHandling,
     wants: &str,
     read: impl FnOnce(&'a Value) -> Option<T>,
-) -> Result<Change<T>, Fault> {
+) -> Result<Change<T>, ApiError> {
     match fields.get(name) {
         None => Ok(Change::Keep),
-        Some(Value::Null) if null == Null::Allowed => Ok(Change::Clear),
+        Some(Value::Null) if null == NullHandling::Accept => Ok(Change::Clear),
         Some(value) => match read(value) {
-            Some(read) => Ok(Change::To(read)),
-            None => Err(Fault::bad(format!("{name} must be {wants}"))),
+            Some(read) => Ok(Change::Set(read)),
+            None => Err(ApiError::bad_request(format!("{name} must be {wants}"))),
         },
     }
 }
 
-fn text<'a>(fields: &'a Fields, name: &str) -> Result<Option<&'a str>, Fault> {
-    Ok(field(fields, name, Null::Refused, "a string", Value::as_str)?.over(None))
+fn parse_string<'a>(fields: &'a JsonFields, name: &str) -> Result<Option<&'a str>, ApiError> {
+    Ok(parse_field(fields, name, NullHandling::Reject, "a string", Value::as_str)?.apply_to(None))
 }
 
-fn flag(fields: &Fields, name: &str) -> Result<Option<bool>, Fault> {
-    Ok(field(fields, name, Null::Refused, "true or false", Value::as_bool)?.over(None))
+fn parse_bool(fields: &JsonFields, name: &str) -> Result<Option<bool>, ApiError> {
+    Ok(parse_field(fields, name, NullHandling::Reject, "true or false", Value::as_bool)?
+        .apply_to(None))
 }
 
-fn limit(fields: &Fields, null: Null) -> Result<Change<Usd>, Fault> {
-    let read = |value: &Value| value.as_f64().and_then(Usd::new);
-    field(fields, "limit", null, "an amount in USD, zero or more", read)
+fn parse_limit(fields: &JsonFields, null: NullHandling) -> Result<Change<MicroUsd>, ApiError> {
+    let read = |value: &Value| value.as_f64().and_then(MicroUsd::from_dollars);
+    parse_field(fields, "limit", null, "an amount in USD, zero or more", read)
 }
 
-fn reset(fields: &Fields, name: &str, null: Null) -> Result<Change<Reset>, Fault> {
-    let read = |value: &Value| value.as_str().and_then(Reset::named);
-    field(fields, name, null, "daily, weekly or monthly", read)
+fn parse_reset(
+    fields: &JsonFields,
+    name: &str,
+    null: NullHandling,
+) -> Result<Change<Reset>, ApiError> {
+    let read = |value: &Value| value.as_str().and_then(Reset::parse);
+    parse_field(fields, name, null, "daily, weekly or monthly", read)
 }
 
-fn expiry(fields: &Fields) -> Result<Option<Timestamp>, Fault> {
+fn parse_expiry(fields: &JsonFields) -> Result<Option<Timestamp>, ApiError> {
     let wants = "an ISO 8601 timestamp in UTC with seconds, such as 2027-12-31T23:59:59Z";
-    let read = |value: &Value| value.as_str().and_then(instant);
-    Ok(field(fields, "expires_at", Null::Allowed, wants, read)?.over(None))
+    let read = |value: &Value| value.as_str().and_then(parse_timestamp);
+    Ok(parse_field(fields, "expires_at", NullHandling::Accept, wants, read)?.apply_to(None))
 }
 
 /// `2027-12-31T23:59:59Z`, perhaps with a fraction; jiff alone would also take other offsets,
 /// spaces and times without seconds.
-fn instant(word: &str) -> Option<Timestamp> {
+fn parse_timestamp(word: &str) -> Option<Timestamp> {
     let (whole, fraction) = word.strip_suffix('Z')?.split_at_checked(19)?;
     let shape = |(place, byte): (usize, u8)| match place {
         4 | 7 => byte == b'-',
@@ -209,26 +232,33 @@ fn instant(word: &str) -> Option<Timestamp> {
     fits.then(|| word.parse().ok()).flatten()
 }
 
-fn workspace(fields: &Fields) -> Result<Option<String>, Fault> {
+fn parse_workspace_id(fields: &JsonFields) -> Result<Option<String>, ApiError> {
     let uuid = |id: &&str| {
         let groups: Vec<&str> = id.split('-').collect();
         groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
             && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
     };
     let read = |value: &Value| value.as_str().filter(uuid).map(str::to_ascii_lowercase);
-    Ok(field(fields, "workspace_id", Null::Refused, "a UUID", read)?.over(None))
+    Ok(parse_field(fields, "workspace_id", NullHandling::Reject, "a UUID", read)?.apply_to(None))
 }
 
-fn method(word: &str) -> Result<Method, Fault> {
-    Method::named(word).ok_or_else(|| Fault::bad("Invalid code_challenge_method"))
+fn parse_challenge_method(word: &str) -> Result<ChallengeMethod, ApiError> {
+    ChallengeMethod::parse(word)
+        .ok_or_else(|| ApiError::bad_request("Invalid code_challenge_method"))
 }
 
-fn named(name: &str) -> Result<String, Fault> {
-    if name.is_empty() { Err(Fault::bad("name must not be empty")) } else { Ok(name.to_owned()) }
+fn parse_name(name: &str) -> Result<String, ApiError> {
+    if name.is_empty() {
+        Err(ApiError::bad_request("name must not be empty"))
+    } else {
+        Ok(name.to_owned())
+    }
 }
 
-fn callback(address: &str) -> Result<Url, Fault> {
-    let fault = || Fault::bad("callback_url must be https, or localhost or 127.0.0.1 on any port");
+fn parse_callback_url(address: &str) -> Result<Url, ApiError> {
+    let fault = || {
+        ApiError::bad_request("callback_url must be https, or localhost or 127.0.0.1 on any port")
+    };
     let url = Url::parse(address).map_err(|_| fault())?;
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::ledger::{DEFAULT_WORKSPACE, Key, Refusal, Spending, USER, Usd};
+use super::ledger::{DEFAULT_WORKSPACE_ID, ExchangeError, Key, MicroUsd, Spending, USER_ID};
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ContentType {
     /// For a program.
     Json,
     /// For a person.
@@ -18,11 +18,11 @@ pub enum Kind {
 }
 
 /// One answer, before it travels. May hold a secret, so it does not print.
-pub struct Answer {
+pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,
     /// What the body is.
-    pub kind: Kind,
+    pub content_type: ContentType,
     /// The body.
     pub body: String,
     /// Where a redirect leads.
@@ -31,39 +31,39 @@ pub struct Answer {
     pub allow: Option<String>,
 }
 
-impl Answer {
+impl HttpResponse {
     /// A JSON document.
     pub fn json(status: u16, body: &Value) -> Self {
-        Self::new(status, Kind::Json, body.to_string())
+        Self::new(status, ContentType::Json, body.to_string())
     }
 
     /// A page.
     pub fn html(status: u16, body: String) -> Self {
-        Self::new(status, Kind::Html, body)
+        Self::new(status, ContentType::Html, body)
     }
 
     /// The way back to an application.
     pub fn redirect(location: String) -> Self {
-        Self { location: Some(location), ..Self::new(302, Kind::Html, String::new()) }
+        Self { location: Some(location), ..Self::new(302, ContentType::Html, String::new()) }
     }
 
-    fn new(status: u16, kind: Kind, body: String) -> Self {
-        Self { status, kind, body, location: None, allow: None }
+    fn new(status: u16, kind: ContentType, body: String) -> Self {
+        Self { status, content_type: kind, body, location: None, allow: None }
     }
 }
 
 /// Why a request is refused, in words that the caller reads.
 #[derive(Debug)]
-pub struct Fault {
+pub struct ApiError {
     /// The HTTP status.
     pub status: u16,
     /// The words.
     pub message: Cow<'static, str>,
 }
 
-impl Fault {
+impl ApiError {
     /// A request that makes no sense.
-    pub fn bad(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(400, message)
     }
 
@@ -73,48 +73,48 @@ impl Fault {
     }
 }
 
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
+impl From<ExchangeError> for ApiError {
+    fn from(refusal: ExchangeError) -> Self {
         match refusal {
-            Refusal::Method => Self::bad("Invalid code_challenge_method"),
-            Refusal::Invalid => Self::new(403, "Invalid code or code_verifier"),
-            Refusal::Expired => Self::new(403, "Authorization code expired"),
+            ExchangeError::MethodMismatch => Self::bad_request("Invalid code_challenge_method"),
+            ExchangeError::InvalidGrant => Self::new(403, "Invalid code or code_verifier"),
+            ExchangeError::Expired => Self::new(403, "Authorization code expired"),
         }
     }
 }
 
-impl From<std::io::Error> for Fault {
+impl From<std::io::Error> for ApiError {
     fn from(_: std::io::Error) -> Self {
         Self::new(500, "Internal Server Error")
     }
 }
 
-impl From<Fault> for Answer {
-    fn from(fault: Fault) -> Self {
+impl From<ApiError> for HttpResponse {
+    fn from(fault: ApiError) -> Self {
         let error = json!({ "code": fault.status, "message": fault.message });
         Self::json(fault.status, &json!({ "error": error }))
     }
 }
 
 /// A row of `/keys`. `name` is the person's label here, `label` the masked key.
-pub fn row(key: &Key, now: Timestamp) -> Value {
+pub fn key_to_json(key: &Key, now: Timestamp) -> Value {
     let policy = &key.policy;
     let mut row = json!({
         "hash": key.hash,
         "name": policy.name,
         "label": key.masked,
         "disabled": key.disabled,
-        "limit": policy.limit.map(amount),
-        "limit_remaining": key.remaining(now).map(amount),
-        "limit_reset": policy.reset.map(super::ledger::Reset::word),
+        "limit": policy.limit.map(usd_to_json),
+        "limit_remaining": key.remaining(now).map(usd_to_json),
+        "limit_reset": policy.reset.map(super::ledger::Reset::as_str),
         "include_byok_in_limit": policy.include_byok,
-        "created_at": whole_seconds(key.created_at),
-        "updated_at": key.updated_at.map(whole_seconds),
-        "last_used_at": key.spending.last().map(whole_seconds),
+        "created_at": format_seconds(key.created_at),
+        "updated_at": key.updated_at.map(format_seconds),
+        "last_used_at": key.spending.last_used_at().map(format_seconds),
         "expires_at": policy.expires_at.map(|at| at.to_string()),
-        "creator_user_id": policy.creator,
+        "creator_user_id": policy.creator_user_id,
         "external_user": null,
-        "workspace_id": policy.workspace,
+        "workspace_id": policy.workspace_id,
     });
     add_usage(&mut row, &key.spending, now);
     row
@@ -122,37 +122,37 @@ pub fn row(key: &Key, now: Timestamp) -> Value {
 
 /// What a key is told about itself. Its times come with microseconds and an offset, unlike those
 /// of [`row`], as OpenRouter's do.
-pub fn self_portrait(key: &Key, now: Timestamp) -> Value {
+pub fn current_key_to_json(key: &Key, now: Timestamp) -> Value {
     let policy = &key.policy;
-    let mut data = about(&key.masked, &key.spending, now);
+    let mut data = base_key_info(&key.masked, &key.spending, now);
     if let (Some(limit), Some(remaining)) = (policy.limit, key.remaining(now)) {
         let budget = json!({
             "scope": "key_limit",
-            "limit_usd": amount(limit),
-            "spend_usd": amount(limit.less(remaining)),
-            "remaining_usd": amount(remaining),
-            "reset_interval": policy.reset.map(super::ledger::Reset::word),
-            "resets_at": policy.reset.and_then(|reset| reset.next(now)).map(microseconds),
+            "limit_usd": usd_to_json(limit),
+            "spend_usd": usd_to_json(limit.minus(remaining)),
+            "remaining_usd": usd_to_json(remaining),
+            "reset_interval": policy.reset.map(super::ledger::Reset::as_str),
+            "resets_at": policy.reset.and_then(|reset| reset.window_end(now)).map(format_microseconds),
             "include_byok": policy.include_byok,
             "budget_id": null,
             "guardrail_id": null,
         });
-        data["limit"] = amount(limit);
-        data["limit_remaining"] = amount(remaining);
+        data["limit"] = usd_to_json(limit);
+        data["limit_remaining"] = usd_to_json(remaining);
         data["budgets"] = json!([budget]);
         data["effective_budget"] = budget;
     }
-    data["limit_reset"] = json!(policy.reset.map(super::ledger::Reset::word));
+    data["limit_reset"] = json!(policy.reset.map(super::ledger::Reset::as_str));
     data["include_byok_in_limit"] = json!(policy.include_byok);
-    data["expires_at"] = json!(policy.expires_at.map(microseconds));
-    data["creator_user_id"] = json!(policy.creator);
-    data["workspace_id"] = json!(policy.workspace);
+    data["expires_at"] = json!(policy.expires_at.map(format_microseconds));
+    data["creator_user_id"] = json!(policy.creator_user_id);
+    data["workspace_id"] = json!(policy.workspace_id);
     data
 }
 
 /// What the management key is told about itself.
-pub fn management_portrait(masked: &str, now: Timestamp) -> Value {
-    let mut data = about(masked, &Spending::default(), now);
+pub fn management_key_to_json(masked: &str, now: Timestamp) -> Value {
+    let mut data = base_key_info(masked, &Spending::default(), now);
     data["is_management_key"] = json!(true);
     data["is_provisioning_key"] = json!(true);
     data
@@ -160,7 +160,7 @@ pub fn management_portrait(masked: &str, now: Timestamp) -> Value {
 
 /// Every field of `GET /key`, of a key without limit or expiry; the last six of them because the
 /// official SDKs reject an answer without.
-fn about(masked: &str, spending: &Spending, now: Timestamp) -> Value {
+fn base_key_info(masked: &str, spending: &Spending, now: Timestamp) -> Value {
     let mut data = json!({
         "label": masked,
         "limit": null,
@@ -171,7 +171,7 @@ fn about(masked: &str, spending: &Spending, now: Timestamp) -> Value {
         "is_management_key": false,
         "is_provisioning_key": false,
         "expires_at": null,
-        "creator_user_id": USER,
+        "creator_user_id": USER_ID,
         "rate_limit": {
             "requests": -1,
             "interval": "10s",
@@ -182,7 +182,7 @@ fn about(masked: &str, spending: &Spending, now: Timestamp) -> Value {
         "effective_budget": null,
         "free_model_daily_requests": { "limit": 1000, "remaining": 1000, "used": 0 },
         "organization_id": null,
-        "workspace_id": DEFAULT_WORKSPACE,
+        "workspace_id": DEFAULT_WORKSPACE_ID,
     });
     add_usage(&mut data, spending, now);
     data
@@ -198,21 +198,21 @@ fn add_usage(data: &mut Value, spending: &Spending, now: Timestamp) {
         ("usage_monthly", Some(Monthly)),
     ];
     for (name, window) in windows {
-        data[name] = amount(spending.within(window, now));
+        data[name] = usd_to_json(spending.spent_in_window(window, now));
         data[format!("byok_{name}")] = json!(0);
     }
 }
 
 /// Whole amounts travel without a fraction, as a JavaScript server writes them.
-fn amount(usd: Usd) -> Value {
-    usd.whole().map_or_else(|| json!(usd.dollars()), |whole| json!(whole))
+fn usd_to_json(usd: MicroUsd) -> Value {
+    usd.to_whole_dollars().map_or_else(|| json!(usd.to_dollars()), |whole| json!(whole))
 }
 
 /// `2027-12-31T23:59:59Z`.
-pub fn whole_seconds(at: Timestamp) -> String {
+pub fn format_seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn microseconds(at: Timestamp) -> String {
+fn format_microseconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
 }

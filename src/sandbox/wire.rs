@@ -5,41 +5,41 @@ use std::io::{self, Read as _, Write as _};
 use jiff::Timestamp;
 use tiny_http::{Request, Response, StatusCode};
 
-use super::response::{Answer, Fault, Kind};
-use super::routes::Call;
+use super::response::{ApiError, ContentType, HttpResponse};
+use super::routes::HttpRequest;
 
 /// The largest body that is read.
-const BODY: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The largest declared body that is left to tiny_http to throw away. It does so in one buffer of
 /// the declared size, and a size that cannot be had aborts the process.
-const DISPOSABLE: usize = 16 * 1024 * 1024;
+const MAX_DRAINED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads a request; `None` where it was refused and answered for its size, or broke off.
-pub fn read(mut request: Request) -> Option<(Call, Request)> {
+pub fn read_request(mut request: Request) -> Option<(HttpRequest, Request)> {
     let declared = request.body_length().unwrap_or(0);
-    if declared > DISPOSABLE {
+    if declared > MAX_DRAINED_BYTES {
         // Only an upgrade takes the body's reader out of the request, and only forgetting it keeps
         // it from being dropped. What remains: the connection lasts until the process ends.
         std::mem::forget(request.upgrade("close", Response::empty(413)));
         return None;
     }
-    let chunked = header(&request, "Transfer-Encoding").is_some();
-    let most = if chunked { BODY + 1 } else { declared.min(BODY + 1) };
+    let chunked = find_header(&request, "Transfer-Encoding").is_some();
+    let most = if chunked { MAX_BODY_BYTES + 1 } else { declared.min(MAX_BODY_BYTES + 1) };
     let mut body = Vec::new();
     if most > 0 {
         request.as_reader().take(most as u64).read_to_end(&mut body).ok()?;
     }
-    if declared > BODY || body.len() > BODY {
+    if declared > MAX_BODY_BYTES || body.len() > MAX_BODY_BYTES {
         // Answered first and drained afterwards: `into_writer` would do it the other way round.
-        let refusal = Answer::from(Fault::new(413, "Payload Too Large"));
+        let refusal = HttpResponse::from(ApiError::new(413, "Payload Too Large"));
         let _ = request.respond(Response::from_string(refusal.body).with_status_code(413));
         return None;
     }
-    let call = Call {
+    let call = HttpRequest {
         method: request.method().to_string(),
         target: request.url().to_owned(),
-        token: header(&request, "Authorization").and_then(bearer),
+        bearer_token: find_header(&request, "Authorization").and_then(parse_bearer_token),
         body,
     };
     Some((call, request))
@@ -50,12 +50,12 @@ pub fn read(mut request: Request) -> Option<(Call, Request)> {
 /// tiny_http lets nobody say `Connection: close`, and gives a thread to each open connection out
 /// of a pool that a burst of kept-alive ones can starve. So the head is written here, and asks
 /// the client to hang up.
-pub fn write(request: Request, answer: &Answer, now: Timestamp) -> io::Result<()> {
+pub fn write_response(request: Request, answer: &HttpResponse, now: Timestamp) -> io::Result<()> {
     let body = if request.method() == &tiny_http::Method::Head { "" } else { &answer.body };
-    let kind = match answer.kind {
-        Kind::Json => "application/json",
+    let kind = match answer.content_type {
+        ContentType::Json => "application/json",
         // No form-action: browsers hold it against the redirect that answers a form, too.
-        Kind::Html => {
+        ContentType::Html => {
             "text/html; charset=utf-8\r\n\
              Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; \
              base-uri 'none'; frame-ancestors 'none'\r\n\
@@ -78,7 +78,7 @@ pub fn write(request: Request, answer: &Answer, now: Timestamp) -> io::Result<()
     writer.flush()
 }
 
-fn header<'a>(request: &'a Request, name: &'static str) -> Option<&'a str> {
+fn find_header<'a>(request: &'a Request, name: &'static str) -> Option<&'a str> {
     request
         .headers()
         .iter()
@@ -87,7 +87,7 @@ fn header<'a>(request: &'a Request, name: &'static str) -> Option<&'a str> {
 }
 
 /// The scheme is case-insensitive (RFC 9110 section 11.1).
-fn bearer(value: &str) -> Option<String> {
+fn parse_bearer_token(value: &str) -> Option<String> {
     let (scheme, token) = value.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }

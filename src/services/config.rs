@@ -152,7 +152,7 @@ impl Config {
             timeout: self.timeout,
             retries: self.retries,
             callback_port: self.callback_port,
-            open: |url| browser::open(url).map_err(|error| error.to_string()),
+            open: |url| browser::open_url(url).map_err(|error| error.to_string()),
         })
     }
 }

@@ -22,15 +22,15 @@ use crate::services::keys::management;
 use crate::services::provision::Services;
 
 /// One request may take no longer than this here.
-const REQUEST: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// So long is waited for a keychain that answers by itself.
-const KEYCHAIN: Duration = Duration::from_secs(5);
+const KEYCHAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum HealthStatus {
     /// As it should be.
     Ok,
     /// Works, and there is something to know.
@@ -41,23 +41,23 @@ pub enum Status {
 
 /// What one check came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub struct HealthCheck {
     /// What was looked at: `keychain`, `server`…
     pub name: &'static str,
     /// How it went.
-    pub status: Status,
+    pub status: HealthStatus,
     /// What was seen. No full stop.
     pub message: String,
     /// What to do; empty where nothing is.
     pub advice: String,
     /// Of a key in clear: where it lies.
     #[serde(flatten)]
-    pub sighting: Option<Whereabouts>,
+    pub location: Option<KeyLocation>,
 }
 
 /// Where a key lies in clear, for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Whereabouts {
+pub struct KeyLocation {
     /// The file, in full.
     pub path: String,
     /// Counted from 1.
@@ -74,9 +74,9 @@ pub struct Whereabouts {
 
 /// What is told while it goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum DoctorProgress {
     /// A check has ended.
-    Check(Check),
+    CheckFinished(HealthCheck),
     /// Something takes its time, or is about to be repaired.
     Notice(String),
 }
@@ -87,7 +87,7 @@ pub struct Options {
     /// Repair what can be repaired without losing anything.
     pub fix: bool,
     /// Directories to look through for keys in clear, besides the places of the home directory.
-    pub search: Vec<PathBuf>,
+    pub extra_paths: Vec<PathBuf>,
 }
 
 /// The name of the check of the keychain itself.
@@ -95,66 +95,71 @@ pub const KEYCHAIN_CHECK: &str = "keychain";
 
 /// Looks at everything, and tells each thing as soon as it is known. Takes some seconds at most
 /// for each that does not answer.
-pub async fn examine(services: &Services, options: &Options, tell: &mut dyn FnMut(News)) {
+pub async fn run_checks(
+    services: &Services,
+    options: &Options,
+    tell: &mut dyn FnMut(DoctorProgress),
+) {
     let services = &Services {
-        timeout: services.timeout.min(REQUEST),
-        patience: services.patience.min(KEYCHAIN),
+        timeout: services.timeout.min(REQUEST_TIMEOUT),
+        patience: services.patience.min(KEYCHAIN_TIMEOUT),
         retries: 0,
         ..services.clone()
     };
     for look in [
-        environment::versions,
-        environment::terminal,
-        environment::browser,
-        environment::clipboard,
-        environment::proxy,
+        environment::check_versions,
+        environment::check_terminal,
+        environment::check_browser,
+        environment::check_clipboard,
+        environment::check_proxy,
     ] {
-        tell(News::Check(look(services)));
+        tell(DoctorProgress::CheckFinished(look(services)));
     }
-    tell(News::Check(data_dir::directory(services, options.fix)));
-    let listed = data_dir::list(services, options.fix, tell);
-    tell(News::Check(data_dir::attempts(services)));
-    let open = keys::keychain(services, tell);
-    let reached = server::server(services, tell).await;
+    tell(DoctorProgress::CheckFinished(data_dir::check_data_dir(services, options.fix)));
+    let listed = data_dir::check_inventory(services, options.fix, tell);
+    tell(DoctorProgress::CheckFinished(data_dir::check_pending_attempts(services)));
+    let open = keys::check_keychain(services, tell);
+    let reached = server::check_server(services, tell).await;
     if open && let Some(listed) = &listed {
-        keys::held(services, listed, options.fix, reached, tell).await;
+        keys::check_stored_keys(services, listed, options.fix, reached, tell).await;
     }
     let management = if open || services.management.is_some() {
         management::read(services).await.ok().flatten().map(|(key, _)| key)
     } else {
         None
     };
-    plaintext_keys::look(services, &options.search, management, reached, tell).await;
+    plaintext_keys::check_plaintext_keys(services, &options.extra_paths, management, reached, tell)
+        .await;
 }
 
-impl Check {
+impl HealthCheck {
     fn ok(name: &'static str, message: impl Into<String>) -> Self {
-        Self::new(name, Status::Ok, message, "")
+        Self::new(name, HealthStatus::Ok, message, "")
     }
 
     fn warn(name: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, Status::Warn, message, advice)
+        Self::new(name, HealthStatus::Warn, message, advice)
     }
 
     fn fail(name: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::new(name, Status::Fail, message, advice)
+        Self::new(name, HealthStatus::Fail, message, advice)
     }
 
-    fn trouble(name: &'static str, trouble: &UserError) -> Self {
+    fn from_error(name: &'static str, trouble: &UserError) -> Self {
         Self::fail(name, &trouble.message, &trouble.advice)
     }
 
     fn new(
         name: &'static str,
-        status: Status,
+        status: HealthStatus,
         message: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
-        Self { name, status, message: message.into(), advice: advice.into(), sighting: None }
+        Self { name, status, message: message.into(), advice: advice.into(), location: None }
     }
 }
 
 /// `3 keys`, `1 key`.
-fn count(many: usize, what: &str) -> String {
+fn pluralize(many: usize, what: &str) -> String {
     format!("{many} {what}{}", if many == 1 { "" } else { "s" })
 }

@@ -57,7 +57,7 @@ async fn patiently<T>(
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        match error.pause(tries).filter(|_| tries < services.retries) {
+        match error.retry_delay(tries).filter(|_| tries < services.retries) {
             Some(pause) => tokio::time::sleep(pause).await,
             None => return Err(error),
         }

@@ -21,6 +21,6 @@ mod diagnostic;
 mod diff;
 mod read;
 
-pub use diagnostic::{Complaint, Position};
-pub use diff::{Difference, Standing, compare};
-pub use read::{load, read};
+pub use diagnostic::{Diagnostic, Position};
+pub use diff::{Difference, KeyDiff, compare};
+pub use read::{parse, read_plan_bytes};

@@ -25,8 +25,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::api::oauth::{self, Pkce};
 use crate::domain::{
-    ApiKey, Asked, AuthCode, CodeVerifier, KeyRequest, Label, ManagementKey, Outcome, Replaces,
-    Report, Step, hexadecimal,
+    ApiKey, AuthCode, CodeVerifier, KeyRequest, Label, ManagementKey, PendingReplacement,
+    ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, RequestedPolicy, encode_hex,
 };
 use crate::storage::inventory;
 use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
@@ -57,7 +57,7 @@ pub struct Replacement {
     /// Its label here until then; at the server it has the label of its request.
     pub label: Label,
     /// The key it is to replace.
-    pub replaces: Replaces,
+    pub replaces: PendingReplacement,
 }
 
 /// The person's end of a journey under way.
@@ -88,8 +88,8 @@ pub async fn run(
     way: Way,
     services: &Services,
     controls: &mut Controls,
-    report: &(dyn Fn(Report) + Sync),
-) -> Outcome {
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> ProvisioningOutcome {
     walk(request, None, way, services, controls, report).await
 }
 
@@ -100,8 +100,8 @@ pub async fn replace(
     way: Way,
     services: &Services,
     controls: &mut Controls,
-    report: &(dyn Fn(Report) + Sync),
-) -> Outcome {
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> ProvisioningOutcome {
     walk(request, Some(replacement), way, services, controls, report).await
 }
 
@@ -111,16 +111,16 @@ async fn walk(
     way: Way,
     services: &Services,
     controls: &mut Controls,
-    report: &(dyn Fn(Report) + Sync),
-) -> Outcome {
-    report(Report::Step(Step::Preflight));
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> ProvisioningOutcome {
+    report(ProvisioningEvent::StepStarted(ProvisioningStep::Preflight));
     let prepared = tokio::select! {
         biased;
         prepared = ready(request, replacement, services, report) => match prepared {
             Ok(prepared) => prepared,
-            Err(error) => return Outcome::Failed(error.trouble()),
+            Err(error) => return ProvisioningOutcome::Failed(error.trouble()),
         },
-        () = cancelled(&mut controls.cancel) => return Outcome::Failed(Error::Cancelled.trouble()),
+        () = cancelled(&mut controls.cancel) => return ProvisioningOutcome::Failed(Error::Cancelled.trouble()),
     };
     prepared.go(way, services, None, controls, report).await
 }
@@ -137,7 +137,7 @@ pub struct Prepared {
 pub async fn prepare(
     request: &KeyRequest,
     services: &Services,
-    report: &(dyn Fn(Report) + Sync),
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<Prepared, Error> {
     ready(request, None, services, report).await
 }
@@ -151,11 +151,11 @@ impl Prepared {
         services: &Services,
         later: Option<&mut Unlisted>,
         controls: &mut Controls,
-        report: &(dyn Fn(Report) + Sync),
-    ) -> Outcome {
+        report: &(dyn Fn(ProvisioningEvent) + Sync),
+    ) -> ProvisioningOutcome {
         let Self { request, pkce, mut open } = self;
         let issued = if let Way::Management(management) = way {
-            report(Report::Step(Step::Exchange));
+            report(ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode));
             let cancel = &mut controls.cancel;
             exchange::cut(&mut open, &management, &request, services, cancel, report).await
         } else {
@@ -168,10 +168,10 @@ impl Prepared {
                 Ok(consent) => consent,
                 Err(error) => {
                     abandon(open, services).await;
-                    return Outcome::Failed(error.trouble());
+                    return ProvisioningOutcome::Failed(error.trouble());
                 }
             };
-            report(Report::Step(Step::Exchange));
+            report(ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode));
             let cancel = &mut controls.cancel;
             let issued =
                 exchange::exchange(&mut open, &code, &pkce.verifier, services, cancel, report)
@@ -194,7 +194,7 @@ impl Prepared {
                 } else {
                     abandon(open, services).await;
                 }
-                Outcome::Failed(error.trouble())
+                ProvisioningOutcome::Failed(error.trouble())
             }
         }
     }
@@ -219,7 +219,7 @@ async fn ready(
     request: &KeyRequest,
     replacement: Option<&Replacement>,
     services: &Services,
-    report: &(dyn Fn(Report) + Sync),
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<Prepared, Error> {
     let pkce = Pkce::new();
     let label = replacement.map_or(&request.label, |replacement| &replacement.label);
@@ -238,7 +238,7 @@ async fn ready(
         send_count: 0,
         has_saved_response: false,
         code_received_at: None,
-        requested: Asked::from(request),
+        requested: RequestedPolicy::from(request),
         replaces: replacement.map(|replacement| replacement.replaces.clone()),
         received_key: None,
         unknown: serde_json::Map::default(),
@@ -256,7 +256,7 @@ async fn ready(
     };
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        report(Report::Notice(
+        report(ProvisioningEvent::Notice(
             "waiting for the keychain: it may be asking you to unlock it".into(),
         ));
         std::future::pending::<()>().await;
@@ -312,5 +312,5 @@ fn attempt_slot(open: &AttemptGuard) -> EntryId {
 }
 
 fn new_id() -> String {
-    hexadecimal(&oauth::nonce().as_bytes()[..16])
+    encode_hex(&oauth::generate_nonce().as_bytes()[..16])
 }

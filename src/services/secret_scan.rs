@@ -16,12 +16,12 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::ApiKey;
 
-pub use scan::hide;
-pub use scan_paths::{places, roots, shown};
+pub use scan::mask_keys;
+pub use scan_paths::{default_scan_roots, display_path, resolve_scan_roots};
 
 /// One key on one line of one file.
 #[derive(Debug)]
-pub struct Sighting {
+pub struct Finding {
     /// The file, by its real name.
     pub path: PathBuf,
     /// Counted from 1.
@@ -34,47 +34,47 @@ pub struct Sighting {
 
 /// How far a search goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ScanLimits {
     /// Longer files are not read, in bytes.
-    pub longest: u64,
+    pub max_file_bytes: u64,
     /// Directories deeper than this below the root are not entered.
-    pub depth: usize,
+    pub max_depth: usize,
     /// What is found beyond this is counted only.
-    pub sightings: usize,
+    pub max_findings: usize,
 }
 
-impl Default for Limits {
+impl Default for ScanLimits {
     fn default() -> Self {
-        Self { longest: 1 << 30, depth: 64, sightings: 10_000 }
+        Self { max_file_bytes: 1 << 30, max_depth: 64, max_findings: 10_000 }
     }
 }
 
 /// What a search came to.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct ScanReport {
     /// By file and line; a key that stands on one line twice is there once.
-    pub sightings: Vec<Sighting>,
+    pub findings: Vec<Finding>,
     /// Sightings beyond [`Limits::sightings`].
-    pub more: usize,
+    pub findings_omitted: usize,
     /// Files that were read.
-    pub files: u64,
+    pub files_scanned: u64,
     /// Files and directories that this person may not read.
     pub unreadable: u64,
     /// Files longer than [`Limits::longest`].
-    pub long: u64,
+    pub files_too_large: u64,
     /// Directories deeper than [`Limits::depth`].
-    pub deep: u64,
+    pub dirs_too_deep: u64,
 }
 
 /// Looks through these files and directories, by their real names as [`roots`] gives them, on all cores.
 /// Blocks.
-pub fn search(roots: &[PathBuf], limits: &Limits) -> Found {
-    let mut found = walk::walk(roots, limits);
-    found.sightings.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
-    found.sightings.dedup_by(|a, b| place(a) == place(b));
+pub fn scan_files(roots: &[PathBuf], limits: &ScanLimits) -> ScanReport {
+    let mut found = walk::scan_roots(roots, limits);
+    found.findings.sort_unstable_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+    found.findings.dedup_by(|a, b| sort_key(a) == sort_key(b));
     found
 }
 
-fn place(sighting: &Sighting) -> (&Path, u64, &str) {
+fn sort_key(sighting: &Finding) -> (&Path, u64, &str) {
     (&sighting.path, sighting.line, &sighting.hash)
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{HeldKey, Read};
+use crate::domain::{CheckResult, StoredKey};
 use crate::storage::json_store::{Error, SchemaVersion, StoreLocation};
 
 const FILE_NAME: &str = "inventory.json";
@@ -17,14 +17,14 @@ struct Inventory {
     #[serde(default)]
     version: SchemaVersion,
     #[serde(default)]
-    keys: Vec<HeldKey>,
+    keys: Vec<StoredKey>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Every key held for `server`, in the order in which they were cut.
-pub fn list_keys(place: &StoreLocation, server: &str) -> Result<Vec<HeldKey>, Error> {
+pub fn list_keys(place: &StoreLocation, server: &str) -> Result<Vec<StoredKey>, Error> {
     filter_keys(place, server, |_| true)
 }
 
@@ -32,9 +32,9 @@ pub fn list_keys(place: &StoreLocation, server: &str) -> Result<Vec<HeldKey>, Er
 pub fn filter_keys(
     place: &StoreLocation,
     server: &str,
-    wanted: impl Fn(&HeldKey) -> bool,
-) -> Result<Vec<HeldKey>, Error> {
-    let wanted = |held: &HeldKey| held.server == server && wanted(held);
+    wanted: impl Fn(&StoredKey) -> bool,
+) -> Result<Vec<StoredKey>, Error> {
+    let wanted = |held: &StoredKey| held.server == server && wanted(held);
     place.read_with(FILE_NAME, |inventory: Cow<'_, Inventory>| match inventory {
         Cow::Borrowed(inventory) => {
             inventory.keys.iter().filter(|held| wanted(held)).cloned().collect()
@@ -47,7 +47,7 @@ pub fn filter_keys(
 }
 
 /// Every key of every server.
-pub fn list_all_keys(place: &StoreLocation) -> Result<Vec<HeldKey>, Error> {
+pub fn list_all_keys(place: &StoreLocation) -> Result<Vec<StoredKey>, Error> {
     Ok(place.read::<Inventory>(FILE_NAME)?.keys)
 }
 
@@ -56,18 +56,18 @@ pub fn find_key(
     place: &StoreLocation,
     server: &str,
     label: &str,
-) -> Result<Option<HeldKey>, Error> {
+) -> Result<Option<StoredKey>, Error> {
     Ok(filter_keys(place, server, |held| held.label.as_str() == label)?.pop())
 }
 
 /// Adds keys; one that is there already (same server and label) is replaced.
-pub fn upsert_keys(place: &StoreLocation, held: Vec<HeldKey>) -> Result<(), Error> {
+pub fn upsert_keys(place: &StoreLocation, held: Vec<StoredKey>) -> Result<(), Error> {
     place.update(FILE_NAME, |inventory: &mut Inventory| {
         if inventory.keys.is_empty() {
             inventory.keys = held;
             return;
         }
-        let name = |held: &HeldKey| (held.server.clone(), held.label.clone());
+        let name = |held: &StoredKey| (held.server.clone(), held.label.clone());
         // Looking for one takes no index.
         let places: Option<HashMap<_, _>> = (held.len() > 1).then(|| {
             inventory.keys.iter().enumerate().map(|(at, held)| (name(held), at)).collect()
@@ -91,7 +91,7 @@ pub fn upsert_keys(place: &StoreLocation, held: Vec<HeldKey>) -> Result<(), Erro
 /// Changes any of the keys of all servers, in one transaction.
 pub fn update_keys<R>(
     place: &StoreLocation,
-    change: impl FnOnce(&mut Vec<HeldKey>) -> R,
+    change: impl FnOnce(&mut Vec<StoredKey>) -> R,
 ) -> Result<R, Error> {
     place.update(FILE_NAME, |inventory: &mut Inventory| change(&mut inventory.keys))
 }
@@ -101,8 +101,8 @@ pub fn update_key(
     place: &StoreLocation,
     server: &str,
     hash: &str,
-    change: impl FnOnce(&mut HeldKey),
-) -> Result<Option<HeldKey>, Error> {
+    change: impl FnOnce(&mut StoredKey),
+) -> Result<Option<StoredKey>, Error> {
     update_keys(place, |keys| {
         let held = keys.iter_mut().find(|held| held.server == server && held.hash == hash)?;
         change(held);
@@ -114,12 +114,12 @@ pub fn update_key(
 pub fn record_checks(
     place: &StoreLocation,
     server: &str,
-    reads: &HashMap<String, (Timestamp, Read)>,
+    reads: &HashMap<String, (Timestamp, CheckResult)>,
 ) -> Result<(), Error> {
     place.update(FILE_NAME, |inventory: &mut Inventory| {
         for held in inventory.keys.iter_mut().filter(|held| held.server == server) {
             if let Some((at, read)) = reads.get(&held.hash) {
-                held.note(read, *at);
+                held.record_check(read, *at);
             }
         }
     })

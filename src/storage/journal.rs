@@ -5,7 +5,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Asked, HeldKey, Label, Replaces, Unresolved, shown};
+use crate::domain::{
+    Label, PendingReplacement, RequestedPolicy, StoredKey, UnresolvedAttempt, deserialize_sanitized,
+};
 use crate::storage::json_store::{Error, LockGuard, SchemaVersion, StoreLocation};
 
 const FILE_NAME: &str = "journal.json";
@@ -34,7 +36,7 @@ pub enum AttemptStage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// 32 hexadecimal digits; the account of its secrets in the vault.
-    #[serde(deserialize_with = "shown")]
+    #[serde(deserialize_with = "deserialize_sanitized")]
     pub id: String,
     /// When it began.
     #[serde(rename = "at")]
@@ -42,7 +44,7 @@ pub struct Attempt {
     /// The label asked for.
     pub label: Label,
     /// The server asked.
-    #[serde(deserialize_with = "shown")]
+    #[serde(deserialize_with = "deserialize_sanitized")]
     pub server: String,
     /// How far it has come.
     pub stage: AttemptStage,
@@ -63,15 +65,15 @@ pub struct Attempt {
     pub code_received_at: Option<Timestamp>,
     /// What was asked for.
     #[serde(default)]
-    #[serde(rename = "asked")]
-    pub requested: Asked,
+    #[serde(alias = "asked")]
+    pub requested: RequestedPolicy,
     /// The key that the new one is to replace.
     #[serde(default)]
-    pub replaces: Option<Replaces>,
+    pub replaces: Option<PendingReplacement>,
     /// The key that came, without the key.
     #[serde(default)]
     #[serde(rename = "held")]
-    pub received_key: Option<HeldKey>,
+    pub received_key: Option<StoredKey>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
@@ -84,9 +86,9 @@ impl Attempt {
     }
 }
 
-impl From<Attempt> for Unresolved {
+impl From<Attempt> for UnresolvedAttempt {
     fn from(Attempt { id, label, server, started_at: at, .. }: Attempt) -> Self {
-        Self { id, label, server, at }
+        Self { id, label, server, started_at: at }
     }
 }
 

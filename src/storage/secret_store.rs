@@ -21,7 +21,7 @@ use secrecy::SecretString;
 pub use error::Error;
 pub use file::PassphraseFn;
 
-use crate::platform::blocking_worker::Worker;
+use crate::platform::blocking_worker::BlockingWorker;
 use file::AgeFile;
 use memory::MemoryStore;
 use os::Keychain;
@@ -89,7 +89,7 @@ pub struct SecretStore(Backend);
 
 #[derive(Clone)]
 enum Backend {
-    Keychain(Arc<Worker<Keychain>>),
+    Keychain(Arc<BlockingWorker<Keychain>>),
     File { path: PathBuf, file: Arc<Mutex<AgeFile>> },
     Memory(MemoryStore),
 }
@@ -97,7 +97,7 @@ enum Backend {
 impl SecretStore {
     /// The OS keychain. No I/O, no thread.
     pub fn keychain() -> Self {
-        Self(Backend::Keychain(Arc::new(Worker::new())))
+        Self(Backend::Keychain(Arc::new(BlockingWorker::new())))
     }
 
     /// The file in that directory, created by the first write. No I/O, and nobody is asked yet.
@@ -251,7 +251,7 @@ fn lock_age_file(file: &Mutex<AgeFile>) -> MutexGuard<'_, AgeFile> {
 }
 
 fn call_keychain<T: Send + 'static>(
-    worker: &Worker<Keychain>,
+    worker: &BlockingWorker<Keychain>,
     patience: Duration,
     call: impl FnOnce(&mut Keychain) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Sample;
+use crate::domain::UsageSample;
 use crate::storage::json_store::{Error, SchemaVersion, StoreLocation};
 
 const FILE_NAME: &str = "samples.json";
@@ -89,9 +89,9 @@ impl TryFrom<String> for UsageSeries {
 
 impl UsagePoint {
     #[expect(clippy::cast_precision_loss, reason = "microdollars below 2^53 are exact")]
-    fn to_sample(self) -> Option<Sample> {
+    fn to_sample(self) -> Option<UsageSample> {
         let at = Timestamp::from_second(self.unix_seconds).ok()?;
-        Some(Sample { at, usage: self.microdollars as f64 / 1e6 })
+        Some(UsageSample { at, usage: self.microdollars as f64 / 1e6 })
     }
 
     /// Where a point belongs when it is seen from `now`; one point a cell is remembered. Finer
@@ -200,7 +200,7 @@ pub fn record_usage(place: &StoreLocation, read: &[(&str, Timestamp, f64)]) -> R
 }
 
 /// Everything remembered, by the hash of the key; times strictly ascend.
-pub fn read_samples(place: &StoreLocation) -> Result<HashMap<String, Vec<Sample>>, Error> {
+pub fn read_samples(place: &StoreLocation) -> Result<HashMap<String, Vec<UsageSample>>, Error> {
     let keys = place.read::<UsageHistory>(FILE_NAME)?.keys;
     let samples =
         |row: KeyHistory| row.spent.0.into_iter().filter_map(UsagePoint::to_sample).collect();

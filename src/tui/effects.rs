@@ -13,10 +13,12 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::watch;
 use url::Url;
 
-use super::{Clock, Incoming, Play};
-use crate::domain::{ApiKey, AuthCode, ErrorKind, KeyRequest, Label, Outcome, Read, UserError};
-use crate::platform::browser::{self, Reach};
-use crate::platform::clipboard::{self, Clipboard, Copied, Route};
+use super::{Clock, LoopEvent, SandboxControls};
+use crate::domain::{
+    ApiKey, AuthCode, CheckResult, ErrorKind, KeyRequest, Label, ProvisioningOutcome, UserError,
+};
+use crate::platform::browser::{self, BrowserAvailability};
+use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
 use crate::services::keys::{self, Round, Wish, take};
 use crate::services::provision::{self, Controls, Services};
 use crate::storage::inventory;
@@ -24,35 +26,35 @@ use crate::storage::json_store;
 use crate::tui::state::{Effect, Msg, Road, Ticket};
 
 /// What the loop does after the effects.
-pub(super) enum Next {
-    Wait,
+pub(super) enum LoopAction {
+    Continue,
     Suspend,
     Quit,
 }
 
-pub(super) struct Runner {
+pub(super) struct EffectRunner {
     services: Services,
-    play: Option<Play>,
+    sandbox_controls: Option<SandboxControls>,
     clock: Clock,
-    results: UnboundedSender<Incoming>,
-    journeys: HashMap<Ticket, Journey>,
+    event_sender: UnboundedSender<LoopEvent>,
+    runs: HashMap<Ticket, RunHandle>,
     /// The round of asking that is under way, and how to stop it.
-    round: Option<(Ticket, watch::Sender<bool>)>,
+    active_refresh: Option<(Ticket, watch::Sender<bool>)>,
     /// Shared with the threads that copy and the tasks that clear.
-    board: Arc<Mutex<Board>>,
+    clipboard: Arc<Mutex<ClipboardState>>,
 }
 
 /// The person's end of a journey; see [`Controls`].
-struct Journey {
+struct RunHandle {
     cancel: watch::Sender<bool>,
-    code: mpsc::Sender<AuthCode>,
+    code_sender: mpsc::Sender<AuthCode>,
     /// Of a queue of many.
-    wishes: Option<mpsc::Sender<Wish>>,
+    batch_commands: Option<mpsc::Sender<Wish>>,
 }
 
-impl Journey {
-    fn wish(&self, wish: Wish) {
-        if let Some(wishes) = &self.wishes {
+impl RunHandle {
+    fn send_batch_command(&self, wish: Wish) {
+        if let Some(wishes) = &self.batch_commands {
             // A queue that hears no more is at its end.
             let _ = wishes.try_send(wish);
         }
@@ -61,104 +63,113 @@ impl Journey {
 
 /// The clipboard, and how often it was copied to: only the last copy's time clears it.
 #[derive(Default)]
-struct Board {
+struct ClipboardState {
     clipboard: Clipboard,
-    copies: u64,
+    copy_count: u64,
 }
 
-impl Runner {
+impl EffectRunner {
     pub(super) fn new(
         services: Services,
-        play: Option<Play>,
+        play: Option<SandboxControls>,
         clock: Clock,
-        results: UnboundedSender<Incoming>,
+        results: UnboundedSender<LoopEvent>,
     ) -> Self {
         Self {
             services,
-            play,
+            sandbox_controls: play,
             clock,
-            results,
-            journeys: HashMap::new(),
-            round: None,
-            board: Arc::default(),
+            event_sender: results,
+            runs: HashMap::new(),
+            active_refresh: None,
+            clipboard: Arc::default(),
         }
     }
 
-    pub(super) fn run_all(&mut self, effects: Vec<Effect>) -> Next {
-        let mut next = Next::Wait;
+    pub(super) fn run_effects(&mut self, effects: Vec<Effect>) -> LoopAction {
+        let mut next = LoopAction::Continue;
         for effect in effects {
-            match self.run(effect) {
-                Next::Wait => {}
+            match self.run_effect(effect) {
+                LoopAction::Continue => {}
                 other => next = other,
             }
         }
         next
     }
 
-    fn run(&mut self, effect: Effect) -> Next {
+    fn run_effect(&mut self, effect: Effect) -> LoopAction {
         match effect {
-            Effect::Quit => return Next::Quit,
-            Effect::Suspend => return Next::Suspend,
-            Effect::LoadKeys(ticket) => self.blocking(move |services| {
+            Effect::Quit => return LoopAction::Quit,
+            Effect::Suspend => return LoopAction::Suspend,
+            Effect::LoadKeys(ticket) => self.spawn_blocking(move |services| {
                 let keys = inventory::list_keys(&services.place, &services.server);
                 Some(Msg::KeysLoaded { ticket, keys: keys.map_err(|error| error.to_user_error()) })
             }),
-            Effect::Refresh { ticket, keys } => self.refresh(ticket, keys),
+            Effect::Refresh { ticket, keys } => self.refresh_keys(ticket, keys),
             Effect::StopRefresh(ticket) => {
-                if let Some((_, stop)) = self.round.take_if(|(round, _)| *round == ticket) {
+                if let Some((_, stop)) = self.active_refresh.take_if(|(round, _)| *round == ticket)
+                {
                     // A round that has ended needs no stopping.
                     let _ = stop.send(true);
                 }
             }
-            Effect::Recover => self.recover(),
-            Effect::Provision { ticket, request, road } => self.provision(ticket, request, road),
+            Effect::Recover => self.start_recovery(),
+            Effect::Provision { ticket, request, road } => {
+                self.provision_key(ticket, request, road)
+            }
             Effect::Cancel(ticket) => {
-                if let Some(journey) = self.journeys.remove(&ticket) {
-                    journey.wish(Wish::Stop);
+                if let Some(journey) = self.runs.remove(&ticket) {
+                    journey.send_batch_command(Wish::Stop);
                     // A journey that has ended needs no cancelling.
                     let _ = journey.cancel.send(true);
                 }
             }
             Effect::ReadPlan { ticket, path } => self.read_plan(ticket, path),
-            Effect::Apply { ticket, requests } => self.apply(ticket, requests),
-            Effect::Skip(ticket) => self.wish(ticket, Wish::Skip),
-            Effect::Anew(ticket) => self.wish(ticket, Wish::Retry),
+            Effect::Apply { ticket, requests } => self.apply_plan(ticket, requests),
+            Effect::Skip(ticket) => self.send_batch_command(ticket, Wish::Skip),
+            Effect::Anew(ticket) => self.send_batch_command(ticket, Wish::Retry),
             Effect::GiveCode(ticket, code) => {
-                if let Some(journey) = self.journeys.get(&ticket) {
+                if let Some(journey) = self.runs.get(&ticket) {
                     // A second code while the first is being exchanged has no taker.
-                    let _ = journey.code.try_send(code);
+                    let _ = journey.code_sender.try_send(code);
                 }
             }
-            Effect::StoreAgain { ticket, held, key } => self.store_again(ticket, held, key),
+            Effect::StoreAgain { ticket, held, key } => self.retry_store(ticket, held, key),
             Effect::StoreElsewhere { ticket, held, key, passphrase } => {
-                self.store_elsewhere(ticket, held, key, passphrase);
+                self.store_in_alternate(ticket, held, key, passphrase);
             }
-            Effect::Rotate { ticket, held, terms } => self.rotate(ticket, held, terms),
-            Effect::Panic { ticket, keys } => self.panic(ticket, keys),
-            Effect::Look { ticket, hash } => self.look(ticket, hash),
-            Effect::Change { ticket, change } => self.change(ticket, *change),
-            Effect::Switch { keys, disabled } => self.switch(keys, disabled),
-            Effect::Import { ticket, label, key } => self.import(ticket, label, key),
-            Effect::Revoke(keys) => self.revoke(keys),
-            Effect::ReadAccount(ticket) => self.read_account(ticket),
-            Effect::LookForManagement => self.look_for_management(),
-            Effect::ReadPast { ticket, hashes } => self.read_past(ticket, hashes),
-            Effect::Fetch(ticket, label) => self.blocking(move |services| {
+            Effect::Rotate { ticket, held, terms } => self.rotate_key(ticket, held, terms),
+            Effect::Panic { ticket, keys } => self.respond_to_leak(ticket, keys),
+            Effect::Look { ticket, hash } => self.fetch_account_key(ticket, hash),
+            Effect::Change { ticket, change } => self.update_key(ticket, *change),
+            Effect::Switch { keys, disabled } => self.set_keys_disabled(keys, disabled),
+            Effect::Import { ticket, label, key } => self.import_key(ticket, label, key),
+            Effect::Revoke(keys) => self.revoke_keys(keys),
+            Effect::ReadAccount(ticket) => self.list_account_keys(ticket),
+            Effect::LookForManagement => self.detect_management_key(),
+            Effect::ReadPast { ticket, hashes } => self.load_usage_history(ticket, hashes),
+            Effect::Fetch(ticket, label) => self.spawn_blocking(move |services| {
                 let key = take(services, &label).map_err(|error| error.trouble());
                 Some(Msg::Fetched { ticket, label, key })
             }),
-            Effect::CopyKey(key) => self.copy(move |_| Ok(secret(&key))),
+            Effect::CopyKey(key) => self.copy_to_clipboard(move |_| Ok(to_secret_string(&key))),
             Effect::CopyHeld(label) => {
-                self.copy(move |services| {
-                    take(services, &label).map(|key| secret(&key)).map_err(|error| error.trouble())
+                self.copy_to_clipboard(move |services| {
+                    take(services, &label)
+                        .map(|key| to_secret_string(&key))
+                        .map_err(|error| error.trouble())
                 });
             }
-            Effect::CopyAddress(address) => self.copy(move |_| Ok(SecretString::from(address))),
-            Effect::Open(address) => self.blocking(move |services| {
+            Effect::CopyAddress(address) => {
+                self.copy_to_clipboard(move |_| Ok(SecretString::from(address)))
+            }
+            Effect::Open(address) => self.spawn_blocking(move |services| {
                 let url = Url::parse(&address).ok()?;
-                let opened = match browser::reach() {
-                    Reach::Here => (services.open)(&url),
-                    Reach::NotHere(why) => Err(format!("no browser is started here ({why})")),
+                let opened = match browser::detect_availability() {
+                    BrowserAvailability::Available => (services.open)(&url),
+                    BrowserAvailability::Unavailable(why) => {
+                        Err(format!("no browser is started here ({why})"))
+                    }
                 };
                 Some(Msg::Noticed(match opened {
                     Ok(()) => Ok("asked the browser to open it".into()),
@@ -171,30 +182,33 @@ impl Runner {
             }),
             Effect::Remove(labels) => {
                 for label in labels {
-                    self.blocking(move |services| {
+                    self.spawn_blocking(move |services| {
                         let result = keys::forget(services, &label);
                         Some(Msg::Removed { label, result })
                     });
                 }
             }
-            Effect::Dismiss(id) => self.blocking(move |services| {
+            Effect::Dismiss(id) => self.spawn_blocking(move |services| {
                 let dismissed = provision::dismiss(services, &id);
                 dismissed.err().map(|trouble| Msg::Noticed(Err(trouble)))
             }),
-            Effect::Spend { hash, usd } => self.play(move |play, server| {
+            Effect::Spend { hash, usd } => self.run_sandbox_action(move |play, server| {
                 (play.spend)(server, &hash, usd).map(|()| format!("${usd:.2} was spent on it"))
             }),
             Effect::SkipDay => {
                 let clock = self.clock.clone();
-                self.play(move |play, server| {
-                    (play.skip_a_day)(server)?;
-                    clock.skip_a_day();
+                self.run_sandbox_action(move |play, server| {
+                    (play.skip_day)(server)?;
+                    clock.skip_day();
                     Ok("a day went by".into())
                 });
             }
             Effect::Decide { ticket, address, approve } => {
-                let Some(Play { decide, .. }) = self.play else { return Next::Wait };
-                self.blocking(move |_| {
+                let Some(SandboxControls { decide_consent: decide, .. }) = self.sandbox_controls
+                else {
+                    return LoopAction::Continue;
+                };
+                self.spawn_blocking(move |_| {
                     let result = decide(&address, approve).and_then(|code| match code {
                         Some(code) => AuthCode::parse(&code).map(Some).map_err(String::from),
                         None => Ok(None),
@@ -203,19 +217,22 @@ impl Runner {
                 });
             }
         }
-        Next::Wait
+        LoopAction::Continue
     }
 
-    fn wish(&self, ticket: Ticket, wish: Wish) {
-        if let Some(journey) = self.journeys.get(&ticket) {
-            journey.wish(wish);
+    fn send_batch_command(&self, ticket: Ticket, wish: Wish) {
+        if let Some(journey) = self.runs.get(&ticket) {
+            journey.send_batch_command(wish);
         }
     }
 
     /// Something done in the sandbox; then the keys are asked anew.
-    fn play(&self, deed: impl FnOnce(&Play, &str) -> Result<String, String> + Send + 'static) {
-        let Some(play) = self.play else { return };
-        self.blocking(move |services| {
+    fn run_sandbox_action(
+        &self,
+        deed: impl FnOnce(&SandboxControls, &str) -> Result<String, String> + Send + 'static,
+    ) {
+        let Some(play) = self.sandbox_controls else { return };
+        self.spawn_blocking(move |services| {
             Some(Msg::Played(deed(&play, &services.server).map_err(|why| {
                 UserError::new(ErrorKind::Failed, why, "the sandbox goes on without it")
             })))
@@ -223,116 +240,119 @@ impl Runner {
     }
 
     /// A call that may block, on a thread that may.
-    fn blocking(&self, call: impl FnOnce(&Services) -> Option<Msg> + Send + 'static) {
-        let (services, results) = (self.services.clone(), self.results.clone());
+    fn spawn_blocking(&self, call: impl FnOnce(&Services) -> Option<Msg> + Send + 'static) {
+        let (services, results) = (self.services.clone(), self.event_sender.clone());
         tokio::task::spawn_blocking(move || {
             if let Some(msg) = call(&services) {
-                tell(&results, msg);
+                send_message(&results, msg);
             }
         });
     }
 
-    fn refresh(&mut self, ticket: Ticket, keys: Vec<(String, Label)>) {
+    fn refresh_keys(&mut self, ticket: Ticket, keys: Vec<(String, Label)>) {
         let (stop, stopped) = watch::channel(false);
-        self.round = Some((ticket, stop));
-        let (services, results) = (self.services.clone(), self.results.clone());
+        self.active_refresh = Some((ticket, stop));
+        let (services, results) = (self.services.clone(), self.event_sender.clone());
         let clock = self.clock.clone();
         tokio::spawn(async move {
             let telling = results.clone();
-            let told = move |hash: &str, read: &Read, at| {
+            let told = move |hash: &str, read: &CheckResult, at| {
                 let (hash, read) = (hash.to_owned(), read.clone());
-                tell(&telling, Msg::Refreshed { ticket, hash, read, at });
+                send_message(&telling, Msg::Refreshed { ticket, hash, read, at });
             };
             // The loop's own time, which in the sandbox is not the world's.
             let now = move || clock.now();
             let Round { trouble, wait, refused, .. } =
                 keys::refresh(&services, keys, now, told, stopped).await;
             let wait = wait.and_then(|wait| SignedDuration::try_from(wait).ok());
-            tell(&results, Msg::RefreshEnded { ticket, trouble, wait, refused });
+            send_message(&results, Msg::RefreshEnded { ticket, trouble, wait, refused });
         });
     }
 
-    fn recover(&self) {
-        let (services, results) = (self.services.clone(), self.results.clone());
-        tokio::task::spawn_local(async move { tell(&results, recovered(&services).await) });
+    fn start_recovery(&self) {
+        let (services, results) = (self.services.clone(), self.event_sender.clone());
+        tokio::task::spawn_local(async move {
+            send_message(&results, recover_interrupted(&services).await)
+        });
     }
 
-    fn provision(&mut self, ticket: Ticket, request: KeyRequest, road: Road) {
-        let mut controls = self.set_out(ticket);
-        let (services, results) = (self.services.clone(), self.results.clone());
+    fn provision_key(&mut self, ticket: Ticket, request: KeyRequest, road: Road) {
+        let mut controls = self.register_run(ticket);
+        let (services, results) = (self.services.clone(), self.event_sender.clone());
         tokio::spawn(async move {
-            let report = |report| tell(&results, Msg::Reported { ticket, report });
-            let outcome = match actions::on(road, &services, &report).await {
+            let report = |report| send_message(&results, Msg::Reported { ticket, report });
+            let outcome = match actions::resolve_auth_choice(road, &services, &report).await {
                 Ok(way) => provision::run(&request, way, &services, &mut controls, &report).await,
-                Err(trouble) => Outcome::Failed(trouble),
+                Err(trouble) => ProvisioningOutcome::Failed(trouble),
             };
-            tell(&results, Msg::Provisioned { ticket, outcome });
+            send_message(&results, Msg::Provisioned { ticket, outcome });
         });
     }
 
     /// A journey begins: its own end of the person's controls.
-    fn set_out(&mut self, ticket: Ticket) -> Controls {
+    fn register_run(&mut self, ticket: Ticket) -> Controls {
         let (cancel, cancelled) = watch::channel(false);
         let (code, pasted) = mpsc::channel(1);
         // Those that have ended have let go of their end.
-        self.journeys.retain(|_, journey| !journey.code.is_closed());
-        self.journeys.insert(ticket, Journey { cancel, code, wishes: None });
+        self.runs.retain(|_, journey| !journey.code_sender.is_closed());
+        self.runs.insert(ticket, RunHandle { cancel, code_sender: code, batch_commands: None });
         Controls { cancel: cancelled, pasted }
     }
 
-    fn copy(
+    fn copy_to_clipboard(
         &self,
         text: impl FnOnce(&Services) -> Result<SecretString, UserError> + Send + 'static,
     ) {
-        let (results, board) = (self.results.clone(), Arc::clone(&self.board));
+        let (results, board) = (self.event_sender.clone(), Arc::clone(&self.clipboard));
         let services = self.services.clone();
         let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
             let text = match text(&services) {
                 Ok(text) => text,
-                Err(trouble) => return tell(&results, Msg::Noticed(Err(trouble))),
+                Err(trouble) => return send_message(&results, Msg::Noticed(Err(trouble))),
             };
             let (outcome, copies) = {
                 let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
-                board.copies += 1;
-                (board.clipboard.copy(&text, Route::Auto), board.copies)
+                board.copy_count += 1;
+                (board.clipboard.copy(&text, CopyMethod::Auto), board.copy_count)
             };
             let noticed = match outcome {
-                Ok(Copied::Clipboard { clears_in }) => {
+                Ok(CopyDestination::Clipboard { clear_after: clears_in }) => {
                     let seconds = clears_in.as_secs();
-                    runtime.spawn(clear_later(board, copies, results.clone()));
+                    runtime.spawn(clear_clipboard_later(board, copies, results.clone()));
                     Ok(format!("copied, clears in {seconds} s"))
                 }
-                Ok(Copied::Terminal) => {
+                Ok(CopyDestination::Terminal) => {
                     // The loop may be gone; then there is nobody to copy for.
-                    let _ = results.send(Incoming::Write(clipboard::osc52(&text)));
+                    let _ =
+                        results.send(LoopEvent::TerminalWrite(clipboard::osc52_sequence(&text)));
                     Ok("sent to the terminal for its clipboard; it gives no answer".into())
                 }
-                Ok(Copied::Tmux) => {
-                    runtime.spawn(clear_later(board, copies, results.clone()));
+                Ok(CopyDestination::Tmux) => {
+                    runtime.spawn(clear_clipboard_later(board, copies, results.clone()));
                     Ok("in a buffer of tmux, which sends it to its terminal's clipboard".into())
                 }
                 Err(error) => {
                     Err(UserError::new(ErrorKind::Failed, error.to_string(), error.advice()))
                 }
             };
-            tell(&results, Msg::Noticed(noticed));
+            send_message(&results, Msg::Noticed(noticed));
         });
     }
 
     /// Takes back what was copied; last words about it.
-    pub(super) fn farewell(&self) -> Option<String> {
-        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-        if board.copies == 0 {
+    pub(super) fn clear_clipboard_on_exit(&self) -> Option<String> {
+        let mut board = self.clipboard.lock().unwrap_or_else(PoisonError::into_inner);
+        if board.copy_count == 0 {
             return None;
         }
-        let cleared = board.clipboard.clear_if_ours();
+        let cleared = board.clipboard.clear_last_copy();
         cleared.then(|| "what was copied left the clipboard with the program".into())
     }
 }
 
 /// What dead programs left behind is brought to its end.
-async fn recovered(services: &Services) -> Msg {
+async fn recover_interrupted(services: &Services) -> Msg {
     let (recovered, trouble) = match provision::recover(services).await {
         Ok(recovered) => (recovered, None),
         Err(error) => {
@@ -349,22 +369,26 @@ async fn recovered(services: &Services) -> Msg {
     }
 }
 
-async fn clear_later(board: Arc<Mutex<Board>>, copies: u64, results: UnboundedSender<Incoming>) {
-    tokio::time::sleep(clipboard::CLEARS_IN).await;
+async fn clear_clipboard_later(
+    board: Arc<Mutex<ClipboardState>>,
+    copies: u64,
+    results: UnboundedSender<LoopEvent>,
+) {
+    tokio::time::sleep(clipboard::CLEAR_AFTER).await;
     tokio::task::spawn_blocking(move || {
         let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
-        if board.copies == copies && board.clipboard.clear_if_ours() {
-            tell(&results, Msg::Noticed(Ok("the clipboard was cleared".into())));
+        if board.copy_count == copies && board.clipboard.clear_last_copy() {
+            send_message(&results, Msg::Noticed(Ok("the clipboard was cleared".into())));
         }
     });
 }
 
 #[expect(clippy::disallowed_methods, reason = "door: copy")]
-fn secret(key: &ApiKey) -> SecretString {
+fn to_secret_string(key: &ApiKey) -> SecretString {
     SecretString::from(key.expose_secret())
 }
 
 /// The loop may have ended; then nobody is interested.
-fn tell(results: &UnboundedSender<Incoming>, msg: Msg) {
-    let _ = results.send(Incoming::Told(msg));
+fn send_message(results: &UnboundedSender<LoopEvent>, msg: Msg) {
+    let _ = results.send(LoopEvent::Message(msg));
 }

@@ -9,17 +9,17 @@ use std::time::Duration;
 use crossterm::event::Event;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::Incoming;
+use super::LoopEvent;
 use crate::tui::state::{Intent, Msg};
 
 /// A thread that reads the terminal, so that the loop need not poll.
-pub(super) fn read_events(results: UnboundedSender<Incoming>) -> UnboundedReceiver<Event> {
+pub(super) fn spawn_event_reader(results: UnboundedSender<LoopEvent>) -> UnboundedReceiver<Event> {
     let (send, typed) = unbounded_channel();
     let reader = thread::Builder::new().name("keywright-input".into()).spawn(move || {
-        while there_is_input() {
+        while wait_for_input() {
             // Nothing but whole events: of a sequence that is still on its way the rest is waited
             // for above.
-            while there_is_an_event() {
+            while has_event() {
                 let Ok(event) = crossterm::event::read() else { break };
                 if send.send(event).is_err() {
                     return;
@@ -27,7 +27,7 @@ pub(super) fn read_events(results: UnboundedSender<Incoming>) -> UnboundedReceiv
             }
         }
         // The terminal is gone. The loop may be, too.
-        let _ = results.send(Incoming::Leave);
+        let _ = results.send(LoopEvent::Disconnected);
     });
     if let Err(error) = reader {
         tracing::error!(kind = %error.kind(), "no thread to read the terminal");
@@ -38,15 +38,15 @@ pub(super) fn read_events(results: UnboundedSender<Incoming>) -> UnboundedReceiv
 /// Whether crossterm has an event. Given no time at all it would not look, and it spends what it is
 /// given asking the terminal again and again, in the way of the frame that is being written. So it
 /// is given little, and more than once: a thread that is put aside just then looks too late.
-fn there_is_an_event() -> bool {
-    const LOOK: Duration = Duration::from_micros(20);
-    (0..4).any(|_| crossterm::event::poll(LOOK).unwrap_or(false))
+fn has_event() -> bool {
+    const POLL_TIMEOUT: Duration = Duration::from_micros(20);
+    (0..4).any(|_| crossterm::event::poll(POLL_TIMEOUT).unwrap_or(false))
 }
 
 /// Waits for input; false when there will be none any more, of which crossterm says nothing: it
 /// would read the end of a terminal that was closed again and again.
 #[cfg(unix)]
-fn there_is_input() -> bool {
+fn wait_for_input() -> bool {
     use rustix::event::{PollFd, PollFlags, poll};
     let stdin = std::io::stdin();
     let mut polled = [PollFd::new(&stdin, PollFlags::IN)];
@@ -70,16 +70,16 @@ fn there_is_input() -> bool {
 /// Signals, from before the terminal is taken over: one that comes while that is done must not end
 /// the program with the terminal in its modes.
 #[derive(Default)]
-pub(super) struct Signals {
+pub(super) struct SignalHandlers {
     #[cfg(unix)]
-    heeded: Option<signal_hook::iterator::Signals>,
+    registered: Option<signal_hook::iterator::Signals>,
     /// Whether one came that asks to leave: known at once to a program that was stopped.
-    pub(super) leave: Arc<AtomicBool>,
+    pub(super) quit_requested: Arc<AtomicBool>,
 }
 
-impl Signals {
+impl SignalHandlers {
     #[cfg(unix)]
-    pub(super) fn begin() -> Self {
+    pub(super) fn register() -> Self {
         use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
         let leave = Arc::default();
         for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
@@ -87,7 +87,7 @@ impl Signals {
             let _ = signal_hook::flag::register(signal, Arc::clone(&leave));
         }
         let heeded = [SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH];
-        Self { heeded: signal_hook::iterator::Signals::new(heeded).ok(), leave }
+        Self { registered: signal_hook::iterator::Signals::new(heeded).ok(), quit_requested: leave }
     }
 
     #[cfg(not(unix))]
@@ -98,20 +98,20 @@ impl Signals {
 
 /// Signals as messages.
 #[cfg(unix)]
-pub(super) fn heed_signals(signals: Signals, results: UnboundedSender<Incoming>) {
+pub(super) fn spawn_signal_forwarder(signals: SignalHandlers, results: UnboundedSender<LoopEvent>) {
     use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
-    let Some(mut signals) = signals.heeded else { return };
+    let Some(mut signals) = signals.registered else { return };
     // Without the thread the signals are heeded by nobody, as if they had not come.
     let _ = thread::Builder::new().name("keywright-signals".into()).spawn(move || {
         for signal in signals.forever() {
             let incoming = match signal {
-                SIGCONT => Incoming::Redraw,
+                SIGCONT => LoopEvent::Redraw,
                 SIGWINCH => match crossterm::terminal::size() {
-                    Ok((columns, rows)) => Incoming::Told(Msg::Resized(columns, rows)),
+                    Ok((columns, rows)) => LoopEvent::Message(Msg::Resized(columns, rows)),
                     Err(_) => continue,
                 },
-                SIGTSTP => Incoming::Told(Msg::Wanted(Intent::Suspend)),
-                _ => Incoming::Leave,
+                SIGTSTP => LoopEvent::Message(Msg::Wanted(Intent::Suspend)),
+                _ => LoopEvent::Disconnected,
             };
             if results.send(incoming).is_err() {
                 return;
@@ -121,4 +121,4 @@ pub(super) fn heed_signals(signals: Signals, results: UnboundedSender<Incoming>)
 }
 
 #[cfg(not(unix))]
-pub(super) fn heed_signals(_: Signals, _: UnboundedSender<Incoming>) {}
+pub(super) fn heed_signals(_: SignalHandlers, _: UnboundedSender<LoopEvent>) {}

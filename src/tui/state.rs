@@ -31,7 +31,7 @@ pub use sort_filter::{Sort, share};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{Deed, HeldKey, Label, Unresolved, UserError};
+use crate::domain::{ActionResult, Label, StoredKey, UnresolvedAttempt, UserError};
 
 /// What is on screen.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub enum Screen {
     /// Something is thought over.
     Ask(Box<Ask>),
     /// What was done about a leak, and what was not.
-    Deeds(Vec<Deed>),
+    Deeds(Vec<ActionResult>),
     /// A plan: where it lies, what would be done, what was.
     Plan(Box<Plan>),
 }
@@ -60,7 +60,7 @@ pub enum Question {
     /// Leave the reveal screen, though its key is stored nowhere?
     DropUnstored,
     /// Strike this attempt off the list, and what is kept of its answer?
-    Dismiss(Unresolved),
+    Dismiss(UnresolvedAttempt),
     /// Forget these keys on this machine?
     Remove(Vec<Label>),
     /// Switch these keys off?
@@ -176,7 +176,7 @@ impl Model {
     }
 
     /// Where that key lies, in words.
-    pub fn place_of(&self, held: &HeldKey) -> &str {
+    pub fn place_of(&self, held: &StoredKey) -> &str {
         match &self.elsewhere {
             Some(elsewhere) if elsewhere.store == held.store => &elsewhere.place,
             _ => &self.place,

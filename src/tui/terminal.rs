@@ -20,7 +20,7 @@ use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 
 /// One write a frame: the most that a frame of a large terminal takes.
-const FRAME: usize = 64 * 1024;
+const FRAME_BUFFER_SIZE: usize = 64 * 1024;
 
 /// xterm's button events (1000) in the form without limits to the columns (1006).
 const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
@@ -28,43 +28,43 @@ const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
 /// How long a signal takes at most from one thread to the other.
 #[cfg(unix)]
-const MOMENT: std::time::Duration = std::time::Duration::from_millis(50);
+const SIGNAL_DELIVERY_TIME: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Whether the modes are ours; a panic of any thread gives them back once.
-static OURS: AtomicBool = AtomicBool::new(false);
+static MODES_SET: AtomicBool = AtomicBool::new(false);
 
 /// A terminal in our modes, until dropped.
 pub(super) struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<Out>>,
+    inner: ratatui::Terminal<CrosstermBackend<TerminalWriter>>,
     /// Whether clicks are asked for.
-    mouse: bool,
+    mouse_enabled: bool,
 }
 
 impl Terminal {
     /// Takes the terminal over.
     pub(super) fn enter() -> io::Result<Self> {
-        static HOOK: Once = Once::new();
-        HOOK.call_once(|| {
+        static PANIC_HOOK: Once = Once::new();
+        PANIC_HOOK.call_once(|| {
             let report = panic::take_hook();
             panic::set_hook(Box::new(move |info| {
                 // First the screen, or the report would go with it.
-                give_back(&mut Out::default());
+                reset_modes(&mut TerminalWriter::default());
                 report(info);
             }));
         });
-        let mut out = Out(Vec::with_capacity(FRAME));
-        let entered = take(&mut out)
+        let mut out = TerminalWriter(Vec::with_capacity(FRAME_BUFFER_SIZE));
+        let entered = set_modes(&mut out)
             .and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(out)))
-            .map(|inner| Self { inner, mouse: false });
+            .map(|inner| Self { inner, mouse_enabled: false });
         if entered.is_err() {
-            give_back(&mut Out::default());
+            reset_modes(&mut TerminalWriter::default());
         }
         entered
     }
 
     /// Draws one frame: what differs from the last. Not on a terminal that a panic gave back.
     pub(super) fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
-        if !OURS.load(Ordering::Acquire) {
+        if !MODES_SET.load(Ordering::Acquire) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         self.inner.draw(render).map(|_| ())
@@ -72,11 +72,11 @@ impl Terminal {
 
     /// Asks for clicks and the wheel, or no more of them. Not for moves of the mouse, which would
     /// wake the program for nothing.
-    pub(super) fn mouse(&mut self, wanted: bool) -> io::Result<()> {
-        if self.mouse == wanted {
+    pub(super) fn set_mouse_capture(&mut self, wanted: bool) -> io::Result<()> {
+        if self.mouse_enabled == wanted {
             return Ok(());
         }
-        self.mouse = wanted;
+        self.mouse_enabled = wanted;
         let out = self.inner.backend_mut();
         out.write_all(if wanted { MOUSE_ON } else { MOUSE_OFF })?;
         Write::flush(out)
@@ -84,59 +84,59 @@ impl Terminal {
 
     /// Writes a sequence between two frames.
     #[expect(clippy::disallowed_methods, reason = "door: copy, through the terminal")]
-    pub(super) fn write(sequence: &SecretString) -> io::Result<()> {
-        Out::pass(sequence.expose_secret().as_bytes())
+    pub(super) fn write_sequence(sequence: &SecretString) -> io::Result<()> {
+        TerminalWriter::write_to_stdout(sequence.expose_secret().as_bytes())
     }
 
     /// Gives the terminal to the shell, stops, and takes it back when the shell says go on. Not
     /// when it is to `leave`: it may go on in the background, where reaching for the terminal would
     /// stop it again.
     pub(super) fn suspend(&mut self, leave: &AtomicBool) -> io::Result<()> {
-        self.release();
+        self.leave();
         #[cfg(unix)]
         loop {
             signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
-            if leave.load(Ordering::Acquire) || in_foreground() {
+            if leave.load(Ordering::Acquire) || is_in_foreground() {
                 break;
             }
             // A signal that woke it may be on its way to another thread in this moment.
-            std::thread::sleep(MOMENT);
+            std::thread::sleep(SIGNAL_DELIVERY_TIME);
             if leave.load(Ordering::Acquire) {
                 break;
             }
         }
-        if leave.load(Ordering::Acquire) { Ok(()) } else { self.reclaim() }
+        if leave.load(Ordering::Acquire) { Ok(()) } else { self.reenter() }
     }
 
     /// Takes the terminal (again) and paints all of it with the next frame.
-    pub(super) fn reclaim(&mut self) -> io::Result<()> {
-        take(self.inner.backend_mut())?;
-        self.mouse = false;
+    pub(super) fn reenter(&mut self) -> io::Result<()> {
+        set_modes(self.inner.backend_mut())?;
+        self.mouse_enabled = false;
         // Not `clear`: it asks the terminal where its cursor is, and the thread that reads keys
         // gets the answer.
         let size = self.inner.size()?;
         self.inner.resize(Rect::from((Position::ORIGIN, size)))
     }
 
-    fn release(&mut self) {
-        give_back(self.inner.backend_mut());
+    fn leave(&mut self) {
+        reset_modes(self.inner.backend_mut());
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.release();
+        self.leave();
     }
 }
 
 /// The way to the terminal. One write a frame, past the buffer of `std`, and nothing is kept of it:
 /// there may be a key in it.
 #[derive(Default)]
-struct Out(Vec<u8>);
+struct TerminalWriter(Vec<u8>);
 
-impl Out {
+impl TerminalWriter {
     #[cfg(unix)]
-    fn pass(mut bytes: &[u8]) -> io::Result<()> {
+    fn write_to_stdout(mut bytes: &[u8]) -> io::Result<()> {
         let stdout = io::stdout();
         while !bytes.is_empty() {
             match rustix::io::retry_on_intr(|| rustix::io::write(&stdout, bytes))? {
@@ -155,14 +155,14 @@ impl Out {
     }
 }
 
-impl Write for Out {
+impl Write for TerminalWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let passed = Self::pass(&self.0);
+        let passed = Self::write_to_stdout(&self.0);
         self.0.as_mut_slice().zeroize();
         self.0.clear();
         passed
@@ -171,20 +171,20 @@ impl Write for Out {
 
 /// Whether the terminal is this program's now. One that does not say so is.
 #[cfg(unix)]
-fn in_foreground() -> bool {
+fn is_in_foreground() -> bool {
     let group = rustix::termios::tcgetpgrp(io::stdin());
     group.map_or(true, |group| group == rustix::process::getpgrp())
 }
 
-fn take(out: &mut impl Write) -> io::Result<()> {
+fn set_modes(out: &mut impl Write) -> io::Result<()> {
     enable_raw_mode()?;
-    OURS.store(true, Ordering::Release);
+    MODES_SET.store(true, Ordering::Release);
     execute!(out, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, Hide)
 }
 
 /// Whoever cannot be written to has nothing to get back.
-fn give_back(out: &mut impl Write) {
-    if OURS.swap(false, Ordering::AcqRel) {
+fn reset_modes(out: &mut impl Write) {
+    if MODES_SET.swap(false, Ordering::AcqRel) {
         let _ = out.write_all(MOUSE_OFF);
         let _ = queue!(out, DisableFocusChange, DisableBracketedPaste, Show, LeaveAlternateScreen);
         let _ = out.flush();

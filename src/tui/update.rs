@@ -9,7 +9,7 @@ mod sign_in;
 
 use jiff::Timestamp;
 
-use crate::domain::{ErrorKind, HeldKey, Outcome, Read, UserError};
+use crate::domain::{CheckResult, ErrorKind, ProvisioningOutcome, StoredKey, UserError};
 use crate::tui::state::{Effect, Errand, Model, Reveal, Screen, Unfinished};
 use crate::tui::state::{Msg, Ticket};
 
@@ -37,7 +37,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Returned => Vec::new(),
         Msg::Refreshed { ticket, hash, read, at } => {
             if model.refresh.is(ticket) {
-                model.refresh.no_credit = read == Read::NoCredit;
+                model.refresh.no_credit = read == CheckResult::InsufficientCredits;
                 if let Some(round) = &mut model.refresh.round {
                     round.note(&read);
                 }
@@ -52,8 +52,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 }
                 // The past has grown.
                 model.dashboard.past_grew();
-                let resets = model.dashboard.held().iter().filter_map(HeldKey::reset);
-                let first = resets.filter_map(|reset| reset.next(now)).min();
+                let resets = model.dashboard.held().iter().filter_map(StoredKey::reset);
+                let first = resets.filter_map(|reset| reset.next_after(now)).min();
                 model.refresh.end(now, trouble, wait, first);
                 model.dashboard.look(now);
             }
@@ -212,7 +212,7 @@ fn refresh(model: &mut Model) -> Vec<Effect> {
     }
     let ticket = model.ticket();
     let dashboard = &model.dashboard;
-    let seen: Vec<&HeldKey> = dashboard.visible(model.size.1).map(|(_, held)| held).collect();
+    let seen: Vec<&StoredKey> = dashboard.visible(model.size.1).map(|(_, held)| held).collect();
     let rest =
         dashboard.held().iter().filter(|held| !seen.iter().any(|other| other.hash == held.hash));
     let keys: Vec<_> = seen
@@ -226,7 +226,7 @@ fn refresh(model: &mut Model) -> Vec<Effect> {
 }
 
 /// A journey's end: shown where its screen is, said where the person is elsewhere by now.
-fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effect> {
+fn provisioned(model: &mut Model, ticket: Ticket, outcome: ProvisioningOutcome) -> Vec<Effect> {
     if !model.close(ticket) {
         // Nobody waits for it. A key that is nowhere but here is kept all the same.
         if let Ok(reveal) = Reveal::of(outcome)
@@ -247,7 +247,7 @@ fn provisioned(model: &mut Model, ticket: Ticket, outcome: Outcome) -> Vec<Effec
     };
     let left = model.unfinished.iter().position(|unfinished| unfinished.ticket == ticket);
     let left = left.map(|at| model.unfinished.remove(at));
-    if let Outcome::Stored { held, .. } = &outcome {
+    if let ProvisioningOutcome::Stored { stored_key: held, .. } = &outcome {
         model.dashboard.add(held.clone(), model.now);
         refresh_taken(model);
     }

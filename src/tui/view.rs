@@ -34,14 +34,15 @@ use ratatui::widgets::{Block, Borders};
 use crate::tui::state::{Keys, Model, Screen, WIDE};
 
 /// Fewer columns or rows than this show nothing but a request for more.
-pub const SMALLEST: (u16, u16) = (60, 16);
+pub const MIN_TERMINAL_SIZE: (u16, u16) = (60, 16);
 
 /// Draws the whole screen.
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     let area = frame.area();
-    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        let words = format!("Keywright needs {} x {} characters", SMALLEST.0, SMALLEST.1);
-        text::paragraph(frame, area, vec![words.into()]);
+    if area.width < MIN_TERMINAL_SIZE.0 || area.height < MIN_TERMINAL_SIZE.1 {
+        let words =
+            format!("Keywright needs {} x {} characters", MIN_TERMINAL_SIZE.0, MIN_TERMINAL_SIZE.1);
+        text::draw_paragraph(frame, area, vec![words.into()]);
         return;
     }
     let [head, rule, body, bottom, notice, foot] = Layout::vertical([
@@ -62,7 +63,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     } else {
         draw_body(model, theme, frame, body);
     }
-    footer::notice(model, theme, frame, bottom, notice);
+    footer::draw_notice(model, theme, frame, bottom, notice);
     footer::draw(model, theme, frame, foot);
 }
 
@@ -72,7 +73,7 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
         Screen::Login(state) => sign_in_screen::draw(state, model, theme, frame, body),
         Screen::Reveal(state) => new_key_screen::draw(state, model, theme, frame, body),
         Screen::Ask(state) => confirm_dialog::draw(state, model, theme, frame, body),
-        Screen::Deeds(deeds) => confirm_dialog::deeds(deeds, theme, frame, body),
+        Screen::Deeds(deeds) => confirm_dialog::draw_action_results(deeds, theme, frame, body),
         Screen::Plan(state) => plan::draw(state, theme, frame, body),
         Screen::Dashboard => {
             let body = warnings::draw(model, theme, frame, body);
@@ -91,7 +92,7 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
                     details::draw(held, model, theme, frame, inner);
                 }
                 (Keys::Loaded(_), Some(_)) => table::draw(model, theme, frame, body),
-                (keys, _) => warnings::empty(keys, model, theme, frame, body),
+                (keys, _) => warnings::draw_empty_state(keys, model, theme, frame, body),
             }
         }
     }

@@ -18,7 +18,7 @@ fn attempt(world: &World, name: &str, minutes_ago: i64, stage: AttemptStage) -> 
         send_count: 1,
         has_saved_response: false,
         code_received_at: None,
-        requested: Asked::default(),
+        requested: RequestedPolicy::default(),
         replaces: None,
         received_key: None,
         unknown: serde_json::Map::default(),
@@ -39,7 +39,8 @@ fn advice(left: &Leftovers, name: &str) -> String {
 /// The management key's account is the one the held keys say they came from.
 fn is_ours(world: &World) {
     let client = world.services.client().unwrap();
-    let account = wait(client.key(&ApiKey::from(world.management.expose_secret().to_owned())));
+    let account =
+        wait(client.get_current_key(&ApiKey::from(world.management.expose_secret().to_owned())));
     let account = account.unwrap().creator_user_id;
     assert!(account.is_some());
     inventory::update_keys(&world.services.place, |keys| {
@@ -78,12 +79,12 @@ fn the_accounts_list_tells_a_key_that_exists_from_one_that_never_was() {
     let request = keywright::domain::KeyRequest {
         label: label("exists"),
         limit: None,
-        reset: None,
+        limit_reset: None,
         expiry: None,
-        workspace: None,
+        workspace_id: None,
     };
     let client = world.services.client().unwrap();
-    wait(client.create(&world.management, &request)).unwrap();
+    wait(client.create_key(&world.management, &request)).unwrap();
     attempt(&world, "exists", 1, AttemptStage::Unresolved);
     attempt(&world, "just now", 1, AttemptStage::Unresolved);
     let never = attempt(&world, "never", 31, AttemptStage::Unresolved);
@@ -111,7 +112,7 @@ fn the_list_of_another_account_or_of_a_server_that_fails_dismisses_nothing() {
         "no held key says whose it is"
     );
     is_ours(&world);
-    let other = |held: &mut HeldKey| held.user_id = Some("somebody else".into());
+    let other = |held: &mut StoredKey| held.user_id = Some("somebody else".into());
     let hash = world.held("ci").hash;
     inventory::update_key(&world.services.place, &world.services.server, &hash, other).unwrap();
     assert!(advice(&look(&world), "never").contains("is not known"));

@@ -3,7 +3,8 @@
 
 use keywright::cli::exit_code;
 use keywright::domain::{
-    ApiKey, Granted, HeldKey, KeyRequest, Outcome, Panicked, Replaces, Reset, Rotation, Terms,
+    ApiKey, GrantedPolicy, KeyRequest, LeakResponse, PendingReplacement, ProvisioningOutcome,
+    ResetInterval, RetirePolicy, RotationOutcome, StoredKey,
 };
 use keywright::services::keys;
 use keywright::services::provision::{self, Controls, Replacement, Way};
@@ -15,15 +16,15 @@ use super::proxy::Fate;
 use super::{SOON, World, label, slot, wait};
 
 /// What somebody did to a row meanwhile.
-type Deed = fn(&mut HeldKey);
+type Deed = fn(&mut StoredKey);
 
-const TERMS: Terms = Terms { quiet_for: 3_600, delete: true };
+const TERMS: RetirePolicy = RetirePolicy { unused_for: 3_600, revoke_when_unused: true };
 
 fn controls() -> Controls {
     Controls { cancel: watch::channel(false).1, pasted: mpsc::channel(1).1 }
 }
 
-fn rotate(world: &World, name: &str, way: Way) -> Rotation {
+fn rotate(world: &World, name: &str, way: Way) -> RotationOutcome {
     let held = world.held(name);
     wait(keys::rotate(&world.services, &held, way, TERMS, &mut controls(), &|_| ()))
 }
@@ -41,9 +42,9 @@ fn handed_over(world: &World, old: &str) {
     assert_eq!(world.labels().len(), 5);
     let (held, retired) = (world.held("agent"), world.held("agent (old)"));
     assert_eq!(held.hash, ApiKey::from(new).hash());
-    assert_eq!((held.replaces, held.retiring), (None, None));
-    let retiring = retired.retiring.unwrap();
-    assert_eq!((retiring.quiet_for, retiring.delete), (3_600, true));
+    assert_eq!((held.replaces, held.retirement), (None, None));
+    let retiring = retired.retirement.unwrap();
+    assert_eq!((retiring.unused_for, retiring.revoke_when_unused), (3_600, true));
 }
 
 #[test]
@@ -51,21 +52,25 @@ fn a_rotation_cuts_a_key_under_the_same_policy_and_hands_the_label_over() {
     let world = World::new();
     let old = world.get("agent").unwrap();
     let rotation = rotate(&world, "agent", management(&world));
-    let Rotation::Done { handed, note } = rotation else { panic!("{rotation:?}") };
+    let RotationOutcome::Completed { rotated: handed, warning: note } = rotation else {
+        panic!("{rotation:?}")
+    };
     assert_eq!(note, None);
     handed_over(&world, &old);
     let before = handed.old.unwrap();
-    assert_eq!((handed.new.limit(), handed.new.reset()), (Some(8.0), Some(Reset::Daily)));
-    assert_eq!(handed.new.expires_at(), before.asked.expires_at);
-    assert_eq!(handed.new.differences(), [""; 0]);
+    assert_eq!((handed.new.limit(), handed.new.reset()), (Some(8.0), Some(ResetInterval::Daily)));
+    assert_eq!(handed.new.expires_at(), before.requested.expires_at);
+    assert_eq!(handed.new.differing_fields(), [""; 0]);
     let client = world.services.client().unwrap();
-    let there = wait(client.find(&world.management, &handed.new.hash)).unwrap();
+    let there = wait(client.get_key(&world.management, &handed.new.hash)).unwrap();
     assert_eq!(there.name.as_deref(), Some("agent"), "the server knows it by its label");
     // The old one has a successor; the new one can be replaced in its turn.
     let again = rotate(&world, "agent (old)", management(&world));
-    assert!(matches!(again, Rotation::Failed(trouble) if trouble.message.contains("already")));
+    assert!(
+        matches!(again, RotationOutcome::Failed(trouble) if trouble.message.contains("already"))
+    );
     let third = rotate(&world, "agent", management(&world));
-    assert!(matches!(third, Rotation::Done { .. }), "{third:?}");
+    assert!(matches!(third, RotationOutcome::Completed { .. }), "{third:?}");
     assert!(world.labels().contains(&"agent (old) 2".to_owned()));
 }
 
@@ -75,7 +80,7 @@ fn a_key_that_is_held_can_vouch_for_its_own_successor() {
     let old = world.get("agent").unwrap();
     let rotation =
         rotate(&world, "agent", Way::Key(ApiKey::from(old.clone()), Box::new(Way::Paste)));
-    assert!(matches!(rotation, Rotation::Done { .. }), "{rotation:?}");
+    assert!(matches!(rotation, RotationOutcome::Completed { .. }), "{rotation:?}");
     handed_over(&world, &old);
 }
 
@@ -88,18 +93,18 @@ fn a_policy_that_is_over_or_cannot_be_asked_for_is_said_and_no_key_is_cut() {
             .unwrap();
     };
     let cases: [(Deed, &str); 3] = [
-        (|held| held.asked.expires = Some("2020-01-01".into()), "2020-01-01"),
+        (|held| held.requested.expires_input = Some("2020-01-01".into()), "2020-01-01"),
         (
             |held| {
-                held.asked.expires = None;
-                held.asked.expires_at = "2020-01-01T00:00:00Z".parse().ok();
+                held.requested.expires_input = None;
+                held.requested.expires_at = "2020-01-01T00:00:00Z".parse().ok();
             },
             "it expired",
         ),
         (
             |held| {
-                held.asked.expires_at = None;
-                held.granted = Some(Granted { limit: Some(0.0), ..Granted::default() });
+                held.requested.expires_at = None;
+                held.granted = Some(GrantedPolicy { limit: Some(0.0), ..GrantedPolicy::default() });
             },
             "above zero",
         ),
@@ -107,17 +112,19 @@ fn a_policy_that_is_over_or_cannot_be_asked_for_is_said_and_no_key_is_cut() {
     for (how, words) in cases {
         change(how);
         let rotation = rotate(&world, "agent", management(&world));
-        let Rotation::Failed(trouble) = rotation else { panic!("{rotation:?}") };
+        let RotationOutcome::Failed(trouble) = rotation else { panic!("{rotation:?}") };
         assert!(trouble.message.contains(words), "{trouble:?}");
     }
     assert_eq!(world.proxy.asked(), [""; 0]);
     // Words count from today.
     change(|held| {
         held.granted = None;
-        held.asked.expires = Some("30d".into());
+        held.requested.expires_input = Some("30d".into());
     });
     let rotation = rotate(&world, "agent", management(&world));
-    let Rotation::Done { handed, .. } = rotation else { panic!("{rotation:?}") };
+    let RotationOutcome::Completed { rotated: handed, .. } = rotation else {
+        panic!("{rotation:?}")
+    };
     let hours = handed.new.expires_at().unwrap().duration_since(jiff::Timestamp::now()).as_hours();
     assert!((29 * 24..=31 * 24).contains(&hours), "{hours}");
 }
@@ -135,7 +142,7 @@ fn an_answer_lost_while_a_key_is_cut_is_code_7_and_is_not_asked_for_again() {
         let old = world.get("agent").unwrap();
         let said = format!("{fate:?}");
         world.spoil("POST /api/v1/keys", fate);
-        let Rotation::Failed(trouble) = rotate(&world, "agent", management(&world)) else {
+        let RotationOutcome::Failed(trouble) = rotate(&world, "agent", management(&world)) else {
             panic!("{said}")
         };
         assert_eq!(
@@ -156,14 +163,18 @@ fn interrupted(world: &World) -> (String, String) {
     let old = world.get("agent").unwrap();
     let replacement = Replacement {
         label: label("agent (new)"),
-        replaces: Replaces { hash: world.held("agent").hash, quiet_for: 3_600, delete: true },
+        replaces: PendingReplacement {
+            hash: world.held("agent").hash,
+            unused_for: 3_600,
+            revoke_when_unused: true,
+        },
     };
     let request = KeyRequest {
         label: label("agent"),
         limit: None,
-        reset: None,
+        limit_reset: None,
         expiry: None,
-        workspace: None,
+        workspace_id: None,
     };
     let outcome = wait(provision::replace(
         &request,
@@ -173,7 +184,9 @@ fn interrupted(world: &World) -> (String, String) {
         &mut controls(),
         &|_| (),
     ));
-    let Outcome::Stored { held, .. } = outcome else { panic!("{outcome:?}") };
+    let ProvisioningOutcome::Stored { stored_key: held, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
     assert_eq!(held.label.as_str(), "agent (new)");
     (old, world.get("agent (new)").unwrap())
 }
@@ -210,7 +223,7 @@ fn rotating_again_goes_on_with_the_interrupted_rotation() {
     let world = World::new();
     let (old, new) = interrupted(&world);
     let rotation = rotate(&world, "agent", management(&world));
-    assert!(matches!(rotation, Rotation::Done { .. }), "{rotation:?}");
+    assert!(matches!(rotation, RotationOutcome::Completed { .. }), "{rotation:?}");
     handed_over(&world, &old);
     assert_eq!((world.get("agent"), world.proxy.count("POST")), (Some(new), 1));
 }
@@ -251,7 +264,7 @@ fn a_list_that_cannot_be_written_leaves_both_keys_and_the_next_start_hands_over(
     let blocked = dir.path().join("inventory.json.new");
     std::fs::create_dir(&blocked).unwrap();
     let rotation = rotate(&world, "agent", management(&world));
-    assert!(matches!(rotation, Rotation::Beside { .. }), "{rotation:?}");
+    assert!(matches!(rotation, RotationOutcome::LabelNotMoved { .. }), "{rotation:?}");
     assert!([&old, &new].contains(&&world.get("agent").unwrap()));
     assert_eq!(world.get("agent (old)").as_ref(), Some(&old));
     std::fs::remove_dir(&blocked).unwrap();
@@ -259,7 +272,7 @@ fn a_list_that_cannot_be_written_leaves_both_keys_and_the_next_start_hands_over(
     handed_over(&world, &old);
 }
 
-fn panicked(world: &World, names: &[&str], with: bool, way: &Way) -> Vec<Panicked> {
+fn panicked(world: &World, names: &[&str], with: bool, way: &Way) -> Vec<LeakResponse> {
     let leaked: Vec<_> = names.iter().map(|name| world.held(name)).collect();
     let management = with.then_some(&world.management);
     wait(keys::panic(&world.services, &leaked, management, way, &mut controls(), &|_| ()))
@@ -270,8 +283,8 @@ fn leaked_keys_are_switched_off_first_and_then_replaced() {
     let world = World::new();
     let old = world.get("agent").unwrap();
     let panicked = panicked(&world, &["agent", "laptop"], true, &management(&world));
-    assert!(panicked.iter().all(Panicked::is_done), "{panicked:?}");
-    assert!(panicked.iter().flat_map(Panicked::deeds).all(|deed| deed.done));
+    assert!(panicked.iter().all(LeakResponse::is_complete), "{panicked:?}");
+    assert!(panicked.iter().flat_map(LeakResponse::action_results).all(|deed| deed.succeeded));
     let asked = world.proxy.asked();
     let switches = asked.iter().take_while(|asked| asked.starts_with("PATCH")).count();
     assert_eq!(switches, 2, "{asked:?}");
@@ -285,11 +298,14 @@ fn without_a_management_key_the_leaked_key_is_said_not_to_be_off_and_where_to_do
     let world = World::new();
     let way = Way::Key(ApiKey::from(world.get("laptop").unwrap()), Box::new(Way::Paste));
     let panicked = panicked(&world, &["agent"], false, &way);
-    let deeds = panicked[0].deeds();
-    assert_eq!((deeds[0].done, deeds[1].done), (false, true), "{deeds:?}");
-    assert!(!panicked[0].is_done());
-    let page = world.held("agent (old)").page();
-    assert!(deeds[0].words.contains("NOT disabled") && deeds[0].words.contains(&page), "{deeds:?}");
+    let deeds = panicked[0].action_results();
+    assert_eq!((deeds[0].succeeded, deeds[1].succeeded), (false, true), "{deeds:?}");
+    assert!(!panicked[0].is_complete());
+    let page = world.held("agent (old)").page_url();
+    assert!(
+        deeds[0].message.contains("NOT disabled") && deeds[0].message.contains(&page),
+        "{deeds:?}"
+    );
 }
 
 #[test]
@@ -297,13 +313,13 @@ fn what_failed_in_a_panic_is_not_said_to_be_done_and_the_rest_is_done() {
     let world = World::new();
     world.spoil("PATCH", Fate::Say(403, String::new()));
     let first = panicked(&world, &["agent"], true, &management(&world));
-    let done: Vec<_> = first[0].deeds().iter().map(|deed| deed.done).collect();
+    let done: Vec<_> = first[0].action_results().iter().map(|deed| deed.succeeded).collect();
     assert_eq!(done, [false, true], "{first:?}");
     let old = world.get("laptop").unwrap();
     world.spoil("POST", Fate::Swallow);
     let second = panicked(&world, &["laptop"], true, &management(&world));
-    let deeds = second[0].deeds();
-    assert_eq!((deeds[0].done, deeds[1].done), (true, false), "{deeds:?}");
-    assert!(deeds[1].words.contains("may have been issued"), "{deeds:?}");
+    let deeds = second[0].action_results();
+    assert_eq!((deeds[0].succeeded, deeds[1].succeeded), (true, false), "{deeds:?}");
+    assert!(deeds[1].message.contains("may have been issued"), "{deeds:?}");
     assert_eq!(world.get("laptop"), Some(old));
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keywright::domain::{Change, Patch, Read};
+use keywright::domain::{CheckResult, FieldChange, KeyPatch};
 use keywright::services::keys::{self, Deleted, Edit, Error, Row};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
@@ -98,7 +98,7 @@ fn a_key_is_called_gone_only_when_the_server_was_asked_for_it() {
         .iter()
         .map(|row| match row {
             Row::Both(held, _) => format!("both {}", held.label),
-            Row::Remote(remote) => format!("remote {}", remote.shown_name()),
+            Row::Remote(remote) => format!("remote {}", remote.display_name()),
             Row::Missing(held) => format!("missing {}", held.label),
             Row::Gone(held) => format!("gone {}", held.label),
         })
@@ -144,21 +144,29 @@ fn an_edit_writes_nothing_over_what_somebody_else_wrote() {
     let world = World::new();
     let client = world.services.client().unwrap();
     let hash = world.held("laptop").hash;
-    let seen = wait(client.find(&world.management, &hash)).unwrap();
-    let edit =
-        |patch: &Patch| wait(keys::edit(&world.services, &world.management, &seen, patch)).unwrap();
-    let limit = |usd: &str| Patch { limit: Change::to(usd.parse().ok()), ..Patch::default() };
-    wait(client.patch(&world.management, &hash, &limit("77"))).unwrap();
+    let seen = wait(client.get_key(&world.management, &hash)).unwrap();
+    let edit = |patch: &KeyPatch| {
+        wait(keys::edit(&world.services, &world.management, &seen, patch)).unwrap()
+    };
+    let limit = |usd: &str| KeyPatch {
+        limit: FieldChange::from_option(usd.parse().ok()),
+        ..KeyPatch::default()
+    };
+    wait(client.update_key(&world.management, &hash, &limit("77"))).unwrap();
     let before = world.proxy.count("PATCH");
-    let ours = Patch { name: Some(label("mine")), ..Patch::default() };
+    let ours = KeyPatch { name: Some(label("mine")), ..KeyPatch::default() };
     let Edit::Conflict { now, differences, .. } = edit(&ours) else { panic!() };
-    assert_eq!((now.reading.limit, differences), (Some(77.0), vec!["limit"]));
+    assert_eq!((now.info.limit, differences), (Some(77.0), vec!["limit"]));
     assert_eq!(world.proxy.count("PATCH"), before);
     // Put back, it is as it was seen; null clears, and what is absent is left alone.
-    wait(client.patch(&world.management, &hash, &limit("10"))).unwrap();
-    let cleared = Patch { limit: Change::Clear, reset: Change::Clear, ..Patch::default() };
+    wait(client.update_key(&world.management, &hash, &limit("10"))).unwrap();
+    let cleared = KeyPatch {
+        limit: FieldChange::Clear,
+        limit_reset: FieldChange::Clear,
+        ..KeyPatch::default()
+    };
     let Edit::Done { now, differences } = edit(&cleared) else { panic!() };
-    assert_eq!((now.reading.limit, now.reading.limit_reset, differences), (None, None, vec![]));
+    assert_eq!((now.info.limit, now.info.limit_reset, differences), (None, None, vec![]));
     assert_eq!(now.name.as_deref(), Some("laptop"));
     assert_eq!(world.held("laptop").limit(), None, "the list has it");
 }
@@ -168,10 +176,10 @@ fn what_the_server_took_otherwise_than_it_was_sent_is_named() {
     let world = World::new();
     let client = world.services.client().unwrap();
     let hash = world.held("laptop").hash;
-    let seen = wait(client.find(&world.management, &hash)).unwrap();
+    let seen = wait(client.get_key(&world.management, &hash)).unwrap();
     let answer = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
     world.spoil("PATCH", Fate::Lie(200, answer));
-    let patch = Patch { limit: Change::Set("50".parse().unwrap()), ..Patch::default() };
+    let patch = KeyPatch { limit: FieldChange::Set("50".parse().unwrap()), ..KeyPatch::default() };
     let edited = wait(keys::edit(&world.services, &world.management, &seen, &patch)).unwrap();
     assert!(matches!(edited, Edit::Done { differences, .. } if differences == ["limit"]));
 }
@@ -215,23 +223,30 @@ fn keys_are_asked_about_themselves_and_one_that_fails_fails_no_other() {
         let rows = inventory::list_keys(&world.services.place, &world.services.server).unwrap();
         rows.into_iter().map(|held| (held.hash, held.label)).collect::<Vec<_>>()
     };
-    let round = |told: Arc<Mutex<Vec<Read>>>| {
-        let tell = move |_: &str, read: &Read, _| told.lock().unwrap().push(read.clone());
+    let round = |told: Arc<Mutex<Vec<CheckResult>>>| {
+        let tell = move |_: &str, read: &CheckResult, _| told.lock().unwrap().push(read.clone());
         wait(keys::refresh(&world.services, keys(), Timestamp::now, tell, watch::channel(false).1))
     };
-    let told: Arc<Mutex<Vec<Read>>> = Arc::default();
+    let told: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
     let ended = round(Arc::clone(&told));
     assert!(ended.trouble.is_none() && ended.rest.is_empty(), "{ended:?}");
     assert_eq!(told.lock().unwrap().len(), 4);
-    assert!(world.held("laptop").reading.is_some() && world.held("agent").checked_at.is_some());
-    assert!(world.held("notebook").refused_at.is_some(), "it is disabled: 401");
+    assert!(world.held("laptop").info.is_some() && world.held("agent").checked_at.is_some());
+    assert!(world.held("notebook").rejected_at.is_some(), "it is disabled: 401");
     assert_eq!(world.held("ci").checked_at, None);
     // No credit is neither dead nor an answer.
     world.spoil("", Fate::Say(402, String::new()));
-    let told: Arc<Mutex<Vec<Read>>> = Arc::default();
+    let told: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
     round(Arc::clone(&told));
-    assert_eq!(told.lock().unwrap().iter().filter(|read| **read == Read::NoCredit).count(), 3);
-    assert!(world.held("laptop").refused_at.is_none());
+    assert_eq!(
+        told.lock()
+            .unwrap()
+            .iter()
+            .filter(|read| **read == CheckResult::InsufficientCredits)
+            .count(),
+        3
+    );
+    assert!(world.held("laptop").rejected_at.is_none());
     // The server asks for patience: it is left alone, and told how long.
     world.spoil("", Fate::SlowDown(7));
     let ended = round(Arc::default());
@@ -248,9 +263,9 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
         Fate::Say(200, json!({ "data": data }).to_string())
     };
     let ask = || {
-        let told: Arc<Mutex<Vec<Read>>> = Arc::default();
+        let told: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
         let telling = Arc::clone(&told);
-        let tell = move |_: &str, read: &Read, _| telling.lock().unwrap().push(read.clone());
+        let tell = move |_: &str, read: &CheckResult, _| telling.lock().unwrap().push(read.clone());
         let held = world.held("laptop");
         let stop = watch::channel(false).1;
         let keys = vec![(held.hash, held.label)];
@@ -260,7 +275,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
     world.spoil("", reading(json!({})));
     ask();
     let before = world.held("laptop");
-    assert_eq!(before.reading.as_ref().unwrap().limit_remaining, Some(9.0));
+    assert_eq!(before.info.as_ref().unwrap().limit_remaining, Some(9.0));
 
     let other = world.held("ci").masked;
     for (fate, words) in [
@@ -275,7 +290,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
         world.spoil("", fate);
         let (told, ended) = ask();
         assert!(
-            matches!(&told, Some(Read::Failed(why)) if why.contains(words)),
+            matches!(&told, Some(CheckResult::Failed(why)) if why.contains(words)),
             "{said}: {told:?}"
         );
         assert!(ended.trouble.is_none(), "{said}: {ended:?}");
@@ -294,8 +309,8 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
     ] {
         world.spoil("", reading(over.clone()));
         let (told, _) = ask();
-        assert!(matches!(told, Some(Read::Told(_))), "{over}");
-        let read = world.held("laptop").reading.unwrap();
+        assert!(matches!(told, Some(CheckResult::Valid(_))), "{over}");
+        let read = world.held("laptop").info.unwrap();
         assert_eq!((read.limit, read.limit_remaining), (limit, remaining), "{over}");
         let shown = read.masked.clone().unwrap_or_default();
         assert!(shown.chars().count() <= 101 && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
@@ -310,7 +325,9 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
     let before = world.held("laptop");
     let keys = vec![(before.hash.clone(), before.label.clone())];
     let stop = watch::channel(false).1;
-    let tell = |_: &str, read: &Read, _| assert!(matches!(read, Read::Failed(_)), "{read:?}");
+    let tell = |_: &str, read: &CheckResult, _| {
+        assert!(matches!(read, CheckResult::Failed(_)), "{read:?}")
+    };
     wait(keys::refresh(&patient, keys, Timestamp::now, tell, stop));
     assert_eq!(world.held("laptop"), before);
 }

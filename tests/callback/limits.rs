@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keywright::api::oauth::Callback;
+use keywright::api::oauth::CallbackListener;
 
 use crate::support::{Reply, Waiting, connect, runtime};
 
@@ -138,7 +138,7 @@ fn with_300_dribbling_sockets_the_real_callback_is_answered_within_5_seconds() {
 fn a_burst_does_not_push_out_a_request_that_is_complete_or_about_to_be() {
     runtime().block_on(async {
         for is_complete in [true, false] {
-            let callback = Callback::bind(0).await.unwrap();
+            let callback = CallbackListener::bind(0).await.unwrap();
             let port = callback.url().port().unwrap();
             let head = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
             // The listener's thread is busy with these very lines: all of them are at the door

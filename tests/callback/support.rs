@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use keywright::api::oauth::{Answer, Callback};
+use keywright::api::oauth::{AuthorizationResponse, CallbackListener};
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 
@@ -32,10 +32,10 @@ impl Waiting {
         let (leave, left) = oneshot::channel::<()>();
         let thread = thread::spawn(move || {
             runtime().block_on(async {
-                let callback = Callback::bind(0).await.unwrap();
+                let callback = CallbackListener::bind(0).await.unwrap();
                 tell_url.send(callback.url().clone()).unwrap();
                 let answered = async {
-                    let (answer, lingering) = callback.answer().await.unwrap();
+                    let (answer, lingering) = callback.wait_for_response().await.unwrap();
                     tell.send(in_words(&answer)).unwrap();
                     std::future::pending::<()>().await;
                     drop(lingering);
@@ -124,10 +124,10 @@ pub fn connect(port: u16) -> TcpStream {
     socket
 }
 
-pub fn in_words(answer: &Answer) -> String {
+pub fn in_words(answer: &AuthorizationResponse) -> String {
     match answer {
-        Answer::Code(code) => format!("code {}", code.expose_secret()),
-        Answer::Refused { description } => format!("refused {description:?}"),
+        AuthorizationResponse::Code(code) => format!("code {}", code.expose_secret()),
+        AuthorizationResponse::Error { description } => format!("refused {description:?}"),
     }
 }
 

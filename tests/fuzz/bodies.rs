@@ -11,10 +11,11 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use secrecy::ExposeSecret;
 
-use crate::api::oauth::callback::{Answer, answer_to};
+use crate::api::oauth::callback::{AuthorizationResponse, respond_to_bytes};
 use crate::api::openrouter::wire;
 use crate::domain::{
-    ApiKey, AuthCode, Expiry, HeldKey, KeyRequest, Label, Read, RemoteKey, Reset, Usd, clean,
+    AccountKey, ApiKey, AuthCode, Cents, CheckResult, Expiry, KeyRequest, Label, ResetInterval,
+    StoredKey, sanitize,
 };
 use crate::services::plan;
 use crate::storage::json_store::{Error, StoreLocation};
@@ -47,7 +48,7 @@ fn assert_clean(words: &str) {
 /// The callback: whatever a head says, it gets one whole answer that repeats nothing of it, and
 /// only a person's own visit to the whole address brings a code.
 pub fn callback(data: &[u8]) {
-    let Some((page, answer)) = answer_to(data, HOST, NONCE) else { return };
+    let Some((page, answer)) = respond_to_bytes(data, HOST, NONCE) else { return };
     let text = String::from_utf8(page).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let head = head.to_ascii_lowercase();
@@ -67,13 +68,13 @@ pub fn callback(data: &[u8]) {
     assert!(body.is_empty() || body.starts_with("<!"), "{body}");
     let says = |words: &str| data.windows(words.len()).any(|part| part == words.as_bytes());
     match answer {
-        Some(Answer::Code(code)) => {
+        Some(AuthorizationResponse::Code(code)) => {
             let code = revealed(&code);
             assert!((1..=512).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_graphic()));
             assert!(code.len() < 20 || !text.contains(code));
             assert!(says("GET ") && says(HOST) && says(NONCE) && says("code"));
         }
-        Some(Answer::Refused { description }) => {
+        Some(AuthorizationResponse::Error { description }) => {
             assert_clean(description.as_deref().unwrap_or_default());
             assert!(says("GET ") && says(HOST) && says(NONCE) && says("error"));
         }
@@ -89,23 +90,23 @@ fn revealed(secret: &impl ExposeSecret<str>) -> &str {
 /// The exchange's answer: a key that came whole is found, however the answer ends.
 pub fn exchange(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    if let Some(exchanged) = wire::exchanged(&text) {
+    if let Some(exchanged) = wire::parse_created_key(&text) {
         assert!(!revealed(&exchanged.key).is_empty());
         let _ = (exchanged.key.hash(), exchanged.key.masked());
     }
-    if let Some(code) = wire::code(&text) {
+    if let Some(code) = wire::parse_auth_code(&text) {
         assert!((1..=512).contains(&revealed(&code).len()));
     }
-    if let Some(words) = wire::error_message(&text) {
+    if let Some(words) = wire::parse_error_message(&text) {
         assert_clean(&words);
     }
-    let _ = wire::deleted(&text);
+    let _ = wire::is_deletion_confirmed(&text);
     // The input as a key of the strangest shape, in an answer that is cut off behind it.
     if !text.is_empty() {
         let start = format!("{{\"key\":{}", serde_json::to_string(&text).unwrap());
         let whole = format!("{start},\"user_id\":\"user_1\"}}");
         for cut in [start.len(), whole.len() - 1, whole.len()] {
-            let found = wire::exchanged(&whole[..cut]).map(|e| revealed(&e.key).to_owned());
+            let found = wire::parse_created_key(&whole[..cut]).map(|e| revealed(&e.key).to_owned());
             assert_eq!(found.as_deref(), Some(&*text), "cut at {cut}");
         }
         let masked = ApiKey::from(text.clone().into_owned()).masked();
@@ -118,33 +119,33 @@ pub fn exchange(data: &[u8]) {
 pub fn answers(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut held = some_key();
-    if let Some(reading) = wire::reading(&text) {
-        held.note(&Read::Told(reading.into()), now());
+    if let Some(reading) = wire::parse_key_info(&text) {
+        held.record_check(&CheckResult::Valid(reading.into()), now());
     }
-    let mut remotes: Vec<RemoteKey> = wire::one_key(&text).into_iter().collect();
-    if let Some(page) = wire::keys(&text) {
-        assert!(page.items.len() <= page.rows);
+    let mut remotes: Vec<AccountKey> = wire::parse_account_key(&text).into_iter().collect();
+    if let Some(page) = wire::parse_key_list(&text) {
+        assert!(page.items.len() <= page.row_count);
         remotes.extend(page.items);
     }
-    if let Some(page) = wire::workspaces(&text) {
-        assert!(page.items.len() <= page.rows);
+    if let Some(page) = wire::parse_workspace_list(&text) {
+        assert!(page.items.len() <= page.row_count);
     }
     let rows = remotes.iter().map(|remote| {
-        assert!(crate::domain::is_hash(&remote.hash));
-        assert_clean(&remote.shown_name());
-        remote.row("https://openrouter.ai", now())
+        assert!(crate::domain::is_key_hash(&remote.hash));
+        assert_clean(&remote.display_name());
+        remote.to_inventory_row("https://openrouter.ai", now())
     });
     show(std::iter::once(held).chain(rows).collect());
 }
 
-fn some_key() -> HeldKey {
+fn some_key() -> StoredKey {
     let key = ApiKey::from(String::from("sk-or-v1-0"));
     let server = String::from("https://openrouter.ai");
-    HeldKey::new("laptop".parse().unwrap(), &key, server, "os".into(), now())
+    StoredKey::new("laptop".parse().unwrap(), &key, server, "os".into(), now())
 }
 
 /// The dashboard with these keys: drawn, with nothing in it that a terminal would obey.
-fn show(keys: Vec<HeldKey>) {
+fn show(keys: Vec<StoredKey>) {
     let world = World { every: Some(SignedDuration::from_mins(5)), ..World::default() };
     let mut model = Model::new(world, (160, 40), now());
     start(&mut model);
@@ -188,7 +189,7 @@ pub fn inventory(data: &[u8]) {
             }
         };
         inventory::remove_key(place, "https://nowhere.example", "nothing")?;
-        let hashes = |keys: &[HeldKey]| -> Vec<String> {
+        let hashes = |keys: &[StoredKey]| -> Vec<String> {
             keys.iter().map(|held| format!("{} {}", held.hash, held.label)).collect()
         };
         let again = inventory::list_all_keys(place).unwrap();
@@ -226,10 +227,10 @@ pub fn journal(data: &[u8]) {
 /// A plan: requests that could be sent as they are, or complaints that each name a place in it and
 /// repeat no key.
 pub fn plan(data: &[u8]) {
-    match plan::read(data, now()) {
+    match plan::parse(data, now()) {
         Ok(requests) => {
             for (at, request) in requests.iter().enumerate() {
-                request.check().unwrap();
+                request.validate().unwrap();
                 assert!(requests[..at].iter().all(|other| other.label != request.label));
             }
             plan::compare(requests, vec![some_key()], Vec::new());
@@ -238,10 +239,10 @@ pub fn plan(data: &[u8]) {
             assert!(!complaints.is_empty());
             let lines = data.split(|byte| *byte == b'\n').count();
             for complaint in complaints {
-                assert!((1..=lines).contains(&complaint.at.line), "{complaint}");
-                assert!(complaint.at.column >= 1);
-                assert_clean(&complaint.words);
-                let secret = complaint.words.split("sk-or-v1-").nth(1).unwrap_or_default();
+                assert!((1..=lines).contains(&complaint.position.line), "{complaint}");
+                assert!(complaint.position.column >= 1);
+                assert_clean(&complaint.message);
+                let secret = complaint.message.split("sk-or-v1-").nth(1).unwrap_or_default();
                 let shown = secret.bytes().take_while(u8::is_ascii_alphanumeric).count();
                 assert!(shown < 20, "{complaint}");
             }
@@ -253,9 +254,9 @@ pub fn plan(data: &[u8]) {
 pub fn words(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for most in [0, 1, 24, 200] {
-        let cleaned = clean(&text, most);
+        let cleaned = sanitize(&text, most);
         assert_clean(&cleaned);
-        assert_eq!(clean(&cleaned, most + 1), cleaned, "cleaning twice cleans more");
+        assert_eq!(sanitize(&cleaned, most + 1), cleaned, "cleaning twice cleans more");
         assert!(
             cleaned.chars().filter(|c| !c.is_alphanumeric()).count() <= text.chars().count() + 1
         );
@@ -270,26 +271,26 @@ pub fn typed(data: &[u8]) {
         assert!((1..=100).contains(&label.as_str().chars().count()));
         assert_eq!(label.as_str().parse::<Label>().as_ref(), Ok(&label));
         for words in ["(old)", "2", &"x".repeat(120)] {
-            assert!(label.followed_by(words).as_str().chars().count() <= 100);
+            assert!(label.with_suffix(words).as_str().chars().count() <= 100);
         }
     }
-    if let Ok(Some(limit)) = Usd::parse_limit(&text) {
-        assert!((0.01..=1_000_000.0).contains(&limit.dollars()));
+    if let Ok(Some(limit)) = Cents::parse_limit(&text) {
+        assert!((0.01..=1_000_000.0).contains(&limit.to_dollars()));
         assert_eq!(limit.to_string().parse(), Ok(limit));
         let travelled = serde_json::to_string(&limit).unwrap();
-        assert_eq!(serde_json::from_str::<Usd>(&travelled).ok(), Some(limit));
+        assert_eq!(serde_json::from_str::<Cents>(&travelled).ok(), Some(limit));
     }
-    if let Ok(Some(reset)) = Reset::parse(&text) {
-        assert_eq!(Reset::parse(reset.as_str()), Ok(Some(reset)));
+    if let Ok(Some(reset)) = ResetInterval::parse(&text) {
+        assert_eq!(ResetInterval::parse(reset.as_str()), Ok(Some(reset)));
     }
     for now in [now(), Timestamp::UNIX_EPOCH, Timestamp::MAX, Timestamp::MIN] {
         match Expiry::parse(&text, now) {
             Ok(Some(expiry)) => {
                 assert!(expiry.at > now);
-                let wire = expiry.wire();
+                let wire = expiry.to_api_string();
                 assert!(wire.ends_with('Z') && !wire.contains('.'), "{wire}");
-                assert_eq!(Expiry::parse(&expiry.typed, now), Ok(Some(expiry.clone())));
-                let _ = expiry.meaning(now);
+                assert_eq!(Expiry::parse(&expiry.input, now), Ok(Some(expiry.clone())));
+                let _ = expiry.description(now);
             }
             Ok(None) => {}
             Err(problem) => assert_clean(&problem.0),
@@ -299,7 +300,7 @@ pub fn typed(data: &[u8]) {
         let code = revealed(&code);
         assert!((1..=512).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_graphic()));
     }
-    if KeyRequest::check_workspace(&text).is_ok() {
+    if KeyRequest::validate_workspace_id(&text).is_ok() {
         assert_eq!(text.len(), 36);
     }
 }

@@ -2,7 +2,7 @@
 //! nobody asked for.
 
 use jiff::SignedDuration;
-use keywright::domain::{Account, ApiKey, HeldKey, Outcome};
+use keywright::domain::{AccountKeys, ApiKey, ProvisioningOutcome, StoredKey};
 use keywright::tui::state::{Changed, Compared, Effect, Msg, Ticket};
 use secrecy::ExposeSecret;
 
@@ -79,7 +79,7 @@ impl Monkey {
                     dice.several(2, |dice| {
                         let (label, key) = (dice.label(), dice.key());
                         let held = dice.held(label, &key, now);
-                        Outcome::NotStored { held, key, trouble: dice.trouble() }
+                        ProvisioningOutcome::NotStored { entry: held, key, error: dice.trouble() }
                     })
                 } else {
                     Vec::new()
@@ -155,7 +155,7 @@ impl Monkey {
                     1 => Changed::Conflict { now: remote, differences: vec!["limit"] },
                     _ => Changed::Done {
                         there: dice.maybe(|_| remote),
-                        here: here.is_here().then_some(here),
+                        here: here.is_stored().then_some(here),
                         note: dice.maybe(Dice::trouble),
                     },
                 };
@@ -179,12 +179,12 @@ impl Monkey {
             }
             Effect::ReadAccount(ticket) => {
                 let world = self.world.clone();
-                let account = dice.or_trouble(|dice| Account {
+                let account = dice.or_trouble(|dice| AccountKeys {
                     keys: dice.several(8, |dice| {
                         let hash = some_hash(&world, dice);
                         dice.remote(hash, now)
                     }),
-                    gone: dice.several(2, |dice| some_hash(&world, dice)),
+                    revoked_hashes: dice.several(2, |dice| some_hash(&world, dice)),
                 });
                 Msg::AccountRead { ticket, account }
             }
@@ -253,7 +253,7 @@ impl Monkey {
 }
 
 /// The hash of a key that is known, or of another one.
-fn some_hash(world: &[HeldKey], dice: &mut Dice) -> String {
+fn some_hash(world: &[StoredKey], dice: &mut Dice) -> String {
     if world.is_empty() || dice.once_in(2) {
         dice.key().hash()
     } else {

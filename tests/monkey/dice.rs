@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
-    ApiKey, Asked, AuthCode, ErrorKind, Granted, HeldKey, KeyRequest, Label, Outcome, Panicked,
-    Read, Reading, RemoteKey, Reset, Retiring, Rotation, Sample, Step, Unresolved, UserError,
+    AccountKey, ApiKey, AuthCode, CheckResult, ErrorKind, GrantedPolicy, KeyInfo, KeyRequest,
+    Label, LeakResponse, ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval,
+    Retirement, RotationOutcome, StoredKey, UnresolvedAttempt, UsageSample, UserError,
 };
-use keywright::domain::{Deed, Handed, Report};
+use keywright::domain::{ActionResult, ProvisioningEvent, Rotated};
 use keywright::tui::state::{Fate, Planned};
 
 /// Stands all over each secret, and nowhere else.
@@ -98,7 +99,7 @@ impl Dice {
             ErrorKind::Unresolved,
         ];
         let kind = *self.one(&KINDS);
-        let words = |dice: &mut Self| keywright::domain::clean(&dice.words(), 300);
+        let words = |dice: &mut Self| keywright::domain::sanitize(&dice.words(), 300);
         UserError::new(kind, words(self), words(self))
     }
 
@@ -123,8 +124,8 @@ impl Dice {
         (*self.one(&["daily", "weekly", "monthly", "never", "", "fortnightly"])).to_owned()
     }
 
-    pub fn reading(&mut self, now: Timestamp) -> Reading {
-        Reading {
+    pub fn reading(&mut self, now: Timestamp) -> KeyInfo {
+        KeyInfo {
             limit: self.maybe(Self::usd),
             limit_remaining: self.maybe(Self::usd),
             limit_reset: self.maybe(Self::word),
@@ -144,12 +145,12 @@ impl Dice {
         }
     }
 
-    pub fn read(&mut self, now: Timestamp) -> Read {
+    pub fn read(&mut self, now: Timestamp) -> CheckResult {
         match self.below(6) {
-            0 => Read::Refused,
-            1 => Read::NoCredit,
-            2 => Read::Failed("it took too long".into()),
-            _ => Read::Told(Arc::new(self.reading(now))),
+            0 => CheckResult::Rejected,
+            1 => CheckResult::InsufficientCredits,
+            2 => CheckResult::Failed("it took too long".into()),
+            _ => CheckResult::Valid(Arc::new(self.reading(now))),
         }
     }
 
@@ -162,37 +163,37 @@ impl Dice {
         AuthCode::from(format!("{:08x}{}", self.roll(), MARK.repeat(8)))
     }
 
-    pub fn held(&mut self, label: Label, key: &ApiKey, now: Timestamp) -> HeldKey {
-        let asked = Asked {
+    pub fn held(&mut self, label: Label, key: &ApiKey, now: Timestamp) -> StoredKey {
+        let asked = RequestedPolicy {
             limit: self.maybe(|_| "7.50".parse().unwrap()),
-            limit_reset: self.maybe(|dice| *dice.one(&Reset::ALL)),
+            limit_reset: self.maybe(|dice| *dice.one(&ResetInterval::ALL)),
             expires_at: self.maybe(|dice| dice.moment(now)),
             workspace_id: None,
-            expires: self.maybe(Self::word),
+            expires_input: self.maybe(Self::word),
         };
         let at = self.moment(now);
-        HeldKey {
-            asked,
-            granted: self.maybe(|dice| Granted {
+        StoredKey {
+            requested: asked,
+            granted: self.maybe(|dice| GrantedPolicy {
                 limit: dice.maybe(Self::usd),
                 limit_reset: dice.maybe(Self::word),
                 expires_at: dice.maybe(|dice| dice.moment(now)),
             }),
-            reading: self.maybe(|dice| Arc::new(dice.reading(now))),
+            info: self.maybe(|dice| Arc::new(dice.reading(now))),
             checked_at: self.maybe(|dice| dice.moment(now)),
-            refused_at: self.once_in(6).then(|| self.moment(now)),
+            rejected_at: self.once_in(6).then(|| self.moment(now)),
             disabled: self.maybe(|dice| dice.once_in(3)),
-            retiring: self.once_in(6).then(|| Retiring {
-                since: self.moment(now),
-                quiet_for: *self.one(&[0, 600, 604_800, u64::MAX]),
-                delete: self.once_in(2),
+            retirement: self.once_in(6).then(|| Retirement {
+                replaced_at: self.moment(now),
+                unused_for: *self.one(&[0, 600, 604_800, u64::MAX]),
+                revoke_when_unused: self.once_in(2),
             }),
-            ..HeldKey::new(label, key, "https://openrouter.ai".into(), "os".into(), at)
+            ..StoredKey::new(label, key, "https://openrouter.ai".into(), "os".into(), at)
         }
     }
 
-    pub fn remote(&mut self, hash: String, now: Timestamp) -> RemoteKey {
-        RemoteKey {
+    pub fn remote(&mut self, hash: String, now: Timestamp) -> AccountKey {
+        AccountKey {
             hash,
             name: self.maybe(Self::words),
             disabled: self.maybe(|dice| dice.once_in(2)),
@@ -200,41 +201,45 @@ impl Dice {
             updated_at: self.maybe(|dice| dice.moment(now)),
             last_used_at: self.maybe(|dice| dice.moment(now)),
             workspace_id: None,
-            reading: self.reading(now),
+            info: self.reading(now),
         }
     }
 
-    pub fn samples(&mut self, now: Timestamp) -> Vec<Sample> {
-        self.several(40, |dice| Sample { at: dice.moment(now), usage: dice.usd() })
+    pub fn samples(&mut self, now: Timestamp) -> Vec<UsageSample> {
+        self.several(40, |dice| UsageSample { at: dice.moment(now), usage: dice.usd() })
     }
 
-    pub fn outcome(&mut self, held: HeldKey, key: ApiKey) -> Outcome {
+    pub fn outcome(&mut self, held: StoredKey, key: ApiKey) -> ProvisioningOutcome {
         match self.below(5) {
-            0 => Outcome::Failed(self.trouble()),
-            1 | 2 => Outcome::NotStored { held, key, trouble: self.trouble() },
-            _ => Outcome::Stored { held, key, note: self.maybe(Self::trouble) },
-        }
-    }
-
-    pub fn rotation(&mut self, old: HeldKey, now: Timestamp) -> Rotation {
-        let key = self.key();
-        let new = self.held(old.label.clone(), &key, now);
-        match self.below(5) {
-            0 => Rotation::Failed(self.trouble()),
-            1 => Rotation::NotStored { held: new, key, trouble: self.trouble() },
-            2 => Rotation::Beside { new, trouble: self.trouble() },
-            _ => Rotation::Done {
-                handed: Handed { new, old: self.maybe(|_| old) },
-                note: self.maybe(Self::trouble),
+            0 => ProvisioningOutcome::Failed(self.trouble()),
+            1 | 2 => ProvisioningOutcome::NotStored { entry: held, key, error: self.trouble() },
+            _ => ProvisioningOutcome::Stored {
+                stored_key: held,
+                key,
+                warning: self.maybe(Self::trouble),
             },
         }
     }
 
-    pub fn panicked(&mut self, old: HeldKey, now: Timestamp) -> Panicked {
-        Panicked {
+    pub fn rotation(&mut self, old: StoredKey, now: Timestamp) -> RotationOutcome {
+        let key = self.key();
+        let new = self.held(old.label.clone(), &key, now);
+        match self.below(5) {
+            0 => RotationOutcome::Failed(self.trouble()),
+            1 => RotationOutcome::NotStored { entry: new, key, error: self.trouble() },
+            2 => RotationOutcome::LabelNotMoved { new, error: self.trouble() },
+            _ => RotationOutcome::Completed {
+                rotated: Rotated { new, old: self.maybe(|_| old) },
+                warning: self.maybe(Self::trouble),
+            },
+        }
+    }
+
+    pub fn panicked(&mut self, old: StoredKey, now: Timestamp) -> LeakResponse {
+        LeakResponse {
             label: old.label.clone(),
-            disabled: Deed { done: self.once_in(2), words: self.words() },
-            replaced: self.rotation(old, now),
+            disable_result: ActionResult { succeeded: self.once_in(2), message: self.words() },
+            rotation: self.rotation(old, now),
         }
     }
 
@@ -243,9 +248,9 @@ impl Dice {
         let request = KeyRequest {
             label: self.label(),
             limit: None,
-            reset: None,
+            limit_reset: None,
             expiry: None,
-            workspace: None,
+            workspace_id: None,
         };
         let fate = match self.below(5) {
             0 => Fate::Same,
@@ -256,21 +261,21 @@ impl Dice {
         Planned { request, fate }
     }
 
-    pub fn report(&mut self) -> Report {
+    pub fn report(&mut self) -> ProvisioningEvent {
         let address = "https://openrouter.ai/auth?code_challenge=x&callback_url=y";
         match self.below(4) {
-            0 => Report::Address { url: address.into(), paste: self.once_in(2) },
-            1 => Report::Notice("trying again in 2 s".into()),
-            _ => Report::Step(*self.one(&Step::ALL)),
+            0 => ProvisioningEvent::SignInUrl { url: address.into(), needs_code: self.once_in(2) },
+            1 => ProvisioningEvent::Notice("trying again in 2 s".into()),
+            _ => ProvisioningEvent::StepStarted(*self.one(&ProvisioningStep::ALL)),
         }
     }
 
-    pub fn unresolved(&mut self, now: Timestamp) -> Unresolved {
-        Unresolved {
+    pub fn unresolved(&mut self, now: Timestamp) -> UnresolvedAttempt {
+        UnresolvedAttempt {
             id: format!("{:x}", self.roll()),
             label: self.label(),
             server: "https://openrouter.ai".into(),
-            at: self.moment(now),
+            started_at: self.moment(now),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use keywright::sandbox::decide;
+use keywright::sandbox::answer_consent;
 use serde_json::json;
 use url::Url;
 
@@ -150,9 +150,9 @@ fn without_a_callback_the_page_shows_a_code_that_exchanges() {
     let sandbox = sandbox();
     let pairs = [("code_challenge", CHALLENGE), ("code_challenge_method", "S256")];
     let address = format!("{}{}", sandbox.url(), auth(&pairs));
-    let code = decide(&address, true).unwrap().unwrap();
+    let code = answer_consent(&address, true).unwrap().unwrap();
     assert_eq!(exchange(&sandbox, &code).status, 200);
-    assert_eq!(decide(&address, false), Ok(None));
+    assert_eq!(answer_consent(&address, false), Ok(None));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn decide_lands_on_the_callback_as_a_browser_does() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let callback = format!("http://{}/cb/nonce?a=1", listener.local_addr().unwrap());
         let address = format!("{}{}", sandbox.url(), auth(&asked(&callback)));
-        let person = std::thread::spawn(move || decide(&address, approve));
+        let person = std::thread::spawn(move || answer_consent(&address, approve));
         let (mut socket, _) = listener.accept().unwrap();
         let mut seen = String::new();
         while !seen.ends_with("\r\n\r\n") {
@@ -191,7 +191,7 @@ fn decide_says_in_words_what_went_wrong() {
         (format!("{}{lost}", sandbox.url()), "did not answer"),
     ];
     for (address, words) in cases {
-        let error = decide(&address, true).unwrap_err();
+        let error = answer_consent(&address, true).unwrap_err();
         assert!(error.contains(words), "{words} is not in {error}");
     }
 }
@@ -200,7 +200,8 @@ fn decide_says_in_words_what_went_wrong() {
 fn the_exchange_refuses_in_the_documented_words() {
     let sandbox = sandbox();
     let pairs = [("code_challenge", CHALLENGE), ("code_challenge_method", "S256")];
-    let code = decide(&format!("{}{}", sandbox.url(), auth(&pairs)), true).unwrap().unwrap();
+    let code =
+        answer_consent(&format!("{}{}", sandbox.url(), auth(&pairs)), true).unwrap().unwrap();
     let cases = [
         (
             json!({ "code": code, "code_verifier": VERIFIER, "code_challenge_method": "plain" }),

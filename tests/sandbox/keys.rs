@@ -8,7 +8,7 @@ use super::{CHALLENGE, WORKSPACE, call, exchange, sandbox};
 #[test]
 fn a_key_makes_codes_for_others() {
     let sandbox = sandbox();
-    let laptop = &sandbox.seeds()[0].key;
+    let laptop = &sandbox.seed_keys()[0].secret;
     let target = "/api/v1/auth/keys/code";
     let ask = |token: &str, body: Value| call(&sandbox, "POST", target, token, &body.to_string());
     let wanted = json!({
@@ -24,7 +24,7 @@ fn a_key_makes_codes_for_others() {
 
     assert_eq!(ask("", wanted.clone()).status, 401);
     assert_eq!(ask("sk-or-v1-unknown", wanted.clone()).status, 401);
-    assert_eq!(ask(&sandbox.seeds()[2].key, wanted.clone()).status, 401);
+    assert_eq!(ask(&sandbox.seed_keys()[2].secret, wanted.clone()).status, 401);
     for (field, value) in [
         ("callback_url", Value::Null),
         ("callback_url", json!("http://example.com")),
@@ -48,7 +48,7 @@ fn a_key_makes_codes_for_others() {
 fn keys_are_managed_by_the_management_key_alone() {
     let sandbox = sandbox();
     let management = sandbox.management_key();
-    let laptop = &sandbox.seeds()[0].key;
+    let laptop = &sandbox.seed_keys()[0].secret;
     let me = call(&sandbox, "GET", "/api/v1/key", management, "").json();
     assert_eq!(me["data"]["is_management_key"], true);
     for (method, target) in [
@@ -138,8 +138,8 @@ fn a_managed_key_lives_from_creation_to_deletion() {
 
 #[test]
 fn the_list_is_paged_and_filtered_by_its_query() {
-    let sandbox = Sandbox::start(&Options { port: 0, keys: 204 }).unwrap();
-    let seeds = sandbox.seeds();
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 204 }).unwrap();
+    let seeds = sandbox.seed_keys();
     assert_eq!((seeds.len(), &*seeds[4].label), (204, "tool-0005"));
     let list = |query: &str| {
         let target = format!("/api/v1/keys{query}");

@@ -1,28 +1,30 @@
 //! The screens on which keys that exist are acted on, and what is shown of their past.
 
-use keywright::domain::{Account, Deed, Panicked, RemoteKey, Retiring, Rotation, Sample};
+use keywright::domain::{
+    AccountKey, AccountKeys, ActionResult, LeakResponse, Retirement, RotationOutcome, UsageSample,
+};
 
 use super::*;
 
-fn remote(label: &str) -> RemoteKey {
+fn remote(label: &str) -> AccountKey {
     let held = keys().remove(0);
-    RemoteKey {
+    AccountKey {
         hash: if label == "laptop" { held.hash } else { "b".repeat(64) },
         name: Some(label.into()),
         disabled: Some(label != "laptop"),
         created_at: Some("2026-06-02T08:30:00Z".parse().unwrap()),
-        reading: Reading {
+        info: KeyInfo {
             limit: Some(10.0),
             limit_remaining: Some(6.0),
             limit_reset: Some("monthly".into()),
             masked: Some("sk-or-v1-7a7...0b0b".into()),
-            ..Reading::default()
+            ..KeyInfo::default()
         },
-        ..RemoteKey::default()
+        ..AccountKey::default()
     }
 }
 
-fn editing(remote: Option<RemoteKey>, size: (u16, u16)) -> Model {
+fn editing(remote: Option<AccountKey>, size: (u16, u16)) -> Model {
     let mut model = held(size);
     let effects = update(&mut model, Msg::Wanted(Intent::Change), now());
     let [Effect::Look { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
@@ -33,20 +35,22 @@ fn editing(remote: Option<RemoteKey>, size: (u16, u16)) -> Model {
 /// A key that spent 40 cents a day, and a dollar at weekends.
 fn with_past(retiring: bool, size: (u16, u16)) -> Model {
     let mut model = model(size);
-    let mut row = read(key("laptop", Some("25"), Some(Reset::Monthly), Some(20)), Some(13.0), 12.0);
+    let mut row =
+        read(key("laptop", Some("25"), Some(ResetInterval::Monthly), Some(20)), Some(13.0), 12.0);
     if retiring {
         let since = now() - SignedDuration::from_hours(3);
-        row.retiring = Some(Retiring { since, quiet_for: 3_600, delete: false });
+        row.retirement =
+            Some(Retirement { replaced_at: since, unused_for: 3_600, revoke_when_unused: false });
     }
     update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(vec![row]) }, now());
     want(&mut model, &[Intent::ToggleDetails]);
     let Some(ticket) = model.dashboard.recalling else { panic!("no past is waited for") };
     let hash = model.dashboard.current().unwrap().hash.clone();
     let mut usage = 36.0;
-    let mut samples: Vec<Sample> = (0..28)
+    let mut samples: Vec<UsageSample> = (0..28)
         .map(|day| {
             let at = now() - SignedDuration::from_hours(24 * day);
-            let sample = Sample { at, usage };
+            let sample = UsageSample { at, usage };
             usage -= if day % 7 > 4 { 1.0 } else { 0.4 };
             sample
         })
@@ -88,15 +92,15 @@ fn what_was_not_done_about_a_leak_stands_out() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::Panic, Intent::Yes]);
     let ticket = ticket(&model);
-    let panicked = vec![Panicked {
+    let panicked = vec![LeakResponse {
         label: "laptop".parse().unwrap(),
-        disabled: Deed {
-            done: false,
-            words: "'laptop' is NOT disabled: that takes a management key, and none is known; \
+        disable_result: ActionResult {
+            succeeded: false,
+            message: "'laptop' is NOT disabled: that takes a management key, and none is known; \
                     disable or delete it now at https://openrouter.ai/keys/6c6170746f70"
                 .into(),
         },
-        replaced: Rotation::Failed(UserError::new(
+        rotation: RotationOutcome::Failed(UserError::new(
             ErrorKind::Unreachable,
             "the server could not be reached",
             "check the network",
@@ -117,7 +121,7 @@ fn a_change_shows_what_it_changes() {
 
 #[test]
 fn a_change_on_the_smallest_terminal_still_says_what_it_changes() {
-    let mut model = editing(Some(remote("laptop")), view::SMALLEST);
+    let mut model = editing(Some(remote("laptop")), view::MIN_TERMINAL_SIZE);
     type_text(&mut model, "12.5");
     want(&mut model, &[Intent::Submit]);
     insta::assert_snapshot!(drawn(&model));
@@ -137,9 +141,9 @@ fn the_accounts_keys_beside_those_held_here() {
     let mut model = held((80, 24));
     let effects = update(&mut model, Msg::Wanted(Intent::NextScope), now());
     let [Effect::ReadAccount(ticket)] = effects[..] else { panic!("{effects:?}") };
-    let account = Account {
+    let account = AccountKeys {
         keys: vec![remote("laptop"), remote("somebody else's 🤖\u{202e}\u{1b}[2J")],
-        gone: vec![keys()[1].hash.clone()],
+        revoked_hashes: vec![keys()[1].hash.clone()],
     };
     update(&mut model, Msg::AccountRead { ticket, account: Ok(account) }, now());
     insta::assert_snapshot!(drawn(&model));

@@ -9,9 +9,9 @@ fn planned(label: &str, fate: Fate) -> Planned {
     let request = KeyRequest {
         label: label.parse().unwrap(),
         limit: "10".parse().ok(),
-        reset: Some(Reset::Weekly),
+        limit_reset: Some(ResetInterval::Weekly),
         expiry: Expiry::parse("90d", now()).unwrap(),
-        workspace: None,
+        workspace_id: None,
     };
     Planned { request, fate }
 }
@@ -51,13 +51,16 @@ fn applying(size: (u16, u16)) -> (Model, Ticket) {
         update(&mut model, Msg::Turned { ticket, label: label.clone() }, now());
         update(&mut model, Msg::Ended { ticket, label, result, note: None }, now());
     };
-    end("aider", Ok(key("aider", Some("10"), Some(Reset::Weekly), Some(90))));
+    end("aider", Ok(key("aider", Some("10"), Some(ResetInterval::Weekly), Some(90))));
     let skipped = UserError::new(ErrorKind::Cancelled, "skipped", String::new());
     end("codex", Err(skipped));
     let label = "日本語のラベル".parse().unwrap();
     update(&mut model, Msg::Turned { ticket, label }, now());
     let url = format!("https://openrouter.ai/auth?{}", "x".repeat(300));
-    for report in [Report::Address { url, paste: false }, Report::Step(Step::Consent)] {
+    for report in [
+        ProvisioningEvent::SignInUrl { url, needs_code: false },
+        ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
+    ] {
         update(&mut model, Msg::Reported { ticket, report }, now());
     }
     (model, ticket)
@@ -70,7 +73,7 @@ fn a_plan_says_what_would_be_done() {
 
 #[test]
 fn a_plan_scrolls_on_the_smallest_terminal() {
-    let mut model = seen(view::SMALLEST);
+    let mut model = seen(view::MIN_TERMINAL_SIZE);
     want(&mut model, &[Intent::MovePage(1), Intent::Move(4)]);
     insta::assert_snapshot!(drawn(&model));
 }
@@ -99,7 +102,7 @@ fn a_queue_shows_what_is_done_the_current_key_and_those_to_come() {
 
 #[test]
 fn a_queue_keeps_the_address_whole_on_the_smallest_terminal() {
-    let (mut model, ticket) = applying(view::SMALLEST);
+    let (mut model, ticket) = applying(view::MIN_TERMINAL_SIZE);
     insta::assert_snapshot!(drawn(&model));
     update(&mut model, Msg::Applied { ticket, trouble: None }, now());
     insta::assert_snapshot!(drawn(&model));

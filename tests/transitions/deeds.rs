@@ -1,8 +1,8 @@
 //! What is done to keys that exist: thought over, begun, and what comes of it.
 
 use keywright::domain::{
-    Account, Change, Deed, ErrorKind, Handed, HeldKey, Panicked, Patch, Reading, RemoteKey,
-    Retiring, Rotation, Sample, Terms,
+    AccountKey, AccountKeys, ActionResult, ErrorKind, FieldChange, KeyInfo, KeyPatch, LeakResponse,
+    RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UsageSample,
 };
 use keywright::tui::state::{
     Changed, Changes, Deliberation, Effect, Intent, Msg, Part, Purpose, Scope, Screen,
@@ -10,29 +10,33 @@ use keywright::tui::state::{
 
 use super::*;
 
-fn remote(label: &str) -> RemoteKey {
-    RemoteKey {
-        hash: keywright::domain::hexadecimal(label.as_bytes()),
+fn remote(label: &str) -> AccountKey {
+    AccountKey {
+        hash: keywright::domain::encode_hex(label.as_bytes()),
         name: Some(label.into()),
         disabled: Some(false),
-        reading: Reading {
+        info: KeyInfo {
             limit: Some(7.5),
             limit_remaining: Some(7.5),
             limit_reset: Some("daily".into()),
-            ..Reading::default()
+            ..KeyInfo::default()
         },
-        ..RemoteKey::default()
+        ..AccountKey::default()
     }
 }
 
-fn handed(label: &str) -> Handed {
-    let new = HeldKey { hash: "new".into(), ..key(label) };
-    let old = HeldKey {
+fn handed(label: &str) -> Rotated {
+    let new = StoredKey { hash: "new".into(), ..key(label) };
+    let old = StoredKey {
         label: format!("{label} (old)").parse().unwrap(),
-        retiring: Some(Retiring { since: now(), quiet_for: 3_600, delete: false }),
+        retirement: Some(Retirement {
+            replaced_at: now(),
+            unused_for: 3_600,
+            revoke_when_unused: false,
+        }),
         ..key(label)
     };
-    Handed { new, old: Some(old) }
+    Rotated { new, old: Some(old) }
 }
 
 fn labels(model: &Model) -> Vec<&str> {
@@ -48,7 +52,7 @@ fn asking(model: &Model) -> Option<Deliberation> {
 }
 
 /// The edit form of `laptop`, with what the account says of it.
-fn editing(remote: Option<RemoteKey>) -> Model {
+fn editing(remote: Option<AccountKey>) -> Model {
     let mut model = holding(&["laptop", "ci"]);
     let effects = want(&mut model, Intent::Change);
     let [Effect::Look { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
@@ -66,8 +70,8 @@ fn a_rotation_is_thought_over_and_the_label_goes_over() {
     let effects = want(&mut model, Intent::Yes);
     let [Effect::Rotate { ticket, held, terms }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(held.label.as_str(), "laptop");
-    assert_eq!(*terms, Terms { quiet_for: 21_600, delete: true });
-    let rotation = Rotation::Done { handed: handed("laptop"), note: None };
+    assert_eq!(*terms, RetirePolicy { unused_for: 21_600, revoke_when_unused: true });
+    let rotation = RotationOutcome::Completed { rotated: handed("laptop"), warning: None };
     tell(&mut model, Msg::Rotated { ticket: *ticket, rotation });
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(labels(&model), ["laptop (old)", "ci", "laptop"]);
@@ -82,7 +86,7 @@ fn a_rotation_that_failed_can_be_tried_again_and_left() {
     let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let failed = |ticket| Msg::Rotated {
         ticket,
-        rotation: Rotation::Failed(trouble(ErrorKind::Unreachable)),
+        rotation: RotationOutcome::Failed(trouble(ErrorKind::Unreachable)),
     };
     tell(&mut model, failed(ticket));
     assert!(matches!(&model.screen, Screen::Login(login) if login.trouble.is_some()));
@@ -102,10 +106,10 @@ fn the_new_key_of_a_rotation_that_nobody_stored_comes_on_screen() {
     want(&mut model, Intent::Rotate);
     let effects = want(&mut model, Intent::Yes);
     let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    let rotation = Rotation::NotStored {
-        held: key("laptop (new)"),
+    let rotation = RotationOutcome::NotStored {
+        entry: key("laptop (new)"),
         key: secret(),
-        trouble: trouble(ErrorKind::SecretStore),
+        error: trouble(ErrorKind::SecretStore),
     };
     tell(&mut model, Msg::Rotated { ticket, rotation });
     assert_eq!(revealed(&model), Some("laptop (new)"));
@@ -123,18 +127,28 @@ fn a_leak_is_spelled_out_and_what_was_not_done_is_said() {
     let effects = want(&mut model, Intent::Yes);
     let [Effect::Panic { ticket, keys }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(keys.len(), 2);
-    let one = |label: &str, done, replaced| Panicked {
+    let one = |label: &str, done, replaced| LeakResponse {
         label: label.parse().unwrap(),
-        disabled: Deed { done, words: format!("{label} is perhaps off") },
-        replaced,
+        disable_result: ActionResult {
+            succeeded: done,
+            message: format!("{label} is perhaps off"),
+        },
+        rotation: replaced,
     };
     let panicked = vec![
-        one("laptop", true, Rotation::Done { handed: handed("laptop"), note: None }),
-        one("ci", false, Rotation::Failed(trouble(ErrorKind::Unreachable))),
+        one(
+            "laptop",
+            true,
+            RotationOutcome::Completed { rotated: handed("laptop"), warning: None },
+        ),
+        one("ci", false, RotationOutcome::Failed(trouble(ErrorKind::Unreachable))),
     ];
     tell(&mut model, Msg::Panicked { ticket: *ticket, panicked });
     let Screen::Deeds(deeds) = &model.screen else { panic!("{:?}", model.screen) };
-    assert_eq!(deeds.iter().map(|deed| deed.done).collect::<Vec<_>>(), [true, true, false, false]);
+    assert_eq!(
+        deeds.iter().map(|deed| deed.succeeded).collect::<Vec<_>>(),
+        [true, true, false, false]
+    );
     assert!(labels(&model).contains(&"laptop (old)"));
     want(&mut model, Intent::Back);
     assert!(matches!(model.screen, Screen::Dashboard));
@@ -146,10 +160,10 @@ fn a_leaked_key_that_was_replaced_is_copied() {
     want(&mut model, Intent::Panic);
     let effects = want(&mut model, Intent::Yes);
     let [Effect::Panic { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    let panicked = vec![Panicked {
+    let panicked = vec![LeakResponse {
         label: "laptop".parse().unwrap(),
-        disabled: Deed { done: true, words: String::new() },
-        replaced: Rotation::Done { handed: handed("laptop"), note: None },
+        disable_result: ActionResult { succeeded: true, message: String::new() },
+        rotation: RotationOutcome::Completed { rotated: handed("laptop"), warning: None },
     }];
     let effects = tell(&mut model, Msg::Panicked { ticket, panicked });
     assert!(
@@ -186,7 +200,7 @@ fn one_key_is_switched_at_once_and_several_after_a_question() {
     let mut model = holding(&["laptop", "ci"]);
     let effects = want(&mut model, Intent::Switch);
     assert!(matches!(&effects[..], [Effect::Switch { keys, disabled: true }] if keys.len() == 1));
-    let off = RemoteKey { disabled: Some(true), ..remote("laptop") };
+    let off = AccountKey { disabled: Some(true), ..remote("laptop") };
     let label: Label = "laptop".parse().unwrap();
     tell(&mut model, Msg::Switched { label: label.clone(), result: Ok(off) });
     assert_eq!(model.dashboard.current().unwrap().state(now()), KeyState::Disabled);
@@ -211,12 +225,15 @@ fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
     let [Effect::Change { ticket, change }] = &effects[..] else { panic!("{effects:?}") };
     let Changes { there: Some((seen, patch)), label: None, .. } = &**change else { panic!() };
     assert_eq!(*seen, remote("laptop"));
-    assert_eq!(*patch, Patch { limit: Change::to("20".parse().ok()), ..Patch::default() });
+    assert_eq!(
+        *patch,
+        KeyPatch { limit: FieldChange::from_option("20".parse().ok()), ..KeyPatch::default() }
+    );
     // Once is enough.
     assert!(want(&mut model, Intent::Submit).is_empty());
     // Somebody was quicker: what is there now is what is changed from.
     let mut now_there = remote("laptop");
-    now_there.reading.limit = Some(5.0);
+    now_there.info.limit = Some(5.0);
     let outcome = Changed::Conflict { now: now_there, differences: vec!["limit"] };
     tell(&mut model, Msg::Changed { ticket: *ticket, outcome });
     let Screen::Form(form) = &model.screen else { panic!() };
@@ -240,7 +257,7 @@ fn a_change_that_is_none_is_not_sent_and_a_name_goes_through_the_vault() {
     let effects = want(&mut model, Intent::Submit);
     let [Effect::Change { ticket, change }] = &effects[..] else { panic!("{effects:?}") };
     assert!(change.there.is_none() && change.label.as_ref().unwrap().as_str() == "cicd");
-    let here = HeldKey { label: "cicd".parse().unwrap(), ..key("laptop") };
+    let here = StoredKey { label: "cicd".parse().unwrap(), ..key("laptop") };
     let outcome = Changed::Done { there: None, here: Some(here), note: None };
     tell(&mut model, Msg::Changed { ticket: *ticket, outcome });
     assert_eq!(labels(&model), ["cicd", "ci"]);
@@ -282,8 +299,10 @@ fn with_account() -> Model {
     let mut model = holding(&["laptop", "ci"]);
     let effects = want(&mut model, Intent::NextScope);
     let [Effect::ReadAccount(ticket)] = effects[..] else { panic!("{effects:?}") };
-    let account =
-        Account { keys: vec![remote("web"), remote("laptop")], gone: vec![key("ci").hash] };
+    let account = AccountKeys {
+        keys: vec![remote("web"), remote("laptop")],
+        revoked_hashes: vec![key("ci").hash],
+    };
     tell(&mut model, Msg::AccountRead { ticket, account: Ok(account) });
     model
 }
@@ -318,7 +337,7 @@ fn of_a_key_that_is_elsewhere_nothing_is_copied_or_forgotten() {
     type_text(&mut model, "web");
     let effects = want(&mut model, Intent::Enter);
     let [Effect::Revoke(keys)] = &effects[..] else { panic!("{effects:?}") };
-    assert!(!keys[0].is_here());
+    assert!(!keys[0].is_stored());
     // A label that both a held key and another one have: only the one that was meant goes.
     let (hash, label) = (keys[0].hash.clone(), "laptop".parse().unwrap());
     tell(&mut model, Msg::Revoked { hash, label, result: Ok(()) });
@@ -333,7 +352,7 @@ fn the_past_is_looked_up_when_it_is_shown_and_again_when_it_has_grown() {
     assert_eq!(*hashes, [key("laptop").hash]);
     // One at a time.
     assert!(want(&mut model, Intent::Move(1)).is_empty());
-    let past = vec![(hashes[0].clone(), vec![Sample { at: now(), usage: 1.0 }])];
+    let past = vec![(hashes[0].clone(), vec![UsageSample { at: now(), usage: 1.0 }])];
     let effects = tell(&mut model, Msg::PastRead { ticket: *ticket, past });
     let [Effect::ReadPast { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(*hashes, [key("ci").hash]);
@@ -347,7 +366,8 @@ fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
         let mut model = holding(&["laptop"]);
         let since = now() - SignedDuration::from_hours(2);
         let mut handed = handed("laptop");
-        handed.old.as_mut().unwrap().retiring = Some(Retiring { since, quiet_for: 3_600, delete });
+        handed.old.as_mut().unwrap().retirement =
+            Some(Retirement { replaced_at: since, unused_for: 3_600, revoke_when_unused: delete });
         let rotations = vec![("laptop".parse().unwrap(), Ok(handed))];
         let effects = tell(
             &mut model,
@@ -360,7 +380,7 @@ fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
             },
         );
         let [Effect::ReadPast { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
-        let samples = vec![Sample { at: since, usage: 1.0 }, Sample { at: now(), usage }];
+        let samples = vec![UsageSample { at: since, usage: 1.0 }, UsageSample { at: now(), usage }];
         let past = vec![(hashes[0].clone(), samples)];
         let effects = tell(&mut model, Msg::PastRead { ticket: *ticket, past });
         assert_eq!(matches!(effects[..], [Effect::Revoke(_)]), goes, "{delete} {usage}");
@@ -379,7 +399,7 @@ fn a_workspace_can_be_chosen_where_a_management_key_is_known() {
     form.workspace.paste("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10");
     let effects = want(&mut model, Intent::Submit);
     let [Effect::Provision { request, .. }] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(request.workspace.as_deref(), Some("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"));
+    assert_eq!(request.workspace_id.as_deref(), Some("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"));
 }
 
 #[test]
@@ -389,10 +409,10 @@ fn leaving_stops_when_a_replacement_that_came_could_not_be_stored() {
     let effects = want(&mut model, Intent::Yes);
     let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     want(&mut model, Intent::Quit);
-    let rotation = Rotation::NotStored {
-        held: key("laptop"),
+    let rotation = RotationOutcome::NotStored {
+        entry: key("laptop"),
         key: secret(),
-        trouble: trouble(ErrorKind::SecretStore),
+        error: trouble(ErrorKind::SecretStore),
     };
     let effects = tell(&mut model, Msg::Rotated { ticket, rotation });
     assert!(effects.is_empty(), "{effects:?}");
@@ -405,8 +425,14 @@ fn a_replacement_that_is_stored_at_last_takes_its_place_and_ends_on_the_reveal()
     recovered(&mut model, vec![not_stored("new")]);
     let effects = want(&mut model, Intent::Retry);
     let [Effect::StoreAgain { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    let handed = Handed { new: key("new"), old: Some(key("laptop")) };
-    tell(&mut model, Msg::Rotated { ticket, rotation: Rotation::Done { handed, note: None } });
+    let handed = Rotated { new: key("new"), old: Some(key("laptop")) };
+    tell(
+        &mut model,
+        Msg::Rotated {
+            ticket,
+            rotation: RotationOutcome::Completed { rotated: handed, warning: None },
+        },
+    );
     tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
     assert!(matches!(&model.screen, Screen::Reveal(reveal) if reveal.stored));
     assert_eq!(model.dashboard.held().len(), 2);

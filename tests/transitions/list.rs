@@ -97,8 +97,8 @@ fn asking(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
 
 fn told(ticket: Ticket, label: &str, remaining: f64) -> Msg {
     let reading =
-        Reading { limit: Some(10.0), limit_remaining: Some(remaining), ..Reading::default() };
-    let read = Read::Told(Arc::new(reading));
+        KeyInfo { limit: Some(10.0), limit_remaining: Some(remaining), ..KeyInfo::default() };
+    let read = CheckResult::Valid(Arc::new(reading));
     Msg::Refreshed { ticket, hash: key(label).hash, read, at: now() }
 }
 
@@ -173,7 +173,7 @@ fn a_stale_answer_and_one_for_another_key_change_nothing() {
     let (mut model, ticket, _) = asking(&["a"]);
     tell(&mut model, told(Ticket(999), "a", 1.0));
     tell(&mut model, told(ticket, "zzz", 1.0));
-    assert_eq!(model.dashboard.held()[0].reading, None);
+    assert_eq!(model.dashboard.held()[0].info, None);
 }
 
 #[test]

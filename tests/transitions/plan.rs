@@ -9,9 +9,9 @@ fn request(label: &str) -> KeyRequest {
     KeyRequest {
         label: label.parse().unwrap(),
         limit: "5".parse().ok(),
-        reset: None,
+        limit_reset: None,
         expiry: None,
-        workspace: None,
+        workspace_id: None,
     }
 }
 
@@ -65,14 +65,23 @@ fn applying() -> (Model, Ticket) {
 fn turned(model: &mut Model, ticket: Ticket, label: &str) {
     tell(model, Msg::Turned { ticket, label: label.parse().unwrap() });
     let url = format!("http://127.0.0.1/auth?key_label={label}");
-    tell(model, Msg::Reported { ticket, report: Report::Address { url, paste: false } });
-    tell(model, Msg::Reported { ticket, report: Report::Step(Step::Consent) });
+    tell(
+        model,
+        Msg::Reported { ticket, report: ProvisioningEvent::SignInUrl { url, needs_code: false } },
+    );
+    tell(
+        model,
+        Msg::Reported {
+            ticket,
+            report: ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
+        },
+    );
 }
 
-fn ended(model: &mut Model, ticket: Ticket, label: &str, code: Option<u8>) {
-    let result = match code {
-        Some(code) => Err(trouble(code)),
-        None => Ok(HeldKey { hash: label.into(), ..key(label) }),
+fn ended(model: &mut Model, ticket: Ticket, label: &str, error: Option<ErrorKind>) {
+    let result = match error {
+        Some(kind) => Err(trouble(kind)),
+        None => Ok(StoredKey { hash: label.into(), ..key(label) }),
     };
     tell(model, Msg::Ended { ticket, label: label.parse().unwrap(), result, note: None });
 }
@@ -118,11 +127,11 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
     let (mut model, ticket) = applying();
     turned(&mut model, ticket, "aider");
     // The next one is prepared meanwhile: that does not set this one back.
-    let prepared = Report::Step(Step::Preflight);
+    let prepared = ProvisioningEvent::StepStarted(ProvisioningStep::Preflight);
     tell(&mut model, Msg::Reported { ticket, report: prepared });
     let Screen::Login(login) = &model.screen else { panic!() };
     assert!(login.awaits_consent() && login.address.as_ref().unwrap().url.ends_with("aider"));
-    assert_eq!(login.step, Step::Consent);
+    assert_eq!(login.step, ProvisioningStep::AwaitConsent);
     ended(&mut model, ticket, "aider", None);
     assert_eq!(model.dashboard.held().len(), 2);
 
@@ -131,7 +140,7 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
     assert!(login.address.as_ref().unwrap().url.ends_with("codex"));
     let effects = want(&mut model, Intent::Skip);
     assert!(matches!(effects[..], [Effect::Skip(of)] if of == ticket));
-    ended(&mut model, ticket, "codex", Some(5));
+    ended(&mut model, ticket, "codex", Some(ErrorKind::Cancelled));
 
     turned(&mut model, ticket, "zed");
     let effects = want(&mut model, Intent::Retry);

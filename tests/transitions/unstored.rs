@@ -60,7 +60,13 @@ fn leaving_is_no_answer_to_a_question_about_something_else() {
 #[test]
 fn when_nobody_is_there_an_exchange_is_still_waited_for() {
     let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::Reported { ticket, report: Report::Step(Step::Exchange) });
+    tell(
+        &mut model,
+        Msg::Reported {
+            ticket,
+            report: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
+        },
+    );
     let effects = tell(&mut model, Msg::Left);
     assert!(matches!(effects[..], [Effect::Cancel(_)]), "{effects:?}");
     let effects = tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
@@ -137,7 +143,13 @@ fn a_key_that_one_store_refuses_goes_into_the_other() {
 #[test]
 fn leaving_waits_for_a_key_that_may_be_on_its_way() {
     let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::Reported { ticket, report: Report::Step(Step::Exchange) });
+    tell(
+        &mut model,
+        Msg::Reported {
+            ticket,
+            report: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
+        },
+    );
     let effects = want(&mut model, Intent::Interrupt);
     assert!(matches!(effects[..], [Effect::Cancel(_)]), "{effects:?}");
     let effects = tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });

@@ -30,29 +30,29 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::domain::AuthCode;
-use validation::Desk;
+use validation::CallbackValidator;
 
 /// The longest a callback is open: as long as a code works.
-const LIFE: Duration = Duration::from_secs(600);
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How many may wait to be accepted. Beyond it a client's system tries again after one second,
 /// then two, then four: with the usual 128 a crowd could keep the real visitor out.
-const QUEUE: u32 = 1024;
+const LISTEN_BACKLOG: u32 = 1024;
 
 /// An open callback. Dropping it closes the port and every connection at once.
-pub struct Callback {
+pub struct CallbackListener {
     url: Url,
-    open: Open,
-    answers: mpsc::Receiver<Answer>,
+    server: CallbackServer,
+    responses: mpsc::Receiver<AuthorizationResponse>,
 }
 
 /// What the browser brought.
 #[derive(Debug)]
-pub enum Answer {
+pub enum AuthorizationResponse {
     /// The authorization code (RFC 6749 §4.1.2).
     Code(AuthCode),
     /// The person, or the server, said no (RFC 6749 §4.1.2.1).
-    Refused {
+    Error {
         /// The server's words, fit for a terminal.
         description: Option<String>,
     },
@@ -60,8 +60,8 @@ pub enum Answer {
 
 /// The port after the answer: the same code again gets the same page, another one 409.
 /// Dropping it closes the port and every connection at once.
-pub struct Lingering {
-    _open: Open,
+pub struct ListenerGuard {
+    _server: CallbackServer,
 }
 
 /// Why no answer came.
@@ -72,31 +72,31 @@ pub enum CallbackError {
     TimedOut,
     /// Another program listens there.
     #[error("port {port} of 127.0.0.1 is taken by another program")]
-    PortTaken {
+    PortInUse {
         /// The port asked for.
         port: u16,
     },
     /// The system gives no listening socket.
     #[error("the callback cannot listen on 127.0.0.1: {}", .0.kind())]
-    NotListening(#[source] io::Error),
+    ListenFailed(#[source] io::Error),
 }
 
-impl Callback {
+impl CallbackListener {
     /// Listens on `port` of the literal 127.0.0.1, on a free one for 0, and serves from now on, at
     /// most ten minutes. `localhost` could resolve to something else (RFC 8252 §8.3).
     #[expect(clippy::unused_async, reason = "serving takes a runtime, which async code has")]
     pub async fn bind(port: u16) -> Result<Self, CallbackError> {
-        Self::bind_for(port, LIFE)
+        Self::bind_with_timeout(port, CALLBACK_TIMEOUT)
     }
 
-    fn bind_for(port: u16, life: Duration) -> Result<Self, CallbackError> {
+    fn bind_with_timeout(port: u16, life: Duration) -> Result<Self, CallbackError> {
         let refused = |error: io::Error| match error.kind() {
-            io::ErrorKind::AddrInUse => CallbackError::PortTaken { port },
-            _ => CallbackError::NotListening(error),
+            io::ErrorKind::AddrInUse => CallbackError::PortInUse { port },
+            _ => CallbackError::ListenFailed(error),
         };
-        let listener = listen(port).map_err(refused)?;
+        let listener = open_listener(port).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let nonce = super::nonce();
+        let nonce = super::generate_nonce();
         // Unguessable and in the path, where every server gives it back (RFC 8252 §8.9-8.10).
         let url = Url::parse(&format!("http://{address}/callback/{nonce}"))
             .map_err(|error| refused(io::Error::other(error)))?;
@@ -105,11 +105,11 @@ impl Callback {
             .port()
             .map_or_else(|| address.ip().to_string(), |port| format!("{}:{port}", address.ip()));
         let (caller, answers) = mpsc::channel(1);
-        let desk = Arc::new(Desk::new(host, nonce, caller));
-        let open = Open::serve(async move {
-            let _ = timeout(life, connection_limit::receive(listener, desk)).await;
+        let desk = Arc::new(CallbackValidator::new(host, nonce, caller));
+        let open = CallbackServer::serve(async move {
+            let _ = timeout(life, connection_limit::serve_connections(listener, desk)).await;
         });
-        Ok(Self { url, open, answers })
+        Ok(Self { url, server: open, responses: answers })
     }
 
     /// The `callback_url`. It holds the nonce: not for a log.
@@ -119,50 +119,53 @@ impl Callback {
 
     /// Waits for the first valid callback. Whoever comes with anything else is answered, and
     /// changes nothing.
-    pub async fn answer(mut self) -> Result<(Answer, Lingering), CallbackError> {
-        match self.answers.recv().await {
-            Some(answer) => Ok((answer, Lingering { _open: self.open })),
+    pub async fn wait_for_response(
+        mut self,
+    ) -> Result<(AuthorizationResponse, ListenerGuard), CallbackError> {
+        match self.responses.recv().await {
+            Some(answer) => Ok((answer, ListenerGuard { _server: self.server })),
             None => Err(CallbackError::TimedOut),
         }
     }
 }
 
-fn listen(port: u16) -> io::Result<TcpListener> {
+fn open_listener(port: u16) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     // A fixed port is free again while its last connections wind down. On Windows the option
     // would let another program take the port over.
     socket.set_reuseaddr(cfg!(not(windows)))?;
     socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
-    socket.listen(QUEUE)
+    socket.listen(LISTEN_BACKLOG)
 }
 
 /// The answer to a head, once it is whole, and what it brought, if it is the first that counts.
 #[cfg(any(test, fuzzing))]
-pub(crate) fn answer_to(
+pub(crate) fn respond_to_bytes(
     bytes: &[u8],
     host: &str,
     nonce: &str,
-) -> Option<(Vec<u8>, Option<Answer>)> {
-    let head = bytes.get(..connection::end_of_head(bytes)?)?;
+) -> Option<(Vec<u8>, Option<AuthorizationResponse>)> {
+    let head = bytes.get(..connection::find_head_end(bytes)?)?;
     let (caller, mut answers) = mpsc::channel(1);
-    let (page, news) = http::answer(head, &Desk::new(host.into(), nonce.into(), caller));
+    let (page, news) =
+        http::respond_to_head(head, &CallbackValidator::new(host.into(), nonce.into(), caller));
     drop(news);
     Some((page, answers.try_recv().ok()))
 }
 
-type Server = Pin<Box<dyn Future<Output = ()> + Send>>;
+type ServerFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A server that runs on its own, so that pages are answered whatever the caller is doing, and
 /// whose sockets are closed when the drop returns. An aborted task would close them only when the
 /// runtime comes round to it; hence the server lies where both can reach it.
-struct Open {
-    server: Arc<Mutex<Option<Server>>>,
+struct CallbackServer {
+    future: Arc<Mutex<Option<ServerFuture>>>,
     task: JoinHandle<()>,
 }
 
-impl Open {
+impl CallbackServer {
     fn serve(server: impl Future<Output = ()> + Send + 'static) -> Self {
-        let server: Server = Box::pin(server);
+        let server: ServerFuture = Box::pin(server);
         let server = Arc::new(Mutex::new(Some(server)));
         let shared = Arc::clone(&server);
         let task = tokio::spawn(poll_fn(move |cx| {
@@ -173,13 +176,13 @@ impl Open {
             }
             Poll::Ready(())
         }));
-        Self { server, task }
+        Self { future: server, task }
     }
 }
 
-impl Drop for Open {
+impl Drop for CallbackServer {
     fn drop(&mut self) {
-        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.future.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.task.abort();
     }
 }
@@ -192,16 +195,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_callback_nobody_visits_closes_after_its_time() {
-        let callback = Callback::bind_for(0, Duration::from_millis(20)).unwrap();
+        let callback = CallbackListener::bind_with_timeout(0, Duration::from_millis(20)).unwrap();
         let address = (Ipv4Addr::LOCALHOST, callback.url().port().unwrap());
         TcpStream::connect(address).unwrap();
-        assert!(matches!(callback.answer().await, Err(CallbackError::TimedOut)));
+        assert!(matches!(callback.wait_for_response().await, Err(CallbackError::TimedOut)));
         let error = TcpStream::connect(address).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[test]
     fn a_callback_is_open_for_ten_minutes() {
-        assert_eq!(LIFE, Duration::from_secs(600));
+        assert_eq!(CALLBACK_TIMEOUT, Duration::from_secs(600));
     }
 }

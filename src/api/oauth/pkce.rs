@@ -20,8 +20,8 @@ impl Pkce {
     /// A fresh pair from the randomness of the OS.
     #[expect(clippy::new_without_default, reason = "two defaults would never be equal")]
     pub fn new() -> Self {
-        let verifier = nonce();
-        let challenge = challenge(&verifier);
+        let verifier = generate_nonce();
+        let challenge = compute_challenge(&verifier);
         Self { verifier: CodeVerifier::from(verifier), challenge }
     }
 }
@@ -31,7 +31,7 @@ impl Pkce {
 /// # Panics
 ///
 /// When the OS has no randomness to give: whatever came instead would be guessable.
-pub fn nonce() -> String {
+pub fn generate_nonce() -> String {
     let mut bytes = [0; 32];
     if let Err(error) = SysRng.try_fill_bytes(&mut bytes) {
         panic!("the operating system gives no randomness: {error}");
@@ -40,7 +40,7 @@ pub fn nonce() -> String {
 }
 
 /// `BASE64URL-ENCODE(SHA256(ASCII(code_verifier)))`, unpadded (RFC 7636 §4.2 and appendix A).
-fn challenge(verifier: &str) -> String {
+fn compute_challenge(verifier: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }
 
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn the_challenge_is_that_of_rfc_7636_appendix_b() {
         assert_eq!(
-            challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+            compute_challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
         );
     }
@@ -72,7 +72,7 @@ mod tests {
                 let base64url = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
                 assert!(text.bytes().all(base64url), "{text}");
             }
-            assert_eq!(challenge(verifier), pkce.challenge);
+            assert_eq!(compute_challenge(verifier), pkce.challenge);
             assert!(seen.insert(verifier.to_owned()));
         }
     }
@@ -82,7 +82,7 @@ mod tests {
         let pkce = Pkce::new();
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(pkce.verifier.expose_secret()).unwrap();
         assert_eq!(bytes.len(), 32);
-        assert_ne!(nonce(), pkce.verifier.expose_secret());
-        assert_ne!(nonce(), nonce());
+        assert_ne!(generate_nonce(), pkce.verifier.expose_secret());
+        assert_ne!(generate_nonce(), generate_nonce());
     }
 }

@@ -5,38 +5,38 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Read, Reading, clean};
+use crate::domain::{CheckResult, KeyInfo, sanitize};
 
 /// A request that brought no usable answer. Never holds a URL, a code or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Nothing was sent: no connection, no such host.
-    #[error("{server} could not be reached ({why})")]
+    #[error("{server} could not be reached ({reason})")]
     NotSent {
         /// The server's host.
         server: String,
         /// Why, in a few words.
-        why: String,
+        reason: String,
     },
     /// Nothing was sent: whoever answered there could not show that it is the server.
-    #[error("{server} is not to be trusted: {why}")]
-    Untrusted {
+    #[error("{server} is not to be trusted: {reason}")]
+    InvalidCertificate {
         /// The server's host.
         server: String,
         /// What is wrong with its certificate.
-        why: &'static str,
+        reason: &'static str,
     },
     /// Sent, and no whole answer came: the server may have acted.
-    #[error("{server} was asked and gave no whole answer ({why})")]
-    Ambiguous {
+    #[error("{server} was asked and gave no whole answer ({reason})")]
+    OutcomeUnknown {
         /// The server's host.
         server: String,
         /// Why, in a few words.
-        why: String,
+        reason: String,
     },
     /// The server asks for patience (429); it did not act.
     #[error("{server} asks to slow down (429)")]
-    SlowDown {
+    RateLimited {
         /// The server's host.
         server: String,
         /// From `Retry-After`, if it was there.
@@ -44,7 +44,7 @@ pub enum Error {
     },
     /// A clean refusal; the server did not act.
     #[error("{server} answered {status}{}", .message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
-    Refused {
+    Rejected {
         /// The server's host.
         server: String,
         /// The HTTP status.
@@ -54,7 +54,7 @@ pub enum Error {
     },
     /// An answer of success that is not what was asked for.
     #[error("{server} answered something that is not {expected}")]
-    Odd {
+    UnexpectedResponse {
         /// The server's host.
         server: String,
         /// What it should have been.
@@ -63,71 +63,73 @@ pub enum Error {
 }
 
 /// What asking a key about itself came to.
-impl From<Result<Reading, Error>> for Read {
-    fn from(answer: Result<Reading, Error>) -> Self {
+impl From<Result<KeyInfo, Error>> for CheckResult {
+    fn from(answer: Result<KeyInfo, Error>) -> Self {
         match answer {
-            Ok(reading) => Self::Told(Arc::new(reading)),
-            Err(Error::Refused { status: 401, .. }) => Self::Refused,
-            Err(Error::Refused { status: 402, .. }) => Self::NoCredit,
+            Ok(reading) => Self::Valid(Arc::new(reading)),
+            Err(Error::Rejected { status: 401, .. }) => Self::Rejected,
+            Err(Error::Rejected { status: 402, .. }) => Self::InsufficientCredits,
             Err(error) => Self::Failed(error.to_string()),
         }
     }
 }
 
 /// The longest that `Retry-After` is obeyed; beyond it a person decides.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// What to do about [`Error::Untrusted`].
-pub const DISTRUST: &str = "it was shown no secret: somebody may stand between; check --server and this machine's clock; where a proxy looks into your traffic, SSL_CERT_FILE names its certificates";
+pub const INVALID_CERTIFICATE_ADVICE: &str = "it was shown no secret: somebody may stand between; check --server and this machine's clock; where a proxy looks into your traffic, SSL_CERT_FILE names its certificates";
 
 impl Error {
     /// How long to wait before the same request is sent again, after so many tries, by someone to
     /// whom repeating it is safe; `None` where repeating brings nothing.
-    pub fn pause(&self, tries: u32) -> Option<Duration> {
+    pub fn retry_delay(&self, tries: u32) -> Option<Duration> {
         let backoff = Duration::from_millis(500 << tries.min(5));
         match self {
-            Self::NotSent { .. } | Self::Ambiguous { .. } => Some(backoff),
-            Self::SlowDown { retry_after, .. } => {
-                Some(retry_after.unwrap_or(backoff * 2)).filter(|wait| *wait <= LONGEST_WAIT)
+            Self::NotSent { .. } | Self::OutcomeUnknown { .. } => Some(backoff),
+            Self::RateLimited { retry_after, .. } => {
+                Some(retry_after.unwrap_or(backoff * 2)).filter(|wait| *wait <= MAX_RETRY_AFTER)
             }
-            Self::Untrusted { .. } | Self::Refused { .. } | Self::Odd { .. } => None,
+            Self::InvalidCertificate { .. }
+            | Self::Rejected { .. }
+            | Self::UnexpectedResponse { .. } => None,
         }
     }
 
     /// The status of a clean refusal.
     pub const fn status(&self) -> Option<u16> {
         match self {
-            Self::Refused { status, .. } => Some(*status),
-            Self::SlowDown { .. } => Some(429),
+            Self::Rejected { status, .. } => Some(*status),
+            Self::RateLimited { .. } => Some(429),
             Self::NotSent { .. }
-            | Self::Untrusted { .. }
-            | Self::Ambiguous { .. }
-            | Self::Odd { .. } => None,
+            | Self::InvalidCertificate { .. }
+            | Self::OutcomeUnknown { .. }
+            | Self::UnexpectedResponse { .. } => None,
         }
     }
 
     /// Sorts a failed request. reqwest's own words carry the URL: only their kind is kept.
-    pub(super) fn of_transport(server: &str, error: &reqwest::Error) -> Self {
+    pub(super) fn from_reqwest(server: &str, error: &reqwest::Error) -> Self {
         let server = String::from(server);
-        if let Some(why) = untrusted(error) {
-            return Self::Untrusted { server, why };
+        if let Some(why) = certificate_problem(error) {
+            return Self::InvalidCertificate { server, reason: why };
         }
         if error.is_connect() || error.is_builder() {
-            return Self::NotSent { server, why: connect_reason(error) };
+            return Self::NotSent { server, reason: connect_error_reason(error) };
         }
         let why = if error.is_timeout() {
             "it took too long"
         } else if error.is_body() || error.is_decode() {
             "the answer broke off"
         } else {
-            broken(error)
+            transport_error_reason(error)
         };
-        Self::Ambiguous { server, why: why.into() }
+        Self::OutcomeUnknown { server, reason: why.into() }
     }
 }
 
 /// The chain of an error's sources, what an `io::Error` wraps among them.
-fn sources<'a>(
+fn error_chain<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| {
@@ -137,9 +139,9 @@ fn sources<'a>(
 }
 
 /// What is wrong with the server's certificate.
-fn untrusted(error: &reqwest::Error) -> Option<&'static str> {
+fn certificate_problem(error: &reqwest::Error) -> Option<&'static str> {
     use rustls::CertificateError as Wrong;
-    let tls = sources(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
+    let tls = error_chain(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
     let rustls::Error::InvalidCertificate(wrong) = tls else { return None };
     Some(match wrong {
         Wrong::Expired | Wrong::ExpiredContext { .. } => "its certificate has expired",
@@ -154,9 +156,9 @@ fn untrusted(error: &reqwest::Error) -> Option<&'static str> {
 }
 
 /// How a connection broke that was there.
-fn broken(error: &reqwest::Error) -> &'static str {
-    let http = sources(error).find_map(|error| error.downcast_ref::<hyper::Error>());
-    let io = sources(error).find_map(|error| error.downcast_ref::<io::Error>());
+fn transport_error_reason(error: &reqwest::Error) -> &'static str {
+    let http = error_chain(error).find_map(|error| error.downcast_ref::<hyper::Error>());
+    let io = error_chain(error).find_map(|error| error.downcast_ref::<io::Error>());
     match (http, io) {
         (Some(http), _) if http.is_parse() => "what it answered is not HTTP/1.1",
         (Some(http), _) if http.is_incomplete_message() => "it hung up before it had answered",
@@ -167,11 +169,11 @@ fn broken(error: &reqwest::Error) -> &'static str {
 
 /// The innermost words of a failed connection: those of the resolver, the socket or TLS. None of
 /// them holds more of the URL than its host.
-fn connect_reason(error: &reqwest::Error) -> String {
+fn connect_error_reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no connection in time".into();
     }
-    let Some(innermost) = sources(error).skip(1).last().map(ToString::to_string) else {
+    let Some(innermost) = error_chain(error).skip(1).last().map(ToString::to_string) else {
         return "no connection".into();
     };
     // The words of libraries for what a person can do something about.
@@ -182,5 +184,5 @@ fn connect_reason(error: &reqwest::Error) -> String {
     if innermost.contains("NoApplicationProtocol") {
         return "it does not speak HTTP/1.1".into();
     }
-    clean(&innermost, 120)
+    sanitize(&innermost, 120)
 }

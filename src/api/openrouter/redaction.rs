@@ -7,10 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 /// So many characters of a secret in a row are a leak; fewer are in its masked form as well.
-const RUN: usize = 16;
+const MIN_MATCH_BYTES: usize = 16;
 
 /// The secrets that a request carries: its bearer, and the code and verifier of its body.
-pub(super) fn secrets(request: &Request) -> Vec<SecretString> {
+pub(super) fn extract_secrets(request: &Request) -> Vec<SecretString> {
     let bearer = request
         .headers()
         .get(AUTHORIZATION)
@@ -24,12 +24,12 @@ pub(super) fn secrets(request: &Request) -> Vec<SecretString> {
 }
 
 /// Whether the words hold a secret, or a good part of one, as it is or percent-encoded.
-pub(super) fn repeats(words: &str, secrets: &[SecretString]) -> bool {
+pub(super) fn contains_secret(words: &str, secrets: &[SecretString]) -> bool {
     let decoded = words.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=");
     secrets.iter().any(|secret| {
         #[expect(clippy::disallowed_methods, reason = "door: looking for an echo")]
         let secret = secret.expose_secret().as_bytes();
-        let run = RUN.min(secret.len()).max(1);
+        let run = MIN_MATCH_BYTES.min(secret.len()).max(1);
         secret.windows(run).any(|part| {
             let found = |text: &str| text.as_bytes().windows(run).any(|there| there == part);
             found(words) || found(&decoded)
@@ -50,8 +50,8 @@ mod tests {
             ("no such key: sk-or-v1-012...cdef", false),
             ("Invalid code or code_verifier", false),
         ] {
-            assert_eq!(repeats(words, &secrets), expected, "{words}");
+            assert_eq!(contains_secret(words, &secrets), expected, "{words}");
         }
-        assert!(repeats("code abc is wrong", &[SecretString::from("abc")]));
+        assert!(contains_secret("code abc is wrong", &[SecretString::from("abc")]));
     }
 }

@@ -6,11 +6,11 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::domain::{ApiKey, AuthCode, Reading, RemoteKey, clean, is_hash};
+use crate::domain::{AccountKey, ApiKey, AuthCode, KeyInfo, is_key_hash, sanitize};
 
 /// The answer of `POST /auth/keys`.
 #[derive(Debug)]
-pub struct Exchanged {
+pub struct CreatedKey {
     /// The key, of whatever shape.
     pub key: ApiKey,
     /// The account's user, where the server says so.
@@ -19,30 +19,30 @@ pub struct Exchanged {
 
 /// The key in an answer of success: where the documents put it, under `data`, or in an answer that
 /// broke off after the whole key. `None` when there is none.
-pub fn exchanged(body: &str) -> Option<Exchanged> {
+pub fn parse_created_key(body: &str) -> Option<CreatedKey> {
     #[derive(Deserialize)]
-    struct Answer {
+    struct Body {
         key: ApiKey,
         #[serde(default)]
         user_id: Value,
     }
     #[derive(Deserialize)]
-    struct Wrapped {
-        data: Answer,
+    struct Envelope {
+        data: Body,
     }
-    let answer = serde_json::from_str::<Answer>(body)
-        .or_else(|_| serde_json::from_str::<Wrapped>(body).map(|wrapped| wrapped.data));
+    let answer = serde_json::from_str::<Body>(body)
+        .or_else(|_| serde_json::from_str::<Envelope>(body).map(|wrapped| wrapped.data));
     match answer {
         Ok(answer) => {
-            Some(Exchanged { key: answer.key, user_id: answer.user_id.as_str().map(String::from) })
+            Some(CreatedKey { key: answer.key, user_id: answer.user_id.as_str().map(String::from) })
         }
-        Err(_) => salvaged(body).map(|key| Exchanged { key, user_id: None }),
+        Err(_) => extract_truncated_key(body).map(|key| CreatedKey { key, user_id: None }),
     }
-    .filter(|exchanged| !is_empty(&exchanged.key))
+    .filter(|exchanged| !is_empty_key(&exchanged.key))
 }
 
 /// The key of an answer whose JSON is cut off or wrong around it: a whole string after `"key":`.
-fn salvaged(body: &str) -> Option<ApiKey> {
+fn extract_truncated_key(body: &str) -> Option<ApiKey> {
     const NAME: &str = "\"key\"";
     body.match_indices(NAME).find_map(|(at, _)| {
         let value = body[at + NAME.len()..].trim_start().strip_prefix(':')?;
@@ -51,32 +51,32 @@ fn salvaged(body: &str) -> Option<ApiKey> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "door: an empty string is no key")]
-fn is_empty(key: &ApiKey) -> bool {
+fn is_empty_key(key: &ApiKey) -> bool {
     use secrecy::ExposeSecret;
     key.expose_secret().is_empty()
 }
 
 /// The code in an answer of `POST /auth/keys/code`, or `None` when there is none.
-pub fn code(body: &str) -> Option<AuthCode> {
+pub fn parse_auth_code(body: &str) -> Option<AuthCode> {
     let answer: Value = serde_json::from_str(body).ok()?;
     let data = answer.get("data").unwrap_or(&answer);
     AuthCode::parse(data.get("id")?.as_str()?).ok()
 }
 
 /// The answer of `GET /key`, or `None` when it is something else.
-pub fn reading(body: &str) -> Option<Reading> {
+pub fn parse_key_info(body: &str) -> Option<KeyInfo> {
     let answer: Value = serde_json::from_str(body).ok()?;
     let data = answer.get("data").unwrap_or(&answer).as_object()?;
     if !data.contains_key("limit") && !data.contains_key("usage") && !data.contains_key("label") {
         return None;
     }
-    Some(figures(data))
+    Some(parse_key_info_fields(data))
 }
 
-fn figures(data: &Map<String, Value>) -> Reading {
-    let number = |name: &str| data.get(name).and_then(number);
-    let text = |name: &str| data.get(name).and_then(Value::as_str).map(|text| clean(text, 100));
-    Reading {
+fn parse_key_info_fields(data: &Map<String, Value>) -> KeyInfo {
+    let number = |name: &str| data.get(name).and_then(parse_number);
+    let text = |name: &str| data.get(name).and_then(Value::as_str).map(|text| sanitize(text, 100));
+    KeyInfo {
         limit: number("limit"),
         limit_remaining: number("limit_remaining"),
         limit_reset: text("limit_reset"),
@@ -84,7 +84,7 @@ fn figures(data: &Map<String, Value>) -> Reading {
         usage_daily: number("usage_daily"),
         usage_weekly: number("usage_weekly"),
         usage_monthly: number("usage_monthly"),
-        expires_at: time(data, "expires_at"),
+        expires_at: parse_time(data, "expires_at"),
         byok_usage: number("byok_usage"),
         byok_usage_daily: number("byok_usage_daily"),
         byok_usage_weekly: number("byok_usage_weekly"),
@@ -100,69 +100,69 @@ fn figures(data: &Map<String, Value>) -> Reading {
 #[derive(Debug)]
 pub struct Page<T> {
     /// All rows, readable or not: the next page begins after them.
-    pub rows: usize,
+    pub row_count: usize,
     /// The readable ones.
     pub items: Vec<T>,
 }
 
 /// The answer of `GET /keys`, or `None` when it is something else. A row without a hash names no
 /// key, and is passed over.
-pub fn keys(body: &str) -> Option<Page<RemoteKey>> {
-    page(body, remote)
+pub fn parse_key_list(body: &str) -> Option<Page<AccountKey>> {
+    parse_page(body, parse_account_key_fields)
 }
 
 /// The UUIDs in the answer of `GET /workspaces`, or `None` when it is something else.
-pub fn workspaces(body: &str) -> Option<Page<String>> {
-    page(body, |row| row.get("id")?.as_str().map(String::from))
+pub fn parse_workspace_list(body: &str) -> Option<Page<String>> {
+    parse_page(body, |row| row.get("id")?.as_str().map(String::from))
 }
 
-fn page<T>(body: &str, read: impl Fn(&Map<String, Value>) -> Option<T>) -> Option<Page<T>> {
+fn parse_page<T>(body: &str, read: impl Fn(&Map<String, Value>) -> Option<T>) -> Option<Page<T>> {
     let answer: Value = serde_json::from_str(body).ok()?;
     let rows = answer.get("data").unwrap_or(&answer).as_array()?;
     let items = rows.iter().filter_map(|row| read(row.as_object()?)).collect();
-    Some(Page { rows: rows.len(), items })
+    Some(Page { row_count: rows.len(), items })
 }
 
 /// The answer of `GET` and `PATCH /keys/{hash}`, or `None` when it is something else.
-pub fn one_key(body: &str) -> Option<RemoteKey> {
+pub fn parse_account_key(body: &str) -> Option<AccountKey> {
     let answer: Value = serde_json::from_str(body).ok()?;
-    remote(answer.get("data").unwrap_or(&answer).as_object()?)
+    parse_account_key_fields(answer.get("data").unwrap_or(&answer).as_object()?)
 }
 
 /// Whether an answer to `DELETE /keys/{hash}` says that it was done.
-pub fn deleted(body: &str) -> bool {
+pub fn is_deletion_confirmed(body: &str) -> bool {
     serde_json::from_str::<Value>(body).is_ok_and(|answer| {
         answer.get("data").unwrap_or(&answer).get("deleted").and_then(Value::as_bool) == Some(true)
     })
 }
 
-fn remote(row: &Map<String, Value>) -> Option<RemoteKey> {
+fn parse_account_key_fields(row: &Map<String, Value>) -> Option<AccountKey> {
     let text = |name: &str| row.get(name).and_then(Value::as_str);
-    Some(RemoteKey {
-        hash: text("hash").filter(|hash| is_hash(hash))?.into(),
+    Some(AccountKey {
+        hash: text("hash").filter(|hash| is_key_hash(hash))?.into(),
         name: text("name").map(String::from),
         disabled: row.get("disabled").and_then(Value::as_bool),
-        created_at: time(row, "created_at"),
-        updated_at: time(row, "updated_at"),
-        last_used_at: time(row, "last_used_at"),
+        created_at: parse_time(row, "created_at"),
+        updated_at: parse_time(row, "updated_at"),
+        last_used_at: parse_time(row, "last_used_at"),
         workspace_id: text("workspace_id").map(String::from),
-        reading: figures(row),
+        info: parse_key_info_fields(row),
     })
 }
 
-fn time(row: &Map<String, Value>, name: &str) -> Option<Timestamp> {
+fn parse_time(row: &Map<String, Value>, name: &str) -> Option<Timestamp> {
     row.get(name)?.as_str()?.parse().ok()
 }
 
 /// The server's own words in an error answer, cleaned; `None` for anything but the documented form.
-pub fn error_message(body: &str) -> Option<String> {
+pub fn parse_error_message(body: &str) -> Option<String> {
     let answer: Value = serde_json::from_str(body).ok()?;
     let error = answer.get("error")?;
     let message = error.get("message").or(Some(error))?.as_str()?;
-    Some(clean(message, 200)).filter(|message| !message.is_empty())
+    Some(sanitize(message, 200)).filter(|message| !message.is_empty())
 }
 
-fn number(value: &Value) -> Option<f64> {
+fn parse_number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
@@ -173,7 +173,7 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 /// A body whose bytes are a secret, such as the one an odd answer of success is kept in.
-pub fn secret_text(bytes: &[u8]) -> SecretString {
+pub fn to_secret_text(bytes: &[u8]) -> SecretString {
     SecretString::from(String::from_utf8_lossy(bytes).into_owned())
 }
 
@@ -184,7 +184,7 @@ mod tests {
 
     #[expect(clippy::disallowed_methods, reason = "a test's own key")]
     fn key(body: &str) -> Option<String> {
-        exchanged(body).map(|exchanged| exchanged.key.expose_secret().to_owned())
+        parse_created_key(body).map(|exchanged| exchanged.key.expose_secret().to_owned())
     }
 
     #[test]
@@ -211,22 +211,22 @@ mod tests {
             r#"{{"data":[{{"hash":"{hash}","name":"a\u001b[2J","disabled":"no","limit":"5",
                 "created_at":"yesterday","more":1}},{{"hash":"../keys"}},7]}}"#
         );
-        let page = keys(&body).unwrap();
-        assert_eq!((page.rows, page.items.len()), (3, 1));
+        let page = parse_key_list(&body).unwrap();
+        assert_eq!((page.row_count, page.items.len()), (3, 1));
         let row = &page.items[0];
-        assert_eq!((row.disabled, row.created_at, row.reading.limit), (None, None, Some(5.0)));
+        assert_eq!((row.disabled, row.created_at, row.info.limit), (None, None, Some(5.0)));
         assert_eq!(row.name.as_deref(), Some("a\u{1b}[2J"));
-        assert_eq!(row.shown_name(), "a[2J");
+        assert_eq!(row.display_name(), "a[2J");
         for body in ["", "{}", r#"{"data":{}}"#, "<html>", r#"{"data":[{"#] {
-            assert!(keys(body).is_none(), "{body}");
+            assert!(parse_key_list(body).is_none(), "{body}");
         }
     }
 
     #[test]
     fn only_an_answer_that_says_so_is_a_deletion() {
-        assert!(deleted(r#"{"deleted":true}"#));
+        assert!(is_deletion_confirmed(r#"{"deleted":true}"#));
         for body in ["", "<html>", "{}", r#"{"deleted":false}"#, r#"{"deleted":"true"}"#] {
-            assert!(!deleted(body), "{body}");
+            assert!(!is_deletion_confirmed(body), "{body}");
         }
     }
 
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn numbers_come_as_numbers_or_text_and_times_in_any_form() {
-        let reading = reading(
+        let reading = parse_key_info(
             r#"{"data":{"limit":"12.5","limit_remaining":3,"usage":null,"label":"sk-or\u001b[2J",
                 "expires_at":"2027-12-31T23:59:59.000000+00:00","extra":[]}}"#,
         )

@@ -18,11 +18,11 @@ use crate::cli::sign_in::{Login, keep_recovered};
 use crate::cli::table::{self, Column};
 use crate::cli::{json, wait_for};
 use crate::domain::{
-    Asked, ErrorKind, HeldKey, KeyRequest, KeyState, Label, ManagementKey, Reset, Usd, UserError,
-    day,
+    Cents, ErrorKind, KeyRequest, KeyState, Label, ManagementKey, RequestedPolicy, ResetInterval,
+    StoredKey, UserError, format_date,
 };
 use crate::services::keys::{self, management};
-use crate::services::plan::{self, Difference, Standing};
+use crate::services::plan::{self, Difference, KeyDiff};
 use crate::services::provision::{self, Services, Way};
 use crate::storage::inventory;
 
@@ -51,9 +51,9 @@ pub struct Apply {
 /// What becomes, or became, of one key of the plan.
 enum Row {
     Create(KeyRequest),
-    Created(HeldKey),
-    Same(HeldKey),
-    Differs { held: HeldKey, planned: Asked, differences: Vec<Difference> },
+    Created(StoredKey),
+    Same(StoredKey),
+    Differs { held: StoredKey, planned: RequestedPolicy, differences: Vec<Difference> },
     Failed(Label, UserError),
 }
 
@@ -71,9 +71,9 @@ impl Apply {
         const NOTHING: &str = "nothing was done";
         let path = self.plan.display();
         let bytes = std::fs::File::open(&self.plan)
-            .and_then(plan::load)
+            .and_then(plan::read_plan_bytes)
             .map_err(|error| usage(format!("{path} cannot be read: {}", error.kind()), NOTHING))?;
-        plan::read(&bytes, Timestamp::now()).map_err(|wrong| {
+        plan::parse(&bytes, Timestamp::now()).map_err(|wrong| {
             let mut words: Vec<String> =
                 wrong.iter().take(ERRORS).map(|complaint| format!("\n  {complaint}")).collect();
             if wrong.len() > ERRORS {
@@ -191,7 +191,7 @@ impl Apply {
         let differing = |row: &Row| {
             let Row::Differs { held, planned, differences } = row else { return None };
             let mut key = json::key(held, now);
-            key["differences"] = differences.iter().map(|one| one.name).collect();
+            key["differences"] = differences.iter().map(|one| one.field).collect();
             key["planned"] = json::asked(planned);
             Some(key)
         };
@@ -233,12 +233,12 @@ fn rows(plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, UserError>
     Ok(plan::compare(plan.to_vec(), held, owed)
         .into_iter()
         .map(|(request, standing)| match standing {
-            Standing::Missing => Row::Create(request),
-            Standing::Same(held) => Row::Same(held),
-            Standing::Differs { held, planned, differences } => {
+            KeyDiff::Missing => Row::Create(request),
+            KeyDiff::Unchanged(held) => Row::Same(held),
+            KeyDiff::Differs { stored: held, planned, differences } => {
                 Row::Differs { held, planned, differences }
             }
-            Standing::Owed(unresolved) => Row::Failed(request.label, keys::owing(&unresolved)),
+            KeyDiff::Pending(unresolved) => Row::Failed(request.label, keys::owing(&unresolved)),
         })
         .collect())
 }
@@ -258,12 +258,12 @@ fn words(rows: &[Row]) -> String {
                     (0, "+", &request.label, format!("create: {}", asked(request)))
                 }
                 Row::Created(held) => {
-                    let limit = policy(held.limit(), held.reset().map(Reset::as_str));
+                    let limit = policy(held.limit(), held.reset().map(ResetInterval::as_str));
                     (1, "+", &held.label, format!("created: limit {limit}  {}", held.masked))
                 }
                 Row::Same(held) => {
                     let words = match held.state(now) {
-                        KeyState::Disabled | KeyState::Dead | KeyState::Expired => {
+                        KeyState::Disabled | KeyState::Rejected | KeyState::Expired => {
                             format!("unchanged, and {}", held.state(now).as_str())
                         }
                         _ => "unchanged".into(),
@@ -295,7 +295,10 @@ fn words(rows: &[Row]) -> String {
 }
 
 fn asked(request: &KeyRequest) -> String {
-    let limit = policy(request.limit.map(Usd::dollars), request.reset.map(Reset::as_str));
-    let expires = request.expiry.as_ref().map_or("never".into(), |expiry| day(expiry.at));
+    let limit = policy(
+        request.limit.map(Cents::to_dollars),
+        request.limit_reset.map(ResetInterval::as_str),
+    );
+    let expires = request.expiry.as_ref().map_or("never".into(), |expiry| format_date(expiry.at));
     format!("limit {limit}, expires {expires}")
 }

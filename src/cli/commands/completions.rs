@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, Args, Command, CommandFactory, ValueEnum};
 
 use crate::cli::Cli;
 use crate::cli::output::print;
-use crate::domain::{UserError, clean};
+use crate::domain::{UserError, sanitize};
 use crate::services::provision::Services;
 use crate::storage::inventory;
 
@@ -59,7 +59,7 @@ impl Complete {
         };
         let lines = candidates(&Cli::command(), &self.words, labels)
             .into_iter()
-            .map(|(value, about)| format!("{value}\t{}\n", clean(&about, 80)));
+            .map(|(value, about)| format!("{value}\t{}\n", sanitize(&about, 80)));
         print(&lines.collect::<String>())
     }
 }

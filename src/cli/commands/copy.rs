@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::output::{find, print};
 use crate::domain::{ApiKey, ErrorKind, UserError};
-use crate::platform::clipboard::{self, CLEARS_IN, Copied, Route};
+use crate::platform::clipboard::{self, CLEAR_AFTER, CopyDestination, CopyMethod};
 use crate::services::keys;
 use crate::services::provision::Services;
 
@@ -36,29 +36,29 @@ pub struct Hold {
 /// the line after it says what to do.
 const REPORTS: [&str; 3] = ["clipboard", "tmux", "terminal"];
 
-const fn word(copied: Copied) -> &'static str {
+const fn word(copied: CopyDestination) -> &'static str {
     let [clipboard, tmux, terminal] = REPORTS;
     match copied {
-        Copied::Clipboard { .. } => clipboard,
-        Copied::Tmux => tmux,
-        Copied::Terminal => terminal,
+        CopyDestination::Clipboard { .. } => clipboard,
+        CopyDestination::Tmux => tmux,
+        CopyDestination::Terminal => terminal,
     }
 }
 
-const fn route(osc52: bool) -> Route {
-    if osc52 { Route::Osc52 } else { Route::Auto }
+const fn route(osc52: bool) -> CopyMethod {
+    if osc52 { CopyMethod::Osc52 } else { CopyMethod::Auto }
 }
 
 impl Copy {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let held = find(services, &self.label)?;
         let key = keys::take(services, &held.label).map_err(|error| error.trouble())?;
-        let report = if clipboard::is_for_the_terminal(route(self.osc52)) {
-            String::from(word(Copied::Terminal))
+        let report = if clipboard::is_terminal_copy(route(self.osc52)) {
+            String::from(word(CopyDestination::Terminal))
         } else {
             self.leave_behind(&key)?
         };
-        let seconds = CLEARS_IN.as_secs();
+        let seconds = CLEAR_AFTER.as_secs();
         let label = &held.label;
         match report.as_str() {
             "clipboard" => {
@@ -133,7 +133,7 @@ impl Hold {
             .read_to_string(&mut text)
             .map_err(|error| failed(&error.kind().to_string(), ""))?;
         let secret = SecretString::from(text.as_str());
-        let held = clipboard::hold(&secret, route(self.osc52), CLEARS_IN, |copied| {
+        let held = clipboard::copy_and_wait(&secret, route(self.osc52), CLEAR_AFTER, |copied| {
             // Nobody may be there to hear it any more.
             let _ = print(&format!("{}\n", word(copied)));
         });
@@ -151,7 +151,7 @@ fn failed(why: &str, advice: &str) -> UserError {
 /// Standard output may be a pipe: the sequence goes to the terminal itself.
 fn write_to_terminal(key: &ApiKey) -> Result<(), UserError> {
     #[expect(clippy::disallowed_methods, reason = "door: copy")]
-    let sequence = clipboard::osc52(&SecretString::from(key.expose_secret()));
+    let sequence = clipboard::osc52_sequence(&SecretString::from(key.expose_secret()));
     let path = if cfg!(windows) { "CONOUT$" } else { "/dev/tty" };
     #[expect(clippy::disallowed_methods, reason = "door: the terminal")]
     std::fs::OpenOptions::new()

@@ -21,7 +21,7 @@ impl Switch {
         let word = if off { "disabled: it buys nothing until it is enabled" } else { "enabled" };
         for held in find_all(services, &self.labels)? {
             wait_for(async {
-                let management = management::require(services, &held.page()).await?;
+                let management = management::require(services, &held.page_url()).await?;
                 keys::set_disabled(services, &management, &held, off).await
             })?
             .map_err(|error| error.trouble())?;

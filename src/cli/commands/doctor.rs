@@ -8,7 +8,9 @@ use serde_json::json;
 use crate::cli::output::{print, say};
 use crate::cli::wait_for;
 use crate::domain::{ErrorKind, UserError};
-use crate::services::doctor::{self, Check, KEYCHAIN_CHECK, News, Options, Status};
+use crate::services::doctor::{
+    self, DoctorProgress, HealthCheck, HealthStatus, KEYCHAIN_CHECK, Options,
+};
 use crate::services::provision::Services;
 
 /// Arguments of `doctor`.
@@ -28,11 +30,11 @@ pub struct Doctor {
 
 impl Doctor {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        let options = Options { fix: self.fix, search: self.search.clone() };
+        let options = Options { fix: self.fix, extra_paths: self.search.clone() };
         let (mut checks, mut written) = (Vec::new(), Ok(()));
-        wait_for(doctor::examine(services, &options, &mut |news| match news {
-            News::Notice(words) => say(&words),
-            News::Check(check) => {
+        wait_for(doctor::run_checks(services, &options, &mut |news| match news {
+            DoctorProgress::Notice(words) => say(&words),
+            DoctorProgress::CheckFinished(check) => {
                 if !self.json && written.is_ok() {
                     written = print(&line(&check));
                 }
@@ -43,7 +45,8 @@ impl Doctor {
         if self.json {
             print(&format!("{:#}\n", json!({ "checks": checks })))?;
         }
-        let failed: Vec<_> = checks.iter().filter(|check| check.status == Status::Fail).collect();
+        let failed: Vec<_> =
+            checks.iter().filter(|check| check.status == HealthStatus::Fail).collect();
         let Some(first) = failed.first() else { return Ok(()) };
         let keychain_alone = failed.len() == 1 && first.name == KEYCHAIN_CHECK;
         let names: Vec<_> = failed.iter().map(|check| check.name).collect();
@@ -55,11 +58,11 @@ impl Doctor {
     }
 }
 
-fn line(check: &Check) -> String {
+fn line(check: &HealthCheck) -> String {
     let status = match check.status {
-        Status::Ok => "ok",
-        Status::Warn => "warn",
-        Status::Fail => "FAIL",
+        HealthStatus::Ok => "ok",
+        HealthStatus::Warn => "warn",
+        HealthStatus::Fail => "FAIL",
     };
     let line = format!("{status:<5} {:<15} {}\n", check.name, check.message);
     if check.advice.is_empty() { line } else { format!("{line}{:22}{}\n", "", check.advice) }

@@ -43,7 +43,7 @@ pub(in crate::cli) fn fetch(services: &Services, label: &str) -> Result<SecretSt
         Err(secret_store::Error::NoEntry) => {
             let keys =
                 inventory::list_all_keys(&services.place).map_err(|error| error.to_user_error())?;
-            let known = |held: &&crate::domain::HeldKey| {
+            let known = |held: &&crate::domain::StoredKey| {
                 held.label.as_str() == label && held.server == services.server
             };
             if let Some(held) = keys.iter().find(known) {

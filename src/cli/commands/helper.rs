@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::env::posix;
 use crate::cli::output::{print, say, usage};
-use crate::domain::{Label, UserError, clean};
+use crate::domain::{Label, UserError, sanitize};
 use crate::services::provision::Services;
 use crate::storage::inventory;
 
@@ -61,7 +61,7 @@ impl Helper {
             .and_then(|(_, file)| file.split_once("---\n"))
         else {
             return Err(usage(
-                format!("there are no lines for '{}'", clean(tool, 40)),
+                format!("there are no lines for '{}'", sanitize(tool, 40)),
                 "keywright helper lists the tools",
             ));
         };

@@ -13,7 +13,9 @@ use tokio::sync::{mpsc, watch};
 use crate::cli::output::{fault, is_quiet, print, say, tell, warn};
 use crate::cli::table::{self, Column};
 use crate::cli::{json, wait_for};
-use crate::domain::{ErrorKind, HeldKey, Label, Read, UserError, day, span};
+use crate::domain::{
+    CheckResult, ErrorKind, Label, StoredKey, UserError, format_date, format_relative_time,
+};
 use crate::services::keys::{self, Round};
 use crate::services::provision::Services;
 use crate::storage::inventory;
@@ -64,7 +66,7 @@ pub fn ask_all(services: &Services) -> Result<(), UserError> {
 }
 
 /// Asks them all. One that fails is said and fails no other; none at all is an error.
-async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), UserError> {
+async fn refresh(services: &Services, keys: &[StoredKey]) -> Result<(), UserError> {
     let total = keys.len();
     let mut rest: Vec<(String, Label)> =
         keys.iter().map(|held| (held.hash.clone(), held.label.clone())).collect();
@@ -79,7 +81,7 @@ async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), UserError>
     let mut waits = 0;
     let trouble = loop {
         let (tell, done) = (tell.clone(), Arc::clone(&done));
-        let count = move |hash: &str, read: &Read, _: Timestamp| {
+        let count = move |hash: &str, read: &CheckResult, _: Timestamp| {
             done.fetch_add(1, Ordering::Relaxed);
             // The other end lives until the round is over.
             let _ = tell.send((hash.to_owned(), read.clone()));
@@ -104,12 +106,12 @@ async fn refresh(services: &Services, keys: &[HeldKey]) -> Result<(), UserError>
     let (mut answered, mut failed, mut no_credit) = (0, None, false);
     while let Some((hash, read)) = told.recv().await {
         match read {
-            Read::Told(_) | Read::Refused => answered += 1,
-            Read::NoCredit => {
+            CheckResult::Valid(_) | CheckResult::Rejected => answered += 1,
+            CheckResult::InsufficientCredits => {
                 answered += 1;
                 no_credit = true;
             }
-            Read::Failed(words) => {
+            CheckResult::Failed(words) => {
                 fault(&format!("'{}' could not be asked: {words}", label(&hash)));
                 failed = Some(words);
             }
@@ -164,22 +166,24 @@ const COLUMNS: [Column; 7] = [
     Column("STORE", 5),
 ];
 
-fn row(held: &HeldKey, now: Timestamp) -> Vec<String> {
+fn row(held: &StoredKey, now: Timestamp) -> Vec<String> {
     vec![
         held.label.to_string(),
         state(held, now),
         held.spent(now).map_or("-".into(), |usd| format!("${usd:.2}")),
-        policy(held.limit(), held.reset().map(crate::domain::Reset::as_str)),
-        held.expires_at().map_or("never".into(), |at| format!("{} ({})", day(at), span(now, at))),
+        policy(held.limit(), held.reset().map(crate::domain::ResetInterval::as_str)),
+        held.expires_at().map_or("never".into(), |at| {
+            format!("{} ({})", format_date(at), format_relative_time(now, at))
+        }),
         held.masked.clone(),
         held.store.clone(),
     ]
 }
 
 /// `active`, `limit reached`; of a key that another took the place of also that.
-pub(in crate::cli) fn state(held: &HeldKey, now: Timestamp) -> String {
+pub(in crate::cli) fn state(held: &StoredKey, now: Timestamp) -> String {
     let word = held.state(now).as_str().replace('_', " ");
-    if held.retiring.is_some() { format!("{word}, retiring") } else { word }
+    if held.retirement.is_some() { format!("{word}, retiring") } else { word }
 }
 
 /// `$12.50 weekly`, `$5.00`, `none`.

@@ -9,7 +9,8 @@ use crate::cli::output::{print, say, usage, warn};
 use crate::cli::sign_in::{Login, browser_is_away, converse, store_until_kept};
 use crate::cli::{json, wait_for};
 use crate::domain::{
-    ApiKey, Expiry, HeldKey, KeyRequest, Label, ManagementKey, Outcome, Reset, Usd, UserError,
+    ApiKey, Cents, Expiry, KeyRequest, Label, ManagementKey, ProvisioningOutcome, ResetInterval,
+    StoredKey, UserError,
 };
 use crate::services::keys::management;
 use crate::services::provision::{self, Services};
@@ -63,9 +64,13 @@ impl New {
             store_until_kept(outcome, &mut controls, services).await
         })?;
         match outcome {
-            Outcome::Stored { held, key, note } => self.stored(&held, &key, note, services),
-            Outcome::NotStored { held, key, trouble } => self.not_stored(&held, &key, trouble),
-            Outcome::Failed(trouble) => Err(trouble),
+            ProvisioningOutcome::Stored { stored_key: held, key, warning: note } => {
+                self.stored(&held, &key, note, services)
+            }
+            ProvisioningOutcome::NotStored { entry: held, key, error: trouble } => {
+                self.not_stored(&held, &key, trouble)
+            }
+            ProvisioningOutcome::Failed(trouble) => Err(trouble),
         }
     }
 
@@ -88,20 +93,21 @@ impl New {
         };
         let request = KeyRequest {
             label: self.label.parse::<Label>().map_err(|problem| wrong("LABEL", &problem))?,
-            limit: Usd::parse_limit(&self.limit).map_err(|problem| wrong("--limit", &problem))?,
-            reset: Reset::parse(&self.reset).map_err(|problem| wrong("--reset", &problem))?,
+            limit: Cents::parse_limit(&self.limit).map_err(|problem| wrong("--limit", &problem))?,
+            limit_reset: ResetInterval::parse(&self.reset)
+                .map_err(|problem| wrong("--reset", &problem))?,
             expiry: Expiry::parse(&self.expires, Timestamp::now())
                 .map_err(|problem| wrong("--expires", &problem))?,
-            workspace: self.workspace.clone(),
+            workspace_id: self.workspace.clone(),
         };
-        request.check().map_err(|problem| usage(problem, NOTHING))?;
+        request.validate().map_err(|problem| usage(problem, NOTHING))?;
         Ok(request)
     }
 
     #[expect(clippy::disallowed_methods, reason = "door: new --print-key")]
     fn stored(
         &self,
-        held: &HeldKey,
+        held: &StoredKey,
         key: &ApiKey,
         note: Option<UserError>,
         services: &Services,
@@ -109,7 +115,7 @@ impl New {
         if let Some(trouble) = note {
             warn(&trouble);
         }
-        for name in held.differences() {
+        for name in held.differing_fields() {
             say(&format!("{name} is not as asked; keywright show {} has both", held.label));
         }
         if self.json {
@@ -131,7 +137,7 @@ impl New {
     #[expect(clippy::disallowed_methods, reason = "door: new --print-key")]
     fn not_stored(
         &self,
-        held: &HeldKey,
+        held: &StoredKey,
         key: &ApiKey,
         trouble: UserError,
     ) -> Result<(), UserError> {
@@ -147,7 +153,7 @@ impl New {
             advice: format!(
                 "{}; the key is lost with this program: revoke it at {}",
                 trouble.advice,
-                held.page()
+                held.page_url()
             ),
             ..trouble
         })

@@ -10,10 +10,10 @@ use super::rotate::{keep, lost};
 use crate::cli::output::{confirm, fault, find_all, print, say, usage, warn};
 use crate::cli::sign_in::{Login, converse};
 use crate::cli::wait_for;
-use crate::domain::{ErrorKind, HeldKey, Panicked, Rotation, UserError};
+use crate::domain::{ErrorKind, LeakResponse, RotationOutcome, StoredKey, UserError};
 use crate::services::keys::{self, management};
 use crate::services::provision::Services;
-use crate::services::secret_scan::{self, Limits};
+use crate::services::secret_scan::{self, ScanLimits};
 
 /// Arguments of `panic`.
 #[derive(Args, Debug)]
@@ -34,9 +34,9 @@ pub struct Panic {
 impl Panic {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let leaked = find_all(services, &self.labels)?;
-        let places = secret_scan::roots(&self.search).map_err(|(path, error)| {
+        let places = secret_scan::resolve_scan_roots(&self.search).map_err(|(path, error)| {
             usage(
-                format!("--search {}: {}", secret_scan::shown(&path), error.kind()),
+                format!("--search {}: {}", secret_scan::display_path(&path), error.kind()),
                 "nothing was disabled and nothing was cut; give a directory that is there",
             )
         })?;
@@ -66,28 +66,29 @@ impl Panic {
             .await;
             let mut kept = Vec::with_capacity(panicked.len());
             for one in panicked {
-                let replaced = keep(one.replaced, &mut controls, services).await;
-                kept.push(Panicked { replaced, ..one });
+                let replaced = keep(one.rotation, &mut controls, services).await;
+                kept.push(LeakResponse { rotation: replaced, ..one });
             }
             kept
         })?;
         let mut text = String::new();
-        for deed in panicked.iter().flat_map(Panicked::deeds) {
-            let mark = if deed.done { "done    " } else { "NOT done" };
+        for deed in panicked.iter().flat_map(LeakResponse::action_results) {
+            let mark = if deed.succeeded { "done    " } else { "NOT done" };
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{mark}  {}", deed.words);
+            let _ = writeln!(text, "{mark}  {}", deed.message);
         }
         print(&text)?;
         print(&whereabouts(&leaked, &places))?;
-        if panicked.iter().all(Panicked::is_done) {
+        if panicked.iter().all(LeakResponse::is_complete) {
             return Ok(());
         }
         let kind = panicked
             .into_iter()
-            .filter_map(|one| match one.replaced {
-                Rotation::Done { .. } => None,
-                Rotation::Beside { trouble, .. } | Rotation::Failed(trouble) => Some(trouble.kind),
-                Rotation::NotStored { held, trouble, .. } => {
+            .filter_map(|one| match one.rotation {
+                RotationOutcome::Completed { .. } => None,
+                RotationOutcome::LabelNotMoved { error: trouble, .. }
+                | RotationOutcome::Failed(trouble) => Some(trouble.kind),
+                RotationOutcome::NotStored { entry: held, error: trouble, .. } => {
                     let trouble = lost(&held, trouble);
                     warn(&trouble);
                     Some(trouble.kind)
@@ -104,12 +105,12 @@ impl Panic {
 
 /// Where on this machine the leaked keys lie in clear: there they leaked perhaps, and there the
 /// programs that stopped working have them from.
-fn whereabouts(leaked: &[HeldKey], places: &[PathBuf]) -> String {
-    let found = secret_scan::search(places, &Limits::default());
+fn whereabouts(leaked: &[StoredKey], places: &[PathBuf]) -> String {
+    let found = secret_scan::scan_files(places, &ScanLimits::default());
     let mut text = String::new();
-    for sighting in &found.sightings {
+    for sighting in &found.findings {
         let Some(held) = leaked.iter().find(|held| held.hash == sighting.hash) else { continue };
-        let (label, place) = (&held.label, secret_scan::shown(&sighting.path));
+        let (label, place) = (&held.label, secret_scan::display_path(&sighting.path));
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
@@ -118,7 +119,10 @@ fn whereabouts(leaked: &[HeldKey], places: &[PathBuf]) -> String {
         );
     }
     if text.is_empty() {
-        say(&format!("no leaked key lies in clear in the {} files looked through", found.files));
+        say(&format!(
+            "no leaked key lies in clear in the {} files looked through",
+            found.files_scanned
+        ));
     }
     text
 }

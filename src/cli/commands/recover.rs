@@ -11,7 +11,7 @@ use crate::cli::json::time;
 use crate::cli::output::{print, say, usage, warn};
 use crate::cli::sign_in::{converse, store_until_kept};
 use crate::cli::wait_for;
-use crate::domain::{ErrorKind, Outcome, Unresolved, UserError, clean};
+use crate::domain::{ErrorKind, ProvisioningOutcome, UnresolvedAttempt, UserError, sanitize};
 use crate::services::keys::{self, Error, Leftovers};
 use crate::services::provision::{self, Services};
 
@@ -62,15 +62,20 @@ pub(in crate::cli) fn finished(
             store_until_kept(outcome, &mut controls, services).await
         })?;
         match kept {
-            Outcome::Stored { held, .. } => left.stored.push(held),
-            Outcome::NotStored { held, trouble, .. } => left.lost.push(lost(&held, trouble)),
-            Outcome::Failed(trouble) => left.lost.push(trouble),
+            ProvisioningOutcome::Stored { stored_key: held, .. } => left.stored.push(held),
+            ProvisioningOutcome::NotStored { entry: held, error: trouble, .. } => {
+                left.lost.push(lost(&held, trouble))
+            }
+            ProvisioningOutcome::Failed(trouble) => left.lost.push(trouble),
         }
     }
     Ok(left)
 }
 
-fn choose(unresolved: &[(Unresolved, String)], name: &str) -> Result<Unresolved, UserError> {
+fn choose(
+    unresolved: &[(UnresolvedAttempt, String)],
+    name: &str,
+) -> Result<UnresolvedAttempt, UserError> {
     let named: Vec<_> = unresolved
         .iter()
         .map(|(one, _)| one)
@@ -80,11 +85,11 @@ fn choose(unresolved: &[(Unresolved, String)], name: &str) -> Result<Unresolved,
         [one] => Ok(one.clone()),
         [] => Err(UserError::new(
             ErrorKind::NotFound,
-            format!("no unresolved attempt is called '{}'", clean(name, 100)),
+            format!("no unresolved attempt is called '{}'", sanitize(name, 100)),
             "nothing was struck off; keywright recover lists them",
         )),
         _ => Err(usage(
-            format!("{} unresolved attempts are called '{}'", named.len(), clean(name, 100)),
+            format!("{} unresolved attempts are called '{}'", named.len(), sanitize(name, 100)),
             "nothing was struck off; name one by its id, as keywright recover lists it",
         )),
     }
@@ -100,14 +105,14 @@ fn words(left: &Leftovers) -> String {
         let _ = writeln!(text, "rotated          {}  {}", handed.new.label, handed.new.masked);
     }
     for one in &left.dismissed {
-        let _ = writeln!(text, "struck off       {}  {}", one.label, seconds(one.at));
+        let _ = writeln!(text, "struck off       {}  {}", one.label, seconds(one.started_at));
     }
     for (one, advice) in &left.unresolved {
         let _ = writeln!(
             text,
             "possibly issued  {}  {}  {}  {}\n  {advice}",
             one.label,
-            seconds(one.at),
+            seconds(one.started_at),
             one.server,
             one.id
         );
@@ -124,7 +129,7 @@ fn document(left: &Leftovers) -> Value {
             "id": one.id,
             "label": one.label,
             "server": one.server,
-            "at": seconds(one.at),
+            "at": seconds(one.started_at),
             "advice": advice,
         })
     });

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::output::{confirm, find_all, print};
 use crate::cli::wait_for;
-use crate::domain::{HeldKey, UserError};
+use crate::domain::{StoredKey, UserError};
 use crate::services::keys::{self, Deleted, management};
 use crate::services::provision::Services;
 
@@ -34,7 +34,7 @@ impl Rm {
         Ok(())
     }
 
-    fn forget(&self, services: &Services, held: &HeldKey) -> Result<(), UserError> {
+    fn forget(&self, services: &Services, held: &StoredKey) -> Result<(), UserError> {
         if !self.yes {
             confirm(&format!(
                 "Forget '{}' ({}) on this machine? The key itself stays valid at OpenRouter.",
@@ -45,13 +45,13 @@ impl Rm {
         print(&format!(
             "forgot {}; it stays valid at OpenRouter until you delete it at {}\n",
             held.label,
-            held.page()
+            held.page_url()
         ))
     }
 
-    fn revoke(&self, services: &Services, held: &HeldKey) -> Result<(), UserError> {
+    fn revoke(&self, services: &Services, held: &StoredKey) -> Result<(), UserError> {
         // Known before it is asked for: a yes that cannot be followed is worth nothing.
-        let management = wait_for(management::require(services, &held.page()))?
+        let management = wait_for(management::require(services, &held.page_url()))?
             .map_err(|error| error.trouble())?;
         if !self.yes {
             confirm(&format!(

@@ -7,7 +7,9 @@ use super::recover::finished;
 use crate::cli::output::{confirm, find, print, warn};
 use crate::cli::sign_in::{Login, converse, store_until_kept};
 use crate::cli::wait_for;
-use crate::domain::{Handed, HeldKey, Outcome, Rotation, Terms, UserError};
+use crate::domain::{
+    ProvisioningOutcome, RetirePolicy, Rotated, RotationOutcome, StoredKey, UserError,
+};
 use crate::services::keys::{self, management};
 use crate::services::provision::{Controls, Services};
 
@@ -47,7 +49,8 @@ impl Rotate {
         }
         let known = wait_for(management::read(services))?.map_err(|error| error.trouble())?;
         let way = self.login.way(services, known.map(|(key, _)| key))?;
-        let terms = Terms { quiet_for: self.quiet_for, delete: self.delete_old };
+        let terms =
+            RetirePolicy { unused_for: self.quiet_for, revoke_when_unused: self.delete_old };
         let rotation = wait_for(async {
             let (rotation, mut controls) = converse(async |controls, report| {
                 keys::rotate(services, &held, way, terms, controls, report).await
@@ -56,20 +59,22 @@ impl Rotate {
             keep(rotation, &mut controls, services).await
         })?;
         match rotation {
-            Rotation::Done { handed, note } => {
+            RotationOutcome::Completed { rotated: handed, warning: note } => {
                 if let Some(note) = &note {
                     warn(note);
                 }
                 done(&handed)
             }
-            Rotation::Beside { new, trouble } => Err(beside(&new, trouble)),
-            Rotation::NotStored { held, trouble, .. } => Err(lost(&held, trouble)),
-            Rotation::Failed(trouble) => Err(trouble),
+            RotationOutcome::LabelNotMoved { new, error: trouble } => Err(beside(&new, trouble)),
+            RotationOutcome::NotStored { entry: held, error: trouble, .. } => {
+                Err(lost(&held, trouble))
+            }
+            RotationOutcome::Failed(trouble) => Err(trouble),
         }
     }
 }
 
-fn done(handed: &Handed) -> Result<(), UserError> {
+fn done(handed: &Rotated) -> Result<(), UserError> {
     let old = handed
         .old
         .as_ref()
@@ -79,13 +84,13 @@ fn done(handed: &Handed) -> Result<(), UserError> {
 
 /// A new key that could not be stored is not left as long as someone is there.
 pub(in crate::cli) async fn keep(
-    rotation: Rotation,
+    rotation: RotationOutcome,
     controls: &mut Controls,
     services: &Services,
-) -> Rotation {
+) -> RotationOutcome {
     match rotation {
-        Rotation::NotStored { held, key, trouble } => {
-            let outcome = Outcome::NotStored { held, key, trouble };
+        RotationOutcome::NotStored { entry: held, key, error: trouble } => {
+            let outcome = ProvisioningOutcome::NotStored { entry: held, key, error: trouble };
             let outcome = store_until_kept(outcome, controls, services).await;
             keys::rotated(services, outcome).await
         }
@@ -93,7 +98,7 @@ pub(in crate::cli) async fn keep(
     }
 }
 
-fn beside(new: &HeldKey, trouble: UserError) -> UserError {
+fn beside(new: &StoredKey, trouble: UserError) -> UserError {
     UserError::new(
         trouble.kind,
         format!("the new key has not got the label yet: {}", trouble.message),
@@ -105,12 +110,12 @@ fn beside(new: &HeldKey, trouble: UserError) -> UserError {
 }
 
 /// What is said of a key that nobody stored.
-pub(in crate::cli) fn lost(held: &HeldKey, trouble: UserError) -> UserError {
+pub(in crate::cli) fn lost(held: &StoredKey, trouble: UserError) -> UserError {
     UserError {
         advice: format!(
             "{}; the key is lost with this program: revoke it at {}",
             trouble.advice,
-            held.page()
+            held.page_url()
         ),
         ..trouble
     }
@@ -151,7 +156,7 @@ mod tests {
     fn the_error_of_a_rotation_says_that_no_second_key_will_be_cut() {
         let error = keys::Error::NotHeld("x".parse().unwrap()).trouble();
         let key = crate::domain::ApiKey::from(String::from("k"));
-        let new = HeldKey::new(
+        let new = StoredKey::new(
             "x (new)".parse().unwrap(),
             &key,
             "s".into(),

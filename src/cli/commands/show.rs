@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use super::list::{policy, state};
 use crate::cli::json;
 use crate::cli::output::{find, print};
-use crate::domain::{HeldKey, Reset, Usd, UserError, clean, instant, span};
+use crate::domain::{
+    Cents, ResetInterval, StoredKey, UserError, format_relative_time, format_timestamp, sanitize,
+};
 use crate::services::provision::Services;
 
 /// Arguments of `show`.
@@ -32,32 +34,37 @@ impl Show {
     }
 }
 
-fn words(held: &HeldKey, now: Timestamp) -> String {
+fn words(held: &StoredKey, now: Timestamp) -> String {
     let usd = |amount: Option<f64>| amount.map_or("unknown".into(), |usd| format!("${usd:.2}"));
     let when = |at: Option<Timestamp>, never: &str| {
-        at.map_or(never.into(), |at| format!("{}, {}", instant(at), span(now, at)))
+        at.map_or(never.into(), |at| {
+            format!("{}, {}", format_timestamp(at), format_relative_time(now, at))
+        })
     };
-    let reading = held.reading.clone().unwrap_or_default();
-    let asked = &held.asked;
+    let reading = held.info.clone().unwrap_or_default();
+    let asked = &held.requested;
     let mut text = format!("{}  {}\n", held.label, held.masked);
     let mut row = |name: &str, value: &str| {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{name:<10} {value}");
     };
     row("state", &state(held, now));
-    row("limit", &policy(held.limit(), held.reset().map(Reset::as_str)));
+    row("limit", &policy(held.limit(), held.reset().map(ResetInterval::as_str)));
     row(
         "asked",
         &format!(
             "{}, expires {}",
-            policy(asked.limit.map(Usd::dollars), asked.limit_reset.map(Reset::as_str)),
+            policy(
+                asked.limit.map(Cents::to_dollars),
+                asked.limit_reset.map(ResetInterval::as_str)
+            ),
             when(asked.expires_at, "never")
         ),
     );
     row(
         "granted",
         &held.granted.as_ref().map_or("unknown".into(), |granted| {
-            let reset = granted.limit_reset.as_deref().map(|word| clean(word, 20));
+            let reset = granted.limit_reset.as_deref().map(|word| sanitize(word, 20));
             format!(
                 "{}, expires {}",
                 policy(granted.limit, reset.as_deref()),
@@ -73,18 +80,18 @@ fn words(held: &HeldKey, now: Timestamp) -> String {
         },
     );
     row("spent", &format!("{} ever, {} today", usd(reading.usage), usd(reading.usage_daily)));
-    row("next reset", &when(held.reset().and_then(|reset| reset.next(now)), "never"));
+    row("next reset", &when(held.reset().and_then(|reset| reset.next_after(now)), "never"));
     row("expires", &when(held.expires_at(), "never"));
     row("checked", &when(held.checked_at, "never"));
-    row("stored", &format!("{}, cut {}", held.store, instant(held.created_at)));
+    row("stored", &format!("{}, cut {}", held.store, format_timestamp(held.created_at)));
     row("server", &held.server);
     row("hash", &held.hash);
-    row("page", &held.page());
-    if !held.differences().is_empty() {
-        row("not as asked:", &held.differences().join(", "));
+    row("page", &held.page_url());
+    if !held.differing_fields().is_empty() {
+        row("not as asked:", &held.differing_fields().join(", "));
     }
-    if let Some(retiring) = &held.retiring {
-        row("replaced", &when(Some(retiring.since), ""));
+    if let Some(retiring) = &held.retirement {
+        row("replaced", &when(Some(retiring.replaced_at), ""));
     }
     text
 }

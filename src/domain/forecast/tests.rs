@@ -17,13 +17,18 @@ pub(super) fn hours(count: i64) -> SignedDuration {
 
 /// A sample every `step` hours from `days` before `now` until `now`, by a spending rate in USD an
 /// hour that depends on the hour's beginning.
-fn spending(now: Timestamp, days: i64, step: i64, rate: impl Fn(Timestamp) -> f64) -> Vec<Sample> {
+fn spending(
+    now: Timestamp,
+    days: i64,
+    step: i64,
+    rate: impl Fn(Timestamp) -> f64,
+) -> Vec<UsageSample> {
     let mut usage = 1.0;
     let mut samples = Vec::new();
     for hour in 0..=days * 24 {
         let time = now - hours(days * 24 - hour);
         if hour % step == 0 {
-            samples.push(Sample { at: time, usage });
+            samples.push(UsageSample { at: time, usage });
         }
         usage += rate(time);
     }
@@ -31,18 +36,18 @@ fn spending(now: Timestamp, days: i64, step: i64, rate: impl Fn(Timestamp) -> f6
 }
 
 /// A key read at `now`.
-fn key(now: Timestamp, limit: Option<f64>, remaining: f64, reset: Option<&str>) -> HeldKey {
-    let mut held: HeldKey = serde_json::from_value(serde_json::json!({
+fn key(now: Timestamp, limit: Option<f64>, remaining: f64, reset: Option<&str>) -> StoredKey {
+    let mut held: StoredKey = serde_json::from_value(serde_json::json!({
         "label": "x", "hash": "", "masked": "", "server": "", "store": "os",
         "created_at": "2026-01-01T00:00:00Z",
     }))
     .unwrap();
     held.checked_at = Some(now);
-    held.reading = Some(Arc::new(Reading {
+    held.info = Some(Arc::new(KeyInfo {
         limit,
         limit_remaining: limit.map(|_| remaining),
         limit_reset: reset.map(String::from),
-        ..Reading::default()
+        ..KeyInfo::default()
     }));
     held
 }
@@ -55,24 +60,32 @@ fn a_constant_burn_reaches_the_limit_when_it_must() {
     let now = at(NOON);
     // A dollar a day; 2.25 left; the week ends on Monday.
     let samples = spending(now, 10, 1, |_| 1.0 / 24.0);
-    let found = forecast(&samples, &key(now, Some(10.0), 2.25, Some("weekly")), now).unwrap();
-    assert!((found.pace - 1.0).abs() < 1e-9);
-    let off = found.reached.unwrap().duration_since(at("2026-11-26T18:00:00Z"));
+    let found =
+        forecast_spending(&samples, &key(now, Some(10.0), 2.25, Some("weekly")), now).unwrap();
+    assert!((found.usd_per_day - 1.0).abs() < 1e-9);
+    let off = found.reached_at.unwrap().duration_since(at("2026-11-26T18:00:00Z"));
     assert!(off.abs() < SignedDuration::from_secs(2), "{off}");
-    assert_eq!((found.samples, found.span), (169, hours(168)));
-    assert_eq!(found.end, Some((at("2026-11-30T00:00:00Z"), End::Reset)));
-    assert_eq!(found.words(now), "at this pace the limit is reached on Thursday about 18:00 UTC");
+    assert_eq!((found.sample_count, found.sampled_span), (169, hours(168)));
+    assert_eq!(found.period_end, Some((at("2026-11-30T00:00:00Z"), PeriodEnd::Reset)));
+    assert_eq!(
+        found.describe(now),
+        "at this pace the limit is reached on Thursday about 18:00 UTC"
+    );
 }
 
 #[test]
 fn what_the_reset_comes_before_is_said_as_an_amount() {
     let now = at(NOON);
     let samples = spending(now, 10, 1, |_| 0.5 / 24.0);
-    let found = forecast(&samples, &key(now, Some(10.0), 9.0, Some("weekly")), now).unwrap();
+    let found =
+        forecast_spending(&samples, &key(now, Some(10.0), 9.0, Some("weekly")), now).unwrap();
     // 5.5 days at half a dollar, on top of one.
-    assert!((found.spent.unwrap().likely - 3.75).abs() < 1e-6);
-    assert_eq!((found.reached, found.earliest, found.latest), (None, None, None));
-    assert_eq!(found.words(now), "at this pace $3.75 of $10.00 is spent by the reset on Monday");
+    assert!((found.spent_at_end.unwrap().likely - 3.75).abs() < 1e-6);
+    assert_eq!(
+        (found.reached_at, found.earliest_reached_at, found.latest_reached_at),
+        (None, None, None)
+    );
+    assert_eq!(found.describe(now), "at this pace $3.75 of $10.00 is spent by the reset on Monday");
 }
 
 #[test]
@@ -86,9 +99,10 @@ fn windows_end_where_their_reset_is() {
     ] {
         let now = at(now);
         let samples = spending(now, 20, 1, |_| 0.01);
-        let found = forecast(&samples, &key(now, Some(99.0), 90.0, Some(reset)), now).unwrap();
-        assert_eq!(found.end, Some((at(end), End::Reset)));
-        assert!(found.words(now).contains(&format!("by {words}")), "{}", found.words(now));
+        let found =
+            forecast_spending(&samples, &key(now, Some(99.0), 90.0, Some(reset)), now).unwrap();
+        assert_eq!(found.period_end, Some((at(end), PeriodEnd::Reset)));
+        assert!(found.describe(now).contains(&format!("by {words}")), "{}", found.describe(now));
     }
 }
 
@@ -97,9 +111,10 @@ fn a_reset_in_the_middle_changes_no_pace() {
     // The window began anew at midnight; lifetime usage did not.
     let now = at("2026-11-30T06:00:00Z");
     let samples = spending(now, 7, 1, |_| 0.25);
-    let found = forecast(&samples, &key(now, Some(6.0), 4.5, Some("weekly")), now).unwrap();
-    assert!((found.pace - 6.0).abs() < 1e-9);
-    assert_eq!(found.words(now), "at this pace the limit is reached tomorrow about 00:00 UTC");
+    let found =
+        forecast_spending(&samples, &key(now, Some(6.0), 4.5, Some("weekly")), now).unwrap();
+    assert!((found.usd_per_day - 6.0).abs() < 1e-9);
+    assert_eq!(found.describe(now), "at this pace the limit is reached tomorrow about 00:00 UTC");
 }
 
 #[test]
@@ -107,9 +122,12 @@ fn an_expiry_before_the_limit_is_said_instead() {
     let now = at(NOON);
     let samples = spending(now, 14, 1, |_| 0.5 / 24.0);
     let mut held = key(now, Some(10.0), 9.0, None);
-    Arc::make_mut(held.reading.as_mut().unwrap()).expires_at = Some(at("2026-11-28T12:00:00Z"));
-    let found = forecast(&samples, &held, now).unwrap();
-    assert_eq!(found.words(now), "at this pace $3.00 of $10.00 is spent by its expiry on Saturday");
+    Arc::make_mut(held.info.as_mut().unwrap()).expires_at = Some(at("2026-11-28T12:00:00Z"));
+    let found = forecast_spending(&samples, &held, now).unwrap();
+    assert_eq!(
+        found.describe(now),
+        "at this pace $3.00 of $10.00 is spent by its expiry on Saturday"
+    );
 }
 
 #[test]
@@ -117,15 +135,16 @@ fn weekends_lie_within_the_bounds() {
     // A dollar an hour from Monday to Friday; on Friday noon the week has half a day of it left.
     let now = at("2026-11-27T12:00:00Z");
     let rate = |time: Timestamp| {
-        f64::from(u8::from(utc(time).date().weekday().to_monday_zero_offset() < 5))
+        f64::from(u8::from(to_utc(time).date().weekday().to_monday_zero_offset() < 5))
     };
     let samples = spending(now, 21, 1, rate);
-    let found = forecast(&samples, &key(now, Some(300.0), 192.0, Some("weekly")), now).unwrap();
-    let spent = found.spent.unwrap();
-    assert!((found.pace - 24.0 * 5.0 / 7.0).abs() < 1e-6);
+    let found =
+        forecast_spending(&samples, &key(now, Some(300.0), 192.0, Some("weekly")), now).unwrap();
+    let spent = found.spent_at_end.unwrap();
+    assert!((found.usd_per_day - 24.0 * 5.0 / 7.0).abs() < 1e-6);
     assert!(spent.low <= 120.0 && 120.0 <= spent.high, "{spent:?}");
     assert_eq!(
-        found.words(now),
+        found.describe(now),
         "at this pace between $120 and $168 of $300.00 is spent by the reset on Monday"
     );
 }
@@ -145,24 +164,28 @@ fn one_burst_is_a_wide_forecast_and_an_old_one_none() {
         )
     };
     let held = key(now, Some(20.0), 5.0, Some("weekly"));
-    let found = forecast(&burst(60), &held, now).unwrap();
-    assert!(found.earliest < found.reached && found.latest.is_none(), "{found:?}");
+    let found = forecast_spending(&burst(60), &held, now).unwrap();
+    assert!(
+        found.earliest_reached_at < found.reached_at && found.latest_reached_at.is_none(),
+        "{found:?}"
+    );
     assert_eq!(
-        found.words(now),
+        found.describe(now),
         "at this pace the limit is reached on Saturday, perhaps not before the reset on Monday"
     );
-    assert_eq!(forecast(&burst(6 * 24), &held, now), None);
+    assert_eq!(forecast_spending(&burst(6 * 24), &held, now), None);
 }
 
 #[test]
 fn few_samples_are_rough_and_say_so() {
     let now = at(NOON);
-    let samples: Vec<Sample> = spending(now, 1, 1, |_| 0.1).split_off(22);
-    let found = forecast(&samples, &key(now, Some(10.0), 3.0, Some("weekly")), now).unwrap();
-    assert_eq!((found.samples, found.span), (3, hours(2)));
-    assert!(found.latest.is_none());
+    let samples: Vec<UsageSample> = spending(now, 1, 1, |_| 0.1).split_off(22);
+    let found =
+        forecast_spending(&samples, &key(now, Some(10.0), 3.0, Some("weekly")), now).unwrap();
+    assert_eq!((found.sample_count, found.sampled_span), (3, hours(2)));
+    assert!(found.latest_reached_at.is_none());
     assert_eq!(
-        found.words(now),
+        found.describe(now),
         "at this pace the limit is reached tomorrow, perhaps not before the reset on Monday; \
          3 samples over 2 hours, so this is rough"
     );
@@ -173,10 +196,10 @@ fn silence_where_the_data_carry_nothing() {
     let now = at(NOON);
     let good = spending(now, 7, 1, |_| 0.1);
     let held = key(now, Some(10.0), 3.0, Some("weekly"));
-    assert!(forecast(&good, &held, now).is_some());
+    assert!(forecast_spending(&good, &held, now).is_some());
 
     let last = good.len() - 1;
-    let close = |second: i64| Sample {
+    let close = |second: i64| UsageSample {
         at: now - SignedDuration::from_secs(second),
         usage: 1e3 - f64::from(u16::try_from(second).unwrap()),
     };
@@ -188,12 +211,12 @@ fn silence_where_the_data_carry_nothing() {
         ("nothing spent", spending(now, 7, 1, |_| 0.0)),
         ("old", spending(now - hours(25), 7, 1, |_| 0.1)),
         ("not yet", spending(now + hours(24 * 30), 7, 1, |_| 0.1)),
-        ("no numbers", good.iter().map(|s| Sample { usage: f64::NAN, ..*s }).collect()),
+        ("no numbers", good.iter().map(|s| UsageSample { usage: f64::NAN, ..*s }).collect()),
     ] {
-        assert_eq!(forecast(&samples, &held, now), None, "{why}");
+        assert_eq!(forecast_spending(&samples, &held, now), None, "{why}");
     }
 
-    let alter = |change: fn(&mut HeldKey)| {
+    let alter = |change: fn(&mut StoredKey)| {
         let mut held = key(at(NOON), Some(10.0), 3.0, Some("weekly"));
         change(&mut held);
         held
@@ -202,47 +225,50 @@ fn silence_where_the_data_carry_nothing() {
         ("no limit", key(now, None, 0.0, None)),
         (
             "no remaining",
-            alter(|held| Arc::make_mut(held.reading.as_mut().unwrap()).limit_remaining = None),
+            alter(|held| Arc::make_mut(held.info.as_mut().unwrap()).limit_remaining = None),
         ),
         ("at its limit", key(now, Some(10.0), 0.0, Some("weekly"))),
         ("no number", key(now, Some(10.0), f64::NAN, Some("weekly"))),
-        ("never asked", alter(|held| held.reading = None)),
+        ("never asked", alter(|held| held.info = None)),
         ("stale", alter(|held| held.checked_at = Some(at(NOON) - hours(25)))),
         ("window ended", key(now - hours(13), Some(10.0), 3.0, Some("daily"))),
-        ("refused", alter(|held| held.refused_at = held.checked_at)),
+        ("refused", alter(|held| held.rejected_at = held.checked_at)),
         ("off", alter(|held| held.disabled = Some(true))),
         (
             "expired",
             alter(|held| {
-                Arc::make_mut(held.reading.as_mut().unwrap()).expires_at = held.checked_at;
+                Arc::make_mut(held.info.as_mut().unwrap()).expires_at = held.checked_at;
             }),
         ),
         (
             "own provider keys",
             alter(|held| {
-                let reading = Arc::make_mut(held.reading.as_mut().unwrap());
+                let reading = Arc::make_mut(held.info.as_mut().unwrap());
                 reading.include_byok_in_limit = Some(true);
                 reading.byok_usage = Some(1.0);
             }),
         ),
     ] {
-        assert_eq!(forecast(&good, &held, now), None, "{why}");
+        assert_eq!(forecast_spending(&good, &held, now), None, "{why}");
     }
 }
 
 #[test]
 fn the_last_answer_counts_before_it_is_recorded() {
     let now = at(NOON);
-    let samples: Vec<Sample> = spending(now, 1, 1, |_| 0.1).split_off(22);
+    let samples: Vec<UsageSample> = spending(now, 1, 1, |_| 0.1).split_off(22);
     let mut held = key(now, Some(10.0), 3.0, Some("weekly"));
-    Arc::make_mut(held.reading.as_mut().unwrap()).usage = Some(samples[2].usage);
-    assert_eq!(forecast(&samples[..2], &held, now), forecast(&samples, &held, now));
+    Arc::make_mut(held.info.as_mut().unwrap()).usage = Some(samples[2].usage);
+    assert_eq!(
+        forecast_spending(&samples[..2], &held, now),
+        forecast_spending(&samples, &held, now)
+    );
 }
 
 #[test]
 fn burn_falls_back_on_what_the_server_counted() {
     let reading =
-        Reading { usage_weekly: Some(3.0), usage_monthly: Some(47.0), ..Reading::default() };
+        KeyInfo { usage_weekly: Some(3.0), usage_monthly: Some(47.0), ..KeyInfo::default() };
     for (now, expected) in [
         (NOON, Some(2.0)),
         // A Monday: too early in the week, and 29.5 days into the month.
@@ -250,14 +276,14 @@ fn burn_falls_back_on_what_the_server_counted() {
         // A Monday and a first of the month.
         ("2027-02-01T12:00:00Z", None),
     ] {
-        assert_eq!(burn(&[], Some(&reading), at(now)), expected, "{now}");
+        assert_eq!(daily_spending(&[], Some(&reading), at(now)), expected, "{now}");
     }
     let now = at(NOON);
-    assert_eq!(burn(&[], None, now), None);
+    assert_eq!(daily_spending(&[], None, now), None);
     let samples = spending(now, 7, 1, |_| 0.0);
-    assert_eq!(burn(&samples, Some(&reading), now), Some(0.0));
-    let absurd = Reading { usage_weekly: Some(f64::INFINITY), ..Reading::default() };
-    assert_eq!(burn(&[], Some(&absurd), now), None);
+    assert_eq!(daily_spending(&samples, Some(&reading), now), Some(0.0));
+    let absurd = KeyInfo { usage_weekly: Some(f64::INFINITY), ..KeyInfo::default() };
+    assert_eq!(daily_spending(&[], Some(&absurd), now), None);
 }
 
 /// Seconds between samples, and what was spent in them.
@@ -265,9 +291,9 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<(i64, f64)>> {
     prop::collection::vec((1..200_000_i64, prop_oneof![Just(0.0), 0.0..50.0_f64]), 0..60)
 }
 
-pub(super) fn rising(now: Timestamp, steps: &[(i64, f64)]) -> Vec<Sample> {
+pub(super) fn rising(now: Timestamp, steps: &[(i64, f64)]) -> Vec<UsageSample> {
     let total: i64 = steps.iter().map(|(step, _)| step).sum();
-    let mut sample = Sample { at: now - SignedDuration::from_secs(total), usage: 0.0 };
+    let mut sample = UsageSample { at: now - SignedDuration::from_secs(total), usage: 0.0 };
     let mut samples = vec![sample];
     for (step, spent) in steps {
         sample.at += SignedDuration::from_secs(*step);
@@ -289,20 +315,20 @@ proptest! {
         let read_at = at(NOON);
         let now = read_at + SignedDuration::from_secs(age);
         let held = key(read_at, Some(limit), limit * left, reset);
-        if let Some(found) = forecast(&rising(read_at, &steps), &held, now) {
-            prop_assert!(found.pace > 0.0);
-            if let Some(reached) = found.reached {
-                prop_assert!(found.earliest.unwrap() <= reached && reached >= now);
-                prop_assert!(found.latest.is_none_or(|latest| latest >= reached));
-                prop_assert!(found.end.is_none_or(|(end, _)| reached <= end));
+        if let Some(found) = forecast_spending(&rising(read_at, &steps), &held, now) {
+            prop_assert!(found.usd_per_day > 0.0);
+            if let Some(reached) = found.reached_at {
+                prop_assert!(found.earliest_reached_at.unwrap() <= reached && reached >= now);
+                prop_assert!(found.latest_reached_at.is_none_or(|latest| latest >= reached));
+                prop_assert!(found.period_end.is_none_or(|(end, _)| reached <= end));
             } else {
-                prop_assert_eq!(found.latest, None);
+                prop_assert_eq!(found.latest_reached_at, None);
             }
-            if let Some(spent) = found.spent {
+            if let Some(spent) = found.spent_at_end {
                 prop_assert!(0.0 <= spent.low && spent.low <= spent.likely);
                 prop_assert!(spent.likely <= spent.high && spent.high <= limit);
             }
-            let words = found.words(now);
+            let words = found.describe(now);
             prop_assert!(words.starts_with("at this pace "), "{words}");
             prop_assert!(words.split(':').skip(1).all(|rest| rest.starts_with("00 UTC")), "{words}");
         }
@@ -316,11 +342,11 @@ proptest! {
         let steps: Vec<(i64, f64)> =
             gaps.into_iter().map(|gap| (gap, daily * f64::from(i32::try_from(gap).unwrap()) / 86_400.0)).collect();
         let samples = rising(now, &steps);
-        let found = burn(&samples, None, now).unwrap();
+        let found = daily_spending(&samples, None, now).unwrap();
         prop_assert!((found / daily - 1.0).abs() < 1e-6, "{found} {daily}");
         // Two days' worth is left, and no reset.
         let held = key(now, Some(daily * 10.0), daily * 2.0, None);
-        let reached = forecast(&samples, &held, now).unwrap().reached.unwrap();
+        let reached = forecast_spending(&samples, &held, now).unwrap().reached_at.unwrap();
         prop_assert!(reached.duration_since(now + hours(48)).abs() < SignedDuration::from_secs(3));
     }
 }

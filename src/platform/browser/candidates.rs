@@ -28,27 +28,27 @@ const TEXT_BROWSERS: &[&str] = &[
 
 /// A program and its arguments, the address among them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Candidate {
+pub(super) struct BrowserCommand {
     pub(super) program: String,
     pub(super) arguments: Vec<String>,
 }
 
-impl Candidate {
+impl BrowserCommand {
     /// The program without its path.
-    pub(super) fn name(&self) -> String {
-        stem(Path::new(&self.program)).to_owned()
+    pub(super) fn program_name(&self) -> String {
+        program_stem(Path::new(&self.program)).to_owned()
     }
 
     /// Whether the system would find it.
-    pub(super) fn is_there(&self) -> bool {
-        located(&self.program).is_some_and(|path| path.is_file())
+    pub(super) fn is_installed(&self) -> bool {
+        find_program(&self.program).is_some_and(|path| path.is_file())
     }
 
     /// By its name, or by the name of what it is a link to.
     fn is_text_browser(&self) -> bool {
-        let listed = |path: &Path| TEXT_BROWSERS.contains(&stem(path));
+        let listed = |path: &Path| TEXT_BROWSERS.contains(&program_stem(path));
         listed(Path::new(&self.program))
-            || located(&self.program)
+            || find_program(&self.program)
                 .and_then(|path| path.canonicalize().ok())
                 .is_some_and(|path| listed(&path))
     }
@@ -56,15 +56,15 @@ impl Candidate {
 
 /// The commands of the list. No shell is asked: words are split at blanks, then `%s` becomes the
 /// address, `%c` a colon and `%%` a percent sign. A command without `%s` gets the address last.
-pub(super) fn parse(list: &str, url: &str) -> Vec<Candidate> {
+pub(super) fn parse_commands(list: &str, url: &str) -> Vec<BrowserCommand> {
     list.split(SEPARATOR)
         .filter_map(|command| {
             let mut words = command.split_whitespace();
-            let program = expand(words.next()?, None).0;
+            let program = expand_placeholders(words.next()?, None).0;
             let mut placed = false;
             let mut arguments: Vec<String> = words
                 .map(|word| {
-                    let (word, has_url) = expand(word, Some(url));
+                    let (word, has_url) = expand_placeholders(word, Some(url));
                     placed |= has_url;
                     word
                 })
@@ -72,23 +72,25 @@ pub(super) fn parse(list: &str, url: &str) -> Vec<Candidate> {
             if !placed {
                 arguments.push(url.to_owned());
             }
-            Some(Candidate { program, arguments })
+            Some(BrowserCommand { program, arguments })
         })
         .collect()
 }
 
 /// Those that do not need our terminal.
-pub(super) fn graphical(candidates: Vec<Candidate>) -> Result<Vec<Candidate>, Error> {
+pub(super) fn select_graphical(
+    candidates: Vec<BrowserCommand>,
+) -> Result<Vec<BrowserCommand>, Error> {
     let (text, graphical): (Vec<_>, Vec<_>) =
-        candidates.into_iter().partition(Candidate::is_text_browser);
+        candidates.into_iter().partition(BrowserCommand::is_text_browser);
     match text.first() {
-        Some(text) if graphical.is_empty() => Err(Error::TextBrowser(text.name())),
+        Some(text) if graphical.is_empty() => Err(Error::TextBrowser(text.program_name())),
         Some(_) | None => Ok(graphical),
     }
 }
 
 /// One pass, so that nothing in the address is taken for a placeholder.
-fn expand(word: &str, url: Option<&str>) -> (String, bool) {
+fn expand_placeholders(word: &str, url: Option<&str>) -> (String, bool) {
     let mut expanded = String::new();
     let mut placed = false;
     let mut rest = word.chars();
@@ -110,12 +112,12 @@ fn expand(word: &str, url: Option<&str>) -> (String, bool) {
     (expanded, placed)
 }
 
-fn stem(path: &Path) -> &str {
+fn program_stem(path: &Path) -> &str {
     path.file_stem().and_then(OsStr::to_str).unwrap_or_default()
 }
 
 /// Where the system would find it.
-fn located(program: &str) -> Option<PathBuf> {
+fn find_program(program: &str) -> Option<PathBuf> {
     if Path::new(program).components().count() > 1 {
         return Some(PathBuf::from(program));
     }
@@ -131,7 +133,7 @@ mod tests {
     const URL: &str = "https://openrouter.ai/auth?a=%s&b=x:y";
 
     fn parsed(list: &str) -> Vec<(String, Vec<String>)> {
-        parse(list, URL).into_iter().map(|c| (c.program, c.arguments)).collect()
+        parse_commands(list, URL).into_iter().map(|c| (c.program, c.arguments)).collect()
     }
 
     #[test]
@@ -165,8 +167,8 @@ mod tests {
     #[test]
     fn text_browsers_are_passed_over_and_named_when_there_is_nothing_else() {
         let names = |list| {
-            graphical(parse(list, URL))
-                .map(|all| all.iter().map(Candidate::name).collect::<Vec<_>>())
+            select_graphical(parse_commands(list, URL))
+                .map(|all| all.iter().map(BrowserCommand::program_name).collect::<Vec<_>>())
         };
         assert_eq!(names("w3m:/usr/bin/firefox"), Ok(vec!["firefox".to_owned()]));
         assert_eq!(names("/usr/bin/lynx -x %s:elinks"), Err(Error::TextBrowser("lynx".to_owned())));
@@ -180,7 +182,7 @@ mod tests {
         let link = directory.path().join("my-browser");
         std::os::unix::fs::symlink(&real, &link).unwrap();
         assert_eq!(
-            graphical(parse(link.to_str().unwrap(), URL)),
+            select_graphical(parse_commands(link.to_str().unwrap(), URL)),
             Err(Error::TextBrowser("my-browser".to_owned()))
         );
     }

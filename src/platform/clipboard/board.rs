@@ -4,71 +4,73 @@
 use arboard::{Clipboard, Set};
 use secrecy::zeroize::Zeroizing;
 
-use super::{Digest, Error, digest};
+use super::{Digest, Error, compute_digest};
 
 /// Connects at the first use. What it put there is served from here, so it lives until that is
 /// cleared, or as long as the program does.
 #[derive(Default)]
-pub(super) struct Board {
+pub(super) struct SystemClipboard {
     clipboard: Option<Clipboard>,
 }
 
 /// What was found on the clipboard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Content {
-    Ours,
+pub(super) enum ContentState {
+    Unchanged,
     /// Another's, or none.
-    Gone,
+    Changed,
 }
 
-impl Board {
+impl SystemClipboard {
     /// Sets the text, with the hints that keep it out of clipboard histories, and reads it back.
-    pub(super) fn put(&mut self, text: &str) -> Result<(), Error> {
-        unrecorded(self.connected()?.set()).text(text).map_err(|failure| unavailable(&failure))?;
-        match self.look(&digest(text.as_bytes()))? {
-            Content::Ours => Ok(()),
-            Content::Gone => Err(Error::ReadBackDiffers),
+    pub(super) fn set_and_verify(&mut self, text: &str) -> Result<(), Error> {
+        without_history(self.get_or_connect()?.set())
+            .text(text)
+            .map_err(|failure| unavailable_error(&failure))?;
+        match self.check_content(&compute_digest(text.as_bytes()))? {
+            ContentState::Unchanged => Ok(()),
+            ContentState::Changed => Err(Error::ReadBackMismatch),
         }
     }
 
-    pub(super) fn look(&mut self, ours: &Digest) -> Result<Content, Error> {
-        match self.connected()?.get_text().map(Zeroizing::new) {
-            Ok(text) if digest(text.as_bytes()) == *ours => Ok(Content::Ours),
+    pub(super) fn check_content(&mut self, ours: &Digest) -> Result<ContentState, Error> {
+        match self.get_or_connect()?.get_text().map(Zeroizing::new) {
+            Ok(text) if compute_digest(text.as_bytes()) == *ours => Ok(ContentState::Unchanged),
             // Emptied, replaced, or by now a picture.
             Ok(_)
             | Err(arboard::Error::ContentNotAvailable | arboard::Error::ConversionFailure) => {
-                Ok(Content::Gone)
+                Ok(ContentState::Changed)
             }
-            Err(failure) => Err(unavailable(&failure)),
+            Err(failure) => Err(unavailable_error(&failure)),
         }
     }
 
     /// Whether it was there, and is not any more. The connection goes with it: its buffers hold
     /// what passed through them.
-    pub(super) fn clear_if(&mut self, ours: &Digest) -> Result<bool, Error> {
-        let cleared = match self.look(ours)? {
-            Content::Ours => self.connected()?.clear().map(|()| true),
-            Content::Gone => Ok(false),
+    pub(super) fn clear_if_unchanged(&mut self, ours: &Digest) -> Result<bool, Error> {
+        let cleared = match self.check_content(ours)? {
+            ContentState::Unchanged => self.get_or_connect()?.clear().map(|()| true),
+            ContentState::Changed => Ok(false),
         };
         self.clipboard = None;
-        cleared.map_err(|failure| unavailable(&failure))
+        cleared.map_err(|failure| unavailable_error(&failure))
     }
 
     /// Only that.
     pub(super) fn connect(&mut self) -> Result<(), Error> {
-        self.connected().map(drop)
+        self.get_or_connect().map(drop)
     }
 
-    fn connected(&mut self) -> Result<&mut Clipboard, Error> {
+    fn get_or_connect(&mut self) -> Result<&mut Clipboard, Error> {
         let clipboard = match self.clipboard.take() {
             Some(clipboard) => clipboard,
-            None => Clipboard::new().map_err(|failure| unavailable(&failure))?,
+            None => Clipboard::new().map_err(|failure| unavailable_error(&failure))?,
         };
         Ok(self.clipboard.insert(clipboard))
     }
 }
 
-fn unavailable(failure: &arboard::Error) -> Error {
+fn unavailable_error(failure: &arboard::Error) -> Error {
     let words = match failure {
         arboard::Error::Unknown { description } => description.clone(),
         known => known.to_string(),
@@ -79,7 +81,7 @@ fn unavailable(failure: &arboard::Error) -> Error {
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
-fn unrecorded(set: Set<'_>) -> Set<'_> {
+fn without_history(set: Set<'_>) -> Set<'_> {
     arboard::SetExtLinux::exclude_from_history(set)
 }
 

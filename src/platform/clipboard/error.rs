@@ -10,27 +10,27 @@ pub enum Error {
     Unavailable(String),
     /// The display server is frozen.
     #[error("the clipboard did not answer")]
-    NoAnswer,
+    TimedOut,
     /// Another program took the clipboard at once.
     #[error("the clipboard holds something else than was copied")]
-    ReadBackDiffers,
+    ReadBackMismatch,
     /// `tmux load-buffer -w -` failed; it needs tmux 3.2.
     #[error("tmux did not take the key")]
-    Tmux,
+    TmuxFailed,
 }
 
 impl Error {
     /// What to do now.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::Unavailable(_) | Self::NoAnswer => {
+            Self::Unavailable(_) | Self::TimedOut => {
                 "`keywright copy LABEL --osc52` goes through the terminal instead, and \
                  `keywright get LABEL` prints the key."
             }
-            Self::ReadBackDiffers => {
+            Self::ReadBackMismatch => {
                 "Another program, perhaps a clipboard manager, took its place. Try again."
             }
-            Self::Tmux => {
+            Self::TmuxFailed => {
                 "It needs tmux 3.2 or later with a running server. `keywright get LABEL` prints \
                  the key."
             }

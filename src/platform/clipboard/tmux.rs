@@ -8,34 +8,35 @@ use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 
-use super::{Digest, digest};
+use super::{Digest, compute_digest};
 
 /// Puts it into a new buffer, and with `-w` (tmux 3.2) into the clipboard of the terminal outside.
-pub(super) fn load(secret: &str) -> bool {
-    run(&["load-buffer", "-w", "-"], Some(secret)).is_some()
+pub(super) fn load_buffer(secret: &str) -> bool {
+    run_tmux(&["load-buffer", "-w", "-"], Some(secret)).is_some()
 }
 
 /// Deletes every buffer that holds what this is the digest of.
-pub(super) fn forget(ours: &Digest) {
-    for name in names() {
-        if holds(&name, ours) {
-            run(&["delete-buffer", "-b", &name], None);
+pub(super) fn delete_matching_buffers(ours: &Digest) {
+    for name in list_buffers() {
+        if is_matching_buffer(&name, ours) {
+            run_tmux(&["delete-buffer", "-b", &name], None);
         }
     }
 }
 
-fn names() -> Vec<String> {
-    run(&["list-buffers", "-F", "#{buffer_name}"], None)
+fn list_buffers() -> Vec<String> {
+    run_tmux(&["list-buffers", "-F", "#{buffer_name}"], None)
         .map(|output| String::from_utf8_lossy(&output).lines().map(str::to_owned).collect())
         .unwrap_or_default()
 }
 
-fn holds(name: &str, ours: &Digest) -> bool {
-    run(&["show-buffer", "-b", name], None).is_some_and(|content| digest(&content) == *ours)
+fn is_matching_buffer(name: &str, ours: &Digest) -> bool {
+    run_tmux(&["show-buffer", "-b", name], None)
+        .is_some_and(|content| compute_digest(&content) == *ours)
 }
 
 /// What tmux printed, if it did what it was told.
-fn run(arguments: &[&str], input: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
+fn run_tmux(arguments: &[&str], input: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
     let mut child = Command::new("tmux")
         .args(arguments)
         .stdin(input.map_or_else(Stdio::null, |_| Stdio::piped()))
@@ -43,7 +44,7 @@ fn run(arguments: &[&str], input: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
         .stderr(Stdio::null())
         .spawn()
         .ok()?;
-    let outcome = converse(&mut child, input);
+    let outcome = write_and_read(&mut child, input);
     if outcome.is_none() {
         let _ = child.kill();
         let _ = child.wait();
@@ -51,7 +52,7 @@ fn run(arguments: &[&str], input: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
     outcome
 }
 
-fn converse(child: &mut Child, input: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
+fn write_and_read(child: &mut Child, input: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
     if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
         stdin.write_all(input.as_bytes()).ok()?;
     }

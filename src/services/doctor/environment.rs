@@ -7,29 +7,32 @@ use std::io::{self, IsTerminal};
 
 use url::Url;
 
-use super::Check;
-use crate::domain::clean;
-use crate::platform::browser::{self, Reach};
-use crate::platform::clipboard::{self, Copied};
+use super::HealthCheck;
+use crate::domain::sanitize;
+use crate::platform::browser::{self, BrowserAvailability};
+use crate::platform::clipboard::{self, CopyDestination};
 use crate::platform::environment;
 use crate::services::provision::Services;
-use crate::tui::view::SMALLEST;
+use crate::tui::view::MIN_TERMINAL_SIZE;
 
-pub(super) fn versions(_: &Services) -> Check {
+pub(super) fn check_versions(_: &Services) -> HealthCheck {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    let name = name.map_or(env::consts::OS.into(), |name| clean(name.trim_matches('"'), 60));
+    let name = name.map_or(env::consts::OS.into(), |name| sanitize(name.trim_matches('"'), 60));
     let version = env!("CARGO_PKG_VERSION");
-    Check::ok("versions", format!("keywright {version}, {name}, {}", env::consts::ARCH))
+    HealthCheck::ok("versions", format!("keywright {version}, {name}, {}", env::consts::ARCH))
 }
 
-pub(super) fn terminal(_: &Services) -> Check {
+pub(super) fn check_terminal(_: &Services) -> HealthCheck {
     let name = "terminal";
     let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
     if !io::stdout().is_terminal() && !io::stderr().is_terminal() {
-        return Check::ok(name, "none here: nothing can be asked, and the dashboard cannot open");
+        return HealthCheck::ok(
+            name,
+            "none here: nothing can be asked, and the dashboard cannot open",
+        );
     }
-    let term = set("TERM").map_or("unknown".into(), |term| clean(&term, 40));
+    let term = set("TERM").map_or("unknown".into(), |term| sanitize(&term, 40));
     let (columns, rows) = crossterm::terminal::size().unwrap_or_default();
     let colours = match set("COLORTERM").as_deref() {
         _ if set("NO_COLOR").is_some() => "no colours (NO_COLOR)",
@@ -40,78 +43,87 @@ pub(super) fn terminal(_: &Services) -> Check {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
     let folded = locale.to_ascii_lowercase();
     let unicode = cfg!(windows) || folded.contains("utf-8") || folded.contains("utf8");
-    let within = if environment::in_tmux() { ", in tmux" } else { "" };
+    let within = if environment::is_in_tmux() { ", in tmux" } else { "" };
     let message = format!("{term}, {columns} x {rows}, {colours}{within}");
     if term == "dumb" || term == "unknown" {
-        Check::warn(name, message, "set TERM to what the terminal is, or use the commands alone")
-    } else if columns < SMALLEST.0 || rows < SMALLEST.1 {
-        let advice =
-            format!("the dashboard needs {} x {}: make the window larger", SMALLEST.0, SMALLEST.1);
-        Check::warn(name, message, advice)
+        HealthCheck::warn(
+            name,
+            message,
+            "set TERM to what the terminal is, or use the commands alone",
+        )
+    } else if columns < MIN_TERMINAL_SIZE.0 || rows < MIN_TERMINAL_SIZE.1 {
+        let advice = format!(
+            "the dashboard needs {} x {}: make the window larger",
+            MIN_TERMINAL_SIZE.0, MIN_TERMINAL_SIZE.1
+        );
+        HealthCheck::warn(name, message, advice)
     } else if !unicode {
-        let locale = clean(if locale.is_empty() { "none" } else { &locale }, 40);
+        let locale = sanitize(if locale.is_empty() { "none" } else { &locale }, 40);
         let advice = "set LANG to a UTF-8 locale such as C.UTF-8, or lines and the QR code break";
-        Check::warn(name, format!("{message}, locale {locale}"), advice)
+        HealthCheck::warn(name, format!("{message}, locale {locale}"), advice)
     } else {
-        Check::ok(name, format!("{message}, Unicode"))
+        HealthCheck::ok(name, format!("{message}, Unicode"))
     }
 }
 
-pub(super) fn browser(_: &Services) -> Check {
+pub(super) fn check_browser(_: &Services) -> HealthCheck {
     let name = "browser";
-    match (browser::reach(), browser::choice()) {
-        (Reach::NotHere(why), _) => Check::ok(
+    match (browser::detect_availability(), browser::find_preferred_program()) {
+        (BrowserAvailability::Unavailable(why), _) => HealthCheck::ok(
             name,
             format!("none is opened ({why}): the address is shown, and the code can be pasted"),
         ),
-        (Reach::Here, Ok(Some(program))) => {
-            Check::ok(name, format!("{} is opened", clean(&program, 60)))
+        (BrowserAvailability::Available, Ok(Some(program))) => {
+            HealthCheck::ok(name, format!("{} is opened", sanitize(&program, 60)))
         }
-        (Reach::Here, Ok(None)) => Check::ok(name, "the system's own is opened"),
-        (Reach::Here, Err(error)) => {
-            Check::warn(name, clean(&error.to_string(), 200), error.advice())
+        (BrowserAvailability::Available, Ok(None)) => {
+            HealthCheck::ok(name, "the system's own is opened")
+        }
+        (BrowserAvailability::Available, Err(error)) => {
+            HealthCheck::warn(name, sanitize(&error.to_string(), 200), error.advice())
         }
     }
 }
 
-pub(super) fn clipboard(_: &Services) -> Check {
+pub(super) fn check_clipboard(_: &Services) -> HealthCheck {
     let name = "clipboard";
     let unseen = "the terminal gives no answer: try keywright copy once, and paste";
-    match clipboard::reach() {
-        Ok(Copied::Clipboard { clears_in }) => {
-            Check::ok(name, format!("reached; a key is cleared after {} s", clears_in.as_secs()))
-        }
-        Ok(Copied::Terminal) => {
+    match clipboard::detect_destination() {
+        Ok(CopyDestination::Clipboard { clear_after: clears_in }) => HealthCheck::ok(
+            name,
+            format!("reached; a key is cleared after {} s", clears_in.as_secs()),
+        ),
+        Ok(CopyDestination::Terminal) => {
             let message = "a key is sent to the terminal (OSC 52)";
             if io::stdout().is_terminal() || io::stderr().is_terminal() {
-                Check::new(name, super::Status::Ok, message, unseen)
+                HealthCheck::new(name, super::HealthStatus::Ok, message, unseen)
             } else {
-                Check::warn(
+                HealthCheck::warn(
                     name,
                     "neither a display nor a terminal to copy to",
                     "use keywright get",
                 )
             }
         }
-        Ok(Copied::Tmux) => Check::new(
+        Ok(CopyDestination::Tmux) => HealthCheck::new(
             name,
-            super::Status::Ok,
+            super::HealthStatus::Ok,
             "a key goes into a buffer of tmux, and to the terminal around it (OSC 52)",
             unseen,
         ),
-        Err(error) => Check::warn(name, error.to_string(), error.advice()),
+        Err(error) => HealthCheck::warn(name, error.to_string(), error.advice()),
     }
 }
 
-pub(super) fn proxy(services: &Services) -> Check {
+pub(super) fn check_proxy(services: &Services) -> HealthCheck {
     let name = "proxy";
     if services.server.starts_with("http://") {
-        return Check::ok(name, "none is used for a server on this machine");
+        return HealthCheck::ok(name, "none is used for a server on this machine");
     }
     let (mut read, mut broken) = (Vec::new(), Vec::new());
     for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else { continue };
-        match value.to_str().and_then(without_credentials) {
+        match value.to_str().and_then(strip_credentials) {
             Some(address) => read.push(format!("{variable}={address}")),
             None => broken.push(variable),
         }
@@ -120,20 +132,20 @@ pub(super) fn proxy(services: &Services) -> Check {
     let except = except.map_or(String::new(), |name| format!(", but for what {name} says"));
     if !broken.is_empty() {
         let message = format!("{} cannot be read as an address", broken.join(" and "));
-        Check::warn(name, message, "write it as http://HOST:PORT, or unset it")
+        HealthCheck::warn(name, message, "write it as http://HOST:PORT, or unset it")
     } else if read.is_empty() {
-        Check::ok(name, "none is set")
+        HealthCheck::ok(name, "none is set")
     } else {
-        Check::ok(name, format!("requests go through {}{except}", read.join(", ")))
+        HealthCheck::ok(name, format!("requests go through {}{except}", read.join(", ")))
     }
 }
 
 /// Scheme, host and port alone: user name and password are nobody's to read here.
-fn without_credentials(value: &str) -> Option<String> {
+fn strip_credentials(value: &str) -> Option<String> {
     let whole = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
     let url = Url::parse(&whole).ok()?;
     let port = url.port().map_or(String::new(), |port| format!(":{port}"));
-    Some(clean(&format!("{}://{}{port}", url.scheme(), url.host_str()?), 200))
+    Some(sanitize(&format!("{}://{}{port}", url.scheme(), url.host_str()?), 200))
 }
 
 #[cfg(test)]
@@ -150,7 +162,7 @@ mod tests {
             ("://secret", None),
             ("http://a b:secret@", None),
         ] {
-            assert_eq!(without_credentials(value).as_deref(), shown, "{value}");
+            assert_eq!(strip_credentials(value).as_deref(), shown, "{value}");
         }
     }
 }

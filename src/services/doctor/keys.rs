@@ -3,21 +3,21 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::{Check, KEYCHAIN_CHECK, News, count};
-use crate::domain::{ErrorKind, HeldKey, Label, UserError, clean};
+use super::{DoctorProgress, HealthCheck, KEYCHAIN_CHECK, pluralize};
+use crate::domain::{ErrorKind, Label, StoredKey, UserError, sanitize};
 use crate::services::keys;
 use crate::services::provision::Services;
 use crate::storage::secret_store;
 
 /// How long a person is given to unlock it: long enough to type a password at a window that is
 /// already there.
-const FOR_A_PERSON: Duration = Duration::from_secs(15);
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// So long entries are compared with the list; a keychain of thousands is left after that.
-const COMPARING: Duration = Duration::from_secs(5);
+const COMPARE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether keys can be stored and read.
-pub(super) fn keychain(services: &Services, tell: &mut dyn FnMut(News)) -> bool {
+pub(super) fn check_keychain(services: &Services, tell: &mut dyn FnMut(DoctorProgress)) -> bool {
     let name = KEYCHAIN_CHECK;
     let began = Instant::now();
     let served = services.vault.provider_info(services.patience);
@@ -25,10 +25,10 @@ pub(super) fn keychain(services: &Services, tell: &mut dyn FnMut(News)) -> bool 
     if matches!(&served, Ok(served) if served.locked) && secret_store::can_prompt() {
         let words = format!(
             "the keychain is locked: waiting {} s for you to unlock it",
-            FOR_A_PERSON.as_secs()
+            UNLOCK_TIMEOUT.as_secs()
         );
-        tell(News::Notice(words));
-        patience = FOR_A_PERSON;
+        tell(DoctorProgress::Notice(words));
+        patience = UNLOCK_TIMEOUT;
     }
     let tried = match &served {
         Ok(_) => services.vault.check_writable(&services.service, patience),
@@ -36,35 +36,39 @@ pub(super) fn keychain(services: &Services, tell: &mut dyn FnMut(News)) -> bool 
     };
     let open = tried.is_ok();
     let by = served.ok().and_then(|served| served.program);
-    let by = by.map_or(String::new(), |by| format!(", served by {}", clean(&by, 60)));
+    let by = by.map_or(String::new(), |by| format!(", served by {}", sanitize(&by, 60)));
     let place = services.vault.display_name();
-    tell(News::Check(match tried {
-        Ok(()) => Check::ok(
+    tell(DoctorProgress::CheckFinished(match tried {
+        Ok(()) => HealthCheck::ok(
             name,
             format!(
                 "{place}{by}: written, read back and deleted in {} ms",
                 began.elapsed().as_millis()
             ),
         ),
-        Err(error) => Check::fail(name, format!("{error}{by}"), error.advice()),
+        Err(error) => HealthCheck::fail(name, format!("{error}{by}"), error.advice()),
     }));
     open
 }
 
 /// The list against the keychain, either way.
-pub(super) async fn held(
+pub(super) async fn check_stored_keys(
     services: &Services,
-    listed: &[HeldKey],
+    listed: &[StoredKey],
     fix: bool,
     reached: bool,
-    tell: &mut dyn FnMut(News),
+    tell: &mut dyn FnMut(DoctorProgress),
 ) {
     let name = "held keys";
     let there = match services.vault.list_accounts(&services.service, services.patience) {
         Ok(accounts) => accounts,
         Err(error) => {
             let message = format!("the keychain's entries cannot be listed here: {error}");
-            return tell(News::Check(Check::warn(name, message, error.advice())));
+            return tell(DoctorProgress::CheckFinished(HealthCheck::warn(
+                name,
+                message,
+                error.advice(),
+            )));
         }
     };
     let store = services.vault.kind().to_string();
@@ -75,54 +79,57 @@ pub(super) async fn held(
     let labels: HashMap<_, _> = listed.iter().map(|held| (held.label.as_str(), held)).collect();
     let unlisted: Vec<_> =
         there.iter().filter(|account| !labels.contains_key(account.as_str())).collect();
-    let (compared, other) = compare(services, &present);
+    let (compared, other) = find_mismatched(services, &present);
 
     let mut sound = true;
     if !missing.is_empty() {
         sound = false;
         let message = format!(
             "on the list, and not in the keychain: {}",
-            quoted(missing.iter().map(|held| held.label.as_str()))
+            quote_names(missing.iter().map(|held| held.label.as_str()))
         );
         let advice = "the key itself is gone from here: keywright rotate LABEL puts a new one in its place, keywright rm LABEL takes it off the list";
-        tell(News::Check(Check::fail(name, message, advice)));
+        tell(DoctorProgress::CheckFinished(HealthCheck::fail(name, message, advice)));
     }
     if !other.is_empty() {
         sound = false;
         let message = format!(
             "the keychain holds another key than the list says: {}",
-            quoted(other.iter().map(|held| held.label.as_str()))
+            quote_names(other.iter().map(|held| held.label.as_str()))
         );
         let advice = "another program wrote it: keywright get LABEL shows what is there; keywright rm LABEL, then keywright import LABEL takes it over";
-        tell(News::Check(Check::warn(name, message, advice)));
+        tell(DoctorProgress::CheckFinished(HealthCheck::warn(name, message, advice)));
     }
     if !unlisted.is_empty() {
         sound = false;
-        let names = quoted(unlisted.iter().map(|label| label.as_str()));
+        let names = quote_names(unlisted.iter().map(|label| label.as_str()));
         // A list that is gone is made anew: there is nothing on it that could be wrong.
         if fix || listed.is_empty() {
-            rebuild(services, &unlisted, reached, tell).await;
+            restore_inventory(services, &unlisted, reached, tell).await;
         } else {
             let message = format!("in the keychain, and not on the list: {names}");
             let advice = "keywright doctor --fix puts them on the list: each is read, and asked about itself";
-            tell(News::Check(Check::warn(name, message, advice)));
+            tell(DoctorProgress::CheckFinished(HealthCheck::warn(name, message, advice)));
         }
     }
     if sound {
         let rest = present.len() - compared;
         let rest =
             if rest == 0 { String::new() } else { format!(" ({rest} not compared: too many)") };
-        let message = format!("{}, each with its entry{rest}", count(present.len(), "key"));
-        tell(News::Check(Check::ok(name, message)));
+        let message = format!("{}, each with its entry{rest}", pluralize(present.len(), "key"));
+        tell(DoctorProgress::CheckFinished(HealthCheck::ok(name, message)));
     }
 }
 
 /// How many were compared, and which entries hold another key.
-fn compare<'a>(services: &Services, present: &[&'a HeldKey]) -> (usize, Vec<&'a HeldKey>) {
+fn find_mismatched<'a>(
+    services: &Services,
+    present: &[&'a StoredKey],
+) -> (usize, Vec<&'a StoredKey>) {
     let began = Instant::now();
     let mut other = Vec::new();
     for (compared, &held) in present.iter().enumerate() {
-        if began.elapsed() > COMPARING {
+        if began.elapsed() > COMPARE_TIMEOUT {
             return (compared, other);
         }
         if keys::take(services, &held.label).is_ok_and(|key| key.hash() != held.hash) {
@@ -133,17 +140,17 @@ fn compare<'a>(services: &Services, present: &[&'a HeldKey]) -> (usize, Vec<&'a 
 }
 
 /// Puts entries on the list.
-async fn rebuild(
+async fn restore_inventory(
     services: &Services,
     unlisted: &[&String],
     reached: bool,
-    tell: &mut dyn FnMut(News),
+    tell: &mut dyn FnMut(DoctorProgress),
 ) {
     let name = "held keys";
     let ask = if reached { "asked about itself" } else { "not asked: the server is not reached" };
-    tell(News::Notice(format!(
+    tell(DoctorProgress::Notice(format!(
         "putting {} on the list: each is read from the keychain, and {ask}",
-        count(unlisted.len(), "key")
+        pluralize(unlisted.len(), "key")
     )));
     let mut back = Vec::new();
     for account in unlisted {
@@ -161,22 +168,30 @@ async fn rebuild(
             Ok(held) => back.push(held.label),
             Err(trouble) => {
                 let message =
-                    format!("'{}' is not on the list: {}", clean(account, 100), trouble.message);
-                tell(News::Check(Check::warn(name, message, trouble.advice)));
+                    format!("'{}' is not on the list: {}", sanitize(account, 100), trouble.message);
+                tell(DoctorProgress::CheckFinished(HealthCheck::warn(
+                    name,
+                    message,
+                    trouble.advice,
+                )));
             }
         }
     }
     if !back.is_empty() {
-        let names = quoted(back.iter().map(Label::as_str));
-        tell(News::Check(Check::ok(name, format!("put back on the list: {names}"))));
+        let names = quote_names(back.iter().map(Label::as_str));
+        tell(DoctorProgress::CheckFinished(HealthCheck::ok(
+            name,
+            format!("put back on the list: {names}"),
+        )));
     }
 }
 
 /// `'a', 'b' and 3 more`.
-fn quoted<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
-    const SHOWN: usize = 20;
-    let more = names.len().saturating_sub(SHOWN);
-    let shown: Vec<_> = names.take(SHOWN).map(|name| format!("'{}'", clean(name, 100))).collect();
+fn quote_names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const MAX_NAMES: usize = 20;
+    let more = names.len().saturating_sub(MAX_NAMES);
+    let shown: Vec<_> =
+        names.take(MAX_NAMES).map(|name| format!("'{}'", sanitize(name, 100))).collect();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!("{}{more}", shown.join(", "))
 }

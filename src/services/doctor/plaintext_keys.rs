@@ -9,94 +9,104 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::{Check, News, Status, Whereabouts, count};
-use crate::domain::{ManagementKey, Read};
+use super::{DoctorProgress, HealthCheck, HealthStatus, KeyLocation, pluralize};
+use crate::domain::{CheckResult, ManagementKey};
 use crate::services::keys;
 use crate::services::provision::Services;
-use crate::services::secret_scan::{self, Found, Limits, Sighting};
+use crate::services::secret_scan::{self, Finding, ScanLimits, ScanReport};
 use crate::storage::inventory;
 
-const NAME: &str = "keys in clear";
+const CHECK_NAME: &str = "keys in clear";
 
 /// So many keys are asked about themselves, one after another.
-const ASKED: usize = 20;
+const MAX_KEY_CHECKS: usize = 20;
 
 /// Whose key it is.
 enum Owner {
-    Held(String),
+    Stored(String),
     Account(String),
     Management,
 }
 
-pub(super) async fn look(
+pub(super) async fn check_plaintext_keys(
     services: &Services,
     search: &[PathBuf],
     management: Option<ManagementKey>,
     reached: bool,
-    tell: &mut dyn FnMut(News),
+    tell: &mut dyn FnMut(DoctorProgress),
 ) {
-    let roots = match secret_scan::roots(search) {
+    let roots = match secret_scan::resolve_scan_roots(search) {
         Ok(roots) => roots,
         Err((path, error)) => {
-            let message =
-                format!("{} cannot be looked through: {}", secret_scan::shown(&path), error.kind());
-            return tell(News::Check(Check::fail(
-                NAME,
+            let message = format!(
+                "{} cannot be looked through: {}",
+                secret_scan::display_path(&path),
+                error.kind()
+            );
+            return tell(DoctorProgress::CheckFinished(HealthCheck::fail(
+                CHECK_NAME,
                 message,
                 "give --search a directory that is there",
             )));
         }
     };
-    let found = secret_scan::search(&roots, &Limits::default());
+    let found = secret_scan::scan_files(&roots, &ScanLimits::default());
     let mut owners = HashMap::new();
-    if !found.sightings.is_empty() {
-        owners = known(services, management, reached, tell).await;
+    if !found.findings.is_empty() {
+        owners = collect_owners(services, management, reached, tell).await;
     }
-    let live = if reached { ask(services, &found, &owners).await } else { HashMap::new() };
-    for sighting in &found.sightings {
+    let live =
+        if reached { check_known_keys(services, &found, &owners).await } else { HashMap::new() };
+    for sighting in &found.findings {
         let owner = owners.get(&sighting.hash);
-        tell(News::Check(check(sighting, owner, live.get(&sighting.hash))));
+        tell(DoctorProgress::CheckFinished(describe_finding(
+            sighting,
+            owner,
+            live.get(&sighting.hash),
+        )));
     }
-    tell(News::Check(summary(&found)));
+    tell(DoctorProgress::CheckFinished(summarize_scan(&found)));
 }
 
 /// The keys that somebody here can name, by their hashes.
-async fn known(
+async fn collect_owners(
     services: &Services,
     management: Option<ManagementKey>,
     reached: bool,
-    tell: &mut dyn FnMut(News),
+    tell: &mut dyn FnMut(DoctorProgress),
 ) -> HashMap<String, Owner> {
     let mut owners = HashMap::new();
     if let (Some(management), true) = (&management, reached) {
         match keys::list(services, management).await {
             Ok(keys) => owners.extend(keys.into_iter().map(|key| {
-                let name = key.shown_name();
+                let name = key.display_name();
                 (key.hash, Owner::Account(name))
             })),
             Err(error) => {
-                tell(News::Notice(format!("the account's keys could not be listed: {error}")));
+                tell(DoctorProgress::Notice(format!(
+                    "the account's keys could not be listed: {error}"
+                )));
             }
         }
     }
     let held = inventory::list_keys(&services.place, &services.server).unwrap_or_default();
-    owners.extend(held.into_iter().map(|held| (held.hash, Owner::Held(held.label.to_string()))));
+    owners.extend(held.into_iter().map(|held| (held.hash, Owner::Stored(held.label.to_string()))));
     owners.extend(management.map(|key| (key.hash(), Owner::Management)));
     owners
 }
 
 /// Whether those that are known work.
-async fn ask(
+async fn check_known_keys(
     services: &Services,
-    found: &Found,
+    found: &ScanReport,
     owners: &HashMap<String, Owner>,
-) -> HashMap<String, Read> {
+) -> HashMap<String, CheckResult> {
     let mut answers = HashMap::new();
     let Ok(client) = services.client() else { return answers };
-    for sighting in found.sightings.iter().filter(|sighting| owners.contains_key(&sighting.hash)) {
-        if answers.len() < ASKED && !answers.contains_key(&sighting.hash) {
-            let read = Read::from(client.key(&sighting.key).await);
-            let failed = matches!(read, Read::Failed(_));
+    for sighting in found.findings.iter().filter(|sighting| owners.contains_key(&sighting.hash)) {
+        if answers.len() < MAX_KEY_CHECKS && !answers.contains_key(&sighting.hash) {
+            let read = CheckResult::from(client.get_current_key(&sighting.key).await);
+            let failed = matches!(read, CheckResult::Failed(_));
             answers.insert(sighting.hash.clone(), read);
             if failed {
                 break;
@@ -106,25 +116,33 @@ async fn ask(
     answers
 }
 
-fn check(sighting: &Sighting, owner: Option<&Owner>, read: Option<&Read>) -> Check {
-    let (masked, place) = (sighting.key.masked(), secret_scan::shown(&sighting.path));
+fn describe_finding(
+    sighting: &Finding,
+    owner: Option<&Owner>,
+    read: Option<&CheckResult>,
+) -> HealthCheck {
+    let (masked, place) = (sighting.key.masked(), secret_scan::display_path(&sighting.path));
     let whose = match owner {
-        Some(Owner::Held(label)) => format!("your `{label}` key"),
+        Some(Owner::Stored(label)) => format!("your `{label}` key"),
         Some(Owner::Account(name)) => format!("your account's `{name}` key"),
         Some(Owner::Management) => "your management key".into(),
         None => "a key that is not held here".into(),
     };
     let (live, state) = match read {
-        Some(Read::Told(_)) => (Some(true), "it is live"),
-        Some(Read::NoCredit) => (Some(true), "it is live, but its account has no credit"),
-        Some(Read::Refused) => (Some(false), "it does not work any more, or is switched off"),
-        Some(Read::Failed(_)) | None => (None, "whether it is live was not asked"),
+        Some(CheckResult::Valid(_)) => (Some(true), "it is live"),
+        Some(CheckResult::InsufficientCredits) => {
+            (Some(true), "it is live, but its account has no credit")
+        }
+        Some(CheckResult::Rejected) => {
+            (Some(false), "it does not work any more, or is switched off")
+        }
+        Some(CheckResult::Failed(_)) | None => (None, "whether it is live was not asked"),
     };
     let advice = match owner {
         _ if live == Some(false) => "delete the line".into(),
-        Some(Owner::Held(label)) => format!(
+        Some(Owner::Stored(label)) => format!(
             "keywright rotate {} puts a fresh key in its place; then delete the line, and have the program fetch the key with keywright get or run",
-            argument(label)
+            label_or_placeholder(label)
         ),
         Some(Owner::Account(_)) | None => {
             "if it is yours: keywright import LABEL keeps it in the keychain, keywright rotate LABEL puts a fresh one in its place; then delete the line".into()
@@ -136,42 +154,45 @@ fn check(sighting: &Sighting, owner: Option<&Owner>, read: Option<&Read>) -> Che
     let message =
         format!("{whose} lies in clear in {place} line {}; {state} ({masked})", sighting.line);
     let label = match owner {
-        Some(Owner::Held(label)) => Some(label.clone()),
+        Some(Owner::Stored(label)) => Some(label.clone()),
         Some(Owner::Account(_) | Owner::Management) | None => None,
     };
-    let path = secret_scan::hide(&sighting.path.to_string_lossy());
+    let path = secret_scan::mask_keys(&sighting.path.to_string_lossy());
     let (line, hash) = (sighting.line, sighting.hash.clone());
-    let sighting = Some(Whereabouts { path, line, masked, hash, label, live });
-    Check { sighting, ..Check::new(NAME, Status::Warn, message, advice) }
+    let sighting = Some(KeyLocation { path, line, masked, hash, label, live });
+    HealthCheck {
+        location: sighting,
+        ..HealthCheck::new(CHECK_NAME, HealthStatus::Warn, message, advice)
+    }
 }
 
 /// A label as an argument, where no shell would take it for something else.
-fn argument(label: &str) -> &str {
+fn label_or_placeholder(label: &str) -> &str {
     let plain = label.starts_with(|c: char| c.is_ascii_alphanumeric())
         && label.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if plain { label } else { "LABEL" }
 }
 
-fn summary(found: &Found) -> Check {
-    let some = match found.sightings.len() + found.more {
+fn summarize_scan(found: &ScanReport) -> HealthCheck {
+    let some = match found.findings.len() + found.findings_omitted {
         0 => "none".into(),
-        some => format!("on {}", count(some, "line")),
+        some => format!("on {}", pluralize(some, "line")),
     };
-    let files = usize::try_from(found.files).unwrap_or(usize::MAX);
-    let mut message = format!("{some} in {} looked through", count(files, "file"));
+    let files = usize::try_from(found.files_scanned).unwrap_or(usize::MAX);
+    let mut message = format!("{some} in {} looked through", pluralize(files, "file"));
     for (many, what) in [
         (found.unreadable, "not readable"),
-        (found.long, "too long"),
-        (found.deep, "too deep"),
-        (found.more as u64, "lines not shown"),
+        (found.files_too_large, "too long"),
+        (found.dirs_too_deep, "too deep"),
+        (found.findings_omitted as u64, "lines not shown"),
     ] {
         if many > 0 {
             // Writing to a string does not fail.
             let _ = write!(message, ", {many} {what}");
         }
     }
-    if found.sightings.is_empty() {
-        return Check::ok(NAME, message);
+    if found.findings.is_empty() {
+        return HealthCheck::ok(CHECK_NAME, message);
     }
-    Check::warn(NAME, message, "what is to be done about each stands above")
+    HealthCheck::warn(CHECK_NAME, message, "what is to be done about each stands above")
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::error::is_gone;
 use super::{Error, patiently};
 use crate::api::openrouter::{self, Client, Page};
-use crate::domain::{HeldKey, ManagementKey, RemoteKey};
+use crate::domain::{AccountKey, ManagementKey, StoredKey};
 use crate::services::provision::Services;
 use crate::storage::inventory;
 
@@ -19,17 +19,17 @@ const MOST_PAGES: usize = 1_000;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Row {
     /// Held here, and known to the account.
-    Both(Box<HeldKey>, Box<RemoteKey>),
+    Both(Box<StoredKey>, Box<AccountKey>),
     /// The account's, and not held here.
-    Remote(Box<RemoteKey>),
+    Remote(Box<AccountKey>),
     /// Held here, and not on the account's list: of another account, or deleted.
-    Missing(Box<HeldKey>),
+    Missing(Box<StoredKey>),
     /// Held here, and deleted at the server: the account was asked for this very key.
-    Gone(Box<HeldKey>),
+    Gone(Box<StoredKey>),
 }
 
 /// Joins by hash: those that are held in their order, then the account's others in theirs.
-pub fn join(held: Vec<HeldKey>, remote: Vec<RemoteKey>) -> Vec<Row> {
+pub fn join(held: Vec<StoredKey>, remote: Vec<AccountKey>) -> Vec<Row> {
     let mut order = Vec::with_capacity(remote.len());
     let mut known = HashMap::with_capacity(remote.len());
     for key in remote {
@@ -54,18 +54,18 @@ pub fn join(held: Vec<HeldKey>, remote: Vec<RemoteKey>) -> Vec<Row> {
 pub async fn list(
     services: &Services,
     management: &ManagementKey,
-) -> Result<Vec<RemoteKey>, Error> {
+) -> Result<Vec<AccountKey>, Error> {
     let failed = |error| Error::managed(error, &page(services));
     let client = services.client().map_err(failed)?;
     let workspaces = match pages(services, String::clone, async |offset| {
-        client.workspaces(management, offset).await
+        client.list_workspaces(management, offset).await
     })
     .await
     {
         Ok(workspaces) if !workspaces.is_empty() => workspaces.into_iter().map(Some).collect(),
         // A server or a management key that knows no workspaces still has a list.
-        Ok(_) | Err(openrouter::Error::Odd { .. }) => vec![None],
-        Err(openrouter::Error::Refused { status, .. }) if status != 401 => vec![None],
+        Ok(_) | Err(openrouter::Error::UnexpectedResponse { .. }) => vec![None],
+        Err(openrouter::Error::Rejected { status, .. }) if status != 401 => vec![None],
         Err(error) => return Err(failed(error)),
     };
     let (mut keys, mut seen) = (Vec::new(), HashSet::new());
@@ -81,9 +81,10 @@ async fn of_workspace(
     client: &Client,
     management: &ManagementKey,
     workspace: Option<&str>,
-) -> Result<Vec<RemoteKey>, openrouter::Error> {
-    let hash = |key: &RemoteKey| key.hash.clone();
-    pages(services, hash, async |offset| client.keys(management, workspace, offset).await).await
+) -> Result<Vec<AccountKey>, openrouter::Error> {
+    let hash = |key: &AccountKey| key.hash.clone();
+    pages(services, hash, async |offset| client.list_keys(management, workspace, offset).await)
+        .await
 }
 
 /// All pages, to the one that brings nothing new: an empty one, or one that was there before.
@@ -100,9 +101,12 @@ async fn pages<T>(
         if seen.len() == before {
             return Ok(all);
         }
-        offset += page.rows;
+        offset += page.row_count;
     }
-    Err(openrouter::Error::Odd { server: services.server.clone(), expected: "a list with an end" })
+    Err(openrouter::Error::UnexpectedResponse {
+        server: services.server.clone(),
+        expected: "a list with an end",
+    })
 }
 
 /// The keys held for this server joined with the account's list. What the account says of a held
@@ -115,7 +119,7 @@ pub async fn overview(services: &Services, management: &ManagementKey) -> Result
     inventory::update_keys(&services.place, |keys| {
         for held in keys.iter_mut().filter(|held| held.server == services.server) {
             if let Some(remote) = known.get(held.hash.as_str()) {
-                held.note_remote(remote, at);
+                held.record_account_key(remote, at);
             }
         }
     })?;
@@ -125,7 +129,8 @@ pub async fn overview(services: &Services, management: &ManagementKey) -> Result
     let mut rows = join(held, remote);
     for row in &mut rows {
         let Row::Missing(held) = row else { continue };
-        let found = patiently(services, async || client.find(management, &held.hash).await).await;
+        let found =
+            patiently(services, async || client.get_key(management, &held.hash).await).await;
         match found {
             Ok(remote) => *row = Row::Both(held.clone(), Box::new(remote)),
             Err(error) if is_gone(&error) => *row = Row::Gone(held.clone()),
@@ -145,9 +150,9 @@ mod tests {
     use super::*;
     use crate::domain::ApiKey;
 
-    fn held(label: &str) -> Option<HeldKey> {
+    fn held(label: &str) -> Option<StoredKey> {
         let key = ApiKey::from(label.to_owned());
-        Some(HeldKey::new(
+        Some(StoredKey::new(
             label.parse().ok()?,
             &key,
             "s".into(),
@@ -156,8 +161,8 @@ mod tests {
         ))
     }
 
-    fn remote(label: &str) -> RemoteKey {
-        RemoteKey { hash: ApiKey::from(label.to_owned()).hash(), ..RemoteKey::default() }
+    fn remote(label: &str) -> AccountKey {
+        AccountKey { hash: ApiKey::from(label.to_owned()).hash(), ..AccountKey::default() }
     }
 
     #[test]

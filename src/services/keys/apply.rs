@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::Error;
 use crate::domain::{
-    ApiKey, AuthCode, ErrorKind, HeldKey, KeyRequest, KeyState, Label, Report, Unresolved,
-    UserError,
+    ApiKey, AuthCode, ErrorKind, KeyRequest, KeyState, Label, ProvisioningEvent, StoredKey,
+    UnresolvedAttempt, UserError,
 };
 use crate::services::provision::{self, Services, Way};
 use crate::storage::inventory;
@@ -55,7 +55,7 @@ pub enum News<'a> {
         label: &'a Label,
     },
     /// Of the key whose turn it is, or of the one that is prepared meanwhile.
-    Journey(Report),
+    Journey(ProvisioningEvent),
     /// Its turn is over.
     End(&'a End),
 }
@@ -66,7 +66,7 @@ pub struct End {
     /// The label it was asked for under.
     pub label: Label,
     /// The key as it is held; or why there is none (code 7: one may have been issued).
-    pub result: Result<HeldKey, UserError>,
+    pub result: Result<StoredKey, UserError>,
     /// Something that did not keep it from being stored.
     pub note: Option<UserError>,
 }
@@ -95,10 +95,10 @@ pub async fn take_turn(
 
 /// The attempts that may have issued a key which nobody received: their labels are not asked for
 /// again until they are dismissed. Changes nothing.
-pub fn owed(services: &Services) -> Result<Vec<Unresolved>, Error> {
+pub fn owed(services: &Services) -> Result<Vec<UnresolvedAttempt>, Error> {
     let mut attempts = journal::list_attempts(&services.place, &services.server)?;
     attempts.retain(|attempt| attempt.stage >= AttemptStage::RequestSent);
-    Ok(attempts.into_iter().map(Unresolved::from).collect())
+    Ok(attempts.into_iter().map(UnresolvedAttempt::from).collect())
 }
 
 /// The best road to many keys, and in words: the one that is given, or where it is `open` and takes
@@ -126,13 +126,13 @@ pub async fn road(services: &Services, way: Way, open: bool) -> (Way, String) {
 }
 
 /// A held key that works, as it says itself.
-async fn voucher(services: &Services) -> Option<(HeldKey, ApiKey)> {
+async fn voucher(services: &Services) -> Option<(StoredKey, ApiKey)> {
     let taking = services.clone();
     let taken = tokio::task::spawn_blocking(move || {
         let now = Timestamp::now();
-        let works = |held: &HeldKey| {
+        let works = |held: &StoredKey| {
             matches!(held.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
-                && held.retiring.is_none()
+                && held.retirement.is_none()
         };
         let held = inventory::list_keys(&taking.place, &taking.server).ok()?;
         let held = held.into_iter().find(works)?;
@@ -140,21 +140,21 @@ async fn voucher(services: &Services) -> Option<(HeldKey, ApiKey)> {
         Some((held, key))
     });
     let (held, key) = taken.await.ok()??;
-    services.client().ok()?.key(&key).await.ok()?;
+    services.client().ok()?.get_current_key(&key).await.ok()?;
     Some((held, key))
 }
 
 /// Why the label of such an attempt is not asked for again.
-pub fn owing(unresolved: &Unresolved) -> UserError {
+pub fn owing(unresolved: &UnresolvedAttempt) -> UserError {
     UserError::new(
         ErrorKind::Unresolved,
         format!(
             "a key may have been issued on {} and was not received",
-            crate::domain::instant(unresolved.at)
+            crate::domain::format_timestamp(unresolved.started_at)
         ),
         format!(
             "it is not asked for again: look for it at {}, delete it there, and dismiss the attempt",
-            unresolved.page()
+            unresolved.keys_page_url()
         ),
     )
 }
@@ -204,7 +204,7 @@ pub async fn apply(
     queue.leave().await;
     // Where the last ones failed, those before them wait for the list.
     if let Err(UserError { message, advice, .. }) = queue.list(true) {
-        report(News::Journey(Report::Notice(format!("{message}; {advice}"))));
+        report(News::Journey(ProvisioningEvent::Notice(format!("{message}; {advice}"))));
     }
     ends
 }

@@ -2,7 +2,7 @@
 //! and money, what to do now.
 
 use crate::api::openrouter;
-use crate::domain::{ErrorKind, HeldKey, Label, UserError};
+use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::storage::json_store;
 use crate::storage::secret_store::{self, SecretStore};
 
@@ -119,7 +119,7 @@ impl Error {
                 format!("nobody can spend with it any more; remove the copy with keywright rm; {}", trouble.advice),
             ),
             Self::Unchecked(error) => {
-                let kind = if matches!(error, openrouter::Error::Refused { .. } | openrouter::Error::Odd { .. }) { ErrorKind::Failed } else { ErrorKind::Unreachable };
+                let kind = if matches!(error, openrouter::Error::Rejected { .. } | openrouter::Error::UnexpectedResponse { .. }) { ErrorKind::Failed } else { ErrorKind::Unreachable };
                 (kind, "nothing was stored; check the network and --server, then try again".into())
             }
             Self::DeadKey => (
@@ -175,8 +175,8 @@ impl Error {
     }
 
     /// Of a key on the list that the vault does not hold.
-    pub fn not_there(held: &HeldKey, vault: &SecretStore) -> Self {
-        match held.elsewhere(&vault.kind().to_string()) {
+    pub fn not_there(held: &StoredKey, vault: &SecretStore) -> Self {
+        match held.other_store_error(&vault.kind().to_string()) {
             Some(trouble) => Self::Elsewhere(trouble),
             None => Self::Absent { label: held.label.clone(), place: vault.display_name() },
         }
@@ -194,7 +194,7 @@ impl Error {
 }
 
 pub(super) const fn is_gone(error: &openrouter::Error) -> bool {
-    matches!(error, openrouter::Error::Refused { status: 404, .. })
+    matches!(error, openrouter::Error::Rejected { status: 404, .. })
 }
 
 fn managed(error: &openrouter::Error, page: &str) -> (ErrorKind, String) {
@@ -204,24 +204,24 @@ fn managed(error: &openrouter::Error, page: &str) -> (ErrorKind, String) {
             ErrorKind::Unreachable,
             "nothing was changed; check the network, the proxy settings and --server, then try again".into(),
         ),
-        E::Untrusted { .. } => (ErrorKind::Unreachable, format!("nothing was changed; {}", openrouter::DISTRUST)),
-        E::SlowDown { .. } => (ErrorKind::Unreachable, "nothing was changed; wait a minute, then try again".into()),
-        E::Ambiguous { .. } => {
+        E::InvalidCertificate { .. } => (ErrorKind::Unreachable, format!("nothing was changed; {}", openrouter::INVALID_CERTIFICATE_ADVICE)),
+        E::RateLimited { .. } => (ErrorKind::Unreachable, "nothing was changed; wait a minute, then try again".into()),
+        E::OutcomeUnknown { .. } => {
             (ErrorKind::Unreachable, format!("whether it was done is not known; try again, or look at {page}"))
         }
-        E::Odd { .. } => (ErrorKind::Failed, format!("whether it was done is not known; look at {page}")),
-        E::Refused { status: 401, .. } => (
+        E::UnexpectedResponse { .. } => (ErrorKind::Failed, format!("whether it was done is not known; look at {page}")),
+        E::Rejected { status: 401, .. } => (
             ErrorKind::Failed,
             "nothing was changed; the management key works no more: give another with keywright management set".into(),
         ),
-        E::Refused { status: 403, .. } => (
+        E::Rejected { status: 403, .. } => (
             ErrorKind::Failed,
             format!("nothing was changed; this management key may not do it: do it yourself at {page}"),
         ),
-        E::Refused { status: 404, .. } => (
+        E::Rejected { status: 404, .. } => (
             ErrorKind::Failed,
             "the account of the management key has no such key: it was deleted there, or belongs to another account".into(),
         ),
-        E::Refused { .. } => (ErrorKind::Failed, format!("nothing was changed; look at {page}")),
+        E::Rejected { .. } => (ErrorKind::Failed, format!("nothing was changed; look at {page}")),
     }
 }

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 
 use super::{Error, held_under, patiently, put};
 use crate::api::openrouter;
-use crate::domain::{ApiKey, HeldKey, Label, Read, Reading};
+use crate::domain::{ApiKey, CheckResult, KeyInfo, Label, StoredKey};
 use crate::services::provision::{self, Services};
 use crate::storage::inventory;
 
 /// Checks a key, stores it under `label`, reads it back and puts it on the list. Nothing is stored
 /// of a key that the server does not know.
-pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<HeldKey, Error> {
+pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<StoredKey, Error> {
     let hash = key.hash();
     for held in inventory::list_keys(&services.place, &services.server)? {
         if held.hash == hash {
@@ -24,17 +24,17 @@ pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<
     }
     free(services, label, &hash).await?;
     let client = services.client().map_err(Error::Unchecked)?;
-    let reading = match patiently(services, async || client.key(key).await).await {
+    let reading = match patiently(services, async || client.get_current_key(key).await).await {
         Ok(reading) if reading.is_management_key => return Err(Error::IsManagement),
         Ok(reading) => Some(reading),
         // The account has no credit: nothing is wrong with the key.
-        Err(openrouter::Error::Refused { status: 402, .. }) => None,
-        Err(openrouter::Error::Refused { status: 401, .. }) => return Err(Error::DeadKey),
+        Err(openrouter::Error::Rejected { status: 402, .. }) => None,
+        Err(openrouter::Error::Rejected { status: 401, .. }) => return Err(Error::DeadKey),
         Err(error) => return Err(Error::Unchecked(error)),
     };
     let now = Timestamp::now();
     let store = services.vault.kind().to_string();
-    let mut held = HeldKey::new(label.clone(), key, services.server.clone(), store, now);
+    let mut held = StoredKey::new(label.clone(), key, services.server.clone(), store, now);
     if let Some(reading) = reading {
         introduce(&mut held, reading, now);
     }
@@ -47,37 +47,37 @@ pub async fn import(services: &Services, label: &Label, key: &ApiKey) -> Result<
 
 /// Puts a key on the list whose entry is in the vault already: the list was lost, or another
 /// program stored it. With `ask` it is asked about itself; a key that does not answer is still held.
-pub async fn adopt(services: &Services, label: &Label, ask: bool) -> Result<HeldKey, Error> {
+pub async fn adopt(services: &Services, label: &Label, ask: bool) -> Result<StoredKey, Error> {
     let _turn = provision::turn(services).await;
     let Some(key) = held_under(services, label).await? else {
         return Err(Error::Absent { label: label.clone(), place: services.vault.display_name() });
     };
     let now = Timestamp::now();
     let store = services.vault.kind().to_string();
-    let mut held = HeldKey::new(label.clone(), &key, services.server.clone(), store, now);
+    let mut held = StoredKey::new(label.clone(), &key, services.server.clone(), store, now);
     if ask {
         let client = services.client().map_err(Error::Unchecked)?;
-        match patiently(services, async || client.key(&key).await).await {
+        match patiently(services, async || client.get_current_key(&key).await).await {
             Ok(reading) if reading.is_management_key => return Err(Error::IsManagement),
             Ok(reading) => introduce(&mut held, reading, now),
-            refusal => held.note(&Read::from(refusal), now),
+            refusal => held.record_check(&CheckResult::from(refusal), now),
         }
     }
     enlist(services, held)
 }
 
 /// Takes in what the key says of itself, for the first time.
-fn introduce(held: &mut HeldKey, reading: Reading, now: Timestamp) {
+fn introduce(held: &mut StoredKey, reading: KeyInfo, now: Timestamp) {
     // Nobody here asked for it: what it is counts as that, or all of it would be a difference.
-    held.asked = reading.asked();
+    held.requested = reading.to_requested_policy();
     held.user_id.clone_from(&reading.creator_user_id);
-    held.note(&Read::Told(Arc::new(reading)), now);
+    held.record_check(&CheckResult::Valid(Arc::new(reading)), now);
 }
 
 /// Puts it on the list, unless another program has taken the label or the key since.
-fn enlist(services: &Services, held: HeldKey) -> Result<HeldKey, Error> {
+fn enlist(services: &Services, held: StoredKey) -> Result<StoredKey, Error> {
     let taken = inventory::update_keys(&services.place, |keys| {
-        let same = |other: &&HeldKey| {
+        let same = |other: &&StoredKey| {
             other.server == held.server && (other.label == held.label || other.hash == held.hash)
         };
         let taken = keys.iter().find(same).map(|other| other.label.clone());

@@ -46,10 +46,10 @@ pub async fn require(services: &Services, page: &str) -> Result<ManagementKey, E
 pub async fn set(services: &Services, key: &ManagementKey) -> Result<(), Error> {
     let client = services.client().map_err(Error::Unchecked)?;
     let asked: ApiKey = opened(&closed(key));
-    match patiently(services, async || client.key(&asked).await).await {
+    match patiently(services, async || client.get_current_key(&asked).await).await {
         Ok(reading) if reading.is_management_key => {}
         Ok(_) => return Err(Error::NotManagement),
-        Err(openrouter::Error::Refused { status: 401, .. }) => return Err(Error::DeadKey),
+        Err(openrouter::Error::Rejected { status: 401, .. }) => return Err(Error::DeadKey),
         Err(error) => return Err(Error::Unchecked(error)),
     }
     let (slot, secret) = (slot(services), closed(key));

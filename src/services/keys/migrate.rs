@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Error;
 use super::management::slot_of;
-use crate::domain::{HeldKey, UserError};
+use crate::domain::{StoredKey, UserError};
 use crate::services::provision::ATTEMPTS;
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptStage};
@@ -92,7 +92,7 @@ pub fn transfer(
     let store = to.kind().to_string();
     inventory::update_keys(place, |keys| {
         for key in keys {
-            let same = |held: &HeldKey| held.server == key.server && held.hash == key.hash;
+            let same = |held: &StoredKey| held.server == key.server && held.hash == key.hash;
             if there.iter().any(|(_, held)| held.as_ref().is_some_and(same)) {
                 store.clone_into(&mut key.store);
             }
@@ -114,7 +114,7 @@ pub fn transfer(
 /// Sees to it that the secret is there; `false` where there is none to see to.
 fn put(
     slot: &EntryId,
-    held: Option<&HeldKey>,
+    held: Option<&StoredKey>,
     from: &SecretStore,
     to: &SecretStore,
     patience: Duration,

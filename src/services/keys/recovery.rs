@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Error, closed, list, management, opened, resume_rotations};
 use crate::domain::{
-    Handed, HeldKey, Label, ManagementKey, Outcome, RemoteKey, Unresolved, UserError, instant,
+    AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoredKey, UnresolvedAttempt,
+    UserError, format_timestamp,
 };
 use crate::services::provision::{self, Recovered, Services};
 use crate::storage::inventory;
@@ -23,15 +24,15 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 #[derive(Debug, Default)]
 pub struct Leftovers {
     /// Keys that are in the vault now.
-    pub stored: Vec<HeldKey>,
+    pub stored: Vec<StoredKey>,
     /// Keys that were received just now and are nowhere but here.
-    pub not_stored: Vec<Outcome>,
+    pub not_stored: Vec<ProvisioningOutcome>,
     /// Rotations that went on to their end.
-    pub handed: Vec<Handed>,
+    pub handed: Vec<Rotated>,
     /// Attempts that are still open, each with what to do about it.
-    pub unresolved: Vec<(Unresolved, String)>,
+    pub unresolved: Vec<(UnresolvedAttempt, String)>,
     /// Attempts that brought no key, as the account's list shows; struck off.
-    pub dismissed: Vec<Unresolved>,
+    pub dismissed: Vec<UnresolvedAttempt>,
     /// Label, server and store of attempts that are another server's or store's.
     pub elsewhere: Vec<(Label, String, String)>,
     /// What did not work meanwhile.
@@ -52,7 +53,7 @@ pub async fn finish(services: &Services) -> Result<Leftovers, Error> {
     left.unresolved.extend(unresolved.into_iter().map(|one| {
         let advice = format!(
             "look for a key with this label, cut at that time, at {}, and delete it there; then keywright recover --dismiss {}",
-            one.page(),
+            one.keys_page_url(),
             one.id
         );
         (one, advice)
@@ -114,7 +115,10 @@ pub async fn leftovers(services: &Services, now: Timestamp) -> Result<Leftovers,
         let advice = match &found[..] {
             [] if !closed => format!(
                 "the account has no such key, and until {} one may still come: ask again then",
-                attempt.started_at.checked_add(WINDOW).map_or_else(|_| "later".into(), instant)
+                attempt
+                    .started_at
+                    .checked_add(WINDOW)
+                    .map_or_else(|_| "later".into(), format_timestamp)
             ),
             [] => format!(
                 "the management key's account has no such key; whether that is where you signed in is not known. If it is: keywright recover --dismiss {}; else {advice}",
@@ -137,7 +141,7 @@ async fn dismiss(services: &Services, id: &str) -> Result<(), UserError> {
 
 /// Whether this key can be what the attempt brought: by its hash where that is known, else by name
 /// and time. A key that is held is no riddle.
-fn is_of(key: &RemoteKey, attempt: &Attempt, held: &[HeldKey]) -> bool {
+fn is_of(key: &AccountKey, attempt: &Attempt, held: &[StoredKey]) -> bool {
     if let Some(brought) = &attempt.received_key {
         return key.hash == brought.hash;
     }
@@ -158,12 +162,11 @@ fn is_of(key: &RemoteKey, attempt: &Attempt, held: &[HeldKey]) -> bool {
     named && in_time
 }
 
-fn exists(one: &Unresolved, found: &[&RemoteKey], server: &str) -> String {
+fn exists(one: &UnresolvedAttempt, found: &[&AccountKey], server: &str) -> String {
     let each: Vec<_> = found
         .iter()
         .map(|key| {
-            let spent =
-                key.reading.usage.map_or(String::new(), |usd| format!(" (spent ${usd:.2})"));
+            let spent = key.info.usage.map_or(String::new(), |usd| format!(" (spent ${usd:.2})"));
             format!("{server}/keys/{}{spent}", key.hash)
         })
         .collect();
@@ -176,10 +179,14 @@ fn exists(one: &Unresolved, found: &[&RemoteKey], server: &str) -> String {
 
 /// Whether the management key's account is the one that every key held here came from. Without
 /// that, a list without the key proves nothing.
-async fn is_our_account(services: &Services, management: &ManagementKey, held: &[HeldKey]) -> bool {
+async fn is_our_account(
+    services: &Services,
+    management: &ManagementKey,
+    held: &[StoredKey],
+) -> bool {
     let mut users = held.iter().filter_map(|held| held.user_id.as_deref()).peekable();
     let (Some(_), Ok(client)) = (users.peek(), services.client()) else { return false };
-    match client.key(&opened(&closed(management))).await {
+    match client.get_current_key(&opened(&closed(management))).await {
         Ok(reading) => {
             reading.creator_user_id.is_some_and(|account| users.all(|user| user == account))
         }

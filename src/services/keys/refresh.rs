@@ -12,7 +12,9 @@ use tokio::task::JoinSet;
 
 use super::{Error, absent, management, opened};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{ApiKey, ErrorKind, HeldKey, Label, Read, Reading, RemoteKey, UserError};
+use crate::domain::{
+    AccountKey, ApiKey, CheckResult, ErrorKind, KeyInfo, Label, StoredKey, UserError,
+};
 use crate::services::provision::{self, Services};
 use crate::storage::inventory;
 use crate::storage::secret_store;
@@ -64,35 +66,36 @@ async fn read(
     client: &Client,
     hash: &str,
     label: &Label,
-) -> Result<Read, (UserError, Option<Duration>)> {
+) -> Result<CheckResult, (UserError, Option<Duration>)> {
     let key = match taker.take(label).await {
         Ok(key) if key.hash() == hash => key,
         // One entry that is wrong says nothing about the others.
         Ok(_) => {
             let words = Error::AnotherKey(label.clone()).to_string();
-            return Ok(Read::Failed(words));
+            return Ok(CheckResult::Failed(words));
         }
         Err(error @ (Error::Absent { .. } | Error::Elsewhere(_))) => {
-            return Ok(Read::Failed(error.to_string()));
+            return Ok(CheckResult::Failed(error.to_string()));
         }
         Err(error) => return Err((error.trouble(), None)),
     };
-    let answer = client.key(&key).await;
-    if let Ok(Reading { masked: Some(masked), .. }) = &answer
+    let answer = client.get_current_key(&key).await;
+    if let Ok(KeyInfo { masked: Some(masked), .. }) = &answer
         && *masked != key.masked()
         && is_anothers(services, masked.clone()).await
     {
         let words = "the server answered about another key: its figures are not taken for this one";
-        return Ok(Read::Failed(words.into()));
+        return Ok(CheckResult::Failed(words.into()));
     }
     match &answer {
-        Err(error @ openrouter::Error::SlowDown { retry_after, .. }) => {
+        Err(error @ openrouter::Error::RateLimited { retry_after, .. }) => {
             Err((unasked(error), *retry_after))
         }
-        Err(error @ (openrouter::Error::NotSent { .. } | openrouter::Error::Untrusted { .. })) => {
-            Err((unasked(error), None))
-        }
-        _ => Ok(Read::from(answer)),
+        Err(
+            error @ (openrouter::Error::NotSent { .. }
+            | openrouter::Error::InvalidCertificate { .. }),
+        ) => Err((unasked(error), None)),
+        _ => Ok(CheckResult::from(answer)),
     }
 }
 
@@ -117,7 +120,7 @@ pub struct Round {
     pub rest: Vec<(String, Label)>,
     /// What the account says of those that were refused, where a management key is known: a key
     /// that is switched off is refused like one that was deleted.
-    pub refused: Vec<RemoteKey>,
+    pub refused: Vec<AccountKey>,
 }
 
 struct Asking<F, N> {
@@ -127,7 +130,7 @@ struct Asking<F, N> {
     told: F,
     now: N,
     rest: Mutex<VecDeque<(String, Label)>>,
-    reads: Mutex<HashMap<String, (Timestamp, Read)>>,
+    reads: Mutex<HashMap<String, (Timestamp, CheckResult)>>,
     ended: Mutex<Option<(UserError, Option<Duration>)>>,
 }
 
@@ -139,7 +142,7 @@ pub async fn refresh(
     services: &Services,
     keys: Vec<(String, Label)>,
     now: impl Fn() -> Timestamp + Send + Sync + 'static,
-    told: impl Fn(&str, &Read, Timestamp) + Send + Sync + 'static,
+    told: impl Fn(&str, &CheckResult, Timestamp) + Send + Sync + 'static,
     mut stop: watch::Receiver<bool>,
 ) -> Round {
     let client = match services.client() {
@@ -192,14 +195,17 @@ pub async fn refresh(
 }
 
 /// A sample out of an answer.
-fn spent<'a>(hash: &'a str, (at, read): &(Timestamp, Read)) -> Option<(&'a str, Timestamp, f64)> {
+fn spent<'a>(
+    hash: &'a str,
+    (at, read): &(Timestamp, CheckResult),
+) -> Option<(&'a str, Timestamp, f64)> {
     match read {
-        Read::Told(reading) => Some((hash, *at, reading.usage?)),
-        Read::Refused | Read::NoCredit | Read::Failed(_) => None,
+        CheckResult::Valid(reading) => Some((hash, *at, reading.usage?)),
+        CheckResult::Rejected | CheckResult::InsufficientCredits | CheckResult::Failed(_) => None,
     }
 }
 
-impl<F: Fn(&str, &Read, Timestamp), N: Fn() -> Timestamp> Asking<F, N> {
+impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> Asking<F, N> {
     async fn ask(&self) {
         while lock(&self.ended).is_none() {
             let Some((hash, label)) = lock(&self.rest).pop_front() else { return };
@@ -218,8 +224,8 @@ impl<F: Fn(&str, &Read, Timestamp), N: Fn() -> Timestamp> Asking<F, N> {
     }
 
     /// Asks the account about the keys that were refused. Whatever goes wrong says nothing of them.
-    async fn explain(&self) -> Vec<RemoteKey> {
-        let refused = |(_, read): &(Timestamp, Read)| *read == Read::Refused;
+    async fn explain(&self) -> Vec<AccountKey> {
+        let refused = |(_, read): &(Timestamp, CheckResult)| *read == CheckResult::Rejected;
         let hashes: Vec<String> = {
             let reads = lock(&self.reads);
             let refused = reads.iter().filter(|(_, read)| refused(read));
@@ -233,9 +239,9 @@ impl<F: Fn(&str, &Read, Timestamp), N: Fn() -> Timestamp> Asking<F, N> {
         };
         let mut known = Vec::new();
         for hash in hashes {
-            let Ok(remote) = self.client.find(&management, &hash).await else { continue };
+            let Ok(remote) = self.client.get_key(&management, &hash).await else { continue };
             let (place, server, at) = (&self.services.place, &self.services.server, (self.now)());
-            let note = |held: &mut HeldKey| held.note_remote(&remote, at);
+            let note = |held: &mut StoredKey| held.record_account_key(&remote, at);
             if let Err(error) = inventory::update_key(place, server, &hash, note) {
                 tracing::warn!(%error, "what the account says of a refused key is not noted");
             }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::error::is_gone;
 use super::{Error, patiently};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{HeldKey, Label, ManagementKey, Patch, RemoteKey, UserError};
+use crate::domain::{AccountKey, KeyPatch, Label, ManagementKey, StoredKey, UserError};
 use crate::services::provision::Services;
 use crate::storage::inventory;
 use crate::storage::secret_store;
@@ -18,16 +18,16 @@ pub enum Edit {
     /// The server has it.
     Done {
         /// The key afterwards.
-        now: Box<RemoteKey>,
+        now: Box<AccountKey>,
         /// OpenRouter's names of what is not as it was sent.
         differences: Vec<&'static str>,
     },
     /// Somebody changed the key since it was seen. Nothing was written.
     Conflict {
         /// The key as it was seen.
-        seen: Box<RemoteKey>,
+        seen: Box<AccountKey>,
         /// The key as it is.
-        now: Box<RemoteKey>,
+        now: Box<AccountKey>,
         /// OpenRouter's names of what differs between them.
         differences: Vec<&'static str>,
     },
@@ -37,17 +37,17 @@ pub enum Edit {
 pub async fn set_disabled(
     services: &Services,
     management: &ManagementKey,
-    held: &HeldKey,
+    held: &StoredKey,
     disabled: bool,
-) -> Result<RemoteKey, Error> {
-    let failed = |error| Error::managed(error, &held.page());
+) -> Result<AccountKey, Error> {
+    let failed = |error| Error::managed(error, &held.page_url());
     let client = services.client().map_err(failed)?;
-    let patch = Patch { disabled: Some(disabled), ..Patch::default() };
+    let patch = KeyPatch { disabled: Some(disabled), ..KeyPatch::default() };
     let now = put(services, &client, management, &held.hash, &patch).await.map_err(failed)?;
     note(services, &now)?;
-    match patch.differences(&now) {
+    match patch.unapplied_fields(&now) {
         names if names.is_empty() => Ok(now),
-        names => Err(Error::NotTaken { names, page: held.page() }),
+        names => Err(Error::NotTaken { names, page: held.page_url() }),
     }
 }
 
@@ -55,13 +55,13 @@ pub async fn set_disabled(
 pub async fn edit(
     services: &Services,
     management: &ManagementKey,
-    seen: &RemoteKey,
-    patch: &Patch,
+    seen: &AccountKey,
+    patch: &KeyPatch,
 ) -> Result<Edit, Error> {
     let failed = |error| Error::managed(error, &page(services, &seen.hash));
     let client = services.client().map_err(failed)?;
     let now = find(services, management, &seen.hash).await?;
-    let differences = now.differs_from(seen);
+    let differences = now.changed_fields(seen);
     if !differences.is_empty() {
         return Ok(Edit::Conflict {
             seen: Box::new(seen.clone()),
@@ -71,9 +71,9 @@ pub async fn edit(
     }
     let now = put(services, &client, management, &seen.hash, patch).await.map_err(failed)?;
     let at = Timestamp::now();
-    let taken = |held: &mut HeldKey| held.note_patch(patch, &now, at);
+    let taken = |held: &mut StoredKey| held.record_patch(patch, &now, at);
     inventory::update_key(&services.place, &services.server, &now.hash, taken)?;
-    Ok(Edit::Done { differences: patch.differences(&now), now: Box::new(now) })
+    Ok(Edit::Done { differences: patch.unapplied_fields(&now), now: Box::new(now) })
 }
 
 /// Sends a change: made twice it comes to the same. Where the answer says nothing, the key does.
@@ -82,23 +82,25 @@ async fn put(
     client: &Client,
     management: &ManagementKey,
     hash: &str,
-    patch: &Patch,
-) -> Result<RemoteKey, openrouter::Error> {
-    let answer = patiently(services, async || client.patch(management, hash, patch).await).await;
+    patch: &KeyPatch,
+) -> Result<AccountKey, openrouter::Error> {
+    let answer =
+        patiently(services, async || client.update_key(management, hash, patch).await).await;
     match answer {
-        Err(error @ (openrouter::Error::Ambiguous { .. } | openrouter::Error::Odd { .. })) => {
-            match client.find(management, hash).await {
-                Ok(now) if patch.differences(&now).is_empty() => Ok(now),
-                _ => Err(error),
-            }
-        }
+        Err(
+            error @ (openrouter::Error::OutcomeUnknown { .. }
+            | openrouter::Error::UnexpectedResponse { .. }),
+        ) => match client.get_key(management, hash).await {
+            Ok(now) if patch.unapplied_fields(&now).is_empty() => Ok(now),
+            _ => Err(error),
+        },
         answer => answer,
     }
 }
 
-fn note(services: &Services, now: &RemoteKey) -> Result<(), Error> {
+fn note(services: &Services, now: &AccountKey) -> Result<(), Error> {
     let at = Timestamp::now();
-    let taken = |held: &mut HeldKey| held.note_remote(now, at);
+    let taken = |held: &mut StoredKey| held.record_account_key(now, at);
     inventory::update_key(&services.place, &services.server, &now.hash, taken)?;
     Ok(())
 }
@@ -108,10 +110,10 @@ pub async fn find(
     services: &Services,
     management: &ManagementKey,
     hash: &str,
-) -> Result<RemoteKey, Error> {
+) -> Result<AccountKey, Error> {
     let failed = |error| Error::managed(error, &page(services, hash));
     let client = services.client().map_err(failed)?;
-    patiently(services, async || client.find(management, hash).await).await.map_err(failed)
+    patiently(services, async || client.get_key(management, hash).await).await.map_err(failed)
 }
 
 /// How a deletion ended: either way the key is gone.
@@ -131,15 +133,16 @@ pub async fn delete(
 ) -> Result<Deleted, Error> {
     let failed = |error| Error::managed(error, &page(services, hash));
     let client = services.client().map_err(failed)?;
-    match patiently(services, async || client.delete(management, hash).await).await {
+    match patiently(services, async || client.delete_key(management, hash).await).await {
         Ok(()) => Ok(Deleted::Now),
         Err(error) if is_gone(&error) => Ok(Deleted::Before),
-        Err(error @ (openrouter::Error::Ambiguous { .. } | openrouter::Error::Odd { .. })) => {
-            match client.find(management, hash).await {
-                Err(found) if is_gone(&found) => Ok(Deleted::Now),
-                _ => Err(failed(error)),
-            }
-        }
+        Err(
+            error @ (openrouter::Error::OutcomeUnknown { .. }
+            | openrouter::Error::UnexpectedResponse { .. }),
+        ) => match client.get_key(management, hash).await {
+            Err(found) if is_gone(&found) => Ok(Deleted::Now),
+            _ => Err(failed(error)),
+        },
         Err(error) => Err(failed(error)),
     }
 }
@@ -148,7 +151,7 @@ pub async fn delete(
 pub async fn revoke(
     services: &Services,
     management: &ManagementKey,
-    held: &HeldKey,
+    held: &StoredKey,
 ) -> Result<Deleted, Error> {
     let deleted = delete(services, management, &held.hash).await?;
     let (forgetting, label) = (services.clone(), held.label.clone());
@@ -172,7 +175,7 @@ pub fn forget(services: &Services, label: &Label) -> Result<(), UserError> {
         Ok(()) => {}
         Err(secret_store::Error::NoEntry) => {
             let asked = services.vault.kind().to_string();
-            if let Some(trouble) = held.as_ref().and_then(|held| held.elsewhere(&asked)) {
+            if let Some(trouble) = held.as_ref().and_then(|held| held.other_store_error(&asked)) {
                 return Err(trouble);
             }
         }

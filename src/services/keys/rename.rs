@@ -2,7 +2,7 @@
 //! before the old one goes, so an interruption leaves two and never none.
 
 use super::{Error, absent, drop_entry, held_under, patiently, put};
-use crate::domain::{HeldKey, Label, ManagementKey, Patch, UserError};
+use crate::domain::{KeyPatch, Label, ManagementKey, StoredKey, UserError};
 use crate::services::provision::{self, Services};
 use crate::storage::inventory;
 
@@ -10,7 +10,7 @@ use crate::storage::inventory;
 #[derive(Clone, Debug)]
 pub struct Renamed {
     /// The key.
-    pub held: HeldKey,
+    pub held: StoredKey,
     /// What did not keep it from being renamed: an old entry that could not be removed, or a name
     /// at the server that stayed.
     pub note: Option<UserError>,
@@ -19,7 +19,7 @@ pub struct Renamed {
 /// Renames a held key; with a management key its name at the server too.
 pub async fn rename(
     services: &Services,
-    old: &HeldKey,
+    old: &StoredKey,
     new: &Label,
     management: Option<&ManagementKey>,
 ) -> Result<Renamed, Error> {
@@ -71,7 +71,7 @@ pub async fn rename(
             UserError::new(
                 trouble.kind,
                 format!("the name at the server stayed: {}", trouble.message),
-                format!("here the key is '{new}'; change it at {}", held.page()),
+                format!("here the key is '{new}'; change it at {}", held.page_url()),
             )
         });
         note = note.or(unnamed);
@@ -79,13 +79,13 @@ pub async fn rename(
     Ok(Renamed { held, note })
 }
 
-fn relabel(services: &Services, old: &HeldKey, new: &Label) -> Result<HeldKey, Error> {
+fn relabel(services: &Services, old: &StoredKey, new: &Label) -> Result<StoredKey, Error> {
     inventory::update_keys(&services.place, |keys| {
-        let ours = |held: &HeldKey| held.server == services.server;
+        let ours = |held: &StoredKey| held.server == services.server;
         if keys.iter().any(|held| ours(held) && held.label == *new) {
             return Err(Error::LabelHeld(new.clone()));
         }
-        let same = |held: &&mut HeldKey| ours(held) && held.hash == old.hash;
+        let same = |held: &&mut StoredKey| ours(held) && held.hash == old.hash;
         let row = keys.iter_mut().find(same).ok_or_else(|| Error::NotHeld(old.label.clone()))?;
         row.label = new.clone();
         Ok(row.clone())
@@ -95,15 +95,16 @@ fn relabel(services: &Services, old: &HeldKey, new: &Label) -> Result<HeldKey, E
 async fn name_there(
     services: &Services,
     management: &ManagementKey,
-    held: &HeldKey,
+    held: &StoredKey,
 ) -> Result<(), Error> {
-    let failed = |error| Error::managed(error, &held.page());
+    let failed = |error| Error::managed(error, &held.page_url());
     let client = services.client().map_err(failed)?;
-    let patch = Patch { name: Some(held.label.clone()), ..Patch::default() };
-    let patched = patiently(services, async || client.patch(management, &held.hash, &patch).await);
+    let patch = KeyPatch { name: Some(held.label.clone()), ..KeyPatch::default() };
+    let patched =
+        patiently(services, async || client.update_key(management, &held.hash, &patch).await);
     let now = patched.await.map_err(failed)?;
-    match patch.differences(&now) {
+    match patch.unapplied_fields(&now) {
         names if names.is_empty() => Ok(()),
-        names => Err(Error::NotTaken { names, page: held.page() }),
+        names => Err(Error::NotTaken { names, page: held.page_url() }),
     }
 }

@@ -15,8 +15,9 @@ use jiff::Timestamp;
 
 use super::{Error, absent, drop_entry, held_under, put};
 use crate::domain::{
-    ErrorKind, Expiry, Handed, HeldKey, KeyRequest, Label, Outcome, Replaces, Report, Retiring,
-    Rotation, Terms, Usd, UserError, is_hash,
+    Cents, ErrorKind, Expiry, KeyRequest, Label, PendingReplacement, ProvisioningEvent,
+    ProvisioningOutcome, RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError,
+    is_key_hash,
 };
 use crate::services::provision::{self, Controls, Replacement, Services, Way};
 use crate::storage::inventory;
@@ -26,58 +27,64 @@ use crate::storage::json_store;
 /// that was interrupted goes on instead; no second key is cut.
 pub async fn rotate(
     services: &Services,
-    held: &HeldKey,
+    held: &StoredKey,
     way: Way,
-    terms: Terms,
+    terms: RetirePolicy,
     controls: &mut Controls,
-    report: &(dyn Fn(Report) + Sync),
-) -> Rotation {
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> RotationOutcome {
     let (request, replacement) = match plan(services, held, terms, Timestamp::now()).await {
         Ok(Plan::Cut(request, replacement)) => (request, replacement),
         Ok(Plan::GoOn(new)) => return handed(services, *new, None).await,
-        Err(error) => return Rotation::Failed(error.trouble()),
+        Err(error) => return RotationOutcome::Failed(error.trouble()),
     };
     let outcome = provision::replace(&request, &replacement, way, services, controls, report).await;
     rotated(services, outcome).await
 }
 
 /// Goes on where the new key's journey ended.
-pub async fn rotated(services: &Services, outcome: Outcome) -> Rotation {
+pub async fn rotated(services: &Services, outcome: ProvisioningOutcome) -> RotationOutcome {
     match outcome {
         // An answer in which no key could be told from the rest, stored as it came.
-        Outcome::Stored { held, .. } if held.replaces.is_none() => Rotation::Beside {
-            trouble: UserError::new(
-                ErrorKind::Unresolved,
-                "the server's answer is stored, and which of it is the key is not known",
-                format!(
-                    "the old key still has its label; look at the answer: keywright get '{}'",
-                    held.label
+        ProvisioningOutcome::Stored { stored_key: held, .. } if held.replaces.is_none() => {
+            RotationOutcome::LabelNotMoved {
+                error: UserError::new(
+                    ErrorKind::Unresolved,
+                    "the server's answer is stored, and which of it is the key is not known",
+                    format!(
+                        "the old key still has its label; look at the answer: keywright get '{}'",
+                        held.label
+                    ),
                 ),
-            ),
-            new: held,
-        },
-        Outcome::Stored { held, note, .. } => handed(services, held, note).await,
-        Outcome::NotStored { held, key, trouble } => Rotation::NotStored { held, key, trouble },
-        Outcome::Failed(trouble) => Rotation::Failed(trouble),
+                new: held,
+            }
+        }
+        ProvisioningOutcome::Stored { stored_key: held, warning: note, .. } => {
+            handed(services, held, note).await
+        }
+        ProvisioningOutcome::NotStored { entry: held, key, error: trouble } => {
+            RotationOutcome::NotStored { entry: held, key, error: trouble }
+        }
+        ProvisioningOutcome::Failed(trouble) => RotationOutcome::Failed(trouble),
     }
 }
 
-async fn handed(services: &Services, new: HeldKey, note: Option<UserError>) -> Rotation {
+async fn handed(services: &Services, new: StoredKey, note: Option<UserError>) -> RotationOutcome {
     match hand_over(services, &new).await {
-        Ok(handed) => Rotation::Done { handed, note },
-        Err(error) => Rotation::Beside { new, trouble: error.trouble() },
+        Ok(handed) => RotationOutcome::Completed { rotated: handed, warning: note },
+        Err(error) => RotationOutcome::LabelNotMoved { new, error: error.trouble() },
     }
 }
 
 enum Plan {
     Cut(KeyRequest, Replacement),
-    GoOn(Box<HeldKey>),
+    GoOn(Box<StoredKey>),
 }
 
 async fn plan(
     services: &Services,
-    held: &HeldKey,
-    terms: Terms,
+    held: &StoredKey,
+    terms: RetirePolicy,
     now: Timestamp,
 ) -> Result<Plan, Error> {
     let rows = inventory::list_keys(&services.place, &services.server)?;
@@ -85,11 +92,12 @@ async fn plan(
         .iter()
         .find(|row| row.hash == held.hash)
         .ok_or_else(|| Error::NotHeld(held.label.clone()))?;
-    let replaces = |row: &&HeldKey| row.replaces.as_ref().is_some_and(|old| old.hash == held.hash);
+    let replaces =
+        |row: &&StoredKey| row.replaces.as_ref().is_some_and(|old| old.hash == held.hash);
     if let Some(new) = rows.iter().find(replaces) {
         return Ok(Plan::GoOn(Box::new(new.clone())));
     }
-    if held.retiring.is_some() {
+    if held.retirement.is_some() {
         return Err(Error::Replaced(held.label.clone()));
     }
     match held_under(services, &held.label).await? {
@@ -98,45 +106,51 @@ async fn plan(
         None => return Err(absent(services, &held.label)),
     }
     let request = same_policy(held, now)?;
-    let replaces =
-        Replaces { hash: held.hash.clone(), quiet_for: terms.quiet_for, delete: terms.delete };
+    let replaces = PendingReplacement {
+        hash: held.hash.clone(),
+        unused_for: terms.unused_for,
+        revoke_when_unused: terms.revoke_when_unused,
+    };
     let label = spare(services, &rows, &held.label, "new", None).await?;
     Ok(Plan::Cut(request, Replacement { label, replaces }))
 }
 
 /// The policy that is in force, asked for once more. Nothing is left out in silence: a limit that
 /// cannot be asked for must not become none.
-fn same_policy(held: &HeldKey, now: Timestamp) -> Result<KeyRequest, Error> {
+fn same_policy(held: &StoredKey, now: Timestamp) -> Result<KeyRequest, Error> {
     let not_the_same = |why: String| Error::NoSamePolicy { label: held.label.clone(), why };
     let limit = held
         .limit()
-        .map(Usd::try_from)
+        .map(Cents::try_from)
         .transpose()
         .map_err(|problem| not_the_same(problem.to_string()))?;
-    let expiry = match (&held.asked.expires, held.expires_at()) {
+    let expiry = match (&held.requested.expires_input, held.expires_at()) {
         // `30d` is thirty days from now; a date is that date.
         (Some(words), _) => Expiry::parse(words, now)
             .map_err(|problem| not_the_same(format!("it was to expire {words}; {problem}")))?,
-        (None, Some(at)) if at > now => Some(Expiry { at, typed: at.to_string() }),
+        (None, Some(at)) if at > now => Some(Expiry { at, input: at.to_string() }),
         (None, Some(at)) => {
-            return Err(not_the_same(format!("it expired {}", crate::domain::instant(at))));
+            return Err(not_the_same(format!(
+                "it expired {}",
+                crate::domain::format_timestamp(at)
+            )));
         }
         (None, None) => None,
     };
     Ok(KeyRequest {
         label: held.label.clone(),
         limit,
-        reset: held.reset().filter(|_| limit.is_some()),
+        limit_reset: held.reset().filter(|_| limit.is_some()),
         expiry,
-        workspace: held.asked.workspace_id.clone(),
+        workspace_id: held.requested.workspace_id.clone(),
     })
 }
 
 /// Hands the label over from the old key to the new one, from wherever that was interrupted.
-pub async fn hand_over(services: &Services, held: &HeldKey) -> Result<Handed, Error> {
+pub async fn hand_over(services: &Services, held: &StoredKey) -> Result<Rotated, Error> {
     let new = held.hash.as_str();
     // One program at a time. The name is made of a hash only if it is one.
-    let name = if is_hash(new) { &new[..16] } else { "odd" };
+    let name = if is_key_hash(new) { &new[..16] } else { "odd" };
     let _claim = services.place.try_lock(&format!("rotation-{name}.lock"))?;
     let rows = inventory::list_keys(&services.place, &services.server)?;
     let by_hash = |hash: &str| rows.iter().find(|row| row.hash == hash).cloned();
@@ -144,12 +158,12 @@ pub async fn hand_over(services: &Services, held: &HeldKey) -> Result<Handed, Er
         return Err(Error::NotHeld(held.label.clone()));
     };
     let Some(replaces) = &row.replaces else {
-        return Ok(Handed { new: row, old: None });
+        return Ok(Rotated { new: row, old: None });
     };
     let Some(old) = by_hash(&replaces.hash) else {
-        let freed = |held: &mut HeldKey| held.replaces = None;
+        let freed = |held: &mut StoredKey| held.replaces = None;
         let freed = inventory::update_key(&services.place, &services.server, new, freed)?;
-        return Ok(Handed { new: freed.unwrap_or(row), old: None });
+        return Ok(Rotated { new: freed.unwrap_or(row), old: None });
     };
     let label = &old.label;
     // Nobody else may take a label between our look at it and the list.
@@ -177,10 +191,10 @@ pub async fn hand_over(services: &Services, held: &HeldKey) -> Result<Handed, Er
     if row.label != *label {
         drop_entry(services, &row.label).await?;
     }
-    let retiring = Retiring {
-        since: Timestamp::now(),
-        quiet_for: replaces.quiet_for,
-        delete: replaces.delete,
+    let retiring = Retirement {
+        replaced_at: Timestamp::now(),
+        unused_for: replaces.unused_for,
+        revoke_when_unused: replaces.revoke_when_unused,
     };
     inventory::update_keys(&services.place, |keys| {
         let at = |hash: &str| {
@@ -194,10 +208,10 @@ pub async fn hand_over(services: &Services, held: &HeldKey) -> Result<Handed, Er
             return Err(Error::NotHeld(label.clone()));
         }
         keys[from].label = kept;
-        keys[from].retiring = Some(retiring);
+        keys[from].retirement = Some(retiring);
         keys[to].label = label.clone();
         keys[to].replaces = None;
-        Ok(Handed { new: keys[to].clone(), old: Some(keys[from].clone()) })
+        Ok(Rotated { new: keys[to].clone(), old: Some(keys[from].clone()) })
     })?
 }
 
@@ -205,7 +219,7 @@ pub async fn hand_over(services: &Services, held: &HeldKey) -> Result<Handed, Er
 /// the label it is about. One that another program is at is left to it.
 pub async fn resume_rotations(
     services: &Services,
-) -> Result<Vec<(Label, Result<Handed, UserError>)>, json_store::Error> {
+) -> Result<Vec<(Label, Result<Rotated, UserError>)>, json_store::Error> {
     let mut resumed = Vec::new();
     for row in
         inventory::filter_keys(&services.place, &services.server, |row| row.replaces.is_some())?
@@ -222,7 +236,7 @@ pub async fn resume_rotations(
 /// that hash lies already.
 async fn spare(
     services: &Services,
-    rows: &[HeldKey],
+    rows: &[StoredKey],
     label: &Label,
     word: &str,
     ours: Option<&str>,
@@ -251,5 +265,5 @@ async fn find(services: &Services, label: &Label, hash: &str) -> Result<Option<L
 
 fn numbered(label: &Label, word: &str, number: u8) -> Label {
     let words = if number == 1 { format!("({word})") } else { format!("({word}) {number}") };
-    label.followed_by(&words)
+    label.with_suffix(&words)
 }

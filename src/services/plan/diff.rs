@@ -4,44 +4,45 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::domain::{
-    Asked, Expiry, Granted, HeldKey, KeyRequest, Label, Reset, Unresolved, Usd, day,
+    Cents, Expiry, GrantedPolicy, KeyRequest, Label, RequestedPolicy, ResetInterval, StoredKey,
+    UnresolvedAttempt, format_date,
 };
 
 /// How a planned key stands.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Standing {
+pub enum KeyDiff {
     /// Not held: to be cut.
     Missing,
     /// Held, as planned.
-    Same(HeldKey),
+    Unchanged(StoredKey),
     /// Held, and otherwise.
     Differs {
         /// As it is.
-        held: HeldKey,
+        stored: StoredKey,
         /// As it should be; an expiry in days counts from the day it was cut.
-        planned: Asked,
+        planned: RequestedPolicy,
         /// How.
         differences: Vec<Difference>,
     },
     /// Not held, and not to be cut: this attempt may have issued it already.
-    Owed(Unresolved),
+    Pending(UnresolvedAttempt),
 }
 
 /// One thing that is not as planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// OpenRouter's name of it.
-    pub name: &'static str,
+    pub field: &'static str,
     /// What the plan says, in words.
     pub planned: String,
     /// What it is, in words.
-    pub is: String,
+    pub actual: String,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name.replace('_', " ");
-        write!(f, "{name} is {}, the plan says {}", self.is, self.planned)
+        let name = self.field.replace('_', " ");
+        write!(f, "{name} is {}, the plan says {}", self.actual, self.planned)
     }
 }
 
@@ -49,23 +50,25 @@ impl fmt::Display for Difference {
 /// issued one; in the plan's order.
 pub fn compare(
     plan: Vec<KeyRequest>,
-    held: Vec<HeldKey>,
-    owed: Vec<Unresolved>,
-) -> Vec<(KeyRequest, Standing)> {
-    let mut owed: HashMap<Label, Unresolved> =
+    held: Vec<StoredKey>,
+    owed: Vec<UnresolvedAttempt>,
+) -> Vec<(KeyRequest, KeyDiff)> {
+    let mut owed: HashMap<Label, UnresolvedAttempt> =
         owed.into_iter().map(|owed| (owed.label.clone(), owed)).collect();
-    let mut held: HashMap<String, HeldKey> =
+    let mut held: HashMap<String, StoredKey> =
         held.into_iter().map(|held| (held.label.as_str().to_owned(), held)).collect();
     plan.into_iter()
         .map(|request| {
             let standing = match held.remove(request.label.as_str()) {
-                None => owed.remove(&request.label).map_or(Standing::Missing, Standing::Owed),
+                None => owed.remove(&request.label).map_or(KeyDiff::Missing, KeyDiff::Pending),
                 Some(held) => {
-                    let planned =
-                        Asked { expires_at: expiry(&request, &held), ..Asked::from(&request) };
-                    match differences(&planned, &held) {
-                        none if none.is_empty() => Standing::Same(held),
-                        differences => Standing::Differs { held, planned, differences },
+                    let planned = RequestedPolicy {
+                        expires_at: resolve_expiry(&request, &held),
+                        ..RequestedPolicy::from(&request)
+                    };
+                    match find_differences(&planned, &held) {
+                        none if none.is_empty() => KeyDiff::Unchanged(held),
+                        differences => KeyDiff::Differs { stored: held, planned, differences },
                     }
                 }
             };
@@ -74,48 +77,52 @@ pub fn compare(
         .collect()
 }
 
-fn differences(planned: &Asked, held: &HeldKey) -> Vec<Difference> {
-    let is = Granted {
+fn find_differences(planned: &RequestedPolicy, held: &StoredKey) -> Vec<Difference> {
+    let is = GrantedPolicy {
         limit: held.limit(),
         limit_reset: held.reset().map(|reset| reset.as_str().into()),
         expires_at: held.expires_at(),
     };
     let usd = |amount: Option<f64>| amount.map_or("none".into(), |usd| format!("${usd:.2}"));
-    let date = |at: Option<jiff::Timestamp>| at.map_or("never".into(), day);
+    let date = |at: Option<jiff::Timestamp>| at.map_or("never".into(), format_date);
     let never = |word: Option<&str>| String::from(word.unwrap_or("never"));
     let mut found: Vec<Difference> = planned
-        .differences(&is)
+        .differing_fields(&is)
         .into_iter()
         .map(|name| match name {
             "limit" => Difference {
-                name,
-                planned: usd(planned.limit.map(Usd::dollars)),
-                is: usd(is.limit),
+                field: name,
+                planned: usd(planned.limit.map(Cents::to_dollars)),
+                actual: usd(is.limit),
             },
             "limit_reset" => Difference {
-                name,
-                planned: never(planned.limit_reset.map(Reset::as_str)),
-                is: never(is.limit_reset.as_deref()),
+                field: name,
+                planned: never(planned.limit_reset.map(ResetInterval::as_str)),
+                actual: never(is.limit_reset.as_deref()),
             },
-            _ => Difference { name, planned: date(planned.expires_at), is: date(is.expires_at) },
+            _ => Difference {
+                field: name,
+                planned: date(planned.expires_at),
+                actual: date(is.expires_at),
+            },
         })
         .collect();
     let workspace = |id: &Option<String>| id.as_deref().unwrap_or("default").to_lowercase();
-    let (wanted, is) = (workspace(&planned.workspace_id), workspace(&held.asked.workspace_id));
+    let (wanted, is) = (workspace(&planned.workspace_id), workspace(&held.requested.workspace_id));
     if wanted != is {
-        found.push(Difference { name: "workspace_id", planned: wanted, is });
+        found.push(Difference { field: "workspace_id", planned: wanted, actual: is });
     }
     found
 }
 
 /// When the planned key would expire had it been cut when the held one was: `30d` is not another
 /// expiry every day.
-fn expiry(request: &KeyRequest, held: &HeldKey) -> Option<jiff::Timestamp> {
+fn resolve_expiry(request: &KeyRequest, held: &StoredKey) -> Option<jiff::Timestamp> {
     let planned = request.expiry.as_ref()?;
-    if held.asked.expires.as_ref() == Some(&planned.typed) {
-        return held.asked.expires_at;
+    if held.requested.expires_input.as_ref() == Some(&planned.input) {
+        return held.requested.expires_at;
     }
-    let then = Expiry::parse(&planned.typed, held.created_at).ok().flatten();
+    let then = Expiry::parse(&planned.input, held.created_at).ok().flatten();
     Some(then.map_or(planned.at, |expiry| expiry.at))
 }
 
@@ -131,29 +138,29 @@ mod tests {
     fn request(limit: &str, expires: &str, now: &str) -> KeyRequest {
         KeyRequest {
             label: "ci".parse().unwrap(),
-            limit: Usd::parse_limit(limit).unwrap(),
-            reset: None,
+            limit: Cents::parse_limit(limit).unwrap(),
+            limit_reset: None,
             expiry: Expiry::parse(expires, at(now)).unwrap(),
-            workspace: None,
+            workspace_id: None,
         }
     }
 
-    fn held(asked: &KeyRequest, on: &str) -> HeldKey {
+    fn held(asked: &KeyRequest, on: &str) -> StoredKey {
         let key = ApiKey::from(String::from("k"));
-        HeldKey {
-            asked: Asked::from(asked),
-            ..HeldKey::new("ci".parse().unwrap(), &key, "s".into(), "os".into(), at(on))
+        StoredKey {
+            requested: RequestedPolicy::from(asked),
+            ..StoredKey::new("ci".parse().unwrap(), &key, "s".into(), "os".into(), at(on))
         }
     }
 
-    fn found(plan: &KeyRequest, held: &HeldKey) -> Vec<String> {
+    fn found(plan: &KeyRequest, held: &StoredKey) -> Vec<String> {
         match compare(vec![plan.clone()], vec![held.clone()], Vec::new()).remove(0).1 {
-            Standing::Differs { differences, .. } => differences
+            KeyDiff::Differs { differences, .. } => differences
                 .into_iter()
-                .map(|one| format!("{}: {} planned, is {}", one.name, one.planned, one.is))
+                .map(|one| format!("{}: {} planned, is {}", one.field, one.planned, one.actual))
                 .collect(),
-            Standing::Same(_) => Vec::new(),
-            Standing::Missing | Standing::Owed(_) => panic!("it is held"),
+            KeyDiff::Unchanged(_) => Vec::new(),
+            KeyDiff::Missing | KeyDiff::Pending(_) => panic!("it is held"),
         }
     }
 
@@ -167,7 +174,7 @@ mod tests {
         );
         // Taken over from elsewhere: nobody typed anything.
         let mut taken = cut.clone();
-        taken.asked.expires = None;
+        taken.requested.expires_input = None;
         assert_eq!(found(&request("5", "30d", "2026-11-20T00:00:00Z"), &taken), [""; 0]);
         assert_eq!(found(&request("5", "2026-12-01", "2026-11-20T00:00:00Z"), &taken), [""; 0]);
     }
@@ -177,7 +184,7 @@ mod tests {
         let plan = request("20", "never", "2026-11-20T00:00:00Z");
         let mut cut = held(&plan, "2026-11-01T10:00:00Z");
         assert_eq!(found(&plan, &cut), [""; 0]);
-        cut.granted = Some(Granted {
+        cut.granted = Some(GrantedPolicy {
             limit: Some(10.0),
             limit_reset: Some("daily".into()),
             expires_at: None,
@@ -187,7 +194,7 @@ mod tests {
             ["limit: $20.00 planned, is $10.00", "limit_reset: never planned, is daily"]
         );
         cut.granted = None;
-        cut.asked.workspace_id = Some("W".into());
+        cut.requested.workspace_id = Some("W".into());
         assert_eq!(found(&plan, &cut), ["workspace_id: default planned, is w"]);
     }
 
@@ -197,11 +204,11 @@ mod tests {
             label: label.parse().unwrap(),
             ..request("none", "never", "2026-11-20T00:00:00Z")
         };
-        let owed = |label: &str| Unresolved {
+        let owed = |label: &str| UnresolvedAttempt {
             id: label.into(),
             label: label.parse().unwrap(),
             server: "s".into(),
-            at: at("2026-11-01T10:00:00Z"),
+            started_at: at("2026-11-01T10:00:00Z"),
         };
         let ci = held(&plan("ci"), "2026-11-01T10:00:00Z");
         let mut other = ci.clone();
@@ -213,9 +220,9 @@ mod tests {
                 vec![owed("ci"), owed("a")]
             ),
             [
-                (plan("z"), Standing::Missing),
-                (plan("ci"), Standing::Same(ci)),
-                (plan("a"), Standing::Owed(owed("a")))
+                (plan("z"), KeyDiff::Missing),
+                (plan("ci"), KeyDiff::Unchanged(ci)),
+                (plan("a"), KeyDiff::Pending(owed("a")))
             ]
         );
     }

@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Complaint, Lines, Position, keys, shown};
-use crate::domain::{Expiry, KeyRequest, Label, Reset, Usd};
+use super::diagnostic::{Diagnostic, LineIndex, Position, find_keys, redact_excerpt};
+use crate::domain::{Cents, Expiry, KeyRequest, Label, ResetInterval};
 
 /// The fields of a key. Those after the label can have defaults.
-const FIELDS: [&str; 5] = ["label", "limit", "reset", "expires", "workspace"];
+const KEY_FIELDS: [&str; 5] = ["label", "limit", "reset", "expires", "workspace"];
 /// OpenRouter's names for them, and others that people try.
-const OTHER_NAMES: [(&str, &str); 8] = [
+const FIELD_ALIASES: [(&str, &str); 8] = [
     ("name", "label"),
     ("key_label", "label"),
     ("limit_reset", "reset"),
@@ -27,111 +27,117 @@ const OTHER_NAMES: [(&str, &str); 8] = [
     ("workspace_id", "workspace"),
 ];
 
-type Table<'a> = DeTable<'a>;
-type Value<'a> = Spanned<DeValue<'a>>;
+type TomlTable<'a> = DeTable<'a>;
+type TomlValue<'a> = Spanned<DeValue<'a>>;
 
 /// The bytes of the largest plan.
-const MOST: u64 = 64 << 20;
+const MAX_PLAN_BYTES: u64 = 64 << 20;
 
 /// The bytes of a plan, from wherever they come: a device that never ends is given up.
-pub fn load(source: impl io::Read) -> io::Result<Vec<u8>> {
+pub fn read_plan_bytes(source: impl io::Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    source.take(MOST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST {
+    source.take(MAX_PLAN_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_PLAN_BYTES {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(bytes)
 }
 
 /// Reads a plan, or says everything that is wrong with it. `now` is what expiries count from.
-pub fn read(bytes: &[u8], now: Timestamp) -> Result<Vec<KeyRequest>, Vec<Complaint>> {
+pub fn parse(bytes: &[u8], now: Timestamp) -> Result<Vec<KeyRequest>, Vec<Diagnostic>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             // Up to there it is text.
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            let at = Lines::of(&valid).position(valid.len());
-            return Err(vec![Complaint {
-                at,
-                words: "this is not UTF-8 text: save the file as UTF-8".into(),
+            let at = LineIndex::new(&valid).position(valid.len());
+            return Err(vec![Diagnostic {
+                position: at,
+                message: "this is not UTF-8 text: save the file as UTF-8".into(),
             }]);
         }
     };
-    let mut reader = Reader { text, now, wrong: Vec::new() };
-    for (at, key) in keys(text) {
-        reader.say(at, format!("a key stands here ({key}): a plan holds no secret, so that it can be shared; take it out, and revoke it if others have seen it"));
+    let mut reader = Parser { text, now, diagnostics: Vec::new() };
+    for (at, key) in find_keys(text) {
+        reader.report(at, format!("a key stands here ({key}): a plan holds no secret, so that it can be shared; take it out, and revoke it if others have seen it"));
     }
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let at = error.span().map_or(text.len(), |span| span.start);
-        reader.say(at, format!("this is not TOML: {}", shown(error.message())));
+        reader.report(at, format!("this is not TOML: {}", redact_excerpt(error.message())));
     }
-    let requests = reader.plan(table.get_ref());
-    if reader.wrong.is_empty() { Ok(requests) } else { Err(reader.complaints()) }
+    let requests = reader.parse_plan(table.get_ref());
+    if reader.diagnostics.is_empty() { Ok(requests) } else { Err(reader.into_diagnostics()) }
 }
 
 /// Something wrong: where, in what words, and the place that was there first.
-struct Wrong {
-    at: usize,
-    words: String,
-    first: Option<usize>,
+struct RawDiagnostic {
+    offset: usize,
+    message: String,
+    first_offset: Option<usize>,
 }
 
-struct Reader<'a> {
+struct Parser<'a> {
     text: &'a str,
     now: Timestamp,
-    wrong: Vec<Wrong>,
+    diagnostics: Vec<RawDiagnostic>,
 }
 
 /// What a field says, and where: a value, or that there is none.
-type Said<T> = Option<(Option<T>, usize)>;
+type FieldValue<T> = Option<(Option<T>, usize)>;
 
 /// What a table says of a key.
 #[derive(Clone, Default)]
-struct Fields {
+struct KeyFields {
     label: Option<(Label, usize)>,
-    limit: Said<Usd>,
-    reset: Said<Reset>,
-    expiry: Said<Expiry>,
-    workspace: Said<String>,
+    limit: FieldValue<Cents>,
+    reset: FieldValue<ResetInterval>,
+    expiry: FieldValue<Expiry>,
+    workspace: FieldValue<String>,
 }
 
-impl Reader<'_> {
-    fn say(&mut self, at: usize, words: impl Into<String>) {
-        self.wrong.push(Wrong { at, words: words.into(), first: None });
+impl Parser<'_> {
+    fn report(&mut self, at: usize, words: impl Into<String>) {
+        self.diagnostics.push(RawDiagnostic {
+            offset: at,
+            message: words.into(),
+            first_offset: None,
+        });
     }
 
-    fn complaints(mut self) -> Vec<Complaint> {
-        self.wrong.sort_by_key(|wrong| wrong.at);
-        let lines = Lines::of(self.text);
+    fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+        self.diagnostics.sort_by_key(|wrong| wrong.offset);
+        let lines = LineIndex::new(self.text);
         let place = |first: usize| -> Position { lines.position(first) };
-        let complaint = |wrong: Wrong| Complaint {
-            at: lines.position(wrong.at),
-            words: match wrong.first {
-                Some(first) => format!("{}, at {}", wrong.words, place(first)),
-                None => wrong.words,
+        let complaint = |wrong: RawDiagnostic| Diagnostic {
+            position: lines.position(wrong.offset),
+            message: match wrong.first_offset {
+                Some(first) => format!("{}, at {}", wrong.message, place(first)),
+                None => wrong.message,
             },
         };
-        self.wrong.into_iter().map(complaint).collect()
+        self.diagnostics.into_iter().map(complaint).collect()
     }
 
-    fn plan(&mut self, top: &Table<'_>) -> Vec<KeyRequest> {
-        let mut defaults = Fields::default();
-        let mut tables: &[Value<'_>] = &[];
+    fn parse_plan(&mut self, top: &TomlTable<'_>) -> Vec<KeyRequest> {
+        let mut defaults = KeyFields::default();
+        let mut tables: &[TomlValue<'_>] = &[];
         for (name, value) in top {
             match (name.get_ref().as_ref(), value.get_ref()) {
                 ("defaults", DeValue::Table(table)) => {
-                    defaults = self.fields(table, &FIELDS[1..]);
+                    defaults = self.parse_fields(table, &KEY_FIELDS[1..]);
                 }
-                ("defaults", _) => self.say(start(name), "defaults are a table: [defaults]"),
+                ("defaults", _) => {
+                    self.report(start_offset(name), "defaults are a table: [defaults]")
+                }
                 ("key", DeValue::Array(array)) => tables = array,
                 ("key", _) => {
-                    self.say(start(name), "each key begins with two brackets: [[key]]");
+                    self.report(start_offset(name), "each key begins with two brackets: [[key]]");
                 }
                 (other, _) => {
-                    let meant = meant(other, &["key", "defaults"]);
-                    self.say(start(name), format!("'{}' is not part of a plan, which holds [defaults] and any number of [[key]]{meant}", shown(other)));
+                    let meant = format_suggestion(other, &["key", "defaults"]);
+                    self.report(start_offset(name), format!("'{}' is not part of a plan, which holds [defaults] and any number of [[key]]{meant}", redact_excerpt(other)));
                 }
             }
         }
@@ -139,34 +145,40 @@ impl Reader<'_> {
         let mut labels = HashMap::with_capacity(tables.len());
         for value in tables {
             let DeValue::Table(table) = value.get_ref() else {
-                self.say(value.span().start, "each key is a table that begins with [[key]]");
+                self.report(value.span().start, "each key is a table that begins with [[key]]");
                 continue;
             };
-            let fields = self.fields(table, &FIELDS);
+            let fields = self.parse_fields(table, &KEY_FIELDS);
             let Some((label, at)) = fields.label.clone() else {
                 if !table.iter().any(|(name, _)| name.get_ref() == "label") {
-                    self.say(value.span().start, "this key has no label: label = \"…\"");
+                    self.report(value.span().start, "this key has no label: label = \"…\"");
                 }
                 continue;
             };
             if let Some(first) = labels.get(&label) {
-                let words =
-                    format!("the label '{}' is taken by a key above", shown(label.as_str()));
-                self.wrong.push(Wrong { at, words, first: Some(*first) });
+                let words = format!(
+                    "the label '{}' is taken by a key above",
+                    redact_excerpt(label.as_str())
+                );
+                self.diagnostics.push(RawDiagnostic {
+                    offset: at,
+                    message: words,
+                    first_offset: Some(*first),
+                });
                 continue;
             }
             labels.insert(label.clone(), at);
-            requests.push(self.request(label, fields, &defaults, value.span().start));
+            requests.push(self.build_request(label, fields, &defaults, value.span().start));
         }
         requests
     }
 
     /// One key, its gaps filled from the defaults, checked as a whole.
-    fn request(
+    fn build_request(
         &mut self,
         label: Label,
-        fields: Fields,
-        defaults: &Fields,
+        fields: KeyFields,
+        defaults: &KeyFields,
         at: usize,
     ) -> KeyRequest {
         let limit = fields.limit.or(defaults.limit).and_then(|(limit, _)| limit);
@@ -181,56 +193,59 @@ impl Reader<'_> {
         let request = KeyRequest {
             label,
             limit,
-            reset,
+            limit_reset: reset,
             expiry: expiry.and_then(|(expiry, _)| expiry),
-            workspace: workspace.and_then(|(id, _)| id),
+            workspace_id: workspace.and_then(|(id, _)| id),
         };
-        if let Err(problem) = request.check() {
-            let of_reset = request.reset.is_some() && request.limit.is_none();
+        if let Err(problem) = request.validate() {
+            let of_reset = request.limit_reset.is_some() && request.limit.is_none();
             let reset_at = fields.reset.map(|(_, at)| at);
             let at = if of_reset { reset_at } else { workspace_at }.unwrap_or(at);
             // One default that is wrong is said once, not for each key.
-            if self.wrong.last().is_none_or(|wrong| wrong.at != at) {
-                self.say(at, problem.0);
+            if self.diagnostics.last().is_none_or(|wrong| wrong.offset != at) {
+                self.report(at, problem.0);
             }
         }
         request
     }
 
-    fn fields(&mut self, table: &Table<'_>, known: &[&str]) -> Fields {
-        let mut fields = Fields::default();
+    fn parse_fields(&mut self, table: &TomlTable<'_>, known: &[&str]) -> KeyFields {
+        let mut fields = KeyFields::default();
         for (name, value) in table {
             let at = value.span().start;
             match name.get_ref().as_ref() {
-                field if !known.contains(&field) => self.unknown(name, known),
+                field if !known.contains(&field) => self.report_unknown_field(name, known),
                 "label" => {
-                    let text = self.text_of(value, "a label is text in quotes, such as \"aider\"");
-                    let label = text.and_then(|text| self.accept(value, &text, text.parse(), &[]));
+                    let text =
+                        self.expect_string(value, "a label is text in quotes, such as \"aider\"");
+                    let label =
+                        text.and_then(|text| self.ok_or_report(value, &text, text.parse(), &[]));
                     fields.label = label.map(|label| (label, at));
                 }
-                "limit" => fields.limit = self.limit(value),
+                "limit" => fields.limit = self.parse_limit(value),
                 "reset" => {
                     let words = "a reset is \"daily\", \"weekly\", \"monthly\" or \"never\"";
-                    let text = self.text_of(value, words);
+                    let text = self.expect_string(value, words);
                     let near = ["daily", "weekly", "monthly", "never"];
-                    let reset =
-                        text.and_then(|text| self.accept(value, &text, Reset::parse(&text), &near));
+                    let reset = text.and_then(|text| {
+                        self.ok_or_report(value, &text, ResetInterval::parse(&text), &near)
+                    });
                     fields.reset = reset.map(|reset| (reset, at));
                 }
                 "expires" => {
                     let words = "an expiry is text such as \"30d\" or \"never\", or a date such as 2027-12-31";
                     let text = match value.get_ref() {
                         DeValue::Datetime(at) => Some(Cow::from(at.to_string())),
-                        _ => self.text_of(value, words),
+                        _ => self.expect_string(value, words),
                     };
                     let now = self.now;
                     let expiry = text.and_then(|text| {
-                        self.accept(value, &text, Expiry::parse(&text, now), &["never"])
+                        self.ok_or_report(value, &text, Expiry::parse(&text, now), &["never"])
                     });
                     fields.expiry = expiry.map(|expiry| (expiry, at));
                 }
                 _ => {
-                    let text = self.text_of(value, "a workspace is its UUID, in quotes");
+                    let text = self.expect_string(value, "a workspace is its UUID, in quotes");
                     let id =
                         text.map(|text| Some(text.trim().to_owned()).filter(|id| !id.is_empty()));
                     fields.workspace = id.map(|id| (id, at));
@@ -240,7 +255,7 @@ impl Reader<'_> {
         fields
     }
 
-    fn limit(&mut self, value: &Value<'_>) -> Said<Usd> {
+    fn parse_limit(&mut self, value: &TomlValue<'_>) -> FieldValue<Cents> {
         let at = value.span().start;
         let digits = match value.get_ref() {
             DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
@@ -249,28 +264,32 @@ impl Reader<'_> {
                 return Some((None, at));
             }
             DeValue::String(text) => {
-                let like = match text.parse::<Usd>() {
-                    Ok(usd) => format!(": limit = {}", usd.dollars()),
-                    Err(_) => format!(", not '{}'{}", shown(text), meant(text, &["none"])),
+                let like = match text.parse::<Cents>() {
+                    Ok(usd) => format!(": limit = {}", usd.to_dollars()),
+                    Err(_) => format!(
+                        ", not '{}'{}",
+                        redact_excerpt(text),
+                        format_suggestion(text, &["none"])
+                    ),
                 };
                 let words = "a limit is a number of USD without quotes, or \"none\"";
-                self.say(at, format!("{words}{like}"));
+                self.report(at, format!("{words}{like}"));
                 return None;
             }
             _ => {
-                self.say(at, "a limit is a number of USD such as 10 or 12.50, or \"none\"");
+                self.report(at, "a limit is a number of USD such as 10 or 12.50, or \"none\"");
                 return None;
             }
         };
-        self.accept(value, digits, digits.parse(), &[]).map(|usd| (Some(usd), at))
+        self.ok_or_report(value, digits, digits.parse(), &[]).map(|usd| (Some(usd), at))
     }
 
     /// What became of a value; one that is not accepted is said, with what was perhaps meant.
-    fn accept<T>(
+    fn ok_or_report<T>(
         &mut self,
-        value: &Value<'_>,
+        value: &TomlValue<'_>,
         text: &str,
-        parsed: Result<T, crate::domain::Problem>,
+        parsed: Result<T, crate::domain::ValidationError>,
         near: &[&str],
     ) -> Option<T> {
         parsed
@@ -278,50 +297,54 @@ impl Reader<'_> {
                 let not = if text.trim().is_empty() {
                     String::new()
                 } else {
-                    format!(", not '{}'", shown(text))
+                    format!(", not '{}'", redact_excerpt(text))
                 };
-                let words = format!("{problem}{not}{}", meant(text, near));
-                self.say(value.span().start, words);
+                let words = format!("{problem}{not}{}", format_suggestion(text, near));
+                self.report(value.span().start, words);
             })
             .ok()
     }
 
-    fn text_of<'v>(&mut self, value: &'v Value<'_>, expected: &str) -> Option<Cow<'v, str>> {
+    fn expect_string<'v>(
+        &mut self,
+        value: &'v TomlValue<'_>,
+        expected: &str,
+    ) -> Option<Cow<'v, str>> {
         let Range { start, end } = value.span();
         let DeValue::String(text) = value.get_ref() else {
-            self.say(start, expected);
+            self.report(start, expected);
             return None;
         };
         // A key written with escapes is a key all the same.
         let raw = self.text.get(start..end).unwrap_or_default();
-        if let (Some((_, key)), true) = (keys(text).pop(), keys(raw).is_empty()) {
-            self.say(start, format!("a key stands here ({key}): a plan holds no secret"));
+        if let (Some((_, key)), true) = (find_keys(text).pop(), find_keys(raw).is_empty()) {
+            self.report(start, format!("a key stands here ({key}): a plan holds no secret"));
             return None;
         }
         Some(Cow::from(text.as_ref()))
     }
 
-    fn unknown(&mut self, name: &Spanned<Cow<'_, str>>, known: &[&str]) {
+    fn report_unknown_field(&mut self, name: &Spanned<Cow<'_, str>>, known: &[&str]) {
         let field = name.get_ref().as_ref();
-        let words = match OTHER_NAMES.iter().find(|(other, _)| *other == field) {
+        let words = match FIELD_ALIASES.iter().find(|(other, _)| *other == field) {
             Some((_, ours)) if known.contains(ours) => format!("; it is called {ours} here"),
             _ if field == "label" => "; it belongs to a [[key]]".into(),
-            _ => meant(field, known),
+            _ => format_suggestion(field, known),
         };
         let known = known.join(", ");
-        self.say(
-            start(name),
-            format!("'{}' is not a field: they are {known}{words}", shown(field)),
+        self.report(
+            start_offset(name),
+            format!("'{}' is not a field: they are {known}{words}", redact_excerpt(field)),
         );
     }
 }
 
-fn start<T>(spanned: &Spanned<T>) -> usize {
+fn start_offset<T>(spanned: &Spanned<T>) -> usize {
     spanned.span().start
 }
 
 /// `; did you mean …?`, where one is near.
-fn meant(text: &str, known: &[&str]) -> String {
+fn format_suggestion(text: &str, known: &[&str]) -> String {
     let text = text.trim().to_lowercase();
     known
         .iter()

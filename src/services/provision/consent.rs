@@ -5,9 +5,11 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::{CODE_LIFE, Error, Services, Way};
-use crate::api::oauth::{self, Answer, Callback, Lingering, Pkce};
+use crate::api::oauth::{self, AuthorizationResponse, CallbackListener, ListenerGuard, Pkce};
 use crate::api::openrouter;
-use crate::domain::{ApiKey, AuthCode, Expiry, KeyRequest, Report, Reset, Step};
+use crate::domain::{
+    ApiKey, AuthCode, Expiry, KeyRequest, ProvisioningEvent, ProvisioningStep, ResetInterval,
+};
 
 /// Sends the person to the consent page and waits for the code.
 pub(super) async fn consent(
@@ -16,11 +18,11 @@ pub(super) async fn consent(
     services: &Services,
     pkce: &Pkce,
     pasted: &mut mpsc::Receiver<AuthCode>,
-    report: &(dyn Fn(Report) + Sync),
-) -> Result<(AuthCode, Option<Lingering>), Error> {
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> Result<(AuthCode, Option<ListenerGuard>), Error> {
     let way = match way {
         Way::Key(key, otherwise) => {
-            report(Report::Step(Step::Consent));
+            report(ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent));
             match vouched(&key, request, services, pkce, report).await? {
                 Some(code) => return Ok((code, None)),
                 None => *otherwise,
@@ -28,34 +30,39 @@ pub(super) async fn consent(
         }
         way => way,
     };
-    report(Report::Step(Step::Browser));
+    report(ProvisioningEvent::StepStarted(ProvisioningStep::OpenBrowser));
     let server = Url::parse(&services.server).map_err(|_| Error::Address)?;
     let limit = request.limit.map(|limit| limit.to_string());
-    let expires = request.expiry.as_ref().map(Expiry::wire);
-    let asked = oauth::Asked {
+    let expires = request.expiry.as_ref().map(Expiry::to_api_string);
+    let asked = oauth::KeyParams {
         label: request.label.as_str(),
         limit: limit.as_deref(),
-        usage_limit_type: request.reset.map(Reset::as_str),
+        usage_limit_type: request.limit_reset.map(ResetInterval::as_str),
         expires_at: expires.as_deref(),
-        workspace_id: request.workspace.as_deref(),
+        workspace_id: request.workspace_id.as_deref(),
     };
     let mut callback = match way {
-        Way::Browser | Way::NoOpen => Some(Callback::bind(services.callback_port).await?),
+        Way::Browser | Way::NoOpen => Some(CallbackListener::bind(services.callback_port).await?),
         Way::Paste | Way::Key(..) | Way::Management(_) => None,
     };
-    let address = |callback: Option<&Callback>| {
-        oauth::authorize_url(&server, callback.map(Callback::url), &pkce.challenge, &asked)
+    let address = |callback: Option<&CallbackListener>| {
+        oauth::build_authorize_url(
+            &server,
+            callback.map(CallbackListener::url),
+            &pkce.challenge,
+            &asked,
+        )
     };
     let mut url = address(callback.as_ref());
     let browser = matches!(way, Way::Browser);
     if browser {
         // Shown before the browser is tried: a browser that hangs must not hide the address.
-        report(Report::Address { url: url.to_string(), paste: false });
+        report(ProvisioningEvent::SignInUrl { url: url.to_string(), needs_code: false });
         let open = services.open;
         let target = url.clone();
         let opened = tokio::task::spawn_blocking(move || open(&target)).await;
         if let Ok(Err(why)) = opened {
-            report(Report::Notice(format!(
+            report(ProvisioningEvent::Notice(format!(
                 "no browser could be started ({why}): open the address anywhere and paste the code it shows"
             )));
             callback = None;
@@ -63,21 +70,24 @@ pub(super) async fn consent(
         }
     }
     if !browser || callback.is_none() {
-        report(Report::Address { url: url.to_string(), paste: callback.is_none() });
+        report(ProvisioningEvent::SignInUrl {
+            url: url.to_string(),
+            needs_code: callback.is_none(),
+        });
     }
 
-    report(Report::Step(Step::Consent));
+    report(ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent));
     let answered = async {
         match callback {
-            Some(callback) => callback.answer().await,
+            Some(callback) => callback.wait_for_response().await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
         biased;
         answer = answered => match answer? {
-            (Answer::Code(code), page) => Ok((code, Some(page))),
-            (Answer::Refused { description }, _) => Err(Error::Refused(description)),
+            (AuthorizationResponse::Code(code), page) => Ok((code, Some(page))),
+            (AuthorizationResponse::Error { description }, _) => Err(Error::Refused(description)),
         },
         Some(code) = pasted.recv() => Ok((code, None)),
         () = tokio::time::sleep(CODE_LIFE) => Err(Error::NoConsentInTime),
@@ -91,26 +101,29 @@ async fn vouched(
     request: &KeyRequest,
     services: &Services,
     pkce: &Pkce,
-    report: &(dyn Fn(Report) + Sync),
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<Option<AuthCode>, Error> {
     let client = services.client().map_err(Error::NotIssued)?;
     let mut tries = 0;
     loop {
-        let error = match client.create_code(key, &pkce.challenge, request).await {
+        let error = match client.create_auth_code(key, &pkce.challenge, request).await {
             Ok(code) => return Ok(Some(code)),
-            Err(openrouter::Error::Refused { status: 403, .. }) => {
-                report(Report::Notice(
+            Err(openrouter::Error::Rejected { status: 403, .. }) => {
+                report(ProvisioningEvent::Notice(
                     "the account does not let a key cut another (403): sign in instead".into(),
                 ));
                 return Ok(None);
             }
             Err(error) => error,
         };
-        let Some(pause) = error.pause(tries).filter(|_| tries < services.retries) else {
+        let Some(pause) = error.retry_delay(tries).filter(|_| tries < services.retries) else {
             return Err(Error::NoCode(error));
         };
         tries += 1;
-        report(Report::Notice(format!("{error}; trying again in {} s", pause.as_secs().max(1))));
+        report(ProvisioningEvent::Notice(format!(
+            "{error}; trying again in {} s",
+            pause.as_secs().max(1)
+        )));
         tokio::time::sleep(pause).await;
     }
 }

@@ -110,13 +110,13 @@ impl Error {
                 (ErrorKind::Cancelled, format!("{NOTHING}; the callback port is closed"))
             }
             Self::NoCode(error) => match error {
-                openrouter::Error::Refused { status: 401, .. } => (
+                openrouter::Error::Rejected { status: 401, .. } => (
                     ErrorKind::Failed,
                     format!(
                         "{NOTHING}; the key given with --via-key works no more: give another, or sign in through the browser"
                     ),
                 ),
-                openrouter::Error::Refused { status: 409, .. } => (
+                openrouter::Error::Rejected { status: 409, .. } => (
                     ErrorKind::Failed,
                     format!(
                         "{NOTHING}; the account is at odds with this request: look for a key with this label at OpenRouter, or try again with another label"
@@ -127,13 +127,13 @@ impl Error {
                     (kind, format!("{NOTHING}; {advice}"))
                 }
             },
-            Self::NotCut(openrouter::Error::Refused { status: 401, .. }) => (
+            Self::NotCut(openrouter::Error::Rejected { status: 401, .. }) => (
                 ErrorKind::Failed,
                 format!(
                     "{NOTHING}; it works no more: give another with keywright management set, or sign in through the browser"
                 ),
             ),
-            Self::NotCut(openrouter::Error::Refused { status: 403, .. }) => (
+            Self::NotCut(openrouter::Error::Rejected { status: 403, .. }) => (
                 ErrorKind::Failed,
                 format!(
                     "{NOTHING}; it may not cut keys: is it a management key? Without one, sign in through the browser"
@@ -170,26 +170,28 @@ const fn not_issued(error: &openrouter::Error) -> (ErrorKind, &'static str) {
             ErrorKind::Unreachable,
             "check the network, the proxy settings and --server, then try again",
         ),
-        openrouter::Error::Untrusted { .. } => (ErrorKind::Unreachable, openrouter::DISTRUST),
-        openrouter::Error::SlowDown { .. } => {
+        openrouter::Error::InvalidCertificate { .. } => {
+            (ErrorKind::Unreachable, openrouter::INVALID_CERTIFICATE_ADVICE)
+        }
+        openrouter::Error::RateLimited { .. } => {
             (ErrorKind::Unreachable, "wait a minute, then try again")
         }
-        openrouter::Error::Refused { status: 300..=399, .. } => {
+        openrouter::Error::Rejected { status: 300..=399, .. } => {
             (ErrorKind::Failed, "it sent us elsewhere, where no secret may follow; check --server")
         }
-        openrouter::Error::Refused { status: 400, .. } => (
+        openrouter::Error::Rejected { status: 400, .. } => (
             ErrorKind::Failed,
             "the server did not accept what was asked; try again, with other values if it repeats",
         ),
-        openrouter::Error::Refused { status: 403, .. } => {
+        openrouter::Error::Rejected { status: 403, .. } => {
             (ErrorKind::Failed, "the kind was wrong, used before or too old; sign in again")
         }
-        openrouter::Error::Refused { status: 404 | 405, .. } => {
+        openrouter::Error::Rejected { status: 404 | 405, .. } => {
             (ErrorKind::Failed, "this does not look like OpenRouter; check --server")
         }
         // Reached only where nothing can have been issued yet.
-        openrouter::Error::Ambiguous { .. } => (ErrorKind::Unreachable, "try again later"),
-        openrouter::Error::Refused { .. } | openrouter::Error::Odd { .. } => {
+        openrouter::Error::OutcomeUnknown { .. } => (ErrorKind::Unreachable, "try again later"),
+        openrouter::Error::Rejected { .. } | openrouter::Error::UnexpectedResponse { .. } => {
             (ErrorKind::Failed, "try again later")
         }
     }

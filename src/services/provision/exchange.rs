@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::{Error, Services, attempt_slot, cancelled, keep_secrets};
-use crate::api::openrouter::{self, Client, Exchanged, Issued};
-use crate::domain::{AuthCode, CodeVerifier, KeyRequest, ManagementKey, Report};
+use crate::api::openrouter::{self, Client, CreateKeyResponse, CreatedKey};
+use crate::domain::{AuthCode, CodeVerifier, KeyRequest, ManagementKey, ProvisioningEvent};
 use crate::storage::journal::{AttemptGuard, AttemptStage};
 
 /// How often a code is sent again whose fate is unknown, one at a time.
@@ -22,10 +22,10 @@ pub(super) enum Ask<'a> {
 }
 
 impl Ask<'_> {
-    async fn send(&self, client: &Client) -> Result<Issued, openrouter::Error> {
+    async fn send(&self, client: &Client) -> Result<CreateKeyResponse, openrouter::Error> {
         match self {
-            Self::Code(code, verifier) => client.exchange(code, verifier).await,
-            Self::Cut(management, request) => client.create(management, request).await,
+            Self::Code(code, verifier) => client.exchange_code(code, verifier).await,
+            Self::Cut(management, request) => client.create_key(management, request).await,
         }
     }
 
@@ -51,8 +51,8 @@ pub(super) async fn exchange(
     verifier: &CodeVerifier,
     services: &Services,
     cancel: &mut watch::Receiver<bool>,
-    report: &(dyn Fn(Report) + Sync),
-) -> Result<Exchanged, Error> {
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> Result<CreatedKey, Error> {
     let client = services.client().map_err(Error::NotIssued)?;
     // Nothing was sent yet: a keychain that locked itself meanwhile costs no more than this login.
     tokio::select! {
@@ -74,8 +74,8 @@ pub(super) async fn cut(
     request: &KeyRequest,
     services: &Services,
     cancel: &mut watch::Receiver<bool>,
-    report: &(dyn Fn(Report) + Sync),
-) -> Result<Exchanged, Error> {
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> Result<CreatedKey, Error> {
     let client = services.client().map_err(Error::NotCut)?;
     send(open, &client, &Ask::Cut(management, request), services, cancel, report).await
 }
@@ -87,17 +87,17 @@ pub(super) async fn send(
     ask: &Ask<'_>,
     services: &Services,
     cancel: &mut watch::Receiver<bool>,
-    report: &(dyn Fn(Report) + Sync),
-) -> Result<Exchanged, Error> {
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> Result<CreatedKey, Error> {
     let mut ambiguous = open.attempt().stage == AttemptStage::RequestSent;
     // What another run sent counts, and after a crash there is one more try, not a new beginning.
     let before = open.attempt().send_count.max(u32::from(ambiguous));
     let allowed = if ambiguous { 1 } else { 1 + ask.resends().min(services.retries) };
     let most = (before + allowed).min(1 + ask.resends());
     if before >= most {
-        return Err(Error::Unresolved(openrouter::Error::Ambiguous {
+        return Err(Error::Unresolved(openrouter::Error::OutcomeUnknown {
             server: services.server.clone(),
-            why: "the code was sent as often as it may be".into(),
+            reason: "the code was sent as often as it may be".into(),
         }));
     }
     let mut tries = 0;
@@ -109,26 +109,29 @@ pub(super) async fn send(
             attempt.send_count = lost + 1;
         })?;
         let error = match ask.send(client).await {
-            Ok(Issued::Key(exchanged)) => return Ok(exchanged),
-            Ok(Issued::Odd { body, more }) => {
+            Ok(CreateKeyResponse::Key(exchanged)) => return Ok(exchanged),
+            Ok(CreateKeyResponse::Unexpected { body, truncated: more }) => {
                 return Err(odd(open, body, more, services).await);
             }
             Err(error) => error,
         };
-        let again = if matches!(error, openrouter::Error::Ambiguous { .. }) {
+        let again = if matches!(error, openrouter::Error::OutcomeUnknown { .. }) {
             ambiguous = true;
             lost += 1;
             lost < most
         } else {
             tries < services.retries
         };
-        let Some(pause) = error.pause(tries).filter(|_| again) else {
+        let Some(pause) = error.retry_delay(tries).filter(|_| again) else {
             // After a send whose fate is unknown even a clean refusal proves nothing: the code may
             // be used up because the key exists.
             return Err(if ambiguous { Error::Unresolved(error) } else { ask.refused(error) });
         };
         tries += 1;
-        report(Report::Notice(format!("{error}; trying again in {} s", pause.as_secs().max(1))));
+        report(ProvisioningEvent::Notice(format!(
+            "{error}; trying again in {} s",
+            pause.as_secs().max(1)
+        )));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             // As long as the server has not seen the code, nothing can be lost by leaving.

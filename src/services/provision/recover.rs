@@ -7,7 +7,9 @@ use tokio::sync::watch;
 use super::{
     ATTEMPTS, CODE_LIFE, Error, Secrets, Services, abandon, attempt_slot, exchange, store,
 };
-use crate::domain::{AuthCode, CodeVerifier, HeldKey, Outcome, Unresolved, UserError};
+use crate::domain::{
+    AuthCode, CodeVerifier, ProvisioningOutcome, StoredKey, UnresolvedAttempt, UserError,
+};
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store;
@@ -17,11 +19,11 @@ use crate::storage::secret_store::{self, EntryId};
 #[derive(Debug, Default)]
 pub struct Recovered {
     /// Keys that are in the vault now.
-    pub stored: Vec<HeldKey>,
+    pub stored: Vec<StoredKey>,
     /// Keys that were received just now and are nowhere but here.
-    pub not_stored: Vec<Outcome>,
+    pub not_stored: Vec<ProvisioningOutcome>,
     /// Attempts that may have issued a key nobody holds; until dismissed.
-    pub unresolved: Vec<Unresolved>,
+    pub unresolved: Vec<UnresolvedAttempt>,
     /// Why some of them wait for the vault.
     pub trouble: Option<UserError>,
 }
@@ -47,7 +49,7 @@ pub async fn recover(services: &Services) -> Result<Recovered, json_store::Error
         }
     }
     let unresolved = journal::list_unresolved_attempts(&services.place, &services.server)?;
-    recovered.unresolved.extend(unresolved.into_iter().map(Unresolved::from));
+    recovered.unresolved.extend(unresolved.into_iter().map(UnresolvedAttempt::from));
     Ok(recovered)
 }
 
@@ -56,7 +58,7 @@ impl Recovered {
     fn waits(&mut self, open: AttemptGuard, error: &secret_store::Error) {
         tracing::warn!(%error, "an attempt waits for the vault");
         self.trouble = Some(error.to_user_error());
-        self.unresolved.push(Unresolved::from(open.attempt().clone()));
+        self.unresolved.push(UnresolvedAttempt::from(open.attempt().clone()));
     }
 }
 
@@ -95,7 +97,7 @@ async fn resume(mut open: AttemptGuard, services: &Services, recovered: &mut Rec
     match issued {
         Ok(issued) => match store::finish(open, issued, services, None, &mut cancel, &|_| ()).await
         {
-            Outcome::Stored { held, .. } => recovered.stored.push(held),
+            ProvisioningOutcome::Stored { stored_key: held, .. } => recovered.stored.push(held),
             outcome => recovered.not_stored.push(outcome),
         },
         Err(Error::OddAnswer { answer: Some(answer), place, more, .. }) => {

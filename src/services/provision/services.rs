@@ -67,7 +67,7 @@ impl Services {
     pub fn client(&self) -> Result<Client, Error> {
         let server = Url::parse(&self.server).map_err(|_| Error::NotSent {
             server: self.server.clone(),
-            why: "its address cannot be read".into(),
+            reason: "its address cannot be read".into(),
         })?;
         Client::new(&server, self.timeout, &self.app)
     }

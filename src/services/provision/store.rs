@@ -10,8 +10,11 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use super::{Services, cancelled, forget_secrets};
-use crate::api::openrouter::Exchanged;
-use crate::domain::{ApiKey, ErrorKind, HeldKey, Outcome, Read, Report, Step, UserError, clean};
+use crate::api::openrouter::CreatedKey;
+use crate::domain::{
+    ApiKey, CheckResult, ErrorKind, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep,
+    StoredKey, UserError, sanitize,
+};
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
@@ -20,7 +23,7 @@ use crate::storage::secret_store::{self, SecretStore};
 /// Keys that are stored and not on the list yet: the list is rewritten for many at once, not for
 /// each. Until then their attempts stay in the journal, from which the next start lists them.
 #[derive(Default)]
-pub struct Unlisted(Vec<(AttemptGuard, HeldKey)>);
+pub struct Unlisted(Vec<(AttemptGuard, StoredKey)>);
 
 impl Unlisted {
     /// How many there are.
@@ -49,19 +52,19 @@ impl Unlisted {
 /// list is left to [`Unlisted::list`].
 pub(super) async fn finish(
     mut open: AttemptGuard,
-    issued: Exchanged,
+    issued: CreatedKey,
     services: &Services,
     later: Option<&mut Unlisted>,
     cancel: &mut watch::Receiver<bool>,
-    report: &(dyn Fn(Report) + Sync),
-) -> Outcome {
-    report(Report::Step(Step::Store));
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> ProvisioningOutcome {
+    report(ProvisioningEvent::StepStarted(ProvisioningStep::StoreKey));
     let attempt = open.attempt();
-    let mut held = HeldKey {
-        asked: attempt.requested.clone(),
+    let mut held = StoredKey {
+        requested: attempt.requested.clone(),
         replaces: attempt.replaces.clone(),
-        user_id: issued.user_id.map(|id| clean(&id, 100)),
-        ..HeldKey::new(
+        user_id: issued.user_id.map(|id| sanitize(&id, 100)),
+        ..StoredKey::new(
             attempt.label.clone(),
             &issued.key,
             services.server.clone(),
@@ -80,7 +83,11 @@ pub(super) async fn finish(
         Ok(renamed) => renamed,
         Err(error) => {
             services.kept.keep(open);
-            return Outcome::NotStored { held, key: issued.key, trouble: not_stored(&error) };
+            return ProvisioningOutcome::NotStored {
+                entry: held,
+                key: issued.key,
+                error: not_stored(&error),
+            };
         }
     };
     log(open.update(|attempt| {
@@ -101,14 +108,16 @@ pub(super) async fn finish(
         log(open.take().map_or(Ok(()), AttemptGuard::complete));
     }
     let note = listed.err().map(|error| not_listed(&error)).or(renamed).or(stranger);
-    report(Report::Step(Step::Compare));
+    report(ProvisioningEvent::StepStarted(ProvisioningStep::ComparePolicy));
     let (stored, key) = (held.clone(), issued.key.clone());
     let outcome = tokio::select! {
         outcome = compare(held, issued.key, note.clone(), later.is_none(), services) => outcome,
         // The key is safe: nobody waits for a comparison who wants to leave.
-        () = cancelled(cancel) => Outcome::Stored { held: stored, key, note },
+        () = cancelled(cancel) => ProvisioningOutcome::Stored { stored_key: stored, key, warning: note },
     };
-    if let (Some(later), Some(open), Outcome::Stored { held, .. }) = (later, open, &outcome) {
+    if let (Some(later), Some(open), ProvisioningOutcome::Stored { stored_key: held, .. }) =
+        (later, open, &outcome)
+    {
         later.0.push((open, held.clone()));
     }
     outcome
@@ -120,14 +129,14 @@ pub(super) fn hand_back(
     answer: SecretString,
     trouble: &UserError,
     services: &Services,
-) -> Outcome {
+) -> ProvisioningOutcome {
     #[expect(clippy::disallowed_methods, reason = "door: reveal")]
     let key = ApiKey::from(answer.expose_secret().to_owned());
     let attempt = open.attempt();
     let store = services.vault.kind().to_string();
-    let held = HeldKey {
-        asked: attempt.requested.clone(),
-        ..HeldKey::new(
+    let held = StoredKey {
+        requested: attempt.requested.clone(),
+        ..StoredKey::new(
             attempt.label.clone(),
             &key,
             services.server.clone(),
@@ -140,7 +149,7 @@ pub(super) fn hand_back(
         attempt.received_key = Some(held.clone());
     }));
     services.kept.keep(open);
-    Outcome::NotStored { held, key, trouble: trouble.clone() }
+    ProvisioningOutcome::NotStored { entry: held, key, error: trouble.clone() }
 }
 
 /// Waits for the turn to store; whoever waits in vain stores all the same, for the key's sake.
@@ -151,34 +160,36 @@ pub(crate) async fn turn(services: &Services) -> Option<LockGuard> {
 }
 
 /// Tries again to store a key that is nowhere but on the screen.
-pub async fn store_again(held: HeldKey, key: ApiKey, services: &Services) -> Outcome {
+pub async fn store_again(held: StoredKey, key: ApiKey, services: &Services) -> ProvisioningOutcome {
     store_in(held, key, services, services).await
 }
 
 /// Stores it in another store than the one that refuses it. A rotation needs both keys in one: the
 /// new key then stays beside the old one, under a label of its own.
 pub async fn store_elsewhere(
-    mut held: HeldKey,
+    mut held: StoredKey,
     key: ApiKey,
     vault: SecretStore,
     services: &Services,
-) -> Outcome {
+) -> ProvisioningOutcome {
     held.replaces = None;
     let there = Services { vault, ..services.clone() };
     store_in(held, key, &there, services).await
 }
 
 async fn store_in(
-    mut held: HeldKey,
+    mut held: StoredKey,
     key: ApiKey,
     there: &Services,
     services: &Services,
-) -> Outcome {
+) -> ProvisioningOutcome {
     held.store = there.vault.kind().to_string();
     let turn = turn(services).await;
     let renamed = match put(&mut held, &key, there).await {
         Ok(renamed) => renamed,
-        Err(error) => return Outcome::NotStored { held, key, trouble: not_stored(&error) },
+        Err(error) => {
+            return ProvisioningOutcome::NotStored { entry: held, key, error: not_stored(&error) };
+        }
     };
     let listed = inventory::upsert_keys(&services.place, vec![held.clone()]);
     drop(turn);
@@ -197,14 +208,14 @@ async fn store_in(
 /// Puts the key into the vault, read back. Never over another key: a label that was taken since
 /// the preflight gets a number, and `Some` words about it.
 async fn put(
-    held: &mut HeldKey,
+    held: &mut StoredKey,
     key: &ApiKey,
     services: &Services,
 ) -> Result<Option<UserError>, secret_store::Error> {
     let asked = held.label.clone();
     for number in 1..=9 {
         let label =
-            if number == 1 { asked.clone() } else { asked.followed_by(&number.to_string()) };
+            if number == 1 { asked.clone() } else { asked.with_suffix(&number.to_string()) };
         let slot = services.slot(label.as_str());
         let there = services.vault(move |vault, patience| vault.get(&slot, patience)).await;
         let renamed = (label != asked).then(|| {
@@ -234,18 +245,18 @@ async fn put(
 /// Asks the server what it granted and notes it, on the list as well where the key is `listed`; a
 /// failure leaves the key where it is.
 async fn compare(
-    mut held: HeldKey,
+    mut held: StoredKey,
     key: ApiKey,
     note: Option<UserError>,
     listed: bool,
     services: &Services,
-) -> Outcome {
+) -> ProvisioningOutcome {
     let answer = match services.client() {
-        Ok(client) => match client.key(&key).await {
+        Ok(client) => match client.get_current_key(&key).await {
             // Asking is safe to repeat; once is enough for a hiccup.
             Err(error) if error.status().is_none() && services.retries > 0 => {
                 tracing::debug!(%error, "asking the key again");
-                client.key(&key).await
+                client.get_current_key(&key).await
             }
             answer => answer,
         },
@@ -254,8 +265,8 @@ async fn compare(
     let unchecked = match answer {
         Ok(reading) => {
             let now = Timestamp::now();
-            let read = Read::Told(Arc::new(reading));
-            held.note(&read, now);
+            let read = CheckResult::Valid(Arc::new(reading));
+            held.record_check(&read, now);
             if listed {
                 let reads = HashMap::from([(held.hash.clone(), (now, read))]);
                 log(inventory::record_checks(&services.place, &services.server, &reads));
@@ -268,12 +279,12 @@ async fn compare(
             "the key is stored; look at its limit and expiry at OpenRouter",
         )),
     };
-    Outcome::Stored { held, key, note: note.or(unchecked) }
+    ProvisioningOutcome::Stored { stored_key: held, key, warning: note.or(unchecked) }
 }
 
 /// Whoever can read the sign-in address can answer it with a consent of their own: then the key is
 /// one of theirs, and they see what it is used for.
-fn of_another_account(held: &HeldKey, services: &Services) -> Option<UserError> {
+fn of_another_account(held: &StoredKey, services: &Services) -> Option<UserError> {
     let user = held.user_id.as_ref()?;
     let rows = inventory::list_keys(&services.place, &services.server).ok()?;
     let mut users = rows.iter().filter_map(|row| row.user_id.as_ref()).peekable();

@@ -8,48 +8,51 @@ use secrecy::zeroize::Zeroize;
 
 use crate::domain::ApiKey;
 
-const PREFIX: &[u8] = b"sk-or-v1-";
+const KEY_PREFIX: &[u8] = b"sk-or-v1-";
 /// After the prefix: fewer characters than this are an example, not a key.
-const SHORTEST: usize = 20;
+const MIN_BODY_LEN: usize = 20;
 /// The keys of today: so many hexadecimal digits.
-const DIGITS: usize = 64;
+const CURRENT_BODY_LEN: usize = 64;
 /// Prefix and all; what goes on beyond is cut off.
-const LONGEST: usize = 512;
+const MAX_KEY_LEN: usize = 512;
 /// A key ends where the next begins: how far to look to know where this one ends.
-const REACH: usize = LONGEST + PREFIX.len();
+const LOOKAHEAD: usize = MAX_KEY_LEN + KEY_PREFIX.len();
 /// How much of a file tells whether it is binary.
-const SAMPLE: usize = 8 * 1024;
+const BINARY_SAMPLE_BYTES: usize = 8 * 1024;
 /// Most files fit.
-const BLOCK: usize = 128 * 1024;
+const BLOCK_BYTES: usize = 128 * 1024;
 
 /// Reads one file after another into the same block.
-pub(super) struct Scanner {
-    prefix: memmem::Finder<'static>,
-    block: Vec<u8>,
+pub(super) struct KeyScanner {
+    prefix_finder: memmem::Finder<'static>,
+    buffer: Vec<u8>,
 }
 
-impl Scanner {
+impl KeyScanner {
     pub(super) fn new() -> Self {
-        Self::with_block(BLOCK)
+        Self::with_block_size(BLOCK_BYTES)
     }
 
-    fn with_block(size: usize) -> Self {
-        Self { prefix: memmem::Finder::new(PREFIX), block: vec![0; size.max(REACH + 1)] }
+    fn with_block_size(size: usize) -> Self {
+        Self {
+            prefix_finder: memmem::Finder::new(KEY_PREFIX),
+            buffer: vec![0; size.max(LOOKAHEAD + 1)],
+        }
     }
 
     /// Calls `seen` with the line and the key for each that stands in the text; whether it was one.
-    pub(super) fn read(
+    pub(super) fn scan(
         &mut self,
         mut source: impl Read,
         mut seen: impl FnMut(u64, &str),
     ) -> io::Result<bool> {
         let (mut kept, mut line, mut begun, mut wide) = (0, 1, false, false);
         loop {
-            let mut filled = kept + fill(&mut source, &mut self.block[kept..])?;
-            let last = filled < self.block.len();
+            let mut filled = kept + fill_buffer(&mut source, &mut self.buffer[kept..])?;
+            let last = filled < self.buffer.len();
             if !begun {
                 begun = true;
-                let sample = &self.block[..filled.min(SAMPLE)];
+                let sample = &self.buffer[..filled.min(BINARY_SAMPLE_BYTES)];
                 wide = sample.starts_with(b"\xff\xfe") || sample.starts_with(b"\xfe\xff");
                 if !wide && memchr(0, sample).is_some() {
                     return Ok(false);
@@ -57,77 +60,79 @@ impl Scanner {
             }
             if wide {
                 // UTF-16, as PowerShell writes it: without its NULs the ASCII in it is ASCII.
-                filled = kept + squeeze(&mut self.block[kept..filled]);
+                filled = kept + remove_nuls(&mut self.buffer[kept..filled]);
             }
-            let block = &self.block[..filled];
+            let block = &self.buffer[..filled];
             let (mut at, mut counted) = (0, 0);
             let rest = loop {
-                let Some(start) = self.prefix.find(&block[at..]).map(|found| at + found) else {
-                    break filled.saturating_sub(PREFIX.len() - 1).max(at);
+                let Some(start) = self.prefix_finder.find(&block[at..]).map(|found| at + found)
+                else {
+                    break filled.saturating_sub(KEY_PREFIX.len() - 1).max(at);
                 };
-                if !last && start + REACH > filled {
+                if !last && start + LOOKAHEAD > filled {
                     break start;
                 }
-                match key_at(&block[start..]) {
+                match match_key(&block[start..]) {
                     Some(key) => {
-                        line += lines(&block[counted..start]);
+                        line += count_lines(&block[counted..start]);
                         (counted, at) = (start, start + key.len());
                         seen(line, key);
                     }
-                    None => at = start + PREFIX.len(),
+                    None => at = start + KEY_PREFIX.len(),
                 }
             };
             if last {
                 return Ok(true);
             }
-            line += lines(&block[counted..rest]);
-            self.block.copy_within(rest..filled, 0);
+            line += count_lines(&block[counted..rest]);
+            self.buffer.copy_within(rest..filled, 0);
             kept = filled - rest;
         }
     }
 }
 
-impl Drop for Scanner {
+impl Drop for KeyScanner {
     fn drop(&mut self) {
-        self.block.zeroize();
+        self.buffer.zeroize();
     }
 }
 
 /// The key that begins here. What follows the digits of today's keys is not part of one, nor is
 /// the beginning of the next.
-fn key_at(text: &[u8]) -> Option<&str> {
-    let body = &text[PREFIX.len()..text.len().min(REACH)];
-    let body =
-        &body[..memmem::find(body, PREFIX).unwrap_or(body.len()).min(LONGEST - PREFIX.len())];
+fn match_key(text: &[u8]) -> Option<&str> {
+    let body = &text[KEY_PREFIX.len()..text.len().min(LOOKAHEAD)];
+    let body = &body[..memmem::find(body, KEY_PREFIX)
+        .unwrap_or(body.len())
+        .min(MAX_KEY_LEN - KEY_PREFIX.len())];
     let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let run = body.iter().position(|byte| !part(byte)).unwrap_or(body.len());
     let digits = body[..run].iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(run);
-    let length = if digits == DIGITS { DIGITS } else { run };
-    let key = (length >= SHORTEST).then(|| &text[..PREFIX.len() + length])?;
+    let length = if digits == CURRENT_BODY_LEN { CURRENT_BODY_LEN } else { run };
+    let key = (length >= MIN_BODY_LEN).then(|| &text[..KEY_PREFIX.len() + length])?;
     std::str::from_utf8(key).ok()
 }
 
 /// The text with each key in it masked: what people name files after.
-pub fn hide(text: &str) -> String {
+pub fn mask_keys(text: &str) -> String {
     let mut hidden = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = memmem::find(rest.as_bytes(), PREFIX) {
+    while let Some(start) = memmem::find(rest.as_bytes(), KEY_PREFIX) {
         hidden.push_str(&rest[..start]);
-        let shown = key_at(&rest.as_bytes()[start..]);
+        let shown = match_key(&rest.as_bytes()[start..]);
         hidden.push_str(
             &shown.map_or("sk-or-v1-".into(), |key| ApiKey::from(key.to_owned()).masked()),
         );
-        rest = &rest[start + shown.map_or(PREFIX.len(), str::len)..];
+        rest = &rest[start + shown.map_or(KEY_PREFIX.len(), str::len)..];
     }
     hidden + rest
 }
 
-fn lines(text: &[u8]) -> u64 {
+fn count_lines(text: &[u8]) -> u64 {
     memchr_iter(b'\n', text).count() as u64
 }
 
 /// Reads until the block is full or the source has ended.
-fn fill(source: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
+fn fill_buffer(source: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < block.len() {
         match source.read(&mut block[filled..]) {
@@ -141,7 +146,7 @@ fn fill(source: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Moves what is not NUL to the front; how much that is.
-fn squeeze(block: &mut [u8]) -> usize {
+fn remove_nuls(block: &mut [u8]) -> usize {
     let mut kept = 0;
     for at in 0..block.len() {
         if block[at] != 0 {
@@ -160,8 +165,8 @@ mod tests {
 
     fn scanned(block: usize, text: &[u8]) -> Option<Vec<(u64, String)>> {
         let mut found = Vec::new();
-        let text = Scanner::with_block(block)
-            .read(text, |line, key| found.push((line, key.to_owned())))
+        let text = KeyScanner::with_block_size(block)
+            .scan(text, |line, key| found.push((line, key.to_owned())))
             .unwrap();
         text.then_some(found)
     }
@@ -223,7 +228,7 @@ mod tests {
             let ascii: String = text.chars().filter(char::is_ascii).collect();
             prop_assert_eq!(scanned(block, &wide), Some(naive(&ascii)));
             for (_, key) in expected {
-                prop_assert!(!hide(&text).contains(&key));
+                prop_assert!(!mask_keys(&text).contains(&key));
             }
         }
     }
@@ -232,8 +237,8 @@ mod tests {
     fn a_file_is_binary_when_its_beginning_holds_a_nul() {
         let key = format!("sk-or-v1-{}", "ab12".repeat(16));
         assert_eq!(scanned(600, format!("\0{key}").as_bytes()), None);
-        let late = format!("{}\n{key}\0", "x".repeat(SAMPLE));
-        assert_eq!(scanned(SAMPLE, late.as_bytes()), Some(vec![(2, key)]));
+        let late = format!("{}\n{key}\0", "x".repeat(BINARY_SAMPLE_BYTES));
+        assert_eq!(scanned(BINARY_SAMPLE_BYTES, late.as_bytes()), Some(vec![(2, key)]));
     }
 
     #[test]
@@ -243,6 +248,6 @@ mod tests {
             assert_eq!(scanned(600, text.as_bytes()).unwrap()[0], (1, key.clone()), "{text}");
         }
         assert_eq!(scanned(600, b"sk-or-v1-your-key-here"), Some(vec![]));
-        assert_eq!(hide(&format!("a/{key}.txt")), "a/sk-or-v1-ab1...ab12.txt");
+        assert_eq!(mask_keys(&format!("a/{key}.txt")), "a/sk-or-v1-ab1...ab12.txt");
     }
 }

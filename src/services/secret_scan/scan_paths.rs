@@ -4,12 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::clean;
+use crate::domain::sanitize;
 
 /// Directories and files below the home directory. Every hidden file that lies in the home
 /// directory itself (profiles and histories of shells, `.env…`, `.aider.conf.yml`, `.claude.json`)
 /// is looked through without being named here.
-const PLACES: &[&str] = &[
+const DEFAULT_PATHS: &[&str] = &[
     // shells, and what is set for every program of a session
     ".bashrc.d",
     ".profile.d",
@@ -84,35 +84,37 @@ const PLACES: &[&str] = &[
 ];
 
 /// The person's home directory, by its real name.
-fn home() -> Option<PathBuf> {
+fn home_dir() -> Option<PathBuf> {
     etcetera::home_dir().ok()?.canonicalize().ok()
 }
 
 /// What is to be looked through: the places of the person's home, and these directories or files,
 /// by their real names. The error is of the first that is not there.
-pub fn roots(search: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+pub fn resolve_scan_roots(search: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     let given =
         search.iter().map(|path| path.canonicalize().map_err(|error| (path.clone(), error)));
     let given = given.collect::<Result<Vec<_>, _>>()?;
-    Ok(outermost(home().map(|home| places(&home)).into_iter().flatten().chain(given)))
+    Ok(drop_nested(
+        home_dir().map(|home| default_scan_roots(&home)).into_iter().flatten().chain(given),
+    ))
 }
 
 /// The places of a home directory that are there, by their real names: a link is followed where it
 /// leads to something else in that home.
-pub fn places(home: &Path) -> Vec<PathBuf> {
+pub fn default_scan_roots(home: &Path) -> Vec<PathBuf> {
     let Ok(home) = home.canonicalize() else { return Vec::new() };
     let hidden = fs::read_dir(&home).into_iter().flatten().flatten().filter_map(|entry| {
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
         hidden.then(|| entry.path())
     });
     let files = hidden.filter_map(|path| path.canonicalize().ok()).filter(|path| path.is_file());
-    let named = PLACES.iter().filter_map(|place| home.join(place).canonicalize().ok());
+    let named = DEFAULT_PATHS.iter().filter_map(|place| home.join(place).canonicalize().ok());
     let here = |path: &PathBuf| *path != home && path.starts_with(&home);
-    outermost(files.chain(named).filter(here))
+    drop_nested(files.chain(named).filter(here))
 }
 
 /// Each once, and none that lies in another: nothing is looked through twice.
-fn outermost(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+fn drop_nested(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = paths.collect();
     // By their parts: what lies in a directory comes right after it.
     paths.sort();
@@ -121,9 +123,9 @@ fn outermost(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
 }
 
 /// A file as a person calls it: `~/.zshrc`. A key that it is named after is masked.
-pub fn shown(path: &Path) -> String {
-    let short =
-        home().and_then(|home| path.strip_prefix(home).ok().map(|rest| Path::new("~").join(rest)));
+pub fn display_path(path: &Path) -> String {
+    let short = home_dir()
+        .and_then(|home| path.strip_prefix(home).ok().map(|rest| Path::new("~").join(rest)));
     let path = short.as_deref().unwrap_or(path);
-    clean(&super::hide(&path.to_string_lossy()), 4_096)
+    sanitize(&super::mask_keys(&path.to_string_lossy()), 4_096)
 }

@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::scan::Scanner;
-use super::{Found, Limits, Sighting};
+use super::scan::KeyScanner;
+use super::{Finding, ScanLimits, ScanReport};
 use crate::domain::ApiKey;
 
 /// Files are handed out so many at a time.
-const BATCH: usize = 128;
+const FILES_PER_TASK: usize = 128;
 
 /// With so many tasks waiting, whoever finds more files reads them itself.
-const WAITING: usize = 1_024;
+const MAX_QUEUED_TASKS: usize = 1_024;
 
 /// More readers than this wait for the same disk.
-const THREADS: usize = 16;
+const MAX_THREADS: usize = 16;
 
 enum Task {
     Directory(PathBuf, usize),
@@ -26,20 +26,20 @@ enum Task {
 }
 
 /// What is to be done, the last that was found first: so little waits at any time.
-struct Line {
+struct TaskQueue {
     tasks: Vec<Task>,
     /// Threads at work, which may find more.
-    busy: usize,
+    active_workers: usize,
 }
 
-struct Walk<'a> {
-    limits: &'a Limits,
-    line: Mutex<Line>,
-    changed: Condvar,
-    sightings: AtomicUsize,
+struct Walker<'a> {
+    limits: &'a ScanLimits,
+    queue: Mutex<TaskQueue>,
+    queue_changed: Condvar,
+    finding_count: AtomicUsize,
 }
 
-pub(super) fn walk(roots: &[PathBuf], limits: &Limits) -> Found {
+pub(super) fn scan_roots(roots: &[PathBuf], limits: &ScanLimits) -> ScanReport {
     let tasks = roots
         .iter()
         .map(|root| {
@@ -50,113 +50,120 @@ pub(super) fn walk(roots: &[PathBuf], limits: &Limits) -> Found {
             }
         })
         .collect();
-    let walk = Walk {
+    let walk = Walker {
         limits,
-        line: Mutex::new(Line { tasks, busy: 0 }),
-        changed: Condvar::new(),
-        sightings: AtomicUsize::new(0),
+        queue: Mutex::new(TaskQueue { tasks, active_workers: 0 }),
+        queue_changed: Condvar::new(),
+        finding_count: AtomicUsize::new(0),
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     let mut found = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| walk.work())).collect();
-        let mut found = walk.work();
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| walk.run_worker())).collect();
+        let mut found = walk.run_worker();
         for other in others.into_iter().filter_map(|other| other.join().ok()) {
-            found.sightings.extend(other.sightings);
-            found.files += other.files;
+            found.findings.extend(other.findings);
+            found.files_scanned += other.files_scanned;
             found.unreadable += other.unreadable;
-            found.long += other.long;
-            found.deep += other.deep;
+            found.files_too_large += other.files_too_large;
+            found.dirs_too_deep += other.dirs_too_deep;
         }
         found
     });
-    found.more = walk.sightings.into_inner().saturating_sub(found.sightings.len());
+    found.findings_omitted = walk.finding_count.into_inner().saturating_sub(found.findings.len());
     found
 }
 
-impl Walk<'_> {
-    fn work(&self) -> Found {
-        let mut found = Found::default();
-        let mut scanner = Scanner::new();
-        while let Some(task) = self.next() {
+impl Walker<'_> {
+    fn run_worker(&self) -> ScanReport {
+        let mut found = ScanReport::default();
+        let mut scanner = KeyScanner::new();
+        while let Some(task) = self.next_task() {
             match task {
                 Task::Directory(path, depth) => {
-                    if let Err(error) = self.directory(&path, depth, &mut scanner, &mut found) {
+                    if let Err(error) = self.scan_directory(&path, depth, &mut scanner, &mut found)
+                    {
                         found.unreadable += u64::from(error.kind() != io::ErrorKind::NotFound);
                     }
                 }
-                Task::Files(paths) => self.files(&paths, &mut scanner, &mut found),
+                Task::Files(paths) => self.scan_files(&paths, &mut scanner, &mut found),
             }
-            self.line().busy -= 1;
-            self.changed.notify_all();
+            self.lock_queue().active_workers -= 1;
+            self.queue_changed.notify_all();
         }
         found
     }
 
     /// The next thing to do; `None` when nothing is left and nobody can find more.
-    fn next(&self) -> Option<Task> {
-        let mut line = self.line();
+    fn next_task(&self) -> Option<Task> {
+        let mut line = self.lock_queue();
         loop {
             if let Some(task) = line.tasks.pop() {
-                line.busy += 1;
+                line.active_workers += 1;
                 return Some(task);
             }
-            if line.busy == 0 {
+            if line.active_workers == 0 {
                 return None;
             }
-            line = self.changed.wait(line).unwrap_or_else(PoisonError::into_inner);
+            line = self.queue_changed.wait(line).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn directory(
+    fn scan_directory(
         &self,
         path: &Path,
         depth: usize,
-        scanner: &mut Scanner,
-        found: &mut Found,
+        scanner: &mut KeyScanner,
+        found: &mut ScanReport,
     ) -> io::Result<()> {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(FILES_PER_TASK);
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                self.enter(&entry, depth + 1, found);
+                self.enqueue_directory(&entry, depth + 1, found);
             } else if kind.is_file() {
                 batch.push(entry.path());
-                if batch.len() == BATCH {
-                    self.hand_out(&mut batch, scanner, found);
+                if batch.len() == FILES_PER_TASK {
+                    self.enqueue_files(&mut batch, scanner, found);
                 }
             }
         }
-        self.files(&batch, scanner, found);
+        self.scan_files(&batch, scanner, found);
         Ok(())
     }
 
-    fn enter(&self, entry: &DirEntry, depth: usize, found: &mut Found) {
+    fn enqueue_directory(&self, entry: &DirEntry, depth: usize, found: &mut ScanReport) {
         let path = entry.path();
-        if depth > self.limits.depth {
-            found.deep += 1;
-        } else if !holds_no_text(&path) {
-            self.line().tasks.push(Task::Directory(path, depth));
-            self.changed.notify_one();
+        if depth > self.limits.max_depth {
+            found.dirs_too_deep += 1;
+        } else if !is_excluded_dir(&path) {
+            self.lock_queue().tasks.push(Task::Directory(path, depth));
+            self.queue_changed.notify_one();
         }
     }
 
-    fn hand_out(&self, batch: &mut Vec<PathBuf>, scanner: &mut Scanner, found: &mut Found) {
-        let mut line = self.line();
-        if line.tasks.len() < WAITING {
-            line.tasks.push(Task::Files(std::mem::replace(batch, Vec::with_capacity(BATCH))));
-            self.changed.notify_one();
+    fn enqueue_files(
+        &self,
+        batch: &mut Vec<PathBuf>,
+        scanner: &mut KeyScanner,
+        found: &mut ScanReport,
+    ) {
+        let mut line = self.lock_queue();
+        if line.tasks.len() < MAX_QUEUED_TASKS {
+            line.tasks
+                .push(Task::Files(std::mem::replace(batch, Vec::with_capacity(FILES_PER_TASK))));
+            self.queue_changed.notify_one();
             return;
         }
         drop(line);
-        self.files(batch, scanner, found);
+        self.scan_files(batch, scanner, found);
         batch.clear();
     }
 
-    fn files(&self, paths: &[PathBuf], scanner: &mut Scanner, found: &mut Found) {
+    fn scan_files(&self, paths: &[PathBuf], scanner: &mut KeyScanner, found: &mut ScanReport) {
         for path in paths {
-            match self.file(path, scanner, found) {
-                Ok(read) => found.files += u64::from(read),
+            match self.scan_file(path, scanner, found) {
+                Ok(read) => found.files_scanned += u64::from(read),
                 // It went while we looked, or became a link.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(_) => found.unreadable += 1,
@@ -165,39 +172,44 @@ impl Walk<'_> {
     }
 
     /// Whether it was text.
-    fn file(&self, path: &Path, scanner: &mut Scanner, found: &mut Found) -> io::Result<bool> {
-        let file = open(path)?;
+    fn scan_file(
+        &self,
+        path: &Path,
+        scanner: &mut KeyScanner,
+        found: &mut ScanReport,
+    ) -> io::Result<bool> {
+        let file = open_no_follow(path)?;
         let about = file.metadata()?;
         if !about.is_file() {
             return Ok(false);
         }
-        if about.len() > self.limits.longest {
-            found.long += 1;
+        if about.len() > self.limits.max_file_bytes {
+            found.files_too_large += 1;
             return Ok(false);
         }
-        scanner.read(file, |line, key| {
-            if self.sightings.fetch_add(1, Ordering::Relaxed) < self.limits.sightings {
+        scanner.scan(file, |line, key| {
+            if self.finding_count.fetch_add(1, Ordering::Relaxed) < self.limits.max_findings {
                 let key = ApiKey::from(key.to_owned());
                 let hash = key.hash();
-                found.sightings.push(Sighting { path: path.to_owned(), line, key, hash });
+                found.findings.push(Finding { path: path.to_owned(), line, key, hash });
             }
         })
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_queue(&self) -> MutexGuard<'_, TaskQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Directories in which no key lies in clear, whatever their size: git's objects are compressed,
 /// and what the kernel shows there is no file.
-fn holds_no_text(path: &Path) -> bool {
+fn is_excluded_dir(path: &Path) -> bool {
     path.ends_with(".git/objects")
         || cfg!(unix) && ["/proc", "/sys", "/dev"].iter().any(|kernel| path == Path::new(kernel))
 }
 
 /// Follows no link, and waits for nobody: between our look and this it may have become a pipe.
-fn open(path: &Path) -> io::Result<File> {
+fn open_no_follow(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]

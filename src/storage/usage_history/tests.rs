@@ -35,9 +35,9 @@ fn each_key_has_its_own_samples_until_it_is_forgotten() {
     record_usage(&place, &[("a", at(NOW), 1.5), ("b", at(NOW), 0.0), ("a", at(NOW + 900), 2.0)])
         .unwrap();
     let all = read_samples(&place).unwrap();
-    let first = Sample { at: at(NOW), usage: 1.5 };
-    assert_eq!(all["a"], [first, Sample { at: at(NOW + 900), usage: 2.0 }]);
-    assert_eq!(all["b"], [Sample { at: at(NOW), usage: 0.0 }]);
+    let first = UsageSample { at: at(NOW), usage: 1.5 };
+    assert_eq!(all["a"], [first, UsageSample { at: at(NOW + 900), usage: 2.0 }]);
+    assert_eq!(all["b"], [UsageSample { at: at(NOW), usage: 0.0 }]);
     assert!(remove_key(&place, "a").unwrap());
     assert!(!remove_key(&place, "a").unwrap());
     assert_eq!(read_samples(&place).unwrap().into_keys().collect::<Vec<_>>(), ["b"]);

@@ -6,73 +6,77 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::{Runner, actions, recovered, tell};
-use crate::domain::{KeyRequest, Report, UserError};
+use super::{EffectRunner, actions, recover_interrupted, send_message};
+use crate::domain::{KeyRequest, ProvisioningEvent, UserError};
 use crate::services::keys::{self, End, Hands, News};
-use crate::services::plan::{self, Standing};
+use crate::services::plan::{self, KeyDiff};
 use crate::services::provision::{Controls, Services, Way};
 use crate::storage::inventory;
 use crate::tui::state::{Compared, Fate, Msg, Planned, Ticket};
 
 /// The most problems of a plan that are said.
-const PROBLEMS: usize = 100;
+const MAX_PROBLEMS: usize = 100;
 
-impl Runner {
+impl EffectRunner {
     pub(super) fn read_plan(&self, ticket: Ticket, path: String) {
         let now = self.clock.now();
-        self.spawn(move |services, _| async move {
+        self.spawn_task(move |services, _| async move {
             let plan = async {
                 let (looking, typed) = (services.clone(), path);
-                let keys = tokio::task::spawn_blocking(move || read(&looking, &typed, now)).await;
+                let keys =
+                    tokio::task::spawn_blocking(move || load_plan(&looking, &typed, now)).await;
                 let keys = keys.unwrap_or_else(|_| Err(vec!["the plan cannot be read".into()]))?;
-                let (_, road) = road(&services, &|_| {}).await;
+                let (_, road) = choose_batch_auth_method(&services, &|_| {}).await;
                 Ok(Compared { keys, road })
             };
             Msg::PlanRead { ticket, plan: plan.await }
         });
     }
 
-    pub(super) fn apply(&mut self, ticket: Ticket, requests: Vec<KeyRequest>) {
-        let Controls { cancel: mut cancelled, pasted } = self.set_out(ticket);
+    pub(super) fn apply_plan(&mut self, ticket: Ticket, requests: Vec<KeyRequest>) {
+        let Controls { cancel: mut cancelled, pasted } = self.register_run(ticket);
         let (wishes, wished) = mpsc::channel(4);
-        if let Some(journey) = self.journeys.get_mut(&ticket) {
-            journey.wishes = Some(wishes);
+        if let Some(journey) = self.runs.get_mut(&ticket) {
+            journey.batch_commands = Some(wishes);
         }
-        self.spawn(move |services, results| async move {
-            let told = |report| tell(&results, Msg::Reported { ticket, report });
-            let waits =
-                || told(Report::Notice("another apply is under way: waiting for its end".into()));
+        self.spawn_task(move |services, results| async move {
+            let told = |report| send_message(&results, Msg::Reported { ticket, report });
+            let waits = || {
+                told(ProvisioningEvent::Notice(
+                    "another apply is under way: waiting for its end".into(),
+                ))
+            };
             let turn = match keys::take_turn(&services, &mut cancelled, waits).await {
                 Ok(Some(turn)) => turn,
                 Ok(None) => return Msg::Applied { ticket, trouble: None },
                 Err(error) => return Msg::Applied { ticket, trouble: Some(error.to_user_error()) },
             };
             let ended = |label, result, note| {
-                tell(&results, Msg::Ended { ticket, label, result, note });
+                send_message(&results, Msg::Ended { ticket, label, result, note });
             };
             // What a program that died meanwhile left behind comes first: a label whose code it had
             // received already would be cut twice.
-            tell(&results, recovered(&services).await);
+            send_message(&results, recover_interrupted(&services).await);
             // The list may have grown since the plan was read.
             let mut missing = Vec::new();
-            for (request, standing) in match standings(&services, requests) {
+            for (request, standing) in match compare_with_stored_keys(&services, requests) {
                 Ok(standings) => standings,
                 Err(trouble) => return Msg::Applied { ticket, trouble: Some(trouble) },
             } {
                 match standing {
-                    Standing::Missing => missing.push(request),
-                    Standing::Same(held) | Standing::Differs { held, .. } => {
+                    KeyDiff::Missing => missing.push(request),
+                    KeyDiff::Unchanged(held) | KeyDiff::Differs { stored: held, .. } => {
                         ended(request.label, Ok(held), None);
                     }
-                    Standing::Owed(unresolved) => {
+                    KeyDiff::Pending(unresolved) => {
                         ended(request.label, Err(keys::owing(&unresolved)), None);
                     }
                 }
             }
-            let (way, _) = road(&services, &told).await;
+            let (way, _) = choose_batch_auth_method(&services, &told).await;
             let hear = |news: News<'_>| match news {
                 News::Turn { label, .. } => {
-                    tell(&results, Msg::Turned { ticket, label: label.clone() });
+                    send_message(&results, Msg::Turned { ticket, label: label.clone() });
                 }
                 News::Journey(report) => told(report),
                 News::End(End { label, result, note }) => {
@@ -88,40 +92,44 @@ impl Runner {
 }
 
 /// The plan at that path beside what is held; or what is wrong with it.
-fn read(services: &Services, typed: &str, now: Timestamp) -> Result<Vec<Planned>, Vec<String>> {
+fn load_plan(
+    services: &Services,
+    typed: &str,
+    now: Timestamp,
+) -> Result<Vec<Planned>, Vec<String>> {
     let path = match (typed.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         _ => PathBuf::from(typed),
     };
-    let bytes = (File::open(&path).and_then(plan::load)).map_err(|error| {
+    let bytes = (File::open(&path).and_then(plan::read_plan_bytes)).map_err(|error| {
         vec![format!("the plan {} cannot be read: {}", path.display(), error.kind())]
     })?;
-    let plan = plan::read(&bytes, now).map_err(|wrong| {
-        let more = wrong.len().saturating_sub(PROBLEMS);
-        let words = wrong.iter().take(PROBLEMS).map(ToString::to_string);
+    let plan = plan::parse(&bytes, now).map_err(|wrong| {
+        let more = wrong.len().saturating_sub(MAX_PROBLEMS);
+        let words = wrong.iter().take(MAX_PROBLEMS).map(ToString::to_string);
         words.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>()
     })?;
-    let standings =
-        standings(services, plan).map_err(|trouble| vec![trouble.message, trouble.advice])?;
+    let standings = compare_with_stored_keys(services, plan)
+        .map_err(|trouble| vec![trouble.message, trouble.advice])?;
     let planned = standings.into_iter().map(|(request, standing)| Planned {
         request,
         fate: match standing {
-            Standing::Missing => Fate::Create,
-            Standing::Same(_) => Fate::Same,
-            Standing::Differs { differences, .. } => {
+            KeyDiff::Missing => Fate::Create,
+            KeyDiff::Unchanged(_) => Fate::Same,
+            KeyDiff::Differs { differences, .. } => {
                 let words: Vec<_> = differences.iter().map(ToString::to_string).collect();
                 Fate::Differs(words.join("; "))
             }
-            Standing::Owed(unresolved) => Fate::Failed(keys::owing(&unresolved)),
+            KeyDiff::Pending(unresolved) => Fate::Failed(keys::owing(&unresolved)),
         },
     });
     Ok(planned.collect())
 }
 
-fn standings(
+fn compare_with_stored_keys(
     services: &Services,
     plan: Vec<KeyRequest>,
-) -> Result<Vec<(KeyRequest, Standing)>, UserError> {
+) -> Result<Vec<(KeyRequest, KeyDiff)>, UserError> {
     let held = inventory::list_keys(&services.place, &services.server)
         .map_err(|error| error.to_user_error())?;
     let owed = keys::owed(services).map_err(|error| error.trouble())?;
@@ -129,7 +137,10 @@ fn standings(
 }
 
 /// The best road to many keys, and in words.
-async fn road(services: &Services, report: &(dyn Fn(Report) + Sync)) -> (Way, String) {
-    let way = actions::way(services, report).await;
+async fn choose_batch_auth_method(
+    services: &Services,
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> (Way, String) {
+    let way = actions::choose_auth_method(services, report).await;
     keys::road(services, way, true).await
 }

@@ -2,7 +2,7 @@
 //! keys it is about and on which terms. Must not know: how it is done.
 
 use super::field::Field;
-use crate::domain::{HeldKey, Terms};
+use crate::domain::{RetirePolicy, StoredKey};
 
 /// How long an old key must stand still before it may go: in words, and in seconds.
 pub const QUIET: [(&str, u64); 5] = [
@@ -30,7 +30,7 @@ pub struct Ask {
     /// What.
     pub what: Deliberation,
     /// The keys it is about, at least one.
-    pub keys: Vec<HeldKey>,
+    pub keys: Vec<StoredKey>,
     /// The place in [`QUIET`] of what was chosen.
     pub quiet: usize,
     /// Whether the old key is deleted then without a question.
@@ -41,7 +41,7 @@ pub struct Ask {
 
 impl Ask {
     /// Nothing chosen yet: an hour, and a question before anything is deleted.
-    pub fn new(what: Deliberation, keys: Vec<HeldKey>) -> Self {
+    pub fn new(what: Deliberation, keys: Vec<StoredKey>) -> Self {
         Self { what, keys, quiet: 1, delete: false, typed: Field::default() }
     }
 
@@ -51,8 +51,8 @@ impl Ask {
     }
 
     /// The terms of a rotation.
-    pub fn terms(&self) -> Terms {
-        Terms { quiet_for: QUIET[self.quiet].1, delete: self.delete }
+    pub fn terms(&self) -> RetirePolicy {
+        RetirePolicy { unused_for: QUIET[self.quiet].1, revoke_when_unused: self.delete }
     }
 
     /// What has to be typed to confirm a deletion: the label, or how many keys.

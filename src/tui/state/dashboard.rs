@@ -13,7 +13,8 @@ use super::message::Ticket;
 use super::new_key_screen::{MOMENT, goes_on};
 use super::sort_filter::{Sort, order};
 use crate::domain::{
-    ApiKey, HeldKey, KeyState, Label, Read, Sample, Unresolved, UserError, span_changes,
+    ApiKey, CheckResult, KeyState, Label, StoredKey, UnresolvedAttempt, UsageSample, UserError,
+    seconds_until_relative_time_changes,
 };
 pub use account::Scope;
 
@@ -32,7 +33,7 @@ pub enum Keys {
     /// Being read.
     Loading,
     /// Those held here in the order in which they were cut, then the account's others.
-    Loaded(Vec<HeldKey>),
+    Loaded(Vec<StoredKey>),
     /// It could not be read.
     Failed(UserError),
 }
@@ -78,7 +79,7 @@ pub struct Dashboard {
     /// The key that is shown in clear.
     pub shown: Option<Shown>,
     /// What may have been issued and was not received.
-    pub unresolved: Vec<Unresolved>,
+    pub unresolved: Vec<UnresolvedAttempt>,
     /// The list that is waited for.
     pub loading: Option<Ticket>,
     /// The key that is waited for.
@@ -86,7 +87,7 @@ pub struct Dashboard {
     /// Keys that want something done, the most urgent first: places in `keys`.
     pub wanting: Vec<(usize, KeyState)>,
     /// What some keys had spent, by hash: of the selected one, and of those that are to retire.
-    pub past: HashMap<String, Vec<Sample>>,
+    pub past: HashMap<String, Vec<UsageSample>>,
     /// The past that is waited for.
     pub recalling: Option<Ticket>,
     past_grew: bool,
@@ -129,12 +130,12 @@ impl Dashboard {
     }
 
     /// The keys held here, as far as they are known.
-    pub fn held(&self) -> &[HeldKey] {
+    pub fn held(&self) -> &[StoredKey] {
         &self.all()[..self.here]
     }
 
     /// Those, then the account's others.
-    pub fn all(&self) -> &[HeldKey] {
+    pub fn all(&self) -> &[StoredKey] {
         match &self.keys {
             Keys::Loaded(keys) => keys,
             Keys::Loading | Keys::Failed(_) => &[],
@@ -142,12 +143,12 @@ impl Dashboard {
     }
 
     /// The selected key.
-    pub fn current(&self) -> Option<&HeldKey> {
+    pub fn current(&self) -> Option<&StoredKey> {
         self.all().get(*self.rows.get(self.selected)?)
     }
 
     /// The keys that an action is for: those that are marked, else the selected one.
-    pub fn chosen(&self) -> Vec<&HeldKey> {
+    pub fn chosen(&self) -> Vec<&StoredKey> {
         if self.marked.is_empty() {
             return self.current().into_iter().collect();
         }
@@ -155,7 +156,7 @@ impl Dashboard {
     }
 
     /// The key with that hash.
-    pub fn find(&self, hash: &str) -> Option<&HeldKey> {
+    pub fn find(&self, hash: &str) -> Option<&StoredKey> {
         self.all().get(self.place(hash)?)
     }
 
@@ -176,7 +177,7 @@ impl Dashboard {
     }
 
     /// Takes in a list that was read; the selection stays on its key.
-    pub fn load(&mut self, keys: Result<Vec<HeldKey>, UserError>, now: Timestamp) {
+    pub fn load(&mut self, keys: Result<Vec<StoredKey>, UserError>, now: Timestamp) {
         let selected = self.current().map(|held| held.hash.clone());
         let others = self.all()[self.here..].to_vec();
         self.here = 0;
@@ -195,7 +196,7 @@ impl Dashboard {
     }
 
     /// Adds a key that was just stored, and selects it.
-    pub fn add(&mut self, new: HeldKey, now: Timestamp) {
+    pub fn add(&mut self, new: StoredKey, now: Timestamp) {
         let hash = new.hash.clone();
         if let Keys::Loaded(keys) = &mut self.keys {
             let place = keys[..self.here].iter().position(|held| held.label == new.label);
@@ -203,7 +204,7 @@ impl Dashboard {
                 keys[place] = new;
             } else {
                 // It may have been listed as the account's.
-                keys.retain(|row| row.is_here() || row.hash != new.hash);
+                keys.retain(|row| row.is_stored() || row.hash != new.hash);
                 keys.insert(self.here, new);
                 self.here += 1;
             }
@@ -216,17 +217,17 @@ impl Dashboard {
         let selected = self.current().map(|held| held.hash.clone());
         if let Keys::Loaded(keys) = &mut self.keys {
             let before = keys.len();
-            keys.retain(|held| !held.is_here() || held.label != *label);
+            keys.retain(|held| !held.is_stored() || held.label != *label);
             self.here -= before - keys.len();
         }
         self.arrange_around(selected, now);
     }
 
     /// Takes in what a key said about itself; no row moves.
-    pub fn note(&mut self, hash: &str, read: &Read, at: Timestamp) {
+    pub fn note(&mut self, hash: &str, read: &CheckResult, at: Timestamp) {
         let place = self.place(hash);
         if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, place) {
-            keys[place].note(read, at);
+            keys[place].record_check(read, at);
         }
     }
 
@@ -256,10 +257,10 @@ impl Dashboard {
 
     /// Lists them anew, the selection on the key at that place.
     fn order(&mut self, place: Option<usize>, now: Timestamp) {
-        let shown = |held: &HeldKey| match self.scope {
-            Scope::Here => held.is_here(),
+        let shown = |held: &StoredKey| match self.scope {
+            Scope::Here => held.is_stored(),
             Scope::All => true,
-            Scope::Elsewhere => !held.is_here(),
+            Scope::Elsewhere => !held.is_stored(),
             Scope::Gone => self.gone.contains(&held.hash),
         };
         self.rows = order(self.all(), self.sort, self.reversed, self.filter.text(), shown, now);
@@ -300,7 +301,7 @@ impl Dashboard {
     pub fn look(&mut self, now: Timestamp) {
         const URGENT: [KeyState; 5] = [
             KeyState::LimitReached,
-            KeyState::Dead,
+            KeyState::Rejected,
             KeyState::Low,
             KeyState::Expired,
             KeyState::Expiring,
@@ -335,16 +336,16 @@ impl Dashboard {
         }
         self.visible(terminal_rows)
             .flat_map(|(_, held)| {
-                let reset = held.reset().and_then(|reset| reset.next(now));
+                let reset = held.reset().and_then(|reset| reset.next_after(now));
                 [held.expires_at(), reset]
             })
             .flatten()
-            .map(|at| span_changes(now, at))
+            .map(|at| seconds_until_relative_time_changes(now, at))
             .min()
     }
 
     /// The page with the selected key: listed rows and their keys.
-    pub fn visible(&self, terminal_rows: u16) -> impl Iterator<Item = (usize, &HeldKey)> {
+    pub fn visible(&self, terminal_rows: u16) -> impl Iterator<Item = (usize, &StoredKey)> {
         let page = self.page(terminal_rows);
         let first = self.selected / page * page;
         let keys = self.all();

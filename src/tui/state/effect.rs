@@ -7,15 +7,17 @@ use secrecy::SecretString;
 use super::Msg;
 use super::form::Road;
 use super::message::Ticket;
-use crate::domain::{ApiKey, AuthCode, HeldKey, KeyRequest, Label, Patch, RemoteKey, Terms};
+use crate::domain::{
+    AccountKey, ApiKey, AuthCode, KeyPatch, KeyRequest, Label, RetirePolicy, StoredKey,
+};
 
 /// What is to become of one key.
 #[derive(Clone, Debug)]
 pub struct Changes {
     /// The key, held or only listed.
-    pub held: HeldKey,
+    pub held: StoredKey,
     /// The key as it was seen at the server, and what to change there.
-    pub there: Option<(RemoteKey, Patch)>,
+    pub there: Option<(AccountKey, KeyPatch)>,
     /// Its label from now on.
     pub label: Option<Label>,
 }
@@ -51,16 +53,16 @@ pub enum Effect {
         /// To be answered with.
         ticket: Ticket,
         /// The old key.
-        held: HeldKey,
+        held: StoredKey,
         /// What becomes of it.
-        terms: Terms,
+        terms: RetirePolicy,
     },
     /// These leaked; answered by [`Msg::Reported`] and one [`Msg::Panicked`].
     Panic {
         /// To be answered with.
         ticket: Ticket,
         /// The keys.
-        keys: Vec<HeldKey>,
+        keys: Vec<StoredKey>,
     },
     /// Ask the account about one key; answered by [`Msg::Looked`].
     Look {
@@ -79,7 +81,7 @@ pub enum Effect {
     /// Switch keys off or on; each answered by [`Msg::Switched`].
     Switch {
         /// The keys.
-        keys: Vec<HeldKey>,
+        keys: Vec<StoredKey>,
         /// Off, or on.
         disabled: bool,
     },
@@ -94,7 +96,7 @@ pub enum Effect {
     },
     /// Delete keys at the server, then forget those that are held; each answered by
     /// [`Msg::Revoked`].
-    Revoke(Vec<HeldKey>),
+    Revoke(Vec<StoredKey>),
     /// Read the account's list; answered by [`Msg::AccountRead`].
     ReadAccount(Ticket),
     /// Look for a management key; answered by [`Msg::ManagementKnown`].
@@ -134,7 +136,7 @@ pub enum Effect {
         /// To be answered with.
         ticket: Ticket,
         /// What would be remembered of it.
-        held: HeldKey,
+        held: StoredKey,
         /// The key.
         key: ApiKey,
     },
@@ -143,7 +145,7 @@ pub enum Effect {
         /// To be answered with.
         ticket: Ticket,
         /// What would be remembered of it.
-        held: HeldKey,
+        held: StoredKey,
         /// The key.
         key: ApiKey,
         /// What opens that store, if that is needed.

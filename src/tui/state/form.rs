@@ -8,7 +8,7 @@ use tui_input::InputRequest;
 
 use super::field::Field;
 use super::message::Ticket;
-use crate::domain::{HeldKey, Label, RemoteKey, Reset, UserError};
+use crate::domain::{AccountKey, Label, ResetInterval, StoredKey, UserError};
 pub(in crate::tui) use submit::Submitted;
 
 /// The expiries offered; anything else can be typed.
@@ -16,7 +16,7 @@ pub const EXPIRIES: [&str; 5] = ["7d", "30d", "90d", "1y", "never"];
 
 /// What a first key is offered: enough to work with, little to lose.
 const FIRST_LIMIT: &str = "10";
-const FIRST_RESET: Option<Reset> = Some(Reset::Monthly);
+const FIRST_RESET: Option<ResetInterval> = Some(ResetInterval::Monthly);
 const FIRST_EXPIRY: &str = "90d";
 
 /// What a form is for.
@@ -27,10 +27,10 @@ pub enum Purpose {
     /// A change to this one.
     Change {
         /// The key, held or only listed.
-        held: Box<HeldKey>,
+        held: Box<StoredKey>,
         /// As it is at the server; `None` where no management key is known, and only the label here
         /// can be changed.
-        seen: Option<Box<RemoteKey>>,
+        seen: Option<Box<AccountKey>>,
     },
     /// A key from elsewhere.
     Import,
@@ -112,7 +112,7 @@ pub struct Form {
     /// USD or none, as typed.
     pub limit: Field,
     /// The window.
-    pub reset: Option<Reset>,
+    pub reset: Option<ResetInterval>,
     /// As typed or chosen.
     pub expires: Field,
     /// UUID; empty for the default one.
@@ -136,12 +136,12 @@ pub struct Form {
 
 impl Form {
     /// An empty label, and the policy of the key that was cut last.
-    pub fn new(held: &[HeldKey]) -> Self {
+    pub fn new(held: &[StoredKey]) -> Self {
         let (limit, reset, expires) = match held.iter().max_by_key(|held| held.created_at) {
-            Some(HeldKey { asked, .. }) => (
+            Some(StoredKey { requested: asked, .. }) => (
                 asked.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string()),
                 asked.limit_reset,
-                match (&asked.expires, asked.expires_at) {
+                match (&asked.expires_input, asked.expires_at) {
                     // A fixed date that was typed is the last key's own; the next one is not due then.
                     (Some(typed), _) if !typed.contains('-') => typed.clone(),
                     (None, None) => "never".to_owned(),
@@ -159,7 +159,7 @@ impl Form {
     }
 
     /// Nothing filled in.
-    fn empty(purpose: Purpose, held: &[HeldKey]) -> Self {
+    fn empty(purpose: Purpose, held: &[StoredKey]) -> Self {
         Self {
             purpose,
             road: Road::default(),
@@ -194,12 +194,12 @@ impl Form {
     }
 
     /// For a key from elsewhere.
-    pub fn import(held: &[HeldKey]) -> Self {
+    pub fn import(held: &[StoredKey]) -> Self {
         Self::empty(Purpose::Import, held)
     }
 
     /// For a change to this key, as it is.
-    pub fn change(of: HeldKey, seen: Option<RemoteKey>, held: &[HeldKey]) -> Self {
+    pub fn change(of: StoredKey, seen: Option<AccountKey>, held: &[StoredKey]) -> Self {
         let purpose = Purpose::Change { held: Box::new(of.clone()), seen: None };
         let mut form =
             Self { label: Field::prefilled(of.label.as_str()), ..Self::empty(purpose, held) };
@@ -211,12 +211,13 @@ impl Form {
     }
 
     /// The key is like this at the server: what is changed is changed from that.
-    pub(in crate::tui) fn set_seen(&mut self, now: RemoteKey) {
+    pub(in crate::tui) fn set_seen(&mut self, now: AccountKey) {
         let Purpose::Change { seen, .. } = &mut self.purpose else { return };
-        let reading = &now.reading;
+        let reading = &now.info;
         let limit = reading.limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:.2}"));
         self.limit = Field::prefilled(plain(&limit));
-        self.reset = reading.limit_reset.as_deref().and_then(|word| Reset::parse(word).ok()?);
+        self.reset =
+            reading.limit_reset.as_deref().and_then(|word| ResetInterval::parse(word).ok()?);
         self.byok = reading.include_byok_in_limit.unwrap_or(false);
         *seen = Some(Box::new(now));
         self.diff.clear();
@@ -238,7 +239,7 @@ impl Form {
     }
 
     /// Labels that may not be used again.
-    pub fn set_taken(&mut self, held: &[HeldKey]) {
+    pub fn set_taken(&mut self, held: &[StoredKey]) {
         self.taken = held.iter().map(|held| held.label.as_str().to_owned()).collect();
     }
 
@@ -267,9 +268,9 @@ impl Form {
             (Part::Reset, c) => {
                 self.reset = match c.to_ascii_lowercase() {
                     'n' => None,
-                    'd' => Some(Reset::Daily),
-                    'w' => Some(Reset::Weekly),
-                    'm' => Some(Reset::Monthly),
+                    'd' => Some(ResetInterval::Daily),
+                    'w' => Some(ResetInterval::Weekly),
+                    'm' => Some(ResetInterval::Monthly),
                     _ => self.reset,
                 }
             }
@@ -290,7 +291,7 @@ impl Form {
         match self.field() {
             Some(field) => field.paste(text),
             None => {
-                if let (Part::Reset, Ok(reset)) = (self.focus, Reset::parse(text)) {
+                if let (Part::Reset, Ok(reset)) = (self.focus, ResetInterval::parse(text)) {
                     self.reset = reset;
                 }
             }
@@ -320,7 +321,12 @@ impl Form {
         }
         match self.focus {
             Part::Reset => {
-                let all = [None, Some(Reset::Daily), Some(Reset::Weekly), Some(Reset::Monthly)];
+                let all = [
+                    None,
+                    Some(ResetInterval::Daily),
+                    Some(ResetInterval::Weekly),
+                    Some(ResetInterval::Monthly),
+                ];
                 let at = all.iter().position(|reset| *reset == self.reset);
                 self.reset = all[step(at, by, all.len())];
             }

@@ -8,8 +8,9 @@ use tui_input::InputRequest;
 use super::Effect;
 use super::plan::Compared;
 use crate::domain::{
-    Account, ApiKey, AuthCode, Handed, HeldKey, Label, Outcome, Panicked, Read, RemoteKey, Report,
-    Rotation, Sample, Unresolved, UserError,
+    AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, Label, LeakResponse, ProvisioningEvent,
+    ProvisioningOutcome, Rotated, RotationOutcome, StoredKey, UnresolvedAttempt, UsageSample,
+    UserError,
 };
 
 /// Names the request an asynchronous result answers; a stale one is dropped.
@@ -131,16 +132,16 @@ pub enum Changed {
     /// Done.
     Done {
         /// The key as it is at the server, if that was asked for.
-        there: Option<RemoteKey>,
+        there: Option<AccountKey>,
         /// The key under its label of now, if it is held.
-        here: Option<HeldKey>,
+        here: Option<StoredKey>,
         /// What did not keep it from being done.
         note: Option<UserError>,
     },
     /// Somebody changed it since it was seen, and nothing was done.
     Conflict {
         /// The key as it is.
-        now: RemoteKey,
+        now: AccountKey,
         /// OpenRouter's names of what differs.
         differences: Vec<&'static str>,
     },
@@ -162,7 +163,7 @@ pub enum Msg {
         /// Of [`Effect::LoadKeys`].
         ticket: Ticket,
         /// The keys in the order in which they were cut.
-        keys: Result<Vec<HeldKey>, UserError>,
+        keys: Result<Vec<StoredKey>, UserError>,
     },
     /// A key was asked about itself.
     Refreshed {
@@ -171,7 +172,7 @@ pub enum Msg {
         /// Which key.
         hash: String,
         /// What came of it.
-        read: Read,
+        read: CheckResult,
         /// When.
         at: Timestamp,
     },
@@ -184,7 +185,7 @@ pub enum Msg {
         /// How long the server asks to be left alone.
         wait: Option<SignedDuration>,
         /// What the account says of those that were refused.
-        refused: Vec<RemoteKey>,
+        refused: Vec<AccountKey>,
     },
     /// The terminal is gone, or a signal asks to leave: nobody is there to be asked.
     Left,
@@ -193,13 +194,13 @@ pub enum Msg {
     /// What earlier runs left behind was looked through.
     Recovered {
         /// Keys stored just now.
-        stored: Vec<HeldKey>,
+        stored: Vec<StoredKey>,
         /// Keys received just now that are nowhere but here.
-        not_stored: Vec<Outcome>,
+        not_stored: Vec<ProvisioningOutcome>,
         /// Rotations that went on, and those that could not.
-        rotations: Vec<(Label, Result<Handed, UserError>)>,
+        rotations: Vec<(Label, Result<Rotated, UserError>)>,
         /// What may have been issued and was not received.
-        unresolved: Vec<Unresolved>,
+        unresolved: Vec<UnresolvedAttempt>,
         /// Why the looking failed.
         trouble: Option<UserError>,
     },
@@ -208,28 +209,28 @@ pub enum Msg {
         /// Of [`Effect::Provision`].
         ticket: Ticket,
         /// The news.
-        report: Report,
+        report: ProvisioningEvent,
     },
     /// A journey ended.
     Provisioned {
         /// Of [`Effect::Provision`] or [`Effect::StoreAgain`].
         ticket: Ticket,
         /// How.
-        outcome: Outcome,
+        outcome: ProvisioningOutcome,
     },
     /// A journey to another key in a key's place ended.
     Rotated {
         /// Of [`Effect::Rotate`] or [`Effect::StoreAgain`].
         ticket: Ticket,
         /// How.
-        rotation: Rotation,
+        rotation: RotationOutcome,
     },
     /// What could be done about keys that leaked was done.
     Panicked {
         /// Of [`Effect::Panic`].
         ticket: Ticket,
         /// What came of each.
-        panicked: Vec<Panicked>,
+        panicked: Vec<LeakResponse>,
     },
     /// A plan was read and compared with what is held.
     PlanRead {
@@ -252,7 +253,7 @@ pub enum Msg {
         /// Its label.
         label: Label,
         /// The key as it is held, or why there is none.
-        result: Result<HeldKey, UserError>,
+        result: Result<StoredKey, UserError>,
         /// Something that did not keep it from being stored.
         note: Option<UserError>,
     },
@@ -268,7 +269,7 @@ pub enum Msg {
         /// Of [`Effect::Look`].
         ticket: Ticket,
         /// The key as it is; `None` where no management key is known.
-        remote: Result<Option<RemoteKey>, UserError>,
+        remote: Result<Option<AccountKey>, UserError>,
     },
     /// A change was made, or not.
     Changed {
@@ -282,14 +283,14 @@ pub enum Msg {
         /// Its label.
         label: Label,
         /// The key as it is.
-        result: Result<RemoteKey, UserError>,
+        result: Result<AccountKey, UserError>,
     },
     /// A key was taken over, or not.
     Imported {
         /// Of [`Effect::Import`].
         ticket: Ticket,
         /// The key.
-        result: Result<HeldKey, UserError>,
+        result: Result<StoredKey, UserError>,
     },
     /// A key was deleted at the server, or not.
     Revoked {
@@ -305,7 +306,7 @@ pub enum Msg {
         /// Of [`Effect::ReadAccount`].
         ticket: Ticket,
         /// The list.
-        account: Result<Account, UserError>,
+        account: Result<AccountKeys, UserError>,
     },
     /// Whether a management key is known.
     ManagementKnown(bool),
@@ -314,7 +315,7 @@ pub enum Msg {
         /// Of [`Effect::ReadPast`].
         ticket: Ticket,
         /// By hash.
-        past: Vec<(String, Vec<Sample>)>,
+        past: Vec<(String, Vec<UsageSample>)>,
     },
     /// A key came out of the vault, to be shown for a moment.
     Fetched {

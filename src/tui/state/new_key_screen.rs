@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::field::Field;
 use super::message::Ticket;
-use crate::domain::{ApiKey, HeldKey, Outcome, UserError};
+use crate::domain::{ApiKey, ProvisioningOutcome, StoredKey, UserError};
 
 /// How long a key is shown in clear.
 pub const MOMENT: SignedDuration = SignedDuration::from_secs(10);
@@ -20,7 +20,7 @@ pub fn goes_on(until: Timestamp, now: Timestamp) -> bool {
 #[derive(Clone, Debug)]
 pub struct Reveal {
     /// What is remembered of it.
-    pub held: HeldKey,
+    pub held: StoredKey,
     /// The key.
     pub key: ApiKey,
     /// Whether the vault has it.
@@ -56,11 +56,15 @@ impl Passphrase {
 
 impl Reveal {
     /// The screen for a journey that brought a key; its trouble where it brought none.
-    pub fn of(outcome: Outcome) -> Result<Self, UserError> {
+    pub fn of(outcome: ProvisioningOutcome) -> Result<Self, UserError> {
         let (held, key, stored, trouble) = match outcome {
-            Outcome::Stored { held, key, note } => (held, key, true, note),
-            Outcome::NotStored { held, key, trouble } => (held, key, false, Some(trouble)),
-            Outcome::Failed(trouble) => return Err(trouble),
+            ProvisioningOutcome::Stored { stored_key: held, key, warning: note } => {
+                (held, key, true, note)
+            }
+            ProvisioningOutcome::NotStored { entry: held, key, error: trouble } => {
+                (held, key, false, Some(trouble))
+            }
+            ProvisioningOutcome::Failed(trouble) => return Err(trouble),
         };
         Ok(Self { held, key, stored, storing: None, passphrase: None, trouble, shown_until: None })
     }

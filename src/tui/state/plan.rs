@@ -3,7 +3,7 @@
 
 use super::field::Field;
 use super::message::Ticket;
-use crate::domain::{HeldKey, KeyRequest, Label, UserError};
+use crate::domain::{KeyRequest, Label, StoredKey, UserError};
 
 /// What becomes, or became, of one key of a plan.
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl Plan {
     }
 
     /// That key's turn is over.
-    pub fn end(&mut self, label: &Label, result: &Result<HeldKey, UserError>) {
+    pub fn end(&mut self, label: &Label, result: &Result<StoredKey, UserError>) {
         let Some(compared) = &mut self.compared else { return };
         let planned = compared.keys.iter_mut().find(|key| key.request.label == *label);
         if let Some(planned) = planned {

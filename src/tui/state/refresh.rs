@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::message::Ticket;
-use crate::domain::{ErrorKind, Read, UserError};
+use crate::domain::{CheckResult, ErrorKind, UserError};
 
 /// Coming back to the terminal asks again, if the last time is longer ago than this.
 const RETURNED: SignedDuration = SignedDuration::from_secs(30);
@@ -30,9 +30,9 @@ pub struct Round {
 
 impl Round {
     /// One more is done.
-    pub fn note(&mut self, read: &Read) {
+    pub fn note(&mut self, read: &CheckResult) {
         self.done += 1;
-        if let Read::Failed(why) = read {
+        if let CheckResult::Failed(why) = read {
             self.failed = (self.failed.0 + 1, why.clone());
         }
     }
@@ -185,7 +185,8 @@ mod tests {
             let mut refresh = refresh();
             refresh.begin(Ticket(1), fates.len());
             for told in fates {
-                let read = if *told { Read::Refused } else { Read::Failed("500".into()) };
+                let read =
+                    if *told { CheckResult::Rejected } else { CheckResult::Failed("500".into()) };
                 refresh.round.as_mut().unwrap().note(&read);
             }
             refresh.end(at(0), None, None, None);

@@ -7,7 +7,9 @@ use super::field::Field;
 use super::form::Form;
 use super::message::Ticket;
 use super::plan::Plan;
-use crate::domain::{HeldKey, KeyRequest, Label, Report, Step, Terms, UserError};
+use crate::domain::{
+    KeyRequest, Label, ProvisioningEvent, ProvisioningStep, RetirePolicy, StoredKey, UserError,
+};
 
 /// How long consent is waited for (RFC 6749 §4.1.2 allows a code ten minutes).
 pub const PATIENCE: SignedDuration = SignedDuration::from_secs(600);
@@ -25,12 +27,12 @@ pub enum Errand {
     /// Another key in the place of this one.
     Rotate {
         /// The old key.
-        held: HeldKey,
+        held: StoredKey,
         /// What becomes of it.
-        terms: Terms,
+        terms: RetirePolicy,
     },
     /// These leaked.
-    Panic(Vec<HeldKey>),
+    Panic(Vec<StoredKey>),
     /// What this plan misses, one after the other.
     Apply(Plan),
 }
@@ -69,7 +71,7 @@ pub struct Login {
     /// When the consent page was opened.
     pub consent_since: Option<Timestamp>,
     /// The step that is under way.
-    pub step: Step,
+    pub step: ProvisioningStep,
     /// Where to sign in, once known.
     pub address: Option<Address>,
     /// What else there is to say.
@@ -101,7 +103,7 @@ impl Login {
             ticket,
             since: now,
             consent_since: None,
-            step: Step::Preflight,
+            step: ProvisioningStep::Preflight,
             address: None,
             notice: None,
             code: None,
@@ -115,7 +117,7 @@ impl Login {
     pub(in crate::tui) fn next_turn(&mut self, now: Timestamp) {
         self.since = now;
         self.consent_since = None;
-        self.step = Step::Preflight;
+        self.step = ProvisioningStep::Preflight;
         self.address = None;
         self.notice = self.notice.take().filter(|_| self.stops());
         self.code = None;
@@ -137,29 +139,30 @@ impl Login {
     }
 
     /// News of the journey.
-    pub fn report(&mut self, report: Report, now: Timestamp) {
+    pub fn report(&mut self, report: ProvisioningEvent, now: Timestamp) {
         match report {
             // The next key is prepared meanwhile.
-            Report::Step(step) if step < self.step && self.plan().is_some() => {}
-            Report::Step(step) => {
+            ProvisioningEvent::StepStarted(step) if step < self.step && self.plan().is_some() => {}
+            ProvisioningEvent::StepStarted(step) => {
                 self.step = step;
-                if step == Step::Consent {
+                if step == ProvisioningStep::AwaitConsent {
                     self.consent_since = Some(now);
                 } else {
-                    self.notice = self.notice.take().filter(|_| step <= Step::Consent);
+                    self.notice =
+                        self.notice.take().filter(|_| step <= ProvisioningStep::AwaitConsent);
                     self.code = None;
                 }
             }
-            Report::Address { url, paste } => {
+            ProvisioningEvent::SignInUrl { url, needs_code: paste } => {
                 self.address = Some(Address { url, paste });
             }
-            Report::Notice(words) => self.notice = Some(words),
+            ProvisioningEvent::Notice(words) => self.notice = Some(words),
         }
     }
 
     /// Whether the person is waited for.
     pub fn awaits_consent(&self) -> bool {
-        self.trouble.is_none() && self.step <= Step::Consent
+        self.trouble.is_none() && self.step <= ProvisioningStep::AwaitConsent
     }
 
     /// Whether the page shows a code, which is the only road then.
@@ -169,7 +172,7 @@ impl Login {
 
     /// Time left for the consent, once the page was opened.
     pub fn remaining(&self, now: Timestamp) -> Option<SignedDuration> {
-        let since = self.consent_since.filter(|_| self.step == Step::Consent)?;
+        let since = self.consent_since.filter(|_| self.step == ProvisioningStep::AwaitConsent)?;
         Some((PATIENCE - now.duration_since(since)).max(SignedDuration::ZERO))
     }
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
-use crate::domain::{HeldKey, KeyState};
+use crate::domain::{KeyState, StoredKey};
 
 /// What the list is ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,11 +51,11 @@ impl Sort {
 
 /// The keys that match and are to be shown, in order: their places in `keys`.
 pub fn order(
-    keys: &[HeldKey],
+    keys: &[StoredKey],
     sort: Sort,
     reversed: bool,
     filter: &str,
-    shown: impl Fn(&HeldKey) -> bool,
+    shown: impl Fn(&StoredKey) -> bool,
     now: Timestamp,
 ) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..keys.len())
@@ -71,7 +71,7 @@ pub fn order(
         }),
         // Never is later than any day.
         Sort::Resets => rows.sort_by_cached_key(|row| {
-            keys[*row].reset().and_then(|reset| reset.next(now)).unwrap_or(Timestamp::MAX)
+            keys[*row].reset().and_then(|reset| reset.next_after(now)).unwrap_or(Timestamp::MAX)
         }),
         Sort::Expires => {
             rows.sort_by_cached_key(|row| keys[*row].expires_at().unwrap_or(Timestamp::MAX));
@@ -84,7 +84,7 @@ pub fn order(
 }
 
 /// How much of its limit a key has spent, from 0 to 1; below 0 where that is not known.
-pub fn share(held: &HeldKey, now: Timestamp) -> f64 {
+pub fn share(held: &StoredKey, now: Timestamp) -> f64 {
     match (held.limit(), held.spent(now)) {
         (Some(limit), Some(spent)) if limit > 0.0 => (spent / limit).clamp(0.0, 1.0),
         (Some(_), Some(_)) => 1.0,
@@ -96,7 +96,7 @@ pub fn share(held: &HeldKey, now: Timestamp) -> f64 {
 const fn urgency(state: KeyState) -> u8 {
     match state {
         KeyState::LimitReached => 0,
-        KeyState::Dead => 1,
+        KeyState::Rejected => 1,
         KeyState::Low => 2,
         KeyState::Expiring => 3,
         KeyState::Expired => 4,

@@ -10,18 +10,18 @@ use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use super::*;
 
-const WHERE: &str = "KEYWRIGHT_TEST_PANICS";
+const PANIC_SITE_VAR: &str = "KEYWRIGHT_TEST_PANICS";
 
 /// What panics, in the program or in what it draws with.
-const PLACES: [&str; 6] =
+const PANIC_SITES: [&str; 6] =
     ["the loop", "drawing", "a task", "a local task", "a blocking call", "a thread"];
 
 #[test]
 #[ignore = "panics; run by the test below, in a terminal of its own"]
 fn panics() {
-    let Ok(place) = std::env::var(WHERE) else { return };
+    let Ok(place) = std::env::var(PANIC_SITE_VAR) else { return };
     let mut terminal = Terminal::enter().unwrap();
-    terminal.mouse(true).unwrap();
+    terminal.set_mouse_capture(true).unwrap();
     terminal.draw(|frame| frame.render_widget("drawn", frame.area())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let local = tokio::task::LocalSet::new();
@@ -49,13 +49,13 @@ fn modes(master: &dyn MasterPty) -> String {
 
 #[test]
 fn a_panic_in_any_task_and_in_the_drawing_gives_the_terminal_back() {
-    for place in PLACES {
+    for place in PANIC_SITES {
         let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
         let pty = native_pty_system().openpty(size).unwrap();
         let before = modes(&*pty.master);
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
         command.args(["--exact", "tui::terminal::tests::panics", "--ignored", "--nocapture"]);
-        command.env(WHERE, place);
+        command.env(PANIC_SITE_VAR, place);
         command.env("TERM", "xterm-256color");
         let mut child = pty.slave.spawn_command(command).unwrap();
         let mut output = pty.master.try_clone_reader().unwrap();

@@ -1,7 +1,7 @@
 //! What a person wants done to keys that exist: thought over, and begun.
 
 use super::sign_in;
-use crate::domain::{ErrorKind, HeldKey, Label, UserError};
+use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{
     Ask, Deliberation, Effect, Errand, Form, Intent, Model, Question, Scope, Screen,
 };
@@ -53,9 +53,9 @@ pub(super) fn show_scope(model: &mut Model, scope: Scope) {
 }
 
 /// The keys that were chosen and are held; those that are not take more than is here.
-fn chosen_here(model: &mut Model) -> Vec<HeldKey> {
-    let here = model.dashboard.chosen().into_iter().filter(|held| held.is_here());
-    let keys: Vec<HeldKey> = here.cloned().collect();
+fn chosen_here(model: &mut Model) -> Vec<StoredKey> {
+    let here = model.dashboard.chosen().into_iter().filter(|held| held.is_stored());
+    let keys: Vec<StoredKey> = here.cloned().collect();
     if keys.is_empty() && !model.dashboard.rows.is_empty() {
         not_here(model);
     }
@@ -90,7 +90,7 @@ fn think_over(model: &mut Model, what: Deliberation) -> Vec<Effect> {
 fn remove(model: &mut Model) -> Vec<Effect> {
     let chosen = model.dashboard.chosen();
     let labels: Vec<Label> =
-        chosen.iter().filter(|held| held.is_here()).map(|held| held.label.clone()).collect();
+        chosen.iter().filter(|held| held.is_stored()).map(|held| held.label.clone()).collect();
     if !labels.is_empty() {
         model.question = Some(Question::Remove(labels));
     } else if !chosen.is_empty() {
@@ -101,7 +101,7 @@ fn remove(model: &mut Model) -> Vec<Effect> {
 
 /// Thinks over their deletion at the server.
 pub(super) fn revoke(model: &mut Model) -> Vec<Effect> {
-    let keys: Vec<HeldKey> = model.dashboard.chosen().into_iter().cloned().collect();
+    let keys: Vec<StoredKey> = model.dashboard.chosen().into_iter().cloned().collect();
     if !keys.is_empty() {
         model.screen = Screen::Ask(Box::new(Ask::new(Deliberation::Revoke, keys)));
     }
@@ -110,12 +110,12 @@ pub(super) fn revoke(model: &mut Model) -> Vec<Effect> {
 
 /// On again at once; off, several keys after a question. The same key takes it back.
 fn switch(model: &mut Model) -> Vec<Effect> {
-    let chosen: Vec<HeldKey> = model.dashboard.chosen().into_iter().cloned().collect();
+    let chosen: Vec<StoredKey> = model.dashboard.chosen().into_iter().cloned().collect();
     if chosen.is_empty() {
         return Vec::new();
     }
     let off = chosen.iter().any(|held| held.disabled != Some(true));
-    let keys: Vec<HeldKey> =
+    let keys: Vec<StoredKey> =
         chosen.into_iter().filter(|held| (held.disabled == Some(true)) != off).collect();
     if off && keys.len() > 1 {
         model.question =

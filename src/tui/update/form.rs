@@ -1,7 +1,7 @@
 //! What a person wants of a form.
 
 use super::sign_in;
-use crate::domain::{HeldKey, KeyState};
+use crate::domain::{KeyState, StoredKey};
 use crate::tui::state::Submitted;
 use crate::tui::state::{Effect, Errand, Form, Intent, Model, Screen, Ticket};
 
@@ -70,9 +70,9 @@ fn busy(model: &mut Model) -> Ticket {
 /// The form of a new key; whether a workspace can be chosen is found out meanwhile.
 pub(super) fn new(model: &mut Model) -> Vec<Effect> {
     let mut form = Form::new(model.dashboard.held());
-    let works = |held: &&HeldKey| {
+    let works = |held: &&StoredKey| {
         let state = held.state(model.now);
-        held.is_here() && matches!(state, KeyState::Active | KeyState::Low | KeyState::Expiring)
+        held.is_stored() && matches!(state, KeyState::Active | KeyState::Low | KeyState::Expiring)
     };
     form.voucher = model.dashboard.current().filter(works).map(|held| held.label.clone());
     model.screen = Screen::Form(form);

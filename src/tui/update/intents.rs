@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::{actions, depart, form, plan, sign_in};
-use crate::domain::HeldKey;
+use crate::domain::StoredKey;
 use crate::tui::state::{Effect, Field, Intent, Model, Passphrase, Question, Scope, Screen};
 
 /// What a person wants, wherever they are.
@@ -54,7 +54,7 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
 fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let page = model.dashboard.page(model.size.1).cast_signed();
     let label = model.dashboard.current().map(|held| held.label.clone());
-    let here = model.dashboard.current().is_some_and(HeldKey::is_here);
+    let here = model.dashboard.current().is_some_and(StoredKey::is_stored);
     match intent {
         // While the filter is typed, letters are its own; what moves the selection still does.
         Intent::Type(c) if model.dashboard.filtering => {
@@ -133,7 +133,7 @@ fn on_dashboard(model: &mut Model, intent: Intent) -> Vec<Effect> {
             }
         }
         Intent::OpenPage => {
-            let address = model.dashboard.current().map(HeldKey::page);
+            let address = model.dashboard.current().map(StoredKey::page_url);
             return address.map(Effect::Open).into_iter().collect();
         }
         Intent::Spend if model.sandbox => {
@@ -161,7 +161,7 @@ fn on_reveal(model: &mut Model, intent: Intent) -> Vec<Effect> {
     match intent {
         Intent::ToggleReveal => reveal.toggle(now),
         Intent::Copy => return vec![Effect::CopyKey(reveal.key.clone())],
-        Intent::OpenPage => return vec![Effect::Open(reveal.held.page())],
+        Intent::OpenPage => return vec![Effect::Open(reveal.held.page_url())],
         Intent::Retry if !reveal.stored && reveal.storing.is_none() => {
             let (held, key) = (reveal.held.clone(), reveal.key.clone());
             let ticket = model.open_ticket();

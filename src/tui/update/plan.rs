@@ -1,7 +1,7 @@
 //! What a person wants of a plan, and what comes of applying it.
 
 use super::{depart, refresh_taken, sign_in};
-use crate::domain::{HeldKey, Label, UserError};
+use crate::domain::{Label, StoredKey, UserError};
 use crate::tui::state::Compared;
 use crate::tui::state::{Effect, Errand, Field, Intent, Model, Plan, Screen, Ticket};
 
@@ -102,7 +102,7 @@ pub(super) fn ended(
     model: &mut Model,
     ticket: Ticket,
     label: &Label,
-    result: Result<HeldKey, UserError>,
+    result: Result<StoredKey, UserError>,
     note: Option<UserError>,
 ) {
     if let Some(plan) = applied_here(model, ticket) {

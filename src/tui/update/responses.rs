@@ -2,8 +2,8 @@
 
 use super::actions;
 use crate::domain::{
-    Account, ErrorKind, Handed, HeldKey, Label, Outcome, Panicked, RemoteKey, Retire, Rotation,
-    UserError,
+    AccountKey, AccountKeys, ErrorKind, Label, LeakResponse, ProvisioningOutcome, RetirementStatus,
+    Rotated, RotationOutcome, StoredKey, UserError,
 };
 use crate::tui::state::{Changed, Effect, Form, Model, Reveal, Scope, Screen, Ticket};
 
@@ -20,20 +20,20 @@ fn ended(model: &mut Model, ticket: Ticket) -> Option<bool> {
 }
 
 /// Of a journey that nobody waits for only this counts.
-fn keep_unstored(model: &mut Model, rotation: Rotation) {
-    if let Rotation::NotStored { .. } = rotation {
+fn keep_unstored(model: &mut Model, rotation: RotationOutcome) {
+    if let RotationOutcome::NotStored { .. } = rotation {
         // The notice about it is up already.
         let _ = take_in(model, rotation);
     }
 }
 
 /// A rotation's end.
-pub(super) fn rotated(model: &mut Model, ticket: Ticket, rotation: Rotation) -> Vec<Effect> {
+pub(super) fn rotated(model: &mut Model, ticket: Ticket, rotation: RotationOutcome) -> Vec<Effect> {
     let Some(seen) = ended(model, ticket) else {
         keep_unstored(model, rotation);
         return Vec::new();
     };
-    if let (Rotation::Failed(trouble), true) = (&rotation, seen) {
+    if let (RotationOutcome::Failed(trouble), true) = (&rotation, seen) {
         if let Screen::Login(login) = &mut model.screen {
             login.trouble = Some(trouble.clone());
         }
@@ -48,9 +48,9 @@ pub(super) fn rotated(model: &mut Model, ticket: Ticket, rotation: Rotation) -> 
 }
 
 /// A rotation that an earlier run left went on.
-pub(super) fn resumed(model: &mut Model, label: &Label, result: Result<Handed, UserError>) {
+pub(super) fn resumed(model: &mut Model, label: &Label, result: Result<Rotated, UserError>) {
     model.notice = Some(match result {
-        Ok(handed) => take_in(model, Rotation::Done { handed, note: None }),
+        Ok(handed) => take_in(model, RotationOutcome::Completed { rotated: handed, warning: None }),
         Err(trouble) => Err(UserError {
             message: format!("the rotation to '{label}' waits: {}", trouble.message),
             ..trouble
@@ -59,10 +59,10 @@ pub(super) fn resumed(model: &mut Model, label: &Label, result: Result<Handed, U
 }
 
 /// What a rotation changed here, and a sentence about it.
-fn take_in(model: &mut Model, rotation: Rotation) -> Result<String, UserError> {
+fn take_in(model: &mut Model, rotation: RotationOutcome) -> Result<String, UserError> {
     let now = model.now;
     match rotation {
-        Rotation::Done { handed, note } => {
+        RotationOutcome::Completed { rotated: handed, warning: note } => {
             let words = match &handed.old {
                 Some(old) => format!(
                     "'{}' is a new key; the old one, '{}', is watched",
@@ -73,7 +73,7 @@ fn take_in(model: &mut Model, rotation: Rotation) -> Result<String, UserError> {
             model.dashboard.hand_over(handed, now);
             note.map_or(Ok(words), Err)
         }
-        Rotation::Beside { new, trouble } => {
+        RotationOutcome::LabelNotMoved { new, error: trouble } => {
             let label = new.label.clone();
             model.dashboard.add(new, now);
             Err(UserError {
@@ -84,46 +84,52 @@ fn take_in(model: &mut Model, rotation: Rotation) -> Result<String, UserError> {
                 ..trouble
             })
         }
-        Rotation::NotStored { held, key, trouble } => {
+        RotationOutcome::NotStored { entry: held, key, error: trouble } => {
             let words = trouble.clone();
-            if let Ok(reveal) = Reveal::of(Outcome::NotStored { held, key, trouble }) {
+            if let Ok(reveal) =
+                Reveal::of(ProvisioningOutcome::NotStored { entry: held, key, error: trouble })
+            {
                 super::rescue(model, reveal);
             }
             Err(words)
         }
         // Cancelled, as was wanted.
-        Rotation::Failed(trouble) if trouble.kind == ErrorKind::Cancelled => {
+        RotationOutcome::Failed(trouble) if trouble.kind == ErrorKind::Cancelled => {
             Ok("nothing was issued".into())
         }
-        Rotation::Failed(trouble) => Err(trouble),
+        RotationOutcome::Failed(trouble) => Err(trouble),
     }
 }
 
 /// What was done about a leak. The new key goes to the clipboard: it is wanted now.
-pub(super) fn panicked(model: &mut Model, ticket: Ticket, panicked: Vec<Panicked>) -> Vec<Effect> {
+pub(super) fn panicked(
+    model: &mut Model,
+    ticket: Ticket,
+    panicked: Vec<LeakResponse>,
+) -> Vec<Effect> {
     let Some(seen) = ended(model, ticket) else {
         for one in panicked {
-            keep_unstored(model, one.replaced);
+            keep_unstored(model, one.rotation);
         }
         return Vec::new();
     };
-    let deeds: Vec<_> = panicked.iter().flat_map(Panicked::deeds).collect();
+    let deeds: Vec<_> = panicked.iter().flat_map(LeakResponse::action_results).collect();
     let mut effects = Vec::new();
     if let [one] = &panicked[..]
-        && let Rotation::Done { handed, .. } = &one.replaced
+        && let RotationOutcome::Completed { rotated: handed, .. } = &one.rotation
         && seen
     {
         effects.push(Effect::CopyHeld(handed.new.label.clone()));
     }
     for one in panicked {
         // Each is among the deeds.
-        let _ = take_in(model, one.replaced);
+        let _ = take_in(model, one.rotation);
     }
     if seen {
         model.screen = Screen::Deeds(deeds);
-    } else if let Some(undone) = deeds.iter().find(|deed| !deed.done) {
+    } else if let Some(undone) = deeds.iter().find(|deed| !deed.succeeded) {
         model.notice =
-            Some(Err(UserError::new(ErrorKind::Failed, undone.words.clone(), String::new())));
+            Some(Err(UserError::new(ErrorKind::Failed, undone.message.clone(), String::new())));
     }
     effects.extend(super::start(model));
     effects.extend(super::depart(model));
@@ -131,7 +137,7 @@ pub(super) fn panicked(model: &mut Model, ticket: Ticket, panicked: Vec<Panicked
 }
 
 /// The key as the account has it: now its form is shown.
-pub(super) fn looked(model: &mut Model, remote: Result<Option<RemoteKey>, UserError>) {
+pub(super) fn looked(model: &mut Model, remote: Result<Option<AccountKey>, UserError>) {
     model.looking = None;
     if !matches!(model.screen, Screen::Dashboard) {
         return;
@@ -140,7 +146,7 @@ pub(super) fn looked(model: &mut Model, remote: Result<Option<RemoteKey>, UserEr
     match remote {
         Err(trouble) => model.notice = Some(Err(trouble)),
         Ok(Some(remote)) if remote.hash != held.hash => {}
-        Ok(None) if !held.is_here() => actions::not_here(model),
+        Ok(None) if !held.is_stored() => actions::not_here(model),
         Ok(remote) => {
             if let Some(remote) = &remote {
                 model.dashboard.note_remote(remote, model.now);
@@ -209,7 +215,7 @@ fn fail(model: &mut Model, shown: bool, trouble: UserError) {
 }
 
 /// A key was taken over, or not.
-pub(super) fn imported(model: &mut Model, ticket: Ticket, result: Result<HeldKey, UserError>) {
+pub(super) fn imported(model: &mut Model, ticket: Ticket, result: Result<StoredKey, UserError>) {
     let shown = matches!(&model.screen, Screen::Form(form) if form.busy == Some(ticket));
     match result {
         Ok(held) => {
@@ -225,7 +231,7 @@ pub(super) fn imported(model: &mut Model, ticket: Ticket, result: Result<HeldKey
 }
 
 /// A switch was turned, or not.
-pub(super) fn switched(model: &mut Model, label: &Label, result: Result<RemoteKey, UserError>) {
+pub(super) fn switched(model: &mut Model, label: &Label, result: Result<AccountKey, UserError>) {
     model.notice = Some(result.map(|remote| {
         model.dashboard.note_remote(&remote, model.now);
         if remote.disabled == Some(true) {
@@ -246,7 +252,7 @@ pub(super) fn revoked(model: &mut Model, hash: &str, label: &Label, result: Resu
 }
 
 /// The account's list was read, or not.
-pub(super) fn account_read(model: &mut Model, account: Result<Account, UserError>) {
+pub(super) fn account_read(model: &mut Model, account: Result<AccountKeys, UserError>) {
     model.dashboard.reading = None;
     match account {
         Ok(account) => {
@@ -270,13 +276,13 @@ pub(super) fn management_known(model: &mut Model, known: bool) {
 /// Replaced keys that nobody uses any more, of which it was said beforehand that they go.
 pub(super) fn let_go(model: &mut Model) -> Vec<Effect> {
     let now = model.now;
-    let go: Vec<HeldKey> = model
+    let go: Vec<StoredKey> = model
         .dashboard
         .held()
         .iter()
-        .filter(|held| held.retiring.as_ref().is_some_and(|retiring| retiring.delete))
+        .filter(|held| held.retirement.as_ref().is_some_and(|retiring| retiring.revoke_when_unused))
         .filter(|held| !model.dashboard.let_go.contains(&held.hash))
-        .filter(|held| matches!(model.dashboard.retire(held, now), Retire::Quiet(_)))
+        .filter(|held| matches!(model.dashboard.retire(held, now), RetirementStatus::Unused(_)))
         .cloned()
         .collect();
     if go.is_empty() {

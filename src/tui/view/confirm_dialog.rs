@@ -4,9 +4,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::text::{fit, sentence};
+use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::domain::{Deed, HeldKey};
+use crate::domain::{ActionResult, StoredKey};
 use crate::tui::state::{Ask, Deliberation, Model, QUIET};
 
 pub fn draw(ask: &Ask, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
@@ -14,14 +14,14 @@ pub fn draw(ask: &Ask, model: &Model, theme: Theme, frame: &mut Frame<'_>, area:
     let mut lines = vec![Line::default()];
     let (head, style) = match ask.what {
         Deliberation::Rotate => {
-            (format!("Another key in the place of {}", names(ask)), theme.strong())
+            (format!("Another key in the place of {}", format_key_names(ask)), theme.strong())
         }
-        Deliberation::Panic => (format!("{} leaked", names(ask)), theme.bad()),
+        Deliberation::Panic => (format!("{} leaked", format_key_names(ask)), theme.error()),
         Deliberation::Revoke => {
-            (format!("Delete {} at OpenRouter, for good", names(ask)), theme.bad())
+            (format!("Delete {} at OpenRouter, for good", format_key_names(ask)), theme.error())
         }
     };
-    lines.push(Line::styled(fit(&head, width), style));
+    lines.push(Line::styled(truncate(&head, width), style));
     lines.push(Line::default());
     let steps: &[&str] = match ask.what {
         Deliberation::Rotate => &[
@@ -46,7 +46,7 @@ pub fn draw(ask: &Ask, model: &Model, theme: Theme, frame: &mut Frame<'_>, area:
         lines.push(Line::raw(format!("{number}. {step}")));
     }
     match ask.what {
-        Deliberation::Rotate => lines.extend(terms(ask, theme)),
+        Deliberation::Rotate => lines.extend(format_retire_policy(ask, theme)),
         Deliberation::Panic => {}
         Deliberation::Revoke => {
             let word = match &ask.keys[..] {
@@ -59,14 +59,14 @@ pub fn draw(ask: &Ask, model: &Model, theme: Theme, frame: &mut Frame<'_>, area:
     }
     let rows: usize = lines.iter().map(|line| line.width().div_ceil(width.max(1)).max(1)).sum();
     let inside = text::inset(text::inset(area));
-    text::paragraph(frame, inside, lines);
+    text::draw_paragraph(frame, inside, lines);
     let y = inside.y + u16::try_from(rows + 1).unwrap_or(u16::MAX).min(inside.height);
     if ask.what == Deliberation::Revoke && y < inside.bottom() {
         frame.render_widget(Span::styled("▸", theme.accent()), Rect { y, height: 1, ..inside });
         let at = Rect { x: inside.x + 2, y, width: inside.width - 2, height: 1 };
-        text::field(&ask.typed, ask.typed.text(), true, theme, frame, at);
+        text::draw_text_field(&ask.typed, ask.typed.text(), true, theme, frame, at);
     } else if ask.what == Deliberation::Panic {
-        keys(
+        draw_keys(
             &ask.keys,
             model,
             theme,
@@ -76,7 +76,7 @@ pub fn draw(ask: &Ask, model: &Model, theme: Theme, frame: &mut Frame<'_>, area:
     }
 }
 
-fn names(ask: &Ask) -> String {
+fn format_key_names(ask: &Ask) -> String {
     match &ask.keys[..] {
         [held] => format!("{} ({})", held.label, held.masked),
         keys => format!("{} keys", keys.len()),
@@ -84,7 +84,7 @@ fn names(ask: &Ask) -> String {
 }
 
 /// What becomes of the old key.
-fn terms(ask: &Ask, theme: Theme) -> Vec<Line<'static>> {
+fn format_retire_policy(ask: &Ask, theme: Theme) -> Vec<Line<'static>> {
     let then = if ask.delete {
         "it is deleted at OpenRouter without a question"
     } else {
@@ -104,29 +104,37 @@ fn terms(ask: &Ask, theme: Theme) -> Vec<Line<'static>> {
 }
 
 /// Which keys it is about.
-fn keys(keys: &[HeldKey], model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+fn draw_keys(keys: &[StoredKey], model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let lines = keys.iter().map(|held| {
-        let state = super::table::state(held, model.now, theme);
+        let state = super::table::format_state(held, model.now, theme);
         Line::from(vec![
-            Span::raw(format!("  {}  ", fit(held.label.as_str(), 40))),
+            Span::raw(format!("  {}  ", truncate(held.label.as_str(), 40))),
             Span::styled(format!("{}  ", held.masked), theme.dim()),
             state,
         ])
     });
-    text::paragraph(frame, area, lines.collect());
+    text::draw_paragraph(frame, area, lines.collect());
 }
 
 /// What was done, and what was not.
-pub fn deeds(deeds: &[Deed], theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+pub fn draw_action_results(
+    deeds: &[ActionResult],
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
     let mut lines = vec![Line::default()];
     for deed in deeds {
-        let (mark, style) = if deed.done {
-            ("✓ done      ", theme.good())
+        let (mark, style) = if deed.succeeded {
+            ("✓ done      ", theme.success())
         } else {
-            ("✗ NOT done  ", theme.bad())
+            ("✗ NOT done  ", theme.error())
         };
-        lines.push(Line::from(vec![Span::styled(mark, style), Span::raw(sentence(&deed.words))]));
+        lines.push(Line::from(vec![
+            Span::styled(mark, style),
+            Span::raw(to_sentence(&deed.message)),
+        ]));
         lines.push(Line::default());
     }
-    text::paragraph(frame, text::inset(area), lines);
+    text::draw_paragraph(frame, text::inset(area), lines);
 }

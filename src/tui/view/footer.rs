@@ -5,14 +5,14 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
 
-use super::text::{fit, sentence};
+use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::tui::keymap::{Binding, bindings};
 use crate::tui::state::{Model, Question, Screen};
 
 /// What was last worth saying. Where one line is too short for it, it takes the one `above` too: its
 /// end is what to do now.
-pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, area: Rect) {
+pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, area: Rect) {
     let (above, area) = (text::inset(above), text::inset(area));
     let width = usize::from(area.width);
     let filtered = model.dashboard.filtering || !model.dashboard.filter.text().is_empty();
@@ -21,7 +21,7 @@ pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, a
         && model.question.is_none()
         && model.notice.is_none()
     {
-        return filter(model, theme, frame, area);
+        return draw_filter(model, theme, frame, area);
     }
     let line = if let Some(question) = &model.question {
         let words = match question {
@@ -35,11 +35,11 @@ pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, a
             }
             Question::Dismiss(attempt) => format!(
                 "Strike '{}' off? What was kept of the server's answer, if anything, goes with it.",
-                fit(attempt.label.as_str(), 24)
+                truncate(attempt.label.as_str(), 24)
             ),
             Question::Remove(labels) => match &labels[..] {
                 [label] => {
-                    let label = fit(label.as_str(), width.saturating_sub(54).max(8));
+                    let label = truncate(label.as_str(), width.saturating_sub(54).max(8));
                     format!("Forget {label} here? The key itself stays valid at the server.")
                 }
                 labels => format!(
@@ -55,12 +55,14 @@ pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, a
         vec![Span::styled(words, theme.warning())]
     } else {
         match &model.notice {
-            Some(Ok(words)) => vec![Span::styled(sentence(words), theme.good())],
+            Some(Ok(words)) => vec![Span::styled(to_sentence(words), theme.success())],
             Some(Err(trouble)) => vec![
-                Span::styled(format!("✗ {} ", sentence(&trouble.message)), theme.bad()),
-                Span::raw(sentence(&trouble.advice)),
+                Span::styled(format!("✗ {} ", to_sentence(&trouble.message)), theme.error()),
+                Span::raw(to_sentence(&trouble.advice)),
             ],
-            None => return frame.render_widget(standing(model, theme, width), area),
+            None => {
+                return frame.render_widget(format_background_status(model, theme, width), area);
+            }
         }
     };
     let line = Line::from(line);
@@ -70,11 +72,11 @@ pub fn notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, a
     }
     let both = Rect { height: 2, ..above };
     frame.render_widget(Clear, both);
-    text::paragraph(frame, both, vec![line]);
+    text::draw_paragraph(frame, both, vec![line]);
 }
 
 /// What is worth saying while nothing else is.
-fn standing(model: &Model, theme: Theme, width: usize) -> Line<'static> {
+fn format_background_status(model: &Model, theme: Theme, width: usize) -> Line<'static> {
     let on_list = matches!(model.screen, Screen::Dashboard);
     let dashboard = &model.dashboard;
     let words = if let (Screen::Dashboard | Screen::Form(_), Some(unfinished)) =
@@ -84,8 +86,8 @@ fn standing(model: &Model, theme: Theme, width: usize) -> Line<'static> {
     } else if on_list && dashboard.awaited.is_some() {
         "waiting for the keychain: it may be asking you to unlock it".to_owned()
     } else if let (true, Some(trouble)) = (on_list, &model.refresh.trouble) {
-        let words = format!("! {} {}", sentence(&trouble.message), sentence(&trouble.advice));
-        return Line::styled(fit(&words, width), theme.warning());
+        let words = format!("! {} {}", to_sentence(&trouble.message), to_sentence(&trouble.advice));
+        return Line::styled(truncate(&words, width), theme.warning());
     } else if on_list && !dashboard.marked.is_empty() {
         format!("{} marked for the next action, esc takes the marks away", dashboard.marked.len())
     } else if let (true, Some(round)) = (on_list, &model.refresh.round) {
@@ -97,15 +99,15 @@ fn standing(model: &Model, theme: Theme, width: usize) -> Line<'static> {
     } else {
         return Line::default();
     };
-    Line::styled(fit(&sentence(&words), width), theme.dim())
+    Line::styled(truncate(&to_sentence(&words), width), theme.dim())
 }
 
 /// The filter, while it is typed or kept.
-fn filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let dashboard = &model.dashboard;
     frame.render_widget(Line::styled("/", theme.accent()), area);
     let field = Rect { x: area.x + 2, width: area.width.saturating_sub(20), ..area };
-    text::field(
+    text::draw_text_field(
         &dashboard.filter,
         dashboard.filter.text(),
         dashboard.filtering,

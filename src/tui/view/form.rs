@@ -5,16 +5,16 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::text::{fit, sentence};
+use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::domain::Reset;
+use crate::domain::ResetInterval;
 use crate::tui::state::{EXPIRIES, Form, Model, Part, Purpose, Remark, Road};
 
-const RESETS: [Option<Reset>; 4] =
-    [None, Some(Reset::Daily), Some(Reset::Weekly), Some(Reset::Monthly)];
+const RESET_CHOICES: [Option<ResetInterval>; 4] =
+    [None, Some(ResetInterval::Daily), Some(ResetInterval::Weekly), Some(ResetInterval::Monthly)];
 
 /// Where the fields begin.
-const FIELDS: u16 = 18;
+const FIELD_COLUMN: u16 = 18;
 
 pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     // Three rows a field where there is room, two where there is not.
@@ -32,53 +32,72 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
             (" ", Style::new())
         };
         let name = Line::styled(format!(" {marker} {}", part.title()), style);
-        frame.render_widget(name, Rect { y, height: 1, width: FIELDS, ..area });
-        let width = area.width.saturating_sub(FIELDS + 1);
-        let at = Rect { x: area.x + FIELDS, y, width, height: 1 };
+        frame.render_widget(name, Rect { y, height: 1, width: FIELD_COLUMN, ..area });
+        let width = area.width.saturating_sub(FIELD_COLUMN + 1);
+        let at = Rect { x: area.x + FIELD_COLUMN, y, width, height: 1 };
         match part {
-            Part::Label => text::field(&form.label, form.label.text(), focused, theme, frame, at),
-            Part::Limit => text::field(&form.limit, form.limit.text(), focused, theme, frame, at),
-            Part::Reset => {
-                let words = RESETS.map(|reset| reset.map_or("never", Reset::as_str));
-                let chosen = RESETS.iter().position(|reset| *reset == form.reset).unwrap_or(0);
-                frame.render_widget(choice(&words, chosen, focused, theme), at);
+            Part::Label => {
+                text::draw_text_field(&form.label, form.label.text(), focused, theme, frame, at)
             }
-            Part::Expires => expires(form, focused, theme, frame, at),
+            Part::Limit => {
+                text::draw_text_field(&form.limit, form.limit.text(), focused, theme, frame, at)
+            }
+            Part::Reset => {
+                let words = RESET_CHOICES.map(|reset| reset.map_or("never", ResetInterval::as_str));
+                let chosen =
+                    RESET_CHOICES.iter().position(|reset| *reset == form.reset).unwrap_or(0);
+                frame.render_widget(format_choices(&words, chosen, focused, theme), at);
+            }
+            Part::Expires => draw_expiry_field(form, focused, theme, frame, at),
             Part::Workspace => {
-                text::field(&form.workspace, form.workspace.text(), focused, theme, frame, at);
+                text::draw_text_field(
+                    &form.workspace,
+                    form.workspace.text(),
+                    focused,
+                    theme,
+                    frame,
+                    at,
+                );
             }
             Part::Byok => {
                 let words = ["do not count", "count"];
-                frame.render_widget(choice(&words, usize::from(form.byok), focused, theme), at);
+                frame.render_widget(
+                    format_choices(&words, usize::from(form.byok), focused, theme),
+                    at,
+                );
             }
             Part::Key => {
                 // As good as money: it is never shown.
                 let masked = "•".repeat(form.key.text().chars().count());
-                text::field(&form.key, &masked, focused, theme, frame, at);
+                text::draw_text_field(&form.key, &masked, focused, theme, frame, at);
             }
         }
         let (words, style) = match form.remark(part, model.now) {
             Remark::Meaning(words) => (words, theme.dim()),
-            Remark::Problem(words) => (format!("✗ {words}"), theme.bad()),
+            Remark::Problem(words) => (format!("✗ {words}"), theme.error()),
         };
         // A long word about what is wrong may use the empty row below.
         let height = u16::try_from(step - 1).unwrap_or(1).min(area.bottom() - y - 1);
-        text::paragraph(frame, Rect { y: y + 1, height, ..at }, vec![Line::styled(words, style)]);
+        text::draw_paragraph(
+            frame,
+            Rect { y: y + 1, height, ..at },
+            vec![Line::styled(words, style)],
+        );
     }
     let used = u16::try_from(step * parts.len()).unwrap_or(0);
     let y = top + used;
-    let lines = foot(form, model, theme);
+    let lines = format_notes(form, model, theme);
     if let Some(trouble) = &form.trouble {
         let area = Rect { y, height: area.bottom().saturating_sub(y), ..area };
-        text::paragraph(frame, text::inset(area), text::trouble(trouble, theme));
+        text::draw_paragraph(frame, text::inset(area), text::format_error(trouble, theme));
     } else if y < area.bottom() {
         let area = Rect { x: area.x + 3, y, height: area.bottom() - y, width: area.width - 4 };
-        text::paragraph(frame, area, lines);
+        text::draw_paragraph(frame, area, lines);
     }
 }
 
 /// What stands below the fields.
-fn foot(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> {
+fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> {
     if form.busy.is_some() {
         return vec![Line::styled("Waiting for the answer. esc leaves; it goes on.", theme.dim())];
     }
@@ -94,10 +113,10 @@ fn foot(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> {
                 Road::Best => "You consent in your browser".into(),
                 Road::Paste => "You paste the code that the page shows".into(),
                 Road::Key(label) => {
-                    format!("{} vouches, where that is allowed", fit(label.as_str(), 20))
+                    format!("{} vouches, where that is allowed", truncate(label.as_str(), 20))
                 }
             };
-            let place = sentence(&format!("The key will be stored in {}", model.place));
+            let place = to_sentence(&format!("The key will be stored in {}", model.place));
             return vec![
                 Line::styled(place, theme.dim()),
                 Line::styled(format!("{road}. ctrl-r: another way to sign in."), theme.dim()),
@@ -105,21 +124,26 @@ fn foot(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> {
         }
         Purpose::Import => format!("The key will be stored in {}", model.place),
         Purpose::Change { held, seen } => {
-            let named = seen.as_ref().filter(|seen| seen.shown_name() != held.label.as_str());
+            let named = seen.as_ref().filter(|seen| seen.display_name() != held.label.as_str());
             let named = named.map_or(String::new(), |seen| {
-                format!(" At OpenRouter it is named {} now.", fit(&seen.shown_name(), 30))
+                format!(" At OpenRouter it is named {} now.", truncate(&seen.display_name(), 30))
             });
             let expires = held.expires_at().map_or("It never expires".to_owned(), |at| {
-                format!("It expires {}", crate::domain::day(at))
+                format!("It expires {}", crate::domain::format_date(at))
             });
             format!("{expires}; an expiry cannot be changed: R cuts another key instead.{named}")
         }
     };
-    vec![Line::styled(sentence(&words), theme.dim())]
+    vec![Line::styled(to_sentence(&words), theme.dim())]
 }
 
 /// The choices on one row, the chosen one in brackets.
-fn choice(words: &[&'static str], chosen: usize, focused: bool, theme: Theme) -> Line<'static> {
+fn format_choices(
+    words: &[&'static str],
+    chosen: usize,
+    focused: bool,
+    theme: Theme,
+) -> Line<'static> {
     let mut line = Line::default();
     for (at, word) in words.iter().enumerate() {
         let style = match (at == chosen, focused) {
@@ -134,8 +158,8 @@ fn choice(words: &[&'static str], chosen: usize, focused: bool, theme: Theme) ->
     line
 }
 
-fn expires(form: &Form, focused: bool, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    text::field(
+fn draw_expiry_field(form: &Form, focused: bool, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    text::draw_text_field(
         &form.expires,
         form.expires.text(),
         focused,

@@ -5,7 +5,7 @@ use ratatui::layout::{Alignment, Rect};
 use ratatui::text::{Line, Span};
 
 use super::Theme;
-use super::text::fit;
+use super::text::truncate;
 use crate::tui::state::{Deliberation, Errand, Keys, Model, Purpose, Scope, Screen};
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
@@ -68,7 +68,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         Line::from(vec![
             Span::styled(" Keywright", theme.strong().patch(theme.accent())),
             Span::styled(" · ", theme.dim()),
-            Span::raw(fit(&here, room)),
+            Span::raw(truncate(&here, room)),
             Span::styled(
                 if here_width + checked.len() <= room { checked } else { String::new() },
                 theme.dim(),

@@ -11,7 +11,7 @@ use crate::tui::keymap::{Binding, screen_bindings};
 use crate::tui::state::Model;
 
 /// The least that a column is wide.
-const COLUMN: u16 = 40;
+const MIN_COLUMN_WIDTH: u16 = 40;
 
 pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let bindings: Vec<_> = screen_bindings(model)
@@ -22,7 +22,8 @@ pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, are
     let keys = bindings.iter().map(|binding| binding.shown.width()).max().unwrap_or(0) + 2;
     let rows = usize::from(area.height.saturating_sub(2)).max(1);
     // As few columns as hold everything, as few pages as they allow.
-    let columns = bindings.len().div_ceil(rows).clamp(1, usize::from(area.width / COLUMN).max(1));
+    let columns =
+        bindings.len().div_ceil(rows).clamp(1, usize::from(area.width / MIN_COLUMN_WIDTH).max(1));
     let pages = bindings.len().div_ceil(rows * columns).max(1);
     let shown = bindings.chunks(rows * columns).nth(page % pages).unwrap_or_default();
     let width = area.width / u16::try_from(columns).unwrap_or(1);

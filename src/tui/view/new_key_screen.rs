@@ -8,23 +8,23 @@ use super::{Theme, details, text};
 use crate::tui::state::{Model, Passphrase, Reveal};
 
 /// Where the fields of a passphrase begin.
-const FIELDS: u16 = 14;
+const FIELD_COLUMN: u16 = 14;
 
 pub fn draw(reveal: &Reveal, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     if let Some(typed) = &reveal.passphrase {
-        return passphrase(typed, reveal, model, theme, frame, area);
+        return draw_passphrase_form(typed, reveal, model, theme, frame, area);
     }
     let held = &reveal.held;
     let mut lines = vec![Line::default()];
     if reveal.stored {
         lines.push(Line::styled(
             format!("✓ {} is cut and stored in {}.", held.label, model.place_of(held)),
-            theme.good(),
+            theme.success(),
         ));
     } else {
         lines.push(Line::styled(
             format!("{} is cut, and stored nowhere. It exists on this screen alone.", held.label),
-            theme.bad(),
+            theme.error(),
         ));
     }
     if !reveal.stored {
@@ -38,24 +38,24 @@ pub fn draw(reveal: &Reveal, model: &Model, theme: Theme, frame: &mut Frame<'_>,
         }
     }
     if let Some(trouble) = &reveal.trouble {
-        lines.extend(text::trouble(trouble, theme));
+        lines.extend(text::format_error(trouble, theme));
     }
     lines.push(Line::default());
     let shown = reveal.shown_until.map(|until| (&reveal.key, until));
-    lines.extend(details::key(held, shown, model, theme));
-    lines.extend(details::policy(held, model, theme));
-    if held.granted.is_some() && held.differences().is_empty() {
-        lines.push(Line::styled("✓ granted as asked", theme.good()));
+    lines.extend(details::format_key(held, shown, model, theme));
+    lines.extend(details::format_policy(held, model, theme));
+    if held.granted.is_some() && held.differing_fields().is_empty() {
+        lines.push(Line::styled("✓ granted as asked", theme.success()));
     }
     if reveal.stored {
         lines.push(Line::default());
-        lines.extend(details::reading(held, model, theme));
+        lines.extend(details::format_access(held, model, theme));
     }
-    text::paragraph(frame, text::inset(area), lines);
+    text::draw_paragraph(frame, text::inset(area), lines);
 }
 
 /// The passphrase of the other store, never shown.
-fn passphrase(
+fn draw_passphrase_form(
     typed: &Passphrase,
     reveal: &Reveal,
     model: &Model,
@@ -70,7 +70,11 @@ fn passphrase(
         reveal.held.label
     );
     let inner = text::inset(area);
-    text::paragraph(frame, Rect { height: inner.height.min(3), ..inner }, vec![Line::raw(head)]);
+    text::draw_paragraph(
+        frame,
+        Rect { height: inner.height.min(3), ..inner },
+        vec![Line::raw(head)],
+    );
     for (row, (name, field)) in (4..).zip(["Passphrase", "Once more"].iter().zip(&typed.fields)) {
         let y = area.y + row;
         if y >= area.bottom() {
@@ -82,12 +86,17 @@ fn passphrase(
         let at = Rect { y, height: 1, ..area };
         frame.render_widget(Line::styled(format!(" {marker} {name}"), style), at);
         let masked = "•".repeat(field.text().chars().count());
-        let width = area.width.saturating_sub(FIELDS + 1);
-        let at = Rect { x: area.x + FIELDS, width, ..at };
-        text::field(field, &masked, focused, theme, frame, at);
+        let width = area.width.saturating_sub(FIELD_COLUMN + 1);
+        let at = Rect { x: area.x + FIELD_COLUMN, width, ..at };
+        text::draw_text_field(field, &masked, focused, theme, frame, at);
     }
     if let (Some(words), true) = (typed.problem, area.height > 6) {
-        let at = Rect { x: area.x + FIELDS, y: area.y + 6, height: 1, width: area.width - FIELDS };
-        frame.render_widget(Line::styled(format!("✗ {words}"), theme.bad()), at);
+        let at = Rect {
+            x: area.x + FIELD_COLUMN,
+            y: area.y + 6,
+            height: 1,
+            width: area.width - FIELD_COLUMN,
+        };
+        frame.render_widget(Line::styled(format!("✗ {words}"), theme.error()), at);
     }
 }

@@ -6,40 +6,44 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::text::{fit, sentence};
+use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::domain::{KeyRequest, day};
+use crate::domain::{KeyRequest, format_date};
 use crate::tui::state::{Compared, Fate, Plan, Planned};
 
 /// The most columns of a label.
-const LABEL: usize = 24;
+const MAX_LABEL_WIDTH: usize = 24;
 
 pub fn draw(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(area);
     match &plan.compared {
-        None => path(plan, theme, frame, area),
+        None => draw_path_field(plan, theme, frame, area),
         Some(compared) => {
-            let words = words(plan, compared);
-            text::paragraph(
+            let words = format_counts(plan, compared);
+            text::draw_paragraph(
                 frame,
                 Rect { height: 2, ..area },
                 vec![Line::default(), Line::styled(words, theme.strong())],
             );
             let height = area.height.saturating_sub(5);
             let rows = Rect { y: area.y + 3, height, ..area };
-            keys(plan, plan.first, None, theme, frame, rows);
+            draw_keys(plan, plan.first, None, theme, frame, rows);
             let foot = Rect { y: area.bottom().saturating_sub(2), height: 2, ..area };
-            text::paragraph(frame, foot, vec![Line::styled(road(plan, compared), theme.dim())]);
+            text::draw_paragraph(
+                frame,
+                foot,
+                vec![Line::styled(format_next_step(plan, compared), theme.dim())],
+            );
         }
     }
 }
 
 /// Where it lies, and what is wrong with what lies there.
-fn path(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+fn draw_path_field(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let name = Rect { y: area.y + 1, height: 1, ..area };
     frame.render_widget(Line::styled("▸ Plan", theme.strong().patch(theme.accent())), name);
     let at = Rect { x: area.x + 8, width: area.width.saturating_sub(8), ..name };
-    text::field(&plan.path, plan.path.text(), plan.reading.is_none(), theme, frame, at);
+    text::draw_text_field(&plan.path, plan.path.text(), plan.reading.is_none(), theme, frame, at);
     let mut lines = Vec::new();
     if plan.reading.is_some() {
         lines.push(Line::styled("Reading it.", theme.dim()));
@@ -53,14 +57,14 @@ fn path(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         plan.problems
             .iter()
             .skip(plan.first)
-            .map(|problem| Line::styled(format!("✗ {}", sentence(problem)), theme.bad())),
+            .map(|problem| Line::styled(format!("✗ {}", to_sentence(problem)), theme.error())),
     );
     let rest = Rect { y: area.y + 3, height: area.height.saturating_sub(3), ..area };
-    text::paragraph(frame, rest, lines);
+    text::draw_paragraph(frame, rest, lines);
 }
 
 /// How many are what.
-fn words(plan: &Plan, compared: &Compared) -> String {
+fn format_counts(plan: &Plan, compared: &Compared) -> String {
     let mut counts =
         [(0_usize, "to cut"), (0, "cut"), (0, "as planned"), (0, "differing"), (0, "not cut")];
     for key in &compared.keys {
@@ -79,11 +83,15 @@ fn words(plan: &Plan, compared: &Compared) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, words)| format!("{count} {words}"))
         .collect();
-    if counts.is_empty() { "The plan names no key.".into() } else { sentence(&counts.join(", ")) }
+    if counts.is_empty() {
+        "The plan names no key.".into()
+    } else {
+        to_sentence(&counts.join(", "))
+    }
 }
 
 /// What comes next.
-fn road(plan: &Plan, compared: &Compared) -> String {
+fn format_next_step(plan: &Plan, compared: &Compared) -> String {
     let (_, open) = plan.done();
     let missing = plan.missing().len();
     let differs = compared.keys.iter().any(|key| matches!(key.fate, Fate::Differs(_)));
@@ -93,7 +101,7 @@ fn road(plan: &Plan, compared: &Compared) -> String {
         }
         (true, _) => "Every key of the plan is held.".into(),
         (false, 0) => "Nothing is missing.".into(),
-        (false, _) => sentence(&format!("what is missing is cut {}", compared.road)),
+        (false, _) => to_sentence(&format!("what is missing is cut {}", compared.road)),
     };
     if differs && !plan.over {
         words.push_str(" What differs is left as it is: e changes a key.");
@@ -102,7 +110,7 @@ fn road(plan: &Plan, compared: &Compared) -> String {
 }
 
 /// Lines of the keys from `first` on. While it is applied, the one whose turn it is stands out.
-pub fn keys(
+pub fn draw_keys(
     plan: &Plan,
     first: usize,
     turn: Option<usize>,
@@ -114,49 +122,57 @@ pub fn keys(
     let width = usize::from(area.width);
     let shown = || plan.keys().iter().enumerate().skip(first).take(usize::from(area.height));
     let columns = |(_, key): (_, &Planned)| Span::raw(key.request.label.as_str()).width();
-    let wide = shown().map(columns).max().unwrap_or(0).min(LABEL);
+    let wide = shown().map(columns).max().unwrap_or(0).min(MAX_LABEL_WIDTH);
     let lines = shown().map(|(at, key)| {
         let current = turn == Some(at);
         let (sign, words, style) = if current {
             ("…", "being cut".to_owned(), theme.strong())
         } else {
-            fate(key, under_way, plan.over, theme)
+            format_status(key, under_way, plan.over, theme)
         };
         let marker = if current { "▸" } else { " " };
-        let label = fit(key.request.label.as_str(), wide);
+        let label = truncate(key.request.label.as_str(), wide);
         let pad = " ".repeat(wide.saturating_sub(Span::raw(&*label).width()));
         Line::from(vec![
             Span::styled(
                 format!("{marker} {label}{pad}  "),
                 if current { style } else { Style::new() },
             ),
-            Span::styled(fit(&format!("{sign} {words}"), width.saturating_sub(wide + 4)), style),
+            Span::styled(
+                truncate(&format!("{sign} {words}"), width.saturating_sub(wide + 4)),
+                style,
+            ),
         ])
     });
     frame.render_widget(ratatui::widgets::Paragraph::new(lines.collect::<Vec<_>>()), area);
 }
 
-fn fate(key: &Planned, under_way: bool, over: bool, theme: Theme) -> (&'static str, String, Style) {
+fn format_status(
+    key: &Planned,
+    under_way: bool,
+    over: bool,
+    theme: Theme,
+) -> (&'static str, String, Style) {
     match &key.fate {
         Fate::Create if over => ("·", "not begun".into(), theme.dim()),
         Fate::Create if under_way => ("·", "to come".into(), theme.dim()),
-        Fate::Create => ("+", format!("cut: {}", asked(&key.request)), theme.good()),
-        Fate::Created(masked) => ("✓", format!("cut, stored  {masked}"), theme.good()),
+        Fate::Create => ("+", format!("cut: {}", format_request(&key.request)), theme.success()),
+        Fate::Created(masked) => ("✓", format!("cut, stored  {masked}"), theme.success()),
         Fate::Same => ("=", "as planned".into(), theme.dim()),
         Fate::Differs(words) => ("~", format!("differs: {words}"), theme.warning()),
         Fate::Failed(trouble) if trouble.kind == ErrorKind::Cancelled => {
             ("–", trouble.message.clone(), theme.warning())
         }
-        Fate::Failed(trouble) => ("✗", format!("not cut: {}", trouble.message), theme.bad()),
+        Fate::Failed(trouble) => ("✗", format!("not cut: {}", trouble.message), theme.error()),
     }
 }
 
-fn asked(request: &KeyRequest) -> String {
-    let limit = match (request.limit, request.reset) {
+fn format_request(request: &KeyRequest) -> String {
+    let limit = match (request.limit, request.limit_reset) {
         (Some(limit), Some(reset)) => format!("${limit} {}", reset.as_str()),
         (Some(limit), None) => format!("${limit}"),
         (None, _) => "no limit".into(),
     };
-    let expires = request.expiry.as_ref().map_or("never".into(), |expiry| day(expiry.at));
+    let expires = request.expiry.as_ref().map_or("never".into(), |expiry| format_date(expiry.at));
     format!("{limit}, expires {expires}")
 }

@@ -5,37 +5,37 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
-use super::text::sentence;
+use super::text::to_sentence;
 use super::{Theme, text};
-use crate::domain::Step;
-use crate::platform::qr::Qr;
+use crate::domain::ProvisioningStep;
+use crate::platform::qr::QrImage;
 use crate::tui::state::{Field, Login, Model, Plan};
 
 pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let qr_wanted = login.qr && login.code.is_none() && login.awaits_consent();
     if let (Some(address), true) = (&login.address, qr_wanted) {
-        return qr(&address.url, theme, frame, area);
+        return draw_qr(&address.url, theme, frame, area);
     }
     let area = match login.plan() {
-        Some(plan) => queue(plan, login, theme, frame, area),
+        Some(plan) => draw_batch(plan, login, theme, frame, area),
         None => area,
     };
     let width = usize::from(area.width);
     let address = match &login.address {
-        Some(address) if login.awaits_consent() => chunks(&address.url, width),
+        Some(address) if login.awaits_consent() => split_address(&address.url, width),
         _ => Vec::new(),
     };
-    let tail = tail(login, theme);
+    let tail = format_messages(login, theme);
     // The address is always whole; the steps that are done or to come give way to it.
     let needed = address.len()
         + 2
         + tail.iter().map(|line| line.width().div_ceil(width).max(1)).sum::<usize>();
     let room = usize::from(area.height).saturating_sub(needed);
-    let steps = steps(login, model, theme, room >= Step::ALL.len());
+    let steps = format_steps(login, model, theme, room >= ProvisioningStep::ALL.len());
     let mut y = area.y;
     let mut put = |frame: &mut Frame<'_>, lines: Vec<Line<'_>>, rows: usize| {
         let height = u16::try_from(rows).unwrap_or(u16::MAX).min(area.bottom().saturating_sub(y));
-        text::paragraph(frame, Rect { y, height, ..area }, lines);
+        text::draw_paragraph(frame, Rect { y, height, ..area }, lines);
         y += height;
     };
     let count = steps.len();
@@ -57,15 +57,15 @@ pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, a
     }
     if let Some(code) = &login.code {
         put(frame, vec![Line::default()], 1);
-        code_field(code, login.code_problem, theme, frame, Rect { y, height: 1, ..area });
+        draw_code_field(code, login.code_problem, theme, frame, Rect { y, height: 1, ..area });
         y += 1;
     }
     let rest = Rect { y, height: area.bottom().saturating_sub(y), ..area };
-    text::paragraph(frame, text::inset(rest), tail);
+    text::draw_paragraph(frame, text::inset(rest), tail);
 }
 
 /// The keys that are done, the one whose turn it is, and those to come; what is left of the area.
-fn queue(plan: &Plan, login: &Login, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Rect {
+fn draw_batch(plan: &Plan, login: &Login, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Rect {
     let rows = plan.keys().len();
     // The address and what is said of it come first.
     let most = usize::from(area.height).saturating_sub(13).clamp(2, 12);
@@ -76,30 +76,30 @@ fn queue(plan: &Plan, login: &Login, theme: Theme, frame: &mut Frame<'_>, area: 
     let height = u16::try_from(shown).unwrap_or(u16::MAX).min(area.height);
     let turn = plan.at.filter(|_| login.trouble.is_none());
     let lines = Rect { height, ..text::inset(area) };
-    super::plan::keys(plan, first, Some(turn.unwrap_or(usize::MAX)), theme, frame, lines);
+    super::plan::draw_keys(plan, first, Some(turn.unwrap_or(usize::MAX)), theme, frame, lines);
     let used = (height + 1).min(area.height);
     Rect { y: area.y + used, height: area.height - used, ..area }
 }
 
-fn steps(login: &Login, model: &Model, theme: Theme, all: bool) -> Vec<Line<'static>> {
+fn format_steps(login: &Login, model: &Model, theme: Theme, all: bool) -> Vec<Line<'static>> {
     let now = model.now.duration_since(login.since).as_secs().max(0);
     let clock = |seconds: i64| format!("{}:{:02}", seconds / 60, seconds % 60);
-    Step::ALL
+    ProvisioningStep::ALL
         .into_iter()
         .filter(|step| all || *step == login.step)
         .map(|step| {
             let words = match step {
-                Step::Browser if login.pastes() => "show the address",
-                step => step.as_str(),
+                ProvisioningStep::OpenBrowser if login.pastes() => "show the address",
+                step => step.description(),
             };
             if step < login.step {
-                return Line::styled(format!(" ✓ {words}"), theme.good());
+                return Line::styled(format!(" ✓ {words}"), theme.success());
             }
             if step > login.step {
                 return Line::styled(format!("   {words}"), theme.dim());
             }
             if login.trouble.is_some() {
-                return Line::styled(format!(" ✗ {words}"), theme.bad());
+                return Line::styled(format!(" ✗ {words}"), theme.error());
             }
             let left = login
                 .remaining(model.now)
@@ -114,20 +114,20 @@ fn steps(login: &Login, model: &Model, theme: Theme, all: bool) -> Vec<Line<'sta
 }
 
 /// What stands below the address.
-fn tail(login: &Login, theme: Theme) -> Vec<Line<'static>> {
+fn format_messages(login: &Login, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if let Some(trouble) = &login.trouble {
         lines.push(Line::default());
-        lines.extend(text::trouble(trouble, theme));
+        lines.extend(text::format_error(trouble, theme));
     } else if let Some(notice) = &login.notice {
         lines.push(Line::default());
-        lines.push(Line::styled(sentence(notice), theme.warning()));
+        lines.push(Line::styled(to_sentence(notice), theme.warning()));
     }
     lines
 }
 
 /// The code is as good as the key until it is used: it is never shown.
-fn code_field(
+fn draw_code_field(
     code: &Field,
     problem: Option<&'static str>,
     theme: Theme,
@@ -138,13 +138,13 @@ fn code_field(
     let masked = "•".repeat(code.text().chars().count());
     let at = Rect { x: area.x + 9, width: area.width.saturating_sub(10), ..area };
     match problem {
-        Some(words) => frame.render_widget(Line::styled(format!("✗ {words}"), theme.bad()), at),
-        None => text::field(code, &masked, true, theme, frame, at),
+        Some(words) => frame.render_widget(Line::styled(format!("✗ {words}"), theme.error()), at),
+        None => text::draw_text_field(code, &masked, true, theme, frame, at),
     }
 }
 
 /// Pieces of `width` characters; an address is ASCII.
-fn chunks(text: &str, width: usize) -> Vec<&str> {
+fn split_address(text: &str, width: usize) -> Vec<&str> {
     text.as_bytes()
         .chunks(width.max(1))
         .filter_map(|piece| std::str::from_utf8(piece).ok())
@@ -152,13 +152,13 @@ fn chunks(text: &str, width: usize) -> Vec<&str> {
 }
 
 /// The address for a phone's camera: dark on light whatever the theme, since cameras want it so.
-fn qr(url: &str, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let code = Qr::of(url);
+fn draw_qr(url: &str, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let code = QrImage::encode(url);
     match code {
         Some(code) if code.fits(usize::from(area.width), usize::from(area.height)) => {
             let style = Style::new().fg(Color::Black).bg(Color::White);
             let lines = code.lines.into_iter().map(|line| Line::styled(line, style)).collect();
-            text::paragraph(frame, area, lines);
+            text::draw_paragraph(frame, area, lines);
         }
         code => {
             let needs = code.map_or(String::new(), |code| {
@@ -171,7 +171,7 @@ fn qr(url: &str, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             let words = format!(
                 "The QR code of this address does not fit this terminal.{needs} # goes back to the address."
             );
-            text::paragraph(
+            text::draw_paragraph(
                 frame,
                 text::inset(area),
                 vec![Line::default(), Line::styled(words, theme.warning())],

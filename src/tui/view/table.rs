@@ -9,8 +9,8 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::Theme;
-use super::text::fit;
-use crate::domain::{HeldKey, KeyState, day, span};
+use super::text::truncate;
+use crate::domain::{KeyState, StoredKey, format_date, format_relative_time};
 use crate::tui::state::{Model, Scope, Sort, share};
 
 /// A column: its title, its width, the width of the terminal from which it is shown, the order it
@@ -18,29 +18,53 @@ use crate::tui::state::{Model, Scope, Sort, share};
 struct Column {
     title: &'static str,
     width: u16,
-    from: u16,
+    min_width: u16,
     sort: Option<Sort>,
-    cell: fn(&HeldKey, Timestamp, Theme) -> Span<'static>,
+    format_cell: fn(&StoredKey, Timestamp, Theme) -> Span<'static>,
 }
 
 /// The label takes what these leave.
 const COLUMNS: [Column; 7] = [
-    Column { title: "STATE", width: 16, from: 0, sort: Some(Sort::State), cell: state },
-    Column { title: "", width: 7, from: 80, sort: None, cell: gauge },
-    Column { title: "SPENT / LIMIT", width: 17, from: 0, sort: Some(Sort::Spent), cell: spent },
-    Column { title: "RESETS IN", width: 11, from: 80, sort: Some(Sort::Resets), cell: resets },
-    Column { title: "EXPIRES IN", width: 12, from: 0, sort: Some(Sort::Expires), cell: expires },
-    Column { title: "KEY", width: 20, from: 104, sort: None, cell: masked },
-    Column { title: "STORE", width: 7, from: 124, sort: None, cell: store },
+    Column {
+        title: "STATE",
+        width: 16,
+        min_width: 0,
+        sort: Some(Sort::State),
+        format_cell: format_state,
+    },
+    Column { title: "", width: 7, min_width: 80, sort: None, format_cell: format_gauge },
+    Column {
+        title: "SPENT / LIMIT",
+        width: 17,
+        min_width: 0,
+        sort: Some(Sort::Spent),
+        format_cell: format_spent,
+    },
+    Column {
+        title: "RESETS IN",
+        width: 11,
+        min_width: 80,
+        sort: Some(Sort::Resets),
+        format_cell: format_reset,
+    },
+    Column {
+        title: "EXPIRES IN",
+        width: 12,
+        min_width: 0,
+        sort: Some(Sort::Expires),
+        format_cell: format_expiry,
+    },
+    Column { title: "KEY", width: 20, min_width: 104, sort: None, format_cell: format_masked_key },
+    Column { title: "STORE", width: 7, min_width: 124, sort: None, format_cell: format_store },
 ];
 
 /// Columns before the label: the cursor and the mark.
-const MARGIN: u16 = 3;
+const MARKER_WIDTH: u16 = 3;
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let shown = || COLUMNS.iter().filter(|column| area.width >= column.from);
+    let shown = || COLUMNS.iter().filter(|column| area.width >= column.min_width);
     let others: u16 = shown().map(|column| column.width).sum();
-    let label_width = area.width.saturating_sub(others + MARGIN).min(40);
+    let label_width = area.width.saturating_sub(others + MARKER_WIDTH).min(40);
     let dashboard = &model.dashboard;
     // Beside the account's list the gauge gives way to where a key is.
     let account = dashboard.scope != Scope::Here;
@@ -53,42 +77,42 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     };
     let buffer = frame.buffer_mut();
     let label = title("LABEL", Some(Sort::Label));
-    put(buffer, area.x + MARGIN, area.y, &label, label_width, theme.dim());
-    let mut x = area.x + MARGIN + label_width;
+    write_cell(buffer, area.x + MARKER_WIDTH, area.y, &label, label_width, theme.dim());
+    let mut x = area.x + MARKER_WIDTH + label_width;
     for column in shown() {
         let name = if account && column.title.is_empty() { "HELD" } else { column.title };
-        put(buffer, x, area.y, &title(name, column.sort), column.width, theme.dim());
+        write_cell(buffer, x, area.y, &title(name, column.sort), column.width, theme.dim());
         x += column.width;
     }
     for (y, (row, held)) in (area.y + 1..area.bottom()).zip(dashboard.visible(model.size.1)) {
         let selected = row == dashboard.selected;
         let (cursor, style) = if selected { ("▸", theme.strong()) } else { (" ", Style::new()) };
         let mark = if dashboard.marked.contains(&held.hash) { "✓" } else { " " };
-        put(buffer, area.x, y, mark, 2, theme.good());
-        put(buffer, area.x + 1, y, cursor, 2, theme.accent());
-        let label = fit(held.label.as_str(), usize::from(label_width.saturating_sub(1)));
-        put(buffer, area.x + MARGIN, y, &label, label_width, style);
-        let mut x = area.x + MARGIN + label_width;
+        write_cell(buffer, area.x, y, mark, 2, theme.success());
+        write_cell(buffer, area.x + 1, y, cursor, 2, theme.accent());
+        let label = truncate(held.label.as_str(), usize::from(label_width.saturating_sub(1)));
+        write_cell(buffer, area.x + MARKER_WIDTH, y, &label, label_width, style);
+        let mut x = area.x + MARKER_WIDTH + label_width;
         for column in shown() {
             let cell = match column.title {
-                "" if account => whereabouts(held, model, theme),
-                _ => (column.cell)(held, model.now, theme),
+                "" if account => format_location(held, model, theme),
+                _ => (column.format_cell)(held, model.now, theme),
             };
-            put(buffer, x, y, &cell.content, column.width, cell.style);
+            write_cell(buffer, x, y, &cell.content, column.width, cell.style);
             x += column.width;
         }
     }
 }
 
-fn put(buffer: &mut Buffer, x: u16, y: u16, text: &str, width: u16, style: Style) {
+fn write_cell(buffer: &mut Buffer, x: u16, y: u16, text: &str, width: u16, style: Style) {
     buffer.set_stringn(x, y, text, usize::from(width.saturating_sub(1)), style);
 }
 
 /// Where a key is: here, only at the server, only here.
-fn whereabouts(held: &HeldKey, model: &Model, theme: Theme) -> Span<'static> {
+fn format_location(held: &StoredKey, model: &Model, theme: Theme) -> Span<'static> {
     if model.dashboard.gone.contains(&held.hash) {
-        Span::styled("gone", theme.bad())
-    } else if held.is_here() {
+        Span::styled("gone", theme.error())
+    } else if held.is_stored() {
         Span::raw("here")
     } else {
         Span::styled("remote", theme.dim())
@@ -96,14 +120,14 @@ fn whereabouts(held: &HeldKey, model: &Model, theme: Theme) -> Span<'static> {
 }
 
 /// A key's state in a sign and a word.
-pub fn state(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
+pub fn format_state(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
     let state = held.state(now);
-    let (sign, style) = theme.state(state);
+    let (sign, style) = theme.state_marker(state);
     Span::styled(format!("{sign} {}", state.as_str().replace('_', " ")), style)
 }
 
 /// How much of the limit is spent, in six cells of eight steps.
-fn gauge(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
+fn format_gauge(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
     const STEPS: [char; 9] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
     const CELLS: u32 = 6;
     let share = share(held, now);
@@ -120,7 +144,7 @@ fn gauge(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
     let bar: String =
         (0..CELLS as usize).map(|cell| STEPS[steps.saturating_sub(cell * 8).min(8)]).collect();
     let style = match held.state(now) {
-        KeyState::LimitReached => theme.bad(),
+        KeyState::LimitReached => theme.error(),
         KeyState::Low => theme.warning(),
         _ => theme.accent(),
     };
@@ -129,19 +153,19 @@ fn gauge(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
 }
 
 /// `$3.20 / $10.00` of this window; `$3.20 a month` where there is no limit. Old figures are dim.
-pub fn spent(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
+pub fn format_spent(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
     let words = match (held.spent(now), held.limit()) {
-        (Some(spent), Some(limit)) => format!("{} / {}", usd(spent), usd(limit)),
-        (None, Some(limit)) => format!("– / {}", usd(limit)),
-        (Some(spent), None) => format!("{} a month", usd(spent)),
+        (Some(spent), Some(limit)) => format!("{} / {}", format_usd(spent), format_usd(limit)),
+        (None, Some(limit)) => format!("– / {}", format_usd(limit)),
+        (Some(spent), None) => format!("{} a month", format_usd(spent)),
         (None, None) => "no limit".to_owned(),
     };
-    let old = held.is_stale(now) || held.refused_at.is_some();
+    let old = held.is_stale(now) || held.rejected_at.is_some();
     Span::styled(words, if old { theme.dim() } else { Style::new() })
 }
 
 /// Dollars and cents; from ten thousand on without cents, from a million on in millions.
-pub fn usd(amount: f64) -> String {
+pub fn format_usd(amount: f64) -> String {
     match amount {
         ..1e4 => format!("${amount:.2}"),
         ..1e6 => format!("${amount:.0}"),
@@ -152,33 +176,33 @@ pub fn usd(amount: f64) -> String {
 }
 
 /// How far away, without the "in" that the title says.
-fn away(now: Timestamp, at: Timestamp) -> String {
-    let words = span(now, at);
+fn format_time_until(now: Timestamp, at: Timestamp) -> String {
+    let words = format_relative_time(now, at);
     words.strip_prefix("in ").unwrap_or(&words).to_owned()
 }
 
-fn expires(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
+fn format_expiry(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
     let Some(at) = held.expires_at() else { return Span::styled("never", theme.dim()) };
     match at.duration_since(now).as_hours() {
-        _ if at <= now => Span::styled("ended", theme.bad()),
-        hours if hours > 300 * 24 => Span::raw(day(at)),
-        hours if hours < 24 => Span::styled(away(now, at), theme.bad()),
-        hours if hours <= 7 * 24 => Span::styled(away(now, at), theme.warning()),
-        _ => Span::raw(away(now, at)),
+        _ if at <= now => Span::styled("ended", theme.error()),
+        hours if hours > 300 * 24 => Span::raw(format_date(at)),
+        hours if hours < 24 => Span::styled(format_time_until(now, at), theme.error()),
+        hours if hours <= 7 * 24 => Span::styled(format_time_until(now, at), theme.warning()),
+        _ => Span::raw(format_time_until(now, at)),
     }
 }
 
-fn resets(held: &HeldKey, now: Timestamp, theme: Theme) -> Span<'static> {
-    match held.reset().and_then(|reset| reset.next(now)) {
-        Some(at) => Span::raw(away(now, at)),
+fn format_reset(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    match held.reset().and_then(|reset| reset.next_after(now)) {
+        Some(at) => Span::raw(format_time_until(now, at)),
         None => Span::styled("never", theme.dim()),
     }
 }
 
-fn masked(held: &HeldKey, _now: Timestamp, theme: Theme) -> Span<'static> {
+fn format_masked_key(held: &StoredKey, _now: Timestamp, theme: Theme) -> Span<'static> {
     Span::styled(held.masked.clone(), theme.dim())
 }
 
-fn store(held: &HeldKey, _now: Timestamp, theme: Theme) -> Span<'static> {
+fn format_store(held: &StoredKey, _now: Timestamp, theme: Theme) -> Span<'static> {
     Span::styled(held.store.clone(), theme.dim())
 }

@@ -13,10 +13,10 @@ use crate::domain::UserError;
 use crate::tui::state::Field;
 
 /// Columns of the names on the left of facts.
-const NAME: usize = 10;
+const NAME_WIDTH: usize = 10;
 
 /// Lines, wrapped at words.
-pub fn paragraph(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
+pub fn draw_paragraph(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), area);
 }
 
@@ -26,20 +26,20 @@ pub fn inset(area: Rect) -> Rect {
 }
 
 /// A name on the left and what it names.
-pub fn fact<'a>(name: &'a str, value: impl Into<Span<'a>>, theme: Theme) -> Line<'a> {
-    Line::from(vec![Span::styled(format!("{name:<NAME$}"), theme.dim()), value.into()])
+pub fn format_property<'a>(name: &'a str, value: impl Into<Span<'a>>, theme: Theme) -> Line<'a> {
+    Line::from(vec![Span::styled(format!("{name:<NAME_WIDTH$}"), theme.dim()), value.into()])
 }
 
 /// UserError in two lines.
-pub fn trouble(trouble: &UserError, theme: Theme) -> Vec<Line<'static>> {
+pub fn format_error(trouble: &UserError, theme: Theme) -> Vec<Line<'static>> {
     vec![
-        Line::styled(format!("✗ {}", sentence(&trouble.message)), theme.bad()),
-        Line::raw(sentence(&trouble.advice)),
+        Line::styled(format!("✗ {}", to_sentence(&trouble.message)), theme.error()),
+        Line::raw(to_sentence(&trouble.advice)),
     ]
 }
 
 /// A capital at its start and a full stop at its end.
-pub fn sentence(words: &str) -> String {
+pub fn to_sentence(words: &str) -> String {
     let mut letters = words.chars();
     let Some(first) = letters.next() else { return String::new() };
     let stop = if words.ends_with(['.', '?', '!', ':']) { "" } else { "." };
@@ -47,7 +47,7 @@ pub fn sentence(words: &str) -> String {
 }
 
 /// At most `width` columns, an ellipsis for the rest.
-pub fn fit(text: &str, width: usize) -> String {
+pub fn truncate(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
@@ -65,7 +65,7 @@ pub fn fit(text: &str, width: usize) -> String {
 }
 
 /// A word as a shell takes it.
-pub fn shell_word(text: &str) -> String {
+pub fn quote_shell_word(text: &str) -> String {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '@');
     if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
@@ -76,7 +76,7 @@ pub fn shell_word(text: &str) -> String {
 }
 
 /// A text field on one row, with the cursor in it where it has the focus.
-pub fn field(
+pub fn draw_text_field(
     field: &Field,
     shown: &str,
     focused: bool,
@@ -105,16 +105,16 @@ mod tests {
 
     #[test]
     fn a_command_line_can_be_typed_as_it_stands() {
-        assert_eq!(shell_word("laptop"), "laptop");
-        assert_eq!(shell_word("my key"), "'my key'");
-        assert_eq!(shell_word("it's"), r"'it'\''s'");
-        assert_eq!(shell_word("-rf"), "'-rf'");
+        assert_eq!(quote_shell_word("laptop"), "laptop");
+        assert_eq!(quote_shell_word("my key"), "'my key'");
+        assert_eq!(quote_shell_word("it's"), r"'it'\''s'");
+        assert_eq!(quote_shell_word("-rf"), "'-rf'");
     }
 
     #[test]
     fn what_does_not_fit_ends_in_an_ellipsis() {
-        assert_eq!(fit("laptop", 6), "laptop");
-        assert_eq!(fit("laptops", 6), "lapto…");
-        assert_eq!(fit("日本語", 4), "日…");
+        assert_eq!(truncate("laptop", 6), "laptop");
+        assert_eq!(truncate("laptops", 6), "lapto…");
+        assert_eq!(truncate("日本語", 4), "日…");
     }
 }

@@ -13,15 +13,15 @@ pub enum Theme {
     /// Dark letters on a light background.
     Light,
     /// No colours (`NO_COLOR`): weight alone.
-    Plain,
+    NoColor,
 }
 
 impl Theme {
-    fn colour(self, dark: Color, light: Color) -> Style {
+    fn foreground(self, dark: Color, light: Color) -> Style {
         match self {
             Self::Dark => Style::new().fg(dark),
             Self::Light => Style::new().fg(light),
-            Self::Plain => Style::new(),
+            Self::NoColor => Style::new(),
         }
     }
 
@@ -37,22 +37,22 @@ impl Theme {
 
     /// Keys to press, the field with the cursor.
     pub fn accent(self) -> Style {
-        self.colour(Color::Cyan, Color::Blue)
+        self.foreground(Color::Cyan, Color::Blue)
     }
 
     /// As it should be.
-    pub fn good(self) -> Style {
-        self.colour(Color::Green, Color::Green)
+    pub fn success(self) -> Style {
+        self.foreground(Color::Green, Color::Green)
     }
 
     /// Worth a look.
     pub fn warning(self) -> Style {
-        self.colour(Color::Yellow, Color::Magenta).add_modifier(Modifier::BOLD)
+        self.foreground(Color::Yellow, Color::Magenta).add_modifier(Modifier::BOLD)
     }
 
     /// Wrong.
-    pub fn bad(self) -> Style {
-        self.colour(Color::LightRed, Color::Red).add_modifier(Modifier::BOLD)
+    pub fn error(self) -> Style {
+        self.foreground(Color::LightRed, Color::Red).add_modifier(Modifier::BOLD)
     }
 
     /// The row under the cursor, text that typing replaces.
@@ -61,15 +61,15 @@ impl Theme {
     }
 
     /// A state's colour and sign; its word stands beside them.
-    pub fn state(self, state: KeyState) -> (&'static str, Style) {
+    pub fn state_marker(self, state: KeyState) -> (&'static str, Style) {
         match state {
-            KeyState::Active => ("●", self.good()),
+            KeyState::Active => ("●", self.success()),
             KeyState::Low => ("◐", self.warning()),
             KeyState::Expiring => ("◔", self.warning()),
-            KeyState::LimitReached => ("○", self.bad()),
-            KeyState::Expired => ("×", self.bad()),
+            KeyState::LimitReached => ("○", self.error()),
+            KeyState::Expired => ("×", self.error()),
             KeyState::Disabled => ("–", self.dim()),
-            KeyState::Dead => ("×", self.bad()),
+            KeyState::Rejected => ("×", self.error()),
             KeyState::Unknown => ("?", self.dim()),
         }
     }

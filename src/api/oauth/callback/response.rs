@@ -23,35 +23,35 @@ const HEADERS: [(&str, &str); 6] = [
 
 /// An answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page {
+pub(super) enum CallbackPage {
     /// The code is here.
-    Received,
+    CodeReceived,
     /// The refusal is here.
-    Refused,
+    ErrorReceived,
     /// This request did not count.
-    Refusal(StatusCode),
+    Rejected(StatusCode),
 }
 
-impl Page {
+impl CallbackPage {
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::Received | Self::Refused => StatusCode::OK,
-            Self::Refusal(status) => status,
+            Self::CodeReceived | Self::ErrorReceived => StatusCode::OK,
+            Self::Rejected(status) => status,
         }
     }
 
     fn html(self) -> &'static str {
         match self {
-            Self::Received => include_str!("../../../../assets/callback-received.html"),
-            Self::Refused => include_str!("../../../../assets/callback-refused.html"),
-            Self::Refusal(StatusCode::CONFLICT) => {
+            Self::CodeReceived => include_str!("../../../../assets/callback-received.html"),
+            Self::ErrorReceived => include_str!("../../../../assets/callback-refused.html"),
+            Self::Rejected(StatusCode::CONFLICT) => {
                 include_str!("../../../../assets/callback-answered.html")
             }
-            Self::Refusal(_) => include_str!("../../../../assets/callback-unusable.html"),
+            Self::Rejected(_) => include_str!("../../../../assets/callback-unusable.html"),
         }
     }
 
-    pub(super) fn response(self) -> Response<Full<Bytes>> {
+    pub(super) fn to_response(self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::from(self.html()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();

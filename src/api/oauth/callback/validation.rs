@@ -9,82 +9,93 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::mpsc;
 
-use super::Answer;
-use super::response::Page;
-use crate::domain::{AuthCode, clean};
+use super::AuthorizationResponse;
+use super::response::CallbackPage;
+use crate::domain::{AuthCode, sanitize};
 
 /// The longest code; no server is known to issue a tenth of it.
-const LONGEST_CODE: usize = 512;
+const MAX_CODE_BYTES: usize = 512;
 
 /// How much of the server's words is kept, in graphemes.
-const LONGEST_DESCRIPTION: usize = 200;
+const MAX_DESCRIPTION_GRAPHEMES: usize = 200;
 
 /// Where requests are judged.
-pub(super) struct Desk {
+pub(super) struct CallbackValidator {
     host: String,
     nonce: String,
-    first: OnceLock<First>,
-    caller: mpsc::Sender<Answer>,
+    first_response: OnceLock<FirstResponse>,
+    sender: mpsc::Sender<AuthorizationResponse>,
 }
 
 /// What came first, as far as it takes to know it again. The code itself is the caller's alone.
 #[derive(PartialEq)]
-enum First {
+enum FirstResponse {
     Code([u8; 32]),
-    Refusal,
+    Error,
 }
 
 /// The answer on its way to the caller, who hears it when this is dropped, whatever befalls the
 /// connection that brought it.
-pub(super) struct News {
-    answer: Option<Answer>,
-    caller: mpsc::Sender<Answer>,
+pub(super) struct DeliverOnDrop {
+    response: Option<AuthorizationResponse>,
+    sender: mpsc::Sender<AuthorizationResponse>,
 }
 
-impl Drop for News {
+impl Drop for DeliverOnDrop {
     fn drop(&mut self) {
-        if let Some(answer) = self.answer.take() {
+        if let Some(answer) = self.response.take() {
             // Fails when nobody waits any more.
-            let _ = self.caller.try_send(answer);
+            let _ = self.sender.try_send(answer);
         }
     }
 }
 
-impl Desk {
-    pub(super) fn new(host: String, nonce: String, caller: mpsc::Sender<Answer>) -> Self {
-        Self { host, nonce, first: OnceLock::new(), caller }
+impl CallbackValidator {
+    pub(super) fn new(
+        host: String,
+        nonce: String,
+        caller: mpsc::Sender<AuthorizationResponse>,
+    ) -> Self {
+        Self { host, nonce, first_response: OnceLock::new(), sender: caller }
     }
 
     /// The page for a request, and news if it was the first that counted.
-    pub(super) fn decide<B>(&self, request: &Request<B>) -> (Page, Option<News>) {
-        let (page, news) = match self.judge(request) {
-            Ok(answer) => self.first_wins(answer),
-            Err(status) => (Page::Refusal(status), None),
+    pub(super) fn handle_request<B>(
+        &self,
+        request: &Request<B>,
+    ) -> (CallbackPage, Option<DeliverOnDrop>) {
+        let (page, news) = match self.validate_request(request) {
+            Ok(answer) => self.accept_first(answer),
+            Err(status) => (CallbackPage::Rejected(status), None),
         };
         tracing::debug!(status = page.status().as_u16(), "the callback was visited");
         (page, news)
     }
 
-    fn first_wins(&self, answer: Heard) -> (Page, Option<News>) {
+    fn accept_first(&self, answer: CallbackParams) -> (CallbackPage, Option<DeliverOnDrop>) {
         let (page, this) = match &answer {
-            Heard::Code(code) => (Page::Received, First::Code(Sha256::digest(code).into())),
-            Heard::Refusal(_) => (Page::Refused, First::Refusal),
+            CallbackParams::Code(code) => {
+                (CallbackPage::CodeReceived, FirstResponse::Code(Sha256::digest(code).into()))
+            }
+            CallbackParams::Error(_) => (CallbackPage::ErrorReceived, FirstResponse::Error),
         };
-        match self.first.set(this) {
+        match self.first_response.set(this) {
             Ok(()) => {
                 let answer = match answer {
-                    Heard::Code(code) => Answer::Code(AuthCode::from(code)),
-                    Heard::Refusal(description) => Answer::Refused { description },
+                    CallbackParams::Code(code) => AuthorizationResponse::Code(AuthCode::from(code)),
+                    CallbackParams::Error(description) => {
+                        AuthorizationResponse::Error { description }
+                    }
                 };
-                (page, Some(News { answer: Some(answer), caller: self.caller.clone() }))
+                (page, Some(DeliverOnDrop { response: Some(answer), sender: self.sender.clone() }))
             }
-            Err(this) if self.first.get() == Some(&this) => (page, None),
-            Err(_) => (Page::Refusal(StatusCode::CONFLICT), None),
+            Err(this) if self.first_response.get() == Some(&this) => (page, None),
+            Err(_) => (CallbackPage::Rejected(StatusCode::CONFLICT), None),
         }
     }
 
     /// What a request says, or the status of the first rule that it breaks.
-    fn judge<B>(&self, request: &Request<B>) -> Result<Heard, StatusCode> {
+    fn validate_request<B>(&self, request: &Request<B>) -> Result<CallbackParams, StatusCode> {
         self.check_host(request.uri(), request.headers())?;
         self.check_path(request.uri().path())?;
         // HEAD and OPTIONS too: only a person's navigation brings a code.
@@ -93,7 +104,7 @@ impl Desk {
         }
         check_purpose(request.headers())?;
         check_body(request.headers())?;
-        self.read_query(request.uri().query().unwrap_or_default())
+        self.parse_query(request.uri().query().unwrap_or_default())
     }
 
     /// A name that an attacker points at 127.0.0.1 arrives with that name (DNS rebinding).
@@ -123,7 +134,7 @@ impl Desk {
     }
 
     /// RFC 6749 §4.1.2 and §4.1.2.1; no parameter twice (§3.1), unknown ones are ignored.
-    fn read_query(&self, query: &str) -> Result<Heard, StatusCode> {
+    fn parse_query(&self, query: &str) -> Result<CallbackParams, StatusCode> {
         let (mut code, mut error, mut description, mut state) = (None, None, None, None);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let place = match name.as_ref() {
@@ -145,18 +156,18 @@ impl Desk {
         }
         match (code, error) {
             (Some(code), None)
-                if (1..=LONGEST_CODE).contains(&code.len())
+                if (1..=MAX_CODE_BYTES).contains(&code.len())
                     && code.bytes().all(|byte| byte.is_ascii_graphic()) =>
             {
-                Ok(Heard::Code(code))
+                Ok(CallbackParams::Code(code))
             }
             (None, Some(error)) if !error.is_empty() => {
                 // "access_denied" says no more than the refusal itself.
-                Ok(Heard::Refusal(
+                Ok(CallbackParams::Error(
                     [description, Some(error).filter(|error| error != "access_denied")]
                         .into_iter()
                         .flatten()
-                        .map(|words| clean(words.trim(), LONGEST_DESCRIPTION))
+                        .map(|words| sanitize(words.trim(), MAX_DESCRIPTION_GRAPHEMES))
                         .find(|words| !words.is_empty()),
                 ))
             }
@@ -165,9 +176,9 @@ impl Desk {
     }
 }
 
-enum Heard {
+enum CallbackParams {
     Code(String),
-    Refusal(Option<String>),
+    Error(Option<String>),
 }
 
 /// Only a navigation of a person's own counts: a prefetch would use the code up unseen, and an

@@ -9,12 +9,12 @@ use crate::domain::forecast::tests::{NOON, at, hours, rising, steps};
 fn corrections_are_no_spending_and_a_new_beginning_loses_none() {
     let now = at(NOON);
     let curve = |usages: &[f64]| {
-        let samples: Vec<Sample> = (0..)
+        let samples: Vec<UsageSample> = (0..)
             .zip(usages)
-            .map(|(hour, usage)| Sample { at: now + hours(hour), usage: *usage })
+            .map(|(hour, usage)| UsageSample { at: now + hours(hour), usage: *usage })
             .collect();
         let end = now + hours(20);
-        series(&samples, end, 1, hours(20))[0]
+        spending_series(&samples, end, 1, hours(20))[0]
     };
     for (usages, spent) in [
         (&[10.0, 9.9, 10.0, 9.9, 10.5][..], 0.5),
@@ -33,18 +33,18 @@ fn a_gap_is_spread_over_its_days_and_the_unknown_stays_unknown() {
     let midnight = at("2026-11-25T00:00:00Z");
     let day = |back: i64| midnight - hours(24 * back);
     let samples = [
-        Sample { at: day(5), usage: 1.0 },
-        Sample { at: day(2), usage: 4.0 },
-        Sample { at: day(1) + hours(12), usage: 4.25 },
+        UsageSample { at: day(5), usage: 1.0 },
+        UsageSample { at: day(2), usage: 4.0 },
+        UsageSample { at: day(1) + hours(12), usage: 4.25 },
     ];
-    let bars = series(&samples, midnight, 7, hours(24 * 7));
+    let bars = spending_series(&samples, midnight, 7, hours(24 * 7));
     assert_eq!(bars.len(), 7);
     assert_eq!(bars[..2], [None, None]);
     for (bar, expected) in bars[2..].iter().zip([1.0, 1.0, 1.0, 1.0 / 6.0, 0.25 / 3.0]) {
         assert!((bar.unwrap() - expected).abs() < 1e-9, "{bars:?}");
     }
-    assert_eq!(series(&samples, midnight, 0, hours(1)), []);
-    assert_eq!(series(&samples, midnight, 2, hours(0)), [None, None]);
+    assert_eq!(spending_series(&samples, midnight, 0, hours(1)), []);
+    assert_eq!(spending_series(&samples, midnight, 2, hours(0)), [None, None]);
 }
 
 proptest! {
@@ -56,8 +56,8 @@ proptest! {
     ) {
         let now = at(NOON);
         let samples = rising(now, &steps);
-        let total: f64 = series(&samples, now, buckets, hours(days * 24)).into_iter().flatten().sum();
-        let whole = series(&samples, now, 1, hours(days * 24))[0].unwrap_or(0.0);
+        let total: f64 = spending_series(&samples, now, buckets, hours(days * 24)).into_iter().flatten().sum();
+        let whole = spending_series(&samples, now, 1, hours(days * 24))[0].unwrap_or(0.0);
         prop_assert!((total - whole).abs() < 1e-6);
         let all = samples[samples.len() - 1].usage - samples[0].usage;
         if samples[0].at >= now - hours(days * 24) {

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::{AGAIN, Hands, Wish};
-use crate::domain::{ApiKey, ErrorKind, HeldKey, KeyRequest, Outcome, Report, UserError};
+use crate::domain::{
+    ApiKey, ErrorKind, KeyRequest, ProvisioningEvent, ProvisioningOutcome, StoredKey, UserError,
+};
 use crate::services::provision::{self, Controls, Prepared, Services, Unlisted, Way};
 use crate::storage::secret_store;
 
@@ -20,14 +22,14 @@ const AT_ONCE: usize = 32;
 const ABANDON: Duration = Duration::from_secs(2);
 
 type Preparing<'a> = Pin<Box<dyn Future<Output = Result<Prepared, provision::Error>> + Send + 'a>>;
-type Went = Result<(HeldKey, Option<UserError>), UserError>;
+type Went = Result<(StoredKey, Option<UserError>), UserError>;
 
 pub(super) struct Queue<'a> {
     services: &'a Services,
     way: Way,
     wishes: mpsc::Receiver<Wish>,
     controls: Controls,
-    tell: &'a (dyn Fn(Report) + Sync),
+    tell: &'a (dyn Fn(ProvisioningEvent) + Sync),
     /// The next key's preparation.
     ahead: Option<Preparing<'a>>,
     /// Whether one was stored: the keychain does work.
@@ -41,7 +43,7 @@ impl<'a> Queue<'a> {
         services: &'a Services,
         way: Way,
         hands: Hands,
-        tell: &'a (dyn Fn(Report) + Sync),
+        tell: &'a (dyn Fn(ProvisioningEvent) + Sync),
     ) -> Self {
         let controls = Controls { cancel: watch::channel(false).1, pasted: hands.pasted };
         let wishes = hands.wishes;
@@ -81,17 +83,17 @@ impl<'a> Queue<'a> {
             let (outcome, wish) = self.journey(prepared).await;
             let stop = wish == Some(Wish::Stop);
             match outcome {
-                Outcome::Stored { held, note, .. } => {
+                ProvisioningOutcome::Stored { stored_key: held, warning: note, .. } => {
                     self.stored = true;
                     return (Ok((held, note)), stop);
                 }
-                Outcome::NotStored { held, key, trouble } => {
+                ProvisioningOutcome::NotStored { entry: held, key, error: trouble } => {
                     return match self.keep(held, key, trouble).await {
                         Ok(kept) => (Ok(kept), stop),
                         Err(trouble) => (Err(trouble), true),
                     };
                 }
-                Outcome::Failed(trouble) => match (trouble.kind, wish) {
+                ProvisioningOutcome::Failed(trouble) => match (trouble.kind, wish) {
                     (ErrorKind::Cancelled, Some(Wish::Retry)) => {}
                     (ErrorKind::Cancelled, Some(Wish::Skip)) => return (Err(skipped()), false),
                     // Before anything was sent the keychain locked itself: it is waited for.
@@ -127,7 +129,7 @@ impl<'a> Queue<'a> {
                 return Err((error.trouble(), None));
             }
             if !std::mem::replace(&mut told, true) {
-                (self.tell)(Report::Notice(format!(
+                (self.tell)(ProvisioningEvent::Notice(format!(
                     "{error}: waiting for it, two minutes at most"
                 )));
             }
@@ -139,12 +141,12 @@ impl<'a> Queue<'a> {
     }
 
     /// From consent to the end; the next key is prepared meanwhile.
-    async fn journey(&mut self, prepared: Prepared) -> (Outcome, Option<Wish>) {
+    async fn journey(&mut self, prepared: Prepared) -> (ProvisioningOutcome, Option<Wish>) {
         let (leave, cancel) = watch::channel(false);
         self.controls.cancel = cancel;
         let asked = AtomicBool::new(false);
-        let tell = |news: Report| {
-            asked.fetch_or(matches!(news, Report::Address { .. }), Ordering::Relaxed);
+        let tell = |news: ProvisioningEvent| {
+            asked.fetch_or(matches!(news, ProvisioningEvent::SignInUrl { .. }), Ordering::Relaxed);
             (self.tell)(news);
         };
         let mut wished = None;
@@ -185,8 +187,8 @@ impl<'a> Queue<'a> {
     }
 
     /// A key that was issued and is nowhere but here.
-    async fn keep(&mut self, mut held: HeldKey, mut key: ApiKey, mut trouble: UserError) -> Went {
-        (self.tell)(Report::Notice(format!(
+    async fn keep(&mut self, mut held: StoredKey, mut key: ApiKey, mut trouble: UserError) -> Went {
+        (self.tell)(ProvisioningEvent::Notice(format!(
             "{}: trying to store it again, for two minutes at most",
             trouble.message
         )));
@@ -197,18 +199,18 @@ impl<'a> Queue<'a> {
                 wish = wish(&mut self.wishes) => if wish == Wish::Stop { break },
             }
             match provision::store_again(held, key, self.services).await {
-                Outcome::Stored { held, note, .. } => {
+                ProvisioningOutcome::Stored { stored_key: held, warning: note, .. } => {
                     self.stored = true;
                     return Ok((held, note));
                 }
-                Outcome::NotStored { held: still, key: same, trouble: why } => {
+                ProvisioningOutcome::NotStored { entry: still, key: same, error: why } => {
                     (held, key, trouble) = (still, same, why);
                 }
-                Outcome::Failed(trouble) => return Err(trouble),
+                ProvisioningOutcome::Failed(trouble) => return Err(trouble),
             }
         }
         Err(UserError {
-            advice: format!("the key is lost with this program: revoke it at {}", held.page()),
+            advice: format!("the key is lost with this program: revoke it at {}", held.page_url()),
             kind: ErrorKind::Unresolved,
             ..trouble
         })

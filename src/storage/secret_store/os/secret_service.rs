@@ -29,7 +29,7 @@ const NO_OBJECT_PATH: &str = "/";
 
 /// Whether a window asking to unlock could reach anybody.
 pub(in crate::storage::secret_store) fn can_prompt() -> bool {
-    crate::platform::environment::display()
+    crate::platform::environment::has_display()
 }
 
 pub(super) use fast_read::try_fast_read;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::{Dashboard, Keys};
-use crate::domain::{Account, Handed, HeldKey, RemoteKey};
+use crate::domain::{AccountKey, AccountKeys, Rotated, StoredKey};
 
 /// Which keys are listed, once the account's list was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Scope {
 
 impl Dashboard {
     /// Takes in what the account knows.
-    pub fn join(&mut self, account: Account, server: &str, now: Timestamp) {
+    pub fn join(&mut self, account: AccountKeys, server: &str, now: Timestamp) {
         let Keys::Loaded(keys) = &mut self.keys else { return };
         let selected = self.rows.get(self.selected).and_then(|place| keys.get(*place));
         let selected = selected.map(|held| held.hash.clone());
@@ -55,11 +55,11 @@ impl Dashboard {
             keys.iter().enumerate().map(|(at, held)| (held.hash.clone(), at)).collect();
         for remote in account.keys {
             match places.get(&remote.hash) {
-                Some(place) => keys[*place].note_remote(&remote, now),
-                None => keys.push(remote.row(server, now)),
+                Some(place) => keys[*place].record_account_key(&remote, now),
+                None => keys.push(remote.to_inventory_row(server, now)),
             }
         }
-        self.gone = account.gone.into_iter().collect();
+        self.gone = account.revoked_hashes.into_iter().collect();
         self.arrange_around(selected, now);
     }
 
@@ -70,7 +70,7 @@ impl Dashboard {
     }
 
     /// The label went over from one key to the other.
-    pub fn hand_over(&mut self, handed: Handed, now: Timestamp) {
+    pub fn hand_over(&mut self, handed: Rotated, now: Timestamp) {
         let hash = handed.new.hash.clone();
         if let Keys::Loaded(keys) = &mut self.keys {
             for row in handed.old.into_iter().chain([handed.new]) {
@@ -87,12 +87,12 @@ impl Dashboard {
     }
 
     /// Takes in what the account says of one key.
-    pub fn note_remote(&mut self, remote: &RemoteKey, now: Timestamp) {
+    pub fn note_remote(&mut self, remote: &AccountKey, now: Timestamp) {
         let place = self.place(&remote.hash);
         if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, place) {
-            keys[place].note_remote(remote, now);
-            if !keys[place].is_here() {
-                keys[place] = remote.row(&keys[place].server, now);
+            keys[place].record_account_key(remote, now);
+            if !keys[place].is_stored() {
+                keys[place] = remote.to_inventory_row(&keys[place].server, now);
             }
         }
     }
@@ -110,7 +110,7 @@ impl Dashboard {
     }
 
     /// A held key has another label.
-    pub fn relabel(&mut self, renamed: HeldKey, now: Timestamp) {
+    pub fn relabel(&mut self, renamed: StoredKey, now: Timestamp) {
         let place = self.place(&renamed.hash);
         if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, place) {
             keys[place] = renamed;

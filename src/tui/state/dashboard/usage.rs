@@ -3,19 +3,19 @@
 use jiff::Timestamp;
 
 use super::{Dashboard, WIDE};
-use crate::domain::{HeldKey, Retire, Sample, retire};
+use crate::domain::{RetirementStatus, StoredKey, UsageSample, retirement_status};
 
 impl Dashboard {
     /// What a key had spent, as far as that was looked up.
-    pub fn samples(&self, held: &HeldKey) -> &[Sample] {
+    pub fn samples(&self, held: &StoredKey) -> &[UsageSample] {
         self.past.get(&held.hash).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a replaced key is still used.
-    pub fn retire(&self, held: &HeldKey, now: Timestamp) -> Retire {
+    pub fn retire(&self, held: &StoredKey, now: Timestamp) -> RetirementStatus {
         let seen: Vec<_> =
             self.samples(held).iter().map(|sample| (sample.at, sample.usage)).collect();
-        retire(held, &seen, now)
+        retirement_status(held, &seen, now)
     }
 
     /// Hashes of keys whose past is wanted and was not looked up: the selected key's where its
@@ -23,7 +23,7 @@ impl Dashboard {
     pub(in crate::tui) fn unknown_past(&self, columns: u16) -> Vec<String> {
         let seen = self.details || columns >= WIDE;
         let current = self.current().filter(|_| seen);
-        let retiring = self.held().iter().filter(|held| held.retiring.is_some());
+        let retiring = self.held().iter().filter(|held| held.retirement.is_some());
         let mut hashes: Vec<_> = retiring.chain(current).map(|held| &held.hash).collect();
         hashes.dedup();
         if !self.past_grew && hashes.iter().all(|hash| self.past.contains_key(*hash)) {
@@ -33,7 +33,7 @@ impl Dashboard {
     }
 
     /// Takes in what was looked up.
-    pub(in crate::tui) fn recall(&mut self, past: Vec<(String, Vec<Sample>)>, now: Timestamp) {
+    pub(in crate::tui) fn recall(&mut self, past: Vec<(String, Vec<UsageSample>)>, now: Timestamp) {
         self.recalling = None;
         self.past_grew = false;
         self.past = past.into_iter().collect();

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::{Form, Purpose};
 use crate::domain::{
-    ApiKey, Change, Expiry, HeldKey, KeyRequest, Label, Patch, RemoteKey, Reset, Usd,
+    AccountKey, ApiKey, Cents, Expiry, FieldChange, KeyPatch, KeyRequest, Label, ResetInterval,
+    StoredKey,
 };
 use crate::tui::state::Changes;
 
@@ -38,10 +39,10 @@ impl Form {
         match &self.purpose {
             Purpose::New => Some(Submitted::Cut(KeyRequest {
                 label,
-                limit: Usd::parse_limit(self.limit.text()).ok()?,
-                reset: self.reset,
+                limit: Cents::parse_limit(self.limit.text()).ok()?,
+                limit_reset: self.reset,
                 expiry: Expiry::parse(self.expires.text(), now).ok()?,
-                workspace: Some(self.workspace.text().trim())
+                workspace_id: Some(self.workspace.text().trim())
                     .filter(|id| self.workspaces && !id.is_empty())
                     .map(str::to_owned),
             })),
@@ -66,11 +67,11 @@ impl Form {
     /// What is to be changed, and in words.
     fn changes(
         &self,
-        held: &HeldKey,
-        seen: Option<&RemoteKey>,
+        held: &StoredKey,
+        seen: Option<&AccountKey>,
         label: Label,
     ) -> Option<(Changes, Vec<String>)> {
-        let (mut patch, mut diff) = (Patch::default(), Vec::new());
+        let (mut patch, mut diff) = (KeyPatch::default(), Vec::new());
         let mut differs = |name: &str, old: &str, new: &str| {
             let differs = old != new;
             if differs {
@@ -80,30 +81,30 @@ impl Form {
         };
         let renamed = differs("name", held.label.as_str(), label.as_str());
         if let Some(seen) = seen {
-            let reading = &seen.reading;
-            let limit = Usd::parse_limit(self.limit.text()).ok()?;
+            let reading = &seen.info;
+            let limit = Cents::parse_limit(self.limit.text()).ok()?;
             let old = reading.limit.map_or("none".to_owned(), |limit| format!("${limit:.2}"));
             let new = limit.map_or("none".to_owned(), |limit| format!("${limit}"));
             if differs("limit", &old, &new) {
-                patch.limit = Change::to(limit);
+                patch.limit = FieldChange::from_option(limit);
             }
             let old = reading.limit_reset.as_deref();
-            let old = old.and_then(|word| Reset::parse(word).ok()?);
-            let word = |reset: Option<Reset>| reset.map_or("never", Reset::as_str);
+            let old = old.and_then(|word| ResetInterval::parse(word).ok()?);
+            let word = |reset: Option<ResetInterval>| reset.map_or("never", ResetInterval::as_str);
             if differs("reset", word(old), word(self.reset)) {
-                patch.reset = Change::to(self.reset);
+                patch.limit_reset = FieldChange::from_option(self.reset);
             }
             let old = reading.include_byok_in_limit.unwrap_or(false);
             let word = |counts| if counts { "count" } else { "do not count" };
             if differs("own providers", word(old), word(self.byok)) {
-                patch.include_byok = Some(self.byok);
+                patch.include_byok_in_limit = Some(self.byok);
             }
-            if renamed && !held.is_here() {
+            if renamed && !held.is_stored() {
                 patch.name = Some(label.clone());
             }
         }
         let there = seen.cloned().filter(|_| !patch.is_empty()).map(|seen| (seen, patch));
-        let label = Some(label).filter(|_| renamed && held.is_here());
+        let label = Some(label).filter(|_| renamed && held.is_stored());
         Some((Changes { held: held.clone(), there, label }, diff))
     }
 }

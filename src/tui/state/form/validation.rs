@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Form, Part, Purpose, Remark};
-use crate::domain::{Expiry, KeyRequest, Label, Problem, Reset, Usd};
+use crate::domain::{Cents, Expiry, KeyRequest, Label, ResetInterval, ValidationError};
 
 impl Form {
     /// What stands below a field.
@@ -16,11 +16,11 @@ impl Form {
             Err(_) if part == Part::Key && !self.seen[part as usize] => {
                 Remark::Meaning("paste it: it is checked, stored, and never shown here".into())
             }
-            Err(Problem(words)) => Remark::Problem(words),
+            Err(ValidationError(words)) => Remark::Problem(words),
         }
     }
 
-    pub(super) fn verdict(&self, part: Part, now: Timestamp) -> Result<String, Problem> {
+    pub(super) fn verdict(&self, part: Part, now: Timestamp) -> Result<String, ValidationError> {
         match part {
             Part::Label => {
                 let label: Label = self.label.text().parse()?;
@@ -31,7 +31,7 @@ impl Form {
                 if Some(label.as_str()) != own
                     && self.taken.iter().any(|taken| taken == label.as_str())
                 {
-                    return Err(Problem(format!("a key labelled {label} is already held")));
+                    return Err(ValidationError(format!("a key labelled {label} is already held")));
                 }
                 Ok(match &self.purpose {
                     Purpose::Change { seen: Some(_), .. } => "its name here and at OpenRouter",
@@ -44,30 +44,32 @@ impl Form {
                 }
                 .into())
             }
-            Part::Limit => Ok(match (Usd::parse_limit(self.limit.text())?, self.reset) {
+            Part::Limit => Ok(match (Cents::parse_limit(self.limit.text())?, self.reset) {
                 (None, _) => "no limit: the key can spend all the credit of the account".into(),
                 (Some(limit), None) => format!("the key can spend ${limit}, once"),
                 (Some(limit), Some(reset)) => {
                     let window = match reset {
-                        Reset::Daily => "day",
-                        Reset::Weekly => "week",
-                        Reset::Monthly => "month",
+                        ResetInterval::Daily => "day",
+                        ResetInterval::Weekly => "week",
+                        ResetInterval::Monthly => "month",
                     };
                     format!("the key can spend ${limit} a {window}")
                 }
             }),
             Part::Reset => match self.reset {
                 None => Ok("the limit never resets".into()),
-                Some(_) if matches!(Usd::parse_limit(self.limit.text()), Ok(None)) => {
-                    Err(Problem("a reset needs a limit to reset: set a limit, or never".into()))
-                }
-                Some(reset) => Ok(reset.meaning().into()),
+                Some(_) if matches!(Cents::parse_limit(self.limit.text()), Ok(None)) => Err(
+                    ValidationError("a reset needs a limit to reset: set a limit, or never".into()),
+                ),
+                Some(reset) => Ok(reset.description().into()),
             },
-            Part::Expires => Ok(Expiry::parse(self.expires.text(), now)?
-                .map_or_else(|| "the key works until it is revoked".into(), |at| at.meaning(now))),
+            Part::Expires => Ok(Expiry::parse(self.expires.text(), now)?.map_or_else(
+                || "the key works until it is revoked".into(),
+                |at| at.description(now),
+            )),
             Part::Workspace => match self.workspace.text().trim() {
                 "" => Ok("the account's default workspace; another one by its UUID".into()),
-                id => KeyRequest::check_workspace(id).map(|()| "that workspace".into()),
+                id => KeyRequest::validate_workspace_id(id).map(|()| "that workspace".into()),
             },
             Part::Byok => Ok(if self.byok {
                 "what you spend at your own providers counts against the limit".into()
@@ -75,7 +77,7 @@ impl Form {
                 "what you spend at your own providers is not counted".into()
             }),
             Part::Key => match self.key.text().trim() {
-                "" => Err(Problem("paste the key".into())),
+                "" => Err(ValidationError("paste the key".into())),
                 _ => Ok("it is checked at the server before it is stored".into()),
             },
         }
