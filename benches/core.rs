@@ -5,7 +5,7 @@ use std::hint::black_box;
 use divan::Bencher;
 use jiff::Timestamp;
 use keywright::domain::{ApiKey, AuthCode, Expiry, RequestedPolicy, StoredKey};
-use keywright::tui::state::{Intent, Model, Msg, Ticket, World};
+use keywright::tui::state::{AppContext, Intent, Model, Msg, Ticket};
 use keywright::tui::update;
 use keywright::tui::view::{self, Theme};
 use ratatui::Terminal;
@@ -20,8 +20,8 @@ fn now() -> Timestamp {
 }
 
 fn model(keys: usize) -> Model {
-    let mut model = Model::new(World::default(), (120, 40), now());
-    update::start(&mut model);
+    let mut model = Model::new(AppContext::default(), (120, 40), now());
+    update::load_keys(&mut model);
     let held = (0..keys).filter_map(|number| {
         Some(StoredKey {
             hash: format!("{number:064x}"),
@@ -41,7 +41,7 @@ fn model(keys: usize) -> Model {
         })
     });
     let keys = Ok(held.collect());
-    update::update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys }, now());
+    update::update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: keys }, now());
     model
 }
 
@@ -49,8 +49,8 @@ fn model(keys: usize) -> Model {
 fn update_moves_down(bencher: Bencher, keys: usize) {
     let mut model = model(keys);
     bencher.bench_local(|| {
-        update::update(&mut model, Msg::Wanted(Intent::Move(1)), now());
-        update::update(&mut model, Msg::Wanted(Intent::Move(-1)), now())
+        update::update(&mut model, Msg::Intent(Intent::Move(1)), now());
+        update::update(&mut model, Msg::Intent(Intent::Move(-1)), now())
     });
 }
 

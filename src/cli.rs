@@ -25,15 +25,15 @@ use crate::domain::{ErrorKind, UserError};
 use crate::services::config::{self, Config};
 use crate::services::provision::Services;
 use crate::storage::secret_store::StoreKind;
-pub use commands::list::ask_all;
+pub use commands::list::refresh_all_keys;
 use commands::{
     apply, completions, copy, disable, doctor, env, get, helper, import, list, man, management,
     new, panic, recover, rename, rm, rotate, run, show, store,
 };
 pub use exit_code::exit_code;
-use output::usage;
-pub use output::{be_quiet, complain, print, usage_document};
-pub use prompts::stand_down;
+use output::usage_error;
+pub use output::{print, print_usage_error_json, report_error, set_quiet};
+pub use prompts::disable_prompt_signals;
 
 const AFTER_HELP: &str = "\
 Without a command the dashboard opens. To look around without an account:
@@ -52,20 +52,20 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     /// How often the dashboard asks the keys about themselves, in minutes; 0 for only when told to
-    #[arg(long, env = "KEYWRIGHT_EVERY", value_name = "MINUTES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_440))]
-    pub every: u32,
+    #[arg(long = "every", env = "KEYWRIGHT_EVERY", value_name = "MINUTES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_440))]
+    pub refresh_minutes: u32,
     /// How many keys the sandbox holds from the start [default: 4]
-    #[arg(long, value_name = "N", requires = "sandbox")]
-    pub keys: Option<usize>,
+    #[arg(long = "keys", value_name = "N", requires = "sandbox")]
+    pub sandbox_key_count: Option<usize>,
     /// Options of every command.
     #[command(flatten)]
-    pub global: Global,
+    pub global: GlobalArgs,
 }
 
 /// Options of every command.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Options everywhere")]
-pub struct Global {
+pub struct GlobalArgs {
     /// Play against a built-in imitation of OpenRouter; keys live in memory, nothing leaves the machine
     #[arg(long, global = true, env = "KEYWRIGHT_SANDBOX", value_parser = FalseyValueParser::new())]
     pub sandbox: bool,
@@ -73,7 +73,7 @@ pub struct Global {
     #[arg(long, global = true, env = "KEYWRIGHT_SERVER", value_name = "URL")]
     pub server: Option<String>,
     /// Where keys are kept: os (the keychain), file (under a passphrase) or memory [default: os; memory under --sandbox]
-    #[arg(long, global = true, env = "KEYWRIGHT_STORE", value_name = "STORE", value_parser = parse_store)]
+    #[arg(long, global = true, env = "KEYWRIGHT_STORE", value_name = "STORE", value_parser = parse_store_kind)]
     pub store: Option<StoreKind>,
     /// Read the passphrase of the file store from this descriptor [or from the file that KEYWRIGHT_PASSPHRASE_FILE names]
     #[arg(long, global = true, env = "KEYWRIGHT_PASSPHRASE_FD", value_name = "N")]
@@ -118,59 +118,60 @@ pub struct Global {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Cut a key: sign in, and it is in the keychain
-    New(new::New),
+    New(new::NewArgs),
     /// Cut the keys of a plan that are missing
-    Apply(apply::Apply),
+    Apply(apply::ApplyArgs),
     /// List the keys that are held
-    List(list::List),
+    List(list::ListArgs),
     /// One key: asked, granted, spent, expiry
-    Show(show::Show),
+    Show(show::ShowArgs),
     /// Print a key and nothing else
-    Get(get::Get),
+    Get(get::GetArgs),
     /// Run a program with keys in its environment
-    #[command(long_about = run::LONG)]
-    Run(run::Run),
+    #[command(long_about = run::LONG_ABOUT)]
+    Run(run::RunArgs),
     /// Print lines that put keys into variables of a shell
-    #[command(long_about = env::LONG)]
-    Env(env::Env),
+    #[command(long_about = env::LONG_ABOUT)]
+    Env(env::EnvArgs),
     /// Put a key on the clipboard for 45 seconds
-    Copy(copy::Copy),
+    Copy(copy::CopyArgs),
     /// Take over a key from elsewhere: read from standard input, checked, stored
-    Import(import::Import),
+    Import(import::ImportArgs),
     /// Give a key another label
-    Rename(rename::Rename),
+    Rename(rename::RenameArgs),
     /// Cut a new key under the same policy, and give it the label
-    Rotate(rotate::Rotate),
+    Rotate(rotate::RotateArgs),
     /// Switch keys off at OpenRouter
-    Disable(disable::Switch),
+    Disable(disable::SetDisabledArgs),
     /// Switch keys on again
-    Enable(disable::Switch),
+    Enable(disable::SetDisabledArgs),
     /// Forget keys on this machine, or with --revoke delete them at OpenRouter too
-    Rm(rm::Rm),
+    Rm(rm::RmArgs),
     /// It leaked: disable it, replace it, store the new one
-    Panic(panic::Panic),
+    Panic(panic::PanicArgs),
     /// Whether everything is in order, and where keys lie in clear
-    Doctor(doctor::Doctor),
+    Doctor(doctor::DoctorArgs),
     /// The management key: what disables, edits and deletes keys
     #[command(subcommand)]
-    Management(management::Management),
+    Management(management::ManagementCommand),
     /// Print the lines that make a tool ask for its key instead of holding it
-    Helper(helper::Helper),
+    Helper(helper::HelperArgs),
     /// Print a shell's completions
-    Completions(completions::Completions),
+    Completions(completions::CompletionsArgs),
     /// Print the manual page; to read it: keywright man | man -l -
     Man,
     /// What may stand at the end of a command line, for the shells' completions
     #[command(hide = true)]
-    Complete(completions::Complete),
+    Complete(completions::CompleteArgs),
     /// Finish or list what a program that died left behind
-    Recover(recover::Recover),
+    Recover(recover::RecoverArgs),
     /// The file store: move keys there or back, change its passphrase
     #[command(subcommand)]
-    Vault(store::Vault),
+    #[command(alias = "vault")]
+    Store(store::StoreCommand),
     /// Holds the clipboard in the background, for `copy`
     #[command(hide = true)]
-    HoldClipboard(copy::Hold),
+    HoldClipboard(copy::HoldClipboardArgs),
     /// Serve the imitation of OpenRouter on loopback until interrupted
     Sandbox(SandboxArgs),
 }
@@ -182,20 +183,21 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub port: u16,
     /// How many keys it knows from the start
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pub keys: usize,
+    #[arg(long = "keys", value_name = "N", default_value_t = 4)]
+    pub key_count: usize,
 }
 
 impl Cli {
     /// The pause between two rounds of asking the keys; `None` for none.
-    pub fn every(&self) -> Option<SignedDuration> {
-        (self.every > 0).then(|| SignedDuration::from_mins(i64::from(self.every)))
+    pub fn refresh_interval(&self) -> Option<SignedDuration> {
+        (self.refresh_minutes > 0)
+            .then(|| SignedDuration::from_mins(i64::from(self.refresh_minutes)))
     }
 }
 
-impl Global {
+impl GlobalArgs {
     /// Whether colours are wanted: `--color`, else `NO_COLOR` and `CLICOLOR_FORCE`.
-    pub fn colours(&self) -> bool {
+    pub fn use_color(&self) -> bool {
         let set = |name| {
             std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty())
         };
@@ -207,12 +209,13 @@ impl Global {
     }
 
     /// The settings, with `--sandbox` and its server already decided.
-    pub fn config(&self, sandbox_server: Option<&str>) -> Result<Config, UserError> {
+    pub fn to_config(&self, sandbox_server: Option<&str>) -> Result<Config, UserError> {
         let server = match (sandbox_server, &self.server) {
             (Some(server), _) => server.to_owned(),
             // Checked here and not by clap, whose words would repeat a password in it.
-            (None, Some(server)) => config::parse_server(server)
-                .map_err(|problem| usage(format!("--server: {problem}"), "nothing was sent"))?,
+            (None, Some(server)) => config::parse_server(server).map_err(|problem| {
+                usage_error(format!("--server: {problem}"), "nothing was sent")
+            })?,
             (None, None) => config::DEFAULT_SERVER.to_owned(),
         };
         let store = match sandbox_server {
@@ -225,7 +228,7 @@ impl Global {
             // The sandbox knows no key but its own.
             management: if sandbox_server.is_some() { None } else { config::management() },
             store: self.store.unwrap_or(store),
-            passphrase: passphrase::source(self.passphrase_fd),
+            passphrase: passphrase::create_passphrase_fn(self.passphrase_fd),
             data_dir: self.data_dir.clone(),
             timeout: Duration::from_secs(self.timeout),
             retries: self.retries,
@@ -239,7 +242,7 @@ impl Global {
     }
 }
 
-fn parse_store(word: &str) -> Result<StoreKind, String> {
+fn parse_store_kind(word: &str) -> Result<StoreKind, String> {
     word.parse()
         .map_err(|error: crate::storage::secret_store::ParseStoreKindError| error.to_string())
 }
@@ -267,24 +270,24 @@ pub fn run(command: &Command, config: &Config, services: &Services) -> Result<()
         Command::Doctor(args) => args.run(services),
         Command::Management(args) => args.run(services),
         Command::Recover(args) => args.run(services),
-        Command::Vault(args) => args.run(config, services),
+        Command::Store(args) => args.run(config, services),
         Command::HoldClipboard(args) => args.run(),
         Command::Completions(_) | Command::Man | Command::Sandbox(_) => Ok(()),
     }
 }
 
 /// Does what needs no settings; `None` where the command does.
-pub fn print_alone(command: &Command) -> Option<Result<(), UserError>> {
+pub fn run_without_config(command: &Command) -> Option<Result<(), UserError>> {
     match command {
         Command::Completions(args) => Some(args.run()),
-        Command::Man => Some(man::run()),
+        Command::Man => Some(man::print_manual()),
         _ => None,
     }
 }
 
 impl Command {
     /// Whether results and errors are JSON.
-    pub const fn json(&self) -> bool {
+    pub const fn is_json(&self) -> bool {
         match self {
             Self::New(args) => args.json,
             Self::Apply(args) => args.json,
@@ -308,7 +311,7 @@ impl Command {
             | Self::Rm(_)
             | Self::Panic(_)
             | Self::Management(_)
-            | Self::Vault(_)
+            | Self::Store(_)
             | Self::HoldClipboard(_)
             | Self::Sandbox(_) => false,
         }
@@ -316,24 +319,24 @@ impl Command {
 }
 
 /// Runs what waits for sockets, on this thread. A keychain that hangs is not waited for at the end.
-fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, UserError> {
+fn run_async<T>(work: impl Future<Output = T>) -> Result<T, UserError> {
     let mut result = None;
-    block_on(pin!(async { result = Some(work.await) }))?;
-    result.ok_or_else(|| unable("what it waited for did not end"))
+    run_on_runtime(pin!(async { result = Some(work.await) }))?;
+    result.ok_or_else(|| runtime_error("what it waited for did not end"))
 }
 
 /// One for all commands: each kind of future brings a copy of the runtime's machinery.
-fn block_on(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), UserError> {
+fn run_on_runtime(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), UserError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| unable(&error.kind().to_string()))?;
+        .map_err(|error| runtime_error(&error.kind().to_string()))?;
     runtime.block_on(work);
     runtime.shutdown_background();
     Ok(())
 }
 
-fn unable(why: &str) -> UserError {
+fn runtime_error(why: &str) -> UserError {
     UserError::new(
         ErrorKind::Failed,
         format!("the program cannot wait for sockets: {why}"),

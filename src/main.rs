@@ -19,30 +19,30 @@ use secrecy::SecretString;
 
 /// Whatever held a secret on its way, in our code or in a library, is wiped when it is freed.
 #[global_allocator]
-static WIPED: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return misused(&error),
+        Err(error) => return report_usage_error(&error),
     };
-    harden(cli.command.as_ref());
+    harden_process(cli.command.as_ref());
     if cli.global.quiet {
-        cli::be_quiet();
+        cli::set_quiet();
     }
-    let json = cli.command.as_ref().is_some_and(Command::json);
+    let json = cli.command.as_ref().is_some_and(Command::is_json);
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
-            cli::complain(&trouble, json);
+            cli::report_error(&trouble, json);
             ExitCode::from(cli::exit_code(trouble.kind))
         }
     }
 }
 
 /// clap's own words and exit code; under `--json` wrong usage is a document as well.
-fn misused(error: &clap::Error) -> ExitCode {
+fn report_usage_error(error: &clap::Error) -> ExitCode {
     // A reader who has gone is no error of ours.
     let _ = error.print();
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
@@ -52,31 +52,34 @@ fn misused(error: &clap::Error) -> ExitCode {
         let message = lines.collect::<Vec<_>>().join(" ");
         let message = message.trim_start_matches("error: ");
         let advice = "see keywright --help";
-        cli::usage_document(&UserError::new(ErrorKind::InvalidInput, message, advice));
+        cli::print_usage_error_json(&UserError::new(ErrorKind::InvalidInput, message, advice));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 fn run(cli: &Cli) -> Result<(), UserError> {
     if let Some(Command::Sandbox(args)) = &cli.command {
-        return serve(args);
+        return serve_sandbox(args);
     }
-    if let Some(printed) = cli.command.as_ref().and_then(cli::print_alone) {
+    if let Some(printed) = cli.command.as_ref().and_then(cli::run_without_config) {
         return printed;
     }
-    let mut sandbox =
-        if cli.global.sandbox { Some(start(0, cli.keys.unwrap_or(4))?) } else { None };
-    let config = cli.global.config(sandbox.as_ref().map(Sandbox::url))?;
-    log(&config)?;
+    let mut sandbox = if cli.global.sandbox {
+        Some(start_sandbox(0, cli.sandbox_key_count.unwrap_or(4))?)
+    } else {
+        None
+    };
+    let config = cli.global.to_config(sandbox.as_ref().map(Sandbox::url))?;
+    init_logging(&config)?;
     let mut services = config.services()?;
     if let Some(sandbox) = &mut sandbox
         && config.store == StoreKind::Memory
     {
-        furnish(&mut services, sandbox.take_seed_keys())?;
+        seed_sandbox(&mut services, sandbox.take_seed_keys())?;
         services.management = Some(ManagementKey::from(sandbox.management_key().to_owned()));
         // These have no figures of an earlier run.
         if let Some(Command::List(_) | Command::Show(_)) = &cli.command {
-            cli::ask_all(&services)?;
+            cli::refresh_all_keys(&services)?;
         }
     }
     if let Some(command) = &cli.command {
@@ -84,20 +87,20 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     }
     // The screen has no place to ask for it.
     services.vault.unlock().map_err(|error| error.to_user_error())?;
-    cli::stand_down();
+    cli::disable_prompt_signals();
     let options = tui::Options {
         sandbox_controls: sandbox.is_some().then_some(tui::SandboxControls {
             decide_consent: sandbox::answer_consent,
             spend: sandbox::spend_on_key,
             skip_day: sandbox::advance_clock_one_day,
         }),
-        use_color: cli.global.colours(),
-        refresh_interval: cli.every(),
+        use_color: cli.global.use_color(),
+        refresh_interval: cli.refresh_interval(),
     };
     tui::run(services, options)
 }
 
-fn start(port: u16, keys: usize) -> Result<Sandbox, UserError> {
+fn start_sandbox(port: u16, keys: usize) -> Result<Sandbox, UserError> {
     Sandbox::start(&sandbox::Options { port, key_count: keys }).map_err(|error| {
         UserError::new(
             ErrorKind::Failed,
@@ -108,8 +111,8 @@ fn start(port: u16, keys: usize) -> Result<Sandbox, UserError> {
 }
 
 /// `keywright sandbox`: serves until interrupted.
-fn serve(args: &SandboxArgs) -> Result<(), UserError> {
-    let sandbox = start(args.port, args.keys)?;
+fn serve_sandbox(args: &SandboxArgs) -> Result<(), UserError> {
+    let sandbox = start_sandbox(args.port, args.key_count)?;
     cli::print(&format!(
         "listening on {}\nmanagement key: {}\n",
         sandbox.url(),
@@ -130,7 +133,7 @@ fn serve(args: &SandboxArgs) -> Result<(), UserError> {
 }
 
 /// Puts the keys that the sandbox's account holds from the start into the memory vault.
-fn furnish(services: &mut Services, seeds: Vec<SeedKey>) -> Result<(), UserError> {
+fn seed_sandbox(services: &mut Services, seeds: Vec<SeedKey>) -> Result<(), UserError> {
     let mut held = Vec::with_capacity(seeds.len());
     let mut secrets = Vec::with_capacity(seeds.len());
     for seed in seeds {
@@ -170,7 +173,7 @@ fn furnish(services: &mut Services, seeds: Vec<SeedKey>) -> Result<(), UserError
 /// not offer is left alone. What `run` becomes is not ours to limit: it inherits no limit, and the
 /// system lifts the ban on debuggers itself.
 #[cfg_attr(not(unix), expect(unused_variables, reason = "nothing is limited there"))]
-fn harden(command: Option<&Command>) {
+fn harden_process(command: Option<&Command>) {
     #[cfg(unix)]
     if !matches!(command, Some(Command::Run(_))) {
         use rustix::process::{Resource, Rlimit, setrlimit};
@@ -185,7 +188,7 @@ fn harden(command: Option<&Command>) {
 
 /// Opens the log where `KEYWRIGHT_LOG` asks for one. Only our own lines are written: libraries may
 /// log what travels.
-fn log(config: &Config) -> Result<(), UserError> {
+fn init_logging(config: &Config) -> Result<(), UserError> {
     use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
     use tracing_subscriber::prelude::*;
     let Some(filter) = std::env::var_os("KEYWRIGHT_LOG") else { return Ok(()) };

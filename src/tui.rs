@@ -27,7 +27,7 @@ use crate::domain::{ErrorKind, UserError};
 use crate::platform::environment;
 use crate::services::provision::Services;
 use crate::storage::secret_store;
-use crate::tui::state::{Intent, Model, Msg, Screen, World};
+use crate::tui::state::{AppContext, Intent, Model, Msg, Screen};
 use crate::tui::view::Theme;
 use effects::{EffectRunner, LoopAction};
 use terminal::Terminal;
@@ -80,13 +80,13 @@ pub fn run(services: Services, options: Options) -> Result<(), UserError> {
         (true, true) => Theme::Light,
         (true, false) => Theme::Dark,
     };
-    let world = World {
+    let world = AppContext {
         server: services.server.clone(),
-        sandbox: play.is_some(),
-        place: services.vault.display_name(),
-        elsewhere: alternate_store(&services),
-        service: services.service.clone(),
-        every,
+        is_sandbox: play.is_some(),
+        store_name: services.vault.display_name(),
+        alternate_store: alternate_store(&services),
+        keychain_service: services.service.clone(),
+        refresh_interval: every,
     };
     let mut model = Model::new(world, size, Timestamp::now());
     // The theme knows whether colours are wanted; crossterm would take weight away with them.
@@ -127,13 +127,13 @@ pub fn run(services: Services, options: Options) -> Result<(), UserError> {
 }
 
 /// The other store, as far as it can be told without opening it.
-fn alternate_store(services: &Services) -> Option<state::Elsewhere> {
+fn alternate_store(services: &Services) -> Option<state::AlternateStore> {
     let unasked = || secret_store::Error::NoPassphrase(String::new());
     let vault = services.another_vault(Arc::new(move |_| Err(unasked())))?;
-    Some(state::Elsewhere {
-        store: vault.kind().to_string(),
-        place: vault.display_name(),
-        passphrase: vault.kind() == secret_store::StoreKind::File,
+    Some(state::AlternateStore {
+        store_kind: vault.kind().to_string(),
+        display_name: vault.display_name(),
+        needs_passphrase: vault.kind() == secret_store::StoreKind::File,
     })
 }
 
@@ -173,7 +173,7 @@ impl EventLoop<'_> {
         mut typed: UnboundedReceiver<Event>,
         mut told: UnboundedReceiver<LoopEvent>,
     ) {
-        let first = update::start(self.model);
+        let first = update::load_keys(self.model);
         let mut next = self.effect_runner.run_effects(first);
         let mut swarming = false;
         // What is to be seen before anything is read has been drawn.
@@ -194,7 +194,7 @@ impl EventLoop<'_> {
                 && terminal.draw(|frame| view::draw(self.model, self.theme, frame)).is_err()
             {
                 self.is_writable = false;
-                next = self.handle_message(Msg::Left);
+                next = self.handle_message(Msg::Disconnected);
                 continue;
             }
             let drawn = Instant::now();
@@ -215,7 +215,7 @@ impl EventLoop<'_> {
                         next
                     }
                 }
-                () = sleep_until(self.model.wake(), self.model.now, self.last_message_at) => self.handle_message(Msg::Ticked),
+                () = sleep_until(self.model.next_tick_at(), self.model.now, self.last_message_at) => self.handle_message(Msg::Tick),
             };
             // One frame for all that has arrived by now.
             while matches!(next, LoopAction::Continue) {
@@ -260,8 +260,8 @@ impl EventLoop<'_> {
 
     fn handle_terminal_event(&mut self, event: Event) -> LoopAction {
         match event {
-            Event::Key(key) => match keymap::intent(self.model, &key) {
-                Some(intent) => self.handle_message(Msg::Wanted(intent)),
+            Event::Key(key) => match keymap::intent_for_key(self.model, &key) {
+                Some(intent) => self.handle_message(Msg::Intent(intent)),
                 // `esc` and a key right after it arrive as that key with alt.
                 None if key.modifiers.contains(KeyModifiers::ALT) => {
                     let esc = KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE);
@@ -273,11 +273,11 @@ impl EventLoop<'_> {
                 }
                 None => LoopAction::Continue,
             },
-            Event::Paste(text) => self.handle_message(Msg::Wanted(Intent::Paste(text))),
+            Event::Paste(text) => self.handle_message(Msg::Intent(Intent::Paste(text))),
             Event::Resize(columns, rows) => self.handle_message(Msg::Resized(columns, rows)),
-            Event::FocusGained => self.handle_message(Msg::Returned),
-            Event::Mouse(mouse) => match keymap::mouse(&mouse) {
-                Some(intent) if self.is_mouse_enabled() => self.handle_message(Msg::Wanted(intent)),
+            Event::FocusGained => self.handle_message(Msg::FocusGained),
+            Event::Mouse(mouse) => match keymap::intent_for_mouse(&mouse) {
+                Some(intent) if self.is_mouse_enabled() => self.handle_message(Msg::Intent(intent)),
                 _ => LoopAction::Continue,
             },
             Event::FocusLost => LoopAction::Continue,
@@ -297,7 +297,7 @@ impl EventLoop<'_> {
                 }
                 LoopAction::Continue
             }
-            LoopEvent::Disconnected => self.handle_message(Msg::Left),
+            LoopEvent::Disconnected => self.handle_message(Msg::Disconnected),
         }
     }
 

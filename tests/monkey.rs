@@ -18,9 +18,9 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{ProvisioningOutcome, RotationOutcome, StoredKey};
 use keywright::tui::state::{
-    Effect, Elsewhere, Intent, Model, Msg, Question, Screen, Ticket, World,
+    AlternateStore, AppContext, Effect, Intent, Model, Msg, Question, Screen, Ticket,
 };
-use keywright::tui::update::{start, update};
+use keywright::tui::update::{load_keys, update};
 use keywright::tui::view::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -85,16 +85,16 @@ impl Monkey {
     }
 
     fn model(dice: &mut Dice, now: Timestamp) -> Model {
-        let world = World {
+        let world = AppContext {
             server: "https://openrouter.ai".into(),
-            sandbox: dice.once_in(2),
-            place: "the Secret Service keychain".into(),
-            service: "keywright".into(),
-            every: dice.maybe(|_| SignedDuration::from_mins(5)),
-            elsewhere: dice.maybe(|dice| Elsewhere {
-                store: "file".into(),
-                place: "/home/me/vault.age".into(),
-                passphrase: dice.once_in(2),
+            is_sandbox: dice.once_in(2),
+            store_name: "the Secret Service keychain".into(),
+            keychain_service: "keywright".into(),
+            refresh_interval: dice.maybe(|_| SignedDuration::from_mins(5)),
+            alternate_store: dice.maybe(|dice| AlternateStore {
+                store_kind: "file".into(),
+                display_name: "/home/me/vault.age".into(),
+                needs_passphrase: dice.once_in(2),
             }),
         };
         Model::new(world, (80, 24), now)
@@ -103,7 +103,7 @@ impl Monkey {
     /// A program is started.
     fn begin(&mut self) {
         self.model = Self::model(&mut self.dice, self.now);
-        self.asked = start(&mut self.model);
+        self.asked = load_keys(&mut self.model);
         self.late.clear();
         self.owed.clear();
         self.tail.clear();
@@ -125,7 +125,7 @@ impl Monkey {
         }
         self.note_owed(&msg);
         let let_go = self.is_let_go(&msg);
-        let ticked = matches!(msg, Msg::Ticked);
+        let ticked = matches!(msg, Msg::Tick);
         let effects = update(&mut self.model, msg, self.now);
         if let Some(before) = before {
             assert!(effects.is_empty(), "an answer that came again has effects: {effects:?}");
@@ -137,13 +137,13 @@ impl Monkey {
         self.check_kept();
         self.check_places();
         if ticked {
-            let wake = self.model.wake();
+            let wake = self.model.next_tick_at();
             assert!(wake.is_none_or(|at| at > self.now), "woken again at once: {wake:?}");
         }
         self.draw();
         if effects.iter().any(|effect| matches!(effect, Effect::Quit)) {
             assert!(
-                self.model.gone || self.owed.is_empty(),
+                self.model.is_disconnected || self.owed.is_empty(),
                 "left with a key that is nowhere else: {:?}",
                 self.owed
             );
@@ -181,7 +181,7 @@ impl Monkey {
     fn next(&mut self) -> (Msg, bool) {
         match self.dice.below(100) {
             0..45 => (self.press(), false),
-            45..50 => (Msg::Wanted(self.any_intent()), false),
+            45..50 => (Msg::Intent(self.any_intent()), false),
             50..80 if !self.asked.is_empty() => (self.answer(), false),
             80..84 if !self.late.is_empty() => {
                 let at = self.dice.below(self.late.len());
@@ -194,9 +194,9 @@ impl Monkey {
                 let size = self.size();
                 (Msg::Resized(size.0, size.1), false)
             }
-            91..99 => (Msg::Ticked, false),
-            _ if self.dice.once_in(60) => (Msg::Left, false),
-            _ => (Msg::Returned, false),
+            91..99 => (Msg::Tick, false),
+            _ if self.dice.once_in(60) => (Msg::Disconnected, false),
+            _ => (Msg::FocusGained, false),
         }
     }
 
@@ -214,23 +214,26 @@ impl Monkey {
     fn note_owed(&mut self, msg: &Msg) {
         let mut owe = |held: &StoredKey, how| self.owed.insert(held.hash.clone(), how);
         match msg {
-            Msg::Provisioned {
+            Msg::ProvisioningFinished {
                 outcome: ProvisioningOutcome::NotStored { entry: held, .. },
                 ..
             } => {
                 owe(held, "a journey");
             }
-            Msg::Rotated { rotation: RotationOutcome::NotStored { entry: held, .. }, .. } => {
+            Msg::RotationFinished {
+                outcome: RotationOutcome::NotStored { entry: held, .. },
+                ..
+            } => {
                 owe(held, "a rotation");
             }
-            Msg::Panicked { panicked, .. } => {
+            Msg::LeakResponseFinished { responses: panicked, .. } => {
                 for one in panicked {
                     if let RotationOutcome::NotStored { entry: held, .. } = &one.rotation {
                         owe(held, "a leak");
                     }
                 }
             }
-            Msg::Recovered { not_stored, .. } => {
+            Msg::RecoveryFinished { unstored_keys: not_stored, .. } => {
                 for outcome in not_stored {
                     if let ProvisioningOutcome::NotStored { entry: held, .. } = outcome {
                         owe(held, "an earlier run");
@@ -243,18 +246,20 @@ impl Monkey {
 
     /// The key that a message lets go: it is stored, or the person said so.
     fn is_let_go(&self, msg: &Msg) -> Option<String> {
-        let asked =
-            matches!(self.model.question, Some(Question::DropUnstored | Question::QuitUnstored));
+        let asked = matches!(
+            self.model.question,
+            Some(Question::DiscardUnstoredKey | Question::QuitWithUnstoredKey)
+        );
         match (msg, &self.model.screen) {
             (
-                Msg::Provisioned {
+                Msg::ProvisioningFinished {
                     outcome: ProvisioningOutcome::Stored { stored_key: held, .. },
                     ..
                 },
                 _,
             ) => Some(held.hash.clone()),
-            (Msg::Wanted(Intent::Yes | Intent::Interrupt), Screen::Reveal(reveal)) if asked => {
-                Some(reveal.held.hash.clone())
+            (Msg::Intent(Intent::Yes | Intent::Interrupt), Screen::NewKey(reveal)) if asked => {
+                Some(reveal.entry.hash.clone())
             }
             _ => None,
         }
@@ -263,33 +268,39 @@ impl Monkey {
     fn check_kept(&self) {
         for (hash, how) in &self.owed {
             let on_screen =
-                matches!(&self.model.screen, Screen::Reveal(reveal) if reveal.held.hash == *hash);
-            let waits = self.model.rescued.iter().any(|reveal| reveal.held.hash == *hash);
+                matches!(&self.model.screen, Screen::NewKey(reveal) if reveal.entry.hash == *hash);
+            let waits = self.model.unstored_keys.iter().any(|reveal| reveal.entry.hash == *hash);
             assert!(on_screen || waits, "the key {hash} of {how} is dropped");
         }
     }
 
     fn check_places(&self) {
         let dashboard = &self.model.dashboard;
-        let all = dashboard.all().len();
+        let all = dashboard.all_keys().len();
         assert!(dashboard.rows.iter().all(|place| *place < all));
-        assert!(dashboard.wanting.iter().all(|(place, _)| *place < all));
-        assert!(dashboard.selected < dashboard.rows.len().max(1));
-        assert!(dashboard.held().iter().all(StoredKey::is_stored), "a key of the account is held");
+        assert!(dashboard.attention_list.iter().all(|(place, _)| *place < all));
+        assert!(dashboard.selected_row < dashboard.rows.len().max(1));
+        assert!(
+            dashboard.stored_keys().iter().all(StoredKey::is_stored),
+            "a key of the account is held"
+        );
     }
 
     /// Draws; no secret is seen but one that is revealed.
     fn draw(&mut self) {
-        let (columns, rows) = if self.dice.once_in(2) { self.size() } else { self.model.size };
+        let (columns, rows) =
+            if self.dice.once_in(2) { self.size() } else { self.model.terminal_size };
         let screen = match &self.model.screen {
-            Screen::Dashboard if self.model.dashboard.shown.is_some() => "list with a key in clear",
+            Screen::Dashboard if self.model.dashboard.revealed_key.is_some() => {
+                "list with a key in clear"
+            }
             Screen::Dashboard => "list",
             Screen::Form(_) => "form",
-            Screen::Login(_) => "login",
-            Screen::Reveal(reveal) if reveal.shown_until.is_some() => "reveal in clear",
-            Screen::Reveal(_) => "reveal",
-            Screen::Ask(_) => "ask",
-            Screen::Deeds(_) => "deeds",
+            Screen::SignIn(_) => "login",
+            Screen::NewKey(reveal) if reveal.revealed_until.is_some() => "reveal in clear",
+            Screen::NewKey(_) => "reveal",
+            Screen::Confirm(_) => "ask",
+            Screen::ActionResults(_) => "deeds",
             Screen::Plan(_) => "plan",
         };
         *self.drawn.entry(screen).or_default() += 1;
@@ -302,10 +313,10 @@ impl Monkey {
         // What a mask leaves of a key is shorter.
         let marks = if seen.contains(&MARK.repeat(5)) { seen.matches(MARK).count() } else { 0 };
         let (key, until) = match &self.model.screen {
-            Screen::Reveal(reveal) => (Some(&reveal.key), reveal.shown_until),
+            Screen::NewKey(reveal) => (Some(&reveal.key), reveal.revealed_until),
             Screen::Dashboard => {
-                let shown = self.model.dashboard.shown.as_ref();
-                (shown.map(|shown| &shown.key), shown.map(|shown| shown.until))
+                let shown = self.model.dashboard.revealed_key.as_ref();
+                (shown.map(|shown| &shown.key), shown.map(|shown| shown.revealed_until))
             }
             _ => (None, None),
         };
@@ -328,40 +339,42 @@ impl Monkey {
 /// ticket; what has no ticket is news each time.
 fn is_answered_once(msg: &Msg) -> bool {
     match msg {
-        Msg::Provisioned { outcome, .. } => {
+        Msg::ProvisioningFinished { outcome, .. } => {
             !matches!(outcome, ProvisioningOutcome::NotStored { .. })
         }
-        Msg::Rotated { rotation, .. } => !matches!(rotation, RotationOutcome::NotStored { .. }),
-        Msg::Panicked { panicked, .. } => {
+        Msg::RotationFinished { outcome: rotation, .. } => {
+            !matches!(rotation, RotationOutcome::NotStored { .. })
+        }
+        Msg::LeakResponseFinished { responses: panicked, .. } => {
             !panicked.iter().any(|one| matches!(one.rotation, RotationOutcome::NotStored { .. }))
         }
         Msg::KeysLoaded { .. }
-        | Msg::RefreshEnded { .. }
-        | Msg::Looked { .. }
-        | Msg::Changed { .. }
-        | Msg::Imported { .. }
-        | Msg::AccountRead { .. }
-        | Msg::PastRead { .. }
-        | Msg::PlanRead { .. }
-        | Msg::Applied { .. }
-        | Msg::Fetched { .. } => true,
-        Msg::Wanted(_)
-        | Msg::Ticked
+        | Msg::RefreshFinished { .. }
+        | Msg::AccountKeyFetched { .. }
+        | Msg::KeyUpdated { .. }
+        | Msg::KeyImported { .. }
+        | Msg::AccountKeysLoaded { .. }
+        | Msg::UsageHistoryLoaded { .. }
+        | Msg::PlanLoaded { .. }
+        | Msg::PlanApplied { .. }
+        | Msg::SecretRead { .. } => true,
+        Msg::Intent(_)
+        | Msg::Tick
         | Msg::Resized(..)
-        | Msg::Refreshed { .. }
-        | Msg::Left
-        | Msg::Returned
-        | Msg::Recovered { .. }
-        | Msg::Reported { .. }
-        | Msg::Turned { .. }
-        | Msg::Ended { .. }
-        | Msg::Switched { .. }
-        | Msg::Revoked { .. }
-        | Msg::ManagementKnown(_)
-        | Msg::Removed { .. }
-        | Msg::Decided { .. }
-        | Msg::Played(_)
-        | Msg::Noticed(_) => false,
+        | Msg::KeyChecked { .. }
+        | Msg::Disconnected
+        | Msg::FocusGained
+        | Msg::RecoveryFinished { .. }
+        | Msg::ProvisioningEvent { .. }
+        | Msg::ItemStarted { .. }
+        | Msg::ItemFinished { .. }
+        | Msg::KeyDisabledSet { .. }
+        | Msg::KeyRevoked { .. }
+        | Msg::ManagementKeyDetected(_)
+        | Msg::KeyRemoved { .. }
+        | Msg::ConsentDecided { .. }
+        | Msg::SandboxActionFinished(_)
+        | Msg::Notice(_) => false,
     }
 }
 
@@ -392,7 +405,7 @@ fn a_ticket_that_nobody_gave_out_is_worth_nothing() {
     let mut monkey = Monkey::new(1);
     monkey.begin();
     let before = format!("{:?}", monkey.model);
-    let msg = Msg::KeysLoaded { ticket: Ticket(u64::MAX), keys: Ok(Vec::new()) };
+    let msg = Msg::KeysLoaded { ticket: Ticket(u64::MAX), result: Ok(Vec::new()) };
     assert!(update(&mut monkey.model, msg, monkey.now).is_empty());
     assert_eq!(before, format!("{:?}", monkey.model));
 }

@@ -15,9 +15,11 @@ use keywright::domain::{
     ApiKey, CheckResult, ErrorKind, GrantedPolicy, KeyInfo, ProvisioningEvent, ProvisioningOutcome,
     ProvisioningStep, RequestedPolicy, ResetInterval, StoredKey, UnresolvedAttempt, UserError,
 };
-use keywright::tui::keymap::{intent, screen_bindings};
-use keywright::tui::state::{Effect, Elsewhere, Intent, Model, Msg, Screen, Ticket, World};
-use keywright::tui::update::{start, update};
+use keywright::tui::keymap::{intent_for_key, screen_bindings};
+use keywright::tui::state::{
+    AlternateStore, AppContext, Effect, Intent, Model, Msg, Screen, Ticket,
+};
+use keywright::tui::update::{load_keys, update};
 use keywright::tui::view::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -28,20 +30,20 @@ fn now() -> Timestamp {
 }
 
 fn model(size: (u16, u16)) -> Model {
-    let world = World {
+    let world = AppContext {
         server: "https://openrouter.ai".into(),
-        sandbox: false,
-        place: "the Secret Service keychain".into(),
-        elsewhere: Some(Elsewhere {
-            store: "file".into(),
-            place: "/home/me/.local/share/keywright/vault.age".into(),
-            passphrase: true,
+        is_sandbox: false,
+        store_name: "the Secret Service keychain".into(),
+        alternate_store: Some(AlternateStore {
+            store_kind: "file".into(),
+            display_name: "/home/me/.local/share/keywright/vault.age".into(),
+            needs_passphrase: true,
         }),
-        service: "keywright".into(),
-        every: Some(SignedDuration::from_mins(5)),
+        keychain_service: "keywright".into(),
+        refresh_interval: Some(SignedDuration::from_mins(5)),
     };
     let mut model = Model::new(world, size, now());
-    start(&mut model);
+    load_keys(&mut model);
     model
 }
 
@@ -128,24 +130,25 @@ fn keys() -> Vec<StoredKey> {
 
 fn held(size: (u16, u16)) -> Model {
     let mut model = model(size);
-    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(keys()) }, now());
+    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(keys()) }, now());
     model
 }
 
 fn want(model: &mut Model, intents: &[Intent]) {
     for intent in intents {
-        update(model, Msg::Wanted(intent.clone()), now());
+        update(model, Msg::Intent(intent.clone()), now());
     }
 }
 
 fn type_text(model: &mut Model, text: &str) {
     for c in text.chars() {
-        update(model, Msg::Wanted(Intent::Type(c)), now());
+        update(model, Msg::Intent(Intent::TypeChar(c)), now());
     }
 }
 
 fn screen(model: &Model, theme: Theme) -> Terminal<TestBackend> {
-    let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
+    let mut terminal =
+        Terminal::new(TestBackend::new(model.terminal_size.0, model.terminal_size.1)).unwrap();
     terminal.draw(|frame| view::draw(model, theme, frame)).unwrap();
     terminal
 }
@@ -157,7 +160,7 @@ fn drawn(model: &Model) -> String {
 /// A login for `laptop2` that waits for consent.
 fn waiting(size: (u16, u16), paste: bool) -> Model {
     let mut model = held(size);
-    want(&mut model, &[Intent::New]);
+    want(&mut model, &[Intent::NewKey]);
     type_text(&mut model, "laptop2");
     want(&mut model, &[Intent::Submit]);
     let ticket = ticket(&model);
@@ -175,14 +178,14 @@ fn waiting(size: (u16, u16), paste: bool) -> Model {
         ProvisioningEvent::SignInUrl { url, needs_code: paste },
         ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
     ] {
-        update(&mut model, Msg::Reported { ticket, report }, now());
+        update(&mut model, Msg::ProvisioningEvent { ticket, event: report }, now());
     }
-    update(&mut model, Msg::Ticked, now() + SignedDuration::from_secs(72));
+    update(&mut model, Msg::Tick, now() + SignedDuration::from_secs(72));
     model
 }
 
 fn ticket(model: &Model) -> Ticket {
-    let Screen::Login(login) = &model.screen else { panic!("no login on screen") };
+    let Screen::SignIn(login) = &model.screen else { panic!("no login on screen") };
     login.ticket
 }
 
@@ -193,7 +196,7 @@ fn secret() -> ApiKey {
 fn revealed(outcome: ProvisioningOutcome) -> Model {
     let mut model = waiting((80, 24), false);
     let ticket = ticket(&model);
-    update(&mut model, Msg::Provisioned { ticket, outcome }, now());
+    update(&mut model, Msg::ProvisioningFinished { ticket, outcome }, now());
     model
 }
 
@@ -205,7 +208,7 @@ fn the_first_frame_says_that_it_reads() {
 #[test]
 fn a_newcomer_is_told_what_to_press() {
     let mut model = model((80, 24));
-    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(Vec::new()) }, now());
+    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(Vec::new()) }, now());
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -217,7 +220,7 @@ fn a_list_that_cannot_be_read_says_why_and_what_to_do() {
         "/home/me/inventory.json is damaged at line 3, column 7",
         "nothing was overwritten and your keys are safe in the keychain; mend the file",
     );
-    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Err(trouble) }, now());
+    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Err(trouble) }, now());
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -229,7 +232,7 @@ fn keys_at_80_by_24() {
 #[test]
 fn keys_at_120_by_40() {
     let mut model = held((120, 40));
-    model.sandbox = true;
+    model.is_sandbox = true;
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -240,11 +243,11 @@ fn keys_at_160_by_50_have_their_details_beside_them() {
 
 fn in_every_state(size: (u16, u16)) -> Model {
     let mut model = model(size);
-    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(states()) }, now());
+    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(states()) }, now());
     let ticket = Ticket(2);
     update(
         &mut model,
-        Msg::RefreshEnded { ticket, trouble: None, wait: None, refused: Vec::new() },
+        Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() },
         now(),
     );
     model
@@ -277,7 +280,7 @@ fn a_refused_key_says_so_among_its_details() {
 #[test]
 fn a_filter_that_is_typed_stands_below_the_list() {
     let mut model = in_every_state((80, 24));
-    want(&mut model, &[Intent::Mark, Intent::Sort, Intent::Filter]);
+    want(&mut model, &[Intent::ToggleMark, Intent::NextSortOrder, Intent::EditFilter]);
     type_text(&mut model, "sp");
     insta::assert_snapshot!(drawn(&model));
 }
@@ -285,16 +288,16 @@ fn a_filter_that_is_typed_stands_below_the_list() {
 #[test]
 fn an_account_without_credit_is_no_fault_of_its_keys() {
     let mut model = in_every_state((80, 24));
-    let asked = update(&mut model, Msg::Wanted(Intent::Reload), now());
+    let asked = update(&mut model, Msg::Intent(Intent::Reload), now());
     assert_eq!(asked.len(), 1);
     let ticket = Ticket(3);
-    update(&mut model, Msg::KeysLoaded { ticket, keys: Ok(states()) }, now());
+    update(&mut model, Msg::KeysLoaded { ticket, result: Ok(states()) }, now());
     let hash = states()[0].hash.clone();
-    let msg = Msg::Refreshed {
+    let msg = Msg::KeyChecked {
         ticket: Ticket(4),
         hash,
-        read: CheckResult::InsufficientCredits,
-        at: now(),
+        result: CheckResult::InsufficientCredits,
+        checked_at: now(),
     };
     update(&mut model, msg, now());
     let screen = drawn(&model);
@@ -312,12 +315,12 @@ fn details_say_how_any_tool_reads_the_key() {
 #[test]
 fn a_key_is_shown_for_a_moment_and_then_not() {
     let mut model = held((80, 24));
-    let effects = update(&mut model, Msg::Wanted(Intent::ToggleReveal), now());
-    let [Effect::Fetch(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
-    let msg = Msg::Fetched { ticket: *ticket, label: label.clone(), key: Ok(secret()) };
+    let effects = update(&mut model, Msg::Intent(Intent::ToggleReveal), now());
+    let [Effect::ReadSecret(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
+    let msg = Msg::SecretRead { ticket: *ticket, label: label.clone(), result: Ok(secret()) };
     update(&mut model, msg, now());
     assert!(drawn(&model).contains("sk-or-v1-5ec7e7"));
-    update(&mut model, Msg::Ticked, now() + SignedDuration::from_secs(10));
+    update(&mut model, Msg::Tick, now() + SignedDuration::from_secs(10));
     assert!(!drawn(&model).contains("sk-or-v1-5ec7e7"));
 }
 
@@ -335,12 +338,12 @@ fn what_may_have_been_issued_stands_on_top() {
         server: "https://openrouter.ai".into(),
         started_at: "2026-11-24T09:00:00Z".parse().unwrap(),
     };
-    let msg = Msg::Recovered {
-        stored: Vec::new(),
-        not_stored: Vec::new(),
+    let msg = Msg::RecoveryFinished {
+        stored_keys: Vec::new(),
+        unstored_keys: Vec::new(),
         rotations: Vec::new(),
-        unresolved: vec![attempt],
-        trouble: None,
+        unresolved_attempts: vec![attempt],
+        error: None,
     };
     update(&mut model, msg, now());
     insta::assert_snapshot!(drawn(&model));
@@ -349,14 +352,14 @@ fn what_may_have_been_issued_stands_on_top() {
 #[test]
 fn the_form_offers_the_policy_of_the_last_key() {
     let mut model = held((80, 24));
-    want(&mut model, &[Intent::New]);
+    want(&mut model, &[Intent::NewKey]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
 fn the_form_says_what_is_wrong_below_each_field() {
     let mut model = held((80, 24));
-    want(&mut model, &[Intent::New]);
+    want(&mut model, &[Intent::NewKey]);
     type_text(&mut model, "ci");
     want(&mut model, &[Intent::NextField]);
     type_text(&mut model, "12,50");
@@ -369,26 +372,26 @@ fn the_form_says_what_is_wrong_below_each_field() {
 fn waiting_shows_the_whole_address() {
     let model = waiting((80, 24), false);
     insta::assert_snapshot!(drawn(&model));
-    let Screen::Login(login) = &model.screen else { panic!("no login on screen") };
+    let Screen::SignIn(login) = &model.screen else { panic!("no login on screen") };
     let whole: String =
         drawn(&model).lines().map(|line| line.trim_matches('"').trim_end()).collect();
-    assert!(whole.contains(&login.address.as_ref().unwrap().url));
+    assert!(whole.contains(&login.sign_in_url.as_ref().unwrap().url));
 }
 
 #[test]
 fn without_a_browser_a_code_is_pasted_unseen() {
     let mut model = waiting((80, 24), true);
-    update(&mut model, Msg::Wanted(Intent::Paste("the-code\n".into())), now());
+    update(&mut model, Msg::Intent(Intent::Paste("the-code\n".into())), now());
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
 fn the_qr_code_fits_or_says_that_it_does_not() {
     let mut model = waiting((80, 24), true);
-    want(&mut model, &[Intent::ToggleQr]);
+    want(&mut model, &[Intent::ToggleQrCode]);
     assert!(drawn(&model).contains("does not fit"));
     let mut model = waiting((120, 50), true);
-    want(&mut model, &[Intent::ToggleQr]);
+    want(&mut model, &[Intent::ToggleQrCode]);
     assert!(drawn(&model).contains('█'));
 }
 
@@ -437,8 +440,8 @@ fn another_store_is_offered_and_its_passphrase_is_never_shown() {
     let trouble = UserError::new(ErrorKind::SecretStore, "it failed", "try again");
     let mut model =
         revealed(ProvisioningOutcome::NotStored { entry: held, key: secret(), error: trouble });
-    want(&mut model, &[Intent::StoreElsewhere, Intent::Paste("correct horse\n".into())]);
-    want(&mut model, &[Intent::Enter, Intent::Type('x'), Intent::Enter]);
+    want(&mut model, &[Intent::StoreInAlternate, Intent::Paste("correct horse\n".into())]);
+    want(&mut model, &[Intent::Enter, Intent::TypeChar('x'), Intent::Enter]);
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -459,7 +462,7 @@ fn help_says_every_key_whole_on_the_smallest_terminal_too() {
         want(&mut model, &[Intent::Move(1)]);
     }
     for binding in screen_bindings(&model).into_iter().flatten() {
-        let line = format!(" {:<11}{}", binding.shown, binding.does);
+        let line = format!(" {:<11}{}", binding.key_text, binding.description);
         assert!(text.contains(line.trim_end()), "{line}");
     }
 }
@@ -487,7 +490,7 @@ fn every_screen_survives_every_size() {
         ProvisioningOutcome::Stored { stored_key: keys().remove(2), key: secret(), warning: None };
     screens.push(revealed(outcome));
     let mut form = held((80, 24));
-    want(&mut form, &[Intent::New]);
+    want(&mut form, &[Intent::NewKey]);
     screens.push(form);
     let mut help = held((80, 24));
     want(&mut help, &[Intent::ToggleHelp]);
@@ -518,6 +521,6 @@ fn a_capital_letter_is_its_own_key() {
     let model = held((80, 24));
     for modifiers in [KeyModifiers::NONE, KeyModifiers::SHIFT] {
         let event = KeyEvent::new(KeyCode::Char('G'), modifiers);
-        assert_eq!(intent(&model, &event), Some(Intent::ToBottom));
+        assert_eq!(intent_for_key(&model, &event), Some(Intent::MoveToBottom));
     }
 }

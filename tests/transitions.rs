@@ -19,9 +19,10 @@ use keywright::domain::{
     ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval, StoredKey, UserError,
 };
 use keywright::tui::state::{
-    Effect, Elsewhere, Intent, Keys, Model, Msg, Question, Road, Screen, Sort, Ticket, World,
+    AlternateStore, AppContext, AuthChoice, Effect, Intent, KeyList, Model, Msg, Question, Screen,
+    SortOrder, Ticket,
 };
-use keywright::tui::update::{start, update};
+use keywright::tui::update::{load_keys, update};
 use proptest::prelude::*;
 
 fn now() -> Timestamp {
@@ -55,10 +56,10 @@ fn secret() -> ApiKey {
 
 /// A dashboard that holds these.
 fn holding(labels: &[&str]) -> Model {
-    let mut model = Model::new(World::default(), (80, 24), now());
-    start(&mut model);
+    let mut model = Model::new(AppContext::default(), (80, 24), now());
+    load_keys(&mut model);
     let keys = Ok(labels.iter().map(|label| key(label)).collect());
-    tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys });
+    tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: keys });
     model
 }
 
@@ -67,34 +68,39 @@ fn tell(model: &mut Model, msg: Msg) -> Vec<Effect> {
 }
 
 fn want(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    tell(model, Msg::Wanted(intent))
+    tell(model, Msg::Intent(intent))
 }
 
 fn type_text(model: &mut Model, text: &str) {
     for c in text.chars() {
-        want(model, Intent::Type(c));
+        want(model, Intent::TypeChar(c));
     }
 }
 
 /// A login for `new`, waiting for consent; and its ticket.
 fn waiting() -> (Model, Ticket) {
     let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::New);
+    want(&mut model, Intent::NewKey);
     type_text(&mut model, "new");
     let effects = want(&mut model, Intent::Submit);
-    let [Effect::Provision { ticket, request, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::ProvisionKey { ticket, request, .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(request.label.as_str(), "new");
     let ticket = *ticket;
     let url = "https://openrouter.ai/auth?x".to_owned();
     tell(
         &mut model,
-        Msg::Reported { ticket, report: ProvisioningEvent::SignInUrl { url, needs_code: false } },
+        Msg::ProvisioningEvent {
+            ticket,
+            event: ProvisioningEvent::SignInUrl { url, needs_code: false },
+        },
     );
     tell(
         &mut model,
-        Msg::Reported {
+        Msg::ProvisioningEvent {
             ticket,
-            report: ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
+            event: ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
         },
     );
     (model, ticket)
@@ -121,19 +127,19 @@ fn trouble(kind: ErrorKind) -> UserError {
 fn recovered(model: &mut Model, not_stored: Vec<ProvisioningOutcome>) {
     tell(
         model,
-        Msg::Recovered {
-            stored: Vec::new(),
-            not_stored,
+        Msg::RecoveryFinished {
+            stored_keys: Vec::new(),
+            unstored_keys: not_stored,
             rotations: Vec::new(),
-            unresolved: Vec::new(),
-            trouble: None,
+            unresolved_attempts: Vec::new(),
+            error: None,
         },
     );
 }
 
 fn revealed(model: &Model) -> Option<&str> {
     match &model.screen {
-        Screen::Reveal(reveal) => Some(reveal.held.label.as_str()),
+        Screen::NewKey(reveal) => Some(reveal.entry.label.as_str()),
         _ => None,
     }
 }
@@ -142,30 +148,30 @@ fn revealed(model: &Model) -> Option<&str> {
 fn five_keys_take_five_labels() {
     let mut model = holding(&["laptop"]);
     for number in 0..5 {
-        want(&mut model, Intent::New);
+        want(&mut model, Intent::NewKey);
         type_text(&mut model, &format!("tool {number}"));
         let effects = want(&mut model, Intent::Submit);
-        let [Effect::Provision { ticket, request, .. }] = &effects[..] else {
+        let [Effect::ProvisionKey { ticket, request, .. }] = &effects[..] else {
             panic!("{effects:?}")
         };
         assert_eq!(request.limit, "7.50".parse().ok());
         assert_eq!((request.limit_reset, &request.expiry), (Some(ResetInterval::Daily), &None));
         let outcome = stored(request.label.as_str());
-        tell(&mut model, Msg::Provisioned { ticket: *ticket, outcome });
+        tell(&mut model, Msg::ProvisioningFinished { ticket: *ticket, outcome });
         assert_eq!(revealed(&model), Some(format!("tool {number}").as_str()));
     }
-    assert_eq!(model.dashboard.held().len(), 6);
+    assert_eq!(model.dashboard.stored_keys().len(), 6);
 }
 
 #[test]
 fn enter_goes_through_the_fields_and_submits_on_the_last() {
     let mut model = holding(&[]);
-    want(&mut model, Intent::New);
+    want(&mut model, Intent::NewKey);
     type_text(&mut model, "x");
     for _ in 0..3 {
         assert!(want(&mut model, Intent::Enter).is_empty());
     }
-    assert!(matches!(want(&mut model, Intent::Enter)[..], [Effect::Provision { .. }]));
+    assert!(matches!(want(&mut model, Intent::Enter)[..], [Effect::ProvisionKey { .. }]));
 }
 
 #[test]
@@ -174,7 +180,7 @@ fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
     for (label, limit) in
         [("", "10"), ("laptop", "10"), ("ok", "0"), ("ok", "12,50"), ("ok", "1e9")]
     {
-        want(&mut model, Intent::New);
+        want(&mut model, Intent::NewKey);
         type_text(&mut model, label);
         want(&mut model, Intent::NextField);
         type_text(&mut model, limit);
@@ -182,11 +188,11 @@ fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
         assert!(want(&mut model, Intent::Submit).is_empty(), "{label} {limit}");
         let Screen::Form(form) = &model.screen else { panic!() };
         let wrong = if label == "ok" {
-            keywright::tui::state::Part::Limit
+            keywright::tui::state::FormField::Limit
         } else {
-            keywright::tui::state::Part::Label
+            keywright::tui::state::FormField::Label
         };
-        assert_eq!(form.focus, wrong, "{label} {limit}");
+        assert_eq!(form.focused_field, wrong, "{label} {limit}");
         want(&mut model, Intent::Back);
     }
 }
@@ -194,29 +200,40 @@ fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
 #[test]
 fn a_new_key_comes_by_the_road_that_was_chosen() {
     let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::New);
+    want(&mut model, Intent::NewKey);
     type_text(&mut model, "new");
     let mut roads = Vec::new();
     for _ in 0..4 {
         let effects = want(&mut model, Intent::Submit);
-        let [Effect::Provision { road, .. }] = &effects[..] else { panic!("{effects:?}") };
+        let [Effect::ProvisionKey { auth_choice: road, .. }] = &effects[..] else {
+            panic!("{effects:?}")
+        };
         roads.push(road.clone());
         want(&mut model, Intent::Back);
-        want(&mut model, Intent::NextRoad);
+        want(&mut model, Intent::NextAuthChoice);
     }
     // What is held but was never heard of does not vouch.
-    assert_eq!(roads, [Road::Best, Road::Paste, Road::Best, Road::Paste]);
+    assert_eq!(
+        roads,
+        [
+            AuthChoice::Automatic,
+            AuthChoice::PasteCode,
+            AuthChoice::Automatic,
+            AuthChoice::PasteCode
+        ]
+    );
     let told =
         Arc::new(KeyInfo { limit: Some(5.0), limit_remaining: Some(5.0), ..KeyInfo::default() });
-    let hash = model.dashboard.held()[0].hash.clone();
-    model.dashboard.note(&hash, &CheckResult::Valid(told), now());
+    let hash = model.dashboard.stored_keys()[0].hash.clone();
+    model.dashboard.record_check(&hash, &CheckResult::Valid(told), now());
     want(&mut model, Intent::Back);
-    want(&mut model, Intent::New);
+    want(&mut model, Intent::NewKey);
     type_text(&mut model, "new");
-    want(&mut model, Intent::NextRoad);
-    want(&mut model, Intent::NextRoad);
+    want(&mut model, Intent::NextAuthChoice);
+    want(&mut model, Intent::NextAuthChoice);
     let effects = want(&mut model, Intent::Submit);
-    let [Effect::Provision { road: Road::Key(label), .. }] = &effects[..] else {
+    let [Effect::ProvisionKey { auth_choice: AuthChoice::ExistingKey(label), .. }] = &effects[..]
+    else {
         panic!("{effects:?}")
     };
     assert_eq!(label.as_str(), "laptop");
@@ -225,7 +242,7 @@ fn a_new_key_comes_by_the_road_that_was_chosen() {
 #[test]
 fn a_paste_with_a_newline_submits_nothing() {
     let mut model = holding(&[]);
-    want(&mut model, Intent::New);
+    want(&mut model, Intent::NewKey);
     let effects = want(&mut model, Intent::Paste("my\r\ntool\u{1b}[A".into()));
     assert!(effects.is_empty());
     let Screen::Form(form) = &model.screen else { panic!() };
@@ -235,21 +252,21 @@ fn a_paste_with_a_newline_submits_nothing() {
 #[test]
 fn the_reset_is_chosen_with_arrows_space_and_letters() {
     let mut model = holding(&[]);
-    want(&mut model, Intent::New);
+    want(&mut model, Intent::NewKey);
     want(&mut model, Intent::NextField);
     want(&mut model, Intent::NextField);
     let mut reset = |intent: Intent| {
         want(&mut model, intent);
         let Screen::Form(form) = &model.screen else { panic!() };
-        form.reset
+        form.limit_reset
     };
-    assert_eq!(reset(Intent::Type('n')), None);
-    assert_eq!(reset(Intent::Type(' ')), Some(ResetInterval::Daily));
-    let right = Intent::Edit(tui_input::InputRequest::GoToNextChar);
+    assert_eq!(reset(Intent::TypeChar('n')), None);
+    assert_eq!(reset(Intent::TypeChar(' ')), Some(ResetInterval::Daily));
+    let right = Intent::EditText(tui_input::InputRequest::GoToNextChar);
     assert_eq!(reset(right), Some(ResetInterval::Weekly));
-    let left = Intent::Edit(tui_input::InputRequest::GoToPrevChar);
+    let left = Intent::EditText(tui_input::InputRequest::GoToPrevChar);
     assert_eq!(reset(left), Some(ResetInterval::Daily));
-    assert_eq!(reset(Intent::Type('m')), Some(ResetInterval::Monthly));
+    assert_eq!(reset(Intent::TypeChar('m')), Some(ResetInterval::Monthly));
 }
 
 #[test]
@@ -257,66 +274,66 @@ fn nothing_typed_is_lost_when_a_login_fails() {
     let (mut model, ticket) = waiting();
     tell(
         &mut model,
-        Msg::Provisioned {
+        Msg::ProvisioningFinished {
             ticket,
             outcome: ProvisioningOutcome::Failed(trouble(ErrorKind::Unreachable)),
         },
     );
     assert!(
-        matches!(&model.screen, Screen::Login(login) if login.trouble == Some(trouble(ErrorKind::Unreachable)))
+        matches!(&model.screen, Screen::SignIn(login) if login.error == Some(trouble(ErrorKind::Unreachable)))
     );
     let mut again = model.clone();
     want(&mut model, Intent::Back);
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!((form.label.text(), form.limit.text()), ("new", "7.50"));
-    assert!(matches!(want(&mut again, Intent::Retry)[..], [Effect::Provision { .. }]));
+    assert!(matches!(want(&mut again, Intent::Retry)[..], [Effect::ProvisionKey { .. }]));
 }
 
 #[test]
 fn esc_while_waiting_cancels_at_once_and_keeps_the_form() {
     let (mut model, ticket) = waiting();
     let effects = want(&mut model, Intent::Back);
-    assert!(matches!(effects[..], [Effect::Cancel(cancelled)] if cancelled == ticket));
+    assert!(matches!(effects[..], [Effect::CancelRun(cancelled)] if cancelled == ticket));
     assert!(matches!(&model.screen, Screen::Form(form) if form.label.text() == "new"));
     tell(
         &mut model,
-        Msg::Provisioned {
+        Msg::ProvisioningFinished {
             ticket,
             outcome: ProvisioningOutcome::Failed(trouble(ErrorKind::Cancelled)),
         },
     );
-    assert_eq!((model.notice, model.unfinished.len()), (None, 0));
+    assert_eq!((model.notice, model.background_runs.len()), (None, 0));
 }
 
 #[test]
 fn a_key_that_came_in_spite_of_esc_is_listed_and_said() {
     let (mut model, ticket) = waiting();
     want(&mut model, Intent::Back);
-    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
-    assert_eq!(model.dashboard.held().len(), 2);
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    assert_eq!(model.dashboard.stored_keys().len(), 2);
     assert!(model.notice.unwrap().unwrap().contains("new"));
 }
 
 #[test]
 fn an_answer_counts_once() {
     let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     want(&mut model, Intent::Back);
-    tell(&mut model, Msg::Removed { label: "new".parse().unwrap(), result: Ok(()) });
-    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
-    assert_eq!(model.dashboard.held().len(), 1);
+    tell(&mut model, Msg::KeyRemoved { label: "new".parse().unwrap(), result: Ok(()) });
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    assert_eq!(model.dashboard.stored_keys().len(), 1);
     // A key that is nowhere else counts whoever brings it.
-    tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     assert_eq!(revealed(&model), Some("new"));
 }
 
 #[test]
 fn a_clock_that_is_put_back_shows_no_key_for_longer() {
     let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     want(&mut model, Intent::ToggleReveal);
-    update(&mut model, Msg::Ticked, now() - SignedDuration::from_hours(1));
-    assert!(matches!(&model.screen, Screen::Reveal(reveal) if reveal.shown_until.is_none()));
+    update(&mut model, Msg::Tick, now() - SignedDuration::from_hours(1));
+    assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.revealed_until.is_none()));
 }
 
 #[test]
@@ -324,17 +341,18 @@ fn leaving_one_login_does_not_end_another() {
     let (mut model, first) = waiting();
     tell(
         &mut model,
-        Msg::Reported {
+        Msg::ProvisioningEvent {
             ticket: first,
-            report: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
+            event: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
         },
     );
     want(&mut model, Intent::Quit);
     want(&mut model, Intent::Back);
-    want(&mut model, Intent::New);
+    want(&mut model, Intent::NewKey);
     type_text(&mut model, "second");
-    assert!(matches!(want(&mut model, Intent::Submit)[..], [Effect::Provision { .. }]));
-    let effects = tell(&mut model, Msg::Provisioned { ticket: first, outcome: stored("new") });
+    assert!(matches!(want(&mut model, Intent::Submit)[..], [Effect::ProvisionKey { .. }]));
+    let effects =
+        tell(&mut model, Msg::ProvisioningFinished { ticket: first, outcome: stored("new") });
     assert!(effects.is_empty(), "{effects:?}");
 }
 
@@ -345,23 +363,23 @@ fn news_of_a_journey_that_was_left_changes_nothing() {
     want(&mut model, Intent::Submit);
     tell(
         &mut model,
-        Msg::Reported {
+        Msg::ProvisioningEvent {
             ticket: old,
-            report: ProvisioningEvent::StepStarted(ProvisioningStep::StoreKey),
+            event: ProvisioningEvent::StepStarted(ProvisioningStep::StoreKey),
         },
     );
     assert!(
-        matches!(&model.screen, Screen::Login(login) if login.step == ProvisioningStep::Preflight)
+        matches!(&model.screen, Screen::SignIn(login) if login.step == ProvisioningStep::Preflight)
     );
 }
 
 #[test]
 fn a_pasted_code_is_given_once_and_only_if_it_is_one() {
     let (mut model, _) = waiting();
-    want(&mut model, Intent::ToggleCode);
+    want(&mut model, Intent::ToggleCodeField);
     assert!(want(&mut model, Intent::Enter).is_empty());
     want(&mut model, Intent::Paste(" the-code\n".into()));
-    assert!(matches!(want(&mut model, Intent::Enter)[..], [Effect::GiveCode(..)]));
+    assert!(matches!(want(&mut model, Intent::Enter)[..], [Effect::SubmitCode(..)]));
     assert!(want(&mut model, Intent::Enter).is_empty());
 }
 
@@ -369,12 +387,12 @@ fn a_pasted_code_is_given_once_and_only_if_it_is_one() {
 fn only_the_sandbox_decides_in_the_browsers_place() {
     let (mut model, ticket) = waiting();
     assert!(want(&mut model, Intent::Approve).is_empty());
-    model.sandbox = true;
+    model.is_sandbox = true;
     let effects = want(&mut model, Intent::Approve);
-    assert!(matches!(effects[..], [Effect::Decide { approve: true, .. }]), "{effects:?}");
+    assert!(matches!(effects[..], [Effect::DecideConsent { approve: true, .. }]), "{effects:?}");
     let result = Ok(Some(AuthCode::from("code".to_owned())));
-    let effects = tell(&mut model, Msg::Decided { ticket, result });
-    assert!(matches!(effects[..], [Effect::GiveCode(..)]));
+    let effects = tell(&mut model, Msg::ConsentDecided { ticket, result });
+    assert!(matches!(effects[..], [Effect::SubmitCode(..)]));
 }
 
 fn any_intent() -> impl Strategy<Value = Intent> {
@@ -384,32 +402,32 @@ fn any_intent() -> impl Strategy<Value = Intent> {
         Just(Intent::Interrupt),
         Just(Intent::Back),
         Just(Intent::ToggleHelp),
-        Just(Intent::New),
+        Just(Intent::NewKey),
         Just(Intent::Move(1)),
         Just(Intent::MovePage(-1)),
-        Just(Intent::ToTop),
-        Just(Intent::ToBottom),
+        Just(Intent::MoveToTop),
+        Just(Intent::MoveToBottom),
         Just(Intent::ToggleDetails),
         Just(Intent::Copy),
         Just(Intent::ToggleReveal),
-        Just(Intent::OpenPage),
+        Just(Intent::OpenKeyPage),
         Just(Intent::Remove),
         Just(Intent::Reload),
-        Just(Intent::Dismiss),
+        Just(Intent::DismissAttempt),
         Just(Intent::Yes),
         Just(Intent::No),
         Just(Intent::NextField),
         Just(Intent::PreviousField),
         Just(Intent::Enter),
         Just(Intent::Submit),
-        Just(Intent::Edit(Edit::DeletePrevWord)),
-        Just(Intent::Edit(Edit::GoToNextChar)),
+        Just(Intent::EditText(Edit::DeletePrevWord)),
+        Just(Intent::EditText(Edit::GoToNextChar)),
         Just(Intent::OpenBrowser),
-        Just(Intent::ToggleCode),
-        Just(Intent::ToggleQr),
+        Just(Intent::ToggleCodeField),
+        Just(Intent::ToggleQrCode),
         Just(Intent::Approve),
         Just(Intent::Retry),
-        any::<char>().prop_map(Intent::Type),
+        any::<char>().prop_map(Intent::TypeChar),
         any::<String>().prop_map(Intent::Paste),
     ]
 }
@@ -422,13 +440,13 @@ proptest! {
     fn no_walk_through_the_screens_drops_a_key(intents in prop::collection::vec(any_intent(), 1..60)) {
         let (mut model, ticket) = waiting();
         let outcome = not_stored("new");
-        tell(&mut model, Msg::Provisioned { ticket, outcome });
+        tell(&mut model, Msg::ProvisioningFinished { ticket, outcome });
         let mut given_up = false;
         for intent in intents {
-            let asked = matches!(model.question, Some(Question::QuitUnstored | Question::DropUnstored));
+            let asked = matches!(model.question, Some(Question::QuitWithUnstoredKey | Question::DiscardUnstoredKey));
             given_up |= asked && matches!(intent, Intent::Yes | Intent::Interrupt);
             want(&mut model, intent);
-            let kept = revealed(&model) == Some("new") || !model.rescued.is_empty();
+            let kept = revealed(&model) == Some("new") || !model.unstored_keys.is_empty();
             prop_assert!(kept || given_up);
         }
     }

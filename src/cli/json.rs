@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::domain::{ApiKey, KeyRequest, RequestedPolicy, StoredKey, UserError};
 
 /// One key.
-pub fn key(held: &StoredKey, now: Timestamp) -> Value {
+pub fn key_to_json(held: &StoredKey, now: Timestamp) -> Value {
     let reading = held.info.as_ref();
     let figure = |pick: fn(&crate::domain::KeyInfo) -> Option<f64>| {
         reading.and_then(|reading| pick(reading))
@@ -21,12 +21,12 @@ pub fn key(held: &StoredKey, now: Timestamp) -> Value {
         "masked": held.masked,
         "server": held.server,
         "store": held.store,
-        "created_at": time(Some(held.created_at)),
-        "asked": asked(&held.requested),
+        "created_at": to_iso8601(Some(held.created_at)),
+        "asked": requested_to_json(&held.requested),
         "granted": {
             "limit": granted.and_then(|granted| granted.limit),
             "limit_reset": granted.and_then(|granted| granted.limit_reset.as_deref()),
-            "expires_at": time(granted.and_then(|granted| granted.expires_at)),
+            "expires_at": to_iso8601(granted.and_then(|granted| granted.expires_at)),
         },
         "differences": held.differing_fields(),
         "state": held.state(now),
@@ -34,35 +34,36 @@ pub fn key(held: &StoredKey, now: Timestamp) -> Value {
         "limit": held.limit(),
         "limit_remaining": figure(|reading| reading.limit_remaining),
         "limit_reset": reset,
-        "next_reset_at": time(reset.and_then(|reset| reset.next_after(now))),
-        "expires_at": time(held.expires_at()),
+        "next_reset_at": to_iso8601(reset.and_then(|reset| reset.next_after(now))),
+        "expires_at": to_iso8601(held.expires_at()),
         "usage": figure(|reading| reading.usage),
         "usage_daily": figure(|reading| reading.usage_daily),
         "usage_weekly": figure(|reading| reading.usage_weekly),
         "usage_monthly": figure(|reading| reading.usage_monthly),
-        "checked_at": time(held.checked_at),
+        "checked_at": to_iso8601(held.checked_at),
     })
 }
 
 /// What was asked for, or is planned.
-pub fn asked(asked: &RequestedPolicy) -> Value {
+pub fn requested_to_json(asked: &RequestedPolicy) -> Value {
     json!({
         "limit": asked.limit,
         "limit_reset": asked.limit_reset,
-        "expires_at": time(asked.expires_at),
+        "expires_at": to_iso8601(asked.expires_at),
         "workspace_id": asked.workspace_id,
     })
 }
 
 /// A key that would be cut: the fields of [`key`], of which nothing is known but what is asked for.
-pub fn planned(request: &KeyRequest) -> Value {
+pub fn planned_key_to_json(request: &KeyRequest) -> Value {
     let nobody = ApiKey::from(String::new());
     let (label, at) = (request.label.clone(), Timestamp::UNIX_EPOCH);
-    let mut key = key(&StoredKey::new(label, &nobody, String::new(), String::new(), at), at);
+    let mut key =
+        key_to_json(&StoredKey::new(label, &nobody, String::new(), String::new(), at), at);
     for (name, value) in key.as_object_mut().into_iter().flatten() {
         match name.as_str() {
             "label" | "differences" | "granted" => {}
-            "asked" => *value = asked(&RequestedPolicy::from(request)),
+            "asked" => *value = requested_to_json(&RequestedPolicy::from(request)),
             "state" => *value = "unknown".into(),
             _ => *value = Value::Null,
         }
@@ -71,11 +72,11 @@ pub fn planned(request: &KeyRequest) -> Value {
 }
 
 /// What went wrong.
-pub fn error(trouble: &UserError) -> Value {
+pub fn error_to_json(trouble: &UserError) -> Value {
     json!({"error": {"code": exit_code(trouble.kind), "message": trouble.message, "advice": trouble.advice}})
 }
 
 /// Whole seconds with `Z`.
-pub(super) fn time(at: Option<Timestamp>) -> Option<String> {
+pub(super) fn to_iso8601(at: Option<Timestamp>) -> Option<String> {
     at.and_then(|at| Timestamp::from_second(at.as_second()).ok()).map(|at| at.to_string())
 }

@@ -9,28 +9,28 @@ use crate::services::provision::Services;
 use crate::storage::inventory;
 
 /// Says what went wrong: words on standard error, and under `--json` a document on standard output.
-pub fn complain(trouble: &UserError, as_json: bool) {
-    fault(&trouble.message);
+pub fn report_error(trouble: &UserError, as_json: bool) {
+    print_error(&trouble.message);
     if !trouble.advice.is_empty() {
-        line(&format!("  {}", trouble.advice));
+        eprintln(&format!("  {}", trouble.advice));
     }
     // One document: where a command has printed one, it says itself what went wrong.
-    if as_json && !PRINTED.load(Ordering::Relaxed) {
-        let _ = print(&format!("{:#}\n", super::json::error(trouble)));
+    if as_json && !STDOUT_WRITTEN.load(Ordering::Relaxed) {
+        let _ = print(&format!("{:#}\n", super::json::error_to_json(trouble)));
     }
 }
 
 /// Wrong usage, as a document.
-pub fn usage_document(trouble: &UserError) {
-    let _ = print(&format!("{:#}\n", super::json::error(trouble)));
+pub fn print_usage_error_json(trouble: &UserError) {
+    let _ = print(&format!("{:#}\n", super::json::error_to_json(trouble)));
 }
 
 /// Whether something was written to standard output.
-static PRINTED: AtomicBool = AtomicBool::new(false);
+static STDOUT_WRITTEN: AtomicBool = AtomicBool::new(false);
 
 /// Writes to standard output; a reader who has gone is not an error of ours.
 pub fn print(text: &str) -> Result<(), UserError> {
-    PRINTED.store(true, Ordering::Relaxed);
+    STDOUT_WRITTEN.store(true, Ordering::Relaxed);
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(UserError::new(
@@ -43,24 +43,24 @@ pub fn print(text: &str) -> Result<(), UserError> {
 }
 
 /// The key under `label` as the inventory knows it, or exit code 3 with what was perhaps meant.
-pub(super) fn find(services: &Services, label: &str) -> Result<StoredKey, UserError> {
+pub(super) fn find_key(services: &Services, label: &str) -> Result<StoredKey, UserError> {
     let mut keys =
         inventory::list_all_keys(&services.place).map_err(|error| error.to_user_error())?;
     let is_it = |held: &StoredKey| held.server == services.server && held.label.as_str() == label;
     match keys.iter().position(is_it) {
         Some(at) => Ok(keys.swap_remove(at)),
-        None => Err(no_such_label(services, label, &keys)),
+        None => Err(unknown_label_error(services, label, &keys)),
     }
 }
 
 /// [`find`] for each of them before anything is done to one; each key once.
-pub(super) fn find_all(
+pub(super) fn find_keys(
     services: &Services,
     labels: &[String],
 ) -> Result<Vec<StoredKey>, UserError> {
     let mut found: Vec<StoredKey> = Vec::with_capacity(labels.len());
     for label in labels {
-        let held = find(services, label)?;
+        let held = find_key(services, label)?;
         if found.iter().all(|other| other.hash != held.hash) {
             found.push(held);
         }
@@ -69,16 +69,20 @@ pub(super) fn find_all(
 }
 
 /// Whether the inventory knows a key under that label. One that cannot be read knows none.
-pub(super) fn holds(services: &Services, label: &str) -> bool {
+pub(super) fn has_stored_key(services: &Services, label: &str) -> bool {
     inventory::find_key(&services.place, &services.server, label).is_ok_and(|held| held.is_some())
 }
 
 /// How many labels are offered to one that is not held.
-const OFFERED: usize = 3;
+const MAX_SUGGESTIONS: usize = 3;
 
 /// Exit code 3: the server that the label is held for, or else the labels nearest to it. `keys` are
 /// those of all servers.
-pub(super) fn no_such_label(services: &Services, label: &str, keys: &[StoredKey]) -> UserError {
+pub(super) fn unknown_label_error(
+    services: &Services,
+    label: &str,
+    keys: &[StoredKey],
+) -> UserError {
     let shown = sanitize(label, 100);
     if let Some(held) = keys.iter().find(|held| held.label.as_str() == label) {
         return UserError::new(
@@ -96,7 +100,7 @@ pub(super) fn no_such_label(services: &Services, label: &str, keys: &[StoredKey]
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
     let near: Vec<String> =
-        near.iter().take(OFFERED).map(|(_, label)| format!("'{label}'")).collect();
+        near.iter().take(MAX_SUGGESTIONS).map(|(_, label)| format!("'{label}'")).collect();
     let advice = if near.is_empty() {
         "keywright list shows the keys that are held, keywright new cuts one".into()
     } else {
@@ -105,19 +109,19 @@ pub(super) fn no_such_label(services: &Services, label: &str, keys: &[StoredKey]
     UserError::new(ErrorKind::NotFound, format!("no key is held under '{shown}'"), advice)
 }
 
-pub(super) fn usage(message: impl ToString, advice: &str) -> UserError {
+pub(super) fn usage_error(message: impl ToString, advice: &str) -> UserError {
     UserError::new(ErrorKind::InvalidInput, message.to_string(), advice)
 }
 
 /// Asks yes or no on the terminal; exit code 2 where there is none.
 pub(super) fn confirm(question: &str) -> Result<(), UserError> {
     if !io::stdin().is_terminal() {
-        return Err(usage(
+        return Err(usage_error(
             "this needs a yes, and there is no terminal to ask on",
             "say it with --yes",
         ));
     }
-    tell(&format!("{question} [y/N] "));
+    eprint(&format!("{question} [y/N] "));
     let mut answer = String::new();
     let _ = io::stdin().read_line(&mut answer);
     if matches!(answer.trim(), "y" | "Y" | "yes") {
@@ -130,7 +134,7 @@ pub(super) fn confirm(question: &str) -> Result<(), UserError> {
 static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// From now on remarks and progress are left out; errors, questions and results are not.
-pub fn be_quiet() {
+pub fn set_quiet() {
     QUIET.store(true, Ordering::Relaxed);
 }
 
@@ -140,29 +144,29 @@ pub(super) fn is_quiet() -> bool {
 }
 
 /// Something a person may want to know meanwhile.
-pub(super) fn say(words: &str) {
+pub(super) fn print_status(words: &str) {
     if !is_quiet() {
-        fault(words);
+        print_error(words);
     }
 }
 
 /// Something a person must know: what went wrong, or lies where it should not.
-pub(super) fn fault(words: &str) {
-    line(&format!("keywright: {words}"));
+pub(super) fn print_error(words: &str) {
+    eprintln(&format!("keywright: {words}"));
 }
 
 /// [`fault`], of trouble that ends nothing.
-pub(super) fn warn(trouble: &UserError) {
-    fault(&format!("{}\n  {}", trouble.message, trouble.advice));
+pub(super) fn print_warning(trouble: &UserError) {
+    print_error(&format!("{}\n  {}", trouble.message, trouble.advice));
 }
 
 /// A line of standard error.
-pub(super) fn line(words: &str) {
-    tell(&format!("{words}\n"));
+pub(super) fn eprintln(words: &str) {
+    eprint(&format!("{words}\n"));
 }
 
 /// Writes to standard error. A reader who has gone must not take a key with it: nothing here fails.
-pub(super) fn tell(words: &str) {
+pub(super) fn eprint(words: &str) {
     let mut out = io::stderr().lock();
     let _ = out.write_all(words.as_bytes()).and_then(|()| out.flush());
 }

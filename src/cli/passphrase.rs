@@ -10,27 +10,27 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::prompts::{line_of, typed};
+use super::prompts::{prompt_hidden_line, read_secret_line};
 use crate::services::config::Passphrase;
 use crate::storage::secret_store::Error;
 
 /// Whoever gives it: that descriptor, else the file that the environment names, else a person.
-pub(super) fn source(fd: Option<u32>) -> Passphrase {
+pub(super) fn create_passphrase_fn(fd: Option<u32>) -> Passphrase {
     Passphrase(Arc::new(move |new| {
         let file = std::env::var_os("KEYWRIGHT_PASSPHRASE_FILE").filter(|path| !path.is_empty());
         match (fd, file) {
-            (Some(fd), _) => first_line(&OsString::from(format!("/dev/fd/{fd}"))),
-            (None, Some(file)) => first_line(&file),
-            (None, None) if new => {
-                ask_twice("passphrase of the new vault (without it nobody opens it again): ")
-            }
-            (None, None) => ask("passphrase of the vault: "),
+            (Some(fd), _) => read_passphrase_file(&OsString::from(format!("/dev/fd/{fd}"))),
+            (None, Some(file)) => read_passphrase_file(&file),
+            (None, None) if new => prompt_new_passphrase(
+                "passphrase of the new vault (without it nobody opens it again): ",
+            ),
+            (None, None) => prompt_passphrase("passphrase of the vault: "),
         }
     }))
 }
 
 /// A passphrase from the first line of a file.
-pub(super) fn first_line(path: &OsString) -> Result<SecretString, Error> {
+pub(super) fn read_passphrase_file(path: &OsString) -> Result<SecretString, Error> {
     let path = Path::new(path);
     let file = File::open(path).map_err(|error| {
         Error::NoPassphrase(format!(
@@ -39,7 +39,7 @@ pub(super) fn first_line(path: &OsString) -> Result<SecretString, Error> {
             error.kind()
         ))
     })?;
-    line_of(&mut BufReader::new(file)).filter(|line| !is_empty(line)).ok_or_else(|| {
+    read_secret_line(&mut BufReader::new(file)).filter(|line| !is_empty(line)).ok_or_else(|| {
         Error::NoPassphrase(format!(
             "there is no passphrase on the first line of {}",
             path.display()
@@ -48,9 +48,9 @@ pub(super) fn first_line(path: &OsString) -> Result<SecretString, Error> {
 }
 
 /// From a person, who types it a second time: a slip would lock them out for good.
-pub(super) fn ask_twice(prompt: &'static str) -> Result<SecretString, Error> {
-    let first = ask(prompt)?;
-    let again = ask("once more: ")?;
+pub(super) fn prompt_new_passphrase(prompt: &'static str) -> Result<SecretString, Error> {
+    let first = prompt_passphrase(prompt)?;
+    let again = prompt_passphrase("once more: ")?;
     #[expect(clippy::disallowed_methods, reason = "door: a passphrase is typed twice")]
     if first.expose_secret() == again.expose_secret() {
         Ok(first)
@@ -59,8 +59,8 @@ pub(super) fn ask_twice(prompt: &'static str) -> Result<SecretString, Error> {
     }
 }
 
-fn ask(prompt: &'static str) -> Result<SecretString, Error> {
-    match typed(prompt) {
+fn prompt_passphrase(prompt: &'static str) -> Result<SecretString, Error> {
+    match prompt_hidden_line(prompt) {
         Ok(Some(line)) if !is_empty(&line) => Ok(line),
         Ok(_) => Err(Error::NoPassphrase("no passphrase was given".into())),
         Err(trouble) => Err(Error::NoPassphrase(match trouble.kind {

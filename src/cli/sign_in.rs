@@ -11,9 +11,9 @@ use clap::Args;
 use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
 
-use super::commands::rotate::lost;
-use super::output::{fault, find, line, say, warn};
-use super::prompts::{Quiet, masked_line, plain_line, stand_down};
+use super::commands::rotate::key_lost_error;
+use super::output::{eprintln, find_key, print_error, print_status, print_warning};
+use super::prompts::{EchoGuard, disable_prompt_signals, prompt_stdin_line, read_stdin_line};
 use crate::domain::{
     AuthCode, ManagementKey, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UserError,
 };
@@ -25,7 +25,7 @@ use crate::services::provision::{self, Controls, Services, Way};
 
 /// How the person signs in.
 #[derive(Args, Debug)]
-pub struct Login {
+pub struct SignInArgs {
     /// No callback: open the address anywhere, paste the code it shows
     #[arg(long, conflicts_with = "via_key")]
     no_browser: bool,
@@ -37,54 +37,59 @@ pub struct Login {
     no_open: bool,
 }
 
-impl Login {
+impl SignInArgs {
     /// Whether nothing was asked for: the best way is for us to find.
-    pub(super) const fn is_open(&self) -> bool {
+    pub(super) const fn is_unspecified(&self) -> bool {
         !self.no_browser && !self.no_open && self.via_key.is_none()
     }
 
     /// The way that was asked for; else the management key, if one is given, cuts the key; else
     /// the one that works here.
-    pub(super) fn way(
+    pub(super) fn choose_auth_method(
         &self,
         services: &Services,
         management: Option<ManagementKey>,
     ) -> Result<Way, UserError> {
         if let Some(label) = &self.via_key {
-            let held = find(services, label)?;
+            let held = find_key(services, label)?;
             let key = keys::take(services, &held.label).map_err(|error| error.trouble())?;
-            let otherwise = if self.no_open { Way::NoOpen } else { here(services, false) };
+            let otherwise = if self.no_open {
+                Way::NoOpen
+            } else {
+                choose_interactive_auth_method(services, false)
+            };
             return Ok(Way::Key(key, Box::new(otherwise)));
         }
         if self.no_browser {
             return Ok(Way::Paste);
         }
         if self.no_open {
-            say_tunnel(services);
+            print_ssh_tunnel_command(services);
             return Ok(Way::NoOpen);
         }
-        Ok(management.map_or_else(|| here(services, true), Way::Management))
+        Ok(management
+            .map_or_else(|| choose_interactive_auth_method(services, true), Way::Management))
     }
 }
 
 /// Whether nobody can consent in a browser here, nor through a tunnel.
-pub(super) fn browser_is_away(services: &Services) -> bool {
+pub(super) fn is_browser_unavailable(services: &Services) -> bool {
     services.callback_port == 0
         && matches!(browser::detect_availability(), BrowserAvailability::Unavailable(_))
 }
 
 /// The way to sign in that works here.
-pub(super) fn here(services: &Services, say_why: bool) -> Way {
+pub(super) fn choose_interactive_auth_method(services: &Services, say_why: bool) -> Way {
     match browser::detect_availability() {
         BrowserAvailability::Available => Way::Browser,
         // A fixed port is one that someone forwards: `ssh -L`.
         BrowserAvailability::Unavailable(_) if services.callback_port != 0 => {
-            say_tunnel(services);
+            print_ssh_tunnel_command(services);
             Way::NoOpen
         }
         BrowserAvailability::Unavailable(why) => {
             if say_why {
-                say(&format!("no browser is started here ({why})"));
+                print_status(&format!("no browser is started here ({why})"));
             }
             Way::Paste
         }
@@ -92,22 +97,24 @@ pub(super) fn here(services: &Services, say_why: bool) -> Way {
 }
 
 /// A callback on this machine is reached from the person's through a tunnel.
-fn say_tunnel(services: &Services) {
+fn print_ssh_tunnel_command(services: &Services) {
     if let Some(tunnel) = environment::ssh_tunnel_command(services.callback_port) {
-        say("your browser reaches this machine's port through a tunnel; on your own machine, run:");
-        line(&tunnel);
+        print_status(
+            "your browser reaches this machine's port through a tunnel; on your own machine, run:",
+        );
+        eprintln(&tunnel);
     }
 }
 
 /// Walks a journey, with signals as the wish to leave and standard input as the place for a code.
-pub(super) async fn converse<T>(
+pub(super) async fn run_with_prompts<T>(
     walk: impl AsyncFnOnce(&mut Controls, &(dyn Fn(ProvisioningEvent) + Sync)) -> T,
 ) -> (T, Controls) {
     let (cancel, cancelled) = watch::channel(false);
     let (code, pasted) = mpsc::channel(1);
-    stand_down();
+    disable_prompt_signals();
     let left = cancel.clone();
-    heed_signals(move || {
+    spawn_signal_handler(move || {
         left.send_replace(true);
     });
     let reading = Arc::new(AtomicBool::new(false));
@@ -118,15 +125,15 @@ pub(super) async fn converse<T>(
             ProvisioningStep::AwaitConsent | ProvisioningStep::OpenBrowser,
         ) => {}
         ProvisioningEvent::StepStarted(step) => tracing::debug!(step = step.description(), "began"),
-        ProvisioningEvent::Notice(words) => say(&words),
+        ProvisioningEvent::Notice(words) => print_status(&words),
         ProvisioningEvent::SignInUrl { url, needs_code: paste } => {
-            say_address(&url, paste);
+            print_sign_in_address(&url, paste);
             // A reader of an earlier journey may still be waiting: it takes this code, too.
             if paste && !reading.swap(true, Ordering::AcqRel) {
                 if let (true, Ok(mut quiet)) = (io::stdin().is_terminal(), quiet.lock()) {
-                    *quiet = Some(Quiet::begin());
+                    *quiet = Some(EchoGuard::new());
                 }
-                ask_for_code(code.clone(), cancel.clone(), Arc::clone(&reading));
+                spawn_code_reader(code.clone(), cancel.clone(), Arc::clone(&reading));
             }
         }
     };
@@ -137,7 +144,7 @@ pub(super) async fn converse<T>(
 }
 
 /// Someone is there to mend the keychain: a key that could not be stored is kept until they have.
-pub(super) async fn store_until_kept(
+pub(super) async fn retry_store_interactively(
     mut outcome: ProvisioningOutcome,
     controls: &mut Controls,
     services: &Services,
@@ -146,8 +153,8 @@ pub(super) async fn store_until_kept(
         if !io::stdin().is_terminal() || *controls.cancel.borrow() {
             break;
         }
-        warn(trouble);
-        line("enter tries to store it again, ctrl-c gives up");
+        print_warning(trouble);
+        eprintln("enter tries to store it again, ctrl-c gives up");
         let read = tokio::task::spawn_blocking(|| io::stdin().lock().read_line(&mut String::new()));
         tokio::select! {
             biased;
@@ -160,13 +167,13 @@ pub(super) async fn store_until_kept(
 }
 
 /// Where to sign in; for a phone as well, where the page shows a code and a person looks.
-pub(super) fn say_address(url: &str, paste: bool) {
-    say(if paste {
+pub(super) fn print_sign_in_address(url: &str, paste: bool) {
+    print_status(if paste {
         "open this address in any browser, sign in, and paste the code it shows:"
     } else {
         "sign in at this address:"
     });
-    line(url);
+    eprintln(url);
     if paste && io::stderr().is_terminal() {
         let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
         match QrImage::encode(url) {
@@ -174,10 +181,10 @@ pub(super) fn say_address(url: &str, paste: bool) {
             Some(qr) if qr.fits(usize::from(columns), usize::from(rows).saturating_sub(1)) => {
                 for row in &qr.lines {
                     // Black on white whatever the colours of the terminal are.
-                    line(&format!("\x1b[38;5;16;48;5;231m{row}\x1b[0m"));
+                    eprintln(&format!("\x1b[38;5;16;48;5;231m{row}\x1b[0m"));
                 }
             }
-            Some(qr) => line(&format!(
+            Some(qr) => eprintln(&format!(
                 "(its QR code does not fit this terminal: it needs {} columns and {} rows)",
                 qr.columns,
                 qr.lines.len() + 1
@@ -188,16 +195,16 @@ pub(super) fn say_address(url: &str, paste: bool) {
 }
 
 /// Keys of an earlier run that were received just now and are nowhere but here.
-pub(super) async fn keep_recovered(
+pub(super) async fn store_recovered_keys(
     outcomes: Vec<ProvisioningOutcome>,
     services: &Services,
 ) -> Result<(), UserError> {
     for outcome in outcomes {
-        let (outcome, mut controls) = converse(async |_, _| outcome).await;
+        let (outcome, mut controls) = run_with_prompts(async |_, _| outcome).await;
         if let ProvisioningOutcome::NotStored { entry: held, error: trouble, .. } =
-            store_until_kept(outcome, &mut controls, services).await
+            retry_store_interactively(outcome, &mut controls, services).await
         {
-            return Err(lost(&held, trouble));
+            return Err(key_lost_error(&held, trouble));
         }
     }
     Ok(())
@@ -205,7 +212,7 @@ pub(super) async fn keep_recovered(
 
 /// Calls back for each signal that asks the program to end.
 #[cfg(unix)]
-pub(super) fn heed_signals(left: impl Fn() + Send + 'static) {
+pub(super) fn spawn_signal_handler(left: impl Fn() + Send + 'static) {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
     else {
@@ -226,7 +233,7 @@ pub(super) fn heed_signals(left: impl Fn() + Send + 'static) {
 }
 
 /// Reads a code on a thread of its own, which is left behind when the journey ends without one.
-fn ask_for_code(
+fn spawn_code_reader(
     code: mpsc::Sender<AuthCode>,
     cancel: watch::Sender<bool>,
     reading: Arc<AtomicBool>,
@@ -234,7 +241,7 @@ fn ask_for_code(
     thread::spawn(move || {
         let person = io::stdin().is_terminal();
         loop {
-            let read = if person { masked_line("code: ") } else { plain_line() };
+            let read = if person { prompt_stdin_line("code: ") } else { read_stdin_line() };
             let Some(text) = read else { break };
             #[expect(clippy::disallowed_methods, reason = "door: a code that was pasted")]
             match AuthCode::parse(text.expose_secret()) {
@@ -244,13 +251,13 @@ fn ask_for_code(
                     let _ = code.blocking_send(read);
                     return;
                 }
-                Err(problem) => fault(problem),
+                Err(problem) => print_error(problem),
             }
             if !person {
                 break;
             }
         }
-        fault("no code was given");
+        print_error("no code was given");
         cancel.send_replace(true);
     });
 }

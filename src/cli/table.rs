@@ -6,21 +6,25 @@ use std::io::{self, IsTerminal};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-const GAP: usize = 2;
+const COLUMN_GAP: usize = 2;
 
 /// A column: its heading, and how much it matters. Where there is no room the least important one
 /// goes first; those at 0 stay, and the first of all is shortened.
 pub(super) struct Column(pub(super) &'static str, pub(super) u8);
 
 /// The columns of the terminal; `None` where nobody looks, and nothing is cut.
-pub(super) fn width() -> Option<usize> {
+pub(super) fn terminal_width() -> Option<usize> {
     let terminal = io::stdout().is_terminal();
     let size = terminal.then(crossterm::terminal::size).and_then(Result::ok);
     size.map(|(columns, _)| usize::from(columns)).filter(|columns| *columns > 0)
 }
 
 /// Lays it out; each row has a cell for each column.
-pub(super) fn layout(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
+pub(super) fn format_table(
+    columns: &[Column],
+    rows: &[Vec<String>],
+    width: Option<usize>,
+) -> String {
     let mut widths: Vec<usize> = columns
         .iter()
         .enumerate()
@@ -31,7 +35,11 @@ pub(super) fn layout(columns: &[Column], rows: &[Vec<String>], width: Option<usi
     let mut shown: Vec<usize> = (0..columns.len()).collect();
     if let Some(width) = width {
         let total = |shown: &[usize], widths: &[usize]| {
-            shown.iter().map(|at| widths[*at] + GAP).sum::<usize>().saturating_sub(GAP)
+            shown
+                .iter()
+                .map(|at| widths[*at] + COLUMN_GAP)
+                .sum::<usize>()
+                .saturating_sub(COLUMN_GAP)
         };
         while total(&shown, &widths) > width {
             let least = shown.iter().copied().max_by_key(|at| columns[*at].1);
@@ -50,9 +58,12 @@ pub(super) fn layout(columns: &[Column], rows: &[Vec<String>], width: Option<usi
     for row in std::iter::once(&headings).chain(rows) {
         let mut line = String::new();
         for at in &shown {
-            let cell = shortened(&row[*at], widths[*at]);
+            let cell = truncate(&row[*at], widths[*at]);
             line.push_str(&cell);
-            line.extend(std::iter::repeat_n(' ', widths[*at].saturating_sub(cell.width()) + GAP));
+            line.extend(std::iter::repeat_n(
+                ' ',
+                widths[*at].saturating_sub(cell.width()) + COLUMN_GAP,
+            ));
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -60,7 +71,7 @@ pub(super) fn layout(columns: &[Column], rows: &[Vec<String>], width: Option<usi
     text
 }
 
-fn shortened(text: &str, width: usize) -> String {
+fn truncate(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.into();
     }
@@ -88,7 +99,7 @@ mod tests {
     #[test]
     fn columns_line_up_by_what_a_person_sees() {
         assert_eq!(
-            layout(&COLUMNS, &[row("鍵"), row("e\u{301}cole")], None),
+            format_table(&COLUMNS, &[row("鍵"), row("e\u{301}cole")], None),
             "LABEL  STATE   STORE\n鍵     active  os\ne\u{301}cole  active  os\n"
         );
     }
@@ -97,7 +108,7 @@ mod tests {
     fn where_there_is_no_room_the_least_important_goes_first_and_then_the_label_is_cut() {
         let rows = [row("a rather long label 鍵")];
         for width in [60, 30, 24, 20, 10] {
-            let table = layout(&COLUMNS, &rows, Some(width));
+            let table = format_table(&COLUMNS, &rows, Some(width));
             let widest = table.lines().map(UnicodeWidthStr::width).max().unwrap();
             assert!(widest <= width.max(16), "{width}: {table}");
             assert!(table.contains("active"), "{table}");

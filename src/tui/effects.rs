@@ -23,7 +23,7 @@ use crate::services::keys::{self, Round, Wish, take};
 use crate::services::provision::{self, Controls, Services};
 use crate::storage::inventory;
 use crate::storage::json_store;
-use crate::tui::state::{Effect, Msg, Road, Ticket};
+use crate::tui::state::{AuthChoice, Effect, Msg, Ticket};
 
 /// What the loop does after the effects.
 pub(super) enum LoopAction {
@@ -103,9 +103,12 @@ impl EffectRunner {
             Effect::Suspend => return LoopAction::Suspend,
             Effect::LoadKeys(ticket) => self.spawn_blocking(move |services| {
                 let keys = inventory::list_keys(&services.place, &services.server);
-                Some(Msg::KeysLoaded { ticket, keys: keys.map_err(|error| error.to_user_error()) })
+                Some(Msg::KeysLoaded {
+                    ticket,
+                    result: keys.map_err(|error| error.to_user_error()),
+                })
             }),
-            Effect::Refresh { ticket, keys } => self.refresh_keys(ticket, keys),
+            Effect::RefreshKeys { ticket, keys } => self.refresh_keys(ticket, keys),
             Effect::StopRefresh(ticket) => {
                 if let Some((_, stop)) = self.active_refresh.take_if(|(round, _)| *round == ticket)
                 {
@@ -113,57 +116,61 @@ impl EffectRunner {
                     let _ = stop.send(true);
                 }
             }
-            Effect::Recover => self.start_recovery(),
-            Effect::Provision { ticket, request, road } => {
+            Effect::RecoverInterrupted => self.start_recovery(),
+            Effect::ProvisionKey { ticket, request, auth_choice: road } => {
                 self.provision_key(ticket, request, road)
             }
-            Effect::Cancel(ticket) => {
+            Effect::CancelRun(ticket) => {
                 if let Some(journey) = self.runs.remove(&ticket) {
                     journey.send_batch_command(Wish::Stop);
                     // A journey that has ended needs no cancelling.
                     let _ = journey.cancel.send(true);
                 }
             }
-            Effect::ReadPlan { ticket, path } => self.read_plan(ticket, path),
-            Effect::Apply { ticket, requests } => self.apply_plan(ticket, requests),
-            Effect::Skip(ticket) => self.send_batch_command(ticket, Wish::Skip),
-            Effect::Anew(ticket) => self.send_batch_command(ticket, Wish::Retry),
-            Effect::GiveCode(ticket, code) => {
+            Effect::LoadPlan { ticket, path } => self.read_plan(ticket, path),
+            Effect::ApplyPlan { ticket, requests } => self.apply_plan(ticket, requests),
+            Effect::SkipItem(ticket) => self.send_batch_command(ticket, Wish::Skip),
+            Effect::RetryItem(ticket) => self.send_batch_command(ticket, Wish::Retry),
+            Effect::SubmitCode(ticket, code) => {
                 if let Some(journey) = self.runs.get(&ticket) {
                     // A second code while the first is being exchanged has no taker.
                     let _ = journey.code_sender.try_send(code);
                 }
             }
-            Effect::StoreAgain { ticket, held, key } => self.retry_store(ticket, held, key),
-            Effect::StoreElsewhere { ticket, held, key, passphrase } => {
+            Effect::RetryStore { ticket, entry: held, key } => self.retry_store(ticket, held, key),
+            Effect::StoreInAlternate { ticket, entry: held, key, passphrase } => {
                 self.store_in_alternate(ticket, held, key, passphrase);
             }
-            Effect::Rotate { ticket, held, terms } => self.rotate_key(ticket, held, terms),
-            Effect::Panic { ticket, keys } => self.respond_to_leak(ticket, keys),
-            Effect::Look { ticket, hash } => self.fetch_account_key(ticket, hash),
-            Effect::Change { ticket, change } => self.update_key(ticket, *change),
-            Effect::Switch { keys, disabled } => self.set_keys_disabled(keys, disabled),
-            Effect::Import { ticket, label, key } => self.import_key(ticket, label, key),
-            Effect::Revoke(keys) => self.revoke_keys(keys),
-            Effect::ReadAccount(ticket) => self.list_account_keys(ticket),
-            Effect::LookForManagement => self.detect_management_key(),
-            Effect::ReadPast { ticket, hashes } => self.load_usage_history(ticket, hashes),
-            Effect::Fetch(ticket, label) => self.spawn_blocking(move |services| {
+            Effect::RotateKey { ticket, stored_key: held, retire_policy: terms } => {
+                self.rotate_key(ticket, held, terms)
+            }
+            Effect::RespondToLeak { ticket, keys } => self.respond_to_leak(ticket, keys),
+            Effect::FetchAccountKey { ticket, hash } => self.fetch_account_key(ticket, hash),
+            Effect::UpdateKey { ticket, update: change } => self.update_key(ticket, *change),
+            Effect::SetKeysDisabled { keys, disabled } => self.set_keys_disabled(keys, disabled),
+            Effect::ImportKey { ticket, label, key } => self.import_key(ticket, label, key),
+            Effect::RevokeKeys(keys) => self.revoke_keys(keys),
+            Effect::LoadAccountKeys(ticket) => self.list_account_keys(ticket),
+            Effect::DetectManagementKey => self.detect_management_key(),
+            Effect::LoadUsageHistory { ticket, hashes } => self.load_usage_history(ticket, hashes),
+            Effect::ReadSecret(ticket, label) => self.spawn_blocking(move |services| {
                 let key = take(services, &label).map_err(|error| error.trouble());
-                Some(Msg::Fetched { ticket, label, key })
+                Some(Msg::SecretRead { ticket, label, result: key })
             }),
-            Effect::CopyKey(key) => self.copy_to_clipboard(move |_| Ok(to_secret_string(&key))),
-            Effect::CopyHeld(label) => {
+            Effect::CopyShownKey(key) => {
+                self.copy_to_clipboard(move |_| Ok(to_secret_string(&key)))
+            }
+            Effect::CopyStoredKey(label) => {
                 self.copy_to_clipboard(move |services| {
                     take(services, &label)
                         .map(|key| to_secret_string(&key))
                         .map_err(|error| error.trouble())
                 });
             }
-            Effect::CopyAddress(address) => {
+            Effect::CopyUrl(address) => {
                 self.copy_to_clipboard(move |_| Ok(SecretString::from(address)))
             }
-            Effect::Open(address) => self.spawn_blocking(move |services| {
+            Effect::OpenUrl(address) => self.spawn_blocking(move |services| {
                 let url = Url::parse(&address).ok()?;
                 let opened = match browser::detect_availability() {
                     BrowserAvailability::Available => (services.open)(&url),
@@ -171,7 +178,7 @@ impl EffectRunner {
                         Err(format!("no browser is started here ({why})"))
                     }
                 };
-                Some(Msg::Noticed(match opened {
+                Some(Msg::Notice(match opened {
                     Ok(()) => Ok("asked the browser to open it".into()),
                     Err(why) => Err(UserError::new(
                         ErrorKind::Failed,
@@ -180,19 +187,19 @@ impl EffectRunner {
                     )),
                 }))
             }),
-            Effect::Remove(labels) => {
+            Effect::RemoveKeys(labels) => {
                 for label in labels {
                     self.spawn_blocking(move |services| {
                         let result = keys::forget(services, &label);
-                        Some(Msg::Removed { label, result })
+                        Some(Msg::KeyRemoved { label, result })
                     });
                 }
             }
-            Effect::Dismiss(id) => self.spawn_blocking(move |services| {
+            Effect::DismissAttempt(id) => self.spawn_blocking(move |services| {
                 let dismissed = provision::dismiss(services, &id);
-                dismissed.err().map(|trouble| Msg::Noticed(Err(trouble)))
+                dismissed.err().map(|trouble| Msg::Notice(Err(trouble)))
             }),
-            Effect::Spend { hash, usd } => self.run_sandbox_action(move |play, server| {
+            Effect::SpendOnKey { hash, usd } => self.run_sandbox_action(move |play, server| {
                 (play.spend)(server, &hash, usd).map(|()| format!("${usd:.2} was spent on it"))
             }),
             Effect::SkipDay => {
@@ -203,7 +210,7 @@ impl EffectRunner {
                     Ok("a day went by".into())
                 });
             }
-            Effect::Decide { ticket, address, approve } => {
+            Effect::DecideConsent { ticket, consent_url: address, approve } => {
                 let Some(SandboxControls { decide_consent: decide, .. }) = self.sandbox_controls
                 else {
                     return LoopAction::Continue;
@@ -213,7 +220,7 @@ impl EffectRunner {
                         Some(code) => AuthCode::parse(&code).map(Some).map_err(String::from),
                         None => Ok(None),
                     });
-                    Some(Msg::Decided { ticket, result })
+                    Some(Msg::ConsentDecided { ticket, result })
                 });
             }
         }
@@ -233,7 +240,7 @@ impl EffectRunner {
     ) {
         let Some(play) = self.sandbox_controls else { return };
         self.spawn_blocking(move |services| {
-            Some(Msg::Played(deed(&play, &services.server).map_err(|why| {
+            Some(Msg::SandboxActionFinished(deed(&play, &services.server).map_err(|why| {
                 UserError::new(ErrorKind::Failed, why, "the sandbox goes on without it")
             })))
         });
@@ -258,14 +265,25 @@ impl EffectRunner {
             let telling = results.clone();
             let told = move |hash: &str, read: &CheckResult, at| {
                 let (hash, read) = (hash.to_owned(), read.clone());
-                send_message(&telling, Msg::Refreshed { ticket, hash, read, at });
+                send_message(
+                    &telling,
+                    Msg::KeyChecked { ticket, hash, result: read, checked_at: at },
+                );
             };
             // The loop's own time, which in the sandbox is not the world's.
             let now = move || clock.now();
             let Round { trouble, wait, refused, .. } =
                 keys::refresh(&services, keys, now, told, stopped).await;
             let wait = wait.and_then(|wait| SignedDuration::try_from(wait).ok());
-            send_message(&results, Msg::RefreshEnded { ticket, trouble, wait, refused });
+            send_message(
+                &results,
+                Msg::RefreshFinished {
+                    ticket,
+                    error: trouble,
+                    retry_after: wait,
+                    rejected_keys: refused,
+                },
+            );
         });
     }
 
@@ -276,16 +294,17 @@ impl EffectRunner {
         });
     }
 
-    fn provision_key(&mut self, ticket: Ticket, request: KeyRequest, road: Road) {
+    fn provision_key(&mut self, ticket: Ticket, request: KeyRequest, road: AuthChoice) {
         let mut controls = self.register_run(ticket);
         let (services, results) = (self.services.clone(), self.event_sender.clone());
         tokio::spawn(async move {
-            let report = |report| send_message(&results, Msg::Reported { ticket, report });
+            let report =
+                |report| send_message(&results, Msg::ProvisioningEvent { ticket, event: report });
             let outcome = match actions::resolve_auth_choice(road, &services, &report).await {
                 Ok(way) => provision::run(&request, way, &services, &mut controls, &report).await,
                 Err(trouble) => ProvisioningOutcome::Failed(trouble),
             };
-            send_message(&results, Msg::Provisioned { ticket, outcome });
+            send_message(&results, Msg::ProvisioningFinished { ticket, outcome });
         });
     }
 
@@ -309,7 +328,7 @@ impl EffectRunner {
         tokio::task::spawn_blocking(move || {
             let text = match text(&services) {
                 Ok(text) => text,
-                Err(trouble) => return send_message(&results, Msg::Noticed(Err(trouble))),
+                Err(trouble) => return send_message(&results, Msg::Notice(Err(trouble))),
             };
             let (outcome, copies) = {
                 let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
@@ -336,7 +355,7 @@ impl EffectRunner {
                     Err(UserError::new(ErrorKind::Failed, error.to_string(), error.advice()))
                 }
             };
-            send_message(&results, Msg::Noticed(noticed));
+            send_message(&results, Msg::Notice(noticed));
         });
     }
 
@@ -360,12 +379,12 @@ async fn recover_interrupted(services: &Services) -> Msg {
         }
     };
     let rotations = keys::resume_rotations(services).await.unwrap_or_default();
-    Msg::Recovered {
-        stored: recovered.stored,
-        not_stored: recovered.not_stored,
+    Msg::RecoveryFinished {
+        stored_keys: recovered.stored,
+        unstored_keys: recovered.not_stored,
         rotations,
-        unresolved: recovered.unresolved,
-        trouble,
+        unresolved_attempts: recovered.unresolved,
+        error: trouble,
     }
 }
 
@@ -378,7 +397,7 @@ async fn clear_clipboard_later(
     tokio::task::spawn_blocking(move || {
         let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
         if board.copy_count == copies && board.clipboard.clear_last_copy() {
-            send_message(&results, Msg::Noticed(Ok("the clipboard was cleared".into())));
+            send_message(&results, Msg::Notice(Ok("the clipboard was cleared".into())));
         }
     });
 }

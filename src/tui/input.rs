@@ -110,7 +110,7 @@ pub(super) fn spawn_signal_forwarder(signals: SignalHandlers, results: Unbounded
                     Ok((columns, rows)) => LoopEvent::Message(Msg::Resized(columns, rows)),
                     Err(_) => continue,
                 },
-                SIGTSTP => LoopEvent::Message(Msg::Wanted(Intent::Suspend)),
+                SIGTSTP => LoopEvent::Message(Msg::Intent(Intent::Suspend)),
                 _ => LoopEvent::Disconnected,
             };
             if results.send(incoming).is_err() {

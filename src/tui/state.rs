@@ -16,18 +16,18 @@ mod refresh;
 mod sign_in_screen;
 mod sort_filter;
 
-pub use confirm_dialog::{Ask, Deliberation, QUIET};
-pub use dashboard::{Dashboard, Keys, Scope, Shown, WIDE};
-pub use effect::{Changes, Effect};
-pub use field::Field;
-pub(in crate::tui) use form::Submitted;
-pub use form::{EXPIRIES, Form, Part, Purpose, Remark, Road};
-pub use message::{Changed, Intent, Msg, Ticket};
-pub use new_key_screen::{Passphrase, Reveal};
-pub use plan::{Compared, Fate, Plan, Planned};
-pub use refresh::{Refresh, Round};
-pub use sign_in_screen::{Address, Errand, Login};
-pub use sort_filter::{Sort, share};
+pub use confirm_dialog::{ConfirmDialog, ConfirmKind, UNUSED_FOR_CHOICES};
+pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey, SIDE_DETAILS_MIN_COLUMNS};
+pub use effect::{Effect, KeyUpdate};
+pub use field::TextField;
+pub(in crate::tui) use form::Submission;
+pub use form::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind};
+pub use message::{Intent, KeyUpdateOutcome, Msg, Ticket};
+pub use new_key_screen::{NewKeyScreen, PassphraseForm};
+pub use plan::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
+pub use refresh::{RefreshRound, RefreshSchedule};
+pub use sign_in_screen::{Operation, SignInScreen, SignInUrl};
+pub use sort_filter::{SortOrder, spent_share};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -41,35 +41,35 @@ pub enum Screen {
     /// A form: a new key, a change, a key from elsewhere.
     Form(Form),
     /// A journey under way.
-    Login(Box<Login>),
+    SignIn(Box<SignInScreen>),
     /// The key that was just cut.
-    Reveal(Box<Reveal>),
+    NewKey(Box<NewKeyScreen>),
     /// Something is thought over.
-    Ask(Box<Ask>),
+    Confirm(Box<ConfirmDialog>),
     /// What was done about a leak, and what was not.
-    Deeds(Vec<ActionResult>),
+    ActionResults(Vec<ActionResult>),
     /// A plan: where it lies, what would be done, what was.
-    Plan(Box<Plan>),
+    Plan(Box<PlanScreen>),
 }
 
 /// A question that is answered with yes or no.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// Leave, though the key on screen is stored nowhere?
-    QuitUnstored,
+    QuitWithUnstoredKey,
     /// Leave the reveal screen, though its key is stored nowhere?
-    DropUnstored,
+    DiscardUnstoredKey,
     /// Strike this attempt off the list, and what is kept of its answer?
-    Dismiss(UnresolvedAttempt),
+    DismissAttempt(UnresolvedAttempt),
     /// Forget these keys on this machine?
-    Remove(Vec<Label>),
+    RemoveKeys(Vec<Label>),
     /// Switch these keys off?
-    Disable(Vec<Label>),
+    DisableKeys(Vec<Label>),
 }
 
 /// A journey that the person turned away from and that has not ended yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfinished {
+pub struct BackgroundRun {
     /// Its ticket.
     pub ticket: Ticket,
     /// The label it is for.
@@ -78,30 +78,30 @@ pub struct Unfinished {
 
 /// A store beside the one that is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct AlternateStore {
     /// Its word on the list: `os` or `file`.
-    pub store: String,
+    pub store_kind: String,
     /// The store in words.
-    pub place: String,
+    pub display_name: String,
     /// Whether it takes a passphrase.
-    pub passphrase: bool,
+    pub needs_passphrase: bool,
 }
 
 /// What a model is told of the world at its start; see [`Model`].
 #[derive(Clone, Debug, Default)]
-pub struct World {
+pub struct AppContext {
     /// The server's address.
     pub server: String,
     /// Whether it is the sandbox.
-    pub sandbox: bool,
+    pub is_sandbox: bool,
     /// Where keys lie, in words.
-    pub place: String,
+    pub store_name: String,
     /// Where else a key could be stored.
-    pub elsewhere: Option<Elsewhere>,
+    pub alternate_store: Option<AlternateStore>,
     /// The keychain service of this server's keys.
-    pub service: String,
+    pub keychain_service: String,
     /// The pause between two rounds of asking the keys; `None` for none of itself.
-    pub every: Option<SignedDuration>,
+    pub refresh_interval: Option<SignedDuration>,
 }
 
 /// All there is to know to draw the screen.
@@ -110,107 +110,109 @@ pub struct Model {
     /// The server's address.
     pub server: String,
     /// Whether this is the sandbox.
-    pub sandbox: bool,
+    pub is_sandbox: bool,
     /// Where keys lie, in words.
-    pub place: String,
+    pub store_name: String,
     /// Where else a key could be stored.
-    pub elsewhere: Option<Elsewhere>,
+    pub alternate_store: Option<AlternateStore>,
     /// The keychain service of this server's keys.
-    pub service: String,
+    pub keychain_service: String,
     /// The moment of the last message.
     pub now: Timestamp,
     /// Columns and rows of the terminal.
-    pub size: (u16, u16),
+    pub terminal_size: (u16, u16),
     /// The list of held keys, under every screen.
     pub dashboard: Dashboard,
     /// When the keys are asked about themselves.
-    pub refresh: Refresh,
+    pub refresh: RefreshSchedule,
     /// What is on screen.
     pub screen: Screen,
     /// The page of the help that lies over it.
-    pub help: Option<usize>,
+    pub help_page: Option<usize>,
     /// The question that lies over it.
     pub question: Option<Question>,
     /// What was last worth saying; the next key press takes it away.
     pub notice: Option<Result<String, UserError>>,
     /// Keys that are nowhere but here and wait for the screen.
-    pub rescued: Vec<Reveal>,
+    pub unstored_keys: Vec<NewKeyScreen>,
     /// Journeys that go on without a screen.
-    pub unfinished: Vec<Unfinished>,
+    pub background_runs: Vec<BackgroundRun>,
     /// What was asked for and changes something for good: each is answered once.
-    pub open: Vec<Ticket>,
+    pub open_requests: Vec<Ticket>,
     /// The answer from the account that is waited for, before a form is shown.
-    pub looking: Option<Ticket>,
+    pub edit_ticket: Option<Ticket>,
     /// Whether the program ends once they have.
-    pub leaving: bool,
+    pub quit_requested: bool,
     /// Whether nobody is there any more to be shown a key.
-    pub gone: bool,
-    tickets: u64,
+    pub is_disconnected: bool,
+    last_ticket: u64,
 }
 
 impl Model {
     /// The model at the start, with nothing read yet.
-    pub fn new(world: World, size: (u16, u16), now: Timestamp) -> Self {
+    pub fn new(world: AppContext, size: (u16, u16), now: Timestamp) -> Self {
         Self {
             server: world.server,
-            sandbox: world.sandbox,
-            place: world.place,
-            elsewhere: world.elsewhere,
-            service: world.service,
+            is_sandbox: world.is_sandbox,
+            store_name: world.store_name,
+            alternate_store: world.alternate_store,
+            keychain_service: world.keychain_service,
             now,
-            size,
+            terminal_size: size,
             dashboard: Dashboard::new(),
-            refresh: Refresh::new(world.every),
+            refresh: RefreshSchedule::new(world.refresh_interval),
             screen: Screen::Dashboard,
-            help: None,
+            help_page: None,
             question: None,
             notice: None,
-            rescued: Vec::new(),
-            unfinished: Vec::new(),
-            open: Vec::new(),
-            looking: None,
-            leaving: false,
-            gone: false,
-            tickets: 0,
+            unstored_keys: Vec::new(),
+            background_runs: Vec::new(),
+            open_requests: Vec::new(),
+            edit_ticket: None,
+            quit_requested: false,
+            is_disconnected: false,
+            last_ticket: 0,
         }
     }
 
     /// Where that key lies, in words.
-    pub fn place_of(&self, held: &StoredKey) -> &str {
-        match &self.elsewhere {
-            Some(elsewhere) if elsewhere.store == held.store => &elsewhere.place,
-            _ => &self.place,
+    pub fn store_name_of(&self, held: &StoredKey) -> &str {
+        match &self.alternate_store {
+            Some(elsewhere) if elsewhere.store_kind == held.store => &elsewhere.display_name,
+            _ => &self.store_name,
         }
     }
 
-    pub(in crate::tui) const fn ticket(&mut self) -> Ticket {
-        self.tickets += 1;
-        Ticket(self.tickets)
+    pub(in crate::tui) const fn next_ticket(&mut self) -> Ticket {
+        self.last_ticket += 1;
+        Ticket(self.last_ticket)
     }
 
     /// For a request that is answered once.
-    pub(in crate::tui) fn open_ticket(&mut self) -> Ticket {
-        let ticket = self.ticket();
-        self.open.push(ticket);
+    pub(in crate::tui) fn open_request(&mut self) -> Ticket {
+        let ticket = self.next_ticket();
+        self.open_requests.push(ticket);
         ticket
     }
 
     /// Whether that request was open; it is closed now.
-    pub(in crate::tui) fn close(&mut self, ticket: Ticket) -> bool {
-        let at = self.open.iter().position(|open| *open == ticket);
-        at.map(|at| self.open.swap_remove(at)).is_some()
+    pub(in crate::tui) fn close_request(&mut self, ticket: Ticket) -> bool {
+        let at = self.open_requests.iter().position(|open| *open == ticket);
+        at.map(|at| self.open_requests.swap_remove(at)).is_some()
     }
 
     /// When something moves of itself: [`Msg::Ticked`] is due then, and not before.
-    pub fn wake(&self) -> Option<Timestamp> {
+    pub fn next_tick_at(&self) -> Option<Timestamp> {
         let seconds = match &self.screen {
-            Screen::Login(login) if login.trouble.is_none() => Some(1),
-            Screen::Reveal(reveal) => reveal.shown_until.map(|_| 1),
-            Screen::Dashboard => self.dashboard.changes_in(self.now, self.size.1),
+            Screen::SignIn(login) if login.error.is_none() => Some(1),
+            Screen::NewKey(reveal) => reveal.revealed_until.map(|_| 1),
+            Screen::Dashboard => {
+                self.dashboard.seconds_until_change(self.now, self.terminal_size.1)
+            }
             Screen::Form(_)
-            | Screen::Login(_)
-            | Screen::Ask(_)
-            | Screen::Deeds(_)
+            | Screen::SignIn(_)
+            | Screen::Confirm(_)
+            | Screen::ActionResults(_)
             | Screen::Plan(_) => None,
         };
         // On the second, so that countdowns do not skip one.
@@ -218,6 +220,6 @@ impl Model {
             let second = Timestamp::from_second(self.now.as_second()).ok()?;
             second.checked_add(SignedDuration::from_secs(seconds)).ok()
         });
-        [moves, self.refresh.next].into_iter().flatten().min()
+        [moves, self.refresh.next_at].into_iter().flatten().min()
     }
 }

@@ -31,7 +31,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::widgets::{Block, Borders};
 
-use crate::tui::state::{Keys, Model, Screen, WIDE};
+use crate::tui::state::{KeyList, Model, SIDE_DETAILS_MIN_COLUMNS, Screen};
 
 /// Fewer columns or rows than this show nothing but a request for more.
 pub const MIN_TERMINAL_SIZE: (u16, u16) = (60, 16);
@@ -58,7 +58,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     for line in [rule, bottom] {
         frame.render_widget(Block::new().borders(Borders::TOP).border_style(theme.dim()), line);
     }
-    if let Some(page) = model.help {
+    if let Some(page) = model.help_page {
         help::draw(model, page, theme, frame, body);
     } else {
         draw_body(model, theme, frame, body);
@@ -70,18 +70,20 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
 fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
     match &model.screen {
         Screen::Form(state) => form::draw(state, model, theme, frame, body),
-        Screen::Login(state) => sign_in_screen::draw(state, model, theme, frame, body),
-        Screen::Reveal(state) => new_key_screen::draw(state, model, theme, frame, body),
-        Screen::Ask(state) => confirm_dialog::draw(state, model, theme, frame, body),
-        Screen::Deeds(deeds) => confirm_dialog::draw_action_results(deeds, theme, frame, body),
+        Screen::SignIn(state) => sign_in_screen::draw(state, model, theme, frame, body),
+        Screen::NewKey(state) => new_key_screen::draw(state, model, theme, frame, body),
+        Screen::Confirm(state) => confirm_dialog::draw(state, model, theme, frame, body),
+        Screen::ActionResults(deeds) => {
+            confirm_dialog::draw_action_results(deeds, theme, frame, body)
+        }
         Screen::Plan(state) => plan::draw(state, theme, frame, body),
         Screen::Dashboard => {
             let body = warnings::draw(model, theme, frame, body);
-            match (&model.dashboard.keys, model.dashboard.current()) {
-                (Keys::Loaded(_), Some(held)) if model.dashboard.details => {
+            match (&model.dashboard.keys, model.dashboard.selected_key()) {
+                (KeyList::Loaded(_), Some(held)) if model.dashboard.are_details_shown => {
                     details::draw(held, model, theme, frame, body);
                 }
-                (Keys::Loaded(_), Some(held)) if body.width >= WIDE => {
+                (KeyList::Loaded(_), Some(held)) if body.width >= SIDE_DETAILS_MIN_COLUMNS => {
                     let [list, side] =
                         Layout::horizontal([Constraint::Fill(1), Constraint::Length(58)])
                             .areas(body);
@@ -91,7 +93,7 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
                     frame.render_widget(block, side);
                     details::draw(held, model, theme, frame, inner);
                 }
-                (Keys::Loaded(_), Some(_)) => table::draw(model, theme, frame, body),
+                (KeyList::Loaded(_), Some(_)) => table::draw(model, theme, frame, body),
                 (keys, _) => warnings::draw_empty_state(keys, model, theme, frame, body),
             }
         }

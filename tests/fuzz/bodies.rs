@@ -20,8 +20,8 @@ use crate::domain::{
 use crate::services::plan;
 use crate::storage::json_store::{Error, StoreLocation};
 use crate::storage::{inventory, journal};
-use crate::tui::state::{Model, Msg, World};
-use crate::tui::update::{start, update};
+use crate::tui::state::{AppContext, Model, Msg};
+use crate::tui::update::{load_keys, update};
 use crate::tui::view::{self, Theme};
 
 #[cfg(test)]
@@ -146,12 +146,15 @@ fn some_key() -> StoredKey {
 
 /// The dashboard with these keys: drawn, with nothing in it that a terminal would obey.
 fn show(keys: Vec<StoredKey>) {
-    let world = World { every: Some(SignedDuration::from_mins(5)), ..World::default() };
+    let world = AppContext {
+        refresh_interval: Some(SignedDuration::from_mins(5)),
+        ..AppContext::default()
+    };
     let mut model = Model::new(world, (160, 40), now());
-    start(&mut model);
-    let ticket = model.dashboard.loading.unwrap();
-    update(&mut model, Msg::KeysLoaded { ticket, keys: Ok(keys) }, now());
-    let _ = model.wake();
+    load_keys(&mut model);
+    let ticket = model.dashboard.load_ticket.unwrap();
+    update(&mut model, Msg::KeysLoaded { ticket, result: Ok(keys) }, now());
+    let _ = model.next_tick_at();
     let mut terminal = Terminal::new(TestBackend::new(160, 40)).unwrap();
     terminal.draw(|frame| view::draw(&model, Theme::Dark, frame)).unwrap();
     for cell in terminal.backend().buffer().content() {

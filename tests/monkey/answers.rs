@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 use keywright::domain::{AccountKeys, ApiKey, ProvisioningOutcome, StoredKey};
-use keywright::tui::state::{Changed, Compared, Effect, Msg, Ticket};
+use keywright::tui::state::{Effect, KeyUpdateOutcome, Msg, PlanComparison, Ticket};
 use secrecy::ExposeSecret;
 
 use super::{Dice, Monkey};
@@ -22,7 +22,7 @@ impl Monkey {
         let last = self.asked.len() - 1;
         let at = if self.dice.once_in(2) { last } else { self.dice.below(last + 1) };
         let effect = self.asked.remove(at);
-        let Some((msg, more)) = self.answer_to(effect) else { return Msg::Ticked };
+        let Some((msg, more)) = self.answer_to(effect) else { return Msg::Tick };
         self.asked.extend(more);
         if self.dice.once_in(3) {
             self.late.push(msg.clone());
@@ -47,14 +47,14 @@ impl Monkey {
                     });
                 }
                 let world = self.world.clone();
-                Msg::KeysLoaded { ticket, keys: dice.or_trouble(|_| world) }
+                Msg::KeysLoaded { ticket, result: dice.or_trouble(|_| world) }
             }
-            Effect::Refresh { ticket, keys } => {
+            Effect::RefreshKeys { ticket, keys } => {
                 if !keys.is_empty() && !dice.once_in(4) {
                     let hash = dice.one(&keys).0.clone();
                     let read = dice.read(now);
-                    let msg = Msg::Refreshed { ticket, hash, read, at: now };
-                    return Some((msg, Some(Effect::Refresh { ticket, keys })));
+                    let msg = Msg::KeyChecked { ticket, hash, result: read, checked_at: now };
+                    return Some((msg, Some(Effect::RefreshKeys { ticket, keys })));
                 }
                 let world = self.world.clone();
                 let refused = dice.several(2, |dice| {
@@ -62,20 +62,20 @@ impl Monkey {
                     dice.remote(hash, now)
                 });
                 let wait = *dice.one(&[0, 1, 60, 7_200, i64::MAX]);
-                Msg::RefreshEnded {
+                Msg::RefreshFinished {
                     ticket,
-                    trouble: dice.maybe(Dice::trouble),
-                    wait: dice.maybe(|_| SignedDuration::from_secs(wait)),
-                    refused,
+                    error: dice.maybe(Dice::trouble),
+                    retry_after: dice.maybe(|_| SignedDuration::from_secs(wait)),
+                    rejected_keys: refused,
                 }
             }
-            Effect::Recover => Msg::Recovered {
-                stored: dice.several(1, |dice| {
+            Effect::RecoverInterrupted => Msg::RecoveryFinished {
+                stored_keys: dice.several(1, |dice| {
                     let key = dice.key();
                     let label = dice.label();
                     dice.held(label, &key, now)
                 }),
-                not_stored: if dice.once_in(6) {
+                unstored_keys: if dice.once_in(6) {
                     dice.several(2, |dice| {
                         let (label, key) = (dice.label(), dice.key());
                         let held = dice.held(label, &key, now);
@@ -85,99 +85,108 @@ impl Monkey {
                     Vec::new()
                 },
                 rotations: Vec::new(),
-                unresolved: dice.several(3, |dice| dice.unresolved(now)),
-                trouble: dice.maybe(Dice::trouble),
+                unresolved_attempts: dice.several(3, |dice| dice.unresolved(now)),
+                error: dice.maybe(Dice::trouble),
             },
-            Effect::Provision { ticket, request, road } => {
+            Effect::ProvisionKey { ticket, request, auth_choice: road } => {
                 if dice.once_in(2) {
                     let report = dice.report();
-                    let msg = Msg::Reported { ticket, report };
-                    return Some((msg, Some(Effect::Provision { ticket, request, road })));
+                    let msg = Msg::ProvisioningEvent { ticket, event: report };
+                    return Some((
+                        msg,
+                        Some(Effect::ProvisionKey { ticket, request, auth_choice: road }),
+                    ));
                 }
                 let key = dice.key();
                 let held = dice.held(request.label, &key, now);
-                Msg::Provisioned { ticket, outcome: dice.outcome(held, key) }
+                Msg::ProvisioningFinished { ticket, outcome: dice.outcome(held, key) }
             }
-            Effect::Rotate { ticket, held, terms } => {
+            Effect::RotateKey { ticket, stored_key: held, retire_policy: terms } => {
                 if dice.once_in(2) {
                     let report = dice.report();
-                    let msg = Msg::Reported { ticket, report };
-                    return Some((msg, Some(Effect::Rotate { ticket, held, terms })));
+                    let msg = Msg::ProvisioningEvent { ticket, event: report };
+                    return Some((
+                        msg,
+                        Some(Effect::RotateKey { ticket, stored_key: held, retire_policy: terms }),
+                    ));
                 }
-                Msg::Rotated { ticket, rotation: dice.rotation(held, now) }
+                Msg::RotationFinished { ticket, outcome: dice.rotation(held, now) }
             }
-            Effect::ReadPlan { ticket, .. } => {
+            Effect::LoadPlan { ticket, .. } => {
                 let plan = if dice.once_in(3) {
                     Err(vec![dice.words(), dice.words()])
                 } else {
                     let keys = dice.several(30, Dice::planned);
-                    Ok(Compared { keys, road: "with the management key".into() })
+                    Ok(PlanComparison { keys, auth_description: "with the management key".into() })
                 };
-                Msg::PlanRead { ticket, plan }
+                Msg::PlanLoaded { ticket, result: plan }
             }
-            Effect::Apply { ticket, mut requests } => {
+            Effect::ApplyPlan { ticket, mut requests } => {
                 let Some(request) = requests.pop().filter(|_| !dice.once_in(8)) else {
                     return Some((
-                        Msg::Applied { ticket, trouble: dice.maybe(Dice::trouble) },
+                        Msg::PlanApplied { ticket, error: dice.maybe(Dice::trouble) },
                         None,
                     ));
                 };
                 let label = request.label.clone();
                 let msg = match dice.below(4) {
-                    0 => Msg::Turned { ticket, label },
-                    1 | 2 => Msg::Reported { ticket, report: dice.report() },
+                    0 => Msg::ItemStarted { ticket, label },
+                    1 | 2 => Msg::ProvisioningEvent { ticket, event: dice.report() },
                     _ => {
                         let key = dice.key();
                         let result = dice.or_trouble(|dice| dice.held(request.label, &key, now));
                         let note = dice.maybe(Dice::trouble);
-                        let msg = Msg::Ended { ticket, label, result, note };
-                        return Some((msg, Some(Effect::Apply { ticket, requests })));
+                        let msg = Msg::ItemFinished { ticket, label, result, warning: note };
+                        return Some((msg, Some(Effect::ApplyPlan { ticket, requests })));
                     }
                 };
                 requests.push(request);
-                return Some((msg, Some(Effect::Apply { ticket, requests })));
+                return Some((msg, Some(Effect::ApplyPlan { ticket, requests })));
             }
-            Effect::Panic { ticket, keys } => {
+            Effect::RespondToLeak { ticket, keys } => {
                 let panicked = keys.into_iter().map(|old| dice.panicked(old, now)).collect();
-                Msg::Panicked { ticket, panicked }
+                Msg::LeakResponseFinished { ticket, responses: panicked }
             }
-            Effect::Look { ticket, hash } => {
+            Effect::FetchAccountKey { ticket, hash } => {
                 let remote =
                     dice.or_trouble(|dice| dice.once_in(3).then(|| dice.remote(hash, now)));
-                Msg::Looked { ticket, remote }
+                Msg::AccountKeyFetched { ticket, result: remote }
             }
-            Effect::Change { ticket, change } => {
-                let remote = dice.remote(change.held.hash.clone(), now);
-                let mut here = change.held;
+            Effect::UpdateKey { ticket, update: change } => {
+                let remote = dice.remote(change.key.hash.clone(), now);
+                let mut here = change.key;
                 here.label = dice.label();
                 let outcome = match dice.below(3) {
-                    0 => Changed::Failed(dice.trouble()),
-                    1 => Changed::Conflict { now: remote, differences: vec!["limit"] },
-                    _ => Changed::Done {
-                        there: dice.maybe(|_| remote),
-                        here: here.is_stored().then_some(here),
-                        note: dice.maybe(Dice::trouble),
+                    0 => KeyUpdateOutcome::Failed(dice.trouble()),
+                    1 => KeyUpdateOutcome::Conflict {
+                        current: remote,
+                        changed_fields: vec!["limit"],
+                    },
+                    _ => KeyUpdateOutcome::Updated {
+                        account_key: dice.maybe(|_| remote),
+                        stored_key: here.is_stored().then_some(here),
+                        warning: dice.maybe(Dice::trouble),
                     },
                 };
-                Msg::Changed { ticket, outcome }
+                Msg::KeyUpdated { ticket, outcome }
             }
-            Effect::Switch { mut keys, disabled } => {
+            Effect::SetKeysDisabled { mut keys, disabled } => {
                 let held = keys.pop()?;
                 let result = dice.or_trouble(|dice| dice.remote(held.hash, now));
-                let msg = Msg::Switched { label: held.label, result };
-                return Some((msg, Some(Effect::Switch { keys, disabled })));
+                let msg = Msg::KeyDisabledSet { label: held.label, result };
+                return Some((msg, Some(Effect::SetKeysDisabled { keys, disabled })));
             }
-            Effect::Import { ticket, label, key } => {
+            Effect::ImportKey { ticket, label, key } => {
                 let result = dice.or_trouble(|dice| dice.held(label, &key, now));
-                Msg::Imported { ticket, result }
+                Msg::KeyImported { ticket, result }
             }
-            Effect::Revoke(mut keys) => {
+            Effect::RevokeKeys(mut keys) => {
                 let held = keys.pop()?;
                 let result = dice.or_trouble(|_| ());
-                let msg = Msg::Revoked { hash: held.hash, label: held.label, result };
-                return Some((msg, Some(Effect::Revoke(keys))));
+                let msg = Msg::KeyRevoked { hash: held.hash, label: held.label, result };
+                return Some((msg, Some(Effect::RevokeKeys(keys))));
             }
-            Effect::ReadAccount(ticket) => {
+            Effect::LoadAccountKeys(ticket) => {
                 let world = self.world.clone();
                 let account = dice.or_trouble(|dice| AccountKeys {
                     keys: dice.several(8, |dice| {
@@ -186,42 +195,45 @@ impl Monkey {
                     }),
                     revoked_hashes: dice.several(2, |dice| some_hash(&world, dice)),
                 });
-                Msg::AccountRead { ticket, account }
+                Msg::AccountKeysLoaded { ticket, result: account }
             }
-            Effect::LookForManagement => Msg::ManagementKnown(dice.once_in(2)),
-            Effect::ReadPast { ticket, hashes } => {
+            Effect::DetectManagementKey => Msg::ManagementKeyDetected(dice.once_in(2)),
+            Effect::LoadUsageHistory { ticket, hashes } => {
                 let past = hashes.into_iter().map(|hash| (hash, dice.samples(now))).collect();
-                Msg::PastRead { ticket, past }
+                Msg::UsageHistoryLoaded { ticket, history: past }
             }
-            Effect::StoreAgain { ticket, held, key }
-            | Effect::StoreElsewhere { ticket, held, key, .. } => {
-                Msg::Provisioned { ticket, outcome: dice.outcome(held, key) }
+            Effect::RetryStore { ticket, entry: held, key }
+            | Effect::StoreInAlternate { ticket, entry: held, key, .. } => {
+                Msg::ProvisioningFinished { ticket, outcome: dice.outcome(held, key) }
             }
-            Effect::Fetch(ticket, label) => {
-                Msg::Fetched { ticket, label, key: dice.or_trouble(Dice::key) }
+            Effect::ReadSecret(ticket, label) => {
+                Msg::SecretRead { ticket, label, result: dice.or_trouble(Dice::key) }
             }
-            Effect::CopyKey(_) | Effect::CopyHeld(_) | Effect::CopyAddress(_) | Effect::Open(_) => {
-                Msg::Noticed(dice.or_trouble(Dice::words))
-            }
-            Effect::Remove(mut labels) => {
+            Effect::CopyShownKey(_)
+            | Effect::CopyStoredKey(_)
+            | Effect::CopyUrl(_)
+            | Effect::OpenUrl(_) => Msg::Notice(dice.or_trouble(Dice::words)),
+            Effect::RemoveKeys(mut labels) => {
                 let label = labels.pop()?;
                 let result = dice.or_trouble(|_| ());
-                return Some((Msg::Removed { label, result }, Some(Effect::Remove(labels))));
+                return Some((Msg::KeyRemoved { label, result }, Some(Effect::RemoveKeys(labels))));
             }
-            Effect::Decide { ticket, .. } => {
+            Effect::DecideConsent { ticket, .. } => {
                 let code = dice.maybe(Dice::code);
                 let words = "the page could not be reached".to_owned();
                 let result = if dice.once_in(3) { Err(words) } else { Ok(code) };
-                Msg::Decided { ticket, result }
+                Msg::ConsentDecided { ticket, result }
             }
-            Effect::Spend { .. } | Effect::SkipDay => Msg::Played(dice.or_trouble(Dice::words)),
-            Effect::Suspend => Msg::Returned,
+            Effect::SpendOnKey { .. } | Effect::SkipDay => {
+                Msg::SandboxActionFinished(dice.or_trouble(Dice::words))
+            }
+            Effect::Suspend => Msg::FocusGained,
             Effect::StopRefresh(_)
-            | Effect::Cancel(_)
-            | Effect::GiveCode(..)
-            | Effect::Skip(_)
-            | Effect::Anew(_)
-            | Effect::Dismiss(_)
+            | Effect::CancelRun(_)
+            | Effect::SubmitCode(..)
+            | Effect::SkipItem(_)
+            | Effect::RetryItem(_)
+            | Effect::DismissAttempt(_)
             | Effect::Quit => return None,
         };
         Some((msg, None))
@@ -236,18 +248,18 @@ impl Monkey {
         let (label, key) = (dice.label(), dice.key());
         let held = dice.held(label, &key, now);
         match dice.below(9) {
-            0 => Msg::KeysLoaded { ticket, keys: dice.or_trouble(|_| Vec::new()) },
+            0 => Msg::KeysLoaded { ticket, result: dice.or_trouble(|_| Vec::new()) },
             1 => {
                 let outcome = dice.outcome(held, key);
-                Msg::Provisioned { ticket, outcome }
+                Msg::ProvisioningFinished { ticket, outcome }
             }
-            2 => Msg::Rotated { ticket, rotation: dice.rotation(held, now) },
-            3 => Msg::Panicked { ticket, panicked: vec![dice.panicked(held, now)] },
-            4 => Msg::Fetched { ticket, label: held.label, key: Ok(key) },
-            5 => Msg::Reported { ticket, report: dice.report() },
-            6 => Msg::Decided { ticket, result: Ok(Some(dice.code())) },
-            7 => Msg::Imported { ticket, result: Ok(held) },
-            _ => Msg::PastRead { ticket, past: vec![(held.hash, dice.samples(now))] },
+            2 => Msg::RotationFinished { ticket, outcome: dice.rotation(held, now) },
+            3 => Msg::LeakResponseFinished { ticket, responses: vec![dice.panicked(held, now)] },
+            4 => Msg::SecretRead { ticket, label: held.label, result: Ok(key) },
+            5 => Msg::ProvisioningEvent { ticket, event: dice.report() },
+            6 => Msg::ConsentDecided { ticket, result: Ok(Some(dice.code())) },
+            7 => Msg::KeyImported { ticket, result: Ok(held) },
+            _ => Msg::UsageHistoryLoaded { ticket, history: vec![(held.hash, dice.samples(now))] },
         }
     }
 }

@@ -9,7 +9,7 @@ use keywright::domain::{
     Retirement, RotationOutcome, StoredKey, UnresolvedAttempt, UsageSample, UserError,
 };
 use keywright::domain::{ActionResult, ProvisioningEvent, Rotated};
-use keywright::tui::state::{Fate, Planned};
+use keywright::tui::state::{PlanStatus, PlannedKey};
 
 /// Stands all over each secret, and nowhere else.
 pub const MARK: &str = "ZQX";
@@ -244,7 +244,7 @@ impl Dice {
     }
 
     /// A key of a plan, however it stands.
-    pub fn planned(&mut self) -> Planned {
+    pub fn planned(&mut self) -> PlannedKey {
         let request = KeyRequest {
             label: self.label(),
             limit: None,
@@ -253,12 +253,12 @@ impl Dice {
             workspace_id: None,
         };
         let fate = match self.below(5) {
-            0 => Fate::Same,
-            1 => Fate::Differs("limit is none, the plan says $5.00".into()),
-            2 => Fate::Failed(self.trouble()),
-            _ => Fate::Create,
+            0 => PlanStatus::Unchanged,
+            1 => PlanStatus::Differs("limit is none, the plan says $5.00".into()),
+            2 => PlanStatus::Failed(self.trouble()),
+            _ => PlanStatus::ToCreate,
         };
-        Planned { request, fate }
+        PlannedKey { request, status: fate }
     }
 
     pub fn report(&mut self) -> ProvisioningEvent {

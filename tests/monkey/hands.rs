@@ -1,8 +1,8 @@
 //! What a monkey's hands do: it knows the keys that mean something, and forms that get somewhere.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use keywright::tui::keymap::{intent, mouse};
-use keywright::tui::state::{Deliberation, Intent, Msg, Part, Purpose, Screen};
+use keywright::tui::keymap::{intent_for_key, intent_for_mouse};
+use keywright::tui::state::{ConfirmKind, FormField, FormKind, Intent, Msg, Screen};
 use tui_input::InputRequest;
 
 use super::Monkey;
@@ -18,11 +18,11 @@ impl Monkey {
             match self.try_press() {
                 // Whoever leaves all the time gets nowhere.
                 Some(Intent::Quit | Intent::Interrupt) if !self.dice.once_in(10) => {}
-                Some(intent) => return Msg::Wanted(intent),
+                Some(intent) => return Msg::Intent(intent),
                 None => {}
             }
         }
-        Msg::Wanted(Intent::Back)
+        Msg::Intent(Intent::Back)
     }
 
     fn try_press(&mut self) -> Option<Intent> {
@@ -30,12 +30,16 @@ impl Monkey {
         if let Screen::Form(form) = &self.model.screen
             && self.dice.once_in(3)
         {
-            match form.purpose {
-                Purpose::Import if form.focus != Part::Key => return Some(Intent::NextField),
-                Purpose::New if form.label.text().is_empty() && form.focus == Part::Label => {
+            match form.kind {
+                FormKind::Import if form.focused_field != FormField::ApiKey => {
+                    return Some(Intent::NextField);
+                }
+                FormKind::New
+                    if form.label.text().is_empty() && form.focused_field == FormField::Label =>
+                {
                     return Some(Intent::Paste(format!("tool {}", self.dice.below(1_000))));
                 }
-                Purpose::New | Purpose::Import | Purpose::Change { .. } => {
+                FormKind::New | FormKind::Import | FormKind::Edit { .. } => {
                     return Some(Intent::Submit);
                 }
             }
@@ -52,7 +56,7 @@ impl Monkey {
             ]);
             let row = u16::try_from(self.dice.below(60)).unwrap();
             let event = MouseEvent { kind, column: 3, row, modifiers: KeyModifiers::NONE };
-            return mouse(&event);
+            return intent_for_mouse(&event);
         }
         let plain: Vec<char> = PLAIN.chars().collect();
         let ctrl: Vec<char> = CTRL.chars().collect();
@@ -81,20 +85,20 @@ impl Monkey {
                 (code, alt)
             }
         };
-        intent(&self.model, &KeyEvent::new(code, modifiers))
+        intent_for_key(&self.model, &KeyEvent::new(code, modifiers))
     }
 
     /// A key and a code where they belong, a confirmation where one is asked for; elsewhere words.
     fn paste(&mut self) -> String {
         match &self.model.screen {
-            Screen::Form(form) if form.focus == Part::Key => {
+            Screen::Form(form) if form.focused_field == FormField::ApiKey => {
                 format!("sk-or-v1-{:016x}{}0000", self.dice.roll(), MARK.repeat(16))
             }
-            Screen::Login(login) if login.trouble.is_none() => {
+            Screen::SignIn(login) if login.error.is_none() => {
                 format!("{:08x}{}", self.dice.roll(), MARK.repeat(8))
             }
-            Screen::Ask(ask) if ask.what == Deliberation::Revoke && self.dice.once_in(2) => {
-                ask.password()
+            Screen::Confirm(ask) if ask.kind == ConfirmKind::Revoke && self.dice.once_in(2) => {
+                ask.expected_confirmation()
             }
             _ => self.dice.words(),
         }
@@ -114,32 +118,32 @@ impl Monkey {
             Intent::Suspend,
             Intent::Back,
             Intent::ToggleHelp,
-            Intent::New,
+            Intent::NewKey,
             Intent::Move(isize::MIN),
             Intent::Move(isize::MAX),
             Intent::MovePage(isize::MIN),
             Intent::MovePage(isize::MAX),
-            Intent::ToTop,
-            Intent::ToBottom,
+            Intent::MoveToTop,
+            Intent::MoveToBottom,
             Intent::ToggleDetails,
             Intent::Copy,
             Intent::ToggleReveal,
-            Intent::OpenPage,
+            Intent::OpenKeyPage,
             Intent::Remove,
             Intent::Revoke,
             Intent::Rotate,
-            Intent::Panic,
-            Intent::Change,
-            Intent::Switch,
-            Intent::Import,
+            Intent::RespondToLeak,
+            Intent::EditKey,
+            Intent::ToggleDisabled,
+            Intent::ImportKey,
             Intent::NextScope,
             Intent::Reload,
-            Intent::Sort,
-            Intent::Reverse,
-            Intent::Filter,
-            Intent::Mark,
-            Intent::Click(u16::MAX),
-            Intent::Dismiss,
+            Intent::NextSortOrder,
+            Intent::ReverseSort,
+            Intent::EditFilter,
+            Intent::ToggleMark,
+            Intent::ClickRow(u16::MAX),
+            Intent::DismissAttempt,
             Intent::Yes,
             Intent::No,
             Intent::NextField,
@@ -148,16 +152,16 @@ impl Monkey {
             Intent::PreviousChoice,
             Intent::Enter,
             Intent::Submit,
-            Intent::Type('\u{1b}'),
+            Intent::TypeChar('\u{1b}'),
             Intent::OpenBrowser,
-            Intent::ToggleCode,
-            Intent::ToggleQr,
+            Intent::ToggleCodeField,
+            Intent::ToggleQrCode,
             Intent::Approve,
-            Intent::Refuse,
+            Intent::Deny,
             Intent::Retry,
-            Intent::Spend,
+            Intent::SpendOnKey,
             Intent::SkipDay,
-            Intent::Edit(*self.dice.one(&edits)),
+            Intent::EditText(*self.dice.one(&edits)),
         ];
         self.dice.one(&all).clone()
     }

@@ -26,9 +26,9 @@ fn remote(label: &str) -> AccountKey {
 
 fn editing(remote: Option<AccountKey>, size: (u16, u16)) -> Model {
     let mut model = held(size);
-    let effects = update(&mut model, Msg::Wanted(Intent::Change), now());
-    let [Effect::Look { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    update(&mut model, Msg::Looked { ticket, remote: Ok(remote) }, now());
+    let effects = update(&mut model, Msg::Intent(Intent::EditKey), now());
+    let [Effect::FetchAccountKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    update(&mut model, Msg::AccountKeyFetched { ticket, result: Ok(remote) }, now());
     model
 }
 
@@ -42,10 +42,12 @@ fn with_past(retiring: bool, size: (u16, u16)) -> Model {
         row.retirement =
             Some(Retirement { replaced_at: since, unused_for: 3_600, revoke_when_unused: false });
     }
-    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(vec![row]) }, now());
+    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(vec![row]) }, now());
     want(&mut model, &[Intent::ToggleDetails]);
-    let Some(ticket) = model.dashboard.recalling else { panic!("no past is waited for") };
-    let hash = model.dashboard.current().unwrap().hash.clone();
+    let Some(ticket) = model.dashboard.usage_history_ticket else {
+        panic!("no past is waited for")
+    };
+    let hash = model.dashboard.selected_key().unwrap().hash.clone();
     let mut usage = 36.0;
     let mut samples: Vec<UsageSample> = (0..28)
         .map(|day| {
@@ -56,7 +58,7 @@ fn with_past(retiring: bool, size: (u16, u16)) -> Model {
         })
         .collect();
     samples.reverse();
-    update(&mut model, Msg::PastRead { ticket, past: vec![(hash, samples)] }, now());
+    update(&mut model, Msg::UsageHistoryLoaded { ticket, history: vec![(hash, samples)] }, now());
     model
 }
 
@@ -70,7 +72,7 @@ fn a_rotation_says_what_will_happen() {
 #[test]
 fn a_leak_says_what_will_be_done() {
     let mut model = held((80, 24));
-    want(&mut model, &[Intent::Mark, Intent::Mark, Intent::Panic]);
+    want(&mut model, &[Intent::ToggleMark, Intent::ToggleMark, Intent::RespondToLeak]);
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -90,7 +92,7 @@ fn a_deletion_wants_the_label() {
 #[test]
 fn what_was_not_done_about_a_leak_stands_out() {
     let mut model = held((80, 24));
-    want(&mut model, &[Intent::Panic, Intent::Yes]);
+    want(&mut model, &[Intent::RespondToLeak, Intent::Yes]);
     let ticket = ticket(&model);
     let panicked = vec![LeakResponse {
         label: "laptop".parse().unwrap(),
@@ -106,7 +108,7 @@ fn what_was_not_done_about_a_leak_stands_out() {
             "check the network",
         )),
     }];
-    update(&mut model, Msg::Panicked { ticket, panicked }, now());
+    update(&mut model, Msg::LeakResponseFinished { ticket, responses: panicked }, now());
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -130,7 +132,7 @@ fn a_change_on_the_smallest_terminal_still_says_what_it_changes() {
 #[test]
 fn a_key_from_elsewhere_is_never_shown() {
     let mut model = held((80, 24));
-    want(&mut model, &[Intent::Import]);
+    want(&mut model, &[Intent::ImportKey]);
     type_text(&mut model, "web");
     want(&mut model, &[Intent::Enter, Intent::Paste("sk-or-v1-5ec7e7".into())]);
     insta::assert_snapshot!(drawn(&model));
@@ -139,15 +141,15 @@ fn a_key_from_elsewhere_is_never_shown() {
 #[test]
 fn the_accounts_keys_beside_those_held_here() {
     let mut model = held((80, 24));
-    let effects = update(&mut model, Msg::Wanted(Intent::NextScope), now());
-    let [Effect::ReadAccount(ticket)] = effects[..] else { panic!("{effects:?}") };
+    let effects = update(&mut model, Msg::Intent(Intent::NextScope), now());
+    let [Effect::LoadAccountKeys(ticket)] = effects[..] else { panic!("{effects:?}") };
     let account = AccountKeys {
         keys: vec![remote("laptop"), remote("somebody else's 🤖\u{202e}\u{1b}[2J")],
         revoked_hashes: vec![keys()[1].hash.clone()],
     };
-    update(&mut model, Msg::AccountRead { ticket, account: Ok(account) }, now());
+    update(&mut model, Msg::AccountKeysLoaded { ticket, result: Ok(account) }, now());
     insta::assert_snapshot!(drawn(&model));
-    want(&mut model, &[Intent::ToBottom, Intent::ToggleDetails]);
+    want(&mut model, &[Intent::MoveToBottom, Intent::ToggleDetails]);
     insta::assert_snapshot!("a_key_of_the_account_alone", drawn(&model));
 }
 

@@ -1,11 +1,11 @@
 //! A plan on screen: before, while and after it is applied.
 
 use keywright::domain::{Expiry, KeyRequest};
-use keywright::tui::state::{Compared, Fate, Planned};
+use keywright::tui::state::{PlanComparison, PlanStatus, PlannedKey};
 
 use super::*;
 
-fn planned(label: &str, fate: Fate) -> Planned {
+fn planned(label: &str, fate: PlanStatus) -> PlannedKey {
     let request = KeyRequest {
         label: label.parse().unwrap(),
         limit: "10".parse().ok(),
@@ -13,55 +13,56 @@ fn planned(label: &str, fate: Fate) -> Planned {
         expiry: Expiry::parse("90d", now()).unwrap(),
         workspace_id: None,
     };
-    Planned { request, fate }
+    PlannedKey { request, status: fate }
 }
 
 /// A plan that was read.
 fn seen(size: (u16, u16)) -> Model {
     let mut model = held(size);
-    want(&mut model, &[Intent::Plan]);
-    let [Effect::ReadPlan { ticket, .. }] =
-        update(&mut model, Msg::Wanted(Intent::Enter), now())[..]
+    want(&mut model, &[Intent::OpenPlan]);
+    let [Effect::LoadPlan { ticket, .. }] =
+        update(&mut model, Msg::Intent(Intent::Enter), now())[..]
     else {
         panic!()
     };
     let mut keys = vec![
-        planned("aider", Fate::Create),
-        planned("laptop", Fate::Same),
-        planned("ci", Fate::Differs("limit is $25.00, the plan says $10.00".into())),
-        planned("codex", Fate::Create),
-        planned("日本語のラベル", Fate::Create),
+        planned("aider", PlanStatus::ToCreate),
+        planned("laptop", PlanStatus::Unchanged),
+        planned("ci", PlanStatus::Differs("limit is $25.00, the plan says $10.00".into())),
+        planned("codex", PlanStatus::ToCreate),
+        planned("日本語のラベル", PlanStatus::ToCreate),
     ];
-    keys.extend((1..=20).map(|n| planned(&format!("tool-{n}"), Fate::Create)));
+    keys.extend((1..=20).map(|n| planned(&format!("tool-{n}"), PlanStatus::ToCreate)));
     let road = "one after the other, with your consent to each".into();
-    let plan = Ok(Compared { keys, road });
-    update(&mut model, Msg::PlanRead { ticket, plan }, now());
+    let plan = Ok(PlanComparison { keys, auth_description: road });
+    update(&mut model, Msg::PlanLoaded { ticket, result: plan }, now());
     model
 }
 
 /// Two keys have had their turn; the third waits for consent.
 fn applying(size: (u16, u16)) -> (Model, Ticket) {
     let mut model = seen(size);
-    let [Effect::Apply { ticket, .. }] = update(&mut model, Msg::Wanted(Intent::Enter), now())[..]
+    let [Effect::ApplyPlan { ticket, .. }] =
+        update(&mut model, Msg::Intent(Intent::Enter), now())[..]
     else {
         panic!()
     };
     let mut end = |label: &str, result| {
         let label: keywright::domain::Label = label.parse().unwrap();
-        update(&mut model, Msg::Turned { ticket, label: label.clone() }, now());
-        update(&mut model, Msg::Ended { ticket, label, result, note: None }, now());
+        update(&mut model, Msg::ItemStarted { ticket, label: label.clone() }, now());
+        update(&mut model, Msg::ItemFinished { ticket, label, result, warning: None }, now());
     };
     end("aider", Ok(key("aider", Some("10"), Some(ResetInterval::Weekly), Some(90))));
     let skipped = UserError::new(ErrorKind::Cancelled, "skipped", String::new());
     end("codex", Err(skipped));
     let label = "日本語のラベル".parse().unwrap();
-    update(&mut model, Msg::Turned { ticket, label }, now());
+    update(&mut model, Msg::ItemStarted { ticket, label }, now());
     let url = format!("https://openrouter.ai/auth?{}", "x".repeat(300));
     for report in [
         ProvisioningEvent::SignInUrl { url, needs_code: false },
         ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
     ] {
-        update(&mut model, Msg::Reported { ticket, report }, now());
+        update(&mut model, Msg::ProvisioningEvent { ticket, event: report }, now());
     }
     (model, ticket)
 }
@@ -81,9 +82,9 @@ fn a_plan_scrolls_on_the_smallest_terminal() {
 #[test]
 fn what_is_wrong_with_a_plan_is_said_with_its_place() {
     let mut model = held((80, 24));
-    want(&mut model, &[Intent::Plan]);
-    let [Effect::ReadPlan { ticket, .. }] =
-        update(&mut model, Msg::Wanted(Intent::Enter), now())[..]
+    want(&mut model, &[Intent::OpenPlan]);
+    let [Effect::LoadPlan { ticket, .. }] =
+        update(&mut model, Msg::Intent(Intent::Enter), now())[..]
     else {
         panic!()
     };
@@ -91,7 +92,7 @@ fn what_is_wrong_with_a_plan_is_said_with_its_place() {
         "line 3, column 9: a limit is an amount in USD above zero, such as 10".to_owned(),
         "line 7, column 1: there is no field `expiers`; did you mean `expires`?".to_owned(),
     ]);
-    update(&mut model, Msg::PlanRead { ticket, plan }, now());
+    update(&mut model, Msg::PlanLoaded { ticket, result: plan }, now());
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -104,6 +105,6 @@ fn a_queue_shows_what_is_done_the_current_key_and_those_to_come() {
 fn a_queue_keeps_the_address_whole_on_the_smallest_terminal() {
     let (mut model, ticket) = applying(view::MIN_TERMINAL_SIZE);
     insta::assert_snapshot!(drawn(&model));
-    update(&mut model, Msg::Applied { ticket, trouble: None }, now());
+    update(&mut model, Msg::PlanApplied { ticket, error: None }, now());
     insta::assert_snapshot!(drawn(&model));
 }

@@ -5,7 +5,8 @@ use keywright::domain::{
     RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UsageSample,
 };
 use keywright::tui::state::{
-    Changed, Changes, Deliberation, Effect, Intent, Msg, Part, Purpose, Scope, Screen,
+    ConfirmKind, Effect, FormField, FormKind, Intent, KeyScope, KeyUpdate, KeyUpdateOutcome, Msg,
+    Screen,
 };
 
 use super::*;
@@ -40,13 +41,13 @@ fn handed(label: &str) -> Rotated {
 }
 
 fn labels(model: &Model) -> Vec<&str> {
-    let all = model.dashboard.all();
+    let all = model.dashboard.all_keys();
     model.dashboard.rows.iter().map(|row| all[*row].label.as_str()).collect()
 }
 
-fn asking(model: &Model) -> Option<Deliberation> {
+fn asking(model: &Model) -> Option<ConfirmKind> {
     match &model.screen {
-        Screen::Ask(ask) => Some(ask.what),
+        Screen::Confirm(ask) => Some(ask.kind),
         _ => None,
     }
 }
@@ -54,9 +55,9 @@ fn asking(model: &Model) -> Option<Deliberation> {
 /// The edit form of `laptop`, with what the account says of it.
 fn editing(remote: Option<AccountKey>) -> Model {
     let mut model = holding(&["laptop", "ci"]);
-    let effects = want(&mut model, Intent::Change);
-    let [Effect::Look { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    tell(&mut model, Msg::Looked { ticket, remote: Ok(remote) });
+    let effects = want(&mut model, Intent::EditKey);
+    let [Effect::FetchAccountKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    tell(&mut model, Msg::AccountKeyFetched { ticket, result: Ok(remote) });
     model
 }
 
@@ -64,18 +65,21 @@ fn editing(remote: Option<AccountKey>) -> Model {
 fn a_rotation_is_thought_over_and_the_label_goes_over() {
     let mut model = holding(&["laptop", "ci"]);
     assert!(want(&mut model, Intent::Rotate).is_empty());
-    assert_eq!(asking(&model), Some(Deliberation::Rotate));
+    assert_eq!(asking(&model), Some(ConfirmKind::Rotate));
     want(&mut model, Intent::NextChoice);
-    want(&mut model, Intent::Mark);
+    want(&mut model, Intent::ToggleMark);
     let effects = want(&mut model, Intent::Yes);
-    let [Effect::Rotate { ticket, held, terms }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::RotateKey { ticket, stored_key: held, retire_policy: terms }] = &effects[..]
+    else {
+        panic!("{effects:?}")
+    };
     assert_eq!(held.label.as_str(), "laptop");
     assert_eq!(*terms, RetirePolicy { unused_for: 21_600, revoke_when_unused: true });
     let rotation = RotationOutcome::Completed { rotated: handed("laptop"), warning: None };
-    tell(&mut model, Msg::Rotated { ticket: *ticket, rotation });
+    tell(&mut model, Msg::RotationFinished { ticket: *ticket, outcome: rotation });
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(labels(&model), ["laptop (old)", "ci", "laptop"]);
-    assert_eq!(model.dashboard.current().unwrap().hash, "new");
+    assert_eq!(model.dashboard.selected_key().unwrap().hash, "new");
 }
 
 #[test]
@@ -83,21 +87,21 @@ fn a_rotation_that_failed_can_be_tried_again_and_left() {
     let mut model = holding(&["laptop"]);
     want(&mut model, Intent::Rotate);
     let effects = want(&mut model, Intent::Yes);
-    let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    let failed = |ticket| Msg::Rotated {
+    let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let failed = |ticket| Msg::RotationFinished {
         ticket,
-        rotation: RotationOutcome::Failed(trouble(ErrorKind::Unreachable)),
+        outcome: RotationOutcome::Failed(trouble(ErrorKind::Unreachable)),
     };
     tell(&mut model, failed(ticket));
-    assert!(matches!(&model.screen, Screen::Login(login) if login.trouble.is_some()));
+    assert!(matches!(&model.screen, Screen::SignIn(login) if login.error.is_some()));
     let effects = want(&mut model, Intent::Retry);
-    let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let effects = want(&mut model, Intent::Back);
-    assert!(matches!(effects[..], [Effect::Cancel(cancelled)] if cancelled == ticket));
+    assert!(matches!(effects[..], [Effect::CancelRun(cancelled)] if cancelled == ticket));
     assert!(matches!(model.screen, Screen::Dashboard));
-    assert_eq!(model.unfinished.len(), 1);
+    assert_eq!(model.background_runs.len(), 1);
     tell(&mut model, failed(ticket));
-    assert_eq!(model.unfinished, []);
+    assert_eq!(model.background_runs, []);
 }
 
 #[test]
@@ -105,27 +109,27 @@ fn the_new_key_of_a_rotation_that_nobody_stored_comes_on_screen() {
     let mut model = holding(&["laptop"]);
     want(&mut model, Intent::Rotate);
     let effects = want(&mut model, Intent::Yes);
-    let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let rotation = RotationOutcome::NotStored {
         entry: key("laptop (new)"),
         key: secret(),
         error: trouble(ErrorKind::SecretStore),
     };
-    tell(&mut model, Msg::Rotated { ticket, rotation });
+    tell(&mut model, Msg::RotationFinished { ticket, outcome: rotation });
     assert_eq!(revealed(&model), Some("laptop (new)"));
     assert!(want(&mut model, Intent::Quit).is_empty());
-    assert_eq!(model.question, Some(Question::QuitUnstored));
+    assert_eq!(model.question, Some(Question::QuitWithUnstoredKey));
 }
 
 #[test]
 fn a_leak_is_spelled_out_and_what_was_not_done_is_said() {
     let mut model = holding(&["laptop", "ci"]);
-    want(&mut model, Intent::Mark);
-    want(&mut model, Intent::Mark);
-    assert!(want(&mut model, Intent::Panic).is_empty());
-    assert_eq!(asking(&model), Some(Deliberation::Panic));
+    want(&mut model, Intent::ToggleMark);
+    want(&mut model, Intent::ToggleMark);
+    assert!(want(&mut model, Intent::RespondToLeak).is_empty());
+    assert_eq!(asking(&model), Some(ConfirmKind::RespondToLeak));
     let effects = want(&mut model, Intent::Yes);
-    let [Effect::Panic { ticket, keys }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::RespondToLeak { ticket, keys }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(keys.len(), 2);
     let one = |label: &str, done, replaced| LeakResponse {
         label: label.parse().unwrap(),
@@ -143,8 +147,8 @@ fn a_leak_is_spelled_out_and_what_was_not_done_is_said() {
         ),
         one("ci", false, RotationOutcome::Failed(trouble(ErrorKind::Unreachable))),
     ];
-    tell(&mut model, Msg::Panicked { ticket: *ticket, panicked });
-    let Screen::Deeds(deeds) = &model.screen else { panic!("{:?}", model.screen) };
+    tell(&mut model, Msg::LeakResponseFinished { ticket: *ticket, responses: panicked });
+    let Screen::ActionResults(deeds) = &model.screen else { panic!("{:?}", model.screen) };
     assert_eq!(
         deeds.iter().map(|deed| deed.succeeded).collect::<Vec<_>>(),
         [true, true, false, false]
@@ -157,17 +161,19 @@ fn a_leak_is_spelled_out_and_what_was_not_done_is_said() {
 #[test]
 fn a_leaked_key_that_was_replaced_is_copied() {
     let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::Panic);
+    want(&mut model, Intent::RespondToLeak);
     let effects = want(&mut model, Intent::Yes);
-    let [Effect::Panic { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::RespondToLeak { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let panicked = vec![LeakResponse {
         label: "laptop".parse().unwrap(),
         disable_result: ActionResult { succeeded: true, message: String::new() },
         rotation: RotationOutcome::Completed { rotated: handed("laptop"), warning: None },
     }];
-    let effects = tell(&mut model, Msg::Panicked { ticket, panicked });
+    let effects = tell(&mut model, Msg::LeakResponseFinished { ticket, responses: panicked });
     assert!(
-        effects.iter().any(|e| matches!(e, Effect::CopyHeld(label) if label.as_str() == "laptop"))
+        effects
+            .iter()
+            .any(|e| matches!(e, Effect::CopyStoredKey(label) if label.as_str() == "laptop"))
     );
 }
 
@@ -175,43 +181,47 @@ fn a_leaked_key_that_was_replaced_is_copied() {
 fn nothing_is_deleted_at_the_server_before_its_label_was_typed() {
     let mut model = holding(&["laptop"]);
     want(&mut model, Intent::Remove);
-    assert_eq!(model.question, Some(Question::Remove(vec!["laptop".parse().unwrap()])));
+    assert_eq!(model.question, Some(Question::RemoveKeys(vec!["laptop".parse().unwrap()])));
     want(&mut model, Intent::Revoke);
-    assert_eq!((asking(&model), &model.question), (Some(Deliberation::Revoke), &None));
+    assert_eq!((asking(&model), &model.question), (Some(ConfirmKind::Revoke), &None));
     type_text(&mut model, "lap");
     assert!(want(&mut model, Intent::Enter).is_empty());
     type_text(&mut model, "top");
     let effects = want(&mut model, Intent::Enter);
-    let [Effect::Revoke(keys)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::RevokeKeys(keys)] = &effects[..] else { panic!("{effects:?}") };
     let (hash, label) = (keys[0].hash.clone(), keys[0].label.clone());
-    let failed = Msg::Revoked {
+    let failed = Msg::KeyRevoked {
         hash: hash.clone(),
         label: label.clone(),
         result: Err(trouble(ErrorKind::Failed)),
     };
     tell(&mut model, failed);
     assert_eq!(labels(&model), ["laptop"], "what was not done is not shown as done");
-    tell(&mut model, Msg::Revoked { hash, label, result: Ok(()) });
+    tell(&mut model, Msg::KeyRevoked { hash, label, result: Ok(()) });
     assert_eq!(labels(&model), [""; 0]);
 }
 
 #[test]
 fn one_key_is_switched_at_once_and_several_after_a_question() {
     let mut model = holding(&["laptop", "ci"]);
-    let effects = want(&mut model, Intent::Switch);
-    assert!(matches!(&effects[..], [Effect::Switch { keys, disabled: true }] if keys.len() == 1));
+    let effects = want(&mut model, Intent::ToggleDisabled);
+    assert!(
+        matches!(&effects[..], [Effect::SetKeysDisabled { keys, disabled: true }] if keys.len() == 1)
+    );
     let off = AccountKey { disabled: Some(true), ..remote("laptop") };
     let label: Label = "laptop".parse().unwrap();
-    tell(&mut model, Msg::Switched { label: label.clone(), result: Ok(off) });
-    assert_eq!(model.dashboard.current().unwrap().state(now()), KeyState::Disabled);
-    let effects = want(&mut model, Intent::Switch);
-    assert!(matches!(&effects[..], [Effect::Switch { disabled: false, .. }]));
-    tell(&mut model, Msg::Switched { label, result: Ok(remote("laptop")) });
-    want(&mut model, Intent::Mark);
-    want(&mut model, Intent::Mark);
-    assert!(want(&mut model, Intent::Switch).is_empty());
+    tell(&mut model, Msg::KeyDisabledSet { label: label.clone(), result: Ok(off) });
+    assert_eq!(model.dashboard.selected_key().unwrap().state(now()), KeyState::Disabled);
+    let effects = want(&mut model, Intent::ToggleDisabled);
+    assert!(matches!(&effects[..], [Effect::SetKeysDisabled { disabled: false, .. }]));
+    tell(&mut model, Msg::KeyDisabledSet { label, result: Ok(remote("laptop")) });
+    want(&mut model, Intent::ToggleMark);
+    want(&mut model, Intent::ToggleMark);
+    assert!(want(&mut model, Intent::ToggleDisabled).is_empty());
     let effects = want(&mut model, Intent::Yes);
-    assert!(matches!(&effects[..], [Effect::Switch { keys, disabled: true }] if keys.len() == 2));
+    assert!(
+        matches!(&effects[..], [Effect::SetKeysDisabled { keys, disabled: true }] if keys.len() == 2)
+    );
 }
 
 #[test]
@@ -222,8 +232,12 @@ fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!(form.diff, ["limit: $7.50 → $20.00"]);
     let effects = want(&mut model, Intent::Submit);
-    let [Effect::Change { ticket, change }] = &effects[..] else { panic!("{effects:?}") };
-    let Changes { there: Some((seen, patch)), label: None, .. } = &**change else { panic!() };
+    let [Effect::UpdateKey { ticket, update: change }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    let KeyUpdate { account_patch: Some((seen, patch)), new_label: None, .. } = &**change else {
+        panic!()
+    };
     assert_eq!(*seen, remote("laptop"));
     assert_eq!(
         *patch,
@@ -234,11 +248,11 @@ fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
     // Somebody was quicker: what is there now is what is changed from.
     let mut now_there = remote("laptop");
     now_there.info.limit = Some(5.0);
-    let outcome = Changed::Conflict { now: now_there, differences: vec!["limit"] };
-    tell(&mut model, Msg::Changed { ticket: *ticket, outcome });
+    let outcome = KeyUpdateOutcome::Conflict { current: now_there, changed_fields: vec!["limit"] };
+    tell(&mut model, Msg::KeyUpdated { ticket: *ticket, outcome });
     let Screen::Form(form) = &model.screen else { panic!() };
-    assert_eq!((form.limit.text(), form.busy, form.diff.len()), ("5", None, 0));
-    assert!(form.trouble.as_ref().unwrap().message.contains("limit"));
+    assert_eq!((form.limit.text(), form.submit_ticket, form.diff.len()), ("5", None, 0));
+    assert!(form.error.as_ref().unwrap().message.contains("limit"));
 }
 
 #[test]
@@ -251,15 +265,20 @@ fn a_change_that_is_none_is_not_sent_and_a_name_goes_through_the_vault() {
     type_text(&mut model, "ci");
     assert!(want(&mut model, Intent::Submit).is_empty());
     let Screen::Form(form) = &model.screen else { panic!() };
-    assert_eq!((form.focus, form.diff.len()), (Part::Label, 0), "that label is taken");
+    assert_eq!((form.focused_field, form.diff.len()), (FormField::Label, 0), "that label is taken");
     type_text(&mut model, "cd");
     want(&mut model, Intent::Submit);
     let effects = want(&mut model, Intent::Submit);
-    let [Effect::Change { ticket, change }] = &effects[..] else { panic!("{effects:?}") };
-    assert!(change.there.is_none() && change.label.as_ref().unwrap().as_str() == "cicd");
+    let [Effect::UpdateKey { ticket, update: change }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert!(
+        change.account_patch.is_none() && change.new_label.as_ref().unwrap().as_str() == "cicd"
+    );
     let here = StoredKey { label: "cicd".parse().unwrap(), ..key("laptop") };
-    let outcome = Changed::Done { there: None, here: Some(here), note: None };
-    tell(&mut model, Msg::Changed { ticket: *ticket, outcome });
+    let outcome =
+        KeyUpdateOutcome::Updated { account_key: None, stored_key: Some(here), warning: None };
+    tell(&mut model, Msg::KeyUpdated { ticket: *ticket, outcome });
     assert_eq!(labels(&model), ["cicd", "ci"]);
 }
 
@@ -267,29 +286,29 @@ fn a_change_that_is_none_is_not_sent_and_a_name_goes_through_the_vault() {
 fn without_a_management_key_a_label_is_all_that_can_be_changed() {
     let model = editing(None);
     let Screen::Form(form) = &model.screen else { panic!() };
-    assert_eq!(form.parts(), [Part::Label]);
-    assert!(matches!(form.purpose, Purpose::Change { seen: None, .. }));
+    assert_eq!(form.fields(), [FormField::Label]);
+    assert!(matches!(form.kind, FormKind::Edit { account_key: None, .. }));
 }
 
 #[test]
 fn a_key_from_elsewhere_is_sent_once_and_its_text_is_in_no_debug_print() {
     let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::Import);
+    want(&mut model, Intent::ImportKey);
     type_text(&mut model, "ci");
     want(&mut model, Intent::Enter);
-    tell(&mut model, Msg::Wanted(Intent::Paste("sk-or-v1-very-secret\n".into())));
+    tell(&mut model, Msg::Intent(Intent::Paste("sk-or-v1-very-secret\n".into())));
     assert!(!format!("{model:?}").contains("very-secret"));
     let effects = want(&mut model, Intent::Submit);
-    let [Effect::Import { ticket, label, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::ImportKey { ticket, label, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(label.as_str(), "ci");
     assert!(want(&mut model, Intent::Submit).is_empty());
     tell(
         &mut model,
-        Msg::Imported { ticket: *ticket, result: Err(trouble(ErrorKind::Unreachable)) },
+        Msg::KeyImported { ticket: *ticket, result: Err(trouble(ErrorKind::Unreachable)) },
     );
     let effects = want(&mut model, Intent::Submit);
-    let [Effect::Import { ticket, .. }] = &effects[..] else { panic!("{effects:?}") };
-    tell(&mut model, Msg::Imported { ticket: *ticket, result: Ok(key("ci")) });
+    let [Effect::ImportKey { ticket, .. }] = &effects[..] else { panic!("{effects:?}") };
+    tell(&mut model, Msg::KeyImported { ticket: *ticket, result: Ok(key("ci")) });
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(labels(&model), ["laptop", "ci"]);
 }
@@ -298,12 +317,12 @@ fn a_key_from_elsewhere_is_sent_once_and_its_text_is_in_no_debug_print() {
 fn with_account() -> Model {
     let mut model = holding(&["laptop", "ci"]);
     let effects = want(&mut model, Intent::NextScope);
-    let [Effect::ReadAccount(ticket)] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::LoadAccountKeys(ticket)] = effects[..] else { panic!("{effects:?}") };
     let account = AccountKeys {
         keys: vec![remote("web"), remote("laptop")],
         revoked_hashes: vec![key("ci").hash],
     };
-    tell(&mut model, Msg::AccountRead { ticket, account: Ok(account) });
+    tell(&mut model, Msg::AccountKeysLoaded { ticket, result: Ok(account) });
     model
 }
 
@@ -316,15 +335,15 @@ fn the_accounts_keys_are_joined_by_hash_and_can_be_filtered() {
         seen.push(labels(&model).join(" "));
     }
     assert_eq!(seen, ["laptop ci web", "web", "ci", "laptop ci"]);
-    assert_eq!(model.dashboard.scope, Scope::Here);
-    assert_eq!(model.dashboard.held().len(), 2, "a key elsewhere is not held");
+    assert_eq!(model.dashboard.scope, KeyScope::Stored);
+    assert_eq!(model.dashboard.stored_keys().len(), 2, "a key elsewhere is not held");
 }
 
 #[test]
 fn of_a_key_that_is_elsewhere_nothing_is_copied_or_forgotten() {
     let mut model = with_account();
-    want(&mut model, Intent::ToBottom);
-    for intent in [Intent::Copy, Intent::ToggleReveal, Intent::Rotate, Intent::Panic] {
+    want(&mut model, Intent::MoveToBottom);
+    for intent in [Intent::Copy, Intent::ToggleReveal, Intent::Rotate, Intent::RespondToLeak] {
         assert!(want(&mut model, intent.clone()).is_empty(), "{intent:?}");
         assert!(
             matches!(&model.notice, Some(Err(trouble)) if trouble.kind == ErrorKind::NotFound),
@@ -333,14 +352,14 @@ fn of_a_key_that_is_elsewhere_nothing_is_copied_or_forgotten() {
         assert!(matches!(model.screen, Screen::Dashboard), "{intent:?}");
     }
     want(&mut model, Intent::Remove);
-    assert_eq!((asking(&model), &model.question), (Some(Deliberation::Revoke), &None));
+    assert_eq!((asking(&model), &model.question), (Some(ConfirmKind::Revoke), &None));
     type_text(&mut model, "web");
     let effects = want(&mut model, Intent::Enter);
-    let [Effect::Revoke(keys)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::RevokeKeys(keys)] = &effects[..] else { panic!("{effects:?}") };
     assert!(!keys[0].is_stored());
     // A label that both a held key and another one have: only the one that was meant goes.
     let (hash, label) = (keys[0].hash.clone(), "laptop".parse().unwrap());
-    tell(&mut model, Msg::Revoked { hash, label, result: Ok(()) });
+    tell(&mut model, Msg::KeyRevoked { hash, label, result: Ok(()) });
     assert_eq!(labels(&model), ["laptop", "ci"]);
 }
 
@@ -348,16 +367,16 @@ fn of_a_key_that_is_elsewhere_nothing_is_copied_or_forgotten() {
 fn the_past_is_looked_up_when_it_is_shown_and_again_when_it_has_grown() {
     let mut model = holding(&["laptop", "ci"]);
     let effects = want(&mut model, Intent::ToggleDetails);
-    let [Effect::ReadPast { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::LoadUsageHistory { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(*hashes, [key("laptop").hash]);
     // One at a time.
     assert!(want(&mut model, Intent::Move(1)).is_empty());
-    let past = vec![(hashes[0].clone(), vec![UsageSample { at: now(), usage: 1.0 }])];
-    let effects = tell(&mut model, Msg::PastRead { ticket: *ticket, past });
-    let [Effect::ReadPast { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
+    let history = vec![(hashes[0].clone(), vec![UsageSample { at: now(), usage: 1.0 }])];
+    let effects = tell(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history: past });
+    let [Effect::LoadUsageHistory { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(*hashes, [key("ci").hash]);
-    let past = vec![(hashes[0].clone(), Vec::new())];
-    assert!(tell(&mut model, Msg::PastRead { ticket: *ticket, past }).is_empty());
+    let history = vec![(hashes[0].clone(), Vec::new())];
+    assert!(tell(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history }).is_empty());
 }
 
 #[test]
@@ -371,34 +390,36 @@ fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
         let rotations = vec![("laptop".parse().unwrap(), Ok(handed))];
         let effects = tell(
             &mut model,
-            Msg::Recovered {
-                stored: Vec::new(),
-                not_stored: Vec::new(),
+            Msg::RecoveryFinished {
+                stored_keys: Vec::new(),
+                unstored_keys: Vec::new(),
                 rotations,
-                unresolved: Vec::new(),
-                trouble: None,
+                unresolved_attempts: Vec::new(),
+                error: None,
             },
         );
-        let [Effect::ReadPast { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
+        let [Effect::LoadUsageHistory { ticket, hashes }] = &effects[..] else {
+            panic!("{effects:?}")
+        };
         let samples = vec![UsageSample { at: since, usage: 1.0 }, UsageSample { at: now(), usage }];
         let past = vec![(hashes[0].clone(), samples)];
-        let effects = tell(&mut model, Msg::PastRead { ticket: *ticket, past });
-        assert_eq!(matches!(effects[..], [Effect::Revoke(_)]), goes, "{delete} {usage}");
+        let effects = tell(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history: past });
+        assert_eq!(matches!(effects[..], [Effect::RevokeKeys(_)]), goes, "{delete} {usage}");
     }
 }
 
 #[test]
 fn a_workspace_can_be_chosen_where_a_management_key_is_known() {
     let mut model = holding(&[]);
-    let effects = want(&mut model, Intent::New);
-    assert!(matches!(effects[..], [Effect::LookForManagement]));
-    tell(&mut model, Msg::ManagementKnown(true));
+    let effects = want(&mut model, Intent::NewKey);
+    assert!(matches!(effects[..], [Effect::DetectManagementKey]));
+    tell(&mut model, Msg::ManagementKeyDetected(true));
     type_text(&mut model, "web");
     let Screen::Form(form) = &mut model.screen else { panic!() };
-    assert_eq!(form.parts().len(), 5);
-    form.workspace.paste("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10");
+    assert_eq!(form.fields().len(), 5);
+    form.workspace_id.paste("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10");
     let effects = want(&mut model, Intent::Submit);
-    let [Effect::Provision { request, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::ProvisionKey { request, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(request.workspace_id.as_deref(), Some("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"));
 }
 
@@ -407,14 +428,14 @@ fn leaving_stops_when_a_replacement_that_came_could_not_be_stored() {
     let mut model = holding(&["laptop"]);
     want(&mut model, Intent::Rotate);
     let effects = want(&mut model, Intent::Yes);
-    let [Effect::Rotate { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     want(&mut model, Intent::Quit);
     let rotation = RotationOutcome::NotStored {
         entry: key("laptop"),
         key: secret(),
         error: trouble(ErrorKind::SecretStore),
     };
-    let effects = tell(&mut model, Msg::Rotated { ticket, rotation });
+    let effects = tell(&mut model, Msg::RotationFinished { ticket, outcome: rotation });
     assert!(effects.is_empty(), "{effects:?}");
     assert_eq!(revealed(&model), Some("laptop"));
 }
@@ -424,16 +445,16 @@ fn a_replacement_that_is_stored_at_last_takes_its_place_and_ends_on_the_reveal()
     let mut model = holding(&["laptop"]);
     recovered(&mut model, vec![not_stored("new")]);
     let effects = want(&mut model, Intent::Retry);
-    let [Effect::StoreAgain { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::RetryStore { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let handed = Rotated { new: key("new"), old: Some(key("laptop")) };
     tell(
         &mut model,
-        Msg::Rotated {
+        Msg::RotationFinished {
             ticket,
-            rotation: RotationOutcome::Completed { rotated: handed, warning: None },
+            outcome: RotationOutcome::Completed { rotated: handed, warning: None },
         },
     );
-    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
-    assert!(matches!(&model.screen, Screen::Reveal(reveal) if reveal.stored));
-    assert_eq!(model.dashboard.held().len(), 2);
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
+    assert_eq!(model.dashboard.stored_keys().len(), 2);
 }

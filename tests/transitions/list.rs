@@ -4,45 +4,49 @@ use super::*;
 
 #[test]
 fn the_start_reads_the_list() {
-    let mut model = Model::new(World::default(), (80, 24), now());
-    let effects = start(&mut model);
+    let mut model = Model::new(AppContext::default(), (80, 24), now());
+    let effects = load_keys(&mut model);
     assert!(matches!(effects[..], [Effect::LoadKeys(Ticket(1))]));
-    assert!(matches!(model.dashboard.keys, Keys::Loading));
+    assert!(matches!(model.dashboard.keys, KeyList::Loading));
 }
 
 #[test]
 fn a_stale_list_is_dropped() {
     let mut model = holding(&["laptop"]);
     want(&mut model, Intent::Reload);
-    tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(Vec::new()) });
-    assert_eq!(model.dashboard.held().len(), 1);
+    tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(Vec::new()) });
+    assert_eq!(model.dashboard.stored_keys().len(), 1);
 }
 
 #[test]
 fn without_keys_nothing_is_asked_all_the_time() {
-    let world = World { every: Some(SignedDuration::from_mins(5)), ..World::default() };
+    let world = AppContext {
+        refresh_interval: Some(SignedDuration::from_mins(5)),
+        ..AppContext::default()
+    };
     let mut model = Model::new(world, (80, 24), now());
-    start(&mut model);
-    tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys: Ok(vec![key("laptop")]) });
-    let ticket = model.refresh.round.as_ref().unwrap().ticket;
-    let ended = Msg::RefreshEnded { ticket, trouble: None, wait: None, refused: Vec::new() };
+    load_keys(&mut model);
+    tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(vec![key("laptop")]) });
+    let ticket = model.refresh.current_round.as_ref().unwrap().ticket;
+    let ended =
+        Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() };
     tell(&mut model, ended);
-    tell(&mut model, Msg::Removed { label: "laptop".parse().unwrap(), result: Ok(()) });
-    let due = model.wake().unwrap();
-    update(&mut model, Msg::Ticked, due);
-    assert!(model.wake().unwrap() > due);
+    tell(&mut model, Msg::KeyRemoved { label: "laptop".parse().unwrap(), result: Ok(()) });
+    let due = model.next_tick_at().unwrap();
+    update(&mut model, Msg::Tick, due);
+    assert!(model.next_tick_at().unwrap() > due);
 }
 
 #[test]
 fn removing_asks_and_says_that_the_key_stays_valid() {
     let mut model = holding(&["laptop", "ci"]);
     assert!(want(&mut model, Intent::Remove).is_empty());
-    assert_eq!(model.question, Some(Question::Remove(vec!["laptop".parse().unwrap()])));
+    assert_eq!(model.question, Some(Question::RemoveKeys(vec!["laptop".parse().unwrap()])));
     let effects = want(&mut model, Intent::Yes);
-    assert!(matches!(&effects[..], [Effect::Remove(labels)] if labels[0].as_str() == "laptop"));
+    assert!(matches!(&effects[..], [Effect::RemoveKeys(labels)] if labels[0].as_str() == "laptop"));
     let label = "laptop".parse().unwrap();
-    tell(&mut model, Msg::Removed { label, result: Ok(()) });
-    assert_eq!(model.dashboard.current().unwrap().label.as_str(), "ci");
+    tell(&mut model, Msg::KeyRemoved { label, result: Ok(()) });
+    assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "ci");
     assert!(model.notice.unwrap().unwrap().contains("stays valid"));
 }
 
@@ -51,44 +55,47 @@ fn a_key_is_shown_for_ten_seconds_and_hidden_by_moving_on() {
     let mut model = holding(&["laptop", "ci"]);
     let show = |model: &mut Model| {
         let effects = want(model, Intent::ToggleReveal);
-        let [Effect::Fetch(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
+        let [Effect::ReadSecret(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
         let (ticket, label) = (*ticket, label.clone());
-        tell(model, Msg::Fetched { ticket, label, key: Ok(secret()) });
-        assert!(model.dashboard.shown.is_some());
-        assert_eq!(model.wake(), Some(now() + SignedDuration::from_secs(1)));
+        tell(model, Msg::SecretRead { ticket, label, result: Ok(secret()) });
+        assert!(model.dashboard.revealed_key.is_some());
+        assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(1)));
     };
     show(&mut model);
-    update(&mut model, Msg::Ticked, now() + SignedDuration::from_secs(10));
-    assert!(model.dashboard.shown.is_none());
+    update(&mut model, Msg::Tick, now() + SignedDuration::from_secs(10));
+    assert!(model.dashboard.revealed_key.is_none());
     show(&mut model);
     want(&mut model, Intent::Move(1));
-    assert!(model.dashboard.shown.is_none());
+    assert!(model.dashboard.revealed_key.is_none());
     show(&mut model);
-    want(&mut model, Intent::New);
-    assert!(model.dashboard.shown.is_none(), "leaving the screen hides it");
+    want(&mut model, Intent::NewKey);
+    assert!(model.dashboard.revealed_key.is_none(), "leaving the screen hides it");
 }
 
 #[test]
 fn an_idle_list_wakes_only_when_a_word_on_it_changes() {
     let mut model = holding(&["laptop"]);
     // Resets at midnight: in 12 hours, which becomes 11 a second after noon.
-    assert_eq!(model.wake(), Some(now() + SignedDuration::from_secs(1)));
-    update(&mut model, Msg::Ticked, now() + SignedDuration::from_secs(1));
-    assert_eq!(model.wake(), Some(now() + SignedDuration::from_secs(3_601)));
+    assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(1)));
+    update(&mut model, Msg::Tick, now() + SignedDuration::from_secs(1));
+    assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(3_601)));
     let mut model = holding(&[]);
-    assert_eq!(model.wake(), None);
-    want(&mut model, Intent::New);
-    assert_eq!(model.wake(), None);
+    assert_eq!(model.next_tick_at(), None);
+    want(&mut model, Intent::NewKey);
+    assert_eq!(model.next_tick_at(), None);
 }
 
 /// A dashboard that asks by itself every five minutes, and is asking now.
 fn asking(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
-    let world = World { every: Some(SignedDuration::from_mins(5)), ..World::default() };
+    let world = AppContext {
+        refresh_interval: Some(SignedDuration::from_mins(5)),
+        ..AppContext::default()
+    };
     let mut model = Model::new(world, (80, 24), now());
-    start(&mut model);
+    load_keys(&mut model);
     let keys = Ok(labels.iter().map(|label| key(label)).collect());
-    let effects = tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), keys });
-    let [Effect::Recover, Effect::Refresh { ticket, keys }] = &effects[..] else {
+    let effects = tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: keys });
+    let [Effect::RecoverInterrupted, Effect::RefreshKeys { ticket, keys }] = &effects[..] else {
         panic!("{effects:?}")
     };
     let asked = keys.iter().map(|(_, label)| label.to_string()).collect();
@@ -99,7 +106,7 @@ fn told(ticket: Ticket, label: &str, remaining: f64) -> Msg {
     let reading =
         KeyInfo { limit: Some(10.0), limit_remaining: Some(remaining), ..KeyInfo::default() };
     let read = CheckResult::Valid(Arc::new(reading));
-    Msg::Refreshed { ticket, hash: key(label).hash, read, at: now() }
+    Msg::KeyChecked { ticket, hash: key(label).hash, result: read, checked_at: now() }
 }
 
 #[test]
@@ -109,11 +116,14 @@ fn keys_are_asked_once_the_list_is_there_the_visible_ones_first() {
     let (_, _, asked) = asking(&labels);
     assert_eq!(asked, labels);
     let (mut model, ticket, _) = asking(&labels);
-    tell(&mut model, Msg::RefreshEnded { ticket, trouble: None, wait: None, refused: Vec::new() });
-    want(&mut model, Intent::ToBottom);
-    let due = model.refresh.next.unwrap();
-    let effects = update(&mut model, Msg::Ticked, due);
-    let [Effect::Refresh { keys, .. }] = &effects[..] else { panic!("{effects:?}") };
+    tell(
+        &mut model,
+        Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() },
+    );
+    want(&mut model, Intent::MoveToBottom);
+    let due = model.refresh.next_at.unwrap();
+    let effects = update(&mut model, Msg::Tick, due);
+    let [Effect::RefreshKeys { keys, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(keys[0].1.as_str(), "key 085", "the last page begins there");
     assert_eq!(keys.len(), 100);
 }
@@ -122,24 +132,24 @@ fn keys_are_asked_once_the_list_is_there_the_visible_ones_first() {
 fn one_round_at_a_time_and_none_while_it_is_off() {
     let (mut model, ticket, _) = asking(&["a"]);
     let later = now() + SignedDuration::from_hours(1);
-    assert!(update(&mut model, Msg::Ticked, later).is_empty());
-    assert!(update(&mut model, Msg::Returned, later).is_empty());
+    assert!(update(&mut model, Msg::Tick, later).is_empty());
+    assert!(update(&mut model, Msg::FocusGained, later).is_empty());
     update(
         &mut model,
-        Msg::RefreshEnded { ticket, trouble: None, wait: None, refused: Vec::new() },
+        Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() },
         later,
     );
-    let due = model.refresh.next.unwrap();
+    let due = model.refresh.next_at.unwrap();
     assert!(due > later + SignedDuration::from_mins(4));
-    assert_eq!(update(&mut model, Msg::Ticked, due).len(), 1);
+    assert_eq!(update(&mut model, Msg::Tick, due).len(), 1);
     let mut off = holding(&["a"]);
-    assert!(off.refresh.round.is_none());
+    assert!(off.refresh.current_round.is_none());
     want(&mut off, Intent::Reload);
     let keys = Ok(vec![key("a")]);
-    let ticket = off.dashboard.loading.unwrap();
-    let effects = tell(&mut off, Msg::KeysLoaded { ticket, keys });
+    let ticket = off.dashboard.load_ticket.unwrap();
+    let effects = tell(&mut off, Msg::KeysLoaded { ticket, result: keys });
     assert!(
-        matches!(effects[..], [Effect::Recover, Effect::Refresh { .. }]),
+        matches!(effects[..], [Effect::RecoverInterrupted, Effect::RefreshKeys { .. }]),
         "asked for, it is done"
     );
 }
@@ -147,25 +157,25 @@ fn one_round_at_a_time_and_none_while_it_is_off() {
 #[test]
 fn figures_arrive_and_no_row_moves() {
     let (mut model, ticket, _) = asking(&["a", "b", "c"]);
-    want(&mut model, Intent::Sort);
-    want(&mut model, Intent::Sort);
-    want(&mut model, Intent::Sort);
-    assert_eq!(model.dashboard.sort, Sort::Spent);
+    want(&mut model, Intent::NextSortOrder);
+    want(&mut model, Intent::NextSortOrder);
+    want(&mut model, Intent::NextSortOrder);
+    assert_eq!(model.dashboard.sort_order, SortOrder::SpentShare);
     want(&mut model, Intent::Move(1));
     let rows = model.dashboard.rows.clone();
     tell(&mut model, told(ticket, "c", 1.0));
     tell(&mut model, told(ticket, "a", 9.0));
     assert_eq!(
-        (&model.dashboard.rows, model.dashboard.current().unwrap().label.as_str()),
+        (&model.dashboard.rows, model.dashboard.selected_key().unwrap().label.as_str()),
         (&rows, "b")
     );
-    assert_eq!(model.dashboard.held()[2].state(now()), KeyState::Low);
-    want(&mut model, Intent::Reverse);
-    want(&mut model, Intent::Reverse);
+    assert_eq!(model.dashboard.stored_keys()[2].state(now()), KeyState::Low);
+    want(&mut model, Intent::ReverseSort);
+    want(&mut model, Intent::ReverseSort);
     let labels: Vec<_> =
-        model.dashboard.visible(24).map(|(_, held)| held.label.to_string()).collect();
+        model.dashboard.visible_keys(24).map(|(_, held)| held.label.to_string()).collect();
     assert_eq!(labels, ["c", "a", "b"], "asked for, the order is made anew");
-    assert_eq!(model.dashboard.current().unwrap().label.as_str(), "b");
+    assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "b");
 }
 
 #[test]
@@ -173,7 +183,7 @@ fn a_stale_answer_and_one_for_another_key_change_nothing() {
     let (mut model, ticket, _) = asking(&["a"]);
     tell(&mut model, told(Ticket(999), "a", 1.0));
     tell(&mut model, told(ticket, "zzz", 1.0));
-    assert_eq!(model.dashboard.held()[0].info, None);
+    assert_eq!(model.dashboard.stored_keys()[0].info, None);
 }
 
 #[test]
@@ -181,30 +191,33 @@ fn esc_stops_a_round_and_only_then() {
     let (mut model, ticket, _) = asking(&["a"]);
     let effects = want(&mut model, Intent::Back);
     assert!(matches!(effects[..], [Effect::StopRefresh(stopped)] if stopped == ticket));
-    tell(&mut model, Msg::RefreshEnded { ticket, trouble: None, wait: None, refused: Vec::new() });
+    tell(
+        &mut model,
+        Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() },
+    );
     assert!(want(&mut model, Intent::Back).is_empty());
 }
 
 #[test]
 fn marked_keys_are_removed_together() {
     let mut model = holding(&["a", "b", "c"]);
-    want(&mut model, Intent::Mark);
-    want(&mut model, Intent::Mark);
+    want(&mut model, Intent::ToggleMark);
+    want(&mut model, Intent::ToggleMark);
     want(&mut model, Intent::Remove);
     let effects = want(&mut model, Intent::Yes);
-    let [Effect::Remove(labels)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::RemoveKeys(labels)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(labels.iter().map(Label::as_str).collect::<Vec<_>>(), ["a", "b"]);
-    assert!(model.dashboard.marked.is_empty());
+    assert!(model.dashboard.marked_hashes.is_empty());
 }
 
 #[test]
 fn a_filter_narrows_as_it_is_typed_and_esc_drops_it() {
     let mut model = holding(&["laptop", "ci", "lab"]);
-    want(&mut model, Intent::Filter);
+    want(&mut model, Intent::EditFilter);
     type_text(&mut model, "la");
     assert_eq!(model.dashboard.rows, [0, 2]);
     type_text(&mut model, "p");
-    assert_eq!(model.dashboard.current().unwrap().label.as_str(), "laptop");
+    assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "laptop");
     want(&mut model, Intent::Enter);
     want(&mut model, Intent::Back);
     assert_eq!(model.dashboard.rows.len(), 3);
@@ -213,10 +226,10 @@ fn a_filter_narrows_as_it_is_typed_and_esc_drops_it() {
 #[test]
 fn a_click_selects_the_row_under_it() {
     let mut model = holding(&["a", "b", "c"]);
-    want(&mut model, Intent::Click(6));
-    assert_eq!(model.dashboard.current().unwrap().label.as_str(), "c");
+    want(&mut model, Intent::ClickRow(6));
+    assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "c");
     for outside in [0, 3, 7, 23, 500] {
-        want(&mut model, Intent::Click(outside));
-        assert_eq!(model.dashboard.current().unwrap().label.as_str(), "c");
+        want(&mut model, Intent::ClickRow(outside));
+        assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "c");
     }
 }

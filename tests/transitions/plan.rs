@@ -1,7 +1,9 @@
 //! A plan: read, seen before anything is done, and applied one key after the other.
 
 use keywright::domain::KeyRequest;
-use keywright::tui::state::{Compared, Effect, Fate, Intent, Msg, Plan, Planned, Screen, Ticket};
+use keywright::tui::state::{
+    Effect, Intent, Msg, PlanComparison, PlanScreen, PlanStatus, PlannedKey, Screen, Ticket,
+};
 
 use super::*;
 
@@ -15,24 +17,24 @@ fn request(label: &str) -> KeyRequest {
     }
 }
 
-fn compared() -> Compared {
-    let key = |label: &str, fate| Planned { request: request(label), fate };
-    Compared {
+fn compared() -> PlanComparison {
+    let key = |label: &str, fate| PlannedKey { request: request(label), status: fate };
+    PlanComparison {
         keys: vec![
-            key("aider", Fate::Create),
-            key("laptop", Fate::Same),
-            key("ci", Fate::Differs("limit is $1.00, the plan says $5.00".into())),
-            key("codex", Fate::Create),
-            key("zed", Fate::Create),
+            key("aider", PlanStatus::ToCreate),
+            key("laptop", PlanStatus::Unchanged),
+            key("ci", PlanStatus::Differs("limit is $1.00, the plan says $5.00".into())),
+            key("codex", PlanStatus::ToCreate),
+            key("zed", PlanStatus::ToCreate),
         ],
-        road: "one after the other, with your consent to each".into(),
+        auth_description: "one after the other, with your consent to each".into(),
     }
 }
 
-fn plan(model: &Model) -> &Plan {
+fn plan(model: &Model) -> &PlanScreen {
     match &model.screen {
         Screen::Plan(plan) => plan,
-        Screen::Login(login) => login.plan().unwrap(),
+        Screen::SignIn(login) => login.plan().unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -40,40 +42,43 @@ fn plan(model: &Model) -> &Plan {
 /// A plan that was read.
 fn seen() -> Model {
     let mut model = holding(&["laptop"]);
-    assert!(want(&mut model, Intent::Plan).is_empty());
+    assert!(want(&mut model, Intent::OpenPlan).is_empty());
     for c in "team.toml".chars() {
-        want(&mut model, Intent::Type(c));
+        want(&mut model, Intent::TypeChar(c));
     }
     let effects = want(&mut model, Intent::Enter);
-    let [Effect::ReadPlan { ticket, path }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::LoadPlan { ticket, path }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(path, "team.toml");
     let ticket = *ticket;
-    tell(&mut model, Msg::PlanRead { ticket: Ticket(99), plan: Err(vec!["stale".into()]) });
-    tell(&mut model, Msg::PlanRead { ticket, plan: Ok(compared()) });
+    tell(&mut model, Msg::PlanLoaded { ticket: Ticket(99), result: Err(vec!["stale".into()]) });
+    tell(&mut model, Msg::PlanLoaded { ticket, result: Ok(compared()) });
     model
 }
 
 fn applying() -> (Model, Ticket) {
     let mut model = seen();
     let effects = want(&mut model, Intent::Enter);
-    let [Effect::Apply { ticket, requests }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::ApplyPlan { ticket, requests }] = &effects[..] else { panic!("{effects:?}") };
     let labels: Vec<_> = requests.iter().map(|request| request.label.as_str()).collect();
     assert_eq!(labels, ["aider", "codex", "zed"]);
     (model, *ticket)
 }
 
 fn turned(model: &mut Model, ticket: Ticket, label: &str) {
-    tell(model, Msg::Turned { ticket, label: label.parse().unwrap() });
+    tell(model, Msg::ItemStarted { ticket, label: label.parse().unwrap() });
     let url = format!("http://127.0.0.1/auth?key_label={label}");
     tell(
         model,
-        Msg::Reported { ticket, report: ProvisioningEvent::SignInUrl { url, needs_code: false } },
+        Msg::ProvisioningEvent {
+            ticket,
+            event: ProvisioningEvent::SignInUrl { url, needs_code: false },
+        },
     );
     tell(
         model,
-        Msg::Reported {
+        Msg::ProvisioningEvent {
             ticket,
-            report: ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
+            event: ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
         },
     );
 }
@@ -83,15 +88,15 @@ fn ended(model: &mut Model, ticket: Ticket, label: &str, error: Option<ErrorKind
         Some(kind) => Err(trouble(kind)),
         None => Ok(StoredKey { hash: label.into(), ..key(label) }),
     };
-    tell(model, Msg::Ended { ticket, label: label.parse().unwrap(), result, note: None });
+    tell(model, Msg::ItemFinished { ticket, label: label.parse().unwrap(), result, warning: None });
 }
 
 #[test]
 fn a_plan_is_seen_before_anything_is_done_and_left_without_a_trace() {
     let mut model = seen();
-    assert_eq!(plan(&model).missing().len(), 3);
+    assert_eq!(plan(&model).missing_requests().len(), 3);
     assert!(want(&mut model, Intent::Back).is_empty());
-    assert!(plan(&model).compared.is_none(), "back to the path");
+    assert!(plan(&model).comparison.is_none(), "back to the path");
     assert!(want(&mut model, Intent::Back).is_empty());
     assert!(matches!(model.screen, Screen::Dashboard));
 }
@@ -99,25 +104,25 @@ fn a_plan_is_seen_before_anything_is_done_and_left_without_a_trace() {
 #[test]
 fn what_is_wrong_with_a_plan_is_said_and_nothing_can_be_cut() {
     let mut model = holding(&[]);
-    want(&mut model, Intent::Plan);
+    want(&mut model, Intent::OpenPlan);
     let effects = want(&mut model, Intent::Enter);
-    let [Effect::ReadPlan { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::LoadPlan { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let wrong = vec!["line 3, column 9: a limit is an amount in USD".to_owned()];
-    tell(&mut model, Msg::PlanRead { ticket, plan: Err(wrong.clone()) });
+    tell(&mut model, Msg::PlanLoaded { ticket, result: Err(wrong.clone()) });
     assert_eq!(plan(&model).problems, wrong);
     // `enter` reads it anew, once it was mended.
-    assert!(matches!(want(&mut model, Intent::Enter)[..], [Effect::ReadPlan { .. }]));
+    assert!(matches!(want(&mut model, Intent::Enter)[..], [Effect::LoadPlan { .. }]));
 }
 
 #[test]
 fn a_plan_of_which_nothing_is_missing_sends_nothing() {
     let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::Plan);
+    want(&mut model, Intent::OpenPlan);
     let effects = want(&mut model, Intent::Enter);
-    let [Effect::ReadPlan { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::LoadPlan { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let mut same = compared();
-    same.keys.retain(|key| matches!(key.fate, Fate::Same));
-    tell(&mut model, Msg::PlanRead { ticket, plan: Ok(same) });
+    same.keys.retain(|key| matches!(key.status, PlanStatus::Unchanged));
+    tell(&mut model, Msg::PlanLoaded { ticket, result: Ok(same) });
     assert!(want(&mut model, Intent::Enter).is_empty());
     assert!(matches!(model.screen, Screen::Dashboard));
 }
@@ -128,37 +133,45 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
     turned(&mut model, ticket, "aider");
     // The next one is prepared meanwhile: that does not set this one back.
     let prepared = ProvisioningEvent::StepStarted(ProvisioningStep::Preflight);
-    tell(&mut model, Msg::Reported { ticket, report: prepared });
-    let Screen::Login(login) = &model.screen else { panic!() };
-    assert!(login.awaits_consent() && login.address.as_ref().unwrap().url.ends_with("aider"));
+    tell(&mut model, Msg::ProvisioningEvent { ticket, event: prepared });
+    let Screen::SignIn(login) = &model.screen else { panic!() };
+    assert!(
+        login.is_awaiting_consent() && login.sign_in_url.as_ref().unwrap().url.ends_with("aider")
+    );
     assert_eq!(login.step, ProvisioningStep::AwaitConsent);
     ended(&mut model, ticket, "aider", None);
-    assert_eq!(model.dashboard.held().len(), 2);
+    assert_eq!(model.dashboard.stored_keys().len(), 2);
 
     turned(&mut model, ticket, "codex");
-    let Screen::Login(login) = &model.screen else { panic!() };
-    assert!(login.address.as_ref().unwrap().url.ends_with("codex"));
-    let effects = want(&mut model, Intent::Skip);
-    assert!(matches!(effects[..], [Effect::Skip(of)] if of == ticket));
+    let Screen::SignIn(login) = &model.screen else { panic!() };
+    assert!(login.sign_in_url.as_ref().unwrap().url.ends_with("codex"));
+    let effects = want(&mut model, Intent::SkipItem);
+    assert!(matches!(effects[..], [Effect::SkipItem(of)] if of == ticket));
     ended(&mut model, ticket, "codex", Some(ErrorKind::Cancelled));
 
     turned(&mut model, ticket, "zed");
     let effects = want(&mut model, Intent::Retry);
-    assert!(matches!(effects[..], [Effect::Anew(of)] if of == ticket));
+    assert!(matches!(effects[..], [Effect::RetryItem(of)] if of == ticket));
     ended(&mut model, ticket, "zed", None);
-    tell(&mut model, Msg::Applied { ticket, trouble: None });
-    let fates: Vec<_> = plan(&model).keys().iter().map(|key| &key.fate).collect();
+    tell(&mut model, Msg::PlanApplied { ticket, error: None });
+    let fates: Vec<_> = plan(&model).planned_keys().iter().map(|key| &key.status).collect();
     assert!(
         matches!(
             fates[..],
-            [Fate::Created(_), Fate::Same, Fate::Differs(_), Fate::Failed(_), Fate::Created(_)]
+            [
+                PlanStatus::Created(_),
+                PlanStatus::Unchanged,
+                PlanStatus::Differs(_),
+                PlanStatus::Failed(_),
+                PlanStatus::Created(_)
+            ]
         ),
         "{fates:?}"
     );
-    assert_eq!(plan(&model).done(), (2, 3));
+    assert_eq!(plan(&model).creation_counts(), (2, 3));
     want(&mut model, Intent::Back);
     assert!(matches!(model.screen, Screen::Dashboard));
-    assert_eq!(model.dashboard.held().len(), 3);
+    assert_eq!(model.dashboard.stored_keys().len(), 3);
 }
 
 #[test]
@@ -166,15 +179,15 @@ fn esc_stops_the_queue_and_its_end_is_shown_and_esc_again_goes_to_the_list() {
     let (mut model, ticket) = applying();
     turned(&mut model, ticket, "aider");
     let effects = want(&mut model, Intent::Back);
-    assert!(matches!(effects[..], [Effect::Cancel(of)] if of == ticket));
-    assert!(matches!(model.screen, Screen::Login(_)), "a key may be on its way");
+    assert!(matches!(effects[..], [Effect::CancelRun(of)] if of == ticket));
+    assert!(matches!(model.screen, Screen::SignIn(_)), "a key may be on its way");
     want(&mut model, Intent::Back);
     assert!(matches!(model.screen, Screen::Dashboard));
-    assert_eq!(model.unfinished[0].label.as_str(), "aider");
+    assert_eq!(model.background_runs[0].label.as_str(), "aider");
     // A key that came while the person was leaving is on the list.
     ended(&mut model, ticket, "aider", None);
-    tell(&mut model, Msg::Applied { ticket, trouble: None });
-    assert_eq!((model.dashboard.held().len(), model.unfinished.len()), (2, 0));
+    tell(&mut model, Msg::PlanApplied { ticket, error: None });
+    assert_eq!((model.dashboard.stored_keys().len(), model.background_runs.len()), (2, 0));
 }
 
 #[test]
@@ -182,8 +195,8 @@ fn quitting_waits_for_a_queue_that_may_have_a_key_on_its_way() {
     let (mut model, ticket) = applying();
     turned(&mut model, ticket, "aider");
     let effects = want(&mut model, Intent::Quit);
-    assert!(matches!(effects[..], [Effect::Cancel(of)] if of == ticket), "{effects:?}");
+    assert!(matches!(effects[..], [Effect::CancelRun(of)] if of == ticket), "{effects:?}");
     ended(&mut model, ticket, "aider", None);
-    let effects = tell(&mut model, Msg::Applied { ticket, trouble: None });
+    let effects = tell(&mut model, Msg::PlanApplied { ticket, error: None });
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }

@@ -6,7 +6,7 @@ use super::*;
 fn a_key_that_could_not_be_stored_is_shown_wherever_the_person_went() {
     let (mut model, ticket) = waiting();
     want(&mut model, Intent::Back);
-    tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     assert!(matches!(model.screen, Screen::Form(_)), "what is being typed is not taken away");
     want(&mut model, Intent::Back);
     assert_eq!(revealed(&model), Some("new"));
@@ -18,7 +18,7 @@ fn several_keys_that_could_not_be_stored_wait_for_each_other() {
     recovered(&mut model, vec![not_stored("a"), not_stored("b")]);
     let first = revealed(&model).unwrap().to_owned();
     want(&mut model, Intent::Back);
-    assert_eq!(model.question, Some(Question::DropUnstored));
+    assert_eq!(model.question, Some(Question::DiscardUnstoredKey));
     want(&mut model, Intent::No);
     assert_eq!(revealed(&model), Some(first.as_str()));
     want(&mut model, Intent::Back);
@@ -29,10 +29,10 @@ fn several_keys_that_could_not_be_stored_wait_for_each_other() {
 #[test]
 fn quitting_asks_first_while_a_key_is_stored_nowhere() {
     let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     for leave in [Intent::Quit, Intent::Interrupt] {
         assert!(want(&mut model, leave).is_empty());
-        assert_eq!(model.question, Some(Question::QuitUnstored));
+        assert_eq!(model.question, Some(Question::QuitWithUnstoredKey));
         assert!(want(&mut model, Intent::Copy).is_empty(), "a question waits for its answer");
         want(&mut model, Intent::No);
     }
@@ -42,16 +42,16 @@ fn quitting_asks_first_while_a_key_is_stored_nowhere() {
 
 #[test]
 fn leaving_is_no_answer_to_a_question_about_something_else() {
-    for leave in [Msg::Wanted(Intent::Interrupt), Msg::Left] {
+    for leave in [Msg::Intent(Intent::Interrupt), Msg::Disconnected] {
         let mut model = holding(&["laptop"]);
         want(&mut model, Intent::Remove);
         let effects = tell(&mut model, leave.clone());
         assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
-        assert_eq!(model.dashboard.held().len(), 1);
+        assert_eq!(model.dashboard.stored_keys().len(), 1);
         let (mut model, ticket) = waiting();
-        tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+        tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
         want(&mut model, Intent::Back);
-        assert_eq!(model.question, Some(Question::DropUnstored));
+        assert_eq!(model.question, Some(Question::DiscardUnstoredKey));
         tell(&mut model, leave);
         assert!(revealed(&model) == Some("new"), "the only copy is not dropped for a signal");
     }
@@ -62,25 +62,26 @@ fn when_nobody_is_there_an_exchange_is_still_waited_for() {
     let (mut model, ticket) = waiting();
     tell(
         &mut model,
-        Msg::Reported {
+        Msg::ProvisioningEvent {
             ticket,
-            report: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
+            event: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
         },
     );
-    let effects = tell(&mut model, Msg::Left);
-    assert!(matches!(effects[..], [Effect::Cancel(_)]), "{effects:?}");
-    let effects = tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    let effects = tell(&mut model, Msg::Disconnected);
+    assert!(matches!(effects[..], [Effect::CancelRun(_)]), "{effects:?}");
+    let effects =
+        tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }
 
 #[test]
 fn when_nobody_is_there_a_key_that_is_being_stored_is_waited_for() {
     let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     let effects = want(&mut model, Intent::Retry);
-    let [Effect::StoreAgain { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    assert!(tell(&mut model, Msg::Left).is_empty());
-    let effects = tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
+    let [Effect::RetryStore { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    assert!(tell(&mut model, Msg::Disconnected).is_empty());
+    let effects = tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }
 
@@ -89,9 +90,9 @@ fn a_key_that_waits_for_the_screen_waits_for_the_answer_to_a_question() {
     let mut model = holding(&["laptop"]);
     want(&mut model, Intent::Remove);
     recovered(&mut model, vec![not_stored("a")]);
-    assert_eq!(model.question, Some(Question::Remove(vec!["laptop".parse().unwrap()])));
+    assert_eq!(model.question, Some(Question::RemoveKeys(vec!["laptop".parse().unwrap()])));
     want(&mut model, Intent::Revoke);
-    assert!(matches!(model.screen, Screen::Ask(_)));
+    assert!(matches!(model.screen, Screen::Confirm(_)));
     want(&mut model, Intent::Back);
     assert_eq!(revealed(&model), Some("a"));
 }
@@ -99,24 +100,27 @@ fn a_key_that_waits_for_the_screen_waits_for_the_answer_to_a_question() {
 #[test]
 fn storing_again_ends_on_the_reveal() {
     let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     let effects = want(&mut model, Intent::Retry);
-    let [Effect::StoreAgain { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::RetryStore { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     assert!(want(&mut model, Intent::Retry).is_empty(), "one try at a time");
-    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
-    assert!(matches!(&model.screen, Screen::Reveal(reveal) if reveal.stored));
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
 }
 
 #[test]
 fn a_key_that_one_store_refuses_goes_into_the_other() {
-    let elsewhere =
-        |passphrase| Elsewhere { store: "file".into(), place: "vault.age".into(), passphrase };
+    let elsewhere = |passphrase| AlternateStore {
+        store_kind: "file".into(),
+        display_name: "vault.age".into(),
+        needs_passphrase: passphrase,
+    };
     let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
-    assert!(want(&mut model, Intent::StoreElsewhere).is_empty(), "there is no other");
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    assert!(want(&mut model, Intent::StoreInAlternate).is_empty(), "there is no other");
 
-    model.elsewhere = Some(elsewhere(true));
-    assert!(want(&mut model, Intent::StoreElsewhere).is_empty());
+    model.alternate_store = Some(elsewhere(true));
+    assert!(want(&mut model, Intent::StoreInAlternate).is_empty());
     assert!(want(&mut model, Intent::Enter).is_empty(), "nothing is typed");
     type_text(&mut model, "correct horse");
     assert!(want(&mut model, Intent::Enter).is_empty(), "once more");
@@ -124,20 +128,20 @@ fn a_key_that_one_store_refuses_goes_into_the_other() {
     assert!(want(&mut model, Intent::Enter).is_empty(), "a slip");
     type_text(&mut model, "correct horse");
     let effects = want(&mut model, Intent::Enter);
-    let [Effect::StoreElsewhere { ticket, passphrase: Some(_), .. }] = effects[..] else {
+    let [Effect::StoreInAlternate { ticket, passphrase: Some(_), .. }] = effects[..] else {
         panic!("{effects:?}")
     };
-    assert!(want(&mut model, Intent::StoreElsewhere).is_empty(), "one try at a time");
-    tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    assert!(want(&mut model, Intent::StoreInAlternate).is_empty(), "one try at a time");
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     assert_eq!(revealed(&model), Some("new"), "refused there, too");
 
-    model.elsewhere = Some(elsewhere(false));
-    let effects = want(&mut model, Intent::StoreElsewhere);
-    let [Effect::StoreElsewhere { ticket, passphrase: None, .. }] = effects[..] else {
+    model.alternate_store = Some(elsewhere(false));
+    let effects = want(&mut model, Intent::StoreInAlternate);
+    let [Effect::StoreInAlternate { ticket, passphrase: None, .. }] = effects[..] else {
         panic!("{effects:?}")
     };
-    tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
-    assert!(matches!(&model.screen, Screen::Reveal(reveal) if reveal.stored));
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
 }
 
 #[test]
@@ -145,14 +149,14 @@ fn leaving_waits_for_a_key_that_may_be_on_its_way() {
     let (mut model, ticket) = waiting();
     tell(
         &mut model,
-        Msg::Reported {
+        Msg::ProvisioningEvent {
             ticket,
-            report: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
+            event: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
         },
     );
     let effects = want(&mut model, Intent::Interrupt);
-    assert!(matches!(effects[..], [Effect::Cancel(_)]), "{effects:?}");
-    let effects = tell(&mut model, Msg::Provisioned { ticket, outcome: stored("new") });
+    assert!(matches!(effects[..], [Effect::CancelRun(_)]), "{effects:?}");
+    let effects = tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }
 
@@ -160,8 +164,12 @@ fn leaving_waits_for_a_key_that_may_be_on_its_way() {
 fn leaving_stops_when_the_key_that_came_could_not_be_stored() {
     let (mut model, ticket) = waiting();
     want(&mut model, Intent::Interrupt);
-    let effects = tell(&mut model, Msg::Provisioned { ticket, outcome: not_stored("new") });
+    let effects =
+        tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     assert!(effects.is_empty(), "{effects:?}");
     assert!(want(&mut model, Intent::Interrupt).is_empty());
-    assert_eq!((revealed(&model), &model.question), (Some("new"), &Some(Question::QuitUnstored)));
+    assert_eq!(
+        (revealed(&model), &model.question),
+        (Some("new"), &Some(Question::QuitWithUnstoredKey))
+    );
 }

@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::list::policy;
-use crate::cli::interactive_batch::Person;
-use crate::cli::output::{confirm, line, print, say, usage};
-use crate::cli::sign_in::{Login, keep_recovered};
+use super::list::format_policy;
+use crate::cli::interactive_batch::BatchPrompter;
+use crate::cli::output::{confirm, eprintln, print, print_status, usage_error};
+use crate::cli::sign_in::{SignInArgs, store_recovered_keys};
 use crate::cli::table::{self, Column};
-use crate::cli::{json, wait_for};
+use crate::cli::{json, run_async};
 use crate::domain::{
     Cents, ErrorKind, KeyRequest, KeyState, Label, ManagementKey, RequestedPolicy, ResetInterval,
     StoredKey, UserError, format_date,
@@ -27,11 +27,11 @@ use crate::services::provision::{self, Services, Way};
 use crate::storage::inventory;
 
 /// The most errors of a plan that are said.
-const ERRORS: usize = 20;
+const MAX_PROBLEMS: usize = 20;
 
 /// Arguments of `apply`.
 #[derive(Args, Debug)]
-pub struct Apply {
+pub struct ApplyArgs {
     /// The plan: [[key]] tables with label, limit, reset, expires, workspace; [defaults] for all
     #[arg(value_name = "PLAN.toml")]
     plan: PathBuf,
@@ -42,54 +42,68 @@ pub struct Apply {
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
-    login: Login,
+    sign_in: SignInArgs,
     /// As one JSON document
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }
 
 /// What becomes, or became, of one key of the plan.
-enum Row {
+enum PlanRow {
     Create(KeyRequest),
     Created(StoredKey),
-    Same(StoredKey),
-    Differs { held: StoredKey, planned: RequestedPolicy, differences: Vec<Difference> },
+    Unchanged(StoredKey),
+    Differs { stored: StoredKey, planned: RequestedPolicy, differences: Vec<Difference> },
     Failed(Label, UserError),
 }
 
-impl Apply {
+impl ApplyArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        let plan = self.read()?;
-        let rows = rows(&plan, services)?;
-        let missing = rows.iter().any(|row| matches!(row, Row::Create(_)));
-        let rows =
-            if missing && !self.dry_run { wait_for(self.apply(&plan, services))?? } else { rows };
-        self.account(&rows)
+        let plan = self.read_plan()?;
+        let rows = compare_with_stored_keys(&plan, services)?;
+        let missing = rows.iter().any(|row| matches!(row, PlanRow::Create(_)));
+        let rows = if missing && !self.dry_run {
+            run_async(self.apply_plan(&plan, services))??
+        } else {
+            rows
+        };
+        self.report_results(&rows)
     }
 
-    fn read(&self) -> Result<Vec<KeyRequest>, UserError> {
-        const NOTHING: &str = "nothing was done";
+    fn read_plan(&self) -> Result<Vec<KeyRequest>, UserError> {
+        const NOTHING_DONE: &str = "nothing was done";
         let path = self.plan.display();
-        let bytes = std::fs::File::open(&self.plan)
-            .and_then(plan::read_plan_bytes)
-            .map_err(|error| usage(format!("{path} cannot be read: {}", error.kind()), NOTHING))?;
+        let bytes =
+            std::fs::File::open(&self.plan).and_then(plan::read_plan_bytes).map_err(|error| {
+                usage_error(format!("{path} cannot be read: {}", error.kind()), NOTHING_DONE)
+            })?;
         plan::parse(&bytes, Timestamp::now()).map_err(|wrong| {
-            let mut words: Vec<String> =
-                wrong.iter().take(ERRORS).map(|complaint| format!("\n  {complaint}")).collect();
-            if wrong.len() > ERRORS {
-                words.push(format!("\n  and {} more", wrong.len() - ERRORS));
+            let mut words: Vec<String> = wrong
+                .iter()
+                .take(MAX_PROBLEMS)
+                .map(|complaint| format!("\n  {complaint}"))
+                .collect();
+            if wrong.len() > MAX_PROBLEMS {
+                words.push(format!("\n  and {} more", wrong.len() - MAX_PROBLEMS));
             }
             let errors = if wrong.len() == 1 { "error" } else { "errors" };
-            usage(format!("{path} has {} {errors}:{}", wrong.len(), words.concat()), NOTHING)
+            usage_error(
+                format!("{path} has {} {errors}:{}", wrong.len(), words.concat()),
+                NOTHING_DONE,
+            )
         })
     }
 
     /// What is missing is cut, by one queue at a time, after what an earlier run left behind.
-    async fn apply(&self, plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, UserError> {
+    async fn apply_plan(
+        &self,
+        plan: &[KeyRequest],
+        services: &Services,
+    ) -> Result<Vec<PlanRow>, UserError> {
         // Until something is begun, ctrl-c ends the program as it would any other.
         let mut never = watch::channel(false).1;
         let turn = keys::take_turn(services, &mut never, || {
-            say(
+            print_status(
                 "another apply is under way with this data directory: waiting for its end (ctrl-c leaves)",
             );
         });
@@ -97,15 +111,15 @@ impl Apply {
         let recovered =
             provision::recover(services).await.map_err(|error| error.to_user_error())?;
         for held in &recovered.stored {
-            say(&format!("{}, of an earlier run, is stored", held.label));
+            print_status(&format!("{}, of an earlier run, is stored", held.label));
         }
-        keep_recovered(recovered.not_stored, services).await?;
+        store_recovered_keys(recovered.not_stored, services).await?;
 
-        let mut rows = rows(plan, services)?;
+        let mut rows = compare_with_stored_keys(plan, services)?;
         let requests: Vec<KeyRequest> = rows
             .iter()
             .filter_map(|row| match row {
-                Row::Create(request) => Some(request.clone()),
+                PlanRow::Create(request) => Some(request.clone()),
                 _ => None,
             })
             .collect();
@@ -113,25 +127,26 @@ impl Apply {
             return Ok(rows);
         }
         let known = management::read(services).await.map_err(|error| error.trouble())?;
-        let (way, road) = self.way(services, known.map(|(key, _)| key)).await?;
+        let (way, road) = self.choose_auth_method(services, known.map(|(key, _)| key)).await?;
         let count = requests.len();
         let keys = if count == 1 { "1 key".into() } else { format!("{count} keys") };
         if !self.yes {
             confirm(&format!("Cut {keys} {road}?"))?;
         }
-        let (person, hands) = Person::beside(!matches!(way, Way::Management(_)));
-        let ends = keys::apply(&requests, way, services, hands, &|news| person.hear(news)).await;
-        person.leave();
+        let (person, hands) = BatchPrompter::start(!matches!(way, Way::Management(_)));
+        let ends =
+            keys::apply(&requests, way, services, hands, &|news| person.print_progress(news)).await;
+        person.clear_progress_line();
         drop(turn);
 
         let mut ends: HashMap<Label, keys::End> =
             ends.into_iter().map(|end| (end.label.clone(), end)).collect();
         for row in &mut rows {
-            let Row::Create(request) = row else { continue };
+            let PlanRow::Create(request) = row else { continue };
             let Some(end) = ends.remove(&request.label) else { continue };
             *row = match end.result {
-                Ok(held) => Row::Created(held),
-                Err(trouble) => Row::Failed(end.label, trouble),
+                Ok(held) => PlanRow::Created(held),
+                Err(trouble) => PlanRow::Failed(end.label, trouble),
             };
         }
         Ok(rows)
@@ -139,30 +154,30 @@ impl Apply {
 
     /// The best road there is, and its name: what was asked for, the management key, a held key that
     /// vouches where the account allows it, the person's browser.
-    async fn way(
+    async fn choose_auth_method(
         &self,
         services: &Services,
         management: Option<ManagementKey>,
     ) -> Result<(Way, String), UserError> {
-        let way = self.login.way(services, management)?;
-        Ok(keys::road(services, way, self.login.is_open()).await)
+        let way = self.sign_in.choose_auth_method(services, management)?;
+        Ok(keys::road(services, way, self.sign_in.is_unspecified()).await)
     }
 
     /// What was done, or would be.
-    fn account(&self, rows: &[Row]) -> Result<(), UserError> {
+    fn report_results(&self, rows: &[PlanRow]) -> Result<(), UserError> {
         if self.json {
-            print(&self.document(rows))?;
+            print(&self.results_to_json(rows))?;
         } else {
-            print(&words(rows))?;
-            if rows.iter().any(|row| matches!(row, Row::Differs { .. })) {
-                line(
+            print(&format_rows(rows))?;
+            if rows.iter().any(|row| matches!(row, PlanRow::Differs { .. })) {
+                eprintln(
                     "keys that differ are left as they are: change limit and reset with e in the dashboard, \
                      an expiry or a workspace by cutting another key (keywright rm, then apply)",
                 );
             }
         }
         let failed = rows.iter().filter_map(|row| match row {
-            Row::Failed(label, trouble) => Some((label, trouble)),
+            PlanRow::Failed(label, trouble) => Some((label, trouble)),
             _ => None,
         });
         let count = failed.clone().count();
@@ -177,26 +192,29 @@ impl Apply {
         Err(UserError { message, ..trouble.clone() })
     }
 
-    fn document(&self, rows: &[Row]) -> String {
+    fn results_to_json(&self, rows: &[PlanRow]) -> String {
         let now = Timestamp::now();
-        let created = |row: &Row| match row {
-            Row::Create(request) => Some(json::planned(request)),
-            Row::Created(held) => Some(json::key(held, now)),
-            Row::Same(_) | Row::Differs { .. } | Row::Failed(..) => None,
+        let created = |row: &PlanRow| match row {
+            PlanRow::Create(request) => Some(json::planned_key_to_json(request)),
+            PlanRow::Created(held) => Some(json::key_to_json(held, now)),
+            PlanRow::Unchanged(_) | PlanRow::Differs { .. } | PlanRow::Failed(..) => None,
         };
-        let unchanged = |row: &Row| match row {
-            Row::Same(held) => Some(json::key(held, now)),
-            Row::Create(_) | Row::Created(_) | Row::Differs { .. } | Row::Failed(..) => None,
+        let unchanged = |row: &PlanRow| match row {
+            PlanRow::Unchanged(held) => Some(json::key_to_json(held, now)),
+            PlanRow::Create(_)
+            | PlanRow::Created(_)
+            | PlanRow::Differs { .. }
+            | PlanRow::Failed(..) => None,
         };
-        let differing = |row: &Row| {
-            let Row::Differs { held, planned, differences } = row else { return None };
-            let mut key = json::key(held, now);
+        let differing = |row: &PlanRow| {
+            let PlanRow::Differs { stored: held, planned, differences } = row else { return None };
+            let mut key = json::key_to_json(held, now);
             key["differences"] = differences.iter().map(|one| one.field).collect();
-            key["planned"] = json::asked(planned);
+            key["planned"] = json::requested_to_json(planned);
             Some(key)
         };
-        let failed = |row: &Row| {
-            let Row::Failed(label, UserError { kind, message, advice, .. }) = row else {
+        let failed = |row: &PlanRow| {
+            let PlanRow::Failed(label, UserError { kind, message, advice, .. }) = row else {
                 return None;
             };
             Some(
@@ -204,17 +222,17 @@ impl Apply {
             )
         };
         let mut text = format!("{{\n  \"dry_run\": {}", self.dry_run);
-        list(&mut text, "created", rows.iter().filter_map(created));
-        list(&mut text, "unchanged", rows.iter().filter_map(unchanged));
-        list(&mut text, "differing", rows.iter().filter_map(differing));
-        list(&mut text, "failed", rows.iter().filter_map(failed));
+        write_json_array(&mut text, "created", rows.iter().filter_map(created));
+        write_json_array(&mut text, "unchanged", rows.iter().filter_map(unchanged));
+        write_json_array(&mut text, "differing", rows.iter().filter_map(differing));
+        write_json_array(&mut text, "failed", rows.iter().filter_map(failed));
         text.push_str("\n}\n");
         text
     }
 }
 
 /// A field of the document, one element at a time: all of a large plan's at once are a gigabyte.
-fn list(text: &mut String, name: &str, elements: impl Iterator<Item = Value>) {
+fn write_json_array(text: &mut String, name: &str, elements: impl Iterator<Item = Value>) {
     // Writing to a string does not fail.
     let _ = write!(text, ",\n  \"{name}\": [");
     let mut before = "";
@@ -226,19 +244,24 @@ fn list(text: &mut String, name: &str, elements: impl Iterator<Item = Value>) {
 }
 
 /// The plan beside the list; what may have been issued already is not to be cut.
-fn rows(plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, UserError> {
+fn compare_with_stored_keys(
+    plan: &[KeyRequest],
+    services: &Services,
+) -> Result<Vec<PlanRow>, UserError> {
     let held = inventory::list_keys(&services.place, &services.server)
         .map_err(|error| error.to_user_error())?;
     let owed = keys::owed(services).map_err(|error| error.trouble())?;
     Ok(plan::compare(plan.to_vec(), held, owed)
         .into_iter()
         .map(|(request, standing)| match standing {
-            KeyDiff::Missing => Row::Create(request),
-            KeyDiff::Unchanged(held) => Row::Same(held),
+            KeyDiff::Missing => PlanRow::Create(request),
+            KeyDiff::Unchanged(held) => PlanRow::Unchanged(held),
             KeyDiff::Differs { stored: held, planned, differences } => {
-                Row::Differs { held, planned, differences }
+                PlanRow::Differs { stored: held, planned, differences }
             }
-            KeyDiff::Pending(unresolved) => Row::Failed(request.label, keys::owing(&unresolved)),
+            KeyDiff::Pending(unresolved) => {
+                PlanRow::Failed(request.label, keys::owing(&unresolved))
+            }
         })
         .collect())
 }
@@ -246,7 +269,7 @@ fn rows(plan: &[KeyRequest], services: &Services) -> Result<Vec<Row>, UserError>
 const COLUMNS: [Column; 3] = [Column("", 0), Column("LABEL", 0), Column("PLAN", 0)];
 
 /// One line a key and one for all. The sign is not the only one that says it.
-fn words(rows: &[Row]) -> String {
+fn format_rows(rows: &[PlanRow]) -> String {
     let now = Timestamp::now();
     let mut counts =
         [(0_usize, "to create"), (0, "created"), (0, "unchanged"), (0, "differing"), (0, "failed")];
@@ -254,14 +277,15 @@ fn words(rows: &[Row]) -> String {
         .iter()
         .map(|row| {
             let (at, sign, label, words) = match row {
-                Row::Create(request) => {
-                    (0, "+", &request.label, format!("create: {}", asked(request)))
+                PlanRow::Create(request) => {
+                    (0, "+", &request.label, format!("create: {}", format_request(request)))
                 }
-                Row::Created(held) => {
-                    let limit = policy(held.limit(), held.reset().map(ResetInterval::as_str));
+                PlanRow::Created(held) => {
+                    let limit =
+                        format_policy(held.limit(), held.reset().map(ResetInterval::as_str));
                     (1, "+", &held.label, format!("created: limit {limit}  {}", held.masked))
                 }
-                Row::Same(held) => {
+                PlanRow::Unchanged(held) => {
                     let words = match held.state(now) {
                         KeyState::Disabled | KeyState::Rejected | KeyState::Expired => {
                             format!("unchanged, and {}", held.state(now).as_str())
@@ -270,12 +294,12 @@ fn words(rows: &[Row]) -> String {
                     };
                     (2, "=", &held.label, words)
                 }
-                Row::Differs { held, differences, .. } => {
+                PlanRow::Differs { stored: held, differences, .. } => {
                     let each: Vec<_> = differences.iter().map(ToString::to_string).collect();
                     let words = each.join("; ");
                     (3, "~", &held.label, format!("differs: {words}"))
                 }
-                Row::Failed(label, trouble) => {
+                PlanRow::Failed(label, trouble) => {
                     (4, "!", label, format!("failed: {}", trouble.message))
                 }
             };
@@ -291,11 +315,11 @@ fn words(rows: &[Row]) -> String {
     if counts.is_empty() {
         return "the plan names no key\n".into();
     }
-    format!("{}{}\n", table::layout(&COLUMNS, &lines, None), counts.join(", "))
+    format!("{}{}\n", table::format_table(&COLUMNS, &lines, None), counts.join(", "))
 }
 
-fn asked(request: &KeyRequest) -> String {
-    let limit = policy(
+fn format_request(request: &KeyRequest) -> String {
+    let limit = format_policy(
         request.limit.map(Cents::to_dollars),
         request.limit_reset.map(ResetInterval::as_str),
     );

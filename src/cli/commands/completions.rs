@@ -16,14 +16,14 @@ use crate::storage::inventory;
 
 /// Arguments of `completions`.
 #[derive(Args, Debug)]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// Whose script
     #[arg(value_enum)]
-    shell: Shell,
+    shell: CompletionShell,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
-enum Shell {
+enum CompletionShell {
     Bash,
     Zsh,
     Fish,
@@ -31,33 +31,35 @@ enum Shell {
     Elvish,
 }
 
-impl Completions {
+impl CompletionsArgs {
     pub(in crate::cli) fn run(&self) -> Result<(), UserError> {
         print(match self.shell {
-            Shell::Bash => include_str!("../../../assets/completions/keywright.bash"),
-            Shell::Zsh => include_str!("../../../assets/completions/keywright.zsh"),
-            Shell::Fish => include_str!("../../../assets/completions/keywright.fish"),
-            Shell::Powershell => include_str!("../../../assets/completions/keywright.ps1"),
-            Shell::Elvish => include_str!("../../../assets/completions/keywright.elv"),
+            CompletionShell::Bash => include_str!("../../../assets/completions/keywright.bash"),
+            CompletionShell::Zsh => include_str!("../../../assets/completions/keywright.zsh"),
+            CompletionShell::Fish => include_str!("../../../assets/completions/keywright.fish"),
+            CompletionShell::Powershell => {
+                include_str!("../../../assets/completions/keywright.ps1")
+            }
+            CompletionShell::Elvish => include_str!("../../../assets/completions/keywright.elv"),
         })
     }
 }
 
 /// Arguments of the question that the scripts ask.
 #[derive(Args, Debug)]
-pub struct Complete {
+pub struct CompleteArgs {
     /// The words before the one to be completed, without the program's name
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
 }
 
-impl Complete {
+impl CompleteArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let labels = || {
             let keys = inventory::list_keys(&services.place, &services.server).unwrap_or_default();
             keys.iter().map(|held| (held.label.to_string(), held.masked.clone())).collect()
         };
-        let lines = candidates(&Cli::command(), &self.words, labels)
+        let lines = list_candidates(&Cli::command(), &self.words, labels)
             .into_iter()
             .map(|(value, about)| format!("{value}\t{}\n", sanitize(&about, 80)));
         print(&lines.collect::<String>())
@@ -67,31 +69,40 @@ impl Complete {
 type Candidates = Vec<(String, String)>;
 
 /// The place that the next word would take.
-struct Place<'a> {
+struct CursorContext<'a> {
     command: &'a Command,
     /// The option that waits for its value.
-    waiting: Option<&'a Arg>,
+    pending_option: Option<&'a Arg>,
     /// How many arguments that are no options stand before it.
-    position: usize,
+    positional_index: usize,
     /// Whether options are over.
-    dashed: bool,
+    is_after_double_dash: bool,
 }
 
-fn place<'a>(root: &'a Command, words: &[String]) -> Place<'a> {
-    let mut at = Place { command: root, waiting: None, position: 0, dashed: false };
+fn parse_context<'a>(root: &'a Command, words: &[String]) -> CursorContext<'a> {
+    let mut at = CursorContext {
+        command: root,
+        pending_option: None,
+        positional_index: 0,
+        is_after_double_dash: false,
+    };
     for word in words {
-        if at.waiting.take().is_some() {
+        if at.pending_option.take().is_some() {
             continue;
         }
-        if at.dashed || !word.starts_with('-') || word == "-" {
-            match at.command.find_subcommand(word).filter(|_| at.position == 0 && !at.dashed) {
+        if at.is_after_double_dash || !word.starts_with('-') || word == "-" {
+            match at
+                .command
+                .find_subcommand(word)
+                .filter(|_| at.positional_index == 0 && !at.is_after_double_dash)
+            {
                 Some(command) => at.command = command,
-                None => at.position += 1,
+                None => at.positional_index += 1,
             }
         } else if word == "--" {
-            at.dashed = true;
+            at.is_after_double_dash = true;
         } else {
-            at.waiting = options(root, at.command).find(|arg| waits(arg, word));
+            at.pending_option = list_options(root, at.command).find(|arg| expects_value(arg, word));
         }
     }
     at
@@ -99,14 +110,14 @@ fn place<'a>(root: &'a Command, words: &[String]) -> Place<'a> {
 
 /// The command's options and those of every command. Building the whole tree, which would put the
 /// latter there, takes longer than all the rest.
-fn options<'a>(root: &'a Command, command: &'a Command) -> impl Iterator<Item = &'a Arg> {
+fn list_options<'a>(root: &'a Command, command: &'a Command) -> impl Iterator<Item = &'a Arg> {
     let within = !std::ptr::eq(root, command);
     let global = root.get_arguments().filter(move |arg| within && arg.is_global_set());
     command.get_arguments().filter(|arg| !arg.is_positional()).chain(global)
 }
 
 /// Whether `word` is that option, and its value is yet to come.
-fn waits(arg: &Arg, word: &str) -> bool {
+fn expects_value(arg: &Arg, word: &str) -> bool {
     let is_it = match word.strip_prefix("--") {
         Some(long) => arg.get_long() == Some(long),
         None => arg.get_short().is_some() && arg.get_short() == word.chars().next_back(),
@@ -114,13 +125,17 @@ fn waits(arg: &Arg, word: &str) -> bool {
     is_it && arg.get_action().takes_values()
 }
 
-fn candidates(root: &Command, words: &[String], labels: impl Fn() -> Candidates) -> Candidates {
-    let at = place(root, words);
-    if let Some(arg) = at.waiting {
-        return values(at.command, arg, labels);
+fn list_candidates(
+    root: &Command,
+    words: &[String],
+    labels: impl Fn() -> Candidates,
+) -> Candidates {
+    let at = parse_context(root, words);
+    if let Some(arg) = at.pending_option {
+        return list_values(at.command, arg, labels);
     }
     let mut found = BTreeMap::new();
-    if at.position == 0 && !at.dashed {
+    if at.positional_index == 0 && !at.is_after_double_dash {
         found.extend(at.command.get_subcommands().filter(|command| !command.is_hide_set()).map(
             |command| (command.get_name().to_owned(), command.get_about().map(ToString::to_string)),
         ));
@@ -128,14 +143,15 @@ fn candidates(root: &Command, words: &[String], labels: impl Fn() -> Candidates)
     let last = at.command.get_positionals().last();
     // One that takes many takes all that follow.
     let rest = last.filter(|arg| matches!(arg.get_action(), ArgAction::Append));
-    let here = at.command.get_positionals().nth(at.position).or(rest);
-    let mut all: Candidates = here.map(|arg| values(at.command, arg, labels)).unwrap_or_default();
+    let here = at.command.get_positionals().nth(at.positional_index).or(rest);
+    let mut all: Candidates =
+        here.map(|arg| list_values(at.command, arg, labels)).unwrap_or_default();
     // Only behind a `--` is such a label no option.
-    all.retain(|(value, _)| at.dashed || !value.starts_with('-'));
+    all.retain(|(value, _)| at.is_after_double_dash || !value.starts_with('-'));
     // Behind the program that is run stand its own options.
-    let over = last.is_some_and(Arg::is_trailing_var_arg_set) && at.position > 1;
-    if !at.dashed && !over {
-        let shown = options(root, at.command).filter(|arg| !arg.is_hide_set());
+    let over = last.is_some_and(Arg::is_trailing_var_arg_set) && at.positional_index > 1;
+    if !at.is_after_double_dash && !over {
+        let shown = list_options(root, at.command).filter(|arg| !arg.is_hide_set());
         found.extend(shown.filter_map(|arg| {
             Some((format!("--{}", arg.get_long()?), arg.get_help().map(ToString::to_string)))
         }));
@@ -146,11 +162,11 @@ fn candidates(root: &Command, words: &[String], labels: impl Fn() -> Candidates)
 }
 
 /// The commands whose label is a new one.
-const NEW: [&str; 2] = ["new", "import"];
+const NEW_LABEL_COMMANDS: [&str; 2] = ["new", "import"];
 
-fn values(command: &Command, arg: &Arg, labels: impl Fn() -> Candidates) -> Candidates {
+fn list_values(command: &Command, arg: &Arg, labels: impl Fn() -> Candidates) -> Candidates {
     let held = match arg.get_id().as_str() {
-        "label" | "labels" | "old" => !NEW.contains(&command.get_name()),
+        "label" | "labels" | "old" => !NEW_LABEL_COMMANDS.contains(&command.get_name()),
         "via_key" => true,
         _ => false,
     };
@@ -176,7 +192,7 @@ mod tests {
         let root = Cli::command();
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         let labels = || vec![("my key".to_owned(), String::new())];
-        candidates(&root, &words, labels).into_iter().map(|(value, _)| value).collect()
+        list_candidates(&root, &words, labels).into_iter().map(|(value, _)| value).collect()
     }
 
     fn offers(words: &[&str], value: &str) -> bool {

@@ -9,7 +9,7 @@ use clap::Args;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::output::{find, print};
+use crate::cli::output::{find_key, print};
 use crate::domain::{ApiKey, ErrorKind, UserError};
 use crate::platform::clipboard::{self, CLEAR_AFTER, CopyDestination, CopyMethod};
 use crate::services::keys;
@@ -17,7 +17,7 @@ use crate::services::provision::Services;
 
 /// Arguments of `copy`.
 #[derive(Args, Debug)]
-pub struct Copy {
+pub struct CopyArgs {
     /// The key's label
     label: String,
     /// Through the terminal, for its clipboard: over SSH this is the way that is taken anyway
@@ -27,17 +27,17 @@ pub struct Copy {
 
 /// Arguments of the second Keywright.
 #[derive(Args, Debug)]
-pub struct Hold {
+pub struct HoldClipboardArgs {
     #[arg(long)]
     osc52: bool,
 }
 
 /// What the second Keywright reports, a word on a line; anything else is an error in words, and
 /// the line after it says what to do.
-const REPORTS: [&str; 3] = ["clipboard", "tmux", "terminal"];
+const HELPER_REPORTS: [&str; 3] = ["clipboard", "tmux", "terminal"];
 
-const fn word(copied: CopyDestination) -> &'static str {
-    let [clipboard, tmux, terminal] = REPORTS;
+const fn destination_name(copied: CopyDestination) -> &'static str {
+    let [clipboard, tmux, terminal] = HELPER_REPORTS;
     match copied {
         CopyDestination::Clipboard { .. } => clipboard,
         CopyDestination::Tmux => tmux,
@@ -45,18 +45,18 @@ const fn word(copied: CopyDestination) -> &'static str {
     }
 }
 
-const fn route(osc52: bool) -> CopyMethod {
+const fn select_copy_method(osc52: bool) -> CopyMethod {
     if osc52 { CopyMethod::Osc52 } else { CopyMethod::Auto }
 }
 
-impl Copy {
+impl CopyArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        let held = find(services, &self.label)?;
+        let held = find_key(services, &self.label)?;
         let key = keys::take(services, &held.label).map_err(|error| error.trouble())?;
-        let report = if clipboard::is_terminal_copy(route(self.osc52)) {
-            String::from(word(CopyDestination::Terminal))
+        let report = if clipboard::is_terminal_copy(select_copy_method(self.osc52)) {
+            String::from(destination_name(CopyDestination::Terminal))
         } else {
-            self.leave_behind(&key)?
+            self.start_helper(&key)?
         };
         let seconds = CLEAR_AFTER.as_secs();
         let label = &held.label;
@@ -68,7 +68,7 @@ impl Copy {
                 "{label} is in a buffer of tmux, which sends it to its terminal's clipboard; gone in {seconds} s\n"
             )),
             _ => {
-                write_to_terminal(&key)?;
+                write_osc52_to_terminal(&key)?;
                 print(&format!(
                     "sent {label} to the terminal for its clipboard; it gives no answer, and nothing clears it\n"
                 ))
@@ -77,8 +77,9 @@ impl Copy {
     }
 
     /// Starts the second Keywright; what it reports, once the key was seen where it went.
-    fn leave_behind(&self, key: &ApiKey) -> Result<String, UserError> {
-        let mut child = self.spawn().map_err(|error| failed(&error.kind().to_string(), ""))?;
+    fn start_helper(&self, key: &ApiKey) -> Result<String, UserError> {
+        let mut child =
+            self.spawn_helper().map_err(|error| copy_error(&error.kind().to_string(), ""))?;
         if let Some(mut stdin) = child.stdin.take() {
             #[expect(clippy::disallowed_methods, reason = "door: copy")]
             // A child that has died already says so below.
@@ -93,17 +94,17 @@ impl Copy {
         .lines()
         .map_while(Result::ok);
         let report = lines.next().unwrap_or_default();
-        if REPORTS.contains(&report.as_str()) {
+        if HELPER_REPORTS.contains(&report.as_str()) {
             return Ok(report);
         }
         let advice = lines.next().unwrap_or_default();
         // It has ended, or is about to.
         let _ = child.wait();
         let report = if report.is_empty() { "its helper ended".into() } else { report };
-        Err(failed(&report, &advice))
+        Err(copy_error(&report, &advice))
     }
 
-    fn spawn(&self) -> io::Result<Child> {
+    fn spawn_helper(&self) -> io::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .arg("hold-clipboard")
@@ -122,7 +123,7 @@ impl Copy {
     }
 }
 
-impl Hold {
+impl HoldClipboardArgs {
     /// Reads the key, copies it, reports, and stays until it was replaced or its time is over.
     pub(in crate::cli) fn run(&self) -> Result<(), UserError> {
         // A session of its own: the end of the terminal is not the end of the copy.
@@ -131,25 +132,30 @@ impl Hold {
         let mut text = Zeroizing::new(String::new());
         io::stdin()
             .read_to_string(&mut text)
-            .map_err(|error| failed(&error.kind().to_string(), ""))?;
+            .map_err(|error| copy_error(&error.kind().to_string(), ""))?;
         let secret = SecretString::from(text.as_str());
-        let held = clipboard::copy_and_wait(&secret, route(self.osc52), CLEAR_AFTER, |copied| {
-            // Nobody may be there to hear it any more.
-            let _ = print(&format!("{}\n", word(copied)));
-        });
+        let held = clipboard::copy_and_wait(
+            &secret,
+            select_copy_method(self.osc52),
+            CLEAR_AFTER,
+            |copied| {
+                // Nobody may be there to hear it any more.
+                let _ = print(&format!("{}\n", destination_name(copied)));
+            },
+        );
         held.map_err(|error| {
             let _ = print(&format!("{error}\n{}\n", error.advice()));
-            failed(&error.to_string(), error.advice())
+            copy_error(&error.to_string(), error.advice())
         })
     }
 }
 
-fn failed(why: &str, advice: &str) -> UserError {
+fn copy_error(why: &str, advice: &str) -> UserError {
     UserError::new(ErrorKind::Failed, format!("nothing was copied: {why}"), advice)
 }
 
 /// Standard output may be a pipe: the sequence goes to the terminal itself.
-fn write_to_terminal(key: &ApiKey) -> Result<(), UserError> {
+fn write_osc52_to_terminal(key: &ApiKey) -> Result<(), UserError> {
     #[expect(clippy::disallowed_methods, reason = "door: copy")]
     let sequence = clipboard::osc52_sequence(&SecretString::from(key.expose_secret()));
     let path = if cfg!(windows) { "CONOUT$" } else { "/dev/tty" };
@@ -159,6 +165,6 @@ fn write_to_terminal(key: &ApiKey) -> Result<(), UserError> {
         .open(path)
         .and_then(|mut terminal| terminal.write_all(sequence.expose_secret().as_bytes()))
         .map_err(|_| {
-            failed("there is no terminal to send it to", "keywright get LABEL prints the key")
+            copy_error("there is no terminal to send it to", "keywright get LABEL prints the key")
         })
 }

@@ -2,25 +2,25 @@
 
 use clap::Args;
 
-use crate::cli::output::{find_all, print};
-use crate::cli::wait_for;
+use crate::cli::output::{find_keys, print};
+use crate::cli::run_async;
 use crate::domain::UserError;
 use crate::services::keys::{self, management};
 use crate::services::provision::Services;
 
 /// Arguments of `disable` and `enable`.
 #[derive(Args, Debug)]
-pub struct Switch {
+pub struct SetDisabledArgs {
     /// The keys' labels
     #[arg(required = true, value_name = "LABEL")]
     labels: Vec<String>,
 }
 
-impl Switch {
+impl SetDisabledArgs {
     pub(in crate::cli) fn run(&self, services: &Services, off: bool) -> Result<(), UserError> {
         let word = if off { "disabled: it buys nothing until it is enabled" } else { "enabled" };
-        for held in find_all(services, &self.labels)? {
-            wait_for(async {
+        for held in find_keys(services, &self.labels)? {
+            run_async(async {
                 let management = management::require(services, &held.page_url()).await?;
                 keys::set_disabled(services, &management, &held, off).await
             })?

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::output::{print, say};
-use crate::cli::wait_for;
+use crate::cli::output::{print, print_status};
+use crate::cli::run_async;
 use crate::domain::{ErrorKind, UserError};
 use crate::services::doctor::{
     self, DoctorProgress, HealthCheck, HealthStatus, KEYCHAIN_CHECK, Options,
@@ -16,7 +16,7 @@ use crate::services::provision::Services;
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
 #[command(after_help = "Exit codes: 0 nothing failed, 4 the keychain alone did, 1 anything else.")]
-pub struct Doctor {
+pub struct DoctorArgs {
     /// As one JSON document
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -28,15 +28,15 @@ pub struct Doctor {
     search: Vec<PathBuf>,
 }
 
-impl Doctor {
+impl DoctorArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let options = Options { fix: self.fix, extra_paths: self.search.clone() };
         let (mut checks, mut written) = (Vec::new(), Ok(()));
-        wait_for(doctor::run_checks(services, &options, &mut |news| match news {
-            DoctorProgress::Notice(words) => say(&words),
+        run_async(doctor::run_checks(services, &options, &mut |news| match news {
+            DoctorProgress::Notice(words) => print_status(&words),
             DoctorProgress::CheckFinished(check) => {
                 if !self.json && written.is_ok() {
-                    written = print(&line(&check));
+                    written = print(&format_health_check(&check));
                 }
                 checks.push(check);
             }
@@ -58,7 +58,7 @@ impl Doctor {
     }
 }
 
-fn line(check: &HealthCheck) -> String {
+fn format_health_check(check: &HealthCheck) -> String {
     let status = match check.status {
         HealthStatus::Ok => "ok",
         HealthStatus::Warn => "warn",

@@ -7,13 +7,13 @@ use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
-use super::get::fetch;
-use crate::cli::env_mapping::{VARIABLE, choose};
-use crate::cli::output::{fault, holds, print};
+use super::get::load_secret;
+use crate::cli::env_mapping::{DEFAULT_VARIABLE, parse_mappings};
+use crate::cli::output::{has_stored_key, print, print_error};
 use crate::domain::{ErrorKind, UserError};
 use crate::services::provision::Services;
 
-pub(in crate::cli) const LONG: &str = "\
+pub(in crate::cli) const LONG_ABOUT: &str = "\
 Print lines that put keys into variables of a shell, quoted for it:
 
   eval \"$(keywright env ci --shell bash)\"
@@ -25,18 +25,18 @@ program alone.";
 
 /// Arguments of `env`.
 #[derive(Args, Debug)]
-pub struct Env {
+pub struct EnvArgs {
     /// The keys: one may be a label alone, the others are ENV=LABEL
     #[arg(required = true, value_name = "LABEL")]
     labels: Vec<String>,
     /// Whose lines
     #[arg(long, value_enum)]
-    shell: Shell,
+    shell: ShellSyntax,
 }
 
 /// Whose quoting.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-enum Shell {
+enum ShellSyntax {
     Bash,
     Zsh,
     Fish,
@@ -44,39 +44,40 @@ enum Shell {
     Dotenv,
 }
 
-impl Env {
+impl EnvArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        let chosen = choose(self.labels.iter().map(String::as_str), VARIABLE, |label| {
-            holds(services, label)
-        })?;
+        let chosen =
+            parse_mappings(self.labels.iter().map(String::as_str), DEFAULT_VARIABLE, |label| {
+                has_stored_key(services, label)
+            })?;
         let mut lines = Zeroizing::new(String::new());
         for one in &chosen {
-            let key = fetch(services, &one.label)?;
+            let key = load_secret(services, &one.label)?;
             #[expect(clippy::disallowed_methods, reason = "door: env")]
-            let line = line(self.shell, &one.variable, key.expose_secret());
+            let line = format_assignment(self.shell, &one.variable, key.expose_secret());
             lines.push_str(&line.ok_or_else(|| UserError::new(ErrorKind::Failed, format!("the key '{}' cannot be written into such a file", one.label), "its readers do not agree on what they make of such characters; keywright run needs no file"))?);
         }
-        warn();
+        warn_about_plaintext();
         print(&lines)
     }
 }
 
 /// Where keys come to lie in clear it is said; a shell that reads them from a pipe is what this is
 /// for.
-fn warn() {
+fn warn_about_plaintext() {
     if io::stdout().is_terminal() {
-        fault(
+        print_error(
             "the key is on the screen now, and in what the terminal remembers; keywright run LABEL -- COMMAND shows it to nobody",
         );
-    } else if into_a_file() {
-        fault(
+    } else if is_stdout_a_file() {
+        print_error(
             "the key lies in that file in clear now; keywright run LABEL -- COMMAND needs no file",
         );
     }
 }
 
 #[cfg(unix)]
-fn into_a_file() -> bool {
+fn is_stdout_a_file() -> bool {
     use rustix::fs::{FileType, fstat};
     fstat(io::stdout()).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file())
 }
@@ -87,27 +88,29 @@ fn into_a_file() -> bool {
 }
 
 /// `None` where that cannot be written so that every reader reads it back.
-fn line(shell: Shell, variable: &str, value: &str) -> Option<String> {
+fn format_assignment(shell: ShellSyntax, variable: &str, value: &str) -> Option<String> {
     Some(match shell {
-        Shell::Bash | Shell::Zsh => format!("export {variable}={}\n", posix(value)),
-        Shell::Fish => format!("set -gx {variable} {}\n", fish(value)),
-        Shell::Pwsh => format!("$env:{variable} = {}\n", pwsh(value)),
-        Shell::Dotenv => format!("{variable}={}\n", dotenv(value)?),
+        ShellSyntax::Bash | ShellSyntax::Zsh => {
+            format!("export {variable}={}\n", quote_posix(value))
+        }
+        ShellSyntax::Fish => format!("set -gx {variable} {}\n", quote_fish(value)),
+        ShellSyntax::Pwsh => format!("$env:{variable} = {}\n", quote_powershell(value)),
+        ShellSyntax::Dotenv => format!("{variable}={}\n", quote_dotenv(value)?),
     })
 }
 
 /// Nothing means anything between single quotes, and a single quote cannot stand there.
-pub(in crate::cli) fn posix(value: &str) -> String {
+pub(in crate::cli) fn quote_posix(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 
 /// As [`posix`], with `\` for the quote and for itself.
-fn fish(value: &str) -> String {
+fn quote_fish(value: &str) -> String {
     format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
 /// A doubled quote is one quote. PowerShell takes the typographic ones for quotes as well.
-fn pwsh(value: &str) -> String {
+fn quote_powershell(value: &str) -> String {
     let mut quoted = String::from("'");
     for c in value.chars() {
         quoted.push(c);
@@ -121,7 +124,7 @@ fn pwsh(value: &str) -> String {
 
 /// Nothing means anything between single quotes here as well. Of what stands between double ones
 /// each reader thinks differently, so that only plain text is put there.
-fn dotenv(value: &str) -> Option<String> {
+fn quote_dotenv(value: &str) -> Option<String> {
     if value.contains(['\n', '\r']) {
         return None;
     }
@@ -141,30 +144,30 @@ mod tests {
     fn each_shell_has_its_own_line() {
         let key = "sk-or-v1-0";
         for (shell, expected) in [
-            (Shell::Bash, "export A='sk-or-v1-0'\n"),
-            (Shell::Zsh, "export A='sk-or-v1-0'\n"),
-            (Shell::Fish, "set -gx A 'sk-or-v1-0'\n"),
-            (Shell::Pwsh, "$env:A = 'sk-or-v1-0'\n"),
-            (Shell::Dotenv, "A='sk-or-v1-0'\n"),
+            (ShellSyntax::Bash, "export A='sk-or-v1-0'\n"),
+            (ShellSyntax::Zsh, "export A='sk-or-v1-0'\n"),
+            (ShellSyntax::Fish, "set -gx A 'sk-or-v1-0'\n"),
+            (ShellSyntax::Pwsh, "$env:A = 'sk-or-v1-0'\n"),
+            (ShellSyntax::Dotenv, "A='sk-or-v1-0'\n"),
         ] {
-            assert_eq!(line(shell, "A", key).as_deref(), Some(expected));
+            assert_eq!(format_assignment(shell, "A", key).as_deref(), Some(expected));
         }
     }
 
     #[test]
     fn what_would_end_a_quotation_is_quoted_itself() {
         let odd = "it's \\ $HOME \"`x`\" ’\n";
-        assert_eq!(posix(odd), "'it'\\''s \\ $HOME \"`x`\" ’\n'");
-        assert_eq!(fish(odd), "'it\\'s \\\\ $HOME \"`x`\" ’\n'");
-        assert_eq!(pwsh(odd), "'it''s \\ $HOME \"`x`\" ’’\n'");
+        assert_eq!(quote_posix(odd), "'it'\\''s \\ $HOME \"`x`\" ’\n'");
+        assert_eq!(quote_fish(odd), "'it\\'s \\\\ $HOME \"`x`\" ’\n'");
+        assert_eq!(quote_powershell(odd), "'it''s \\ $HOME \"`x`\" ’’\n'");
     }
 
     #[test]
     fn a_dotenv_file_holds_only_what_all_its_readers_read_alike() {
-        assert_eq!(dotenv("a $b \\ \"c\"").as_deref(), Some("'a $b \\ \"c\"'"));
-        assert_eq!(dotenv("it's").as_deref(), Some("\"it's\""));
+        assert_eq!(quote_dotenv("a $b \\ \"c\"").as_deref(), Some("'a $b \\ \"c\"'"));
+        assert_eq!(quote_dotenv("it's").as_deref(), Some("\"it's\""));
         for odd in ["it's $b", "it's \"b\"", "'\\", "two\nlines", "\r"] {
-            assert_eq!(dotenv(odd), None, "{odd}");
+            assert_eq!(quote_dotenv(odd), None, "{odd}");
         }
     }
 
@@ -188,16 +191,16 @@ mod tests {
     proptest! {
         #[test]
         fn a_shell_reads_back_what_was_quoted(value in any::<String>()) {
-            prop_assert_eq!(read_posix(&posix(&value)), value);
+            prop_assert_eq!(read_posix(&quote_posix(&value)), value);
         }
 
         #[test]
         fn in_fish_and_powershell_no_quote_stands_alone(value in any::<String>()) {
-            let inner = fish(&value);
+            let inner = quote_fish(&value);
             let inner = &inner[1..inner.len() - 1];
             let bare = inner.replace(r"\\", "").replace(r"\'", "");
             prop_assert!(!bare.contains('\'') && !bare.ends_with('\\'), "{}", inner);
-            let inner = pwsh(&value);
+            let inner = quote_powershell(&value);
             let inner = &inner[1..inner.len() - 1];
             for quote in ['\'', '\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}'] {
                 prop_assert_eq!(inner.replace(&[quote; 2].iter().collect::<String>(), "").matches(quote).count(), 0);

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::output::{no_such_label, print, usage};
+use crate::cli::output::{print, unknown_label_error, usage_error};
 use crate::domain::UserError;
 use crate::services::keys::Error;
 use crate::services::provision::Services;
@@ -14,7 +14,7 @@ use crate::storage::secret_store;
 
 /// Arguments of `get`.
 #[derive(Args, Debug)]
-pub struct Get {
+pub struct GetArgs {
     /// The key's label
     label: String,
     /// Refuse to print the key on a terminal
@@ -22,22 +22,25 @@ pub struct Get {
     no_tty: bool,
 }
 
-impl Get {
+impl GetArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         if self.no_tty && io::stdout().is_terminal() {
-            return Err(usage(
+            return Err(usage_error(
                 "standard output is a terminal",
                 "send it to a program, or leave --no-tty out",
             ));
         }
-        let secret = fetch(services, &self.label)?;
+        let secret = load_secret(services, &self.label)?;
         #[expect(clippy::disallowed_methods, reason = "door: get")]
         print(&format!("{}\n", secret.expose_secret()))
     }
 }
 
 /// The key under a label; the inventory is looked at only where there is none, to say why.
-pub(in crate::cli) fn fetch(services: &Services, label: &str) -> Result<SecretString, UserError> {
+pub(in crate::cli) fn load_secret(
+    services: &Services,
+    label: &str,
+) -> Result<SecretString, UserError> {
     match services.vault.get(&services.slot(label), services.patience) {
         Ok(secret) => Ok(secret),
         Err(secret_store::Error::NoEntry) => {
@@ -49,7 +52,7 @@ pub(in crate::cli) fn fetch(services: &Services, label: &str) -> Result<SecretSt
             if let Some(held) = keys.iter().find(known) {
                 return Err(Error::not_there(held, &services.vault).trouble());
             }
-            Err(no_such_label(services, label, &keys))
+            Err(unknown_label_error(services, label, &keys))
         }
         Err(error) => Err(error.to_user_error()),
     }

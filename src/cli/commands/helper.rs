@@ -6,8 +6,8 @@
 
 use clap::Args;
 
-use super::env::posix;
-use crate::cli::output::{print, say, usage};
+use super::env::quote_posix;
+use crate::cli::output::{print, print_status, usage_error};
 use crate::domain::{Label, UserError, sanitize};
 use crate::services::provision::Services;
 use crate::storage::inventory;
@@ -38,7 +38,7 @@ tools!(
 
 /// Arguments of `helper`.
 #[derive(Args, Debug)]
-pub struct Helper {
+pub struct HelperArgs {
     /// The tool; without one they are listed
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(TOOLS.iter().map(|(name, _)| *name)), hide_possible_values = true)]
     tool: Option<String>,
@@ -47,7 +47,7 @@ pub struct Helper {
     label: Option<Label>,
 }
 
-impl Helper {
+impl HelperArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let Some(tool) = &self.tool else {
             let list = TOOLS.iter().map(|(name, file)| {
@@ -60,19 +60,19 @@ impl Helper {
             .find(|(name, _)| name == tool)
             .and_then(|(_, file)| file.split_once("---\n"))
         else {
-            return Err(usage(
+            return Err(usage_error(
                 format!("there are no lines for '{}'", sanitize(tool, 40)),
                 "keywright helper lists the tools",
             ));
         };
         // Standard output is the file, or the part of it.
         for words in head.lines().skip(1) {
-            say(words);
+            print_status(words);
         }
-        print(&filled(body, &self.label(services)))
+        print(&fill_template(body, &self.resolve_label(services)))
     }
 
-    fn label(&self, services: &Services) -> String {
+    fn resolve_label(&self, services: &Services) -> String {
         let first = || {
             let keys = inventory::list_keys(&services.place, &services.server).ok()?;
             Some(keys.first()?.label.to_string())
@@ -84,24 +84,24 @@ impl Helper {
 /// Puts the label where the lines name it, quoted for the language that stands there:
 /// `{shell}` a word of a POSIX shell, `{json-shell}` the same within a JSON string, `{string}` a
 /// string of JSON, which TOML, Python and TypeScript read alike, `{unit}` a word of a systemd unit.
-fn filled(body: &str, label: &str) -> String {
+fn fill_template(body: &str, label: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
-    let word = if label.chars().all(plain) { label.to_owned() } else { posix(label) };
+    let word = if label.chars().all(plain) { label.to_owned() } else { quote_posix(label) };
     // A label that looks like an option stands behind a `--`.
     let dashed = label.starts_with('-');
     let shell = if dashed { format!("-- {word}") } else { word };
-    let string = format!("\"{}\"", in_string(label));
+    let string = format!("\"{}\"", escape_string(label));
     let strings = if dashed { format!("\"--\", {string}") } else { string };
     let unit = label.replace('%', "%%").replace('$', "$$");
-    let unit = format!("{}\"{}\"", if dashed { "-- " } else { "" }, in_string(&unit));
-    body.replace("{json-shell}", &in_string(&shell))
+    let unit = format!("{}\"{}\"", if dashed { "-- " } else { "" }, escape_string(&unit));
+    body.replace("{json-shell}", &escape_string(&shell))
         .replace("{unit}", &unit)
         .replace("{string}", &strings)
         .replace("{shell}", &shell)
 }
 
 /// Within double quotes. A label holds nothing else that would mean something there.
-fn in_string(text: &str) -> String {
+fn escape_string(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
@@ -118,7 +118,7 @@ mod tests {
             let source = head.iter().filter(|line| line.contains("https://")).count();
             assert!(source > 0 && head.iter().any(|line| line.contains("(read 2026-")), "{name}");
             assert!(body.ends_with('\n') && !body.contains("sk-or-"), "{name}");
-            let filled = filled(body, "ci");
+            let filled = fill_template(body, "ci");
             assert!(filled.contains("keywright") && filled.contains("ci"), "{name}");
             assert!(
                 !["{shell}", "{string}", "{unit}", "{json-shell}"]
@@ -131,11 +131,11 @@ mod tests {
     #[test]
     fn a_label_is_quoted_for_what_it_stands_in() {
         let all = "{shell}|{json-shell}|{string}|{unit}";
-        assert_eq!(filled(all, "ci"), "ci|ci|\"ci\"|\"ci\"");
+        assert_eq!(fill_template(all, "ci"), "ci|ci|\"ci\"|\"ci\"");
         assert_eq!(
-            filled(all, "it's \"100%\" \\"),
+            fill_template(all, "it's \"100%\" \\"),
             r#"'it'\''s "100%" \'|'it'\\''s \"100%\" \\'|"it's \"100%\" \\"|"it's \"100%%\" \\""#
         );
-        assert_eq!(filled(all, "--x"), r#"-- --x|-- --x|"--", "--x"|-- "--x""#);
+        assert_eq!(fill_template(all, "--x"), r#"-- --x|-- --x|"--", "--x"|-- "--x""#);
     }
 }

@@ -3,30 +3,30 @@
 use clap::Args;
 use secrecy::ExposeSecret;
 
-use crate::cli::output::{print, usage};
-use crate::cli::{prompts, wait_for};
+use crate::cli::output::{print, usage_error};
+use crate::cli::{prompts, run_async};
 use crate::domain::{ApiKey, Label, UserError};
 use crate::services::keys;
 use crate::services::provision::Services;
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
-pub struct Import {
+pub struct ImportArgs {
     /// What to call it: 1 to 100 characters, unique here
     label: String,
 }
 
-impl Import {
+impl ImportArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let label: Label = self
             .label
             .parse()
-            .map_err(|problem| usage(format!("LABEL: {problem}"), "nothing was stored"))?;
-        let secret = prompts::secret("key: ")?;
+            .map_err(|problem| usage_error(format!("LABEL: {problem}"), "nothing was stored"))?;
+        let secret = prompts::read_secret("key: ")?;
         #[expect(clippy::disallowed_methods, reason = "door: import")]
         let key = ApiKey::from(secret.expose_secret().to_owned());
         let held =
-            wait_for(keys::import(services, &label, &key))?.map_err(|error| error.trouble())?;
+            run_async(keys::import(services, &label, &key))?.map_err(|error| error.trouble())?;
         print(&format!(
             "{}  {}  stored in {}, read back\n",
             held.label,

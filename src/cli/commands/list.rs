@@ -10,9 +10,9 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use crate::cli::output::{fault, is_quiet, print, say, tell, warn};
+use crate::cli::output::{eprint, is_quiet, print, print_error, print_status, print_warning};
 use crate::cli::table::{self, Column};
-use crate::cli::{json, wait_for};
+use crate::cli::{json, run_async};
 use crate::domain::{
     CheckResult, ErrorKind, Label, StoredKey, UserError, format_date, format_relative_time,
 };
@@ -21,11 +21,11 @@ use crate::services::provision::Services;
 use crate::storage::inventory;
 
 /// The longest that a server's wish to be left alone is waited for.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Arguments of `list`.
 #[derive(Args, Debug)]
-pub struct List {
+pub struct ListArgs {
     /// As one JSON document
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -34,7 +34,7 @@ pub struct List {
     refresh: bool,
 }
 
-impl List {
+impl ListArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         let read = || {
             inventory::list_keys(&services.place, &services.server)
@@ -42,31 +42,31 @@ impl List {
         };
         let mut keys = read()?;
         if self.refresh && !keys.is_empty() {
-            ask_all(services)?;
+            refresh_all_keys(services)?;
             keys = read()?;
         }
         let now = Timestamp::now();
         if self.json {
-            let keys: Vec<_> = keys.iter().map(|held| json::key(held, now)).collect();
+            let keys: Vec<_> = keys.iter().map(|held| json::key_to_json(held, now)).collect();
             return print(&format!("{:#}\n", serde_json::Value::from(keys)));
         }
         if keys.is_empty() {
             return print("no keys are held yet; keywright new LABEL cuts one\n");
         }
-        let rows: Vec<_> = keys.iter().map(|held| row(held, now)).collect();
-        print(&table::layout(&COLUMNS, &rows, table::width()))
+        let rows: Vec<_> = keys.iter().map(|held| format_row(held, now)).collect();
+        print(&table::format_table(&COLUMNS, &rows, table::terminal_width()))
     }
 }
 
 /// Asks every key about itself.
-pub fn ask_all(services: &Services) -> Result<(), UserError> {
+pub fn refresh_all_keys(services: &Services) -> Result<(), UserError> {
     let keys = inventory::list_keys(&services.place, &services.server)
         .map_err(|error| error.to_user_error())?;
-    wait_for(refresh(services, &keys))?
+    run_async(refresh_keys(services, &keys))?
 }
 
 /// Asks them all. One that fails is said and fails no other; none at all is an error.
-async fn refresh(services: &Services, keys: &[StoredKey]) -> Result<(), UserError> {
+async fn refresh_keys(services: &Services, keys: &[StoredKey]) -> Result<(), UserError> {
     let total = keys.len();
     let mut rest: Vec<(String, Label)> =
         keys.iter().map(|held| (held.hash.clone(), held.label.clone())).collect();
@@ -77,7 +77,7 @@ async fn refresh(services: &Services, keys: &[StoredKey]) -> Result<(), UserErro
     };
     let done = Arc::new(AtomicUsize::new(0));
     let (tell, mut told) = mpsc::unbounded_channel();
-    let progress = tokio::spawn(progress(total, Arc::clone(&done)));
+    let progress = tokio::spawn(show_progress(total, Arc::clone(&done)));
     let mut waits = 0;
     let trouble = loop {
         let (tell, done) = (tell.clone(), Arc::clone(&done));
@@ -91,7 +91,7 @@ async fn refresh(services: &Services, keys: &[StoredKey]) -> Result<(), UserErro
         let Round { trouble, wait, rest: left, .. } =
             keys::refresh(services, rest, Timestamp::now, count, stop).await;
         rest = left;
-        match wait.filter(|wait| *wait <= LONGEST_WAIT && waits < services.retries) {
+        match wait.filter(|wait| *wait <= MAX_RETRY_AFTER && waits < services.retries) {
             Some(wait) if !rest.is_empty() => {
                 waits += 1;
                 tokio::time::sleep(wait).await;
@@ -112,19 +112,19 @@ async fn refresh(services: &Services, keys: &[StoredKey]) -> Result<(), UserErro
                 no_credit = true;
             }
             CheckResult::Failed(words) => {
-                fault(&format!("'{}' could not be asked: {words}", label(&hash)));
+                print_error(&format!("'{}' could not be asked: {words}", label(&hash)));
                 failed = Some(words);
             }
         }
     }
     if no_credit {
-        say("the account has no credit (402): its keys work again when it has");
+        print_status("the account has no credit (402): its keys work again when it has");
     }
     match (trouble, failed) {
         (Some(trouble), _) if answered == 0 => Err(trouble),
         (Some(trouble), _) => {
-            warn(&trouble);
-            fault(&format!("{} of {total} keys were not asked", rest.len()));
+            print_warning(&trouble);
+            print_error(&format!("{} of {total} keys were not asked", rest.len()));
             Ok(())
         }
         (None, Some(words)) if answered == 0 => Err(UserError::new(
@@ -137,21 +137,21 @@ async fn refresh(services: &Services, keys: &[StoredKey]) -> Result<(), UserErro
 }
 
 /// How far it is, on standard error, once it takes longer than a second and someone looks.
-async fn progress(total: usize, done: Arc<AtomicUsize>) {
+async fn show_progress(total: usize, done: Arc<AtomicUsize>) {
     /// The line leaves with whoever wrote it.
-    struct Line;
-    impl Drop for Line {
+    struct ProgressLine;
+    impl Drop for ProgressLine {
         fn drop(&mut self) {
-            tell("\r\u{1b}[K");
+            eprint("\r\u{1b}[K");
         }
     }
     if is_quiet() || !io::stderr().is_terminal() {
         return;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let _line = Line;
+    let _line = ProgressLine;
     loop {
-        tell(&format!("\rasked {} of {total} keys", done.load(Ordering::Relaxed)));
+        eprint(&format!("\rasked {} of {total} keys", done.load(Ordering::Relaxed)));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -166,12 +166,12 @@ const COLUMNS: [Column; 7] = [
     Column("STORE", 5),
 ];
 
-fn row(held: &StoredKey, now: Timestamp) -> Vec<String> {
+fn format_row(held: &StoredKey, now: Timestamp) -> Vec<String> {
     vec![
         held.label.to_string(),
-        state(held, now),
+        format_state(held, now),
         held.spent(now).map_or("-".into(), |usd| format!("${usd:.2}")),
-        policy(held.limit(), held.reset().map(crate::domain::ResetInterval::as_str)),
+        format_policy(held.limit(), held.reset().map(crate::domain::ResetInterval::as_str)),
         held.expires_at().map_or("never".into(), |at| {
             format!("{} ({})", format_date(at), format_relative_time(now, at))
         }),
@@ -181,13 +181,13 @@ fn row(held: &StoredKey, now: Timestamp) -> Vec<String> {
 }
 
 /// `active`, `limit reached`; of a key that another took the place of also that.
-pub(in crate::cli) fn state(held: &StoredKey, now: Timestamp) -> String {
+pub(in crate::cli) fn format_state(held: &StoredKey, now: Timestamp) -> String {
     let word = held.state(now).as_str().replace('_', " ");
     if held.retirement.is_some() { format!("{word}, retiring") } else { word }
 }
 
 /// `$12.50 weekly`, `$5.00`, `none`.
-pub(in crate::cli) fn policy(limit: Option<f64>, reset: Option<&str>) -> String {
+pub(in crate::cli) fn format_policy(limit: Option<f64>, reset: Option<&str>) -> String {
     match (limit, reset) {
         (Some(limit), Some(reset)) => format!("${limit:.2} {reset}"),
         (Some(limit), None) => format!("${limit:.2}"),

@@ -9,12 +9,12 @@ use crate::cli::Cli;
 use crate::cli::output::print;
 use crate::domain::UserError;
 
-pub(in crate::cli) fn run() -> Result<(), UserError> {
-    print(&page())
+pub(in crate::cli) fn print_manual() -> Result<(), UserError> {
+    print(&render_page())
 }
 
 /// Variables that belong to no option.
-const VARIABLES: &[(&str, &str)] = &[
+const ENVIRONMENT_VARIABLES: &[(&str, &str)] = &[
     ("OPENROUTER_MANAGEMENT_KEY", "A management key, used before the stored one."),
     ("KEYWRIGHT_PASSPHRASE_FILE", "A file that holds the passphrase of the store `file`."),
     (
@@ -26,7 +26,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("BROWSER", "The browser that is opened to sign in; set, it also means that there is one."),
 ];
 
-const EXIT: &[(&str, &str)] = &[
+const EXIT_CODES: &[(&str, &str)] = &[
     ("0", "Done."),
     ("1", "Failed, and the message says what."),
     ("2", "Wrong usage, or an invalid value."),
@@ -39,57 +39,63 @@ const EXIT: &[(&str, &str)] = &[
     ("127", "run: there is no such program. Else run ends with the program's own code."),
 ];
 
-const FILES: &str = "Keys lie in the keychain of the operating system, one entry a key: service \
+const FILES_TEXT: &str = "Keys lie in the keychain of the operating system, one entry a key: service \
 keywright, user name the label. What is not secret lies in inventory.json in the data directory, \
 $XDG_DATA_HOME/keywright unless --data-dir names another.";
 
-fn page() -> String {
+fn render_page() -> String {
     let mut root = Cli::command();
     root.build();
     let mut page = String::new();
     let version = root.get_version().unwrap_or_default();
     let _ = writeln!(page, ".TH KEYWRIGHT 1 \"\" \"keywright {version}\" \"User Commands\"");
-    section(&mut page, "NAME");
-    text(&mut page, &format!("keywright - {}", about(&root).trim_end_matches('.')));
-    section(&mut page, "SYNOPSIS");
-    text(&mut page, "keywright [OPTION]... [COMMAND]");
-    section(&mut page, "DESCRIPTION");
-    text(&mut page, &about(&root));
-    text(&mut page, "Without a command the dashboard opens.");
-    section(&mut page, "COMMANDS");
-    commands(&mut page, &root);
-    section(&mut page, "OPTIONS");
-    options(&mut page, root.get_arguments());
-    section(&mut page, "ENVIRONMENT");
+    write_section(&mut page, "NAME");
+    write_paragraphs(
+        &mut page,
+        &format!("keywright - {}", about_text(&root).trim_end_matches('.')),
+    );
+    write_section(&mut page, "SYNOPSIS");
+    write_paragraphs(&mut page, "keywright [OPTION]... [COMMAND]");
+    write_section(&mut page, "DESCRIPTION");
+    write_paragraphs(&mut page, &about_text(&root));
+    write_paragraphs(&mut page, "Without a command the dashboard opens.");
+    write_section(&mut page, "COMMANDS");
+    write_commands(&mut page, &root);
+    write_section(&mut page, "OPTIONS");
+    write_options(&mut page, root.get_arguments());
+    write_section(&mut page, "ENVIRONMENT");
     for arg in root.get_arguments() {
         if let (Some(variable), Some(long)) = (arg.get_env(), arg.get_long()) {
-            entry(&mut page, &variable.to_string_lossy(), &format!("As --{long}."));
+            write_entry(&mut page, &variable.to_string_lossy(), &format!("As --{long}."));
         }
     }
-    entries(&mut page, VARIABLES);
-    section(&mut page, "EXIT STATUS");
-    entries(&mut page, EXIT);
-    section(&mut page, "FILES");
-    text(&mut page, FILES);
+    write_entries(&mut page, ENVIRONMENT_VARIABLES);
+    write_section(&mut page, "EXIT STATUS");
+    write_entries(&mut page, EXIT_CODES);
+    write_section(&mut page, "FILES");
+    write_paragraphs(&mut page, FILES_TEXT);
     page
 }
 
 /// Each command under its own heading, those within others after them.
-fn commands(page: &mut String, parent: &Command) {
+fn write_commands(page: &mut String, parent: &Command) {
     for command in parent.get_subcommands().filter(|command| !command.is_hide_set()) {
         if command.get_name() == "help" {
             continue;
         }
         let usage = command.clone().render_usage().to_string();
         let usage = usage.trim_start_matches("Usage: ");
-        let _ = writeln!(page, ".SS \"{}\"", escaped(usage).replace('"', "\\(dq"));
-        text(page, &command.get_long_about().map_or_else(|| about(command), ToString::to_string));
-        options(page, command.get_arguments().filter(|arg| !arg.is_global_set()));
-        commands(page, command);
+        let _ = writeln!(page, ".SS \"{}\"", escape_roff(usage).replace('"', "\\(dq"));
+        write_paragraphs(
+            page,
+            &command.get_long_about().map_or_else(|| about_text(command), ToString::to_string),
+        );
+        write_options(page, command.get_arguments().filter(|arg| !arg.is_global_set()));
+        write_commands(page, command);
     }
 }
 
-fn options<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
+fn write_options<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
     for arg in args.filter(|arg| !arg.is_hide_set() && arg.get_id() != "help") {
         let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         let values: Vec<_> =
@@ -102,48 +108,53 @@ fn options<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
             let _ = write!(help, " [default: {}]", default.to_string_lossy());
         }
         let short = arg.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
-        entry(page, &format!("{short}{arg}"), &help);
+        write_entry(page, &format!("{short}{arg}"), &help);
     }
 }
 
-fn about(command: &Command) -> String {
+fn about_text(command: &Command) -> String {
     command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
-fn section(page: &mut String, name: &str) {
+fn write_section(page: &mut String, name: &str) {
     let _ = writeln!(page, ".SH {name}");
 }
 
-fn entries(page: &mut String, entries: &[(&str, &str)]) {
+fn write_entries(page: &mut String, entries: &[(&str, &str)]) {
     for (name, words) in entries {
-        entry(page, name, words);
+        write_entry(page, name, words);
     }
 }
 
-fn entry(page: &mut String, name: &str, words: &str) {
-    let _ = writeln!(page, ".TP\n.B {}\n{}", escaped(name).replace('"', "\\(dq"), lines(words));
+fn write_entry(page: &mut String, name: &str, words: &str) {
+    let _ = writeln!(
+        page,
+        ".TP\n.B {}\n{}",
+        escape_roff(name).replace('"', "\\(dq"),
+        escape_lines(words)
+    );
 }
 
 /// Paragraphs; lines that are set in are examples and stay lines.
-fn text(page: &mut String, words: &str) {
+fn write_paragraphs(page: &mut String, words: &str) {
     for part in words.split("\n\n") {
         let example = part.starts_with("  ");
         let (before, after) = if example { (".PP\n.nf\n", "\n.fi") } else { (".PP\n", "") };
-        let _ = writeln!(page, "{before}{}{after}", lines(part));
+        let _ = writeln!(page, "{before}{}{after}", escape_lines(part));
     }
 }
 
 /// Lines of which none is taken for a request.
-fn lines(words: &str) -> String {
+fn escape_lines(words: &str) -> String {
     let guarded = |line: &str| {
-        let line = escaped(line);
+        let line = escape_roff(line);
         if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
     };
     words.lines().map(guarded).collect::<Vec<_>>().join("\n")
 }
 
 /// What means something to roff, as itself.
-fn escaped(words: &str) -> String {
+fn escape_roff(words: &str) -> String {
     words.replace('\\', "\\e").replace('-', "\\-").replace('…', "...").replace('`', "\\(ga")
 }
 
@@ -153,15 +164,15 @@ mod tests {
 
     #[test]
     fn every_command_option_and_variable_is_in_the_page() {
-        let page = page();
+        let page = render_page();
         let mut root = Cli::command();
         root.build();
         for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
-            let heading = format!(".SS \"keywright {}", escaped(command.get_name()));
+            let heading = format!(".SS \"keywright {}", escape_roff(command.get_name()));
             assert!(command.get_name() == "help" || page.contains(&heading), "{heading}");
         }
         for arg in root.get_arguments() {
-            let long = format!("\\-\\-{}", escaped(arg.get_long().unwrap()));
+            let long = format!("\\-\\-{}", escape_roff(arg.get_long().unwrap()));
             assert!(page.contains(&long) || long == "\\-\\-help", "{long}");
             if let Some(variable) = arg.get_env() {
                 assert!(page.contains(&format!(".B {}\n", variable.to_string_lossy())));
@@ -171,6 +182,6 @@ mod tests {
 
     #[test]
     fn no_words_are_taken_for_a_request() {
-        assert_eq!(lines(".x\n'y\n-z \\"), "\\&.x\n\\&'y\n\\-z \\e");
+        assert_eq!(escape_lines(".x\n'y\n-z \\"), "\\&.x\n\\&'y\n\\-z \\e");
     }
 }

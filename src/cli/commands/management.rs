@@ -3,15 +3,15 @@
 use clap::Subcommand;
 use secrecy::ExposeSecret;
 
-use crate::cli::output::{print, say};
-use crate::cli::{prompts, wait_for};
+use crate::cli::output::{print, print_status};
+use crate::cli::{prompts, run_async};
 use crate::domain::{ErrorKind, ManagementKey, UserError};
 use crate::services::keys::management::{self, Source};
 use crate::services::provision::Services;
 
 /// What to do with it.
 #[derive(Subcommand, Debug)]
-pub enum Management {
+pub enum ManagementCommand {
     /// Check a management key, and store it: from standard input or a masked prompt
     Set,
     /// Which one is used, masked, and where it comes from
@@ -20,23 +20,23 @@ pub enum Management {
     Forget,
 }
 
-impl Management {
+impl ManagementCommand {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         match self {
-            Self::Set => set(services),
-            Self::Show => show(services),
-            Self::Forget => forget(services),
+            Self::Set => set_management_key(services),
+            Self::Show => print_management_key(services),
+            Self::Forget => remove_management_key(services),
         }
     }
 }
 
-fn set(services: &Services) -> Result<(), UserError> {
-    let secret = prompts::secret("management key: ")?;
+fn set_management_key(services: &Services) -> Result<(), UserError> {
+    let secret = prompts::read_secret("management key: ")?;
     #[expect(clippy::disallowed_methods, reason = "door: management set")]
     let key = ManagementKey::from(secret.expose_secret().to_owned());
-    wait_for(management::set(services, &key))?.map_err(|error| error.trouble())?;
+    run_async(management::set(services, &key))?.map_err(|error| error.trouble())?;
     if services.management.is_some() {
-        say("the one in the environment is still used before the stored one");
+        print_status("the one in the environment is still used before the stored one");
     }
     print(&format!(
         "management key {} stored in {}, read back\n",
@@ -45,8 +45,8 @@ fn set(services: &Services) -> Result<(), UserError> {
     ))
 }
 
-fn show(services: &Services) -> Result<(), UserError> {
-    let known = wait_for(management::read(services))?.map_err(|error| error.trouble())?;
+fn print_management_key(services: &Services) -> Result<(), UserError> {
+    let known = run_async(management::read(services))?.map_err(|error| error.trouble())?;
     let Some((key, source)) = known else {
         return Err(UserError::new(
             ErrorKind::NotFound,
@@ -61,10 +61,10 @@ fn show(services: &Services) -> Result<(), UserError> {
     print(&format!("{}  from {place}\n", key.masked()))
 }
 
-fn forget(services: &Services) -> Result<(), UserError> {
-    let was_there = wait_for(management::forget(services))?.map_err(|error| error.trouble())?;
+fn remove_management_key(services: &Services) -> Result<(), UserError> {
+    let was_there = run_async(management::forget(services))?.map_err(|error| error.trouble())?;
     if services.management.is_some() {
-        say("the one in the environment is used all the same");
+        print_status("the one in the environment is used all the same");
     }
     print(if was_there {
         "forgot the management key; it stays valid at OpenRouter until you delete it there\n"

@@ -5,9 +5,11 @@ use clap::Args;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use crate::cli::output::{print, say, usage, warn};
-use crate::cli::sign_in::{Login, browser_is_away, converse, store_until_kept};
-use crate::cli::{json, wait_for};
+use crate::cli::output::{print, print_status, print_warning, usage_error};
+use crate::cli::sign_in::{
+    SignInArgs, is_browser_unavailable, retry_store_interactively, run_with_prompts,
+};
+use crate::cli::{json, run_async};
 use crate::domain::{
     ApiKey, Cents, Expiry, KeyRequest, Label, ManagementKey, ProvisioningOutcome, ResetInterval,
     StoredKey, UserError,
@@ -18,7 +20,7 @@ use crate::storage::secret_store::StoreKind;
 
 /// Arguments of `new`.
 #[derive(Args, Debug)]
-pub struct New {
+pub struct NewArgs {
     /// The key's name, such as the tool that will use it: 1 to 100 characters, unique here
     label: String,
     /// The most it may spend, in USD, or none
@@ -34,7 +36,7 @@ pub struct New {
     #[arg(long, value_name = "UUID")]
     workspace: Option<String>,
     #[command(flatten)]
-    login: Login,
+    sign_in: SignInArgs,
     /// As one JSON document
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -43,53 +45,58 @@ pub struct New {
     print_key: bool,
 }
 
-impl New {
+impl NewArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        let request = self.request()?;
+        let request = self.parse_request()?;
         // A sandbox's keys buy nothing; a real one is gone with this program.
         let real = !services.server.starts_with("http://");
         if services.vault.kind() == StoreKind::Memory && real && !self.print_key {
-            say(
+            print_status(
                 "this key will be kept in memory, and is gone when this command ends: ctrl-c now, and take it with --json --print-key, use --store os, or open the dashboard",
             );
         }
         // While a person signs in, standard input is the code's.
         services.vault.unlock().map_err(|error| error.to_user_error())?;
-        let way = self.login.way(services, self.management(services)?)?;
-        let outcome = wait_for(async {
-            let (outcome, mut controls) = converse(async |controls, report| {
+        let way = self
+            .sign_in
+            .choose_auth_method(services, self.read_fallback_management_key(services)?)?;
+        let outcome = run_async(async {
+            let (outcome, mut controls) = run_with_prompts(async |controls, report| {
                 provision::run(&request, way, services, controls, report).await
             })
             .await;
-            store_until_kept(outcome, &mut controls, services).await
+            retry_store_interactively(outcome, &mut controls, services).await
         })?;
         match outcome {
             ProvisioningOutcome::Stored { stored_key: held, key, warning: note } => {
-                self.stored(&held, &key, note, services)
+                self.print_stored(&held, &key, note, services)
             }
             ProvisioningOutcome::NotStored { entry: held, key, error: trouble } => {
-                self.not_stored(&held, &key, trouble)
+                self.report_unstored(&held, &key, trouble)
             }
             ProvisioningOutcome::Failed(trouble) => Err(trouble),
         }
     }
 
     /// The management key, where nobody could consent in a browser and no road was asked for.
-    fn management(&self, services: &Services) -> Result<Option<ManagementKey>, UserError> {
-        if !self.login.is_open() || !browser_is_away(services) {
+    fn read_fallback_management_key(
+        &self,
+        services: &Services,
+    ) -> Result<Option<ManagementKey>, UserError> {
+        if !self.sign_in.is_unspecified() || !is_browser_unavailable(services) {
             return Ok(None);
         }
-        let known = wait_for(management::read(services))?.map_err(|error| error.trouble())?;
+        let known = run_async(management::read(services))?.map_err(|error| error.trouble())?;
         if known.is_some() {
-            say("no browser is here: the management key cuts it");
+            print_status("no browser is here: the management key cuts it");
         }
         Ok(known.map(|(key, _)| key))
     }
 
-    fn request(&self) -> Result<KeyRequest, UserError> {
-        const NOTHING: &str = "nothing was sent";
+    fn parse_request(&self) -> Result<KeyRequest, UserError> {
+        const NOTHING_SENT: &str = "nothing was sent";
         let wrong = |option: &str, problem: &dyn std::fmt::Display| {
-            usage(format!("{option}: {problem}"), NOTHING)
+            usage_error(format!("{option}: {problem}"), NOTHING_SENT)
         };
         let request = KeyRequest {
             label: self.label.parse::<Label>().map_err(|problem| wrong("LABEL", &problem))?,
@@ -100,12 +107,12 @@ impl New {
                 .map_err(|problem| wrong("--expires", &problem))?,
             workspace_id: self.workspace.clone(),
         };
-        request.validate().map_err(|problem| usage(problem, NOTHING))?;
+        request.validate().map_err(|problem| usage_error(problem, NOTHING_SENT))?;
         Ok(request)
     }
 
     #[expect(clippy::disallowed_methods, reason = "door: new --print-key")]
-    fn stored(
+    fn print_stored(
         &self,
         held: &StoredKey,
         key: &ApiKey,
@@ -113,13 +120,16 @@ impl New {
         services: &Services,
     ) -> Result<(), UserError> {
         if let Some(trouble) = note {
-            warn(&trouble);
+            print_warning(&trouble);
         }
         for name in held.differing_fields() {
-            say(&format!("{name} is not as asked; keywright show {} has both", held.label));
+            print_status(&format!(
+                "{name} is not as asked; keywright show {} has both",
+                held.label
+            ));
         }
         if self.json {
-            let mut document = json::key(held, Timestamp::now());
+            let mut document = json::key_to_json(held, Timestamp::now());
             if self.print_key {
                 document["key"] = key.expose_secret().into();
             }
@@ -135,17 +145,17 @@ impl New {
 
     /// A key that is nowhere but here: shown where someone can see it and asked for it.
     #[expect(clippy::disallowed_methods, reason = "door: new --print-key")]
-    fn not_stored(
+    fn report_unstored(
         &self,
         held: &StoredKey,
         key: &ApiKey,
         trouble: UserError,
     ) -> Result<(), UserError> {
         if self.print_key {
-            let mut document = json::key(held, Timestamp::now());
+            let mut document = json::key_to_json(held, Timestamp::now());
             document["key"] = key.expose_secret().into();
             document["store"] = serde_json::Value::Null;
-            document["error"] = json::error(&trouble)["error"].take();
+            document["error"] = json::error_to_json(&trouble)["error"].take();
             print(&format!("{document:#}\n"))?;
             return Err(trouble);
         }

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::rotate::{keep, lost};
-use crate::cli::output::{confirm, fault, find_all, print, say, usage, warn};
-use crate::cli::sign_in::{Login, converse};
-use crate::cli::wait_for;
+use super::rotate::{key_lost_error, store_replacement};
+use crate::cli::output::{
+    confirm, find_keys, print, print_error, print_status, print_warning, usage_error,
+};
+use crate::cli::run_async;
+use crate::cli::sign_in::{SignInArgs, run_with_prompts};
 use crate::domain::{ErrorKind, LeakResponse, RotationOutcome, StoredKey, UserError};
 use crate::services::keys::{self, management};
 use crate::services::provision::Services;
@@ -17,7 +19,7 @@ use crate::services::secret_scan::{self, ScanLimits};
 
 /// Arguments of `panic`.
 #[derive(Args, Debug)]
-pub struct Panic {
+pub struct PanicArgs {
     /// The labels of the keys that leaked
     #[arg(required = true, value_name = "LABEL")]
     labels: Vec<String>,
@@ -28,14 +30,14 @@ pub struct Panic {
     #[arg(long, value_name = "DIR")]
     search: Vec<PathBuf>,
     #[command(flatten)]
-    login: Login,
+    sign_in: SignInArgs,
 }
 
-impl Panic {
+impl PanicArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        let leaked = find_all(services, &self.labels)?;
+        let leaked = find_keys(services, &self.labels)?;
         let places = secret_scan::resolve_scan_roots(&self.search).map_err(|(path, error)| {
-            usage(
+            usage_error(
                 format!("--search {}: {}", secret_scan::display_path(&path), error.kind()),
                 "nothing was disabled and nothing was cut; give a directory that is there",
             )
@@ -50,23 +52,23 @@ impl Panic {
         // While a person signs in, standard input is the code's. What cannot be opened says so later.
         let _ = services.vault.unlock();
         // A keychain that holds no management key for us must not keep the rest from being done.
-        let management = match wait_for(management::read(services))? {
+        let management = match run_async(management::read(services))? {
             Ok(known) => known.map(|(key, _)| key),
             Err(error) => {
-                fault(&format!("no management key could be read: {error}"));
+                print_error(&format!("no management key could be read: {error}"));
                 None
             }
         };
-        let way = self.login.way(services, management.clone())?;
-        let panicked = wait_for(async {
-            let (panicked, mut controls) = converse(async |controls, report| {
+        let way = self.sign_in.choose_auth_method(services, management.clone())?;
+        let panicked = run_async(async {
+            let (panicked, mut controls) = run_with_prompts(async |controls, report| {
                 let management = management.as_ref();
                 keys::panic(services, &leaked, management, &way, controls, report).await
             })
             .await;
             let mut kept = Vec::with_capacity(panicked.len());
             for one in panicked {
-                let replaced = keep(one.rotation, &mut controls, services).await;
+                let replaced = store_replacement(one.rotation, &mut controls, services).await;
                 kept.push(LeakResponse { rotation: replaced, ..one });
             }
             kept
@@ -78,7 +80,7 @@ impl Panic {
             let _ = writeln!(text, "{mark}  {}", deed.message);
         }
         print(&text)?;
-        print(&whereabouts(&leaked, &places))?;
+        print(&find_plaintext_copies(&leaked, &places))?;
         if panicked.iter().all(LeakResponse::is_complete) {
             return Ok(());
         }
@@ -89,8 +91,8 @@ impl Panic {
                 RotationOutcome::LabelNotMoved { error: trouble, .. }
                 | RotationOutcome::Failed(trouble) => Some(trouble.kind),
                 RotationOutcome::NotStored { entry: held, error: trouble, .. } => {
-                    let trouble = lost(&held, trouble);
-                    warn(&trouble);
+                    let trouble = key_lost_error(&held, trouble);
+                    print_warning(&trouble);
                     Some(trouble.kind)
                 }
             })
@@ -105,7 +107,7 @@ impl Panic {
 
 /// Where on this machine the leaked keys lie in clear: there they leaked perhaps, and there the
 /// programs that stopped working have them from.
-fn whereabouts(leaked: &[StoredKey], places: &[PathBuf]) -> String {
+fn find_plaintext_copies(leaked: &[StoredKey], places: &[PathBuf]) -> String {
     let found = secret_scan::scan_files(places, &ScanLimits::default());
     let mut text = String::new();
     for sighting in &found.findings {
@@ -119,7 +121,7 @@ fn whereabouts(leaked: &[StoredKey], places: &[PathBuf]) -> String {
         );
     }
     if text.is_empty() {
-        say(&format!(
+        print_status(&format!(
             "no leaked key lies in clear in the {} files looked through",
             found.files_scanned
         ));

@@ -6,18 +6,18 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::rotate::lost;
-use crate::cli::json::time;
-use crate::cli::output::{print, say, usage, warn};
-use crate::cli::sign_in::{converse, store_until_kept};
-use crate::cli::wait_for;
+use super::rotate::key_lost_error;
+use crate::cli::json::to_iso8601;
+use crate::cli::output::{print, print_status, print_warning, usage_error};
+use crate::cli::run_async;
+use crate::cli::sign_in::{retry_store_interactively, run_with_prompts};
 use crate::domain::{ErrorKind, ProvisioningOutcome, UnresolvedAttempt, UserError, sanitize};
 use crate::services::keys::{self, Error, Leftovers};
 use crate::services::provision::{self, Services};
 
 /// Arguments of `recover`.
 #[derive(Args, Debug)]
-pub struct Recover {
+pub struct RecoverArgs {
     /// Strike this attempt off the list, by its label or its id: you have looked
     #[arg(long, value_name = "LABEL")]
     dismiss: Option<String>,
@@ -26,45 +26,45 @@ pub struct Recover {
     pub(in crate::cli) json: bool,
 }
 
-impl Recover {
+impl RecoverArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        let mut left = finished(services, keys::leftovers(services, Timestamp::now()))?;
+        let mut left = finish_interrupted(services, keys::leftovers(services, Timestamp::now()))?;
         if let Some(name) = &self.dismiss {
-            let struck = choose(&left.unresolved, name)?;
+            let struck = find_unresolved(&left.unresolved, name)?;
             provision::dismiss(services, &struck.id)?;
             left.unresolved.retain(|(one, _)| *one != struck);
             left.dismissed.push(struck);
         }
-        left.troubles.iter().for_each(warn);
+        left.troubles.iter().for_each(print_warning);
         for (label, server, store) in &left.elsewhere {
-            say(&format!(
+            print_status(&format!(
                 "an attempt at '{label}' waits elsewhere: keywright recover --server {server} --store {store}"
             ));
         }
         if self.json {
-            print(&format!("{:#}\n", document(&left)))?;
+            print(&format!("{:#}\n", recovery_to_json(&left)))?;
         } else {
-            print(&words(&left))?;
+            print(&format_recovery(&left))?;
         }
-        verdict(&left)
+        ensure_resolved(&left)
     }
 }
 
 /// Waits for what came of the leftovers, and keeps keys that were received just now.
-pub(in crate::cli) fn finished(
+pub(in crate::cli) fn finish_interrupted(
     services: &Services,
     work: impl Future<Output = Result<Leftovers, Error>>,
 ) -> Result<Leftovers, UserError> {
-    let mut left = wait_for(work)?.map_err(|error| error.trouble())?;
+    let mut left = run_async(work)?.map_err(|error| error.trouble())?;
     for outcome in std::mem::take(&mut left.not_stored) {
-        let kept = wait_for(async {
-            let ((), mut controls) = converse(async |_, _| ()).await;
-            store_until_kept(outcome, &mut controls, services).await
+        let kept = run_async(async {
+            let ((), mut controls) = run_with_prompts(async |_, _| ()).await;
+            retry_store_interactively(outcome, &mut controls, services).await
         })?;
         match kept {
             ProvisioningOutcome::Stored { stored_key: held, .. } => left.stored.push(held),
             ProvisioningOutcome::NotStored { entry: held, error: trouble, .. } => {
-                left.lost.push(lost(&held, trouble))
+                left.lost.push(key_lost_error(&held, trouble))
             }
             ProvisioningOutcome::Failed(trouble) => left.lost.push(trouble),
         }
@@ -72,7 +72,7 @@ pub(in crate::cli) fn finished(
     Ok(left)
 }
 
-fn choose(
+fn find_unresolved(
     unresolved: &[(UnresolvedAttempt, String)],
     name: &str,
 ) -> Result<UnresolvedAttempt, UserError> {
@@ -88,14 +88,14 @@ fn choose(
             format!("no unresolved attempt is called '{}'", sanitize(name, 100)),
             "nothing was struck off; keywright recover lists them",
         )),
-        _ => Err(usage(
+        _ => Err(usage_error(
             format!("{} unresolved attempts are called '{}'", named.len(), sanitize(name, 100)),
             "nothing was struck off; name one by its id, as keywright recover lists it",
         )),
     }
 }
 
-fn words(left: &Leftovers) -> String {
+fn format_recovery(left: &Leftovers) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
     for held in &left.stored {
@@ -105,14 +105,14 @@ fn words(left: &Leftovers) -> String {
         let _ = writeln!(text, "rotated          {}  {}", handed.new.label, handed.new.masked);
     }
     for one in &left.dismissed {
-        let _ = writeln!(text, "struck off       {}  {}", one.label, seconds(one.started_at));
+        let _ = writeln!(text, "struck off       {}  {}", one.label, format_time(one.started_at));
     }
     for (one, advice) in &left.unresolved {
         let _ = writeln!(
             text,
             "possibly issued  {}  {}  {}  {}\n  {advice}",
             one.label,
-            seconds(one.started_at),
+            format_time(one.started_at),
             one.server,
             one.id
         );
@@ -123,13 +123,13 @@ fn words(left: &Leftovers) -> String {
     text
 }
 
-fn document(left: &Leftovers) -> Value {
+fn recovery_to_json(left: &Leftovers) -> Value {
     let unresolved = left.unresolved.iter().map(|(one, advice)| {
         json!({
             "id": one.id,
             "label": one.label,
             "server": one.server,
-            "at": seconds(one.started_at),
+            "at": format_time(one.started_at),
             "advice": advice,
         })
     });
@@ -141,7 +141,7 @@ fn document(left: &Leftovers) -> Value {
     })
 }
 
-fn verdict(left: &Leftovers) -> Result<(), UserError> {
+fn ensure_resolved(left: &Leftovers) -> Result<(), UserError> {
     if let Some(lost) = left.lost.first() {
         return Err(lost.clone());
     }
@@ -154,6 +154,6 @@ fn verdict(left: &Leftovers) -> Result<(), UserError> {
     Err(UserError::new(ErrorKind::Unresolved, message, advice))
 }
 
-fn seconds(at: Timestamp) -> String {
-    time(Some(at)).unwrap_or_default()
+fn format_time(at: Timestamp) -> String {
+    to_iso8601(Some(at)).unwrap_or_default()
 }

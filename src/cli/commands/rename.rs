@@ -4,40 +4,40 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
-use crate::cli::output::{confirm, find, print, usage, warn};
-use crate::cli::wait_for;
+use crate::cli::output::{confirm, find_key, print, print_warning, usage_error};
+use crate::cli::run_async;
 use crate::domain::{Label, UserError};
 use crate::services::keys::{self, management};
 use crate::services::provision::Services;
 
 /// Arguments of `rename`.
 #[derive(Args, Debug)]
-pub struct Rename {
+pub struct RenameArgs {
     /// The key's label
     old: String,
     /// Its new label: 1 to 100 characters, unique here
     new: String,
 }
 
-impl Rename {
+impl RenameArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        let held = find(services, &self.old)?;
+        let held = find_key(services, &self.old)?;
         let new: Label = self
             .new
             .parse()
-            .map_err(|problem| usage(format!("NEW: {problem}"), "nothing was changed"))?;
-        let management = wait_for(management::read(services))?.map_err(|error| error.trouble())?;
+            .map_err(|problem| usage_error(format!("NEW: {problem}"), "nothing was changed"))?;
+        let management = run_async(management::read(services))?.map_err(|error| error.trouble())?;
         let mut there = management.map(|(key, _)| key);
         // Where nobody can be asked, the names go together.
         if there.is_some() && io::stdin().is_terminal() {
             there = there.filter(|_| confirm("Rename it at OpenRouter too?").is_ok());
         }
-        let renamed = wait_for(keys::rename(services, &held, &new, there.as_ref()))?
+        let renamed = run_async(keys::rename(services, &held, &new, there.as_ref()))?
             .map_err(|error| error.trouble())?;
         let too =
             if there.is_some() && renamed.note.is_none() { ", at OpenRouter too" } else { "" };
         if let Some(note) = &renamed.note {
-            warn(note);
+            print_warning(note);
         }
         print(&format!("{} is {} now{too}\n", held.label, renamed.held.label))
     }

@@ -2,15 +2,15 @@
 
 use clap::Args;
 
-use crate::cli::output::{confirm, find_all, print};
-use crate::cli::wait_for;
+use crate::cli::output::{confirm, find_keys, print};
+use crate::cli::run_async;
 use crate::domain::{StoredKey, UserError};
 use crate::services::keys::{self, Deleted, management};
 use crate::services::provision::Services;
 
 /// Arguments of `rm`.
 #[derive(Args, Debug)]
-pub struct Rm {
+pub struct RmArgs {
     /// The keys' labels
     #[arg(required = true, value_name = "LABEL")]
     labels: Vec<String>,
@@ -22,19 +22,19 @@ pub struct Rm {
     yes: bool,
 }
 
-impl Rm {
+impl RmArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        for held in find_all(services, &self.labels)? {
+        for held in find_keys(services, &self.labels)? {
             if self.revoke {
-                self.revoke(services, &held)?;
+                self.revoke_key(services, &held)?;
             } else {
-                self.forget(services, &held)?;
+                self.remove_key(services, &held)?;
             }
         }
         Ok(())
     }
 
-    fn forget(&self, services: &Services, held: &StoredKey) -> Result<(), UserError> {
+    fn remove_key(&self, services: &Services, held: &StoredKey) -> Result<(), UserError> {
         if !self.yes {
             confirm(&format!(
                 "Forget '{}' ({}) on this machine? The key itself stays valid at OpenRouter.",
@@ -49,9 +49,9 @@ impl Rm {
         ))
     }
 
-    fn revoke(&self, services: &Services, held: &StoredKey) -> Result<(), UserError> {
+    fn revoke_key(&self, services: &Services, held: &StoredKey) -> Result<(), UserError> {
         // Known before it is asked for: a yes that cannot be followed is worth nothing.
-        let management = wait_for(management::require(services, &held.page_url()))?
+        let management = run_async(management::require(services, &held.page_url()))?
             .map_err(|error| error.trouble())?;
         if !self.yes {
             confirm(&format!(
@@ -59,7 +59,7 @@ impl Rm {
                 held.label, held.masked
             ))?;
         }
-        let deleted = wait_for(keys::revoke(services, &management, held))?
+        let deleted = run_async(keys::revoke(services, &management, held))?
             .map_err(|error| error.trouble())?;
         print(&match deleted {
             Deleted::Now => format!("deleted {} at OpenRouter, and forgot it here\n", held.label),

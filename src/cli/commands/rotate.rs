@@ -3,10 +3,10 @@
 
 use clap::Args;
 
-use super::recover::finished;
-use crate::cli::output::{confirm, find, print, warn};
-use crate::cli::sign_in::{Login, converse, store_until_kept};
-use crate::cli::wait_for;
+use super::recover::finish_interrupted;
+use crate::cli::output::{confirm, find_key, print, print_warning};
+use crate::cli::run_async;
+use crate::cli::sign_in::{SignInArgs, retry_store_interactively, run_with_prompts};
 use crate::domain::{
     ProvisioningOutcome, RetirePolicy, Rotated, RotationOutcome, StoredKey, UserError,
 };
@@ -15,12 +15,12 @@ use crate::services::provision::{Controls, Services};
 
 /// Arguments of `rotate`.
 #[derive(Args, Debug)]
-pub struct Rotate {
+pub struct RotateArgs {
     /// The key's label
     label: String,
     /// How long the old key must be unused before it may go: 30m, 1h, 2d
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = seconds)]
-    quiet_for: u64,
+    #[arg(long = "quiet-for", value_name = "TIME", default_value = "1h", value_parser = parse_seconds)]
+    unused_for: u64,
     /// Delete the old key at OpenRouter then, without a question
     #[arg(long)]
     delete_old: bool,
@@ -28,18 +28,18 @@ pub struct Rotate {
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
-    login: Login,
+    sign_in: SignInArgs,
 }
 
-impl Rotate {
+impl RotateArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        let held = find(services, &self.label)?;
+        let held = find_key(services, &self.label)?;
         services.vault.unlock().map_err(|error| error.to_user_error())?;
         // What an earlier run left comes first: a key that was cut for this is not cut again.
-        let left = finished(services, keys::finish(services))?;
-        left.lost.iter().chain(&left.troubles).for_each(warn);
+        let left = finish_interrupted(services, keys::finish(services))?;
+        left.lost.iter().chain(&left.troubles).for_each(print_warning);
         if let Some(handed) = left.handed.iter().find(|handed| handed.new.label == held.label) {
-            return done(handed);
+            return print_rotated(handed);
         }
         if self.delete_old && !self.yes {
             confirm(&format!(
@@ -47,34 +47,36 @@ impl Rotate {
                 held.label, held.masked
             ))?;
         }
-        let known = wait_for(management::read(services))?.map_err(|error| error.trouble())?;
-        let way = self.login.way(services, known.map(|(key, _)| key))?;
+        let known = run_async(management::read(services))?.map_err(|error| error.trouble())?;
+        let way = self.sign_in.choose_auth_method(services, known.map(|(key, _)| key))?;
         let terms =
-            RetirePolicy { unused_for: self.quiet_for, revoke_when_unused: self.delete_old };
-        let rotation = wait_for(async {
-            let (rotation, mut controls) = converse(async |controls, report| {
+            RetirePolicy { unused_for: self.unused_for, revoke_when_unused: self.delete_old };
+        let rotation = run_async(async {
+            let (rotation, mut controls) = run_with_prompts(async |controls, report| {
                 keys::rotate(services, &held, way, terms, controls, report).await
             })
             .await;
-            keep(rotation, &mut controls, services).await
+            store_replacement(rotation, &mut controls, services).await
         })?;
         match rotation {
             RotationOutcome::Completed { rotated: handed, warning: note } => {
                 if let Some(note) = &note {
-                    warn(note);
+                    print_warning(note);
                 }
-                done(&handed)
+                print_rotated(&handed)
             }
-            RotationOutcome::LabelNotMoved { new, error: trouble } => Err(beside(&new, trouble)),
+            RotationOutcome::LabelNotMoved { new, error: trouble } => {
+                Err(not_renamed_error(&new, trouble))
+            }
             RotationOutcome::NotStored { entry: held, error: trouble, .. } => {
-                Err(lost(&held, trouble))
+                Err(key_lost_error(&held, trouble))
             }
             RotationOutcome::Failed(trouble) => Err(trouble),
         }
     }
 }
 
-fn done(handed: &Rotated) -> Result<(), UserError> {
+fn print_rotated(handed: &Rotated) -> Result<(), UserError> {
     let old = handed
         .old
         .as_ref()
@@ -83,7 +85,7 @@ fn done(handed: &Rotated) -> Result<(), UserError> {
 }
 
 /// A new key that could not be stored is not left as long as someone is there.
-pub(in crate::cli) async fn keep(
+pub(in crate::cli) async fn store_replacement(
     rotation: RotationOutcome,
     controls: &mut Controls,
     services: &Services,
@@ -91,14 +93,14 @@ pub(in crate::cli) async fn keep(
     match rotation {
         RotationOutcome::NotStored { entry: held, key, error: trouble } => {
             let outcome = ProvisioningOutcome::NotStored { entry: held, key, error: trouble };
-            let outcome = store_until_kept(outcome, controls, services).await;
+            let outcome = retry_store_interactively(outcome, controls, services).await;
             keys::rotated(services, outcome).await
         }
         other => other,
     }
 }
 
-fn beside(new: &StoredKey, trouble: UserError) -> UserError {
+fn not_renamed_error(new: &StoredKey, trouble: UserError) -> UserError {
     UserError::new(
         trouble.kind,
         format!("the new key has not got the label yet: {}", trouble.message),
@@ -110,7 +112,7 @@ fn beside(new: &StoredKey, trouble: UserError) -> UserError {
 }
 
 /// What is said of a key that nobody stored.
-pub(in crate::cli) fn lost(held: &StoredKey, trouble: UserError) -> UserError {
+pub(in crate::cli) fn key_lost_error(held: &StoredKey, trouble: UserError) -> UserError {
     UserError {
         advice: format!(
             "{}; the key is lost with this program: revoke it at {}",
@@ -122,7 +124,7 @@ pub(in crate::cli) fn lost(held: &StoredKey, trouble: UserError) -> UserError {
 }
 
 /// `90s`, `30m`, `1h`, `2d`.
-fn seconds(text: &str) -> Result<u64, String> {
+fn parse_seconds(text: &str) -> Result<u64, String> {
     let wrong = || String::from("a time is a number and s, m, h or d, such as 30m or 1h");
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -145,10 +147,10 @@ mod tests {
     #[test]
     fn a_time_is_a_number_and_a_unit() {
         for (text, expected) in [("90s", 90), ("30m", 1_800), ("1h", 3_600), (" 2d ", 172_800)] {
-            assert_eq!(seconds(text), Ok(expected));
+            assert_eq!(parse_seconds(text), Ok(expected));
         }
         for text in ["", "h", "1", "1 h", "-1h", "1w", "99999999999999999999h", "400d", "1é"] {
-            assert!(seconds(text).is_err(), "{text}");
+            assert!(parse_seconds(text).is_err(), "{text}");
         }
     }
 
@@ -163,7 +165,7 @@ mod tests {
             "os".into(),
             jiff::Timestamp::UNIX_EPOCH,
         );
-        let said = beside(&new, error).advice;
+        let said = not_renamed_error(&new, error).advice;
         assert!(said.contains("'x (new)'") && said.contains("no second key"), "{said}");
     }
 }

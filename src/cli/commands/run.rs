@@ -8,14 +8,16 @@ use std::process::Command;
 use clap::Args;
 use secrecy::ExposeSecret;
 
-use super::get::fetch;
-use crate::cli::env_mapping::{VARIABLE, check, choose, split};
-use crate::cli::output::{holds, say, usage};
+use super::get::load_secret;
+use crate::cli::env_mapping::{
+    DEFAULT_VARIABLE, parse_mappings, split_items, validate_variable_name,
+};
+use crate::cli::output::{has_stored_key, print_status, usage_error};
 use crate::domain::{ErrorKind, UserError};
 use crate::services::provision::Services;
 use crate::storage::secret_store::StoreKind;
 
-pub(in crate::cli) const LONG: &str = "\
+pub(in crate::cli) const LONG_ABOUT: &str = "\
 Run a program with the key in its environment, and nowhere else: not in its arguments, not in a \
 file, not in this shell. On Unix the program takes Keywright's place: signals, its exit code and \
 job control are as without it.
@@ -32,7 +34,7 @@ Exit codes of its own: 126 the program cannot be run, 127 there is no such progr
 /// Arguments of `run`.
 #[derive(Args, Debug)]
 #[command(override_usage = "keywright run [OPTIONS] <LABEL[,ENV=LABEL…]> -- <COMMAND>...")]
-pub struct Run {
+pub struct RunArgs {
     /// The key's label; others follow as ,ENV=LABEL
     #[arg(value_name = "LABEL[,ENV=LABEL…]")]
     labels: String,
@@ -40,31 +42,31 @@ pub struct Run {
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
     /// The variable of the label that names none
-    #[arg(long, value_name = "NAME", default_value = VARIABLE)]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_VARIABLE)]
     env: String,
     /// Say which variables are set, and which are replaced
     #[arg(short, long)]
     verbose: bool,
 }
 
-impl Run {
+impl RunArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
         // After a label that stands behind a `--` of its own, the second one separates.
         let dashed = self.command.first().is_some_and(|first| first == "--");
         let Some((program, arguments)) = self.command[usize::from(dashed)..].split_first() else {
-            return Err(usage(
+            return Err(usage_error(
                 "no program is given",
                 "it stands after the label: LABEL -- COMMAND",
             ));
         };
-        check(&self.env)?;
-        let held = |label: &str| holds(services, label);
-        let items = split(&self.labels, held);
-        let chosen = choose(items.iter().map(String::as_str), &self.env, held)?;
+        validate_variable_name(&self.env)?;
+        let held = |label: &str| has_stored_key(services, label);
+        let items = split_items(&self.labels, held);
+        let chosen = parse_mappings(items.iter().map(String::as_str), &self.env, held)?;
         let mut command = Command::new(program);
         command.args(arguments);
         for one in &chosen {
-            let key = fetch(services, &one.label)?;
+            let key = load_secret(services, &one.label)?;
             #[expect(clippy::disallowed_methods, reason = "door: run")]
             command.env(&one.variable, key.expose_secret());
             if self.verbose {
@@ -72,13 +74,13 @@ impl Run {
                     Some(_) => ", in place of the value it had",
                     None => "",
                 };
-                say(&format!("{} is the key '{}'{instead}", one.variable, one.label));
+                print_status(&format!("{} is the key '{}'{instead}", one.variable, one.label));
             }
         }
         let run = match services.vault.kind() {
             // What is in memory, the sandbox that knows such keys included, lives as long as this.
-            StoreKind::Memory => wait_for_it,
-            StoreKind::Keychain | StoreKind::File => become_it,
+            StoreKind::Memory => spawn_and_wait,
+            StoreKind::Keychain | StoreKind::File => exec_command,
         };
         run(&mut command).map_err(|error| {
             let none = error.kind() == io::ErrorKind::NotFound;
@@ -90,7 +92,7 @@ impl Run {
 
 /// Returns only where it failed.
 #[cfg(unix)]
-fn become_it(command: &mut Command) -> io::Result<()> {
+fn exec_command(command: &mut Command) -> io::Result<()> {
     use std::os::unix::process::CommandExt;
     // The standard library gives SIGPIPE back its default, and leaves the mask of signals alone.
     Err(command.exec())
@@ -99,11 +101,11 @@ fn become_it(command: &mut Command) -> io::Result<()> {
 /// There is no becoming another program here.
 #[cfg(not(unix))]
 fn become_it(command: &mut Command) -> io::Result<()> {
-    wait_for_it(command)
+    spawn_and_wait(command)
 }
 
 /// Starts it, waits for it, and ends as it did.
-fn wait_for_it(command: &mut Command) -> io::Result<()> {
+fn spawn_and_wait(command: &mut Command) -> io::Result<()> {
     let status = command.status()?;
     #[cfg(unix)]
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);

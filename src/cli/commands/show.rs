@@ -5,9 +5,9 @@ use std::fmt::Write;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::list::{policy, state};
+use super::list::{format_policy, format_state};
 use crate::cli::json;
-use crate::cli::output::{find, print};
+use crate::cli::output::{find_key, print};
 use crate::domain::{
     Cents, ResetInterval, StoredKey, UserError, format_relative_time, format_timestamp, sanitize,
 };
@@ -15,7 +15,7 @@ use crate::services::provision::Services;
 
 /// Arguments of `show`.
 #[derive(Args, Debug)]
-pub struct Show {
+pub struct ShowArgs {
     /// The key's label
     label: String,
     /// As one JSON document
@@ -23,18 +23,18 @@ pub struct Show {
     pub(in crate::cli) json: bool,
 }
 
-impl Show {
+impl ShowArgs {
     pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        let held = find(services, &self.label)?;
+        let held = find_key(services, &self.label)?;
         let now = Timestamp::now();
         if self.json {
-            return print(&format!("{:#}\n", json::key(&held, now)));
+            return print(&format!("{:#}\n", json::key_to_json(&held, now)));
         }
-        print(&words(&held, now))
+        print(&format_details(&held, now))
     }
 }
 
-fn words(held: &StoredKey, now: Timestamp) -> String {
+fn format_details(held: &StoredKey, now: Timestamp) -> String {
     let usd = |amount: Option<f64>| amount.map_or("unknown".into(), |usd| format!("${usd:.2}"));
     let when = |at: Option<Timestamp>, never: &str| {
         at.map_or(never.into(), |at| {
@@ -48,13 +48,13 @@ fn words(held: &StoredKey, now: Timestamp) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{name:<10} {value}");
     };
-    row("state", &state(held, now));
-    row("limit", &policy(held.limit(), held.reset().map(ResetInterval::as_str)));
+    row("state", &format_state(held, now));
+    row("limit", &format_policy(held.limit(), held.reset().map(ResetInterval::as_str)));
     row(
         "asked",
         &format!(
             "{}, expires {}",
-            policy(
+            format_policy(
                 asked.limit.map(Cents::to_dollars),
                 asked.limit_reset.map(ResetInterval::as_str)
             ),
@@ -67,7 +67,7 @@ fn words(held: &StoredKey, now: Timestamp) -> String {
             let reset = granted.limit_reset.as_deref().map(|word| sanitize(word, 20));
             format!(
                 "{}, expires {}",
-                policy(granted.limit, reset.as_deref()),
+                format_policy(granted.limit, reset.as_deref()),
                 when(granted.expires_at, "never")
             )
         }),

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::cli::output::{print, usage, warn};
-use crate::cli::passphrase::{ask_twice, first_line};
+use crate::cli::output::{print, print_warning, usage_error};
+use crate::cli::passphrase::{prompt_new_passphrase, read_passphrase_file};
 use crate::domain::{ErrorKind, UserError};
 use crate::services::config::{self, Config};
 use crate::services::keys::{self, Moved};
@@ -14,12 +14,12 @@ use crate::storage::secret_store::StoreKind;
 
 /// What to do with the stores.
 #[derive(Subcommand, Debug)]
-pub enum Vault {
+pub enum StoreCommand {
     /// Move every key of every server, and the management keys, to the other store
     Move {
         /// Where they go
         #[arg(long, value_name = "STORE")]
-        to: Target,
+        to: Destination,
     },
     /// Give the file store another passphrase
     Passphrase {
@@ -31,31 +31,31 @@ pub enum Vault {
 
 /// The stores that keep what they hold.
 #[derive(ValueEnum, Clone, Copy, Debug)]
-pub enum Target {
+pub enum Destination {
     /// The operating system's keychain
     Os,
     /// The file under a passphrase
     File,
 }
 
-impl Vault {
+impl StoreCommand {
     pub(in crate::cli) fn run(
         &self,
         config: &Config,
         services: &Services,
     ) -> Result<(), UserError> {
         match self {
-            Self::Move { to } => move_to(*to, config, services),
+            Self::Move { to } => move_keys(*to, config, services),
             Self::Passphrase { new_file } => change_passphrase(new_file.as_ref(), config),
         }
     }
 }
 
-fn move_to(to: Target, config: &Config, services: &Services) -> Result<(), UserError> {
+fn move_keys(to: Destination, config: &Config, services: &Services) -> Result<(), UserError> {
     let (os, file) = (config.vault(StoreKind::Keychain)?, config.vault(StoreKind::File)?);
     let (from, to) = match to {
-        Target::Os => (file, os),
-        Target::File => (os, file),
+        Destination::Os => (file, os),
+        Destination::File => (os, file),
     };
     let moved = keys::transfer(
         &services.place,
@@ -72,7 +72,7 @@ fn move_to(to: Target, config: &Config, services: &Services) -> Result<(), UserE
             Ok(()) => print(&format!("{what}  in {}, read back\n", to.display_name()))?,
             Err(trouble) => {
                 failed += 1;
-                warn(&UserError {
+                print_warning(&UserError {
                     message: format!("{what}: {}", trouble.message),
                     ..trouble.clone()
                 });
@@ -93,15 +93,17 @@ fn move_to(to: Target, config: &Config, services: &Services) -> Result<(), UserE
 fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(), UserError> {
     let vault = config.vault(StoreKind::File)?;
     if !vault.exists() {
-        return Err(usage(
+        return Err(usage_error(
             format!("there is no vault at {}", vault.display_name()),
             "nothing was changed; the first key that is stored with --store file makes one",
         ));
     }
     let changed = vault.unlock().and_then(|()| {
         let new = match new_file {
-            Some(file) => first_line(file)?,
-            None => ask_twice("new passphrase (without it nobody opens the vault again): ")?,
+            Some(file) => read_passphrase_file(file)?,
+            None => {
+                prompt_new_passphrase("new passphrase (without it nobody opens the vault again): ")?
+            }
         };
         vault.change_passphrase(&new)
     });

@@ -17,30 +17,32 @@ use crate::services::provision::{self, Services, Way};
 use crate::storage::inventory;
 use crate::storage::secret_store;
 use crate::storage::usage_history;
-use crate::tui::state::{Changed, Changes, Msg, Road, Ticket};
+use crate::tui::state::{AuthChoice, KeyUpdate, KeyUpdateOutcome, Msg, Ticket};
 
 impl EffectRunner {
     pub(super) fn rotate_key(&mut self, ticket: Ticket, held: StoredKey, terms: RetirePolicy) {
         let mut controls = self.register_run(ticket);
         self.spawn_task(move |services, results| async move {
-            let report = |report| send_message(&results, Msg::Reported { ticket, report });
+            let report =
+                |report| send_message(&results, Msg::ProvisioningEvent { ticket, event: report });
             let way = choose_auth_method(&services, &report).await;
             let rotation = keys::rotate(&services, &held, way, terms, &mut controls, &report).await;
-            Msg::Rotated { ticket, rotation }
+            Msg::RotationFinished { ticket, outcome: rotation }
         });
     }
 
     pub(super) fn respond_to_leak(&mut self, ticket: Ticket, keys: Vec<StoredKey>) {
         let mut controls = self.register_run(ticket);
         self.spawn_task(move |services, results| async move {
-            let report = |report| send_message(&results, Msg::Reported { ticket, report });
+            let report =
+                |report| send_message(&results, Msg::ProvisioningEvent { ticket, event: report });
             let way = choose_auth_method(&services, &report).await;
             // A keychain that holds no management key for us must not keep the rest from being done.
             let management = management::read(&services).await.ok().flatten().map(|(key, _)| key);
             let panicked =
                 keys::panic(&services, &keys, management.as_ref(), &way, &mut controls, &report)
                     .await;
-            Msg::Panicked { ticket, panicked }
+            Msg::LeakResponseFinished { ticket, responses: panicked }
         });
     }
 
@@ -51,10 +53,10 @@ impl EffectRunner {
             let outcome = provision::store_again(held, key, &services).await;
             let ProvisioningOutcome::Stored { stored_key: held, key, warning: note } = outcome
             else {
-                return Msg::Provisioned { ticket, outcome };
+                return Msg::ProvisioningFinished { ticket, outcome };
             };
             if !replaces {
-                return Msg::Provisioned {
+                return Msg::ProvisioningFinished {
                     ticket,
                     outcome: ProvisioningOutcome::Stored { stored_key: held, key, warning: note },
                 };
@@ -71,8 +73,8 @@ impl EffectRunner {
             };
             let outcome = ProvisioningOutcome::Stored { stored_key: now, key, warning: note };
             // What closes the ticket comes last.
-            send_message(&results, Msg::Rotated { ticket, rotation });
-            Msg::Provisioned { ticket, outcome }
+            send_message(&results, Msg::RotationFinished { ticket, outcome: rotation });
+            Msg::ProvisioningFinished { ticket, outcome }
         });
     }
 
@@ -91,23 +93,23 @@ impl EffectRunner {
                 Some(vault) => provision::store_elsewhere(held, key, vault, &services).await,
                 None => provision::store_again(held, key, &services).await,
             };
-            Msg::Provisioned { ticket, outcome }
+            Msg::ProvisioningFinished { ticket, outcome }
         });
     }
 
     pub(super) fn fetch_account_key(&self, ticket: Ticket, hash: String) {
         self.spawn_task(move |services, _| async move {
             let remote = find_account_key(&services, &hash).await.map_err(|error| error.trouble());
-            Msg::Looked { ticket, remote }
+            Msg::AccountKeyFetched { ticket, result: remote }
         });
     }
 
-    pub(super) fn update_key(&self, ticket: Ticket, changes: Changes) {
+    pub(super) fn update_key(&self, ticket: Ticket, changes: KeyUpdate) {
         self.spawn_task(move |services, _| async move {
             let outcome = apply_changes(&services, changes)
                 .await
-                .unwrap_or_else(|error| Changed::Failed(error.trouble()));
-            Msg::Changed { ticket, outcome }
+                .unwrap_or_else(|error| KeyUpdateOutcome::Failed(error.trouble()));
+            Msg::KeyUpdated { ticket, outcome }
         });
     }
 
@@ -118,7 +120,7 @@ impl EffectRunner {
                 keys::set_disabled(&services, &management, &held, disabled).await
             };
             let result = result.await.map_err(|error| error.trouble());
-            Msg::Switched { label: held.label, result }
+            Msg::KeyDisabledSet { label: held.label, result }
         });
     }
 
@@ -133,27 +135,27 @@ impl EffectRunner {
                 }
             };
             let result = result.await.map(|_| ()).map_err(|error| error.trouble());
-            Msg::Revoked { hash: held.hash, label: held.label, result }
+            Msg::KeyRevoked { hash: held.hash, label: held.label, result }
         });
     }
 
     pub(super) fn import_key(&self, ticket: Ticket, label: Label, key: ApiKey) {
         self.spawn_task(move |services, _| async move {
             let result = keys::import(&services, &label, &key).await;
-            Msg::Imported { ticket, result: result.map_err(|error| error.trouble()) }
+            Msg::KeyImported { ticket, result: result.map_err(|error| error.trouble()) }
         });
     }
 
     pub(super) fn list_account_keys(&self, ticket: Ticket) {
         self.spawn_task(move |services, _| async move {
             let account = load_account_keys(&services).await.map_err(|error| error.trouble());
-            Msg::AccountRead { ticket, account }
+            Msg::AccountKeysLoaded { ticket, result: account }
         });
     }
 
     pub(super) fn detect_management_key(&self) {
         self.spawn_task(move |services, _| async move {
-            Msg::ManagementKnown(matches!(management::read(&services).await, Ok(Some(_))))
+            Msg::ManagementKeyDetected(matches!(management::read(&services).await, Ok(Some(_))))
         });
     }
 
@@ -165,7 +167,7 @@ impl EffectRunner {
                 let samples = known.remove(&hash).unwrap_or_default();
                 (hash, samples)
             });
-            Some(Msg::PastRead { ticket, past: past.collect() })
+            Some(Msg::UsageHistoryLoaded { ticket, history: past.collect() })
         });
     }
 
@@ -208,14 +210,14 @@ pub(super) async fn choose_auth_method(
 
 /// The road that was chosen for a new key.
 pub(super) async fn resolve_auth_choice(
-    road: Road,
+    road: AuthChoice,
     services: &Services,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<Way, UserError> {
     match road {
-        Road::Best => Ok(choose_interactive_auth_method(services, report)),
-        Road::Paste => Ok(Way::Paste),
-        Road::Key(label) => {
+        AuthChoice::Automatic => Ok(choose_interactive_auth_method(services, report)),
+        AuthChoice::PasteCode => Ok(Way::Paste),
+        AuthChoice::ExistingKey(label) => {
             let taking = services.clone();
             let key = tokio::task::spawn_blocking(move || keys::take(&taking, &label)).await;
             match key {
@@ -254,8 +256,8 @@ async fn find_account_key(services: &Services, hash: &str) -> Result<Option<Acco
     }
 }
 
-async fn apply_changes(services: &Services, changes: Changes) -> Result<Changed, Error> {
-    let Changes { held, there, label } = changes;
+async fn apply_changes(services: &Services, changes: KeyUpdate) -> Result<KeyUpdateOutcome, Error> {
+    let KeyUpdate { key: held, account_patch: there, new_label: label } = changes;
     let management = management::read(services).await?.map(|(key, _)| key);
     let (mut now, mut note) = (None, None);
     if let Some((seen, patch)) = there {
@@ -264,7 +266,10 @@ async fn apply_changes(services: &Services, changes: Changes) -> Result<Changed,
         };
         match keys::edit(services, management, &seen, &patch).await? {
             Edit::Conflict { now, differences, .. } => {
-                return Ok(Changed::Conflict { now: *now, differences });
+                return Ok(KeyUpdateOutcome::Conflict {
+                    current: *now,
+                    changed_fields: differences,
+                });
             }
             Edit::Done { now: remote, differences } => {
                 if !differences.is_empty() {
@@ -299,7 +304,7 @@ async fn apply_changes(services: &Services, changes: Changes) -> Result<Changed,
         let read = move || inventory::filter_keys(&place, &server, |row| row.hash == held.hash);
         here = tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Ok(Vec::new()))?.pop();
     }
-    Ok(Changed::Done { there: now, here, note })
+    Ok(KeyUpdateOutcome::Updated { account_key: now, stored_key: here, warning: note })
 }
 
 async fn load_account_keys(services: &Services) -> Result<AccountKeys, Error> {

@@ -12,7 +12,7 @@ use crate::services::keys::{self, End, Hands, News};
 use crate::services::plan::{self, KeyDiff};
 use crate::services::provision::{Controls, Services, Way};
 use crate::storage::inventory;
-use crate::tui::state::{Compared, Fate, Msg, Planned, Ticket};
+use crate::tui::state::{Msg, PlanComparison, PlanStatus, PlannedKey, Ticket};
 
 /// The most problems of a plan that are said.
 const MAX_PROBLEMS: usize = 100;
@@ -27,9 +27,9 @@ impl EffectRunner {
                     tokio::task::spawn_blocking(move || load_plan(&looking, &typed, now)).await;
                 let keys = keys.unwrap_or_else(|_| Err(vec!["the plan cannot be read".into()]))?;
                 let (_, road) = choose_batch_auth_method(&services, &|_| {}).await;
-                Ok(Compared { keys, road })
+                Ok(PlanComparison { keys, auth_description: road })
             };
-            Msg::PlanRead { ticket, plan: plan.await }
+            Msg::PlanLoaded { ticket, result: plan.await }
         });
     }
 
@@ -40,7 +40,8 @@ impl EffectRunner {
             journey.batch_commands = Some(wishes);
         }
         self.spawn_task(move |services, results| async move {
-            let told = |report| send_message(&results, Msg::Reported { ticket, report });
+            let told =
+                |report| send_message(&results, Msg::ProvisioningEvent { ticket, event: report });
             let waits = || {
                 told(ProvisioningEvent::Notice(
                     "another apply is under way: waiting for its end".into(),
@@ -48,11 +49,13 @@ impl EffectRunner {
             };
             let turn = match keys::take_turn(&services, &mut cancelled, waits).await {
                 Ok(Some(turn)) => turn,
-                Ok(None) => return Msg::Applied { ticket, trouble: None },
-                Err(error) => return Msg::Applied { ticket, trouble: Some(error.to_user_error()) },
+                Ok(None) => return Msg::PlanApplied { ticket, error: None },
+                Err(error) => {
+                    return Msg::PlanApplied { ticket, error: Some(error.to_user_error()) };
+                }
             };
             let ended = |label, result, note| {
-                send_message(&results, Msg::Ended { ticket, label, result, note });
+                send_message(&results, Msg::ItemFinished { ticket, label, result, warning: note });
             };
             // What a program that died meanwhile left behind comes first: a label whose code it had
             // received already would be cut twice.
@@ -61,7 +64,7 @@ impl EffectRunner {
             let mut missing = Vec::new();
             for (request, standing) in match compare_with_stored_keys(&services, requests) {
                 Ok(standings) => standings,
-                Err(trouble) => return Msg::Applied { ticket, trouble: Some(trouble) },
+                Err(trouble) => return Msg::PlanApplied { ticket, error: Some(trouble) },
             } {
                 match standing {
                     KeyDiff::Missing => missing.push(request),
@@ -76,7 +79,7 @@ impl EffectRunner {
             let (way, _) = choose_batch_auth_method(&services, &told).await;
             let hear = |news: News<'_>| match news {
                 News::Turn { label, .. } => {
-                    send_message(&results, Msg::Turned { ticket, label: label.clone() });
+                    send_message(&results, Msg::ItemStarted { ticket, label: label.clone() });
                 }
                 News::Journey(report) => told(report),
                 News::End(End { label, result, note }) => {
@@ -86,7 +89,7 @@ impl EffectRunner {
             let hands = Hands { wishes: wished, pasted };
             keys::apply(&missing, way, &services, hands, &hear).await;
             drop(turn);
-            Msg::Applied { ticket, trouble: None }
+            Msg::PlanApplied { ticket, error: None }
         });
     }
 }
@@ -96,7 +99,7 @@ fn load_plan(
     services: &Services,
     typed: &str,
     now: Timestamp,
-) -> Result<Vec<Planned>, Vec<String>> {
+) -> Result<Vec<PlannedKey>, Vec<String>> {
     let path = match (typed.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         _ => PathBuf::from(typed),
@@ -111,16 +114,16 @@ fn load_plan(
     })?;
     let standings = compare_with_stored_keys(services, plan)
         .map_err(|trouble| vec![trouble.message, trouble.advice])?;
-    let planned = standings.into_iter().map(|(request, standing)| Planned {
+    let planned = standings.into_iter().map(|(request, standing)| PlannedKey {
         request,
-        fate: match standing {
-            KeyDiff::Missing => Fate::Create,
-            KeyDiff::Unchanged(_) => Fate::Same,
+        status: match standing {
+            KeyDiff::Missing => PlanStatus::ToCreate,
+            KeyDiff::Unchanged(_) => PlanStatus::Unchanged,
             KeyDiff::Differs { differences, .. } => {
                 let words: Vec<_> = differences.iter().map(ToString::to_string).collect();
-                Fate::Differs(words.join("; "))
+                PlanStatus::Differs(words.join("; "))
             }
-            KeyDiff::Pending(unresolved) => Fate::Failed(keys::owing(&unresolved)),
+            KeyDiff::Pending(unresolved) => PlanStatus::Failed(keys::owing(&unresolved)),
         },
     });
     Ok(planned.collect())

@@ -1,11 +1,11 @@
 //! What is thought over before it is done: a rotation, a leak, a deletion at the server. Says which
 //! keys it is about and on which terms. Must not know: how it is done.
 
-use super::field::Field;
+use super::field::TextField;
 use crate::domain::{RetirePolicy, StoredKey};
 
 /// How long an old key must stand still before it may go: in words, and in seconds.
-pub const QUIET: [(&str, u64); 5] = [
+pub const UNUSED_FOR_CHOICES: [(&str, u64); 5] = [
     ("10 minutes", 600),
     ("1 hour", 3_600),
     ("6 hours", 21_600),
@@ -15,48 +15,58 @@ pub const QUIET: [(&str, u64); 5] = [
 
 /// What is thought over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deliberation {
+pub enum ConfirmKind {
     /// Another key in this one's place.
     Rotate,
     /// They leaked.
-    Panic,
+    RespondToLeak,
     /// Their deletion at the server.
     Revoke,
 }
 
 /// The state of the screen on which it is thought over.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct ConfirmDialog {
     /// What.
-    pub what: Deliberation,
+    pub kind: ConfirmKind,
     /// The keys it is about, at least one.
     pub keys: Vec<StoredKey>,
     /// The place in [`QUIET`] of what was chosen.
-    pub quiet: usize,
+    pub unused_for_index: usize,
     /// Whether the old key is deleted then without a question.
-    pub delete: bool,
+    pub revoke_when_unused: bool,
     /// What was typed to confirm a deletion.
-    pub typed: Field,
+    pub confirmation: TextField,
 }
 
-impl Ask {
+impl ConfirmDialog {
     /// Nothing chosen yet: an hour, and a question before anything is deleted.
-    pub fn new(what: Deliberation, keys: Vec<StoredKey>) -> Self {
-        Self { what, keys, quiet: 1, delete: false, typed: Field::default() }
+    pub fn new(what: ConfirmKind, keys: Vec<StoredKey>) -> Self {
+        Self {
+            kind: what,
+            keys,
+            unused_for_index: 1,
+            revoke_when_unused: false,
+            confirmation: TextField::default(),
+        }
     }
 
     /// The next choice of how long, or the one before.
-    pub fn choose(&mut self, by: isize) {
-        self.quiet = self.quiet.saturating_add_signed(by).min(QUIET.len() - 1);
+    pub fn step_unused_for(&mut self, by: isize) {
+        self.unused_for_index =
+            self.unused_for_index.saturating_add_signed(by).min(UNUSED_FOR_CHOICES.len() - 1);
     }
 
     /// The terms of a rotation.
-    pub fn terms(&self) -> RetirePolicy {
-        RetirePolicy { unused_for: QUIET[self.quiet].1, revoke_when_unused: self.delete }
+    pub fn retire_policy(&self) -> RetirePolicy {
+        RetirePolicy {
+            unused_for: UNUSED_FOR_CHOICES[self.unused_for_index].1,
+            revoke_when_unused: self.revoke_when_unused,
+        }
     }
 
     /// What has to be typed to confirm a deletion: the label, or how many keys.
-    pub fn password(&self) -> String {
+    pub fn expected_confirmation(&self) -> String {
         match &self.keys[..] {
             [held] => held.label.to_string(),
             keys => keys.len().to_string(),
@@ -65,6 +75,7 @@ impl Ask {
 
     /// Whether it was typed.
     pub fn is_confirmed(&self) -> bool {
-        self.what != Deliberation::Revoke || self.typed.text().trim() == self.password()
+        self.kind != ConfirmKind::Revoke
+            || self.confirmation.text().trim() == self.expected_confirmation()
     }
 }

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 #[cfg(doc)]
 use super::Msg;
-use super::form::Road;
+use super::form::AuthChoice;
 use super::message::Ticket;
 use crate::domain::{
     AccountKey, ApiKey, AuthCode, KeyPatch, KeyRequest, Label, RetirePolicy, StoredKey,
@@ -13,13 +13,13 @@ use crate::domain::{
 
 /// What is to become of one key.
 #[derive(Clone, Debug)]
-pub struct Changes {
+pub struct KeyUpdate {
     /// The key, held or only listed.
-    pub held: StoredKey,
+    pub key: StoredKey,
     /// The key as it was seen at the server, and what to change there.
-    pub there: Option<(AccountKey, KeyPatch)>,
+    pub account_patch: Option<(AccountKey, KeyPatch)>,
     /// Its label from now on.
-    pub label: Option<Label>,
+    pub new_label: Option<Label>,
 }
 
 /// What is to be done outside.
@@ -29,7 +29,7 @@ pub enum Effect {
     LoadKeys(Ticket),
     /// Ask keys about themselves, in this order; answered by [`Msg::Refreshed`] for each, and one
     /// [`Msg::RefreshEnded`].
-    Refresh {
+    RefreshKeys {
         /// To be answered with.
         ticket: Ticket,
         /// Hashes and labels.
@@ -38,55 +38,55 @@ pub enum Effect {
     /// Ask no more keys.
     StopRefresh(Ticket),
     /// Finish what a dead program left behind; answered by [`Msg::Recovered`].
-    Recover,
+    RecoverInterrupted,
     /// Cut a key; answered by [`Msg::Reported`] and one [`Msg::Provisioned`].
-    Provision {
+    ProvisionKey {
         /// To be answered with.
         ticket: Ticket,
         /// What for.
         request: KeyRequest,
         /// By which road.
-        road: Road,
+        auth_choice: AuthChoice,
     },
     /// Another key in a key's place; answered by [`Msg::Reported`] and one [`Msg::Rotated`].
-    Rotate {
+    RotateKey {
         /// To be answered with.
         ticket: Ticket,
         /// The old key.
-        held: StoredKey,
+        stored_key: StoredKey,
         /// What becomes of it.
-        terms: RetirePolicy,
+        retire_policy: RetirePolicy,
     },
     /// These leaked; answered by [`Msg::Reported`] and one [`Msg::Panicked`].
-    Panic {
+    RespondToLeak {
         /// To be answered with.
         ticket: Ticket,
         /// The keys.
         keys: Vec<StoredKey>,
     },
     /// Ask the account about one key; answered by [`Msg::Looked`].
-    Look {
+    FetchAccountKey {
         /// To be answered with.
         ticket: Ticket,
         /// Its hash.
         hash: String,
     },
     /// Change a key; answered by [`Msg::Changed`].
-    Change {
+    UpdateKey {
         /// To be answered with.
         ticket: Ticket,
         /// What to change.
-        change: Box<Changes>,
+        update: Box<KeyUpdate>,
     },
     /// Switch keys off or on; each answered by [`Msg::Switched`].
-    Switch {
+    SetKeysDisabled {
         /// The keys.
         keys: Vec<StoredKey>,
         /// Off, or on.
         disabled: bool,
     },
     /// Take over a key; answered by [`Msg::Imported`].
-    Import {
+    ImportKey {
         /// To be answered with.
         ticket: Ticket,
         /// The label it gets.
@@ -96,20 +96,20 @@ pub enum Effect {
     },
     /// Delete keys at the server, then forget those that are held; each answered by
     /// [`Msg::Revoked`].
-    Revoke(Vec<StoredKey>),
+    RevokeKeys(Vec<StoredKey>),
     /// Read the account's list; answered by [`Msg::AccountRead`].
-    ReadAccount(Ticket),
+    LoadAccountKeys(Ticket),
     /// Look for a management key; answered by [`Msg::ManagementKnown`].
-    LookForManagement,
+    DetectManagementKey,
     /// Look up what was spent in the past; answered by [`Msg::PastRead`].
-    ReadPast {
+    LoadUsageHistory {
         /// To be answered with.
         ticket: Ticket,
         /// By these keys.
         hashes: Vec<String>,
     },
     /// Read a plan and compare it with what is held; answered by [`Msg::PlanRead`].
-    ReadPlan {
+    LoadPlan {
         /// To be answered with.
         ticket: Ticket,
         /// Where it lies, as typed.
@@ -117,65 +117,65 @@ pub enum Effect {
     },
     /// Cut these one after the other; answered by [`Msg::Turned`], [`Msg::Reported`] and
     /// [`Msg::Ended`] for each, and one [`Msg::Applied`].
-    Apply {
+    ApplyPlan {
         /// To be answered with.
         ticket: Ticket,
         /// The keys.
         requests: Vec<KeyRequest>,
     },
     /// Not the key whose turn it is; go on with the next one.
-    Skip(Ticket),
+    SkipItem(Ticket),
     /// The key whose turn it is anew: another address.
-    Anew(Ticket),
+    RetryItem(Ticket),
     /// The person left this journey.
-    Cancel(Ticket),
+    CancelRun(Ticket),
     /// The person pasted a code for this journey.
-    GiveCode(Ticket, AuthCode),
+    SubmitCode(Ticket, AuthCode),
     /// Try again to store a key that is nowhere but on screen; answered by [`Msg::Provisioned`].
-    StoreAgain {
+    RetryStore {
         /// To be answered with.
         ticket: Ticket,
         /// What would be remembered of it.
-        held: StoredKey,
+        entry: StoredKey,
         /// The key.
         key: ApiKey,
     },
     /// Store it in the other store; answered by [`Msg::Provisioned`].
-    StoreElsewhere {
+    StoreInAlternate {
         /// To be answered with.
         ticket: Ticket,
         /// What would be remembered of it.
-        held: StoredKey,
+        entry: StoredKey,
         /// The key.
         key: ApiKey,
         /// What opens that store, if that is needed.
         passphrase: Option<SecretString>,
     },
     /// Take a key out of the vault; answered by [`Msg::Fetched`].
-    Fetch(Ticket, Label),
+    ReadSecret(Ticket, Label),
     /// Copy a key that is on screen; answered by [`Msg::Noticed`].
-    CopyKey(ApiKey),
+    CopyShownKey(ApiKey),
     /// Copy a key out of the vault; answered by [`Msg::Noticed`].
-    CopyHeld(Label),
+    CopyStoredKey(Label),
     /// Copy an address; answered by [`Msg::Noticed`].
-    CopyAddress(String),
+    CopyUrl(String),
     /// Open an address; a failure is answered by [`Msg::Noticed`].
-    Open(String),
+    OpenUrl(String),
     /// Forget keys on this machine; each answered by [`Msg::Removed`].
-    Remove(Vec<Label>),
+    RemoveKeys(Vec<Label>),
     /// Strike an attempt off the journal.
-    Dismiss(String),
+    DismissAttempt(String),
     /// Decide on the sandbox's consent page; answered by [`Msg::Decided`].
-    Decide {
+    DecideConsent {
         /// To be answered with.
         ticket: Ticket,
         /// The consent page.
-        address: String,
+        consent_url: String,
         /// Approve or refuse.
         approve: bool,
     },
     /// Spend on a key of the sandbox; answered by [`Msg::Played`].
-    Spend {
+    SpendOnKey {
         /// Which key.
         hash: String,
         /// How much.

@@ -6,23 +6,23 @@ use std::fmt;
 use tui_input::{Input, InputRequest};
 
 /// The most that a field takes, in characters; a paste beyond it is cut.
-const LONGEST: usize = 600;
+const MAX_CHARS: usize = 600;
 
 /// A text field.
 #[derive(Clone, Default)]
-pub struct Field {
+pub struct TextField {
     input: Input,
     selected: bool,
 }
 
 /// What is typed may be a key.
-impl fmt::Debug for Field {
+impl fmt::Debug for TextField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Field({} characters)", self.text().chars().count())
     }
 }
 
-impl Field {
+impl TextField {
     /// Prefilled: the whole text is selected, so that typing replaces it.
     pub fn prefilled(text: &str) -> Self {
         Self { input: Input::new(text.to_owned()), selected: !text.is_empty() }
@@ -39,17 +39,17 @@ impl Field {
     }
 
     /// Columns before the cursor.
-    pub fn cursor(&self) -> usize {
+    pub fn cursor_column(&self) -> usize {
         self.input.visual_cursor()
     }
 
     /// The first column shown in `width` columns, so that the cursor is among them.
-    pub fn scroll(&self, width: usize) -> usize {
+    pub fn scroll_offset(&self, width: usize) -> usize {
         self.input.visual_scroll(width)
     }
 
     /// On arrival: what is there is selected.
-    pub fn select(&mut self) {
+    pub fn select_all(&mut self) {
         self.selected = !self.text().is_empty();
         self.input.handle(InputRequest::GoToEnd);
     }
@@ -59,7 +59,7 @@ impl Field {
         if self.selected {
             self.clear();
         }
-        if !c.is_control() && self.text().chars().count() < LONGEST {
+        if !c.is_control() && self.text().chars().count() < MAX_CHARS {
             self.input.handle(InputRequest::InsertChar(c));
         }
     }
@@ -101,21 +101,21 @@ mod tests {
 
     #[test]
     fn typing_replaces_what_was_prefilled_and_moving_keeps_it() {
-        let mut field = Field::prefilled("10");
+        let mut field = TextField::prefilled("10");
         field.insert('5');
         assert_eq!(field.text(), "5");
-        let mut field = Field::prefilled("10");
+        let mut field = TextField::prefilled("10");
         field.edit(InputRequest::GoToEnd);
         field.insert('0');
         assert_eq!(field.text(), "100");
-        let mut field = Field::prefilled("10");
+        let mut field = TextField::prefilled("10");
         field.edit(InputRequest::DeletePrevChar);
         assert_eq!(field.text(), "");
     }
 
     #[test]
     fn a_family_is_one_step_and_a_paste_is_one_line() {
-        let mut field = Field::default();
+        let mut field = TextField::default();
         field.paste("a👩‍👩‍👧b\r\nc\u{1b}[2J");
         assert_eq!(field.text(), "a👩‍👩‍👧b c[2J");
         for _ in 0..6 {

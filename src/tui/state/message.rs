@@ -6,7 +6,7 @@ use tui_input::InputRequest;
 
 #[cfg(doc)]
 use super::Effect;
-use super::plan::Compared;
+use super::plan::PlanComparison;
 use crate::domain::{
     AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, Label, LeakResponse, ProvisioningEvent,
     ProvisioningOutcome, Rotated, RotationOutcome, StoredKey, UnresolvedAttempt, UsageSample,
@@ -31,25 +31,25 @@ pub enum Intent {
     /// Show or hide the keys.
     ToggleHelp,
     /// Fill in the form of a new key.
-    New,
+    NewKey,
     /// Move the selection, in rows.
     Move(isize),
     /// Move the selection, in pages.
     MovePage(isize),
     /// To the first row.
-    ToTop,
+    MoveToTop,
     /// To the last row.
-    ToBottom,
+    MoveToBottom,
     /// Show or hide all that is known of the selected key.
     ToggleDetails,
     /// Copy the key, or while waiting the address.
     Copy,
     /// Store the key in another store than the one that refuses it.
-    StoreElsewhere,
+    StoreInAlternate,
     /// Show the key in clear for a moment, or hide it.
     ToggleReveal,
     /// Open the key's page at the server.
-    OpenPage,
+    OpenKeyPage,
     /// Ask whether to forget the selected key.
     Remove,
     /// Rather than to forget it, to delete it at the server.
@@ -57,29 +57,29 @@ pub enum Intent {
     /// Think over another key in the selected one's place.
     Rotate,
     /// Think over what to do about keys that leaked.
-    Panic,
+    RespondToLeak,
     /// Change the selected key: its name, and with a management key its limit and reset.
-    Change,
+    EditKey,
     /// Switch keys off at the server, or on again.
-    Switch,
+    ToggleDisabled,
     /// Take over a key from elsewhere.
-    Import,
+    ImportKey,
     /// List those held here, then all of the account, those not held here, those it knows no more.
     NextScope,
     /// Read the list of keys again, and ask each about itself.
     Reload,
     /// Order the list by the next column.
-    Sort,
+    NextSortOrder,
     /// Turn the order round.
-    Reverse,
+    ReverseSort,
     /// Type what labels must match.
-    Filter,
+    EditFilter,
     /// Mark the selected key for the next action, or take its mark.
-    Mark,
+    ToggleMark,
     /// Select the key at that row of the screen.
-    Click(u16),
+    ClickRow(u16),
     /// Strike the first attempt off the list of what may have been issued.
-    Dismiss,
+    DismissAttempt,
     /// Yes to the question on screen.
     Yes,
     /// No to the question on screen.
@@ -97,53 +97,53 @@ pub enum Intent {
     /// Cut the key.
     Submit,
     /// Another road to the new key.
-    NextRoad,
+    NextAuthChoice,
     /// A character typed.
-    Type(char),
+    TypeChar(char),
     /// An edit of the field that has the cursor.
-    Edit(InputRequest),
+    EditText(InputRequest),
     /// Text pasted, as the terminal brought it.
     Paste(String),
     /// Open the browser once more.
     OpenBrowser,
     /// Show or hide the field for a code that the consent page shows.
-    ToggleCode,
+    ToggleCodeField,
     /// Show or hide the address as a QR code.
-    ToggleQr,
+    ToggleQrCode,
     /// Approve in the sandbox's browser.
     Approve,
     /// Refuse in the sandbox's browser.
-    Refuse,
+    Deny,
     /// Try what failed once more; in a queue, the key whose turn it is.
     Retry,
     /// Not this key of a queue.
-    Skip,
+    SkipItem,
     /// Read a plan.
-    Plan,
+    OpenPlan,
     /// Spend on the selected key, in the sandbox.
-    Spend,
+    SpendOnKey,
     /// Let a day go by, in the sandbox.
     SkipDay,
 }
 
 /// What came of changing a key.
 #[derive(Clone, Debug)]
-pub enum Changed {
+pub enum KeyUpdateOutcome {
     /// Done.
-    Done {
+    Updated {
         /// The key as it is at the server, if that was asked for.
-        there: Option<AccountKey>,
+        account_key: Option<AccountKey>,
         /// The key under its label of now, if it is held.
-        here: Option<StoredKey>,
+        stored_key: Option<StoredKey>,
         /// What did not keep it from being done.
-        note: Option<UserError>,
+        warning: Option<UserError>,
     },
     /// Somebody changed it since it was seen, and nothing was done.
     Conflict {
         /// The key as it is.
-        now: AccountKey,
+        current: AccountKey,
         /// OpenRouter's names of what differs.
-        differences: Vec<&'static str>,
+        changed_fields: Vec<&'static str>,
     },
     /// Not done.
     Failed(UserError),
@@ -153,9 +153,9 @@ pub enum Changed {
 #[derive(Clone, Debug)]
 pub enum Msg {
     /// A person wants something.
-    Wanted(Intent),
+    Intent(Intent),
     /// Time went by: something on screen moves now.
-    Ticked,
+    Tick,
     /// The terminal's size, columns and rows.
     Resized(u16, u16),
     /// The list of keys was read.
@@ -163,91 +163,91 @@ pub enum Msg {
         /// Of [`Effect::LoadKeys`].
         ticket: Ticket,
         /// The keys in the order in which they were cut.
-        keys: Result<Vec<StoredKey>, UserError>,
+        result: Result<Vec<StoredKey>, UserError>,
     },
     /// A key was asked about itself.
-    Refreshed {
+    KeyChecked {
         /// Of [`Effect::Refresh`].
         ticket: Ticket,
         /// Which key.
         hash: String,
         /// What came of it.
-        read: CheckResult,
+        result: CheckResult,
         /// When.
-        at: Timestamp,
+        checked_at: Timestamp,
     },
     /// All were asked, or asking ended early.
-    RefreshEnded {
+    RefreshFinished {
         /// Of [`Effect::Refresh`].
         ticket: Ticket,
         /// Why it ended early.
-        trouble: Option<UserError>,
+        error: Option<UserError>,
         /// How long the server asks to be left alone.
-        wait: Option<SignedDuration>,
+        retry_after: Option<SignedDuration>,
         /// What the account says of those that were refused.
-        refused: Vec<AccountKey>,
+        rejected_keys: Vec<AccountKey>,
     },
     /// The terminal is gone, or a signal asks to leave: nobody is there to be asked.
-    Left,
+    Disconnected,
     /// The person came back to the terminal.
-    Returned,
+    FocusGained,
     /// What earlier runs left behind was looked through.
-    Recovered {
+    RecoveryFinished {
         /// Keys stored just now.
-        stored: Vec<StoredKey>,
+        stored_keys: Vec<StoredKey>,
         /// Keys received just now that are nowhere but here.
-        not_stored: Vec<ProvisioningOutcome>,
+        unstored_keys: Vec<ProvisioningOutcome>,
         /// Rotations that went on, and those that could not.
         rotations: Vec<(Label, Result<Rotated, UserError>)>,
         /// What may have been issued and was not received.
-        unresolved: Vec<UnresolvedAttempt>,
+        unresolved_attempts: Vec<UnresolvedAttempt>,
         /// Why the looking failed.
-        trouble: Option<UserError>,
+        error: Option<UserError>,
     },
     /// News of a journey under way.
-    Reported {
+    ProvisioningEvent {
         /// Of [`Effect::Provision`].
         ticket: Ticket,
         /// The news.
-        report: ProvisioningEvent,
+        event: ProvisioningEvent,
     },
     /// A journey ended.
-    Provisioned {
+    ProvisioningFinished {
         /// Of [`Effect::Provision`] or [`Effect::StoreAgain`].
         ticket: Ticket,
         /// How.
         outcome: ProvisioningOutcome,
     },
     /// A journey to another key in a key's place ended.
-    Rotated {
+    RotationFinished {
         /// Of [`Effect::Rotate`] or [`Effect::StoreAgain`].
         ticket: Ticket,
         /// How.
-        rotation: RotationOutcome,
+        outcome: RotationOutcome,
     },
     /// What could be done about keys that leaked was done.
-    Panicked {
+    LeakResponseFinished {
         /// Of [`Effect::Panic`].
         ticket: Ticket,
         /// What came of each.
-        panicked: Vec<LeakResponse>,
+        responses: Vec<LeakResponse>,
     },
     /// A plan was read and compared with what is held.
-    PlanRead {
+    PlanLoaded {
         /// Of [`Effect::ReadPlan`].
         ticket: Ticket,
         /// What it holds; or what is wrong with it, a line each.
-        plan: Result<Compared, Vec<String>>,
+        result: Result<PlanComparison, Vec<String>>,
     },
     /// The next key of a plan has its turn.
-    Turned {
+    ItemStarted {
         /// Of [`Effect::Apply`].
         ticket: Ticket,
         /// Its label.
         label: Label,
     },
     /// Its turn is over.
-    Ended {
+    ItemFinished {
         /// Of [`Effect::Apply`].
         ticket: Ticket,
         /// Its label.
@@ -255,45 +255,45 @@ pub enum Msg {
         /// The key as it is held, or why there is none.
         result: Result<StoredKey, UserError>,
         /// Something that did not keep it from being stored.
-        note: Option<UserError>,
+        warning: Option<UserError>,
     },
     /// A plan was applied, to its end or not.
-    Applied {
+    PlanApplied {
         /// Of [`Effect::Apply`].
         ticket: Ticket,
         /// Why nothing was begun.
-        trouble: Option<UserError>,
+        error: Option<UserError>,
     },
     /// The account was asked about one key.
-    Looked {
+    AccountKeyFetched {
         /// Of [`Effect::Look`].
         ticket: Ticket,
         /// The key as it is; `None` where no management key is known.
-        remote: Result<Option<AccountKey>, UserError>,
+        result: Result<Option<AccountKey>, UserError>,
     },
     /// A change was made, or not.
-    Changed {
+    KeyUpdated {
         /// Of [`Effect::Change`].
         ticket: Ticket,
         /// What came of it.
-        outcome: Changed,
+        outcome: KeyUpdateOutcome,
     },
     /// A key was switched off or on, or not.
-    Switched {
+    KeyDisabledSet {
         /// Its label.
         label: Label,
         /// The key as it is.
         result: Result<AccountKey, UserError>,
     },
     /// A key was taken over, or not.
-    Imported {
+    KeyImported {
         /// Of [`Effect::Import`].
         ticket: Ticket,
         /// The key.
         result: Result<StoredKey, UserError>,
     },
     /// A key was deleted at the server, or not.
-    Revoked {
+    KeyRevoked {
         /// Its hash.
         hash: String,
         /// Its label.
@@ -302,46 +302,46 @@ pub enum Msg {
         result: Result<(), UserError>,
     },
     /// The account's list was read.
-    AccountRead {
+    AccountKeysLoaded {
         /// Of [`Effect::ReadAccount`].
         ticket: Ticket,
         /// The list.
-        account: Result<AccountKeys, UserError>,
+        result: Result<AccountKeys, UserError>,
     },
     /// Whether a management key is known.
-    ManagementKnown(bool),
+    ManagementKeyDetected(bool),
     /// What was spent in the past was looked up.
-    PastRead {
+    UsageHistoryLoaded {
         /// Of [`Effect::ReadPast`].
         ticket: Ticket,
         /// By hash.
-        past: Vec<(String, Vec<UsageSample>)>,
+        history: Vec<(String, Vec<UsageSample>)>,
     },
     /// A key came out of the vault, to be shown for a moment.
-    Fetched {
+    SecretRead {
         /// Of [`Effect::Fetch`].
         ticket: Ticket,
         /// Its label.
         label: Label,
         /// The key.
-        key: Result<ApiKey, UserError>,
+        result: Result<ApiKey, UserError>,
     },
     /// A key was forgotten here.
-    Removed {
+    KeyRemoved {
         /// Its label.
         label: Label,
         /// Whether it worked.
         result: Result<(), UserError>,
     },
     /// The sandbox's page answered the decision: a code, when the page shows one.
-    Decided {
+    ConsentDecided {
         /// Of [`Effect::Decide`].
         ticket: Ticket,
         /// The code, if any; or why not.
         result: Result<Option<AuthCode>, String>,
     },
     /// Something was done in the sandbox.
-    Played(Result<String, UserError>),
+    SandboxActionFinished(Result<String, UserError>),
     /// Something worth saying once.
-    Noticed(Result<String, UserError>),
+    Notice(Result<String, UserError>),
 }

@@ -3,176 +3,185 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Effect;
-use super::field::Field;
+use super::field::TextField;
 use super::form::Form;
 use super::message::Ticket;
-use super::plan::Plan;
+use super::plan::PlanScreen;
 use crate::domain::{
     KeyRequest, Label, ProvisioningEvent, ProvisioningStep, RetirePolicy, StoredKey, UserError,
 };
 
 /// How long consent is waited for (RFC 6749 §4.1.2 allows a code ten minutes).
-pub const PATIENCE: SignedDuration = SignedDuration::from_secs(600);
+pub const CONSENT_TIMEOUT: SignedDuration = SignedDuration::from_secs(600);
 
 /// What a journey is made for, kept for another try.
 #[derive(Clone, Debug)]
-pub enum Errand {
+pub enum Operation {
     /// A new key.
-    Cut {
+    CreateKey {
         /// What was filled in.
         form: Form,
         /// What it asks for.
         request: KeyRequest,
     },
     /// Another key in the place of this one.
-    Rotate {
+    RotateKey {
         /// The old key.
-        held: StoredKey,
+        stored_key: StoredKey,
         /// What becomes of it.
-        terms: RetirePolicy,
+        retire_policy: RetirePolicy,
     },
     /// These leaked.
-    Panic(Vec<StoredKey>),
+    RespondToLeak(Vec<StoredKey>),
     /// What this plan misses, one after the other.
-    Apply(Plan),
+    ApplyPlan(PlanScreen),
 }
 
-impl Errand {
+impl Operation {
     /// Which key it is about; of several the first.
     pub fn label(&self) -> Option<&Label> {
         match self {
-            Self::Cut { request, .. } => Some(&request.label),
-            Self::Rotate { held, .. } => Some(&held.label),
-            Self::Panic(keys) => keys.first().map(|held| &held.label),
-            Self::Apply(plan) => plan.current(),
+            Self::CreateKey { request, .. } => Some(&request.label),
+            Self::RotateKey { stored_key: held, .. } => Some(&held.label),
+            Self::RespondToLeak(keys) => keys.first().map(|held| &held.label),
+            Self::ApplyPlan(plan) => plan.current_label(),
         }
     }
 
     /// What sets it going.
-    pub fn effect(&self, ticket: Ticket) -> Effect {
+    pub fn to_effect(&self, ticket: Ticket) -> Effect {
         match self.clone() {
-            Self::Cut { form, request } => Effect::Provision { ticket, request, road: form.road },
-            Self::Rotate { held, terms } => Effect::Rotate { ticket, held, terms },
-            Self::Panic(keys) => Effect::Panic { ticket, keys },
-            Self::Apply(plan) => Effect::Apply { ticket, requests: plan.missing() },
+            Self::CreateKey { form, request } => {
+                Effect::ProvisionKey { ticket, request, auth_choice: form.auth_choice }
+            }
+            Self::RotateKey { stored_key: held, retire_policy: terms } => {
+                Effect::RotateKey { ticket, stored_key: held, retire_policy: terms }
+            }
+            Self::RespondToLeak(keys) => Effect::RespondToLeak { ticket, keys },
+            Self::ApplyPlan(plan) => {
+                Effect::ApplyPlan { ticket, requests: plan.missing_requests() }
+            }
         }
     }
 }
 
 /// The state of the waiting screen.
 #[derive(Clone, Debug)]
-pub struct Login {
+pub struct SignInScreen {
     /// What it is made for.
-    pub errand: Errand,
+    pub operation: Operation,
     /// The journey whose news is heard.
     pub ticket: Ticket,
     /// When it began.
-    pub since: Timestamp,
+    pub started_at: Timestamp,
     /// When the consent page was opened.
-    pub consent_since: Option<Timestamp>,
+    pub consent_started_at: Option<Timestamp>,
     /// The step that is under way.
     pub step: ProvisioningStep,
     /// Where to sign in, once known.
-    pub address: Option<Address>,
+    pub sign_in_url: Option<SignInUrl>,
     /// What else there is to say.
     pub notice: Option<String>,
     /// The field for a code, when it is open.
-    pub code: Option<Field>,
+    pub code_field: Option<TextField>,
     /// Why the code that was entered was not taken.
-    pub code_problem: Option<&'static str>,
+    pub code_error: Option<&'static str>,
     /// Whether the address is shown as a QR code.
-    pub qr: bool,
+    pub is_qr_code_shown: bool,
     /// How it failed.
-    pub trouble: Option<UserError>,
+    pub error: Option<UserError>,
 }
 
 /// Where to sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
+pub struct SignInUrl {
     /// The whole URL.
     pub url: String,
     /// Whether the page shows a code to paste, rather than calling back.
-    pub paste: bool,
+    pub needs_code: bool,
 }
 
-impl Login {
+impl SignInScreen {
     /// A journey that begins now.
-    pub fn new(errand: Errand, ticket: Ticket, now: Timestamp) -> Self {
+    pub fn new(errand: Operation, ticket: Ticket, now: Timestamp) -> Self {
         Self {
-            errand,
+            operation: errand,
             ticket,
-            since: now,
-            consent_since: None,
+            started_at: now,
+            consent_started_at: None,
             step: ProvisioningStep::Preflight,
-            address: None,
+            sign_in_url: None,
             notice: None,
-            code: None,
-            code_problem: None,
-            qr: false,
-            trouble: None,
+            code_field: None,
+            code_error: None,
+            is_qr_code_shown: false,
+            error: None,
         }
     }
 
     /// The next of many keys: nothing is known of its journey yet.
-    pub(in crate::tui) fn next_turn(&mut self, now: Timestamp) {
-        self.since = now;
-        self.consent_since = None;
+    pub(in crate::tui) fn start_next_item(&mut self, now: Timestamp) {
+        self.started_at = now;
+        self.consent_started_at = None;
         self.step = ProvisioningStep::Preflight;
-        self.address = None;
-        self.notice = self.notice.take().filter(|_| self.stops());
-        self.code = None;
-        self.code_problem = None;
-        self.qr = false;
+        self.sign_in_url = None;
+        self.notice = self.notice.take().filter(|_| self.is_stopping());
+        self.code_field = None;
+        self.code_error = None;
+        self.is_qr_code_shown = false;
     }
 
     /// The plan that is applied.
-    pub fn plan(&self) -> Option<&Plan> {
-        match &self.errand {
-            Errand::Apply(plan) => Some(plan),
-            Errand::Cut { .. } | Errand::Rotate { .. } | Errand::Panic(_) => None,
+    pub fn plan(&self) -> Option<&PlanScreen> {
+        match &self.operation {
+            Operation::ApplyPlan(plan) => Some(plan),
+            Operation::CreateKey { .. }
+            | Operation::RotateKey { .. }
+            | Operation::RespondToLeak(_) => None,
         }
     }
 
     /// Whether no further key is wanted.
-    pub fn stops(&self) -> bool {
-        self.plan().is_some_and(|plan| plan.stopping)
+    pub fn is_stopping(&self) -> bool {
+        self.plan().is_some_and(|plan| plan.is_stopping)
     }
 
     /// News of the journey.
-    pub fn report(&mut self, report: ProvisioningEvent, now: Timestamp) {
+    pub fn handle_event(&mut self, report: ProvisioningEvent, now: Timestamp) {
         match report {
             // The next key is prepared meanwhile.
             ProvisioningEvent::StepStarted(step) if step < self.step && self.plan().is_some() => {}
             ProvisioningEvent::StepStarted(step) => {
                 self.step = step;
                 if step == ProvisioningStep::AwaitConsent {
-                    self.consent_since = Some(now);
+                    self.consent_started_at = Some(now);
                 } else {
                     self.notice =
                         self.notice.take().filter(|_| step <= ProvisioningStep::AwaitConsent);
-                    self.code = None;
+                    self.code_field = None;
                 }
             }
             ProvisioningEvent::SignInUrl { url, needs_code: paste } => {
-                self.address = Some(Address { url, paste });
+                self.sign_in_url = Some(SignInUrl { url, needs_code: paste });
             }
             ProvisioningEvent::Notice(words) => self.notice = Some(words),
         }
     }
 
     /// Whether the person is waited for.
-    pub fn awaits_consent(&self) -> bool {
-        self.trouble.is_none() && self.step <= ProvisioningStep::AwaitConsent
+    pub fn is_awaiting_consent(&self) -> bool {
+        self.error.is_none() && self.step <= ProvisioningStep::AwaitConsent
     }
 
     /// Whether the page shows a code, which is the only road then.
-    pub fn pastes(&self) -> bool {
-        self.address.as_ref().is_some_and(|address| address.paste)
+    pub fn needs_code(&self) -> bool {
+        self.sign_in_url.as_ref().is_some_and(|address| address.needs_code)
     }
 
     /// Time left for the consent, once the page was opened.
-    pub fn remaining(&self, now: Timestamp) -> Option<SignedDuration> {
-        let since = self.consent_since.filter(|_| self.step == ProvisioningStep::AwaitConsent)?;
-        Some((PATIENCE - now.duration_since(since)).max(SignedDuration::ZERO))
+    pub fn consent_time_left(&self, now: Timestamp) -> Option<SignedDuration> {
+        let since =
+            self.consent_started_at.filter(|_| self.step == ProvisioningStep::AwaitConsent)?;
+        Some((CONSENT_TIMEOUT - now.duration_since(since)).max(SignedDuration::ZERO))
     }
 }

@@ -9,25 +9,31 @@ use crate::domain::{KeyState, StoredKey};
 
 /// What the list is ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sort {
+pub enum SortOrder {
     /// As they were cut.
     #[default]
-    Cut,
+    CreatedAt,
     /// The label, letters before capitals do not count.
     Label,
     /// The worst first.
     State,
     /// The most of its limit first.
-    Spent,
+    SpentShare,
     /// The first to reset first.
-    Resets,
+    NextReset,
     /// The first to expire first.
-    Expires,
+    Expiry,
 }
 
-impl Sort {
-    const ALL: [Self; 6] =
-        [Self::Cut, Self::Label, Self::State, Self::Spent, Self::Resets, Self::Expires];
+impl SortOrder {
+    const ALL: [Self; 6] = [
+        Self::CreatedAt,
+        Self::Label,
+        Self::State,
+        Self::SpentShare,
+        Self::NextReset,
+        Self::Expiry,
+    ];
 
     /// The order after this one.
     #[must_use]
@@ -37,43 +43,43 @@ impl Sort {
     }
 
     /// In a sentence: "sorted by …".
-    pub const fn as_str(self) -> &'static str {
+    pub const fn description(self) -> &'static str {
         match self {
-            Self::Cut => "when they were cut",
+            Self::CreatedAt => "when they were cut",
             Self::Label => "label",
             Self::State => "state, the worst first",
-            Self::Spent => "how much of the limit is spent",
-            Self::Resets => "the next reset",
-            Self::Expires => "the next expiry",
+            Self::SpentShare => "how much of the limit is spent",
+            Self::NextReset => "the next reset",
+            Self::Expiry => "the next expiry",
         }
     }
 }
 
 /// The keys that match and are to be shown, in order: their places in `keys`.
-pub fn order(
+pub fn sort_and_filter(
     keys: &[StoredKey],
-    sort: Sort,
+    sort: SortOrder,
     reversed: bool,
     filter: &str,
     shown: impl Fn(&StoredKey) -> bool,
     now: Timestamp,
 ) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..keys.len())
-        .filter(|row| shown(&keys[*row]) && matches(filter, keys[*row].label.as_str()))
+        .filter(|row| shown(&keys[*row]) && matches_filter(filter, keys[*row].label.as_str()))
         .collect();
     match sort {
-        Sort::Cut => {}
-        Sort::Label => rows.sort_by_cached_key(|row| keys[*row].label.as_str().to_lowercase()),
-        Sort::State => rows.sort_by_cached_key(|row| urgency(keys[*row].state(now))),
-        Sort::Spent => rows.sort_by(|a, b| {
-            let share = |row: &usize| share(&keys[*row], now);
+        SortOrder::CreatedAt => {}
+        SortOrder::Label => rows.sort_by_cached_key(|row| keys[*row].label.as_str().to_lowercase()),
+        SortOrder::State => rows.sort_by_cached_key(|row| urgency_rank(keys[*row].state(now))),
+        SortOrder::SpentShare => rows.sort_by(|a, b| {
+            let share = |row: &usize| spent_share(&keys[*row], now);
             share(b).partial_cmp(&share(a)).unwrap_or(Ordering::Equal)
         }),
         // Never is later than any day.
-        Sort::Resets => rows.sort_by_cached_key(|row| {
+        SortOrder::NextReset => rows.sort_by_cached_key(|row| {
             keys[*row].reset().and_then(|reset| reset.next_after(now)).unwrap_or(Timestamp::MAX)
         }),
-        Sort::Expires => {
+        SortOrder::Expiry => {
             rows.sort_by_cached_key(|row| keys[*row].expires_at().unwrap_or(Timestamp::MAX));
         }
     }
@@ -84,7 +90,7 @@ pub fn order(
 }
 
 /// How much of its limit a key has spent, from 0 to 1; below 0 where that is not known.
-pub fn share(held: &StoredKey, now: Timestamp) -> f64 {
+pub fn spent_share(held: &StoredKey, now: Timestamp) -> f64 {
     match (held.limit(), held.spent(now)) {
         (Some(limit), Some(spent)) if limit > 0.0 => (spent / limit).clamp(0.0, 1.0),
         (Some(_), Some(_)) => 1.0,
@@ -93,7 +99,7 @@ pub fn share(held: &StoredKey, now: Timestamp) -> f64 {
 }
 
 /// The worse, the lower.
-const fn urgency(state: KeyState) -> u8 {
+const fn urgency_rank(state: KeyState) -> u8 {
     match state {
         KeyState::LimitReached => 0,
         KeyState::Rejected => 1,
@@ -107,7 +113,7 @@ const fn urgency(state: KeyState) -> u8 {
 }
 
 /// Whether the letters of the filter stand in the label, in their order, with anything between.
-fn matches(filter: &str, label: &str) -> bool {
+fn matches_filter(filter: &str, label: &str) -> bool {
     let mut letters = label.chars().flat_map(char::to_lowercase);
     filter
         .chars()
@@ -133,7 +139,7 @@ mod tests {
             ("é", "É", true),
             ("xx", "x", false),
         ] {
-            assert_eq!(matches(filter, label), expected, "{filter} {label}");
+            assert_eq!(matches_filter(filter, label), expected, "{filter} {label}");
         }
     }
 
@@ -148,7 +154,7 @@ mod tests {
                     (_, [_, more @ ..]) => naive(filter, more),
                 }
             }
-            prop_assert_eq!(matches(&filter, &label), naive(filter.as_bytes(), label.as_bytes()));
+            prop_assert_eq!(matches_filter(&filter, &label), naive(filter.as_bytes(), label.as_bytes()));
         }
     }
 }

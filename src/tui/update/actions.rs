@@ -3,40 +3,40 @@
 use super::sign_in;
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{
-    Ask, Deliberation, Effect, Errand, Form, Intent, Model, Question, Scope, Screen,
+    ConfirmDialog, ConfirmKind, Effect, Form, Intent, KeyScope, Model, Operation, Question, Screen,
 };
 
 /// What a person wants done to the keys that were chosen.
-pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
+pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     match intent {
-        Intent::Rotate => think_over(model, Deliberation::Rotate),
-        Intent::Panic => think_over(model, Deliberation::Panic),
-        Intent::Remove => remove(model),
-        Intent::Change => {
-            let Some(hash) = model.dashboard.current().map(|held| held.hash.clone()) else {
+        Intent::Rotate => open_confirm_dialog(model, ConfirmKind::Rotate),
+        Intent::RespondToLeak => open_confirm_dialog(model, ConfirmKind::RespondToLeak),
+        Intent::Remove => confirm_remove(model),
+        Intent::EditKey => {
+            let Some(hash) = model.dashboard.selected_key().map(|held| held.hash.clone()) else {
                 return Vec::new();
             };
-            let ticket = model.ticket();
-            model.looking = Some(ticket);
-            vec![Effect::Look { ticket, hash }]
+            let ticket = model.next_ticket();
+            model.edit_ticket = Some(ticket);
+            vec![Effect::FetchAccountKey { ticket, hash }]
         }
-        Intent::Switch => switch(model),
-        Intent::Import => {
-            model.dashboard.hide();
-            model.screen = Screen::Form(Form::import(model.dashboard.held()));
+        Intent::ToggleDisabled => toggle_disabled(model),
+        Intent::ImportKey => {
+            model.dashboard.hide_revealed_key();
+            model.screen = Screen::Form(Form::for_import(model.dashboard.stored_keys()));
             Vec::new()
         }
-        Intent::Plan => {
-            model.dashboard.hide();
+        Intent::OpenPlan => {
+            model.dashboard.hide_revealed_key();
             model.screen = Screen::Plan(Box::default());
             Vec::new()
         }
         Intent::NextScope => {
-            if model.dashboard.scope == Scope::Here {
-                let ticket = model.ticket();
-                model.dashboard.reading = Some(ticket);
+            if model.dashboard.scope == KeyScope::Stored {
+                let ticket = model.next_ticket();
+                model.dashboard.account_keys_ticket = Some(ticket);
                 model.notice = Some(Ok("reading the account's list".into()));
-                return vec![Effect::ReadAccount(ticket)];
+                return vec![Effect::LoadAccountKeys(ticket)];
             }
             show_scope(model, model.dashboard.scope.next());
             Vec::new()
@@ -45,24 +45,24 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
     }
 }
 
-pub(super) fn show_scope(model: &mut Model, scope: Scope) {
-    model.dashboard.show_scope(scope, model.now);
-    let (count, words) = (model.dashboard.rows.len(), scope.as_str());
+pub(super) fn show_scope(model: &mut Model, scope: KeyScope) {
+    model.dashboard.set_scope(scope, model.now);
+    let (count, words) = (model.dashboard.rows.len(), scope.description());
     let keys = if count == 1 { "key" } else { "keys" };
     model.notice = Some(Ok(format!("{count} {keys}: {words}; a lists others")));
 }
 
 /// The keys that were chosen and are held; those that are not take more than is here.
-fn chosen_here(model: &mut Model) -> Vec<StoredKey> {
-    let here = model.dashboard.chosen().into_iter().filter(|held| held.is_stored());
+fn target_stored_keys(model: &mut Model) -> Vec<StoredKey> {
+    let here = model.dashboard.target_keys().into_iter().filter(|held| held.is_stored());
     let keys: Vec<StoredKey> = here.cloned().collect();
     if keys.is_empty() && !model.dashboard.rows.is_empty() {
-        not_here(model);
+        show_not_stored_error(model);
     }
     keys
 }
 
-pub(super) fn not_here(model: &mut Model) {
+pub(super) fn show_not_stored_error(model: &mut Model) {
     model.notice = Some(Err(UserError::new(
         ErrorKind::NotFound,
         "this key is not held here",
@@ -70,9 +70,9 @@ pub(super) fn not_here(model: &mut Model) {
     )));
 }
 
-fn think_over(model: &mut Model, what: Deliberation) -> Vec<Effect> {
-    let mut keys = chosen_here(model);
-    if what == Deliberation::Rotate && keys.len() > 1 {
+fn open_confirm_dialog(model: &mut Model, what: ConfirmKind) -> Vec<Effect> {
+    let mut keys = target_stored_keys(model);
+    if what == ConfirmKind::Rotate && keys.len() > 1 {
         model.notice = Some(Err(UserError::new(
             ErrorKind::InvalidInput,
             "keys are rotated one at a time",
@@ -81,36 +81,36 @@ fn think_over(model: &mut Model, what: Deliberation) -> Vec<Effect> {
         keys.clear();
     }
     if !keys.is_empty() {
-        model.dashboard.hide();
-        model.screen = Screen::Ask(Box::new(Ask::new(what, keys)));
+        model.dashboard.hide_revealed_key();
+        model.screen = Screen::Confirm(Box::new(ConfirmDialog::new(what, keys)));
     }
     Vec::new()
 }
 
-fn remove(model: &mut Model) -> Vec<Effect> {
-    let chosen = model.dashboard.chosen();
+fn confirm_remove(model: &mut Model) -> Vec<Effect> {
+    let chosen = model.dashboard.target_keys();
     let labels: Vec<Label> =
         chosen.iter().filter(|held| held.is_stored()).map(|held| held.label.clone()).collect();
     if !labels.is_empty() {
-        model.question = Some(Question::Remove(labels));
+        model.question = Some(Question::RemoveKeys(labels));
     } else if !chosen.is_empty() {
-        return revoke(model);
+        return confirm_revoke(model);
     }
     Vec::new()
 }
 
 /// Thinks over their deletion at the server.
-pub(super) fn revoke(model: &mut Model) -> Vec<Effect> {
-    let keys: Vec<StoredKey> = model.dashboard.chosen().into_iter().cloned().collect();
+pub(super) fn confirm_revoke(model: &mut Model) -> Vec<Effect> {
+    let keys: Vec<StoredKey> = model.dashboard.target_keys().into_iter().cloned().collect();
     if !keys.is_empty() {
-        model.screen = Screen::Ask(Box::new(Ask::new(Deliberation::Revoke, keys)));
+        model.screen = Screen::Confirm(Box::new(ConfirmDialog::new(ConfirmKind::Revoke, keys)));
     }
     Vec::new()
 }
 
 /// On again at once; off, several keys after a question. The same key takes it back.
-fn switch(model: &mut Model) -> Vec<Effect> {
-    let chosen: Vec<StoredKey> = model.dashboard.chosen().into_iter().cloned().collect();
+fn toggle_disabled(model: &mut Model) -> Vec<Effect> {
+    let chosen: Vec<StoredKey> = model.dashboard.target_keys().into_iter().cloned().collect();
     if chosen.is_empty() {
         return Vec::new();
     }
@@ -119,48 +119,53 @@ fn switch(model: &mut Model) -> Vec<Effect> {
         chosen.into_iter().filter(|held| (held.disabled == Some(true)) != off).collect();
     if off && keys.len() > 1 {
         model.question =
-            Some(Question::Disable(keys.iter().map(|held| held.label.clone()).collect()));
+            Some(Question::DisableKeys(keys.iter().map(|held| held.label.clone()).collect()));
         return Vec::new();
     }
-    model.dashboard.marked.clear();
+    model.dashboard.marked_hashes.clear();
     let word = if off { "disabling" } else { "enabling" };
     model.notice = Some(Ok(format!("{word} '{}' at OpenRouter", keys[0].label)));
-    vec![Effect::Switch { keys, disabled: off }]
+    vec![Effect::SetKeysDisabled { keys, disabled: off }]
 }
 
 /// Yes: these off.
-pub(super) fn disable(model: &mut Model, labels: &[Label]) -> Vec<Effect> {
-    let chosen = model.dashboard.chosen().into_iter();
+pub(super) fn disable_keys(model: &mut Model, labels: &[Label]) -> Vec<Effect> {
+    let chosen = model.dashboard.target_keys().into_iter();
     let keys = chosen.filter(|held| labels.contains(&held.label)).cloned().collect();
-    model.dashboard.marked.clear();
-    vec![Effect::Switch { keys, disabled: true }]
+    model.dashboard.marked_hashes.clear();
+    vec![Effect::SetKeysDisabled { keys, disabled: true }]
 }
 
 /// What a person wants of what is thought over.
-pub(super) fn asked(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    let Screen::Ask(ask) = &mut model.screen else { return Vec::new() };
+pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let Screen::Confirm(ask) = &mut model.screen else { return Vec::new() };
     match intent {
         Intent::Back | Intent::No => model.screen = Screen::Dashboard,
-        Intent::NextChoice => ask.choose(1),
-        Intent::PreviousChoice => ask.choose(-1),
-        Intent::Mark => ask.delete = !ask.delete,
-        Intent::Type(c) => ask.typed.insert(c),
-        Intent::Paste(text) => ask.typed.paste(&text),
-        Intent::Edit(request) => ask.typed.edit(request),
+        Intent::NextChoice => ask.step_unused_for(1),
+        Intent::PreviousChoice => ask.step_unused_for(-1),
+        Intent::ToggleMark => ask.revoke_when_unused = !ask.revoke_when_unused,
+        Intent::TypeChar(c) => ask.confirmation.insert(c),
+        Intent::Paste(text) => ask.confirmation.paste(&text),
+        Intent::EditText(request) => ask.confirmation.edit(request),
         Intent::Yes | Intent::Enter if ask.is_confirmed() => {
-            let Ask { what, keys, .. } = &**ask;
-            let (what, keys, terms) = (*what, keys.clone(), ask.terms());
-            model.dashboard.marked.clear();
+            let ConfirmDialog { kind: what, keys, .. } = &**ask;
+            let (what, keys, terms) = (*what, keys.clone(), ask.retire_policy());
+            model.dashboard.marked_hashes.clear();
             return match what {
-                Deliberation::Panic => sign_in::begin(model, Errand::Panic(keys)),
-                Deliberation::Rotate => match keys.into_iter().next() {
-                    Some(held) => sign_in::begin(model, Errand::Rotate { held, terms }),
+                ConfirmKind::RespondToLeak => {
+                    sign_in::start_operation(model, Operation::RespondToLeak(keys))
+                }
+                ConfirmKind::Rotate => match keys.into_iter().next() {
+                    Some(held) => sign_in::start_operation(
+                        model,
+                        Operation::RotateKey { stored_key: held, retire_policy: terms },
+                    ),
                     None => Vec::new(),
                 },
-                Deliberation::Revoke => {
+                ConfirmKind::Revoke => {
                     model.screen = Screen::Dashboard;
                     model.notice = Some(Ok("deleting at OpenRouter".into()));
-                    vec![Effect::Revoke(keys)]
+                    vec![Effect::RevokeKeys(keys)]
                 }
             };
         }

@@ -1,116 +1,123 @@
 //! What a person wants of a plan, and what comes of applying it.
 
-use super::{depart, refresh_taken, sign_in};
+use super::{quit_when_idle, sign_in, update_used_labels};
 use crate::domain::{Label, StoredKey, UserError};
-use crate::tui::state::Compared;
-use crate::tui::state::{Effect, Errand, Field, Intent, Model, Plan, Screen, Ticket};
+use crate::tui::state::PlanComparison;
+use crate::tui::state::{Effect, Intent, Model, Operation, PlanScreen, Screen, TextField, Ticket};
 
-pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
+pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let Screen::Plan(plan) = &mut model.screen else { return Vec::new() };
-    let last = plan.keys().len().max(plan.problems.len()).saturating_sub(1);
+    let last = plan.planned_keys().len().max(plan.problems.len()).saturating_sub(1);
     match intent {
-        Intent::Back if plan.compared.is_some() && !plan.over => {
-            plan.compared = None;
-            plan.first = 0;
+        Intent::Back if plan.comparison.is_some() && !plan.is_finished => {
+            plan.comparison = None;
+            plan.first_line = 0;
         }
         Intent::Back => model.screen = Screen::Dashboard,
-        Intent::Enter if plan.over => model.screen = Screen::Dashboard,
-        Intent::Enter if plan.compared.is_some() => return apply(model),
-        Intent::Enter => return read(model),
-        Intent::Move(by) => plan.first = plan.first.saturating_add_signed(by).min(last),
+        Intent::Enter if plan.is_finished => model.screen = Screen::Dashboard,
+        Intent::Enter if plan.comparison.is_some() => return apply_plan(model),
+        Intent::Enter => return load_plan(model),
+        Intent::Move(by) => plan.first_line = plan.first_line.saturating_add_signed(by).min(last),
         Intent::MovePage(by) => {
-            plan.first = plan.first.saturating_add_signed(by.saturating_mul(10)).min(last);
+            plan.first_line =
+                plan.first_line.saturating_add_signed(by.saturating_mul(10)).min(last);
         }
-        Intent::Type(c) => plan.path.insert(c),
-        Intent::Edit(request) => plan.path.edit(request),
-        Intent::Paste(text) if plan.compared.is_none() => plan.path.paste(&text),
+        Intent::TypeChar(c) => plan.path_field.insert(c),
+        Intent::EditText(request) => plan.path_field.edit(request),
+        Intent::Paste(text) if plan.comparison.is_none() => plan.path_field.paste(&text),
         _ => {}
     }
     Vec::new()
 }
 
-fn read(model: &mut Model) -> Vec<Effect> {
-    let ticket = model.ticket();
+fn load_plan(model: &mut Model) -> Vec<Effect> {
+    let ticket = model.next_ticket();
     let Screen::Plan(plan) = &mut model.screen else { return Vec::new() };
-    let path = plan.path.text().trim().to_owned();
+    let path = plan.path_field.text().trim().to_owned();
     if path.is_empty() {
-        plan.path = Field::prefilled("keys.toml");
+        plan.path_field = TextField::prefilled("keys.toml");
         return Vec::new();
     }
-    plan.reading = Some(ticket);
+    plan.load_ticket = Some(ticket);
     plan.problems.clear();
-    vec![Effect::ReadPlan { ticket, path }]
+    vec![Effect::LoadPlan { ticket, path }]
 }
 
 /// The plan was read, or not.
-pub(super) fn was_read(model: &mut Model, ticket: Ticket, plan: Result<Compared, Vec<String>>) {
+pub(super) fn finish_plan_load(
+    model: &mut Model,
+    ticket: Ticket,
+    plan: Result<PlanComparison, Vec<String>>,
+) {
     let Screen::Plan(shown) = &mut model.screen else { return };
-    if shown.reading != Some(ticket) {
+    if shown.load_ticket != Some(ticket) {
         return;
     }
-    shown.reading = None;
-    shown.first = 0;
+    shown.load_ticket = None;
+    shown.first_line = 0;
     match plan {
-        Ok(compared) => shown.compared = Some(compared),
+        Ok(compared) => shown.comparison = Some(compared),
         Err(problems) => shown.problems = problems,
     }
 }
 
 /// What is missing is cut; where nothing is, there is nothing to do.
-fn apply(model: &mut Model) -> Vec<Effect> {
+fn apply_plan(model: &mut Model) -> Vec<Effect> {
     let Screen::Plan(plan) = &mut model.screen else { return Vec::new() };
-    if plan.missing().is_empty() {
+    if plan.missing_requests().is_empty() {
         model.screen = Screen::Dashboard;
         model.notice = Some(Ok("nothing is missing, nothing was done".into()));
         return Vec::new();
     }
-    plan.first = 0;
+    plan.first_line = 0;
     let plan = (**plan).clone();
-    sign_in::begin(model, Errand::Apply(plan))
+    sign_in::start_operation(model, Operation::ApplyPlan(plan))
 }
 
 /// The plan that is being applied under that ticket, if it is on screen.
-fn applied_here(model: &mut Model, ticket: Ticket) -> Option<&mut Plan> {
+fn applying_plan_mut(model: &mut Model, ticket: Ticket) -> Option<&mut PlanScreen> {
     match &mut model.screen {
-        Screen::Login(login) if login.ticket == ticket => match &mut login.errand {
-            Errand::Apply(plan) => Some(plan),
-            Errand::Cut { .. } | Errand::Rotate { .. } | Errand::Panic(_) => None,
+        Screen::SignIn(login) if login.ticket == ticket => match &mut login.operation {
+            Operation::ApplyPlan(plan) => Some(plan),
+            Operation::CreateKey { .. }
+            | Operation::RotateKey { .. }
+            | Operation::RespondToLeak(_) => None,
         },
         _ => None,
     }
 }
 
 /// A key's turn begins: what is known of the one before is not of this one.
-pub(super) fn turned(model: &mut Model, ticket: Ticket, label: &Label) {
-    if let Some(plan) = applied_here(model, ticket) {
-        plan.turn(label);
+pub(super) fn start_item(model: &mut Model, ticket: Ticket, label: &Label) {
+    if let Some(plan) = applying_plan_mut(model, ticket) {
+        plan.start_item(label);
     }
     let now = model.now;
-    if let Screen::Login(login) = &mut model.screen
+    if let Screen::SignIn(login) = &mut model.screen
         && login.ticket == ticket
     {
-        login.next_turn(now);
+        login.start_next_item(now);
     }
-    let left = model.unfinished.iter_mut().find(|unfinished| unfinished.ticket == ticket);
+    let left = model.background_runs.iter_mut().find(|unfinished| unfinished.ticket == ticket);
     if let Some(unfinished) = left {
         unfinished.label = label.clone();
     }
 }
 
 /// A key's turn is over; it is held, or said not to be.
-pub(super) fn ended(
+pub(super) fn finish_item(
     model: &mut Model,
     ticket: Ticket,
     label: &Label,
     result: Result<StoredKey, UserError>,
     note: Option<UserError>,
 ) {
-    if let Some(plan) = applied_here(model, ticket) {
-        plan.end(label, &result);
+    if let Some(plan) = applying_plan_mut(model, ticket) {
+        plan.finish_item(label, &result);
     }
-    if let (Ok(held), true) = (result, model.open.contains(&ticket)) {
-        model.dashboard.add(held, model.now);
-        refresh_taken(model);
+    if let (Ok(held), true) = (result, model.open_requests.contains(&ticket)) {
+        model.dashboard.upsert_key(held, model.now);
+        update_used_labels(model);
     }
     if let Some(note) = note {
         model.notice = Some(Err(note));
@@ -118,22 +125,22 @@ pub(super) fn ended(
 }
 
 /// Applying is over.
-pub(super) fn applied(
+pub(super) fn finish_plan(
     model: &mut Model,
     ticket: Ticket,
     trouble: Option<UserError>,
 ) -> Vec<Effect> {
-    if !model.close(ticket) {
+    if !model.close_request(ticket) {
         return Vec::new();
     }
-    model.unfinished.retain(|unfinished| unfinished.ticket != ticket);
-    let here = applied_here(model, ticket).cloned();
+    model.background_runs.retain(|unfinished| unfinished.ticket != ticket);
+    let here = applying_plan_mut(model, ticket).cloned();
     if let Some(mut plan) = here {
-        (plan.over, plan.at) = (true, None);
+        (plan.is_finished, plan.current_index) = (true, None);
         model.screen = Screen::Plan(Box::new(plan));
     }
     if let Some(trouble) = trouble {
         model.notice = Some(Err(trouble));
     }
-    depart(model)
+    quit_when_idle(model)
 }

@@ -2,123 +2,129 @@
 
 use super::form;
 use crate::domain::AuthCode;
-use crate::tui::state::{Effect, Errand, Field, Intent, Login, Model, Screen, Ticket, Unfinished};
+use crate::tui::state::{
+    BackgroundRun, Effect, Intent, Model, Operation, Screen, SignInScreen, TextField, Ticket,
+};
 
 /// Sets out.
-pub(super) fn begin(model: &mut Model, errand: Errand) -> Vec<Effect> {
-    let ticket = model.open_ticket();
-    model.leaving = false;
-    let effect = errand.effect(ticket);
-    model.screen = Screen::Login(Box::new(Login::new(errand, ticket, model.now)));
+pub(super) fn start_operation(model: &mut Model, errand: Operation) -> Vec<Effect> {
+    let ticket = model.open_request();
+    model.quit_requested = false;
+    let effect = errand.to_effect(ticket);
+    model.screen = Screen::SignIn(Box::new(SignInScreen::new(errand, ticket, model.now)));
     vec![effect]
 }
 
 /// To where the errand came from.
-fn step_back(model: &mut Model) {
-    if let Screen::Login(login) = &model.screen {
-        model.screen = match &login.errand {
-            Errand::Cut { form, .. } => Screen::Form(form.clone()),
-            Errand::Rotate { .. } | Errand::Panic(_) | Errand::Apply(_) => Screen::Dashboard,
+fn leave_screen(model: &mut Model) {
+    if let Screen::SignIn(login) = &model.screen {
+        model.screen = match &login.operation {
+            Operation::CreateKey { form, .. } => Screen::Form(form.clone()),
+            Operation::RotateKey { .. } | Operation::RespondToLeak(_) | Operation::ApplyPlan(_) => {
+                Screen::Dashboard
+            }
         };
     }
 }
 
 /// The person leaves a journey, which then ends by itself.
-pub(super) fn turn_away(model: &mut Model) -> Vec<Effect> {
-    let Screen::Login(login) = &model.screen else { return Vec::new() };
+pub(super) fn move_to_background(model: &mut Model) -> Vec<Effect> {
+    let Screen::SignIn(login) = &model.screen else { return Vec::new() };
     let ticket = login.ticket;
-    if let Some(label) = login.errand.label().cloned() {
-        model.unfinished.push(Unfinished { ticket, label });
+    if let Some(label) = login.operation.label().cloned() {
+        model.background_runs.push(BackgroundRun { ticket, label });
     }
-    step_back(model);
-    vec![Effect::Cancel(ticket)]
+    leave_screen(model);
+    vec![Effect::CancelRun(ticket)]
 }
 
-pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    let Screen::Login(login) = &mut model.screen else { return Vec::new() };
-    let address = login.address.as_ref().map(|address| address.url.clone());
+pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let Screen::SignIn(login) = &mut model.screen else { return Vec::new() };
+    let address = login.sign_in_url.as_ref().map(|address| address.url.clone());
     let ticket = login.ticket;
-    if login.trouble.is_some() {
+    if login.error.is_some() {
         match intent {
-            Intent::Back => step_back(model),
+            Intent::Back => leave_screen(model),
             Intent::Retry => {
-                let errand = login.errand.clone();
-                step_back(model);
+                let errand = login.operation.clone();
+                leave_screen(model);
                 // A form may be wrong by now: an expiry that has passed.
-                if let Errand::Cut { .. } = errand {
-                    return form::submit(model);
+                if let Operation::CreateKey { .. } = errand {
+                    return form::submit_form(model);
                 }
-                return begin(model, errand);
+                return start_operation(model, errand);
             }
             _ => {}
         }
         return Vec::new();
     }
     match intent {
-        Intent::Back if login.qr => login.qr = false,
-        Intent::Back if login.code.is_some() => login.code = None,
+        Intent::Back if login.is_qr_code_shown => login.is_qr_code_shown = false,
+        Intent::Back if login.code_field.is_some() => login.code_field = None,
         // What is done stays done: the queue ends, and its end is shown.
-        Intent::Back if login.plan().is_some() && !login.stops() => {
-            if let Errand::Apply(plan) = &mut login.errand {
-                plan.stopping = true;
+        Intent::Back if login.plan().is_some() && !login.is_stopping() => {
+            if let Operation::ApplyPlan(plan) = &mut login.operation {
+                plan.is_stopping = true;
             }
             login.notice = Some("stopping: a key that is on its way comes to its end".into());
-            return vec![Effect::Cancel(ticket)];
+            return vec![Effect::CancelRun(ticket)];
         }
-        Intent::Skip if login.plan().is_some() => return vec![Effect::Skip(ticket)],
-        Intent::Retry if login.plan().is_some() => return vec![Effect::Anew(ticket)],
+        Intent::SkipItem if login.plan().is_some() => return vec![Effect::SkipItem(ticket)],
+        Intent::Retry if login.plan().is_some() => return vec![Effect::RetryItem(ticket)],
         // A page without a callback that was refused tells nobody: the key is skipped.
-        Intent::Refuse if model.sandbox && login.pastes() && login.plan().is_some() => {
-            return vec![Effect::Skip(ticket)];
+        Intent::Deny if model.is_sandbox && login.needs_code() && login.plan().is_some() => {
+            return vec![Effect::SkipItem(ticket)];
         }
         // Without a callback a page that was refused tells nobody.
-        Intent::Back | Intent::Refuse
-            if matches!(intent, Intent::Back) || model.sandbox && login.pastes() =>
+        Intent::Back | Intent::Deny
+            if matches!(intent, Intent::Back) || model.is_sandbox && login.needs_code() =>
         {
-            return turn_away(model);
+            return move_to_background(model);
         }
-        _ if !login.awaits_consent() => {}
-        Intent::Copy => return address.map(Effect::CopyAddress).into_iter().collect(),
-        Intent::OpenBrowser => return address.map(Effect::Open).into_iter().collect(),
-        Intent::ToggleQr => login.qr = address.is_some() && !login.qr,
-        Intent::ToggleCode => {
-            login.qr = false;
-            login.code = match login.code.take() {
+        _ if !login.is_awaiting_consent() => {}
+        Intent::Copy => return address.map(Effect::CopyUrl).into_iter().collect(),
+        Intent::OpenBrowser => return address.map(Effect::OpenUrl).into_iter().collect(),
+        Intent::ToggleQrCode => {
+            login.is_qr_code_shown = address.is_some() && !login.is_qr_code_shown
+        }
+        Intent::ToggleCodeField => {
+            login.is_qr_code_shown = false;
+            login.code_field = match login.code_field.take() {
                 Some(_) => None,
-                None => Some(Field::default()),
+                None => Some(TextField::default()),
             };
         }
-        Intent::Approve | Intent::Refuse if model.sandbox => {
+        Intent::Approve | Intent::Deny if model.is_sandbox => {
             let approve = matches!(intent, Intent::Approve);
             return address
-                .map(|address| Effect::Decide { ticket, address, approve })
+                .map(|address| Effect::DecideConsent { ticket, consent_url: address, approve })
                 .into_iter()
                 .collect();
         }
-        Intent::Type(c) => {
-            if let Some(field) = &mut login.code {
+        Intent::TypeChar(c) => {
+            if let Some(field) = &mut login.code_field {
                 field.insert(c);
-                login.code_problem = None;
+                login.code_error = None;
             }
         }
-        Intent::Edit(request) => {
-            if let Some(field) = &mut login.code {
+        Intent::EditText(request) => {
+            if let Some(field) = &mut login.code_field {
                 field.edit(request);
             }
         }
         Intent::Paste(text) => {
-            login.qr = false;
-            login.code.get_or_insert_default().paste(text.trim());
-            login.code_problem = None;
+            login.is_qr_code_shown = false;
+            login.code_field.get_or_insert_default().paste(text.trim());
+            login.code_error = None;
         }
         Intent::Enter => {
-            let Some(field) = &login.code else { return Vec::new() };
+            let Some(field) = &login.code_field else { return Vec::new() };
             match AuthCode::parse(field.text()) {
                 Ok(code) => {
-                    login.code = None;
-                    return vec![Effect::GiveCode(ticket, code)];
+                    login.code_field = None;
+                    return vec![Effect::SubmitCode(ticket, code)];
                 }
-                Err(problem) => login.code_problem = Some(problem),
+                Err(problem) => login.code_error = Some(problem),
             }
         }
         _ => {}
@@ -127,19 +133,19 @@ pub(super) fn wanted(model: &mut Model, intent: Intent) -> Vec<Effect> {
 }
 
 /// The sandbox's page answered.
-pub(super) fn decided(
+pub(super) fn handle_consent_decision(
     model: &mut Model,
     ticket: Ticket,
     result: Result<Option<AuthCode>, String>,
 ) -> Vec<Effect> {
-    let Screen::Login(login) = &mut model.screen else { return Vec::new() };
-    if login.ticket != ticket || !login.awaits_consent() {
+    let Screen::SignIn(login) = &mut model.screen else { return Vec::new() };
+    if login.ticket != ticket || !login.is_awaiting_consent() {
         return Vec::new();
     }
     match result {
         Ok(Some(code)) => {
-            login.code = None;
-            vec![Effect::GiveCode(ticket, code)]
+            login.code_field = None;
+            vec![Effect::SubmitCode(ticket, code)]
         }
         Ok(None) => Vec::new(),
         Err(words) => {

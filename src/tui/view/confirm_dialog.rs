@@ -7,37 +7,37 @@ use ratatui::text::{Line, Span};
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::{ActionResult, StoredKey};
-use crate::tui::state::{Ask, Deliberation, Model, QUIET};
+use crate::tui::state::{ConfirmDialog, ConfirmKind, Model, UNUSED_FOR_CHOICES};
 
-pub fn draw(ask: &Ask, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+pub fn draw(ask: &ConfirmDialog, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width.saturating_sub(4));
     let mut lines = vec![Line::default()];
-    let (head, style) = match ask.what {
-        Deliberation::Rotate => {
+    let (head, style) = match ask.kind {
+        ConfirmKind::Rotate => {
             (format!("Another key in the place of {}", format_key_names(ask)), theme.strong())
         }
-        Deliberation::Panic => (format!("{} leaked", format_key_names(ask)), theme.error()),
-        Deliberation::Revoke => {
+        ConfirmKind::RespondToLeak => (format!("{} leaked", format_key_names(ask)), theme.error()),
+        ConfirmKind::Revoke => {
             (format!("Delete {} at OpenRouter, for good", format_key_names(ask)), theme.error())
         }
     };
     lines.push(Line::styled(truncate(&head, width), style));
     lines.push(Line::default());
-    let steps: &[&str] = match ask.what {
-        Deliberation::Rotate => &[
+    let steps: &[&str] = match ask.kind {
+        ConfirmKind::Rotate => &[
             "A new key with the same limit, reset and expiry is cut: by the management key where \
              one is known, else with your consent in the browser.",
             "It is stored and read back, and gets the label: programs that ask for it get the new \
              one from then on.",
         ],
-        Deliberation::Panic => &[
+        ConfirmKind::RespondToLeak => &[
             "It is disabled at OpenRouter at once: whatever uses it stops working. This takes a \
              management key; without one you are told where to do it.",
             "A new key with the same limit, reset and expiry is cut, stored, read back, and gets \
              the label.",
             "The old one is kept, disabled, until you delete it; one new key goes to the clipboard.",
         ],
-        Deliberation::Revoke => &[
+        ConfirmKind::Revoke => &[
             "The key itself dies: nobody can use it any more, on this machine or any other.",
             "What is held of it here is forgotten too. This cannot be taken back.",
         ],
@@ -45,27 +45,30 @@ pub fn draw(ask: &Ask, model: &Model, theme: Theme, frame: &mut Frame<'_>, area:
     for (number, step) in (1..).zip(steps) {
         lines.push(Line::raw(format!("{number}. {step}")));
     }
-    match ask.what {
-        Deliberation::Rotate => lines.extend(format_retire_policy(ask, theme)),
-        Deliberation::Panic => {}
-        Deliberation::Revoke => {
+    match ask.kind {
+        ConfirmKind::Rotate => lines.extend(format_retire_policy(ask, theme)),
+        ConfirmKind::RespondToLeak => {}
+        ConfirmKind::Revoke => {
             let word = match &ask.keys[..] {
                 [_] => "its label",
                 _ => "how many keys that are",
             };
             lines.push(Line::default());
-            lines.push(Line::raw(format!("Type {word} to confirm: {}", ask.password())));
+            lines.push(Line::raw(format!(
+                "Type {word} to confirm: {}",
+                ask.expected_confirmation()
+            )));
         }
     }
     let rows: usize = lines.iter().map(|line| line.width().div_ceil(width.max(1)).max(1)).sum();
     let inside = text::inset(text::inset(area));
     text::draw_paragraph(frame, inside, lines);
     let y = inside.y + u16::try_from(rows + 1).unwrap_or(u16::MAX).min(inside.height);
-    if ask.what == Deliberation::Revoke && y < inside.bottom() {
+    if ask.kind == ConfirmKind::Revoke && y < inside.bottom() {
         frame.render_widget(Span::styled("▸", theme.accent()), Rect { y, height: 1, ..inside });
         let at = Rect { x: inside.x + 2, y, width: inside.width - 2, height: 1 };
-        text::draw_text_field(&ask.typed, ask.typed.text(), true, theme, frame, at);
-    } else if ask.what == Deliberation::Panic {
+        text::draw_text_field(&ask.confirmation, ask.confirmation.text(), true, theme, frame, at);
+    } else if ask.kind == ConfirmKind::RespondToLeak {
         draw_keys(
             &ask.keys,
             model,
@@ -76,7 +79,7 @@ pub fn draw(ask: &Ask, model: &Model, theme: Theme, frame: &mut Frame<'_>, area:
     }
 }
 
-fn format_key_names(ask: &Ask) -> String {
+fn format_key_names(ask: &ConfirmDialog) -> String {
     match &ask.keys[..] {
         [held] => format!("{} ({})", held.label, held.masked),
         keys => format!("{} keys", keys.len()),
@@ -84,8 +87,8 @@ fn format_key_names(ask: &Ask) -> String {
 }
 
 /// What becomes of the old key.
-fn format_retire_policy(ask: &Ask, theme: Theme) -> Vec<Line<'static>> {
-    let then = if ask.delete {
+fn format_retire_policy(ask: &ConfirmDialog, theme: Theme) -> Vec<Line<'static>> {
+    let then = if ask.revoke_when_unused {
         "it is deleted at OpenRouter without a question"
     } else {
         "its deletion is offered"
@@ -95,7 +98,10 @@ fn format_retire_policy(ask: &Ask, theme: Theme) -> Vec<Line<'static>> {
         Line::default(),
         Line::from(vec![
             Span::raw("Once unused for "),
-            Span::styled(format!("◂ {} ▸", QUIET[ask.quiet].0), theme.selected()),
+            Span::styled(
+                format!("◂ {} ▸", UNUSED_FOR_CHOICES[ask.unused_for_index].0),
+                theme.selected(),
+            ),
             Span::raw(" "),
             Span::styled(then, theme.strong()),
             Span::raw("."),

@@ -16,10 +16,15 @@ use crate::domain::{
 use crate::tui::state::Model;
 
 pub fn draw(held: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let shown = model.dashboard.shown.as_ref().filter(|shown| shown.label == held.label);
+    let shown = model.dashboard.revealed_key.as_ref().filter(|shown| shown.label == held.label);
     let name = Span::styled(format!("{}  ", held.label), theme.strong());
     let mut lines = vec![Line::from(vec![name, format_state(held, model.now, theme)])];
-    lines.extend(format_key(held, shown.map(|shown| (&shown.key, shown.until)), model, theme));
+    lines.extend(format_key(
+        held,
+        shown.map(|shown| (&shown.key, shown.revealed_until)),
+        model,
+        theme,
+    ));
     lines.extend(format_usage(held, model, theme));
     lines.extend(usage::format_history(
         held,
@@ -185,8 +190,9 @@ fn format_usage(held: &StoredKey, model: &Model, theme: Theme) -> Vec<Line<'stat
 pub fn format_access(held: &StoredKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
     let word = quote_shell_word(held.label.as_str());
     let mut lines =
-        vec![format_property("stored", Span::raw(model.place_of(held).to_owned()), theme)];
-    let elsewhere = model.elsewhere.as_ref().is_some_and(|other| other.store == held.store);
+        vec![format_property("stored", Span::raw(model.store_name_of(held).to_owned()), theme)];
+    let elsewhere =
+        model.alternate_store.as_ref().is_some_and(|other| other.store_kind == held.store);
     let store = if elsewhere { format!(" --store {}", held.store) } else { String::new() };
     if held.store != "memory" {
         lines.push(format_property(
@@ -196,7 +202,7 @@ pub fn format_access(held: &StoredKey, model: &Model, theme: Theme) -> Vec<Line<
         ));
     }
     if held.store == "os" && cfg!(all(unix, not(target_os = "macos"))) {
-        let service = quote_shell_word(&model.service);
+        let service = quote_shell_word(&model.keychain_service);
         let lookup = format!("secret-tool lookup service {service} username {word}");
         lines.push(format_property("", Span::raw(lookup), theme));
     }

@@ -7,7 +7,7 @@ use ratatui::widgets::Clear;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::tui::keymap::{Binding, bindings};
+use crate::tui::keymap::{KeyBinding, active_bindings};
 use crate::tui::state::{Model, Question, Screen};
 
 /// What was last worth saying. Where one line is too short for it, it takes the one `above` too: its
@@ -15,7 +15,7 @@ use crate::tui::state::{Model, Question, Screen};
 pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, area: Rect) {
     let (above, area) = (text::inset(above), text::inset(area));
     let width = usize::from(area.width);
-    let filtered = model.dashboard.filtering || !model.dashboard.filter.text().is_empty();
+    let filtered = model.dashboard.is_filtering || !model.dashboard.filter.text().is_empty();
     if filtered
         && matches!(model.screen, Screen::Dashboard)
         && model.question.is_none()
@@ -25,19 +25,19 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
     }
     let line = if let Some(question) = &model.question {
         let words = match question {
-            Question::QuitUnstored => {
+            Question::QuitWithUnstoredKey => {
                 "Stored nowhere: quit and lose this key? You would have to revoke it by hand."
                     .to_owned()
             }
-            Question::DropUnstored => {
+            Question::DiscardUnstoredKey => {
                 "Stored nowhere: leave and lose this key? You would have to revoke it by hand."
                     .to_owned()
             }
-            Question::Dismiss(attempt) => format!(
+            Question::DismissAttempt(attempt) => format!(
                 "Strike '{}' off? What was kept of the server's answer, if anything, goes with it.",
                 truncate(attempt.label.as_str(), 24)
             ),
-            Question::Remove(labels) => match &labels[..] {
+            Question::RemoveKeys(labels) => match &labels[..] {
                 [label] => {
                     let label = truncate(label.as_str(), width.saturating_sub(54).max(8));
                     format!("Forget {label} here? The key itself stays valid at the server.")
@@ -47,7 +47,7 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
                     labels.len()
                 ),
             },
-            Question::Disable(labels) => format!(
+            Question::DisableKeys(labels) => format!(
                 "Disable these {} keys at OpenRouter? Whatever uses them stops working.",
                 labels.len()
             ),
@@ -80,22 +80,25 @@ fn format_background_status(model: &Model, theme: Theme, width: usize) -> Line<'
     let on_list = matches!(model.screen, Screen::Dashboard);
     let dashboard = &model.dashboard;
     let words = if let (Screen::Dashboard | Screen::Form(_), Some(unfinished)) =
-        (&model.screen, model.unfinished.first())
+        (&model.screen, model.background_runs.first())
     {
         format!("ending the login for {}", unfinished.label)
-    } else if on_list && dashboard.awaited.is_some() {
+    } else if on_list && dashboard.secret_ticket.is_some() {
         "waiting for the keychain: it may be asking you to unlock it".to_owned()
-    } else if let (true, Some(trouble)) = (on_list, &model.refresh.trouble) {
+    } else if let (true, Some(trouble)) = (on_list, &model.refresh.last_error) {
         let words = format!("! {} {}", to_sentence(&trouble.message), to_sentence(&trouble.advice));
         return Line::styled(truncate(&words, width), theme.warning());
-    } else if on_list && !dashboard.marked.is_empty() {
-        format!("{} marked for the next action, esc takes the marks away", dashboard.marked.len())
-    } else if let (true, Some(round)) = (on_list, &model.refresh.round) {
+    } else if on_list && !dashboard.marked_hashes.is_empty() {
+        format!(
+            "{} marked for the next action, esc takes the marks away",
+            dashboard.marked_hashes.len()
+        )
+    } else if let (true, Some(round)) = (on_list, &model.refresh.current_round) {
         // A few answer before this can be read.
-        if round.total < 20 {
+        if round.key_count < 20 {
             return Line::default();
         }
-        format!("asking the keys: {} of {}, esc stops", round.done, round.total)
+        format!("asking the keys: {} of {}, esc stops", round.checked_count, round.key_count)
     } else {
         return Line::default();
     };
@@ -110,12 +113,12 @@ fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     text::draw_text_field(
         &dashboard.filter,
         dashboard.filter.text(),
-        dashboard.filtering,
+        dashboard.is_filtering,
         theme,
         frame,
         field,
     );
-    let count = format!("{} of {}", dashboard.rows.len(), dashboard.all().len());
+    let count = format!("{} of {}", dashboard.rows.len(), dashboard.all_keys().len());
     let width = u16::try_from(count.len()).unwrap_or(0).min(area.width);
     let right = Rect { x: area.right() - width, width, ..area };
     frame.render_widget(Line::styled(count, theme.dim()), right);
@@ -124,22 +127,27 @@ fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(area);
     let width = usize::from(area.width) + 2;
-    let cost = |binding: &Binding| Span::raw(binding.shown).width() + binding.does.len() + 3;
-    let wanted: Vec<&Binding> =
-        bindings(model).into_iter().flatten().filter(|binding| binding.footer).collect();
+    let cost =
+        |binding: &KeyBinding| Span::raw(binding.key_text).width() + binding.description.len() + 3;
+    let wanted: Vec<&KeyBinding> = active_bindings(model)
+        .into_iter()
+        .flatten()
+        .filter(|binding| binding.is_in_footer)
+        .collect();
     // The ways out have their place whatever else there is.
-    let mut used: usize = wanted.iter().filter(|binding| binding.is_exit()).map(|b| cost(b)).sum();
+    let mut used: usize =
+        wanted.iter().filter(|binding| binding.is_exit_or_help()).map(|b| cost(b)).sum();
     let mut line = Line::default();
     for binding in wanted {
-        if !binding.is_exit() {
+        if !binding.is_exit_or_help() {
             if used + cost(binding) > width {
                 continue;
             }
             used += cost(binding);
         }
-        line.push_span(Span::styled(binding.shown, theme.accent()));
-        let open = model.dashboard.details && binding.is_details();
-        let does = if open { "close" } else { binding.does };
+        line.push_span(Span::styled(binding.key_text, theme.accent()));
+        let open = model.dashboard.are_details_shown && binding.is_details_toggle();
+        let does = if open { "close" } else { binding.description };
         line.push_span(Span::raw(format!(" {does}  ")));
     }
     frame.render_widget(line, area);

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::ResetInterval;
-use crate::tui::state::{EXPIRIES, Form, Model, Part, Purpose, Remark, Road};
+use crate::tui::state::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind, Model};
 
 const RESET_CHOICES: [Option<ResetInterval>; 4] =
     [None, Some(ResetInterval::Daily), Some(ResetInterval::Weekly), Some(ResetInterval::Monthly)];
@@ -18,14 +18,14 @@ const FIELD_COLUMN: u16 = 18;
 
 pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     // Three rows a field where there is room, two where there is not.
-    let parts = form.parts();
+    let parts = form.fields();
     let step = if usize::from(area.height) >= 3 * parts.len() + 3 { 3 } else { 2 };
     let top = area.y + u16::from(area.height > 13);
     for (part, y) in parts.iter().copied().zip((top..).step_by(step)) {
         if y + 1 >= area.bottom() {
             break;
         }
-        let focused = form.focus == part;
+        let focused = form.focused_field == part;
         let (marker, style) = if focused {
             ("▸", theme.strong().patch(theme.accent()))
         } else {
@@ -36,45 +36,45 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         let width = area.width.saturating_sub(FIELD_COLUMN + 1);
         let at = Rect { x: area.x + FIELD_COLUMN, y, width, height: 1 };
         match part {
-            Part::Label => {
+            FormField::Label => {
                 text::draw_text_field(&form.label, form.label.text(), focused, theme, frame, at)
             }
-            Part::Limit => {
+            FormField::Limit => {
                 text::draw_text_field(&form.limit, form.limit.text(), focused, theme, frame, at)
             }
-            Part::Reset => {
+            FormField::Reset => {
                 let words = RESET_CHOICES.map(|reset| reset.map_or("never", ResetInterval::as_str));
                 let chosen =
-                    RESET_CHOICES.iter().position(|reset| *reset == form.reset).unwrap_or(0);
+                    RESET_CHOICES.iter().position(|reset| *reset == form.limit_reset).unwrap_or(0);
                 frame.render_widget(format_choices(&words, chosen, focused, theme), at);
             }
-            Part::Expires => draw_expiry_field(form, focused, theme, frame, at),
-            Part::Workspace => {
+            FormField::Expiry => draw_expiry_field(form, focused, theme, frame, at),
+            FormField::Workspace => {
                 text::draw_text_field(
-                    &form.workspace,
-                    form.workspace.text(),
+                    &form.workspace_id,
+                    form.workspace_id.text(),
                     focused,
                     theme,
                     frame,
                     at,
                 );
             }
-            Part::Byok => {
+            FormField::Byok => {
                 let words = ["do not count", "count"];
                 frame.render_widget(
-                    format_choices(&words, usize::from(form.byok), focused, theme),
+                    format_choices(&words, usize::from(form.include_byok_in_limit), focused, theme),
                     at,
                 );
             }
-            Part::Key => {
+            FormField::ApiKey => {
                 // As good as money: it is never shown.
-                let masked = "•".repeat(form.key.text().chars().count());
-                text::draw_text_field(&form.key, &masked, focused, theme, frame, at);
+                let masked = "•".repeat(form.api_key.text().chars().count());
+                text::draw_text_field(&form.api_key, &masked, focused, theme, frame, at);
             }
         }
-        let (words, style) = match form.remark(part, model.now) {
-            Remark::Meaning(words) => (words, theme.dim()),
-            Remark::Problem(words) => (format!("✗ {words}"), theme.error()),
+        let (words, style) = match form.field_hint(part, model.now) {
+            FieldHint::Description(words) => (words, theme.dim()),
+            FieldHint::Error(words) => (format!("✗ {words}"), theme.error()),
         };
         // A long word about what is wrong may use the empty row below.
         let height = u16::try_from(step - 1).unwrap_or(1).min(area.bottom() - y - 1);
@@ -87,7 +87,7 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
     let used = u16::try_from(step * parts.len()).unwrap_or(0);
     let y = top + used;
     let lines = format_notes(form, model, theme);
-    if let Some(trouble) = &form.trouble {
+    if let Some(trouble) = &form.error {
         let area = Rect { y, height: area.bottom().saturating_sub(y), ..area };
         text::draw_paragraph(frame, text::inset(area), text::format_error(trouble, theme));
     } else if y < area.bottom() {
@@ -98,7 +98,7 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
 
 /// What stands below the fields.
 fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> {
-    if form.busy.is_some() {
+    if form.submit_ticket.is_some() {
         return vec![Line::styled("Waiting for the answer. esc leaves; it goes on.", theme.dim())];
     }
     if !form.diff.is_empty() {
@@ -107,23 +107,23 @@ fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> 
         lines.extend(form.diff.iter().map(|line| Line::raw(format!("  {line}"))));
         return lines;
     }
-    let words = match &form.purpose {
-        Purpose::New => {
-            let road = match &form.road {
-                Road::Best => "You consent in your browser".into(),
-                Road::Paste => "You paste the code that the page shows".into(),
-                Road::Key(label) => {
+    let words = match &form.kind {
+        FormKind::New => {
+            let road = match &form.auth_choice {
+                AuthChoice::Automatic => "You consent in your browser".into(),
+                AuthChoice::PasteCode => "You paste the code that the page shows".into(),
+                AuthChoice::ExistingKey(label) => {
                     format!("{} vouches, where that is allowed", truncate(label.as_str(), 20))
                 }
             };
-            let place = to_sentence(&format!("The key will be stored in {}", model.place));
+            let place = to_sentence(&format!("The key will be stored in {}", model.store_name));
             return vec![
                 Line::styled(place, theme.dim()),
                 Line::styled(format!("{road}. ctrl-r: another way to sign in."), theme.dim()),
             ];
         }
-        Purpose::Import => format!("The key will be stored in {}", model.place),
-        Purpose::Change { held, seen } => {
+        FormKind::Import => format!("The key will be stored in {}", model.store_name),
+        FormKind::Edit { key: held, account_key: seen } => {
             let named = seen.as_ref().filter(|seen| seen.display_name() != held.label.as_str());
             let named = named.map_or(String::new(), |seen| {
                 format!(" At OpenRouter it is named {} now.", truncate(&seen.display_name(), 30))
@@ -160,15 +160,15 @@ fn format_choices(
 
 fn draw_expiry_field(form: &Form, focused: bool, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     text::draw_text_field(
-        &form.expires,
-        form.expires.text(),
+        &form.expiry,
+        form.expiry.text(),
         focused,
         theme,
         frame,
         Rect { width: area.width.min(24), ..area },
     );
     if focused && area.width > 50 {
-        let hint = format!("space: {}", EXPIRIES.join(" "));
+        let hint = format!("space: {}", EXPIRY_PRESETS.join(" "));
         let at = Rect { x: area.x + 24, width: area.width - 24, ..area };
         frame.render_widget(Line::styled(hint, theme.dim()), at);
     }

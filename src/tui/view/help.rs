@@ -7,7 +7,7 @@ use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
-use crate::tui::keymap::{Binding, screen_bindings};
+use crate::tui::keymap::{KeyBinding, screen_bindings};
 use crate::tui::state::Model;
 
 /// The least that a column is wide.
@@ -17,9 +17,9 @@ pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, are
     let bindings: Vec<_> = screen_bindings(model)
         .into_iter()
         .flatten()
-        .filter(|binding| !binding.does.is_empty())
+        .filter(|binding| !binding.description.is_empty())
         .collect();
-    let keys = bindings.iter().map(|binding| binding.shown.width()).max().unwrap_or(0) + 2;
+    let keys = bindings.iter().map(|binding| binding.key_text.width()).max().unwrap_or(0) + 2;
     let rows = usize::from(area.height.saturating_sub(2)).max(1);
     // As few columns as hold everything, as few pages as they allow.
     let columns =
@@ -28,9 +28,9 @@ pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, are
     let shown = bindings.chunks(rows * columns).nth(page % pages).unwrap_or_default();
     let width = area.width / u16::try_from(columns).unwrap_or(1);
     for (column, part) in (0..).zip(shown.chunks(rows)) {
-        let line = |binding: &&Binding| {
-            let key = format!(" {:<keys$}", binding.shown);
-            Line::from(vec![Span::styled(key, theme.accent()), Span::raw(binding.does)])
+        let line = |binding: &&KeyBinding| {
+            let key = format!(" {:<keys$}", binding.key_text);
+            Line::from(vec![Span::styled(key, theme.accent()), Span::raw(binding.description)])
         };
         let lines: Vec<_> = part.iter().map(line).collect();
         let area = Rect { x: area.x + column * width, width, height: area.height - 2, ..area };

@@ -5,20 +5,20 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::{Theme, details, text};
-use crate::tui::state::{Model, Passphrase, Reveal};
+use crate::tui::state::{Model, NewKeyScreen, PassphraseForm};
 
 /// Where the fields of a passphrase begin.
 const FIELD_COLUMN: u16 = 14;
 
-pub fn draw(reveal: &Reveal, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    if let Some(typed) = &reveal.passphrase {
+pub fn draw(reveal: &NewKeyScreen, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    if let Some(typed) = &reveal.passphrase_form {
         return draw_passphrase_form(typed, reveal, model, theme, frame, area);
     }
-    let held = &reveal.held;
+    let held = &reveal.entry;
     let mut lines = vec![Line::default()];
-    if reveal.stored {
+    if reveal.is_stored {
         lines.push(Line::styled(
-            format!("✓ {} is cut and stored in {}.", held.label, model.place_of(held)),
+            format!("✓ {} is cut and stored in {}.", held.label, model.store_name_of(held)),
             theme.success(),
         ));
     } else {
@@ -27,27 +27,27 @@ pub fn draw(reveal: &Reveal, model: &Model, theme: Theme, frame: &mut Frame<'_>,
             theme.error(),
         ));
     }
-    if !reveal.stored {
-        lines.push(if reveal.storing.is_some() {
+    if !reveal.is_stored {
+        lines.push(if reveal.store_ticket.is_some() {
             Line::raw("Trying to store it.")
         } else {
             Line::raw("r stores it again, c copies it, v shows it: keep it somewhere safe first.")
         });
-        if let Some(elsewhere) = &model.elsewhere {
-            lines.push(Line::raw(format!("s stores it in {} instead.", elsewhere.place)));
+        if let Some(elsewhere) = &model.alternate_store {
+            lines.push(Line::raw(format!("s stores it in {} instead.", elsewhere.display_name)));
         }
     }
-    if let Some(trouble) = &reveal.trouble {
+    if let Some(trouble) = &reveal.error {
         lines.extend(text::format_error(trouble, theme));
     }
     lines.push(Line::default());
-    let shown = reveal.shown_until.map(|until| (&reveal.key, until));
+    let shown = reveal.revealed_until.map(|until| (&reveal.key, until));
     lines.extend(details::format_key(held, shown, model, theme));
     lines.extend(details::format_policy(held, model, theme));
     if held.granted.is_some() && held.differing_fields().is_empty() {
         lines.push(Line::styled("✓ granted as asked", theme.success()));
     }
-    if reveal.stored {
+    if reveal.is_stored {
         lines.push(Line::default());
         lines.extend(details::format_access(held, model, theme));
     }
@@ -56,18 +56,18 @@ pub fn draw(reveal: &Reveal, model: &Model, theme: Theme, frame: &mut Frame<'_>,
 
 /// The passphrase of the other store, never shown.
 fn draw_passphrase_form(
-    typed: &Passphrase,
-    reveal: &Reveal,
+    typed: &PassphraseForm,
+    reveal: &NewKeyScreen,
     model: &Model,
     theme: Theme,
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
-    let place = model.elsewhere.as_ref().map_or("", |elsewhere| &elsewhere.place);
+    let place = model.alternate_store.as_ref().map_or("", |elsewhere| &elsewhere.display_name);
     let head = format!(
         "{} goes into {place}, encrypted. Whoever forgets the passphrase of a new file cannot open \
          it again.",
-        reveal.held.label
+        reveal.entry.label
     );
     let inner = text::inset(area);
     text::draw_paragraph(
@@ -80,7 +80,7 @@ fn draw_passphrase_form(
         if y >= area.bottom() {
             return;
         }
-        let focused = typed.focus == usize::from(row - 4);
+        let focused = typed.focus_index == usize::from(row - 4);
         let marker = if focused { "▸" } else { " " };
         let style = if focused { theme.accent() } else { theme.dim() };
         let at = Rect { y, height: 1, ..area };
@@ -90,7 +90,7 @@ fn draw_passphrase_form(
         let at = Rect { x: area.x + FIELD_COLUMN, width, ..at };
         text::draw_text_field(field, &masked, focused, theme, frame, at);
     }
-    if let (Some(words), true) = (typed.problem, area.height > 6) {
+    if let (Some(words), true) = (typed.error, area.height > 6) {
         let at = Rect {
             x: area.x + FIELD_COLUMN,
             y: area.y + 6,

@@ -9,14 +9,14 @@ use ratatui::text::{Line, Span};
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::{KeyRequest, format_date};
-use crate::tui::state::{Compared, Fate, Plan, Planned};
+use crate::tui::state::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
 
 /// The most columns of a label.
 const MAX_LABEL_WIDTH: usize = 24;
 
-pub fn draw(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+pub fn draw(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(area);
-    match &plan.compared {
+    match &plan.comparison {
         None => draw_path_field(plan, theme, frame, area),
         Some(compared) => {
             let words = format_counts(plan, compared);
@@ -27,7 +27,7 @@ pub fn draw(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             );
             let height = area.height.saturating_sub(5);
             let rows = Rect { y: area.y + 3, height, ..area };
-            draw_keys(plan, plan.first, None, theme, frame, rows);
+            draw_keys(plan, plan.first_line, None, theme, frame, rows);
             let foot = Rect { y: area.bottom().saturating_sub(2), height: 2, ..area };
             text::draw_paragraph(
                 frame,
@@ -39,13 +39,20 @@ pub fn draw(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
 }
 
 /// Where it lies, and what is wrong with what lies there.
-fn draw_path_field(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+fn draw_path_field(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let name = Rect { y: area.y + 1, height: 1, ..area };
     frame.render_widget(Line::styled("▸ Plan", theme.strong().patch(theme.accent())), name);
     let at = Rect { x: area.x + 8, width: area.width.saturating_sub(8), ..name };
-    text::draw_text_field(&plan.path, plan.path.text(), plan.reading.is_none(), theme, frame, at);
+    text::draw_text_field(
+        &plan.path_field,
+        plan.path_field.text(),
+        plan.load_ticket.is_none(),
+        theme,
+        frame,
+        at,
+    );
     let mut lines = Vec::new();
-    if plan.reading.is_some() {
+    if plan.load_ticket.is_some() {
         lines.push(Line::styled("Reading it.", theme.dim()));
     } else if plan.problems.is_empty() {
         lines.push(Line::styled(
@@ -56,7 +63,7 @@ fn draw_path_field(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect)
     lines.extend(
         plan.problems
             .iter()
-            .skip(plan.first)
+            .skip(plan.first_line)
             .map(|problem| Line::styled(format!("✗ {}", to_sentence(problem)), theme.error())),
     );
     let rest = Rect { y: area.y + 3, height: area.height.saturating_sub(3), ..area };
@@ -64,17 +71,17 @@ fn draw_path_field(plan: &Plan, theme: Theme, frame: &mut Frame<'_>, area: Rect)
 }
 
 /// How many are what.
-fn format_counts(plan: &Plan, compared: &Compared) -> String {
+fn format_counts(plan: &PlanScreen, compared: &PlanComparison) -> String {
     let mut counts =
         [(0_usize, "to cut"), (0, "cut"), (0, "as planned"), (0, "differing"), (0, "not cut")];
     for key in &compared.keys {
-        let at = match key.fate {
-            Fate::Create if plan.over => 4,
-            Fate::Create => 0,
-            Fate::Created(_) => 1,
-            Fate::Same => 2,
-            Fate::Differs(_) => 3,
-            Fate::Failed(_) => 4,
+        let at = match key.status {
+            PlanStatus::ToCreate if plan.is_finished => 4,
+            PlanStatus::ToCreate => 0,
+            PlanStatus::Created(_) => 1,
+            PlanStatus::Unchanged => 2,
+            PlanStatus::Differs(_) => 3,
+            PlanStatus::Failed(_) => 4,
         };
         counts[at].0 += 1;
     }
@@ -91,19 +98,19 @@ fn format_counts(plan: &Plan, compared: &Compared) -> String {
 }
 
 /// What comes next.
-fn format_next_step(plan: &Plan, compared: &Compared) -> String {
-    let (_, open) = plan.done();
-    let missing = plan.missing().len();
-    let differs = compared.keys.iter().any(|key| matches!(key.fate, Fate::Differs(_)));
-    let mut words = match (plan.over, missing) {
-        (true, _) if open > plan.done().0 => {
+fn format_next_step(plan: &PlanScreen, compared: &PlanComparison) -> String {
+    let (_, open) = plan.creation_counts();
+    let missing = plan.missing_requests().len();
+    let differs = compared.keys.iter().any(|key| matches!(key.status, PlanStatus::Differs(_)));
+    let mut words = match (plan.is_finished, missing) {
+        (true, _) if open > plan.creation_counts().0 => {
             "What is done stays done. Apply the plan again: it goes on from here.".into()
         }
         (true, _) => "Every key of the plan is held.".into(),
         (false, 0) => "Nothing is missing.".into(),
-        (false, _) => to_sentence(&format!("what is missing is cut {}", compared.road)),
+        (false, _) => to_sentence(&format!("what is missing is cut {}", compared.auth_description)),
     };
-    if differs && !plan.over {
+    if differs && !plan.is_finished {
         words.push_str(" What differs is left as it is: e changes a key.");
     }
     words
@@ -111,7 +118,7 @@ fn format_next_step(plan: &Plan, compared: &Compared) -> String {
 
 /// Lines of the keys from `first` on. While it is applied, the one whose turn it is stands out.
 pub fn draw_keys(
-    plan: &Plan,
+    plan: &PlanScreen,
     first: usize,
     turn: Option<usize>,
     theme: Theme,
@@ -120,15 +127,16 @@ pub fn draw_keys(
 ) {
     let under_way = turn.is_some();
     let width = usize::from(area.width);
-    let shown = || plan.keys().iter().enumerate().skip(first).take(usize::from(area.height));
-    let columns = |(_, key): (_, &Planned)| Span::raw(key.request.label.as_str()).width();
+    let shown =
+        || plan.planned_keys().iter().enumerate().skip(first).take(usize::from(area.height));
+    let columns = |(_, key): (_, &PlannedKey)| Span::raw(key.request.label.as_str()).width();
     let wide = shown().map(columns).max().unwrap_or(0).min(MAX_LABEL_WIDTH);
     let lines = shown().map(|(at, key)| {
         let current = turn == Some(at);
         let (sign, words, style) = if current {
             ("…", "being cut".to_owned(), theme.strong())
         } else {
-            format_status(key, under_way, plan.over, theme)
+            format_status(key, under_way, plan.is_finished, theme)
         };
         let marker = if current { "▸" } else { " " };
         let label = truncate(key.request.label.as_str(), wide);
@@ -148,22 +156,26 @@ pub fn draw_keys(
 }
 
 fn format_status(
-    key: &Planned,
+    key: &PlannedKey,
     under_way: bool,
     over: bool,
     theme: Theme,
 ) -> (&'static str, String, Style) {
-    match &key.fate {
-        Fate::Create if over => ("·", "not begun".into(), theme.dim()),
-        Fate::Create if under_way => ("·", "to come".into(), theme.dim()),
-        Fate::Create => ("+", format!("cut: {}", format_request(&key.request)), theme.success()),
-        Fate::Created(masked) => ("✓", format!("cut, stored  {masked}"), theme.success()),
-        Fate::Same => ("=", "as planned".into(), theme.dim()),
-        Fate::Differs(words) => ("~", format!("differs: {words}"), theme.warning()),
-        Fate::Failed(trouble) if trouble.kind == ErrorKind::Cancelled => {
+    match &key.status {
+        PlanStatus::ToCreate if over => ("·", "not begun".into(), theme.dim()),
+        PlanStatus::ToCreate if under_way => ("·", "to come".into(), theme.dim()),
+        PlanStatus::ToCreate => {
+            ("+", format!("cut: {}", format_request(&key.request)), theme.success())
+        }
+        PlanStatus::Created(masked) => ("✓", format!("cut, stored  {masked}"), theme.success()),
+        PlanStatus::Unchanged => ("=", "as planned".into(), theme.dim()),
+        PlanStatus::Differs(words) => ("~", format!("differs: {words}"), theme.warning()),
+        PlanStatus::Failed(trouble) if trouble.kind == ErrorKind::Cancelled => {
             ("–", trouble.message.clone(), theme.warning())
         }
-        Fate::Failed(trouble) => ("✗", format!("not cut: {}", trouble.message), theme.error()),
+        PlanStatus::Failed(trouble) => {
+            ("✗", format!("not cut: {}", trouble.message), theme.error())
+        }
     }
 }
 

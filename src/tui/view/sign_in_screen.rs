@@ -9,11 +9,12 @@ use super::text::to_sentence;
 use super::{Theme, text};
 use crate::domain::ProvisioningStep;
 use crate::platform::qr::QrImage;
-use crate::tui::state::{Field, Login, Model, Plan};
+use crate::tui::state::{Model, PlanScreen, SignInScreen, TextField};
 
-pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let qr_wanted = login.qr && login.code.is_none() && login.awaits_consent();
-    if let (Some(address), true) = (&login.address, qr_wanted) {
+pub fn draw(login: &SignInScreen, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let qr_wanted =
+        login.is_qr_code_shown && login.code_field.is_none() && login.is_awaiting_consent();
+    if let (Some(address), true) = (&login.sign_in_url, qr_wanted) {
         return draw_qr(&address.url, theme, frame, area);
     }
     let area = match login.plan() {
@@ -21,8 +22,8 @@ pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, a
         None => area,
     };
     let width = usize::from(area.width);
-    let address = match &login.address {
-        Some(address) if login.awaits_consent() => split_address(&address.url, width),
+    let address = match &login.sign_in_url {
+        Some(address) if login.is_awaiting_consent() => split_address(&address.url, width),
         _ => Vec::new(),
     };
     let tail = format_messages(login, theme);
@@ -41,7 +42,7 @@ pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, a
     let count = steps.len();
     put(frame, steps, count);
     if !address.is_empty() {
-        let words = if login.pastes() {
+        let words = if login.needs_code() {
             "Open in any browser, press p, and paste the code it shows:"
         } else {
             "Sign in at:"
@@ -55,9 +56,9 @@ pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, a
             count,
         );
     }
-    if let Some(code) = &login.code {
+    if let Some(code) = &login.code_field {
         put(frame, vec![Line::default()], 1);
-        draw_code_field(code, login.code_problem, theme, frame, Rect { y, height: 1, ..area });
+        draw_code_field(code, login.code_error, theme, frame, Rect { y, height: 1, ..area });
         y += 1;
     }
     let rest = Rect { y, height: area.bottom().saturating_sub(y), ..area };
@@ -65,31 +66,42 @@ pub fn draw(login: &Login, model: &Model, theme: Theme, frame: &mut Frame<'_>, a
 }
 
 /// The keys that are done, the one whose turn it is, and those to come; what is left of the area.
-fn draw_batch(plan: &Plan, login: &Login, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Rect {
-    let rows = plan.keys().len();
+fn draw_batch(
+    plan: &PlanScreen,
+    login: &SignInScreen,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) -> Rect {
+    let rows = plan.planned_keys().len();
     // The address and what is said of it come first.
     let most = usize::from(area.height).saturating_sub(13).clamp(2, 12);
     let shown = rows.min(most);
-    let at = plan.at.unwrap_or(0);
+    let at = plan.current_index.unwrap_or(0);
     // The one before, the current one, the next ones.
     let first = at.saturating_sub(1).min(rows - shown);
     let height = u16::try_from(shown).unwrap_or(u16::MAX).min(area.height);
-    let turn = plan.at.filter(|_| login.trouble.is_none());
+    let turn = plan.current_index.filter(|_| login.error.is_none());
     let lines = Rect { height, ..text::inset(area) };
     super::plan::draw_keys(plan, first, Some(turn.unwrap_or(usize::MAX)), theme, frame, lines);
     let used = (height + 1).min(area.height);
     Rect { y: area.y + used, height: area.height - used, ..area }
 }
 
-fn format_steps(login: &Login, model: &Model, theme: Theme, all: bool) -> Vec<Line<'static>> {
-    let now = model.now.duration_since(login.since).as_secs().max(0);
+fn format_steps(
+    login: &SignInScreen,
+    model: &Model,
+    theme: Theme,
+    all: bool,
+) -> Vec<Line<'static>> {
+    let now = model.now.duration_since(login.started_at).as_secs().max(0);
     let clock = |seconds: i64| format!("{}:{:02}", seconds / 60, seconds % 60);
     ProvisioningStep::ALL
         .into_iter()
         .filter(|step| all || *step == login.step)
         .map(|step| {
             let words = match step {
-                ProvisioningStep::OpenBrowser if login.pastes() => "show the address",
+                ProvisioningStep::OpenBrowser if login.needs_code() => "show the address",
                 step => step.description(),
             };
             if step < login.step {
@@ -98,11 +110,11 @@ fn format_steps(login: &Login, model: &Model, theme: Theme, all: bool) -> Vec<Li
             if step > login.step {
                 return Line::styled(format!("   {words}"), theme.dim());
             }
-            if login.trouble.is_some() {
+            if login.error.is_some() {
                 return Line::styled(format!(" ✗ {words}"), theme.error());
             }
             let left = login
-                .remaining(model.now)
+                .consent_time_left(model.now)
                 .map(|left| format!(", {} left", clock(left.as_secs())))
                 .unwrap_or_default();
             Line::from(vec![
@@ -114,9 +126,9 @@ fn format_steps(login: &Login, model: &Model, theme: Theme, all: bool) -> Vec<Li
 }
 
 /// What stands below the address.
-fn format_messages(login: &Login, theme: Theme) -> Vec<Line<'static>> {
+fn format_messages(login: &SignInScreen, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    if let Some(trouble) = &login.trouble {
+    if let Some(trouble) = &login.error {
         lines.push(Line::default());
         lines.extend(text::format_error(trouble, theme));
     } else if let Some(notice) = &login.notice {
@@ -128,7 +140,7 @@ fn format_messages(login: &Login, theme: Theme) -> Vec<Line<'static>> {
 
 /// The code is as good as the key until it is used: it is never shown.
 fn draw_code_field(
-    code: &Field,
+    code: &TextField,
     problem: Option<&'static str>,
     theme: Theme,
     frame: &mut Frame<'_>,

@@ -11,7 +11,7 @@ use ratatui::text::Span;
 use super::Theme;
 use super::text::truncate;
 use crate::domain::{KeyState, StoredKey, format_date, format_relative_time};
-use crate::tui::state::{Model, Scope, Sort, share};
+use crate::tui::state::{KeyScope, Model, SortOrder, spent_share};
 
 /// A column: its title, its width, the width of the terminal from which it is shown, the order it
 /// stands for, and what is in it.
@@ -19,7 +19,7 @@ struct Column {
     title: &'static str,
     width: u16,
     min_width: u16,
-    sort: Option<Sort>,
+    sort: Option<SortOrder>,
     format_cell: fn(&StoredKey, Timestamp, Theme) -> Span<'static>,
 }
 
@@ -29,7 +29,7 @@ const COLUMNS: [Column; 7] = [
         title: "STATE",
         width: 16,
         min_width: 0,
-        sort: Some(Sort::State),
+        sort: Some(SortOrder::State),
         format_cell: format_state,
     },
     Column { title: "", width: 7, min_width: 80, sort: None, format_cell: format_gauge },
@@ -37,21 +37,21 @@ const COLUMNS: [Column; 7] = [
         title: "SPENT / LIMIT",
         width: 17,
         min_width: 0,
-        sort: Some(Sort::Spent),
+        sort: Some(SortOrder::SpentShare),
         format_cell: format_spent,
     },
     Column {
         title: "RESETS IN",
         width: 11,
         min_width: 80,
-        sort: Some(Sort::Resets),
+        sort: Some(SortOrder::NextReset),
         format_cell: format_reset,
     },
     Column {
         title: "EXPIRES IN",
         width: 12,
         min_width: 0,
-        sort: Some(Sort::Expires),
+        sort: Some(SortOrder::Expiry),
         format_cell: format_expiry,
     },
     Column { title: "KEY", width: 20, min_width: 104, sort: None, format_cell: format_masked_key },
@@ -67,16 +67,16 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let label_width = area.width.saturating_sub(others + MARKER_WIDTH).min(40);
     let dashboard = &model.dashboard;
     // Beside the account's list the gauge gives way to where a key is.
-    let account = dashboard.scope != Scope::Here;
-    let title = |name: &'static str, sort: Option<Sort>| -> String {
-        match (sort == Some(dashboard.sort), dashboard.reversed) {
+    let account = dashboard.scope != KeyScope::Stored;
+    let title = |name: &'static str, sort: Option<SortOrder>| -> String {
+        match (sort == Some(dashboard.sort_order), dashboard.is_reversed) {
             (false, _) => name.to_owned(),
             (true, false) => format!("{name} ▾"),
             (true, true) => format!("{name} ▴"),
         }
     };
     let buffer = frame.buffer_mut();
-    let label = title("LABEL", Some(Sort::Label));
+    let label = title("LABEL", Some(SortOrder::Label));
     write_cell(buffer, area.x + MARKER_WIDTH, area.y, &label, label_width, theme.dim());
     let mut x = area.x + MARKER_WIDTH + label_width;
     for column in shown() {
@@ -84,10 +84,12 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         write_cell(buffer, x, area.y, &title(name, column.sort), column.width, theme.dim());
         x += column.width;
     }
-    for (y, (row, held)) in (area.y + 1..area.bottom()).zip(dashboard.visible(model.size.1)) {
-        let selected = row == dashboard.selected;
+    for (y, (row, held)) in
+        (area.y + 1..area.bottom()).zip(dashboard.visible_keys(model.terminal_size.1))
+    {
+        let selected = row == dashboard.selected_row;
         let (cursor, style) = if selected { ("▸", theme.strong()) } else { (" ", Style::new()) };
-        let mark = if dashboard.marked.contains(&held.hash) { "✓" } else { " " };
+        let mark = if dashboard.marked_hashes.contains(&held.hash) { "✓" } else { " " };
         write_cell(buffer, area.x, y, mark, 2, theme.success());
         write_cell(buffer, area.x + 1, y, cursor, 2, theme.accent());
         let label = truncate(held.label.as_str(), usize::from(label_width.saturating_sub(1)));
@@ -110,7 +112,7 @@ fn write_cell(buffer: &mut Buffer, x: u16, y: u16, text: &str, width: u16, style
 
 /// Where a key is: here, only at the server, only here.
 fn format_location(held: &StoredKey, model: &Model, theme: Theme) -> Span<'static> {
-    if model.dashboard.gone.contains(&held.hash) {
+    if model.dashboard.revoked_hashes.contains(&held.hash) {
         Span::styled("gone", theme.error())
     } else if held.is_stored() {
         Span::raw("here")
@@ -130,7 +132,7 @@ pub fn format_state(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'sta
 fn format_gauge(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
     const STEPS: [char; 9] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
     const CELLS: u32 = 6;
-    let share = share(held, now);
+    let share = spent_share(held, now);
     if share < 0.0 {
         return Span::raw("");
     }

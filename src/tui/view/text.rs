@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
 use crate::domain::UserError;
-use crate::tui::state::Field;
+use crate::tui::state::TextField;
 
 /// Columns of the names on the left of facts.
 const NAME_WIDTH: usize = 10;
@@ -77,7 +77,7 @@ pub fn quote_shell_word(text: &str) -> String {
 
 /// A text field on one row, with the cursor in it where it has the focus.
 pub fn draw_text_field(
-    field: &Field,
+    field: &TextField,
     shown: &str,
     focused: bool,
     theme: Theme,
@@ -85,7 +85,7 @@ pub fn draw_text_field(
     area: Rect,
 ) {
     let width = usize::from(area.width.saturating_sub(1)).max(1);
-    let scroll = field.scroll(width);
+    let scroll = field.scroll_offset(width);
     let style = match (focused, field.is_selected()) {
         (true, true) => theme.selected(),
         (true, false) => theme.strong(),
@@ -94,7 +94,7 @@ pub fn draw_text_field(
     let columns = u16::try_from(scroll).unwrap_or(u16::MAX);
     frame.render_widget(Paragraph::new(Span::styled(shown, style)).scroll((0, columns)), area);
     if focused {
-        let column = field.cursor().saturating_sub(scroll).min(width);
+        let column = field.cursor_column().saturating_sub(scroll).min(width);
         frame.set_cursor_position((area.x + u16::try_from(column).unwrap_or(0), area.y));
     }
 }

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::{KeyState, RetirementStatus, format_relative_time};
-use crate::tui::state::{Keys, Model};
+use crate::tui::state::{KeyList, Model};
 
 /// The line of warnings; what is left of the area. Its row is kept when there is none: the list
 /// does not move.
@@ -17,7 +17,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> R
     let line = Rect { height: 1, ..area };
     if let Some(words) = format_pending_attempts(model, width) {
         frame.render_widget(Line::styled(words, theme.warning()), line);
-    } else if model.refresh.no_credit {
+    } else if model.refresh.has_insufficient_credits {
         let words = " ! The account is out of credit: its keys work, and are answered with 402.";
         frame.render_widget(Line::styled(truncate(words, width), theme.error()), line);
     } else if let Some(words) = format_key_warnings(model) {
@@ -28,10 +28,10 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> R
 
 /// `! ci is nearly spent · agent expires in 2 days`
 fn format_key_warnings(model: &Model) -> Option<String> {
-    let keys = model.dashboard.all();
+    let keys = model.dashboard.all_keys();
     let words: Vec<String> = model
         .dashboard
-        .wanting
+        .attention_list
         .iter()
         .filter_map(|(place, state)| {
             let held = keys.get(*place)?;
@@ -68,8 +68,8 @@ fn format_key_warnings(model: &Model) -> Option<String> {
 
 /// Keys that were replaced and that nobody uses any more.
 fn format_unused_replaced_keys(model: &Model) -> impl Iterator<Item = String> {
-    let retiring = model.dashboard.held().iter().filter(|held| held.retirement.is_some());
-    retiring.filter_map(|held| match model.dashboard.retire(held, model.now) {
+    let retiring = model.dashboard.stored_keys().iter().filter(|held| held.retirement.is_some());
+    retiring.filter_map(|held| match model.dashboard.retirement_status(held, model.now) {
         RetirementStatus::Unused(words) | RetirementStatus::Inactive(words) => {
             let label = truncate(held.label.as_str(), 20);
             Some(format!("{label} {words}: x, then r, deletes it"))
@@ -82,7 +82,7 @@ fn format_unused_replaced_keys(model: &Model) -> impl Iterator<Item = String> {
 
 /// Attempts that may have issued a key nobody received.
 fn format_pending_attempts(model: &Model, width: usize) -> Option<String> {
-    let attempts = &model.dashboard.unresolved;
+    let attempts = &model.dashboard.unresolved_attempts;
     let first = attempts.first()?;
     let more = match attempts.len() {
         1 => String::new(),
@@ -100,37 +100,39 @@ fn format_pending_attempts(model: &Model, width: usize) -> Option<String> {
 
 /// In place of the list: what a newcomer can do, or why there is none.
 pub fn draw_empty_state(
-    keys: &Keys,
+    keys: &KeyList,
     model: &Model,
     theme: Theme,
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
     let lines = match keys {
-        Keys::Loading => vec![Line::styled("reading the list of keys", theme.dim())],
-        Keys::Failed(trouble) => {
+        KeyList::Loading => vec![Line::styled("reading the list of keys", theme.dim())],
+        KeyList::Failed(trouble) => {
             let mut lines = text::format_error(trouble, theme);
             lines.push(Line::default());
             lines.push(format_key_hint(theme, "r", "reads it again"));
             lines
         }
-        Keys::Loaded(keys) if !keys.is_empty() && model.dashboard.filter.text().is_empty() => vec![
-            Line::raw("There are none of these."),
-            Line::default(),
-            format_key_hint(theme, "a", "lists others"),
-        ],
-        Keys::Loaded(keys) if !keys.is_empty() => vec![
+        KeyList::Loaded(keys) if !keys.is_empty() && model.dashboard.filter.text().is_empty() => {
+            vec![
+                Line::raw("There are none of these."),
+                Line::default(),
+                format_key_hint(theme, "a", "lists others"),
+            ]
+        }
+        KeyList::Loaded(keys) if !keys.is_empty() => vec![
             Line::raw("No label matches the filter."),
             Line::default(),
             format_key_hint(theme, "esc", "drops the filter"),
         ],
-        Keys::Loaded(_) => vec![
+        KeyList::Loaded(_) => vec![
             Line::styled("No keys are held yet.", theme.strong()),
             Line::default(),
             Line::raw(
                 "Keywright cuts one OpenRouter key for each tool, with a limit and an expiry of",
             ),
-            Line::raw(format!("its own, and keeps it in {}.", model.place)),
+            Line::raw(format!("its own, and keeps it in {}.", model.store_name)),
             Line::default(),
             format_key_hint(
                 theme,

@@ -4,53 +4,53 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::{Dashboard, Keys};
+use super::{Dashboard, KeyList};
 use crate::domain::{AccountKey, AccountKeys, Rotated, StoredKey};
 
 /// Which keys are listed, once the account's list was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
+pub enum KeyScope {
     /// Those held here.
     #[default]
-    Here,
+    Stored,
     /// Those of the account too.
     All,
     /// Those of the account that are not held here.
-    Elsewhere,
+    NotStored,
     /// Those held here that the account no longer knows.
-    Gone,
+    Revoked,
 }
 
-impl Scope {
+impl KeyScope {
     /// The one after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         match self {
-            Self::Here => Self::All,
-            Self::All => Self::Elsewhere,
-            Self::Elsewhere => Self::Gone,
-            Self::Gone => Self::Here,
+            Self::Stored => Self::All,
+            Self::All => Self::NotStored,
+            Self::NotStored => Self::Revoked,
+            Self::Revoked => Self::Stored,
         }
     }
 
     /// In words.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn description(self) -> &'static str {
         match self {
-            Self::Here => "held here",
+            Self::Stored => "held here",
             Self::All => "all of the account",
-            Self::Elsewhere => "of the account, not held here",
-            Self::Gone => "held here, deleted at the server",
+            Self::NotStored => "of the account, not held here",
+            Self::Revoked => "held here, deleted at the server",
         }
     }
 }
 
 impl Dashboard {
     /// Takes in what the account knows.
-    pub fn join(&mut self, account: AccountKeys, server: &str, now: Timestamp) {
-        let Keys::Loaded(keys) = &mut self.keys else { return };
-        let selected = self.rows.get(self.selected).and_then(|place| keys.get(*place));
+    pub fn merge_account_keys(&mut self, account: AccountKeys, server: &str, now: Timestamp) {
+        let KeyList::Loaded(keys) = &mut self.keys else { return };
+        let selected = self.rows.get(self.selected_row).and_then(|place| keys.get(*place));
         let selected = selected.map(|held| held.hash.clone());
-        keys.truncate(self.here);
+        keys.truncate(self.stored_count);
         let places: HashMap<String, usize> =
             keys.iter().enumerate().map(|(at, held)| (held.hash.clone(), at)).collect();
         for remote in account.keys {
@@ -59,37 +59,37 @@ impl Dashboard {
                 None => keys.push(remote.to_inventory_row(server, now)),
             }
         }
-        self.gone = account.revoked_hashes.into_iter().collect();
-        self.arrange_around(selected, now);
+        self.revoked_hashes = account.revoked_hashes.into_iter().collect();
+        self.reindex_keys(selected, now);
     }
 
     /// Lists other keys.
-    pub fn show_scope(&mut self, scope: Scope, now: Timestamp) {
+    pub fn set_scope(&mut self, scope: KeyScope, now: Timestamp) {
         self.scope = scope;
-        self.arrange(now);
+        self.update_rows(now);
     }
 
     /// The label went over from one key to the other.
-    pub fn hand_over(&mut self, handed: Rotated, now: Timestamp) {
+    pub fn apply_rotation(&mut self, handed: Rotated, now: Timestamp) {
         let hash = handed.new.hash.clone();
-        if let Keys::Loaded(keys) = &mut self.keys {
+        if let KeyList::Loaded(keys) = &mut self.keys {
             for row in handed.old.into_iter().chain([handed.new]) {
-                let place = keys[..self.here].iter().position(|held| held.hash == row.hash);
+                let place = keys[..self.stored_count].iter().position(|held| held.hash == row.hash);
                 if let Some(place) = place {
                     keys[place] = row;
                 } else {
-                    keys.insert(self.here, row);
-                    self.here += 1;
+                    keys.insert(self.stored_count, row);
+                    self.stored_count += 1;
                 }
             }
         }
-        self.arrange_around(Some(hash), now);
+        self.reindex_keys(Some(hash), now);
     }
 
     /// Takes in what the account says of one key.
-    pub fn note_remote(&mut self, remote: &AccountKey, now: Timestamp) {
-        let place = self.place(&remote.hash);
-        if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, place) {
+    pub fn record_account_key(&mut self, remote: &AccountKey, now: Timestamp) {
+        let place = self.index_of_hash(&remote.hash);
+        if let (KeyList::Loaded(keys), Some(place)) = (&mut self.keys, place) {
             keys[place].record_account_key(remote, now);
             if !keys[place].is_stored() {
                 keys[place] = remote.to_inventory_row(&keys[place].server, now);
@@ -98,23 +98,23 @@ impl Dashboard {
     }
 
     /// Takes out a key that was deleted at the server, wherever it was listed.
-    pub fn drop_key(&mut self, hash: &str, now: Timestamp) {
-        let selected = self.current().map(|held| held.hash.clone());
-        if let Keys::Loaded(keys) = &mut self.keys
+    pub fn remove_by_hash(&mut self, hash: &str, now: Timestamp) {
+        let selected = self.selected_key().map(|held| held.hash.clone());
+        if let KeyList::Loaded(keys) = &mut self.keys
             && let Some(at) = keys.iter().position(|row| row.hash == hash)
         {
             keys.remove(at);
-            self.here -= usize::from(at < self.here);
+            self.stored_count -= usize::from(at < self.stored_count);
         }
-        self.arrange_around(selected, now);
+        self.reindex_keys(selected, now);
     }
 
     /// A held key has another label.
-    pub fn relabel(&mut self, renamed: StoredKey, now: Timestamp) {
-        let place = self.place(&renamed.hash);
-        if let (Keys::Loaded(keys), Some(place)) = (&mut self.keys, place) {
+    pub fn rename_key(&mut self, renamed: StoredKey, now: Timestamp) {
+        let place = self.index_of_hash(&renamed.hash);
+        if let (KeyList::Loaded(keys), Some(place)) = (&mut self.keys, place) {
             keys[place] = renamed;
         }
-        self.arrange(now);
+        self.update_rows(now);
     }
 }

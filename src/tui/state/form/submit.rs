@@ -2,61 +2,61 @@
 
 use jiff::Timestamp;
 
-use super::{Form, Purpose};
+use super::{Form, FormKind};
 use crate::domain::{
     AccountKey, ApiKey, Cents, Expiry, FieldChange, KeyPatch, KeyRequest, Label, ResetInterval,
     StoredKey,
 };
-use crate::tui::state::Changes;
+use crate::tui::state::KeyUpdate;
 
 /// What a form comes to.
-pub(in crate::tui) enum Submitted {
+pub(in crate::tui) enum Submission {
     /// Cut this key.
-    Cut(KeyRequest),
+    CreateKey(KeyRequest),
     /// Make this change.
-    Change(Box<Changes>),
+    UpdateKey(Box<KeyUpdate>),
     /// Nothing is to be changed.
-    Nothing,
+    NoChange,
     /// Take over this key.
-    Import(Label, ApiKey),
+    ImportKey(Label, ApiKey),
 }
 
 impl Form {
     /// What the form comes to, or the cursor on the first field that is wrong. A change is shown
     /// before it is made: the first time it comes to nothing yet.
-    pub(in crate::tui) fn submit(&mut self, now: Timestamp) -> Option<Submitted> {
-        self.seen = [true; 7];
-        self.trouble = None;
+    pub(in crate::tui) fn submit(&mut self, now: Timestamp) -> Option<Submission> {
+        self.visited = [true; 7];
+        self.error = None;
         if let Some(part) =
-            self.parts().iter().copied().find(|part| self.verdict(*part, now).is_err())
+            self.fields().iter().copied().find(|part| self.validate_field(*part, now).is_err())
         {
-            if part != self.focus {
-                self.arrive(part);
+            if part != self.focused_field {
+                self.focus_field(part);
             }
             return None;
         }
         let label: Label = self.label.text().parse().ok()?;
-        match &self.purpose {
-            Purpose::New => Some(Submitted::Cut(KeyRequest {
+        match &self.kind {
+            FormKind::New => Some(Submission::CreateKey(KeyRequest {
                 label,
                 limit: Cents::parse_limit(self.limit.text()).ok()?,
-                limit_reset: self.reset,
-                expiry: Expiry::parse(self.expires.text(), now).ok()?,
-                workspace_id: Some(self.workspace.text().trim())
-                    .filter(|id| self.workspaces && !id.is_empty())
+                limit_reset: self.limit_reset,
+                expiry: Expiry::parse(self.expiry.text(), now).ok()?,
+                workspace_id: Some(self.workspace_id.text().trim())
+                    .filter(|id| self.can_choose_workspace && !id.is_empty())
                     .map(str::to_owned),
             })),
-            Purpose::Import => {
-                let key = ApiKey::from(self.key.text().trim().to_owned());
-                Some(Submitted::Import(label, key))
+            FormKind::Import => {
+                let key = ApiKey::from(self.api_key.text().trim().to_owned());
+                Some(Submission::ImportKey(label, key))
             }
-            Purpose::Change { held, seen } => {
-                let (changes, diff) = self.changes(held, seen.as_deref(), label)?;
+            FormKind::Edit { key: held, account_key: seen } => {
+                let (changes, diff) = self.build_update(held, seen.as_deref(), label)?;
                 if diff.is_empty() {
-                    return Some(Submitted::Nothing);
+                    return Some(Submission::NoChange);
                 }
                 if self.diff == diff {
-                    return Some(Submitted::Change(Box::new(changes)));
+                    return Some(Submission::UpdateKey(Box::new(changes)));
                 }
                 self.diff = diff;
                 None
@@ -65,12 +65,12 @@ impl Form {
     }
 
     /// What is to be changed, and in words.
-    fn changes(
+    fn build_update(
         &self,
         held: &StoredKey,
         seen: Option<&AccountKey>,
         label: Label,
-    ) -> Option<(Changes, Vec<String>)> {
+    ) -> Option<(KeyUpdate, Vec<String>)> {
         let (mut patch, mut diff) = (KeyPatch::default(), Vec::new());
         let mut differs = |name: &str, old: &str, new: &str| {
             let differs = old != new;
@@ -91,13 +91,13 @@ impl Form {
             let old = reading.limit_reset.as_deref();
             let old = old.and_then(|word| ResetInterval::parse(word).ok()?);
             let word = |reset: Option<ResetInterval>| reset.map_or("never", ResetInterval::as_str);
-            if differs("reset", word(old), word(self.reset)) {
-                patch.limit_reset = FieldChange::from_option(self.reset);
+            if differs("reset", word(old), word(self.limit_reset)) {
+                patch.limit_reset = FieldChange::from_option(self.limit_reset);
             }
             let old = reading.include_byok_in_limit.unwrap_or(false);
             let word = |counts| if counts { "count" } else { "do not count" };
-            if differs("own providers", word(old), word(self.byok)) {
-                patch.include_byok_in_limit = Some(self.byok);
+            if differs("own providers", word(old), word(self.include_byok_in_limit)) {
+                patch.include_byok_in_limit = Some(self.include_byok_in_limit);
             }
             if renamed && !held.is_stored() {
                 patch.name = Some(label.clone());
@@ -105,6 +105,6 @@ impl Form {
         }
         let there = seen.cloned().filter(|_| !patch.is_empty()).map(|seen| (seen, patch));
         let label = Some(label).filter(|_| renamed && held.is_stored());
-        Some((Changes { held: held.clone(), there, label }, diff))
+        Some((KeyUpdate { key: held.clone(), account_patch: there, new_label: label }, diff))
     }
 }

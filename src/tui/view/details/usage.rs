@@ -22,7 +22,7 @@ pub fn format_history(
     width: usize,
 ) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    let (words, style) = match model.dashboard.retire(held, model.now) {
+    let (words, style) = match model.dashboard.retirement_status(held, model.now) {
         RetirementStatus::NotReplaced => (None, theme.dim()),
         RetirementStatus::InUse(words) => (Some(words), theme.warning()),
         RetirementStatus::Observing(words) => (Some(words), theme.dim()),
@@ -33,7 +33,7 @@ pub fn format_history(
     if let Some(words) = words {
         lines.push(format_property("replaced", Span::styled(words, style), theme));
     }
-    let samples = model.dashboard.samples(held);
+    let samples = model.dashboard.usage_samples(held);
     if let Some(forecast) = forecast_spending(samples, held, model.now) {
         let words = to_sentence(&forecast.describe(model.now));
         lines.push(format_property("forecast", Span::raw(words), theme));
@@ -54,7 +54,7 @@ fn format_chart(
     let midnight = (model.now.as_second().div_euclid(SECONDS_PER_DAY) + 1) * SECONDS_PER_DAY;
     let end = Timestamp::from_second(midnight).ok()?;
     let span = SignedDuration::from_secs(i64::from(CHART_DAYS) * SECONDS_PER_DAY);
-    let days = spending_series(model.dashboard.samples(held), end, CHART_DAYS, span);
+    let days = spending_series(model.dashboard.usage_samples(held), end, CHART_DAYS, span);
     let most = days.iter().flatten().copied().fold(0.0, f64::max);
     if most <= 0.0 {
         return None;
