@@ -23,7 +23,7 @@ use jiff::SignedDuration;
 use crate::api::openrouter::Attribution;
 use crate::domain::{ErrorKind, UserError};
 use crate::services::config::{self, Config};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::StoreKind;
 pub use commands::list::refresh_all_keys;
 use commands::{
@@ -98,13 +98,13 @@ pub struct GlobalArgs {
     )]
     pub callback_port: u16,
     /// The app's address, sent as HTTP-Referer
-    #[arg(long, global = true, env = "KEYWRIGHT_APP_URL", value_name = "URL", default_value = env!("CARGO_PKG_REPOSITORY"), hide_default_value = true, value_parser = config::parse_header)]
+    #[arg(long, global = true, env = "KEYWRIGHT_APP_URL", value_name = "URL", default_value = env!("CARGO_PKG_REPOSITORY"), hide_default_value = true, value_parser = config::parse_header_value)]
     pub app_url: String,
     /// The app's name, sent as X-OpenRouter-Title
-    #[arg(long, global = true, env = "KEYWRIGHT_APP_TITLE", value_name = "TITLE", default_value = "Keywright", hide_default_value = true, value_parser = config::parse_header)]
+    #[arg(long, global = true, env = "KEYWRIGHT_APP_TITLE", value_name = "TITLE", default_value = "Keywright", hide_default_value = true, value_parser = config::parse_header_value)]
     pub app_title: String,
     /// The app's categories, sent as X-OpenRouter-Categories
-    #[arg(long, global = true, env = "KEYWRIGHT_APP_CATEGORIES", value_name = "LIST", default_value = "cli-agent", hide_default_value = true, value_parser = config::parse_header)]
+    #[arg(long, global = true, env = "KEYWRIGHT_APP_CATEGORIES", value_name = "LIST", default_value = "cli-agent", hide_default_value = true, value_parser = config::parse_header_value)]
     pub app_categories: String,
     /// Colours: auto, always or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -226,14 +226,18 @@ impl GlobalArgs {
             server,
             sandbox: sandbox_server.is_some(),
             // The sandbox knows no key but its own.
-            management: if sandbox_server.is_some() { None } else { config::management() },
-            store: self.store.unwrap_or(store),
-            passphrase: passphrase::create_passphrase_fn(self.passphrase_fd),
+            management_key: if sandbox_server.is_some() {
+                None
+            } else {
+                config::read_management_key_env()
+            },
+            store_kind: self.store.unwrap_or(store),
+            passphrase_prompt: passphrase::create_passphrase_fn(self.passphrase_fd),
             data_dir: self.data_dir.clone(),
-            timeout: Duration::from_secs(self.timeout),
-            retries: self.retries,
+            request_timeout: Duration::from_secs(self.timeout),
+            max_retries: self.retries,
             callback_port: self.callback_port,
-            app: Attribution {
+            attribution: Attribution {
                 url: self.app_url.clone(),
                 title: self.app_title.clone(),
                 categories: self.app_categories.clone(),
@@ -248,7 +252,7 @@ fn parse_store_kind(word: &str) -> Result<StoreKind, String> {
 }
 
 /// Does what a command says, but for those of [`print_alone`] and the sandbox, which is `main`'s.
-pub fn run(command: &Command, config: &Config, services: &Services) -> Result<(), UserError> {
+pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
     match command {
         Command::New(args) => args.run(services),
         Command::Apply(args) => args.run(services),

@@ -10,7 +10,7 @@ use keywright::domain::{
 };
 use keywright::sandbox::{self, Sandbox, SeedKey};
 use keywright::services::config::{self, Config};
-use keywright::services::provision::Services;
+use keywright::services::provision::ServiceContext;
 use keywright::storage::inventory;
 use keywright::storage::json_store;
 use keywright::storage::secret_store::{EntryId, SecretStore, StoreKind};
@@ -71,12 +71,12 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     };
     let config = cli.global.to_config(sandbox.as_ref().map(Sandbox::url))?;
     init_logging(&config)?;
-    let mut services = config.services()?;
+    let mut services = config.build_context()?;
     if let Some(sandbox) = &mut sandbox
-        && config.store == StoreKind::Memory
+        && config.store_kind == StoreKind::Memory
     {
         seed_sandbox(&mut services, sandbox.take_seed_keys())?;
-        services.management = Some(ManagementKey::from(sandbox.management_key().to_owned()));
+        services.management_key = Some(ManagementKey::from(sandbox.management_key().to_owned()));
         // These have no figures of an earlier run.
         if let Some(Command::List(_) | Command::Show(_)) = &cli.command {
             cli::refresh_all_keys(&services)?;
@@ -86,7 +86,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
         return cli::run(command, &config, &services);
     }
     // The screen has no place to ask for it.
-    services.vault.unlock().map_err(|error| error.to_user_error())?;
+    services.secret_store.unlock().map_err(|error| error.to_user_error())?;
     cli::disable_prompt_signals();
     let options = tui::Options {
         sandbox_controls: sandbox.is_some().then_some(tui::SandboxControls {
@@ -133,7 +133,7 @@ fn serve_sandbox(args: &SandboxArgs) -> Result<(), UserError> {
 }
 
 /// Puts the keys that the sandbox's account holds from the start into the memory vault.
-fn seed_sandbox(services: &mut Services, seeds: Vec<SeedKey>) -> Result<(), UserError> {
+fn seed_sandbox(services: &mut ServiceContext, seeds: Vec<SeedKey>) -> Result<(), UserError> {
     let mut held = Vec::with_capacity(seeds.len());
     let mut secrets = Vec::with_capacity(seeds.len());
     for seed in seeds {
@@ -162,11 +162,11 @@ fn seed_sandbox(services: &mut Services, seeds: Vec<SeedKey>) -> Result<(), User
                 seed.created_at,
             )
         });
-        let slot = EntryId { service: services.service.clone(), account: seed.label };
+        let slot = EntryId { service: services.keychain_service.clone(), account: seed.label };
         secrets.push((slot, SecretString::from(seed.secret)));
     }
-    services.vault = SecretStore::memory_with_entries(secrets);
-    inventory::upsert_keys(&services.place, held).map_err(|error| error.to_user_error())
+    services.secret_store = SecretStore::memory_with_entries(secrets);
+    inventory::upsert_keys(&services.location, held).map_err(|error| error.to_user_error())
 }
 
 /// No core files and no debugger of another process: both would hold keys. What the system does
@@ -206,7 +206,7 @@ fn init_logging(config: &Config) -> Result<(), UserError> {
             "choose another place with --data-dir, or unset KEYWRIGHT_LOG",
         )
     };
-    let dir = config.directory()?;
+    let dir = config.resolve_data_dir()?;
     json_store::create_private_dir(&dir).map_err(|error| unwritable(&error))?;
     let path = dir.join("keywright.log");
     let file =
@@ -218,6 +218,6 @@ fn init_logging(config: &Config) -> Result<(), UserError> {
         .with_ansi(false)
         .with_filter(filter.and(ours));
     tracing_subscriber::registry().with(layer).init();
-    tracing::info!(server = %config.server, service = %config::service(&config.server), "started");
+    tracing::info!(server = %config.server, service = %config::keychain_service(&config.server), "started");
     Ok(())
 }

@@ -25,7 +25,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::domain::{ErrorKind, UserError};
 use crate::platform::environment;
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
 use crate::tui::state::{AppContext, Intent, Model, Msg, Screen};
 use crate::tui::view::Theme;
@@ -71,7 +71,7 @@ enum LoopEvent {
 const MIN_FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
 /// Runs the dashboard until the person leaves.
-pub fn run(services: Services, options: Options) -> Result<(), UserError> {
+pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> {
     let size = check_terminal()?;
     let Options { sandbox_controls: play, use_color: colours, refresh_interval: every } = options;
     let clock = Clock::default();
@@ -83,9 +83,9 @@ pub fn run(services: Services, options: Options) -> Result<(), UserError> {
     let world = AppContext {
         server: services.server.clone(),
         is_sandbox: play.is_some(),
-        store_name: services.vault.display_name(),
+        store_name: services.secret_store.display_name(),
         alternate_store: alternate_store(&services),
-        keychain_service: services.service.clone(),
+        keychain_service: services.keychain_service.clone(),
         refresh_interval: every,
     };
     let mut model = Model::new(world, size, Timestamp::now());
@@ -127,9 +127,9 @@ pub fn run(services: Services, options: Options) -> Result<(), UserError> {
 }
 
 /// The other store, as far as it can be told without opening it.
-fn alternate_store(services: &Services) -> Option<state::AlternateStore> {
+fn alternate_store(services: &ServiceContext) -> Option<state::AlternateStore> {
     let unasked = || secret_store::Error::NoPassphrase(String::new());
-    let vault = services.another_vault(Arc::new(move |_| Err(unasked())))?;
+    let vault = services.alternate_secret_store(Arc::new(move |_| Err(unasked())))?;
     Some(state::AlternateStore {
         store_kind: vault.kind().to_string(),
         display_name: vault.display_name(),

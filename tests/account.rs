@@ -20,7 +20,7 @@ use keywright::api::openrouter::Attribution;
 use keywright::domain::{ApiKey, Label, ManagementKey, RequestedPolicy, ResetInterval, StoredKey};
 use keywright::sandbox::{Options, Sandbox};
 use keywright::services::keys::{self, Error, management};
-use keywright::services::provision::{Kept, Services};
+use keywright::services::provision::{PendingAttempts, ServiceContext};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
 use keywright::storage::secret_store::{EntryId, SecretStore};
@@ -33,7 +33,7 @@ const SOON: Duration = Duration::from_secs(1);
 struct World {
     sandbox: Sandbox,
     proxy: Proxy,
-    services: Services,
+    services: ServiceContext,
     management: ManagementKey,
 }
 
@@ -63,50 +63,50 @@ impl World {
                 ..StoredKey::new(label, &key, proxy.url.clone(), "memory".into(), seed.created_at)
             });
         }
-        let services = Services {
+        let services = ServiceContext {
             server: proxy.url.clone(),
-            service: "keywright/test".into(),
-            management: None,
-            vault: SecretStore::memory_with_entries(secrets),
-            patience: SOON,
-            place,
-            kept: Kept::default(),
-            app: Attribution {
+            keychain_service: "keywright/test".into(),
+            management_key: None,
+            secret_store: SecretStore::memory_with_entries(secrets),
+            secret_store_timeout: SOON,
+            location: place,
+            pending_attempts: PendingAttempts::default(),
+            attribution: Attribution {
                 url: "https://example.com".into(),
                 title: "Keywright".into(),
                 categories: "cli-agent".into(),
             },
-            timeout: Duration::from_secs(5),
-            retries: 1,
+            request_timeout: Duration::from_secs(5),
+            max_retries: 1,
             callback_port: 0,
-            open: |_| Err("no browser in a test".into()),
+            open_browser: |_| Err("no browser in a test".into()),
         };
-        inventory::upsert_keys(&services.place, rows).unwrap();
+        inventory::upsert_keys(&services.location, rows).unwrap();
         let management = ManagementKey::from(sandbox.management_key().to_owned());
         Self { sandbox, proxy, services, management }
     }
 
     fn held(&self, label: &str) -> StoredKey {
-        inventory::find_key(&self.services.place, &self.services.server, label).unwrap().unwrap()
+        inventory::find_key(&self.services.location, &self.services.server, label).unwrap().unwrap()
     }
 
     fn labels(&self) -> Vec<String> {
-        let rows = inventory::list_keys(&self.services.place, &self.services.server).unwrap();
+        let rows = inventory::list_keys(&self.services.location, &self.services.server).unwrap();
         rows.into_iter().map(|held| held.label.to_string()).collect()
     }
 
     /// What `get LABEL` prints.
     fn get(&self, label: &str) -> Option<String> {
-        let secret = self.services.vault.get(&slot(label), SOON).ok()?;
+        let secret = self.services.secret_store.get(&slot(label), SOON).ok()?;
         Some(secret.expose_secret().to_owned())
     }
 
     fn put(&self, label: &str, key: &str) {
-        self.services.vault.set(&slot(label), &SecretString::from(key), SOON).unwrap();
+        self.services.secret_store.set(&slot(label), &SecretString::from(key), SOON).unwrap();
     }
 
     fn entries(&self) -> Vec<String> {
-        self.services.vault.list_accounts("keywright/test", SOON).unwrap()
+        self.services.secret_store.list_accounts("keywright/test", SOON).unwrap()
     }
 
     /// Requests that begin so get that fate, the others pass.
@@ -136,27 +136,28 @@ fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
     let world = World::new();
     let seed = &world.sandbox.seed_keys()[0];
     let key = ApiKey::from(seed.secret.clone());
-    let import = |name: &str, key: &ApiKey| wait(keys::import(&world.services, &label(name), key));
+    let import =
+        |name: &str, key: &ApiKey| wait(keys::import_key(&world.services, &label(name), key));
     // Every refusal comes before anything is stored.
     assert!(
-        matches!(import("other", &key), Err(Error::KeyHeld(held)) if held.as_str() == "laptop")
+        matches!(import("other", &key), Err(Error::KeyAlreadyStored(held)) if held.as_str() == "laptop")
     );
     let stranger = ApiKey::from(format!("sk-or-v1-{}", "ab".repeat(32)));
-    assert!(matches!(import("laptop", &stranger), Err(Error::LabelHeld(_))));
-    assert!(matches!(import("other", &stranger), Err(Error::DeadKey)));
+    assert!(matches!(import("laptop", &stranger), Err(Error::LabelTaken(_))));
+    assert!(matches!(import("other", &stranger), Err(Error::KeyRejected)));
     let management = ApiKey::from(world.sandbox.management_key().to_owned());
-    assert!(matches!(import("other", &management), Err(Error::IsManagement)));
+    assert!(matches!(import("other", &management), Err(Error::IsManagementKey)));
     world.put("theirs", "x");
-    inventory::remove_key(&world.services.place, &world.services.server, "laptop").unwrap();
-    assert!(matches!(import("theirs", &key), Err(Error::LabelInVault(_))));
+    inventory::remove_key(&world.services.location, &world.services.server, "laptop").unwrap();
+    assert!(matches!(import("theirs", &key), Err(Error::LabelInSecretStore(_))));
     world.spoil("", Fate::Say(500, String::new()));
-    assert_eq!(exit_code(import("other", &key).unwrap_err().trouble().kind), 6);
+    assert_eq!(exit_code(import("other", &key).unwrap_err().to_user_error().kind), 6);
     assert!(world.get("other").is_none() && !world.labels().contains(&"other".to_owned()));
     // An account without credit says nothing against the key.
     world.spoil("", Fate::Say(402, String::new()));
     assert_eq!(import("poor", &key).unwrap().info, None);
     assert_eq!(world.get("poor").as_deref(), Some(seed.secret.as_str()));
-    inventory::remove_key(&world.services.place, &world.services.server, "poor").unwrap();
+    inventory::remove_key(&world.services.location, &world.services.server, "poor").unwrap();
     world.spoil("", Fate::Pass);
     // An entry that an interrupted import left behind is the same key: it goes on.
     let held = import("poor", &key).unwrap();
@@ -169,25 +170,25 @@ fn a_rename_moves_the_entry_and_the_row_together() {
     let world = World::new();
     let secret = world.get("ci").unwrap();
     let rename = |old: &StoredKey, new: &str, management: Option<&ManagementKey>| {
-        wait(keys::rename(&world.services, old, &label(new), management))
+        wait(keys::rename_key(&world.services, old, &label(new), management))
     };
     let old = world.held("ci");
-    assert!(matches!(rename(&old, "laptop", None), Err(Error::LabelHeld(_))));
+    assert!(matches!(rename(&old, "laptop", None), Err(Error::LabelTaken(_))));
     world.put("theirs", "x");
-    assert!(matches!(rename(&old, "theirs", None), Err(Error::LabelInVault(_))));
+    assert!(matches!(rename(&old, "theirs", None), Err(Error::LabelInSecretStore(_))));
     assert_eq!(world.get("theirs").as_deref(), Some("x"));
     let renamed = rename(&old, "build", Some(&world.management)).unwrap();
-    assert!(renamed.note.is_none(), "{:?}", renamed.note);
+    assert!(renamed.warning.is_none(), "{:?}", renamed.warning);
     assert_eq!((world.get("build"), world.get("ci")), (Some(secret), None));
     assert_eq!(world.held("build").hash, old.hash);
-    let client = world.services.client().unwrap();
+    let client = world.services.build_client().unwrap();
     let there = wait(client.get_key(&world.management, &old.hash)).unwrap();
     assert_eq!(there.name.as_deref(), Some("build"));
-    assert!(matches!(rename(&old, "again", None), Err(Error::NotHeld(_))));
+    assert!(matches!(rename(&old, "again", None), Err(Error::NotInInventory(_))));
     // A server that does not take the name keeps nothing from being renamed here.
     world.spoil("PATCH", Fate::Say(403, String::new()));
     let renamed = rename(&world.held("build"), "make", Some(&world.management)).unwrap();
-    assert!(renamed.note.unwrap().message.contains("stayed"));
+    assert!(renamed.warning.unwrap().message.contains("stayed"));
     assert!(world.get("make").is_some());
 }
 
@@ -198,9 +199,9 @@ fn a_rename_whose_list_cannot_be_written_leaves_everything_as_it_was() {
     let before = (world.labels(), world.entries());
     let blocked = dir.path().join("inventory.json.new");
     std::fs::create_dir(&blocked).unwrap();
-    let rename = || wait(keys::rename(&world.services, &world.held("ci"), &label("b"), None));
+    let rename = || wait(keys::rename_key(&world.services, &world.held("ci"), &label("b"), None));
     let result = rename();
-    assert!(matches!(result, Err(Error::Document(_))), "{result:?}");
+    assert!(matches!(result, Err(Error::JsonStore(_))), "{result:?}");
     assert_eq!((world.labels(), world.entries()), before);
     std::fs::remove_dir(&blocked).unwrap();
     rename().unwrap();
@@ -209,24 +210,28 @@ fn a_rename_whose_list_cannot_be_written_leaves_everything_as_it_was() {
 #[test]
 fn a_management_key_is_checked_and_lies_apart_from_the_keys() {
     let world = World::new();
-    let read = || wait(management::read(&world.services)).unwrap();
+    let read = || wait(management::load_management_key(&world.services)).unwrap();
     assert!(read().is_none());
-    let required = wait(management::require(&world.services, "https://page")).unwrap_err();
-    assert!(required.trouble().advice.contains("https://page"), "{required:?}");
+    let required =
+        wait(management::require_management_key(&world.services, "https://page")).unwrap_err();
+    assert!(required.to_user_error().advice.contains("https://page"), "{required:?}");
     let ordinary = ManagementKey::from(world.sandbox.seed_keys()[0].secret.clone());
-    let set = |key: &ManagementKey| wait(management::set(&world.services, key));
-    assert!(matches!(set(&ordinary), Err(Error::NotManagement)));
+    let set = |key: &ManagementKey| wait(management::store_management_key(&world.services, key));
+    assert!(matches!(set(&ordinary), Err(Error::NotManagementKey)));
     let dead = ManagementKey::from("sk-or-v1-dead".to_owned());
-    assert!(matches!(set(&dead), Err(Error::DeadKey)));
+    assert!(matches!(set(&dead), Err(Error::KeyRejected)));
     assert!(read().is_none());
     let entries = world.entries();
     set(&world.management).unwrap();
     let (key, source) = read().unwrap();
     assert_eq!(key.expose_secret(), world.management.expose_secret());
-    assert_eq!(source, management::Source::Vault);
+    assert_eq!(source, management::ManagementKeySource::SecretStore);
     assert_eq!(world.entries(), entries, "it is not among the keys");
-    let given = Services { management: Some(dead), ..world.services.clone() };
-    assert_eq!(wait(management::read(&given)).unwrap().unwrap().1, management::Source::Environment);
-    assert!(wait(management::forget(&world.services)).unwrap());
-    assert!(!wait(management::forget(&world.services)).unwrap());
+    let given = ServiceContext { management_key: Some(dead), ..world.services.clone() };
+    assert_eq!(
+        wait(management::load_management_key(&given)).unwrap().unwrap().1,
+        management::ManagementKeySource::Environment
+    );
+    assert!(wait(management::remove_management_key(&world.services)).unwrap());
+    assert!(!wait(management::remove_management_key(&world.services)).unwrap());
 }

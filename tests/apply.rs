@@ -18,8 +18,8 @@ use keywright::domain::{
     ApiKey, Expiry, KeyRequest, ManagementKey, ProvisioningEvent, ResetInterval,
 };
 use keywright::sandbox::{self, Options, Sandbox};
-use keywright::services::keys::{self, End, Hands, News, Wish};
-use keywright::services::provision::{self, Kept, Services, Way};
+use keywright::services::keys::{self, BatchCommand, BatchControls, ItemResult, Progress};
+use keywright::services::provision::{self, AuthMethod, PendingAttempts, ServiceContext};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
 use keywright::storage::secret_store::{EntryId, SecretStore};
@@ -35,7 +35,7 @@ const CODE: &str = "POST /api/v1/auth/keys/code";
 struct World {
     sandbox: Sandbox,
     proxy: Proxy,
-    services: Services,
+    services: ServiceContext,
     dir: tempfile::TempDir,
 }
 
@@ -44,29 +44,29 @@ impl World {
         let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
         let proxy = Proxy::before(sandbox.url());
         let dir = tempfile::tempdir().unwrap();
-        let services = Services {
+        let services = ServiceContext {
             server: proxy.url.clone(),
-            service: "keywright/test".into(),
-            management: None,
-            vault: SecretStore::memory_with_entries(Vec::new()),
-            patience: SOON,
-            place: StoreLocation::Directory(dir.path().join("data")),
-            kept: Kept::default(),
-            app: Attribution {
+            keychain_service: "keywright/test".into(),
+            management_key: None,
+            secret_store: SecretStore::memory_with_entries(Vec::new()),
+            secret_store_timeout: SOON,
+            location: StoreLocation::Directory(dir.path().join("data")),
+            pending_attempts: PendingAttempts::default(),
+            attribution: Attribution {
                 url: "https://example.com".into(),
                 title: "Keywright".into(),
                 categories: "cli-agent".into(),
             },
-            timeout: Duration::from_secs(5),
-            retries: 1,
+            request_timeout: Duration::from_secs(5),
+            max_retries: 1,
             callback_port: 0,
-            open: a_person,
+            open_browser: a_person,
         };
         Self { sandbox, proxy, services, dir }
     }
 
-    fn management(&self) -> Way {
-        Way::Management(ManagementKey::from(self.sandbox.management_key().to_owned()))
+    fn management(&self) -> AuthMethod {
+        AuthMethod::ManagementKey(ManagementKey::from(self.sandbox.management_key().to_owned()))
     }
 
     /// The first request that begins so from the `n`th on, counted from 1, meets that fate.
@@ -79,7 +79,7 @@ impl World {
         });
     }
 
-    fn apply(&self, labels: &[&str], way: Way) -> Vec<String> {
+    fn apply(&self, labels: &[&str], way: AuthMethod) -> Vec<String> {
         self.apply_with(labels, way, |_, _| ())
     }
 
@@ -87,20 +87,20 @@ impl World {
     fn apply_with(
         &self,
         labels: &[&str],
-        way: Way,
-        person: impl Fn(&News<'_>, &mpsc::Sender<Wish>) + Sync,
+        way: AuthMethod,
+        person: impl Fn(&Progress<'_>, &mpsc::Sender<BatchCommand>) + Sync,
     ) -> Vec<String> {
         let requests: Vec<KeyRequest> = labels.iter().map(|label| request(label)).collect();
         let (wish, wishes) = mpsc::channel(4);
-        let hands = Hands { wishes, pasted: mpsc::channel(1).1 };
-        let report = |news: News<'_>| person(&news, &wish);
-        let ends = wait(keys::apply(&requests, way, &self.services, hands, &report));
+        let hands = BatchControls { commands: wishes, pasted_codes: mpsc::channel(1).1 };
+        let report = |news: Progress<'_>| person(&news, &wish);
+        let ends = wait(keys::create_keys(&requests, way, &self.services, hands, &report));
         assert!(ends.iter().map(|end| end.label.as_str()).eq(labels.iter().copied()));
         ends.iter().map(|end| self.in_words(end)).collect()
     }
 
     /// A key that is said to be stored is in the vault and on the list.
-    fn in_words(&self, end: &End) -> String {
+    fn in_words(&self, end: &ItemResult) -> String {
         match &end.result {
             Err(trouble) => format!("{} {}", exit_code(trouble.kind), trouble.message),
             Ok(held) => {
@@ -108,23 +108,24 @@ impl World {
                     service: "keywright/test".into(),
                     account: held.label.as_str().into(),
                 };
-                let secret = self.services.vault.get(&slot, SOON).unwrap();
+                let secret = self.services.secret_store.get(&slot, SOON).unwrap();
                 assert_eq!(ApiKey::from(secret.expose_secret().to_owned()).hash(), held.hash);
-                end.note.as_ref().map_or("stored".into(), |note| format!("but {}", note.message))
+                end.warning.as_ref().map_or("stored".into(), |note| format!("but {}", note.message))
             }
         }
     }
 
     fn listed(&self) -> Vec<String> {
-        let rows = inventory::list_keys(&self.services.place, &self.services.server).unwrap();
+        let rows = inventory::list_keys(&self.services.location, &self.services.server).unwrap();
         rows.into_iter().map(|held| held.label.to_string()).collect()
     }
 
     /// What the account holds, the seed aside.
     fn issued(&self) -> Vec<String> {
         let key = ManagementKey::from(self.sandbox.management_key().to_owned());
-        let services = Services { server: self.sandbox.url().into(), ..self.services.clone() };
-        let mut names: Vec<_> = wait(keys::list(&services, &key))
+        let services =
+            ServiceContext { server: self.sandbox.url().into(), ..self.services.clone() };
+        let mut names: Vec<_> = wait(keys::list_account_keys(&services, &key))
             .unwrap()
             .into_iter()
             .map(|remote| remote.display_name())
@@ -167,7 +168,7 @@ fn a_person(url: &Url) -> Result<(), String> {
 #[test]
 fn a_refusal_is_recorded_and_the_others_go_on() {
     let world = World::new();
-    let ends = world.apply(&["a", "b", "no c", "d", "e"], Way::Browser);
+    let ends = world.apply(&["a", "b", "no c", "d", "e"], AuthMethod::Browser);
     assert_eq!((&ends[1], &ends[3], &ends[4]), (&ends[0], &"stored".into(), &"stored".into()));
     assert!(ends[2].starts_with("5 access was refused"), "{ends:?}");
     assert_eq!(world.listed(), ["a", "b", "d", "e"]);
@@ -179,8 +180,8 @@ fn the_next_key_is_prepared_while_the_person_still_decides() {
     let world = World::new();
     let journal = world.data().join("journal.json");
     let prepared = Mutex::new(false);
-    let ends = world.apply_with(&["wait", "b"], Way::Browser, |news, wish| {
-        if let News::Journey(ProvisioningEvent::SignInUrl { url, .. }) = news {
+    let ends = world.apply_with(&["wait", "b"], AuthMethod::Browser, |news, wish| {
+        if let Progress::Provisioning(ProvisioningEvent::SignInUrl { url, .. }) = news {
             let (url, journal, wish) = (url.clone(), journal.clone(), wish.clone());
             if !url.contains("key_label=wait") {
                 return;
@@ -194,7 +195,7 @@ fn the_next_key_is_prepared_while_the_person_still_decides() {
                 });
                 let _ = if seen { sandbox::answer_consent(&url, true).map(drop) } else { Ok(()) };
                 if !seen {
-                    let _ = wish.try_send(Wish::Stop);
+                    let _ = wish.try_send(BatchCommand::Stop);
                 }
             });
         }
@@ -208,20 +209,20 @@ fn a_person_skips_asks_anew_and_stops_and_what_is_done_stays_done() {
     let world = World::new();
     let addresses = Mutex::new(Vec::new());
     let labels = ["a", "wait skip", "wait retry", "b", "wait stop", "c", "d"];
-    let ends = world.apply_with(&labels, Way::Browser, |news, wish| {
-        let News::Journey(ProvisioningEvent::SignInUrl { url, .. }) = news else { return };
+    let ends = world.apply_with(&labels, AuthMethod::Browser, |news, wish| {
+        let Progress::Provisioning(ProvisioningEvent::SignInUrl { url, .. }) = news else { return };
         let mut addresses = addresses.lock().unwrap();
         let again = addresses.iter().any(|other: &String| other.contains("retry"));
         addresses.push(url.clone());
         if url.contains("skip") {
-            wish.try_send(Wish::Skip).unwrap();
+            wish.try_send(BatchCommand::Skip).unwrap();
         } else if url.contains("retry") && again {
             let url = url.clone();
             std::thread::spawn(move || sandbox::answer_consent(&url, true));
         } else if url.contains("retry") {
-            wish.try_send(Wish::Retry).unwrap();
+            wish.try_send(BatchCommand::Retry).unwrap();
         } else if url.contains("stop") {
-            wish.try_send(Wish::Stop).unwrap();
+            wish.try_send(BatchCommand::Stop).unwrap();
         }
     });
     let expected =
@@ -242,7 +243,7 @@ fn a_server_that_asks_for_patience_is_obeyed_and_one_that_asks_for_too_much_ends
     world.spoil(CUT, 2..=2, Fate::SlowDown(1));
     let notices = AtomicUsize::new(0);
     let ends = world.apply_with(&["a", "b", "c"], world.management(), |news, _| {
-        if let News::Journey(ProvisioningEvent::Notice(words)) = news {
+        if let Progress::Provisioning(ProvisioningEvent::Notice(words)) = news {
             assert!(words.contains("slow down"), "{words}");
             notices.fetch_add(1, Ordering::Relaxed);
         }
@@ -267,9 +268,9 @@ fn a_key_whose_answer_was_lost_is_owed_and_two_in_a_row_end_it() {
     let ends = world.apply(&["a", "b", "c"], world.management());
     assert!(ends[1].starts_with("7 a key may have been issued"), "{ends:?}");
     assert_eq!((&ends[0], &ends[2]), (&"stored".into(), &"stored".into()));
-    let owed = keys::owed(&world.services).unwrap();
+    let owed = keys::list_pending_attempts(&world.services).unwrap();
     assert_eq!(owed.iter().map(|owed| owed.label.as_str()).collect::<Vec<_>>(), ["b"]);
-    assert_eq!(exit_code(keys::owing(&owed[0]).kind), 7);
+    assert_eq!(exit_code(keys::pending_error(&owed[0]).kind), 7);
     world.spoil(CUT, 1..=9, Fate::Half);
     let ends = world.apply(&["d", "e", "f"], world.management());
     assert!(ends[1].starts_with('7') && ends[2] == "7 not begun", "{ends:?}");
@@ -279,18 +280,18 @@ fn a_key_whose_answer_was_lost_is_owed_and_two_in_a_row_end_it() {
     world.spoil(CUT, 1..=1, Fate::Lie(200, "{}".into()));
     let ends = world.apply(&["g", "h"], world.management());
     assert!(ends[0].starts_with("7 the server accepted") && ends[1] == "stored", "{ends:?}");
-    assert_eq!(keys::owed(&world.services).unwrap().len(), 4);
+    assert_eq!(keys::list_pending_attempts(&world.services).unwrap().len(), 4);
     // Dismissed, it may be asked for again.
-    for owed in keys::owed(&world.services).unwrap() {
-        provision::dismiss(&world.services, &owed.id).unwrap();
+    for owed in keys::list_pending_attempts(&world.services).unwrap() {
+        provision::dismiss_attempt(&world.services, &owed.id).unwrap();
     }
-    assert_eq!(keys::owed(&world.services).unwrap(), []);
+    assert_eq!(keys::list_pending_attempts(&world.services).unwrap(), []);
 }
 
 #[test]
 fn a_management_key_that_works_no_more_is_not_tried_for_each() {
     let world = World::new();
-    let way = Way::Management(ManagementKey::from("sk-or-v1-dead".to_owned()));
+    let way = AuthMethod::ManagementKey(ManagementKey::from("sk-or-v1-dead".to_owned()));
     let ends = world.apply(&["a", "b", "c", "d"], way);
     assert!(ends[0].starts_with("1 the management key cut no key") && ends[0] == ends[1]);
     assert_eq!(ends[2..], ["1 not begun", "1 not begun"]);
@@ -301,16 +302,17 @@ fn a_management_key_that_works_no_more_is_not_tried_for_each() {
 fn what_is_stored_and_not_on_the_list_yet_when_the_program_dies_is_listed_by_the_next() {
     let world = World::new();
     let requests = ["a", "b", "wait"].map(request);
-    let hands = Hands { wishes: mpsc::channel(1).1, pasted: mpsc::channel(1).1 };
+    let hands = BatchControls { commands: mpsc::channel(1).1, pasted_codes: mpsc::channel(1).1 };
     let waiting = tokio::sync::Notify::new();
-    let report = |news: News<'_>| {
-        if matches!(news, News::Journey(ProvisioningEvent::SignInUrl { url, .. }) if url.contains("=wait"))
+    let report = |news: Progress<'_>| {
+        if matches!(news, Progress::Provisioning(ProvisioningEvent::SignInUrl { url, .. }) if url.contains("=wait"))
         {
             waiting.notify_one();
         }
     };
     wait(async {
-        let apply = keys::apply(&requests, Way::Browser, &world.services, hands, &report);
+        let apply =
+            keys::create_keys(&requests, AuthMethod::Browser, &world.services, hands, &report);
         tokio::select! {
             _ = apply => panic!("it waits for the third"),
             () = waiting.notified() => {}
@@ -318,7 +320,7 @@ fn what_is_stored_and_not_on_the_list_yet_when_the_program_dies_is_listed_by_the
     });
     assert_eq!(world.issued(), ["a", "b"]);
     let before = world.listed().len();
-    let recovered = wait(provision::recover(&world.services)).unwrap();
+    let recovered = wait(provision::recover_attempts(&world.services)).unwrap();
     assert_eq!((before + recovered.stored.len(), recovered.unresolved.len()), (2, 0));
     assert_eq!(world.listed(), ["a", "b"]);
     let journal = fs::read_to_string(world.data().join("journal.json")).unwrap();
@@ -345,13 +347,13 @@ fn a_held_key_passes_on_all_that_is_asked() {
         ..request("a")
     };
     let key = ApiKey::from(world.sandbox.seed_keys()[0].secret.clone());
-    let hands = Hands { wishes: mpsc::channel(1).1, pasted: mpsc::channel(1).1 };
-    let way = Way::Key(key, Box::new(Way::Browser));
+    let hands = BatchControls { commands: mpsc::channel(1).1, pasted_codes: mpsc::channel(1).1 };
+    let way = AuthMethod::ExistingKey(key, Box::new(AuthMethod::Browser));
     let ends =
-        wait(keys::apply(std::slice::from_ref(&asked), way, &world.services, hands, &|_| ()));
+        wait(keys::create_keys(std::slice::from_ref(&asked), way, &world.services, hands, &|_| ()));
     assert_eq!(world.in_words(&ends[0]), "stored");
     let management = ManagementKey::from(world.sandbox.management_key().to_owned());
-    let client = world.services.client().unwrap();
+    let client = world.services.build_client().unwrap();
     let rows = wait(client.list_keys(&management, Some(workspace), 0)).unwrap().items;
     let row = rows.into_iter().find(|row| row.display_name() == "a").unwrap();
     assert_eq!(row.info.limit, Some(5.0));
@@ -363,7 +365,7 @@ fn a_held_key_passes_on_all_that_is_asked() {
 fn a_held_key_vouches_for_all_or_where_that_is_not_allowed_the_browser_is_asked_once_for_each() {
     let world = World::new();
     let key = || ApiKey::from(world.sandbox.seed_keys()[0].secret.clone());
-    let by_key = || Way::Key(key(), Box::new(Way::Browser));
+    let by_key = || AuthMethod::ExistingKey(key(), Box::new(AuthMethod::Browser));
     assert_eq!(world.apply(&["a", "b"], by_key()), ["stored"; 2]);
     assert_eq!(world.proxy.count(CODE), 2);
     for (number, status) in [403_u16, 400, 401, 409, 500].into_iter().enumerate() {
@@ -393,7 +395,7 @@ fn a_list_that_cannot_be_written_costs_no_key_and_the_next_start_lists_it() {
     assert!(ends[0].starts_with("but the key is in the keychain, but not on the list"), "{ends:?}");
     assert_eq!(world.listed(), ["a"]);
     fs::remove_dir(&obstacle).unwrap();
-    let recovered = wait(provision::recover(&world.services)).unwrap();
+    let recovered = wait(provision::recover_attempts(&world.services)).unwrap();
     assert!(recovered.unresolved.is_empty() && recovered.not_stored.is_empty());
     assert_eq!(world.listed(), ["a", "b"]);
 
@@ -409,7 +411,7 @@ fn a_list_that_cannot_be_written_costs_no_key_and_the_next_start_lists_it() {
 fn a_label_that_the_vault_knows_fails_alone() {
     let world = World::new();
     let slot = EntryId { service: "keywright/test".into(), account: "b".into() };
-    world.services.vault.set(&slot, &"theirs".into(), SOON).unwrap();
+    world.services.secret_store.set(&slot, &"theirs".into(), SOON).unwrap();
     let ends = world.apply(&["a", "b", "c"], world.management());
     assert!(ends[1].starts_with("2 the keychain holds a key under the label b"), "{ends:?}");
     assert_eq!(world.issued(), ["a", "c"]);
@@ -420,12 +422,12 @@ fn the_second_queue_waits_for_the_first_and_can_be_left() {
     let world = World::new();
     let (leave, mut left) = watch::channel(false);
     let told = AtomicUsize::new(0);
-    let first = wait(keys::take_turn(&world.services, &mut left, || panic!("it is free")));
+    let first = wait(keys::lock_apply(&world.services, &mut left, || panic!("it is free")));
     let waits = || {
         told.fetch_add(1, Ordering::Relaxed);
     };
     let claims = wait(async {
-        let second = keys::take_turn(&world.services, &mut left, waits);
+        let second = keys::lock_apply(&world.services, &mut left, waits);
         let person = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             leave.send_replace(true);
@@ -436,7 +438,7 @@ fn the_second_queue_waits_for_the_first_and_can_be_left() {
     assert_eq!(told.load(Ordering::Relaxed), 1);
     leave.send_replace(false);
     let second = wait(async {
-        let second = keys::take_turn(&world.services, &mut left, waits);
+        let second = keys::lock_apply(&world.services, &mut left, waits);
         let end = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             drop(first);

@@ -14,7 +14,7 @@ use keywright::api::openrouter::Attribution;
 use keywright::domain::{ApiKey, StoredKey};
 use keywright::sandbox::{Options, Sandbox};
 use keywright::services::doctor::{self, DoctorProgress, HealthStatus};
-use keywright::services::provision::{Kept, Services};
+use keywright::services::provision::{PendingAttempts, ServiceContext};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
 use keywright::storage::secret_store::{EntryId, SecretStore};
@@ -343,23 +343,23 @@ async fn a_lost_list_is_made_anew_from_the_keychain() {
     secrets.push((slot("twin"), SecretString::from(ci.expose_secret())));
     let place = StoreLocation::in_memory();
     inventory::upsert_keys(&place, vec![held(sandbox.url(), "lost", "sk-or-v1-lost")]).unwrap();
-    let services = Services {
+    let services = ServiceContext {
         server: sandbox.url().into(),
-        service: "keywright/test".into(),
-        management: None,
-        vault: SecretStore::memory_with_entries(secrets),
-        patience: Duration::from_secs(1),
-        place,
-        kept: Kept::default(),
-        app: Attribution {
+        keychain_service: "keywright/test".into(),
+        management_key: None,
+        secret_store: SecretStore::memory_with_entries(secrets),
+        secret_store_timeout: Duration::from_secs(1),
+        location: place,
+        pending_attempts: PendingAttempts::default(),
+        attribution: Attribution {
             url: "https://example.com".into(),
             title: "Keywright".into(),
             categories: "cli-agent".into(),
         },
-        timeout: Duration::from_secs(5),
-        retries: 0,
+        request_timeout: Duration::from_secs(5),
+        max_retries: 0,
         callback_port: 0,
-        open: |_| Ok(()),
+        open_browser: |_| Ok(()),
     };
     let examined = async |fix| {
         let options = doctor::Options { fix, extra_paths: Vec::new() };
@@ -379,7 +379,7 @@ async fn a_lost_list_is_made_anew_from_the_keychain() {
     let unlisted = "in the keychain, and not on the list: ' no label ', 'agent', 'ci', 'laptop', 'notebook', 'twin'";
     assert_eq!(told, [missing.clone(), (HealthStatus::Warn, unlisted.into())]);
     let labels = || -> Vec<String> {
-        let keys = inventory::list_keys(&services.place, &services.server).unwrap();
+        let keys = inventory::list_keys(&services.location, &services.server).unwrap();
         keys.iter().map(|held| held.label.to_string()).collect()
     };
     assert_eq!(labels(), ["lost"]);
@@ -393,9 +393,10 @@ async fn a_lost_list_is_made_anew_from_the_keychain() {
         (HealthStatus::Ok, "put back on the list: 'agent', 'ci', 'laptop', 'notebook'".into())
     );
     assert_eq!(labels(), ["lost", "agent", "ci", "laptop", "notebook"]);
-    let back = inventory::find_key(&services.place, &services.server, "ci").unwrap().unwrap();
+    let back = inventory::find_key(&services.location, &services.server, "ci").unwrap().unwrap();
     assert_eq!((back.hash.clone(), back.masked.clone()), (ci.hash(), ci.masked()));
     assert!(back.info.is_some() && back.differing_fields().is_empty(), "it was asked about itself");
-    let off = inventory::find_key(&services.place, &services.server, "notebook").unwrap().unwrap();
+    let off =
+        inventory::find_key(&services.location, &services.server, "notebook").unwrap().unwrap();
     assert!(off.rejected_at.is_some(), "switched off, and still on the list");
 }

@@ -13,14 +13,14 @@ use super::output::{eprint, eprintln, print_status, print_warning};
 use super::prompts::EchoGuard;
 use super::sign_in::{print_sign_in_address, spawn_signal_handler};
 use crate::domain::{AuthCode, ProvisioningEvent};
-use crate::services::keys::{End, Hands, News, Wish};
+use crate::services::keys::{BatchCommand, BatchControls, ItemResult, Progress};
 
 /// The longest line that could be a code.
 const MAX_LINE_BYTES: usize = 600;
 
 /// Someone at the keyboard, or a pipe, or nobody.
 pub(super) struct BatchPrompter {
-    commands: mpsc::Sender<Wish>,
+    commands: mpsc::Sender<BatchCommand>,
     codes: mpsc::Sender<AuthCode>,
     /// Whether what is typed is a code, by the line; else a letter is a wish.
     reads_codes: Arc<AtomicBool>,
@@ -33,13 +33,13 @@ pub(super) struct BatchPrompter {
 
 impl BatchPrompter {
     /// Listens from now on, to signals at once, to the keyboard when there is something to say.
-    pub(super) fn start(in_words: bool) -> (Self, Hands) {
+    pub(super) fn start(in_words: bool) -> (Self, BatchControls) {
         let (wishes, wished) = mpsc::channel(4);
         let (codes, pasted) = mpsc::channel(1);
         let stop = wishes.clone();
         spawn_signal_handler(move || {
             // A queue that hears no more is at its end.
-            let _ = stop.try_send(Wish::Stop);
+            let _ = stop.try_send(BatchCommand::Stop);
         });
         let terminal = io::stdin().is_terminal();
         let person = Self {
@@ -54,24 +54,25 @@ impl BatchPrompter {
         if terminal && in_words {
             person.spawn_reader();
         }
-        (person, Hands { wishes: wished, pasted })
+        (person, BatchControls { commands: wished, pasted_codes: pasted })
     }
 
     /// Says what happens.
-    pub(super) fn print_progress(&self, news: News<'_>) {
+    pub(super) fn print_progress(&self, news: Progress<'_>) {
         let on_one_line = !self.is_verbose && io::stderr().is_terminal();
-        if on_one_line && !matches!(news, News::Journey(ProvisioningEvent::StepStarted(_))) {
+        if on_one_line && !matches!(news, Progress::Provisioning(ProvisioningEvent::StepStarted(_)))
+        {
             eprint("\r\x1b[K");
         }
         match news {
-            News::Turn { number, of, label } if self.is_verbose => {
+            Progress::ItemStarted { number, total: of, label } if self.is_verbose => {
                 print_status(&format!("{number} of {of}: {label}"));
             }
-            News::Turn { number, of, label } if on_one_line => {
+            Progress::ItemStarted { number, total: of, label } if on_one_line => {
                 eprint(&format!("{number} of {of}: {label}"));
             }
-            News::Turn { .. } => {}
-            News::Journey(ProvisioningEvent::SignInUrl { url, needs_code: paste }) => {
+            Progress::ItemStarted { .. } => {}
+            Progress::Provisioning(ProvisioningEvent::SignInUrl { url, needs_code: paste }) => {
                 self.reads_codes.store(paste, Ordering::Release);
                 print_sign_in_address(&url, paste);
                 if self.is_terminal {
@@ -85,9 +86,9 @@ impl BatchPrompter {
                     self.spawn_reader();
                 }
             }
-            News::Journey(ProvisioningEvent::Notice(words)) => print_status(&words),
-            News::Journey(ProvisioningEvent::StepStarted(_)) => {}
-            News::End(End { label, result, note }) => {
+            Progress::Provisioning(ProvisioningEvent::Notice(words)) => print_status(&words),
+            Progress::Provisioning(ProvisioningEvent::StepStarted(_)) => {}
+            Progress::ItemFinished(ItemResult { label, result, warning: note }) => {
                 if let Some(note) = note {
                     print_warning(note);
                 }
@@ -143,13 +144,13 @@ impl BatchPrompter {
             // A pipe that ends has no further code, and a queue that pastes needs one.
             if pastes.load(Ordering::Acquire) {
                 print_status("no further code was given");
-                let _ = wishes.blocking_send(Wish::Stop);
+                let _ = wishes.blocking_send(BatchCommand::Stop);
             }
         });
     }
 }
 
-fn handle_line(typed: &str, wishes: &mpsc::Sender<Wish>, codes: &mpsc::Sender<AuthCode>) {
+fn handle_line(typed: &str, wishes: &mpsc::Sender<BatchCommand>, codes: &mpsc::Sender<AuthCode>) {
     if let ([letter], true) = (typed.as_bytes(), io::stdin().is_terminal())
         && let Some(wish) = parse_command(*letter)
     {
@@ -162,11 +163,11 @@ fn handle_line(typed: &str, wishes: &mpsc::Sender<Wish>, codes: &mpsc::Sender<Au
     }
 }
 
-const fn parse_command(letter: u8) -> Option<Wish> {
+const fn parse_command(letter: u8) -> Option<BatchCommand> {
     match letter {
-        b's' => Some(Wish::Skip),
-        b'r' => Some(Wish::Retry),
-        b'q' => Some(Wish::Stop),
+        b's' => Some(BatchCommand::Skip),
+        b'r' => Some(BatchCommand::Retry),
+        b'q' => Some(BatchCommand::Stop),
         _ => None,
     }
 }

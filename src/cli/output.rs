@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::domain::{ErrorKind, StoredKey, UserError, sanitize};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
 /// Says what went wrong: words on standard error, and under `--json` a document on standard output.
@@ -43,9 +43,9 @@ pub fn print(text: &str) -> Result<(), UserError> {
 }
 
 /// The key under `label` as the inventory knows it, or exit code 3 with what was perhaps meant.
-pub(super) fn find_key(services: &Services, label: &str) -> Result<StoredKey, UserError> {
+pub(super) fn find_key(services: &ServiceContext, label: &str) -> Result<StoredKey, UserError> {
     let mut keys =
-        inventory::list_all_keys(&services.place).map_err(|error| error.to_user_error())?;
+        inventory::list_all_keys(&services.location).map_err(|error| error.to_user_error())?;
     let is_it = |held: &StoredKey| held.server == services.server && held.label.as_str() == label;
     match keys.iter().position(is_it) {
         Some(at) => Ok(keys.swap_remove(at)),
@@ -55,7 +55,7 @@ pub(super) fn find_key(services: &Services, label: &str) -> Result<StoredKey, Us
 
 /// [`find`] for each of them before anything is done to one; each key once.
 pub(super) fn find_keys(
-    services: &Services,
+    services: &ServiceContext,
     labels: &[String],
 ) -> Result<Vec<StoredKey>, UserError> {
     let mut found: Vec<StoredKey> = Vec::with_capacity(labels.len());
@@ -69,8 +69,9 @@ pub(super) fn find_keys(
 }
 
 /// Whether the inventory knows a key under that label. One that cannot be read knows none.
-pub(super) fn has_stored_key(services: &Services, label: &str) -> bool {
-    inventory::find_key(&services.place, &services.server, label).is_ok_and(|held| held.is_some())
+pub(super) fn has_stored_key(services: &ServiceContext, label: &str) -> bool {
+    inventory::find_key(&services.location, &services.server, label)
+        .is_ok_and(|held| held.is_some())
 }
 
 /// How many labels are offered to one that is not held.
@@ -79,7 +80,7 @@ const MAX_SUGGESTIONS: usize = 3;
 /// Exit code 3: the server that the label is held for, or else the labels nearest to it. `keys` are
 /// those of all servers.
 pub(super) fn unknown_label_error(
-    services: &Services,
+    services: &ServiceContext,
     label: &str,
     keys: &[StoredKey],
 ) -> UserError {

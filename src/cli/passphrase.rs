@@ -11,12 +11,12 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::prompts::{prompt_hidden_line, read_secret_line};
-use crate::services::config::Passphrase;
+use crate::services::config::PassphrasePrompt;
 use crate::storage::secret_store::Error;
 
 /// Whoever gives it: that descriptor, else the file that the environment names, else a person.
-pub(super) fn create_passphrase_fn(fd: Option<u32>) -> Passphrase {
-    Passphrase(Arc::new(move |new| {
+pub(super) fn create_passphrase_fn(fd: Option<u32>) -> PassphrasePrompt {
+    PassphrasePrompt(Arc::new(move |new| {
         let file = std::env::var_os("KEYWRIGHT_PASSPHRASE_FILE").filter(|path| !path.is_empty());
         match (fd, file) {
             (Some(fd), _) => read_passphrase_file(&OsString::from(format!("/dev/fd/{fd}"))),

@@ -21,7 +21,7 @@ use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::environment;
 use crate::platform::qr::QrImage;
 use crate::services::keys;
-use crate::services::provision::{self, Controls, Services, Way};
+use crate::services::provision::{self, AuthMethod, ProvisioningControls, ServiceContext};
 
 /// How the person signs in.
 #[derive(Args, Debug)]
@@ -47,57 +47,63 @@ impl SignInArgs {
     /// the one that works here.
     pub(super) fn choose_auth_method(
         &self,
-        services: &Services,
+        services: &ServiceContext,
         management: Option<ManagementKey>,
-    ) -> Result<Way, UserError> {
+    ) -> Result<AuthMethod, UserError> {
         if let Some(label) = &self.via_key {
             let held = find_key(services, label)?;
-            let key = keys::take(services, &held.label).map_err(|error| error.trouble())?;
+            let key =
+                keys::load_key(services, &held.label).map_err(|error| error.to_user_error())?;
             let otherwise = if self.no_open {
-                Way::NoOpen
+                AuthMethod::OpenManually
             } else {
                 choose_interactive_auth_method(services, false)
             };
-            return Ok(Way::Key(key, Box::new(otherwise)));
+            return Ok(AuthMethod::ExistingKey(key, Box::new(otherwise)));
         }
         if self.no_browser {
-            return Ok(Way::Paste);
+            return Ok(AuthMethod::PasteCode);
         }
         if self.no_open {
             print_ssh_tunnel_command(services);
-            return Ok(Way::NoOpen);
+            return Ok(AuthMethod::OpenManually);
         }
-        Ok(management
-            .map_or_else(|| choose_interactive_auth_method(services, true), Way::Management))
+        Ok(management.map_or_else(
+            || choose_interactive_auth_method(services, true),
+            AuthMethod::ManagementKey,
+        ))
     }
 }
 
 /// Whether nobody can consent in a browser here, nor through a tunnel.
-pub(super) fn is_browser_unavailable(services: &Services) -> bool {
+pub(super) fn is_browser_unavailable(services: &ServiceContext) -> bool {
     services.callback_port == 0
         && matches!(browser::detect_availability(), BrowserAvailability::Unavailable(_))
 }
 
 /// The way to sign in that works here.
-pub(super) fn choose_interactive_auth_method(services: &Services, say_why: bool) -> Way {
+pub(super) fn choose_interactive_auth_method(
+    services: &ServiceContext,
+    say_why: bool,
+) -> AuthMethod {
     match browser::detect_availability() {
-        BrowserAvailability::Available => Way::Browser,
+        BrowserAvailability::Available => AuthMethod::Browser,
         // A fixed port is one that someone forwards: `ssh -L`.
         BrowserAvailability::Unavailable(_) if services.callback_port != 0 => {
             print_ssh_tunnel_command(services);
-            Way::NoOpen
+            AuthMethod::OpenManually
         }
         BrowserAvailability::Unavailable(why) => {
             if say_why {
                 print_status(&format!("no browser is started here ({why})"));
             }
-            Way::Paste
+            AuthMethod::PasteCode
         }
     }
 }
 
 /// A callback on this machine is reached from the person's through a tunnel.
-fn print_ssh_tunnel_command(services: &Services) {
+fn print_ssh_tunnel_command(services: &ServiceContext) {
     if let Some(tunnel) = environment::ssh_tunnel_command(services.callback_port) {
         print_status(
             "your browser reaches this machine's port through a tunnel; on your own machine, run:",
@@ -108,8 +114,8 @@ fn print_ssh_tunnel_command(services: &Services) {
 
 /// Walks a journey, with signals as the wish to leave and standard input as the place for a code.
 pub(super) async fn run_with_prompts<T>(
-    walk: impl AsyncFnOnce(&mut Controls, &(dyn Fn(ProvisioningEvent) + Sync)) -> T,
-) -> (T, Controls) {
+    walk: impl AsyncFnOnce(&mut ProvisioningControls, &(dyn Fn(ProvisioningEvent) + Sync)) -> T,
+) -> (T, ProvisioningControls) {
     let (cancel, cancelled) = watch::channel(false);
     let (code, pasted) = mpsc::channel(1);
     disable_prompt_signals();
@@ -137,7 +143,7 @@ pub(super) async fn run_with_prompts<T>(
             }
         }
     };
-    let mut controls = Controls { cancel: cancelled, pasted };
+    let mut controls = ProvisioningControls { cancel: cancelled, pasted_codes: pasted };
     let result = walk(&mut controls, &report).await;
     drop(quiet);
     (result, controls)
@@ -146,8 +152,8 @@ pub(super) async fn run_with_prompts<T>(
 /// Someone is there to mend the keychain: a key that could not be stored is kept until they have.
 pub(super) async fn retry_store_interactively(
     mut outcome: ProvisioningOutcome,
-    controls: &mut Controls,
-    services: &Services,
+    controls: &mut ProvisioningControls,
+    services: &ServiceContext,
 ) -> ProvisioningOutcome {
     while let ProvisioningOutcome::NotStored { entry: held, key, error: trouble } = &outcome {
         if !io::stdin().is_terminal() || *controls.cancel.borrow() {
@@ -161,7 +167,7 @@ pub(super) async fn retry_store_interactively(
             _ = controls.cancel.wait_for(|left| *left) => break,
             read = read => if !matches!(read, Ok(Ok(1..))) { break },
         }
-        outcome = provision::store_again(held.clone(), key.clone(), services).await;
+        outcome = provision::retry_store(held.clone(), key.clone(), services).await;
     }
     outcome
 }
@@ -197,7 +203,7 @@ pub(super) fn print_sign_in_address(url: &str, paste: bool) {
 /// Keys of an earlier run that were received just now and are nowhere but here.
 pub(super) async fn store_recovered_keys(
     outcomes: Vec<ProvisioningOutcome>,
-    services: &Services,
+    services: &ServiceContext,
 ) -> Result<(), UserError> {
     for outcome in outcomes {
         let (outcome, mut controls) = run_with_prompts(async |_, _| outcome).await;

@@ -10,7 +10,7 @@ use url::{Host, Url};
 use crate::api::openrouter::Attribution;
 use crate::domain::{ErrorKind, ManagementKey, UserError};
 use crate::platform::browser;
-use crate::services::provision::{Kept, Services};
+use crate::services::provision::{PendingAttempts, ServiceContext};
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, SecretStore, StoreKind};
 
@@ -48,7 +48,7 @@ pub fn parse_server(text: &str) -> Result<String, String> {
 }
 
 /// The keychain service of a server's keys.
-pub fn service(server: &str) -> String {
+pub fn keychain_service(server: &str) -> String {
     match server.split_once("://") {
         Some((_, host)) if server != DEFAULT_SERVER => format!("keywright/{host}"),
         _ => "keywright".into(),
@@ -56,7 +56,7 @@ pub fn service(server: &str) -> String {
 }
 
 /// A header value: printable ASCII.
-pub fn parse_header(text: &str) -> Result<String, String> {
+pub fn parse_header_value(text: &str) -> Result<String, String> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         Ok(text.into())
     } else {
@@ -65,16 +65,16 @@ pub fn parse_header(text: &str) -> Result<String, String> {
 }
 
 /// The management key that the environment gives. An empty variable is none.
-pub fn management() -> Option<ManagementKey> {
+pub fn read_management_key_env() -> Option<ManagementKey> {
     let key = std::env::var("OPENROUTER_MANAGEMENT_KEY").ok()?;
     Some(key.trim().to_owned()).filter(|key| !key.is_empty()).map(ManagementKey::from)
 }
 
 /// Asks for a passphrase, when it is needed.
 #[derive(Clone)]
-pub struct Passphrase(pub secret_store::PassphraseFn);
+pub struct PassphrasePrompt(pub secret_store::PassphraseFn);
 
-impl std::fmt::Debug for Passphrase {
+impl std::fmt::Debug for PassphrasePrompt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Passphrase(…)")
     }
@@ -88,26 +88,26 @@ pub struct Config {
     /// Whether the server is the built-in sandbox.
     pub sandbox: bool,
     /// What `OPENROUTER_MANAGEMENT_KEY` holds.
-    pub management: Option<ManagementKey>,
+    pub management_key: Option<ManagementKey>,
     /// The store.
-    pub store: StoreKind,
+    pub store_kind: StoreKind,
     /// Who asks for the passphrase of the `file` store.
-    pub passphrase: Passphrase,
+    pub passphrase_prompt: PassphrasePrompt,
     /// `--data-dir`, if given.
     pub data_dir: Option<PathBuf>,
     /// One request's time.
-    pub timeout: Duration,
+    pub request_timeout: Duration,
     /// How often what is safe is repeated.
-    pub retries: u32,
+    pub max_retries: u32,
     /// 0 for an ephemeral one.
     pub callback_port: u16,
     /// Who we say we are.
-    pub app: Attribution,
+    pub attribution: Attribution,
 }
 
 impl Config {
     /// The directory of inventory, journal and log.
-    pub fn directory(&self) -> Result<PathBuf, UserError> {
+    pub fn resolve_data_dir(&self) -> Result<PathBuf, UserError> {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());
         }
@@ -122,37 +122,39 @@ impl Config {
     }
 
     /// A store. Connects to nothing.
-    pub fn vault(&self, kind: StoreKind) -> Result<SecretStore, UserError> {
+    pub fn build_secret_store(&self, kind: StoreKind) -> Result<SecretStore, UserError> {
         Ok(match kind {
             StoreKind::Keychain => SecretStore::keychain(),
-            StoreKind::File => SecretStore::age_file(self.directory()?, self.passphrase.0.clone()),
+            StoreKind::File => {
+                SecretStore::age_file(self.resolve_data_dir()?, self.passphrase_prompt.0.clone())
+            }
             StoreKind::Memory => SecretStore::memory_with_entries(Vec::new()),
         })
     }
 
     /// Everything a journey needs. Connects to nothing.
-    pub fn services(&self) -> Result<Services, UserError> {
-        let vault = self.vault(self.store)?;
+    pub fn build_context(&self) -> Result<ServiceContext, UserError> {
+        let vault = self.build_secret_store(self.store_kind)?;
         // Keys in memory and their list on disk would part at the end of the run: on disk only
         // where a directory was named for it, and never the sandbox's.
-        let place = match (self.store, &self.data_dir) {
+        let place = match (self.store_kind, &self.data_dir) {
             (StoreKind::Memory, None) => StoreLocation::in_memory(),
             (StoreKind::Memory, Some(_)) if self.sandbox => StoreLocation::in_memory(),
-            _ => StoreLocation::Directory(self.directory()?),
+            _ => StoreLocation::Directory(self.resolve_data_dir()?),
         };
-        Ok(Services {
+        Ok(ServiceContext {
             server: self.server.clone(),
-            service: service(&self.server),
-            management: self.management.clone(),
-            vault,
-            patience: secret_store::keychain_timeout(),
-            place,
-            kept: Kept::default(),
-            app: self.app.clone(),
-            timeout: self.timeout,
-            retries: self.retries,
+            keychain_service: keychain_service(&self.server),
+            management_key: self.management_key.clone(),
+            secret_store: vault,
+            secret_store_timeout: secret_store::keychain_timeout(),
+            location: place,
+            pending_attempts: PendingAttempts::default(),
+            attribution: self.attribution.clone(),
+            request_timeout: self.request_timeout,
+            max_retries: self.max_retries,
             callback_port: self.callback_port,
-            open: |url| browser::open_url(url).map_err(|error| error.to_string()),
+            open_browser: |url| browser::open_url(url).map_err(|error| error.to_string()),
         })
     }
 }
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn each_server_has_a_keychain_service_of_its_own() {
-        assert_eq!(service("https://openrouter.ai"), "keywright");
-        assert_eq!(service("http://127.0.0.1:4000"), "keywright/127.0.0.1:4000");
+        assert_eq!(keychain_service("https://openrouter.ai"), "keywright");
+        assert_eq!(keychain_service("http://127.0.0.1:4000"), "keywright/127.0.0.1:4000");
     }
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::domain::UserError;
 use crate::services::keys::management;
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 
 /// One request may take no longer than this here.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -96,14 +96,14 @@ pub const KEYCHAIN_CHECK: &str = "keychain";
 /// Looks at everything, and tells each thing as soon as it is known. Takes some seconds at most
 /// for each that does not answer.
 pub async fn run_checks(
-    services: &Services,
+    services: &ServiceContext,
     options: &Options,
     tell: &mut dyn FnMut(DoctorProgress),
 ) {
-    let services = &Services {
-        timeout: services.timeout.min(REQUEST_TIMEOUT),
-        patience: services.patience.min(KEYCHAIN_TIMEOUT),
-        retries: 0,
+    let services = &ServiceContext {
+        request_timeout: services.request_timeout.min(REQUEST_TIMEOUT),
+        secret_store_timeout: services.secret_store_timeout.min(KEYCHAIN_TIMEOUT),
+        max_retries: 0,
         ..services.clone()
     };
     for look in [
@@ -123,8 +123,8 @@ pub async fn run_checks(
     if open && let Some(listed) = &listed {
         keys::check_stored_keys(services, listed, options.fix, reached, tell).await;
     }
-    let management = if open || services.management.is_some() {
-        management::read(services).await.ok().flatten().map(|(key, _)| key)
+    let management = if open || services.management_key.is_some() {
+        management::load_management_key(services).await.ok().flatten().map(|(key, _)| key)
     } else {
         None
     };

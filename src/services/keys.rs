@@ -25,30 +25,36 @@ mod remote_update;
 mod rename;
 mod rotate;
 
-pub use account_keys::{Row, join, list, overview};
-pub use apply::{End, Hands, News, Wish, apply, owed, owing, road, take_turn};
+pub use account_keys::{JoinedKey, join_account_keys, join_by_hash, list_account_keys};
+pub use apply::{
+    BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method, create_keys,
+    list_pending_attempts, lock_apply, pending_error,
+};
 pub use error::Error;
-pub use import::{adopt, import};
-pub use leak_response::panic;
-pub use migrate::{Moved, transfer};
-pub use recovery::{Leftovers, finish, leftovers};
-pub use refresh::{Round, refresh, take};
-pub use remote_update::{Deleted, Edit, delete, edit, find, forget, revoke, set_disabled};
-pub use rename::{Renamed, rename};
-pub use rotate::{hand_over, resume_rotations, rotate, rotated};
+pub use import::{import_key, restore_inventory_entry};
+pub use leak_response::respond_to_leak;
+pub use migrate::{MigratedEntry, migrate_entries};
+pub use recovery::{RecoveryReport, recover_and_reconcile, recover_interrupted};
+pub use refresh::{RefreshReport, load_key, refresh_keys};
+pub use remote_update::{
+    RevokeOutcome, UpdateOutcome, fetch_account_key, remove_key, revoke_and_remove, revoke_key,
+    set_disabled, update_key,
+};
+pub use rename::{RenamedKey, rename_key};
+pub use rotate::{finish_rotation, move_label, resume_rotations, rotate_key};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::api::openrouter;
 use crate::domain::{ApiKey, Label};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 use crate::storage::secret_store;
 
 /// Asks until there is an answer, or asking again brings none. For what is safe to repeat alone:
 /// a question, or a change that comes to the same when it is made twice.
-async fn patiently<T>(
-    services: &Services,
+async fn retry_request<T>(
+    services: &ServiceContext,
     mut ask: impl AsyncFnMut() -> Result<T, openrouter::Error>,
 ) -> Result<T, openrouter::Error> {
     let mut tries = 0;
@@ -57,7 +63,7 @@ async fn patiently<T>(
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        match error.retry_delay(tries).filter(|_| tries < services.retries) {
+        match error.retry_delay(tries).filter(|_| tries < services.max_retries) {
             Some(pause) => tokio::time::sleep(pause).await,
             None => return Err(error),
         }
@@ -66,44 +72,49 @@ async fn patiently<T>(
 }
 
 /// The key under a label in the vault; `None` where there is none.
-async fn held_under(services: &Services, label: &Label) -> Result<Option<ApiKey>, Error> {
-    let slot = services.slot(label.as_str());
-    match services.vault(move |vault, patience| vault.get(&slot, patience)).await {
-        Ok(secret) => Ok(Some(opened(&secret))),
+async fn secret_for(services: &ServiceContext, label: &Label) -> Result<Option<ApiKey>, Error> {
+    let slot = services.entry_id(label.as_str());
+    match services.call_secret_store(move |vault, patience| vault.get(&slot, patience)).await {
+        Ok(secret) => Ok(Some(to_api_key(&secret))),
         Err(secret_store::Error::NoEntry) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
 /// What is said of a label whose key the vault does not hold.
-fn absent(services: &Services, label: &Label) -> Error {
-    match inventory::find_key(&services.place, &services.server, label.as_str()) {
-        Ok(Some(held)) => Error::not_there(&held, &services.vault),
-        _ => Error::Absent { label: label.clone(), place: services.vault.display_name() },
+fn missing_error(services: &ServiceContext, label: &Label) -> Error {
+    match inventory::find_key(&services.location, &services.server, label.as_str()) {
+        Ok(Some(held)) => Error::missing_secret(&held, &services.secret_store),
+        _ => Error::MissingSecret {
+            label: label.clone(),
+            store_name: services.secret_store.display_name(),
+        },
     }
 }
 
 /// Puts a key into the vault, read back.
-async fn put(services: &Services, label: &Label, key: &ApiKey) -> Result<(), Error> {
-    let (slot, secret) = (services.slot(label.as_str()), closed(key));
-    Ok(services.vault(move |vault, patience| vault.set(&slot, &secret, patience)).await?)
+async fn store_secret(services: &ServiceContext, label: &Label, key: &ApiKey) -> Result<(), Error> {
+    let (slot, secret) = (services.entry_id(label.as_str()), to_secret_string(key));
+    Ok(services
+        .call_secret_store(move |vault, patience| vault.set(&slot, &secret, patience))
+        .await?)
 }
 
 /// Takes an entry out of the vault; one that is not there is gone.
-async fn drop_entry(services: &Services, label: &Label) -> Result<(), Error> {
-    let slot = services.slot(label.as_str());
-    match services.vault(move |vault, patience| vault.delete(&slot, patience)).await {
+async fn delete_secret(services: &ServiceContext, label: &Label) -> Result<(), Error> {
+    let slot = services.entry_id(label.as_str());
+    match services.call_secret_store(move |vault, patience| vault.delete(&slot, patience)).await {
         Ok(()) | Err(secret_store::Error::NoEntry) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "door: the vault")]
-fn opened(secret: &SecretString) -> ApiKey {
+fn to_api_key(secret: &SecretString) -> ApiKey {
     ApiKey::from(secret.expose_secret().to_owned())
 }
 
 #[expect(clippy::disallowed_methods, reason = "door: the vault")]
-fn closed(key: &impl ExposeSecret<str>) -> SecretString {
+fn to_secret_string(key: &impl ExposeSecret<str>) -> SecretString {
     SecretString::from(key.expose_secret())
 }

@@ -11,10 +11,10 @@ mod services;
 mod store;
 
 pub use error::Error;
-pub use recover::{Recovered, dismiss, recover};
-pub use services::{Kept, Services};
-pub(crate) use store::turn;
-pub use store::{Unlisted, store_again, store_elsewhere};
+pub use recover::{RecoveredAttempts, dismiss_attempt, recover_attempts};
+pub use services::{PendingAttempts, ServiceContext};
+pub(crate) use store::lock_storing;
+pub use store::{UnlistedKeys, retry_store, store_in_alternate};
 
 use std::time::Duration;
 
@@ -33,22 +33,22 @@ use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
 use crate::storage::secret_store::{self, EntryId};
 
 /// How long a code works, and so how long consent is waited for.
-pub const CODE_LIFE: Duration = Duration::from_secs(600);
+pub const CODE_LIFETIME: Duration = Duration::from_secs(600);
 
 /// How the person signs in.
 #[derive(Clone, Debug)]
-pub enum Way {
+pub enum AuthMethod {
     /// The browser is opened and answers the callback; where none starts, `Paste`.
     Browser,
     /// The callback waits; the person opens the address.
-    NoOpen,
+    OpenManually,
     /// No callback: the page shows a code, which the person pastes.
-    Paste,
+    PasteCode,
     /// A key of the account vouches in the person's place; where the account does not allow that,
     /// the other way is gone.
-    Key(ApiKey, Box<Self>),
+    ExistingKey(ApiKey, Box<Self>),
     /// The account's management key cuts it; no consent is asked for.
-    Management(ManagementKey),
+    ManagementKey(ManagementKey),
 }
 
 /// How a key is held that is to take another one's place.
@@ -61,120 +61,128 @@ pub struct Replacement {
 }
 
 /// The person's end of a journey under way.
-pub struct Controls {
+pub struct ProvisioningControls {
     /// Turns true when the person leaves. Heeded until the code has reached the server; from then
     /// on the journey ends by itself, within its own timeouts, since a key may be on its way.
     pub cancel: watch::Receiver<bool>,
     /// Codes that the person pastes.
-    pub pasted: mpsc::Receiver<AuthCode>,
+    pub pasted_codes: mpsc::Receiver<AuthCode>,
 }
 
 /// What lies in the vault under an attempt's id until the attempt ends.
 #[derive(Serialize, Deserialize)]
-struct Secrets {
+struct AttemptSecrets {
     code_verifier: String,
     code: Option<String>,
 }
 
 /// How long the end of an attempt that came to nothing may take.
-const ABANDON: Duration = Duration::from_secs(2);
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The keychain service of attempts under way; the account is the attempt's id.
-pub(crate) const ATTEMPTS: &str = "keywright-attempts";
+pub(crate) const ATTEMPTS_SERVICE: &str = "keywright-attempts";
 
 /// Cuts a key: preflight, consent, exchange, store, read back, compare.
 pub async fn run(
     request: &KeyRequest,
-    way: Way,
-    services: &Services,
-    controls: &mut Controls,
+    way: AuthMethod,
+    services: &ServiceContext,
+    controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> ProvisioningOutcome {
-    walk(request, None, way, services, controls, report).await
+    run_inner(request, None, way, services, controls, report).await
 }
 
 /// [`run`], for a key that is held beside the one it is to replace.
-pub async fn replace(
+pub async fn run_replacement(
     request: &KeyRequest,
     replacement: &Replacement,
-    way: Way,
-    services: &Services,
-    controls: &mut Controls,
+    way: AuthMethod,
+    services: &ServiceContext,
+    controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> ProvisioningOutcome {
-    walk(request, Some(replacement), way, services, controls, report).await
+    run_inner(request, Some(replacement), way, services, controls, report).await
 }
 
-async fn walk(
+async fn run_inner(
     request: &KeyRequest,
     replacement: Option<&Replacement>,
-    way: Way,
-    services: &Services,
-    controls: &mut Controls,
+    way: AuthMethod,
+    services: &ServiceContext,
+    controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> ProvisioningOutcome {
     report(ProvisioningEvent::StepStarted(ProvisioningStep::Preflight));
     let prepared = tokio::select! {
         biased;
-        prepared = ready(request, replacement, services, report) => match prepared {
+        prepared = preflight(request, replacement, services, report) => match prepared {
             Ok(prepared) => prepared,
-            Err(error) => return ProvisioningOutcome::Failed(error.trouble()),
+            Err(error) => return ProvisioningOutcome::Failed(error.to_user_error()),
         },
-        () = cancelled(&mut controls.cancel) => return ProvisioningOutcome::Failed(Error::Cancelled.trouble()),
+        () = wait_for_cancel(&mut controls.cancel) => return ProvisioningOutcome::Failed(Error::Cancelled.to_user_error()),
     };
-    prepared.go(way, services, None, controls, report).await
+    prepared.finish(way, services, None, controls, report).await
 }
 
 /// A journey whose preflight is done: the next one of a queue, while a person still confirms the
 /// one before it.
-pub struct Prepared {
+pub struct PreparedAttempt {
     request: KeyRequest,
     pkce: Pkce,
-    open: AttemptGuard,
+    attempt_guard: AttemptGuard,
 }
 
 /// The first part of [`run`]; [`Prepared::go`] is the rest.
-pub async fn prepare(
+pub async fn prepare_attempt(
     request: &KeyRequest,
-    services: &Services,
+    services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
-) -> Result<Prepared, Error> {
-    ready(request, None, services, report).await
+) -> Result<PreparedAttempt, Error> {
+    preflight(request, None, services, report).await
 }
 
-impl Prepared {
+impl PreparedAttempt {
     /// Consent, exchange, store, read back, compare. With `later` the key is put on the list by
     /// whoever asked for that, with others.
-    pub async fn go(
+    pub async fn finish(
         self,
-        way: Way,
-        services: &Services,
-        later: Option<&mut Unlisted>,
-        controls: &mut Controls,
+        way: AuthMethod,
+        services: &ServiceContext,
+        later: Option<&mut UnlistedKeys>,
+        controls: &mut ProvisioningControls,
         report: &(dyn Fn(ProvisioningEvent) + Sync),
     ) -> ProvisioningOutcome {
-        let Self { request, pkce, mut open } = self;
-        let issued = if let Way::Management(management) = way {
+        let Self { request, pkce, attempt_guard: mut open } = self;
+        let issued = if let AuthMethod::ManagementKey(management) = way {
             report(ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode));
             let cancel = &mut controls.cancel;
-            exchange::cut(&mut open, &management, &request, services, cancel, report).await
+            exchange::create_with_management_key(
+                &mut open,
+                &management,
+                &request,
+                services,
+                cancel,
+                report,
+            )
+            .await
         } else {
             let consent = tokio::select! {
                 biased;
-                () = cancelled(&mut controls.cancel) => Err(Error::Cancelled),
-                consent = consent::consent(&request, way, services, &pkce, &mut controls.pasted, report) => consent,
+                () = wait_for_cancel(&mut controls.cancel) => Err(Error::Cancelled),
+                consent = consent::obtain_auth_code(&request, way, services, &pkce, &mut controls.pasted_codes, report) => consent,
             };
             let (code, page) = match consent {
                 Ok(consent) => consent,
                 Err(error) => {
-                    abandon(open, services).await;
-                    return ProvisioningOutcome::Failed(error.trouble());
+                    abandon_attempt(open, services).await;
+                    return ProvisioningOutcome::Failed(error.to_user_error());
                 }
             };
             report(ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode));
             let cancel = &mut controls.cancel;
             let issued =
-                exchange::exchange(&mut open, &code, &pkce.verifier, services, cancel, report)
+                exchange::exchange_code(&mut open, &code, &pkce.verifier, services, cancel, report)
                     .await;
             drop(page);
             issued
@@ -182,31 +190,41 @@ impl Prepared {
         match issued {
             Ok(issued) => {
                 let cancel = &mut controls.cancel;
-                store::finish(open, issued, services, later, cancel, report).await
+                store::store_received_key(open, issued, services, later, cancel, report).await
             }
-            Err(Error::OddAnswer { answer: Some(answer), place, more, .. }) => {
-                let error = Error::OddAnswer { kept: None, place, answer: None, more };
-                store::hand_back(open, answer, &error.trouble(), services)
+            Err(Error::UnexpectedResponse {
+                response: Some(answer),
+                store_name: place,
+                truncated: more,
+                ..
+            }) => {
+                let error = Error::UnexpectedResponse {
+                    saved_as: None,
+                    store_name: place,
+                    response: None,
+                    truncated: more,
+                };
+                store::return_unstored(open, answer, &error.to_user_error(), services)
             }
             Err(error) => {
                 if error.is_unresolved() {
-                    exchange::leave_unresolved(open);
+                    exchange::mark_unresolved(open);
                 } else {
-                    abandon(open, services).await;
+                    abandon_attempt(open, services).await;
                 }
-                ProvisioningOutcome::Failed(error.trouble())
+                ProvisioningOutcome::Failed(error.to_user_error())
             }
         }
     }
 
     /// Ends it before it began: no key can have been issued.
-    pub async fn abandon(self, services: &Services) {
-        abandon(self.open, services).await;
+    pub async fn discard(self, services: &ServiceContext) {
+        abandon_attempt(self.attempt_guard, services).await;
     }
 }
 
 /// Comes to its end when the person leaves.
-pub(crate) async fn cancelled(cancel: &mut watch::Receiver<bool>) {
+pub(crate) async fn wait_for_cancel(cancel: &mut watch::Receiver<bool>) {
     // A dropped sender is a person who cannot leave any more.
     if cancel.wait_for(|left| *left).await.is_err() {
         std::future::pending::<()>().await;
@@ -215,26 +233,26 @@ pub(crate) async fn cancelled(cancel: &mut watch::Receiver<bool>) {
 
 /// Everything that can be found wanting before a browser opens: the label is free, the data
 /// directory takes files, the vault takes secrets and gives them back.
-async fn ready(
+async fn preflight(
     request: &KeyRequest,
     replacement: Option<&Replacement>,
-    services: &Services,
+    services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
-) -> Result<Prepared, Error> {
+) -> Result<PreparedAttempt, Error> {
     let pkce = Pkce::new();
     let label = replacement.map_or(&request.label, |replacement| &replacement.label);
-    if inventory::find_key(&services.place, &services.server, label.as_str())?.is_some() {
-        return Err(Error::LabelHeld(label.clone()));
+    if inventory::find_key(&services.location, &services.server, label.as_str())?.is_some() {
+        return Err(Error::LabelTaken(label.clone()));
     }
-    services.place.check_writable()?;
+    services.location.check_writable()?;
 
     let attempt = Attempt {
-        id: new_id(),
+        id: generate_attempt_id(),
         started_at: Timestamp::now(),
         label: label.clone(),
         server: services.server.clone(),
         stage: AttemptStage::Prepared,
-        store: services.vault.kind().to_string(),
+        store: services.secret_store.kind().to_string(),
         send_count: 0,
         has_saved_response: false,
         code_received_at: None,
@@ -244,15 +262,15 @@ async fn ready(
         unknown: serde_json::Map::default(),
     };
     // Journalled first: secrets in the vault without a line in the journal would stay for ever.
-    let open = AttemptGuard::begin(&services.place, attempt)?;
+    let open = AttemptGuard::begin(&services.location, attempt)?;
     let work = async {
-        let slot = services.slot(label.as_str());
-        match services.vault(move |vault, patience| vault.get(&slot, patience)).await {
+        let slot = services.entry_id(label.as_str());
+        match services.call_secret_store(move |vault, patience| vault.get(&slot, patience)).await {
             Err(secret_store::Error::NoEntry) => {}
-            Ok(_) => return Err(Error::LabelInVault(label.clone())),
+            Ok(_) => return Err(Error::LabelInSecretStore(label.clone())),
             Err(error) => return Err(error.into()),
         }
-        keep_secrets(&open, &pkce.verifier, None, services).await.map_err(Error::from)
+        store_attempt_secrets(&open, &pkce.verifier, None, services).await.map_err(Error::from)
     };
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -266,7 +284,7 @@ async fn ready(
         () = slow => Ok(()),
     };
     match result {
-        Ok(()) => Ok(Prepared { request: request.clone(), pkce, open }),
+        Ok(()) => Ok(PreparedAttempt { request: request.clone(), pkce, attempt_guard: open }),
         Err(error) => {
             // The vault does not work: nothing of ours is in it, and no browser was opened.
             let _ = open.complete();
@@ -277,40 +295,41 @@ async fn ready(
 
 /// Puts the attempt's secrets into the vault, read back.
 #[expect(clippy::disallowed_methods, reason = "door: the vault")]
-async fn keep_secrets(
+async fn store_attempt_secrets(
     open: &AttemptGuard,
     verifier: &CodeVerifier,
     code: Option<&AuthCode>,
-    services: &Services,
+    services: &ServiceContext,
 ) -> Result<(), secret_store::Error> {
-    let secrets = Secrets {
+    let secrets = AttemptSecrets {
         code_verifier: verifier.expose_secret().into(),
         code: code.map(|code| code.expose_secret().into()),
     };
     let text = SecretString::from(serde_json::to_string(&secrets).unwrap_or_default());
-    let slot = attempt_slot(open);
-    services.vault(move |vault, patience| vault.set(&slot, &text, patience)).await
+    let slot = attempt_entry_id(open);
+    services.call_secret_store(move |vault, patience| vault.set(&slot, &text, patience)).await
 }
 
 /// Ends an attempt in which no key can have been issued. A keychain that fails here leaves a
 /// verifier behind that is worth nothing without its code.
-async fn abandon(open: AttemptGuard, services: &Services) {
+async fn abandon_attempt(open: AttemptGuard, services: &ServiceContext) {
     // Nobody waits for a keychain that hangs, least of all to leave: what stays in it is struck off
     // at the next start.
-    if tokio::time::timeout(ABANDON, forget_secrets(&open, services)).await.is_ok() {
+    if tokio::time::timeout(ABANDON_TIMEOUT, delete_attempt_secrets(&open, services)).await.is_ok()
+    {
         let _ = open.complete();
     }
 }
 
-async fn forget_secrets(open: &AttemptGuard, services: &Services) {
-    let slot = attempt_slot(open);
-    let _ = services.vault(move |vault, patience| vault.delete(&slot, patience)).await;
+async fn delete_attempt_secrets(open: &AttemptGuard, services: &ServiceContext) {
+    let slot = attempt_entry_id(open);
+    let _ = services.call_secret_store(move |vault, patience| vault.delete(&slot, patience)).await;
 }
 
-fn attempt_slot(open: &AttemptGuard) -> EntryId {
-    EntryId { service: ATTEMPTS.into(), account: open.attempt().id.clone() }
+fn attempt_entry_id(open: &AttemptGuard) -> EntryId {
+    EntryId { service: ATTEMPTS_SERVICE.into(), account: open.attempt().id.clone() }
 }
 
-fn new_id() -> String {
+fn generate_attempt_id() -> String {
     encode_hex(&oauth::generate_nonce().as_bytes()[..16])
 }

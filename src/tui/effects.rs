@@ -19,8 +19,8 @@ use crate::domain::{
 };
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
-use crate::services::keys::{self, Round, Wish, take};
-use crate::services::provision::{self, Controls, Services};
+use crate::services::keys::{self, BatchCommand, RefreshReport, load_key};
+use crate::services::provision::{self, ProvisioningControls, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::json_store;
 use crate::tui::state::{AuthChoice, Effect, Msg, Ticket};
@@ -33,7 +33,7 @@ pub(super) enum LoopAction {
 }
 
 pub(super) struct EffectRunner {
-    services: Services,
+    services: ServiceContext,
     sandbox_controls: Option<SandboxControls>,
     clock: Clock,
     event_sender: UnboundedSender<LoopEvent>,
@@ -49,11 +49,11 @@ struct RunHandle {
     cancel: watch::Sender<bool>,
     code_sender: mpsc::Sender<AuthCode>,
     /// Of a queue of many.
-    batch_commands: Option<mpsc::Sender<Wish>>,
+    batch_commands: Option<mpsc::Sender<BatchCommand>>,
 }
 
 impl RunHandle {
-    fn send_batch_command(&self, wish: Wish) {
+    fn send_batch_command(&self, wish: BatchCommand) {
         if let Some(wishes) = &self.batch_commands {
             // A queue that hears no more is at its end.
             let _ = wishes.try_send(wish);
@@ -70,7 +70,7 @@ struct ClipboardState {
 
 impl EffectRunner {
     pub(super) fn new(
-        services: Services,
+        services: ServiceContext,
         play: Option<SandboxControls>,
         clock: Clock,
         results: UnboundedSender<LoopEvent>,
@@ -102,7 +102,7 @@ impl EffectRunner {
             Effect::Quit => return LoopAction::Quit,
             Effect::Suspend => return LoopAction::Suspend,
             Effect::LoadKeys(ticket) => self.spawn_blocking(move |services| {
-                let keys = inventory::list_keys(&services.place, &services.server);
+                let keys = inventory::list_keys(&services.location, &services.server);
                 Some(Msg::KeysLoaded {
                     ticket,
                     result: keys.map_err(|error| error.to_user_error()),
@@ -122,15 +122,15 @@ impl EffectRunner {
             }
             Effect::CancelRun(ticket) => {
                 if let Some(journey) = self.runs.remove(&ticket) {
-                    journey.send_batch_command(Wish::Stop);
+                    journey.send_batch_command(BatchCommand::Stop);
                     // A journey that has ended needs no cancelling.
                     let _ = journey.cancel.send(true);
                 }
             }
             Effect::LoadPlan { ticket, path } => self.read_plan(ticket, path),
             Effect::ApplyPlan { ticket, requests } => self.apply_plan(ticket, requests),
-            Effect::SkipItem(ticket) => self.send_batch_command(ticket, Wish::Skip),
-            Effect::RetryItem(ticket) => self.send_batch_command(ticket, Wish::Retry),
+            Effect::SkipItem(ticket) => self.send_batch_command(ticket, BatchCommand::Skip),
+            Effect::RetryItem(ticket) => self.send_batch_command(ticket, BatchCommand::Retry),
             Effect::SubmitCode(ticket, code) => {
                 if let Some(journey) = self.runs.get(&ticket) {
                     // A second code while the first is being exchanged has no taker.
@@ -154,7 +154,7 @@ impl EffectRunner {
             Effect::DetectManagementKey => self.detect_management_key(),
             Effect::LoadUsageHistory { ticket, hashes } => self.load_usage_history(ticket, hashes),
             Effect::ReadSecret(ticket, label) => self.spawn_blocking(move |services| {
-                let key = take(services, &label).map_err(|error| error.trouble());
+                let key = load_key(services, &label).map_err(|error| error.to_user_error());
                 Some(Msg::SecretRead { ticket, label, result: key })
             }),
             Effect::CopyShownKey(key) => {
@@ -162,9 +162,9 @@ impl EffectRunner {
             }
             Effect::CopyStoredKey(label) => {
                 self.copy_to_clipboard(move |services| {
-                    take(services, &label)
+                    load_key(services, &label)
                         .map(|key| to_secret_string(&key))
-                        .map_err(|error| error.trouble())
+                        .map_err(|error| error.to_user_error())
                 });
             }
             Effect::CopyUrl(address) => {
@@ -173,7 +173,7 @@ impl EffectRunner {
             Effect::OpenUrl(address) => self.spawn_blocking(move |services| {
                 let url = Url::parse(&address).ok()?;
                 let opened = match browser::detect_availability() {
-                    BrowserAvailability::Available => (services.open)(&url),
+                    BrowserAvailability::Available => (services.open_browser)(&url),
                     BrowserAvailability::Unavailable(why) => {
                         Err(format!("no browser is started here ({why})"))
                     }
@@ -190,13 +190,13 @@ impl EffectRunner {
             Effect::RemoveKeys(labels) => {
                 for label in labels {
                     self.spawn_blocking(move |services| {
-                        let result = keys::forget(services, &label);
+                        let result = keys::remove_key(services, &label);
                         Some(Msg::KeyRemoved { label, result })
                     });
                 }
             }
             Effect::DismissAttempt(id) => self.spawn_blocking(move |services| {
-                let dismissed = provision::dismiss(services, &id);
+                let dismissed = provision::dismiss_attempt(services, &id);
                 dismissed.err().map(|trouble| Msg::Notice(Err(trouble)))
             }),
             Effect::SpendOnKey { hash, usd } => self.run_sandbox_action(move |play, server| {
@@ -227,7 +227,7 @@ impl EffectRunner {
         LoopAction::Continue
     }
 
-    fn send_batch_command(&self, ticket: Ticket, wish: Wish) {
+    fn send_batch_command(&self, ticket: Ticket, wish: BatchCommand) {
         if let Some(journey) = self.runs.get(&ticket) {
             journey.send_batch_command(wish);
         }
@@ -247,7 +247,7 @@ impl EffectRunner {
     }
 
     /// A call that may block, on a thread that may.
-    fn spawn_blocking(&self, call: impl FnOnce(&Services) -> Option<Msg> + Send + 'static) {
+    fn spawn_blocking(&self, call: impl FnOnce(&ServiceContext) -> Option<Msg> + Send + 'static) {
         let (services, results) = (self.services.clone(), self.event_sender.clone());
         tokio::task::spawn_blocking(move || {
             if let Some(msg) = call(&services) {
@@ -272,8 +272,8 @@ impl EffectRunner {
             };
             // The loop's own time, which in the sandbox is not the world's.
             let now = move || clock.now();
-            let Round { trouble, wait, refused, .. } =
-                keys::refresh(&services, keys, now, told, stopped).await;
+            let RefreshReport { error: trouble, retry_after: wait, rejected_keys: refused, .. } =
+                keys::refresh_keys(&services, keys, now, told, stopped).await;
             let wait = wait.and_then(|wait| SignedDuration::try_from(wait).ok());
             send_message(
                 &results,
@@ -309,18 +309,18 @@ impl EffectRunner {
     }
 
     /// A journey begins: its own end of the person's controls.
-    fn register_run(&mut self, ticket: Ticket) -> Controls {
+    fn register_run(&mut self, ticket: Ticket) -> ProvisioningControls {
         let (cancel, cancelled) = watch::channel(false);
         let (code, pasted) = mpsc::channel(1);
         // Those that have ended have let go of their end.
         self.runs.retain(|_, journey| !journey.code_sender.is_closed());
         self.runs.insert(ticket, RunHandle { cancel, code_sender: code, batch_commands: None });
-        Controls { cancel: cancelled, pasted }
+        ProvisioningControls { cancel: cancelled, pasted_codes: pasted }
     }
 
     fn copy_to_clipboard(
         &self,
-        text: impl FnOnce(&Services) -> Result<SecretString, UserError> + Send + 'static,
+        text: impl FnOnce(&ServiceContext) -> Result<SecretString, UserError> + Send + 'static,
     ) {
         let (results, board) = (self.event_sender.clone(), Arc::clone(&self.clipboard));
         let services = self.services.clone();
@@ -371,12 +371,13 @@ impl EffectRunner {
 }
 
 /// What dead programs left behind is brought to its end.
-async fn recover_interrupted(services: &Services) -> Msg {
-    let (recovered, trouble) = match provision::recover(services).await {
+async fn recover_interrupted(services: &ServiceContext) -> Msg {
+    let (recovered, trouble) = match provision::recover_attempts(services).await {
         Ok(recovered) => (recovered, None),
-        Err(error) => {
-            (provision::Recovered::default(), Some(json_store::Error::to_user_error(&error)))
-        }
+        Err(error) => (
+            provision::RecoveredAttempts::default(),
+            Some(json_store::Error::to_user_error(&error)),
+        ),
     };
     let rotations = keys::resume_rotations(services).await.unwrap_or_default();
     Msg::RecoveryFinished {

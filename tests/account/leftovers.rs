@@ -1,7 +1,9 @@
 //! What earlier runs left behind, held against the account's list; and moving to another store.
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::services::keys::{Error, Leftovers, Moved, leftovers, transfer};
+use keywright::services::keys::{
+    Error, MigratedEntry, RecoveryReport, migrate_entries, recover_and_reconcile,
+};
 use keywright::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
 
 use super::*;
@@ -23,27 +25,27 @@ fn attempt(world: &World, name: &str, minutes_ago: i64, stage: AttemptStage) -> 
         received_key: None,
         unknown: serde_json::Map::default(),
     };
-    drop(AttemptGuard::begin(&world.services.place, attempt.clone()).unwrap());
+    drop(AttemptGuard::begin(&world.services.location, attempt.clone()).unwrap());
     attempt
 }
 
-fn look(world: &World) -> Leftovers {
-    wait(leftovers(&world.services, Timestamp::now())).unwrap()
+fn look(world: &World) -> RecoveryReport {
+    wait(recover_and_reconcile(&world.services, Timestamp::now())).unwrap()
 }
 
-fn advice(left: &Leftovers, name: &str) -> String {
+fn advice(left: &RecoveryReport, name: &str) -> String {
     let named = left.unresolved.iter().find(|(one, _)| one.label.as_str() == name);
     named.unwrap_or_else(|| panic!("{name} is not listed: {left:?}")).1.clone()
 }
 
 /// The management key's account is the one the held keys say they came from.
 fn is_ours(world: &World) {
-    let client = world.services.client().unwrap();
+    let client = world.services.build_client().unwrap();
     let account =
         wait(client.get_current_key(&ApiKey::from(world.management.expose_secret().to_owned())));
     let account = account.unwrap().creator_user_id;
     assert!(account.is_some());
-    inventory::update_keys(&world.services.place, |keys| {
+    inventory::update_keys(&world.services.location, |keys| {
         for held in keys {
             held.user_id.clone_from(&account);
         }
@@ -63,18 +65,18 @@ fn without_a_management_key_every_attempt_stays_listed_with_the_page() {
     }
     assert_eq!((left.unresolved.len(), left.dismissed.len()), (2, 0));
     assert_eq!(
-        journal::list_all_attempts(&world.services.place).unwrap().len(),
+        journal::list_all_attempts(&world.services.location).unwrap().len(),
         2,
         "no key without a code"
     );
-    keywright::services::provision::dismiss(&world.services, &lost.id).unwrap();
+    keywright::services::provision::dismiss_attempt(&world.services, &lost.id).unwrap();
     assert_eq!(look(&world).unresolved.len(), 1);
 }
 
 #[test]
 fn the_accounts_list_tells_a_key_that_exists_from_one_that_never_was() {
     let mut world = World::new();
-    world.services.management = Some(world.management.clone());
+    world.services.management_key = Some(world.management.clone());
     is_ours(&world);
     let request = keywright::domain::KeyRequest {
         label: label("exists"),
@@ -83,7 +85,7 @@ fn the_accounts_list_tells_a_key_that_exists_from_one_that_never_was() {
         expiry: None,
         workspace_id: None,
     };
-    let client = world.services.client().unwrap();
+    let client = world.services.build_client().unwrap();
     wait(client.create_key(&world.management, &request)).unwrap();
     attempt(&world, "exists", 1, AttemptStage::Unresolved);
     attempt(&world, "just now", 1, AttemptStage::Unresolved);
@@ -98,14 +100,14 @@ fn the_accounts_list_tells_a_key_that_exists_from_one_that_never_was() {
     assert!(advice(&left, "just now").contains("one may still come"), "{left:?}");
     let struck: Vec<_> = left.dismissed.iter().map(|one| one.label.as_str()).collect();
     assert_eq!((struck, left.unresolved.len()), (vec!["never", "exists", "laptop"], 2));
-    let still = journal::list_all_attempts(&world.services.place).unwrap();
+    let still = journal::list_all_attempts(&world.services.location).unwrap();
     assert!(still.iter().all(|attempt| attempt.id != never.id));
 }
 
 #[test]
 fn the_list_of_another_account_or_of_a_server_that_fails_dismisses_nothing() {
     let mut world = World::new();
-    world.services.management = Some(world.management.clone());
+    world.services.management_key = Some(world.management.clone());
     attempt(&world, "never", 60, AttemptStage::Unresolved);
     assert!(
         advice(&look(&world), "never").contains("is not known"),
@@ -114,12 +116,12 @@ fn the_list_of_another_account_or_of_a_server_that_fails_dismisses_nothing() {
     is_ours(&world);
     let other = |held: &mut StoredKey| held.user_id = Some("somebody else".into());
     let hash = world.held("ci").hash;
-    inventory::update_key(&world.services.place, &world.services.server, &hash, other).unwrap();
+    inventory::update_key(&world.services.location, &world.services.server, &hash, other).unwrap();
     assert!(advice(&look(&world), "never").contains("is not known"));
     is_ours(&world);
     world.spoil("GET /api/v1/keys", Fate::Say(500, String::new()));
     let left = look(&world);
-    assert_eq!((left.unresolved.len(), left.dismissed.len(), left.troubles.len()), (1, 0, 1));
+    assert_eq!((left.unresolved.len(), left.dismissed.len(), left.errors.len()), (1, 0, 1));
 }
 
 #[test]
@@ -129,23 +131,32 @@ fn an_attempt_of_a_living_program_or_of_another_store_is_left_to_it() {
         stage: AttemptStage::RequestSent,
         ..attempt(&world, "x", 1, AttemptStage::Unresolved)
     };
-    keywright::services::provision::dismiss(&world.services, &alive.id).unwrap();
-    let open = AttemptGuard::begin(&world.services.place, alive).unwrap();
+    keywright::services::provision::dismiss_attempt(&world.services, &alive.id).unwrap();
+    let open = AttemptGuard::begin(&world.services.location, alive).unwrap();
     let elsewhere = attempt(&world, "y", 1, AttemptStage::Unresolved);
-    keywright::services::provision::dismiss(&world.services, &elsewhere.id).unwrap();
+    keywright::services::provision::dismiss_attempt(&world.services, &elsewhere.id).unwrap();
     let elsewhere = Attempt { stage: AttemptStage::RequestSent, store: "os".into(), ..elsewhere };
-    drop(AttemptGuard::begin(&world.services.place, elsewhere).unwrap());
+    drop(AttemptGuard::begin(&world.services.location, elsewhere).unwrap());
     let left = look(&world);
     assert!(left.unresolved.is_empty(), "{left:?}");
-    assert_eq!(left.elsewhere, [(label("y"), world.services.server.clone(), "os".to_owned())]);
-    assert_eq!(journal::list_all_attempts(&world.services.place).unwrap().len(), 2);
+    assert_eq!(
+        left.attempts_elsewhere,
+        [(label("y"), world.services.server.clone(), "os".to_owned())]
+    );
+    assert_eq!(journal::list_all_attempts(&world.services.location).unwrap().len(), 2);
     drop(open);
     assert_eq!(look(&world).unresolved.len(), 1, "its program is gone now");
 }
 
-fn move_all(world: &World, to: &SecretStore) -> Result<Vec<Moved>, Error> {
-    let Services { place, vault, patience, server, .. } = &world.services;
-    transfer(place, vault, to, *patience, server, |_| "keywright/test".into())
+fn move_all(world: &World, to: &SecretStore) -> Result<Vec<MigratedEntry>, Error> {
+    let ServiceContext {
+        location: place,
+        secret_store: vault,
+        secret_store_timeout: patience,
+        server,
+        ..
+    } = &world.services;
+    migrate_entries(place, vault, to, *patience, server, |_| "keywright/test".into())
 }
 
 fn moved(world: &World, to: &SecretStore) -> (usize, usize) {
@@ -160,11 +171,11 @@ fn a_move_takes_every_key_and_what_is_not_on_the_list_along() {
     let to = SecretStore::memory_with_entries(Vec::new());
     let management =
         EntryId { service: "keywright/test management".into(), account: "management".into() };
-    world.services.vault.set(&management, &SecretString::from("m"), SOON).unwrap();
+    world.services.secret_store.set(&management, &SecretString::from("m"), SOON).unwrap();
     world.put("not listed", "k");
     let lost = attempt(&world, "lost", 60, AttemptStage::Unresolved);
     let kept = EntryId { service: "keywright-attempts".into(), account: lost.id };
-    world.services.vault.set(&kept, &SecretString::from("answer"), SOON).unwrap();
+    world.services.secret_store.set(&kept, &SecretString::from("answer"), SOON).unwrap();
     let before: Vec<_> = world.entries().iter().map(|name| world.get(name)).collect();
     assert_eq!(moved(&world, &to), (7, 0));
     let after = to.list_accounts("keywright/test", SOON).unwrap();
@@ -175,7 +186,7 @@ fn a_move_takes_every_key_and_what_is_not_on_the_list_along() {
     assert_eq!((secrets, world.entries()), (before, Vec::new()));
     assert_eq!(to.get(&management, SOON).unwrap().expose_secret(), "m");
     assert_eq!(to.get(&kept, SOON).unwrap().expose_secret(), "answer");
-    assert!(world.services.vault.get(&kept, SOON).is_err());
+    assert!(world.services.secret_store.get(&kept, SOON).is_err());
     // Once more: what is on the list is found there, and nothing is done.
     assert_eq!(moved(&world, &to), (6, 0));
 }
@@ -187,7 +198,7 @@ fn a_move_that_was_interrupted_goes_on_and_overwrites_no_other_secret() {
     // Written there, not yet removed here; removed here already; another key under the name.
     to.set(&slot("laptop"), &SecretString::from(world.get("laptop").unwrap()), SOON).unwrap();
     to.set(&slot("ci"), &SecretString::from(world.get("ci").unwrap()), SOON).unwrap();
-    world.services.vault.delete(&slot("ci"), SOON).unwrap();
+    world.services.secret_store.delete(&slot("ci"), SOON).unwrap();
     to.set(&slot("agent"), &SecretString::from("another"), SOON).unwrap();
     assert_eq!(moved(&world, &to), (3, 1));
     assert_eq!(world.entries(), ["agent"]);
@@ -205,7 +216,7 @@ fn nothing_is_moved_while_an_attempt_is_open() {
     let world = World::new();
     attempt(&world, "x", 1, AttemptStage::RequestSent);
     let to = SecretStore::memory_with_entries(Vec::new());
-    assert!(matches!(move_all(&world, &to), Err(Error::AttemptOpen(_))));
+    assert!(matches!(move_all(&world, &to), Err(Error::AttemptPending(_))));
     assert_eq!(
         (world.entries().len(), to.list_accounts("keywright/test", SOON).unwrap().len()),
         (4, 0)
@@ -218,24 +229,24 @@ fn an_attempt_waits_for_a_vault_that_does_not_open() {
     std::fs::write(dir.path().join("vault.age"), "no vault").unwrap();
     let mut world = World::new();
     let ask = std::sync::Arc::new(|_| Ok(SecretString::from("p")));
-    world.services.vault = SecretStore::age_file(dir.path().to_owned(), ask);
+    world.services.secret_store = SecretStore::age_file(dir.path().to_owned(), ask);
     for stage in [AttemptStage::CodeReceived, AttemptStage::RequestSent, AttemptStage::KeyReceived]
     {
         let mut attempt = attempt(&world, "x", 1, AttemptStage::Unresolved);
-        keywright::services::provision::dismiss(&world.services, &attempt.id).unwrap_err();
-        journal::dismiss_attempt(&world.services.place, &attempt.id).unwrap();
+        keywright::services::provision::dismiss_attempt(&world.services, &attempt.id).unwrap_err();
+        journal::dismiss_attempt(&world.services.location, &attempt.id).unwrap();
         attempt.store = "file".into();
         attempt.stage = stage;
         attempt.code_received_at = Some(Timestamp::now());
         attempt.received_key = (stage == AttemptStage::KeyReceived).then(|| world.held("ci"));
-        drop(AttemptGuard::begin(&world.services.place, attempt.clone()).unwrap());
+        drop(AttemptGuard::begin(&world.services.location, attempt.clone()).unwrap());
         let left = look(&world);
-        assert_eq!((left.unresolved.len(), left.troubles.len()), (1, 1), "{stage:?}: {left:?}");
+        assert_eq!((left.unresolved.len(), left.errors.len()), (1, 1), "{stage:?}: {left:?}");
         assert_eq!(
-            journal::list_all_attempts(&world.services.place).unwrap(),
+            journal::list_all_attempts(&world.services.location).unwrap(),
             [attempt.clone()],
             "{stage:?}"
         );
-        journal::dismiss_attempt(&world.services.place, &attempt.id).unwrap();
+        journal::dismiss_attempt(&world.services.location, &attempt.id).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use keywright::domain::{
     ResetInterval, RetirePolicy, RotationOutcome, StoredKey,
 };
 use keywright::services::keys;
-use keywright::services::provision::{self, Controls, Replacement, Way};
+use keywright::services::provision::{self, AuthMethod, ProvisioningControls, Replacement};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
 use tokio::sync::{mpsc, watch};
@@ -20,17 +20,17 @@ type Deed = fn(&mut StoredKey);
 
 const TERMS: RetirePolicy = RetirePolicy { unused_for: 3_600, revoke_when_unused: true };
 
-fn controls() -> Controls {
-    Controls { cancel: watch::channel(false).1, pasted: mpsc::channel(1).1 }
+fn controls() -> ProvisioningControls {
+    ProvisioningControls { cancel: watch::channel(false).1, pasted_codes: mpsc::channel(1).1 }
 }
 
-fn rotate(world: &World, name: &str, way: Way) -> RotationOutcome {
+fn rotate(world: &World, name: &str, way: AuthMethod) -> RotationOutcome {
     let held = world.held(name);
-    wait(keys::rotate(&world.services, &held, way, TERMS, &mut controls(), &|_| ()))
+    wait(keys::rotate_key(&world.services, &held, way, TERMS, &mut controls(), &|_| ()))
 }
 
-fn management(world: &World) -> Way {
-    Way::Management(world.management.clone())
+fn management(world: &World) -> AuthMethod {
+    AuthMethod::ManagementKey(world.management.clone())
 }
 
 /// The label is the new key, the old one is beside it, and nothing else is left.
@@ -61,7 +61,7 @@ fn a_rotation_cuts_a_key_under_the_same_policy_and_hands_the_label_over() {
     assert_eq!((handed.new.limit(), handed.new.reset()), (Some(8.0), Some(ResetInterval::Daily)));
     assert_eq!(handed.new.expires_at(), before.requested.expires_at);
     assert_eq!(handed.new.differing_fields(), [""; 0]);
-    let client = world.services.client().unwrap();
+    let client = world.services.build_client().unwrap();
     let there = wait(client.get_key(&world.management, &handed.new.hash)).unwrap();
     assert_eq!(there.name.as_deref(), Some("agent"), "the server knows it by its label");
     // The old one has a successor; the new one can be replaced in its turn.
@@ -78,8 +78,11 @@ fn a_rotation_cuts_a_key_under_the_same_policy_and_hands_the_label_over() {
 fn a_key_that_is_held_can_vouch_for_its_own_successor() {
     let world = World::new();
     let old = world.get("agent").unwrap();
-    let rotation =
-        rotate(&world, "agent", Way::Key(ApiKey::from(old.clone()), Box::new(Way::Paste)));
+    let rotation = rotate(
+        &world,
+        "agent",
+        AuthMethod::ExistingKey(ApiKey::from(old.clone()), Box::new(AuthMethod::PasteCode)),
+    );
     assert!(matches!(rotation, RotationOutcome::Completed { .. }), "{rotation:?}");
     handed_over(&world, &old);
 }
@@ -89,7 +92,7 @@ fn a_policy_that_is_over_or_cannot_be_asked_for_is_said_and_no_key_is_cut() {
     let world = World::new();
     let change = |how: Deed| {
         let held = world.held("agent");
-        inventory::update_key(&world.services.place, &world.services.server, &held.hash, how)
+        inventory::update_key(&world.services.location, &world.services.server, &held.hash, how)
             .unwrap();
     };
     let cases: [(Deed, &str); 3] = [
@@ -152,7 +155,7 @@ fn an_answer_lost_while_a_key_is_cut_is_code_7_and_is_not_asked_for_again() {
         );
         assert_eq!(world.get("agent"), Some(old), "{said}");
         assert_eq!(world.labels().len(), 4, "{said}");
-        let recovered = wait(provision::recover(&world.services)).unwrap();
+        let recovered = wait(provision::recover_attempts(&world.services)).unwrap();
         assert_eq!(recovered.unresolved.len(), usize::from(code == 7), "{said}");
         assert_eq!(world.proxy.count("POST"), sends, "{said}: nor at the next start");
     }
@@ -176,7 +179,7 @@ fn interrupted(world: &World) -> (String, String) {
         expiry: None,
         workspace_id: None,
     };
-    let outcome = wait(provision::replace(
+    let outcome = wait(provision::run_replacement(
         &request,
         &replacement,
         management(world),
@@ -202,11 +205,11 @@ fn a_rotation_goes_on_at_the_next_start_from_wherever_it_was_interrupted() {
         }
         match steps {
             0 | 1 => {}
-            4 => world.services.vault.delete(&slot("agent"), SOON).unwrap(),
+            4 => world.services.secret_store.delete(&slot("agent"), SOON).unwrap(),
             _ => world.put("agent", &new),
         }
         if steps == 3 {
-            world.services.vault.delete(&slot("agent (new)"), SOON).unwrap();
+            world.services.secret_store.delete(&slot("agent (new)"), SOON).unwrap();
         }
         let resumed = wait(keys::resume_rotations(&world.services)).unwrap();
         assert_eq!(resumed.len(), 1);
@@ -232,13 +235,13 @@ fn rotating_again_goes_on_with_the_interrupted_rotation() {
 fn a_key_renamed_or_forgotten_meanwhile_is_followed() {
     let world = World::new();
     let (old, new) = interrupted(&world);
-    wait(keys::rename(&world.services, &world.held("agent"), &label("bot"), None)).unwrap();
+    wait(keys::rename_key(&world.services, &world.held("agent"), &label("bot"), None)).unwrap();
     assert!(wait(keys::resume_rotations(&world.services)).unwrap()[0].1.is_ok());
     assert_eq!((world.get("bot"), world.get("bot (old)")), (Some(new), Some(old)));
 
     let world = World::new();
     interrupted(&world);
-    keys::forget(&world.services, &label("agent")).unwrap();
+    keys::remove_key(&world.services, &label("agent")).unwrap();
     let resumed = wait(keys::resume_rotations(&world.services)).unwrap();
     assert!(matches!(&resumed[0].1, Ok(handed) if handed.old.is_none()), "{resumed:?}");
     assert_eq!(world.held("agent (new)").replaces, None);
@@ -272,10 +275,10 @@ fn a_list_that_cannot_be_written_leaves_both_keys_and_the_next_start_hands_over(
     handed_over(&world, &old);
 }
 
-fn panicked(world: &World, names: &[&str], with: bool, way: &Way) -> Vec<LeakResponse> {
+fn panicked(world: &World, names: &[&str], with: bool, way: &AuthMethod) -> Vec<LeakResponse> {
     let leaked: Vec<_> = names.iter().map(|name| world.held(name)).collect();
     let management = with.then_some(&world.management);
-    wait(keys::panic(&world.services, &leaked, management, way, &mut controls(), &|_| ()))
+    wait(keys::respond_to_leak(&world.services, &leaked, management, way, &mut controls(), &|_| ()))
 }
 
 #[test]
@@ -296,7 +299,10 @@ fn leaked_keys_are_switched_off_first_and_then_replaced() {
 #[test]
 fn without_a_management_key_the_leaked_key_is_said_not_to_be_off_and_where_to_do_it() {
     let world = World::new();
-    let way = Way::Key(ApiKey::from(world.get("laptop").unwrap()), Box::new(Way::Paste));
+    let way = AuthMethod::ExistingKey(
+        ApiKey::from(world.get("laptop").unwrap()),
+        Box::new(AuthMethod::PasteCode),
+    );
     let panicked = panicked(&world, &["agent"], false, &way);
     let deeds = panicked[0].action_results();
     assert_eq!((deeds[0].succeeded, deeds[1].succeeded), (false, true), "{deeds:?}");

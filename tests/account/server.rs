@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use keywright::domain::{CheckResult, FieldChange, KeyPatch};
-use keywright::services::keys::{self, Deleted, Edit, Error, Row};
+use keywright::services::keys::{self, Error, JoinedKey, RevokeOutcome, UpdateOutcome};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
 use serde_json::json;
@@ -17,7 +17,7 @@ use super::proxy::Fate;
 use super::{SOON, World, label, slot, wait};
 
 fn list(world: &World) -> Result<usize, Error> {
-    wait(keys::list(&world.services, &world.management)).map(|keys| keys.len())
+    wait(keys::list_account_keys(&world.services, &world.management)).map(|keys| keys.len())
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_list_that_fails_says_how_and_is_never_taken_for_an_empty_one() {
     ] {
         let said = format!("{fate:?}");
         world.spoil("GET /api/v1/keys", fate);
-        let trouble = list(&world).expect_err(&said).trouble();
+        let trouble = list(&world).expect_err(&said).to_user_error();
         let all = format!("{}; {}", trouble.message, trouble.advice);
         assert!(exit_code(trouble.kind) == code && all.contains(words), "{said}: {trouble:?}");
     }
@@ -91,23 +91,23 @@ fn a_server_that_repeats_a_page_or_never_ends_is_not_followed_for_ever() {
 fn a_key_is_called_gone_only_when_the_server_was_asked_for_it() {
     let world = World::new();
     let gone = world.held("ci");
-    wait(keys::delete(&world.services, &world.management, &gone.hash)).unwrap();
-    inventory::remove_key(&world.services.place, &world.services.server, "agent").unwrap();
-    let rows = wait(keys::overview(&world.services, &world.management)).unwrap();
+    wait(keys::revoke_key(&world.services, &world.management, &gone.hash)).unwrap();
+    inventory::remove_key(&world.services.location, &world.services.server, "agent").unwrap();
+    let rows = wait(keys::join_account_keys(&world.services, &world.management)).unwrap();
     let words: Vec<_> = rows
         .iter()
         .map(|row| match row {
-            Row::Both(held, _) => format!("both {}", held.label),
-            Row::Remote(remote) => format!("remote {}", remote.display_name()),
-            Row::Missing(held) => format!("missing {}", held.label),
-            Row::Gone(held) => format!("gone {}", held.label),
+            JoinedKey::Both(held, _) => format!("both {}", held.label),
+            JoinedKey::AccountOnly(remote) => format!("remote {}", remote.display_name()),
+            JoinedKey::NotListed(held) => format!("missing {}", held.label),
+            JoinedKey::Revoked(held) => format!("gone {}", held.label),
         })
         .collect();
     assert_eq!(words, ["both laptop", "gone ci", "both notebook", "remote agent"]);
     assert_eq!(world.held("notebook").disabled, Some(true), "it is noted");
     world.spoil("GET /api/v1/keys/", Fate::Say(500, String::new()));
-    let rows = wait(keys::overview(&world.services, &world.management)).unwrap();
-    assert!(matches!(&rows[1], Row::Missing(held) if held.hash == gone.hash));
+    let rows = wait(keys::join_account_keys(&world.services, &world.management)).unwrap();
+    assert!(matches!(&rows[1], JoinedKey::NotListed(held) if held.hash == gone.hash));
 }
 
 #[test]
@@ -120,7 +120,9 @@ fn a_switch_is_turned_and_noted_and_what_came_back_is_compared() {
     // The answer says that nothing changed: then nothing is said to have.
     let row = json!({"data": {"hash": held.hash, "disabled": true}}).to_string();
     world.spoil("", Fate::Say(200, row));
-    assert!(matches!(switch(false), Err(Error::NotTaken { names, .. }) if names == ["disabled"]));
+    assert!(
+        matches!(switch(false), Err(Error::UpdateNotApplied { fields, .. }) if fields == ["disabled"])
+    );
     assert_eq!(world.held("laptop").disabled, Some(true));
     // An answer about another key, or a page: whether it was done is asked.
     let mut off = false;
@@ -133,20 +135,20 @@ fn a_switch_is_turned_and_noted_and_what_came_back_is_compared() {
     assert_eq!(switch(off).unwrap().disabled, Some(off));
     // A page in the answer's place, and nothing done.
     world.spoil("PATCH", Fate::Say(200, "<html>".into()));
-    assert!(matches!(switch(!off), Err(Error::Managed { .. })));
+    assert!(matches!(switch(!off), Err(Error::ManagementRequestFailed { .. })));
     assert_eq!(world.held("laptop").disabled, Some(off));
     world.spoil("PATCH", Fate::Say(404, String::new()));
-    assert!(switch(!off).unwrap_err().is_gone());
+    assert!(switch(!off).unwrap_err().is_not_found());
 }
 
 #[test]
 fn an_edit_writes_nothing_over_what_somebody_else_wrote() {
     let world = World::new();
-    let client = world.services.client().unwrap();
+    let client = world.services.build_client().unwrap();
     let hash = world.held("laptop").hash;
     let seen = wait(client.get_key(&world.management, &hash)).unwrap();
     let edit = |patch: &KeyPatch| {
-        wait(keys::edit(&world.services, &world.management, &seen, patch)).unwrap()
+        wait(keys::update_key(&world.services, &world.management, &seen, patch)).unwrap()
     };
     let limit = |usd: &str| KeyPatch {
         limit: FieldChange::from_option(usd.parse().ok()),
@@ -155,7 +157,10 @@ fn an_edit_writes_nothing_over_what_somebody_else_wrote() {
     wait(client.update_key(&world.management, &hash, &limit("77"))).unwrap();
     let before = world.proxy.count("PATCH");
     let ours = KeyPatch { name: Some(label("mine")), ..KeyPatch::default() };
-    let Edit::Conflict { now, differences, .. } = edit(&ours) else { panic!() };
+    let UpdateOutcome::Conflict { current: now, changed_fields: differences, .. } = edit(&ours)
+    else {
+        panic!()
+    };
     assert_eq!((now.info.limit, differences), (Some(77.0), vec!["limit"]));
     assert_eq!(world.proxy.count("PATCH"), before);
     // Put back, it is as it was seen; null clears, and what is absent is left alone.
@@ -165,7 +170,10 @@ fn an_edit_writes_nothing_over_what_somebody_else_wrote() {
         limit_reset: FieldChange::Clear,
         ..KeyPatch::default()
     };
-    let Edit::Done { now, differences } = edit(&cleared) else { panic!() };
+    let UpdateOutcome::Applied { current: now, unapplied_fields: differences } = edit(&cleared)
+    else {
+        panic!()
+    };
     assert_eq!((now.info.limit, now.info.limit_reset, differences), (None, None, vec![]));
     assert_eq!(now.name.as_deref(), Some("laptop"));
     assert_eq!(world.held("laptop").limit(), None, "the list has it");
@@ -174,32 +182,35 @@ fn an_edit_writes_nothing_over_what_somebody_else_wrote() {
 #[test]
 fn what_the_server_took_otherwise_than_it_was_sent_is_named() {
     let world = World::new();
-    let client = world.services.client().unwrap();
+    let client = world.services.build_client().unwrap();
     let hash = world.held("laptop").hash;
     let seen = wait(client.get_key(&world.management, &hash)).unwrap();
     let answer = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
     world.spoil("PATCH", Fate::Lie(200, answer));
     let patch = KeyPatch { limit: FieldChange::Set("50".parse().unwrap()), ..KeyPatch::default() };
-    let edited = wait(keys::edit(&world.services, &world.management, &seen, &patch)).unwrap();
-    assert!(matches!(edited, Edit::Done { differences, .. } if differences == ["limit"]));
+    let edited = wait(keys::update_key(&world.services, &world.management, &seen, &patch)).unwrap();
+    assert!(
+        matches!(edited, UpdateOutcome::Applied { unapplied_fields, .. } if unapplied_fields == ["limit"])
+    );
 }
 
 #[test]
 fn a_key_that_is_gone_already_is_forgotten_and_a_page_is_no_deletion() {
     let world = World::new();
-    let revoke =
-        |name: &str| wait(keys::revoke(&world.services, &world.management, &world.held(name)));
-    assert_eq!(revoke("laptop").unwrap(), Deleted::Now);
+    let revoke = |name: &str| {
+        wait(keys::revoke_and_remove(&world.services, &world.management, &world.held(name)))
+    };
+    assert_eq!(revoke("laptop").unwrap(), RevokeOutcome::Revoked);
     assert_eq!(world.get("laptop"), None);
-    wait(keys::delete(&world.services, &world.management, &world.held("ci").hash)).unwrap();
-    assert_eq!(revoke("ci").unwrap(), Deleted::Before);
+    wait(keys::revoke_key(&world.services, &world.management, &world.held("ci").hash)).unwrap();
+    assert_eq!(revoke("ci").unwrap(), RevokeOutcome::AlreadyRevoked);
     // A page in the answer's place, with nothing done: the key stays.
     world.spoil("DELETE", Fate::Say(200, "<html>".into()));
     assert!(revoke("agent").is_err());
     assert!(world.get("agent").is_some());
     // Done, and the answer lost.
     world.spoil("DELETE", Fate::Lie(200, "<html>".into()));
-    assert_eq!(revoke("agent").unwrap(), Deleted::Now);
+    assert_eq!(revoke("agent").unwrap(), RevokeOutcome::Revoked);
     assert_eq!(
         (world.labels(), world.entries()),
         (vec!["notebook".into()], vec!["notebook".into()])
@@ -210,7 +221,7 @@ fn a_key_that_is_gone_already_is_forgotten_and_a_page_is_no_deletion() {
 fn a_damaged_hash_never_reaches_the_server() {
     let world = World::new();
     for hash in ["", "../../auth/keys", "A", "a%2f"] {
-        assert!(wait(keys::delete(&world.services, &world.management, hash)).is_err());
+        assert!(wait(keys::revoke_key(&world.services, &world.management, hash)).is_err());
     }
     assert_eq!(world.proxy.asked(), [""; 0]);
 }
@@ -218,18 +229,24 @@ fn a_damaged_hash_never_reaches_the_server() {
 #[test]
 fn keys_are_asked_about_themselves_and_one_that_fails_fails_no_other() {
     let world = World::new();
-    world.services.vault.delete(&slot("ci"), SOON).unwrap();
+    world.services.secret_store.delete(&slot("ci"), SOON).unwrap();
     let keys = || {
-        let rows = inventory::list_keys(&world.services.place, &world.services.server).unwrap();
+        let rows = inventory::list_keys(&world.services.location, &world.services.server).unwrap();
         rows.into_iter().map(|held| (held.hash, held.label)).collect::<Vec<_>>()
     };
     let round = |told: Arc<Mutex<Vec<CheckResult>>>| {
         let tell = move |_: &str, read: &CheckResult, _| told.lock().unwrap().push(read.clone());
-        wait(keys::refresh(&world.services, keys(), Timestamp::now, tell, watch::channel(false).1))
+        wait(keys::refresh_keys(
+            &world.services,
+            keys(),
+            Timestamp::now,
+            tell,
+            watch::channel(false).1,
+        ))
     };
     let told: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
     let ended = round(Arc::clone(&told));
-    assert!(ended.trouble.is_none() && ended.rest.is_empty(), "{ended:?}");
+    assert!(ended.error.is_none() && ended.unchecked.is_empty(), "{ended:?}");
     assert_eq!(told.lock().unwrap().len(), 4);
     assert!(world.held("laptop").info.is_some() && world.held("agent").checked_at.is_some());
     assert!(world.held("notebook").rejected_at.is_some(), "it is disabled: 401");
@@ -250,8 +267,8 @@ fn keys_are_asked_about_themselves_and_one_that_fails_fails_no_other() {
     // The server asks for patience: it is left alone, and told how long.
     world.spoil("", Fate::SlowDown(7));
     let ended = round(Arc::default());
-    assert_eq!(ended.wait, Some(Duration::from_secs(7)));
-    assert!(!ended.rest.is_empty() && ended.trouble.is_some());
+    assert_eq!(ended.retry_after, Some(Duration::from_secs(7)));
+    assert!(!ended.unchecked.is_empty() && ended.error.is_some());
 }
 
 #[test]
@@ -269,7 +286,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
         let held = world.held("laptop");
         let stop = watch::channel(false).1;
         let keys = vec![(held.hash, held.label)];
-        let ended = wait(keys::refresh(&world.services, keys, Timestamp::now, tell, stop));
+        let ended = wait(keys::refresh_keys(&world.services, keys, Timestamp::now, tell, stop));
         (told.lock().unwrap().pop(), ended)
     };
     world.spoil("", reading(json!({})));
@@ -293,7 +310,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
             matches!(&told, Some(CheckResult::Failed(why)) if why.contains(words)),
             "{said}: {told:?}"
         );
-        assert!(ended.trouble.is_none(), "{said}: {ended:?}");
+        assert!(ended.error.is_none(), "{said}: {ended:?}");
         assert_eq!(world.held("laptop"), before, "{said}");
     }
 
@@ -317,7 +334,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
     }
     // Nothing for longer than a request may take.
     let mut patient = world.services.clone();
-    patient.timeout = Duration::from_millis(200);
+    patient.request_timeout = Duration::from_millis(200);
     world.proxy.rule(|_| {
         std::thread::sleep(Duration::from_millis(600));
         Fate::Pass
@@ -328,7 +345,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
     let tell = |_: &str, read: &CheckResult, _| {
         assert!(matches!(read, CheckResult::Failed(_)), "{read:?}")
     };
-    wait(keys::refresh(&patient, keys, Timestamp::now, tell, stop));
+    wait(keys::refresh_keys(&patient, keys, Timestamp::now, tell, stop));
     assert_eq!(world.held("laptop"), before);
 }
 
@@ -337,14 +354,15 @@ fn a_forgotten_key_is_forgotten_with_its_past() {
     let world = World::new();
     let held = world.held("laptop");
     let spent = |hash: &str| {
-        let known = keywright::storage::usage_history::read_samples(&world.services.place).unwrap();
+        let known =
+            keywright::storage::usage_history::read_samples(&world.services.location).unwrap();
         known.get(hash).map_or(0, Vec::len)
     };
     let now = Timestamp::now();
     let other = world.held("ci");
     let both = [(held.hash.as_str(), now, 1.0), (other.hash.as_str(), now, 1.0)];
-    keywright::storage::usage_history::record_usage(&world.services.place, &both).unwrap();
-    keys::forget(&world.services, &held.label).unwrap();
+    keywright::storage::usage_history::record_usage(&world.services.location, &both).unwrap();
+    keys::remove_key(&world.services, &held.label).unwrap();
     assert_eq!((spent(&held.hash), spent(&other.hash)), (0, 1));
     assert!(!world.labels().contains(&"laptop".to_owned()));
     assert_eq!(world.get("laptop"), None);

@@ -372,7 +372,7 @@ fn the_past_is_looked_up_when_it_is_shown_and_again_when_it_has_grown() {
     // One at a time.
     assert!(want(&mut model, Intent::Move(1)).is_empty());
     let history = vec![(hashes[0].clone(), vec![UsageSample { at: now(), usage: 1.0 }])];
-    let effects = tell(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history: past });
+    let effects = tell(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history });
     let [Effect::LoadUsageHistory { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(*hashes, [key("ci").hash]);
     let history = vec![(hashes[0].clone(), Vec::new())];

@@ -23,7 +23,7 @@ use crate::domain::{
 };
 use crate::services::keys::{self, management};
 use crate::services::plan::{self, Difference, KeyDiff};
-use crate::services::provision::{self, Services, Way};
+use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::inventory;
 
 /// The most errors of a plan that are said.
@@ -58,7 +58,7 @@ enum PlanRow {
 }
 
 impl ApplyArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let plan = self.read_plan()?;
         let rows = compare_with_stored_keys(&plan, services)?;
         let missing = rows.iter().any(|row| matches!(row, PlanRow::Create(_)));
@@ -98,18 +98,18 @@ impl ApplyArgs {
     async fn apply_plan(
         &self,
         plan: &[KeyRequest],
-        services: &Services,
+        services: &ServiceContext,
     ) -> Result<Vec<PlanRow>, UserError> {
         // Until something is begun, ctrl-c ends the program as it would any other.
         let mut never = watch::channel(false).1;
-        let turn = keys::take_turn(services, &mut never, || {
+        let turn = keys::lock_apply(services, &mut never, || {
             print_status(
                 "another apply is under way with this data directory: waiting for its end (ctrl-c leaves)",
             );
         });
         let turn = turn.await.map_err(|error| error.to_user_error())?;
         let recovered =
-            provision::recover(services).await.map_err(|error| error.to_user_error())?;
+            provision::recover_attempts(services).await.map_err(|error| error.to_user_error())?;
         for held in &recovered.stored {
             print_status(&format!("{}, of an earlier run, is stored", held.label));
         }
@@ -126,20 +126,23 @@ impl ApplyArgs {
         if requests.is_empty() {
             return Ok(rows);
         }
-        let known = management::read(services).await.map_err(|error| error.trouble())?;
+        let known = management::load_management_key(services)
+            .await
+            .map_err(|error| error.to_user_error())?;
         let (way, road) = self.choose_auth_method(services, known.map(|(key, _)| key)).await?;
         let count = requests.len();
         let keys = if count == 1 { "1 key".into() } else { format!("{count} keys") };
         if !self.yes {
             confirm(&format!("Cut {keys} {road}?"))?;
         }
-        let (person, hands) = BatchPrompter::start(!matches!(way, Way::Management(_)));
+        let (person, hands) = BatchPrompter::start(!matches!(way, AuthMethod::ManagementKey(_)));
         let ends =
-            keys::apply(&requests, way, services, hands, &|news| person.print_progress(news)).await;
+            keys::create_keys(&requests, way, services, hands, &|news| person.print_progress(news))
+                .await;
         person.clear_progress_line();
         drop(turn);
 
-        let mut ends: HashMap<Label, keys::End> =
+        let mut ends: HashMap<Label, keys::ItemResult> =
             ends.into_iter().map(|end| (end.label.clone(), end)).collect();
         for row in &mut rows {
             let PlanRow::Create(request) = row else { continue };
@@ -156,11 +159,11 @@ impl ApplyArgs {
     /// vouches where the account allows it, the person's browser.
     async fn choose_auth_method(
         &self,
-        services: &Services,
+        services: &ServiceContext,
         management: Option<ManagementKey>,
-    ) -> Result<(Way, String), UserError> {
+    ) -> Result<(AuthMethod, String), UserError> {
         let way = self.sign_in.choose_auth_method(services, management)?;
-        Ok(keys::road(services, way, self.sign_in.is_unspecified()).await)
+        Ok(keys::choose_batch_auth_method(services, way, self.sign_in.is_unspecified()).await)
     }
 
     /// What was done, or would be.
@@ -246,11 +249,11 @@ fn write_json_array(text: &mut String, name: &str, elements: impl Iterator<Item 
 /// The plan beside the list; what may have been issued already is not to be cut.
 fn compare_with_stored_keys(
     plan: &[KeyRequest],
-    services: &Services,
+    services: &ServiceContext,
 ) -> Result<Vec<PlanRow>, UserError> {
-    let held = inventory::list_keys(&services.place, &services.server)
+    let held = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;
-    let owed = keys::owed(services).map_err(|error| error.trouble())?;
+    let owed = keys::list_pending_attempts(services).map_err(|error| error.to_user_error())?;
     Ok(plan::compare(plan.to_vec(), held, owed)
         .into_iter()
         .map(|(request, standing)| match standing {
@@ -260,7 +263,7 @@ fn compare_with_stored_keys(
                 PlanRow::Differs { stored: held, planned, differences }
             }
             KeyDiff::Pending(unresolved) => {
-                PlanRow::Failed(request.label, keys::owing(&unresolved))
+                PlanRow::Failed(request.label, keys::pending_error(&unresolved))
             }
         })
         .collect())

@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, Args, Command, CommandFactory, ValueEnum};
 use crate::cli::Cli;
 use crate::cli::output::print;
 use crate::domain::{UserError, sanitize};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
 /// Arguments of `completions`.
@@ -54,9 +54,10 @@ pub struct CompleteArgs {
 }
 
 impl CompleteArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let labels = || {
-            let keys = inventory::list_keys(&services.place, &services.server).unwrap_or_default();
+            let keys =
+                inventory::list_keys(&services.location, &services.server).unwrap_or_default();
             keys.iter().map(|held| (held.label.to_string(), held.masked.clone())).collect()
         };
         let lines = list_candidates(&Cli::command(), &self.words, labels)

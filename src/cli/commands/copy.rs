@@ -13,7 +13,7 @@ use crate::cli::output::{find_key, print};
 use crate::domain::{ApiKey, ErrorKind, UserError};
 use crate::platform::clipboard::{self, CLEAR_AFTER, CopyDestination, CopyMethod};
 use crate::services::keys;
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 
 /// Arguments of `copy`.
 #[derive(Args, Debug)]
@@ -50,9 +50,9 @@ const fn select_copy_method(osc52: bool) -> CopyMethod {
 }
 
 impl CopyArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let held = find_key(services, &self.label)?;
-        let key = keys::take(services, &held.label).map_err(|error| error.trouble())?;
+        let key = keys::load_key(services, &held.label).map_err(|error| error.to_user_error())?;
         let report = if clipboard::is_terminal_copy(select_copy_method(self.osc52)) {
             String::from(destination_name(CopyDestination::Terminal))
         } else {

@@ -6,7 +6,7 @@ use crate::cli::output::{find_keys, print};
 use crate::cli::run_async;
 use crate::domain::UserError;
 use crate::services::keys::{self, management};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 
 /// Arguments of `disable` and `enable`.
 #[derive(Args, Debug)]
@@ -17,14 +17,19 @@ pub struct SetDisabledArgs {
 }
 
 impl SetDisabledArgs {
-    pub(in crate::cli) fn run(&self, services: &Services, off: bool) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(
+        &self,
+        services: &ServiceContext,
+        off: bool,
+    ) -> Result<(), UserError> {
         let word = if off { "disabled: it buys nothing until it is enabled" } else { "enabled" };
         for held in find_keys(services, &self.labels)? {
             run_async(async {
-                let management = management::require(services, &held.page_url()).await?;
+                let management =
+                    management::require_management_key(services, &held.page_url()).await?;
                 keys::set_disabled(services, &management, &held, off).await
             })?
-            .map_err(|error| error.trouble())?;
+            .map_err(|error| error.to_user_error())?;
             print(&format!("{} is {word}\n", held.label))?;
         }
         Ok(())

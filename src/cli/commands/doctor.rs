@@ -11,7 +11,7 @@ use crate::domain::{ErrorKind, UserError};
 use crate::services::doctor::{
     self, DoctorProgress, HealthCheck, HealthStatus, KEYCHAIN_CHECK, Options,
 };
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
@@ -29,7 +29,7 @@ pub struct DoctorArgs {
 }
 
 impl DoctorArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let options = Options { fix: self.fix, extra_paths: self.search.clone() };
         let (mut checks, mut written) = (Vec::new(), Ok(()));
         run_async(doctor::run_checks(services, &options, &mut |news| match news {

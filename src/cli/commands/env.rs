@@ -11,7 +11,7 @@ use super::get::load_secret;
 use crate::cli::env_mapping::{DEFAULT_VARIABLE, parse_mappings};
 use crate::cli::output::{has_stored_key, print, print_error};
 use crate::domain::{ErrorKind, UserError};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 
 pub(in crate::cli) const LONG_ABOUT: &str = "\
 Print lines that put keys into variables of a shell, quoted for it:
@@ -45,7 +45,7 @@ enum ShellSyntax {
 }
 
 impl EnvArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let chosen =
             parse_mappings(self.labels.iter().map(String::as_str), DEFAULT_VARIABLE, |label| {
                 has_stored_key(services, label)

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::cli::output::{print, unknown_label_error, usage_error};
 use crate::domain::UserError;
 use crate::services::keys::Error;
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 use crate::storage::secret_store;
 
@@ -23,7 +23,7 @@ pub struct GetArgs {
 }
 
 impl GetArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         if self.no_tty && io::stdout().is_terminal() {
             return Err(usage_error(
                 "standard output is a terminal",
@@ -38,19 +38,19 @@ impl GetArgs {
 
 /// The key under a label; the inventory is looked at only where there is none, to say why.
 pub(in crate::cli) fn load_secret(
-    services: &Services,
+    services: &ServiceContext,
     label: &str,
 ) -> Result<SecretString, UserError> {
-    match services.vault.get(&services.slot(label), services.patience) {
+    match services.secret_store.get(&services.entry_id(label), services.secret_store_timeout) {
         Ok(secret) => Ok(secret),
         Err(secret_store::Error::NoEntry) => {
-            let keys =
-                inventory::list_all_keys(&services.place).map_err(|error| error.to_user_error())?;
+            let keys = inventory::list_all_keys(&services.location)
+                .map_err(|error| error.to_user_error())?;
             let known = |held: &&crate::domain::StoredKey| {
                 held.label.as_str() == label && held.server == services.server
             };
             if let Some(held) = keys.iter().find(known) {
-                return Err(Error::not_there(held, &services.vault).trouble());
+                return Err(Error::missing_secret(held, &services.secret_store).to_user_error());
             }
             Err(unknown_label_error(services, label, &keys))
         }

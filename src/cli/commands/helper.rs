@@ -9,7 +9,7 @@ use clap::Args;
 use super::env::quote_posix;
 use crate::cli::output::{print, print_status, usage_error};
 use crate::domain::{Label, UserError, sanitize};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
 macro_rules! tools {
@@ -48,7 +48,7 @@ pub struct HelperArgs {
 }
 
 impl HelperArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let Some(tool) = &self.tool else {
             let list = TOOLS.iter().map(|(name, file)| {
                 format!("{name:<16}{}\n", file.lines().next().unwrap_or_default())
@@ -72,9 +72,9 @@ impl HelperArgs {
         print(&fill_template(body, &self.resolve_label(services)))
     }
 
-    fn resolve_label(&self, services: &Services) -> String {
+    fn resolve_label(&self, services: &ServiceContext) -> String {
         let first = || {
-            let keys = inventory::list_keys(&services.place, &services.server).ok()?;
+            let keys = inventory::list_keys(&services.location, &services.server).ok()?;
             Some(keys.first()?.label.to_string())
         };
         self.label.as_ref().map(ToString::to_string).or_else(first).unwrap_or("LABEL".into())

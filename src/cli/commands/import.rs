@@ -7,7 +7,7 @@ use crate::cli::output::{print, usage_error};
 use crate::cli::{prompts, run_async};
 use crate::domain::{ApiKey, Label, UserError};
 use crate::services::keys;
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
@@ -17,7 +17,7 @@ pub struct ImportArgs {
 }
 
 impl ImportArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let label: Label = self
             .label
             .parse()
@@ -25,13 +25,13 @@ impl ImportArgs {
         let secret = prompts::read_secret("key: ")?;
         #[expect(clippy::disallowed_methods, reason = "door: import")]
         let key = ApiKey::from(secret.expose_secret().to_owned());
-        let held =
-            run_async(keys::import(services, &label, &key))?.map_err(|error| error.trouble())?;
+        let held = run_async(keys::import_key(services, &label, &key))?
+            .map_err(|error| error.to_user_error())?;
         print(&format!(
             "{}  {}  stored in {}, read back\n",
             held.label,
             held.masked,
-            services.vault.display_name()
+            services.secret_store.display_name()
         ))
     }
 }

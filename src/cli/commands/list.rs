@@ -16,8 +16,8 @@ use crate::cli::{json, run_async};
 use crate::domain::{
     CheckResult, ErrorKind, Label, StoredKey, UserError, format_date, format_relative_time,
 };
-use crate::services::keys::{self, Round};
-use crate::services::provision::Services;
+use crate::services::keys::{self, RefreshReport};
+use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
 /// The longest that a server's wish to be left alone is waited for.
@@ -35,9 +35,9 @@ pub struct ListArgs {
 }
 
 impl ListArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let read = || {
-            inventory::list_keys(&services.place, &services.server)
+            inventory::list_keys(&services.location, &services.server)
                 .map_err(|error| error.to_user_error())
         };
         let mut keys = read()?;
@@ -59,14 +59,14 @@ impl ListArgs {
 }
 
 /// Asks every key about itself.
-pub fn refresh_all_keys(services: &Services) -> Result<(), UserError> {
-    let keys = inventory::list_keys(&services.place, &services.server)
+pub fn refresh_all_keys(services: &ServiceContext) -> Result<(), UserError> {
+    let keys = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;
     run_async(refresh_keys(services, &keys))?
 }
 
 /// Asks them all. One that fails is said and fails no other; none at all is an error.
-async fn refresh_keys(services: &Services, keys: &[StoredKey]) -> Result<(), UserError> {
+async fn refresh_keys(services: &ServiceContext, keys: &[StoredKey]) -> Result<(), UserError> {
     let total = keys.len();
     let mut rest: Vec<(String, Label)> =
         keys.iter().map(|held| (held.hash.clone(), held.label.clone())).collect();
@@ -88,10 +88,10 @@ async fn refresh_keys(services: &Services, keys: &[StoredKey]) -> Result<(), Use
         };
         // The program's end is the only way to stop it here.
         let (_go_on, stop) = watch::channel(false);
-        let Round { trouble, wait, rest: left, .. } =
-            keys::refresh(services, rest, Timestamp::now, count, stop).await;
+        let RefreshReport { error: trouble, retry_after: wait, unchecked: left, .. } =
+            keys::refresh_keys(services, rest, Timestamp::now, count, stop).await;
         rest = left;
-        match wait.filter(|wait| *wait <= MAX_RETRY_AFTER && waits < services.retries) {
+        match wait.filter(|wait| *wait <= MAX_RETRY_AFTER && waits < services.max_retries) {
             Some(wait) if !rest.is_empty() => {
                 waits += 1;
                 tokio::time::sleep(wait).await;

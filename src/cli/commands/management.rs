@@ -6,8 +6,8 @@ use secrecy::ExposeSecret;
 use crate::cli::output::{print, print_status};
 use crate::cli::{prompts, run_async};
 use crate::domain::{ErrorKind, ManagementKey, UserError};
-use crate::services::keys::management::{self, Source};
-use crate::services::provision::Services;
+use crate::services::keys::management::{self, ManagementKeySource};
+use crate::services::provision::ServiceContext;
 
 /// What to do with it.
 #[derive(Subcommand, Debug)]
@@ -21,7 +21,7 @@ pub enum ManagementCommand {
 }
 
 impl ManagementCommand {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         match self {
             Self::Set => set_management_key(services),
             Self::Show => print_management_key(services),
@@ -30,23 +30,25 @@ impl ManagementCommand {
     }
 }
 
-fn set_management_key(services: &Services) -> Result<(), UserError> {
+fn set_management_key(services: &ServiceContext) -> Result<(), UserError> {
     let secret = prompts::read_secret("management key: ")?;
     #[expect(clippy::disallowed_methods, reason = "door: management set")]
     let key = ManagementKey::from(secret.expose_secret().to_owned());
-    run_async(management::set(services, &key))?.map_err(|error| error.trouble())?;
-    if services.management.is_some() {
+    run_async(management::store_management_key(services, &key))?
+        .map_err(|error| error.to_user_error())?;
+    if services.management_key.is_some() {
         print_status("the one in the environment is still used before the stored one");
     }
     print(&format!(
         "management key {} stored in {}, read back\n",
         key.masked(),
-        services.vault.display_name()
+        services.secret_store.display_name()
     ))
 }
 
-fn print_management_key(services: &Services) -> Result<(), UserError> {
-    let known = run_async(management::read(services))?.map_err(|error| error.trouble())?;
+fn print_management_key(services: &ServiceContext) -> Result<(), UserError> {
+    let known = run_async(management::load_management_key(services))?
+        .map_err(|error| error.to_user_error())?;
     let Some((key, source)) = known else {
         return Err(UserError::new(
             ErrorKind::NotFound,
@@ -55,15 +57,16 @@ fn print_management_key(services: &Services) -> Result<(), UserError> {
         ));
     };
     let place = match source {
-        Source::Environment => "the environment".into(),
-        Source::Vault => services.vault.display_name(),
+        ManagementKeySource::Environment => "the environment".into(),
+        ManagementKeySource::SecretStore => services.secret_store.display_name(),
     };
     print(&format!("{}  from {place}\n", key.masked()))
 }
 
-fn remove_management_key(services: &Services) -> Result<(), UserError> {
-    let was_there = run_async(management::forget(services))?.map_err(|error| error.trouble())?;
-    if services.management.is_some() {
+fn remove_management_key(services: &ServiceContext) -> Result<(), UserError> {
+    let was_there = run_async(management::remove_management_key(services))?
+        .map_err(|error| error.to_user_error())?;
+    if services.management_key.is_some() {
         print_status("the one in the environment is used all the same");
     }
     print(if was_there {

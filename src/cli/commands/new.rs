@@ -15,7 +15,7 @@ use crate::domain::{
     StoredKey, UserError,
 };
 use crate::services::keys::management;
-use crate::services::provision::{self, Services};
+use crate::services::provision::{self, ServiceContext};
 use crate::storage::secret_store::StoreKind;
 
 /// Arguments of `new`.
@@ -46,17 +46,17 @@ pub struct NewArgs {
 }
 
 impl NewArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let request = self.parse_request()?;
         // A sandbox's keys buy nothing; a real one is gone with this program.
         let real = !services.server.starts_with("http://");
-        if services.vault.kind() == StoreKind::Memory && real && !self.print_key {
+        if services.secret_store.kind() == StoreKind::Memory && real && !self.print_key {
             print_status(
                 "this key will be kept in memory, and is gone when this command ends: ctrl-c now, and take it with --json --print-key, use --store os, or open the dashboard",
             );
         }
         // While a person signs in, standard input is the code's.
-        services.vault.unlock().map_err(|error| error.to_user_error())?;
+        services.secret_store.unlock().map_err(|error| error.to_user_error())?;
         let way = self
             .sign_in
             .choose_auth_method(services, self.read_fallback_management_key(services)?)?;
@@ -81,12 +81,13 @@ impl NewArgs {
     /// The management key, where nobody could consent in a browser and no road was asked for.
     fn read_fallback_management_key(
         &self,
-        services: &Services,
+        services: &ServiceContext,
     ) -> Result<Option<ManagementKey>, UserError> {
         if !self.sign_in.is_unspecified() || !is_browser_unavailable(services) {
             return Ok(None);
         }
-        let known = run_async(management::read(services))?.map_err(|error| error.trouble())?;
+        let known = run_async(management::load_management_key(services))?
+            .map_err(|error| error.to_user_error())?;
         if known.is_some() {
             print_status("no browser is here: the management key cuts it");
         }
@@ -117,7 +118,7 @@ impl NewArgs {
         held: &StoredKey,
         key: &ApiKey,
         note: Option<UserError>,
-        services: &Services,
+        services: &ServiceContext,
     ) -> Result<(), UserError> {
         if let Some(trouble) = note {
             print_warning(&trouble);
@@ -139,7 +140,7 @@ impl NewArgs {
             "{}  {}  stored in {}, read back\n",
             held.label,
             held.masked,
-            services.vault.display_name()
+            services.secret_store.display_name()
         ))
     }
 

@@ -14,7 +14,7 @@ use crate::cli::run_async;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
 use crate::domain::{ErrorKind, LeakResponse, RotationOutcome, StoredKey, UserError};
 use crate::services::keys::{self, management};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::services::secret_scan::{self, ScanLimits};
 
 /// Arguments of `panic`.
@@ -34,7 +34,7 @@ pub struct PanicArgs {
 }
 
 impl PanicArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let leaked = find_keys(services, &self.labels)?;
         let places = secret_scan::resolve_scan_roots(&self.search).map_err(|(path, error)| {
             usage_error(
@@ -50,9 +50,9 @@ impl PanicArgs {
             ))?;
         }
         // While a person signs in, standard input is the code's. What cannot be opened says so later.
-        let _ = services.vault.unlock();
+        let _ = services.secret_store.unlock();
         // A keychain that holds no management key for us must not keep the rest from being done.
-        let management = match run_async(management::read(services))? {
+        let management = match run_async(management::load_management_key(services))? {
             Ok(known) => known.map(|(key, _)| key),
             Err(error) => {
                 print_error(&format!("no management key could be read: {error}"));
@@ -63,7 +63,7 @@ impl PanicArgs {
         let panicked = run_async(async {
             let (panicked, mut controls) = run_with_prompts(async |controls, report| {
                 let management = management.as_ref();
-                keys::panic(services, &leaked, management, &way, controls, report).await
+                keys::respond_to_leak(services, &leaked, management, &way, controls, report).await
             })
             .await;
             let mut kept = Vec::with_capacity(panicked.len());

@@ -12,8 +12,8 @@ use crate::cli::output::{print, print_status, print_warning, usage_error};
 use crate::cli::run_async;
 use crate::cli::sign_in::{retry_store_interactively, run_with_prompts};
 use crate::domain::{ErrorKind, ProvisioningOutcome, UnresolvedAttempt, UserError, sanitize};
-use crate::services::keys::{self, Error, Leftovers};
-use crate::services::provision::{self, Services};
+use crate::services::keys::{self, Error, RecoveryReport};
+use crate::services::provision::{self, ServiceContext};
 
 /// Arguments of `recover`.
 #[derive(Args, Debug)]
@@ -27,16 +27,17 @@ pub struct RecoverArgs {
 }
 
 impl RecoverArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
-        let mut left = finish_interrupted(services, keys::leftovers(services, Timestamp::now()))?;
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
+        let mut left =
+            finish_interrupted(services, keys::recover_and_reconcile(services, Timestamp::now()))?;
         if let Some(name) = &self.dismiss {
             let struck = find_unresolved(&left.unresolved, name)?;
-            provision::dismiss(services, &struck.id)?;
+            provision::dismiss_attempt(services, &struck.id)?;
             left.unresolved.retain(|(one, _)| *one != struck);
             left.dismissed.push(struck);
         }
-        left.troubles.iter().for_each(print_warning);
-        for (label, server, store) in &left.elsewhere {
+        left.errors.iter().for_each(print_warning);
+        for (label, server, store) in &left.attempts_elsewhere {
             print_status(&format!(
                 "an attempt at '{label}' waits elsewhere: keywright recover --server {server} --store {store}"
             ));
@@ -52,10 +53,10 @@ impl RecoverArgs {
 
 /// Waits for what came of the leftovers, and keeps keys that were received just now.
 pub(in crate::cli) fn finish_interrupted(
-    services: &Services,
-    work: impl Future<Output = Result<Leftovers, Error>>,
-) -> Result<Leftovers, UserError> {
-    let mut left = run_async(work)?.map_err(|error| error.trouble())?;
+    services: &ServiceContext,
+    work: impl Future<Output = Result<RecoveryReport, Error>>,
+) -> Result<RecoveryReport, UserError> {
+    let mut left = run_async(work)?.map_err(|error| error.to_user_error())?;
     for outcome in std::mem::take(&mut left.not_stored) {
         let kept = run_async(async {
             let ((), mut controls) = run_with_prompts(async |_, _| ()).await;
@@ -64,9 +65,9 @@ pub(in crate::cli) fn finish_interrupted(
         match kept {
             ProvisioningOutcome::Stored { stored_key: held, .. } => left.stored.push(held),
             ProvisioningOutcome::NotStored { entry: held, error: trouble, .. } => {
-                left.lost.push(key_lost_error(&held, trouble))
+                left.lost_key_errors.push(key_lost_error(&held, trouble))
             }
-            ProvisioningOutcome::Failed(trouble) => left.lost.push(trouble),
+            ProvisioningOutcome::Failed(trouble) => left.lost_key_errors.push(trouble),
         }
     }
     Ok(left)
@@ -95,13 +96,13 @@ fn find_unresolved(
     }
 }
 
-fn format_recovery(left: &Leftovers) -> String {
+fn format_recovery(left: &RecoveryReport) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
     for held in &left.stored {
         let _ = writeln!(text, "stored           {}  {}", held.label, held.masked);
     }
-    for handed in &left.handed {
+    for handed in &left.rotated {
         let _ = writeln!(text, "rotated          {}  {}", handed.new.label, handed.new.masked);
     }
     for one in &left.dismissed {
@@ -123,7 +124,7 @@ fn format_recovery(left: &Leftovers) -> String {
     text
 }
 
-fn recovery_to_json(left: &Leftovers) -> Value {
+fn recovery_to_json(left: &RecoveryReport) -> Value {
     let unresolved = left.unresolved.iter().map(|(one, advice)| {
         json!({
             "id": one.id,
@@ -136,13 +137,13 @@ fn recovery_to_json(left: &Leftovers) -> Value {
     json!({
         "unresolved": unresolved.collect::<Vec<_>>(),
         "stored": left.stored.iter().map(|held| &held.label).collect::<Vec<_>>(),
-        "rotated": left.handed.iter().map(|handed| &handed.new.label).collect::<Vec<_>>(),
+        "rotated": left.rotated.iter().map(|handed| &handed.new.label).collect::<Vec<_>>(),
         "dismissed": left.dismissed.iter().map(|one| &one.label).collect::<Vec<_>>(),
     })
 }
 
-fn ensure_resolved(left: &Leftovers) -> Result<(), UserError> {
-    if let Some(lost) = left.lost.first() {
+fn ensure_resolved(left: &RecoveryReport) -> Result<(), UserError> {
+    if let Some(lost) = left.lost_key_errors.first() {
         return Err(lost.clone());
     }
     let message = match left.unresolved.len() {

@@ -5,8 +5,8 @@ use clap::Args;
 use crate::cli::output::{confirm, find_keys, print};
 use crate::cli::run_async;
 use crate::domain::{StoredKey, UserError};
-use crate::services::keys::{self, Deleted, management};
-use crate::services::provision::Services;
+use crate::services::keys::{self, RevokeOutcome, management};
+use crate::services::provision::ServiceContext;
 
 /// Arguments of `rm`.
 #[derive(Args, Debug)]
@@ -23,7 +23,7 @@ pub struct RmArgs {
 }
 
 impl RmArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         for held in find_keys(services, &self.labels)? {
             if self.revoke {
                 self.revoke_key(services, &held)?;
@@ -34,14 +34,14 @@ impl RmArgs {
         Ok(())
     }
 
-    fn remove_key(&self, services: &Services, held: &StoredKey) -> Result<(), UserError> {
+    fn remove_key(&self, services: &ServiceContext, held: &StoredKey) -> Result<(), UserError> {
         if !self.yes {
             confirm(&format!(
                 "Forget '{}' ({}) on this machine? The key itself stays valid at OpenRouter.",
                 held.label, held.masked
             ))?;
         }
-        keys::forget(services, &held.label)?;
+        keys::remove_key(services, &held.label)?;
         print(&format!(
             "forgot {}; it stays valid at OpenRouter until you delete it at {}\n",
             held.label,
@@ -49,21 +49,23 @@ impl RmArgs {
         ))
     }
 
-    fn revoke_key(&self, services: &Services, held: &StoredKey) -> Result<(), UserError> {
+    fn revoke_key(&self, services: &ServiceContext, held: &StoredKey) -> Result<(), UserError> {
         // Known before it is asked for: a yes that cannot be followed is worth nothing.
-        let management = run_async(management::require(services, &held.page_url()))?
-            .map_err(|error| error.trouble())?;
+        let management = run_async(management::require_management_key(services, &held.page_url()))?
+            .map_err(|error| error.to_user_error())?;
         if !self.yes {
             confirm(&format!(
                 "Delete the key '{}' ({}) at OpenRouter for good, and forget it here? Whatever uses it stops working.",
                 held.label, held.masked
             ))?;
         }
-        let deleted = run_async(keys::revoke(services, &management, held))?
-            .map_err(|error| error.trouble())?;
+        let deleted = run_async(keys::revoke_and_remove(services, &management, held))?
+            .map_err(|error| error.to_user_error())?;
         print(&match deleted {
-            Deleted::Now => format!("deleted {} at OpenRouter, and forgot it here\n", held.label),
-            Deleted::Before => format!(
+            RevokeOutcome::Revoked => {
+                format!("deleted {} at OpenRouter, and forgot it here\n", held.label)
+            }
+            RevokeOutcome::AlreadyRevoked => format!(
                 "the management key's account has no key {} any more; forgot it here\n",
                 held.label
             ),

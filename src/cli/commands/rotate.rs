@@ -11,7 +11,7 @@ use crate::domain::{
     ProvisioningOutcome, RetirePolicy, Rotated, RotationOutcome, StoredKey, UserError,
 };
 use crate::services::keys::{self, management};
-use crate::services::provision::{Controls, Services};
+use crate::services::provision::{ProvisioningControls, ServiceContext};
 
 /// Arguments of `rotate`.
 #[derive(Args, Debug)]
@@ -32,13 +32,13 @@ pub struct RotateArgs {
 }
 
 impl RotateArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let held = find_key(services, &self.label)?;
-        services.vault.unlock().map_err(|error| error.to_user_error())?;
+        services.secret_store.unlock().map_err(|error| error.to_user_error())?;
         // What an earlier run left comes first: a key that was cut for this is not cut again.
-        let left = finish_interrupted(services, keys::finish(services))?;
-        left.lost.iter().chain(&left.troubles).for_each(print_warning);
-        if let Some(handed) = left.handed.iter().find(|handed| handed.new.label == held.label) {
+        let left = finish_interrupted(services, keys::recover_interrupted(services))?;
+        left.lost_key_errors.iter().chain(&left.errors).for_each(print_warning);
+        if let Some(handed) = left.rotated.iter().find(|handed| handed.new.label == held.label) {
             return print_rotated(handed);
         }
         if self.delete_old && !self.yes {
@@ -47,13 +47,14 @@ impl RotateArgs {
                 held.label, held.masked
             ))?;
         }
-        let known = run_async(management::read(services))?.map_err(|error| error.trouble())?;
+        let known = run_async(management::load_management_key(services))?
+            .map_err(|error| error.to_user_error())?;
         let way = self.sign_in.choose_auth_method(services, known.map(|(key, _)| key))?;
         let terms =
             RetirePolicy { unused_for: self.unused_for, revoke_when_unused: self.delete_old };
         let rotation = run_async(async {
             let (rotation, mut controls) = run_with_prompts(async |controls, report| {
-                keys::rotate(services, &held, way, terms, controls, report).await
+                keys::rotate_key(services, &held, way, terms, controls, report).await
             })
             .await;
             store_replacement(rotation, &mut controls, services).await
@@ -87,14 +88,14 @@ fn print_rotated(handed: &Rotated) -> Result<(), UserError> {
 /// A new key that could not be stored is not left as long as someone is there.
 pub(in crate::cli) async fn store_replacement(
     rotation: RotationOutcome,
-    controls: &mut Controls,
-    services: &Services,
+    controls: &mut ProvisioningControls,
+    services: &ServiceContext,
 ) -> RotationOutcome {
     match rotation {
         RotationOutcome::NotStored { entry: held, key, error: trouble } => {
             let outcome = ProvisioningOutcome::NotStored { entry: held, key, error: trouble };
             let outcome = retry_store_interactively(outcome, controls, services).await;
-            keys::rotated(services, outcome).await
+            keys::finish_rotation(services, outcome).await
         }
         other => other,
     }
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_error_of_a_rotation_says_that_no_second_key_will_be_cut() {
-        let error = keys::Error::NotHeld("x".parse().unwrap()).trouble();
+        let error = keys::Error::NotInInventory("x".parse().unwrap()).to_user_error();
         let key = crate::domain::ApiKey::from(String::from("k"));
         let new = StoredKey::new(
             "x (new)".parse().unwrap(),

@@ -14,7 +14,7 @@ use crate::cli::env_mapping::{
 };
 use crate::cli::output::{has_stored_key, print_status, usage_error};
 use crate::domain::{ErrorKind, UserError};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::StoreKind;
 
 pub(in crate::cli) const LONG_ABOUT: &str = "\
@@ -50,7 +50,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         // After a label that stands behind a `--` of its own, the second one separates.
         let dashed = self.command.first().is_some_and(|first| first == "--");
         let Some((program, arguments)) = self.command[usize::from(dashed)..].split_first() else {
@@ -77,7 +77,7 @@ impl RunArgs {
                 print_status(&format!("{} is the key '{}'{instead}", one.variable, one.label));
             }
         }
-        let run = match services.vault.kind() {
+        let run = match services.secret_store.kind() {
             // What is in memory, the sandbox that knows such keys included, lives as long as this.
             StoreKind::Memory => spawn_and_wait,
             StoreKind::Keychain | StoreKind::File => exec_command,

@@ -11,7 +11,7 @@ use crate::cli::output::{find_key, print};
 use crate::domain::{
     Cents, ResetInterval, StoredKey, UserError, format_relative_time, format_timestamp, sanitize,
 };
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 
 /// Arguments of `show`.
 #[derive(Args, Debug)]
@@ -24,7 +24,7 @@ pub struct ShowArgs {
 }
 
 impl ShowArgs {
-    pub(in crate::cli) fn run(&self, services: &Services) -> Result<(), UserError> {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let held = find_key(services, &self.label)?;
         let now = Timestamp::now();
         if self.json {

@@ -8,8 +8,8 @@ use crate::cli::output::{print, print_warning, usage_error};
 use crate::cli::passphrase::{prompt_new_passphrase, read_passphrase_file};
 use crate::domain::{ErrorKind, UserError};
 use crate::services::config::{self, Config};
-use crate::services::keys::{self, Moved};
-use crate::services::provision::Services;
+use crate::services::keys::{self, MigratedEntry};
+use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::StoreKind;
 
 /// What to do with the stores.
@@ -42,7 +42,7 @@ impl StoreCommand {
     pub(in crate::cli) fn run(
         &self,
         config: &Config,
-        services: &Services,
+        services: &ServiceContext,
     ) -> Result<(), UserError> {
         match self {
             Self::Move { to } => move_keys(*to, config, services),
@@ -51,23 +51,26 @@ impl StoreCommand {
     }
 }
 
-fn move_keys(to: Destination, config: &Config, services: &Services) -> Result<(), UserError> {
-    let (os, file) = (config.vault(StoreKind::Keychain)?, config.vault(StoreKind::File)?);
+fn move_keys(to: Destination, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
+    let (os, file) = (
+        config.build_secret_store(StoreKind::Keychain)?,
+        config.build_secret_store(StoreKind::File)?,
+    );
     let (from, to) = match to {
         Destination::Os => (file, os),
         Destination::File => (os, file),
     };
-    let moved = keys::transfer(
-        &services.place,
+    let moved = keys::migrate_entries(
+        &services.location,
         &from,
         &to,
-        services.patience,
+        services.secret_store_timeout,
         &services.server,
-        config::service,
+        config::keychain_service,
     )
-    .map_err(|error| error.trouble())?;
+    .map_err(|error| error.to_user_error())?;
     let mut failed = 0;
-    for Moved { what, result } in &moved {
+    for MigratedEntry { description: what, result } in &moved {
         match result {
             Ok(()) => print(&format!("{what}  in {}, read back\n", to.display_name()))?,
             Err(trouble) => {
@@ -91,7 +94,7 @@ fn move_keys(to: Destination, config: &Config, services: &Services) -> Result<()
 }
 
 fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(), UserError> {
-    let vault = config.vault(StoreKind::File)?;
+    let vault = config.build_secret_store(StoreKind::File)?;
     if !vault.exists() {
         return Err(usage_error(
             format!("there is no vault at {}", vault.display_name()),

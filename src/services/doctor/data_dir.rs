@@ -5,21 +5,21 @@ use std::path::Path;
 
 use super::{DoctorProgress, HealthCheck, pluralize};
 use crate::domain::{StoredKey, format_date};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptStage};
 use crate::storage::json_store::{Error, StoreLocation};
 
-pub(super) fn check_data_dir(services: &Services, fix: bool) -> HealthCheck {
+pub(super) fn check_data_dir(services: &ServiceContext, fix: bool) -> HealthCheck {
     let name = "data directory";
-    let StoreLocation::Directory(dir) = &services.place else {
+    let StoreLocation::Directory(dir) = &services.location else {
         return HealthCheck::ok(name, "none: the list lives in memory, and ends with the program");
     };
     let shown = dir.display();
     if fs::symlink_metadata(dir).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
         return HealthCheck::ok(name, format!("{shown} is made with the first key"));
     }
-    if let Err(error) = services.place.check_writable() {
+    if let Err(error) = services.location.check_writable() {
         return HealthCheck::from_error(name, &error.to_user_error());
     }
     let open = list_exposed_paths(dir, fix);
@@ -90,12 +90,12 @@ fn open_to_others(_: &Path, _: bool) -> Vec<String> {
 
 /// The keys on the list; `None` where it cannot be read. With `fix` a damaged list is moved aside.
 pub(super) fn check_inventory(
-    services: &Services,
+    services: &ServiceContext,
     fix: bool,
     tell: &mut dyn FnMut(DoctorProgress),
 ) -> Option<Vec<StoredKey>> {
     let name = "list of keys";
-    let mut read = inventory::list_keys(&services.place, &services.server);
+    let mut read = inventory::list_keys(&services.location, &services.server);
     if let (true, Err(Error::InvalidJson { path, .. })) = (fix, &read) {
         let aside = path.with_extension("json.broken");
         tell(DoctorProgress::Notice(format!(
@@ -104,7 +104,7 @@ pub(super) fn check_inventory(
         )));
         // An earlier one is not written over.
         if !aside.exists() && fs::rename(path, &aside).is_ok() {
-            read = inventory::list_keys(&services.place, &services.server);
+            read = inventory::list_keys(&services.location, &services.server);
         }
     }
     match read {
@@ -126,9 +126,9 @@ pub(super) fn check_inventory(
     }
 }
 
-pub(super) fn check_pending_attempts(services: &Services) -> HealthCheck {
+pub(super) fn check_pending_attempts(services: &ServiceContext) -> HealthCheck {
     let name = "attempts";
-    let attempts = match journal::list_attempts(&services.place, &services.server) {
+    let attempts = match journal::list_attempts(&services.location, &services.server) {
         Ok(attempts) => attempts,
         Err(error) => return HealthCheck::from_error(name, &error.to_user_error()),
     };

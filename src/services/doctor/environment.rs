@@ -12,10 +12,10 @@ use crate::domain::sanitize;
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, CopyDestination};
 use crate::platform::environment;
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::tui::view::MIN_TERMINAL_SIZE;
 
-pub(super) fn check_versions(_: &Services) -> HealthCheck {
+pub(super) fn check_versions(_: &ServiceContext) -> HealthCheck {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     let name = name.map_or(env::consts::OS.into(), |name| sanitize(name.trim_matches('"'), 60));
@@ -23,7 +23,7 @@ pub(super) fn check_versions(_: &Services) -> HealthCheck {
     HealthCheck::ok("versions", format!("keywright {version}, {name}, {}", env::consts::ARCH))
 }
 
-pub(super) fn check_terminal(_: &Services) -> HealthCheck {
+pub(super) fn check_terminal(_: &ServiceContext) -> HealthCheck {
     let name = "terminal";
     let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
     if !io::stdout().is_terminal() && !io::stderr().is_terminal() {
@@ -66,7 +66,7 @@ pub(super) fn check_terminal(_: &Services) -> HealthCheck {
     }
 }
 
-pub(super) fn check_browser(_: &Services) -> HealthCheck {
+pub(super) fn check_browser(_: &ServiceContext) -> HealthCheck {
     let name = "browser";
     match (browser::detect_availability(), browser::find_preferred_program()) {
         (BrowserAvailability::Unavailable(why), _) => HealthCheck::ok(
@@ -85,7 +85,7 @@ pub(super) fn check_browser(_: &Services) -> HealthCheck {
     }
 }
 
-pub(super) fn check_clipboard(_: &Services) -> HealthCheck {
+pub(super) fn check_clipboard(_: &ServiceContext) -> HealthCheck {
     let name = "clipboard";
     let unseen = "the terminal gives no answer: try keywright copy once, and paste";
     match clipboard::detect_destination() {
@@ -115,7 +115,7 @@ pub(super) fn check_clipboard(_: &Services) -> HealthCheck {
     }
 }
 
-pub(super) fn check_proxy(services: &Services) -> HealthCheck {
+pub(super) fn check_proxy(services: &ServiceContext) -> HealthCheck {
     let name = "proxy";
     if services.server.starts_with("http://") {
         return HealthCheck::ok(name, "none is used for a server on this machine");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{DoctorProgress, HealthCheck, KEYCHAIN_CHECK, pluralize};
 use crate::domain::{ErrorKind, Label, StoredKey, UserError, sanitize};
 use crate::services::keys;
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
 
 /// How long a person is given to unlock it: long enough to type a password at a window that is
@@ -17,11 +17,14 @@ const UNLOCK_TIMEOUT: Duration = Duration::from_secs(15);
 const COMPARE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether keys can be stored and read.
-pub(super) fn check_keychain(services: &Services, tell: &mut dyn FnMut(DoctorProgress)) -> bool {
+pub(super) fn check_keychain(
+    services: &ServiceContext,
+    tell: &mut dyn FnMut(DoctorProgress),
+) -> bool {
     let name = KEYCHAIN_CHECK;
     let began = Instant::now();
-    let served = services.vault.provider_info(services.patience);
-    let mut patience = services.patience;
+    let served = services.secret_store.provider_info(services.secret_store_timeout);
+    let mut patience = services.secret_store_timeout;
     if matches!(&served, Ok(served) if served.locked) && secret_store::can_prompt() {
         let words = format!(
             "the keychain is locked: waiting {} s for you to unlock it",
@@ -31,13 +34,13 @@ pub(super) fn check_keychain(services: &Services, tell: &mut dyn FnMut(DoctorPro
         patience = UNLOCK_TIMEOUT;
     }
     let tried = match &served {
-        Ok(_) => services.vault.check_writable(&services.service, patience),
+        Ok(_) => services.secret_store.check_writable(&services.keychain_service, patience),
         Err(error) => Err(error.clone()),
     };
     let open = tried.is_ok();
     let by = served.ok().and_then(|served| served.program);
     let by = by.map_or(String::new(), |by| format!(", served by {}", sanitize(&by, 60)));
-    let place = services.vault.display_name();
+    let place = services.secret_store.display_name();
     tell(DoctorProgress::CheckFinished(match tried {
         Ok(()) => HealthCheck::ok(
             name,
@@ -53,14 +56,17 @@ pub(super) fn check_keychain(services: &Services, tell: &mut dyn FnMut(DoctorPro
 
 /// The list against the keychain, either way.
 pub(super) async fn check_stored_keys(
-    services: &Services,
+    services: &ServiceContext,
     listed: &[StoredKey],
     fix: bool,
     reached: bool,
     tell: &mut dyn FnMut(DoctorProgress),
 ) {
     let name = "held keys";
-    let there = match services.vault.list_accounts(&services.service, services.patience) {
+    let there = match services
+        .secret_store
+        .list_accounts(&services.keychain_service, services.secret_store_timeout)
+    {
         Ok(accounts) => accounts,
         Err(error) => {
             let message = format!("the keychain's entries cannot be listed here: {error}");
@@ -71,7 +77,7 @@ pub(super) async fn check_stored_keys(
             )));
         }
     };
-    let store = services.vault.kind().to_string();
+    let store = services.secret_store.kind().to_string();
     let here = || listed.iter().filter(|held| held.store == store);
     let (present, missing): (Vec<_>, Vec<_>) = here().partition(|held| {
         there.binary_search_by(|other| other.as_str().cmp(held.label.as_str())).is_ok()
@@ -123,7 +129,7 @@ pub(super) async fn check_stored_keys(
 
 /// How many were compared, and which entries hold another key.
 fn find_mismatched<'a>(
-    services: &Services,
+    services: &ServiceContext,
     present: &[&'a StoredKey],
 ) -> (usize, Vec<&'a StoredKey>) {
     let began = Instant::now();
@@ -132,7 +138,7 @@ fn find_mismatched<'a>(
         if began.elapsed() > COMPARE_TIMEOUT {
             return (compared, other);
         }
-        if keys::take(services, &held.label).is_ok_and(|key| key.hash() != held.hash) {
+        if keys::load_key(services, &held.label).is_ok_and(|key| key.hash() != held.hash) {
             other.push(held);
         }
     }
@@ -141,7 +147,7 @@ fn find_mismatched<'a>(
 
 /// Puts entries on the list.
 async fn restore_inventory(
-    services: &Services,
+    services: &ServiceContext,
     unlisted: &[&String],
     reached: bool,
     tell: &mut dyn FnMut(DoctorProgress),
@@ -156,7 +162,9 @@ async fn restore_inventory(
     for account in unlisted {
         let added = match account.parse::<Label>() {
             Ok(label) if label.as_str() == account.as_str() => {
-                keys::adopt(services, &label, reached).await.map_err(|error| error.trouble())
+                keys::restore_inventory_entry(services, &label, reached)
+                    .await
+                    .map_err(|error| error.to_user_error())
             }
             Ok(_) | Err(_) => Err(UserError::new(
                 ErrorKind::Failed,

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use super::{DoctorProgress, HealthCheck, HealthStatus, KeyLocation, pluralize};
 use crate::domain::{CheckResult, ManagementKey};
 use crate::services::keys;
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::services::secret_scan::{self, Finding, ScanLimits, ScanReport};
 use crate::storage::inventory;
 
@@ -29,7 +29,7 @@ enum Owner {
 }
 
 pub(super) async fn check_plaintext_keys(
-    services: &Services,
+    services: &ServiceContext,
     search: &[PathBuf],
     management: Option<ManagementKey>,
     reached: bool,
@@ -70,14 +70,14 @@ pub(super) async fn check_plaintext_keys(
 
 /// The keys that somebody here can name, by their hashes.
 async fn collect_owners(
-    services: &Services,
+    services: &ServiceContext,
     management: Option<ManagementKey>,
     reached: bool,
     tell: &mut dyn FnMut(DoctorProgress),
 ) -> HashMap<String, Owner> {
     let mut owners = HashMap::new();
     if let (Some(management), true) = (&management, reached) {
-        match keys::list(services, management).await {
+        match keys::list_account_keys(services, management).await {
             Ok(keys) => owners.extend(keys.into_iter().map(|key| {
                 let name = key.display_name();
                 (key.hash, Owner::Account(name))
@@ -89,7 +89,7 @@ async fn collect_owners(
             }
         }
     }
-    let held = inventory::list_keys(&services.place, &services.server).unwrap_or_default();
+    let held = inventory::list_keys(&services.location, &services.server).unwrap_or_default();
     owners.extend(held.into_iter().map(|held| (held.hash, Owner::Stored(held.label.to_string()))));
     owners.extend(management.map(|key| (key.hash(), Owner::Management)));
     owners
@@ -97,12 +97,12 @@ async fn collect_owners(
 
 /// Whether those that are known work.
 async fn check_known_keys(
-    services: &Services,
+    services: &ServiceContext,
     found: &ScanReport,
     owners: &HashMap<String, Owner>,
 ) -> HashMap<String, CheckResult> {
     let mut answers = HashMap::new();
-    let Ok(client) = services.client() else { return answers };
+    let Ok(client) = services.build_client() else { return answers };
     for sighting in found.findings.iter().filter(|sighting| owners.contains_key(&sighting.hash)) {
         if answers.len() < MAX_KEY_CHECKS && !answers.contains_key(&sighting.hash) {
             let read = CheckResult::from(client.get_current_key(&sighting.key).await);

@@ -5,19 +5,19 @@ use std::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{DoctorProgress, HealthCheck};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 
 /// A clock that is off by more than this misjudges expiries and windows.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether it answers as itself.
 pub(super) async fn check_server(
-    services: &Services,
+    services: &ServiceContext,
     tell: &mut dyn FnMut(DoctorProgress),
 ) -> bool {
     let name = "server";
     let began = Instant::now();
-    let answer = match services.client() {
+    let answer = match services.build_client() {
         Ok(client) => client.probe_server().await,
         Err(error) => Err(error),
     };

@@ -5,59 +5,63 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::error::is_gone;
-use super::{Error, patiently};
+use super::error::is_not_found;
+use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
 use crate::domain::{AccountKey, ManagementKey, StoredKey};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
 /// Pages beyond this are a server that never ends: a hundred thousand keys.
-const MOST_PAGES: usize = 1_000;
+const MAX_PAGES: usize = 1_000;
 
 /// One key, here or there or both.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Row {
+pub enum JoinedKey {
     /// Held here, and known to the account.
     Both(Box<StoredKey>, Box<AccountKey>),
     /// The account's, and not held here.
-    Remote(Box<AccountKey>),
+    AccountOnly(Box<AccountKey>),
     /// Held here, and not on the account's list: of another account, or deleted.
-    Missing(Box<StoredKey>),
+    NotListed(Box<StoredKey>),
     /// Held here, and deleted at the server: the account was asked for this very key.
-    Gone(Box<StoredKey>),
+    Revoked(Box<StoredKey>),
 }
 
 /// Joins by hash: those that are held in their order, then the account's others in theirs.
-pub fn join(held: Vec<StoredKey>, remote: Vec<AccountKey>) -> Vec<Row> {
+pub fn join_by_hash(held: Vec<StoredKey>, remote: Vec<AccountKey>) -> Vec<JoinedKey> {
     let mut order = Vec::with_capacity(remote.len());
     let mut known = HashMap::with_capacity(remote.len());
     for key in remote {
         order.push(key.hash.clone());
         known.entry(key.hash.clone()).or_insert(key);
     }
-    let mut rows: Vec<Row> = held
+    let mut rows: Vec<JoinedKey> = held
         .into_iter()
         .map(|held| match known.remove(&held.hash) {
-            Some(remote) => Row::Both(Box::new(held), Box::new(remote)),
-            None => Row::Missing(Box::new(held)),
+            Some(remote) => JoinedKey::Both(Box::new(held), Box::new(remote)),
+            None => JoinedKey::NotListed(Box::new(held)),
         })
         .collect();
     rows.extend(
-        order.into_iter().filter_map(|hash| known.remove(&hash)).map(Box::new).map(Row::Remote),
+        order
+            .into_iter()
+            .filter_map(|hash| known.remove(&hash))
+            .map(Box::new)
+            .map(JoinedKey::AccountOnly),
     );
     rows
 }
 
 /// Every key of the account, of all its workspaces where the server tells them, else of the
 /// default one; the disabled and the expired too.
-pub async fn list(
-    services: &Services,
+pub async fn list_account_keys(
+    services: &ServiceContext,
     management: &ManagementKey,
 ) -> Result<Vec<AccountKey>, Error> {
-    let failed = |error| Error::managed(error, &page(services));
-    let client = services.client().map_err(failed)?;
-    let workspaces = match pages(services, String::clone, async |offset| {
+    let failed = |error| Error::from_management_request(error, &keys_page_url(services));
+    let client = services.build_client().map_err(failed)?;
+    let workspaces = match fetch_all_pages(services, String::clone, async |offset| {
         client.list_workspaces(management, offset).await
     })
     .await
@@ -70,32 +74,34 @@ pub async fn list(
     };
     let (mut keys, mut seen) = (Vec::new(), HashSet::new());
     for workspace in workspaces {
-        let found = of_workspace(services, &client, management, workspace.as_deref()).await;
+        let found = list_workspace_keys(services, &client, management, workspace.as_deref()).await;
         keys.extend(found.map_err(failed)?.into_iter().filter(|key| seen.insert(key.hash.clone())));
     }
     Ok(keys)
 }
 
-async fn of_workspace(
-    services: &Services,
+async fn list_workspace_keys(
+    services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,
     workspace: Option<&str>,
 ) -> Result<Vec<AccountKey>, openrouter::Error> {
     let hash = |key: &AccountKey| key.hash.clone();
-    pages(services, hash, async |offset| client.list_keys(management, workspace, offset).await)
-        .await
+    fetch_all_pages(services, hash, async |offset| {
+        client.list_keys(management, workspace, offset).await
+    })
+    .await
 }
 
 /// All pages, to the one that brings nothing new: an empty one, or one that was there before.
-async fn pages<T>(
-    services: &Services,
+async fn fetch_all_pages<T>(
+    services: &ServiceContext,
     name: impl Fn(&T) -> String,
     ask: impl AsyncFn(usize) -> Result<Page<T>, openrouter::Error>,
 ) -> Result<Vec<T>, openrouter::Error> {
     let (mut all, mut seen, mut offset) = (Vec::new(), HashSet::new(), 0);
-    for _ in 0..MOST_PAGES {
-        let page = patiently(services, async || ask(offset).await).await?;
+    for _ in 0..MAX_PAGES {
+        let page = retry_request(services, async || ask(offset).await).await?;
         let before = seen.len();
         all.extend(page.items.into_iter().filter(|item| seen.insert(name(item))));
         if seen.len() == before {
@@ -112,28 +118,31 @@ async fn pages<T>(
 /// The keys held for this server joined with the account's list. What the account says of a held
 /// key is noted; a held key that is not on the list is asked for by its hash before it is called
 /// gone.
-pub async fn overview(services: &Services, management: &ManagementKey) -> Result<Vec<Row>, Error> {
-    let remote = list(services, management).await?;
+pub async fn join_account_keys(
+    services: &ServiceContext,
+    management: &ManagementKey,
+) -> Result<Vec<JoinedKey>, Error> {
+    let remote = list_account_keys(services, management).await?;
     let at = Timestamp::now();
     let known: HashMap<_, _> = remote.iter().map(|key| (key.hash.as_str(), key)).collect();
-    inventory::update_keys(&services.place, |keys| {
+    inventory::update_keys(&services.location, |keys| {
         for held in keys.iter_mut().filter(|held| held.server == services.server) {
             if let Some(remote) = known.get(held.hash.as_str()) {
                 held.record_account_key(remote, at);
             }
         }
     })?;
-    let held = inventory::list_keys(&services.place, &services.server)?;
-    let failed = |error| Error::managed(error, &page(services));
-    let client = services.client().map_err(failed)?;
-    let mut rows = join(held, remote);
+    let held = inventory::list_keys(&services.location, &services.server)?;
+    let failed = |error| Error::from_management_request(error, &keys_page_url(services));
+    let client = services.build_client().map_err(failed)?;
+    let mut rows = join_by_hash(held, remote);
     for row in &mut rows {
-        let Row::Missing(held) = row else { continue };
+        let JoinedKey::NotListed(held) = row else { continue };
         let found =
-            patiently(services, async || client.get_key(management, &held.hash).await).await;
+            retry_request(services, async || client.get_key(management, &held.hash).await).await;
         match found {
-            Ok(remote) => *row = Row::Both(held.clone(), Box::new(remote)),
-            Err(error) if is_gone(&error) => *row = Row::Gone(held.clone()),
+            Ok(remote) => *row = JoinedKey::Both(held.clone(), Box::new(remote)),
+            Err(error) if is_not_found(&error) => *row = JoinedKey::Revoked(held.clone()),
             // Not known: it stays missing.
             Err(error) => tracing::warn!(%error, "a missing key could not be asked for"),
         }
@@ -141,7 +150,7 @@ pub async fn overview(services: &Services, management: &ManagementKey) -> Result
     Ok(rows)
 }
 
-fn page(services: &Services) -> String {
+fn keys_page_url(services: &ServiceContext) -> String {
     format!("{}/keys", services.server)
 }
 
@@ -168,15 +177,16 @@ mod tests {
     #[test]
     fn keys_are_joined_by_their_hash_and_none_appears_twice() {
         let (a, b) = (held("a").unwrap(), held("b").unwrap());
-        let rows = join(vec![b.clone(), a.clone()], vec![remote("c"), remote("a"), remote("c")]);
+        let rows =
+            join_by_hash(vec![b.clone(), a.clone()], vec![remote("c"), remote("a"), remote("c")]);
         assert_eq!(
             rows,
             [
-                Row::Missing(Box::new(b)),
-                Row::Both(Box::new(a), Box::new(remote("a"))),
-                Row::Remote(Box::new(remote("c"))),
+                JoinedKey::NotListed(Box::new(b)),
+                JoinedKey::Both(Box::new(a), Box::new(remote("a"))),
+                JoinedKey::AccountOnly(Box::new(remote("c"))),
             ]
         );
-        assert_eq!(join(Vec::new(), Vec::new()), []);
+        assert_eq!(join_by_hash(Vec::new(), Vec::new()), []);
     }
 }

@@ -14,18 +14,18 @@ use crate::domain::{
     ApiKey, AuthCode, ErrorKind, KeyRequest, KeyState, Label, ProvisioningEvent, StoredKey,
     UnresolvedAttempt, UserError,
 };
-use crate::services::provision::{self, Services, Way};
+use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
-use batch::Queue;
+use batch::BatchRunner;
 
 /// How long until what did not work is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a person wants of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum BatchCommand {
     /// Not this key; go on with the next one.
     Skip,
     /// This key anew: another address, another page.
@@ -35,51 +35,51 @@ pub enum Wish {
 }
 
 /// The person's end of a queue under way.
-pub struct Hands {
+pub struct BatchControls {
     /// What they want.
-    pub wishes: mpsc::Receiver<Wish>,
+    pub commands: mpsc::Receiver<BatchCommand>,
     /// Codes that they paste.
-    pub pasted: mpsc::Receiver<AuthCode>,
+    pub pasted_codes: mpsc::Receiver<AuthCode>,
 }
 
 /// News from a queue under way.
 #[derive(Debug)]
-pub enum News<'a> {
+pub enum Progress<'a> {
     /// The next key begins.
-    Turn {
+    ItemStarted {
         /// From 1.
         number: usize,
         /// How many there are.
-        of: usize,
+        total: usize,
         /// Its label.
         label: &'a Label,
     },
     /// Of the key whose turn it is, or of the one that is prepared meanwhile.
-    Journey(ProvisioningEvent),
+    Provisioning(ProvisioningEvent),
     /// Its turn is over.
-    End(&'a End),
+    ItemFinished(&'a ItemResult),
 }
 
 /// What came of one key.
 #[derive(Clone, Debug)]
-pub struct End {
+pub struct ItemResult {
     /// The label it was asked for under.
     pub label: Label,
     /// The key as it is held; or why there is none (code 7: one may have been issued).
     pub result: Result<StoredKey, UserError>,
     /// Something that did not keep it from being stored.
-    pub note: Option<UserError>,
+    pub warning: Option<UserError>,
 }
 
 /// The one queue at a time: waits for the other one, says so, and can be left.
-pub async fn take_turn(
-    services: &Services,
+pub async fn lock_apply(
+    services: &ServiceContext,
     stop: &mut watch::Receiver<bool>,
     waits: impl Fn(),
 ) -> Result<Option<LockGuard>, json_store::Error> {
     let mut told = false;
     loop {
-        match services.place.try_lock("apply.lock") {
+        match services.location.try_lock("apply.lock") {
             Err(json_store::Error::LockHeld(_)) => {}
             claimed => return claimed.map(Some),
         }
@@ -87,46 +87,56 @@ pub async fn take_turn(
             waits();
         }
         tokio::select! {
-            () = tokio::time::sleep(AGAIN / 5) => {}
-            () = provision::cancelled(stop) => return Ok(None),
+            () = tokio::time::sleep(RETRY_INTERVAL / 5) => {}
+            () = provision::wait_for_cancel(stop) => return Ok(None),
         }
     }
 }
 
 /// The attempts that may have issued a key which nobody received: their labels are not asked for
 /// again until they are dismissed. Changes nothing.
-pub fn owed(services: &Services) -> Result<Vec<UnresolvedAttempt>, Error> {
-    let mut attempts = journal::list_attempts(&services.place, &services.server)?;
+pub fn list_pending_attempts(services: &ServiceContext) -> Result<Vec<UnresolvedAttempt>, Error> {
+    let mut attempts = journal::list_attempts(&services.location, &services.server)?;
     attempts.retain(|attempt| attempt.stage >= AttemptStage::RequestSent);
     Ok(attempts.into_iter().map(UnresolvedAttempt::from).collect())
 }
 
 /// The best road to many keys, and in words: the one that is given, or where it is `open` and takes
 /// a person, a held key that vouches as long as the account allows it.
-pub async fn road(services: &Services, way: Way, open: bool) -> (Way, String) {
+pub async fn choose_batch_auth_method(
+    services: &ServiceContext,
+    way: AuthMethod,
+    open: bool,
+) -> (AuthMethod, String) {
     let found = match way {
-        Way::Browser | Way::NoOpen | Way::Paste if open => voucher(services).await,
-        Way::Browser | Way::NoOpen | Way::Paste | Way::Management(_) | Way::Key(..) => None,
+        AuthMethod::Browser | AuthMethod::OpenManually | AuthMethod::PasteCode if open => {
+            find_authorizing_key(services).await
+        }
+        AuthMethod::Browser
+        | AuthMethod::OpenManually
+        | AuthMethod::PasteCode
+        | AuthMethod::ManagementKey(_)
+        | AuthMethod::ExistingKey(..) => None,
     };
     let words = match (&way, &found) {
-        (Way::Management(_), _) => "with the management key".into(),
-        (Way::Key(..), _) => "through the key of --via-key".into(),
+        (AuthMethod::ManagementKey(_), _) => "with the management key".into(),
+        (AuthMethod::ExistingKey(..), _) => "through the key of --via-key".into(),
         (_, Some((held, _))) => format!(
             "through the held key '{}', or one consent each where the account does not allow that",
             held.label
         ),
-        (Way::Browser | Way::NoOpen | Way::Paste, None) => {
+        (AuthMethod::Browser | AuthMethod::OpenManually | AuthMethod::PasteCode, None) => {
             "one after the other, with your consent to each".into()
         }
     };
     match found {
-        Some((_, key)) => (Way::Key(key, Box::new(way)), words),
+        Some((_, key)) => (AuthMethod::ExistingKey(key, Box::new(way)), words),
         None => (way, words),
     }
 }
 
 /// A held key that works, as it says itself.
-async fn voucher(services: &Services) -> Option<(StoredKey, ApiKey)> {
+async fn find_authorizing_key(services: &ServiceContext) -> Option<(StoredKey, ApiKey)> {
     let taking = services.clone();
     let taken = tokio::task::spawn_blocking(move || {
         let now = Timestamp::now();
@@ -134,18 +144,18 @@ async fn voucher(services: &Services) -> Option<(StoredKey, ApiKey)> {
             matches!(held.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
                 && held.retirement.is_none()
         };
-        let held = inventory::list_keys(&taking.place, &taking.server).ok()?;
+        let held = inventory::list_keys(&taking.location, &taking.server).ok()?;
         let held = held.into_iter().find(works)?;
-        let key = super::take(&taking, &held.label).ok()?;
+        let key = super::load_key(&taking, &held.label).ok()?;
         Some((held, key))
     });
     let (held, key) = taken.await.ok()??;
-    services.client().ok()?.get_current_key(&key).await.ok()?;
+    services.build_client().ok()?.get_current_key(&key).await.ok()?;
     Some((held, key))
 }
 
 /// Why the label of such an attempt is not asked for again.
-pub fn owing(unresolved: &UnresolvedAttempt) -> UserError {
+pub fn pending_error(unresolved: &UnresolvedAttempt) -> UserError {
     UserError::new(
         ErrorKind::Unresolved,
         format!(
@@ -160,38 +170,38 @@ pub fn owing(unresolved: &UnresolvedAttempt) -> UserError {
 }
 
 /// Cuts them one after the other; as many ends as requests, in their order.
-pub async fn apply(
+pub async fn create_keys(
     requests: &[KeyRequest],
-    way: Way,
-    services: &Services,
-    hands: Hands,
-    report: &(dyn Fn(News<'_>) + Sync),
-) -> Vec<End> {
-    let tell = |news| report(News::Journey(news));
-    let mut queue = Queue::new(services, way, hands, &tell);
-    let mut ends: Vec<End> = Vec::with_capacity(requests.len());
+    way: AuthMethod,
+    services: &ServiceContext,
+    hands: BatchControls,
+    report: &(dyn Fn(Progress<'_>) + Sync),
+) -> Vec<ItemResult> {
+    let tell = |news| report(Progress::Provisioning(news));
+    let mut queue = BatchRunner::new(services, way, hands, &tell);
+    let mut ends: Vec<ItemResult> = Vec::with_capacity(requests.len());
     let mut over: Option<ErrorKind> = None;
     for (at, request) in requests.iter().enumerate() {
         let label = request.label.clone();
         if let Some(kind) = over {
             let trouble =
                 UserError::new(kind, "not begun", "apply the plan again: it goes on from here");
-            ends.push(End { label, result: Err(trouble), note: None });
+            ends.push(ItemResult { label, result: Err(trouble), warning: None });
             continue;
         }
-        report(News::Turn { number: at + 1, of: requests.len(), label: &label });
-        let (went, stop) = queue.turn(request, requests.get(at + 1)).await;
+        report(Progress::ItemStarted { number: at + 1, total: requests.len(), label: &label });
+        let (went, stop) = queue.run_item(request, requests.get(at + 1)).await;
         let (result, note) = match went {
             Ok((held, note)) => {
                 let last = stop || at + 1 == requests.len();
-                (Ok(held), queue.list(last).err().or(note))
+                (Ok(held), queue.flush_inventory(last).err().or(note))
             }
             Err(trouble) => (Err(trouble), None),
         };
-        let end = End { label, result, note };
-        report(News::End(&end));
+        let end = ItemResult { label, result, warning: note };
+        report(Progress::ItemFinished(&end));
         if let Err(trouble) = &end.result
-            && (stop || ends_all(trouble, ends.last()))
+            && (stop || is_fatal_for_batch(trouble, ends.last()))
         {
             over = Some(trouble.kind);
         }
@@ -201,18 +211,19 @@ pub async fn apply(
         }
         ends.push(end);
     }
-    queue.leave().await;
+    queue.discard_next().await;
     // Where the last ones failed, those before them wait for the list.
-    if let Err(UserError { message, advice, .. }) = queue.list(true) {
-        report(News::Journey(ProvisioningEvent::Notice(format!("{message}; {advice}"))));
+    if let Err(UserError { message, advice, .. }) = queue.flush_inventory(true) {
+        report(Progress::Provisioning(ProvisioningEvent::Notice(format!("{message}; {advice}"))));
     }
     ends
 }
 
 /// Whether what went wrong with one key goes wrong with all: no keychain, no server; or the same
 /// trouble twice in a row, where going on would only repeat it.
-fn ends_all(trouble: &UserError, before: Option<&End>) -> bool {
-    let same = |end: &End| end.result.as_ref().is_err_and(|other| other.message == trouble.message);
+fn is_fatal_for_batch(trouble: &UserError, before: Option<&ItemResult>) -> bool {
+    let same =
+        |end: &ItemResult| end.result.as_ref().is_err_and(|other| other.message == trouble.message);
     match trouble.kind {
         ErrorKind::SecretStore | ErrorKind::Unreachable => true,
         ErrorKind::Failed | ErrorKind::Unresolved => before.is_some_and(same),

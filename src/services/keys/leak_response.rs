@@ -1,32 +1,32 @@
 //! A key leaked: switched off at once, another one cut under the same policy, stored. What was not
 //! done is never said to be. Must not know: how it is shown.
 
-use super::rotate::rotate;
+use super::rotate::rotate_key;
 use super::set_disabled;
 use crate::domain::{
     ActionResult, LeakResponse, ManagementKey, ProvisioningEvent, RetirePolicy, StoredKey,
 };
-use crate::services::provision::{Controls, Services, Way};
+use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 
 /// Switches all of these keys off, then replaces each. Without a management key nothing can switch
 /// them off from here: then it is said where their owner can.
-pub async fn panic(
-    services: &Services,
+pub async fn respond_to_leak(
+    services: &ServiceContext,
     leaked: &[StoredKey],
     management: Option<&ManagementKey>,
-    way: &Way,
-    controls: &mut Controls,
+    way: &AuthMethod,
+    controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Vec<LeakResponse> {
     let mut disabled = Vec::with_capacity(leaked.len());
     for held in leaked {
-        disabled.push(disable(services, held, management).await);
+        disabled.push(disable_leaked_key(services, held, management).await);
     }
     let terms = RetirePolicy { unused_for: 0, revoke_when_unused: false };
     let mut panicked = Vec::with_capacity(leaked.len());
     for (held, disabled) in leaked.iter().zip(disabled) {
         report(ProvisioningEvent::Notice(disabled.message.clone()));
-        let replaced = rotate(services, held, way.clone(), terms, controls, report).await;
+        let replaced = rotate_key(services, held, way.clone(), terms, controls, report).await;
         panicked.push(LeakResponse {
             label: held.label.clone(),
             disable_result: disabled,
@@ -36,8 +36,8 @@ pub async fn panic(
     panicked
 }
 
-async fn disable(
-    services: &Services,
+async fn disable_leaked_key(
+    services: &ServiceContext,
     held: &StoredKey,
     management: Option<&ManagementKey>,
 ) -> ActionResult {
@@ -56,7 +56,7 @@ async fn disable(
             succeeded: true,
             message: format!("'{label}' ({}) is disabled", held.masked),
         },
-        Err(error) if error.is_gone() => ActionResult {
+        Err(error) if error.is_not_found() => ActionResult {
             succeeded: false,
             message: format!(
                 "'{label}' could not be disabled: this account has no such key; if it is of another account, disable it there: {}",
@@ -64,7 +64,7 @@ async fn disable(
             ),
         },
         Err(error) => {
-            let trouble = error.trouble();
+            let trouble = error.to_user_error();
             ActionResult {
                 succeeded: false,
                 message: format!(

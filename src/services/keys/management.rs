@@ -1,33 +1,36 @@
 //! The management key: from the environment, else from a slot of its own in the vault, where it is
 //! never taken for a held key. Must not know: what it is used for.
 
-use super::{Error, closed, opened, patiently};
+use super::{Error, retry_request, to_api_key, to_secret_string};
 use crate::api::openrouter;
 use crate::domain::{ApiKey, ManagementKey};
-use crate::services::provision::Services;
+use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::{self, EntryId};
 use secrecy::ExposeSecret;
 
 /// Where a management key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ManagementKeySource {
     /// `OPENROUTER_MANAGEMENT_KEY`, or the sandbox's own.
     Environment,
     /// The vault.
-    Vault,
+    SecretStore,
 }
 
 /// The management key that is used, and where it comes from. Waits for the vault.
-pub async fn read(services: &Services) -> Result<Option<(ManagementKey, Source)>, Error> {
-    if let Some(key) = &services.management {
-        return Ok(Some((key.clone(), Source::Environment)));
+pub async fn load_management_key(
+    services: &ServiceContext,
+) -> Result<Option<(ManagementKey, ManagementKeySource)>, Error> {
+    if let Some(key) = &services.management_key {
+        return Ok(Some((key.clone(), ManagementKeySource::Environment)));
     }
-    let slot = slot(services);
-    match services.vault(move |vault, patience| vault.get(&slot, patience)).await {
+    let slot = management_entry_id(services);
+    match services.call_secret_store(move |vault, patience| vault.get(&slot, patience)).await {
         #[expect(clippy::disallowed_methods, reason = "door: the vault")]
-        Ok(secret) => {
-            Ok(Some((ManagementKey::from(secret.expose_secret().to_owned()), Source::Vault)))
-        }
+        Ok(secret) => Ok(Some((
+            ManagementKey::from(secret.expose_secret().to_owned()),
+            ManagementKeySource::SecretStore,
+        ))),
         Err(secret_store::Error::NoEntry) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -35,42 +38,50 @@ pub async fn read(services: &Services) -> Result<Option<(ManagementKey, Source)>
 
 /// The management key, or the sentence that one is needed; `page` is where its owner can do by
 /// hand what it is needed for.
-pub async fn require(services: &Services, page: &str) -> Result<ManagementKey, Error> {
-    match read(services).await? {
+pub async fn require_management_key(
+    services: &ServiceContext,
+    page: &str,
+) -> Result<ManagementKey, Error> {
+    match load_management_key(services).await? {
         Some((key, _)) => Ok(key),
-        None => Err(Error::NoManagementKey { page: page.into() }),
+        None => Err(Error::NoManagementKey { page_url: page.into() }),
     }
 }
 
 /// Stores a management key, read back, after it has said of itself that it is one.
-pub async fn set(services: &Services, key: &ManagementKey) -> Result<(), Error> {
-    let client = services.client().map_err(Error::Unchecked)?;
-    let asked: ApiKey = opened(&closed(key));
-    match patiently(services, async || client.get_current_key(&asked).await).await {
+pub async fn store_management_key(
+    services: &ServiceContext,
+    key: &ManagementKey,
+) -> Result<(), Error> {
+    let client = services.build_client().map_err(Error::CheckFailed)?;
+    let asked: ApiKey = to_api_key(&to_secret_string(key));
+    match retry_request(services, async || client.get_current_key(&asked).await).await {
         Ok(reading) if reading.is_management_key => {}
-        Ok(_) => return Err(Error::NotManagement),
-        Err(openrouter::Error::Rejected { status: 401, .. }) => return Err(Error::DeadKey),
-        Err(error) => return Err(Error::Unchecked(error)),
+        Ok(_) => return Err(Error::NotManagementKey),
+        Err(openrouter::Error::Rejected { status: 401, .. }) => return Err(Error::KeyRejected),
+        Err(error) => return Err(Error::CheckFailed(error)),
     }
-    let (slot, secret) = (slot(services), closed(key));
-    Ok(services.vault(move |vault, patience| vault.set(&slot, &secret, patience)).await?)
+    let (slot, secret) = (management_entry_id(services), to_secret_string(key));
+    Ok(services
+        .call_secret_store(move |vault, patience| vault.set(&slot, &secret, patience))
+        .await?)
 }
 
 /// Removes the stored management key; whether there was one. It stays valid at the server.
-pub async fn forget(services: &Services) -> Result<bool, Error> {
-    let slot = slot(services);
-    match services.vault(move |vault, patience| vault.delete(&slot, patience)).await {
+pub async fn remove_management_key(services: &ServiceContext) -> Result<bool, Error> {
+    let slot = management_entry_id(services);
+    match services.call_secret_store(move |vault, patience| vault.delete(&slot, patience)).await {
         Ok(()) => Ok(true),
         Err(secret_store::Error::NoEntry) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-fn slot(services: &Services) -> EntryId {
-    slot_of(&services.service)
+fn management_entry_id(services: &ServiceContext) -> EntryId {
+    management_entry_id_for(&services.keychain_service)
 }
 
 /// A service of its own: what lies under the keys' service is a key.
-pub(super) fn slot_of(service: &str) -> EntryId {
+pub(super) fn management_entry_id_for(service: &str) -> EntryId {
     EntryId { service: format!("{service} management"), account: "management".into() }
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Error;
-use super::management::slot_of;
+use super::management::management_entry_id_for;
 use crate::domain::{StoredKey, UserError};
-use crate::services::provision::ATTEMPTS;
+use crate::services::provision::ATTEMPTS_SERVICE;
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptStage};
 use crate::storage::json_store::StoreLocation;
@@ -23,9 +23,9 @@ use crate::storage::secret_store::{self, EntryId, SecretStore};
 
 /// What became of one entry.
 #[derive(Debug)]
-pub struct Moved {
+pub struct MigratedEntry {
     /// What it is, for a person: its label, and its server's service.
-    pub what: String,
+    pub description: String,
     /// Why it was left where it was.
     pub result: Result<(), UserError>,
 }
@@ -35,18 +35,18 @@ pub struct Moved {
 /// # Errors
 ///
 /// Nothing was moved: a store cannot be asked, or an attempt is still open.
-pub fn transfer(
+pub fn migrate_entries(
     place: &StoreLocation,
     from: &SecretStore,
     to: &SecretStore,
     patience: Duration,
     default_server: &str,
     service: fn(&str) -> String,
-) -> Result<Vec<Moved>, Error> {
+) -> Result<Vec<MigratedEntry>, Error> {
     let held = inventory::list_all_keys(place)?;
     let attempts = journal::list_all_attempts(place)?;
     if let Some(open) = attempts.iter().find(|attempt| attempt.stage != AttemptStage::Unresolved) {
-        return Err(Error::AttemptOpen(open.label.clone()));
+        return Err(Error::AttemptPending(open.label.clone()));
     }
     to.check_writable(&service(default_server), patience)?;
 
@@ -67,26 +67,27 @@ pub fn transfer(
                 .cloned();
             (EntryId { service: service.clone(), account }, held)
         }));
-        slots.push((slot_of(&service), None));
+        slots.push((management_entry_id_for(&service), None));
     }
-    slots.extend(
-        attempts.iter().map(|attempt| {
-            (EntryId { service: ATTEMPTS.into(), account: attempt.id.clone() }, None)
-        }),
-    );
+    slots.extend(attempts.iter().map(|attempt| {
+        (EntryId { service: ATTEMPTS_SERVICE.into(), account: attempt.id.clone() }, None)
+    }));
 
     let mut moved = Vec::new();
     let mut there = Vec::new();
     for (slot, held) in slots {
-        let result = match put(&slot, held.as_ref(), from, to, patience) {
+        let result = match copy_entry(&slot, held.as_ref(), from, to, patience) {
             Ok(true) => Ok(()),
             Ok(false) => continue,
-            Err(error) => Err(error.trouble()),
+            Err(error) => Err(error.to_user_error()),
         };
         if result.is_ok() {
             there.push((slot.clone(), held));
         }
-        moved.push(Moved { what: format!("{} ({})", slot.account, slot.service), result });
+        moved.push(MigratedEntry {
+            description: format!("{} ({})", slot.account, slot.service),
+            result,
+        });
     }
 
     let store = to.kind().to_string();
@@ -101,10 +102,10 @@ pub fn transfer(
     journal::set_store_of_unresolved(place, &store)?;
 
     for (slot, _) in there {
-        if let Err(error) = take_away(&slot, from, to, patience) {
-            moved.push(Moved {
-                what: format!("the old copy of {} ({})", slot.account, slot.service),
-                result: Err(error.trouble()),
+        if let Err(error) = delete_old_copy(&slot, from, to, patience) {
+            moved.push(MigratedEntry {
+                description: format!("the old copy of {} ({})", slot.account, slot.service),
+                result: Err(error.to_user_error()),
             });
         }
     }
@@ -112,26 +113,27 @@ pub fn transfer(
 }
 
 /// Sees to it that the secret is there; `false` where there is none to see to.
-fn put(
+fn copy_entry(
     slot: &EntryId,
     held: Option<&StoredKey>,
     from: &SecretStore,
     to: &SecretStore,
     patience: Duration,
 ) -> Result<bool, Error> {
-    match (look(from, slot, patience)?, look(to, slot, patience)?) {
+    match (find_secret(from, slot, patience)?, find_secret(to, slot, patience)?) {
         (None, None) => match held {
-            Some(held) => {
-                Err(Error::Absent { label: held.label.clone(), place: from.display_name() })
-            }
+            Some(held) => Err(Error::MissingSecret {
+                label: held.label.clone(),
+                store_name: from.display_name(),
+            }),
             None => Ok(false),
         },
         (Some(here), None) => {
             to.set(slot, &here, patience)?;
             Ok(true)
         }
-        (Some(here), Some(there)) if !same(&here, &there) => {
-            Err(Error::OtherThere(slot.account.clone(), to.display_name()))
+        (Some(here), Some(there)) if !secrets_equal(&here, &there) => {
+            Err(Error::SecretConflict(slot.account.clone(), to.display_name()))
         }
         // An earlier run came that far.
         (_, Some(_)) => Ok(true),
@@ -139,19 +141,21 @@ fn put(
 }
 
 /// Removes the old copy, if it is one.
-fn take_away(
+fn delete_old_copy(
     slot: &EntryId,
     from: &SecretStore,
     to: &SecretStore,
     patience: Duration,
 ) -> Result<(), Error> {
-    match (look(from, slot, patience)?, look(to, slot, patience)?) {
-        (Some(here), Some(there)) if same(&here, &there) => Ok(from.delete(slot, patience)?),
+    match (find_secret(from, slot, patience)?, find_secret(to, slot, patience)?) {
+        (Some(here), Some(there)) if secrets_equal(&here, &there) => {
+            Ok(from.delete(slot, patience)?)
+        }
         _ => Ok(()),
     }
 }
 
-fn look(
+fn find_secret(
     vault: &SecretStore,
     slot: &EntryId,
     patience: Duration,
@@ -164,6 +168,6 @@ fn look(
 }
 
 #[expect(clippy::disallowed_methods, reason = "door: two copies of a secret are compared")]
-fn same(one: &SecretString, other: &SecretString) -> bool {
+fn secrets_equal(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret() == other.expose_secret()
 }

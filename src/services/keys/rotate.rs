@@ -13,37 +13,44 @@
 
 use jiff::Timestamp;
 
-use super::{Error, absent, drop_entry, held_under, put};
+use super::{Error, delete_secret, missing_error, secret_for, store_secret};
 use crate::domain::{
     Cents, ErrorKind, Expiry, KeyRequest, Label, PendingReplacement, ProvisioningEvent,
     ProvisioningOutcome, RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError,
     is_key_hash,
 };
-use crate::services::provision::{self, Controls, Replacement, Services, Way};
+use crate::services::provision::{
+    self, AuthMethod, ProvisioningControls, Replacement, ServiceContext,
+};
 use crate::storage::inventory;
 use crate::storage::json_store;
 
 /// Cuts a key under the policy of `held`, and gives it that one's label. A rotation of this key
 /// that was interrupted goes on instead; no second key is cut.
-pub async fn rotate(
-    services: &Services,
+pub async fn rotate_key(
+    services: &ServiceContext,
     held: &StoredKey,
-    way: Way,
+    way: AuthMethod,
     terms: RetirePolicy,
-    controls: &mut Controls,
+    controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> RotationOutcome {
-    let (request, replacement) = match plan(services, held, terms, Timestamp::now()).await {
-        Ok(Plan::Cut(request, replacement)) => (request, replacement),
-        Ok(Plan::GoOn(new)) => return handed(services, *new, None).await,
-        Err(error) => return RotationOutcome::Failed(error.trouble()),
+    let (request, replacement) = match plan_rotation(services, held, terms, Timestamp::now()).await
+    {
+        Ok(RotationPlan::CreateReplacement(request, replacement)) => (request, replacement),
+        Ok(RotationPlan::Resume(new)) => return finish_by_moving_label(services, *new, None).await,
+        Err(error) => return RotationOutcome::Failed(error.to_user_error()),
     };
-    let outcome = provision::replace(&request, &replacement, way, services, controls, report).await;
-    rotated(services, outcome).await
+    let outcome =
+        provision::run_replacement(&request, &replacement, way, services, controls, report).await;
+    finish_rotation(services, outcome).await
 }
 
 /// Goes on where the new key's journey ended.
-pub async fn rotated(services: &Services, outcome: ProvisioningOutcome) -> RotationOutcome {
+pub async fn finish_rotation(
+    services: &ServiceContext,
+    outcome: ProvisioningOutcome,
+) -> RotationOutcome {
     match outcome {
         // An answer in which no key could be told from the rest, stored as it came.
         ProvisioningOutcome::Stored { stored_key: held, .. } if held.replaces.is_none() => {
@@ -60,7 +67,7 @@ pub async fn rotated(services: &Services, outcome: ProvisioningOutcome) -> Rotat
             }
         }
         ProvisioningOutcome::Stored { stored_key: held, warning: note, .. } => {
-            handed(services, held, note).await
+            finish_by_moving_label(services, held, note).await
         }
         ProvisioningOutcome::NotStored { entry: held, key, error: trouble } => {
             RotationOutcome::NotStored { entry: held, key, error: trouble }
@@ -69,56 +76,61 @@ pub async fn rotated(services: &Services, outcome: ProvisioningOutcome) -> Rotat
     }
 }
 
-async fn handed(services: &Services, new: StoredKey, note: Option<UserError>) -> RotationOutcome {
-    match hand_over(services, &new).await {
+async fn finish_by_moving_label(
+    services: &ServiceContext,
+    new: StoredKey,
+    note: Option<UserError>,
+) -> RotationOutcome {
+    match move_label(services, &new).await {
         Ok(handed) => RotationOutcome::Completed { rotated: handed, warning: note },
-        Err(error) => RotationOutcome::LabelNotMoved { new, error: error.trouble() },
+        Err(error) => RotationOutcome::LabelNotMoved { new, error: error.to_user_error() },
     }
 }
 
-enum Plan {
-    Cut(KeyRequest, Replacement),
-    GoOn(Box<StoredKey>),
+enum RotationPlan {
+    CreateReplacement(KeyRequest, Replacement),
+    Resume(Box<StoredKey>),
 }
 
-async fn plan(
-    services: &Services,
+async fn plan_rotation(
+    services: &ServiceContext,
     held: &StoredKey,
     terms: RetirePolicy,
     now: Timestamp,
-) -> Result<Plan, Error> {
-    let rows = inventory::list_keys(&services.place, &services.server)?;
+) -> Result<RotationPlan, Error> {
+    let rows = inventory::list_keys(&services.location, &services.server)?;
     let held = rows
         .iter()
         .find(|row| row.hash == held.hash)
-        .ok_or_else(|| Error::NotHeld(held.label.clone()))?;
+        .ok_or_else(|| Error::NotInInventory(held.label.clone()))?;
     let replaces =
         |row: &&StoredKey| row.replaces.as_ref().is_some_and(|old| old.hash == held.hash);
     if let Some(new) = rows.iter().find(replaces) {
-        return Ok(Plan::GoOn(Box::new(new.clone())));
+        return Ok(RotationPlan::Resume(Box::new(new.clone())));
     }
     if held.retirement.is_some() {
-        return Err(Error::Replaced(held.label.clone()));
+        return Err(Error::AlreadyReplaced(held.label.clone()));
     }
-    match held_under(services, &held.label).await? {
+    match secret_for(services, &held.label).await? {
         Some(key) if key.hash() == held.hash => {}
-        Some(_) => return Err(Error::AnotherKey(held.label.clone())),
-        None => return Err(absent(services, &held.label)),
+        Some(_) => return Err(Error::SecretMismatch(held.label.clone())),
+        None => return Err(missing_error(services, &held.label)),
     }
-    let request = same_policy(held, now)?;
+    let request = build_same_policy_request(held, now)?;
     let replaces = PendingReplacement {
         hash: held.hash.clone(),
         unused_for: terms.unused_for,
         revoke_when_unused: terms.revoke_when_unused,
     };
-    let label = spare(services, &rows, &held.label, "new", None).await?;
-    Ok(Plan::Cut(request, Replacement { label, replaces }))
+    let label = find_free_label(services, &rows, &held.label, "new", None).await?;
+    Ok(RotationPlan::CreateReplacement(request, Replacement { label, replaces }))
 }
 
 /// The policy that is in force, asked for once more. Nothing is left out in silence: a limit that
 /// cannot be asked for must not become none.
-fn same_policy(held: &StoredKey, now: Timestamp) -> Result<KeyRequest, Error> {
-    let not_the_same = |why: String| Error::NoSamePolicy { label: held.label.clone(), why };
+fn build_same_policy_request(held: &StoredKey, now: Timestamp) -> Result<KeyRequest, Error> {
+    let not_the_same =
+        |why: String| Error::PolicyNotRepeatable { label: held.label.clone(), reason: why };
     let limit = held
         .limit()
         .map(Cents::try_from)
@@ -147,65 +159,65 @@ fn same_policy(held: &StoredKey, now: Timestamp) -> Result<KeyRequest, Error> {
 }
 
 /// Hands the label over from the old key to the new one, from wherever that was interrupted.
-pub async fn hand_over(services: &Services, held: &StoredKey) -> Result<Rotated, Error> {
+pub async fn move_label(services: &ServiceContext, held: &StoredKey) -> Result<Rotated, Error> {
     let new = held.hash.as_str();
     // One program at a time. The name is made of a hash only if it is one.
     let name = if is_key_hash(new) { &new[..16] } else { "odd" };
-    let _claim = services.place.try_lock(&format!("rotation-{name}.lock"))?;
-    let rows = inventory::list_keys(&services.place, &services.server)?;
+    let _claim = services.location.try_lock(&format!("rotation-{name}.lock"))?;
+    let rows = inventory::list_keys(&services.location, &services.server)?;
     let by_hash = |hash: &str| rows.iter().find(|row| row.hash == hash).cloned();
     let Some(row) = by_hash(new) else {
-        return Err(Error::NotHeld(held.label.clone()));
+        return Err(Error::NotInInventory(held.label.clone()));
     };
     let Some(replaces) = &row.replaces else {
         return Ok(Rotated { new: row, old: None });
     };
     let Some(old) = by_hash(&replaces.hash) else {
         let freed = |held: &mut StoredKey| held.replaces = None;
-        let freed = inventory::update_key(&services.place, &services.server, new, freed)?;
+        let freed = inventory::update_key(&services.location, &services.server, new, freed)?;
         return Ok(Rotated { new: freed.unwrap_or(row), old: None });
     };
     let label = &old.label;
     // Nobody else may take a label between our look at it and the list.
-    let _turn = provision::turn(services).await;
-    let kept = match held_under(services, label).await? {
+    let _turn = provision::lock_storing(services).await;
+    let kept = match secret_for(services, label).await? {
         Some(key) if key.hash() == old.hash => {
-            let kept = spare(services, &rows, label, "old", Some(&old.hash)).await?;
-            put(services, &kept, &key).await?;
+            let kept = find_free_label(services, &rows, label, "old", Some(&old.hash)).await?;
+            store_secret(services, &kept, &key).await?;
             kept
         }
-        Some(key) if key.hash() != new => return Err(Error::AnotherKey(label.clone())),
+        Some(key) if key.hash() != new => return Err(Error::SecretMismatch(label.clone())),
         // The step after that was begun already, so the old key is where it was put.
-        _ => find(services, label, &old.hash)
+        _ => find_old_key_label(services, label, &old.hash)
             .await?
-            .ok_or_else(|| Error::AnotherKey(label.clone()))?,
+            .ok_or_else(|| Error::SecretMismatch(label.clone()))?,
     };
-    let there = held_under(services, label).await?;
+    let there = secret_for(services, label).await?;
     if there.is_none_or(|key| key.hash() != new) {
-        match held_under(services, &row.label).await? {
-            Some(key) if key.hash() == new => put(services, label, &key).await?,
-            Some(_) => return Err(Error::AnotherKey(row.label.clone())),
-            None => return Err(absent(services, &row.label)),
+        match secret_for(services, &row.label).await? {
+            Some(key) if key.hash() == new => store_secret(services, label, &key).await?,
+            Some(_) => return Err(Error::SecretMismatch(row.label.clone())),
+            None => return Err(missing_error(services, &row.label)),
         }
     }
     if row.label != *label {
-        drop_entry(services, &row.label).await?;
+        delete_secret(services, &row.label).await?;
     }
     let retiring = Retirement {
         replaced_at: Timestamp::now(),
         unused_for: replaces.unused_for,
         revoke_when_unused: replaces.revoke_when_unused,
     };
-    inventory::update_keys(&services.place, |keys| {
+    inventory::update_keys(&services.location, |keys| {
         let at = |hash: &str| {
             keys.iter().position(|held| held.server == services.server && held.hash == hash)
         };
         let (Some(to), Some(from)) = (at(new), at(&old.hash)) else {
-            return Err(Error::NotHeld(label.clone()));
+            return Err(Error::NotInInventory(label.clone()));
         };
         if keys[from].label != *label {
             // Renamed just now: the next try begins with that label.
-            return Err(Error::NotHeld(label.clone()));
+            return Err(Error::NotInInventory(label.clone()));
         }
         keys[from].label = kept;
         keys[from].retirement = Some(retiring);
@@ -218,15 +230,15 @@ pub async fn hand_over(services: &Services, held: &StoredKey) -> Result<Rotated,
 /// Goes on with the rotations that an earlier run left between cutting and handing over; each with
 /// the label it is about. One that another program is at is left to it.
 pub async fn resume_rotations(
-    services: &Services,
+    services: &ServiceContext,
 ) -> Result<Vec<(Label, Result<Rotated, UserError>)>, json_store::Error> {
     let mut resumed = Vec::new();
     for row in
-        inventory::filter_keys(&services.place, &services.server, |row| row.replaces.is_some())?
+        inventory::filter_keys(&services.location, &services.server, |row| row.replaces.is_some())?
     {
-        match hand_over(services, &row).await {
-            Err(Error::Document(json_store::Error::LockHeld(_))) => {}
-            result => resumed.push((row.label, result.map_err(|error| error.trouble()))),
+        match move_label(services, &row).await {
+            Err(Error::JsonStore(json_store::Error::LockHeld(_))) => {}
+            result => resumed.push((row.label, result.map_err(|error| error.to_user_error()))),
         }
     }
     Ok(resumed)
@@ -234,36 +246,40 @@ pub async fn resume_rotations(
 
 /// The first of `LABEL (word)`, `LABEL (word) 2`… that nobody has; or the one where the key with
 /// that hash lies already.
-async fn spare(
-    services: &Services,
+async fn find_free_label(
+    services: &ServiceContext,
     rows: &[StoredKey],
     label: &Label,
     word: &str,
     ours: Option<&str>,
 ) -> Result<Label, Error> {
     for number in 1..=9 {
-        let name = numbered(label, word, number);
-        match held_under(services, &name).await? {
+        let name = numbered_label(label, word, number);
+        match secret_for(services, &name).await? {
             Some(key) if ours.is_some_and(|hash| key.hash() == hash) => return Ok(name),
             None if rows.iter().all(|row| row.label != name) => return Ok(name),
             _ => {}
         }
     }
-    Err(Error::LabelHeld(numbered(label, word, 1)))
+    Err(Error::LabelTaken(numbered_label(label, word, 1)))
 }
 
 /// Under which of them the old key lies.
-async fn find(services: &Services, label: &Label, hash: &str) -> Result<Option<Label>, Error> {
+async fn find_old_key_label(
+    services: &ServiceContext,
+    label: &Label,
+    hash: &str,
+) -> Result<Option<Label>, Error> {
     for number in 1..=9 {
-        let name = numbered(label, "old", number);
-        if held_under(services, &name).await?.is_some_and(|key| key.hash() == hash) {
+        let name = numbered_label(label, "old", number);
+        if secret_for(services, &name).await?.is_some_and(|key| key.hash() == hash) {
             return Ok(Some(name));
         }
     }
     Ok(None)
 }
 
-fn numbered(label: &Label, word: &str, number: u8) -> Label {
+fn numbered_label(label: &Label, word: &str, number: u8) -> Label {
     let words = if number == 1 { format!("({word})") } else { format!("({word}) {number}") };
     label.with_suffix(&words)
 }

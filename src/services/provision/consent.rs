@@ -4,7 +4,7 @@
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::{CODE_LIFE, Error, Services, Way};
+use super::{AuthMethod, CODE_LIFETIME, Error, ServiceContext};
 use crate::api::oauth::{self, AuthorizationResponse, CallbackListener, ListenerGuard, Pkce};
 use crate::api::openrouter;
 use crate::domain::{
@@ -12,18 +12,18 @@ use crate::domain::{
 };
 
 /// Sends the person to the consent page and waits for the code.
-pub(super) async fn consent(
+pub(super) async fn obtain_auth_code(
     request: &KeyRequest,
-    way: Way,
-    services: &Services,
+    way: AuthMethod,
+    services: &ServiceContext,
     pkce: &Pkce,
     pasted: &mut mpsc::Receiver<AuthCode>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<(AuthCode, Option<ListenerGuard>), Error> {
     let way = match way {
-        Way::Key(key, otherwise) => {
+        AuthMethod::ExistingKey(key, otherwise) => {
             report(ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent));
-            match vouched(&key, request, services, pkce, report).await? {
+            match create_code_with_key(&key, request, services, pkce, report).await? {
                 Some(code) => return Ok((code, None)),
                 None => *otherwise,
             }
@@ -31,7 +31,7 @@ pub(super) async fn consent(
         way => way,
     };
     report(ProvisioningEvent::StepStarted(ProvisioningStep::OpenBrowser));
-    let server = Url::parse(&services.server).map_err(|_| Error::Address)?;
+    let server = Url::parse(&services.server).map_err(|_| Error::InvalidServerUrl)?;
     let limit = request.limit.map(|limit| limit.to_string());
     let expires = request.expiry.as_ref().map(Expiry::to_api_string);
     let asked = oauth::KeyParams {
@@ -42,8 +42,10 @@ pub(super) async fn consent(
         workspace_id: request.workspace_id.as_deref(),
     };
     let mut callback = match way {
-        Way::Browser | Way::NoOpen => Some(CallbackListener::bind(services.callback_port).await?),
-        Way::Paste | Way::Key(..) | Way::Management(_) => None,
+        AuthMethod::Browser | AuthMethod::OpenManually => {
+            Some(CallbackListener::bind(services.callback_port).await?)
+        }
+        AuthMethod::PasteCode | AuthMethod::ExistingKey(..) | AuthMethod::ManagementKey(_) => None,
     };
     let address = |callback: Option<&CallbackListener>| {
         oauth::build_authorize_url(
@@ -54,11 +56,11 @@ pub(super) async fn consent(
         )
     };
     let mut url = address(callback.as_ref());
-    let browser = matches!(way, Way::Browser);
+    let browser = matches!(way, AuthMethod::Browser);
     if browser {
         // Shown before the browser is tried: a browser that hangs must not hide the address.
         report(ProvisioningEvent::SignInUrl { url: url.to_string(), needs_code: false });
-        let open = services.open;
+        let open = services.open_browser;
         let target = url.clone();
         let opened = tokio::task::spawn_blocking(move || open(&target)).await;
         if let Ok(Err(why)) = opened {
@@ -87,23 +89,23 @@ pub(super) async fn consent(
         biased;
         answer = answered => match answer? {
             (AuthorizationResponse::Code(code), page) => Ok((code, Some(page))),
-            (AuthorizationResponse::Error { description }, _) => Err(Error::Refused(description)),
+            (AuthorizationResponse::Error { description }, _) => Err(Error::AuthorizationDenied(description)),
         },
         Some(code) = pasted.recv() => Ok((code, None)),
-        () = tokio::time::sleep(CODE_LIFE) => Err(Error::NoConsentInTime),
+        () = tokio::time::sleep(CODE_LIFETIME) => Err(Error::ConsentTimedOut),
     }
 }
 
 /// A code that a key of the account gives; `None` where the account does not let it. Asking again
 /// costs nothing: a code that nobody exchanges is no key.
-async fn vouched(
+async fn create_code_with_key(
     key: &ApiKey,
     request: &KeyRequest,
-    services: &Services,
+    services: &ServiceContext,
     pkce: &Pkce,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<Option<AuthCode>, Error> {
-    let client = services.client().map_err(Error::NotIssued)?;
+    let client = services.build_client().map_err(Error::ExchangeFailed)?;
     let mut tries = 0;
     loop {
         let error = match client.create_auth_code(key, &pkce.challenge, request).await {
@@ -116,8 +118,8 @@ async fn vouched(
             }
             Err(error) => error,
         };
-        let Some(pause) = error.retry_delay(tries).filter(|_| tries < services.retries) else {
-            return Err(Error::NoCode(error));
+        let Some(pause) = error.retry_delay(tries).filter(|_| tries < services.max_retries) else {
+            return Err(Error::CodeRequestFailed(error));
         };
         tries += 1;
         report(ProvisioningEvent::Notice(format!(

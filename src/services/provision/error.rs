@@ -14,157 +14,159 @@ use crate::storage::secret_store;
 pub enum Error {
     /// The inventory knows the label.
     #[error("a key labelled {0} is already held")]
-    LabelHeld(Label),
+    LabelTaken(Label),
     /// The keychain knows the label, the inventory does not.
     #[error("the keychain holds a key under the label {0} that is not on the list")]
-    LabelInVault(Label),
+    LabelInSecretStore(Label),
     /// The inventory or the journal.
     #[error(transparent)]
-    Document(#[from] json_store::Error),
+    JsonStore(#[from] json_store::Error),
     /// The vault.
     #[error(transparent)]
-    Vault(#[from] secret_store::Error),
+    SecretStore(#[from] secret_store::Error),
     /// The callback listener.
     #[error(transparent)]
     Callback(#[from] CallbackError),
     /// The server's address cannot be read.
     #[error("the server's address cannot be read")]
-    Address,
+    InvalidServerUrl,
     /// The person refused on the consent page.
     #[error("access was refused on the consent page{}", .0.as_ref().map(|words| format!(" ({words})")).unwrap_or_default())]
-    Refused(Option<String>),
+    AuthorizationDenied(Option<String>),
     /// The person left.
     #[error("cancelled")]
     Cancelled,
     /// Nobody decided on the consent page.
     #[error("nobody answered the consent page for ten minutes")]
-    NoConsentInTime,
+    ConsentTimedOut,
     /// No key vouched for the new one.
     #[error("no kind was given for the new key: {0}")]
-    NoCode(openrouter::Error),
+    CodeRequestFailed(openrouter::Error),
     /// The management key cut none.
     #[error("the management key cut no key: {0}")]
-    NotCut(openrouter::Error),
+    CreateFailed(openrouter::Error),
     /// The exchange failed cleanly: no key was issued.
     #[error("{0}")]
-    NotIssued(openrouter::Error),
+    ExchangeFailed(openrouter::Error),
     /// The exchange may have issued a key.
     #[error("a key may have been issued and was not received: {0}")]
     Unresolved(openrouter::Error),
     /// The server said yes, and its answer held no key.
-    #[error("the server accepted the kind, and its answer holds no key{}", if *.more { " in its first 64 KiB" } else { "" })]
-    OddAnswer {
+    #[error("the server accepted the kind, and its answer holds no key{}", if *.truncated { " in its first 64 KiB" } else { "" })]
+    UnexpectedResponse {
         /// The account of `keywright-attempts` where the answer is kept, if it could be.
-        kept: Option<String>,
+        saved_as: Option<String>,
         /// The store it is kept in, in words.
-        place: String,
+        store_name: String,
         /// The answer, where nothing else has it.
-        answer: Option<SecretString>,
+        response: Option<SecretString>,
         /// Whether it was longer than what is read of one.
-        more: bool,
+        truncated: bool,
     },
 }
 
 impl Error {
     /// Whether a key may exist that nobody holds.
     pub const fn is_unresolved(&self) -> bool {
-        matches!(self, Self::Unresolved(_) | Self::OddAnswer { .. })
+        matches!(self, Self::Unresolved(_) | Self::UnexpectedResponse { .. })
     }
 
     /// In words.
-    pub fn trouble(&self) -> UserError {
-        const NOTHING: &str = "no key was issued and nothing was spent";
-        const CHECK: &str = "look at your keys at OpenRouter and delete the one with this label if it is there, then try again";
+    pub fn to_user_error(&self) -> UserError {
+        const NO_KEY_CREATED: &str = "no key was issued and nothing was spent";
+        const CHECK_KEYS_PAGE: &str = "look at your keys at OpenRouter and delete the one with this label if it is there, then try again";
         let (kind, advice) = match self {
-            Self::LabelHeld(label) => (
+            Self::LabelTaken(label) => (
                 ErrorKind::InvalidInput,
                 format!(
-                    "{NOTHING}; choose another label, or remove the old key first: keywright rm '{label}'"
+                    "{NO_KEY_CREATED}; choose another label, or remove the old key first: keywright rm '{label}'"
                 ),
             ),
-            Self::LabelInVault(_) => (
+            Self::LabelInSecretStore(_) => (
                 ErrorKind::InvalidInput,
-                format!("{NOTHING} and that key was left alone; choose another label"),
+                format!("{NO_KEY_CREATED} and that key was left alone; choose another label"),
             ),
-            Self::Document(error) => (ErrorKind::Failed, format!("{NOTHING}; {}", error.advice())),
-            Self::Vault(error) => {
-                (ErrorKind::SecretStore, format!("{NOTHING}; {}", error.advice()))
+            Self::JsonStore(error) => {
+                (ErrorKind::Failed, format!("{NO_KEY_CREATED}; {}", error.advice()))
             }
-            Self::Callback(CallbackError::TimedOut) | Self::NoConsentInTime => {
-                (ErrorKind::Unreachable, format!("{NOTHING}; try again"))
+            Self::SecretStore(error) => {
+                (ErrorKind::SecretStore, format!("{NO_KEY_CREATED}; {}", error.advice()))
+            }
+            Self::Callback(CallbackError::TimedOut) | Self::ConsentTimedOut => {
+                (ErrorKind::Unreachable, format!("{NO_KEY_CREATED}; try again"))
             }
             Self::Callback(_) => (
                 ErrorKind::Failed,
                 format!(
-                    "{NOTHING}; choose another port with --callback-port, or paste the kind: --no-browser"
+                    "{NO_KEY_CREATED}; choose another port with --callback-port, or paste the kind: --no-browser"
                 ),
             ),
-            Self::Address => (
+            Self::InvalidServerUrl => (
                 ErrorKind::InvalidInput,
-                format!("{NOTHING}; give the server as https://openrouter.ai"),
+                format!("{NO_KEY_CREATED}; give the server as https://openrouter.ai"),
             ),
-            Self::Refused(_) => {
-                (ErrorKind::Cancelled, format!("{NOTHING}; try again if that was not meant"))
+            Self::AuthorizationDenied(_) => {
+                (ErrorKind::Cancelled, format!("{NO_KEY_CREATED}; try again if that was not meant"))
             }
             Self::Cancelled => {
-                (ErrorKind::Cancelled, format!("{NOTHING}; the callback port is closed"))
+                (ErrorKind::Cancelled, format!("{NO_KEY_CREATED}; the callback port is closed"))
             }
-            Self::NoCode(error) => match error {
+            Self::CodeRequestFailed(error) => match error {
                 openrouter::Error::Rejected { status: 401, .. } => (
                     ErrorKind::Failed,
                     format!(
-                        "{NOTHING}; the key given with --via-key works no more: give another, or sign in through the browser"
+                        "{NO_KEY_CREATED}; the key given with --via-key works no more: give another, or sign in through the browser"
                     ),
                 ),
                 openrouter::Error::Rejected { status: 409, .. } => (
                     ErrorKind::Failed,
                     format!(
-                        "{NOTHING}; the account is at odds with this request: look for a key with this label at OpenRouter, or try again with another label"
+                        "{NO_KEY_CREATED}; the account is at odds with this request: look for a key with this label at OpenRouter, or try again with another label"
                     ),
                 ),
                 error => {
-                    let (kind, advice) = not_issued(error);
-                    (kind, format!("{NOTHING}; {advice}"))
+                    let (kind, advice) = classify_api_error(error);
+                    (kind, format!("{NO_KEY_CREATED}; {advice}"))
                 }
             },
-            Self::NotCut(openrouter::Error::Rejected { status: 401, .. }) => (
+            Self::CreateFailed(openrouter::Error::Rejected { status: 401, .. }) => (
                 ErrorKind::Failed,
                 format!(
-                    "{NOTHING}; it works no more: give another with keywright management set, or sign in through the browser"
+                    "{NO_KEY_CREATED}; it works no more: give another with keywright management set, or sign in through the browser"
                 ),
             ),
-            Self::NotCut(openrouter::Error::Rejected { status: 403, .. }) => (
+            Self::CreateFailed(openrouter::Error::Rejected { status: 403, .. }) => (
                 ErrorKind::Failed,
                 format!(
-                    "{NOTHING}; it may not cut keys: is it a management key? Without one, sign in through the browser"
+                    "{NO_KEY_CREATED}; it may not cut keys: is it a management key? Without one, sign in through the browser"
                 ),
             ),
-            Self::NotCut(error) | Self::NotIssued(error) => {
-                let (kind, advice) = not_issued(error);
-                (kind, format!("{NOTHING}; {advice}"))
+            Self::CreateFailed(error) | Self::ExchangeFailed(error) => {
+                let (kind, advice) = classify_api_error(error);
+                (kind, format!("{NO_KEY_CREATED}; {advice}"))
             }
             Self::Unresolved(_) => (
                 ErrorKind::Unresolved,
                 format!(
-                    "it is on the list of unresolved attempts; if a key was issued, nobody can spend with it: {CHECK}"
+                    "it is on the list of unresolved attempts; if a key was issued, nobody can spend with it: {CHECK_KEYS_PAGE}"
                 ),
             ),
-            Self::OddAnswer { kept: Some(account), place, .. } => (
+            Self::UnexpectedResponse { saved_as: Some(account), store_name: place, .. } => (
                 ErrorKind::Unresolved,
                 format!(
-                    "the answer is kept in {place} (service keywright-attempts, username {account}); {CHECK}"
+                    "the answer is kept in {place} (service keywright-attempts, username {account}); {CHECK_KEYS_PAGE}"
                 ),
             ),
-            Self::OddAnswer { kept: None, .. } => (
+            Self::UnexpectedResponse { saved_as: None, .. } => (
                 ErrorKind::Unresolved,
-                format!("the answer could not be kept, and is nowhere but here; {CHECK}"),
+                format!("the answer could not be kept, and is nowhere but here; {CHECK_KEYS_PAGE}"),
             ),
         };
         UserError::new(kind, self.to_string(), advice)
     }
 }
 
-const fn not_issued(error: &openrouter::Error) -> (ErrorKind, &'static str) {
+const fn classify_api_error(error: &openrouter::Error) -> (ErrorKind, &'static str) {
     match error {
         openrouter::Error::NotSent { .. } => (
             ErrorKind::Unreachable,

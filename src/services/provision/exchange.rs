@@ -5,95 +5,111 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::{Error, Services, attempt_slot, cancelled, keep_secrets};
+use super::{Error, ServiceContext, attempt_entry_id, store_attempt_secrets, wait_for_cancel};
 use crate::api::openrouter::{self, Client, CreateKeyResponse, CreatedKey};
 use crate::domain::{AuthCode, CodeVerifier, KeyRequest, ManagementKey, ProvisioningEvent};
 use crate::storage::journal::{AttemptGuard, AttemptStage};
 
 /// How often a code is sent again whose fate is unknown, one at a time.
-const RESENDS: u32 = 2;
+const MAX_RESENDS: u32 = 2;
 
 /// What brings a key, and how often it may be sent again when its fate is unknown.
-pub(super) enum Ask<'a> {
+pub(super) enum CreateKeyRequest<'a> {
     /// A code works once: sent again it brings the same key, or none.
-    Code(&'a AuthCode, &'a CodeVerifier),
+    ExchangeCode(&'a AuthCode, &'a CodeVerifier),
     /// Each sending may cut another key: never again.
-    Cut(&'a ManagementKey, &'a KeyRequest),
+    CreateKey(&'a ManagementKey, &'a KeyRequest),
 }
 
-impl Ask<'_> {
-    async fn send(&self, client: &Client) -> Result<CreateKeyResponse, openrouter::Error> {
+impl CreateKeyRequest<'_> {
+    async fn send_once(&self, client: &Client) -> Result<CreateKeyResponse, openrouter::Error> {
         match self {
-            Self::Code(code, verifier) => client.exchange_code(code, verifier).await,
-            Self::Cut(management, request) => client.create_key(management, request).await,
+            Self::ExchangeCode(code, verifier) => client.exchange_code(code, verifier).await,
+            Self::CreateKey(management, request) => client.create_key(management, request).await,
         }
     }
 
-    const fn resends(&self) -> u32 {
+    const fn max_resends(&self) -> u32 {
         match self {
-            Self::Code(..) => RESENDS,
-            Self::Cut(..) => 0,
+            Self::ExchangeCode(..) => MAX_RESENDS,
+            Self::CreateKey(..) => 0,
         }
     }
 
-    fn refused(&self, error: openrouter::Error) -> Error {
+    fn wrap_error(&self, error: openrouter::Error) -> Error {
         match self {
-            Self::Code(..) => Error::NotIssued(error),
-            Self::Cut(..) => Error::NotCut(error),
+            Self::ExchangeCode(..) => Error::ExchangeFailed(error),
+            Self::CreateKey(..) => Error::CreateFailed(error),
         }
     }
 }
 
 /// Exchanges the code. On `Err` the attempt is still open: see [`Error::is_unresolved`].
-pub(super) async fn exchange(
+pub(super) async fn exchange_code(
     open: &mut AttemptGuard,
     code: &AuthCode,
     verifier: &CodeVerifier,
-    services: &Services,
+    services: &ServiceContext,
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<CreatedKey, Error> {
-    let client = services.client().map_err(Error::NotIssued)?;
+    let client = services.build_client().map_err(Error::ExchangeFailed)?;
     // Nothing was sent yet: a keychain that locked itself meanwhile costs no more than this login.
     tokio::select! {
-        kept = keep_secrets(open, verifier, Some(code), services) => kept?,
-        () = cancelled(cancel) => return Err(Error::Cancelled),
+        kept = store_attempt_secrets(open, verifier, Some(code), services) => kept?,
+        () = wait_for_cancel(cancel) => return Err(Error::Cancelled),
     }
     let received = Timestamp::now();
     open.update(|attempt| {
         attempt.stage = AttemptStage::CodeReceived;
         attempt.code_received_at = Some(received);
     })?;
-    send(open, &client, &Ask::Code(code, verifier), services, cancel, report).await
+    send_with_retries(
+        open,
+        &client,
+        &CreateKeyRequest::ExchangeCode(code, verifier),
+        services,
+        cancel,
+        report,
+    )
+    .await
 }
 
 /// Has the management key cut the key. On `Err` the attempt is still open, as above.
-pub(super) async fn cut(
+pub(super) async fn create_with_management_key(
     open: &mut AttemptGuard,
     management: &ManagementKey,
     request: &KeyRequest,
-    services: &Services,
+    services: &ServiceContext,
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<CreatedKey, Error> {
-    let client = services.client().map_err(Error::NotCut)?;
-    send(open, &client, &Ask::Cut(management, request), services, cancel, report).await
+    let client = services.build_client().map_err(Error::CreateFailed)?;
+    send_with_retries(
+        open,
+        &client,
+        &CreateKeyRequest::CreateKey(management, request),
+        services,
+        cancel,
+        report,
+    )
+    .await
 }
 
 /// Sends it. A code is in the vault by now; an attempt that was `Sent` before starts as ambiguous.
-pub(super) async fn send(
+pub(super) async fn send_with_retries(
     open: &mut AttemptGuard,
     client: &Client,
-    ask: &Ask<'_>,
-    services: &Services,
+    ask: &CreateKeyRequest<'_>,
+    services: &ServiceContext,
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<CreatedKey, Error> {
     let mut ambiguous = open.attempt().stage == AttemptStage::RequestSent;
     // What another run sent counts, and after a crash there is one more try, not a new beginning.
     let before = open.attempt().send_count.max(u32::from(ambiguous));
-    let allowed = if ambiguous { 1 } else { 1 + ask.resends().min(services.retries) };
-    let most = (before + allowed).min(1 + ask.resends());
+    let allowed = if ambiguous { 1 } else { 1 + ask.max_resends().min(services.max_retries) };
+    let most = (before + allowed).min(1 + ask.max_resends());
     if before >= most {
         return Err(Error::Unresolved(openrouter::Error::OutcomeUnknown {
             server: services.server.clone(),
@@ -108,10 +124,10 @@ pub(super) async fn send(
             attempt.stage = AttemptStage::RequestSent;
             attempt.send_count = lost + 1;
         })?;
-        let error = match ask.send(client).await {
+        let error = match ask.send_once(client).await {
             Ok(CreateKeyResponse::Key(exchanged)) => return Ok(exchanged),
             Ok(CreateKeyResponse::Unexpected { body, truncated: more }) => {
-                return Err(odd(open, body, more, services).await);
+                return Err(save_unexpected_response(open, body, more, services).await);
             }
             Err(error) => error,
         };
@@ -120,12 +136,12 @@ pub(super) async fn send(
             lost += 1;
             lost < most
         } else {
-            tries < services.retries
+            tries < services.max_retries
         };
         let Some(pause) = error.retry_delay(tries).filter(|_| again) else {
             // After a send whose fate is unknown even a clean refusal proves nothing: the code may
             // be used up because the key exists.
-            return Err(if ambiguous { Error::Unresolved(error) } else { ask.refused(error) });
+            return Err(if ambiguous { Error::Unresolved(error) } else { ask.wrap_error(error) });
         };
         tries += 1;
         report(ProvisioningEvent::Notice(format!(
@@ -135,37 +151,48 @@ pub(super) async fn send(
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             // As long as the server has not seen the code, nothing can be lost by leaving.
-            () = cancelled(cancel), if !ambiguous => return Err(Error::Cancelled),
+            () = wait_for_cancel(cancel), if !ambiguous => return Err(Error::Cancelled),
         }
     }
 }
 
 /// Keeps an answer of success in which no key could be found: under the attempt's id in the vault,
 /// or else in the hands of the person.
-async fn odd(
+async fn save_unexpected_response(
     open: &mut AttemptGuard,
     body: SecretString,
     more: bool,
-    services: &Services,
+    services: &ServiceContext,
 ) -> Error {
-    let slot = attempt_slot(open);
+    let slot = attempt_entry_id(open);
     let account = slot.account.clone();
     let (kept, answer) = (body.clone(), body);
-    let place = services.vault.display_name();
-    match services.vault(move |vault, patience| vault.set(&slot, &kept, patience)).await {
+    let place = services.secret_store.display_name();
+    match services.call_secret_store(move |vault, patience| vault.set(&slot, &kept, patience)).await
+    {
         Ok(()) => {
             if let Err(error) = open.update(|attempt| attempt.has_saved_response = true) {
                 tracing::warn!(%error, "the journal could not be written");
             }
-            Error::OddAnswer { kept: Some(account), place, answer: None, more }
+            Error::UnexpectedResponse {
+                saved_as: Some(account),
+                store_name: place,
+                response: None,
+                truncated: more,
+            }
         }
-        Err(_) => Error::OddAnswer { kept: None, place, answer: Some(answer), more },
+        Err(_) => Error::UnexpectedResponse {
+            saved_as: None,
+            store_name: place,
+            response: Some(answer),
+            truncated: more,
+        },
     }
 }
 
 /// Leaves the attempt on the list of what may have been issued. What the vault keeps under its id
 /// stays too: it may be the answer itself.
-pub(super) fn leave_unresolved(mut open: AttemptGuard) {
+pub(super) fn mark_unresolved(mut open: AttemptGuard) {
     if let Err(error) = open.update(|attempt| attempt.stage = AttemptStage::Unresolved) {
         // The journal still says `sent`: the next start lists it all the same.
         tracing::warn!(%error, "the journal could not be written");

@@ -15,15 +15,15 @@ use crate::storage::secret_store::{self, EntryId, SecretStore, StoreKind};
 /// Attempts of this process that brought a key which is not stored yet: as long as they are kept
 /// here, no other process takes them over.
 #[derive(Clone, Default)]
-pub struct Kept(Arc<Mutex<Vec<AttemptGuard>>>);
+pub struct PendingAttempts(Arc<Mutex<Vec<AttemptGuard>>>);
 
-impl Kept {
-    pub(super) fn keep(&self, open: AttemptGuard) {
+impl PendingAttempts {
+    pub(super) fn add(&self, open: AttemptGuard) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(open);
     }
 
     /// The attempt that brought the key with that hash.
-    pub(super) fn take(&self, hash: &str) -> Option<AttemptGuard> {
+    pub(super) fn take_by_hash(&self, hash: &str) -> Option<AttemptGuard> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let brought = |open: &AttemptGuard| {
             open.attempt().received_key.as_ref().is_some_and(|held| held.hash == hash)
@@ -35,52 +35,52 @@ impl Kept {
 
 /// What a journey needs of the world.
 #[derive(Clone)]
-pub struct Services {
+pub struct ServiceContext {
     /// The server, without a slash at its end.
     pub server: String,
     /// The keychain service of its keys: `keywright`, or `keywright/<host[:port]>`.
-    pub service: String,
+    pub keychain_service: String,
     /// The management key that the environment gives, used before a stored one.
-    pub management: Option<ManagementKey>,
+    pub management_key: Option<ManagementKey>,
     /// Where keys lie.
-    pub vault: SecretStore,
+    pub secret_store: SecretStore,
     /// How long one vault call may take.
-    pub patience: Duration,
+    pub secret_store_timeout: Duration,
     /// Where the inventory and the journal lie.
-    pub place: StoreLocation,
+    pub location: StoreLocation,
     /// Attempts whose key could not be stored and is still on screen.
-    pub kept: Kept,
+    pub pending_attempts: PendingAttempts,
     /// Who we say we are.
-    pub app: Attribution,
+    pub attribution: Attribution,
     /// One request's time.
-    pub timeout: Duration,
+    pub request_timeout: Duration,
     /// How often what is safe to repeat is repeated.
-    pub retries: u32,
+    pub max_retries: u32,
     /// The callback's port; 0 for an ephemeral one.
     pub callback_port: u16,
     /// Opens the person's browser; says in words why it could not.
-    pub open: fn(&Url) -> Result<(), String>,
+    pub open_browser: fn(&Url) -> Result<(), String>,
 }
 
-impl Services {
+impl ServiceContext {
     /// A client of the server.
-    pub fn client(&self) -> Result<Client, Error> {
+    pub fn build_client(&self) -> Result<Client, Error> {
         let server = Url::parse(&self.server).map_err(|_| Error::NotSent {
             server: self.server.clone(),
             reason: "its address cannot be read".into(),
         })?;
-        Client::new(&server, self.timeout, &self.app)
+        Client::new(&server, self.request_timeout, &self.attribution)
     }
 
     /// Where the key under `label` lies in the vault.
-    pub fn slot(&self, label: &str) -> EntryId {
-        EntryId { service: self.service.clone(), account: label.into() }
+    pub fn entry_id(&self, label: &str) -> EntryId {
+        EntryId { service: self.keychain_service.clone(), account: label.into() }
     }
 
     /// A store beside the one that is used, for a key that this one refuses: the file beside the
     /// keychain, the keychain beside the file. None where nothing is to be left on disk.
-    pub fn another_vault(&self, ask: secret_store::PassphraseFn) -> Option<SecretStore> {
-        match (self.vault.kind(), &self.place) {
+    pub fn alternate_secret_store(&self, ask: secret_store::PassphraseFn) -> Option<SecretStore> {
+        match (self.secret_store.kind(), &self.location) {
             (StoreKind::Keychain, StoreLocation::Directory(dir)) => {
                 Some(SecretStore::age_file(dir.clone(), ask))
             }
@@ -90,11 +90,11 @@ impl Services {
     }
 
     /// Makes a vault call off the async thread; it can wait for a person.
-    pub(crate) async fn vault<T: Send + 'static>(
+    pub(crate) async fn call_secret_store<T: Send + 'static>(
         &self,
         call: impl FnOnce(&SecretStore, Duration) -> Result<T, secret_store::Error> + Send + 'static,
     ) -> Result<T, secret_store::Error> {
-        let (vault, patience) = (self.vault.clone(), self.patience);
+        let (vault, patience) = (self.secret_store.clone(), self.secret_store_timeout);
         tokio::task::spawn_blocking(move || call(&vault, patience))
             .await
             .unwrap_or(Err(secret_store::Error::TimedOut))

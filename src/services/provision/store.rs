@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
-use super::{Services, cancelled, forget_secrets};
+use super::{ServiceContext, delete_attempt_secrets, wait_for_cancel};
 use crate::api::openrouter::CreatedKey;
 use crate::domain::{
     ApiKey, CheckResult, ErrorKind, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep,
@@ -23,9 +23,9 @@ use crate::storage::secret_store::{self, SecretStore};
 /// Keys that are stored and not on the list yet: the list is rewritten for many at once, not for
 /// each. Until then their attempts stay in the journal, from which the next start lists them.
 #[derive(Default)]
-pub struct Unlisted(Vec<(AttemptGuard, StoredKey)>);
+pub struct UnlistedKeys(Vec<(AttemptGuard, StoredKey)>);
 
-impl Unlisted {
+impl UnlistedKeys {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -37,24 +37,25 @@ impl Unlisted {
     }
 
     /// Puts them on the list. An error costs no key: see above.
-    pub fn list(&mut self, services: &Services) -> Result<(), UserError> {
+    pub fn add_to_inventory(&mut self, services: &ServiceContext) -> Result<(), UserError> {
         if self.is_empty() {
             return Ok(());
         }
         let (opens, held) = self.0.drain(..).unzip();
-        inventory::upsert_keys(&services.place, held).map_err(|error| not_listed(&error))?;
-        log(AttemptGuard::complete_all(opens));
+        inventory::upsert_keys(&services.location, held)
+            .map_err(|error| not_listed_error(&error))?;
+        log_error(AttemptGuard::complete_all(opens));
         Ok(())
     }
 }
 
 /// Stores what was received, notes it, ends the attempt and asks what was granted. With `later` the
 /// list is left to [`Unlisted::list`].
-pub(super) async fn finish(
+pub(super) async fn store_received_key(
     mut open: AttemptGuard,
     issued: CreatedKey,
-    services: &Services,
-    later: Option<&mut Unlisted>,
+    services: &ServiceContext,
+    later: Option<&mut UnlistedKeys>,
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> ProvisioningOutcome {
@@ -68,52 +69,52 @@ pub(super) async fn finish(
             attempt.label.clone(),
             &issued.key,
             services.server.clone(),
-            services.vault.kind().to_string(),
+            services.secret_store.kind().to_string(),
             Timestamp::now(),
         )
     };
     // A journal that cannot be written keeps no key out of the vault.
-    log(open.update(|attempt| {
+    log_error(open.update(|attempt| {
         attempt.stage = AttemptStage::KeyReceived;
         attempt.received_key = Some(held.clone());
     }));
     // Until it is listed: no other Keywright may take the label between our look and our writing.
-    let turn = turn(services).await;
-    let renamed = match put(&mut held, &issued.key, services).await {
+    let turn = lock_storing(services).await;
+    let renamed = match store_under_free_label(&mut held, &issued.key, services).await {
         Ok(renamed) => renamed,
         Err(error) => {
-            services.kept.keep(open);
+            services.pending_attempts.add(open);
             return ProvisioningOutcome::NotStored {
                 entry: held,
                 key: issued.key,
-                error: not_stored(&error),
+                error: not_stored_error(&error),
             };
         }
     };
-    log(open.update(|attempt| {
+    log_error(open.update(|attempt| {
         attempt.stage = AttemptStage::Stored;
         attempt.received_key = Some(held.clone());
     }));
     // Not in a queue: its keys come from one account, and there may be thousands.
-    let stranger = later.is_none().then(|| of_another_account(&held, services)).flatten();
+    let stranger = later.is_none().then(|| other_account_warning(&held, services)).flatten();
     let listed = match &later {
         Some(_) => Ok(()),
-        None => inventory::upsert_keys(&services.place, vec![held.clone()]),
+        None => inventory::upsert_keys(&services.location, vec![held.clone()]),
     };
     drop(turn);
-    forget_secrets(&open, services).await;
+    delete_attempt_secrets(&open, services).await;
     // A key that is not on the list stays in the journal: the next start lists it.
     let mut open = Some(open);
     if let (None, Ok(())) = (&later, &listed) {
-        log(open.take().map_or(Ok(()), AttemptGuard::complete));
+        log_error(open.take().map_or(Ok(()), AttemptGuard::complete));
     }
-    let note = listed.err().map(|error| not_listed(&error)).or(renamed).or(stranger);
+    let note = listed.err().map(|error| not_listed_error(&error)).or(renamed).or(stranger);
     report(ProvisioningEvent::StepStarted(ProvisioningStep::ComparePolicy));
     let (stored, key) = (held.clone(), issued.key.clone());
     let outcome = tokio::select! {
-        outcome = compare(held, issued.key, note.clone(), later.is_none(), services) => outcome,
+        outcome = compare_policy(held, issued.key, note.clone(), later.is_none(), services) => outcome,
         // The key is safe: nobody waits for a comparison who wants to leave.
-        () = cancelled(cancel) => ProvisioningOutcome::Stored { stored_key: stored, key, warning: note },
+        () = wait_for_cancel(cancel) => ProvisioningOutcome::Stored { stored_key: stored, key, warning: note },
     };
     if let (Some(later), Some(open), ProvisioningOutcome::Stored { stored_key: held, .. }) =
         (later, open, &outcome)
@@ -124,16 +125,16 @@ pub(super) async fn finish(
 }
 
 /// What an answer held could be found nowhere in it and be kept nowhere: the person has it.
-pub(super) fn hand_back(
+pub(super) fn return_unstored(
     mut open: AttemptGuard,
     answer: SecretString,
     trouble: &UserError,
-    services: &Services,
+    services: &ServiceContext,
 ) -> ProvisioningOutcome {
     #[expect(clippy::disallowed_methods, reason = "door: reveal")]
     let key = ApiKey::from(answer.expose_secret().to_owned());
     let attempt = open.attempt();
-    let store = services.vault.kind().to_string();
+    let store = services.secret_store.kind().to_string();
     let held = StoredKey {
         requested: attempt.requested.clone(),
         ..StoredKey::new(
@@ -144,80 +145,89 @@ pub(super) fn hand_back(
             Timestamp::now(),
         )
     };
-    log(open.update(|attempt| {
+    log_error(open.update(|attempt| {
         attempt.stage = AttemptStage::KeyReceived;
         attempt.received_key = Some(held.clone());
     }));
-    services.kept.keep(open);
+    services.pending_attempts.add(open);
     ProvisioningOutcome::NotStored { entry: held, key, error: trouble.clone() }
 }
 
 /// Waits for the turn to store; whoever waits in vain stores all the same, for the key's sake.
-pub(crate) async fn turn(services: &Services) -> Option<LockGuard> {
-    let (place, patience) = (services.place.clone(), services.patience);
+pub(crate) async fn lock_storing(services: &ServiceContext) -> Option<LockGuard> {
+    let (place, patience) = (services.location.clone(), services.secret_store_timeout);
     let turn = tokio::task::spawn_blocking(move || place.try_lock_for("storing.lock", patience));
     turn.await.ok()?.ok()
 }
 
 /// Tries again to store a key that is nowhere but on the screen.
-pub async fn store_again(held: StoredKey, key: ApiKey, services: &Services) -> ProvisioningOutcome {
-    store_in(held, key, services, services).await
+pub async fn retry_store(
+    held: StoredKey,
+    key: ApiKey,
+    services: &ServiceContext,
+) -> ProvisioningOutcome {
+    store_and_list(held, key, services, services).await
 }
 
 /// Stores it in another store than the one that refuses it. A rotation needs both keys in one: the
 /// new key then stays beside the old one, under a label of its own.
-pub async fn store_elsewhere(
+pub async fn store_in_alternate(
     mut held: StoredKey,
     key: ApiKey,
     vault: SecretStore,
-    services: &Services,
+    services: &ServiceContext,
 ) -> ProvisioningOutcome {
     held.replaces = None;
-    let there = Services { vault, ..services.clone() };
-    store_in(held, key, &there, services).await
+    let there = ServiceContext { secret_store: vault, ..services.clone() };
+    store_and_list(held, key, &there, services).await
 }
 
-async fn store_in(
+async fn store_and_list(
     mut held: StoredKey,
     key: ApiKey,
-    there: &Services,
-    services: &Services,
+    there: &ServiceContext,
+    services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    held.store = there.vault.kind().to_string();
-    let turn = turn(services).await;
-    let renamed = match put(&mut held, &key, there).await {
+    held.store = there.secret_store.kind().to_string();
+    let turn = lock_storing(services).await;
+    let renamed = match store_under_free_label(&mut held, &key, there).await {
         Ok(renamed) => renamed,
         Err(error) => {
-            return ProvisioningOutcome::NotStored { entry: held, key, error: not_stored(&error) };
+            return ProvisioningOutcome::NotStored {
+                entry: held,
+                key,
+                error: not_stored_error(&error),
+            };
         }
     };
-    let listed = inventory::upsert_keys(&services.place, vec![held.clone()]);
+    let listed = inventory::upsert_keys(&services.location, vec![held.clone()]);
     drop(turn);
     if listed.is_ok() {
-        if let Some(open) = services.kept.take(&held.hash) {
-            forget_secrets(&open, services).await;
-            log(open.complete());
+        if let Some(open) = services.pending_attempts.take_by_hash(&held.hash) {
+            delete_attempt_secrets(&open, services).await;
+            log_error(open.complete());
         }
         // Another start may have put it on the list of what nobody received.
-        log(journal::remove_attempts_for_key(&services.place, &held.hash));
+        log_error(journal::remove_attempts_for_key(&services.location, &held.hash));
     }
-    let note = listed.err().map(|error| not_listed(&error)).or(renamed);
-    compare(held, key, note, true, services).await
+    let note = listed.err().map(|error| not_listed_error(&error)).or(renamed);
+    compare_policy(held, key, note, true, services).await
 }
 
 /// Puts the key into the vault, read back. Never over another key: a label that was taken since
 /// the preflight gets a number, and `Some` words about it.
-async fn put(
+async fn store_under_free_label(
     held: &mut StoredKey,
     key: &ApiKey,
-    services: &Services,
+    services: &ServiceContext,
 ) -> Result<Option<UserError>, secret_store::Error> {
     let asked = held.label.clone();
     for number in 1..=9 {
         let label =
             if number == 1 { asked.clone() } else { asked.with_suffix(&number.to_string()) };
-        let slot = services.slot(label.as_str());
-        let there = services.vault(move |vault, patience| vault.get(&slot, patience)).await;
+        let slot = services.entry_id(label.as_str());
+        let there =
+            services.call_secret_store(move |vault, patience| vault.get(&slot, patience)).await;
         let renamed = (label != asked).then(|| {
             UserError::new(
                 ErrorKind::Failed,
@@ -227,12 +237,14 @@ async fn put(
         });
         match there {
             Err(secret_store::Error::NoEntry) => {
-                let slot = services.slot(label.as_str());
-                let secret = secret(key);
-                services.vault(move |vault, patience| vault.set(&slot, &secret, patience)).await?;
+                let slot = services.entry_id(label.as_str());
+                let secret = to_secret_string(key);
+                services
+                    .call_secret_store(move |vault, patience| vault.set(&slot, &secret, patience))
+                    .await?;
             }
             // Ours already: a try before this one got further than it knew.
-            Ok(secret) if hash(&secret) == held.hash => {}
+            Ok(secret) if hash_secret(&secret) == held.hash => {}
             Ok(_) => continue,
             Err(error) => return Err(error),
         }
@@ -244,17 +256,17 @@ async fn put(
 
 /// Asks the server what it granted and notes it, on the list as well where the key is `listed`; a
 /// failure leaves the key where it is.
-async fn compare(
+async fn compare_policy(
     mut held: StoredKey,
     key: ApiKey,
     note: Option<UserError>,
     listed: bool,
-    services: &Services,
+    services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    let answer = match services.client() {
+    let answer = match services.build_client() {
         Ok(client) => match client.get_current_key(&key).await {
             // Asking is safe to repeat; once is enough for a hiccup.
-            Err(error) if error.status().is_none() && services.retries > 0 => {
+            Err(error) if error.status().is_none() && services.max_retries > 0 => {
                 tracing::debug!(%error, "asking the key again");
                 client.get_current_key(&key).await
             }
@@ -269,7 +281,7 @@ async fn compare(
             held.record_check(&read, now);
             if listed {
                 let reads = HashMap::from([(held.hash.clone(), (now, read))]);
-                log(inventory::record_checks(&services.place, &services.server, &reads));
+                log_error(inventory::record_checks(&services.location, &services.server, &reads));
             }
             None
         }
@@ -284,9 +296,9 @@ async fn compare(
 
 /// Whoever can read the sign-in address can answer it with a consent of their own: then the key is
 /// one of theirs, and they see what it is used for.
-fn of_another_account(held: &StoredKey, services: &Services) -> Option<UserError> {
+fn other_account_warning(held: &StoredKey, services: &ServiceContext) -> Option<UserError> {
     let user = held.user_id.as_ref()?;
-    let rows = inventory::list_keys(&services.place, &services.server).ok()?;
+    let rows = inventory::list_keys(&services.location, &services.server).ok()?;
     let mut users = rows.iter().filter_map(|row| row.user_id.as_ref()).peekable();
     users.peek()?;
     (!users.any(|other| other == user)).then(|| {
@@ -299,7 +311,7 @@ fn of_another_account(held: &StoredKey, services: &Services) -> Option<UserError
     })
 }
 
-fn not_stored(error: &secret_store::Error) -> UserError {
+fn not_stored_error(error: &secret_store::Error) -> UserError {
     UserError::new(
         ErrorKind::SecretStore,
         format!("the key was issued and could not be stored: {error}"),
@@ -307,7 +319,7 @@ fn not_stored(error: &secret_store::Error) -> UserError {
     )
 }
 
-fn not_listed(error: &json_store::Error) -> UserError {
+fn not_listed_error(error: &json_store::Error) -> UserError {
     UserError::new(
         ErrorKind::Failed,
         format!("the key is in the keychain, but not on the list: {error}"),
@@ -316,16 +328,16 @@ fn not_listed(error: &json_store::Error) -> UserError {
 }
 
 #[expect(clippy::disallowed_methods, reason = "door: the vault")]
-fn secret(key: &ApiKey) -> SecretString {
+fn to_secret_string(key: &ApiKey) -> SecretString {
     SecretString::from(key.expose_secret())
 }
 
 #[expect(clippy::disallowed_methods, reason = "door: hashing")]
-pub(super) fn hash(secret: &SecretString) -> String {
+pub(super) fn hash_secret(secret: &SecretString) -> String {
     ApiKey::from(secret.expose_secret().to_owned()).hash()
 }
 
-fn log<T, E: std::fmt::Display>(result: Result<T, E>) {
+fn log_error<T, E: std::fmt::Display>(result: Result<T, E>) {
     if let Err(error) = result {
         tracing::warn!(%error, "went on, for the key's sake");
     }

@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 
 use super::{EffectRunner, actions, recover_interrupted, send_message};
 use crate::domain::{KeyRequest, ProvisioningEvent, UserError};
-use crate::services::keys::{self, End, Hands, News};
+use crate::services::keys::{self, BatchControls, ItemResult, Progress};
 use crate::services::plan::{self, KeyDiff};
-use crate::services::provision::{Controls, Services, Way};
+use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 use crate::storage::inventory;
 use crate::tui::state::{Msg, PlanComparison, PlanStatus, PlannedKey, Ticket};
 
@@ -34,7 +34,8 @@ impl EffectRunner {
     }
 
     pub(super) fn apply_plan(&mut self, ticket: Ticket, requests: Vec<KeyRequest>) {
-        let Controls { cancel: mut cancelled, pasted } = self.register_run(ticket);
+        let ProvisioningControls { cancel: mut cancelled, pasted_codes: pasted } =
+            self.register_run(ticket);
         let (wishes, wished) = mpsc::channel(4);
         if let Some(journey) = self.runs.get_mut(&ticket) {
             journey.batch_commands = Some(wishes);
@@ -47,7 +48,7 @@ impl EffectRunner {
                     "another apply is under way: waiting for its end".into(),
                 ))
             };
-            let turn = match keys::take_turn(&services, &mut cancelled, waits).await {
+            let turn = match keys::lock_apply(&services, &mut cancelled, waits).await {
                 Ok(Some(turn)) => turn,
                 Ok(None) => return Msg::PlanApplied { ticket, error: None },
                 Err(error) => {
@@ -72,22 +73,22 @@ impl EffectRunner {
                         ended(request.label, Ok(held), None);
                     }
                     KeyDiff::Pending(unresolved) => {
-                        ended(request.label, Err(keys::owing(&unresolved)), None);
+                        ended(request.label, Err(keys::pending_error(&unresolved)), None);
                     }
                 }
             }
             let (way, _) = choose_batch_auth_method(&services, &told).await;
-            let hear = |news: News<'_>| match news {
-                News::Turn { label, .. } => {
+            let hear = |news: Progress<'_>| match news {
+                Progress::ItemStarted { label, .. } => {
                     send_message(&results, Msg::ItemStarted { ticket, label: label.clone() });
                 }
-                News::Journey(report) => told(report),
-                News::End(End { label, result, note }) => {
+                Progress::Provisioning(report) => told(report),
+                Progress::ItemFinished(ItemResult { label, result, warning: note }) => {
                     ended(label.clone(), result.clone(), note.clone());
                 }
             };
-            let hands = Hands { wishes: wished, pasted };
-            keys::apply(&missing, way, &services, hands, &hear).await;
+            let hands = BatchControls { commands: wished, pasted_codes: pasted };
+            keys::create_keys(&missing, way, &services, hands, &hear).await;
             drop(turn);
             Msg::PlanApplied { ticket, error: None }
         });
@@ -96,7 +97,7 @@ impl EffectRunner {
 
 /// The plan at that path beside what is held; or what is wrong with it.
 fn load_plan(
-    services: &Services,
+    services: &ServiceContext,
     typed: &str,
     now: Timestamp,
 ) -> Result<Vec<PlannedKey>, Vec<String>> {
@@ -123,27 +124,27 @@ fn load_plan(
                 let words: Vec<_> = differences.iter().map(ToString::to_string).collect();
                 PlanStatus::Differs(words.join("; "))
             }
-            KeyDiff::Pending(unresolved) => PlanStatus::Failed(keys::owing(&unresolved)),
+            KeyDiff::Pending(unresolved) => PlanStatus::Failed(keys::pending_error(&unresolved)),
         },
     });
     Ok(planned.collect())
 }
 
 fn compare_with_stored_keys(
-    services: &Services,
+    services: &ServiceContext,
     plan: Vec<KeyRequest>,
 ) -> Result<Vec<(KeyRequest, KeyDiff)>, UserError> {
-    let held = inventory::list_keys(&services.place, &services.server)
+    let held = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;
-    let owed = keys::owed(services).map_err(|error| error.trouble())?;
+    let owed = keys::list_pending_attempts(services).map_err(|error| error.to_user_error())?;
     Ok(plan::compare(plan, held, owed))
 }
 
 /// The best road to many keys, and in words.
 async fn choose_batch_auth_method(
-    services: &Services,
+    services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
-) -> (Way, String) {
+) -> (AuthMethod, String) {
     let way = actions::choose_auth_method(services, report).await;
-    keys::road(services, way, true).await
+    keys::choose_batch_auth_method(services, way, true).await
 }
