@@ -2,31 +2,31 @@
 //! Owns validation and masking. Must not know: files, networks, clocks (time arrives as an
 //! argument) or screens.
 
+mod account_key;
 mod forecast;
+mod key_request;
+mod key_state;
 mod provisioning;
-mod remote;
-mod request;
-mod retire;
+mod retirement;
 mod rotation;
 mod secret;
-mod state;
 mod stored_key;
 mod text;
 mod user_error;
 
+pub use account_key::{AccountKey, AccountKeys, FieldChange, KeyPatch, is_key_hash};
 pub use forecast::{
     Forecast, PeriodEnd, SpentEstimate, UsageSample, daily_spending, forecast_spending,
     spending_series,
 };
+pub use key_request::{Cents, Expiry, KeyRequest, Label, ResetInterval, ValidationError};
+pub use key_state::KeyState;
 pub use provisioning::{
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
 };
-pub use remote::{AccountKey, AccountKeys, FieldChange, KeyPatch, is_key_hash};
-pub use request::{Cents, Expiry, KeyRequest, Label, ResetInterval, ValidationError};
-pub use retire::{RetirementStatus, retirement_status};
+pub use retirement::{RetirementStatus, retirement_status};
 pub use rotation::{ActionResult, LeakResponse, RetirePolicy, Rotated, RotationOutcome};
 pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey};
-pub use state::KeyState;
 pub use stored_key::{
     CheckResult, GrantedPolicy, KeyInfo, PendingReplacement, RequestedPolicy, Retirement,
     StoredKey, deserialize_sanitized,

@@ -44,8 +44,8 @@
 
 /// What must hold for whatever comes from outside; for the fuzz targets and their tests alone.
 #[cfg(any(test, fuzzing))]
-#[path = "../tests/fuzz/bodies.rs"]
-pub mod bodies;
+#[path = "../tests/fuzz/properties.rs"]
+pub mod properties;
 
 pub mod api;
 pub mod cli;

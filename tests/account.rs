@@ -19,7 +19,7 @@ use std::time::Duration;
 use keywright::api::openrouter::Attribution;
 use keywright::domain::{ApiKey, Label, ManagementKey, RequestedPolicy, ResetInterval, StoredKey};
 use keywright::sandbox::{Options, Sandbox};
-use keywright::services::keys::{self, Error, management};
+use keywright::services::keys::{self, Error, management_key};
 use keywright::services::provision::{PendingAttempts, ServiceContext};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
@@ -210,13 +210,14 @@ fn a_rename_whose_list_cannot_be_written_leaves_everything_as_it_was() {
 #[test]
 fn a_management_key_is_checked_and_lies_apart_from_the_keys() {
     let world = World::new();
-    let read = || wait(management::load_management_key(&world.services)).unwrap();
+    let read = || wait(management_key::load_management_key(&world.services)).unwrap();
     assert!(read().is_none());
     let required =
-        wait(management::require_management_key(&world.services, "https://page")).unwrap_err();
+        wait(management_key::require_management_key(&world.services, "https://page")).unwrap_err();
     assert!(required.to_user_error().advice.contains("https://page"), "{required:?}");
     let ordinary = ManagementKey::from(world.sandbox.seed_keys()[0].secret.clone());
-    let set = |key: &ManagementKey| wait(management::store_management_key(&world.services, key));
+    let set =
+        |key: &ManagementKey| wait(management_key::store_management_key(&world.services, key));
     assert!(matches!(set(&ordinary), Err(Error::NotManagementKey)));
     let dead = ManagementKey::from("sk-or-v1-dead".to_owned());
     assert!(matches!(set(&dead), Err(Error::KeyRejected)));
@@ -225,13 +226,13 @@ fn a_management_key_is_checked_and_lies_apart_from_the_keys() {
     set(&world.management).unwrap();
     let (key, source) = read().unwrap();
     assert_eq!(key.expose_secret(), world.management.expose_secret());
-    assert_eq!(source, management::ManagementKeySource::SecretStore);
+    assert_eq!(source, management_key::ManagementKeySource::SecretStore);
     assert_eq!(world.entries(), entries, "it is not among the keys");
     let given = ServiceContext { management_key: Some(dead), ..world.services.clone() };
     assert_eq!(
-        wait(management::load_management_key(&given)).unwrap().unwrap().1,
-        management::ManagementKeySource::Environment
+        wait(management_key::load_management_key(&given)).unwrap().unwrap().1,
+        management_key::ManagementKeySource::Environment
     );
-    assert!(wait(management::remove_management_key(&world.services)).unwrap());
-    assert!(!wait(management::remove_management_key(&world.services)).unwrap());
+    assert!(wait(management_key::remove_management_key(&world.services)).unwrap());
+    assert!(!wait(management_key::remove_management_key(&world.services)).unwrap());
 }

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| keywright::bodies::callback(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| keywright::properties::callback(data));

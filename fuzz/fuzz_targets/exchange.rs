@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| keywright::bodies::exchange(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| keywright::properties::exchange(data));

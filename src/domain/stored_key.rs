@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::remote::{is_same_amount, normalize_reset};
+use super::account_key::{is_same_amount, normalize_reset};
 use super::{ApiKey, Cents, ErrorKind, KeyRequest, Label, ResetInterval, UserError, sanitize};
 
 /// What was asked for when the key was cut. Field names are OpenRouter's.

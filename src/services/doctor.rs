@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::domain::UserError;
-use crate::services::keys::management;
+use crate::services::keys::management_key;
 use crate::services::provision::ServiceContext;
 
 /// One request may take no longer than this here.
@@ -124,7 +124,7 @@ pub async fn run_checks(
         keys::check_stored_keys(services, listed, options.fix, reached, tell).await;
     }
     let management = if open || services.management_key.is_some() {
-        management::load_management_key(services).await.ok().flatten().map(|(key, _)| key)
+        management_key::load_management_key(services).await.ok().flatten().map(|(key, _)| key)
     } else {
         None
     };

@@ -17,7 +17,7 @@ mod apply;
 mod error;
 mod import;
 mod leak_response;
-pub mod management;
+pub mod management_key;
 mod migrate;
 mod recovery;
 mod refresh;

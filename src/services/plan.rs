@@ -19,8 +19,8 @@
 
 mod diagnostic;
 mod diff;
-mod read;
+mod parser;
 
 pub use diagnostic::{Diagnostic, Position};
 pub use diff::{Difference, KeyDiff, compare};
-pub use read::{parse, read_plan_bytes};
+pub use parser::{parse, read_plan_bytes};

@@ -4,15 +4,15 @@
 //! The dashboard, the command line and the tests all walk it; they differ in their `report`.
 
 mod consent;
+mod context;
 mod error;
 mod exchange;
 mod recover;
-mod services;
 mod store;
 
+pub use context::{PendingAttempts, ServiceContext};
 pub use error::Error;
 pub use recover::{RecoveredAttempts, dismiss_attempt, recover_attempts};
-pub use services::{PendingAttempts, ServiceContext};
 pub(crate) use store::lock_storing;
 pub use store::{UnlistedKeys, retry_store, store_in_alternate};
 

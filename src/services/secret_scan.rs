@@ -8,16 +8,16 @@
 //! the packed objects of git (`.git/objects`: compressed, so nothing can be found in them), and
 //! what lies beyond [`Limits`].
 
-mod scan;
 mod scan_paths;
-mod walk;
+mod scanner;
+mod walker;
 
 use std::path::{Path, PathBuf};
 
 use crate::domain::ApiKey;
 
-pub use scan::mask_keys;
 pub use scan_paths::{default_scan_roots, display_path, resolve_scan_roots};
+pub use scanner::mask_keys;
 
 /// One key on one line of one file.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub struct ScanReport {
 /// Looks through these files and directories, by their real names as [`roots`] gives them, on all cores.
 /// Blocks.
 pub fn scan_files(roots: &[PathBuf], limits: &ScanLimits) -> ScanReport {
-    let mut found = walk::scan_roots(roots, limits);
+    let mut found = walker::scan_roots(roots, limits);
     found.findings.sort_unstable_by(|a, b| sort_key(a).cmp(&sort_key(b)));
     found.findings.dedup_by(|a, b| sort_key(a) == sort_key(b));
     found

@@ -1,8 +1,8 @@
 //! A small JSON document that two programs may change at once: locked, written aside, synced,
 //! renamed, and its directory synced. Owns: files and their modes. Must not know: what is in them.
 
-mod claim;
-pub(crate) mod files;
+pub(crate) mod atomic_file;
+mod lock_guard;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -17,11 +17,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::{ErrorKind, UserError};
-pub use claim::LockGuard;
-use files::{
+use atomic_file::{
     check_file_type, io_error, replace_file, retry_while_locked, try_lock_file, write_synced,
 };
-pub use files::{create_private_dir, open_private_file};
+pub use atomic_file::{create_private_dir, open_private_file};
+pub use lock_guard::LockGuard;
 
 /// How long another program may hold the lock before this one gives up.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -184,7 +184,7 @@ impl StoreLocation {
         };
         check_file_type(dir)?;
         let path = dir.join(name);
-        let document = match files::read_if_exists(&path)?.map(String::from_utf8) {
+        let document = match atomic_file::read_if_exists(&path)?.map(String::from_utf8) {
             Some(Ok(text)) if !text.trim().is_empty() => parse_document(&path, &text)?,
             // An empty file holds nothing to lose.
             None | Some(Ok(_)) => T::default(),
@@ -264,7 +264,7 @@ impl StoreLocation {
     /// The lock of a document.
     fn lock_document(&self, name: &str) -> Result<Option<File>, Error> {
         match self {
-            Self::Directory(dir) => files::lock_file(dir, name).map(Some),
+            Self::Directory(dir) => atomic_file::lock_file(dir, name).map(Some),
             Self::Memory(_) => Ok(None),
         }
     }

@@ -5,10 +5,10 @@
 //! A keychain call can block for minutes while a person unlocks it, or for ever. One dedicated
 //! thread makes them; whoever calls waits as long as its patience allows and not longer.
 
+mod age_file;
 mod error;
-mod file;
+mod keychain;
 mod memory;
-mod os;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,13 +18,13 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use age_file::PassphraseFn;
 pub use error::Error;
-pub use file::PassphraseFn;
 
 use crate::platform::blocking_worker::BlockingWorker;
-use file::AgeFile;
+use age_file::AgeFile;
+use keychain::Keychain;
 use memory::MemoryStore;
-use os::Keychain;
 
 /// The places a person can choose from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,7 +123,7 @@ impl SecretStore {
     /// The store's name in a sentence.
     pub fn display_name(&self) -> String {
         match &self.0 {
-            Backend::Keychain(_) => os::DISPLAY_NAME.to_owned(),
+            Backend::Keychain(_) => keychain::DISPLAY_NAME.to_owned(),
             Backend::File { path, .. } => path.display().to_string(),
             Backend::Memory(_) => "memory, until Keywright ends".to_owned(),
         }
@@ -188,7 +188,9 @@ impl SecretStore {
     /// Who serves the store, and whether it is locked. Asks nobody to unlock it.
     pub fn provider_info(&self, patience: Duration) -> Result<ProviderInfo, Error> {
         match &self.0 {
-            Backend::Keychain(worker) => call_keychain(worker, patience, |_| os::provider_info()),
+            Backend::Keychain(worker) => {
+                call_keychain(worker, patience, |_| keychain::provider_info())
+            }
             Backend::File { .. } | Backend::Memory(_) => {
                 Ok(ProviderInfo { program: None, locked: false })
             }
@@ -260,11 +262,11 @@ fn call_keychain<T: Send + 'static>(
 
 /// Whether a person could be asked to unlock the OS keychain.
 pub fn can_prompt() -> bool {
-    os::can_prompt()
+    keychain::can_prompt()
 }
 
 /// How long to wait for the OS keychain: as long as a person takes to unlock it (120 s), or 5 s
 /// where nobody can be asked.
 pub fn keychain_timeout() -> Duration {
-    Duration::from_secs(if os::can_prompt() { 120 } else { 5 })
+    Duration::from_secs(if keychain::can_prompt() { 120 } else { 5 })
 }

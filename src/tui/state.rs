@@ -7,27 +7,27 @@
 mod confirm_dialog;
 mod dashboard;
 mod effect;
-mod field;
 mod form;
 mod message;
 mod new_key_screen;
-mod plan;
+mod plan_screen;
 mod refresh;
 mod sign_in_screen;
 mod sort_filter;
+mod text_field;
 
 pub use confirm_dialog::{ConfirmDialog, ConfirmKind, UNUSED_FOR_CHOICES};
 pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey, SIDE_DETAILS_MIN_COLUMNS};
 pub use effect::{Effect, KeyUpdate};
-pub use field::TextField;
 pub(in crate::tui) use form::Submission;
 pub use form::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind};
 pub use message::{Intent, KeyUpdateOutcome, Msg, Ticket};
 pub use new_key_screen::{NewKeyScreen, PassphraseForm};
-pub use plan::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
+pub use plan_screen::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
 pub use refresh::{RefreshRound, RefreshSchedule};
 pub use sign_in_screen::{Operation, SignInScreen, SignInUrl};
 pub use sort_filter::{SortOrder, spent_share};
+pub use text_field::TextField;
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -12,15 +12,15 @@
 //! ```
 
 mod confirm_dialog;
-mod details;
 mod footer;
 mod form;
 mod header;
 mod help;
+mod key_details;
+mod key_table;
 mod new_key_screen;
 mod plan;
 mod sign_in_screen;
-mod table;
 mod text;
 mod theme;
 mod warnings;
@@ -81,19 +81,19 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
             let body = warnings::draw(model, theme, frame, body);
             match (&model.dashboard.keys, model.dashboard.selected_key()) {
                 (KeyList::Loaded(_), Some(held)) if model.dashboard.are_details_shown => {
-                    details::draw(held, model, theme, frame, body);
+                    key_details::draw(held, model, theme, frame, body);
                 }
                 (KeyList::Loaded(_), Some(held)) if body.width >= SIDE_DETAILS_MIN_COLUMNS => {
                     let [list, side] =
                         Layout::horizontal([Constraint::Fill(1), Constraint::Length(58)])
                             .areas(body);
-                    table::draw(model, theme, frame, list);
+                    key_table::draw(model, theme, frame, list);
                     let block = Block::new().borders(Borders::LEFT).border_style(theme.dim());
                     let inner = block.inner(side);
                     frame.render_widget(block, side);
-                    details::draw(held, model, theme, frame, inner);
+                    key_details::draw(held, model, theme, frame, inner);
                 }
-                (KeyList::Loaded(_), Some(_)) => table::draw(model, theme, frame, body),
+                (KeyList::Loaded(_), Some(_)) => key_table::draw(model, theme, frame, body),
                 (keys, _) => warnings::draw_empty_state(keys, model, theme, frame, body),
             }
         }

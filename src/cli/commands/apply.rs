@@ -21,7 +21,7 @@ use crate::domain::{
     Cents, ErrorKind, KeyRequest, KeyState, Label, ManagementKey, RequestedPolicy, ResetInterval,
     StoredKey, UserError, format_date,
 };
-use crate::services::keys::{self, management};
+use crate::services::keys::{self, management_key};
 use crate::services::plan::{self, Difference, KeyDiff};
 use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::inventory;
@@ -126,7 +126,7 @@ impl ApplyArgs {
         if requests.is_empty() {
             return Ok(rows);
         }
-        let known = management::load_management_key(services)
+        let known = management_key::load_management_key(services)
             .await
             .map_err(|error| error.to_user_error())?;
         let (way, road) = self.choose_auth_method(services, known.map(|(key, _)| key)).await?;

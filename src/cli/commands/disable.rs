@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::output::{find_keys, print};
 use crate::cli::run_async;
 use crate::domain::UserError;
-use crate::services::keys::{self, management};
+use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
 
 /// Arguments of `disable` and `enable`.
@@ -26,7 +26,7 @@ impl SetDisabledArgs {
         for held in find_keys(services, &self.labels)? {
             run_async(async {
                 let management =
-                    management::require_management_key(services, &held.page_url()).await?;
+                    management_key::require_management_key(services, &held.page_url()).await?;
                 keys::set_disabled(services, &management, &held, off).await
             })?
             .map_err(|error| error.to_user_error())?;

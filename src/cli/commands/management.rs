@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use crate::cli::output::{print, print_status};
 use crate::cli::{prompts, run_async};
 use crate::domain::{ErrorKind, ManagementKey, UserError};
-use crate::services::keys::management::{self, ManagementKeySource};
+use crate::services::keys::management_key::{self, ManagementKeySource};
 use crate::services::provision::ServiceContext;
 
 /// What to do with it.
@@ -34,7 +34,7 @@ fn set_management_key(services: &ServiceContext) -> Result<(), UserError> {
     let secret = prompts::read_secret("management key: ")?;
     #[expect(clippy::disallowed_methods, reason = "door: management set")]
     let key = ManagementKey::from(secret.expose_secret().to_owned());
-    run_async(management::store_management_key(services, &key))?
+    run_async(management_key::store_management_key(services, &key))?
         .map_err(|error| error.to_user_error())?;
     if services.management_key.is_some() {
         print_status("the one in the environment is still used before the stored one");
@@ -47,7 +47,7 @@ fn set_management_key(services: &ServiceContext) -> Result<(), UserError> {
 }
 
 fn print_management_key(services: &ServiceContext) -> Result<(), UserError> {
-    let known = run_async(management::load_management_key(services))?
+    let known = run_async(management_key::load_management_key(services))?
         .map_err(|error| error.to_user_error())?;
     let Some((key, source)) = known else {
         return Err(UserError::new(
@@ -64,7 +64,7 @@ fn print_management_key(services: &ServiceContext) -> Result<(), UserError> {
 }
 
 fn remove_management_key(services: &ServiceContext) -> Result<(), UserError> {
-    let was_there = run_async(management::remove_management_key(services))?
+    let was_there = run_async(management_key::remove_management_key(services))?
         .map_err(|error| error.to_user_error())?;
     if services.management_key.is_some() {
         print_status("the one in the environment is used all the same");

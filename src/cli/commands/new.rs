@@ -14,7 +14,7 @@ use crate::domain::{
     ApiKey, Cents, Expiry, KeyRequest, Label, ManagementKey, ProvisioningOutcome, ResetInterval,
     StoredKey, UserError,
 };
-use crate::services::keys::management;
+use crate::services::keys::management_key;
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::secret_store::StoreKind;
 
@@ -86,7 +86,7 @@ impl NewArgs {
         if !self.sign_in.is_unspecified() || !is_browser_unavailable(services) {
             return Ok(None);
         }
-        let known = run_async(management::load_management_key(services))?
+        let known = run_async(management_key::load_management_key(services))?
             .map_err(|error| error.to_user_error())?;
         if known.is_some() {
             print_status("no browser is here: the management key cuts it");

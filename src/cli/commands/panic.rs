@@ -13,7 +13,7 @@ use crate::cli::output::{
 use crate::cli::run_async;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
 use crate::domain::{ErrorKind, LeakResponse, RotationOutcome, StoredKey, UserError};
-use crate::services::keys::{self, management};
+use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
 use crate::services::secret_scan::{self, ScanLimits};
 
@@ -52,7 +52,7 @@ impl PanicArgs {
         // While a person signs in, standard input is the code's. What cannot be opened says so later.
         let _ = services.secret_store.unlock();
         // A keychain that holds no management key for us must not keep the rest from being done.
-        let management = match run_async(management::load_management_key(services))? {
+        let management = match run_async(management_key::load_management_key(services))? {
             Ok(known) => known.map(|(key, _)| key),
             Err(error) => {
                 print_error(&format!("no management key could be read: {error}"));

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::output::{confirm, find_key, print, print_warning, usage_error};
 use crate::cli::run_async;
 use crate::domain::{Label, UserError};
-use crate::services::keys::{self, management};
+use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
 
 /// Arguments of `rename`.
@@ -26,7 +26,7 @@ impl RenameArgs {
             .new
             .parse()
             .map_err(|problem| usage_error(format!("NEW: {problem}"), "nothing was changed"))?;
-        let management = run_async(management::load_management_key(services))?
+        let management = run_async(management_key::load_management_key(services))?
             .map_err(|error| error.to_user_error())?;
         let mut there = management.map(|(key, _)| key);
         // Where nobody can be asked, the names go together.

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::output::{confirm, find_keys, print};
 use crate::cli::run_async;
 use crate::domain::{StoredKey, UserError};
-use crate::services::keys::{self, RevokeOutcome, management};
+use crate::services::keys::{self, RevokeOutcome, management_key};
 use crate::services::provision::ServiceContext;
 
 /// Arguments of `rm`.
@@ -51,8 +51,9 @@ impl RmArgs {
 
     fn revoke_key(&self, services: &ServiceContext, held: &StoredKey) -> Result<(), UserError> {
         // Known before it is asked for: a yes that cannot be followed is worth nothing.
-        let management = run_async(management::require_management_key(services, &held.page_url()))?
-            .map_err(|error| error.to_user_error())?;
+        let management =
+            run_async(management_key::require_management_key(services, &held.page_url()))?
+                .map_err(|error| error.to_user_error())?;
         if !self.yes {
             confirm(&format!(
                 "Delete the key '{}' ({}) at OpenRouter for good, and forget it here? Whatever uses it stops working.",

@@ -10,7 +10,7 @@ use crate::cli::sign_in::{SignInArgs, retry_store_interactively, run_with_prompt
 use crate::domain::{
     ProvisioningOutcome, RetirePolicy, Rotated, RotationOutcome, StoredKey, UserError,
 };
-use crate::services::keys::{self, management};
+use crate::services::keys::{self, management_key};
 use crate::services::provision::{ProvisioningControls, ServiceContext};
 
 /// Arguments of `rotate`.
@@ -47,7 +47,7 @@ impl RotateArgs {
                 held.label, held.masked
             ))?;
         }
-        let known = run_async(management::load_management_key(services))?
+        let known = run_async(management_key::load_management_key(services))?
             .map_err(|error| error.to_user_error())?;
         let way = self.sign_in.choose_auth_method(services, known.map(|(key, _)| key))?;
         let terms =

@@ -13,7 +13,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Error;
-use super::management::management_entry_id_for;
+use super::management_key::management_entry_id_for;
 use crate::domain::{StoredKey, UserError};
 use crate::services::provision::ATTEMPTS_SERVICE;
 use crate::storage::inventory;

@@ -3,7 +3,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Error, list_account_keys, management, resume_rotations, to_api_key, to_secret_string};
+use super::{
+    Error, list_account_keys, management_key, resume_rotations, to_api_key, to_secret_string,
+};
 use crate::domain::{
     AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoredKey, UnresolvedAttempt,
     UserError, format_timestamp,
@@ -79,7 +81,7 @@ pub async fn recover_and_reconcile(
     if left.unresolved.is_empty() {
         return Ok(left);
     }
-    let management = match management::load_management_key(services).await {
+    let management = match management_key::load_management_key(services).await {
         Ok(Some((management, _))) => management,
         Ok(None) => return Ok(left),
         Err(error) => {

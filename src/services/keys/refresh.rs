@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::{Error, management, missing_error, to_api_key};
+use super::{Error, management_key, missing_error, to_api_key};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{
     AccountKey, ApiKey, CheckResult, ErrorKind, KeyInfo, Label, StoredKey, UserError,
@@ -243,7 +243,7 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
         if hashes.is_empty() || lock_mutex(&self.stop_reason).is_some() {
             return Vec::new();
         }
-        let Ok(Some((management, _))) = management::load_management_key(&self.services).await
+        let Ok(Some((management, _))) = management_key::load_management_key(&self.services).await
         else {
             return Vec::new();
         };

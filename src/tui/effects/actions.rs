@@ -12,7 +12,7 @@ use crate::domain::{
     RetirePolicy, RotationOutcome, StoredKey, UserError,
 };
 use crate::platform::browser::{self, BrowserAvailability};
-use crate::services::keys::{self, Error, JoinedKey, UpdateOutcome, management};
+use crate::services::keys::{self, Error, JoinedKey, UpdateOutcome, management_key};
 use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::secret_store;
@@ -39,8 +39,11 @@ impl EffectRunner {
                 |report| send_message(&results, Msg::ProvisioningEvent { ticket, event: report });
             let way = choose_auth_method(&services, &report).await;
             // A keychain that holds no management key for us must not keep the rest from being done.
-            let management =
-                management::load_management_key(&services).await.ok().flatten().map(|(key, _)| key);
+            let management = management_key::load_management_key(&services)
+                .await
+                .ok()
+                .flatten()
+                .map(|(key, _)| key);
             let panicked = keys::respond_to_leak(
                 &services,
                 &keys,
@@ -126,7 +129,7 @@ impl EffectRunner {
         self.spawn_for_each_key(keys, move |services, held| async move {
             let result = async {
                 let management =
-                    management::require_management_key(&services, &held.page_url()).await?;
+                    management_key::require_management_key(&services, &held.page_url()).await?;
                 keys::set_disabled(&services, &management, &held, disabled).await
             };
             let result = result.await.map_err(|error| error.to_user_error());
@@ -138,7 +141,7 @@ impl EffectRunner {
         self.spawn_for_each_key(keys, move |services, held| async move {
             let result = async {
                 let management =
-                    management::require_management_key(&services, &held.page_url()).await?;
+                    management_key::require_management_key(&services, &held.page_url()).await?;
                 if held.is_stored() {
                     keys::revoke_and_remove(&services, &management, &held).await
                 } else {
@@ -167,7 +170,7 @@ impl EffectRunner {
     pub(super) fn detect_management_key(&self) {
         self.spawn_task(move |services, _| async move {
             Msg::ManagementKeyDetected(matches!(
-                management::load_management_key(&services).await,
+                management_key::load_management_key(&services).await,
                 Ok(Some(_))
             ))
         });
@@ -216,7 +219,7 @@ pub(super) async fn choose_auth_method(
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> AuthMethod {
-    if let Ok(Some((management, _))) = management::load_management_key(services).await {
+    if let Ok(Some((management, _))) = management_key::load_management_key(services).await {
         return AuthMethod::ManagementKey(management);
     }
     choose_interactive_auth_method(services, report)
@@ -268,7 +271,7 @@ async fn find_account_key(
     services: &ServiceContext,
     hash: &str,
 ) -> Result<Option<AccountKey>, Error> {
-    match management::load_management_key(services).await? {
+    match management_key::load_management_key(services).await? {
         Some((management, _)) => {
             keys::fetch_account_key(services, &management, hash).await.map(Some)
         }
@@ -281,7 +284,7 @@ async fn apply_changes(
     changes: KeyUpdate,
 ) -> Result<KeyUpdateOutcome, Error> {
     let KeyUpdate { key: held, account_patch: there, new_label: label } = changes;
-    let management = management::load_management_key(services).await?.map(|(key, _)| key);
+    let management = management_key::load_management_key(services).await?.map(|(key, _)| key);
     let (mut now, mut note) = (None, None);
     if let Some((seen, patch)) = there {
         let Some(management) = &management else {
@@ -335,7 +338,7 @@ async fn apply_changes(
 
 async fn load_account_keys(services: &ServiceContext) -> Result<AccountKeys, Error> {
     let page = format!("{}/keys", services.server);
-    let management = management::require_management_key(services, &page).await?;
+    let management = management_key::require_management_key(services, &page).await?;
     let mut account = AccountKeys::default();
     for row in keys::join_account_keys(services, &management).await? {
         match row {

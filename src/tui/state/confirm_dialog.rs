@@ -1,7 +1,7 @@
 //! What is thought over before it is done: a rotation, a leak, a deletion at the server. Says which
 //! keys it is about and on which terms. Must not know: how it is done.
 
-use super::field::TextField;
+use super::text_field::TextField;
 use crate::domain::{RetirePolicy, StoredKey};
 
 /// How long an old key must stand still before it may go: in words, and in seconds.

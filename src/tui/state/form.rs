@@ -6,8 +6,8 @@ mod validation;
 
 use tui_input::InputRequest;
 
-use super::field::TextField;
 use super::message::Ticket;
+use super::text_field::TextField;
 use crate::domain::{AccountKey, Label, ResetInterval, StoredKey, UserError};
 pub(in crate::tui) use submit::Submission;
 

@@ -6,7 +6,7 @@ use tui_input::InputRequest;
 
 #[cfg(doc)]
 use super::Effect;
-use super::plan::PlanComparison;
+use super::plan_screen::PlanComparison;
 use crate::domain::{
     AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, Label, LeakResponse, ProvisioningEvent,
     ProvisioningOutcome, Rotated, RotationOutcome, StoredKey, UnresolvedAttempt, UsageSample,

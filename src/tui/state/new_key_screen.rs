@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::field::TextField;
 use super::message::Ticket;
+use super::text_field::TextField;
 use crate::domain::{ApiKey, ProvisioningOutcome, StoredKey, UserError};
 
 /// How long a key is shown in clear.

@@ -3,10 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Effect;
-use super::field::TextField;
 use super::form::Form;
 use super::message::Ticket;
-use super::plan::PlanScreen;
+use super::plan_screen::PlanScreen;
+use super::text_field::TextField;
 use crate::domain::{
     KeyRequest, Label, ProvisioningEvent, ProvisioningStep, RetirePolicy, StoredKey, UserError,
 };

@@ -112,7 +112,7 @@ fn format_retire_policy(ask: &ConfirmDialog, theme: Theme) -> Vec<Line<'static>>
 /// Which keys it is about.
 fn draw_keys(keys: &[StoredKey], model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let lines = keys.iter().map(|held| {
-        let state = super::table::format_state(held, model.now, theme);
+        let state = super::key_table::format_state(held, model.now, theme);
         Line::from(vec![
             Span::raw(format!("  {}  ", truncate(held.label.as_str(), 40))),
             Span::styled(format!("{}  ", held.masked), theme.dim()),

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{Theme, details, text};
+use super::{Theme, key_details, text};
 use crate::tui::state::{Model, NewKeyScreen, PassphraseForm};
 
 /// Where the fields of a passphrase begin.
@@ -42,14 +42,14 @@ pub fn draw(reveal: &NewKeyScreen, model: &Model, theme: Theme, frame: &mut Fram
     }
     lines.push(Line::default());
     let shown = reveal.revealed_until.map(|until| (&reveal.key, until));
-    lines.extend(details::format_key(held, shown, model, theme));
-    lines.extend(details::format_policy(held, model, theme));
+    lines.extend(key_details::format_key(held, shown, model, theme));
+    lines.extend(key_details::format_policy(held, model, theme));
     if held.granted.is_some() && held.differing_fields().is_empty() {
         lines.push(Line::styled("✓ granted as asked", theme.success()));
     }
     if reveal.is_stored {
         lines.push(Line::default());
-        lines.extend(details::format_access(held, model, theme));
+        lines.extend(key_details::format_access(held, model, theme));
     }
     text::draw_paragraph(frame, text::inset(area), lines);
 }

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use secrecy::ExposeSecret;
 
-use super::table::{format_spent, format_state, format_usd};
+use super::key_table::{format_spent, format_state, format_usd};
 use super::text::{format_property, quote_shell_word};
 use super::{Theme, text};
 use crate::domain::{

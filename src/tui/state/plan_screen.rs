@@ -1,8 +1,8 @@
 //! A plan on screen: where it lies, what would become of each of its keys, and what became of it.
 //! Must not know: files, or how a key is cut.
 
-use super::field::TextField;
 use super::message::Ticket;
+use super::text_field::TextField;
 use crate::domain::{KeyRequest, Label, StoredKey, UserError};
 
 /// What becomes, or became, of one key of a plan.

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{EntryId, Error};
-use crate::storage::json_store::{self, files};
+use crate::storage::json_store::{self, atomic_file};
 use age::{AgeError, UnlockedHeader};
 
 const FILE_NAME: &str = "vault.age";
@@ -143,7 +143,7 @@ impl AgeFile {
     /// was opened again.
     pub(super) fn change_passphrase(&mut self, new: &SecretString) -> Result<(), Error> {
         let envelope = UnlockedHeader::new(new, self.work_factor)?;
-        let _lock = files::lock_file(&self.dir, FILE_NAME)?;
+        let _lock = atomic_file::lock_file(&self.dir, FILE_NAME)?;
         let file = self.read_encrypted()?.ok_or(Error::NoEntry)?;
         let plain = self.ensure_header(Some(&file))?.decrypt(&file)?;
         let sealed = envelope.encrypt(&plain)?;
@@ -178,7 +178,7 @@ impl AgeFile {
     ) -> Result<(), Error> {
         // A person who is asked for the passphrase must not keep others waiting for the lock.
         self.unlock()?;
-        let _lock = files::lock_file(&self.dir, FILE_NAME)?;
+        let _lock = atomic_file::lock_file(&self.dir, FILE_NAME)?;
         let mut entries = self.read_entries()?;
         change(&mut entries)?;
         let plain = serialize_entries(&entries)?;
@@ -188,7 +188,7 @@ impl AgeFile {
     }
 
     fn replace_file(&self, sealed: &[u8]) -> Result<(), Error> {
-        files::replace_file(&self.dir, FILE_NAME, sealed)?;
+        atomic_file::replace_file(&self.dir, FILE_NAME, sealed)?;
         if self.read_encrypted()?.as_deref() == Some(sealed) {
             Ok(())
         } else {
@@ -198,7 +198,7 @@ impl AgeFile {
 
     /// What is in the file, still sealed. An empty one holds nothing to lose.
     fn read_encrypted(&self) -> Result<Option<Vec<u8>>, Error> {
-        Ok(files::read_if_exists(&self.path())?.filter(|bytes| !bytes.is_empty()))
+        Ok(atomic_file::read_if_exists(&self.path())?.filter(|bytes| !bytes.is_empty()))
     }
 
     /// The envelope this file is in, or the one in which the first will be.

@@ -6,7 +6,7 @@ use keywright::tui::state::{ConfirmKind, FormField, FormKind, Intent, Msg, Scree
 use tui_input::InputRequest;
 
 use super::Monkey;
-use super::dice::MARK;
+use super::rng::MARK;
 
 const PLAIN: &str = "nnncvvoRedxxPAiarrr/sS DkjgG?qyyynbp#+>lhtwm15.-e日";
 const CTRL: &str = "csssszuwakehdbf";

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use crate::domain::{RetirementStatus, StoredKey, forecast_spending, spending_series};
 use crate::tui::state::Model;
 use crate::tui::view::Theme;
-use crate::tui::view::table::format_usd;
+use crate::tui::view::key_table::format_usd;
 use crate::tui::view::text::{format_property, to_sentence};
 
 /// Days of the chart.

@@ -2,16 +2,16 @@
 //! late, twice or never; and what must hold after each message.
 //!
 //! `MONKEY_SEED` and `MONKEY_MESSAGES` change the run. A long one:
-//! `MONKEY_MESSAGES=1000000 cargo test --profile long --test monkey`.
+//! `MONKEY_MESSAGES=1000000 cargo test --profile long --test state_machine_fuzz`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail, and says how")]
 
-#[path = "monkey/answers.rs"]
+#[path = "state_machine_fuzz/answers.rs"]
 mod answers;
-#[path = "monkey/dice.rs"]
-mod dice;
-#[path = "monkey/hands.rs"]
-mod hands;
+#[path = "state_machine_fuzz/input.rs"]
+mod input;
+#[path = "state_machine_fuzz/rng.rs"]
+mod rng;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,7 +25,7 @@ use keywright::tui::view::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use dice::{Dice, MARK};
+use rng::{Dice, MARK};
 
 /// How many messages are told when it breaks.
 const TAIL: usize = 30;

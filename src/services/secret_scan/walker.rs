@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::scan::KeyScanner;
+use super::scanner::KeyScanner;
 use super::{Finding, ScanLimits, ScanReport};
 use crate::domain::ApiKey;
 

@@ -12,9 +12,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{EntryId, Error};
 
-#[cfg_attr(all(unix, not(target_os = "macos")), path = "os/secret_service.rs")]
-#[cfg_attr(target_os = "macos", path = "os/macos.rs")]
-#[cfg_attr(windows, path = "os/windows.rs")]
+#[cfg_attr(all(unix, not(target_os = "macos")), path = "keychain/secret_service.rs")]
+#[cfg_attr(target_os = "macos", path = "keychain/macos.rs")]
+#[cfg_attr(windows, path = "keychain/windows.rs")]
 mod native;
 
 pub(super) use native::{DISPLAY_NAME, can_prompt, provider_info};

@@ -46,7 +46,9 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_FIELD_SIZE: usize = 1 << 20;
 
 /// The secret in that slot, where there is one entry and it is open.
-pub(in crate::storage::secret_store::os) fn try_fast_read(slot: &EntryId) -> Option<SecretString> {
+pub(in crate::storage::secret_store::keychain) fn try_fast_read(
+    slot: &EntryId,
+) -> Option<SecretString> {
     let pair = DhKeyPair::generate()?;
     let hello = build_call(DBUS_NAME, "/org/freedesktop/DBus", DBUS_NAME, "Hello", &())?;
     let algorithm = "dh-ietf1024-sha256-aes128-cbc-pkcs7";
