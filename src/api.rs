@@ -1,4 +1,4 @@
-//! Talking to OpenRouter: the sign-in and the HTTP API.
+//! OpenRouter's OAuth sign-in and its HTTP API.
 
 pub mod oauth;
 pub mod openrouter;

@@ -90,6 +90,9 @@ pub fn encode_hex(bytes: &[u8]) -> String {
     text
 }
 
+/// How long an authorization code can be exchanged, and so how long to wait for consent.
+pub const AUTH_CODE_LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
 impl AuthCode {
     /// A code as a page or a person gives it: 1 to 512 visible ASCII characters; otherwise words
     /// for the person. Opaque beyond that (RFC 6749 appendix A.11).

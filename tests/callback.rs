@@ -79,7 +79,7 @@ fn a_taken_port_is_said_and_a_free_one_is_used_as_asked() {
         assert!(matches!(error, CallbackError::PortInUse { port: taken } if taken == port));
         assert_eq!(
             error.to_string(),
-            format!("port {port} of 127.0.0.1 is taken by another program")
+            format!("port {port} on 127.0.0.1 is in use by another program")
         );
         drop(first);
         assert_eq!(CallbackListener::bind(port).await.unwrap().url().port(), Some(port));
@@ -207,7 +207,7 @@ fn the_page_answers_at_once_whatever_the_caller_is_doing() {
         .unwrap();
         assert_eq!(page.status, 200);
         assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
-        assert!(page.body.contains("Received"));
+        assert!(page.body.contains("Authorization received"));
         assert!(page.body.contains("Go back to the terminal"));
         assert!(!page.body.contains("<script") && !page.body.contains("http"));
         assert_eq!(in_words(&callback.wait_for_response().await.unwrap().0), "code x");

@@ -1,5 +1,4 @@
-//! Signing in: the address of the consent page, PKCE, and the callback that brings the code home.
-//! Owns: what the browser carries there and back. Must not know: the exchange, the vault, screens.
+//! The OAuth sign-in: the authorization URL, PKCE and the loopback callback.
 
 pub mod callback;
 pub mod pkce;
@@ -9,11 +8,11 @@ pub use pkce::{Pkce, generate_nonce};
 
 use url::Url;
 
-/// What the key should be, in OpenRouter's words. The server may honour none of it: what was
-/// granted is asked for after the exchange.
+/// The requested properties of the key, in OpenRouter's notation. The server may ignore any of
+/// them; the granted ones are fetched after the exchange.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyParams<'a> {
-    /// `key_label`: the person's name for the key.
+    /// `key_label`: the user's name for the key.
     pub label: &'a str,
     /// `limit`, USD.
     pub limit: Option<&'a str>,
@@ -25,16 +24,16 @@ pub struct KeyParams<'a> {
     pub workspace_id: Option<&'a str>,
 }
 
-/// The consent page's address under `server`. Without a callback the page shows the code for the
-/// person to paste.
+/// Returns the URL of the consent page under `server`. Without a callback the page shows a code
+/// to paste.
 ///
-/// The callback's nonce is sent as `state` too (RFC 6749 §10.12). `/auth` does not document one,
-/// so the path is what counts; should it come back, it must match.
+/// The callback's nonce is also sent as `state` (RFC 6749 §10.12). OpenRouter does not document
+/// `state`, so the nonce in the path is the check; a `state` that comes back must match as well.
 pub fn build_authorize_url(
     server: &Url,
     callback: Option<&Url>,
     challenge: &str,
-    asked: &KeyParams<'_>,
+    params: &KeyParams<'_>,
 ) -> Url {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     if let Some(callback) = callback {
@@ -42,21 +41,21 @@ pub fn build_authorize_url(
     }
     query.append_pair("code_challenge", challenge);
     query.append_pair("code_challenge_method", "S256");
-    query.append_pair("key_label", asked.label);
+    query.append_pair("key_label", params.label);
     let nonce = callback.and_then(|callback| callback.path_segments()?.next_back());
     for (name, value) in [
-        ("limit", asked.limit),
-        ("usage_limit_type", asked.usage_limit_type),
-        ("expires_at", asked.expires_at),
-        ("workspace_id", asked.workspace_id),
+        ("limit", params.limit),
+        ("usage_limit_type", params.usage_limit_type),
+        ("expires_at", params.expires_at),
+        ("workspace_id", params.workspace_id),
         ("state", nonce),
     ] {
         if let Some(value) = value {
             query.append_pair(name, value);
         }
     }
-    // Form encoding writes a space as `+` and a plus as `%2B`. `%20` is a space to every reader,
-    // `+` only to those that decode forms.
+    // Form encoding writes a space as `+`, which only form decoders read as a space. Every decoder
+    // reads `%20` as one.
     let query = query.finish().replace('+', "%20");
 
     let mut url = server.clone();
@@ -74,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: KeyParams<'_> = KeyParams {
+    const LABEL_ONLY: KeyParams<'_> = KeyParams {
         label: "laptop",
         limit: None,
         usage_limit_type: None,
@@ -95,16 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn everything_asked_for_is_on_the_address_under_openrouters_names() {
+    fn authorize_url_contains_every_requested_parameter() {
         let callback = Url::parse("http://127.0.0.1:4711/callback/N0nce").unwrap();
-        let asked = KeyParams {
+        let params = KeyParams {
             label: "my laptop",
             limit: Some("12.50"),
             usage_limit_type: Some("monthly"),
             expires_at: Some("2027-12-31T23:59:59Z"),
             workspace_id: Some("6f7a3c1e-0000-4000-8000-000000000000"),
         };
-        let url = build_authorize_url(&server(), Some(&callback), "ch4llenge", &asked);
+        let url = build_authorize_url(&server(), Some(&callback), "ch4llenge", &params);
         assert!(url.as_str().starts_with("https://openrouter.ai/auth?"), "{url}");
         assert_eq!(
             pairs(&url),
@@ -123,8 +122,8 @@ mod tests {
     }
 
     #[test]
-    fn without_a_callback_there_is_neither_callback_url_nor_state() {
-        let url = build_authorize_url(&server(), None, "ch4llenge", &PLAIN);
+    fn authorize_url_without_callback_has_neither_callback_url_nor_state() {
+        let url = build_authorize_url(&server(), None, "ch4llenge", &LABEL_ONLY);
         assert_eq!(
             pairs(&url),
             [
@@ -136,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn a_label_like_a_limit_9_e_hash_survives_the_address() {
+    fn special_characters_in_the_label_are_percent_encoded() {
         let label = "a&limit=9 é#";
-        let url = build_authorize_url(&server(), None, "c", &KeyParams { label, ..PLAIN });
+        let url = build_authorize_url(&server(), None, "c", &KeyParams { label, ..LABEL_ONLY });
         assert!(pairs(&url).contains(&pair("key_label", label)), "{url}");
         assert!(!url.query_pairs().any(|(name, _)| name == "limit"), "{url}");
         assert_eq!(url.fragment(), None);
@@ -146,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn a_server_under_a_path_keeps_its_path() {
+    fn path_of_the_server_url_is_kept() {
         for server in ["http://127.0.0.1:8080/imitation", "http://127.0.0.1:8080/imitation/?x=1#y"]
         {
-            let url = build_authorize_url(&Url::parse(server).unwrap(), None, "c", &PLAIN);
+            let url = build_authorize_url(&Url::parse(server).unwrap(), None, "c", &LABEL_ONLY);
             assert!(
                 url.as_str().starts_with("http://127.0.0.1:8080/imitation/auth?code_challenge=c&"),
                 "{url}"
@@ -159,17 +158,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_label_survives_the_address(label in "\\PC{0,100}", limit in proptest::option::of("\\PC{0,9}")) {
-            let asked = KeyParams { label: &label, limit: limit.as_deref(), ..PLAIN };
-            let url = build_authorize_url(&server(), None, "c", &asked);
-            let read = Url::parse(url.as_str()).unwrap();
+        fn every_label_round_trips_through_the_url(label in "\\PC{0,100}", limit in proptest::option::of("\\PC{0,9}")) {
+            let params = KeyParams { label: &label, limit: limit.as_deref(), ..LABEL_ONLY };
+            let url = build_authorize_url(&server(), None, "c", &params);
+            let parsed = Url::parse(url.as_str()).unwrap();
             let mut expected = vec![
                 pair("code_challenge", "c"),
                 pair("code_challenge_method", "S256"),
                 pair("key_label", &label),
             ];
             expected.extend(limit.map(|limit| pair("limit", &limit)));
-            prop_assert_eq!(pairs(&read), expected);
+            prop_assert_eq!(pairs(&parsed), expected);
         }
     }
 }

@@ -56,7 +56,10 @@ fn try_handle_decision(
             200,
             match outcome.first() {
                 Some(("code", code)) => pages::render_code(code),
-                _ => pages::render_notice("Refused", "No key was cut. You can close this page."),
+                _ => pages::render_notice(
+                    "Access denied",
+                    "No key was created. You can close this page.",
+                ),
             },
         ));
     };

@@ -32,9 +32,6 @@ use crate::storage::inventory;
 use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
 use crate::storage::secret_store::{self, EntryId};
 
-/// How long a code works, and so how long consent is waited for.
-pub const CODE_LIFETIME: Duration = Duration::from_secs(600);
-
 /// How the person signs in.
 #[derive(Clone, Debug)]
 pub enum AuthMethod {

@@ -67,7 +67,7 @@ def the_callback_is_answered_among_300_sockets_that_dribble(world):
     try:
         until("300 strangers at the door", lambda: strangers.connected >= 300)
         began = time.monotonic()
-        contains(browser.consent(new.address, "#authorize"), "Received")
+        contains(browser.consent(new.address, "#authorize"), "Authorization received")
         took = time.monotonic() - began
     finally:
         strangers.stop()
@@ -128,7 +128,7 @@ def strangers_are_turned_away_and_change_nothing(world):
         caller.request(method, path, headers=headers)
         answer = caller.getresponse()
         equal(answer.getheader("Access-Control-Allow-Origin"), None)
-        contains(answer.read().decode() or "Nothing was received", "Nothing was received")
+        contains(answer.read().decode() or "Request not accepted", "Request not accepted")
         caller.close()
         return answer.status
 

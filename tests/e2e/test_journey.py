@@ -25,7 +25,7 @@ def a_key_asked_for_in_the_dashboard_lies_in_the_keychain_with_the_limits_that_w
     pane.wait_words("tool one is cut and stored in the Secret Service keychain", within=30)
     pane.wait_words("granted as asked")
     equal(len(world.opened()), 1)
-    until("the browser's last page", lambda: "Received" in world.read("browser.log"))
+    until("the browser's last page", lambda: "Authorization received" in world.read("browser.log"))
 
     key = world.lookup(server, "tool one")
     assert re.fullmatch(r"sk-or-v1-[0-9a-f]{64}", key), key
@@ -77,7 +77,7 @@ def refusing_on_the_consent_page_ends_in_words_and_with_nothing_kept(world):
     pane.fill("unwanted")
     pane.wait_words("Access was refused on the consent page", within=30)
     pane.wait_words(NOTHING)
-    until("the browser's last page", lambda: "No key was cut" in world.read("browser.log"))
+    until("the browser's last page", lambda: "No key was created" in world.read("browser.log"))
     equal(world.lookup(server, "unwanted"), "")
     until("the attempt's secrets gone", lambda: world.attempts() == [])
     equal(names(server, management), before)

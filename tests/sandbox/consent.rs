@@ -91,7 +91,7 @@ fn the_consent_page_shows_what_is_asked_and_escapes_it() {
     assert_eq!((page.status, &*page.head["content-type"]), (200, "text/html; charset=utf-8"));
     for shown in [
         "SANDBOX",
-        "Give http://localhost:4000 a key?",
+        "Authorize http://localhost:4000?",
         ">laptop &amp; &lt;b&gt;&quot;friends&quot;&lt;/b&gt; {{main}}</dd>",
         ">$12.50</dd>",
         ">weekly</dd>",

@@ -1,13 +1,12 @@
-//! The loopback address at which the browser hands over the code (RFC 8252 §7.3).
-//! Owns: how long it is open and what comes of it. Must not know: what a code is for.
+//! The loopback listener that receives the authorization response (RFC 8252 §7.3).
 //!
-//! | file | owns |
+//! | module | contains |
 //! | --- | --- |
-//! | `crowd` | how many sockets, and which one makes room |
-//! | `visit` | one socket: deadlines, the head, the goodbye |
-//! | `http` | hyper, from a head in memory to an answer in memory |
-//! | `desk` | which request counts |
-//! | `page` | what a browser gets to see |
+//! | `connection_limit` | the maximum number of connections and which one is closed for a new one |
+//! | `connection` | one connection: size limits, timeouts, reading and closing |
+//! | `http` | hyper, from a request head in memory to a response in memory |
+//! | `validation` | whether a request is a valid authorization response |
+//! | `response` | the HTML pages and response headers |
 
 mod connection;
 mod connection_limit;
@@ -29,101 +28,99 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::domain::AuthCode;
+use crate::domain::{AUTH_CODE_LIFETIME, AuthCode};
 use validation::CallbackValidator;
 
-/// The longest a callback is open: as long as a code works.
-const CALLBACK_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// How many may wait to be accepted. Beyond it a client's system tries again after one second,
-/// then two, then four: with the usual 128 a crowd could keep the real visitor out.
+/// The backlog of the listening socket. When it is full, the client's system retries after one
+/// second, then two, then four; the usual 128 would let a flood delay the real callback.
 const LISTEN_BACKLOG: u32 = 1024;
 
-/// An open callback. Dropping it closes the port and every connection at once.
+/// A listening callback. Dropping it immediately closes the port and every connection.
 pub struct CallbackListener {
     url: Url,
     server: CallbackServer,
     responses: mpsc::Receiver<AuthorizationResponse>,
 }
 
-/// What the browser brought.
+/// The authorization response that the browser delivered.
 #[derive(Debug)]
 pub enum AuthorizationResponse {
     /// The authorization code (RFC 6749 §4.1.2).
     Code(AuthCode),
-    /// The person, or the server, said no (RFC 6749 §4.1.2.1).
+    /// The user or the server denied the request (RFC 6749 §4.1.2.1).
     Error {
-        /// The server's words, fit for a terminal.
+        /// The server's description, sanitized for a terminal.
         description: Option<String>,
     },
 }
 
-/// The port after the answer: the same code again gets the same page, another one 409.
-/// Dropping it closes the port and every connection at once.
+/// Keeps the port open after the first response: the same code gets the same page, a different
+/// code gets 409. Dropping it immediately closes the port and every connection.
 pub struct ListenerGuard {
     _server: CallbackServer,
 }
 
-/// Why no answer came.
+/// Why no authorization response was received.
 #[derive(Debug, thiserror::Error)]
 pub enum CallbackError {
-    /// Nobody came in time.
-    #[error("nobody came back from the consent page for ten minutes")]
+    /// No valid callback arrived in time.
+    #[error("no response from the consent page within ten minutes")]
     TimedOut,
-    /// Another program listens there.
-    #[error("port {port} of 127.0.0.1 is taken by another program")]
+    /// Another program listens on the port.
+    #[error("port {port} on 127.0.0.1 is in use by another program")]
     PortInUse {
-        /// The port asked for.
+        /// The requested port.
         port: u16,
     },
-    /// The system gives no listening socket.
+    /// The system provides no listening socket.
     #[error("the callback cannot listen on 127.0.0.1: {}", .0.kind())]
     ListenFailed(#[source] io::Error),
 }
 
 impl CallbackListener {
-    /// Listens on `port` of the literal 127.0.0.1, on a free one for 0, and serves from now on, at
-    /// most ten minutes. `localhost` could resolve to something else (RFC 8252 §8.3).
-    #[expect(clippy::unused_async, reason = "serving takes a runtime, which async code has")]
+    /// Listens on `port` of the literal 127.0.0.1, or on a free port for 0, and serves requests
+    /// for at most [`AUTH_CODE_LIFETIME`]. `localhost` could resolve to another address
+    /// (RFC 8252 §8.3).
+    #[expect(clippy::unused_async, reason = "spawning the server needs a runtime")]
     pub async fn bind(port: u16) -> Result<Self, CallbackError> {
-        Self::bind_with_timeout(port, CALLBACK_TIMEOUT)
+        Self::bind_with_timeout(port, AUTH_CODE_LIFETIME.unsigned_abs())
     }
 
-    fn bind_with_timeout(port: u16, life: Duration) -> Result<Self, CallbackError> {
-        let refused = |error: io::Error| match error.kind() {
+    fn bind_with_timeout(port: u16, lifetime: Duration) -> Result<Self, CallbackError> {
+        let to_error = |error: io::Error| match error.kind() {
             io::ErrorKind::AddrInUse => CallbackError::PortInUse { port },
             _ => CallbackError::ListenFailed(error),
         };
-        let listener = open_listener(port).map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
+        let listener = open_listener(port).map_err(to_error)?;
+        let address = listener.local_addr().map_err(to_error)?;
         let nonce = super::generate_nonce();
-        // Unguessable and in the path, where every server gives it back (RFC 8252 §8.9-8.10).
+        // The nonce is in the path because every server returns the path (RFC 8252 §8.9-8.10).
         let url = Url::parse(&format!("http://{address}/callback/{nonce}"))
-            .map_err(|error| refused(io::Error::other(error)))?;
-        // Port 80 is in no `Host` header, and not in the URL either.
+            .map_err(|error| to_error(io::Error::other(error)))?;
+        // Neither the `Host` header nor the URL contains the default port 80.
         let host = url
             .port()
             .map_or_else(|| address.ip().to_string(), |port| format!("{}:{port}", address.ip()));
-        let (caller, answers) = mpsc::channel(1);
-        let desk = Arc::new(CallbackValidator::new(host, nonce, caller));
-        let open = CallbackServer::serve(async move {
-            let _ = timeout(life, connection_limit::serve_connections(listener, desk)).await;
+        let (sender, responses) = mpsc::channel(1);
+        let validator = Arc::new(CallbackValidator::new(host, nonce, sender));
+        let server = CallbackServer::serve(async move {
+            let _ =
+                timeout(lifetime, connection_limit::serve_connections(listener, validator)).await;
         });
-        Ok(Self { url, server: open, responses: answers })
+        Ok(Self { url, server, responses })
     }
 
-    /// The `callback_url`. It holds the nonce: not for a log.
+    /// Returns the `callback_url`. It contains the nonce and must not be logged.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Waits for the first valid callback. Whoever comes with anything else is answered, and
-    /// changes nothing.
+    /// Waits for the first valid callback. Other requests are answered and have no effect.
     pub async fn wait_for_response(
         mut self,
     ) -> Result<(AuthorizationResponse, ListenerGuard), CallbackError> {
         match self.responses.recv().await {
-            Some(answer) => Ok((answer, ListenerGuard { _server: self.server })),
+            Some(response) => Ok((response, ListenerGuard { _server: self.server })),
             None => Err(CallbackError::TimedOut),
         }
     }
@@ -131,14 +128,15 @@ impl CallbackListener {
 
 fn open_listener(port: u16) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
-    // A fixed port is free again while its last connections wind down. On Windows the option
-    // would let another program take the port over.
+    // Allows a fixed port to be bound again while old connections are in TIME_WAIT. On Windows
+    // the option would let another program take over the port.
     socket.set_reuseaddr(cfg!(not(windows)))?;
     socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
     socket.listen(LISTEN_BACKLOG)
 }
 
-/// The answer to a head, once it is whole, and what it brought, if it is the first that counts.
+/// Returns the HTTP response to a complete request head, and the authorization response if the
+/// request is the first valid one.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn respond_to_bytes(
     bytes: &[u8],
@@ -146,18 +144,18 @@ pub(crate) fn respond_to_bytes(
     nonce: &str,
 ) -> Option<(Vec<u8>, Option<AuthorizationResponse>)> {
     let head = bytes.get(..connection::find_head_end(bytes)?)?;
-    let (caller, mut answers) = mpsc::channel(1);
-    let (page, news) =
-        http::respond_to_head(head, &CallbackValidator::new(host.into(), nonce.into(), caller));
-    drop(news);
-    Some((page, answers.try_recv().ok()))
+    let (sender, mut responses) = mpsc::channel(1);
+    let validator = CallbackValidator::new(host.into(), nonce.into(), sender);
+    let (page, delivery) = http::respond_to_head(head, &validator);
+    drop(delivery);
+    Some((page, responses.try_recv().ok()))
 }
 
 type ServerFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A server that runs on its own, so that pages are answered whatever the caller is doing, and
-/// whose sockets are closed when the drop returns. An aborted task would close them only when the
-/// runtime comes round to it; hence the server lies where both can reach it.
+/// A server that runs as its own task, so that it responds while the caller is busy, and whose
+/// sockets are closed when the drop returns. Aborting the task would close them only when the
+/// runtime next polls it, so the future is shared between the task and this handle.
 struct CallbackServer {
     future: Arc<Mutex<Option<ServerFuture>>>,
     task: JoinHandle<()>,
@@ -194,7 +192,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_callback_nobody_visits_closes_after_its_time() {
+    async fn unanswered_callback_closes_after_its_timeout() {
         let callback = CallbackListener::bind_with_timeout(0, Duration::from_millis(20)).unwrap();
         let address = (Ipv4Addr::LOCALHOST, callback.url().port().unwrap());
         TcpStream::connect(address).unwrap();
@@ -204,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callback_is_open_for_ten_minutes() {
-        assert_eq!(CALLBACK_TIMEOUT, Duration::from_secs(600));
+    fn callback_is_open_for_ten_minutes() {
+        assert_eq!(AUTH_CODE_LIFETIME.unsigned_abs(), Duration::from_secs(600));
     }
 }

@@ -1,5 +1,4 @@
-//! Proof Key for Code Exchange (RFC 7636), and the callback's nonce.
-//! Owns: what must be unguessable. Must not know: where any of it is sent.
+//! Proof Key for Code Exchange (RFC 7636) and the nonce of the callback URL.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use rand::TryRng;
@@ -8,17 +7,17 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::CodeVerifier;
 
-/// One sign-in's verifier and the challenge that goes ahead of it.
+/// The code verifier of one sign-in and its challenge.
 pub struct Pkce {
-    /// Stays here until the exchange: 43 characters of base64url (RFC 7636 §4.1).
+    /// Sent only with the exchange: 43 characters of base64url (RFC 7636 §4.1).
     pub verifier: CodeVerifier,
-    /// Its `S256` challenge (RFC 7636 §4.2), which the browser carries.
+    /// The `S256` challenge (RFC 7636 §4.2), sent through the browser.
     pub challenge: String,
 }
 
 impl Pkce {
-    /// A fresh pair from the randomness of the OS.
-    #[expect(clippy::new_without_default, reason = "two defaults would never be equal")]
+    /// Creates a pair from the operating system's random number generator.
+    #[expect(clippy::new_without_default, reason = "a default must not be random")]
     pub fn new() -> Self {
         let verifier = generate_nonce();
         let challenge = compute_challenge(&verifier);
@@ -26,26 +25,26 @@ impl Pkce {
     }
 }
 
-/// 32 random bytes of the OS as 43 characters of base64url.
+/// Returns 32 random bytes from the operating system as 43 characters of base64url.
 ///
 /// # Panics
 ///
-/// When the OS has no randomness to give: whatever came instead would be guessable.
+/// Panics if the operating system returns no random bytes, because any fallback is guessable.
 pub fn generate_nonce() -> String {
     let mut bytes = [0; 32];
     if let Err(error) = SysRng.try_fill_bytes(&mut bytes) {
-        panic!("the operating system gives no randomness: {error}");
+        panic!("the operating system returned no random bytes: {error}");
     }
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// `BASE64URL-ENCODE(SHA256(ASCII(code_verifier)))`, unpadded (RFC 7636 §4.2 and appendix A).
+/// Computes `BASE64URL-ENCODE(SHA256(ASCII(code_verifier)))`, unpadded (RFC 7636 §4.2 and appendix A).
 fn compute_challenge(verifier: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a test looks at the verifier")]
+#[expect(clippy::disallowed_methods, reason = "a test inspects the verifier")]
 mod tests {
     use std::collections::HashSet;
 
@@ -54,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_challenge_is_that_of_rfc_7636_appendix_b() {
+    fn challenge_matches_rfc_7636_appendix_b() {
         assert_eq!(
             compute_challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -62,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_verifiers_are_distinct_and_43_characters_of_base64url() {
+    fn verifiers_are_distinct_and_43_characters_of_base64url() {
         let mut seen = HashSet::new();
         for _ in 0..1000 {
             let pkce = Pkce::new();
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verifier_is_32_bytes_and_no_nonce_repeats_it() {
+    fn verifier_is_32_bytes_and_differs_from_every_nonce() {
         let pkce = Pkce::new();
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(pkce.verifier.expose_secret()).unwrap();
         assert_eq!(bytes.len(), 32);

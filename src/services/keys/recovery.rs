@@ -7,17 +7,17 @@ use super::{
     Error, list_account_keys, management_key, resume_rotations, to_api_key, to_secret_string,
 };
 use crate::domain::{
-    AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoredKey, UnresolvedAttempt,
-    UserError, format_timestamp,
+    AUTH_CODE_LIFETIME, AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoredKey,
+    UnresolvedAttempt, UserError, format_timestamp,
 };
 use crate::services::provision::{self, RecoveredAttempts, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::journal::{self, Attempt};
 use crate::storage::secret_store;
 
-/// Within this time of its beginning an attempt can bring a key: ten minutes of consent, ten of the
-/// code's life, and as much again for a clock that is wrong.
-const ATTEMPT_WINDOW: SignedDuration = SignedDuration::from_mins(30);
+/// How long after its start an attempt can create a key: the time for consent, the lifetime of the
+/// code, and the same again for a wrong clock.
+const ATTEMPT_WINDOW: SignedDuration = SignedDuration::from_secs(3 * AUTH_CODE_LIFETIME.as_secs());
 
 /// How far the clocks may be apart at the beginning.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);

@@ -4,11 +4,12 @@
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::{AuthMethod, CODE_LIFETIME, Error, ServiceContext};
+use super::{AuthMethod, Error, ServiceContext};
 use crate::api::oauth::{self, AuthorizationResponse, CallbackListener, ListenerGuard, Pkce};
 use crate::api::openrouter;
 use crate::domain::{
-    ApiKey, AuthCode, Expiry, KeyRequest, ProvisioningEvent, ProvisioningStep, ResetInterval,
+    AUTH_CODE_LIFETIME, ApiKey, AuthCode, Expiry, KeyRequest, ProvisioningEvent, ProvisioningStep,
+    ResetInterval,
 };
 
 /// Sends the person to the consent page and waits for the code.
@@ -92,7 +93,7 @@ pub(super) async fn obtain_auth_code(
             (AuthorizationResponse::Error { description }, _) => Err(Error::AuthorizationDenied(description)),
         },
         Some(code) = pasted.recv() => Ok((code, None)),
-        () = tokio::time::sleep(CODE_LIFETIME) => Err(Error::ConsentTimedOut),
+        () = tokio::time::sleep(AUTH_CODE_LIFETIME.unsigned_abs()) => Err(Error::ConsentTimedOut),
     }
 }
 

@@ -5,11 +5,12 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use super::{
-    ATTEMPTS_SERVICE, AttemptSecrets, CODE_LIFETIME, Error, ServiceContext, abandon_attempt,
-    attempt_entry_id, exchange, store,
+    ATTEMPTS_SERVICE, AttemptSecrets, Error, ServiceContext, abandon_attempt, attempt_entry_id,
+    exchange, store,
 };
 use crate::domain::{
-    AuthCode, CodeVerifier, ProvisioningOutcome, StoredKey, UnresolvedAttempt, UserError,
+    AUTH_CODE_LIFETIME, AuthCode, CodeVerifier, ProvisioningOutcome, StoredKey, UnresolvedAttempt,
+    UserError,
 };
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptGuard, AttemptStage};
@@ -83,7 +84,7 @@ async fn resume_attempt(
 ) {
     let young = open.attempt().code_received_at.is_some_and(|at| {
         let age = Timestamp::now().duration_since(at);
-        age >= SignedDuration::ZERO && age.unsigned_abs() < CODE_LIFETIME
+        age >= SignedDuration::ZERO && age < AUTH_CODE_LIFETIME
     });
     let sent = open.attempt().stage == AttemptStage::RequestSent;
     let secrets = match load_attempt_secrets(&open, services).await {

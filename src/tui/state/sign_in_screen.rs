@@ -8,11 +8,9 @@ use super::message::Ticket;
 use super::plan_screen::PlanScreen;
 use super::text_field::TextField;
 use crate::domain::{
-    KeyRequest, Label, ProvisioningEvent, ProvisioningStep, RetirePolicy, StoredKey, UserError,
+    AUTH_CODE_LIFETIME, KeyRequest, Label, ProvisioningEvent, ProvisioningStep, RetirePolicy,
+    StoredKey, UserError,
 };
-
-/// How long consent is waited for (RFC 6749 §4.1.2 allows a code ten minutes).
-pub const CONSENT_TIMEOUT: SignedDuration = SignedDuration::from_secs(600);
 
 /// What a journey is made for, kept for another try.
 #[derive(Clone, Debug)]
@@ -182,6 +180,6 @@ impl SignInScreen {
     pub fn consent_time_left(&self, now: Timestamp) -> Option<SignedDuration> {
         let since =
             self.consent_started_at.filter(|_| self.step == ProvisioningStep::AwaitConsent)?;
-        Some((CONSENT_TIMEOUT - now.duration_since(since)).max(SignedDuration::ZERO))
+        Some((AUTH_CODE_LIFETIME - now.duration_since(since)).max(SignedDuration::ZERO))
     }
 }

@@ -1,5 +1,4 @@
-//! Everyone at the door at once.
-//! Owns: how many sockets are served, and which one makes room for the next. Must not know HTTP.
+//! Serves concurrent connections up to a limit and closes the oldest one for a new one.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,31 +13,31 @@ use tokio::time::{Instant, sleep_until};
 use super::connection::serve_connection;
 use super::validation::CallbackValidator;
 
-/// The most connections at a time.
+/// The maximum number of open connections.
 const MAX_CONNECTIONS: usize = 32;
 
-/// What each connection has for itself before it makes room for another, and the pause after the
-/// system has refused a socket. A browser sends its head within a millisecond of connecting, and
-/// a complete head is answered in the turn that reads it: a crowd, however fast it grows, cannot
-/// push the real visitor out. 300 sockets that say nothing are through in a second.
+/// How long a connection is kept before a new one may replace it, and the pause after the system
+/// has refused a socket. A browser sends its head within a millisecond of connecting, and a
+/// complete head is answered in the poll that reads it, so a flood cannot displace the real
+/// callback. 300 silent sockets are replaced within a second.
 const GRACE_PERIOD: Duration = Duration::from_millis(100);
 
-/// Serves whoever connects, for as long as it is polled.
-pub(super) async fn serve_connections(listener: TcpListener, desk: Arc<CallbackValidator>) {
-    let mut crowd = ConnectionSet::new();
+/// Accepts and serves connections for as long as it is polled.
+pub(super) async fn serve_connections(listener: TcpListener, validator: Arc<CallbackValidator>) {
+    let mut connections = ConnectionSet::new();
     let mut pause = None;
     loop {
-        let not_before = crowd.next_accept_time().max(pause);
+        let not_before = connections.next_accept_time().max(pause);
         tokio::select! {
-            // Those inside first: who is answered is not in the way of the next.
+            // Open connections first: each one that is finished frees a place.
             biased;
-            () = crowd.serve_until_one_closes() => {}
+            () = connections.serve_until_one_closes() => {}
             accepted = accept_after(&listener, not_before) => match accepted {
-                Ok(socket) => crowd.add_connection(serve_connection(socket, Arc::clone(&desk))),
+                Ok(socket) => connections.add_connection(serve_connection(socket, Arc::clone(&validator))),
                 Err(error) if is_connection_error(&error) => {}
-                // No descriptors or no memory. The listener stays readable: without room made,
-                // trying again at once would spin.
-                Err(_) => pause = (!crowd.reduce_limit()).then(|| Instant::now() + GRACE_PERIOD),
+                // No descriptors or no memory. The listener stays readable, so retrying at once
+                // without closing a connection would spin.
+                Err(_) => pause = (!connections.reduce_limit()).then(|| Instant::now() + GRACE_PERIOD),
             }
         }
     }
@@ -56,7 +55,7 @@ async fn accept_after(
     listener.accept().await.map(|(socket, _)| socket)
 }
 
-/// Whether accepting failed because of that one connection, which is gone.
+/// Returns whether accepting failed only because this one connection was closed.
 fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
@@ -65,7 +64,7 @@ fn is_connection_error(error: &io::Error) -> bool {
 struct ConnectionSet {
     /// Oldest first.
     connections: Vec<Connection>,
-    /// How many there may be: [`MOST`], fewer while the system gives no more sockets than that.
+    /// [`MAX_CONNECTIONS`], or fewer while the system provides no more sockets.
     limit: usize,
 }
 
@@ -79,33 +78,35 @@ impl ConnectionSet {
         Self { connections: Vec::new(), limit: MAX_CONNECTIONS }
     }
 
-    /// Until when nobody can be admitted: when it is full, the oldest one's grace.
+    /// Returns when the next connection may be accepted: if the set is full, after the grace period
+    /// of the oldest one.
     fn next_accept_time(&self) -> Option<Instant> {
         let oldest = self.connections.first()?;
         (self.connections.len() >= self.limit).then(|| oldest.accepted_at + GRACE_PERIOD)
     }
 
-    fn add_connection(&mut self, visit: impl Future<Output = ()> + Send + 'static) {
-        let leaving = (self.connections.len() + 1).saturating_sub(self.limit);
-        self.connections.drain(..leaving);
-        self.connections.push(Connection { accepted_at: Instant::now(), future: Box::pin(visit) });
+    fn add_connection(&mut self, future: impl Future<Output = ()> + Send + 'static) {
+        let excess = (self.connections.len() + 1).saturating_sub(self.limit);
+        self.connections.drain(..excess);
+        self.connections.push(Connection { accepted_at: Instant::now(), future: Box::pin(future) });
     }
 
-    /// The system holds no more than are here. One place is kept free from now on, so that the
-    /// next can be accepted before the oldest leaves. Whether one is free already.
+    /// Lowers the limit because the system provides no more sockets. One place stays free, so that
+    /// the next connection can be accepted. Returns whether a place is free already.
     fn reduce_limit(&mut self) -> bool {
         let Some(oldest) = self.connections.first() else { return false };
-        let leaves = oldest.accepted_at + GRACE_PERIOD <= Instant::now();
+        let is_closed = oldest.accepted_at + GRACE_PERIOD <= Instant::now();
         self.limit = (self.connections.len() - 1).max(1);
-        self.connections.drain(..usize::from(leaves));
-        leaves
+        self.connections.drain(..usize::from(is_closed));
+        is_closed
     }
 
-    /// Serves all of them until one is done.
+    /// Serves all connections until at least one is finished.
     async fn serve_until_one_closes(&mut self) {
         poll_fn(|cx| {
             let before = self.connections.len();
-            self.connections.retain_mut(|visitor| visitor.future.as_mut().poll(cx).is_pending());
+            self.connections
+                .retain_mut(|connection| connection.future.as_mut().poll(cx).is_pending());
             if self.connections.len() == before {
                 return Poll::Pending;
             }

@@ -1,5 +1,4 @@
-//! hyper between two pieces of memory: a complete head in, a complete answer out.
-//! Owns: what is HTTP. Must not know: sockets, clocks, which request counts.
+//! Runs hyper in memory: from a complete request head to a complete response.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -16,27 +15,27 @@ use hyper::{Request, StatusCode};
 use super::response::CallbackPage;
 use super::validation::{CallbackValidator, DeliverOnDrop};
 
-/// The answer that `desk` gives to `head`, and its news for the caller.
+/// Returns the response to `head`, and the delivery if the request is the first valid one.
 pub(super) fn respond_to_head(
     head: &[u8],
-    desk: &CallbackValidator,
+    validator: &CallbackValidator,
 ) -> (Vec<u8>, Option<DeliverOnDrop>) {
-    let news = Cell::new(None);
-    let answer = run_http1(head, |request| {
-        let (page, fresh) = desk.handle_request(request);
-        news.set(fresh);
+    let delivery = Cell::new(None);
+    let response = run_http1(head, |request| {
+        let (page, accepted) = validator.handle_request(request);
+        delivery.set(accepted);
         page
     });
-    (answer.unwrap_or_else(error_response), news.into_inner())
+    (response.unwrap_or_else(error_response), delivery.into_inner())
 }
 
-/// An answer without a readable question. hyper writes this one too, as if a plain one had been
-/// asked, so that no answer goes out without the headers of [`Page::response`].
+/// Returns the response to a request that cannot be parsed. hyper writes it as the response to a
+/// minimal request, so that every response has the headers of [`CallbackPage::to_response`].
 pub(super) fn error_response(status: StatusCode) -> Vec<u8> {
     run_http1(b"GET / HTTP/1.1\r\n\r\n", |_| CallbackPage::Rejected(status)).unwrap_or_default()
 }
 
-/// Has hyper read `head` and write the page. `Err` is the status for a head that is not HTTP.
+/// Lets hyper parse `head` and write the page. Returns the error status if `head` is not HTTP.
 fn run_http1(
     head: &[u8],
     decide: impl Fn(&Request<Incoming>) -> CallbackPage,
@@ -45,17 +44,17 @@ fn run_http1(
         let page = decide(&request);
         async move { Ok::<_, Infallible>(page.to_response()) }
     });
-    let conversation = http1::Builder::new()
+    let connection = http1::Builder::new()
         .keep_alive(false)
-        // The end of `head` is not a client that has left.
+        // The end of `head` does not mean that the client has disconnected.
         .half_close(true)
         .serve_connection(InMemoryIo { head, response: Vec::new() }, service)
         .without_shutdown();
-    // Memory is always ready, so there is nothing to wait for.
-    match pin!(conversation).poll(&mut Context::from_waker(Waker::noop())) {
-        // Blank lines alone are no question, and hyper has no answer to them.
+    // In-memory I/O is always ready, so one poll is enough.
+    match pin!(connection).poll(&mut Context::from_waker(Waker::noop())) {
+        // hyper writes no response to blank lines alone.
         Poll::Ready(Ok(parts)) if !parts.io.response.is_empty() => Ok(parts.io.response),
-        // Too many fields; too many bytes never come here.
+        // Too many header fields; the size was checked before.
         Poll::Ready(Err(error)) if error.is_parse_too_large() => {
             Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
         }
@@ -63,7 +62,7 @@ fn run_http1(
     }
 }
 
-/// What hyper takes for a socket.
+/// An in-memory replacement for a socket.
 struct InMemoryIo<'a> {
     head: &'a [u8],
     response: Vec<u8>,
@@ -75,9 +74,9 @@ impl Read for InMemoryIo<'_> {
         _: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let (now, later) = self.head.split_at(self.head.len().min(buffer.remaining()));
-        buffer.put_slice(now);
-        self.head = later;
+        let (chunk, rest) = self.head.split_at(self.head.len().min(buffer.remaining()));
+        buffer.put_slice(chunk);
+        self.head = rest;
         Poll::Ready(Ok(()))
     }
 }

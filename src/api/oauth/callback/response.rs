@@ -1,13 +1,12 @@
-//! What a browser gets to see, and the headers of every answer.
-//! Owns: the pages, fixed at compile time. Must not know: the request; nothing of it is echoed.
+//! The HTML pages and headers of every response. Nothing from the request is echoed.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Response, StatusCode};
 
-/// The headers of every answer. None of `Access-Control-*` belongs here: no script of another
-/// site may read one.
+/// The headers of every response. There is no `Access-Control-*` header, so that scripts of other
+/// sites cannot read a response.
 const HEADERS: [(&str, &str); 6] = [
     ("cache-control", "no-store"),
     ("connection", "close"),
@@ -16,19 +15,19 @@ const HEADERS: [(&str, &str); 6] = [
         "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     ),
     ("content-type", "text/html; charset=utf-8"),
-    // The address of this page holds the code (RFC 9700 §4.2).
+    // The URL of this page contains the code (RFC 9700 §4.2).
     ("referrer-policy", "no-referrer"),
     ("x-content-type-options", "nosniff"),
 ];
 
-/// An answer.
+/// The page of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallbackPage {
-    /// The code is here.
+    /// An authorization code was received.
     CodeReceived,
-    /// The refusal is here.
+    /// An error response was received.
     ErrorReceived,
-    /// This request did not count.
+    /// The request was not valid.
     Rejected(StatusCode),
 }
 
@@ -43,11 +42,11 @@ impl CallbackPage {
     fn html(self) -> &'static str {
         match self {
             Self::CodeReceived => include_str!("../../../../assets/callback-received.html"),
-            Self::ErrorReceived => include_str!("../../../../assets/callback-refused.html"),
+            Self::ErrorReceived => include_str!("../../../../assets/callback-denied.html"),
             Self::Rejected(StatusCode::CONFLICT) => {
-                include_str!("../../../../assets/callback-answered.html")
+                include_str!("../../../../assets/callback-already-used.html")
             }
-            Self::Rejected(_) => include_str!("../../../../assets/callback-unusable.html"),
+            Self::Rejected(_) => include_str!("../../../../assets/callback-rejected.html"),
         }
     }
 

@@ -1,5 +1,4 @@
-//! Which request counts, and which of those was the first.
-//! Owns: the rules. Must not know: sockets, clocks, how an answer is written.
+//! Decides whether a callback request is valid, and whether it is the first valid one.
 
 use std::sync::OnceLock;
 
@@ -13,13 +12,13 @@ use super::AuthorizationResponse;
 use super::response::CallbackPage;
 use crate::domain::{AuthCode, sanitize};
 
-/// The longest code; no server is known to issue a tenth of it.
+/// The maximum length of a code; known servers issue less than a tenth of it.
 const MAX_CODE_BYTES: usize = 512;
 
-/// How much of the server's words is kept, in graphemes.
+/// The maximum length of the server's error description.
 const MAX_DESCRIPTION_GRAPHEMES: usize = 200;
 
-/// Where requests are judged.
+/// Decides whether a callback request is valid.
 pub(super) struct CallbackValidator {
     host: String,
     nonce: String,
@@ -27,15 +26,14 @@ pub(super) struct CallbackValidator {
     sender: mpsc::Sender<AuthorizationResponse>,
 }
 
-/// What came first, as far as it takes to know it again. The code itself is the caller's alone.
+/// What is needed to recognize the first response when it is repeated: the hash of the code.
 #[derive(PartialEq)]
 enum FirstResponse {
     Code([u8; 32]),
     Error,
 }
 
-/// The answer on its way to the caller, who hears it when this is dropped, whatever befalls the
-/// connection that brought it.
+/// Sends the authorization response to the caller when it is dropped, even if the connection fails.
 pub(super) struct DeliverOnDrop {
     response: Option<AuthorizationResponse>,
     sender: mpsc::Sender<AuthorizationResponse>,
@@ -43,9 +41,9 @@ pub(super) struct DeliverOnDrop {
 
 impl Drop for DeliverOnDrop {
     fn drop(&mut self) {
-        if let Some(answer) = self.response.take() {
-            // Fails when nobody waits any more.
-            let _ = self.sender.try_send(answer);
+        if let Some(response) = self.response.take() {
+            // Fails if the caller no longer waits.
+            let _ = self.sender.try_send(response);
         }
     }
 }
@@ -54,51 +52,54 @@ impl CallbackValidator {
     pub(super) fn new(
         host: String,
         nonce: String,
-        caller: mpsc::Sender<AuthorizationResponse>,
+        sender: mpsc::Sender<AuthorizationResponse>,
     ) -> Self {
-        Self { host, nonce, first_response: OnceLock::new(), sender: caller }
+        Self { host, nonce, first_response: OnceLock::new(), sender }
     }
 
-    /// The page for a request, and news if it was the first that counted.
+    /// Returns the page for a request, and the delivery if the request is the first valid one.
     pub(super) fn handle_request<B>(
         &self,
         request: &Request<B>,
     ) -> (CallbackPage, Option<DeliverOnDrop>) {
-        let (page, news) = match self.validate_request(request) {
-            Ok(answer) => self.accept_first(answer),
+        let (page, delivery) = match self.validate_request(request) {
+            Ok(params) => self.accept_first(params),
             Err(status) => (CallbackPage::Rejected(status), None),
         };
-        tracing::debug!(status = page.status().as_u16(), "the callback was visited");
-        (page, news)
+        tracing::debug!(status = page.status().as_u16(), "callback request");
+        (page, delivery)
     }
 
-    fn accept_first(&self, answer: CallbackParams) -> (CallbackPage, Option<DeliverOnDrop>) {
-        let (page, this) = match &answer {
+    fn accept_first(&self, params: CallbackParams) -> (CallbackPage, Option<DeliverOnDrop>) {
+        let (page, received) = match &params {
             CallbackParams::Code(code) => {
                 (CallbackPage::CodeReceived, FirstResponse::Code(Sha256::digest(code).into()))
             }
             CallbackParams::Error(_) => (CallbackPage::ErrorReceived, FirstResponse::Error),
         };
-        match self.first_response.set(this) {
+        match self.first_response.set(received) {
             Ok(()) => {
-                let answer = match answer {
+                let response = match params {
                     CallbackParams::Code(code) => AuthorizationResponse::Code(AuthCode::from(code)),
                     CallbackParams::Error(description) => {
                         AuthorizationResponse::Error { description }
                     }
                 };
-                (page, Some(DeliverOnDrop { response: Some(answer), sender: self.sender.clone() }))
+                (
+                    page,
+                    Some(DeliverOnDrop { response: Some(response), sender: self.sender.clone() }),
+                )
             }
-            Err(this) if self.first_response.get() == Some(&this) => (page, None),
+            Err(received) if self.first_response.get() == Some(&received) => (page, None),
             Err(_) => (CallbackPage::Rejected(StatusCode::CONFLICT), None),
         }
     }
 
-    /// What a request says, or the status of the first rule that it breaks.
+    /// Returns the parameters of a valid request, or the status of the first violated rule.
     fn validate_request<B>(&self, request: &Request<B>) -> Result<CallbackParams, StatusCode> {
         self.check_host(request.uri(), request.headers())?;
         self.check_path(request.uri().path())?;
-        // HEAD and OPTIONS too: only a person's navigation brings a code.
+        // HEAD and OPTIONS are rejected too: only a navigation delivers a code.
         if request.method() != Method::GET {
             return Err(StatusCode::METHOD_NOT_ALLOWED);
         }
@@ -107,16 +108,16 @@ impl CallbackValidator {
         self.parse_query(request.uri().query().unwrap_or_default())
     }
 
-    /// A name that an attacker points at 127.0.0.1 arrives with that name (DNS rebinding).
+    /// Rejects other host names: after DNS rebinding the attacker's name is in `Host`.
     fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), StatusCode> {
         let mut hosts = headers.get_all(HOST).iter();
         match (hosts.next(), hosts.next()) {
             (Some(host), None) if host == self.host.as_str() => {}
-            // RFC 9112 §3.2: more than one is an error of the client.
+            // RFC 9112 §3.2: more than one `Host` is a client error.
             (_, Some(_)) => return Err(StatusCode::BAD_REQUEST),
             (_, None) => return Err(StatusCode::MISDIRECTED_REQUEST),
         }
-        // RFC 9112 §3.2.2: the absolute form would count for more than `Host`.
+        // RFC 9112 §3.2.2: the absolute form takes precedence over `Host`.
         match uri.authority() {
             Some(authority)
                 if authority.as_str() != self.host || uri.scheme_str() != Some("http") =>
@@ -133,22 +134,23 @@ impl CallbackValidator {
         if matches.into() { Ok(()) } else { Err(StatusCode::NOT_FOUND) }
     }
 
-    /// RFC 6749 §4.1.2 and §4.1.2.1; no parameter twice (§3.1), unknown ones are ignored.
+    /// Parses the parameters of RFC 6749 §4.1.2 and §4.1.2.1. A repeated parameter is an error
+    /// (§3.1); unknown ones are ignored.
     fn parse_query(&self, query: &str) -> Result<CallbackParams, StatusCode> {
         let (mut code, mut error, mut description, mut state) = (None, None, None, None);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let place = match name.as_ref() {
+            let param = match name.as_ref() {
                 "code" => &mut code,
                 "error" => &mut error,
                 "error_description" => &mut description,
                 "state" => &mut state,
                 _ => continue,
             };
-            if place.replace(value.into_owned()).is_some() {
+            if param.replace(value.into_owned()).is_some() {
                 return Err(StatusCode::BAD_REQUEST);
             }
         }
-        // Not every server gives it back; the nonce in the path has matched already.
+        // Not every server returns `state`; the nonce in the path has already matched.
         if let Some(state) = state
             && !bool::from(state.as_bytes().ct_eq(self.nonce.as_bytes()))
         {
@@ -162,13 +164,13 @@ impl CallbackValidator {
                 Ok(CallbackParams::Code(code))
             }
             (None, Some(error)) if !error.is_empty() => {
-                // "access_denied" says no more than the refusal itself.
+                // "access_denied" adds nothing to the fact that access was denied.
                 Ok(CallbackParams::Error(
                     [description, Some(error).filter(|error| error != "access_denied")]
                         .into_iter()
                         .flatten()
-                        .map(|words| sanitize(words.trim(), MAX_DESCRIPTION_GRAPHEMES))
-                        .find(|words| !words.is_empty()),
+                        .map(|text| sanitize(text.trim(), MAX_DESCRIPTION_GRAPHEMES))
+                        .find(|text| !text.is_empty()),
                 ))
             }
             _ => Err(StatusCode::BAD_REQUEST),
@@ -181,21 +183,21 @@ enum CallbackParams {
     Error(Option<String>),
 }
 
-/// Only a navigation of a person's own counts: a prefetch would use the code up unseen, and an
-/// image, a frame or a script is another site's doing (Fetch Metadata).
+/// Accepts only a top-level navigation. A prefetch would use the code before the user sees the
+/// page, and an image, frame or script request comes from another site (Fetch Metadata).
 fn check_purpose(headers: &HeaderMap) -> Result<(), StatusCode> {
-    let early = |value: &[u8]| {
+    let is_prefetch_value = |value: &[u8]| {
         let value = value.to_ascii_lowercase();
         [&b"prefetch"[..], b"prerender", b"preview"]
             .iter()
             .any(|word| value.windows(word.len()).any(|part| part == *word))
     };
-    let is_early = ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+    let is_prefetch = ["sec-purpose", "purpose", "x-purpose", "x-moz"]
         .iter()
         .flat_map(|name| headers.get_all(*name))
-        .any(|value| early(value.as_bytes()));
+        .any(|value| is_prefetch_value(value.as_bytes()));
     let is_document = headers.get_all("sec-fetch-dest").iter().all(|value| value == "document");
-    if is_document && !is_early { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
+    if is_document && !is_prefetch { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
 }
 
 fn check_body(headers: &HeaderMap) -> Result<(), StatusCode> {
