@@ -170,7 +170,7 @@ fn a_refusal_is_recorded_and_the_others_go_on() {
     let world = World::new();
     let ends = world.apply(&["a", "b", "no c", "d", "e"], AuthMethod::Browser);
     assert_eq!((&ends[1], &ends[3], &ends[4]), (&ends[0], &"stored".into(), &"stored".into()));
-    assert!(ends[2].starts_with("5 access was refused"), "{ends:?}");
+    assert!(ends[2].starts_with("5 access was denied"), "{ends:?}");
     assert_eq!(world.listed(), ["a", "b", "d", "e"]);
     assert_eq!(world.issued(), ["a", "b", "d", "e"]);
 }
@@ -266,7 +266,7 @@ fn a_key_whose_answer_was_lost_is_owed_and_two_in_a_row_end_it() {
     let world = World::new();
     world.spoil(CUT, 2..=2, Fate::Swallow);
     let ends = world.apply(&["a", "b", "c"], world.management());
-    assert!(ends[1].starts_with("7 a key may have been issued"), "{ends:?}");
+    assert!(ends[1].starts_with("7 a key may have been created"), "{ends:?}");
     assert_eq!((&ends[0], &ends[2]), (&"stored".into(), &"stored".into()));
     let owed = keys::list_pending_attempts(&world.services).unwrap();
     assert_eq!(owed.iter().map(|owed| owed.label.as_str()).collect::<Vec<_>>(), ["b"]);
@@ -293,7 +293,7 @@ fn a_management_key_that_works_no_more_is_not_tried_for_each() {
     let world = World::new();
     let way = AuthMethod::ManagementKey(ManagementKey::from("sk-or-v1-dead".to_owned()));
     let ends = world.apply(&["a", "b", "c", "d"], way);
-    assert!(ends[0].starts_with("1 the management key cut no key") && ends[0] == ends[1]);
+    assert!(ends[0].starts_with("1 the management key created no key") && ends[0] == ends[1]);
     assert_eq!(ends[2..], ["1 not begun", "1 not begun"]);
     assert_eq!(world.proxy.count(CUT), 2);
 }
@@ -376,7 +376,7 @@ fn a_held_key_vouches_for_all_or_where_that_is_not_allowed_the_browser_is_asked_
         let asked = world.proxy.count(CODE) - before;
         match status {
             403 => assert_eq!((ends, asked), (vec!["stored".to_owned(); 2], 1)),
-            500 => assert!(asked == 2 && ends[0].starts_with("6 no code was given"), "{ends:?}"),
+            500 => assert!(asked == 2 && ends[0].starts_with("6 the server issued no code"), "{ends:?}"),
             _ => assert!(asked == 2 && ends[0].contains(&format!("{status}: Said so")), "{ends:?}"),
         }
     }
@@ -413,7 +413,7 @@ fn a_label_that_the_vault_knows_fails_alone() {
     let slot = EntryId { service: "keywright/test".into(), account: "b".into() };
     world.services.secret_store.set(&slot, &"theirs".into(), SOON).unwrap();
     let ends = world.apply(&["a", "b", "c"], world.management());
-    assert!(ends[1].starts_with("2 the keychain holds a key under the label b"), "{ends:?}");
+    assert!(ends[1].starts_with("2 the secret store has a key with the label b"), "{ends:?}");
     assert_eq!(world.issued(), ["a", "c"]);
 }
 

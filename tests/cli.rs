@@ -180,7 +180,7 @@ fn without_a_keychain_nothing_is_begun_and_the_code_is_4() {
     let home = Home::new();
     let began = std::time::Instant::now();
     let said = home.fails(4, &["new", "x", "--no-open"]);
-    assert!(said.contains("bus") && said.contains("no key was issued"), "{said}");
+    assert!(said.contains("bus") && said.contains("no key was created"), "{said}");
     assert!(!said.contains("http"), "no address was shown: {said}");
     home.fails(4, &["get", "x"]);
     assert!(began.elapsed().as_secs() < 10);
@@ -291,7 +291,7 @@ fn a_code_is_piped_where_there_is_no_browser() {
     // A pipe that brings none ends it.
     let mut arguments = arguments;
     arguments[5] = "ssh 2";
-    assert!(home.fails(5, &arguments).contains("no code was given"));
+    assert!(home.fails(5, &arguments).contains("issued no code"));
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn a_refresh_asks_each_key_and_says_which_it_could_not_ask() {
     let (code, out, err) = said(&home.command(&base).output().unwrap());
     // The memory of an earlier run is gone: the key is on the list and nowhere else.
     assert_eq!((code, out.as_str()), (6, ""), "{err}");
-    assert!(err.contains("on the list, but not in"), "{err}");
+    assert!(err.contains("in the inventory, but not in"), "{err}");
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn a_key_is_piped_in_checked_and_listed_and_never_shown() {
     assert!(out.starts_with("mine  sk-or-v1-") && !out.contains(&key), "{out}");
     let (code, _, err) = home.pipe(&with(&["import", "again"]), &key);
     assert_eq!(code, 2);
-    assert!(err.contains("already held, under the label mine"), "{err}");
+    assert!(err.contains("already stored with the label mine"), "{err}");
     let (code, _, err) = home.pipe(&with(&["import", "m"]), sandbox.management_key());
     assert_eq!(code, 2);
     assert!(err.contains("keywright management set takes it"), "{err}");

@@ -387,7 +387,7 @@ async fn a_lost_list_is_made_anew_from_the_keychain() {
     let told = examined(true).await;
     assert_eq!(told[0], missing);
     assert!(told[1].1.starts_with("' no label ' is not on the list: this is no label"), "{told:?}");
-    assert_eq!(told[2].1, "'twin' is not on the list: a key labelled ci is already held");
+    assert_eq!(told[2].1, "'twin' is not on the list: a key with the label ci is already stored");
     assert_eq!(
         told[3],
         (HealthStatus::Ok, "put back on the list: 'agent', 'ci', 'laptop', 'notebook'".into())

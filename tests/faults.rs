@@ -302,11 +302,11 @@ fn each_fault_of_the_exchange_has_its_own_sentence_and_sends_no_code_too_often()
     for (name, expected, seen, code, words) in &rows {
         assert_eq!(expected, seen, "{name}: connections and codes\n{table}");
         assert!(!words.contains("the-code") && !words.contains("sk-or-v1-x\""), "{name}: {words}");
-        // What may have been issued says so, and how; what cannot have been says that.
+        // What may have been created says so, and how; what cannot have been says that.
         let told = match code {
             0 => true,
-            7 => words.contains("may have been issued") || words.contains("holds no key"),
-            _ => words.contains("no key was issued"),
+            7 => words.contains("may have been created") || words.contains("contains no key"),
+            _ => words.contains("no key was created"),
         };
         assert!(told, "{name}: {words}");
     }

@@ -399,7 +399,7 @@ fn the_qr_code_fits_or_says_that_it_does_not() {
 fn a_failed_login_says_what_it_means_for_key_and_money() {
     let trouble = UserError::new(
         ErrorKind::Cancelled,
-        "access was refused on the consent page",
+        "access was denied on the consent page",
         "no key was issued and nothing was spent; try again if that was not meant",
     );
     insta::assert_snapshot!(drawn(&revealed(ProvisioningOutcome::Failed(trouble))));

@@ -73,7 +73,12 @@ pub fn planned_key_to_json(request: &KeyRequest) -> Value {
 
 /// What went wrong.
 pub fn error_to_json(trouble: &UserError) -> Value {
-    json!({"error": {"code": exit_code(trouble.kind), "message": trouble.message, "advice": trouble.advice}})
+    json!({"error": {
+        "code": exit_code(trouble.kind),
+        "message": trouble.message,
+        "meaning": trouble.meaning,
+        "advice": trouble.advice,
+    }})
 }
 
 /// Whole seconds with `Z`.

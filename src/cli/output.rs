@@ -10,10 +10,7 @@ use crate::storage::inventory;
 
 /// Says what went wrong: words on standard error, and under `--json` a document on standard output.
 pub fn report_error(trouble: &UserError, as_json: bool) {
-    print_error(&trouble.message);
-    if !trouble.advice.is_empty() {
-        eprintln(&format!("  {}", trouble.advice));
-    }
+    print_error(&format_error(trouble));
     // One document: where a command has printed one, it says itself what went wrong.
     if as_json && !STDOUT_WRITTEN.load(Ordering::Relaxed) {
         let _ = print(&format!("{:#}\n", super::json::error_to_json(trouble)));
@@ -158,7 +155,13 @@ pub(super) fn print_error(words: &str) {
 
 /// [`fault`], of trouble that ends nothing.
 pub(super) fn print_warning(trouble: &UserError) {
-    print_error(&format!("{}\n  {}", trouble.message, trouble.advice));
+    print_error(&format_error(trouble));
+}
+
+/// Returns message, meaning and advice, each on a line.
+fn format_error(error: &UserError) -> String {
+    let details = [&error.meaning, &error.advice].into_iter().filter(|line| !line.is_empty());
+    details.fold(error.message.clone(), |text, line| format!("{text}\n  {line}"))
 }
 
 /// A line of standard error.

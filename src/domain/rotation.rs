@@ -75,8 +75,8 @@ impl LeakResponse {
     /// Everything, in its order.
     pub fn action_results(&self) -> Vec<ActionResult> {
         let label = &self.label;
-        let undone = |what: &str, message: &str, advice: &str| {
-            (false, format!("'{label}' {what}: {message}; {advice}"))
+        let undone = |what: &str, error: &UserError| {
+            (false, format!("'{label}' {what}: {}", error.one_line()))
         };
         let (done, words) = match &self.rotation {
             RotationOutcome::Completed { rotated: handed, warning: note } => {
@@ -89,14 +89,12 @@ impl LeakResponse {
             }
             RotationOutcome::LabelNotMoved { new, error: trouble } => {
                 let what = format!("still gives the leaked key; the new one is '{}'", new.label);
-                undone(&what, &trouble.message, &trouble.advice)
+                undone(&what, trouble)
             }
             RotationOutcome::NotStored { error: trouble, .. } => {
-                undone("has a new key that is not stored", &trouble.message, &trouble.advice)
+                undone("has a new key that is not stored", trouble)
             }
-            RotationOutcome::Failed(trouble) => {
-                undone("was not replaced", &trouble.message, &trouble.advice)
-            }
+            RotationOutcome::Failed(trouble) => undone("was not replaced", trouble),
         };
         vec![self.disable_result.clone(), ActionResult { succeeded: done, message: words }]
     }

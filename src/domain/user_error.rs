@@ -50,4 +50,10 @@ impl UserError {
         self.meaning = meaning.into();
         self
     }
+
+    /// Returns message, meaning and advice on one line.
+    pub fn one_line(&self) -> String {
+        let details = [&self.meaning, &self.advice].into_iter().filter(|text| !text.is_empty());
+        details.fold(self.message.clone(), |line, text| format!("{line}; {text}"))
+    }
 }

@@ -326,6 +326,6 @@ fn what_failed_in_a_panic_is_not_said_to_be_done_and_the_rest_is_done() {
     let second = panicked(&world, &["laptop"], true, &management(&world));
     let deeds = second[0].action_results();
     assert_eq!((deeds[0].succeeded, deeds[1].succeeded), (true, false), "{deeds:?}");
-    assert!(deeds[1].message.contains("may have been issued"), "{deeds:?}");
+    assert!(deeds[1].message.contains("may have been created"), "{deeds:?}");
     assert_eq!(world.get("laptop"), Some(old));
 }

@@ -58,7 +58,7 @@ fn a_list_that_fails_says_how_and_is_never_taken_for_an_empty_one() {
     let world = World::new();
     let html = || "<html>proxy</html>".to_owned();
     for (fate, code, words) in [
-        (Fate::Say(401, String::new()), 1, "works no more"),
+        (Fate::Say(401, String::new()), 1, "no longer works"),
         (Fate::Say(403, html()), 1, "may not"),
         (Fate::SlowDown(3_600), 6, "wait a minute"),
         (Fate::Say(500, String::new()), 6, "500"),
@@ -70,7 +70,7 @@ fn a_list_that_fails_says_how_and_is_never_taken_for_an_empty_one() {
         let said = format!("{fate:?}");
         world.spoil("GET /api/v1/keys", fate);
         let trouble = list(&world).expect_err(&said).to_user_error();
-        let all = format!("{}; {}", trouble.message, trouble.advice);
+        let all = trouble.one_line();
         assert!(exit_code(trouble.kind) == code && all.contains(words), "{said}: {trouble:?}");
     }
 }

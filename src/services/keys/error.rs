@@ -1,195 +1,219 @@
-//! Why something was not done to a key, and the words for it: what happened, what it means for key
-//! and money, what to do now.
+//! Errors of operations on existing keys, and how each is shown to a person.
 
 use crate::api::openrouter;
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::storage::json_store;
 use crate::storage::secret_store::{self, SecretStore};
 
-/// What was not done, and why.
+/// An error of an operation on an existing key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The inventory.
+    /// The inventory or the journal cannot be read or written.
     #[error(transparent)]
     JsonStore(#[from] json_store::Error),
-    /// The vault.
+    /// The secret store failed.
     #[error(transparent)]
     SecretStore(#[from] secret_store::Error),
-    /// It takes a management key, and none is known.
-    #[error("this takes a management key, and none is known")]
+    /// The operation requires a management key, and none is known.
+    #[error("a management key is required, and none is known")]
     NoManagementKey {
-        /// Where its owner can do it by hand.
+        /// The page where the account's owner can do it.
         page_url: String,
     },
-    /// The server did not do it under the management key.
+    /// A request with the management key failed.
     #[error("{error}")]
     ManagementRequestFailed {
-        /// Why.
+        /// The failure.
         error: openrouter::Error,
-        /// Where its owner can do it by hand.
+        /// The page where the account's owner can do it.
         page_url: String,
     },
-    /// The server said yes, and its answer says otherwise.
-    #[error("the server did not take everything: {} is not as sent", .fields.join(", "))]
+    /// The server accepted an update, but its response has other values than were sent.
+    #[error("the server did not apply the whole update: {} differs from what was sent", .fields.join(", "))]
     UpdateNotApplied {
-        /// OpenRouter's names.
+        /// OpenRouter's names of the fields.
         fields: Vec<&'static str>,
-        /// Where its owner can do it by hand.
+        /// The page where the account's owner can check the key.
         page_url: String,
     },
-    /// The key was deleted, and its copy could not be removed.
-    #[error("the key was deleted at the server; its copy here was not removed: {}", .0.message)]
+    /// The key was deleted at the server, but its local copy could not be removed.
+    #[error("the key was deleted at OpenRouter, but its copy on this machine was not removed: {}", .0.message)]
     CopyNotRemoved(UserError),
-    /// A key could not be asked about itself.
+    /// The request for the key's own information failed.
     #[error("the key could not be checked: {0}")]
     CheckFailed(openrouter::Error),
-    /// The server does not know it (401).
-    #[error("the server knows no such key that works (401)")]
+    /// The server rejects the key (401).
+    #[error("the server does not accept this key (401)")]
     KeyRejected,
-    /// A management key where a key was wanted.
+    /// A management key was given instead of an API key.
     #[error("this is a management key: it manages keys and cannot call models")]
     IsManagementKey,
-    /// A key where a management key was wanted.
-    #[error("this is not a management key: it can call models and manages no keys")]
+    /// An API key was given instead of a management key.
+    #[error("this is not a management key: it can call models and cannot manage keys")]
     NotManagementKey,
-    /// The inventory knows the label.
-    #[error("a key labelled {0} is already held")]
+    /// The inventory already has the label.
+    #[error("a key with the label {0} is already stored")]
     LabelTaken(Label),
-    /// The vault knows the label, the inventory does not.
-    #[error("the keychain holds a key under the label {0} that is not on the list")]
+    /// The secret store has the label, the inventory does not.
+    #[error("the secret store has a key with the label {0} that is not in the inventory")]
     LabelInSecretStore(Label),
-    /// This very key is held.
-    #[error("this key is already held, under the label {0}")]
+    /// The same key is already stored.
+    #[error("this key is already stored with the label {0}")]
     KeyAlreadyStored(Label),
-    /// On the list no more.
-    #[error("the key {0} is not on the list any more")]
+    /// The inventory does not have the key any more.
+    #[error("the key {0} is no longer in the inventory")]
     NotInInventory(Label),
-    /// On the list, and not in the vault.
-    #[error("'{label}' is on the list, but not in {store_name}")]
+    /// The inventory has the key, the secret store does not.
+    #[error("'{label}' is in the inventory, but not in {store_name}")]
     MissingSecret {
-        /// Its label.
+        /// The key's label.
         label: Label,
-        /// The vault's name.
+        /// The secret store's display name.
         store_name: String,
     },
-    /// On the list, in another store than the one that was asked.
+    /// The key is stored in another secret store than the one in use.
     #[error("{}", .0.message)]
     InOtherStore(UserError),
-    /// Two stores hold different secrets under one name.
-    #[error("another secret lies under '{0}' in {1}")]
+    /// Two secret stores have different secrets with the same name.
+    #[error("{1} has a different secret with the name '{0}'")]
     SecretConflict(String, String),
-    /// A login was not ended, and its secrets must stay where they are.
-    #[error("an attempt at cutting '{0}' is not ended")]
+    /// An attempt is still open, and its secrets must not be moved.
+    #[error("an attempt to create '{0}' has not ended")]
     AttemptPending(Label),
-    /// Another key lies where this one should.
-    #[error("the keychain holds another key under '{0}' than the list says")]
+    /// The secret stored with the label is not this key.
+    #[error("the secret store has another key with the label '{0}' than the inventory")]
     SecretMismatch(Label),
-    /// It has a successor already.
-    #[error("'{0}' was replaced by another key already")]
+    /// The key has already been replaced.
+    #[error("'{0}' has already been replaced by another key")]
     AlreadyReplaced(Label),
-    /// Its policy cannot be asked for again.
-    #[error("'{label}' cannot be replaced under the same policy: {reason}")]
+    /// The key's policy cannot be requested again.
+    #[error("'{label}' cannot be replaced with the same policy: {reason}")]
     PolicyNotRepeatable {
-        /// Its label.
+        /// The key's label.
         label: Label,
-        /// What stands in the way.
+        /// Why not.
         reason: String,
     },
 }
 
+const UNCHANGED: &str = "nothing was changed";
+const NOT_STORED: &str = "nothing was stored";
+const OUTCOME_UNKNOWN: &str = "it is not known whether the change was made";
+
 impl Error {
-    /// In words.
+    /// Returns the error as it is shown to a person.
     pub fn to_user_error(&self) -> UserError {
-        const NOTHING_CHANGED: &str = "nothing was changed";
-        let (kind, advice) = match self {
+        let (kind, meaning, advice) = match self {
             Self::JsonStore(error) => return error.to_user_error(),
             Self::SecretStore(error) => return error.to_user_error(),
-            Self::NoManagementKey { page_url: page } => (
+            Self::InOtherStore(error) => return error.clone(),
+            Self::NoManagementKey { page_url } => (
                 ErrorKind::Failed,
-                format!(
-                    "{NOTHING_CHANGED}; give one with keywright management set, or do it yourself at {page}"
-                ),
+                UNCHANGED,
+                format!("store one with keywright management set, or make the change at {page_url}"),
             ),
-            Self::ManagementRequestFailed { error, page_url: page } => classify_management_error(error, page),
-            Self::UpdateNotApplied { page_url: page, .. } => {
-                (ErrorKind::Failed, format!("what it did take is in force; look at the key at {page}"))
+            Self::ManagementRequestFailed { error, page_url } => {
+                classify_management_error(error, page_url)
             }
-            Self::CopyNotRemoved(trouble) => (
-                trouble.kind,
-                format!("nobody can spend with it any more; remove the copy with keywright rm; {}", trouble.advice),
+            Self::UpdateNotApplied { page_url, .. } => (
+                ErrorKind::Failed,
+                "the other changes are in effect",
+                format!("check the key at {page_url}"),
+            ),
+            Self::CopyNotRemoved(error) => (
+                error.kind,
+                "nobody can spend with this key any more",
+                format!("remove the copy with keywright rm: {}", error.advice),
             ),
             Self::CheckFailed(error) => {
-                let kind = if matches!(error, openrouter::Error::Rejected { .. } | openrouter::Error::UnexpectedResponse { .. }) { ErrorKind::Failed } else { ErrorKind::Unreachable };
-                (kind, "nothing was stored; check the network and --server, then try again".into())
+                let kind = match error {
+                    openrouter::Error::Rejected { .. }
+                    | openrouter::Error::UnexpectedResponse { .. } => ErrorKind::Failed,
+                    _ => ErrorKind::Unreachable,
+                };
+                (kind, NOT_STORED, "check the network and --server, then try again".into())
             }
             Self::KeyRejected => (
                 ErrorKind::Failed,
-                "nothing was stored; it was deleted, disabled or mistyped: copy it again, or cut another with keywright new".into(),
+                NOT_STORED,
+                "it was deleted, disabled or mistyped: copy it again, or create another with keywright new".into(),
             ),
             Self::IsManagementKey => {
-                (ErrorKind::InvalidInput, "nothing was stored; keywright management set takes it".into())
+                (ErrorKind::InvalidInput, NOT_STORED, "store it with keywright management set".into())
             }
-            Self::NotManagementKey => {
-                (ErrorKind::InvalidInput, "nothing was stored; management keys are made in OpenRouter's settings, and keywright import takes this one".into())
-            }
+            Self::NotManagementKey => (
+                ErrorKind::InvalidInput,
+                NOT_STORED,
+                "create a management key in OpenRouter's settings, or store this key with keywright import LABEL".into(),
+            ),
             Self::LabelTaken(label) => (
                 ErrorKind::InvalidInput,
-                format!("{NOTHING_CHANGED}; choose another label, or remove that key first: keywright rm '{label}'"),
+                UNCHANGED,
+                format!("choose another label, or remove that key first: keywright rm '{label}'"),
             ),
             Self::LabelInSecretStore(_) => {
-                (ErrorKind::InvalidInput, format!("{NOTHING_CHANGED} and that key was left alone; choose another label"))
+                (ErrorKind::InvalidInput, UNCHANGED, "choose another label".into())
             }
             Self::KeyAlreadyStored(label) => (
                 ErrorKind::InvalidInput,
-                format!("{NOTHING_CHANGED}; to call it otherwise: keywright rename '{label}' NEW"),
+                UNCHANGED,
+                format!("to give it another label: keywright rename '{label}' NEW"),
             ),
-            Self::NotInInventory(_) => {
-                (ErrorKind::NotFound, format!("{NOTHING_CHANGED}; another Keywright may have removed or renamed it: keywright list"))
-            }
-            Self::MissingSecret { .. } => (
+            Self::NotInInventory(_) => (
                 ErrorKind::NotFound,
-                "it was removed there by another program: cut a new key, and forget this one with keywright rm".into(),
+                UNCHANGED,
+                "another Keywright may have removed or renamed it: keywright list".into(),
             ),
-            Self::InOtherStore(trouble) => return trouble.clone(),
+            Self::MissingSecret { label, .. } => (
+                ErrorKind::NotFound,
+                "another program removed the secret",
+                format!("create a new key, and remove this one: keywright rm '{label}'"),
+            ),
             Self::SecretConflict(..) => (
                 ErrorKind::Failed,
-                "both were left where they are; remove or rename one of the two, then move again".into(),
+                "both secrets were left where they are",
+                "remove or rename one of the two, then move again".into(),
             ),
             Self::AttemptPending(_) => (
                 ErrorKind::Failed,
-                format!("{NOTHING_CHANGED}; end it where it runs, or finish it with keywright recover, then move again"),
+                UNCHANGED,
+                "end it in the program where it runs, or with keywright recover, then move again".into(),
             ),
             Self::SecretMismatch(label) => (
                 ErrorKind::Failed,
-                format!("{NOTHING_CHANGED} and both keys are where they were; another program wrote that entry: keywright get '{label}' prints what is there"),
+                "nothing was changed, and both keys are where they were",
+                format!("another program wrote that entry: keywright get '{label}' prints it"),
             ),
-            Self::AlreadyReplaced(_) => {
-                (ErrorKind::Failed, format!("{NOTHING_CHANGED}; it is kept until nobody uses it, then remove it with keywright rm --revoke"))
-            }
+            Self::AlreadyReplaced(label) => (
+                ErrorKind::Failed,
+                UNCHANGED,
+                format!("when nothing uses it any more: keywright rm '{label}' --revoke"),
+            ),
             Self::PolicyNotRepeatable { .. } => (
                 ErrorKind::Failed,
-                "no key was issued and nothing was spent; cut one with keywright new and the policy you want".into(),
+                "no key was created and nothing was spent",
+                "create a key with the policy you want: keywright new".into(),
             ),
         };
-        UserError::new(kind, self.to_string(), advice)
+        UserError::new(kind, self.to_string(), advice).with_meaning(meaning)
     }
 
-    /// Of a key on the list that the vault does not hold.
-    pub fn missing_secret(held: &StoredKey, vault: &SecretStore) -> Self {
-        match held.other_store_error(&vault.kind().to_string()) {
-            Some(trouble) => Self::InOtherStore(trouble),
-            None => {
-                Self::MissingSecret { label: held.label.clone(), store_name: vault.display_name() }
-            }
+    /// Returns the error for a key in the inventory whose secret `store` does not have.
+    pub fn missing_secret(stored_key: &StoredKey, store: &SecretStore) -> Self {
+        match stored_key.other_store_error(&store.kind().to_string()) {
+            Some(error) => Self::InOtherStore(error),
+            None => Self::MissingSecret {
+                label: stored_key.label.clone(),
+                store_name: store.display_name(),
+            },
         }
     }
 
-    /// Of a request under the management key.
-    pub(super) fn from_management_request(error: openrouter::Error, page: &str) -> Self {
-        Self::ManagementRequestFailed { error, page_url: page.into() }
+    pub(super) fn from_management_request(error: openrouter::Error, page_url: &str) -> Self {
+        Self::ManagementRequestFailed { error, page_url: page_url.into() }
     }
 
-    /// Whether the server says that there is no such key.
+    /// Returns whether the server has no such key.
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::ManagementRequestFailed { error, .. } if is_not_found(error))
     }
@@ -199,31 +223,45 @@ pub(super) const fn is_not_found(error: &openrouter::Error) -> bool {
     matches!(error, openrouter::Error::Rejected { status: 404, .. })
 }
 
-fn classify_management_error(error: &openrouter::Error, page: &str) -> (ErrorKind, String) {
+fn classify_management_error(
+    error: &openrouter::Error,
+    page_url: &str,
+) -> (ErrorKind, &'static str, String) {
     use openrouter::Error as E;
     match error {
         E::NotSent { .. } => (
             ErrorKind::Unreachable,
-            "nothing was changed; check the network, the proxy settings and --server, then try again".into(),
+            UNCHANGED,
+            "check the network, the proxy settings and --server, then try again".into(),
         ),
-        E::InvalidCertificate { .. } => (ErrorKind::Unreachable, format!("nothing was changed; {}", openrouter::INVALID_CERTIFICATE_ADVICE)),
-        E::RateLimited { .. } => (ErrorKind::Unreachable, "nothing was changed; wait a minute, then try again".into()),
-        E::OutcomeUnknown { .. } => {
-            (ErrorKind::Unreachable, format!("whether it was done is not known; try again, or look at {page}"))
+        E::InvalidCertificate { .. } => {
+            (ErrorKind::Unreachable, UNCHANGED, openrouter::INVALID_CERTIFICATE_ADVICE.into())
         }
-        E::UnexpectedResponse { .. } => (ErrorKind::Failed, format!("whether it was done is not known; look at {page}")),
+        E::RateLimited { .. } => {
+            (ErrorKind::Unreachable, UNCHANGED, "wait a minute, then try again".into())
+        }
+        E::OutcomeUnknown { .. } => {
+            (ErrorKind::Unreachable, OUTCOME_UNKNOWN, format!("try again, or look at {page_url}"))
+        }
+        E::UnexpectedResponse { .. } => {
+            (ErrorKind::Failed, OUTCOME_UNKNOWN, format!("look at {page_url}"))
+        }
         E::Rejected { status: 401, .. } => (
             ErrorKind::Failed,
-            "nothing was changed; the management key works no more: give another with keywright management set".into(),
+            UNCHANGED,
+            "the management key no longer works: store another with keywright management set"
+                .into(),
         ),
         E::Rejected { status: 403, .. } => (
             ErrorKind::Failed,
-            format!("nothing was changed; this management key may not do it: do it yourself at {page}"),
+            UNCHANGED,
+            format!("this management key may not do it: make the change at {page_url}"),
         ),
         E::Rejected { status: 404, .. } => (
             ErrorKind::Failed,
-            "the account of the management key has no such key: it was deleted there, or belongs to another account".into(),
+            "the account of the management key has no such key",
+            "it was deleted, or belongs to another account: keywright account".into(),
         ),
-        E::Rejected { .. } => (ErrorKind::Failed, format!("nothing was changed; look at {page}")),
+        E::Rejected { .. } => (ErrorKind::Failed, UNCHANGED, format!("look at {page_url}")),
     }
 }

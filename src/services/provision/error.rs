@@ -1,168 +1,149 @@
-//! Why a journey brought no key, folded from every boundary it crosses, and the words for it: what
-//! happened, what it means for key and money, what to do now.
+//! Errors of provisioning, and how each is shown to a person.
 
 use secrecy::SecretString;
 
+use super::ATTEMPTS_SERVICE;
 use crate::api::oauth::CallbackError;
 use crate::api::openrouter;
 use crate::domain::{ErrorKind, Label, UserError};
 use crate::storage::json_store;
 use crate::storage::secret_store;
 
-/// The end of a journey that brought no key into the vault.
+/// An error that ended provisioning before a key was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The inventory knows the label.
-    #[error("a key labelled {0} is already held")]
+    /// The inventory already has the label.
+    #[error("a key with the label {0} is already stored")]
     LabelTaken(Label),
-    /// The keychain knows the label, the inventory does not.
-    #[error("the keychain holds a key under the label {0} that is not on the list")]
+    /// The secret store has the label, the inventory does not.
+    #[error("the secret store has a key with the label {0} that is not in the inventory")]
     LabelInSecretStore(Label),
-    /// The inventory or the journal.
+    /// The inventory or the journal cannot be read or written.
     #[error(transparent)]
     JsonStore(#[from] json_store::Error),
-    /// The vault.
+    /// The secret store failed.
     #[error(transparent)]
     SecretStore(#[from] secret_store::Error),
-    /// The callback listener.
+    /// The callback listener failed.
     #[error(transparent)]
     Callback(#[from] CallbackError),
-    /// The server's address cannot be read.
-    #[error("the server's address cannot be read")]
+    /// The server's URL cannot be parsed.
+    #[error("the server's URL is invalid")]
     InvalidServerUrl,
-    /// The person refused on the consent page.
-    #[error("access was refused on the consent page{}", .0.as_ref().map(|words| format!(" ({words})")).unwrap_or_default())]
+    /// The person denied access on the consent page.
+    #[error("access was denied on the consent page{}", .0.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
     AuthorizationDenied(Option<String>),
-    /// The person left.
+    /// The person cancelled.
     #[error("cancelled")]
     Cancelled,
-    /// Nobody decided on the consent page.
-    #[error("nobody answered the consent page for ten minutes")]
+    /// No decision was made on the consent page in time.
+    #[error("the consent page was not answered within ten minutes")]
     ConsentTimedOut,
-    /// No key vouched for the new one.
-    #[error("no kind was given for the new key: {0}")]
+    /// The existing key could not authorise the new one.
+    #[error("the server issued no code for the new key: {0}")]
     CodeRequestFailed(openrouter::Error),
-    /// The management key cut none.
-    #[error("the management key cut no key: {0}")]
+    /// The management key created no key.
+    #[error("the management key created no key: {0}")]
     CreateFailed(openrouter::Error),
-    /// The exchange failed cleanly: no key was issued.
+    /// The exchange failed and certainly created no key.
     #[error("{0}")]
     ExchangeFailed(openrouter::Error),
-    /// The exchange may have issued a key.
-    #[error("a key may have been issued and was not received: {0}")]
+    /// The exchange may have created a key.
+    #[error("a key may have been created and was not received: {0}")]
     Unresolved(openrouter::Error),
-    /// The server said yes, and its answer held no key.
-    #[error("the server accepted the kind, and its answer holds no key{}", if *.truncated { " in its first 64 KiB" } else { "" })]
+    /// The server reported success in a response without a key.
+    #[error("the server accepted the code, but its response contains no key{}", if *.truncated { " in its first 64 KiB" } else { "" })]
     UnexpectedResponse {
-        /// The account of `keywright-attempts` where the answer is kept, if it could be.
+        /// The account in [`super::ATTEMPTS_SERVICE`] under which the response is stored, if it is.
         saved_as: Option<String>,
-        /// The store it is kept in, in words.
+        /// The display name of that secret store.
         store_name: String,
-        /// The answer, where nothing else has it.
+        /// The response, if it is stored nowhere.
         response: Option<SecretString>,
-        /// Whether it was longer than what is read of one.
+        /// Whether the response was longer than the limit for reading one.
         truncated: bool,
     },
 }
 
 impl Error {
-    /// Whether a key may exist that nobody holds.
+    /// Returns whether a key may exist that was not received.
     pub const fn is_unresolved(&self) -> bool {
         matches!(self, Self::Unresolved(_) | Self::UnexpectedResponse { .. })
     }
 
-    /// In words.
+    /// Returns the error as it is shown to a person.
     pub fn to_user_error(&self) -> UserError {
-        const NO_KEY_CREATED: &str = "no key was issued and nothing was spent";
-        const CHECK_KEYS_PAGE: &str = "look at your keys at OpenRouter and delete the one with this label if it is there, then try again";
         let (kind, advice) = match self {
             Self::LabelTaken(label) => (
                 ErrorKind::InvalidInput,
-                format!(
-                    "{NO_KEY_CREATED}; choose another label, or remove the old key first: keywright rm '{label}'"
-                ),
+                format!("choose another label, or remove the stored key: keywright rm '{label}'"),
             ),
-            Self::LabelInSecretStore(_) => (
-                ErrorKind::InvalidInput,
-                format!("{NO_KEY_CREATED} and that key was left alone; choose another label"),
-            ),
-            Self::JsonStore(error) => {
-                (ErrorKind::Failed, format!("{NO_KEY_CREATED}; {}", error.advice()))
+            Self::LabelInSecretStore(_) => {
+                (ErrorKind::InvalidInput, "that key was not changed, choose another label".into())
             }
-            Self::SecretStore(error) => {
-                (ErrorKind::SecretStore, format!("{NO_KEY_CREATED}; {}", error.advice()))
-            }
+            Self::JsonStore(error) => (ErrorKind::Failed, error.advice()),
+            Self::SecretStore(error) => (ErrorKind::SecretStore, error.advice().into()),
             Self::Callback(CallbackError::TimedOut) | Self::ConsentTimedOut => {
-                (ErrorKind::Unreachable, format!("{NO_KEY_CREATED}; try again"))
+                (ErrorKind::Unreachable, "try again".into())
             }
             Self::Callback(_) => (
                 ErrorKind::Failed,
-                format!(
-                    "{NO_KEY_CREATED}; choose another port with --callback-port, or paste the kind: --no-browser"
-                ),
+                "choose another port with --callback-port, or paste the code with --no-browser"
+                    .into(),
             ),
             Self::InvalidServerUrl => (
                 ErrorKind::InvalidInput,
-                format!("{NO_KEY_CREATED}; give the server as https://openrouter.ai"),
+                "give a server URL such as --server https://openrouter.ai".into(),
             ),
             Self::AuthorizationDenied(_) => {
-                (ErrorKind::Cancelled, format!("{NO_KEY_CREATED}; try again if that was not meant"))
+                (ErrorKind::Cancelled, "try again if that was not intended".into())
             }
             Self::Cancelled => {
-                (ErrorKind::Cancelled, format!("{NO_KEY_CREATED}; the callback port is closed"))
+                (ErrorKind::Cancelled, "the callback port is closed".into())
             }
-            Self::CodeRequestFailed(error) => match error {
-                openrouter::Error::Rejected { status: 401, .. } => (
-                    ErrorKind::Failed,
-                    format!(
-                        "{NO_KEY_CREATED}; the key given with --via-key works no more: give another, or sign in through the browser"
-                    ),
-                ),
-                openrouter::Error::Rejected { status: 409, .. } => (
-                    ErrorKind::Failed,
-                    format!(
-                        "{NO_KEY_CREATED}; the account is at odds with this request: look for a key with this label at OpenRouter, or try again with another label"
-                    ),
-                ),
-                error => {
-                    let (kind, advice) = classify_api_error(error);
-                    (kind, format!("{NO_KEY_CREATED}; {advice}"))
-                }
-            },
+            Self::CodeRequestFailed(openrouter::Error::Rejected { status: 401, .. }) => (
+                ErrorKind::Failed,
+                "the key that authorises no longer works: choose another with --via-key, or sign in through the browser".into(),
+            ),
+            Self::CodeRequestFailed(openrouter::Error::Rejected { status: 409, .. }) => (
+                ErrorKind::Failed,
+                "look for a key with this label at OpenRouter, or try again with another label".into(),
+            ),
             Self::CreateFailed(openrouter::Error::Rejected { status: 401, .. }) => (
                 ErrorKind::Failed,
-                format!(
-                    "{NO_KEY_CREATED}; it works no more: give another with keywright management set, or sign in through the browser"
-                ),
+                "the management key no longer works: store another with keywright management set, or sign in through the browser".into(),
             ),
             Self::CreateFailed(openrouter::Error::Rejected { status: 403, .. }) => (
                 ErrorKind::Failed,
-                format!(
-                    "{NO_KEY_CREATED}; it may not cut keys: is it a management key? Without one, sign in through the browser"
-                ),
+                "check that it is a management key, or sign in through the browser".into(),
             ),
-            Self::CreateFailed(error) | Self::ExchangeFailed(error) => {
+            Self::CodeRequestFailed(error)
+            | Self::CreateFailed(error)
+            | Self::ExchangeFailed(error) => {
                 let (kind, advice) = classify_api_error(error);
-                (kind, format!("{NO_KEY_CREATED}; {advice}"))
+                (kind, advice.into())
             }
-            Self::Unresolved(_) => (
+            Self::Unresolved(_) | Self::UnexpectedResponse { .. } => (
                 ErrorKind::Unresolved,
-                format!(
-                    "it is on the list of unresolved attempts; if a key was issued, nobody can spend with it: {CHECK_KEYS_PAGE}"
-                ),
-            ),
-            Self::UnexpectedResponse { saved_as: Some(account), store_name: place, .. } => (
-                ErrorKind::Unresolved,
-                format!(
-                    "the answer is kept in {place} (service keywright-attempts, username {account}); {CHECK_KEYS_PAGE}"
-                ),
-            ),
-            Self::UnexpectedResponse { saved_as: None, .. } => (
-                ErrorKind::Unresolved,
-                format!("the answer could not be kept, and is nowhere but here; {CHECK_KEYS_PAGE}"),
+                "look at your keys at OpenRouter and delete the one with this label if it is there, then try again".into(),
             ),
         };
-        UserError::new(kind, self.to_string(), advice)
+        UserError::new(kind, self.to_string(), advice).with_meaning(self.meaning())
+    }
+
+    fn meaning(&self) -> String {
+        match self {
+            Self::Unresolved(_) => {
+                "the attempt is listed by keywright recover; nobody can spend with a key that was not received".into()
+            }
+            Self::UnexpectedResponse { saved_as: Some(account), store_name, .. } => format!(
+                "the response is stored in {store_name} (service {ATTEMPTS_SERVICE}, username {account})"
+            ),
+            Self::UnexpectedResponse { saved_as: None, .. } => {
+                "the response could not be stored, and this program has the only copy".into()
+            }
+            _ => "no key was created and nothing was spent".into(),
+        }
     }
 }
 
@@ -179,19 +160,19 @@ const fn classify_api_error(error: &openrouter::Error) -> (ErrorKind, &'static s
             (ErrorKind::Unreachable, "wait a minute, then try again")
         }
         openrouter::Error::Rejected { status: 300..=399, .. } => {
-            (ErrorKind::Failed, "it sent us elsewhere, where no secret may follow; check --server")
+            (ErrorKind::Failed, "redirects are not followed with credentials, check --server")
         }
         openrouter::Error::Rejected { status: 400, .. } => (
             ErrorKind::Failed,
-            "the server did not accept what was asked; try again, with other values if it repeats",
+            "the server rejected the request: try again, and use other values if it happens again",
         ),
         openrouter::Error::Rejected { status: 403, .. } => {
-            (ErrorKind::Failed, "the kind was wrong, used before or too old; sign in again")
+            (ErrorKind::Failed, "the code was wrong, already used or expired: sign in again")
         }
         openrouter::Error::Rejected { status: 404 | 405, .. } => {
-            (ErrorKind::Failed, "this does not look like OpenRouter; check --server")
+            (ErrorKind::Failed, "this server does not look like OpenRouter, check --server")
         }
-        // Reached only where nothing can have been issued yet.
+        // Reached only where no key can have been created.
         openrouter::Error::OutcomeUnknown { .. } => (ErrorKind::Unreachable, "try again later"),
         openrouter::Error::Rejected { .. } | openrouter::Error::UnexpectedResponse { .. } => {
             (ErrorKind::Failed, "try again later")

@@ -58,7 +58,7 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
             Some(Ok(words)) => vec![Span::styled(to_sentence(words), theme.success())],
             Some(Err(trouble)) => vec![
                 Span::styled(format!("✗ {} ", to_sentence(&trouble.message)), theme.error()),
-                Span::raw(to_sentence(&trouble.advice)),
+                Span::raw(text::format_error_details(trouble)),
             ],
             None => {
                 return frame.render_widget(format_background_status(model, theme, width), area);
@@ -86,7 +86,8 @@ fn format_background_status(model: &Model, theme: Theme, width: usize) -> Line<'
     } else if on_list && dashboard.secret_ticket.is_some() {
         "waiting for the keychain: it may be asking you to unlock it".to_owned()
     } else if let (true, Some(trouble)) = (on_list, &model.refresh.last_error) {
-        let words = format!("! {} {}", to_sentence(&trouble.message), to_sentence(&trouble.advice));
+        let words =
+            format!("! {} {}", to_sentence(&trouble.message), text::format_error_details(trouble));
         return Line::styled(truncate(&words, width), theme.warning());
     } else if on_list && !dashboard.marked_hashes.is_empty() {
         format!(

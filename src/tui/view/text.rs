@@ -34,8 +34,16 @@ pub fn format_property<'a>(name: &'a str, value: impl Into<Span<'a>>, theme: The
 pub fn format_error(trouble: &UserError, theme: Theme) -> Vec<Line<'static>> {
     vec![
         Line::styled(format!("✗ {}", to_sentence(&trouble.message)), theme.error()),
-        Line::raw(to_sentence(&trouble.advice)),
+        Line::raw(format_error_details(trouble)),
     ]
+}
+
+/// Returns what the error means and what to do, in sentences.
+pub fn format_error_details(error: &UserError) -> String {
+    if error.meaning.is_empty() {
+        return to_sentence(&error.advice);
+    }
+    format!("{} {}", to_sentence(&error.meaning), to_sentence(&error.advice))
 }
 
 /// A capital at its start and a full stop at its end.
