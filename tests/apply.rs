@@ -376,7 +376,10 @@ fn a_held_key_vouches_for_all_or_where_that_is_not_allowed_the_browser_is_asked_
         let asked = world.proxy.count(CODE) - before;
         match status {
             403 => assert_eq!((ends, asked), (vec!["stored".to_owned(); 2], 1)),
-            500 => assert!(asked == 2 && ends[0].starts_with("6 the server issued no code"), "{ends:?}"),
+            500 => assert!(
+                asked == 2 && ends[0].starts_with("6 the server issued no code"),
+                "{ends:?}"
+            ),
             _ => assert!(asked == 2 && ends[0].contains(&format!("{status}: Said so")), "{ends:?}"),
         }
     }
