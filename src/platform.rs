@@ -1,4 +1,4 @@
-//! The operating system around the program: browser, clipboard, surroundings, threads that block.
+//! Access to the operating system: browser, clipboard, environment, blocking calls, QR codes.
 
 pub(crate) mod blocking_worker;
 pub mod browser;

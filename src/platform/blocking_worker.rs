@@ -1,9 +1,8 @@
-//! One thread for calls that may block for ever, and a deadline for whoever asked.
-//! Owns: the thread, and giving up on it. Must not know: what is called.
+//! A thread for calls that may block forever, with a timeout for the caller.
 //!
-//! A keychain waits for a person, a frozen display server answers nobody. Neither can be
-//! interrupted, so the thread that asked is left behind and the next call starts a fresh one, with
-//! fresh state. It is never joined: leaving the program does not wait for it.
+//! A keychain can wait for a user, and a frozen display server does not answer. Such a call cannot
+//! be interrupted. After a timeout the thread is abandoned, and the next call starts a new thread
+//! with new state. Threads are never joined, so the program can exit while one is blocked.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -13,47 +12,48 @@ use std::time::Duration;
 
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
-/// Makes calls on `S`, one after another, on a thread that starts with the first of them.
-/// `S` is born on that thread and never leaves it.
+/// Runs jobs on a value of type `S`, one after another, on a thread that starts with the first
+/// job. The value is created on that thread and never leaves it.
 pub(crate) struct BlockingWorker<S> {
     state: Mutex<WorkerState<S>>,
 }
 
 struct WorkerState<S> {
     sender: Option<Sender<Job<S>>>,
-    /// Counts the threads, so that only the one a caller despaired of is replaced.
+    /// Number of threads started so far. A timeout discards only the thread it happened on.
     generation: u64,
 }
 
 impl<S: Default + 'static> BlockingWorker<S> {
-    /// No thread yet.
+    /// Creates a worker without starting a thread.
     pub(crate) fn new() -> Self {
         Self { state: Mutex::new(WorkerState { sender: None, generation: 0 }) }
     }
 
-    /// Runs `job` on the thread and waits at most `patience`, time in the queue included.
+    /// Runs `job` on the thread and waits for its result for at most `timeout`, including the time
+    /// in the queue.
     ///
-    /// `None`: no answer in time. A job that had not begun by then never will; one that had may
-    /// still come to its end, unseen.
+    /// Returns `None` after the timeout. A job that has not started by then never runs; a job that
+    /// has started may still complete, and its result is dropped.
     pub(crate) fn call<T: Send + 'static>(
         &self,
-        patience: Duration,
+        timeout: Duration,
         job: impl FnOnce(&mut S) -> T + Send + 'static,
     ) -> Option<T> {
-        let (answer, answered) = mpsc::sync_channel(1);
+        let (result_sender, result_receiver) = mpsc::sync_channel(1);
         let abandoned = Arc::new(AtomicBool::new(false));
         let job: Job<S> = Box::new({
             let abandoned = Arc::clone(&abandoned);
             move |state| {
                 if !abandoned.load(Ordering::Acquire) {
-                    // The asker may be gone by now; then nobody wants the answer.
-                    let _ = answer.send(job(state));
+                    // Fails if the caller timed out meanwhile.
+                    let _ = result_sender.send(job(state));
                 }
             }
         });
         let generation = self.enqueue(job)?;
-        match answered.recv_timeout(patience) {
-            Ok(answer) => Some(answer),
+        match result_receiver.recv_timeout(timeout) {
+            Ok(result) => Some(result),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 abandoned.store(true, Ordering::Release);
                 self.discard_thread(generation);
@@ -63,12 +63,12 @@ impl<S: Default + 'static> BlockingWorker<S> {
     }
 
     fn enqueue(&self, job: Job<S>) -> Option<u64> {
-        let mut line = self.lock_state();
-        let job = match line.sender.as_ref() {
+        let mut worker = self.lock_state();
+        let job = match worker.sender.as_ref() {
             None => job,
             Some(jobs) => match jobs.send(job) {
-                Ok(()) => return Some(line.generation),
-                Err(mpsc::SendError(job)) => job, // the thread panicked
+                Ok(()) => return Some(worker.generation),
+                Err(mpsc::SendError(job)) => job, // the thread has panicked
             },
         };
         let (jobs, queue) = mpsc::channel::<Job<S>>();
@@ -82,15 +82,15 @@ impl<S: Default + 'static> BlockingWorker<S> {
             })
             .ok()?;
         jobs.send(job).ok()?;
-        line.sender = Some(jobs);
-        line.generation += 1;
-        Some(line.generation)
+        worker.sender = Some(jobs);
+        worker.generation += 1;
+        Some(worker.generation)
     }
 
     fn discard_thread(&self, generation: u64) {
-        let mut line = self.lock_state();
-        if line.generation == generation {
-            line.sender = None; // the old thread ends once its queue is empty, if it ever gets there
+        let mut worker = self.lock_state();
+        if worker.generation == generation {
+            worker.sender = None; // the old thread ends when its queue is empty
         }
     }
 
@@ -108,7 +108,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(10);
 
     #[test]
-    fn state_lives_from_call_to_call() {
+    fn state_persists_between_calls() {
         let worker = BlockingWorker::<u32>::new();
         for expected in 1..=3 {
             let count = worker.call(LONG, |n| {
@@ -120,50 +120,50 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_blocks_is_given_up_and_the_next_one_starts_afresh() {
+    fn a_blocked_call_times_out_and_the_next_call_gets_new_state() {
         let worker = BlockingWorker::<u32>::new();
         assert_eq!(worker.call(LONG, |n| *n = 7), Some(()));
-        let asked = Instant::now();
+        let started = Instant::now();
         assert_eq!(worker.call(SOON, |_| thread::sleep(LONG)), None);
-        assert!(asked.elapsed() < Duration::from_secs(2));
+        assert!(started.elapsed() < Duration::from_secs(2));
         assert_eq!(worker.call(LONG, |n| *n), Some(0));
     }
 
     #[test]
-    fn a_job_still_waiting_when_its_asker_left_never_runs() {
+    fn a_queued_job_never_runs_after_its_caller_timed_out() {
         let worker = Arc::new(BlockingWorker::<u32>::new());
-        let (release, held) = mpsc::channel::<()>();
+        let (release, released) = mpsc::channel::<()>();
         let (started, on_start) = mpsc::channel();
         let first = thread::spawn({
             let worker = Arc::clone(&worker);
             move || {
                 worker.call(LONG, move |_| {
                     let _ = started.send(());
-                    let _ = held.recv();
+                    let _ = released.recv();
                     "first"
                 })
             }
         });
         on_start.recv().unwrap();
-        let (ran, traces) = mpsc::channel();
+        let (ran, on_run) = mpsc::channel();
         assert_eq!(
             worker.call(SOON, move |_| ran.send(()).is_ok()),
             None,
-            "it waits behind the first"
+            "it is queued behind the first job"
         );
         release.send(()).unwrap();
         assert_eq!(first.join().unwrap(), Some("first"));
         assert_eq!(
-            traces.recv_timeout(LONG),
+            on_run.recv_timeout(LONG),
             Err(RecvTimeoutError::Disconnected),
-            "dropped without having run"
+            "it is dropped without running"
         );
     }
 
     #[test]
-    fn a_call_that_panics_is_no_answer_and_the_next_one_works() {
+    fn a_panicking_call_returns_none_and_the_next_call_works() {
         let worker = BlockingWorker::<u32>::new();
-        assert_eq!(worker.call(LONG, |_| panic!("as the test wants it")), None::<()>);
+        assert_eq!(worker.call(LONG, |_| panic!("part of the test")), None::<()>);
         assert_eq!(worker.call(LONG, |n| *n), Some(0));
     }
 }

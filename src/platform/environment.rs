@@ -1,52 +1,56 @@
-//! Where Keywright runs, as the environment tells it.
-//! Owns: the names of the variables. Must not know: what follows from them.
+//! Facts about the terminal and the session, read from environment variables.
 
 use std::env;
 use std::net::IpAddr;
 
-/// Whether windows can be shown: on Linux a display server is named, elsewhere always.
+/// The smallest terminal (columns, rows) in which the dashboard is drawn.
+pub const MIN_TERMINAL_SIZE: (u16, u16) = (60, 16);
+
+/// Whether windows can be shown. On Linux this needs `DISPLAY` or `WAYLAND_DISPLAY`; on macOS and
+/// Windows it is always true.
 pub(crate) fn has_display() -> bool {
     cfg!(any(target_os = "macos", windows)) || has_any_set(&["DISPLAY", "WAYLAND_DISPLAY"])
 }
 
-/// Whether the person sits at another machine.
+/// Whether this is an SSH session.
 pub(crate) fn is_ssh_session() -> bool {
     has_any_set(&["SSH_CONNECTION", "SSH_TTY"])
 }
 
-/// Whether the terminal is a pane of tmux.
+/// Whether the terminal is a tmux pane.
 pub(crate) fn is_in_tmux() -> bool {
     has_any_set(&["TMUX"])
 }
 
-/// Whether the terminal says that its background is light (`COLORFGBG`, as rxvt and Konsole set it).
+/// Whether the terminal reports a light background in `COLORFGBG`, as rxvt and Konsole do.
 pub(crate) fn has_light_background() -> bool {
     env::var("COLORFGBG")
-        .is_ok_and(|colours| matches!(colours.rsplit(';').next(), Some("7" | "15")))
+        .is_ok_and(|colors| matches!(colors.rsplit(';').next(), Some("7" | "15")))
 }
 
-/// What to type on the person's own machine so that its `port` is this machine's: `None` where
-/// nobody came over SSH, or the port is not fixed.
+/// Returns the `ssh -L` command that forwards `port` from the user's machine to this one. `None`
+/// outside an SSH session, or when `port` is 0 (an ephemeral port).
 pub(crate) fn ssh_tunnel_command(port: u16) -> Option<String> {
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok());
     format_tunnel_command(&env::var("SSH_CONNECTION").ok()?, user.as_deref(), port)
 }
 
-/// `SSH_CONNECTION` is the client's address and port, then the server's (ssh(1)).
+/// Formats the command from `SSH_CONNECTION`: client address and port, then server address and
+/// port (ssh(1)).
 fn format_tunnel_command(connection: &str, user: Option<&str>, port: u16) -> Option<String> {
-    let mut words = connection.split_whitespace().skip(2);
-    // A zone (`fe80::1%eth0`) is this machine's own name for the way.
-    let address: IpAddr = words.next()?.split('%').next()?.parse().ok()?;
-    let at = words.next()?.parse().ok().filter(|at: &u16| *at != 22);
-    let at = at.map_or(String::new(), |at| format!("-p {at} "));
-    let plain = |user: &&str| {
+    let mut fields = connection.split_whitespace().skip(2);
+    // The zone of `fe80::1%eth0` is valid on this machine only.
+    let address: IpAddr = fields.next()?.split('%').next()?.parse().ok()?;
+    let ssh_port = fields.next()?.parse().ok().filter(|ssh_port: &u16| *ssh_port != 22);
+    let port_option = ssh_port.map_or(String::new(), |ssh_port| format!("-p {ssh_port} "));
+    let needs_no_quotes = |user: &&str| {
         !user.is_empty() && user.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     };
-    let user = user.filter(plain).map_or(String::new(), |user| format!("{user}@"));
-    (port != 0).then(|| format!("ssh {at}-L {port}:127.0.0.1:{port} {user}{address}"))
+    let user = user.filter(needs_no_quotes).map_or(String::new(), |user| format!("{user}@"));
+    (port != 0).then(|| format!("ssh {port_option}-L {port}:127.0.0.1:{port} {user}{address}"))
 }
 
-/// An empty variable counts as none.
+/// Returns whether any of these variables is set and not empty.
 fn has_any_set(names: &[&str]) -> bool {
     names.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
@@ -56,13 +60,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tunnel_is_the_line_to_type_and_nothing_else_gets_into_it() {
-        let from = "192.0.2.1 50000 192.0.2.2 22";
+    fn the_tunnel_command_contains_only_checked_values() {
+        let connection_22 = "192.0.2.1 50000 192.0.2.2 22";
         for (connection, user, port, expected) in [
-            (from, Some("me"), 4711, Some("ssh -L 4711:127.0.0.1:4711 me@192.0.2.2")),
+            (connection_22, Some("me"), 4711, Some("ssh -L 4711:127.0.0.1:4711 me@192.0.2.2")),
             ("::1 1 2001:db8::2 2222", None, 1, Some("ssh -p 2222 -L 1:127.0.0.1:1 2001:db8::2")),
             ("a 1 fe80::1%eth0 22", Some("me; rm"), 1, Some("ssh -L 1:127.0.0.1:1 fe80::1")),
-            (from, Some("me"), 0, None),
+            (connection_22, Some("me"), 0, None),
             ("192.0.2.1 50000 host 22", Some("me"), 1, None),
             ("192.0.2.1 50000", Some("me"), 1, None),
             ("", None, 1, None),

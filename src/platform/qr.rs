@@ -1,23 +1,23 @@
-//! An address as a QR code in half blocks, for a phone's camera. Owns: its size with the quiet zone
-//! around it. Must not know: where it is shown. Cameras want dark on light, whatever the theme.
+//! QR codes drawn with half blocks. Cameras need dark modules on a light background, whatever the
+//! theme of the dashboard.
 
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
-/// A code, drawn: dark modules are inked.
+/// A drawn QR code with its quiet zone.
 pub(crate) struct QrImage {
-    /// Its lines, all as wide as `columns`.
+    /// Lines of text, each `columns` wide.
     pub(crate) lines: Vec<String>,
-    /// How wide it is.
+    /// Width in terminal columns.
     pub(crate) columns: usize,
 }
 
 impl QrImage {
-    /// The code of that text; `None` for one too long for any.
+    /// Encodes `text`. `None` if it is too long for a QR code.
     pub(crate) fn encode(text: &str) -> Option<Self> {
         let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
         let image = code.render::<Dense1x2>().quiet_zone(false).build();
-        // A quiet zone of two modules on each side: one row, two columns.
+        // The quiet zone is two modules wide on each side: one row, two columns.
         let columns = image.lines().next().map_or(0, |line| line.chars().count()) + 4;
         let blank = " ".repeat(columns);
         let mut lines = vec![blank.clone()];
@@ -26,7 +26,7 @@ impl QrImage {
         Some(Self { lines, columns })
     }
 
-    /// Whether it fits.
+    /// Whether the image fits into this many columns and rows.
     pub(crate) fn fits(&self, columns: usize, rows: usize) -> bool {
         self.columns <= columns && self.lines.len() <= rows
     }

@@ -1,9 +1,8 @@
-//! Where secrets lie: the OS keychain, a file under a passphrase, or memory.
-//! Owns: the calls, their deadlines, and "stored" being said only after reading back.
-//! Must not know: what a secret is for, labels, servers.
+//! Secret stores: the OS keychain, a passphrase-encrypted file, and memory.
 //!
-//! A keychain call can block for minutes while a person unlocks it, or for ever. One dedicated
-//! thread makes them; whoever calls waits as long as its patience allows and not longer.
+//! Every write is read back before it succeeds. A keychain call can block for minutes while the
+//! user unlocks the keychain, or forever, so these calls run on one dedicated thread and each takes
+//! a timeout.
 
 mod age_file;
 mod error;
@@ -26,14 +25,14 @@ use age_file::AgeFile;
 use keychain::Keychain;
 use memory::MemoryStore;
 
-/// The places a person can choose from.
+/// The kinds of secret store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StoreKind {
     /// The operating system's keychain.
     Keychain,
     /// A file encrypted with a passphrase.
     File,
-    /// Nowhere: gone when Keywright ends.
+    /// Memory only; the secrets are lost when Keywright ends.
     Memory,
 }
 
@@ -50,8 +49,8 @@ impl fmt::Display for StoreKind {
 impl FromStr for StoreKind {
     type Err = ParseStoreKindError;
 
-    fn from_str(word: &str) -> Result<Self, ParseStoreKindError> {
-        match word {
+    fn from_str(text: &str) -> Result<Self, ParseStoreKindError> {
+        match text {
             "os" => Ok(Self::Keychain),
             "file" => Ok(Self::File),
             "memory" => Ok(Self::Memory),
@@ -60,30 +59,30 @@ impl FromStr for StoreKind {
     }
 }
 
-/// A word that names no store.
+/// The error for a text that names no store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a store is `os`, `file` or `memory`")]
+#[error("the store must be `os`, `file` or `memory`")]
 pub struct ParseStoreKindError;
 
-/// The name of one entry. On Linux exactly the attributes `service` and `username`.
+/// The name of an entry. On Linux these are the Secret Service attributes `service` and `username`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct EntryId {
-    /// `keywright`, or `keywright/<host[:port]>` for another server than the default.
+    /// `keywright`, or `keywright/<host[:port]>` for a server other than the default.
     pub service: String,
     /// The key's label.
     pub account: String,
 }
 
-/// Who keeps the secrets, as far as that can be told.
+/// The provider of a secret store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProviderInfo {
-    /// The program behind the store.
+    /// Name of the provider's program, if known.
     pub program: Option<String>,
-    /// Whether a person must unlock it first.
+    /// Whether the user must unlock the store first.
     pub locked: bool,
 }
 
-/// A cheap handle to one store; its clones share the store and its thread.
+/// A handle to one store. Clones share the store and its thread.
 #[derive(Clone)]
 pub struct SecretStore(Backend);
 
@@ -95,23 +94,24 @@ enum Backend {
 }
 
 impl SecretStore {
-    /// The OS keychain. No I/O, no thread.
+    /// Returns the OS keychain. Does no I/O and starts no thread.
     pub fn keychain() -> Self {
         Self(Backend::Keychain(Arc::new(BlockingWorker::new())))
     }
 
-    /// The file in that directory, created by the first write. No I/O, and nobody is asked yet.
-    pub fn age_file(dir: PathBuf, ask: PassphraseFn) -> Self {
-        let file = AgeFile::new(dir, ask);
+    /// Returns the store in `vault.age` in `dir`, which the first write creates. Does no I/O and does
+    /// not ask for the passphrase.
+    pub fn age_file(dir: PathBuf, passphrase_fn: PassphraseFn) -> Self {
+        let file = AgeFile::new(dir, passphrase_fn);
         Self(Backend::File { path: file.path(), file: Arc::new(Mutex::new(file)) })
     }
 
-    /// A memory store that holds these from the start.
-    pub fn memory_with_entries(seed: Vec<(EntryId, SecretString)>) -> Self {
-        Self(Backend::Memory(MemoryStore::with_entries(seed)))
+    /// Returns a memory store that contains these entries.
+    pub fn memory_with_entries(entries: Vec<(EntryId, SecretString)>) -> Self {
+        Self(Backend::Memory(MemoryStore::with_entries(entries)))
     }
 
-    /// Which store this is.
+    /// Returns the kind of this store.
     pub fn kind(&self) -> StoreKind {
         match self.0 {
             Backend::Keychain(_) => StoreKind::Keychain,
@@ -120,7 +120,7 @@ impl SecretStore {
         }
     }
 
-    /// The store's name in a sentence.
+    /// Returns the name of the store for use in a sentence.
     pub fn display_name(&self) -> String {
         match &self.0 {
             Backend::Keychain(_) => keychain::DISPLAY_NAME.to_owned(),
@@ -129,67 +129,67 @@ impl SecretStore {
         }
     }
 
-    /// The secret in that slot.
-    pub fn get(&self, slot: &EntryId, patience: Duration) -> Result<SecretString, Error> {
+    /// Returns the secret of the entry.
+    pub fn get(&self, entry_id: &EntryId, timeout: Duration) -> Result<SecretString, Error> {
         match &self.0 {
             Backend::Keychain(worker) => {
-                let slot = slot.clone();
-                call_keychain(worker, patience, move |os| os.get(&slot))
+                let entry_id = entry_id.clone();
+                call_keychain(worker, timeout, move |keychain| keychain.get(&entry_id))
             }
-            Backend::File { file, .. } => lock_age_file(file).get(slot),
-            Backend::Memory(memory) => memory.get(slot),
+            Backend::File { file, .. } => lock_age_file(file).get(entry_id),
+            Backend::Memory(memory) => memory.get(entry_id),
         }
     }
 
-    /// Stores the secret, replacing what was there, and is content only when the same comes back.
+    /// Stores the secret, replacing an existing one, and reads it back.
     pub fn set(
         &self,
-        slot: &EntryId,
+        entry_id: &EntryId,
         secret: &SecretString,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), Error> {
         match &self.0 {
             Backend::Keychain(worker) => {
-                let (slot, secret) = (slot.clone(), secret.clone());
-                call_keychain(worker, patience, move |os| os.set(&slot, &secret))
+                let (entry_id, secret) = (entry_id.clone(), secret.clone());
+                call_keychain(worker, timeout, move |keychain| keychain.set(&entry_id, &secret))
             }
-            Backend::File { file, .. } => lock_age_file(file).set(slot, secret),
+            Backend::File { file, .. } => lock_age_file(file).set(entry_id, secret),
             Backend::Memory(memory) => {
-                memory.set(slot, secret);
+                memory.set(entry_id, secret);
                 Ok(())
             }
         }
     }
 
-    /// Removes the entry; [`Error::NoEntry`] when there was none.
-    pub fn delete(&self, slot: &EntryId, patience: Duration) -> Result<(), Error> {
+    /// Removes the entry. Fails with [`Error::NoEntry`] if it does not exist.
+    pub fn delete(&self, entry_id: &EntryId, timeout: Duration) -> Result<(), Error> {
         match &self.0 {
             Backend::Keychain(worker) => {
-                let slot = slot.clone();
-                call_keychain(worker, patience, move |os| os.delete(&slot))
+                let entry_id = entry_id.clone();
+                call_keychain(worker, timeout, move |keychain| keychain.delete(&entry_id))
             }
-            Backend::File { file, .. } => lock_age_file(file).delete(slot),
-            Backend::Memory(memory) => memory.delete(slot),
+            Backend::File { file, .. } => lock_age_file(file).delete(entry_id),
+            Backend::Memory(memory) => memory.delete(entry_id),
         }
     }
 
-    /// Every account under that service, sorted, each once.
-    pub fn list_accounts(&self, service: &str, patience: Duration) -> Result<Vec<String>, Error> {
+    /// Returns the accounts of this service, sorted and without duplicates.
+    pub fn list_accounts(&self, service: &str, timeout: Duration) -> Result<Vec<String>, Error> {
         match &self.0 {
             Backend::Keychain(worker) => {
                 let service = service.to_owned();
-                call_keychain(worker, patience, move |os| os.list_accounts(&service))
+                call_keychain(worker, timeout, move |keychain| keychain.list_accounts(&service))
             }
             Backend::File { file, .. } => lock_age_file(file).list_accounts(service),
             Backend::Memory(memory) => Ok(memory.list_accounts(service)),
         }
     }
 
-    /// Who serves the store, and whether it is locked. Asks nobody to unlock it.
-    pub fn provider_info(&self, patience: Duration) -> Result<ProviderInfo, Error> {
+    /// Returns the provider of the store and whether it is locked. Shows no unlock prompt.
+    pub fn provider_info(&self, timeout: Duration) -> Result<ProviderInfo, Error> {
         match &self.0 {
             Backend::Keychain(worker) => {
-                call_keychain(worker, patience, |_| keychain::provider_info())
+                call_keychain(worker, timeout, |_| keychain::provider_info())
             }
             Backend::File { .. } | Backend::Memory(_) => {
                 Ok(ProviderInfo { program: None, locked: false })
@@ -197,27 +197,27 @@ impl SecretStore {
         }
     }
 
-    /// Proves that a key could be stored now: writes a probe entry, reads it back, removes it.
-    /// A locked keychain asks its person here, before anything can be lost.
+    /// Checks that a key can be stored now: writes a probe entry, reads it back and removes it.
+    /// A locked keychain shows its unlock prompt here, before a key is created.
     ///
-    /// The probe lies under a service of its own, `<service> probe`, so that one left behind by a
-    /// crash is never taken for a key.
-    pub fn check_writable(&self, service: &str, patience: Duration) -> Result<(), Error> {
-        let slot = EntryId {
+    /// The probe has a service of its own, `<service> probe`, so a probe that remains after a crash
+    /// is not mistaken for a key.
+    pub fn check_writable(&self, service: &str, timeout: Duration) -> Result<(), Error> {
+        let entry_id = EntryId {
             service: format!("{service} probe"),
             account: format!("probe-{}", std::process::id()),
         };
         match &self.0 {
             Backend::Keychain(worker) => {
-                call_keychain(worker, patience, move |os| os.check_writable(&slot))
+                call_keychain(worker, timeout, move |keychain| keychain.check_writable(&entry_id))
             }
-            Backend::File { file, .. } => lock_age_file(file).check_writable(&slot),
+            Backend::File { file, .. } => lock_age_file(file).check_writable(&entry_id),
             Backend::Memory(_) => Ok(()),
         }
     }
 
-    /// Asks for the file's passphrase now and tries it: before a screen or a journey begins that
-    /// could not ask. The keychain asks by itself.
+    /// Asks for the passphrase of the file store and checks it. Called before a screen or a
+    /// provisioning attempt starts that cannot ask for it. The keychain shows its own prompt.
     pub fn unlock(&self) -> Result<(), Error> {
         match &self.0 {
             Backend::File { file, .. } => lock_age_file(file).unlock(),
@@ -225,7 +225,7 @@ impl SecretStore {
         }
     }
 
-    /// Whether there is something to open: a file, for the store that is one.
+    /// Whether the file of a file store exists; true for other stores.
     pub fn exists(&self) -> bool {
         match &self.0 {
             Backend::File { path, .. } => path.exists(),
@@ -233,7 +233,7 @@ impl SecretStore {
         }
     }
 
-    /// Gives the file another passphrase. The other stores have none.
+    /// Changes the passphrase of a file store. Does nothing for other stores.
     pub fn change_passphrase(&self, new: &SecretString) -> Result<(), Error> {
         match &self.0 {
             Backend::File { file, .. } => lock_age_file(file).change_passphrase(new),
@@ -254,19 +254,19 @@ fn lock_age_file(file: &Mutex<AgeFile>) -> MutexGuard<'_, AgeFile> {
 
 fn call_keychain<T: Send + 'static>(
     worker: &BlockingWorker<Keychain>,
-    patience: Duration,
+    timeout: Duration,
     call: impl FnOnce(&mut Keychain) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    worker.call(patience, call).unwrap_or(Err(Error::TimedOut))
+    worker.call(timeout, call).unwrap_or(Err(Error::TimedOut))
 }
 
-/// Whether a person could be asked to unlock the OS keychain.
+/// Whether an unlock prompt of the OS keychain can reach the user.
 pub fn can_prompt() -> bool {
     keychain::can_prompt()
 }
 
-/// How long to wait for the OS keychain: as long as a person takes to unlock it (120 s), or 5 s
-/// where nobody can be asked.
+/// Returns the timeout for the OS keychain: 120 s to let the user unlock it, or 5 s where no prompt
+/// can be shown.
 pub fn keychain_timeout() -> Duration {
     Duration::from_secs(if keychain::can_prompt() { 120 } else { 5 })
 }

@@ -33,8 +33,7 @@ use ratatui::widgets::{Block, Borders};
 
 use crate::tui::state::{KeyList, Model, SIDE_DETAILS_MIN_COLUMNS, Screen};
 
-/// Fewer columns or rows than this show nothing but a request for more.
-pub const MIN_TERMINAL_SIZE: (u16, u16) = (60, 16);
+pub use crate::platform::environment::MIN_TERMINAL_SIZE;
 
 /// Draws the whole screen.
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {

@@ -1,28 +1,27 @@
-//! The desktop's clipboard. Owns: the connection, on the worker's thread alone.
-//! Must not know: deadlines, keys; to it a secret is text.
+//! The desktop clipboard, used on the worker's thread.
 
 use arboard::{Clipboard, Set};
 use secrecy::zeroize::Zeroizing;
 
 use super::{Digest, Error, compute_digest};
 
-/// Connects at the first use. What it put there is served from here, so it lives until that is
-/// cleared, or as long as the program does.
+/// A connection to the clipboard, made at the first use. On X11 and Wayland this process serves
+/// the content, so the connection lives until the content is cleared.
 #[derive(Default)]
 pub(super) struct SystemClipboard {
     clipboard: Option<Clipboard>,
 }
 
-/// What was found on the clipboard.
+/// Whether the clipboard still has the content that was set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ContentState {
     Unchanged,
-    /// Another's, or none.
+    /// Different or no content.
     Changed,
 }
 
 impl SystemClipboard {
-    /// Sets the text, with the hints that keep it out of clipboard histories, and reads it back.
+    /// Sets the text, excluded from clipboard histories, and reads it back.
     pub(super) fn set_and_verify(&mut self, text: &str) -> Result<(), Error> {
         without_history(self.get_or_connect()?.set())
             .text(text)
@@ -33,10 +32,10 @@ impl SystemClipboard {
         }
     }
 
-    pub(super) fn check_content(&mut self, ours: &Digest) -> Result<ContentState, Error> {
+    pub(super) fn check_content(&mut self, expected: &Digest) -> Result<ContentState, Error> {
         match self.get_or_connect()?.get_text().map(Zeroizing::new) {
-            Ok(text) if compute_digest(text.as_bytes()) == *ours => Ok(ContentState::Unchanged),
-            // Emptied, replaced, or by now a picture.
+            Ok(text) if compute_digest(text.as_bytes()) == *expected => Ok(ContentState::Unchanged),
+            // The clipboard is empty or contains an image.
             Ok(_)
             | Err(arboard::Error::ContentNotAvailable | arboard::Error::ConversionFailure) => {
                 Ok(ContentState::Changed)
@@ -45,10 +44,10 @@ impl SystemClipboard {
         }
     }
 
-    /// Whether it was there, and is not any more. The connection goes with it: its buffers hold
-    /// what passed through them.
-    pub(super) fn clear_if_unchanged(&mut self, ours: &Digest) -> Result<bool, Error> {
-        let cleared = match self.check_content(ours)? {
+    /// Clears the clipboard if it still has the expected content, and returns whether it did.
+    /// Closes the connection, because its buffers may contain the secret.
+    pub(super) fn clear_if_unchanged(&mut self, expected: &Digest) -> Result<bool, Error> {
+        let cleared = match self.check_content(expected)? {
             ContentState::Unchanged => self.get_or_connect()?.clear().map(|()| true),
             ContentState::Changed => Ok(false),
         };
@@ -56,7 +55,7 @@ impl SystemClipboard {
         cleared.map_err(|failure| unavailable_error(&failure))
     }
 
-    /// Only that.
+    /// Connects without reading or changing the content.
     pub(super) fn connect(&mut self) -> Result<(), Error> {
         self.get_or_connect().map(drop)
     }
@@ -71,12 +70,12 @@ impl SystemClipboard {
 }
 
 fn unavailable_error(failure: &arboard::Error) -> Error {
-    let words = match failure {
+    let text = match failure {
         arboard::Error::Unknown { description } => description.clone(),
         known => known.to_string(),
     };
     let printable =
-        words.trim_end_matches('.').chars().map(|c| if c.is_control() { ' ' } else { c });
+        text.trim_end_matches('.').chars().map(|c| if c.is_control() { ' ' } else { c });
     Error::Unavailable(printable.take(200).collect())
 }
 
@@ -86,12 +85,12 @@ fn without_history(set: Set<'_>) -> Set<'_> {
 }
 
 #[cfg(target_os = "macos")]
-fn unrecorded(set: Set<'_>) -> Set<'_> {
+fn without_history(set: Set<'_>) -> Set<'_> {
     arboard::SetExtApple::exclude_from_history(set)
 }
 
 #[cfg(windows)]
-fn unrecorded(set: Set<'_>) -> Set<'_> {
+fn without_history(set: Set<'_>) -> Set<'_> {
     use arboard::SetExtWindows;
     set.exclude_from_monitoring().exclude_from_cloud().exclude_from_history()
 }

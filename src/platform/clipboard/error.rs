@@ -1,38 +1,37 @@
-//! What can keep a key from the clipboard, and what to do about it.
-//! Owns: the sentences. Must not know: how it was tried.
+//! Errors of copying a key, with advice for the user.
 
-/// Why a key was not copied.
+/// The reason why a key was not copied.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is none, or it refused. In its own words, without control characters.
+    /// There is no clipboard, or it refused. Contains the system's message without control
+    /// characters.
     #[error("the clipboard cannot be used: {0}")]
     Unavailable(String),
-    /// The display server is frozen.
+    /// The display server did not answer in time.
     #[error("the clipboard did not answer")]
     TimedOut,
-    /// Another program took the clipboard at once.
-    #[error("the clipboard holds something else than was copied")]
+    /// Another program replaced the content immediately.
+    #[error("the clipboard content is not what was copied")]
     ReadBackMismatch,
     /// `tmux load-buffer -w -` failed; it needs tmux 3.2.
-    #[error("tmux did not take the key")]
+    #[error("tmux load-buffer failed")]
     TmuxFailed,
 }
 
 impl Error {
-    /// What to do now.
+    /// Returns what to do now.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Unavailable(_) | Self::TimedOut => {
-                "`keywright copy LABEL --osc52` goes through the terminal instead, and \
-                 `keywright get LABEL` prints the key."
+                "copy through the terminal with `keywright copy LABEL --osc52`, or print the key \
+                 with `keywright get LABEL`"
             }
             Self::ReadBackMismatch => {
-                "Another program, perhaps a clipboard manager, took its place. Try again."
+                "another program, perhaps a clipboard manager, replaced the content; try again"
             }
             Self::TmuxFailed => {
-                "It needs tmux 3.2 or later with a running server. `keywright get LABEL` prints \
-                 the key."
+                "start a server of tmux 3.2 or later, or print the key with `keywright get LABEL`"
             }
         }
     }

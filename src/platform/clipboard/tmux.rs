@@ -1,5 +1,4 @@
-//! tmux's buffers. Owns: the calls to `tmux`, with the key on standard input only.
-//! Must not know: why tmux was chosen.
+//! Copies to tmux buffers. The key is passed to `tmux` on standard input only.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -10,15 +9,16 @@ use secrecy::zeroize::Zeroizing;
 
 use super::{Digest, compute_digest};
 
-/// Puts it into a new buffer, and with `-w` (tmux 3.2) into the clipboard of the terminal outside.
+/// Loads the secret into a new buffer and, with `-w` (tmux 3.2), into the clipboard of the outer
+/// terminal.
 pub(super) fn load_buffer(secret: &str) -> bool {
     run_tmux(&["load-buffer", "-w", "-"], Some(secret)).is_some()
 }
 
-/// Deletes every buffer that holds what this is the digest of.
-pub(super) fn delete_matching_buffers(ours: &Digest) {
+/// Deletes every buffer whose content has this digest.
+pub(super) fn delete_matching_buffers(expected: &Digest) {
     for name in list_buffers() {
-        if is_matching_buffer(&name, ours) {
+        if is_matching_buffer(&name, expected) {
             run_tmux(&["delete-buffer", "-b", &name], None);
         }
     }
@@ -30,12 +30,12 @@ fn list_buffers() -> Vec<String> {
         .unwrap_or_default()
 }
 
-fn is_matching_buffer(name: &str, ours: &Digest) -> bool {
+fn is_matching_buffer(name: &str, expected: &Digest) -> bool {
     run_tmux(&["show-buffer", "-b", name], None)
-        .is_some_and(|content| compute_digest(&content) == *ours)
+        .is_some_and(|content| compute_digest(&content) == *expected)
 }
 
-/// What tmux printed, if it did what it was told.
+/// Runs tmux and returns its output, or `None` if it failed.
 fn run_tmux(arguments: &[&str], input: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
     let mut child = Command::new("tmux")
         .args(arguments)
@@ -58,7 +58,7 @@ fn write_and_read(child: &mut Child, input: Option<&str>) -> Option<Zeroizing<Ve
     }
     let mut output = Zeroizing::new(Vec::new());
     child.stdout.take()?.read_to_end(&mut output).ok()?;
-    // Its output has ended, so it is about to end itself.
+    // The output is closed, so the process exits soon.
     for _ in 0..100 {
         if let Some(status) = child.try_wait().ok()? {
             return status.success().then_some(output);

@@ -11,9 +11,8 @@ use super::HealthCheck;
 use crate::domain::sanitize;
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, CopyDestination};
-use crate::platform::environment;
+use crate::platform::environment::{self, MIN_TERMINAL_SIZE};
 use crate::services::provision::ServiceContext;
-use crate::tui::view::MIN_TERMINAL_SIZE;
 
 pub(super) fn check_versions(_: &ServiceContext) -> HealthCheck {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();

@@ -1,64 +1,63 @@
-//! What can stand between Keywright and a keychain, and what to do about it.
-//! Owns: the sentences. Must not know: which library said so.
+//! Errors of the secret stores, with what they mean for the keys and what to do about them.
 
 use std::borrow::Cow;
 
 use crate::domain::{ErrorKind, UserError};
 
-/// Why the vault did not do what it was asked.
+/// An error of a secret store.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No D-Bus session bus, so no Secret Service (Linux).
     #[error("there is no D-Bus session bus, so no keychain can be reached")]
     NoSessionBus,
-    /// A bus, but nobody on it provides the Secret Service (Linux).
+    /// No program on the session bus provides the Secret Service (Linux).
     #[error("no keychain is running: nothing on the session bus provides the Secret Service")]
     NoProvider,
-    /// The provider runs, but has no collection to write to.
-    #[error("the keychain has no default collection to keep keys in")]
+    /// The provider has no default collection.
+    #[error("the keychain has no default collection to store keys in")]
     NoDefaultCollection,
-    /// Locked, and nobody was there to unlock it.
+    /// The keychain is locked and was not unlocked.
     #[error("the keychain is locked")]
     Locked,
-    /// The person dismissed the question, or denied access.
-    #[error("the keychain stayed closed: the question to unlock it was dismissed")]
+    /// The user dismissed the unlock prompt or denied access.
+    #[error("the keychain unlock prompt was dismissed")]
     PromptDismissed,
-    /// The deadline passed. Whether a write took place is unknown.
+    /// The timeout passed. Whether a write was saved is unknown.
     #[error("the keychain did not answer in time")]
     TimedOut,
-    /// Nothing under this service and account.
-    #[error("the keychain holds nothing under this name")]
+    /// No entry with this service and account.
+    #[error("the secret store has no entry with this name")]
     NoEntry,
-    /// So many entries match the same service and account.
-    #[error("the keychain holds {0} entries under this name, and cannot tell which is meant")]
+    /// Several entries match the same service and account.
+    #[error("the keychain has {0} entries with this name, and the right one is unknown")]
     Ambiguous(usize),
-    /// What was read back after writing is not what was written.
-    #[error("the keychain gave back something else than was stored")]
+    /// The secret that was read back differs from the one that was written.
+    #[error("the secret store returned a different secret than was stored")]
     ReadBackMismatch,
-    /// The entry's bytes are not text, so they are no key.
-    #[error("the keychain's entry is not text, so it is no key")]
+    /// The entry contains bytes that are not text.
+    #[error("the keychain entry is not text, so it is not a key")]
     NotText,
-    /// A name or secret longer than this keychain takes.
-    #[error("the name or the secret is longer than this keychain takes")]
+    /// The name or the secret is longer than this keychain accepts.
+    #[error("the label or the key is longer than this keychain accepts")]
     TooLong,
-    /// No passphrase for the file, in words.
+    /// There is no passphrase for the file store. Contains the reason.
     #[error("{0}")]
     NoPassphrase(String),
-    /// The file's passphrase is another.
-    #[error("the passphrase does not open the vault")]
+    /// The passphrase does not decrypt the file.
+    #[error("the passphrase of vault.age is wrong")]
     WrongPassphrase,
-    /// The file is no vault.
-    #[error("vault.age is not a file that a passphrase opens")]
+    /// The file is not a passphrase-encrypted age file.
+    #[error("vault.age is not a passphrase-encrypted age file")]
     UnsupportedFormat,
-    /// The file's bytes are not those that were written.
+    /// The content of the file fails authentication or cannot be parsed.
     #[error("vault.age is damaged")]
     Damaged,
-    /// A later Keywright wrote the file.
+    /// A later version of Keywright wrote the file.
     #[error("vault.age has version {0}, newer than this Keywright knows")]
     UnsupportedVersion(u64),
-    /// The file asks for more memory and time than is spent on a passphrase.
-    #[error("vault.age asks for more work than a passphrase is worth")]
+    /// The file needs more memory and time for scrypt than the limit allows.
+    #[error("the scrypt work factor of vault.age is too high")]
     WorkFactorTooHigh,
     /// The file cannot be read, written or locked.
     #[error("{message}")]
@@ -68,96 +67,121 @@ pub enum Error {
         /// What to do now.
         advice: String,
     },
-    /// Anything else, in the keychain's own words, without control characters.
+    /// Another error, in the keychain's words, without control characters.
     #[error("the keychain failed: {0}")]
     Other(String),
 }
 
 impl Error {
-    /// What to do now, and what it means for the key. One or two sentences for a person.
+    /// Returns what the error means for the stored keys; empty where it means nothing for them.
+    pub fn meaning(&self) -> &'static str {
+        match self {
+            Self::Locked | Self::PromptDismissed => {
+                "nothing was written and the stored keys are safe"
+            }
+            Self::TimedOut => "the stored keys are safe, but the last write may not have been saved",
+            Self::Ambiguous(_) | Self::NotText => "the keychain was not changed",
+            Self::NoPassphrase(_) | Self::WorkFactorTooHigh => "nothing was changed",
+            Self::WrongPassphrase => "nothing was changed and the stored keys are safe",
+            Self::UnsupportedFormat | Self::Damaged | Self::UnsupportedVersion(_) => {
+                "vault.age was not changed"
+            }
+            Self::NoSessionBus
+            | Self::NoProvider
+            | Self::NoDefaultCollection
+            | Self::NoEntry
+            | Self::ReadBackMismatch
+            | Self::TooLong
+            | Self::FileAccess { .. }
+            | Self::Other(_) => "",
+        }
+    }
+
+    /// Returns what to do now.
     pub fn advice(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::NoSessionBus => {
-                "Start Keywright in a desktop session, or under `dbus-run-session -- sh` followed by \
-                 `eval $(gnome-keyring-daemon --unlock)`; or keep keys in a file under a passphrase, with \
-                 `--store file`."
+                "start Keywright in a desktop session, or run `dbus-run-session -- sh` and then \
+                 `eval $(gnome-keyring-daemon --unlock)`; or store keys in an encrypted file with \
+                 `--store file`"
             }
             Self::NoProvider => {
-                "Install and start one (gnome-keyring, KWallet or KeePassXC), for instance with \
-                 `eval $(gnome-keyring-daemon --unlock)`; or keep keys in a file under a passphrase, with \
-                 `--store file`."
+                "install and start gnome-keyring, KWallet or KeePassXC, for example with \
+                 `eval $(gnome-keyring-daemon --unlock)`; or store keys in an encrypted file with \
+                 `--store file`"
             }
             Self::NoDefaultCollection => {
-                "Create a default keyring once, in Passwords and Keys (seahorse) or with \
-                 `eval $(gnome-keyring-daemon --unlock)`, and try again."
+                "create a default keyring in Passwords and Keys (seahorse) or with \
+                 `eval $(gnome-keyring-daemon --unlock)`, then try again"
             }
             Self::Locked => {
-                "Unlock it and try again: log in to the desktop, or where nobody can be asked run \
-                 `eval $(gnome-keyring-daemon --unlock)`. The keys in it are safe; nothing was \
-                 written."
+                "log in to the desktop to unlock it, or without a desktop run \
+                 `eval $(gnome-keyring-daemon --unlock)`, then try again"
             }
             Self::PromptDismissed => {
-                "Try again and answer the question; the keys in it are safe, and nothing was \
-                 written. `--store memory` works without, and forgets every key when Keywright ends."
+                "try again and answer the prompt; or store keys in an encrypted file with \
+                 `--store file`"
             }
             Self::TimedOut => {
-                "Look for a window that asks to unlock it, answer it and try again. If there is \
-                 none, restart the keychain. The keys in it are safe; whether this write arrived \
-                 is unknown."
+                "answer the unlock prompt if one is open, or restart the keychain, then try again"
             }
             Self::NoEntry => {
-                "`keywright list` shows the labels there are; the entry may have been removed by \
-                 another program. A key that was lost can be replaced with `keywright rotate`."
+                "list the stored keys with `keywright list`, or replace a lost key with \
+                 `keywright rotate LABEL`"
             }
             Self::Ambiguous(_) => {
-                "Another program made entries with the same service and username. Remove all but \
-                 one in Passwords and Keys (seahorse); no key was touched."
+                "another program created entries with the same service and username; remove all \
+                 but one in Passwords and Keys (seahorse)"
             }
             Self::ReadBackMismatch => {
-                "Another program may be writing the same entry. Copy the key before leaving, then \
-                 try again or choose another store."
+                "another program may be writing the same entry; copy the key before you quit, then \
+                 try again or choose another store with `--store`"
             }
             Self::NotText => {
-                "Another program wrote this entry. It was left as it is; remove it by hand, or \
-                 choose another label."
+                "another program wrote this entry; remove it in the keychain, or choose another \
+                 label"
             }
-            Self::TooLong => "Choose a shorter label.",
+            Self::TooLong => "choose a shorter label",
+            Self::NoPassphrase(_) if cfg!(windows) => {
+                "enter the passphrase in a terminal, or set KEYWRIGHT_PASSPHRASE_FILE to a file \
+                 that contains it"
+            }
             Self::NoPassphrase(_) => {
-                "Nothing was changed. Type it on a terminal, or give it with \
-                 KEYWRIGHT_PASSPHRASE_FILE or --passphrase-fd."
+                "enter the passphrase in a terminal, set KEYWRIGHT_PASSPHRASE_FILE to a file that \
+                 contains it, or pass --passphrase-fd"
             }
             Self::WrongPassphrase => {
-                "Nothing was changed, and the keys in it are safe. Try again; `age -d` opens it \
-                 with the same passphrase."
+                "try again; `age -d vault.age` decrypts the file with the same passphrase"
             }
             Self::UnsupportedFormat | Self::Damaged => {
-                "Nothing was overwritten. Put a copy back from your backup, or move it aside and \
-                 begin a new one; keys that were in it can be replaced with `keywright rotate`."
+                "restore vault.age from a backup; or move it aside, start a new one and replace the \
+                 lost keys with `keywright rotate LABEL`"
             }
-            Self::UnsupportedVersion(_) => "Nothing was overwritten. Use the newer Keywright.",
+            Self::UnsupportedVersion(_) => "install the newer version of Keywright",
             Self::WorkFactorTooHigh => {
-                "Nothing was changed. Open it with `age -d` and seal it again with `age -p`."
+                "decrypt the file with `age -d` and encrypt it again with `age -p`"
             }
             Self::FileAccess { advice, .. } => return advice.clone().into(),
             Self::Other(_) => {
-                "Try again; `keywright doctor` looks closer. If the key is on screen, copy it \
-                 before leaving."
+                "run `keywright doctor`, then try again; if a key is on screen, copy it before you \
+                 quit"
             }
         })
     }
 
-    /// As trouble outside a journey.
+    /// Converts into the error that is shown outside of provisioning.
     pub fn to_user_error(&self) -> UserError {
         let kind =
             if *self == Self::NoEntry { ErrorKind::NotFound } else { ErrorKind::SecretStore };
-        UserError::new(kind, self.to_string(), self.advice())
+        UserError::new(kind, self.to_string(), self.advice()).with_meaning(self.meaning())
     }
 
-    /// Another's words as [`Error::Other`]: control characters and line breaks become spaces.
-    pub(super) fn other(words: &str) -> Self {
-        let words: String =
-            words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
-        Self::Other(words.trim().to_owned())
+    /// Returns [`Error::Other`] for a foreign message, with control characters and line breaks
+    /// replaced by spaces.
+    pub(super) fn other(text: &str) -> Self {
+        let text: String =
+            text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+        Self::Other(text.trim().to_owned())
     }
 }
 
@@ -166,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sentence_is_lower_case_and_has_no_full_stop() {
+    fn messages_and_advice_are_lower_case_without_a_full_stop() {
         for error in [
             Error::NoSessionBus,
             Error::NoProvider,
@@ -179,7 +203,7 @@ mod tests {
             Error::ReadBackMismatch,
             Error::NotText,
             Error::TooLong,
-            Error::NoPassphrase("no passphrase was given".into()),
+            Error::NoPassphrase("no passphrase was entered".into()),
             Error::WrongPassphrase,
             Error::UnsupportedFormat,
             Error::Damaged,
@@ -187,15 +211,15 @@ mod tests {
             Error::WorkFactorTooHigh,
             Error::other("gone"),
         ] {
-            let sentence = error.to_string();
-            assert!(sentence.starts_with(char::is_lowercase), "{sentence}");
-            assert!(!sentence.ends_with('.'), "{sentence}");
-            assert!(error.advice().ends_with('.'), "{}", error.advice());
+            for text in [error.to_string(), error.advice().into_owned()] {
+                assert!(text.starts_with(char::is_lowercase), "{text}");
+                assert!(!text.ends_with('.'), "{text}");
+            }
         }
     }
 
     #[test]
-    fn another_programs_words_reach_the_terminal_without_escapes() {
+    fn foreign_messages_contain_no_control_characters() {
         assert_eq!(Error::other("\u{1b}[2Jbad\r\nnews\n"), Error::Other("[2Jbad  news".to_owned()));
     }
 }

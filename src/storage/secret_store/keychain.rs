@@ -1,12 +1,10 @@
-//! The operating system's keychain, through keyring's stores.
-//! Owns: the connection, on the worker's thread alone; and what the stores' errors mean.
-//! Must not know: deadlines, threads, what a secret is for.
+//! The OS keychain, accessed through `keyring-core` on the worker's thread.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keyring_core::{CredentialStore, Entry, Error as Failure};
+use keyring_core::{CredentialStore, Entry, Error as KeyringError};
 use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -19,74 +17,74 @@ mod native;
 
 pub(super) use native::{DISPLAY_NAME, can_prompt, provider_info};
 
-/// How asking for an unlocked keychain went.
+/// The outcome of unlocking the keychain.
 #[cfg_attr(
     any(target_os = "macos", windows),
-    expect(dead_code, reason = "there the system unlocks by itself, before it answers")
+    expect(dead_code, reason = "the system unlocks its keychain by itself")
 )]
 enum UnlockOutcome {
-    /// It was open all along.
+    /// It was not locked.
     AlreadyUnlocked,
-    /// It was locked, and a person opened it.
+    /// It was locked, and the user unlocked it.
     JustUnlocked,
-    /// It is not open.
+    /// It is still locked or cannot be reached.
     Failed(Error),
 }
 
-/// A person needs longer than this to dismiss a question; what is dismissed sooner was never asked.
+/// A prompt that is dismissed sooner than this was never shown to a user.
 const MIN_DISMISS_TIME: Duration = Duration::from_millis(400);
 
-/// Connects at the first call, and again after a failure.
+/// A connection to the keychain, made at the first call and again after an error.
 #[derive(Default)]
 pub(super) struct Keychain {
     store: Option<Arc<CredentialStore>>,
-    /// Whether the quick road was taken: it is for the one key of a short life.
+    /// Whether the fast read was tried. It is only used for the first read of a process.
     tried_fast_read: bool,
 }
 
 impl Keychain {
-    pub(super) fn get(&mut self, slot: &EntryId) -> Result<SecretString, Error> {
-        let hurry = self.store.is_none() && !std::mem::replace(&mut self.tried_fast_read, true);
-        if let Some(secret) = hurry.then(|| native::try_fast_read(slot)).flatten() {
+    pub(super) fn get(&mut self, entry_id: &EntryId) -> Result<SecretString, Error> {
+        let can_read_fast = self.store.is_none() && !std::mem::replace(&mut self.tried_fast_read, true);
+        if let Some(secret) = can_read_fast.then(|| native::try_fast_read(entry_id)).flatten() {
             return Ok(secret);
         }
         self.call_unlocked(|store| {
-            let password = build_entry(store, slot)?.get_password()?;
+            let password = build_entry(store, entry_id)?.get_password()?;
             Ok(SecretString::from(password))
         })
     }
 
-    pub(super) fn set(&mut self, slot: &EntryId, secret: &SecretString) -> Result<(), Error> {
-        #[expect(clippy::disallowed_methods, reason = "the door into the keychain")]
+    pub(super) fn set(&mut self, entry_id: &EntryId, secret: &SecretString) -> Result<(), Error> {
+        #[expect(clippy::disallowed_methods, reason = "writes the secret to the keychain")]
         self.call_with_reconnect(|store| {
-            build_entry(store, slot)?.set_password(secret.expose_secret())
+            build_entry(store, entry_id)?.set_password(secret.expose_secret())
         })?;
-        let kept = self.get(slot)?;
-        #[expect(clippy::disallowed_methods, reason = "the comparison after writing")]
-        if kept.expose_secret() == secret.expose_secret() {
+        let stored = self.get(entry_id)?;
+        #[expect(clippy::disallowed_methods, reason = "compares the secret after writing")]
+        if stored.expose_secret() == secret.expose_secret() {
             Ok(())
         } else {
             Err(Error::ReadBackMismatch)
         }
     }
 
-    pub(super) fn delete(&mut self, slot: &EntryId) -> Result<(), Error> {
-        self.call_unlocked(|store| build_entry(store, slot)?.delete_credential())
+    pub(super) fn delete(&mut self, entry_id: &EntryId) -> Result<(), Error> {
+        self.call_unlocked(|store| build_entry(store, entry_id)?.delete_credential())
     }
 
     pub(super) fn list_accounts(&mut self, service: &str) -> Result<Vec<String>, Error> {
         let accounts = self.call_unlocked(|store| {
-            let found: BTreeSet<String> = native::search_entries(store, service)?
+            let accounts: BTreeSet<String> = native::search_entries(store, service)?
                 .iter()
                 .filter_map(Entry::get_specifiers)
-                .filter(|(of, _)| of == service)
+                .filter(|(entry_service, _)| entry_service == service)
                 .map(|(_, account)| account)
                 .collect();
-            // Nothing found and nothing readable look alike until the keychain is known to be open.
-            if found.is_empty() {
-                return Err(Failure::NoEntry);
+            // A locked keychain may look empty; `NoEntry` makes `call_unlocked` check the lock.
+            if accounts.is_empty() {
+                return Err(KeyringError::NoEntry);
             }
-            Ok(found.into_iter().collect())
+            Ok(accounts.into_iter().collect())
         });
         match accounts {
             Err(Error::NoEntry) => Ok(Vec::new()),
@@ -94,48 +92,48 @@ impl Keychain {
         }
     }
 
-    pub(super) fn check_writable(&mut self, slot: &EntryId) -> Result<(), Error> {
-        let written = self.set(slot, &SecretString::from("probe"));
+    pub(super) fn check_writable(&mut self, entry_id: &EntryId) -> Result<(), Error> {
+        let written = self.set(entry_id, &SecretString::from("probe"));
         let removed = match written {
-            Err(Error::ReadBackMismatch) | Ok(()) => self.delete(slot),
+            Err(Error::ReadBackMismatch) | Ok(()) => self.delete(entry_id),
             Err(_) => Ok(()),
         };
         written.and(removed)
     }
 
-    /// [`Self::with`], not taking "no entry" for an answer from a keychain that is locked:
-    /// some providers cannot see into it, and say so that way.
+    /// Makes the call and, if it finds no entry, unlocks the keychain and repeats it. Some providers
+    /// report "no entry" while they are locked.
     fn call_unlocked<T>(
         &mut self,
         call: impl Fn(&CredentialStore) -> keyring_core::Result<T>,
     ) -> Result<T, Error> {
         match self.call_with_reconnect(&call) {
             Err(Error::NoEntry) => {
-                let began = Instant::now();
+                let started = Instant::now();
                 match native::unlock() {
                     UnlockOutcome::AlreadyUnlocked => Err(Error::NoEntry),
                     UnlockOutcome::JustUnlocked => self.call_with_reconnect(&call),
-                    UnlockOutcome::Failed(why) => Err(classify_failure(why, began.elapsed())),
+                    UnlockOutcome::Failed(error) => Err(classify_failure(error, started.elapsed())),
                 }
             }
             other => other,
         }
     }
 
-    /// Makes the call on the store, connecting first if need be. A provider that was restarted
-    /// fails every call on an old connection, so such a failure is tried once more on a new one.
-    /// Every call here may be made twice: a write writes the same, and what was deleted is gone.
+    /// Makes the call, connecting first if there is no connection. After the provider was restarted
+    /// every call on an old connection fails, so the call is repeated once on a new connection.
+    /// All calls are idempotent.
     fn call_with_reconnect<T>(
         &mut self,
         call: impl Fn(&CredentialStore) -> keyring_core::Result<T>,
     ) -> Result<T, Error> {
-        let began = Instant::now();
+        let started = Instant::now();
         let was_connected = self.store.is_some();
         let mut outcome = self.call_once(&call);
-        if was_connected && matches!(outcome, Err(Failure::PlatformFailure(_))) {
+        if was_connected && matches!(outcome, Err(KeyringError::PlatformFailure(_))) {
             outcome = self.call_once(&call);
         }
-        outcome.map_err(|failure| convert_error(failure, began.elapsed()))
+        outcome.map_err(|error| convert_error(error, started.elapsed()))
     }
 
     fn call_once<T>(
@@ -147,10 +145,10 @@ impl Keychain {
             None => native::connect()?,
         };
         let outcome = call(&*store);
-        // Only a connection that is known to work is kept.
+        // Keep the connection only if it works.
         if matches!(
             outcome,
-            Ok(_) | Err(Failure::NoEntry | Failure::NoStorageAccess(_) | Failure::Ambiguous(_))
+            Ok(_) | Err(KeyringError::NoEntry | KeyringError::NoStorageAccess(_) | KeyringError::Ambiguous(_))
         ) {
             self.store = Some(store);
         }
@@ -158,41 +156,41 @@ impl Keychain {
     }
 }
 
-fn build_entry(store: &CredentialStore, slot: &EntryId) -> keyring_core::Result<Entry> {
-    let title = format!("Keywright: {}", slot.account);
+fn build_entry(store: &CredentialStore, entry_id: &EntryId) -> keyring_core::Result<Entry> {
+    let title = format!("Keywright: {}", entry_id.account);
     let modifiers: HashMap<&str, &str> = native::entry_modifiers(&title).into_iter().collect();
-    store.build(&slot.service, &slot.account, Some(&modifiers))
+    store.build(&entry_id.service, &entry_id.account, Some(&modifiers))
 }
 
-/// Takes the failure, so that bytes it carries can be wiped; prints none of them.
-fn convert_error(failure: Failure, took: Duration) -> Error {
-    match failure {
-        Failure::NoEntry => Error::NoEntry,
-        Failure::Ambiguous(entries) => Error::Ambiguous(entries.len()),
-        Failure::BadEncoding(mut bytes) | Failure::BadDataFormat(mut bytes, _) => {
+/// Converts an error of the keyring crates. Wipes the bytes that it may contain.
+fn convert_error(error: KeyringError, elapsed: Duration) -> Error {
+    match error {
+        KeyringError::NoEntry => Error::NoEntry,
+        KeyringError::Ambiguous(entries) => Error::Ambiguous(entries.len()),
+        KeyringError::BadEncoding(mut bytes) | KeyringError::BadDataFormat(mut bytes, _) => {
             bytes.zeroize();
             Error::NotText
         }
-        Failure::TooLong(..) => Error::TooLong,
-        Failure::NoStorageAccess(cause) => classify_failure(
+        KeyringError::TooLong(..) => Error::TooLong,
+        KeyringError::NoStorageAccess(cause) => classify_failure(
             native::diagnose_access().unwrap_or_else(|| native::no_access_error(&*cause)),
-            took,
+            elapsed,
         ),
-        Failure::PlatformFailure(cause) => native::diagnose_access()
-            .map_or_else(|| Error::other(&cause.to_string()), |why| classify_failure(why, took)),
-        Failure::BadStoreFormat(words) | Failure::NotSupportedByStore(words) => {
-            Error::other(&words)
+        KeyringError::PlatformFailure(cause) => native::diagnose_access()
+            .map_or_else(|| Error::other(&cause.to_string()), |error| classify_failure(error, elapsed)),
+        KeyringError::BadStoreFormat(text) | KeyringError::NotSupportedByStore(text) => {
+            Error::other(&text)
         }
-        Failure::Invalid(what, why) => Error::other(&format!("{what} {why}")),
-        _ => Error::other("a failure of an unknown kind"),
+        KeyringError::Invalid(attribute, reason) => Error::other(&format!("{attribute} {reason}")),
+        _ => Error::other("unknown error"),
     }
 }
 
-/// Locked, or refused? A question that was dismissed faster than any person could was not seen.
-fn classify_failure(why: Error, took: Duration) -> Error {
-    match why {
-        Error::Locked if can_prompt() && took > MIN_DISMISS_TIME => Error::PromptDismissed,
-        why => why,
+/// Tells a dismissed unlock prompt from a locked keychain by how long the call took.
+fn classify_failure(error: Error, elapsed: Duration) -> Error {
+    match error {
+        Error::Locked if can_prompt() && elapsed > MIN_DISMISS_TIME => Error::PromptDismissed,
+        other => other,
     }
 }
 
@@ -201,26 +199,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_that_are_no_text_are_named_and_not_shown() {
-        let failure = Failure::BadEncoding(b"sk-or-\xff".to_vec());
-        assert_eq!(convert_error(failure, Duration::ZERO), Error::NotText);
-        let failure = Failure::BadDataFormat(b"sk-or-".to_vec(), "odd".into());
-        assert_eq!(convert_error(failure, Duration::ZERO), Error::NotText);
+    fn bytes_that_are_not_text_are_not_shown() {
+        let error = KeyringError::BadEncoding(b"sk-or-\xff".to_vec());
+        assert_eq!(convert_error(error, Duration::ZERO), Error::NotText);
+        let error = KeyringError::BadDataFormat(b"sk-or-".to_vec(), "odd".into());
+        assert_eq!(convert_error(error, Duration::ZERO), Error::NotText);
     }
 
     #[test]
-    fn what_needs_no_look_at_the_system_keeps_its_meaning() {
+    fn errors_that_need_no_diagnosis_are_converted_directly() {
         let cases = [
-            (Failure::NoEntry, Error::NoEntry),
-            (Failure::Ambiguous(Vec::new()), Error::Ambiguous(0)),
-            (Failure::TooLong("password".into(), 2560), Error::TooLong),
+            (KeyringError::NoEntry, Error::NoEntry),
+            (KeyringError::Ambiguous(Vec::new()), Error::Ambiguous(0)),
+            (KeyringError::TooLong("password".into(), 2560), Error::TooLong),
             (
-                Failure::Invalid("user".into(), "cannot be empty".into()),
+                KeyringError::Invalid("user".into(), "cannot be empty".into()),
                 Error::Other("user cannot be empty".into()),
             ),
         ];
-        for (failure, expected) in cases {
-            assert_eq!(convert_error(failure, Duration::ZERO), expected);
+        for (error, expected) in cases {
+            assert_eq!(convert_error(error, Duration::ZERO), expected);
         }
     }
 }

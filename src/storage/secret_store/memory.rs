@@ -1,4 +1,4 @@
-//! Secrets kept until the program ends. Owns: the map. Must not know: files, keychains, threads.
+//! A secret store in memory, for the sandbox and for tests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,33 +10,33 @@ use super::{EntryId, Error};
 #[derive(Clone, Default)]
 pub(super) struct MemoryStore(Arc<Mutex<SecretsByService>>);
 
-/// Secrets by account, by service.
+/// Secrets by service and account.
 type SecretsByService = HashMap<String, HashMap<String, SecretString>>;
 
 impl MemoryStore {
-    pub(super) fn with_entries(seed: Vec<(EntryId, SecretString)>) -> Self {
+    pub(super) fn with_entries(entries: Vec<(EntryId, SecretString)>) -> Self {
         let mut services = SecretsByService::new();
-        for (EntryId { service, account }, secret) in seed {
+        for (EntryId { service, account }, secret) in entries {
             services.entry(service).or_default().insert(account, secret);
         }
         Self(Arc::new(Mutex::new(services)))
     }
 
-    pub(super) fn get(&self, slot: &EntryId) -> Result<SecretString, Error> {
+    pub(super) fn get(&self, entry_id: &EntryId) -> Result<SecretString, Error> {
         let services = self.lock_services();
-        let secrets = services.get(&slot.service).ok_or(Error::NoEntry)?;
-        secrets.get(&slot.account).cloned().ok_or(Error::NoEntry)
+        let secrets = services.get(&entry_id.service).ok_or(Error::NoEntry)?;
+        secrets.get(&entry_id.account).cloned().ok_or(Error::NoEntry)
     }
 
-    pub(super) fn set(&self, slot: &EntryId, secret: &SecretString) {
+    pub(super) fn set(&self, entry_id: &EntryId, secret: &SecretString) {
         let mut services = self.lock_services();
-        let secrets = services.entry(slot.service.clone()).or_default();
-        secrets.insert(slot.account.clone(), secret.clone());
+        let secrets = services.entry(entry_id.service.clone()).or_default();
+        secrets.insert(entry_id.account.clone(), secret.clone());
     }
 
-    pub(super) fn delete(&self, slot: &EntryId) -> Result<(), Error> {
+    pub(super) fn delete(&self, entry_id: &EntryId) -> Result<(), Error> {
         let mut services = self.lock_services();
-        let removed = services.get_mut(&slot.service).and_then(|held| held.remove(&slot.account));
+        let removed = services.get_mut(&entry_id.service).and_then(|secrets| secrets.remove(&entry_id.account));
         removed.map(drop).ok_or(Error::NoEntry)
     }
 

@@ -1,16 +1,14 @@
-//! One key out of the Secret Service on the shortest road, for programs that want it and end: the
-//! bus spoken to over a plain socket, what needs no answer before it sent in one go, no executor,
-//! no thread. Owns: that road, its encrypted session included. Must not know: what to do where it
-//! leads nowhere.
+//! A fast read of one key from the Secret Service, for short-lived commands such as `get`. It uses
+//! a plain socket without an executor or a thread, and sends independent requests together.
 //!
-//! It gives the secret of one unlocked entry that matches, or nothing. Nothing says only that the
-//! long road has to be taken, which knows how to unlock, and what is wrong.
+//! It returns the secret if exactly one unlocked entry matches, otherwise `None`. After `None` the
+//! caller uses the keyring store, which can unlock the keychain and report errors.
 //!
 //! ```text
 //! AUTH, BEGIN, Hello, OpenSession, SearchItems  ->
 //!                                               <-  OK, the session and its public key, the entry
 //! GetSecret                                     ->
-//! (meanwhile the key of the session is worked out)
+//! (the session key is computed meanwhile)
 //!                                               <-  the secret, encrypted
 //! ```
 
@@ -39,20 +37,20 @@ use crate::storage::secret_store::EntryId;
 const ITEM_INTERFACE: &str = "org.freedesktop.Secret.Item";
 const DBUS_NAME: &str = "org.freedesktop.DBus";
 
-/// A bus that takes longer is left to the long road.
+/// Timeout for the bus; after it the keyring store is used.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// No answer to these questions is anywhere near as long.
+/// Limit for the parts of a reply. The expected replies are much shorter.
 const MAX_FIELD_SIZE: usize = 1 << 20;
 
-/// The secret in that slot, where there is one entry and it is open.
+/// Returns the secret if exactly one entry matches and it is unlocked.
 pub(in crate::storage::secret_store::keychain) fn try_fast_read(
-    slot: &EntryId,
+    entry_id: &EntryId,
 ) -> Option<SecretString> {
-    let pair = DhKeyPair::generate()?;
+    let key_pair = DhKeyPair::generate()?;
     let hello = build_call(DBUS_NAME, "/org/freedesktop/DBus", DBUS_NAME, "Hello", &())?;
     let algorithm = "dh-ietf1024-sha256-aes128-cbc-pkcs7";
-    let public = Value::from(pair.public.to_bytes_be());
+    let public = Value::from(key_pair.public.to_bytes_be());
     let open = build_call(
         SERVICE_BUS_NAME,
         SERVICE_PATH,
@@ -60,41 +58,41 @@ pub(in crate::storage::secret_store::keychain) fn try_fast_read(
         "OpenSession",
         &(algorithm, public),
     )?;
-    let wanted =
-        HashMap::from([("service", slot.service.as_str()), ("username", slot.account.as_str())]);
+    let attributes =
+        HashMap::from([("service", entry_id.service.as_str()), ("username", entry_id.account.as_str())]);
     let search =
-        build_call(SERVICE_BUS_NAME, SERVICE_PATH, SERVICE_INTERFACE, "SearchItems", &wanted)?;
+        build_call(SERVICE_BUS_NAME, SERVICE_PATH, SERVICE_INTERFACE, "SearchItems", &attributes)?;
 
     let mut bus = BusConnection::connect(&[&hello, &open, &search])?;
-    let (theirs, session): (OwnedValue, OwnedObjectPath) = bus.receive_reply(&open)?;
+    let (peer_public, session): (OwnedValue, OwnedObjectPath) = bus.receive_reply(&open)?;
     let (unlocked, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) =
         bus.receive_reply(&search)?;
     let ([item], []) = (unlocked.as_slice(), locked.as_slice()) else { return None };
     let get = build_call(SERVICE_BUS_NAME, item.as_str(), ITEM_INTERFACE, "GetSecret", &session)?;
     bus.send(get.data())?;
-    let key = pair.derive_session_key(&Vec::<u8>::try_from(theirs).ok()?)?;
+    let key = key_pair.derive_session_key(&Vec::<u8>::try_from(peer_public).ok()?)?;
     let (_, iv, value, _): (OwnedObjectPath, Vec<u8>, Vec<u8>, String) = bus.receive_reply(&get)?;
     decrypt(&key, &iv, &value)
 }
 
 fn build_call<B: serde::Serialize + zbus::zvariant::DynamicType>(
-    to: &str,
+    destination: &str,
     path: &str,
     interface: &str,
     method: &str,
     body: &B,
 ) -> Option<Message> {
     let message = Message::method_call(path, method).ok()?;
-    message.destination(to).ok()?.interface(interface).ok()?.build(body).ok()
+    message.destination(destination).ok()?.interface(interface).ok()?.build(body).ok()
 }
 
-/// The socket of the session bus.
+/// A connection to the session bus.
 struct BusConnection(BufReader<UnixStream>);
 
 impl BusConnection {
-    /// Connects, says who is there, and asks these questions, all in one breath. What the bus makes
-    /// of it comes back in the same order.
-    fn connect(questions: &[&Message]) -> Option<Self> {
+    /// Connects, authenticates and sends these requests in one write. The replies arrive in the same
+    /// order.
+    fn connect(requests: &[&Message]) -> Option<Self> {
         let Transport::Unix(unix) = Address::session().ok()?.transport().clone() else {
             return None;
         };
@@ -113,13 +111,13 @@ impl BusConnection {
         stream.set_write_timeout(Some(TIMEOUT)).ok()?;
         let mut bus = Self(BufReader::new(stream));
         let uid = rustix::process::geteuid().as_raw().to_string();
-        // In hexadecimal a digit is a 3 and itself.
+        // The user id is sent as hexadecimal ASCII: the code of digit `d` is `3d`.
         let uid: String = uid.chars().flat_map(|digit| ['3', digit]).collect();
-        let mut breath = format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n").into_bytes();
-        for question in questions {
-            breath.extend_from_slice(question.data());
+        let mut bytes = format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n").into_bytes();
+        for request in requests {
+            bytes.extend_from_slice(request.data());
         }
-        bus.send(&breath)?;
+        bus.send(&bytes)?;
         let mut line = String::new();
         bus.0.by_ref().take(256).read_line(&mut line).ok()?;
         line.starts_with("OK ").then_some(bus)
@@ -129,12 +127,12 @@ impl BusConnection {
         self.0.get_mut().write_all(bytes).ok()
     }
 
-    /// The answer to that question; what comes before it is not waited for by anybody.
+    /// Returns the reply to `request` and ignores earlier messages.
     fn receive_reply<T: serde::de::DeserializeOwned + Type>(
         &mut self,
-        question: &Message,
+        request: &Message,
     ) -> Option<T> {
-        let serial = question.primary_header().serial_num().get();
+        let serial = request.primary_header().serial_num().get();
         loop {
             let message = self.receive_message()?;
             if message.reply_serial == Some(serial) {
@@ -148,8 +146,8 @@ impl BusConnection {
         }
     }
 
-    /// One message. (D-Bus Specification, "Message Format": twelve bytes, the fields, padding to
-    /// eight, the body.)
+    /// Reads one message (D-Bus Specification, "Message Format": twelve bytes, the header fields,
+    /// padding to eight, the body).
     fn receive_message(&mut self) -> Option<BusMessage> {
         type Header = (u8, u8, u8, u8, u32, u32, Vec<(u8, OwnedValue)>);
         const METHOD_RETURN: u8 = 2;
@@ -165,38 +163,38 @@ impl BusConnection {
             let bytes = <[u8; 4]>::try_from(&head[at..at + 4]).ok()?;
             usize::try_from(endian.read_u32(&bytes)).ok().filter(|size| *size <= MAX_FIELD_SIZE)
         };
-        let (body, fields) = (size(4)?, size(12)?);
-        let is_return = head[1] == METHOD_RETURN;
-        head.resize((16 + fields).next_multiple_of(8), 0);
+        let (body_size, fields_size) = (size(4)?, size(12)?);
+        let is_method_return = head[1] == METHOD_RETURN;
+        head.resize((16 + fields_size).next_multiple_of(8), 0);
         self.0.read_exact(&mut head[16..]).ok()?;
-        let mut text = Zeroizing::new(vec![0; body]);
-        self.0.read_exact(&mut text).ok()?;
+        let mut body = Zeroizing::new(vec![0; body_size]);
+        self.0.read_exact(&mut body).ok()?;
         let head = Data::new(head, Context::new_dbus(endian, 0));
         let ((.., fields), _): (Header, _) = head.deserialize().ok()?;
-        let answers = fields.into_iter().find(|(code, _)| *code == REPLY_SERIAL);
-        let answers = answers.and_then(|(_, serial)| u32::try_from(serial).ok());
-        Some(BusMessage { reply_serial: answers, is_method_return: is_return, body: text, endian })
+        let reply_serial = fields.into_iter().find(|(code, _)| *code == REPLY_SERIAL);
+        let reply_serial = reply_serial.and_then(|(_, serial)| u32::try_from(serial).ok());
+        Some(BusMessage { reply_serial, is_method_return, body, endian })
     }
 }
 
-/// A message of the bus.
+/// A D-Bus message.
 struct BusMessage {
-    /// The serial number of the question.
+    /// Serial number of the request that this message replies to.
     reply_serial: Option<u32>,
-    /// Whether it is an answer, and no error or signal.
+    /// Whether it is a method return, not an error or a signal.
     is_method_return: bool,
     body: Zeroizing<Vec<u8>>,
     endian: Endian,
 }
 
-/// Our half of the exchange of keys.
+/// The local key pair of the Diffie-Hellman exchange.
 struct DhKeyPair {
     private: BigUint,
     public: BigUint,
     prime: BigUint,
 }
 
-/// The Second Oakley Group (RFC 2409, section 6.2), as the Secret Service asks for it.
+/// The Second Oakley Group (RFC 2409, section 6.2), which the Secret Service specification requires.
 const OAKLEY_GROUP_2_PRIME: [u64; 16] = [
     0xffff_ffff_ffff_ffff,
     0xc90f_daa2_2168_c234,
@@ -217,8 +215,8 @@ const OAKLEY_GROUP_2_PRIME: [u64; 16] = [
 ];
 
 impl DhKeyPair {
-    /// 256 bits suffice for an exponent in this group: three times its strength (RFC 3526,
-    /// section 8), and a quarter of the work.
+    /// Generates a key pair. A 256-bit exponent is enough for this group (RFC 3526, section 8) and
+    /// needs a quarter of the work of a full one.
     fn generate() -> Option<Self> {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut *bytes).ok()?;
@@ -232,14 +230,14 @@ impl DhKeyPair {
         Self { private: private.clone(), public, prime }
     }
 
-    /// The key of the session. A public key that would betray it is none.
-    fn derive_session_key(&self, theirs: &[u8]) -> Option<Zeroizing<[u8; 16]>> {
-        let theirs = BigUint::from_bytes_be(theirs);
+    /// Derives the session key. Returns `None` for a public key that would make it predictable.
+    fn derive_session_key(&self, peer_public: &[u8]) -> Option<Zeroizing<[u8; 16]>> {
+        let peer_public = BigUint::from_bytes_be(peer_public);
         let one = BigUint::from(1_u8);
-        if theirs <= one || theirs >= &self.prime - &one {
+        if peer_public <= one || peer_public >= &self.prime - &one {
             return None;
         }
-        let mut shared = theirs.modpow(&self.private, &self.prime).to_bytes_be();
+        let mut shared = peer_public.modpow(&self.private, &self.prime).to_bytes_be();
         let mut padded = Zeroizing::new([0_u8; 128]);
         padded[128 - shared.len()..].copy_from_slice(&shared);
         shared.zeroize();
@@ -263,22 +261,22 @@ mod tests {
 
     use super::*;
 
-    fn pair(private: u32) -> DhKeyPair {
+    fn key_pair(private: u32) -> DhKeyPair {
         DhKeyPair::from_private(&BigUint::from(private))
     }
 
     #[test]
-    fn two_halves_agree_on_the_key_of_a_session() {
+    fn both_key_pairs_derive_the_same_session_key() {
         let (ours, theirs) = (DhKeyPair::generate().unwrap(), DhKeyPair::generate().unwrap());
         let key = ours.derive_session_key(&theirs.public.to_bytes_be()).unwrap();
         assert_eq!(*key, *theirs.derive_session_key(&ours.public.to_bytes_be()).unwrap());
-        assert_ne!(*key, *ours.derive_session_key(&pair(77).public.to_bytes_be()).unwrap());
+        assert_ne!(*key, *ours.derive_session_key(&key_pair(77).public.to_bytes_be()).unwrap());
         assert_ne!(ours.public, DhKeyPair::generate().unwrap().public);
     }
 
     #[test]
-    fn a_public_key_that_would_betray_the_session_is_refused() {
-        let ours = pair(12_345);
+    fn weak_public_keys_are_rejected() {
+        let ours = key_pair(12_345);
         let last = &ours.prime - BigUint::from(1_u8);
         for weak in [vec![], vec![0], vec![1], last.to_bytes_be(), ours.prime.to_bytes_be()] {
             assert!(ours.derive_session_key(&weak).is_none(), "{weak:?}");
@@ -288,7 +286,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test compares")]
-    fn what_was_encrypted_comes_back_and_what_was_tampered_with_does_not() {
+    fn only_unmodified_ciphertext_is_decrypted() {
         let (key, iv) = ([7; 16], [9; 16]);
         let cipher = cbc::Encryptor::<Aes128>::new(&key.into(), &iv.into());
         let mut value = cipher.encrypt_padded_vec::<Pkcs7>(b"sk-or-v1-0");

@@ -1,5 +1,4 @@
 //! The login keychain of macOS.
-//! Owns: the store and how it is searched. Must not know: secrets.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,12 +7,12 @@ use apple_native_keyring_store::keychain::Store;
 use keyring_core::{CredentialStore, Entry};
 use secrecy::SecretString;
 
-use super::Unlocked;
+use super::UnlockOutcome;
 use crate::storage::secret_store::{EntryId, Error, ProviderInfo};
 
 pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "the macOS keychain";
 
-/// The system asks in a window of its own; over SSH it refuses at once.
+/// True, because the system shows its own prompt. Over SSH it refuses without one.
 pub(in crate::storage::secret_store) fn can_prompt() -> bool {
     true
 }
@@ -22,8 +21,8 @@ pub(super) fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
     Ok(Store::new()?)
 }
 
-/// The store's road is short here.
-pub(super) fn try_fast_read(_slot: &EntryId) -> Option<SecretString> {
+/// Returns `None`: reading through the store is fast here.
+pub(super) fn try_fast_read(_entry_id: &EntryId) -> Option<SecretString> {
     None
 }
 
@@ -38,22 +37,22 @@ pub(super) fn search_entries(
     store.search(&HashMap::from([("service", service)]))
 }
 
-/// The system itself.
+/// The system itself is the provider.
 pub(in crate::storage::secret_store) fn provider_info() -> Result<ProviderInfo, Error> {
-    Ok(ProviderInfo { by: None, locked: false })
+    Ok(ProviderInfo { program: None, locked: false })
 }
 
-/// What "no access" means: the store says it of a keychain that is missing or cannot be written.
+/// Converts a "no access" error: the keychain is missing or not writable.
 pub(super) fn no_access_error(cause: &(dyn std::error::Error + 'static)) -> Error {
     Error::other(&cause.to_string())
 }
 
-/// The store's own words are all there is.
+/// Returns `None`: the store's own message says everything that is known.
 pub(super) fn diagnose_access() -> Option<Error> {
     None
 }
 
-/// Nothing to do: the system unlocks before it answers.
-pub(super) fn unlock() -> Unlocked {
-    Unlocked::Already
+/// Does nothing: the system unlocks the keychain before it answers.
+pub(super) fn unlock() -> UnlockOutcome {
+    UnlockOutcome::AlreadyUnlocked
 }

@@ -1,6 +1,5 @@
-//! The Secret Service of Linux and its kin: the store, and the questions it cannot answer.
-//! Owns: telling no bus, no provider, no collection and a locked one apart; unlocking.
-//! Must not know: secrets. Nothing here ever asks for one.
+//! The Secret Service (Linux, BSD): the keyring store, plus what it cannot do: unlocking, and
+//! telling a missing bus, provider or collection from a locked collection.
 
 mod fast_read;
 
@@ -18,16 +17,16 @@ use crate::storage::secret_store::{Error, ProviderInfo};
 pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "the Secret Service keychain";
 
 const SERVICE_BUS_NAME: &str = "org.freedesktop.secrets";
-/// The bus itself, and its interface.
+/// Name and interface of the bus itself.
 const DBUS_NAME: &str = "org.freedesktop.DBus";
 const SERVICE_PATH: &str = "/org/freedesktop/secrets";
 const SERVICE_INTERFACE: &str = "org.freedesktop.Secret.Service";
 const COLLECTION_INTERFACE: &str = "org.freedesktop.Secret.Collection";
 const PROMPT_INTERFACE: &str = "org.freedesktop.Secret.Prompt";
-/// The specification's way of saying "no object".
+/// The path that means "no object" in the specification.
 const NO_OBJECT_PATH: &str = "/";
 
-/// Whether a window asking to unlock could reach anybody.
+/// Whether an unlock prompt can be shown to the user.
 pub(in crate::storage::secret_store) fn can_prompt() -> bool {
     crate::platform::environment::has_display()
 }
@@ -38,7 +37,7 @@ pub(super) fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
     Ok(Store::new()?)
 }
 
-/// The title people see in their keyring's window; an attribute is not made of it.
+/// Sets the title that keyring managers display. It is not an attribute.
 pub(super) fn entry_modifiers(title: &str) -> [(&'static str, &str); 1] {
     [("label", title)]
 }
@@ -50,31 +49,31 @@ pub(super) fn search_entries(
     store.search(&HashMap::from([("service", service)]))
 }
 
-/// Who provides the service. Asks nobody to unlock it.
+/// Returns the provider of the service. Shows no unlock prompt.
 pub(in crate::storage::secret_store) fn provider_info() -> Result<ProviderInfo, Error> {
     let keychain = DefaultCollection::connect()?;
-    let locked = keychain.is_locked().map_err(|failure| convert_error(&failure))?;
+    let locked = keychain.is_locked().map_err(|error| convert_error(&error))?;
     Ok(ProviderInfo { program: keychain.provider_program(), locked })
 }
 
-/// What "no access" means when nothing else is found wrong.
+/// Converts a "no access" error for which [`diagnose_access`] found no cause.
 pub(super) fn no_access_error(_cause: &(dyn std::error::Error + 'static)) -> Error {
     Error::Locked
 }
 
-/// Looks for what is wrong with the keychain itself. `None`: nothing is.
+/// Returns the reason why the keychain cannot be accessed, or `None` if there is none.
 pub(super) fn diagnose_access() -> Option<Error> {
     match DefaultCollection::connect() {
-        Err(why) => Some(why),
+        Err(error) => Some(error),
         Ok(keychain) => keychain.is_locked().unwrap_or(false).then_some(Error::Locked),
     }
 }
 
-/// Asks the person to unlock the default collection, if it is locked.
+/// Shows the unlock prompt if the default collection is locked.
 pub(super) fn unlock() -> UnlockOutcome {
     let keychain = match DefaultCollection::connect() {
         Ok(keychain) => keychain,
-        Err(why) => return UnlockOutcome::Failed(why),
+        Err(error) => return UnlockOutcome::Failed(error),
     };
     match keychain.is_locked() {
         Ok(false) => UnlockOutcome::AlreadyUnlocked,
@@ -82,11 +81,11 @@ pub(super) fn unlock() -> UnlockOutcome {
             Ok(()) if matches!(keychain.is_locked(), Ok(false)) => UnlockOutcome::JustUnlocked,
             Ok(()) | Err(_) => UnlockOutcome::Failed(Error::Locked),
         },
-        Err(failure) => UnlockOutcome::Failed(convert_error(&failure)),
+        Err(error) => UnlockOutcome::Failed(convert_error(&error)),
     }
 }
 
-/// The default collection, reached over a connection of its own.
+/// The default collection, with a D-Bus connection of its own.
 struct DefaultCollection {
     connection: Connection,
     path: OwnedObjectPath,
@@ -98,7 +97,7 @@ impl DefaultCollection {
         let collection: OwnedObjectPath =
             Proxy::new(&bus, SERVICE_BUS_NAME, SERVICE_PATH, SERVICE_INTERFACE)
                 .and_then(|service| service.call("ReadAlias", &("default",)))
-                .map_err(|failure| convert_error(&failure))?;
+                .map_err(|error| convert_error(&error))?;
         if collection.as_str() == NO_OBJECT_PATH {
             return Err(Error::NoDefaultCollection);
         }
@@ -110,7 +109,7 @@ impl DefaultCollection {
             .get_property("Locked")
     }
 
-    /// The name of its program, where that can be told.
+    /// Returns the program name of the provider, if `/proc` shows it.
     fn provider_program(&self) -> Option<String> {
         let pid: u32 = Proxy::new(&self.connection, DBUS_NAME, "/org/freedesktop/DBus", DBUS_NAME)
             .and_then(|bus| bus.call("GetConnectionUnixProcessID", &(SERVICE_BUS_NAME,)))
@@ -137,20 +136,20 @@ impl DefaultCollection {
     }
 }
 
-/// What a failed question to the provider says about it.
-fn convert_error(failure: &zbus::Error) -> Error {
-    match failure {
+/// Converts an error of a call to the provider.
+fn convert_error(error: &zbus::Error) -> Error {
+    match error {
         zbus::Error::MethodError(name, _, _) => match name.as_str() {
             "org.freedesktop.DBus.Error.ServiceUnknown"
             | "org.freedesktop.DBus.Error.NameHasNoOwner" => Error::NoProvider,
-            // It is registered and did not come up, or it died over the question.
-            spawn if spawn.starts_with("org.freedesktop.DBus.Error.Spawn") => Error::NoProvider,
+            // The provider did not start, or it exited during the call.
+            name if name.starts_with("org.freedesktop.DBus.Error.Spawn") => Error::NoProvider,
             "org.freedesktop.DBus.Error.NoReply"
             | "org.freedesktop.DBus.Error.Timeout"
             | "org.freedesktop.DBus.Error.TimedOut" => Error::TimedOut,
-            _ => Error::other(&failure.to_string()),
+            _ => Error::other(&error.to_string()),
         },
         zbus::Error::InputOutput(_) | zbus::Error::Address(_) => Error::NoSessionBus,
-        _ => Error::other(&failure.to_string()),
+        _ => Error::other(&error.to_string()),
     }
 }

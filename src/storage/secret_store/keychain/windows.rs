@@ -1,5 +1,4 @@
 //! The Credential Manager of Windows.
-//! Owns: the store, how its targets are named and searched. Must not know: secrets.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,33 +7,33 @@ use keyring_core::{CredentialStore, Entry};
 use secrecy::SecretString;
 use windows_native_keyring_store::Store;
 
-use super::Unlocked;
+use super::UnlockOutcome;
 use crate::storage::secret_store::{EntryId, Error, ProviderInfo};
 
 pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "Windows Credential Manager";
 
-/// It is open whenever its person is logged in.
+/// True, because the store is unlocked while the user is logged in.
 pub(in crate::storage::secret_store) fn can_prompt() -> bool {
     true
 }
 
-/// Targets are named `label@service`. The store's own `.` would split `keywright/example.com`
-/// in the wrong place on the way back; a service never holds an `@`.
+/// Targets are named `label@service`. The store's default divider `.` would split
+/// `keywright/example.com` at the wrong position; a service never contains an `@`.
 pub(super) fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
     Ok(Store::new_with_configuration(&HashMap::from([("divider", "@")]))?)
 }
 
-/// The store's road is short here.
-pub(super) fn try_fast_read(_slot: &EntryId) -> Option<SecretString> {
+/// Returns `None`: reading through the store is fast here.
+pub(super) fn try_fast_read(_entry_id: &EntryId) -> Option<SecretString> {
     None
 }
 
-/// On this machine only: the default would let a key roam with the account.
+/// Keeps entries on this machine. By default they would roam with the Windows account.
 pub(super) fn entry_modifiers(_title: &str) -> [(&'static str, &str); 1] {
     [("persistence", "local")]
 }
 
-/// All that end in `@service`; the caller looks at each.
+/// Returns all entries; the caller filters them by service.
 pub(super) fn search_entries(
     store: &CredentialStore,
     _service: &str,
@@ -42,22 +41,22 @@ pub(super) fn search_entries(
     store.search(&HashMap::new())
 }
 
-/// The system itself.
+/// The system itself is the provider.
 pub(in crate::storage::secret_store) fn provider_info() -> Result<ProviderInfo, Error> {
-    Ok(ProviderInfo { by: None, locked: false })
+    Ok(ProviderInfo { program: None, locked: false })
 }
 
-/// What "no access" means: the store says it of a session that was never logged on.
+/// Converts a "no access" error: the session has no logged-on user.
 pub(super) fn no_access_error(cause: &(dyn std::error::Error + 'static)) -> Error {
     Error::other(&cause.to_string())
 }
 
-/// The store's own words are all there is.
+/// Returns `None`: the store's own message says everything that is known.
 pub(super) fn diagnose_access() -> Option<Error> {
     None
 }
 
-/// Nothing to do: there is no lock.
-pub(super) fn unlock() -> Unlocked {
-    Unlocked::Already
+/// Does nothing: the store has no lock.
+pub(super) fn unlock() -> UnlockOutcome {
+    UnlockOutcome::AlreadyUnlocked
 }
