@@ -24,8 +24,7 @@ pub(crate) fn is_in_tmux() -> bool {
 
 /// Whether the terminal reports a light background in `COLORFGBG`, as rxvt and Konsole do.
 pub(crate) fn has_light_background() -> bool {
-    env::var("COLORFGBG")
-        .is_ok_and(|colors| matches!(colors.rsplit(';').next(), Some("7" | "15")))
+    env::var("COLORFGBG").is_ok_and(|colors| matches!(colors.rsplit(';').next(), Some("7" | "15")))
 }
 
 /// Returns the `ssh -L` command that forwards `port` from the user's machine to this one. `None`

@@ -79,7 +79,9 @@ impl Error {
             Self::Locked | Self::PromptDismissed => {
                 "nothing was written and the stored keys are safe"
             }
-            Self::TimedOut => "the stored keys are safe, but the last write may not have been saved",
+            Self::TimedOut => {
+                "the stored keys are safe, but the last write may not have been saved"
+            }
             Self::Ambiguous(_) | Self::NotText => "the keychain was not changed",
             Self::NoPassphrase(_) | Self::WorkFactorTooHigh => "nothing was changed",
             Self::WrongPassphrase => "nothing was changed and the stored keys are safe",

@@ -44,7 +44,8 @@ pub(super) struct Keychain {
 
 impl Keychain {
     pub(super) fn get(&mut self, entry_id: &EntryId) -> Result<SecretString, Error> {
-        let can_read_fast = self.store.is_none() && !std::mem::replace(&mut self.tried_fast_read, true);
+        let can_read_fast =
+            self.store.is_none() && !std::mem::replace(&mut self.tried_fast_read, true);
         if let Some(secret) = can_read_fast.then(|| native::try_fast_read(entry_id)).flatten() {
             return Ok(secret);
         }
@@ -148,7 +149,10 @@ impl Keychain {
         // Keep the connection only if it works.
         if matches!(
             outcome,
-            Ok(_) | Err(KeyringError::NoEntry | KeyringError::NoStorageAccess(_) | KeyringError::Ambiguous(_))
+            Ok(_)
+                | Err(KeyringError::NoEntry
+                    | KeyringError::NoStorageAccess(_)
+                    | KeyringError::Ambiguous(_))
         ) {
             self.store = Some(store);
         }
@@ -176,8 +180,10 @@ fn convert_error(error: KeyringError, elapsed: Duration) -> Error {
             native::diagnose_access().unwrap_or_else(|| native::no_access_error(&*cause)),
             elapsed,
         ),
-        KeyringError::PlatformFailure(cause) => native::diagnose_access()
-            .map_or_else(|| Error::other(&cause.to_string()), |error| classify_failure(error, elapsed)),
+        KeyringError::PlatformFailure(cause) => native::diagnose_access().map_or_else(
+            || Error::other(&cause.to_string()),
+            |error| classify_failure(error, elapsed),
+        ),
         KeyringError::BadStoreFormat(text) | KeyringError::NotSupportedByStore(text) => {
             Error::other(&text)
         }

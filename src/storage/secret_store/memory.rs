@@ -36,7 +36,9 @@ impl MemoryStore {
 
     pub(super) fn delete(&self, entry_id: &EntryId) -> Result<(), Error> {
         let mut services = self.lock_services();
-        let removed = services.get_mut(&entry_id.service).and_then(|secrets| secrets.remove(&entry_id.account));
+        let removed = services
+            .get_mut(&entry_id.service)
+            .and_then(|secrets| secrets.remove(&entry_id.account));
         removed.map(drop).ok_or(Error::NoEntry)
     }
 

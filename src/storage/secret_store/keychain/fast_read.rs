@@ -58,8 +58,10 @@ pub(in crate::storage::secret_store::keychain) fn try_fast_read(
         "OpenSession",
         &(algorithm, public),
     )?;
-    let attributes =
-        HashMap::from([("service", entry_id.service.as_str()), ("username", entry_id.account.as_str())]);
+    let attributes = HashMap::from([
+        ("service", entry_id.service.as_str()),
+        ("username", entry_id.account.as_str()),
+    ]);
     let search =
         build_call(SERVICE_BUS_NAME, SERVICE_PATH, SERVICE_INTERFACE, "SearchItems", &attributes)?;
 
