@@ -1,6 +1,5 @@
-//! Vocabulary of the house: what is asked for, what is held, and what is said about a key.
-//! Owns validation and masking. Must not know: files, networks, clocks (time arrives as an
-//! argument) or screens.
+//! Keys, labels, policies, amounts, time windows, states and forecasts: values and rules without
+//! I/O. Functions that depend on the time take it as an argument.
 
 mod account_key;
 mod forecast;
@@ -41,15 +40,15 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 impl ApiKey {
-    /// Lower-case hexadecimal SHA-256 of the key string: OpenRouter's own name for a key (`hash`).
-    #[expect(clippy::disallowed_methods, reason = "door: hashing")]
+    /// Returns the lower-case hexadecimal SHA-256 of the key string, which OpenRouter calls `hash`.
+    #[expect(clippy::disallowed_methods, reason = "hashing")]
     pub fn hash(&self) -> String {
         encode_hex(&Sha256::digest(self.expose_secret().as_bytes()))
     }
 
-    /// The key as it may be shown: its first twelve and last four characters, as OpenRouter masks
-    /// it (`sk-or-v1-0e6...1c96`). A key too short for that shows nothing of itself.
-    #[expect(clippy::disallowed_methods, reason = "door: masking")]
+    /// Returns the masked key: its first twelve and last four characters, as OpenRouter shows it
+    /// (`sk-or-v1-0e6...1c96`). A key of fewer than 32 characters becomes `(short key)`.
+    #[expect(clippy::disallowed_methods, reason = "masking")]
     pub fn masked(&self) -> String {
         mask_secret(self.expose_secret())
     }
@@ -57,13 +56,13 @@ impl ApiKey {
 
 impl ManagementKey {
     /// See [`ApiKey::hash`].
-    #[expect(clippy::disallowed_methods, reason = "door: hashing")]
+    #[expect(clippy::disallowed_methods, reason = "hashing")]
     pub fn hash(&self) -> String {
         encode_hex(&Sha256::digest(self.expose_secret().as_bytes()))
     }
 
-    /// The key as it may be shown; see [`ApiKey::masked`].
-    #[expect(clippy::disallowed_methods, reason = "door: masking")]
+    /// Returns the masked key; see [`ApiKey::masked`].
+    #[expect(clippy::disallowed_methods, reason = "masking")]
     pub fn masked(&self) -> String {
         mask_secret(self.expose_secret())
     }
@@ -78,7 +77,7 @@ fn mask_secret(secret: &str) -> String {
     sanitize(&[&secret[..end], "...", &secret[start..]].concat(), 24)
 }
 
-/// Two lower-case digits a byte.
+/// Returns the bytes as lower-case hexadecimal, two digits per byte.
 pub fn encode_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
@@ -94,8 +93,12 @@ pub fn encode_hex(bytes: &[u8]) -> String {
 pub const AUTH_CODE_LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
 impl AuthCode {
-    /// A code as a page or a person gives it: 1 to 512 visible ASCII characters; otherwise words
-    /// for the person. Opaque beyond that (RFC 6749 appendix A.11).
+    /// Parses a code from the callback or from pasted text: 1 to 512 visible ASCII characters,
+    /// opaque otherwise (RFC 6749 appendix A.11).
+    ///
+    /// # Errors
+    ///
+    /// Returns a message for the user when the text is not a code.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         match text.len() {
@@ -103,7 +106,7 @@ impl AuthCode {
             1..=512 if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
                 Ok(Self::from(text.to_owned()))
             }
-            _ => Err("this is not a code: copy it once more from the page"),
+            _ => Err("this is not a code: copy it from the page again"),
         }
     }
 }
@@ -113,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_named_by_its_sha256_and_shown_by_its_ends() {
+    fn hash_is_sha256_and_masked_key_shows_its_ends() {
         let key = ApiKey::from(format!("sk-or-v1-{}", "ab12".repeat(16)));
         assert_eq!(key.masked(), "sk-or-v1-ab1...ab12");
         assert_eq!(key.hash().len(), 64);
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_unknown_shape_never_shows_itself_whole() {
+    fn key_of_unknown_format_is_never_shown_in_full() {
         for text in ["", "x", "short-key", "sk-or-v1-0123456789"] {
             let masked = ApiKey::from(String::from(text)).masked();
             assert!(text.is_empty() || !masked.contains(text), "{masked}");

@@ -120,7 +120,7 @@ fn a_panic_lists_what_was_done() {
     assert_eq!(code, 0, "{err}");
     assert_eq!(out.lines().count(), 4, "{out}");
     assert!(out.lines().all(|line| line.starts_with("done ")), "{out}");
-    assert!(out.contains("the leaked one is kept as 'agent (old)'"), "{out}");
+    assert!(out.contains("the leaked key is stored as 'agent (old)'"), "{out}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub fn key_to_json(held: &StoredKey, now: Timestamp) -> Value {
         "state": held.state(now),
         "disabled": held.disabled,
         "limit": held.limit(),
-        "limit_remaining": figure(|reading| reading.limit_remaining),
+        "limit_remaining": held.remaining(now),
         "limit_reset": reset,
         "next_reset_at": to_iso8601(reset.and_then(|reset| reset.next_after(now))),
         "expires_at": to_iso8601(held.expires_at()),
@@ -84,4 +84,38 @@ pub fn error_to_json(trouble: &UserError) -> Value {
 /// Whole seconds with `Z`.
 pub(super) fn to_iso8601(at: Option<Timestamp>) -> Option<String> {
     at.and_then(|at| Timestamp::from_second(at.as_second()).ok()).map(|at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::KeyInfo;
+
+    #[test]
+    fn limit_remaining_is_null_after_a_reset_until_the_next_check() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let checked_at = at("2026-11-24T12:00:00Z");
+        let key = ApiKey::from(String::from("x"));
+        let mut stored_key = StoredKey::new(
+            "ci".parse().unwrap(),
+            &key,
+            String::new(),
+            String::from("os"),
+            checked_at,
+        );
+        stored_key.checked_at = Some(checked_at);
+        stored_key.info = Some(Arc::new(KeyInfo {
+            limit: Some(10.0),
+            limit_remaining: Some(0.0),
+            limit_reset: Some("daily".into()),
+            ..KeyInfo::default()
+        }));
+        let json = |now: &str| key_to_json(&stored_key, at(now));
+        let before = json("2026-11-24T23:59:59Z");
+        assert_eq!((&before["state"], &before["limit_remaining"]), (&json!("limit_reached"), &json!(0.0)));
+        let after = json("2026-11-25T00:00:00Z");
+        assert_eq!((&after["state"], &after["limit_remaining"]), (&json!("active"), &Value::Null));
+    }
 }

@@ -1,4 +1,4 @@
-//! A key as its account knows it, and changes to it. Must not know: how either travels.
+//! Keys as their account lists them, and changes to them.
 
 use std::sync::Arc;
 
@@ -6,38 +6,38 @@ use jiff::Timestamp;
 
 use super::{Cents, KeyInfo, Label, RequestedPolicy, ResetInterval, StoredKey, sanitize};
 
-/// One row of the account's list. What is missing in an answer is `None`.
+/// One row of the account's key list. A field that the response lacks is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AccountKey {
     /// Lower-case hexadecimal SHA-256 of the key: 64 digits.
     pub hash: String,
-    /// The person's name for it, as the server has it: see [`Self::shown_name`].
+    /// The name at the server, unchecked: see [`Self::display_name`].
     pub name: Option<String>,
-    /// Whether it is switched off.
+    /// Whether it is disabled.
     pub disabled: Option<bool>,
-    /// When it was cut.
+    /// When it was created.
     pub created_at: Option<Timestamp>,
-    /// When it was changed last.
+    /// When it was last changed.
     pub updated_at: Option<Timestamp>,
-    /// When it was used last.
+    /// When it was last used.
     pub last_used_at: Option<Timestamp>,
     /// Its workspace's UUID.
     pub workspace_id: Option<String>,
-    /// Its figures, the ones that the key tells of itself.
+    /// Its limit and usage, the same fields as in `GET /key`.
     pub info: KeyInfo,
 }
 
-/// What an account knows, and what it knows no more.
+/// The key list of an account.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AccountKeys {
-    /// All its keys, held here or not.
+    /// All keys of the account, stored here or not.
     pub keys: Vec<AccountKey>,
-    /// The hashes of held keys that were deleted there.
+    /// The hashes of stored keys that were deleted at the server.
     pub revoked_hashes: Vec<String>,
 }
 
 impl AccountKey {
-    /// A row of the list for a key that is not held here; see [`HeldKey::is_here`].
+    /// Returns an inventory row for a key that is not stored here; see [`StoredKey::is_stored`].
     pub fn to_inventory_row(&self, server: &str, at: Timestamp) -> StoredKey {
         let masked = sanitize(self.info.masked.as_deref().unwrap_or("–"), 24);
         let label = self.display_name().parse().or_else(|_| masked.parse());
@@ -48,7 +48,7 @@ impl AccountKey {
             server: server.to_owned(),
             store: String::new(),
             created_at: self.created_at.unwrap_or(at),
-            // Who asked for it did so elsewhere: what it is counts as that.
+            // The requested policy is not known here, so the present one stands in for it.
             requested: RequestedPolicy {
                 workspace_id: self.workspace_id.clone(),
                 ..self.info.to_requested_policy()
@@ -67,21 +67,21 @@ impl AccountKey {
         row
     }
 
-    /// The name, fit for a terminal.
+    /// Returns the name, safe to show on a terminal.
     pub fn display_name(&self) -> String {
         sanitize(self.name.as_deref().unwrap_or_default(), 100)
     }
 
-    /// OpenRouter's names of what a person can change and is not the same in `other`.
+    /// Returns OpenRouter's names of the editable fields that differ from `other`.
     pub fn changed_fields(&self, other: &Self) -> Vec<&'static str> {
-        let word = |key: &Self| normalize_reset(key.info.limit_reset.as_deref()).map(String::from);
+        let reset = |key: &Self| normalize_reset(key.info.limit_reset.as_deref()).map(String::from);
         let byok = |key: &Self| key.info.include_byok_in_limit.unwrap_or(false);
         let mut names = Vec::new();
         for (name, differs) in [
             ("name", self.name != other.name),
             ("disabled", self.disabled != other.disabled),
             ("limit", !is_same_amount(self.info.limit, other.info.limit)),
-            ("limit_reset", word(self) != word(other)),
+            ("limit_reset", reset(self) != reset(other)),
             ("include_byok_in_limit", byok(self) != byok(other)),
         ] {
             if differs {
@@ -93,12 +93,12 @@ impl AccountKey {
 }
 
 impl StoredKey {
-    /// Whether the key itself lies on this machine; else this is a row of the account's list.
+    /// Whether the secret is stored here; otherwise this is a row of the account's list.
     pub const fn is_stored(&self) -> bool {
         !self.store.is_empty()
     }
 
-    /// Takes in a change that its owner made here: it is what is asked for from now on.
+    /// Records a change made here, which becomes the requested policy.
     pub fn record_patch(&mut self, patch: &KeyPatch, remote: &AccountKey, at: Timestamp) {
         match patch.limit {
             FieldChange::Keep => {}
@@ -114,88 +114,87 @@ impl StoredKey {
         self.granted = Some(remote.info.to_granted_policy());
     }
 
-    /// Takes in what the account said of the key at that time.
+    /// Records what the account reported about the key at `at`.
     pub fn record_account_key(&mut self, remote: &AccountKey, at: Timestamp) {
         self.disabled = remote.disabled;
         self.granted.get_or_insert_with(|| remote.info.to_granted_policy());
         self.info = Some(Arc::new(remote.info.clone()));
         self.checked_at = Some(at);
         if remote.disabled == Some(false) {
-            // It was refused while it was switched off.
+            // The server rejects a disabled key, so an earlier rejection says nothing now.
             self.rejected_at = None;
         }
     }
 }
 
-/// What shall become of a value that can also be none: in a `PATCH` an absent field is left alone,
-/// and an explicit null clears it.
+/// A change to an optional field: a `PATCH` keeps an absent field and clears one that is null.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FieldChange<T> {
-    /// It stays as it is.
+    /// Keeps the value.
     #[default]
     Keep,
-    /// It becomes none.
+    /// Clears the value.
     Clear,
-    /// It becomes this.
+    /// Sets this value.
     Set(T),
 }
 
 impl<T> FieldChange<T> {
-    /// To this value, or to none.
+    /// Returns `Set` for a value and `Clear` for `None`.
     pub fn from_option(value: Option<T>) -> Self {
         value.map_or(Self::Clear, Self::Set)
     }
 }
 
-/// What to change about a key. An expiry cannot be: a later one takes a new key.
+/// Changes to a key. OpenRouter does not allow a change of the expiry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyPatch {
     /// The name at the server.
     pub name: Option<Label>,
-    /// On or off.
+    /// Whether the key is disabled.
     pub disabled: Option<bool>,
     /// USD.
     pub limit: FieldChange<Cents>,
-    /// The window.
+    /// The reset interval.
     pub limit_reset: FieldChange<ResetInterval>,
-    /// Whether spending at the owner's own providers counts against the limit.
+    /// Whether spending through the owner's provider keys counts against the limit.
     pub include_byok_in_limit: Option<bool>,
 }
 
 impl KeyPatch {
-    /// Whether it changes nothing; the server refuses that.
+    /// Whether it changes nothing; the server rejects such a request.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// OpenRouter's names of what is not so in `remote`, which was to become so.
+    /// Returns OpenRouter's names of the changes that `remote` does not have.
     pub fn unapplied_fields(&self, remote: &AccountKey) -> Vec<&'static str> {
-        let reading = &remote.info;
+        let info = &remote.info;
         let mut names = Vec::new();
         let name =
             self.name.as_ref().is_none_or(|name| remote.name.as_deref() == Some(name.as_str()));
         let limit = match self.limit {
             FieldChange::Keep => true,
-            FieldChange::Clear => reading.limit.is_none(),
-            FieldChange::Set(limit) => is_same_amount(Some(limit.to_dollars()), reading.limit),
+            FieldChange::Clear => info.limit.is_none(),
+            FieldChange::Set(limit) => is_same_amount(Some(limit.to_dollars()), info.limit),
         };
-        let word = normalize_reset(reading.limit_reset.as_deref());
+        let remote_reset = normalize_reset(info.limit_reset.as_deref());
         let reset = match self.limit_reset {
             FieldChange::Keep => true,
-            FieldChange::Clear => word.is_none(),
-            FieldChange::Set(reset) => word == Some(reset.as_str()),
+            FieldChange::Clear => remote_reset.is_none(),
+            FieldChange::Set(reset) => remote_reset == Some(reset.as_str()),
         };
         let byok = self
             .include_byok_in_limit
-            .is_none_or(|counts| reading.include_byok_in_limit.unwrap_or(false) == counts);
-        for (field, done) in [
+            .is_none_or(|counts| info.include_byok_in_limit.unwrap_or(false) == counts);
+        for (field, applied) in [
             ("name", name),
-            ("disabled", self.disabled.is_none_or(|off| remote.disabled == Some(off))),
+            ("disabled", self.disabled.is_none_or(|disabled| remote.disabled == Some(disabled))),
             ("limit", limit),
             ("limit_reset", reset),
             ("include_byok_in_limit", byok),
         ] {
-            if !done {
+            if !applied {
                 names.push(field);
             }
         }
@@ -203,12 +202,12 @@ impl KeyPatch {
     }
 }
 
-/// Whether it is a key's hash, and so fit for a path.
+/// Whether `text` is a key's hash, and so safe in a URL path.
 pub fn is_key_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Amounts in USD that no cent separates.
+/// Whether two amounts in USD are equal to the cent.
 pub(super) fn is_same_amount(one: Option<f64>, other: Option<f64>) -> bool {
     match (one, other) {
         (None, None) => true,
@@ -217,9 +216,9 @@ pub(super) fn is_same_amount(one: Option<f64>, other: Option<f64>) -> bool {
     }
 }
 
-/// A server may spell "never" as null or as a word.
-pub(super) fn normalize_reset(word: Option<&str>) -> Option<&str> {
-    word.filter(|word| !matches!(*word, "never" | "none" | ""))
+/// Returns `None` for null and for the words by which a server may say that there is no reset.
+pub(super) fn normalize_reset(reset: Option<&str>) -> Option<&str> {
+    reset.filter(|reset| !matches!(*reset, "never" | "none" | ""))
 }
 
 #[cfg(test)]
@@ -237,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn keeping_clearing_and_setting_are_three_things() {
+    fn keep_clear_and_set_are_distinct() {
         let before = remote(Some(10.0), Some("daily"));
         let patch = |limit, reset| KeyPatch { limit, limit_reset: reset, ..KeyPatch::default() };
         assert!(patch(FieldChange::Keep, FieldChange::Keep).is_empty());
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_or_a_switch_that_was_not_taken_is_named() {
+    fn unapplied_fields_are_listed() {
         let patch = KeyPatch {
             name: "cd".parse().ok(),
             disabled: Some(true),
@@ -277,28 +276,28 @@ mod tests {
             patch.unapplied_fields(&remote(None, None)),
             ["name", "disabled", "include_byok_in_limit"]
         );
-        // An answer that leaves the switch out does not say that it was turned.
-        let silent = AccountKey { disabled: None, ..remote(None, None) };
+        // A response without `disabled` does not confirm the change.
+        let incomplete = AccountKey { disabled: None, ..remote(None, None) };
         assert_eq!(
-            KeyPatch { disabled: Some(false), ..KeyPatch::default() }.unapplied_fields(&silent),
+            KeyPatch { disabled: Some(false), ..KeyPatch::default() }.unapplied_fields(&incomplete),
             ["disabled"]
         );
     }
 
     #[test]
-    fn only_what_a_person_can_change_counts_as_changed() {
-        let seen = remote(Some(10.0), None);
+    fn only_editable_fields_count_as_changed() {
+        let before = remote(Some(10.0), None);
         let mut now = remote(Some(10.001), Some("never"));
         now.info.usage = Some(3.0);
         now.updated_at = "2026-11-24T12:00:00Z".parse().ok();
-        assert_eq!(now.changed_fields(&seen), [""; 0]);
+        assert_eq!(now.changed_fields(&before), [""; 0]);
         now.info.limit = None;
         now.disabled = Some(true);
-        assert_eq!(now.changed_fields(&seen), ["disabled", "limit"]);
+        assert_eq!(now.changed_fields(&before), ["disabled", "limit"]);
     }
 
     #[test]
-    fn a_hash_is_64_lower_case_hexadecimal_digits_and_nothing_else() {
+    fn hash_is_exactly_64_lower_case_hexadecimal_digits() {
         assert!(is_key_hash(&"0af9".repeat(16)));
         for text in
             ["", "abc", &"A".repeat(64), &"g".repeat(64), &"a".repeat(65), &"../a".repeat(16)]

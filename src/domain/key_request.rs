@@ -1,5 +1,5 @@
-//! What a person asks a key to be: label, credit limit, reset interval, expiry.
-//! Every rule about them stands here, once, for the form, the command line and plans.
+//! The requested label, credit limit, reset interval and expiry of a key, with their validation
+//! for the form, the command line and plans.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,45 +11,45 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::text::{format_relative_time, format_timestamp, is_hidden_char, to_utc};
 
-/// Why a value is not accepted, in words for the person who typed it: a sentence without its
-/// full stop, saying what is accepted.
+/// Why a value is not accepted, as text for the user: it says what is accepted and has no full
+/// stop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ValidationError(pub String);
 
-fn invalid<T>(words: &str) -> Result<T, ValidationError> {
-    Err(ValidationError(String::from(words)))
+fn invalid<T>(message: &str) -> Result<T, ValidationError> {
+    Err(ValidationError(String::from(message)))
 }
 
-/// A person's name for a key: 1 to 100 characters, none of them a control or hidden character,
-/// no space at either end.
+/// The user's name for a key: 1 to 100 characters, without control or hidden characters and
+/// without spaces at either end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]
 pub struct Label(String);
 
 impl Label {
-    /// In place of a name that cannot be shown.
+    /// Returns the label for a key whose name cannot be shown.
     pub fn placeholder() -> Self {
         Self(String::from("(no name)"))
     }
 
-    /// The label as text.
+    /// Returns the label as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The label with words after it, shortened before them where it would grow too long.
+    /// Returns the label followed by a space and `suffix`, shortened before it to 100 characters.
     #[must_use]
-    pub fn with_suffix(&self, words: &str) -> Self {
-        let room = 100_usize.saturating_sub(words.chars().count() + 1);
+    pub fn with_suffix(&self, suffix: &str) -> Self {
+        let max = 100_usize.saturating_sub(suffix.chars().count() + 1);
         let mut kept = String::new();
         for grapheme in self.0.graphemes(true) {
-            if kept.chars().count() + grapheme.chars().count() > room {
+            if kept.chars().count() + grapheme.chars().count() > max {
                 break;
             }
             kept.push_str(grapheme);
         }
-        format!("{} {words}", kept.trim_end()).parse().unwrap_or_else(|_| self.clone())
+        format!("{} {suffix}", kept.trim_end()).parse().unwrap_or_else(|_| self.clone())
     }
 }
 
@@ -58,25 +58,25 @@ impl FromStr for Label {
 
     fn from_str(text: &str) -> Result<Self, ValidationError> {
         if text.contains("sk-or-v1-") {
-            return invalid("a label is a name: this looks like a key, which belongs in no list");
+            return invalid("this looks like a key; give a label, which is a name for the key");
         }
         Self::parse_stored(text)
     }
 }
 
 impl Label {
-    /// A label as it was once accepted.
+    /// Parses a label from a file. It may look like a key, because earlier versions accepted that.
     fn parse_stored(text: &str) -> Result<Self, ValidationError> {
         if text.chars().any(|c| c.is_control() || is_hidden_char(c)) {
             return invalid(
-                "a label holds visible characters only: no line break, tab, escape or hidden mark",
+                "a label has visible characters only: no line break, tab, escape or hidden character",
             );
         }
         let text = text.trim();
         if text.is_empty() {
-            return invalid("a label is needed: the name of the tool that will use the key");
+            return invalid("a label is required, such as the name of the tool that will use the key");
         }
-        // OpenRouter counts characters. What a person takes for one may be several, never fewer.
+        // OpenRouter counts characters, not graphemes.
         if text.chars().count() > 100 {
             return invalid("a label has at most 100 characters");
         }
@@ -97,18 +97,18 @@ impl<'de> serde::Deserialize<'de> for Label {
     }
 }
 
-/// An amount of money in whole US cents: above zero, at most a million dollars.
+/// An amount in US cents: above zero, at most a million dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cents(u64);
 
 impl Cents {
-    /// The amount in dollars, as OpenRouter's JSON carries it.
+    /// Returns the amount in dollars, as in OpenRouter's JSON.
     #[expect(clippy::cast_precision_loss, reason = "at most 10^8 cents: exact in an f64")]
     pub fn to_dollars(self) -> f64 {
         self.0 as f64 / 100.0
     }
 
-    /// `none`, nothing at all, or an amount.
+    /// Parses an amount; `none` and empty text are `None`.
     pub fn parse_limit(text: &str) -> Result<Option<Self>, ValidationError> {
         match text.trim() {
             "" => Ok(None),
@@ -128,26 +128,26 @@ impl FromStr for Cents {
         if text.contains(',') {
             return invalid("write the decimals with a point, such as 12.50");
         }
-        let (whole, cents) = text.split_once('.').unwrap_or((text, "0"));
+        let (dollars, cents) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        if !digits(whole) || !digits(cents) {
+        if !digits(dollars) || !digits(cents) {
             return invalid(ACCEPTED);
         }
         if cents.len() > 2 {
             return invalid("a limit has at most two decimals, such as 12.50");
         }
-        let whole = whole.trim_start_matches('0');
-        if whole.len() > 7 {
-            return invalid("a limit is at most 1000000 USD; leave it at none for no limit");
+        let dollars = dollars.trim_start_matches('0');
+        if dollars.len() > 7 {
+            return invalid("a limit is at most 1000000 USD; use none for no limit");
         }
-        // At most seven and two digits: neither parse can fail, and an empty `whole` is zero.
-        let whole: u64 = whole.parse().unwrap_or(0);
-        let tens = if cents.len() == 1 { 10 } else { 1 };
-        let total = whole * 100 + cents.parse::<u64>().unwrap_or(0) * tens;
+        // With at most seven and two digits neither parse can fail, and an empty `dollars` is zero.
+        let dollars: u64 = dollars.parse().unwrap_or(0);
+        let factor = if cents.len() == 1 { 10 } else { 1 };
+        let total = dollars * 100 + cents.parse::<u64>().unwrap_or(0) * factor;
         match total {
             0 => invalid(ACCEPTED),
             1..=100_000_000 => Ok(Self(total)),
-            _ => invalid("a limit is at most 1000000 USD; leave it at none for no limit"),
+            _ => invalid("a limit is at most 1000000 USD; use none for no limit"),
         }
     }
 }
@@ -155,11 +155,11 @@ impl FromStr for Cents {
 impl TryFrom<f64> for Cents {
     type Error = ValidationError;
 
-    /// Dollars to the nearest cent.
+    /// Converts dollars to the nearest cent.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "checked to lie between 1 and 10^8"
+        reason = "checked to be between 1 and 10^8"
     )]
     fn try_from(dollars: f64) -> Result<Self, ValidationError> {
         let cents = (dollars * 100.0).round();
@@ -188,7 +188,7 @@ impl<'de> serde::Deserialize<'de> for Cents {
     }
 }
 
-/// When the spent part of a limit starts again at zero; always at midnight UTC.
+/// How often the spending that counts against a limit is reset, always at midnight UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ResetInterval {
@@ -201,10 +201,10 @@ pub enum ResetInterval {
 }
 
 impl ResetInterval {
-    /// All of them, shortest first.
+    /// All intervals, shortest first.
     pub const ALL: [Self; 3] = [Self::Daily, Self::Weekly, Self::Monthly];
 
-    /// OpenRouter's word (`usage_limit_type`, `limit_reset`).
+    /// Returns OpenRouter's name (`usage_limit_type`, `limit_reset`).
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Daily => "daily",
@@ -213,7 +213,7 @@ impl ResetInterval {
         }
     }
 
-    /// `never`, or one of the intervals.
+    /// Parses an interval; `never` and empty text are `None`.
     pub fn parse(text: &str) -> Result<Option<Self>, ValidationError> {
         let text = text.trim().to_ascii_lowercase();
         if text.is_empty() || text == "never" {
@@ -225,7 +225,7 @@ impl ResetInterval {
         }
     }
 
-    /// What it means, in words.
+    /// Returns what it means, as text for the user.
     pub const fn description(self) -> &'static str {
         match self {
             Self::Daily => "resets every day at 00:00 UTC",
@@ -234,14 +234,14 @@ impl ResetInterval {
         }
     }
 
-    /// The first reset after `now`.
+    /// Returns the first reset after `now`.
     pub fn next_after(self, now: Timestamp) -> Option<Timestamp> {
         let today = to_utc(now).date();
         let day = match self {
             Self::Daily => today.tomorrow(),
             Self::Weekly => {
-                let ahead = 7 - i64::from(today.weekday().to_monday_zero_offset());
-                today.checked_add(Span::new().days(ahead))
+                let days = 7 - i64::from(today.weekday().to_monday_zero_offset());
+                today.checked_add(Span::new().days(days))
             }
             Self::Monthly => today.first_of_month().checked_add(Span::new().months(1)),
         };
@@ -249,22 +249,22 @@ impl ResetInterval {
     }
 }
 
-/// The instant from which a key no longer works, and the words it was asked for in (`30d`),
-/// so that the next key can be asked for in the same words on another day.
+/// When a key stops working, with the text that was typed (`30d`), which is the default for the
+/// next key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiry {
-    /// The instant, whole seconds.
+    /// The time, in whole seconds.
     pub at: Timestamp,
-    /// As it was typed.
+    /// The text as typed.
     pub input: String,
 }
 
-/// How far ahead an expiry may lie.
+/// The maximum time until an expiry.
 const MAX_EXPIRY_YEARS: i64 = 10;
 
 impl Expiry {
-    /// `never` or nothing; `12h`, `30d`, `6w`, `3mo`, `1y` from `now`; a date, to its end; a UTC
-    /// timestamp with seconds. Everything but hours and timestamps ends at 23:59:59 UTC.
+    /// Parses `12h`, `30d`, `6w`, `3mo` or `1y` from `now`, a date, or a UTC timestamp with
+    /// seconds; `never` and empty text are `None`. Days and longer units end at 23:59:59 UTC.
     pub fn parse(text: &str, now: Timestamp) -> Result<Option<Self>, ValidationError> {
         let typed = text.trim();
         if typed.is_empty() || typed.eq_ignore_ascii_case("never") {
@@ -275,27 +275,27 @@ impl Expiry {
         } else if typed.contains('-') {
             match typed.parse::<Date>() {
                 Ok(date) if typed.len() == 10 => end_of_day(date)?,
-                _ => return invalid("there is no such date; dates are written 2027-12-31"),
+                _ => return invalid("no such date; write a date as 2027-12-31"),
             }
         } else {
             parse_duration(typed, now)?
         };
         if at <= now {
-            return invalid("an expiry lies in the future");
+            return invalid("an expiry must be in the future");
         }
         let latest = to_utc(now).checked_add(Span::new().years(MAX_EXPIRY_YEARS).days(1));
         if latest.is_ok_and(|latest: DateTime| to_utc(at) > latest) {
-            return invalid("an expiry lies at most ten years ahead; never is accepted");
+            return invalid("an expiry is at most ten years ahead; use never for no expiry");
         }
         Ok(Some(Self { at, input: String::from(typed) }))
     }
 
-    /// `2027-12-31T23:59:59Z`: the one form that OpenRouter accepts.
+    /// Returns the only format that OpenRouter accepts: `2027-12-31T23:59:59Z`.
     pub fn to_api_string(&self) -> String {
         self.at.to_string()
     }
 
-    /// `Thursday 24 December 2026, 23:59:59 UTC, in 30 days`.
+    /// Formats as `Thursday 24 December 2026, 23:59:59 UTC, in 30 days`.
     pub fn description(&self, now: Timestamp) -> String {
         format!("{}, {}", format_timestamp(self.at), format_relative_time(now, self.at))
     }
@@ -307,7 +307,7 @@ fn parse_timestamp(typed: &str) -> Result<Timestamp, ValidationError> {
     // Seconds and UTC are required (`2027-12-31T23:59:59Z`): twenty characters, no fraction.
     match typed.parse::<Timestamp>() {
         Ok(at) if typed.len() == 20 && typed.ends_with(['Z', 'z']) => Ok(at),
-        _ => invalid("a time is written in UTC with seconds, such as 2027-12-31T23:59:59Z"),
+        _ => invalid("write a time in UTC with seconds, such as 2027-12-31T23:59:59Z"),
     }
 }
 
@@ -319,7 +319,7 @@ fn parse_duration(typed: &str, now: Timestamp) -> Result<Timestamp, ValidationEr
         _ => return invalid(EXPIRY_FORMS),
     };
     if count == 0 {
-        return invalid("an expiry lies in the future");
+        return invalid("an expiry must be in the future");
     }
     let span = match unit.trim().to_ascii_lowercase().as_str() {
         "h" => {
@@ -337,47 +337,47 @@ fn parse_duration(typed: &str, now: Timestamp) -> Result<Timestamp, ValidationEr
     };
     match span.and_then(|span| to_utc(now).date().checked_add(span)) {
         Ok(date) => end_of_day(date),
-        Err(_) => invalid("an expiry lies at most ten years ahead; never is accepted"),
+        Err(_) => invalid("an expiry is at most ten years ahead; use never for no expiry"),
     }
 }
 
 fn end_of_day(date: Date) -> Result<Timestamp, ValidationError> {
     match Offset::UTC.to_timestamp(date.to_datetime(Time::constant(23, 59, 59, 0))) {
         Ok(end) => Ok(end),
-        Err(_) => invalid("an expiry lies at most ten years ahead; never is accepted"),
+        Err(_) => invalid("an expiry is at most ten years ahead; use never for no expiry"),
     }
 }
 
-/// Everything a person decides about a key before it exists.
+/// A request for a new key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRequest {
-    /// Its name; unique among the keys held for one server.
+    /// The label, unique among the keys stored for one server.
     pub label: Label,
-    /// At most this much in a window (or ever, without a reset).
+    /// Maximum spending per reset interval, or in total without a reset.
     pub limit: Option<Cents>,
-    /// The window; only with a limit.
+    /// The reset interval; requires a limit.
     pub limit_reset: Option<ResetInterval>,
-    /// From when it no longer works.
+    /// When it stops working.
     pub expiry: Option<Expiry>,
-    /// The workspace (UUID), else the account's default one.
+    /// The UUID of the workspace; `None` is the account's default workspace.
     pub workspace_id: Option<String>,
 }
 
 impl KeyRequest {
-    /// Checks what the fields cannot check alone: a reset needs a limit, a workspace is a UUID.
+    /// Checks the rules across fields: a reset needs a limit, and a workspace is a UUID.
     pub fn validate(&self) -> Result<(), ValidationError> {
         if self.limit_reset.is_some() && self.limit.is_none() {
-            return invalid("a reset needs a limit to reset: set a limit, or reset to never");
+            return invalid("a reset needs a limit: set a limit, or the reset to never");
         }
         self.workspace_id.as_deref().map_or(Ok(()), Self::validate_workspace_id)
     }
 
-    /// Whether it is a workspace's name.
+    /// Checks that `id` is a UUID.
     pub fn validate_workspace_id(id: &str) -> Result<(), ValidationError> {
         if is_uuid(id) {
             return Ok(());
         }
-        invalid("a workspace is given by its UUID, such as 1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10")
+        invalid("give the UUID of a workspace, such as 1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10")
     }
 }
 

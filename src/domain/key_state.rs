@@ -1,35 +1,35 @@
-//! A key in a word: what its figures mean for the person who holds it.
+//! The state of a key, derived from its last check and the time.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{KeyInfo, ResetInterval, StoredKey};
 
-/// A key in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// The state of a key at a given time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
-    /// Works.
+    /// The key works.
     Active,
-    /// Below a fifth of its limit, or below what it spends in a day.
+    /// Less than a fifth of the limit remains, or less than the key spends in a day.
     Low,
-    /// Nothing left in this window.
+    /// Nothing remains until the next reset.
     LimitReached,
-    /// Works for 30 days at most.
+    /// The key expires within 30 days.
     Expiring,
-    /// Works no more: its time is over.
+    /// The key has expired.
     Expired,
-    /// Switched off by its owner.
+    /// The owner disabled the key.
     Disabled,
-    /// The server no longer knows it (401).
+    /// The server rejects the key (401).
     #[serde(rename = "dead")]
     Rejected,
-    /// Never asked, or so long ago that it may be anything by now.
+    /// The key was never checked, or more than 24 hours ago.
     Unknown,
 }
 
 impl KeyState {
-    /// The word, as JSON has it.
+    /// Returns the name used in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -44,15 +44,37 @@ impl KeyState {
     }
 }
 
-/// A reading older than this says nothing about today.
+impl KeyState {
+    /// Returns the position of the state in lists that show urgent keys first: 0 is the most
+    /// urgent. The order of the dashboard and of its warnings.
+    pub const fn urgency_rank(self) -> u8 {
+        match self {
+            Self::LimitReached => 0,
+            Self::Rejected => 1,
+            Self::Low => 2,
+            Self::Expired => 3,
+            Self::Expiring => 4,
+            Self::Disabled => 5,
+            Self::Unknown => 6,
+            Self::Active => 7,
+        }
+    }
+
+    /// Whether the dashboard warns about a key in this state.
+    pub const fn needs_attention(self) -> bool {
+        self.urgency_rank() <= Self::Expiring.urgency_rank()
+    }
+}
+
+/// A check older than this says nothing about the present state.
 const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// Days before its end from which a key is expiring; the nearer ones are shown by their count.
+/// A key that expires within this time is [`KeyState::Expiring`].
 const EXPIRING_WITHIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl StoredKey {
-    /// The state at `now`, from what is known of it. What is certain comes first: an end that has
-    /// passed needs no server to say so.
+    /// Returns the state at `now`. Certain facts come first: an expiry that has passed needs no
+    /// check.
     pub fn state(&self, now: Timestamp) -> KeyState {
         let left = self.expires_at().map(|at| at.duration_since(now));
         if left.is_some_and(|left| left <= SignedDuration::ZERO) {
@@ -64,12 +86,12 @@ impl StoredKey {
         if self.rejected_at.is_some() {
             return KeyState::Rejected;
         }
-        let Some(reading) = self.info.as_ref().filter(|_| !self.is_stale(now)) else {
+        let Some(info) = self.info.as_ref().filter(|_| !self.is_stale(now)) else {
             return KeyState::Unknown;
         };
         match self.remaining(now) {
             Some(remaining) if remaining <= 0.0 => return KeyState::LimitReached,
-            Some(remaining) if reading.is_low(remaining) => return KeyState::Low,
+            Some(remaining) if info.is_low(remaining) => return KeyState::Low,
             _ => {}
         }
         if left.is_some_and(|left| left <= EXPIRING_WITHIN) {
@@ -78,40 +100,42 @@ impl StoredKey {
         KeyState::Active
     }
 
-    /// Whether the figures are too old to speak for now. A clock that was set back makes none old.
+    /// Whether the last check is too old. A clock that was set back makes no check too old.
     pub fn is_stale(&self, now: Timestamp) -> bool {
         self.checked_at.is_none_or(|at| now.duration_since(at) > STALE_AFTER)
     }
 
-    /// Whether a window has ended since the figures were read: they speak of the one before.
+    /// Whether the limit was reset after the last check, so that its figures are out of date.
     pub fn has_reset_since_check(&self, now: Timestamp) -> bool {
         let next = self.checked_at.and_then(|at| self.reset()?.next_after(at));
         next.is_some_and(|next| next <= now)
     }
 
-    /// What is left in this window, in USD; `None` where there is no limit or it is not known.
+    /// Returns the remaining limit at `now`, in USD. `None` without a limit, and from a reset until
+    /// the next check, because the last known figure is of the interval before.
     pub fn remaining(&self, now: Timestamp) -> Option<f64> {
-        let reading = self.info.as_ref().filter(|_| !self.has_reset_since_check(now))?;
-        reading.limit.and(reading.limit_remaining)
+        let info = self.info.as_ref().filter(|_| !self.has_reset_since_check(now))?;
+        info.limit.and(info.limit_remaining)
     }
 
-    /// What was spent in this window, in USD: `limit - limit_remaining`, and never `usage`, which
-    /// is of the key's whole life. Without a limit there is no window: what was spent this month.
+    /// Returns the spending since the last reset, in USD: `limit - limit_remaining`, not `usage`,
+    /// which is the lifetime total. Without a limit it is the spending of this month.
     pub fn spent(&self, now: Timestamp) -> Option<f64> {
-        let reading = self.info.as_ref()?;
-        match reading.limit {
+        let info = self.info.as_ref()?;
+        match info.limit {
             Some(limit) => Some((limit - self.remaining(now)?).max(0.0)),
-            None => reading.usage_monthly,
+            None => info.usage_monthly,
         }
     }
 }
 
 impl KeyInfo {
-    /// Below a fifth of the limit; or below a day's burn, where the window outlasts the day.
+    /// Whether less than a fifth of the limit remains, or less than a day's spending unless the
+    /// limit resets daily.
     fn is_low(&self, remaining: f64) -> bool {
-        let daily = self.limit_reset.as_deref() == Some(ResetInterval::Daily.as_str());
-        let burn = self.usage_daily.filter(|_| !daily).unwrap_or(0.0);
-        self.limit.is_some_and(|limit| remaining < limit * 0.2) || remaining < burn
+        let resets_daily = self.limit_reset.as_deref() == Some(ResetInterval::Daily.as_str());
+        let daily_usage = self.usage_daily.filter(|_| !resets_daily).unwrap_or(0.0);
+        self.limit.is_some_and(|limit| remaining < limit * 0.2) || remaining < daily_usage
     }
 }
 
@@ -125,25 +149,25 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// A key that was read at noon of a Tuesday, with that limit, what is left, and that window.
+    /// Returns a key checked on a Tuesday at noon.
     fn key(limit: Option<f64>, remaining: Option<f64>, reset: Option<&str>) -> StoredKey {
-        let mut held: StoredKey = serde_json::from_value(serde_json::json!({
+        let mut stored_key: StoredKey = serde_json::from_value(serde_json::json!({
             "label": "x", "hash": "", "masked": "", "server": "", "store": "os",
             "created_at": "2026-11-01T00:00:00Z",
         }))
         .unwrap();
-        held.checked_at = Some(at("2026-11-24T12:00:00Z"));
-        held.info = Some(Arc::new(KeyInfo {
+        stored_key.checked_at = Some(at("2026-11-24T12:00:00Z"));
+        stored_key.info = Some(Arc::new(KeyInfo {
             limit,
             limit_remaining: remaining,
             limit_reset: reset.map(String::from),
             ..KeyInfo::default()
         }));
-        held
+        stored_key
     }
 
     #[test]
-    fn the_figures_decide_the_word() {
+    fn state_follows_the_remaining_limit() {
         let now = at("2026-11-24T12:00:10Z");
         for (limit, remaining, expected) in [
             (None, None, KeyState::Active),
@@ -163,50 +187,59 @@ mod tests {
     }
 
     #[test]
-    fn less_than_a_days_burn_is_low_unless_the_day_ends_the_window() {
+    fn less_than_a_days_spending_is_low_unless_the_limit_resets_daily() {
         let now = at("2026-11-24T12:00:10Z");
         for (reset, expected) in [("weekly", KeyState::Low), ("daily", KeyState::Active)] {
-            let mut held = key(Some(10.0), Some(4.0), Some(reset));
-            Arc::make_mut(held.info.as_mut().unwrap()).usage_daily = Some(5.0);
-            assert_eq!(held.state(now), expected, "{reset}");
+            let mut stored_key = key(Some(10.0), Some(4.0), Some(reset));
+            Arc::make_mut(stored_key.info.as_mut().unwrap()).usage_daily = Some(5.0);
+            assert_eq!(stored_key.state(now), expected, "{reset}");
         }
     }
 
     #[test]
-    fn what_is_certain_comes_before_the_figures() {
+    fn expiry_and_disabled_come_before_the_remaining_limit() {
         let now = at("2026-11-24T12:00:10Z");
-        let mut held = key(Some(10.0), Some(9.0), None);
-        Arc::make_mut(held.info.as_mut().unwrap()).expires_at = Some(at("2026-12-01T00:00:00Z"));
-        assert_eq!(held.state(now), KeyState::Expiring);
-        held.rejected_at = Some(now);
-        assert_eq!(held.state(now), KeyState::Rejected);
-        held.disabled = Some(true);
-        assert_eq!(held.state(now), KeyState::Disabled);
-        assert_eq!(held.state(at("2026-12-01T00:00:00Z")), KeyState::Expired);
+        let mut stored_key = key(Some(10.0), Some(9.0), None);
+        Arc::make_mut(stored_key.info.as_mut().unwrap()).expires_at = Some(at("2026-12-01T00:00:00Z"));
+        assert_eq!(stored_key.state(now), KeyState::Expiring);
+        stored_key.rejected_at = Some(now);
+        assert_eq!(stored_key.state(now), KeyState::Rejected);
+        stored_key.disabled = Some(true);
+        assert_eq!(stored_key.state(now), KeyState::Disabled);
+        assert_eq!(stored_key.state(at("2026-12-01T00:00:00Z")), KeyState::Expired);
     }
 
     #[test]
-    fn figures_of_a_window_that_has_ended_are_not_taken_for_this_one() {
-        let held = key(Some(10.0), Some(0.0), Some("daily"));
-        assert_eq!(held.state(at("2026-11-24T23:59:59Z")), KeyState::LimitReached);
+    fn figures_from_before_a_reset_are_not_used_after_it() {
+        let stored_key = key(Some(10.0), Some(0.0), Some("daily"));
+        assert_eq!(stored_key.state(at("2026-11-24T23:59:59Z")), KeyState::LimitReached);
         let after = at("2026-11-25T00:00:00Z");
-        assert_eq!((held.state(after), held.spent(after)), (KeyState::Active, None));
+        assert_eq!((stored_key.state(after), stored_key.spent(after)), (KeyState::Active, None));
         // Weeks begin on Monday: the 30th of November 2026 is one.
-        let held = key(Some(10.0), Some(0.0), Some("weekly"));
-        assert!(!held.has_reset_since_check(at("2026-11-29T23:59:59Z")));
-        assert!(held.has_reset_since_check(at("2026-11-30T00:00:00Z")));
+        let stored_key = key(Some(10.0), Some(0.0), Some("weekly"));
+        assert!(!stored_key.has_reset_since_check(at("2026-11-29T23:59:59Z")));
+        assert!(stored_key.has_reset_since_check(at("2026-11-30T00:00:00Z")));
     }
 
     #[test]
-    fn old_figures_are_unknown_and_a_clock_set_back_makes_none_old() {
-        let held = key(Some(10.0), Some(9.0), None);
-        assert_eq!(held.state(at("2026-11-25T12:00:00Z")), KeyState::Active);
-        assert_eq!(held.state(at("2026-11-25T12:00:01Z")), KeyState::Unknown);
-        assert_eq!(held.state(at("2026-11-23T12:00:00Z")), KeyState::Active);
+    fn old_check_is_unknown_and_a_clock_set_back_makes_none_old() {
+        let stored_key = key(Some(10.0), Some(9.0), None);
+        assert_eq!(stored_key.state(at("2026-11-25T12:00:00Z")), KeyState::Active);
+        assert_eq!(stored_key.state(at("2026-11-25T12:00:01Z")), KeyState::Unknown);
+        assert_eq!(stored_key.state(at("2026-11-23T12:00:00Z")), KeyState::Active);
     }
 
     #[test]
-    fn spent_is_of_this_window_and_never_below_nothing() {
+    fn expired_is_more_urgent_than_expiring_and_both_need_attention() {
+        assert!(KeyState::Expired.urgency_rank() < KeyState::Expiring.urgency_rank());
+        for state in [KeyState::Active, KeyState::Disabled, KeyState::Unknown] {
+            assert!(!state.needs_attention());
+            assert!(KeyState::Expiring.urgency_rank() < state.urgency_rank());
+        }
+    }
+
+    #[test]
+    fn spent_is_since_the_last_reset_and_never_negative() {
         let now = at("2026-11-24T12:00:10Z");
         assert_eq!(key(Some(10.0), Some(9.0), None).spent(now), Some(1.0));
         assert_eq!(key(Some(10.0), Some(12.0), None).spent(now), Some(0.0));

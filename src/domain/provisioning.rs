@@ -1,30 +1,29 @@
-//! The words in which a key's journey is told: its steps, what comes of it, and trouble.
-//! Spoken by `provision`, the screen and the command line alike.
+//! The steps, events and outcomes of creating a key.
 
 use jiff::Timestamp;
 
 use super::{ApiKey, Label, StoredKey, UserError};
 
-/// The steps of cutting a key, in their order.
+/// A step of creating a key, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProvisioningStep {
-    /// The vault is written to and read back, the data directory proven writable.
+    /// Checks that the secret store can be written and read and that the data directory is writable.
     Preflight,
-    /// The callback listens and the browser is sent to the consent page; without a browser:
-    /// the address waits to be opened.
+    /// Starts the callback listener and opens the consent page in the browser. Without a browser
+    /// it shows the URL.
     OpenBrowser,
-    /// The person decides.
+    /// Waits until the user approves or denies.
     AwaitConsent,
-    /// The code is exchanged for the key.
+    /// Exchanges the code for the key.
     ExchangeCode,
-    /// The key goes into the vault and is read back.
+    /// Stores the key and reads it back.
     StoreKey,
-    /// The server is asked what it granted.
+    /// Fetches the granted policy and compares it with the requested one.
     ComparePolicy,
 }
 
 impl ProvisioningStep {
-    /// All of them.
+    /// All steps in order.
     pub const ALL: [Self; 6] = [
         Self::Preflight,
         Self::OpenBrowser,
@@ -34,7 +33,7 @@ impl ProvisioningStep {
         Self::ComparePolicy,
     ];
 
-    /// What happens in it, for a list of steps.
+    /// Returns the text for a list of steps.
     pub const fn description(self) -> &'static str {
         match self {
             Self::Preflight => "check the keychain",
@@ -42,68 +41,69 @@ impl ProvisioningStep {
             Self::AwaitConsent => "wait for your consent",
             Self::ExchangeCode => "exchange the code for the key",
             Self::StoreKey => "store the key and read it back",
-            Self::ComparePolicy => "compare what was granted",
+            Self::ComparePolicy => "compare the granted policy",
         }
     }
 }
 
-/// News from a journey under way.
+/// A progress event of a running attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProvisioningEvent {
-    /// This step has begun; the ones before it are done.
+    /// This step has begun; all steps before it are done.
     StepStarted(ProvisioningStep),
-    /// The address a person signs in at. It holds no secret that works without the verifier,
-    /// but it is the person's alone: screens and standard error, never a log.
+    /// The sign-in URL. Without the verifier it gives no access, but it belongs to the user:
+    /// show it on screens and standard error, never in a log.
     SignInUrl {
         /// The whole URL.
         url: String,
-        /// No callback: the page shows a code, which the person pastes.
+        /// Whether the user has to paste a code because there is no callback.
         needs_code: bool,
     },
-    /// Something a person should know meanwhile (no browser found; trying again in 2 s).
+    /// Information for the user (no browser found; retrying in 2 s).
     Notice(String),
 }
 
-/// How a journey ended.
+/// The outcome of an attempt to create a key.
 #[derive(Clone, Debug)]
 pub enum ProvisioningOutcome {
-    /// The key is in the vault, read back.
+    /// The key is stored and was read back.
     Stored {
-        /// What is remembered of it.
+        /// Its inventory entry.
         stored_key: StoredKey,
-        /// The key itself, for the reveal screen.
+        /// The key, for the reveal screen.
         key: ApiKey,
-        /// Something that did not keep the key from being stored (the comparison failed…).
+        /// A problem after the key was stored, such as a failed comparison.
         warning: Option<UserError>,
     },
-    /// The key was issued and is nowhere but here.
+    /// The key was issued but could not be stored: this is the only copy.
     NotStored {
-        /// What would be remembered of it.
+        /// The inventory entry that it would have.
         entry: StoredKey,
-        /// The key itself.
+        /// The key.
         key: ApiKey,
         /// Why it could not be stored.
         error: UserError,
     },
-    /// No key came (exit code 7: one may have been issued).
+    /// No key was received. With [`ErrorKind::Unresolved`](super::ErrorKind::Unresolved) one may
+    /// have been issued.
     Failed(UserError),
 }
 
-/// An attempt that may have issued a key which nobody received.
+/// An attempt that may have issued a key which was not received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnresolvedAttempt {
-    /// Names it in the journal.
+    /// The attempt's id in the journal.
     pub id: String,
-    /// The label it was for.
+    /// The label of the requested key.
     pub label: Label,
-    /// The server asked.
+    /// The server of the request.
     pub server: String,
-    /// When it began.
+    /// When the attempt began.
     pub started_at: Timestamp,
 }
 
 impl UnresolvedAttempt {
-    /// Where a key can be looked for and revoked by its owner.
+    /// Returns the URL of the page where the owner can find and revoke the key.
     pub fn keys_page_url(&self) -> String {
         format!("{}/keys", self.server)
     }

@@ -1,105 +1,107 @@
-//! The words in which the replacing of a key is told: a rotation, and what is done about a leak.
-//! Spoken by `account`, the screen and the command line alike.
+//! The outcomes of a rotation and of a leak response.
 
 use super::{ApiKey, Label, StoredKey, UserError};
 
-/// What becomes of the old key.
+/// When a replaced key may be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetirePolicy {
-    /// How long its usage must stand still before it may go, in seconds.
+    /// How many seconds the key must be unused before it may be deleted.
     pub unused_for: u64,
-    /// Whether it is then deleted without a question.
+    /// Whether it is then deleted without confirmation.
     pub revoke_when_unused: bool,
 }
 
-/// Two keys after the handing over.
+/// The two keys after a rotation.
 #[derive(Clone, Debug)]
 pub struct Rotated {
-    /// Has the label now.
+    /// The new key, which has the label.
     pub new: StoredKey,
-    /// Had it before; `None` if it was forgotten meanwhile.
+    /// The old key; `None` if it was removed in the meantime.
     pub old: Option<StoredKey>,
 }
 
-/// How a rotation ended.
+/// The outcome of a rotation.
 #[derive(Clone, Debug)]
 pub enum RotationOutcome {
     /// The new key has the label.
     Completed {
-        /// The keys.
+        /// The two keys.
         rotated: Rotated,
-        /// Something that did not keep it from being done.
+        /// A problem that did not prevent the rotation.
         warning: Option<UserError>,
     },
-    /// The new key is held beside the old one, which still has its label.
+    /// The new key is stored, but the old one still has the label.
     LabelNotMoved {
-        /// The new key; the next start goes on.
+        /// The new key; the next start continues the rotation.
         new: StoredKey,
-        /// Why it was not handed over.
+        /// Why the label was not moved.
         error: UserError,
     },
-    /// The new key was issued and is nowhere but here.
+    /// The new key was issued but could not be stored: this is the only copy.
     NotStored {
-        /// What would be remembered of it.
+        /// The inventory entry that it would have.
         entry: StoredKey,
-        /// The key itself.
+        /// The key.
         key: ApiKey,
         /// Why it could not be stored.
         error: UserError,
     },
-    /// There is no new key (exit code 7: one may have been issued).
+    /// No new key was received. With [`ErrorKind::Unresolved`](super::ErrorKind::Unresolved) one may
+    /// have been issued.
     Failed(UserError),
 }
 
-/// One thing that was to be done.
+/// The result of one action on a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionResult {
-    /// Whether it was.
+    /// Whether the action succeeded.
     pub succeeded: bool,
-    /// What was done, or what was not, why, and what to do now.
+    /// What was done; or what failed, why, and what to do now.
     pub message: String,
 }
 
-/// What came of one leaked key.
+/// The result of the response to one leaked key.
 #[derive(Clone, Debug)]
 pub struct LeakResponse {
-    /// The label it had.
+    /// The label of the leaked key.
     pub label: Label,
-    /// Whether the leaked key is off.
+    /// The result of disabling the leaked key.
     pub disable_result: ActionResult,
-    /// What came of its replacement.
+    /// The outcome of its replacement.
     pub rotation: RotationOutcome,
 }
 
 impl LeakResponse {
-    /// Everything, in its order.
+    /// Returns the results of all actions in order.
     pub fn action_results(&self) -> Vec<ActionResult> {
         let label = &self.label;
-        let undone = |what: &str, error: &UserError| {
+        let failed = |what: &str, error: &UserError| {
             (false, format!("'{label}' {what}: {}", error.one_line()))
         };
-        let (done, words) = match &self.rotation {
-            RotationOutcome::Completed { rotated: handed, warning: note } => {
-                let old = handed.old.as_ref().map_or(String::new(), |old| {
-                    format!("; the leaked one is kept as '{}'", old.label)
+        let (succeeded, message) = match &self.rotation {
+            RotationOutcome::Completed { rotated, warning } => {
+                let old = rotated.old.as_ref().map_or(String::new(), |old| {
+                    format!("; the leaked key is stored as '{}'", old.label)
                 });
-                let note =
-                    note.as_ref().map_or(String::new(), |note| format!("; {}", note.message));
-                (true, format!("'{label}' is a new key, {}{old}{note}", handed.new.masked))
+                let warning =
+                    warning.as_ref().map_or(String::new(), |warning| format!("; {}", warning.message));
+                (true, format!("'{label}' is a new key, {}{old}{warning}", rotated.new.masked))
             }
-            RotationOutcome::LabelNotMoved { new, error: trouble } => {
-                let what = format!("still gives the leaked key; the new one is '{}'", new.label);
-                undone(&what, trouble)
+            RotationOutcome::LabelNotMoved { new, error } => {
+                let what = format!("is still the leaked key; the new key is stored as '{}'", new.label);
+                failed(&what, error)
             }
-            RotationOutcome::NotStored { error: trouble, .. } => {
-                undone("has a new key that is not stored", trouble)
+            RotationOutcome::NotStored { error, .. } => {
+                failed("has a new key, which is not stored", error)
             }
-            RotationOutcome::Failed(trouble) => undone("was not replaced", trouble),
+            RotationOutcome::Failed(error) => {
+                failed("was not replaced", error)
+            }
         };
-        vec![self.disable_result.clone(), ActionResult { succeeded: done, message: words }]
+        vec![self.disable_result.clone(), ActionResult { succeeded, message }]
     }
 
-    /// Whether all of it was done.
+    /// Whether every action succeeded.
     pub fn is_complete(&self) -> bool {
         self.disable_result.succeeded && matches!(self.rotation, RotationOutcome::Completed { .. })
     }

@@ -1,8 +1,7 @@
-//! The secrets Keywright handles, each a type of its own so that none can be passed for another.
-//! Owns: redaction. Must not know: where a secret comes from or goes to.
+//! One type per kind of secret, so that the compiler rejects a mix-up. `Debug` redacts the value.
 //!
-//! `expose_secret` is a disallowed method (`.clippy.toml`): every call stands at an audited door
-//! and says which one with `#[expect]`.
+//! `expose_secret` is a disallowed method (`.clippy.toml`): every call needs `#[expect]` with the
+//! reason for the access.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -20,7 +19,7 @@ macro_rules! secret {
         }
 
         impl ExposeSecret<str> for $name {
-            #[expect(clippy::disallowed_methods, reason = "this is the definition of the doors")]
+            #[expect(clippy::disallowed_methods, reason = "defines the method")]
             fn expose_secret(&self) -> &str {
                 self.0.expose_secret()
             }
@@ -35,16 +34,16 @@ macro_rules! secret {
 }
 
 secret! {
-    /// An OpenRouter API key, as the server issued it. Its shape is the server's business:
-    /// a key of unknown shape is a key.
+    /// An OpenRouter API key as the server issued it. The format is not checked, because the
+    /// server may change it.
     ApiKey
 }
 secret! {
-    /// The authorization code of RFC 6749 §4.1.2: works once, for ten minutes.
+    /// The authorization code of RFC 6749 §4.1.2: valid once, for ten minutes.
     AuthCode
 }
 secret! {
-    /// A management key: manages an account's keys, and cannot call models.
+    /// A management key: it manages the keys of an account and cannot call models.
     ManagementKey
 }
 secret! {

@@ -1,4 +1,4 @@
-//! What is remembered of a key that is held: everything but the key.
+//! A stored key without its secret: policies, last check and retirement.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::account_key::{is_same_amount, normalize_reset};
 use super::{ApiKey, Cents, ErrorKind, KeyRequest, Label, ResetInterval, UserError, sanitize};
 
-/// What was asked for when the key was cut. Field names are OpenRouter's.
+/// The policy requested when the key was created. Field names are OpenRouter's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RequestedPolicy {
@@ -20,7 +20,7 @@ pub struct RequestedPolicy {
     pub expires_at: Option<Timestamp>,
     /// The workspace's UUID.
     pub workspace_id: Option<String>,
-    /// The expiry as it was typed (`30d`), the next key's default.
+    /// The expiry as typed (`30d`), the default for the next key.
     #[serde(rename = "expires")]
     pub expires_input: Option<String>,
 }
@@ -37,20 +37,21 @@ impl From<&KeyRequest> for RequestedPolicy {
     }
 }
 
-/// What the server said the key is, asked right after it was cut.
+/// The policy that the server reported right after the key was created.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GrantedPolicy {
-    /// USD, as the server gave it.
+    /// USD, as reported by the server.
     pub limit: Option<f64>,
-    /// The reset interval, in the server's word.
+    /// The reset interval, as the server spells it.
     pub limit_reset: Option<String>,
     /// The expiry, UTC.
     pub expires_at: Option<Timestamp>,
 }
 
 impl RequestedPolicy {
-    /// OpenRouter's names of what `granted` does not honour. Times are compared as instants.
+    /// Returns OpenRouter's names of the fields that `granted` does not match. Times are compared to
+    /// the second.
     pub fn differing_fields(&self, granted: &GrantedPolicy) -> Vec<&'static str> {
         let mut names = Vec::new();
         if !is_same_amount(self.limit.map(Cents::to_dollars), granted.limit) {
@@ -69,17 +70,18 @@ impl RequestedPolicy {
     }
 }
 
-/// One answer of `GET /key`: the key about itself. USD and UTC throughout; unknown is `None`.
+/// The response of `GET /key`. Amounts are in USD, times in UTC; unknown is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KeyInfo {
-    /// Credit limit of the window.
+    /// Credit limit of the reset interval.
     pub limit: Option<f64>,
-    /// What is left of it; `limit - limit_remaining` is what was spent in this window.
+    /// Remaining part of the limit when the key was checked: show [`StoredKey::remaining`], which
+    /// knows when it is out of date.
     pub limit_remaining: Option<f64>,
-    /// The reset interval, in the server's word.
+    /// The reset interval, as the server spells it.
     pub limit_reset: Option<String>,
-    /// Spent in the key's whole life.
+    /// Lifetime spending.
     pub usage: Option<f64>,
     /// Spent in this UTC day.
     pub usage_daily: Option<f64>,
@@ -87,54 +89,54 @@ pub struct KeyInfo {
     pub usage_weekly: Option<f64>,
     /// Spent in this month.
     pub usage_monthly: Option<f64>,
-    /// From when it no longer works.
+    /// When the key stops working.
     pub expires_at: Option<Timestamp>,
-    /// Spent through the owner's own provider keys, in the key's whole life.
+    /// Lifetime spending through the owner's provider keys (BYOK).
     pub byok_usage: Option<f64>,
-    /// The same, in this UTC day.
+    /// BYOK spending in this UTC day.
     pub byok_usage_daily: Option<f64>,
-    /// The same, in this week, from Monday.
+    /// BYOK spending in this week, from Monday.
     pub byok_usage_weekly: Option<f64>,
-    /// The same, in this month.
+    /// BYOK spending in this month.
     pub byok_usage_monthly: Option<f64>,
-    /// Whether that counts against the limit.
+    /// Whether BYOK spending counts against the limit.
     pub include_byok_in_limit: Option<bool>,
-    /// Whether it is a management key: cannot call models.
+    /// Whether it is a management key, which cannot call models.
     pub is_management_key: bool,
-    /// The masked key, as the server shows it (its `label`).
+    /// The masked key, which the server calls `label`.
     pub masked: Option<String>,
-    /// The account's user.
+    /// The user id of the account.
     pub creator_user_id: Option<String>,
 }
 
-/// How asking a key about itself went.
+/// The result of checking a key with `GET /key`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CheckResult {
-    /// It told.
+    /// The server accepted the key.
     Valid(Arc<KeyInfo>),
-    /// The server knows no such key that works (401).
+    /// The server rejected the key (401).
     Rejected,
-    /// The account has no credit (402): nothing is wrong with the key.
+    /// The account has no credit (402). The key itself is valid.
     InsufficientCredits,
-    /// It could not be asked, in words.
+    /// The check failed, with the reason.
     Failed(String),
 }
 
 impl KeyInfo {
-    /// What the key is, as if it had been asked for.
+    /// Returns the present policy as a request.
     pub fn to_requested_policy(&self) -> RequestedPolicy {
         RequestedPolicy {
             limit: self.limit.and_then(|limit| limit.try_into().ok()),
             limit_reset: self
                 .limit_reset
                 .as_deref()
-                .and_then(|word| ResetInterval::parse(word).ok()?),
+                .and_then(|reset| ResetInterval::parse(reset).ok()?),
             expires_at: self.expires_at,
             ..RequestedPolicy::default()
         }
     }
 
-    /// What the server granted, out of what it says the key is.
+    /// Returns the policy that the server granted.
     pub fn to_granted_policy(&self) -> GrantedPolicy {
         GrantedPolicy {
             limit: self.limit,
@@ -144,46 +146,46 @@ impl KeyInfo {
     }
 }
 
-/// What a new key is to replace, and what becomes of that one afterwards.
+/// The key that a new key will replace, and when that key may be deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingReplacement {
     /// The hash of the key to be replaced.
     pub hash: String,
-    /// How long its usage must then stand still before it may go, in seconds.
+    /// How many seconds the key must be unused before it may be deleted.
     #[serde(rename = "quiet_for")]
     pub unused_for: u64,
-    /// Whether it is then deleted at the server without a question.
+    /// Whether it is then deleted at the server without confirmation.
     #[serde(default)]
     #[serde(rename = "delete")]
     pub revoke_when_unused: bool,
 }
 
-/// A key that another took the place of: kept until nobody uses it any more.
+/// Set on a replaced key, which stays stored until it is no longer used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Retirement {
-    /// When the new key was handed over.
+    /// When the new key took the label.
     #[serde(rename = "since")]
     pub replaced_at: Timestamp,
-    /// How long its usage must stand still before it may go, in seconds.
+    /// How many seconds the key must be unused before it may be deleted.
     #[serde(rename = "quiet_for")]
     pub unused_for: u64,
-    /// Whether it is then deleted at the server without a question.
+    /// Whether it is then deleted at the server without confirmation.
     #[serde(default)]
     #[serde(rename = "delete")]
     pub revoke_when_unused: bool,
 }
 
-/// Text of a file that anything may have been written to, and that is shown: without escapes.
+/// Deserializes text that will be shown, without control characters: the file may contain anything.
 pub fn deserialize_sanitized<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<String, D::Error> {
     String::deserialize(deserializer).map(|text| sanitize(&text, 300))
 }
 
-/// One row of the inventory: a key held in a vault.
+/// One row of the inventory: a key in a secret store, without its secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredKey {
-    /// The person's name for it.
+    /// The label.
     pub label: Label,
     /// Lower-case hexadecimal SHA-256 of the key.
     #[serde(deserialize_with = "deserialize_sanitized")]
@@ -191,52 +193,52 @@ pub struct StoredKey {
     /// `sk-or-v1-0e6...1c96`.
     #[serde(deserialize_with = "deserialize_sanitized")]
     pub masked: String,
-    /// The server that issued it, without a slash at its end.
+    /// The URL of the server that issued it, without a trailing slash.
     #[serde(deserialize_with = "deserialize_sanitized")]
     pub server: String,
-    /// Where the key lies: `os`, `file` or `memory`.
+    /// The secret store that contains the key: `os`, `file` or `memory`.
     #[serde(deserialize_with = "deserialize_sanitized")]
     pub store: String,
-    /// When it was cut.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// What was asked for.
+    /// The requested policy.
     #[serde(default)]
     #[serde(alias = "asked")]
     pub requested: RequestedPolicy,
-    /// What was granted; `None` when the server could not be asked.
+    /// The granted policy; `None` if the server could not be reached.
     #[serde(default)]
     pub granted: Option<GrantedPolicy>,
-    /// The account that consented, if the server said so.
+    /// The user id of the account, if the server returned it.
     #[serde(default)]
     pub user_id: Option<String>,
-    /// The last answer about it.
+    /// The last successful check.
     #[serde(default)]
     #[serde(rename = "reading")]
     pub info: Option<Arc<KeyInfo>>,
-    /// When that answer came.
+    /// When that check was made.
     #[serde(default)]
     pub checked_at: Option<Timestamp>,
-    /// When the server last refused it (401), if it has not answered since.
+    /// When the server rejected the key (401), unless a later check succeeded.
     #[serde(default)]
     #[serde(rename = "refused_at")]
     pub rejected_at: Option<Timestamp>,
-    /// Whether its owner switched it off, as last heard under the management key.
+    /// Whether it is disabled, as last reported to the management key.
     #[serde(default)]
     pub disabled: Option<bool>,
-    /// The key that this one is to replace, until it was handed over.
+    /// The key that this one will replace, until the replacement is done.
     #[serde(default)]
     pub replaces: Option<PendingReplacement>,
-    /// Set on a key that was replaced, until it is deleted.
+    /// Set on a replaced key until it is deleted.
     #[serde(default)]
     #[serde(rename = "retiring")]
     pub retirement: Option<Retirement>,
-    /// Fields of a newer version, kept as they are.
+    /// Fields written by a newer version, preserved on update.
     #[serde(flatten)]
     pub unknown_fields: serde_json::Map<String, serde_json::Value>,
 }
 
 impl StoredKey {
-    /// A key that was just received or taken over: nothing is known of it but itself.
+    /// Returns the entry of a key that was just received or imported.
     pub fn new(label: Label, key: &ApiKey, server: String, store: String, at: Timestamp) -> Self {
         Self {
             label,
@@ -258,22 +260,23 @@ impl StoredKey {
         }
     }
 
-    /// Takes in what the key said about itself at that time, or why it did not.
-    pub fn record_check(&mut self, read: &CheckResult, at: Timestamp) {
-        match read {
-            CheckResult::Valid(reading) => {
-                self.granted.get_or_insert_with(|| reading.to_granted_policy());
-                self.info = Some(Arc::clone(reading));
+    /// Records the result of a check made at `at`.
+    pub fn record_check(&mut self, result: &CheckResult, at: Timestamp) {
+        match result {
+            CheckResult::Valid(info) => {
+                self.granted.get_or_insert_with(|| info.to_granted_policy());
+                self.info = Some(Arc::clone(info));
                 self.checked_at = Some(at);
                 self.rejected_at = None;
             }
             CheckResult::Rejected => self.rejected_at = Some(at),
-            // Neither says anything about this key: what was known stays, and grows old.
+            // Neither says anything about this key: the last known values stay.
             CheckResult::InsufficientCredits | CheckResult::Failed(_) => {}
         }
     }
 
-    /// What is not as it was asked for, in OpenRouter's names; nothing while unknown.
+    /// Returns OpenRouter's names of the fields in which the granted policy differs from the
+    /// requested one; empty while the granted policy is unknown.
     pub fn differing_fields(&self) -> Vec<&'static str> {
         self.granted
             .as_ref()
@@ -281,48 +284,49 @@ impl StoredKey {
             .unwrap_or_default()
     }
 
-    /// UserError, where it is kept in another store than the one that was asked.
-    pub fn other_store_error(&self, asked: &str) -> Option<UserError> {
-        // What was kept in memory is nowhere any more.
-        (self.store != asked && self.store != "memory").then(|| UserError::new(ErrorKind::NotFound, format!(
-                "'{}' is kept in the {} store, which was not asked",
-                self.label, self.store
-            ), format!(
-                "nothing was changed; ask there with --store {}, or bring all keys together with keywright vault move",
-                self.store
-            )))
+    /// Returns an error if the key is in another secret store than `store`.
+    pub fn other_store_error(&self, store: &str) -> Option<UserError> {
+        // A key of the memory store ended with its process, so no other store has it.
+        (self.store != store && self.store != "memory").then(|| {
+            UserError::new(
+                ErrorKind::NotFound,
+                format!("'{}' is in the {} store, not in the {store} store", self.label, self.store),
+                format!("use it with --store {}, or move all keys into one store: keywright store move --to {store}", self.store),
+            )
+            .with_meaning("Nothing was changed.")
+        })
     }
 
-    /// The key's own page at the server, where its owner can see and revoke it.
+    /// Returns the URL of the key's page, where its owner can see and revoke it.
     pub fn page_url(&self) -> String {
         format!("{}/keys/{}", self.server, self.hash)
     }
 
-    /// When it stops working: as granted, else as asked.
+    /// Returns when the key stops working: as last checked, as granted, else as requested.
     pub fn expires_at(&self) -> Option<Timestamp> {
         match (&self.info, &self.granted) {
-            (Some(reading), _) => reading.expires_at,
+            (Some(info), _) => info.expires_at,
             (None, Some(granted)) => granted.expires_at,
             (None, None) => self.requested.expires_at,
         }
     }
 
-    /// The limit in USD: as last read, as granted, else as asked.
+    /// Returns the limit in USD: as last checked, as granted, else as requested.
     pub fn limit(&self) -> Option<f64> {
         match (&self.info, &self.granted) {
-            (Some(reading), _) => reading.limit,
+            (Some(info), _) => info.limit,
             (None, Some(granted)) => granted.limit,
             (None, None) => self.requested.limit.map(Cents::to_dollars),
         }
     }
 
-    /// The reset interval: as last read, as granted, else as asked.
+    /// Returns the reset interval: as last checked, as granted, else as requested.
     pub fn reset(&self) -> Option<ResetInterval> {
-        let word = match (&self.info, &self.granted) {
-            (Some(reading), _) => reading.limit_reset.as_deref(),
+        let reset = match (&self.info, &self.granted) {
+            (Some(info), _) => info.limit_reset.as_deref(),
             (None, Some(granted)) => granted.limit_reset.as_deref(),
             (None, None) => return self.requested.limit_reset,
         };
-        word.and_then(|word| ResetInterval::parse(word).ok().flatten())
+        reset.and_then(|reset| ResetInterval::parse(reset).ok().flatten())
     }
 }

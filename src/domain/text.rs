@@ -1,14 +1,14 @@
-//! Words made safe and times made readable. Must not know: where the words came from.
+//! Sanitizes text for a terminal and formats times.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// `text` without control characters, escapes and bidirectional or invisible marks, at most
-/// `max` graphemes: what a stranger said, fit for a terminal.
+/// Returns foreign text that is safe to show on a terminal: without control characters, escape
+/// sequences and bidirectional or invisible characters, shortened to `max` graphemes.
 pub fn sanitize(text: &str, max: usize) -> String {
-    // Most words are short and plain: a letter is a grapheme.
+    // The usual case is short ASCII text, where each byte is one grapheme.
     if text.len() <= max && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
         return String::from(text);
     }
@@ -24,8 +24,8 @@ pub fn sanitize(text: &str, max: usize) -> String {
     kept
 }
 
-/// Unicode's bidirectional controls, zero-width and other format characters (general category
-/// Cf as far as it hides or reorders text; the joiner of emoji stays), and letters that are blank.
+/// Whether `c` hides or reorders text: Unicode's bidirectional controls, zero-width and other
+/// format characters (general category Cf, except the joiner of emoji) and blank letters.
 pub(super) fn is_hidden_char(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}'
@@ -34,18 +34,18 @@ pub(super) fn is_hidden_char(c: char) -> bool {
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// `Thursday 24 December 2026, 23:59:59 UTC`.
+/// Formats as `Thursday 24 December 2026, 23:59:59 UTC`.
 pub fn format_timestamp(at: Timestamp) -> String {
     to_utc(at).strftime("%A %-d %B %Y, %H:%M:%S UTC").to_string()
 }
 
-/// `2026-12-24`, the UTC day.
+/// Formats the UTC date as `2026-12-24`.
 pub fn format_date(at: Timestamp) -> String {
     to_utc(at).strftime("%Y-%m-%d").to_string()
 }
 
-/// How far `to` lies from `from`, in the one unit a person would use: `in 30 days`,
-/// `in 5 hours`, `2 minutes ago`, `now`.
+/// Formats the time from `from` to `to` in one unit: `in 30 days`, `in 5 hours`,
+/// `2 minutes ago`, `now`.
 pub fn format_relative_time(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.as_second() - from.as_second();
     let size = seconds.unsigned_abs();
@@ -63,7 +63,7 @@ pub fn format_relative_time(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
-/// Seconds after `from` until [`span`] says something else.
+/// Returns how many seconds after `from` the text of [`format_relative_time`] changes.
 pub fn seconds_until_relative_time_changes(from: Timestamp, to: Timestamp) -> i64 {
     let seconds = to.as_second() - from.as_second();
     let unit = match seconds.unsigned_abs() {
@@ -72,13 +72,13 @@ pub fn seconds_until_relative_time_changes(from: Timestamp, to: Timestamp) -> i6
         _ => 86_400,
     };
     match seconds {
-        // Soon to be less than a minute away, or a minute past.
+        // One second more, because `now` begins below a minute.
         0.. => seconds % unit + 1,
         _ => unit + seconds % unit,
     }
 }
 
-/// The UTC calendar's view of an instant.
+/// Converts an instant to UTC calendar fields.
 pub(super) fn to_utc(at: Timestamp) -> DateTime {
     Offset::UTC.to_datetime(at)
 }

@@ -1,4 +1,4 @@
-//! An error as it is shown to a person.
+//! Errors shown to the user.
 
 /// The kind of failure, for decisions inside the program. The command line maps each to an exit
 /// code.
@@ -12,7 +12,7 @@ pub enum ErrorKind {
     NotFound,
     /// The secret store is locked, missing or refused.
     SecretStore,
-    /// The person refused or cancelled.
+    /// The user denied or cancelled.
     Cancelled,
     /// The server could not be reached, or time ran out.
     Unreachable,
@@ -24,27 +24,27 @@ pub enum ErrorKind {
     CommandNotFound,
 }
 
-/// An error shown to a person: what happened, what it means for the key and the money, and what to
-/// do now. Control characters are removed by whoever builds one from foreign text.
+/// An error shown to the user: what happened, what it means for the key and the money, and what to
+/// do now. Code that builds one from foreign text removes control characters first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserError {
     /// The kind of failure.
     pub kind: ErrorKind,
     /// What happened. Lower case, no full stop.
     pub message: String,
-    /// What it means for the key and the money; empty where it means nothing for either.
+    /// What it means for the key and the money; may be empty.
     pub meaning: String,
     /// What to do now.
     pub advice: String,
 }
 
 impl UserError {
-    /// Returns an error without consequences for a key.
+    /// Returns an error with an empty `meaning`.
     pub fn new(kind: ErrorKind, message: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { kind, message: message.into(), meaning: String::new(), advice: advice.into() }
     }
 
-    /// Adds what the error means for the key and the money.
+    /// Sets what the error means for the key and the money.
     #[must_use]
     pub fn with_meaning(mut self, meaning: impl Into<String>) -> Self {
         self.meaning = meaning.into();

@@ -76,7 +76,7 @@ fn format_details(held: &StoredKey, now: Timestamp) -> String {
         "remaining",
         &match held.limit() {
             None => "no limit".into(),
-            Some(_) => usd(reading.limit_remaining),
+            Some(_) => usd(held.remaining(now)),
         },
     );
     row("spent", &format!("{} ever, {} today", usd(reading.usage), usd(reading.usage_daily)));

@@ -54,7 +54,7 @@ fn is_file_at(file: &File, path: &Path) -> bool {
 
 /// An open file keeps its name there.
 #[cfg(not(unix))]
-fn is_at(_file: &File, _path: &Path) -> bool {
+fn is_file_at(_file: &File, _path: &Path) -> bool {
     true
 }
 

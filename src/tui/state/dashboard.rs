@@ -307,18 +307,10 @@ impl Dashboard {
 
     /// Looks anew for the keys that want something done.
     pub fn update_attention_list(&mut self, now: Timestamp) {
-        const ATTENTION_STATES: [KeyState; 5] = [
-            KeyState::LimitReached,
-            KeyState::Rejected,
-            KeyState::Low,
-            KeyState::Expired,
-            KeyState::Expiring,
-        ];
         let states = self.stored_keys().iter().map(|held| held.state(now)).enumerate();
-        let mut wanting: Vec<_> =
-            states.filter(|(_, state)| ATTENTION_STATES.contains(state)).collect();
-        wanting.sort_by_key(|(_, state)| ATTENTION_STATES.iter().position(|word| word == state));
-        self.attention_list = wanting;
+        let mut keys: Vec<_> = states.filter(|(_, state)| state.needs_attention()).collect();
+        keys.sort_by_key(|(_, state)| state.urgency_rank());
+        self.attention_list = keys;
     }
 
     /// Shows a key for a moment, among its details: the list has no room for it.

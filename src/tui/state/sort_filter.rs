@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
-use crate::domain::{KeyState, StoredKey};
+use crate::domain::StoredKey;
 
 /// What the list is ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub fn sort_and_filter(
     match sort {
         SortOrder::CreatedAt => {}
         SortOrder::Label => rows.sort_by_cached_key(|row| keys[*row].label.as_str().to_lowercase()),
-        SortOrder::State => rows.sort_by_cached_key(|row| urgency_rank(keys[*row].state(now))),
+        SortOrder::State => rows.sort_by_cached_key(|row| keys[*row].state(now).urgency_rank()),
         SortOrder::SpentShare => rows.sort_by(|a, b| {
             let share = |row: &usize| spent_share(&keys[*row], now);
             share(b).partial_cmp(&share(a)).unwrap_or(Ordering::Equal)
@@ -98,20 +98,6 @@ pub fn spent_share(held: &StoredKey, now: Timestamp) -> f64 {
     }
 }
 
-/// The worse, the lower.
-const fn urgency_rank(state: KeyState) -> u8 {
-    match state {
-        KeyState::LimitReached => 0,
-        KeyState::Rejected => 1,
-        KeyState::Low => 2,
-        KeyState::Expiring => 3,
-        KeyState::Expired => 4,
-        KeyState::Disabled => 5,
-        KeyState::Unknown => 6,
-        KeyState::Active => 7,
-    }
-}
-
 /// Whether the letters of the filter stand in the label, in their order, with anything between.
 fn matches_filter(filter: &str, label: &str) -> bool {
     let mut letters = label.chars().flat_map(char::to_lowercase);
@@ -124,9 +110,43 @@ fn matches_filter(filter: &str, label: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::{ApiKey, CheckResult, KeyInfo};
+    use crate::tui::state::{AppContext, Model, Msg};
+
+    #[test]
+    fn warnings_have_the_order_of_the_list_sorted_by_state() {
+        let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+        let key = |label: &str, expires_at: &str| {
+            let secret = ApiKey::from(String::from(label));
+            let label = label.parse().unwrap();
+            let mut key = StoredKey::new(label, &secret, String::new(), "os".into(), now);
+            let expires_at = expires_at.parse().ok();
+            key.record_check(
+                &CheckResult::Valid(Arc::new(KeyInfo { expires_at, ..KeyInfo::default() })),
+                now,
+            );
+            key
+        };
+        let keys = vec![
+            key("active", "never"),
+            key("expiring", "2026-12-01T00:00:00Z"),
+            key("expired", "2026-11-01T00:00:00Z"),
+        ];
+        let rows = sort_and_filter(&keys, SortOrder::State, false, "", |_| true, now);
+        assert_eq!(rows, [2, 1, 0]);
+        let mut model = Model::new(AppContext::default(), (80, 24), now);
+        crate::tui::update::load_keys(&mut model);
+        let ticket = model.dashboard.load_ticket.unwrap();
+        let loaded = Msg::KeysLoaded { ticket, result: Ok(keys) };
+        crate::tui::update::update(&mut model, loaded, now);
+        let warned: Vec<usize> = model.dashboard.attention_list.iter().map(|(row, _)| *row).collect();
+        assert_eq!(warned, rows[..2]);
+    }
 
     #[test]
     fn letters_in_their_order_match() {
