@@ -114,7 +114,10 @@ mod tests {
         }));
         let json = |now: &str| key_to_json(&stored_key, at(now));
         let before = json("2026-11-24T23:59:59Z");
-        assert_eq!((&before["state"], &before["limit_remaining"]), (&json!("limit_reached"), &json!(0.0)));
+        assert_eq!(
+            (&before["state"], &before["limit_remaining"]),
+            (&json!("limit_reached"), &json!(0.0))
+        );
         let after = json("2026-11-25T00:00:00Z");
         assert_eq!((&after["state"], &after["limit_remaining"]), (&json!("active"), &Value::Null));
     }

@@ -74,7 +74,9 @@ impl Label {
         }
         let text = text.trim();
         if text.is_empty() {
-            return invalid("a label is required, such as the name of the tool that will use the key");
+            return invalid(
+                "a label is required, such as the name of the tool that will use the key",
+            );
         }
         // OpenRouter counts characters, not graphemes.
         if text.chars().count() > 100 {

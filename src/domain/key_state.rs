@@ -200,7 +200,8 @@ mod tests {
     fn expiry_and_disabled_come_before_the_remaining_limit() {
         let now = at("2026-11-24T12:00:10Z");
         let mut stored_key = key(Some(10.0), Some(9.0), None);
-        Arc::make_mut(stored_key.info.as_mut().unwrap()).expires_at = Some(at("2026-12-01T00:00:00Z"));
+        Arc::make_mut(stored_key.info.as_mut().unwrap()).expires_at =
+            Some(at("2026-12-01T00:00:00Z"));
         assert_eq!(stored_key.state(now), KeyState::Expiring);
         stored_key.rejected_at = Some(now);
         assert_eq!(stored_key.state(now), KeyState::Rejected);

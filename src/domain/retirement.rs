@@ -106,11 +106,8 @@ mod tests {
         let key = ApiKey::from(String::from("x"));
         let mut stored_key =
             StoredKey::new("x (old)".parse().unwrap(), &key, "s".into(), "os".into(), at(-999));
-        stored_key.retirement = Some(Retirement {
-            replaced_at: at(0),
-            unused_for,
-            revoke_when_unused: false,
-        });
+        stored_key.retirement =
+            Some(Retirement { replaced_at: at(0), unused_for, revoke_when_unused: false });
         stored_key
     }
 
@@ -132,8 +129,12 @@ mod tests {
     #[test]
     fn unused_requires_observation_for_the_whole_time_since_the_replacement() {
         let stored_key = replaced_key(3_600);
-        let constant = |minutes: &[i64]| -> Vec<_> { minutes.iter().map(|m| (at(*m), 2.0)).collect() };
-        assert!(matches!(retirement_status(&stored_key, &[], at(90)), RetirementStatus::Observing(_)));
+        let constant =
+            |minutes: &[i64]| -> Vec<_> { minutes.iter().map(|m| (at(*m), 2.0)).collect() };
+        assert!(matches!(
+            retirement_status(&stored_key, &[], at(90)),
+            RetirementStatus::Observing(_)
+        ));
         assert!(matches!(
             retirement_status(&stored_key, &constant(&[-600, 59]), at(59)),
             RetirementStatus::Observing(_)
@@ -161,7 +162,10 @@ mod tests {
     fn disabled_key_is_inactive_and_other_key_is_not_replaced() {
         let mut stored_key = replaced_key(0);
         stored_key.disabled = Some(true);
-        assert!(matches!(retirement_status(&stored_key, &[], at(0)), RetirementStatus::Inactive(_)));
+        assert!(matches!(
+            retirement_status(&stored_key, &[], at(0)),
+            RetirementStatus::Inactive(_)
+        ));
         stored_key.retirement = None;
         assert_eq!(retirement_status(&stored_key, &[], at(0)), RetirementStatus::NotReplaced);
     }

@@ -83,20 +83,20 @@ impl LeakResponse {
                 let old = rotated.old.as_ref().map_or(String::new(), |old| {
                     format!("; the leaked key is stored as '{}'", old.label)
                 });
-                let warning =
-                    warning.as_ref().map_or(String::new(), |warning| format!("; {}", warning.message));
+                let warning = warning
+                    .as_ref()
+                    .map_or(String::new(), |warning| format!("; {}", warning.message));
                 (true, format!("'{label}' is a new key, {}{old}{warning}", rotated.new.masked))
             }
             RotationOutcome::LabelNotMoved { new, error } => {
-                let what = format!("is still the leaked key; the new key is stored as '{}'", new.label);
+                let what =
+                    format!("is still the leaked key; the new key is stored as '{}'", new.label);
                 failed(&what, error)
             }
             RotationOutcome::NotStored { error, .. } => {
                 failed("has a new key, which is not stored", error)
             }
-            RotationOutcome::Failed(error) => {
-                failed("was not replaced", error)
-            }
+            RotationOutcome::Failed(error) => failed("was not replaced", error),
         };
         vec![self.disable_result.clone(), ActionResult { succeeded, message }]
     }

@@ -144,7 +144,8 @@ mod tests {
         let ticket = model.dashboard.load_ticket.unwrap();
         let loaded = Msg::KeysLoaded { ticket, result: Ok(keys) };
         crate::tui::update::update(&mut model, loaded, now);
-        let warned: Vec<usize> = model.dashboard.attention_list.iter().map(|(row, _)| *row).collect();
+        let warned: Vec<usize> =
+            model.dashboard.attention_list.iter().map(|(row, _)| *row).collect();
         assert_eq!(warned, rows[..2]);
     }
 
