@@ -1,10 +1,9 @@
-//! Whether all that Keywright needs is in order: a line for each thing, and what to do about it.
-//! Owns: the questions, their order and their bounds. Must not know: how an answer is shown.
+//! Checks the setup and finds keys stored in plaintext: one result for each check, with advice.
 //!
-//! Nothing is changed but under `fix`, apart from an entry that is written to the keychain, read
-//! back and deleted again, and a list that is gone, which is made anew. Nothing else runs
-//! meanwhile, so what blocks is called as it is. No secret is told: keys are masked, a proxy's
-//! password is left out.
+//! Without `fix`, the checks change nothing, with two exceptions: they write, read back and delete
+//! a test entry in the keychain, and they rebuild an empty inventory. No other work runs at the same
+//! time, so blocking functions are called directly. Results contain no secrets: keys are masked, and
+//! the password of a proxy is left out.
 
 mod data_dir;
 mod environment;
@@ -21,84 +20,85 @@ use crate::domain::UserError;
 use crate::services::keys::management_key;
 use crate::services::provision::ServiceContext;
 
-/// One request may take no longer than this here.
+/// Longest time for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// So long is waited for a keychain that answers by itself.
+/// Longest time for a keychain that needs no unlocking.
 const KEYCHAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a check went.
+/// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthStatus {
-    /// As it should be.
+    /// Works.
     Ok,
-    /// Works, and there is something to know.
+    /// Works, but needs attention.
     Warn,
     /// Does not work.
     Fail,
 }
 
-/// What one check came to.
+/// One check with its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HealthCheck {
-    /// What was looked at: `keychain`, `server`…
+    /// Name of the check, such as `keychain` or `server`.
     pub name: &'static str,
-    /// How it went.
+    /// The result.
     pub status: HealthStatus,
-    /// What was seen. No full stop.
+    /// What was found. No full stop.
     pub message: String,
-    /// What to do; empty where nothing is.
+    /// What to do; empty if nothing.
     pub advice: String,
-    /// Of a key in clear: where it lies.
+    /// For a key in plaintext: where it is.
     #[serde(flatten)]
     pub location: Option<KeyLocation>,
 }
 
-/// Where a key lies in clear, for programs.
+/// Location of a key in plaintext, for JSON output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyLocation {
-    /// The file, in full.
+    /// Full path of the file.
     pub path: String,
-    /// Counted from 1.
+    /// Line number, from 1.
     pub line: u64,
-    /// The key, masked.
+    /// The masked key.
     pub masked: String,
-    /// Its SHA-256.
+    /// SHA-256 of the key.
     pub hash: String,
-    /// The label it is held under.
+    /// Label of the stored key that it is, if any.
     pub label: Option<String>,
-    /// Whether it works; `None` where nobody was asked.
+    /// Whether the key works; `None` if the server was not asked.
     pub live: Option<bool>,
 }
 
-/// What is told while it goes on.
+/// Progress of the checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DoctorProgress {
     /// A check has ended.
     CheckFinished(HealthCheck),
-    /// Something takes its time, or is about to be repaired.
+    /// Something takes time or was repaired.
     Notice(String),
 }
 
-/// What is to be done.
+/// Options of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Repair what can be repaired without losing anything.
+    /// Repair what can be repaired without losing data.
     pub fix: bool,
-    /// Directories to look through for keys in clear, besides the places of the home directory.
+    /// Directories to scan for keys in plaintext, in addition to the usual paths in the home
+    /// directory.
     pub extra_paths: Vec<PathBuf>,
 }
 
-/// The name of the check of the keychain itself.
+/// Name of the check of the keychain itself.
 pub const KEYCHAIN_CHECK: &str = "keychain";
 
-/// Looks at everything, and tells each thing as soon as it is known. Takes some seconds at most
-/// for each that does not answer.
+/// Runs all checks and reports each result as soon as it is known. A check whose system does not
+/// respond takes a few seconds at most.
 pub async fn run_checks(
     services: &ServiceContext,
     options: &Options,
-    tell: &mut dyn FnMut(DoctorProgress),
+    report: &mut dyn FnMut(DoctorProgress),
 ) {
     let services = &ServiceContext {
         request_timeout: services.request_timeout.min(REQUEST_TIMEOUT),
@@ -106,30 +106,36 @@ pub async fn run_checks(
         max_retries: 0,
         ..services.clone()
     };
-    for look in [
+    for check in [
         environment::check_versions,
         environment::check_terminal,
         environment::check_browser,
         environment::check_clipboard,
         environment::check_proxy,
     ] {
-        tell(DoctorProgress::CheckFinished(look(services)));
+        report(DoctorProgress::CheckFinished(check(services)));
     }
-    tell(DoctorProgress::CheckFinished(data_dir::check_data_dir(services, options.fix)));
-    let listed = data_dir::check_inventory(services, options.fix, tell);
-    tell(DoctorProgress::CheckFinished(data_dir::check_pending_attempts(services)));
-    let open = keys::check_keychain(services, tell);
-    let reached = server::check_server(services, tell).await;
-    if open && let Some(listed) = &listed {
-        keys::check_stored_keys(services, listed, options.fix, reached, tell).await;
+    report(DoctorProgress::CheckFinished(data_dir::check_data_dir(services, options.fix)));
+    let inventory = data_dir::check_inventory(services, options.fix, report);
+    report(DoctorProgress::CheckFinished(data_dir::check_pending_attempts(services)));
+    let keychain_works = keys::check_keychain(services, report);
+    let reachable = server::check_server(services, report).await;
+    if keychain_works && let Some(inventory) = &inventory {
+        keys::check_stored_keys(services, inventory, options.fix, reachable, report).await;
     }
-    let management = if open || services.management_key.is_some() {
+    let management = if keychain_works || services.management_key.is_some() {
         management_key::load_management_key(services).await.ok().flatten().map(|(key, _)| key)
     } else {
         None
     };
-    plaintext_keys::check_plaintext_keys(services, &options.extra_paths, management, reached, tell)
-        .await;
+    plaintext_keys::check_plaintext_keys(
+        services,
+        &options.extra_paths,
+        management,
+        reachable,
+        report,
+    )
+    .await;
 }
 
 impl HealthCheck {
@@ -145,8 +151,8 @@ impl HealthCheck {
         Self::new(name, HealthStatus::Fail, message, advice)
     }
 
-    fn from_error(name: &'static str, trouble: &UserError) -> Self {
-        Self::fail(name, &trouble.message, &trouble.advice)
+    fn from_error(name: &'static str, error: &UserError) -> Self {
+        Self::fail(name, &error.message, &error.advice)
     }
 
     fn new(
@@ -159,7 +165,7 @@ impl HealthCheck {
     }
 }
 
-/// `3 keys`, `1 key`.
-fn pluralize(many: usize, what: &str) -> String {
-    format!("{many} {what}{}", if many == 1 { "" } else { "s" })
+/// Formats a count with its noun: `3 keys`, `1 key`.
+fn pluralize(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

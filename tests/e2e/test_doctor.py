@@ -1,4 +1,4 @@
-"""The doctor beside a real keychain, and the finder beside `rg`."""
+"""`doctor` with a real keychain, and the secret scanner compared with `rg`."""
 
 import json
 import os
@@ -8,8 +8,8 @@ import subprocess
 from rig import consent, contains, equal, fetch, test
 
 
-def examined(world, server, *arguments, within=60):
-    """The exit code, and the checks by their names."""
+def run_doctor(world, server, *arguments, within=60):
+    """Returns the exit code, and the checks by name."""
     argv = ("doctor", "--json", "--server", server, *arguments)
     code, out, _ = world.keywright(*argv, within=within)
     checks = {}
@@ -18,8 +18,8 @@ def examined(world, server, *arguments, within=60):
     return code, checks
 
 
-def cut(world, server, label):
-    """Cuts a key and returns it."""
+def create(world, server, label):
+    """Creates a key and returns it."""
     new = world.new(server, label)
     equal(fetch(consent(new.address))[0], 200)
     equal(new.wait(timeout=15), 0)
@@ -31,80 +31,80 @@ def data(world, *names):
 
 
 @test
-def a_lost_list_is_rebuilt_from_the_keychain_by_doctor(world):
+def doctor_rebuilds_a_lost_inventory_from_the_keychain(world):
     world.keyring()
     server, _ = world.sandbox()
     for label in ("one", "two words", "drei é"):
-        cut(world, server, label)
-    code, checks = examined(world, server)
+        create(world, server, label)
+    code, checks = run_doctor(world, server)
     equal((code, checks["keychain"][0]["status"]), (0, "ok"))
     contains(checks["keychain"][0]["message"], "served by gnome-keyring-daemon")
-    equal(checks["held keys"][0]["message"], "3 keys, each with its entry")
+    equal(checks["stored keys"][0]["message"], "3 keys, each with a keychain entry")
     before = json.loads(world.keywright("list", "--json", "--server", server)[1])
     os.remove(data(world, "inventory.json"))
-    code, checks = examined(world, server)
-    equal((code, checks["held keys"][0]["status"]), (0, "ok"))
-    # One that is missing on a list that is there is put back when that is asked for.
+    code, checks = run_doctor(world, server)
+    equal((code, checks["stored keys"][0]["status"]), (0, "ok"))
+    # A single missing entry is restored only with --fix.
     with open(data(world, "inventory.json"), encoding="utf-8") as file:
         inventory = json.load(file)
     inventory["keys"].pop()
     world.write(os.path.relpath(data(world, "inventory.json"), world.dir), json.dumps(inventory))
-    code, checks = examined(world, server)
-    equal((code, checks["held keys"][0]["status"]), (0, "warn"))
-    contains(checks["held keys"][0]["advice"], "doctor --fix")
-    code, checks = examined(world, server, "--fix")
-    equal((code, checks["held keys"][0]["status"]), (0, "ok"))
+    code, checks = run_doctor(world, server)
+    equal((code, checks["stored keys"][0]["status"]), (0, "warn"))
+    contains(checks["stored keys"][0]["advice"], "doctor --fix")
+    code, checks = run_doctor(world, server, "--fix")
+    equal((code, checks["stored keys"][0]["status"]), (0, "ok"))
     after = json.loads(world.keywright("list", "--json", "--server", server)[1])
 
-    def told(keys):
+    def summarize(keys):
         names = ("label", "hash", "masked", "store", "limit", "expires_at", "state")
         return sorted(tuple(key[name] for name in names) for key in keys)
 
-    equal(told(after), told(before))
-    equal(examined(world, server)[1]["held keys"][0]["message"], "3 keys, each with its entry")
-    # Nothing of the doctor's own is left in the keychain.
+    equal(summarize(after), summarize(before))
+    equal(run_doctor(world, server)[1]["stored keys"][0]["message"], "3 keys, each with a keychain entry")
+    # No test entry is left in the keychain.
     for service in (f"keywright/{server.removeprefix('http://')} probe", "keywright probe"):
         equal(world.run("secret-tool", "lookup", "service", service)[1], "")
 
 
 @test
-def doctor_names_a_keychain_that_lost_a_key_or_holds_another(world):
+def doctor_reports_keychain_entries_that_are_missing_or_differ(world):
     world.keyring()
     server, _ = world.sandbox()
-    cut(world, server, "gone")
-    other = cut(world, server, "other")
+    create(world, server, "gone")
+    other = create(world, server, "other")
     service = "keywright/" + server.removeprefix("http://")
     world.run("secret-tool", "clear", "service", service, "username", "gone")
     store = ["secret-tool", "store", "--label=x", "service", service, "username", "other"]
     subprocess.run(store, env=world.env, input=other[:-1].encode(), check=True, timeout=10)
-    code, checks = examined(world, server)
+    code, checks = run_doctor(world, server)
     equal(code, 1)
     equal(
-        [(check["status"], check["message"]) for check in checks["held keys"]],
+        [(check["status"], check["message"]) for check in checks["stored keys"]],
         [
-            ("fail", "on the list, and not in the keychain: 'gone'"),
-            ("warn", "the keychain holds another key than the list says: 'other'"),
+            ("fail", "in the inventory but not in the keychain: 'gone'"),
+            ("warn", "the keychain holds a different key than the inventory: 'other'"),
         ],
     )
 
 
 @test
-def doctor_says_that_the_keychain_is_locked_or_frozen_and_goes_on(world):
+def doctor_reports_a_locked_or_frozen_keychain_and_continues(world):
     daemon = world.keyring(locked=True)
     server, _ = world.sandbox()
-    code, checks = examined(world, server, within=15)
+    code, checks = run_doctor(world, server, within=15)
     equal(code, 4)
     contains(checks["keychain"][0]["message"], "the keychain is locked")
     contains(checks["keychain"][0]["message"], "gnome-keyring-daemon")
-    equal((checks["server"][0]["status"], "held keys" in checks), ("ok", False))
+    equal((checks["server"][0]["status"], "stored keys" in checks), ("ok", False))
     assert world.locked()
     os.kill(daemon.pid, signal.SIGSTOP)
-    code, checks = examined(world, server, within=15)
+    code, checks = run_doctor(world, server, within=15)
     equal((code, checks["keychain"][0]["message"]), (4, "the keychain did not answer in time"))
 
 
 @test
-def the_finder_finds_the_lines_that_rg_finds(world):
+def the_secret_scanner_finds_the_same_lines_as_rg(world):
     server, _ = world.sandbox()
     root = world.mkdir("tree")
     texts = ("", "no key\n", "sk-or-v1-short\n", "a\r\n\r\nK={0}\r\n", "{0}\n{0} {1}\n", "x" * 300_000 + "\n{0}{1}\n")
@@ -117,9 +117,9 @@ def the_finder_finds_the_lines_that_rg_finds(world):
     with open(os.path.join(root, ".gitignore"), "w", encoding="utf-8") as file:
         file.write("*\n")
     os.symlink(root, os.path.join(root, "loop"))
-    code, checks = examined(world, server, "--store", "memory", "--search", root)
+    code, checks = run_doctor(world, server, "--store", "memory", "--search", root)
     equal(code, 0)
-    found = {(check["path"], check["line"]) for check in checks["keys in clear"] if "path" in check}
+    found = {(check["path"], check["line"]) for check in checks["plaintext keys"] if "path" in check}
     pattern = "sk-or-v1-[0-9a-zA-Z_-]{20,}"
     code, out, _ = world.run("rg", "-uuu", "--no-messages", "-n", "--no-heading", "-o", pattern, root)
     equal(code, 0)

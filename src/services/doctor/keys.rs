@@ -1,6 +1,6 @@
-//! The keychain, and the list against it. Must not know: files.
+//! Checks of the keychain, and of the inventory against it.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::{DoctorProgress, HealthCheck, KEYCHAIN_CHECK, pluralize};
@@ -9,68 +9,70 @@ use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
 
-/// How long a person is given to unlock it: long enough to type a password at a window that is
-/// already there.
+const CHECK_NAME: &str = "stored keys";
+
+/// Time to unlock the keychain: enough to type a password into a prompt that is already open.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// So long entries are compared with the list; a keychain of thousands is left after that.
+/// Longest time for comparing entries with the inventory; a keychain may hold thousands.
 const COMPARE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether keys can be stored and read.
+/// Returns whether keys can be stored and read.
 pub(super) fn check_keychain(
     services: &ServiceContext,
-    tell: &mut dyn FnMut(DoctorProgress),
+    report: &mut dyn FnMut(DoctorProgress),
 ) -> bool {
     let name = KEYCHAIN_CHECK;
     let began = Instant::now();
-    let served = services.secret_store.provider_info(services.secret_store_timeout);
-    let mut patience = services.secret_store_timeout;
-    if matches!(&served, Ok(served) if served.locked) && secret_store::can_prompt() {
-        let words = format!(
+    let provider = services.secret_store.provider_info(services.secret_store_timeout);
+    let mut timeout = services.secret_store_timeout;
+    if matches!(&provider, Ok(provider) if provider.locked) && secret_store::can_prompt() {
+        let message = format!(
             "the keychain is locked: waiting {} s for you to unlock it",
             UNLOCK_TIMEOUT.as_secs()
         );
-        tell(DoctorProgress::Notice(words));
-        patience = UNLOCK_TIMEOUT;
+        report(DoctorProgress::Notice(message));
+        timeout = UNLOCK_TIMEOUT;
     }
-    let tried = match &served {
-        Ok(_) => services.secret_store.check_writable(&services.keychain_service, patience),
+    let result = match &provider {
+        Ok(_) => services.secret_store.check_writable(&services.keychain_service, timeout),
         Err(error) => Err(error.clone()),
     };
-    let open = tried.is_ok();
-    let by = served.ok().and_then(|served| served.program);
-    let by = by.map_or(String::new(), |by| format!(", served by {}", sanitize(&by, 60)));
-    let place = services.secret_store.display_name();
-    tell(DoctorProgress::CheckFinished(match tried {
+    let works = result.is_ok();
+    let program = provider.ok().and_then(|provider| provider.program);
+    let program =
+        program.map_or(String::new(), |name| format!(", served by {}", sanitize(&name, 60)));
+    let store = services.secret_store.display_name();
+    report(DoctorProgress::CheckFinished(match result {
         Ok(()) => HealthCheck::ok(
             name,
             format!(
-                "{place}{by}: written, read back and deleted in {} ms",
+                "{store}{program}: wrote, read back and deleted a test entry in {} ms",
                 began.elapsed().as_millis()
             ),
         ),
-        Err(error) => HealthCheck::fail(name, format!("{error}{by}"), error.advice()),
+        Err(error) => HealthCheck::fail(name, format!("{error}{program}"), error.advice()),
     }));
-    open
+    works
 }
 
-/// The list against the keychain, either way.
+/// Compares the inventory with the keychain, in both directions.
 pub(super) async fn check_stored_keys(
     services: &ServiceContext,
-    listed: &[StoredKey],
+    inventory: &[StoredKey],
     fix: bool,
-    reached: bool,
-    tell: &mut dyn FnMut(DoctorProgress),
+    reachable: bool,
+    report: &mut dyn FnMut(DoctorProgress),
 ) {
-    let name = "held keys";
-    let there = match services
+    let name = CHECK_NAME;
+    let accounts = match services
         .secret_store
         .list_accounts(&services.keychain_service, services.secret_store_timeout)
     {
         Ok(accounts) => accounts,
         Err(error) => {
-            let message = format!("the keychain's entries cannot be listed here: {error}");
-            return tell(DoctorProgress::CheckFinished(HealthCheck::warn(
+            let message = format!("cannot list the keychain's entries: {error}");
+            return report(DoctorProgress::CheckFinished(HealthCheck::warn(
                 name,
                 message,
                 error.advice(),
@@ -78,123 +80,129 @@ pub(super) async fn check_stored_keys(
         }
     };
     let store = services.secret_store.kind().to_string();
-    let here = || listed.iter().filter(|held| held.store == store);
-    let (present, missing): (Vec<_>, Vec<_>) = here().partition(|held| {
-        there.binary_search_by(|other| other.as_str().cmp(held.label.as_str())).is_ok()
+    let in_store = inventory.iter().filter(|key| key.store == store);
+    let (present, missing): (Vec<_>, Vec<_>) = in_store.partition(|key| {
+        accounts.binary_search_by(|account| account.as_str().cmp(key.label.as_str())).is_ok()
     });
-    let labels: HashMap<_, _> = listed.iter().map(|held| (held.label.as_str(), held)).collect();
+    let labels: HashSet<_> = inventory.iter().map(|key| key.label.as_str()).collect();
     let unlisted: Vec<_> =
-        there.iter().filter(|account| !labels.contains_key(account.as_str())).collect();
-    let (compared, other) = find_mismatched(services, &present);
+        accounts.iter().filter(|account| !labels.contains(account.as_str())).collect();
+    let (compared, mismatched) = find_mismatched(services, &present);
 
-    let mut sound = true;
+    let mut consistent = true;
     if !missing.is_empty() {
-        sound = false;
+        consistent = false;
         let message = format!(
-            "on the list, and not in the keychain: {}",
-            quote_names(missing.iter().map(|held| held.label.as_str()))
+            "in the inventory but not in the keychain: {}",
+            quote_names(missing.iter().map(|key| key.label.as_str()))
         );
-        let advice = "the key itself is gone from here: keywright rotate LABEL puts a new one in its place, keywright rm LABEL takes it off the list";
-        tell(DoctorProgress::CheckFinished(HealthCheck::fail(name, message, advice)));
+        let advice = "the key is lost on this machine: run keywright rotate LABEL to replace it, or keywright rm LABEL to remove it from the inventory";
+        report(DoctorProgress::CheckFinished(HealthCheck::fail(name, message, advice)));
     }
-    if !other.is_empty() {
-        sound = false;
+    if !mismatched.is_empty() {
+        consistent = false;
         let message = format!(
-            "the keychain holds another key than the list says: {}",
-            quote_names(other.iter().map(|held| held.label.as_str()))
+            "the keychain holds a different key than the inventory: {}",
+            quote_names(mismatched.iter().map(|key| key.label.as_str()))
         );
-        let advice = "another program wrote it: keywright get LABEL shows what is there; keywright rm LABEL, then keywright import LABEL takes it over";
-        tell(DoctorProgress::CheckFinished(HealthCheck::warn(name, message, advice)));
+        let advice = "another program changed the entry: keywright get LABEL prints the key that is there; to adopt it, run keywright rm LABEL, then keywright import LABEL";
+        report(DoctorProgress::CheckFinished(HealthCheck::warn(name, message, advice)));
     }
     if !unlisted.is_empty() {
-        sound = false;
+        consistent = false;
         let names = quote_names(unlisted.iter().map(|label| label.as_str()));
-        // A list that is gone is made anew: there is nothing on it that could be wrong.
-        if fix || listed.is_empty() {
-            restore_inventory(services, &unlisted, reached, tell).await;
+        // An empty inventory is rebuilt without --fix: it holds nothing that could be wrong.
+        if fix || inventory.is_empty() {
+            restore_inventory(services, &unlisted, reachable, report).await;
         } else {
-            let message = format!("in the keychain, and not on the list: {names}");
-            let advice = "keywright doctor --fix puts them on the list: each is read, and asked about itself";
-            tell(DoctorProgress::CheckFinished(HealthCheck::warn(name, message, advice)));
+            let message = format!("in the keychain but not in the inventory: {names}");
+            let advice = "run keywright doctor --fix to add them: each is read from the keychain and checked at the server";
+            report(DoctorProgress::CheckFinished(HealthCheck::warn(name, message, advice)));
         }
     }
-    if sound {
-        let rest = present.len() - compared;
-        let rest =
-            if rest == 0 { String::new() } else { format!(" ({rest} not compared: too many)") };
-        let message = format!("{}, each with its entry{rest}", pluralize(present.len(), "key"));
-        tell(DoctorProgress::CheckFinished(HealthCheck::ok(name, message)));
+    if consistent {
+        let skipped = match present.len() - compared {
+            0 => String::new(),
+            skipped => format!(" ({skipped} not compared: out of time)"),
+        };
+        let message =
+            format!("{}, each with a keychain entry{skipped}", pluralize(present.len(), "key"));
+        report(DoctorProgress::CheckFinished(HealthCheck::ok(name, message)));
     }
 }
 
-/// How many were compared, and which entries hold another key.
+/// Returns how many keys were compared, and those whose entry holds a different key.
 fn find_mismatched<'a>(
     services: &ServiceContext,
     present: &[&'a StoredKey],
 ) -> (usize, Vec<&'a StoredKey>) {
-    let began = Instant::now();
-    let mut other = Vec::new();
-    for (compared, &held) in present.iter().enumerate() {
-        if began.elapsed() > COMPARE_TIMEOUT {
-            return (compared, other);
+    let started = Instant::now();
+    let mut mismatched = Vec::new();
+    for (compared, &stored) in present.iter().enumerate() {
+        if started.elapsed() > COMPARE_TIMEOUT {
+            return (compared, mismatched);
         }
-        if keys::load_key(services, &held.label).is_ok_and(|key| key.hash() != held.hash) {
-            other.push(held);
+        if keys::load_key(services, &stored.label).is_ok_and(|key| key.hash() != stored.hash) {
+            mismatched.push(stored);
         }
     }
-    (present.len(), other)
+    (present.len(), mismatched)
 }
 
-/// Puts entries on the list.
+/// Adds keychain entries to the inventory.
 async fn restore_inventory(
     services: &ServiceContext,
     unlisted: &[&String],
-    reached: bool,
-    tell: &mut dyn FnMut(DoctorProgress),
+    reachable: bool,
+    report: &mut dyn FnMut(DoctorProgress),
 ) {
-    let name = "held keys";
-    let ask = if reached { "asked about itself" } else { "not asked: the server is not reached" };
-    tell(DoctorProgress::Notice(format!(
-        "putting {} on the list: each is read from the keychain, and {ask}",
+    let name = CHECK_NAME;
+    let check =
+        if reachable { "checked at the server" } else { "not checked: the server is unreachable" };
+    report(DoctorProgress::Notice(format!(
+        "adding {} to the inventory: each is read from the keychain and {check}",
         pluralize(unlisted.len(), "key")
     )));
-    let mut back = Vec::new();
+    let mut added = Vec::new();
     for account in unlisted {
-        let added = match account.parse::<Label>() {
+        let result = match account.parse::<Label>() {
             Ok(label) if label.as_str() == account.as_str() => {
-                keys::restore_inventory_entry(services, &label, reached)
+                keys::restore_inventory_entry(services, &label, reachable)
                     .await
                     .map_err(|error| error.to_user_error())
             }
             Ok(_) | Err(_) => Err(UserError::new(
                 ErrorKind::Failed,
-                "this is no label",
-                "another program wrote it; it was left as it is",
+                "this is not a valid label",
+                "another program wrote this entry; it was not changed",
             )),
         };
-        match added {
-            Ok(held) => back.push(held.label),
-            Err(trouble) => {
-                let message =
-                    format!("'{}' is not on the list: {}", sanitize(account, 100), trouble.message);
-                tell(DoctorProgress::CheckFinished(HealthCheck::warn(
+        match result {
+            Ok(key) => added.push(key.label),
+            Err(error) => {
+                let message = format!(
+                    "'{}' was not added to the inventory: {}",
+                    sanitize(account, 100),
+                    error.message
+                );
+                report(DoctorProgress::CheckFinished(HealthCheck::warn(
                     name,
                     message,
-                    trouble.advice,
+                    error.advice,
                 )));
             }
         }
     }
-    if !back.is_empty() {
-        let names = quote_names(back.iter().map(Label::as_str));
-        tell(DoctorProgress::CheckFinished(HealthCheck::ok(
+    if !added.is_empty() {
+        let names = quote_names(added.iter().map(Label::as_str));
+        report(DoctorProgress::CheckFinished(HealthCheck::ok(
             name,
-            format!("put back on the list: {names}"),
+            format!("added to the inventory: {names}"),
         )));
     }
 }
 
-/// `'a', 'b' and 3 more`.
+/// Quotes and joins names: `'a', 'b' and 3 more`.
 fn quote_names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     const MAX_NAMES: usize = 20;
     let more = names.len().saturating_sub(MAX_NAMES);

@@ -1,9 +1,8 @@
-//! Keys that lie in clear: which they are, and whether they work. Must not know: how files are
-//! looked through.
+//! Finds keys in plaintext and checks whether they work.
 //!
-//! Only a key that is known here, or to the account whose management key is at hand, is shown to
-//! the server: one of a stranger's is nobody's to try, and a key of OpenRouter's is nothing for
-//! another server to see.
+//! Only keys that are stored here, or that belong to the account of the management key, are sent to
+//! the server: other people's keys are not ours to try, and no key must reach a server that did not
+//! issue it.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -16,12 +15,12 @@ use crate::services::provision::ServiceContext;
 use crate::services::secret_scan::{self, Finding, ScanLimits, ScanReport};
 use crate::storage::inventory;
 
-const CHECK_NAME: &str = "keys in clear";
+const CHECK_NAME: &str = "plaintext keys";
 
-/// So many keys are asked about themselves, one after another.
+/// At most this many keys are checked at the server, one after another.
 const MAX_KEY_CHECKS: usize = 20;
 
-/// Whose key it is.
+/// Who a key belongs to.
 enum Owner {
     Stored(String),
     Account(String),
@@ -30,169 +29,163 @@ enum Owner {
 
 pub(super) async fn check_plaintext_keys(
     services: &ServiceContext,
-    search: &[PathBuf],
+    extra_paths: &[PathBuf],
     management: Option<ManagementKey>,
-    reached: bool,
-    tell: &mut dyn FnMut(DoctorProgress),
+    reachable: bool,
+    report: &mut dyn FnMut(DoctorProgress),
 ) {
-    let roots = match secret_scan::resolve_scan_roots(search) {
+    let roots = match secret_scan::resolve_scan_roots(extra_paths) {
         Ok(roots) => roots,
         Err((path, error)) => {
-            let message = format!(
-                "{} cannot be looked through: {}",
-                secret_scan::display_path(&path),
-                error.kind()
-            );
-            return tell(DoctorProgress::CheckFinished(HealthCheck::fail(
+            let message =
+                format!("cannot scan {}: {}", secret_scan::display_path(&path), error.kind());
+            return report(DoctorProgress::CheckFinished(HealthCheck::fail(
                 CHECK_NAME,
                 message,
-                "give --search a directory that is there",
+                "give --search a directory that exists",
             )));
         }
     };
-    let found = secret_scan::scan_files(&roots, &ScanLimits::default());
+    let scan = secret_scan::scan_files(&roots, &ScanLimits::default());
     let mut owners = HashMap::new();
-    if !found.findings.is_empty() {
-        owners = collect_owners(services, management, reached, tell).await;
+    if !scan.findings.is_empty() {
+        owners = collect_owners(services, management, reachable, report).await;
     }
-    let live =
-        if reached { check_known_keys(services, &found, &owners).await } else { HashMap::new() };
-    for sighting in &found.findings {
-        let owner = owners.get(&sighting.hash);
-        tell(DoctorProgress::CheckFinished(describe_finding(
-            sighting,
+    let results =
+        if reachable { check_known_keys(services, &scan, &owners).await } else { HashMap::new() };
+    for finding in &scan.findings {
+        let owner = owners.get(&finding.hash);
+        report(DoctorProgress::CheckFinished(describe_finding(
+            finding,
             owner,
-            live.get(&sighting.hash),
+            results.get(&finding.hash),
         )));
     }
-    tell(DoctorProgress::CheckFinished(summarize_scan(&found)));
+    report(DoctorProgress::CheckFinished(summarize_scan(&scan)));
 }
 
-/// The keys that somebody here can name, by their hashes.
+/// Returns the owners of the stored keys and of the account's keys, by hash.
 async fn collect_owners(
     services: &ServiceContext,
     management: Option<ManagementKey>,
-    reached: bool,
-    tell: &mut dyn FnMut(DoctorProgress),
+    reachable: bool,
+    report: &mut dyn FnMut(DoctorProgress),
 ) -> HashMap<String, Owner> {
     let mut owners = HashMap::new();
-    if let (Some(management), true) = (&management, reached) {
+    if let (Some(management), true) = (&management, reachable) {
         match keys::list_account_keys(services, management).await {
             Ok(keys) => owners.extend(keys.into_iter().map(|key| {
                 let name = key.display_name();
                 (key.hash, Owner::Account(name))
             })),
             Err(error) => {
-                tell(DoctorProgress::Notice(format!(
-                    "the account's keys could not be listed: {error}"
+                report(DoctorProgress::Notice(format!(
+                    "could not list the account's keys: {error}"
                 )));
             }
         }
     }
-    let held = inventory::list_keys(&services.location, &services.server).unwrap_or_default();
-    owners.extend(held.into_iter().map(|held| (held.hash, Owner::Stored(held.label.to_string()))));
+    let stored = inventory::list_keys(&services.location, &services.server).unwrap_or_default();
+    owners.extend(stored.into_iter().map(|key| (key.hash, Owner::Stored(key.label.to_string()))));
     owners.extend(management.map(|key| (key.hash(), Owner::Management)));
     owners
 }
 
-/// Whether those that are known work.
+/// Checks the keys that have an owner at the server.
 async fn check_known_keys(
     services: &ServiceContext,
-    found: &ScanReport,
+    scan: &ScanReport,
     owners: &HashMap<String, Owner>,
 ) -> HashMap<String, CheckResult> {
-    let mut answers = HashMap::new();
-    let Ok(client) = services.build_client() else { return answers };
-    for sighting in found.findings.iter().filter(|sighting| owners.contains_key(&sighting.hash)) {
-        if answers.len() < MAX_KEY_CHECKS && !answers.contains_key(&sighting.hash) {
-            let read = CheckResult::from(client.get_current_key(&sighting.key).await);
-            let failed = matches!(read, CheckResult::Failed(_));
-            answers.insert(sighting.hash.clone(), read);
+    let mut results = HashMap::new();
+    let Ok(client) = services.build_client() else { return results };
+    for finding in scan.findings.iter().filter(|finding| owners.contains_key(&finding.hash)) {
+        if results.len() < MAX_KEY_CHECKS && !results.contains_key(&finding.hash) {
+            let result = CheckResult::from(client.get_current_key(&finding.key).await);
+            let failed = matches!(result, CheckResult::Failed(_));
+            results.insert(finding.hash.clone(), result);
             if failed {
                 break;
             }
         }
     }
-    answers
+    results
 }
 
 fn describe_finding(
-    sighting: &Finding,
+    finding: &Finding,
     owner: Option<&Owner>,
-    read: Option<&CheckResult>,
+    result: Option<&CheckResult>,
 ) -> HealthCheck {
-    let (masked, place) = (sighting.key.masked(), secret_scan::display_path(&sighting.path));
-    let whose = match owner {
+    let (masked, location) = (finding.key.masked(), secret_scan::display_path(&finding.path));
+    let description = match owner {
         Some(Owner::Stored(label)) => format!("your `{label}` key"),
         Some(Owner::Account(name)) => format!("your account's `{name}` key"),
         Some(Owner::Management) => "your management key".into(),
-        None => "a key that is not held here".into(),
+        None => "a key that is not stored here".into(),
     };
-    let (live, state) = match read {
+    let (live, state) = match result {
         Some(CheckResult::Valid(_)) => (Some(true), "it is live"),
         Some(CheckResult::InsufficientCredits) => {
-            (Some(true), "it is live, but its account has no credit")
+            (Some(true), "it is live, but the account has no credits")
         }
-        Some(CheckResult::Rejected) => {
-            (Some(false), "it does not work any more, or is switched off")
-        }
-        Some(CheckResult::Failed(_)) | None => (None, "whether it is live was not asked"),
+        Some(CheckResult::Rejected) => (Some(false), "it no longer works or is disabled"),
+        Some(CheckResult::Failed(_)) | None => (None, "not checked at the server"),
     };
     let advice = match owner {
         _ if live == Some(false) => "delete the line".into(),
         Some(Owner::Stored(label)) => format!(
-            "keywright rotate {} puts a fresh key in its place; then delete the line, and have the program fetch the key with keywright get or run",
+            "run keywright rotate {} to replace the key, then delete the line and let the program get the key with keywright get or keywright run",
             label_or_placeholder(label)
         ),
         Some(Owner::Account(_)) | None => {
-            "if it is yours: keywright import LABEL keeps it in the keychain, keywright rotate LABEL puts a fresh one in its place; then delete the line".into()
+            "if it is yours, run keywright import LABEL to store it and keywright rotate LABEL to replace it, then delete the line".into()
         }
         Some(Owner::Management) => {
-            "keywright management set keeps it in the keychain; make a new one, delete this one at the server, then delete the line".into()
+            "create a new management key at the server, store it with keywright management set, delete this one at the server, then delete the line".into()
         }
     };
-    let message =
-        format!("{whose} lies in clear in {place} line {}; {state} ({masked})", sighting.line);
+    let message = format!(
+        "{description} is in plaintext in {location} line {}; {state} ({masked})",
+        finding.line
+    );
     let label = match owner {
         Some(Owner::Stored(label)) => Some(label.clone()),
         Some(Owner::Account(_) | Owner::Management) | None => None,
     };
-    let path = secret_scan::mask_keys(&sighting.path.to_string_lossy());
-    let (line, hash) = (sighting.line, sighting.hash.clone());
-    let sighting = Some(KeyLocation { path, line, masked, hash, label, live });
-    HealthCheck {
-        location: sighting,
-        ..HealthCheck::new(CHECK_NAME, HealthStatus::Warn, message, advice)
-    }
+    let path = secret_scan::mask_keys(&finding.path.to_string_lossy());
+    let (line, hash) = (finding.line, finding.hash.clone());
+    let location = Some(KeyLocation { path, line, masked, hash, label, live });
+    HealthCheck { location, ..HealthCheck::new(CHECK_NAME, HealthStatus::Warn, message, advice) }
 }
 
-/// A label as an argument, where no shell would take it for something else.
+/// Returns `label` if no shell needs it quoted, otherwise the placeholder `LABEL`.
 fn label_or_placeholder(label: &str) -> &str {
     let plain = label.starts_with(|c: char| c.is_ascii_alphanumeric())
         && label.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if plain { label } else { "LABEL" }
 }
 
-fn summarize_scan(found: &ScanReport) -> HealthCheck {
-    let some = match found.findings.len() + found.findings_omitted {
+fn summarize_scan(scan: &ScanReport) -> HealthCheck {
+    let lines = match scan.findings.len() + scan.findings_omitted {
         0 => "none".into(),
-        some => format!("on {}", pluralize(some, "line")),
+        count => format!("on {}", pluralize(count, "line")),
     };
-    let files = usize::try_from(found.files_scanned).unwrap_or(usize::MAX);
-    let mut message = format!("{some} in {} looked through", pluralize(files, "file"));
-    for (many, what) in [
-        (found.unreadable, "not readable"),
-        (found.files_too_large, "too long"),
-        (found.dirs_too_deep, "too deep"),
-        (found.findings_omitted as u64, "lines not shown"),
+    let files = usize::try_from(scan.files_scanned).unwrap_or(usize::MAX);
+    let mut message = format!("{lines} in {} scanned", pluralize(files, "file"));
+    for (count, reason) in [
+        (scan.unreadable, "not readable"),
+        (scan.files_too_large, "too large"),
+        (scan.dirs_too_deep, "too deep"),
+        (scan.findings_omitted as u64, "lines not shown"),
     ] {
-        if many > 0 {
-            // Writing to a string does not fail.
-            let _ = write!(message, ", {many} {what}");
+        if count > 0 {
+            // Writing to a string cannot fail.
+            let _ = write!(message, ", {count} {reason}");
         }
     }
-    if found.findings.is_empty() {
+    if scan.findings.is_empty() {
         return HealthCheck::ok(CHECK_NAME, message);
     }
-    HealthCheck::warn(CHECK_NAME, message, "what is to be done about each stands above")
+    HealthCheck::warn(CHECK_NAME, message, "see the advice for each key above")
 }

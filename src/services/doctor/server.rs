@@ -1,4 +1,4 @@
-//! The server and its clock. Must not know: keys.
+//! Checks of the server and its clock.
 
 use std::time::Instant;
 
@@ -7,61 +7,70 @@ use jiff::{SignedDuration, Timestamp};
 use super::{DoctorProgress, HealthCheck};
 use crate::services::provision::ServiceContext;
 
-/// A clock that is off by more than this misjudges expiries and windows.
+/// A larger difference makes expiries and budget windows wrong.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-/// Whether it answers as itself.
+/// Returns whether OpenRouter, and not something in between, answered.
 pub(super) async fn check_server(
     services: &ServiceContext,
-    tell: &mut dyn FnMut(DoctorProgress),
+    report: &mut dyn FnMut(DoctorProgress),
 ) -> bool {
     let name = "server";
     let began = Instant::now();
-    let answer = match services.build_client() {
+    let response = match services.build_client() {
         Ok(client) => client.probe_server().await,
         Err(error) => Err(error),
     };
-    let reached = match answer {
-        Ok(reached) => reached,
+    let response = match response {
+        Ok(response) => response,
         Err(error) => {
-            let advice = "held keys can still be read; look at the network, a proxy and --server";
-            tell(DoctorProgress::CheckFinished(HealthCheck::fail(name, error.to_string(), advice)));
+            let advice =
+                "stored keys can still be read; check the network, the proxy settings and --server";
+            report(DoctorProgress::CheckFinished(HealthCheck::fail(
+                name,
+                error.to_string(),
+                advice,
+            )));
             return false;
         }
     };
     let message = format!("{} answered in {} ms", services.server, began.elapsed().as_millis());
-    // A key was asked for and none was shown.
-    let itself = reached.status == 401;
-    tell(DoctorProgress::CheckFinished(match reached.status {
+    // The request carries no key, so the expected status is 401.
+    let reachable = response.status == 401;
+    report(DoctorProgress::CheckFinished(match response.status {
         401 => HealthCheck::ok(name, message),
         429 => HealthCheck::warn(
             name,
-            format!("{message}: slow down (429)"),
-            "wait a little, and try again",
+            format!("{message}: too many requests (429)"),
+            "wait a minute, then try again",
         ),
         status => HealthCheck::warn(
             name,
-            format!("{message}, but with {status} where 401 was due"),
-            "something may answer in its place: a proxy, or a network that wants you to log in first",
+            format!("{message}, but with status {status} instead of 401"),
+            "something else may be answering: a proxy, or a network that requires a login first",
         ),
     }));
-    tell(DoctorProgress::CheckFinished(check_clock(reached.date, Timestamp::now())));
-    itself
+    report(DoctorProgress::CheckFinished(check_clock(response.date, Timestamp::now())));
+    reachable
 }
 
-fn check_clock(server: Option<Timestamp>, here: Timestamp) -> HealthCheck {
+fn check_clock(server_time: Option<Timestamp>, local_time: Timestamp) -> HealthCheck {
     let name = "clock";
-    let Some(server) = server else {
-        return HealthCheck::ok(name, "the server does not tell the time");
+    let Some(server_time) = server_time else {
+        return HealthCheck::ok(name, "the server sent no date");
     };
-    let off = here.duration_since(server);
-    let seconds = off.as_secs().unsigned_abs();
-    if off.abs() <= MAX_CLOCK_SKEW {
+    let difference = local_time.duration_since(server_time);
+    let seconds = difference.as_secs().unsigned_abs();
+    if difference.abs() <= MAX_CLOCK_SKEW {
         return HealthCheck::ok(name, format!("within {} s of the server's", seconds.max(1)));
     }
-    let way = if off.is_positive() { "ahead of" } else { "behind" };
-    let message = format!("{seconds} s {way} the server's");
-    HealthCheck::warn(name, message, "set it: expiries and resets are reckoned by this clock")
+    let direction = if difference.is_positive() { "ahead of" } else { "behind" };
+    let message = format!("{seconds} s {direction} the server's");
+    HealthCheck::warn(
+        name,
+        message,
+        "correct this machine's clock: expiries and resets are computed from it",
+    )
 }
 
 #[cfg(test)]
@@ -70,18 +79,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_may_be_off_by_a_minute() {
-        let here = Timestamp::UNIX_EPOCH;
-        let at = |seconds| here.checked_add(SignedDuration::from_secs(seconds)).ok();
-        for (server, status, words) in [
+    fn clock_differences_up_to_a_minute_are_ok() {
+        let local_time = Timestamp::UNIX_EPOCH;
+        let at = |seconds| local_time.checked_add(SignedDuration::from_secs(seconds)).ok();
+        for (server_time, status, message) in [
             (at(0), HealthStatus::Ok, "within 1 s of the server's"),
             (at(-60), HealthStatus::Ok, "within 60 s of the server's"),
             (at(61), HealthStatus::Warn, "61 s behind the server's"),
             (at(-7200), HealthStatus::Warn, "7200 s ahead of the server's"),
-            (None, HealthStatus::Ok, "the server does not tell the time"),
+            (None, HealthStatus::Ok, "the server sent no date"),
         ] {
-            let check = check_clock(server, here);
-            assert_eq!((check.status, check.message.as_str()), (status, words));
+            let check = check_clock(server_time, local_time);
+            assert_eq!((check.status, check.message.as_str()), (status, message));
         }
     }
 }
