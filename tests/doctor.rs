@@ -1,4 +1,4 @@
-//! `keywright doctor` as a user runs it, and its repairs: no keychain, no network, no display.
+//! Runs `keywright doctor` and its repairs, without a keychain, a network or a display.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test plants keys")]
@@ -21,7 +21,7 @@ use keywright::storage::secret_store::{EntryId, SecretStore};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-/// A program with an empty home, no desktop and no keychain.
+/// A home directory in which no desktop and no keychain are available.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -52,53 +52,53 @@ impl Home {
         fs::write(path, text).unwrap();
     }
 
-    /// Puts keys on the list, as an earlier run would have.
-    fn list(&self, server: &str, keys: &[(&str, &str)]) {
-        let keys: Vec<_> = keys.iter().map(|(label, key)| held(server, label, key)).collect();
+    /// Writes an inventory with these keys.
+    fn write_inventory(&self, server: &str, keys: &[(&str, &str)]) {
+        let keys: Vec<_> = keys.iter().map(|(label, key)| stored_key(server, label, key)).collect();
         self.write("data/inventory.json", &json!({"version": 1, "keys": keys}).to_string());
     }
 }
 
-fn held(server: &str, label: &str, key: &str) -> StoredKey {
-    let at = "2026-11-01T00:00:00Z".parse().unwrap();
+fn stored_key(server: &str, label: &str, key: &str) -> StoredKey {
+    let created_at = "2026-11-01T00:00:00Z".parse().unwrap();
     let key = ApiKey::from(key.to_owned());
-    StoredKey::new(label.parse().unwrap(), &key, server.into(), "memory".into(), at)
+    StoredKey::new(label.parse().unwrap(), &key, server.into(), "memory".into(), created_at)
 }
 
-/// Status and message of the checks of that name.
+/// Returns status and message of the checks with this name.
 fn checks(document: &str, name: &str) -> Vec<(String, String)> {
     let document: Value = serde_json::from_str(document).unwrap();
-    let word = |check: &Value, field: &str| check[field].as_str().unwrap().to_owned();
+    let text = |check: &Value, field: &str| check[field].as_str().unwrap().to_owned();
     let checks = document["checks"].as_array().unwrap();
     checks
         .iter()
         .filter(|check| check["name"] == name)
-        .map(|check| (word(check, "status"), word(check, "message")))
+        .map(|check| (text(check, "status"), text(check, "message")))
         .collect()
 }
 
-/// A server that answers everything with this, and remembers what it was asked.
-fn server(answer: &'static str) -> (String, Arc<Mutex<String>>) {
+/// Starts a server that sends the same response to every request and records the requests.
+fn start_server(response: &'static str) -> (String, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(String::new()));
-    let heard = Arc::clone(&asked);
+    let requests = Arc::new(Mutex::new(String::new()));
+    let recorded = Arc::clone(&requests);
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut head = [0; 4096];
             let read = stream.read(&mut head).unwrap_or(0);
-            heard.lock().unwrap().push_str(&String::from_utf8_lossy(&head[..read]));
+            recorded.lock().unwrap().push_str(&String::from_utf8_lossy(&head[..read]));
             let _ = write!(
                 stream,
-                "HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                "HTTP/1.1 {response}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             );
         }
     });
-    (url, asked)
+    (url, requests)
 }
 
 #[test]
-fn in_the_sandbox_nothing_fails_and_nothing_is_left_on_disk() {
+fn all_checks_pass_in_the_sandbox_and_write_nothing_to_disk() {
     let home = Home::new();
     let (code, out, err) = home.doctor(&["--sandbox", "--json"], &[]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
@@ -114,13 +114,13 @@ fn in_the_sandbox_nothing_fails_and_nothing_is_left_on_disk() {
             "clipboard",
             "proxy",
             "data directory",
-            "list of keys",
+            "inventory",
             "attempts",
             "keychain",
             "server",
             "clock",
-            "held keys",
-            "keys in clear",
+            "stored keys",
+            "plaintext keys",
         ]
     );
     for check in checks {
@@ -132,11 +132,11 @@ fn in_the_sandbox_nothing_fails_and_nothing_is_left_on_disk() {
 
     let (code, out, err) = home.doctor(&["--sandbox"], &[]);
     assert_eq!((code, err.as_str()), (0, ""));
-    assert!(out.contains("\nok    held keys       4 keys, each with its entry\n"), "{out}");
+    assert!(out.contains("\nok    stored keys     4 keys, each with a keychain entry\n"), "{out}");
 }
 
 #[test]
-fn a_keychain_that_fails_alone_is_code_4_and_anything_else_code_1() {
+fn exit_code_is_4_if_only_the_keychain_fails_and_1_otherwise() {
     let home = Home::new();
     let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
     let (code, out, err) = home.doctor(&["--server", sandbox.url()], &[]);
@@ -150,26 +150,26 @@ fn a_keychain_that_fails_alone_is_code_4_and_anything_else_code_1() {
 }
 
 #[test]
-fn a_server_that_is_not_itself_and_a_clock_that_is_wrong_are_named() {
+fn unexpected_responses_and_a_wrong_clock_are_reported() {
     let home = Home::new();
     let late = "401 Unauthorized\r\nDate: Sat, 01 Jan 2022 00:00:00 GMT";
-    for (answer, name, status, words) in [
+    for (response, name, status, message) in [
         (
             "302 Found\r\nLocation: https://login.example/",
             "server",
             "warn",
-            "with 302 where 401 was due",
+            "with status 302 instead of 401",
         ),
-        ("429 Too Many Requests", "server", "warn", "slow down"),
+        ("429 Too Many Requests", "server", "warn", "too many requests"),
         (late, "server", "ok", "answered in"),
         (late, "clock", "warn", "s ahead of the server's"),
-        ("401 Unauthorized", "clock", "ok", "does not tell the time"),
+        ("401 Unauthorized", "clock", "ok", "sent no date"),
     ] {
-        let (url, _) = server(answer);
+        let (url, _) = start_server(response);
         let (code, out, _) = home.doctor(&["--store", "memory", "--json", "--server", &url], &[]);
         let check = &checks(&out, name)[0];
-        assert_eq!((code, check.0.as_str()), (0, status), "{answer}: {out}");
-        assert!(check.1.contains(words), "{answer}: {}", check.1);
+        assert_eq!((code, check.0.as_str()), (0, status), "{response}: {out}");
+        assert!(check.1.contains(message), "{response}: {}", check.1);
     }
 }
 
@@ -184,18 +184,18 @@ fn a_proxy_is_named_without_its_password() {
 }
 
 #[test]
-fn keys_in_clear_are_told_apart_and_none_is_printed() {
+fn plaintext_keys_are_reported_with_their_owner_and_only_masked() {
     let home = Home::new();
     let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
     let key = |label: &str| {
         sandbox.seed_keys().into_iter().find(|seed| seed.label == label).unwrap().secret
     };
-    let stranger = format!("sk-or-v1-{}", "ab12".repeat(16));
-    home.list(sandbox.url(), &[("ci", &key("ci")), ("old one", &key("notebook"))]);
+    let unknown = format!("sk-or-v1-{}", "ab12".repeat(16));
+    home.write_inventory(sandbox.url(), &[("ci", &key("ci")), ("old one", &key("notebook"))]);
     home.write(".zshrc", &format!("a\nb\nexport OPENROUTER_API_KEY={}\n", key("ci")));
     home.write(".codex/auth.json", &format!("{{\"key\": \"{}\"}}", key("notebook")));
-    home.write("work/a/.env", &format!("K={}\nL={stranger}\n", key("agent")));
-    home.write(&format!("work/{stranger}"), sandbox.management_key());
+    home.write("work/a/.env", &format!("K={}\nL={unknown}\n", key("agent")));
+    home.write(&format!("work/{unknown}"), sandbox.management_key());
     let management = [("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key())];
     let work = home.0.path().join("work");
     let arguments = [
@@ -208,36 +208,37 @@ fn keys_in_clear_are_told_apart_and_none_is_printed() {
         work.to_str().unwrap(),
     ];
     let (_, out, err) = home.doctor(&arguments, &management);
-    let mut told: Vec<_> = checks(&out, "keys in clear").into_iter().map(|check| check.1).collect();
+    let mut messages: Vec<_> =
+        checks(&out, "plaintext keys").into_iter().map(|check| check.1).collect();
     let masked = |key: &str| ApiKey::from(key.to_owned()).masked();
     let mut expected = vec![
         format!(
-            "your `ci` key lies in clear in ~/.zshrc line 3; it is live ({})",
+            "your `ci` key is in plaintext in ~/.zshrc line 3; it is live ({})",
             masked(&key("ci"))
         ),
         format!(
-            "your `old one` key lies in clear in ~/.codex/auth.json line 1; it does not work any more, or is switched off ({})",
+            "your `old one` key is in plaintext in ~/.codex/auth.json line 1; it no longer works or is disabled ({})",
             masked(&key("notebook"))
         ),
         format!(
-            "your account's `agent` key lies in clear in ~/work/a/.env line 1; it is live ({})",
+            "your account's `agent` key is in plaintext in ~/work/a/.env line 1; it is live ({})",
             masked(&key("agent"))
         ),
         format!(
-            "a key that is not held here lies in clear in ~/work/a/.env line 2; whether it is live was not asked ({})",
-            masked(&stranger)
+            "a key that is not stored here is in plaintext in ~/work/a/.env line 2; not checked at the server ({})",
+            masked(&unknown)
         ),
         format!(
-            "your management key lies in clear in ~/work/{} line 1; it is live ({})",
-            masked(&stranger),
+            "your management key is in plaintext in ~/work/{} line 1; it is live ({})",
+            masked(&unknown),
             masked(sandbox.management_key())
         ),
-        "on 5 lines in 4 files looked through".into(),
+        "on 5 lines in 4 files scanned".into(),
     ];
-    told.sort();
+    messages.sort();
     expected.sort();
-    assert_eq!(told, expected);
-    for whole in [&key("ci"), &key("notebook"), &key("agent"), &stranger] {
+    assert_eq!(messages, expected);
+    for whole in [&key("ci"), &key("notebook"), &key("agent"), &unknown] {
         assert!(!out.contains(whole.as_str()) && !err.contains(whole.as_str()));
     }
     assert!(!out.contains(sandbox.management_key()));
@@ -246,35 +247,35 @@ fn keys_in_clear_are_told_apart_and_none_is_printed() {
     let found = found.unwrap();
     assert_eq!((&found["line"], &found["live"]), (&json!(3), &json!(true)));
     assert!(found["path"].as_str().unwrap().ends_with("/.zshrc"));
-    assert!(found["advice"].as_str().unwrap().starts_with("keywright rotate ci puts"));
+    assert!(found["advice"].as_str().unwrap().starts_with("run keywright rotate ci to replace"));
 }
 
 #[test]
-fn a_strangers_key_is_shown_to_no_server() {
+fn an_unknown_key_is_not_sent_to_the_server() {
     let home = Home::new();
-    let (url, asked) = server("401 Unauthorized");
-    let (mine, stranger) = ("ab12".repeat(16), "cd34".repeat(16));
-    home.list(&url, &[("mine", &format!("sk-or-v1-{mine}"))]);
-    home.write(".env", &format!("A=sk-or-v1-{mine}\nB=sk-or-v1-{stranger}\n"));
+    let (url, requests) = start_server("401 Unauthorized");
+    let (mine, unknown) = ("ab12".repeat(16), "cd34".repeat(16));
+    home.write_inventory(&url, &[("mine", &format!("sk-or-v1-{mine}"))]);
+    home.write(".env", &format!("A=sk-or-v1-{mine}\nB=sk-or-v1-{unknown}\n"));
     home.doctor(&["--store", "memory", "--server", &url], &[]);
-    let asked = asked.lock().unwrap();
-    assert!(asked.contains(&mine) && !asked.contains(&stranger), "{asked}");
+    let requests = requests.lock().unwrap();
+    assert!(requests.contains(&mine) && !requests.contains(&unknown), "{requests}");
 }
 
 #[test]
-fn a_directory_that_is_not_there_fails_by_name() {
+fn a_missing_search_directory_fails_with_its_path() {
     let home = Home::new();
     let (code, out, _) = home.doctor(&["--sandbox", "--search", "/no/such", "--json"], &[]);
     assert_eq!(code, 1);
     assert_eq!(
-        checks(&out, "keys in clear"),
-        [("fail".into(), "/no/such cannot be looked through: entity not found".into())]
+        checks(&out, "plaintext keys"),
+        [("fail".into(), "cannot scan /no/such: entity not found".into())]
     );
 }
 
 #[cfg(unix)]
 #[test]
-fn a_damaged_list_and_open_files_are_repaired_only_when_told_to() {
+fn a_damaged_inventory_and_file_modes_are_repaired_only_with_fix() {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new();
     home.write("data/inventory.json", "{\"keys\": [");
@@ -287,69 +288,99 @@ fn a_damaged_list_and_open_files_are_repaired_only_when_told_to() {
     let (code, out, _) = home.doctor(&arguments, &[]);
     assert_eq!(code, 1);
     assert_eq!(checks(&out, "data directory")[0].0, "warn");
-    assert_eq!(checks(&out, "list of keys")[0].0, "fail");
+    assert_eq!(checks(&out, "inventory")[0].0, "fail");
     assert_eq!((mode(&data), fs::read_to_string(&file).unwrap().as_str()), (0o755, "{\"keys\": ["));
 
     let (code, out, err) = home.doctor(&[&arguments[..], &["--fix"]].concat(), &[]);
     assert_eq!(code, 0, "{out}");
     assert_eq!(checks(&out, "data directory")[0].0, "ok");
-    assert_eq!(checks(&out, "list of keys")[0].1, format!("0 keys for {}", sandbox.url()));
-    assert!(err.contains("moved aside"), "{err}");
+    assert_eq!(checks(&out, "inventory")[0].1, format!("0 keys for {}", sandbox.url()));
+    assert!(err.contains("moved the damaged inventory to"), "{err}");
     let aside = data.join("inventory.json.broken");
     assert_eq!(fs::read_to_string(&aside).unwrap(), "{\"keys\": [");
     assert_eq!((mode(&data), mode(&aside)), (0o700, 0o600));
 }
 
+#[test]
+fn fix_keeps_earlier_damaged_inventories_and_reports_only_moves_that_happened() {
+    let home = Home::new();
+    home.write("data/inventory.json.broken", "earlier");
+    home.write("data/inventory.json", "{\"keys\": [");
+    let read = |name: &str| fs::read_to_string(home.0.path().join("data").join(name)).unwrap();
+    let arguments = ["--store", "memory", "--server", "http://127.0.0.1:1", "--json", "--fix"];
+    let (_, out, err) = home.doctor(&arguments, &[]);
+    assert_eq!(checks(&out, "inventory")[0].0, "ok", "{out}");
+    assert!(err.contains("inventory.json.broken-2; it is rebuilt"), "{err}");
+    assert_eq!(read("inventory.json.broken"), "earlier");
+    assert_eq!(read("inventory.json.broken-2"), "{\"keys\": [");
+
+    for copy in 3..100 {
+        home.write(&format!("data/inventory.json.broken-{copy}"), "");
+    }
+    home.write("data/inventory.json", "{\"keys\": 1");
+    let (code, out, err) = home.doctor(&arguments, &[]);
+    let check = &checks(&out, "inventory")[0];
+    assert_eq!((code, check.0.as_str()), (1, "fail"), "{out}");
+    assert!(check.1.ends_with(", and could not be moved aside: entity already exists"), "{out}");
+    assert!(!err.contains("moved"), "{err}");
+    assert_eq!(read("inventory.json"), "{\"keys\": 1");
+}
+
 #[cfg(unix)]
 #[test]
-fn a_directory_that_holds_more_than_ours_is_not_closed() {
+fn a_directory_that_also_holds_other_files_keeps_its_mode() {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new();
     home.write("data/inventory.json", "");
-    home.write("data/somebody's", "");
+    home.write("data/other", "");
     let mode =
         |name: &str| fs::metadata(home.0.path().join(name)).unwrap().permissions().mode() & 0o777;
-    for (name, mode) in
-        [("data", 0o755), ("data/inventory.json", 0o644), ("data/somebody's", 0o644)]
-    {
+    for (name, mode) in [("data", 0o755), ("data/inventory.json", 0o644), ("data/other", 0o644)] {
         fs::set_permissions(home.0.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
     }
     let (_, out, _) = home.doctor(&["--store", "memory", "--fix", "--json"], &[]);
     assert!(
         checks(&out, "data directory")[0]
             .1
-            .ends_with("others could use inventory.json, and now cannot")
+            .ends_with("removed the access of other users to inventory.json")
     );
     assert_eq!(
-        (mode("data"), mode("data/inventory.json"), mode("data/somebody's")),
+        (mode("data"), mode("data/inventory.json"), mode("data/other")),
         (0o755, 0o600, 0o644)
     );
 }
 
 #[tokio::test]
-async fn a_lost_list_is_made_anew_from_the_keychain() {
+async fn missing_inventory_entries_are_restored_from_the_keychain() {
     let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
-    let slot =
+    let entry =
         |account: &str| EntryId { service: "keywright/test".into(), account: account.into() };
     let mut secrets: Vec<_> = sandbox
         .seed_keys()
         .into_iter()
-        .map(|seed| (slot(&seed.label), SecretString::from(seed.secret)))
+        .map(|seed| (entry(&seed.label), SecretString::from(seed.secret)))
         .collect();
     let ci = ApiKey::from(
-        secrets.iter().find(|(slot, _)| slot.account == "ci").unwrap().1.expose_secret().to_owned(),
+        secrets
+            .iter()
+            .find(|(entry, _)| entry.account == "ci")
+            .unwrap()
+            .1
+            .expose_secret()
+            .to_owned(),
     );
-    secrets.push((slot(" no label "), SecretString::from("x")));
-    secrets.push((slot("twin"), SecretString::from(ci.expose_secret())));
-    let place = StoreLocation::in_memory();
-    inventory::upsert_keys(&place, vec![held(sandbox.url(), "lost", "sk-or-v1-lost")]).unwrap();
+    secrets.push((entry(" no label "), SecretString::from("x")));
+    secrets.push((entry("duplicate"), SecretString::from(ci.expose_secret())));
+    let location = StoreLocation::in_memory();
+    inventory::upsert_keys(&location, vec![stored_key(sandbox.url(), "lost", "sk-or-v1-lost")])
+        .unwrap();
     let services = ServiceContext {
         server: sandbox.url().into(),
         keychain_service: "keywright/test".into(),
         management_key: None,
         secret_store: SecretStore::memory_with_entries(secrets),
         secret_store_timeout: Duration::from_secs(1),
-        location: place,
+        location,
         pending_attempts: PendingAttempts::default(),
         attribution: Attribution {
             url: "https://example.com".into(),
@@ -361,42 +392,52 @@ async fn a_lost_list_is_made_anew_from_the_keychain() {
         callback_port: 0,
         open_browser: |_| Ok(()),
     };
-    let examined = async |fix| {
+    let run_doctor = async |fix| {
         let options = doctor::Options { fix, extra_paths: Vec::new() };
-        let mut told = Vec::new();
-        doctor::run_checks(&services, &options, &mut |news| {
-            if let DoctorProgress::CheckFinished(check) = news
-                && check.name == "held keys"
+        let mut checks = Vec::new();
+        doctor::run_checks(&services, &options, &mut |progress| {
+            if let DoctorProgress::CheckFinished(check) = progress
+                && check.name == "stored keys"
             {
-                told.push((check.status, check.message));
+                checks.push((check.status, check.message));
             }
         })
         .await;
-        told
+        checks
     };
-    let missing = (HealthStatus::Fail, "on the list, and not in the keychain: 'lost'".to_owned());
-    let told = examined(false).await;
-    let unlisted = "in the keychain, and not on the list: ' no label ', 'agent', 'ci', 'laptop', 'notebook', 'twin'";
-    assert_eq!(told, [missing.clone(), (HealthStatus::Warn, unlisted.into())]);
+    let missing =
+        (HealthStatus::Fail, "in the inventory but not in the keychain: 'lost'".to_owned());
+    let checks = run_doctor(false).await;
+    let unlisted = "in the keychain but not in the inventory: ' no label ', 'agent', 'ci', 'duplicate', 'laptop', 'notebook'";
+    assert_eq!(checks, [missing.clone(), (HealthStatus::Warn, unlisted.into())]);
     let labels = || -> Vec<String> {
         let keys = inventory::list_keys(&services.location, &services.server).unwrap();
-        keys.iter().map(|held| held.label.to_string()).collect()
+        keys.iter().map(|key| key.label.to_string()).collect()
     };
     assert_eq!(labels(), ["lost"]);
 
-    let told = examined(true).await;
-    assert_eq!(told[0], missing);
-    assert!(told[1].1.starts_with("' no label ' is not on the list: this is no label"), "{told:?}");
-    assert_eq!(told[2].1, "'twin' is not on the list: a key with the label ci is already stored");
+    let checks = run_doctor(true).await;
+    assert_eq!(checks[0], missing);
+    assert!(
+        checks[1]
+            .1
+            .starts_with("' no label ' was not added to the inventory: this is not a valid label"),
+        "{checks:?}"
+    );
+    assert!(checks[2].1.starts_with("'duplicate' was not added to the inventory: "), "{checks:?}");
     assert_eq!(
-        told[3],
-        (HealthStatus::Ok, "put back on the list: 'agent', 'ci', 'laptop', 'notebook'".into())
+        checks[3],
+        (HealthStatus::Ok, "added to the inventory: 'agent', 'ci', 'laptop', 'notebook'".into())
     );
     assert_eq!(labels(), ["lost", "agent", "ci", "laptop", "notebook"]);
-    let back = inventory::find_key(&services.location, &services.server, "ci").unwrap().unwrap();
-    assert_eq!((back.hash.clone(), back.masked.clone()), (ci.hash(), ci.masked()));
-    assert!(back.info.is_some() && back.differing_fields().is_empty(), "it was asked about itself");
-    let off =
+    let restored =
+        inventory::find_key(&services.location, &services.server, "ci").unwrap().unwrap();
+    assert_eq!((restored.hash.clone(), restored.masked.clone()), (ci.hash(), ci.masked()));
+    assert!(
+        restored.info.is_some() && restored.differing_fields().is_empty(),
+        "checked at the server"
+    );
+    let disabled =
         inventory::find_key(&services.location, &services.server, "notebook").unwrap().unwrap();
-    assert!(off.rejected_at.is_some(), "switched off, and still on the list");
+    assert!(disabled.rejected_at.is_some(), "disabled, and in the inventory");
 }

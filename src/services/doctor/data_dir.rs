@@ -1,7 +1,9 @@
-//! The data directory and the documents in it. Must not know: keychains, networks.
+//! Checks of the data directory and of the files in it.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use super::{DoctorProgress, HealthCheck, pluralize};
 use crate::domain::{StoredKey, format_date};
@@ -13,66 +15,74 @@ use crate::storage::json_store::{Error, StoreLocation};
 pub(super) fn check_data_dir(services: &ServiceContext, fix: bool) -> HealthCheck {
     let name = "data directory";
     let StoreLocation::Directory(dir) = &services.location else {
-        return HealthCheck::ok(name, "none: the list lives in memory, and ends with the program");
+        return HealthCheck::ok(
+            name,
+            "none: the inventory is in memory and is lost when the program ends",
+        );
     };
-    let shown = dir.display();
-    if fs::symlink_metadata(dir).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
-        return HealthCheck::ok(name, format!("{shown} is made with the first key"));
+    let path = dir.display();
+    if fs::symlink_metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return HealthCheck::ok(name, format!("{path} is created with the first key"));
     }
     if let Err(error) = services.location.check_writable() {
         return HealthCheck::from_error(name, &error.to_user_error());
     }
-    let open = list_exposed_paths(dir, fix);
-    if open.is_empty() {
-        return HealthCheck::ok(name, format!("{shown}, for you alone, writable"));
+    let exposed = list_exposed_paths(dir, fix);
+    if exposed.is_empty() {
+        return HealthCheck::ok(name, format!("{path} is writable and private"));
     }
-    let names = open.join(", ");
+    let names = exposed.join(", ");
     if fix && list_exposed_paths(dir, false).is_empty() {
-        return HealthCheck::ok(name, format!("{shown}: others could use {names}, and now cannot"));
+        return HealthCheck::ok(
+            name,
+            format!("{path}: removed the access of other users to {names}"),
+        );
     }
     let advice = if fix {
-        "the file system does not keep modes: choose another place with --data-dir".to_owned()
+        "the file system does not store file modes: choose another directory with --data-dir"
+            .to_owned()
     } else {
-        "keywright doctor --fix takes that right from them (chmod go=)".to_owned()
+        "run keywright doctor --fix to remove that access (chmod go=)".to_owned()
     };
-    HealthCheck::warn(name, format!("{shown}: others may use {names}"), advice)
+    HealthCheck::warn(name, format!("{path}: other users have access to {names}"), advice)
 }
 
-/// What others than its owner may use; with `fix` they may no more, afterwards. A directory that
-/// holds anything but our files (a `--data-dir /tmp`) is not ours to close, nor is what it holds.
+/// Returns the names of files that users other than the owner can access; `fix` removes that access.
+/// A directory that also holds other files (such as `--data-dir /tmp`) keeps its mode, and so do
+/// those files.
 #[cfg(unix)]
 fn list_exposed_paths(dir: &Path, fix: bool) -> Vec<String> {
     use std::os::unix::fs::PermissionsExt;
-    let (mut paths, mut all_ours) = (Vec::new(), true);
+    let (mut paths, mut only_our_files) = (Vec::new(), true);
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if is_keywright_file(&entry.file_name())
             && entry.file_type().is_ok_and(|kind| kind.is_file())
         {
             paths.push(entry.path());
         } else {
-            all_ours = false;
+            only_our_files = false;
         }
     }
-    if all_ours {
+    if only_our_files {
         paths.push(dir.to_owned());
     }
-    let mut open = Vec::new();
+    let mut exposed = Vec::new();
     for path in paths {
-        let mode = fs::symlink_metadata(&path).map_or(0, |about| about.permissions().mode());
+        let mode = fs::symlink_metadata(&path).map_or(0, |metadata| metadata.permissions().mode());
         if mode.trailing_zeros() >= 6 {
-            // Nothing for group or others.
+            // No access for group and others.
             continue;
         }
         if fix {
-            // Whether it took is looked at afterwards.
+            // The caller lists the paths again to see whether it worked.
             let _ = fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o700));
         }
-        open.push(match path.file_name() {
+        exposed.push(match path.file_name() {
             Some(name) if path != dir => crate::domain::sanitize(&name.to_string_lossy(), 60),
             _ => "the directory".into(),
         });
     }
-    open
+    exposed
 }
 
 #[cfg(unix)]
@@ -84,32 +94,34 @@ fn is_keywright_file(name: &std::ffi::OsStr) -> bool {
 }
 
 #[cfg(not(unix))]
-fn open_to_others(_: &Path, _: bool) -> Vec<String> {
+fn list_exposed_paths(_: &Path, _: bool) -> Vec<String> {
     Vec::new()
 }
 
-/// The keys on the list; `None` where it cannot be read. With `fix` a damaged list is moved aside.
+/// Returns the keys of the inventory, or `None` if it cannot be read. `fix` moves a damaged one aside.
 pub(super) fn check_inventory(
     services: &ServiceContext,
     fix: bool,
-    tell: &mut dyn FnMut(DoctorProgress),
+    report: &mut dyn FnMut(DoctorProgress),
 ) -> Option<Vec<StoredKey>> {
-    let name = "list of keys";
-    let mut read = inventory::list_keys(&services.location, &services.server);
-    if let (true, Err(Error::InvalidJson { path, .. })) = (fix, &read) {
-        let aside = path.with_extension("json.broken");
-        tell(DoctorProgress::Notice(format!(
-            "the damaged list is moved aside to {}, and made anew from the keychain",
-            aside.display()
-        )));
-        // An earlier one is not written over.
-        if !aside.exists() && fs::rename(path, &aside).is_ok() {
-            read = inventory::list_keys(&services.location, &services.server);
+    let name = "inventory";
+    let mut keys = inventory::list_keys(&services.location, &services.server);
+    let mut move_error = None;
+    if let (true, Err(Error::InvalidJson { path, .. })) = (fix, &keys) {
+        match move_aside(path) {
+            Ok(aside) => {
+                report(DoctorProgress::Notice(format!(
+                    "moved the damaged inventory to {}; it is rebuilt from the keychain",
+                    aside.display()
+                )));
+                keys = inventory::list_keys(&services.location, &services.server);
+            }
+            Err(error) => move_error = Some(error),
         }
     }
-    match read {
+    match keys {
         Ok(keys) => {
-            tell(DoctorProgress::CheckFinished(HealthCheck::ok(
+            report(DoctorProgress::CheckFinished(HealthCheck::ok(
                 name,
                 format!("{} for {}", pluralize(keys.len(), "key"), services.server),
             )));
@@ -117,13 +129,28 @@ pub(super) fn check_inventory(
         }
         Err(error) => {
             let mut check = HealthCheck::from_error(name, &error.to_user_error());
-            if matches!(error, Error::InvalidJson { .. }) && !fix {
-                check.advice.push_str("; keywright doctor --fix does that, and makes it anew");
+            if let Some(error) = move_error {
+                let _ = write!(check.message, ", and could not be moved aside: {}", error.kind());
+            } else if matches!(error, Error::InvalidJson { .. }) && !fix {
+                check.advice = "run keywright doctor --fix to move the file aside and rebuild the inventory from the keychain".into();
             }
-            tell(DoctorProgress::CheckFinished(check));
+            report(DoctorProgress::CheckFinished(check));
             None
         }
     }
+}
+
+/// Renames a damaged file to the first free name and returns that name. Earlier copies are kept.
+fn move_aside(path: &Path) -> io::Result<PathBuf> {
+    const MAX_COPIES: usize = 99;
+    for copy in 1..=MAX_COPIES {
+        let suffix = if copy == 1 { String::new() } else { format!("-{copy}") };
+        let aside = path.with_extension(format!("json.broken{suffix}"));
+        if fs::symlink_metadata(&aside).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return fs::rename(path, &aside).map(|()| aside);
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
 }
 
 pub(super) fn check_pending_attempts(services: &ServiceContext) -> HealthCheck {
@@ -132,24 +159,24 @@ pub(super) fn check_pending_attempts(services: &ServiceContext) -> HealthCheck {
         Ok(attempts) => attempts,
         Err(error) => return HealthCheck::from_error(name, &error.to_user_error()),
     };
-    let (unresolved, under_way): (Vec<_>, Vec<_>) =
+    let (unresolved, unfinished): (Vec<_>, Vec<_>) =
         attempts.into_iter().partition(|attempt| attempt.stage == AttemptStage::Unresolved);
     if !unresolved.is_empty() {
-        let named: Vec<_> = unresolved
+        let names: Vec<_> = unresolved
             .iter()
             .map(|attempt| format!("'{}' of {}", attempt.label, format_date(attempt.started_at)))
             .collect();
-        let message = format!("a key may have been issued and not received: {}", named.join(", "));
+        let message = format!("a key may have been issued and not received: {}", names.join(", "));
         let advice = format!(
-            "keywright recover says more; look for it at {}/keys, delete it there, then strike it off",
+            "run keywright recover for details; look for the key at {}/keys, delete it there, then run keywright recover --dismiss LABEL",
             services.server
         );
         return HealthCheck::warn(name, message, advice);
     }
-    if !under_way.is_empty() {
-        let message = format!("{} not ended", pluralize(under_way.len(), "attempt"));
-        let advice = "where its program is gone, keywright recover or the next dashboard brings it to its end";
+    if !unfinished.is_empty() {
+        let message = format!("{} not finished", pluralize(unfinished.len(), "attempt"));
+        let advice = "if the program that started it has ended, run keywright recover or open the dashboard to finish it";
         return HealthCheck::warn(name, message, advice);
     }
-    HealthCheck::ok(name, "none left unresolved")
+    HealthCheck::ok(name, "none pending")
 }
