@@ -21,7 +21,7 @@ spelling:
 
 # Licences, sources, duplicates and known vulnerabilities of the dependencies.
 dependencies:
-    cargo deny --locked --offline check bans licenses sources
+    cargo deny --locked check bans licenses sources
     cargo deny --locked check advisories || echo "the advisory database could not be reached: advisories were not checked"
 
 # The crate as it would be published.
