@@ -1,12 +1,11 @@
-//! Handing a key to the clipboard, for a while.
-//! Owns: which way it goes, reading back, and clearing what is still ours. Must not know: screens,
-//! timers, where the key came from.
+//! Copies a key to the clipboard of the desktop, of tmux or of the terminal, and clears it.
 //!
-//! On X11 and Wayland the content belongs to the process that set it and goes with it, so the
-//! dashboard keeps one [`Clipboard`] for its life. A display server that is frozen answers nobody:
-//! the calls are made on a thread of their own, and given up after [`DEADLINE`].
+//! On X11 and Wayland the content belongs to the process that set it and disappears when the process
+//! exits, so the dashboard keeps one [`Clipboard`]. A frozen display server does not answer, so the
+//! calls run on a thread of their own and time out after [`CALL_TIMEOUT`].
 
 mod board;
+mod copy_record;
 mod error;
 mod tmux;
 
@@ -21,158 +20,167 @@ use sha2::{Digest as _, Sha256};
 use crate::platform::blocking_worker::BlockingWorker;
 use crate::platform::environment;
 use board::{ContentState, SystemClipboard};
+use copy_record::{Backend, CopyRecord};
 pub use error::Error;
 
 /// How long a key stays on the clipboard.
 pub const CLEAR_AFTER: Duration = Duration::from_secs(45);
 
-/// How long a display server may take over one request.
+/// Timeout of one request to the display server.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often [`hold`] looks whether the content was replaced, where looking disturbs nobody.
+/// How often [`copy_and_wait`] checks whether the content was replaced.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// SHA-256 of what was put there: enough to recognise it.
+/// SHA-256 of copied content, to recognise it without keeping it.
 type Digest = [u8; 32];
 
 fn compute_digest(content: &[u8]) -> Digest {
     Sha256::digest(content).into()
 }
 
-/// Where the key went.
+/// Where a key was copied to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CopyDestination {
-    /// On the clipboard, seen there.
+    /// The clipboard of this desktop; the content was read back.
     Clipboard {
-        /// When to call [`Clipboard::clear_if_ours`].
+        /// When to call [`Clipboard::clear_copy`].
         clear_after: Duration,
     },
-    /// Nowhere yet: the thread that draws writes [`osc52`] to the terminal, which gives no answer.
+    /// The terminal. The caller writes [`osc52_sequence`] to it; the terminal sends no reply.
     Terminal,
-    /// In a buffer of tmux, which passes it to its terminal where that is allowed.
+    /// A tmux buffer. tmux forwards it to its terminal if its configuration allows that.
     Tmux,
 }
 
-/// Which way to go.
+/// How to copy a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CopyMethod {
-    /// The clipboard of the machine the person sits at.
+    /// Use the clipboard of the machine on which the user works.
     Auto,
-    /// The clipboard of this machine.
+    /// Use the clipboard of this machine.
     Clipboard,
-    /// Through the terminal.
+    /// Use the terminal (OSC 52).
     Osc52,
 }
 
-/// The program's hold on the clipboard. Nothing is connected before the first copy.
+/// Access to the clipboard. Connects at the first copy.
 pub struct Clipboard {
     system: BlockingWorker<SystemClipboard>,
-    last_copy: Option<(Backend, Digest)>,
-}
-
-/// Where a copy can be, and be removed from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Backend {
-    Clipboard,
-    Tmux,
-    Terminal,
+    copies: CopyRecord,
 }
 
 impl Clipboard {
-    /// No I/O, no thread.
+    /// Creates the value without I/O and without a thread.
     pub fn new() -> Self {
-        Self { system: BlockingWorker::new(), last_copy: None }
+        Self { system: BlockingWorker::new(), copies: CopyRecord::default() }
     }
 
-    /// Copies it; "on the clipboard" is said only after reading it back.
+    /// Copies the secret. A copy to the desktop's clipboard is read back.
     pub fn copy(
         &mut self,
         secret: &SecretString,
-        route: CopyMethod,
+        method: CopyMethod,
     ) -> Result<CopyDestination, Error> {
         let display = environment::has_display();
-        let place = choose_backend(
-            route,
+        let backend = choose_backend(
+            method,
             environment::is_ssh_session(),
             display,
             environment::is_in_tmux(),
         );
-        match self.copy_to_backend(secret, place) {
-            // A display that is named but gone: the terminal is still there.
-            Err(Error::Unavailable(_)) if route == CopyMethod::Auto => {
+        match self.copy_to_backend(secret, backend) {
+            // The display is set but cannot be reached; the terminal still works.
+            Err(Error::Unavailable(_)) if method == CopyMethod::Auto => {
                 self.copy_to_backend(secret, terminal_backend(environment::is_in_tmux()))
             }
             outcome => outcome,
         }
     }
 
-    /// Removes the key from where [`Self::copy`] put it, unless something else is there by now.
-    /// To be called after [`CLEARS_IN`] and on leaving.
-    /// Whether it was seen there and is gone now: of the clipboard outside a tmux nothing is known.
+    /// Returns the number of the last successful copy; 0 before the first.
+    pub fn copy_number(&self) -> u64 {
+        self.copies.number()
+    }
+
+    /// Clears the copy with this number, like [`Self::clear_last_copy`], unless a later copy
+    /// replaced it. To be called after [`CLEAR_AFTER`].
+    pub fn clear_copy(&mut self, number: u64) -> bool {
+        number == self.copies.number() && self.clear_last_copy()
+    }
+
+    /// Removes copied secrets from where they are, unless other content replaced them, and returns
+    /// whether the desktop's clipboard was cleared. The clipboard outside of tmux and of the
+    /// terminal cannot be checked.
     pub fn clear_last_copy(&mut self) -> bool {
-        match self.last_copy.take() {
-            // Whoever cannot be reached cannot be cleared; nothing is left to try.
-            Some((Backend::Clipboard, ours)) => {
+        match self.copies.take() {
+            // After an error nothing else can be tried.
+            Some((Backend::Clipboard, digests)) => {
                 let cleared =
-                    self.system.call(CALL_TIMEOUT, move |board| board.clear_if_unchanged(&ours));
+                    self.system.call(CALL_TIMEOUT, move |board| board.clear_if_unchanged(&digests));
                 matches!(cleared, Some(Ok(true)))
             }
-            Some((Backend::Tmux, ours)) => {
-                let _ = BlockingWorker::<()>::new()
-                    .call(CALL_TIMEOUT, move |()| tmux::delete_matching_buffers(&ours));
+            Some((Backend::Tmux, digests)) => {
+                let _ = BlockingWorker::<()>::new().call(CALL_TIMEOUT, move |()| {
+                    digests.iter().for_each(tmux::delete_matching_buffers);
+                });
                 false
             }
             Some((Backend::Terminal, _)) | None => false,
         }
     }
 
-    /// Whether the key is on the clipboard now because this program put it there, and goes with it.
-    pub fn has_last_copy(&self) -> bool {
-        matches!(self.check_last_copy(), Some(Ok(ContentState::Unchanged)))
-    }
-
     fn copy_to_backend(
         &mut self,
         secret: &SecretString,
-        place: Backend,
+        backend: Backend,
     ) -> Result<CopyDestination, Error> {
-        let secret = secret.clone();
-        #[expect(clippy::disallowed_methods, reason = "door: hashing")]
-        let ours = compute_digest(secret.expose_secret().as_bytes());
-        // A copy on the same clipboard replaces the last one; elsewhere that one would stay.
-        if self.last_copy.is_some_and(|(last, _)| last != place || last == Backend::Tmux) {
+        #[expect(clippy::disallowed_methods, reason = "computes the digest")]
+        let digest = compute_digest(secret.expose_secret().as_bytes());
+        // A copy replaces an earlier one only on the same clipboard.
+        if self.copies.backend().is_some_and(|last| last != backend || last == Backend::Tmux) {
             self.clear_last_copy();
         }
-        // Known before it is tried: what arrives after the deadline is to be cleared as well.
-        self.last_copy = Some((place, ours));
-        let copied = match place {
+        let result = self.write_to_backend(secret.clone(), backend);
+        self.copies.add(backend, digest, result.as_ref().err());
+        result
+    }
+
+    fn write_to_backend(
+        &self,
+        secret: SecretString,
+        backend: Backend,
+    ) -> Result<CopyDestination, Error> {
+        match backend {
             Backend::Clipboard => {
-                #[expect(clippy::disallowed_methods, reason = "the door to the clipboard")]
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "writes the secret to the clipboard"
+                )]
                 self.system
                     .call(CALL_TIMEOUT, move |board| board.set_and_verify(secret.expose_secret()))
                     .unwrap_or(Err(Error::TimedOut))?;
-                CopyDestination::Clipboard { clear_after: CLEAR_AFTER }
+                Ok(CopyDestination::Clipboard { clear_after: CLEAR_AFTER })
             }
             Backend::Tmux => {
-                #[expect(clippy::disallowed_methods, reason = "the door to tmux")]
+                #[expect(clippy::disallowed_methods, reason = "writes the secret to tmux")]
                 BlockingWorker::<()>::new()
                     .call(CALL_TIMEOUT, move |()| tmux::load_buffer(secret.expose_secret()))
                     .filter(|loaded| *loaded)
                     .ok_or(Error::TmuxFailed)?;
-                CopyDestination::Tmux
+                Ok(CopyDestination::Tmux)
             }
-            Backend::Terminal => CopyDestination::Terminal,
-        };
-        Ok(copied)
+            Backend::Terminal => Ok(CopyDestination::Terminal),
+        }
     }
 
-    fn check_last_copy(&self) -> Option<Result<ContentState, Error>> {
-        match self.last_copy {
-            Some((Backend::Clipboard, ours)) => {
-                self.system.call(CALL_TIMEOUT, move |board| board.check_content(&ours))
-            }
-            Some((Backend::Tmux | Backend::Terminal, _)) | None => None,
-        }
+    fn is_last_copy_replaced(&self) -> bool {
+        let digests = self.copies.digests(Backend::Clipboard).to_vec();
+        !digests.is_empty()
+            && matches!(
+                self.system.call(CALL_TIMEOUT, move |board| board.check_content(&digests)),
+                Some(Ok(ContentState::Changed))
+            )
     }
 }
 
@@ -182,10 +190,10 @@ impl Default for Clipboard {
     }
 }
 
-/// Over SSH the display, if any, is not the one the person looks at. tmux drops OSC 52 in silence
-/// unless told otherwise, so inside it the key goes through a buffer.
-fn choose_backend(route: CopyMethod, over_ssh: bool, display: bool, in_tmux: bool) -> Backend {
-    match route {
+/// Chooses the backend. Over SSH a display is not the one in front of the user. tmux drops OSC 52 by
+/// default, so inside tmux the key goes through a buffer.
+fn choose_backend(method: CopyMethod, over_ssh: bool, display: bool, in_tmux: bool) -> Backend {
+    match method {
         CopyMethod::Clipboard => Backend::Clipboard,
         CopyMethod::Auto if display && !over_ssh => Backend::Clipboard,
         CopyMethod::Auto | CopyMethod::Osc52 => terminal_backend(in_tmux),
@@ -196,7 +204,7 @@ fn terminal_backend(in_tmux: bool) -> Backend {
     if in_tmux { Backend::Tmux } else { Backend::Terminal }
 }
 
-/// Where a copy would go now. Connects to the display's clipboard, and changes nothing.
+/// Returns where a copy would go now. Connects to the desktop's clipboard without changing it.
 pub fn detect_destination() -> Result<CopyDestination, Error> {
     let (display, in_tmux) = (environment::has_display(), environment::is_in_tmux());
     Ok(match choose_backend(CopyMethod::Auto, environment::is_ssh_session(), display, in_tmux) {
@@ -210,11 +218,11 @@ pub fn detect_destination() -> Result<CopyDestination, Error> {
     })
 }
 
-/// The escape sequence that asks a terminal to put it on its clipboard (xterm's OSC 52).
+/// Returns the escape sequence that sets the terminal's clipboard (xterm's OSC 52).
 pub fn osc52_sequence(secret: &SecretString) -> SecretString {
-    #[expect(clippy::disallowed_methods, reason = "the door to the terminal")]
+    #[expect(clippy::disallowed_methods, reason = "writes the secret to the terminal")]
     let secret = secret.expose_secret();
-    // As long as it gets from the start: growing would leave copies behind.
+    // A growing buffer would leave copies of the secret in memory.
     let mut sequence = String::with_capacity(secret.len().div_ceil(3) * 4 + 8);
     sequence.push_str("\u{1b}]52;c;");
     STANDARD.encode_string(secret, &mut sequence);
@@ -222,43 +230,41 @@ pub fn osc52_sequence(secret: &SecretString) -> SecretString {
     SecretString::from(sequence)
 }
 
-/// Whether a copy on that route is left to the terminal, which only its foreground can write to.
-pub fn is_terminal_copy(route: CopyMethod) -> bool {
+/// Whether a copy with this method goes through the terminal, which needs a foreground process.
+pub fn is_terminal_copy(method: CopyMethod) -> bool {
     let display = environment::has_display();
-    choose_backend(route, environment::is_ssh_session(), display, environment::is_in_tmux())
+    choose_backend(method, environment::is_ssh_session(), display, environment::is_in_tmux())
         == Backend::Terminal
 }
 
-/// Copies the key and holds it, in the foreground, until it was replaced or `for_at_most` passed;
-/// then clears it. `copied` is called once it is known where the key went; where that is the
-/// terminal there is nothing to hold.
+/// Copies the key, blocks until the content is replaced or `clear_after` has passed, and clears it.
+/// Calls `on_copied` with the destination after copying. Returns at once for
+/// [`CopyDestination::Terminal`].
 ///
-/// It looks now and then instead of using arboard's `wait`, which knows no deadline on Wayland and
-/// says nothing before it is over. macOS and Windows keep the content themselves and may tell the
-/// person about every look, so there it only clears in the end.
+/// It polls because arboard's `wait` has no timeout on Wayland. macOS and Windows keep the content
+/// themselves and may notify the user about each read, so there it only clears at the end.
 pub fn copy_and_wait(
     secret: &SecretString,
-    route: CopyMethod,
-    for_at_most: Duration,
-    copied: impl FnOnce(CopyDestination),
+    method: CopyMethod,
+    clear_after: Duration,
+    on_copied: impl FnOnce(CopyDestination),
 ) -> Result<(), Error> {
-    let until = Instant::now() + for_at_most;
+    let deadline = Instant::now() + clear_after;
     let mut clipboard = Clipboard::new();
-    let went = clipboard.copy(secret, route)?;
-    copied(went);
-    if went == CopyDestination::Terminal {
+    let destination = clipboard.copy(secret, method)?;
+    on_copied(destination);
+    if destination == CopyDestination::Terminal {
         return Ok(());
     }
-    let glance = if cfg!(any(target_os = "macos", windows)) { for_at_most } else { POLL_INTERVAL };
+    let interval =
+        if cfg!(any(target_os = "macos", windows)) { clear_after } else { POLL_INTERVAL };
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
             break;
         }
-        thread::sleep(glance.min(left));
-        if glance < for_at_most
-            && matches!(clipboard.check_last_copy(), Some(Ok(ContentState::Changed)))
-        {
+        thread::sleep(interval.min(remaining));
+        if interval < clear_after && clipboard.is_last_copy_replaced() {
             break;
         }
     }
@@ -271,10 +277,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_goes_where_the_person_sits() {
+    fn the_backend_depends_on_method_ssh_display_and_tmux() {
         use Backend::{Clipboard, Terminal, Tmux};
         let cases = [
-            // route, over SSH, display, in tmux
+            // method, over SSH, display, in tmux
             (CopyMethod::Auto, false, true, false, Clipboard),
             (CopyMethod::Auto, false, true, true, Clipboard),
             (CopyMethod::Auto, true, true, false, Terminal),
@@ -285,26 +291,26 @@ mod tests {
             (CopyMethod::Osc52, false, true, false, Terminal),
             (CopyMethod::Osc52, false, true, true, Tmux),
         ];
-        for (route, over_ssh, display, in_tmux, expected) in cases {
+        for (method, over_ssh, display, in_tmux, expected) in cases {
             assert_eq!(
-                choose_backend(route, over_ssh, display, in_tmux),
+                choose_backend(method, over_ssh, display, in_tmux),
                 expected,
-                "{route:?} {over_ssh} {display} {in_tmux}"
+                "{method:?} {over_ssh} {display} {in_tmux}"
             );
         }
     }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test compares secrets")]
-    fn osc_52_is_the_key_in_base64_between_its_marks() {
+    fn osc_52_contains_the_key_in_base64() {
         let sequence = osc52_sequence(&SecretString::from("sk-or-v1-test"));
         assert_eq!(sequence.expose_secret(), "\u{1b}]52;c;c2stb3ItdjEtdGVzdA==\u{7}");
     }
 
     #[test]
-    fn a_clipboard_never_used_holds_nothing_and_connects_to_nothing() {
+    fn an_unused_clipboard_has_nothing_to_clear() {
         let mut clipboard = Clipboard::new();
-        assert!(!clipboard.has_last_copy());
-        clipboard.clear_last_copy();
+        assert!(!clipboard.is_last_copy_replaced());
+        assert!(!clipboard.clear_last_copy());
     }
 }

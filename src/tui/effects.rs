@@ -41,7 +41,7 @@ pub(super) struct EffectRunner {
     /// The round of asking that is under way, and how to stop it.
     active_refresh: Option<(Ticket, watch::Sender<bool>)>,
     /// Shared with the threads that copy and the tasks that clear.
-    clipboard: Arc<Mutex<ClipboardState>>,
+    clipboard: Arc<Mutex<Clipboard>>,
 }
 
 /// The person's end of a journey; see [`Controls`].
@@ -59,13 +59,6 @@ impl RunHandle {
             let _ = wishes.try_send(wish);
         }
     }
-}
-
-/// The clipboard, and how often it was copied to: only the last copy's time clears it.
-#[derive(Default)]
-struct ClipboardState {
-    clipboard: Clipboard,
-    copy_count: u64,
 }
 
 impl EffectRunner {
@@ -330,15 +323,14 @@ impl EffectRunner {
                 Ok(text) => text,
                 Err(trouble) => return send_message(&results, Msg::Notice(Err(trouble))),
             };
-            let (outcome, copies) = {
+            let (outcome, copy_number) = {
                 let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
-                board.copy_count += 1;
-                (board.clipboard.copy(&text, CopyMethod::Auto), board.copy_count)
+                (board.copy(&text, CopyMethod::Auto), board.copy_number())
             };
             let noticed = match outcome {
                 Ok(CopyDestination::Clipboard { clear_after: clears_in }) => {
                     let seconds = clears_in.as_secs();
-                    runtime.spawn(clear_clipboard_later(board, copies, results.clone()));
+                    runtime.spawn(clear_clipboard_later(board, copy_number, results.clone()));
                     Ok(format!("copied, clears in {seconds} s"))
                 }
                 Ok(CopyDestination::Terminal) => {
@@ -348,7 +340,7 @@ impl EffectRunner {
                     Ok("sent to the terminal for its clipboard; it gives no answer".into())
                 }
                 Ok(CopyDestination::Tmux) => {
-                    runtime.spawn(clear_clipboard_later(board, copies, results.clone()));
+                    runtime.spawn(clear_clipboard_later(board, copy_number, results.clone()));
                     Ok("in a buffer of tmux, which sends it to its terminal's clipboard".into())
                 }
                 Err(error) => {
@@ -362,10 +354,7 @@ impl EffectRunner {
     /// Takes back what was copied; last words about it.
     pub(super) fn clear_clipboard_on_exit(&self) -> Option<String> {
         let mut board = self.clipboard.lock().unwrap_or_else(PoisonError::into_inner);
-        if board.copy_count == 0 {
-            return None;
-        }
-        let cleared = board.clipboard.clear_last_copy();
+        let cleared = board.clear_last_copy();
         cleared.then(|| "what was copied left the clipboard with the program".into())
     }
 }
@@ -390,14 +379,14 @@ async fn recover_interrupted(services: &ServiceContext) -> Msg {
 }
 
 async fn clear_clipboard_later(
-    board: Arc<Mutex<ClipboardState>>,
-    copies: u64,
+    board: Arc<Mutex<Clipboard>>,
+    copy_number: u64,
     results: UnboundedSender<LoopEvent>,
 ) {
     tokio::time::sleep(clipboard::CLEAR_AFTER).await;
     tokio::task::spawn_blocking(move || {
         let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
-        if board.copy_count == copies && board.clipboard.clear_last_copy() {
+        if board.clear_copy(copy_number) {
             send_message(&results, Msg::Notice(Ok("the clipboard was cleared".into())));
         }
     });

@@ -12,7 +12,7 @@ pub(super) struct SystemClipboard {
     clipboard: Option<Clipboard>,
 }
 
-/// Whether the clipboard still has the content that was set.
+/// Whether the clipboard still has content that was set here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ContentState {
     Unchanged,
@@ -26,15 +26,17 @@ impl SystemClipboard {
         without_history(self.get_or_connect()?.set())
             .text(text)
             .map_err(|failure| unavailable_error(&failure))?;
-        match self.check_content(&compute_digest(text.as_bytes()))? {
+        match self.check_content(&[compute_digest(text.as_bytes())])? {
             ContentState::Unchanged => Ok(()),
             ContentState::Changed => Err(Error::ReadBackMismatch),
         }
     }
 
-    pub(super) fn check_content(&mut self, expected: &Digest) -> Result<ContentState, Error> {
+    pub(super) fn check_content(&mut self, expected: &[Digest]) -> Result<ContentState, Error> {
         match self.get_or_connect()?.get_text().map(Zeroizing::new) {
-            Ok(text) if compute_digest(text.as_bytes()) == *expected => Ok(ContentState::Unchanged),
+            Ok(text) if expected.contains(&compute_digest(text.as_bytes())) => {
+                Ok(ContentState::Unchanged)
+            }
             // The clipboard is empty or contains an image.
             Ok(_)
             | Err(arboard::Error::ContentNotAvailable | arboard::Error::ConversionFailure) => {
@@ -44,9 +46,9 @@ impl SystemClipboard {
         }
     }
 
-    /// Clears the clipboard if it still has the expected content, and returns whether it did.
+    /// Clears the clipboard if it still has expected content, and returns whether it did.
     /// Closes the connection, because its buffers may contain the secret.
-    pub(super) fn clear_if_unchanged(&mut self, expected: &Digest) -> Result<bool, Error> {
+    pub(super) fn clear_if_unchanged(&mut self, expected: &[Digest]) -> Result<bool, Error> {
         let cleared = match self.check_content(expected)? {
             ContentState::Unchanged => self.get_or_connect()?.clear().map(|()| true),
             ContentState::Changed => Ok(false),

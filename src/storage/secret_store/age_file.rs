@@ -1,10 +1,8 @@
-//! Secrets in one file, `vault.age`, that a passphrase opens: readable by `age -d`.
-//! Owns: what is in it, one writer at a time, and reading back. Must not know: who knows the
-//! passphrase, what a secret is for.
+//! A secret store in one passphrase-encrypted file, `vault.age`, which `age -d` can decrypt.
 //!
-//! The passphrase is asked for once, at the first call that needs it; what came of that stays, so
-//! that a wrong one is not tried key by key. The file is read anew at each call: another program
-//! may have written it.
+//! The first call that needs the passphrase asks for it. The result is kept, so that a wrong
+//! passphrase is not tried again for every key. Each call reads the file again, because another
+//! process may have written it.
 
 mod age;
 
@@ -21,19 +19,19 @@ use age::{AgeError, UnlockedHeader};
 
 const FILE_NAME: &str = "vault.age";
 
-/// scrypt's cost in a new vault, as `age -p` has it: 256 MiB and about a second.
+/// The scrypt work factor of a new file, the same as in `age -p`: 256 MiB and about a second.
 const WORK_FACTOR: u8 = 18;
 
-/// Asks for the passphrase; twice where `true` says that it will be a new one.
+/// Asks for the passphrase. The argument is `true` for a new passphrase, which is entered twice.
 pub type PassphraseFn = Arc<dyn Fn(bool) -> Result<SecretString, Error> + Send + Sync>;
 
 pub(super) struct AgeFile {
     dir: PathBuf,
     passphrase_fn: PassphraseFn,
     work_factor: u8,
-    /// What came of asking.
+    /// The result of asking for the passphrase.
     passphrase: Option<Result<SecretString, Error>>,
-    /// The one the file was last seen in.
+    /// The header that the file had at the last call.
     header: Option<UnlockedHeader>,
 }
 
@@ -42,7 +40,7 @@ struct VersionHeader {
     version: u64,
 }
 
-/// What is in the file, in JSON.
+/// The decrypted content of the file, in JSON.
 #[derive(Deserialize)]
 struct FileContent {
     entries: Vec<Entry>,
@@ -57,7 +55,7 @@ struct Entry {
 
 #[derive(Serialize)]
 struct FileContentRef<'a> {
-    /// For whoever opens it with `age -d`.
+    /// Tells users who decrypt the file with `age -d` what it is.
     #[serde(rename = "what")]
     description: &'static str,
     version: u64,
@@ -71,54 +69,58 @@ struct EntryRef<'a> {
     secret: &'a str,
 }
 
-const DESCRIPTION: &str = "Keywright's vault: OpenRouter API keys";
+const DESCRIPTION: &str = "Keywright's secret store: OpenRouter API keys";
 const SCHEMA_VERSION: u64 = 1;
 
 impl AgeFile {
-    pub(super) fn new(dir: PathBuf, ask: PassphraseFn) -> Self {
-        Self { dir, passphrase_fn: ask, work_factor: WORK_FACTOR, passphrase: None, header: None }
+    pub(super) fn new(dir: PathBuf, passphrase_fn: PassphraseFn) -> Self {
+        Self { dir, passphrase_fn, work_factor: WORK_FACTOR, passphrase: None, header: None }
     }
 
     pub(super) fn path(&self) -> PathBuf {
         self.dir.join(FILE_NAME)
     }
 
-    /// Asks for the passphrase now, and tries it.
+    /// Asks for the passphrase now and checks it.
     pub(super) fn unlock(&mut self) -> Result<(), Error> {
         let file = self.read_encrypted()?;
         self.ensure_header(file.as_deref()).map(drop)
     }
 
-    pub(super) fn get(&mut self, slot: &EntryId) -> Result<SecretString, Error> {
+    pub(super) fn get(&mut self, entry_id: &EntryId) -> Result<SecretString, Error> {
         let entries = self.read_entries()?;
-        entries.into_iter().find(|entry| entry.has_id(slot)).map(|e| e.secret).ok_or(Error::NoEntry)
+        entries
+            .into_iter()
+            .find(|entry| entry.has_id(entry_id))
+            .map(|e| e.secret)
+            .ok_or(Error::NoEntry)
     }
 
-    pub(super) fn set(&mut self, slot: &EntryId, secret: &SecretString) -> Result<(), Error> {
+    pub(super) fn set(&mut self, entry_id: &EntryId, secret: &SecretString) -> Result<(), Error> {
         self.update_entries(|entries| {
-            match entries.iter_mut().find(|entry| entry.has_id(slot)) {
+            match entries.iter_mut().find(|entry| entry.has_id(entry_id)) {
                 Some(entry) => entry.secret = secret.clone(),
                 None => entries.push(Entry {
-                    service: slot.service.clone(),
-                    account: slot.account.clone(),
+                    service: entry_id.service.clone(),
+                    account: entry_id.account.clone(),
                     secret: secret.clone(),
                 }),
             }
             Ok(())
         })?;
-        let kept = self.get(slot)?;
-        #[expect(clippy::disallowed_methods, reason = "the comparison after writing")]
-        if kept.expose_secret() == secret.expose_secret() {
+        let stored = self.get(entry_id)?;
+        #[expect(clippy::disallowed_methods, reason = "compares the secret after writing")]
+        if stored.expose_secret() == secret.expose_secret() {
             Ok(())
         } else {
             Err(Error::ReadBackMismatch)
         }
     }
 
-    pub(super) fn delete(&mut self, slot: &EntryId) -> Result<(), Error> {
+    pub(super) fn delete(&mut self, entry_id: &EntryId) -> Result<(), Error> {
         self.update_entries(|entries| {
             let before = entries.len();
-            entries.retain(|entry| !entry.has_id(slot));
+            entries.retain(|entry| !entry.has_id(entry_id));
             if entries.len() < before { Ok(()) } else { Err(Error::NoEntry) }
         })
     }
@@ -134,102 +136,102 @@ impl AgeFile {
         Ok(accounts)
     }
 
-    pub(super) fn check_writable(&mut self, slot: &EntryId) -> Result<(), Error> {
-        self.set(slot, &SecretString::from("probe"))?;
-        self.delete(slot)
+    pub(super) fn check_writable(&mut self, entry_id: &EntryId) -> Result<(), Error> {
+        self.set(entry_id, &SecretString::from("probe"))?;
+        self.delete(entry_id)
     }
 
-    /// Seals everything under another passphrase. The file is replaced once what is to replace it
-    /// was opened again.
+    /// Encrypts the content with a new passphrase. Decrypts the result before it replaces the file.
     pub(super) fn change_passphrase(&mut self, new: &SecretString) -> Result<(), Error> {
-        let envelope = UnlockedHeader::new(new, self.work_factor)?;
+        let header = UnlockedHeader::new(new, self.work_factor)?;
         let _lock = atomic_file::lock_file(&self.dir, FILE_NAME)?;
         let file = self.read_encrypted()?.ok_or(Error::NoEntry)?;
         let plain = self.ensure_header(Some(&file))?.decrypt(&file)?;
-        let sealed = envelope.encrypt(&plain)?;
-        if UnlockedHeader::unlock(&sealed, new)?.decrypt(&sealed)? != plain {
+        let encrypted = header.encrypt(&plain)?;
+        if UnlockedHeader::unlock(&encrypted, new)?.decrypt(&encrypted)? != plain {
             return Err(Error::ReadBackMismatch);
         }
-        self.replace_file(&sealed)?;
+        self.replace_file(&encrypted)?;
         self.passphrase = Some(Ok(new.clone()));
-        self.header = Some(envelope);
+        self.header = Some(header);
         Ok(())
     }
 
-    /// Everything in the file. Where there is none, nobody is asked for a passphrase.
+    /// Returns all entries. Does not ask for the passphrase if there is no file.
     fn read_entries(&mut self) -> Result<Vec<Entry>, Error> {
         let Some(file) = self.read_encrypted()? else { return Ok(Vec::new()) };
         let plain = self.ensure_header(Some(&file))?.decrypt(&file)?;
         let damaged = |_| Error::Damaged;
-        // Alone first: whatever else a newer version holds need not be understood.
-        let stamp: VersionHeader = serde_json::from_slice(&plain).map_err(damaged)?;
-        if stamp.version > SCHEMA_VERSION {
-            return Err(Error::UnsupportedVersion(stamp.version));
+        // Parsed first, because the rest of a newer version may have another format.
+        let header: VersionHeader = serde_json::from_slice(&plain).map_err(damaged)?;
+        if header.version > SCHEMA_VERSION {
+            return Err(Error::UnsupportedVersion(header.version));
         }
         let content: FileContent = serde_json::from_slice(&plain).map_err(damaged)?;
         Ok(content.entries)
     }
 
-    /// Reads, changes and writes under one lock; on disk when this returns. An error changes
-    /// nothing.
+    /// Reads, changes and writes the entries under one lock. After an error the file is unchanged.
     fn update_entries(
         &mut self,
         change: impl FnOnce(&mut Vec<Entry>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        // A person who is asked for the passphrase must not keep others waiting for the lock.
+        // Ask for the passphrase before taking the lock, so that other processes do not wait for it.
         self.unlock()?;
         let _lock = atomic_file::lock_file(&self.dir, FILE_NAME)?;
         let mut entries = self.read_entries()?;
         change(&mut entries)?;
         let plain = serialize_entries(&entries)?;
         let file = self.read_encrypted()?;
-        let sealed = self.ensure_header(file.as_deref())?.encrypt(&plain)?;
-        self.replace_file(&sealed)
+        let encrypted = self.ensure_header(file.as_deref())?.encrypt(&plain)?;
+        self.replace_file(&encrypted)
     }
 
-    fn replace_file(&self, sealed: &[u8]) -> Result<(), Error> {
-        atomic_file::replace_file(&self.dir, FILE_NAME, sealed)?;
-        if self.read_encrypted()?.as_deref() == Some(sealed) {
+    fn replace_file(&self, encrypted: &[u8]) -> Result<(), Error> {
+        atomic_file::replace_file(&self.dir, FILE_NAME, encrypted)?;
+        if self.read_encrypted()?.as_deref() == Some(encrypted) {
             Ok(())
         } else {
             Err(Error::ReadBackMismatch)
         }
     }
 
-    /// What is in the file, still sealed. An empty one holds nothing to lose.
+    /// Returns the encrypted file, or `None` if it does not exist or is empty.
     fn read_encrypted(&self) -> Result<Option<Vec<u8>>, Error> {
         Ok(atomic_file::read_if_exists(&self.path())?.filter(|bytes| !bytes.is_empty()))
     }
 
-    /// The envelope this file is in, or the one in which the first will be.
+    /// Returns the header of `file`, or of the first file to be written.
     fn ensure_header(&mut self, file: Option<&[u8]>) -> Result<&UnlockedHeader, Error> {
-        // Another program may have given it another passphrase, and so another envelope, meanwhile.
-        let fits = |envelope: &UnlockedHeader| file.is_none_or(|file| envelope.is_header_of(file));
-        let envelope = match self.header.take().filter(fits) {
-            Some(envelope) => envelope,
+        // Another process may have changed the passphrase, and so the header.
+        let is_current =
+            |header: &UnlockedHeader| file.is_none_or(|file| header.is_header_of(file));
+        let header = match self.header.take().filter(is_current) {
+            Some(header) => header,
             None => self.unlock_or_create_header(file)?,
         };
-        Ok(self.header.insert(envelope))
+        Ok(self.header.insert(header))
     }
 
     fn unlock_or_create_header(&mut self, file: Option<&[u8]>) -> Result<UnlockedHeader, Error> {
         let passphrase =
             self.passphrase.get_or_insert_with(|| (self.passphrase_fn)(file.is_none()));
         let passphrase = passphrase.as_ref().map_err(Clone::clone)?;
-        let made = match file {
+        let header = match file {
             Some(file) => UnlockedHeader::unlock(file, passphrase),
             None => UnlockedHeader::new(passphrase, self.work_factor),
         };
-        if let Err(AgeError::WrongPassphrase) = made {
+        if let Err(AgeError::WrongPassphrase) = header {
             self.passphrase = Some(Err(Error::WrongPassphrase));
         }
-        Ok(made?)
+        Ok(header?)
     }
 }
 
-/// As JSON; the buffer is wiped, so it must not grow.
+/// Serializes to JSON. The buffer is wiped on drop and must not grow, since growing would leave a
+/// copy behind.
 fn serialize_entries(entries: &[Entry]) -> Result<Zeroizing<Vec<u8>>, Error> {
-    #[expect(clippy::disallowed_methods, reason = "the door into the file vault")]
+    #[expect(clippy::disallowed_methods, reason = "writes the secrets to the file store")]
     let rows: Vec<_> = entries
         .iter()
         .map(|entry| EntryRef {
@@ -238,9 +240,11 @@ fn serialize_entries(entries: &[Entry]) -> Result<Zeroizing<Vec<u8>>, Error> {
             secret: entry.secret.expose_secret(),
         })
         .collect();
-    // A character takes six bytes at most.
-    let most = |row: &EntryRef| 64 + 6 * (row.service.len() + row.account.len() + row.secret.len());
-    let mut plain = Zeroizing::new(Vec::with_capacity(128 + rows.iter().map(most).sum::<usize>()));
+    // JSON escapes a byte with at most six characters.
+    let max_size =
+        |row: &EntryRef| 64 + 6 * (row.service.len() + row.account.len() + row.secret.len());
+    let mut plain =
+        Zeroizing::new(Vec::with_capacity(128 + rows.iter().map(max_size).sum::<usize>()));
     let content =
         FileContentRef { description: DESCRIPTION, version: SCHEMA_VERSION, entries: rows };
     serde_json::to_writer(&mut *plain, &content)
@@ -249,13 +253,13 @@ fn serialize_entries(entries: &[Entry]) -> Result<Zeroizing<Vec<u8>>, Error> {
 }
 
 impl From<AgeError> for Error {
-    fn from(failure: AgeError) -> Self {
-        match failure {
+    fn from(error: AgeError) -> Self {
+        match error {
             AgeError::UnsupportedFormat => Self::UnsupportedFormat,
             AgeError::WorkFactorTooHigh => Self::WorkFactorTooHigh,
             AgeError::WrongPassphrase => Self::WrongPassphrase,
             AgeError::Damaged => Self::Damaged,
-            AgeError::SystemResources => Self::other("the system gives no randomness"),
+            AgeError::SystemResources => Self::other("the system provides no randomness or memory"),
         }
     }
 }
@@ -267,8 +271,8 @@ impl From<json_store::Error> for Error {
 }
 
 impl Entry {
-    fn has_id(&self, slot: &EntryId) -> bool {
-        self.service == slot.service && self.account == slot.account
+    fn has_id(&self, entry_id: &EntryId) -> bool {
+        self.service == entry_id.service && self.account == entry_id.account
     }
 }
 
