@@ -1,5 +1,4 @@
-//! The command line: what can be typed, and what becomes of it.
-//! Owns: arguments, words on standard error, exit codes. Must not know: screens.
+//! The command line: arguments, commands, output and exit codes.
 
 mod commands;
 mod env_mapping;
@@ -32,62 +31,62 @@ use commands::{
 };
 pub use exit_code::exit_code;
 use output::usage_error;
-pub use output::{print, print_usage_error_json, report_error, set_quiet};
+pub use output::{print, print_error_json, report_error, set_quiet};
 pub use prompts::disable_prompt_signals;
 
 const AFTER_HELP: &str = "\
-Without a command the dashboard opens. To look around without an account:
+Without a command the dashboard opens. To try it without an account:
 
   keywright --sandbox
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such label, 4 keychain locked or missing,
 5 refused or cancelled, 6 server not reached, 7 a key may have been issued and was not received.
-All of it, with every variable: keywright man | man -l -";
+The full manual: keywright man | man -l -";
 
-/// Cuts, keeps and watches labelled OpenRouter API keys.
+/// Creates, stores and monitors OpenRouter API keys.
 #[derive(Parser, Debug)]
 #[command(name = "keywright", version, about, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
-    /// What to do; nothing opens the dashboard.
+    /// The command; without one the dashboard opens.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// How often the dashboard asks the keys about themselves, in minutes; 0 for only when told to
+    /// How often the dashboard refreshes the keys, in minutes; 0 turns automatic refresh off
     #[arg(long = "every", env = "KEYWRIGHT_EVERY", value_name = "MINUTES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_440))]
     pub refresh_minutes: u32,
-    /// How many keys the sandbox holds from the start [default: 4]
+    /// How many keys the sandbox starts with [default: 4]
     #[arg(long = "keys", value_name = "N", requires = "sandbox")]
     pub sandbox_key_count: Option<usize>,
-    /// Options of every command.
+    /// Options that every command accepts.
     #[command(flatten)]
     pub global: GlobalArgs,
 }
 
-/// Options of every command.
+/// Options that every command accepts.
 #[derive(Args, Debug, Clone)]
-#[command(next_help_heading = "Options everywhere")]
+#[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// Play against a built-in imitation of OpenRouter; keys live in memory, nothing leaves the machine
+    /// Use a built-in imitation of OpenRouter; keys live in memory, nothing leaves the machine
     #[arg(long, global = true, env = "KEYWRIGHT_SANDBOX", value_parser = FalseyValueParser::new())]
     pub sandbox: bool,
-    /// The server: https, or http on loopback alone
+    /// The server's address: https, or http for loopback addresses only [default: https://openrouter.ai]
     #[arg(long, global = true, env = "KEYWRIGHT_SERVER", value_name = "URL")]
     pub server: Option<String>,
-    /// Where keys are kept: os (the keychain), file (under a passphrase) or memory [default: os; memory under --sandbox]
+    /// Where keys are stored: os (the keychain), file (encrypted with a passphrase) or memory [default: os; memory with --sandbox]
     #[arg(long, global = true, env = "KEYWRIGHT_STORE", value_name = "STORE", value_parser = parse_store_kind)]
     pub store: Option<StoreKind>,
-    /// Read the passphrase of the file store from this descriptor [or from the file that KEYWRIGHT_PASSPHRASE_FILE names]
+    /// Read the passphrase of the file store from this file descriptor [default: the file in KEYWRIGHT_PASSPHRASE_FILE, else a prompt]
     #[arg(long, global = true, env = "KEYWRIGHT_PASSPHRASE_FD", value_name = "N")]
     pub passphrase_fd: Option<u32>,
-    /// Where the list of keys is kept, and the vault of the file store [default: the platform's data directory]
+    /// Directory of the inventory and of the file store [default: the platform's data directory]
     #[arg(long, global = true, env = "KEYWRIGHT_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// How long one request may take
+    /// Timeout of one request
     #[arg(long, global = true, env = "KEYWRIGHT_TIMEOUT", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: u64,
-    /// How often what is safe to repeat is repeated
+    /// Maximum retries for idempotent requests
     #[arg(long, global = true, env = "KEYWRIGHT_RETRIES", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=10))]
     pub retries: u32,
-    /// The callback's port, for ssh -L [default: any free one]
+    /// Port of the sign-in callback, for ssh -L [default: any free port]
     #[arg(
         long,
         global = true,
@@ -97,7 +96,7 @@ pub struct GlobalArgs {
         hide_default_value = true
     )]
     pub callback_port: u16,
-    /// The app's address, sent as HTTP-Referer
+    /// The app's URL, sent as HTTP-Referer
     #[arg(long, global = true, env = "KEYWRIGHT_APP_URL", value_name = "URL", default_value = env!("CARGO_PKG_REPOSITORY"), hide_default_value = true, value_parser = config::parse_header_value)]
     pub app_url: String,
     /// The app's name, sent as X-OpenRouter-Title
@@ -106,70 +105,70 @@ pub struct GlobalArgs {
     /// The app's categories, sent as X-OpenRouter-Categories
     #[arg(long, global = true, env = "KEYWRIGHT_APP_CATEGORIES", value_name = "LIST", default_value = "cli-agent", hide_default_value = true, value_parser = config::parse_header_value)]
     pub app_categories: String,
-    /// Colours: auto, always or never
+    /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: clap::ColorChoice,
-    /// No remarks and no progress: errors and results alone
+    /// Suppress progress and status messages
     #[arg(long, short, global = true, env = "KEYWRIGHT_QUIET", value_parser = FalseyValueParser::new())]
     pub quiet: bool,
 }
 
-/// The commands.
+/// A command.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Cut a key: sign in, and it is in the keychain
+    /// Create a key: sign in and store it in the keychain
     New(new::NewArgs),
-    /// Cut the keys of a plan that are missing
+    /// Create the keys that a plan lists and that do not exist yet
     Apply(apply::ApplyArgs),
-    /// List the keys that are held
+    /// List the stored keys
     List(list::ListArgs),
-    /// One key: asked, granted, spent, expiry
+    /// Show a key's requested and granted limits, usage and expiry
     Show(show::ShowArgs),
     /// Print a key and nothing else
     Get(get::GetArgs),
     /// Run a program with keys in its environment
     #[command(long_about = run::LONG_ABOUT)]
     Run(run::RunArgs),
-    /// Print lines that put keys into variables of a shell
+    /// Print shell commands that set environment variables to keys
     #[command(long_about = env::LONG_ABOUT)]
     Env(env::EnvArgs),
-    /// Put a key on the clipboard for 45 seconds
+    /// Copy a key to the clipboard for 45 seconds
     Copy(copy::CopyArgs),
-    /// Take over a key from elsewhere: read from standard input, checked, stored
+    /// Read an existing key from standard input, check it and store it
     Import(import::ImportArgs),
-    /// Give a key another label
+    /// Rename a key
     Rename(rename::RenameArgs),
-    /// Cut a new key under the same policy, and give it the label
+    /// Replace a key with a new one that has the same policy and label
     Rotate(rotate::RotateArgs),
-    /// Switch keys off at OpenRouter
+    /// Disable keys at OpenRouter
     Disable(disable::SetDisabledArgs),
-    /// Switch keys on again
+    /// Enable keys again
     Enable(disable::SetDisabledArgs),
-    /// Forget keys on this machine, or with --revoke delete them at OpenRouter too
+    /// Remove keys from this machine, and with --revoke delete them at OpenRouter too
     Rm(rm::RmArgs),
-    /// It leaked: disable it, replace it, store the new one
+    /// Respond to a leak: disable, replace and store the new key
     Panic(panic::PanicArgs),
-    /// Whether everything is in order, and where keys lie in clear
+    /// Check the setup and find keys in plaintext
     Doctor(doctor::DoctorArgs),
-    /// The management key: what disables, edits and deletes keys
+    /// Manage the management key, which disables, edits and deletes keys
     #[command(subcommand)]
     Management(management::ManagementCommand),
-    /// Print the lines that make a tool ask for its key instead of holding it
+    /// Print configuration that makes a tool read its key from Keywright
     Helper(helper::HelperArgs),
-    /// Print a shell's completions
+    /// Print a shell completion script
     Completions(completions::CompletionsArgs),
-    /// Print the manual page; to read it: keywright man | man -l -
+    /// Print the manual page; read it with: keywright man | man -l -
     Man,
-    /// What may stand at the end of a command line, for the shells' completions
+    /// Print completion candidates, for the completion scripts
     #[command(hide = true)]
     Complete(completions::CompleteArgs),
-    /// Finish or list what a program that died left behind
+    /// Finish or list interrupted attempts
     Recover(recover::RecoverArgs),
-    /// The file store: move keys there or back, change its passphrase
+    /// Move keys between stores, or change the passphrase of the file store
     #[command(subcommand)]
     #[command(alias = "vault")]
     Store(store::StoreCommand),
-    /// Holds the clipboard in the background, for `copy`
+    /// Hold the clipboard in the background, for `copy`
     #[command(hide = true)]
     HoldClipboard(copy::HoldClipboardArgs),
     /// Serve the imitation of OpenRouter on loopback until interrupted
@@ -179,16 +178,16 @@ pub enum Command {
 /// Arguments of `sandbox`.
 #[derive(Args, Debug)]
 pub struct SandboxArgs {
-    /// The port; any free one by default
+    /// The port [default: any free port]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub port: u16,
-    /// How many keys it knows from the start
+    /// How many keys the account starts with
     #[arg(long = "keys", value_name = "N", default_value_t = 4)]
     pub key_count: usize,
 }
 
 impl Cli {
-    /// The pause between two rounds of asking the keys; `None` for none.
+    /// Returns the interval of automatic refresh; `None` where it is off.
     pub fn refresh_interval(&self) -> Option<SignedDuration> {
         (self.refresh_minutes > 0)
             .then(|| SignedDuration::from_mins(i64::from(self.refresh_minutes)))
@@ -196,7 +195,7 @@ impl Cli {
 }
 
 impl GlobalArgs {
-    /// Whether colours are wanted: `--color`, else `NO_COLOR` and `CLICOLOR_FORCE`.
+    /// Whether to use colours.
     pub fn use_color(&self) -> bool {
         let set = |name| {
             std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty())
@@ -208,13 +207,17 @@ impl GlobalArgs {
         }
     }
 
-    /// The settings, with `--sandbox` and its server already decided.
+    /// Returns the configuration; `sandbox_server` is the address of a running sandbox.
     pub fn to_config(&self, sandbox_server: Option<&str>) -> Result<Config, UserError> {
         let server = match (sandbox_server, &self.server) {
             (Some(server), _) => server.to_owned(),
-            // Checked here and not by clap, whose words would repeat a password in it.
+            // Checked here and not by clap, whose error would repeat a password in the URL.
             (None, Some(server)) => config::parse_server(server).map_err(|problem| {
-                usage_error(format!("--server: {problem}"), "nothing was sent")
+                usage_error(
+                    format!("--server: {problem}"),
+                    "give an https URL such as https://openrouter.ai, or http for a loopback address",
+                )
+                .with_meaning("nothing was sent")
             })?,
             (None, None) => config::DEFAULT_SERVER.to_owned(),
         };
@@ -225,7 +228,7 @@ impl GlobalArgs {
         Ok(Config {
             server,
             sandbox: sandbox_server.is_some(),
-            // The sandbox knows no key but its own.
+            // The sandbox accepts only its own management key.
             management_key: if sandbox_server.is_some() {
                 None
             } else {
@@ -251,7 +254,7 @@ fn parse_store_kind(word: &str) -> Result<StoreKind, String> {
         .map_err(|error: crate::storage::secret_store::ParseStoreKindError| error.to_string())
 }
 
-/// Does what a command says, but for those of [`print_alone`] and the sandbox, which is `main`'s.
+/// Runs a command, except those of [`run_without_config`] and `sandbox`, which `main` runs.
 pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
     match command {
         Command::New(args) => args.run(services),
@@ -280,7 +283,7 @@ pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Res
     }
 }
 
-/// Does what needs no settings; `None` where the command does.
+/// Runs a command that needs no configuration; `None` for every other command.
 pub fn run_without_config(command: &Command) -> Option<Result<(), UserError>> {
     match command {
         Command::Completions(args) => Some(args.run()),
@@ -290,7 +293,7 @@ pub fn run_without_config(command: &Command) -> Option<Result<(), UserError>> {
 }
 
 impl Command {
-    /// Whether results and errors are JSON.
+    /// Whether the command prints results and errors as JSON.
     pub const fn is_json(&self) -> bool {
         match self {
             Self::New(args) => args.json,
@@ -322,14 +325,14 @@ impl Command {
     }
 }
 
-/// Runs what waits for sockets, on this thread. A keychain that hangs is not waited for at the end.
+/// Runs `work` to its end on this thread. Does not wait for a keychain call that hangs.
 fn run_async<T>(work: impl Future<Output = T>) -> Result<T, UserError> {
     let mut result = None;
     run_on_runtime(pin!(async { result = Some(work.await) }))?;
-    result.ok_or_else(|| runtime_error("what it waited for did not end"))
+    result.ok_or_else(|| runtime_error("the task did not finish"))
 }
 
-/// One for all commands: each kind of future brings a copy of the runtime's machinery.
+/// Takes a trait object, because each type of future would add a copy of the runtime's code.
 fn run_on_runtime(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), UserError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -340,10 +343,11 @@ fn run_on_runtime(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), UserErr
     Ok(())
 }
 
-fn runtime_error(why: &str) -> UserError {
+fn runtime_error(reason: &str) -> UserError {
     UserError::new(
         ErrorKind::Failed,
-        format!("the program cannot wait for sockets: {why}"),
-        "nothing was sent and nothing was changed",
+        format!("the asynchronous runtime failed: {reason}"),
+        "run the command again",
     )
+    .with_meaning("nothing was sent and nothing was changed")
 }

@@ -1,4 +1,4 @@
-//! The thin binary: arguments to settings, the sandbox if asked for, the exit code.
+//! The binary: parses arguments, starts the sandbox where requested, and sets the exit code.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ use keywright::storage::secret_store::{EntryId, SecretStore, StoreKind};
 use keywright::tui;
 use secrecy::SecretString;
 
-/// Whatever held a secret on its way, in our code or in a library, is wiped when it is freed.
+/// Zeroes all memory when it is freed, since libraries copy secrets too.
 #[global_allocator]
 static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
@@ -34,25 +34,25 @@ fn main() -> ExitCode {
     let json = cli.command.as_ref().is_some_and(Command::is_json);
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(trouble) => {
-            cli::report_error(&trouble, json);
-            ExitCode::from(cli::exit_code(trouble.kind))
+        Err(error) => {
+            cli::report_error(&error, json);
+            ExitCode::from(cli::exit_code(error.kind))
         }
     }
 }
 
-/// clap's own words and exit code; under `--json` wrong usage is a document as well.
+/// Prints clap's message, and under `--json` also an error document; returns clap's exit code.
 fn report_usage_error(error: &clap::Error) -> ExitCode {
-    // A reader who has gone is no error of ours.
+    // A closed pipe is not an error.
     let _ = error.print();
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
-        let words = error.to_string();
-        // What is missing stands on lines of its own.
-        let lines = words.lines().take_while(|line| !line.is_empty()).map(str::trim);
+        let text = error.to_string();
+        // Missing arguments are listed on lines of their own.
+        let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
         let message = lines.collect::<Vec<_>>().join(" ");
         let message = message.trim_start_matches("error: ");
         let advice = "see keywright --help";
-        cli::print_usage_error_json(&UserError::new(ErrorKind::InvalidInput, message, advice));
+        cli::print_error_json(&UserError::new(ErrorKind::InvalidInput, message, advice));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
@@ -77,7 +77,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     {
         seed_sandbox(&mut services, sandbox.take_seed_keys())?;
         services.management_key = Some(ManagementKey::from(sandbox.management_key().to_owned()));
-        // These have no figures of an earlier run.
+        // The sandbox's keys have not been checked by an earlier run.
         if let Some(Command::List(_) | Command::Show(_)) = &cli.command {
             cli::refresh_all_keys(&services)?;
         }
@@ -85,7 +85,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     if let Some(command) = &cli.command {
         return cli::run(command, &config, &services);
     }
-    // The screen has no place to ask for it.
+    // The dashboard has no prompt for the passphrase.
     services.secret_store.unlock().map_err(|error| error.to_user_error())?;
     cli::disable_prompt_signals();
     let options = tui::Options {
@@ -105,12 +105,12 @@ fn start_sandbox(port: u16, keys: usize) -> Result<Sandbox, UserError> {
         UserError::new(
             ErrorKind::Failed,
             format!("the sandbox could not listen on loopback: {}", error.kind()),
-            "choose another port with --port, or none for any free one",
+            "choose another port with --port, or leave --port out to use any free port",
         )
     })
 }
 
-/// `keywright sandbox`: serves until interrupted.
+/// Runs `keywright sandbox`, which serves until interrupted.
 fn serve_sandbox(args: &SandboxArgs) -> Result<(), UserError> {
     let sandbox = start_sandbox(args.port, args.key_count)?;
     cli::print(&format!(
@@ -132,9 +132,9 @@ fn serve_sandbox(args: &SandboxArgs) -> Result<(), UserError> {
     }
 }
 
-/// Puts the keys that the sandbox's account holds from the start into the memory vault.
+/// Stores the keys that the sandbox's account starts with in the memory store.
 fn seed_sandbox(services: &mut ServiceContext, seeds: Vec<SeedKey>) -> Result<(), UserError> {
-    let mut held = Vec::with_capacity(seeds.len());
+    let mut keys = Vec::with_capacity(seeds.len());
     let mut secrets = Vec::with_capacity(seeds.len());
     for seed in seeds {
         let key = ApiKey::from(seed.secret.clone());
@@ -144,7 +144,7 @@ fn seed_sandbox(services: &mut ServiceContext, seeds: Vec<SeedKey>) -> Result<()
             limit_reset: seed.limit_reset.map(str::to_owned),
             expires_at: seed.expires_at,
         };
-        held.push(StoredKey {
+        keys.push(StoredKey {
             requested: RequestedPolicy {
                 limit: seed.limit.and_then(|limit| Cents::try_from(limit).ok()),
                 limit_reset: seed.limit_reset.and_then(|word| ResetInterval::parse(word).ok()?),
@@ -162,17 +162,17 @@ fn seed_sandbox(services: &mut ServiceContext, seeds: Vec<SeedKey>) -> Result<()
                 seed.created_at,
             )
         });
-        let slot = EntryId { service: services.keychain_service.clone(), account: seed.label };
-        secrets.push((slot, SecretString::from(seed.secret)));
+        let entry = EntryId { service: services.keychain_service.clone(), account: seed.label };
+        secrets.push((entry, SecretString::from(seed.secret)));
     }
     services.secret_store = SecretStore::memory_with_entries(secrets);
-    inventory::upsert_keys(&services.location, held).map_err(|error| error.to_user_error())
+    inventory::upsert_keys(&services.location, keys).map_err(|error| error.to_user_error())
 }
 
-/// No core files and no debugger of another process: both would hold keys. What the system does
-/// not offer is left alone. What `run` becomes is not ours to limit: it inherits no limit, and the
-/// system lifts the ban on debuggers itself.
-#[cfg_attr(not(unix), expect(unused_variables, reason = "nothing is limited there"))]
+/// Disables core files and debuggers, which would expose keys. Does nothing where the system has no
+/// such limits. The program that `run` starts must not inherit the limit on core files; the kernel
+/// allows debuggers again on exec.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "used on Unix only"))]
 fn harden_process(command: Option<&Command>) {
     #[cfg(unix)]
     if !matches!(command, Some(Command::Run(_))) {
@@ -186,8 +186,8 @@ fn harden_process(command: Option<&Command>) {
     }
 }
 
-/// Opens the log where `KEYWRIGHT_LOG` asks for one. Only our own lines are written: libraries may
-/// log what travels.
+/// Opens the log where `KEYWRIGHT_LOG` is set. Writes only Keywright's own records, because
+/// libraries may log request contents.
 fn init_logging(config: &Config) -> Result<(), UserError> {
     use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
     use tracing_subscriber::prelude::*;
@@ -195,15 +195,15 @@ fn init_logging(config: &Config) -> Result<(), UserError> {
     let filter: Targets = filter.to_string_lossy().parse().map_err(|_| {
         UserError::new(
             ErrorKind::InvalidInput,
-            "KEYWRIGHT_LOG is not a filter",
-            "write a level such as debug, or keywright::services::provision=trace",
+            "KEYWRIGHT_LOG is not a valid filter",
+            "set a level such as debug, or keywright::services::provision=trace",
         )
     })?;
     let unwritable = |error: &dyn std::fmt::Display| {
         UserError::new(
             ErrorKind::Failed,
             format!("the log cannot be written: {error}"),
-            "choose another place with --data-dir, or unset KEYWRIGHT_LOG",
+            "choose another directory with --data-dir, or unset KEYWRIGHT_LOG",
         )
     };
     let dir = config.resolve_data_dir()?;
@@ -212,11 +212,11 @@ fn init_logging(config: &Config) -> Result<(), UserError> {
     let file =
         json_store::open_private_file(std::fs::OpenOptions::new().create(true).append(true), &path)
             .map_err(|error| unwritable(&error.kind()))?;
-    let ours = filter_fn(|metadata| metadata.target().starts_with("keywright"));
+    let own_records = filter_fn(|metadata| metadata.target().starts_with("keywright"));
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::sync::Mutex::new(file))
         .with_ansi(false)
-        .with_filter(filter.and(ours));
+        .with_filter(filter.and(own_records));
     tracing_subscriber::registry().with(layer).init();
     tracing::info!(server = %config.server, service = %config::keychain_service(&config.server), "started");
     Ok(())

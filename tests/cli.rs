@@ -225,7 +225,7 @@ fn the_sandbox_holds_four_keys_from_the_start() {
             "server",
             "store",
             "created_at",
-            "asked",
+            "requested",
             "granted",
             "differences",
             "state",

@@ -84,7 +84,7 @@ fn keys_are_switched_renamed_rotated_and_deleted_in_the_sandbox() {
     for (arguments, words) in [
         (vec!["disable", "laptop"], "laptop is disabled"),
         (vec!["enable", "notebook"], "notebook is enabled"),
-        (vec!["rename", "ci", "build"], "ci is build now"),
+        (vec!["rename", "ci", "build"], "ci renamed to build"),
         (vec!["rotate", "agent"], "the old key is kept as 'agent (old)'"),
         (vec!["rotate", "agent", "--quiet-for", "2d", "--delete-old", "--yes"], "is a new key"),
         (vec!["rm", "laptop", "--revoke", "--yes"], "deleted laptop at OpenRouter"),
@@ -147,8 +147,8 @@ fn a_panic_says_where_the_leaked_key_lies_on_this_machine() {
     assert_eq!(
         found,
         [
-            "found     the leaked key of 'ci' lies in clear in ~/.bash_history line 2: delete it there",
-            "found     the leaked key of 'ci' lies in clear in ~/work/notes line 1: delete it there",
+            "found     the leaked key of 'ci' in plaintext in ~/.bash_history line 2: delete it there",
+            "found     the leaked key of 'ci' in plaintext in ~/work/notes line 1: delete it there",
         ]
     );
     assert!(!out.contains(&key), "{out}");
@@ -267,7 +267,7 @@ fn show_has_what_was_asked_beside_what_was_granted() {
     let home = Home::new();
     let (code, out, _) = home.play(&["show", "agent"]);
     assert_eq!(code, 0);
-    for name in ["asked", "granted", "remaining", "spent", "next reset", "expires", "page"] {
+    for name in ["requested", "granted", "remaining", "spent", "next reset", "expires", "page"] {
         assert!(out.lines().any(|line| line.starts_with(name)), "{name}: {out}");
     }
 }
@@ -310,7 +310,7 @@ fn a_copy_is_held_by_a_process_that_stays_behind() {
     command.env("TMUX", "/tmp/none,1,0").env("PATH", &path);
     let (code, out, err) = said(&command.output().unwrap());
     assert_eq!(code, 0, "{err}");
-    assert!(out.contains("laptop is in a buffer of tmux"), "{out}");
+    assert!(out.contains("copied laptop to a tmux buffer"), "{out}");
     let copied = fs::read_to_string(&seen).unwrap();
     assert!(copied.starts_with("sk-or-v1-") && copied != key.expose_secret());
     let arguments = fs::read_to_string(&arguments).unwrap();

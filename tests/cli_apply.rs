@@ -135,7 +135,7 @@ fn a_dry_run_as_a_document_has_the_fields_of_keys_and_knows_nothing_of_them() {
         let names = |key: &Value| key.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(would), names(did));
         assert_eq!(would["label"], did["label"]);
-        assert_eq!(would["asked"]["limit"], did["asked"]["limit"]);
+        assert_eq!(would["requested"]["limit"], did["requested"]["limit"]);
         assert_eq!(
             (&would["hash"], &would["limit"], &would["state"]),
             (&Value::Null, &Value::Null, &json!("unknown"))
@@ -164,7 +164,7 @@ fn what_is_wrong_with_a_plan_is_said_in_its_order_and_nothing_is_begun() {
     assert!(err.contains("and 30 more"), "{err}");
     let (code, _, err) = home.run(&["apply", "/nonexistent/plan.toml"]);
     assert!(code == 2 && err.contains("cannot be read"), "{err}");
-    assert_eq!(home.run(&["apply", &home.plan("")]).1, "the plan names no key\n");
+    assert_eq!(home.run(&["apply", &home.plan("")]).1, "the plan lists no keys\n");
     assert!(!home.data().exists());
 }
 
@@ -285,7 +285,7 @@ fn over_ssh_the_road_is_chosen_and_said() {
     };
     let said = ssh(&["new", "x"]);
     assert!(
-        said.contains("no browser is started here (over SSH)") && said.contains("paste the code"),
+        said.contains("no browser is available (over SSH)") && said.contains("paste the code"),
         "{said}"
     );
     let port = std::net::TcpListener::bind("127.0.0.1:0")

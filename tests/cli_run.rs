@@ -173,7 +173,7 @@ mod unix {
         {
             let (code, out, err) = home.play(&["run", "laptop", "--", program]);
             assert_eq!((code, out.as_str()), (expected, ""), "{program}: {err}");
-            assert!(err.contains("handed to nobody"), "{err}");
+            assert!(err.contains("the key was not exposed"), "{err}");
         }
     }
 
@@ -206,7 +206,7 @@ mod unix {
         assert_eq!(code, 0);
         assert_eq!(
             err,
-            "keywright: OLD is the key 'laptop', in place of the value it had\nkeywright: NEW is the key 'ci'\n"
+            "keywright: OLD is set to the key 'laptop', replacing its previous value\nkeywright: NEW is set to the key 'ci'\n"
         );
         let (code, _, err) = home.play(&["run", "-v", "--quiet", "laptop", "--", "true"]);
         assert_eq!((code, err.as_str()), (0, ""));
@@ -226,7 +226,7 @@ mod unix {
         let mut command = home.command(&["--sandbox", "env", "laptop", "--shell", "dotenv"]);
         let (code, _, err) = said(&command.stdout(file).output().unwrap());
         assert_eq!(code, 0);
-        assert!(err.contains("lies in that file in clear"), "{err}");
+        assert!(err.contains("the file now contains the key in plaintext"), "{err}");
     }
 
     #[test]
@@ -302,7 +302,7 @@ fn several_keys_are_switched_and_forgotten_at_once() {
     assert_eq!(code, 0);
     assert_eq!(
         out,
-        "deleted laptop at OpenRouter, and forgot it here\ndeleted agent at OpenRouter, and forgot it here\n"
+        "deleted laptop at OpenRouter and removed it here\ndeleted agent at OpenRouter and removed it here\n"
     );
 }
 

@@ -142,10 +142,10 @@ fn exit_code_is_4_if_only_the_keychain_fails_and_1_otherwise() {
     let (code, out, err) = home.doctor(&["--server", sandbox.url()], &[]);
     assert_eq!(code, 4, "{out}");
     assert!(out.contains("FAIL  keychain        there is no D-Bus session bus"), "{out}");
-    assert!(err.contains("not in order: keychain\n"), "{err}");
+    assert!(err.contains("1 check failed: keychain\n"), "{err}");
     let (code, out, err) = home.doctor(&["--server", "http://127.0.0.1:1", "--json"], &[]);
     assert_eq!(code, 1, "{out}");
-    assert!(err.contains("not in order: keychain, server\n"), "{err}");
+    assert!(err.contains("2 checks failed: keychain, server\n"), "{err}");
     assert_eq!(checks(&out, "server")[0].0, "fail");
 }
 

@@ -1,4 +1,4 @@
-//! One file for each command.
+//! The commands, one file each.
 
 pub(super) mod apply;
 pub(super) mod completions;

@@ -1,55 +1,54 @@
-//! Which key goes into which variable: what `run` and `env` are told as `LABEL` and `ENV=LABEL`.
-//! Must not know: where keys lie, shells.
+//! The `LABEL` and `ENV=LABEL` arguments of `run` and `env`.
 
 use crate::domain::{UserError, sanitize};
 
 use super::output::usage_error;
 
-/// The variable that OpenRouter's own libraries and most tools read.
+/// The variable that OpenRouter's libraries and most tools read.
 pub(super) const DEFAULT_VARIABLE: &str = "OPENROUTER_API_KEY";
 
-/// A key, and the variable it goes into.
+/// A key and the environment variable that receives it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct EnvMapping {
     pub(super) variable: String,
     pub(super) label: String,
 }
 
-/// Reads the items, each `LABEL` or `ENV=LABEL`. The one without a variable goes into `default`.
+/// Parses items, each `LABEL` or `ENV=LABEL`. An item without a variable uses `default`.
 ///
-/// A label may hold a `=` itself, or a `,`, or a `\`. An item that is a label from end to end is
-/// that label, and so `held` is asked first; what is none is taken apart at its first `=`.
+/// A label may contain `=`, `,` or `\`. So an item that is a stored label as a whole is that label;
+/// any other item is split at its first `=`.
 pub(super) fn parse_mappings<'a>(
     items: impl IntoIterator<Item = &'a str>,
     default: &str,
-    held: impl Fn(&str) -> bool,
+    is_stored: impl Fn(&str) -> bool,
 ) -> Result<Vec<EnvMapping>, UserError> {
-    let mut chosen: Vec<EnvMapping> = Vec::new();
+    let mut mappings: Vec<EnvMapping> = Vec::new();
     for item in items {
-        let pair = item.split_once('=').filter(|_| !held(item));
+        let pair = item.split_once('=').filter(|_| !is_stored(item));
         let (variable, label) = pair.unwrap_or((default, item));
         validate_variable_name(variable)?;
         if label.is_empty() {
             return Err(usage_error(
-                format!("no label is given for {variable}"),
-                "a key is named as LABEL or ENV=LABEL, such as OPENAI_API_KEY=ci",
+                format!("no label given for {variable}"),
+                "give LABEL or ENV=LABEL, such as OPENAI_API_KEY=ci",
             ));
         }
-        if chosen.iter().any(|other| other.variable == variable) {
+        if mappings.iter().any(|other| other.variable == variable) {
             return Err(usage_error(
-                format!("two keys cannot both be {variable}"),
-                "name the variable of each but one, such as ci,OPENAI_API_KEY=laptop",
+                format!("two keys for the variable {variable}"),
+                "give all keys but one a variable, such as ci,OPENAI_API_KEY=laptop",
             ));
         }
-        chosen.push(EnvMapping { variable: variable.into(), label: label.into() });
+        mappings.push(EnvMapping { variable: variable.into(), label: label.into() });
     }
-    Ok(chosen)
+    Ok(mappings)
 }
 
-/// Takes a list apart at its commas, unless it is one label from end to end. `\` keeps the comma
-/// after it, or the `\`, from meaning anything.
-pub(super) fn split_items(list: &str, held: impl Fn(&str) -> bool) -> Vec<String> {
-    if !list.contains([',', '\\']) || held(list) {
+/// Splits a list at its commas, unless the whole list is one stored label. `\` escapes a comma or
+/// another `\`.
+pub(super) fn split_items(list: &str, is_stored: impl Fn(&str) -> bool) -> Vec<String> {
+    if !list.contains([',', '\\']) || is_stored(list) {
         return vec![list.into()];
     }
     let mut items = vec![String::new()];
@@ -72,16 +71,16 @@ fn push_char(items: &mut [String], c: Option<char>) {
     }
 }
 
-/// A name that every shell and every program can read.
+/// Checks that a variable's name is one that every shell and program can read.
 pub(super) fn validate_variable_name(variable: &str) -> Result<(), UserError> {
     let mut bytes = variable.bytes();
-    let begins = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    if begins && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+    let starts_well = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    if starts_well && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         return Ok(());
     }
     Err(usage_error(
-        format!("'{}' cannot be the name of a variable", sanitize(variable, 100)),
-        "a name is letters, digits and _, and begins with no digit; a label with = in it that is not held is read as ENV=LABEL",
+        format!("'{}' is not a valid variable name", sanitize(variable, 100)),
+        "use letters, digits and _, and no digit first; an argument with = that is not a stored label is read as ENV=LABEL",
     ))
 }
 
@@ -91,12 +90,12 @@ mod tests {
 
     use super::*;
 
-    fn pairs(list: &str, held: &[&str]) -> Result<Vec<(String, String)>, String> {
-        let is_held = |label: &str| held.contains(&label);
-        let items = split_items(list, is_held);
-        parse_mappings(items.iter().map(String::as_str), DEFAULT_VARIABLE, is_held)
-            .map(|chosen| chosen.into_iter().map(|one| (one.variable, one.label)).collect())
-            .map_err(|trouble| trouble.message)
+    fn pairs(list: &str, stored: &[&str]) -> Result<Vec<(String, String)>, String> {
+        let is_stored = |label: &str| stored.contains(&label);
+        let items = split_items(list, is_stored);
+        parse_mappings(items.iter().map(String::as_str), DEFAULT_VARIABLE, is_stored)
+            .map(|mappings| mappings.into_iter().map(|one| (one.variable, one.label)).collect())
+            .map_err(|error| error.message)
     }
 
     fn pair(variable: &str, label: &str) -> (String, String) {
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_alone_goes_into_the_default_and_others_into_their_own() {
+    fn a_label_without_a_variable_uses_the_default() {
         assert_eq!(
             pairs("ci,OTHER_KEY=my laptop", &[]),
             Ok(vec![pair(DEFAULT_VARIABLE, "ci"), pair("OTHER_KEY", "my laptop")])
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_label_from_end_to_end_is_that_label() {
+    fn a_whole_item_that_is_a_stored_label_is_not_split() {
         for label in ["a,b", "a=b", "A=b,C=d", r"back\slash", r"a\,b", "=", ","] {
             assert_eq!(pairs(label, &[label]), Ok(vec![pair(DEFAULT_VARIABLE, label)]), "{label}");
         }
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backslash_keeps_a_comma_in_its_label() {
+    fn a_backslash_escapes_a_comma() {
         assert_eq!(
             pairs(r"a\,b,X=c\\,Y=d\e", &[]),
             Ok(vec![pair(DEFAULT_VARIABLE, "a,b"), pair("X", r"c\"), pair("Y", r"d\e")])
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_apart_is_refused() {
+    fn ambiguous_and_invalid_lists_are_rejected() {
         for list in ["a,b", "X=a,X=b", "1X=a", "=a", "X=", "a,", "", "é=a", "A B=c"] {
             assert!(pairs(list, &[]).is_err(), "{list}");
         }
@@ -137,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_label_can_be_named_beside_others(a in ".{1,20}", b in ".{1,20}") {
+        fn every_label_can_be_escaped(a in ".{1,20}", b in ".{1,20}") {
             let escape = |label: &str| label.replace('\\', r"\\").replace(',', r"\,");
             let list = format!("X={},Y={}", escape(&a), escape(&b));
             prop_assert_eq!(pairs(&list, &[]), Ok(vec![pair("X", &a), pair("Y", &b)]));

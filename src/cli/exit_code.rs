@@ -12,7 +12,7 @@ pub const fn exit_code(kind: ErrorKind) -> u8 {
         ErrorKind::Cancelled => 5,
         ErrorKind::Unreachable => 6,
         ErrorKind::Unresolved => 7,
-        // As a shell reports the same.
+        // The codes that a shell uses for the same errors.
         ErrorKind::CommandNotExecutable => 126,
         ErrorKind::CommandNotFound => 127,
     }

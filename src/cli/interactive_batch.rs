@@ -1,5 +1,5 @@
-//! A person beside a queue of keys: what they type is a wish or a code, a signal is a wish to stop,
-//! and what happens is said on standard error. Must not know: which keys they are.
+//! Prompts and progress while a batch of keys is created: reads commands and codes from standard
+//! input, and stops on signals.
 
 use std::io::{self, IsTerminal, Read};
 use std::sync::Arc;
@@ -18,121 +18,122 @@ use crate::services::keys::{BatchCommand, BatchControls, ItemResult, Progress};
 /// The longest line that could be a code.
 const MAX_LINE_BYTES: usize = 600;
 
-/// Someone at the keyboard, or a pipe, or nobody.
+/// Reads commands and codes, and prints progress.
 pub(super) struct BatchPrompter {
     commands: mpsc::Sender<BatchCommand>,
     codes: mpsc::Sender<AuthCode>,
-    /// Whether what is typed is a code, by the line; else a letter is a wish.
+    /// Whether a typed line is a code; else each letter is a command.
     reads_codes: Arc<AtomicBool>,
     is_reading: AtomicBool,
     is_terminal: bool,
-    /// Whether each step is said: a consent takes a person's time, a request does not.
+    /// Whether each step is printed: the user takes part in a consent, but not in a request.
     is_verbose: bool,
     _echo_guard: Option<EchoGuard>,
 }
 
 impl BatchPrompter {
-    /// Listens from now on, to signals at once, to the keyboard when there is something to say.
-    pub(super) fn start(in_words: bool) -> (Self, BatchControls) {
-        let (wishes, wished) = mpsc::channel(4);
-        let (codes, pasted) = mpsc::channel(1);
-        let stop = wishes.clone();
+    /// Starts to handle signals at once, and the keyboard once a command or code can be typed.
+    pub(super) fn start(is_verbose: bool) -> (Self, BatchControls) {
+        let (commands, command_receiver) = mpsc::channel(4);
+        let (codes, pasted_codes) = mpsc::channel(1);
+        let stop = commands.clone();
         spawn_signal_handler(move || {
-            // A queue that hears no more is at its end.
+            // The receiver is gone once the batch has ended.
             let _ = stop.try_send(BatchCommand::Stop);
         });
-        let terminal = io::stdin().is_terminal();
-        let person = Self {
-            commands: wishes,
+        let is_terminal = io::stdin().is_terminal();
+        let prompter = Self {
+            commands,
             codes,
             reads_codes: Arc::default(),
             is_reading: AtomicBool::new(false),
-            is_terminal: terminal,
-            is_verbose: in_words,
-            _echo_guard: (terminal && in_words).then(EchoGuard::new_cbreak),
+            is_terminal,
+            is_verbose,
+            _echo_guard: (is_terminal && is_verbose).then(EchoGuard::new_cbreak),
         };
-        if terminal && in_words {
-            person.spawn_reader();
+        if is_terminal && is_verbose {
+            prompter.spawn_reader();
         }
-        (person, BatchControls { commands: wished, pasted_codes: pasted })
+        (prompter, BatchControls { commands: command_receiver, pasted_codes })
     }
 
-    /// Says what happens.
-    pub(super) fn print_progress(&self, news: Progress<'_>) {
+    /// Prints a progress event.
+    pub(super) fn print_progress(&self, event: Progress<'_>) {
         let on_one_line = !self.is_verbose && io::stderr().is_terminal();
-        if on_one_line && !matches!(news, Progress::Provisioning(ProvisioningEvent::StepStarted(_)))
+        if on_one_line
+            && !matches!(event, Progress::Provisioning(ProvisioningEvent::StepStarted(_)))
         {
             eprint("\r\x1b[K");
         }
-        match news {
-            Progress::ItemStarted { number, total: of, label } if self.is_verbose => {
-                print_status(&format!("{number} of {of}: {label}"));
+        match event {
+            Progress::ItemStarted { number, total, label } if self.is_verbose => {
+                print_status(&format!("{number} of {total}: {label}"));
             }
-            Progress::ItemStarted { number, total: of, label } if on_one_line => {
-                eprint(&format!("{number} of {of}: {label}"));
+            Progress::ItemStarted { number, total, label } if on_one_line => {
+                eprint(&format!("{number} of {total}: {label}"));
             }
             Progress::ItemStarted { .. } => {}
-            Progress::Provisioning(ProvisioningEvent::SignInUrl { url, needs_code: paste }) => {
-                self.reads_codes.store(paste, Ordering::Release);
-                print_sign_in_address(&url, paste);
+            Progress::Provisioning(ProvisioningEvent::SignInUrl { url, needs_code }) => {
+                self.reads_codes.store(needs_code, Ordering::Release);
+                print_sign_in_address(&url, needs_code);
                 if self.is_terminal {
-                    eprintln(if paste {
-                        "or s and enter skips this key, r asks anew, q stops; codes are not shown"
+                    eprintln(if needs_code {
+                        "or type a letter and enter: s skips this key, r tries again, q stops; codes are not shown"
                     } else {
-                        "s skips this key, r opens the page anew, q stops"
+                        "s skips this key, r opens the page again, q stops"
                     });
                 }
-                if paste {
+                if needs_code {
                     self.spawn_reader();
                 }
             }
-            Progress::Provisioning(ProvisioningEvent::Notice(words)) => print_status(&words),
+            Progress::Provisioning(ProvisioningEvent::Notice(text)) => print_status(&text),
             Progress::Provisioning(ProvisioningEvent::StepStarted(_)) => {}
-            Progress::ItemFinished(ItemResult { label, result, warning: note }) => {
-                if let Some(note) = note {
-                    print_warning(note);
+            Progress::ItemFinished(ItemResult { label, result, warning }) => {
+                if let Some(warning) = warning {
+                    print_warning(warning);
                 }
                 match result {
-                    Ok(held) if self.is_verbose => {
-                        print_status(&format!("{label} is stored ({})", held.masked));
+                    Ok(stored_key) if self.is_verbose => {
+                        print_status(&format!("{label} is stored ({})", stored_key.masked));
                     }
                     Ok(_) => {}
-                    Err(trouble) => print_status(&format!("{label}: {}", trouble.message)),
+                    Err(error) => print_status(&format!("{label}: {}", error.message)),
                 }
             }
         }
     }
 
-    /// The line of progress leaves with the queue.
+    /// Clears the progress line at the end of the batch.
     pub(super) fn clear_progress_line(self) {
         if !self.is_verbose && io::stderr().is_terminal() {
             eprint("\r\x1b[K");
         }
     }
 
-    /// Reads on a thread of its own, which is left behind at the end.
+    /// Reads on a separate thread, which keeps running when the batch ends.
     fn spawn_reader(&self) {
         if self.is_reading.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (wishes, codes, pastes) =
+        let (commands, codes, reads_codes) =
             (self.commands.clone(), self.codes.clone(), Arc::clone(&self.reads_codes));
         thread::spawn(move || {
             let mut typed = Zeroizing::new(String::with_capacity(MAX_LINE_BYTES));
             for byte in io::stdin().lock().bytes() {
                 let Ok(byte) = byte else { break };
-                let paste = pastes.load(Ordering::Acquire);
+                let reads_code = reads_codes.load(Ordering::Acquire);
                 match byte {
                     b'\n' | b'\r' => {
-                        if let (true, false) = (paste, typed.is_empty()) {
-                            handle_line(&typed, &wishes, &codes);
+                        if reads_code && !typed.is_empty() {
+                            handle_line(&typed, &commands, &codes);
                         }
                         typed.clear();
                     }
                     8 | 127 => drop(typed.pop()),
-                    letter if !paste => {
-                        if let Some(wish) = parse_command(letter) {
-                            let _ = wishes.blocking_send(wish);
+                    letter if !reads_code => {
+                        if let Some(command) = parse_command(letter) {
+                            let _ = commands.blocking_send(command);
                         }
                     }
                     letter if letter.is_ascii() && typed.len() < MAX_LINE_BYTES => {
@@ -141,20 +142,20 @@ impl BatchPrompter {
                     _ => {}
                 }
             }
-            // A pipe that ends has no further code, and a queue that pastes needs one.
-            if pastes.load(Ordering::Acquire) {
+            // After the end of a pipe no further code can arrive.
+            if reads_codes.load(Ordering::Acquire) {
                 print_status("no further code was given");
-                let _ = wishes.blocking_send(BatchCommand::Stop);
+                let _ = commands.blocking_send(BatchCommand::Stop);
             }
         });
     }
 }
 
-fn handle_line(typed: &str, wishes: &mpsc::Sender<BatchCommand>, codes: &mpsc::Sender<AuthCode>) {
+fn handle_line(typed: &str, commands: &mpsc::Sender<BatchCommand>, codes: &mpsc::Sender<AuthCode>) {
     if let ([letter], true) = (typed.as_bytes(), io::stdin().is_terminal())
-        && let Some(wish) = parse_command(*letter)
+        && let Some(command) = parse_command(*letter)
     {
-        let _ = wishes.blocking_send(wish);
+        let _ = commands.blocking_send(command);
         return;
     }
     match AuthCode::parse(typed) {

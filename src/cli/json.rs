@@ -1,5 +1,5 @@
-//! JSON of the command line: OpenRouter's field names, USD as numbers, UTC with `Z`, unknown as
-//! null, never a secret.
+//! JSON documents of the command line. Fields have OpenRouter's names, amounts are in USD, times
+//! are in UTC with `Z`, unknown values are null. None contains a secret.
 
 use super::exit_code;
 use jiff::Timestamp;
@@ -7,63 +7,63 @@ use serde_json::{Value, json};
 
 use crate::domain::{ApiKey, KeyRequest, RequestedPolicy, StoredKey, UserError};
 
-/// One key.
-pub fn key_to_json(held: &StoredKey, now: Timestamp) -> Value {
-    let reading = held.info.as_ref();
-    let figure = |pick: fn(&crate::domain::KeyInfo) -> Option<f64>| {
-        reading.and_then(|reading| pick(reading))
+/// Returns the JSON of a key.
+pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
+    let amount = |field: fn(&crate::domain::KeyInfo) -> Option<f64>| {
+        key.info.as_ref().and_then(|info| field(info))
     };
-    let granted = held.granted.as_ref();
-    let reset = held.reset();
+    let granted = key.granted.as_ref();
+    let reset = key.reset();
     json!({
-        "label": held.label,
-        "hash": held.hash,
-        "masked": held.masked,
-        "server": held.server,
-        "store": held.store,
-        "created_at": to_iso8601(Some(held.created_at)),
-        "asked": requested_to_json(&held.requested),
+        "label": key.label,
+        "hash": key.hash,
+        "masked": key.masked,
+        "server": key.server,
+        "store": key.store,
+        "created_at": to_iso8601(Some(key.created_at)),
+        "requested": requested_to_json(&key.requested),
         "granted": {
             "limit": granted.and_then(|granted| granted.limit),
             "limit_reset": granted.and_then(|granted| granted.limit_reset.as_deref()),
             "expires_at": to_iso8601(granted.and_then(|granted| granted.expires_at)),
         },
-        "differences": held.differing_fields(),
-        "state": held.state(now),
-        "disabled": held.disabled,
-        "limit": held.limit(),
-        "limit_remaining": held.remaining(now),
+        "differences": key.differing_fields(),
+        "state": key.state(now),
+        "disabled": key.disabled,
+        "limit": key.limit(),
+        "limit_remaining": key.remaining(now),
         "limit_reset": reset,
         "next_reset_at": to_iso8601(reset.and_then(|reset| reset.next_after(now))),
-        "expires_at": to_iso8601(held.expires_at()),
-        "usage": figure(|reading| reading.usage),
-        "usage_daily": figure(|reading| reading.usage_daily),
-        "usage_weekly": figure(|reading| reading.usage_weekly),
-        "usage_monthly": figure(|reading| reading.usage_monthly),
-        "checked_at": to_iso8601(held.checked_at),
+        "expires_at": to_iso8601(key.expires_at()),
+        "usage": amount(|info| info.usage),
+        "usage_daily": amount(|info| info.usage_daily),
+        "usage_weekly": amount(|info| info.usage_weekly),
+        "usage_monthly": amount(|info| info.usage_monthly),
+        "checked_at": to_iso8601(key.checked_at),
     })
 }
 
-/// What was asked for, or is planned.
-pub fn requested_to_json(asked: &RequestedPolicy) -> Value {
+/// Returns the JSON of a requested or planned policy.
+pub fn requested_to_json(requested: &RequestedPolicy) -> Value {
     json!({
-        "limit": asked.limit,
-        "limit_reset": asked.limit_reset,
-        "expires_at": to_iso8601(asked.expires_at),
-        "workspace_id": asked.workspace_id,
+        "limit": requested.limit,
+        "limit_reset": requested.limit_reset,
+        "expires_at": to_iso8601(requested.expires_at),
+        "workspace_id": requested.workspace_id,
     })
 }
 
-/// A key that would be cut: the fields of [`key`], of which nothing is known but what is asked for.
+/// Returns the JSON of a key that would be created: the fields of [`key_to_json`], with null for
+/// everything except the request.
 pub fn planned_key_to_json(request: &KeyRequest) -> Value {
-    let nobody = ApiKey::from(String::new());
+    let no_secret = ApiKey::from(String::new());
     let (label, at) = (request.label.clone(), Timestamp::UNIX_EPOCH);
     let mut key =
-        key_to_json(&StoredKey::new(label, &nobody, String::new(), String::new(), at), at);
+        key_to_json(&StoredKey::new(label, &no_secret, String::new(), String::new(), at), at);
     for (name, value) in key.as_object_mut().into_iter().flatten() {
         match name.as_str() {
             "label" | "differences" | "granted" => {}
-            "asked" => *value = requested_to_json(&RequestedPolicy::from(request)),
+            "requested" => *value = requested_to_json(&RequestedPolicy::from(request)),
             "state" => *value = "unknown".into(),
             _ => *value = Value::Null,
         }
@@ -71,17 +71,15 @@ pub fn planned_key_to_json(request: &KeyRequest) -> Value {
     key
 }
 
-/// What went wrong.
-pub fn error_to_json(trouble: &UserError) -> Value {
+/// Returns the JSON of an error.
+pub fn error_to_json(error: &UserError) -> Value {
+    let UserError { kind, message, meaning, advice } = error;
     json!({"error": {
-        "code": exit_code(trouble.kind),
-        "message": trouble.message,
-        "meaning": trouble.meaning,
-        "advice": trouble.advice,
+        "code": exit_code(*kind), "message": message, "meaning": meaning, "advice": advice,
     }})
 }
 
-/// Whole seconds with `Z`.
+/// Formats a time in whole seconds with `Z`.
 pub(super) fn to_iso8601(at: Option<Timestamp>) -> Option<String> {
     at.and_then(|at| Timestamp::from_second(at.as_second()).ok()).map(|at| at.to_string())
 }

@@ -1,5 +1,4 @@
-//! A table on the terminal: columns as wide as what is in them, narrowed where the terminal is.
-//! Must not know: what is in it.
+//! Tables that fit the width of the terminal.
 
 use std::io::{self, IsTerminal};
 
@@ -8,18 +7,18 @@ use unicode_width::UnicodeWidthStr;
 
 const COLUMN_GAP: usize = 2;
 
-/// A column: its heading, and how much it matters. Where there is no room the least important one
-/// goes first; those at 0 stay, and the first of all is shortened.
+/// A column: its heading and its drop priority. Where there is no room the column with the highest
+/// priority is left out first; columns with 0 stay, and the first column is truncated.
 pub(super) struct Column(pub(super) &'static str, pub(super) u8);
 
-/// The columns of the terminal; `None` where nobody looks, and nothing is cut.
+/// Returns the width of the terminal; `None` where standard output is not one.
 pub(super) fn terminal_width() -> Option<usize> {
     let terminal = io::stdout().is_terminal();
     let size = terminal.then(crossterm::terminal::size).and_then(Result::ok);
     size.map(|(columns, _)| usize::from(columns)).filter(|columns| *columns > 0)
 }
 
-/// Lays it out; each row has a cell for each column.
+/// Formats a table. Each row has one cell per column.
 pub(super) fn format_table(
     columns: &[Column],
     rows: &[Vec<String>],
@@ -42,9 +41,9 @@ pub(super) fn format_table(
                 .saturating_sub(COLUMN_GAP)
         };
         while total(&shown, &widths) > width {
-            let least = shown.iter().copied().max_by_key(|at| columns[*at].1);
-            match least.filter(|at| columns[*at].1 > 0) {
-                Some(least) => shown.retain(|at| *at != least),
+            let dropped = shown.iter().copied().max_by_key(|at| columns[*at].1);
+            match dropped.filter(|at| columns[*at].1 > 0) {
+                Some(dropped) => shown.retain(|at| *at != dropped),
                 None => break,
             }
         }
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_line_up_by_what_a_person_sees() {
+    fn columns_align_by_display_width() {
         assert_eq!(
             format_table(&COLUMNS, &[row("鍵"), row("e\u{301}cole")], None),
             "LABEL  STATE   STORE\n鍵     active  os\ne\u{301}cole  active  os\n"
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_room_the_least_important_goes_first_and_then_the_label_is_cut() {
+    fn narrow_tables_drop_columns_and_then_truncate_the_label() {
         let rows = [row("a rather long label 鍵")];
         for width in [60, 30, 24, 20, 10] {
             let table = format_table(&COLUMNS, &rows, Some(width));

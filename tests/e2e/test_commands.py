@@ -27,7 +27,7 @@ def new_prints_one_json_document_without_the_key(world):
     assert key not in printed and "key" not in document, printed
     policy = {"limit": 7.25, "limit_reset": "monthly", "expires_at": f"{day}T23:59:59Z"}
     equal(document["granted"], policy)
-    equal(document["asked"], {**policy, "workspace_id": None})
+    equal(document["requested"], {**policy, "workspace_id": None})
     wanted = {
         "label": "script", "server": server, "store": "os", "differences": [],
         "state": "active", "limit_remaining": 7.25, "masked": f"{key[:12]}...{key[-4:]}",

@@ -57,7 +57,7 @@ def recorded(world, server, label):
                 if quoted and text(quoted[0]).startswith(b"POST /api/v1/auth/keys"):
                     calls.append(("sent",))
             elif name == "write" and re.match(r"1<", arguments):
-                if b"read back" in text(quoted[0]):
+                if b"and verified" in text(quoted[0]):
                     calls.append(("said",))
             elif name == "openat" and "O_CREAT" in arguments:
                 path = text(quoted[-1]).decode()

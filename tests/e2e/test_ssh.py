@@ -66,7 +66,7 @@ def over_ssh_the_code_is_pasted_and_never_shown(world):
     pane = Pane(world, size=(100, 60))
     new = there(world, "keywright", "--server", server, "new", "far away", "--limit", "1")
     pane.command(shlex.join(["ssh", "-t", "-p", str(port), *options, "root@127.0.0.1", new]))
-    pane.wait("no browser is started here .over SSH.")
+    pane.wait("no browser is available .over SSH.")
     pane.wait("code:")
     screen = pane.screen()
     assert sum("█" in line for line in screen.splitlines()) > 15, "a QR code for a phone"

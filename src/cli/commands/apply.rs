@@ -1,5 +1,4 @@
-//! `keywright apply PLAN.toml`: the keys of a plan, those that are missing cut one after the other.
-//! Owns: what is asked before, and the account of it at the end. Must not know: how one is cut.
+//! `keywright apply`: creates the keys that a plan lists and that do not exist yet.
 
 use crate::cli::exit_code;
 use std::collections::HashMap;
@@ -26,7 +25,7 @@ use crate::services::plan::{self, Difference, KeyDiff};
 use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::inventory;
 
-/// The most errors of a plan that are said.
+/// The maximum number of errors of a plan that are printed.
 const MAX_PROBLEMS: usize = 20;
 
 /// Arguments of `apply`.
@@ -35,20 +34,20 @@ pub struct ApplyArgs {
     /// The plan: [[key]] tables with label, limit, reset, expires, workspace; [defaults] for all
     #[arg(value_name = "PLAN.toml")]
     plan: PathBuf,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, without doing it
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
     sign_in: SignInArgs,
-    /// As one JSON document
+    /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }
 
-/// What becomes, or became, of one key of the plan.
+/// The planned or actual result for one key of the plan.
 enum PlanRow {
     Create(KeyRequest),
     Created(StoredKey),
@@ -71,47 +70,54 @@ impl ApplyArgs {
     }
 
     fn read_plan(&self) -> Result<Vec<KeyRequest>, UserError> {
-        const NOTHING_DONE: &str = "nothing was done";
+        const NOTHING_DONE: &str = "no key was created";
         let path = self.plan.display();
         let bytes =
             std::fs::File::open(&self.plan).and_then(plan::read_plan_bytes).map_err(|error| {
-                usage_error(format!("{path} cannot be read: {}", error.kind()), NOTHING_DONE)
+                usage_error(
+                    format!("{path} cannot be read: {}", error.kind()),
+                    "give the path of a readable TOML file",
+                )
+                .with_meaning(NOTHING_DONE)
             })?;
-        plan::parse(&bytes, Timestamp::now()).map_err(|wrong| {
-            let mut words: Vec<String> = wrong
+        plan::parse(&bytes, Timestamp::now()).map_err(|diagnostics| {
+            let count = diagnostics.len();
+            let mut lines: Vec<String> = diagnostics
                 .iter()
                 .take(MAX_PROBLEMS)
-                .map(|complaint| format!("\n  {complaint}"))
+                .map(|diagnostic| format!("\n  {diagnostic}"))
                 .collect();
-            if wrong.len() > MAX_PROBLEMS {
-                words.push(format!("\n  and {} more", wrong.len() - MAX_PROBLEMS));
+            if count > MAX_PROBLEMS {
+                lines.push(format!("\n  and {} more", count - MAX_PROBLEMS));
             }
-            let errors = if wrong.len() == 1 { "error" } else { "errors" };
+            let errors = if count == 1 { "error" } else { "errors" };
             usage_error(
-                format!("{path} has {} {errors}:{}", wrong.len(), words.concat()),
-                NOTHING_DONE,
+                format!("{path} has {count} {errors}:{}", lines.concat()),
+                "correct the plan and run the command again",
             )
+            .with_meaning(NOTHING_DONE)
         })
     }
 
-    /// What is missing is cut, by one queue at a time, after what an earlier run left behind.
+    /// Recovers interrupted attempts, then creates the missing keys. Only one process applies a plan
+    /// at a time.
     async fn apply_plan(
         &self,
         plan: &[KeyRequest],
         services: &ServiceContext,
     ) -> Result<Vec<PlanRow>, UserError> {
-        // Until something is begun, ctrl-c ends the program as it would any other.
-        let mut never = watch::channel(false).1;
-        let turn = keys::lock_apply(services, &mut never, || {
+        // Until an attempt starts, ctrl-c ends the program in the default way.
+        let mut never_cancelled = watch::channel(false).1;
+        let lock = keys::lock_apply(services, &mut never_cancelled, || {
             print_status(
-                "another apply is under way with this data directory: waiting for its end (ctrl-c leaves)",
+                "another apply is under way with this data directory: waiting until it ends (press ctrl-c to stop)",
             );
         });
-        let turn = turn.await.map_err(|error| error.to_user_error())?;
+        let lock = lock.await.map_err(|error| error.to_user_error())?;
         let recovered =
             provision::recover_attempts(services).await.map_err(|error| error.to_user_error())?;
-        for held in &recovered.stored {
-            print_status(&format!("{}, of an earlier run, is stored", held.label));
+        for key in &recovered.stored {
+            print_status(&format!("stored {} from an interrupted run", key.label));
         }
         store_recovered_keys(recovered.not_stored, services).await?;
 
@@ -126,47 +132,51 @@ impl ApplyArgs {
         if requests.is_empty() {
             return Ok(rows);
         }
-        let known = management_key::load_management_key(services)
+        let management = management_key::load_management_key(services)
             .await
             .map_err(|error| error.to_user_error())?;
-        let (way, road) = self.choose_auth_method(services, known.map(|(key, _)| key)).await?;
+        let (auth_method, description) =
+            self.choose_auth_method(services, management.map(|(key, _)| key)).await?;
         let count = requests.len();
         let keys = if count == 1 { "1 key".into() } else { format!("{count} keys") };
         if !self.yes {
-            confirm(&format!("Cut {keys} {road}?"))?;
+            confirm(&format!("Create {keys} {description}?"))?;
         }
-        let (person, hands) = BatchPrompter::start(!matches!(way, AuthMethod::ManagementKey(_)));
-        let ends =
-            keys::create_keys(&requests, way, services, hands, &|news| person.print_progress(news))
-                .await;
-        person.clear_progress_line();
-        drop(turn);
+        let (prompter, controls) =
+            BatchPrompter::start(!matches!(auth_method, AuthMethod::ManagementKey(_)));
+        let results = keys::create_keys(&requests, auth_method, services, controls, &|event| {
+            prompter.print_progress(event);
+        })
+        .await;
+        prompter.clear_progress_line();
+        drop(lock);
 
-        let mut ends: HashMap<Label, keys::ItemResult> =
-            ends.into_iter().map(|end| (end.label.clone(), end)).collect();
+        let mut results: HashMap<Label, keys::ItemResult> =
+            results.into_iter().map(|result| (result.label.clone(), result)).collect();
         for row in &mut rows {
             let PlanRow::Create(request) = row else { continue };
-            let Some(end) = ends.remove(&request.label) else { continue };
-            *row = match end.result {
-                Ok(held) => PlanRow::Created(held),
-                Err(trouble) => PlanRow::Failed(end.label, trouble),
+            let Some(item) = results.remove(&request.label) else { continue };
+            *row = match item.result {
+                Ok(key) => PlanRow::Created(key),
+                Err(error) => PlanRow::Failed(item.label, error),
             };
         }
         Ok(rows)
     }
 
-    /// The best road there is, and its name: what was asked for, the management key, a held key that
-    /// vouches where the account allows it, the person's browser.
+    /// Returns the method to authorise with and its description: the requested method, else the
+    /// management key, an existing key where the account allows it, or the browser.
     async fn choose_auth_method(
         &self,
         services: &ServiceContext,
         management: Option<ManagementKey>,
     ) -> Result<(AuthMethod, String), UserError> {
-        let way = self.sign_in.choose_auth_method(services, management)?;
-        Ok(keys::choose_batch_auth_method(services, way, self.sign_in.is_unspecified()).await)
+        let auth_method = self.sign_in.choose_auth_method(services, management)?;
+        Ok(keys::choose_batch_auth_method(services, auth_method, self.sign_in.is_unspecified())
+            .await)
     }
 
-    /// What was done, or would be.
+    /// Prints what was done or would be done, and returns an error where a key failed.
     fn report_results(&self, rows: &[PlanRow]) -> Result<(), UserError> {
         if self.json {
             print(&self.results_to_json(rows))?;
@@ -174,55 +184,56 @@ impl ApplyArgs {
             print(&format_rows(rows))?;
             if rows.iter().any(|row| matches!(row, PlanRow::Differs { .. })) {
                 eprintln(
-                    "keys that differ are left as they are: change limit and reset with e in the dashboard, \
-                     an expiry or a workspace by cutting another key (keywright rm, then apply)",
+                    "keys that differ are left as they are: press e in the dashboard to change limit and reset; \
+                     for another expiry or workspace remove the key (keywright rm) and apply again",
                 );
             }
         }
         let failed = rows.iter().filter_map(|row| match row {
-            PlanRow::Failed(label, trouble) => Some((label, trouble)),
+            PlanRow::Failed(label, error) => Some((label, error)),
             _ => None,
         });
         let count = failed.clone().count();
-        let gravest = failed
+        let reported = failed
             .clone()
-            .find(|(_, trouble)| trouble.kind == ErrorKind::Unresolved)
+            .find(|(_, error)| error.kind == ErrorKind::Unresolved)
             .or(failed.clone().next());
-        let Some((label, trouble)) = gravest else { return Ok(()) };
-        let message = format!("{label}: {}", trouble.message);
+        let Some((label, error)) = reported else { return Ok(()) };
+        let message = format!("{label}: {}", error.message);
         let message =
-            if count == 1 { message } else { format!("{count} keys were not cut; {message}") };
-        Err(UserError { message, ..trouble.clone() })
+            if count == 1 { message } else { format!("{count} keys were not created; {message}") };
+        Err(UserError { message, ..error.clone() })
     }
 
     fn results_to_json(&self, rows: &[PlanRow]) -> String {
         let now = Timestamp::now();
         let created = |row: &PlanRow| match row {
             PlanRow::Create(request) => Some(json::planned_key_to_json(request)),
-            PlanRow::Created(held) => Some(json::key_to_json(held, now)),
+            PlanRow::Created(key) => Some(json::key_to_json(key, now)),
             PlanRow::Unchanged(_) | PlanRow::Differs { .. } | PlanRow::Failed(..) => None,
         };
         let unchanged = |row: &PlanRow| match row {
-            PlanRow::Unchanged(held) => Some(json::key_to_json(held, now)),
+            PlanRow::Unchanged(key) => Some(json::key_to_json(key, now)),
             PlanRow::Create(_)
             | PlanRow::Created(_)
             | PlanRow::Differs { .. }
             | PlanRow::Failed(..) => None,
         };
         let differing = |row: &PlanRow| {
-            let PlanRow::Differs { stored: held, planned, differences } = row else { return None };
-            let mut key = json::key_to_json(held, now);
+            let PlanRow::Differs { stored, planned, differences } = row else { return None };
+            let mut key = json::key_to_json(stored, now);
             key["differences"] = differences.iter().map(|one| one.field).collect();
             key["planned"] = json::requested_to_json(planned);
             Some(key)
         };
         let failed = |row: &PlanRow| {
-            let PlanRow::Failed(label, UserError { kind, message, advice, .. }) = row else {
+            let PlanRow::Failed(label, UserError { kind, message, meaning, advice }) = row else {
                 return None;
             };
-            Some(
-                json!({"label": label, "error": message, "advice": advice, "code": exit_code(*kind)}),
-            )
+            Some(json!({
+                "label": label, "error": message, "meaning": meaning, "advice": advice,
+                "code": exit_code(*kind),
+            }))
         };
         let mut text = format!("{{\n  \"dry_run\": {}", self.dry_run);
         write_json_array(&mut text, "created", rows.iter().filter_map(created));
@@ -234,7 +245,8 @@ impl ApplyArgs {
     }
 }
 
-/// A field of the document, one element at a time: all of a large plan's at once are a gigabyte.
+/// Appends an array to the document, one element at a time: the values of a large plan would take a
+/// gigabyte together.
 fn write_json_array(text: &mut String, name: &str, elements: impl Iterator<Item = Value>) {
     // Writing to a string does not fail.
     let _ = write!(text, ",\n  \"{name}\": [");
@@ -246,21 +258,21 @@ fn write_json_array(text: &mut String, name: &str, elements: impl Iterator<Item 
     text.push_str(if before.is_empty() { "]" } else { "\n  ]" });
 }
 
-/// The plan beside the list; what may have been issued already is not to be cut.
+/// Compares the plan with the inventory. A key that may have been issued already is not created.
 fn compare_with_stored_keys(
     plan: &[KeyRequest],
     services: &ServiceContext,
 ) -> Result<Vec<PlanRow>, UserError> {
-    let held = inventory::list_keys(&services.location, &services.server)
+    let stored = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;
-    let owed = keys::list_pending_attempts(services).map_err(|error| error.to_user_error())?;
-    Ok(plan::compare(plan.to_vec(), held, owed)
+    let pending = keys::list_pending_attempts(services).map_err(|error| error.to_user_error())?;
+    Ok(plan::compare(plan.to_vec(), stored, pending)
         .into_iter()
-        .map(|(request, standing)| match standing {
+        .map(|(request, diff)| match diff {
             KeyDiff::Missing => PlanRow::Create(request),
-            KeyDiff::Unchanged(held) => PlanRow::Unchanged(held),
-            KeyDiff::Differs { stored: held, planned, differences } => {
-                PlanRow::Differs { stored: held, planned, differences }
+            KeyDiff::Unchanged(key) => PlanRow::Unchanged(key),
+            KeyDiff::Differs { stored, planned, differences } => {
+                PlanRow::Differs { stored, planned, differences }
             }
             KeyDiff::Pending(unresolved) => {
                 PlanRow::Failed(request.label, keys::pending_error(&unresolved))
@@ -271,7 +283,7 @@ fn compare_with_stored_keys(
 
 const COLUMNS: [Column; 3] = [Column("", 0), Column("LABEL", 0), Column("PLAN", 0)];
 
-/// One line a key and one for all. The sign is not the only one that says it.
+/// Formats one line per key and one line of totals. The sign only repeats what the text says.
 fn format_rows(rows: &[PlanRow]) -> String {
     let now = Timestamp::now();
     let mut counts =
@@ -279,35 +291,33 @@ fn format_rows(rows: &[PlanRow]) -> String {
     let lines: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let (at, sign, label, words) = match row {
+            let (index, sign, label, text) = match row {
                 PlanRow::Create(request) => {
                     (0, "+", &request.label, format!("create: {}", format_request(request)))
                 }
-                PlanRow::Created(held) => {
-                    let limit =
-                        format_policy(held.limit(), held.reset().map(ResetInterval::as_str));
-                    (1, "+", &held.label, format!("created: limit {limit}  {}", held.masked))
+                PlanRow::Created(key) => {
+                    let limit = format_policy(key.limit(), key.reset().map(ResetInterval::as_str));
+                    (1, "+", &key.label, format!("created: limit {limit}  {}", key.masked))
                 }
-                PlanRow::Unchanged(held) => {
-                    let words = match held.state(now) {
-                        KeyState::Disabled | KeyState::Rejected | KeyState::Expired => {
-                            format!("unchanged, and {}", held.state(now).as_str())
+                PlanRow::Unchanged(key) => {
+                    let text = match key.state(now) {
+                        state @ (KeyState::Disabled | KeyState::Rejected | KeyState::Expired) => {
+                            format!("unchanged, and {}", state.as_str())
                         }
                         _ => "unchanged".into(),
                     };
-                    (2, "=", &held.label, words)
+                    (2, "=", &key.label, text)
                 }
-                PlanRow::Differs { stored: held, differences, .. } => {
+                PlanRow::Differs { stored, differences, .. } => {
                     let each: Vec<_> = differences.iter().map(ToString::to_string).collect();
-                    let words = each.join("; ");
-                    (3, "~", &held.label, format!("differs: {words}"))
+                    (3, "~", &stored.label, format!("differs: {}", each.join("; ")))
                 }
-                PlanRow::Failed(label, trouble) => {
-                    (4, "!", label, format!("failed: {}", trouble.message))
+                PlanRow::Failed(label, error) => {
+                    (4, "!", label, format!("failed: {}", error.message))
                 }
             };
-            counts[at].0 += 1;
-            vec![sign.into(), label.to_string(), words]
+            counts[index].0 += 1;
+            vec![sign.into(), label.to_string(), text]
         })
         .collect();
     let counts: Vec<String> = counts
@@ -316,7 +326,7 @@ fn format_rows(rows: &[PlanRow]) -> String {
         .map(|(count, name)| format!("{count} {name}"))
         .collect();
     if counts.is_empty() {
-        return "the plan names no key\n".into();
+        return "the plan lists no keys\n".into();
     }
     format!("{}{}\n", table::format_table(&COLUMNS, &lines, None), counts.join(", "))
 }

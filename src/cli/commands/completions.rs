@@ -1,8 +1,7 @@
-//! Completion: what may stand at the end of a command line, a candidate a line, and the scripts
-//! with which shells ask for it. Must not know: keychains; labels are the inventory's.
+//! Shell completion: the scripts, and the hidden command that they call for candidates.
 //!
-//! The scripts ask for everything that may stand in a place and leave choosing and quoting to
-//! their shell, since only it knows what was typed how.
+//! The command prints every candidate. Filtering and quoting are left to the shell, because only
+//! the shell knows how the word was typed.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +16,7 @@ use crate::storage::inventory;
 /// Arguments of `completions`.
 #[derive(Args, Debug)]
 pub struct CompletionsArgs {
-    /// Whose script
+    /// The shell
     #[arg(value_enum)]
     shell: CompletionShell,
 }
@@ -45,10 +44,10 @@ impl CompletionsArgs {
     }
 }
 
-/// Arguments of the question that the scripts ask.
+/// Arguments of the hidden command that the scripts call.
 #[derive(Args, Debug)]
 pub struct CompleteArgs {
-    /// The words before the one to be completed, without the program's name
+    /// The words before the word to complete, without the program's name
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
 }
@@ -58,7 +57,7 @@ impl CompleteArgs {
         let labels = || {
             let keys =
                 inventory::list_keys(&services.location, &services.server).unwrap_or_default();
-            keys.iter().map(|held| (held.label.to_string(), held.masked.clone())).collect()
+            keys.iter().map(|key| (key.label.to_string(), key.masked.clone())).collect()
         };
         let lines = list_candidates(&Cli::command(), &self.words, labels)
             .into_iter()
@@ -69,61 +68,62 @@ impl CompleteArgs {
 
 type Candidates = Vec<(String, String)>;
 
-/// The place that the next word would take.
+/// The position of the word to complete.
 struct CursorContext<'a> {
     command: &'a Command,
-    /// The option that waits for its value.
+    /// The option whose value is completed.
     pending_option: Option<&'a Arg>,
-    /// How many arguments that are no options stand before it.
+    /// The number of positional arguments before the word.
     positional_index: usize,
-    /// Whether options are over.
+    /// Whether a `--` came before the word.
     is_after_double_dash: bool,
 }
 
 fn parse_context<'a>(root: &'a Command, words: &[String]) -> CursorContext<'a> {
-    let mut at = CursorContext {
+    let mut context = CursorContext {
         command: root,
         pending_option: None,
         positional_index: 0,
         is_after_double_dash: false,
     };
     for word in words {
-        if at.pending_option.take().is_some() {
+        if context.pending_option.take().is_some() {
             continue;
         }
-        if at.is_after_double_dash || !word.starts_with('-') || word == "-" {
-            match at
+        if context.is_after_double_dash || !word.starts_with('-') || word == "-" {
+            match context
                 .command
                 .find_subcommand(word)
-                .filter(|_| at.positional_index == 0 && !at.is_after_double_dash)
+                .filter(|_| context.positional_index == 0 && !context.is_after_double_dash)
             {
-                Some(command) => at.command = command,
-                None => at.positional_index += 1,
+                Some(command) => context.command = command,
+                None => context.positional_index += 1,
             }
         } else if word == "--" {
-            at.is_after_double_dash = true;
+            context.is_after_double_dash = true;
         } else {
-            at.pending_option = list_options(root, at.command).find(|arg| expects_value(arg, word));
+            context.pending_option =
+                list_options(root, context.command).find(|arg| expects_value(arg, word));
         }
     }
-    at
+    context
 }
 
-/// The command's options and those of every command. Building the whole tree, which would put the
-/// latter there, takes longer than all the rest.
+/// Lists the options of a command, including the global ones. `Command::build` would add the global
+/// options too, but takes longer than the rest of the completion.
 fn list_options<'a>(root: &'a Command, command: &'a Command) -> impl Iterator<Item = &'a Arg> {
-    let within = !std::ptr::eq(root, command);
-    let global = root.get_arguments().filter(move |arg| within && arg.is_global_set());
+    let is_subcommand = !std::ptr::eq(root, command);
+    let global = root.get_arguments().filter(move |arg| is_subcommand && arg.is_global_set());
     command.get_arguments().filter(|arg| !arg.is_positional()).chain(global)
 }
 
-/// Whether `word` is that option, and its value is yet to come.
+/// Whether `word` is this option and its value is the next word.
 fn expects_value(arg: &Arg, word: &str) -> bool {
-    let is_it = match word.strip_prefix("--") {
+    let matches = match word.strip_prefix("--") {
         Some(long) => arg.get_long() == Some(long),
         None => arg.get_short().is_some() && arg.get_short() == word.chars().next_back(),
     };
-    is_it && arg.get_action().takes_values()
+    matches && arg.get_action().takes_values()
 }
 
 fn list_candidates(
@@ -131,28 +131,30 @@ fn list_candidates(
     words: &[String],
     labels: impl Fn() -> Candidates,
 ) -> Candidates {
-    let at = parse_context(root, words);
-    if let Some(arg) = at.pending_option {
-        return list_values(at.command, arg, labels);
+    let context = parse_context(root, words);
+    if let Some(arg) = context.pending_option {
+        return list_values(context.command, arg, labels);
     }
     let mut found = BTreeMap::new();
-    if at.positional_index == 0 && !at.is_after_double_dash {
-        found.extend(at.command.get_subcommands().filter(|command| !command.is_hide_set()).map(
-            |command| (command.get_name().to_owned(), command.get_about().map(ToString::to_string)),
-        ));
+    if context.positional_index == 0 && !context.is_after_double_dash {
+        let commands = context.command.get_subcommands().filter(|command| !command.is_hide_set());
+        found.extend(commands.map(|command| {
+            (command.get_name().to_owned(), command.get_about().map(ToString::to_string))
+        }));
     }
-    let last = at.command.get_positionals().last();
-    // One that takes many takes all that follow.
-    let rest = last.filter(|arg| matches!(arg.get_action(), ArgAction::Append));
-    let here = at.command.get_positionals().nth(at.positional_index).or(rest);
+    let last = context.command.get_positionals().last();
+    // An argument with many values takes all further words.
+    let repeated = last.filter(|arg| matches!(arg.get_action(), ArgAction::Append));
+    let current = context.command.get_positionals().nth(context.positional_index).or(repeated);
     let mut all: Candidates =
-        here.map(|arg| list_values(at.command, arg, labels)).unwrap_or_default();
-    // Only behind a `--` is such a label no option.
-    all.retain(|(value, _)| at.is_after_double_dash || !value.starts_with('-'));
-    // Behind the program that is run stand its own options.
-    let over = last.is_some_and(Arg::is_trailing_var_arg_set) && at.positional_index > 1;
-    if !at.is_after_double_dash && !over {
-        let shown = list_options(root, at.command).filter(|arg| !arg.is_hide_set());
+        current.map(|arg| list_values(context.command, arg, labels)).unwrap_or_default();
+    // Without a preceding `--` a label that starts with `-` would be parsed as an option.
+    all.retain(|(value, _)| context.is_after_double_dash || !value.starts_with('-'));
+    // Options after the program of `run` belong to that program.
+    let is_past_program =
+        last.is_some_and(Arg::is_trailing_var_arg_set) && context.positional_index > 1;
+    if !context.is_after_double_dash && !is_past_program {
+        let shown = list_options(root, context.command).filter(|arg| !arg.is_hide_set());
         found.extend(shown.filter_map(|arg| {
             Some((format!("--{}", arg.get_long()?), arg.get_help().map(ToString::to_string)))
         }));
@@ -162,16 +164,16 @@ fn list_candidates(
     all
 }
 
-/// The commands whose label is a new one.
+/// The commands whose label argument is a new label.
 const NEW_LABEL_COMMANDS: [&str; 2] = ["new", "import"];
 
 fn list_values(command: &Command, arg: &Arg, labels: impl Fn() -> Candidates) -> Candidates {
-    let held = match arg.get_id().as_str() {
+    let takes_label = match arg.get_id().as_str() {
         "label" | "labels" | "old" => !NEW_LABEL_COMMANDS.contains(&command.get_name()),
         "via_key" => true,
         _ => false,
     };
-    if held {
+    if takes_label {
         return labels();
     }
     let possible = arg.get_possible_values();
@@ -189,7 +191,7 @@ fn list_values(command: &Command, arg: &Arg, labels: impl Fn() -> Candidates) ->
 mod tests {
     use super::*;
 
-    fn after(words: &[&str]) -> Vec<String> {
+    fn candidates(words: &[&str]) -> Vec<String> {
         let root = Cli::command();
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         let labels = || vec![("my key".to_owned(), String::new())];
@@ -197,11 +199,11 @@ mod tests {
     }
 
     fn offers(words: &[&str], value: &str) -> bool {
-        after(words).iter().any(|offered| offered == value)
+        candidates(words).iter().any(|candidate| candidate == value)
     }
 
     #[test]
-    fn labels_stand_where_a_key_is_named_that_is_held() {
+    fn labels_are_offered_where_a_stored_key_is_expected() {
         for words in [
             vec!["get"],
             vec!["get", "--"],
@@ -213,12 +215,12 @@ mod tests {
             vec!["new", "fresh", "--via-key"],
             vec!["helper", "aider", "--label"],
         ] {
-            assert!(offers(&words, "my key"), "{words:?}: {:?}", after(&words));
+            assert!(offers(&words, "my key"), "{words:?}: {:?}", candidates(&words));
         }
     }
 
     #[test]
-    fn labels_stand_nowhere_else() {
+    fn labels_are_offered_nowhere_else() {
         for words in [
             vec![],
             vec!["new"],
@@ -235,14 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn commands_options_and_their_values_are_offered_where_they_may_stand() {
+    fn commands_options_and_values_are_offered_where_they_are_valid() {
         assert!(offers(&[], "get") && offers(&[], "--sandbox"));
         assert!(!offers(&[], "complete") && !offers(&[], "hold-clipboard"));
         assert!(offers(&["management"], "forget") && !offers(&["management"], "get"));
         assert!(offers(&["get"], "--no-tty") && !offers(&["get", "--"], "--no-tty"));
-        assert_eq!(after(&["env", "--shell"]), ["bash", "zsh", "fish", "pwsh", "dotenv"]);
+        assert_eq!(candidates(&["env", "--shell"]), ["bash", "zsh", "fish", "pwsh", "dotenv"]);
         assert!(offers(&["completions"], "elvish"));
         assert!(offers(&["helper"], "claude-code"));
-        assert_eq!(after(&["run", "one", "ls"]), [""; 0]);
+        assert_eq!(candidates(&["run", "one", "ls"]), [""; 0]);
     }
 }

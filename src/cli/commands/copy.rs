@@ -1,6 +1,8 @@
-//! `keywright copy LABEL`: the key on the clipboard, for a while. On X11 and Wayland what is copied
-//! goes with the process that copied it, so a second Keywright stays behind and holds it. The key
-//! reaches that one on its standard input, never in its arguments or its environment.
+//! `keywright copy`: copies a key to the clipboard for a limited time.
+//!
+//! On X11 and Wayland the clipboard's contents are lost when the process that copied them ends. So a
+//! helper process runs in the background. It receives the key on its standard input, never in its
+//! arguments or environment.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -20,25 +22,25 @@ use crate::services::provision::ServiceContext;
 pub struct CopyArgs {
     /// The key's label
     label: String,
-    /// Through the terminal, for its clipboard: over SSH this is the way that is taken anyway
+    /// Copy through the terminal with the OSC 52 escape sequence; the default over SSH
     #[arg(long)]
     osc52: bool,
 }
 
-/// Arguments of the second Keywright.
+/// Arguments of the helper process.
 #[derive(Args, Debug)]
 pub struct HoldClipboardArgs {
     #[arg(long)]
     osc52: bool,
 }
 
-/// What the second Keywright reports, a word on a line; anything else is an error in words, and
-/// the line after it says what to do.
+/// The words that the helper process prints on success. Any other line is an error message, and the
+/// next line is its advice.
 const HELPER_REPORTS: [&str; 3] = ["clipboard", "tmux", "terminal"];
 
-const fn destination_name(copied: CopyDestination) -> &'static str {
+const fn destination_name(destination: CopyDestination) -> &'static str {
     let [clipboard, tmux, terminal] = HELPER_REPORTS;
-    match copied {
+    match destination {
         CopyDestination::Clipboard { .. } => clipboard,
         CopyDestination::Tmux => tmux,
         CopyDestination::Terminal => terminal,
@@ -51,38 +53,39 @@ const fn select_copy_method(osc52: bool) -> CopyMethod {
 
 impl CopyArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let held = find_key(services, &self.label)?;
-        let key = keys::load_key(services, &held.label).map_err(|error| error.to_user_error())?;
+        let stored_key = find_key(services, &self.label)?;
+        let key =
+            keys::load_key(services, &stored_key.label).map_err(|error| error.to_user_error())?;
         let report = if clipboard::is_terminal_copy(select_copy_method(self.osc52)) {
             String::from(destination_name(CopyDestination::Terminal))
         } else {
             self.start_helper(&key)?
         };
         let seconds = CLEAR_AFTER.as_secs();
-        let label = &held.label;
+        let label = &stored_key.label;
         match report.as_str() {
             "clipboard" => {
-                print(&format!("copied {label} to the clipboard, clears in {seconds} s\n"))
+                print(&format!("copied {label} to the clipboard; it is cleared in {seconds} s\n"))
             }
             "tmux" => print(&format!(
-                "{label} is in a buffer of tmux, which sends it to its terminal's clipboard; gone in {seconds} s\n"
+                "copied {label} to a tmux buffer, which tmux sends to the terminal's clipboard; it is deleted in {seconds} s\n"
             )),
             _ => {
                 write_osc52_to_terminal(&key)?;
                 print(&format!(
-                    "sent {label} to the terminal for its clipboard; it gives no answer, and nothing clears it\n"
+                    "sent {label} to the terminal's clipboard; the terminal sends no confirmation and does not clear it\n"
                 ))
             }
         }
     }
 
-    /// Starts the second Keywright; what it reports, once the key was seen where it went.
+    /// Starts the helper process and returns its report, once the key has been copied.
     fn start_helper(&self, key: &ApiKey) -> Result<String, UserError> {
         let mut child =
             self.spawn_helper().map_err(|error| copy_error(&error.kind().to_string(), ""))?;
         if let Some(mut stdin) = child.stdin.take() {
             #[expect(clippy::disallowed_methods, reason = "door: copy")]
-            // A child that has died already says so below.
+            // A failed write means that the helper has ended, which is reported below.
             let _ = stdin.write_all(key.expose_secret().as_bytes());
         }
         let mut lines = BufReader::new(
@@ -98,9 +101,8 @@ impl CopyArgs {
             return Ok(report);
         }
         let advice = lines.next().unwrap_or_default();
-        // It has ended, or is about to.
         let _ = child.wait();
-        let report = if report.is_empty() { "its helper ended".into() } else { report };
+        let report = if report.is_empty() { "the helper process ended".into() } else { report };
         Err(copy_error(&report, &advice))
     }
 
@@ -109,7 +111,7 @@ impl CopyArgs {
         command
             .arg("hold-clipboard")
             .args(self.osc52.then_some("--osc52"))
-            // It keeps no log: it would be another run's.
+            // Two processes must not write to one log.
             .env_remove("KEYWRIGHT_LOG")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -124,9 +126,9 @@ impl CopyArgs {
 }
 
 impl HoldClipboardArgs {
-    /// Reads the key, copies it, reports, and stays until it was replaced or its time is over.
+    /// Copies the key, prints a report, and keeps running until the clipboard is replaced or cleared.
     pub(in crate::cli) fn run(&self) -> Result<(), UserError> {
-        // A session of its own: the end of the terminal is not the end of the copy.
+        // In a session of its own the helper survives the end of the terminal.
         #[cfg(unix)]
         let _ = rustix::process::setsid();
         let mut text = Zeroizing::new(String::new());
@@ -134,27 +136,27 @@ impl HoldClipboardArgs {
             .read_to_string(&mut text)
             .map_err(|error| copy_error(&error.kind().to_string(), ""))?;
         let secret = SecretString::from(text.as_str());
-        let held = clipboard::copy_and_wait(
+        let copied = clipboard::copy_and_wait(
             &secret,
             select_copy_method(self.osc52),
             CLEAR_AFTER,
-            |copied| {
-                // Nobody may be there to hear it any more.
-                let _ = print(&format!("{}\n", destination_name(copied)));
+            |destination| {
+                // The parent process may have ended.
+                let _ = print(&format!("{}\n", destination_name(destination)));
             },
         );
-        held.map_err(|error| {
+        copied.map_err(|error| {
             let _ = print(&format!("{error}\n{}\n", error.advice()));
             copy_error(&error.to_string(), error.advice())
         })
     }
 }
 
-fn copy_error(why: &str, advice: &str) -> UserError {
-    UserError::new(ErrorKind::Failed, format!("nothing was copied: {why}"), advice)
+fn copy_error(reason: &str, advice: &str) -> UserError {
+    UserError::new(ErrorKind::Failed, format!("nothing was copied: {reason}"), advice)
 }
 
-/// Standard output may be a pipe: the sequence goes to the terminal itself.
+/// Writes the key's OSC 52 sequence to the terminal itself, since standard output may be a pipe.
 fn write_osc52_to_terminal(key: &ApiKey) -> Result<(), UserError> {
     #[expect(clippy::disallowed_methods, reason = "door: copy")]
     let sequence = clipboard::osc52_sequence(&SecretString::from(key.expose_secret()));
@@ -165,6 +167,6 @@ fn write_osc52_to_terminal(key: &ApiKey) -> Result<(), UserError> {
         .open(path)
         .and_then(|mut terminal| terminal.write_all(sequence.expose_secret().as_bytes()))
         .map_err(|_| {
-            copy_error("there is no terminal to send it to", "keywright get LABEL prints the key")
+            copy_error("there is no terminal", "print the key instead: keywright get LABEL")
         })
 }

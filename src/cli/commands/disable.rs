@@ -1,4 +1,4 @@
-//! `keywright disable LABEL…` and `enable LABEL…`: the switch at the server.
+//! `keywright disable` and `keywright enable`: disables and enables keys at OpenRouter.
 
 use clap::Args;
 
@@ -20,17 +20,18 @@ impl SetDisabledArgs {
     pub(in crate::cli) fn run(
         &self,
         services: &ServiceContext,
-        off: bool,
+        disabled: bool,
     ) -> Result<(), UserError> {
-        let word = if off { "disabled: it buys nothing until it is enabled" } else { "enabled" };
-        for held in find_keys(services, &self.labels)? {
+        let state =
+            if disabled { "disabled and cannot be used until it is enabled" } else { "enabled" };
+        for key in find_keys(services, &self.labels)? {
             run_async(async {
                 let management =
-                    management_key::require_management_key(services, &held.page_url()).await?;
-                keys::set_disabled(services, &management, &held, off).await
+                    management_key::require_management_key(services, &key.page_url()).await?;
+                keys::set_disabled(services, &management, &key, disabled).await
             })?
             .map_err(|error| error.to_user_error())?;
-            print(&format!("{} is {word}\n", held.label))?;
+            print(&format!("{} is {state}\n", key.label))?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `keywright doctor`: a line a check, as soon as it has ended.
+//! `keywright doctor`: checks the setup and prints one line per check.
 
 use std::path::PathBuf;
 
@@ -15,15 +15,17 @@ use crate::services::provision::ServiceContext;
 
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit codes: 0 nothing failed, 4 the keychain alone did, 1 anything else.")]
+#[command(
+    after_help = "Exit codes: 0 no check failed, 4 only the keychain check failed, 1 another check failed."
+)]
 pub struct DoctorArgs {
-    /// As one JSON document
+    /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
-    /// Repair what can be: modes of files, and the list of keys from the keychain
+    /// Repair file modes, and rebuild the inventory from the keychain
     #[arg(long)]
     fix: bool,
-    /// Look for keys in clear in these directories too, besides the usual places at home
+    /// Also search these directories for keys in plaintext, besides the usual files in the home directory
     #[arg(long, value_name = "DIR", num_args = 1..)]
     search: Vec<PathBuf>,
 }
@@ -32,8 +34,8 @@ impl DoctorArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let options = Options { fix: self.fix, extra_paths: self.search.clone() };
         let (mut checks, mut written) = (Vec::new(), Ok(()));
-        run_async(doctor::run_checks(services, &options, &mut |news| match news {
-            DoctorProgress::Notice(words) => print_status(&words),
+        run_async(doctor::run_checks(services, &options, &mut |event| match event {
+            DoctorProgress::Notice(text) => print_status(&text),
             DoctorProgress::CheckFinished(check) => {
                 if !self.json && written.is_ok() {
                     written = print(&format_health_check(&check));
@@ -48,12 +50,15 @@ impl DoctorArgs {
         let failed: Vec<_> =
             checks.iter().filter(|check| check.status == HealthStatus::Fail).collect();
         let Some(first) = failed.first() else { return Ok(()) };
-        let keychain_alone = failed.len() == 1 && first.name == KEYCHAIN_CHECK;
+        let only_keychain = failed.len() == 1 && first.name == KEYCHAIN_CHECK;
         let names: Vec<_> = failed.iter().map(|check| check.name).collect();
         Err(UserError::new(
-            if keychain_alone { ErrorKind::SecretStore } else { ErrorKind::Failed },
-            format!("not in order: {}", names.join(", ")),
-            "what to do stands with each",
+            if only_keychain { ErrorKind::SecretStore } else { ErrorKind::Failed },
+            match names.len() {
+                1 => format!("1 check failed: {}", names[0]),
+                count => format!("{count} checks failed: {}", names.join(", ")),
+            },
+            "follow the advice given with each",
         ))
     }
 }

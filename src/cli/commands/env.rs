@@ -1,5 +1,4 @@
-//! `keywright env LABEL… --shell SHELL`: keys as lines that set variables, for those who insist.
-//! Owns: the quoting of each shell.
+//! `keywright env`: prints shell commands that set environment variables to keys.
 
 use std::io::{self, IsTerminal};
 
@@ -14,27 +13,27 @@ use crate::domain::{ErrorKind, UserError};
 use crate::services::provision::ServiceContext;
 
 pub(in crate::cli) const LONG_ABOUT: &str = "\
-Print lines that put keys into variables of a shell, quoted for it:
+Print shell commands that set environment variables to keys, quoted for that shell:
 
   eval \"$(keywright env ci --shell bash)\"
   keywright env ci --shell fish | source
   keywright env ci JUDGE_KEY=judge --shell pwsh | Out-String | Invoke-Expression
 
-Every program started from that shell can then read them. `keywright run` hands a key to one \
-program alone.";
+Every program started from that shell can then read the keys. `keywright run` passes a key to \
+one program only.";
 
 /// Arguments of `env`.
 #[derive(Args, Debug)]
 pub struct EnvArgs {
-    /// The keys: one may be a label alone, the others are ENV=LABEL
+    /// The keys, each LABEL or ENV=LABEL; only one may be without a variable
     #[arg(required = true, value_name = "LABEL")]
     labels: Vec<String>,
-    /// Whose lines
+    /// The shell or file format
     #[arg(long, value_enum)]
     shell: ShellSyntax,
 }
 
-/// Whose quoting.
+/// A shell or file format.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 enum ShellSyntax {
     Bash,
@@ -46,32 +45,40 @@ enum ShellSyntax {
 
 impl EnvArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let chosen =
+        let mappings =
             parse_mappings(self.labels.iter().map(String::as_str), DEFAULT_VARIABLE, |label| {
                 has_stored_key(services, label)
             })?;
         let mut lines = Zeroizing::new(String::new());
-        for one in &chosen {
-            let key = load_secret(services, &one.label)?;
+        for mapping in &mappings {
+            let key = load_secret(services, &mapping.label)?;
             #[expect(clippy::disallowed_methods, reason = "door: env")]
-            let line = format_assignment(self.shell, &one.variable, key.expose_secret());
-            lines.push_str(&line.ok_or_else(|| UserError::new(ErrorKind::Failed, format!("the key '{}' cannot be written into such a file", one.label), "its readers do not agree on what they make of such characters; keywright run needs no file"))?);
+            let line = format_assignment(self.shell, &mapping.variable, key.expose_secret());
+            lines.push_str(&line.ok_or_else(|| dotenv_error(&mapping.label))?);
         }
         warn_about_plaintext();
         print(&lines)
     }
 }
 
-/// Where keys come to lie in clear it is said; a shell that reads them from a pipe is what this is
-/// for.
+fn dotenv_error(label: &str) -> UserError {
+    UserError::new(
+        ErrorKind::Failed,
+        format!("the key '{label}' cannot be written to a dotenv file"),
+        "pass the key without a file: keywright run LABEL -- COMMAND",
+    )
+    .with_meaning("programs read its special characters from such a file in different ways")
+}
+
+/// Warns where the keys are printed to a terminal or a file. A pipe to a shell is the intended use.
 fn warn_about_plaintext() {
     if io::stdout().is_terminal() {
         print_error(
-            "the key is on the screen now, and in what the terminal remembers; keywright run LABEL -- COMMAND shows it to nobody",
+            "the key is now on the screen and in the terminal's scrollback; keywright run LABEL -- COMMAND does not show it",
         );
     } else if is_stdout_a_file() {
         print_error(
-            "the key lies in that file in clear now; keywright run LABEL -- COMMAND needs no file",
+            "the file now contains the key in plaintext; keywright run LABEL -- COMMAND needs no file",
         );
     }
 }
@@ -83,11 +90,11 @@ fn is_stdout_a_file() -> bool {
 }
 
 #[cfg(not(unix))]
-fn into_a_file() -> bool {
+fn is_stdout_a_file() -> bool {
     false
 }
 
-/// `None` where that cannot be written so that every reader reads it back.
+/// Formats a line that sets a variable; `None` where readers of the format would disagree on it.
 fn format_assignment(shell: ShellSyntax, variable: &str, value: &str) -> Option<String> {
     Some(match shell {
         ShellSyntax::Bash | ShellSyntax::Zsh => {

@@ -1,4 +1,4 @@
-//! `keywright get LABEL`: the key and a newline. No runtime, no network, no inventory on the way.
+//! `keywright get`: prints a key and a newline. Needs no runtime and no network.
 
 use std::io::{self, IsTerminal};
 
@@ -27,7 +27,7 @@ impl GetArgs {
         if self.no_tty && io::stdout().is_terminal() {
             return Err(usage_error(
                 "standard output is a terminal",
-                "send it to a program, or leave --no-tty out",
+                "pipe it to a program, or leave --no-tty out",
             ));
         }
         let secret = load_secret(services, &self.label)?;
@@ -36,7 +36,7 @@ impl GetArgs {
     }
 }
 
-/// The key under a label; the inventory is looked at only where there is none, to say why.
+/// Returns the key stored under `label`. Reads the inventory only to explain why there is none.
 pub(in crate::cli) fn load_secret(
     services: &ServiceContext,
     label: &str,
@@ -46,11 +46,11 @@ pub(in crate::cli) fn load_secret(
         Err(secret_store::Error::NoEntry) => {
             let keys = inventory::list_all_keys(&services.location)
                 .map_err(|error| error.to_user_error())?;
-            let known = |held: &&crate::domain::StoredKey| {
-                held.label.as_str() == label && held.server == services.server
+            let matches = |key: &&crate::domain::StoredKey| {
+                key.label.as_str() == label && key.server == services.server
             };
-            if let Some(held) = keys.iter().find(known) {
-                return Err(Error::missing_secret(held, &services.secret_store).to_user_error());
+            if let Some(key) = keys.iter().find(matches) {
+                return Err(Error::missing_secret(key, &services.secret_store).to_user_error());
             }
             Err(unknown_label_error(services, label, &keys))
         }

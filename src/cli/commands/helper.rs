@@ -1,8 +1,9 @@
-//! `keywright helper TOOL`: the few lines that make a tool ask for its key instead of holding it.
-//! The lines are the tools' own, taken from their documentation; they lie in `assets/helpers`.
+//! `keywright helper`: prints configuration that makes a tool read its key from Keywright.
 //!
-//! Such a file has a line that names the tool, one that says where the lines go, and where they
-//! are documented; below `---` stand the lines, with the label where they name it.
+//! The configurations come from the tools' documentation and are in `assets/helpers`. Each file has
+//! a line with the tool's name, a line that says where the configuration goes, and a line with the
+//! address of its documentation. The configuration follows after `---`, with placeholders for the
+//! label.
 
 use clap::Args;
 
@@ -14,7 +15,7 @@ use crate::storage::inventory;
 
 macro_rules! tools {
     ($($name:literal),* $(,)?) => {
-        /// Each tool's name, and its file.
+        /// The name and the file of each tool.
         const TOOLS: &[(&str, &str)] =
             &[$(($name, include_str!(concat!("../../../assets/helpers/", $name, ".txt")))),*];
     };
@@ -39,10 +40,10 @@ tools!(
 /// Arguments of `helper`.
 #[derive(Args, Debug)]
 pub struct HelperArgs {
-    /// The tool; without one they are listed
+    /// The tool; without it the tools are listed
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(TOOLS.iter().map(|(name, _)| *name)), hide_possible_values = true)]
     tool: Option<String>,
-    /// The key's label [default: the first that is held]
+    /// The key's label [default: the first stored key]
     #[arg(long)]
     label: Option<Label>,
 }
@@ -61,13 +62,13 @@ impl HelperArgs {
             .and_then(|(_, file)| file.split_once("---\n"))
         else {
             return Err(usage_error(
-                format!("there are no lines for '{}'", sanitize(tool, 40)),
-                "keywright helper lists the tools",
+                format!("no helper for '{}'", sanitize(tool, 40)),
+                "list the tools: keywright helper",
             ));
         };
-        // Standard output is the file, or the part of it.
-        for words in head.lines().skip(1) {
-            print_status(words);
+        // Standard output contains only the configuration, so that it can be redirected to a file.
+        for line in head.lines().skip(1) {
+            print_status(line);
         }
         print(&fill_template(body, &self.resolve_label(services)))
     }
@@ -81,26 +82,26 @@ impl HelperArgs {
     }
 }
 
-/// Puts the label where the lines name it, quoted for the language that stands there:
-/// `{shell}` a word of a POSIX shell, `{json-shell}` the same within a JSON string, `{string}` a
-/// string of JSON, which TOML, Python and TypeScript read alike, `{unit}` a word of a systemd unit.
+/// Replaces each placeholder with the label, quoted for the language around it:
+/// `{shell}` a POSIX shell word, `{json-shell}` the same within a JSON string, `{string}` a JSON
+/// string, which is valid in TOML, Python and TypeScript too, `{unit}` a word of a systemd unit.
 fn fill_template(body: &str, label: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
     let word = if label.chars().all(plain) { label.to_owned() } else { quote_posix(label) };
-    // A label that looks like an option stands behind a `--`.
-    let dashed = label.starts_with('-');
-    let shell = if dashed { format!("-- {word}") } else { word };
+    // A label that looks like an option needs a `--` before it.
+    let needs_dashes = label.starts_with('-');
+    let shell = if needs_dashes { format!("-- {word}") } else { word };
     let string = format!("\"{}\"", escape_string(label));
-    let strings = if dashed { format!("\"--\", {string}") } else { string };
+    let strings = if needs_dashes { format!("\"--\", {string}") } else { string };
     let unit = label.replace('%', "%%").replace('$', "$$");
-    let unit = format!("{}\"{}\"", if dashed { "-- " } else { "" }, escape_string(&unit));
+    let unit = format!("{}\"{}\"", if needs_dashes { "-- " } else { "" }, escape_string(&unit));
     body.replace("{json-shell}", &escape_string(&shell))
         .replace("{unit}", &unit)
         .replace("{string}", &strings)
         .replace("{shell}", &shell)
 }
 
-/// Within double quotes. A label holds nothing else that would mean something there.
+/// Escapes text for double quotes. Labels contain no other characters that need an escape.
 fn escape_string(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_file_says_what_it_is_where_it_goes_and_who_documents_it() {
+    fn each_file_names_its_tool_its_place_and_its_documentation() {
         for (name, file) in TOOLS {
             let (head, body) = file.split_once("---\n").unwrap();
             let head: Vec<&str> = head.lines().collect();
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_quoted_for_what_it_stands_in() {
+    fn labels_are_quoted_for_the_language_around_them() {
         let all = "{shell}|{json-shell}|{string}|{unit}";
         assert_eq!(fill_template(all, "ci"), "ci|ci|\"ci\"|\"ci\"");
         assert_eq!(

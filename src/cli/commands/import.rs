@@ -1,4 +1,4 @@
-//! `keywright import LABEL`: takes over a key that was cut elsewhere.
+//! `keywright import`: stores a key that was created elsewhere.
 
 use clap::Args;
 use secrecy::ExposeSecret;
@@ -12,7 +12,7 @@ use crate::services::provision::ServiceContext;
 /// Arguments of `import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// What to call it: 1 to 100 characters, unique here
+    /// The key's label: 1 to 100 characters, unique
     label: String,
 }
 
@@ -21,16 +21,17 @@ impl ImportArgs {
         let label: Label = self
             .label
             .parse()
-            .map_err(|problem| usage_error(format!("LABEL: {problem}"), "nothing was stored"))?;
+            .map_err(|problem| usage_error(format!("LABEL: {problem}"), "choose another label"))
+            .map_err(|error| error.with_meaning("nothing was stored"))?;
         let secret = prompts::read_secret("key: ")?;
         #[expect(clippy::disallowed_methods, reason = "door: import")]
         let key = ApiKey::from(secret.expose_secret().to_owned());
-        let held = run_async(keys::import_key(services, &label, &key))?
+        let stored_key = run_async(keys::import_key(services, &label, &key))?
             .map_err(|error| error.to_user_error())?;
         print(&format!(
-            "{}  {}  stored in {}, read back\n",
-            held.label,
-            held.masked,
+            "{}  {}  stored in {} and verified\n",
+            stored_key.label,
+            stored_key.masked,
             services.secret_store.display_name()
         ))
     }

@@ -1,5 +1,4 @@
-//! `keywright list`: the keys that are held, from the inventory alone; with `--refresh` each is
-//! asked about itself first.
+//! `keywright list`: lists the inventory; `--refresh` checks each key at OpenRouter first.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -20,125 +19,123 @@ use crate::services::keys::{self, RefreshReport};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
-/// The longest that a server's wish to be left alone is waited for.
+/// The longest `Retry-After` that is waited for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Arguments of `list`.
 #[derive(Args, Debug)]
 pub struct ListArgs {
-    /// As one JSON document
+    /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
-    /// Ask each key about itself first
+    /// Check each key at OpenRouter first
     #[arg(long)]
     refresh: bool,
 }
 
 impl ListArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let read = || {
+        let list_keys = || {
             inventory::list_keys(&services.location, &services.server)
                 .map_err(|error| error.to_user_error())
         };
-        let mut keys = read()?;
+        let mut keys = list_keys()?;
         if self.refresh && !keys.is_empty() {
             refresh_all_keys(services)?;
-            keys = read()?;
+            keys = list_keys()?;
         }
         let now = Timestamp::now();
         if self.json {
-            let keys: Vec<_> = keys.iter().map(|held| json::key_to_json(held, now)).collect();
+            let keys: Vec<_> = keys.iter().map(|key| json::key_to_json(key, now)).collect();
             return print(&format!("{:#}\n", serde_json::Value::from(keys)));
         }
         if keys.is_empty() {
-            return print("no keys are held yet; keywright new LABEL cuts one\n");
+            return print("no keys are stored yet; create one: keywright new LABEL\n");
         }
-        let rows: Vec<_> = keys.iter().map(|held| format_row(held, now)).collect();
+        let rows: Vec<_> = keys.iter().map(|key| format_row(key, now)).collect();
         print(&table::format_table(&COLUMNS, &rows, table::terminal_width()))
     }
 }
 
-/// Asks every key about itself.
+/// Checks every key at OpenRouter and records the results in the inventory.
 pub fn refresh_all_keys(services: &ServiceContext) -> Result<(), UserError> {
     let keys = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;
     run_async(refresh_keys(services, &keys))?
 }
 
-/// Asks them all. One that fails is said and fails no other; none at all is an error.
+/// Checks the keys. Prints the keys that fail; returns an error where no key could be checked.
 async fn refresh_keys(services: &ServiceContext, keys: &[StoredKey]) -> Result<(), UserError> {
     let total = keys.len();
-    let mut rest: Vec<(String, Label)> =
-        keys.iter().map(|held| (held.hash.clone(), held.label.clone())).collect();
+    let mut unchecked: Vec<(String, Label)> =
+        keys.iter().map(|key| (key.hash.clone(), key.label.clone())).collect();
     let label = |hash: &str| {
-        keys.iter()
-            .find(|held| held.hash == hash)
-            .map_or(String::new(), |held| held.label.to_string())
+        keys.iter().find(|key| key.hash == hash).map_or(String::new(), |key| key.label.to_string())
     };
     let done = Arc::new(AtomicUsize::new(0));
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (results, mut received) = mpsc::unbounded_channel();
     let progress = tokio::spawn(show_progress(total, Arc::clone(&done)));
     let mut waits = 0;
-    let trouble = loop {
-        let (tell, done) = (tell.clone(), Arc::clone(&done));
-        let count = move |hash: &str, read: &CheckResult, _: Timestamp| {
+    let error = loop {
+        let (results, done) = (results.clone(), Arc::clone(&done));
+        let report = move |hash: &str, result: &CheckResult, _: Timestamp| {
             done.fetch_add(1, Ordering::Relaxed);
-            // The other end lives until the round is over.
-            let _ = tell.send((hash.to_owned(), read.clone()));
+            // The receiver lives until all keys are checked.
+            let _ = results.send((hash.to_owned(), result.clone()));
         };
-        // The program's end is the only way to stop it here.
-        let (_go_on, stop) = watch::channel(false);
-        let RefreshReport { error: trouble, retry_after: wait, unchecked: left, .. } =
-            keys::refresh_keys(services, rest, Timestamp::now, count, stop).await;
-        rest = left;
-        match wait.filter(|wait| *wait <= MAX_RETRY_AFTER && waits < services.max_retries) {
-            Some(wait) if !rest.is_empty() => {
+        // Never cancelled: only the end of the program stops it here.
+        let (_sender, stop) = watch::channel(false);
+        let RefreshReport { error, retry_after, unchecked: remaining, .. } =
+            keys::refresh_keys(services, unchecked, Timestamp::now, report, stop).await;
+        unchecked = remaining;
+        match retry_after.filter(|wait| *wait <= MAX_RETRY_AFTER && waits < services.max_retries) {
+            Some(wait) if !unchecked.is_empty() => {
                 waits += 1;
                 tokio::time::sleep(wait).await;
             }
-            _ => break trouble,
+            _ => break error,
         }
     };
     progress.abort();
-    // Its line has left the terminal when it has ended.
+    // The progress line is cleared once the task has ended.
     let _ = progress.await;
-    drop(tell);
+    drop(results);
     let (mut answered, mut failed, mut no_credit) = (0, None, false);
-    while let Some((hash, read)) = told.recv().await {
-        match read {
+    while let Some((hash, result)) = received.recv().await {
+        match result {
             CheckResult::Valid(_) | CheckResult::Rejected => answered += 1,
             CheckResult::InsufficientCredits => {
                 answered += 1;
                 no_credit = true;
             }
-            CheckResult::Failed(words) => {
-                print_error(&format!("'{}' could not be asked: {words}", label(&hash)));
-                failed = Some(words);
+            CheckResult::Failed(reason) => {
+                print_error(&format!("'{}' could not be checked: {reason}", label(&hash)));
+                failed = Some(reason);
             }
         }
     }
     if no_credit {
-        print_status("the account has no credit (402): its keys work again when it has");
+        print_status("the account has no credit (402): its keys work again once credit is added");
     }
-    match (trouble, failed) {
-        (Some(trouble), _) if answered == 0 => Err(trouble),
-        (Some(trouble), _) => {
-            print_warning(&trouble);
-            print_error(&format!("{} of {total} keys were not asked", rest.len()));
+    match (error, failed) {
+        (Some(error), _) if answered == 0 => Err(error),
+        (Some(error), _) => {
+            print_warning(&error);
+            print_error(&format!("{} of {total} keys were not checked", unchecked.len()));
             Ok(())
         }
-        (None, Some(words)) if answered == 0 => Err(UserError::new(
+        (None, Some(reason)) if answered == 0 => Err(UserError::new(
             ErrorKind::Unreachable,
-            format!("no key could be asked: {words}"),
-            "the figures are those of the last time: keywright list shows them",
+            format!("no key could be checked: {reason}"),
+            "show the results of the last check: keywright list",
         )),
         _ => Ok(()),
     }
 }
 
-/// How far it is, on standard error, once it takes longer than a second and someone looks.
+/// Shows progress on standard error after one second, where standard error is a terminal.
 async fn show_progress(total: usize, done: Arc<AtomicUsize>) {
-    /// The line leaves with whoever wrote it.
+    /// Clears the progress line when dropped.
     struct ProgressLine;
     impl Drop for ProgressLine {
         fn drop(&mut self) {
@@ -151,7 +148,7 @@ async fn show_progress(total: usize, done: Arc<AtomicUsize>) {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let _line = ProgressLine;
     loop {
-        eprint(&format!("\rasked {} of {total} keys", done.load(Ordering::Relaxed)));
+        eprint(&format!("\rchecked {} of {total} keys", done.load(Ordering::Relaxed)));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -166,27 +163,27 @@ const COLUMNS: [Column; 7] = [
     Column("STORE", 5),
 ];
 
-fn format_row(held: &StoredKey, now: Timestamp) -> Vec<String> {
+fn format_row(key: &StoredKey, now: Timestamp) -> Vec<String> {
     vec![
-        held.label.to_string(),
-        format_state(held, now),
-        held.spent(now).map_or("-".into(), |usd| format!("${usd:.2}")),
-        format_policy(held.limit(), held.reset().map(crate::domain::ResetInterval::as_str)),
-        held.expires_at().map_or("never".into(), |at| {
+        key.label.to_string(),
+        format_state(key, now),
+        key.spent(now).map_or("-".into(), |usd| format!("${usd:.2}")),
+        format_policy(key.limit(), key.reset().map(crate::domain::ResetInterval::as_str)),
+        key.expires_at().map_or("never".into(), |at| {
             format!("{} ({})", format_date(at), format_relative_time(now, at))
         }),
-        held.masked.clone(),
-        held.store.clone(),
+        key.masked.clone(),
+        key.store.clone(),
     ]
 }
 
-/// `active`, `limit reached`; of a key that another took the place of also that.
-pub(in crate::cli) fn format_state(held: &StoredKey, now: Timestamp) -> String {
-    let word = held.state(now).as_str().replace('_', " ");
-    if held.retirement.is_some() { format!("{word}, retiring") } else { word }
+/// Formats the state, such as `limit reached`, or `active, retiring` for a key that was replaced.
+pub(in crate::cli) fn format_state(key: &StoredKey, now: Timestamp) -> String {
+    let state = key.state(now).as_str().replace('_', " ");
+    if key.retirement.is_some() { format!("{state}, retiring") } else { state }
 }
 
-/// `$12.50 weekly`, `$5.00`, `none`.
+/// Formats a limit as `$12.50 weekly`, `$5.00` or `none`.
 pub(in crate::cli) fn format_policy(limit: Option<f64>, reset: Option<&str>) -> String {
     match (limit, reset) {
         (Some(limit), Some(reset)) => format!("${limit:.2} {reset}"),

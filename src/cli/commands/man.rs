@@ -1,5 +1,4 @@
-//! `keywright man`: the manual page, made of what the command line knows of itself.
-//! Must not know: what commands do.
+//! `keywright man`: prints the manual page, generated from the command-line definition.
 
 use std::fmt::Write;
 
@@ -13,35 +12,38 @@ pub(in crate::cli) fn print_manual() -> Result<(), UserError> {
     print(&render_page())
 }
 
-/// Variables that belong to no option.
+/// Environment variables that no option has.
 const ENVIRONMENT_VARIABLES: &[(&str, &str)] = &[
     ("OPENROUTER_MANAGEMENT_KEY", "A management key, used before the stored one."),
-    ("KEYWRIGHT_PASSPHRASE_FILE", "A file that holds the passphrase of the store `file`."),
+    ("KEYWRIGHT_PASSPHRASE_FILE", "A file that contains the passphrase of the store `file`."),
     (
         "KEYWRIGHT_LOG",
-        "What is written to keywright.log in the data directory, such as `debug`; nothing unless set, and never a secret.",
+        "Filter for the log keywright.log in the data directory, such as `debug`. Without it there is no log. The log contains no secrets.",
     ),
-    ("NO_COLOR", "Set to anything, it switches colours off, unless --color says otherwise."),
-    ("CLICOLOR_FORCE", "Set to anything but 0, help has its colours also where no terminal is."),
-    ("BROWSER", "The browser that is opened to sign in; set, it also means that there is one."),
+    ("NO_COLOR", "If set and not empty, turns colours off, unless --color is given."),
+    (
+        "CLICOLOR_FORCE",
+        "If set and not 0, turns colours on without a terminal too, unless --color is given.",
+    ),
+    ("BROWSER", "The browser to open for signing in. If set, a browser is taken to be available."),
 ];
 
 const EXIT_CODES: &[(&str, &str)] = &[
     ("0", "Done."),
-    ("1", "Failed, and the message says what."),
+    ("1", "Failed; the message says why."),
     ("2", "Wrong usage, or an invalid value."),
     ("3", "No such label."),
-    ("4", "The keychain is locked, missing, or refused."),
-    ("5", "The person refused or cancelled."),
-    ("6", "The server could not be reached, or time ran out."),
+    ("4", "The keychain is locked or missing, or access was refused."),
+    ("5", "Refused or cancelled by the user."),
+    ("6", "The server could not be reached, or the request timed out."),
     ("7", "Unresolved: a key may have been issued and was not received."),
-    ("126", "run: the program cannot be run."),
-    ("127", "run: there is no such program. Else run ends with the program's own code."),
+    ("126", "run: the program cannot be executed."),
+    ("127", "run: the program was not found. Otherwise run ends with the program's exit code."),
 ];
 
-const FILES_TEXT: &str = "Keys lie in the keychain of the operating system, one entry a key: service \
-keywright, user name the label. What is not secret lies in inventory.json in the data directory, \
-$XDG_DATA_HOME/keywright unless --data-dir names another.";
+const FILES_TEXT: &str = "Keys are stored in the keychain of the operating system, one entry per key: service \
+keywright, user name the label. Data that is not secret is stored in inventory.json in the data \
+directory, which is $XDG_DATA_HOME/keywright unless --data-dir is given.";
 
 fn render_page() -> String {
     let mut root = Cli::command();
@@ -77,7 +79,7 @@ fn render_page() -> String {
     page
 }
 
-/// Each command under its own heading, those within others after them.
+/// Writes a section for each command, followed by its subcommands.
 fn write_commands(page: &mut String, parent: &Command) {
     for command in parent.get_subcommands().filter(|command| !command.is_hide_set()) {
         if command.get_name() == "help" {
@@ -121,41 +123,41 @@ fn write_section(page: &mut String, name: &str) {
 }
 
 fn write_entries(page: &mut String, entries: &[(&str, &str)]) {
-    for (name, words) in entries {
-        write_entry(page, name, words);
+    for (name, text) in entries {
+        write_entry(page, name, text);
     }
 }
 
-fn write_entry(page: &mut String, name: &str, words: &str) {
+fn write_entry(page: &mut String, name: &str, text: &str) {
     let _ = writeln!(
         page,
         ".TP\n.B {}\n{}",
         escape_roff(name).replace('"', "\\(dq"),
-        escape_lines(words)
+        escape_lines(text)
     );
 }
 
-/// Paragraphs; lines that are set in are examples and stay lines.
-fn write_paragraphs(page: &mut String, words: &str) {
-    for part in words.split("\n\n") {
+/// Writes paragraphs. Indented paragraphs are examples and keep their line breaks.
+fn write_paragraphs(page: &mut String, text: &str) {
+    for part in text.split("\n\n") {
         let example = part.starts_with("  ");
         let (before, after) = if example { (".PP\n.nf\n", "\n.fi") } else { (".PP\n", "") };
         let _ = writeln!(page, "{before}{}{after}", escape_lines(part));
     }
 }
 
-/// Lines of which none is taken for a request.
-fn escape_lines(words: &str) -> String {
-    let guarded = |line: &str| {
+/// Escapes text so that roff takes no line for a request.
+fn escape_lines(text: &str) -> String {
+    let escape_line = |line: &str| {
         let line = escape_roff(line);
         if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
     };
-    words.lines().map(guarded).collect::<Vec<_>>().join("\n")
+    text.lines().map(escape_line).collect::<Vec<_>>().join("\n")
 }
 
-/// What means something to roff, as itself.
-fn escape_roff(words: &str) -> String {
-    words.replace('\\', "\\e").replace('-', "\\-").replace('…', "...").replace('`', "\\(ga")
+/// Escapes characters that have a meaning in roff.
+fn escape_roff(text: &str) -> String {
+    text.replace('\\', "\\e").replace('-', "\\-").replace('…', "...").replace('`', "\\(ga")
 }
 
 #[cfg(test)]
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn no_words_are_taken_for_a_request() {
+    fn no_line_is_taken_for_a_roff_request() {
         assert_eq!(escape_lines(".x\n'y\n-z \\"), "\\&.x\n\\&'y\n\\-z \\e");
     }
 }

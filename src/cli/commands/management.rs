@@ -1,4 +1,4 @@
-//! `keywright management set|show|forget`: the key that disables, edits and deletes keys.
+//! `keywright management`: stores, shows and removes the management key.
 
 use clap::Subcommand;
 use secrecy::ExposeSecret;
@@ -9,14 +9,14 @@ use crate::domain::{ErrorKind, ManagementKey, UserError};
 use crate::services::keys::management_key::{self, ManagementKeySource};
 use crate::services::provision::ServiceContext;
 
-/// What to do with it.
+/// A subcommand of `management`.
 #[derive(Subcommand, Debug)]
 pub enum ManagementCommand {
-    /// Check a management key, and store it: from standard input or a masked prompt
+    /// Check and store a management key, read from standard input or a masked prompt
     Set,
-    /// Which one is used, masked, and where it comes from
+    /// Print the management key in use, masked, and its source
     Show,
-    /// Remove the stored one; it stays valid at OpenRouter
+    /// Remove the stored management key; it stays valid at OpenRouter
     Forget,
 }
 
@@ -37,10 +37,10 @@ fn set_management_key(services: &ServiceContext) -> Result<(), UserError> {
     run_async(management_key::store_management_key(services, &key))?
         .map_err(|error| error.to_user_error())?;
     if services.management_key.is_some() {
-        print_status("the one in the environment is still used before the stored one");
+        print_status("OPENROUTER_MANAGEMENT_KEY is set and is used instead of the stored key");
     }
     print(&format!(
-        "management key {} stored in {}, read back\n",
+        "management key {} stored in {} and verified\n",
         key.masked(),
         services.secret_store.display_name()
     ))
@@ -52,25 +52,25 @@ fn print_management_key(services: &ServiceContext) -> Result<(), UserError> {
     let Some((key, source)) = known else {
         return Err(UserError::new(
             ErrorKind::NotFound,
-            "no management key is known",
-            "keywright management set stores one; without one, keys are managed on OpenRouter's pages",
+            "no management key is stored",
+            "store one: keywright management set",
         ));
     };
-    let place = match source {
+    let source = match source {
         ManagementKeySource::Environment => "the environment".into(),
         ManagementKeySource::SecretStore => services.secret_store.display_name(),
     };
-    print(&format!("{}  from {place}\n", key.masked()))
+    print(&format!("{}  from {source}\n", key.masked()))
 }
 
 fn remove_management_key(services: &ServiceContext) -> Result<(), UserError> {
-    let was_there = run_async(management_key::remove_management_key(services))?
+    let was_stored = run_async(management_key::remove_management_key(services))?
         .map_err(|error| error.to_user_error())?;
     if services.management_key.is_some() {
-        print_status("the one in the environment is used all the same");
+        print_status("OPENROUTER_MANAGEMENT_KEY is set and is still used");
     }
-    print(if was_there {
-        "forgot the management key; it stays valid at OpenRouter until you delete it there\n"
+    print(if was_stored {
+        "removed the management key; it stays valid at OpenRouter until you delete it there\n"
     } else {
         "no management key was stored\n"
     })

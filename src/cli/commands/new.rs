@@ -1,10 +1,10 @@
-//! `keywright new LABEL`: cuts a key. The journey is [`provision::run`]'s; here are its arguments
-//! and the words for its end.
+//! `keywright new`: creates a key.
 
 use clap::Args;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
+use crate::cli::commands::rotate::key_lost_error;
 use crate::cli::output::{print, print_status, print_warning, usage_error};
 use crate::cli::sign_in::{
     SignInArgs, is_browser_unavailable, retry_store_interactively, run_with_prompts,
@@ -21,26 +21,26 @@ use crate::storage::secret_store::StoreKind;
 /// Arguments of `new`.
 #[derive(Args, Debug)]
 pub struct NewArgs {
-    /// The key's name, such as the tool that will use it: 1 to 100 characters, unique here
+    /// The key's label, such as the name of the tool that will use it: 1 to 100 characters, unique
     label: String,
-    /// The most it may spend, in USD, or none
+    /// The credit limit in USD, or none
     #[arg(long, value_name = "USD", default_value = "none")]
     limit: String,
-    /// When the limit starts anew: daily, weekly, monthly or never; always at 00:00 UTC
+    /// When the limit resets: daily, weekly, monthly or never; always at 00:00 UTC
     #[arg(long, value_name = "INTERVAL", default_value = "never")]
     reset: String,
-    /// When it stops working: 30d, 12h, 6w, 3mo, 1y, 2027-12-31, 2027-12-31T23:59:59Z or never
+    /// When the key expires: 30d, 12h, 6w, 3mo, 1y, 2027-12-31, 2027-12-31T23:59:59Z or never
     #[arg(long, value_name = "WHEN", default_value = "never")]
     expires: String,
-    /// The workspace it belongs to, by its UUID [default: the account's default one]
+    /// The UUID of the key's workspace [default: the account's default workspace]
     #[arg(long, value_name = "UUID")]
     workspace: Option<String>,
     #[command(flatten)]
     sign_in: SignInArgs,
-    /// As one JSON document
+    /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
-    /// Put the key itself into the JSON document
+    /// Include the key itself in the JSON
     #[arg(long, requires = "json")]
     print_key: bool,
 }
@@ -48,37 +48,37 @@ pub struct NewArgs {
 impl NewArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let request = self.parse_request()?;
-        // A sandbox's keys buy nothing; a real one is gone with this program.
-        let real = !services.server.starts_with("http://");
-        if services.secret_store.kind() == StoreKind::Memory && real && !self.print_key {
+        // The keys of a sandbox are worth nothing, so losing one needs no warning.
+        let is_real = !services.server.starts_with("http://");
+        if services.secret_store.kind() == StoreKind::Memory && is_real && !self.print_key {
             print_status(
-                "this key will be kept in memory, and is gone when this command ends: ctrl-c now, and take it with --json --print-key, use --store os, or open the dashboard",
+                "the memory store loses this key when the command ends: press ctrl-c now, and use --store os or --json --print-key",
             );
         }
-        // While a person signs in, standard input is the code's.
+        // A prompt of the secret store must come first: sign-in reads the code from standard input.
         services.secret_store.unlock().map_err(|error| error.to_user_error())?;
-        let way = self
+        let auth_method = self
             .sign_in
             .choose_auth_method(services, self.read_fallback_management_key(services)?)?;
         let outcome = run_async(async {
             let (outcome, mut controls) = run_with_prompts(async |controls, report| {
-                provision::run(&request, way, services, controls, report).await
+                provision::run(&request, auth_method, services, controls, report).await
             })
             .await;
             retry_store_interactively(outcome, &mut controls, services).await
         })?;
         match outcome {
-            ProvisioningOutcome::Stored { stored_key: held, key, warning: note } => {
-                self.print_stored(&held, &key, note, services)
+            ProvisioningOutcome::Stored { stored_key, key, warning } => {
+                self.print_stored(&stored_key, &key, warning, services)
             }
-            ProvisioningOutcome::NotStored { entry: held, key, error: trouble } => {
-                self.report_unstored(&held, &key, trouble)
+            ProvisioningOutcome::NotStored { entry, key, error } => {
+                self.report_unstored(&entry, &key, error)
             }
-            ProvisioningOutcome::Failed(trouble) => Err(trouble),
+            ProvisioningOutcome::Failed(error) => Err(error),
         }
     }
 
-    /// The management key, where nobody could consent in a browser and no road was asked for.
+    /// Returns the management key where no browser is available and no method was requested.
     fn read_fallback_management_key(
         &self,
         services: &ServiceContext,
@@ -89,16 +89,17 @@ impl NewArgs {
         let known = run_async(management_key::load_management_key(services))?
             .map_err(|error| error.to_user_error())?;
         if known.is_some() {
-            print_status("no browser is here: the management key cuts it");
+            print_status("no browser is available: authorising with the management key");
         }
         Ok(known.map(|(key, _)| key))
     }
 
     fn parse_request(&self) -> Result<KeyRequest, UserError> {
-        const NOTHING_SENT: &str = "nothing was sent";
-        let wrong = |option: &str, problem: &dyn std::fmt::Display| {
-            usage_error(format!("{option}: {problem}"), NOTHING_SENT)
+        let invalid = |message: String| {
+            usage_error(message, "see keywright new --help").with_meaning("nothing was sent")
         };
+        let wrong =
+            |option: &str, problem: &dyn std::fmt::Display| invalid(format!("{option}: {problem}"));
         let request = KeyRequest {
             label: self.label.parse::<Label>().map_err(|problem| wrong("LABEL", &problem))?,
             limit: Cents::parse_limit(&self.limit).map_err(|problem| wrong("--limit", &problem))?,
@@ -108,65 +109,58 @@ impl NewArgs {
                 .map_err(|problem| wrong("--expires", &problem))?,
             workspace_id: self.workspace.clone(),
         };
-        request.validate().map_err(|problem| usage_error(problem, NOTHING_SENT))?;
+        request.validate().map_err(|problem| invalid(problem.to_string()))?;
         Ok(request)
     }
 
     #[expect(clippy::disallowed_methods, reason = "door: new --print-key")]
     fn print_stored(
         &self,
-        held: &StoredKey,
+        stored_key: &StoredKey,
         key: &ApiKey,
-        note: Option<UserError>,
+        warning: Option<UserError>,
         services: &ServiceContext,
     ) -> Result<(), UserError> {
-        if let Some(trouble) = note {
-            print_warning(&trouble);
+        if let Some(warning) = warning {
+            print_warning(&warning);
         }
-        for name in held.differing_fields() {
+        for name in stored_key.differing_fields() {
             print_status(&format!(
-                "{name} is not as asked; keywright show {} has both",
-                held.label
+                "{name} was not granted as requested; compare: keywright show {}",
+                stored_key.label
             ));
         }
         if self.json {
-            let mut document = json::key_to_json(held, Timestamp::now());
+            let mut document = json::key_to_json(stored_key, Timestamp::now());
             if self.print_key {
                 document["key"] = key.expose_secret().into();
             }
             return print(&format!("{document:#}\n"));
         }
         print(&format!(
-            "{}  {}  stored in {}, read back\n",
-            held.label,
-            held.masked,
+            "{}  {}  stored in {} and verified\n",
+            stored_key.label,
+            stored_key.masked,
             services.secret_store.display_name()
         ))
     }
 
-    /// A key that is nowhere but here: shown where someone can see it and asked for it.
+    /// Reports a key that could not be stored; prints the key itself with `--print-key`.
     #[expect(clippy::disallowed_methods, reason = "door: new --print-key")]
     fn report_unstored(
         &self,
-        held: &StoredKey,
+        entry: &StoredKey,
         key: &ApiKey,
-        trouble: UserError,
+        error: UserError,
     ) -> Result<(), UserError> {
         if self.print_key {
-            let mut document = json::key_to_json(held, Timestamp::now());
+            let mut document = json::key_to_json(entry, Timestamp::now());
             document["key"] = key.expose_secret().into();
             document["store"] = serde_json::Value::Null;
-            document["error"] = json::error_to_json(&trouble)["error"].take();
+            document["error"] = json::error_to_json(&error)["error"].take();
             print(&format!("{document:#}\n"))?;
-            return Err(trouble);
+            return Err(error);
         }
-        Err(UserError {
-            advice: format!(
-                "{}; the key is lost with this program: revoke it at {}",
-                trouble.advice,
-                held.page_url()
-            ),
-            ..trouble
-        })
+        Err(key_lost_error(entry, error))
     }
 }

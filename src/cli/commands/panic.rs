@@ -1,4 +1,4 @@
-//! `keywright panic LABEL…`: keys leaked. What was not done stands beside what was.
+//! `keywright panic`: responds to leaked keys.
 
 use crate::cli::exit_code;
 use std::fmt::Write;
@@ -23,10 +23,10 @@ pub struct PanicArgs {
     /// The labels of the keys that leaked
     #[arg(required = true, value_name = "LABEL")]
     labels: Vec<String>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Look for the leaked keys in these directories too, besides the usual places at home
+    /// Also search this directory for the leaked keys, besides the usual files in the home directory
     #[arg(long, value_name = "DIR")]
     search: Vec<PathBuf>,
     #[command(flatten)]
@@ -36,94 +36,99 @@ pub struct PanicArgs {
 impl PanicArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let leaked = find_keys(services, &self.labels)?;
-        let places = secret_scan::resolve_scan_roots(&self.search).map_err(|(path, error)| {
-            usage_error(
-                format!("--search {}: {}", secret_scan::display_path(&path), error.kind()),
-                "nothing was disabled and nothing was cut; give a directory that is there",
-            )
-        })?;
+        let scan_roots =
+            secret_scan::resolve_scan_roots(&self.search).map_err(|(path, error)| {
+                usage_error(
+                    format!("--search {}: {}", secret_scan::display_path(&path), error.kind()),
+                    "give a directory that exists",
+                )
+                .with_meaning("nothing was disabled and no key was created")
+            })?;
         if !self.yes {
-            let labels: Vec<_> = leaked.iter().map(|held| format!("'{}'", held.label)).collect();
+            let labels: Vec<_> = leaked.iter().map(|key| format!("'{}'", key.label)).collect();
             confirm(&format!(
-                "Disable {} at once and cut new keys in their place? Whatever uses the old ones stops working.",
+                "Disable {} now and create replacement keys? Programs that use the old keys stop working.",
                 labels.join(", ")
             ))?;
         }
-        // While a person signs in, standard input is the code's. What cannot be opened says so later.
+        // A prompt of the secret store must come first: sign-in reads the code from standard input. An
+        // error is reported later, by the first step that needs the store.
         let _ = services.secret_store.unlock();
-        // A keychain that holds no management key for us must not keep the rest from being done.
+        // An unreadable management key must not stop the remaining steps.
         let management = match run_async(management_key::load_management_key(services))? {
             Ok(known) => known.map(|(key, _)| key),
             Err(error) => {
-                print_error(&format!("no management key could be read: {error}"));
+                print_error(&format!("the management key cannot be read: {error}"));
                 None
             }
         };
-        let way = self.sign_in.choose_auth_method(services, management.clone())?;
-        let panicked = run_async(async {
-            let (panicked, mut controls) = run_with_prompts(async |controls, report| {
+        let auth_method = self.sign_in.choose_auth_method(services, management.clone())?;
+        let responses = run_async(async {
+            let (responses, mut controls) = run_with_prompts(async |controls, report| {
                 let management = management.as_ref();
-                keys::respond_to_leak(services, &leaked, management, &way, controls, report).await
+                keys::respond_to_leak(services, &leaked, management, &auth_method, controls, report)
+                    .await
             })
             .await;
-            let mut kept = Vec::with_capacity(panicked.len());
-            for one in panicked {
-                let replaced = store_replacement(one.rotation, &mut controls, services).await;
-                kept.push(LeakResponse { rotation: replaced, ..one });
+            let mut stored = Vec::with_capacity(responses.len());
+            for response in responses {
+                let rotation = store_replacement(response.rotation, &mut controls, services).await;
+                stored.push(LeakResponse { rotation, ..response });
             }
-            kept
+            stored
         })?;
         let mut text = String::new();
-        for deed in panicked.iter().flat_map(LeakResponse::action_results) {
-            let mark = if deed.succeeded { "done    " } else { "NOT done" };
+        for result in responses.iter().flat_map(LeakResponse::action_results) {
+            let mark = if result.succeeded { "done    " } else { "NOT done" };
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{mark}  {}", deed.message);
+            let _ = writeln!(text, "{mark}  {}", result.message);
         }
         print(&text)?;
-        print(&find_plaintext_copies(&leaked, &places))?;
-        if panicked.iter().all(LeakResponse::is_complete) {
+        print(&find_plaintext_copies(&leaked, &scan_roots))?;
+        if responses.iter().all(LeakResponse::is_complete) {
             return Ok(());
         }
-        let kind = panicked
+        let kind = responses
             .into_iter()
-            .filter_map(|one| match one.rotation {
+            .filter_map(|response| match response.rotation {
                 RotationOutcome::Completed { .. } => None,
-                RotationOutcome::LabelNotMoved { error: trouble, .. }
-                | RotationOutcome::Failed(trouble) => Some(trouble.kind),
-                RotationOutcome::NotStored { entry: held, error: trouble, .. } => {
-                    let trouble = key_lost_error(&held, trouble);
-                    print_warning(&trouble);
-                    Some(trouble.kind)
+                RotationOutcome::LabelNotMoved { error, .. } | RotationOutcome::Failed(error) => {
+                    Some(error.kind)
+                }
+                RotationOutcome::NotStored { entry, error, .. } => {
+                    let error = key_lost_error(&entry, error);
+                    print_warning(&error);
+                    Some(error.kind)
                 }
             })
             .max_by_key(|kind| exit_code(*kind));
         Err(UserError::new(
             kind.unwrap_or(ErrorKind::Failed),
-            "not everything was done",
-            "what was not stands above, with what to do about it",
+            "some steps failed",
+            "follow the advice given above for each step marked NOT done",
         ))
     }
 }
 
-/// Where on this machine the leaked keys lie in clear: there they leaked perhaps, and there the
-/// programs that stopped working have them from.
-fn find_plaintext_copies(leaked: &[StoredKey], places: &[PathBuf]) -> String {
-    let found = secret_scan::scan_files(places, &ScanLimits::default());
+/// Lists the files that contain a leaked key in plaintext: the key may have leaked from there, and
+/// programs that stopped working may read it from there.
+fn find_plaintext_copies(leaked: &[StoredKey], scan_roots: &[PathBuf]) -> String {
+    let report = secret_scan::scan_files(scan_roots, &ScanLimits::default());
     let mut text = String::new();
-    for sighting in &found.findings {
-        let Some(held) = leaked.iter().find(|held| held.hash == sighting.hash) else { continue };
-        let (label, place) = (&held.label, secret_scan::display_path(&sighting.path));
+    for finding in &report.findings {
+        let Some(key) = leaked.iter().find(|key| key.hash == finding.hash) else { continue };
+        let (label, path) = (&key.label, secret_scan::display_path(&finding.path));
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "found     the leaked key of '{label}' lies in clear in {place} line {}: delete it there",
-            sighting.line
+            "found     the leaked key of '{label}' in plaintext in {path} line {}: delete it there",
+            finding.line
         );
     }
     if text.is_empty() {
         print_status(&format!(
-            "no leaked key lies in clear in the {} files looked through",
-            found.files_scanned
+            "no leaked key found in plaintext in {} files",
+            report.files_scanned
         ));
     }
     text

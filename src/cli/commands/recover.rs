@@ -1,4 +1,4 @@
-//! `keywright recover`: what a program that died left behind is finished, and the rest listed.
+//! `keywright recover`: finishes interrupted attempts and lists the unresolved ones.
 
 use std::fmt::Write;
 
@@ -18,97 +18,103 @@ use crate::services::provision::{self, ServiceContext};
 /// Arguments of `recover`.
 #[derive(Args, Debug)]
 pub struct RecoverArgs {
-    /// Strike this attempt off the list, by its label or its id: you have looked
-    #[arg(long, value_name = "LABEL")]
+    /// Dismiss this attempt (label or id)
+    #[arg(long, value_name = "LABEL|ID")]
     dismiss: Option<String>,
-    /// As one JSON document
+    /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }
 
 impl RecoverArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let mut left =
+        let mut report =
             finish_interrupted(services, keys::recover_and_reconcile(services, Timestamp::now()))?;
         if let Some(name) = &self.dismiss {
-            let struck = find_unresolved(&left.unresolved, name)?;
-            provision::dismiss_attempt(services, &struck.id)?;
-            left.unresolved.retain(|(one, _)| *one != struck);
-            left.dismissed.push(struck);
+            let dismissed = find_unresolved(&report.unresolved, name)?;
+            provision::dismiss_attempt(services, &dismissed.id)?;
+            report.unresolved.retain(|(attempt, _)| *attempt != dismissed);
+            report.dismissed.push(dismissed);
         }
-        left.errors.iter().for_each(print_warning);
-        for (label, server, store) in &left.attempts_elsewhere {
+        report.errors.iter().for_each(print_warning);
+        for (label, server, store) in &report.attempts_elsewhere {
             print_status(&format!(
-                "an attempt at '{label}' waits elsewhere: keywright recover --server {server} --store {store}"
+                "the attempt for '{label}' belongs to another server or store: keywright recover --server {server} --store {store}"
             ));
         }
         if self.json {
-            print(&format!("{:#}\n", recovery_to_json(&left)))?;
+            print(&format!("{:#}\n", recovery_to_json(&report)))?;
         } else {
-            print(&format_recovery(&left))?;
+            print(&format_recovery(&report))?;
         }
-        ensure_resolved(&left)
+        ensure_resolved(&report)
     }
 }
 
-/// Waits for what came of the leftovers, and keeps keys that were received just now.
+/// Recovers interrupted attempts, and retries to store the keys that were received.
 pub(in crate::cli) fn finish_interrupted(
     services: &ServiceContext,
     work: impl Future<Output = Result<RecoveryReport, Error>>,
 ) -> Result<RecoveryReport, UserError> {
-    let mut left = run_async(work)?.map_err(|error| error.to_user_error())?;
-    for outcome in std::mem::take(&mut left.not_stored) {
-        let kept = run_async(async {
+    let mut report = run_async(work)?.map_err(|error| error.to_user_error())?;
+    for outcome in std::mem::take(&mut report.not_stored) {
+        let outcome = run_async(async {
             let ((), mut controls) = run_with_prompts(async |_, _| ()).await;
             retry_store_interactively(outcome, &mut controls, services).await
         })?;
-        match kept {
-            ProvisioningOutcome::Stored { stored_key: held, .. } => left.stored.push(held),
-            ProvisioningOutcome::NotStored { entry: held, error: trouble, .. } => {
-                left.lost_key_errors.push(key_lost_error(&held, trouble))
+        match outcome {
+            ProvisioningOutcome::Stored { stored_key, .. } => report.stored.push(stored_key),
+            ProvisioningOutcome::NotStored { entry, error, .. } => {
+                report.lost_key_errors.push(key_lost_error(&entry, error))
             }
-            ProvisioningOutcome::Failed(trouble) => left.lost_key_errors.push(trouble),
+            ProvisioningOutcome::Failed(error) => report.lost_key_errors.push(error),
         }
     }
-    Ok(left)
+    Ok(report)
 }
 
 fn find_unresolved(
     unresolved: &[(UnresolvedAttempt, String)],
     name: &str,
 ) -> Result<UnresolvedAttempt, UserError> {
-    let named: Vec<_> = unresolved
+    let matching: Vec<_> = unresolved
         .iter()
         .map(|(one, _)| one)
         .filter(|one| one.id == name || one.label.as_str() == name)
         .collect();
-    match named[..] {
+    match matching[..] {
         [one] => Ok(one.clone()),
         [] => Err(UserError::new(
             ErrorKind::NotFound,
-            format!("no unresolved attempt is called '{}'", sanitize(name, 100)),
-            "nothing was struck off; keywright recover lists them",
-        )),
+            format!("no unresolved attempt has the label or id '{}'", sanitize(name, 100)),
+            "list the attempts: keywright recover",
+        )
+        .with_meaning("nothing was dismissed")),
         _ => Err(usage_error(
-            format!("{} unresolved attempts are called '{}'", named.len(), sanitize(name, 100)),
-            "nothing was struck off; name one by its id, as keywright recover lists it",
-        )),
+            format!(
+                "{} unresolved attempts have the label '{}'",
+                matching.len(),
+                sanitize(name, 100)
+            ),
+            "pass the id of one attempt, listed by: keywright recover",
+        )
+        .with_meaning("nothing was dismissed")),
     }
 }
 
-fn format_recovery(left: &RecoveryReport) -> String {
+fn format_recovery(report: &RecoveryReport) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
-    for held in &left.stored {
-        let _ = writeln!(text, "stored           {}  {}", held.label, held.masked);
+    for key in &report.stored {
+        let _ = writeln!(text, "stored           {}  {}", key.label, key.masked);
     }
-    for handed in &left.rotated {
-        let _ = writeln!(text, "rotated          {}  {}", handed.new.label, handed.new.masked);
+    for rotated in &report.rotated {
+        let _ = writeln!(text, "rotated          {}  {}", rotated.new.label, rotated.new.masked);
     }
-    for one in &left.dismissed {
-        let _ = writeln!(text, "struck off       {}  {}", one.label, format_time(one.started_at));
+    for one in &report.dismissed {
+        let _ = writeln!(text, "dismissed        {}  {}", one.label, format_time(one.started_at));
     }
-    for (one, advice) in &left.unresolved {
+    for (one, advice) in &report.unresolved {
         let _ = writeln!(
             text,
             "possibly issued  {}  {}  {}  {}\n  {advice}",
@@ -124,8 +130,8 @@ fn format_recovery(left: &RecoveryReport) -> String {
     text
 }
 
-fn recovery_to_json(left: &RecoveryReport) -> Value {
-    let unresolved = left.unresolved.iter().map(|(one, advice)| {
+fn recovery_to_json(report: &RecoveryReport) -> Value {
+    let unresolved = report.unresolved.iter().map(|(one, advice)| {
         json!({
             "id": one.id,
             "label": one.label,
@@ -136,23 +142,24 @@ fn recovery_to_json(left: &RecoveryReport) -> Value {
     });
     json!({
         "unresolved": unresolved.collect::<Vec<_>>(),
-        "stored": left.stored.iter().map(|held| &held.label).collect::<Vec<_>>(),
-        "rotated": left.rotated.iter().map(|handed| &handed.new.label).collect::<Vec<_>>(),
-        "dismissed": left.dismissed.iter().map(|one| &one.label).collect::<Vec<_>>(),
+        "stored": report.stored.iter().map(|key| &key.label).collect::<Vec<_>>(),
+        "rotated": report.rotated.iter().map(|rotated| &rotated.new.label).collect::<Vec<_>>(),
+        "dismissed": report.dismissed.iter().map(|one| &one.label).collect::<Vec<_>>(),
     })
 }
 
-fn ensure_resolved(left: &RecoveryReport) -> Result<(), UserError> {
-    if let Some(lost) = left.lost_key_errors.first() {
-        return Err(lost.clone());
+fn ensure_resolved(report: &RecoveryReport) -> Result<(), UserError> {
+    if let Some((last, others)) = report.lost_key_errors.split_last() {
+        others.iter().for_each(print_warning);
+        return Err(last.clone());
     }
-    let message = match left.unresolved.len() {
+    let message = match report.unresolved.len() {
         0 => return Ok(()),
-        1 => "one attempt may have issued a key that nobody holds".into(),
-        many => format!("{many} attempts may have issued keys that nobody holds"),
+        1 => "one attempt may have issued a key that was not received".into(),
+        count => format!("{count} attempts may have issued keys that were not received"),
     };
-    let advice = "nobody can spend with a key that nobody received; what to do stands with each";
-    Err(UserError::new(ErrorKind::Unresolved, message, advice))
+    Err(UserError::new(ErrorKind::Unresolved, message, "follow the advice given for each attempt")
+        .with_meaning("nobody can spend with a key that nobody received"))
 }
 
 fn format_time(at: Timestamp) -> String {

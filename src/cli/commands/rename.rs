@@ -1,4 +1,4 @@
-//! `keywright rename OLD NEW`: another label; at the server too where a management key is known.
+//! `keywright rename`: changes a key's label, also at OpenRouter where a management key is stored.
 
 use std::io::{self, IsTerminal};
 
@@ -21,25 +21,29 @@ pub struct RenameArgs {
 
 impl RenameArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let held = find_key(services, &self.old)?;
+        let key = find_key(services, &self.old)?;
         let new: Label = self
             .new
             .parse()
-            .map_err(|problem| usage_error(format!("NEW: {problem}"), "nothing was changed"))?;
+            .map_err(|problem| usage_error(format!("NEW: {problem}"), "choose another label"))
+            .map_err(|error| error.with_meaning("nothing was changed"))?;
         let management = run_async(management_key::load_management_key(services))?
             .map_err(|error| error.to_user_error())?;
-        let mut there = management.map(|(key, _)| key);
-        // Where nobody can be asked, the names go together.
-        if there.is_some() && io::stdin().is_terminal() {
-            there = there.filter(|_| confirm("Rename it at OpenRouter too?").is_ok());
+        let mut management = management.map(|(key, _)| key);
+        // Without a terminal to ask on, both labels are changed.
+        if management.is_some() && io::stdin().is_terminal() {
+            management = management.filter(|_| confirm("Rename it at OpenRouter too?").is_ok());
         }
-        let renamed = run_async(keys::rename_key(services, &held, &new, there.as_ref()))?
+        let renamed = run_async(keys::rename_key(services, &key, &new, management.as_ref()))?
             .map_err(|error| error.to_user_error())?;
-        let too =
-            if there.is_some() && renamed.warning.is_none() { ", at OpenRouter too" } else { "" };
-        if let Some(note) = &renamed.warning {
-            print_warning(note);
+        let remote = if management.is_some() && renamed.warning.is_none() {
+            ", at OpenRouter too"
+        } else {
+            ""
+        };
+        if let Some(warning) = &renamed.warning {
+            print_warning(warning);
         }
-        print(&format!("{} is {} now{too}\n", held.label, renamed.stored_key.label))
+        print(&format!("{} renamed to {}{remote}\n", key.label, renamed.stored_key.label))
     }
 }

@@ -1,4 +1,5 @@
-//! `keywright rm LABEL…`: forgets keys on this machine; with `--revoke` the keys themselves die.
+//! `keywright rm`: removes keys from this machine, and with `--revoke` also deletes them at
+//! OpenRouter.
 
 use clap::Args;
 
@@ -14,61 +15,61 @@ pub struct RmArgs {
     /// The keys' labels
     #[arg(required = true, value_name = "LABEL")]
     labels: Vec<String>,
-    /// Delete the keys at OpenRouter too; this takes a management key
+    /// Delete the keys at OpenRouter too; needs a management key
     #[arg(long)]
     revoke: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }
 
 impl RmArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        for held in find_keys(services, &self.labels)? {
+        for key in find_keys(services, &self.labels)? {
             if self.revoke {
-                self.revoke_key(services, &held)?;
+                self.revoke_key(services, &key)?;
             } else {
-                self.remove_key(services, &held)?;
+                self.remove_key(services, &key)?;
             }
         }
         Ok(())
     }
 
-    fn remove_key(&self, services: &ServiceContext, held: &StoredKey) -> Result<(), UserError> {
+    fn remove_key(&self, services: &ServiceContext, key: &StoredKey) -> Result<(), UserError> {
         if !self.yes {
             confirm(&format!(
-                "Forget '{}' ({}) on this machine? The key itself stays valid at OpenRouter.",
-                held.label, held.masked
+                "Remove '{}' ({}) from this machine? The key stays valid at OpenRouter.",
+                key.label, key.masked
             ))?;
         }
-        keys::remove_key(services, &held.label)?;
+        keys::remove_key(services, &key.label)?;
         print(&format!(
-            "forgot {}; it stays valid at OpenRouter until you delete it at {}\n",
-            held.label,
-            held.page_url()
+            "removed {}; it stays valid at OpenRouter until you delete it at {}\n",
+            key.label,
+            key.page_url()
         ))
     }
 
-    fn revoke_key(&self, services: &ServiceContext, held: &StoredKey) -> Result<(), UserError> {
-        // Known before it is asked for: a yes that cannot be followed is worth nothing.
+    fn revoke_key(&self, services: &ServiceContext, key: &StoredKey) -> Result<(), UserError> {
+        // Checked before the prompt, so that nobody confirms what cannot be done.
         let management =
-            run_async(management_key::require_management_key(services, &held.page_url()))?
+            run_async(management_key::require_management_key(services, &key.page_url()))?
                 .map_err(|error| error.to_user_error())?;
         if !self.yes {
             confirm(&format!(
-                "Delete the key '{}' ({}) at OpenRouter for good, and forget it here? Whatever uses it stops working.",
-                held.label, held.masked
+                "Delete the key '{}' ({}) at OpenRouter permanently, and remove it here? Programs that use it stop working.",
+                key.label, key.masked
             ))?;
         }
-        let deleted = run_async(keys::revoke_and_remove(services, &management, held))?
+        let outcome = run_async(keys::revoke_and_remove(services, &management, key))?
             .map_err(|error| error.to_user_error())?;
-        print(&match deleted {
+        print(&match outcome {
             RevokeOutcome::Revoked => {
-                format!("deleted {} at OpenRouter, and forgot it here\n", held.label)
+                format!("deleted {} at OpenRouter and removed it here\n", key.label)
             }
             RevokeOutcome::AlreadyRevoked => format!(
-                "the management key's account has no key {} any more; forgot it here\n",
-                held.label
+                "{} no longer exists in the management key's account; removed it here\n",
+                key.label
             ),
         })
     }

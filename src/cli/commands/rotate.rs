@@ -1,5 +1,4 @@
-//! `keywright rotate LABEL`: a new key under the same policy gets the label; the old one is kept
-//! until nobody uses it.
+//! `keywright rotate`: replaces a key with a new one that has the same policy and label.
 
 use clap::Args;
 
@@ -18,13 +17,13 @@ use crate::services::provision::{ProvisioningControls, ServiceContext};
 pub struct RotateArgs {
     /// The key's label
     label: String,
-    /// How long the old key must be unused before it may go: 30m, 1h, 2d
+    /// How long the old key must be unused before it may be deleted: 30m, 1h, 2d
     #[arg(long = "quiet-for", value_name = "TIME", default_value = "1h", value_parser = parse_seconds)]
     unused_for: u64,
-    /// Delete the old key at OpenRouter then, without a question
+    /// Delete the old key at OpenRouter after that time, without asking again
     #[arg(long)]
     delete_old: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
@@ -33,67 +32,74 @@ pub struct RotateArgs {
 
 impl RotateArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let held = find_key(services, &self.label)?;
+        let stored_key = find_key(services, &self.label)?;
         services.secret_store.unlock().map_err(|error| error.to_user_error())?;
-        // What an earlier run left comes first: a key that was cut for this is not cut again.
-        let left = finish_interrupted(services, keys::recover_interrupted(services))?;
-        left.lost_key_errors.iter().chain(&left.errors).for_each(print_warning);
-        if let Some(handed) = left.rotated.iter().find(|handed| handed.new.label == held.label) {
-            return print_rotated(handed);
+        // An interrupted rotation is finished first, so that no second key is created for it.
+        let report = finish_interrupted(services, keys::recover_interrupted(services))?;
+        report.lost_key_errors.iter().chain(&report.errors).for_each(print_warning);
+        if let Some(rotated) = report.rotated.iter().find(|one| one.new.label == stored_key.label) {
+            return print_rotated(rotated);
         }
         if self.delete_old && !self.yes {
             confirm(&format!(
-                "Delete the key that '{}' is now ({}) at OpenRouter once it was unused for long enough?",
-                held.label, held.masked
+                "Delete the current key of '{}' ({}) at OpenRouter once it has been unused for long enough?",
+                stored_key.label, stored_key.masked
             ))?;
         }
-        let known = run_async(management_key::load_management_key(services))?
+        let management = run_async(management_key::load_management_key(services))?
             .map_err(|error| error.to_user_error())?;
-        let way = self.sign_in.choose_auth_method(services, known.map(|(key, _)| key))?;
-        let terms =
+        let auth_method =
+            self.sign_in.choose_auth_method(services, management.map(|(key, _)| key))?;
+        let retire_policy =
             RetirePolicy { unused_for: self.unused_for, revoke_when_unused: self.delete_old };
         let rotation = run_async(async {
             let (rotation, mut controls) = run_with_prompts(async |controls, report| {
-                keys::rotate_key(services, &held, way, terms, controls, report).await
+                keys::rotate_key(
+                    services,
+                    &stored_key,
+                    auth_method,
+                    retire_policy,
+                    controls,
+                    report,
+                )
+                .await
             })
             .await;
             store_replacement(rotation, &mut controls, services).await
         })?;
         match rotation {
-            RotationOutcome::Completed { rotated: handed, warning: note } => {
-                if let Some(note) = &note {
-                    print_warning(note);
+            RotationOutcome::Completed { rotated, warning } => {
+                if let Some(warning) = &warning {
+                    print_warning(warning);
                 }
-                print_rotated(&handed)
+                print_rotated(&rotated)
             }
-            RotationOutcome::LabelNotMoved { new, error: trouble } => {
-                Err(not_renamed_error(&new, trouble))
+            RotationOutcome::LabelNotMoved { new, error } => {
+                Err(label_not_moved_error(&new, error))
             }
-            RotationOutcome::NotStored { entry: held, error: trouble, .. } => {
-                Err(key_lost_error(&held, trouble))
-            }
-            RotationOutcome::Failed(trouble) => Err(trouble),
+            RotationOutcome::NotStored { entry, error, .. } => Err(key_lost_error(&entry, error)),
+            RotationOutcome::Failed(error) => Err(error),
         }
     }
 }
 
-fn print_rotated(handed: &Rotated) -> Result<(), UserError> {
-    let old = handed
+fn print_rotated(rotated: &Rotated) -> Result<(), UserError> {
+    let old = rotated
         .old
         .as_ref()
         .map_or(String::new(), |old| format!("; the old key is kept as '{}'", old.label));
-    print(&format!("{} is a new key, {}{old}\n", handed.new.label, handed.new.masked))
+    print(&format!("{} is a new key, {}{old}\n", rotated.new.label, rotated.new.masked))
 }
 
-/// A new key that could not be stored is not left as long as someone is there.
+/// Retries to store a new key while a user is present, then finishes the rotation.
 pub(in crate::cli) async fn store_replacement(
     rotation: RotationOutcome,
     controls: &mut ProvisioningControls,
     services: &ServiceContext,
 ) -> RotationOutcome {
     match rotation {
-        RotationOutcome::NotStored { entry: held, key, error: trouble } => {
-            let outcome = ProvisioningOutcome::NotStored { entry: held, key, error: trouble };
+        RotationOutcome::NotStored { entry, key, error } => {
+            let outcome = ProvisioningOutcome::NotStored { entry, key, error };
             let outcome = retry_store_interactively(outcome, controls, services).await;
             keys::finish_rotation(services, outcome).await
         }
@@ -101,32 +107,27 @@ pub(in crate::cli) async fn store_replacement(
     }
 }
 
-fn not_renamed_error(new: &StoredKey, trouble: UserError) -> UserError {
+fn label_not_moved_error(new: &StoredKey, error: UserError) -> UserError {
     UserError::new(
-        trouble.kind,
-        format!("the new key has not got the label yet: {}", trouble.message),
-        format!(
-            "it is held as '{}', and both keys work; {}; then rotate again: no second key is cut",
-            new.label, trouble.advice
-        ),
+        error.kind,
+        format!("the label could not be moved to the new key: {}", error.message),
+        format!("{}; then rotate again, which creates no second key", error.advice),
     )
+    .with_meaning(format!("the new key is stored as '{}' and both keys work", new.label))
 }
 
-/// What is said of a key that nobody stored.
-pub(in crate::cli) fn key_lost_error(held: &StoredKey, trouble: UserError) -> UserError {
+/// Adds to the error of a key that could not be stored that the key is lost.
+pub(in crate::cli) fn key_lost_error(entry: &StoredKey, error: UserError) -> UserError {
     UserError {
-        advice: format!(
-            "{}; the key is lost with this program: revoke it at {}",
-            trouble.advice,
-            held.page_url()
-        ),
-        ..trouble
+        meaning: "the key was created but not stored, and is lost when this command ends".into(),
+        advice: format!("{}; revoke the lost key at {}", error.advice, entry.page_url()),
+        ..error
     }
 }
 
-/// `90s`, `30m`, `1h`, `2d`.
+/// Parses a duration such as `90s`, `30m`, `1h` or `2d`.
 fn parse_seconds(text: &str) -> Result<u64, String> {
-    let wrong = || String::from("a time is a number and s, m, h or d, such as 30m or 1h");
+    let invalid = || String::from("give a number and s, m, h or d, such as 30m or 1h");
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (count, unit) = text.split_at(digits);
@@ -135,10 +136,10 @@ fn parse_seconds(text: &str) -> Result<u64, String> {
         "m" => 60,
         "h" => 3_600,
         "d" => 86_400,
-        _ => return Err(wrong()),
+        _ => return Err(invalid()),
     };
-    let count: u64 = count.parse().map_err(|_| wrong())?;
-    count.checked_mul(unit).filter(|total| *total <= 365 * 86_400).ok_or_else(wrong)
+    let count: u64 = count.parse().map_err(|_| invalid())?;
+    count.checked_mul(unit).filter(|total| *total <= 365 * 86_400).ok_or_else(invalid)
 }
 
 #[cfg(test)]
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_a_number_and_a_unit() {
+    fn durations_are_a_number_and_a_unit() {
         for (text, expected) in [("90s", 90), ("30m", 1_800), ("1h", 3_600), (" 2d ", 172_800)] {
             assert_eq!(parse_seconds(text), Ok(expected));
         }
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_of_a_rotation_says_that_no_second_key_will_be_cut() {
+    fn the_error_says_where_the_new_key_is_and_that_no_second_one_is_created() {
         let error = keys::Error::NotInInventory("x".parse().unwrap()).to_user_error();
         let key = crate::domain::ApiKey::from(String::from("k"));
         let new = StoredKey::new(
@@ -166,7 +167,8 @@ mod tests {
             "os".into(),
             jiff::Timestamp::UNIX_EPOCH,
         );
-        let said = not_renamed_error(&new, error).advice;
-        assert!(said.contains("'x (new)'") && said.contains("no second key"), "{said}");
+        let error = label_not_moved_error(&new, error);
+        assert!(error.meaning.contains("'x (new)'"), "{error:?}");
+        assert!(error.advice.contains("no second key"), "{error:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! `keywright show LABEL`: all that is known of one key.
+//! `keywright show`: prints the details of one key.
 
 use std::fmt::Write;
 
@@ -18,53 +18,53 @@ use crate::services::provision::ServiceContext;
 pub struct ShowArgs {
     /// The key's label
     label: String,
-    /// As one JSON document
+    /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }
 
 impl ShowArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let held = find_key(services, &self.label)?;
+        let key = find_key(services, &self.label)?;
         let now = Timestamp::now();
         if self.json {
-            return print(&format!("{:#}\n", json::key_to_json(&held, now)));
+            return print(&format!("{:#}\n", json::key_to_json(&key, now)));
         }
-        print(&format_details(&held, now))
+        print(&format_details(&key, now))
     }
 }
 
-fn format_details(held: &StoredKey, now: Timestamp) -> String {
+fn format_details(key: &StoredKey, now: Timestamp) -> String {
     let usd = |amount: Option<f64>| amount.map_or("unknown".into(), |usd| format!("${usd:.2}"));
     let when = |at: Option<Timestamp>, never: &str| {
         at.map_or(never.into(), |at| {
             format!("{}, {}", format_timestamp(at), format_relative_time(now, at))
         })
     };
-    let reading = held.info.clone().unwrap_or_default();
-    let asked = &held.requested;
-    let mut text = format!("{}  {}\n", held.label, held.masked);
+    let info = key.info.clone().unwrap_or_default();
+    let requested = &key.requested;
+    let mut text = format!("{}  {}\n", key.label, key.masked);
     let mut row = |name: &str, value: &str| {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{name:<10} {value}");
     };
-    row("state", &format_state(held, now));
-    row("limit", &format_policy(held.limit(), held.reset().map(ResetInterval::as_str)));
+    row("state", &format_state(key, now));
+    row("limit", &format_policy(key.limit(), key.reset().map(ResetInterval::as_str)));
     row(
-        "asked",
+        "requested",
         &format!(
             "{}, expires {}",
             format_policy(
-                asked.limit.map(Cents::to_dollars),
-                asked.limit_reset.map(ResetInterval::as_str)
+                requested.limit.map(Cents::to_dollars),
+                requested.limit_reset.map(ResetInterval::as_str)
             ),
-            when(asked.expires_at, "never")
+            when(requested.expires_at, "never")
         ),
     );
     row(
         "granted",
-        &held.granted.as_ref().map_or("unknown".into(), |granted| {
-            let reset = granted.limit_reset.as_deref().map(|word| sanitize(word, 20));
+        &key.granted.as_ref().map_or("unknown".into(), |granted| {
+            let reset = granted.limit_reset.as_deref().map(|reset| sanitize(reset, 20));
             format!(
                 "{}, expires {}",
                 format_policy(granted.limit, reset.as_deref()),
@@ -74,24 +74,24 @@ fn format_details(held: &StoredKey, now: Timestamp) -> String {
     );
     row(
         "remaining",
-        &match held.limit() {
+        &match key.limit() {
             None => "no limit".into(),
-            Some(_) => usd(held.remaining(now)),
+            Some(_) => usd(key.remaining(now)),
         },
     );
-    row("spent", &format!("{} ever, {} today", usd(reading.usage), usd(reading.usage_daily)));
-    row("next reset", &when(held.reset().and_then(|reset| reset.next_after(now)), "never"));
-    row("expires", &when(held.expires_at(), "never"));
-    row("checked", &when(held.checked_at, "never"));
-    row("stored", &format!("{}, cut {}", held.store, format_timestamp(held.created_at)));
-    row("server", &held.server);
-    row("hash", &held.hash);
-    row("page", &held.page_url());
-    if !held.differing_fields().is_empty() {
-        row("not as asked:", &held.differing_fields().join(", "));
+    row("spent", &format!("{} in total, {} today", usd(info.usage), usd(info.usage_daily)));
+    row("next reset", &when(key.reset().and_then(|reset| reset.next_after(now)), "never"));
+    row("expires", &when(key.expires_at(), "never"));
+    row("checked", &when(key.checked_at, "never"));
+    row("stored", &format!("{}, created {}", key.store, format_timestamp(key.created_at)));
+    row("server", &key.server);
+    row("hash", &key.hash);
+    row("page", &key.page_url());
+    if !key.differing_fields().is_empty() {
+        row("differs", &format!("{} not granted as requested", key.differing_fields().join(", ")));
     }
-    if let Some(retiring) = &held.retirement {
-        row("replaced", &when(Some(retiring.replaced_at), ""));
+    if let Some(retirement) = &key.retirement {
+        row("replaced", &when(Some(retirement.replaced_at), ""));
     }
     text
 }

@@ -1,4 +1,4 @@
-//! `keywright vault move|passphrase`: from one store to the other, and the file's passphrase.
+//! `keywright store`: moves keys between stores and changes the passphrase of the file store.
 
 use std::ffi::OsString;
 
@@ -12,29 +12,29 @@ use crate::services::keys::{self, MigratedEntry};
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::StoreKind;
 
-/// What to do with the stores.
+/// A subcommand of `store`.
 #[derive(Subcommand, Debug)]
 pub enum StoreCommand {
-    /// Move every key of every server, and the management keys, to the other store
+    /// Move the keys of all servers, and the management keys, to another store
     Move {
-        /// Where they go
+        /// The destination
         #[arg(long, value_name = "STORE")]
         to: Destination,
     },
-    /// Give the file store another passphrase
+    /// Change the passphrase of the file store
     Passphrase {
-        /// Read the new one from the first line of this file [default: it is asked for, twice]
+        /// Read the new passphrase from the first line of this file [default: prompt twice]
         #[arg(long, value_name = "FILE")]
         new_file: Option<OsString>,
     },
 }
 
-/// The stores that keep what they hold.
+/// A store that keys can be moved to.
 #[derive(ValueEnum, Clone, Copy, Debug)]
 pub enum Destination {
     /// The operating system's keychain
     Os,
-    /// The file under a passphrase
+    /// A file encrypted with a passphrase
     File,
 }
 
@@ -70,14 +70,16 @@ fn move_keys(to: Destination, config: &Config, services: &ServiceContext) -> Res
     )
     .map_err(|error| error.to_user_error())?;
     let mut failed = 0;
-    for MigratedEntry { description: what, result } in &moved {
+    for MigratedEntry { description, result } in &moved {
         match result {
-            Ok(()) => print(&format!("{what}  in {}, read back\n", to.display_name()))?,
-            Err(trouble) => {
+            Ok(()) => {
+                print(&format!("{description}  stored in {} and verified\n", to.display_name()))?
+            }
+            Err(error) => {
                 failed += 1;
                 print_warning(&UserError {
-                    message: format!("{what}: {}", trouble.message),
-                    ..trouble.clone()
+                    message: format!("{description}: {}", error.message),
+                    ..error.clone()
                 });
             }
         }
@@ -86,30 +88,30 @@ fn move_keys(to: Destination, config: &Config, services: &ServiceContext) -> Res
         return Err(UserError::new(
             ErrorKind::Failed,
             format!("{failed} of {} were not moved", moved.len()),
-            "they are where they were; once that is mended, the same command goes on",
-        ));
+            "fix the errors above, then run the same command to continue",
+        )
+        .with_meaning("they are still in the store they were in"));
     }
     let (count, kind) = (moved.len(), to.kind());
-    print(&format!("{count} moved; from now on: --store {kind}, or KEYWRIGHT_STORE={kind}\n"))
+    print(&format!("{count} moved; use --store {kind} or KEYWRIGHT_STORE={kind} from now on\n"))
 }
 
 fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(), UserError> {
-    let vault = config.build_secret_store(StoreKind::File)?;
-    if !vault.exists() {
+    let file_store = config.build_secret_store(StoreKind::File)?;
+    if !file_store.exists() {
         return Err(usage_error(
-            format!("there is no vault at {}", vault.display_name()),
-            "nothing was changed; the first key that is stored with --store file makes one",
-        ));
+            format!("there is no file store at {}", file_store.display_name()),
+            "store a first key in it: keywright new LABEL --store file",
+        )
+        .with_meaning("nothing was changed"));
     }
-    let changed = vault.unlock().and_then(|()| {
+    let changed = file_store.unlock().and_then(|()| {
         let new = match new_file {
             Some(file) => read_passphrase_file(file)?,
-            None => {
-                prompt_new_passphrase("new passphrase (without it nobody opens the vault again): ")?
-            }
+            None => prompt_new_passphrase("new passphrase (without it the keys are lost): ")?,
         };
-        vault.change_passphrase(&new)
+        file_store.change_passphrase(&new)
     });
     changed.map_err(|error| error.to_user_error())?;
-    print(&format!("{} has another passphrase now, opened with it once\n", vault.display_name()))
+    print(&format!("changed and verified the passphrase of {}\n", file_store.display_name()))
 }
