@@ -244,7 +244,7 @@ fn a_server_that_asks_for_patience_is_obeyed_and_one_that_asks_for_too_much_ends
     let notices = AtomicUsize::new(0);
     let ends = world.apply_with(&["a", "b", "c"], world.management(), |news, _| {
         if let Progress::Provisioning(ProvisioningEvent::Notice(words)) = news {
-            assert!(words.contains("slow down"), "{words}");
+            assert!(words.contains("too many requests"), "{words}");
             notices.fetch_add(1, Ordering::Relaxed);
         }
     });
@@ -253,7 +253,7 @@ fn a_server_that_asks_for_patience_is_obeyed_and_one_that_asks_for_too_much_ends
     world.spoil(CUT, 2..=9, Fate::SlowDown(3_600));
     let ends = world.apply(&["d", "e", "f", "g"], world.management());
     assert_eq!(ends[0], "stored");
-    assert!(ends[1].contains("slow down"), "{ends:?}");
+    assert!(ends[1].contains("too many requests"), "{ends:?}");
     assert_eq!(ends[2..], ["6 not begun", "6 not begun"]);
     // And goes on from there.
     world.proxy.rule(|_| Fate::Pass);

@@ -161,7 +161,7 @@ fn a_refusal_costs_nothing_and_leaves_nothing() {
     let trouble = failed(walk(&request("x"), AuthMethod::Browser, &services).0);
     assert_eq!(exit_code(trouble.kind), 5);
     assert!(trouble.message.contains("refused"), "{trouble:?}");
-    assert!(trouble.meaning.contains("no key was created"), "{trouble:?}");
+    assert!(trouble.advice.contains("no key was issued"), "{trouble:?}");
     assert_eq!(services.secret_store.list_accounts("keywright-attempts", SOON).unwrap(), [""; 0]);
 }
 
@@ -283,26 +283,26 @@ fn every_fault_of_the_exchange_has_its_own_words_and_its_own_number_of_sends() {
         ("wrong code", vec![error(403, "Invalid code or code_verifier")], 1, 1, "sign in again"),
         ("not POST", vec![error(405, "Method Not Allowed")], 1, 1, "check --server"),
         ("not here", vec![html(404)], 1, 1, "check --server"),
-        ("slow down, too long", vec![Reply::SlowDown("3600")], 1, 6, "slow down"),
-        ("slow down, for good", vec![Reply::SlowDown("0")], 4, 6, "slow down"),
-        ("server error", vec![error(500, "boom")], 3, 7, "may have been created"),
+        ("slow down, too long", vec![Reply::SlowDown("3600")], 1, 6, "too many requests"),
+        ("slow down, for good", vec![Reply::SlowDown("0")], 4, 6, "too many requests"),
+        ("server error", vec![error(500, "boom")], 3, 7, "may have been issued"),
         ("bad gateway in HTML", vec![html(502)], 3, 7, "answered 502"),
-        ("cut off before the answer", vec![Reply::Close], 3, 7, "may have been created"),
-        ("cut off in the head", vec![Reply::Raw("HTTP/1.1 200 O")], 3, 7, "may have been created"),
+        ("cut off before the answer", vec![Reply::Close], 3, 7, "may have been issued"),
+        ("cut off in the head", vec![Reply::Raw("HTTP/1.1 200 O")], 3, 7, "may have been issued"),
         (
             "cut off in the body",
             vec![Reply::Raw("HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"ke")],
             3,
             7,
-            "broke off",
+            "incomplete",
         ),
-        ("no answer in time", vec![Reply::Silence], 3, 7, "took too long"),
+        ("no answer in time", vec![Reply::Silence], 3, 7, "timed out"),
         (
             "refused after a lost answer",
             vec![Reply::Close, error(403, "Invalid code or code_verifier")],
             2,
             7,
-            "may have been created",
+            "may have been issued",
         ),
         ("success without a key", vec![json(200, r#"{"ok":true}"#)], 1, 7, "holds no key"),
         ("success in HTML", vec![html(200)], 1, 7, "holds no key"),
@@ -322,7 +322,7 @@ fn every_fault_of_the_exchange_has_its_own_words_and_its_own_number_of_sends() {
                     "{name}: {said}"
                 );
                 assert!(!said.contains('\u{1b}') && !said.contains("the-code"), "{name}: {said}");
-                // What may have been created is on the list, and stays there.
+                // What may have been issued is on the list, and stays there.
                 assert_eq!(unresolved(&services), usize::from(code == 7), "{name}");
             });
         }
@@ -337,7 +337,7 @@ fn a_server_that_is_not_there_is_not_reached_and_nothing_was_sent() {
     let services = ServiceContext { max_retries: 1, ..services(&url) };
     let trouble = failed(walk(&request("x"), AuthMethod::Browser, &services).0);
     assert_eq!(exit_code(trouble.kind), 6);
-    assert!(trouble.meaning.contains("no key was created"), "{trouble:?}");
+    assert!(trouble.advice.contains("no key was issued"), "{trouble:?}");
     assert_eq!(unresolved(&services), 0);
 }
 
@@ -346,12 +346,17 @@ fn leaving_while_the_server_asks_for_patience_ends_at_once() {
     let server = Server::new(vec![Reply::SlowDown("30")]);
     let began = std::time::Instant::now();
     let services = services(&server.url);
-    let (outcome, _) =
-        walk_with(&request("x"), AuthMethod::Browser, &services, |report, _, leave| {
-            if matches!(report, ProvisioningEvent::Notice(words) if words.contains("slow down")) {
+    let (outcome, _) = walk_with(
+        &request("x"),
+        AuthMethod::Browser,
+        &services,
+        |report, _, leave| {
+            if matches!(report, ProvisioningEvent::Notice(words) if words.contains("too many requests"))
+            {
                 leave.send_replace(true);
             }
-        });
+        },
+    );
     assert_eq!((exit_code(failed(outcome).kind), server.exchanges()), (5, 1));
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(unresolved(&services), 0);

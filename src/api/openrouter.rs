@@ -1,6 +1,4 @@
-//! The HTTP client of OpenRouter: one request, one answer, sorted by whether the server may have
-//! acted. Owns: transport rules (TLS, redirects, sizes, times, attribution). Must not know: why a
-//! request is made, or whether to repeat it.
+//! The HTTP client of OpenRouter. Each method sends one request; the caller decides about retries.
 
 mod error;
 mod keys;
@@ -20,13 +18,13 @@ use url::Url;
 
 use crate::domain::{ApiKey, AuthCode, CodeVerifier, KeyInfo, KeyRequest, ResetInterval};
 
-/// The most that is read of an answer, in bytes.
+/// The maximum number of bytes read from a response.
 pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// Who we say we are: ASCII header values.
+/// The app attribution headers; values are ASCII.
 #[derive(Clone, Debug)]
 pub struct Attribution {
-    /// `HTTP-Referer`: the app's identity.
+    /// `HTTP-Referer`: the URL of the app.
     pub url: String,
     /// `X-OpenRouter-Title`.
     pub title: String,
@@ -34,30 +32,30 @@ pub struct Attribution {
     pub categories: String,
 }
 
-/// An answer of success to the exchange.
+/// A success response to the creation of a key.
 #[derive(Debug)]
 pub enum CreateKeyResponse {
-    /// With a key in it.
+    /// The response contains a key.
     Key(CreatedKey),
-    /// Without one that could be found: kept for the person, never thrown away.
+    /// No key was found; the response is kept for the user.
     Unexpected {
-        /// What was read of it.
+        /// The part that was read.
         body: SecretString,
-        /// Whether there was more than [`ANSWER_LIMIT`].
+        /// Whether the response was longer than [`MAX_RESPONSE_BYTES`].
         truncated: bool,
     },
 }
 
-/// A server that answered.
+/// The response to [`Client::probe_server`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbeResponse {
     /// The HTTP status.
     pub status: u16,
-    /// The server's clock.
+    /// The time of the server's clock.
     pub date: Option<Timestamp>,
 }
 
-/// A client of one server. Cheap to clone.
+/// An HTTP client for one server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -66,11 +64,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of `server` that gives each request `timeout`.
+    /// Creates a client for `server` with a `timeout` for each request.
     ///
-    /// Reads the system's certificates for an https server, so it costs some milliseconds.
+    /// Takes some milliseconds for an https server, because it loads the system's certificates.
     pub fn new(server: &Url, timeout: Duration, app: &Attribution) -> Result<Self, Error> {
-        // A second call finds the provider installed: the same one.
+        // Fails if this provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let host = server.host_str().unwrap_or_default().to_owned();
         let mut headers = HeaderMap::new();
@@ -87,24 +85,27 @@ impl Client {
             .user_agent(concat!("keywright/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .timeout(timeout)
-            // Shorter than the whole, or a connection that never opens would look like one that did.
+            // Shorter than the request timeout, so that a failed connection is recognized as such.
             .connect_timeout((timeout / 2).min(Duration::from_secs(15)))
-            // A redirect would carry the secret to a server nobody chose.
+            // Redirects are not followed with credentials.
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(0)
             .http1_only()
             .referer(false);
         if server.scheme() == "http" {
-            // Loopback alone may be http: no certificate to check, no proxy to pass.
+            // Only loopback may use http, so there are no certificates and no proxy.
             builder = builder.tls_certs_only([]).no_proxy();
         }
         let http = builder.build().map_err(|error| Error::from_reqwest(&host, &error))?;
         Ok(Self { http, server: server.clone(), host })
     }
 
-    /// Exchanges a code for a key (`POST /api/v1/auth/keys`), once.
-    #[expect(clippy::disallowed_methods, reason = "door: the HTTP body")]
+    /// Exchanges a code for a key (`POST /api/v1/auth/keys`).
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the request body contains the code and verifier"
+    )]
     pub async fn exchange_code(
         &self,
         code: &AuthCode,
@@ -123,8 +124,8 @@ impl Client {
         parse_create_response(self.send_request(request).await?)
     }
 
-    /// Has a key of the account vouch for a new one, in the consent page's place
-    /// (`POST /api/v1/auth/keys/code`): the code for the exchange.
+    /// Creates an authorization code with an existing key instead of the consent page
+    /// (`POST /api/v1/auth/keys/code`).
     pub async fn create_auth_code(
         &self,
         key: &ApiKey,
@@ -132,18 +133,18 @@ impl Client {
         request: &KeyRequest,
     ) -> Result<AuthCode, Error> {
         let mut body = json!({
-            // Required, and called by nobody: the code is in the answer.
+            // Required but not used: the response contains the code.
             "callback_url": "http://127.0.0.1/",
             "code_challenge": challenge,
             "code_challenge_method": "S256",
             "key_label": request.label,
         });
-        // What is not asked for is left out: not every field takes a null.
+        // Unset fields are omitted because not every field accepts null.
         for (name, value) in [
             ("limit", request.limit.map(|limit| json!(limit))),
             (
                 "usage_limit_type",
-                request.limit_reset.map(ResetInterval::as_str).map(|word| json!(word)),
+                request.limit_reset.map(ResetInterval::as_str).map(|interval| json!(interval)),
             ),
             ("expires_at", request.expiry.as_ref().map(|expiry| json!(expiry.to_api_string()))),
             ("workspace_id", request.workspace_id.as_ref().map(|id| json!(id))),
@@ -152,60 +153,61 @@ impl Client {
                 body[name] = value;
             }
         }
-        let sent = self
+        let request = self
             .http
             .post(self.endpoint_url("api/v1/auth/keys/code"))
             .header(CONTENT_TYPE, "application/json")
             .header(AUTHORIZATION, self.bearer_header(key)?)
             .body(body.to_string());
-        let answer = self.send_request(sent).await?;
-        match answer.read_error {
+        let response = self.send_request(request).await?;
+        match response.read_error {
             Some(error) => Err(error),
             None => {
-                wire::parse_auth_code(&String::from_utf8_lossy(&answer.body)).ok_or_else(|| {
+                wire::parse_auth_code(&String::from_utf8_lossy(&response.body)).ok_or_else(|| {
                     Error::UnexpectedResponse { server: self.host.clone(), expected: "a code" }
                 })
             }
         }
     }
 
-    /// Asks a key about itself (`GET /api/v1/key`).
+    /// Returns the properties of `key` (`GET /api/v1/key`).
     pub async fn get_current_key(&self, key: &ApiKey) -> Result<KeyInfo, Error> {
-        let odd = Error::UnexpectedResponse {
+        let unexpected = Error::UnexpectedResponse {
             server: self.host.clone(),
             expected: "a description of a key",
         };
         let bearer = self.bearer_header(key)?;
-        let answer = self
+        let response = self
             .send_request(
                 self.http.get(self.endpoint_url("api/v1/key")).header(AUTHORIZATION, bearer),
             )
             .await?;
-        match answer.read_error {
+        match response.read_error {
             Some(error) => Err(error),
-            None => wire::parse_key_info(&String::from_utf8_lossy(&answer.body)).ok_or(odd),
+            None => {
+                wire::parse_key_info(&String::from_utf8_lossy(&response.body)).ok_or(unexpected)
+            }
         }
     }
 
-    /// Knocks: asks for the description of a key (`GET /api/v1/key`) and shows none, which
-    /// OpenRouter answers with 401.
+    /// Sends `GET /api/v1/key` without a key, which OpenRouter answers with 401.
     pub async fn probe_server(&self) -> Result<ProbeResponse, Error> {
-        let answer = self.http.get(self.endpoint_url("api/v1/key")).send().await;
-        let answer = answer.map_err(|error| Error::from_reqwest(&self.host, &error))?;
-        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let response = self.http.get(self.endpoint_url("api/v1/key")).send().await;
+        let response = response.map_err(|error| Error::from_reqwest(&self.host, &error))?;
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         let parser = jiff::fmt::rfc2822::DateTimeParser::new();
         Ok(ProbeResponse {
-            status: answer.status().as_u16(),
+            status: response.status().as_u16(),
             date: date.and_then(|date| parser.parse_timestamp(date).ok()),
         })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "door: the HTTP header")]
+    #[expect(clippy::disallowed_methods, reason = "the header contains the key")]
     fn bearer_header(&self, key: &impl ExposeSecret<str>) -> Result<HeaderValue, Error> {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret()))
             .map_err(|_| Error::NotSent {
                 server: self.host.clone(),
-                reason: "the key holds characters that no request can carry".into(),
+                reason: "the key contains characters that are not allowed in a header".into(),
             })?;
         bearer.set_sensitive(true);
         Ok(bearer)
@@ -221,53 +223,53 @@ impl Client {
         self.send_with_limit(request, MAX_RESPONSE_BYTES).await
     }
 
-    /// Sends once, and reads at most so many bytes of the answer. Success comes with its body,
-    /// however far that came; all else is an error.
+    /// Sends a request and reads at most `limit` bytes of the response. A success status returns
+    /// the body, even if it is incomplete; every other status is an error.
     async fn send_with_limit(
         &self,
         request: reqwest::RequestBuilder,
         limit: usize,
     ) -> Result<RawResponse, Error> {
-        let failed = |error| Error::from_reqwest(&self.host, &error);
-        let request = request.build().map_err(failed)?;
+        let to_error = |error| Error::from_reqwest(&self.host, &error);
+        let request = request.build().map_err(to_error)?;
         let secrets = redaction::extract_secrets(&request);
-        let mut response = self.http.execute(request).await.map_err(failed)?;
+        let mut response = self.http.execute(request).await.map_err(to_error)?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(parse_retry_after);
         let mut body = Vec::new();
-        let (mut broken, mut more) = (None, false);
+        let (mut read_error, mut truncated) = (None, false);
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
-                    let room = limit - body.len();
-                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                    more = chunk.len() > room;
-                    if more {
+                    let remaining = limit - body.len();
+                    body.extend_from_slice(&chunk[..chunk.len().min(remaining)]);
+                    truncated = chunk.len() > remaining;
+                    if truncated {
                         break;
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    broken = Some(Error::from_reqwest(&self.host, &error));
+                    read_error = Some(Error::from_reqwest(&self.host, &error));
                     break;
                 }
             }
         }
         let server = self.host.clone();
-        // Words that repeat what was sent are not for a screen or a log.
+        // A message that repeats a secret must not be shown or logged.
         let message = || {
             wire::parse_error_message(&String::from_utf8_lossy(&body))
-                .filter(|words| !redaction::contains_secret(words, &secrets))
+                .filter(|text| !redaction::contains_secret(text, &secrets))
         };
         match status {
-            200..=299 => Ok(RawResponse { body, read_error: broken, truncated: more }),
+            200..=299 => Ok(RawResponse { body, read_error, truncated }),
             429 => Err(Error::RateLimited { server, retry_after }),
-            // The server, or something before it, broke down: it may have acted first.
+            // The server or a proxy failed; the server may have acted before.
             408 | 500..=599 => {
-                let words = message().map(|m| format!(": {m}")).unwrap_or_default();
+                let detail = message().map(|m| format!(": {m}")).unwrap_or_default();
                 Err(Error::OutcomeUnknown {
                     server,
-                    reason: format!("it answered {status}{words}"),
+                    reason: format!("it answered {status}{detail}"),
                 })
             }
             _ => Err(Error::Rejected { server, status, message: message() }),
@@ -278,25 +280,25 @@ impl Client {
 struct RawResponse {
     body: Vec<u8>,
     read_error: Option<Error>,
-    /// Whether there was more than was read.
+    /// Whether the response was longer than the limit.
     truncated: bool,
 }
 
-/// The key in an answer of success, however that answer ended.
-fn parse_create_response(answer: RawResponse) -> Result<CreateKeyResponse, Error> {
-    match wire::parse_created_key(&String::from_utf8_lossy(&answer.body)) {
-        Some(exchanged) => Ok(CreateKeyResponse::Key(exchanged)),
-        None => match answer.read_error {
+/// Returns the key in a success response, even if the response is incomplete.
+fn parse_create_response(response: RawResponse) -> Result<CreateKeyResponse, Error> {
+    match wire::parse_created_key(&String::from_utf8_lossy(&response.body)) {
+        Some(created) => Ok(CreateKeyResponse::Key(created)),
+        None => match response.read_error {
             Some(error) => Err(error),
             None => Ok(CreateKeyResponse::Unexpected {
-                body: wire::to_secret_text(&answer.body),
-                truncated: answer.truncated,
+                body: wire::to_secret_text(&response.body),
+                truncated: response.truncated,
             }),
         },
     }
 }
 
-/// `Retry-After` in either form of RFC 9110 §10.2.3.
+/// Parses `Retry-After` in either form of RFC 9110 §10.2.3.
 fn parse_retry_after(value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {

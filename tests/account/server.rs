@@ -64,7 +64,7 @@ fn a_list_that_fails_says_how_and_is_never_taken_for_an_empty_one() {
         (Fate::Say(500, String::new()), 6, "500"),
         (Fate::Say(200, html()), 1, "not a list of keys"),
         (Fate::Say(200, "{}".into()), 1, "not a list of keys"),
-        (Fate::Half, 6, "broke off"),
+        (Fate::Half, 6, "incomplete"),
         (Fate::Swallow, 6, "hung up"),
     ] {
         let said = format!("{fate:?}");
@@ -299,7 +299,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
         (Fate::Say(500, String::new()), "500"),
         (Fate::Say(200, "<html>hello</html>".into()), "not a description of a key"),
         (Fate::Say(200, json!({"data": []}).to_string()), "not a description of a key"),
-        (Fate::Half, "broke off"),
+        (Fate::Half, "incomplete"),
         (Fate::Swallow, "hung up"),
         (reading(json!({"label": other, "limit_remaining": 0})), "another key"),
     ] {

@@ -1,5 +1,4 @@
-//! What can come back instead of an answer, sorted by the one thing that matters: whether the
-//! server may have acted. Must not know: what was asked.
+//! Errors of the HTTP client, distinguished by whether the server may have acted.
 
 use std::io;
 use std::sync::Arc;
@@ -7,66 +6,65 @@ use std::time::Duration;
 
 use crate::domain::{CheckResult, KeyInfo, sanitize};
 
-/// A request that brought no usable answer. Never holds a URL, a code or a key.
+/// A request without a usable response. Never contains a URL, a code or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nothing was sent: no connection, no such host.
+    /// Nothing was sent: the connection failed or the host does not exist.
     #[error("{server} could not be reached ({reason})")]
     NotSent {
         /// The server's host.
         server: String,
-        /// Why, in a few words.
+        /// The cause, in a few words.
         reason: String,
     },
-    /// Nothing was sent: whoever answered there could not show that it is the server.
-    #[error("{server} is not to be trusted: {reason}")]
+    /// Nothing was sent: the server's certificate is invalid.
+    #[error("the connection to {server} is not secure: {reason}")]
     InvalidCertificate {
         /// The server's host.
         server: String,
         /// What is wrong with its certificate.
         reason: &'static str,
     },
-    /// Sent, and no whole answer came: the server may have acted.
-    #[error("{server} was asked and gave no whole answer ({reason})")]
+    /// The request was sent and no complete response was received: the server may have acted.
+    #[error("{server} sent no complete response ({reason})")]
     OutcomeUnknown {
         /// The server's host.
         server: String,
-        /// Why, in a few words.
+        /// The cause, in a few words.
         reason: String,
     },
-    /// The server asks for patience (429); it did not act.
-    #[error("{server} asks to slow down (429)")]
+    /// The server limits the request rate (429); it did not act.
+    #[error("{server} received too many requests (429)")]
     RateLimited {
         /// The server's host.
         server: String,
-        /// From `Retry-After`, if it was there.
+        /// The value of `Retry-After`, if present.
         retry_after: Option<Duration>,
     },
-    /// A clean refusal; the server did not act.
+    /// The server rejected the request; it did not act.
     #[error("{server} answered {status}{}", .message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
     Rejected {
         /// The server's host.
         server: String,
         /// The HTTP status.
         status: u16,
-        /// The server's own words, cleaned.
+        /// The server's error message, sanitized.
         message: Option<String>,
     },
-    /// An answer of success that is not what was asked for.
-    #[error("{server} answered something that is not {expected}")]
+    /// A success response with an unexpected body.
+    #[error("{server} sent an unexpected response instead of {expected}")]
     UnexpectedResponse {
         /// The server's host.
         server: String,
-        /// What it should have been.
+        /// The expected content.
         expected: &'static str,
     },
 }
 
-/// What asking a key about itself came to.
 impl From<Result<KeyInfo, Error>> for CheckResult {
-    fn from(answer: Result<KeyInfo, Error>) -> Self {
-        match answer {
-            Ok(reading) => Self::Valid(Arc::new(reading)),
+    fn from(result: Result<KeyInfo, Error>) -> Self {
+        match result {
+            Ok(info) => Self::Valid(Arc::new(info)),
             Err(Error::Rejected { status: 401, .. }) => Self::Rejected,
             Err(Error::Rejected { status: 402, .. }) => Self::InsufficientCredits,
             Err(error) => Self::Failed(error.to_string()),
@@ -74,15 +72,15 @@ impl From<Result<KeyInfo, Error>> for CheckResult {
     }
 }
 
-/// The longest that `Retry-After` is obeyed; beyond it a person decides.
+/// The longest `Retry-After` to wait for; the user decides about a longer one.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// What to do about [`Error::Untrusted`].
-pub const INVALID_CERTIFICATE_ADVICE: &str = "it was shown no secret: somebody may stand between; check --server and this machine's clock; where a proxy looks into your traffic, SSL_CERT_FILE names its certificates";
+/// What to do about [`Error::InvalidCertificate`].
+pub const INVALID_CERTIFICATE_ADVICE: &str = "no secret was sent; check --server and this machine's clock; if a proxy inspects your traffic, set SSL_CERT_FILE to a file with its certificates";
 
 impl Error {
-    /// How long to wait before the same request is sent again, after so many tries, by someone to
-    /// whom repeating it is safe; `None` where repeating brings nothing.
+    /// Returns how long to wait before an idempotent request is retried after `tries` attempts, or
+    /// `None` if a retry cannot help.
     pub fn retry_delay(&self, tries: u32) -> Option<Duration> {
         let backoff = Duration::from_millis(500 << tries.min(5));
         match self {
@@ -96,7 +94,7 @@ impl Error {
         }
     }
 
-    /// The status of a clean refusal.
+    /// Returns the status of a rejected request.
     pub const fn status(&self) -> Option<u16> {
         match self {
             Self::Rejected { status, .. } => Some(*status),
@@ -108,27 +106,27 @@ impl Error {
         }
     }
 
-    /// Sorts a failed request. reqwest's own words carry the URL: only their kind is kept.
+    /// Classifies a failed request. reqwest's messages contain the URL, so only the kind is kept.
     pub(super) fn from_reqwest(server: &str, error: &reqwest::Error) -> Self {
         let server = String::from(server);
-        if let Some(why) = certificate_problem(error) {
-            return Self::InvalidCertificate { server, reason: why };
+        if let Some(reason) = certificate_problem(error) {
+            return Self::InvalidCertificate { server, reason };
         }
         if error.is_connect() || error.is_builder() {
             return Self::NotSent { server, reason: connect_error_reason(error) };
         }
-        let why = if error.is_timeout() {
-            "it took too long"
+        let reason = if error.is_timeout() {
+            "it timed out"
         } else if error.is_body() || error.is_decode() {
-            "the answer broke off"
+            "the response was incomplete"
         } else {
             transport_error_reason(error)
         };
-        Self::OutcomeUnknown { server, reason: why.into() }
+        Self::OutcomeUnknown { server, reason: reason.into() }
     }
 }
 
-/// The chain of an error's sources, what an `io::Error` wraps among them.
+/// Returns the chain of an error's sources, including errors wrapped in an `io::Error`.
 fn error_chain<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
@@ -138,51 +136,53 @@ fn error_chain<'a>(
     })
 }
 
-/// What is wrong with the server's certificate.
+/// Returns the problem with the server's certificate, if there is one.
 fn certificate_problem(error: &reqwest::Error) -> Option<&'static str> {
-    use rustls::CertificateError as Wrong;
+    use rustls::CertificateError as Problem;
     let tls = error_chain(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
-    let rustls::Error::InvalidCertificate(wrong) = tls else { return None };
-    Some(match wrong {
-        Wrong::Expired | Wrong::ExpiredContext { .. } => "its certificate has expired",
-        Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => "its certificate is not valid yet",
-        Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
-            "its certificate is for another name"
+    let rustls::Error::InvalidCertificate(problem) = tls else { return None };
+    Some(match problem {
+        Problem::Expired | Problem::ExpiredContext { .. } => "certificate has expired",
+        Problem::NotValidYet | Problem::NotValidYetContext { .. } => "certificate is not valid yet",
+        Problem::NotValidForName | Problem::NotValidForNameContext { .. } => {
+            "certificate is for another host name"
         }
-        Wrong::UnknownIssuer => "nobody whom this machine trusts vouches for its certificate",
-        Wrong::Revoked => "its certificate was revoked",
-        _ => "its certificate is not accepted",
+        Problem::UnknownIssuer => "certificate issued by an untrusted authority",
+        Problem::Revoked => "certificate was revoked",
+        _ => "certificate is invalid",
     })
 }
 
-/// How a connection broke that was there.
+/// Describes how an established connection failed.
 fn transport_error_reason(error: &reqwest::Error) -> &'static str {
     let http = error_chain(error).find_map(|error| error.downcast_ref::<hyper::Error>());
     let io = error_chain(error).find_map(|error| error.downcast_ref::<io::Error>());
     match (http, io) {
-        (Some(http), _) if http.is_parse() => "what it answered is not HTTP/1.1",
-        (Some(http), _) if http.is_incomplete_message() => "it hung up before it had answered",
+        (Some(http), _) if http.is_parse() => "the response is not HTTP/1.1",
+        (Some(http), _) if http.is_incomplete_message() => {
+            "it closed the connection before responding"
+        }
         (_, Some(io)) if io.kind() == io::ErrorKind::ConnectionReset => "it reset the connection",
-        _ => "the connection broke",
+        _ => "the connection failed",
     }
 }
 
-/// The innermost words of a failed connection: those of the resolver, the socket or TLS. None of
-/// them holds more of the URL than its host.
+/// Returns the innermost message of a failed connection, from the resolver, the socket or TLS. It
+/// contains no part of the URL except the host.
 fn connect_error_reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return "no connection in time".into();
+        return "the connection timed out".into();
     }
     let Some(innermost) = error_chain(error).skip(1).last().map(ToString::to_string) else {
-        return "no connection".into();
+        return "the connection failed".into();
     };
-    // The words of libraries for what a person can do something about.
+    // Library messages for problems that the user can solve.
     if innermost.contains("proxy authorization required") {
-        return "its proxy wants a name and a password: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"
+        return "the proxy requires a user name and a password: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"
             .into();
     }
     if innermost.contains("NoApplicationProtocol") {
-        return "it does not speak HTTP/1.1".into();
+        return "it does not support HTTP/1.1".into();
     }
     sanitize(&innermost, 120)
 }

@@ -1,5 +1,5 @@
-//! An account's keys under its management key. One request, one answer, as everywhere in this room:
-//! paging and repeating are the caller's.
+//! Requests with the management key: the keys and workspaces of the account. The caller pages and
+//! retries.
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
@@ -10,25 +10,25 @@ use crate::domain::{
     AccountKey, FieldChange, KeyPatch, KeyRequest, ManagementKey, ResetInterval, is_key_hash,
 };
 
-/// The most that is read of a list, in bytes: a hundred rows of any sensible length.
+/// The maximum size of a list response, which has at most a hundred rows.
 const MAX_LIST_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
 impl Client {
-    /// One page of the account's workspaces (`GET /api/v1/workspaces`), their UUIDs.
+    /// Returns one page of the account's workspace UUIDs (`GET /api/v1/workspaces`).
     pub async fn list_workspaces(
         &self,
         management: &ManagementKey,
         offset: usize,
     ) -> Result<Page<String>, Error> {
         let query = [("limit", "100".to_owned()), ("offset", offset.to_string())];
-        let asked =
+        let request =
             self.management_request(Method::GET, "api/v1/workspaces", &query, management)?;
-        let answer = self.send_with_limit(asked, MAX_LIST_RESPONSE_BYTES).await?;
-        self.parse_response(answer, "a list of workspaces", wire::parse_workspace_list)
+        let response = self.send_with_limit(request, MAX_LIST_RESPONSE_BYTES).await?;
+        self.parse_response(response, "a list of workspaces", wire::parse_workspace_list)
     }
 
-    /// One page of the account's keys (`GET /api/v1/keys`), the disabled and the expired too; of
-    /// that workspace, else of the account's default one.
+    /// Returns one page of the keys (`GET /api/v1/keys`) in `workspace` or in the default workspace,
+    /// including disabled and expired ones.
     pub async fn list_keys(
         &self,
         management: &ManagementKey,
@@ -41,12 +41,12 @@ impl Client {
             ("include_expired", "true".into()),
         ];
         query.extend(workspace.map(|id| ("workspace_id", id.into())));
-        let asked = self.management_request(Method::GET, "api/v1/keys", &query, management)?;
-        let answer = self.send_with_limit(asked, MAX_LIST_RESPONSE_BYTES).await?;
-        self.parse_response(answer, "a list of keys", wire::parse_key_list)
+        let request = self.management_request(Method::GET, "api/v1/keys", &query, management)?;
+        let response = self.send_with_limit(request, MAX_LIST_RESPONSE_BYTES).await?;
+        self.parse_response(response, "a list of keys", wire::parse_key_list)
     }
 
-    /// Cuts a key (`POST /api/v1/keys`), once: each call may issue another one.
+    /// Creates a key (`POST /api/v1/keys`). Not idempotent: each call may create another key.
     pub async fn create_key(
         &self,
         management: &ManagementKey,
@@ -61,41 +61,42 @@ impl Client {
         ] {
             body.extend(value.map(|value| (name.into(), value)));
         }
-        let asked = self.management_request(Method::POST, "api/v1/keys", &[], management)?;
-        parse_create_response(self.send_request(with_json_body(asked, body)).await?)
+        let request = self.management_request(Method::POST, "api/v1/keys", &[], management)?;
+        parse_create_response(self.send_request(with_json_body(request, body)).await?)
     }
 
-    /// One key (`GET /api/v1/keys/{hash}`).
+    /// Returns one key (`GET /api/v1/keys/{hash}`).
     pub async fn get_key(
         &self,
         management: &ManagementKey,
         hash: &str,
     ) -> Result<AccountKey, Error> {
-        let asked = self.management_request(Method::GET, &self.key_path(hash)?, &[], management)?;
-        self.parse_matching_key(self.send_request(asked).await?, hash)
+        let request =
+            self.management_request(Method::GET, &self.key_path(hash)?, &[], management)?;
+        self.parse_matching_key(self.send_request(request).await?, hash)
     }
 
-    /// Changes a key (`PATCH /api/v1/keys/{hash}`): the key as it is afterwards.
+    /// Updates a key (`PATCH /api/v1/keys/{hash}`) and returns the updated key.
     pub async fn update_key(
         &self,
         management: &ManagementKey,
         hash: &str,
         patch: &KeyPatch,
     ) -> Result<AccountKey, Error> {
-        let asked =
+        let request =
             self.management_request(Method::PATCH, &self.key_path(hash)?, &[], management)?;
         self.parse_matching_key(
-            self.send_request(with_json_body(asked, patch_body(patch))).await?,
+            self.send_request(with_json_body(request, patch_body(patch))).await?,
             hash,
         )
     }
 
-    /// Deletes a key (`DELETE /api/v1/keys/{hash}`). Only an answer that says so is a deletion.
+    /// Deletes a key (`DELETE /api/v1/keys/{hash}`). Fails unless the response confirms it.
     pub async fn delete_key(&self, management: &ManagementKey, hash: &str) -> Result<(), Error> {
-        let asked =
+        let request =
             self.management_request(Method::DELETE, &self.key_path(hash)?, &[], management)?;
-        let answer = self.send_request(asked).await?;
-        self.parse_response(answer, "a deletion", |body| {
+        let response = self.send_request(request).await?;
+        self.parse_response(response, "a deletion", |body| {
             wire::is_deletion_confirmed(body).then_some(())
         })
     }
@@ -114,32 +115,32 @@ impl Client {
         Ok(self.http.request(method, url).header(AUTHORIZATION, self.bearer_header(management)?))
     }
 
-    /// Where a key is. What is not a hash never becomes part of a path.
+    /// Returns the path of a key. Only a valid hash may become part of a path.
     fn key_path(&self, hash: &str) -> Result<String, Error> {
         if is_key_hash(hash) {
             return Ok(format!("api/v1/keys/{hash}"));
         }
         Err(Error::NotSent {
             server: self.host.clone(),
-            reason: "the key's hash is damaged".into(),
+            reason: "the stored hash of the key is invalid".into(),
         })
     }
 
-    /// An answer about another key is no answer.
-    fn parse_matching_key(&self, answer: RawResponse, hash: &str) -> Result<AccountKey, Error> {
-        let this = |body: &str| wire::parse_account_key(body).filter(|remote| remote.hash == hash);
-        self.parse_response(answer, "a description of this key", this)
+    /// Parses a response and rejects it if it describes another key.
+    fn parse_matching_key(&self, response: RawResponse, hash: &str) -> Result<AccountKey, Error> {
+        let parse = |body: &str| wire::parse_account_key(body).filter(|remote| remote.hash == hash);
+        self.parse_response(response, "a description of this key", parse)
     }
 
     fn parse_response<T>(
         &self,
-        answer: RawResponse,
+        response: RawResponse,
         expected: &'static str,
-        read: impl FnOnce(&str) -> Option<T>,
+        parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, Error> {
-        match answer.read_error {
+        match response.read_error {
             Some(error) => Err(error),
-            None => read(&String::from_utf8_lossy(&answer.body))
+            None => parse(&String::from_utf8_lossy(&response.body))
                 .ok_or_else(|| Error::UnexpectedResponse { server: self.host.clone(), expected }),
         }
     }
@@ -149,7 +150,7 @@ fn with_json_body(request: RequestBuilder, body: Map<String, Value>) -> RequestB
     request.header(CONTENT_TYPE, "application/json").body(Value::from(body).to_string())
 }
 
-/// An absent field is left alone, a null clears it.
+/// Returns the body of a `PATCH`: an absent field is unchanged, a null clears it.
 fn patch_body(patch: &KeyPatch) -> Map<String, Value> {
     let limit = match patch.limit {
         FieldChange::Keep => None,
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_absent_and_what_is_cleared_is_null() {
+    fn unchanged_fields_are_absent_and_cleared_ones_are_null() {
         assert_eq!(Value::from(patch_body(&KeyPatch::default())), json!({}));
         let patch = KeyPatch {
             limit: FieldChange::Clear,

@@ -1,15 +1,15 @@
-//! A server's words may repeat what it was sent: a code, a verifier, a key. Owns: telling that, so
-//! that such words go no further. Must not know: what the request was for.
+//! Detects server messages that repeat a code, verifier or key from the request, so that they are
+//! neither shown nor logged.
 
 use reqwest::Request;
 use reqwest::header::AUTHORIZATION;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-/// So many characters of a secret in a row are a leak; fewer are in its masked form as well.
+/// This many consecutive bytes of a secret are a leak; the masked form contains fewer.
 const MIN_MATCH_BYTES: usize = 16;
 
-/// The secrets that a request carries: its bearer, and the code and verifier of its body.
+/// Returns the secrets in a request: the bearer token, and the code and verifier in the body.
 pub(super) fn extract_secrets(request: &Request) -> Vec<SecretString> {
     let bearer = request
         .headers()
@@ -23,16 +23,16 @@ pub(super) fn extract_secrets(request: &Request) -> Vec<SecretString> {
     bearer.into_iter().chain(fields).collect()
 }
 
-/// Whether the words hold a secret, or a good part of one, as it is or percent-encoded.
-pub(super) fn contains_secret(words: &str, secrets: &[SecretString]) -> bool {
-    let decoded = words.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=");
+/// Returns whether `text` contains a secret or a long part of one, also percent-encoded.
+pub(super) fn contains_secret(text: &str, secrets: &[SecretString]) -> bool {
+    let decoded = text.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=");
     secrets.iter().any(|secret| {
-        #[expect(clippy::disallowed_methods, reason = "door: looking for an echo")]
+        #[expect(clippy::disallowed_methods, reason = "compared with the server's message")]
         let secret = secret.expose_secret().as_bytes();
         let run = MIN_MATCH_BYTES.min(secret.len()).max(1);
         secret.windows(run).any(|part| {
-            let found = |text: &str| text.as_bytes().windows(run).any(|there| there == part);
-            found(words) || found(&decoded)
+            let is_in = |text: &str| text.as_bytes().windows(run).any(|window| window == part);
+            is_in(text) || is_in(&decoded)
         })
     })
 }
@@ -42,15 +42,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_echo_is_heard_whole_or_in_part_and_a_mask_is_none() {
+    fn whole_and_partial_secrets_are_detected_and_masked_ones_are_not() {
         let secrets = [SecretString::from("sk-or-v1-0123456789abcdef0123456789abcdef")];
-        for (words, expected) in [
+        for (text, expected) in [
             ("no such key: sk-or-v1-0123456789abcdef0123456789abcdef", true),
             ("no such key: ...6789abcdef0123456789...", true),
             ("no such key: sk-or-v1-012...cdef", false),
             ("Invalid code or code_verifier", false),
         ] {
-            assert_eq!(contains_secret(words, &secrets), expected, "{words}");
+            assert_eq!(contains_secret(text, &secrets), expected, "{text}");
         }
         assert!(contains_secret("code abc is wrong", &[SecretString::from("abc")]));
     }

@@ -1,5 +1,5 @@
-//! What travels, read leniently: unknown fields ignored, missing ones absent, numbers accepted as
-//! numbers or strings, times in any ISO 8601 form. Must not know: connections.
+//! Lenient parsing of response bodies: unknown fields are ignored, missing ones are `None`, numbers
+//! may be strings, and times may have any ISO 8601 form.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -8,17 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::domain::{AccountKey, ApiKey, AuthCode, KeyInfo, is_key_hash, sanitize};
 
-/// The answer of `POST /auth/keys`.
+/// The response to `POST /auth/keys`.
 #[derive(Debug)]
 pub struct CreatedKey {
-    /// The key, of whatever shape.
+    /// The key; its format is not checked.
     pub key: ApiKey,
-    /// The account's user, where the server says so.
+    /// The ID of the account's user, if the server returns it.
     pub user_id: Option<String>,
 }
 
-/// The key in an answer of success: where the documents put it, under `data`, or in an answer that
-/// broke off after the whole key. `None` when there is none.
+/// Returns the key in a success response: at the documented place, under `data`, or in a response
+/// that was truncated after the complete key.
 pub fn parse_created_key(body: &str) -> Option<CreatedKey> {
     #[derive(Deserialize)]
     struct Body {
@@ -30,18 +30,18 @@ pub fn parse_created_key(body: &str) -> Option<CreatedKey> {
     struct Envelope {
         data: Body,
     }
-    let answer = serde_json::from_str::<Body>(body)
-        .or_else(|_| serde_json::from_str::<Envelope>(body).map(|wrapped| wrapped.data));
-    match answer {
-        Ok(answer) => {
-            Some(CreatedKey { key: answer.key, user_id: answer.user_id.as_str().map(String::from) })
+    let parsed = serde_json::from_str::<Body>(body)
+        .or_else(|_| serde_json::from_str::<Envelope>(body).map(|envelope| envelope.data));
+    match parsed {
+        Ok(body) => {
+            Some(CreatedKey { key: body.key, user_id: body.user_id.as_str().map(String::from) })
         }
         Err(_) => extract_truncated_key(body).map(|key| CreatedKey { key, user_id: None }),
     }
-    .filter(|exchanged| !is_empty_key(&exchanged.key))
+    .filter(|created| !is_empty_key(&created.key))
 }
 
-/// The key of an answer whose JSON is cut off or wrong around it: a whole string after `"key":`.
+/// Returns the key in truncated or invalid JSON: the complete string after `"key":`.
 fn extract_truncated_key(body: &str) -> Option<ApiKey> {
     const NAME: &str = "\"key\"";
     body.match_indices(NAME).find_map(|(at, _)| {
@@ -50,23 +50,23 @@ fn extract_truncated_key(body: &str) -> Option<ApiKey> {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "door: an empty string is no key")]
+#[expect(clippy::disallowed_methods, reason = "an empty string is not a key")]
 fn is_empty_key(key: &ApiKey) -> bool {
     use secrecy::ExposeSecret;
     key.expose_secret().is_empty()
 }
 
-/// The code in an answer of `POST /auth/keys/code`, or `None` when there is none.
+/// Returns the code in the response to `POST /auth/keys/code`.
 pub fn parse_auth_code(body: &str) -> Option<AuthCode> {
-    let answer: Value = serde_json::from_str(body).ok()?;
-    let data = answer.get("data").unwrap_or(&answer);
+    let response: Value = serde_json::from_str(body).ok()?;
+    let data = response.get("data").unwrap_or(&response);
     AuthCode::parse(data.get("id")?.as_str()?).ok()
 }
 
-/// The answer of `GET /key`, or `None` when it is something else.
+/// Parses the response to `GET /key`.
 pub fn parse_key_info(body: &str) -> Option<KeyInfo> {
-    let answer: Value = serde_json::from_str(body).ok()?;
-    let data = answer.get("data").unwrap_or(&answer).as_object()?;
+    let response: Value = serde_json::from_str(body).ok()?;
+    let data = response.get("data").unwrap_or(&response).as_object()?;
     if !data.contains_key("limit") && !data.contains_key("usage") && !data.contains_key("label") {
         return None;
     }
@@ -96,43 +96,43 @@ fn parse_key_info_fields(data: &Map<String, Value>) -> KeyInfo {
     }
 }
 
-/// One page of a list: how many rows it had, and those of them that can be read.
+/// One page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// All rows, readable or not: the next page begins after them.
+    /// The number of all rows, including invalid ones; the next page starts after them.
     pub row_count: usize,
-    /// The readable ones.
+    /// The valid rows.
     pub items: Vec<T>,
 }
 
-/// The answer of `GET /keys`, or `None` when it is something else. A row without a hash names no
-/// key, and is passed over.
+/// Parses the response to `GET /keys`. Rows without a valid hash are skipped.
 pub fn parse_key_list(body: &str) -> Option<Page<AccountKey>> {
     parse_page(body, parse_account_key_fields)
 }
 
-/// The UUIDs in the answer of `GET /workspaces`, or `None` when it is something else.
+/// Returns the UUIDs in the response to `GET /workspaces`.
 pub fn parse_workspace_list(body: &str) -> Option<Page<String>> {
     parse_page(body, |row| row.get("id")?.as_str().map(String::from))
 }
 
-fn parse_page<T>(body: &str, read: impl Fn(&Map<String, Value>) -> Option<T>) -> Option<Page<T>> {
-    let answer: Value = serde_json::from_str(body).ok()?;
-    let rows = answer.get("data").unwrap_or(&answer).as_array()?;
-    let items = rows.iter().filter_map(|row| read(row.as_object()?)).collect();
+fn parse_page<T>(body: &str, parse: impl Fn(&Map<String, Value>) -> Option<T>) -> Option<Page<T>> {
+    let response: Value = serde_json::from_str(body).ok()?;
+    let rows = response.get("data").unwrap_or(&response).as_array()?;
+    let items = rows.iter().filter_map(|row| parse(row.as_object()?)).collect();
     Some(Page { row_count: rows.len(), items })
 }
 
-/// The answer of `GET` and `PATCH /keys/{hash}`, or `None` when it is something else.
+/// Parses the response to `GET` and `PATCH /keys/{hash}`.
 pub fn parse_account_key(body: &str) -> Option<AccountKey> {
-    let answer: Value = serde_json::from_str(body).ok()?;
-    parse_account_key_fields(answer.get("data").unwrap_or(&answer).as_object()?)
+    let response: Value = serde_json::from_str(body).ok()?;
+    parse_account_key_fields(response.get("data").unwrap_or(&response).as_object()?)
 }
 
-/// Whether an answer to `DELETE /keys/{hash}` says that it was done.
+/// Returns whether the response to `DELETE /keys/{hash}` confirms the deletion.
 pub fn is_deletion_confirmed(body: &str) -> bool {
-    serde_json::from_str::<Value>(body).is_ok_and(|answer| {
-        answer.get("data").unwrap_or(&answer).get("deleted").and_then(Value::as_bool) == Some(true)
+    serde_json::from_str::<Value>(body).is_ok_and(|response| {
+        response.get("data").unwrap_or(&response).get("deleted").and_then(Value::as_bool)
+            == Some(true)
     })
 }
 
@@ -154,10 +154,10 @@ fn parse_time(row: &Map<String, Value>, name: &str) -> Option<Timestamp> {
     row.get(name)?.as_str()?.parse().ok()
 }
 
-/// The server's own words in an error answer, cleaned; `None` for anything but the documented form.
+/// Returns the sanitized message of a documented error response.
 pub fn parse_error_message(body: &str) -> Option<String> {
-    let answer: Value = serde_json::from_str(body).ok()?;
-    let error = answer.get("error")?;
+    let response: Value = serde_json::from_str(body).ok()?;
+    let error = response.get("error")?;
     let message = error.get("message").or(Some(error))?.as_str()?;
     Some(sanitize(message, 200)).filter(|message| !message.is_empty())
 }
@@ -168,11 +168,11 @@ fn parse_number(value: &Value) -> Option<f64> {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     }
-    // More than there is money is no amount.
+    // A larger number is not a plausible amount.
     .filter(|number| number.abs() < 1e15)
 }
 
-/// A body whose bytes are a secret, such as the one an odd answer of success is kept in.
+/// Converts an unexpected success response, which may contain a key, into a secret.
 pub fn to_secret_text(bytes: &[u8]) -> SecretString {
     SecretString::from(String::from_utf8_lossy(bytes).into_owned())
 }
@@ -182,13 +182,13 @@ mod tests {
     use super::*;
     use secrecy::ExposeSecret;
 
-    #[expect(clippy::disallowed_methods, reason = "a test's own key")]
+    #[expect(clippy::disallowed_methods, reason = "a test compares the key")]
     fn key(body: &str) -> Option<String> {
-        parse_created_key(body).map(|exchanged| exchanged.key.expose_secret().to_owned())
+        parse_created_key(body).map(|created| created.key.expose_secret().to_owned())
     }
 
     #[test]
-    fn a_key_is_found_wherever_an_answer_of_success_puts_it() {
+    fn key_is_found_at_every_known_place() {
         assert_eq!(key(r#"{"key":"k1","user_id":null}"#).as_deref(), Some("k1"));
         assert_eq!(key(r#"{"key":"k1","user_id":7}"#).as_deref(), Some("k1"));
         assert_eq!(key(r#"{"key":"k1"}"#).as_deref(), Some("k1"));
@@ -198,14 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_cut_is_found_behind_a_description_of_it() {
-        let whole = r#"{"data":{"hash":"x","name":"key"},"key":"k1"}"#;
-        assert_eq!(key(whole).as_deref(), Some("k1"));
-        assert_eq!(key(&whole[..whole.len() - 1]).as_deref(), Some("k1"));
+    fn created_key_is_found_after_its_description() {
+        let body = r#"{"data":{"hash":"x","name":"key"},"key":"k1"}"#;
+        assert_eq!(key(body).as_deref(), Some("k1"));
+        assert_eq!(key(&body[..body.len() - 1]).as_deref(), Some("k1"));
     }
 
     #[test]
-    fn rows_are_read_leniently_and_counted_all() {
+    fn rows_are_parsed_leniently_and_all_are_counted() {
         let hash = "0a".repeat(32);
         let body = format!(
             r#"{{"data":[{{"hash":"{hash}","name":"a\u001b[2J","disabled":"no","limit":"5",
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_answer_that_says_so_is_a_deletion() {
+    fn only_a_confirmed_deletion_counts() {
         assert!(is_deletion_confirmed(r#"{"deleted":true}"#));
         for body in ["", "<html>", "{}", r#"{"deleted":false}"#, r#"{"deleted":"true"}"#] {
             assert!(!is_deletion_confirmed(body), "{body}");
@@ -231,24 +231,21 @@ mod tests {
     }
 
     #[test]
-    fn half_a_key_is_no_key() {
+    fn incomplete_key_is_rejected() {
         for body in ["", "{}", r#"{"key":"k1"#, r#"{"key":null}"#, r#"{"key":""}"#, "[]", "\u{0}"] {
             assert_eq!(key(body), None, "{body}");
         }
     }
 
     #[test]
-    fn numbers_come_as_numbers_or_text_and_times_in_any_form() {
-        let reading = parse_key_info(
+    fn numbers_may_be_strings_and_times_may_have_any_form() {
+        let info = parse_key_info(
             r#"{"data":{"limit":"12.5","limit_remaining":3,"usage":null,"label":"sk-or\u001b[2J",
                 "expires_at":"2027-12-31T23:59:59.000000+00:00","extra":[]}}"#,
         )
         .unwrap();
-        assert_eq!(
-            (reading.limit, reading.limit_remaining, reading.usage),
-            (Some(12.5), Some(3.0), None)
-        );
-        assert_eq!(reading.masked.as_deref(), Some("sk-or[2J"));
-        assert_eq!(reading.expires_at, "2027-12-31T23:59:59Z".parse().ok());
+        assert_eq!((info.limit, info.limit_remaining, info.usage), (Some(12.5), Some(3.0), None));
+        assert_eq!(info.masked.as_deref(), Some("sk-or[2J"));
+        assert_eq!(info.expires_at, "2027-12-31T23:59:59Z".parse().ok());
     }
 }
