@@ -1,5 +1,5 @@
-//! The whole road, as the program walks it: against the sandbox, and against servers that fail in
-//! every way they can. What is counted at the server is what was sent.
+//! Complete provisioning runs, against the sandbox and against servers with every kind of fault.
+//! Sent requests are counted at the server.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test compares secrets")]
@@ -28,7 +28,7 @@ use server::{Reply, Server};
 use tokio::sync::{mpsc, watch};
 use url::Url;
 
-const SOON: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn request(label: &str) -> KeyRequest {
     let now = jiff::Timestamp::now();
@@ -47,7 +47,7 @@ fn services(server: &str) -> ServiceContext {
         keychain_service: "keywright/test".into(),
         management_key: None,
         secret_store: SecretStore::memory_with_entries(Vec::new()),
-        secret_store_timeout: SOON,
+        secret_store_timeout: TIMEOUT,
         location: StoreLocation::in_memory(),
         pending_attempts: PendingAttempts::default(),
         attribution: Attribution {
@@ -58,18 +58,18 @@ fn services(server: &str) -> ServiceContext {
         request_timeout: Duration::from_millis(700),
         max_retries: 3,
         callback_port: 0,
-        open_browser: server::answer_the_callback,
+        open_browser: server::send_code_to_callback,
     }
 }
 
-/// Approves on the sandbox's page, as a browser would: while the program waits.
+/// Approves on the sandbox's consent page in the background, like a browser.
 fn approve(url: &Url) -> Result<(), String> {
     let url = url.to_string();
     std::thread::spawn(move || sandbox::answer_consent(&url, true));
     Ok(())
 }
 
-fn refuse(url: &Url) -> Result<(), String> {
+fn deny(url: &Url) -> Result<(), String> {
     let url = url.to_string();
     std::thread::spawn(move || sandbox::answer_consent(&url, false));
     Ok(())
@@ -79,99 +79,106 @@ fn sandbox() -> Sandbox {
     Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap()
 }
 
-/// Walks the road; the news of it come along.
-fn walk(
+/// Runs provisioning and returns its outcome and events.
+fn provision_key(
     request: &KeyRequest,
-    way: AuthMethod,
+    method: AuthMethod,
     services: &ServiceContext,
 ) -> (ProvisioningOutcome, Vec<ProvisioningEvent>) {
-    walk_with(request, way, services, |_, _, _| ())
+    provision_with(request, method, services, |_, _, _| ())
 }
 
-/// [`walk`], with a person who hears the news, may paste a code and may leave.
-fn walk_with(
+/// Like [`provision_key`], but calls `on_event`, which can paste a code or cancel.
+fn provision_with(
     request: &KeyRequest,
-    way: AuthMethod,
+    method: AuthMethod,
     services: &ServiceContext,
-    person: impl Fn(&ProvisioningEvent, &mpsc::Sender<AuthCode>, &watch::Sender<bool>) + Sync,
+    on_event: impl Fn(&ProvisioningEvent, &mpsc::Sender<AuthCode>, &watch::Sender<bool>) + Sync,
 ) -> (ProvisioningOutcome, Vec<ProvisioningEvent>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let news = Mutex::new(Vec::new());
-    let (leave, cancel) = watch::channel(false);
+    let events = Mutex::new(Vec::new());
+    let (cancel_sender, cancel) = watch::channel(false);
     let (paste, pasted) = mpsc::channel(1);
-    let report = |report: ProvisioningEvent| {
-        person(&report, &paste, &leave);
-        news.lock().unwrap().push(report);
+    let report = |event: ProvisioningEvent| {
+        on_event(&event, &paste, &cancel_sender);
+        events.lock().unwrap().push(event);
     };
     let mut controls = ProvisioningControls { cancel, pasted_codes: pasted };
-    let outcome = runtime.block_on(provision::run(request, way, services, &mut controls, &report));
-    (outcome, news.into_inner().unwrap())
+    let outcome =
+        runtime.block_on(provision::run(request, method, services, &mut controls, &report));
+    (outcome, events.into_inner().unwrap())
 }
 
 fn failed(outcome: ProvisioningOutcome) -> UserError {
     match outcome {
-        ProvisioningOutcome::Failed(trouble) => trouble,
+        ProvisioningOutcome::Failed(error) => error,
         other => panic!("{other:?}"),
     }
 }
 
 fn stored(outcome: ProvisioningOutcome) -> (keywright::domain::StoredKey, ApiKey) {
     match outcome {
-        ProvisioningOutcome::Stored { stored_key: held, key, .. } => (held, key),
+        ProvisioningOutcome::Stored { stored_key, key, .. } => (stored_key, key),
         other => panic!("{other:?}"),
     }
 }
 
-fn unresolved(services: &ServiceContext) -> usize {
+fn unresolved_count(services: &ServiceContext) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(provision::recover_attempts(services)).unwrap().unresolved.len()
 }
 
 #[test]
-fn a_key_is_cut_granted_as_asked_stored_and_listed() {
+fn key_is_created_as_requested_stored_and_listed() {
     let sandbox = sandbox();
     let services = ServiceContext { open_browser: approve, ..services(sandbox.url()) };
-    let (outcome, news) = walk(&request("a&limit=9 é#"), AuthMethod::Browser, &services);
-    let (held, key) = stored(outcome);
-    assert_eq!(held.differing_fields(), Vec::<&str>::new());
-    assert_eq!(held.info.as_ref().unwrap().limit, Some(12.5));
-    let slot = EntryId { service: "keywright/test".into(), account: "a&limit=9 é#".into() };
+    let (outcome, events) = provision_key(&request("a&limit=9 é#"), AuthMethod::Browser, &services);
+    let (stored_key, key) = stored(outcome);
+    assert_eq!(stored_key.differing_fields(), Vec::<&str>::new());
+    assert_eq!(stored_key.info.as_ref().unwrap().limit, Some(12.5));
+    let entry = EntryId { service: "keywright/test".into(), account: "a&limit=9 é#".into() };
     assert_eq!(
-        services.secret_store.get(&slot, SOON).unwrap().expose_secret(),
+        services.secret_store.get(&entry, TIMEOUT).unwrap().expose_secret(),
         key.expose_secret()
     );
-    assert_eq!(inventory::list_keys(&services.location, &services.server).unwrap(), [held]);
-    let steps: Vec<_> = news
+    assert_eq!(inventory::list_keys(&services.location, &services.server).unwrap(), [stored_key]);
+    let steps: Vec<_> = events
         .iter()
-        .filter_map(|report| match report {
+        .filter_map(|event| match event {
             ProvisioningEvent::StepStarted(step) => Some(*step),
             _ => None,
         })
         .collect();
     assert_eq!(steps, ProvisioningStep::ALL);
-    // Nothing of the attempt is left behind.
-    assert_eq!(services.secret_store.list_accounts("keywright-attempts", SOON).unwrap(), [""; 0]);
-    assert_eq!(unresolved(&services), 0);
+    // The attempt leaves no entry.
+    assert_eq!(
+        services.secret_store.list_accounts("keywright-attempts", TIMEOUT).unwrap(),
+        [""; 0]
+    );
+    assert_eq!(unresolved_count(&services), 0);
 }
 
 #[test]
-fn a_refusal_costs_nothing_and_leaves_nothing() {
+fn denied_consent_creates_no_key_and_leaves_no_entry() {
     let sandbox = sandbox();
-    let services = ServiceContext { open_browser: refuse, ..services(sandbox.url()) };
-    let trouble = failed(walk(&request("x"), AuthMethod::Browser, &services).0);
-    assert_eq!(exit_code(trouble.kind), 5);
-    assert!(trouble.message.contains("refused"), "{trouble:?}");
-    assert!(trouble.advice.contains("no key was issued"), "{trouble:?}");
-    assert_eq!(services.secret_store.list_accounts("keywright-attempts", SOON).unwrap(), [""; 0]);
+    let services = ServiceContext { open_browser: deny, ..services(sandbox.url()) };
+    let error = failed(provision_key(&request("x"), AuthMethod::Browser, &services).0);
+    assert_eq!(exit_code(error.kind), 5);
+    assert!(error.message.contains("refused"), "{error:?}");
+    assert!(error.meaning.contains("no key was created"), "{error:?}");
+    assert_eq!(
+        services.secret_store.list_accounts("keywright-attempts", TIMEOUT).unwrap(),
+        [""; 0]
+    );
 }
 
 #[test]
-fn without_a_callback_the_code_of_the_page_is_pasted() {
+fn code_is_pasted_without_a_callback() {
     let sandbox = sandbox();
     let services = services(sandbox.url());
-    let (outcome, news) =
-        walk_with(&request("ssh"), AuthMethod::PasteCode, &services, |report, paste, _| {
-            if let ProvisioningEvent::SignInUrl { url, needs_code: true } = report {
+    let (outcome, events) =
+        provision_with(&request("ssh"), AuthMethod::PasteCode, &services, |event, paste, _| {
+            if let ProvisioningEvent::SignInUrl { url, needs_code: true } = event {
                 assert!(!url.contains("callback_url"));
                 let code = sandbox::answer_consent(url, true).unwrap().unwrap();
                 paste.try_send(AuthCode::from(code)).unwrap();
@@ -179,79 +186,83 @@ fn without_a_callback_the_code_of_the_page_is_pasted() {
         });
     assert_eq!(stored(outcome).0.differing_fields(), Vec::<&str>::new());
     assert!(
-        news.iter()
-            .any(|report| matches!(report, ProvisioningEvent::SignInUrl { needs_code: true, .. }))
+        events
+            .iter()
+            .any(|event| matches!(event, ProvisioningEvent::SignInUrl { needs_code: true, .. }))
     );
 }
 
 #[test]
-fn a_browser_that_does_not_start_leads_to_the_pasted_code() {
+fn code_is_pasted_if_no_browser_starts() {
     let sandbox = sandbox();
     let services = ServiceContext {
         open_browser: |_| Err("no browser was found".into()),
         ..services(sandbox.url())
     };
-    let (outcome, news) =
-        walk_with(&request("x"), AuthMethod::Browser, &services, |report, paste, _| {
-            if let ProvisioningEvent::SignInUrl { url, needs_code: true } = report {
+    let (outcome, events) =
+        provision_with(&request("x"), AuthMethod::Browser, &services, |event, paste, _| {
+            if let ProvisioningEvent::SignInUrl { url, needs_code: true } = event {
                 let code = sandbox::answer_consent(url, true).unwrap().unwrap();
                 paste.try_send(AuthCode::from(code)).unwrap();
             }
         });
     stored(outcome);
-    assert!(news.iter().any(|report| matches!(report, ProvisioningEvent::Notice(_))));
+    assert!(events.iter().any(|event| matches!(event, ProvisioningEvent::Notice(_))));
 }
 
 #[test]
-fn a_held_key_vouches_for_a_new_one() {
+fn existing_key_authorizes_a_new_one() {
     let sandbox = sandbox();
     let services = services(sandbox.url());
     let key = ApiKey::from(sandbox.seed_keys()[0].secret.clone());
-    let (outcome, _) = walk(
+    let (outcome, _) = provision_key(
         &request("via"),
         AuthMethod::ExistingKey(key, Box::new(AuthMethod::PasteCode)),
         &services,
     );
     assert_eq!(stored(outcome).0.differing_fields(), Vec::<&str>::new());
     let dead = ApiKey::from("sk-or-v1-dead".to_owned());
-    let trouble = failed(
-        walk(
+    let error = failed(
+        provision_key(
             &request("via2"),
             AuthMethod::ExistingKey(dead, Box::new(AuthMethod::PasteCode)),
             &services,
         )
         .0,
     );
-    assert!(trouble.advice.contains("--via-key"), "{trouble:?}");
+    assert!(error.advice.contains("--via-key"), "{error:?}");
 }
 
 #[test]
-fn a_label_that_is_held_here_or_in_the_vault_alone_is_refused_before_anything_is_sent() {
+fn label_that_is_already_used_is_rejected_before_anything_is_sent() {
     let sandbox = sandbox();
     let services = ServiceContext { open_browser: approve, ..services(sandbox.url()) };
-    stored(walk(&request("x"), AuthMethod::Browser, &services).0);
-    assert_eq!(exit_code(failed(walk(&request("x"), AuthMethod::Browser, &services).0).kind), 2);
-    let slot = EntryId { service: "keywright/test".into(), account: "foreign".into() };
-    services.secret_store.set(&slot, &SecretString::from("theirs"), SOON).unwrap();
-    let trouble = failed(walk(&request("foreign"), AuthMethod::Browser, &services).0);
-    assert!(trouble.message.contains("not on the list"), "{trouble:?}");
-    assert_eq!(services.secret_store.get(&slot, SOON).unwrap().expose_secret(), "theirs");
+    stored(provision_key(&request("x"), AuthMethod::Browser, &services).0);
+    assert_eq!(
+        exit_code(failed(provision_key(&request("x"), AuthMethod::Browser, &services).0).kind),
+        2
+    );
+    let entry = EntryId { service: "keywright/test".into(), account: "foreign".into() };
+    services.secret_store.set(&entry, &SecretString::from("theirs"), TIMEOUT).unwrap();
+    let error = failed(provision_key(&request("foreign"), AuthMethod::Browser, &services).0);
+    assert!(error.message.contains("not on the list"), "{error:?}");
+    assert_eq!(services.secret_store.get(&entry, TIMEOUT).unwrap().expose_secret(), "theirs");
 }
 
 #[test]
-fn leaving_while_waiting_ends_at_once_and_closes_the_port() {
+fn cancelling_while_waiting_ends_immediately_and_closes_the_port() {
     let server = Server::new(vec![]);
     let services = ServiceContext { open_browser: |_| Ok(()), ..services(&server.url) };
     let port = Mutex::new(0);
     let began = std::time::Instant::now();
     let (outcome, _) =
-        walk_with(&request("x"), AuthMethod::OpenManually, &services, |report, _, leave| {
-            match report {
+        provision_with(&request("x"), AuthMethod::OpenManually, &services, |event, _, cancel| {
+            match event {
                 ProvisioningEvent::SignInUrl { url, .. } => {
                     *port.lock().unwrap() = server::callback_port(url)
                 }
                 ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent) => {
-                    leave.send_replace(true);
+                    cancel.send_replace(true);
                 }
                 _ => {}
             }
@@ -260,18 +271,18 @@ fn leaving_while_waiting_ends_at_once_and_closes_the_port() {
     assert!(began.elapsed() < Duration::from_secs(5));
     let port = port.into_inner().unwrap();
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
-    assert_eq!(server.exchanges(), 0);
+    assert_eq!(server.exchange_count(), 0);
 }
 
-/// What a server does to the exchange, how often it must be asked, and what the person reads.
+/// For each fault: the number of requests, the exit code and the message.
 #[test]
-fn every_fault_of_the_exchange_has_its_own_words_and_its_own_number_of_sends() {
-    let json = |status, body: &str| Reply::Whole(status, "application/json", body.into());
+fn every_exchange_fault_has_its_own_message_and_number_of_requests() {
+    let json = |status, body: &str| Reply::Response(status, "application/json", body.into());
     let error = |status: u16, message: &str| {
         json(status, &format!(r#"{{"error":{{"code":{status},"message":"{message}"}}}}"#))
     };
-    let html = |status| Reply::Whole(status, "text/html", "<html>\u{1b}[31mproxy</html>".into());
-    // name, replies in order (the last one goes on), sends, exit code, words
+    let html = |status| Reply::Response(status, "text/html", "<html>\u{1b}[31mproxy</html>".into());
+    // Name, replies in order (the last one repeats), requests, exit code, text.
     let cases: Vec<(&str, Vec<Reply>, usize, u8, &str)> = vec![
         (
             "bad request",
@@ -281,201 +292,210 @@ fn every_fault_of_the_exchange_has_its_own_words_and_its_own_number_of_sends() {
             "Invalid code_challenge_method",
         ),
         ("wrong code", vec![error(403, "Invalid code or code_verifier")], 1, 1, "sign in again"),
-        ("not POST", vec![error(405, "Method Not Allowed")], 1, 1, "check --server"),
-        ("not here", vec![html(404)], 1, 1, "check --server"),
-        ("slow down, too long", vec![Reply::SlowDown("3600")], 1, 6, "too many requests"),
-        ("slow down, for good", vec![Reply::SlowDown("0")], 4, 6, "too many requests"),
-        ("server error", vec![error(500, "boom")], 3, 7, "may have been issued"),
+        ("method not allowed", vec![error(405, "Method Not Allowed")], 1, 1, "check --server"),
+        ("not found", vec![html(404)], 1, 1, "check --server"),
+        ("rate limited for too long", vec![Reply::RateLimited("3600")], 1, 6, "too many requests"),
+        ("rate limited on every attempt", vec![Reply::RateLimited("0")], 4, 6, "too many requests"),
+        ("server error", vec![error(500, "boom")], 3, 7, "may have been created"),
         ("bad gateway in HTML", vec![html(502)], 3, 7, "answered 502"),
-        ("cut off before the answer", vec![Reply::Close], 3, 7, "may have been issued"),
-        ("cut off in the head", vec![Reply::Raw("HTTP/1.1 200 O")], 3, 7, "may have been issued"),
+        ("closed without a response", vec![Reply::Close], 3, 7, "may have been created"),
+        ("truncated head", vec![Reply::Raw("HTTP/1.1 200 O")], 3, 7, "may have been created"),
         (
-            "cut off in the body",
+            "truncated body",
             vec![Reply::Raw("HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"ke")],
             3,
             7,
             "incomplete",
         ),
-        ("no answer in time", vec![Reply::Silence], 3, 7, "timed out"),
+        ("timeout", vec![Reply::Silence], 3, 7, "timed out"),
         (
-            "refused after a lost answer",
+            "rejected after a lost response",
             vec![Reply::Close, error(403, "Invalid code or code_verifier")],
             2,
             7,
-            "may have been issued",
+            "may have been created",
         ),
         ("success without a key", vec![json(200, r#"{"ok":true}"#)], 1, 7, "holds no key"),
         ("success in HTML", vec![html(200)], 1, 7, "holds no key"),
-        ("an empty success", vec![json(200, "")], 1, 7, "holds no key"),
+        ("empty success", vec![json(200, "")], 1, 7, "holds no key"),
     ];
     std::thread::scope(|scope| {
-        for (name, replies, sends, code, words) in cases {
+        for (name, replies, requests, code, text) in cases {
             scope.spawn(move || {
                 let server = Server::new(replies);
                 let services = services(&server.url);
-                let trouble = failed(walk(&request("x"), AuthMethod::Browser, &services).0);
-                let said = format!("{}; {}", trouble.message, trouble.advice);
-                assert!(said.contains(words), "{name}: {said}");
+                let error = failed(provision_key(&request("x"), AuthMethod::Browser, &services).0);
+                let message = format!("{}; {}", error.message, error.advice);
+                assert!(message.contains(text), "{name}: {message}");
                 assert_eq!(
-                    (server.exchanges(), exit_code(trouble.kind)),
-                    (sends, code),
-                    "{name}: {said}"
+                    (server.exchange_count(), exit_code(error.kind)),
+                    (requests, code),
+                    "{name}: {message}"
                 );
-                assert!(!said.contains('\u{1b}') && !said.contains("the-code"), "{name}: {said}");
-                // What may have been issued is on the list, and stays there.
-                assert_eq!(unresolved(&services), usize::from(code == 7), "{name}");
+                assert!(
+                    !message.contains('\u{1b}') && !message.contains("the-code"),
+                    "{name}: {message}"
+                );
+                // An attempt that may have created a key stays pending.
+                assert_eq!(unresolved_count(&services), usize::from(code == 7), "{name}");
             });
         }
     });
 }
 
 #[test]
-fn a_server_that_is_not_there_is_not_reached_and_nothing_was_sent() {
+fn unreachable_server_receives_nothing() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
     let services = ServiceContext { max_retries: 1, ..services(&url) };
-    let trouble = failed(walk(&request("x"), AuthMethod::Browser, &services).0);
-    assert_eq!(exit_code(trouble.kind), 6);
-    assert!(trouble.advice.contains("no key was issued"), "{trouble:?}");
-    assert_eq!(unresolved(&services), 0);
+    let error = failed(provision_key(&request("x"), AuthMethod::Browser, &services).0);
+    assert_eq!(exit_code(error.kind), 6);
+    assert!(error.meaning.contains("no key was created"), "{error:?}");
+    assert_eq!(unresolved_count(&services), 0);
 }
 
 #[test]
-fn leaving_while_the_server_asks_for_patience_ends_at_once() {
-    let server = Server::new(vec![Reply::SlowDown("30")]);
+fn cancelling_during_a_rate_limit_ends_immediately() {
+    let server = Server::new(vec![Reply::RateLimited("30")]);
     let began = std::time::Instant::now();
     let services = services(&server.url);
-    let (outcome, _) = walk_with(
+    let (outcome, _) = provision_with(
         &request("x"),
         AuthMethod::Browser,
         &services,
-        |report, _, leave| {
-            if matches!(report, ProvisioningEvent::Notice(words) if words.contains("too many requests"))
+        |event, _, cancel| {
+            if matches!(event, ProvisioningEvent::Notice(text) if text.contains("too many requests"))
             {
-                leave.send_replace(true);
+                cancel.send_replace(true);
             }
         },
     );
-    assert_eq!((exit_code(failed(outcome).kind), server.exchanges()), (5, 1));
+    assert_eq!((exit_code(failed(outcome).kind), server.exchange_count()), (5, 1));
     assert!(began.elapsed() < Duration::from_secs(10));
-    assert_eq!(unresolved(&services), 0);
+    assert_eq!(unresolved_count(&services), 0);
 }
 
 #[test]
-fn a_redirect_is_not_followed_with_a_secret() {
+fn redirects_are_not_followed_with_credentials() {
     let second = Server::new(vec![Reply::key("sk-or-v1-stolen")]);
     let server = Server::new(vec![Reply::Redirect(format!("{}/api/v1/auth/keys", second.url))]);
-    let trouble = failed(walk(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
-    assert!(trouble.advice.contains("no secret may follow"), "{trouble:?}");
-    assert_eq!((server.exchanges(), second.exchanges()), (1, 0));
+    let error = failed(provision_key(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
+    assert!(error.advice.contains("no secret may follow"), "{error:?}");
+    assert_eq!((server.exchange_count(), second.exchange_count()), (1, 0));
 }
 
 #[test]
-fn an_answer_that_was_lost_on_the_way_is_asked_for_again() {
+fn request_is_retried_after_a_lost_response() {
     let server = Server::new(vec![Reply::Close, Reply::key("sk-or-v1-late")]);
-    let (_, key) = stored(walk(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
-    assert_eq!((key.expose_secret(), server.exchanges()), ("sk-or-v1-late", 2));
-    let server = Server::new(vec![Reply::SlowDown("0"), Reply::key("sk-or-v1-late")]);
-    stored(walk(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
-    assert_eq!(server.exchanges(), 2);
+    let (_, key) =
+        stored(provision_key(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
+    assert_eq!((key.expose_secret(), server.exchange_count()), ("sk-or-v1-late", 2));
+    let server = Server::new(vec![Reply::RateLimited("0"), Reply::key("sk-or-v1-late")]);
+    stored(provision_key(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
+    assert_eq!(server.exchange_count(), 2);
 }
 
 #[test]
-fn a_key_that_came_is_kept_whatever_came_with_it() {
+fn received_key_is_stored_whatever_else_the_response_contains() {
     let large =
         format!(r#"{{"key":"sk-or-v1-large","user_id":null,"pad":"{}"}}"#, "x".repeat(2_000_000));
     for (body, expected) in [
         (r#"{"key":"sk-or-v1-plain","user_id":null}"#.to_owned(), "sk-or-v1-plain"),
         (r#"{"key":"of another shape","user_id":5}"#.to_owned(), "of another shape"),
         (r#"{"key":"a\u0007b\u001b[2Jc"}"#.to_owned(), "a\u{7}b\u{1b}[2Jc"),
-        (r#"{"key":"sk-or-v1-cut","user_i"#.to_owned(), "sk-or-v1-cut"),
+        (r#"{"key":"sk-or-v1-truncated","user_i"#.to_owned(), "sk-or-v1-truncated"),
         (large, "sk-or-v1-large"),
     ] {
-        let server = Server::new(vec![Reply::Whole(200, "application/json", body)]);
+        let server = Server::new(vec![Reply::Response(200, "application/json", body)]);
         let services = services(&server.url);
-        let (held, key) = stored(walk(&request("x"), AuthMethod::Browser, &services).0);
+        let (stored_key, key) =
+            stored(provision_key(&request("x"), AuthMethod::Browser, &services).0);
         assert_eq!(key.expose_secret(), expected);
-        assert!(held.masked.chars().all(|c| !c.is_control()), "{}", held.masked);
-        let slot = services.entry_id("x");
-        assert_eq!(services.secret_store.get(&slot, SOON).unwrap().expose_secret(), expected);
-        assert_eq!(server.exchanges(), 1);
+        assert!(stored_key.masked.chars().all(|c| !c.is_control()), "{}", stored_key.masked);
+        let entry = services.entry_id("x");
+        assert_eq!(services.secret_store.get(&entry, TIMEOUT).unwrap().expose_secret(), expected);
+        assert_eq!(server.exchange_count(), 1);
     }
 }
 
 #[test]
-fn an_odd_answer_of_success_is_kept_in_the_vault() {
-    let server = Server::new(vec![Reply::Whole(200, "text/plain", "here: sk-or-v1-odd".into())]);
+fn unexpected_success_response_is_kept_in_the_secret_store() {
+    let server = Server::new(vec![Reply::Response(200, "text/plain", "here: sk-or-v1-odd".into())]);
     let services = services(&server.url);
-    let trouble = failed(walk(&request("x"), AuthMethod::Browser, &services).0);
+    let error = failed(provision_key(&request("x"), AuthMethod::Browser, &services).0);
     let account =
-        services.secret_store.list_accounts("keywright-attempts", SOON).unwrap().remove(0);
-    assert!(trouble.advice.contains(&account), "{trouble:?}");
-    let slot = EntryId { service: "keywright-attempts".into(), account };
-    let kept = services.secret_store.get(&slot, SOON).unwrap();
-    assert_eq!(kept.expose_secret(), "here: sk-or-v1-odd");
+        services.secret_store.list_accounts("keywright-attempts", TIMEOUT).unwrap().remove(0);
+    assert!(error.advice.contains(&account), "{error:?}");
+    let entry = EntryId { service: "keywright-attempts".into(), account };
+    let saved = services.secret_store.get(&entry, TIMEOUT).unwrap();
+    assert_eq!(saved.expose_secret(), "here: sk-or-v1-odd");
 }
 
 #[test]
-fn a_label_taken_meanwhile_gets_a_number_and_no_key_is_overwritten() {
-    let vault = SecretStore::memory_with_entries(Vec::new());
-    let slot = EntryId { service: "keywright/test".into(), account: "x".into() };
-    let taker = (vault.clone(), slot.clone());
+fn label_used_meanwhile_gets_a_number_and_no_key_is_overwritten() {
+    let secret_store = SecretStore::memory_with_entries(Vec::new());
+    let entry = EntryId { service: "keywright/test".into(), account: "x".into() };
+    let other = (secret_store.clone(), entry.clone());
     let server = Server::with(vec![Reply::key("sk-or-v1-ours")], move || {
-        taker.0.set(&taker.1, &SecretString::from("theirs"), SOON).unwrap();
+        other.0.set(&other.1, &SecretString::from("theirs"), TIMEOUT).unwrap();
     });
-    let services = ServiceContext { secret_store: vault.clone(), ..services(&server.url) };
-    let (outcome, _) = walk(&request("x"), AuthMethod::Browser, &services);
-    let ProvisioningOutcome::Stored { stored_key: held, warning: note, .. } = outcome else {
+    let services = ServiceContext { secret_store: secret_store.clone(), ..services(&server.url) };
+    let (outcome, _) = provision_key(&request("x"), AuthMethod::Browser, &services);
+    let ProvisioningOutcome::Stored { stored_key, warning, .. } = outcome else {
         panic!("{outcome:?}")
     };
-    assert_eq!(held.label.as_str(), "x 2");
-    assert!(note.unwrap().message.contains("taken meanwhile"));
-    assert_eq!(vault.get(&slot, SOON).unwrap().expose_secret(), "theirs");
+    assert_eq!(stored_key.label.as_str(), "x 2");
+    assert!(warning.unwrap().message.contains("taken meanwhile"));
+    assert_eq!(secret_store.get(&entry, TIMEOUT).unwrap().expose_secret(), "theirs");
     assert_eq!(
-        vault.get(&services.entry_id("x 2"), SOON).unwrap().expose_secret(),
+        secret_store.get(&services.entry_id("x 2"), TIMEOUT).unwrap().expose_secret(),
         "sk-or-v1-ours"
     );
 }
 
 #[test]
-fn two_at_once_under_one_label_keep_both_keys() {
+fn concurrent_runs_with_one_label_keep_all_keys() {
     let dir = tempfile::tempdir().unwrap();
-    let vault = SecretStore::memory_with_entries(Vec::new());
-    let together = Arc::new(std::sync::Barrier::new(4));
-    let held: Vec<_> = std::thread::scope(|scope| {
-        let walks: Vec<_> = (0..4)
+    let secret_store = SecretStore::memory_with_entries(Vec::new());
+    let barrier = Arc::new(std::sync::Barrier::new(4));
+    let stored_key: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
             .map(|number| {
-                let (vault, place) =
-                    (vault.clone(), StoreLocation::Directory(dir.path().to_owned()));
-                let together = Arc::clone(&together);
+                let (secret_store, location) =
+                    (secret_store.clone(), StoreLocation::Directory(dir.path().to_owned()));
+                let barrier = Arc::clone(&barrier);
                 scope.spawn(move || {
                     let key = Reply::key(&format!("sk-or-v1-{number}"));
-                    // All have looked whether the label is free before the first stores.
+                    // All runs have checked that the label is free before the first one stores.
                     let server = Server::with(vec![key], move || {
-                        together.wait();
+                        barrier.wait();
                     });
                     let services = ServiceContext {
-                        secret_store: vault,
-                        location: place,
+                        secret_store: secret_store,
+                        location,
                         request_timeout: Duration::from_secs(20),
                         ..services(&server.url)
                     };
-                    stored(walk(&request("x"), AuthMethod::Browser, &services).0)
+                    stored(provision_key(&request("x"), AuthMethod::Browser, &services).0)
                 })
             })
             .collect();
-        walks.into_iter().map(|walk| walk.join().unwrap()).collect()
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    for (held, key) in held {
-        let slot = EntryId { service: "keywright/test".into(), account: held.label.to_string() };
-        assert_eq!(vault.get(&slot, SOON).unwrap().expose_secret(), key.expose_secret());
+    for (stored_key, key) in stored_key {
+        let entry =
+            EntryId { service: "keywright/test".into(), account: stored_key.label.to_string() };
+        assert_eq!(secret_store.get(&entry, TIMEOUT).unwrap().expose_secret(), key.expose_secret());
     }
-    assert_eq!(vault.list_accounts("keywright/test", SOON).unwrap(), ["x", "x 2", "x 3", "x 4"]);
+    assert_eq!(
+        secret_store.list_accounts("keywright/test", TIMEOUT).unwrap(),
+        ["x", "x 2", "x 3", "x 4"]
+    );
 }
 
 #[test]
-fn a_code_is_sent_three_times_at_most_over_all_starts() {
+fn code_is_sent_at_most_three_times_over_all_runs() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::new(vec![Reply::Silence]);
     let services = ServiceContext {
@@ -483,52 +503,51 @@ fn a_code_is_sent_three_times_at_most_over_all_starts() {
         ..services(&server.url)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // Each run is killed as soon as a code is on its way.
-    let (_leave, cancel) = watch::channel(false);
+    // Each run is stopped as soon as the code has been sent.
+    let (_cancel_sender, cancel) = watch::channel(false);
     let (_paste, pasted) = mpsc::channel(1);
     let mut controls = ProvisioningControls { cancel, pasted_codes: pasted };
-    let sent = server.arrived();
+    let sent = server.exchange_received();
     let request = request("x");
     runtime.block_on(async {
-        let journey =
-            provision::run(&request, AuthMethod::Browser, &services, &mut controls, &|_| ());
-        tokio::select! { outcome = journey => panic!("{outcome:?}"), () = sent.notified() => {} }
+        let run = provision::run(&request, AuthMethod::Browser, &services, &mut controls, &|_| ());
+        tokio::select! { outcome = run => panic!("{outcome:?}"), () = sent.notified() => {} }
     });
     runtime.block_on(async {
         let again = provision::recover_attempts(&services);
-        tokio::select! { _ = again => panic!("it ended"), () = sent.notified() => {} }
+        tokio::select! { _ = again => panic!("the run ended"), () = sent.notified() => {} }
     });
     for _ in 0..3 {
         let recovered = runtime.block_on(provision::recover_attempts(&services)).unwrap();
         assert_eq!(recovered.unresolved.len(), 1);
     }
-    assert_eq!(server.exchanges(), 3);
+    assert_eq!(server.exchange_count(), 3);
 }
 
 #[test]
-fn words_that_repeat_a_secret_are_not_passed_on() {
+fn server_messages_that_repeat_a_secret_are_not_shown() {
     let error = r#"{"error":{"code":403,"message":"Invalid code the-code"}}"#;
-    let server = Server::new(vec![Reply::Whole(403, "application/json", error.into())]);
-    let trouble = failed(walk(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
-    assert!(trouble.message.contains("answered 403"), "{trouble:?}");
-    assert!(!trouble.message.contains("the-code"), "{trouble:?}");
+    let server = Server::new(vec![Reply::Response(403, "application/json", error.into())]);
+    let error = failed(provision_key(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
+    assert!(error.message.contains("answered 403"), "{error:?}");
+    assert!(!error.message.contains("the-code"), "{error:?}");
 }
 
 #[test]
-fn when_the_code_is_sent_the_journal_says_so_on_disk_and_holds_no_secret() {
+fn journal_records_the_sent_code_without_the_secret() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal.json");
-    let seen = Arc::new(Mutex::new(String::new()));
-    let witness = (path, Arc::clone(&seen));
+    let journal_text = Arc::new(Mutex::new(String::new()));
+    let recorder = (path, Arc::clone(&journal_text));
     let server = Server::with(vec![Reply::key("sk-or-v1-x")], move || {
-        *witness.1.lock().unwrap() = std::fs::read_to_string(&witness.0).unwrap();
+        *recorder.1.lock().unwrap() = std::fs::read_to_string(&recorder.0).unwrap();
     });
     let services = ServiceContext {
         location: StoreLocation::Directory(dir.path().to_owned()),
         ..services(&server.url)
     };
-    stored(walk(&request("x"), AuthMethod::Browser, &services).0);
-    let journal = seen.lock().unwrap().clone();
+    stored(provision_key(&request("x"), AuthMethod::Browser, &services).0);
+    let journal = journal_text.lock().unwrap().clone();
     assert!(journal.contains(r#""stage": "sent""#), "{journal}");
     assert!(!journal.contains("the-code") && !journal.contains("verifier"), "{journal}");
     let after = std::fs::read_to_string(dir.path().join("journal.json")).unwrap();
@@ -536,52 +555,52 @@ fn when_the_code_is_sent_the_journal_says_so_on_disk_and_holds_no_secret() {
 }
 
 #[test]
-fn what_a_killed_program_left_behind_is_finished_at_the_next_start() {
-    // A journey that ends while its code is on the way, as a kill would end it.
+fn interrupted_attempt_is_finished_at_the_next_start() {
+    // A run that ends while its code is on the way, as a kill would end it.
     let dir = tempfile::tempdir().unwrap();
-    let vault = SecretStore::memory_with_entries(Vec::new());
-    let server = Server::new(vec![Reply::Silence, Reply::key("sk-or-v1-rescued")]);
+    let secret_store = SecretStore::memory_with_entries(Vec::new());
+    let server = Server::new(vec![Reply::Silence, Reply::key("sk-or-v1-recovered")]);
     let services = ServiceContext {
-        secret_store: vault,
+        secret_store: secret_store,
         location: StoreLocation::Directory(dir.path().to_owned()),
         request_timeout: Duration::from_secs(20),
         ..services(&server.url)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (_leave, cancel) = watch::channel(false);
+    let (_cancel_sender, cancel) = watch::channel(false);
     let (_paste, pasted) = mpsc::channel(1);
     let mut controls = ProvisioningControls { cancel, pasted_codes: pasted };
-    let sent = server.arrived();
+    let sent = server.exchange_received();
     runtime.block_on(async {
         let request = request("x");
-        let journey =
-            provision::run(&request, AuthMethod::Browser, &services, &mut controls, &|_| ());
+        let run = provision::run(&request, AuthMethod::Browser, &services, &mut controls, &|_| ());
         tokio::select! {
-            outcome = journey => panic!("{outcome:?}"),
+            outcome = run => panic!("{outcome:?}"),
             () = sent.notified() => {}
         }
     });
     let recovered = runtime.block_on(provision::recover_attempts(&services)).unwrap();
     assert_eq!(recovered.stored[0].label.as_str(), "x");
     assert_eq!(recovered.unresolved.len(), 0);
-    let kept = services.secret_store.get(&services.entry_id("x"), SOON).unwrap();
-    assert_eq!((kept.expose_secret(), server.exchanges()), ("sk-or-v1-rescued", 2));
+    let saved = services.secret_store.get(&services.entry_id("x"), TIMEOUT).unwrap();
+    assert_eq!((saved.expose_secret(), server.exchange_count()), ("sk-or-v1-recovered", 2));
 }
 
 #[test]
-fn what_was_not_granted_is_named_and_the_key_is_kept() {
+fn ungranted_fields_are_reported_and_the_key_is_stored() {
     let server = Server::new(vec![Reply::key("sk-or-v1-x")]);
-    let (held, _) = stored(walk(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
-    // The scripted server grants nothing of what was asked.
-    assert_eq!(held.differing_fields(), ["limit", "limit_reset", "expires_at"]);
+    let (stored_key, _) =
+        stored(provision_key(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
+    // The scripted server grants none of the requested limits.
+    assert_eq!(stored_key.differing_fields(), ["limit", "limit_reset", "expires_at"]);
 }
 
 #[test]
-fn every_request_says_who_asks() {
+fn every_request_has_the_attribution_headers() {
     let server = Server::new(vec![Reply::key("sk-or-v1-x")]);
-    stored(walk(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
+    stored(provision_key(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
     let heads = server.heads();
-    assert_eq!(heads.len(), 2, "the exchange and the question about the key");
+    assert_eq!(heads.len(), 2, "the exchange and the request for the key");
     for head in heads {
         for line in [
             "http-referer: https://example.com",

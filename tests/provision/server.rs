@@ -1,5 +1,5 @@
-//! A server that answers the exchange as it is told, and counts how often it was asked; and a
-//! browser that consents at once.
+//! A server with scripted responses to the exchange that counts its requests, and a browser that
+//! consents immediately.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,26 +9,26 @@ use std::thread;
 use tokio::sync::Notify;
 use url::Url;
 
-/// What the exchange is answered with.
+/// The response to an exchange.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// Status, content type, body.
-    Whole(u16, &'static str, String),
-    /// These bytes, then the end.
+    /// Status, content type and body.
+    Response(u16, &'static str, String),
+    /// These bytes, then the connection is closed.
     Raw(&'static str),
     /// 429 with this `Retry-After`.
-    SlowDown(&'static str),
-    /// 307 to there.
+    RateLimited(&'static str),
+    /// 307 to this URL.
     Redirect(String),
-    /// The end, with nothing.
+    /// The connection is closed without a response.
     Close,
-    /// Nothing, for as long as the other side waits.
+    /// No response for as long as the client waits.
     Silence,
 }
 
 impl Reply {
     pub fn key(key: &str) -> Self {
-        Self::Whole(200, "application/json", format!(r#"{{"key":"{key}","user_id":"user_1"}}"#))
+        Self::Response(200, "application/json", format!(r#"{{"key":"{key}","user_id":"user_1"}}"#))
     }
 }
 
@@ -39,51 +39,51 @@ pub struct Server {
 
 struct State {
     replies: Mutex<Vec<Reply>>,
-    exchanges: Mutex<usize>,
+    exchange_count: Mutex<usize>,
     heads: Mutex<Vec<String>>,
-    arrived: Arc<Notify>,
-    before: Box<dyn Fn() + Send + Sync>,
+    exchange_received: Arc<Notify>,
+    before_reply: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Server {
-    /// Answers exchanges with these, the last one for good.
+    /// Answers exchanges with `replies` in order and repeats the last one.
     pub fn new(replies: Vec<Reply>) -> Self {
         Self::with(replies, || ())
     }
 
-    /// [`Self::new`], calling `before` when an exchange has arrived.
-    pub fn with(replies: Vec<Reply>, before: impl Fn() + Send + Sync + 'static) -> Self {
+    /// Like [`Self::new`], but calls `before_reply` when an exchange is received.
+    pub fn with(replies: Vec<Reply>, before_reply: impl Fn() + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State {
             replies: Mutex::new(replies),
-            exchanges: Mutex::new(0),
+            exchange_count: Mutex::new(0),
             heads: Mutex::default(),
-            arrived: Arc::default(),
-            before: Box::new(before),
+            exchange_received: Arc::default(),
+            before_reply: Box::new(before_reply),
         });
-        let serving = Arc::clone(&state);
+        let shared = Arc::clone(&state);
         thread::spawn(move || {
             for socket in listener.incoming().flatten() {
-                let state = Arc::clone(&serving);
+                let state = Arc::clone(&shared);
                 thread::spawn(move || state.serve(socket));
             }
         });
         Self { url, state }
     }
 
-    pub fn exchanges(&self) -> usize {
-        *self.state.exchanges.lock().unwrap()
+    pub fn exchange_count(&self) -> usize {
+        *self.state.exchange_count.lock().unwrap()
     }
 
-    /// The heads of all requests, lower-case names.
+    /// Returns the heads of all requests.
     pub fn heads(&self) -> Vec<String> {
         self.state.heads.lock().unwrap().clone()
     }
 
-    /// Notified when an exchange has arrived.
-    pub fn arrived(&self) -> Arc<Notify> {
-        Arc::clone(&self.state.arrived)
+    /// Returns a handle that is notified when an exchange is received.
+    pub fn exchange_received(&self) -> Arc<Notify> {
+        Arc::clone(&self.state.exchange_received)
     }
 }
 
@@ -97,29 +97,32 @@ impl State {
                 write!(socket, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
             return;
         }
-        (self.before)();
-        *self.exchanges.lock().unwrap() += 1;
-        self.arrived.notify_one();
+        (self.before_reply)();
+        *self.exchange_count.lock().unwrap() += 1;
+        self.exchange_received.notify_one();
         let reply = {
             let mut replies = self.replies.lock().unwrap();
             if replies.len() > 1 { replies.remove(0) } else { replies[0].clone() }
         };
         let _ = match reply {
-            Reply::Whole(status, kind, body) => write!(
+            Reply::Response(status, kind, body) => write!(
                 socket,
-                "HTTP/1.1 {status} Said\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+                "HTTP/1.1 {status} Status\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
             ),
             Reply::Raw(bytes) => socket.write_all(bytes.as_bytes()),
-            Reply::SlowDown(after) => write!(
+            Reply::RateLimited(after) => write!(
                 socket,
-                "HTTP/1.1 429 Slow\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n"
+                "HTTP/1.1 429 Too Many Requests\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n"
             ),
             Reply::Redirect(to) => {
-                write!(socket, "HTTP/1.1 307 There\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")
+                write!(
+                    socket,
+                    "HTTP/1.1 307 Temporary Redirect\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"
+                )
             }
             Reply::Close => Ok(()),
-            // Until the other side gives up.
+            // Waits until the client gives up.
             Reply::Silence => socket.read(&mut [0]).map(drop),
         };
     }
@@ -146,9 +149,9 @@ fn read_request(socket: &TcpStream) -> Option<(String, Vec<u8>)> {
     Some((head, body))
 }
 
-/// A browser whose person consents at once, to anyone: calls back with a code.
-pub fn answer_the_callback(url: &Url) -> Result<(), String> {
-    let callback = callback(url.as_str());
+/// Acts as a browser that consents immediately: calls the callback with a code.
+pub fn send_code_to_callback(url: &Url) -> Result<(), String> {
+    let callback = callback_url(url.as_str());
     thread::spawn(move || {
         let authority = format!("127.0.0.1:{}", callback.port().unwrap());
         let mut socket = TcpStream::connect(&authority).unwrap();
@@ -160,10 +163,10 @@ pub fn answer_the_callback(url: &Url) -> Result<(), String> {
 }
 
 pub fn callback_port(url: &str) -> u16 {
-    callback(url).port().unwrap()
+    callback_url(url).port().unwrap()
 }
 
-fn callback(url: &str) -> Url {
+fn callback_url(url: &str) -> Url {
     let url = Url::parse(url).unwrap();
     let (_, callback) = url.query_pairs().find(|(name, _)| name == "callback_url").unwrap();
     Url::parse(&callback).unwrap()
