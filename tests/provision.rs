@@ -164,7 +164,7 @@ fn denied_consent_creates_no_key_and_leaves_no_entry() {
     let services = ServiceContext { open_browser: deny, ..services(sandbox.url()) };
     let error = failed(provision_key(&request("x"), AuthMethod::Browser, &services).0);
     assert_eq!(exit_code(error.kind), 5);
-    assert!(error.message.contains("refused"), "{error:?}");
+    assert!(error.message.contains("denied"), "{error:?}");
     assert!(error.meaning.contains("no key was created"), "{error:?}");
     assert_eq!(
         services.secret_store.list_accounts("keywright-attempts", TIMEOUT).unwrap(),
@@ -245,7 +245,7 @@ fn label_that_is_already_used_is_rejected_before_anything_is_sent() {
     let entry = EntryId { service: "keywright/test".into(), account: "foreign".into() };
     services.secret_store.set(&entry, &SecretString::from("theirs"), TIMEOUT).unwrap();
     let error = failed(provision_key(&request("foreign"), AuthMethod::Browser, &services).0);
-    assert!(error.message.contains("not on the list"), "{error:?}");
+    assert!(error.message.contains("not in the inventory"), "{error:?}");
     assert_eq!(services.secret_store.get(&entry, TIMEOUT).unwrap().expose_secret(), "theirs");
 }
 
@@ -315,9 +315,9 @@ fn every_exchange_fault_has_its_own_message_and_number_of_requests() {
             7,
             "may have been created",
         ),
-        ("success without a key", vec![json(200, r#"{"ok":true}"#)], 1, 7, "holds no key"),
-        ("success in HTML", vec![html(200)], 1, 7, "holds no key"),
-        ("empty success", vec![json(200, "")], 1, 7, "holds no key"),
+        ("success without a key", vec![json(200, r#"{"ok":true}"#)], 1, 7, "contains no key"),
+        ("success in HTML", vec![html(200)], 1, 7, "contains no key"),
+        ("empty success", vec![json(200, "")], 1, 7, "contains no key"),
     ];
     std::thread::scope(|scope| {
         for (name, replies, requests, code, text) in cases {
@@ -381,7 +381,7 @@ fn redirects_are_not_followed_with_credentials() {
     let second = Server::new(vec![Reply::key("sk-or-v1-stolen")]);
     let server = Server::new(vec![Reply::Redirect(format!("{}/api/v1/auth/keys", second.url))]);
     let error = failed(provision_key(&request("x"), AuthMethod::Browser, &services(&server.url)).0);
-    assert!(error.advice.contains("no secret may follow"), "{error:?}");
+    assert!(error.advice.contains("redirects are not followed"), "{error:?}");
     assert_eq!((server.exchange_count(), second.exchange_count()), (1, 0));
 }
 
@@ -426,7 +426,7 @@ fn unexpected_success_response_is_kept_in_the_secret_store() {
     let error = failed(provision_key(&request("x"), AuthMethod::Browser, &services).0);
     let account =
         services.secret_store.list_accounts("keywright-attempts", TIMEOUT).unwrap().remove(0);
-    assert!(error.advice.contains(&account), "{error:?}");
+    assert!(error.meaning.contains(&account), "{error:?}");
     let entry = EntryId { service: "keywright-attempts".into(), account };
     let saved = services.secret_store.get(&entry, TIMEOUT).unwrap();
     assert_eq!(saved.expose_secret(), "here: sk-or-v1-odd");

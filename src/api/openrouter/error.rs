@@ -76,7 +76,7 @@ impl From<Result<KeyInfo, Error>> for CheckResult {
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// What to do about [`Error::InvalidCertificate`].
-pub const INVALID_CERTIFICATE_ADVICE: &str = "no secret was sent; check --server and this machine's clock; if a proxy inspects your traffic, set SSL_CERT_FILE to a file with its certificates";
+pub const INVALID_CERTIFICATE_ADVICE: &str = "no secret was sent: check --server and this machine's clock, or set SSL_CERT_FILE to the certificates of your proxy";
 
 impl Error {
     /// Returns how long to wait before an idempotent request is retried after `tries` attempts, or
