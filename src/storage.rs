@@ -1,4 +1,4 @@
-//! What Keywright keeps: secrets in a secret store, everything else in JSON files.
+//! Stores secrets in a secret store and everything else in JSON files.
 
 pub mod inventory;
 pub mod journal;

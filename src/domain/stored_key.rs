@@ -293,7 +293,7 @@ impl StoredKey {
                 format!("'{}' is in the {} store, not in the {store} store", self.label, self.store),
                 format!("use it with --store {}, or move all keys into one store: keywright store move --to {store}", self.store),
             )
-            .with_meaning("Nothing was changed.")
+            .with_meaning("nothing was changed")
         })
     }
 

@@ -1,5 +1,4 @@
-//! `inventory.json`: what is known of every key that is held, and nothing that is secret.
-//! Losing it loses no key. Must not know: keychains, networks.
+//! `inventory.json`: the stored keys without their secrets. `doctor` can rebuild it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,118 +17,118 @@ struct Inventory {
     version: SchemaVersion,
     #[serde(default)]
     keys: Vec<StoredKey>,
-    /// Fields of a newer version, kept as they are.
+    /// Fields written by a newer version, preserved on update.
     #[serde(flatten)]
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Every key held for `server`, in the order in which they were cut.
-pub fn list_keys(place: &StoreLocation, server: &str) -> Result<Vec<StoredKey>, Error> {
-    filter_keys(place, server, |_| true)
+/// Returns the keys stored for `server`, oldest first.
+pub fn list_keys(location: &StoreLocation, server: &str) -> Result<Vec<StoredKey>, Error> {
+    filter_keys(location, server, |_| true)
 }
 
-/// Those of them that are wanted.
+/// Returns the keys stored for `server` for which `predicate` returns `true`, oldest first.
 pub fn filter_keys(
-    place: &StoreLocation,
+    location: &StoreLocation,
     server: &str,
-    wanted: impl Fn(&StoredKey) -> bool,
+    predicate: impl Fn(&StoredKey) -> bool,
 ) -> Result<Vec<StoredKey>, Error> {
-    let wanted = |held: &StoredKey| held.server == server && wanted(held);
-    place.read_with(FILE_NAME, |inventory: Cow<'_, Inventory>| match inventory {
+    let matches = |key: &StoredKey| key.server == server && predicate(key);
+    location.read_with(FILE_NAME, |inventory: Cow<'_, Inventory>| match inventory {
         Cow::Borrowed(inventory) => {
-            inventory.keys.iter().filter(|held| wanted(held)).cloned().collect()
+            inventory.keys.iter().filter(|key| matches(key)).cloned().collect()
         }
         Cow::Owned(Inventory { mut keys, .. }) => {
-            keys.retain(wanted);
+            keys.retain(matches);
             keys
         }
     })
 }
 
-/// Every key of every server.
-pub fn list_all_keys(place: &StoreLocation) -> Result<Vec<StoredKey>, Error> {
-    Ok(place.read::<Inventory>(FILE_NAME)?.keys)
+/// Returns the stored keys of all servers.
+pub fn list_all_keys(location: &StoreLocation) -> Result<Vec<StoredKey>, Error> {
+    Ok(location.read::<Inventory>(FILE_NAME)?.keys)
 }
 
-/// The key held under `label` for `server`.
+/// Returns the key stored under `label` for `server`.
 pub fn find_key(
-    place: &StoreLocation,
+    location: &StoreLocation,
     server: &str,
     label: &str,
 ) -> Result<Option<StoredKey>, Error> {
-    Ok(filter_keys(place, server, |held| held.label.as_str() == label)?.pop())
+    Ok(filter_keys(location, server, |key| key.label.as_str() == label)?.pop())
 }
 
-/// Adds keys; one that is there already (same server and label) is replaced.
-pub fn upsert_keys(place: &StoreLocation, held: Vec<StoredKey>) -> Result<(), Error> {
-    place.update(FILE_NAME, |inventory: &mut Inventory| {
+/// Adds keys and replaces those with the same server and label.
+pub fn upsert_keys(location: &StoreLocation, keys: Vec<StoredKey>) -> Result<(), Error> {
+    location.update(FILE_NAME, |inventory: &mut Inventory| {
         if inventory.keys.is_empty() {
-            inventory.keys = held;
+            inventory.keys = keys;
             return;
         }
-        let name = |held: &StoredKey| (held.server.clone(), held.label.clone());
-        // Looking for one takes no index.
-        let places: Option<HashMap<_, _>> = (held.len() > 1).then(|| {
-            inventory.keys.iter().enumerate().map(|(at, held)| (name(held), at)).collect()
+        let id = |key: &StoredKey| (key.server.clone(), key.label.clone());
+        // A map pays off only for more than one key.
+        let indices: Option<HashMap<_, _>> = (keys.len() > 1).then(|| {
+            inventory.keys.iter().enumerate().map(|(index, key)| (id(key), index)).collect()
         });
-        let known = inventory.keys.len();
-        for held in held {
-            let place = match &places {
-                Some(places) => places.get(&name(&held)).copied(),
-                None => inventory.keys[..known]
+        let old_len = inventory.keys.len();
+        for key in keys {
+            let index = match &indices {
+                Some(indices) => indices.get(&id(&key)).copied(),
+                None => inventory.keys[..old_len]
                     .iter()
-                    .position(|other| other.label == held.label && other.server == held.server),
+                    .position(|other| other.label == key.label && other.server == key.server),
             };
-            match place {
-                Some(place) => inventory.keys[place] = held,
-                None => inventory.keys.push(held),
+            match index {
+                Some(index) => inventory.keys[index] = key,
+                None => inventory.keys.push(key),
             }
         }
     })
 }
 
-/// Changes any of the keys of all servers, in one transaction.
+/// Updates the keys of all servers in one transaction.
 pub fn update_keys<R>(
-    place: &StoreLocation,
+    location: &StoreLocation,
     change: impl FnOnce(&mut Vec<StoredKey>) -> R,
 ) -> Result<R, Error> {
-    place.update(FILE_NAME, |inventory: &mut Inventory| change(&mut inventory.keys))
+    location.update(FILE_NAME, |inventory: &mut Inventory| change(&mut inventory.keys))
 }
 
-/// Changes one key, by its hash: the key afterwards, or `None` where it is no longer held.
+/// Updates the key with `hash`. Returns the updated key, or `None` if it is no longer stored.
 pub fn update_key(
-    place: &StoreLocation,
+    location: &StoreLocation,
     server: &str,
     hash: &str,
     change: impl FnOnce(&mut StoredKey),
 ) -> Result<Option<StoredKey>, Error> {
-    update_keys(place, |keys| {
-        let held = keys.iter_mut().find(|held| held.server == server && held.hash == hash)?;
-        change(held);
-        Some(held.clone())
+    update_keys(location, |keys| {
+        let key = keys.iter_mut().find(|key| key.server == server && key.hash == hash)?;
+        change(key);
+        Some(key.clone())
     })
 }
 
-/// Notes what keys said about themselves, by their hash; one that is no longer held is passed over.
+/// Records the results of checks by the hash of the key. Ignores keys that are no longer stored.
 pub fn record_checks(
-    place: &StoreLocation,
+    location: &StoreLocation,
     server: &str,
-    reads: &HashMap<String, (Timestamp, CheckResult)>,
+    results: &HashMap<String, (Timestamp, CheckResult)>,
 ) -> Result<(), Error> {
-    place.update(FILE_NAME, |inventory: &mut Inventory| {
-        for held in inventory.keys.iter_mut().filter(|held| held.server == server) {
-            if let Some((at, read)) = reads.get(&held.hash) {
-                held.record_check(read, *at);
+    location.update(FILE_NAME, |inventory: &mut Inventory| {
+        for key in inventory.keys.iter_mut().filter(|key| key.server == server) {
+            if let Some((checked_at, result)) = results.get(&key.hash) {
+                key.record_check(result, *checked_at);
             }
         }
     })
 }
 
-/// Forgets the key under `label`; whether there was one.
-pub fn remove_key(place: &StoreLocation, server: &str, label: &str) -> Result<bool, Error> {
-    place.update(FILE_NAME, |inventory: &mut Inventory| {
+/// Removes the key stored under `label`. Returns whether there was one.
+pub fn remove_key(location: &StoreLocation, server: &str, label: &str) -> Result<bool, Error> {
+    location.update(FILE_NAME, |inventory: &mut Inventory| {
         let before = inventory.keys.len();
-        inventory.keys.retain(|held| held.server != server || held.label.as_str() != label);
+        inventory.keys.retain(|key| key.server != server || key.label.as_str() != label);
         inventory.keys.len() < before
     })
 }

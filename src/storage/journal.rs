@@ -1,6 +1,6 @@
-//! `journal.json`: attempts at cutting a key, each step on disk before the next begins, so that
-//! a key that was issued is never forgotten. No secret lies here: verifier and code lie in the
-//! vault under the attempt's id. Must not know: how a step is done.
+//! `journal.json`: the pending attempts to create a key. Each step is on disk before the next one
+//! begins, so that no issued key is lost. It contains no secrets: verifier and code are in the
+//! secret store under the attempt's id.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,50 +12,51 @@ use crate::storage::json_store::{Error, LockGuard, SchemaVersion, StoreLocation}
 
 const FILE_NAME: &str = "journal.json";
 
-/// How far an attempt has come. A key can exist from `Sent` on.
+/// The last completed step of an attempt. A key may exist from `RequestSent` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptStage {
-    /// The vault and the data directory work; the verifier is in the vault.
+    /// Secret store and data directory are checked; the verifier is in the secret store.
     Prepared,
-    /// The code came and is in the vault.
+    /// The code is in the secret store.
     CodeReceived,
-    /// The code is on its way to the server, or was.
+    /// The code is being sent to the server, or was.
     #[serde(rename = "sent")]
     RequestSent,
-    /// The server's answer held a key (its hash stands in `held`), not yet in the vault.
+    /// The server returned a key, which is not yet in the secret store. `received_key` has its
+    /// hash.
     #[serde(rename = "received")]
     KeyReceived,
-    /// The key is in the vault, read back.
+    /// The key is in the secret store and was read back.
     Stored,
-    /// Ended without our knowing whether a key was issued; stays until dismissed.
+    /// It ended and a key may have been issued. The attempt stays until it is dismissed.
     Unresolved,
 }
 
-/// One attempt.
+/// One attempt to create a key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// 32 hexadecimal digits; the account of its secrets in the vault.
+    /// 32 hexadecimal digits, also the account of its secrets in the secret store.
     #[serde(deserialize_with = "deserialize_sanitized")]
     pub id: String,
-    /// When it began.
+    /// When the attempt began.
     #[serde(rename = "at")]
     pub started_at: Timestamp,
-    /// The label asked for.
+    /// The requested label.
     pub label: Label,
-    /// The server asked.
+    /// The server of the request.
     #[serde(deserialize_with = "deserialize_sanitized")]
     pub server: String,
-    /// How far it has come.
+    /// The last completed step.
     pub stage: AttemptStage,
-    /// The store it is cut for: `os`, `file` or `memory`.
+    /// The secret store for the key: `os`, `file` or `memory`.
     #[serde(default)]
     pub store: String,
-    /// How often the code, or the request for a key, was sent; counted before each sending.
+    /// How often the code or the request for a key was sent, counted before each request.
     #[serde(default)]
     #[serde(rename = "sends")]
     pub send_count: u32,
-    /// Whether the vault keeps the server's odd answer under the attempt's id.
+    /// Whether the secret store has an unreadable response of the server under the attempt's id.
     #[serde(default)]
     #[serde(rename = "kept")]
     pub has_saved_response: bool,
@@ -63,32 +64,32 @@ pub struct Attempt {
     #[serde(default)]
     #[serde(rename = "code_at")]
     pub code_received_at: Option<Timestamp>,
-    /// What was asked for.
+    /// The requested policy.
     #[serde(default)]
     #[serde(alias = "asked")]
     pub requested: RequestedPolicy,
-    /// The key that the new one is to replace.
+    /// The key that the new key will relocation.
     #[serde(default)]
     pub replaces: Option<PendingReplacement>,
-    /// The key that came, without the key.
+    /// The received key without its secret.
     #[serde(default)]
     #[serde(rename = "held")]
     pub received_key: Option<StoredKey>,
-    /// Fields of a newer version, kept as they are.
+    /// Fields written by a newer version, preserved on update.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Attempt {
-    /// Whether its secrets lie in that store; an early Keywright did not say which.
+    /// Whether its secrets are in `store`. Early versions did not record the store.
     pub fn is_in_store(&self, store: &str) -> bool {
         self.store.is_empty() || self.store == store
     }
 }
 
 impl From<Attempt> for UnresolvedAttempt {
-    fn from(Attempt { id, label, server, started_at: at, .. }: Attempt) -> Self {
-        Self { id, label, server, started_at: at }
+    fn from(Attempt { id, label, server, started_at, .. }: Attempt) -> Self {
+        Self { id, label, server, started_at }
     }
 }
 
@@ -102,7 +103,7 @@ struct Journal {
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
-/// An attempt of this process: no other process adopts it while this lives.
+/// An attempt locked by this process: no other process can recover it while this value exists.
 #[derive(Debug)]
 pub struct AttemptGuard {
     location: StoreLocation,
@@ -111,19 +112,20 @@ pub struct AttemptGuard {
 }
 
 impl AttemptGuard {
-    /// Writes a new attempt down.
-    pub fn begin(place: &StoreLocation, attempt: Attempt) -> Result<Self, Error> {
-        let claim = place.try_lock(&lock_file_name(&attempt.id))?;
-        place.update(FILE_NAME, |journal: &mut Journal| journal.attempts.push(attempt.clone()))?;
-        Ok(Self { location: place.clone(), attempt, _lock: claim })
+    /// Records a new attempt and locks it.
+    pub fn begin(location: &StoreLocation, attempt: Attempt) -> Result<Self, Error> {
+        let lock = location.try_lock(&lock_file_name(&attempt.id))?;
+        location
+            .update(FILE_NAME, |journal: &mut Journal| journal.attempts.push(attempt.clone()))?;
+        Ok(Self { location: location.clone(), attempt, _lock: lock })
     }
 
-    /// The attempt as last written.
+    /// Returns the attempt as last written.
     pub fn attempt(&self) -> &Attempt {
         &self.attempt
     }
 
-    /// Writes down a change; on disk when this returns.
+    /// Updates the attempt; the change is on disk when this returns.
     pub fn update(&mut self, change: impl FnOnce(&mut Attempt)) -> Result<(), Error> {
         let mut next = self.attempt.clone();
         change(&mut next);
@@ -137,49 +139,54 @@ impl AttemptGuard {
         Ok(())
     }
 
-    /// The attempt has ended and nothing of it is owed.
+    /// Removes the attempt, which has ended with a known result.
     pub fn complete(self) -> Result<(), Error> {
         Self::complete_all(vec![self])
     }
 
-    /// [`Self::close`] for many of one place, in one transaction.
-    pub fn complete_all(ended: Vec<Self>) -> Result<(), Error> {
-        let Some(place) = ended.first().map(|open| open.location.clone()) else { return Ok(()) };
-        let ours = |attempt: &Attempt| ended.iter().any(|open| open.attempt.id == attempt.id);
-        place.update(FILE_NAME, |journal: &mut Journal| journal.attempts.retain(|a| !ours(a)))
+    /// Removes several attempts of one location in one transaction; see [`Self::complete`].
+    pub fn complete_all(guards: Vec<Self>) -> Result<(), Error> {
+        let Some(location) = guards.first().map(|guard| guard.location.clone()) else {
+            return Ok(());
+        };
+        let is_completed =
+            |attempt: &Attempt| guards.iter().any(|guard| guard.attempt.id == attempt.id);
+        location.update(FILE_NAME, |journal: &mut Journal| {
+            journal.attempts.retain(|a| !is_completed(a))
+        })
     }
 }
 
-/// Every attempt at `server` that is written down, under way or not. Reads one file, changes nothing.
-pub fn list_attempts(place: &StoreLocation, server: &str) -> Result<Vec<Attempt>, Error> {
-    let mut attempts = list_all_attempts(place)?;
+/// Returns all attempts at `server`, running or not.
+pub fn list_attempts(location: &StoreLocation, server: &str) -> Result<Vec<Attempt>, Error> {
+    let mut attempts = list_all_attempts(location)?;
     attempts.retain(|attempt| attempt.server == server);
     Ok(attempts)
 }
 
-/// Those that ended unresolved.
+/// Returns the unresolved attempts at `server`.
 pub fn list_unresolved_attempts(
-    place: &StoreLocation,
+    location: &StoreLocation,
     server: &str,
 ) -> Result<Vec<Attempt>, Error> {
-    let mut attempts = list_attempts(place, server)?;
+    let mut attempts = list_attempts(location, server)?;
     attempts.retain(|attempt| attempt.stage == AttemptStage::Unresolved);
     Ok(attempts)
 }
 
-/// Every attempt at every server.
-pub fn list_all_attempts(place: &StoreLocation) -> Result<Vec<Attempt>, Error> {
-    Ok(place.read::<Journal>(FILE_NAME)?.attempts)
+/// Returns all attempts at all servers.
+pub fn list_all_attempts(location: &StoreLocation) -> Result<Vec<Attempt>, Error> {
+    Ok(location.read::<Journal>(FILE_NAME)?.attempts)
 }
 
-/// The attempts that may have brought a key, of another server than `server` or waiting in another
-/// store than `store`.
+/// Returns the attempts that may have issued a key and belong to another server than `server` or
+/// to another secret store than `store`.
 pub fn list_attempts_outside(
-    place: &StoreLocation,
+    location: &StoreLocation,
     server: &str,
     store: &str,
 ) -> Result<Vec<Attempt>, Error> {
-    let mut attempts = list_all_attempts(place)?;
+    let mut attempts = list_all_attempts(location)?;
     attempts.retain(|attempt| {
         let here = attempt.server == server
             && (attempt.stage == AttemptStage::Unresolved || attempt.is_in_store(store));
@@ -188,61 +195,61 @@ pub fn list_attempts_outside(
     Ok(attempts)
 }
 
-/// Notes that what is kept of every attempt lies in that store now.
-pub fn set_store_of_unresolved(place: &StoreLocation, store: &str) -> Result<(), Error> {
-    if list_all_attempts(place)?.iter().all(|attempt| attempt.is_in_store(store)) {
+/// Records that the secrets of all unresolved attempts are now in `store`.
+pub fn set_store_of_unresolved(location: &StoreLocation, store: &str) -> Result<(), Error> {
+    if list_all_attempts(location)?.iter().all(|attempt| attempt.is_in_store(store)) {
         return Ok(());
     }
-    place.update(FILE_NAME, |journal: &mut Journal| {
+    location.update(FILE_NAME, |journal: &mut Journal| {
         for attempt in journal.attempts.iter_mut().filter(|a| a.stage == AttemptStage::Unresolved) {
             store.clone_into(&mut attempt.store);
         }
     })
 }
 
-/// Takes over the attempts at `server` whose program is gone; those of a living one are left.
+/// Locks the attempts at `server` whose process has ended; skips those of a running process.
 pub fn lock_interrupted_attempts(
-    place: &StoreLocation,
+    location: &StoreLocation,
     server: &str,
     store: &str,
 ) -> Result<Vec<AttemptGuard>, Error> {
-    let attempts = list_all_attempts(place)?;
-    let mut adopted = Vec::new();
+    let attempts = list_all_attempts(location)?;
+    let mut guards = Vec::new();
     for attempt in attempts {
-        // What lies in another store can be told by nobody who cannot look there.
+        // Without access to the other store its attempts cannot be recovered.
         if attempt.server != server
             || !attempt.is_in_store(store)
             || attempt.stage == AttemptStage::Unresolved
         {
             continue;
         }
-        match place.try_lock(&lock_file_name(&attempt.id)) {
-            Ok(claim) => {
-                // Between the reading and the claim its own program may have ended it.
-                let now = list_all_attempts(place)?;
+        match location.try_lock(&lock_file_name(&attempt.id)) {
+            Ok(lock) => {
+                // Its own process may have completed it before this one got the lock.
+                let now = list_all_attempts(location)?;
                 if let Some(attempt) = now.into_iter().find(|other| other.id == attempt.id) {
-                    adopted.push(AttemptGuard { location: place.clone(), attempt, _lock: claim });
+                    guards.push(AttemptGuard { location: location.clone(), attempt, _lock: lock });
                 }
             }
             Err(Error::LockHeld(_)) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(adopted)
+    Ok(guards)
 }
 
-/// Strikes off every attempt, however it ended, that brought the key with that hash: it is safe now.
-pub fn remove_attempts_for_key(place: &StoreLocation, hash: &str) -> Result<(), Error> {
-    place.update(FILE_NAME, |journal: &mut Journal| {
+/// Removes all attempts that received the key with `hash`, which is stored now.
+pub fn remove_attempts_for_key(location: &StoreLocation, hash: &str) -> Result<(), Error> {
+    location.update(FILE_NAME, |journal: &mut Journal| {
         journal
             .attempts
-            .retain(|attempt| attempt.received_key.as_ref().is_none_or(|held| held.hash != hash));
+            .retain(|attempt| attempt.received_key.as_ref().is_none_or(|key| key.hash != hash));
     })
 }
 
-/// Strikes an attempt off.
-pub fn dismiss_attempt(place: &StoreLocation, id: &str) -> Result<(), Error> {
-    place.update(FILE_NAME, |journal: &mut Journal| journal.attempts.retain(|a| a.id != id))
+/// Removes an attempt by its id.
+pub fn dismiss_attempt(location: &StoreLocation, id: &str) -> Result<(), Error> {
+    location.update(FILE_NAME, |journal: &mut Journal| journal.attempts.retain(|a| a.id != id))
 }
 
 fn lock_file_name(id: &str) -> String {

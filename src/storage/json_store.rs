@@ -1,5 +1,4 @@
-//! A small JSON document that two programs may change at once: locked, written aside, synced,
-//! renamed, and its directory synced. Owns: files and their modes. Must not know: what is in them.
+//! JSON documents that several processes can update: locked and replaced atomically.
 
 pub(crate) mod atomic_file;
 mod lock_guard;
@@ -23,29 +22,29 @@ use atomic_file::{
 pub use atomic_file::{create_private_dir, open_private_file};
 pub use lock_guard::LockGuard;
 
-/// How long another program may hold the lock before this one gives up.
+/// How long to wait for a lock held by another process.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What keeps a document from being read or written. Nothing was overwritten.
+/// An error on reading or writing a document. Nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The directory or the file is not a real one.
+    /// The directory or the file is a symbolic link.
     #[error("{0} is a symbolic link")]
     Symlink(PathBuf),
     /// A pipe, a socket or a device.
     #[error("{0} is not a file")]
     NotRegularFile(PathBuf),
-    /// Not to be created, read or written.
+    /// An I/O error.
     #[error("{path} cannot be {action}: {}", .source.kind())]
     Io {
         /// The file or directory.
         path: PathBuf,
         /// `read`, `written`…
         action: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Not the JSON it should be.
+    /// Invalid JSON, or not the expected fields.
     #[error("{path} is damaged at line {line}, column {column}")]
     InvalidJson {
         /// The file.
@@ -55,68 +54,66 @@ pub enum Error {
         /// From 1.
         column: usize,
     },
-    /// A later Keywright wrote it.
+    /// A newer version of Keywright wrote the file.
     #[error("{path} has version {version}, newer than this Keywright knows")]
     UnsupportedVersion {
         /// The file.
         path: PathBuf,
-        /// The version found.
+        /// The version in the file.
         version: u64,
     },
-    /// Another program holds the lock.
-    #[error("another Keywright has held {0} for five seconds")]
+    /// Another process holds the lock.
+    #[error("{0} is locked by another Keywright")]
     LockHeld(PathBuf),
 }
 
 impl Error {
-    /// What a person does now.
+    /// Returns what the user can do now.
     pub fn advice(&self) -> String {
         match self {
             Self::Symlink(_) => {
-                "nothing was written; remove the link, or give the real directory with --data-dir"
-                    .into()
+                "remove the link, or give the real directory with --data-dir".into()
             }
             Self::NotRegularFile(path) => {
-                format!("nothing was written; move it aside: mv '{0}' '{0}.odd'", path.display())
+                format!("move it away: mv '{0}' '{0}.old'", path.display())
             }
             Self::Io { path, source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 format!(
-                    "nothing was overwritten; free some space where {} lies, or choose another place with --data-dir",
+                    "free disk space for {}, or use another directory with --data-dir",
                     path.display()
                 )
             }
             Self::Io { path, .. } => format!(
-                "nothing was overwritten; make {} readable and writable for you, or choose another place with --data-dir",
+                "make {} readable and writable for you, or use another directory with --data-dir",
                 path.display()
             ),
-            Self::InvalidJson { path, .. } => format!(
-                "nothing was overwritten and your keys are safe in the keychain; mend the file, or move it aside: mv '{0}' '{0}.broken'",
-                path.display()
-            ),
-            Self::UnsupportedVersion { .. } => {
-                "nothing was overwritten; use the newer Keywright, or another place with --data-dir"
-                    .into()
+            Self::InvalidJson { path, .. } => {
+                format!("repair the file, or move it away: mv '{0}' '{0}.broken'", path.display())
             }
-            Self::LockHeld(_) => "end the other Keywright, or wait for it, and try again".into(),
+            Self::UnsupportedVersion { .. } => {
+                "update Keywright, or use another directory with --data-dir".into()
+            }
+            Self::LockHeld(_) => "wait for the other Keywright or close it, then try again".into(),
         }
     }
 
-    /// As trouble outside a journey.
+    /// Converts to an error for the user.
     pub fn to_user_error(&self) -> UserError {
         UserError::new(ErrorKind::Failed, self.to_string(), self.advice())
+            .with_meaning("nothing was overwritten; stored keys are not affected")
     }
 }
 
-/// Where documents lie: a directory of this person's (0700, files 0600), or memory.
+/// Where documents are stored: a private directory (0700, files 0600), or memory.
 #[derive(Clone, Debug)]
 pub enum StoreLocation {
-    /// Files in this directory, created when first written to.
+    /// Files in this directory, which is created on the first write.
     Directory(PathBuf),
-    /// Gone with the process.
+    /// Values in memory, lost when the process ends.
     Memory(MemoryDocuments),
 }
 
-/// Documents as they are, by their names: nothing is written, so nothing needs to be JSON.
+/// Documents in memory by name, stored as values without JSON.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDocuments(Arc<Mutex<MemoryState>>);
 
@@ -132,13 +129,13 @@ impl MemoryDocuments {
     }
 }
 
-/// What can be kept in a [`Place`].
+/// A value that can be stored in a [`StoreLocation`].
 pub trait Document: DeserializeOwned + Serialize + Default + Clone + Send + 'static {}
 
 impl<T: DeserializeOwned + Serialize + Default + Clone + Send + 'static> Document for T {}
 
-/// The field `version` of every document: always this one when written. A newer one is refused
-/// before the rest is looked at.
+/// The field `version` of every document. A file with a newer version is rejected before the rest
+/// is parsed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SchemaVersion;
 
@@ -157,44 +154,45 @@ impl<'de> Deserialize<'de> for SchemaVersion {
 }
 
 impl StoreLocation {
-    /// An empty place in memory.
+    /// Returns an empty location in memory.
     pub fn in_memory() -> Self {
         Self::Memory(MemoryDocuments::default())
     }
 
-    /// The document `name`, or its default when there is none yet.
+    /// Returns the document `name`, or its default if it does not exist.
     pub fn read<T: Document>(&self, name: &str) -> Result<T, Error> {
         self.read_with(name, |document: Cow<'_, T>| document.into_owned())
     }
 
-    /// What is wanted of the document `name`, or of its default when there is none yet. One in
-    /// memory is only lent: it may be long.
+    /// Calls `map` with the document `name`, or with its default if it does not exist. A document
+    /// in memory is borrowed, because a clone may be expensive.
     pub fn read_with<T: Document, R>(
         &self,
         name: &str,
-        look: impl FnOnce(Cow<'_, T>) -> R,
+        map: impl FnOnce(Cow<'_, T>) -> R,
     ) -> Result<R, Error> {
         let dir = match self {
             Self::Directory(dir) => dir,
             Self::Memory(memory) => {
-                let shelf = memory.lock_state();
-                let found = shelf.documents.get(name).and_then(|found| found.downcast_ref::<T>());
-                return Ok(look(found.map_or_else(|| Cow::Owned(T::default()), Cow::Borrowed)));
+                let state = memory.lock_state();
+                let document =
+                    state.documents.get(name).and_then(|document| document.downcast_ref::<T>());
+                return Ok(map(document.map_or_else(|| Cow::Owned(T::default()), Cow::Borrowed)));
             }
         };
         check_file_type(dir)?;
         let path = dir.join(name);
         let document = match atomic_file::read_if_exists(&path)?.map(String::from_utf8) {
             Some(Ok(text)) if !text.trim().is_empty() => parse_document(&path, &text)?,
-            // An empty file holds nothing to lose.
+            // An empty file has no content that could be lost.
             None | Some(Ok(_)) => T::default(),
             Some(Err(_)) => return Err(Error::InvalidJson { path, line: 1, column: 1 }),
         };
-        Ok(look(Cow::Owned(document)))
+        Ok(map(Cow::Owned(document)))
     }
 
-    /// Reads the document `name`, lets `change` alter it, and writes it back; all under one lock,
-    /// and on disk when this returns.
+    /// Reads the document `name`, applies `change` and writes it back, under one lock. The result
+    /// is on disk when this returns.
     pub fn update<T: Document, R>(
         &self,
         name: &str,
@@ -203,10 +201,10 @@ impl StoreLocation {
         let dir = match self {
             Self::Directory(dir) => dir,
             Self::Memory(memory) => {
-                let mut shelf = memory.lock_state();
+                let mut state = memory.lock_state();
                 let document =
-                    shelf.documents.entry(name.into()).or_insert_with(|| Box::new(T::default()));
-                // One name is one kind of document; another kind starts anew.
+                    state.documents.entry(name.into()).or_insert_with(|| Box::new(T::default()));
+                // A document of another type is replaced by the default.
                 if !document.is::<T>() {
                     *document = Box::new(T::default());
                 }
@@ -227,7 +225,7 @@ impl StoreLocation {
         Ok(result)
     }
 
-    /// Proves that documents can be written here: takes the lock and syncs a file.
+    /// Checks that documents can be written: takes the lock, and writes and syncs a file.
     pub fn check_writable(&self) -> Result<(), Error> {
         if let Self::Directory(dir) = self {
             let _lock = self.lock_document("inventory.json")?;
@@ -238,8 +236,12 @@ impl StoreLocation {
         Ok(())
     }
 
-    /// Holds `name` until dropped; `Busy` at once if it is held already, by this process or another.
-    /// The kernel lets go when the process dies, however it dies.
+    /// Locks `name` until the guard is dropped. The operating system releases the lock when the
+    /// process ends.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::LockHeld`] if this or another process holds the lock.
     pub fn try_lock(&self, name: &str) -> Result<LockGuard, Error> {
         match self {
             Self::Memory(memory) => {
@@ -256,12 +258,12 @@ impl StoreLocation {
         }
     }
 
-    /// [`Self::claim`], waiting for whoever holds it, but not longer than that. Blocks.
-    pub fn try_lock_for(&self, name: &str, patience: Duration) -> Result<LockGuard, Error> {
-        retry_while_locked(patience, || self.try_lock(name))
+    /// Locks `name` like [`Self::try_lock`], but blocks up to `timeout` for it.
+    pub fn try_lock_for(&self, name: &str, timeout: Duration) -> Result<LockGuard, Error> {
+        retry_while_locked(timeout, || self.try_lock(name))
     }
 
-    /// The lock of a document.
+    /// Locks a document for an update.
     fn lock_document(&self, name: &str) -> Result<Option<File>, Error> {
         match self {
             Self::Directory(dir) => atomic_file::lock_file(dir, name).map(Some),
@@ -277,17 +279,17 @@ struct VersionHeader {
 }
 
 fn parse_document<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
-    let broken = |error: &serde_json::Error| Error::InvalidJson {
+    let invalid = |error: &serde_json::Error| Error::InvalidJson {
         path: path.to_owned(),
         line: error.line(),
         column: error.column(),
     };
-    // Alone first: whatever else a newer version holds need not be understood.
-    let stamp: VersionHeader = serde_json::from_str(text).map_err(|error| broken(&error))?;
-    if stamp.version > SCHEMA_VERSION {
-        return Err(Error::UnsupportedVersion { path: path.to_owned(), version: stamp.version });
+    // First, because the other fields of a newer version may be unknown.
+    let header: VersionHeader = serde_json::from_str(text).map_err(|error| invalid(&error))?;
+    if header.version > SCHEMA_VERSION {
+        return Err(Error::UnsupportedVersion { path: path.to_owned(), version: header.version });
     }
-    serde_json::from_str(text).map_err(|error| broken(&error))
+    serde_json::from_str(text).map_err(|error| invalid(&error))
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
-//! `samples.json`: how much each key (by its hash) had spent in its whole life, at which time.
-//! Owns how long that is remembered, and how finely. Losing it loses no key and no figure, only
-//! the past. Must not know: clocks (a sample brings its own time), networks, what the figures mean.
+//! `samples.json`: the lifetime usage of each key (by hash) over time, for charts and forecasts.
 //!
-//! One line a key: `seconds:microdollars`, ascending, so that a year of a key is some kilobytes.
+//! Each key is one line of `seconds:microdollars` pairs in ascending order, so that a year of
+//! samples takes a few kilobytes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,13 +16,16 @@ const FILE_NAME: &str = "samples.json";
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 const WEEK: i64 = 7 * DAY;
-/// Nothing is remembered for longer.
+/// Older samples are deleted.
 const RETENTION: i64 = 365 * DAY;
 
-/// The first Monday, 00:00 UTC, after the epoch: cells begin where OpenRouter's days and weeks do.
+/// The first Monday, 00:00 UTC, after the epoch: buckets begin with OpenRouter's days and weeks.
 const FIRST_MONDAY: i64 = 4 * DAY;
 
-/// More than this in USD is no figure; up to here an `f64` carries every microdollar.
+/// The earliest plausible time, 2026-01-01 00:00 UTC: Keywright did not exist before.
+const EARLIEST: i64 = 1_767_225_600;
+
+/// The highest valid amount in USD. Up to here an `f64` represents every microdollar.
 const MAX_USD: f64 = 1e9;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ struct UsageHistory {
     version: SchemaVersion,
     #[serde(default)]
     keys: BTreeMap<String, KeyHistory>,
-    /// Fields of a newer version, kept as they are.
+    /// Fields written by a newer version, preserved on update.
     #[serde(flatten)]
     unknown: serde_json::Map<String, serde_json::Value>,
 }
@@ -41,28 +43,28 @@ struct UsageHistory {
 struct KeyHistory {
     #[serde(default)]
     spent: UsageSeries,
-    /// Fields of a newer version, kept as they are.
+    /// Fields written by a newer version, preserved on update.
     #[serde(flatten)]
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Seconds since the epoch, and microdollars spent until then.
+/// The lifetime usage at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct UsagePoint {
     unix_seconds: i64,
     microdollars: u64,
 }
 
-/// The points of a key, their times strictly ascending.
+/// The points of one key, in strictly ascending order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 struct UsageSeries(Vec<UsagePoint>);
 
 impl From<UsageSeries> for String {
-    fn from(line: UsageSeries) -> Self {
-        let words =
-            line.0.iter().map(|point| format!("{}:{}", point.unix_seconds, point.microdollars));
-        words.collect::<Vec<_>>().join(" ")
+    fn from(series: UsageSeries) -> Self {
+        let pairs =
+            series.0.iter().map(|point| format!("{}:{}", point.unix_seconds, point.microdollars));
+        pairs.collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -70,14 +72,14 @@ impl TryFrom<String> for UsageSeries {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let point = |word: &str| {
-            let (at, usage) = word.split_once(':')?;
+        let parse_point = |pair: &str| {
+            let (at, usage) = pair.split_once(':')?;
             let point =
                 UsagePoint { unix_seconds: at.parse().ok()?, microdollars: usage.parse().ok()? };
             let sample = point.to_sample()?;
             (to_microdollars(sample.usage)? == point.microdollars).then_some(point)
         };
-        let points: Option<Vec<UsagePoint>> = text.split_whitespace().map(point).collect();
+        let points: Option<Vec<UsagePoint>> = text.split_whitespace().map(parse_point).collect();
         match points {
             Some(points) if points.is_sorted_by(|a, b| a.unix_seconds < b.unix_seconds) => {
                 Ok(Self(points))
@@ -94,66 +96,70 @@ impl UsagePoint {
         Some(UsageSample { at, usage: self.microdollars as f64 / 1e6 })
     }
 
-    /// Where a point belongs when it is seen from `now`; one point a cell is remembered. Finer
-    /// cells lie whole within coarser ones, so what is thinned today needs no regret tomorrow.
+    /// Returns the bucket of the point at `now`, as its width and number; one point per bucket is
+    /// kept. Each bucket is within one bucket of the next width, so repeated downsampling keeps the
+    /// same points as doing it once.
     fn bucket(self, now: i64) -> (i64, i64) {
-        let step = match (now - self.unix_seconds).abs() {
+        let width = match (now - self.unix_seconds).abs() {
             age if age <= DAY => HOUR / 6,
             age if age <= WEEK => HOUR,
             age if age <= 60 * DAY => DAY,
             _ => WEEK,
         };
-        (step, (self.unix_seconds - FIRST_MONDAY).div_euclid(step))
+        (width, (self.unix_seconds - FIRST_MONDAY).div_euclid(width))
     }
 }
 
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "between nothing and 10^15 microdollars"
+    reason = "between 0 and 10^15 microdollars"
 )]
 fn to_microdollars(usage: f64) -> Option<u64> {
-    // The range refuses NaN, infinities and what is below nothing.
+    // The range excludes NaN, infinities and negative amounts.
     (0.0..=MAX_USD).contains(&usage).then(|| (usage * 1e6).round() as u64)
 }
 
 impl UsageSeries {
-    /// Takes a point in, whatever the clock did before.
+    /// Inserts a point and corrects for clocks that were wrong.
     ///
-    /// A life's spending only grows. So what is stamped later than the new point, yet knows of no
-    /// more spending, was written under a clock that ran ahead, and goes; what is stamped later
-    /// and knows of more comes from another Keywright that was quicker, and stays. A point more
-    /// than a year behind the last would be forgotten at once: that clock is believed in nothing.
+    /// Lifetime usage only grows. A later point with no more usage than the new one was recorded
+    /// while the clock was ahead, and is deleted. A later point with more usage was recorded by
+    /// another process at the same time, and stays, unless it is more than [`RETENTION`] ahead.
+    /// A new point before [`EARLIEST`] comes from a clock that was reset, and is ignored.
     fn insert(&mut self, new: UsagePoint) {
         let points = &mut self.0;
-        if points.last().is_some_and(|last| new.unix_seconds < last.unix_seconds - RETENTION) {
+        if new.unix_seconds < EARLIEST {
             return;
         }
         points.retain(|point| {
-            point.unix_seconds < new.unix_seconds || point.microdollars > new.microdollars
+            let ahead = point.unix_seconds - new.unix_seconds;
+            ahead < 0 || (ahead <= RETENTION && point.microdollars > new.microdollars)
         });
-        let place = points.partition_point(|point| point.unix_seconds < new.unix_seconds);
-        if points.get(place).is_none_or(|point| point.unix_seconds > new.unix_seconds) {
-            points.insert(place, new);
+        let index = points.partition_point(|point| point.unix_seconds < new.unix_seconds);
+        if points.get(index).is_none_or(|point| point.unix_seconds > new.unix_seconds) {
+            points.insert(index, new);
         }
         self.downsample(new.unix_seconds);
     }
 
-    /// Forgets what is too old or too close together, seen from `now`. The last point of a cell
-    /// stays: at the end of a day it is the day's total. The first of all and the last stay too.
+    /// Deletes points that are too old or too close together at `now`. The last point of each
+    /// bucket stays, because at the end of a day it is the total of that day. The first and the
+    /// last point of the series stay too.
     fn downsample(&mut self, now: i64) {
         let points = &mut self.0;
         let oldest = now - RETENTION;
-        let mut gone = points.partition_point(|point| point.unix_seconds < oldest);
-        if let (Some(before), Some(after)) = (gone.checked_sub(1), points.get(gone).copied())
+        let mut expired_count = points.partition_point(|point| point.unix_seconds < oldest);
+        if let (Some(before), Some(after)) =
+            (expired_count.checked_sub(1), points.get(expired_count).copied())
             && points[before].microdollars == after.microdollars
             && after.unix_seconds > oldest
         {
-            // Nothing was spent across the edge: the part within the year is still known.
+            // Nothing was spent between the two points, so the usage at `oldest` is known.
             points[before].unix_seconds = oldest;
-            gone = before;
+            expired_count = before;
         }
-        points.drain(..gone);
+        points.drain(..expired_count);
 
         let mut kept: Vec<UsagePoint> = Vec::with_capacity(points.len());
         for (index, &point) in points.iter().enumerate() {
@@ -161,7 +167,7 @@ impl UsageSeries {
             if index > 0 && next.is_some_and(|next| next.bucket(now) == point.bucket(now)) {
                 continue;
             }
-            // Of a stretch in which nothing was spent, its ends tell everything.
+            // While nothing is spent, the first and the last point are enough.
             match kept.as_slice() {
                 [.., first, last]
                     if first.microdollars == last.microdollars
@@ -177,39 +183,42 @@ impl UsageSeries {
     }
 }
 
-/// Remembers what keys had spent in their whole life: hash, when it was read, USD. In one
-/// transaction. What is no amount (negative, not finite, above a thousand millions) is passed over.
-pub fn record_usage(place: &StoreLocation, read: &[(&str, Timestamp, f64)]) -> Result<(), Error> {
-    let points: Vec<(&str, UsagePoint)> = read
+/// Records lifetime usage in one transaction; each entry is a hash, a time and an amount in USD.
+/// Invalid amounts (negative, not finite, above [`MAX_USD`]) are ignored.
+pub fn record_usage(
+    location: &StoreLocation,
+    usage: &[(&str, Timestamp, f64)],
+) -> Result<(), Error> {
+    let points: Vec<(&str, UsagePoint)> = usage
         .iter()
-        .filter_map(|(hash, at, usage)| {
+        .filter_map(|(hash, at, usd)| {
             Some((
                 *hash,
-                UsagePoint { unix_seconds: at.as_second(), microdollars: to_microdollars(*usage)? },
+                UsagePoint { unix_seconds: at.as_second(), microdollars: to_microdollars(*usd)? },
             ))
         })
         .collect();
     if points.is_empty() {
         return Ok(());
     }
-    place.update(FILE_NAME, |samples: &mut UsageHistory| {
+    location.update(FILE_NAME, |samples: &mut UsageHistory| {
         for (hash, point) in points {
             samples.keys.entry(hash.to_owned()).or_default().spent.insert(point);
         }
     })
 }
 
-/// Everything remembered, by the hash of the key; times strictly ascend.
-pub fn read_samples(place: &StoreLocation) -> Result<HashMap<String, Vec<UsageSample>>, Error> {
-    let keys = place.read::<UsageHistory>(FILE_NAME)?.keys;
+/// Returns all samples by the hash of the key, in strictly ascending order of time.
+pub fn read_samples(location: &StoreLocation) -> Result<HashMap<String, Vec<UsageSample>>, Error> {
+    let keys = location.read::<UsageHistory>(FILE_NAME)?.keys;
     let samples =
         |row: KeyHistory| row.spent.0.into_iter().filter_map(UsagePoint::to_sample).collect();
     Ok(keys.into_iter().map(|(hash, row)| (hash, samples(row))).collect())
 }
 
-/// Forgets a key; whether anything was remembered of it.
-pub fn remove_key(place: &StoreLocation, hash: &str) -> Result<bool, Error> {
-    place.update(FILE_NAME, |samples: &mut UsageHistory| samples.keys.remove(hash).is_some())
+/// Deletes the samples of a key. Returns whether there were any.
+pub fn remove_key(location: &StoreLocation, hash: &str) -> Result<bool, Error> {
+    location.update(FILE_NAME, |samples: &mut UsageHistory| samples.keys.remove(hash).is_some())
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! Files of this person's alone: read, replaced as a whole, locked; no link is followed.
-//! Must not know: what is in them.
+//! Reads, locks and atomically replaces private files. Symbolic links are not followed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -8,25 +7,26 @@ use std::time::{Duration, Instant};
 
 use super::{Error, LOCK_TIMEOUT};
 
-/// The lock of a file; its own file stays, since removing it would let two in.
+/// Locks the file `name` by its lock file. The lock file is not removed afterwards, because then
+/// two processes could hold the lock.
 pub(crate) fn lock_file(dir: &Path, name: &str) -> Result<File, Error> {
     create_private_dir(dir)?;
     let path = dir.join(format!("{name}.lock"));
     retry_while_locked(LOCK_TIMEOUT, || try_lock_file(&path))
 }
 
-/// Tries again while it is busy, for so long.
+/// Calls `attempt` until it gets the lock or `timeout` has passed.
 pub(super) fn retry_while_locked<T>(
-    patience: Duration,
+    timeout: Duration,
     attempt: impl Fn() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let since = Instant::now();
+    let started = Instant::now();
     loop {
         match attempt() {
-            Err(Error::LockHeld(_)) if since.elapsed() < patience => {
+            Err(Error::LockHeld(_)) if started.elapsed() < timeout => {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            outcome => return outcome,
+            result => return result,
         }
     }
 }
@@ -35,8 +35,8 @@ pub(super) fn try_lock_file(path: &Path) -> Result<File, Error> {
     let file = open_private_file(OpenOptions::new().create(true).append(true), path)
         .map_err(io_error(path, "opened"))?;
     match file.try_lock() {
-        // The one before may have taken the name away after we opened the file: then the lock is
-        // on nothing that anybody else would find.
+        // The previous holder may have removed the file after it was opened here. Then the lock is
+        // on a file that no other process will open.
         Ok(()) if !is_file_at(&file, path) => Err(Error::LockHeld(path.to_owned())),
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(Error::LockHeld(path.to_owned())),
@@ -44,7 +44,7 @@ pub(super) fn try_lock_file(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// Whether this file is the one that has that name.
+/// Whether `file` is the file at `path`.
 #[cfg(unix)]
 fn is_file_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -52,7 +52,7 @@ fn is_file_at(file: &File, path: &Path) -> bool {
     matches!((file.metadata(), fs::symlink_metadata(path)), (Ok(a), Ok(b)) if same(&a, &b))
 }
 
-/// An open file keeps its name there.
+/// An open file cannot be removed there.
 #[cfg(not(unix))]
 fn is_file_at(_file: &File, _path: &Path) -> bool {
     true
@@ -60,15 +60,15 @@ fn is_file_at(_file: &File, _path: &Path) -> bool {
 
 pub(super) fn io_error<'a>(
     path: &'a Path,
-    verb: &'static str,
+    action: &'static str,
 ) -> impl FnOnce(io::Error) -> Error + 'a {
-    move |source| Error::Io { path: path.to_owned(), action: verb, source }
+    move |source| Error::Io { path: path.to_owned(), action, source }
 }
 
 pub(super) fn check_file_type(path: &Path) -> Result<(), Error> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_symlink() => Err(Error::Symlink(path.to_owned())),
-        // A pipe would be waited for.
+        // Opening a pipe would block.
         Ok(found) if !found.is_file() && !found.is_dir() => {
             Err(Error::NotRegularFile(path.to_owned()))
         }
@@ -76,7 +76,7 @@ pub(super) fn check_file_type(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// What is in a file; `None` where there is none.
+/// Returns the content of a file, or `None` if it does not exist.
 pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     check_file_type(path)?;
     let mut bytes = Vec::new();
@@ -90,7 +90,7 @@ pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Creates the directory and whatever lies above it, for this person alone.
+/// Creates a directory and its parents, accessible to this user only.
 pub fn create_private_dir(dir: &Path) -> Result<(), Error> {
     check_file_type(dir)?;
     let mut builder = fs::DirBuilder::new();
@@ -100,7 +100,7 @@ pub fn create_private_dir(dir: &Path) -> Result<(), Error> {
     builder.create(dir).map_err(io_error(dir, "created"))
 }
 
-/// Opens a file of this person's alone, following no link and waiting for nobody.
+/// Opens a regular file, created with mode 0600. Follows no symbolic link and never blocks.
 pub fn open_private_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
@@ -115,30 +115,31 @@ pub fn open_private_file(options: &mut OpenOptions, path: &Path) -> io::Result<F
     Ok(file)
 }
 
-/// A new file, whatever was left under its name: nothing else is written to, be it a link or a file
-/// that somebody else can read. Errors name the file that it is done for.
-pub(super) fn write_synced(path: &Path, bytes: &[u8], named: &Path) -> Result<(), Error> {
-    let clear = match fs::remove_file(path) {
+/// Writes and syncs a new file. A file or link that exists at `path` is removed, not written to.
+/// Errors name `reported_path`.
+pub(super) fn write_synced(path: &Path, bytes: &[u8], reported_path: &Path) -> Result<(), Error> {
+    let removed = match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     };
-    clear
+    removed
         .and_then(|()| open_private_file(OpenOptions::new().write(true).create_new(true), path))
         .and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()
         })
-        .map_err(io_error(named, "written"))
+        .map_err(io_error(reported_path, "written"))
 }
 
-/// Puts these bytes in the file's place: written aside, synced, renamed, the directory synced.
+/// Replaces the content of a file atomically: writes and syncs a new file, renames it, and syncs
+/// the directory.
 pub(crate) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let path = dir.join(name);
     check_file_type(&path)?;
-    let aside = dir.join(format!("{name}.new"));
-    write_synced(&aside, bytes, &path)?;
-    fs::rename(&aside, &path).map_err(io_error(&path, "written"))?;
-    // The rename itself is on disk only once its directory is. Windows has no such call.
+    let new_path = dir.join(format!("{name}.new"));
+    write_synced(&new_path, bytes, &path)?;
+    fs::rename(&new_path, &path).map_err(io_error(&path, "written"))?;
+    // The rename is on disk only after the directory is synced. Windows has no such call.
     #[cfg(unix)]
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error(dir, "synced"))?;
     Ok(())

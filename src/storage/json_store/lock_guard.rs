@@ -1,4 +1,4 @@
-//! A name that one program at a time can hold.
+//! A named lock that one process at a time can hold.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -7,16 +7,16 @@ use super::MemoryDocuments;
 #[cfg(doc)]
 use super::StoreLocation;
 
-/// A name held; see [`Place::claim`].
+/// A lock that is released on drop; see [`StoreLocation::try_lock`].
 #[derive(Debug)]
 pub enum LockGuard {
-    /// In this process alone.
+    /// A lock within this process.
     Memory(MemoryDocuments, String),
-    /// By a locked file.
+    /// A lock on a file.
     File {
-        /// Lets go when closed.
+        /// The open file; closing it releases the lock.
         _lock: File,
-        /// Its name.
+        /// The path of the file.
         path: PathBuf,
     },
 }
@@ -27,8 +27,8 @@ impl Drop for LockGuard {
             Self::Memory(memory, name) => {
                 memory.lock_state().locked_names.remove(name);
             }
-            // A name that is waited for may be locked by the next already, on a file that is about
-            // to have no name: `try_lock` looks for that.
+            // Another process may already wait for a lock on this file, which is then no longer at
+            // the path: `try_lock_file` detects that.
             Self::File { path, .. } => {
                 let _ = fs::remove_file(path);
             }

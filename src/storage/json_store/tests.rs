@@ -1,4 +1,4 @@
-//! Many writers, other versions, links and modes.
+//! Concurrent writers, other versions, links and modes.
 
 use super::*;
 
@@ -13,46 +13,46 @@ struct Count {
 }
 
 #[test]
-fn no_update_is_lost_between_many_writers() {
+fn concurrent_updates_are_all_applied() {
     let dir = tempfile::tempdir().unwrap();
-    let place = StoreLocation::Directory(dir.path().join("deep/data"));
+    let location = StoreLocation::Directory(dir.path().join("deep/data"));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..25 {
-                    place.update("c.json", |count: &mut Count| count.n += 1).unwrap();
+                    location.update("c.json", |count: &mut Count| count.n += 1).unwrap();
                 }
             });
         }
     });
-    assert_eq!(place.read::<Count>("c.json").unwrap().n, 100);
+    assert_eq!(location.read::<Count>("c.json").unwrap().n, 100);
 }
 
 #[test]
-fn fields_of_another_version_are_kept() {
+fn fields_of_a_newer_version_are_preserved() {
     let dir = tempfile::tempdir().unwrap();
-    let place = StoreLocation::Directory(dir.path().to_owned());
-    place
+    let location = StoreLocation::Directory(dir.path().to_owned());
+    location
         .update("c.json", |count: &mut Count| {
             count.unknown.insert("later".into(), "thing".into());
         })
         .unwrap();
-    place.update("c.json", |count: &mut Count| count.n = 1).unwrap();
-    assert_eq!(place.read::<Count>("c.json").unwrap().unknown["later"], "thing");
+    location.update("c.json", |count: &mut Count| count.n = 1).unwrap();
+    assert_eq!(location.read::<Count>("c.json").unwrap().unknown["later"], "thing");
 }
 
 #[test]
-fn broken_and_newer_files_are_said_and_left_alone() {
+fn invalid_and_newer_files_are_reported_and_not_changed() {
     let dir = tempfile::tempdir().unwrap();
-    let place = StoreLocation::Directory(dir.path().to_owned());
+    let location = StoreLocation::Directory(dir.path().to_owned());
     let path = dir.path().join("c.json");
     for text in ["{\n  \"n\": ", "{\"version\": 99}", "[1]", "\u{fffd}", "{\"n\": \"x\"}"] {
         fs::write(&path, text).unwrap();
-        assert!(place.update("c.json", |count: &mut Count| count.n += 1).is_err(), "{text}");
+        assert!(location.update("c.json", |count: &mut Count| count.n += 1).is_err(), "{text}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
     fs::write(&path, "").unwrap();
-    assert_eq!(place.read::<Count>("c.json").unwrap().n, 0);
+    assert_eq!(location.read::<Count>("c.json").unwrap().n, 0);
 }
 
 #[cfg(unix)]
@@ -61,8 +61,8 @@ fn links_are_not_followed_and_modes_are_private() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let dir = tempfile::tempdir().unwrap();
     let real = dir.path().join("real");
-    let place = StoreLocation::Directory(real.clone());
-    place.update("c.json", |count: &mut Count| count.n += 1).unwrap();
+    let location = StoreLocation::Directory(real.clone());
+    location.update("c.json", |count: &mut Count| count.n += 1).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&real), mode(&real.join("c.json"))), (0o700, 0o600));
     let link = dir.path().join("link");
@@ -74,23 +74,23 @@ fn links_are_not_followed_and_modes_are_private() {
     let target = dir.path().join("target");
     fs::write(&target, "{}").unwrap();
     symlink(&target, real.join("d.json")).unwrap();
-    assert!(place.update("d.json", |count: &mut Count| count.n += 1).is_err());
+    assert!(location.update("d.json", |count: &mut Count| count.n += 1).is_err());
     assert_eq!(fs::read_to_string(&target).unwrap(), "{}");
 }
 
 #[cfg(unix)]
 #[test]
-fn what_lies_ready_under_the_name_of_a_new_file_is_not_written_to_and_no_pipe_is_waited_for() {
+fn existing_files_under_temporary_names_are_not_written_to_and_pipes_do_not_block() {
     let dir = tempfile::tempdir().unwrap();
-    let place = StoreLocation::Directory(dir.path().to_owned());
-    let precious = dir.path().join("precious");
-    fs::write(&precious, "precious").unwrap();
+    let location = StoreLocation::Directory(dir.path().to_owned());
+    let original = dir.path().join("original");
+    fs::write(&original, "original").unwrap();
     for name in ["c.json.new", "write.probe"] {
-        fs::hard_link(&precious, dir.path().join(name)).unwrap();
+        fs::hard_link(&original, dir.path().join(name)).unwrap();
     }
-    place.update("c.json", |count: &mut Count| count.n += 1).unwrap();
-    place.check_writable().unwrap();
-    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    location.update("c.json", |count: &mut Count| count.n += 1).unwrap();
+    location.check_writable().unwrap();
+    assert_eq!(fs::read_to_string(&original).unwrap(), "original");
 
     let pipe = |name: &str| {
         let path = dir.path().join(name);
@@ -99,29 +99,30 @@ fn what_lies_ready_under_the_name_of_a_new_file_is_not_written_to_and_no_pipe_is
     for name in ["d.json", "c.json.new", "write.probe", "e.json.lock"] {
         pipe(name);
     }
-    assert!(matches!(place.read::<Count>("d.json"), Err(Error::NotRegularFile(_))));
-    assert!(place.update("d.json", |count: &mut Count| count.n += 1).is_err());
-    assert!(place.update("e.json", |count: &mut Count| count.n += 1).is_err());
-    // These are taken away: nobody but us names files so.
-    place.update("c.json", |count: &mut Count| count.n += 1).unwrap();
-    place.check_writable().unwrap();
+    assert!(matches!(location.read::<Count>("d.json"), Err(Error::NotRegularFile(_))));
+    assert!(location.update("d.json", |count: &mut Count| count.n += 1).is_err());
+    assert!(location.update("e.json", |count: &mut Count| count.n += 1).is_err());
+    // Pipes under temporary names are removed, because only Keywright uses these names.
+    location.update("c.json", |count: &mut Count| count.n += 1).unwrap();
+    location.check_writable().unwrap();
 }
 
 #[test]
-fn one_at_a_time_holds_a_name_however_many_want_it() {
+fn only_one_thread_holds_a_lock() {
     let dir = tempfile::tempdir().unwrap();
-    for place in [StoreLocation::in_memory(), StoreLocation::Directory(dir.path().to_owned())] {
-        let inside = std::sync::atomic::AtomicUsize::new(0);
+    for location in [StoreLocation::in_memory(), StoreLocation::Directory(dir.path().to_owned())] {
+        let holder_count = std::sync::atomic::AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..20 {
-                        let claim = place.try_lock_for("x", Duration::from_secs(20)).unwrap();
-                        let others = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                        assert_eq!(others, 0);
+                        let lock = location.try_lock_for("x", Duration::from_secs(20)).unwrap();
+                        let other_holders =
+                            holder_count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                        assert_eq!(other_holders, 0);
                         std::thread::yield_now();
-                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-                        drop(claim);
+                        holder_count.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                        drop(lock);
                     }
                 });
             }
@@ -130,11 +131,11 @@ fn one_at_a_time_holds_a_name_however_many_want_it() {
 }
 
 #[test]
-fn a_claim_is_one_programs_alone_until_it_is_dropped() {
+fn lock_is_exclusive_until_it_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
-    let place = StoreLocation::Directory(dir.path().to_owned());
-    let claim = place.try_lock("attempt-1").unwrap();
-    assert!(matches!(place.try_lock("attempt-1"), Err(Error::LockHeld(_))));
-    drop(claim);
-    assert!(place.try_lock("attempt-1").is_ok());
+    let location = StoreLocation::Directory(dir.path().to_owned());
+    let lock = location.try_lock("attempt-1").unwrap();
+    assert!(matches!(location.try_lock("attempt-1"), Err(Error::LockHeld(_))));
+    drop(lock);
+    assert!(location.try_lock("attempt-1").is_ok());
 }
