@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
 use keywright::domain::{
-    ApiKey, Expiry, KeyRequest, ManagementKey, ProvisioningEvent, ResetInterval,
+    ApiKey, Expiry, KeyRequest, ManagementKey, ProvisioningEvent, ResetInterval, Retirement,
+    StoredKey,
 };
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::keys::{self, BatchCommand, BatchControls, ItemResult, Progress};
@@ -385,6 +386,27 @@ fn a_held_key_vouches_for_all_or_where_that_is_not_allowed_the_browser_is_asked_
     }
     world.spoil(CODE, 1..=1, Fate::SlowDown(1));
     assert_eq!(world.apply(&["e"], by_key()), ["stored"]);
+}
+
+#[test]
+fn a_retiring_key_authorises_no_other_key() {
+    let world = World::new();
+    let seed = &world.sandbox.seed_keys()[0];
+    let key = ApiKey::from(seed.secret.clone());
+    wait(keys::import_key(&world.services, &"laptop".parse().unwrap(), &key)).unwrap();
+    let method =
+        || wait(keys::choose_batch_auth_method(&world.services, AuthMethod::PasteCode, true)).0;
+    assert!(matches!(method(), AuthMethod::ExistingKey(..)));
+    let retire = |key: &mut StoredKey| {
+        key.retirement = Some(Retirement {
+            replaced_at: jiff::Timestamp::now(),
+            unused_for: 60,
+            revoke_when_unused: false,
+        });
+    };
+    let services = &world.services;
+    inventory::update_key(&services.location, &services.server, &key.hash(), retire).unwrap();
+    assert!(matches!(method(), AuthMethod::PasteCode));
 }
 
 #[test]

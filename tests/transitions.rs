@@ -16,7 +16,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
     ApiKey, AuthCode, CheckResult, ErrorKind, KeyInfo, KeyState, Label, ProvisioningEvent,
-    ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval, StoredKey, UserError,
+    ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval, Retirement, StoredKey,
+    UserError,
 };
 use keywright::tui::state::{
     AlternateStore, AppContext, AuthChoice, Effect, Intent, KeyList, Model, Msg, Question, Screen,
@@ -195,6 +196,22 @@ fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
         assert_eq!(form.focused_field, wrong, "{label} {limit}");
         want(&mut model, Intent::Back);
     }
+}
+
+#[test]
+fn a_retiring_key_is_not_offered_to_authorise_another() {
+    let mut model = holding(&["laptop"]);
+    let info =
+        Arc::new(KeyInfo { limit: Some(5.0), limit_remaining: Some(5.0), ..KeyInfo::default() });
+    let mut laptop = key("laptop");
+    laptop.record_check(&CheckResult::Valid(info), now());
+    assert!(laptop.can_authorize(now()));
+    laptop.retirement =
+        Some(Retirement { replaced_at: now(), unused_for: 60, revoke_when_unused: false });
+    model.dashboard.upsert_key(laptop, now());
+    want(&mut model, Intent::NewKey);
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!(form.existing_key, None);
 }
 
 #[test]

@@ -73,6 +73,14 @@ const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 const EXPIRING_WITHIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl StoredKey {
+    /// Returns whether this key may authorise the creation of another one: it is stored here, it
+    /// works, and no other key has replaced it.
+    pub fn can_authorize(&self, now: Timestamp) -> bool {
+        self.is_stored()
+            && self.retirement.is_none()
+            && matches!(self.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
+    }
+
     /// Returns the state at `now`. Certain facts come first: an expiry that has passed needs no
     /// check.
     pub fn state(&self, now: Timestamp) -> KeyState {

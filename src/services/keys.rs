@@ -37,8 +37,8 @@ pub use migrate::{MigratedEntry, migrate_entries};
 pub use recovery::{RecoveryReport, recover_and_reconcile, recover_interrupted};
 pub use refresh::{RefreshReport, load_key, refresh_keys};
 pub use remote_update::{
-    RevokeOutcome, UpdateOutcome, fetch_account_key, remove_key, revoke_and_remove, revoke_key,
-    set_disabled, update_key,
+    RevokeOutcome, UpdateOutcome, UpdatedKey, fetch_account_key, remove_key, revoke_and_remove,
+    revoke_key, set_disabled, update_key,
 };
 pub use rename::{RenamedKey, rename_key};
 pub use rotate::{finish_rotation, move_label, resume_rotations, rotate_key};
@@ -55,16 +55,16 @@ use crate::storage::secret_store;
 /// a question, or a change that comes to the same when it is made twice.
 async fn retry_request<T>(
     services: &ServiceContext,
-    mut ask: impl AsyncFnMut() -> Result<T, openrouter::Error>,
+    mut send: impl AsyncFnMut() -> Result<T, openrouter::Error>,
 ) -> Result<T, openrouter::Error> {
     let mut tries = 0;
     loop {
-        let error = match ask().await {
-            Ok(answer) => return Ok(answer),
+        let error = match send().await {
+            Ok(response) => return Ok(response),
             Err(error) => error,
         };
         match error.retry_delay(tries).filter(|_| tries < services.max_retries) {
-            Some(pause) => tokio::time::sleep(pause).await,
+            Some(delay) => tokio::time::sleep(delay).await,
             None => return Err(error),
         }
         tries += 1;
@@ -73,8 +73,8 @@ async fn retry_request<T>(
 
 /// The key under a label in the vault; `None` where there is none.
 async fn secret_for(services: &ServiceContext, label: &Label) -> Result<Option<ApiKey>, Error> {
-    let slot = services.entry_id(label.as_str());
-    match services.call_secret_store(move |vault, patience| vault.get(&slot, patience)).await {
+    let entry_id = services.entry_id(label.as_str());
+    match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await {
         Ok(secret) => Ok(Some(to_api_key(&secret))),
         Err(secret_store::Error::NoEntry) => Ok(None),
         Err(error) => Err(error.into()),
@@ -84,7 +84,7 @@ async fn secret_for(services: &ServiceContext, label: &Label) -> Result<Option<A
 /// What is said of a label whose key the vault does not hold.
 fn missing_error(services: &ServiceContext, label: &Label) -> Error {
     match inventory::find_key(&services.location, &services.server, label.as_str()) {
-        Ok(Some(held)) => Error::missing_secret(&held, &services.secret_store),
+        Ok(Some(stored_key)) => Error::missing_secret(&stored_key, &services.secret_store),
         _ => Error::MissingSecret {
             label: label.clone(),
             store_name: services.secret_store.display_name(),
@@ -94,16 +94,16 @@ fn missing_error(services: &ServiceContext, label: &Label) -> Error {
 
 /// Puts a key into the vault, read back.
 async fn store_secret(services: &ServiceContext, label: &Label, key: &ApiKey) -> Result<(), Error> {
-    let (slot, secret) = (services.entry_id(label.as_str()), to_secret_string(key));
+    let (entry_id, secret) = (services.entry_id(label.as_str()), to_secret_string(key));
     Ok(services
-        .call_secret_store(move |vault, patience| vault.set(&slot, &secret, patience))
+        .call_secret_store(move |store, timeout| store.set(&entry_id, &secret, timeout))
         .await?)
 }
 
 /// Takes an entry out of the vault; one that is not there is gone.
 async fn delete_secret(services: &ServiceContext, label: &Label) -> Result<(), Error> {
-    let slot = services.entry_id(label.as_str());
-    match services.call_secret_store(move |vault, patience| vault.delete(&slot, patience)).await {
+    let entry_id = services.entry_id(label.as_str());
+    match services.call_secret_store(move |store, timeout| store.delete(&entry_id, timeout)).await {
         Ok(()) | Err(secret_store::Error::NoEntry) => Ok(()),
         Err(error) => Err(error.into()),
     }

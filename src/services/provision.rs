@@ -82,30 +82,30 @@ pub(crate) const ATTEMPTS_SERVICE: &str = "keywright-attempts";
 /// Cuts a key: preflight, consent, exchange, store, read back, compare.
 pub async fn run(
     request: &KeyRequest,
-    way: AuthMethod,
+    auth_method: AuthMethod,
     services: &ServiceContext,
     controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> ProvisioningOutcome {
-    run_inner(request, None, way, services, controls, report).await
+    run_inner(request, None, auth_method, services, controls, report).await
 }
 
 /// [`run`], for a key that is held beside the one it is to replace.
 pub async fn run_replacement(
     request: &KeyRequest,
     replacement: &Replacement,
-    way: AuthMethod,
+    auth_method: AuthMethod,
     services: &ServiceContext,
     controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> ProvisioningOutcome {
-    run_inner(request, Some(replacement), way, services, controls, report).await
+    run_inner(request, Some(replacement), auth_method, services, controls, report).await
 }
 
 async fn run_inner(
     request: &KeyRequest,
     replacement: Option<&Replacement>,
-    way: AuthMethod,
+    auth_method: AuthMethod,
     services: &ServiceContext,
     controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
@@ -119,7 +119,7 @@ async fn run_inner(
         },
         () = wait_for_cancel(&mut controls.cancel) => return ProvisioningOutcome::Failed(Error::Cancelled.to_user_error()),
     };
-    prepared.finish(way, services, None, controls, report).await
+    prepared.finish(auth_method, services, None, controls, report).await
 }
 
 /// A journey whose preflight is done: the next one of a queue, while a person still confirms the
@@ -144,18 +144,18 @@ impl PreparedAttempt {
     /// whoever asked for that, with others.
     pub async fn finish(
         self,
-        way: AuthMethod,
+        auth_method: AuthMethod,
         services: &ServiceContext,
         later: Option<&mut UnlistedKeys>,
         controls: &mut ProvisioningControls,
         report: &(dyn Fn(ProvisioningEvent) + Sync),
     ) -> ProvisioningOutcome {
-        let Self { request, pkce, attempt_guard: mut open } = self;
-        let issued = if let AuthMethod::ManagementKey(management) = way {
+        let Self { request, pkce, attempt_guard: mut guard } = self;
+        let issued = if let AuthMethod::ManagementKey(management) = auth_method {
             report(ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode));
             let cancel = &mut controls.cancel;
             exchange::create_with_management_key(
-                &mut open,
+                &mut guard,
                 &management,
                 &request,
                 services,
@@ -167,47 +167,53 @@ impl PreparedAttempt {
             let consent = tokio::select! {
                 biased;
                 () = wait_for_cancel(&mut controls.cancel) => Err(Error::Cancelled),
-                consent = consent::obtain_auth_code(&request, way, services, &pkce, &mut controls.pasted_codes, report) => consent,
+                consent = consent::obtain_auth_code(&request, auth_method, services, &pkce, &mut controls.pasted_codes, report) => consent,
             };
             let (code, page) = match consent {
                 Ok(consent) => consent,
                 Err(error) => {
-                    abandon_attempt(open, services).await;
+                    abandon_attempt(guard, services).await;
                     return ProvisioningOutcome::Failed(error.to_user_error());
                 }
             };
             report(ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode));
             let cancel = &mut controls.cancel;
-            let issued =
-                exchange::exchange_code(&mut open, &code, &pkce.verifier, services, cancel, report)
-                    .await;
+            let issued = exchange::exchange_code(
+                &mut guard,
+                &code,
+                &pkce.verifier,
+                services,
+                cancel,
+                report,
+            )
+            .await;
             drop(page);
             issued
         };
         match issued {
             Ok(issued) => {
                 let cancel = &mut controls.cancel;
-                store::store_received_key(open, issued, services, later, cancel, report).await
+                store::store_received_key(guard, issued, services, later, cancel, report).await
             }
             Err(Error::UnexpectedResponse {
                 response: Some(answer),
-                store_name: place,
+                store_name,
                 truncated: more,
                 ..
             }) => {
                 let error = Error::UnexpectedResponse {
                     saved_as: None,
-                    store_name: place,
+                    store_name,
                     response: None,
                     truncated: more,
                 };
-                store::return_unstored(open, answer, &error.to_user_error(), services)
+                store::return_unstored(guard, answer, &error.to_user_error(), services)
             }
             Err(error) => {
                 if error.is_unresolved() {
-                    exchange::mark_unresolved(open);
+                    exchange::mark_unresolved(guard);
                 } else {
-                    abandon_attempt(open, services).await;
+                    abandon_attempt(guard, services).await;
                 }
                 ProvisioningOutcome::Failed(error.to_user_error())
             }
@@ -259,15 +265,16 @@ async fn preflight(
         unknown: serde_json::Map::default(),
     };
     // Journalled first: secrets in the vault without a line in the journal would stay for ever.
-    let open = AttemptGuard::begin(&services.location, attempt)?;
+    let guard = AttemptGuard::begin(&services.location, attempt)?;
     let work = async {
-        let slot = services.entry_id(label.as_str());
-        match services.call_secret_store(move |vault, patience| vault.get(&slot, patience)).await {
+        let entry_id = services.entry_id(label.as_str());
+        match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await
+        {
             Err(secret_store::Error::NoEntry) => {}
             Ok(_) => return Err(Error::LabelInSecretStore(label.clone())),
             Err(error) => return Err(error.into()),
         }
-        store_attempt_secrets(&open, &pkce.verifier, None, services).await.map_err(Error::from)
+        store_attempt_secrets(&guard, &pkce.verifier, None, services).await.map_err(Error::from)
     };
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -281,10 +288,10 @@ async fn preflight(
         () = slow => Ok(()),
     };
     match result {
-        Ok(()) => Ok(PreparedAttempt { request: request.clone(), pkce, attempt_guard: open }),
+        Ok(()) => Ok(PreparedAttempt { request: request.clone(), pkce, attempt_guard: guard }),
         Err(error) => {
             // The vault does not work: nothing of ours is in it, and no browser was opened.
-            let _ = open.complete();
+            let _ = guard.complete();
             Err(error)
         }
     }
@@ -293,7 +300,7 @@ async fn preflight(
 /// Puts the attempt's secrets into the vault, read back.
 #[expect(clippy::disallowed_methods, reason = "door: the vault")]
 async fn store_attempt_secrets(
-    open: &AttemptGuard,
+    guard: &AttemptGuard,
     verifier: &CodeVerifier,
     code: Option<&AuthCode>,
     services: &ServiceContext,
@@ -303,28 +310,29 @@ async fn store_attempt_secrets(
         code: code.map(|code| code.expose_secret().into()),
     };
     let text = SecretString::from(serde_json::to_string(&secrets).unwrap_or_default());
-    let slot = attempt_entry_id(open);
-    services.call_secret_store(move |vault, patience| vault.set(&slot, &text, patience)).await
+    let entry_id = attempt_entry_id(guard);
+    services.call_secret_store(move |store, timeout| store.set(&entry_id, &text, timeout)).await
 }
 
 /// Ends an attempt in which no key can have been issued. A keychain that fails here leaves a
 /// verifier behind that is worth nothing without its code.
-async fn abandon_attempt(open: AttemptGuard, services: &ServiceContext) {
+async fn abandon_attempt(guard: AttemptGuard, services: &ServiceContext) {
     // Nobody waits for a keychain that hangs, least of all to leave: what stays in it is struck off
     // at the next start.
-    if tokio::time::timeout(ABANDON_TIMEOUT, delete_attempt_secrets(&open, services)).await.is_ok()
+    if tokio::time::timeout(ABANDON_TIMEOUT, delete_attempt_secrets(&guard, services)).await.is_ok()
     {
-        let _ = open.complete();
+        let _ = guard.complete();
     }
 }
 
-async fn delete_attempt_secrets(open: &AttemptGuard, services: &ServiceContext) {
-    let slot = attempt_entry_id(open);
-    let _ = services.call_secret_store(move |vault, patience| vault.delete(&slot, patience)).await;
+async fn delete_attempt_secrets(guard: &AttemptGuard, services: &ServiceContext) {
+    let entry_id = attempt_entry_id(guard);
+    let _ =
+        services.call_secret_store(move |store, timeout| store.delete(&entry_id, timeout)).await;
 }
 
-fn attempt_entry_id(open: &AttemptGuard) -> EntryId {
-    EntryId { service: ATTEMPTS_SERVICE.into(), account: open.attempt().id.clone() }
+fn attempt_entry_id(guard: &AttemptGuard) -> EntryId {
+    EntryId { service: ATTEMPTS_SERVICE.into(), account: guard.attempt().id.clone() }
 }
 
 fn generate_attempt_id() -> String {

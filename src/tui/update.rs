@@ -157,8 +157,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Msg::KeyDisabledSet { label, result } => {
-            responses::finish_set_disabled(model, &label, result);
+        Msg::KeyDisabledSet { label, result, warning } => {
+            responses::finish_set_disabled(model, &label, result, warning);
             Vec::new()
         }
         Msg::KeyImported { ticket, result } => {

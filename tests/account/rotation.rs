@@ -275,7 +275,12 @@ fn a_list_that_cannot_be_written_leaves_both_keys_and_the_next_start_hands_over(
     handed_over(&world, &old);
 }
 
-fn panicked(world: &World, names: &[&str], with: bool, way: &AuthMethod) -> Vec<LeakResponse> {
+pub(super) fn panicked(
+    world: &World,
+    names: &[&str],
+    with: bool,
+    way: &AuthMethod,
+) -> Vec<LeakResponse> {
     let leaked: Vec<_> = names.iter().map(|name| world.held(name)).collect();
     let management = with.then_some(&world.management);
     wait(keys::respond_to_leak(&world.services, &leaked, management, way, &mut controls(), &|_| ()))

@@ -115,7 +115,7 @@ fn a_switch_is_turned_and_noted_and_what_came_back_is_compared() {
     let world = World::new();
     let held = world.held("laptop");
     let switch = |off| wait(keys::set_disabled(&world.services, &world.management, &held, off));
-    assert_eq!(switch(true).unwrap().disabled, Some(true));
+    assert_eq!(switch(true).unwrap().account_key.disabled, Some(true));
     assert_eq!(world.held("laptop").disabled, Some(true));
     // The answer says that nothing changed: then nothing is said to have.
     let row = json!({"data": {"hash": held.hash, "disabled": true}}).to_string();
@@ -128,17 +128,56 @@ fn a_switch_is_turned_and_noted_and_what_came_back_is_compared() {
     let mut off = false;
     for lie in [json!({"data": {"hash": "b".repeat(64)}}).to_string(), "<html>".into()] {
         world.spoil("PATCH", Fate::Lie(200, lie));
-        assert_eq!(switch(off).unwrap().disabled, Some(off));
+        assert_eq!(switch(off).unwrap().account_key.disabled, Some(off));
         off = !off;
     }
     world.spoil("PATCH", Fate::Swallow);
-    assert_eq!(switch(off).unwrap().disabled, Some(off));
+    assert_eq!(switch(off).unwrap().account_key.disabled, Some(off));
     // A page in the answer's place, and nothing done.
     world.spoil("PATCH", Fate::Say(200, "<html>".into()));
     assert!(matches!(switch(!off), Err(Error::ManagementRequestFailed { .. })));
     assert_eq!(world.held("laptop").disabled, Some(off));
     world.spoil("PATCH", Fate::Say(404, String::new()));
     assert!(switch(!off).unwrap_err().is_not_found());
+}
+
+/// Blocks the writing of the inventory in that directory, as a full disk does.
+fn block_inventory(dir: &std::path::Path) {
+    std::fs::create_dir(dir.join("inventory.json.new")).unwrap();
+}
+
+#[test]
+fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::of(4, StoreLocation::Directory(dir.path().to_owned()));
+    let stored_key = world.held("laptop");
+    let client = world.services.build_client().unwrap();
+    let account_key = || wait(client.get_key(&world.management, &stored_key.hash)).unwrap();
+    block_inventory(dir.path());
+    let updated =
+        wait(keys::set_disabled(&world.services, &world.management, &stored_key, true)).unwrap();
+    assert_eq!(updated.account_key.disabled, Some(true));
+    let warning = updated.warning.unwrap();
+    assert!(warning.message.contains("the inventory could not be written"), "{warning:?}");
+    assert_eq!(warning.meaning, "'laptop' is disabled at OpenRouter");
+    assert_eq!(account_key().disabled, Some(true));
+    let patch = KeyPatch { limit: FieldChange::Set("50".parse().unwrap()), ..KeyPatch::default() };
+    let outcome =
+        wait(keys::update_key(&world.services, &world.management, &account_key(), &patch)).unwrap();
+    let UpdateOutcome::Applied { current, warning: Some(warning), .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!((current.info.limit, account_key().info.limit), (Some(50.0), Some(50.0)));
+    assert_eq!(warning.meaning, "the key is changed at OpenRouter");
+    let responses = super::rotation::panicked(
+        &world,
+        &["ci"],
+        true,
+        &keywright::services::provision::AuthMethod::PasteCode,
+    );
+    let disabled = &responses[0].disable_result;
+    assert!(disabled.succeeded, "{disabled:?}");
+    assert!(disabled.message.contains("is disabled; the inventory could not"), "{disabled:?}");
 }
 
 #[test]
@@ -170,7 +209,7 @@ fn an_edit_writes_nothing_over_what_somebody_else_wrote() {
         limit_reset: FieldChange::Clear,
         ..KeyPatch::default()
     };
-    let UpdateOutcome::Applied { current: now, unapplied_fields: differences } = edit(&cleared)
+    let UpdateOutcome::Applied { current: now, unapplied_fields: differences, .. } = edit(&cleared)
     else {
         panic!()
     };

@@ -173,7 +173,7 @@ impl Monkey {
             Effect::SetKeysDisabled { mut keys, disabled } => {
                 let held = keys.pop()?;
                 let result = dice.or_trouble(|dice| dice.remote(held.hash, now));
-                let msg = Msg::KeyDisabledSet { label: held.label, result };
+                let msg = Msg::KeyDisabledSet { label: held.label, result, warning: None };
                 return Some((msg, Some(Effect::SetKeysDisabled { keys, disabled })));
             }
             Effect::ImportKey { ticket, label, key } => {

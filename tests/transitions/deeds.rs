@@ -210,11 +210,11 @@ fn one_key_is_switched_at_once_and_several_after_a_question() {
     );
     let off = AccountKey { disabled: Some(true), ..remote("laptop") };
     let label: Label = "laptop".parse().unwrap();
-    tell(&mut model, Msg::KeyDisabledSet { label: label.clone(), result: Ok(off) });
+    tell(&mut model, Msg::KeyDisabledSet { label: label.clone(), result: Ok(off), warning: None });
     assert_eq!(model.dashboard.selected_key().unwrap().state(now()), KeyState::Disabled);
     let effects = want(&mut model, Intent::ToggleDisabled);
     assert!(matches!(&effects[..], [Effect::SetKeysDisabled { disabled: false, .. }]));
-    tell(&mut model, Msg::KeyDisabledSet { label, result: Ok(remote("laptop")) });
+    tell(&mut model, Msg::KeyDisabledSet { label, result: Ok(remote("laptop")), warning: None });
     want(&mut model, Intent::ToggleMark);
     want(&mut model, Intent::ToggleMark);
     assert!(want(&mut model, Intent::ToggleDisabled).is_empty());

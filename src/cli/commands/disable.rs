@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::output::{find_keys, print};
+use crate::cli::output::{find_keys, print, print_warning};
 use crate::cli::run_async;
 use crate::domain::UserError;
 use crate::services::keys::{self, management_key};
@@ -25,13 +25,16 @@ impl SetDisabledArgs {
         let state =
             if disabled { "disabled and cannot be used until it is enabled" } else { "enabled" };
         for key in find_keys(services, &self.labels)? {
-            run_async(async {
+            let updated = run_async(async {
                 let management =
                     management_key::require_management_key(services, &key.page_url()).await?;
                 keys::set_disabled(services, &management, &key, disabled).await
             })?
             .map_err(|error| error.to_user_error())?;
             print(&format!("{} is {state}\n", key.label))?;
+            if let Some(warning) = updated.warning {
+                print_warning(&warning);
+            }
         }
         Ok(())
     }

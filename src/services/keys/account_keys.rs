@@ -29,28 +29,28 @@ pub enum JoinedKey {
 }
 
 /// Joins by hash: those that are held in their order, then the account's others in theirs.
-pub fn join_by_hash(held: Vec<StoredKey>, remote: Vec<AccountKey>) -> Vec<JoinedKey> {
-    let mut order = Vec::with_capacity(remote.len());
-    let mut known = HashMap::with_capacity(remote.len());
-    for key in remote {
+pub fn join_by_hash(stored_keys: Vec<StoredKey>, account_keys: Vec<AccountKey>) -> Vec<JoinedKey> {
+    let mut order = Vec::with_capacity(account_keys.len());
+    let mut known = HashMap::with_capacity(account_keys.len());
+    for key in account_keys {
         order.push(key.hash.clone());
         known.entry(key.hash.clone()).or_insert(key);
     }
-    let mut rows: Vec<JoinedKey> = held
+    let mut joined: Vec<JoinedKey> = stored_keys
         .into_iter()
-        .map(|held| match known.remove(&held.hash) {
-            Some(remote) => JoinedKey::Both(Box::new(held), Box::new(remote)),
-            None => JoinedKey::NotListed(Box::new(held)),
+        .map(|stored_key| match known.remove(&stored_key.hash) {
+            Some(account_key) => JoinedKey::Both(Box::new(stored_key), Box::new(account_key)),
+            None => JoinedKey::NotListed(Box::new(stored_key)),
         })
         .collect();
-    rows.extend(
+    joined.extend(
         order
             .into_iter()
             .filter_map(|hash| known.remove(&hash))
             .map(Box::new)
             .map(JoinedKey::AccountOnly),
     );
-    rows
+    joined
 }
 
 /// Every key of the account, of all its workspaces where the server tells them, else of the
@@ -96,14 +96,14 @@ async fn list_workspace_keys(
 /// All pages, to the one that brings nothing new: an empty one, or one that was there before.
 async fn fetch_all_pages<T>(
     services: &ServiceContext,
-    name: impl Fn(&T) -> String,
-    ask: impl AsyncFn(usize) -> Result<Page<T>, openrouter::Error>,
+    id: impl Fn(&T) -> String,
+    fetch: impl AsyncFn(usize) -> Result<Page<T>, openrouter::Error>,
 ) -> Result<Vec<T>, openrouter::Error> {
     let (mut all, mut seen, mut offset) = (Vec::new(), HashSet::new(), 0);
     for _ in 0..MAX_PAGES {
-        let page = retry_request(services, async || ask(offset).await).await?;
+        let page = retry_request(services, async || fetch(offset).await).await?;
         let before = seen.len();
-        all.extend(page.items.into_iter().filter(|item| seen.insert(name(item))));
+        all.extend(page.items.into_iter().filter(|item| seen.insert(id(item))));
         if seen.len() == before {
             return Ok(all);
         }
@@ -122,32 +122,34 @@ pub async fn join_account_keys(
     services: &ServiceContext,
     management: &ManagementKey,
 ) -> Result<Vec<JoinedKey>, Error> {
-    let remote = list_account_keys(services, management).await?;
+    let account_keys = list_account_keys(services, management).await?;
     let at = Timestamp::now();
-    let known: HashMap<_, _> = remote.iter().map(|key| (key.hash.as_str(), key)).collect();
+    let known: HashMap<_, _> = account_keys.iter().map(|key| (key.hash.as_str(), key)).collect();
     inventory::update_keys(&services.location, |keys| {
-        for held in keys.iter_mut().filter(|held| held.server == services.server) {
-            if let Some(remote) = known.get(held.hash.as_str()) {
-                held.record_account_key(remote, at);
+        for stored_key in keys.iter_mut().filter(|stored_key| stored_key.server == services.server)
+        {
+            if let Some(account_key) = known.get(stored_key.hash.as_str()) {
+                stored_key.record_account_key(account_key, at);
             }
         }
     })?;
-    let held = inventory::list_keys(&services.location, &services.server)?;
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
     let failed = |error| Error::from_management_request(error, &keys_page_url(services));
     let client = services.build_client().map_err(failed)?;
-    let mut rows = join_by_hash(held, remote);
-    for row in &mut rows {
-        let JoinedKey::NotListed(held) = row else { continue };
+    let mut joined = join_by_hash(stored_keys, account_keys);
+    for row in &mut joined {
+        let JoinedKey::NotListed(stored_key) = row else { continue };
         let found =
-            retry_request(services, async || client.get_key(management, &held.hash).await).await;
+            retry_request(services, async || client.get_key(management, &stored_key.hash).await)
+                .await;
         match found {
-            Ok(remote) => *row = JoinedKey::Both(held.clone(), Box::new(remote)),
-            Err(error) if is_not_found(&error) => *row = JoinedKey::Revoked(held.clone()),
+            Ok(account_key) => *row = JoinedKey::Both(stored_key.clone(), Box::new(account_key)),
+            Err(error) if is_not_found(&error) => *row = JoinedKey::Revoked(stored_key.clone()),
             // Not known: it stays missing.
             Err(error) => tracing::warn!(%error, "a missing key could not be asked for"),
         }
     }
-    Ok(rows)
+    Ok(joined)
 }
 
 fn keys_page_url(services: &ServiceContext) -> String {
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
     use crate::domain::ApiKey;
 
-    fn held(label: &str) -> Option<StoredKey> {
+    fn stored_key(label: &str) -> Option<StoredKey> {
         let key = ApiKey::from(label.to_owned());
         Some(StoredKey::new(
             label.parse().ok()?,
@@ -170,21 +172,23 @@ mod tests {
         ))
     }
 
-    fn remote(label: &str) -> AccountKey {
+    fn account_key(label: &str) -> AccountKey {
         AccountKey { hash: ApiKey::from(label.to_owned()).hash(), ..AccountKey::default() }
     }
 
     #[test]
     fn keys_are_joined_by_their_hash_and_none_appears_twice() {
-        let (a, b) = (held("a").unwrap(), held("b").unwrap());
-        let rows =
-            join_by_hash(vec![b.clone(), a.clone()], vec![remote("c"), remote("a"), remote("c")]);
+        let (a, b) = (stored_key("a").unwrap(), stored_key("b").unwrap());
+        let joined = join_by_hash(
+            vec![b.clone(), a.clone()],
+            vec![account_key("c"), account_key("a"), account_key("c")],
+        );
         assert_eq!(
-            rows,
+            joined,
             [
                 JoinedKey::NotListed(Box::new(b)),
-                JoinedKey::Both(Box::new(a), Box::new(remote("a"))),
-                JoinedKey::AccountOnly(Box::new(remote("c"))),
+                JoinedKey::Both(Box::new(a), Box::new(account_key("a"))),
+                JoinedKey::AccountOnly(Box::new(account_key("c"))),
             ]
         );
         assert_eq!(join_by_hash(Vec::new(), Vec::new()), []);

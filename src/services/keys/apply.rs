@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Error;
 use crate::domain::{
-    ApiKey, AuthCode, ErrorKind, KeyRequest, KeyState, Label, ProvisioningEvent, StoredKey,
+    ApiKey, AuthCode, ErrorKind, KeyRequest, Label, ProvisioningEvent, StoredKey,
     UnresolvedAttempt, UserError,
 };
 use crate::services::provision::{self, AuthMethod, ServiceContext};
@@ -75,16 +75,16 @@ pub struct ItemResult {
 pub async fn lock_apply(
     services: &ServiceContext,
     stop: &mut watch::Receiver<bool>,
-    waits: impl Fn(),
+    on_wait: impl Fn(),
 ) -> Result<Option<LockGuard>, json_store::Error> {
-    let mut told = false;
+    let mut notified = false;
     loop {
         match services.location.try_lock("apply.lock") {
             Err(json_store::Error::LockHeld(_)) => {}
-            claimed => return claimed.map(Some),
+            result => return result.map(Some),
         }
-        if !std::mem::replace(&mut told, true) {
-            waits();
+        if !std::mem::replace(&mut notified, true) {
+            on_wait();
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY_INTERVAL / 5) => {}
@@ -105,10 +105,10 @@ pub fn list_pending_attempts(services: &ServiceContext) -> Result<Vec<Unresolved
 /// a person, a held key that vouches as long as the account allows it.
 pub async fn choose_batch_auth_method(
     services: &ServiceContext,
-    way: AuthMethod,
+    auth_method: AuthMethod,
     open: bool,
 ) -> (AuthMethod, String) {
-    let found = match way {
+    let found = match auth_method {
         AuthMethod::Browser | AuthMethod::OpenManually | AuthMethod::PasteCode if open => {
             find_authorizing_key(services).await
         }
@@ -118,40 +118,36 @@ pub async fn choose_batch_auth_method(
         | AuthMethod::ManagementKey(_)
         | AuthMethod::ExistingKey(..) => None,
     };
-    let words = match (&way, &found) {
+    let description = match (&auth_method, &found) {
         (AuthMethod::ManagementKey(_), _) => "with the management key".into(),
         (AuthMethod::ExistingKey(..), _) => "through the key of --via-key".into(),
-        (_, Some((held, _))) => format!(
+        (_, Some((stored_key, _))) => format!(
             "through the held key '{}', or one consent each where the account does not allow that",
-            held.label
+            stored_key.label
         ),
         (AuthMethod::Browser | AuthMethod::OpenManually | AuthMethod::PasteCode, None) => {
             "one after the other, with your consent to each".into()
         }
     };
     match found {
-        Some((_, key)) => (AuthMethod::ExistingKey(key, Box::new(way)), words),
-        None => (way, words),
+        Some((_, key)) => (AuthMethod::ExistingKey(key, Box::new(auth_method)), description),
+        None => (auth_method, description),
     }
 }
 
 /// A held key that works, as it says itself.
 async fn find_authorizing_key(services: &ServiceContext) -> Option<(StoredKey, ApiKey)> {
-    let taking = services.clone();
-    let taken = tokio::task::spawn_blocking(move || {
+    let lookup = services.clone();
+    let found = tokio::task::spawn_blocking(move || {
         let now = Timestamp::now();
-        let works = |held: &StoredKey| {
-            matches!(held.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
-                && held.retirement.is_none()
-        };
-        let held = inventory::list_keys(&taking.location, &taking.server).ok()?;
-        let held = held.into_iter().find(works)?;
-        let key = super::load_key(&taking, &held.label).ok()?;
-        Some((held, key))
+        let stored_keys = inventory::list_keys(&lookup.location, &lookup.server).ok()?;
+        let stored_key = stored_keys.into_iter().find(|key| key.can_authorize(now))?;
+        let key = super::load_key(&lookup, &stored_key.label).ok()?;
+        Some((stored_key, key))
     });
-    let (held, key) = taken.await.ok()??;
+    let (stored_key, key) = found.await.ok()??;
     services.build_client().ok()?.get_current_key(&key).await.ok()?;
-    Some((held, key))
+    Some((stored_key, key))
 }
 
 /// Why the label of such an attempt is not asked for again.
@@ -172,61 +168,61 @@ pub fn pending_error(unresolved: &UnresolvedAttempt) -> UserError {
 /// Cuts them one after the other; as many ends as requests, in their order.
 pub async fn create_keys(
     requests: &[KeyRequest],
-    way: AuthMethod,
+    auth_method: AuthMethod,
     services: &ServiceContext,
-    hands: BatchControls,
+    controls: BatchControls,
     report: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Vec<ItemResult> {
-    let tell = |news| report(Progress::Provisioning(news));
-    let mut queue = BatchRunner::new(services, way, hands, &tell);
-    let mut ends: Vec<ItemResult> = Vec::with_capacity(requests.len());
-    let mut over: Option<ErrorKind> = None;
+    let report_event = |event| report(Progress::Provisioning(event));
+    let mut runner = BatchRunner::new(services, auth_method, controls, &report_event);
+    let mut results: Vec<ItemResult> = Vec::with_capacity(requests.len());
+    let mut stop_kind: Option<ErrorKind> = None;
     for (at, request) in requests.iter().enumerate() {
         let label = request.label.clone();
-        if let Some(kind) = over {
-            let trouble =
+        if let Some(kind) = stop_kind {
+            let error =
                 UserError::new(kind, "not begun", "apply the plan again: it goes on from here");
-            ends.push(ItemResult { label, result: Err(trouble), warning: None });
+            results.push(ItemResult { label, result: Err(error), warning: None });
             continue;
         }
         report(Progress::ItemStarted { number: at + 1, total: requests.len(), label: &label });
-        let (went, stop) = queue.run_item(request, requests.get(at + 1)).await;
-        let (result, note) = match went {
-            Ok((held, note)) => {
+        let (outcome, stop) = runner.run_item(request, requests.get(at + 1)).await;
+        let (result, warning) = match outcome {
+            Ok((stored_key, warning)) => {
                 let last = stop || at + 1 == requests.len();
-                (Ok(held), queue.flush_inventory(last).err().or(note))
+                (Ok(stored_key), runner.flush_inventory(last).err().or(warning))
             }
-            Err(trouble) => (Err(trouble), None),
+            Err(error) => (Err(error), None),
         };
-        let end = ItemResult { label, result, warning: note };
-        report(Progress::ItemFinished(&end));
-        if let Err(trouble) = &end.result
-            && (stop || is_fatal_for_batch(trouble, ends.last()))
+        let item = ItemResult { label, result, warning };
+        report(Progress::ItemFinished(&item));
+        if let Err(error) = &item.result
+            && (stop || is_fatal_for_batch(error, results.last()))
         {
-            over = Some(trouble.kind);
+            stop_kind = Some(error.kind);
         }
         // A key that came while the person was leaving is kept, and the last one.
         if stop {
-            over.get_or_insert(ErrorKind::Cancelled);
+            stop_kind.get_or_insert(ErrorKind::Cancelled);
         }
-        ends.push(end);
+        results.push(item);
     }
-    queue.discard_next().await;
+    runner.discard_next().await;
     // Where the last ones failed, those before them wait for the list.
-    if let Err(UserError { message, advice, .. }) = queue.flush_inventory(true) {
+    if let Err(UserError { message, advice, .. }) = runner.flush_inventory(true) {
         report(Progress::Provisioning(ProvisioningEvent::Notice(format!("{message}; {advice}"))));
     }
-    ends
+    results
 }
 
 /// Whether what went wrong with one key goes wrong with all: no keychain, no server; or the same
 /// trouble twice in a row, where going on would only repeat it.
-fn is_fatal_for_batch(trouble: &UserError, before: Option<&ItemResult>) -> bool {
-    let same =
-        |end: &ItemResult| end.result.as_ref().is_err_and(|other| other.message == trouble.message);
-    match trouble.kind {
+fn is_fatal_for_batch(error: &UserError, previous: Option<&ItemResult>) -> bool {
+    let is_same_error =
+        |item: &ItemResult| item.result.as_ref().is_err_and(|other| other.message == error.message);
+    match error.kind {
         ErrorKind::SecretStore | ErrorKind::Unreachable => true,
-        ErrorKind::Failed | ErrorKind::Unresolved => before.is_some_and(same),
+        ErrorKind::Failed | ErrorKind::Unresolved => previous.is_some_and(is_same_error),
         _ => false,
     }
 }

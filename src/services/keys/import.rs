@@ -18,19 +18,19 @@ pub async fn import_key(
     key: &ApiKey,
 ) -> Result<StoredKey, Error> {
     let hash = key.hash();
-    for held in inventory::list_keys(&services.location, &services.server)? {
-        if held.hash == hash {
-            return Err(Error::KeyAlreadyStored(held.label));
+    for stored_key in inventory::list_keys(&services.location, &services.server)? {
+        if stored_key.hash == hash {
+            return Err(Error::KeyAlreadyStored(stored_key.label));
         }
-        if held.label == *label {
-            return Err(Error::LabelTaken(held.label));
+        if stored_key.label == *label {
+            return Err(Error::LabelTaken(stored_key.label));
         }
     }
     ensure_label_free(services, label, &hash).await?;
     let client = services.build_client().map_err(Error::CheckFailed)?;
-    let reading = match retry_request(services, async || client.get_current_key(key).await).await {
-        Ok(reading) if reading.is_management_key => return Err(Error::IsManagementKey),
-        Ok(reading) => Some(reading),
+    let info = match retry_request(services, async || client.get_current_key(key).await).await {
+        Ok(info) if info.is_management_key => return Err(Error::IsManagementKey),
+        Ok(info) => Some(info),
         // The account has no credit: nothing is wrong with the key.
         Err(openrouter::Error::Rejected { status: 402, .. }) => None,
         Err(openrouter::Error::Rejected { status: 401, .. }) => return Err(Error::KeyRejected),
@@ -38,15 +38,15 @@ pub async fn import_key(
     };
     let now = Timestamp::now();
     let store = services.secret_store.kind().to_string();
-    let mut held = StoredKey::new(label.clone(), key, services.server.clone(), store, now);
-    if let Some(reading) = reading {
-        record_first_check(&mut held, reading, now);
+    let mut stored_key = StoredKey::new(label.clone(), key, services.server.clone(), store, now);
+    if let Some(info) = info {
+        record_first_check(&mut stored_key, info, now);
     }
     // Nobody else may take the label between this look and our writing.
-    let _turn = provision::lock_storing(services).await;
+    let _storing_lock = provision::lock_storing(services).await;
     ensure_label_free(services, label, &hash).await?;
     store_secret(services, label, key).await?;
-    add_to_inventory(services, held)
+    add_to_inventory(services, stored_key)
 }
 
 /// Puts a key on the list whose entry is in the vault already: the list was lost, or another
@@ -54,9 +54,9 @@ pub async fn import_key(
 pub async fn restore_inventory_entry(
     services: &ServiceContext,
     label: &Label,
-    ask: bool,
+    check: bool,
 ) -> Result<StoredKey, Error> {
-    let _turn = provision::lock_storing(services).await;
+    let _storing_lock = provision::lock_storing(services).await;
     let Some(key) = secret_for(services, label).await? else {
         return Err(Error::MissingSecret {
             label: label.clone(),
@@ -65,39 +65,40 @@ pub async fn restore_inventory_entry(
     };
     let now = Timestamp::now();
     let store = services.secret_store.kind().to_string();
-    let mut held = StoredKey::new(label.clone(), &key, services.server.clone(), store, now);
-    if ask {
+    let mut stored_key = StoredKey::new(label.clone(), &key, services.server.clone(), store, now);
+    if check {
         let client = services.build_client().map_err(Error::CheckFailed)?;
         match retry_request(services, async || client.get_current_key(&key).await).await {
-            Ok(reading) if reading.is_management_key => return Err(Error::IsManagementKey),
-            Ok(reading) => record_first_check(&mut held, reading, now),
-            refusal => held.record_check(&CheckResult::from(refusal), now),
+            Ok(info) if info.is_management_key => return Err(Error::IsManagementKey),
+            Ok(info) => record_first_check(&mut stored_key, info, now),
+            error => stored_key.record_check(&CheckResult::from(error), now),
         }
     }
-    add_to_inventory(services, held)
+    add_to_inventory(services, stored_key)
 }
 
 /// Takes in what the key says of itself, for the first time.
-fn record_first_check(held: &mut StoredKey, reading: KeyInfo, now: Timestamp) {
+fn record_first_check(stored_key: &mut StoredKey, info: KeyInfo, now: Timestamp) {
     // Nobody here asked for it: what it is counts as that, or all of it would be a difference.
-    held.requested = reading.to_requested_policy();
-    held.user_id.clone_from(&reading.creator_user_id);
-    held.record_check(&CheckResult::Valid(Arc::new(reading)), now);
+    stored_key.requested = info.to_requested_policy();
+    stored_key.user_id.clone_from(&info.creator_user_id);
+    stored_key.record_check(&CheckResult::Valid(Arc::new(info)), now);
 }
 
 /// Puts it on the list, unless another program has taken the label or the key since.
-fn add_to_inventory(services: &ServiceContext, held: StoredKey) -> Result<StoredKey, Error> {
-    let taken = inventory::update_keys(&services.location, |keys| {
-        let same = |other: &&StoredKey| {
-            other.server == held.server && (other.label == held.label || other.hash == held.hash)
+fn add_to_inventory(services: &ServiceContext, stored_key: StoredKey) -> Result<StoredKey, Error> {
+    let conflict = inventory::update_keys(&services.location, |keys| {
+        let conflicts = |other: &&StoredKey| {
+            other.server == stored_key.server
+                && (other.label == stored_key.label || other.hash == stored_key.hash)
         };
-        let taken = keys.iter().find(same).map(|other| other.label.clone());
-        if taken.is_none() {
-            keys.push(held.clone());
+        let conflict = keys.iter().find(conflicts).map(|other| other.label.clone());
+        if conflict.is_none() {
+            keys.push(stored_key.clone());
         }
-        taken
+        conflict
     })?;
-    taken.map_or(Ok(held), |label| Err(Error::LabelTaken(label)))
+    conflict.map_or(Ok(stored_key), |label| Err(Error::LabelTaken(label)))
 }
 
 /// Whether the label is free in the vault, or holds this very key: a try before this one did not
@@ -108,7 +109,7 @@ async fn ensure_label_free(
     hash: &str,
 ) -> Result<(), Error> {
     match secret_for(services, label).await? {
-        Some(there) if there.hash() != hash => Err(Error::LabelInSecretStore(label.clone())),
+        Some(existing) if existing.hash() != hash => Err(Error::LabelInSecretStore(label.clone())),
         _ => Ok(()),
     }
 }

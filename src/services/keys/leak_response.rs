@@ -1,79 +1,78 @@
-//! A key leaked: switched off at once, another one cut under the same policy, stored. What was not
-//! done is never said to be. Must not know: how it is shown.
+//! The response to a leak: disables the leaked keys, then replaces each with a new one.
 
 use super::rotate::rotate_key;
-use super::set_disabled;
+use super::{UpdatedKey, set_disabled};
 use crate::domain::{
     ActionResult, LeakResponse, ManagementKey, ProvisioningEvent, RetirePolicy, StoredKey,
 };
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 
-/// Switches all of these keys off, then replaces each. Without a management key nothing can switch
-/// them off from here: then it is said where their owner can.
+/// Disables all `leaked` keys, then replaces each with a new key under the same policy. Without a
+/// management key the results say where the account's owner can disable them.
 pub async fn respond_to_leak(
     services: &ServiceContext,
     leaked: &[StoredKey],
     management: Option<&ManagementKey>,
-    way: &AuthMethod,
+    auth_method: &AuthMethod,
     controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Vec<LeakResponse> {
     let mut disabled = Vec::with_capacity(leaked.len());
-    for held in leaked {
-        disabled.push(disable_leaked_key(services, held, management).await);
+    for stored_key in leaked {
+        disabled.push(disable_leaked_key(services, stored_key, management).await);
     }
-    let terms = RetirePolicy { unused_for: 0, revoke_when_unused: false };
-    let mut panicked = Vec::with_capacity(leaked.len());
-    for (held, disabled) in leaked.iter().zip(disabled) {
+    let policy = RetirePolicy { unused_for: 0, revoke_when_unused: false };
+    let mut responses = Vec::with_capacity(leaked.len());
+    for (stored_key, disabled) in leaked.iter().zip(disabled) {
         report(ProvisioningEvent::Notice(disabled.message.clone()));
-        let replaced = rotate_key(services, held, way.clone(), terms, controls, report).await;
-        panicked.push(LeakResponse {
-            label: held.label.clone(),
+        let rotation =
+            rotate_key(services, stored_key, auth_method.clone(), policy, controls, report).await;
+        responses.push(LeakResponse {
+            label: stored_key.label.clone(),
             disable_result: disabled,
-            rotation: replaced,
+            rotation,
         });
     }
-    panicked
+    responses
 }
 
 async fn disable_leaked_key(
     services: &ServiceContext,
-    held: &StoredKey,
+    stored_key: &StoredKey,
     management: Option<&ManagementKey>,
 ) -> ActionResult {
-    let label = &held.label;
+    let label = &stored_key.label;
     let Some(management) = management else {
         return ActionResult {
             succeeded: false,
             message: format!(
-                "'{label}' is NOT disabled: that takes a management key, and none is known; disable or delete it now at {}",
-                held.page_url()
+                "'{label}' is NOT disabled: no management key is known; disable or delete it now at {}",
+                stored_key.page_url()
             ),
         };
     };
-    match set_disabled(services, management, held, true).await {
-        Ok(_) => ActionResult {
-            succeeded: true,
-            message: format!("'{label}' ({}) is disabled", held.masked),
-        },
+    match set_disabled(services, management, stored_key, true).await {
+        Ok(UpdatedKey { warning, .. }) => {
+            let warning = warning.map_or(String::new(), |warning| format!("; {}", warning.message));
+            ActionResult {
+                succeeded: true,
+                message: format!("'{label}' ({}) is disabled{warning}", stored_key.masked),
+            }
+        }
         Err(error) if error.is_not_found() => ActionResult {
             succeeded: false,
             message: format!(
-                "'{label}' could not be disabled: this account has no such key; if it is of another account, disable it there: {}",
-                held.page_url()
+                "'{label}' could not be disabled: this account has no such key; if it belongs to another account, disable it there: {}",
+                stored_key.page_url()
             ),
         },
-        Err(error) => {
-            let trouble = error.to_user_error();
-            ActionResult {
-                succeeded: false,
-                message: format!(
-                    "'{label}' is perhaps NOT disabled: {}; {}; its page: {}",
-                    trouble.message,
-                    trouble.advice,
-                    held.page_url()
-                ),
-            }
-        }
+        Err(error) => ActionResult {
+            succeeded: false,
+            message: format!(
+                "'{label}' may NOT be disabled: {}; its page: {}",
+                error.to_user_error().one_line(),
+                stored_key.page_url()
+            ),
+        },
     }
 }

@@ -24,8 +24,8 @@ pub async fn load_management_key(
     if let Some(key) = &services.management_key {
         return Ok(Some((key.clone(), ManagementKeySource::Environment)));
     }
-    let slot = management_entry_id(services);
-    match services.call_secret_store(move |vault, patience| vault.get(&slot, patience)).await {
+    let entry_id = management_entry_id(services);
+    match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await {
         #[expect(clippy::disallowed_methods, reason = "door: the vault")]
         Ok(secret) => Ok(Some((
             ManagementKey::from(secret.expose_secret().to_owned()),
@@ -54,23 +54,23 @@ pub async fn store_management_key(
     key: &ManagementKey,
 ) -> Result<(), Error> {
     let client = services.build_client().map_err(Error::CheckFailed)?;
-    let asked: ApiKey = to_api_key(&to_secret_string(key));
-    match retry_request(services, async || client.get_current_key(&asked).await).await {
-        Ok(reading) if reading.is_management_key => {}
+    let api_key: ApiKey = to_api_key(&to_secret_string(key));
+    match retry_request(services, async || client.get_current_key(&api_key).await).await {
+        Ok(info) if info.is_management_key => {}
         Ok(_) => return Err(Error::NotManagementKey),
         Err(openrouter::Error::Rejected { status: 401, .. }) => return Err(Error::KeyRejected),
         Err(error) => return Err(Error::CheckFailed(error)),
     }
-    let (slot, secret) = (management_entry_id(services), to_secret_string(key));
+    let (entry_id, secret) = (management_entry_id(services), to_secret_string(key));
     Ok(services
-        .call_secret_store(move |vault, patience| vault.set(&slot, &secret, patience))
+        .call_secret_store(move |store, timeout| store.set(&entry_id, &secret, timeout))
         .await?)
 }
 
 /// Removes the stored management key; whether there was one. It stays valid at the server.
 pub async fn remove_management_key(services: &ServiceContext) -> Result<bool, Error> {
-    let slot = management_entry_id(services);
-    match services.call_secret_store(move |vault, patience| vault.delete(&slot, patience)).await {
+    let entry_id = management_entry_id(services);
+    match services.call_secret_store(move |store, timeout| store.delete(&entry_id, timeout)).await {
         Ok(()) => Ok(true),
         Err(secret_store::Error::NoEntry) => Ok(false),
         Err(error) => Err(error.into()),

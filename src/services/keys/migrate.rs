@@ -36,104 +36,112 @@ pub struct MigratedEntry {
 ///
 /// Nothing was moved: a store cannot be asked, or an attempt is still open.
 pub fn migrate_entries(
-    place: &StoreLocation,
+    location: &StoreLocation,
     from: &SecretStore,
     to: &SecretStore,
-    patience: Duration,
+    timeout: Duration,
     default_server: &str,
     service: fn(&str) -> String,
 ) -> Result<Vec<MigratedEntry>, Error> {
-    let held = inventory::list_all_keys(place)?;
-    let attempts = journal::list_all_attempts(place)?;
-    if let Some(open) = attempts.iter().find(|attempt| attempt.stage != AttemptStage::Unresolved) {
-        return Err(Error::AttemptPending(open.label.clone()));
+    let stored_keys = inventory::list_all_keys(location)?;
+    let attempts = journal::list_all_attempts(location)?;
+    if let Some(pending) = attempts.iter().find(|attempt| attempt.stage != AttemptStage::Unresolved)
+    {
+        return Err(Error::AttemptPending(pending.label.clone()));
     }
-    to.check_writable(&service(default_server), patience)?;
+    to.check_writable(&service(default_server), timeout)?;
 
-    let servers: BTreeSet<&str> =
-        held.iter().map(|held| held.server.as_str()).chain([default_server]).collect();
-    let mut slots = Vec::new();
+    let servers: BTreeSet<&str> = stored_keys
+        .iter()
+        .map(|stored_key| stored_key.server.as_str())
+        .chain([default_server])
+        .collect();
+    let mut entry_ids = Vec::new();
     for server in servers {
         let service = service(server);
-        let listed = held.iter().filter(|held| held.server == server);
+        let listed = stored_keys.iter().filter(|stored_key| stored_key.server == server);
         let mut accounts: BTreeSet<String> =
-            listed.map(|held| held.label.as_str().to_owned()).collect();
+            listed.map(|stored_key| stored_key.label.as_str().to_owned()).collect();
         // Also what lies there and is not on the list.
-        accounts.extend(from.list_accounts(&service, patience)?);
-        slots.extend(accounts.into_iter().map(|account| {
-            let held = held
+        accounts.extend(from.list_accounts(&service, timeout)?);
+        entry_ids.extend(accounts.into_iter().map(|account| {
+            let stored_key = stored_keys
                 .iter()
-                .find(|held| held.server == server && held.label.as_str() == account)
+                .find(|stored_key| {
+                    stored_key.server == server && stored_key.label.as_str() == account
+                })
                 .cloned();
-            (EntryId { service: service.clone(), account }, held)
+            (EntryId { service: service.clone(), account }, stored_key)
         }));
-        slots.push((management_entry_id_for(&service), None));
+        entry_ids.push((management_entry_id_for(&service), None));
     }
-    slots.extend(attempts.iter().map(|attempt| {
+    entry_ids.extend(attempts.iter().map(|attempt| {
         (EntryId { service: ATTEMPTS_SERVICE.into(), account: attempt.id.clone() }, None)
     }));
 
-    let mut moved = Vec::new();
-    let mut there = Vec::new();
-    for (slot, held) in slots {
-        let result = match copy_entry(&slot, held.as_ref(), from, to, patience) {
+    let mut entries = Vec::new();
+    let mut copied = Vec::new();
+    for (entry_id, stored_key) in entry_ids {
+        let result = match copy_entry(&entry_id, stored_key.as_ref(), from, to, timeout) {
             Ok(true) => Ok(()),
             Ok(false) => continue,
             Err(error) => Err(error.to_user_error()),
         };
         if result.is_ok() {
-            there.push((slot.clone(), held));
+            copied.push((entry_id.clone(), stored_key));
         }
-        moved.push(MigratedEntry {
-            description: format!("{} ({})", slot.account, slot.service),
+        entries.push(MigratedEntry {
+            description: format!("{} ({})", entry_id.account, entry_id.service),
             result,
         });
     }
 
     let store = to.kind().to_string();
-    inventory::update_keys(place, |keys| {
+    inventory::update_keys(location, |keys| {
         for key in keys {
-            let same = |held: &StoredKey| held.server == key.server && held.hash == key.hash;
-            if there.iter().any(|(_, held)| held.as_ref().is_some_and(same)) {
+            let same = |stored_key: &StoredKey| {
+                stored_key.server == key.server && stored_key.hash == key.hash
+            };
+            if copied.iter().any(|(_, stored_key)| stored_key.as_ref().is_some_and(same)) {
                 store.clone_into(&mut key.store);
             }
         }
     })?;
-    journal::set_store_of_unresolved(place, &store)?;
+    journal::set_store_of_unresolved(location, &store)?;
 
-    for (slot, _) in there {
-        if let Err(error) = delete_old_copy(&slot, from, to, patience) {
-            moved.push(MigratedEntry {
-                description: format!("the old copy of {} ({})", slot.account, slot.service),
+    for (entry_id, _) in copied {
+        if let Err(error) = delete_old_copy(&entry_id, from, to, timeout) {
+            entries.push(MigratedEntry {
+                description: format!("the old copy of {} ({})", entry_id.account, entry_id.service),
                 result: Err(error.to_user_error()),
             });
         }
     }
-    Ok(moved)
+    Ok(entries)
 }
 
 /// Sees to it that the secret is there; `false` where there is none to see to.
 fn copy_entry(
-    slot: &EntryId,
-    held: Option<&StoredKey>,
+    entry_id: &EntryId,
+    stored_key: Option<&StoredKey>,
     from: &SecretStore,
     to: &SecretStore,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<bool, Error> {
-    match (find_secret(from, slot, patience)?, find_secret(to, slot, patience)?) {
-        (None, None) => match held {
-            Some(held) => Err(Error::MissingSecret {
-                label: held.label.clone(),
+    match (find_secret(from, entry_id, timeout)?, find_secret(to, entry_id, timeout)?) {
+        (None, None) => match stored_key {
+            Some(stored_key) => Err(Error::MissingSecret {
+                label: stored_key.label.clone(),
                 store_name: from.display_name(),
             }),
             None => Ok(false),
         },
-        (Some(here), None) => {
-            to.set(slot, &here, patience)?;
+        (Some(old), None) => {
+            to.set(entry_id, &old, timeout)?;
             Ok(true)
         }
-        (Some(here), Some(there)) if !secrets_equal(&here, &there) => {
-            Err(Error::SecretConflict(slot.account.clone(), to.display_name()))
+        (Some(old), Some(new)) if !secrets_equal(&old, &new) => {
+            Err(Error::SecretConflict(entry_id.account.clone(), to.display_name()))
         }
         // An earlier run came that far.
         (_, Some(_)) => Ok(true),
@@ -142,25 +150,23 @@ fn copy_entry(
 
 /// Removes the old copy, if it is one.
 fn delete_old_copy(
-    slot: &EntryId,
+    entry_id: &EntryId,
     from: &SecretStore,
     to: &SecretStore,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(), Error> {
-    match (find_secret(from, slot, patience)?, find_secret(to, slot, patience)?) {
-        (Some(here), Some(there)) if secrets_equal(&here, &there) => {
-            Ok(from.delete(slot, patience)?)
-        }
+    match (find_secret(from, entry_id, timeout)?, find_secret(to, entry_id, timeout)?) {
+        (Some(old), Some(new)) if secrets_equal(&old, &new) => Ok(from.delete(entry_id, timeout)?),
         _ => Ok(()),
     }
 }
 
 fn find_secret(
-    vault: &SecretStore,
-    slot: &EntryId,
-    patience: Duration,
+    store: &SecretStore,
+    entry_id: &EntryId,
+    timeout: Duration,
 ) -> Result<Option<SecretString>, Error> {
-    match vault.get(slot, patience) {
+    match store.get(entry_id, timeout) {
         Ok(secret) => Ok(Some(secret)),
         Err(secret_store::Error::NoEntry) => Ok(None),
         Err(error) => Err(error.into()),

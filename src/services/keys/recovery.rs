@@ -45,31 +45,33 @@ pub struct RecoveryReport {
 
 /// Finishes what can be finished, and looks no further.
 pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryReport, Error> {
-    let RecoveredAttempts { stored, not_stored, unresolved, error: trouble } =
+    let RecoveredAttempts { stored, not_stored, unresolved, error } =
         provision::recover_attempts(services).await?;
-    let mut left = RecoveryReport { stored, not_stored, ..RecoveryReport::default() };
-    left.errors.extend(trouble);
+    let mut report = RecoveryReport { stored, not_stored, ..RecoveryReport::default() };
+    report.errors.extend(error);
     let store = services.secret_store.kind().to_string();
     let elsewhere = journal::list_attempts_outside(&services.location, &services.server, &store)?;
-    left.attempts_elsewhere.extend(elsewhere.into_iter().map(|it| (it.label, it.server, it.store)));
-    left.unresolved.extend(unresolved.into_iter().map(|one| {
+    report
+        .attempts_elsewhere
+        .extend(elsewhere.into_iter().map(|it| (it.label, it.server, it.store)));
+    report.unresolved.extend(unresolved.into_iter().map(|unresolved| {
         let advice = format!(
             "look for a key with this label, cut at that time, at {}, and delete it there; then keywright recover --dismiss {}",
-            one.keys_page_url(),
-            one.id
+            unresolved.keys_page_url(),
+            unresolved.id
         );
-        (one, advice)
+        (unresolved, advice)
     }));
     for (label, result) in resume_rotations(services).await? {
         match result {
-            Ok(handed) => left.rotated.push(handed),
-            Err(trouble) => left.errors.push(UserError {
-                message: format!("the rotation of '{label}' cannot go on: {}", trouble.message),
-                ..trouble
+            Ok(rotated) => report.rotated.push(rotated),
+            Err(error) => report.errors.push(UserError {
+                message: format!("the rotation of '{label}' cannot go on: {}", error.message),
+                ..error
             }),
         }
     }
-    Ok(left)
+    Ok(report)
 }
 
 /// [`finish`], and holds what is left against the account's list where a management key is known.
@@ -77,43 +79,45 @@ pub async fn recover_and_reconcile(
     services: &ServiceContext,
     now: Timestamp,
 ) -> Result<RecoveryReport, Error> {
-    let mut left = recover_interrupted(services).await?;
-    if left.unresolved.is_empty() {
-        return Ok(left);
+    let mut report = recover_interrupted(services).await?;
+    if report.unresolved.is_empty() {
+        return Ok(report);
     }
     let management = match management_key::load_management_key(services).await {
         Ok(Some((management, _))) => management,
-        Ok(None) => return Ok(left),
+        Ok(None) => return Ok(report),
         Err(error) => {
             // Said once, where the vault has failed before.
-            if left.errors.is_empty() {
-                left.errors.push(error.to_user_error());
+            if report.errors.is_empty() {
+                report.errors.push(error.to_user_error());
             }
-            return Ok(left);
+            return Ok(report);
         }
     };
     let remote = match list_account_keys(services, &management).await {
         Ok(remote) => remote,
         Err(error) => {
-            left.errors.push(error.to_user_error());
-            return Ok(left);
+            report.errors.push(error.to_user_error());
+            return Ok(report);
         }
     };
-    let held = inventory::list_keys(&services.location, &services.server)?;
-    let ours = is_account_of_stored_keys(services, &management, &held).await;
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let is_same_account = is_account_of_stored_keys(services, &management, &stored_keys).await;
     let attempts = journal::list_all_attempts(&services.location)?;
-    let mut still = Vec::new();
-    for (one, advice) in left.unresolved.drain(..) {
-        let Some(attempt) = attempts.iter().find(|attempt| attempt.id == one.id) else { continue };
+    let mut remaining = Vec::new();
+    for (unresolved, advice) in report.unresolved.drain(..) {
+        let Some(attempt) = attempts.iter().find(|attempt| attempt.id == unresolved.id) else {
+            continue;
+        };
         let found: Vec<_> =
-            remote.iter().filter(|key| is_from_attempt(key, attempt, &held)).collect();
+            remote.iter().filter(|key| is_from_attempt(key, attempt, &stored_keys)).collect();
         let closed = now.duration_since(attempt.started_at) > ATTEMPT_WINDOW;
-        if found.is_empty() && closed && ours {
-            match dismiss_attempt(services, &one.id).await {
-                Ok(()) => left.dismissed.push(one),
-                Err(trouble) => {
-                    left.errors.push(trouble);
-                    still.push((one, advice));
+        if found.is_empty() && closed && is_same_account {
+            match dismiss_attempt(services, &unresolved.id).await {
+                Ok(()) => report.dismissed.push(unresolved),
+                Err(error) => {
+                    report.errors.push(error);
+                    remaining.push((unresolved, advice));
                 }
             }
             continue;
@@ -128,36 +132,39 @@ pub async fn recover_and_reconcile(
             ),
             [] => format!(
                 "the management key's account has no such key; whether that is where you signed in is not known. If it is: keywright recover --dismiss {}; else {advice}",
-                one.id
+                unresolved.id
             ),
-            found => found_keys_advice(&one, found, &services.server),
+            found => found_keys_advice(&unresolved, found, &services.server),
         };
-        still.push((one, advice));
+        remaining.push((unresolved, advice));
     }
-    left.unresolved = still;
-    Ok(left)
+    report.unresolved = remaining;
+    Ok(report)
 }
 
 async fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserError> {
-    let (striking, id) = (services.clone(), id.to_owned());
-    tokio::task::spawn_blocking(move || provision::dismiss_attempt(&striking, &id))
+    let (services, id) = (services.clone(), id.to_owned());
+    tokio::task::spawn_blocking(move || provision::dismiss_attempt(&services, &id))
         .await
         .unwrap_or_else(|_| Err(secret_store::Error::TimedOut.to_user_error()))
 }
 
 /// Whether this key can be what the attempt brought: by its hash where that is known, else by name
 /// and time. A key that is held is no riddle.
-fn is_from_attempt(key: &AccountKey, attempt: &Attempt, held: &[StoredKey]) -> bool {
-    if let Some(brought) = &attempt.received_key {
-        return key.hash == brought.hash;
+fn is_from_attempt(key: &AccountKey, attempt: &Attempt, stored_keys: &[StoredKey]) -> bool {
+    if let Some(received_key) = &attempt.received_key {
+        return key.hash == received_key.hash;
     }
-    if held.iter().any(|held| held.hash == key.hash) {
+    if stored_keys.iter().any(|stored_key| stored_key.hash == key.hash) {
         return false;
     }
     let name = key.name.as_deref().unwrap_or_default();
     let asked = |label: &Label| label.as_str() == name;
     let replaced = attempt.replaces.as_ref().and_then(|replaces| {
-        held.iter().find(|held| held.hash == replaces.hash).map(|held| &held.label)
+        stored_keys
+            .iter()
+            .find(|stored_key| stored_key.hash == replaces.hash)
+            .map(|stored_key| &stored_key.label)
     });
     // A key that is to replace another was asked for under that one's label.
     let named = replaced.map_or_else(|| asked(&attempt.label), asked);
@@ -168,8 +175,12 @@ fn is_from_attempt(key: &AccountKey, attempt: &Attempt, held: &[StoredKey]) -> b
     named && in_time
 }
 
-fn found_keys_advice(one: &UnresolvedAttempt, found: &[&AccountKey], server: &str) -> String {
-    let each: Vec<_> = found
+fn found_keys_advice(
+    unresolved: &UnresolvedAttempt,
+    found: &[&AccountKey],
+    server: &str,
+) -> String {
+    let pages: Vec<_> = found
         .iter()
         .map(|key| {
             let spent = key.info.usage.map_or(String::new(), |usd| format!(" (spent ${usd:.2})"));
@@ -178,8 +189,8 @@ fn found_keys_advice(one: &UnresolvedAttempt, found: &[&AccountKey], server: &st
         .collect();
     format!(
         "it exists at OpenRouter, and nobody has its secret: delete it at {}, then keywright recover --dismiss {}",
-        each.join(" and "),
-        one.id
+        pages.join(" and "),
+        unresolved.id
     )
 }
 
@@ -188,14 +199,13 @@ fn found_keys_advice(one: &UnresolvedAttempt, found: &[&AccountKey], server: &st
 async fn is_account_of_stored_keys(
     services: &ServiceContext,
     management: &ManagementKey,
-    held: &[StoredKey],
+    stored_keys: &[StoredKey],
 ) -> bool {
-    let mut users = held.iter().filter_map(|held| held.user_id.as_deref()).peekable();
+    let mut users =
+        stored_keys.iter().filter_map(|stored_key| stored_key.user_id.as_deref()).peekable();
     let (Some(_), Ok(client)) = (users.peek(), services.build_client()) else { return false };
     match client.get_current_key(&to_api_key(&to_secret_string(management))).await {
-        Ok(reading) => {
-            reading.creator_user_id.is_some_and(|account| users.all(|user| user == account))
-        }
+        Ok(info) => info.creator_user_id.is_some_and(|account| users.all(|user| user == account)),
         Err(error) => {
             tracing::warn!(%error, "whose account it is could not be asked");
             false

@@ -43,21 +43,21 @@ struct KeyLoader(UnboundedSender<(Label, oneshot::Sender<Result<ApiKey, Error>>)
 
 impl KeyLoader {
     fn new(services: ServiceContext) -> Self {
-        let (wishes, mut wished) = unbounded_channel::<(Label, oneshot::Sender<_>)>();
+        let (sender, mut receiver) = unbounded_channel::<(Label, oneshot::Sender<_>)>();
         tokio::task::spawn_blocking(move || {
-            while let Some((label, answer)) = wished.blocking_recv() {
+            while let Some((label, response)) = receiver.blocking_recv() {
                 // Whoever has stopped waiting needs no answer.
-                let _ = answer.send(load_key(&services, &label));
+                let _ = response.send(load_key(&services, &label));
             }
         });
-        Self(wishes)
+        Self(sender)
     }
 
     async fn load(&self, label: &Label) -> Result<ApiKey, Error> {
-        let (answer, answered) = oneshot::channel();
+        let (response, receiver) = oneshot::channel();
         // Where the thread is gone, nobody answers.
-        let _ = self.0.send((label.clone(), answer));
-        answered.await.unwrap_or(Err(Error::SecretStore(secret_store::Error::TimedOut)))
+        let _ = self.0.send((label.clone(), response));
+        receiver.await.unwrap_or(Err(Error::SecretStore(secret_store::Error::TimedOut)))
     }
 }
 
@@ -65,32 +65,33 @@ impl KeyLoader {
 /// ask further: it cannot be reached, or asks for patience.
 async fn check_key(
     services: &ServiceContext,
-    taker: &KeyLoader,
+    key_loader: &KeyLoader,
     client: &Client,
     hash: &str,
     label: &Label,
 ) -> Result<CheckResult, (UserError, Option<Duration>)> {
-    let key = match taker.load(label).await {
+    let key = match key_loader.load(label).await {
         Ok(key) if key.hash() == hash => key,
         // One entry that is wrong says nothing about the others.
         Ok(_) => {
-            let words = Error::SecretMismatch(label.clone()).to_string();
-            return Ok(CheckResult::Failed(words));
+            let message = Error::SecretMismatch(label.clone()).to_string();
+            return Ok(CheckResult::Failed(message));
         }
         Err(error @ (Error::MissingSecret { .. } | Error::InOtherStore(_))) => {
             return Ok(CheckResult::Failed(error.to_string()));
         }
         Err(error) => return Err((error.to_user_error(), None)),
     };
-    let answer = client.get_current_key(&key).await;
-    if let Ok(KeyInfo { masked: Some(masked), .. }) = &answer
+    let response = client.get_current_key(&key).await;
+    if let Ok(KeyInfo { masked: Some(masked), .. }) = &response
         && *masked != key.masked()
         && has_other_key_with_mask(services, masked.clone()).await
     {
-        let words = "the server answered about another key: its figures are not taken for this one";
-        return Ok(CheckResult::Failed(words.into()));
+        let message =
+            "the server answered about another key: its figures are not taken for this one";
+        return Ok(CheckResult::Failed(message.into()));
     }
-    match &answer {
+    match &response {
         Err(error @ openrouter::Error::RateLimited { retry_after, .. }) => {
             Err((not_refreshed_error(error), *retry_after))
         }
@@ -98,7 +99,7 @@ async fn check_key(
             error @ (openrouter::Error::NotSent { .. }
             | openrouter::Error::InvalidCertificate { .. }),
         ) => Err((not_refreshed_error(error), None)),
-        _ => Ok(CheckResult::from(answer)),
+        _ => Ok(CheckResult::from(response)),
     }
 }
 
@@ -107,7 +108,9 @@ async fn check_key(
 async fn has_other_key_with_mask(services: &ServiceContext, masked: String) -> bool {
     let services = services.clone();
     let found = tokio::task::spawn_blocking(move || {
-        inventory::filter_keys(&services.location, &services.server, |held| held.masked == masked)
+        inventory::filter_keys(&services.location, &services.server, |stored_key| {
+            stored_key.masked == masked
+        })
     });
     matches!(found.await, Ok(Ok(found)) if !found.is_empty())
 }
@@ -144,8 +147,8 @@ struct RefreshRun<F, N> {
 pub async fn refresh_keys(
     services: &ServiceContext,
     keys: Vec<(String, Label)>,
-    now: impl Fn() -> Timestamp + Send + Sync + 'static,
-    told: impl Fn(&str, &CheckResult, Timestamp) + Send + Sync + 'static,
+    clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    on_result: impl Fn(&str, &CheckResult, Timestamp) + Send + Sync + 'static,
     mut stop: watch::Receiver<bool>,
 ) -> RefreshReport {
     let client = match services.build_client() {
@@ -158,58 +161,58 @@ pub async fn refresh_keys(
             };
         }
     };
-    let asking = Arc::new(RefreshRun {
+    let run = Arc::new(RefreshRun {
         services: services.clone(),
         key_loader: KeyLoader::new(services.clone()),
         client,
-        on_result: told,
-        clock: now,
+        on_result,
+        clock,
         queue: Mutex::new(keys.into()),
         results: Mutex::default(),
         stop_reason: Mutex::default(),
     });
-    let mut askers = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for _ in 0..MAX_CONCURRENT_CHECKS {
-        let asking = Arc::clone(&asking);
-        askers.spawn(async move { asking.check_until_stopped().await });
+        let run = Arc::clone(&run);
+        tasks.spawn(async move { run.check_until_stopped().await });
     }
     tokio::select! {
-        () = async { while askers.join_next().await.is_some() {} } => {}
-        () = provision::wait_for_cancel(&mut stop) => askers.shutdown().await,
+        () = async { while tasks.join_next().await.is_some() {} } => {}
+        () = provision::wait_for_cancel(&mut stop) => tasks.shutdown().await,
     }
-    let noting = Arc::clone(&asking);
-    let noted = tokio::task::spawn_blocking(move || {
-        let (place, server) = (&noting.services.location, &noting.services.server);
-        let reads = lock_mutex(&noting.results);
-        let spent: Vec<_> =
-            reads.iter().filter_map(|(hash, read)| to_usage_sample(hash, read)).collect();
-        inventory::record_checks(place, server, &reads)?;
+    let recorded = Arc::clone(&run);
+    let write_result = tokio::task::spawn_blocking(move || {
+        let (location, server) = (&recorded.services.location, &recorded.services.server);
+        let results = lock_mutex(&recorded.results);
+        let samples: Vec<_> =
+            results.iter().filter_map(|(hash, result)| to_usage_sample(hash, result)).collect();
+        inventory::record_checks(location, server, &results)?;
         // The past is worth less than the present: a round without it is still a round.
-        if let Err(error) = usage_history::record_usage(place, &spent) {
+        if let Err(error) = usage_history::record_usage(location, &samples) {
             tracing::warn!(%error, "what was spent is not remembered");
         }
         Ok::<(), crate::storage::json_store::Error>(())
     })
     .await;
     // After what they said of themselves: this is the last word.
-    let refused = asking.fetch_rejected_keys().await;
-    let (mut trouble, wait) = lock_mutex(&asking.stop_reason)
+    let rejected = run.fetch_rejected_keys().await;
+    let (mut error, retry_after) = lock_mutex(&run.stop_reason)
         .take()
-        .map_or((None, None), |(trouble, wait)| (Some(trouble), wait));
-    if let (Ok(Err(error)), None) = (&noted, &trouble) {
-        trouble = Some(error.to_user_error());
+        .map_or((None, None), |(error, retry_after)| (Some(error), retry_after));
+    if let (Ok(Err(cause)), None) = (&write_result, &error) {
+        error = Some(cause.to_user_error());
     }
-    let rest = lock_mutex(&asking.queue).drain(..).collect();
-    RefreshReport { error: trouble, retry_after: wait, unchecked: rest, rejected_keys: refused }
+    let unchecked = lock_mutex(&run.queue).drain(..).collect();
+    RefreshReport { error, retry_after, unchecked, rejected_keys: rejected }
 }
 
 /// A sample out of an answer.
 fn to_usage_sample<'a>(
     hash: &'a str,
-    (at, read): &(Timestamp, CheckResult),
+    (checked_at, result): &(Timestamp, CheckResult),
 ) -> Option<(&'a str, Timestamp, f64)> {
-    match read {
-        CheckResult::Valid(reading) => Some((hash, *at, reading.usage?)),
+    match result {
+        CheckResult::Valid(info) => Some((hash, *checked_at, info.usage?)),
         CheckResult::Rejected | CheckResult::InsufficientCredits | CheckResult::Failed(_) => None,
     }
 }
@@ -219,14 +222,14 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
         while lock_mutex(&self.stop_reason).is_none() {
             let Some((hash, label)) = lock_mutex(&self.queue).pop_front() else { return };
             match check_key(&self.services, &self.key_loader, &self.client, &hash, &label).await {
-                Ok(read) => {
-                    let at = (self.clock)();
-                    (self.on_result)(&hash, &read, at);
-                    lock_mutex(&self.results).insert(hash, (at, read));
+                Ok(result) => {
+                    let checked_at = (self.clock)();
+                    (self.on_result)(&hash, &result, checked_at);
+                    lock_mutex(&self.results).insert(hash, (checked_at, result));
                 }
-                Err(end) => {
+                Err(reason) => {
                     lock_mutex(&self.queue).push_front((hash, label));
-                    lock_mutex(&self.stop_reason).get_or_insert(end);
+                    lock_mutex(&self.stop_reason).get_or_insert(reason);
                 }
             }
         }
@@ -234,11 +237,11 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
 
     /// Asks the account about the keys that were refused. Whatever goes wrong says nothing of them.
     async fn fetch_rejected_keys(&self) -> Vec<AccountKey> {
-        let refused = |(_, read): &(Timestamp, CheckResult)| *read == CheckResult::Rejected;
+        let rejected = |(_, result): &(Timestamp, CheckResult)| *result == CheckResult::Rejected;
         let hashes: Vec<String> = {
-            let reads = lock_mutex(&self.results);
-            let refused = reads.iter().filter(|(_, read)| refused(read));
-            refused.map(|(hash, _)| hash.clone()).take(MAX_REJECTED_LOOKUPS).collect()
+            let results = lock_mutex(&self.results);
+            let rejected = results.iter().filter(|(_, result)| rejected(result));
+            rejected.map(|(hash, _)| hash.clone()).take(MAX_REJECTED_LOOKUPS).collect()
         };
         if hashes.is_empty() || lock_mutex(&self.stop_reason).is_some() {
             return Vec::new();
@@ -247,18 +250,20 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
         else {
             return Vec::new();
         };
-        let mut known = Vec::new();
+        let mut rejected_keys = Vec::new();
         for hash in hashes {
-            let Ok(remote) = self.client.get_key(&management, &hash).await else { continue };
-            let (place, server, at) =
+            let Ok(account_key) = self.client.get_key(&management, &hash).await else { continue };
+            let (location, server, checked_at) =
                 (&self.services.location, &self.services.server, (self.clock)());
-            let note = |held: &mut StoredKey| held.record_account_key(&remote, at);
-            if let Err(error) = inventory::update_key(place, server, &hash, note) {
+            let warning = |stored_key: &mut StoredKey| {
+                stored_key.record_account_key(&account_key, checked_at)
+            };
+            if let Err(error) = inventory::update_key(location, server, &hash, warning) {
                 tracing::warn!(%error, "what the account says of a refused key is not noted");
             }
-            known.push(remote);
+            rejected_keys.push(account_key);
         }
-        known
+        rejected_keys
     }
 }
 

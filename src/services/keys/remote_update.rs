@@ -6,49 +6,69 @@ use jiff::Timestamp;
 use super::error::is_not_found;
 use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{AccountKey, KeyPatch, Label, ManagementKey, StoredKey, UserError};
+use crate::domain::{AccountKey, ErrorKind, KeyPatch, Label, ManagementKey, StoredKey, UserError};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
+use crate::storage::json_store;
 use crate::storage::secret_store;
 use crate::storage::usage_history;
 
-/// How an edit ended.
+/// The result of [`update_key`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum UpdateOutcome {
-    /// The server has it.
+    /// The server applied the update.
     Applied {
-        /// The key afterwards.
+        /// The key after the update.
         current: Box<AccountKey>,
-        /// OpenRouter's names of what is not as it was sent.
+        /// OpenRouter's names of the fields that differ from what was sent.
         unapplied_fields: Vec<&'static str>,
+        /// Set if the inventory could not be written afterwards.
+        warning: Option<UserError>,
     },
-    /// Somebody changed the key since it was seen. Nothing was written.
+    /// The key was changed since it was last fetched. Nothing was sent.
     Conflict {
-        /// The key as it was seen.
+        /// The key as it was last fetched.
         previous: Box<AccountKey>,
-        /// The key as it is.
+        /// The key as it is now.
         current: Box<AccountKey>,
-        /// OpenRouter's names of what differs between them.
+        /// OpenRouter's names of the fields that differ between them.
         changed_fields: Vec<&'static str>,
     },
 }
 
-/// Switches a key off or on; of a held one it is noted. The key as it is afterwards.
+/// A key that was disabled or enabled at the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdatedKey {
+    /// The key after the update.
+    pub account_key: AccountKey,
+    /// Set if the inventory could not be written afterwards.
+    pub warning: Option<UserError>,
+}
+
+/// Disables or enables a key at the server and records that in the inventory.
 pub async fn set_disabled(
     services: &ServiceContext,
     management: &ManagementKey,
-    held: &StoredKey,
+    stored_key: &StoredKey,
     disabled: bool,
-) -> Result<AccountKey, Error> {
-    let failed = |error| Error::from_management_request(error, &held.page_url());
+) -> Result<UpdatedKey, Error> {
+    let failed = |error| Error::from_management_request(error, &stored_key.page_url());
     let client = services.build_client().map_err(failed)?;
     let patch = KeyPatch { disabled: Some(disabled), ..KeyPatch::default() };
-    let now =
-        send_patch(services, &client, management, &held.hash, &patch).await.map_err(failed)?;
-    record_account_key(services, &now)?;
+    let now = send_patch(services, &client, management, &stored_key.hash, &patch)
+        .await
+        .map_err(failed)?;
+    let at = Timestamp::now();
+    let record = |stored_key: &mut StoredKey| stored_key.record_account_key(&now, at);
+    let warning = inventory::update_key(&services.location, &services.server, &now.hash, record)
+        .err()
+        .map(|error| {
+            let state = if disabled { "disabled" } else { "enabled" };
+            not_recorded_warning(&error, format!("'{}' is {state} at OpenRouter", stored_key.label))
+        });
     match patch.unapplied_fields(&now) {
-        names if names.is_empty() => Ok(now),
-        names => Err(Error::UpdateNotApplied { fields: names, page_url: held.page_url() }),
+        fields if fields.is_empty() => Ok(UpdatedKey { account_key: now, warning }),
+        fields => Err(Error::UpdateNotApplied { fields, page_url: stored_key.page_url() }),
     }
 }
 
@@ -56,28 +76,43 @@ pub async fn set_disabled(
 pub async fn update_key(
     services: &ServiceContext,
     management: &ManagementKey,
-    seen: &AccountKey,
+    expected: &AccountKey,
     patch: &KeyPatch,
 ) -> Result<UpdateOutcome, Error> {
-    let failed = |error| Error::from_management_request(error, &key_page_url(services, &seen.hash));
+    let failed =
+        |error| Error::from_management_request(error, &key_page_url(services, &expected.hash));
     let client = services.build_client().map_err(failed)?;
-    let now = fetch_account_key(services, management, &seen.hash).await?;
-    let differences = now.changed_fields(seen);
-    if !differences.is_empty() {
+    let now = fetch_account_key(services, management, &expected.hash).await?;
+    let changed_fields = now.changed_fields(expected);
+    if !changed_fields.is_empty() {
         return Ok(UpdateOutcome::Conflict {
-            previous: Box::new(seen.clone()),
+            previous: Box::new(expected.clone()),
             current: Box::new(now),
-            changed_fields: differences,
+            changed_fields,
         });
     }
-    let now = send_patch(services, &client, management, &seen.hash, patch).await.map_err(failed)?;
+    let now =
+        send_patch(services, &client, management, &expected.hash, patch).await.map_err(failed)?;
     let at = Timestamp::now();
-    let taken = |held: &mut StoredKey| held.record_patch(patch, &now, at);
-    inventory::update_key(&services.location, &services.server, &now.hash, taken)?;
+    let record = |stored_key: &mut StoredKey| stored_key.record_patch(patch, &now, at);
+    let warning = inventory::update_key(&services.location, &services.server, &now.hash, record)
+        .err()
+        .map(|error| not_recorded_warning(&error, "the key is changed at OpenRouter".into()));
     Ok(UpdateOutcome::Applied {
         unapplied_fields: patch.unapplied_fields(&now),
         current: Box::new(now),
+        warning,
     })
+}
+
+/// Returns the warning about a change that the server made and the inventory does not show.
+fn not_recorded_warning(error: &json_store::Error, meaning: String) -> UserError {
+    UserError::new(
+        ErrorKind::Failed,
+        format!("the inventory could not be written: {error}"),
+        format!("{}, then run keywright list --refresh", error.advice()),
+    )
+    .with_meaning(meaning)
 }
 
 /// Sends a change: made twice it comes to the same. Where the answer says nothing, the key does.
@@ -88,9 +123,9 @@ async fn send_patch(
     hash: &str,
     patch: &KeyPatch,
 ) -> Result<AccountKey, openrouter::Error> {
-    let answer =
+    let response =
         retry_request(services, async || client.update_key(management, hash, patch).await).await;
-    match answer {
+    match response {
         Err(
             error @ (openrouter::Error::OutcomeUnknown { .. }
             | openrouter::Error::UnexpectedResponse { .. }),
@@ -98,15 +133,8 @@ async fn send_patch(
             Ok(now) if patch.unapplied_fields(&now).is_empty() => Ok(now),
             _ => Err(error),
         },
-        answer => answer,
+        response => response,
     }
-}
-
-fn record_account_key(services: &ServiceContext, now: &AccountKey) -> Result<(), Error> {
-    let at = Timestamp::now();
-    let taken = |held: &mut StoredKey| held.record_account_key(now, at);
-    inventory::update_key(&services.location, &services.server, &now.hash, taken)?;
-    Ok(())
 }
 
 /// A key as the account has it now.
@@ -155,14 +183,14 @@ pub async fn revoke_key(
 pub async fn revoke_and_remove(
     services: &ServiceContext,
     management: &ManagementKey,
-    held: &StoredKey,
+    stored_key: &StoredKey,
 ) -> Result<RevokeOutcome, Error> {
-    let deleted = revoke_key(services, management, &held.hash).await?;
-    let (forgetting, label) = (services.clone(), held.label.clone());
-    let forgotten = tokio::task::spawn_blocking(move || remove_key(&forgetting, &label)).await;
-    match forgotten.unwrap_or_else(|_| Err(secret_store::Error::TimedOut.to_user_error())) {
-        Ok(()) => Ok(deleted),
-        Err(trouble) => Err(Error::CopyNotRemoved(trouble)),
+    let outcome = revoke_key(services, management, &stored_key.hash).await?;
+    let (services, label) = (services.clone(), stored_key.label.clone());
+    let removed = tokio::task::spawn_blocking(move || remove_key(&services, &label)).await;
+    match removed.unwrap_or_else(|_| Err(secret_store::Error::TimedOut.to_user_error())) {
+        Ok(()) => Ok(outcome),
+        Err(error) => Err(Error::CopyNotRemoved(error)),
     }
 }
 
@@ -173,25 +201,27 @@ fn key_page_url(services: &ServiceContext, hash: &str) -> String {
 /// Forgets a key on this machine, and its past; the key itself stays valid. One that is already gone
 /// from the vault is struck off the list.
 pub fn remove_key(services: &ServiceContext, label: &Label) -> Result<(), UserError> {
-    let held = inventory::find_key(&services.location, &services.server, label.as_str());
-    let held = held.map_err(|error| error.to_user_error())?;
+    let stored_key = inventory::find_key(&services.location, &services.server, label.as_str());
+    let stored_key = stored_key.map_err(|error| error.to_user_error())?;
     match services
         .secret_store
         .delete(&services.entry_id(label.as_str()), services.secret_store_timeout)
     {
         Ok(()) => {}
         Err(secret_store::Error::NoEntry) => {
-            let asked = services.secret_store.kind().to_string();
-            if let Some(trouble) = held.as_ref().and_then(|held| held.other_store_error(&asked)) {
-                return Err(trouble);
+            let store_kind = services.secret_store.kind().to_string();
+            if let Some(error) =
+                stored_key.as_ref().and_then(|stored_key| stored_key.other_store_error(&store_kind))
+            {
+                return Err(error);
             }
         }
         Err(error) => return Err(error.to_user_error()),
     }
     inventory::remove_key(&services.location, &services.server, label.as_str())
         .map_err(|error| error.to_user_error())?;
-    if let Some(held) = held
-        && let Err(error) = usage_history::remove_key(&services.location, &held.hash)
+    if let Some(stored_key) = stored_key
+        && let Err(error) = usage_history::remove_key(&services.location, &stored_key.hash)
     {
         tracing::warn!(%error, "what a forgotten key had spent is still remembered");
     }

@@ -23,11 +23,14 @@ pub async fn rename_key(
     new: &Label,
     management: Option<&ManagementKey>,
 ) -> Result<RenamedKey, Error> {
-    let held = inventory::list_keys(&services.location, &services.server)?;
-    if !held.iter().any(|held| held.hash == old.hash && held.label == old.label) {
+    let stored_key = inventory::list_keys(&services.location, &services.server)?;
+    if !stored_key
+        .iter()
+        .any(|stored_key| stored_key.hash == old.hash && stored_key.label == old.label)
+    {
         return Err(Error::NotInInventory(old.label.clone()));
     }
-    if held.iter().any(|held| held.label == *new) {
+    if stored_key.iter().any(|stored_key| stored_key.label == *new) {
         return Err(Error::LabelTaken(new.clone()));
     }
     let Some(key) = secret_for(services, &old.label).await? else {
@@ -37,46 +40,47 @@ pub async fn rename_key(
         return Err(Error::SecretMismatch(old.label.clone()));
     }
     // Nobody else may take the label between this look and our writing.
-    let turn = provision::lock_storing(services).await;
-    let mine = match secret_for(services, new).await? {
+    let storing_lock = provision::lock_storing(services).await;
+    let already_stored = match secret_for(services, new).await? {
         // A try before this one was interrupted.
-        Some(there) if there.hash() == old.hash => true,
+        Some(existing) if existing.hash() == old.hash => true,
         Some(_) => return Err(Error::LabelInSecretStore(new.clone())),
         None => false,
     };
     store_secret(services, new, &key).await?;
     let renamed = update_inventory_label(services, old, new);
-    let held = match renamed {
-        Ok(held) => held,
+    let stored_key = match renamed {
+        Ok(stored_key) => stored_key,
         Err(error) => {
             // The old state, as far as the vault lets go of what was just put there.
-            if !mine && let Err(error) = delete_secret(services, new).await {
+            if !already_stored && let Err(error) = delete_secret(services, new).await {
                 tracing::warn!(%error, "a second entry of a key stays behind");
             }
             return Err(error);
         }
     };
-    drop(turn);
-    let mut note = delete_secret(services, &old.label).await.err().map(|error| {
-        let trouble = error.to_user_error();
+    drop(storing_lock);
+    let mut warning = delete_secret(services, &old.label).await.err().map(|error| {
+        let error = error.to_user_error();
         UserError::new(
-            trouble.kind,
-            format!("the old entry '{}' was not removed: {}", old.label, trouble.message),
-            format!("the key is under '{new}', and once more there; {}", trouble.advice),
+            error.kind,
+            format!("the old entry '{}' was not removed: {}", old.label, error.message),
+            format!("the key is under '{new}', and once more there; {}", error.advice),
         )
     });
     if let Some(management) = management {
-        let unnamed = rename_at_server(services, management, &held).await.err().map(|error| {
-            let trouble = error.to_user_error();
-            UserError::new(
-                trouble.kind,
-                format!("the name at the server stayed: {}", trouble.message),
-                format!("here the key is '{new}'; change it at {}", held.page_url()),
-            )
-        });
-        note = note.or(unnamed);
+        let unnamed =
+            rename_at_server(services, management, &stored_key).await.err().map(|error| {
+                let error = error.to_user_error();
+                UserError::new(
+                    error.kind,
+                    format!("the name at the server stayed: {}", error.message),
+                    format!("here the key is '{new}'; change it at {}", stored_key.page_url()),
+                )
+            });
+        warning = warning.or(unnamed);
     }
-    Ok(RenamedKey { stored_key: held, warning: note })
+    Ok(RenamedKey { stored_key, warning })
 }
 
 fn update_inventory_label(
@@ -85,31 +89,35 @@ fn update_inventory_label(
     new: &Label,
 ) -> Result<StoredKey, Error> {
     inventory::update_keys(&services.location, |keys| {
-        let ours = |held: &StoredKey| held.server == services.server;
-        if keys.iter().any(|held| ours(held) && held.label == *new) {
+        let is_same_server = |stored_key: &StoredKey| stored_key.server == services.server;
+        if keys.iter().any(|stored_key| is_same_server(stored_key) && stored_key.label == *new) {
             return Err(Error::LabelTaken(new.clone()));
         }
-        let same = |held: &&mut StoredKey| ours(held) && held.hash == old.hash;
-        let row =
-            keys.iter_mut().find(same).ok_or_else(|| Error::NotInInventory(old.label.clone()))?;
-        row.label = new.clone();
-        Ok(row.clone())
+        let is_renamed =
+            |stored_key: &&mut StoredKey| is_same_server(stored_key) && stored_key.hash == old.hash;
+        let stored_key = keys
+            .iter_mut()
+            .find(is_renamed)
+            .ok_or_else(|| Error::NotInInventory(old.label.clone()))?;
+        stored_key.label = new.clone();
+        Ok(stored_key.clone())
     })?
 }
 
 async fn rename_at_server(
     services: &ServiceContext,
     management: &ManagementKey,
-    held: &StoredKey,
+    stored_key: &StoredKey,
 ) -> Result<(), Error> {
-    let failed = |error| Error::from_management_request(error, &held.page_url());
+    let failed = |error| Error::from_management_request(error, &stored_key.page_url());
     let client = services.build_client().map_err(failed)?;
-    let patch = KeyPatch { name: Some(held.label.clone()), ..KeyPatch::default() };
-    let patched =
-        retry_request(services, async || client.update_key(management, &held.hash, &patch).await);
+    let patch = KeyPatch { name: Some(stored_key.label.clone()), ..KeyPatch::default() };
+    let patched = retry_request(services, async || {
+        client.update_key(management, &stored_key.hash, &patch).await
+    });
     let now = patched.await.map_err(failed)?;
     match patch.unapplied_fields(&now) {
         names if names.is_empty() => Ok(()),
-        names => Err(Error::UpdateNotApplied { fields: names, page_url: held.page_url() }),
+        names => Err(Error::UpdateNotApplied { fields: names, page_url: stored_key.page_url() }),
     }
 }

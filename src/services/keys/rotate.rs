@@ -29,20 +29,22 @@ use crate::storage::json_store;
 /// that was interrupted goes on instead; no second key is cut.
 pub async fn rotate_key(
     services: &ServiceContext,
-    held: &StoredKey,
-    way: AuthMethod,
-    terms: RetirePolicy,
+    stored_key: &StoredKey,
+    auth_method: AuthMethod,
+    policy: RetirePolicy,
     controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> RotationOutcome {
-    let (request, replacement) = match plan_rotation(services, held, terms, Timestamp::now()).await
+    let (request, replacement) = match plan_rotation(services, stored_key, policy, Timestamp::now())
+        .await
     {
         Ok(RotationPlan::CreateReplacement(request, replacement)) => (request, replacement),
         Ok(RotationPlan::Resume(new)) => return finish_by_moving_label(services, *new, None).await,
         Err(error) => return RotationOutcome::Failed(error.to_user_error()),
     };
     let outcome =
-        provision::run_replacement(&request, &replacement, way, services, controls, report).await;
+        provision::run_replacement(&request, &replacement, auth_method, services, controls, report)
+            .await;
     finish_rotation(services, outcome).await
 }
 
@@ -53,36 +55,36 @@ pub async fn finish_rotation(
 ) -> RotationOutcome {
     match outcome {
         // An answer in which no key could be told from the rest, stored as it came.
-        ProvisioningOutcome::Stored { stored_key: held, .. } if held.replaces.is_none() => {
+        ProvisioningOutcome::Stored { stored_key, .. } if stored_key.replaces.is_none() => {
             RotationOutcome::LabelNotMoved {
                 error: UserError::new(
                     ErrorKind::Unresolved,
                     "the server's answer is stored, and which of it is the key is not known",
                     format!(
                         "the old key still has its label; look at the answer: keywright get '{}'",
-                        held.label
+                        stored_key.label
                     ),
                 ),
-                new: held,
+                new: stored_key,
             }
         }
-        ProvisioningOutcome::Stored { stored_key: held, warning: note, .. } => {
-            finish_by_moving_label(services, held, note).await
+        ProvisioningOutcome::Stored { stored_key, warning, .. } => {
+            finish_by_moving_label(services, stored_key, warning).await
         }
-        ProvisioningOutcome::NotStored { entry: held, key, error: trouble } => {
-            RotationOutcome::NotStored { entry: held, key, error: trouble }
+        ProvisioningOutcome::NotStored { entry: stored_key, key, error } => {
+            RotationOutcome::NotStored { entry: stored_key, key, error }
         }
-        ProvisioningOutcome::Failed(trouble) => RotationOutcome::Failed(trouble),
+        ProvisioningOutcome::Failed(error) => RotationOutcome::Failed(error),
     }
 }
 
 async fn finish_by_moving_label(
     services: &ServiceContext,
     new: StoredKey,
-    note: Option<UserError>,
+    warning: Option<UserError>,
 ) -> RotationOutcome {
     match move_label(services, &new).await {
-        Ok(handed) => RotationOutcome::Completed { rotated: handed, warning: note },
+        Ok(rotated) => RotationOutcome::Completed { rotated, warning },
         Err(error) => RotationOutcome::LabelNotMoved { new, error: error.to_user_error() },
     }
 }
@@ -94,55 +96,56 @@ enum RotationPlan {
 
 async fn plan_rotation(
     services: &ServiceContext,
-    held: &StoredKey,
-    terms: RetirePolicy,
+    stored_key: &StoredKey,
+    policy: RetirePolicy,
     now: Timestamp,
 ) -> Result<RotationPlan, Error> {
-    let rows = inventory::list_keys(&services.location, &services.server)?;
-    let held = rows
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let stored_key = stored_keys
         .iter()
-        .find(|row| row.hash == held.hash)
-        .ok_or_else(|| Error::NotInInventory(held.label.clone()))?;
-    let replaces =
-        |row: &&StoredKey| row.replaces.as_ref().is_some_and(|old| old.hash == held.hash);
-    if let Some(new) = rows.iter().find(replaces) {
+        .find(|new_key| new_key.hash == stored_key.hash)
+        .ok_or_else(|| Error::NotInInventory(stored_key.label.clone()))?;
+    let replaces = |new_key: &&StoredKey| {
+        new_key.replaces.as_ref().is_some_and(|old| old.hash == stored_key.hash)
+    };
+    if let Some(new) = stored_keys.iter().find(replaces) {
         return Ok(RotationPlan::Resume(Box::new(new.clone())));
     }
-    if held.retirement.is_some() {
-        return Err(Error::AlreadyReplaced(held.label.clone()));
+    if stored_key.retirement.is_some() {
+        return Err(Error::AlreadyReplaced(stored_key.label.clone()));
     }
-    match secret_for(services, &held.label).await? {
-        Some(key) if key.hash() == held.hash => {}
-        Some(_) => return Err(Error::SecretMismatch(held.label.clone())),
-        None => return Err(missing_error(services, &held.label)),
+    match secret_for(services, &stored_key.label).await? {
+        Some(key) if key.hash() == stored_key.hash => {}
+        Some(_) => return Err(Error::SecretMismatch(stored_key.label.clone())),
+        None => return Err(missing_error(services, &stored_key.label)),
     }
-    let request = build_same_policy_request(held, now)?;
+    let request = build_same_policy_request(stored_key, now)?;
     let replaces = PendingReplacement {
-        hash: held.hash.clone(),
-        unused_for: terms.unused_for,
-        revoke_when_unused: terms.revoke_when_unused,
+        hash: stored_key.hash.clone(),
+        unused_for: policy.unused_for,
+        revoke_when_unused: policy.revoke_when_unused,
     };
-    let label = find_free_label(services, &rows, &held.label, "new", None).await?;
+    let label = find_free_label(services, &stored_keys, &stored_key.label, "new", None).await?;
     Ok(RotationPlan::CreateReplacement(request, Replacement { label, replaces }))
 }
 
 /// The policy that is in force, asked for once more. Nothing is left out in silence: a limit that
 /// cannot be asked for must not become none.
-fn build_same_policy_request(held: &StoredKey, now: Timestamp) -> Result<KeyRequest, Error> {
-    let not_the_same =
-        |why: String| Error::PolicyNotRepeatable { label: held.label.clone(), reason: why };
-    let limit = held
+fn build_same_policy_request(stored_key: &StoredKey, now: Timestamp) -> Result<KeyRequest, Error> {
+    let not_repeatable =
+        |reason: String| Error::PolicyNotRepeatable { label: stored_key.label.clone(), reason };
+    let limit = stored_key
         .limit()
         .map(Cents::try_from)
         .transpose()
-        .map_err(|problem| not_the_same(problem.to_string()))?;
-    let expiry = match (&held.requested.expires_input, held.expires_at()) {
+        .map_err(|problem| not_repeatable(problem.to_string()))?;
+    let expiry = match (&stored_key.requested.expires_input, stored_key.expires_at()) {
         // `30d` is thirty days from now; a date is that date.
-        (Some(words), _) => Expiry::parse(words, now)
-            .map_err(|problem| not_the_same(format!("it was to expire {words}; {problem}")))?,
+        (Some(text), _) => Expiry::parse(text, now)
+            .map_err(|problem| not_repeatable(format!("it was to expire {text}; {problem}")))?,
         (None, Some(at)) if at > now => Some(Expiry { at, input: at.to_string() }),
         (None, Some(at)) => {
-            return Err(not_the_same(format!(
+            return Err(not_repeatable(format!(
                 "it expired {}",
                 crate::domain::format_timestamp(at)
             )));
@@ -150,41 +153,45 @@ fn build_same_policy_request(held: &StoredKey, now: Timestamp) -> Result<KeyRequ
         (None, None) => None,
     };
     Ok(KeyRequest {
-        label: held.label.clone(),
+        label: stored_key.label.clone(),
         limit,
-        limit_reset: held.reset().filter(|_| limit.is_some()),
+        limit_reset: stored_key.reset().filter(|_| limit.is_some()),
         expiry,
-        workspace_id: held.requested.workspace_id.clone(),
+        workspace_id: stored_key.requested.workspace_id.clone(),
     })
 }
 
 /// Hands the label over from the old key to the new one, from wherever that was interrupted.
-pub async fn move_label(services: &ServiceContext, held: &StoredKey) -> Result<Rotated, Error> {
-    let new = held.hash.as_str();
+pub async fn move_label(
+    services: &ServiceContext,
+    stored_key: &StoredKey,
+) -> Result<Rotated, Error> {
+    let new = stored_key.hash.as_str();
     // One program at a time. The name is made of a hash only if it is one.
     let name = if is_key_hash(new) { &new[..16] } else { "odd" };
-    let _claim = services.location.try_lock(&format!("rotation-{name}.lock"))?;
-    let rows = inventory::list_keys(&services.location, &services.server)?;
-    let by_hash = |hash: &str| rows.iter().find(|row| row.hash == hash).cloned();
-    let Some(row) = by_hash(new) else {
-        return Err(Error::NotInInventory(held.label.clone()));
+    let _rotation_lock = services.location.try_lock(&format!("rotation-{name}.lock"))?;
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let by_hash = |hash: &str| stored_keys.iter().find(|new_key| new_key.hash == hash).cloned();
+    let Some(new_key) = by_hash(new) else {
+        return Err(Error::NotInInventory(stored_key.label.clone()));
     };
-    let Some(replaces) = &row.replaces else {
-        return Ok(Rotated { new: row, old: None });
+    let Some(replaces) = &new_key.replaces else {
+        return Ok(Rotated { new: new_key, old: None });
     };
     let Some(old) = by_hash(&replaces.hash) else {
-        let freed = |held: &mut StoredKey| held.replaces = None;
+        let freed = |stored_key: &mut StoredKey| stored_key.replaces = None;
         let freed = inventory::update_key(&services.location, &services.server, new, freed)?;
-        return Ok(Rotated { new: freed.unwrap_or(row), old: None });
+        return Ok(Rotated { new: freed.unwrap_or(new_key), old: None });
     };
     let label = &old.label;
     // Nobody else may take a label between our look at it and the list.
-    let _turn = provision::lock_storing(services).await;
-    let kept = match secret_for(services, label).await? {
+    let _storing_lock = provision::lock_storing(services).await;
+    let old_label = match secret_for(services, label).await? {
         Some(key) if key.hash() == old.hash => {
-            let kept = find_free_label(services, &rows, label, "old", Some(&old.hash)).await?;
-            store_secret(services, &kept, &key).await?;
-            kept
+            let old_label =
+                find_free_label(services, &stored_keys, label, "old", Some(&old.hash)).await?;
+            store_secret(services, &old_label, &key).await?;
+            old_label
         }
         Some(key) if key.hash() != new => return Err(Error::SecretMismatch(label.clone())),
         // The step after that was begun already, so the old key is where it was put.
@@ -192,25 +199,27 @@ pub async fn move_label(services: &ServiceContext, held: &StoredKey) -> Result<R
             .await?
             .ok_or_else(|| Error::SecretMismatch(label.clone()))?,
     };
-    let there = secret_for(services, label).await?;
-    if there.is_none_or(|key| key.hash() != new) {
-        match secret_for(services, &row.label).await? {
+    let existing = secret_for(services, label).await?;
+    if existing.is_none_or(|key| key.hash() != new) {
+        match secret_for(services, &new_key.label).await? {
             Some(key) if key.hash() == new => store_secret(services, label, &key).await?,
-            Some(_) => return Err(Error::SecretMismatch(row.label.clone())),
-            None => return Err(missing_error(services, &row.label)),
+            Some(_) => return Err(Error::SecretMismatch(new_key.label.clone())),
+            None => return Err(missing_error(services, &new_key.label)),
         }
     }
-    if row.label != *label {
-        delete_secret(services, &row.label).await?;
+    if new_key.label != *label {
+        delete_secret(services, &new_key.label).await?;
     }
-    let retiring = Retirement {
+    let retirement = Retirement {
         replaced_at: Timestamp::now(),
         unused_for: replaces.unused_for,
         revoke_when_unused: replaces.revoke_when_unused,
     };
     inventory::update_keys(&services.location, |keys| {
         let at = |hash: &str| {
-            keys.iter().position(|held| held.server == services.server && held.hash == hash)
+            keys.iter().position(|stored_key| {
+                stored_key.server == services.server && stored_key.hash == hash
+            })
         };
         let (Some(to), Some(from)) = (at(new), at(&old.hash)) else {
             return Err(Error::NotInInventory(label.clone()));
@@ -219,8 +228,8 @@ pub async fn move_label(services: &ServiceContext, held: &StoredKey) -> Result<R
             // Renamed just now: the next try begins with that label.
             return Err(Error::NotInInventory(label.clone()));
         }
-        keys[from].label = kept;
-        keys[from].retirement = Some(retiring);
+        keys[from].label = old_label;
+        keys[from].retirement = Some(retirement);
         keys[to].label = label.clone();
         keys[to].replaces = None;
         Ok(Rotated { new: keys[to].clone(), old: Some(keys[from].clone()) })
@@ -233,12 +242,12 @@ pub async fn resume_rotations(
     services: &ServiceContext,
 ) -> Result<Vec<(Label, Result<Rotated, UserError>)>, json_store::Error> {
     let mut resumed = Vec::new();
-    for row in
-        inventory::filter_keys(&services.location, &services.server, |row| row.replaces.is_some())?
-    {
-        match move_label(services, &row).await {
+    for new_key in inventory::filter_keys(&services.location, &services.server, |new_key| {
+        new_key.replaces.is_some()
+    })? {
+        match move_label(services, &new_key).await {
             Err(Error::JsonStore(json_store::Error::LockHeld(_))) => {}
-            result => resumed.push((row.label, result.map_err(|error| error.to_user_error()))),
+            result => resumed.push((new_key.label, result.map_err(|error| error.to_user_error()))),
         }
     }
     Ok(resumed)
@@ -248,20 +257,20 @@ pub async fn resume_rotations(
 /// that hash lies already.
 async fn find_free_label(
     services: &ServiceContext,
-    rows: &[StoredKey],
+    stored_keys: &[StoredKey],
     label: &Label,
-    word: &str,
-    ours: Option<&str>,
+    suffix: &str,
+    own_hash: Option<&str>,
 ) -> Result<Label, Error> {
     for number in 1..=9 {
-        let name = numbered_label(label, word, number);
+        let name = numbered_label(label, suffix, number);
         match secret_for(services, &name).await? {
-            Some(key) if ours.is_some_and(|hash| key.hash() == hash) => return Ok(name),
-            None if rows.iter().all(|row| row.label != name) => return Ok(name),
+            Some(key) if own_hash.is_some_and(|hash| key.hash() == hash) => return Ok(name),
+            None if stored_keys.iter().all(|new_key| new_key.label != name) => return Ok(name),
             _ => {}
         }
     }
-    Err(Error::LabelTaken(numbered_label(label, word, 1)))
+    Err(Error::LabelTaken(numbered_label(label, suffix, 1)))
 }
 
 /// Under which of them the old key lies.
@@ -279,7 +288,7 @@ async fn find_old_key_label(
     Ok(None)
 }
 
-fn numbered_label(label: &Label, word: &str, number: u8) -> Label {
-    let words = if number == 1 { format!("({word})") } else { format!("({word}) {number}") };
-    label.with_suffix(&words)
+fn numbered_label(label: &Label, suffix: &str, number: u8) -> Label {
+    let text = if number == 1 { format!("({suffix})") } else { format!("({suffix}) {number}") };
+    label.with_suffix(&text)
 }

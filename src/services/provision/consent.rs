@@ -15,64 +15,64 @@ use crate::domain::{
 /// Sends the person to the consent page and waits for the code.
 pub(super) async fn obtain_auth_code(
     request: &KeyRequest,
-    way: AuthMethod,
+    auth_method: AuthMethod,
     services: &ServiceContext,
     pkce: &Pkce,
-    pasted: &mut mpsc::Receiver<AuthCode>,
+    pasted_codes: &mut mpsc::Receiver<AuthCode>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<(AuthCode, Option<ListenerGuard>), Error> {
-    let way = match way {
-        AuthMethod::ExistingKey(key, otherwise) => {
+    let auth_method = match auth_method {
+        AuthMethod::ExistingKey(key, fallback) => {
             report(ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent));
             match create_code_with_key(&key, request, services, pkce, report).await? {
                 Some(code) => return Ok((code, None)),
-                None => *otherwise,
+                None => *fallback,
             }
         }
-        way => way,
+        auth_method => auth_method,
     };
     report(ProvisioningEvent::StepStarted(ProvisioningStep::OpenBrowser));
     let server = Url::parse(&services.server).map_err(|_| Error::InvalidServerUrl)?;
     let limit = request.limit.map(|limit| limit.to_string());
     let expires = request.expiry.as_ref().map(Expiry::to_api_string);
-    let asked = oauth::KeyParams {
+    let params = oauth::KeyParams {
         label: request.label.as_str(),
         limit: limit.as_deref(),
         usage_limit_type: request.limit_reset.map(ResetInterval::as_str),
         expires_at: expires.as_deref(),
         workspace_id: request.workspace_id.as_deref(),
     };
-    let mut callback = match way {
+    let mut callback = match auth_method {
         AuthMethod::Browser | AuthMethod::OpenManually => {
             Some(CallbackListener::bind(services.callback_port).await?)
         }
         AuthMethod::PasteCode | AuthMethod::ExistingKey(..) | AuthMethod::ManagementKey(_) => None,
     };
-    let address = |callback: Option<&CallbackListener>| {
+    let build_url = |callback: Option<&CallbackListener>| {
         oauth::build_authorize_url(
             &server,
             callback.map(CallbackListener::url),
             &pkce.challenge,
-            &asked,
+            &params,
         )
     };
-    let mut url = address(callback.as_ref());
-    let browser = matches!(way, AuthMethod::Browser);
-    if browser {
+    let mut url = build_url(callback.as_ref());
+    let opens_browser = matches!(auth_method, AuthMethod::Browser);
+    if opens_browser {
         // Shown before the browser is tried: a browser that hangs must not hide the address.
         report(ProvisioningEvent::SignInUrl { url: url.to_string(), needs_code: false });
         let open = services.open_browser;
         let target = url.clone();
-        let opened = tokio::task::spawn_blocking(move || open(&target)).await;
-        if let Ok(Err(why)) = opened {
+        let result = tokio::task::spawn_blocking(move || open(&target)).await;
+        if let Ok(Err(error)) = result {
             report(ProvisioningEvent::Notice(format!(
-                "no browser could be started ({why}): open the address anywhere and paste the code it shows"
+                "no browser could be started ({error}): open the address anywhere and paste the code it shows"
             )));
             callback = None;
-            url = address(None);
+            url = build_url(None);
         }
     }
-    if !browser || callback.is_none() {
+    if !opens_browser || callback.is_none() {
         report(ProvisioningEvent::SignInUrl {
             url: url.to_string(),
             needs_code: callback.is_none(),
@@ -80,7 +80,7 @@ pub(super) async fn obtain_auth_code(
     }
 
     report(ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent));
-    let answered = async {
+    let response = async {
         match callback {
             Some(callback) => callback.wait_for_response().await,
             None => std::future::pending().await,
@@ -88,11 +88,11 @@ pub(super) async fn obtain_auth_code(
     };
     tokio::select! {
         biased;
-        answer = answered => match answer? {
-            (AuthorizationResponse::Code(code), page) => Ok((code, Some(page))),
+        response = response => match response? {
+            (AuthorizationResponse::Code(code), listener_guard) => Ok((code, Some(listener_guard))),
             (AuthorizationResponse::Error { description }, _) => Err(Error::AuthorizationDenied(description)),
         },
-        Some(code) = pasted.recv() => Ok((code, None)),
+        Some(code) = pasted_codes.recv() => Ok((code, None)),
         () = tokio::time::sleep(AUTH_CODE_LIFETIME.unsigned_abs()) => Err(Error::ConsentTimedOut),
     }
 }

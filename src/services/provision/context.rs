@@ -18,18 +18,18 @@ use crate::storage::secret_store::{self, EntryId, SecretStore, StoreKind};
 pub struct PendingAttempts(Arc<Mutex<Vec<AttemptGuard>>>);
 
 impl PendingAttempts {
-    pub(super) fn add(&self, open: AttemptGuard) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(open);
+    pub(super) fn add(&self, guard: AttemptGuard) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
     }
 
     /// The attempt that brought the key with that hash.
     pub(super) fn take_by_hash(&self, hash: &str) -> Option<AttemptGuard> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let brought = |open: &AttemptGuard| {
-            open.attempt().received_key.as_ref().is_some_and(|held| held.hash == hash)
+        let mut guards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_key = |guard: &AttemptGuard| {
+            guard.attempt().received_key.as_ref().is_some_and(|stored_key| stored_key.hash == hash)
         };
-        let at = kept.iter().position(brought)?;
-        Some(kept.remove(at))
+        let index = guards.iter().position(has_key)?;
+        Some(guards.remove(index))
     }
 }
 
@@ -79,10 +79,13 @@ impl ServiceContext {
 
     /// A store beside the one that is used, for a key that this one refuses: the file beside the
     /// keychain, the keychain beside the file. None where nothing is to be left on disk.
-    pub fn alternate_secret_store(&self, ask: secret_store::PassphraseFn) -> Option<SecretStore> {
+    pub fn alternate_secret_store(
+        &self,
+        ask_passphrase: secret_store::PassphraseFn,
+    ) -> Option<SecretStore> {
         match (self.secret_store.kind(), &self.location) {
             (StoreKind::Keychain, StoreLocation::Directory(dir)) => {
-                Some(SecretStore::age_file(dir.clone(), ask))
+                Some(SecretStore::age_file(dir.clone(), ask_passphrase))
             }
             (StoreKind::File, _) => Some(SecretStore::keychain()),
             _ => None,
@@ -94,8 +97,8 @@ impl ServiceContext {
         &self,
         call: impl FnOnce(&SecretStore, Duration) -> Result<T, secret_store::Error> + Send + 'static,
     ) -> Result<T, secret_store::Error> {
-        let (vault, patience) = (self.secret_store.clone(), self.secret_store_timeout);
-        tokio::task::spawn_blocking(move || call(&vault, patience))
+        let (store, timeout) = (self.secret_store.clone(), self.secret_store_timeout);
+        tokio::task::spawn_blocking(move || call(&store, timeout))
             .await
             .unwrap_or(Err(secret_store::Error::TimedOut))
     }

@@ -46,7 +46,7 @@ impl CreateKeyRequest<'_> {
 
 /// Exchanges the code. On `Err` the attempt is still open: see [`Error::is_unresolved`].
 pub(super) async fn exchange_code(
-    open: &mut AttemptGuard,
+    guard: &mut AttemptGuard,
     code: &AuthCode,
     verifier: &CodeVerifier,
     services: &ServiceContext,
@@ -56,16 +56,16 @@ pub(super) async fn exchange_code(
     let client = services.build_client().map_err(Error::ExchangeFailed)?;
     // Nothing was sent yet: a keychain that locked itself meanwhile costs no more than this login.
     tokio::select! {
-        kept = store_attempt_secrets(open, verifier, Some(code), services) => kept?,
+        result = store_attempt_secrets(guard, verifier, Some(code), services) => result?,
         () = wait_for_cancel(cancel) => return Err(Error::Cancelled),
     }
     let received = Timestamp::now();
-    open.update(|attempt| {
+    guard.update(|attempt| {
         attempt.stage = AttemptStage::CodeReceived;
         attempt.code_received_at = Some(received);
     })?;
     send_with_retries(
-        open,
+        guard,
         &client,
         &CreateKeyRequest::ExchangeCode(code, verifier),
         services,
@@ -77,7 +77,7 @@ pub(super) async fn exchange_code(
 
 /// Has the management key cut the key. On `Err` the attempt is still open, as above.
 pub(super) async fn create_with_management_key(
-    open: &mut AttemptGuard,
+    guard: &mut AttemptGuard,
     management: &ManagementKey,
     request: &KeyRequest,
     services: &ServiceContext,
@@ -86,7 +86,7 @@ pub(super) async fn create_with_management_key(
 ) -> Result<CreatedKey, Error> {
     let client = services.build_client().map_err(Error::CreateFailed)?;
     send_with_retries(
-        open,
+        guard,
         &client,
         &CreateKeyRequest::CreateKey(management, request),
         services,
@@ -98,19 +98,19 @@ pub(super) async fn create_with_management_key(
 
 /// Sends it. A code is in the vault by now; an attempt that was `Sent` before starts as ambiguous.
 pub(super) async fn send_with_retries(
-    open: &mut AttemptGuard,
+    guard: &mut AttemptGuard,
     client: &Client,
-    ask: &CreateKeyRequest<'_>,
+    request: &CreateKeyRequest<'_>,
     services: &ServiceContext,
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<CreatedKey, Error> {
-    let mut ambiguous = open.attempt().stage == AttemptStage::RequestSent;
+    let mut ambiguous = guard.attempt().stage == AttemptStage::RequestSent;
     // What another run sent counts, and after a crash there is one more try, not a new beginning.
-    let before = open.attempt().send_count.max(u32::from(ambiguous));
-    let allowed = if ambiguous { 1 } else { 1 + ask.max_resends().min(services.max_retries) };
-    let most = (before + allowed).min(1 + ask.max_resends());
-    if before >= most {
+    let earlier_sends = guard.attempt().send_count.max(u32::from(ambiguous));
+    let allowed = if ambiguous { 1 } else { 1 + request.max_resends().min(services.max_retries) };
+    let max_sends = (earlier_sends + allowed).min(1 + request.max_resends());
+    if earlier_sends >= max_sends {
         return Err(Error::Unresolved(openrouter::Error::OutcomeUnknown {
             server: services.server.clone(),
             reason: "the code was sent as often as it may be".into(),
@@ -118,30 +118,34 @@ pub(super) async fn send_with_retries(
     }
     let mut tries = 0;
     // Sendings of which nothing is known. One that was answered with a refusal is known of.
-    let mut lost = before;
+    let mut unanswered_sends = earlier_sends;
     loop {
-        open.update(|attempt| {
+        guard.update(|attempt| {
             attempt.stage = AttemptStage::RequestSent;
-            attempt.send_count = lost + 1;
+            attempt.send_count = unanswered_sends + 1;
         })?;
-        let error = match ask.send_once(client).await {
+        let error = match request.send_once(client).await {
             Ok(CreateKeyResponse::Key(exchanged)) => return Ok(exchanged),
-            Ok(CreateKeyResponse::Unexpected { body, truncated: more }) => {
-                return Err(save_unexpected_response(open, body, more, services).await);
+            Ok(CreateKeyResponse::Unexpected { body, truncated }) => {
+                return Err(save_unexpected_response(guard, body, truncated, services).await);
             }
             Err(error) => error,
         };
         let again = if matches!(error, openrouter::Error::OutcomeUnknown { .. }) {
             ambiguous = true;
-            lost += 1;
-            lost < most
+            unanswered_sends += 1;
+            unanswered_sends < max_sends
         } else {
             tries < services.max_retries
         };
         let Some(pause) = error.retry_delay(tries).filter(|_| again) else {
             // After a send whose fate is unknown even a clean refusal proves nothing: the code may
             // be used up because the key exists.
-            return Err(if ambiguous { Error::Unresolved(error) } else { ask.wrap_error(error) });
+            return Err(if ambiguous {
+                Error::Unresolved(error)
+            } else {
+                request.wrap_error(error)
+            });
         };
         tries += 1;
         report(ProvisioningEvent::Notice(format!(
@@ -159,41 +163,43 @@ pub(super) async fn send_with_retries(
 /// Keeps an answer of success in which no key could be found: under the attempt's id in the vault,
 /// or else in the hands of the person.
 async fn save_unexpected_response(
-    open: &mut AttemptGuard,
+    guard: &mut AttemptGuard,
     body: SecretString,
-    more: bool,
+    truncated: bool,
     services: &ServiceContext,
 ) -> Error {
-    let slot = attempt_entry_id(open);
-    let account = slot.account.clone();
-    let (kept, answer) = (body.clone(), body);
-    let place = services.secret_store.display_name();
-    match services.call_secret_store(move |vault, patience| vault.set(&slot, &kept, patience)).await
+    let entry_id = attempt_entry_id(guard);
+    let account = entry_id.account.clone();
+    let (result, response) = (body.clone(), body);
+    let store_name = services.secret_store.display_name();
+    match services
+        .call_secret_store(move |store, timeout| store.set(&entry_id, &result, timeout))
+        .await
     {
         Ok(()) => {
-            if let Err(error) = open.update(|attempt| attempt.has_saved_response = true) {
+            if let Err(error) = guard.update(|attempt| attempt.has_saved_response = true) {
                 tracing::warn!(%error, "the journal could not be written");
             }
             Error::UnexpectedResponse {
                 saved_as: Some(account),
-                store_name: place,
+                store_name,
                 response: None,
-                truncated: more,
+                truncated,
             }
         }
         Err(_) => Error::UnexpectedResponse {
             saved_as: None,
-            store_name: place,
-            response: Some(answer),
-            truncated: more,
+            store_name,
+            response: Some(response),
+            truncated,
         },
     }
 }
 
 /// Leaves the attempt on the list of what may have been issued. What the vault keeps under its id
 /// stays too: it may be the answer itself.
-pub(super) fn mark_unresolved(mut open: AttemptGuard) {
-    if let Err(error) = open.update(|attempt| attempt.stage = AttemptStage::Unresolved) {
+pub(super) fn mark_unresolved(mut guard: AttemptGuard) {
+    if let Err(error) = guard.update(|attempt| attempt.stage = AttemptStage::Unresolved) {
         // The journal still says `sent`: the next start lists it all the same.
         tracing::warn!(%error, "the journal could not be written");
     }

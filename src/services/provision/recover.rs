@@ -35,19 +35,19 @@ pub async fn recover_attempts(
     services: &ServiceContext,
 ) -> Result<RecoveredAttempts, json_store::Error> {
     let mut recovered = RecoveredAttempts::default();
-    for open in journal::lock_interrupted_attempts(
+    for guard in journal::lock_interrupted_attempts(
         &services.location,
         &services.server,
         &services.secret_store.kind().to_string(),
     )? {
-        match open.attempt().stage {
+        match guard.attempt().stage {
             // No key without a code that was sent.
-            AttemptStage::Prepared => abandon_attempt(open, services).await,
+            AttemptStage::Prepared => abandon_attempt(guard, services).await,
             AttemptStage::CodeReceived | AttemptStage::RequestSent => {
-                resume_attempt(open, services, &mut recovered).await
+                resume_attempt(guard, services, &mut recovered).await
             }
             AttemptStage::KeyReceived | AttemptStage::Stored => {
-                verify_stored_key(open, services, &mut recovered).await?
+                verify_stored_key(guard, services, &mut recovered).await?
             }
             AttemptStage::Unresolved => {}
         }
@@ -59,17 +59,17 @@ pub async fn recover_attempts(
 
 impl RecoveredAttempts {
     /// The vault cannot be asked now: the next start asks again. Until then a key may exist.
-    fn defer_attempt(&mut self, open: AttemptGuard, error: &secret_store::Error) {
+    fn defer_attempt(&mut self, guard: AttemptGuard, error: &secret_store::Error) {
         tracing::warn!(%error, "an attempt waits for the vault");
         self.error = Some(error.to_user_error());
-        self.unresolved.push(UnresolvedAttempt::from(open.attempt().clone()));
+        self.unresolved.push(UnresolvedAttempt::from(guard.attempt().clone()));
     }
 }
 
 /// Strikes an attempt off the list of what may have been issued, and what the vault kept of it.
 pub fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserError> {
-    let slot = EntryId { service: ATTEMPTS_SERVICE.into(), account: id.into() };
-    match services.secret_store.delete(&slot, services.secret_store_timeout) {
+    let entry_id = EntryId { service: ATTEMPTS_SERVICE.into(), account: id.into() };
+    match services.secret_store.delete(&entry_id, services.secret_store_timeout) {
         Ok(()) | Err(secret_store::Error::NoEntry) => {}
         Err(error) => return Err(error.to_user_error()),
     }
@@ -78,94 +78,96 @@ pub fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserEr
 
 /// A code younger than ten minutes is exchanged; an older one that was sent stays unresolved.
 async fn resume_attempt(
-    mut open: AttemptGuard,
+    mut guard: AttemptGuard,
     services: &ServiceContext,
     recovered: &mut RecoveredAttempts,
 ) {
-    let young = open.attempt().code_received_at.is_some_and(|at| {
+    let is_recent = guard.attempt().code_received_at.is_some_and(|at| {
         let age = Timestamp::now().duration_since(at);
         age >= SignedDuration::ZERO && age < AUTH_CODE_LIFETIME
     });
-    let sent = open.attempt().stage == AttemptStage::RequestSent;
-    let secrets = match load_attempt_secrets(&open, services).await {
-        Ok(secrets) => secrets.filter(|_| young),
-        Err(error) if sent || young => return recovered.defer_attempt(open, &error),
+    let was_sent = guard.attempt().stage == AttemptStage::RequestSent;
+    let secrets = match load_attempt_secrets(&guard, services).await {
+        Ok(secrets) => secrets.filter(|_| is_recent),
+        Err(error) if was_sent || is_recent => return recovered.defer_attempt(guard, &error),
         Err(_) => None,
     };
     // Nobody is there to leave.
     let mut cancel = watch::channel(false).1;
-    let issued = match (secrets, services.build_client()) {
+    let created = match (secrets, services.build_client()) {
         (Some((code, verifier)), Ok(client)) => {
-            let ask = exchange::CreateKeyRequest::ExchangeCode(&code, &verifier);
-            exchange::send_with_retries(&mut open, &client, &ask, services, &mut cancel, &|_| ())
-                .await
+            let request = exchange::CreateKeyRequest::ExchangeCode(&code, &verifier);
+            exchange::send_with_retries(
+                &mut guard,
+                &client,
+                &request,
+                services,
+                &mut cancel,
+                &|_| (),
+            )
+            .await
         }
-        _ if sent => return exchange::mark_unresolved(open),
-        _ => return abandon_attempt(open, services).await,
+        _ if was_sent => return exchange::mark_unresolved(guard),
+        _ => return abandon_attempt(guard, services).await,
     };
-    match issued {
-        Ok(issued) => {
-            match store::store_received_key(open, issued, services, None, &mut cancel, &|_| ())
+    match created {
+        Ok(created) => {
+            match store::store_received_key(guard, created, services, None, &mut cancel, &|_| ())
                 .await
             {
-                ProvisioningOutcome::Stored { stored_key: held, .. } => recovered.stored.push(held),
+                ProvisioningOutcome::Stored { stored_key, .. } => recovered.stored.push(stored_key),
                 outcome => recovered.not_stored.push(outcome),
             }
         }
         Err(Error::UnexpectedResponse {
-            response: Some(answer),
-            store_name: place,
-            truncated: more,
-            ..
+            response: Some(response), store_name, truncated, ..
         }) => {
-            let error = Error::UnexpectedResponse {
-                saved_as: None,
-                store_name: place,
-                response: None,
-                truncated: more,
-            };
-            let outcome = store::return_unstored(open, answer, &error.to_user_error(), services);
+            let error =
+                Error::UnexpectedResponse { saved_as: None, store_name, response: None, truncated };
+            let outcome = store::return_unstored(guard, response, &error.to_user_error(), services);
             recovered.not_stored.push(outcome);
         }
-        Err(Error::ExchangeFailed(_)) => abandon_attempt(open, services).await,
-        Err(_) => exchange::mark_unresolved(open),
+        Err(Error::ExchangeFailed(_)) => abandon_attempt(guard, services).await,
+        Err(_) => exchange::mark_unresolved(guard),
     }
 }
 
 /// A key came: is it in the vault?
 async fn verify_stored_key(
-    mut open: AttemptGuard,
+    mut guard: AttemptGuard,
     services: &ServiceContext,
     recovered: &mut RecoveredAttempts,
 ) -> Result<(), json_store::Error> {
-    let Some(held) = open.attempt().received_key.clone() else {
-        exchange::mark_unresolved(open);
+    let Some(stored_key) = guard.attempt().received_key.clone() else {
+        exchange::mark_unresolved(guard);
         return Ok(());
     };
-    let slot = services.entry_id(held.label.as_str());
-    let there = services.call_secret_store(move |vault, patience| vault.get(&slot, patience)).await;
-    match there {
-        Ok(secret) if store::hash_secret(&secret) == held.hash => {
-            inventory::upsert_keys(&services.location, vec![held.clone()])?;
-            recovered.stored.push(held);
-            abandon_attempt(open, services).await;
+    let entry_id = services.entry_id(stored_key.label.as_str());
+    let secret =
+        services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await;
+    match secret {
+        Ok(secret) if store::hash_secret(&secret) == stored_key.hash => {
+            inventory::upsert_keys(&services.location, vec![stored_key.clone()])?;
+            recovered.stored.push(stored_key);
+            abandon_attempt(guard, services).await;
         }
         Ok(_) | Err(secret_store::Error::NoEntry) => {
-            open.update(|attempt| attempt.stage = AttemptStage::Unresolved)?;
+            guard.update(|attempt| attempt.stage = AttemptStage::Unresolved)?;
         }
-        Err(error) => recovered.defer_attempt(open, &error),
+        Err(error) => recovered.defer_attempt(guard, &error),
     }
     Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "door: the vault")]
 async fn load_attempt_secrets(
-    open: &AttemptGuard,
+    guard: &AttemptGuard,
     services: &ServiceContext,
 ) -> Result<Option<(AuthCode, CodeVerifier)>, secret_store::Error> {
-    let slot = attempt_entry_id(open);
+    let entry_id = attempt_entry_id(guard);
     let text: SecretString =
-        match services.call_secret_store(move |vault, patience| vault.get(&slot, patience)).await {
+        match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await
+        {
             Ok(text) => text,
             Err(secret_store::Error::NoEntry) => return Ok(None),
             Err(error) => return Err(error),

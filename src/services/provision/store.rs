@@ -41,10 +41,10 @@ impl UnlistedKeys {
         if self.is_empty() {
             return Ok(());
         }
-        let (opens, held) = self.0.drain(..).unzip();
-        inventory::upsert_keys(&services.location, held)
+        let (guards, stored_key) = self.0.drain(..).unzip();
+        inventory::upsert_keys(&services.location, stored_key)
             .map_err(|error| not_listed_error(&error))?;
-        log_error(AttemptGuard::complete_all(opens));
+        log_error(AttemptGuard::complete_all(guards));
         Ok(())
     }
 }
@@ -52,16 +52,16 @@ impl UnlistedKeys {
 /// Stores what was received, notes it, ends the attempt and asks what was granted. With `later` the
 /// list is left to [`Unlisted::list`].
 pub(super) async fn store_received_key(
-    mut open: AttemptGuard,
+    mut guard: AttemptGuard,
     issued: CreatedKey,
     services: &ServiceContext,
-    later: Option<&mut UnlistedKeys>,
+    unlisted: Option<&mut UnlistedKeys>,
     cancel: &mut watch::Receiver<bool>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> ProvisioningOutcome {
     report(ProvisioningEvent::StepStarted(ProvisioningStep::StoreKey));
-    let attempt = open.attempt();
-    let mut held = StoredKey {
+    let attempt = guard.attempt();
+    let mut stored_key = StoredKey {
         requested: attempt.requested.clone(),
         replaces: attempt.replaces.clone(),
         user_id: issued.user_id.map(|id| sanitize(&id, 100)),
@@ -74,68 +74,71 @@ pub(super) async fn store_received_key(
         )
     };
     // A journal that cannot be written keeps no key out of the vault.
-    log_error(open.update(|attempt| {
+    log_error(guard.update(|attempt| {
         attempt.stage = AttemptStage::KeyReceived;
-        attempt.received_key = Some(held.clone());
+        attempt.received_key = Some(stored_key.clone());
     }));
     // Until it is listed: no other Keywright may take the label between our look and our writing.
-    let turn = lock_storing(services).await;
-    let renamed = match store_under_free_label(&mut held, &issued.key, services).await {
-        Ok(renamed) => renamed,
+    let storing_lock = lock_storing(services).await;
+    let rename_warning = match store_under_free_label(&mut stored_key, &issued.key, services).await
+    {
+        Ok(rename_warning) => rename_warning,
         Err(error) => {
-            services.pending_attempts.add(open);
+            services.pending_attempts.add(guard);
             return ProvisioningOutcome::NotStored {
-                entry: held,
+                entry: stored_key,
                 key: issued.key,
                 error: not_stored_error(&error),
             };
         }
     };
-    log_error(open.update(|attempt| {
+    log_error(guard.update(|attempt| {
         attempt.stage = AttemptStage::Stored;
-        attempt.received_key = Some(held.clone());
+        attempt.received_key = Some(stored_key.clone());
     }));
     // Not in a queue: its keys come from one account, and there may be thousands.
-    let stranger = later.is_none().then(|| other_account_warning(&held, services)).flatten();
-    let listed = match &later {
+    let account_warning =
+        unlisted.is_none().then(|| other_account_warning(&stored_key, services)).flatten();
+    let listed = match &unlisted {
         Some(_) => Ok(()),
-        None => inventory::upsert_keys(&services.location, vec![held.clone()]),
+        None => inventory::upsert_keys(&services.location, vec![stored_key.clone()]),
     };
-    drop(turn);
-    delete_attempt_secrets(&open, services).await;
+    drop(storing_lock);
+    delete_attempt_secrets(&guard, services).await;
     // A key that is not on the list stays in the journal: the next start lists it.
-    let mut open = Some(open);
-    if let (None, Ok(())) = (&later, &listed) {
-        log_error(open.take().map_or(Ok(()), AttemptGuard::complete));
+    let mut guard = Some(guard);
+    if let (None, Ok(())) = (&unlisted, &listed) {
+        log_error(guard.take().map_or(Ok(()), AttemptGuard::complete));
     }
-    let note = listed.err().map(|error| not_listed_error(&error)).or(renamed).or(stranger);
+    let warning =
+        listed.err().map(|error| not_listed_error(&error)).or(rename_warning).or(account_warning);
     report(ProvisioningEvent::StepStarted(ProvisioningStep::ComparePolicy));
-    let (stored, key) = (held.clone(), issued.key.clone());
+    let (stored, key) = (stored_key.clone(), issued.key.clone());
     let outcome = tokio::select! {
-        outcome = compare_policy(held, issued.key, note.clone(), later.is_none(), services) => outcome,
+        outcome = compare_policy(stored_key, issued.key, warning.clone(), unlisted.is_none(), services) => outcome,
         // The key is safe: nobody waits for a comparison who wants to leave.
-        () = wait_for_cancel(cancel) => ProvisioningOutcome::Stored { stored_key: stored, key, warning: note },
+        () = wait_for_cancel(cancel) => ProvisioningOutcome::Stored { stored_key: stored, key, warning },
     };
-    if let (Some(later), Some(open), ProvisioningOutcome::Stored { stored_key: held, .. }) =
-        (later, open, &outcome)
+    if let (Some(unlisted), Some(guard), ProvisioningOutcome::Stored { stored_key, .. }) =
+        (unlisted, guard, &outcome)
     {
-        later.0.push((open, held.clone()));
+        unlisted.0.push((guard, stored_key.clone()));
     }
     outcome
 }
 
 /// What an answer held could be found nowhere in it and be kept nowhere: the person has it.
 pub(super) fn return_unstored(
-    mut open: AttemptGuard,
-    answer: SecretString,
-    trouble: &UserError,
+    mut guard: AttemptGuard,
+    response: SecretString,
+    error: &UserError,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
     #[expect(clippy::disallowed_methods, reason = "door: reveal")]
-    let key = ApiKey::from(answer.expose_secret().to_owned());
-    let attempt = open.attempt();
+    let key = ApiKey::from(response.expose_secret().to_owned());
+    let attempt = guard.attempt();
     let store = services.secret_store.kind().to_string();
-    let held = StoredKey {
+    let stored_key = StoredKey {
         requested: attempt.requested.clone(),
         ..StoredKey::new(
             attempt.label.clone(),
@@ -145,111 +148,115 @@ pub(super) fn return_unstored(
             Timestamp::now(),
         )
     };
-    log_error(open.update(|attempt| {
+    log_error(guard.update(|attempt| {
         attempt.stage = AttemptStage::KeyReceived;
-        attempt.received_key = Some(held.clone());
+        attempt.received_key = Some(stored_key.clone());
     }));
-    services.pending_attempts.add(open);
-    ProvisioningOutcome::NotStored { entry: held, key, error: trouble.clone() }
+    services.pending_attempts.add(guard);
+    ProvisioningOutcome::NotStored { entry: stored_key, key, error: error.clone() }
 }
 
 /// Waits for the turn to store; whoever waits in vain stores all the same, for the key's sake.
 pub(crate) async fn lock_storing(services: &ServiceContext) -> Option<LockGuard> {
-    let (place, patience) = (services.location.clone(), services.secret_store_timeout);
-    let turn = tokio::task::spawn_blocking(move || place.try_lock_for("storing.lock", patience));
-    turn.await.ok()?.ok()
+    let (location, timeout) = (services.location.clone(), services.secret_store_timeout);
+    let storing_lock =
+        tokio::task::spawn_blocking(move || location.try_lock_for("storing.lock", timeout));
+    storing_lock.await.ok()?.ok()
 }
 
 /// Tries again to store a key that is nowhere but on the screen.
 pub async fn retry_store(
-    held: StoredKey,
+    stored_key: StoredKey,
     key: ApiKey,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    store_and_list(held, key, services, services).await
+    store_and_list(stored_key, key, services, services).await
 }
 
 /// Stores it in another store than the one that refuses it. A rotation needs both keys in one: the
 /// new key then stays beside the old one, under a label of its own.
 pub async fn store_in_alternate(
-    mut held: StoredKey,
+    mut stored_key: StoredKey,
     key: ApiKey,
-    vault: SecretStore,
+    store: SecretStore,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    held.replaces = None;
-    let there = ServiceContext { secret_store: vault, ..services.clone() };
-    store_and_list(held, key, &there, services).await
+    stored_key.replaces = None;
+    let existing = ServiceContext { secret_store: store, ..services.clone() };
+    store_and_list(stored_key, key, &existing, services).await
 }
 
 async fn store_and_list(
-    mut held: StoredKey,
+    mut stored_key: StoredKey,
     key: ApiKey,
-    there: &ServiceContext,
+    existing: &ServiceContext,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    held.store = there.secret_store.kind().to_string();
-    let turn = lock_storing(services).await;
-    let renamed = match store_under_free_label(&mut held, &key, there).await {
-        Ok(renamed) => renamed,
+    stored_key.store = existing.secret_store.kind().to_string();
+    let storing_lock = lock_storing(services).await;
+    let rename_warning = match store_under_free_label(&mut stored_key, &key, existing).await {
+        Ok(rename_warning) => rename_warning,
         Err(error) => {
             return ProvisioningOutcome::NotStored {
-                entry: held,
+                entry: stored_key,
                 key,
                 error: not_stored_error(&error),
             };
         }
     };
-    let listed = inventory::upsert_keys(&services.location, vec![held.clone()]);
-    drop(turn);
+    let listed = inventory::upsert_keys(&services.location, vec![stored_key.clone()]);
+    drop(storing_lock);
     if listed.is_ok() {
-        if let Some(open) = services.pending_attempts.take_by_hash(&held.hash) {
-            delete_attempt_secrets(&open, services).await;
-            log_error(open.complete());
+        if let Some(guard) = services.pending_attempts.take_by_hash(&stored_key.hash) {
+            delete_attempt_secrets(&guard, services).await;
+            log_error(guard.complete());
         }
         // Another start may have put it on the list of what nobody received.
-        log_error(journal::remove_attempts_for_key(&services.location, &held.hash));
+        log_error(journal::remove_attempts_for_key(&services.location, &stored_key.hash));
     }
-    let note = listed.err().map(|error| not_listed_error(&error)).or(renamed);
-    compare_policy(held, key, note, true, services).await
+    let warning = listed.err().map(|error| not_listed_error(&error)).or(rename_warning);
+    compare_policy(stored_key, key, warning, true, services).await
 }
 
 /// Puts the key into the vault, read back. Never over another key: a label that was taken since
 /// the preflight gets a number, and `Some` words about it.
 async fn store_under_free_label(
-    held: &mut StoredKey,
+    stored_key: &mut StoredKey,
     key: &ApiKey,
     services: &ServiceContext,
 ) -> Result<Option<UserError>, secret_store::Error> {
-    let asked = held.label.clone();
+    let requested = stored_key.label.clone();
     for number in 1..=9 {
-        let label =
-            if number == 1 { asked.clone() } else { asked.with_suffix(&number.to_string()) };
-        let slot = services.entry_id(label.as_str());
-        let there =
-            services.call_secret_store(move |vault, patience| vault.get(&slot, patience)).await;
-        let renamed = (label != asked).then(|| {
+        let label = if number == 1 {
+            requested.clone()
+        } else {
+            requested.with_suffix(&number.to_string())
+        };
+        let entry_id = services.entry_id(label.as_str());
+        let existing =
+            services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await;
+        let rename_warning = (label != requested).then(|| {
             UserError::new(
                 ErrorKind::Failed,
-                format!("the label {asked} was taken meanwhile"),
+                format!("the label {requested} was taken meanwhile"),
                 format!("the key is stored as {label}"),
             )
         });
-        match there {
+        match existing {
             Err(secret_store::Error::NoEntry) => {
-                let slot = services.entry_id(label.as_str());
+                let entry_id = services.entry_id(label.as_str());
                 let secret = to_secret_string(key);
                 services
-                    .call_secret_store(move |vault, patience| vault.set(&slot, &secret, patience))
+                    .call_secret_store(move |store, timeout| store.set(&entry_id, &secret, timeout))
                     .await?;
             }
             // Ours already: a try before this one got further than it knew.
-            Ok(secret) if hash_secret(&secret) == held.hash => {}
+            Ok(secret) if hash_secret(&secret) == stored_key.hash => {}
             Ok(_) => continue,
             Err(error) => return Err(error),
         }
-        held.label = label;
-        return Ok(renamed);
+        stored_key.label = label;
+        return Ok(rename_warning);
     }
     Err(secret_store::Error::Ambiguous(9))
 }
@@ -257,30 +264,30 @@ async fn store_under_free_label(
 /// Asks the server what it granted and notes it, on the list as well where the key is `listed`; a
 /// failure leaves the key where it is.
 async fn compare_policy(
-    mut held: StoredKey,
+    mut stored_key: StoredKey,
     key: ApiKey,
-    note: Option<UserError>,
+    warning: Option<UserError>,
     listed: bool,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    let answer = match services.build_client() {
+    let response = match services.build_client() {
         Ok(client) => match client.get_current_key(&key).await {
             // Asking is safe to repeat; once is enough for a hiccup.
             Err(error) if error.status().is_none() && services.max_retries > 0 => {
                 tracing::debug!(%error, "asking the key again");
                 client.get_current_key(&key).await
             }
-            answer => answer,
+            response => response,
         },
         Err(error) => Err(error),
     };
-    let unchecked = match answer {
-        Ok(reading) => {
+    let unchecked = match response {
+        Ok(info) => {
             let now = Timestamp::now();
-            let read = CheckResult::Valid(Arc::new(reading));
-            held.record_check(&read, now);
+            let result = CheckResult::Valid(Arc::new(info));
+            stored_key.record_check(&result, now);
             if listed {
-                let reads = HashMap::from([(held.hash.clone(), (now, read))]);
+                let reads = HashMap::from([(stored_key.hash.clone(), (now, result))]);
                 log_error(inventory::record_checks(&services.location, &services.server, &reads));
             }
             None
@@ -291,15 +298,15 @@ async fn compare_policy(
             "the key is stored; look at its limit and expiry at OpenRouter",
         )),
     };
-    ProvisioningOutcome::Stored { stored_key: held, key, warning: note.or(unchecked) }
+    ProvisioningOutcome::Stored { stored_key, key, warning: warning.or(unchecked) }
 }
 
 /// Whoever can read the sign-in address can answer it with a consent of their own: then the key is
 /// one of theirs, and they see what it is used for.
-fn other_account_warning(held: &StoredKey, services: &ServiceContext) -> Option<UserError> {
-    let user = held.user_id.as_ref()?;
-    let rows = inventory::list_keys(&services.location, &services.server).ok()?;
-    let mut users = rows.iter().filter_map(|row| row.user_id.as_ref()).peekable();
+fn other_account_warning(stored_key: &StoredKey, services: &ServiceContext) -> Option<UserError> {
+    let user = stored_key.user_id.as_ref()?;
+    let stored_keys = inventory::list_keys(&services.location, &services.server).ok()?;
+    let mut users = stored_keys.iter().filter_map(|row| row.user_id.as_ref()).peekable();
     users.peek()?;
     (!users.any(|other| other == user)).then(|| {
         UserError::new(

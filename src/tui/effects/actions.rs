@@ -132,8 +132,11 @@ impl EffectRunner {
                     management_key::require_management_key(&services, &held.page_url()).await?;
                 keys::set_disabled(&services, &management, &held, disabled).await
             };
-            let result = result.await.map_err(|error| error.to_user_error());
-            Msg::KeyDisabledSet { label: held.label, result }
+            let (result, warning) = match result.await {
+                Ok(updated) => (Ok(updated.account_key), updated.warning),
+                Err(error) => (Err(error.to_user_error()), None),
+            };
+            Msg::KeyDisabledSet { label: held.label, result, warning }
         });
     }
 
@@ -297,7 +300,8 @@ async fn apply_changes(
                     changed_fields: differences,
                 });
             }
-            UpdateOutcome::Applied { current: remote, unapplied_fields: differences } => {
+            UpdateOutcome::Applied { current: remote, unapplied_fields: differences, warning } => {
+                note = warning;
                 if !differences.is_empty() {
                     let names = differences;
                     note = Some(

@@ -284,6 +284,8 @@ pub enum Msg {
         label: Label,
         /// The key as it is.
         result: Result<AccountKey, UserError>,
+        /// Set if the server did it and the inventory could not be written.
+        warning: Option<UserError>,
     },
     /// A key was taken over, or not.
     KeyImported {

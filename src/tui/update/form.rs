@@ -1,7 +1,6 @@
 //! What a person wants of a form.
 
 use super::sign_in;
-use crate::domain::{KeyState, StoredKey};
 use crate::tui::state::Submission;
 use crate::tui::state::{Effect, Form, Intent, Model, Operation, Screen, Ticket};
 
@@ -70,11 +69,11 @@ fn mark_submitting(model: &mut Model) -> Ticket {
 /// The form of a new key; whether a workspace can be chosen is found out meanwhile.
 pub(super) fn open_new_key_form(model: &mut Model) -> Vec<Effect> {
     let mut form = Form::new(model.dashboard.stored_keys());
-    let works = |held: &&StoredKey| {
-        let state = held.state(model.now);
-        held.is_stored() && matches!(state, KeyState::Active | KeyState::Low | KeyState::Expiring)
-    };
-    form.existing_key = model.dashboard.selected_key().filter(works).map(|held| held.label.clone());
+    form.existing_key = model
+        .dashboard
+        .selected_key()
+        .filter(|key| key.can_authorize(model.now))
+        .map(|key| key.label.clone());
     model.screen = Screen::Form(form);
     // The sandbox has one workspace.
     if model.is_sandbox { Vec::new() } else { vec![Effect::DetectManagementKey] }

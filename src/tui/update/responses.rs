@@ -258,15 +258,17 @@ pub(super) fn finish_set_disabled(
     model: &mut Model,
     label: &Label,
     result: Result<AccountKey, UserError>,
+    warning: Option<UserError>,
 ) {
-    model.notice = Some(result.map(|remote| {
+    let notice = result.map(|remote| {
         model.dashboard.record_account_key(&remote, model.now);
         if remote.disabled == Some(true) {
             format!("'{label}' is disabled: it buys nothing; d enables it again")
         } else {
             format!("'{label}' is enabled")
         }
-    }));
+    });
+    model.notice = Some(warning.map_or(notice, Err));
     model.dashboard.update_attention_list(model.now);
 }
 

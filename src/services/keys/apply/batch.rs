@@ -44,21 +44,21 @@ pub(super) struct BatchRunner<'a> {
 impl<'a> BatchRunner<'a> {
     pub(super) fn new(
         services: &'a ServiceContext,
-        way: AuthMethod,
-        hands: BatchControls,
-        tell: &'a (dyn Fn(ProvisioningEvent) + Sync),
+        auth_method: AuthMethod,
+        batch_controls: BatchControls,
+        report: &'a (dyn Fn(ProvisioningEvent) + Sync),
     ) -> Self {
         let controls = ProvisioningControls {
             cancel: watch::channel(false).1,
-            pasted_codes: hands.pasted_codes,
+            pasted_codes: batch_controls.pasted_codes,
         };
-        let wishes = hands.commands;
+        let commands = batch_controls.commands;
         Self {
             services,
-            auth_method: way,
-            commands: wishes,
+            auth_method,
+            commands,
             controls,
-            report: tell,
+            report,
             next_preparation: None,
             has_stored_key: false,
             unlisted_keys: UnlistedKeys::default(),
@@ -78,36 +78,36 @@ impl<'a> BatchRunner<'a> {
     ) -> (KeyResult, bool) {
         let mut preparing =
             self.next_preparation.take().unwrap_or_else(|| self.start_preparing(request));
-        let mut once_more = self.has_stored_key;
+        let mut may_retry = self.has_stored_key;
         loop {
             let prepared = match self.wait_until_prepared(request, preparing).await {
                 Ok(prepared) => prepared,
-                Err((trouble, wish)) => return (Err(trouble), wish == Some(BatchCommand::Stop)),
+                Err((error, command)) => return (Err(error), command == Some(BatchCommand::Stop)),
             };
             if self.next_preparation.is_none() {
                 self.next_preparation = next.map(|next| self.start_preparing(next));
             }
-            let (outcome, wish) = self.provision_item(prepared).await;
-            let stop = wish == Some(BatchCommand::Stop);
+            let (outcome, command) = self.provision_item(prepared).await;
+            let stop = command == Some(BatchCommand::Stop);
             match outcome {
-                ProvisioningOutcome::Stored { stored_key: held, warning: note, .. } => {
+                ProvisioningOutcome::Stored { stored_key, warning, .. } => {
                     self.has_stored_key = true;
-                    return (Ok((held, note)), stop);
+                    return (Ok((stored_key, warning)), stop);
                 }
-                ProvisioningOutcome::NotStored { entry: held, key, error: trouble } => {
-                    return match self.retry_store(held, key, trouble).await {
-                        Ok(kept) => (Ok(kept), stop),
-                        Err(trouble) => (Err(trouble), true),
+                ProvisioningOutcome::NotStored { entry: stored_key, key, error } => {
+                    return match self.retry_store(stored_key, key, error).await {
+                        Ok(stored) => (Ok(stored), stop),
+                        Err(error) => (Err(error), true),
                     };
                 }
-                ProvisioningOutcome::Failed(trouble) => match (trouble.kind, wish) {
+                ProvisioningOutcome::Failed(error) => match (error.kind, command) {
                     (ErrorKind::Cancelled, Some(BatchCommand::Retry)) => {}
                     (ErrorKind::Cancelled, Some(BatchCommand::Skip)) => {
                         return (Err(skipped_error()), false);
                     }
                     // Before anything was sent the keychain locked itself: it is waited for.
-                    (ErrorKind::SecretStore, None) if std::mem::take(&mut once_more) => {}
-                    _ => return (Err(trouble), stop),
+                    (ErrorKind::SecretStore, None) if std::mem::take(&mut may_retry) => {}
+                    _ => return (Err(error), stop),
                 },
             }
             preparing = self.start_preparing(request);
@@ -121,12 +121,12 @@ impl<'a> BatchRunner<'a> {
         mut preparing: PrepareFuture<'a>,
     ) -> Result<PreparedAttempt, (UserError, Option<BatchCommand>)> {
         let since = Instant::now();
-        let mut told = false;
+        let mut notified = false;
         loop {
             let error = tokio::select! {
                 biased;
-                wish = next_command(&mut self.commands) => match command_to_error(wish) {
-                    Some(left) => return Err((left, Some(wish))),
+                command = next_command(&mut self.commands) => match command_to_error(command) {
+                    Some(error) => return Err((error, Some(command))),
                     None => continue,
                 },
                 prepared = &mut preparing => match prepared {
@@ -140,7 +140,7 @@ impl<'a> BatchRunner<'a> {
             {
                 return Err((error.to_user_error(), None));
             }
-            if !std::mem::replace(&mut told, true) {
+            if !std::mem::replace(&mut notified, true) {
                 (self.report)(ProvisioningEvent::Notice(format!(
                     "{error}: waiting for it, two minutes at most"
                 )));
@@ -157,84 +157,89 @@ impl<'a> BatchRunner<'a> {
         &mut self,
         prepared: PreparedAttempt,
     ) -> (ProvisioningOutcome, Option<BatchCommand>) {
-        let (leave, cancel) = watch::channel(false);
+        let (cancel_sender, cancel) = watch::channel(false);
         self.controls.cancel = cancel;
-        let asked = AtomicBool::new(false);
-        let tell = |news: ProvisioningEvent| {
-            asked.fetch_or(matches!(news, ProvisioningEvent::SignInUrl { .. }), Ordering::Relaxed);
-            (self.report)(news);
+        let sign_in_requested = AtomicBool::new(false);
+        let report = |event: ProvisioningEvent| {
+            sign_in_requested
+                .fetch_or(matches!(event, ProvisioningEvent::SignInUrl { .. }), Ordering::Relaxed);
+            (self.report)(event);
         };
-        let mut wished = None;
-        let mut ready = self.next_preparation.is_none();
+        let mut command = None;
+        let mut next_prepared = self.next_preparation.is_none();
         let outcome = {
-            let (way, later) = (self.auth_method.clone(), Some(&mut self.unlisted_keys));
-            let journey = prepared.finish(way, self.services, later, &mut self.controls, &tell);
-            let mut journey = Box::pin(journey);
+            let (auth_method, unlisted) = (self.auth_method.clone(), Some(&mut self.unlisted_keys));
+            let run =
+                prepared.finish(auth_method, self.services, unlisted, &mut self.controls, &report);
+            let mut run = Box::pin(run);
             loop {
-                let ahead = async {
+                let next = async {
                     match &mut self.next_preparation {
-                        Some(ahead) => ahead.await,
+                        Some(next) => next.await,
                         None => std::future::pending().await,
                     }
                 };
                 tokio::select! {
                     biased;
-                    outcome = &mut journey => break outcome,
-                    wish = next_command(&mut self.commands) => {
-                        // Who wants to stop does not want to retry.
-                        if wished != Some(BatchCommand::Stop) {
-                            wished = Some(wish);
+                    outcome = &mut run => break outcome,
+                    received = next_command(&mut self.commands) => {
+                        // A later command does not replace Stop.
+                        if command != Some(BatchCommand::Stop) {
+                            command = Some(received);
                         }
-                        leave.send_replace(true);
+                        cancel_sender.send_replace(true);
                     }
-                    prepared = ahead, if !ready => {
+                    prepared = next, if !next_prepared => {
                         self.next_preparation = Some(Box::pin(std::future::ready(prepared)));
-                        ready = true;
+                        next_prepared = true;
                     }
                 }
             }
         };
         // The account does not let a key cut another: it need not be asked for each.
-        if let (AuthMethod::ExistingKey(_, otherwise), true) =
-            (&self.auth_method, asked.load(Ordering::Relaxed))
+        if let (AuthMethod::ExistingKey(_, fallback), true) =
+            (&self.auth_method, sign_in_requested.load(Ordering::Relaxed))
         {
-            self.auth_method = (**otherwise).clone();
+            self.auth_method = (**fallback).clone();
         }
-        (outcome, wished)
+        (outcome, command)
     }
 
     /// A key that was issued and is nowhere but here.
     async fn retry_store(
         &mut self,
-        mut held: StoredKey,
+        mut stored_key: StoredKey,
         mut key: ApiKey,
-        mut trouble: UserError,
+        mut error: UserError,
     ) -> KeyResult {
         (self.report)(ProvisioningEvent::Notice(format!(
             "{}: trying to store it again, for two minutes at most",
-            trouble.message
+            error.message
         )));
         let since = Instant::now();
         while since.elapsed() < KEYCHAIN_TIMEOUT {
             tokio::select! {
                 () = tokio::time::sleep(RETRY_INTERVAL) => {}
-                wish = next_command(&mut self.commands) => if wish == BatchCommand::Stop { break },
+                command = next_command(&mut self.commands) => if command == BatchCommand::Stop { break },
             }
-            match provision::retry_store(held, key, self.services).await {
-                ProvisioningOutcome::Stored { stored_key: held, warning: note, .. } => {
+            match provision::retry_store(stored_key, key, self.services).await {
+                ProvisioningOutcome::Stored { stored_key, warning, .. } => {
                     self.has_stored_key = true;
-                    return Ok((held, note));
+                    return Ok((stored_key, warning));
                 }
-                ProvisioningOutcome::NotStored { entry: still, key: same, error: why } => {
-                    (held, key, trouble) = (still, same, why);
+                ProvisioningOutcome::NotStored { entry, key: unstored_key, error: store_error } => {
+                    (stored_key, key, error) = (entry, unstored_key, store_error);
                 }
-                ProvisioningOutcome::Failed(trouble) => return Err(trouble),
+                ProvisioningOutcome::Failed(error) => return Err(error),
             }
         }
         Err(UserError {
-            advice: format!("the key is lost with this program: revoke it at {}", held.page_url()),
+            advice: format!(
+                "the key is lost with this program: revoke it at {}",
+                stored_key.page_url()
+            ),
             kind: ErrorKind::Unresolved,
-            ..trouble
+            ..error
         })
     }
 
@@ -253,8 +258,8 @@ impl<'a> BatchRunner<'a> {
 
     /// The end: what was prepared in vain leaves nothing behind.
     pub(super) async fn discard_next(&mut self) {
-        if let Some(ahead) = self.next_preparation.take()
-            && let Ok(Ok(prepared)) = tokio::time::timeout(ABANDON_TIMEOUT, ahead).await
+        if let Some(next) = self.next_preparation.take()
+            && let Ok(Ok(prepared)) = tokio::time::timeout(ABANDON_TIMEOUT, next).await
         {
             prepared.discard(self.services).await;
         }
@@ -262,16 +267,16 @@ impl<'a> BatchRunner<'a> {
 }
 
 /// The next wish. Whoever cannot wish any more waits for the end.
-async fn next_command(wishes: &mut mpsc::Receiver<BatchCommand>) -> BatchCommand {
-    match wishes.recv().await {
-        Some(wish) => wish,
+async fn next_command(commands: &mut mpsc::Receiver<BatchCommand>) -> BatchCommand {
+    match commands.recv().await {
+        Some(command) => command,
         None => std::future::pending().await,
     }
 }
 
 /// What a wish means for a key of which nothing was sent yet.
-fn command_to_error(wish: BatchCommand) -> Option<UserError> {
-    match wish {
+fn command_to_error(command: BatchCommand) -> Option<UserError> {
+    match command {
         BatchCommand::Skip => Some(skipped_error()),
         BatchCommand::Stop => Some(provision::Error::Cancelled.to_user_error()),
         BatchCommand::Retry => None,
