@@ -3,6 +3,7 @@
 
 mod account_key;
 mod forecast;
+mod key_pattern;
 mod key_request;
 mod key_state;
 mod provisioning;
@@ -18,6 +19,7 @@ pub use forecast::{
     Forecast, PeriodEnd, SpentEstimate, UsageSample, daily_spending, forecast_spending,
     spending_series,
 };
+pub use key_pattern::{KEY_PREFIX, MAX_KEY_BYTES, find_keys, mask_keys, match_key};
 pub use key_request::{Cents, Expiry, KeyRequest, Label, ResetInterval, ValidationError};
 pub use key_state::KeyState;
 pub use provisioning::{

@@ -149,7 +149,7 @@ fn what_is_wrong_with_a_plan_is_said_in_its_order_and_nothing_is_begun() {
     let text = "[[key]]\nlabel = \"a\"\nlimt = 5\n[[key]]\nlabel = \"a\"\n";
     let (code, out, err) = home.run(&["apply", &home.plan(text), "--json"]);
     assert_eq!(code, 2);
-    let first = err.find("line 3, column 1: 'limt' is not a field").unwrap();
+    let first = err.find("line 3, column 1: unknown field 'limt'").unwrap();
     let second = err
         .find("line 5, column 9: the label 'a' is taken by a key above, at line 2, column 9")
         .unwrap();

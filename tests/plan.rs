@@ -1,4 +1,4 @@
-//! Plans: what is read, and every error at its place.
+//! Tests for plans: parsing, and errors with their positions.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -23,17 +23,17 @@ fn request(label: &str) -> KeyRequest {
     }
 }
 
-fn complaints(text: impl AsRef<[u8]>) -> Vec<Diagnostic> {
+fn diagnostics(text: impl AsRef<[u8]>) -> Vec<Diagnostic> {
     parse(text.as_ref(), now()).unwrap_err()
 }
 
-fn said(text: impl AsRef<[u8]>) -> String {
-    let words: Vec<String> = complaints(text).iter().map(ToString::to_string).collect();
-    words.join("\n") + "\n"
+fn format_diagnostics(text: impl AsRef<[u8]>) -> String {
+    let lines: Vec<String> = diagnostics(text).iter().map(ToString::to_string).collect();
+    lines.join("\n") + "\n"
 }
 
 #[test]
-fn a_plan_is_read_with_its_defaults_in_its_order() {
+fn keys_are_parsed_in_order_and_with_defaults() {
     let id = "1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10";
     let text = format!(
         "# ours\n[defaults]\nlimit = 10\nreset = \"weekly\"\nexpires = \"90d\"\n\n\
@@ -74,25 +74,25 @@ fn a_plan_is_read_with_its_defaults_in_its_order() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once_and_where() {
-    insta::assert_snapshot!(said(include_str!("plan/wrong.toml")));
+fn all_errors_are_reported_at_once_with_their_positions() {
+    insta::assert_snapshot!(format_diagnostics(include_str!("plan/wrong.toml")));
 }
 
 #[test]
-fn what_is_not_toml_is_said_with_all_else() {
-    insta::assert_snapshot!(said(
+fn invalid_toml_is_reported_together_with_other_errors() {
+    insta::assert_snapshot!(format_diagnostics(
         "[[key]\nlabel = \"a\"\n\n[[key]]\nlabel = aider\nlimit = \"20\"\n\n[[key]]\nlabel = \"b\"\nlabel = \"c\"\nreset = \n"
     ));
 }
 
 #[test]
-fn bytes_that_are_no_text_are_placed() {
-    let said = said(b"[[key]]\r\nlabel = \"caf\xe9\"\r\n");
-    assert_eq!(said, "line 2, column 13: this is not UTF-8 text: save the file as UTF-8\n");
+fn bytes_that_are_not_utf8_are_reported_with_their_position() {
+    let message = format_diagnostics(b"[[key]]\r\nlabel = \"caf\xe9\"\r\n");
+    assert_eq!(message, "line 2, column 13: the file is not UTF-8 text: save it as UTF-8\n");
 }
 
 #[test]
-fn a_key_is_refused_and_masked_wherever_it_stands() {
+fn a_key_anywhere_in_a_plan_is_rejected_and_masked() {
     let escaped = KEY.replacen('-', "\\u002d", 1);
     for text in [
         format!("[[key]]\nlabel = \"{KEY}\"\n"),
@@ -107,39 +107,45 @@ fn a_key_is_refused_and_masked_wherever_it_stands() {
         format!("[[key]]\nlabel = {KEY}\n"),
         format!("[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"a\" # {KEY}\n"),
     ] {
-        let said = said(&text);
-        assert!(said.contains("a key stands here (sk-or-v1-012...cdef)"), "{text}: {said}");
-        assert!(!said.contains("0123456789ab"), "{said}");
+        let messages = format_diagnostics(&text);
+        assert!(messages.contains("this is a key (sk-or-v1-012...cdef)"), "{text}: {messages}");
+        assert!(!messages.contains("0123456789ab"), "{messages}");
     }
 }
 
 #[test]
-fn a_hundred_thousand_keys_are_read_at_once_and_so_are_as_many_errors() {
-    let began = std::time::Instant::now();
+fn an_example_of_a_key_in_a_comment_is_accepted() {
+    let text = "# keys look like sk-or-v1-… or sk-or-v1-0e6...1c96\n[[key]]\nlabel = \"a\"\n";
+    assert_eq!(parse(text.as_bytes(), now()), Ok(vec![request("a")]));
+}
+
+#[test]
+fn a_hundred_thousand_keys_or_errors_are_parsed_in_reasonable_time() {
+    let started = std::time::Instant::now();
     let keys: Vec<String> = (0..100_000).map(|n| format!("[[key]]\nlabel = \"key {n}\"")).collect();
     let right = keys.join("\n");
     assert_eq!(parse(right.as_bytes(), now()).unwrap().len(), 100_000);
     let wrong = right.replace("label", "lable");
-    assert_eq!(complaints(&wrong).len(), 200_000);
+    assert_eq!(diagnostics(&wrong).len(), 200_000);
     let same = "[[key]]\nlabel = \"a\"\n".repeat(100_000);
-    assert_eq!(complaints(&same).len(), 99_999);
-    // Far above what it takes, far below what a quadratic reader would.
-    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+    assert_eq!(diagnostics(&same).len(), 99_999);
+    // Much more than needed, and much less than a quadratic parser needs.
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
 
 proptest! {
     #[test]
-    fn whatever_the_bytes_it_ends_in_keys_or_in_places_within_the_text(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        if let Err(complaints) = parse(&bytes, now()) {
+    fn any_bytes_give_keys_or_errors_with_valid_positions(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        if let Err(diagnostics) = parse(&bytes, now()) {
             let lines = bytes.split(|byte| *byte == b'\n').count();
-            prop_assert!(!complaints.is_empty());
-            prop_assert!(complaints.is_sorted_by_key(|complaint| complaint.position));
-            prop_assert!(complaints.iter().all(|c| c.position.line <= lines && c.position.column <= 201));
+            prop_assert!(!diagnostics.is_empty());
+            prop_assert!(diagnostics.is_sorted_by_key(|diagnostic| diagnostic.position));
+            prop_assert!(diagnostics.iter().all(|d| d.position.line <= lines && d.position.column <= 201));
         }
     }
 
     #[test]
-    fn pieces_of_plans_in_any_order_break_nothing_and_show_no_key(
+    fn pieces_of_plans_in_any_order_are_handled_and_show_no_key(
         pieces in proptest::collection::vec(
             prop::sample::select(vec![
                 "[[key]]\n", "[key]\n", "[defaults]\n", "label = \"a\"\n", "limit = 5\n", "limit = \"5\"\n",
@@ -149,21 +155,21 @@ proptest! {
             0..30,
         )
     ) {
-        if let Err(complaints) = parse(pieces.concat().as_bytes(), now()) {
-            for complaint in complaints {
-                prop_assert!(!complaint.message.contains("0123456789ab"), "{complaint}");
-                prop_assert!(!complaint.message.contains(['\u{202e}', '\n']), "{complaint}");
+        if let Err(diagnostics) = parse(pieces.concat().as_bytes(), now()) {
+            for diagnostic in diagnostics {
+                prop_assert!(!diagnostic.message.contains("0123456789ab"), "{diagnostic}");
+                prop_assert!(!diagnostic.message.contains(['\u{202e}', '\n']), "{diagnostic}");
             }
         }
     }
 
     #[test]
-    fn every_label_and_amount_comes_back_as_it_was_written(label in "[^\\p{C}\\p{Z}'\"\\\\]{1,20}", cents in 1u64..100_000_000) {
+    fn labels_and_amounts_are_parsed_as_written(label in "[^\\p{C}\\p{Z}'\"\\\\]{1,20}", cents in 1u64..100_000_000) {
         let text = format!("[[key]]\nlabel = \"{label}\"\nlimit = {}.{:02}\n", cents / 100, cents % 100);
         if let Ok(expected) = label.parse() {
-            let read = parse(text.as_bytes(), now()).unwrap();
-            prop_assert_eq!(&read[0].label, &expected);
-            prop_assert_eq!(read[0].limit.unwrap().to_string(), format!("{}.{:02}", cents / 100, cents % 100));
+            let requests = parse(text.as_bytes(), now()).unwrap();
+            prop_assert_eq!(&requests[0].label, &expected);
+            prop_assert_eq!(requests[0].limit.unwrap().to_string(), format!("{}.{:02}", cents / 100, cents % 100));
         }
     }
 }

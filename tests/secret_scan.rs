@@ -1,4 +1,4 @@
-//! Keys in clear, in trees whose answer is known.
+//! Scans directory trees with known keys in plaintext.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -8,35 +8,35 @@ use std::path::{Path, PathBuf};
 use keywright::services::secret_scan::{self, ScanLimits, ScanReport};
 use tempfile::TempDir;
 
-/// The key with that number.
+/// Returns the key with this number.
 fn key(number: usize) -> String {
     format!("sk-or-v1-{number:064x}")
 }
 
-/// A file of the tree, and the directories above it.
-fn plant(root: &Path, name: &str, content: impl AsRef<[u8]>) {
+/// Writes a file and creates the directories above it.
+fn write(root: &Path, name: &str, content: impl AsRef<[u8]>) {
     let path = root.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
 }
 
-fn tree() -> (TempDir, PathBuf) {
+fn create_dir() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();
     (dir, root)
 }
 
-fn search(root: &Path) -> ScanReport {
+fn scan(root: &Path) -> ScanReport {
     secret_scan::scan_files(&[root.to_owned()], &ScanLimits::default())
 }
 
-/// File, line and hash of each sighting.
-fn told(root: &Path, found: &ScanReport) -> Vec<(String, u64, String)> {
+/// Returns file, line and hash of each finding.
+fn summarize(root: &Path, report: &ScanReport) -> Vec<(String, u64, String)> {
     let name = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-    found
+    report
         .findings
         .iter()
-        .map(|sighting| (name(&sighting.path), sighting.line, sighting.hash.clone()))
+        .map(|finding| (name(&finding.path), finding.line, finding.hash.clone()))
         .collect()
 }
 
@@ -47,29 +47,29 @@ fn expected(mut all: Vec<(&str, u64, usize)>) -> Vec<(String, u64, String)> {
 }
 
 #[test]
-fn every_key_of_a_planted_tree_is_found_on_its_line_and_nothing_else() {
-    let (_dir, root) = tree();
-    plant(&root, ".gitignore", ".env\n");
-    plant(&root, ".env", format!("A=1\nOPENROUTER_API_KEY=\"{}\"\n", key(1)));
-    plant(&root, "no newline", key(2));
-    plant(&root, "crlf.ini", format!("[a]\r\n\r\nkey={}\r\n", key(3)));
-    plant(
+fn every_key_in_a_tree_is_found_on_its_line() {
+    let (_dir, root) = create_dir();
+    write(&root, ".gitignore", ".env\n");
+    write(&root, ".env", format!("A=1\nOPENROUTER_API_KEY=\"{}\"\n", key(1)));
+    write(&root, "no newline", key(2));
+    write(&root, "crlf.ini", format!("[a]\r\n\r\nkey={}\r\n", key(3)));
+    write(
         &root,
         ".hidden/.deeper/two.json",
         format!("{{\"a\":\"{}\",\n\"b\":\"{}\"}}", key(4), key(5)),
     );
-    plant(&root, "twice on a line", format!("{0} {0}\n{0}", key(6)));
-    plant(&root, ".git/config", format!("url = https://x:{}@example.com", key(7)));
-    plant(&root, ".git/objects/aa/bb", key(8));
-    plant(&root, "program", format!("\x7fELF\0{}", key(9)));
-    plant(&root, "example.md", "export OPENROUTER_API_KEY=sk-or-v1-...\nsk-or-v1-your-key\n");
-    // The border of the first block, at each place in the key and around it.
+    write(&root, "twice on a line", format!("{0} {0}\n{0}", key(6)));
+    write(&root, ".git/config", format!("url = https://x:{}@example.com", key(7)));
+    write(&root, ".git/objects/aa/bb", key(8));
+    write(&root, "program", format!("\x7fELF\0{}", key(9)));
+    write(&root, "example.md", "export OPENROUTER_API_KEY=sk-or-v1-...\nsk-or-v1-your-key\n");
+    // The end of the first block falls on each byte of the key and around it.
     for shift in 0..100 {
         let filler = "x\n".repeat((128 * 1024 - 80) / 2 + shift / 2) + &"y".repeat(shift % 2);
-        plant(&root, &format!("border/{shift:03}"), format!("{filler}{}\n", key(100 + shift)));
+        write(&root, &format!("border/{shift:03}"), format!("{filler}{}\n", key(100 + shift)));
     }
     let line = "z".repeat(3 << 20);
-    plant(&root, "long line", format!("{line}{}{line}\n{}\n", key(10), key(11)));
+    write(&root, "long line", format!("{line}{}{line}\n{}\n", key(10), key(11)));
 
     let names: Vec<_> = (0..100).map(|shift| format!("border/{shift:03}")).collect();
     let mut all = vec![
@@ -88,67 +88,72 @@ fn every_key_of_a_planted_tree_is_found_on_its_line_and_nothing_else() {
         let line = (128 * 1024 - 80) / 2 + shift / 2 + 1;
         all.push((name, line as u64, 100 + shift));
     }
-    let found = search(&root);
-    assert_eq!(told(&root, &found), expected(all));
+    let report = scan(&root);
+    assert_eq!(summarize(&root, &report), expected(all));
     assert_eq!(
         (
-            found.files_scanned,
-            found.unreadable,
-            found.files_too_large,
-            found.dirs_too_deep,
-            found.findings_omitted
+            report.files_scanned,
+            report.unreadable,
+            report.files_too_large,
+            report.dirs_too_deep,
+            report.findings_omitted
         ),
         (109, 0, 0, 0, 0)
     );
 }
 
 #[test]
-fn a_directory_of_thousands_is_shared_out_and_nothing_of_it_is_lost() {
-    let (_dir, root) = tree();
+fn thousands_of_files_are_all_scanned() {
+    let (_dir, root) = create_dir();
     let names: Vec<_> =
         (0..3_000).map(|n| format!("{}/{n:05}", ["flat", "flat/a/b", "c"][n % 3])).collect();
     let mut all = Vec::new();
     for (n, name) in names.iter().enumerate() {
         let text = if n % 7 == 0 { key(n) } else { "nothing".into() };
-        plant(&root, name, text);
+        write(&root, name, text);
         if n % 7 == 0 {
             all.push((name.as_str(), 1, n));
         }
     }
-    let found = search(&root);
-    assert_eq!(told(&root, &found), expected(all));
-    assert_eq!(found.files_scanned, 3_000);
+    let report = scan(&root);
+    assert_eq!(summarize(&root, &report), expected(all));
+    assert_eq!(report.files_scanned, 3_000);
 }
 
 #[test]
-fn what_lies_beyond_the_limits_is_counted_and_not_read() {
-    let (_dir, root) = tree();
-    plant(&root, "a/b/c/d", key(1));
-    plant(&root, "a/b/d", key(2));
-    plant(&root, "long", format!("{}{}", key(3), " ".repeat(1_000)));
+fn files_beyond_the_limits_are_counted_and_not_read() {
+    let (_dir, root) = create_dir();
+    write(&root, "a/b/c/d", key(1));
+    write(&root, "a/b/d", key(2));
+    write(&root, "long", format!("{}{}", key(3), " ".repeat(1_000)));
     for n in 0..10 {
-        plant(&root, &format!("many/{n}"), key(10 + n));
+        write(&root, &format!("many/{n}"), key(10 + n));
     }
     let limits = ScanLimits { max_file_bytes: 1_000, max_depth: 2, max_findings: 11 };
-    let found = secret_scan::scan_files(std::slice::from_ref(&root), &limits);
+    let report = secret_scan::scan_files(std::slice::from_ref(&root), &limits);
     assert_eq!(
-        (found.findings.len(), found.findings_omitted, found.files_too_large, found.dirs_too_deep),
+        (
+            report.findings.len(),
+            report.findings_omitted,
+            report.files_too_large,
+            report.dirs_too_deep
+        ),
         (11, 0, 1, 1)
     );
-    let found = secret_scan::scan_files(
+    let report = secret_scan::scan_files(
         std::slice::from_ref(&root),
         &ScanLimits { max_findings: 4, ..limits },
     );
-    assert_eq!((found.findings.len(), found.findings_omitted), (4, 7));
+    assert_eq!((report.findings.len(), report.findings_omitted), (4, 7));
 }
 
 #[test]
-fn a_root_within_another_is_looked_through_once() {
-    let (_dir, root) = tree();
-    plant(&root, "a/b", key(1));
-    plant(&root, "a-b", key(2));
-    let given = [root.join("a"), root.clone(), root.join("a/b"), root.join("a-b")];
-    let roots = secret_scan::resolve_scan_roots(&given).unwrap();
+fn a_root_inside_another_is_scanned_once() {
+    let (_dir, root) = create_dir();
+    write(&root, "a/b", key(1));
+    write(&root, "a-b", key(2));
+    let paths = [root.join("a"), root.clone(), root.join("a/b"), root.join("a-b")];
+    let roots = secret_scan::resolve_scan_roots(&paths).unwrap();
     assert!(roots.contains(&root), "{roots:?}");
     assert!(roots.iter().all(|path| *path == root || !path.starts_with(&root)), "{roots:?}");
     assert_eq!(
@@ -164,68 +169,68 @@ mod unix {
     use super::*;
 
     #[test]
-    fn no_link_is_followed_and_no_loop_is_walked() {
-        let (_elsewhere, outside) = tree();
-        plant(&outside, "secret", key(1));
-        let (_dir, root) = tree();
-        plant(&root, "in/real", key(2));
+    fn symbolic_links_and_loops_are_not_followed() {
+        let (_outside_dir, outside) = create_dir();
+        write(&outside, "secret", key(1));
+        let (_dir, root) = create_dir();
+        write(&root, "in/real", key(2));
         symlink(outside.join("secret"), root.join("to a file")).unwrap();
         symlink(&outside, root.join("to a directory")).unwrap();
         symlink(&root, root.join("in/loop")).unwrap();
         symlink("in/real", root.join("to the real one")).unwrap();
         symlink("nowhere", root.join("dangling")).unwrap();
-        let found = search(&root);
-        assert_eq!(told(&root, &found), expected(vec![("in/real", 1, 2)]));
-        assert_eq!(found.unreadable, 0);
+        let report = scan(&root);
+        assert_eq!(summarize(&root, &report), expected(vec![("in/real", 1, 2)]));
+        assert_eq!(report.unreadable, 0);
     }
 
     #[test]
-    fn a_pipe_that_nobody_writes_to_holds_nobody_up() {
-        let (_dir, root) = tree();
-        plant(&root, "real", key(1));
+    fn a_pipe_without_a_writer_does_not_block_the_scan() {
+        let (_dir, root) = create_dir();
+        write(&root, "real", key(1));
         let pipe = root.join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
-        assert!(made.success());
-        let found = secret_scan::scan_files(&[root.clone(), pipe], &ScanLimits::default());
-        assert_eq!(told(&root, &found), expected(vec![("real", 1, 1)]));
+        let status = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(status.success());
+        let report = secret_scan::scan_files(&[root.clone(), pipe], &ScanLimits::default());
+        assert_eq!(summarize(&root, &report), expected(vec![("real", 1, 1)]));
     }
 
     #[test]
-    fn what_may_not_be_read_is_counted_and_the_rest_is_found() {
-        let (_dir, root) = tree();
-        plant(&root, "closed", key(1));
-        plant(&root, "shut/inside", key(2));
-        plant(&root, "open", key(3));
+    fn unreadable_files_are_counted_and_the_rest_is_scanned() {
+        let (_dir, root) = create_dir();
+        write(&root, "closed", key(1));
+        write(&root, "shut/inside", key(2));
+        write(&root, "open", key(3));
         for name in ["closed", "shut"] {
             fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o000)).unwrap();
         }
-        let found = search(&root);
+        let report = scan(&root);
         fs::set_permissions(root.join("shut"), fs::Permissions::from_mode(0o700)).unwrap();
-        // Nothing is closed to root.
+        // Root can read everything.
         let (all, unreadable) = if rustix::process::geteuid().is_root() {
             (vec![("closed", 1, 1), ("open", 1, 3), ("shut/inside", 1, 2)], 0)
         } else {
             (vec![("open", 1, 3)], 2)
         };
-        assert_eq!(told(&root, &found), expected(all));
-        assert_eq!(found.unreadable, unreadable);
+        assert_eq!(summarize(&root, &report), expected(all));
+        assert_eq!(report.unreadable, unreadable);
     }
 
     #[test]
-    fn the_places_of_a_home_are_hidden_files_and_tools_but_nothing_outside_it() {
-        let (_elsewhere, outside) = tree();
-        plant(&outside, "zshenv", key(1));
-        let (_dir, home) = tree();
-        plant(&home, ".bash_history", format!("ls\nexport K={}\n", key(2)));
-        plant(&home, "dotfiles/zshrc", key(3));
-        plant(&home, "project/.env", key(4));
-        plant(&home, ".config/fish/config.fish", key(5));
-        plant(&home, ".codex/auth.json", key(6));
-        plant(&home, ".cache/tool", key(7));
+    fn default_paths_are_hidden_files_and_tools_inside_the_home_directory() {
+        let (_outside_dir, outside) = create_dir();
+        write(&outside, "zshenv", key(1));
+        let (_dir, home) = create_dir();
+        write(&home, ".bash_history", format!("ls\nexport K={}\n", key(2)));
+        write(&home, "dotfiles/zshrc", key(3));
+        write(&home, "project/.env", key(4));
+        write(&home, ".config/fish/config.fish", key(5));
+        write(&home, ".codex/auth.json", key(6));
+        write(&home, ".cache/tool", key(7));
         symlink("dotfiles/zshrc", home.join(".zshrc")).unwrap();
         symlink(outside.join("zshenv"), home.join(".zshenv")).unwrap();
         symlink(&outside, home.join(".claude")).unwrap();
-        let found = secret_scan::scan_files(
+        let report = secret_scan::scan_files(
             &secret_scan::default_scan_roots(&home),
             &ScanLimits::default(),
         );
@@ -235,6 +240,6 @@ mod unix {
             (".config/fish/config.fish", 1, 5),
             ("dotfiles/zshrc", 1, 3),
         ];
-        assert_eq!(told(&home, &found), expected(all));
+        assert_eq!(summarize(&home, &report), expected(all));
     }
 }

@@ -57,7 +57,7 @@ impl FromStr for Label {
     type Err = ValidationError;
 
     fn from_str(text: &str) -> Result<Self, ValidationError> {
-        if text.contains("sk-or-v1-") {
+        if text.contains(super::KEY_PREFIX) {
             return invalid("this looks like a key; give a label, which is a name for the key");
         }
         Self::parse_stored(text)

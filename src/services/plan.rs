@@ -1,12 +1,11 @@
-//! A plan: the keys there should be, in a TOML file that holds no secret and can be committed.
-//! Owns: reading it, with a place for whatever is wrong; comparing it with what is held. What a
-//! label, a limit or an expiry may be is `key`'s to say. Must not know: files, servers, screens.
+//! Parses a plan and compares it with the stored keys. A plan is a TOML file that lists the keys to
+//! create. It contains no secrets and can be committed.
 //!
 //! ```toml
-//! [defaults]            # for every key that does not say otherwise
+//! [defaults]            # for keys that do not set the field
 //! limit = 10            # USD, or "none"
 //! reset = "weekly"      # daily, weekly, monthly or "never"
-//! expires = "90d"       # counted from the day a key is cut; also a date, or "never"
+//! expires = "90d"       # counted from the creation of the key; also a date, or "never"
 //!
 //! [[key]]
 //! label = "aider"

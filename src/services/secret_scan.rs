@@ -1,12 +1,9 @@
-//! Keys that lie in clear on this machine: the places where people leave them, looked through.
-//! Owns: the places, the walk and its bounds, the pattern. Must not know: which keys are held, what
-//! the server thinks of one, how a finding is told.
+//! Scans files on this machine for keys in plaintext.
 //!
-//! No link is followed out of where the search began, and inside it none needs to be: what it leads
-//! to is reached by its own name. Hidden files are read and `.gitignore` is not obeyed, for that is
-//! where secrets are. Not read: binary files (a NUL in their first 8 KiB), what is no ordinary file,
-//! the packed objects of git (`.git/objects`: compressed, so nothing can be found in them), and
-//! what lies beyond [`Limits`].
+//! Symbolic links are not followed: a target below a scanned directory is found by its own path.
+//! Hidden files are read and `.gitignore` is ignored, because secrets are often there. Not read:
+//! binary files (a NUL in the first 8 KiB), everything but regular files, git's compressed objects
+//! (`.git/objects`), and everything beyond [`ScanLimits`].
 
 mod scan_paths;
 mod scanner;
@@ -17,29 +14,28 @@ use std::path::{Path, PathBuf};
 use crate::domain::ApiKey;
 
 pub use scan_paths::{default_scan_roots, display_path, resolve_scan_roots};
-pub use scanner::mask_keys;
 
 /// One key on one line of one file.
 #[derive(Debug)]
 pub struct Finding {
-    /// The file, by its real name.
+    /// Canonical path of the file.
     pub path: PathBuf,
-    /// Counted from 1.
+    /// Line number, from 1.
     pub line: u64,
     /// The key.
     pub key: ApiKey,
-    /// Its SHA-256, by which it is known elsewhere.
+    /// SHA-256 of the key.
     pub hash: String,
 }
 
-/// How far a search goes.
+/// Limits of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanLimits {
-    /// Longer files are not read, in bytes.
+    /// Larger files are not read.
     pub max_file_bytes: u64,
-    /// Directories deeper than this below the root are not entered.
+    /// Deeper directories are not entered; a root has depth 0.
     pub max_depth: usize,
-    /// What is found beyond this is counted only.
+    /// Further findings are only counted.
     pub max_findings: usize,
 }
 
@@ -49,32 +45,32 @@ impl Default for ScanLimits {
     }
 }
 
-/// What a search came to.
+/// Result of a scan.
 #[derive(Debug, Default)]
 pub struct ScanReport {
-    /// By file and line; a key that stands on one line twice is there once.
+    /// Sorted by file and line. A key that is on one line twice is listed once.
     pub findings: Vec<Finding>,
-    /// Sightings beyond [`Limits::sightings`].
+    /// Findings beyond [`ScanLimits::max_findings`].
     pub findings_omitted: usize,
-    /// Files that were read.
+    /// Number of files read.
     pub files_scanned: u64,
-    /// Files and directories that this person may not read.
+    /// Files and directories that could not be read.
     pub unreadable: u64,
-    /// Files longer than [`Limits::longest`].
+    /// Files larger than [`ScanLimits::max_file_bytes`].
     pub files_too_large: u64,
-    /// Directories deeper than [`Limits::depth`].
+    /// Directories deeper than [`ScanLimits::max_depth`].
     pub dirs_too_deep: u64,
 }
 
-/// Looks through these files and directories, by their real names as [`roots`] gives them, on all cores.
-/// Blocks.
+/// Scans files and directories, given by canonical path as [`resolve_scan_roots`] returns them. Uses
+/// all cores and blocks until it is done.
 pub fn scan_files(roots: &[PathBuf], limits: &ScanLimits) -> ScanReport {
-    let mut found = walker::scan_roots(roots, limits);
-    found.findings.sort_unstable_by(|a, b| sort_key(a).cmp(&sort_key(b)));
-    found.findings.dedup_by(|a, b| sort_key(a) == sort_key(b));
-    found
+    let mut report = walker::scan_roots(roots, limits);
+    report.findings.sort_unstable_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+    report.findings.dedup_by(|a, b| sort_key(a) == sort_key(b));
+    report
 }
 
-fn sort_key(sighting: &Finding) -> (&Path, u64, &str) {
-    (&sighting.path, sighting.line, &sighting.hash)
+fn sort_key(finding: &Finding) -> (&Path, u64, &str) {
+    (&finding.path, finding.line, &finding.hash)
 }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::{DoctorProgress, HealthCheck, HealthStatus, KeyLocation, pluralize};
-use crate::domain::{CheckResult, ManagementKey};
+use crate::domain::{CheckResult, ManagementKey, mask_keys};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::services::secret_scan::{self, Finding, ScanLimits, ScanReport};
@@ -153,7 +153,7 @@ fn describe_finding(
         Some(Owner::Stored(label)) => Some(label.clone()),
         Some(Owner::Account(_) | Owner::Management) | None => None,
     };
-    let path = secret_scan::mask_keys(&finding.path.to_string_lossy());
+    let path = mask_keys(&finding.path.to_string_lossy());
     let (line, hash) = (finding.line, finding.hash.clone());
     let location = Some(KeyLocation { path, line, masked, hash, label, live });
     HealthCheck { location, ..HealthCheck::new(CHECK_NAME, HealthStatus::Warn, message, advice) }

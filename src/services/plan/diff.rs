@@ -1,4 +1,4 @@
-//! A plan beside what is held: what is missing, what is as planned, what is not and how.
+//! Compares a plan with the stored keys.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,34 +8,34 @@ use crate::domain::{
     UnresolvedAttempt, format_date,
 };
 
-/// How a planned key stands.
+/// State of a planned key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeyDiff {
-    /// Not held: to be cut.
+    /// Not stored: to be created.
     Missing,
-    /// Held, as planned.
+    /// Stored, with the planned policy.
     Unchanged(StoredKey),
-    /// Held, and otherwise.
+    /// Stored, with a different policy.
     Differs {
-        /// As it is.
+        /// The stored key.
         stored: StoredKey,
-        /// As it should be; an expiry in days counts from the day it was cut.
+        /// The planned policy. An expiry in days counts from the creation of the stored key.
         planned: RequestedPolicy,
-        /// How.
+        /// What differs.
         differences: Vec<Difference>,
     },
-    /// Not held, and not to be cut: this attempt may have issued it already.
+    /// Not stored, and not to be created: this attempt may already have created it.
     Pending(UnresolvedAttempt),
 }
 
-/// One thing that is not as planned.
+/// One field that differs from the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// OpenRouter's name of it.
+    /// OpenRouter's name for the field.
     pub field: &'static str,
-    /// What the plan says, in words.
+    /// The planned value, for display.
     pub planned: String,
-    /// What it is, in words.
+    /// The current value, for display.
     pub actual: String,
 }
 
@@ -46,84 +46,85 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Compares a plan with the keys held for its server, and with the attempts there that may have
-/// issued one; in the plan's order.
+/// Compares a plan with the keys stored for its server, and with the attempts there that may have
+/// created a key. Returns the planned keys in order.
 pub fn compare(
     plan: Vec<KeyRequest>,
-    held: Vec<StoredKey>,
-    owed: Vec<UnresolvedAttempt>,
+    stored: Vec<StoredKey>,
+    pending: Vec<UnresolvedAttempt>,
 ) -> Vec<(KeyRequest, KeyDiff)> {
-    let mut owed: HashMap<Label, UnresolvedAttempt> =
-        owed.into_iter().map(|owed| (owed.label.clone(), owed)).collect();
-    let mut held: HashMap<String, StoredKey> =
-        held.into_iter().map(|held| (held.label.as_str().to_owned(), held)).collect();
+    let mut pending: HashMap<Label, UnresolvedAttempt> =
+        pending.into_iter().map(|attempt| (attempt.label.clone(), attempt)).collect();
+    let mut stored: HashMap<String, StoredKey> =
+        stored.into_iter().map(|key| (key.label.as_str().to_owned(), key)).collect();
     plan.into_iter()
         .map(|request| {
-            let standing = match held.remove(request.label.as_str()) {
-                None => owed.remove(&request.label).map_or(KeyDiff::Missing, KeyDiff::Pending),
-                Some(held) => {
+            let diff = match stored.remove(request.label.as_str()) {
+                None => pending.remove(&request.label).map_or(KeyDiff::Missing, KeyDiff::Pending),
+                Some(stored) => {
                     let planned = RequestedPolicy {
-                        expires_at: resolve_expiry(&request, &held),
+                        expires_at: resolve_expiry(&request, &stored),
                         ..RequestedPolicy::from(&request)
                     };
-                    match find_differences(&planned, &held) {
-                        none if none.is_empty() => KeyDiff::Unchanged(held),
-                        differences => KeyDiff::Differs { stored: held, planned, differences },
+                    match find_differences(&planned, &stored) {
+                        none if none.is_empty() => KeyDiff::Unchanged(stored),
+                        differences => KeyDiff::Differs { stored, planned, differences },
                     }
                 }
             };
-            (request, standing)
+            (request, diff)
         })
         .collect()
 }
 
-fn find_differences(planned: &RequestedPolicy, held: &StoredKey) -> Vec<Difference> {
-    let is = GrantedPolicy {
-        limit: held.limit(),
-        limit_reset: held.reset().map(|reset| reset.as_str().into()),
-        expires_at: held.expires_at(),
+fn find_differences(planned: &RequestedPolicy, stored: &StoredKey) -> Vec<Difference> {
+    let actual = GrantedPolicy {
+        limit: stored.limit(),
+        limit_reset: stored.reset().map(|reset| reset.as_str().into()),
+        expires_at: stored.expires_at(),
     };
     let usd = |amount: Option<f64>| amount.map_or("none".into(), |usd| format!("${usd:.2}"));
     let date = |at: Option<jiff::Timestamp>| at.map_or("never".into(), format_date);
-    let never = |word: Option<&str>| String::from(word.unwrap_or("never"));
-    let mut found: Vec<Difference> = planned
-        .differing_fields(&is)
+    let reset = |interval: Option<&str>| String::from(interval.unwrap_or("never"));
+    let mut differences: Vec<Difference> = planned
+        .differing_fields(&actual)
         .into_iter()
-        .map(|name| match name {
+        .map(|field| match field {
             "limit" => Difference {
-                field: name,
+                field,
                 planned: usd(planned.limit.map(Cents::to_dollars)),
-                actual: usd(is.limit),
+                actual: usd(actual.limit),
             },
             "limit_reset" => Difference {
-                field: name,
-                planned: never(planned.limit_reset.map(ResetInterval::as_str)),
-                actual: never(is.limit_reset.as_deref()),
+                field,
+                planned: reset(planned.limit_reset.map(ResetInterval::as_str)),
+                actual: reset(actual.limit_reset.as_deref()),
             },
             _ => Difference {
-                field: name,
+                field,
                 planned: date(planned.expires_at),
-                actual: date(is.expires_at),
+                actual: date(actual.expires_at),
             },
         })
         .collect();
     let workspace = |id: &Option<String>| id.as_deref().unwrap_or("default").to_lowercase();
-    let (wanted, is) = (workspace(&planned.workspace_id), workspace(&held.requested.workspace_id));
-    if wanted != is {
-        found.push(Difference { field: "workspace_id", planned: wanted, actual: is });
+    let (planned, actual) =
+        (workspace(&planned.workspace_id), workspace(&stored.requested.workspace_id));
+    if planned != actual {
+        differences.push(Difference { field: "workspace_id", planned, actual });
     }
-    found
+    differences
 }
 
-/// When the planned key would expire had it been cut when the held one was: `30d` is not another
-/// expiry every day.
-fn resolve_expiry(request: &KeyRequest, held: &StoredKey) -> Option<jiff::Timestamp> {
+/// Returns the planned expiry, counted from the creation of the stored key: otherwise `30d` would
+/// differ each day.
+fn resolve_expiry(request: &KeyRequest, stored: &StoredKey) -> Option<jiff::Timestamp> {
     let planned = request.expiry.as_ref()?;
-    if held.requested.expires_input.as_ref() == Some(&planned.input) {
-        return held.requested.expires_at;
+    if stored.requested.expires_input.as_ref() == Some(&planned.input) {
+        return stored.requested.expires_at;
     }
-    let then = Expiry::parse(&planned.input, held.created_at).ok().flatten();
-    Some(then.map_or(planned.at, |expiry| expiry.at))
+    let from_creation = Expiry::parse(&planned.input, stored.created_at).ok().flatten();
+    Some(from_creation.map_or(planned.at, |expiry| expiry.at))
 }
 
 #[cfg(test)]
@@ -145,84 +146,88 @@ mod tests {
         }
     }
 
-    fn held(asked: &KeyRequest, on: &str) -> StoredKey {
+    fn stored_key(request: &KeyRequest, created_at: &str) -> StoredKey {
         let key = ApiKey::from(String::from("k"));
         StoredKey {
-            requested: RequestedPolicy::from(asked),
-            ..StoredKey::new("ci".parse().unwrap(), &key, "s".into(), "os".into(), at(on))
+            requested: RequestedPolicy::from(request),
+            ..StoredKey::new("ci".parse().unwrap(), &key, "s".into(), "os".into(), at(created_at))
         }
     }
 
-    fn found(plan: &KeyRequest, held: &StoredKey) -> Vec<String> {
-        match compare(vec![plan.clone()], vec![held.clone()], Vec::new()).remove(0).1 {
+    fn differences(plan: &KeyRequest, stored: &StoredKey) -> Vec<String> {
+        match compare(vec![plan.clone()], vec![stored.clone()], Vec::new()).remove(0).1 {
             KeyDiff::Differs { differences, .. } => differences
                 .into_iter()
-                .map(|one| format!("{}: {} planned, is {}", one.field, one.planned, one.actual))
+                .map(|d| format!("{}: {} planned, is {}", d.field, d.planned, d.actual))
                 .collect(),
             KeyDiff::Unchanged(_) => Vec::new(),
-            KeyDiff::Missing | KeyDiff::Pending(_) => panic!("it is held"),
+            KeyDiff::Missing | KeyDiff::Pending(_) => panic!("the key is stored"),
         }
     }
 
     #[test]
-    fn an_expiry_in_days_counts_from_the_day_the_key_was_cut() {
-        let cut = held(&request("5", "30d", "2026-11-01T10:00:00Z"), "2026-11-01T10:00:05Z");
-        assert_eq!(found(&request("5", "30d", "2026-11-20T00:00:00Z"), &cut), [""; 0]);
+    fn an_expiry_in_days_counts_from_the_creation_of_the_key() {
+        let stored =
+            stored_key(&request("5", "30d", "2026-11-01T10:00:00Z"), "2026-11-01T10:00:05Z");
+        assert_eq!(differences(&request("5", "30d", "2026-11-20T00:00:00Z"), &stored), [""; 0]);
         assert_eq!(
-            found(&request("5", "31d", "2026-11-20T00:00:00Z"), &cut),
+            differences(&request("5", "31d", "2026-11-20T00:00:00Z"), &stored),
             ["expires_at: 2026-12-02 planned, is 2026-12-01"]
         );
-        // Taken over from elsewhere: nobody typed anything.
-        let mut taken = cut.clone();
-        taken.requested.expires_input = None;
-        assert_eq!(found(&request("5", "30d", "2026-11-20T00:00:00Z"), &taken), [""; 0]);
-        assert_eq!(found(&request("5", "2026-12-01", "2026-11-20T00:00:00Z"), &taken), [""; 0]);
+        // An imported key has no input text for its expiry.
+        let mut imported = stored.clone();
+        imported.requested.expires_input = None;
+        assert_eq!(differences(&request("5", "30d", "2026-11-20T00:00:00Z"), &imported), [""; 0]);
+        assert_eq!(
+            differences(&request("5", "2026-12-01", "2026-11-20T00:00:00Z"), &imported),
+            [""; 0]
+        );
     }
 
     #[test]
-    fn what_was_granted_counts_and_not_what_was_asked() {
+    fn the_granted_policy_is_compared_and_not_the_requested_one() {
         let plan = request("20", "never", "2026-11-20T00:00:00Z");
-        let mut cut = held(&plan, "2026-11-01T10:00:00Z");
-        assert_eq!(found(&plan, &cut), [""; 0]);
-        cut.granted = Some(GrantedPolicy {
+        let mut stored = stored_key(&plan, "2026-11-01T10:00:00Z");
+        assert_eq!(differences(&plan, &stored), [""; 0]);
+        stored.granted = Some(GrantedPolicy {
             limit: Some(10.0),
             limit_reset: Some("daily".into()),
             expires_at: None,
         });
         assert_eq!(
-            found(&plan, &cut),
+            differences(&plan, &stored),
             ["limit: $20.00 planned, is $10.00", "limit_reset: never planned, is daily"]
         );
-        cut.granted = None;
-        cut.requested.workspace_id = Some("W".into());
-        assert_eq!(found(&plan, &cut), ["workspace_id: default planned, is w"]);
+        stored.granted = None;
+        stored.requested.workspace_id = Some("W".into());
+        assert_eq!(differences(&plan, &stored), ["workspace_id: default planned, is w"]);
     }
 
     #[test]
-    fn the_plans_order_is_kept_and_what_is_not_planned_is_left_out() {
+    fn the_order_of_the_plan_is_kept_and_other_keys_are_ignored() {
         let plan = |label: &str| KeyRequest {
             label: label.parse().unwrap(),
             ..request("none", "never", "2026-11-20T00:00:00Z")
         };
-        let owed = |label: &str| UnresolvedAttempt {
+        let pending = |label: &str| UnresolvedAttempt {
             id: label.into(),
             label: label.parse().unwrap(),
             server: "s".into(),
             started_at: at("2026-11-01T10:00:00Z"),
         };
-        let ci = held(&plan("ci"), "2026-11-01T10:00:00Z");
+        let ci = stored_key(&plan("ci"), "2026-11-01T10:00:00Z");
         let mut other = ci.clone();
         other.label = "other".parse().unwrap();
         assert_eq!(
             compare(
                 vec![plan("z"), plan("ci"), plan("a")],
                 vec![other, ci.clone()],
-                vec![owed("ci"), owed("a")]
+                vec![pending("ci"), pending("a")]
             ),
             [
                 (plan("z"), KeyDiff::Missing),
                 (plan("ci"), KeyDiff::Unchanged(ci)),
-                (plan("a"), KeyDiff::Pending(owed("a")))
+                (plan("a"), KeyDiff::Pending(pending("a")))
             ]
         );
     }

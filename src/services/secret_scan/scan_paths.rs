@@ -1,16 +1,16 @@
-//! Where people leave keys. Must not know: what is in there.
+//! The paths in which people leave keys.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::sanitize;
+use crate::domain::{mask_keys, sanitize};
 
-/// Directories and files below the home directory. Every hidden file that lies in the home
-/// directory itself (profiles and histories of shells, `.env…`, `.aider.conf.yml`, `.claude.json`)
-/// is looked through without being named here.
+/// Directories and files below the home directory. Hidden files in the home directory itself (shell
+/// profiles and histories, `.env…`, `.aider.conf.yml`, `.claude.json`) are scanned without an entry
+/// here.
 const DEFAULT_PATHS: &[&str] = &[
-    // shells, and what is set for every program of a session
+    // shells and session environment
     ".bashrc.d",
     ".profile.d",
     ".zsh",
@@ -83,24 +83,26 @@ const DEFAULT_PATHS: &[&str] = &[
     ".jupyter",
 ];
 
-/// The person's home directory, by its real name.
+/// Returns the canonical path of the home directory.
 fn home_dir() -> Option<PathBuf> {
     etcetera::home_dir().ok()?.canonicalize().ok()
 }
 
-/// What is to be looked through: the places of the person's home, and these directories or files,
-/// by their real names. The error is of the first that is not there.
-pub fn resolve_scan_roots(search: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
-    let given =
-        search.iter().map(|path| path.canonicalize().map_err(|error| (path.clone(), error)));
-    let given = given.collect::<Result<Vec<_>, _>>()?;
+/// Returns the canonical paths to scan: the default paths of the home directory and `extra_paths`.
+///
+/// # Errors
+/// Returns the first of `extra_paths` that cannot be resolved, with its error.
+pub fn resolve_scan_roots(extra_paths: &[PathBuf]) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+    let extra =
+        extra_paths.iter().map(|path| path.canonicalize().map_err(|error| (path.clone(), error)));
+    let extra = extra.collect::<Result<Vec<_>, _>>()?;
     Ok(drop_nested(
-        home_dir().map(|home| default_scan_roots(&home)).into_iter().flatten().chain(given),
+        home_dir().map(|home| default_scan_roots(&home)).into_iter().flatten().chain(extra),
     ))
 }
 
-/// The places of a home directory that are there, by their real names: a link is followed where it
-/// leads to something else in that home.
+/// Returns the canonical paths of a home directory that exist. Symbolic links are followed only to
+/// targets in the same home directory.
 pub fn default_scan_roots(home: &Path) -> Vec<PathBuf> {
     let Ok(home) = home.canonicalize() else { return Vec::new() };
     let hidden = fs::read_dir(&home).into_iter().flatten().flatten().filter_map(|entry| {
@@ -108,24 +110,24 @@ pub fn default_scan_roots(home: &Path) -> Vec<PathBuf> {
         hidden.then(|| entry.path())
     });
     let files = hidden.filter_map(|path| path.canonicalize().ok()).filter(|path| path.is_file());
-    let named = DEFAULT_PATHS.iter().filter_map(|place| home.join(place).canonicalize().ok());
-    let here = |path: &PathBuf| *path != home && path.starts_with(&home);
-    drop_nested(files.chain(named).filter(here))
+    let listed = DEFAULT_PATHS.iter().filter_map(|path| home.join(path).canonicalize().ok());
+    let is_in_home = |path: &PathBuf| *path != home && path.starts_with(&home);
+    drop_nested(files.chain(listed).filter(is_in_home))
 }
 
-/// Each once, and none that lies in another: nothing is looked through twice.
+/// Removes duplicates and paths inside another path, so that nothing is scanned twice.
 fn drop_nested(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = paths.collect();
-    // By their parts: what lies in a directory comes right after it.
+    // Paths are sorted by component: the contents of a directory follow it directly.
     paths.sort();
-    paths.dedup_by(|next, kept| next.starts_with(&*kept));
+    paths.dedup_by(|next, previous| next.starts_with(&*previous));
     paths
 }
 
-/// A file as a person calls it: `~/.zshrc`. A key that it is named after is masked.
+/// Returns a path for display, such as `~/.zshrc`. Keys in it are masked.
 pub fn display_path(path: &Path) -> String {
     let short = home_dir()
         .and_then(|home| path.strip_prefix(home).ok().map(|rest| Path::new("~").join(rest)));
     let path = short.as_deref().unwrap_or(path);
-    sanitize(&super::mask_keys(&path.to_string_lossy()), 4_096)
+    sanitize(&mask_keys(&path.to_string_lossy()), 4_096)
 }
