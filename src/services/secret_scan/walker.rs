@@ -1,7 +1,8 @@
-//! The walk through directories, on all cores. Must not know: what is looked for.
+//! Walks through directories with several threads and scans the files.
 
 use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,13 +12,13 @@ use super::scanner::KeyScanner;
 use super::{Finding, ScanLimits, ScanReport};
 use crate::domain::ApiKey;
 
-/// Files are handed out so many at a time.
+/// Files in one task.
 const FILES_PER_TASK: usize = 128;
 
-/// With so many tasks waiting, whoever finds more files reads them itself.
+/// When this many tasks are queued, a worker scans further files itself.
 const MAX_QUEUED_TASKS: usize = 1_024;
 
-/// More readers than this wait for the same disk.
+/// More threads only wait for the same disk.
 const MAX_THREADS: usize = 16;
 
 enum Task {
@@ -25,10 +26,10 @@ enum Task {
     Files(Vec<PathBuf>),
 }
 
-/// What is to be done, the last that was found first: so little waits at any time.
+/// Tasks to do. The newest is done first, which keeps the queue short.
 struct TaskQueue {
     tasks: Vec<Task>,
-    /// Threads at work, which may find more.
+    /// Workers with a task, which may add more tasks.
     active_workers: usize,
 }
 
@@ -50,61 +51,66 @@ pub(super) fn scan_roots(roots: &[PathBuf], limits: &ScanLimits) -> ScanReport {
             }
         })
         .collect();
-    let walk = Walker {
-        limits,
-        queue: Mutex::new(TaskQueue { tasks, active_workers: 0 }),
-        queue_changed: Condvar::new(),
-        finding_count: AtomicUsize::new(0),
-    };
+    let walker = Walker::new(limits, tasks);
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    let mut found = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| walk.run_worker())).collect();
-        let mut found = walk.run_worker();
-        for other in others.into_iter().filter_map(|other| other.join().ok()) {
-            found.findings.extend(other.findings);
-            found.files_scanned += other.files_scanned;
-            found.unreadable += other.unreadable;
-            found.files_too_large += other.files_too_large;
-            found.dirs_too_deep += other.dirs_too_deep;
+    let mut report = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| walker.run_worker())).collect();
+        let mut report = walker.run_worker();
+        for other in others {
+            // A panic is passed on: without this worker's findings the report is incomplete.
+            let other = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            report.findings.extend(other.findings);
+            report.files_scanned += other.files_scanned;
+            report.unreadable += other.unreadable;
+            report.files_too_large += other.files_too_large;
+            report.dirs_too_deep += other.dirs_too_deep;
         }
-        found
+        report
     });
-    found.findings_omitted = walk.finding_count.into_inner().saturating_sub(found.findings.len());
-    found
+    report.findings_omitted =
+        walker.finding_count.into_inner().saturating_sub(report.findings.len());
+    report
 }
 
-impl Walker<'_> {
-    fn run_worker(&self) -> ScanReport {
-        let mut found = ScanReport::default();
-        let mut scanner = KeyScanner::new();
-        while let Some(task) = self.next_task() {
-            match task {
-                Task::Directory(path, depth) => {
-                    if let Err(error) = self.scan_directory(&path, depth, &mut scanner, &mut found)
-                    {
-                        found.unreadable += u64::from(error.kind() != io::ErrorKind::NotFound);
-                    }
-                }
-                Task::Files(paths) => self.scan_files(&paths, &mut scanner, &mut found),
-            }
-            self.lock_queue().active_workers -= 1;
-            self.queue_changed.notify_all();
+impl<'a> Walker<'a> {
+    fn new(limits: &'a ScanLimits, tasks: Vec<Task>) -> Self {
+        Self {
+            limits,
+            queue: Mutex::new(TaskQueue { tasks, active_workers: 0 }),
+            queue_changed: Condvar::new(),
+            finding_count: AtomicUsize::new(0),
         }
-        found
     }
 
-    /// The next thing to do; `None` when nothing is left and nobody can find more.
-    fn next_task(&self) -> Option<Task> {
-        let mut line = self.lock_queue();
-        loop {
-            if let Some(task) = line.tasks.pop() {
-                line.active_workers += 1;
-                return Some(task);
+    fn run_worker(&self) -> ScanReport {
+        let mut report = ScanReport::default();
+        let mut scanner = KeyScanner::new();
+        while let Some((task, _active)) = self.next_task() {
+            match task {
+                Task::Directory(path, depth) => {
+                    if let Err(error) = self.scan_directory(&path, depth, &mut scanner, &mut report)
+                    {
+                        report.unreadable += u64::from(error.kind() != io::ErrorKind::NotFound);
+                    }
+                }
+                Task::Files(paths) => self.scan_files(&paths, &mut scanner, &mut report),
             }
-            if line.active_workers == 0 {
+        }
+        report
+    }
+
+    /// Returns the next task, or `None` when none is left and no worker can add one.
+    fn next_task(&self) -> Option<(Task, ActiveTask<'_>)> {
+        let mut queue = self.lock_queue();
+        loop {
+            if let Some(task) = queue.tasks.pop() {
+                queue.active_workers += 1;
+                return Some((task, ActiveTask(self)));
+            }
+            if queue.active_workers == 0 {
                 return None;
             }
-            line = self.queue_changed.wait(line).unwrap_or_else(PoisonError::into_inner);
+            queue = self.queue_changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -113,29 +119,29 @@ impl Walker<'_> {
         path: &Path,
         depth: usize,
         scanner: &mut KeyScanner,
-        found: &mut ScanReport,
+        report: &mut ScanReport,
     ) -> io::Result<()> {
         let mut batch = Vec::with_capacity(FILES_PER_TASK);
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                self.enqueue_directory(&entry, depth + 1, found);
+                self.enqueue_directory(&entry, depth + 1, report);
             } else if kind.is_file() {
                 batch.push(entry.path());
                 if batch.len() == FILES_PER_TASK {
-                    self.enqueue_files(&mut batch, scanner, found);
+                    self.enqueue_files(&mut batch, scanner, report);
                 }
             }
         }
-        self.scan_files(&batch, scanner, found);
+        self.scan_files(&batch, scanner, report);
         Ok(())
     }
 
-    fn enqueue_directory(&self, entry: &DirEntry, depth: usize, found: &mut ScanReport) {
+    fn enqueue_directory(&self, entry: &DirEntry, depth: usize, report: &mut ScanReport) {
         let path = entry.path();
         if depth > self.limits.max_depth {
-            found.dirs_too_deep += 1;
+            report.dirs_too_deep += 1;
         } else if !is_excluded_dir(&path) {
             self.lock_queue().tasks.push(Task::Directory(path, depth));
             self.queue_changed.notify_one();
@@ -146,52 +152,53 @@ impl Walker<'_> {
         &self,
         batch: &mut Vec<PathBuf>,
         scanner: &mut KeyScanner,
-        found: &mut ScanReport,
+        report: &mut ScanReport,
     ) {
-        let mut line = self.lock_queue();
-        if line.tasks.len() < MAX_QUEUED_TASKS {
-            line.tasks
+        let mut queue = self.lock_queue();
+        if queue.tasks.len() < MAX_QUEUED_TASKS {
+            queue
+                .tasks
                 .push(Task::Files(std::mem::replace(batch, Vec::with_capacity(FILES_PER_TASK))));
             self.queue_changed.notify_one();
             return;
         }
-        drop(line);
-        self.scan_files(batch, scanner, found);
+        drop(queue);
+        self.scan_files(batch, scanner, report);
         batch.clear();
     }
 
-    fn scan_files(&self, paths: &[PathBuf], scanner: &mut KeyScanner, found: &mut ScanReport) {
+    fn scan_files(&self, paths: &[PathBuf], scanner: &mut KeyScanner, report: &mut ScanReport) {
         for path in paths {
-            match self.scan_file(path, scanner, found) {
-                Ok(read) => found.files_scanned += u64::from(read),
-                // It went while we looked, or became a link.
+            match self.scan_file(path, scanner, report) {
+                Ok(is_text) => report.files_scanned += u64::from(is_text),
+                // The file was deleted or replaced by a link since it was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(_) => found.unreadable += 1,
+                Err(_) => report.unreadable += 1,
             }
         }
     }
 
-    /// Whether it was text.
+    /// Returns whether the file was read as text.
     fn scan_file(
         &self,
         path: &Path,
         scanner: &mut KeyScanner,
-        found: &mut ScanReport,
+        report: &mut ScanReport,
     ) -> io::Result<bool> {
         let file = open_no_follow(path)?;
-        let about = file.metadata()?;
-        if !about.is_file() {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
             return Ok(false);
         }
-        if about.len() > self.limits.max_file_bytes {
-            found.files_too_large += 1;
+        if metadata.len() > self.limits.max_file_bytes {
+            report.files_too_large += 1;
             return Ok(false);
         }
         scanner.scan(file, |line, key| {
             if self.finding_count.fetch_add(1, Ordering::Relaxed) < self.limits.max_findings {
                 let key = ApiKey::from(key.to_owned());
                 let hash = key.hash();
-                found.findings.push(Finding { path: path.to_owned(), line, key, hash });
+                report.findings.push(Finding { path: path.to_owned(), line, key, hash });
             }
         })
     }
@@ -201,14 +208,25 @@ impl Walker<'_> {
     }
 }
 
-/// Directories in which no key lies in clear, whatever their size: git's objects are compressed,
-/// and what the kernel shows there is no file.
+/// Counts a worker as active until dropped. The drop also runs in a panic, so that the other workers
+/// do not wait forever.
+struct ActiveTask<'a>(&'a Walker<'a>);
+
+impl Drop for ActiveTask<'_> {
+    fn drop(&mut self) {
+        self.0.lock_queue().active_workers -= 1;
+        self.0.queue_changed.notify_all();
+    }
+}
+
+/// Whether a directory is skipped: git's objects are compressed, and the kernel's file systems hold
+/// no stored files.
 fn is_excluded_dir(path: &Path) -> bool {
     path.ends_with(".git/objects")
         || cfg!(unix) && ["/proc", "/sys", "/dev"].iter().any(|kernel| path == Path::new(kernel))
 }
 
-/// Follows no link, and waits for nobody: between our look and this it may have become a pipe.
+/// Opens a file without following a link. Does not block: the path may have become a pipe.
 fn open_no_follow(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -220,4 +238,26 @@ fn open_no_follow(path: &Path) -> io::Result<File> {
         options.custom_flags(flags.bits().cast_signed());
     }
     options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panicking_worker_does_not_keep_the_others_waiting() {
+        let limits = ScanLimits::default();
+        let walker = Walker::new(&limits, vec![Task::Files(Vec::new())]);
+        let panicked = thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    let _task = walker.next_task();
+                    resume_unwind(Box::new("a panic while a task is active"));
+                })
+                .join()
+        });
+        assert!(panicked.is_err());
+        assert_eq!(walker.lock_queue().active_workers, 0);
+        assert!(walker.next_task().is_none());
+    }
 }
