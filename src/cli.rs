@@ -9,7 +9,9 @@ mod output;
 mod passphrase;
 mod prompts;
 mod sign_in;
+mod signals;
 mod table;
+mod unstored_keys;
 
 use std::path::PathBuf;
 use std::pin::{Pin, pin};

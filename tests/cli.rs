@@ -291,7 +291,7 @@ fn a_code_is_piped_where_there_is_no_browser() {
     // A pipe that brings none ends it.
     let mut arguments = arguments;
     arguments[5] = "ssh 2";
-    assert!(home.fails(5, &arguments).contains("issued no code"));
+    assert!(home.fails(5, &arguments).contains("no code was entered"));
 }
 
 #[test]

@@ -250,7 +250,7 @@ fn a_key_is_piped_in_checked_and_listed_and_never_shown() {
     assert!(err.contains("already stored with the label mine"), "{err}");
     let (code, _, err) = home.pipe(&with(&["import", "m"]), sandbox.management_key());
     assert_eq!(code, 2);
-    assert!(err.contains("keywright management set takes it"), "{err}");
+    assert!(err.contains("store it with keywright management set"), "{err}");
     let (code, _, err) = home.pipe(&with(&["management", "set"]), &key);
     assert_eq!(code, 2);
     assert!(err.contains("not a management key"), "{err}");

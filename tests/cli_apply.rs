@@ -234,7 +234,7 @@ fn without_a_terminal_the_consents_come_one_after_the_other() {
         (labels(&done, "created"), labels(&done, "failed")),
         (vec!["a".to_owned(), "c".into()], vec!["b b".into()])
     );
-    assert!(done["failed"][0]["error"].as_str().unwrap().contains("refused"), "{done}");
+    assert!(done["failed"][0]["error"].as_str().unwrap().contains("denied"), "{done}");
     assert!(err.contains("2 of 3: b b") && err.contains("3 of 3: c"), "{err}");
     // The rest, by codes that are piped.
     let (code, out, err) = consenting(&home, &["apply", &plan, "--yes", "--no-browser"], |_| true);
@@ -248,7 +248,7 @@ fn a_pipe_without_codes_ends_the_queue() {
     let home = Home::new();
     let (code, out, err) = home.run(&["apply", &home.plan(THREE), "--yes", "--no-browser"]);
     assert_eq!(code, 5);
-    assert!(err.contains("no further code was given"), "{err}");
+    assert!(err.contains("no further code was entered"), "{err}");
     assert!(out.contains("!  c      failed: not begun"), "{out}");
 }
 

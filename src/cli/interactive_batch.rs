@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use super::output::{eprint, eprintln, print_status, print_warning};
 use super::prompts::EchoGuard;
-use super::sign_in::{print_sign_in_address, spawn_signal_handler};
+use super::sign_in::print_sign_in_address;
+use super::signals::spawn_signal_handler;
 use crate::domain::{AuthCode, ProvisioningEvent};
 use crate::services::keys::{BatchCommand, BatchControls, ItemResult, Progress};
 
@@ -144,7 +145,7 @@ impl BatchPrompter {
             }
             // After the end of a pipe no further code can arrive.
             if reads_codes.load(Ordering::Acquire) {
-                print_status("no further code was given");
+                print_status("no further code was entered");
                 let _ = commands.blocking_send(BatchCommand::Stop);
             }
         });

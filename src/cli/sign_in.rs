@@ -1,6 +1,6 @@
-//! Signing in from the command line: its options, its prompts, and retries of a failed store.
+//! Signing in from the command line: its options and its prompts.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -9,17 +9,15 @@ use clap::Args;
 use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
 
-use super::commands::rotate::key_lost_error;
-use super::output::{eprintln, find_key, print_error, print_status, print_warning};
-use super::prompts::{EchoGuard, disable_prompt_signals, prompt_stdin_line, read_stdin_line};
-use crate::domain::{
-    AuthCode, ManagementKey, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UserError,
-};
+use super::output::{eprintln, find_key, print_error, print_status};
+use super::prompts::{EchoGuard, prompt_stdin_line, read_stdin_line};
+use super::signals::interruptible_controls;
+use crate::domain::{AuthCode, ManagementKey, ProvisioningEvent, ProvisioningStep, UserError};
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::environment;
 use crate::platform::qr::QrImage;
 use crate::services::keys;
-use crate::services::provision::{self, AuthMethod, ProvisioningControls, ServiceContext};
+use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 
 /// Options that choose how to sign in.
 #[derive(Args, Debug)]
@@ -112,13 +110,7 @@ fn print_ssh_tunnel_command(services: &ServiceContext) {
 pub(super) async fn run_with_prompts<T>(
     work: impl AsyncFnOnce(&mut ProvisioningControls, &(dyn Fn(ProvisioningEvent) + Sync)) -> T,
 ) -> (T, ProvisioningControls) {
-    let (cancel, cancelled) = watch::channel(false);
-    let (code, pasted) = mpsc::channel(1);
-    disable_prompt_signals();
-    let cancel_on_signal = cancel.clone();
-    spawn_signal_handler(move || {
-        cancel_on_signal.send_replace(true);
-    });
+    let (mut controls, cancel, codes) = interruptible_controls();
     let is_reading = Arc::new(AtomicBool::new(false));
     // Owned here and not by the reader thread, which may still be reading when the work has ended.
     let echo_guard = Mutex::new(None);
@@ -137,37 +129,13 @@ pub(super) async fn run_with_prompts<T>(
                 if let (true, Ok(mut echo_guard)) = (io::stdin().is_terminal(), echo_guard.lock()) {
                     *echo_guard = Some(EchoGuard::new());
                 }
-                spawn_code_reader(code.clone(), cancel.clone(), Arc::clone(&is_reading));
+                spawn_code_reader(codes.clone(), cancel.clone(), Arc::clone(&is_reading));
             }
         }
     };
-    let mut controls = ProvisioningControls { cancel: cancelled, pasted_codes: pasted };
     let result = work(&mut controls, &report).await;
     drop(echo_guard);
     (result, controls)
-}
-
-/// Retries a failed store until it succeeds or the user gives up. Does nothing without a terminal.
-pub(super) async fn retry_store_interactively(
-    mut outcome: ProvisioningOutcome,
-    controls: &mut ProvisioningControls,
-    services: &ServiceContext,
-) -> ProvisioningOutcome {
-    while let ProvisioningOutcome::NotStored { entry, key, error } = &outcome {
-        if !io::stdin().is_terminal() || *controls.cancel.borrow() {
-            break;
-        }
-        print_warning(error);
-        eprintln("press enter to store it again, ctrl-c to give up");
-        let read = tokio::task::spawn_blocking(|| io::stdin().lock().read_line(&mut String::new()));
-        tokio::select! {
-            biased;
-            _ = controls.cancel.wait_for(|cancelled| *cancelled) => break,
-            read = read => if !matches!(read, Ok(Ok(1..))) { break },
-        }
-        outcome = provision::retry_store(entry.clone(), key.clone(), services).await;
-    }
-    outcome
 }
 
 /// Prints the sign-in address. Where a code is pasted, also prints it as a QR code on a terminal.
@@ -198,47 +166,9 @@ pub(super) fn print_sign_in_address(url: &str, needs_code: bool) {
     }
 }
 
-/// Stores keys of interrupted attempts that were received now and are not stored yet.
-pub(super) async fn store_recovered_keys(
-    outcomes: Vec<ProvisioningOutcome>,
-    services: &ServiceContext,
-) -> Result<(), UserError> {
-    for outcome in outcomes {
-        let (outcome, mut controls) = run_with_prompts(async |_, _| outcome).await;
-        if let ProvisioningOutcome::NotStored { entry, error, .. } =
-            retry_store_interactively(outcome, &mut controls, services).await
-        {
-            return Err(key_lost_error(&entry, error));
-        }
-    }
-    Ok(())
-}
-
-/// Calls `on_signal` for each signal that asks the program to end.
-#[cfg(unix)]
-pub(super) fn spawn_signal_handler(on_signal: impl Fn() + Send + 'static) {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
-    else {
-        return;
-    };
-    thread::spawn(move || {
-        for _ in signals.forever() {
-            on_signal();
-        }
-    });
-}
-
-#[cfg(not(unix))]
-pub(super) fn spawn_signal_handler(on_signal: impl Fn() + Send + 'static) {
-    // The system ends the program there. The callback owns a channel whose closing would cancel the
-    // work, so it is never dropped.
-    std::mem::forget(on_signal);
-}
-
 /// Reads a code on a separate thread. The thread keeps running when the work ends without a code.
 fn spawn_code_reader(
-    code: mpsc::Sender<AuthCode>,
+    codes: mpsc::Sender<AuthCode>,
     cancel: watch::Sender<bool>,
     is_reading: Arc<AtomicBool>,
 ) {
@@ -252,7 +182,7 @@ fn spawn_code_reader(
                 Ok(parsed) => {
                     is_reading.store(false, Ordering::Release);
                     // The receiver is gone where the work has ended.
-                    let _ = code.blocking_send(parsed);
+                    let _ = codes.blocking_send(parsed);
                     return;
                 }
                 Err(problem) => print_error(problem),
@@ -261,7 +191,7 @@ fn spawn_code_reader(
                 break;
             }
         }
-        print_error("no code was given");
+        print_error("no code was entered");
         cancel.send_replace(true);
     });
 }

@@ -13,8 +13,9 @@ use tokio::sync::watch;
 use super::list::format_policy;
 use crate::cli::interactive_batch::BatchPrompter;
 use crate::cli::output::{confirm, eprintln, print, print_status, usage_error};
-use crate::cli::sign_in::{SignInArgs, store_recovered_keys};
+use crate::cli::sign_in::SignInArgs;
 use crate::cli::table::{self, Column};
+use crate::cli::unstored_keys::{report_lost_keys, store_recovered_keys};
 use crate::cli::{json, run_async};
 use crate::domain::{
     Cents, ErrorKind, KeyRequest, KeyState, Label, ManagementKey, RequestedPolicy, ResetInterval,
@@ -116,10 +117,11 @@ impl ApplyArgs {
         let lock = lock.await.map_err(|error| error.to_user_error())?;
         let recovered =
             provision::recover_attempts(services).await.map_err(|error| error.to_user_error())?;
-        for key in &recovered.stored {
+        let (stored, lost) = store_recovered_keys(recovered.not_stored, services).await;
+        for key in recovered.stored.iter().chain(&stored) {
             print_status(&format!("stored {} from an interrupted run", key.label));
         }
-        store_recovered_keys(recovered.not_stored, services).await?;
+        report_lost_keys(&lost)?;
 
         let mut rows = compare_with_stored_keys(plan, services)?;
         let requests: Vec<KeyRequest> = rows

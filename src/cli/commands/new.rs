@@ -4,11 +4,9 @@ use clap::Args;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use crate::cli::commands::rotate::key_lost_error;
 use crate::cli::output::{print, print_status, print_warning, usage_error};
-use crate::cli::sign_in::{
-    SignInArgs, is_browser_unavailable, retry_store_interactively, run_with_prompts,
-};
+use crate::cli::sign_in::{SignInArgs, is_browser_unavailable, run_with_prompts};
+use crate::cli::unstored_keys::{key_lost_error, retry_store_interactively};
 use crate::cli::{json, run_async};
 use crate::domain::{
     ApiKey, Cents, Expiry, KeyRequest, Label, ManagementKey, ProvisioningOutcome, ResetInterval,

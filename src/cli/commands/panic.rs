@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::rotate::{key_lost_error, store_replacement};
 use crate::cli::output::{
     confirm, find_keys, print, print_error, print_status, print_warning, usage_error,
 };
 use crate::cli::run_async;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
+use crate::cli::unstored_keys::{key_lost_error, store_replacement};
 use crate::domain::{ErrorKind, LeakResponse, RotationOutcome, StoredKey, UserError};
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;

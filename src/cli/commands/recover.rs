@@ -6,13 +6,11 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::rotate::key_lost_error;
 use crate::cli::json::to_iso8601;
 use crate::cli::output::{print, print_status, print_warning, usage_error};
-use crate::cli::run_async;
-use crate::cli::sign_in::{retry_store_interactively, run_with_prompts};
-use crate::domain::{ErrorKind, ProvisioningOutcome, UnresolvedAttempt, UserError, sanitize};
-use crate::services::keys::{self, Error, RecoveryReport};
+use crate::cli::unstored_keys::{finish_interrupted, report_lost_keys};
+use crate::domain::{ErrorKind, UnresolvedAttempt, UserError, sanitize};
+use crate::services::keys::{self, RecoveryReport};
 use crate::services::provision::{self, ServiceContext};
 
 /// Arguments of `recover`.
@@ -49,28 +47,6 @@ impl RecoverArgs {
         }
         ensure_resolved(&report)
     }
-}
-
-/// Recovers interrupted attempts, and retries to store the keys that were received.
-pub(in crate::cli) fn finish_interrupted(
-    services: &ServiceContext,
-    work: impl Future<Output = Result<RecoveryReport, Error>>,
-) -> Result<RecoveryReport, UserError> {
-    let mut report = run_async(work)?.map_err(|error| error.to_user_error())?;
-    for outcome in std::mem::take(&mut report.not_stored) {
-        let outcome = run_async(async {
-            let ((), mut controls) = run_with_prompts(async |_, _| ()).await;
-            retry_store_interactively(outcome, &mut controls, services).await
-        })?;
-        match outcome {
-            ProvisioningOutcome::Stored { stored_key, .. } => report.stored.push(stored_key),
-            ProvisioningOutcome::NotStored { entry, error, .. } => {
-                report.lost_key_errors.push(key_lost_error(&entry, error))
-            }
-            ProvisioningOutcome::Failed(error) => report.lost_key_errors.push(error),
-        }
-    }
-    Ok(report)
 }
 
 fn find_unresolved(
@@ -149,10 +125,7 @@ fn recovery_to_json(report: &RecoveryReport) -> Value {
 }
 
 fn ensure_resolved(report: &RecoveryReport) -> Result<(), UserError> {
-    if let Some((last, others)) = report.lost_key_errors.split_last() {
-        others.iter().for_each(print_warning);
-        return Err(last.clone());
-    }
+    report_lost_keys(&report.lost_key_errors)?;
     let message = match report.unresolved.len() {
         0 => return Ok(()),
         1 => "one attempt may have issued a key that was not received".into(),

@@ -2,15 +2,13 @@
 
 use clap::Args;
 
-use super::recover::finish_interrupted;
 use crate::cli::output::{confirm, find_key, print, print_warning};
 use crate::cli::run_async;
-use crate::cli::sign_in::{SignInArgs, retry_store_interactively, run_with_prompts};
-use crate::domain::{
-    ProvisioningOutcome, RetirePolicy, Rotated, RotationOutcome, StoredKey, UserError,
-};
+use crate::cli::sign_in::{SignInArgs, run_with_prompts};
+use crate::cli::unstored_keys::{finish_interrupted, key_lost_error, store_replacement};
+use crate::domain::{RetirePolicy, Rotated, RotationOutcome, StoredKey, UserError};
 use crate::services::keys::{self, management_key};
-use crate::services::provision::{ProvisioningControls, ServiceContext};
+use crate::services::provision::ServiceContext;
 
 /// Arguments of `rotate`.
 #[derive(Args, Debug)]
@@ -91,22 +89,6 @@ fn print_rotated(rotated: &Rotated) -> Result<(), UserError> {
     print(&format!("{} is a new key, {}{old}\n", rotated.new.label, rotated.new.masked))
 }
 
-/// Retries to store a new key while a user is present, then finishes the rotation.
-pub(in crate::cli) async fn store_replacement(
-    rotation: RotationOutcome,
-    controls: &mut ProvisioningControls,
-    services: &ServiceContext,
-) -> RotationOutcome {
-    match rotation {
-        RotationOutcome::NotStored { entry, key, error } => {
-            let outcome = ProvisioningOutcome::NotStored { entry, key, error };
-            let outcome = retry_store_interactively(outcome, controls, services).await;
-            keys::finish_rotation(services, outcome).await
-        }
-        other => other,
-    }
-}
-
 fn label_not_moved_error(new: &StoredKey, error: UserError) -> UserError {
     UserError::new(
         error.kind,
@@ -114,15 +96,6 @@ fn label_not_moved_error(new: &StoredKey, error: UserError) -> UserError {
         format!("{}; then rotate again, which creates no second key", error.advice),
     )
     .with_meaning(format!("the new key is stored as '{}' and both keys work", new.label))
-}
-
-/// Adds to the error of a key that could not be stored that the key is lost.
-pub(in crate::cli) fn key_lost_error(entry: &StoredKey, error: UserError) -> UserError {
-    UserError {
-        meaning: "the key was created but not stored, and is lost when this command ends".into(),
-        advice: format!("{}; revoke the lost key at {}", error.advice, entry.page_url()),
-        ..error
-    }
 }
 
 /// Parses a duration such as `90s`, `30m`, `1h` or `2d`.

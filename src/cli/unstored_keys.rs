@@ -1,0 +1,134 @@
+//! Keys that were received but could not be stored: retries while a user is present, and the error
+//! for a key that is lost.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use super::output::{eprintln, print_warning};
+use super::run_async;
+use super::signals::interruptible_controls;
+use crate::domain::{ProvisioningOutcome, RotationOutcome, StoredKey, UserError};
+use crate::services::keys::{self, RecoveryReport};
+use crate::services::provision::{self, ProvisioningControls, ServiceContext};
+
+/// Adds to the error of a key that could not be stored that the key is lost.
+pub(super) fn key_lost_error(entry: &StoredKey, error: UserError) -> UserError {
+    UserError {
+        meaning: "the key was created but not stored, and is lost when this command ends".into(),
+        advice: format!("{}; revoke the lost key at {}", error.advice, entry.page_url()),
+        ..error
+    }
+}
+
+/// Prints all errors but the last, and returns the last one.
+pub(super) fn report_lost_keys(errors: &[UserError]) -> Result<(), UserError> {
+    let Some((last, others)) = errors.split_last() else { return Ok(()) };
+    others.iter().for_each(print_warning);
+    Err(last.clone())
+}
+
+/// Retries a failed store until it succeeds or the user gives up. Does nothing without a terminal.
+pub(super) async fn retry_store_interactively(
+    mut outcome: ProvisioningOutcome,
+    controls: &mut ProvisioningControls,
+    services: &ServiceContext,
+) -> ProvisioningOutcome {
+    while let ProvisioningOutcome::NotStored { entry, key, error } = &outcome {
+        if !io::stdin().is_terminal() || *controls.cancel.borrow() {
+            break;
+        }
+        print_warning(error);
+        eprintln("press enter to store it again, ctrl-c to give up");
+        let read = tokio::task::spawn_blocking(|| io::stdin().lock().read_line(&mut String::new()));
+        tokio::select! {
+            biased;
+            _ = controls.cancel.wait_for(|cancelled| *cancelled) => break,
+            read = read => if !matches!(read, Ok(Ok(1..))) { break },
+        }
+        outcome = provision::retry_store(entry.clone(), key.clone(), services).await;
+    }
+    outcome
+}
+
+/// Retries to store a new key while a user is present, then finishes the rotation.
+pub(super) async fn store_replacement(
+    rotation: RotationOutcome,
+    controls: &mut ProvisioningControls,
+    services: &ServiceContext,
+) -> RotationOutcome {
+    match rotation {
+        RotationOutcome::NotStored { entry, key, error } => {
+            let outcome = ProvisioningOutcome::NotStored { entry, key, error };
+            let outcome = retry_store_interactively(outcome, controls, services).await;
+            keys::finish_rotation(services, outcome).await
+        }
+        other => other,
+    }
+}
+
+/// Recovers interrupted attempts, and retries to store the keys that were received.
+pub(super) fn finish_interrupted(
+    services: &ServiceContext,
+    work: impl Future<Output = Result<RecoveryReport, keys::Error>>,
+) -> Result<RecoveryReport, UserError> {
+    let mut report = run_async(work)?.map_err(|error| error.to_user_error())?;
+    let outcomes = std::mem::take(&mut report.not_stored);
+    let (stored, lost) = run_async(store_recovered_keys(outcomes, services))?;
+    report.stored.extend(stored);
+    report.lost_key_errors.extend(lost);
+    Ok(report)
+}
+
+/// Retries to store each key of interrupted attempts. Returns the stored keys, and an error for
+/// each key that is lost.
+pub(super) async fn store_recovered_keys(
+    outcomes: Vec<ProvisioningOutcome>,
+    services: &ServiceContext,
+) -> (Vec<StoredKey>, Vec<UserError>) {
+    let mut results = Vec::with_capacity(outcomes.len());
+    if !outcomes.is_empty() {
+        let (mut controls, _cancel, _codes) = interruptible_controls();
+        for outcome in outcomes {
+            results.push(retry_store_interactively(outcome, &mut controls, services).await);
+        }
+    }
+    split_outcomes(results)
+}
+
+fn split_outcomes(outcomes: Vec<ProvisioningOutcome>) -> (Vec<StoredKey>, Vec<UserError>) {
+    let (mut stored, mut lost) = (Vec::new(), Vec::new());
+    for outcome in outcomes {
+        match outcome {
+            ProvisioningOutcome::Stored { stored_key, .. } => stored.push(stored_key),
+            ProvisioningOutcome::NotStored { entry, error, .. } => {
+                lost.push(key_lost_error(&entry, error));
+            }
+            ProvisioningOutcome::Failed(error) => lost.push(error),
+        }
+    }
+    (stored, lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ApiKey, ErrorKind};
+
+    #[test]
+    fn every_lost_key_has_an_error_that_names_its_page() {
+        let lost = |label: &str| {
+            let key = ApiKey::from(label.to_owned());
+            let (server, at) = ("https://openrouter.ai".into(), jiff::Timestamp::UNIX_EPOCH);
+            let entry = StoredKey::new(label.parse().unwrap(), &key, server, "os".into(), at);
+            let error =
+                UserError::new(ErrorKind::SecretStore, "the keychain is locked", "unlock it");
+            ProvisioningOutcome::NotStored { entry, key, error }
+        };
+        let (stored, errors) = split_outcomes(vec![lost("a"), lost("b")]);
+        assert_eq!((stored.len(), errors.len()), (0, 2));
+        for (error, key) in errors.iter().zip(["a", "b"]) {
+            let hash = ApiKey::from(String::from(key)).hash();
+            assert!(error.meaning.contains("lost") && error.advice.contains(&hash), "{error:?}");
+        }
+        assert!(report_lost_keys(&errors).is_err() && report_lost_keys(&[]).is_ok());
+    }
+}
