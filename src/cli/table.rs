@@ -2,8 +2,9 @@
 
 use std::io::{self, IsTerminal};
 
-use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
+
+use crate::domain::truncate;
 
 const COLUMN_GAP: usize = 2;
 
@@ -68,21 +69,6 @@ pub(super) fn format_table(
         text.push('\n');
     }
     text
-}
-
-fn truncate(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.into();
-    }
-    let mut kept = String::new();
-    for grapheme in text.graphemes(true) {
-        if kept.width() + grapheme.width() + 1 > width {
-            break;
-        }
-        kept.push_str(grapheme);
-    }
-    kept.push('…');
-    kept
 }
 
 #[cfg(test)]

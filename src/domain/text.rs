@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
 /// Returns foreign text that is safe to show on a terminal: without control characters, escape
 /// sequences and bidirectional or invisible characters, shortened to `max` graphemes.
@@ -81,4 +82,55 @@ pub fn seconds_until_relative_time_changes(from: Timestamp, to: Timestamp) -> i6
 /// Converts an instant to UTC calendar fields.
 pub(super) fn to_utc(at: Timestamp) -> DateTime {
     Offset::UTC.to_datetime(at)
+}
+
+/// Returns `text` in at most `width` terminal columns, with an ellipsis for what does not fit.
+pub fn truncate(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut fitted = String::new();
+    let mut used = 1;
+    for grapheme in text.graphemes(true) {
+        used += grapheme.width();
+        if used > width {
+            break;
+        }
+        fitted.push_str(grapheme);
+    }
+    fitted.push('…');
+    fitted
+}
+
+/// Quotes `text` for a POSIX shell. Single quotes disable every special character except a single
+/// quote.
+pub fn quote_posix(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Quotes `text` for a POSIX shell where that is necessary.
+pub fn quote_shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
+    let is_plain = !text.is_empty() && !text.starts_with('-') && text.chars().all(plain);
+    if is_plain { text.to_owned() } else { quote_posix(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shell_words_are_quoted_only_where_necessary() {
+        assert_eq!(quote_shell_word("laptop"), "laptop");
+        assert_eq!(quote_shell_word("my key"), "'my key'");
+        assert_eq!(quote_shell_word("it's"), r"'it'\''s'");
+        assert_eq!(quote_shell_word("-rf"), "'-rf'");
+    }
+
+    #[test]
+    fn text_that_does_not_fit_ends_in_an_ellipsis() {
+        assert_eq!(truncate("laptop", 6), "laptop");
+        assert_eq!(truncate("laptops", 6), "lapto…");
+        assert_eq!(truncate("日本語", 4), "日…");
+    }
 }

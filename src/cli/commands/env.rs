@@ -9,7 +9,7 @@ use secrecy::zeroize::Zeroizing;
 use super::get::load_secret;
 use crate::cli::env_mapping::{DEFAULT_VARIABLE, parse_mappings};
 use crate::cli::output::{has_stored_key, print, print_error};
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::{ErrorKind, UserError, quote_posix};
 use crate::services::provision::ServiceContext;
 
 pub(in crate::cli) const LONG_ABOUT: &str = "\
@@ -106,17 +106,13 @@ fn format_assignment(shell: ShellSyntax, variable: &str, value: &str) -> Option<
     })
 }
 
-/// Nothing means anything between single quotes, and a single quote cannot stand there.
-pub(in crate::cli) fn quote_posix(value: &str) -> String {
-    format!("'{}'", value.replace('\'', r"'\''"))
-}
-
-/// As [`posix`], with `\` for the quote and for itself.
+/// Quotes `value` for fish, where `\` escapes a quote and itself between single quotes.
 fn quote_fish(value: &str) -> String {
     format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
-/// A doubled quote is one quote. PowerShell takes the typographic ones for quotes as well.
+/// Quotes `value` for PowerShell, where a doubled quote is one quote. PowerShell also treats
+/// typographic quotes as quotes.
 fn quote_powershell(value: &str) -> String {
     let mut quoted = String::from("'");
     for c in value.chars() {
@@ -129,8 +125,8 @@ fn quote_powershell(value: &str) -> String {
     quoted
 }
 
-/// Nothing means anything between single quotes here as well. Of what stands between double ones
-/// each reader thinks differently, so that only plain text is put there.
+/// Quotes `value` for a dotenv file. Readers interpret double quotes in different ways, so only plain
+/// text is put between them; `None` where the value cannot be quoted.
 fn quote_dotenv(value: &str) -> Option<String> {
     if value.contains(['\n', '\r']) {
         return None;
@@ -148,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_shell_has_its_own_line() {
+    fn each_shell_has_its_own_syntax() {
         let key = "sk-or-v1-0";
         for (shell, expected) in [
             (ShellSyntax::Bash, "export A='sk-or-v1-0'\n"),
@@ -162,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_end_a_quotation_is_quoted_itself() {
+    fn quotes_within_a_value_are_escaped() {
         let odd = "it's \\ $HOME \"`x`\" ’\n";
         assert_eq!(quote_posix(odd), "'it'\\''s \\ $HOME \"`x`\" ’\n'");
         assert_eq!(quote_fish(odd), "'it\\'s \\\\ $HOME \"`x`\" ’\n'");
@@ -170,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dotenv_file_holds_only_what_all_its_readers_read_alike() {
+    fn dotenv_values_are_only_those_that_all_readers_agree_on() {
         assert_eq!(quote_dotenv("a $b \\ \"c\"").as_deref(), Some("'a $b \\ \"c\"'"));
         assert_eq!(quote_dotenv("it's").as_deref(), Some("\"it's\""));
         for odd in ["it's $b", "it's \"b\"", "'\\", "two\nlines", "\r"] {
@@ -178,7 +174,7 @@ mod tests {
         }
     }
 
-    /// What a POSIX shell makes of a word that is quoted with `'` and `\` alone.
+    /// Parses a word as a POSIX shell does, where it is quoted with `'` and `\` only.
     fn read_posix(quoted: &str) -> String {
         let (mut value, mut inside, mut chars) = (String::new(), false, quoted.chars());
         while let Some(c) = chars.next() {
@@ -197,12 +193,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_shell_reads_back_what_was_quoted(value in any::<String>()) {
+        fn a_shell_parses_a_quoted_value_unchanged(value in any::<String>()) {
             prop_assert_eq!(read_posix(&quote_posix(&value)), value);
         }
 
         #[test]
-        fn in_fish_and_powershell_no_quote_stands_alone(value in any::<String>()) {
+        fn fish_and_powershell_values_have_no_unescaped_quote(value in any::<String>()) {
             let inner = quote_fish(&value);
             let inner = &inner[1..inner.len() - 1];
             let bare = inner.replace(r"\\", "").replace(r"\'", "");

@@ -7,9 +7,8 @@
 
 use clap::Args;
 
-use super::env::quote_posix;
 use crate::cli::output::{print, print_status, usage_error};
-use crate::domain::{Label, UserError, sanitize};
+use crate::domain::{Label, UserError, quote_shell_word, sanitize};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
@@ -86,8 +85,7 @@ impl HelperArgs {
 /// `{shell}` a POSIX shell word, `{json-shell}` the same within a JSON string, `{string}` a JSON
 /// string, which is valid in TOML, Python and TypeScript too, `{unit}` a word of a systemd unit.
 fn fill_template(body: &str, label: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
-    let word = if label.chars().all(plain) { label.to_owned() } else { quote_posix(label) };
+    let word = quote_shell_word(label);
     // A label that looks like an option needs a `--` before it.
     let needs_dashes = label.starts_with('-');
     let shell = if needs_dashes { format!("-- {word}") } else { word };
@@ -137,6 +135,6 @@ mod tests {
             fill_template(all, "it's \"100%\" \\"),
             r#"'it'\''s "100%" \'|'it'\\''s \"100%\" \\'|"it's \"100%\" \\"|"it's \"100%%\" \\""#
         );
-        assert_eq!(fill_template(all, "--x"), r#"-- --x|-- --x|"--", "--x"|-- "--x""#);
+        assert_eq!(fill_template(all, "--x"), r#"-- '--x'|-- '--x'|"--", "--x"|-- "--x""#);
     }
 }

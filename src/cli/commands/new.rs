@@ -10,7 +10,7 @@ use crate::cli::unstored_keys::{key_lost_error, retry_store_interactively};
 use crate::cli::{json, run_async};
 use crate::domain::{
     ApiKey, Cents, Expiry, KeyRequest, Label, ManagementKey, ProvisioningOutcome, ResetInterval,
-    StoredKey, UserError,
+    StoredKey, UserError, quote_shell_word,
 };
 use crate::services::keys::management_key;
 use crate::services::provision::{self, ServiceContext};
@@ -125,7 +125,7 @@ impl NewArgs {
         for name in stored_key.differing_fields() {
             print_status(&format!(
                 "{name} was not granted as requested; compare: keywright show {}",
-                stored_key.label
+                quote_shell_word(stored_key.label.as_str())
             ));
         }
         if self.json {

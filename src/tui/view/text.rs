@@ -5,11 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
-use unicode_segmentation::UnicodeSegmentation;
-use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
 use crate::domain::UserError;
+pub use crate::domain::{quote_shell_word, truncate};
 use crate::tui::state::TextField;
 
 /// Columns of the names on the left of facts.
@@ -54,35 +53,6 @@ pub fn to_sentence(words: &str) -> String {
     format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }
 
-/// At most `width` columns, an ellipsis for the rest.
-pub fn truncate(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut fitted = String::new();
-    let mut used = 1;
-    for grapheme in text.graphemes(true) {
-        used += grapheme.width();
-        if used > width {
-            break;
-        }
-        fitted.push_str(grapheme);
-    }
-    fitted.push('…');
-    fitted
-}
-
-/// A word as a shell takes it.
-pub fn quote_shell_word(text: &str) -> String {
-    let plain =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '@');
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 /// A text field on one row, with the cursor in it where it has the focus.
 pub fn draw_text_field(
     field: &TextField,
@@ -104,25 +74,5 @@ pub fn draw_text_field(
     if focused {
         let column = field.cursor_column().saturating_sub(scroll).min(width);
         frame.set_cursor_position((area.x + u16::try_from(column).unwrap_or(0), area.y));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_line_can_be_typed_as_it_stands() {
-        assert_eq!(quote_shell_word("laptop"), "laptop");
-        assert_eq!(quote_shell_word("my key"), "'my key'");
-        assert_eq!(quote_shell_word("it's"), r"'it'\''s'");
-        assert_eq!(quote_shell_word("-rf"), "'-rf'");
-    }
-
-    #[test]
-    fn what_does_not_fit_ends_in_an_ellipsis() {
-        assert_eq!(truncate("laptop", 6), "laptop");
-        assert_eq!(truncate("laptops", 6), "lapto…");
-        assert_eq!(truncate("日本語", 4), "日…");
     }
 }
