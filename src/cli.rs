@@ -13,12 +13,13 @@ mod signals;
 mod table;
 mod unstored_keys;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::api::openrouter::Attribution;
@@ -115,6 +116,23 @@ pub struct GlobalArgs {
     pub quiet: bool,
 }
 
+/// Returns the value of the last `--color` before a `--`. Help and errors are printed before clap
+/// has returned a value.
+fn find_color_option(args: &[OsString]) -> clap::ColorChoice {
+    let mut choice = clap::ColorChoice::Auto;
+    let mut args =
+        args.iter().skip(1).filter_map(|arg| arg.to_str()).take_while(|arg| *arg != "--");
+    while let Some(arg) = args.next() {
+        let value = match arg.strip_prefix("--color") {
+            Some("") => args.next(),
+            Some(value) => value.strip_prefix('='),
+            None => None,
+        };
+        choice = value.and_then(|value| value.parse().ok()).unwrap_or(choice);
+    }
+    choice
+}
+
 /// A command.
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -189,6 +207,14 @@ pub struct SandboxArgs {
 }
 
 impl Cli {
+    /// Parses the arguments of the program. `--color` applies to help and errors too.
+    pub fn parse_args() -> Result<Self, clap::Error> {
+        let args: Vec<OsString> = std::env::args_os().collect();
+        let mut command = Self::command().color(find_color_option(&args));
+        let matches = command.try_get_matches_from_mut(args)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+
     /// Returns the interval of automatic refresh; `None` where it is off.
     pub fn refresh_interval(&self) -> Option<SignedDuration> {
         (self.refresh_minutes > 0)
@@ -197,16 +223,9 @@ impl Cli {
 }
 
 impl GlobalArgs {
-    /// Whether to use colours.
+    /// Whether the dashboard uses colours.
     pub fn use_color(&self) -> bool {
-        let set = |name| {
-            std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty())
-        };
-        match self.color {
-            clap::ColorChoice::Always => true,
-            clap::ColorChoice::Never => false,
-            clap::ColorChoice::Auto => !set("NO_COLOR"),
-        }
+        is_color_enabled(self.color, |name| std::env::var_os(name))
     }
 
     /// Returns the configuration; `sandbox_server` is the address of a running sandbox.
@@ -248,6 +267,25 @@ impl GlobalArgs {
                 categories: self.app_categories.clone(),
             },
         })
+    }
+}
+
+/// Whether to use colours: `--color` first, then `NO_COLOR`, then `CLICOLOR_FORCE`, as clap does for
+/// help. A dumb terminal has none by default.
+fn is_color_enabled(
+    choice: clap::ColorChoice,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> bool {
+    let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
+    match choice {
+        clap::ColorChoice::Always => true,
+        clap::ColorChoice::Never => false,
+        clap::ColorChoice::Auto if is_set("NO_COLOR") => false,
+        clap::ColorChoice::Auto => {
+            let is_forced = is_set("CLICOLOR_FORCE")
+                && variable("CLICOLOR_FORCE").as_deref() != Some("0".as_ref());
+            is_forced || variable("TERM").as_deref() != Some("dumb".as_ref())
+        }
     }
 }
 
@@ -352,4 +390,28 @@ fn runtime_error(reason: &str) -> UserError {
         "run the command again",
     )
     .with_meaning("nothing was sent and nothing was changed")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ColorChoice::{Always, Auto, Never};
+
+    use super::*;
+
+    #[test]
+    fn color_follows_the_option_then_no_color_then_clicolor_force() {
+        let enabled = |choice, variables: &[(&str, &str)]| {
+            is_color_enabled(choice, |name| {
+                variables.iter().find(|(other, _)| *other == name).map(|(_, value)| value.into())
+            })
+        };
+        assert!(enabled(Auto, &[("TERM", "xterm")]) && enabled(Auto, &[("NO_COLOR", "")]));
+        assert!(!enabled(Auto, &[("TERM", "dumb")]) && !enabled(Auto, &[("NO_COLOR", "1")]));
+        assert!(enabled(Auto, &[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")]));
+        assert!(!enabled(Auto, &[("TERM", "dumb"), ("CLICOLOR_FORCE", "0")]));
+        assert!(!enabled(Auto, &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]));
+        assert!(
+            enabled(Always, &[("NO_COLOR", "1")]) && !enabled(Never, &[("CLICOLOR_FORCE", "1")])
+        );
+    }
 }

@@ -131,6 +131,19 @@ fn the_version_and_the_help_are_there() {
 }
 
 #[test]
+fn color_options_and_variables_apply_to_help() {
+    let home = Home::new();
+    let is_colored = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = home.command(arguments);
+        text(&command.envs(variables.iter().copied()).output().unwrap().stdout).contains('\u{1b}')
+    };
+    assert!(!is_colored(&["--help"], &[]) && is_colored(&["--help"], &[("CLICOLOR_FORCE", "1")]));
+    assert!(is_colored(&["--color", "always", "list", "--help"], &[("NO_COLOR", "1")]));
+    assert!(is_colored(&["--help", "--color=always"], &[]));
+    assert!(!is_colored(&["--color=never", "--help"], &[("CLICOLOR_FORCE", "1")]));
+}
+
+#[test]
 fn wrong_usage_says_what_was_meant() {
     let home = Home::new();
     assert!(home.fails(2, &["lst"]).contains("list"));

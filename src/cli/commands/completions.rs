@@ -167,6 +167,10 @@ fn list_candidates(
 /// The commands whose label argument is a new label.
 const NEW_LABEL_COMMANDS: [&str; 2] = ["new", "import"];
 
+/// The stores that keep keys after the program has ended, as candidates of `--store`.
+const STORES: [(&str, &str); 2] =
+    [("os", "The operating system's keychain"), ("file", "A file encrypted with a passphrase")];
+
 fn list_values(command: &Command, arg: &Arg, labels: impl Fn() -> Candidates) -> Candidates {
     let takes_label = match arg.get_id().as_str() {
         "label" | "labels" | "old" => !NEW_LABEL_COMMANDS.contains(&command.get_name()),
@@ -175,6 +179,10 @@ fn list_values(command: &Command, arg: &Arg, labels: impl Fn() -> Candidates) ->
     };
     if takes_label {
         return labels();
+    }
+    // Not a value enum: other stores have names that cannot be listed.
+    if arg.get_id() == "store" {
+        return STORES.map(|(name, about)| (name.to_owned(), about.to_owned())).into();
     }
     let possible = arg.get_possible_values();
     possible
@@ -244,6 +252,7 @@ mod tests {
         assert!(offers(&["get"], "--no-tty") && !offers(&["get", "--"], "--no-tty"));
         assert_eq!(candidates(&["env", "--shell"]), ["bash", "zsh", "fish", "pwsh", "dotenv"]);
         assert!(offers(&["completions"], "elvish"));
+        assert_eq!(candidates(&["list", "--store"]), ["os", "file"]);
         assert!(offers(&["helper"], "claude-code"));
         assert_eq!(candidates(&["run", "one", "ls"]), [""; 0]);
     }
