@@ -1,5 +1,5 @@
-//! Which key does what, screen by screen. The footer and the help screen are drawn from the same
-//! tables. The only place that knows crossterm's keys.
+//! Maps key presses and mouse events to intents, screen by screen. The footer and the help are drawn
+//! from the same tables.
 
 mod tables;
 
@@ -15,32 +15,32 @@ use tables::{
     SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING, UNSTORED_KEY,
 };
 
-/// One thing that can be done, and the keys for it.
+/// An action and the keys that trigger it.
 #[derive(Debug)]
 pub struct KeyBinding {
     keys: &'static [(KeyModifiers, KeyCode)],
-    /// The keys in words.
+    /// The keys as shown.
     pub key_text: &'static str,
-    /// What they do. Empty: too plain to be said.
+    /// What the keys do; empty if they are not shown.
     pub description: &'static str,
-    /// Whether the footer has room for it; the help screen has for all.
+    /// Whether the footer shows it; the help shows all.
     pub is_in_footer: bool,
     intent: Intent,
 }
 
 impl KeyBinding {
-    /// Whether it shows and hides the details.
+    /// Returns whether the binding shows and hides the details.
     pub fn is_details_toggle(&self) -> bool {
         self.intent == Intent::ToggleDetails
     }
 
-    /// Whether it is a way out, or to the help: what the footer never leaves out.
+    /// Returns whether the binding leaves the screen or opens the help. The footer always shows those.
     pub fn is_exit_or_help(&self) -> bool {
         matches!(self.intent, Intent::Back | Intent::Quit | Intent::ToggleHelp)
     }
 }
 
-/// The tables that hold now, the first match first.
+/// Returns the active tables; the first match wins.
 pub fn active_bindings(model: &Model) -> Vec<&'static [KeyBinding]> {
     match &model.question {
         Some(Question::RemoveKeys(_)) => return vec![GLOBAL, REMOVE_QUESTION],
@@ -55,37 +55,37 @@ pub fn active_bindings(model: &Model) -> Vec<&'static [KeyBinding]> {
     tables
 }
 
-/// The tables of the screen, whatever lies over it.
+/// Returns the tables of the screen, ignoring a question or the help above it.
 pub fn screen_bindings(model: &Model) -> Vec<&'static [KeyBinding]> {
     match &model.screen {
         Screen::Dashboard if model.dashboard.is_filtering => vec![FILTER, TEXT_EDITING],
         Screen::Dashboard if model.is_sandbox => vec![SANDBOX, DASHBOARD],
         Screen::Dashboard => vec![DASHBOARD],
         Screen::Form(_) => vec![FORM, TEXT_EDITING],
-        Screen::SignIn(login) if login.error.is_some() => vec![SIGN_IN_FAILED],
-        Screen::SignIn(login) if !login.is_awaiting_consent() && login.plan().is_none() => {
+        Screen::SignIn(sign_in) if sign_in.error.is_some() => vec![SIGN_IN_FAILED],
+        Screen::SignIn(sign_in) if !sign_in.is_awaiting_consent() && sign_in.plan().is_none() => {
             vec![PROVISIONING]
         }
-        Screen::SignIn(login) if login.code_field.is_some() => vec![CODE_FIELD, TEXT_EDITING],
-        Screen::SignIn(login) if login.plan().is_some() && model.is_sandbox => {
+        Screen::SignIn(sign_in) if sign_in.code_field.is_some() => vec![CODE_FIELD, TEXT_EDITING],
+        Screen::SignIn(sign_in) if sign_in.plan().is_some() && model.is_sandbox => {
             vec![SANDBOX_CONSENT, BATCH]
         }
-        Screen::SignIn(login) if login.plan().is_some() => vec![BATCH],
-        Screen::SignIn(login) if login.needs_code() && model.is_sandbox => {
+        Screen::SignIn(sign_in) if sign_in.plan().is_some() => vec![BATCH],
+        Screen::SignIn(sign_in) if sign_in.needs_code() && model.is_sandbox => {
             vec![SANDBOX_CONSENT, SIGN_IN_BY_CODE]
         }
-        Screen::SignIn(login) if login.needs_code() => vec![SIGN_IN_BY_CODE],
+        Screen::SignIn(sign_in) if sign_in.needs_code() => vec![SIGN_IN_BY_CODE],
         Screen::SignIn(_) if model.is_sandbox => vec![SANDBOX_CONSENT, SIGN_IN],
         Screen::SignIn(_) => vec![SIGN_IN],
-        Screen::NewKey(reveal) if reveal.passphrase_form.is_some() => {
+        Screen::NewKey(new_key) if new_key.passphrase_form.is_some() => {
             vec![PASSPHRASE, TEXT_EDITING]
         }
-        Screen::NewKey(reveal) if !reveal.is_stored && model.alternate_store.is_some() => {
+        Screen::NewKey(new_key) if !new_key.is_stored && model.alternate_store.is_some() => {
             vec![UNSTORED_KEY, ALTERNATE_STORE, NEW_KEY]
         }
-        Screen::NewKey(reveal) if !reveal.is_stored => vec![UNSTORED_KEY, NEW_KEY],
+        Screen::NewKey(new_key) if !new_key.is_stored => vec![UNSTORED_KEY, NEW_KEY],
         Screen::NewKey(_) => vec![NEW_KEY],
-        Screen::Confirm(ask) => match ask.kind {
+        Screen::Confirm(dialog) => match dialog.kind {
             ConfirmKind::Rotate => vec![CONFIRM_ROTATE],
             ConfirmKind::RespondToLeak => vec![CONFIRM_LEAK_RESPONSE],
             ConfirmKind::Revoke => vec![CONFIRM_REVOKE, TEXT_EDITING],
@@ -97,12 +97,12 @@ pub fn screen_bindings(model: &Model) -> Vec<&'static [KeyBinding]> {
     }
 }
 
-/// What a key press means on this screen.
+/// Returns the intent of a key press on the current screen.
 pub fn intent_for_key(model: &Model, event: &KeyEvent) -> Option<Intent> {
     if event.kind == KeyEventKind::Release {
         return None;
     }
-    // Terminals disagree on whether a capital letter comes with shift.
+    // Terminals differ in whether they report shift with a capital letter.
     let modifiers = match event.code {
         KeyCode::Char(_) | KeyCode::BackTab => event.modifiers - KeyModifiers::SHIFT,
         _ => event.modifiers,
@@ -113,24 +113,26 @@ pub fn intent_for_key(model: &Model, event: &KeyEvent) -> Option<Intent> {
         .flatten()
         .find(|binding| binding.keys.contains(&pressed))
         .map(|binding| binding.intent.clone());
-    let types = match &model.screen {
+    let accepts_text = match &model.screen {
         Screen::Form(_) => true,
-        Screen::SignIn(login) => login.code_field.is_some() && login.error.is_none(),
+        Screen::SignIn(sign_in) => sign_in.code_field.is_some() && sign_in.error.is_none(),
         Screen::Dashboard => model.dashboard.is_filtering,
-        Screen::Confirm(ask) => ask.kind == ConfirmKind::Revoke,
-        Screen::NewKey(reveal) => reveal.passphrase_form.is_some(),
+        Screen::Confirm(dialog) => dialog.kind == ConfirmKind::Revoke,
+        Screen::NewKey(new_key) => new_key.passphrase_form.is_some(),
         Screen::Plan(plan) => plan.comparison.is_none(),
         Screen::ActionResults(_) => false,
     } && model.question.is_none()
         && model.help_page.is_none();
     match (bound, event.code) {
         (Some(intent), _) => Some(intent),
-        (None, KeyCode::Char(c)) if types && modifiers.is_empty() => Some(Intent::TypeChar(c)),
+        (None, KeyCode::Char(c)) if accepts_text && modifiers.is_empty() => {
+            Some(Intent::TypeChar(c))
+        }
         (None, _) => None,
     }
 }
 
-/// What the mouse means on the list.
+/// Returns the intent of a mouse event on the table.
 pub fn intent_for_mouse(event: &MouseEvent) -> Option<Intent> {
     match event.kind {
         MouseEventKind::Down(MouseButton::Left) => Some(Intent::ClickRow(event.row)),
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_things_share_a_key_on_one_screen() {
+    fn no_key_has_two_bindings_on_one_screen() {
         for tables in [
             vec![GLOBAL, SANDBOX, DASHBOARD],
             vec![GLOBAL, FORM],
@@ -170,7 +172,7 @@ mod tests {
             let mut seen = Vec::new();
             for binding in tables.into_iter().flatten() {
                 for key in binding.keys {
-                    assert!(!seen.contains(&key), "{key:?} does two things");
+                    assert!(!seen.contains(&key), "{key:?} has two bindings");
                     seen.push(key);
                 }
             }

@@ -1,8 +1,7 @@
-//! The dashboard's mind: what is on screen, and what follows from what happens. Pure: no clock, no
-//! I/O, no drawing. Time arrives with each message, so a test can be any day.
+//! State of the dashboard. The current time arrives with each message, so that tests choose it.
 //!
-//! [`update`] takes one [`Msg`] and answers with the [`Effect`]s to be done outside; their results
-//! come back as messages with the ticket they were asked under.
+//! [`update`](super::update::update) takes one [`Msg`] and returns the [`Effect`]s to run. The
+//! result of an effect arrives as a message with the ticket of its request.
 
 mod confirm_dialog;
 mod dashboard;
@@ -33,134 +32,134 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{ActionResult, Label, StoredKey, UnresolvedAttempt, UserError};
 
-/// What is on screen.
+/// The screen that is shown.
 #[derive(Clone, Debug)]
 pub enum Screen {
-    /// The list of held keys.
+    /// The table of keys.
     Dashboard,
-    /// A form: a new key, a change, a key from elsewhere.
+    /// The form that creates, edits or imports a key.
     Form(Form),
-    /// A journey under way.
+    /// A provisioning run under way.
     SignIn(Box<SignInScreen>),
-    /// The key that was just cut.
+    /// A newly created key.
     NewKey(Box<NewKeyScreen>),
-    /// Something is thought over.
+    /// An action to confirm.
     Confirm(Box<ConfirmDialog>),
-    /// What was done about a leak, and what was not.
+    /// The results of a leak response.
     ActionResults(Vec<ActionResult>),
-    /// A plan: where it lies, what would be done, what was.
+    /// A plan: its path, its comparison and its results.
     Plan(Box<PlanScreen>),
 }
 
-/// A question that is answered with yes or no.
+/// A yes-or-no question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// Leave, though the key on screen is stored nowhere?
+    /// Quit although the key on screen is not stored?
     QuitWithUnstoredKey,
-    /// Leave the reveal screen, though its key is stored nowhere?
+    /// Leave the screen although its key is not stored?
     DiscardUnstoredKey,
-    /// Strike this attempt off the list, and what is kept of its answer?
+    /// Dismiss this unresolved attempt?
     DismissAttempt(UnresolvedAttempt),
-    /// Forget these keys on this machine?
+    /// Remove these keys from this machine?
     RemoveKeys(Vec<Label>),
-    /// Switch these keys off?
+    /// Disable these keys?
     DisableKeys(Vec<Label>),
 }
 
-/// A journey that the person turned away from and that has not ended yet.
+/// A run without a screen that has not finished yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackgroundRun {
-    /// Its ticket.
+    /// The ticket of the run.
     pub ticket: Ticket,
-    /// The label it is for.
+    /// The label of the key being created.
     pub label: Label,
 }
 
-/// A store beside the one that is used.
+/// A secret store other than the one in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlternateStore {
-    /// Its word on the list: `os` or `file`.
+    /// The kind of store, as in the inventory: `os` or `file`.
     pub store_kind: String,
-    /// The store in words.
+    /// The name shown to people.
     pub display_name: String,
-    /// Whether it takes a passphrase.
+    /// Whether the store needs a passphrase.
     pub needs_passphrase: bool,
 }
 
-/// What a model is told of the world at its start; see [`Model`].
+/// The environment that a [`Model`] starts with.
 #[derive(Clone, Debug, Default)]
 pub struct AppContext {
-    /// The server's address.
+    /// The URL of the server.
     pub server: String,
-    /// Whether it is the sandbox.
+    /// Whether the server is the sandbox.
     pub is_sandbox: bool,
-    /// Where keys lie, in words.
+    /// The name of the secret store.
     pub store_name: String,
-    /// Where else a key could be stored.
+    /// Another store that could store a key.
     pub alternate_store: Option<AlternateStore>,
-    /// The keychain service of this server's keys.
+    /// The keychain service name of this server's keys.
     pub keychain_service: String,
-    /// The pause between two rounds of asking the keys; `None` for none of itself.
+    /// The interval between two refresh rounds; `None` disables automatic refreshes.
     pub refresh_interval: Option<SignedDuration>,
 }
 
-/// All there is to know to draw the screen.
+/// The whole state of the dashboard.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// The server's address.
+    /// The URL of the server.
     pub server: String,
-    /// Whether this is the sandbox.
+    /// Whether the server is the sandbox.
     pub is_sandbox: bool,
-    /// Where keys lie, in words.
+    /// The name of the secret store.
     pub store_name: String,
-    /// Where else a key could be stored.
+    /// Another store that could store a key.
     pub alternate_store: Option<AlternateStore>,
-    /// The keychain service of this server's keys.
+    /// The keychain service name of this server's keys.
     pub keychain_service: String,
-    /// The moment of the last message.
+    /// The time of the last message.
     pub now: Timestamp,
-    /// Columns and rows of the terminal.
+    /// The columns and rows of the terminal.
     pub terminal_size: (u16, u16),
-    /// The list of held keys, under every screen.
+    /// The table of keys, below every other screen.
     pub dashboard: Dashboard,
-    /// When the keys are asked about themselves.
+    /// The schedule of the refresh rounds.
     pub refresh: RefreshSchedule,
-    /// What is on screen.
+    /// The screen that is shown.
     pub screen: Screen,
-    /// The page of the help that lies over it.
+    /// The page of the help, while it covers the screen.
     pub help_page: Option<usize>,
-    /// The question that lies over it.
+    /// The question, while one covers the screen.
     pub question: Option<Question>,
-    /// What was last worth saying; the next key press takes it away.
+    /// The last notice; the next key press clears it.
     pub notice: Option<Result<String, UserError>>,
-    /// Keys that are nowhere but here and wait for the screen.
+    /// Keys that are stored nowhere and wait to be shown.
     pub unstored_keys: Vec<NewKeyScreen>,
-    /// Journeys that go on without a screen.
+    /// Runs that continue without a screen.
     pub background_runs: Vec<BackgroundRun>,
-    /// What was asked for and changes something for good: each is answered once.
+    /// Tickets of requests that change something; each accepts one result.
     pub open_requests: Vec<Ticket>,
-    /// The answer from the account that is waited for, before a form is shown.
+    /// The ticket of the fetched account key that the edit form waits for.
     pub edit_ticket: Option<Ticket>,
-    /// Whether the program ends once they have.
+    /// Whether to quit when all runs have finished.
     pub quit_requested: bool,
-    /// Whether nobody is there any more to be shown a key.
+    /// Whether the terminal is gone, so that no key can be shown.
     pub is_disconnected: bool,
     last_ticket: u64,
 }
 
 impl Model {
-    /// The model at the start, with nothing read yet.
-    pub fn new(world: AppContext, size: (u16, u16), now: Timestamp) -> Self {
+    /// Returns the model at the start, before anything is loaded.
+    pub fn new(context: AppContext, terminal_size: (u16, u16), now: Timestamp) -> Self {
         Self {
-            server: world.server,
-            is_sandbox: world.is_sandbox,
-            store_name: world.store_name,
-            alternate_store: world.alternate_store,
-            keychain_service: world.keychain_service,
+            server: context.server,
+            is_sandbox: context.is_sandbox,
+            store_name: context.store_name,
+            alternate_store: context.alternate_store,
+            keychain_service: context.keychain_service,
             now,
-            terminal_size: size,
+            terminal_size,
             dashboard: Dashboard::new(),
-            refresh: RefreshSchedule::new(world.refresh_interval),
+            refresh: RefreshSchedule::new(context.refresh_interval),
             screen: Screen::Dashboard,
             help_page: None,
             question: None,
@@ -175,10 +174,10 @@ impl Model {
         }
     }
 
-    /// Where that key lies, in words.
-    pub fn store_name_of(&self, held: &StoredKey) -> &str {
+    /// Returns the name of the store of `key`.
+    pub fn store_name_of(&self, key: &StoredKey) -> &str {
         match &self.alternate_store {
-            Some(elsewhere) if elsewhere.store_kind == held.store => &elsewhere.display_name,
+            Some(alternate) if alternate.store_kind == key.store => &alternate.display_name,
             _ => &self.store_name,
         }
     }
@@ -188,24 +187,24 @@ impl Model {
         Ticket(self.last_ticket)
     }
 
-    /// For a request that is answered once.
+    /// Returns a ticket that accepts one result.
     pub(in crate::tui) fn open_request(&mut self) -> Ticket {
         let ticket = self.next_ticket();
         self.open_requests.push(ticket);
         ticket
     }
 
-    /// Whether that request was open; it is closed now.
+    /// Closes a request. Returns whether it was open.
     pub(in crate::tui) fn close_request(&mut self, ticket: Ticket) -> bool {
-        let at = self.open_requests.iter().position(|open| *open == ticket);
-        at.map(|at| self.open_requests.swap_remove(at)).is_some()
+        let index = self.open_requests.iter().position(|open| *open == ticket);
+        index.map(|index| self.open_requests.swap_remove(index)).is_some()
     }
 
-    /// When something moves of itself: [`Msg::Ticked`] is due then, and not before.
+    /// Returns when the screen changes by itself: the next [`Msg::Tick`] is due then.
     pub fn next_tick_at(&self) -> Option<Timestamp> {
         let seconds = match &self.screen {
-            Screen::SignIn(login) if login.error.is_none() => Some(1),
-            Screen::NewKey(reveal) => reveal.revealed_until.map(|_| 1),
+            Screen::SignIn(sign_in) if sign_in.error.is_none() => Some(1),
+            Screen::NewKey(new_key) => new_key.revealed_until.map(|_| 1),
             Screen::Dashboard => {
                 self.dashboard.seconds_until_change(self.now, self.terminal_size.1)
             }
@@ -215,7 +214,7 @@ impl Model {
             | Screen::ActionResults(_)
             | Screen::Plan(_) => None,
         };
-        // On the second, so that countdowns do not skip one.
+        // Ticks fall on full seconds so that a countdown skips none.
         let moves = seconds.and_then(|seconds| {
             let second = Timestamp::from_second(self.now.as_second()).ok()?;
             second.checked_add(SignedDuration::from_secs(seconds)).ok()

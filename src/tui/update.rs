@@ -1,4 +1,4 @@
-//! What follows from what happens. Pure: a model and a message in, effects out.
+//! State transitions of the dashboard: [`update`] takes a model and a message and returns effects.
 
 mod actions;
 mod form;
@@ -13,14 +13,14 @@ use crate::domain::{CheckResult, ErrorKind, ProvisioningOutcome, StoredKey, User
 use crate::tui::state::{BackgroundRun, Effect, Model, NewKeyScreen, Operation, Screen};
 use crate::tui::state::{Msg, Ticket};
 
-/// The first effects.
+/// Starts loading the inventory, as at the start of the program.
 pub fn load_keys(model: &mut Model) -> Vec<Effect> {
     let ticket = model.next_ticket();
     model.dashboard.load_ticket = Some(ticket);
     vec![Effect::LoadKeys(ticket)]
 }
 
-/// One message, at that moment.
+/// Applies one message at the time `now` and returns the effects to run.
 pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
     model.now = now;
     let mut effects = match msg {
@@ -35,36 +35,31 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Disconnected => handle_disconnect(model),
         Msg::FocusGained if model.refresh.is_due_on_focus(now) => start_refresh(model),
         Msg::FocusGained => Vec::new(),
-        Msg::KeyChecked { ticket, hash, result: read, checked_at: at } => {
+        Msg::KeyChecked { ticket, hash, result, checked_at } => {
             if model.refresh.is_current_round(ticket) {
-                model.refresh.has_insufficient_credits = read == CheckResult::InsufficientCredits;
+                model.refresh.has_insufficient_credits = result == CheckResult::InsufficientCredits;
                 if let Some(round) = &mut model.refresh.current_round {
-                    round.record_check(&read);
+                    round.record_check(&result);
                 }
-                model.dashboard.record_check(&hash, &read, at);
+                model.dashboard.record_check(&hash, &result, checked_at);
             }
             Vec::new()
         }
-        Msg::RefreshFinished {
-            ticket,
-            error: trouble,
-            retry_after: wait,
-            rejected_keys: refused,
-        } => {
+        Msg::RefreshFinished { ticket, error, retry_after, rejected_keys } => {
             if model.refresh.is_current_round(ticket) {
-                for remote in &refused {
-                    model.dashboard.record_account_key(remote, now);
+                for account_key in &rejected_keys {
+                    model.dashboard.record_account_key(account_key, now);
                 }
-                // The past has grown.
+                // The round added usage samples.
                 model.dashboard.mark_usage_history_stale();
                 let resets = model.dashboard.stored_keys().iter().filter_map(StoredKey::reset);
                 let first = resets.filter_map(|reset| reset.next_after(now)).min();
-                model.refresh.finish_round(now, trouble, wait, first);
+                model.refresh.finish_round(now, error, retry_after, first);
                 model.dashboard.update_attention_list(now);
             }
-            let again = model.refresh.current_round.is_none()
+            let rerun = model.refresh.current_round.is_none()
                 && std::mem::take(&mut model.refresh.rerun_requested);
-            if again { start_refresh(model) } else { Vec::new() }
+            if rerun { start_refresh(model) } else { Vec::new() }
         }
         Msg::Resized(columns, rows) => {
             model.terminal_size = (columns, rows);
@@ -75,51 +70,51 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             if model.dashboard.load_ticket == Some(ticket) {
                 model.dashboard.load_ticket = None;
                 let read = keys.is_ok();
-                let asked = std::mem::take(&mut model.refresh.refresh_after_load);
+                let refresh_requested = std::mem::take(&mut model.refresh.refresh_after_load);
                 model.dashboard.set_keys(keys, now);
                 update_used_labels(model);
-                // The list first; then what was left behind, and the figures.
+                // Interrupted runs and figures come after the inventory, because both refer to it.
                 effects.push(Effect::RecoverInterrupted);
-                if read && (model.refresh.refresh_interval.is_some() || asked) {
+                if read && (model.refresh.refresh_interval.is_some() || refresh_requested) {
                     effects.extend(start_refresh(model));
                 }
             }
             effects
         }
         Msg::RecoveryFinished {
-            stored_keys: stored,
-            unstored_keys: not_stored,
+            stored_keys,
+            unstored_keys,
             rotations,
-            unresolved_attempts: unresolved,
-            error: trouble,
+            unresolved_attempts,
+            error,
         } => {
-            for reveal in not_stored
+            for new_key in unstored_keys
                 .into_iter()
                 .filter_map(|outcome| NewKeyScreen::from_outcome(outcome).ok())
             {
-                queue_unstored(model, reveal);
+                queue_unstored(model, new_key);
             }
-            model.dashboard.unresolved_attempts = unresolved;
+            model.dashboard.unresolved_attempts = unresolved_attempts;
             for (label, result) in rotations {
                 responses::finish_resumed_rotation(model, &label, result);
             }
-            for held in stored {
+            for key in stored_keys {
                 model.notice = Some(Ok(format!(
-                    "'{}' was left behind by an earlier run and is stored now",
-                    held.label
+                    "'{}' was recovered from an interrupted run and is stored",
+                    key.label
                 )));
-                model.dashboard.upsert_key(held, now);
+                model.dashboard.upsert_key(key, now);
             }
-            if let Some(trouble) = trouble {
-                model.notice = Some(Err(trouble));
+            if let Some(error) = error {
+                model.notice = Some(Err(error));
             }
             Vec::new()
         }
-        Msg::ProvisioningEvent { ticket, event: report } => {
-            if let Screen::SignIn(login) = &mut model.screen
-                && login.ticket == ticket
+        Msg::ProvisioningEvent { ticket, event } => {
+            if let Screen::SignIn(sign_in) = &mut model.screen
+                && sign_in.ticket == ticket
             {
-                login.handle_event(report, now);
+                sign_in.handle_event(event, now);
             }
             Vec::new()
         }
@@ -129,25 +124,25 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::RotationFinished { ticket, outcome: rotation } => {
             responses::finish_rotation(model, ticket, rotation)
         }
-        Msg::LeakResponseFinished { ticket, responses: panicked } => {
-            responses::finish_leak_response(model, ticket, panicked)
+        Msg::LeakResponseFinished { ticket, responses } => {
+            responses::finish_leak_response(model, ticket, responses)
         }
-        Msg::PlanLoaded { ticket, result: plan } => {
-            plan::finish_plan_load(model, ticket, plan);
+        Msg::PlanLoaded { ticket, result } => {
+            plan::finish_plan_load(model, ticket, result);
             Vec::new()
         }
         Msg::ItemStarted { ticket, label } => {
             plan::start_item(model, ticket, &label);
             Vec::new()
         }
-        Msg::ItemFinished { ticket, label, result, warning: note } => {
-            plan::finish_item(model, ticket, &label, result, note);
+        Msg::ItemFinished { ticket, label, result, warning } => {
+            plan::finish_item(model, ticket, &label, result, warning);
             Vec::new()
         }
-        Msg::PlanApplied { ticket, error: trouble } => plan::finish_plan(model, ticket, trouble),
-        Msg::AccountKeyFetched { ticket, result: remote } => {
+        Msg::PlanApplied { ticket, error } => plan::finish_plan(model, ticket, error),
+        Msg::AccountKeyFetched { ticket, result: account_key } => {
             if model.edit_ticket == Some(ticket) {
-                responses::open_edit_form(model, remote);
+                responses::open_edit_form(model, account_key);
             }
             Vec::new()
         }
@@ -177,26 +172,26 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Msg::ManagementKeyDetected(known) => {
-            responses::set_management_key_known(model, known);
+        Msg::ManagementKeyDetected(is_known) => {
+            responses::set_management_key_known(model, is_known);
             Vec::new()
         }
-        Msg::UsageHistoryLoaded { ticket, history: past } => {
+        Msg::UsageHistoryLoaded { ticket, history } => {
             if model.dashboard.usage_history_ticket == Some(ticket) {
-                model.dashboard.set_usage_history(past, now);
+                model.dashboard.set_usage_history(history, now);
                 responses::revoke_unused_keys(model)
             } else {
                 Vec::new()
             }
         }
         Msg::SecretRead { ticket, label, result: key } => {
-            let selected = model.dashboard.selected_key().is_some_and(|held| held.label == label);
-            if model.dashboard.secret_ticket.take_if(|awaited| *awaited == ticket).is_some()
+            let selected = model.dashboard.selected_key().is_some_and(|key| key.label == label);
+            if model.dashboard.secret_ticket.take_if(|expected| *expected == ticket).is_some()
                 && selected
             {
                 match key {
                     Ok(key) => model.dashboard.reveal_key(label, key, now),
-                    Err(trouble) => model.notice = Some(Err(trouble)),
+                    Err(error) => model.notice = Some(Err(error)),
                 }
             }
             Vec::new()
@@ -204,21 +199,21 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::KeyRemoved { label, result } => {
             model.notice = Some(result.map(|()| {
                 model.dashboard.remove_key(&label, now);
-                format!("'{label}' was forgotten here; the key itself stays valid until you delete it at the server")
+                format!("'{label}' was removed from this machine; the key stays valid until you revoke it at OpenRouter")
             }));
             Vec::new()
         }
         Msg::ConsentDecided { ticket, result } => {
             sign_in::handle_consent_decision(model, ticket, result)
         }
-        Msg::SandboxActionFinished(words) => {
-            model.notice = Some(words);
-            // Figures that are on their way may be from before.
+        Msg::SandboxActionFinished(notice) => {
+            model.notice = Some(notice);
+            // Results of the current round may be from before the action.
             model.refresh.rerun_requested = model.refresh.current_round.is_some();
             start_refresh(model)
         }
-        Msg::Notice(words) => {
-            model.notice = Some(words);
+        Msg::Notice(notice) => {
+            model.notice = Some(notice);
             Vec::new()
         }
     };
@@ -226,7 +221,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
     effects
 }
 
-/// Asks the keys about themselves, those on screen first.
+/// Starts a refresh round; the visible keys are checked first.
 fn start_refresh(model: &mut Model) -> Vec<Effect> {
     if model.refresh.current_round.is_some() {
         return Vec::new();
@@ -237,132 +232,132 @@ fn start_refresh(model: &mut Model) -> Vec<Effect> {
     }
     let ticket = model.next_ticket();
     let dashboard = &model.dashboard;
-    let seen: Vec<&StoredKey> =
-        dashboard.visible_keys(model.terminal_size.1).map(|(_, held)| held).collect();
+    let visible: Vec<&StoredKey> =
+        dashboard.visible_keys(model.terminal_size.1).map(|(_, key)| key).collect();
     let rest = dashboard
         .stored_keys()
         .iter()
-        .filter(|held| !seen.iter().any(|other| other.hash == held.hash));
-    let keys: Vec<_> = seen
+        .filter(|key| !visible.iter().any(|other| other.hash == key.hash));
+    let keys: Vec<_> = visible
         .iter()
         .copied()
         .chain(rest)
-        .map(|held| (held.hash.clone(), held.label.clone()))
+        .map(|key| (key.hash.clone(), key.label.clone()))
         .collect();
     model.refresh.start_round(ticket, keys.len());
     vec![Effect::RefreshKeys { ticket, keys }]
 }
 
-/// A journey's end: shown where its screen is, said where the person is elsewhere by now.
+/// Handles the end of a provisioning run: on its screen if that is shown, otherwise by a notice.
 fn finish_provisioning(
     model: &mut Model,
     ticket: Ticket,
     outcome: ProvisioningOutcome,
 ) -> Vec<Effect> {
     if !model.close_request(ticket) {
-        // Nobody waits for it. A key that is nowhere but here is kept all the same.
-        if let Ok(reveal) = NewKeyScreen::from_outcome(outcome)
-            && !reveal.is_stored
+        // The request was closed before, but a key that is not stored must never be dropped.
+        if let Ok(new_key) = NewKeyScreen::from_outcome(outcome)
+            && !new_key.is_stored
         {
-            queue_unstored(model, reveal);
+            queue_unstored(model, new_key);
         }
         return Vec::new();
     }
-    let seen = match &model.screen {
-        Screen::SignIn(login) => login.ticket == ticket,
-        Screen::NewKey(reveal) => reveal.store_ticket == Some(ticket),
+    let is_shown = match &model.screen {
+        Screen::SignIn(sign_in) => sign_in.ticket == ticket,
+        Screen::NewKey(new_key) => new_key.store_ticket == Some(ticket),
         Screen::Dashboard
         | Screen::Form(_)
         | Screen::Confirm(_)
         | Screen::ActionResults(_)
         | Screen::Plan(_) => false,
     };
-    let left = model.background_runs.iter().position(|unfinished| unfinished.ticket == ticket);
-    let left = left.map(|at| model.background_runs.remove(at));
-    if let ProvisioningOutcome::Stored { stored_key: held, .. } = &outcome {
-        model.dashboard.upsert_key(held.clone(), model.now);
+    let background_run = model.background_runs.iter().position(|run| run.ticket == ticket);
+    let background_run = background_run.map(|index| model.background_runs.remove(index));
+    if let ProvisioningOutcome::Stored { stored_key, .. } = &outcome {
+        model.dashboard.upsert_key(stored_key.clone(), model.now);
         update_used_labels(model);
     }
-    match (NewKeyScreen::from_outcome(outcome), left) {
-        (Ok(reveal), None) if seen => {
-            let hash = reveal.key.hash();
-            let left = std::mem::replace(&mut model.screen, Screen::NewKey(Box::new(reveal)));
-            // An answer about another key takes nothing from this one.
-            if let Screen::NewKey(left) = left
-                && left.key.hash() != hash
+    match (NewKeyScreen::from_outcome(outcome), background_run) {
+        (Ok(new_key), None) if is_shown => {
+            let hash = new_key.key.hash();
+            let previous = std::mem::replace(&mut model.screen, Screen::NewKey(Box::new(new_key)));
+            // A result for another key must not drop the unstored key on screen.
+            if let Screen::NewKey(previous) = previous
+                && previous.key.hash() != hash
             {
-                model.unstored_keys.push(NewKeyScreen { store_ticket: None, ..*left });
+                model.unstored_keys.push(NewKeyScreen { store_ticket: None, ..*previous });
             }
         }
-        (Ok(reveal), _) if !reveal.is_stored => queue_unstored(model, reveal),
-        (Ok(reveal), _) => {
-            model.notice =
-                Some(Ok(format!("'{}' had been issued and is stored", reveal.entry.label)));
+        (Ok(new_key), _) if !new_key.is_stored => queue_unstored(model, new_key),
+        (Ok(new_key), _) => {
+            model.notice = Some(Ok(format!("'{}' was created and stored", new_key.entry.label)));
         }
-        (Err(trouble), None) => match &mut model.screen {
-            Screen::SignIn(login) if seen => login.error = Some(trouble),
-            Screen::NewKey(reveal) if seen => {
-                reveal.store_ticket = None;
-                reveal.error = Some(trouble);
+        (Err(error), None) => match &mut model.screen {
+            Screen::SignIn(sign_in) if is_shown => sign_in.error = Some(error),
+            Screen::NewKey(new_key) if is_shown => {
+                new_key.store_ticket = None;
+                new_key.error = Some(error);
             }
             _ => {}
         },
-        // Cancelled, as was wanted.
-        (Err(trouble), Some(_)) if trouble.kind == ErrorKind::Cancelled => {}
-        (Err(trouble), Some(_)) => {
-            model.notice = Some(Err(trouble));
+        // The person cancelled the run.
+        (Err(error), Some(_)) if error.kind == ErrorKind::Cancelled => {}
+        (Err(error), Some(_)) => {
+            model.notice = Some(Err(error));
         }
     }
     quit_when_idle(model)
 }
 
-/// A key that is nowhere but here is never dropped, wherever the person went: it waits for the
-/// screen, and whoever was leaving stays for it.
-fn queue_unstored(model: &mut Model, reveal: NewKeyScreen) {
-    let hash = reveal.key.hash();
+/// Keeps a key that is not stored until it can be shown. A pending quit is cancelled, because the
+/// key would be lost.
+fn queue_unstored(model: &mut Model, new_key: NewKeyScreen) {
+    let hash = new_key.key.hash();
     let on_screen = match &model.screen {
         Screen::NewKey(shown) if !shown.is_stored => Some(&**shown),
         _ => None,
     };
-    let shown = on_screen.is_some();
-    if model.unstored_keys.iter().chain(on_screen).any(|kept| kept.key.hash() == hash) {
+    let is_shown = on_screen.is_some();
+    if model.unstored_keys.iter().chain(on_screen).any(|other| other.key.hash() == hash) {
         return;
     }
     model.notice = Some(Err(UserError::new(
         ErrorKind::SecretStore,
-        format!("'{}' was issued and could not be stored", reveal.entry.label),
-        "it waits behind this screen: esc shows it",
+        format!("'{}' was created but could not be stored", new_key.entry.label),
+        "press esc until the key is shown, then store or copy it",
     )));
-    model.unstored_keys.push(reveal);
-    // On any other screen there is nothing to lose.
-    if std::mem::take(&mut model.quit_requested) && !model.is_disconnected && !shown {
+    model.unstored_keys.push(new_key);
+    // Only the screen of another unstored key must stay.
+    if std::mem::take(&mut model.quit_requested) && !model.is_disconnected && !is_shown {
         model.screen = Screen::Dashboard;
     }
 }
 
+/// Quits if that was requested and no run is under way.
 fn quit_when_idle(model: &mut Model) -> Vec<Effect> {
     if !model.quit_requested && !model.is_disconnected {
         return Vec::new();
     }
-    let Some(unfinished) = model.background_runs.first() else { return vec![Effect::Quit] };
+    let Some(run) = model.background_runs.first() else { return vec![Effect::Quit] };
     model.notice = Some(Err(UserError::new(
         ErrorKind::Failed,
-        format!("a key for {} may be on its way", unfinished.label),
-        "leaving as soon as it is stored or known not to come",
+        format!("the key '{}' is still being created", run.label),
+        "Keywright quits when it is stored or has failed",
     )));
     Vec::new()
 }
 
-/// Nobody is there to be asked: ends as soon as no key is on its way any more. A key that could not
-/// be stored is on the journal's list from the next start on.
+/// Quits without questions as soon as no run is under way. A key that could not be stored stays in
+/// the journal as a pending attempt.
 fn handle_disconnect(model: &mut Model) -> Vec<Effect> {
     model.is_disconnected = true;
     model.question = None;
-    if let Screen::NewKey(reveal) = &model.screen
-        && let Some(ticket) = reveal.store_ticket
+    if let Screen::NewKey(new_key) = &model.screen
+        && let Some(ticket) = new_key.store_ticket
     {
-        // It may be stored in the next moment.
-        model.background_runs.push(BackgroundRun { ticket, label: reveal.entry.label.clone() });
+        // The storing attempt may still succeed.
+        model.background_runs.push(BackgroundRun { ticket, label: new_key.entry.label.clone() });
     }
     let mut effects = intents::request_quit(model);
     if model.question.take().is_some() {
@@ -371,21 +366,20 @@ fn handle_disconnect(model: &mut Model) -> Vec<Effect> {
     effects
 }
 
-/// A key that is nowhere but here comes on screen as soon as that takes nothing from the person, and
-/// nothing that is asked about; one that is shown for a moment is shown on its own screen alone.
-/// What the dashboard shows of a key's past is looked up when it is to be shown.
+/// Restores the invariants after a message: shows a waiting unstored key when the dashboard is free,
+/// hides revealed keys that expired or are on another screen, and loads missing usage history.
 fn after_update(model: &mut Model) -> Vec<Effect> {
     if matches!(model.screen, Screen::Dashboard)
         && model.question.is_none()
-        && let Some(reveal) = model.unstored_keys.pop()
+        && let Some(new_key) = model.unstored_keys.pop()
     {
-        model.screen = Screen::NewKey(Box::new(reveal));
+        model.screen = Screen::NewKey(Box::new(new_key));
     }
     model.dashboard.hide_when_expired(model.now);
     match &mut model.screen {
         Screen::Dashboard => {}
-        Screen::NewKey(reveal) => {
-            reveal.hide_when_expired(model.now);
+        Screen::NewKey(new_key) => {
+            new_key.hide_when_expired(model.now);
             model.dashboard.hide_revealed_key();
         }
         Screen::Form(_)
@@ -409,14 +403,14 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
     vec![Effect::LoadUsageHistory { ticket, hashes }]
 }
 
-/// The form knows which labels are taken, even those that were taken while it was open.
+/// Updates the used labels of an open form after the stored keys changed.
 fn update_used_labels(model: &mut Model) {
-    let held = model.dashboard.stored_keys();
+    let stored_keys = model.dashboard.stored_keys();
     match &mut model.screen {
-        Screen::Form(form) => form.set_used_labels(held),
-        Screen::SignIn(login) => {
-            if let Operation::CreateKey { form, .. } = &mut login.operation {
-                form.set_used_labels(held);
+        Screen::Form(form) => form.set_used_labels(stored_keys),
+        Screen::SignIn(sign_in) => {
+            if let Operation::CreateKey { form, .. } = &mut sign_in.operation {
+                form.set_used_labels(stored_keys);
             }
         }
         Screen::Dashboard

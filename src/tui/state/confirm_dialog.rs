@@ -1,10 +1,9 @@
-//! What is thought over before it is done: a rotation, a leak, a deletion at the server. Says which
-//! keys it is about and on which terms. Must not know: how it is done.
+//! State of the dialog that confirms a rotation, a leak response or a revocation.
 
 use super::text_field::TextField;
 use crate::domain::{RetirePolicy, StoredKey};
 
-/// How long an old key must stand still before it may go: in words, and in seconds.
+/// How long a replaced key must be unused before it may be revoked: as shown, and in seconds.
 pub const UNUSED_FOR_CHOICES: [(&str, u64); 5] = [
     ("10 minutes", 600),
     ("1 hour", 3_600),
@@ -13,37 +12,37 @@ pub const UNUSED_FOR_CHOICES: [(&str, u64); 5] = [
     ("1 week", 604_800),
 ];
 
-/// What is thought over.
+/// The action to confirm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfirmKind {
-    /// Another key in this one's place.
+    /// Replace a key by a new one.
     Rotate,
-    /// They leaked.
+    /// Disable and replace leaked keys.
     RespondToLeak,
-    /// Their deletion at the server.
+    /// Delete keys at OpenRouter.
     Revoke,
 }
 
-/// The state of the screen on which it is thought over.
+/// State of the dialog.
 #[derive(Clone, Debug)]
 pub struct ConfirmDialog {
-    /// What.
+    /// The action to confirm.
     pub kind: ConfirmKind,
-    /// The keys it is about, at least one.
+    /// The affected keys, at least one.
     pub keys: Vec<StoredKey>,
-    /// The place in [`QUIET`] of what was chosen.
+    /// The chosen index in [`UNUSED_FOR_CHOICES`].
     pub unused_for_index: usize,
-    /// Whether the old key is deleted then without a question.
+    /// Whether the replaced key is then revoked without a question.
     pub revoke_when_unused: bool,
-    /// What was typed to confirm a deletion.
+    /// The text typed to confirm a revocation.
     pub confirmation: TextField,
 }
 
 impl ConfirmDialog {
-    /// Nothing chosen yet: an hour, and a question before anything is deleted.
-    pub fn new(what: ConfirmKind, keys: Vec<StoredKey>) -> Self {
+    /// Returns the dialog with the defaults: one hour, and a question before the revocation.
+    pub fn new(kind: ConfirmKind, keys: Vec<StoredKey>) -> Self {
         Self {
-            kind: what,
+            kind,
             keys,
             unused_for_index: 1,
             revoke_when_unused: false,
@@ -51,13 +50,13 @@ impl ConfirmDialog {
         }
     }
 
-    /// The next choice of how long, or the one before.
+    /// Moves the choice of the duration by `by` steps.
     pub fn step_unused_for(&mut self, by: isize) {
         self.unused_for_index =
             self.unused_for_index.saturating_add_signed(by).min(UNUSED_FOR_CHOICES.len() - 1);
     }
 
-    /// The terms of a rotation.
+    /// Returns the chosen policy for the replaced key.
     pub fn retire_policy(&self) -> RetirePolicy {
         RetirePolicy {
             unused_for: UNUSED_FOR_CHOICES[self.unused_for_index].1,
@@ -65,15 +64,15 @@ impl ConfirmDialog {
         }
     }
 
-    /// What has to be typed to confirm a deletion: the label, or how many keys.
+    /// Returns the text that confirms a revocation: the label, or the number of keys.
     pub fn expected_confirmation(&self) -> String {
         match &self.keys[..] {
-            [held] => held.label.to_string(),
+            [key] => key.label.to_string(),
             keys => keys.len().to_string(),
         }
     }
 
-    /// Whether it was typed.
+    /// Returns whether the action is confirmed.
     pub fn is_confirmed(&self) -> bool {
         self.kind != ConfirmKind::Revoke
             || self.confirmation.text().trim() == self.expected_confirmation()

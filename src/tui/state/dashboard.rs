@@ -1,5 +1,4 @@
-//! The list of keys: which are listed, which is selected, what is shown of it. Must not know: where
-//! keys lie.
+//! State of the key table: its keys, rows, selection and details.
 
 mod account;
 mod usage;
@@ -18,89 +17,89 @@ use crate::domain::{
 };
 pub use account::KeyScope;
 
-/// Rows of the screen that are not rows of the list: header, column titles, rules, notice, footer.
+/// Screen rows outside the table: header, column titles, rules, notice, footer.
 const RESERVED_ROWS: u16 = 6;
 
-/// Columns from which the details stand beside the list.
+/// The minimum width in columns at which details are shown beside the table.
 pub const SIDE_DETAILS_MIN_COLUMNS: u16 = 140;
 
-/// The screen's row of the first key, without the line of warnings.
+/// The screen row of the first key, not counting the line of warnings.
 const FIRST_KEY_ROW: u16 = 3;
 
-/// What is known of the list.
+/// The keys, or why there are none.
 #[derive(Clone, Debug)]
 pub enum KeyList {
-    /// Being read.
+    /// The inventory is being loaded.
     Loading,
-    /// Those held here in the order in which they were cut, then the account's others.
+    /// The stored keys by creation time, then the other keys of the account.
     Loaded(Vec<StoredKey>),
-    /// It could not be read.
+    /// The inventory could not be loaded.
     Failed(UserError),
 }
 
-/// A key shown in clear for a moment.
+/// A key that is shown in plaintext for a limited time.
 #[derive(Clone, Debug)]
 pub struct RevealedKey {
-    /// Whose it is.
+    /// The label of the key.
     pub label: Label,
-    /// The key.
+    /// The secret.
     pub key: ApiKey,
-    /// Until then.
+    /// When the key is hidden again.
     pub revealed_until: Timestamp,
 }
 
-/// The state of the list.
+/// State of the key table.
 #[derive(Clone, Debug)]
 pub struct Dashboard {
     /// The keys.
     pub keys: KeyList,
-    /// Those that are listed, in their order: places in `keys`.
+    /// Indexes in `keys` of the listed keys, in order.
     pub rows: Vec<usize>,
-    /// Which of them are listed at all.
+    /// The scope of the table.
     pub scope: KeyScope,
-    /// Hashes of held keys that the account no longer knows.
+    /// Hashes of stored keys that the account no longer has.
     pub revoked_hashes: HashSet<String>,
-    /// The account's list that is waited for.
+    /// The ticket of the account keys being loaded.
     pub account_keys_ticket: Option<Ticket>,
-    /// What they are ordered by.
+    /// The sort order.
     pub sort_order: SortOrder,
-    /// Whether that order is turned round.
+    /// Whether the sort order is reversed.
     pub is_reversed: bool,
-    /// What their labels must match.
+    /// The filter for the labels.
     pub filter: TextField,
-    /// Whether it is being typed.
+    /// Whether the filter has the cursor.
     pub is_filtering: bool,
-    /// The listed row of the selected key.
+    /// The index in `rows` of the selected key.
     pub selected_row: usize,
-    /// The hashes of the keys that the next action is for; none: the selected one.
+    /// Hashes of the keys marked for the next action; if empty, it applies to the selected key.
     pub marked_hashes: HashSet<String>,
-    /// Whether everything known of the selected key is shown.
+    /// Whether the details of the selected key are shown.
     pub are_details_shown: bool,
-    /// The key that is shown in clear.
+    /// The revealed key.
     pub revealed_key: Option<RevealedKey>,
-    /// What may have been issued and was not received.
+    /// Attempts that may have created a key that was not received.
     pub unresolved_attempts: Vec<UnresolvedAttempt>,
-    /// The list that is waited for.
+    /// The ticket of the inventory being loaded.
     pub load_ticket: Option<Ticket>,
-    /// The key that is waited for.
+    /// The ticket of the secret being read.
     pub secret_ticket: Option<Ticket>,
-    /// Keys that want something done, the most urgent first: places in `keys`.
+    /// Indexes in `keys` of the keys that need attention, most urgent first.
     pub attention_list: Vec<(usize, KeyState)>,
-    /// What some keys had spent, by hash: of the selected one, and of those that are to retire.
+    /// Usage samples of the selected key and of replaced keys, by hash.
     pub usage_history: HashMap<String, Vec<UsageSample>>,
-    /// The past that is waited for.
+    /// The ticket of the usage history being loaded.
     pub usage_history_ticket: Option<Ticket>,
     is_usage_history_stale: bool,
-    /// Hashes of replaced keys whose deletion was begun.
+    /// Hashes of replaced keys that are being revoked.
     pub revoking_hashes: HashSet<String>,
-    /// How many of the keys are held here.
+    /// How many of the keys are stored here.
     stored_count: usize,
-    /// Places of the keys in the order of their hashes.
+    /// Indexes in `keys`, sorted by hash.
     hash_index: Vec<usize>,
 }
 
 impl Dashboard {
-    /// Nothing known yet.
+    /// Returns the table before the inventory is loaded.
     pub(super) fn new() -> Self {
         Self {
             keys: KeyList::Loading,
@@ -129,12 +128,12 @@ impl Dashboard {
         }
     }
 
-    /// The keys held here, as far as they are known.
+    /// Returns the stored keys.
     pub fn stored_keys(&self) -> &[StoredKey] {
         &self.all_keys()[..self.stored_count]
     }
 
-    /// Those, then the account's others.
+    /// Returns the stored keys, then the other keys of the account.
     pub fn all_keys(&self) -> &[StoredKey] {
         match &self.keys {
             KeyList::Loaded(keys) => keys,
@@ -142,108 +141,108 @@ impl Dashboard {
         }
     }
 
-    /// The selected key.
+    /// Returns the selected key.
     pub fn selected_key(&self) -> Option<&StoredKey> {
         self.all_keys().get(*self.rows.get(self.selected_row)?)
     }
 
-    /// The keys that an action is for: those that are marked, else the selected one.
+    /// Returns the keys that an action applies to: the marked keys, or else the selected one.
     pub fn target_keys(&self) -> Vec<&StoredKey> {
         if self.marked_hashes.is_empty() {
             return self.selected_key().into_iter().collect();
         }
-        self.all_keys().iter().filter(|held| self.marked_hashes.contains(&held.hash)).collect()
+        self.all_keys().iter().filter(|key| self.marked_hashes.contains(&key.hash)).collect()
     }
 
-    /// The key with that hash.
+    /// Returns the key with that hash.
     pub fn find_key(&self, hash: &str) -> Option<&StoredKey> {
         self.all_keys().get(self.index_of_hash(hash)?)
     }
 
-    /// Where the key with that hash is among all.
+    /// Returns the index of the key with that hash.
     fn index_of_hash(&self, hash: &str) -> Option<usize> {
         let keys = self.all_keys();
-        let order = |place: &usize| keys.get(*place).map_or("", |held| &held.hash).cmp(hash);
+        let order = |index: &usize| keys.get(*index).map_or("", |key| &key.hash).cmp(hash);
         self.hash_index.binary_search_by(order).ok().map(|at| self.hash_index[at])
     }
 
-    /// Marks the selected key, or takes its mark, and goes on to the next.
+    /// Marks or unmarks the selected key and selects the next one.
     pub fn toggle_mark(&mut self) {
-        let Some(hash) = self.selected_key().map(|held| held.hash.clone()) else { return };
+        let Some(hash) = self.selected_key().map(|key| key.hash.clone()) else { return };
         if !self.marked_hashes.remove(&hash) {
             self.marked_hashes.insert(hash);
         }
         self.move_selection(1);
     }
 
-    /// Takes in a list that was read; the selection stays on its key.
+    /// Replaces the stored keys; the selected key stays selected.
     pub fn set_keys(&mut self, keys: Result<Vec<StoredKey>, UserError>, now: Timestamp) {
-        let selected = self.selected_key().map(|held| held.hash.clone());
+        let selected = self.selected_key().map(|key| key.hash.clone());
         let others = self.all_keys()[self.stored_count..].to_vec();
         self.stored_count = 0;
         self.keys = match keys {
             Ok(mut keys) => {
                 self.stored_count = keys.len();
                 if !others.is_empty() {
-                    let held: HashSet<_> = keys.iter().map(|held| held.hash.clone()).collect();
-                    keys.extend(others.into_iter().filter(|other| !held.contains(&other.hash)));
+                    let key: HashSet<_> = keys.iter().map(|key| key.hash.clone()).collect();
+                    keys.extend(others.into_iter().filter(|other| !key.contains(&other.hash)));
                 }
                 KeyList::Loaded(keys)
             }
-            Err(trouble) => KeyList::Failed(trouble),
+            Err(error) => KeyList::Failed(error),
         };
         self.reindex_keys(selected, now);
     }
 
-    /// Adds a key that was just stored, and selects it.
-    pub fn upsert_key(&mut self, new: StoredKey, now: Timestamp) {
-        let hash = new.hash.clone();
+    /// Adds or replaces a stored key and selects it.
+    pub fn upsert_key(&mut self, new_key: StoredKey, now: Timestamp) {
+        let hash = new_key.hash.clone();
         if let KeyList::Loaded(keys) = &mut self.keys {
-            let place = keys[..self.stored_count].iter().position(|held| held.label == new.label);
-            if let Some(place) = place {
-                keys[place] = new;
+            let index = keys[..self.stored_count].iter().position(|key| key.label == new_key.label);
+            if let Some(index) = index {
+                keys[index] = new_key;
             } else {
-                // It may have been listed as the account's.
-                keys.retain(|row| row.is_stored() || row.hash != new.hash);
-                keys.insert(self.stored_count, new);
+                // The key may be listed as a key of the account only.
+                keys.retain(|row| row.is_stored() || row.hash != new_key.hash);
+                keys.insert(self.stored_count, new_key);
                 self.stored_count += 1;
             }
         }
         self.reindex_keys(Some(hash), now);
     }
 
-    /// Takes out a key that was forgotten.
+    /// Removes a stored key.
     pub fn remove_key(&mut self, label: &Label, now: Timestamp) {
-        let selected = self.selected_key().map(|held| held.hash.clone());
+        let selected = self.selected_key().map(|key| key.hash.clone());
         if let KeyList::Loaded(keys) = &mut self.keys {
             let before = keys.len();
-            keys.retain(|held| !held.is_stored() || held.label != *label);
+            keys.retain(|key| !key.is_stored() || key.label != *label);
             self.stored_count -= before - keys.len();
         }
         self.reindex_keys(selected, now);
     }
 
-    /// Takes in what a key said about itself; no row moves.
-    pub fn record_check(&mut self, hash: &str, read: &CheckResult, at: Timestamp) {
-        let place = self.index_of_hash(hash);
-        if let (KeyList::Loaded(keys), Some(place)) = (&mut self.keys, place) {
-            keys[place].record_check(read, at);
+    /// Records the result of a check; the rows keep their order.
+    pub fn record_check(&mut self, hash: &str, result: &CheckResult, at: Timestamp) {
+        let index = self.index_of_hash(hash);
+        if let (KeyList::Loaded(keys), Some(index)) = (&mut self.keys, index) {
+            keys[index].record_check(result, at);
         }
     }
 
-    /// Orders the list by something else.
-    pub fn set_sort_order(&mut self, sort: SortOrder, now: Timestamp) {
-        self.is_reversed = self.sort_order == sort && !self.is_reversed;
-        self.sort_order = sort;
+    /// Sets the sort order, or reverses it if it is already set.
+    pub fn set_sort_order(&mut self, sort_order: SortOrder, now: Timestamp) {
+        self.is_reversed = self.sort_order == sort_order && !self.is_reversed;
+        self.sort_order = sort_order;
         self.update_rows(now);
     }
 
-    /// Lists and orders the keys anew; the selection stays on its key.
+    /// Filters and sorts the keys again; the selected key stays selected.
     pub fn update_rows(&mut self, now: Timestamp) {
         self.rebuild_rows(self.rows.get(self.selected_row).copied(), now);
     }
 
-    /// Other keys are there than before, or in other places.
+    /// Rebuilds the hash index and the rows after keys were added, removed or moved.
     fn reindex_keys(&mut self, hash: Option<String>, now: Timestamp) {
         let keys = self.all_keys();
         let mut by_hash: Vec<usize> = (0..keys.len()).collect();
@@ -256,32 +255,32 @@ impl Dashboard {
         self.update_attention_list(now);
     }
 
-    /// Lists them anew, the selection on the key at that place.
-    fn rebuild_rows(&mut self, place: Option<usize>, now: Timestamp) {
-        let shown = |held: &StoredKey| match self.scope {
-            KeyScope::Stored => held.is_stored(),
+    /// Rebuilds the rows and selects the key at `index`.
+    fn rebuild_rows(&mut self, index: Option<usize>, now: Timestamp) {
+        let is_shown = |key: &StoredKey| match self.scope {
+            KeyScope::Stored => key.is_stored(),
             KeyScope::All => true,
-            KeyScope::NotStored => !held.is_stored(),
-            KeyScope::Revoked => self.revoked_hashes.contains(&held.hash),
+            KeyScope::NotStored => !key.is_stored(),
+            KeyScope::Revoked => self.revoked_hashes.contains(&key.hash),
         };
         self.rows = sort_and_filter(
             self.all_keys(),
             self.sort_order,
             self.is_reversed,
             self.filter.text(),
-            shown,
+            is_shown,
             now,
         );
-        let row = place.and_then(|place| self.rows.iter().position(|row| *row == place));
+        let row = index.and_then(|index| self.rows.iter().position(|row| *row == index));
         self.select_row(row.unwrap_or(self.selected_row));
     }
 
-    /// Moves the selection by rows.
+    /// Moves the selection by `by` rows.
     pub fn move_selection(&mut self, by: isize) {
         self.select_row(self.selected_row.saturating_add_signed(by));
     }
 
-    /// Selects the row, or the last one.
+    /// Selects the row, or the last row if there are fewer.
     pub fn select_row(&mut self, row: usize) {
         let row = row.min(self.rows.len().saturating_sub(1));
         if row != self.selected_row {
@@ -290,14 +289,14 @@ impl Dashboard {
         self.selected_row = row;
     }
 
-    /// Keys on one page of a terminal with that many rows. The list moves by whole pages: a step
-    /// within one repaints two rows.
+    /// Returns the number of keys on one page. The table scrolls by whole pages, so that a step
+    /// within a page redraws two rows.
     pub fn page_size(&self, terminal_rows: u16) -> usize {
-        // The line of warnings has its place even when there are none: rows keep theirs.
+        // The line of warnings is reserved even if it is empty, so that rows do not move.
         usize::from(terminal_rows.saturating_sub(RESERVED_ROWS + 1).max(1))
     }
 
-    /// The listed row at that row of the screen.
+    /// Returns the index in `rows` of the key at a screen row.
     pub fn row_at(&self, screen_row: u16, terminal_rows: u16) -> Option<usize> {
         let page = self.page_size(terminal_rows);
         let below = usize::from(screen_row.checked_sub(FIRST_KEY_ROW + 1)?);
@@ -305,57 +304,58 @@ impl Dashboard {
         (below < page && row < self.rows.len()).then_some(row)
     }
 
-    /// Looks anew for the keys that want something done.
+    /// Updates the list of keys that need attention.
     pub fn update_attention_list(&mut self, now: Timestamp) {
-        let states = self.stored_keys().iter().map(|held| held.state(now)).enumerate();
+        let states = self.stored_keys().iter().map(|key| key.state(now)).enumerate();
         let mut keys: Vec<_> = states.filter(|(_, state)| state.needs_attention()).collect();
         keys.sort_by_key(|(_, state)| state.urgency_rank());
         self.attention_list = keys;
     }
 
-    /// Shows a key for a moment, among its details: the list has no room for it.
+    /// Reveals a key among its details for [`REVEAL_DURATION`].
     pub fn reveal_key(&mut self, label: Label, key: ApiKey, now: Timestamp) {
         self.are_details_shown = true;
-        self.revealed_key = now.checked_add(REVEAL_DURATION).ok().map(|until| RevealedKey {
-            label,
-            key,
-            revealed_until: until,
-        });
+        self.revealed_key = now
+            .checked_add(REVEAL_DURATION)
+            .ok()
+            .map(|revealed_until| RevealedKey { label, key, revealed_until });
     }
 
-    /// Hides what is shown, and wants nothing more of the vault.
+    /// Hides the revealed key and ignores a secret that is still being read.
     pub fn hide_revealed_key(&mut self) {
         self.revealed_key = None;
         self.secret_ticket = None;
     }
 
-    /// Hides what was shown for long enough.
+    /// Hides the revealed key when its time is over.
     pub fn hide_when_expired(&mut self, now: Timestamp) {
-        self.revealed_key =
-            self.revealed_key.take().filter(|shown| is_reveal_active(shown.revealed_until, now));
+        self.revealed_key = self
+            .revealed_key
+            .take()
+            .filter(|is_shown| is_reveal_active(is_shown.revealed_until, now));
     }
 
-    /// Seconds until something that is listed on this page changes of itself.
+    /// Returns the seconds until a time shown on this page changes.
     pub fn seconds_until_change(&self, now: Timestamp, terminal_rows: u16) -> Option<i64> {
         if self.revealed_key.is_some() {
             return Some(1);
         }
         self.visible_keys(terminal_rows)
-            .flat_map(|(_, held)| {
-                let reset = held.reset().and_then(|reset| reset.next_after(now));
-                [held.expires_at(), reset]
+            .flat_map(|(_, key)| {
+                let reset = key.reset().and_then(|reset| reset.next_after(now));
+                [key.expires_at(), reset]
             })
             .flatten()
             .map(|at| seconds_until_relative_time_changes(now, at))
             .min()
     }
 
-    /// The page with the selected key: listed rows and their keys.
+    /// Returns the rows and keys of the page with the selected key.
     pub fn visible_keys(&self, terminal_rows: u16) -> impl Iterator<Item = (usize, &StoredKey)> {
         let page = self.page_size(terminal_rows);
         let first = self.selected_row / page * page;
         let keys = self.all_keys();
         let rows = self.rows.iter().enumerate().skip(first).take(page);
-        rows.filter_map(|(row, place)| Some((row, keys.get(*place)?)))
+        rows.filter_map(|(row, index)| Some((row, keys.get(*index)?)))
     }
 }

@@ -1,5 +1,4 @@
-//! Everything the dashboard can ask of the world: the table of contents. Effects are imperative; each
-//! result comes back as a message.
+//! The effects of the dashboard: work done outside the state machine. Results arrive as messages.
 
 use secrecy::SecretString;
 
@@ -11,180 +10,181 @@ use crate::domain::{
     AccountKey, ApiKey, AuthCode, KeyPatch, KeyRequest, Label, RetirePolicy, StoredKey,
 };
 
-/// What is to become of one key.
+/// A change to one key.
 #[derive(Clone, Debug)]
 pub struct KeyUpdate {
-    /// The key, held or only listed.
+    /// The key, stored here or only in the account.
     pub key: StoredKey,
-    /// The key as it was seen at the server, and what to change there.
+    /// The key as fetched from OpenRouter, and the change to make there.
     pub account_patch: Option<(AccountKey, KeyPatch)>,
-    /// Its label from now on.
+    /// The new label.
     pub new_label: Option<Label>,
 }
 
-/// What is to be done outside.
+/// Work to be done outside the state machine.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// Read the inventory; answered by [`Msg::KeysLoaded`].
+    /// Load the inventory; result: [`Msg::KeysLoaded`].
     LoadKeys(Ticket),
-    /// Ask keys about themselves, in this order; answered by [`Msg::Refreshed`] for each, and one
-    /// [`Msg::RefreshEnded`].
+    /// Check keys in this order; results: [`Msg::KeyChecked`] for each key, then
+    /// [`Msg::RefreshFinished`].
     RefreshKeys {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// Hashes and labels.
+        /// The hashes and labels of the keys.
         keys: Vec<(String, Label)>,
     },
-    /// Ask no more keys.
+    /// Stop the refresh round.
     StopRefresh(Ticket),
-    /// Finish what a dead program left behind; answered by [`Msg::Recovered`].
+    /// Recover interrupted runs; result: [`Msg::RecoveryFinished`].
     RecoverInterrupted,
-    /// Cut a key; answered by [`Msg::Reported`] and one [`Msg::Provisioned`].
+    /// Create a key; results: [`Msg::ProvisioningEvent`]s, then [`Msg::ProvisioningFinished`].
     ProvisionKey {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// What for.
+        /// The requested key.
         request: KeyRequest,
-        /// By which road.
+        /// How the creation is authorised.
         auth_choice: AuthChoice,
     },
-    /// Another key in a key's place; answered by [`Msg::Reported`] and one [`Msg::Rotated`].
+    /// Rotate a key; results: [`Msg::ProvisioningEvent`]s, then [`Msg::RotationFinished`].
     RotateKey {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// The old key.
+        /// The key to replace.
         stored_key: StoredKey,
-        /// What becomes of it.
+        /// When the replaced key is revoked.
         retire_policy: RetirePolicy,
     },
-    /// These leaked; answered by [`Msg::Reported`] and one [`Msg::Panicked`].
+    /// Respond to a leak; results: [`Msg::ProvisioningEvent`]s, then [`Msg::LeakResponseFinished`].
     RespondToLeak {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
         /// The keys.
         keys: Vec<StoredKey>,
     },
-    /// Ask the account about one key; answered by [`Msg::Looked`].
+    /// Fetch one key of the account; result: [`Msg::AccountKeyFetched`].
     FetchAccountKey {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// Its hash.
+        /// The hash of the key.
         hash: String,
     },
-    /// Change a key; answered by [`Msg::Changed`].
+    /// Change a key; result: [`Msg::KeyUpdated`].
     UpdateKey {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// What to change.
+        /// The change.
         update: Box<KeyUpdate>,
     },
-    /// Switch keys off or on; each answered by [`Msg::Switched`].
+    /// Disable or enable keys; result for each key: [`Msg::KeyDisabledSet`].
     SetKeysDisabled {
         /// The keys.
         keys: Vec<StoredKey>,
-        /// Off, or on.
+        /// Whether to disable them.
         disabled: bool,
     },
-    /// Take over a key; answered by [`Msg::Imported`].
+    /// Import a key; result: [`Msg::KeyImported`].
     ImportKey {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// The label it gets.
+        /// The label for the key.
         label: Label,
         /// The key.
         key: ApiKey,
     },
-    /// Delete keys at the server, then forget those that are held; each answered by
-    /// [`Msg::Revoked`].
+    /// Revoke keys at OpenRouter and remove the stored ones; result for each key:
+    /// [`Msg::KeyRevoked`].
     RevokeKeys(Vec<StoredKey>),
-    /// Read the account's list; answered by [`Msg::AccountRead`].
+    /// Load the keys of the account; result: [`Msg::AccountKeysLoaded`].
     LoadAccountKeys(Ticket),
-    /// Look for a management key; answered by [`Msg::ManagementKnown`].
+    /// Check whether a management key is configured; result: [`Msg::ManagementKeyDetected`].
     DetectManagementKey,
-    /// Look up what was spent in the past; answered by [`Msg::PastRead`].
+    /// Load the usage history; result: [`Msg::UsageHistoryLoaded`].
     LoadUsageHistory {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// By these keys.
+        /// The hashes of the keys.
         hashes: Vec<String>,
     },
-    /// Read a plan and compare it with what is held; answered by [`Msg::PlanRead`].
+    /// Load a plan and compare it with the stored keys; result: [`Msg::PlanLoaded`].
     LoadPlan {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// Where it lies, as typed.
+        /// The path, as typed.
         path: String,
     },
-    /// Cut these one after the other; answered by [`Msg::Turned`], [`Msg::Reported`] and
-    /// [`Msg::Ended`] for each, and one [`Msg::Applied`].
+    /// Create the keys one after the other; results: [`Msg::ItemStarted`],
+    /// [`Msg::ProvisioningEvent`]s and [`Msg::ItemFinished`] for each key, then
+    /// [`Msg::PlanApplied`].
     ApplyPlan {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
         /// The keys.
         requests: Vec<KeyRequest>,
     },
-    /// Not the key whose turn it is; go on with the next one.
+    /// Skip the current key of a plan.
     SkipItem(Ticket),
-    /// The key whose turn it is anew: another address.
+    /// Retry the current key of a plan with a new sign-in URL.
     RetryItem(Ticket),
-    /// The person left this journey.
+    /// Cancel a run.
     CancelRun(Ticket),
-    /// The person pasted a code for this journey.
+    /// Submit a pasted code to a run.
     SubmitCode(Ticket, AuthCode),
-    /// Try again to store a key that is nowhere but on screen; answered by [`Msg::Provisioned`].
+    /// Retry storing a key that is not stored; result: [`Msg::ProvisioningFinished`].
     RetryStore {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// What would be remembered of it.
+        /// The inventory entry of the key.
         entry: StoredKey,
         /// The key.
         key: ApiKey,
     },
-    /// Store it in the other store; answered by [`Msg::Provisioned`].
+    /// Store a key in the alternate store; result: [`Msg::ProvisioningFinished`].
     StoreInAlternate {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// What would be remembered of it.
+        /// The inventory entry of the key.
         entry: StoredKey,
         /// The key.
         key: ApiKey,
-        /// What opens that store, if that is needed.
+        /// The passphrase of the store, if it needs one.
         passphrase: Option<SecretString>,
     },
-    /// Take a key out of the vault; answered by [`Msg::Fetched`].
+    /// Read a secret from the secret store; result: [`Msg::SecretRead`].
     ReadSecret(Ticket, Label),
-    /// Copy a key that is on screen; answered by [`Msg::Noticed`].
+    /// Copy a key that is on screen; result: [`Msg::Notice`].
     CopyShownKey(ApiKey),
-    /// Copy a key out of the vault; answered by [`Msg::Noticed`].
+    /// Copy a stored key; result: [`Msg::Notice`].
     CopyStoredKey(Label),
-    /// Copy an address; answered by [`Msg::Noticed`].
+    /// Copy a URL; result: [`Msg::Notice`].
     CopyUrl(String),
-    /// Open an address; a failure is answered by [`Msg::Noticed`].
+    /// Open a URL; result of a failure: [`Msg::Notice`].
     OpenUrl(String),
-    /// Forget keys on this machine; each answered by [`Msg::Removed`].
+    /// Remove keys from this machine; result for each key: [`Msg::KeyRemoved`].
     RemoveKeys(Vec<Label>),
-    /// Strike an attempt off the journal.
+    /// Dismiss an attempt in the journal.
     DismissAttempt(String),
-    /// Decide on the sandbox's consent page; answered by [`Msg::Decided`].
+    /// Approve or deny on the sandbox's consent page; result: [`Msg::ConsentDecided`].
     DecideConsent {
-        /// To be answered with.
+        /// The ticket of the request.
         ticket: Ticket,
-        /// The consent page.
+        /// The URL of the consent page.
         consent_url: String,
-        /// Approve or refuse.
+        /// Whether to approve.
         approve: bool,
     },
-    /// Spend on a key of the sandbox; answered by [`Msg::Played`].
+    /// Spend on a key in the sandbox; result: [`Msg::SandboxActionFinished`].
     SpendOnKey {
-        /// Which key.
+        /// The hash of the key.
         hash: String,
-        /// How much.
+        /// The amount in USD.
         usd: f64,
     },
-    /// Move the sandbox's clock on by a day; answered by [`Msg::Played`].
+    /// Advance the clock of the sandbox by one day; result: [`Msg::SandboxActionFinished`].
     SkipDay,
-    /// Stop, until the shell says go on.
+    /// Suspend the program.
     Suspend,
-    /// Leave.
+    /// Quit the program.
     Quit,
 }

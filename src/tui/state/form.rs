@@ -1,5 +1,4 @@
-//! A form: its fields, what they mean, and why they are not accepted. Three are made of it: a new
-//! key, a change to one, a key from elsewhere. Must not know: what becomes of what is submitted.
+//! The form that creates, edits or imports a key: its fields, their hints and their validation.
 
 mod submit;
 mod validation;
@@ -11,64 +10,64 @@ use super::text_field::TextField;
 use crate::domain::{AccountKey, Label, ResetInterval, StoredKey, UserError};
 pub(in crate::tui) use submit::Submission;
 
-/// The expiries offered; anything else can be typed.
+/// The expiries to choose from; any other can be typed.
 pub const EXPIRY_PRESETS: [&str; 5] = ["7d", "30d", "90d", "1y", "never"];
 
-/// What a first key is offered: enough to work with, little to lose.
+// Defaults for the first key: enough to work with, and little to lose if it leaks.
 const DEFAULT_LIMIT: &str = "10";
 const DEFAULT_RESET: Option<ResetInterval> = Some(ResetInterval::Monthly);
 const DEFAULT_EXPIRY: &str = "90d";
 
-/// What a form is for.
+/// The purpose of a form.
 #[derive(Clone, Debug)]
 pub enum FormKind {
-    /// A new key.
+    /// Creates a key.
     New,
-    /// A change to this one.
+    /// Edits a key.
     Edit {
-        /// The key, held or only listed.
+        /// The key, stored here or only in the account.
         key: Box<StoredKey>,
-        /// As it is at the server; `None` where no management key is known, and only the label here
-        /// can be changed.
+        /// The key at OpenRouter; `None` without a management key, and then only the label can be
+        /// changed.
         account_key: Option<Box<AccountKey>>,
     },
-    /// A key from elsewhere.
+    /// Imports an existing key.
     Import,
 }
 
-/// By which road a new key is consented to.
+/// How the creation of a key is authorised.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AuthChoice {
-    /// By the browser, or where none is here by a code.
+    /// By a browser callback, or by a pasted code where there is no browser.
     #[default]
     Automatic,
-    /// By a code that the page shows, wherever it is opened.
+    /// By a code that the consent page shows and the person pastes.
     PasteCode,
-    /// A held key vouches, where the account allows it.
+    /// With an existing key, where the account allows it.
     ExistingKey(Label),
 }
 
-/// The fields in their order.
+/// The fields of the form, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FormField {
-    /// The person's name for the key.
+    /// The label of the key.
     Label,
-    /// USD or none.
+    /// The credit limit in USD, or `none`.
     Limit,
-    /// The window of the limit.
+    /// The reset interval of the limit.
     Reset,
-    /// From when the key no longer works.
+    /// The expiry of the key.
     Expiry,
-    /// The workspace's UUID.
+    /// The UUID of the workspace.
     Workspace,
-    /// Whether spending at the owner's own providers counts against the limit.
+    /// Whether BYOK spending counts against the limit.
     Byok,
-    /// The key itself.
+    /// The secret of an imported key.
     ApiKey,
 }
 
 impl FormField {
-    /// Its name on screen.
+    /// Returns the title of the field.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Label => "Label",
@@ -82,67 +81,68 @@ impl FormField {
     }
 }
 
-/// An amount as a person types it.
+/// Returns the amount without `.00`, as people type it.
 fn trim_zero_cents(limit: &str) -> &str {
     limit.strip_suffix(".00").unwrap_or(limit)
 }
 
-/// What a field has to say below itself.
+/// The line below a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldHint {
-    /// What it means.
+    /// What the value means.
     Description(String),
-    /// What is wrong with it.
+    /// Why the value is not valid.
     Error(String),
 }
 
-/// The state of the form.
+/// State of the form.
 #[derive(Clone, Debug)]
 pub struct Form {
-    /// What it is for.
+    /// The purpose of the form.
     pub kind: FormKind,
-    /// By which road the new key comes.
+    /// How the new key is authorised.
     pub auth_choice: AuthChoice,
-    /// The held key that could vouch for it.
+    /// The stored key that could authorise the new one.
     pub existing_key: Option<Label>,
-    /// Whether a workspace can be chosen: a management key is known.
+    /// Whether a workspace can be chosen, which needs a management key.
     pub can_choose_workspace: bool,
-    /// The person's name for the key.
+    /// The label of the key.
     pub label: TextField,
-    /// USD or none, as typed.
+    /// The credit limit, as typed.
     pub limit: TextField,
-    /// The window.
+    /// The reset interval.
     pub limit_reset: Option<ResetInterval>,
-    /// As typed or chosen.
+    /// The expiry, as typed or chosen.
     pub expiry: TextField,
-    /// UUID; empty for the default one.
+    /// The UUID of the workspace; empty for the default workspace.
     pub workspace_id: TextField,
-    /// Whether spending at the owner's own providers counts.
+    /// Whether BYOK spending counts against the limit.
     pub include_byok_in_limit: bool,
-    /// The key from elsewhere, never shown.
+    /// The secret of the imported key, never shown.
     pub api_key: TextField,
-    /// The field with the cursor.
+    /// The field that has the cursor.
     pub focused_field: FormField,
-    /// Fields that were left or submitted: an empty label is no problem before.
+    /// Fields that were left or submitted; before that, an empty label is not an error.
     visited: [bool; 7],
-    /// Why the last try came to nothing.
+    /// Why the last submission failed.
     pub error: Option<UserError>,
-    /// What will be sent, a line each, once it was asked to be sent: asked again, it is.
+    /// The changes to be sent, one per line. They are shown at the first submission and sent at the
+    /// second.
     pub diff: Vec<String>,
-    /// What was submitted and has not ended.
+    /// The ticket of the submission under way.
     pub submit_ticket: Option<Ticket>,
     used_labels: Vec<String>,
 }
 
 impl Form {
-    /// An empty label, and the policy of the key that was cut last.
-    pub fn new(held: &[StoredKey]) -> Self {
-        let (limit, reset, expires) = match held.iter().max_by_key(|held| held.created_at) {
-            Some(StoredKey { requested: asked, .. }) => (
-                asked.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string()),
-                asked.limit_reset,
-                match (&asked.expires_input, asked.expires_at) {
-                    // A fixed date that was typed is the last key's own; the next one is not due then.
+    /// Returns the form of a new key: an empty label and the policy of the key created last.
+    pub fn new(stored_keys: &[StoredKey]) -> Self {
+        let (limit, reset, expiry) = match stored_keys.iter().max_by_key(|key| key.created_at) {
+            Some(StoredKey { requested, .. }) => (
+                requested.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string()),
+                requested.limit_reset,
+                match (&requested.expires_input, requested.expires_at) {
+                    // A fixed date belongs to the last key and is not proposed for the next one.
                     (Some(typed), _) if !typed.contains('-') => typed.clone(),
                     (None, None) => "never".to_owned(),
                     _ => DEFAULT_EXPIRY.to_owned(),
@@ -153,15 +153,15 @@ impl Form {
         Self {
             limit: TextField::prefilled(trim_zero_cents(&limit)),
             limit_reset: reset,
-            expiry: TextField::prefilled(&expires),
-            ..Self::empty(FormKind::New, held)
+            expiry: TextField::prefilled(&expiry),
+            ..Self::empty(FormKind::New, stored_keys)
         }
     }
 
-    /// Nothing filled in.
-    fn empty(purpose: FormKind, held: &[StoredKey]) -> Self {
+    /// Returns a form without values.
+    fn empty(kind: FormKind, stored_keys: &[StoredKey]) -> Self {
         Self {
-            kind: purpose,
+            kind,
             auth_choice: AuthChoice::default(),
             existing_key: None,
             can_choose_workspace: false,
@@ -177,11 +177,11 @@ impl Form {
             error: None,
             diff: Vec::new(),
             submit_ticket: None,
-            used_labels: held.iter().map(|held| held.label.as_str().to_owned()).collect(),
+            used_labels: stored_keys.iter().map(|key| key.label.as_str().to_owned()).collect(),
         }
     }
 
-    /// The next road to a new key.
+    /// Selects the next method of authorising a new key.
     pub fn select_next_auth_choice(&mut self) {
         if !matches!(self.kind, FormKind::New) {
             return;
@@ -195,37 +195,43 @@ impl Form {
         };
     }
 
-    /// For a key from elsewhere.
-    pub fn for_import(held: &[StoredKey]) -> Self {
-        Self::empty(FormKind::Import, held)
+    /// Returns the form that imports a key.
+    pub fn for_import(stored_keys: &[StoredKey]) -> Self {
+        Self::empty(FormKind::Import, stored_keys)
     }
 
-    /// For a change to this key, as it is.
-    pub fn for_edit(of: StoredKey, seen: Option<AccountKey>, held: &[StoredKey]) -> Self {
-        let purpose = FormKind::Edit { key: Box::new(of.clone()), account_key: None };
-        let mut form =
-            Self { label: TextField::prefilled(of.label.as_str()), ..Self::empty(purpose, held) };
-        if let Some(seen) = seen {
-            form.set_account_key(seen);
+    /// Returns the form that edits `key`, filled in with its current values.
+    pub fn for_edit(
+        key: StoredKey,
+        account_key: Option<AccountKey>,
+        stored_keys: &[StoredKey],
+    ) -> Self {
+        let kind = FormKind::Edit { key: Box::new(key.clone()), account_key: None };
+        let mut form = Self {
+            label: TextField::prefilled(key.label.as_str()),
+            ..Self::empty(kind, stored_keys)
+        };
+        if let Some(account_key) = account_key {
+            form.set_account_key(account_key);
             form.focus_field(FormField::Limit);
         }
         form
     }
 
-    /// The key is like this at the server: what is changed is changed from that.
-    pub(in crate::tui) fn set_account_key(&mut self, now: AccountKey) {
-        let FormKind::Edit { account_key: seen, .. } = &mut self.kind else { return };
-        let reading = &now.info;
-        let limit = reading.limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:.2}"));
+    /// Fills in the values that the key has at OpenRouter; changes are computed against them.
+    pub(in crate::tui) fn set_account_key(&mut self, account_key: AccountKey) {
+        let FormKind::Edit { account_key: current, .. } = &mut self.kind else { return };
+        let info = &account_key.info;
+        let limit = info.limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:.2}"));
         self.limit = TextField::prefilled(trim_zero_cents(&limit));
         self.limit_reset =
-            reading.limit_reset.as_deref().and_then(|word| ResetInterval::parse(word).ok()?);
-        self.include_byok_in_limit = reading.include_byok_in_limit.unwrap_or(false);
-        *seen = Some(Box::new(now));
+            info.limit_reset.as_deref().and_then(|text| ResetInterval::parse(text).ok()?);
+        self.include_byok_in_limit = info.include_byok_in_limit.unwrap_or(false);
+        *current = Some(Box::new(account_key));
         self.diff.clear();
     }
 
-    /// Its fields, in their order.
+    /// Returns the fields of the form, in their order.
     pub const fn fields(&self) -> &'static [FormField] {
         const NEW_KEY_FIELDS: &[FormField] = &[
             FormField::Label,
@@ -245,9 +251,9 @@ impl Form {
         }
     }
 
-    /// Labels that may not be used again.
-    pub fn set_used_labels(&mut self, held: &[StoredKey]) {
-        self.used_labels = held.iter().map(|held| held.label.as_str().to_owned()).collect();
+    /// Sets the labels that are already used.
+    pub fn set_used_labels(&mut self, stored_keys: &[StoredKey]) {
+        self.used_labels = stored_keys.iter().map(|key| key.label.as_str().to_owned()).collect();
     }
 
     fn focused_text_field_mut(&mut self) -> Option<&mut TextField> {
@@ -261,12 +267,12 @@ impl Form {
         }
     }
 
-    /// One character typed.
+    /// Inserts a typed character, or changes a choice by its letter.
     pub fn insert(&mut self, c: char) {
         self.diff.clear();
         match (self.focused_field, c) {
             (FormField::Reset | FormField::Byok, ' ') => self.step_choice(1),
-            // What was typed is not taken away by a slip of the thumb.
+            // An accidental space does not replace a typed expiry.
             (FormField::Expiry, ' ') => {
                 if self.expiry.is_selected() || EXPIRY_PRESETS.contains(&self.expiry.text().trim())
                 {
@@ -300,7 +306,7 @@ impl Form {
         }
     }
 
-    /// Text pasted into the field with the cursor.
+    /// Pastes text into the focused field.
     pub fn paste(&mut self, text: &str) {
         self.diff.clear();
         match self.focused_text_field_mut() {
@@ -315,7 +321,7 @@ impl Form {
         }
     }
 
-    /// An edit; `←` and `→` change a choice that was not edited yet.
+    /// Edits the focused field; `←` and `→` change a choice that was not edited yet.
     pub fn edit(&mut self, request: InputRequest) {
         let choice = matches!(self.focused_field, FormField::Reset | FormField::Byok)
             || self.focused_field == FormField::Expiry && self.expiry.is_selected();
@@ -331,7 +337,7 @@ impl Form {
         }
     }
 
-    /// The choice `by` steps on.
+    /// Moves the choice of the focused field by `by` steps.
     pub fn step_choice(&mut self, by: isize) {
         fn step(at: Option<usize>, by: isize, len: usize) -> usize {
             at.map_or(0, |at| at.wrapping_add_signed(by).wrapping_add(len) % len)
@@ -359,20 +365,20 @@ impl Form {
         self.diff.clear();
     }
 
-    /// The next field, or the one before; whether there was one.
+    /// Moves the focus by `by` fields. Returns whether there was such a field.
     pub fn move_focus(&mut self, by: isize) -> bool {
         self.visited[self.focused_field as usize] = true;
-        let at = self.fields().iter().position(|part| *part == self.focused_field).unwrap_or(0);
+        let at = self.fields().iter().position(|field| *field == self.focused_field).unwrap_or(0);
         let next = at.checked_add_signed(by).and_then(|at| self.fields().get(at).copied());
         match next {
-            Some(part) => self.focus_field(part),
+            Some(field) => self.focus_field(field),
             None => return false,
         }
         true
     }
 
-    fn focus_field(&mut self, part: FormField) {
-        self.focused_field = part;
+    fn focus_field(&mut self, field: FormField) {
+        self.focused_field = field;
         if let Some(field) = self.focused_text_field_mut() {
             field.select_all();
         }

@@ -1,11 +1,8 @@
-//! Everything that can happen to the dashboard: the table of contents. Intents are imperative,
-//! facts are past tense.
+//! The messages of the dashboard. Intents are imperative, all other messages are in the past tense.
 
 use jiff::{SignedDuration, Timestamp};
 use tui_input::InputRequest;
 
-#[cfg(doc)]
-use super::Effect;
 use super::plan_screen::PlanComparison;
 use crate::domain::{
     AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, Label, LeakResponse, ProvisioningEvent,
@@ -13,337 +10,339 @@ use crate::domain::{
     UserError,
 };
 
-/// Names the request an asynchronous result answers; a stale one is dropped.
+/// Identifies the request that a result answers; a result with a stale ticket is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// What a person wants. What it does depends on the screen; where it does nothing, nothing happens.
+/// What a person requests. The effect depends on the screen; an intent that does not apply is
+/// ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
-    /// Leave the program (`q`).
+    /// Quit (`q`).
     Quit,
-    /// Leave the program, from anywhere (`ctrl-c`).
+    /// Quit from any screen (`ctrl-c`).
     Interrupt,
-    /// Stop the program and give the terminal back to the shell (`ctrl-z`).
+    /// Suspend the program (`ctrl-z`).
     Suspend,
-    /// One step back (`esc`).
+    /// Go one step back (`esc`).
     Back,
-    /// Show or hide the keys.
+    /// Show or hide the help.
     ToggleHelp,
-    /// Fill in the form of a new key.
+    /// Open the form of a new key.
     NewKey,
-    /// Move the selection, in rows.
+    /// Move the selection by rows.
     Move(isize),
-    /// Move the selection, in pages.
+    /// Move the selection by pages.
     MovePage(isize),
-    /// To the first row.
+    /// Select the first row.
     MoveToTop,
-    /// To the last row.
+    /// Select the last row.
     MoveToBottom,
-    /// Show or hide all that is known of the selected key.
+    /// Show or hide the details of the selected key.
     ToggleDetails,
-    /// Copy the key, or while waiting the address.
+    /// Copy the key, or the sign-in URL while waiting for consent.
     Copy,
-    /// Store the key in another store than the one that refuses it.
+    /// Store the key in the alternate store.
     StoreInAlternate,
-    /// Show the key in clear for a moment, or hide it.
+    /// Reveal or hide the key.
     ToggleReveal,
-    /// Open the key's page at the server.
+    /// Open the key's page at OpenRouter.
     OpenKeyPage,
-    /// Ask whether to forget the selected key.
+    /// Ask whether to remove the target keys.
     Remove,
-    /// Rather than to forget it, to delete it at the server.
+    /// Revoke the keys instead of only removing them.
     Revoke,
-    /// Think over another key in the selected one's place.
+    /// Ask whether to rotate the selected key.
     Rotate,
-    /// Think over what to do about keys that leaked.
+    /// Ask whether to respond to a leak of the target keys.
     RespondToLeak,
-    /// Change the selected key: its name, and with a management key its limit and reset.
+    /// Edit the selected key: its label, and with a management key its limit and reset.
     EditKey,
-    /// Switch keys off at the server, or on again.
+    /// Disable or enable the target keys.
     ToggleDisabled,
-    /// Take over a key from elsewhere.
+    /// Import an existing key.
     ImportKey,
-    /// List those held here, then all of the account, those not held here, those it knows no more.
+    /// Switch to the next scope: stored keys, all keys, keys not stored, revoked keys.
     NextScope,
-    /// Read the list of keys again, and ask each about itself.
+    /// Load the inventory again and refresh all keys.
     Reload,
-    /// Order the list by the next column.
+    /// Sort by the next column.
     NextSortOrder,
-    /// Turn the order round.
+    /// Reverse the sort order.
     ReverseSort,
-    /// Type what labels must match.
+    /// Edit the filter.
     EditFilter,
-    /// Mark the selected key for the next action, or take its mark.
+    /// Mark or unmark the selected key for the next action; in the rotation dialog, switch
+    /// automatic revocation on or off.
     ToggleMark,
-    /// Select the key at that row of the screen.
+    /// Select the key at a row of the screen.
     ClickRow(u16),
-    /// Strike the first attempt off the list of what may have been issued.
+    /// Ask whether to dismiss the first unresolved attempt.
     DismissAttempt,
-    /// Yes to the question on screen.
+    /// Answer the question with yes.
     Yes,
-    /// No to the question on screen.
+    /// Answer the question with no.
     No,
-    /// The next field of the form.
+    /// Focus the next field.
     NextField,
-    /// The field before.
+    /// Focus the previous field.
     PreviousField,
-    /// The field's next choice.
+    /// Select the next choice of the field.
     NextChoice,
-    /// The field's choice before.
+    /// Select the previous choice of the field.
     PreviousChoice,
-    /// `enter` in the form: the next field, on the last one submit.
+    /// Confirm (`enter`); in a form, focus the next field or submit on the last one.
     Enter,
-    /// Cut the key.
+    /// Submit the form.
     Submit,
-    /// Another road to the new key.
+    /// Select the next method of authorising the new key.
     NextAuthChoice,
-    /// A character typed.
+    /// Insert a typed character.
     TypeChar(char),
-    /// An edit of the field that has the cursor.
+    /// Edit the focused field.
     EditText(InputRequest),
-    /// Text pasted, as the terminal brought it.
+    /// Insert pasted text.
     Paste(String),
-    /// Open the browser once more.
+    /// Open the browser again.
     OpenBrowser,
-    /// Show or hide the field for a code that the consent page shows.
+    /// Show or hide the field for a pasted code.
     ToggleCodeField,
-    /// Show or hide the address as a QR code.
+    /// Show or hide the sign-in URL as a QR code.
     ToggleQrCode,
-    /// Approve in the sandbox's browser.
+    /// Approve on the sandbox's consent page.
     Approve,
-    /// Refuse in the sandbox's browser.
+    /// Deny on the sandbox's consent page.
     Deny,
-    /// Try what failed once more; in a queue, the key whose turn it is.
+    /// Retry what failed; in a plan, the current key.
     Retry,
-    /// Not this key of a queue.
+    /// Skip the current key of a plan.
     SkipItem,
-    /// Read a plan.
+    /// Open the plan screen.
     OpenPlan,
-    /// Spend on the selected key, in the sandbox.
+    /// Spend on the selected key in the sandbox.
     SpendOnKey,
-    /// Let a day go by, in the sandbox.
+    /// Advance the clock of the sandbox by one day.
     SkipDay,
 }
 
-/// What came of changing a key.
+/// The outcome of a key update.
 #[derive(Clone, Debug)]
 pub enum KeyUpdateOutcome {
-    /// Done.
+    /// The key was updated.
     Updated {
-        /// The key as it is at the server, if that was asked for.
+        /// The key at OpenRouter, if it was changed there.
         account_key: Option<AccountKey>,
-        /// The key under its label of now, if it is held.
+        /// The key under its current label, if it is stored.
         stored_key: Option<StoredKey>,
-        /// What did not keep it from being done.
+        /// A problem that did not prevent the update.
         warning: Option<UserError>,
     },
-    /// Somebody changed it since it was seen, and nothing was done.
+    /// The key was changed at OpenRouter since it was fetched; nothing was sent.
     Conflict {
-        /// The key as it is.
+        /// The key as it is now.
         current: AccountKey,
-        /// OpenRouter's names of what differs.
+        /// The OpenRouter names of the changed fields.
         changed_fields: Vec<&'static str>,
     },
-    /// Not done.
+    /// The key was not updated.
     Failed(UserError),
 }
 
-/// What happened.
+/// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Msg {
-    /// A person wants something.
+    /// A person requested something.
     Intent(Intent),
-    /// Time went by: something on screen moves now.
+    /// The time of [`Model::next_tick_at`](super::Model::next_tick_at) was reached.
     Tick,
-    /// The terminal's size, columns and rows.
+    /// The terminal was resized to these columns and rows.
     Resized(u16, u16),
-    /// The list of keys was read.
+    /// The inventory was loaded.
     KeysLoaded {
-        /// Of [`Effect::LoadKeys`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// The keys in the order in which they were cut.
+        /// The stored keys by creation time.
         result: Result<Vec<StoredKey>, UserError>,
     },
-    /// A key was asked about itself.
+    /// A key was checked.
     KeyChecked {
-        /// Of [`Effect::Refresh`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// Which key.
+        /// The hash of the key.
         hash: String,
-        /// What came of it.
+        /// The result of the check.
         result: CheckResult,
-        /// When.
+        /// The time of the check.
         checked_at: Timestamp,
     },
-    /// All were asked, or asking ended early.
+    /// A refresh round finished or was stopped.
     RefreshFinished {
-        /// Of [`Effect::Refresh`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// Why it ended early.
+        /// Why the round ended early.
         error: Option<UserError>,
-        /// How long the server asks to be left alone.
+        /// The pause that the server requested.
         retry_after: Option<SignedDuration>,
-        /// What the account says of those that were refused.
+        /// The rejected keys as the account has them.
         rejected_keys: Vec<AccountKey>,
     },
-    /// The terminal is gone, or a signal asks to leave: nobody is there to be asked.
+    /// The terminal is gone, or a signal requested the end of the program.
     Disconnected,
-    /// The person came back to the terminal.
+    /// The terminal got the focus.
     FocusGained,
-    /// What earlier runs left behind was looked through.
+    /// The recovery of interrupted runs finished.
     RecoveryFinished {
-        /// Keys stored just now.
+        /// The recovered keys that are stored now.
         stored_keys: Vec<StoredKey>,
-        /// Keys received just now that are nowhere but here.
+        /// The recovered keys that could not be stored.
         unstored_keys: Vec<ProvisioningOutcome>,
-        /// Rotations that went on, and those that could not.
+        /// The resumed rotations and their results.
         rotations: Vec<(Label, Result<Rotated, UserError>)>,
-        /// What may have been issued and was not received.
+        /// Attempts that may have created a key that was not received.
         unresolved_attempts: Vec<UnresolvedAttempt>,
-        /// Why the looking failed.
+        /// Why the recovery failed.
         error: Option<UserError>,
     },
-    /// News of a journey under way.
+    /// A provisioning run reported an event.
     ProvisioningEvent {
-        /// Of [`Effect::Provision`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// The news.
+        /// The event.
         event: ProvisioningEvent,
     },
-    /// A journey ended.
+    /// A provisioning run finished.
     ProvisioningFinished {
-        /// Of [`Effect::Provision`] or [`Effect::StoreAgain`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// How.
+        /// The outcome.
         outcome: ProvisioningOutcome,
     },
-    /// A journey to another key in a key's place ended.
+    /// A rotation finished.
     RotationFinished {
-        /// Of [`Effect::Rotate`] or [`Effect::StoreAgain`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// How.
+        /// The outcome.
         outcome: RotationOutcome,
     },
-    /// What could be done about keys that leaked was done.
+    /// A leak response finished.
     LeakResponseFinished {
-        /// Of [`Effect::Panic`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// What came of each.
+        /// The response for each key.
         responses: Vec<LeakResponse>,
     },
-    /// A plan was read and compared with what is held.
+    /// A plan was loaded and compared with the stored keys.
     PlanLoaded {
-        /// Of [`Effect::ReadPlan`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// What it holds; or what is wrong with it, a line each.
+        /// The comparison, or the problems of the plan, one per line.
         result: Result<PlanComparison, Vec<String>>,
     },
-    /// The next key of a plan has its turn.
+    /// The creation of the next key of a plan started.
     ItemStarted {
-        /// Of [`Effect::Apply`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// Its label.
+        /// The label of the key.
         label: Label,
     },
-    /// Its turn is over.
+    /// A key of a plan was created, skipped or failed.
     ItemFinished {
-        /// Of [`Effect::Apply`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// Its label.
+        /// The label of the key.
         label: Label,
-        /// The key as it is held, or why there is none.
+        /// The stored key, or why there is none.
         result: Result<StoredKey, UserError>,
-        /// Something that did not keep it from being stored.
+        /// A problem that did not prevent the storing.
         warning: Option<UserError>,
     },
-    /// A plan was applied, to its end or not.
+    /// Applying a plan finished, completely or not.
     PlanApplied {
-        /// Of [`Effect::Apply`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// Why nothing was begun.
+        /// Why applying could not start.
         error: Option<UserError>,
     },
-    /// The account was asked about one key.
+    /// A key of the account was fetched.
     AccountKeyFetched {
-        /// Of [`Effect::Look`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// The key as it is; `None` where no management key is known.
+        /// The key; `None` without a management key.
         result: Result<Option<AccountKey>, UserError>,
     },
-    /// A change was made, or not.
+    /// A key update finished.
     KeyUpdated {
-        /// Of [`Effect::Change`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// What came of it.
+        /// The outcome.
         outcome: KeyUpdateOutcome,
     },
-    /// A key was switched off or on, or not.
+    /// A key was disabled or enabled, or that failed.
     KeyDisabledSet {
-        /// Its label.
+        /// The label of the key.
         label: Label,
-        /// The key as it is.
+        /// The key as the account has it now.
         result: Result<AccountKey, UserError>,
         /// Set if the server did it and the inventory could not be written.
         warning: Option<UserError>,
     },
-    /// A key was taken over, or not.
+    /// A key was imported, or that failed.
     KeyImported {
-        /// Of [`Effect::Import`].
+        /// The ticket of the request.
         ticket: Ticket,
         /// The key.
         result: Result<StoredKey, UserError>,
     },
-    /// A key was deleted at the server, or not.
+    /// A key was revoked, or that failed.
     KeyRevoked {
-        /// Its hash.
+        /// The hash of the key.
         hash: String,
-        /// Its label.
+        /// The label of the key.
         label: Label,
-        /// Whether it was.
+        /// Whether it succeeded.
         result: Result<(), UserError>,
     },
-    /// The account's list was read.
+    /// The keys of the account were loaded.
     AccountKeysLoaded {
-        /// Of [`Effect::ReadAccount`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// The list.
+        /// The keys.
         result: Result<AccountKeys, UserError>,
     },
-    /// Whether a management key is known.
+    /// Whether a management key is configured.
     ManagementKeyDetected(bool),
-    /// What was spent in the past was looked up.
+    /// The usage history was loaded.
     UsageHistoryLoaded {
-        /// Of [`Effect::ReadPast`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// By hash.
+        /// The usage samples by hash.
         history: Vec<(String, Vec<UsageSample>)>,
     },
-    /// A key came out of the vault, to be shown for a moment.
+    /// A secret was read in order to reveal it.
     SecretRead {
-        /// Of [`Effect::Fetch`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// Its label.
+        /// The label of the key.
         label: Label,
         /// The key.
         result: Result<ApiKey, UserError>,
     },
-    /// A key was forgotten here.
+    /// A key was removed from this machine, or that failed.
     KeyRemoved {
-        /// Its label.
+        /// The label of the key.
         label: Label,
-        /// Whether it worked.
+        /// Whether it succeeded.
         result: Result<(), UserError>,
     },
-    /// The sandbox's page answered the decision: a code, when the page shows one.
+    /// The sandbox's consent page answered the decision.
     ConsentDecided {
-        /// Of [`Effect::Decide`].
+        /// The ticket of the request.
         ticket: Ticket,
-        /// The code, if any; or why not.
+        /// The code, if the page shows one.
         result: Result<Option<AuthCode>, String>,
     },
-    /// Something was done in the sandbox.
+    /// A sandbox action finished.
     SandboxActionFinished(Result<String, UserError>),
-    /// Something worth saying once.
+    /// A notice to show.
     Notice(Result<String, UserError>),
 }

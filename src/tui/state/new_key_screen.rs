@@ -1,4 +1,4 @@
-//! The key that was just cut. The only screen whose state holds a key for longer than a moment.
+//! State of the screen that shows a newly created key.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,48 +6,49 @@ use super::message::Ticket;
 use super::text_field::TextField;
 use crate::domain::{ApiKey, ProvisioningOutcome, StoredKey, UserError};
 
-/// How long a key is shown in clear.
+/// How long a revealed key stays visible.
 pub const REVEAL_DURATION: SignedDuration = SignedDuration::from_secs(10);
 
-/// Whether a moment that ends then goes on. None goes on for longer than it was given: then the
-/// clock was put back.
-pub fn is_reveal_active(until: Timestamp, now: Timestamp) -> bool {
-    let left = until.duration_since(now);
-    left.is_positive() && left <= REVEAL_DURATION
+/// Returns whether a key revealed until `revealed_until` is still visible. A remaining time above
+/// [`REVEAL_DURATION`] means that the clock was set back: the key is hidden then.
+pub fn is_reveal_active(revealed_until: Timestamp, now: Timestamp) -> bool {
+    let remaining = revealed_until.duration_since(now);
+    remaining.is_positive() && remaining <= REVEAL_DURATION
 }
 
-/// The state of the reveal screen.
+/// State of the screen of a new key.
 #[derive(Clone, Debug)]
 pub struct NewKeyScreen {
-    /// What is remembered of it.
+    /// The inventory entry of the key.
     pub entry: StoredKey,
     /// The key.
     pub key: ApiKey,
-    /// Whether the vault has it.
+    /// Whether the key is in a secret store.
     pub is_stored: bool,
-    /// Another try at storing it, which is waited for.
+    /// The ticket of the storing attempt under way.
     pub store_ticket: Option<Ticket>,
-    /// The passphrase of another store, while it is typed.
+    /// The passphrase form of the alternate store, while it is open.
     pub passphrase_form: Option<PassphraseForm>,
-    /// What did not go as it should.
+    /// What went wrong.
     pub error: Option<UserError>,
-    /// Shown in clear until then.
+    /// When the revealed key is hidden again; `None` while it is masked.
     pub revealed_until: Option<Timestamp>,
 }
 
-/// A passphrase, typed twice: whether the store is a new one shows only once it is opened.
+/// A passphrase and its repetition. It is always typed twice, because only opening the store shows
+/// whether it is a new one.
 #[derive(Clone, Debug, Default)]
 pub struct PassphraseForm {
-    /// The passphrase, and the same once more.
+    /// The passphrase and its repetition.
     pub fields: [TextField; 2],
-    /// Which of them is typed in.
+    /// The index of the focused field.
     pub focus_index: usize,
-    /// What is wrong with them.
+    /// Why the passphrase was not accepted.
     pub error: Option<&'static str>,
 }
 
 impl PassphraseForm {
-    /// The field that is typed in.
+    /// Returns the focused field and clears the error.
     pub fn focused_field_mut(&mut self) -> &mut TextField {
         self.error = None;
         &mut self.fields[self.focus_index]
@@ -55,29 +56,33 @@ impl PassphraseForm {
 }
 
 impl NewKeyScreen {
-    /// The screen for a journey that brought a key; its trouble where it brought none.
+    /// Returns the screen for the outcome of a provisioning run.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of a run that created no key.
     pub fn from_outcome(outcome: ProvisioningOutcome) -> Result<Self, UserError> {
-        let (held, key, stored, trouble) = match outcome {
-            ProvisioningOutcome::Stored { stored_key: held, key, warning: note } => {
-                (held, key, true, note)
+        let (entry, key, is_stored, error) = match outcome {
+            ProvisioningOutcome::Stored { stored_key, key, warning } => {
+                (stored_key, key, true, warning)
             }
-            ProvisioningOutcome::NotStored { entry: held, key, error: trouble } => {
-                (held, key, false, Some(trouble))
+            ProvisioningOutcome::NotStored { entry, key, error } => {
+                (entry, key, false, Some(error))
             }
-            ProvisioningOutcome::Failed(trouble) => return Err(trouble),
+            ProvisioningOutcome::Failed(error) => return Err(error),
         };
         Ok(Self {
-            entry: held,
+            entry,
             key,
-            is_stored: stored,
+            is_stored,
             store_ticket: None,
             passphrase_form: None,
-            error: trouble,
+            error,
             revealed_until: None,
         })
     }
 
-    /// Shows the key for a moment, or hides it.
+    /// Reveals the key for [`REVEAL_DURATION`], or hides it.
     pub fn toggle_revealed(&mut self, now: Timestamp) {
         self.revealed_until = match self.revealed_until {
             Some(_) => None,
@@ -85,8 +90,9 @@ impl NewKeyScreen {
         };
     }
 
-    /// Hides the key when its moment is over.
+    /// Hides the key when its time is over.
     pub fn hide_when_expired(&mut self, now: Timestamp) {
-        self.revealed_until = self.revealed_until.filter(|until| is_reveal_active(*until, now));
+        self.revealed_until =
+            self.revealed_until.filter(|revealed_until| is_reveal_active(*revealed_until, now));
     }
 }

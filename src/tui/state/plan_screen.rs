@@ -1,66 +1,65 @@
-//! A plan on screen: where it lies, what would become of each of its keys, and what became of it.
-//! Must not know: files, or how a key is cut.
+//! State of the screen that loads, shows and applies a plan.
 
 use super::message::Ticket;
 use super::text_field::TextField;
 use crate::domain::{KeyRequest, Label, StoredKey, UserError};
 
-/// What becomes, or became, of one key of a plan.
+/// The status of one key of a plan.
 #[derive(Clone, Debug)]
 pub enum PlanStatus {
-    /// It is missing: to be cut.
+    /// The key is missing and will be created.
     ToCreate,
-    /// It was cut and is stored; its masked form.
+    /// The key was created and stored; contains its masked form.
     Created(String),
-    /// It is held as planned.
+    /// The key is stored as planned.
     Unchanged,
-    /// It is held otherwise, in words; it stays as it is.
+    /// The stored key differs from the plan and stays as it is; contains the differences.
     Differs(String),
-    /// It was not cut, or may not be.
+    /// The key was not created.
     Failed(UserError),
 }
 
 /// One key of a plan.
 #[derive(Clone, Debug)]
 pub struct PlannedKey {
-    /// What the plan asks for.
+    /// The planned key.
     pub request: KeyRequest,
-    /// What comes of it.
+    /// Its status.
     pub status: PlanStatus,
 }
 
-/// A plan that was read and compared with what is held.
+/// A plan compared with the stored keys.
 #[derive(Clone, Debug)]
 pub struct PlanComparison {
-    /// Its keys, in its order.
+    /// The keys in the order of the plan.
     pub keys: Vec<PlannedKey>,
-    /// The road on which those that are missing are cut, in words.
+    /// How the creation of the missing keys is authorised, as shown to people.
     pub auth_description: String,
 }
 
-/// The state of the plan's screen.
+/// State of the plan screen.
 #[derive(Clone, Debug)]
 pub struct PlanScreen {
-    /// Where it lies.
+    /// The path of the plan.
     pub path_field: TextField,
-    /// The reading that is waited for.
+    /// The ticket of the plan being loaded.
     pub load_ticket: Option<Ticket>,
-    /// Why it cannot be applied, a line each.
+    /// Why the plan cannot be applied, one problem per line.
     pub problems: Vec<String>,
-    /// What it holds, once it was read.
+    /// The comparison, once the plan is loaded.
     pub comparison: Option<PlanComparison>,
-    /// Whose turn it is, while it is applied: a place among its keys.
+    /// The index of the key being created, while the plan is applied.
     pub current_index: Option<usize>,
-    /// Whether no further key is wanted.
+    /// Whether to stop after the current key.
     pub is_stopping: bool,
-    /// Whether it was applied, to its end or not.
+    /// Whether applying has finished, completely or not.
     pub is_finished: bool,
-    /// The first line that is shown.
+    /// The first visible line.
     pub first_line: usize,
 }
 
 impl Default for PlanScreen {
-    /// Nothing read yet.
+    /// Returns the screen before a plan is loaded.
     fn default() -> Self {
         Self {
             path_field: TextField::prefilled("keys.toml"),
@@ -76,19 +75,19 @@ impl Default for PlanScreen {
 }
 
 impl PlanScreen {
-    /// Its keys, as far as they are known.
+    /// Returns the keys of the plan; empty before it is loaded.
     pub fn planned_keys(&self) -> &[PlannedKey] {
-        self.comparison.as_ref().map_or(&[], |compared| &compared.keys)
+        self.comparison.as_ref().map_or(&[], |comparison| &comparison.keys)
     }
 
-    /// What is missing.
+    /// Returns the missing keys.
     pub fn missing_requests(&self) -> Vec<KeyRequest> {
         let missing =
             self.planned_keys().iter().filter(|key| matches!(key.status, PlanStatus::ToCreate));
         missing.map(|key| key.request.clone()).collect()
     }
 
-    /// The key whose turn it is; before the first turn the first that is missing.
+    /// Returns the label of the current key, or of the first missing key before the first one starts.
     pub fn current_label(&self) -> Option<&Label> {
         let first = || {
             self.planned_keys().iter().position(|key| matches!(key.status, PlanStatus::ToCreate))
@@ -97,30 +96,31 @@ impl PlanScreen {
         Some(&key.request.label)
     }
 
-    /// How many were cut, of how many that were or are missing.
+    /// Returns how many keys were created, and how many were missing in total.
     pub fn creation_counts(&self) -> (usize, usize) {
-        let cut = self
+        let created = self
             .planned_keys()
             .iter()
             .filter(|key| matches!(key.status, PlanStatus::Created(_)))
             .count();
-        let open = |fate: &PlanStatus| matches!(fate, PlanStatus::ToCreate | PlanStatus::Failed(_));
-        (cut, cut + self.planned_keys().iter().filter(|key| open(&key.status)).count())
+        let open =
+            |status: &PlanStatus| matches!(status, PlanStatus::ToCreate | PlanStatus::Failed(_));
+        (created, created + self.planned_keys().iter().filter(|key| open(&key.status)).count())
     }
 
-    /// That key's turn begins.
+    /// Records that the creation of a key started.
     pub fn start_item(&mut self, label: &Label) {
         self.current_index = self.planned_keys().iter().position(|key| key.request.label == *label);
     }
 
-    /// That key's turn is over.
+    /// Records the result of a key.
     pub fn finish_item(&mut self, label: &Label, result: &Result<StoredKey, UserError>) {
-        let Some(compared) = &mut self.comparison else { return };
-        let planned = compared.keys.iter_mut().find(|key| key.request.label == *label);
+        let Some(comparison) = &mut self.comparison else { return };
+        let planned = comparison.keys.iter_mut().find(|key| key.request.label == *label);
         if let Some(planned) = planned {
             planned.status = match result {
-                Ok(held) => PlanStatus::Created(held.masked.clone()),
-                Err(trouble) => PlanStatus::Failed(trouble.clone()),
+                Ok(key) => PlanStatus::Created(key.masked.clone()),
+                Err(error) => PlanStatus::Failed(error.clone()),
             };
         }
     }

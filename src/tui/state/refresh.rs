@@ -1,145 +1,149 @@
-//! When the keys are asked about themselves again: at a pace that is kind to the server, sooner
-//! when a window ends, later when the network is away. Must not know: how they are asked.
+//! The schedule of the refresh rounds: at a fixed interval, earlier when a limit resets, later after
+//! failures.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::message::Ticket;
 use crate::domain::{CheckResult, ErrorKind, UserError};
 
-/// Coming back to the terminal asks again, if the last time is longer ago than this.
+/// Focusing the terminal starts a round if the last one is older than this.
 const REFRESH_ON_FOCUS_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
-/// The longest pause, however often it failed.
+/// The longest pause after failures.
 const MAX_BACKOFF: SignedDuration = SignedDuration::from_mins(30);
 
-/// The longest that a server is left alone because it asked for it.
+/// The longest `Retry-After` that is honoured.
 const MAX_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// A round of asking.
+/// A refresh round: each stored key is checked once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshRound {
-    /// Its ticket.
+    /// The ticket of the round.
     pub ticket: Ticket,
-    /// Keys that have answered, or will not.
+    /// How many keys were checked.
     pub checked_count: usize,
-    /// Keys to be asked.
+    /// How many keys the round checks.
     pub key_count: usize,
-    /// How many of those that are done told nothing, and why the last of them did not.
+    /// How many checks failed, and the last error.
     pub failures: (usize, String),
 }
 
 impl RefreshRound {
-    /// One more is done.
-    pub fn record_check(&mut self, read: &CheckResult) {
+    /// Records the result of one check.
+    pub fn record_check(&mut self, result: &CheckResult) {
         self.checked_count += 1;
-        if let CheckResult::Failed(why) = read {
-            self.failures = (self.failures.0 + 1, why.clone());
+        if let CheckResult::Failed(message) = result {
+            self.failures = (self.failures.0 + 1, message.clone());
         }
     }
 
-    /// What to say of those that told nothing.
+    /// Returns the error about the failed checks.
     fn into_error(self) -> Option<UserError> {
-        let Self { checked_count: done, failures: (failed, why), .. } = self;
+        let Self { checked_count: checked, failures: (failed, reason), .. } = self;
         let message = match failed {
             0 => return None,
-            _ if done == 1 => format!("the key could not be asked: {why}"),
-            _ => format!("{failed} of {done} keys could not be asked: {why}"),
+            _ if checked == 1 => format!("the key could not be checked: {reason}"),
+            _ => format!("{failed} of {checked} keys could not be checked: {reason}"),
         };
-        Some(UserError::new(ErrorKind::Unreachable, message, "their figures are old; r asks again"))
+        Some(UserError::new(ErrorKind::Unreachable, message, "press r to retry"))
     }
 }
 
-/// The rounds.
+/// The schedule of the refresh rounds.
 #[derive(Clone, Debug, Default)]
 pub struct RefreshSchedule {
-    /// The pause between two rounds; `None` for no rounds but those that are asked for.
+    /// The interval between two rounds; `None` disables automatic rounds.
     pub refresh_interval: Option<SignedDuration>,
-    /// The round under way.
+    /// The current round.
     pub current_round: Option<RefreshRound>,
-    /// When the next one begins of itself.
+    /// When the next round starts automatically.
     pub next_at: Option<Timestamp>,
-    /// When the last one ended well.
+    /// When the last round succeeded.
     pub last_success_at: Option<Timestamp>,
-    /// What ended the last one early.
+    /// The error of the last round.
     pub last_error: Option<UserError>,
-    /// Whether the account was without credit (402) when it was last asked.
+    /// Whether the server reported insufficient credits (402) in the last round.
     pub has_insufficient_credits: bool,
-    /// Whether another round is to follow the one under way at once.
+    /// Whether to start another round when the current one finishes.
     pub rerun_requested: bool,
-    /// Whether the person asked for a round that waits for the list.
+    /// Whether to start a round when the inventory is loaded.
     pub refresh_after_load: bool,
     consecutive_failures: u32,
     last_finished_at: Option<Timestamp>,
 }
 
 impl RefreshSchedule {
-    /// No round yet.
-    pub(super) fn new(every: Option<SignedDuration>) -> Self {
-        Self { refresh_interval: every, ..Self::default() }
+    /// Returns the schedule before the first round.
+    pub(super) fn new(interval: Option<SignedDuration>) -> Self {
+        Self { refresh_interval: interval, ..Self::default() }
     }
 
-    /// A round begins.
-    pub fn start_round(&mut self, ticket: Ticket, total: usize) {
+    /// Starts a round.
+    pub fn start_round(&mut self, ticket: Ticket, key_count: usize) {
         self.current_round = Some(RefreshRound {
             ticket,
             checked_count: 0,
-            key_count: total,
+            key_count,
             failures: (0, String::new()),
         });
         self.next_at = None;
     }
 
-    /// There is nobody to ask: the next round has time.
+    /// Postpones the next round by one interval, when there is no key to check.
     pub fn postpone(&mut self, now: Timestamp) {
-        self.next_at = self.refresh_interval.and_then(|every| now.checked_add(every).ok());
+        self.next_at = self.refresh_interval.and_then(|interval| now.checked_add(interval).ok());
     }
 
-    /// Whether that round is the one under way.
+    /// Returns whether `ticket` is the ticket of the current round.
     pub fn is_current_round(&self, ticket: Ticket) -> bool {
         self.current_round.as_ref().is_some_and(|round| round.ticket == ticket)
     }
 
-    /// The round ended, early where there was trouble; the server may have said how long to wait.
-    /// `reset` is when the next window of a key ends.
+    /// Finishes the round and schedules the next one. `error` is why it ended early, `retry_after`
+    /// the pause that the server requested, and `next_reset_at` when the next limit resets.
     pub fn finish_round(
         &mut self,
         now: Timestamp,
-        trouble: Option<UserError>,
-        wait: Option<SignedDuration>,
-        reset: Option<Timestamp>,
+        error: Option<UserError>,
+        retry_after: Option<SignedDuration>,
+        next_reset_at: Option<Timestamp>,
     ) {
         let round = self.current_round.take();
         self.last_finished_at = Some(now);
-        // A round in which no key told anything is as good as none.
-        let told = round
+        // A round in which all checks failed counts as a failure.
+        let has_answers = round
             .as_ref()
             .is_none_or(|round| round.checked_count == 0 || round.failures.0 < round.checked_count);
-        if trouble.is_none() && told {
+        if error.is_none() && has_answers {
             self.consecutive_failures = 0;
             self.last_success_at = Some(now);
         } else {
             self.consecutive_failures += 1;
         }
-        self.last_error = trouble.or_else(|| round.and_then(RefreshRound::into_error));
-        let Some(every) = self.refresh_interval else { return };
-        let pause =
-            every.saturating_mul(1 << self.consecutive_failures.min(5)).min(MAX_BACKOFF.max(every));
-        // What a server asks for is obeyed, but for a day at most.
-        let pause =
-            wait.unwrap_or(pause).clamp(SignedDuration::from_secs(1), MAX_RETRY_AFTER.max(every));
+        self.last_error = error.or_else(|| round.and_then(RefreshRound::into_error));
+        let Some(interval) = self.refresh_interval else { return };
+        let pause = interval
+            .saturating_mul(1 << self.consecutive_failures.min(5))
+            .min(MAX_BACKOFF.max(interval));
+        // The pause that the server requests is limited to one day.
+        let pause = retry_after
+            .unwrap_or(pause)
+            .clamp(SignedDuration::from_secs(1), MAX_RETRY_AFTER.max(interval));
         self.next_at = now.checked_add(pause + jitter_for(now, pause)).ok();
-        // The figures of a window that has ended are worth nothing; but not all keys of the world
-        // ask at midnight sharp.
+        // Figures from before a reset are obsolete. The jitter keeps many programs from refreshing
+        // exactly at midnight.
         if self.consecutive_failures == 0
-            && let Some(reset) = reset.and_then(|reset| {
-                reset.checked_add(SignedDuration::from_secs(5) + jitter_for(now, every)).ok()
+            && let Some(next_reset_at) = next_reset_at.and_then(|next_reset_at| {
+                next_reset_at
+                    .checked_add(SignedDuration::from_secs(5) + jitter_for(now, interval))
+                    .ok()
             })
         {
-            self.next_at = self.next_at.map(|next| next.min(reset));
+            self.next_at = self.next_at.map(|next| next.min(next_reset_at));
         }
     }
 
-    /// The person came back: whether to ask again now.
+    /// Returns whether a round is due because the terminal got the focus.
     pub fn is_due_on_focus(&self, now: Timestamp) -> bool {
         self.refresh_interval.is_some()
             && self.current_round.is_none()
@@ -149,17 +153,19 @@ impl RefreshSchedule {
                 .is_some_and(|at| now.duration_since(at) > REFRESH_ON_FOCUS_AFTER)
     }
 
-    /// Whether a round is due.
+    /// Returns whether a round is due.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.current_round.is_none() && self.next_at.is_some_and(|next| next <= now)
     }
 }
 
-/// Up to a fifth of the pause, out of the odd nanoseconds of the moment: enough to keep many
-/// programs from asking in step.
+/// Returns up to a fifth of the pause, derived from the nanoseconds of `now`, so that many programs
+/// do not refresh at the same time.
 fn jitter_for(now: Timestamp, pause: SignedDuration) -> SignedDuration {
-    let odd = i64::from(now.subsec_nanosecond().unsigned_abs() % 1_000);
-    SignedDuration::from_millis(i64::try_from(pause.as_millis()).unwrap_or(0) / 5 * odd / 1_000)
+    let fraction = i64::from(now.subsec_nanosecond().unsigned_abs() % 1_000);
+    SignedDuration::from_millis(
+        i64::try_from(pause.as_millis()).unwrap_or(0) / 5 * fraction / 1_000,
+    )
 }
 
 #[cfg(test)]
@@ -177,52 +183,55 @@ mod tests {
         }
     }
 
-    fn trouble() -> Option<UserError> {
+    fn error() -> Option<UserError> {
         Some(UserError::new(ErrorKind::Unreachable, String::new(), String::new()))
     }
 
     #[test]
-    fn the_pause_doubles_while_the_network_is_away_and_comes_back() {
+    fn pause_doubles_after_failures_and_resets_after_success() {
         let mut refresh = refresh();
         let mut pauses = Vec::new();
         for failed in [true, true, true, true, false] {
-            refresh.finish_round(at(0), trouble().filter(|_| failed), None, None);
+            refresh.finish_round(at(0), error().filter(|_| failed), None, None);
             pauses.push(refresh.next_at.unwrap().as_second() / 60);
         }
         assert_eq!(pauses, [10, 20, 30, 30, 5]);
     }
 
     #[test]
-    fn a_round_in_which_keys_failed_says_so_and_one_in_which_all_did_dates_nothing() {
-        let round = |fates: &[bool]| {
+    fn failed_checks_are_reported_and_a_round_without_success_is_not_dated() {
+        let round = |statuses: &[bool]| {
             let mut refresh = refresh();
-            refresh.start_round(Ticket(1), fates.len());
-            for told in fates {
-                let read =
-                    if *told { CheckResult::Rejected } else { CheckResult::Failed("500".into()) };
-                refresh.current_round.as_mut().unwrap().record_check(&read);
+            refresh.start_round(Ticket(1), statuses.len());
+            for has_answers in statuses {
+                let result = if *has_answers {
+                    CheckResult::Rejected
+                } else {
+                    CheckResult::Failed("500".into())
+                };
+                refresh.current_round.as_mut().unwrap().record_check(&result);
             }
             refresh.finish_round(at(0), None, None, None);
-            (refresh.last_success_at.is_some(), refresh.last_error.map(|trouble| trouble.message))
+            (refresh.last_success_at.is_some(), refresh.last_error.map(|error| error.message))
         };
         assert_eq!(round(&[true, true]), (true, None));
         assert_eq!(
             round(&[true, false]),
-            (true, Some("1 of 2 keys could not be asked: 500".into()))
+            (true, Some("1 of 2 keys could not be checked: 500".into()))
         );
-        assert_eq!(round(&[false]), (false, Some("the key could not be asked: 500".into())));
+        assert_eq!(round(&[false]), (false, Some("the key could not be checked: 500".into())));
     }
 
     #[test]
-    fn what_the_server_asks_for_is_obeyed() {
+    fn retry_after_of_the_server_is_honoured() {
         let mut refresh = refresh();
-        refresh.finish_round(at(0), trouble(), Some(SignedDuration::from_hours(2)), Some(at(60)));
+        refresh.finish_round(at(0), error(), Some(SignedDuration::from_hours(2)), Some(at(60)));
         assert_eq!(refresh.next_at, Some(at(7_200)));
         assert!(!refresh.is_due_on_focus(at(100)));
     }
 
     #[test]
-    fn a_window_that_ends_before_the_next_round_brings_it_forward() {
+    fn a_limit_reset_brings_the_next_round_forward() {
         let mut refresh = refresh();
         refresh.finish_round(at(0), None, None, Some(at(60)));
         assert_eq!(refresh.next_at, Some(at(65)));
@@ -230,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_pace_nothing_happens_of_itself() {
+    fn without_an_interval_no_round_starts_automatically() {
         let mut refresh = RefreshSchedule::default();
         refresh.finish_round(at(0), None, None, Some(at(60)));
         assert_eq!(refresh.next_at, None);

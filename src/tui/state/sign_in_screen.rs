@@ -1,4 +1,4 @@
-//! A journey under way, as the person sees it. Must not know: how a step is done.
+//! State of the screen that is shown while a provisioning run is under way.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,48 +12,48 @@ use crate::domain::{
     StoredKey, UserError,
 };
 
-/// What a journey is made for, kept for another try.
+/// The operation that a run carries out, kept for a retry.
 #[derive(Clone, Debug)]
 pub enum Operation {
-    /// A new key.
+    /// Create a key.
     CreateKey {
-        /// What was filled in.
+        /// The form as submitted.
         form: Form,
-        /// What it asks for.
+        /// The requested key.
         request: KeyRequest,
     },
-    /// Another key in the place of this one.
+    /// Replace a key by a new one.
     RotateKey {
-        /// The old key.
+        /// The key to replace.
         stored_key: StoredKey,
-        /// What becomes of it.
+        /// When the replaced key is revoked.
         retire_policy: RetirePolicy,
     },
-    /// These leaked.
+    /// Respond to a leak of these keys.
     RespondToLeak(Vec<StoredKey>),
-    /// What this plan misses, one after the other.
+    /// Create the missing keys of a plan, one after the other.
     ApplyPlan(PlanScreen),
 }
 
 impl Operation {
-    /// Which key it is about; of several the first.
+    /// Returns the label of the key, or of the first of several.
     pub fn label(&self) -> Option<&Label> {
         match self {
             Self::CreateKey { request, .. } => Some(&request.label),
-            Self::RotateKey { stored_key: held, .. } => Some(&held.label),
-            Self::RespondToLeak(keys) => keys.first().map(|held| &held.label),
+            Self::RotateKey { stored_key, .. } => Some(&stored_key.label),
+            Self::RespondToLeak(keys) => keys.first().map(|key| &key.label),
             Self::ApplyPlan(plan) => plan.current_label(),
         }
     }
 
-    /// What sets it going.
+    /// Returns the effect that starts the operation.
     pub fn to_effect(&self, ticket: Ticket) -> Effect {
         match self.clone() {
             Self::CreateKey { form, request } => {
                 Effect::ProvisionKey { ticket, request, auth_choice: form.auth_choice }
             }
-            Self::RotateKey { stored_key: held, retire_policy: terms } => {
-                Effect::RotateKey { ticket, stored_key: held, retire_policy: terms }
+            Self::RotateKey { stored_key, retire_policy } => {
+                Effect::RotateKey { ticket, stored_key, retire_policy }
             }
             Self::RespondToLeak(keys) => Effect::RespondToLeak { ticket, keys },
             Self::ApplyPlan(plan) => {
@@ -63,47 +63,47 @@ impl Operation {
     }
 }
 
-/// The state of the waiting screen.
+/// State of the sign-in screen.
 #[derive(Clone, Debug)]
 pub struct SignInScreen {
-    /// What it is made for.
+    /// The operation under way.
     pub operation: Operation,
-    /// The journey whose news is heard.
+    /// The ticket of the run.
     pub ticket: Ticket,
-    /// When it began.
+    /// When the run started.
     pub started_at: Timestamp,
-    /// When the consent page was opened.
+    /// When the wait for consent started.
     pub consent_started_at: Option<Timestamp>,
-    /// The step that is under way.
+    /// The current step.
     pub step: ProvisioningStep,
-    /// Where to sign in, once known.
+    /// The sign-in URL, once it is known.
     pub sign_in_url: Option<SignInUrl>,
-    /// What else there is to say.
+    /// A notice about the current step.
     pub notice: Option<String>,
-    /// The field for a code, when it is open.
+    /// The field for a pasted code, while it is open.
     pub code_field: Option<TextField>,
-    /// Why the code that was entered was not taken.
+    /// Why the pasted code was not accepted.
     pub code_error: Option<&'static str>,
-    /// Whether the address is shown as a QR code.
+    /// Whether the URL is shown as a QR code.
     pub is_qr_code_shown: bool,
-    /// How it failed.
+    /// The error of a failed run.
     pub error: Option<UserError>,
 }
 
-/// Where to sign in.
+/// The URL at which to sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignInUrl {
-    /// The whole URL.
+    /// The complete URL.
     pub url: String,
-    /// Whether the page shows a code to paste, rather than calling back.
+    /// Whether the page shows a code to paste instead of calling back.
     pub needs_code: bool,
 }
 
 impl SignInScreen {
-    /// A journey that begins now.
-    pub fn new(errand: Operation, ticket: Ticket, now: Timestamp) -> Self {
+    /// Returns the screen of a run that starts now.
+    pub fn new(operation: Operation, ticket: Ticket, now: Timestamp) -> Self {
         Self {
-            operation: errand,
+            operation,
             ticket,
             started_at: now,
             consent_started_at: None,
@@ -117,7 +117,7 @@ impl SignInScreen {
         }
     }
 
-    /// The next of many keys: nothing is known of its journey yet.
+    /// Resets the screen for the next key of a plan.
     pub(in crate::tui) fn start_next_item(&mut self, now: Timestamp) {
         self.started_at = now;
         self.consent_started_at = None;
@@ -129,7 +129,7 @@ impl SignInScreen {
         self.is_qr_code_shown = false;
     }
 
-    /// The plan that is applied.
+    /// Returns the plan that is being applied.
     pub fn plan(&self) -> Option<&PlanScreen> {
         match &self.operation {
             Operation::ApplyPlan(plan) => Some(plan),
@@ -139,15 +139,15 @@ impl SignInScreen {
         }
     }
 
-    /// Whether no further key is wanted.
+    /// Returns whether the plan stops after the current key.
     pub fn is_stopping(&self) -> bool {
         self.plan().is_some_and(|plan| plan.is_stopping)
     }
 
-    /// News of the journey.
-    pub fn handle_event(&mut self, report: ProvisioningEvent, now: Timestamp) {
-        match report {
-            // The next key is prepared meanwhile.
+    /// Records an event of the run.
+    pub fn handle_event(&mut self, event: ProvisioningEvent, now: Timestamp) {
+        match event {
+            // The event belongs to the next key, which is prepared in the background.
             ProvisioningEvent::StepStarted(step) if step < self.step && self.plan().is_some() => {}
             ProvisioningEvent::StepStarted(step) => {
                 self.step = step;
@@ -159,24 +159,24 @@ impl SignInScreen {
                     self.code_field = None;
                 }
             }
-            ProvisioningEvent::SignInUrl { url, needs_code: paste } => {
-                self.sign_in_url = Some(SignInUrl { url, needs_code: paste });
+            ProvisioningEvent::SignInUrl { url, needs_code } => {
+                self.sign_in_url = Some(SignInUrl { url, needs_code });
             }
-            ProvisioningEvent::Notice(words) => self.notice = Some(words),
+            ProvisioningEvent::Notice(notice) => self.notice = Some(notice),
         }
     }
 
-    /// Whether the person is waited for.
+    /// Returns whether the run waits for consent.
     pub fn is_awaiting_consent(&self) -> bool {
         self.error.is_none() && self.step <= ProvisioningStep::AwaitConsent
     }
 
-    /// Whether the page shows a code, which is the only road then.
+    /// Returns whether the page shows a code that has to be pasted.
     pub fn needs_code(&self) -> bool {
-        self.sign_in_url.as_ref().is_some_and(|address| address.needs_code)
+        self.sign_in_url.as_ref().is_some_and(|sign_in_url| sign_in_url.needs_code)
     }
 
-    /// Time left for the consent, once the page was opened.
+    /// Returns the time left for consent, once the page is open.
     pub fn consent_time_left(&self, now: Timestamp) -> Option<SignedDuration> {
         let since =
             self.consent_started_at.filter(|_| self.step == ProvisioningStep::AwaitConsent)?;

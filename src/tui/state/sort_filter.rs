@@ -1,5 +1,5 @@
-//! Which keys are listed, and in which order. The order is made when it is asked for, not when
-//! figures arrive: no row moves under the cursor.
+//! Filters and sorts the keys. Keys are sorted when a person requests it and not when new figures
+//! arrive, so that no row moves under the cursor.
 
 use std::cmp::Ordering;
 
@@ -7,21 +7,21 @@ use jiff::Timestamp;
 
 use crate::domain::StoredKey;
 
-/// What the list is ordered by.
+/// The sort order of the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SortOrder {
-    /// As they were cut.
+    /// The time of creation, oldest first.
     #[default]
     CreatedAt,
-    /// The label, letters before capitals do not count.
+    /// The label, case-insensitive.
     Label,
-    /// The worst first.
+    /// The state, most urgent first.
     State,
-    /// The most of its limit first.
+    /// The spent share of the limit, largest first.
     SpentShare,
-    /// The first to reset first.
+    /// The next reset, earliest first.
     NextReset,
-    /// The first to expire first.
+    /// The expiry, earliest first.
     Expiry,
 }
 
@@ -35,39 +35,39 @@ impl SortOrder {
         Self::Expiry,
     ];
 
-    /// The order after this one.
+    /// Returns the next sort order.
     #[must_use]
     pub fn next(self) -> Self {
-        let at = Self::ALL.iter().position(|sort| *sort == self).unwrap_or(0);
+        let at = Self::ALL.iter().position(|sort_order| *sort_order == self).unwrap_or(0);
         Self::ALL[(at + 1) % Self::ALL.len()]
     }
 
-    /// In a sentence: "sorted by …".
+    /// Returns the order as it continues "sorted by …".
     pub const fn description(self) -> &'static str {
         match self {
-            Self::CreatedAt => "when they were cut",
+            Self::CreatedAt => "creation time",
             Self::Label => "label",
-            Self::State => "state, the worst first",
-            Self::SpentShare => "how much of the limit is spent",
-            Self::NextReset => "the next reset",
-            Self::Expiry => "the next expiry",
+            Self::State => "state, most urgent first",
+            Self::SpentShare => "spent share of the limit",
+            Self::NextReset => "next reset",
+            Self::Expiry => "next expiry",
         }
     }
 }
 
-/// The keys that match and are to be shown, in order: their places in `keys`.
+/// Returns the indexes in `keys` of the keys that are shown and match `filter`, in order.
 pub fn sort_and_filter(
     keys: &[StoredKey],
-    sort: SortOrder,
+    sort_order: SortOrder,
     reversed: bool,
     filter: &str,
-    shown: impl Fn(&StoredKey) -> bool,
+    is_shown: impl Fn(&StoredKey) -> bool,
     now: Timestamp,
 ) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..keys.len())
-        .filter(|row| shown(&keys[*row]) && matches_filter(filter, keys[*row].label.as_str()))
+        .filter(|row| is_shown(&keys[*row]) && matches_filter(filter, keys[*row].label.as_str()))
         .collect();
-    match sort {
+    match sort_order {
         SortOrder::CreatedAt => {}
         SortOrder::Label => rows.sort_by_cached_key(|row| keys[*row].label.as_str().to_lowercase()),
         SortOrder::State => rows.sort_by_cached_key(|row| keys[*row].state(now).urgency_rank()),
@@ -75,7 +75,7 @@ pub fn sort_and_filter(
             let share = |row: &usize| spent_share(&keys[*row], now);
             share(b).partial_cmp(&share(a)).unwrap_or(Ordering::Equal)
         }),
-        // Never is later than any day.
+        // A key that never resets sorts last.
         SortOrder::NextReset => rows.sort_by_cached_key(|row| {
             keys[*row].reset().and_then(|reset| reset.next_after(now)).unwrap_or(Timestamp::MAX)
         }),
@@ -89,23 +89,23 @@ pub fn sort_and_filter(
     rows
 }
 
-/// How much of its limit a key has spent, from 0 to 1; below 0 where that is not known.
-pub fn spent_share(held: &StoredKey, now: Timestamp) -> f64 {
-    match (held.limit(), held.spent(now)) {
+/// Returns the spent share of the limit from 0 to 1, or -1 if it is unknown.
+pub fn spent_share(key: &StoredKey, now: Timestamp) -> f64 {
+    match (key.limit(), key.spent(now)) {
         (Some(limit), Some(spent)) if limit > 0.0 => (spent / limit).clamp(0.0, 1.0),
         (Some(_), Some(_)) => 1.0,
         (None, _) | (_, None) => -1.0,
     }
 }
 
-/// Whether the letters of the filter stand in the label, in their order, with anything between.
+/// Returns whether the filter is a subsequence of the label, ignoring case and spaces.
 fn matches_filter(filter: &str, label: &str) -> bool {
-    let mut letters = label.chars().flat_map(char::to_lowercase);
+    let mut label_chars = label.chars().flat_map(char::to_lowercase);
     filter
         .chars()
         .filter(|c| !c.is_whitespace())
         .flat_map(char::to_lowercase)
-        .all(|wanted| letters.any(|letter| letter == wanted))
+        .all(|expected_char| label_chars.any(|label_char| label_char == expected_char))
 }
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_in_their_order_match() {
+    fn filter_matches_a_case_insensitive_subsequence() {
         for (filter, label, expected) in [
             ("", "anything", true),
             ("lap", "laptop", true),
@@ -166,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_matches_is_a_subsequence_and_nothing_else(label in "[a-c]{0,6}", filter in "[a-c]{0,3}") {
+        fn filter_agrees_with_a_naive_subsequence_search(label in "[a-c]{0,6}", filter in "[a-c]{0,3}") {
             fn naive(filter: &[u8], label: &[u8]) -> bool {
                 match (filter, label) {
                     ([], _) => true,

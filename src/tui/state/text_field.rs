@@ -1,11 +1,10 @@
-//! A line of text that a person edits: by grapheme, with what was prefilled selected until the
-//! first edit. Must not know: what the text means.
+//! A single-line text field, edited by grapheme. Prefilled text is selected until the first edit.
 
 use std::fmt;
 
 use tui_input::{Input, InputRequest};
 
-/// The most that a field takes, in characters; a paste beyond it is cut.
+/// The maximum length of a field in characters; a longer paste is truncated.
 const MAX_CHARS: usize = 600;
 
 /// A text field.
@@ -15,46 +14,46 @@ pub struct TextField {
     selected: bool,
 }
 
-/// What is typed may be a key.
+/// Hides the text, which may be a secret.
 impl fmt::Debug for TextField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Field({} characters)", self.text().chars().count())
+        write!(f, "TextField({} characters)", self.text().chars().count())
     }
 }
 
 impl TextField {
-    /// Prefilled: the whole text is selected, so that typing replaces it.
+    /// Returns a field with `text` selected, so that typing replaces it.
     pub fn prefilled(text: &str) -> Self {
         Self { input: Input::new(text.to_owned()), selected: !text.is_empty() }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn text(&self) -> &str {
         self.input.value()
     }
 
-    /// Whether the next character replaces everything.
+    /// Returns whether the next character replaces the whole text.
     pub const fn is_selected(&self) -> bool {
         self.selected
     }
 
-    /// Columns before the cursor.
+    /// Returns the number of columns before the cursor.
     pub fn cursor_column(&self) -> usize {
         self.input.visual_cursor()
     }
 
-    /// The first column shown in `width` columns, so that the cursor is among them.
+    /// Returns the first visible column when `width` columns are shown and the cursor is visible.
     pub fn scroll_offset(&self, width: usize) -> usize {
         self.input.visual_scroll(width)
     }
 
-    /// On arrival: what is there is selected.
+    /// Selects the whole text, as on arrival in the field.
     pub fn select_all(&mut self) {
         self.selected = !self.text().is_empty();
         self.input.handle(InputRequest::GoToEnd);
     }
 
-    /// One character typed.
+    /// Inserts a typed character.
     pub fn insert(&mut self, c: char) {
         if self.selected {
             self.clear();
@@ -64,7 +63,7 @@ impl TextField {
         }
     }
 
-    /// Text pasted: its lines joined by spaces, so that nothing in it can act as a key.
+    /// Inserts pasted text with its lines joined by spaces, so that a newline does not submit.
     pub fn paste(&mut self, text: &str) {
         let line = text.split(['\r', '\n', '\t']).filter(|part| !part.is_empty());
         for c in line.collect::<Vec<_>>().join(" ").chars() {
@@ -72,7 +71,7 @@ impl TextField {
         }
     }
 
-    /// An edit or a move of the cursor.
+    /// Applies an edit or moves the cursor.
     pub fn edit(&mut self, request: InputRequest) {
         let deletes = matches!(
             request,
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typing_replaces_what_was_prefilled_and_moving_keeps_it() {
+    fn typing_replaces_prefilled_text_and_moving_the_cursor_keeps_it() {
         let mut field = TextField::prefilled("10");
         field.insert('5');
         assert_eq!(field.text(), "5");
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_is_one_step_and_a_paste_is_one_line() {
+    fn backspace_deletes_a_grapheme_and_a_paste_is_one_line() {
         let mut field = TextField::default();
         field.paste("a👩‍👩‍👧b\r\nc\u{1b}[2J");
         assert_eq!(field.text(), "a👩‍👩‍👧b c[2J");

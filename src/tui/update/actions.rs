@@ -1,4 +1,4 @@
-//! What a person wants done to keys that exist: thought over, and begun.
+//! Handles intents that act on existing keys, and their confirmation.
 
 use super::sign_in;
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
@@ -6,14 +6,14 @@ use crate::tui::state::{
     ConfirmDialog, ConfirmKind, Effect, Form, Intent, KeyScope, Model, Operation, Question, Screen,
 };
 
-/// What a person wants done to the keys that were chosen.
+/// Handles an intent that acts on the target keys.
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     match intent {
         Intent::Rotate => open_confirm_dialog(model, ConfirmKind::Rotate),
         Intent::RespondToLeak => open_confirm_dialog(model, ConfirmKind::RespondToLeak),
         Intent::Remove => confirm_remove(model),
         Intent::EditKey => {
-            let Some(hash) = model.dashboard.selected_key().map(|held| held.hash.clone()) else {
+            let Some(hash) = model.dashboard.selected_key().map(|key| key.hash.clone()) else {
                 return Vec::new();
             };
             let ticket = model.next_ticket();
@@ -35,7 +35,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             if model.dashboard.scope == KeyScope::Stored {
                 let ticket = model.next_ticket();
                 model.dashboard.account_keys_ticket = Some(ticket);
-                model.notice = Some(Ok("reading the account's list".into()));
+                model.notice = Some(Ok("loading the keys of the account".into()));
                 return vec![Effect::LoadAccountKeys(ticket)];
             }
             show_scope(model, model.dashboard.scope.next());
@@ -45,17 +45,18 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     }
 }
 
+/// Switches the scope and says what the table lists.
 pub(super) fn show_scope(model: &mut Model, scope: KeyScope) {
     model.dashboard.set_scope(scope, model.now);
-    let (count, words) = (model.dashboard.rows.len(), scope.description());
+    let (count, description) = (model.dashboard.rows.len(), scope.description());
     let keys = if count == 1 { "key" } else { "keys" };
-    model.notice = Some(Ok(format!("{count} {keys}: {words}; a lists others")));
+    model.notice = Some(Ok(format!("{count} {keys}: {description}; press a for the next view")));
 }
 
-/// The keys that were chosen and are held; those that are not take more than is here.
+/// Returns the target keys that are stored here, and shows an error if none is.
 fn target_stored_keys(model: &mut Model) -> Vec<StoredKey> {
-    let here = model.dashboard.target_keys().into_iter().filter(|held| held.is_stored());
-    let keys: Vec<StoredKey> = here.cloned().collect();
+    let stored = model.dashboard.target_keys().into_iter().filter(|key| key.is_stored());
+    let keys: Vec<StoredKey> = stored.cloned().collect();
     if keys.is_empty() && !model.dashboard.rows.is_empty() {
         show_not_stored_error(model);
     }
@@ -65,41 +66,41 @@ fn target_stored_keys(model: &mut Model) -> Vec<StoredKey> {
 pub(super) fn show_not_stored_error(model: &mut Model) {
     model.notice = Some(Err(UserError::new(
         ErrorKind::NotFound,
-        "this key is not held here",
-        "its text was shown once, when it was cut; d, e and x act at OpenRouter",
+        "this key is not stored here",
+        "OpenRouter shows a key only at its creation; d, e and x still work",
     )));
 }
 
-fn open_confirm_dialog(model: &mut Model, what: ConfirmKind) -> Vec<Effect> {
+fn open_confirm_dialog(model: &mut Model, kind: ConfirmKind) -> Vec<Effect> {
     let mut keys = target_stored_keys(model);
-    if what == ConfirmKind::Rotate && keys.len() > 1 {
+    if kind == ConfirmKind::Rotate && keys.len() > 1 {
         model.notice = Some(Err(UserError::new(
             ErrorKind::InvalidInput,
-            "keys are rotated one at a time",
-            "esc takes the marks away",
+            "only one key can be rotated at a time",
+            "press esc to clear the marks",
         )));
         keys.clear();
     }
     if !keys.is_empty() {
         model.dashboard.hide_revealed_key();
-        model.screen = Screen::Confirm(Box::new(ConfirmDialog::new(what, keys)));
+        model.screen = Screen::Confirm(Box::new(ConfirmDialog::new(kind, keys)));
     }
     Vec::new()
 }
 
 fn confirm_remove(model: &mut Model) -> Vec<Effect> {
-    let chosen = model.dashboard.target_keys();
+    let targets = model.dashboard.target_keys();
     let labels: Vec<Label> =
-        chosen.iter().filter(|held| held.is_stored()).map(|held| held.label.clone()).collect();
+        targets.iter().filter(|key| key.is_stored()).map(|key| key.label.clone()).collect();
     if !labels.is_empty() {
         model.question = Some(Question::RemoveKeys(labels));
-    } else if !chosen.is_empty() {
+    } else if !targets.is_empty() {
         return confirm_revoke(model);
     }
     Vec::new()
 }
 
-/// Thinks over their deletion at the server.
+/// Opens the dialog that confirms a revocation.
 pub(super) fn confirm_revoke(model: &mut Model) -> Vec<Effect> {
     let keys: Vec<StoredKey> = model.dashboard.target_keys().into_iter().cloned().collect();
     if !keys.is_empty() {
@@ -108,63 +109,63 @@ pub(super) fn confirm_revoke(model: &mut Model) -> Vec<Effect> {
     Vec::new()
 }
 
-/// On again at once; off, several keys after a question. The same key takes it back.
+/// Disables or enables the target keys; asks before several keys are disabled.
 fn toggle_disabled(model: &mut Model) -> Vec<Effect> {
-    let chosen: Vec<StoredKey> = model.dashboard.target_keys().into_iter().cloned().collect();
-    if chosen.is_empty() {
+    let targets: Vec<StoredKey> = model.dashboard.target_keys().into_iter().cloned().collect();
+    if targets.is_empty() {
         return Vec::new();
     }
-    let off = chosen.iter().any(|held| held.disabled != Some(true));
+    let disabled = targets.iter().any(|key| key.disabled != Some(true));
     let keys: Vec<StoredKey> =
-        chosen.into_iter().filter(|held| (held.disabled == Some(true)) != off).collect();
-    if off && keys.len() > 1 {
+        targets.into_iter().filter(|key| (key.disabled == Some(true)) != disabled).collect();
+    if disabled && keys.len() > 1 {
         model.question =
-            Some(Question::DisableKeys(keys.iter().map(|held| held.label.clone()).collect()));
+            Some(Question::DisableKeys(keys.iter().map(|key| key.label.clone()).collect()));
         return Vec::new();
     }
     model.dashboard.marked_hashes.clear();
-    let word = if off { "disabling" } else { "enabling" };
-    model.notice = Some(Ok(format!("{word} '{}' at OpenRouter", keys[0].label)));
-    vec![Effect::SetKeysDisabled { keys, disabled: off }]
+    let verb = if disabled { "disabling" } else { "enabling" };
+    model.notice = Some(Ok(format!("{verb} '{}' at OpenRouter", keys[0].label)));
+    vec![Effect::SetKeysDisabled { keys, disabled }]
 }
 
-/// Yes: these off.
+/// Disables the keys that the answered question named.
 pub(super) fn disable_keys(model: &mut Model, labels: &[Label]) -> Vec<Effect> {
-    let chosen = model.dashboard.target_keys().into_iter();
-    let keys = chosen.filter(|held| labels.contains(&held.label)).cloned().collect();
+    let targets = model.dashboard.target_keys().into_iter();
+    let keys = targets.filter(|key| labels.contains(&key.label)).cloned().collect();
     model.dashboard.marked_hashes.clear();
     vec![Effect::SetKeysDisabled { keys, disabled: true }]
 }
 
-/// What a person wants of what is thought over.
+/// Handles an intent in the confirm dialog.
 pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    let Screen::Confirm(ask) = &mut model.screen else { return Vec::new() };
+    let Screen::Confirm(dialog) = &mut model.screen else { return Vec::new() };
     match intent {
         Intent::Back | Intent::No => model.screen = Screen::Dashboard,
-        Intent::NextChoice => ask.step_unused_for(1),
-        Intent::PreviousChoice => ask.step_unused_for(-1),
-        Intent::ToggleMark => ask.revoke_when_unused = !ask.revoke_when_unused,
-        Intent::TypeChar(c) => ask.confirmation.insert(c),
-        Intent::Paste(text) => ask.confirmation.paste(&text),
-        Intent::EditText(request) => ask.confirmation.edit(request),
-        Intent::Yes | Intent::Enter if ask.is_confirmed() => {
-            let ConfirmDialog { kind: what, keys, .. } = &**ask;
-            let (what, keys, terms) = (*what, keys.clone(), ask.retire_policy());
+        Intent::NextChoice => dialog.step_unused_for(1),
+        Intent::PreviousChoice => dialog.step_unused_for(-1),
+        Intent::ToggleMark => dialog.revoke_when_unused = !dialog.revoke_when_unused,
+        Intent::TypeChar(c) => dialog.confirmation.insert(c),
+        Intent::Paste(text) => dialog.confirmation.paste(&text),
+        Intent::EditText(request) => dialog.confirmation.edit(request),
+        Intent::Yes | Intent::Enter if dialog.is_confirmed() => {
+            let ConfirmDialog { kind, keys, .. } = &**dialog;
+            let (kind, keys, retire_policy) = (*kind, keys.clone(), dialog.retire_policy());
             model.dashboard.marked_hashes.clear();
-            return match what {
+            return match kind {
                 ConfirmKind::RespondToLeak => {
                     sign_in::start_operation(model, Operation::RespondToLeak(keys))
                 }
                 ConfirmKind::Rotate => match keys.into_iter().next() {
-                    Some(held) => sign_in::start_operation(
+                    Some(key) => sign_in::start_operation(
                         model,
-                        Operation::RotateKey { stored_key: held, retire_policy: terms },
+                        Operation::RotateKey { stored_key: key, retire_policy },
                     ),
                     None => Vec::new(),
                 },
                 ConfirmKind::Revoke => {
                     model.screen = Screen::Dashboard;
-                    model.notice = Some(Ok("deleting at OpenRouter".into()));
+                    model.notice = Some(Ok("revoking at OpenRouter".into()));
                     vec![Effect::RevokeKeys(keys)]
                 }
             };

@@ -1,8 +1,7 @@
-//! What a person wants of a form.
+//! Handles intents in a form.
 
 use super::sign_in;
-use crate::tui::state::Submission;
-use crate::tui::state::{Effect, Form, Intent, Model, Operation, Screen, Ticket};
+use crate::tui::state::{Effect, Form, Intent, Model, Operation, Screen, Submission, Ticket};
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let Screen::Form(form) = &mut model.screen else { return Vec::new() };
@@ -32,15 +31,15 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
 pub(super) fn submit_form(model: &mut Model) -> Vec<Effect> {
     let now = model.now;
     let Screen::Form(form) = &mut model.screen else { return Vec::new() };
-    // What was sent is not sent twice.
+    // A submission under way is not sent again.
     if form.submit_ticket.is_some() {
         return Vec::new();
     }
-    let Some(submitted) = form.submit(now) else { return Vec::new() };
-    match submitted {
+    let Some(submission) = form.submit(now) else { return Vec::new() };
+    match submission {
         Submission::CreateKey(request) => {
-            let errand = Operation::CreateKey { form: form.clone(), request };
-            sign_in::start_operation(model, errand)
+            let operation = Operation::CreateKey { form: form.clone(), request };
+            sign_in::start_operation(model, operation)
         }
         Submission::NoChange => {
             model.screen = Screen::Dashboard;
@@ -66,7 +65,7 @@ fn mark_submitting(model: &mut Model) -> Ticket {
     ticket
 }
 
-/// The form of a new key; whether a workspace can be chosen is found out meanwhile.
+/// Opens the form of a new key and checks in the background whether a workspace can be chosen.
 pub(super) fn open_new_key_form(model: &mut Model) -> Vec<Effect> {
     let mut form = Form::new(model.dashboard.stored_keys());
     form.existing_key = model

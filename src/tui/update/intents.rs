@@ -1,4 +1,4 @@
-//! What a person wants, screen by screen. An intent that means nothing on a screen does nothing.
+//! Handles intents, screen by screen. An intent that does not apply to a screen is ignored.
 
 use secrecy::SecretString;
 
@@ -8,7 +8,7 @@ use crate::tui::state::{
     Effect, Intent, KeyScope, Model, PassphraseForm, Question, Screen, TextField,
 };
 
-/// What a person wants, wherever they are.
+/// Handles an intent on any screen.
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     if let Some(question) = model.question.take() {
         return handle_question_intent(model, question, &intent);
@@ -17,8 +17,8 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Quit | Intent::Interrupt => return request_quit(model),
         Intent::Suspend => {
             model.dashboard.hide_revealed_key();
-            if let Screen::NewKey(reveal) = &mut model.screen {
-                reveal.revealed_until = None;
+            if let Screen::NewKey(new_key) = &mut model.screen {
+                new_key.revealed_until = None;
             }
             return vec![Effect::Suspend];
         }
@@ -29,7 +29,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         _ => {}
     }
     if let Some(page) = model.help_page {
-        // What lies under the help is not touched.
+        // Intents do not reach the screen below the help.
         match intent {
             Intent::Back => model.help_page = None,
             Intent::Move(by) => model.help_page = Some(page.saturating_add_signed(by)),
@@ -55,10 +55,10 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
 
 fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let page = model.dashboard.page_size(model.terminal_size.1).cast_signed();
-    let label = model.dashboard.selected_key().map(|held| held.label.clone());
-    let here = model.dashboard.selected_key().is_some_and(StoredKey::is_stored);
+    let label = model.dashboard.selected_key().map(|key| key.label.clone());
+    let is_stored = model.dashboard.selected_key().is_some_and(StoredKey::is_stored);
     match intent {
-        // While the filter is typed, letters are its own; what moves the selection still does.
+        // While the filter is edited it gets the letters; arrow keys still move the selection.
         Intent::TypeChar(c) if model.dashboard.is_filtering => {
             model.dashboard.filter.insert(c);
             model.dashboard.update_rows(model.now);
@@ -96,7 +96,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.dashboard.are_details_shown =
                 label.is_some() && !model.dashboard.are_details_shown;
         }
-        // One step at a time: what lies on top goes first.
+        // Each press closes one thing: first the details, then the filter, then the marks.
         Intent::Back if model.dashboard.are_details_shown => {
             model.dashboard.are_details_shown = false;
             model.dashboard.hide_revealed_key();
@@ -130,7 +130,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             }
             return effects;
         }
-        Intent::Copy | Intent::ToggleReveal if !here && label.is_some() => {
+        Intent::Copy | Intent::ToggleReveal if !is_stored && label.is_some() => {
             actions::show_not_stored_error(model)
         }
         Intent::Copy => return label.map(Effect::CopyStoredKey).into_iter().collect(),
@@ -144,14 +144,14 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             }
         }
         Intent::OpenKeyPage => {
-            let address = model.dashboard.selected_key().map(StoredKey::page_url);
-            return address.map(Effect::OpenUrl).into_iter().collect();
+            let url = model.dashboard.selected_key().map(StoredKey::page_url);
+            return url.map(Effect::OpenUrl).into_iter().collect();
         }
         Intent::SpendOnKey if model.is_sandbox => {
-            let Some(held) = model.dashboard.selected_key() else { return Vec::new() };
-            // A fifth of its limit, so that a few presses show every state.
-            let usd = held.limit().map_or(1.0, |limit| limit / 5.0);
-            return vec![Effect::SpendOnKey { hash: held.hash.clone(), usd }];
+            let Some(key) = model.dashboard.selected_key() else { return Vec::new() };
+            // A fifth of the limit, so that a few presses reach every state.
+            let usd = key.limit().map_or(1.0, |limit| limit / 5.0);
+            return vec![Effect::SpendOnKey { hash: key.hash.clone(), usd }];
         }
         Intent::SkipDay if model.is_sandbox => return vec![Effect::SkipDay],
         Intent::DismissAttempt => {
@@ -165,34 +165,35 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
 
 fn handle_new_key_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let now = model.now;
-    let needs = model.alternate_store.as_ref().map(|elsewhere| elsewhere.needs_passphrase);
-    let Screen::NewKey(reveal) = &mut model.screen else { return Vec::new() };
-    if reveal.passphrase_form.is_some() {
+    let needs_passphrase =
+        model.alternate_store.as_ref().map(|alternate| alternate.needs_passphrase);
+    let Screen::NewKey(new_key) = &mut model.screen else { return Vec::new() };
+    if new_key.passphrase_form.is_some() {
         return handle_passphrase_intent(model, intent);
     }
     match intent {
-        Intent::ToggleReveal => reveal.toggle_revealed(now),
-        Intent::Copy => return vec![Effect::CopyShownKey(reveal.key.clone())],
-        Intent::OpenKeyPage => return vec![Effect::OpenUrl(reveal.entry.page_url())],
-        Intent::Retry if !reveal.is_stored && reveal.store_ticket.is_none() => {
-            let (entry, key) = (reveal.entry.clone(), reveal.key.clone());
+        Intent::ToggleReveal => new_key.toggle_revealed(now),
+        Intent::Copy => return vec![Effect::CopyShownKey(new_key.key.clone())],
+        Intent::OpenKeyPage => return vec![Effect::OpenUrl(new_key.entry.page_url())],
+        Intent::Retry if !new_key.is_stored && new_key.store_ticket.is_none() => {
+            let (entry, key) = (new_key.entry.clone(), new_key.key.clone());
             let ticket = model.open_request();
-            if let Screen::NewKey(reveal) = &mut model.screen {
-                reveal.store_ticket = Some(ticket);
+            if let Screen::NewKey(new_key) = &mut model.screen {
+                new_key.store_ticket = Some(ticket);
             }
             return vec![Effect::RetryStore { ticket, entry, key }];
         }
-        Intent::StoreInAlternate if !reveal.is_stored && reveal.store_ticket.is_none() => {
-            match needs {
+        Intent::StoreInAlternate if !new_key.is_stored && new_key.store_ticket.is_none() => {
+            match needs_passphrase {
                 Some(true) => {
-                    reveal.revealed_until = None;
-                    reveal.passphrase_form = Some(PassphraseForm::default());
+                    new_key.revealed_until = None;
+                    new_key.passphrase_form = Some(PassphraseForm::default());
                 }
                 Some(false) => return store_in_alternate(model, None),
                 None => {}
             }
         }
-        Intent::Back | Intent::NewKey if !reveal.is_stored => {
+        Intent::Back | Intent::NewKey if !new_key.is_stored => {
             model.question = Some(Question::DiscardUnstoredKey);
         }
         Intent::Back => model.screen = Screen::Dashboard,
@@ -202,26 +203,26 @@ fn handle_new_key_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The passphrase of the other store is typed.
+/// Handles an intent in the passphrase form.
 fn handle_passphrase_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    let Screen::NewKey(reveal) = &mut model.screen else { return Vec::new() };
-    let Some(typed) = &mut reveal.passphrase_form else { return Vec::new() };
+    let Screen::NewKey(new_key) = &mut model.screen else { return Vec::new() };
+    let Some(passphrase_form) = &mut new_key.passphrase_form else { return Vec::new() };
     match intent {
-        Intent::Back => reveal.passphrase_form = None,
-        Intent::TypeChar(c) => typed.focused_field_mut().insert(c),
-        Intent::EditText(request) => typed.focused_field_mut().edit(request),
-        Intent::Paste(text) => typed.focused_field_mut().paste(&text),
-        Intent::NextField => typed.focus_index = 1 - typed.focus_index,
-        Intent::Enter if typed.fields[0].text().is_empty() => {
-            (typed.focus_index, typed.error) = (0, Some("a passphrase is needed"));
+        Intent::Back => new_key.passphrase_form = None,
+        Intent::TypeChar(c) => passphrase_form.focused_field_mut().insert(c),
+        Intent::EditText(request) => passphrase_form.focused_field_mut().edit(request),
+        Intent::Paste(text) => passphrase_form.focused_field_mut().paste(&text),
+        Intent::NextField => passphrase_form.focus_index = 1 - passphrase_form.focus_index,
+        Intent::Enter if passphrase_form.fields[0].text().is_empty() => {
+            (passphrase_form.focus_index, passphrase_form.error) = (0, Some("enter a passphrase"));
         }
-        Intent::Enter if typed.focus_index == 0 => typed.focus_index = 1,
-        Intent::Enter if typed.fields[0].text() != typed.fields[1].text() => {
-            typed.fields[1] = TextField::default();
-            typed.error = Some("the two are not the same");
+        Intent::Enter if passphrase_form.focus_index == 0 => passphrase_form.focus_index = 1,
+        Intent::Enter if passphrase_form.fields[0].text() != passphrase_form.fields[1].text() => {
+            passphrase_form.fields[1] = TextField::default();
+            passphrase_form.error = Some("the passphrases do not match");
         }
         Intent::Enter => {
-            let passphrase = SecretString::from(typed.fields[0].text());
+            let passphrase = SecretString::from(passphrase_form.fields[0].text());
             return store_in_alternate(model, Some(passphrase));
         }
         _ => {}
@@ -231,18 +232,18 @@ fn handle_passphrase_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
 
 fn store_in_alternate(model: &mut Model, passphrase: Option<SecretString>) -> Vec<Effect> {
     let ticket = model.open_request();
-    let Screen::NewKey(reveal) = &mut model.screen else { return Vec::new() };
-    reveal.store_ticket = Some(ticket);
-    reveal.passphrase_form = None;
-    let (entry, key) = (reveal.entry.clone(), reveal.key.clone());
+    let Screen::NewKey(new_key) = &mut model.screen else { return Vec::new() };
+    new_key.store_ticket = Some(ticket);
+    new_key.passphrase_form = None;
+    let (entry, key) = (new_key.entry.clone(), new_key.key.clone());
     vec![Effect::StoreInAlternate { ticket, entry, key, passphrase }]
 }
 
 fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effect> {
-    let yes = match answer {
+    let is_yes = match answer {
         Intent::Yes => true,
         Intent::No | Intent::Back => return Vec::new(),
-        // Leaving is no answer; only to the question whether to leave it is one.
+        // Quitting answers only the question whether to quit.
         Intent::Interrupt if question == Question::QuitWithUnstoredKey => true,
         Intent::Interrupt => return request_quit(model),
         Intent::Revoke if matches!(question, Question::RemoveKeys(_)) => {
@@ -250,8 +251,8 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
         }
         _ => false,
     };
-    if !yes {
-        // Anything else leaves the question where it is.
+    if !is_yes {
+        // Any other intent keeps the question open.
         model.question = Some(question);
         return Vec::new();
     }
@@ -274,18 +275,17 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
     Vec::new()
 }
 
-/// Leaves, unless a key would be lost: one that is on screen alone is asked about, and one that
-/// may be on its way is waited for.
+/// Quits, unless a key would be lost: asks about an unstored key, and waits for a run under way.
 pub(super) fn request_quit(model: &mut Model) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if matches!(&model.screen, Screen::SignIn(login) if login.error.is_none()) {
+    if matches!(&model.screen, Screen::SignIn(sign_in) if sign_in.error.is_none()) {
         effects.extend(sign_in::move_to_background(model));
     }
-    let unstored = matches!(&model.screen, Screen::NewKey(reveal) if !reveal.is_stored);
-    if !unstored && let Some(reveal) = model.unstored_keys.pop() {
-        model.screen = Screen::NewKey(Box::new(reveal));
+    let unstored = matches!(&model.screen, Screen::NewKey(new_key) if !new_key.is_stored);
+    if !unstored && let Some(new_key) = model.unstored_keys.pop() {
+        model.screen = Screen::NewKey(Box::new(new_key));
     }
-    if matches!(&model.screen, Screen::NewKey(reveal) if !reveal.is_stored) {
+    if matches!(&model.screen, Screen::NewKey(new_key) if !new_key.is_stored) {
         model.question = Some(Question::QuitWithUnstoredKey);
         return effects;
     }

@@ -1,13 +1,14 @@
-//! What a person wants of a plan, and what comes of applying it.
+//! Handles intents on the plan screen and the results of applying a plan.
 
 use super::{quit_when_idle, sign_in, update_used_labels};
 use crate::domain::{Label, StoredKey, UserError};
-use crate::tui::state::PlanComparison;
-use crate::tui::state::{Effect, Intent, Model, Operation, PlanScreen, Screen, TextField, Ticket};
+use crate::tui::state::{
+    Effect, Intent, Model, Operation, PlanComparison, PlanScreen, Screen, TextField, Ticket,
+};
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let Screen::Plan(plan) = &mut model.screen else { return Vec::new() };
-    let last = plan.planned_keys().len().max(plan.problems.len()).saturating_sub(1);
+    let last_line = plan.planned_keys().len().max(plan.problems.len()).saturating_sub(1);
     match intent {
         Intent::Back if plan.comparison.is_some() && !plan.is_finished => {
             plan.comparison = None;
@@ -17,10 +18,12 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Enter if plan.is_finished => model.screen = Screen::Dashboard,
         Intent::Enter if plan.comparison.is_some() => return apply_plan(model),
         Intent::Enter => return load_plan(model),
-        Intent::Move(by) => plan.first_line = plan.first_line.saturating_add_signed(by).min(last),
+        Intent::Move(by) => {
+            plan.first_line = plan.first_line.saturating_add_signed(by).min(last_line)
+        }
         Intent::MovePage(by) => {
             plan.first_line =
-                plan.first_line.saturating_add_signed(by.saturating_mul(10)).min(last);
+                plan.first_line.saturating_add_signed(by.saturating_mul(10)).min(last_line);
         }
         Intent::TypeChar(c) => plan.path_field.insert(c),
         Intent::EditText(request) => plan.path_field.edit(request),
@@ -43,30 +46,30 @@ fn load_plan(model: &mut Model) -> Vec<Effect> {
     vec![Effect::LoadPlan { ticket, path }]
 }
 
-/// The plan was read, or not.
+/// Handles a loaded plan.
 pub(super) fn finish_plan_load(
     model: &mut Model,
     ticket: Ticket,
     plan: Result<PlanComparison, Vec<String>>,
 ) {
-    let Screen::Plan(shown) = &mut model.screen else { return };
-    if shown.load_ticket != Some(ticket) {
+    let Screen::Plan(screen) = &mut model.screen else { return };
+    if screen.load_ticket != Some(ticket) {
         return;
     }
-    shown.load_ticket = None;
-    shown.first_line = 0;
+    screen.load_ticket = None;
+    screen.first_line = 0;
     match plan {
-        Ok(compared) => shown.comparison = Some(compared),
-        Err(problems) => shown.problems = problems,
+        Ok(comparison) => screen.comparison = Some(comparison),
+        Err(problems) => screen.problems = problems,
     }
 }
 
-/// What is missing is cut; where nothing is, there is nothing to do.
+/// Starts creating the missing keys, if there are any.
 fn apply_plan(model: &mut Model) -> Vec<Effect> {
     let Screen::Plan(plan) = &mut model.screen else { return Vec::new() };
     if plan.missing_requests().is_empty() {
         model.screen = Screen::Dashboard;
-        model.notice = Some(Ok("nothing is missing, nothing was done".into()));
+        model.notice = Some(Ok("all keys of the plan exist; nothing was changed".into()));
         return Vec::new();
     }
     plan.first_line = 0;
@@ -74,10 +77,10 @@ fn apply_plan(model: &mut Model) -> Vec<Effect> {
     sign_in::start_operation(model, Operation::ApplyPlan(plan))
 }
 
-/// The plan that is being applied under that ticket, if it is on screen.
+/// Returns the plan being applied under `ticket`, if it is on screen.
 fn applying_plan_mut(model: &mut Model, ticket: Ticket) -> Option<&mut PlanScreen> {
     match &mut model.screen {
-        Screen::SignIn(login) if login.ticket == ticket => match &mut login.operation {
+        Screen::SignIn(sign_in) if sign_in.ticket == ticket => match &mut sign_in.operation {
             Operation::ApplyPlan(plan) => Some(plan),
             Operation::CreateKey { .. }
             | Operation::RotateKey { .. }
@@ -87,60 +90,60 @@ fn applying_plan_mut(model: &mut Model, ticket: Ticket) -> Option<&mut PlanScree
     }
 }
 
-/// A key's turn begins: what is known of the one before is not of this one.
+/// Handles the start of the next key: resets the screen and the label of a background run.
 pub(super) fn start_item(model: &mut Model, ticket: Ticket, label: &Label) {
     if let Some(plan) = applying_plan_mut(model, ticket) {
         plan.start_item(label);
     }
     let now = model.now;
-    if let Screen::SignIn(login) = &mut model.screen
-        && login.ticket == ticket
+    if let Screen::SignIn(sign_in) = &mut model.screen
+        && sign_in.ticket == ticket
     {
-        login.start_next_item(now);
+        sign_in.start_next_item(now);
     }
-    let left = model.background_runs.iter_mut().find(|unfinished| unfinished.ticket == ticket);
-    if let Some(unfinished) = left {
-        unfinished.label = label.clone();
+    let background_run = model.background_runs.iter_mut().find(|run| run.ticket == ticket);
+    if let Some(run) = background_run {
+        run.label = label.clone();
     }
 }
 
-/// A key's turn is over; it is held, or said not to be.
+/// Handles the result of a key of the plan.
 pub(super) fn finish_item(
     model: &mut Model,
     ticket: Ticket,
     label: &Label,
     result: Result<StoredKey, UserError>,
-    note: Option<UserError>,
+    warning: Option<UserError>,
 ) {
     if let Some(plan) = applying_plan_mut(model, ticket) {
         plan.finish_item(label, &result);
     }
-    if let (Ok(held), true) = (result, model.open_requests.contains(&ticket)) {
-        model.dashboard.upsert_key(held, model.now);
+    if let (Ok(key), true) = (result, model.open_requests.contains(&ticket)) {
+        model.dashboard.upsert_key(key, model.now);
         update_used_labels(model);
     }
-    if let Some(note) = note {
-        model.notice = Some(Err(note));
+    if let Some(warning) = warning {
+        model.notice = Some(Err(warning));
     }
 }
 
-/// Applying is over.
+/// Handles the end of applying a plan.
 pub(super) fn finish_plan(
     model: &mut Model,
     ticket: Ticket,
-    trouble: Option<UserError>,
+    error: Option<UserError>,
 ) -> Vec<Effect> {
     if !model.close_request(ticket) {
         return Vec::new();
     }
-    model.background_runs.retain(|unfinished| unfinished.ticket != ticket);
-    let here = applying_plan_mut(model, ticket).cloned();
-    if let Some(mut plan) = here {
+    model.background_runs.retain(|run| run.ticket != ticket);
+    let applied = applying_plan_mut(model, ticket).cloned();
+    if let Some(mut plan) = applied {
         (plan.is_finished, plan.current_index) = (true, None);
         model.screen = Screen::Plan(Box::new(plan));
     }
-    if let Some(trouble) = trouble {
-        model.notice = Some(Err(trouble));
+    if let Some(error) = error {
+        model.notice = Some(Err(error));
     }
     quit_when_idle(model)
 }

@@ -1,4 +1,4 @@
-//! What came of what was done to keys that exist.
+//! Handles the results of actions on existing keys.
 
 use super::actions;
 use crate::domain::{
@@ -9,44 +9,44 @@ use crate::tui::state::{
     Effect, Form, KeyScope, KeyUpdateOutcome, Model, NewKeyScreen, Screen, Ticket,
 };
 
-/// Whether the journey with that ticket is the one on screen; it is ended either way. `None` where
-/// nobody waits for it: it ended before.
+/// Closes the run with that ticket. Returns whether it is on screen, or `None` if it was closed
+/// before.
 fn finish_run(model: &mut Model, ticket: Ticket) -> Option<bool> {
-    // A key that is stored at last and takes another's place has another message to come.
-    let first =
-        matches!(&model.screen, Screen::NewKey(reveal) if reveal.store_ticket == Some(ticket));
-    if !first && !model.close_request(ticket) {
+    // Retrying to store the key of a rotation sends a second message, which closes the request.
+    let is_retry =
+        matches!(&model.screen, Screen::NewKey(new_key) if new_key.store_ticket == Some(ticket));
+    if !is_retry && !model.close_request(ticket) {
         return None;
     }
-    model.background_runs.retain(|unfinished| first || unfinished.ticket != ticket);
-    Some(matches!(&model.screen, Screen::SignIn(login) if login.ticket == ticket))
+    model.background_runs.retain(|run| is_retry || run.ticket != ticket);
+    Some(matches!(&model.screen, Screen::SignIn(sign_in) if sign_in.ticket == ticket))
 }
 
-/// Of a journey that nobody waits for only this counts.
+/// Keeps the unstored key of a run that was closed before.
 fn keep_unstored_key(model: &mut Model, rotation: RotationOutcome) {
     if let RotationOutcome::NotStored { .. } = rotation {
-        // The notice about it is up already.
+        // `queue_unstored` sets the notice.
         let _ = apply_rotation_outcome(model, rotation);
     }
 }
 
-/// A rotation's end.
+/// Handles the end of a rotation.
 pub(super) fn finish_rotation(
     model: &mut Model,
     ticket: Ticket,
     rotation: RotationOutcome,
 ) -> Vec<Effect> {
-    let Some(seen) = finish_run(model, ticket) else {
+    let Some(is_shown) = finish_run(model, ticket) else {
         keep_unstored_key(model, rotation);
         return Vec::new();
     };
-    if let (RotationOutcome::Failed(trouble), true) = (&rotation, seen) {
-        if let Screen::SignIn(login) = &mut model.screen {
-            login.error = Some(trouble.clone());
+    if let (RotationOutcome::Failed(error), true) = (&rotation, is_shown) {
+        if let Screen::SignIn(sign_in) = &mut model.screen {
+            sign_in.error = Some(error.clone());
         }
         return super::quit_when_idle(model);
     }
-    if seen {
+    if is_shown {
         model.screen = Screen::Dashboard;
     }
     model.notice = Some(apply_rotation_outcome(model, rotation));
@@ -54,216 +54,219 @@ pub(super) fn finish_rotation(
     super::quit_when_idle(model)
 }
 
-/// A rotation that an earlier run left went on.
+/// Handles the result of a resumed rotation.
 pub(super) fn finish_resumed_rotation(
     model: &mut Model,
     label: &Label,
     result: Result<Rotated, UserError>,
 ) {
     model.notice = Some(match result {
-        Ok(handed) => apply_rotation_outcome(
-            model,
-            RotationOutcome::Completed { rotated: handed, warning: None },
-        ),
-        Err(trouble) => Err(UserError {
-            message: format!("the rotation to '{label}' waits: {}", trouble.message),
-            ..trouble
+        Ok(rotated) => {
+            apply_rotation_outcome(model, RotationOutcome::Completed { rotated, warning: None })
+        }
+        Err(error) => Err(UserError {
+            message: format!("the rotation of '{label}' is not finished: {}", error.message),
+            ..error
         }),
     });
 }
 
-/// What a rotation changed here, and a sentence about it.
+/// Applies the outcome of a rotation and returns the notice about it.
 fn apply_rotation_outcome(
     model: &mut Model,
     rotation: RotationOutcome,
 ) -> Result<String, UserError> {
     let now = model.now;
     match rotation {
-        RotationOutcome::Completed { rotated: handed, warning: note } => {
-            let words = match &handed.old {
+        RotationOutcome::Completed { rotated, warning } => {
+            let message = match &rotated.old {
                 Some(old) => format!(
-                    "'{}' is a new key; the old one, '{}', is watched",
-                    handed.new.label, old.label
+                    "'{}' was rotated; the old key is stored as '{}' until it is unused",
+                    rotated.new.label, old.label
                 ),
-                None => format!("'{}' is a new key", handed.new.label),
+                None => format!("'{}' was rotated", rotated.new.label),
             };
-            model.dashboard.apply_rotation(handed, now);
-            note.map_or(Ok(words), Err)
+            model.dashboard.apply_rotation(rotated, now);
+            warning.map_or(Ok(message), Err)
         }
-        RotationOutcome::LabelNotMoved { new, error: trouble } => {
+        RotationOutcome::LabelNotMoved { new, error } => {
             let label = new.label.clone();
             model.dashboard.upsert_key(new, now);
             Err(UserError {
                 message: format!(
-                    "the new key is held as '{label}': it has not got the label yet: {}",
-                    trouble.message
+                    "the new key is stored as '{label}' and does not have its final label yet: {}",
+                    error.message
                 ),
-                ..trouble
+                ..error
             })
         }
-        RotationOutcome::NotStored { entry: held, key, error: trouble } => {
-            let words = trouble.clone();
-            if let Ok(reveal) = NewKeyScreen::from_outcome(ProvisioningOutcome::NotStored {
-                entry: held,
-                key,
-                error: trouble,
-            }) {
-                super::queue_unstored(model, reveal);
+        RotationOutcome::NotStored { entry, key, error } => {
+            let notice = error.clone();
+            if let Ok(new_key) =
+                NewKeyScreen::from_outcome(ProvisioningOutcome::NotStored { entry, key, error })
+            {
+                super::queue_unstored(model, new_key);
             }
-            Err(words)
+            Err(notice)
         }
-        // Cancelled, as was wanted.
-        RotationOutcome::Failed(trouble) if trouble.kind == ErrorKind::Cancelled => {
-            Ok("nothing was issued".into())
+        // The person cancelled the run.
+        RotationOutcome::Failed(error) if error.kind == ErrorKind::Cancelled => {
+            Ok("no key was created".into())
         }
-        RotationOutcome::Failed(trouble) => Err(trouble),
+        RotationOutcome::Failed(error) => Err(error),
     }
 }
 
-/// What was done about a leak. The new key goes to the clipboard: it is wanted now.
+/// Handles the end of a leak response. A single new key is copied, because it is needed at once.
 pub(super) fn finish_leak_response(
     model: &mut Model,
     ticket: Ticket,
-    panicked: Vec<LeakResponse>,
+    responses: Vec<LeakResponse>,
 ) -> Vec<Effect> {
-    let Some(seen) = finish_run(model, ticket) else {
-        for one in panicked {
-            keep_unstored_key(model, one.rotation);
+    let Some(is_shown) = finish_run(model, ticket) else {
+        for response in responses {
+            keep_unstored_key(model, response.rotation);
         }
         return Vec::new();
     };
-    let deeds: Vec<_> = panicked.iter().flat_map(LeakResponse::action_results).collect();
+    let results: Vec<_> = responses.iter().flat_map(LeakResponse::action_results).collect();
     let mut effects = Vec::new();
-    if let [one] = &panicked[..]
-        && let RotationOutcome::Completed { rotated: handed, .. } = &one.rotation
-        && seen
+    if let [response] = &responses[..]
+        && let RotationOutcome::Completed { rotated, .. } = &response.rotation
+        && is_shown
     {
-        effects.push(Effect::CopyStoredKey(handed.new.label.clone()));
+        effects.push(Effect::CopyStoredKey(rotated.new.label.clone()));
     }
-    for one in panicked {
-        // Each is among the deeds.
-        let _ = apply_rotation_outcome(model, one.rotation);
+    for response in responses {
+        // The result list already contains each outcome.
+        let _ = apply_rotation_outcome(model, response.rotation);
     }
-    if seen {
-        model.screen = Screen::ActionResults(deeds);
-    } else if let Some(undone) = deeds.iter().find(|deed| !deed.succeeded) {
+    if is_shown {
+        model.screen = Screen::ActionResults(results);
+    } else if let Some(failed) = results.iter().find(|result| !result.succeeded) {
         model.notice =
-            Some(Err(UserError::new(ErrorKind::Failed, undone.message.clone(), String::new())));
+            Some(Err(UserError::new(ErrorKind::Failed, failed.message.clone(), String::new())));
     }
     effects.extend(super::load_keys(model));
     effects.extend(super::quit_when_idle(model));
     effects
 }
 
-/// The key as the account has it: now its form is shown.
-pub(super) fn open_edit_form(model: &mut Model, remote: Result<Option<AccountKey>, UserError>) {
+/// Opens the edit form with the fetched key.
+pub(super) fn open_edit_form(
+    model: &mut Model,
+    account_key: Result<Option<AccountKey>, UserError>,
+) {
     model.edit_ticket = None;
     if !matches!(model.screen, Screen::Dashboard) {
         return;
     }
-    let Some(held) = model.dashboard.selected_key().cloned() else { return };
-    match remote {
-        Err(trouble) => model.notice = Some(Err(trouble)),
-        Ok(Some(remote)) if remote.hash != held.hash => {}
-        Ok(None) if !held.is_stored() => actions::show_not_stored_error(model),
-        Ok(remote) => {
-            if let Some(remote) = &remote {
-                model.dashboard.record_account_key(remote, model.now);
+    let Some(key) = model.dashboard.selected_key().cloned() else { return };
+    match account_key {
+        Err(error) => model.notice = Some(Err(error)),
+        Ok(Some(account_key)) if account_key.hash != key.hash => {}
+        Ok(None) if !key.is_stored() => actions::show_not_stored_error(model),
+        Ok(account_key) => {
+            if let Some(account_key) = &account_key {
+                model.dashboard.record_account_key(account_key, model.now);
             }
-            let form = Form::for_edit(held, remote, model.dashboard.stored_keys());
+            let form = Form::for_edit(key, account_key, model.dashboard.stored_keys());
             model.dashboard.hide_revealed_key();
             model.screen = Screen::Form(form);
         }
     }
 }
 
-/// What came of a change.
+/// Handles the outcome of a key update.
 pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyUpdateOutcome) {
     let now = model.now;
-    let shown = matches!(&model.screen, Screen::Form(form) if form.submit_ticket == Some(ticket));
+    let is_shown =
+        matches!(&model.screen, Screen::Form(form) if form.submit_ticket == Some(ticket));
     match outcome {
-        KeyUpdateOutcome::Updated { account_key: there, stored_key: here, warning: note } => {
+        KeyUpdateOutcome::Updated { account_key, stored_key, warning } => {
             let mut label = None;
-            if let Some(remote) = there {
-                model.dashboard.record_account_key(&remote, now);
-                label = model.dashboard.find_key(&remote.hash).map(|held| held.label.clone());
+            if let Some(account_key) = account_key {
+                model.dashboard.record_account_key(&account_key, now);
+                label = model.dashboard.find_key(&account_key.hash).map(|key| key.label.clone());
             }
-            if let Some(held) = here {
-                label = Some(held.label.clone());
-                model.dashboard.rename_key(held, now);
+            if let Some(key) = stored_key {
+                label = Some(key.label.clone());
+                model.dashboard.rename_key(key, now);
             }
-            if shown {
+            if is_shown {
                 model.screen = Screen::Dashboard;
             }
-            let label = label.map_or(String::new(), |label| format!("'{label}' "));
-            model.notice = Some(note.map_or(Ok(format!("{label}is changed")), Err));
+            let name = label.map_or("the key".to_owned(), |label| format!("'{label}'"));
+            model.notice = Some(warning.map_or(Ok(format!("{name} was changed")), Err));
             super::update_used_labels(model);
         }
-        KeyUpdateOutcome::Conflict { current: remote, changed_fields: differences } => {
-            let words = UserError::new(
+        KeyUpdateOutcome::Conflict { current: account_key, changed_fields } => {
+            let conflict = UserError::new(
                 ErrorKind::Failed,
                 format!(
-                    "somebody changed it meanwhile: {} is not as it was",
-                    differences.join(", ")
+                    "the key was changed at OpenRouter in the meantime: {}",
+                    changed_fields.join(", ")
                 ),
-                "nothing was sent; the form shows what is there now",
+                "nothing was sent; check the current values in the form and submit again",
             );
-            model.dashboard.record_account_key(&remote, now);
+            model.dashboard.record_account_key(&account_key, now);
             match &mut model.screen {
-                Screen::Form(form) if shown => {
-                    form.set_account_key(remote);
+                Screen::Form(form) if is_shown => {
+                    form.set_account_key(account_key);
                     form.submit_ticket = None;
-                    form.error = Some(words);
+                    form.error = Some(conflict);
                 }
-                _ => model.notice = Some(Err(words)),
+                _ => model.notice = Some(Err(conflict)),
             }
         }
-        KeyUpdateOutcome::Failed(trouble) => show_submit_error(model, shown, trouble),
+        KeyUpdateOutcome::Failed(error) => show_submit_error(model, is_shown, error),
     }
 }
 
-fn show_submit_error(model: &mut Model, shown: bool, trouble: UserError) {
+/// Shows why a submission failed: in its form if that is shown, otherwise as a notice.
+fn show_submit_error(model: &mut Model, is_shown: bool, error: UserError) {
     match &mut model.screen {
-        Screen::Form(form) if shown => {
+        Screen::Form(form) if is_shown => {
             form.submit_ticket = None;
             form.diff.clear();
-            form.error = Some(trouble);
+            form.error = Some(error);
         }
-        _ => model.notice = Some(Err(trouble)),
+        _ => model.notice = Some(Err(error)),
     }
 }
 
-/// A key was taken over, or not.
+/// Handles the result of an import.
 pub(super) fn finish_import(
     model: &mut Model,
     ticket: Ticket,
     result: Result<StoredKey, UserError>,
 ) {
-    let shown = matches!(&model.screen, Screen::Form(form) if form.submit_ticket == Some(ticket));
+    let is_shown =
+        matches!(&model.screen, Screen::Form(form) if form.submit_ticket == Some(ticket));
     match result {
-        Ok(held) => {
-            model.notice = Some(Ok(format!("'{}' is stored in {}", held.label, model.store_name)));
-            model.dashboard.upsert_key(held, model.now);
-            if shown {
+        Ok(key) => {
+            model.notice = Some(Ok(format!("'{}' is stored in {}", key.label, model.store_name)));
+            model.dashboard.upsert_key(key, model.now);
+            if is_shown {
                 model.screen = Screen::Dashboard;
             }
             super::update_used_labels(model);
         }
-        Err(trouble) => show_submit_error(model, shown, trouble),
+        Err(error) => show_submit_error(model, is_shown, error),
     }
 }
 
-/// A switch was turned, or not.
+/// Handles the result of disabling or enabling a key.
 pub(super) fn finish_set_disabled(
     model: &mut Model,
     label: &Label,
     result: Result<AccountKey, UserError>,
     warning: Option<UserError>,
 ) {
-    let notice = result.map(|remote| {
-        model.dashboard.record_account_key(&remote, model.now);
-        if remote.disabled == Some(true) {
-            format!("'{label}' is disabled: it buys nothing; d enables it again")
+    let notice = result.map(|account_key| {
+        model.dashboard.record_account_key(&account_key, model.now);
+        if account_key.disabled == Some(true) {
+            format!("'{label}' is disabled; press d to enable it")
         } else {
             format!("'{label}' is enabled")
         }
@@ -272,7 +275,7 @@ pub(super) fn finish_set_disabled(
     model.dashboard.update_attention_list(model.now);
 }
 
-/// A key is deleted at the server, or not.
+/// Handles the result of a revocation.
 pub(super) fn finish_revoke(
     model: &mut Model,
     hash: &str,
@@ -281,11 +284,11 @@ pub(super) fn finish_revoke(
 ) {
     model.notice = Some(result.map(|()| {
         model.dashboard.remove_by_hash(hash, model.now);
-        format!("'{label}' is deleted at OpenRouter: nobody can use it any more")
+        format!("'{label}' is revoked at OpenRouter and no longer works")
     }));
 }
 
-/// The account's list was read, or not.
+/// Handles the loaded keys of the account.
 pub(super) fn finish_account_load(model: &mut Model, account: Result<AccountKeys, UserError>) {
     model.dashboard.account_keys_ticket = None;
     match account {
@@ -296,34 +299,34 @@ pub(super) fn finish_account_load(model: &mut Model, account: Result<AccountKeys
                 actions::show_scope(model, KeyScope::All);
             }
         }
-        Err(trouble) => model.notice = Some(Err(trouble)),
+        Err(error) => model.notice = Some(Err(error)),
     }
 }
 
-/// The form may learn that a workspace can be chosen.
+/// Enables the workspace field of an open form if a management key is configured.
 pub(super) fn set_management_key_known(model: &mut Model, known: bool) {
     if let Screen::Form(form) = &mut model.screen {
         form.can_choose_workspace = known;
     }
 }
 
-/// Replaced keys that nobody uses any more, of which it was said beforehand that they go.
+/// Revokes replaced keys that are unused and were marked for automatic revocation.
 pub(super) fn revoke_unused_keys(model: &mut Model) -> Vec<Effect> {
     let now = model.now;
-    let go: Vec<StoredKey> = model
+    let unused: Vec<StoredKey> = model
         .dashboard
         .stored_keys()
         .iter()
-        .filter(|held| held.retirement.as_ref().is_some_and(|retiring| retiring.revoke_when_unused))
-        .filter(|held| !model.dashboard.revoking_hashes.contains(&held.hash))
-        .filter(|held| {
-            matches!(model.dashboard.retirement_status(held, now), RetirementStatus::Unused(_))
+        .filter(|key| key.retirement.as_ref().is_some_and(|retiring| retiring.revoke_when_unused))
+        .filter(|key| !model.dashboard.revoking_hashes.contains(&key.hash))
+        .filter(|key| {
+            matches!(model.dashboard.retirement_status(key, now), RetirementStatus::Unused(_))
         })
         .cloned()
         .collect();
-    if go.is_empty() {
+    if unused.is_empty() {
         return Vec::new();
     }
-    model.dashboard.revoking_hashes.extend(go.iter().map(|held| held.hash.clone()));
-    vec![Effect::RevokeKeys(go)]
+    model.dashboard.revoking_hashes.extend(unused.iter().map(|key| key.hash.clone()));
+    vec![Effect::RevokeKeys(unused)]
 }

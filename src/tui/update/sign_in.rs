@@ -1,4 +1,4 @@
-//! What a person wants while a journey is under way.
+//! Handles intents on the sign-in screen.
 
 use super::form;
 use crate::domain::AuthCode;
@@ -6,19 +6,19 @@ use crate::tui::state::{
     BackgroundRun, Effect, Intent, Model, Operation, Screen, SignInScreen, TextField, Ticket,
 };
 
-/// Sets out.
-pub(super) fn start_operation(model: &mut Model, errand: Operation) -> Vec<Effect> {
+/// Starts an operation and shows its sign-in screen.
+pub(super) fn start_operation(model: &mut Model, operation: Operation) -> Vec<Effect> {
     let ticket = model.open_request();
     model.quit_requested = false;
-    let effect = errand.to_effect(ticket);
-    model.screen = Screen::SignIn(Box::new(SignInScreen::new(errand, ticket, model.now)));
+    let effect = operation.to_effect(ticket);
+    model.screen = Screen::SignIn(Box::new(SignInScreen::new(operation, ticket, model.now)));
     vec![effect]
 }
 
-/// To where the errand came from.
+/// Returns to the screen from which the operation was started.
 fn leave_screen(model: &mut Model) {
-    if let Screen::SignIn(login) = &model.screen {
-        model.screen = match &login.operation {
+    if let Screen::SignIn(sign_in) = &model.screen {
+        model.screen = match &sign_in.operation {
             Operation::CreateKey { form, .. } => Screen::Form(form.clone()),
             Operation::RotateKey { .. } | Operation::RespondToLeak(_) | Operation::ApplyPlan(_) => {
                 Screen::Dashboard
@@ -27,11 +27,11 @@ fn leave_screen(model: &mut Model) {
     }
 }
 
-/// The person leaves a journey, which then ends by itself.
+/// Cancels the run on screen and lets it finish in the background.
 pub(super) fn move_to_background(model: &mut Model) -> Vec<Effect> {
-    let Screen::SignIn(login) = &model.screen else { return Vec::new() };
-    let ticket = login.ticket;
-    if let Some(label) = login.operation.label().cloned() {
+    let Screen::SignIn(sign_in) = &model.screen else { return Vec::new() };
+    let ticket = sign_in.ticket;
+    if let Some(label) = sign_in.operation.label().cloned() {
         model.background_runs.push(BackgroundRun { ticket, label });
     }
     leave_screen(model);
@@ -39,92 +39,92 @@ pub(super) fn move_to_background(model: &mut Model) -> Vec<Effect> {
 }
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    let Screen::SignIn(login) = &mut model.screen else { return Vec::new() };
-    let address = login.sign_in_url.as_ref().map(|address| address.url.clone());
-    let ticket = login.ticket;
-    if login.error.is_some() {
+    let Screen::SignIn(sign_in) = &mut model.screen else { return Vec::new() };
+    let url = sign_in.sign_in_url.as_ref().map(|url| url.url.clone());
+    let ticket = sign_in.ticket;
+    if sign_in.error.is_some() {
         match intent {
             Intent::Back => leave_screen(model),
             Intent::Retry => {
-                let errand = login.operation.clone();
+                let operation = sign_in.operation.clone();
                 leave_screen(model);
-                // A form may be wrong by now: an expiry that has passed.
-                if let Operation::CreateKey { .. } = errand {
+                // The form may be invalid by now, for example because its expiry has passed.
+                if let Operation::CreateKey { .. } = operation {
                     return form::submit_form(model);
                 }
-                return start_operation(model, errand);
+                return start_operation(model, operation);
             }
             _ => {}
         }
         return Vec::new();
     }
     match intent {
-        Intent::Back if login.is_qr_code_shown => login.is_qr_code_shown = false,
-        Intent::Back if login.code_field.is_some() => login.code_field = None,
-        // What is done stays done: the queue ends, and its end is shown.
-        Intent::Back if login.plan().is_some() && !login.is_stopping() => {
-            if let Operation::ApplyPlan(plan) = &mut login.operation {
+        Intent::Back if sign_in.is_qr_code_shown => sign_in.is_qr_code_shown = false,
+        Intent::Back if sign_in.code_field.is_some() => sign_in.code_field = None,
+        // The first `esc` stops after the current key, so that its result is still shown.
+        Intent::Back if sign_in.plan().is_some() && !sign_in.is_stopping() => {
+            if let Operation::ApplyPlan(plan) = &mut sign_in.operation {
                 plan.is_stopping = true;
             }
-            login.notice = Some("stopping: a key that is on its way comes to its end".into());
+            sign_in.notice = Some("stopping after the current key".into());
             return vec![Effect::CancelRun(ticket)];
         }
-        Intent::SkipItem if login.plan().is_some() => return vec![Effect::SkipItem(ticket)],
-        Intent::Retry if login.plan().is_some() => return vec![Effect::RetryItem(ticket)],
-        // A page without a callback that was refused tells nobody: the key is skipped.
-        Intent::Deny if model.is_sandbox && login.needs_code() && login.plan().is_some() => {
+        Intent::SkipItem if sign_in.plan().is_some() => return vec![Effect::SkipItem(ticket)],
+        Intent::Retry if sign_in.plan().is_some() => return vec![Effect::RetryItem(ticket)],
+        // A page without a callback does not report a denial, so the key is skipped.
+        Intent::Deny if model.is_sandbox && sign_in.needs_code() && sign_in.plan().is_some() => {
             return vec![Effect::SkipItem(ticket)];
         }
-        // Without a callback a page that was refused tells nobody.
+        // A page without a callback does not report a denial, so the run is cancelled.
         Intent::Back | Intent::Deny
-            if matches!(intent, Intent::Back) || model.is_sandbox && login.needs_code() =>
+            if matches!(intent, Intent::Back) || model.is_sandbox && sign_in.needs_code() =>
         {
             return move_to_background(model);
         }
-        _ if !login.is_awaiting_consent() => {}
-        Intent::Copy => return address.map(Effect::CopyUrl).into_iter().collect(),
-        Intent::OpenBrowser => return address.map(Effect::OpenUrl).into_iter().collect(),
+        _ if !sign_in.is_awaiting_consent() => {}
+        Intent::Copy => return url.map(Effect::CopyUrl).into_iter().collect(),
+        Intent::OpenBrowser => return url.map(Effect::OpenUrl).into_iter().collect(),
         Intent::ToggleQrCode => {
-            login.is_qr_code_shown = address.is_some() && !login.is_qr_code_shown
+            sign_in.is_qr_code_shown = url.is_some() && !sign_in.is_qr_code_shown
         }
         Intent::ToggleCodeField => {
-            login.is_qr_code_shown = false;
-            login.code_field = match login.code_field.take() {
+            sign_in.is_qr_code_shown = false;
+            sign_in.code_field = match sign_in.code_field.take() {
                 Some(_) => None,
                 None => Some(TextField::default()),
             };
         }
         Intent::Approve | Intent::Deny if model.is_sandbox => {
             let approve = matches!(intent, Intent::Approve);
-            return address
-                .map(|address| Effect::DecideConsent { ticket, consent_url: address, approve })
+            return url
+                .map(|url| Effect::DecideConsent { ticket, consent_url: url, approve })
                 .into_iter()
                 .collect();
         }
         Intent::TypeChar(c) => {
-            if let Some(field) = &mut login.code_field {
+            if let Some(field) = &mut sign_in.code_field {
                 field.insert(c);
-                login.code_error = None;
+                sign_in.code_error = None;
             }
         }
         Intent::EditText(request) => {
-            if let Some(field) = &mut login.code_field {
+            if let Some(field) = &mut sign_in.code_field {
                 field.edit(request);
             }
         }
         Intent::Paste(text) => {
-            login.is_qr_code_shown = false;
-            login.code_field.get_or_insert_default().paste(text.trim());
-            login.code_error = None;
+            sign_in.is_qr_code_shown = false;
+            sign_in.code_field.get_or_insert_default().paste(text.trim());
+            sign_in.code_error = None;
         }
         Intent::Enter => {
-            let Some(field) = &login.code_field else { return Vec::new() };
+            let Some(field) = &sign_in.code_field else { return Vec::new() };
             match AuthCode::parse(field.text()) {
                 Ok(code) => {
-                    login.code_field = None;
+                    sign_in.code_field = None;
                     return vec![Effect::SubmitCode(ticket, code)];
                 }
-                Err(problem) => login.code_error = Some(problem),
+                Err(problem) => sign_in.code_error = Some(problem),
             }
         }
         _ => {}
@@ -132,24 +132,24 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The sandbox's page answered.
+/// Handles the answer of the sandbox's consent page.
 pub(super) fn handle_consent_decision(
     model: &mut Model,
     ticket: Ticket,
     result: Result<Option<AuthCode>, String>,
 ) -> Vec<Effect> {
-    let Screen::SignIn(login) = &mut model.screen else { return Vec::new() };
-    if login.ticket != ticket || !login.is_awaiting_consent() {
+    let Screen::SignIn(sign_in) = &mut model.screen else { return Vec::new() };
+    if sign_in.ticket != ticket || !sign_in.is_awaiting_consent() {
         return Vec::new();
     }
     match result {
         Ok(Some(code)) => {
-            login.code_field = None;
+            sign_in.code_field = None;
             vec![Effect::SubmitCode(ticket, code)]
         }
         Ok(None) => Vec::new(),
-        Err(words) => {
-            login.notice = Some(words);
+        Err(notice) => {
+            sign_in.notice = Some(notice);
             Vec::new()
         }
     }

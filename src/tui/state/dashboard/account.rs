@@ -1,4 +1,4 @@
-//! The list beside the account's own, and what changes in it when keys are changed there.
+//! Merges the keys of the account into the table and applies changes made at OpenRouter.
 
 use std::collections::HashMap;
 
@@ -7,22 +7,22 @@ use jiff::Timestamp;
 use super::{Dashboard, KeyList};
 use crate::domain::{AccountKey, AccountKeys, Rotated, StoredKey};
 
-/// Which keys are listed, once the account's list was read.
+/// Which keys the table lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyScope {
-    /// Those held here.
+    /// The keys stored here.
     #[default]
     Stored,
-    /// Those of the account too.
+    /// All keys, those of the account included.
     All,
-    /// Those of the account that are not held here.
+    /// The keys of the account that are not stored here.
     NotStored,
-    /// Those held here that the account no longer knows.
+    /// The keys stored here that the account no longer has.
     Revoked,
 }
 
 impl KeyScope {
-    /// The one after this one.
+    /// Returns the next scope.
     #[must_use]
     pub const fn next(self) -> Self {
         match self {
@@ -33,52 +33,52 @@ impl KeyScope {
         }
     }
 
-    /// In words.
+    /// Returns the scope as shown in the notice.
     pub const fn description(self) -> &'static str {
         match self {
-            Self::Stored => "held here",
-            Self::All => "all of the account",
-            Self::NotStored => "of the account, not held here",
-            Self::Revoked => "held here, deleted at the server",
+            Self::Stored => "stored here",
+            Self::All => "all keys of the account",
+            Self::NotStored => "not stored here",
+            Self::Revoked => "stored here, revoked at OpenRouter",
         }
     }
 }
 
 impl Dashboard {
-    /// Takes in what the account knows.
+    /// Merges the keys of the account.
     pub fn merge_account_keys(&mut self, account: AccountKeys, server: &str, now: Timestamp) {
         let KeyList::Loaded(keys) = &mut self.keys else { return };
-        let selected = self.rows.get(self.selected_row).and_then(|place| keys.get(*place));
-        let selected = selected.map(|held| held.hash.clone());
+        let selected = self.rows.get(self.selected_row).and_then(|index| keys.get(*index));
+        let selected = selected.map(|key| key.hash.clone());
         keys.truncate(self.stored_count);
-        let places: HashMap<String, usize> =
-            keys.iter().enumerate().map(|(at, held)| (held.hash.clone(), at)).collect();
-        for remote in account.keys {
-            match places.get(&remote.hash) {
-                Some(place) => keys[*place].record_account_key(&remote, now),
-                None => keys.push(remote.to_inventory_row(server, now)),
+        let indexes: HashMap<String, usize> =
+            keys.iter().enumerate().map(|(index, key)| (key.hash.clone(), index)).collect();
+        for account_key in account.keys {
+            match indexes.get(&account_key.hash) {
+                Some(index) => keys[*index].record_account_key(&account_key, now),
+                None => keys.push(account_key.to_inventory_row(server, now)),
             }
         }
         self.revoked_hashes = account.revoked_hashes.into_iter().collect();
         self.reindex_keys(selected, now);
     }
 
-    /// Lists other keys.
+    /// Sets the scope of the table.
     pub fn set_scope(&mut self, scope: KeyScope, now: Timestamp) {
         self.scope = scope;
         self.update_rows(now);
     }
 
-    /// The label went over from one key to the other.
-    pub fn apply_rotation(&mut self, handed: Rotated, now: Timestamp) {
-        let hash = handed.new.hash.clone();
+    /// Applies a finished rotation: adds the new key and updates the old one.
+    pub fn apply_rotation(&mut self, rotated: Rotated, now: Timestamp) {
+        let hash = rotated.new.hash.clone();
         if let KeyList::Loaded(keys) = &mut self.keys {
-            for row in handed.old.into_iter().chain([handed.new]) {
-                let place = keys[..self.stored_count].iter().position(|held| held.hash == row.hash);
-                if let Some(place) = place {
-                    keys[place] = row;
+            for key in rotated.old.into_iter().chain([rotated.new]) {
+                let index = keys[..self.stored_count].iter().position(|key| key.hash == key.hash);
+                if let Some(index) = index {
+                    keys[index] = key;
                 } else {
-                    keys.insert(self.stored_count, row);
+                    keys.insert(self.stored_count, key);
                     self.stored_count += 1;
                 }
             }
@@ -86,34 +86,34 @@ impl Dashboard {
         self.reindex_keys(Some(hash), now);
     }
 
-    /// Takes in what the account says of one key.
-    pub fn record_account_key(&mut self, remote: &AccountKey, now: Timestamp) {
-        let place = self.index_of_hash(&remote.hash);
-        if let (KeyList::Loaded(keys), Some(place)) = (&mut self.keys, place) {
-            keys[place].record_account_key(remote, now);
-            if !keys[place].is_stored() {
-                keys[place] = remote.to_inventory_row(&keys[place].server, now);
+    /// Records the state of one key of the account.
+    pub fn record_account_key(&mut self, account_key: &AccountKey, now: Timestamp) {
+        let index = self.index_of_hash(&account_key.hash);
+        if let (KeyList::Loaded(keys), Some(index)) = (&mut self.keys, index) {
+            keys[index].record_account_key(account_key, now);
+            if !keys[index].is_stored() {
+                keys[index] = account_key.to_inventory_row(&keys[index].server, now);
             }
         }
     }
 
-    /// Takes out a key that was deleted at the server, wherever it was listed.
+    /// Removes a revoked key.
     pub fn remove_by_hash(&mut self, hash: &str, now: Timestamp) {
-        let selected = self.selected_key().map(|held| held.hash.clone());
+        let selected = self.selected_key().map(|key| key.hash.clone());
         if let KeyList::Loaded(keys) = &mut self.keys
-            && let Some(at) = keys.iter().position(|row| row.hash == hash)
+            && let Some(index) = keys.iter().position(|key| key.hash == hash)
         {
-            keys.remove(at);
-            self.stored_count -= usize::from(at < self.stored_count);
+            keys.remove(index);
+            self.stored_count -= usize::from(index < self.stored_count);
         }
         self.reindex_keys(selected, now);
     }
 
-    /// A held key has another label.
+    /// Replaces a stored key whose label changed.
     pub fn rename_key(&mut self, renamed: StoredKey, now: Timestamp) {
-        let place = self.index_of_hash(&renamed.hash);
-        if let (KeyList::Loaded(keys), Some(place)) = (&mut self.keys, place) {
-            keys[place] = renamed;
+        let index = self.index_of_hash(&renamed.hash);
+        if let (KeyList::Loaded(keys), Some(index)) = (&mut self.keys, index) {
+            keys[index] = renamed;
         }
         self.update_rows(now);
     }

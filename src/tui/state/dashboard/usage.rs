@@ -1,4 +1,4 @@
-//! What is known of the past: as much as is shown or waited for. Must not know: where it is kept.
+//! The usage history of the keys whose history is shown or needed.
 
 use jiff::Timestamp;
 
@@ -6,25 +6,25 @@ use super::{Dashboard, SIDE_DETAILS_MIN_COLUMNS};
 use crate::domain::{RetirementStatus, StoredKey, UsageSample, retirement_status};
 
 impl Dashboard {
-    /// What a key had spent, as far as that was looked up.
-    pub fn usage_samples(&self, held: &StoredKey) -> &[UsageSample] {
-        self.usage_history.get(&held.hash).map_or(&[], Vec::as_slice)
+    /// Returns the loaded usage samples of a key.
+    pub fn usage_samples(&self, key: &StoredKey) -> &[UsageSample] {
+        self.usage_history.get(&key.hash).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a replaced key is still used.
-    pub fn retirement_status(&self, held: &StoredKey, now: Timestamp) -> RetirementStatus {
-        let seen: Vec<_> =
-            self.usage_samples(held).iter().map(|sample| (sample.at, sample.usage)).collect();
-        retirement_status(held, &seen, now)
+    /// Returns whether a replaced key is still used.
+    pub fn retirement_status(&self, key: &StoredKey, now: Timestamp) -> RetirementStatus {
+        let samples: Vec<_> =
+            self.usage_samples(key).iter().map(|sample| (sample.at, sample.usage)).collect();
+        retirement_status(key, &samples, now)
     }
 
-    /// Hashes of keys whose past is wanted and was not looked up: the selected key's where its
-    /// details are seen, and those of keys that were replaced.
+    /// Returns the hashes of keys whose history is needed and not loaded: the selected key while its
+    /// details are shown, and the replaced keys.
     pub(in crate::tui) fn missing_usage_history(&self, columns: u16) -> Vec<String> {
-        let seen = self.are_details_shown || columns >= SIDE_DETAILS_MIN_COLUMNS;
-        let current = self.selected_key().filter(|_| seen);
-        let retiring = self.stored_keys().iter().filter(|held| held.retirement.is_some());
-        let mut hashes: Vec<_> = retiring.chain(current).map(|held| &held.hash).collect();
+        let samples = self.are_details_shown || columns >= SIDE_DETAILS_MIN_COLUMNS;
+        let current = self.selected_key().filter(|_| samples);
+        let retiring = self.stored_keys().iter().filter(|key| key.retirement.is_some());
+        let mut hashes: Vec<_> = retiring.chain(current).map(|key| &key.hash).collect();
         hashes.dedup();
         if !self.is_usage_history_stale
             && hashes.iter().all(|hash| self.usage_history.contains_key(*hash))
@@ -34,19 +34,19 @@ impl Dashboard {
         hashes.into_iter().cloned().collect()
     }
 
-    /// Takes in what was looked up.
+    /// Replaces the loaded history.
     pub(in crate::tui) fn set_usage_history(
         &mut self,
-        past: Vec<(String, Vec<UsageSample>)>,
+        history: Vec<(String, Vec<UsageSample>)>,
         now: Timestamp,
     ) {
         self.usage_history_ticket = None;
         self.is_usage_history_stale = false;
-        self.usage_history = past.into_iter().collect();
+        self.usage_history = history.into_iter().collect();
         self.update_attention_list(now);
     }
 
-    /// What was looked up is not all any more; it is shown until the rest was.
+    /// Marks the history as stale; it stays visible until it is loaded again.
     pub(in crate::tui) const fn mark_usage_history_stale(&mut self) {
         self.is_usage_history_stale = true;
     }

@@ -1,4 +1,4 @@
-//! What a form comes to when it is submitted. Must not know: how it is done.
+//! Turns a submitted form into a request or a change.
 
 use jiff::Timestamp;
 
@@ -9,29 +9,29 @@ use crate::domain::{
 };
 use crate::tui::state::KeyUpdate;
 
-/// What a form comes to.
+/// The result of submitting a form.
 pub(in crate::tui) enum Submission {
-    /// Cut this key.
+    /// Create a key.
     CreateKey(KeyRequest),
-    /// Make this change.
+    /// Change a key.
     UpdateKey(Box<KeyUpdate>),
-    /// Nothing is to be changed.
+    /// Nothing was changed.
     NoChange,
-    /// Take over this key.
+    /// Import a key.
     ImportKey(Label, ApiKey),
 }
 
 impl Form {
-    /// What the form comes to, or the cursor on the first field that is wrong. A change is shown
-    /// before it is made: the first time it comes to nothing yet.
+    /// Returns what to submit. Returns `None` and focuses the first invalid field if there is one,
+    /// and `None` at the first submission of a change, which only shows the change.
     pub(in crate::tui) fn submit(&mut self, now: Timestamp) -> Option<Submission> {
         self.visited = [true; 7];
         self.error = None;
-        if let Some(part) =
-            self.fields().iter().copied().find(|part| self.validate_field(*part, now).is_err())
+        if let Some(field) =
+            self.fields().iter().copied().find(|field| self.validate_field(*field, now).is_err())
         {
-            if part != self.focused_field {
-                self.focus_field(part);
+            if field != self.focused_field {
+                self.focus_field(field);
             }
             return None;
         }
@@ -50,13 +50,13 @@ impl Form {
                 let key = ApiKey::from(self.api_key.text().trim().to_owned());
                 Some(Submission::ImportKey(label, key))
             }
-            FormKind::Edit { key: held, account_key: seen } => {
-                let (changes, diff) = self.build_update(held, seen.as_deref(), label)?;
+            FormKind::Edit { key, account_key } => {
+                let (update, diff) = self.build_update(key, account_key.as_deref(), label)?;
                 if diff.is_empty() {
                     return Some(Submission::NoChange);
                 }
                 if self.diff == diff {
-                    return Some(Submission::UpdateKey(Box::new(changes)));
+                    return Some(Submission::UpdateKey(Box::new(update)));
                 }
                 self.diff = diff;
                 None
@@ -64,11 +64,11 @@ impl Form {
         }
     }
 
-    /// What is to be changed, and in words.
+    /// Returns the change and its description, one line per value.
     fn build_update(
         &self,
-        held: &StoredKey,
-        seen: Option<&AccountKey>,
+        key: &StoredKey,
+        account_key: Option<&AccountKey>,
         label: Label,
     ) -> Option<(KeyUpdate, Vec<String>)> {
         let (mut patch, mut diff) = (KeyPatch::default(), Vec::new());
@@ -79,32 +79,35 @@ impl Form {
             }
             differs
         };
-        let renamed = differs("name", held.label.as_str(), label.as_str());
-        if let Some(seen) = seen {
-            let reading = &seen.info;
+        let renamed = differs("name", key.label.as_str(), label.as_str());
+        if let Some(account_key) = account_key {
+            let info = &account_key.info;
             let limit = Cents::parse_limit(self.limit.text()).ok()?;
-            let old = reading.limit.map_or("none".to_owned(), |limit| format!("${limit:.2}"));
+            let old = info.limit.map_or("none".to_owned(), |limit| format!("${limit:.2}"));
             let new = limit.map_or("none".to_owned(), |limit| format!("${limit}"));
             if differs("limit", &old, &new) {
                 patch.limit = FieldChange::from_option(limit);
             }
-            let old = reading.limit_reset.as_deref();
-            let old = old.and_then(|word| ResetInterval::parse(word).ok()?);
-            let word = |reset: Option<ResetInterval>| reset.map_or("never", ResetInterval::as_str);
-            if differs("reset", word(old), word(self.limit_reset)) {
+            let old = info.limit_reset.as_deref();
+            let old = old.and_then(|text| ResetInterval::parse(text).ok()?);
+            let text = |reset: Option<ResetInterval>| reset.map_or("never", ResetInterval::as_str);
+            if differs("reset", text(old), text(self.limit_reset)) {
                 patch.limit_reset = FieldChange::from_option(self.limit_reset);
             }
-            let old = reading.include_byok_in_limit.unwrap_or(false);
-            let word = |counts| if counts { "count" } else { "do not count" };
-            if differs("own providers", word(old), word(self.include_byok_in_limit)) {
+            let old = info.include_byok_in_limit.unwrap_or(false);
+            let text = |counts| if counts { "count" } else { "do not count" };
+            if differs("own providers", text(old), text(self.include_byok_in_limit)) {
                 patch.include_byok_in_limit = Some(self.include_byok_in_limit);
             }
-            if renamed && !held.is_stored() {
+            if renamed && !key.is_stored() {
                 patch.name = Some(label.clone());
             }
         }
-        let there = seen.cloned().filter(|_| !patch.is_empty()).map(|seen| (seen, patch));
-        let label = Some(label).filter(|_| renamed && held.is_stored());
-        Some((KeyUpdate { key: held.clone(), account_patch: there, new_label: label }, diff))
+        let account_patch = account_key
+            .cloned()
+            .filter(|_| !patch.is_empty())
+            .map(|account_key| (account_key, patch));
+        let label = Some(label).filter(|_| renamed && key.is_stored());
+        Some((KeyUpdate { key: key.clone(), account_patch, new_label: label }, diff))
     }
 }

@@ -1,4 +1,4 @@
-//! What stands below a field: what it means, or what is wrong with it.
+//! Validates the fields of the form and describes their values.
 
 use jiff::Timestamp;
 
@@ -6,60 +6,64 @@ use super::{FieldHint, Form, FormField, FormKind};
 use crate::domain::{Cents, Expiry, KeyRequest, Label, ResetInterval, ValidationError};
 
 impl Form {
-    /// What stands below a field.
-    pub fn field_hint(&self, part: FormField, now: Timestamp) -> FieldHint {
-        match self.validate_field(part, now) {
-            Ok(meaning) => FieldHint::Description(meaning),
+    /// Returns the line below a field: what its value means, or why it is not valid.
+    pub fn field_hint(&self, field: FormField, now: Timestamp) -> FieldHint {
+        match self.validate_field(field, now) {
+            Ok(description) => FieldHint::Description(description),
             Err(_)
-                if part == FormField::Label && !self.visited[0] && self.label.text().is_empty() =>
+                if field == FormField::Label
+                    && !self.visited[0]
+                    && self.label.text().is_empty() =>
             {
                 FieldHint::Description(
                     "the tool that will use the key, such as laptop or ci".into(),
                 )
             }
-            Err(_) if part == FormField::ApiKey && !self.visited[part as usize] => {
+            Err(_) if field == FormField::ApiKey && !self.visited[field as usize] => {
                 FieldHint::Description(
-                    "paste it: it is checked, stored, and never shown here".into(),
+                    "paste the key: it is checked, stored and never shown here".into(),
                 )
             }
-            Err(ValidationError(words)) => FieldHint::Error(words),
+            Err(ValidationError(message)) => FieldHint::Error(message),
         }
     }
 
     pub(super) fn validate_field(
         &self,
-        part: FormField,
+        field: FormField,
         now: Timestamp,
     ) -> Result<String, ValidationError> {
-        match part {
+        match field {
             FormField::Label => {
                 let label: Label = self.label.text().parse()?;
-                let own = match &self.kind {
-                    FormKind::Edit { key: held, .. } => Some(held.label.as_str()),
+                let current_label = match &self.kind {
+                    FormKind::Edit { key, .. } => Some(key.label.as_str()),
                     FormKind::New | FormKind::Import => None,
                 };
-                if Some(label.as_str()) != own
-                    && self.used_labels.iter().any(|taken| taken == label.as_str())
+                if Some(label.as_str()) != current_label
+                    && self.used_labels.iter().any(|used_label| used_label == label.as_str())
                 {
-                    return Err(ValidationError(format!("a key labelled {label} is already held")));
+                    return Err(ValidationError(format!(
+                        "a key labelled {label} is already stored"
+                    )));
                 }
                 Ok(match &self.kind {
                     FormKind::Edit { account_key: Some(_), .. } => {
-                        "its name here and at OpenRouter"
+                        "the name here and at OpenRouter"
                     }
                     FormKind::Edit { account_key: None, .. } => {
-                        "its name here; the rest takes a management key: keywright management set"
+                        "the name here; the rest needs a management key: keywright management set"
                     }
                     FormKind::New | FormKind::Import => {
-                        "one key for each tool: its spending is then its own"
+                        "use one key per tool to see what each tool spends"
                     }
                 }
                 .into())
             }
             FormField::Limit => {
                 Ok(match (Cents::parse_limit(self.limit.text())?, self.limit_reset) {
-                    (None, _) => "no limit: the key can spend all the credit of the account".into(),
-                    (Some(limit), None) => format!("the key can spend ${limit}, once"),
+                    (None, _) => "no limit: the key can spend all credits of the account".into(),
+                    (Some(limit), None) => format!("the key can spend ${limit} in total"),
                     (Some(limit), Some(reset)) => {
                         let window = match reset {
                             ResetInterval::Daily => "day",
@@ -82,17 +86,18 @@ impl Form {
                 |at| at.description(now),
             )),
             FormField::Workspace => match self.workspace_id.text().trim() {
-                "" => Ok("the account's default workspace; another one by its UUID".into()),
-                id => KeyRequest::validate_workspace_id(id).map(|()| "that workspace".into()),
+                "" => Ok("empty for the default workspace, or the UUID of another one".into()),
+                id => KeyRequest::validate_workspace_id(id)
+                    .map(|()| "the key is created in this workspace".into()),
             },
             FormField::Byok => Ok(if self.include_byok_in_limit {
-                "what you spend at your own providers counts against the limit".into()
+                "spending at your own providers counts against the limit".into()
             } else {
-                "what you spend at your own providers is not counted".into()
+                "spending at your own providers does not count".into()
             }),
             FormField::ApiKey => match self.api_key.text().trim() {
                 "" => Err(ValidationError("paste the key".into())),
-                _ => Ok("it is checked at the server before it is stored".into()),
+                _ => Ok("the key is checked at OpenRouter before it is stored".into()),
             },
         }
     }
