@@ -119,7 +119,7 @@ def the_dashboard_rotates_switches_edits_and_deletes(world):
     pane.press("Enter")
     until("a new key under the label", lambda: world.lookup(server, "tool") not in ("", key))
     new = world.lookup(server, "tool")
-    pane.wait_words("'tool' is a new key")
+    pane.wait_words("'tool' was rotated")
     equal([whoami(server, one)["limit"] for one in (key, new)], [5, 5])
 
     pane.press("d")

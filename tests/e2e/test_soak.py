@@ -119,7 +119,7 @@ class Dashboard:
         self.pane.press("R")
         self.pane.wait_words("rotate")
         self.pane.press("Enter")
-        self.stored(f"'{label}' is a new key")
+        self.stored(f"'{label}' was rotated")
         self.pane.press("Escape")
         self.pane.wait("2 keys held")
 
