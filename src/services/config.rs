@@ -1,5 +1,4 @@
-//! What a run works with: server, data directory, store. Read once by `main`, passed down.
-//! Must not know: commands, screens.
+//! Settings of a run: server, data directory, store. `main` reads them once and passes them on.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,40 +13,40 @@ use crate::services::provision::{PendingAttempts, ServiceContext};
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, SecretStore, StoreKind};
 
-/// Where keys come from unless `--server` says otherwise.
+/// Server to use without `--server`.
 pub const DEFAULT_SERVER: &str = "https://openrouter.ai";
 
-/// The server's address: https, or http on loopback alone; a host and perhaps a port, nothing
-/// else. Returned without a slash at its end.
+/// Parses a server address and returns it without a trailing slash. It must use https, or http on a
+/// loopback address, and consist of a host and an optional port.
 pub fn parse_server(text: &str) -> Result<String, String> {
     let url = Url::parse(text.trim())
-        .map_err(|_| String::from("a server is an address such as https://openrouter.ai"))?;
+        .map_err(|_| String::from("a server address must be a URL such as https://openrouter.ai"))?;
     let loopback = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
-        None => return Err("a server's address names a host, such as https://openrouter.ai".into()),
+        None => return Err("a server address must contain a host, such as https://openrouter.ai".into()),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("a server's address holds no user name and no password".into());
+        return Err("a server address must not contain a user name or a password".into());
     }
     match url.scheme() {
         "https" => {}
         "http" if loopback => {}
         "http" => {
-            return Err("http would send keys in the clear: use https (http is for 127.0.0.1 and localhost alone)".into());
+            return Err("http sends keys in plaintext: use https (http is allowed only for 127.0.0.1 and localhost)".into());
         }
-        _ => return Err("a server's address begins with https://".into()),
+        _ => return Err("a server address must begin with https://".into()),
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err(
-            "a server's address ends with its host and port, such as https://openrouter.ai".into(),
+            "a server address must end after the host and port, such as https://openrouter.ai".into(),
         );
     }
     Ok(url.origin().ascii_serialization())
 }
 
-/// The keychain service of a server's keys.
+/// Returns the keychain service name for a server's keys.
 pub fn keychain_service(server: &str) -> String {
     match server.split_once("://") {
         Some((_, host)) if server != DEFAULT_SERVER => format!("keywright/{host}"),
@@ -55,58 +54,58 @@ pub fn keychain_service(server: &str) -> String {
     }
 }
 
-/// A header value: printable ASCII.
+/// Checks that a header value contains only printable ASCII characters.
 pub fn parse_header_value(text: &str) -> Result<String, String> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         Ok(text.into())
     } else {
-        Err("only printable ASCII can be sent in a header".into())
+        Err("a header value must contain only printable ASCII characters".into())
     }
 }
 
-/// The management key that the environment gives. An empty variable is none.
+/// Returns the management key from `OPENROUTER_MANAGEMENT_KEY`. An empty variable counts as unset.
 pub fn read_management_key_env() -> Option<ManagementKey> {
     let key = std::env::var("OPENROUTER_MANAGEMENT_KEY").ok()?;
     Some(key.trim().to_owned()).filter(|key| !key.is_empty()).map(ManagementKey::from)
 }
 
-/// Asks for a passphrase, when it is needed.
+/// Asks the user for a passphrase when one is needed.
 #[derive(Clone)]
 pub struct PassphrasePrompt(pub secret_store::PassphraseFn);
 
 impl std::fmt::Debug for PassphrasePrompt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Passphrase(…)")
+        f.write_str("PassphrasePrompt(…)")
     }
 }
 
-/// The settings of one run, checked.
+/// Validated settings of one run.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// See [`parse_server`].
+    /// Address of the server, as [`parse_server`] returns it.
     pub server: String,
     /// Whether the server is the built-in sandbox.
     pub sandbox: bool,
-    /// What `OPENROUTER_MANAGEMENT_KEY` holds.
+    /// Management key from the environment.
     pub management_key: Option<ManagementKey>,
-    /// The store.
+    /// Kind of the secret store.
     pub store_kind: StoreKind,
-    /// Who asks for the passphrase of the `file` store.
+    /// Asks for the passphrase of the `file` store.
     pub passphrase_prompt: PassphrasePrompt,
-    /// `--data-dir`, if given.
+    /// Directory from `--data-dir`.
     pub data_dir: Option<PathBuf>,
-    /// One request's time.
+    /// Timeout of one request.
     pub request_timeout: Duration,
-    /// How often what is safe is repeated.
+    /// Maximum retries for idempotent requests.
     pub max_retries: u32,
-    /// 0 for an ephemeral one.
+    /// Port of the callback listener; 0 for an ephemeral port.
     pub callback_port: u16,
-    /// Who we say we are.
+    /// Headers that name the application.
     pub attribution: Attribution,
 }
 
 impl Config {
-    /// The directory of inventory, journal and log.
+    /// Returns the directory of the inventory, the journal and the log.
     pub fn resolve_data_dir(&self) -> Result<PathBuf, UserError> {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());
@@ -114,14 +113,15 @@ impl Config {
         let strategy = etcetera::choose_base_strategy().map_err(|_| {
             UserError::new(
                 ErrorKind::Failed,
-                "there is no home directory to keep the list of keys in",
-                "nothing was done; set HOME, or name a directory with --data-dir",
+                "no home directory found for the inventory",
+                "set HOME, or choose a directory with --data-dir",
             )
+            .with_meaning("nothing was done")
         })?;
         Ok(strategy.data_dir().join("keywright"))
     }
 
-    /// A store. Connects to nothing.
+    /// Returns a secret store of this kind. Does not connect to it.
     pub fn build_secret_store(&self, kind: StoreKind) -> Result<SecretStore, UserError> {
         Ok(match kind {
             StoreKind::Keychain => SecretStore::keychain(),
@@ -132,12 +132,12 @@ impl Config {
         })
     }
 
-    /// Everything a journey needs. Connects to nothing.
+    /// Returns the context for all services. Does not connect to anything.
     pub fn build_context(&self) -> Result<ServiceContext, UserError> {
-        let vault = self.build_secret_store(self.store_kind)?;
-        // Keys in memory and their list on disk would part at the end of the run: on disk only
-        // where a directory was named for it, and never the sandbox's.
-        let place = match (self.store_kind, &self.data_dir) {
+        let secret_store = self.build_secret_store(self.store_kind)?;
+        // Keys in memory are lost at the end of the run, so their inventory is in memory too. It is on
+        // disk only with --data-dir, and never for the sandbox.
+        let location = match (self.store_kind, &self.data_dir) {
             (StoreKind::Memory, None) => StoreLocation::in_memory(),
             (StoreKind::Memory, Some(_)) if self.sandbox => StoreLocation::in_memory(),
             _ => StoreLocation::Directory(self.resolve_data_dir()?),
@@ -146,9 +146,9 @@ impl Config {
             server: self.server.clone(),
             keychain_service: keychain_service(&self.server),
             management_key: self.management_key.clone(),
-            secret_store: vault,
+            secret_store,
             secret_store_timeout: secret_store::keychain_timeout(),
-            location: place,
+            location,
             pending_attempts: PendingAttempts::default(),
             attribution: self.attribution.clone(),
             request_timeout: self.request_timeout,
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_https_or_loopback_and_nothing_else() {
+    fn a_server_address_must_be_https_or_loopback() {
         for (text, server) in [
             ("https://openrouter.ai", "https://openrouter.ai"),
             ("https://openrouter.ai/", "https://openrouter.ai"),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn each_server_has_a_keychain_service_of_its_own() {
+    fn each_server_has_its_own_keychain_service() {
         assert_eq!(keychain_service("https://openrouter.ai"), "keywright");
         assert_eq!(keychain_service("http://127.0.0.1:4000"), "keywright/127.0.0.1:4000");
     }

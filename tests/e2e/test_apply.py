@@ -1,4 +1,4 @@
-"""A plan applied for real: killed at any moment, its keychain gone on the way."""
+"""`apply` with real components: killed at any moment, or with a keychain that locks meanwhile."""
 
 import collections
 import hashlib
@@ -10,7 +10,7 @@ import time
 
 from rig import KEYWRIGHT, LOGIN, Pane, consent, contains, equal, fetch, names, test, until, whoami
 
-# How often it is killed. Ten thousand would do no harm, and take their time.
+# Number of times that `apply` is killed.
 KILLS = int(os.environ.get("APPLY_KILLS", "100"))
 
 
@@ -20,7 +20,7 @@ def plan(world, count, name="key"):
 
 
 def issued(server, management):
-    """Every key of the account: its name and its hash."""
+    """Returns name and hash of each key of the account."""
     rows, page = [], None
     while page is None or page:
         address = f"{server}/api/v1/keys?include_disabled=true&offset={len(rows)}"
@@ -30,11 +30,11 @@ def issued(server, management):
 
 
 @test
-def a_plan_killed_at_any_moment_and_run_to_its_end_cuts_each_key_once_or_lists_it(world):
+def apply_killed_at_any_moment_creates_each_key_once_or_reports_it_as_unresolved(world):
     world.keyring()
     server, management = world.sandbox()
     managed = {**world.env, "OPENROUTER_MANAGEMENT_KEY": management}
-    # As long as four keys take here and now: most of the moments lie in the middle of one.
+    # The time that four keys take on this machine: most kills happen while a key is being created.
     began = time.monotonic()
     four = ["--server", server, "apply", plan(world, 4, "first"), "--yes"]
     equal(world.keywright(*four, OPENROUTER_MANAGEMENT_KEY=management)[0], 0)
@@ -44,7 +44,7 @@ def a_plan_killed_at_any_moment_and_run_to_its_end_cuts_each_key_once_or_lists_i
     apply = ["keywright", "--server", server, "apply", plan(world, len(planned)), "--yes"]
     chance = random.Random(os.environ.get("APPLY_SEED", "20261125"))
     for kill in range(KILLS):
-        # Alternately by the management key, and by a held key that vouches.
+        # Alternate between the management key and authorisation with an existing key.
         run = world.spawn(apply, "apply.log", env=world.env if kill % 2 and kill > 9 else managed)
         time.sleep(chance.uniform(0.005, longest))
         run.kill()
@@ -60,8 +60,8 @@ def a_plan_killed_at_any_moment_and_run_to_its_end_cuts_each_key_once_or_lists_i
         contains(failed["error"], "may have been issued")
     equal(labels["differing"], [])
     equal(sorted(labels["created"] + labels["unchanged"] + lost), sorted(planned))
-    # Or every kill came before anything was begun, and nothing was tried. How many come later is the
-    # machine's business.
+    # Otherwise each kill came before the first key was created, and the test proves nothing. How many
+    # keys were created before the last run depends on the speed of the machine.
     assert len(labels["unchanged"]) > KILLS / 10, f"{len(labels['unchanged'])} before the last run"
 
     rows = issued(server, management)
@@ -76,12 +76,12 @@ def a_plan_killed_at_any_moment_and_run_to_its_end_cuts_each_key_once_or_lists_i
         equal((label, hashlib.sha256(key.encode()).hexdigest()), (label, hashes[label]))
     equal(set(counts) - set(planned), set())
     print(f"        {KILLS} kills, {len(planned)} keys, {len(lost)} listed as lost", flush=True)
-    # The attempts that are not owed have left nothing in the keychain.
+    # Only unresolved attempts have an entry in the keychain.
     assert len(world.attempts()) <= len(lost), (world.attempts(), lost)
 
 
 @test
-def a_keychain_that_locks_itself_on_the_way_is_waited_for(world):
+def apply_waits_for_a_keychain_that_locks_meanwhile(world):
     daemon = world.keyring()
     server, management = world.sandbox()
     path = plan(world, 40)
@@ -89,7 +89,7 @@ def a_keychain_that_locks_itself_on_the_way_is_waited_for(world):
     run = world.spawn(["keywright", "--server", server, "apply", path, "--yes"], "apply.log", env=env)
     until("the first keys", lambda: world.lookup(server, "key 2"))
     world.secrets("Service.Lock", f"array:objpath:{LOGIN}")
-    until("words about it", lambda: "keychain is locked" in world.read("apply.log"))
+    until("a message about it", lambda: "keychain is locked" in world.read("apply.log"))
     assert run.poll() is None, world.read("apply.log")
     daemon.terminate()
     daemon.wait(timeout=10)
@@ -101,7 +101,7 @@ def a_keychain_that_locks_itself_on_the_way_is_waited_for(world):
 
 
 @test
-def two_at_once_share_the_work_in_turn(world):
+def two_applies_at_once_take_turns(world):
     world.keyring()
     server, management = world.sandbox()
     path = plan(world, 20)
@@ -109,15 +109,15 @@ def two_at_once_share_the_work_in_turn(world):
     argv = ["keywright", "--server", server, "apply", path, "--yes"]
     runs = [world.spawn(argv, f"apply{n}.log", env=env) for n in range(2)]
     equal([run.wait(timeout=60) for run in runs], [0, 0])
-    said = [world.read(f"apply{n}.log") for n in range(2)]
-    assert any("another apply is under way" in words for words in said), said
-    equal(sorted(words.splitlines()[-1] for words in said), ["20 created", "20 unchanged"])
+    logs = [world.read(f"apply{n}.log") for n in range(2)]
+    assert any("another apply is under way" in log for log in logs), logs
+    equal(sorted(log.splitlines()[-1] for log in logs), ["20 created", "20 unchanged"])
     names = [name for name, _ in issued(server, management)]
     equal(sum(name.startswith("key ") for name in names), 20)
 
 
 @test
-def a_plan_is_applied_in_the_dashboard_one_consent_after_the_other(world):
+def the_dashboard_applies_a_plan_with_one_consent_per_key(world):
     world.keyring()
     server, management = world.sandbox()
     world.env["KEYWRIGHT_SERVER"] = server
@@ -157,7 +157,7 @@ def a_plan_is_applied_in_the_dashboard_one_consent_after_the_other(world):
     equal(sorted(names(server, management)), sorted([*before, "one", "four"]))
     equal(world.attempts(), [])
 
-    # It goes on from there.
+    # A second run continues with the missing keys.
     pane.press("Escape")
     pane.wait("2 keys held")
     pane.press("A")
@@ -171,14 +171,14 @@ def a_plan_is_applied_in_the_dashboard_one_consent_after_the_other(world):
 
 
 @test
-def a_code_that_a_dead_program_had_received_is_used_and_its_label_not_cut_again(world):
+def a_code_received_by_a_killed_program_is_used_and_no_second_key_is_created(world):
     world.keyring()
     server, management = world.sandbox()
     world.env.update(KEYWRIGHT_SERVER=server, KEYWRIGHT_DATA_DIR=world.mkdir("data"))
     pane = Pane(world)
     pane.dashboard()
     pane.wait("No keys are held yet")
-    # Killed at the journal's third line: the code is there, and was not sent.
+    # Killed at the third write of the journal: the code was received and not sent.
     trace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-P", world.path("data", "journal.json.new"),
              "-e", "trace=rename", "-e", "inject=rename:signal=KILL:when=3"]
     run = world.spawn([*trace, KEYWRIGHT, "new", "two", "--no-open"], "new.log", env=world.env)
@@ -197,5 +197,5 @@ def a_code_that_a_dead_program_had_received_is_used_and_its_label_not_cut_again(
     pane.wait("1 cut")
     pane.wait("a plan, applied")
     equal([name for name, _ in issued(server, management) if name == "two"], ["two"])
-    assert world.lookup(server, "two"), "it is not in the keychain"
+    assert world.lookup(server, "two"), "the key is not in the keychain"
     equal(world.attempts(), [])

@@ -1,4 +1,4 @@
-"""The command line as a script uses it."""
+"""The command line, used by a script."""
 
 import json
 import socket
@@ -16,8 +16,8 @@ def new_prints_one_json_document_without_the_key(world):
     server, _ = world.sandbox()
     browser = world.chromium()
     day = (datetime.now(timezone.utc) + timedelta(days=365)).date().isoformat()
-    terms = ("--limit", "7.25", "--reset", "monthly", "--expires", day)
-    new = world.new(server, "script", *terms, "--json")
+    policy_options = ("--limit", "7.25", "--reset", "monthly", "--expires", day)
+    new = world.new(server, "script", *policy_options, "--json")
     equal(world.opened(), [])
     contains(browser.consent(new.address, "#authorize"), "Authorization received")
     printed = new.stdout.read().decode()
@@ -28,15 +28,15 @@ def new_prints_one_json_document_without_the_key(world):
     policy = {"limit": 7.25, "limit_reset": "monthly", "expires_at": f"{day}T23:59:59Z"}
     equal(document["granted"], policy)
     equal(document["requested"], {**policy, "workspace_id": None})
-    wanted = {
+    expected = {
         "label": "script", "server": server, "store": "os", "differences": [],
         "state": "active", "limit_remaining": 7.25, "masked": f"{key[:12]}...{key[-4:]}",
     }
-    equal({name: document[name] for name in wanted}, wanted)
+    equal({name: document[name] for name in expected}, expected)
 
 
 @test
-def new_prints_the_key_when_asked_to(world):
+def new_prints_the_key_with_print_key(world):
     world.keyring()
     server, _ = world.sandbox()
     new = world.new(server, "printed", "--json", "--print-key")
@@ -47,7 +47,7 @@ def new_prints_the_key_when_asked_to(world):
 
 
 @test
-def a_refusal_ends_with_code_5(world):
+def a_refusal_exits_with_code_5(world):
     world.keyring()
     server, management = world.sandbox()
     before = names(server, management)
@@ -62,13 +62,13 @@ def a_refusal_ends_with_code_5(world):
     assert is_closed(port_of(new.address))
 
 
-def answered(world, server):
-    """What `new` ends with against a server that is no sandbox, given a code."""
+def exit_code_after_callback(world, server):
+    """Sends `new` a code that `server` did not issue, and returns the exit code."""
     new = world.new(server, "lost", "--json", "--retries", "0")
-    asked = query(new.address)
-    separator = "&" if "?" in asked["callback_url"] else "?"
-    state = f"&state={asked['state']}" if "state" in asked else ""
-    equal(fetch(f"{asked['callback_url']}{separator}code=made-up{state}")[0], 200)
+    request = query(new.address)
+    separator = "&" if "?" in request["callback_url"] else "?"
+    state = f"&state={request['state']}" if "state" in request else ""
+    equal(fetch(f"{request['callback_url']}{separator}code=made-up{state}")[0], 200)
     document = json.load(new.stdout)
     code = new.wait(timeout=30)
     equal(document["error"]["code"], code)
@@ -76,17 +76,17 @@ def answered(world, server):
 
 
 @test
-def a_server_that_cannot_be_reached_ends_with_code_6(world):
+def an_unreachable_server_exits_with_code_6(world):
     world.keyring()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    equal(answered(world, f"http://127.0.0.1:{port}"), 6)
+    equal(exit_code_after_callback(world, f"http://127.0.0.1:{port}"), 6)
     contains(world.read("new.err"), "no key was issued and nothing was spent")
     equal(world.attempts(), [])
 
 
 @test
-def a_server_that_hangs_up_over_the_exchange_ends_with_code_7(world):
+def a_server_that_closes_the_connection_during_the_exchange_exits_with_code_7(world):
     world.keyring()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -100,13 +100,13 @@ def a_server_that_hangs_up_over_the_exchange_ends_with_code_7(world):
                     caller.recv(4096)
 
         threading.Thread(target=hang_up, daemon=True).start()
-        equal(answered(world, f"http://127.0.0.1:{server.getsockname()[1]}"), 7)
+        equal(exit_code_after_callback(world, f"http://127.0.0.1:{server.getsockname()[1]}"), 7)
         server.shutdown(socket.SHUT_RDWR)
     contains(world.read("new.err"), "a key may have been issued and was not received")
 
 
 @test
-def wrong_usage_ends_with_code_2_and_sends_nothing(world):
+def wrong_usage_exits_with_code_2_and_sends_nothing(world):
     world.keyring()
     server, management = world.sandbox()
     before = names(server, management)
@@ -131,7 +131,7 @@ def wrong_usage_ends_with_code_2_and_sends_nothing(world):
 
 
 @test
-def a_label_that_is_not_held_ends_with_code_3(world):
+def an_unknown_label_exits_with_code_3(world):
     world.keyring()
     server, _ = world.sandbox()
     for command in ("get", "show", "rm"):
@@ -143,7 +143,7 @@ def a_label_that_is_not_held_ends_with_code_3(world):
 
 
 @test
-def a_key_that_was_cut_is_listed_shown_read_and_removed(world):
+def a_created_key_is_listed_shown_read_and_removed(world):
     world.keyring()
     server, _ = world.sandbox()
     key = world.cut(server, "kept", "--limit", "2")
