@@ -57,7 +57,7 @@ def apply_killed_at_any_moment_creates_each_key_once_or_reports_it_as_unresolved
     lost = labels["failed"]
     equal(code, 7 if lost else 0)
     for failed in done["failed"]:
-        contains(failed["error"], "may have been issued")
+        contains(failed["error"], "and was not received")
     equal(labels["differing"], [])
     equal(sorted(labels["created"] + labels["unchanged"] + lost), sorted(planned))
     # Otherwise each kill came before the first key was created, and the test proves nothing. How many

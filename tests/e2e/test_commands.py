@@ -56,7 +56,7 @@ def a_refusal_exits_with_code_5(world):
     contains(browser.consent(new.address, "#refuse"), "No key was created")
     equal(json.load(new.stdout)["error"]["code"], 5)
     equal(new.wait(timeout=15), 5)
-    contains(world.read("new.err"), "access was refused on the consent page")
+    contains(world.read("new.err"), "access was denied on the consent page")
     equal((world.lookup(server, "refused"), world.attempts()), ("", []))
     equal(names(server, management), before)
     assert is_closed(port_of(new.address))
@@ -81,7 +81,7 @@ def an_unreachable_server_exits_with_code_6(world):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     equal(exit_code_after_callback(world, f"http://127.0.0.1:{port}"), 6)
-    contains(world.read("new.err"), "no key was issued and nothing was spent")
+    contains(world.read("new.err"), "no key was created and nothing was spent")
     equal(world.attempts(), [])
 
 
@@ -102,7 +102,7 @@ def a_server_that_closes_the_connection_during_the_exchange_exits_with_code_7(wo
         threading.Thread(target=hang_up, daemon=True).start()
         equal(exit_code_after_callback(world, f"http://127.0.0.1:{server.getsockname()[1]}"), 7)
         server.shutdown(socket.SHUT_RDWR)
-    contains(world.read("new.err"), "a key may have been issued and was not received")
+    contains(world.read("new.err"), "a key may have been created and was not received")
 
 
 @test
