@@ -19,13 +19,16 @@ pub const DEFAULT_SERVER: &str = "https://openrouter.ai";
 /// Parses a server address and returns it without a trailing slash. It must use https, or http on a
 /// loopback address, and consist of a host and an optional port.
 pub fn parse_server(text: &str) -> Result<String, String> {
-    let url = Url::parse(text.trim())
-        .map_err(|_| String::from("a server address must be a URL such as https://openrouter.ai"))?;
+    let url = Url::parse(text.trim()).map_err(|_| {
+        String::from("a server address must be a URL such as https://openrouter.ai")
+    })?;
     let loopback = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
-        None => return Err("a server address must contain a host, such as https://openrouter.ai".into()),
+        None => {
+            return Err("a server address must contain a host, such as https://openrouter.ai".into());
+        }
     };
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a server address must not contain a user name or a password".into());
@@ -40,7 +43,8 @@ pub fn parse_server(text: &str) -> Result<String, String> {
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err(
-            "a server address must end after the host and port, such as https://openrouter.ai".into(),
+            "a server address must end after the host and port, such as https://openrouter.ai"
+                .into(),
         );
     }
     Ok(url.origin().ascii_serialization())

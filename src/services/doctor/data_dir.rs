@@ -166,7 +166,8 @@ pub(super) fn check_pending_attempts(services: &ServiceContext) -> HealthCheck {
             .iter()
             .map(|attempt| format!("'{}' of {}", attempt.label, format_date(attempt.started_at)))
             .collect();
-        let message = format!("a key may have been created and was not received: {}", names.join(", "));
+        let message =
+            format!("a key may have been created and was not received: {}", names.join(", "));
         let advice = format!(
             "run keywright recover for details; look for the key at {}/keys, delete it there, then run keywright recover --dismiss LABEL",
             services.server
