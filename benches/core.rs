@@ -1,4 +1,4 @@
-//! The core's own times: one transition, one frame, one answer read. `cargo bench`.
+//! Benchmarks of one update, one frame and one parser call. Run with `cargo bench`.
 
 use std::hint::black_box;
 
@@ -22,7 +22,7 @@ fn now() -> Timestamp {
 fn model(keys: usize) -> Model {
     let mut model = Model::new(AppContext::default(), (120, 40), now());
     update::load_keys(&mut model);
-    let held = (0..keys).filter_map(|number| {
+    let stored_keys = (0..keys).filter_map(|number| {
         Some(StoredKey {
             hash: format!("{number:064x}"),
             masked: "sk-or-v1-0e6...1c96".into(),
@@ -40,13 +40,13 @@ fn model(keys: usize) -> Model {
             )
         })
     });
-    let keys = Ok(held.collect());
+    let keys = Ok(stored_keys.collect());
     update::update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: keys }, now());
     model
 }
 
 #[divan::bench(args = [10, 1_000, 10_000])]
-fn update_moves_down(bencher: Bencher, keys: usize) {
+fn update_moves_the_selection(bencher: Bencher, keys: usize) {
     let mut model = model(keys);
     bencher.bench_local(|| {
         update::update(&mut model, Msg::Intent(Intent::Move(1)), now());
@@ -55,7 +55,7 @@ fn update_moves_down(bencher: Bencher, keys: usize) {
 }
 
 #[divan::bench(args = [10, 1_000, 10_000])]
-fn draw_a_full_screen(bencher: Bencher, keys: usize) {
+fn draw_dashboard(bencher: Bencher, keys: usize) {
     let model = model(keys);
     let Ok(mut terminal) = Terminal::new(TestBackend::new(120, 40));
     bencher.bench_local(|| {
@@ -64,11 +64,11 @@ fn draw_a_full_screen(bencher: Bencher, keys: usize) {
 }
 
 #[divan::bench]
-fn parse_a_pasted_code() -> bool {
+fn parse_auth_code() -> bool {
     AuthCode::parse(black_box("auth_code_0123456789abcdef0123456789abcdef")).is_ok()
 }
 
 #[divan::bench]
-fn parse_an_expiry() -> bool {
+fn parse_expiry() -> bool {
     Expiry::parse(black_box("3mo"), now()).is_ok()
 }

@@ -1,5 +1,5 @@
-//! What must hold for every input that comes from outside: one function a boundary. The fuzz
-//! targets in `fuzz/` and the tests in `runs.rs` call the same ones.
+//! Properties that must hold for all input from outside, one function per kind of input. The fuzz
+//! targets in `fuzz/` and the tests in `mutation.rs` call them.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test may fail")]
 
@@ -25,10 +25,10 @@ use crate::tui::update::{load_keys, update};
 use crate::tui::view::{self, Theme};
 
 #[cfg(test)]
-#[path = "runs.rs"]
-mod runs;
+#[path = "mutation.rs"]
+mod mutation;
 
-/// The address in the seeds of [`callback`].
+/// The host in the seeds of [`callback`].
 const HOST: &str = "127.0.0.1:4711";
 const NONCE: &str = "NNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNN";
 
@@ -36,20 +36,20 @@ fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
 }
 
-/// Fit for a terminal.
-fn assert_clean(words: &str) {
+/// Asserts that the text is safe to show on a terminal.
+fn assert_sanitized(text: &str) {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
-    assert!(!words.chars().any(hidden), "{words:?}");
+    assert!(!text.chars().any(hidden), "{text:?}");
 }
 
-/// The callback: whatever a head says, it gets one whole answer that repeats nothing of it, and
-/// only a person's own visit to the whole address brings a code.
+/// A callback request: each one gets a complete response that repeats nothing of the request, and
+/// only a request for the full URL delivers a code.
 pub fn callback(data: &[u8]) {
-    let Some((page, answer)) = respond_to_bytes(data, HOST, NONCE) else { return };
-    let text = String::from_utf8(page).unwrap();
+    let Some((response, authorization)) = respond_to_bytes(data, HOST, NONCE) else { return };
+    let text = String::from_utf8(response).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let head = head.to_ascii_lowercase();
     assert!(head.starts_with("http/1."), "{head}");
@@ -64,63 +64,63 @@ pub fn callback(data: &[u8]) {
     }
     assert!(!head.contains("access-control"), "{head}");
     assert!(!text.contains(NONCE));
-    // A page is one of a few, whoever asks.
+    // The body is empty or one of a few fixed pages.
     assert!(body.is_empty() || body.starts_with("<!"), "{body}");
-    let says = |words: &str| data.windows(words.len()).any(|part| part == words.as_bytes());
-    match answer {
+    let contains = |text: &str| data.windows(text.len()).any(|part| part == text.as_bytes());
+    match authorization {
         Some(AuthorizationResponse::Code(code)) => {
-            let code = revealed(&code);
+            let code = expose(&code);
             assert!((1..=512).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_graphic()));
             assert!(code.len() < 20 || !text.contains(code));
-            assert!(says("GET ") && says(HOST) && says(NONCE) && says("code"));
+            assert!(contains("GET ") && contains(HOST) && contains(NONCE) && contains("code"));
         }
         Some(AuthorizationResponse::Error { description }) => {
-            assert_clean(description.as_deref().unwrap_or_default());
-            assert!(says("GET ") && says(HOST) && says(NONCE) && says("error"));
+            assert_sanitized(description.as_deref().unwrap_or_default());
+            assert!(contains("GET ") && contains(HOST) && contains(NONCE) && contains("error"));
         }
         None => {}
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own secret")]
-fn revealed(secret: &impl ExposeSecret<str>) -> &str {
+#[expect(clippy::disallowed_methods, reason = "a secret of the test")]
+fn expose(secret: &impl ExposeSecret<str>) -> &str {
     secret.expose_secret()
 }
 
-/// The exchange's answer: a key that came whole is found, however the answer ends.
+/// The response to the code exchange: a complete key is found even if the response is truncated.
 pub fn exchange(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Some(exchanged) = wire::parse_created_key(&text) {
-        assert!(!revealed(&exchanged.key).is_empty());
+        assert!(!expose(&exchanged.key).is_empty());
         let _ = (exchanged.key.hash(), exchanged.key.masked());
     }
     if let Some(code) = wire::parse_auth_code(&text) {
-        assert!((1..=512).contains(&revealed(&code).len()));
+        assert!((1..=512).contains(&expose(&code).len()));
     }
-    if let Some(words) = wire::parse_error_message(&text) {
-        assert_clean(&words);
+    if let Some(message) = wire::parse_error_message(&text) {
+        assert_sanitized(&message);
     }
     let _ = wire::is_deletion_confirmed(&text);
-    // The input as a key of the strangest shape, in an answer that is cut off behind it.
+    // Use the input as a key of unknown format, in a response that is truncated after it.
     if !text.is_empty() {
         let start = format!("{{\"key\":{}", serde_json::to_string(&text).unwrap());
         let whole = format!("{start},\"user_id\":\"user_1\"}}");
-        for cut in [start.len(), whole.len() - 1, whole.len()] {
-            let found = wire::parse_created_key(&whole[..cut]).map(|e| revealed(&e.key).to_owned());
-            assert_eq!(found.as_deref(), Some(&*text), "cut at {cut}");
+        for end in [start.len(), whole.len() - 1, whole.len()] {
+            let found = wire::parse_created_key(&whole[..end]).map(|e| expose(&e.key).to_owned());
+            assert_eq!(found.as_deref(), Some(&*text), "truncated at {end}");
         }
         let masked = ApiKey::from(text.clone().into_owned()).masked();
-        assert_clean(&masked);
+        assert_sanitized(&masked);
         assert!(masked.chars().count() <= 25, "{masked}");
     }
 }
 
-/// What a key says of itself and what an account says of its keys: drawn without harm.
-pub fn answers(data: &[u8]) {
+/// API responses about keys: every parsed key can be drawn.
+pub fn responses(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let mut held = some_key();
-    if let Some(reading) = wire::parse_key_info(&text) {
-        held.record_check(&CheckResult::Valid(reading.into()), now());
+    let mut stored_key = some_key();
+    if let Some(info) = wire::parse_key_info(&text) {
+        stored_key.record_check(&CheckResult::Valid(info.into()), now());
     }
     let mut remotes: Vec<AccountKey> = wire::parse_account_key(&text).into_iter().collect();
     if let Some(page) = wire::parse_key_list(&text) {
@@ -132,10 +132,10 @@ pub fn answers(data: &[u8]) {
     }
     let rows = remotes.iter().map(|remote| {
         assert!(crate::domain::is_key_hash(&remote.hash));
-        assert_clean(&remote.display_name());
+        assert_sanitized(&remote.display_name());
         remote.to_inventory_row("https://openrouter.ai", now())
     });
-    show(std::iter::once(held).chain(rows).collect());
+    draw_dashboard(std::iter::once(stored_key).chain(rows).collect());
 }
 
 fn some_key() -> StoredKey {
@@ -144,13 +144,13 @@ fn some_key() -> StoredKey {
     StoredKey::new("laptop".parse().unwrap(), &key, server, "os".into(), now())
 }
 
-/// The dashboard with these keys: drawn, with nothing in it that a terminal would obey.
-fn show(keys: Vec<StoredKey>) {
-    let world = AppContext {
+/// Draws the dashboard with these keys and asserts that it has no control characters.
+fn draw_dashboard(keys: Vec<StoredKey>) {
+    let context = AppContext {
         refresh_interval: Some(SignedDuration::from_mins(5)),
         ..AppContext::default()
     };
-    let mut model = Model::new(world, (160, 40), now());
+    let mut model = Model::new(context, (160, 40), now());
     load_keys(&mut model);
     let ticket = model.dashboard.load_ticket.unwrap();
     update(&mut model, Msg::KeysLoaded { ticket, result: Ok(keys) }, now());
@@ -162,8 +162,8 @@ fn show(keys: Vec<StoredKey>) {
     }
 }
 
-/// A directory with this file in it, for one look.
-fn with_file(name: &str, data: &[u8], look: impl FnOnce(&StoreLocation) -> Result<(), Error>) {
+/// Calls `check` with a directory that contains the file. If it fails, the file must be unchanged.
+fn with_file(name: &str, data: &[u8], check: impl FnOnce(&StoreLocation) -> Result<(), Error>) {
     let thread = format!("{:?}", std::thread::current().id());
     let dir: PathBuf = std::env::temp_dir().join(format!(
         "keywright-fuzz-{}-{}",
@@ -173,62 +173,62 @@ fn with_file(name: &str, data: &[u8], look: impl FnOnce(&StoreLocation) -> Resul
     crate::storage::json_store::create_private_dir(&dir).unwrap();
     let path = dir.join(name);
     fs::write(&path, data).unwrap();
-    if let Err(error) = look(&StoreLocation::Directory(dir.clone())) {
-        assert_clean(&error.to_string());
+    if let Err(error) = check(&StoreLocation::Directory(dir.clone())) {
+        assert_sanitized(&error.to_string());
         assert!(!error.advice().is_empty());
-        assert!(fs::read(&path).unwrap() == data, "what could not be read was overwritten");
+        assert!(fs::read(&path).unwrap() == data, "an unreadable file was overwritten");
     }
     fs::remove_dir_all(&dir).unwrap();
 }
 
-/// `inventory.json`: read, drawn and written back with every key in it, or left as it is.
+/// `inventory.json`: read, drawn and written back with all keys, or not changed.
 pub fn inventory(data: &[u8]) {
-    with_file("inventory.json", data, |place| {
-        let keys = match inventory::list_all_keys(place) {
+    with_file("inventory.json", data, |location| {
+        let keys = match inventory::list_all_keys(location) {
             Ok(keys) => keys,
             Err(error) => {
-                assert!(inventory::remove_key(place, "nowhere", "nothing").is_err());
+                assert!(inventory::remove_key(location, "nowhere", "nothing").is_err());
                 return Err(error);
             }
         };
-        inventory::remove_key(place, "https://nowhere.example", "nothing")?;
-        let hashes = |keys: &[StoredKey]| -> Vec<String> {
-            keys.iter().map(|held| format!("{} {}", held.hash, held.label)).collect()
+        inventory::remove_key(location, "https://nowhere.example", "nothing")?;
+        let names = |keys: &[StoredKey]| -> Vec<String> {
+            keys.iter().map(|key| format!("{} {}", key.hash, key.label)).collect()
         };
-        let again = inventory::list_all_keys(place).unwrap();
-        assert_eq!(hashes(&keys), hashes(&again));
-        show(keys);
+        let again = inventory::list_all_keys(location).unwrap();
+        assert_eq!(names(&keys), names(&again));
+        draw_dashboard(keys);
         Ok(())
     });
 }
 
-/// `journal.json`: read and written back with every attempt in it, or left as it is.
+/// `journal.json`: read and written back with all attempts, or not changed.
 pub fn journal(data: &[u8]) {
-    with_file("journal.json", data, |place| {
-        let attempts = match journal::list_all_attempts(place) {
+    with_file("journal.json", data, |location| {
+        let attempts = match journal::list_all_attempts(location) {
             Ok(attempts) => attempts,
             Err(error) => {
-                assert!(journal::dismiss_attempt(place, "none").is_err());
+                assert!(journal::dismiss_attempt(location, "none").is_err());
                 return Err(error);
             }
         };
-        let known: Vec<_> = attempts.into_iter().filter(|attempt| attempt.id != "none").collect();
-        journal::dismiss_attempt(place, "none")?;
-        let again = journal::list_all_attempts(place).unwrap();
-        assert_eq!(known.len(), again.len());
-        for (one, other) in known.iter().zip(&again) {
+        let expected: Vec<_> =
+            attempts.into_iter().filter(|attempt| attempt.id != "none").collect();
+        journal::dismiss_attempt(location, "none")?;
+        let again = journal::list_all_attempts(location).unwrap();
+        assert_eq!(expected.len(), again.len());
+        for (one, other) in expected.iter().zip(&again) {
             assert_eq!(
                 (&one.id, one.stage, one.send_count),
                 (&other.id, other.stage, other.send_count)
             );
         }
-        journal::list_attempts_outside(place, "https://openrouter.ai", "os")?;
+        journal::list_attempts_outside(location, "https://openrouter.ai", "os")?;
         Ok(())
     });
 }
 
-/// A plan: requests that could be sent as they are, or complaints that each name a place in it and
-/// repeat no key.
+/// A plan: valid requests, or diagnostics that each have a position in the plan and show no key.
 pub fn plan(data: &[u8]) {
     match plan::parse(data, now()) {
         Ok(requests) => {
@@ -238,50 +238,50 @@ pub fn plan(data: &[u8]) {
             }
             plan::compare(requests, vec![some_key()], Vec::new());
         }
-        Err(complaints) => {
-            assert!(!complaints.is_empty());
+        Err(diagnostics) => {
+            assert!(!diagnostics.is_empty());
             let lines = data.split(|byte| *byte == b'\n').count();
-            for complaint in complaints {
-                assert!((1..=lines).contains(&complaint.position.line), "{complaint}");
-                assert!(complaint.position.column >= 1);
-                assert_clean(&complaint.message);
-                let secret = complaint.message.split("sk-or-v1-").nth(1).unwrap_or_default();
+            for diagnostic in diagnostics {
+                assert!((1..=lines).contains(&diagnostic.position.line), "{diagnostic}");
+                assert!(diagnostic.position.column >= 1);
+                assert_sanitized(&diagnostic.message);
+                let secret = diagnostic.message.split("sk-or-v1-").nth(1).unwrap_or_default();
                 let shown = secret.bytes().take_while(u8::is_ascii_alphanumeric).count();
-                assert!(shown < 20, "{complaint}");
+                assert!(shown < 20, "{diagnostic}");
             }
         }
     }
 }
 
-/// What a stranger said, on its way to a terminal.
-pub fn words(data: &[u8]) {
+/// Foreign text that is shown on a terminal.
+pub fn foreign_text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    for most in [0, 1, 24, 200] {
-        let cleaned = sanitize(&text, most);
-        assert_clean(&cleaned);
-        assert_eq!(sanitize(&cleaned, most + 1), cleaned, "cleaning twice cleans more");
+    for max in [0, 1, 24, 200] {
+        let sanitized = sanitize(&text, max);
+        assert_sanitized(&sanitized);
+        assert_eq!(sanitize(&sanitized, max + 1), sanitized, "the second call changes the text");
         assert!(
-            cleaned.chars().filter(|c| !c.is_alphanumeric()).count() <= text.chars().count() + 1
+            sanitized.chars().filter(|c| !c.is_alphanumeric()).count() <= text.chars().count() + 1
         );
     }
 }
 
-/// What a person types into a form or a command line.
-pub fn typed(data: &[u8]) {
+/// Values typed into a form or given on the command line.
+pub fn user_input(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Ok(label) = text.parse::<Label>() {
-        assert_clean(label.as_str());
+        assert_sanitized(label.as_str());
         assert!((1..=100).contains(&label.as_str().chars().count()));
         assert_eq!(label.as_str().parse::<Label>().as_ref(), Ok(&label));
-        for words in ["(old)", "2", &"x".repeat(120)] {
-            assert!(label.with_suffix(words).as_str().chars().count() <= 100);
+        for suffix in ["(old)", "2", &"x".repeat(120)] {
+            assert!(label.with_suffix(suffix).as_str().chars().count() <= 100);
         }
     }
     if let Ok(Some(limit)) = Cents::parse_limit(&text) {
         assert!((0.01..=1_000_000.0).contains(&limit.to_dollars()));
         assert_eq!(limit.to_string().parse(), Ok(limit));
-        let travelled = serde_json::to_string(&limit).unwrap();
-        assert_eq!(serde_json::from_str::<Cents>(&travelled).ok(), Some(limit));
+        let json = serde_json::to_string(&limit).unwrap();
+        assert_eq!(serde_json::from_str::<Cents>(&json).ok(), Some(limit));
     }
     if let Ok(Some(reset)) = ResetInterval::parse(&text) {
         assert_eq!(ResetInterval::parse(reset.as_str()), Ok(Some(reset)));
@@ -296,11 +296,11 @@ pub fn typed(data: &[u8]) {
                 let _ = expiry.description(now);
             }
             Ok(None) => {}
-            Err(problem) => assert_clean(&problem.0),
+            Err(error) => assert_sanitized(&error.0),
         }
     }
     if let Ok(code) = AuthCode::parse(&text) {
-        let code = revealed(&code);
+        let code = expose(&code);
         assert!((1..=512).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_graphic()));
     }
     if KeyRequest::validate_workspace_id(&text).is_ok() {
