@@ -27,7 +27,9 @@ pub fn parse_server(text: &str) -> Result<String, String> {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
         None => {
-            return Err("a server address must contain a host, such as https://openrouter.ai".into());
+            return Err(
+                "a server address must contain a host, such as https://openrouter.ai".into()
+            );
         }
     };
     if !url.username().is_empty() || url.password().is_some() {
