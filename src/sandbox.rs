@@ -1,13 +1,13 @@
-//! A built-in imitation of OpenRouter on loopback, for trying things out and for tests. Its keys
-//! live in memory and buy nothing.
+//! An imitation of OpenRouter on loopback, for demonstrations and tests. Its keys exist in memory
+//! only and cannot call models.
 //!
 //! ```text
-//! wire ─ Call → routes ─ asks → ledger ─ answers → wire
-//!                  └ consent, pages: what a person sees
+//! wire ─ HttpRequest → routes ─ request → ledger ─ response → wire
+//!                         └ consent, pages: the HTML pages
 //! ```
 //!
-//! Written from OpenRouter's documentation and strict where that is strict. Must know nothing of
-//! the client, or one misunderstanding of ours would cancel itself out: no other room is imported.
+//! It follows OpenRouter's documentation and is strict where the documentation is. It imports no
+//! other module of this crate, so that a misunderstanding cannot be in client and server alike.
 
 mod consent;
 mod fake_browser;
@@ -31,38 +31,38 @@ use tiny_http::Server;
 pub use fake_browser::{advance_clock_one_day, answer_consent, spend_on_key};
 use ledger::Account;
 
-/// How many requests are answered at once; a slow client holds up one.
+/// How many requests are handled concurrently; a slow client blocks one worker.
 const WORKER_COUNT: usize = 4;
 
-/// How to start.
+/// Options of [`Sandbox::start`].
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The port on 127.0.0.1; 0 takes any free one.
+    /// The port on 127.0.0.1; 0 selects a free one.
     pub port: u16,
-    /// How many keys the account holds from the start.
+    /// How many keys the account has at the start.
     pub key_count: usize,
 }
 
-/// A key that the account holds from the start.
+/// A key that the account has at the start.
 #[derive(Clone)]
 pub struct SeedKey {
-    /// The person's name for it.
+    /// The user's name for the key.
     pub label: String,
-    /// The secret.
+    /// The key itself.
     pub secret: String,
-    /// In USD.
+    /// The limit in USD.
     pub limit: Option<f64>,
     /// `daily`, `weekly` or `monthly`.
     pub limit_reset: Option<&'static str>,
-    /// When it dies.
+    /// When the key expires.
     pub expires_at: Option<Timestamp>,
-    /// When it was cut.
+    /// When the key was created.
     pub created_at: Timestamp,
-    /// Whose it is.
+    /// The user ID of the owner.
     pub user_id: &'static str,
 }
 
-/// A running sandbox. Dropping it closes its port.
+/// A running sandbox. Dropping it closes the port.
 pub struct Sandbox {
     server: Arc<Server>,
     url: String,
@@ -71,14 +71,17 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Furnishes an account and serves it. Fails where the port is taken or the OS gives no
-    /// randomness.
+    /// Creates an account with seed keys and serves it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the port is in use or the operating system returns no random bytes.
     pub fn start(options: &Options) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         let url = format!("http://{}", listener.local_addr()?);
         let management_key = secrets::generate_key()?;
         let mut ledger = Account::new(&management_key);
-        let seeds = seeds::create_seed_keys(
+        let seed_keys = seeds::create_seed_keys(
             &mut ledger,
             secrets::generate_keys(options.key_count)?,
             Timestamp::now(),
@@ -91,25 +94,25 @@ impl Sandbox {
                 .name("sandbox".into())
                 .spawn(move || serve_requests(&server, &ledger))?;
         }
-        Ok(Self { server, url, management_key, seed_keys: seeds })
+        Ok(Self { server, url, management_key, seed_keys })
     }
 
-    /// Where it listens, `http://127.0.0.1:PORT` without a slash.
+    /// Returns the base URL, `http://127.0.0.1:PORT` without a slash.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The account's management key.
+    /// Returns the account's management key.
     pub fn management_key(&self) -> &str {
         &self.management_key
     }
 
-    /// The keys that the account held at the start, in order, as long as nobody took them.
+    /// Returns the seed keys in order; empty after [`Self::take_seed_keys`].
     pub fn seed_keys(&self) -> Vec<SeedKey> {
         self.seed_keys.clone()
     }
 
-    /// The same, for good: nothing of them stays here.
+    /// Removes and returns the seed keys, so that no copy of the secrets remains here.
     pub fn take_seed_keys(&mut self) -> Vec<SeedKey> {
         std::mem::take(&mut self.seed_keys)
     }
@@ -123,18 +126,18 @@ impl Drop for Sandbox {
     }
 }
 
-/// Answers requests until the sandbox is dropped. While it answers it holds no share of the server,
-/// so a slow client cannot keep the port open.
+/// Handles requests until the sandbox is dropped. It holds no strong reference to the server while
+/// it handles one, so that a slow client cannot keep the port open.
 fn serve_requests(server: &Weak<Server>, ledger: &Mutex<Account>) {
     while let Some(Ok(request)) = server.upgrade().map(|server| server.recv()) {
-        let Some((call, request)) = wire::read_request(request) else { continue };
-        let (answer, now) = {
+        let Some((http_request, connection)) = wire::read_request(request) else { continue };
+        let (response, now) = {
             let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            // The one place where the sandbox asks what time it is.
+            // The only place where the sandbox reads the clock.
             let now = ledger.account_time(Timestamp::now());
-            (routes::handle_request(&call, &mut ledger, now), now)
+            (routes::handle_request(&http_request, &mut ledger, now), now)
         };
-        // A client that hung up has nobody to tell.
-        let _ = wire::write_response(request, &answer, now);
+        // Fails if the client has disconnected.
+        let _ = wire::write_response(connection, &response, now);
     }
 }

@@ -1,5 +1,5 @@
-//! The callback listener from outside, over raw sockets: the properties it must keep.
-//! Every answer that any of these reads is checked for its headers as well (`support`).
+//! Tests of the callback listener over raw sockets. The headers of every response are checked
+//! in `support`.
 
 #![expect(clippy::disallowed_methods, reason = "a test compares secrets")]
 #![expect(clippy::unwrap_used, reason = "a test's own helpers may fail it")]
@@ -18,15 +18,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use keywright::api::oauth::{CallbackError, CallbackListener};
-use support::{Reply, Waiting, connect, in_words, runtime};
+use support::{Listener, Reply, connect, describe, runtime};
 
-// --- The path holds a nonce
+// --- The path contains a nonce
 
 #[test]
-fn a_wrong_nonce_gets_404_and_the_wait_goes_on() {
-    let waiting = Waiting::new();
-    assert_eq!(waiting.nonce().len(), 43);
-    let nonce = waiting.nonce();
+fn wrong_nonce_gets_404_and_has_no_effect() {
+    let listener = Listener::new();
+    assert_eq!(listener.nonce().len(), 43);
+    let nonce = listener.nonce();
     for path in [
         "/callback/WRONG",
         "/callback/",
@@ -40,24 +40,28 @@ fn a_wrong_nonce_gets_404_and_the_wait_goes_on() {
         &format!("/{nonce}"),
         &format!("/callback/{}", "A".repeat(43)),
     ] {
-        assert_eq!(waiting.say(waiting.head(&format!("{path}?code=x"), &[])).status, 404, "{path}");
+        assert_eq!(
+            listener.send(listener.request(&format!("{path}?code=x"), &[])).status,
+            404,
+            "{path}"
+        );
     }
-    assert_ne!(Waiting::new().nonce(), nonce);
-    waiting.succeeds();
+    assert_ne!(Listener::new().nonce(), nonce);
+    listener.assert_accepts_code();
 }
 
 // --- Loopback only
 
 #[test]
-fn only_the_literal_127_0_0_1_listens() {
-    let waiting = Waiting::new();
-    let refused = |address: std::net::IpAddr| TcpStream::connect((address, waiting.port)).is_err();
+fn listens_only_on_127_0_0_1() {
+    let listener = Listener::new();
+    let refused = |address: std::net::IpAddr| TcpStream::connect((address, listener.port)).is_err();
     assert!(refused(Ipv6Addr::LOCALHOST.into()));
     #[cfg(target_os = "linux")]
     {
         assert!(refused(Ipv4Addr::new(127, 0, 0, 2).into()));
         let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let port = format!(":{:04X}", waiting.port);
+        let port = format!(":{:04X}", listener.port);
         let listening: Vec<&str> = sockets
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>())
@@ -67,16 +71,16 @@ fn only_the_literal_127_0_0_1_listens() {
             .collect();
         assert_eq!(listening, ["127.0.0.1"]);
     }
-    waiting.succeeds();
+    listener.assert_accepts_code();
 }
 
 #[test]
-fn a_taken_port_is_said_and_a_free_one_is_used_as_asked() {
+fn used_port_is_an_error_and_a_free_one_is_bound() {
     runtime().block_on(async {
         let first = CallbackListener::bind(0).await.unwrap();
         let port = first.url().port().unwrap();
         let error = CallbackListener::bind(port).await.err().unwrap();
-        assert!(matches!(error, CallbackError::PortInUse { port: taken } if taken == port));
+        assert!(matches!(error, CallbackError::PortInUse { port: used } if used == port));
         assert_eq!(
             error.to_string(),
             format!("port {port} on 127.0.0.1 is in use by another program")
@@ -89,45 +93,48 @@ fn a_taken_port_is_said_and_a_free_one_is_used_as_asked() {
 // --- The first valid callback wins
 
 #[test]
-fn the_first_valid_callback_wins_and_nothing_before_it_ends_the_wait() {
-    let waiting = Waiting::new();
-    let path = &waiting.path;
-    assert_eq!(waiting.say(waiting.head("/favicon.ico", &[])).status, 404);
-    assert_eq!(waiting.say(waiting.head("/callback/WRONG?code=x", &[])).status, 404);
-    assert_eq!(waiting.say(waiting.head_of("POST", &format!("{path}?code=x"), &[])).status, 405);
-    assert_eq!(waiting.say("\x16\x03\x01\x02\x00\x01\x00\x01\u{0}").status, 400);
-    assert_eq!(waiting.say("nonsense\r\n\r\n").status, 400);
-    drop(waiting.connect());
-    waiting.succeeds();
+fn invalid_requests_before_the_first_valid_callback_have_no_effect() {
+    let listener = Listener::new();
+    let path = &listener.path;
+    assert_eq!(listener.send(listener.request("/favicon.ico", &[])).status, 404);
+    assert_eq!(listener.send(listener.request("/callback/WRONG?code=x", &[])).status, 404);
+    assert_eq!(
+        listener.send(listener.request_with_method("POST", &format!("{path}?code=x"), &[])).status,
+        405
+    );
+    assert_eq!(listener.send("\x16\x03\x01\x02\x00\x01\x00\x01\u{0}").status, 400);
+    assert_eq!(listener.send("nonsense\r\n\r\n").status, 400);
+    drop(listener.connect());
+    listener.assert_accepts_code();
 }
 
-// --- Once
+// --- Only one response
 
 #[test]
-fn the_same_code_again_gets_the_same_page_and_another_code_gets_409() {
-    let waiting = Waiting::new();
-    let first = waiting.get("?code=one");
+fn repeated_code_gets_the_same_page_and_another_code_409() {
+    let listener = Listener::new();
+    let first = listener.get("?code=one");
     assert_eq!(first.status, 200);
-    assert_eq!(waiting.get("?code=one"), first);
-    assert_eq!(waiting.get("?code=%6fne&x=1"), first);
-    assert_eq!(waiting.get("?code=two").status, 409);
-    assert_eq!(waiting.get("?error=access_denied").status, 409);
-    assert_eq!(waiting.get("?code=on").status, 409);
-    assert_eq!(waiting.answer(), "code one");
-    assert!(waiting.is_still_waiting());
+    assert_eq!(listener.get("?code=one"), first);
+    assert_eq!(listener.get("?code=%6fne&x=1"), first);
+    assert_eq!(listener.get("?code=two").status, 409);
+    assert_eq!(listener.get("?error=access_denied").status, 409);
+    assert_eq!(listener.get("?code=on").status, 409);
+    assert_eq!(listener.response(), "code one");
+    assert!(listener.has_no_response());
 }
 
 #[test]
-fn twenty_at_once_are_one_answer_and_twenty_pages() {
-    let waiting = Waiting::new();
+fn twenty_concurrent_requests_get_one_response_and_twenty_pages() {
+    let listener = Listener::new();
     let start = Barrier::new(20);
     let pages: Vec<Reply> = thread::scope(|scope| {
         let threads: Vec<_> = (0..20)
             .map(|_| {
                 scope.spawn(|| {
-                    let mut socket = waiting.connect();
+                    let mut socket = listener.connect();
                     start.wait();
-                    let head = waiting.head(&format!("{}?code=same", waiting.path), &[]);
+                    let head = listener.request(&format!("{}?code=same", listener.path), &[]);
                     socket.write_all(head.as_bytes()).unwrap();
                     Reply::read(&mut socket)
                 })
@@ -136,36 +143,39 @@ fn twenty_at_once_are_one_answer_and_twenty_pages() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(pages.iter().all(|page| page.status == 200 && *page == pages[0]));
-    assert_eq!(waiting.answer(), "code same");
-    assert!(waiting.is_still_waiting());
+    assert_eq!(listener.response(), "code same");
+    assert!(listener.has_no_response());
 }
 
 // --- Open only as long as needed
 
 #[test]
-fn the_port_is_closed_the_moment_any_of_it_is_dropped() {
-    let closed = |port: u16| {
+fn port_is_closed_as_soon_as_listener_or_guard_is_dropped() {
+    let assert_closed = |port: u16| {
         let error = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     };
-    // Nothing is awaited between a drop and its check: the runtime has no chance to help.
+    // Nothing is awaited between a drop and its check, so the runtime cannot close the port.
     runtime().block_on(async {
         let callback = CallbackListener::bind(0).await.unwrap();
         let port = callback.url().port().unwrap();
         drop(connect(port));
         drop(callback);
-        closed(port);
+        assert_closed(port);
 
         let callback = CallbackListener::bind(0).await.unwrap();
         let port = callback.url().port().unwrap();
-        let mut inside = connect(port);
+        let mut open_connection = connect(port);
         let waited =
             tokio::time::timeout(Duration::from_millis(50), callback.wait_for_response()).await;
         assert!(waited.is_err());
-        closed(port);
-        assert!(!matches!(inside.read(&mut [0; 1]), Ok(1..)), "a connection outlived its callback");
+        assert_closed(port);
+        assert!(
+            !matches!(open_connection.read(&mut [0; 1]), Ok(1..)),
+            "a connection outlived its listener"
+        );
 
-        for (query, words) in [("code=x", "code x"), ("error=access_denied", "refused None")] {
+        for (query, expected) in [("code=x", "code x"), ("error=access_denied", "denied None")] {
             let callback = CallbackListener::bind(0).await.unwrap();
             let port = callback.url().port().unwrap();
             let path = callback.url().path().to_owned();
@@ -175,22 +185,22 @@ fn the_port_is_closed_the_moment_any_of_it_is_dropped() {
                 socket.write_all(head.as_bytes()).unwrap();
                 Reply::read(&mut socket).status
             });
-            let (answer, lingering) = callback.wait_for_response().await.unwrap();
-            drop(lingering);
-            closed(port);
-            assert_eq!(in_words(&answer), words);
-            // The page was out before the caller heard of it.
+            let (response, guard) = callback.wait_for_response().await.unwrap();
+            drop(guard);
+            assert_closed(port);
+            assert_eq!(describe(&response), expected);
+            // The page was written before the caller received the response.
             assert_eq!(client.join().unwrap(), 200);
         }
     });
 }
 
-// --- The page waits for nothing
+// --- Requests are answered immediately
 
 #[test]
-fn the_page_answers_at_once_whatever_the_caller_is_doing() {
+fn page_is_served_before_the_caller_waits() {
     runtime().block_on(async {
-        // Bound, but not yet waited for: the browser is being opened, say.
+        // Bound, but not awaited yet, for example while the browser is opened.
         let callback = CallbackListener::bind(0).await.unwrap();
         let port = callback.url().port().unwrap();
         let path = callback.url().path().to_owned();
@@ -210,46 +220,46 @@ fn the_page_answers_at_once_whatever_the_caller_is_doing() {
         assert!(page.body.contains("Authorization received"));
         assert!(page.body.contains("Go back to the terminal"));
         assert!(!page.body.contains("<script") && !page.body.contains("http"));
-        assert_eq!(in_words(&callback.wait_for_response().await.unwrap().0), "code x");
+        assert_eq!(describe(&callback.wait_for_response().await.unwrap().0), "code x");
     });
 }
 
-// --- The headers of every answer
+// --- The headers of every response
 
 #[test]
-fn every_answer_has_its_headers_and_echoes_nothing() {
-    let waiting = Waiting::new();
-    let nonce = waiting.nonce();
-    let right = &waiting.path;
-    let mark = "M4RKED";
-    let line = format!("X-{mark}: {mark}");
-    let mut seen = Vec::new();
+fn every_response_has_the_headers_and_echoes_nothing() {
+    let listener = Listener::new();
+    let nonce = listener.nonce();
+    let path = &listener.path;
+    let marker = "M4RKED";
+    let line = format!("X-{marker}: {marker}");
+    let mut statuses = Vec::new();
     for bytes in [
-        waiting.head(&format!("/{mark}?code={mark}"), &[&line]),
-        waiting.head(&format!("{right}?{mark}"), &[&line]),
-        waiting.head_of(mark, &format!("{right}?code={mark}"), &[&line]),
-        waiting.head(&format!("{right}?code={mark}"), &[&line, "Sec-Fetch-Dest: image"]),
-        waiting.head(&format!("{right}?code={mark}"), &[&line, "Content-Length: 1"]),
-        waiting.head(&format!("{right}?code={mark}"), &[&line.repeat(900)]),
-        waiting.head(&format!("{right}?code={mark}"), &[mark]),
-        format!("GET /{mark} HTTP/1.1\r\nHost: {mark}\r\n\r\n"),
-        format!("GET /{mark} HTTP/9.9\r\nHost: {mark}\r\n\r\n"),
-        format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{mark}"),
-        format!("{mark}\r\n\r\n"),
-        format!("\u{16}{mark}"),
-        waiting.head(&format!("{right}?code={mark}"), &[&line]),
-        waiting.head(&format!("{right}?code=2{mark}"), &[&line]),
+        listener.request(&format!("/{marker}?code={marker}"), &[&line]),
+        listener.request(&format!("{path}?{marker}"), &[&line]),
+        listener.request_with_method(marker, &format!("{path}?code={marker}"), &[&line]),
+        listener.request(&format!("{path}?code={marker}"), &[&line, "Sec-Fetch-Dest: image"]),
+        listener.request(&format!("{path}?code={marker}"), &[&line, "Content-Length: 1"]),
+        listener.request(&format!("{path}?code={marker}"), &[&line.repeat(900)]),
+        listener.request(&format!("{path}?code={marker}"), &[marker]),
+        format!("GET /{marker} HTTP/1.1\r\nHost: {marker}\r\n\r\n"),
+        format!("GET /{marker} HTTP/9.9\r\nHost: {marker}\r\n\r\n"),
+        format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{marker}"),
+        format!("{marker}\r\n\r\n"),
+        format!("\u{16}{marker}"),
+        listener.request(&format!("{path}?code={marker}"), &[&line]),
+        listener.request(&format!("{path}?code=2{marker}"), &[&line]),
     ] {
-        let reply = waiting.say(bytes);
+        let reply = listener.send(bytes);
         let text = format!("{reply:?}");
-        assert!(!text.contains(mark) && !text.contains(&mark.to_lowercase()), "{text}");
+        assert!(!text.contains(marker) && !text.contains(&marker.to_lowercase()), "{text}");
         assert!(!text.contains(nonce), "{text}");
-        seen.push(reply.status);
+        statuses.push(reply.status);
     }
-    assert_eq!(seen, [404, 400, 405, 403, 413, 431, 400, 421, 400, 400, 400, 400, 200, 409]);
+    assert_eq!(statuses, [404, 400, 405, 403, 413, 431, 400, 421, 400, 400, 400, 400, 200, 409]);
 
-    // A client that stops in the middle and still listens.
-    let mut socket = waiting.connect();
+    // A client that stops sending in the middle of the head and still reads.
+    let mut socket = listener.connect();
     socket.write_all(b"GET / HTTP/1.1\r\n").unwrap();
     socket.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(Reply::read(&mut socket).status, 400);

@@ -1,5 +1,4 @@
-//! The sandbox over the wire, byte by byte: whatever Keywright's own client believes stays out of
-//! this.
+//! Tests of the sandbox over raw sockets, independent of Keywright's own client.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -25,18 +24,18 @@ fn sandbox() -> Sandbox {
     Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap()
 }
 
-struct Answer {
+struct Response {
     status: u16,
     head: BTreeMap<String, String>,
     body: String,
 }
 
-impl Answer {
+impl Response {
     fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// Status and words of an error.
+    /// Returns the status and message of an error.
     fn error(&self) -> (u16, String) {
         let json = self.json();
         assert_eq!(json["error"]["code"], self.status);
@@ -44,23 +43,23 @@ impl Answer {
     }
 }
 
-fn raw(sandbox: &Sandbox, request: &str) -> Answer {
+fn raw(sandbox: &Sandbox, request: &str) -> Response {
     let mut socket = TcpStream::connect(sandbox.url().trim_start_matches("http://")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     socket.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    socket.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let head = lines
         .map(|line| line.split_once(": ").unwrap())
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
-    Answer { status, head, body: body.to_owned() }
+    Response { status, head, body: body.to_owned() }
 }
 
-fn call(sandbox: &Sandbox, method: &str, target: &str, token: &str, body: &str) -> Answer {
+fn call(sandbox: &Sandbox, method: &str, target: &str, token: &str, body: &str) -> Response {
     let bearer =
         if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
     let length = body.len();
@@ -73,32 +72,32 @@ fn call(sandbox: &Sandbox, method: &str, target: &str, token: &str, body: &str) 
     )
 }
 
-fn exchange(sandbox: &Sandbox, code: &str) -> Answer {
+fn exchange(sandbox: &Sandbox, code: &str) -> Response {
     let body = json!({ "code": code, "code_verifier": VERIFIER, "code_challenge_method": "S256" });
     call(sandbox, "POST", "/api/v1/auth/keys", "", &body.to_string())
 }
 
-fn auth(pairs: &[(&str, &str)]) -> String {
+fn auth_url(pairs: &[(&str, &str)]) -> String {
     let mut url = Url::parse("http://sandbox/auth").unwrap();
     url.query_pairs_mut().extend_pairs(pairs);
     format!("/auth?{}", url.query().unwrap())
 }
 
 #[test]
-fn the_account_starts_with_four_keys_in_four_states() {
+fn account_starts_with_four_keys_in_different_states() {
     let sandbox = sandbox();
     let seeds = sandbox.seed_keys();
     let labels: Vec<_> = seeds.iter().map(|seed| &*seed.label).collect();
     assert_eq!(labels, ["laptop", "ci", "notebook", "agent"]);
-    let about = |place: usize| call(&sandbox, "GET", "/api/v1/key", &seeds[place].secret, "");
-    let left = |answer: Answer| {
-        let data = answer.json()["data"].take();
+    let get_key = |index: usize| call(&sandbox, "GET", "/api/v1/key", &seeds[index].secret, "");
+    let remaining_share = |response: Response| {
+        let data = response.json()["data"].take();
         data["limit_remaining"].as_f64().unwrap() / data["limit"].as_f64().unwrap()
     };
-    assert!(left(about(0)) > 0.8);
-    assert!(left(about(1)) < 0.05);
-    assert_eq!(about(2).status, 401);
-    assert_eq!(about(3).status, 200);
+    assert!(remaining_share(get_key(0)) > 0.8);
+    assert!(remaining_share(get_key(1)) < 0.05);
+    assert_eq!(get_key(2).status, 401);
+    assert_eq!(get_key(3).status, 200);
     let expiry = seeds[3].expires_at.unwrap();
     let days = expiry.duration_since(jiff::Timestamp::now()).as_hours() / 24;
     assert!((1..7).contains(&days));
@@ -106,7 +105,7 @@ fn the_account_starts_with_four_keys_in_four_states() {
 }
 
 #[test]
-fn unknown_paths_and_wrong_methods_are_told_apart() {
+fn unknown_paths_get_404_and_wrong_methods_405() {
     let sandbox = sandbox();
     for target in ["/", "/nothing", "/api/v1/keys/a/b", "/api/v1/key/", "/auth/"] {
         assert_eq!(call(&sandbox, "GET", target, "", "").error().0, 404, "{target}");
@@ -120,15 +119,15 @@ fn unknown_paths_and_wrong_methods_are_told_apart() {
         ("POST", "/api/v1/keys/abc", "GET, PATCH, DELETE"),
         ("POST", "/logs", "GET"),
     ] {
-        let answer = call(&sandbox, method, target, "", "");
-        assert_eq!(answer.error().0, 405, "{method} {target}");
-        assert_eq!(answer.head["allow"], allow);
-        assert!(answer.head["date"].ends_with(" GMT"));
+        let response = call(&sandbox, method, target, "", "");
+        assert_eq!(response.error().0, 405, "{method} {target}");
+        assert_eq!(response.head["allow"], allow);
+        assert!(response.head["date"].ends_with(" GMT"));
     }
 }
 
 #[test]
-fn a_keys_pages_open_in_a_browser() {
+fn key_pages_are_served_as_html() {
     let sandbox = sandbox();
     let list = call(&sandbox, "GET", "/api/v1/keys", sandbox.management_key(), "").json();
     let hash = list["data"][0]["hash"].as_str().unwrap();
@@ -143,14 +142,14 @@ fn a_keys_pages_open_in_a_browser() {
 }
 
 #[test]
-fn eight_clients_are_served_at_once_beside_four_that_dawdle() {
+fn eight_clients_are_served_beside_four_slow_ones() {
     let sandbox = sandbox();
-    let place = sandbox.url().trim_start_matches("http://");
-    let dawdlers: Vec<_> = (0..4)
+    let address = sandbox.url().trim_start_matches("http://");
+    let slow_clients: Vec<_> = (0..4)
         .map(|_| {
-            let mut socket = TcpStream::connect(place).unwrap();
+            let mut socket = TcpStream::connect(address).unwrap();
             socket.write_all(b"POST /api/v1/keys HTTP/1.1\r\nContent-Length: 9\r\n\r\n{").unwrap();
-            // One after the other: tiny_http queues a burst behind connections that have a thread.
+            // One at a time: tiny_http queues a burst behind connections that have a thread.
             std::thread::sleep(Duration::from_millis(20));
             socket
         })
@@ -166,18 +165,18 @@ fn eight_clients_are_served_at_once_beside_four_that_dawdle() {
             });
         }
     });
-    drop(dawdlers);
+    drop(slow_clients);
 }
 
 #[test]
-fn a_body_beyond_the_limit_is_refused_and_the_sandbox_lives_on() {
+fn oversized_bodies_are_rejected_and_the_sandbox_keeps_running() {
     let sandbox = sandbox();
-    let big = "x".repeat(70_000);
-    assert_eq!(call(&sandbox, "POST", "/api/v1/keys", "", &big).status, 413);
+    let oversized = "x".repeat(70_000);
+    assert_eq!(call(&sandbox, "POST", "/api/v1/keys", "", &oversized).status, 413);
     let chunked = format!(
         "POST /api/v1/keys HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
-         {:x}\r\n{big}\r\n0\r\n\r\n",
-        big.len()
+         {:x}\r\n{oversized}\r\n0\r\n\r\n",
+        oversized.len()
     );
     assert_eq!(raw(&sandbox, &chunked).status, 413);
     let mut socket = TcpStream::connect(sandbox.url().trim_start_matches("http://")).unwrap();
@@ -189,14 +188,14 @@ fn a_body_beyond_the_limit_is_refused_and_the_sandbox_lives_on() {
 }
 
 #[test]
-fn dropping_the_sandbox_closes_its_port() {
+fn dropping_the_sandbox_closes_the_port() {
     let sandbox = sandbox();
-    let place = sandbox.url().trim_start_matches("http://").to_owned();
+    let address = sandbox.url().trim_start_matches("http://").to_owned();
     let key = sandbox.seed_keys()[0].secret.clone();
     assert_eq!(call(&sandbox, "GET", "/api/v1/key", &key, "").status, 200);
     drop(sandbox);
     let start = Instant::now();
-    while TcpStream::connect(&place).is_ok() {
+    while TcpStream::connect(&address).is_ok() {
         assert!(start.elapsed() < Duration::from_secs(2), "the port is still open");
         std::thread::sleep(Duration::from_millis(5));
     }

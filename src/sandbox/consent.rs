@@ -1,5 +1,5 @@
-//! `/auth`: the question to the person, and the way back to the application. Keeps nothing between
-//! the two: the form posts to the address that it was drawn for.
+//! `/auth`: the consent page and the redirect to the application. Stateless: the form is posted to
+//! the URL of the page.
 
 use jiff::Timestamp;
 use url::form_urlencoded;
@@ -9,22 +9,22 @@ use super::request::{self, AuthorizationRequest, JsonFields};
 use super::response::{ApiError, HttpResponse};
 use super::{pages, secrets};
 
-/// `GET /auth`.
+/// Handles `GET /auth`.
 pub fn show_consent_page(query: &str) -> HttpResponse {
     match parse_authorization_query(query) {
-        Ok((_, asked)) => HttpResponse::html(200, pages::render_consent(&asked)),
-        Err(fault) => error_page(&fault),
+        Ok((_, request)) => HttpResponse::html(200, pages::render_consent(&request)),
+        Err(error) => error_page(&error),
     }
 }
 
-/// `POST /auth`: what the person decided.
+/// Handles `POST /auth`: the user's decision.
 pub fn handle_decision(
     query: &str,
     form: &[u8],
     ledger: &mut Account,
     now: Timestamp,
 ) -> HttpResponse {
-    try_handle_decision(query, form, ledger, now).unwrap_or_else(|fault| error_page(&fault))
+    try_handle_decision(query, form, ledger, now).unwrap_or_else(|error| error_page(&error))
 }
 
 fn try_handle_decision(
@@ -33,14 +33,14 @@ fn try_handle_decision(
     ledger: &mut Account,
     now: Timestamp,
 ) -> Result<HttpResponse, ApiError> {
-    let (fields, asked) = parse_authorization_query(query)?;
+    let (fields, request) = parse_authorization_query(query)?;
     let decision = form_urlencoded::parse(form)
         .find_map(|(name, value)| (name == "decision").then_some(value))
         .ok_or_else(|| ApiError::bad_request("decision is missing"))?;
     let mut outcome = match decision.as_ref() {
         "approve" => {
             let code = secrets::generate_code()?;
-            let AuthorizationRequest { code_challenge: challenge, policy, .. } = asked;
+            let AuthorizationRequest { code_challenge: challenge, policy, .. } = request;
             ledger
                 .store_code(code.clone(), AuthorizationCode { policy, challenge, issued_at: now });
             vec![("code", code)]
@@ -51,7 +51,7 @@ fn try_handle_decision(
         ],
         _ => return Err(ApiError::bad_request("decision must be approve or refuse")),
     };
-    let Some(mut callback) = asked.callback_url else {
+    let Some(mut callback) = request.callback_url else {
         return Ok(HttpResponse::html(
             200,
             match outcome.first() {
@@ -72,16 +72,16 @@ fn try_handle_decision(
 
 fn parse_authorization_query(query: &str) -> Result<(JsonFields, AuthorizationRequest), ApiError> {
     let fields = request::parse_query(query);
-    let asked = request::parse_authorization_request(&fields)?;
-    if asked.callback_url.is_none() && asked.code_challenge.is_none() {
+    let request = request::parse_authorization_request(&fields)?;
+    if request.callback_url.is_none() && request.code_challenge.is_none() {
         return Err(ApiError::bad_request("Without callback_url, code_challenge is required"));
     }
-    Ok((fields, asked))
+    Ok((fields, request))
 }
 
-fn error_page(fault: &ApiError) -> HttpResponse {
+fn error_page(error: &ApiError) -> HttpResponse {
     HttpResponse::html(
-        fault.status,
-        pages::render_notice("This request cannot be authorized", &fault.message),
+        error.status,
+        pages::render_notice("This request cannot be authorized", &error.message),
     )
 }

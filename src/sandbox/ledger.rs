@@ -1,7 +1,5 @@
-//! The account: its keys, what they spent, and the codes that wait to become keys.
-//!
-//! Pure: the time and everything random come in as arguments, so a test can be any day. Must not
-//! know HTTP, JSON or a clock.
+//! The account: its keys, their spending, and unused authorization codes. Time and random values
+//! are arguments.
 
 mod code;
 mod spending;
@@ -17,34 +15,34 @@ use sha2::{Digest, Sha256};
 pub use code::{AuthorizationCode, ChallengeMethod, CodeChallenge, ExchangeError};
 pub use spending::{MicroUsd, Reset, Spending};
 
-/// The person whose account this is.
+/// The user ID of the account's owner.
 pub const USER_ID: &str = "user_2sandbox0000000000000000000";
-/// Where keys live unless somebody asks for another workspace.
+/// The workspace of a key if the request names none.
 pub const DEFAULT_WORKSPACE_ID: &str = "5a0d8c3e-7b1f-4e52-9c64-1f2e3d4c5b6a";
-/// Rows in one page of keys.
+/// The number of keys on one page.
 pub const PAGE_SIZE: usize = 100;
 
-/// What a key may do.
+/// The name, limits and workspace of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPolicy {
-    /// The person's name for it.
+    /// The user's name for the key.
     pub name: String,
-    /// What it may spend in one window.
+    /// The maximum spending in one window.
     pub limit: Option<MicroUsd>,
-    /// The window; without one the limit is for life.
+    /// When spending is reset; without it the limit applies to the lifetime of the key.
     pub reset: Option<Reset>,
-    /// When it dies.
+    /// When the key expires.
     pub expires_at: Option<Timestamp>,
-    /// Whether what it spends at a provider of the person's own counts.
+    /// Whether spending with the user's own provider keys (BYOK) counts.
     pub include_byok: bool,
-    /// Where it lives, a UUID.
+    /// The UUID of the workspace.
     pub workspace_id: Cow<'static, str>,
-    /// Who made it.
+    /// The user ID of the creator.
     pub creator_user_id: Cow<'static, str>,
 }
 
 impl KeyPolicy {
-    /// A key that may do everything.
+    /// Returns a policy without limits.
     pub fn unrestricted(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -58,74 +56,74 @@ impl KeyPolicy {
     }
 }
 
-/// A key as the account knows it: by its hash, never by its secret.
+/// A key of the account. It is stored as a hash, without the secret.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// The secret's SHA-256 in lower-case hexadecimal.
+    /// The SHA-256 hash of the secret in lower-case hexadecimal.
     pub hash: String,
-    /// The secret with its middle left out.
+    /// The masked secret.
     pub masked: String,
-    /// What it may do.
+    /// The limits of the key.
     pub policy: KeyPolicy,
-    /// Switched off by its owner.
+    /// Whether the owner has disabled the key.
     pub disabled: bool,
-    /// When it was cut.
+    /// When the key was created.
     pub created_at: Timestamp,
-    /// When its policy changed last.
+    /// When the policy was last changed.
     pub updated_at: Option<Timestamp>,
-    /// What it spent.
+    /// What the key has spent.
     pub spending: Spending,
 }
 
 impl Key {
-    /// Whether its time is over.
+    /// Returns whether the key has expired.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.policy.expires_at.is_some_and(|at| at <= now)
     }
 
-    /// What is left of the limit in the current window.
+    /// Returns the remaining limit in the current window.
     pub fn remaining(&self, now: Timestamp) -> Option<MicroUsd> {
         let spent = self.spending.spent_in_window(self.policy.reset, now);
         self.policy.limit.map(|limit| limit.minus(spent))
     }
 }
 
-/// Whom a bearer token stands for.
+/// The owner of a bearer token.
 #[derive(Clone, Copy, Debug)]
 pub enum TokenOwner<'a> {
     /// The account's management key, masked.
     ManagementKey(&'a str),
-    /// A live key.
+    /// An active key.
     ApiKey(&'a Key),
 }
 
-/// Which keys a page shows.
+/// Which keys to list.
 #[derive(Clone, Debug, Default)]
 pub struct ListFilter {
-    /// How many to skip.
+    /// How many keys to skip.
     pub offset: usize,
-    /// Disabled ones too.
+    /// Whether to include disabled keys.
     pub include_disabled: bool,
-    /// Expired ones too.
+    /// Whether to include expired keys.
     pub include_expired: bool,
-    /// Of this workspace instead of the default one.
+    /// The workspace, if not the default one.
     pub workspace_id: Option<String>,
 }
 
-/// What shall become of something that may also be nothing.
+/// A change to an optional value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Change<T> {
-    /// It stays as it is.
+    /// Leaves the value unchanged.
     #[default]
     Keep,
-    /// It goes.
+    /// Removes the value.
     Clear,
-    /// It becomes this.
+    /// Sets a new value.
     Set(T),
 }
 
 impl<T> Change<T> {
-    /// What there is after the change.
+    /// Returns the value after the change.
     pub fn apply_to(self, old: Option<T>) -> Option<T> {
         match self {
             Self::Keep => old,
@@ -135,32 +133,32 @@ impl<T> Change<T> {
     }
 }
 
-/// A change to a key: `None` leaves a field alone.
+/// A change to a key; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyPatch {
-    /// Another name.
+    /// The new name.
     pub name: Option<String>,
-    /// On or off.
+    /// Whether the key is disabled.
     pub disabled: Option<bool>,
-    /// Another limit, or none.
+    /// The change of the limit.
     pub limit: Change<MicroUsd>,
-    /// Another window, or none.
+    /// The change of the reset interval.
     pub reset: Change<Reset>,
-    /// Whether spending at the person's own providers counts.
+    /// Whether spending with the user's own provider keys counts.
     pub include_byok: Option<bool>,
 }
 
-/// The books of one account.
+/// One account.
 pub struct Account {
     management_key: (String, String),
     keys: Vec<Key>,
     codes: HashMap<String, AuthorizationCode>,
-    /// How far the account's clock was moved on.
+    /// How far the account's clock is ahead of the real time.
     clock_offset: SignedDuration,
 }
 
 impl Account {
-    /// An account with nothing but its management key.
+    /// Creates an account without keys.
     pub fn new(management_key: &str) -> Self {
         Self {
             management_key: (hash_key(management_key), mask_key(management_key)),
@@ -170,22 +168,22 @@ impl Account {
         }
     }
 
-    /// What the account's clock says at that time of the world's.
-    pub fn account_time(&self, world: Timestamp) -> Timestamp {
-        world.checked_add(self.clock_offset).unwrap_or(world)
+    /// Returns the time of the account's clock at the real time `now`.
+    pub fn account_time(&self, now: Timestamp) -> Timestamp {
+        now.checked_add(self.clock_offset).unwrap_or(now)
     }
 
-    /// Moves the account's clock on.
+    /// Advances the account's clock.
     pub fn advance_clock(&mut self, by: SignedDuration) {
         self.clock_offset = self.clock_offset.saturating_add(by);
     }
 
-    /// Makes room for so many keys more.
-    pub fn reserve_keys(&mut self, keys: usize) {
-        self.keys.reserve(keys);
+    /// Reserves capacity for additional keys.
+    pub fn reserve_keys(&mut self, additional: usize) {
+        self.keys.reserve(additional);
     }
 
-    /// Cuts the key whose secret is `secret`.
+    /// Creates a key with this secret.
     pub fn create_key(&mut self, policy: KeyPolicy, secret: &str, now: Timestamp) -> &mut Key {
         self.keys.push(Key {
             hash: hash_key(secret),
@@ -200,7 +198,7 @@ impl Account {
         &mut self.keys[last]
     }
 
-    /// Whom a token stands for; nobody if it is unknown, deleted, disabled or expired.
+    /// Returns the owner of a token, or `None` if it is unknown, deleted, disabled or expired.
     pub fn authenticate(&self, token: &str, now: Timestamp) -> Option<TokenOwner<'_>> {
         let hash = hash_key(token);
         if hash == self.management_key.0 {
@@ -211,7 +209,7 @@ impl Account {
             .map(TokenOwner::ApiKey)
     }
 
-    /// A key by its hash.
+    /// Returns the key with this hash.
     pub fn find_key(&self, hash: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.hash == hash)
     }
@@ -220,7 +218,7 @@ impl Account {
         self.keys.iter_mut().find(|key| key.hash == hash)
     }
 
-    /// One page of keys, oldest first.
+    /// Returns one page of keys, oldest first.
     pub fn list_keys(&self, filter: &ListFilter, now: Timestamp) -> Vec<&Key> {
         let workspace = filter.workspace_id.as_deref().unwrap_or(DEFAULT_WORKSPACE_ID);
         self.keys
@@ -233,7 +231,7 @@ impl Account {
             .collect()
     }
 
-    /// Changes a key; `None` if there is none.
+    /// Updates a key and returns it, or `None` if there is no such key.
     pub fn update_key(&mut self, hash: &str, patch: KeyPatch, now: Timestamp) -> Option<&Key> {
         let key = self.find_key_mut(hash)?;
         let policy = &mut key.policy;
@@ -246,27 +244,27 @@ impl Account {
         Some(key)
     }
 
-    /// Deletes a key; false if there is none.
+    /// Deletes a key. Returns `false` if there is no such key.
     pub fn delete_key(&mut self, hash: &str) -> bool {
         let before = self.keys.len();
         self.keys.retain(|key| key.hash != hash);
         self.keys.len() < before
     }
 
-    /// Books what a key spent; false if there is no such key.
+    /// Records spending of a key. Returns `false` if there is no such key.
     pub fn record_spending(&mut self, hash: &str, amount: MicroUsd, at: Timestamp) -> bool {
         self.find_key_mut(hash).map(|key| key.spending.add(amount, at)).is_some()
     }
 
-    /// Keeps what was consented to under a fresh code.
-    pub fn store_code(&mut self, code: String, agreed: AuthorizationCode) {
-        // A dead code is remembered for a day, so that it is told from one that never was.
+    /// Stores an authorization under its code.
+    pub fn store_code(&mut self, code: String, authorization: AuthorizationCode) {
+        // An expired code is kept for a day, to distinguish it from an unknown one.
         let day = SignedDuration::from_hours(24);
-        self.codes.retain(|_, old| agreed.issued_at.duration_since(old.issued_at) < day);
-        self.codes.insert(code, agreed);
+        self.codes.retain(|_, old| authorization.issued_at.duration_since(old.issued_at) < day);
+        self.codes.insert(code, authorization);
     }
 
-    /// Takes a code for the key that was agreed to, once. A refused attempt leaves the code whole.
+    /// Exchanges a code for a key, once. After a rejected attempt the code can still be used.
     pub fn exchange_code(
         &mut self,
         code: &str,
@@ -276,24 +274,24 @@ impl Account {
         now: Timestamp,
     ) -> Result<Key, ExchangeError> {
         self.codes.get(code).ok_or(ExchangeError::InvalidGrant)?.verify(verifier, method, now)?;
-        let taken = self.codes.remove(code).ok_or(ExchangeError::InvalidGrant)?;
-        Ok(self.create_key(taken.policy, secret, now).clone())
+        let authorization = self.codes.remove(code).ok_or(ExchangeError::InvalidGrant)?;
+        Ok(self.create_key(authorization.policy, secret, now).clone())
     }
 }
 
-/// The name of a key: its SHA-256 in lower-case hexadecimal.
+/// Returns the SHA-256 hash of a key in lower-case hexadecimal.
 fn hash_key(secret: &str) -> String {
     encode_hex(&Sha256::digest(secret))
 }
 
-/// OpenRouter's short form of a key: `sk-or-v1-0e6...1c96`.
+/// Returns the masked form of a key as OpenRouter shows it: `sk-or-v1-0e6...1c96`.
 fn mask_key(secret: &str) -> String {
     let end = secret.char_indices().nth(12).map_or(secret.len(), |(at, _)| at);
     let start = secret.char_indices().nth_back(3).map_or(0, |(at, _)| at);
     [&secret[..end], "...", &secret[start..]].concat()
 }
 
-/// Lower-case hexadecimal.
+/// Encodes bytes as lower-case hexadecimal.
 pub fn encode_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(2 * bytes.len());

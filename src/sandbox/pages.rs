@@ -1,5 +1,4 @@
-//! What a person sees in the browser. Everything that came with a request is escaped here; must
-//! not know where it came from.
+//! The HTML pages. All values from requests are escaped here.
 
 use jiff::Timestamp;
 use url::Url;
@@ -11,19 +10,23 @@ use super::response::format_seconds;
 const LAYOUT_TEMPLATE: &str = include_str!("../../assets/sandbox.html");
 const CONSENT_TEMPLATE: &str = include_str!("../../assets/consent.html");
 
-/// The question that `/auth` puts.
-pub fn render_consent(asked: &AuthorizationRequest) -> String {
-    let policy = &asked.policy;
-    let destination = match &asked.callback_url {
-        Some(url) => format!("Either answer leads back to {}.", format_origin(url)),
-        None => "You will be shown a code to paste where you came from.".into(),
+/// Renders the consent page.
+pub fn render_consent(request: &AuthorizationRequest) -> String {
+    let policy = &request.policy;
+    let destination = match &request.callback_url {
+        Some(url) => format!("After your decision you return to {}.", format_origin(url)),
+        None => "The next page shows a code to paste into the terminal.".into(),
     };
-    let proof = match asked.code_challenge.as_ref().map(|challenge| challenge.method) {
-        Some(ChallengeMethod::S256) => "Only the program that asked can use the code (PKCE, S256).",
-        Some(ChallengeMethod::Plain) => {
-            "The code is bound to a challenge that travels in the open (plain)."
+    let proof = match request.code_challenge.as_ref().map(|challenge| challenge.method) {
+        Some(ChallengeMethod::S256) => {
+            "Only the application that requested the code can use it (PKCE, S256)."
         }
-        None => "Careful: whoever sees the code can use it, for no PKCE challenge came along.",
+        Some(ChallengeMethod::Plain) => {
+            "The code is bound to a challenge that is sent in plaintext (plain)."
+        }
+        None => {
+            "Warning: the request has no PKCE challenge, so anyone who sees the code can use it."
+        }
     };
     let workspace = if policy.workspace_id == DEFAULT_WORKSPACE_ID {
         "default".to_owned()
@@ -33,7 +36,13 @@ pub fn render_consent(asked: &AuthorizationRequest) -> String {
     let main = fill_template(
         CONSENT_TEMPLATE,
         &[
-            ("app", asked.callback_url.as_ref().map_or_else(|| "a terminal".into(), format_origin)),
+            (
+                "app",
+                request
+                    .callback_url
+                    .as_ref()
+                    .map_or_else(|| "a command-line application".into(), format_origin),
+            ),
             ("label", escape_html(&policy.name)),
             ("limit", format_limit(policy)),
             ("reset", format_reset(policy).into()),
@@ -46,24 +55,24 @@ pub fn render_consent(asked: &AuthorizationRequest) -> String {
     render_layout("Authorize", &main)
 }
 
-/// The code, for somebody who has no callback.
+/// Renders the page with the code, for a request without callback.
 pub fn render_code(code: &str) -> String {
     let main = format!(
-        "<h1>Authorized</h1>\n<p>Paste this code where you came from. It works once, for ten \
+        "<h1>Authorized</h1>\n<p>Paste this code into the terminal. It can be used once within ten \
          minutes.</p>\n<code id=\"code\">{}</code>",
         escape_html(code)
     );
     render_layout("Authorized", &main)
 }
 
-/// A heading and a sentence.
-pub fn render_notice(title: &str, words: &str) -> String {
+/// Renders a page with a heading and a message.
+pub fn render_notice(title: &str, text: &str) -> String {
     let main =
-        format!("<h1>{}</h1>\n<p id=\"reason\">{}</p>", escape_html(title), escape_html(words));
+        format!("<h1>{}</h1>\n<p id=\"reason\">{}</p>", escape_html(title), escape_html(text));
     render_layout(title, &main)
 }
 
-/// A key's settings page, or with `activity` its log.
+/// Renders the page of a key, or its usage with `activity`.
 pub fn render_key(key: &Key, activity: bool, now: Timestamp) -> String {
     let state = match (key.disabled, key.is_expired(now)) {
         (true, _) => "disabled",
@@ -74,7 +83,7 @@ pub fn render_key(key: &Key, activity: bool, now: Timestamp) -> String {
         ("Today", Some(Reset::Daily)),
         ("This week", Some(Reset::Weekly)),
         ("This month", Some(Reset::Monthly)),
-        ("Ever", None),
+        ("All time", None),
     ];
     let spent = usage.map(|(name, window)| {
         (name, format!("${:.2}", key.spending.spent_in_window(window, now).to_dollars()))
@@ -106,8 +115,8 @@ fn render_layout(title: &str, main: &str) -> String {
     fill_template(LAYOUT_TEMPLATE, &[("title", escape_html(title)), ("main", main.into())])
 }
 
-/// Puts values, already HTML, in the place of `{{name}}`. One pass, so that a value cannot bring
-/// places of its own.
+/// Replaces each `{{name}}` with its value, which is HTML. A single pass, so that placeholders in
+/// values are not replaced.
 fn fill_template(template: &str, values: &[(&str, String)]) -> String {
     let mut pieces = template.split("{{");
     let mut page = pieces.next().unwrap_or_default().to_owned();
@@ -119,18 +128,18 @@ fn fill_template(template: &str, values: &[(&str, String)]) -> String {
     page
 }
 
-/// Escapes for an element and for a quoted attribute.
+/// Escapes text for an element or a quoted attribute.
 fn escape_html(raw: &str) -> String {
-    raw.chars().fold(String::with_capacity(raw.len()), |mut safe, c| {
+    raw.chars().fold(String::with_capacity(raw.len()), |mut escaped, c| {
         match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            _ => safe.push(c),
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(c),
         }
-        safe
+        escaped
     })
 }
 

@@ -1,5 +1,4 @@
-//! What requests ask for, checked as strictly as OpenRouter documents it. Turns JSON objects and
-//! queries into the ledger's words; decides nothing about them.
+//! Parses and validates requests as strictly as OpenRouter documents them.
 
 use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
@@ -13,27 +12,27 @@ use super::response::ApiError;
 /// The fields of a request, by name.
 pub type JsonFields = Map<String, Value>;
 
-/// What an application asks the person for.
+/// An authorization request of an application.
 pub struct AuthorizationRequest {
-    /// Where the code goes; without one the page shows it.
+    /// The redirect target; without one the page shows the code.
     pub callback_url: Option<Url>,
-    /// What the application will have to prove.
+    /// The PKCE challenge.
     pub code_challenge: Option<CodeChallenge>,
-    /// The key it wants.
+    /// The requested policy of the key.
     pub policy: KeyPolicy,
 }
 
-/// What an application presents to get its key.
+/// A request to exchange a code for a key.
 pub struct ExchangeRequest<'a> {
     /// The code from the callback.
     pub code: &'a str,
-    /// The proof.
+    /// The PKCE verifier.
     pub code_verifier: Option<&'a str>,
-    /// How the challenge was made of it.
+    /// How the challenge was derived from the verifier.
     pub code_challenge_method: Option<ChallengeMethod>,
 }
 
-/// A JSON body's fields.
+/// Parses a JSON body.
 pub fn parse_body(bytes: &[u8]) -> Result<JsonFields, ApiError> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(fields)) => Ok(fields),
@@ -42,7 +41,7 @@ pub fn parse_body(bytes: &[u8]) -> Result<JsonFields, ApiError> {
     }
 }
 
-/// A query's fields, of which only `limit` is a number.
+/// Parses a query; only `limit` is a number.
 pub fn parse_query(query: &str) -> JsonFields {
     form_urlencoded::parse(query.as_bytes())
         .map(|(name, value)| {
@@ -55,7 +54,7 @@ pub fn parse_query(query: &str) -> JsonFields {
         .collect()
 }
 
-/// The parameters of `/auth`, and the body of `POST /auth/keys/code`.
+/// Parses the parameters of `/auth` and the body of `POST /auth/keys/code`.
 pub fn parse_authorization_request(fields: &JsonFields) -> Result<AuthorizationRequest, ApiError> {
     let callback = parse_string(fields, "callback_url")?.map(parse_callback_url).transpose()?;
     let method =
@@ -87,18 +86,18 @@ pub fn parse_authorization_request(fields: &JsonFields) -> Result<AuthorizationR
     Ok(AuthorizationRequest { callback_url: callback, code_challenge: challenge, policy })
 }
 
-/// The body of `POST /auth/keys`.
+/// Parses the body of `POST /auth/keys`.
 pub fn parse_exchange_request(fields: &JsonFields) -> Result<ExchangeRequest<'_>, ApiError> {
     let code =
         parse_string(fields, "code")?.ok_or_else(|| ApiError::bad_request("code is required"))?;
-    let word = parse_field(
+    let method = parse_field(
         fields,
         "code_challenge_method",
         NullHandling::Accept,
         "a string",
         Value::as_str,
     )?;
-    let method = word.apply_to(None).map(parse_challenge_method).transpose()?;
+    let method = method.apply_to(None).map(parse_challenge_method).transpose()?;
     Ok(ExchangeRequest {
         code,
         code_verifier: parse_string(fields, "code_verifier")?,
@@ -106,7 +105,7 @@ pub fn parse_exchange_request(fields: &JsonFields) -> Result<ExchangeRequest<'_>
     })
 }
 
-/// The body of `POST /keys`.
+/// Parses the body of `POST /keys`.
 pub fn parse_create_request(fields: &JsonFields) -> Result<KeyPolicy, ApiError> {
     let name =
         parse_string(fields, "name")?.ok_or_else(|| ApiError::bad_request("name is required"))?;
@@ -119,17 +118,16 @@ pub fn parse_create_request(fields: &JsonFields) -> Result<KeyPolicy, ApiError> 
         policy.workspace_id = id.into();
     }
     let creator = |value: &Value| value.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
-    let wants = "a non-empty string or null";
+    let expected = "a non-empty string or null";
     if let Change::Set(id) =
-        parse_field(fields, "creator_user_id", NullHandling::Accept, wants, creator)?
+        parse_field(fields, "creator_user_id", NullHandling::Accept, expected, creator)?
     {
         policy.creator_user_id = id.into();
     }
     Ok(policy)
 }
 
-/// The body of `PATCH /keys/{hash}`, where an absent field and `null` differ and `expires_at` does
-/// not count.
+/// Parses the body of `PATCH /keys/{hash}`. `null` clears a field, and `expires_at` is ignored.
 pub fn parse_patch(fields: &JsonFields) -> Result<KeyPatch, ApiError> {
     let patch = KeyPatch {
         name: parse_string(fields, "name")?.map(parse_name).transpose()?,
@@ -144,7 +142,7 @@ pub fn parse_patch(fields: &JsonFields) -> Result<KeyPatch, ApiError> {
     Ok(patch)
 }
 
-/// The query of `GET /keys`.
+/// Parses the query of `GET /keys`.
 pub fn parse_list_filter(fields: &JsonFields) -> Result<ListFilter, ApiError> {
     let flag = |name: &str| match parse_string(fields, name)? {
         None | Some("false") => Ok(false),
@@ -169,20 +167,20 @@ enum NullHandling {
     Reject,
 }
 
-/// An absent field keeps what there is, and null, where it is allowed, clears it.
+/// Parses a field: an absent one is `Keep`, an accepted null is `Clear`.
 fn parse_field<'a, T>(
     fields: &'a JsonFields,
     name: &str,
     null: NullHandling,
-    wants: &str,
-    read: impl FnOnce(&'a Value) -> Option<T>,
+    expected: &str,
+    parse: impl FnOnce(&'a Value) -> Option<T>,
 ) -> Result<Change<T>, ApiError> {
     match fields.get(name) {
         None => Ok(Change::Keep),
         Some(Value::Null) if null == NullHandling::Accept => Ok(Change::Clear),
-        Some(value) => match read(value) {
-            Some(read) => Ok(Change::Set(read)),
-            None => Err(ApiError::bad_request(format!("{name} must be {wants}"))),
+        Some(value) => match parse(value) {
+            Some(parsed) => Ok(Change::Set(parsed)),
+            None => Err(ApiError::bad_request(format!("{name} must be {expected}"))),
         },
     }
 }
@@ -197,8 +195,8 @@ fn parse_bool(fields: &JsonFields, name: &str) -> Result<Option<bool>, ApiError>
 }
 
 fn parse_limit(fields: &JsonFields, null: NullHandling) -> Result<Change<MicroUsd>, ApiError> {
-    let read = |value: &Value| value.as_f64().and_then(MicroUsd::from_dollars);
-    parse_field(fields, "limit", null, "an amount in USD, zero or more", read)
+    let parse = |value: &Value| value.as_f64().and_then(MicroUsd::from_dollars);
+    parse_field(fields, "limit", null, "an amount in USD, zero or more", parse)
 }
 
 fn parse_reset(
@@ -206,30 +204,30 @@ fn parse_reset(
     name: &str,
     null: NullHandling,
 ) -> Result<Change<Reset>, ApiError> {
-    let read = |value: &Value| value.as_str().and_then(Reset::parse);
-    parse_field(fields, name, null, "daily, weekly or monthly", read)
+    let parse = |value: &Value| value.as_str().and_then(Reset::parse);
+    parse_field(fields, name, null, "daily, weekly or monthly", parse)
 }
 
 fn parse_expiry(fields: &JsonFields) -> Result<Option<Timestamp>, ApiError> {
-    let wants = "an ISO 8601 timestamp in UTC with seconds, such as 2027-12-31T23:59:59Z";
-    let read = |value: &Value| value.as_str().and_then(parse_timestamp);
-    Ok(parse_field(fields, "expires_at", NullHandling::Accept, wants, read)?.apply_to(None))
+    let expected = "an ISO 8601 timestamp in UTC with seconds, such as 2027-12-31T23:59:59Z";
+    let parse = |value: &Value| value.as_str().and_then(parse_timestamp);
+    Ok(parse_field(fields, "expires_at", NullHandling::Accept, expected, parse)?.apply_to(None))
 }
 
-/// `2027-12-31T23:59:59Z`, perhaps with a fraction; jiff alone would also take other offsets,
+/// Parses `2027-12-31T23:59:59Z` with an optional fraction. jiff would also accept other offsets,
 /// spaces and times without seconds.
-fn parse_timestamp(word: &str) -> Option<Timestamp> {
-    let (whole, fraction) = word.strip_suffix('Z')?.split_at_checked(19)?;
-    let shape = |(place, byte): (usize, u8)| match place {
+fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    let (whole, fraction) = text.strip_suffix('Z')?.split_at_checked(19)?;
+    let is_valid_at = |(index, byte): (usize, u8)| match index {
         4 | 7 => byte == b'-',
         10 => byte == b'T',
         13 | 16 => byte == b':',
         _ => byte.is_ascii_digit(),
     };
     let digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    let fraction_fits = fraction.is_empty() || fraction.strip_prefix('.').is_some_and(digits);
-    let fits = whole.bytes().enumerate().all(shape) && fraction_fits;
-    fits.then(|| word.parse().ok()).flatten()
+    let is_valid_fraction = fraction.is_empty() || fraction.strip_prefix('.').is_some_and(digits);
+    let is_valid = whole.bytes().enumerate().all(is_valid_at) && is_valid_fraction;
+    is_valid.then(|| text.parse().ok()).flatten()
 }
 
 fn parse_workspace_id(fields: &JsonFields) -> Result<Option<String>, ApiError> {
@@ -238,12 +236,12 @@ fn parse_workspace_id(fields: &JsonFields) -> Result<Option<String>, ApiError> {
         groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
             && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
     };
-    let read = |value: &Value| value.as_str().filter(uuid).map(str::to_ascii_lowercase);
-    Ok(parse_field(fields, "workspace_id", NullHandling::Reject, "a UUID", read)?.apply_to(None))
+    let parse = |value: &Value| value.as_str().filter(uuid).map(str::to_ascii_lowercase);
+    Ok(parse_field(fields, "workspace_id", NullHandling::Reject, "a UUID", parse)?.apply_to(None))
 }
 
-fn parse_challenge_method(word: &str) -> Result<ChallengeMethod, ApiError> {
-    ChallengeMethod::parse(word)
+fn parse_challenge_method(name: &str) -> Result<ChallengeMethod, ApiError> {
+    ChallengeMethod::parse(name)
         .ok_or_else(|| ApiError::bad_request("Invalid code_challenge_method"))
 }
 
@@ -255,19 +253,19 @@ fn parse_name(name: &str) -> Result<String, ApiError> {
     }
 }
 
-fn parse_callback_url(address: &str) -> Result<Url, ApiError> {
-    let fault = || {
+fn parse_callback_url(text: &str) -> Result<Url, ApiError> {
+    let invalid_url = || {
         ApiError::bad_request("callback_url must be https, or localhost or 127.0.0.1 on any port")
     };
-    let url = Url::parse(address).map_err(|_| fault())?;
-    let loopback = match url.host() {
+    let url = Url::parse(text).map_err(|_| invalid_url())?;
+    let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address == std::net::Ipv4Addr::LOCALHOST,
         Some(Host::Ipv6(_)) | None => false,
     };
     match url.scheme() {
         "https" => Ok(url),
-        "http" if loopback => Ok(url),
-        _ => Err(fault()),
+        "http" if is_loopback => Ok(url),
+        _ => Err(invalid_url()),
     }
 }

@@ -1,5 +1,4 @@
-//! What is answered: statuses, JSON in OpenRouter's shapes, pages. Knows the ledger's words; must
-//! not change anything, and knows no socket.
+//! HTTP responses, API errors and the JSON of keys in OpenRouter's format.
 
 use std::borrow::Cow;
 
@@ -8,41 +7,41 @@ use serde_json::{Value, json};
 
 use super::ledger::{DEFAULT_WORKSPACE_ID, ExchangeError, Key, MicroUsd, Spending, USER_ID};
 
-/// What a body is.
+/// The content type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentType {
-    /// For a program.
+    /// `application/json`.
     Json,
-    /// For a person.
+    /// `text/html`.
     Html,
 }
 
-/// One answer, before it travels. May hold a secret, so it does not print.
+/// An HTTP response. May contain a secret, so it does not implement `Debug`.
 pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,
-    /// What the body is.
+    /// The content type of the body.
     pub content_type: ContentType,
-    /// The body.
+    /// The response body.
     pub body: String,
-    /// Where a redirect leads.
+    /// The target of a redirect.
     pub location: Option<String>,
-    /// Which methods a 405 would have taken.
+    /// The allowed methods, for a 405.
     pub allow: Option<String>,
 }
 
 impl HttpResponse {
-    /// A JSON document.
+    /// Creates a JSON response.
     pub fn json(status: u16, body: &Value) -> Self {
         Self::new(status, ContentType::Json, body.to_string())
     }
 
-    /// A page.
+    /// Creates an HTML response.
     pub fn html(status: u16, body: String) -> Self {
         Self::new(status, ContentType::Html, body)
     }
 
-    /// The way back to an application.
+    /// Creates a redirect to an application.
     pub fn redirect(location: String) -> Self {
         Self { location: Some(location), ..Self::new(302, ContentType::Html, String::new()) }
     }
@@ -52,30 +51,30 @@ impl HttpResponse {
     }
 }
 
-/// Why a request is refused, in words that the caller reads.
+/// Why a request is rejected.
 #[derive(Debug)]
 pub struct ApiError {
     /// The HTTP status.
     pub status: u16,
-    /// The words.
+    /// The message for the client.
     pub message: Cow<'static, str>,
 }
 
 impl ApiError {
-    /// A request that makes no sense.
+    /// Creates a 400 error.
     pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(400, message)
     }
 
-    /// Any other refusal.
+    /// Creates an error.
     pub fn new(status: u16, message: impl Into<Cow<'static, str>>) -> Self {
         Self { status, message: message.into() }
     }
 }
 
 impl From<ExchangeError> for ApiError {
-    fn from(refusal: ExchangeError) -> Self {
-        match refusal {
+    fn from(error: ExchangeError) -> Self {
+        match error {
             ExchangeError::MethodMismatch => Self::bad_request("Invalid code_challenge_method"),
             ExchangeError::InvalidGrant => Self::new(403, "Invalid code or code_verifier"),
             ExchangeError::Expired => Self::new(403, "Authorization code expired"),
@@ -90,13 +89,13 @@ impl From<std::io::Error> for ApiError {
 }
 
 impl From<ApiError> for HttpResponse {
-    fn from(fault: ApiError) -> Self {
-        let error = json!({ "code": fault.status, "message": fault.message });
-        Self::json(fault.status, &json!({ "error": error }))
+    fn from(error: ApiError) -> Self {
+        let body = json!({ "error": { "code": error.status, "message": error.message } });
+        Self::json(error.status, &body)
     }
 }
 
-/// A row of `/keys`. `name` is the person's label here, `label` the masked key.
+/// Returns the JSON of a key in `/keys`. `name` is the user's label, `label` the masked key.
 pub fn key_to_json(key: &Key, now: Timestamp) -> Value {
     let policy = &key.policy;
     let mut row = json!({
@@ -120,8 +119,8 @@ pub fn key_to_json(key: &Key, now: Timestamp) -> Value {
     row
 }
 
-/// What a key is told about itself. Its times come with microseconds and an offset, unlike those
-/// of [`row`], as OpenRouter's do.
+/// Returns the JSON of `GET /key`. As at OpenRouter, times have microseconds and an offset, unlike
+/// those of [`key_to_json`].
 pub fn current_key_to_json(key: &Key, now: Timestamp) -> Value {
     let policy = &key.policy;
     let mut data = base_key_info(&key.masked, &key.spending, now);
@@ -150,7 +149,7 @@ pub fn current_key_to_json(key: &Key, now: Timestamp) -> Value {
     data
 }
 
-/// What the management key is told about itself.
+/// Returns the JSON of `GET /key` for the management key.
 pub fn management_key_to_json(masked: &str, now: Timestamp) -> Value {
     let mut data = base_key_info(masked, &Spending::default(), now);
     data["is_management_key"] = json!(true);
@@ -158,8 +157,8 @@ pub fn management_key_to_json(masked: &str, now: Timestamp) -> Value {
     data
 }
 
-/// Every field of `GET /key`, of a key without limit or expiry; the last six of them because the
-/// official SDKs reject an answer without.
+/// Returns all fields of `GET /key` for a key without limit or expiry. The official SDKs reject a
+/// response without the last six.
 fn base_key_info(masked: &str, spending: &Spending, now: Timestamp) -> Value {
     let mut data = json!({
         "label": masked,
@@ -188,7 +187,7 @@ fn base_key_info(masked: &str, spending: &Spending, now: Timestamp) -> Value {
     data
 }
 
-/// The person has no provider of their own here, so the `byok` four stay at nothing.
+/// Adds the usage fields. The sandbox has no BYOK provider keys, so those fields are zero.
 fn add_usage(data: &mut Value, spending: &Spending, now: Timestamp) {
     use super::ledger::Reset::{Daily, Monthly, Weekly};
     let windows = [
@@ -203,12 +202,12 @@ fn add_usage(data: &mut Value, spending: &Spending, now: Timestamp) {
     }
 }
 
-/// Whole amounts travel without a fraction, as a JavaScript server writes them.
+/// Formats whole amounts without a fraction, like a JavaScript server.
 fn usd_to_json(usd: MicroUsd) -> Value {
     usd.to_whole_dollars().map_or_else(|| json!(usd.to_dollars()), |whole| json!(whole))
 }
 
-/// `2027-12-31T23:59:59Z`.
+/// Formats a time as `2027-12-31T23:59:59Z`.
 pub fn format_seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

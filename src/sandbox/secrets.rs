@@ -1,4 +1,4 @@
-//! What has to be unguessable: keys and codes, from the randomness of the OS.
+//! Generates keys and codes from the operating system's random number generator.
 
 use std::io;
 
@@ -11,17 +11,17 @@ use super::ledger::encode_hex;
 
 const SECRET_BYTES: usize = 32;
 
-/// A fresh secret in the shape of OpenRouter's keys.
+/// Generates a key in OpenRouter's format.
 pub fn generate_key() -> io::Result<String> {
     Ok(format_key(&random_bytes(SECRET_BYTES)?))
 }
 
-/// Many of them for one question to the OS.
+/// Generates `count` keys with one system call.
 pub fn generate_keys(count: usize) -> io::Result<Vec<String>> {
     Ok(random_bytes(SECRET_BYTES * count)?.chunks_exact(SECRET_BYTES).map(format_key).collect())
 }
 
-/// A fresh authorization code.
+/// Generates an authorization code.
 pub fn generate_code() -> io::Result<String> {
     Ok(format!("auth_code_{}", URL_SAFE_NO_PAD.encode(random_bytes(SECRET_BYTES)?)))
 }

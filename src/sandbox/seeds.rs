@@ -1,12 +1,11 @@
-//! What the account holds from the start: four keys with a past, and as many more as are asked
-//! for. Pure but for the secrets, which it is handed.
+//! The seed keys of the account: four keys with a history, and generated ones.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::SeedKey;
 use super::ledger::{Account, Key, KeyPolicy, MicroUsd, Reset, USER_ID};
 
-/// A key and its past: amounts by days ago.
+/// A seed key and its spending, as pairs of days ago and USD.
 struct SeedSpec {
     label: String,
     limit: Option<f64>,
@@ -15,11 +14,11 @@ struct SeedSpec {
     age_days: i64,
     disabled: bool,
     spending: Vec<(i64, f64)>,
-    /// What the current window shall have seen, whatever day it is.
+    /// The spending in the current window, on any date.
     window_spending: f64,
 }
 
-/// Cuts a key for each secret and gives them their pasts.
+/// Creates a key with a history for each secret.
 pub fn create_seed_keys(
     ledger: &mut Account,
     secrets: Vec<String>,
@@ -29,37 +28,37 @@ pub fn create_seed_keys(
     secrets
         .into_iter()
         .enumerate()
-        .map(|(place, key)| create_seed_key(ledger, build_seed_spec(place), key, now))
+        .map(|(index, key)| create_seed_key(ledger, build_seed_spec(index), key, now))
         .collect()
 }
 
 fn create_seed_key(
     ledger: &mut Account,
-    sketch: SeedSpec,
+    spec: SeedSpec,
     secret: String,
     now: Timestamp,
 ) -> SeedKey {
-    let created_at = add_days(now, -sketch.age_days);
-    let mut policy = KeyPolicy::unrestricted(sketch.label.clone());
-    policy.limit = sketch.limit.and_then(MicroUsd::from_dollars);
-    policy.reset = sketch.reset;
-    policy.expires_at = sketch.expires_in_days.map(|left| add_days(now, left));
+    let created_at = add_days(now, -spec.age_days);
+    let mut policy = KeyPolicy::unrestricted(spec.label.clone());
+    policy.limit = spec.limit.and_then(MicroUsd::from_dollars);
+    policy.reset = spec.reset;
+    policy.expires_at = spec.expires_in_days.map(|days| add_days(now, days));
     let expires_at = policy.expires_at;
     let key = ledger.create_key(policy, &secret, created_at);
-    for (ago, amount) in &sketch.spending {
+    for (ago, amount) in &spec.spending {
         add_spending(key, *amount, add_days(now, -ago));
     }
-    let so_far = key.spending.spent_in_window(sketch.reset, now).to_dollars();
-    add_spending(key, sketch.window_spending - so_far, now);
-    if sketch.disabled {
+    let spent = key.spending.spent_in_window(spec.reset, now).to_dollars();
+    add_spending(key, spec.window_spending - spent, now);
+    if spec.disabled {
         key.disabled = true;
         key.updated_at = Some(add_days(now, -1));
     }
     SeedKey {
-        label: sketch.label,
+        label: spec.label,
         secret,
-        limit: sketch.limit,
-        limit_reset: sketch.reset.map(Reset::as_str),
+        limit: spec.limit,
+        limit_reset: spec.reset.map(Reset::as_str),
         expires_at,
         created_at,
         user_id: USER_ID,
@@ -74,14 +73,14 @@ fn add_spending(key: &mut Key, amount: f64, at: Timestamp) {
     }
 }
 
-/// Whole seconds: that is how the account says when a key was cut.
+/// Rounds to whole seconds, the precision of OpenRouter's creation times.
 fn add_days(now: Timestamp, days: i64) -> Timestamp {
     let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
     second.saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or(now)
 }
 
-fn build_seed_spec(place: usize) -> SeedSpec {
-    let fresh = SeedSpec {
+fn build_seed_spec(index: usize) -> SeedSpec {
+    let base = SeedSpec {
         label: String::new(),
         limit: None,
         reset: None,
@@ -91,14 +90,14 @@ fn build_seed_spec(place: usize) -> SeedSpec {
         spending: Vec::new(),
         window_spending: 0.0,
     };
-    match place {
+    match index {
         0 => SeedSpec {
             label: "laptop".into(),
             limit: Some(10.0),
             reset: Some(Reset::Monthly),
             spending: vec![(19, 0.31), (12, 0.18), (4, 0.27), (1, 0.09)],
             window_spending: 1.24,
-            ..fresh
+            ..base
         },
         1 => SeedSpec {
             label: "ci".into(),
@@ -107,7 +106,7 @@ fn build_seed_spec(place: usize) -> SeedSpec {
             age_days: 94,
             spending: vec![(63, 17.4), (35, 21.85), (8, 4.12), (2, 6.3)],
             window_spending: 24.31,
-            ..fresh
+            ..base
         },
         2 => SeedSpec {
             label: "notebook".into(),
@@ -116,7 +115,7 @@ fn build_seed_spec(place: usize) -> SeedSpec {
             age_days: 120,
             disabled: true,
             spending: vec![(40, 3.75), (33, 5.02), (16, 2.6)],
-            ..fresh
+            ..base
         },
         3 => SeedSpec {
             label: "agent".into(),
@@ -126,22 +125,22 @@ fn build_seed_spec(place: usize) -> SeedSpec {
             age_days: 27,
             spending: vec![(6, 4.4), (5, 7.1), (3, 6.05), (1, 5.52)],
             window_spending: 2.4,
-            ..fresh
+            ..base
         },
         _ => {
-            let limit = [None, Some(5.0), Some(10.0), Some(25.0), Some(50.0)][place % 5];
+            let limit = [None, Some(5.0), Some(10.0), Some(25.0), Some(50.0)][index % 5];
             let reset = [None, Some(Reset::Daily), Some(Reset::Weekly), Some(Reset::Monthly)];
-            // Spreads the shares of the limit from nothing to 95 %.
-            let share = [0.0, 0.42, 0.07, 0.81, 0.19, 0.63, 0.3, 0.95][place % 8];
+            // Spreads the spent share of the limit from 0 to 95 %.
+            let share = [0.0, 0.42, 0.07, 0.81, 0.19, 0.63, 0.3, 0.95][index % 8];
             let window = limit.unwrap_or(20.0) * share;
             SeedSpec {
-                label: format!("tool-{:04}", place + 1),
+                label: format!("tool-{:04}", index + 1),
                 limit,
-                reset: limit.and(reset[place % 4]),
-                disabled: place % 40 == 39,
+                reset: limit.and(reset[index % 4]),
+                disabled: index % 40 == 39,
                 spending: vec![(1, window / 4.0)],
                 window_spending: window,
-                ..fresh
+                ..base
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Between tiny_http and the routes: reads a request, writes an answer. Knows nothing of keys.
+//! Converts between tiny_http and the routes: reads requests and writes responses.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -8,53 +8,52 @@ use tiny_http::{Request, Response, StatusCode};
 use super::response::{ApiError, ContentType, HttpResponse};
 use super::routes::HttpRequest;
 
-/// The largest body that is read.
+/// The maximum size of a request body.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// The largest declared body that is left to tiny_http to throw away. It does so in one buffer of
-/// the declared size, and a size that cannot be had aborts the process.
+/// The largest declared body that tiny_http may discard. It allocates a buffer of the declared size,
+/// and a failed allocation aborts the process.
 const MAX_DRAINED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Reads a request; `None` where it was refused and answered for its size, or broke off.
+/// Reads a request. Returns `None` if it was rejected for its size or was incomplete.
 pub fn read_request(mut request: Request) -> Option<(HttpRequest, Request)> {
     let declared = request.body_length().unwrap_or(0);
     if declared > MAX_DRAINED_BYTES {
-        // Only an upgrade takes the body's reader out of the request, and only forgetting it keeps
-        // it from being dropped. What remains: the connection lasts until the process ends.
+        // Only an upgrade takes the body reader out of the request, and only forgetting it prevents
+        // its drop, which would read the body. The connection stays open until the process ends.
         std::mem::forget(request.upgrade("close", Response::empty(413)));
         return None;
     }
     let chunked = find_header(&request, "Transfer-Encoding").is_some();
-    let most = if chunked { MAX_BODY_BYTES + 1 } else { declared.min(MAX_BODY_BYTES + 1) };
+    let max_bytes = if chunked { MAX_BODY_BYTES + 1 } else { declared.min(MAX_BODY_BYTES + 1) };
     let mut body = Vec::new();
-    if most > 0 {
-        request.as_reader().take(most as u64).read_to_end(&mut body).ok()?;
+    if max_bytes > 0 {
+        request.as_reader().take(max_bytes as u64).read_to_end(&mut body).ok()?;
     }
     if declared > MAX_BODY_BYTES || body.len() > MAX_BODY_BYTES {
-        // Answered first and drained afterwards: `into_writer` would do it the other way round.
-        let refusal = HttpResponse::from(ApiError::new(413, "Payload Too Large"));
-        let _ = request.respond(Response::from_string(refusal.body).with_status_code(413));
+        // `respond` writes the response before it drains the body; `into_writer` drains first.
+        let rejection = HttpResponse::from(ApiError::new(413, "Payload Too Large"));
+        let _ = request.respond(Response::from_string(rejection.body).with_status_code(413));
         return None;
     }
-    let call = HttpRequest {
+    let http_request = HttpRequest {
         method: request.method().to_string(),
         target: request.url().to_owned(),
         bearer_token: find_header(&request, "Authorization").and_then(parse_bearer_token),
         body,
     };
-    Some((call, request))
+    Some((http_request, request))
 }
 
-/// Writes the answer.
+/// Writes a response.
 ///
-/// tiny_http lets nobody say `Connection: close`, and gives a thread to each open connection out
-/// of a pool that a burst of kept-alive ones can starve. So the head is written here, and asks
-/// the client to hang up.
-pub fn write_response(request: Request, answer: &HttpResponse, now: Timestamp) -> io::Result<()> {
-    let body = if request.method() == &tiny_http::Method::Head { "" } else { &answer.body };
-    let kind = match answer.content_type {
+/// The head is written here because tiny_http does not allow `Connection: close`, and a burst of
+/// kept-alive connections can exhaust its thread pool.
+pub fn write_response(request: Request, response: &HttpResponse, now: Timestamp) -> io::Result<()> {
+    let body = if request.method() == &tiny_http::Method::Head { "" } else { &response.body };
+    let kind = match response.content_type {
         ContentType::Json => "application/json",
-        // No form-action: browsers hold it against the redirect that answers a form, too.
+        // No form-action, because browsers also apply it to the redirect after a form.
         ContentType::Html => {
             "text/html; charset=utf-8\r\n\
              Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; \
@@ -63,16 +62,20 @@ pub fn write_response(request: Request, answer: &HttpResponse, now: Timestamp) -
         }
     };
     let mut head = vec![
-        format!("HTTP/1.1 {} {}", answer.status, StatusCode(answer.status).default_reason_phrase()),
+        format!(
+            "HTTP/1.1 {} {}",
+            response.status,
+            StatusCode(response.status).default_reason_phrase()
+        ),
         format!("Date: {}", now.strftime("%a, %d %b %Y %H:%M:%S GMT")),
         format!("Content-Type: {kind}"),
-        format!("Content-Length: {}", answer.body.len()),
+        format!("Content-Length: {}", response.body.len()),
         "Cache-Control: no-store".into(),
         "X-Content-Type-Options: nosniff".into(),
         "Connection: close".into(),
     ];
-    head.extend(answer.location.iter().map(|location| format!("Location: {location}")));
-    head.extend(answer.allow.iter().map(|allow| format!("Allow: {allow}")));
+    head.extend(response.location.iter().map(|location| format!("Location: {location}")));
+    head.extend(response.allow.iter().map(|allow| format!("Allow: {allow}")));
     let mut writer = request.into_writer();
     writer.write_all(format!("{}\r\n\r\n{body}", head.join("\r\n")).as_bytes())?;
     writer.flush()

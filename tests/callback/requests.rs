@@ -1,14 +1,15 @@
-//! Which requests count: host, query, method and purpose.
+//! Which requests are valid: host, query, method and fetch metadata.
 
-use crate::support::Waiting;
+use crate::support::Listener;
 
 // --- No DNS rebinding
 
 #[test]
-fn the_host_must_be_127_0_0_1_with_the_port_exactly_once() {
-    let waiting = Waiting::new();
-    let (port, path) = (waiting.port, &waiting.path);
-    let hosts = |lines: &str| waiting.say(format!("GET {path}?code=x HTTP/1.1\r\n{lines}\r\n"));
+fn host_must_be_127_0_0_1_with_the_port_exactly_once() {
+    let listener = Listener::new();
+    let (port, path) = (listener.port, &listener.path);
+    let send_with =
+        |lines: &str| listener.send(format!("GET {path}?code=x HTTP/1.1\r\n{lines}\r\n"));
     for host in [
         format!("localhost:{port}"),
         String::from("127.0.0.1"),
@@ -20,43 +21,43 @@ fn the_host_must_be_127_0_0_1_with_the_port_exactly_once() {
         format!("[::1]:{port}"),
         String::new(),
     ] {
-        assert_eq!(hosts(&format!("Host: {host}\r\n")).status, 421, "{host}");
+        assert_eq!(send_with(&format!("Host: {host}\r\n")).status, 421, "{host}");
     }
-    assert_eq!(hosts("").status, 421);
-    let right = format!("Host: 127.0.0.1:{port}\r\n");
-    assert_eq!(hosts(&right.repeat(2)).status, 400);
-    assert_eq!(hosts(&format!("{right}Host: evil.example\r\n")).status, 400);
+    assert_eq!(send_with("").status, 421);
+    let valid_host = format!("Host: 127.0.0.1:{port}\r\n");
+    assert_eq!(send_with(&valid_host.repeat(2)).status, 400);
+    assert_eq!(send_with(&format!("{valid_host}Host: evil.example\r\n")).status, 400);
     for target in [
         format!("http://evil.example{path}?code=x"),
         format!("https://127.0.0.1:{port}{path}?code=x"),
         format!("http://me@127.0.0.1:{port}{path}?code=x"),
     ] {
-        assert_eq!(waiting.say(waiting.head(&target, &[])).status, 400, "{target}");
+        assert_eq!(listener.send(listener.request(&target, &[])).status, 400, "{target}");
     }
-    assert!(waiting.is_still_waiting());
+    assert!(listener.has_no_response());
     let absolute = format!("http://127.0.0.1:{port}{path}?code=absolute");
-    assert_eq!(waiting.say(waiting.head(&absolute, &[])).status, 200);
-    assert_eq!(waiting.answer(), "code absolute");
+    assert_eq!(listener.send(listener.request(&absolute, &[])).status, 200);
+    assert_eq!(listener.response(), "code absolute");
 }
 
-// --- Refusals
+// --- Error responses
 
 #[test]
-fn an_error_counts_only_with_the_right_nonce() {
-    let waiting = Waiting::new();
-    let wrong = waiting.head("/callback/WRONG?error=access_denied", &[]);
-    assert_eq!(waiting.say(wrong).status, 404);
-    assert!(waiting.is_still_waiting());
-    let page = waiting.get("?error=access_denied");
+fn error_response_requires_the_nonce() {
+    let listener = Listener::new();
+    let request = listener.request("/callback/WRONG?error=access_denied", &[]);
+    assert_eq!(listener.send(request).status, 404);
+    assert!(listener.has_no_response());
+    let page = listener.get("?error=access_denied");
     assert_eq!(page.status, 200);
-    assert_eq!(waiting.get("?error=access_denied"), page);
-    assert_eq!(waiting.get("?code=late").status, 409);
-    assert_eq!(waiting.answer(), "refused None");
+    assert_eq!(listener.get("?error=access_denied"), page);
+    assert_eq!(listener.get("?code=late").status, 409);
+    assert_eq!(listener.response(), "denied None");
 }
 
 #[test]
-fn the_words_of_a_refusal_are_made_safe_for_a_terminal() {
-    for (query, words) in [
+fn error_description_is_sanitized_for_a_terminal() {
+    for (query, expected) in [
         (
             "error=access_denied&error_description=No+thanks%1b%5B2J%E2%80%AE",
             "Some(\"No thanks[2J\")",
@@ -65,20 +66,20 @@ fn the_words_of_a_refusal_are_made_safe_for_a_terminal() {
         ("error=server_error", "Some(\"server_error\")"),
         ("error=server_error&error_description=", "Some(\"server_error\")"),
     ] {
-        let waiting = Waiting::new();
-        assert_eq!(waiting.get(&format!("?{query}")).status, 200);
-        assert_eq!(waiting.answer(), format!("refused {words}"));
+        let listener = Listener::new();
+        assert_eq!(listener.get(&format!("?{query}")).status, 200);
+        assert_eq!(listener.response(), format!("denied {expected}"));
     }
-    let waiting = Waiting::new();
-    waiting.get(&format!("?error=x&error_description={}", "long".repeat(500)));
-    assert!(waiting.answer().len() < 230);
+    let listener = Listener::new();
+    listener.get(&format!("?error=x&error_description={}", "long".repeat(500)));
+    assert!(listener.response().len() < 230);
 }
 
-// --- What a code may be
+// --- Valid codes
 
 #[test]
-fn a_missing_empty_repeated_or_odd_code_gets_400_and_the_wait_goes_on() {
-    let waiting = Waiting::new();
+fn invalid_code_gets_400_and_has_no_effect() {
+    let listener = Listener::new();
     for query in [
         "",
         "?",
@@ -101,13 +102,13 @@ fn a_missing_empty_repeated_or_odd_code_gets_400_and_the_wait_goes_on() {
         "?code=%ff",
         &format!("?code={}", "c".repeat(513)),
     ] {
-        assert_eq!(waiting.get(query).status, 400, "{query}");
+        assert_eq!(listener.get(query).status, 400, "{query}");
     }
-    waiting.succeeds();
+    listener.assert_accepts_code();
 }
 
 #[test]
-fn a_code_is_opaque_and_percent_decoded() {
+fn code_is_opaque_and_percent_decoded() {
     let longest = "c".repeat(512);
     for (query, code) in [
         ("?code=!%22%23%24%25%26'()*%2B,-./~", "!\"#$%&'()*+,-./~"),
@@ -115,47 +116,47 @@ fn a_code_is_opaque_and_percent_decoded() {
         ("?code=c", "c"),
         (&format!("?code={longest}"), &longest),
     ] {
-        let waiting = Waiting::new();
-        assert_eq!(waiting.get(query).status, 200, "{query}");
-        assert_eq!(waiting.answer(), format!("code {code}"));
+        let listener = Listener::new();
+        assert_eq!(listener.get(query).status, 200, "{query}");
+        assert_eq!(listener.response(), format!("code {code}"));
     }
 }
 
 #[test]
-fn a_state_that_comes_back_must_be_the_nonce() {
-    let waiting = Waiting::new();
-    let nonce = waiting.nonce();
+fn returned_state_must_match_the_nonce() {
+    let listener = Listener::new();
+    let nonce = listener.nonce();
     for state in ["WRONG", "", &nonce[..42], &format!("{nonce}&state={nonce}")] {
-        assert_eq!(waiting.get(&format!("?code=x&state={state}")).status, 400, "{state}");
-        assert_eq!(waiting.get(&format!("?error=x&state={state}")).status, 400, "{state}");
+        assert_eq!(listener.get(&format!("?code=x&state={state}")).status, 400, "{state}");
+        assert_eq!(listener.get(&format!("?error=x&state={state}")).status, 400, "{state}");
     }
-    assert!(waiting.is_still_waiting());
-    assert_eq!(waiting.get(&format!("?code=x&state={nonce}")).status, 200);
-    assert_eq!(waiting.answer(), "code x");
+    assert!(listener.has_no_response());
+    assert_eq!(listener.get(&format!("?code=x&state={nonce}")).status, 200);
+    assert_eq!(listener.response(), "code x");
 }
 
 // --- GET only
 
 #[test]
-fn every_method_but_get_gets_405_and_no_cors() {
-    let waiting = Waiting::new();
-    let target = format!("{}?code=x", waiting.path);
+fn methods_other_than_get_get_405_without_cors_headers() {
+    let listener = Listener::new();
+    let target = format!("{}?code=x", listener.path);
     let cors = ["Origin: https://evil.example", "Access-Control-Request-Method: GET"];
     for method in ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "TRACE", "PATCH", "BREW", "get"] {
-        let reply = waiting.say(waiting.head_of(method, &target, &cors));
+        let reply = listener.send(listener.request_with_method(method, &target, &cors));
         assert_eq!(reply.status, 405, "{method}");
         assert_eq!(reply.header("allow"), Some("GET"));
         assert_eq!(reply.body.is_empty(), method == "HEAD");
     }
-    waiting.succeeds();
+    listener.assert_accepts_code();
 }
 
 // --- Navigations only
 
 #[test]
-fn a_prefetch_or_a_load_that_is_no_document_gets_403() {
-    let waiting = Waiting::new();
-    let target = format!("{}?code=x", waiting.path);
+fn prefetch_and_subresource_requests_get_403() {
+    let listener = Listener::new();
+    let target = format!("{}?code=x", listener.path);
     for line in [
         "Sec-Purpose: prefetch",
         "Sec-Purpose: prefetch;prerender",
@@ -169,11 +170,11 @@ fn a_prefetch_or_a_load_that_is_no_document_gets_403() {
         "Sec-Fetch-Dest: ",
         "Sec-Fetch-Dest: document\r\nSec-Fetch-Dest: image",
     ] {
-        assert_eq!(waiting.say(waiting.head(&target, &[line])).status, 403, "{line}");
+        assert_eq!(listener.send(listener.request(&target, &[line])).status, 403, "{line}");
     }
-    assert!(waiting.is_still_waiting());
+    assert!(listener.has_no_response());
     let browser =
         ["Sec-Fetch-Dest: document", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: cross-site"];
-    assert_eq!(waiting.say(waiting.head(&target, &browser)).status, 200);
-    assert_eq!(waiting.answer(), "code x");
+    assert_eq!(listener.send(listener.request(&target, &browser)).status, 200);
+    assert_eq!(listener.response(), "code x");
 }

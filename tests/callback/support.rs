@@ -1,5 +1,4 @@
-//! A callback on a thread of its own, and a client that writes bytes and reads bytes.
-//! Owns: what must hold for every answer, checked wherever one is read.
+//! A callback listener on its own thread and a raw client that checks the headers of every response.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -12,48 +11,48 @@ use keywright::api::oauth::{AuthorizationResponse, CallbackListener};
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 
-/// No test waits longer for anything.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// The time limit of every wait.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A callback that is being waited for, and lingers after its answer.
-pub struct Waiting {
+/// A callback listener that stays open after its response.
+pub struct Listener {
     pub port: u16,
     /// `/callback/<nonce>`.
     pub path: String,
-    answers: Mutex<Receiver<String>>,
-    leave: Option<oneshot::Sender<()>>,
+    responses: Mutex<Receiver<String>>,
+    stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Waiting {
+impl Listener {
     pub fn new() -> Self {
-        let (tell_url, url) = mpsc::channel();
-        let (tell, answers) = mpsc::channel();
-        let (leave, left) = oneshot::channel::<()>();
+        let (url_sender, url) = mpsc::channel();
+        let (response_sender, responses) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::spawn(move || {
             runtime().block_on(async {
                 let callback = CallbackListener::bind(0).await.unwrap();
-                tell_url.send(callback.url().clone()).unwrap();
-                let answered = async {
-                    let (answer, lingering) = callback.wait_for_response().await.unwrap();
-                    tell.send(in_words(&answer)).unwrap();
+                url_sender.send(callback.url().clone()).unwrap();
+                let respond = async {
+                    let (response, guard) = callback.wait_for_response().await.unwrap();
+                    response_sender.send(describe(&response)).unwrap();
                     std::future::pending::<()>().await;
-                    drop(lingering);
+                    drop(guard);
                 };
                 tokio::select! {
-                    () = answered => {}
-                    _ = left => {}
+                    () = respond => {}
+                    _ = stopped => {}
                 }
             });
         });
-        let url = url.recv_timeout(PATIENCE).unwrap();
+        let url = url.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(url.scheme(), "http");
         assert_eq!(url.host_str(), Some("127.0.0.1"));
         Self {
             port: url.port().unwrap(),
             path: url.path().to_owned(),
-            answers: Mutex::new(answers),
-            leave: Some(leave),
+            responses: Mutex::new(responses),
+            stop: Some(stop),
             thread: Some(thread),
         }
     }
@@ -66,50 +65,50 @@ impl Waiting {
         connect(self.port)
     }
 
-    /// A plain GET of `target` with these further header lines.
-    pub fn head(&self, target: &str, lines: &[&str]) -> String {
-        self.head_of("GET", target, lines)
+    /// Returns a GET request for `target` with additional header lines.
+    pub fn request(&self, target: &str, lines: &[&str]) -> String {
+        self.request_with_method("GET", target, lines)
     }
 
-    pub fn head_of(&self, method: &str, target: &str, lines: &[&str]) -> String {
+    pub fn request_with_method(&self, method: &str, target: &str, lines: &[&str]) -> String {
         let port = self.port;
         let first = format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}");
         [&[first.as_str()], lines, &["\r\n"]].concat().join("\r\n")
     }
 
-    pub fn say(&self, bytes: impl AsRef<[u8]>) -> Reply {
+    pub fn send(&self, bytes: impl AsRef<[u8]>) -> Reply {
         let mut socket = self.connect();
         socket.write_all(bytes.as_ref()).unwrap();
         Reply::read(&mut socket)
     }
 
     pub fn get(&self, query: &str) -> Reply {
-        self.say(self.head(&format!("{}{query}", self.path), &[]))
+        self.send(self.request(&format!("{}{query}", self.path), &[]))
     }
 
-    /// The answer that the caller got, in words.
-    pub fn answer(&self) -> String {
-        self.answers.lock().unwrap().recv_timeout(PATIENCE).unwrap()
+    /// Waits for the authorization response and describes it.
+    pub fn response(&self) -> String {
+        self.responses.lock().unwrap().recv_timeout(TIMEOUT).unwrap()
     }
 
-    pub fn is_still_waiting(&self) -> bool {
-        self.answers.lock().unwrap().try_recv().is_err()
+    pub fn has_no_response(&self) -> bool {
+        self.responses.lock().unwrap().try_recv().is_err()
     }
 
-    /// The real callback still comes through, and is the one answer.
-    pub fn succeeds(&self) {
-        assert!(self.is_still_waiting());
+    /// Asserts that a valid callback is still accepted and is the only response.
+    pub fn assert_accepts_code(&self) {
+        assert!(self.has_no_response());
         assert_eq!(self.get("?code=the-real-one").status, 200);
-        assert_eq!(self.answer(), "code the-real-one");
-        assert!(self.is_still_waiting());
+        assert_eq!(self.response(), "code the-real-one");
+        assert!(self.has_no_response());
     }
 }
 
-impl Drop for Waiting {
+impl Drop for Listener {
     fn drop(&mut self) {
-        drop(self.leave.take());
-        let ended = self.thread.take().map(JoinHandle::join);
-        assert!(thread::panicking() || matches!(ended, Some(Ok(()))));
+        drop(self.stop.take());
+        let result = self.thread.take().map(JoinHandle::join);
+        assert!(thread::panicking() || matches!(result, Some(Ok(()))));
     }
 }
 
@@ -119,19 +118,19 @@ pub fn runtime() -> tokio::runtime::Runtime {
 
 pub fn connect(port: u16) -> TcpStream {
     let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.set_write_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+    socket.set_write_timeout(Some(TIMEOUT)).unwrap();
     socket
 }
 
-pub fn in_words(answer: &AuthorizationResponse) -> String {
-    match answer {
+pub fn describe(response: &AuthorizationResponse) -> String {
+    match response {
         AuthorizationResponse::Code(code) => format!("code {}", code.expose_secret()),
-        AuthorizationResponse::Error { description } => format!("refused {description:?}"),
+        AuthorizationResponse::Error { description } => format!("denied {description:?}"),
     }
 }
 
-/// An answer, whole.
+/// A complete HTTP response.
 #[derive(Debug, PartialEq)]
 pub struct Reply {
     pub status: u16,
@@ -140,7 +139,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Reads until the server closes, and checks what every answer must have.
+    /// Reads until the server closes the connection and checks the common headers.
     pub fn read(socket: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
         socket.read_to_end(&mut bytes).unwrap();
@@ -154,18 +153,18 @@ impl Reply {
             .filter(|(name, _)| name != "date")
             .collect();
         let reply = Self { status, headers, body: body.to_owned() };
-        reply.has_the_headers_of_every_answer();
+        reply.assert_common_headers();
         reply
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.iter().filter(|(own, _)| own == name);
+        let mut values = self.headers.iter().filter(|(other, _)| other == name);
         let value = values.next().map(|(_, value)| value.as_str());
-        assert_eq!(values.next(), None, "{name} comes twice");
+        assert_eq!(values.next(), None, "{name} is repeated");
         value
     }
 
-    fn has_the_headers_of_every_answer(&self) {
+    fn assert_common_headers(&self) {
         for (name, value) in [
             ("cache-control", "no-store"),
             ("referrer-policy", "no-referrer"),

@@ -1,4 +1,4 @@
-//! Signing in: the consent page, the way back, the exchange.
+//! The sign-in: the consent page, the redirect and the exchange.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -8,9 +8,9 @@ use keywright::sandbox::answer_consent;
 use serde_json::json;
 use url::Url;
 
-use super::{Answer, CHALLENGE, VERIFIER, WORKSPACE, auth, call, exchange, sandbox};
+use super::{CHALLENGE, Response, VERIFIER, WORKSPACE, auth_url, call, exchange, sandbox};
 
-fn asked(callback: &str) -> Vec<(&str, &str)> {
+fn parameters(callback: &str) -> Vec<(&str, &str)> {
     vec![
         ("callback_url", callback),
         ("code_challenge", CHALLENGE),
@@ -23,25 +23,26 @@ fn asked(callback: &str) -> Vec<(&str, &str)> {
     ]
 }
 
-fn location(answer: &Answer) -> BTreeMap<String, String> {
-    assert_eq!(answer.status, 302, "{}", answer.body);
-    let url = Url::parse(&answer.head["location"]).unwrap();
+fn redirect_params(response: &Response) -> BTreeMap<String, String> {
+    assert_eq!(response.status, 302, "{}", response.body);
+    let url = Url::parse(&response.head["location"]).unwrap();
     url.query_pairs().into_owned().collect()
 }
 
 #[test]
-fn consent_leads_to_a_key_with_everything_that_was_agreed() {
+fn approved_consent_creates_a_key_with_all_requested_properties() {
     let sandbox = sandbox();
-    let target = auth(&[asked("http://127.0.0.1:9/cb?nonce=1"), vec![("state", "s t")]].concat());
-    let back = location(&call(&sandbox, "POST", &target, "", "decision=approve"));
-    assert_eq!(back.keys().map(String::as_str).collect::<Vec<_>>(), ["code", "nonce", "state"]);
-    assert_eq!((&*back["nonce"], &*back["state"]), ("1", "s t"));
+    let target =
+        auth_url(&[parameters("http://127.0.0.1:9/cb?nonce=1"), vec![("state", "s t")]].concat());
+    let params = redirect_params(&call(&sandbox, "POST", &target, "", "decision=approve"));
+    assert_eq!(params.keys().map(String::as_str).collect::<Vec<_>>(), ["code", "nonce", "state"]);
+    assert_eq!((&*params["nonce"], &*params["state"]), ("1", "s t"));
 
-    let bought = exchange(&sandbox, &back["code"]).json();
-    let key = bought["key"].as_str().unwrap();
+    let exchanged = exchange(&sandbox, &params["code"]).json();
+    let key = exchanged["key"].as_str().unwrap();
     assert!(key.len() == 73 && key.starts_with("sk-or-v1-"));
-    assert!(bought["user_id"].is_string());
-    let again = exchange(&sandbox, &back["code"]).error();
+    assert!(exchanged["user_id"].is_string());
+    let again = exchange(&sandbox, &params["code"]).error();
     assert_eq!(again, (403, "Invalid code or code_verifier".into()));
 
     let me = call(&sandbox, "GET", "/api/v1/key", key, "").json()["data"].take();
@@ -85,9 +86,9 @@ fn consent_leads_to_a_key_with_everything_that_was_agreed() {
 }
 
 #[test]
-fn the_consent_page_shows_what_is_asked_and_escapes_it() {
+fn consent_page_shows_the_request_escaped() {
     let sandbox = sandbox();
-    let page = call(&sandbox, "GET", &auth(&asked("http://localhost:4000/cb")), "", "");
+    let page = call(&sandbox, "GET", &auth_url(&parameters("http://localhost:4000/cb")), "", "");
     assert_eq!((page.status, &*page.head["content-type"]), (200, "text/html; charset=utf-8"));
     for shown in [
         "SANDBOX",
@@ -107,22 +108,22 @@ fn the_consent_page_shows_what_is_asked_and_escapes_it() {
 }
 
 #[test]
-fn refusing_says_access_denied_and_echoes_the_state() {
+fn denied_consent_redirects_with_access_denied_and_the_state() {
     let sandbox = sandbox();
-    let target = auth(&[asked("https://app.example/cb"), vec![("state", "xyz")]].concat());
-    let back = location(&call(&sandbox, "POST", &target, "", "decision=refuse"));
-    assert_eq!((&*back["error"], &*back["state"]), ("access_denied", "xyz"));
-    assert!(!back["error_description"].is_empty() && !back.contains_key("code"));
+    let target = auth_url(&[parameters("https://app.example/cb"), vec![("state", "xyz")]].concat());
+    let params = redirect_params(&call(&sandbox, "POST", &target, "", "decision=refuse"));
+    assert_eq!((&*params["error"], &*params["state"]), ("access_denied", "xyz"));
+    assert!(!params["error_description"].is_empty() && !params.contains_key("code"));
 }
 
 #[test]
-fn a_bad_authorization_request_gets_a_page_that_says_why() {
+fn invalid_authorization_request_gets_a_page_with_the_reason() {
     let sandbox = sandbox();
-    let bad: [(&[(&str, &str)], &str); 10] = [
+    let invalid: [(&[(&str, &str)], &str); 10] = [
         (&[], "code_challenge is required"),
         (&[("callback_url", "http://example.com/cb")], "callback_url must be"),
         (&[("callback_url", "http://127.0.0.2/cb")], "callback_url must be"),
-        (&[("callback_url", "no address")], "callback_url must be"),
+        (&[("callback_url", "not a URL")], "callback_url must be"),
         (&[("code_challenge", "c"), ("code_challenge_method", "S512")], "code_challenge_method"),
         (&[("callback_url", "https://a.example"), ("code_challenge_method", "S256")], "needs a"),
         (&[("code_challenge", "c"), ("limit", "lots")], "limit must be"),
@@ -130,39 +131,39 @@ fn a_bad_authorization_request_gets_a_page_that_says_why() {
         (&[("code_challenge", "c"), ("expires_at", "2099-12-31T23:59Z")], "expires_at must be"),
         (&[("code_challenge", "c"), ("workspace_id", "home")], "workspace_id must be"),
     ];
-    for (pairs, words) in bad {
+    for (pairs, reason) in invalid {
         for method in ["GET", "POST"] {
-            let page = call(&sandbox, method, &auth(pairs), "", "decision=approve");
+            let page = call(&sandbox, method, &auth_url(pairs), "", "decision=approve");
             assert_eq!(page.status, 400, "{pairs:?}");
-            assert!(page.body.contains(words), "{words} is not in {}", page.body);
+            assert!(page.body.contains(reason), "{reason} is not in {}", page.body);
         }
     }
     let long = "x".repeat(101);
     let page =
-        call(&sandbox, "GET", &auth(&[("code_challenge", "c"), ("key_label", &long)]), "", "");
+        call(&sandbox, "GET", &auth_url(&[("code_challenge", "c"), ("key_label", &long)]), "", "");
     assert_eq!(page.status, 400);
-    let undecided = auth(&[("code_challenge", "c")]);
+    let undecided = auth_url(&[("code_challenge", "c")]);
     assert_eq!(call(&sandbox, "POST", &undecided, "", "decision=perhaps").status, 400);
 }
 
 #[test]
-fn without_a_callback_the_page_shows_a_code_that_exchanges() {
+fn without_a_callback_the_page_shows_a_valid_code() {
     let sandbox = sandbox();
     let pairs = [("code_challenge", CHALLENGE), ("code_challenge_method", "S256")];
-    let address = format!("{}{}", sandbox.url(), auth(&pairs));
+    let address = format!("{}{}", sandbox.url(), auth_url(&pairs));
     let code = answer_consent(&address, true).unwrap().unwrap();
     assert_eq!(exchange(&sandbox, &code).status, 200);
     assert_eq!(answer_consent(&address, false), Ok(None));
 }
 
 #[test]
-fn decide_lands_on_the_callback_as_a_browser_does() {
+fn answer_consent_calls_the_callback_like_a_browser() {
     let sandbox = sandbox();
     for (approve, expected) in [(true, "GET /cb/nonce?a=1&code="), (false, "error=access_denied")] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let callback = format!("http://{}/cb/nonce?a=1", listener.local_addr().unwrap());
-        let address = format!("{}{}", sandbox.url(), auth(&asked(&callback)));
-        let person = std::thread::spawn(move || answer_consent(&address, approve));
+        let address = format!("{}{}", sandbox.url(), auth_url(&parameters(&callback)));
+        let browser = std::thread::spawn(move || answer_consent(&address, approve));
         let (mut socket, _) = listener.accept().unwrap();
         let mut seen = String::new();
         while !seen.ends_with("\r\n\r\n") {
@@ -172,7 +173,7 @@ fn decide_lands_on_the_callback_as_a_browser_does() {
         }
         socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
         drop(socket);
-        assert_eq!(person.join().unwrap(), Ok(None));
+        assert_eq!(browser.join().unwrap(), Ok(None));
         for part in [expected, "Sec-Fetch-Dest: document", "Sec-Fetch-Mode: navigate"] {
             assert!(seen.contains(part), "{part} is not in {seen}");
         }
@@ -180,28 +181,28 @@ fn decide_lands_on_the_callback_as_a_browser_does() {
 }
 
 #[test]
-fn decide_says_in_words_what_went_wrong() {
+fn answer_consent_reports_what_failed() {
     let sandbox = sandbox();
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let lost = auth(&asked(&format!("http://{gone}/cb")));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unreachable = auth_url(&parameters(&format!("http://{closed}/cb")));
     let cases = [
-        ("nonsense".to_owned(), "not an address"),
-        ("https://openrouter.ai/auth".to_owned(), "only http addresses on loopback"),
+        ("nonsense".to_owned(), "URL is invalid"),
+        ("https://openrouter.ai/auth".to_owned(), "only http URLs on loopback"),
         (format!("{}/auth", sandbox.url()), "answered 400: Without callback_url"),
-        (format!("{}{lost}", sandbox.url()), "did not answer"),
+        (format!("{}{unreachable}", sandbox.url()), "did not answer"),
     ];
-    for (address, words) in cases {
+    for (address, expected) in cases {
         let error = answer_consent(&address, true).unwrap_err();
-        assert!(error.contains(words), "{words} is not in {error}");
+        assert!(error.contains(expected), "{expected} is not in {error}");
     }
 }
 
 #[test]
-fn the_exchange_refuses_in_the_documented_words() {
+fn exchange_errors_have_the_documented_messages() {
     let sandbox = sandbox();
     let pairs = [("code_challenge", CHALLENGE), ("code_challenge_method", "S256")];
     let code =
-        answer_consent(&format!("{}{}", sandbox.url(), auth(&pairs)), true).unwrap().unwrap();
+        answer_consent(&format!("{}{}", sandbox.url(), auth_url(&pairs)), true).unwrap().unwrap();
     let cases = [
         (
             json!({ "code": code, "code_verifier": VERIFIER, "code_challenge_method": "plain" }),
@@ -217,9 +218,9 @@ fn the_exchange_refuses_in_the_documented_words() {
         (json!({ "code_verifier": VERIFIER }), (400, "code is required")),
         (json!([]), (400, "The request body must be a JSON object")),
     ];
-    for (body, (status, words)) in cases {
-        let refused = call(&sandbox, "POST", "/api/v1/auth/keys", "", &body.to_string());
-        assert_eq!(refused.error(), (status, words.to_owned()), "{body}");
+    for (body, (status, message)) in cases {
+        let rejected = call(&sandbox, "POST", "/api/v1/auth/keys", "", &body.to_string());
+        assert_eq!(rejected.error(), (status, message.to_owned()), "{body}");
     }
     let broken = call(&sandbox, "POST", "/api/v1/auth/keys", "", "{\"code\":");
     assert_eq!(broken.error().0, 400);

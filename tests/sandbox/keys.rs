@@ -1,4 +1,4 @@
-//! Keys: those that make codes for others, and the management key's own operations.
+//! Codes created with an existing key, and the operations of the management key.
 
 use keywright::sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
@@ -6,25 +6,26 @@ use serde_json::{Value, json};
 use super::{CHALLENGE, WORKSPACE, call, exchange, sandbox};
 
 #[test]
-fn a_key_makes_codes_for_others() {
+fn existing_key_creates_a_code_for_another() {
     let sandbox = sandbox();
     let laptop = &sandbox.seed_keys()[0].secret;
     let target = "/api/v1/auth/keys/code";
-    let ask = |token: &str, body: Value| call(&sandbox, "POST", target, token, &body.to_string());
-    let wanted = json!({
+    let create_code =
+        |token: &str, body: Value| call(&sandbox, "POST", target, token, &body.to_string());
+    let request = json!({
         "callback_url": "https://app.example/cb", "code_challenge": CHALLENGE,
         "code_challenge_method": "S256", "key_label": "spare", "limit": 3,
         "usage_limit_type": "daily", "expires_at": "2099-12-31T23:59:59Z",
     });
-    let data = ask(laptop, wanted.clone()).json()["data"].take();
+    let data = create_code(laptop, request.clone()).json()["data"].take();
     assert!(data["app_id"].is_u64() && data["created_at"].as_str().unwrap().ends_with('Z'));
-    let bought = exchange(&sandbox, data["id"].as_str().unwrap()).json();
-    let me = call(&sandbox, "GET", "/api/v1/key", bought["key"].as_str().unwrap(), "").json();
+    let exchanged = exchange(&sandbox, data["id"].as_str().unwrap()).json();
+    let me = call(&sandbox, "GET", "/api/v1/key", exchanged["key"].as_str().unwrap(), "").json();
     assert_eq!(json!([me["data"]["limit"], me["data"]["limit_reset"]]), json!([3, "daily"]));
 
-    assert_eq!(ask("", wanted.clone()).status, 401);
-    assert_eq!(ask("sk-or-v1-unknown", wanted.clone()).status, 401);
-    assert_eq!(ask(&sandbox.seed_keys()[2].secret, wanted.clone()).status, 401);
+    assert_eq!(create_code("", request.clone()).status, 401);
+    assert_eq!(create_code("sk-or-v1-unknown", request.clone()).status, 401);
+    assert_eq!(create_code(&sandbox.seed_keys()[2].secret, request.clone()).status, 401);
     for (field, value) in [
         ("callback_url", Value::Null),
         ("callback_url", json!("http://example.com")),
@@ -38,14 +39,14 @@ fn a_key_makes_codes_for_others() {
         ("key_label", json!("x".repeat(101))),
         ("workspace_id", json!("default")),
     ] {
-        let mut body = wanted.clone();
+        let mut body = request.clone();
         body[field] = value;
-        assert_eq!(ask(laptop, body.clone()).status, 400, "{body}");
+        assert_eq!(create_code(laptop, body.clone()).status, 400, "{body}");
     }
 }
 
 #[test]
-fn keys_are_managed_by_the_management_key_alone() {
+fn only_the_management_key_manages_keys() {
     let sandbox = sandbox();
     let management = sandbox.management_key();
     let laptop = &sandbox.seed_keys()[0].secret;
@@ -58,24 +59,21 @@ fn keys_are_managed_by_the_management_key_alone() {
         ("PATCH", format!("/api/v1/keys/{}", "0".repeat(64))),
         ("DELETE", format!("/api/v1/keys/{}", "0".repeat(64))),
     ] {
-        let refused = |token: &str| call(&sandbox, method, &target, token, "{}").error();
-        assert_eq!(refused(""), (401, "Missing Authentication header".into()));
-        assert_eq!(refused("sk-or-v1-unknown").0, 401);
-        assert_eq!(
-            refused(laptop),
-            (403, "Only management keys can perform this operation".into())
-        );
+        let error = |token: &str| call(&sandbox, method, &target, token, "{}").error();
+        assert_eq!(error(""), (401, "Missing Authentication header".into()));
+        assert_eq!(error("sk-or-v1-unknown").0, 401);
+        assert_eq!(error(laptop), (403, "Only management keys can perform this operation".into()));
     }
 }
 
 #[test]
-fn a_managed_key_lives_from_creation_to_deletion() {
+fn managed_key_is_created_updated_and_deleted() {
     let sandbox = sandbox();
     let token = sandbox.management_key();
     let send = |method: &str, target: &str, body: Value| {
         call(&sandbox, method, target, token, &body.to_string())
     };
-    for nonsense in [
+    for invalid in [
         json!({}),
         json!({ "name": "" }),
         json!({ "name": 1 }),
@@ -84,7 +82,7 @@ fn a_managed_key_lives_from_creation_to_deletion() {
         json!({ "name": "x", "expires_at": "2099-12-31T23:59Z" }),
         json!({ "name": "x", "expires_at": "2099-13-31T23:59:59Z" }),
     ] {
-        assert_eq!(send("POST", "/api/v1/keys", nonsense.clone()).status, 400, "{nonsense}");
+        assert_eq!(send("POST", "/api/v1/keys", invalid.clone()).status, 400, "{invalid}");
     }
     let created = send(
         "POST",
@@ -104,10 +102,10 @@ fn a_managed_key_lives_from_creation_to_deletion() {
     let path = format!("/api/v1/keys/{}", data["hash"].as_str().unwrap());
     assert_eq!(call(&sandbox, "GET", &path, token, "").json()["data"], *data);
 
-    let nothing = (400, "No update fields provided".to_owned());
+    let no_fields = (400, "No update fields provided".to_owned());
     let later = json!({ "expires_at": "2100-12-31T23:59:59Z" });
-    assert_eq!(send("PATCH", &path, later).error(), nothing);
-    assert_eq!(send("PATCH", &path, json!({})).error(), nothing);
+    assert_eq!(send("PATCH", &path, later).error(), no_fields);
+    assert_eq!(send("PATCH", &path, json!({})).error(), no_fields);
     let patched = send(
         "PATCH",
         &path,
@@ -137,7 +135,7 @@ fn a_managed_key_lives_from_creation_to_deletion() {
 }
 
 #[test]
-fn the_list_is_paged_and_filtered_by_its_query() {
+fn list_is_paged_and_filtered() {
     let sandbox = Sandbox::start(&Options { port: 0, key_count: 204 }).unwrap();
     let seeds = sandbox.seed_keys();
     assert_eq!((seeds.len(), &*seeds[4].label), (204, "tool-0005"));
@@ -157,7 +155,7 @@ fn the_list_is_paged_and_filtered_by_its_query() {
         ["ci", "agent"]
     );
     assert_eq!(names(&format!("?workspace_id={WORKSPACE}")), [""; 0]);
-    for bad in ["?offset=-1", "?offset=x", "?include_disabled=yes", "?workspace_id=1"] {
-        assert_eq!(list(bad).error().0, 400, "{bad}");
+    for invalid in ["?offset=-1", "?offset=x", "?include_disabled=yes", "?workspace_id=1"] {
+        assert_eq!(list(invalid).error().0, 400, "{invalid}");
     }
 }

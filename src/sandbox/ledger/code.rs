@@ -1,4 +1,4 @@
-//! Authorization codes: what the person agreed to, until an application takes it up.
+//! Authorization codes and their PKCE verification.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,19 +7,19 @@ use sha2::{Digest, Sha256};
 
 use super::KeyPolicy;
 
-/// How a challenge was made of its verifier (RFC 7636 section 4.2).
+/// How a challenge is derived from its verifier (RFC 7636 section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChallengeMethod {
-    /// The verifier's SHA-256 in unpadded base64url.
+    /// The SHA-256 hash of the verifier in unpadded base64url.
     S256,
     /// The verifier itself.
     Plain,
 }
 
 impl ChallengeMethod {
-    /// The method that the protocol's word names.
-    pub fn parse(word: &str) -> Option<Self> {
-        match word {
+    /// Parses the name in the protocol.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
             "S256" => Some(Self::S256),
             "plain" => Some(Self::Plain),
             _ => None,
@@ -30,9 +30,9 @@ impl ChallengeMethod {
 /// A PKCE challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeChallenge {
-    /// How it was made.
+    /// How it was derived.
     pub method: ChallengeMethod,
-    /// What was made.
+    /// The challenge.
     pub value: String,
 }
 
@@ -45,25 +45,25 @@ impl CodeChallenge {
     }
 }
 
-/// Why a code buys no key.
+/// Why a code cannot be exchanged for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExchangeError {
-    /// Another challenge method than at consent.
+    /// The challenge method differs from the one at consent.
     MethodMismatch,
-    /// No such code, a used one, or not the verifier that it asks for.
+    /// The code is unknown or already used, or the verifier is wrong.
     InvalidGrant,
-    /// Older than [`Code::LIFE`].
+    /// The code is older than [`AuthorizationCode::LIFETIME`].
     Expired,
 }
 
 /// One authorization code.
 #[derive(Clone, Debug)]
 pub struct AuthorizationCode {
-    /// The key that was agreed to.
+    /// The policy that the user agreed to.
     pub policy: KeyPolicy,
-    /// What the application has to prove.
+    /// The challenge that the application must prove.
     pub challenge: Option<CodeChallenge>,
-    /// When it was issued.
+    /// When the code was issued.
     pub issued_at: Timestamp,
 }
 
@@ -71,10 +71,10 @@ impl AuthorizationCode {
     /// How long a code can be exchanged.
     pub const LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 
-    /// Checks what an application presents with the code.
+    /// Checks the verifier that the application sends with the code.
     ///
-    /// A method that is left out means the one of the consent. A verifier where no challenge was
-    /// made is refused: it would hide that somebody took the challenge out (RFC 9700 section 4.8.2).
+    /// If `method` is `None`, the method at consent is used. A verifier without a challenge is
+    /// rejected, because an attacker may have removed the challenge (RFC 9700 section 4.8.2).
     pub fn verify(
         &self,
         verifier: Option<&str>,
@@ -84,15 +84,15 @@ impl AuthorizationCode {
         if now.duration_since(self.issued_at) >= Self::LIFETIME {
             return Err(ExchangeError::Expired);
         }
-        let agreed = self.challenge.as_ref().map(|challenge| challenge.method);
-        if method.is_some() && method != agreed {
+        let expected_method = self.challenge.as_ref().map(|challenge| challenge.method);
+        if method.is_some() && method != expected_method {
             return Err(ExchangeError::MethodMismatch);
         }
-        let proven = match (&self.challenge, verifier) {
+        let is_verified = match (&self.challenge, verifier) {
             (Some(challenge), Some(verifier)) => challenge.is_verified_by(verifier),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        if proven { Ok(()) } else { Err(ExchangeError::InvalidGrant) }
+        if is_verified { Ok(()) } else { Err(ExchangeError::InvalidGrant) }
     }
 }

@@ -1,4 +1,4 @@
-//! Money and the windows it is counted in. Knows dates and sums, neither keys nor clocks.
+//! Amounts of money and spending per reset window.
 
 use std::iter::Sum;
 
@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
 
-/// US dollars, counted in millionths so that sums come out even.
+/// US dollars in millionths, so that sums are exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MicroUsd(i64);
 
@@ -14,7 +14,7 @@ impl MicroUsd {
     const MICROS_PER_USD: f64 = 1e6;
     const MAX_USD: f64 = 1e9;
 
-    /// An amount between nothing and a billion dollars.
+    /// Converts an amount between zero and a billion dollars.
     #[expect(clippy::cast_possible_truncation, reason = "checked to lie far inside an i64")]
     pub fn from_dollars(dollars: f64) -> Option<Self> {
         (0.0..=Self::MAX_USD)
@@ -22,18 +22,18 @@ impl MicroUsd {
             .then(|| Self((dollars * Self::MICROS_PER_USD).round() as i64))
     }
 
-    /// The amount in dollars.
+    /// Returns the amount in dollars.
     #[expect(clippy::cast_precision_loss, reason = "a billion dollars in millionths fits 52 bits")]
     pub fn to_dollars(self) -> f64 {
         self.0 as f64 / Self::MICROS_PER_USD
     }
 
-    /// The amount in whole dollars, where it is that.
+    /// Returns the amount in dollars if it is a whole number.
     pub fn to_whole_dollars(self) -> Option<i64> {
         (self.0 % 1_000_000 == 0).then_some(self.0 / 1_000_000)
     }
 
-    /// What is left of this amount; below zero when more is gone than was there.
+    /// Returns the difference, which can be negative.
     pub fn minus(self, spent: Self) -> Self {
         Self(self.0 - spent.0)
     }
@@ -45,7 +45,7 @@ impl Sum for MicroUsd {
     }
 }
 
-/// When a limit begins anew: at midnight UTC, and a week begins on Monday.
+/// How often spending is reset: at midnight UTC; a week starts on Monday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
     /// Every day.
@@ -57,7 +57,7 @@ pub enum Reset {
 }
 
 impl Reset {
-    /// OpenRouter's word for it.
+    /// Returns OpenRouter's name for the interval.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Daily => "daily",
@@ -66,12 +66,12 @@ impl Reset {
         }
     }
 
-    /// The interval that OpenRouter's word names.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Daily, Self::Weekly, Self::Monthly].into_iter().find(|reset| reset.as_str() == word)
+    /// Parses OpenRouter's name for the interval.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Daily, Self::Weekly, Self::Monthly].into_iter().find(|reset| reset.as_str() == name)
     }
 
-    /// The first day of the window that `day` lies in.
+    /// Returns the first day of the window that contains `day`.
     fn window_start(self, day: Date) -> Date {
         match self {
             Self::Daily => day,
@@ -80,7 +80,7 @@ impl Reset {
         }
     }
 
-    /// The instant at which the window that `now` lies in is over.
+    /// Returns the end of the window that contains `now`.
     pub fn window_end(self, now: Timestamp) -> Option<Timestamp> {
         let start = self.window_start(utc_date(now));
         let next = match self {
@@ -92,40 +92,40 @@ impl Reset {
     }
 }
 
-/// The UTC day that an instant lies in.
+/// Returns the UTC date of a timestamp.
 pub fn utc_date(at: Timestamp) -> Date {
     Offset::UTC.to_datetime(at).date()
 }
 
-/// What a key spent, by UTC day.
+/// The spending of a key by UTC date.
 #[derive(Clone, Debug, Default)]
 pub struct Spending {
-    /// In their order.
+    /// Sorted by date.
     by_date: Vec<(Date, MicroUsd)>,
     last_used_at: Option<Timestamp>,
 }
 
 impl Spending {
-    /// Books an amount.
+    /// Adds an amount.
     pub fn add(&mut self, amount: MicroUsd, at: Timestamp) {
         let day = utc_date(at);
         match self.by_date.binary_search_by_key(&day, |(day, _)| *day) {
-            Ok(place) => self.by_date[place].1.0 += amount.0,
-            Err(place) => self.by_date.insert(place, (day, amount)),
+            Ok(index) => self.by_date[index].1.0 += amount.0,
+            Err(index) => self.by_date.insert(index, (day, amount)),
         }
         self.last_used_at = self.last_used_at.max(Some(at));
     }
 
-    /// When something was spent last.
+    /// Returns the time of the last spending.
     pub fn last_used_at(&self) -> Option<Timestamp> {
         self.last_used_at
     }
 
-    /// Spent in the window of `now`; over the key's whole life without a window.
+    /// Returns the spending in the window that contains `now`, or the total without a window.
     pub fn spent_in_window(&self, window: Option<Reset>, now: Timestamp) -> MicroUsd {
         let today = utc_date(now);
         let window = window.map(|window| window.window_start(today)..=today);
-        let counts = |day: &Date| window.as_ref().is_none_or(|days| days.contains(day));
-        self.by_date.iter().filter(|(day, _)| counts(day)).map(|(_, spent)| *spent).sum()
+        let is_in_window = |day: &Date| window.as_ref().is_none_or(|days| days.contains(day));
+        self.by_date.iter().filter(|(day, _)| is_in_window(day)).map(|(_, spent)| *spent).sum()
     }
 }

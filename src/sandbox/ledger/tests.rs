@@ -1,4 +1,4 @@
-//! The ledger on chosen days.
+//! Tests of the account on fixed dates.
 
 use super::*;
 
@@ -6,8 +6,8 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const NOON: &str = "2026-03-04T12:00:00Z";
 
-fn at(word: &str) -> Timestamp {
-    word.parse().unwrap()
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
 }
 
 fn usd(dollars: f64) -> MicroUsd {
@@ -27,13 +27,13 @@ fn names(keys: Vec<&Key>) -> Vec<&str> {
     keys.into_iter().map(|key| key.policy.name.as_str()).collect()
 }
 
-fn agreed(method: Option<ChallengeMethod>, value: &str) -> AuthorizationCode {
+fn authorization(method: Option<ChallengeMethod>, value: &str) -> AuthorizationCode {
     let challenge = method.map(|method| CodeChallenge { method, value: value.into() });
     AuthorizationCode { policy: KeyPolicy::unrestricted("laptop"), challenge, issued_at: at(NOON) }
 }
 
 #[test]
-fn windows_begin_at_midnight_utc_and_weeks_on_monday() {
+fn windows_start_at_midnight_utc_and_weeks_on_monday() {
     // 2026-03-04 is a Wednesday.
     let (mut ledger, hashes) = account(&["laptop"]);
     let spent = [
@@ -76,7 +76,7 @@ fn windows_begin_at_midnight_utc_and_weeks_on_monday() {
 }
 
 #[test]
-fn money_adds_up_and_can_run_below_zero() {
+fn amounts_add_up_and_can_be_negative() {
     let (mut ledger, hashes) = account(&["laptop"]);
     for _ in 0..10 {
         ledger.record_spending(&hashes[0], usd(0.1), at(NOON));
@@ -84,14 +84,14 @@ fn money_adds_up_and_can_run_below_zero() {
     let key = ledger.find_key(&hashes[0]).unwrap();
     assert_eq!(key.spending.spent_in_window(None, at(NOON)).to_whole_dollars(), Some(1));
     assert!((usd(0.25).minus(usd(1.0)).to_dollars() + 0.75).abs() < f64::EPSILON);
-    for nonsense in [-0.01, f64::NAN, f64::INFINITY, 1e10] {
-        assert_eq!(MicroUsd::from_dollars(nonsense), None);
+    for invalid in [-0.01, f64::NAN, f64::INFINITY, 1e10] {
+        assert_eq!(MicroUsd::from_dollars(invalid), None);
     }
     assert!(!ledger.record_spending("unknown", usd(1.0), at(NOON)));
 }
 
 #[test]
-fn a_challenge_is_answered_by_its_verifier_alone() {
+fn only_the_matching_verifier_is_accepted() {
     let s256 = Some(ChallengeMethod::S256);
     let plain = Some(ChallengeMethod::Plain);
     let cases = [
@@ -108,57 +108,60 @@ fn a_challenge_is_answered_by_its_verifier_alone() {
         (None, "", None, s256, Err(ExchangeError::MethodMismatch)),
         (None, "", Some(VERIFIER), None, Err(ExchangeError::InvalidGrant)),
     ];
-    for (agreed_on, challenge, verifier, method, outcome) in cases {
-        let code = agreed(agreed_on, challenge);
-        let case = (agreed_on, verifier, method);
-        assert_eq!(code.verify(verifier, method, at(NOON)), outcome, "{case:?}");
+    for (consent_method, challenge, verifier, method, expected) in cases {
+        let code = authorization(consent_method, challenge);
+        let case = (consent_method, verifier, method);
+        assert_eq!(code.verify(verifier, method, at(NOON)), expected, "{case:?}");
     }
 }
 
 #[test]
-fn a_code_buys_one_key_with_what_was_agreed() {
+fn code_is_exchanged_once_for_a_key_with_the_agreed_policy() {
     let (mut ledger, _) = account(&[]);
-    let mut code = agreed(Some(ChallengeMethod::S256), CHALLENGE);
+    let mut code = authorization(Some(ChallengeMethod::S256), CHALLENGE);
     code.policy.limit = MicroUsd::from_dollars(5.0);
     ledger.store_code("code".into(), code.clone());
     let s256 = Some(ChallengeMethod::S256);
-    let mut buy = |verifier, secret| {
-        let bought = ledger.exchange_code("code", Some(verifier), s256, secret, at(NOON));
-        bought.map(|key| key.policy)
+    let mut exchange = |verifier, secret| {
+        let result = ledger.exchange_code("code", Some(verifier), s256, secret, at(NOON));
+        result.map(|key| key.policy)
     };
-    assert_eq!(buy("wrong", "first"), Err(ExchangeError::InvalidGrant));
-    assert_eq!(buy(VERIFIER, "second"), Ok(code.policy));
-    assert_eq!(buy(VERIFIER, "third"), Err(ExchangeError::InvalidGrant));
+    assert_eq!(exchange("wrong", "first"), Err(ExchangeError::InvalidGrant));
+    assert_eq!(exchange(VERIFIER, "second"), Ok(code.policy));
+    assert_eq!(exchange(VERIFIER, "third"), Err(ExchangeError::InvalidGrant));
     assert!(ledger.authenticate("first", at(NOON)).is_none());
     assert!(ledger.authenticate("second", at(NOON)).is_some());
 }
 
 #[test]
-fn a_code_lives_ten_minutes_and_is_remembered_for_a_day() {
+fn code_expires_after_ten_minutes_and_is_kept_for_a_day() {
     let (mut ledger, _) = account(&[]);
-    ledger.store_code("code".into(), agreed(None, ""));
-    let tries = [
+    ledger.store_code("code".into(), authorization(None, ""));
+    let attempts = [
         ("2026-03-04T12:10:00Z", Err(ExchangeError::Expired)),
         ("2026-03-05T11:59:59Z", Err(ExchangeError::Expired)),
         ("2026-03-04T12:09:59Z", Ok(())),
         ("2026-03-04T12:09:59Z", Err(ExchangeError::InvalidGrant)),
     ];
-    for (when, outcome) in tries {
-        let bought = ledger.exchange_code("code", None, None, "secret", at(when));
-        assert_eq!(bought.map(drop), outcome, "{when}");
+    for (when, expected) in attempts {
+        let result = ledger.exchange_code("code", None, None, "secret", at(when));
+        assert_eq!(result.map(drop), expected, "{when}");
     }
-    ledger.store_code("old".into(), agreed(None, ""));
+    ledger.store_code("old".into(), authorization(None, ""));
     let later = at("2026-03-05T12:00:00Z");
-    ledger.store_code("new".into(), AuthorizationCode { issued_at: later, ..agreed(None, "") });
-    let bought = ledger.exchange_code("old", None, None, "secret", later);
-    assert_eq!(bought.map(drop), Err(ExchangeError::InvalidGrant));
+    ledger.store_code(
+        "new".into(),
+        AuthorizationCode { issued_at: later, ..authorization(None, "") },
+    );
+    let result = ledger.exchange_code("old", None, None, "secret", later);
+    assert_eq!(result.map(drop), Err(ExchangeError::InvalidGrant));
 }
 
 #[test]
-fn pages_hold_a_hundred_and_hide_what_was_not_asked_for() {
+fn pages_have_a_hundred_keys_and_apply_the_filter() {
     let (mut ledger, _) = account(&[]);
-    for place in 0..205 {
-        let name = format!("{place}");
+    for index in 0..205 {
+        let name = format!("{index}");
         ledger.create_key(KeyPolicy::unrestricted(&*name), &name, at(NOON));
     }
     let page = |offset| ledger.list_keys(&ListFilter { offset, ..ListFilter::default() }, at(NOON));
@@ -166,34 +169,30 @@ fn pages_hold_a_hundred_and_hide_what_was_not_asked_for() {
     assert_eq!(names(page(200)), ["200", "201", "202", "203", "204"]);
     assert_eq!(names(page(205)), [""; 0]);
 
-    let (mut ledger, hashes) = account(&["plain", "off"]);
-    let off = KeyPatch { disabled: Some(true), ..KeyPatch::default() };
-    ledger.update_key(&hashes[1], off, at(NOON));
-    let over = KeyPolicy { expires_at: Some(at(NOON)), ..KeyPolicy::unrestricted("over") };
-    ledger.create_key(over, "over", at("2026-03-01T00:00:00Z"));
-    let away = KeyPolicy { workspace_id: "away".into(), ..KeyPolicy::unrestricted("away") };
-    ledger.create_key(away, "away", at(NOON));
+    let (mut ledger, hashes) = account(&["plain", "disabled"]);
+    let disable = KeyPatch { disabled: Some(true), ..KeyPatch::default() };
+    ledger.update_key(&hashes[1], disable, at(NOON));
+    let expired = KeyPolicy { expires_at: Some(at(NOON)), ..KeyPolicy::unrestricted("expired") };
+    ledger.create_key(expired, "expired", at("2026-03-01T00:00:00Z"));
+    let other = KeyPolicy { workspace_id: "other".into(), ..KeyPolicy::unrestricted("other") };
+    ledger.create_key(other, "other", at(NOON));
     let cases: [(bool, bool, Option<&str>, &[&str]); 5] = [
         (false, false, None, &["plain"]),
-        (true, false, None, &["plain", "off"]),
-        (false, true, None, &["plain", "over"]),
-        (true, true, None, &["plain", "off", "over"]),
-        (true, true, Some("away"), &["away"]),
+        (true, false, None, &["plain", "disabled"]),
+        (false, true, None, &["plain", "expired"]),
+        (true, true, None, &["plain", "disabled", "expired"]),
+        (true, true, Some("other"), &["other"]),
     ];
-    for (disabled, expired, workspace, expected) in cases {
+    for (include_disabled, include_expired, workspace, expected) in cases {
         let workspace = workspace.map(str::to_owned);
-        let filter = ListFilter {
-            offset: 0,
-            include_disabled: disabled,
-            include_expired: expired,
-            workspace_id: workspace,
-        };
+        let filter =
+            ListFilter { offset: 0, include_disabled, include_expired, workspace_id: workspace };
         assert_eq!(names(ledger.list_keys(&filter, at(NOON))), expected, "{filter:?}");
     }
 }
 
 #[test]
-fn a_patch_tells_what_is_absent_from_what_is_cleared() {
+fn patch_distinguishes_absent_from_cleared_fields() {
     let (mut ledger, hashes) = account(&["laptop"]);
     let later = at("2026-03-05T08:00:00Z");
     let limited = KeyPolicy {
@@ -211,12 +210,12 @@ fn a_patch_tells_what_is_absent_from_what_is_cleared() {
             limited.clone(),
         ),
         (
-            KeyPatch { name: Some("desk".into()), ..KeyPatch::default() },
-            KeyPolicy { name: "desk".into(), ..limited.clone() },
+            KeyPatch { name: Some("desktop".into()), ..KeyPatch::default() },
+            KeyPolicy { name: "desktop".into(), ..limited.clone() },
         ),
         (
             KeyPatch { limit: Change::Clear, include_byok: Some(true), ..KeyPatch::default() },
-            KeyPolicy { name: "desk".into(), limit: None, include_byok: true, ..limited },
+            KeyPolicy { name: "desktop".into(), limit: None, include_byok: true, ..limited },
         ),
     ];
     for (patch, policy) in steps {
@@ -227,24 +226,24 @@ fn a_patch_tells_what_is_absent_from_what_is_cleared() {
 }
 
 #[test]
-fn a_token_stands_for_somebody_only_while_its_key_lives() {
-    let (mut ledger, hashes) = account(&["disabled", "deleted", "alive"]);
-    let mortal = KeyPolicy { expires_at: Some(at(NOON)), ..KeyPolicy::unrestricted("mortal") };
-    ledger.create_key(mortal, "mortal", at("2026-03-01T00:00:00Z"));
-    let alive = |ledger: &Account, token| ledger.authenticate(token, at(NOON)).is_some();
-    assert!(alive(&ledger, "disabled") && alive(&ledger, "deleted"));
-    let off = KeyPatch { disabled: Some(true), ..KeyPatch::default() };
-    ledger.update_key(&hashes[0], off, at(NOON));
+fn only_tokens_of_active_keys_are_authenticated() {
+    let (mut ledger, hashes) = account(&["disabled", "deleted", "active"]);
+    let expiring = KeyPolicy { expires_at: Some(at(NOON)), ..KeyPolicy::unrestricted("expiring") };
+    ledger.create_key(expiring, "expiring", at("2026-03-01T00:00:00Z"));
+    let is_active = |ledger: &Account, token| ledger.authenticate(token, at(NOON)).is_some();
+    assert!(is_active(&ledger, "disabled") && is_active(&ledger, "deleted"));
+    let disable = KeyPatch { disabled: Some(true), ..KeyPatch::default() };
+    ledger.update_key(&hashes[0], disable, at(NOON));
     assert!(ledger.delete_key(&hashes[1]) && !ledger.delete_key(&hashes[1]));
-    assert!(ledger.authenticate("mortal", at("2026-03-04T11:59:59Z")).is_some());
-    for (token, lives) in [
+    assert!(ledger.authenticate("expiring", at("2026-03-04T11:59:59Z")).is_some());
+    for (token, expected) in [
         ("disabled", false),
         ("deleted", false),
-        ("mortal", false),
-        ("never cut", false),
-        ("alive", true),
+        ("expiring", false),
+        ("unknown", false),
+        ("active", true),
     ] {
-        assert_eq!(alive(&ledger, token), lives, "{token}");
+        assert_eq!(is_active(&ledger, token), expected, "{token}");
     }
     assert!(matches!(
         ledger.authenticate("management", at(NOON)),
@@ -253,7 +252,7 @@ fn a_token_stands_for_somebody_only_while_its_key_lives() {
 }
 
 #[test]
-fn a_key_is_named_by_its_hash_and_shown_masked() {
+fn key_has_a_hash_and_a_masked_form() {
     let secret = format!("sk-or-v1-0e6{}1c96", "5".repeat(57));
     let mut ledger = Account::new("");
     let key = ledger.create_key(KeyPolicy::unrestricted("laptop"), &secret, at(NOON));
