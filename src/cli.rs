@@ -256,7 +256,7 @@ impl GlobalArgs {
                 config::read_management_key_env()
             },
             store_kind: self.store.unwrap_or(store),
-            passphrase_prompt: passphrase::create_passphrase_fn(self.passphrase_fd),
+            passphrase_prompt: passphrase::create_passphrase_fn(self.passphrase_fd)?,
             data_dir: self.data_dir.clone(),
             request_timeout: Duration::from_secs(self.timeout),
             max_retries: self.retries,

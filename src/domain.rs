@@ -27,7 +27,7 @@ pub use provisioning::{
 };
 pub use retirement::{RetirementStatus, retirement_status};
 pub use rotation::{ActionResult, LeakResponse, RetirePolicy, Rotated, RotationOutcome};
-pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey};
+pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey, trim_secret_input};
 pub use stored_key::{
     CheckResult, GrantedPolicy, KeyInfo, PendingReplacement, RequestedPolicy, Retirement,
     StoredKey, deserialize_sanitized,

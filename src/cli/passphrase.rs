@@ -1,7 +1,5 @@
-//! The passphrase of the `file` store: from a descriptor, a file, or a person at the terminal.
-//! Must not know: what it opens.
+//! The passphrase of the file store: from a file descriptor, a file, or a prompt.
 
-use crate::domain::ErrorKind;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::BufReader;
@@ -10,26 +8,42 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::output::usage_error;
 use super::prompts::{prompt_hidden_line, read_secret_line};
+use crate::domain::{ErrorKind, UserError};
 use crate::services::config::PassphrasePrompt;
 use crate::storage::secret_store::Error;
 
-/// Whoever gives it: that descriptor, else the file that the environment names, else a person.
-pub(super) fn create_passphrase_fn(fd: Option<u32>) -> PassphrasePrompt {
-    PassphrasePrompt(Arc::new(move |new| {
+/// Returns the source of the passphrase: the descriptor, else the file in
+/// `KEYWRIGHT_PASSPHRASE_FILE`, else a prompt. Fails for a descriptor on Windows.
+pub(super) fn create_passphrase_fn(fd: Option<u32>) -> Result<PassphrasePrompt, UserError> {
+    check_descriptor(fd, cfg!(windows))?;
+    Ok(PassphrasePrompt(Arc::new(move |is_new| {
         let file = std::env::var_os("KEYWRIGHT_PASSPHRASE_FILE").filter(|path| !path.is_empty());
         match (fd, file) {
             (Some(fd), _) => read_passphrase_file(&OsString::from(format!("/dev/fd/{fd}"))),
             (None, Some(file)) => read_passphrase_file(&file),
-            (None, None) if new => prompt_new_passphrase(
-                "passphrase of the new vault (without it nobody opens it again): ",
-            ),
-            (None, None) => prompt_passphrase("passphrase of the vault: "),
+            (None, None) if is_new => {
+                prompt_new_passphrase("passphrase for the new vault.age (it cannot be recovered): ")
+            }
+            (None, None) => prompt_passphrase("passphrase for vault.age: "),
         }
-    }))
+    })))
 }
 
-/// A passphrase from the first line of a file.
+fn check_descriptor(fd: Option<u32>, is_windows: bool) -> Result<(), UserError> {
+    if fd.is_none() || !is_windows {
+        return Ok(());
+    }
+    Err(usage_error(
+        "--passphrase-fd is not available on Windows",
+        "set KEYWRIGHT_PASSPHRASE_FILE to a file that contains the passphrase, or enter it at the \
+         prompt",
+    )
+    .with_meaning("nothing was changed"))
+}
+
+/// Reads a passphrase from the first line of a file.
 pub(super) fn read_passphrase_file(path: &OsString) -> Result<SecretString, Error> {
     let path = Path::new(path);
     let file = File::open(path).map_err(|error| {
@@ -40,37 +54,48 @@ pub(super) fn read_passphrase_file(path: &OsString) -> Result<SecretString, Erro
         ))
     })?;
     read_secret_line(&mut BufReader::new(file)).filter(|line| !is_empty(line)).ok_or_else(|| {
-        Error::NoPassphrase(format!(
-            "there is no passphrase on the first line of {}",
-            path.display()
-        ))
+        Error::NoPassphrase(format!("the first line of {} is empty", path.display()))
     })
 }
 
-/// From a person, who types it a second time: a slip would lock them out for good.
+/// Prompts for a new passphrase twice, because a typing mistake would make the store unreadable.
 pub(super) fn prompt_new_passphrase(prompt: &'static str) -> Result<SecretString, Error> {
     let first = prompt_passphrase(prompt)?;
-    let again = prompt_passphrase("once more: ")?;
-    #[expect(clippy::disallowed_methods, reason = "door: a passphrase is typed twice")]
-    if first.expose_secret() == again.expose_secret() {
+    let second = prompt_passphrase("repeat the passphrase: ")?;
+    #[expect(clippy::disallowed_methods, reason = "compares the two passphrases")]
+    if first.expose_secret() == second.expose_secret() {
         Ok(first)
     } else {
-        Err(Error::NoPassphrase("the two passphrases are not the same".into()))
+        Err(Error::NoPassphrase("the passphrases do not match".into()))
     }
 }
 
 fn prompt_passphrase(prompt: &'static str) -> Result<SecretString, Error> {
     match prompt_hidden_line(prompt) {
         Ok(Some(line)) if !is_empty(&line) => Ok(line),
-        Ok(_) => Err(Error::NoPassphrase("no passphrase was given".into())),
-        Err(trouble) => Err(Error::NoPassphrase(match trouble.kind {
-            ErrorKind::Cancelled => "no passphrase was given".into(),
-            _ => "there is no terminal to ask for the vault's passphrase on".into(),
+        Ok(_) => Err(Error::NoPassphrase("no passphrase was entered".into())),
+        Err(error) => Err(Error::NoPassphrase(match error.kind {
+            ErrorKind::Cancelled => "no passphrase was entered".into(),
+            _ => "there is no terminal to ask for the passphrase of vault.age".into(),
         })),
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "door: an empty passphrase is none")]
+#[expect(clippy::disallowed_methods, reason = "rejects an empty passphrase")]
 fn is_empty(line: &SecretString) -> bool {
     line.expose_secret().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passphrase_descriptor_is_rejected_on_windows() {
+        let error = check_descriptor(Some(3), true).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidInput);
+        assert!(error.advice.contains("KEYWRIGHT_PASSPHRASE_FILE"), "{}", error.advice);
+        assert_eq!(check_descriptor(Some(3), false), Ok(()));
+        assert_eq!(check_descriptor(None, true), Ok(()));
+    }
 }

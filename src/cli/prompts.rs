@@ -1,7 +1,9 @@
-//! Secrets that a person types or pipes in: never shown, and the terminal is left as it was found.
-//! Must not know: what they are for.
+//! Prompts for secrets, which are not echoed, and secrets from standard input.
 
-use std::fs::File;
+#[cfg(any(windows, test))]
+mod console_line;
+mod echo_guard;
+
 use std::io::{self, BufRead, IsTerminal};
 #[cfg(unix)]
 use std::sync::Once;
@@ -12,81 +14,97 @@ use std::thread;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroize};
 
 use super::output::{eprint, usage_error};
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::{ErrorKind, UserError, trim_secret_input};
+pub(super) use echo_guard::EchoGuard;
 
-/// A secret from standard input: its first line, or what a person types, unseen.
+/// Reads a secret: from a hidden prompt if standard input is a terminal, else its first line.
 pub(super) fn read_secret(prompt: &'static str) -> Result<SecretString, UserError> {
     let line =
         if io::stdin().is_terminal() { prompt_hidden_line(prompt)? } else { read_stdin_line() };
-    #[expect(clippy::disallowed_methods, reason = "door: an empty line is no key")]
+    #[expect(clippy::disallowed_methods, reason = "rejects an empty key")]
     line.filter(|line| !line.expose_secret().is_empty()).ok_or_else(|| {
-        usage_error("no key was given", "nothing was changed; type it, or pipe it in on one line")
+        usage_error("no key was entered", "type the key, or pipe it in on one line")
+            .with_meaning("nothing was changed")
     })
 }
 
-/// A line from the person at the terminal, also where standard input is something else.
+/// Prompts for a line without echo on the terminal, even if standard input is not a terminal.
+/// Returns `None` at the end of the input.
 pub(super) fn prompt_hidden_line(prompt: &'static str) -> Result<Option<SecretString>, UserError> {
-    let Some(terminal) = open_terminal() else {
-        return Err(usage_error("there is no terminal to ask on", "nothing was changed"));
+    let Some(terminal) = echo_guard::open_terminal() else {
+        return Err(usage_error("there is no terminal for the prompt", "run it in a terminal")
+            .with_meaning("nothing was changed"));
     };
-    let quiet = EchoGuard::for_terminal(terminal.try_clone().ok());
-    let (answer, answered) = mpsc::channel();
-    cancel_prompt_on_signal(answer.clone());
+    let echo_guard = EchoGuard::for_terminal(terminal.try_clone().ok());
+    let (result_sender, result_receiver) = mpsc::channel();
+    cancel_prompt_on_signal(result_sender.clone());
     thread::spawn(move || {
         eprint(prompt);
-        let line = read_secret_line(&mut io::BufReader::new(terminal));
+        let result = read_terminal_line(terminal);
         eprint("\n");
-        answer.send(PromptResult::Line(line))
+        result_sender.send(result)
     });
-    let typed = answered.recv();
+    let result = result_receiver.recv();
     *lock_active_prompt() = None;
-    drop(quiet);
-    match typed {
+    drop(echo_guard);
+    match result {
         Ok(PromptResult::Line(line)) => Ok(line),
         Ok(PromptResult::Interrupted) | Err(_) => {
-            Err(UserError::new(ErrorKind::Cancelled, "cancelled", "nothing was changed"))
+            Err(UserError::new(ErrorKind::Cancelled, "cancelled", "")
+                .with_meaning("nothing was changed"))
         }
     }
 }
 
-/// What came of asking a person.
+/// The result of a prompt.
 enum PromptResult {
     /// A line, or the end of the input.
     Line(Option<SecretString>),
-    /// A signal.
+    /// A signal or ctrl-c.
     Interrupted,
 }
 
-/// Who is told of a signal: the one that asks now.
+#[cfg(not(windows))]
+fn read_terminal_line(terminal: std::fs::File) -> PromptResult {
+    PromptResult::Line(read_secret_line(&mut io::BufReader::new(terminal)))
+}
+
+/// Reads key events: bytes that are read from the console are not UTF-8.
+#[cfg(windows)]
+fn read_terminal_line(_terminal: std::fs::File) -> PromptResult {
+    console_line::read_console_line()
+}
+
+/// The prompt that a signal cancels.
 static ACTIVE_PROMPT: Mutex<Option<mpsc::Sender<PromptResult>>> = Mutex::new(None);
-/// Whether signals are somebody else's from now on.
+/// Whether another part of the program handles the signals.
 static PROMPT_SIGNALS_DISABLED: AtomicBool = AtomicBool::new(false);
 
 fn lock_active_prompt() -> MutexGuard<'static, Option<mpsc::Sender<PromptResult>>> {
     ACTIVE_PROMPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A journey or a screen heeds signals from now on: none of them ends the program here.
+/// Stops ending the program on signals: provisioning or the dashboard handles them from now on.
 pub fn disable_prompt_signals() {
     PROMPT_SIGNALS_DISABLED.store(true, Ordering::Relaxed);
 }
 
-/// A signal while a person types must not leave them with a terminal that shows nothing; later it
-/// ends the program as it would have.
+/// Cancels the prompt on a signal, so that the terminal gets its echo back. Signals that arrive
+/// while no prompt is active end the program as by default.
 #[cfg(unix)]
-fn cancel_prompt_on_signal(left: mpsc::Sender<PromptResult>) {
+fn cancel_prompt_on_signal(result_sender: mpsc::Sender<PromptResult>) {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     static ONCE: Once = Once::new();
-    *lock_active_prompt() = Some(left);
+    *lock_active_prompt() = Some(result_sender);
     ONCE.call_once(|| {
-        let heeded = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
-        let Ok(mut signals) = signal_hook::iterator::Signals::new(heeded) else { return };
+        let handled = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+        let Ok(mut signals) = signal_hook::iterator::Signals::new(handled) else { return };
         thread::spawn(move || {
             for signal in signals.forever() {
-                let told = lock_active_prompt()
+                let cancelled = lock_active_prompt()
                     .take()
-                    .is_some_and(|left| left.send(PromptResult::Interrupted).is_ok());
-                if !told && !PROMPT_SIGNALS_DISABLED.load(Ordering::Relaxed) {
+                    .is_some_and(|prompt| prompt.send(PromptResult::Interrupted).is_ok());
+                if !cancelled && !PROMPT_SIGNALS_DISABLED.load(Ordering::Relaxed) {
                     let _ = signal_hook::low_level::emulate_default_handler(signal);
                 }
             }
@@ -94,147 +112,35 @@ fn cancel_prompt_on_signal(left: mpsc::Sender<PromptResult>) {
     });
 }
 
+/// Does nothing: in raw mode ctrl-c arrives as a key event.
 #[cfg(not(unix))]
-fn heed_signals(_: mpsc::Sender<PromptResult>) {}
+fn cancel_prompt_on_signal(_: mpsc::Sender<PromptResult>) {}
 
-/// Where a person types: standard input, or else the terminal that the program was started from.
-#[cfg(unix)]
-fn open_terminal() -> Option<File> {
-    use std::os::fd::AsFd;
-    let stdin = io::stdin();
-    if stdin.is_terminal() {
-        return stdin.as_fd().try_clone_to_owned().ok().map(File::from);
-    }
-    File::open("/dev/tty").ok()
-}
-
-#[cfg(not(unix))]
-fn terminal() -> Option<File> {
-    std::fs::OpenOptions::new().read(true).write(true).open("CONIN$").ok()
-}
-
-/// One line of standard input; `None` at its end.
+/// Reads a line from standard input. `None` at its end.
 pub(super) fn read_stdin_line() -> Option<SecretString> {
     read_secret_line(&mut io::stdin().lock())
 }
 
-/// One line; `None` at the end.
+/// Reads a line and trims it. `None` at the end of the input.
 pub(super) fn read_secret_line(reader: &mut impl BufRead) -> Option<SecretString> {
     let mut text = String::new();
-    let read = reader.read_line(&mut text);
-    let line = SecretString::from(text.trim());
+    let result = reader.read_line(&mut text);
+    let line = SecretString::from(trim_secret_input(&text));
     text.zeroize();
-    matches!(read, Ok(1..)).then_some(line)
+    matches!(result, Ok(1..)).then_some(line)
 }
 
-/// One line typed by a person, not shown.
+/// Prompts for a line on a terminal whose echo an [`EchoGuard`] has disabled. `None` at the end of
+/// the input.
 pub(super) fn prompt_stdin_line(prompt: &str) -> Option<SecretString> {
     eprint(prompt);
+    #[cfg(not(windows))]
     let line = read_stdin_line();
+    #[cfg(windows)]
+    let line = match console_line::read_console_line() {
+        PromptResult::Line(line) => line,
+        PromptResult::Interrupted => None,
+    };
     eprint("\n");
     line
-}
-
-/// A terminal that does not show what is typed, until dropped; while the program is stopped, it does.
-pub(super) struct EchoGuard {
-    #[cfg(unix)]
-    is_active: bool,
-}
-
-impl EchoGuard {
-    pub(super) fn new() -> Self {
-        Self::for_terminal(open_terminal())
-    }
-
-    /// What is typed arrives key by key, too; signals stay what they are.
-    #[cfg(unix)]
-    pub(super) fn new_cbreak() -> Self {
-        use rustix::termios::LocalModes;
-        Self::with_modes_cleared(open_terminal(), LocalModes::ECHO | LocalModes::ICANON)
-    }
-
-    #[cfg(unix)]
-    fn for_terminal(terminal: Option<File>) -> Self {
-        Self::with_modes_cleared(terminal, rustix::termios::LocalModes::ECHO)
-    }
-
-    #[cfg(unix)]
-    fn with_modes_cleared(terminal: Option<File>, modes: rustix::termios::LocalModes) -> Self {
-        let quieted = terminal.and_then(|terminal| {
-            let before = rustix::termios::tcgetattr(&terminal).ok()?;
-            let mut quiet = before.clone();
-            quiet.local_modes.remove(modes);
-            Some(SavedTerminal { terminal, original_modes: before, hidden_modes: quiet })
-        });
-        let quiet = quieted.is_some();
-        if let Some(quieted) = quieted {
-            restore_terminal_on_suspend();
-            quieted.apply_modes(&quieted.hidden_modes);
-            lock_saved_terminals().push(quieted);
-        }
-        Self { is_active: quiet }
-    }
-
-    #[cfg(not(unix))]
-    fn on(_: Option<File>) -> Self {
-        Self {}
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn by_the_key() -> Self {
-        Self {}
-    }
-}
-
-impl Drop for EchoGuard {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Some(quieted) = self.is_active.then(|| lock_saved_terminals().pop()).flatten() {
-            quieted.apply_modes(&quieted.original_modes);
-        }
-    }
-}
-
-/// A terminal as it was found, and as it is now.
-#[cfg(unix)]
-struct SavedTerminal {
-    terminal: File,
-    original_modes: rustix::termios::Termios,
-    hidden_modes: rustix::termios::Termios,
-}
-
-#[cfg(unix)]
-impl SavedTerminal {
-    fn apply_modes(&self, modes: &rustix::termios::Termios) {
-        use rustix::termios::{OptionalActions, tcsetattr};
-        let _ = tcsetattr(&self.terminal, OptionalActions::Now, modes);
-    }
-}
-
-/// Those that are quiet now, the last one last: a passphrase may be asked for in a quiet queue.
-#[cfg(unix)]
-fn lock_saved_terminals() -> MutexGuard<'static, Vec<SavedTerminal>> {
-    static SAVED_TERMINALS: Mutex<Vec<SavedTerminal>> = Mutex::new(Vec::new());
-    SAVED_TERMINALS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whoever stops the program gets the terminal as it was.
-#[cfg(unix)]
-fn restore_terminal_on_suspend() {
-    use signal_hook::consts::SIGTSTP;
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGTSTP]) else { return };
-        thread::spawn(move || {
-            for signal in signals.forever() {
-                if let Some(first) = lock_saved_terminals().first() {
-                    first.apply_modes(&first.original_modes);
-                }
-                let _ = signal_hook::low_level::emulate_default_handler(signal);
-                if let Some(last) = lock_saved_terminals().last() {
-                    last.apply_modes(&last.hidden_modes);
-                }
-            }
-        });
-    });
 }

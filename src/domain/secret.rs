@@ -33,6 +33,12 @@ macro_rules! secret {
     };
 }
 
+/// Returns a typed or piped secret without surrounding whitespace. The command line and the
+/// dashboard both use it, so that a passphrase from one works in the other.
+pub fn trim_secret_input(text: &str) -> &str {
+    text.trim()
+}
+
 secret! {
     /// An OpenRouter API key as the server issued it. The format is not checked, because the
     /// server may change it.

@@ -1,5 +1,7 @@
 //! A key that is nowhere but here, and leaving while there is one or may be.
 
+use secrecy::ExposeSecret;
+
 use super::*;
 
 #[test]
@@ -106,6 +108,29 @@ fn storing_again_ends_on_the_reveal() {
     assert!(want(&mut model, Intent::Retry).is_empty(), "one try at a time");
     tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test compares secrets")]
+fn a_passphrase_is_trimmed_as_on_the_command_line() {
+    let (mut model, ticket) = waiting();
+    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    model.alternate_store = Some(AlternateStore {
+        store_kind: "file".into(),
+        display_name: "vault.age".into(),
+        needs_passphrase: true,
+    });
+    want(&mut model, Intent::StoreInAlternate);
+    type_text(&mut model, "  ");
+    assert!(want(&mut model, Intent::Enter).is_empty(), "blanks are no passphrase");
+    type_text(&mut model, "correct horse ");
+    want(&mut model, Intent::Enter);
+    type_text(&mut model, "correct horse");
+    let effects = want(&mut model, Intent::Enter);
+    let [Effect::StoreInAlternate { passphrase: Some(passphrase), .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(passphrase.expose_secret(), "correct horse");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::{actions, form, plan, quit_when_idle, sign_in};
-use crate::domain::StoredKey;
+use crate::domain::{StoredKey, trim_secret_input};
 use crate::tui::state::{
     Effect, Intent, KeyScope, Model, PassphraseForm, Question, Screen, TextField,
 };
@@ -213,16 +213,19 @@ fn handle_passphrase_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::EditText(request) => passphrase_form.focused_field_mut().edit(request),
         Intent::Paste(text) => passphrase_form.focused_field_mut().paste(&text),
         Intent::NextField => passphrase_form.focus_index = 1 - passphrase_form.focus_index,
-        Intent::Enter if passphrase_form.fields[0].text().is_empty() => {
+        Intent::Enter if trim_secret_input(passphrase_form.fields[0].text()).is_empty() => {
             (passphrase_form.focus_index, passphrase_form.error) = (0, Some("enter a passphrase"));
         }
         Intent::Enter if passphrase_form.focus_index == 0 => passphrase_form.focus_index = 1,
-        Intent::Enter if passphrase_form.fields[0].text() != passphrase_form.fields[1].text() => {
+        Intent::Enter
+            if trim_secret_input(passphrase_form.fields[0].text())
+                != trim_secret_input(passphrase_form.fields[1].text()) =>
+        {
             passphrase_form.fields[1] = TextField::default();
             passphrase_form.error = Some("the passphrases do not match");
         }
         Intent::Enter => {
-            let passphrase = SecretString::from(passphrase_form.fields[0].text());
+            let passphrase = SecretString::from(trim_secret_input(passphrase_form.fields[0].text()));
             return store_in_alternate(model, Some(passphrase));
         }
         _ => {}
