@@ -1,9 +1,8 @@
-//! Showing an address in the person's browser.
-//! Owns: which program is asked, and keeping it away from our terminal. Must not know: what the
-//! address is for. It is always on screen as well: an opened browser proves nothing.
+//! Opens a URL in the user's browser. Callers also print the URL, because a started browser does not
+//! prove that the page is shown.
 //!
-//! On Linux the programs are started from here rather than by the `webbrowser` crate, which hands
-//! the terminal to text browsers, keeps the process group, and takes `false` for a browser.
+//! On Linux this module starts the programs itself. The `webbrowser` crate gives the terminal to
+//! text browsers, keeps the process group, and accepts `false` as a browser.
 
 mod candidates;
 
@@ -18,59 +17,59 @@ use url::Url;
 use crate::platform::environment;
 use candidates::BrowserCommand;
 
-/// A program that fails sooner than this never showed the address; one that ends later was closed.
+/// A program that fails within this time did not show the page. One that ends later was closed.
 pub const EARLY_EXIT_WINDOW: Duration = Duration::from_millis(500);
 
-/// The longest [`open`] blocks.
+/// The longest time that [`open_url`] blocks.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Whether there is a browser the person can see.
+/// Whether the user can see a browser.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BrowserAvailability {
-    /// There should be.
+    /// A browser is expected to work.
     Available,
-    /// Why not, for a sentence: "no display", "over SSH", "in a container".
+    /// The reason, for use in a sentence: "no display", "over SSH", "in a container".
     Unavailable(&'static str),
 }
 
-/// Why no browser was opened.
+/// The reason why no browser was opened.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// `$BROWSER` names only browsers that would take over this terminal.
-    #[error("the browser {0} would take over this terminal")]
+    /// `$BROWSER` contains only text browsers, which need this terminal.
+    #[error("the browser {0} runs in the terminal, which Keywright is using")]
     TextBrowser(String),
-    /// None of the programs exists.
+    /// No browser program is installed.
     #[error("no browser was found")]
     NotFound,
-    /// The program ended at once, and with an error.
-    #[error("the browser {0} ended at once with an error")]
+    /// The program failed immediately.
+    #[error("the browser {0} exited immediately with an error")]
     ExitedEarly(String),
-    /// Only http and https addresses are opened.
-    #[error("this is no web address")]
+    /// The URL is not an http or https URL.
+    #[error("the address is not an http or https URL")]
     UnsupportedScheme,
-    /// The system refused.
+    /// The system could not start a thread or a program.
     #[error("the browser could not be started")]
     SpawnFailed,
 }
 
 impl Error {
-    /// What to do now.
+    /// Returns what to do now.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::TextBrowser(_) => {
-                "Open the address in another terminal or on another device, or set BROWSER to a \
-                 graphical browser."
+                "open the address in another terminal or on another device, or set BROWSER to a \
+                 graphical browser"
             }
             Self::NotFound | Self::ExitedEarly(_) | Self::SpawnFailed => {
-                "Open the address by hand, or set BROWSER to the browser's command."
+                "open the address yourself, or set BROWSER to the command of a browser"
             }
-            Self::UnsupportedScheme => "Check the server's address.",
+            Self::UnsupportedScheme => "check the address given with --server",
         }
     }
 }
 
-/// Whether a browser can be expected, without trying one.
+/// Returns whether a browser is expected to work. Starts nothing.
 pub fn detect_availability() -> BrowserAvailability {
     decide_availability(
         read_browser_variable().is_some(),
@@ -79,18 +78,18 @@ pub fn detect_availability() -> BrowserAvailability {
         || {
             ["/.dockerenv", "/run/.containerenv"]
                 .iter()
-                .any(|mark| std::path::Path::new(mark).exists())
+                .any(|marker| std::path::Path::new(marker).exists())
         },
     )
 }
 
 fn decide_availability(
-    browser: bool,
+    browser_set: bool,
     over_ssh: bool,
     display: bool,
     in_container: impl FnOnce() -> bool,
 ) -> BrowserAvailability {
-    if browser {
+    if browser_set {
         BrowserAvailability::Available
     } else if over_ssh {
         BrowserAvailability::Unavailable("over SSH")
@@ -103,63 +102,62 @@ fn decide_availability(
     }
 }
 
-/// The name of the program that would be tried first; `None` leaves it to the system. Starts
+/// Returns the name of the program that is tried first, or `None` where the system chooses. Starts
 /// nothing.
 pub fn find_preferred_program() -> Result<Option<String>, Error> {
     let Some(list) = read_browser_variable().or_else(default_commands) else { return Ok(None) };
-    let usable = candidates::select_graphical(candidates::parse_commands(&list, ""))?;
-    usable
+    let commands = candidates::select_graphical(candidates::parse_commands(&list, ""))?;
+    commands
         .iter()
-        .find(|one| one.is_installed())
-        .map(|one| Some(one.program_name()))
+        .find(|command| command.is_installed())
+        .map(|command| Some(command.program_name()))
         .ok_or(Error::NotFound)
 }
 
-/// Opens the address. Blocks for a tenth of a second at most: a browser that fails later than
-/// that is seen by [`start`] and [`Opening::outcome`].
+/// Opens the URL. Blocks for at most [`OPEN_TIMEOUT`]. To learn about a browser that fails later, use
+/// [`launch_browser`].
 pub fn open_url(url: &Url) -> Result<(), Error> {
     launch_browser(url)?.wait_for_exit(OPEN_TIMEOUT)
 }
 
-/// A browser on its way.
+/// A browser that is being started.
 pub struct BrowserLaunch(Receiver<Result<(), Error>>);
 
 impl BrowserLaunch {
-    /// What became of it within that time; no news is good news. After [`AT_ONCE`] for each
-    /// program tried there is none.
-    pub fn wait_for_exit(&self, within: Duration) -> Result<(), Error> {
-        self.0.recv_timeout(within).unwrap_or(Ok(()))
+    /// Waits for an error for at most `timeout`. No result within that time counts as success.
+    pub fn wait_for_exit(&self, timeout: Duration) -> Result<(), Error> {
+        self.0.recv_timeout(timeout).unwrap_or(Ok(()))
     }
 }
 
-/// Has a thread start the browser, the next in `$BROWSER` when one fails at once, and wait for its
-/// end so that no zombie stays. Blocks for nothing.
+/// Starts the browser on a thread, which tries the commands of `$BROWSER` in order until one does not
+/// fail immediately and then waits for its exit. Does not block.
 pub fn launch_browser(url: &Url) -> Result<BrowserLaunch, Error> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Error::UnsupportedScheme);
     }
-    let named = read_browser_variable().map(|list| candidates::parse_commands(&list, url.as_str()));
-    let (tell, told) = mpsc::channel();
+    let commands = read_browser_variable().map(|list| candidates::parse_commands(&list, url.as_str()));
+    let (result_sender, result_receiver) = mpsc::channel();
     let url = url.clone();
-    let work: Box<dyn FnOnce() + Send> = match named {
-        Some(named) => {
-            let usable = candidates::select_graphical(named)?;
-            Box::new(move || try_commands(&usable, &tell))
+    let task: Box<dyn FnOnce() + Send> = match commands {
+        Some(commands) => {
+            let commands = candidates::select_graphical(commands)?;
+            Box::new(move || try_commands(&commands, &result_sender))
         }
-        None => Box::new(move || open_with_default(&url, &tell)),
+        None => Box::new(move || open_with_default(&url, &result_sender)),
     };
     thread::Builder::new()
         .name("keywright-browser".to_owned())
-        .spawn(work)
+        .spawn(task)
         .map_err(|_| Error::SpawnFailed)?;
-    Ok(BrowserLaunch(told))
+    Ok(BrowserLaunch(result_receiver))
 }
 
 fn read_browser_variable() -> Option<String> {
     env::var("BROWSER").ok().filter(|list| !list.trim().is_empty())
 }
 
-/// What is tried where `$BROWSER` names nothing.
+/// Returns the commands to try if `$BROWSER` is not set. `None` where the system chooses.
 fn default_commands() -> Option<String> {
     let list = if cfg!(any(target_os = "macos", windows)) {
         return None;
@@ -172,46 +170,47 @@ fn default_commands() -> Option<String> {
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
-fn open_with_default(url: &Url, tell: &mpsc::Sender<Result<(), Error>>) {
+fn open_with_default(url: &Url, result_sender: &mpsc::Sender<Result<(), Error>>) {
     try_commands(
         &candidates::parse_commands(&default_commands().unwrap_or_default(), url.as_str()),
-        tell,
+        result_sender,
     );
 }
 
 #[cfg(any(target_os = "macos", windows))]
-fn open_default(url: &Url, tell: &mpsc::Sender<Result<(), Error>>) {
+fn open_with_default(url: &Url, result_sender: &mpsc::Sender<Result<(), Error>>) {
     let mut options = webbrowser::BrowserOptions::new();
     options.with_suppress_output(true);
     let opened =
         webbrowser::open_browser_with_options(webbrowser::Browser::Default, url.as_str(), &options);
-    // Whoever asked may have left.
-    let _ = tell.send(opened.map_err(|_| Error::SpawnFailed));
+    // Fails if the caller did not wait.
+    let _ = result_sender.send(opened.map_err(|_| Error::SpawnFailed));
 }
 
-/// Tries one after another; the last one's failure is the answer.
-fn try_commands(candidates: &[BrowserCommand], tell: &mpsc::Sender<Result<(), Error>>) {
-    let mut outcome = Err(Error::NotFound);
+/// Tries the commands in order and sends the last error.
+fn try_commands(candidates: &[BrowserCommand], result_sender: &mpsc::Sender<Result<(), Error>>) {
+    let mut result = Err(Error::NotFound);
     for candidate in candidates {
-        let began = Instant::now();
+        let started = Instant::now();
         let Ok(mut child) = spawn_browser(candidate) else {
             continue;
         };
         match child.wait() {
-            Ok(status) if !status.success() && began.elapsed() < EARLY_EXIT_WINDOW => {
-                outcome = Err(Error::ExitedEarly(candidate.program_name()));
+            Ok(status) if !status.success() && started.elapsed() < EARLY_EXIT_WINDOW => {
+                result = Err(Error::ExitedEarly(candidate.program_name()));
             }
             Ok(_) | Err(_) => {
-                outcome = Ok(());
+                result = Ok(());
                 break;
             }
         }
     }
-    // Whoever asked may have left.
-    let _ = tell.send(outcome);
+    // Fails if the caller did not wait.
+    let _ = result_sender.send(result);
 }
 
-/// Without our terminal, in a process group of its own, and without the secrets of our environment.
+/// Starts the command without access to the terminal, in a process group of its own, and without the
+/// keys in the environment.
 fn spawn_browser(candidate: &BrowserCommand) -> std::io::Result<Child> {
     let mut command = Command::new(&candidate.program);
     command
@@ -231,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_browser_is_here_when_named_or_where_windows_can_be_seen() {
+    fn availability_depends_on_browser_ssh_and_display() {
         use BrowserAvailability::{Available, Unavailable};
         let cases = [
             // BROWSER, over SSH, display, container
@@ -248,11 +247,11 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_first_that_does_not_fail_at_once_is_the_browser() {
+    fn commands_that_fail_immediately_are_skipped() {
         let outcome = |list: &str| {
-            let (tell, told) = mpsc::channel();
-            try_commands(&candidates::parse_commands(list, "http://127.0.0.1/"), &tell);
-            told.recv().unwrap()
+            let (result_sender, result_receiver) = mpsc::channel();
+            try_commands(&candidates::parse_commands(list, "http://127.0.0.1/"), &result_sender);
+            result_receiver.recv().unwrap()
         };
         assert_eq!(outcome("true"), Ok(()));
         assert_eq!(outcome("no-such-browser:false:true"), Ok(()));
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn only_web_addresses_are_opened() {
+    fn only_http_and_https_urls_are_opened() {
         let url = Url::parse("file:///etc/passwd").unwrap();
         assert_eq!(open_url(&url), Err(Error::UnsupportedScheme));
     }

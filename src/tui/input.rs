@@ -10,6 +10,7 @@ use crossterm::event::Event;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::LoopEvent;
+#[cfg(unix)]
 use crate::tui::state::{Intent, Msg};
 
 /// A thread that reads the terminal, so that the loop need not poll.
@@ -63,7 +64,7 @@ fn wait_for_input() -> bool {
 }
 
 #[cfg(not(unix))]
-fn there_is_input() -> bool {
+fn wait_for_input() -> bool {
     crossterm::event::poll(Duration::MAX).is_ok()
 }
 
@@ -91,7 +92,7 @@ impl SignalHandlers {
     }
 
     #[cfg(not(unix))]
-    pub(super) fn begin() -> Self {
+    pub(super) fn register() -> Self {
         Self::default()
     }
 }
@@ -121,4 +122,4 @@ pub(super) fn spawn_signal_forwarder(signals: SignalHandlers, results: Unbounded
 }
 
 #[cfg(not(unix))]
-pub(super) fn heed_signals(_: SignalHandlers, _: UnboundedSender<LoopEvent>) {}
+pub(super) fn spawn_signal_forwarder(_: SignalHandlers, _: UnboundedSender<LoopEvent>) {}

@@ -148,7 +148,7 @@ impl TerminalWriter {
     }
 
     #[cfg(not(unix))]
-    fn pass(bytes: &[u8]) -> io::Result<()> {
+    fn write_to_stdout(bytes: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout();
         stdout.write_all(bytes)?;
         stdout.flush()

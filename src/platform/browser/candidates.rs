@@ -1,5 +1,4 @@
-//! Reading `$BROWSER`: a list of commands, `%s` standing for the address.
-//! Owns: the convention, and knowing a text browser. Must not know: how a program is started.
+//! Parses `$BROWSER`: a list of commands in which `%s` stands for the URL.
 
 use std::env;
 use std::ffi::OsStr;
@@ -7,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 
-/// What separates the commands; on Windows a colon follows the drive.
+/// Separates the commands. On Windows a colon is part of a path.
 const SEPARATOR: char = if cfg!(windows) { ';' } else { ':' };
 
-/// Browsers that draw in the terminal they are started from.
+/// Browsers that run in the terminal.
 const TEXT_BROWSERS: &[&str] = &[
     "w3m",
     "lynx",
@@ -26,7 +25,7 @@ const TEXT_BROWSERS: &[&str] = &[
     "retawq",
 ];
 
-/// A program and its arguments, the address among them.
+/// A program and its arguments, including the URL.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct BrowserCommand {
     pub(super) program: String,
@@ -34,17 +33,17 @@ pub(super) struct BrowserCommand {
 }
 
 impl BrowserCommand {
-    /// The program without its path.
+    /// Returns the file name of the program without its extension.
     pub(super) fn program_name(&self) -> String {
         program_stem(Path::new(&self.program)).to_owned()
     }
 
-    /// Whether the system would find it.
+    /// Whether the program is found, directly or on PATH.
     pub(super) fn is_installed(&self) -> bool {
         find_program(&self.program).is_some_and(|path| path.is_file())
     }
 
-    /// By its name, or by the name of what it is a link to.
+    /// Whether the program, or the target of its symbolic link, is a text browser.
     fn is_text_browser(&self) -> bool {
         let listed = |path: &Path| TEXT_BROWSERS.contains(&program_stem(path));
         listed(Path::new(&self.program))
@@ -54,22 +53,23 @@ impl BrowserCommand {
     }
 }
 
-/// The commands of the list. No shell is asked: words are split at blanks, then `%s` becomes the
-/// address, `%c` a colon and `%%` a percent sign. A command without `%s` gets the address last.
+/// Parses a list of commands without a shell. Arguments are split at whitespace; then `%s` becomes
+/// the URL, `%c` a colon and `%%` a percent sign. A command without `%s` gets the URL as its last
+/// argument.
 pub(super) fn parse_commands(list: &str, url: &str) -> Vec<BrowserCommand> {
     list.split(SEPARATOR)
         .filter_map(|command| {
-            let mut words = command.split_whitespace();
-            let program = expand_placeholders(words.next()?, None).0;
-            let mut placed = false;
-            let mut arguments: Vec<String> = words
-                .map(|word| {
-                    let (word, has_url) = expand_placeholders(word, Some(url));
-                    placed |= has_url;
-                    word
+            let mut arguments = command.split_whitespace();
+            let program = expand_placeholders(arguments.next()?, None).0;
+            let mut contains_url = false;
+            let mut arguments: Vec<String> = arguments
+                .map(|argument| {
+                    let (argument, has_url) = expand_placeholders(argument, Some(url));
+                    contains_url |= has_url;
+                    argument
                 })
                 .collect();
-            if !placed {
+            if !contains_url {
                 arguments.push(url.to_owned());
             }
             Some(BrowserCommand { program, arguments })
@@ -77,7 +77,7 @@ pub(super) fn parse_commands(list: &str, url: &str) -> Vec<BrowserCommand> {
         .collect()
 }
 
-/// Those that do not need our terminal.
+/// Returns the commands that are not text browsers.
 pub(super) fn select_graphical(
     candidates: Vec<BrowserCommand>,
 ) -> Result<Vec<BrowserCommand>, Error> {
@@ -89,11 +89,12 @@ pub(super) fn select_graphical(
     }
 }
 
-/// One pass, so that nothing in the address is taken for a placeholder.
-fn expand_placeholders(word: &str, url: Option<&str>) -> (String, bool) {
+/// Expands placeholders in one pass, so that the URL is not expanded. Also returns whether the URL
+/// was inserted.
+fn expand_placeholders(argument: &str, url: Option<&str>) -> (String, bool) {
     let mut expanded = String::new();
-    let mut placed = false;
-    let mut rest = word.chars();
+    let mut has_url = false;
+    let mut rest = argument.chars();
     while let Some(c) = rest.next() {
         if c != '%' {
             expanded.push(c);
@@ -102,21 +103,21 @@ fn expand_placeholders(word: &str, url: Option<&str>) -> (String, bool) {
         match (rest.next(), url) {
             (Some('s'), Some(url)) => {
                 expanded.push_str(url);
-                placed = true;
+                has_url = true;
             }
             (Some('c'), _) => expanded.push(':'),
             (Some('%') | None, _) => expanded.push('%'),
             (Some(other), _) => expanded.extend(['%', other]),
         }
     }
-    (expanded, placed)
+    (expanded, has_url)
 }
 
 fn program_stem(path: &Path) -> &str {
     path.file_stem().and_then(OsStr::to_str).unwrap_or_default()
 }
 
-/// Where the system would find it.
+/// Returns the path of the program, which is searched on PATH if it has no directory.
 fn find_program(program: &str) -> Option<PathBuf> {
     if Path::new(program).components().count() > 1 {
         return Some(PathBuf::from(program));
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_stands_where_it_was_wanted_or_last() {
+    fn the_url_replaces_its_placeholder_or_is_added_last() {
         let expect = |program: &str, arguments: &[&str]| {
             let arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
             (program.to_owned(), arguments)
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_the_list_reaches_a_shell() {
+    fn shell_syntax_is_not_interpreted() {
         assert_eq!(
             parsed("sh;touch /tmp/x $(id)"),
             [(
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn text_browsers_are_passed_over_and_named_when_there_is_nothing_else() {
+    fn text_browsers_are_skipped_and_an_error_if_there_are_no_others() {
         let names = |list| {
             select_graphical(parse_commands(list, URL))
                 .map(|all| all.iter().map(BrowserCommand::program_name).collect::<Vec<_>>())
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_text_browser_is_one() {
+    fn a_link_to_a_text_browser_is_a_text_browser() {
         let directory = tempfile::tempdir().unwrap();
         let real = directory.path().join("w3m");
         std::fs::write(&real, "").unwrap();
