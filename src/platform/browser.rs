@@ -136,7 +136,8 @@ pub fn launch_browser(url: &Url) -> Result<BrowserLaunch, Error> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Error::UnsupportedScheme);
     }
-    let commands = read_browser_variable().map(|list| candidates::parse_commands(&list, url.as_str()));
+    let commands =
+        read_browser_variable().map(|list| candidates::parse_commands(&list, url.as_str()));
     let (result_sender, result_receiver) = mpsc::channel();
     let url = url.clone();
     let task: Box<dyn FnOnce() + Send> = match commands {

@@ -225,7 +225,8 @@ fn handle_passphrase_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             passphrase_form.error = Some("the passphrases do not match");
         }
         Intent::Enter => {
-            let passphrase = SecretString::from(trim_secret_input(passphrase_form.fields[0].text()));
+            let passphrase =
+                SecretString::from(trim_secret_input(passphrase_form.fields[0].text()));
             return store_in_alternate(model, Some(passphrase));
         }
         _ => {}
