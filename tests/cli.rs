@@ -1,5 +1,5 @@
-//! Every command as a user runs it: the real binary, its streams and its exit codes. The keychain
-//! is not touched: what needs a store uses memory, and where that is gone a sandbox of its own.
+//! The commands run as by a user: the real binary, its output and its exit codes. No test uses the
+//! keychain; tests that need a store use the memory store or a sandbox.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// A program with an empty home, no desktop and no keychain.
+/// An environment with an empty home directory, no desktop and no keychain.
 struct Home {
     dir: tempfile::TempDir,
 }
@@ -41,13 +41,13 @@ impl Home {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs it; standard error of a run that ended with that code.
-    fn fails(&self, code: i32, arguments: &[&str]) -> String {
+    /// Runs a command that must fail with `code`, and returns its standard error.
+    fn run_failing(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        let words = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {words}");
-        assert!(!words.is_empty(), "{arguments:?} said nothing");
-        words
+        let stderr_text = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr_text}");
+        assert!(!stderr_text.is_empty(), "{arguments:?} printed nothing");
+        stderr_text
     }
 }
 
@@ -55,7 +55,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// `keywright sandbox` in a process of its own, ended with the test.
+/// A `keywright sandbox` process that ends with the test.
 struct Sandbox {
     child: Child,
     url: String,
@@ -83,8 +83,8 @@ impl Drop for Sandbox {
     }
 }
 
-/// `new` against a sandbox, consented to at the address it prints.
-fn consented(home: &Home, arguments: &[&str], approve: bool) -> Output {
+/// Runs `new` against a sandbox, and answers the consent page at the address it prints.
+fn run_with_consent(home: &Home, arguments: &[&str], approve: bool) -> Output {
     let mut child = home
         .command(arguments)
         .stdin(Stdio::piped())
@@ -93,11 +93,11 @@ fn consented(home: &Home, arguments: &[&str], approve: bool) -> Output {
         .spawn()
         .unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
+    let mut stderr_text = String::new();
     let address = loop {
         let mut line = String::new();
-        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "no address: {said}");
-        said.push_str(&line);
+        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "no address: {stderr_text}");
+        stderr_text.push_str(&line);
         if line.starts_with("http") {
             break line.trim().to_owned();
         }
@@ -108,14 +108,14 @@ fn consented(home: &Home, arguments: &[&str], approve: bool) -> Output {
         writeln!(stdin, "{code}").unwrap();
     }
     drop(stdin);
-    stderr.read_to_string(&mut said).unwrap();
+    stderr.read_to_string(&mut stderr_text).unwrap();
     let mut output = child.wait_with_output().unwrap();
-    output.stderr = said.into_bytes();
+    output.stderr = stderr_text.into_bytes();
     output
 }
 
 #[test]
-fn the_version_and_the_help_are_there() {
+fn version_and_help_are_printed() {
     let home = Home::new();
     assert!(text(&home.run(&["--version"]).stdout).starts_with("keywright "));
     let help = text(&home.run(&["--help"]).stdout);
@@ -144,11 +144,11 @@ fn color_options_and_variables_apply_to_help() {
 }
 
 #[test]
-fn wrong_usage_says_what_was_meant() {
+fn wrong_usage_names_the_valid_values() {
     let home = Home::new();
-    assert!(home.fails(2, &["lst"]).contains("list"));
-    assert!(home.fails(2, &["new"]).contains("LABEL"));
-    for (arguments, words) in [
+    assert!(home.run_failing(2, &["lst"]).contains("list"));
+    assert!(home.run_failing(2, &["new"]).contains("LABEL"));
+    for (arguments, expected) in [
         (["--limit", "0"], "above zero"),
         (["--limit", "-5"], "unexpected"),
         (["--limit", "1e9"], "such as 10 or 12.50"),
@@ -164,24 +164,24 @@ fn wrong_usage_says_what_was_meant() {
     ] {
         let mut all = vec!["new", "x"];
         all.extend(arguments);
-        let said = home.fails(2, &all);
-        assert!(said.contains(words), "{arguments:?}: {said}");
+        let stderr_text = home.run_failing(2, &all);
+        assert!(stderr_text.contains(expected), "{arguments:?}: {stderr_text}");
     }
     for label in ["", "a\nb", "a\u{1b}[31mb", &"x".repeat(101)] {
-        let said = home.fails(2, &["new", label]);
-        assert!(said.contains("label") && !said.contains('\u{1b}'), "{said}");
+        let stderr_text = home.run_failing(2, &["new", label]);
+        assert!(stderr_text.contains("label") && !stderr_text.contains('\u{1b}'), "{stderr_text}");
     }
-    assert!(!home.data().exists(), "nothing was begun");
+    assert!(!home.data().exists(), "nothing was written");
 }
 
 #[test]
-fn a_server_that_keys_must_not_go_to_is_wrong_usage() {
+fn an_unsafe_server_address_is_wrong_usage() {
     let home = Home::new();
     for server in
         ["http://example.com", "ftp://127.0.0.1", "https://me:pw@example.com", "openrouter.ai"]
     {
-        let said = home.fails(2, &["--server", server, "list"]);
-        assert!(!said.contains("pw"), "{said}");
+        let stderr_text = home.run_failing(2, &["--server", server, "list"]);
+        assert!(!stderr_text.contains("pw"), "{stderr_text}");
     }
     let mut command = home.command(&["list"]);
     let output = command.env("KEYWRIGHT_SERVER", "http://example.com").output().unwrap();
@@ -189,30 +189,33 @@ fn a_server_that_keys_must_not_go_to_is_wrong_usage() {
 }
 
 #[test]
-fn without_a_keychain_nothing_is_begun_and_the_code_is_4() {
+fn a_missing_keychain_is_code_4_before_any_request() {
     let home = Home::new();
     let began = std::time::Instant::now();
-    let said = home.fails(4, &["new", "x", "--no-open"]);
-    assert!(said.contains("bus") && said.contains("no key was created"), "{said}");
-    assert!(!said.contains("http"), "no address was shown: {said}");
-    home.fails(4, &["get", "x"]);
+    let stderr_text = home.run_failing(4, &["new", "x", "--no-open"]);
+    assert!(
+        stderr_text.contains("bus") && stderr_text.contains("no key was created"),
+        "{stderr_text}"
+    );
+    assert!(!stderr_text.contains("http"), "no address was shown: {stderr_text}");
+    home.run_failing(4, &["get", "x"]);
     assert!(began.elapsed().as_secs() < 10);
 }
 
 #[test]
-fn an_empty_list_says_how_to_cut_a_key() {
+fn an_empty_inventory_says_how_to_create_a_key() {
     let home = Home::new();
     assert!(text(&home.run(&["list"]).stdout).contains("keywright new LABEL"));
     assert_eq!(text(&home.run(&["list", "--json"]).stdout).trim(), "[]");
 }
 
 #[test]
-fn a_label_that_is_not_held_is_code_3_with_the_one_that_was_meant() {
+fn an_unknown_label_is_code_3_and_names_a_similar_one() {
     let home = Home::new();
-    let said = home.fails(3, &["--sandbox", "show", "laptpo"]);
-    assert!(said.contains("did you mean 'laptop'"), "{said}");
-    home.fails(3, &["--sandbox", "get", "nothing-like-it"]);
-    home.fails(3, &["--sandbox", "rm", "nothing-like-it", "--yes"]);
+    let stderr_text = home.run_failing(3, &["--sandbox", "show", "laptpo"]);
+    assert!(stderr_text.contains("did you mean 'laptop'"), "{stderr_text}");
+    home.run_failing(3, &["--sandbox", "get", "nothing-like-it"]);
+    home.run_failing(3, &["--sandbox", "rm", "nothing-like-it", "--yes"]);
     let output = home.run(&["--sandbox", "show", "laptpo", "--json"]);
     let error: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(error["error"]["code"], 3);
@@ -220,7 +223,7 @@ fn a_label_that_is_not_held_is_code_3_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn the_sandbox_holds_four_keys_from_the_start() {
+fn the_sandbox_starts_with_four_keys() {
     let home = Home::new();
     let output = home.run(&["--sandbox", "list", "--json"]);
     let keys: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -263,16 +266,16 @@ fn the_sandbox_holds_four_keys_from_the_start() {
 }
 
 #[test]
-fn new_in_the_sandbox_server_is_cut_and_printed_only_where_asked() {
+fn new_prints_the_key_only_with_print_key() {
     let home = Home::new();
     let sandbox = Sandbox::start(&home);
     let base = ["--server", &sandbox.url, "--store", "memory"];
     let mut arguments = vec!["new", "a b", "--limit", "5", "--reset", "weekly", "--expires", "30d"];
     arguments.extend(["--no-open", "--json"]);
     arguments.extend(base);
-    let output = consented(&home, &arguments, true);
-    let said = text(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let output = run_with_consent(&home, &arguments, true);
+    let stderr_text = text(&output.stderr);
+    assert!(output.status.success(), "{stderr_text}");
     let key: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
         (&key["label"], &key["limit"], &key["limit_reset"]),
@@ -283,44 +286,47 @@ fn new_in_the_sandbox_server_is_cut_and_printed_only_where_asked() {
         key.get("key").is_none()
             && !text(&output.stdout).contains(&key["hash"].as_str().unwrap().repeat(2))
     );
-    assert!(said.lines().any(|line| line.starts_with(&format!("{}/auth?", sandbox.url))), "{said}");
+    assert!(
+        stderr_text.lines().any(|line| line.starts_with(&format!("{}/auth?", sandbox.url))),
+        "{stderr_text}"
+    );
 
     arguments.extend(["--print-key"]);
     arguments[1] = "second";
-    let output = consented(&home, &arguments, true);
+    let output = run_with_consent(&home, &arguments, true);
     let key: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(key["key"].as_str().unwrap().starts_with("sk-or-v1-"));
     assert!(!text(&output.stderr).contains(key["key"].as_str().unwrap()));
 }
 
 #[test]
-fn a_code_is_piped_where_there_is_no_browser() {
+fn a_code_can_be_piped_without_a_browser() {
     let home = Home::new();
     let sandbox = Sandbox::start(&home);
     let arguments = ["--server", &sandbox.url, "--store", "memory", "new", "ssh", "--no-browser"];
-    let output = consented(&home, &arguments, true);
+    let output = run_with_consent(&home, &arguments, true);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).starts_with("ssh  sk-or-v1-"));
-    // A pipe that brings none ends it.
+    // The command ends when the pipe ends without a code.
     let mut arguments = arguments;
     arguments[5] = "ssh 2";
-    assert!(home.fails(5, &arguments).contains("no code was entered"));
+    assert!(home.run_failing(5, &arguments).contains("no code was entered"));
 }
 
 #[test]
-fn a_refusal_is_code_5_and_json_says_so() {
+fn a_refusal_is_code_5_in_json_too() {
     let home = Home::new();
     let sandbox = Sandbox::start(&home);
     let arguments =
         ["--server", &sandbox.url, "--store", "memory", "new", "x", "--no-open", "--json"];
-    let output = consented(&home, &arguments, false);
+    let output = run_with_consent(&home, &arguments, false);
     assert_eq!(output.status.code(), Some(5));
     let error: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(error["error"]["code"], 5);
 }
 
 #[test]
-fn a_server_that_is_not_there_is_code_6() {
+fn an_unreachable_server_is_code_6() {
     let home = Home::new();
     let sandbox = Sandbox::start(&home);
     let arguments = [
@@ -348,33 +354,34 @@ fn a_server_that_is_not_there_is_code_6() {
 }
 
 #[test]
-fn a_broken_or_newer_list_is_said_and_left_alone() {
+fn a_damaged_or_newer_inventory_is_reported_and_not_changed() {
     let home = Home::new();
     fs::create_dir(home.data()).unwrap();
     let file = home.data().join("inventory.json");
-    for (content, words) in [("{\"keys\": [", "damaged at line 1"), ("{\"version\": 99}", "newer")]
+    for (content, expected) in
+        [("{\"keys\": [", "damaged at line 1"), ("{\"version\": 99}", "newer")]
     {
         fs::write(&file, content).unwrap();
-        assert!(home.fails(1, &["list"]).contains(words));
-        home.fails(1, &["--store", "memory", "new", "x", "--no-open"]);
+        assert!(home.run_failing(1, &["list"]).contains(expected));
+        home.run_failing(1, &["--store", "memory", "new", "x", "--no-open"]);
         assert_eq!(fs::read_to_string(&file).unwrap(), content);
     }
 }
 
 #[cfg(unix)]
 #[test]
-fn a_data_directory_that_is_a_link_is_refused() {
+fn a_data_directory_that_is_a_link_is_rejected() {
     let home = Home::new();
     let real = home.dir.path().join("real");
     fs::create_dir(&real).unwrap();
     std::os::unix::fs::symlink(&real, home.data()).unwrap();
-    assert!(home.fails(1, &["list"]).contains("symbolic link"));
-    home.fails(1, &["--store", "memory", "new", "x", "--no-open"]);
+    assert!(home.run_failing(1, &["list"]).contains("symbolic link"));
+    home.run_failing(1, &["--store", "memory", "new", "x", "--no-open"]);
     assert_eq!(fs::read_dir(&real).unwrap().count(), 0);
 }
 
 #[test]
-fn the_dashboard_wants_a_terminal() {
+fn the_dashboard_needs_a_terminal() {
     let home = Home::new();
     let output = home.run(&["--sandbox"]);
     assert_eq!(output.status.code(), Some(1));
@@ -383,7 +390,7 @@ fn the_dashboard_wants_a_terminal() {
 }
 
 #[test]
-fn the_sandbox_says_where_it_is_and_its_management_key_works() {
+fn the_sandbox_prints_its_address_and_management_key() {
     let home = Home::new();
     let sandbox = Sandbox::start(&home);
     assert!(sandbox.url.starts_with("http://127.0.0.1:"));
@@ -391,7 +398,7 @@ fn the_sandbox_says_where_it_is_and_its_management_key_works() {
 }
 
 #[test]
-fn a_log_that_is_asked_for_holds_no_secret() {
+fn the_log_contains_no_secret() {
     let home = Home::new();
     let sandbox = Sandbox::start(&home);
     let arguments = [
@@ -405,7 +412,6 @@ fn a_log_that_is_asked_for_holds_no_secret() {
         "--json",
         "--print-key",
     ];
-    // The environment of `consented` is that of `command`: the log is asked for there.
     let home = Home { dir: home.dir };
     let mut command = home.command(&arguments);
     command.env("KEYWRIGHT_LOG", "trace").stdout(Stdio::piped()).stderr(Stdio::piped());

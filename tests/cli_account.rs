@@ -1,5 +1,5 @@
-//! The commands for keys that exist, as a user runs them: against the program's own sandbox, and
-//! against a server in a process of its own where what is kept matters.
+//! The commands for stored keys, run as by a user: with `--sandbox`, and against a separate sandbox
+//! server where the data directory is checked.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test pipes keys in")]
@@ -14,7 +14,7 @@ use keywright::sandbox::{Options, Sandbox};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-/// A program with an empty home, no desktop and no keychain.
+/// An environment with an empty home directory, no desktop and no keychain.
 struct Home {
     dir: tempfile::TempDir,
 }
@@ -41,26 +41,26 @@ impl Home {
         command
     }
 
-    /// Runs it in the sandbox: the exit code, and what it said on each stream.
-    fn play(&self, arguments: &[&str]) -> (i32, String, String) {
+    /// Runs a command with `--sandbox`; returns its exit code, standard output and standard error.
+    fn run_in_sandbox(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut all = vec!["--sandbox"];
         all.extend(arguments);
-        said(&self.command(&all).output().unwrap())
+        decode_output(&self.command(&all).output().unwrap())
     }
 
-    /// Runs it with that on standard input.
-    fn pipe(&self, arguments: &[&str], input: &str) -> (i32, String, String) {
+    /// Runs a command with `input` on standard input.
+    fn run_with_input(&self, arguments: &[&str], input: &str) -> (i32, String, String) {
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         writeln!(child.stdin.take().unwrap(), "{input}").unwrap();
-        said(&child.wait_with_output().unwrap())
+        decode_output(&child.wait_with_output().unwrap())
     }
 
-    /// Puts a key on the list, as an earlier run would have.
-    fn list(&self, server: &str, label: &str, key: &str) {
+    /// Adds a key to the inventory, as an earlier run would.
+    fn add_to_inventory(&self, server: &str, label: &str, key: &str) {
         let key = ApiKey::from(key.to_owned());
-        let held = StoredKey::new(
+        let stored_key = StoredKey::new(
             label.parse().unwrap(),
             &key,
             server.into(),
@@ -68,20 +68,20 @@ impl Home {
             "2026-11-01T00:00:00Z".parse().unwrap(),
         );
         fs::create_dir_all(self.data()).unwrap();
-        let inventory = json!({"version": 1, "keys": [held]});
+        let inventory = json!({"version": 1, "keys": [stored_key]});
         fs::write(self.data().join("inventory.json"), inventory.to_string()).unwrap();
     }
 }
 
-fn said(output: &Output) -> (i32, String, String) {
+fn decode_output(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
 
 #[test]
-fn keys_are_switched_renamed_rotated_and_deleted_in_the_sandbox() {
+fn keys_are_disabled_renamed_rotated_and_deleted_in_the_sandbox() {
     let home = Home::new();
-    for (arguments, words) in [
+    for (arguments, expected) in [
         (vec!["disable", "laptop"], "laptop is disabled"),
         (vec!["enable", "notebook"], "notebook is enabled"),
         (vec!["rename", "ci", "build"], "ci renamed to build"),
@@ -91,15 +91,15 @@ fn keys_are_switched_renamed_rotated_and_deleted_in_the_sandbox() {
         (vec!["rm", "laptop", "--yes"], "it stays valid"),
         (vec!["management", "show"], "from the environment"),
     ] {
-        let (code, out, err) = home.play(&arguments);
+        let (code, out, err) = home.run_in_sandbox(&arguments);
         assert_eq!(code, 0, "{arguments:?}: {err}");
-        assert!(out.contains(words), "{arguments:?}: {out}");
+        assert!(out.contains(expected), "{arguments:?}: {out}");
     }
     assert!(!home.data().exists(), "nothing of the sandbox is on disk");
 }
 
 #[test]
-fn what_cannot_be_undone_is_not_done_without_a_yes() {
+fn destructive_commands_need_yes_without_a_terminal() {
     let home = Home::new();
     for arguments in [
         vec!["rm", "laptop"],
@@ -107,16 +107,16 @@ fn what_cannot_be_undone_is_not_done_without_a_yes() {
         vec!["panic", "laptop"],
         vec!["rotate", "laptop", "--delete-old"],
     ] {
-        let (code, out, err) = home.play(&arguments);
+        let (code, out, err) = home.run_in_sandbox(&arguments);
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
         assert!(err.contains("--yes"), "{arguments:?}: {err}");
     }
 }
 
 #[test]
-fn a_panic_lists_what_was_done() {
+fn panic_lists_its_steps() {
     let home = Home::new();
-    let (code, out, err) = home.play(&["panic", "agent", "laptop", "agent", "--yes"]);
+    let (code, out, err) = home.run_in_sandbox(&["panic", "agent", "laptop", "agent", "--yes"]);
     assert_eq!(code, 0, "{err}");
     assert_eq!(out.lines().count(), 4, "{out}");
     assert!(out.lines().all(|line| line.starts_with("done ")), "{out}");
@@ -124,11 +124,11 @@ fn a_panic_lists_what_was_done() {
 }
 
 #[test]
-fn a_panic_says_where_the_leaked_key_lies_on_this_machine() {
+fn panic_lists_the_files_that_contain_the_leaked_key() {
     let home = Home::new();
     let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
     let key = sandbox.seed_keys().into_iter().find(|seed| seed.label == "ci").unwrap().secret;
-    home.list(sandbox.url(), "ci", &key);
+    home.add_to_inventory(sandbox.url(), "ci", &key);
     fs::write(home.dir.path().join(".bash_history"), format!("ls\nexport K={key}\n")).unwrap();
     let work = home.dir.path().join("work");
     fs::create_dir(&work).unwrap();
@@ -137,7 +137,7 @@ fn a_panic_says_where_the_leaked_key_lies_on_this_machine() {
         let mut command = home.command(&["panic", "ci", "--yes", "--store", "memory"]);
         command.args(["--server", sandbox.url(), "--search", search]);
         command.env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key());
-        said(&command.output().unwrap())
+        decode_output(&command.output().unwrap())
     };
     let (code, out, err) = panic("/no/such");
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
@@ -155,7 +155,7 @@ fn a_panic_says_where_the_leaked_key_lies_on_this_machine() {
 }
 
 #[test]
-fn a_label_that_is_not_held_is_code_3_for_every_command() {
+fn an_unknown_label_is_code_3_for_every_command() {
     let home = Home::new();
     for arguments in [
         vec!["copy", "laptpo"],
@@ -166,7 +166,7 @@ fn a_label_that_is_not_held_is_code_3_for_every_command() {
         vec!["rm", "laptpo", "--revoke", "--yes"],
         vec!["panic", "laptop", "laptpo", "--yes"],
     ] {
-        let (code, out, err) = home.play(&arguments);
+        let (code, out, err) = home.run_in_sandbox(&arguments);
         assert_eq!((code, out.as_str()), (3, ""), "{arguments:?}");
         assert!(err.contains("did you mean 'laptop'"), "{arguments:?}: {err}");
     }
@@ -179,51 +179,51 @@ fn a_label_that_is_not_held_is_code_3_for_every_command() {
         vec!["import", "x"],
         vec!["management", "set"],
     ] {
-        assert_eq!(home.play(&arguments).0, 2, "{arguments:?}");
+        assert_eq!(home.run_in_sandbox(&arguments).0, 2, "{arguments:?}");
     }
 }
 
 #[test]
-fn a_refresh_asks_each_key_and_says_which_it_could_not_ask() {
+fn refresh_checks_each_key_and_reports_failures() {
     let home = Home::new();
-    let (code, out, err) = home.play(&["list", "--refresh", "--json"]);
+    let (code, out, err) = home.run_in_sandbox(&["list", "--refresh", "--json"]);
     assert_eq!((code, err.as_str()), (0, ""));
     let keys: Value = serde_json::from_str(&out).unwrap();
     let states: Vec<_> =
         keys.as_array().unwrap().iter().map(|key| key["state"].as_str().unwrap()).collect();
     assert_eq!((states[0], states[2]), ("active", "disabled"));
     assert!(keys[0]["usage"].as_f64().unwrap() > 0.0 && keys[0]["checked_at"].is_string());
-    let (_, out, _) = home.play(&["list", "--refresh"]);
+    let (_, out, _) = home.run_in_sandbox(&["list", "--refresh"]);
     assert!(out.lines().next().unwrap().contains("SPENT"), "{out}");
 
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
-    home.list(&url, "x", "sk-or-v1-x");
+    home.add_to_inventory(&url, "x", "sk-or-v1-x");
     let base = ["--server", &url, "--store", "memory", "list", "--refresh"];
-    let (code, out, err) = said(&home.command(&base).output().unwrap());
-    // The memory of an earlier run is gone: the key is on the list and nowhere else.
+    let (code, out, err) = decode_output(&home.command(&base).output().unwrap());
+    // The memory store of an earlier run is gone: the key is in the inventory only.
     assert_eq!((code, out.as_str()), (6, ""), "{err}");
     assert!(err.contains("in the inventory, but not in"), "{err}");
 }
 
 #[test]
-fn without_a_management_key_the_sentence_names_the_page_and_nothing_is_sent() {
+fn without_a_management_key_the_error_names_the_keys_page() {
     let home = Home::new();
     let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
     let seed = sandbox.seed_keys().remove(0);
-    home.list(sandbox.url(), "laptop", &seed.secret);
+    home.add_to_inventory(sandbox.url(), "laptop", &seed.secret);
     let base = ["--server", sandbox.url(), "--store", "memory"];
     let page = format!("{}/keys/{}", sandbox.url(), ApiKey::from(seed.secret).hash());
     for arguments in [vec!["disable", "laptop"], vec!["rm", "laptop", "--revoke", "--yes"]] {
         let all: Vec<_> = base.iter().copied().chain(arguments).collect();
-        let (code, out, err) = said(&home.command(&all).output().unwrap());
+        let (code, out, err) = decode_output(&home.command(&all).output().unwrap());
         assert_eq!((code, out.as_str()), (1, ""), "{err}");
         assert!(err.contains("management key") && err.contains(&page), "{err}");
-        // With one in the environment it is done.
+        // With a management key in the environment the command succeeds.
         let mut command = home.command(&all);
         command.env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key());
-        let (code, _, err) = said(&command.output().unwrap());
+        let (code, _, err) = decode_output(&command.output().unwrap());
         assert_eq!(code, 0, "{err}");
     }
     let list = fs::read_to_string(home.data().join("inventory.json")).unwrap();
@@ -231,7 +231,7 @@ fn without_a_management_key_the_sentence_names_the_page_and_nothing_is_sent() {
 }
 
 #[test]
-fn a_key_is_piped_in_checked_and_listed_and_never_shown() {
+fn import_checks_and_stores_a_piped_key_without_printing_it() {
     let home = Home::new();
     let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
     let key = sandbox.seed_keys().remove(0).secret;
@@ -239,43 +239,65 @@ fn a_key_is_piped_in_checked_and_listed_and_never_shown() {
     let with = |more: &[&'static str]| -> Vec<&str> {
         base.iter().copied().chain(more.iter().copied()).collect()
     };
-    let (code, out, err) = home.pipe(&with(&["import", "mine"]), "sk-or-v1-unknown");
+    let (code, out, err) = home.run_with_input(&with(&["import", "mine"]), "sk-or-v1-unknown");
     assert_eq!((code, out.as_str()), (1, ""), "{err}");
     assert!(err.contains("nothing was stored"), "{err}");
-    let (code, out, err) = home.pipe(&with(&["import", "mine"]), &key);
+    let (code, out, err) = home.run_with_input(&with(&["import", "mine"]), &key);
     assert_eq!(code, 0, "{err}");
     assert!(out.starts_with("mine  sk-or-v1-") && !out.contains(&key), "{out}");
-    let (code, _, err) = home.pipe(&with(&["import", "again"]), &key);
+    let (code, _, err) = home.run_with_input(&with(&["import", "again"]), &key);
     assert_eq!(code, 2);
     assert!(err.contains("already stored with the label mine"), "{err}");
-    let (code, _, err) = home.pipe(&with(&["import", "m"]), sandbox.management_key());
+    let (code, _, err) = home.run_with_input(&with(&["import", "m"]), sandbox.management_key());
     assert_eq!(code, 2);
     assert!(err.contains("store it with keywright management set"), "{err}");
-    let (code, _, err) = home.pipe(&with(&["management", "set"]), &key);
+    let (code, _, err) = home.run_with_input(&with(&["management", "set"]), &key);
     assert_eq!(code, 2);
     assert!(err.contains("not a management key"), "{err}");
-    let (code, out, err) = home.pipe(&with(&["management", "set"]), sandbox.management_key());
+    let (code, out, err) =
+        home.run_with_input(&with(&["management", "set"]), sandbox.management_key());
     assert_eq!(code, 0, "{err}");
     assert!(!out.contains(sandbox.management_key()), "{out}");
-    assert_eq!(said(&home.command(&with(&["management", "show"])).output().unwrap()).0, 3);
+    assert_eq!(decode_output(&home.command(&with(&["management", "show"])).output().unwrap()).0, 3);
     let list = fs::read_to_string(home.data().join("inventory.json")).unwrap();
     assert!(list.contains("\"mine\"") && !list.contains(&key), "{list}");
 }
 
 #[test]
-fn show_has_what_was_asked_beside_what_was_granted() {
+fn show_prints_the_requested_and_the_granted_policy() {
     let home = Home::new();
-    let (code, out, _) = home.play(&["show", "agent"]);
+    let (code, out, _) = home.run_in_sandbox(&["show", "agent"]);
     assert_eq!(code, 0);
     for name in ["requested", "granted", "remaining", "spent", "next reset", "expires", "page"] {
         assert!(out.lines().any(|line| line.starts_with(name)), "{name}: {out}");
     }
 }
 
-/// The key travels to the process that stays behind on a pipe, and from there to tmux on another.
+#[test]
+fn the_remaining_limit_is_unknown_once_it_has_reset_since_the_check() {
+    let home = Home::new();
+    home.add_to_inventory("http://127.0.0.1:1", "ci", "sk-or-v1-key");
+    let path = home.data().join("inventory.json");
+    let mut inventory: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let key = inventory["keys"][0].as_object_mut().unwrap();
+    let info = json!({"limit": 5.0, "limit_remaining": 0.0, "limit_reset": "daily", "usage": 9.0});
+    key.insert("reading".into(), info);
+    key.insert("checked_at".into(), "2026-11-01T12:00:00Z".into());
+    fs::write(&path, inventory.to_string()).unwrap();
+    let show = |more: &[&str]| {
+        let mut command = home.command(&["--server", "http://127.0.0.1:1", "show", "ci"]);
+        decode_output(&command.args(["--store", "memory"]).args(more).output().unwrap()).1
+    };
+    let document: Value = serde_json::from_str(&show(&["--json"])).unwrap();
+    assert_eq!((&document["limit"], &document["limit_remaining"]), (&json!(5.0), &Value::Null));
+    let text = show(&[]);
+    assert!(text.contains("remaining  unknown\n"), "{text}");
+}
+
+/// The key is sent to the helper process through a pipe, and from there to tmux through another.
 #[cfg(unix)]
 #[test]
-fn a_copy_is_held_by_a_process_that_stays_behind() {
+fn copy_starts_a_helper_process_that_keeps_running() {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new();
     let bin = home.dir.path().join("bin");
@@ -301,14 +323,14 @@ fn a_copy_is_held_by_a_process_that_stays_behind() {
     std::io::BufRead::read_line(&mut out, &mut report).unwrap();
     assert_eq!(report, "tmux\n");
     assert_eq!(fs::read_to_string(&seen).unwrap(), key.expose_secret());
-    assert!(child.try_wait().unwrap().is_none(), "it stays behind");
+    assert!(child.try_wait().unwrap().is_none(), "it keeps running");
     child.kill().unwrap();
     child.wait().unwrap();
 
-    // As the command does it: said at once, while the one that holds it lives on.
+    // `copy` itself ends at once, while the helper process keeps running.
     let mut command = home.command(&["--sandbox", "copy", "laptop", "--osc52"]);
     command.env("TMUX", "/tmp/none,1,0").env("PATH", &path);
-    let (code, out, err) = said(&command.output().unwrap());
+    let (code, out, err) = decode_output(&command.output().unwrap());
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("copied laptop to a tmux buffer"), "{out}");
     let copied = fs::read_to_string(&seen).unwrap();
@@ -318,13 +340,13 @@ fn a_copy_is_held_by_a_process_that_stays_behind() {
 }
 
 #[test]
-fn what_may_have_been_issued_is_listed_with_code_7_until_it_is_struck_off() {
+fn unresolved_attempts_are_listed_with_code_7_until_dismissed() {
     let home = Home::new();
     let server = "http://127.0.0.1:9";
     let base = ["--server", server, "--store", "memory", "recover"];
     let run = |more: &[&str]| {
         let all: Vec<_> = base.iter().chain(more).copied().collect();
-        said(&home.command(&all).output().unwrap())
+        decode_output(&home.command(&all).output().unwrap())
     };
     assert_eq!(run(&[]), (0, "every attempt ended cleanly\n".into(), String::new()));
     let attempt = |id: &str, label: &str, server: &str| {
@@ -370,9 +392,9 @@ fn what_may_have_been_issued_is_listed_with_code_7_until_it_is_struck_off() {
 }
 
 #[test]
-fn what_was_written_into_the_list_reaches_the_terminal_without_escapes() {
+fn escape_sequences_in_the_inventory_are_not_printed() {
     let home = Home::new();
-    home.list("http://127.0.0.1:1", "ci", "sk-or-v1-key");
+    home.add_to_inventory("http://127.0.0.1:1", "ci", "sk-or-v1-key");
     let path = home.data().join("inventory.json");
     let mut list: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     for field in ["masked", "store", "hash"] {
@@ -382,7 +404,7 @@ fn what_was_written_into_the_list_reaches_the_terminal_without_escapes() {
     for command in [&["list"][..], &["show", "ci"]] {
         let mut arguments = vec!["--server", "http://127.0.0.1:1", "--store", "memory"];
         arguments.extend(command);
-        let (code, out, err) = said(&home.command(&arguments).output().unwrap());
+        let (code, out, err) = decode_output(&home.command(&arguments).output().unwrap());
         assert_eq!(code, 0, "{err}");
         assert!(out.contains("ci") && !out.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{out:?}");
     }

@@ -1,4 +1,4 @@
-//! `apply` as a user runs it without a terminal: its words, its documents and its exit codes.
+//! `apply` run without a terminal: its output, its JSON and its exit codes.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -27,7 +27,7 @@ impl Home {
         }
     }
 
-    fn plan(&self, text: impl AsRef<[u8]>) -> String {
+    fn write_plan(&self, text: impl AsRef<[u8]>) -> String {
         let path = self.dir.path().join("plan.toml");
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().into()
@@ -52,18 +52,18 @@ impl Home {
     }
 
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        said(&self.command(arguments).output().unwrap())
+        decode_output(&self.command(arguments).output().unwrap())
     }
 
-    /// With the account's management key.
-    fn manage(&self, arguments: &[&str]) -> (i32, String, String) {
+    /// Runs a command with the account's management key.
+    fn run_with_management_key(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = self.command(arguments);
         command.env("OPENROUTER_MANAGEMENT_KEY", self.sandbox.management_key());
-        said(&command.output().unwrap())
+        decode_output(&command.output().unwrap())
     }
 }
 
-fn said(output: &Output) -> (i32, String, String) {
+fn decode_output(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
@@ -74,9 +74,9 @@ fn labels(document: &Value, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_plan_is_shown_applied_and_then_there_is_nothing_to_do() {
+fn a_plan_is_previewed_applied_and_then_unchanged() {
     let home = Home::new();
-    let plan = home.plan(THREE);
+    let plan = home.write_plan(THREE);
     let (code, out, err) = home.run(&["apply", &plan, "--dry-run"]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(out.contains("+  a      create: limit $5.00, expires never\n"), "{out}");
@@ -84,11 +84,11 @@ fn a_plan_is_shown_applied_and_then_there_is_nothing_to_do() {
     assert!(out.ends_with("3 to create\n"), "{out}");
     assert!(!home.data().exists(), "nothing was written");
 
-    let (code, out, err) = home.manage(&["apply", &plan]);
+    let (code, out, err) = home.run_with_management_key(&["apply", &plan]);
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(err.contains("--yes"), "{err}");
 
-    let (code, out, err) = home.manage(&["apply", &plan, "--yes", "--json"]);
+    let (code, out, err) = home.run_with_management_key(&["apply", &plan, "--yes", "--json"]);
     assert_eq!((code, err.as_str()), (0, ""));
     let done: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(labels(&done, "created"), ["a", "b b", "c"]);
@@ -96,10 +96,10 @@ fn a_plan_is_shown_applied_and_then_there_is_nothing_to_do() {
     assert_eq!(done["created"][1]["differences"], json!([]));
 
     let (code, out, _) = home.run(&["apply", &plan]);
-    assert_eq!(code, 0, "no yes is needed for nothing");
+    assert_eq!(code, 0, "no confirmation is needed when there is nothing to create");
     assert!(out.ends_with("3 unchanged\n") && out.contains("=  c      unchanged"), "{out}");
     let changed = THREE.replace("limit = 5", "limit = 20").replace("daily", "weekly");
-    let (code, out, err) = home.run(&["apply", &home.plan(changed), "--json"]);
+    let (code, out, err) = home.run(&["apply", &home.write_plan(changed), "--json"]);
     assert_eq!(code, 0);
     assert!(err.is_empty(), "{err}");
     let seen: Value = serde_json::from_str(&out).unwrap();
@@ -122,14 +122,14 @@ fn a_plan_is_shown_applied_and_then_there_is_nothing_to_do() {
 }
 
 #[test]
-fn a_dry_run_as_a_document_has_the_fields_of_keys_and_knows_nothing_of_them() {
+fn dry_run_json_has_the_fields_of_a_key_with_null_values() {
     let home = Home::new();
-    let plan = home.plan(THREE);
+    let plan = home.write_plan(THREE);
     let (code, out, _) = home.run(&["apply", &plan, "--dry-run", "--json"]);
     assert_eq!(code, 0);
     let planned: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(planned["dry_run"], true);
-    let (_, out, _) = home.manage(&["apply", &plan, "--yes", "--json"]);
+    let (_, out, _) = home.run_with_management_key(&["apply", &plan, "--yes", "--json"]);
     let done: Value = serde_json::from_str(&out).unwrap();
     for (would, did) in [0, 1, 2].map(|n| (&planned["created"][n], &done["created"][n])) {
         let names = |key: &Value| key.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
@@ -144,15 +144,14 @@ fn a_dry_run_as_a_document_has_the_fields_of_keys_and_knows_nothing_of_them() {
 }
 
 #[test]
-fn what_is_wrong_with_a_plan_is_said_in_its_order_and_nothing_is_begun() {
+fn errors_of_a_plan_are_listed_in_order_and_nothing_is_created() {
     let home = Home::new();
     let text = "[[key]]\nlabel = \"a\"\nlimt = 5\n[[key]]\nlabel = \"a\"\n";
-    let (code, out, err) = home.run(&["apply", &home.plan(text), "--json"]);
+    let (code, out, err) = home.run(&["apply", &home.write_plan(text), "--json"]);
     assert_eq!(code, 2);
     let first = err.find("line 3, column 1: unknown field 'limt'").unwrap();
-    let second = err
-        .find("line 5, column 9: the label 'a' is taken by a key above, at line 2, column 9")
-        .unwrap();
+    let second =
+        err.find("line 5, column 9: the label 'a' is already used, at line 2, column 9").unwrap();
     assert!(
         first < second && err.contains("has 2 errors") && err.contains("did you mean limit?"),
         "{err}"
@@ -160,16 +159,16 @@ fn what_is_wrong_with_a_plan_is_said_in_its_order_and_nothing_is_begun() {
     let document: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(document["error"]["code"], 2);
     let many: String = (0..50).map(|n| format!("x{n} = 1")).collect::<Vec<_>>().join("\n");
-    let (_, _, err) = home.run(&["apply", &home.plan(many)]);
+    let (_, _, err) = home.run(&["apply", &home.write_plan(many)]);
     assert!(err.contains("and 30 more"), "{err}");
     let (code, _, err) = home.run(&["apply", "/nonexistent/plan.toml"]);
     assert!(code == 2 && err.contains("cannot be read"), "{err}");
-    assert_eq!(home.run(&["apply", &home.plan("")]).1, "the plan lists no keys\n");
+    assert_eq!(home.run(&["apply", &home.write_plan("")]).1, "the plan lists no keys\n");
     assert!(!home.data().exists());
 }
 
 #[test]
-fn what_may_have_been_issued_is_listed_and_not_asked_for_again() {
+fn a_key_that_may_have_been_issued_is_not_requested_again() {
     let home = Home::new();
     fs::create_dir(home.data()).unwrap();
     let attempt = json!({
@@ -178,7 +177,7 @@ fn what_may_have_been_issued_is_listed_and_not_asked_for_again() {
     });
     let journal = json!({"version": 1, "attempts": [attempt]}).to_string();
     fs::write(home.data().join("journal.json"), journal).unwrap();
-    let plan = home.plan(THREE);
+    let plan = home.write_plan(THREE);
     let (code, out, err) = home.run(&["apply", &plan, "--dry-run"]);
     assert_eq!(code, 7);
     assert!(
@@ -186,7 +185,7 @@ fn what_may_have_been_issued_is_listed_and_not_asked_for_again() {
             && out.contains("2 to create, 1 failed"),
         "{out}"
     );
-    let (code, out, err_2) = home.manage(&["apply", &plan, "--yes", "--json"]);
+    let (code, out, err_2) = home.run_with_management_key(&["apply", &plan, "--yes", "--json"]);
     assert_eq!(code, 7, "{err_2}");
     assert!(err.contains("dismiss") && err_2.contains("may have been issued"), "{err} {err_2}");
     let done: Value = serde_json::from_str(&out).unwrap();
@@ -195,18 +194,19 @@ fn what_may_have_been_issued_is_listed_and_not_asked_for_again() {
         (vec!["a".to_owned(), "c".into()], vec!["b b".into()])
     );
     assert!(done["failed"][0]["error"].as_str().unwrap().contains("may have been issued"));
-    assert_eq!(home.manage(&["apply", &plan, "--yes"]).0, 7, "and again");
+    assert_eq!(home.run_with_management_key(&["apply", &plan, "--yes"]).0, 7, "and again");
 }
 
-/// The consents that standard error asks for, decided as they come; with codes where it pastes.
-fn consenting(
+/// Runs a command and answers each consent page whose address it prints; writes the codes to its
+/// standard input.
+fn run_with_consents(
     home: &Home,
     arguments: &[&str],
     decide: impl Fn(&str) -> bool,
 ) -> (i32, String, String) {
     let mut child = home.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let mut said = String::new();
+    let mut stderr_text = String::new();
     for line in BufReader::new(child.stderr.take().unwrap()).lines() {
         let line = line.unwrap();
         if line.starts_with("http")
@@ -214,20 +214,20 @@ fn consenting(
         {
             writeln!(stdin, "{code}").unwrap();
         }
-        said.push_str(&line);
-        said.push('\n');
+        stderr_text.push_str(&line);
+        stderr_text.push('\n');
     }
-    let (code, out, _) = self::said(&child.wait_with_output().unwrap());
-    (code, out, said)
+    let (code, out, _) = decode_output(&child.wait_with_output().unwrap());
+    (code, out, stderr_text)
 }
 
 #[test]
-fn without_a_terminal_the_consents_come_one_after_the_other() {
+fn without_a_terminal_consents_are_requested_one_at_a_time() {
     let home = Home::new();
-    let plan = home.plan(THREE);
+    let plan = home.write_plan(THREE);
     let refuse_b = |address: &str| !address.contains("key_label=b");
     let arguments = ["apply", &plan, "--yes", "--no-open", "--json"];
-    let (code, out, err) = consenting(&home, &arguments, refuse_b);
+    let (code, out, err) = run_with_consents(&home, &arguments, refuse_b);
     assert_eq!(code, 5, "{err}");
     let done: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
@@ -236,27 +236,28 @@ fn without_a_terminal_the_consents_come_one_after_the_other() {
     );
     assert!(done["failed"][0]["error"].as_str().unwrap().contains("denied"), "{done}");
     assert!(err.contains("2 of 3: b b") && err.contains("3 of 3: c"), "{err}");
-    // The rest, by codes that are piped.
-    let (code, out, err) = consenting(&home, &["apply", &plan, "--yes", "--no-browser"], |_| true);
+    // The remaining key, with piped codes.
+    let (code, out, err) =
+        run_with_consents(&home, &["apply", &plan, "--yes", "--no-browser"], |_| true);
     assert_eq!(code, 0, "{err}");
     assert!(out.ends_with("1 created, 2 unchanged\n"), "{out}");
     assert!(!err.contains('█') && !err.contains('\u{1b}'), "no picture without a terminal: {err}");
 }
 
 #[test]
-fn a_pipe_without_codes_ends_the_queue() {
+fn a_pipe_without_codes_stops_the_batch() {
     let home = Home::new();
-    let (code, out, err) = home.run(&["apply", &home.plan(THREE), "--yes", "--no-browser"]);
+    let (code, out, err) = home.run(&["apply", &home.write_plan(THREE), "--yes", "--no-browser"]);
     assert_eq!(code, 5);
     assert!(err.contains("no further code was entered"), "{err}");
     assert!(out.contains("!  c      failed: not begun"), "{out}");
 }
 
 #[test]
-fn a_reader_who_has_gone_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let home = Home::new();
     let keys: Vec<String> = (0..20_000).map(|n| format!("[[key]]\nlabel = \"k{n}\"")).collect();
-    let plan = home.plan(keys.join("\n"));
+    let plan = home.write_plan(keys.join("\n"));
     let mut child = home.command(&["apply", &plan, "--dry-run"]).spawn().unwrap();
     drop(child.stdout.take());
     let mut err = String::new();
@@ -265,28 +266,29 @@ fn a_reader_who_has_gone_is_no_error() {
 }
 
 #[test]
-fn over_ssh_the_road_is_chosen_and_said() {
+fn over_ssh_a_code_or_a_tunnel_is_used() {
     let home = Home::new();
     let ssh = |arguments: &[&str]| {
         let mut command = home.command(arguments);
         command.env("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 2222").env("USER", "me");
         let mut child = command.spawn().unwrap();
-        let mut said = String::new();
+        let mut stderr_text = String::new();
         for line in BufReader::new(child.stderr.take().unwrap()).lines() {
             let line = line.unwrap();
-            said.push_str(&line);
-            said.push('\n');
+            stderr_text.push_str(&line);
+            stderr_text.push('\n');
             if line.starts_with("http") {
                 let _ = sandbox::answer_consent(&line, true);
             }
         }
         child.wait().unwrap();
-        said
+        stderr_text
     };
-    let said = ssh(&["new", "x"]);
+    let stderr_text = ssh(&["new", "x"]);
     assert!(
-        said.contains("no browser is available (over SSH)") && said.contains("paste the code"),
-        "{said}"
+        stderr_text.contains("no browser is available (over SSH)")
+            && stderr_text.contains("paste the code"),
+        "{stderr_text}"
     );
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -294,16 +296,16 @@ fn over_ssh_the_road_is_chosen_and_said() {
         .unwrap()
         .port()
         .to_string();
-    let said = ssh(&["new", "x", "--callback-port", &port]);
+    let stderr_text = ssh(&["new", "x", "--callback-port", &port]);
     let tunnel = format!("\nssh -p 2222 -L {port}:127.0.0.1:{port} me@192.0.2.2\n");
-    assert!(said.contains(&tunnel) && said.contains("callback_url"), "{said}");
+    assert!(stderr_text.contains(&tunnel) && stderr_text.contains("callback_url"), "{stderr_text}");
 }
 
 #[test]
-fn a_key_that_is_listed_and_not_there_vouches_for_nothing() {
+fn a_key_without_a_stored_secret_authorises_nothing() {
     let home = Home::new();
     let key = ApiKey::from(home.sandbox.seed_keys().remove(0).secret);
-    let held = StoredKey::new(
+    let stored_key = StoredKey::new(
         "mine".parse().unwrap(),
         &key,
         home.sandbox.url().into(),
@@ -311,10 +313,10 @@ fn a_key_that_is_listed_and_not_there_vouches_for_nothing() {
         "2026-11-01T00:00:00Z".parse().unwrap(),
     );
     fs::create_dir(home.data()).unwrap();
-    let list = json!({"version": 1, "keys": [held]}).to_string();
+    let list = json!({"version": 1, "keys": [stored_key]}).to_string();
     fs::write(home.data().join("inventory.json"), list).unwrap();
-    // It is on the list and not in this run's memory: then nobody vouches, and consent is asked for.
-    let (code, _, err) = home.run(&["apply", &home.plan(THREE), "--yes"]);
+    // The key is in the inventory but not in this run's memory store, so consent is requested.
+    let (code, _, err) = home.run(&["apply", &home.write_plan(THREE), "--yes"]);
     assert_eq!(code, 5, "{err}");
     assert!(err.contains("paste the code"), "{err}");
 }

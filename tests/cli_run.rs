@@ -1,5 +1,5 @@
-//! Keys handed to programs, and what scripts and shells ask of the command line; in the program's
-//! own sandbox, so that no keychain is touched.
+//! Commands that pass keys to programs, and the interface for scripts and shells. They run with
+//! `--sandbox`, so that no test uses the keychain.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use keywright::domain::{ApiKey, StoredKey};
 use serde_json::json;
 
-/// A program with an empty home, no desktop and no keychain.
+/// An environment with an empty home directory, no desktop and no keychain.
 struct Home {
     dir: tempfile::TempDir,
 }
@@ -24,7 +24,7 @@ impl Home {
         self.dir.path().join("data")
     }
 
-    fn surroundings(&self, command: &mut Command) {
+    fn set_environment(&self, command: &mut Command) {
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -38,25 +38,25 @@ impl Home {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
         command.args(arguments);
-        self.surroundings(&mut command);
+        self.set_environment(&mut command);
         command
     }
 
-    /// Runs it: the exit code, and what it said on each stream.
+    /// Runs a command; returns its exit code, standard output and standard error.
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        said(&self.command(arguments).output().unwrap())
+        decode_output(&self.command(arguments).output().unwrap())
     }
 
-    /// Runs it in the sandbox.
-    fn play(&self, arguments: &[&str]) -> (i32, String, String) {
+    /// Runs a command with `--sandbox`.
+    fn run_in_sandbox(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut all = vec!["--sandbox"];
         all.extend(arguments);
         self.run(&all)
     }
 
-    /// Puts keys on the list, as earlier runs would have.
-    fn list(&self, keys: &[(&str, &str)]) {
-        let held: Vec<StoredKey> = keys
+    /// Adds keys to the inventory, as earlier runs would.
+    fn add_to_inventory(&self, keys: &[(&str, &str)]) {
+        let stored_keys: Vec<StoredKey> = keys
             .iter()
             .map(|(server, label)| {
                 let key = ApiKey::from(format!("sk-or-v1-{label}-{server}"));
@@ -65,19 +65,19 @@ impl Home {
             })
             .collect();
         fs::create_dir_all(self.data()).unwrap();
-        let inventory = json!({"version": 1, "keys": held});
+        let inventory = json!({"version": 1, "keys": stored_keys});
         fs::write(self.data().join("inventory.json"), inventory.to_string()).unwrap();
     }
 }
 
-fn said(output: &Output) -> (i32, String, String) {
+fn decode_output(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
 const SERVER: &str = "https://openrouter.ai";
 
-/// Labels that mean something to shells, to options or to lists.
+/// Labels that are special to shells, options or lists.
 const ODD: [&str; 12] = [
     "my key",
     "it's",
@@ -98,45 +98,50 @@ mod unix {
     use super::*;
 
     #[test]
-    fn the_key_is_in_the_environment_of_the_program_and_in_no_argument() {
+    fn the_key_is_in_the_programs_environment_and_in_no_argument() {
         let script = "echo \"$OPENROUTER_API_KEY\"; cat /proc/$$/cmdline /proc/$PPID/cmdline";
-        let (code, out, err) = Home::new().play(&["run", "laptop", "--", "sh", "-c", script]);
+        let (code, out, err) =
+            Home::new().run_in_sandbox(&["run", "laptop", "--", "sh", "-c", script]);
         assert_eq!((code, err.as_str()), (0, ""));
         assert!(out.starts_with("sk-or-v1-"), "{out}");
         assert_eq!(out.matches("sk-or-").count(), 1, "{out}");
     }
 
     #[test]
-    fn several_keys_go_into_variables_of_their_own() {
+    fn each_key_gets_its_own_variable() {
         let script = "echo ${#A} ${#B} ${#C} ${#OPENROUTER_API_KEY}; test \"$A\" != \"$B\"";
         for labels in [vec!["laptop,B=ci,C=agent", "--env", "A"], vec!["A=laptop,B=ci,C=agent"]] {
             let mut arguments = vec!["run"];
             arguments.extend(labels);
             arguments.extend(["--", "sh", "-c", script]);
-            let (code, out, err) = Home::new().play(&arguments);
+            let (code, out, err) = Home::new().run_in_sandbox(&arguments);
             assert_eq!((code, out.as_str(), err.as_str()), (0, "73 73 73 0\n", ""));
         }
     }
 
     #[test]
-    fn it_ends_as_the_program_did() {
+    fn run_exits_with_the_programs_code() {
         let home = Home::new();
         for (script, code) in [("exit 42", 42), ("kill -KILL $$", 137), ("kill -TERM $$", 143)] {
-            assert_eq!(home.play(&["run", "laptop", "--", "sh", "-c", script]).0, code, "{script}");
+            assert_eq!(
+                home.run_in_sandbox(&["run", "laptop", "--", "sh", "-c", script]).0,
+                code,
+                "{script}"
+            );
         }
     }
 
-    /// Signals that are ignored, blocked or handled, limits and open files are as they would be.
+    /// Signals, limits and open files are the same as without Keywright.
     #[cfg(target_os = "linux")]
     #[test]
-    fn nothing_of_keywright_is_left_behind_for_the_program() {
+    fn the_program_inherits_no_signals_limits_or_files_from_keywright() {
         let home = Home::new();
         let script = "grep -E '^(Sig(Blk|Ign|Cgt)|NoNewPrivs|Seccomp:)' /proc/self/status; cat /proc/self/limits; \
             for fd in /proc/self/fd/*; do echo \"$fd\"; done; umask";
         let mut alone = Command::new("sh");
         alone.args(["-c", script]);
-        home.surroundings(&mut alone);
-        // The C library keeps 32 and 33 to itself, and is of two minds about ignoring them.
+        home.set_environment(&mut alone);
+        // The C library reserves signals 32 and 33, and does not always ignore them.
         let known = |(code, out, err): (i32, String, String)| {
             let lines: Vec<String> = out
                 .lines()
@@ -150,47 +155,47 @@ mod unix {
                 .collect();
             (code, lines, err)
         };
-        let alone = known(said(&alone.output().unwrap()));
+        let alone = known(decode_output(&alone.output().unwrap()));
         assert!(alone.1.iter().any(|line| line.ends_with("SIGPIPE 0")), "{alone:?}");
-        assert_eq!(known(home.play(&["run", "laptop", "--", "sh", "-c", script])), alone);
+        assert_eq!(known(home.run_in_sandbox(&["run", "laptop", "--", "sh", "-c", script])), alone);
     }
 
     #[test]
-    fn standard_input_is_the_programs() {
+    fn the_program_reads_standard_input() {
         let home = Home::new();
         let mut command = home.command(&["--sandbox", "run", "laptop", "--", "cat"]);
         let path = home.dir.path().join("input");
         fs::write(&path, "untouched\n").unwrap();
         let output = command.stdin(fs::File::open(path).unwrap()).output().unwrap();
-        assert_eq!(said(&output), (0, "untouched\n".into(), String::new()));
+        assert_eq!(decode_output(&output), (0, "untouched\n".into(), String::new()));
     }
 
     #[test]
-    fn a_program_that_cannot_be_run_ends_as_in_a_shell() {
+    fn a_program_that_cannot_be_run_has_the_exit_code_of_a_shell() {
         let home = Home::new();
         for (program, expected) in
             [("no-such-program", 127), ("/no/such", 127), ("/etc", 126), ("/etc/passwd", 126)]
         {
-            let (code, out, err) = home.play(&["run", "laptop", "--", program]);
+            let (code, out, err) = home.run_in_sandbox(&["run", "laptop", "--", program]);
             assert_eq!((code, out.as_str()), (expected, ""), "{program}: {err}");
             assert!(err.contains("the key was not exposed"), "{err}");
         }
     }
 
     #[test]
-    fn a_label_may_stand_behind_dashes_and_the_programs_options_are_its_own() {
+    fn a_label_may_follow_dashes_and_options_belong_to_the_program() {
         let home = Home::new();
         for arguments in [
             vec!["run", "laptop", "--", "echo", "-v", "--", "--env"],
             vec!["run", "--", "laptop", "--", "echo", "-v", "--", "--env"],
             vec!["run", "laptop", "echo", "-v", "--", "--env"],
         ] {
-            assert_eq!(home.play(&arguments), (0, "-v -- --env\n".into(), String::new()));
+            assert_eq!(home.run_in_sandbox(&arguments), (0, "-v -- --env\n".into(), String::new()));
         }
     }
 
     #[test]
-    fn which_variables_are_set_and_replaced_is_said_when_asked_and_not_quiet() {
+    fn verbose_prints_the_variables_unless_quiet() {
         let home = Home::new();
         let mut command = home.command(&[
             "--sandbox",
@@ -202,49 +207,49 @@ mod unix {
             "--",
             "true",
         ]);
-        let (code, _, err) = said(&command.env("OLD", "value").output().unwrap());
+        let (code, _, err) = decode_output(&command.env("OLD", "value").output().unwrap());
         assert_eq!(code, 0);
         assert_eq!(
             err,
             "keywright: OLD is set to the key 'laptop', replacing its previous value\nkeywright: NEW is set to the key 'ci'\n"
         );
-        let (code, _, err) = home.play(&["run", "-v", "--quiet", "laptop", "--", "true"]);
+        let (code, _, err) = home.run_in_sandbox(&["run", "-v", "--quiet", "laptop", "--", "true"]);
         assert_eq!((code, err.as_str()), (0, ""));
         let mut command = home.command(&["run", "-v", "laptop", "--", "true"]);
         command.env("KEYWRIGHT_QUIET", "1").env("KEYWRIGHT_SANDBOX", "yes");
-        assert_eq!(said(&command.output().unwrap()), (0, String::new(), String::new()));
+        assert_eq!(decode_output(&command.output().unwrap()), (0, String::new(), String::new()));
     }
 
     #[test]
-    fn where_a_key_comes_to_lie_in_clear_it_is_said() {
+    fn env_warns_where_a_key_is_written_to_a_file() {
         let home = Home::new();
-        let (code, out, err) = home.play(&["env", "laptop", "B=ci", "--shell", "bash"]);
+        let (code, out, err) = home.run_in_sandbox(&["env", "laptop", "B=ci", "--shell", "bash"]);
         assert_eq!((code, err.as_str()), (0, ""));
         assert!(out.starts_with("export OPENROUTER_API_KEY='sk-or-v1-"), "{out}");
         assert!(out.contains("'\nexport B='sk-or-v1-") && out.ends_with("'\n"), "{out}");
         let file = fs::File::create(home.dir.path().join("env")).unwrap();
         let mut command = home.command(&["--sandbox", "env", "laptop", "--shell", "dotenv"]);
-        let (code, _, err) = said(&command.stdout(file).output().unwrap());
+        let (code, _, err) = decode_output(&command.stdout(file).output().unwrap());
         assert_eq!(code, 0);
         assert!(err.contains("the file now contains the key in plaintext"), "{err}");
     }
 
     #[test]
-    fn a_reader_who_has_gone_is_no_error() {
+    fn a_closed_pipe_is_not_an_error() {
         let home = Home::new();
         for arguments in [vec!["man"], vec!["completions", "bash"], vec!["--help"], vec!["list"]] {
             let mut command = home.command(&arguments);
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
             let mut child = command.spawn().unwrap();
             drop(child.stdout.take());
-            let (code, _, err) = said(&child.wait_with_output().unwrap());
+            let (code, _, err) = decode_output(&child.wait_with_output().unwrap());
             assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
         }
     }
 }
 
 #[test]
-fn what_names_no_variable_or_two_keys_for_one_is_wrong_usage() {
+fn invalid_or_duplicate_variables_are_wrong_usage() {
     let home = Home::new();
     for arguments in [
         vec!["run", "laptop", "--env", "A-B", "--", "true"],
@@ -259,14 +264,14 @@ fn what_names_no_variable_or_two_keys_for_one_is_wrong_usage() {
         vec!["env", "A B=laptop", "--shell", "bash"],
         vec!["env", "laptop", "--shell", "tcsh"],
     ] {
-        let (code, out, err) = home.play(&arguments);
+        let (code, out, err) = home.run_in_sandbox(&arguments);
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
         assert!(!err.is_empty(), "{arguments:?}");
     }
 }
 
 #[test]
-fn a_label_that_is_not_held_is_met_with_those_near_it() {
+fn an_unknown_label_is_answered_with_similar_ones() {
     let home = Home::new();
     for arguments in [
         vec!["get", "lapto"],
@@ -275,16 +280,16 @@ fn a_label_that_is_not_held_is_met_with_those_near_it() {
         vec!["show", "laptob"],
         vec!["rm", "ci", "labtop", "--yes"],
     ] {
-        let (code, out, err) = home.play(&arguments);
+        let (code, out, err) = home.run_in_sandbox(&arguments);
         assert_eq!((code, out.as_str()), (3, ""), "{arguments:?}: {err}");
         assert!(err.contains("did you mean 'laptop'"), "{err}");
     }
 }
 
 #[test]
-fn a_label_of_another_server_is_named_with_its_server() {
+fn the_error_names_the_server_that_has_the_label() {
     let home = Home::new();
-    home.list(&[("https://other.example", "ci"), (SERVER, "laptop")]);
+    home.add_to_inventory(&[("https://other.example", "ci"), (SERVER, "laptop")]);
     for command in ["get", "show"] {
         let (code, out, err) = home.run(&["--store", "memory", command, "ci"]);
         assert_eq!((code, out.as_str()), (3, ""), "{err}");
@@ -294,11 +299,11 @@ fn a_label_of_another_server_is_named_with_its_server() {
 }
 
 #[test]
-fn several_keys_are_switched_and_forgotten_at_once() {
+fn several_keys_are_disabled_and_removed_at_once() {
     let home = Home::new();
-    let (code, out, _) = home.play(&["disable", "laptop", "agent", "laptop"]);
+    let (code, out, _) = home.run_in_sandbox(&["disable", "laptop", "agent", "laptop"]);
     assert_eq!((code, out.lines().count()), (0, 2), "{out}");
-    let (code, out, _) = home.play(&["rm", "laptop", "agent", "--revoke", "--yes"]);
+    let (code, out, _) = home.run_in_sandbox(&["rm", "laptop", "agent", "--revoke", "--yes"]);
     assert_eq!(code, 0);
     assert_eq!(
         out,
@@ -307,11 +312,11 @@ fn several_keys_are_switched_and_forgotten_at_once() {
 }
 
 #[test]
-fn completion_offers_the_labels_of_the_inventory_as_they_are() {
+fn completion_prints_labels_unquoted() {
     let home = Home::new();
     let mut keys: Vec<(&str, &str)> = ODD.iter().map(|label| (SERVER, *label)).collect();
     keys.push(("https://other.example", "elsewhere"));
-    home.list(&keys);
+    home.add_to_inventory(&keys);
     let (code, out, err) = home.run(&["complete", "--", "get", "--"]);
     assert_eq!((code, err.as_str()), (0, ""));
     let offered: Vec<&str> = out.lines().filter_map(|line| line.split('\t').next()).collect();
@@ -321,7 +326,7 @@ fn completion_offers_the_labels_of_the_inventory_as_they_are() {
 }
 
 #[test]
-fn each_shell_has_a_script_and_other_words_are_answered_with_what_was_meant() {
+fn each_shell_has_a_script_and_typos_get_a_suggestion() {
     let home = Home::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let (code, out, err) = home.run(&["completions", shell]);
@@ -341,7 +346,7 @@ fn each_shell_has_a_script_and_other_words_are_answered_with_what_was_meant() {
 }
 
 #[test]
-fn helper_lists_the_tools_and_prints_lines_for_the_label() {
+fn helper_lists_tools_and_prints_configuration_for_a_label() {
     let home = Home::new();
     let (code, out, _) = home.run(&["helper"]);
     assert_eq!((code, out.lines().count()), (0, 13));
@@ -355,6 +360,6 @@ fn helper_lists_the_tools_and_prints_lines_for_the_label() {
     assert_eq!(err, "");
     let settings: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(settings["apiKeyHelper"], r"keywright get 'it'\''s'");
-    home.list(&[(SERVER, "first"), (SERVER, "second")]);
+    home.add_to_inventory(&[(SERVER, "first"), (SERVER, "second")]);
     assert!(home.run(&["helper", "direnv"]).1.contains("keywright get first"));
 }
