@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 from rig import KEYWRIGHT, consent, contains, equal, fetch, files, leaks, test, until
-from test_commands import answered
+from test_commands import exit_code_after_callback
 
 NOBODY = 65534
 
@@ -85,7 +85,7 @@ def a_server_whose_certificate_nobody_vouches_for_is_sent_nothing(world):
                     heard.append(error)
 
         threading.Thread(target=serve, daemon=True).start()
-        equal(answered(world, f"https://127.0.0.1:{listener.getsockname()[1]}"), 6)
+        equal(exit_code_after_callback(world, f"https://127.0.0.1:{listener.getsockname()[1]}"), 6)
         listener.shutdown(socket.SHUT_RDWR)
     contains(world.read("new.err"), "no key was issued and nothing was spent")
     assert heard and all(isinstance(one, OSError) or not one for one in heard), heard
