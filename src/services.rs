@@ -1,4 +1,4 @@
-//! What Keywright does with keys; the dashboard and the command line both call it.
+//! What Keywright does with keys; the dashboard and the command line call these services.
 
 pub mod config;
 pub mod doctor;

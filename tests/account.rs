@@ -188,7 +188,7 @@ fn a_rename_moves_the_entry_and_the_row_together() {
     // A server that does not take the name keeps nothing from being renamed here.
     world.spoil("PATCH", Fate::Say(403, String::new()));
     let renamed = rename(&world.held("build"), "make", Some(&world.management)).unwrap();
-    assert!(renamed.warning.unwrap().message.contains("stayed"));
+    assert!(renamed.warning.unwrap().message.contains("was not changed"));
     assert!(world.get("make").is_some());
 }
 

@@ -226,8 +226,15 @@ fn a_person_skips_asks_anew_and_stops_and_what_is_done_stays_done() {
             wish.try_send(BatchCommand::Stop).unwrap();
         }
     });
-    let expected =
-        ["stored", "5 skipped", "stored", "stored", "5 cancelled", "5 not begun", "5 not begun"];
+    let expected = [
+        "stored",
+        "5 skipped",
+        "stored",
+        "stored",
+        "5 cancelled",
+        "5 not started",
+        "5 not started",
+    ];
     assert_eq!(ends, expected);
     let addresses = addresses.into_inner().unwrap();
     let retried: Vec<_> = addresses.iter().filter(|url| url.contains("retry")).collect();
@@ -255,7 +262,7 @@ fn a_server_that_asks_for_patience_is_obeyed_and_one_that_asks_for_too_much_ends
     let ends = world.apply(&["d", "e", "f", "g"], world.management());
     assert_eq!(ends[0], "stored");
     assert!(ends[1].contains("too many requests"), "{ends:?}");
-    assert_eq!(ends[2..], ["6 not begun", "6 not begun"]);
+    assert_eq!(ends[2..], ["6 not started", "6 not started"]);
     // And goes on from there.
     world.proxy.rule(|_| Fate::Pass);
     assert_eq!(world.apply(&["e", "f", "g"], world.management()), ["stored"; 3]);
@@ -274,7 +281,7 @@ fn a_key_whose_answer_was_lost_is_owed_and_two_in_a_row_end_it() {
     assert_eq!(exit_code(keys::pending_error(&owed[0]).kind), 7);
     world.spoil(CUT, 1..=9, Fate::Half);
     let ends = world.apply(&["d", "e", "f"], world.management());
-    assert!(ends[1].starts_with('7') && ends[2] == "7 not begun", "{ends:?}");
+    assert!(ends[1].starts_with('7') && ends[2] == "7 not started", "{ends:?}");
     let cuts = world.proxy.asked().iter().filter(|asked| *asked == CUT).count();
     assert_eq!(cuts, 5, "none is sent twice");
     // An answer in which no key can be found is kept, and its label is owed as well.
@@ -295,7 +302,7 @@ fn a_management_key_that_works_no_more_is_not_tried_for_each() {
     let way = AuthMethod::ManagementKey(ManagementKey::from("sk-or-v1-dead".to_owned()));
     let ends = world.apply(&["a", "b", "c", "d"], way);
     assert!(ends[0].starts_with("1 the management key created no key") && ends[0] == ends[1]);
-    assert_eq!(ends[2..], ["1 not begun", "1 not begun"]);
+    assert_eq!(ends[2..], ["1 not started", "1 not started"]);
     assert_eq!(world.proxy.count(CUT), 2);
 }
 
@@ -334,7 +341,7 @@ fn a_server_that_is_away_ends_it() {
     world.services.server = "http://127.0.0.1:1".into();
     let ends = world.apply(&["a", "b", "c"], world.management());
     assert!(ends[0].starts_with("6 ") && ends[0].contains("could not be reached"), "{ends:?}");
-    assert_eq!(ends[1..], ["6 not begun", "6 not begun"]);
+    assert_eq!(ends[1..], ["6 not started", "6 not started"]);
 }
 
 #[test]
@@ -417,7 +424,7 @@ fn a_list_that_cannot_be_written_costs_no_key_and_the_next_start_lists_it() {
     let obstacle = world.data().join("inventory.json.new");
     fs::create_dir(&obstacle).unwrap();
     let ends = world.apply(&["b"], world.management());
-    assert!(ends[0].starts_with("but the key is in the keychain, but not on the list"), "{ends:?}");
+    assert!(ends[0].starts_with("but the key is stored, but the inventory could not"), "{ends:?}");
     assert_eq!(world.listed(), ["a"]);
     fs::remove_dir(&obstacle).unwrap();
     let recovered = wait(provision::recover_attempts(&world.services)).unwrap();
@@ -428,7 +435,7 @@ fn a_list_that_cannot_be_written_costs_no_key_and_the_next_start_lists_it() {
     fs::create_dir(&obstacle).unwrap();
     let ends = world.apply(&["c", "d", "e"], world.management());
     assert!(ends[0].starts_with("1 ") && ends[0].contains("journal.json"), "{ends:?}");
-    assert_eq!(ends[2], "1 not begun");
+    assert_eq!(ends[2], "1 not started");
     assert_eq!(world.issued(), ["a", "b"], "nothing is asked for that cannot be written down");
 }
 

@@ -250,7 +250,7 @@ fn a_pipe_without_codes_stops_the_batch() {
     let (code, out, err) = home.run(&["apply", &home.write_plan(THREE), "--yes", "--no-browser"]);
     assert_eq!(code, 5);
     assert!(err.contains("no further code was entered"), "{err}");
-    assert!(out.contains("!  c      failed: not begun"), "{out}");
+    assert!(out.contains("!  c      failed: not started"), "{out}");
 }
 
 #[test]

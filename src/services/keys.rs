@@ -1,16 +1,4 @@
-//! What is done to keys that exist already: asking them, joining them with the account's list,
-//! taking over, renaming, changing, rotating, revoking; and the management key this takes.
-//! Owns: the order of those things, so that no key is lost on the way. Must not know: screens,
-//! arguments.
-//!
-//! ```text
-//! read     GET /key for many          management  the key that manages keys
-//! remote   the account's list, joined change      disable, edit, delete, revoke
-//! import   a key from elsewhere       rename      vault and inventory together
-//! rotate   another key in its place   leak        disable, replace, store
-//! transfer all keys to another store  leftovers   what died, finished or told
-//! apply    many new ones in a row
-//! ```
+//! Operations on existing keys, the management key, and the creation of many keys in a batch.
 
 mod account_keys;
 mod apply;
@@ -51,8 +39,7 @@ use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 use crate::storage::secret_store;
 
-/// Asks until there is an answer, or asking again brings none. For what is safe to repeat alone:
-/// a question, or a change that comes to the same when it is made twice.
+/// Sends a request and retries it after a temporary failure. Only for idempotent requests.
 async fn retry_request<T>(
     services: &ServiceContext,
     mut send: impl AsyncFnMut() -> Result<T, openrouter::Error>,
@@ -71,7 +58,7 @@ async fn retry_request<T>(
     }
 }
 
-/// The key under a label in the vault; `None` where there is none.
+/// Returns the key stored under `label`, or `None` if there is none.
 async fn secret_for(services: &ServiceContext, label: &Label) -> Result<Option<ApiKey>, Error> {
     let entry_id = services.entry_id(label.as_str());
     match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await {
@@ -81,7 +68,7 @@ async fn secret_for(services: &ServiceContext, label: &Label) -> Result<Option<A
     }
 }
 
-/// What is said of a label whose key the vault does not hold.
+/// Returns the error for a label without a key in the secret store.
 fn missing_error(services: &ServiceContext, label: &Label) -> Error {
     match inventory::find_key(&services.location, &services.server, label.as_str()) {
         Ok(Some(stored_key)) => Error::missing_secret(&stored_key, &services.secret_store),
@@ -92,7 +79,7 @@ fn missing_error(services: &ServiceContext, label: &Label) -> Error {
     }
 }
 
-/// Puts a key into the vault, read back.
+/// Stores a key under `label`.
 async fn store_secret(services: &ServiceContext, label: &Label, key: &ApiKey) -> Result<(), Error> {
     let (entry_id, secret) = (services.entry_id(label.as_str()), to_secret_string(key));
     Ok(services
@@ -100,7 +87,7 @@ async fn store_secret(services: &ServiceContext, label: &Label, key: &ApiKey) ->
         .await?)
 }
 
-/// Takes an entry out of the vault; one that is not there is gone.
+/// Deletes the key stored under `label`, if there is one.
 async fn delete_secret(services: &ServiceContext, label: &Label) -> Result<(), Error> {
     let entry_id = services.entry_id(label.as_str());
     match services.call_secret_store(move |store, timeout| store.delete(&entry_id, timeout)).await {
@@ -109,12 +96,12 @@ async fn delete_secret(services: &ServiceContext, label: &Label) -> Result<(), E
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "door: the vault")]
+#[expect(clippy::disallowed_methods, reason = "the secret store uses plain secrets")]
 fn to_api_key(secret: &SecretString) -> ApiKey {
     ApiKey::from(secret.expose_secret().to_owned())
 }
 
-#[expect(clippy::disallowed_methods, reason = "door: the vault")]
+#[expect(clippy::disallowed_methods, reason = "the secret store uses plain secrets")]
 fn to_secret_string(key: &impl ExposeSecret<str>) -> SecretString {
     SecretString::from(key.expose_secret())
 }

@@ -1,7 +1,6 @@
-//! The whole journey of a key, from the request to the keychain's read-back: `run`, top to bottom.
-//! Owns: the order of things and what is promised at each. Must not know: screens, arguments.
+//! Provisioning of a key, from the request to the stored and checked key: [`run`].
 //!
-//! The dashboard, the command line and the tests all walk it; they differ in their `report`.
+//! The dashboard, the command line and the tests all call it, each with another `report`.
 
 mod consent;
 mod context;
@@ -32,54 +31,54 @@ use crate::storage::inventory;
 use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
 use crate::storage::secret_store::{self, EntryId};
 
-/// How the person signs in.
+/// How the creation of a key is authorised.
 #[derive(Clone, Debug)]
 pub enum AuthMethod {
-    /// The browser is opened and answers the callback; where none starts, `Paste`.
+    /// The browser is opened and calls the callback. Falls back to `PasteCode`.
     Browser,
-    /// The callback waits; the person opens the address.
+    /// The callback listens, and the user opens the URL.
     OpenManually,
-    /// No callback: the page shows a code, which the person pastes.
+    /// Without a callback: the page shows a code, and the user pastes it.
     PasteCode,
-    /// A key of the account vouches in the person's place; where the account does not allow that,
-    /// the other way is gone.
+    /// An existing key of the account authorises the new one. If the account does not allow that,
+    /// the second method is used.
     ExistingKey(ApiKey, Box<Self>),
-    /// The account's management key cuts it; no consent is asked for.
+    /// The account's management key creates the key without consent.
     ManagementKey(ManagementKey),
 }
 
-/// How a key is held that is to take another one's place.
+/// A new key that is to replace an existing one.
 #[derive(Clone, Debug)]
 pub struct Replacement {
-    /// Its label here until then; at the server it has the label of its request.
+    /// The label under which it is stored until then; at the server it has the requested label.
     pub label: Label,
-    /// The key it is to replace.
+    /// The key to replace.
     pub replaces: PendingReplacement,
 }
 
-/// The person's end of a journey under way.
+/// The user's controls of a running provisioning.
 pub struct ProvisioningControls {
-    /// Turns true when the person leaves. Heeded until the code has reached the server; from then
-    /// on the journey ends by itself, within its own timeouts, since a key may be on its way.
+    /// Becomes true when the user cancels. It is ignored once the code may have reached the server:
+    /// a key may exist then, and the run ends within its own timeouts.
     pub cancel: watch::Receiver<bool>,
-    /// Codes that the person pastes.
+    /// Codes that the user pastes.
     pub pasted_codes: mpsc::Receiver<AuthCode>,
 }
 
-/// What lies in the vault under an attempt's id until the attempt ends.
+/// The secrets of an attempt, stored under its id until it ends.
 #[derive(Serialize, Deserialize)]
 struct AttemptSecrets {
     code_verifier: String,
     code: Option<String>,
 }
 
-/// How long the end of an attempt that came to nothing may take.
-const ABANDON_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the clean-up of an attempt without a key may take.
+pub(crate) const ABANDON_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The keychain service of attempts under way; the account is the attempt's id.
+/// The keychain service of pending attempts; the account is the attempt's id.
 pub(crate) const ATTEMPTS_SERVICE: &str = "keywright-attempts";
 
-/// Cuts a key: preflight, consent, exchange, store, read back, compare.
+/// Creates a key: preflight, consent, exchange, store, read back, compare.
 pub async fn run(
     request: &KeyRequest,
     auth_method: AuthMethod,
@@ -90,7 +89,7 @@ pub async fn run(
     run_inner(request, None, auth_method, services, controls, report).await
 }
 
-/// [`run`], for a key that is held beside the one it is to replace.
+/// Creates a key like [`run`] and stores it beside the one it is to replace.
 pub async fn run_replacement(
     request: &KeyRequest,
     replacement: &Replacement,
@@ -122,15 +121,15 @@ async fn run_inner(
     prepared.finish(auth_method, services, None, controls, report).await
 }
 
-/// A journey whose preflight is done: the next one of a queue, while a person still confirms the
-/// one before it.
+/// An attempt whose preflight has succeeded. In a batch the next attempt is prepared while the user
+/// still confirms the current one.
 pub struct PreparedAttempt {
     request: KeyRequest,
     pkce: Pkce,
     attempt_guard: AttemptGuard,
 }
 
-/// The first part of [`run`]; [`Prepared::go`] is the rest.
+/// Runs the preflight of [`run`]; [`PreparedAttempt::finish`] does the rest.
 pub async fn prepare_attempt(
     request: &KeyRequest,
     services: &ServiceContext,
@@ -140,8 +139,8 @@ pub async fn prepare_attempt(
 }
 
 impl PreparedAttempt {
-    /// Consent, exchange, store, read back, compare. With `later` the key is put on the list by
-    /// whoever asked for that, with others.
+    /// Obtains consent, exchanges the code, stores the key and compares its policy. With `unlisted`
+    /// the caller adds the key to the inventory later, together with others.
     pub async fn finish(
         self,
         auth_method: AuthMethod,
@@ -220,22 +219,22 @@ impl PreparedAttempt {
         }
     }
 
-    /// Ends it before it began: no key can have been issued.
+    /// Ends the attempt before anything was sent.
     pub async fn discard(self, services: &ServiceContext) {
         abandon_attempt(self.attempt_guard, services).await;
     }
 }
 
-/// Comes to its end when the person leaves.
+/// Completes when the user cancels.
 pub(crate) async fn wait_for_cancel(cancel: &mut watch::Receiver<bool>) {
-    // A dropped sender is a person who cannot leave any more.
+    // Without a sender nobody can cancel any more.
     if cancel.wait_for(|left| *left).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// Everything that can be found wanting before a browser opens: the label is free, the data
-/// directory takes files, the vault takes secrets and gives them back.
+/// Checks what can fail before a browser opens: that the label is free, the data directory is
+/// writable and the secret store returns what was stored.
 async fn preflight(
     request: &KeyRequest,
     replacement: Option<&Replacement>,
@@ -264,7 +263,7 @@ async fn preflight(
         received_key: None,
         unknown: serde_json::Map::default(),
     };
-    // Journalled first: secrets in the vault without a line in the journal would stay for ever.
+    // Journal first: secrets without a journal entry would never be deleted.
     let guard = AttemptGuard::begin(&services.location, attempt)?;
     let work = async {
         let entry_id = services.entry_id(label.as_str());
@@ -279,7 +278,7 @@ async fn preflight(
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         report(ProvisioningEvent::Notice(
-            "waiting for the keychain: it may be asking you to unlock it".into(),
+            "waiting for the keychain: an unlock prompt may be open".into(),
         ));
         std::future::pending::<()>().await;
     };
@@ -290,15 +289,15 @@ async fn preflight(
     match result {
         Ok(()) => Ok(PreparedAttempt { request: request.clone(), pkce, attempt_guard: guard }),
         Err(error) => {
-            // The vault does not work: nothing of ours is in it, and no browser was opened.
+            // The secret store failed, so it has no secrets of this attempt.
             let _ = guard.complete();
             Err(error)
         }
     }
 }
 
-/// Puts the attempt's secrets into the vault, read back.
-#[expect(clippy::disallowed_methods, reason = "door: the vault")]
+/// Stores the attempt's secrets.
+#[expect(clippy::disallowed_methods, reason = "the secret store takes plain secrets")]
 async fn store_attempt_secrets(
     guard: &AttemptGuard,
     verifier: &CodeVerifier,
@@ -314,11 +313,10 @@ async fn store_attempt_secrets(
     services.call_secret_store(move |store, timeout| store.set(&entry_id, &text, timeout)).await
 }
 
-/// Ends an attempt in which no key can have been issued. A keychain that fails here leaves a
-/// verifier behind that is worth nothing without its code.
+/// Ends an attempt that certainly created no key. If the secret store fails here, a verifier stays
+/// in it, which is useless without its code.
 async fn abandon_attempt(guard: AttemptGuard, services: &ServiceContext) {
-    // Nobody waits for a keychain that hangs, least of all to leave: what stays in it is struck off
-    // at the next start.
+    // Cancelling must not wait for a keychain that hangs; the next start deletes what remains.
     if tokio::time::timeout(ABANDON_TIMEOUT, delete_attempt_secrets(&guard, services)).await.is_ok()
     {
         let _ = guard.complete();

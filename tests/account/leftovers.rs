@@ -97,7 +97,7 @@ fn the_accounts_list_tells_a_key_that_exists_from_one_that_never_was() {
     let left = look(&world);
     assert!(advice(&left, "exists").contains("it exists at OpenRouter"), "{left:?}");
     assert!(advice(&left, "exists").contains(&format!("{}/keys/", world.services.server)));
-    assert!(advice(&left, "just now").contains("one may still come"), "{left:?}");
+    assert!(advice(&left, "just now").contains("one may still be created"), "{left:?}");
     let struck: Vec<_> = left.dismissed.iter().map(|one| one.label.as_str()).collect();
     assert_eq!((struck, left.unresolved.len()), (vec!["never", "exists", "laptop"], 2));
     let still = journal::list_all_attempts(&world.services.location).unwrap();
@@ -110,14 +110,14 @@ fn the_list_of_another_account_or_of_a_server_that_fails_dismisses_nothing() {
     world.services.management_key = Some(world.management.clone());
     attempt(&world, "never", 60, AttemptStage::Unresolved);
     assert!(
-        advice(&look(&world), "never").contains("is not known"),
+        advice(&look(&world), "never").contains("If you signed in to that account"),
         "no held key says whose it is"
     );
     is_ours(&world);
     let other = |held: &mut StoredKey| held.user_id = Some("somebody else".into());
     let hash = world.held("ci").hash;
     inventory::update_key(&world.services.location, &world.services.server, &hash, other).unwrap();
-    assert!(advice(&look(&world), "never").contains("is not known"));
+    assert!(advice(&look(&world), "never").contains("If you signed in to that account"));
     is_ours(&world);
     world.spoil("GET /api/v1/keys", Fate::Say(500, String::new()));
     let left = look(&world);

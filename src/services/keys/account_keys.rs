@@ -1,5 +1,4 @@
-//! The account's own list of keys, and how it stands to the keys that are held. Must not know: what
-//! follows from it.
+//! Lists the account's keys and joins them with the stored keys.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,23 +11,23 @@ use crate::domain::{AccountKey, ManagementKey, StoredKey};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
-/// Pages beyond this are a server that never ends: a hundred thousand keys.
+/// The maximum number of pages, enough for a hundred thousand keys. It ends an endless list.
 const MAX_PAGES: usize = 1_000;
 
-/// One key, here or there or both.
+/// A key that is stored here, belongs to the account, or both.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JoinedKey {
-    /// Held here, and known to the account.
+    /// Stored here, and listed by the account.
     Both(Box<StoredKey>, Box<AccountKey>),
-    /// The account's, and not held here.
+    /// Listed by the account, and not stored here.
     AccountOnly(Box<AccountKey>),
-    /// Held here, and not on the account's list: of another account, or deleted.
+    /// Stored here, and not listed by the account: it belongs to another account or was deleted.
     NotListed(Box<StoredKey>),
-    /// Held here, and deleted at the server: the account was asked for this very key.
+    /// Stored here, and deleted at the server, as a request for this key confirmed.
     Revoked(Box<StoredKey>),
 }
 
-/// Joins by hash: those that are held in their order, then the account's others in theirs.
+/// Joins by hash: first the stored keys in their order, then the account's other keys in theirs.
 pub fn join_by_hash(stored_keys: Vec<StoredKey>, account_keys: Vec<AccountKey>) -> Vec<JoinedKey> {
     let mut order = Vec::with_capacity(account_keys.len());
     let mut known = HashMap::with_capacity(account_keys.len());
@@ -53,8 +52,8 @@ pub fn join_by_hash(stored_keys: Vec<StoredKey>, account_keys: Vec<AccountKey>) 
     joined
 }
 
-/// Every key of the account, of all its workspaces where the server tells them, else of the
-/// default one; the disabled and the expired too.
+/// Returns all keys of the account, also disabled and expired ones. Lists every workspace, or only
+/// the default one if the server does not list workspaces.
 pub async fn list_account_keys(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -67,7 +66,7 @@ pub async fn list_account_keys(
     .await
     {
         Ok(workspaces) if !workspaces.is_empty() => workspaces.into_iter().map(Some).collect(),
-        // A server or a management key that knows no workspaces still has a list.
+        // Without workspaces the server still lists the keys of the default one.
         Ok(_) | Err(openrouter::Error::UnexpectedResponse { .. }) => vec![None],
         Err(openrouter::Error::Rejected { status, .. }) if status != 401 => vec![None],
         Err(error) => return Err(failed(error)),
@@ -93,7 +92,7 @@ async fn list_workspace_keys(
     .await
 }
 
-/// All pages, to the one that brings nothing new: an empty one, or one that was there before.
+/// Fetches pages until one contains nothing new.
 async fn fetch_all_pages<T>(
     services: &ServiceContext,
     id: impl Fn(&T) -> String,
@@ -115,9 +114,8 @@ async fn fetch_all_pages<T>(
     })
 }
 
-/// The keys held for this server joined with the account's list. What the account says of a held
-/// key is noted; a held key that is not on the list is asked for by its hash before it is called
-/// gone.
+/// Joins the stored keys with the account's keys, and records the account's data in the inventory.
+/// A stored key that is not listed is requested by its hash before it counts as revoked.
 pub async fn join_account_keys(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -145,8 +143,8 @@ pub async fn join_account_keys(
         match found {
             Ok(account_key) => *row = JoinedKey::Both(stored_key.clone(), Box::new(account_key)),
             Err(error) if is_not_found(&error) => *row = JoinedKey::Revoked(stored_key.clone()),
-            // Not known: it stays missing.
-            Err(error) => tracing::warn!(%error, "a missing key could not be asked for"),
+            // Whether it exists is not known.
+            Err(error) => tracing::warn!(%error, "a key that is not listed could not be fetched"),
         }
     }
     Ok(joined)

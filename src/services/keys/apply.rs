@@ -1,6 +1,4 @@
-//! Many keys in a row by one road: each prepared while the one before it is confirmed, each end
-//! recorded, and what is done stays done. The journey of each is `provision`'s. Owns: the order,
-//! when to wait, when to go on and when to stop. Must not know: plans, screens.
+//! Creates many keys one after the other. Each is prepared while the previous one is confirmed.
 
 mod batch;
 
@@ -20,58 +18,59 @@ use crate::storage::journal::{self, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
 use batch::BatchRunner;
 
-/// How long until what did not work is tried again.
+/// The delay before a failed step is retried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a person wants of the queue.
+/// A command to a running batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchCommand {
-    /// Not this key; go on with the next one.
+    /// Skip this key and continue with the next one.
     Skip,
-    /// This key anew: another address, another page.
+    /// Start this key again with another sign-in URL.
     Retry,
-    /// No further key. One whose code was sent already comes to its own end.
+    /// Create no further key. A key whose code was already sent is completed.
     Stop,
 }
 
-/// The person's end of a queue under way.
+/// The user's controls of a running batch.
 pub struct BatchControls {
-    /// What they want.
+    /// Commands to the batch.
     pub commands: mpsc::Receiver<BatchCommand>,
-    /// Codes that they paste.
+    /// Codes that the user pastes.
     pub pasted_codes: mpsc::Receiver<AuthCode>,
 }
 
-/// News from a queue under way.
+/// Progress of a running batch.
 #[derive(Debug)]
 pub enum Progress<'a> {
-    /// The next key begins.
+    /// The next key is started.
     ItemStarted {
         /// From 1.
         number: usize,
-        /// How many there are.
+        /// The number of keys.
         total: usize,
         /// Its label.
         label: &'a Label,
     },
-    /// Of the key whose turn it is, or of the one that is prepared meanwhile.
+    /// An event of the current key, or of the next one, which is being prepared.
     Provisioning(ProvisioningEvent),
-    /// Its turn is over.
+    /// The key is finished.
     ItemFinished(&'a ItemResult),
 }
 
-/// What came of one key.
+/// The result for one key of a batch.
 #[derive(Clone, Debug)]
 pub struct ItemResult {
-    /// The label it was asked for under.
+    /// The requested label.
     pub label: Label,
-    /// The key as it is held; or why there is none (code 7: one may have been issued).
+    /// The stored key, or why there is none.
     pub result: Result<StoredKey, UserError>,
-    /// Something that did not keep it from being stored.
+    /// A problem that did not prevent storing the key.
     pub warning: Option<UserError>,
 }
 
-/// The one queue at a time: waits for the other one, says so, and can be left.
+/// Waits for the lock that allows one batch at a time. Calls `on_wait` once if another batch holds
+/// it. Returns `None` when `stop` becomes true.
 pub async fn lock_apply(
     services: &ServiceContext,
     stop: &mut watch::Receiver<bool>,
@@ -93,16 +92,16 @@ pub async fn lock_apply(
     }
 }
 
-/// The attempts that may have issued a key which nobody received: their labels are not asked for
-/// again until they are dismissed. Changes nothing.
+/// Returns the attempts that may have created a key which was not received. Their labels are not
+/// requested again until they are dismissed.
 pub fn list_pending_attempts(services: &ServiceContext) -> Result<Vec<UnresolvedAttempt>, Error> {
     let mut attempts = journal::list_attempts(&services.location, &services.server)?;
     attempts.retain(|attempt| attempt.stage >= AttemptStage::RequestSent);
     Ok(attempts.into_iter().map(UnresolvedAttempt::from).collect())
 }
 
-/// The best road to many keys, and in words: the one that is given, or where it is `open` and takes
-/// a person, a held key that vouches as long as the account allows it.
+/// Returns the method for a batch and its description. If the method needs the user and may be
+/// replaced (`open`), an existing key authorises the new ones.
 pub async fn choose_batch_auth_method(
     services: &ServiceContext,
     auth_method: AuthMethod,
@@ -120,9 +119,9 @@ pub async fn choose_batch_auth_method(
     };
     let description = match (&auth_method, &found) {
         (AuthMethod::ManagementKey(_), _) => "with the management key".into(),
-        (AuthMethod::ExistingKey(..), _) => "through the key of --via-key".into(),
+        (AuthMethod::ExistingKey(..), _) => "authorised with the key given with --via-key".into(),
         (_, Some((stored_key, _))) => format!(
-            "through the held key '{}', or one consent each where the account does not allow that",
+            "authorised with the stored key '{}', or with your consent to each if the account does not allow that",
             stored_key.label
         ),
         (AuthMethod::Browser | AuthMethod::OpenManually | AuthMethod::PasteCode, None) => {
@@ -135,7 +134,7 @@ pub async fn choose_batch_auth_method(
     }
 }
 
-/// A held key that works, as it says itself.
+/// Returns a stored key that the server accepts and that may authorise others.
 async fn find_authorizing_key(services: &ServiceContext) -> Option<(StoredKey, ApiKey)> {
     let lookup = services.clone();
     let found = tokio::task::spawn_blocking(move || {
@@ -150,22 +149,22 @@ async fn find_authorizing_key(services: &ServiceContext) -> Option<(StoredKey, A
     Some((stored_key, key))
 }
 
-/// Why the label of such an attempt is not asked for again.
+/// Returns why the label of a pending attempt is not requested again.
 pub fn pending_error(unresolved: &UnresolvedAttempt) -> UserError {
     UserError::new(
         ErrorKind::Unresolved,
         format!(
-            "a key may have been issued on {} and was not received",
+            "a key may have been created on {} and was not received",
             crate::domain::format_timestamp(unresolved.started_at)
         ),
         format!(
-            "it is not asked for again: look for it at {}, delete it there, and dismiss the attempt",
+            "the key is not requested again: look for it at {}, delete it there, and dismiss the attempt",
             unresolved.keys_page_url()
         ),
     )
 }
 
-/// Cuts them one after the other; as many ends as requests, in their order.
+/// Creates the keys one after the other. Returns one result for each request, in the same order.
 pub async fn create_keys(
     requests: &[KeyRequest],
     auth_method: AuthMethod,
@@ -180,8 +179,7 @@ pub async fn create_keys(
     for (at, request) in requests.iter().enumerate() {
         let label = request.label.clone();
         if let Some(kind) = stop_kind {
-            let error =
-                UserError::new(kind, "not begun", "apply the plan again: it goes on from here");
+            let error = UserError::new(kind, "not started", "apply the plan again to continue");
             results.push(ItemResult { label, result: Err(error), warning: None });
             continue;
         }
@@ -201,22 +199,22 @@ pub async fn create_keys(
         {
             stop_kind = Some(error.kind);
         }
-        // A key that came while the person was leaving is kept, and the last one.
+        // A key that arrived after Stop is stored, and is the last one.
         if stop {
             stop_kind.get_or_insert(ErrorKind::Cancelled);
         }
         results.push(item);
     }
     runner.discard_next().await;
-    // Where the last ones failed, those before them wait for the list.
-    if let Err(UserError { message, advice, .. }) = runner.flush_inventory(true) {
-        report(Progress::Provisioning(ProvisioningEvent::Notice(format!("{message}; {advice}"))));
+    // If the last keys failed, earlier ones may not be in the inventory yet.
+    if let Err(error) = runner.flush_inventory(true) {
+        report(Progress::Provisioning(ProvisioningEvent::Notice(error.one_line())));
     }
     results
 }
 
-/// Whether what went wrong with one key goes wrong with all: no keychain, no server; or the same
-/// trouble twice in a row, where going on would only repeat it.
+/// Returns whether all other keys would fail too: the secret store or the server is unavailable, or
+/// the same error occurred twice in a row.
 fn is_fatal_for_batch(error: &UserError, previous: Option<&ItemResult>) -> bool {
     let is_same_error =
         |item: &ItemResult| item.result.as_ref().is_err_and(|other| other.message == error.message);

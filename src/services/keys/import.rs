@@ -1,4 +1,4 @@
-//! Taking over a key that was cut elsewhere. Must not know: where it was read from.
+//! Imports keys that were created elsewhere, and restores lost inventory entries.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::domain::{ApiKey, CheckResult, KeyInfo, Label, StoredKey};
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
 
-/// Checks a key, stores it under `label`, reads it back and puts it on the list. Nothing is stored
-/// of a key that the server does not know.
+/// Checks a key, stores it under `label` and adds it to the inventory. Stores nothing if the server
+/// rejects the key.
 pub async fn import_key(
     services: &ServiceContext,
     label: &Label,
@@ -31,7 +31,7 @@ pub async fn import_key(
     let info = match retry_request(services, async || client.get_current_key(key).await).await {
         Ok(info) if info.is_management_key => return Err(Error::IsManagementKey),
         Ok(info) => Some(info),
-        // The account has no credit: nothing is wrong with the key.
+        // The account has no credit, but the key is valid.
         Err(openrouter::Error::Rejected { status: 402, .. }) => None,
         Err(openrouter::Error::Rejected { status: 401, .. }) => return Err(Error::KeyRejected),
         Err(error) => return Err(Error::CheckFailed(error)),
@@ -42,15 +42,15 @@ pub async fn import_key(
     if let Some(info) = info {
         record_first_check(&mut stored_key, info, now);
     }
-    // Nobody else may take the label between this look and our writing.
+    // No other process may take the label between the check and the write.
     let _storing_lock = provision::lock_storing(services).await;
     ensure_label_free(services, label, &hash).await?;
     store_secret(services, label, key).await?;
     add_to_inventory(services, stored_key)
 }
 
-/// Puts a key on the list whose entry is in the vault already: the list was lost, or another
-/// program stored it. With `ask` it is asked about itself; a key that does not answer is still held.
+/// Adds a key that is only in the secret store to the inventory. With `check` the server is asked
+/// about it; the key is added even if the server rejects it.
 pub async fn restore_inventory_entry(
     services: &ServiceContext,
     label: &Label,
@@ -77,15 +77,15 @@ pub async fn restore_inventory_entry(
     add_to_inventory(services, stored_key)
 }
 
-/// Takes in what the key says of itself, for the first time.
+/// Records the first check of the key.
 fn record_first_check(stored_key: &mut StoredKey, info: KeyInfo, now: Timestamp) {
-    // Nobody here asked for it: what it is counts as that, or all of it would be a difference.
+    // No policy was requested here, so the current one counts as requested.
     stored_key.requested = info.to_requested_policy();
     stored_key.user_id.clone_from(&info.creator_user_id);
     stored_key.record_check(&CheckResult::Valid(Arc::new(info)), now);
 }
 
-/// Puts it on the list, unless another program has taken the label or the key since.
+/// Adds the key to the inventory unless the label or the key is in it by now.
 fn add_to_inventory(services: &ServiceContext, stored_key: StoredKey) -> Result<StoredKey, Error> {
     let conflict = inventory::update_keys(&services.location, |keys| {
         let conflicts = |other: &&StoredKey| {
@@ -101,8 +101,8 @@ fn add_to_inventory(services: &ServiceContext, stored_key: StoredKey) -> Result<
     conflict.map_or(Ok(stored_key), |label| Err(Error::LabelTaken(label)))
 }
 
-/// Whether the label is free in the vault, or holds this very key: a try before this one did not
-/// get as far as the list.
+/// Returns an error if the secret store has another key under the label. The same key may be left
+/// there by an interrupted import.
 async fn ensure_label_free(
     services: &ServiceContext,
     label: &Label,

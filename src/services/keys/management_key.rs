@@ -1,5 +1,4 @@
-//! The management key: from the environment, else from a slot of its own in the vault, where it is
-//! never taken for a held key. Must not know: what it is used for.
+//! The management key: from the environment, else from its own entry in the secret store.
 
 use super::{Error, retry_request, to_api_key, to_secret_string};
 use crate::api::openrouter;
@@ -8,16 +7,16 @@ use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::{self, EntryId};
 use secrecy::ExposeSecret;
 
-/// Where a management key comes from.
+/// The source of a management key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManagementKeySource {
     /// `OPENROUTER_MANAGEMENT_KEY`, or the sandbox's own.
     Environment,
-    /// The vault.
+    /// The secret store.
     SecretStore,
 }
 
-/// The management key that is used, and where it comes from. Waits for the vault.
+/// Returns the management key in use and its source.
 pub async fn load_management_key(
     services: &ServiceContext,
 ) -> Result<Option<(ManagementKey, ManagementKeySource)>, Error> {
@@ -26,7 +25,7 @@ pub async fn load_management_key(
     }
     let entry_id = management_entry_id(services);
     match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await {
-        #[expect(clippy::disallowed_methods, reason = "door: the vault")]
+        #[expect(clippy::disallowed_methods, reason = "the secret store returns plain secrets")]
         Ok(secret) => Ok(Some((
             ManagementKey::from(secret.expose_secret().to_owned()),
             ManagementKeySource::SecretStore,
@@ -36,8 +35,8 @@ pub async fn load_management_key(
     }
 }
 
-/// The management key, or the sentence that one is needed; `page` is where its owner can do by
-/// hand what it is needed for.
+/// Returns the management key, or an error that names `page`, where the account's owner can make
+/// the change.
 pub async fn require_management_key(
     services: &ServiceContext,
     page: &str,
@@ -48,7 +47,7 @@ pub async fn require_management_key(
     }
 }
 
-/// Stores a management key, read back, after it has said of itself that it is one.
+/// Stores a management key after the server has confirmed that it is one.
 pub async fn store_management_key(
     services: &ServiceContext,
     key: &ManagementKey,
@@ -67,7 +66,7 @@ pub async fn store_management_key(
         .await?)
 }
 
-/// Removes the stored management key; whether there was one. It stays valid at the server.
+/// Removes the stored management key and returns whether there was one. It stays valid at OpenRouter.
 pub async fn remove_management_key(services: &ServiceContext) -> Result<bool, Error> {
     let entry_id = management_entry_id(services);
     match services.call_secret_store(move |store, timeout| store.delete(&entry_id, timeout)).await {
@@ -81,7 +80,8 @@ fn management_entry_id(services: &ServiceContext) -> EntryId {
     management_entry_id_for(&services.keychain_service)
 }
 
-/// A service of its own: what lies under the keys' service is a key.
+/// Returns the entry of the management key, in a service of its own so that it is not taken for an API
+/// key.
 pub(super) fn management_entry_id_for(service: &str) -> EntryId {
     EntryId { service: format!("{service} management"), account: "management".into() }
 }

@@ -1,11 +1,12 @@
-//! Everything from one store to the other: keys of all servers, management keys, what is kept of
-//! attempts. Owns: the order, in which no secret is ever in neither. Must not know: which stores.
+//! Moves all secrets from one secret store to another: keys of all servers, management keys and the
+//! secrets of attempts.
 //!
-//! 1. each is written there and read back; another secret that lies there is left alone
-//! 2. the list and the journal say where they lie now
-//! 3. each is removed here, if it is the same there
+//! 1. copy each entry without overwriting a different secret
+//! 2. update the store in the inventory and the journal
+//! 3. delete each old entry whose copy is equal
 //!
-//! Interrupted anywhere, the same call goes on: what is there already is only compared.
+//! At every moment each secret is in one store at least. After an interruption the same call
+//! continues.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,20 +22,20 @@ use crate::storage::journal::{self, AttemptStage};
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, EntryId, SecretStore};
 
-/// What became of one entry.
+/// The result for one entry.
 #[derive(Debug)]
 pub struct MigratedEntry {
-    /// What it is, for a person: its label, and its server's service.
+    /// The label and the keychain service.
     pub description: String,
-    /// Why it was left where it was.
+    /// An error if it was not moved.
     pub result: Result<(), UserError>,
 }
 
-/// Moves everything; `service` names the keychain service of a server. Blocks.
+/// Moves everything; `service` returns the keychain service of a server. Blocks.
 ///
 /// # Errors
 ///
-/// Nothing was moved: a store cannot be asked, or an attempt is still open.
+/// Returns an error, and moves nothing, if a store is unavailable or an attempt is still open.
 pub fn migrate_entries(
     location: &StoreLocation,
     from: &SecretStore,
@@ -62,7 +63,7 @@ pub fn migrate_entries(
         let listed = stored_keys.iter().filter(|stored_key| stored_key.server == server);
         let mut accounts: BTreeSet<String> =
             listed.map(|stored_key| stored_key.label.as_str().to_owned()).collect();
-        // Also what lies there and is not on the list.
+        // Also entries that are not in the inventory.
         accounts.extend(from.list_accounts(&service, timeout)?);
         entry_ids.extend(accounts.into_iter().map(|account| {
             let stored_key = stored_keys
@@ -120,7 +121,7 @@ pub fn migrate_entries(
     Ok(entries)
 }
 
-/// Sees to it that the secret is there; `false` where there is none to see to.
+/// Copies a secret; returns `false` if there is none.
 fn copy_entry(
     entry_id: &EntryId,
     stored_key: Option<&StoredKey>,
@@ -143,12 +144,12 @@ fn copy_entry(
         (Some(old), Some(new)) if !secrets_equal(&old, &new) => {
             Err(Error::SecretConflict(entry_id.account.clone(), to.display_name()))
         }
-        // An earlier run came that far.
+        // An interrupted run already copied it.
         (_, Some(_)) => Ok(true),
     }
 }
 
-/// Removes the old copy, if it is one.
+/// Deletes the old entry if its copy is equal.
 fn delete_old_copy(
     entry_id: &EntryId,
     from: &SecretStore,
@@ -173,7 +174,7 @@ fn find_secret(
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "door: two copies of a secret are compared")]
+#[expect(clippy::disallowed_methods, reason = "two copies of a secret are compared")]
 fn secrets_equal(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret() == other.expose_secret()
 }

@@ -1,5 +1,5 @@
-//! What earlier runs left behind: finished where it can be, and the rest held against the account's
-//! list. Owns: what is concluded from that. Must not know: who reads it.
+//! Recovers interrupted attempts and rotations, and compares the unresolved ones with the account's
+//! keys.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,31 +19,31 @@ use crate::storage::secret_store;
 /// code, and the same again for a wrong clock.
 const ATTEMPT_WINDOW: SignedDuration = SignedDuration::from_secs(3 * AUTH_CODE_LIFETIME.as_secs());
 
-/// How far the clocks may be apart at the beginning.
+/// The maximum clock difference at the start.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// What came of everything that was left behind.
+/// The result of a recovery.
 #[derive(Debug, Default)]
 pub struct RecoveryReport {
-    /// Keys that are in the vault now.
+    /// Keys that are stored now.
     pub stored: Vec<StoredKey>,
-    /// Keys that were received just now and are nowhere but here.
+    /// Keys that were received just now and are stored nowhere.
     pub not_stored: Vec<ProvisioningOutcome>,
-    /// Rotations that went on to their end.
+    /// Rotations that were completed.
     pub rotated: Vec<Rotated>,
-    /// Attempts that are still open, each with what to do about it.
+    /// Attempts that are still unresolved, each with advice.
     pub unresolved: Vec<(UnresolvedAttempt, String)>,
-    /// Attempts that brought no key, as the account's list shows; struck off.
+    /// Dismissed attempts: the account has no key of theirs.
     pub dismissed: Vec<UnresolvedAttempt>,
-    /// Label, server and store of attempts that are another server's or store's.
+    /// Label, server and store of attempts that belong to another server or store.
     pub attempts_elsewhere: Vec<(Label, String, String)>,
-    /// What did not work meanwhile.
+    /// Errors during the recovery.
     pub errors: Vec<UserError>,
-    /// Keys that were received just now and that nobody could store in the end.
+    /// Errors of received keys that could not be stored.
     pub lost_key_errors: Vec<UserError>,
 }
 
-/// Finishes what can be finished, and looks no further.
+/// Finishes interrupted attempts and rotations without asking the account.
 pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryReport, Error> {
     let RecoveredAttempts { stored, not_stored, unresolved, error } =
         provision::recover_attempts(services).await?;
@@ -56,7 +56,7 @@ pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryRe
         .extend(elsewhere.into_iter().map(|it| (it.label, it.server, it.store)));
     report.unresolved.extend(unresolved.into_iter().map(|unresolved| {
         let advice = format!(
-            "look for a key with this label, cut at that time, at {}, and delete it there; then keywright recover --dismiss {}",
+            "look at {} for a key with this label and creation time, delete it there, then run keywright recover --dismiss {}",
             unresolved.keys_page_url(),
             unresolved.id
         );
@@ -66,7 +66,7 @@ pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryRe
         match result {
             Ok(rotated) => report.rotated.push(rotated),
             Err(error) => report.errors.push(UserError {
-                message: format!("the rotation of '{label}' cannot go on: {}", error.message),
+                message: format!("the rotation of '{label}' cannot continue: {}", error.message),
                 ..error
             }),
         }
@@ -74,7 +74,8 @@ pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryRe
     Ok(report)
 }
 
-/// [`finish`], and holds what is left against the account's list where a management key is known.
+/// Does what [`recover_interrupted`] does, then compares unresolved attempts with the account's keys
+/// if a management key is known.
 pub async fn recover_and_reconcile(
     services: &ServiceContext,
     now: Timestamp,
@@ -87,7 +88,7 @@ pub async fn recover_and_reconcile(
         Ok(Some((management, _))) => management,
         Ok(None) => return Ok(report),
         Err(error) => {
-            // Said once, where the vault has failed before.
+            // The same error may have been reported already.
             if report.errors.is_empty() {
                 report.errors.push(error.to_user_error());
             }
@@ -124,14 +125,14 @@ pub async fn recover_and_reconcile(
         }
         let advice = match &found[..] {
             [] if !closed => format!(
-                "the account has no such key, and until {} one may still come: ask again then",
+                "the account has no such key, but one may still be created until {}: check again then",
                 attempt
                     .started_at
                     .checked_add(ATTEMPT_WINDOW)
                     .map_or_else(|_| "later".into(), format_timestamp)
             ),
             [] => format!(
-                "the management key's account has no such key; whether that is where you signed in is not known. If it is: keywright recover --dismiss {}; else {advice}",
+                "the account of the management key has no such key. If you signed in to that account, run keywright recover --dismiss {}; otherwise {advice}",
                 unresolved.id
             ),
             found => found_keys_advice(&unresolved, found, &services.server),
@@ -149,8 +150,8 @@ async fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), User
         .unwrap_or_else(|_| Err(secret_store::Error::TimedOut.to_user_error()))
 }
 
-/// Whether this key can be what the attempt brought: by its hash where that is known, else by name
-/// and time. A key that is held is no riddle.
+/// Returns whether the attempt may have created this key: by its hash if it is known, else by name
+/// and time. A stored key is never a match.
 fn is_from_attempt(key: &AccountKey, attempt: &Attempt, stored_keys: &[StoredKey]) -> bool {
     if let Some(received_key) = &attempt.received_key {
         return key.hash == received_key.hash;
@@ -166,7 +167,7 @@ fn is_from_attempt(key: &AccountKey, attempt: &Attempt, stored_keys: &[StoredKey
             .find(|stored_key| stored_key.hash == replaces.hash)
             .map(|stored_key| &stored_key.label)
     });
-    // A key that is to replace another was asked for under that one's label.
+    // A replacement was requested with the label of the key that it replaces.
     let named = replaced.map_or_else(|| asked(&attempt.label), asked);
     let in_time = key.created_at.is_none_or(|at| {
         let after = at.duration_since(attempt.started_at);
@@ -188,14 +189,14 @@ fn found_keys_advice(
         })
         .collect();
     format!(
-        "it exists at OpenRouter, and nobody has its secret: delete it at {}, then keywright recover --dismiss {}",
+        "it exists at OpenRouter, but its secret was not received: delete it at {}, then run keywright recover --dismiss {}",
         pages.join(" and "),
         unresolved.id
     )
 }
 
-/// Whether the management key's account is the one that every key held here came from. Without
-/// that, a list without the key proves nothing.
+/// Returns whether all stored keys belong to the account of the management key. Otherwise a missing
+/// key proves nothing.
 async fn is_account_of_stored_keys(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -207,7 +208,7 @@ async fn is_account_of_stored_keys(
     match client.get_current_key(&to_api_key(&to_secret_string(management))).await {
         Ok(info) => info.creator_user_id.is_some_and(|account| users.all(|user| user == account)),
         Err(error) => {
-            tracing::warn!(%error, "whose account it is could not be asked");
+            tracing::warn!(%error, "the account of the management key could not be determined");
             false
         }
     }

@@ -1,5 +1,4 @@
-//! Asking keys about themselves (`GET /key`): one, or many at a time. Must not know: who wants to
-//! know, or how often.
+//! Refreshes the information about stored keys (`GET /key`).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,13 +19,13 @@ use crate::storage::inventory;
 use crate::storage::secret_store;
 use crate::storage::usage_history;
 
-/// How many are asked at a time.
+/// The maximum number of concurrent requests.
 const MAX_CONCURRENT_CHECKS: usize = 8;
 
-/// Of how many refused keys the account is asked, in one round.
+/// The maximum number of rejected keys that are looked up at the account in one refresh.
 const MAX_REJECTED_LOOKUPS: usize = 32;
 
-/// The key under a label that is on the list. Blocks, and can wait for a person.
+/// Returns the key stored under `label`. Blocks, and can wait for the user.
 pub fn load_key(services: &ServiceContext, label: &Label) -> Result<ApiKey, Error> {
     match services
         .secret_store
@@ -38,7 +37,7 @@ pub fn load_key(services: &ServiceContext, label: &Label) -> Result<ApiKey, Erro
     }
 }
 
-/// Takes keys one after the other, on a thread of its own: a vault serves one at a time anyway.
+/// Loads keys one after the other on its own thread, since a secret store serves one call at a time.
 struct KeyLoader(UnboundedSender<(Label, oneshot::Sender<Result<ApiKey, Error>>)>);
 
 impl KeyLoader {
@@ -46,7 +45,7 @@ impl KeyLoader {
         let (sender, mut receiver) = unbounded_channel::<(Label, oneshot::Sender<_>)>();
         tokio::task::spawn_blocking(move || {
             while let Some((label, response)) = receiver.blocking_recv() {
-                // Whoever has stopped waiting needs no answer.
+                // The receiver may have stopped waiting.
                 let _ = response.send(load_key(&services, &label));
             }
         });
@@ -55,14 +54,14 @@ impl KeyLoader {
 
     async fn load(&self, label: &Label) -> Result<ApiKey, Error> {
         let (response, receiver) = oneshot::channel();
-        // Where the thread is gone, nobody answers.
+        // If the thread has ended, the receiver returns an error.
         let _ = self.0.send((label.clone(), response));
         receiver.await.unwrap_or(Err(Error::SecretStore(secret_store::Error::TimedOut)))
     }
 }
 
-/// Asks one key about itself, once. An error is one of the vault, or a server that nobody needs to
-/// ask further: it cannot be reached, or asks for patience.
+/// Fetches the information about one key, once. An error ends the whole refresh: the secret store
+/// failed, or the server cannot be reached or limits the rate.
 async fn check_key(
     services: &ServiceContext,
     key_loader: &KeyLoader,
@@ -72,7 +71,7 @@ async fn check_key(
 ) -> Result<CheckResult, (UserError, Option<Duration>)> {
     let key = match key_loader.load(label).await {
         Ok(key) if key.hash() == hash => key,
-        // One entry that is wrong says nothing about the others.
+        // One wrong entry does not affect the other keys.
         Ok(_) => {
             let message = Error::SecretMismatch(label.clone()).to_string();
             return Ok(CheckResult::Failed(message));
@@ -87,8 +86,7 @@ async fn check_key(
         && *masked != key.masked()
         && has_other_key_with_mask(services, masked.clone()).await
     {
-        let message =
-            "the server answered about another key: its figures are not taken for this one";
+        let message = "the server answered about another key; the response was ignored";
         return Ok(CheckResult::Failed(message.into()));
     }
     match &response {
@@ -103,8 +101,8 @@ async fn check_key(
     }
 }
 
-/// Whether another held key is masked so. A mask that nobody here has proves nothing: how a server
-/// masks is its own business.
+/// Returns whether another stored key has this mask. An unknown mask proves nothing, since servers may
+/// mask keys differently.
 async fn has_other_key_with_mask(services: &ServiceContext, masked: String) -> bool {
     let services = services.clone();
     let found = tokio::task::spawn_blocking(move || {
@@ -115,17 +113,17 @@ async fn has_other_key_with_mask(services: &ServiceContext, masked: String) -> b
     matches!(found.await, Ok(Ok(found)) if !found.is_empty())
 }
 
-/// How a round of asking ended.
+/// The result of a refresh.
 #[derive(Debug, Default)]
 pub struct RefreshReport {
-    /// Why it ended early.
+    /// Why the refresh ended early.
     pub error: Option<UserError>,
-    /// How long the server asks to be left alone.
+    /// The delay that the server requests.
     pub retry_after: Option<Duration>,
-    /// Those that were not asked: hashes and labels.
+    /// Hashes and labels of the keys that were not checked.
     pub unchecked: Vec<(String, Label)>,
-    /// What the account says of those that were refused, where a management key is known: a key
-    /// that is switched off is refused like one that was deleted.
+    /// The account's data of rejected keys, if a management key is known: a disabled key is rejected
+    /// like a deleted one.
     pub rejected_keys: Vec<AccountKey>,
 }
 
@@ -140,10 +138,9 @@ struct RefreshRun<F, N> {
     stop_reason: Mutex<Option<(UserError, Option<Duration>)>>,
 }
 
-/// Asks keys (hash and label), eight at a time and in this order, until all have answered, the
-/// server asks for patience or cannot be reached, the vault fails, or `stop` turns true. Each
-/// answer is `told` at once, with the time of `now`; all are noted at the end, in the inventory and
-/// among the samples, each in one transaction.
+/// Checks keys (hash and label) in this order, eight at a time, until all are checked, the server
+/// limits the rate or cannot be reached, the secret store fails, or `stop` becomes true. Calls
+/// `on_result` for each result; writes all to the inventory and the usage history at the end.
 pub async fn refresh_keys(
     services: &ServiceContext,
     keys: Vec<(String, Label)>,
@@ -187,14 +184,14 @@ pub async fn refresh_keys(
         let samples: Vec<_> =
             results.iter().filter_map(|(hash, result)| to_usage_sample(hash, result)).collect();
         inventory::record_checks(location, server, &results)?;
-        // The past is worth less than the present: a round without it is still a round.
+        // The refresh is useful even without the usage history.
         if let Err(error) = usage_history::record_usage(location, &samples) {
-            tracing::warn!(%error, "what was spent is not remembered");
+            tracing::warn!(%error, "the usage history could not be written");
         }
         Ok::<(), crate::storage::json_store::Error>(())
     })
     .await;
-    // After what they said of themselves: this is the last word.
+    // After the checks were written, since the account's data is more precise.
     let rejected = run.fetch_rejected_keys().await;
     let (mut error, retry_after) = lock_mutex(&run.stop_reason)
         .take()
@@ -206,7 +203,7 @@ pub async fn refresh_keys(
     RefreshReport { error, retry_after, unchecked, rejected_keys: rejected }
 }
 
-/// A sample out of an answer.
+/// Returns the usage sample of a result.
 fn to_usage_sample<'a>(
     hash: &'a str,
     (checked_at, result): &(Timestamp, CheckResult),
@@ -235,7 +232,7 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
         }
     }
 
-    /// Asks the account about the keys that were refused. Whatever goes wrong says nothing of them.
+    /// Fetches the account's data of the rejected keys. Errors are ignored.
     async fn fetch_rejected_keys(&self) -> Vec<AccountKey> {
         let rejected = |(_, result): &(Timestamp, CheckResult)| *result == CheckResult::Rejected;
         let hashes: Vec<String> = {
@@ -259,7 +256,7 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
                 stored_key.record_account_key(&account_key, checked_at)
             };
             if let Err(error) = inventory::update_key(location, server, &hash, warning) {
-                tracing::warn!(%error, "what the account says of a refused key is not noted");
+                tracing::warn!(%error, "the account's data of a rejected key could not be recorded");
             }
             rejected_keys.push(account_key);
         }
@@ -271,7 +268,7 @@ fn not_refreshed_error(error: &openrouter::Error) -> UserError {
     UserError::new(
         ErrorKind::Unreachable,
         error.to_string(),
-        "the figures are those of the last time; try again later",
+        "the previous values are shown; try again later",
     )
 }
 

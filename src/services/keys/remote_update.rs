@@ -1,5 +1,4 @@
-//! Changes to a key at the server, under the management key. Owns: reading before and comparing
-//! after. What was not done is never said to be. Must not know: who asked for it.
+//! Updates and deletes keys at the server with the management key.
 
 use jiff::Timestamp;
 
@@ -72,7 +71,7 @@ pub async fn set_disabled(
     }
 }
 
-/// Changes a key that was seen as `seen`, if it is still as it was seen.
+/// Updates a key at the server unless it has changed since it was fetched as `expected`.
 pub async fn update_key(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -115,7 +114,7 @@ fn not_recorded_warning(error: &json_store::Error, meaning: String) -> UserError
     .with_meaning(meaning)
 }
 
-/// Sends a change: made twice it comes to the same. Where the answer says nothing, the key does.
+/// Sends an idempotent update. If the response does not show the result, fetches the key.
 async fn send_patch(
     services: &ServiceContext,
     client: &Client,
@@ -137,7 +136,7 @@ async fn send_patch(
     }
 }
 
-/// A key as the account has it now.
+/// Fetches a key from the account.
 pub async fn fetch_account_key(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -148,16 +147,16 @@ pub async fn fetch_account_key(
     retry_request(services, async || client.get_key(management, hash).await).await.map_err(failed)
 }
 
-/// How a deletion ended: either way the key is gone.
+/// The result of a deletion; in both cases the key no longer exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevokeOutcome {
-    /// Just now.
+    /// It was deleted now.
     Revoked,
-    /// The server had no such key any more.
+    /// It had been deleted before.
     AlreadyRevoked,
 }
 
-/// Deletes a key at the server; `hash` may be of one that is not held.
+/// Deletes a key at the server; the key need not be stored here.
 pub async fn revoke_key(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -179,7 +178,7 @@ pub async fn revoke_key(
     }
 }
 
-/// Deletes a held key at the server, then forgets it here.
+/// Deletes a stored key at the server, then removes it from this machine.
 pub async fn revoke_and_remove(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -198,8 +197,8 @@ fn key_page_url(services: &ServiceContext, hash: &str) -> String {
     format!("{}/keys/{hash}", services.server)
 }
 
-/// Forgets a key on this machine, and its past; the key itself stays valid. One that is already gone
-/// from the vault is struck off the list.
+/// Removes a key and its usage history from this machine; the key stays valid at OpenRouter. A key
+/// that is missing in the secret store is removed from the inventory.
 pub fn remove_key(services: &ServiceContext, label: &Label) -> Result<(), UserError> {
     let stored_key = inventory::find_key(&services.location, &services.server, label.as_str());
     let stored_key = stored_key.map_err(|error| error.to_user_error())?;
@@ -223,7 +222,7 @@ pub fn remove_key(services: &ServiceContext, label: &Label) -> Result<(), UserEr
     if let Some(stored_key) = stored_key
         && let Err(error) = usage_history::remove_key(&services.location, &stored_key.hash)
     {
-        tracing::warn!(%error, "what a forgotten key had spent is still remembered");
+        tracing::warn!(%error, "the usage history of a removed key could not be deleted");
     }
     Ok(())
 }

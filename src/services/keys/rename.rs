@@ -1,5 +1,5 @@
-//! Another label for a key: the vault's entry and the inventory together. The new entry is there
-//! before the old one goes, so an interruption leaves two and never none.
+//! Renames keys in the secret store and the inventory. The new entry is written before the old one is
+//! deleted, so an interruption leaves two entries and never none.
 
 use super::{Error, delete_secret, missing_error, retry_request, secret_for, store_secret};
 use crate::domain::{KeyPatch, Label, ManagementKey, StoredKey, UserError};
@@ -11,12 +11,11 @@ use crate::storage::inventory;
 pub struct RenamedKey {
     /// The key.
     pub stored_key: StoredKey,
-    /// What did not keep it from being renamed: an old entry that could not be removed, or a name
-    /// at the server that stayed.
+    /// Set if the old entry could not be removed, or the name at the server not changed.
     pub warning: Option<UserError>,
 }
 
-/// Renames a held key; with a management key its name at the server too.
+/// Renames a stored key, and with a management key also its name at the server.
 pub async fn rename_key(
     services: &ServiceContext,
     old: &StoredKey,
@@ -39,10 +38,10 @@ pub async fn rename_key(
     if key.hash() != old.hash {
         return Err(Error::SecretMismatch(old.label.clone()));
     }
-    // Nobody else may take the label between this look and our writing.
+    // No other process may take the label between the check and the write.
     let storing_lock = provision::lock_storing(services).await;
     let already_stored = match secret_for(services, new).await? {
-        // A try before this one was interrupted.
+        // An interrupted rename already stored it.
         Some(existing) if existing.hash() == old.hash => true,
         Some(_) => return Err(Error::LabelInSecretStore(new.clone())),
         None => false,
@@ -52,9 +51,9 @@ pub async fn rename_key(
     let stored_key = match renamed {
         Ok(stored_key) => stored_key,
         Err(error) => {
-            // The old state, as far as the vault lets go of what was just put there.
+            // Restore the old state.
             if !already_stored && let Err(error) = delete_secret(services, new).await {
-                tracing::warn!(%error, "a second entry of a key stays behind");
+                tracing::warn!(%error, "the second entry of a key could not be deleted");
             }
             return Err(error);
         }
@@ -65,7 +64,7 @@ pub async fn rename_key(
         UserError::new(
             error.kind,
             format!("the old entry '{}' was not removed: {}", old.label, error.message),
-            format!("the key is under '{new}', and once more there; {}", error.advice),
+            format!("remove it with another program: {}", error.advice),
         )
     });
     if let Some(management) = management {
@@ -74,8 +73,8 @@ pub async fn rename_key(
                 let error = error.to_user_error();
                 UserError::new(
                     error.kind,
-                    format!("the name at the server stayed: {}", error.message),
-                    format!("here the key is '{new}'; change it at {}", stored_key.page_url()),
+                    format!("the name at the server was not changed: {}", error.message),
+                    format!("change it at {}", stored_key.page_url()),
                 )
             });
         warning = warning.or(unnamed);

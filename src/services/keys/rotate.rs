@@ -1,15 +1,14 @@
-//! Another key under the same policy in a key's place. Owns: the order of the handing over.
+//! Rotates keys: replaces a key with a new one under the same policy.
 //!
-//! The new key is cut and held beside the old one, under `LABEL (new)`. Then, each step read back
-//! and safe to make twice:
+//! The new key is created and stored as `LABEL (new)`. Then, in steps that can be repeated:
 //!
-//! 1. the old key is also put under `LABEL (old)`
-//! 2. the new key is put under `LABEL`: from here on `get LABEL` gives it
-//! 3. `LABEL (new)` is taken out of the vault
-//! 4. the inventory takes both new labels, in one transaction
+//! 1. store the old key also as `LABEL (old)`
+//! 2. store the new key as `LABEL`, which `get LABEL` returns from then on
+//! 3. delete `LABEL (new)` from the secret store
+//! 4. write both new labels to the inventory in one transaction
 //!
-//! Both keys lie in the vault at every moment, and `LABEL` is one of them. Until the last step the
-//! new key's row says what it replaces: the next start goes on from wherever this one was.
+//! Both keys are stored at every moment, and `LABEL` is one of them. Until the last step the new
+//! key's inventory entry names the key that it replaces, so that the next start can continue.
 
 use jiff::Timestamp;
 
@@ -25,8 +24,8 @@ use crate::services::provision::{
 use crate::storage::inventory;
 use crate::storage::json_store;
 
-/// Cuts a key under the policy of `held`, and gives it that one's label. A rotation of this key
-/// that was interrupted goes on instead; no second key is cut.
+/// Creates a key with the policy of `stored_key` and moves the label to it. An interrupted rotation of
+/// this key is continued without creating a second key.
 pub async fn rotate_key(
     services: &ServiceContext,
     stored_key: &StoredKey,
@@ -48,20 +47,20 @@ pub async fn rotate_key(
     finish_rotation(services, outcome).await
 }
 
-/// Goes on where the new key's journey ended.
+/// Moves the label after the new key was provisioned.
 pub async fn finish_rotation(
     services: &ServiceContext,
     outcome: ProvisioningOutcome,
 ) -> RotationOutcome {
     match outcome {
-        // An answer in which no key could be told from the rest, stored as it came.
+        // A response without a recognisable key was stored as it came.
         ProvisioningOutcome::Stored { stored_key, .. } if stored_key.replaces.is_none() => {
             RotationOutcome::LabelNotMoved {
                 error: UserError::new(
                     ErrorKind::Unresolved,
-                    "the server's answer is stored, and which of it is the key is not known",
+                    "the server's response is stored, but the key in it was not recognised",
                     format!(
-                        "the old key still has its label; look at the answer: keywright get '{}'",
+                        "the old key still has its label; look at the response: keywright get '{}'",
                         stored_key.label
                     ),
                 ),
@@ -129,8 +128,8 @@ async fn plan_rotation(
     Ok(RotationPlan::CreateReplacement(request, Replacement { label, replaces }))
 }
 
-/// The policy that is in force, asked for once more. Nothing is left out in silence: a limit that
-/// cannot be asked for must not become none.
+/// Returns a request with the policy in effect. Fails rather than dropping a limit or an expiry that
+/// cannot be requested.
 fn build_same_policy_request(stored_key: &StoredKey, now: Timestamp) -> Result<KeyRequest, Error> {
     let not_repeatable =
         |reason: String| Error::PolicyNotRepeatable { label: stored_key.label.clone(), reason };
@@ -140,9 +139,9 @@ fn build_same_policy_request(stored_key: &StoredKey, now: Timestamp) -> Result<K
         .transpose()
         .map_err(|problem| not_repeatable(problem.to_string()))?;
     let expiry = match (&stored_key.requested.expires_input, stored_key.expires_at()) {
-        // `30d` is thirty days from now; a date is that date.
+        // `30d` counts from now; a date is absolute.
         (Some(text), _) => Expiry::parse(text, now)
-            .map_err(|problem| not_repeatable(format!("it was to expire {text}; {problem}")))?,
+            .map_err(|problem| not_repeatable(format!("its expiry was {text}; {problem}")))?,
         (None, Some(at)) if at > now => Some(Expiry { at, input: at.to_string() }),
         (None, Some(at)) => {
             return Err(not_repeatable(format!(
@@ -161,13 +160,13 @@ fn build_same_policy_request(stored_key: &StoredKey, now: Timestamp) -> Result<K
     })
 }
 
-/// Hands the label over from the old key to the new one, from wherever that was interrupted.
+/// Moves the label from the old key to the new one; continues after an interruption.
 pub async fn move_label(
     services: &ServiceContext,
     stored_key: &StoredKey,
 ) -> Result<Rotated, Error> {
     let new = stored_key.hash.as_str();
-    // One program at a time. The name is made of a hash only if it is one.
+    // One process at a time. Only a valid hash may become part of the file name.
     let name = if is_key_hash(new) { &new[..16] } else { "odd" };
     let _rotation_lock = services.location.try_lock(&format!("rotation-{name}.lock"))?;
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;
@@ -184,7 +183,7 @@ pub async fn move_label(
         return Ok(Rotated { new: freed.unwrap_or(new_key), old: None });
     };
     let label = &old.label;
-    // Nobody else may take a label between our look at it and the list.
+    // No other process may take a label before the inventory is written.
     let _storing_lock = provision::lock_storing(services).await;
     let old_label = match secret_for(services, label).await? {
         Some(key) if key.hash() == old.hash => {
@@ -194,7 +193,7 @@ pub async fn move_label(
             old_label
         }
         Some(key) if key.hash() != new => return Err(Error::SecretMismatch(label.clone())),
-        // The step after that was begun already, so the old key is where it was put.
+        // Step 2 had begun, so the old key is already stored under its new label.
         _ => find_old_key_label(services, label, &old.hash)
             .await?
             .ok_or_else(|| Error::SecretMismatch(label.clone()))?,
@@ -225,7 +224,7 @@ pub async fn move_label(
             return Err(Error::NotInInventory(label.clone()));
         };
         if keys[from].label != *label {
-            // Renamed just now: the next try begins with that label.
+            // The key was renamed just now; the next attempt uses the new label.
             return Err(Error::NotInInventory(label.clone()));
         }
         keys[from].label = old_label;
@@ -236,8 +235,7 @@ pub async fn move_label(
     })?
 }
 
-/// Goes on with the rotations that an earlier run left between cutting and handing over; each with
-/// the label it is about. One that another program is at is left to it.
+/// Continues interrupted rotations. Skips those that another process is working on.
 pub async fn resume_rotations(
     services: &ServiceContext,
 ) -> Result<Vec<(Label, Result<Rotated, UserError>)>, json_store::Error> {
@@ -253,8 +251,8 @@ pub async fn resume_rotations(
     Ok(resumed)
 }
 
-/// The first of `LABEL (word)`, `LABEL (word) 2`… that nobody has; or the one where the key with
-/// that hash lies already.
+/// Returns the first free label of `LABEL (suffix)`, `LABEL (suffix) 2` and so on, or the one under
+/// which the key with `own_hash` is already stored.
 async fn find_free_label(
     services: &ServiceContext,
     stored_keys: &[StoredKey],
@@ -273,7 +271,7 @@ async fn find_free_label(
     Err(Error::LabelTaken(numbered_label(label, suffix, 1)))
 }
 
-/// Under which of them the old key lies.
+/// Returns the `LABEL (old)` under which the old key is stored.
 async fn find_old_key_label(
     services: &ServiceContext,
     label: &Label,

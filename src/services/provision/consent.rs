@@ -1,5 +1,4 @@
-//! The person's yes: from the browser, pasted, or from a key that vouches in their place. Must not
-//! know: what the code is exchanged for.
+//! Obtains an authorization code: from the browser, pasted by the user, or with an existing key.
 
 use tokio::sync::mpsc;
 use url::Url;
@@ -12,7 +11,7 @@ use crate::domain::{
     ResetInterval,
 };
 
-/// Sends the person to the consent page and waits for the code.
+/// Opens the consent page, or uses the existing key, and returns the code.
 pub(super) async fn obtain_auth_code(
     request: &KeyRequest,
     auth_method: AuthMethod,
@@ -59,14 +58,14 @@ pub(super) async fn obtain_auth_code(
     let mut url = build_url(callback.as_ref());
     let opens_browser = matches!(auth_method, AuthMethod::Browser);
     if opens_browser {
-        // Shown before the browser is tried: a browser that hangs must not hide the address.
+        // Reported first: a browser that hangs must not hide the URL.
         report(ProvisioningEvent::SignInUrl { url: url.to_string(), needs_code: false });
         let open = services.open_browser;
         let target = url.clone();
         let result = tokio::task::spawn_blocking(move || open(&target)).await;
         if let Ok(Err(error)) = result {
             report(ProvisioningEvent::Notice(format!(
-                "no browser could be started ({error}): open the address anywhere and paste the code it shows"
+                "no browser could be started ({error}): open the URL anywhere and paste the code it shows"
             )));
             callback = None;
             url = build_url(None);
@@ -97,8 +96,8 @@ pub(super) async fn obtain_auth_code(
     }
 }
 
-/// A code that a key of the account gives; `None` where the account does not let it. Asking again
-/// costs nothing: a code that nobody exchanges is no key.
+/// Returns a code created with an existing key, or `None` if the account does not allow that.
+/// Retrying is safe: a code that is never exchanged creates no key.
 async fn create_code_with_key(
     key: &ApiKey,
     request: &KeyRequest,
@@ -113,7 +112,7 @@ async fn create_code_with_key(
             Ok(code) => return Ok(Some(code)),
             Err(openrouter::Error::Rejected { status: 403, .. }) => {
                 report(ProvisioningEvent::Notice(
-                    "the account does not let a key cut another (403): sign in instead".into(),
+                    "the account does not let a key create another (403): sign in instead".into(),
                 ));
                 return Ok(None);
             }

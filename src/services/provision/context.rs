@@ -1,5 +1,4 @@
-//! What a journey needs of the world, and the two things it does with that: a client, a vault call.
-//! Must not know: where the settings come from.
+//! The context that all services share.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,8 +11,8 @@ use crate::storage::journal::AttemptGuard;
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, EntryId, SecretStore, StoreKind};
 
-/// Attempts of this process that brought a key which is not stored yet: as long as they are kept
-/// here, no other process takes them over.
+/// Attempts of this process whose key is not stored yet. While they are here, no other process
+/// recovers them.
 #[derive(Clone, Default)]
 pub struct PendingAttempts(Arc<Mutex<Vec<AttemptGuard>>>);
 
@@ -22,7 +21,7 @@ impl PendingAttempts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
     }
 
-    /// The attempt that brought the key with that hash.
+    /// Removes and returns the attempt that received the key with this hash.
     pub(super) fn take_by_hash(&self, hash: &str) -> Option<AttemptGuard> {
         let mut guards = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let has_key = |guard: &AttemptGuard| {
@@ -33,52 +32,52 @@ impl PendingAttempts {
     }
 }
 
-/// What a journey needs of the world.
+/// Settings and handles that services need.
 #[derive(Clone)]
 pub struct ServiceContext {
-    /// The server, without a slash at its end.
+    /// The server's URL without a trailing slash.
     pub server: String,
-    /// The keychain service of its keys: `keywright`, or `keywright/<host[:port]>`.
+    /// The keychain service of the server's keys: `keywright`, or `keywright/<host[:port]>`.
     pub keychain_service: String,
-    /// The management key that the environment gives, used before a stored one.
+    /// The management key from the environment; it takes precedence over the stored one.
     pub management_key: Option<ManagementKey>,
-    /// Where keys lie.
+    /// Where keys are stored.
     pub secret_store: SecretStore,
-    /// How long one vault call may take.
+    /// The timeout of one secret store call.
     pub secret_store_timeout: Duration,
-    /// Where the inventory and the journal lie.
+    /// Where the inventory and the journal are.
     pub location: StoreLocation,
-    /// Attempts whose key could not be stored and is still on screen.
+    /// Attempts whose key could not be stored and is still shown.
     pub pending_attempts: PendingAttempts,
-    /// Who we say we are.
+    /// The app attribution sent to OpenRouter.
     pub attribution: Attribution,
-    /// One request's time.
+    /// The timeout of one request.
     pub request_timeout: Duration,
-    /// How often what is safe to repeat is repeated.
+    /// Maximum retries for idempotent requests.
     pub max_retries: u32,
-    /// The callback's port; 0 for an ephemeral one.
+    /// The callback port; 0 for an ephemeral one.
     pub callback_port: u16,
-    /// Opens the person's browser; says in words why it could not.
+    /// Opens the user's browser, or returns why it could not.
     pub open_browser: fn(&Url) -> Result<(), String>,
 }
 
 impl ServiceContext {
-    /// A client of the server.
+    /// Returns a client for the server.
     pub fn build_client(&self) -> Result<Client, Error> {
         let server = Url::parse(&self.server).map_err(|_| Error::NotSent {
             server: self.server.clone(),
-            reason: "its address cannot be read".into(),
+            reason: "its URL is invalid".into(),
         })?;
         Client::new(&server, self.request_timeout, &self.attribution)
     }
 
-    /// Where the key under `label` lies in the vault.
+    /// Returns the secret store entry of the key with this label.
     pub fn entry_id(&self, label: &str) -> EntryId {
         EntryId { service: self.keychain_service.clone(), account: label.into() }
     }
 
-    /// A store beside the one that is used, for a key that this one refuses: the file beside the
-    /// keychain, the keychain beside the file. None where nothing is to be left on disk.
+    /// Returns the other store, for a key that this one cannot store: the file for the keychain, the
+    /// keychain for the file. Returns `None` if nothing may be written to disk.
     pub fn alternate_secret_store(
         &self,
         ask_passphrase: secret_store::PassphraseFn,
@@ -92,7 +91,7 @@ impl ServiceContext {
         }
     }
 
-    /// Makes a vault call off the async thread; it can wait for a person.
+    /// Runs a secret store call on a blocking thread, since it can wait for the user.
     pub(crate) async fn call_secret_store<T: Send + 'static>(
         &self,
         call: impl FnOnce(&SecretStore, Duration) -> Result<T, secret_store::Error> + Send + 'static,

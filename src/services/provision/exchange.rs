@@ -1,5 +1,5 @@
-//! The code for the key: sent as often as is safe, and not once more. Every stage is on disk
-//! before the next begins.
+//! Exchanges the code for the key. Retries only where that is safe; writes every stage to the
+//! journal before the next begins.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -10,14 +10,14 @@ use crate::api::openrouter::{self, Client, CreateKeyResponse, CreatedKey};
 use crate::domain::{AuthCode, CodeVerifier, KeyRequest, ManagementKey, ProvisioningEvent};
 use crate::storage::journal::{AttemptGuard, AttemptStage};
 
-/// How often a code is sent again whose fate is unknown, one at a time.
+/// How often a code is sent again if it is not known whether the server received it.
 const MAX_RESENDS: u32 = 2;
 
-/// What brings a key, and how often it may be sent again when its fate is unknown.
+/// A request that creates a key.
 pub(super) enum CreateKeyRequest<'a> {
-    /// A code works once: sent again it brings the same key, or none.
+    /// A code works once: sending it again creates no second key.
     ExchangeCode(&'a AuthCode, &'a CodeVerifier),
-    /// Each sending may cut another key: never again.
+    /// Each request may create another key, so it is never repeated.
     CreateKey(&'a ManagementKey, &'a KeyRequest),
 }
 
@@ -44,7 +44,7 @@ impl CreateKeyRequest<'_> {
     }
 }
 
-/// Exchanges the code. On `Err` the attempt is still open: see [`Error::is_unresolved`].
+/// Exchanges the code. On an error the attempt is still open: see [`Error::is_unresolved`].
 pub(super) async fn exchange_code(
     guard: &mut AttemptGuard,
     code: &AuthCode,
@@ -54,7 +54,7 @@ pub(super) async fn exchange_code(
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<CreatedKey, Error> {
     let client = services.build_client().map_err(Error::ExchangeFailed)?;
-    // Nothing was sent yet: a keychain that locked itself meanwhile costs no more than this login.
+    // Nothing was sent yet, so it is safe to fail if the keychain is locked by now.
     tokio::select! {
         result = store_attempt_secrets(guard, verifier, Some(code), services) => result?,
         () = wait_for_cancel(cancel) => return Err(Error::Cancelled),
@@ -75,7 +75,7 @@ pub(super) async fn exchange_code(
     .await
 }
 
-/// Has the management key cut the key. On `Err` the attempt is still open, as above.
+/// Creates the key with the management key. On an error the attempt is still open.
 pub(super) async fn create_with_management_key(
     guard: &mut AttemptGuard,
     management: &ManagementKey,
@@ -96,7 +96,7 @@ pub(super) async fn create_with_management_key(
     .await
 }
 
-/// Sends it. A code is in the vault by now; an attempt that was `Sent` before starts as ambiguous.
+/// Sends the request. An attempt that a previous run already sent starts as ambiguous.
 pub(super) async fn send_with_retries(
     guard: &mut AttemptGuard,
     client: &Client,
@@ -106,18 +106,18 @@ pub(super) async fn send_with_retries(
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<CreatedKey, Error> {
     let mut ambiguous = guard.attempt().stage == AttemptStage::RequestSent;
-    // What another run sent counts, and after a crash there is one more try, not a new beginning.
+    // Requests of a previous run count: after a crash the code is sent once more at most.
     let earlier_sends = guard.attempt().send_count.max(u32::from(ambiguous));
     let allowed = if ambiguous { 1 } else { 1 + request.max_resends().min(services.max_retries) };
     let max_sends = (earlier_sends + allowed).min(1 + request.max_resends());
     if earlier_sends >= max_sends {
         return Err(Error::Unresolved(openrouter::Error::OutcomeUnknown {
             server: services.server.clone(),
-            reason: "the code was sent as often as it may be".into(),
+            reason: "the code must not be sent again".into(),
         }));
     }
     let mut tries = 0;
-    // Sendings of which nothing is known. One that was answered with a refusal is known of.
+    // Requests without any response. A rejected request does not count.
     let mut unanswered_sends = earlier_sends;
     loop {
         guard.update(|attempt| {
@@ -139,8 +139,8 @@ pub(super) async fn send_with_retries(
             tries < services.max_retries
         };
         let Some(pause) = error.retry_delay(tries).filter(|_| again) else {
-            // After a send whose fate is unknown even a clean refusal proves nothing: the code may
-            // be used up because the key exists.
+            // After a request without a response even a rejection proves nothing: the code may be
+            // used up because the key exists.
             return Err(if ambiguous {
                 Error::Unresolved(error)
             } else {
@@ -154,14 +154,14 @@ pub(super) async fn send_with_retries(
         )));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            // As long as the server has not seen the code, nothing can be lost by leaving.
+            // As long as the server has not received the code, cancelling loses no key.
             () = wait_for_cancel(cancel), if !ambiguous => return Err(Error::Cancelled),
         }
     }
 }
 
-/// Keeps an answer of success in which no key could be found: under the attempt's id in the vault,
-/// or else in the hands of the person.
+/// Stores a successful response without a key under the attempt's id. If that fails, the returned
+/// error contains the response.
 async fn save_unexpected_response(
     guard: &mut AttemptGuard,
     body: SecretString,
@@ -196,11 +196,10 @@ async fn save_unexpected_response(
     }
 }
 
-/// Leaves the attempt on the list of what may have been issued. What the vault keeps under its id
-/// stays too: it may be the answer itself.
+/// Marks the attempt as unresolved. Its secrets stay stored, since they may include the response.
 pub(super) fn mark_unresolved(mut guard: AttemptGuard) {
     if let Err(error) = guard.update(|attempt| attempt.stage = AttemptStage::Unresolved) {
-        // The journal still says `sent`: the next start lists it all the same.
+        // The journal still says that the request was sent, so the next start lists the attempt.
         tracing::warn!(%error, "the journal could not be written");
     }
 }

@@ -1,4 +1,4 @@
-//! What a program that died left behind: finished where it can be, listed where it cannot.
+//! Recovers attempts that were interrupted: finishes them where possible, and lists the others.
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -17,20 +17,20 @@ use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store;
 use crate::storage::secret_store::{self, EntryId};
 
-/// What came of the attempts that were left behind.
+/// The result of [`recover_attempts`].
 #[derive(Debug, Default)]
 pub struct RecoveredAttempts {
-    /// Keys that are in the vault now.
+    /// Keys that are stored now.
     pub stored: Vec<StoredKey>,
-    /// Keys that were received just now and are nowhere but here.
+    /// Keys that were received just now and are stored nowhere.
     pub not_stored: Vec<ProvisioningOutcome>,
-    /// Attempts that may have issued a key nobody holds; until dismissed.
+    /// Attempts that may have created a key which was not received.
     pub unresolved: Vec<UnresolvedAttempt>,
-    /// Why some of them wait for the vault.
+    /// Why the secret store could not be read for some of them.
     pub error: Option<UserError>,
 }
 
-/// Goes through the attempts whose program is gone.
+/// Recovers the attempts whose process has ended.
 pub async fn recover_attempts(
     services: &ServiceContext,
 ) -> Result<RecoveredAttempts, json_store::Error> {
@@ -41,7 +41,7 @@ pub async fn recover_attempts(
         &services.secret_store.kind().to_string(),
     )? {
         match guard.attempt().stage {
-            // No key without a code that was sent.
+            // Without a code that was sent, no key exists.
             AttemptStage::Prepared => abandon_attempt(guard, services).await,
             AttemptStage::CodeReceived | AttemptStage::RequestSent => {
                 resume_attempt(guard, services, &mut recovered).await
@@ -58,15 +58,15 @@ pub async fn recover_attempts(
 }
 
 impl RecoveredAttempts {
-    /// The vault cannot be asked now: the next start asks again. Until then a key may exist.
+    /// Leaves the attempt to the next start, since the secret store cannot be read now.
     fn defer_attempt(&mut self, guard: AttemptGuard, error: &secret_store::Error) {
-        tracing::warn!(%error, "an attempt waits for the vault");
+        tracing::warn!(%error, "an attempt cannot be recovered without the secret store");
         self.error = Some(error.to_user_error());
         self.unresolved.push(UnresolvedAttempt::from(guard.attempt().clone()));
     }
 }
 
-/// Strikes an attempt off the list of what may have been issued, and what the vault kept of it.
+/// Removes an attempt from the journal, and its secrets from the secret store.
 pub fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserError> {
     let entry_id = EntryId { service: ATTEMPTS_SERVICE.into(), account: id.into() };
     match services.secret_store.delete(&entry_id, services.secret_store_timeout) {
@@ -76,7 +76,7 @@ pub fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserEr
     journal::dismiss_attempt(&services.location, id).map_err(|error| error.to_user_error())
 }
 
-/// A code younger than ten minutes is exchanged; an older one that was sent stays unresolved.
+/// Exchanges a code that is still valid; an attempt with an older one that was sent is unresolved.
 async fn resume_attempt(
     mut guard: AttemptGuard,
     services: &ServiceContext,
@@ -92,7 +92,7 @@ async fn resume_attempt(
         Err(error) if was_sent || is_recent => return recovered.defer_attempt(guard, &error),
         Err(_) => None,
     };
-    // Nobody is there to leave.
+    // A recovery cannot be cancelled.
     let mut cancel = watch::channel(false).1;
     let created = match (secrets, services.build_client()) {
         (Some((code, verifier)), Ok(client)) => {
@@ -132,7 +132,7 @@ async fn resume_attempt(
     }
 }
 
-/// A key came: is it in the vault?
+/// Adds a received key to the inventory if it is in the secret store.
 async fn verify_stored_key(
     mut guard: AttemptGuard,
     services: &ServiceContext,
@@ -159,7 +159,7 @@ async fn verify_stored_key(
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "door: the vault")]
+#[expect(clippy::disallowed_methods, reason = "the secret store returns plain secrets")]
 async fn load_attempt_secrets(
     guard: &AttemptGuard,
     services: &ServiceContext,

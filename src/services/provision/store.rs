@@ -1,5 +1,5 @@
-//! The stretch between the server's answer and the keychain's read-back: here a key exists once.
-//! No `?` leaves it with the key; whatever fails, the key goes back to the person.
+//! Stores a received key. At first this program has the only copy, so no error path drops the key:
+//! if it cannot be stored, it is returned to the user.
 
 use std::collections::HashMap;
 
@@ -20,23 +20,23 @@ use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
 use crate::storage::secret_store::{self, SecretStore};
 
-/// Keys that are stored and not on the list yet: the list is rewritten for many at once, not for
-/// each. Until then their attempts stay in the journal, from which the next start lists them.
+/// Keys that are stored but not yet in the inventory, which is written for many keys at once. Until
+/// then their attempts stay in the journal, and the next start adds them to the inventory.
 #[derive(Default)]
 pub struct UnlistedKeys(Vec<(AttemptGuard, StoredKey)>);
 
 impl UnlistedKeys {
-    /// How many there are.
+    /// Returns the number of keys.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether all are on the list.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Puts them on the list. An error costs no key: see above.
+    /// Adds the keys to the inventory. On an error the next start does it.
     pub fn add_to_inventory(&mut self, services: &ServiceContext) -> Result<(), UserError> {
         if self.is_empty() {
             return Ok(());
@@ -49,8 +49,8 @@ impl UnlistedKeys {
     }
 }
 
-/// Stores what was received, notes it, ends the attempt and asks what was granted. With `later` the
-/// list is left to [`Unlisted::list`].
+/// Stores the received key, adds it to the inventory, ends the attempt and compares the policy. With
+/// `unlisted` the inventory is left to [`UnlistedKeys::add_to_inventory`].
 pub(super) async fn store_received_key(
     mut guard: AttemptGuard,
     issued: CreatedKey,
@@ -73,12 +73,12 @@ pub(super) async fn store_received_key(
             Timestamp::now(),
         )
     };
-    // A journal that cannot be written keeps no key out of the vault.
+    // Even if the journal cannot be written, the key must be stored.
     log_error(guard.update(|attempt| {
         attempt.stage = AttemptStage::KeyReceived;
         attempt.received_key = Some(stored_key.clone());
     }));
-    // Until it is listed: no other Keywright may take the label between our look and our writing.
+    // Held until the key is in the inventory, so that no other process takes the label.
     let storing_lock = lock_storing(services).await;
     let rename_warning = match store_under_free_label(&mut stored_key, &issued.key, services).await
     {
@@ -96,7 +96,7 @@ pub(super) async fn store_received_key(
         attempt.stage = AttemptStage::Stored;
         attempt.received_key = Some(stored_key.clone());
     }));
-    // Not in a queue: its keys come from one account, and there may be thousands.
+    // Not for a batch: its keys come from one account, and there may be thousands.
     let account_warning =
         unlisted.is_none().then(|| other_account_warning(&stored_key, services)).flatten();
     let listed = match &unlisted {
@@ -105,7 +105,7 @@ pub(super) async fn store_received_key(
     };
     drop(storing_lock);
     delete_attempt_secrets(&guard, services).await;
-    // A key that is not on the list stays in the journal: the next start lists it.
+    // The attempt of a key that is not in the inventory stays in the journal for the next start.
     let mut guard = Some(guard);
     if let (None, Ok(())) = (&unlisted, &listed) {
         log_error(guard.take().map_or(Ok(()), AttemptGuard::complete));
@@ -116,7 +116,7 @@ pub(super) async fn store_received_key(
     let (stored, key) = (stored_key.clone(), issued.key.clone());
     let outcome = tokio::select! {
         outcome = compare_policy(stored_key, issued.key, warning.clone(), unlisted.is_none(), services) => outcome,
-        // The key is safe: nobody waits for a comparison who wants to leave.
+        // The key is stored, so cancelling skips the comparison.
         () = wait_for_cancel(cancel) => ProvisioningOutcome::Stored { stored_key: stored, key, warning },
     };
     if let (Some(unlisted), Some(guard), ProvisioningOutcome::Stored { stored_key, .. }) =
@@ -127,14 +127,14 @@ pub(super) async fn store_received_key(
     outcome
 }
 
-/// What an answer held could be found nowhere in it and be kept nowhere: the person has it.
+/// Returns a response that contains no recognisable key and could not be stored to the user.
 pub(super) fn return_unstored(
     mut guard: AttemptGuard,
     response: SecretString,
     error: &UserError,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    #[expect(clippy::disallowed_methods, reason = "door: reveal")]
+    #[expect(clippy::disallowed_methods, reason = "the response is shown to the user")]
     let key = ApiKey::from(response.expose_secret().to_owned());
     let attempt = guard.attempt();
     let store = services.secret_store.kind().to_string();
@@ -156,7 +156,8 @@ pub(super) fn return_unstored(
     ProvisioningOutcome::NotStored { entry: stored_key, key, error: error.clone() }
 }
 
-/// Waits for the turn to store; whoever waits in vain stores all the same, for the key's sake.
+/// Waits for the lock that serialises changes of labels. Returns `None` after the timeout: storing a
+/// new key goes on without the lock, since the key would be lost otherwise.
 pub(crate) async fn lock_storing(services: &ServiceContext) -> Option<LockGuard> {
     let (location, timeout) = (services.location.clone(), services.secret_store_timeout);
     let storing_lock =
@@ -164,7 +165,7 @@ pub(crate) async fn lock_storing(services: &ServiceContext) -> Option<LockGuard>
     storing_lock.await.ok()?.ok()
 }
 
-/// Tries again to store a key that is nowhere but on the screen.
+/// Tries again to store a key that is stored nowhere.
 pub async fn retry_store(
     stored_key: StoredKey,
     key: ApiKey,
@@ -173,8 +174,8 @@ pub async fn retry_store(
     store_and_list(stored_key, key, services, services).await
 }
 
-/// Stores it in another store than the one that refuses it. A rotation needs both keys in one: the
-/// new key then stays beside the old one, under a label of its own.
+/// Stores the key in another store. A rotation needs both keys in one store, so the new key then
+/// keeps its own label.
 pub async fn store_in_alternate(
     mut stored_key: StoredKey,
     key: ApiKey,
@@ -211,15 +212,15 @@ async fn store_and_list(
             delete_attempt_secrets(&guard, services).await;
             log_error(guard.complete());
         }
-        // Another start may have put it on the list of what nobody received.
+        // Another process may have listed the attempt as unresolved.
         log_error(journal::remove_attempts_for_key(&services.location, &stored_key.hash));
     }
     let warning = listed.err().map(|error| not_listed_error(&error)).or(rename_warning);
     compare_policy(stored_key, key, warning, true, services).await
 }
 
-/// Puts the key into the vault, read back. Never over another key: a label that was taken since
-/// the preflight gets a number, and `Some` words about it.
+/// Stores the key without overwriting another one. If the label was taken since the preflight, the
+/// key gets a numbered label, and a warning is returned.
 async fn store_under_free_label(
     stored_key: &mut StoredKey,
     key: &ApiKey,
@@ -238,7 +239,7 @@ async fn store_under_free_label(
         let rename_warning = (label != requested).then(|| {
             UserError::new(
                 ErrorKind::Failed,
-                format!("the label {requested} was taken meanwhile"),
+                format!("the label {requested} was taken in the meantime"),
                 format!("the key is stored as {label}"),
             )
         });
@@ -250,7 +251,7 @@ async fn store_under_free_label(
                     .call_secret_store(move |store, timeout| store.set(&entry_id, &secret, timeout))
                     .await?;
             }
-            // Ours already: a try before this one got further than it knew.
+            // A previous attempt already stored this key.
             Ok(secret) if hash_secret(&secret) == stored_key.hash => {}
             Ok(_) => continue,
             Err(error) => return Err(error),
@@ -261,8 +262,8 @@ async fn store_under_free_label(
     Err(secret_store::Error::Ambiguous(9))
 }
 
-/// Asks the server what it granted and notes it, on the list as well where the key is `listed`; a
-/// failure leaves the key where it is.
+/// Fetches the granted policy and records it, also in the inventory if the key is `listed`. A
+/// failure is only a warning.
 async fn compare_policy(
     mut stored_key: StoredKey,
     key: ApiKey,
@@ -272,9 +273,9 @@ async fn compare_policy(
 ) -> ProvisioningOutcome {
     let response = match services.build_client() {
         Ok(client) => match client.get_current_key(&key).await {
-            // Asking is safe to repeat; once is enough for a hiccup.
+            // The request is idempotent; one retry covers a short failure.
             Err(error) if error.status().is_none() && services.max_retries > 0 => {
-                tracing::debug!(%error, "asking the key again");
+                tracing::debug!(%error, "retrying the request for the granted policy");
                 client.get_current_key(&key).await
             }
             response => response,
@@ -294,15 +295,15 @@ async fn compare_policy(
         }
         Err(error) => Some(UserError::new(
             ErrorKind::Failed,
-            format!("what was granted could not be checked: {error}"),
-            "the key is stored; look at its limit and expiry at OpenRouter",
+            format!("the granted policy could not be checked: {error}"),
+            "check its limit and expiry at OpenRouter",
         )),
     };
     ProvisioningOutcome::Stored { stored_key, key, warning: warning.or(unchecked) }
 }
 
-/// Whoever can read the sign-in address can answer it with a consent of their own: then the key is
-/// one of theirs, and they see what it is used for.
+/// Returns a warning if the key belongs to another account than the stored keys. Someone who can
+/// read the sign-in URL can consent with their own account, and then sees how the key is used.
 fn other_account_warning(stored_key: &StoredKey, services: &ServiceContext) -> Option<UserError> {
     let user = stored_key.user_id.as_ref()?;
     let stored_keys = inventory::list_keys(&services.location, &services.server).ok()?;
@@ -311,9 +312,8 @@ fn other_account_warning(stored_key: &StoredKey, services: &ServiceContext) -> O
     (!users.any(|other| other == user)).then(|| {
         UserError::new(
             ErrorKind::Failed,
-            "this key is of another account than the keys that are held here",
-            "it is stored; if you did not sign in to another account, do not use it: somebody \
-                 answered in your place",
+            "this key belongs to another account than the other stored keys",
+            "if you did not sign in to another account, do not use it and remove it: keywright rm",
         )
     })
 }
@@ -321,31 +321,32 @@ fn other_account_warning(stored_key: &StoredKey, services: &ServiceContext) -> O
 fn not_stored_error(error: &secret_store::Error) -> UserError {
     UserError::new(
         ErrorKind::SecretStore,
-        format!("the key was issued and could not be stored: {error}"),
-        format!("it is nowhere but here; {}", error.advice()),
+        format!("the key was created and could not be stored: {error}"),
+        error.advice(),
     )
+    .with_meaning("this program has the only copy of the key")
 }
 
 fn not_listed_error(error: &json_store::Error) -> UserError {
     UserError::new(
         ErrorKind::Failed,
-        format!("the key is in the keychain, but not on the list: {error}"),
+        format!("the key is stored, but the inventory could not be written: {error}"),
         error.advice(),
     )
 }
 
-#[expect(clippy::disallowed_methods, reason = "door: the vault")]
+#[expect(clippy::disallowed_methods, reason = "the secret store takes plain secrets")]
 fn to_secret_string(key: &ApiKey) -> SecretString {
     SecretString::from(key.expose_secret())
 }
 
-#[expect(clippy::disallowed_methods, reason = "door: hashing")]
+#[expect(clippy::disallowed_methods, reason = "the key is hashed")]
 pub(super) fn hash_secret(secret: &SecretString) -> String {
     ApiKey::from(secret.expose_secret().to_owned()).hash()
 }
 
 fn log_error<T, E: std::fmt::Display>(result: Result<T, E>) {
     if let Err(error) = result {
-        tracing::warn!(%error, "went on, for the key's sake");
+        tracing::warn!(%error, "continued after an error so that the key is not lost");
     }
 }

@@ -1,5 +1,4 @@
-//! One key's turn after the other: prepared ahead, confirmed, kept; wishes heeded meanwhile. Must not
-//! know: which turn it is, and what its end means for the others.
+//! Runs the items of a batch: prepares the next one in advance and handles the user's commands.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +15,10 @@ use crate::services::provision::{
 };
 use crate::storage::secret_store;
 
-/// How long a keychain that locked itself on the way is waited for.
+/// How long a batch waits for a keychain that was locked meanwhile.
 const KEYCHAIN_TIMEOUT: Duration = Duration::from_secs(120);
-/// The most keys that are put on the list at once.
+/// The maximum number of keys that are added to the inventory at once.
 const INVENTORY_BATCH_SIZE: usize = 32;
-/// How long the end of a key that was only prepared may take.
-const ABANDON_TIMEOUT: Duration = Duration::from_secs(2);
 
 type PrepareFuture<'a> =
     Pin<Box<dyn Future<Output = Result<PreparedAttempt, provision::Error>> + Send + 'a>>;
@@ -33,9 +30,9 @@ pub(super) struct BatchRunner<'a> {
     commands: mpsc::Receiver<BatchCommand>,
     controls: ProvisioningControls,
     report: &'a (dyn Fn(ProvisioningEvent) + Sync),
-    /// The next key's preparation.
+    /// The preparation of the next key.
     next_preparation: Option<PrepareFuture<'a>>,
-    /// Whether one was stored: the keychain does work.
+    /// Whether a key was stored, which shows that the secret store works.
     has_stored_key: bool,
     unlisted_keys: UnlistedKeys,
     inventory_updated_at: Instant,
@@ -70,7 +67,7 @@ impl<'a> BatchRunner<'a> {
         Box::pin(provision::prepare_attempt(request, self.services, self.report))
     }
 
-    /// One key's turn, and whether the person wants no further one.
+    /// Creates one key. Returns its result and whether to stop the batch.
     pub(super) async fn run_item(
         &mut self,
         request: &'a KeyRequest,
@@ -105,7 +102,7 @@ impl<'a> BatchRunner<'a> {
                     (ErrorKind::Cancelled, Some(BatchCommand::Skip)) => {
                         return (Err(skipped_error()), false);
                     }
-                    // Before anything was sent the keychain locked itself: it is waited for.
+                    // Nothing was sent when the keychain was locked, so retrying is safe.
                     (ErrorKind::SecretStore, None) if std::mem::take(&mut may_retry) => {}
                     _ => return (Err(error), stop),
                 },
@@ -114,7 +111,7 @@ impl<'a> BatchRunner<'a> {
         }
     }
 
-    /// Waits until it is prepared; for a keychain that worked before, a while longer.
+    /// Waits for the preparation. Retries it for a while if the keychain worked before.
     async fn wait_until_prepared(
         &mut self,
         request: &'a KeyRequest,
@@ -142,7 +139,7 @@ impl<'a> BatchRunner<'a> {
             }
             if !std::mem::replace(&mut notified, true) {
                 (self.report)(ProvisioningEvent::Notice(format!(
-                    "{error}: waiting for it, two minutes at most"
+                    "{error}: waiting for it for at most two minutes"
                 )));
             }
             preparing = Box::pin(async {
@@ -152,7 +149,7 @@ impl<'a> BatchRunner<'a> {
         }
     }
 
-    /// From consent to the end; the next key is prepared meanwhile.
+    /// Completes a prepared item while the next one is prepared.
     async fn provision_item(
         &mut self,
         prepared: PreparedAttempt,
@@ -196,7 +193,7 @@ impl<'a> BatchRunner<'a> {
                 }
             }
         };
-        // The account does not let a key cut another: it need not be asked for each.
+        // The account does not let a key create another: use the fallback for all other keys.
         if let (AuthMethod::ExistingKey(_, fallback), true) =
             (&self.auth_method, sign_in_requested.load(Ordering::Relaxed))
         {
@@ -205,7 +202,7 @@ impl<'a> BatchRunner<'a> {
         (outcome, command)
     }
 
-    /// A key that was issued and is nowhere but here.
+    /// Retries to store a key that is stored nowhere.
     async fn retry_store(
         &mut self,
         mut stored_key: StoredKey,
@@ -213,7 +210,7 @@ impl<'a> BatchRunner<'a> {
         mut error: UserError,
     ) -> KeyResult {
         (self.report)(ProvisioningEvent::Notice(format!(
-            "{}: trying to store it again, for two minutes at most",
+            "{}: retrying to store it for at most two minutes",
             error.message
         )));
         let since = Instant::now();
@@ -235,7 +232,7 @@ impl<'a> BatchRunner<'a> {
         }
         Err(UserError {
             advice: format!(
-                "the key is lost with this program: revoke it at {}",
+                "the key is lost when this program ends: revoke it at {}",
                 stored_key.page_url()
             ),
             kind: ErrorKind::Unresolved,
@@ -243,8 +240,8 @@ impl<'a> BatchRunner<'a> {
         })
     }
 
-    /// Puts what is stored on the list, when there is enough of it or some time has passed. An error
-    /// is one of the list alone.
+    /// Adds the stored keys to the inventory if there are enough of them, some time has passed or `now`
+    /// is true.
     pub(super) fn flush_inventory(&mut self, now: bool) -> Result<(), UserError> {
         if !now
             && self.unlisted_keys.len() < INVENTORY_BATCH_SIZE
@@ -256,17 +253,17 @@ impl<'a> BatchRunner<'a> {
         self.unlisted_keys.add_to_inventory(self.services)
     }
 
-    /// The end: what was prepared in vain leaves nothing behind.
+    /// Discards the preparation of the next key.
     pub(super) async fn discard_next(&mut self) {
         if let Some(next) = self.next_preparation.take()
-            && let Ok(Ok(prepared)) = tokio::time::timeout(ABANDON_TIMEOUT, next).await
+            && let Ok(Ok(prepared)) = tokio::time::timeout(provision::ABANDON_TIMEOUT, next).await
         {
             prepared.discard(self.services).await;
         }
     }
 }
 
-/// The next wish. Whoever cannot wish any more waits for the end.
+/// Returns the next command; never completes when the sender is gone.
 async fn next_command(commands: &mut mpsc::Receiver<BatchCommand>) -> BatchCommand {
     match commands.recv().await {
         Some(command) => command,
@@ -274,7 +271,7 @@ async fn next_command(commands: &mut mpsc::Receiver<BatchCommand>) -> BatchComma
     }
 }
 
-/// What a wish means for a key of which nothing was sent yet.
+/// Returns the error with which a command ends a key for which nothing was sent yet.
 fn command_to_error(command: BatchCommand) -> Option<UserError> {
     match command {
         BatchCommand::Skip => Some(skipped_error()),
@@ -284,14 +281,11 @@ fn command_to_error(command: BatchCommand) -> Option<UserError> {
 }
 
 fn skipped_error() -> UserError {
-    UserError::new(
-        ErrorKind::Cancelled,
-        "skipped",
-        "no key was issued and nothing was spent; apply the plan again to cut it",
-    )
+    UserError::new(ErrorKind::Cancelled, "skipped", "apply the plan again to create it")
+        .with_meaning("no key was created and nothing was spent")
 }
 
-/// Whether opening the keychain, or starting it again, would help.
+/// Returns whether unlocking or restarting the keychain would help.
 const fn is_keychain_unavailable(error: &provision::Error) -> bool {
     matches!(
         error,
