@@ -1,8 +1,7 @@
-//! Where a key's spending leads: its pace, when that reaches the limit, and how sure that is.
-//! Owns the reckoning and its words. Must not know: where samples are kept, clocks.
+//! Forecasts when a key reaches its limit, with bounds, from usage samples.
 
 mod curve;
-mod words;
+mod description;
 
 pub use curve::{UsageSample, spending_series};
 
@@ -14,67 +13,67 @@ use curve::{UsageCurve, to_epoch_seconds};
 
 const SECONDS_PER_HOUR: f64 = 3_600.0;
 const SECONDS_PER_DAY: f64 = 24.0 * SECONDS_PER_HOUR;
-/// Further ahead nothing is foretold.
+/// The longest time that a forecast covers.
 const MAX_HORIZON_SECONDS: f64 = 365.0 * SECONDS_PER_DAY;
 
-/// What ends the time that a forecast is about.
+/// What ends the period of a forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeriodEnd {
-    /// What was spent starts again at zero.
+    /// The limit resets.
     Reset,
-    /// The key works no more.
+    /// The key expires.
     Expiry,
 }
 
-/// USD spent of the limit, at the slowest, the usual and the fastest pace.
+/// Spending at the end of the period, in USD.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SpentEstimate {
-    /// At the slowest.
+    /// At the slowest plausible rate.
     pub low: f64,
-    /// At the usual pace.
+    /// At the usual rate.
     pub likely: f64,
-    /// At the fastest.
+    /// At the fastest plausible rate.
     pub high: f64,
 }
 
-/// Where the spending of a key leads if it goes on as before. Times are `None` where the limit is
-/// not reached before `end`, or within a year.
+/// The forecast for a key if it continues to spend at the same rate. A time is `None` if the limit
+/// is not reached before the end of the period or within a year.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Forecast {
-    /// USD a day.
+    /// USD per day.
     pub usd_per_day: f64,
-    /// USD.
+    /// The limit in USD.
     pub limit: f64,
-    /// When the limit is reached at this pace.
+    /// When the limit is reached at this rate.
     pub reached_at: Option<Timestamp>,
-    /// The same at the fastest pace that is plausible; never after `reached`.
+    /// The same at the fastest plausible rate; never after `reached_at`.
     pub earliest_reached_at: Option<Timestamp>,
-    /// The same at the slowest; never before `reached`.
+    /// The same at the slowest plausible rate; never before `reached_at`.
     pub latest_reached_at: Option<Timestamp>,
-    /// The next reset or the expiry, whichever comes first, if within a year.
+    /// The next reset or the expiry, whichever is first, if within a year.
     pub period_end: Option<(Timestamp, PeriodEnd)>,
-    /// What will have been spent of the limit at `end`.
+    /// Spending at `period_end`, at most the limit.
     pub spent_at_end: Option<SpentEstimate>,
-    /// How many samples this rests on,
+    /// The number of samples used.
     pub sample_count: usize,
-    /// and over how long.
+    /// The time between the first and the last of them.
     pub sampled_span: SignedDuration,
 }
 
-/// The part of the past from which a pace is taken.
+/// The part of the past from which the rate is calculated.
 struct SpendingHistory {
     curve: UsageCurve,
     /// Seconds since the epoch.
     start: f64,
     span: f64,
     sample_count: usize,
-    /// USD a second.
+    /// USD per second.
     usd_per_second: f64,
 }
 
 impl SpendingHistory {
-    /// The last `days`, or as much of them as is known. `None` where that cannot carry a pace:
-    /// fewer than three samples, less than an hour, or nothing new for a day.
+    /// Returns the last `days`, or the part of them that has samples. `None` if that is too little
+    /// for a rate: fewer than three samples, less than an hour, or no sample within the last day.
     fn new(
         samples: impl IntoIterator<Item = UsageSample>,
         now: Timestamp,
@@ -83,30 +82,31 @@ impl SpendingHistory {
         let curve = UsageCurve::new(samples, now);
         let (first, last) = curve.time_bounds()?;
         let start = first.max(to_epoch_seconds(now) - days * SECONDS_PER_DAY);
-        let (span, samples) = (last - start, curve.count_samples(start));
-        if samples < 3 || span < SECONDS_PER_HOUR || to_epoch_seconds(now) - last > SECONDS_PER_DAY
+        let (span, sample_count) = (last - start, curve.count_samples(start));
+        if sample_count < 3
+            || span < SECONDS_PER_HOUR
+            || to_epoch_seconds(now) - last > SECONDS_PER_DAY
         {
             return None;
         }
-        let pace = curve.spent_between(start, last) / span;
-        Some(Self { curve, start, span, sample_count: samples, usd_per_second: pace })
+        let rate = curve.spent_between(start, last) / span;
+        Some(Self { curve, start, span, sample_count, usd_per_second: rate })
     }
 
-    /// Whether anything was spent in the later half: a burst that is long over foretells nothing.
+    /// Whether anything was spent in the second half: an old burst does not predict spending.
     fn is_ongoing(&self) -> bool {
         let end = self.start + self.span;
         self.curve.spent_between(end - self.span / 2.0, end) > 0.0
     }
 
-    /// The slowest and the fastest pace that are plausible for the next `ahead` seconds.
+    /// Returns the slowest and the fastest plausible rate for the next `ahead` seconds.
     ///
-    /// No distribution is assumed: spending comes in bursts, with nights and weekends. Instead a
-    /// window as long as the time ahead (at most half of the past, or there would be little to
-    /// compare) slides over the past, and its emptiest and fullest places are the bounds. Few
-    /// samples hide what went on between them, so the bounds are never closer to the pace than
-    /// one part in as many as there are samples. And further ahead than the past reaches back
-    /// there may be a pause which it could not show: the slowest pace is that of a past which
-    /// is followed by nothing.
+    /// No distribution is assumed, because spending has bursts, nights and weekends. Instead a
+    /// window of `ahead` seconds (at most half of the past, so that there are several positions)
+    /// moves over the past, and the lowest and the highest rate in it are the bounds. With `n`
+    /// samples the bounds differ from the rate by at least one part in `n`, because samples hide
+    /// what happens between them. If `ahead` is longer than the past, the slowest rate assumes no
+    /// spending in the rest of the time.
     fn rate_bounds(&self, ahead: f64) -> (f64, f64) {
         const STEPS: u32 = 48;
         let window = ahead.clamp(self.span / 8.0, self.span / 2.0);
@@ -114,26 +114,28 @@ impl SpendingHistory {
         for step in 0..=STEPS {
             let share = f64::from(step) / f64::from(STEPS);
             let from = self.start + (self.span - window) * share;
-            let pace = self.curve.spent_between(from, from + window) / window;
-            (slow, fast) = (slow.min(pace), fast.max(pace));
+            let rate = self.curve.spent_between(from, from + window) / window;
+            (slow, fast) = (slow.min(rate), fast.max(rate));
         }
-        let part =
+        let margin =
             self.usd_per_second / u32::try_from(self.sample_count).map_or(f64::INFINITY, f64::from);
-        let slow = slow.min(self.usd_per_second - part) * (self.span / ahead).min(1.0);
-        (slow, fast.max(self.usd_per_second + part))
+        let slow = slow.min(self.usd_per_second - margin) * (self.span / ahead).min(1.0);
+        (slow, fast.max(self.usd_per_second + margin))
     }
 }
 
-/// What a key spends, in USD a day, over the last week. Where samples cannot say (see
-/// [`forecast`]), what the server counted since Monday, or since the first of the month, once a
-/// day of it has passed; for a key that was cut since then that is too little.
+/// Returns the average spending over the last week, in USD per day.
+///
+/// Without enough samples (see [`forecast_spending`]) it uses the server's weekly or monthly usage
+/// once a day of that period has passed. For a key created within the period the result is too
+/// low.
 pub fn daily_spending(
     samples: &[UsageSample],
-    reading: Option<&KeyInfo>,
+    info: Option<&KeyInfo>,
     now: Timestamp,
 ) -> Option<f64> {
-    if let Some(past) = SpendingHistory::new(samples.iter().copied(), now, 7.0) {
-        return Some(past.usd_per_second * SECONDS_PER_DAY);
+    if let Some(history) = SpendingHistory::new(samples.iter().copied(), now, 7.0) {
+        return Some(history.usd_per_second * SECONDS_PER_DAY);
     }
     let today = to_utc(now).date();
     let days = |whole: i8| {
@@ -141,76 +143,80 @@ pub fn daily_spending(
         Some(f64::from(whole) + time).filter(|days| *days >= 1.0)
     };
     let counted = |usage: Option<f64>, days: Option<f64>| Some(usage? / days?);
-    let reading = reading?;
-    counted(reading.usage_weekly, days(today.weekday().to_monday_zero_offset()))
-        .or_else(|| counted(reading.usage_monthly, days(today.day() - 1)))
-        .filter(|burn| burn.is_finite() && *burn >= 0.0)
+    let info = info?;
+    counted(info.usage_weekly, days(today.weekday().to_monday_zero_offset()))
+        .or_else(|| counted(info.usage_monthly, days(today.day() - 1)))
+        .filter(|usd| usd.is_finite() && *usd >= 0.0)
 }
 
-/// Where the spending of `held` leads. The past is a whole day, week or fortnight, as the window
-/// goes, so that nights and weekends weigh what they should.
+/// Forecasts the spending of a key. The rate is taken from a whole day, week or fortnight, depending
+/// on the reset interval, so that nights and weekends have their usual weight.
 ///
-/// `None` where nothing honest can be said: no limit; a key that is dead, off, expired or at its
-/// limit; figures that are stale or of a window that has ended; fewer than three samples or less
-/// than an hour of them; nothing spent lately; a limit that counts the owner's provider keys too,
-/// of which samples know nothing.
+/// Returns `None` if there is no basis for a forecast: no limit; a key that is rejected, disabled,
+/// expired or at its limit; a check that is too old or from before a reset; fewer than three
+/// samples or less than an hour of them; no recent spending; or a limit that includes the owner's
+/// provider keys, whose usage the samples do not contain.
 pub fn forecast_spending(
     samples: &[UsageSample],
-    held: &StoredKey,
+    stored_key: &StoredKey,
     now: Timestamp,
 ) -> Option<Forecast> {
-    if !matches!(held.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring) {
+    if !matches!(stored_key.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring) {
         return None;
     }
-    let reading = held.info.as_ref()?;
-    let byok = reading.byok_usage.is_some_and(|usage| usage > 0.0);
-    if byok && reading.include_byok_in_limit == Some(true) {
+    let info = stored_key.info.as_ref()?;
+    let byok = info.byok_usage.is_some_and(|usage| usage > 0.0);
+    if byok && info.include_byok_in_limit == Some(true) {
         return None;
     }
-    let limit = held.limit().filter(|limit| limit.is_finite())?;
-    let remaining = held.remaining(now).filter(|left| left.is_finite() && *left > 0.0)?;
-    // A clock that was set back since the reading knows nothing of what lies between.
-    let read_at = held.checked_at?.min(now);
-    let days = match held.reset() {
+    let limit = stored_key.limit().filter(|limit| limit.is_finite())?;
+    let remaining = stored_key.remaining(now).filter(|usd| usd.is_finite() && *usd > 0.0)?;
+    // The clock may have been set back since the check.
+    let checked_at = stored_key.checked_at?.min(now);
+    let days = match stored_key.reset() {
         Some(ResetInterval::Daily) => 1.0,
         Some(ResetInterval::Weekly) => 7.0,
         Some(ResetInterval::Monthly) | None => 14.0,
     };
-    // The last answer may not be among the samples yet.
-    let newest = reading.usage.map(|usage| UsageSample { at: read_at, usage });
-    let known = samples.iter().copied().filter(|sample| sample.at <= now).chain(newest);
-    let past = SpendingHistory::new(known, now, days).filter(SpendingHistory::is_ongoing)?;
+    // The last check may not be among the samples yet.
+    let newest = info.usage.map(|usage| UsageSample { at: checked_at, usage });
+    let all_samples = samples.iter().copied().filter(|sample| sample.at <= now).chain(newest);
+    let history =
+        SpendingHistory::new(all_samples, now, days).filter(SpendingHistory::is_ongoing)?;
 
-    let reset =
-        held.reset().and_then(|reset| reset.next_after(read_at)).map(|at| (at, PeriodEnd::Reset));
-    let expiry = held.expires_at().map(|at| (at, PeriodEnd::Expiry));
+    let reset = stored_key
+        .reset()
+        .and_then(|reset| reset.next_after(checked_at))
+        .map(|at| (at, PeriodEnd::Reset));
+    let expiry = stored_key.expires_at().map(|at| (at, PeriodEnd::Expiry));
     let end = reset.into_iter().chain(expiry).min_by_key(|(at, _)| *at);
     let ahead = end
-        .map(|(at, _)| to_epoch_seconds(at) - to_epoch_seconds(read_at))
+        .map(|(at, _)| to_epoch_seconds(at) - to_epoch_seconds(checked_at))
         .filter(|ahead| *ahead <= MAX_HORIZON_SECONDS);
     let horizon = ahead.unwrap_or(MAX_HORIZON_SECONDS);
 
-    let (slow, fast) = past.rate_bounds((remaining / past.usd_per_second).min(horizon).max(1.0));
-    let reached = |pace: f64| {
-        let wait = remaining / pace;
-        // Figures some hours old may say that it happened meanwhile: then it is now, if at all.
-        (wait < horizon).then(|| add_seconds(read_at, wait).max(now))
+    let (slow, fast) =
+        history.rate_bounds((remaining / history.usd_per_second).min(horizon).max(1.0));
+    let reached = |rate: f64| {
+        let wait = remaining / rate;
+        // With a check some hours old the result may be in the past: then it is now.
+        (wait < horizon).then(|| add_seconds(checked_at, wait).max(now))
     };
-    let by_end = |pace: f64| ((limit - remaining).max(0.0) + pace * horizon).min(limit);
+    let spent_at_end = |rate: f64| ((limit - remaining).max(0.0) + rate * horizon).min(limit);
     Some(Forecast {
-        usd_per_day: past.usd_per_second * SECONDS_PER_DAY,
+        usd_per_day: history.usd_per_second * SECONDS_PER_DAY,
         limit,
-        reached_at: reached(past.usd_per_second),
+        reached_at: reached(history.usd_per_second),
         earliest_reached_at: reached(fast),
         latest_reached_at: reached(slow),
         period_end: end.filter(|_| ahead.is_some()),
         spent_at_end: ahead.map(|_| SpentEstimate {
-            low: by_end(slow),
-            likely: by_end(past.usd_per_second),
-            high: by_end(fast),
+            low: spent_at_end(slow),
+            likely: spent_at_end(history.usd_per_second),
+            high: spent_at_end(fast),
         }),
-        sample_count: past.sample_count,
-        sampled_span: to_signed_duration(past.span),
+        sample_count: history.sample_count,
+        sampled_span: to_signed_duration(history.span),
     })
 }
 

@@ -1,35 +1,34 @@
-//! What was spent over time, as a line through samples. Owns: gaps, figures that go down, and the
-//! buckets of a chart. Must not know: limits and windows.
+//! Spending over time, interpolated between samples, and the buckets of a chart.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// What a key had spent in its whole life at a time.
+/// The lifetime usage of a key at a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UsageSample {
-    /// When it was read.
+    /// When it was recorded.
     pub at: Timestamp,
     /// USD.
     pub usage: f64,
 }
 
-/// A line that never falls: seconds since the epoch (ascending), USD.
+/// Pairs of seconds since the epoch and USD. Both never decrease.
 #[derive(Debug)]
 pub(super) struct UsageCurve(Vec<(f64, f64)>);
 
 impl UsageCurve {
-    /// Through the samples until `now`. One that does not come after the one before it, or is no
-    /// number, is passed over.
+    /// Builds the curve from the samples until `now`. Ignores a sample that is not later than the
+    /// one before it or is not a finite number.
     ///
-    /// Usage that goes down a little is a server's correction, or one of its replicas lagging
-    /// behind: the highest figure stands until it is passed, so that flapping is not spending.
-    /// Usage that falls below half has begun anew: what comes on top of it is spending.
+    /// A small decrease is a correction by the server or a replica that lags behind: the highest
+    /// value is used until usage exceeds it, so that fluctuation does not count as spending. A
+    /// decrease to less than half is a restart from that value, and later increases count.
     pub(super) fn new(samples: impl IntoIterator<Item = UsageSample>, now: Timestamp) -> Self {
         let mut points: Vec<(f64, f64)> = Vec::new();
         let (mut base, mut high) = (0.0, 0.0);
         for sample in samples {
             let at = to_epoch_seconds(sample.at);
-            let late = points.last().is_some_and(|(last, _)| at <= *last);
-            if late || sample.at > now || !sample.usage.is_finite() {
+            let is_late = points.last().is_some_and(|(last, _)| at <= *last);
+            if is_late || sample.at > now || !sample.usage.is_finite() {
                 continue;
             }
             if sample.usage < high / 2.0 {
@@ -42,19 +41,19 @@ impl UsageCurve {
         Self(points)
     }
 
-    /// The first and the last second of which anything is known.
+    /// Returns the times of the first and the last sample.
     pub(super) fn time_bounds(&self) -> Option<(f64, f64)> {
         Some((self.0.first()?.0, self.0.last()?.0))
     }
 
-    /// How many samples the line rests on from `start`: the one that it comes from counts too.
+    /// Returns the number of samples from `start` on, including the last one before it.
     pub(super) fn count_samples(&self, start: f64) -> usize {
         let before = self.0.partition_point(|(at, _)| *at <= start);
         self.0.len() - before + before.min(1)
     }
 
-    /// What was spent in these seconds. Between two samples it was spent evenly, for all we know;
-    /// before the first and after the last nothing is known.
+    /// Returns the spending between two times, interpolated linearly between samples. Before the
+    /// first and after the last sample it is zero.
     pub(super) fn spent_between(&self, from: f64, to: f64) -> f64 {
         (self.usage_at(to) - self.usage_at(from)).max(0.0)
     }
@@ -70,15 +69,16 @@ impl UsageCurve {
     }
 }
 
-/// Whole seconds since the epoch: `samples.json` has no finer ones, so one reading is one sample.
-#[expect(clippy::cast_precision_loss, reason = "the calendar's seconds are below 2^53")]
+/// Returns whole seconds since the epoch, the precision of `samples.json`, so that a check and its
+/// sample have the same time.
+#[expect(clippy::cast_precision_loss, reason = "a timestamp's seconds are below 2^53")]
 pub(super) fn to_epoch_seconds(at: Timestamp) -> f64 {
     at.as_second() as f64
 }
 
-/// What was spent in each of `buckets` equal parts of the `span` that ends at `now`, in USD, the
-/// oldest first; `None` where no sample speaks of any part of it. For whole UTC days let `now` be
-/// the coming midnight. The sum is what was spent within the span, as far as samples reach.
+/// Returns the spending in USD in each of `buckets` equal parts of the `span` that ends at `now`,
+/// oldest first; `None` for a part without samples. For whole UTC days `now` is the next midnight.
+/// The sum is the spending within the span, as far as there are samples.
 pub fn spending_series(
     samples: &[UsageSample],
     now: Timestamp,
@@ -87,7 +87,7 @@ pub fn spending_series(
 ) -> Vec<Option<f64>> {
     let curve = UsageCurve::new(samples.iter().copied(), now);
     let (width, end) = (span.as_secs_f64() / f64::from(buckets), to_epoch_seconds(now));
-    // Counted from the end, so that neighbours share their edge exactly.
+    // Calculated from the end, so that adjacent buckets share the exact edge.
     let edge = |index: u32| end - width * f64::from(buckets - index);
     (0..buckets)
         .map(|index| {

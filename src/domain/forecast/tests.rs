@@ -1,4 +1,4 @@
-//! Spending whose answer is known, and what is said about it.
+//! Forecasts of known spending, and their descriptions.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -15,8 +15,8 @@ pub(super) fn hours(count: i64) -> SignedDuration {
     SignedDuration::from_hours(count)
 }
 
-/// A sample every `step` hours from `days` before `now` until `now`, by a spending rate in USD an
-/// hour that depends on the hour's beginning.
+/// Returns a sample every `step` hours from `days` before `now` until `now`. `rate` is the spending
+/// in USD in the hour that begins at its argument.
 fn spending(
     now: Timestamp,
     days: i64,
@@ -35,36 +35,36 @@ fn spending(
     samples
 }
 
-/// A key read at `now`.
+/// Returns a key checked at `now`.
 fn key(now: Timestamp, limit: Option<f64>, remaining: f64, reset: Option<&str>) -> StoredKey {
-    let mut held: StoredKey = serde_json::from_value(serde_json::json!({
+    let mut stored_key: StoredKey = serde_json::from_value(serde_json::json!({
         "label": "x", "hash": "", "masked": "", "server": "", "store": "os",
         "created_at": "2026-01-01T00:00:00Z",
     }))
     .unwrap();
-    held.checked_at = Some(now);
-    held.info = Some(Arc::new(KeyInfo {
+    stored_key.checked_at = Some(now);
+    stored_key.info = Some(Arc::new(KeyInfo {
         limit,
         limit_remaining: limit.map(|_| remaining),
         limit_reset: reset.map(String::from),
         ..KeyInfo::default()
     }));
-    held
+    stored_key
 }
 
 /// A Tuesday.
 pub(super) const NOON: &str = "2026-11-24T12:00:00Z";
 
 #[test]
-fn a_constant_burn_reaches_the_limit_when_it_must() {
+fn constant_spending_reaches_the_limit_at_the_expected_time() {
     let now = at(NOON);
     // A dollar a day; 2.25 left; the week ends on Monday.
     let samples = spending(now, 10, 1, |_| 1.0 / 24.0);
     let found =
         forecast_spending(&samples, &key(now, Some(10.0), 2.25, Some("weekly")), now).unwrap();
     assert!((found.usd_per_day - 1.0).abs() < 1e-9);
-    let off = found.reached_at.unwrap().duration_since(at("2026-11-26T18:00:00Z"));
-    assert!(off.abs() < SignedDuration::from_secs(2), "{off}");
+    let error = found.reached_at.unwrap().duration_since(at("2026-11-26T18:00:00Z"));
+    assert!(error.abs() < SignedDuration::from_secs(2), "{error}");
     assert_eq!((found.sample_count, found.sampled_span), (169, hours(168)));
     assert_eq!(found.period_end, Some((at("2026-11-30T00:00:00Z"), PeriodEnd::Reset)));
     assert_eq!(
@@ -74,7 +74,7 @@ fn a_constant_burn_reaches_the_limit_when_it_must() {
 }
 
 #[test]
-fn what_the_reset_comes_before_is_said_as_an_amount() {
+fn limit_not_reached_before_the_reset_gives_the_amount() {
     let now = at(NOON);
     let samples = spending(now, 10, 1, |_| 0.5 / 24.0);
     let found =
@@ -89,8 +89,8 @@ fn what_the_reset_comes_before_is_said_as_an_amount() {
 }
 
 #[test]
-fn windows_end_where_their_reset_is() {
-    for (now, reset, end, words) in [
+fn period_ends_at_the_reset() {
+    for (now, reset, end, text) in [
         ("2026-11-29T23:00:00Z", "weekly", "2026-11-30T00:00:00Z", "the reset at midnight UTC"),
         ("2026-11-30T00:00:00Z", "weekly", "2026-12-07T00:00:00Z", "the reset on 7 December"),
         ("2028-02-28T12:00:00Z", "daily", "2028-02-29T00:00:00Z", "the reset at midnight UTC"),
@@ -102,13 +102,13 @@ fn windows_end_where_their_reset_is() {
         let found =
             forecast_spending(&samples, &key(now, Some(99.0), 90.0, Some(reset)), now).unwrap();
         assert_eq!(found.period_end, Some((at(end), PeriodEnd::Reset)));
-        assert!(found.describe(now).contains(&format!("by {words}")), "{}", found.describe(now));
+        assert!(found.describe(now).contains(&format!("by {text}")), "{}", found.describe(now));
     }
 }
 
 #[test]
-fn a_reset_in_the_middle_changes_no_pace() {
-    // The window began anew at midnight; lifetime usage did not.
+fn reset_within_the_samples_does_not_change_the_rate() {
+    // The limit was reset at midnight; lifetime usage was not.
     let now = at("2026-11-30T06:00:00Z");
     let samples = spending(now, 7, 1, |_| 0.25);
     let found =
@@ -118,12 +118,12 @@ fn a_reset_in_the_middle_changes_no_pace() {
 }
 
 #[test]
-fn an_expiry_before_the_limit_is_said_instead() {
+fn expiry_before_the_limit_ends_the_period() {
     let now = at(NOON);
     let samples = spending(now, 14, 1, |_| 0.5 / 24.0);
-    let mut held = key(now, Some(10.0), 9.0, None);
-    Arc::make_mut(held.info.as_mut().unwrap()).expires_at = Some(at("2026-11-28T12:00:00Z"));
-    let found = forecast_spending(&samples, &held, now).unwrap();
+    let mut stored_key = key(now, Some(10.0), 9.0, None);
+    Arc::make_mut(stored_key.info.as_mut().unwrap()).expires_at = Some(at("2026-11-28T12:00:00Z"));
+    let found = forecast_spending(&samples, &stored_key, now).unwrap();
     assert_eq!(
         found.describe(now),
         "at this pace $3.00 of $10.00 is spent by its expiry on Saturday"
@@ -131,7 +131,7 @@ fn an_expiry_before_the_limit_is_said_instead() {
 }
 
 #[test]
-fn weekends_lie_within_the_bounds() {
+fn weekend_is_within_the_bounds() {
     // A dollar an hour from Monday to Friday; on Friday noon the week has half a day of it left.
     let now = at("2026-11-27T12:00:00Z");
     let rate = |time: Timestamp| {
@@ -150,7 +150,7 @@ fn weekends_lie_within_the_bounds() {
 }
 
 #[test]
-fn one_burst_is_a_wide_forecast_and_an_old_one_none() {
+fn burst_gives_wide_bounds_and_an_old_burst_no_forecast() {
     let now = at(NOON);
     let burst = |from: i64| {
         let begin = now - hours(from);
@@ -163,8 +163,8 @@ fn one_burst_is_a_wide_forecast_and_an_old_one_none() {
             },
         )
     };
-    let held = key(now, Some(20.0), 5.0, Some("weekly"));
-    let found = forecast_spending(&burst(60), &held, now).unwrap();
+    let stored_key = key(now, Some(20.0), 5.0, Some("weekly"));
+    let found = forecast_spending(&burst(60), &stored_key, now).unwrap();
     assert!(
         found.earliest_reached_at < found.reached_at && found.latest_reached_at.is_none(),
         "{found:?}"
@@ -173,11 +173,11 @@ fn one_burst_is_a_wide_forecast_and_an_old_one_none() {
         found.describe(now),
         "at this pace the limit is reached on Saturday, perhaps not before the reset on Monday"
     );
-    assert_eq!(forecast_spending(&burst(6 * 24), &held, now), None);
+    assert_eq!(forecast_spending(&burst(6 * 24), &stored_key, now), None);
 }
 
 #[test]
-fn few_samples_are_rough_and_say_so() {
+fn few_samples_are_described_as_rough() {
     let now = at(NOON);
     let samples: Vec<UsageSample> = spending(now, 1, 1, |_| 0.1).split_off(22);
     let found =
@@ -192,11 +192,11 @@ fn few_samples_are_rough_and_say_so() {
 }
 
 #[test]
-fn silence_where_the_data_carry_nothing() {
+fn no_forecast_without_a_basis() {
     let now = at(NOON);
     let good = spending(now, 7, 1, |_| 0.1);
-    let held = key(now, Some(10.0), 3.0, Some("weekly"));
-    assert!(forecast_spending(&good, &held, now).is_some());
+    let stored_key = key(now, Some(10.0), 3.0, Some("weekly"));
+    assert!(forecast_spending(&good, &stored_key, now).is_some());
 
     let last = good.len() - 1;
     let close = |second: i64| UsageSample {
@@ -213,62 +213,63 @@ fn silence_where_the_data_carry_nothing() {
         ("not yet", spending(now + hours(24 * 30), 7, 1, |_| 0.1)),
         ("no numbers", good.iter().map(|s| UsageSample { usage: f64::NAN, ..*s }).collect()),
     ] {
-        assert_eq!(forecast_spending(&samples, &held, now), None, "{why}");
+        assert_eq!(forecast_spending(&samples, &stored_key, now), None, "{why}");
     }
 
     let alter = |change: fn(&mut StoredKey)| {
-        let mut held = key(at(NOON), Some(10.0), 3.0, Some("weekly"));
-        change(&mut held);
-        held
+        let mut stored_key = key(at(NOON), Some(10.0), 3.0, Some("weekly"));
+        change(&mut stored_key);
+        stored_key
     };
-    for (why, held) in [
+    for (why, stored_key) in [
         ("no limit", key(now, None, 0.0, None)),
         (
             "no remaining",
-            alter(|held| Arc::make_mut(held.info.as_mut().unwrap()).limit_remaining = None),
+            alter(|stored_key| {
+                Arc::make_mut(stored_key.info.as_mut().unwrap()).limit_remaining = None
+            }),
         ),
         ("at its limit", key(now, Some(10.0), 0.0, Some("weekly"))),
         ("no number", key(now, Some(10.0), f64::NAN, Some("weekly"))),
-        ("never asked", alter(|held| held.info = None)),
-        ("stale", alter(|held| held.checked_at = Some(at(NOON) - hours(25)))),
+        ("never checked", alter(|stored_key| stored_key.info = None)),
+        ("stale", alter(|stored_key| stored_key.checked_at = Some(at(NOON) - hours(25)))),
         ("window ended", key(now - hours(13), Some(10.0), 3.0, Some("daily"))),
-        ("refused", alter(|held| held.rejected_at = held.checked_at)),
-        ("off", alter(|held| held.disabled = Some(true))),
+        ("rejected", alter(|stored_key| stored_key.rejected_at = stored_key.checked_at)),
+        ("disabled", alter(|stored_key| stored_key.disabled = Some(true))),
         (
             "expired",
-            alter(|held| {
-                Arc::make_mut(held.info.as_mut().unwrap()).expires_at = held.checked_at;
+            alter(|stored_key| {
+                Arc::make_mut(stored_key.info.as_mut().unwrap()).expires_at = stored_key.checked_at;
             }),
         ),
         (
             "own provider keys",
-            alter(|held| {
-                let reading = Arc::make_mut(held.info.as_mut().unwrap());
-                reading.include_byok_in_limit = Some(true);
-                reading.byok_usage = Some(1.0);
+            alter(|stored_key| {
+                let info = Arc::make_mut(stored_key.info.as_mut().unwrap());
+                info.include_byok_in_limit = Some(true);
+                info.byok_usage = Some(1.0);
             }),
         ),
     ] {
-        assert_eq!(forecast_spending(&good, &held, now), None, "{why}");
+        assert_eq!(forecast_spending(&good, &stored_key, now), None, "{why}");
     }
 }
 
 #[test]
-fn the_last_answer_counts_before_it_is_recorded() {
+fn last_check_counts_before_it_is_recorded() {
     let now = at(NOON);
     let samples: Vec<UsageSample> = spending(now, 1, 1, |_| 0.1).split_off(22);
-    let mut held = key(now, Some(10.0), 3.0, Some("weekly"));
-    Arc::make_mut(held.info.as_mut().unwrap()).usage = Some(samples[2].usage);
+    let mut stored_key = key(now, Some(10.0), 3.0, Some("weekly"));
+    Arc::make_mut(stored_key.info.as_mut().unwrap()).usage = Some(samples[2].usage);
     assert_eq!(
-        forecast_spending(&samples[..2], &held, now),
-        forecast_spending(&samples, &held, now)
+        forecast_spending(&samples[..2], &stored_key, now),
+        forecast_spending(&samples, &stored_key, now)
     );
 }
 
 #[test]
-fn burn_falls_back_on_what_the_server_counted() {
-    let reading =
-        KeyInfo { usage_weekly: Some(3.0), usage_monthly: Some(47.0), ..KeyInfo::default() };
+fn daily_spending_falls_back_on_the_usage_from_the_server() {
+    let info = KeyInfo { usage_weekly: Some(3.0), usage_monthly: Some(47.0), ..KeyInfo::default() };
     for (now, expected) in [
         (NOON, Some(2.0)),
         // A Monday: too early in the week, and 29.5 days into the month.
@@ -276,17 +277,17 @@ fn burn_falls_back_on_what_the_server_counted() {
         // A Monday and a first of the month.
         ("2027-02-01T12:00:00Z", None),
     ] {
-        assert_eq!(daily_spending(&[], Some(&reading), at(now)), expected, "{now}");
+        assert_eq!(daily_spending(&[], Some(&info), at(now)), expected, "{now}");
     }
     let now = at(NOON);
     assert_eq!(daily_spending(&[], None, now), None);
     let samples = spending(now, 7, 1, |_| 0.0);
-    assert_eq!(daily_spending(&samples, Some(&reading), now), Some(0.0));
+    assert_eq!(daily_spending(&samples, Some(&info), now), Some(0.0));
     let absurd = KeyInfo { usage_weekly: Some(f64::INFINITY), ..KeyInfo::default() };
     assert_eq!(daily_spending(&[], Some(&absurd), now), None);
 }
 
-/// Seconds between samples, and what was spent in them.
+/// Generates the seconds between samples and the spending in them.
 pub(super) fn steps() -> impl Strategy<Value = Vec<(i64, f64)>> {
     prop::collection::vec((1..200_000_i64, prop_oneof![Just(0.0), 0.0..50.0_f64]), 0..60)
 }
@@ -307,15 +308,15 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
-    fn bounds_enclose_the_forecast_and_words_name_no_minutes(
+    fn bounds_enclose_the_forecast_and_the_description_has_no_minutes(
         steps in steps(), limit in 0.01..1e6_f64, left in 0.0..1.0_f64,
         reset in prop::sample::select(vec![None, Some("daily"), Some("weekly"), Some("monthly")]),
         age in 0..86_400_i64,
     ) {
-        let read_at = at(NOON);
-        let now = read_at + SignedDuration::from_secs(age);
-        let held = key(read_at, Some(limit), limit * left, reset);
-        if let Some(found) = forecast_spending(&rising(read_at, &steps), &held, now) {
+        let checked_at = at(NOON);
+        let now = checked_at + SignedDuration::from_secs(age);
+        let stored_key = key(checked_at, Some(limit), limit * left, reset);
+        if let Some(found) = forecast_spending(&rising(checked_at, &steps), &stored_key, now) {
             prop_assert!(found.usd_per_day > 0.0);
             if let Some(reached) = found.reached_at {
                 prop_assert!(found.earliest_reached_at.unwrap() <= reached && reached >= now);
@@ -328,14 +329,14 @@ proptest! {
                 prop_assert!(0.0 <= spent.low && spent.low <= spent.likely);
                 prop_assert!(spent.likely <= spent.high && spent.high <= limit);
             }
-            let words = found.describe(now);
-            prop_assert!(words.starts_with("at this pace "), "{words}");
-            prop_assert!(words.split(':').skip(1).all(|rest| rest.starts_with("00 UTC")), "{words}");
+            let text = found.describe(now);
+            prop_assert!(text.starts_with("at this pace "), "{text}");
+            prop_assert!(text.split(':').skip(1).all(|rest| rest.starts_with("00 UTC")), "{text}");
         }
     }
 
     #[test]
-    fn a_constant_burn_is_found_whatever_the_sampling(
+    fn constant_spending_is_found_with_any_sampling(
         gaps in prop::collection::vec(600..40_000_i64, 8..60), daily in 0.01..100.0_f64
     ) {
         let now = at(NOON);
@@ -344,9 +345,9 @@ proptest! {
         let samples = rising(now, &steps);
         let found = daily_spending(&samples, None, now).unwrap();
         prop_assert!((found / daily - 1.0).abs() < 1e-6, "{found} {daily}");
-        // Two days' worth is left, and no reset.
-        let held = key(now, Some(daily * 10.0), daily * 2.0, None);
-        let reached = forecast_spending(&samples, &held, now).unwrap().reached_at.unwrap();
+        // The remaining limit is enough for two days, and there is no reset.
+        let stored_key = key(now, Some(daily * 10.0), daily * 2.0, None);
+        let reached = forecast_spending(&samples, &stored_key, now).unwrap().reached_at.unwrap();
         prop_assert!(reached.duration_since(now + hours(48)).abs() < SignedDuration::from_secs(3));
     }
 }

@@ -1,4 +1,4 @@
-//! The line through samples, and the bars of a chart made of it.
+//! The curve through samples, and the buckets of a chart.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::forecast::tests::{NOON, at, hours, rising, steps};
 
 #[test]
-fn corrections_are_no_spending_and_a_new_beginning_loses_none() {
+fn corrections_do_not_count_as_spending_and_restarts_lose_none() {
     let now = at(NOON);
     let curve = |usages: &[f64]| {
         let samples: Vec<UsageSample> = (0..)
@@ -29,19 +29,19 @@ fn corrections_are_no_spending_and_a_new_beginning_loses_none() {
 }
 
 #[test]
-fn a_gap_is_spread_over_its_days_and_the_unknown_stays_unknown() {
+fn gap_is_spread_over_its_days_and_days_without_samples_are_none() {
     let midnight = at("2026-11-25T00:00:00Z");
-    let day = |back: i64| midnight - hours(24 * back);
+    let day = |days_ago: i64| midnight - hours(24 * days_ago);
     let samples = [
         UsageSample { at: day(5), usage: 1.0 },
         UsageSample { at: day(2), usage: 4.0 },
         UsageSample { at: day(1) + hours(12), usage: 4.25 },
     ];
-    let bars = spending_series(&samples, midnight, 7, hours(24 * 7));
-    assert_eq!(bars.len(), 7);
-    assert_eq!(bars[..2], [None, None]);
-    for (bar, expected) in bars[2..].iter().zip([1.0, 1.0, 1.0, 1.0 / 6.0, 0.25 / 3.0]) {
-        assert!((bar.unwrap() - expected).abs() < 1e-9, "{bars:?}");
+    let series = spending_series(&samples, midnight, 7, hours(24 * 7));
+    assert_eq!(series.len(), 7);
+    assert_eq!(series[..2], [None, None]);
+    for (spent, expected) in series[2..].iter().zip([1.0, 1.0, 1.0, 1.0 / 6.0, 0.25 / 3.0]) {
+        assert!((spent.unwrap() - expected).abs() < 1e-9, "{series:?}");
     }
     assert_eq!(spending_series(&samples, midnight, 0, hours(1)), []);
     assert_eq!(spending_series(&samples, midnight, 2, hours(0)), [None, None]);
@@ -51,7 +51,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
-    fn a_series_sums_to_what_was_spent_within_its_span(
+    fn series_adds_up_to_the_spending_within_its_span(
         steps in steps(), buckets in 1..40_u32, days in 1..60_i64
     ) {
         let now = at(NOON);

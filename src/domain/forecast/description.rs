@@ -1,22 +1,22 @@
-//! A forecast in one sentence, no finer than it is sure. Must not know: how it was reckoned.
+//! Describes a forecast in one sentence, with no more precision than it has.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Forecast, PeriodEnd, SpentEstimate};
 use crate::domain::text::to_utc;
 
-/// Within this much an hour may be named.
+/// The largest difference of the bounds for which an hour is named.
 const MAX_SPREAD_FOR_HOUR: SignedDuration = SignedDuration::from_hours(3);
 
-/// Fewer samples than this, and the sentence says how few.
+/// With fewer samples than this the sentence says how many there are.
 const FEW_SAMPLES: usize = 6;
 
 impl Forecast {
-    /// One plain sentence without its full stop: `at this pace the limit is reached on Thursday
-    /// about 15:00 UTC`, `at this pace $3.10 of $10.00 is spent by the reset on Monday`. Times
-    /// and amounts are as coarse as they are unsure.
+    /// Returns a sentence without a full stop: `at this pace the limit is reached on Thursday about
+    /// 15:00 UTC`, `at this pace $3.10 of $10.00 is spent by the reset on Monday`. Uncertain times
+    /// and amounts are rounded.
     pub fn describe(&self, now: Timestamp) -> String {
-        let said = match (
+        let result = match (
             self.reached_at,
             self.earliest_reached_at,
             self.period_end.zip(self.spent_at_end),
@@ -28,18 +28,18 @@ impl Forecast {
                 let amount = format_spent(spent);
                 let by = describe_period_end(end, now);
                 let limit = self.limit;
-                let fast = earliest.map(|at| {
+                let fastest = earliest.map(|at| {
                     format!(
                         ", though at its fastest the limit is reached {}",
                         format_day_with_preposition(at, now)
                     )
                 });
-                let fast = fast.unwrap_or_default();
-                format!("{amount} of ${limit:.2} is spent by {by}{fast}")
+                let fastest = fastest.unwrap_or_default();
+                format!("{amount} of ${limit:.2} is spent by {by}{fastest}")
             }
             _ => String::from("the limit lasts for more than a year"),
         };
-        format!("at this pace {said}{}", self.describe_uncertainty(now))
+        format!("at this pace {result}{}", self.describe_uncertainty(now))
     }
 
     fn describe_reached(&self, earliest: Timestamp, reached: Timestamp, now: Timestamp) -> String {
@@ -69,11 +69,11 @@ impl Forecast {
         }
     }
 
-    /// What makes it rough: few samples, or a past much shorter than the time foretold.
+    /// Returns why the forecast is rough: few samples, or a past much shorter than the period.
     fn describe_uncertainty(&self, now: Timestamp) -> String {
         let until = self.reached_at.or(self.period_end.map(|(at, _)| at));
-        let far = until.is_none_or(|at| at.duration_since(now) > self.sampled_span * 2);
-        if self.sample_count >= FEW_SAMPLES && !far {
+        let is_far = until.is_none_or(|at| at.duration_since(now) > self.sampled_span * 2);
+        if self.sample_count >= FEW_SAMPLES && !is_far {
             return String::new();
         }
         let (count, unit) = match self.sampled_span.as_hours() {
@@ -85,7 +85,8 @@ impl Forecast {
     }
 }
 
-/// An amount as exact as it is sure: to the cent, to ten cents, or between whole dollars.
+/// Formats an amount as precisely as its bounds allow: to the cent, to ten cents, or as a range of
+/// whole dollars.
 fn format_spent(spent: SpentEstimate) -> String {
     let SpentEstimate { low, likely, high } = spent;
     match high - low {
@@ -97,14 +98,14 @@ fn format_spent(spent: SpentEstimate) -> String {
 
 fn describe_period_end((at, end): (Timestamp, PeriodEnd), now: Timestamp) -> String {
     match (end, format_day_with_preposition(at, now)) {
-        // Every reset is at midnight; "tomorrow" would sound like a day more.
+        // Every reset is at midnight, so "tomorrow" would suggest a day more.
         (PeriodEnd::Reset, day) if day == "tomorrow" => String::from("the reset at midnight UTC"),
         (PeriodEnd::Reset, day) => format!("the reset {day}"),
         (PeriodEnd::Expiry, day) => format!("its expiry {day}"),
     }
 }
 
-/// `today`, `tomorrow`, `on Thursday`, `on 24 December`: the UTC day, seen from `now`.
+/// Formats the UTC day relative to `now`: `today`, `tomorrow`, `on Thursday`, `on 24 December`.
 fn format_day_with_preposition(at: Timestamp, now: Timestamp) -> String {
     match format_day(at, now) {
         day if day == "today" || day == "tomorrow" => day,
@@ -117,7 +118,7 @@ fn format_day(at: Timestamp, now: Timestamp) -> String {
     match day.duration_since(today).as_hours() / 24 {
         0 => String::from("today"),
         1 => String::from("tomorrow"),
-        // The same weekday of next week would be taken for today's.
+        // The weekday alone is ambiguous from seven days on.
         2..=6 => day.strftime("%A").to_string(),
         _ => day.strftime("%-d %B").to_string(),
     }
