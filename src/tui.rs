@@ -1,9 +1,7 @@
-//! The program on a terminal: the guard of its modes, the loop, the runner of effects.
-//! Must not know: what a key press means, or what is drawn.
+//! The dashboard: terminal, event loop, state and effects.
 //!
-//! The first frame is drawn before anything is read. From then on the loop sleeps until a key, a
-//! result, a signal, or the moment at which something on screen moves; what has already arrived is
-//! taken in before one frame is drawn.
+//! The first frame is drawn before anything is loaded. After that the loop sleeps until a key press,
+//! a result, a signal or the next tick, and handles all events that have arrived before it draws.
 
 mod effects;
 mod input;
@@ -32,120 +30,121 @@ use crate::tui::view::Theme;
 use effects::{EffectRunner, LoopAction};
 use terminal::Terminal;
 
-/// What can be done in the sandbox and nowhere else.
+/// Actions that only the sandbox supports.
 #[derive(Clone, Copy, Debug)]
 pub struct SandboxControls {
-    /// Approves or refuses at the address of a consent page in the browser's place: a code, where
-    /// the page shows one; or why not.
+    /// Approves or refuses consent at a consent page's address. Returns the code if the page shows
+    /// one, or the reason for a failure.
     pub decide_consent: fn(&str, bool) -> Result<Option<String>, String>,
-    /// Spends USD on the key with that hash at that server.
+    /// Spends USD on the key with a hash; the first argument is the server.
     pub spend: fn(&str, &str, f64) -> Result<(), String>,
-    /// Moves the clock of that server on by a day.
+    /// Moves the clock of a server forward by a day.
     pub skip_day: fn(&str) -> Result<(), String>,
 }
 
-/// What the dashboard is run with, beside the services.
+/// Options of the dashboard.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Set in the sandbox.
+    /// Set only in the sandbox.
     pub sandbox_controls: Option<SandboxControls>,
-    /// Whether colours are wanted.
+    /// Whether to use colours.
     pub use_color: bool,
-    /// The pause between two rounds of asking the keys; `None` for none of itself.
+    /// The time between two automatic refreshes; `None` turns them off.
     pub refresh_interval: Option<SignedDuration>,
 }
 
-/// What the loop is told from outside.
+/// An event that does not come from the terminal.
 enum LoopEvent {
-    /// A result of an effect.
+    /// The result of an effect.
     Message(Msg),
-    /// A sequence for the terminal that only the thread that draws may write.
+    /// A terminal sequence, which only the drawing thread may write.
     TerminalWrite(SecretString),
-    /// The terminal's content is not what we left there.
+    /// The content of the terminal was changed by another program.
     Redraw,
-    /// A signal asks to leave, or the terminal is gone: nobody is there to answer a question.
+    /// A signal asks to quit or the terminal is closed; nobody can answer a question.
     Disconnected,
 }
 
-/// The least time between two frames that only bring results.
+/// Minimum time between two frames that show only results.
 const MIN_FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
-/// Runs the dashboard until the person leaves.
+/// Runs the dashboard until the person quits.
 pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> {
     let size = check_terminal()?;
-    let Options { sandbox_controls: play, use_color: colours, refresh_interval: every } = options;
+    let Options { sandbox_controls, use_color, refresh_interval } = options;
     let clock = Clock::default();
-    let theme = match (colours, environment::has_light_background()) {
+    let theme = match (use_color, environment::has_light_background()) {
         (false, _) => Theme::NoColor,
         (true, true) => Theme::Light,
         (true, false) => Theme::Dark,
     };
-    let world = AppContext {
+    let context = AppContext {
         server: services.server.clone(),
-        is_sandbox: play.is_some(),
+        is_sandbox: sandbox_controls.is_some(),
         store_name: services.secret_store.display_name(),
         alternate_store: alternate_store(&services),
         keychain_service: services.keychain_service.clone(),
-        refresh_interval: every,
+        refresh_interval,
     };
-    let mut model = Model::new(world, size, Timestamp::now());
-    // The theme knows whether colours are wanted; crossterm would take weight away with them.
+    let mut model = Model::new(context, size, Timestamp::now());
+    // The theme decides about colours; without this, crossterm would also drop bold and dim.
     crossterm::style::force_color_output(true);
     let signals = input::SignalHandlers::register();
     let mut terminal = Terminal::enter().map_err(|error| terminal_error(&error))?;
-    let shown = terminal.draw(|frame| view::draw(&model, theme, frame));
+    let first_frame = terminal.draw(|frame| view::draw(&model, theme, frame));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| terminal_error(&error))?;
     let local = tokio::task::LocalSet::new();
-    let farewell = local.block_on(&runtime, async {
-        let (results, told) = unbounded_channel();
-        let mut runner = EffectRunner::new(services, play, clock.clone(), results.clone());
-        let typed = input::spawn_event_reader(results.clone());
-        let leave = Arc::clone(&signals.quit_requested);
-        input::spawn_signal_forwarder(signals, results);
-        let mut desk = EventLoop {
+    let exit_message = local.block_on(&runtime, async {
+        let (event_sender, events) = unbounded_channel();
+        let mut runner =
+            EffectRunner::new(services, sandbox_controls, clock.clone(), event_sender.clone());
+        let terminal_events = input::spawn_event_reader(event_sender.clone());
+        let quit_requested = Arc::clone(&signals.quit_requested);
+        input::spawn_signal_forwarder(signals, event_sender);
+        let mut event_loop = EventLoop {
             model: &mut model,
             effect_runner: &mut runner,
             theme,
-            is_writable: shown.is_ok(),
+            is_writable: first_frame.is_ok(),
             clock,
             last_message_at: Instant::now(),
-            quit_requested: leave,
+            quit_requested,
         };
-        desk.run(&mut terminal, typed, told).await;
+        event_loop.run(&mut terminal, terminal_events, events).await;
         runner.clear_clipboard_on_exit()
     });
     drop((terminal, local));
-    // A keychain or a display server that hangs is not waited for.
+    // Does not wait for a keychain or a display server that hangs.
     runtime.shutdown_background();
-    if let Some(words) = farewell {
-        print_status(&words);
+    if let Some(message) = exit_message {
+        print_status(&message);
     }
     Ok(())
 }
 
-/// The other store, as far as it can be told without opening it.
+/// Describes the alternate store without opening it.
 fn alternate_store(services: &ServiceContext) -> Option<state::AlternateStore> {
-    let unasked = || secret_store::Error::NoPassphrase(String::new());
-    let vault = services.alternate_secret_store(Arc::new(move |_| Err(unasked())))?;
+    let no_passphrase = || secret_store::Error::NoPassphrase(String::new());
+    let store = services.alternate_secret_store(Arc::new(move |_| Err(no_passphrase())))?;
     Some(state::AlternateStore {
-        store_kind: vault.kind().to_string(),
-        display_name: vault.display_name(),
-        needs_passphrase: vault.kind() == secret_store::StoreKind::File,
+        store_kind: store.kind().to_string(),
+        display_name: store.display_name(),
+        needs_passphrase: store.kind() == secret_store::StoreKind::File,
     })
 }
 
-/// The time; in the sandbox, as far ahead of the world's as its own clock was moved.
+/// The system time plus the seconds by which the sandbox clock was moved forward.
 #[derive(Clone, Debug, Default)]
 struct Clock(Arc<AtomicI64>);
 
 impl Clock {
     fn now(&self) -> Timestamp {
-        let ahead = SignedDuration::from_secs(self.0.load(Ordering::Relaxed));
+        let offset = SignedDuration::from_secs(self.0.load(Ordering::Relaxed));
         let now = Timestamp::now();
-        now.checked_add(ahead).unwrap_or(now)
+        now.checked_add(offset).unwrap_or(now)
     }
 
     fn skip_day(&self) {
@@ -157,12 +156,12 @@ struct EventLoop<'a> {
     model: &'a mut Model,
     effect_runner: &'a mut EffectRunner,
     theme: Theme,
-    /// Whether the terminal still takes what is written to it.
+    /// Whether the terminal can still be written to.
     is_writable: bool,
     clock: Clock,
-    /// When the model heard the last message.
+    /// When the model handled the last message.
     last_message_at: Instant,
-    /// Whether a signal asks to leave.
+    /// Whether a signal asked to quit.
     quit_requested: Arc<AtomicBool>,
 }
 
@@ -170,26 +169,26 @@ impl EventLoop<'_> {
     async fn run(
         &mut self,
         terminal: &mut Terminal,
-        mut typed: UnboundedReceiver<Event>,
-        mut told: UnboundedReceiver<LoopEvent>,
+        mut terminal_events: UnboundedReceiver<Event>,
+        mut events: UnboundedReceiver<LoopEvent>,
     ) {
         let first = update::load_keys(self.model);
         let mut next = self.effect_runner.run_effects(first);
-        let mut swarming = false;
-        // What is to be seen before anything is read has been drawn.
-        let mut fresh = true;
+        let mut last_was_result = false;
+        // The first frame is already drawn.
+        let mut skip_draw = true;
         loop {
             match next {
                 LoopAction::Quit => return,
                 LoopAction::Suspend => {
-                    // What fails here fails at the next frame, and is seen there.
+                    // An error here occurs again when the next frame is drawn.
                     let _ = terminal.suspend(&self.quit_requested);
                 }
                 LoopAction::Continue => {}
             }
             self.is_writable &=
                 !self.is_writable || terminal.set_mouse_capture(self.is_mouse_enabled()).is_ok();
-            if !std::mem::take(&mut fresh)
+            if !std::mem::take(&mut skip_draw)
                 && self.is_writable
                 && terminal.draw(|frame| view::draw(self.model, self.theme, frame)).is_err()
             {
@@ -197,32 +196,32 @@ impl EventLoop<'_> {
                 next = self.handle_message(Msg::Disconnected);
                 continue;
             }
-            let drawn = Instant::now();
+            let drawn_at = Instant::now();
             next = tokio::select! {
                 biased;
-                Some(event) = typed.recv() => {
-                    swarming = false;
+                Some(event) = terminal_events.recv() => {
+                    last_was_result = false;
                     self.handle_terminal_event(event)
                 }
-                Some(incoming) = told.recv() => {
-                    let next = self.handle_loop_event(incoming, terminal);
-                    // Results may come in swarms: the first is shown at once, then no more frames
-                    // than can be seen. A key press does not wait for the swarm.
-                    let pause = MIN_FRAME_INTERVAL.saturating_sub(drawn.elapsed());
-                    if std::mem::replace(&mut swarming, true) && !pause.is_zero() {
-                        self.coalesce_events(next, pause, terminal, &mut typed, &mut told).await
+                Some(event) = events.recv() => {
+                    let next = self.handle_loop_event(event, terminal);
+                    // Many results may arrive at once: the first is shown immediately, the others
+                    // are collected for one frame. A key press is handled immediately.
+                    let pause = MIN_FRAME_INTERVAL.saturating_sub(drawn_at.elapsed());
+                    if std::mem::replace(&mut last_was_result, true) && !pause.is_zero() {
+                        self.coalesce_events(next, pause, terminal, &mut terminal_events, &mut events).await
                     } else {
                         next
                     }
                 }
                 () = sleep_until(self.model.next_tick_at(), self.model.now, self.last_message_at) => self.handle_message(Msg::Tick),
             };
-            // One frame for all that has arrived by now.
+            // Handles all events that have arrived before one frame is drawn.
             while matches!(next, LoopAction::Continue) {
-                if let Ok(event) = typed.try_recv() {
+                if let Ok(event) = terminal_events.try_recv() {
                     next = self.handle_terminal_event(event);
-                } else if let Ok(incoming) = told.try_recv() {
-                    next = self.handle_loop_event(incoming, terminal);
+                } else if let Ok(event) = events.try_recv() {
+                    next = self.handle_loop_event(event, terminal);
                 } else {
                     break;
                 }
@@ -230,23 +229,23 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Takes results in for so long, unless a key is pressed.
+    /// Handles results for the time of `pause`, or until a key is pressed.
     async fn coalesce_events(
         &mut self,
         mut next: LoopAction,
         pause: Duration,
         terminal: &mut Terminal,
-        typed: &mut UnboundedReceiver<Event>,
-        told: &mut UnboundedReceiver<LoopEvent>,
+        terminal_events: &mut UnboundedReceiver<Event>,
+        events: &mut UnboundedReceiver<LoopEvent>,
     ) -> LoopAction {
-        let over = tokio::time::sleep(pause);
-        tokio::pin!(over);
+        let timer = tokio::time::sleep(pause);
+        tokio::pin!(timer);
         while matches!(next, LoopAction::Continue) {
             next = tokio::select! {
                 biased;
-                Some(event) = typed.recv() => return self.handle_terminal_event(event),
-                () = &mut over => return next,
-                Some(incoming) = told.recv() => self.handle_loop_event(incoming, terminal),
+                Some(event) = terminal_events.recv() => return self.handle_terminal_event(event),
+                () = &mut timer => return next,
+                Some(event) = events.recv() => self.handle_loop_event(event, terminal),
             };
         }
         next
@@ -262,12 +261,15 @@ impl EventLoop<'_> {
         match event {
             Event::Key(key) => match keymap::intent_for_key(self.model, &key) {
                 Some(intent) => self.handle_message(Msg::Intent(intent)),
-                // `esc` and a key right after it arrive as that key with alt.
+                // Escape followed by another key arrives as that key with alt.
                 None if key.modifiers.contains(KeyModifiers::ALT) => {
                     let esc = KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE);
-                    let rest = KeyEvent { modifiers: key.modifiers - KeyModifiers::ALT, ..key };
+                    let following_key =
+                        KeyEvent { modifiers: key.modifiers - KeyModifiers::ALT, ..key };
                     match self.handle_terminal_event(Event::Key(esc)) {
-                        LoopAction::Continue => self.handle_terminal_event(Event::Key(rest)),
+                        LoopAction::Continue => {
+                            self.handle_terminal_event(Event::Key(following_key))
+                        }
                         next => next,
                     }
                 }
@@ -284,8 +286,8 @@ impl EventLoop<'_> {
         }
     }
 
-    fn handle_loop_event(&mut self, incoming: LoopEvent, terminal: &mut Terminal) -> LoopAction {
-        match incoming {
+    fn handle_loop_event(&mut self, event: LoopEvent, terminal: &mut Terminal) -> LoopAction {
+        match event {
             LoopEvent::Message(msg) => self.handle_message(msg),
             LoopEvent::TerminalWrite(sequence) => {
                 self.is_writable &= Terminal::write_sequence(&sequence).is_ok();
@@ -301,47 +303,49 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Only the list is clicked. Elsewhere the terminal's own selection is worth more: an address
-    /// or a command can be taken with it.
+    /// Returns whether clicks are handled: only in the table of keys. On the other screens the terminal
+    /// keeps the mouse, so that addresses and commands can be selected.
     fn is_mouse_enabled(&self) -> bool {
         matches!(self.model.screen, Screen::Dashboard)
     }
 }
 
-/// Sleeps from `told`, when it was `now`, until then; for ever without a then. A clock that is put
-/// back meanwhile makes nobody wait: what is shown for a moment would be shown for hours.
-async fn sleep_until(then: Option<Timestamp>, now: Timestamp, told: Instant) {
-    match then {
-        Some(then) => {
-            let left = Duration::try_from(then.duration_since(now)).unwrap_or_default();
-            tokio::time::sleep(left.saturating_sub(told.elapsed())).await;
+/// Sleeps until `deadline`, or forever without one. `now` is the time of the model at `last_message_at`.
+/// Uses the monotonic clock, so that setting the system clock back does not extend the wait.
+async fn sleep_until(deadline: Option<Timestamp>, now: Timestamp, last_message_at: Instant) {
+    match deadline {
+        Some(deadline) => {
+            let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
+            tokio::time::sleep(left.saturating_sub(last_message_at.elapsed())).await;
         }
         None => std::future::pending().await,
     }
 }
 
-/// The terminal's size, if it is one that a screen can be drawn on.
+/// Returns the terminal's size, or an error if the dashboard cannot run on it.
 fn check_terminal() -> Result<(u16, u16), UserError> {
-    let trouble = |message: &str, advice: &str| UserError::new(ErrorKind::Failed, message, advice);
+    let error = |message: &str, advice: &str| {
+        UserError::new(ErrorKind::Failed, message, advice).with_meaning("nothing was done")
+    };
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        return Err(trouble(
-            "the dashboard needs a terminal to draw on and to read keys from",
-            "nothing was done; in scripts use the commands, see keywright --help",
+        return Err(error(
+            "the dashboard needs a terminal for standard input and output",
+            "in scripts use the commands: keywright --help",
         ));
     }
     if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
-        return Err(trouble(
-            "this terminal calls itself dumb: it cannot place the cursor",
-            "nothing was done; use another terminal, or the commands, see keywright --help",
+        return Err(error(
+            "the terminal type is dumb: it cannot position the cursor",
+            "use another terminal, or the commands: keywright --help",
         ));
     }
     let size = crossterm::terminal::size().map_err(|error| terminal_error(&error))?;
-    // A terminal that does not know its size says 0.
+    // Some terminals report 0 if the size is unknown.
     if size == (0, 0) {
         return Ok((80, 24));
     }
     if size.0 < view::MIN_TERMINAL_SIZE.0 || size.1 < view::MIN_TERMINAL_SIZE.1 {
-        return Err(trouble(
+        return Err(error(
             &format!(
                 "the terminal has {} columns and {} rows; the dashboard needs {} and {}",
                 size.0,
@@ -349,7 +353,7 @@ fn check_terminal() -> Result<(u16, u16), UserError> {
                 view::MIN_TERMINAL_SIZE.0,
                 view::MIN_TERMINAL_SIZE.1
             ),
-            "nothing was done; enlarge it, or use the commands, see keywright --help",
+            "enlarge it, or use the commands: keywright --help",
         ));
     }
     Ok(size)
@@ -359,11 +363,12 @@ fn terminal_error(error: &io::Error) -> UserError {
     UserError::new(
         ErrorKind::Failed,
         format!("the terminal cannot be used: {}", error.kind()),
-        "nothing was done; use another terminal, or the commands, see keywright --help",
+        "use another terminal, or the commands: keywright --help",
     )
+    .with_meaning("nothing was done")
 }
 
-/// The last words, once the terminal is the shell's again. Whoever does not hear them has gone.
-fn print_status(words: &str) {
-    let _ = writeln!(io::stderr(), "keywright: {words}");
+/// Prints a message after the terminal was restored; ignores a closed standard error.
+fn print_status(message: &str) {
+    let _ = writeln!(io::stderr(), "keywright: {message}");
 }

@@ -396,6 +396,25 @@ fn the_qr_code_fits_or_says_that_it_does_not() {
 }
 
 #[test]
+fn the_qr_code_is_black_on_white_in_every_theme_and_palette() {
+    let mut model = waiting((120, 50), true);
+    want(&mut model, &[Intent::ToggleQrCode]);
+    for theme in [Theme::Dark, Theme::Light, Theme::NoColor] {
+        let terminal = screen(&model, theme);
+        let cells = terminal.backend().buffer().content();
+        let code: Vec<_> =
+            cells.iter().filter(|cell| ["█", "▀", "▄"].contains(&cell.symbol())).collect();
+        assert!(code.len() > 100, "{} cells", code.len());
+        for cell in code {
+            // RGB, because a palette may map the 16 ANSI colours to any others.
+            assert_eq!(cell.fg, Color::Rgb(0, 0, 0));
+            assert_eq!(cell.bg, Color::Rgb(255, 255, 255));
+            assert!(cell.modifier.is_empty());
+        }
+    }
+}
+
+#[test]
 fn a_failed_login_says_what_it_means_for_key_and_money() {
     let trouble = UserError::new(
         ErrorKind::Cancelled,

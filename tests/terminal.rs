@@ -174,15 +174,15 @@ fn whole_keys(text: &str) -> usize {
 #[test]
 fn a_newcomer_cuts_a_key_sees_it_for_a_moment_and_leaves() {
     let mut terminal = sandbox(BROWSER);
-    assert!(terminal.wait_for("SANDBOX").contains("4 keys held"));
+    assert!(terminal.wait_for("SANDBOX").contains("4 keys stored"));
     terminal.type_text("n");
     terminal.wait_for("Credit limit");
     terminal.type_text("my tool\t5\tw\t30d\r");
     let waiting = terminal.wait_for("elapsed, 9:5");
     assert!(waiting.contains("Sign in at:") && waiting.contains("http://127.0.0.1:"), "{waiting}");
     terminal.type_text("y");
-    let cut = terminal.wait_for("my tool is cut");
-    assert!(cut.contains("granted as asked") && cut.contains("$5.00"), "{cut}");
+    let cut = terminal.wait_for("my tool was created");
+    assert!(cut.contains("granted as requested") && cut.contains("$5.00"), "{cut}");
     assert_eq!(whole_keys(&terminal.bytes()), 0, "nothing showed the key");
     terminal.type_text("v");
     let shown = terminal.wait_for("hides in");
@@ -192,7 +192,7 @@ fn a_newcomer_cuts_a_key_sees_it_for_a_moment_and_leaves() {
     terminal.type_text("n");
     terminal.wait_for("a new key");
     terminal.type_text("\u{1b}");
-    terminal.wait_for("5 keys held");
+    terminal.wait_for("5 keys stored");
     terminal.type_text("q");
     assert_eq!(terminal.end(), 0);
     terminal.assert_given_back();
@@ -202,15 +202,15 @@ fn a_newcomer_cuts_a_key_sees_it_for_a_moment_and_leaves() {
 fn a_key_runs_low_resets_and_expires_within_a_minute() {
     let mut terminal = sandbox(BROWSER);
     terminal.wait_for("nearly spent");
-    terminal.does("G+", "was spent on it");
+    terminal.does("G+", "spent on this key");
     for _ in 0..3 {
-        terminal.does("+", "was spent on it");
+        terminal.does("+", "spent on this key");
     }
     terminal.wait_for("agent has reached its limit");
-    terminal.does(">", "A day went by");
+    terminal.does(">", "One day passed");
     terminal.wait(|screen| !screen.contains("agent has reached its limit"));
     for _ in 0..3 {
-        terminal.does(">", "A day went by");
+        terminal.does(">", "One day passed");
     }
     terminal.wait_for("agent has expired");
     terminal.type_text("q");
@@ -224,7 +224,7 @@ fn without_a_browser_y_approves_and_the_code_comes_over() {
     let waiting = terminal.wait_for("paste the code");
     assert!(!waiting.contains("callback_url"), "{waiting}");
     terminal.type_text("y");
-    terminal.wait_for("ssh is cut");
+    terminal.wait_for("ssh was created");
     terminal.type_text("\u{3}");
     assert_eq!(terminal.end(), 0);
 }
@@ -283,7 +283,7 @@ fn a_program_that_was_stopped_goes_on_where_it_was() {
         terminal.type_text("n");
         terminal.wait_for("Credit limit");
         terminal.type_text("\u{1b}");
-        terminal.wait_for("4 keys held");
+        terminal.wait_for("4 keys stored");
     }
     terminal.type_text("q");
     assert_eq!(terminal.end(), 0);
@@ -294,7 +294,7 @@ fn a_program_that_was_stopped_goes_on_where_it_was() {
 fn a_signal_is_no_answer_to_a_question() {
     let mut terminal = sandbox(&[]);
     terminal.type_text("x");
-    terminal.wait_for("Forget laptop here?");
+    terminal.wait_for("Remove laptop here?");
     terminal.signal("TERM");
     assert_eq!(terminal.end(), 0);
     terminal.assert_given_back();
@@ -321,7 +321,7 @@ fn a_window_that_shrinks_and_grows_is_drawn_anew() {
         match key {
             "n" => terminal.wait_for("Credit limit"),
             "?" => terminal.wait_for("esc back"),
-            _ => terminal.wait_for("4 keys held"),
+            _ => terminal.wait_for("4 keys stored"),
         };
     }
     terminal.type_text("q");
@@ -332,7 +332,7 @@ fn a_window_that_shrinks_and_grows_is_drawn_anew() {
 fn a_terminal_that_will_not_do_is_left_alone_with_a_sentence() {
     for (size, term, words) in [
         ((20, 5), "xterm", "the terminal has 20 columns and 5 rows"),
-        ((80, 24), "dumb", "calls itself dumb"),
+        ((80, 24), "dumb", "the terminal type is dumb"),
     ] {
         let mut terminal = Terminal::start(size, &[("TERM", term)], &["--sandbox"]);
         assert_eq!(terminal.end(), 1);

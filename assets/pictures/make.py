@@ -131,7 +131,7 @@ def main():
             screen.wait("elapsed, 9:5")
             picture("login")
             screen.send("y")
-            screen.wait("granted as asked")
+            screen.wait("granted as requested")
             picture("reveal")
             # Some days of a key that is used.
             screen.send("Escape")
@@ -141,10 +141,10 @@ def main():
             for days in range(5):
                 if days:
                     screen.send(">")
-                    screen.wait("A day went by")
+                    screen.wait("One day passed")
                 if days != 2:
                     screen.send("+")
-                    screen.wait("was spent on it")
+                    screen.wait("spent on this key")
             # The figures follow the words.
             time.sleep(1)
             picture("details")

@@ -1,5 +1,4 @@
-//! Effects done: each on a task or a thread of its own, its result sent back as one message.
-//! Must not know: what follows from a result.
+//! Runs effects, each on its own task or thread, and sends the result back as one message.
 
 mod actions;
 mod plan;
@@ -25,7 +24,7 @@ use crate::storage::inventory;
 use crate::storage::json_store;
 use crate::tui::state::{AuthChoice, Effect, Msg, Ticket};
 
-/// What the loop does after the effects.
+/// What the event loop does after the effects.
 pub(super) enum LoopAction {
     Continue,
     Suspend,
@@ -38,25 +37,25 @@ pub(super) struct EffectRunner {
     clock: Clock,
     event_sender: UnboundedSender<LoopEvent>,
     runs: HashMap<Ticket, RunHandle>,
-    /// The round of asking that is under way, and how to stop it.
+    /// The refresh that is running, and the sender that stops it.
     active_refresh: Option<(Ticket, watch::Sender<bool>)>,
-    /// Shared with the threads that copy and the tasks that clear.
+    /// Shared with the threads that copy and the tasks that clear the clipboard.
     clipboard: Arc<Mutex<Clipboard>>,
 }
 
-/// The person's end of a journey; see [`Controls`].
+/// The controls of a running provisioning; the other ends are in [`ProvisioningControls`].
 struct RunHandle {
     cancel: watch::Sender<bool>,
     code_sender: mpsc::Sender<AuthCode>,
-    /// Of a queue of many.
+    /// Set while a plan is applied.
     batch_commands: Option<mpsc::Sender<BatchCommand>>,
 }
 
 impl RunHandle {
-    fn send_batch_command(&self, wish: BatchCommand) {
-        if let Some(wishes) = &self.batch_commands {
-            // A queue that hears no more is at its end.
-            let _ = wishes.try_send(wish);
+    fn send_batch_command(&self, command: BatchCommand) {
+        if let Some(commands) = &self.batch_commands {
+            // The batch may have ended.
+            let _ = commands.try_send(command);
         }
     }
 }
@@ -64,13 +63,13 @@ impl RunHandle {
 impl EffectRunner {
     pub(super) fn new(
         services: ServiceContext,
-        play: Option<SandboxControls>,
+        sandbox_controls: Option<SandboxControls>,
         clock: Clock,
         results: UnboundedSender<LoopEvent>,
     ) -> Self {
         Self {
             services,
-            sandbox_controls: play,
+            sandbox_controls,
             clock,
             event_sender: results,
             runs: HashMap::new(),
@@ -105,19 +104,19 @@ impl EffectRunner {
             Effect::StopRefresh(ticket) => {
                 if let Some((_, stop)) = self.active_refresh.take_if(|(round, _)| *round == ticket)
                 {
-                    // A round that has ended needs no stopping.
+                    // The refresh may have ended.
                     let _ = stop.send(true);
                 }
             }
             Effect::RecoverInterrupted => self.start_recovery(),
-            Effect::ProvisionKey { ticket, request, auth_choice: road } => {
-                self.provision_key(ticket, request, road)
+            Effect::ProvisionKey { ticket, request, auth_choice } => {
+                self.provision_key(ticket, request, auth_choice)
             }
             Effect::CancelRun(ticket) => {
-                if let Some(journey) = self.runs.remove(&ticket) {
-                    journey.send_batch_command(BatchCommand::Stop);
-                    // A journey that has ended needs no cancelling.
-                    let _ = journey.cancel.send(true);
+                if let Some(run) = self.runs.remove(&ticket) {
+                    run.send_batch_command(BatchCommand::Stop);
+                    // The run may have ended.
+                    let _ = run.cancel.send(true);
                 }
             }
             Effect::LoadPlan { ticket, path } => self.read_plan(ticket, path),
@@ -125,21 +124,21 @@ impl EffectRunner {
             Effect::SkipItem(ticket) => self.send_batch_command(ticket, BatchCommand::Skip),
             Effect::RetryItem(ticket) => self.send_batch_command(ticket, BatchCommand::Retry),
             Effect::SubmitCode(ticket, code) => {
-                if let Some(journey) = self.runs.get(&ticket) {
-                    // A second code while the first is being exchanged has no taker.
-                    let _ = journey.code_sender.try_send(code);
+                if let Some(run) = self.runs.get(&ticket) {
+                    // A second code is dropped while the first is exchanged.
+                    let _ = run.code_sender.try_send(code);
                 }
             }
-            Effect::RetryStore { ticket, entry: held, key } => self.retry_store(ticket, held, key),
-            Effect::StoreInAlternate { ticket, entry: held, key, passphrase } => {
-                self.store_in_alternate(ticket, held, key, passphrase);
+            Effect::RetryStore { ticket, entry, key } => self.retry_store(ticket, entry, key),
+            Effect::StoreInAlternate { ticket, entry, key, passphrase } => {
+                self.store_in_alternate(ticket, entry, key, passphrase);
             }
-            Effect::RotateKey { ticket, stored_key: held, retire_policy: terms } => {
-                self.rotate_key(ticket, held, terms)
+            Effect::RotateKey { ticket, stored_key, retire_policy } => {
+                self.rotate_key(ticket, stored_key, retire_policy)
             }
             Effect::RespondToLeak { ticket, keys } => self.respond_to_leak(ticket, keys),
             Effect::FetchAccountKey { ticket, hash } => self.fetch_account_key(ticket, hash),
-            Effect::UpdateKey { ticket, update: change } => self.update_key(ticket, *change),
+            Effect::UpdateKey { ticket, update } => self.update_key(ticket, *update),
             Effect::SetKeysDisabled { keys, disabled } => self.set_keys_disabled(keys, disabled),
             Effect::ImportKey { ticket, label, key } => self.import_key(ticket, label, key),
             Effect::RevokeKeys(keys) => self.revoke_keys(keys),
@@ -168,15 +167,15 @@ impl EffectRunner {
                 let opened = match browser::detect_availability() {
                     BrowserAvailability::Available => (services.open_browser)(&url),
                     BrowserAvailability::Unavailable(why) => {
-                        Err(format!("no browser is started here ({why})"))
+                        Err(format!("no browser can be opened here ({why})"))
                     }
                 };
                 Some(Msg::Notice(match opened {
-                    Ok(()) => Ok("asked the browser to open it".into()),
+                    Ok(()) => Ok("opened the page in the browser".into()),
                     Err(why) => Err(UserError::new(
                         ErrorKind::Failed,
                         why,
-                        format!("open it by hand: {address}"),
+                        format!("open the page yourself: {address}"),
                     )),
                 }))
             }),
@@ -190,29 +189,30 @@ impl EffectRunner {
             }
             Effect::DismissAttempt(id) => self.spawn_blocking(move |services| {
                 let dismissed = provision::dismiss_attempt(services, &id);
-                dismissed.err().map(|trouble| Msg::Notice(Err(trouble)))
+                dismissed.err().map(|error| Msg::Notice(Err(error)))
             }),
-            Effect::SpendOnKey { hash, usd } => self.run_sandbox_action(move |play, server| {
-                (play.spend)(server, &hash, usd).map(|()| format!("${usd:.2} was spent on it"))
+            Effect::SpendOnKey { hash, usd } => self.run_sandbox_action(move |controls, server| {
+                (controls.spend)(server, &hash, usd)
+                    .map(|()| format!("${usd:.2} spent on this key"))
             }),
             Effect::SkipDay => {
                 let clock = self.clock.clone();
-                self.run_sandbox_action(move |play, server| {
-                    (play.skip_day)(server)?;
+                self.run_sandbox_action(move |controls, server| {
+                    (controls.skip_day)(server)?;
                     clock.skip_day();
-                    Ok("a day went by".into())
+                    Ok("one day passed".into())
                 });
             }
-            Effect::DecideConsent { ticket, consent_url: address, approve } => {
-                let Some(SandboxControls { decide_consent: decide, .. }) = self.sandbox_controls
-                else {
+            Effect::DecideConsent { ticket, consent_url, approve } => {
+                let Some(SandboxControls { decide_consent, .. }) = self.sandbox_controls else {
                     return LoopAction::Continue;
                 };
                 self.spawn_blocking(move |_| {
-                    let result = decide(&address, approve).and_then(|code| match code {
-                        Some(code) => AuthCode::parse(&code).map(Some).map_err(String::from),
-                        None => Ok(None),
-                    });
+                    let result =
+                        decide_consent(&consent_url, approve).and_then(|code| match code {
+                            Some(code) => AuthCode::parse(&code).map(Some).map_err(String::from),
+                            None => Ok(None),
+                        });
                     Some(Msg::ConsentDecided { ticket, result })
                 });
             }
@@ -220,26 +220,26 @@ impl EffectRunner {
         LoopAction::Continue
     }
 
-    fn send_batch_command(&self, ticket: Ticket, wish: BatchCommand) {
-        if let Some(journey) = self.runs.get(&ticket) {
-            journey.send_batch_command(wish);
+    fn send_batch_command(&self, ticket: Ticket, command: BatchCommand) {
+        if let Some(run) = self.runs.get(&ticket) {
+            run.send_batch_command(command);
         }
     }
 
-    /// Something done in the sandbox; then the keys are asked anew.
+    /// Runs an action of the sandbox; the keys are checked again after it.
     fn run_sandbox_action(
         &self,
-        deed: impl FnOnce(&SandboxControls, &str) -> Result<String, String> + Send + 'static,
+        action: impl FnOnce(&SandboxControls, &str) -> Result<String, String> + Send + 'static,
     ) {
-        let Some(play) = self.sandbox_controls else { return };
+        let Some(controls) = self.sandbox_controls else { return };
         self.spawn_blocking(move |services| {
-            Some(Msg::SandboxActionFinished(deed(&play, &services.server).map_err(|why| {
-                UserError::new(ErrorKind::Failed, why, "the sandbox goes on without it")
+            Some(Msg::SandboxActionFinished(action(&controls, &services.server).map_err(|why| {
+                UserError::new(ErrorKind::Failed, why, "the sandbox still runs; try again")
             })))
         });
     }
 
-    /// A call that may block, on a thread that may.
+    /// Runs a blocking call on a thread for blocking calls.
     fn spawn_blocking(&self, call: impl FnOnce(&ServiceContext) -> Option<Msg> + Send + 'static) {
         let (services, results) = (self.services.clone(), self.event_sender.clone());
         tokio::task::spawn_blocking(move || {
@@ -255,27 +255,19 @@ impl EffectRunner {
         let (services, results) = (self.services.clone(), self.event_sender.clone());
         let clock = self.clock.clone();
         tokio::spawn(async move {
-            let telling = results.clone();
-            let told = move |hash: &str, read: &CheckResult, at| {
-                let (hash, read) = (hash.to_owned(), read.clone());
-                send_message(
-                    &telling,
-                    Msg::KeyChecked { ticket, hash, result: read, checked_at: at },
-                );
+            let check_sender = results.clone();
+            let on_check = move |hash: &str, result: &CheckResult, checked_at| {
+                let (hash, result) = (hash.to_owned(), result.clone());
+                send_message(&check_sender, Msg::KeyChecked { ticket, hash, result, checked_at });
             };
-            // The loop's own time, which in the sandbox is not the world's.
+            // In the sandbox the clock may be ahead of the system time.
             let now = move || clock.now();
-            let RefreshReport { error: trouble, retry_after: wait, rejected_keys: refused, .. } =
-                keys::refresh_keys(&services, keys, now, told, stopped).await;
-            let wait = wait.and_then(|wait| SignedDuration::try_from(wait).ok());
+            let RefreshReport { error, retry_after, rejected_keys, .. } =
+                keys::refresh_keys(&services, keys, now, on_check, stopped).await;
+            let retry_after = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
             send_message(
                 &results,
-                Msg::RefreshFinished {
-                    ticket,
-                    error: trouble,
-                    retry_after: wait,
-                    rejected_keys: refused,
-                },
+                Msg::RefreshFinished { ticket, error, retry_after, rejected_keys },
             );
         });
     }
@@ -287,61 +279,64 @@ impl EffectRunner {
         });
     }
 
-    fn provision_key(&mut self, ticket: Ticket, request: KeyRequest, road: AuthChoice) {
+    fn provision_key(&mut self, ticket: Ticket, request: KeyRequest, auth_choice: AuthChoice) {
         let mut controls = self.register_run(ticket);
         let (services, results) = (self.services.clone(), self.event_sender.clone());
         tokio::spawn(async move {
             let report =
                 |report| send_message(&results, Msg::ProvisioningEvent { ticket, event: report });
-            let outcome = match actions::resolve_auth_choice(road, &services, &report).await {
-                Ok(way) => provision::run(&request, way, &services, &mut controls, &report).await,
-                Err(trouble) => ProvisioningOutcome::Failed(trouble),
+            let outcome = match actions::resolve_auth_choice(auth_choice, &services, &report).await
+            {
+                Ok(method) => {
+                    provision::run(&request, method, &services, &mut controls, &report).await
+                }
+                Err(error) => ProvisioningOutcome::Failed(error),
             };
             send_message(&results, Msg::ProvisioningFinished { ticket, outcome });
         });
     }
 
-    /// A journey begins: its own end of the person's controls.
+    /// Registers a run and returns its ends of the controls.
     fn register_run(&mut self, ticket: Ticket) -> ProvisioningControls {
         let (cancel, cancelled) = watch::channel(false);
-        let (code, pasted) = mpsc::channel(1);
-        // Those that have ended have let go of their end.
-        self.runs.retain(|_, journey| !journey.code_sender.is_closed());
-        self.runs.insert(ticket, RunHandle { cancel, code_sender: code, batch_commands: None });
-        ProvisioningControls { cancel: cancelled, pasted_codes: pasted }
+        let (code_sender, pasted_codes) = mpsc::channel(1);
+        // Runs that have ended have dropped their receiver.
+        self.runs.retain(|_, run| !run.code_sender.is_closed());
+        self.runs.insert(ticket, RunHandle { cancel, code_sender, batch_commands: None });
+        ProvisioningControls { cancel: cancelled, pasted_codes }
     }
 
     fn copy_to_clipboard(
         &self,
         text: impl FnOnce(&ServiceContext) -> Result<SecretString, UserError> + Send + 'static,
     ) {
-        let (results, board) = (self.event_sender.clone(), Arc::clone(&self.clipboard));
+        let (results, clipboard) = (self.event_sender.clone(), Arc::clone(&self.clipboard));
         let services = self.services.clone();
         let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
             let text = match text(&services) {
                 Ok(text) => text,
-                Err(trouble) => return send_message(&results, Msg::Notice(Err(trouble))),
+                Err(error) => return send_message(&results, Msg::Notice(Err(error))),
             };
             let (outcome, copy_number) = {
-                let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
-                (board.copy(&text, CopyMethod::Auto), board.copy_number())
+                let mut clipboard = clipboard.lock().unwrap_or_else(PoisonError::into_inner);
+                (clipboard.copy(&text, CopyMethod::Auto), clipboard.copy_number())
             };
             let noticed = match outcome {
-                Ok(CopyDestination::Clipboard { clear_after: clears_in }) => {
-                    let seconds = clears_in.as_secs();
-                    runtime.spawn(clear_clipboard_later(board, copy_number, results.clone()));
-                    Ok(format!("copied, clears in {seconds} s"))
+                Ok(CopyDestination::Clipboard { clear_after }) => {
+                    let seconds = clear_after.as_secs();
+                    runtime.spawn(clear_clipboard_later(clipboard, copy_number, results.clone()));
+                    Ok(format!("copied; clears in {seconds} s"))
                 }
                 Ok(CopyDestination::Terminal) => {
-                    // The loop may be gone; then there is nobody to copy for.
+                    // The loop may have ended.
                     let _ =
                         results.send(LoopEvent::TerminalWrite(clipboard::osc52_sequence(&text)));
-                    Ok("sent to the terminal for its clipboard; it gives no answer".into())
+                    Ok("sent to the terminal's clipboard; the terminal does not confirm it".into())
                 }
                 Ok(CopyDestination::Tmux) => {
-                    runtime.spawn(clear_clipboard_later(board, copy_number, results.clone()));
-                    Ok("in a buffer of tmux, which sends it to its terminal's clipboard".into())
+                    runtime.spawn(clear_clipboard_later(clipboard, copy_number, results.clone()));
+                    Ok("copied to a tmux buffer; tmux sends it to the terminal's clipboard".into())
                 }
                 Err(error) => {
                     Err(UserError::new(ErrorKind::Failed, error.to_string(), error.advice()))
@@ -351,17 +346,17 @@ impl EffectRunner {
         });
     }
 
-    /// Takes back what was copied; last words about it.
+    /// Clears the clipboard if it still holds the last copy, and returns a message about it.
     pub(super) fn clear_clipboard_on_exit(&self) -> Option<String> {
-        let mut board = self.clipboard.lock().unwrap_or_else(PoisonError::into_inner);
-        let cleared = board.clear_last_copy();
-        cleared.then(|| "what was copied left the clipboard with the program".into())
+        let mut clipboard = self.clipboard.lock().unwrap_or_else(PoisonError::into_inner);
+        let cleared = clipboard.clear_last_copy();
+        cleared.then(|| "cleared the clipboard".into())
     }
 }
 
-/// What dead programs left behind is brought to its end.
+/// Finishes attempts and rotations that were interrupted.
 async fn recover_interrupted(services: &ServiceContext) -> Msg {
-    let (recovered, trouble) = match provision::recover_attempts(services).await {
+    let (recovered, error) = match provision::recover_attempts(services).await {
         Ok(recovered) => (recovered, None),
         Err(error) => (
             provision::RecoveredAttempts::default(),
@@ -374,20 +369,20 @@ async fn recover_interrupted(services: &ServiceContext) -> Msg {
         unstored_keys: recovered.not_stored,
         rotations,
         unresolved_attempts: recovered.unresolved,
-        error: trouble,
+        error,
     }
 }
 
 async fn clear_clipboard_later(
-    board: Arc<Mutex<Clipboard>>,
+    clipboard: Arc<Mutex<Clipboard>>,
     copy_number: u64,
     results: UnboundedSender<LoopEvent>,
 ) {
     tokio::time::sleep(clipboard::CLEAR_AFTER).await;
     tokio::task::spawn_blocking(move || {
-        let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
-        if board.clear_copy(copy_number) {
-            send_message(&results, Msg::Notice(Ok("the clipboard was cleared".into())));
+        let mut clipboard = clipboard.lock().unwrap_or_else(PoisonError::into_inner);
+        if clipboard.clear_copy(copy_number) {
+            send_message(&results, Msg::Notice(Ok("cleared the clipboard".into())));
         }
     });
 }
@@ -397,7 +392,7 @@ fn to_secret_string(key: &ApiKey) -> SecretString {
     SecretString::from(key.expose_secret())
 }
 
-/// The loop may have ended; then nobody is interested.
+/// Sends a message to the event loop, which may have ended.
 fn send_message(results: &UnboundedSender<LoopEvent>, msg: Msg) {
     let _ = results.send(LoopEvent::Message(msg));
 }

@@ -1,5 +1,4 @@
-//! What comes from outside without being asked for: key presses and signals, each on a thread that
-//! sleeps until there is one. Must not know: what they mean.
+//! Reads terminal events and signals, each on its own thread that sleeps until one arrives.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,39 +12,38 @@ use super::LoopEvent;
 #[cfg(unix)]
 use crate::tui::state::{Intent, Msg};
 
-/// A thread that reads the terminal, so that the loop need not poll.
+/// Spawns a thread that reads the terminal, so that the loop does not poll.
 pub(super) fn spawn_event_reader(results: UnboundedSender<LoopEvent>) -> UnboundedReceiver<Event> {
-    let (send, typed) = unbounded_channel();
+    let (sender, events) = unbounded_channel();
     let reader = thread::Builder::new().name("keywright-input".into()).spawn(move || {
         while wait_for_input() {
-            // Nothing but whole events: of a sequence that is still on its way the rest is waited
-            // for above.
+            // Reads only complete events; `wait_for_input` waits for the rest of a sequence.
             while has_event() {
                 let Ok(event) = crossterm::event::read() else { break };
-                if send.send(event).is_err() {
+                if sender.send(event).is_err() {
                     return;
                 }
             }
         }
-        // The terminal is gone. The loop may be, too.
+        // The terminal is closed. The loop may have ended.
         let _ = results.send(LoopEvent::Disconnected);
     });
     if let Err(error) = reader {
-        tracing::error!(kind = %error.kind(), "no thread to read the terminal");
+        tracing::error!(kind = %error.kind(), "cannot start the thread that reads the terminal");
     }
-    typed
+    events
 }
 
-/// Whether crossterm has an event. Given no time at all it would not look, and it spends what it is
-/// given asking the terminal again and again, in the way of the frame that is being written. So it
-/// is given little, and more than once: a thread that is put aside just then looks too late.
+/// Returns whether crossterm has a complete event. With a timeout of zero crossterm does not read the
+/// terminal, and a long timeout makes it poll while a frame is written. The short timeout is tried
+/// several times because the thread may be suspended during it.
 fn has_event() -> bool {
     const POLL_TIMEOUT: Duration = Duration::from_micros(20);
     (0..4).any(|_| crossterm::event::poll(POLL_TIMEOUT).unwrap_or(false))
 }
 
-/// Waits for input; false when there will be none any more, of which crossterm says nothing: it
-/// would read the end of a terminal that was closed again and again.
+/// Waits for input. Returns false if the terminal is closed; crossterm does not report that and would
+/// read the end of the input again and again.
 #[cfg(unix)]
 fn wait_for_input() -> bool {
     use rustix::event::{PollFd, PollFlags, poll};
@@ -56,8 +54,8 @@ fn wait_for_input() -> bool {
             Err(rustix::io::Errno::INTR) => {}
             Err(_) => return false,
             Ok(_) => {
-                let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
-                return !polled[0].revents().intersects(gone);
+                let closed = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+                return !polled[0].revents().intersects(closed);
             }
         }
     }
@@ -68,13 +66,13 @@ fn wait_for_input() -> bool {
     crossterm::event::poll(Duration::MAX).is_ok()
 }
 
-/// Signals, from before the terminal is taken over: one that comes while that is done must not end
-/// the program with the terminal in its modes.
+/// Signal handlers. They are registered before the terminal modes change; otherwise a signal could end
+/// the program without restoring the terminal.
 #[derive(Default)]
 pub(super) struct SignalHandlers {
     #[cfg(unix)]
     registered: Option<signal_hook::iterator::Signals>,
-    /// Whether one came that asks to leave: known at once to a program that was stopped.
+    /// Whether a signal asked to quit; set immediately, also while the program is stopped.
     pub(super) quit_requested: Arc<AtomicBool>,
 }
 
@@ -82,13 +80,13 @@ impl SignalHandlers {
     #[cfg(unix)]
     pub(super) fn register() -> Self {
         use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
-        let leave = Arc::default();
+        let quit_requested = Arc::default();
         for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
-            // Without it the program is told only once it has its terminal again.
-            let _ = signal_hook::flag::register(signal, Arc::clone(&leave));
+            // Sets the flag even while the program is stopped in the background.
+            let _ = signal_hook::flag::register(signal, Arc::clone(&quit_requested));
         }
-        let heeded = [SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH];
-        Self { registered: signal_hook::iterator::Signals::new(heeded).ok(), quit_requested: leave }
+        let signals = [SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH];
+        Self { registered: signal_hook::iterator::Signals::new(signals).ok(), quit_requested }
     }
 
     #[cfg(not(unix))]
@@ -97,15 +95,15 @@ impl SignalHandlers {
     }
 }
 
-/// Signals as messages.
+/// Spawns a thread that forwards signals as events.
 #[cfg(unix)]
 pub(super) fn spawn_signal_forwarder(signals: SignalHandlers, results: UnboundedSender<LoopEvent>) {
     use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
     let Some(mut signals) = signals.registered else { return };
-    // Without the thread the signals are heeded by nobody, as if they had not come.
+    // If the thread cannot be started, signals are ignored.
     let _ = thread::Builder::new().name("keywright-signals".into()).spawn(move || {
         for signal in signals.forever() {
-            let incoming = match signal {
+            let event = match signal {
                 SIGCONT => LoopEvent::Redraw,
                 SIGWINCH => match crossterm::terminal::size() {
                     Ok((columns, rows)) => LoopEvent::Message(Msg::Resized(columns, rows)),
@@ -114,7 +112,7 @@ pub(super) fn spawn_signal_forwarder(signals: SignalHandlers, results: Unbounded
                 SIGTSTP => LoopEvent::Message(Msg::Intent(Intent::Suspend)),
                 _ => LoopEvent::Disconnected,
             };
-            if results.send(incoming).is_err() {
+            if results.send(event).is_err() {
                 return;
             }
         }

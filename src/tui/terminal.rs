@@ -1,4 +1,4 @@
-//! The terminal's modes, and giving them back: on leaving, on a panic, on stopping.
+//! Sets the terminal modes and resets them on exit, panic and suspend.
 
 use std::io::{self, Write};
 use std::panic;
@@ -19,35 +19,35 @@ use ratatui::layout::{Position, Rect};
 use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 
-/// One write a frame: the most that a frame of a large terminal takes.
+/// Buffer size for one frame on a large terminal, so that each frame is one write.
 const FRAME_BUFFER_SIZE: usize = 64 * 1024;
 
-/// xterm's button events (1000) in the form without limits to the columns (1006).
+/// xterm's button events (1000) in the SGR encoding (1006), which has no column limit.
 const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
-/// How long a signal takes at most from one thread to the other.
+/// Maximum time until another thread has handled a signal.
 #[cfg(unix)]
 const SIGNAL_DELIVERY_TIME: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// Whether the modes are ours; a panic of any thread gives them back once.
+/// Whether the modes are set; a panic in any thread resets them once.
 static MODES_SET: AtomicBool = AtomicBool::new(false);
 
-/// A terminal in our modes, until dropped.
+/// A terminal whose modes are reset on drop.
 pub(super) struct Terminal {
     inner: ratatui::Terminal<CrosstermBackend<TerminalWriter>>,
-    /// Whether clicks are asked for.
+    /// Whether mouse events are enabled.
     mouse_enabled: bool,
 }
 
 impl Terminal {
-    /// Takes the terminal over.
+    /// Sets the terminal modes and switches to the alternate screen.
     pub(super) fn enter() -> io::Result<Self> {
         static PANIC_HOOK: Once = Once::new();
         PANIC_HOOK.call_once(|| {
             let report = panic::take_hook();
             panic::set_hook(Box::new(move |info| {
-                // First the screen, or the report would go with it.
+                // The report would be lost with the alternate screen if it were printed first.
                 reset_modes(&mut TerminalWriter::default());
                 report(info);
             }));
@@ -62,7 +62,7 @@ impl Terminal {
         entered
     }
 
-    /// Draws one frame: what differs from the last. Not on a terminal that a panic gave back.
+    /// Draws the differences to the last frame. Fails after a panic has reset the terminal.
     pub(super) fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         if !MODES_SET.load(Ordering::Acquire) {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -70,15 +70,15 @@ impl Terminal {
         self.inner.draw(render).map(|_| ())
     }
 
-    /// Asks for clicks and the wheel, or no more of them. Not for moves of the mouse, which would
-    /// wake the program for nothing.
-    pub(super) fn set_mouse_capture(&mut self, wanted: bool) -> io::Result<()> {
-        if self.mouse_enabled == wanted {
+    /// Turns mouse buttons and wheel events on or off. Mouse moves stay off because they would wake the
+    /// program without need.
+    pub(super) fn set_mouse_capture(&mut self, enabled: bool) -> io::Result<()> {
+        if self.mouse_enabled == enabled {
             return Ok(());
         }
-        self.mouse_enabled = wanted;
+        self.mouse_enabled = enabled;
         let out = self.inner.backend_mut();
-        out.write_all(if wanted { MOUSE_ON } else { MOUSE_OFF })?;
+        out.write_all(if enabled { MOUSE_ON } else { MOUSE_OFF })?;
         Write::flush(out)
     }
 
@@ -88,32 +88,32 @@ impl Terminal {
         TerminalWriter::write_to_stdout(sequence.expose_secret().as_bytes())
     }
 
-    /// Gives the terminal to the shell, stops, and takes it back when the shell says go on. Not
-    /// when it is to `leave`: it may go on in the background, where reaching for the terminal would
-    /// stop it again.
-    pub(super) fn suspend(&mut self, leave: &AtomicBool) -> io::Result<()> {
+    /// Resets the terminal, stops the process, and sets the modes again when the shell continues it.
+    /// Does not set them if `quit_requested`: in the background, access to the terminal would stop the
+    /// process again.
+    pub(super) fn suspend(&mut self, quit_requested: &AtomicBool) -> io::Result<()> {
         self.leave();
         #[cfg(unix)]
         loop {
             signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
-            if leave.load(Ordering::Acquire) || is_in_foreground() {
+            if quit_requested.load(Ordering::Acquire) || is_in_foreground() {
                 break;
             }
-            // A signal that woke it may be on its way to another thread in this moment.
+            // Another thread may still be handling the signal that continued the process.
             std::thread::sleep(SIGNAL_DELIVERY_TIME);
-            if leave.load(Ordering::Acquire) {
+            if quit_requested.load(Ordering::Acquire) {
                 break;
             }
         }
-        if leave.load(Ordering::Acquire) { Ok(()) } else { self.reenter() }
+        if quit_requested.load(Ordering::Acquire) { Ok(()) } else { self.reenter() }
     }
 
-    /// Takes the terminal (again) and paints all of it with the next frame.
+    /// Sets the terminal modes again; the next frame repaints the whole screen.
     pub(super) fn reenter(&mut self) -> io::Result<()> {
         set_modes(self.inner.backend_mut())?;
         self.mouse_enabled = false;
-        // Not `clear`: it asks the terminal where its cursor is, and the thread that reads keys
-        // gets the answer.
+        // Not `clear`: it queries the cursor position, and the thread that reads events would receive
+        // the response.
         let size = self.inner.size()?;
         self.inner.resize(Rect::from((Position::ORIGIN, size)))
     }
@@ -129,8 +129,8 @@ impl Drop for Terminal {
     }
 }
 
-/// The way to the terminal. One write a frame, past the buffer of `std`, and nothing is kept of it:
-/// there may be a key in it.
+/// Writes each frame to the terminal at once, without the buffer of `std`, and wipes it afterwards
+/// because it may contain a key.
 #[derive(Default)]
 struct TerminalWriter(Vec<u8>);
 
@@ -162,14 +162,14 @@ impl Write for TerminalWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let passed = Self::write_to_stdout(&self.0);
+        let result = Self::write_to_stdout(&self.0);
         self.0.as_mut_slice().zeroize();
         self.0.clear();
-        passed
+        result
     }
 }
 
-/// Whether the terminal is this program's now. One that does not say so is.
+/// Returns whether the process is in the foreground; true if the terminal does not report it.
 #[cfg(unix)]
 fn is_in_foreground() -> bool {
     let group = rustix::termios::tcgetpgrp(io::stdin());
@@ -182,7 +182,7 @@ fn set_modes(out: &mut impl Write) -> io::Result<()> {
     execute!(out, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, Hide)
 }
 
-/// Whoever cannot be written to has nothing to get back.
+/// Resets the modes once; ignores errors because a closed terminal has nothing to reset.
 fn reset_modes(out: &mut impl Write) {
     if MODES_SET.swap(false, Ordering::AcqRel) {
         let _ = out.write_all(MOUSE_OFF);

@@ -1,14 +1,13 @@
-//! Drawing: the model in, cells out. Does no I/O and decides nothing.
+//! Draws the model. Does no I/O and makes no decisions.
 //!
 //! ```text
-//! header    what this is, which server, a word of warning in the sandbox
+//! header    name of the screen, server or sandbox
 //! ───────
-//! body      what wants something done; the list of keys (its details beside it where there is
-//!           room), the form, the login
-//!           or the key that was just cut; help and questions lie over it
+//! body      the current screen: for the dashboard the warnings and the table of keys, with the
+//!           details beside it on a wide terminal; help covers the body
 //! ───────
-//! notice    what was last worth saying
-//! footer    the keys that do something now
+//! notice    question, last result or error, filter
+//! footer    the active key bindings
 //! ```
 
 mod confirm_dialog;
@@ -39,9 +38,9 @@ pub use crate::platform::environment::MIN_TERMINAL_SIZE;
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     let area = frame.area();
     if area.width < MIN_TERMINAL_SIZE.0 || area.height < MIN_TERMINAL_SIZE.1 {
-        let words =
+        let text =
             format!("Keywright needs {} x {} characters", MIN_TERMINAL_SIZE.0, MIN_TERMINAL_SIZE.1);
-        text::draw_paragraph(frame, area, vec![words.into()]);
+        text::draw_paragraph(frame, area, vec![text.into()]);
         return;
     }
     let [head, rule, body, bottom, notice, foot] = Layout::vertical([
@@ -72,8 +71,8 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
         Screen::SignIn(state) => sign_in_screen::draw(state, model, theme, frame, body),
         Screen::NewKey(state) => new_key_screen::draw(state, model, theme, frame, body),
         Screen::Confirm(state) => confirm_dialog::draw(state, model, theme, frame, body),
-        Screen::ActionResults(deeds) => {
-            confirm_dialog::draw_action_results(deeds, theme, frame, body)
+        Screen::ActionResults(results) => {
+            confirm_dialog::draw_action_results(results, theme, frame, body)
         }
         Screen::Plan(state) => plan::draw(state, theme, frame, body),
         Screen::Dashboard => {

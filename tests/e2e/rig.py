@@ -464,7 +464,7 @@ class Pane:
     def dashboard(self, *arguments):
         """Starts the dashboard and waits for its first screen."""
         self.command(shlex.join(["keywright", *arguments]))
-        self.wait(r"^ Keywright · (keys|\d+ keys? held)")
+        self.wait(r"^ Keywright · (keys|\d+ keys? stored)")
 
     def pid(self):
         """The process of the program in the foreground."""

@@ -15,7 +15,7 @@ def revealed(world, **options):
     pane.dashboard("--server", server)
     pane.fill("copied")
     equal(fetch(consent(pane.address()))[0], 200)
-    pane.wait_words("copied is cut and stored")
+    pane.wait_words("copied was created and stored")
     return pane, world.lookup(server, "copied")
 
 
@@ -25,11 +25,11 @@ def a_copied_key_is_on_the_clipboard_until_the_program_is_left(world):
     pane, key = revealed(world)
     equal(world.clipboard(), "")
     pane.press("c")
-    pane.wait_words("Copied, clears in 45 s")
+    pane.wait_words("Copied; clears in 45 s")
     equal(world.clipboard(), key)
     pane.press("q")
     pane.wait_shell()
-    pane.wait_words("what was copied left the clipboard with the program")
+    pane.wait_words("cleared the clipboard")
     equal(world.clipboard(), "")
 
 
@@ -38,14 +38,14 @@ def a_copied_key_is_cleared_after_45_seconds_from_the_clipboard_and_from_memory(
     world.display()
     pane, key = revealed(world)
     pane.press("Escape")
-    pane.wait("1 key held")
+    pane.wait("1 key stored")
     pid = pane.pid()
     equal(left(pid, {"key": key}), [])
     pane.press("c")
-    pane.wait_words("Copied, clears in 45 s")
+    pane.wait_words("Copied; clears in 45 s")
     equal(world.clipboard(), key)
     assert left(pid, {"key": key}), "whoever offers it has it"
-    pane.wait_words("The clipboard was cleared", within=50)
+    pane.wait_words("Cleared the clipboard", within=50)
     equal(world.clipboard(), "")
     equal(left(pid, {"key": key}), [])
 
@@ -69,7 +69,7 @@ def over_ssh_a_copied_key_goes_to_the_terminal_by_osc_52(world):
     pane, key = revealed(world, **SSH)
     equal(pane.buffers(), [])
     pane.press("c")
-    pane.wait_words("Sent to the terminal for its clipboard")
+    pane.wait_words("Sent to the terminal's clipboard")
     until("the key in the terminal's clipboard", lambda: pane.buffers() == [key])
     until("OSC 52 in the record", lambda: b"\x1b]52;c;" in pane.written())
 
@@ -79,7 +79,7 @@ def inside_tmux_a_copied_key_goes_into_a_buffer_and_leaves_it_with_the_program(w
     # This tmux drops OSC 52, so what is in its buffer came another way.
     pane, key = revealed(world, inside_tmux=True, clipboard="off", **SSH)
     pane.press("c")
-    pane.wait_words("In a buffer of tmux")
+    pane.wait_words("Copied to a tmux buffer")
     equal(pane.buffers(), [key])
     assert b"\x1b]52;" not in pane.written()
     pane.press("q")

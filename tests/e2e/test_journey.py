@@ -22,8 +22,8 @@ def a_key_asked_for_in_the_dashboard_lies_in_the_keychain_with_the_limits_that_w
     pane.dashboard("--server", server)
     before = datetime.now(timezone.utc)
     pane.fill("tool one", limit="12.5", reset="w", expires="30d")
-    pane.wait_words("tool one is cut and stored in the Secret Service keychain", within=30)
-    pane.wait_words("granted as asked")
+    pane.wait_words("tool one was created and stored in the Secret Service keychain", within=30)
+    pane.wait_words("granted as requested")
     equal(len(world.opened()), 1)
     until("the browser's last page", lambda: "Authorization received" in world.read("browser.log"))
 
@@ -96,7 +96,7 @@ def a_newcomer_with_an_empty_home_cuts_a_key_in_the_sandbox_and_leaves_no_trace(
     pane.fill("first", limit="5")
     pane.wait("wait for your consent")
     pane.press("y")
-    pane.wait_words("first is cut and stored in memory")
+    pane.wait_words("first was created and stored in memory")
     pane.press("q")
     pane.wait_shell()
     equal(list(files(world.home)), [])
@@ -124,7 +124,7 @@ def an_address_without_a_callback_is_answered_with_a_code_that_can_be_pasted(wor
     assert code not in pane.screen()
     equal(world.lookup(server, "far away"), "")
     pane.press("Enter")
-    pane.wait_words("far away is cut and stored")
+    pane.wait_words("far away was created and stored")
     equal(whoami(server, world.lookup(server, "far away"))["limit"], 1)
 
 
@@ -164,7 +164,7 @@ def nothing_secret_is_in_the_log_the_data_directory_or_on_standard_error(world):
     note("dashboard", pane.address())
     browser.consent(world.opened()[0], "#authorize")
     follow("dashboard", None)
-    pane.wait_words("on screen is cut and stored", within=20)
+    pane.wait_words("on screen was created and stored", within=20)
     secrets["key of dashboard"] = world.lookup(server, "on screen")
     pane.press("q")
     pane.wait_shell()

@@ -59,14 +59,14 @@ def forgotten(world, attempts, look_up):
     back = consent(address)
     secrets["code"] = query(back)["code"]
     equal(fetch(back)[0], 200)
-    pane.wait_words("fresh is cut and stored")
+    pane.wait_words("fresh was created and stored")
     key = {"key": look_up(server, "fresh")}
     equal(names(left(pid, key)), {"key"})
     pane.press("v")
     until("the whole key on the screen", lambda: key["key"] in "".join(pane.screen().split()))
     equal(names(left(pid, key)), {"key", "key in cells"})
     pane.press("Escape")
-    pane.wait("1 key held")
+    pane.wait("1 key stored")
     # The callback's last page is shown for a moment longer.
     until("nothing left", lambda: left(pid, {**secrets, **key}) == [], within=5)
     for _ in range(2):

@@ -109,11 +109,11 @@ class Dashboard:
         self.pane.press("C-s")
         until("the address", lambda: self.world.opened()[opened:])
         fetch(consent(self.world.opened()[-1]))
-        self.stored(f"{label} is cut and stored")
+        self.stored(f"{label} was created and stored")
         self.pane.press("v")
         self.pane.wait_words("hides in")
         self.pane.press("Escape")
-        self.pane.wait("1 key held")
+        self.pane.wait("1 key stored")
 
     def rotate(self, label):
         self.pane.press("R")
@@ -121,7 +121,7 @@ class Dashboard:
         self.pane.press("Enter")
         self.stored(f"'{label}' was rotated")
         self.pane.press("Escape")
-        self.pane.wait("2 keys held")
+        self.pane.wait("2 keys stored")
 
     def stored(self, words):
         """Waits for the words. Once in a few thousand calls gnome-keyring does not know its caller
@@ -138,7 +138,7 @@ class Dashboard:
         for columns, rows in ((40, 10), (160, 50), (20, 5), (120, 40)):
             self.pane.tmux("resize-window", "-x", str(columns), "-y", str(rows))
             time.sleep(0.15)
-        self.pane.wait("keys held")
+        self.pane.wait("keys stored")
 
     def lose_the_network(self):
         self.gate.close()
@@ -166,12 +166,12 @@ class Dashboard:
         self.pane.wait("Stopped")
         time.sleep(1)
         self.pane.command("fg")
-        self.pane.wait("2 keys held")
+        self.pane.wait("2 keys stored")
 
     def remove(self):
-        for left in ("1 key held", "0 keys held|no keys|No key"):
+        for left in ("1 key stored", "0 keys stored|no keys|No key"):
             self.pane.press("g", "x")
-            self.pane.wait("[Ff]orget")
+            self.pane.wait("Remove")
             self.pane.press("y")
             self.pane.wait(left)
         for row in self.account() - self.before:
@@ -200,16 +200,16 @@ class Playground:
     def __init__(self, world):
         self.pane = Pane(world, size=(120, 40))
         self.pane.dashboard("--sandbox", "--every", "1")
-        self.pane.wait("4 keys held")
+        self.pane.wait("4 keys stored")
         self.pid = self.pane.pid()
 
     def round(self):
         for _ in range(4):
             self.pane.press(">")
-            self.pane.wait_words("A day went by")
+            self.pane.wait_words("One day passed")
             self.pane.press("+")
             # Each in its turn: the words of one that is late would cover those of the next.
-            self.pane.wait_words("was spent on it")
+            self.pane.wait_words("spent on this key")
 
 
 @test

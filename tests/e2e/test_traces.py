@@ -177,7 +177,7 @@ def on_screen(world, traced, wire):
     before = wire.secrets()
     pane = Pane(world)
     pane.command(shlex.join(traced.argv("dashboard")))
-    pane.wait("keys held")
+    pane.wait("keys stored")
     opened = len(world.opened())
     pane.press("n")
     pane.wait("a new key")
@@ -186,7 +186,7 @@ def on_screen(world, traced, wire):
     until("the address", lambda: world.opened()[opened:])
     others_know(wire.secrets())
     traced.consent()
-    pane.wait_words("on screen is cut and stored")
+    pane.wait_words("on screen was created and stored")
     [key] = [secret for secret in set(wire.secrets().values()) - set(before.values())
              if secret.startswith("sk-or-v1-")]
     assert not shows(pane.written(), key), "on the screen before it was asked for"
@@ -196,7 +196,7 @@ def on_screen(world, traced, wire):
     pane.press("v")
     pane.wait_gone("hides in")
     pane.press("c")
-    pane.wait_words("Copied, clears in 45 s")
+    pane.wait_words("Copied; clears in 45 s")
     equal(world.clipboard(), key)
     pane.press("q")
     pane.wait_shell()

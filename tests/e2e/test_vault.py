@@ -118,7 +118,7 @@ def a_passphrase_is_typed_unseen_twice_for_a_new_vault_and_once_a_run(world):
     pane.wait(r"^ Keywright · ")
     pane.fill("typed")
     equal(fetch(consent(pane.address()))[0], 200)
-    pane.wait_words("typed is cut and stored in")
+    pane.wait_words("typed was created and stored in")
     pane.press("q")
     pane.wait(r"^code 0$")
     pane.command("clear")

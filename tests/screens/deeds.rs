@@ -82,7 +82,7 @@ fn a_deletion_wants_the_label() {
     want(&mut model, &[Intent::Remove]);
     let question = drawn(&model);
     assert!(
-        question.contains("Forget laptop here?") && question.contains("also revoke at OpenRouter")
+        question.contains("Remove laptop here?") && question.contains("also revoke at OpenRouter")
     );
     want(&mut model, &[Intent::Revoke]);
     type_text(&mut model, "lapt");

@@ -1,4 +1,4 @@
-//! Effects on keys that exist already, and on the account's list.
+//! Effects on existing keys and on the keys of the account.
 
 use std::sync::Arc;
 
@@ -20,14 +20,26 @@ use crate::storage::usage_history;
 use crate::tui::state::{AuthChoice, KeyUpdate, KeyUpdateOutcome, Msg, Ticket};
 
 impl EffectRunner {
-    pub(super) fn rotate_key(&mut self, ticket: Ticket, held: StoredKey, terms: RetirePolicy) {
+    pub(super) fn rotate_key(
+        &mut self,
+        ticket: Ticket,
+        stored_key: StoredKey,
+        retire_policy: RetirePolicy,
+    ) {
         let mut controls = self.register_run(ticket);
         self.spawn_task(move |services, results| async move {
             let report =
                 |report| send_message(&results, Msg::ProvisioningEvent { ticket, event: report });
-            let way = choose_auth_method(&services, &report).await;
-            let rotation =
-                keys::rotate_key(&services, &held, way, terms, &mut controls, &report).await;
+            let method = choose_auth_method(&services, &report).await;
+            let rotation = keys::rotate_key(
+                &services,
+                &stored_key,
+                method,
+                retire_policy,
+                &mut controls,
+                &report,
+            )
+            .await;
             Msg::RotationFinished { ticket, outcome: rotation }
         });
     }
@@ -37,72 +49,73 @@ impl EffectRunner {
         self.spawn_task(move |services, results| async move {
             let report =
                 |report| send_message(&results, Msg::ProvisioningEvent { ticket, event: report });
-            let way = choose_auth_method(&services, &report).await;
-            // A keychain that holds no management key for us must not keep the rest from being done.
+            let method = choose_auth_method(&services, &report).await;
+            // If the management key cannot be read, the other steps must still be done.
             let management = management_key::load_management_key(&services)
                 .await
                 .ok()
                 .flatten()
                 .map(|(key, _)| key);
-            let panicked = keys::respond_to_leak(
+            let responses = keys::respond_to_leak(
                 &services,
                 &keys,
                 management.as_ref(),
-                &way,
+                &method,
                 &mut controls,
                 &report,
             )
             .await;
-            Msg::LeakResponseFinished { ticket, responses: panicked }
+            Msg::LeakResponseFinished { ticket, responses }
         });
     }
 
-    /// A key that could not be stored is tried again; one that was to replace another then does.
-    pub(super) fn retry_store(&self, ticket: Ticket, held: StoredKey, key: ApiKey) {
-        let replaces = held.replaces.is_some();
+    /// Tries again to store a key; if it replaces another key, finishes the rotation.
+    pub(super) fn retry_store(&self, ticket: Ticket, stored_key: StoredKey, key: ApiKey) {
+        let replaces = stored_key.replaces.is_some();
         self.spawn_task(move |services, results| async move {
-            let outcome = provision::retry_store(held, key, &services).await;
-            let ProvisioningOutcome::Stored { stored_key: held, key, warning: note } = outcome
-            else {
+            let outcome = provision::retry_store(stored_key, key, &services).await;
+            let ProvisioningOutcome::Stored { stored_key, key, warning } = outcome else {
                 return Msg::ProvisioningFinished { ticket, outcome };
             };
             if !replaces {
                 return Msg::ProvisioningFinished {
                     ticket,
-                    outcome: ProvisioningOutcome::Stored { stored_key: held, key, warning: note },
+                    outcome: ProvisioningOutcome::Stored { stored_key, key, warning },
                 };
             }
             let stored = ProvisioningOutcome::Stored {
-                stored_key: held.clone(),
+                stored_key: stored_key.clone(),
                 key: key.clone(),
-                warning: note.clone(),
+                warning: warning.clone(),
             };
             let rotation = keys::finish_rotation(&services, stored).await;
-            let now = match &rotation {
-                RotationOutcome::Completed { rotated: handed, .. } => handed.new.clone(),
-                _ => held,
+            let current = match &rotation {
+                RotationOutcome::Completed { rotated, .. } => rotated.new.clone(),
+                _ => stored_key,
             };
-            let outcome = ProvisioningOutcome::Stored { stored_key: now, key, warning: note };
-            // What closes the ticket comes last.
+            let outcome = ProvisioningOutcome::Stored { stored_key: current, key, warning };
+            // The message that ends the ticket comes last.
             send_message(&results, Msg::RotationFinished { ticket, outcome: rotation });
             Msg::ProvisioningFinished { ticket, outcome }
         });
     }
 
-    /// A key that the store refuses, in the other one.
+    /// Stores a key in the alternate store.
     pub(super) fn store_in_alternate(
         &self,
         ticket: Ticket,
-        held: StoredKey,
+        stored_key: StoredKey,
         key: ApiKey,
         passphrase: Option<SecretString>,
     ) {
         self.spawn_task(move |services, _| async move {
             let missing = || secret_store::Error::NoPassphrase("no passphrase was given".into());
-            let ask = Arc::new(move |_| passphrase.clone().ok_or_else(missing));
-            let outcome = match services.alternate_secret_store(ask) {
-                Some(vault) => provision::store_in_alternate(held, key, vault, &services).await,
-                None => provision::retry_store(held, key, &services).await,
+            let ask_passphrase = Arc::new(move |_| passphrase.clone().ok_or_else(missing));
+            let outcome = match services.alternate_secret_store(ask_passphrase) {
+                Some(store) => {
+                    provision::store_in_alternate(stored_key, key, store, &services).await
+                }
+                None => provision::retry_store(stored_key, key, &services).await,
             };
             Msg::ProvisioningFinished { ticket, outcome }
         });
@@ -126,33 +139,35 @@ impl EffectRunner {
     }
 
     pub(super) fn set_keys_disabled(&self, keys: Vec<StoredKey>, disabled: bool) {
-        self.spawn_for_each_key(keys, move |services, held| async move {
+        self.spawn_for_each_key(keys, move |services, stored_key| async move {
             let result = async {
                 let management =
-                    management_key::require_management_key(&services, &held.page_url()).await?;
-                keys::set_disabled(&services, &management, &held, disabled).await
+                    management_key::require_management_key(&services, &stored_key.page_url())
+                        .await?;
+                keys::set_disabled(&services, &management, &stored_key, disabled).await
             };
             let (result, warning) = match result.await {
                 Ok(updated) => (Ok(updated.account_key), updated.warning),
                 Err(error) => (Err(error.to_user_error()), None),
             };
-            Msg::KeyDisabledSet { label: held.label, result, warning }
+            Msg::KeyDisabledSet { label: stored_key.label, result, warning }
         });
     }
 
     pub(super) fn revoke_keys(&self, keys: Vec<StoredKey>) {
-        self.spawn_for_each_key(keys, move |services, held| async move {
+        self.spawn_for_each_key(keys, move |services, stored_key| async move {
             let result = async {
                 let management =
-                    management_key::require_management_key(&services, &held.page_url()).await?;
-                if held.is_stored() {
-                    keys::revoke_and_remove(&services, &management, &held).await
+                    management_key::require_management_key(&services, &stored_key.page_url())
+                        .await?;
+                if stored_key.is_stored() {
+                    keys::revoke_and_remove(&services, &management, &stored_key).await
                 } else {
-                    keys::revoke_key(&services, &management, &held.hash).await
+                    keys::revoke_key(&services, &management, &stored_key.hash).await
                 }
             };
             let result = result.await.map(|_| ()).map_err(|error| error.to_user_error());
-            Msg::KeyRevoked { hash: held.hash, label: held.label, result }
+            Msg::KeyRevoked { hash: stored_key.hash, label: stored_key.label, result }
         });
     }
 
@@ -181,7 +196,7 @@ impl EffectRunner {
 
     pub(super) fn load_usage_history(&self, ticket: Ticket, hashes: Vec<String>) {
         self.spawn_blocking(move |services| {
-            // Without a past there is no chart; that is all.
+            // Without a history only the chart is missing.
             let mut known = usage_history::read_samples(&services.location).unwrap_or_default();
             let past = hashes.into_iter().map(|hash| {
                 let samples = known.remove(&hash).unwrap_or_default();
@@ -191,7 +206,7 @@ impl EffectRunner {
         });
     }
 
-    /// One task whose end is one message. All of them share the loop's thread.
+    /// Spawns a task on the loop's thread; its result is one message.
     pub(super) fn spawn_task<T: Future<Output = Msg> + 'static>(
         &self,
         task: impl FnOnce(ServiceContext, UnboundedSender<LoopEvent>) -> T,
@@ -201,23 +216,23 @@ impl EffectRunner {
         tokio::task::spawn_local(async move { send_message(&results, task.await) });
     }
 
-    /// One after the other, each with its message.
+    /// Spawns a task that handles the keys one after the other, with a message for each.
     fn spawn_for_each_key<T: Future<Output = Msg>>(
         &self,
         keys: Vec<StoredKey>,
-        deed: impl Fn(ServiceContext, StoredKey) -> T + 'static,
+        action: impl Fn(ServiceContext, StoredKey) -> T + 'static,
     ) {
         let (services, results) = (self.services.clone(), self.event_sender.clone());
         tokio::task::spawn_local(async move {
-            for held in keys {
-                let msg = deed(services.clone(), held).await;
+            for stored_key in keys {
+                let msg = action(services.clone(), stored_key).await;
                 send_message(&results, msg);
             }
         });
     }
 }
 
-/// The best road there is: the management key, the browser, an address to be opened by hand.
+/// Returns the management key if there is one, otherwise an interactive method.
 pub(super) async fn choose_auth_method(
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
@@ -228,18 +243,19 @@ pub(super) async fn choose_auth_method(
     choose_interactive_auth_method(services, report)
 }
 
-/// The road that was chosen for a new key.
+/// Returns the method that was chosen for a new key.
 pub(super) async fn resolve_auth_choice(
-    road: AuthChoice,
+    choice: AuthChoice,
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<AuthMethod, UserError> {
-    match road {
+    match choice {
         AuthChoice::Automatic => Ok(choose_interactive_auth_method(services, report)),
         AuthChoice::PasteCode => Ok(AuthMethod::PasteCode),
         AuthChoice::ExistingKey(label) => {
-            let taking = services.clone();
-            let key = tokio::task::spawn_blocking(move || keys::load_key(&taking, &label)).await;
+            let services_copy = services.clone();
+            let key =
+                tokio::task::spawn_blocking(move || keys::load_key(&services_copy, &label)).await;
             match key {
                 Ok(Ok(key)) => Ok(AuthMethod::ExistingKey(
                     key,
@@ -248,15 +264,16 @@ pub(super) async fn resolve_auth_choice(
                 Ok(Err(error)) => Err(error.to_user_error()),
                 Err(_) => Err(UserError::new(
                     ErrorKind::SecretStore,
-                    "the held key could not be taken out",
-                    "nothing was sent; try again",
-                )),
+                    "the stored key could not be read",
+                    "try again",
+                )
+                .with_meaning("nothing was sent")),
             }
         }
     }
 }
 
-/// The road by which a person consents.
+/// Returns how the person consents: in a browser, at an address they open, or with a pasted code.
 pub(super) fn choose_interactive_auth_method(
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
@@ -264,12 +281,12 @@ pub(super) fn choose_interactive_auth_method(
     let BrowserAvailability::Unavailable(why) = browser::detect_availability() else {
         return AuthMethod::Browser;
     };
-    report(ProvisioningEvent::Notice(format!("no browser is started here ({why})")));
-    // A fixed port is one that someone forwards: `ssh -L`.
+    report(ProvisioningEvent::Notice(format!("no browser can be opened here ({why})")));
+    // A fixed port means that it is forwarded with `ssh -L`.
     if services.callback_port == 0 { AuthMethod::PasteCode } else { AuthMethod::OpenManually }
 }
 
-/// The key as the account has it; `None` where no management key is known.
+/// Returns the key as the account has it, or `None` without a management key.
 async fn find_account_key(
     services: &ServiceContext,
     hash: &str,
@@ -286,70 +303,73 @@ async fn apply_changes(
     services: &ServiceContext,
     changes: KeyUpdate,
 ) -> Result<KeyUpdateOutcome, Error> {
-    let KeyUpdate { key: held, account_patch: there, new_label: label } = changes;
+    let KeyUpdate { key, account_patch, new_label } = changes;
     let management = management_key::load_management_key(services).await?.map(|(key, _)| key);
-    let (mut now, mut note) = (None, None);
-    if let Some((seen, patch)) = there {
+    let (mut account_key, mut warning) = (None, None);
+    if let Some((expected, patch)) = account_patch {
         let Some(management) = &management else {
-            return Err(Error::NoManagementKey { page_url: held.page_url() });
+            return Err(Error::NoManagementKey { page_url: key.page_url() });
         };
-        match keys::update_key(services, management, &seen, &patch).await? {
-            UpdateOutcome::Conflict { current: now, changed_fields: differences, .. } => {
-                return Ok(KeyUpdateOutcome::Conflict {
-                    current: *now,
-                    changed_fields: differences,
-                });
+        match keys::update_key(services, management, &expected, &patch).await? {
+            UpdateOutcome::Conflict { current, changed_fields, .. } => {
+                return Ok(KeyUpdateOutcome::Conflict { current: *current, changed_fields });
             }
-            UpdateOutcome::Applied { current: remote, unapplied_fields: differences, warning } => {
-                note = warning;
-                if !differences.is_empty() {
-                    let names = differences;
-                    note = Some(
-                        Error::UpdateNotApplied { fields: names, page_url: held.page_url() }
-                            .to_user_error(),
+            UpdateOutcome::Applied { current, unapplied_fields, warning: update_warning } => {
+                warning = update_warning;
+                if !unapplied_fields.is_empty() {
+                    warning = Some(
+                        Error::UpdateNotApplied {
+                            fields: unapplied_fields,
+                            page_url: key.page_url(),
+                        }
+                        .to_user_error(),
                     );
                 }
-                now = Some(*remote);
+                account_key = Some(*current);
             }
         }
     }
-    let mut here = None;
-    if let Some(label) = label {
-        let renamed = keys::rename_key(services, &held, &label, management.as_ref()).await;
+    let mut stored_key = None;
+    if let Some(label) = new_label {
+        let renamed = keys::rename_key(services, &key, &label, management.as_ref()).await;
         match renamed {
             Ok(renamed) => {
-                here = Some(renamed.stored_key);
-                note = note.or(renamed.warning);
+                stored_key = Some(renamed.stored_key);
+                warning = warning.or(renamed.warning);
             }
-            // What was changed at the server is not taken back by a name.
-            Err(error) if now.is_some() => {
-                let trouble = error.to_user_error();
-                note = note.or(Some(UserError {
-                    message: format!("the rest is changed; the name is not: {}", trouble.message),
-                    ..trouble
+            // The update at the server succeeded, so a failed rename is only a warning.
+            Err(error) if account_key.is_some() => {
+                let error = error.to_user_error();
+                warning = warning.or(Some(UserError {
+                    message: format!(
+                        "the other changes were made, but the key was not renamed: {}",
+                        error.message
+                    ),
+                    ..error
                 }));
             }
             Err(error) => return Err(error),
         }
     }
-    if here.is_none() && held.is_stored() {
-        let (place, server) = (services.location.clone(), services.server.clone());
-        let read = move || inventory::filter_keys(&place, &server, |row| row.hash == held.hash);
-        here = tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Ok(Vec::new()))?.pop();
+    if stored_key.is_none() && key.is_stored() {
+        let (location, server) = (services.location.clone(), services.server.clone());
+        let read = move || inventory::filter_keys(&location, &server, |row| row.hash == key.hash);
+        stored_key =
+            tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Ok(Vec::new()))?.pop();
     }
-    Ok(KeyUpdateOutcome::Updated { account_key: now, stored_key: here, warning: note })
+    Ok(KeyUpdateOutcome::Updated { account_key, stored_key, warning })
 }
 
 async fn load_account_keys(services: &ServiceContext) -> Result<AccountKeys, Error> {
-    let page = format!("{}/keys", services.server);
-    let management = management_key::require_management_key(services, &page).await?;
+    let page_url = format!("{}/keys", services.server);
+    let management = management_key::require_management_key(services, &page_url).await?;
     let mut account = AccountKeys::default();
     for row in keys::join_account_keys(services, &management).await? {
         match row {
             JoinedKey::Both(_, remote) | JoinedKey::AccountOnly(remote) => {
                 account.keys.push(*remote)
             }
-            JoinedKey::Revoked(held) => account.revoked_hashes.push(held.hash),
+            JoinedKey::Revoked(stored_key) => account.revoked_hashes.push(stored_key.hash),
             JoinedKey::NotListed(_) => {}
         }
     }

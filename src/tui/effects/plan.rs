@@ -1,4 +1,4 @@
-//! Effects on a plan: read, compared, applied by one queue.
+//! Effects on a plan: reads it, compares it with the stored keys and applies it.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContex
 use crate::storage::inventory;
 use crate::tui::state::{Msg, PlanComparison, PlanStatus, PlannedKey, Ticket};
 
-/// The most problems of a plan that are said.
+/// Maximum number of problems of a plan that are shown.
 const MAX_PROBLEMS: usize = 100;
 
 impl EffectRunner {
@@ -22,107 +22,110 @@ impl EffectRunner {
         let now = self.clock.now();
         self.spawn_task(move |services, _| async move {
             let plan = async {
-                let (looking, typed) = (services.clone(), path);
+                let services_copy = services.clone();
                 let keys =
-                    tokio::task::spawn_blocking(move || load_plan(&looking, &typed, now)).await;
+                    tokio::task::spawn_blocking(move || load_plan(&services_copy, &path, now))
+                        .await;
                 let keys = keys.unwrap_or_else(|_| Err(vec!["the plan cannot be read".into()]))?;
-                let (_, road) = choose_batch_auth_method(&services, &|_| {}).await;
-                Ok(PlanComparison { keys, auth_description: road })
+                let (_, auth_description) = choose_batch_auth_method(&services, &|_| {}).await;
+                Ok(PlanComparison { keys, auth_description })
             };
             Msg::PlanLoaded { ticket, result: plan.await }
         });
     }
 
     pub(super) fn apply_plan(&mut self, ticket: Ticket, requests: Vec<KeyRequest>) {
-        let ProvisioningControls { cancel: mut cancelled, pasted_codes: pasted } =
+        let ProvisioningControls { cancel: mut cancelled, pasted_codes } =
             self.register_run(ticket);
-        let (wishes, wished) = mpsc::channel(4);
-        if let Some(journey) = self.runs.get_mut(&ticket) {
-            journey.batch_commands = Some(wishes);
+        let (command_sender, commands) = mpsc::channel(4);
+        if let Some(run) = self.runs.get_mut(&ticket) {
+            run.batch_commands = Some(command_sender);
         }
         self.spawn_task(move |services, results| async move {
-            let told =
-                |report| send_message(&results, Msg::ProvisioningEvent { ticket, event: report });
-            let waits = || {
-                told(ProvisioningEvent::Notice(
-                    "another apply is under way: waiting for its end".into(),
+            let report = |event| send_message(&results, Msg::ProvisioningEvent { ticket, event });
+            let report_waiting = || {
+                report(ProvisioningEvent::Notice(
+                    "another apply is running; waiting until it ends".into(),
                 ))
             };
-            let turn = match keys::lock_apply(&services, &mut cancelled, waits).await {
-                Ok(Some(turn)) => turn,
+            let lock = match keys::lock_apply(&services, &mut cancelled, report_waiting).await {
+                Ok(Some(lock)) => lock,
                 Ok(None) => return Msg::PlanApplied { ticket, error: None },
                 Err(error) => {
                     return Msg::PlanApplied { ticket, error: Some(error.to_user_error()) };
                 }
             };
-            let ended = |label, result, note| {
-                send_message(&results, Msg::ItemFinished { ticket, label, result, warning: note });
+            let report_finished = |label, result, warning| {
+                send_message(&results, Msg::ItemFinished { ticket, label, result, warning });
             };
-            // What a program that died meanwhile left behind comes first: a label whose code it had
-            // received already would be cut twice.
+            // Interrupted attempts are finished first; otherwise a key whose code was already received
+            // would be created twice.
             send_message(&results, recover_interrupted(&services).await);
-            // The list may have grown since the plan was read.
+            // Keys may have been stored since the plan was read.
             let mut missing = Vec::new();
-            for (request, standing) in match compare_with_stored_keys(&services, requests) {
-                Ok(standings) => standings,
-                Err(trouble) => return Msg::PlanApplied { ticket, error: Some(trouble) },
+            for (request, diff) in match compare_with_stored_keys(&services, requests) {
+                Ok(diffs) => diffs,
+                Err(error) => return Msg::PlanApplied { ticket, error: Some(error) },
             } {
-                match standing {
+                match diff {
                     KeyDiff::Missing => missing.push(request),
-                    KeyDiff::Unchanged(held) | KeyDiff::Differs { stored: held, .. } => {
-                        ended(request.label, Ok(held), None);
+                    KeyDiff::Unchanged(stored_key)
+                    | KeyDiff::Differs { stored: stored_key, .. } => {
+                        report_finished(request.label, Ok(stored_key), None);
                     }
                     KeyDiff::Pending(unresolved) => {
-                        ended(request.label, Err(keys::pending_error(&unresolved)), None);
+                        report_finished(request.label, Err(keys::pending_error(&unresolved)), None);
                     }
                 }
             }
-            let (way, _) = choose_batch_auth_method(&services, &told).await;
-            let hear = |news: Progress<'_>| match news {
+            let (method, _) = choose_batch_auth_method(&services, &report).await;
+            let on_progress = |progress: Progress<'_>| match progress {
                 Progress::ItemStarted { label, .. } => {
                     send_message(&results, Msg::ItemStarted { ticket, label: label.clone() });
                 }
-                Progress::Provisioning(report) => told(report),
-                Progress::ItemFinished(ItemResult { label, result, warning: note }) => {
-                    ended(label.clone(), result.clone(), note.clone());
+                Progress::Provisioning(event) => report(event),
+                Progress::ItemFinished(ItemResult { label, result, warning }) => {
+                    report_finished(label.clone(), result.clone(), warning.clone());
                 }
             };
-            let hands = BatchControls { commands: wished, pasted_codes: pasted };
-            keys::create_keys(&missing, way, &services, hands, &hear).await;
-            drop(turn);
+            let controls = BatchControls { commands, pasted_codes };
+            keys::create_keys(&missing, method, &services, controls, &on_progress).await;
+            drop(lock);
             Msg::PlanApplied { ticket, error: None }
         });
     }
 }
 
-/// The plan at that path beside what is held; or what is wrong with it.
+/// Reads a plan and compares it with the stored keys. Returns the problems if it is invalid.
 fn load_plan(
     services: &ServiceContext,
-    typed: &str,
+    path: &str,
     now: Timestamp,
 ) -> Result<Vec<PlannedKey>, Vec<String>> {
-    let path = match (typed.strip_prefix("~/"), std::env::var_os("HOME")) {
+    let path = match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
-        _ => PathBuf::from(typed),
+        _ => PathBuf::from(path),
     };
     let bytes = (File::open(&path).and_then(plan::read_plan_bytes)).map_err(|error| {
         vec![format!("the plan {} cannot be read: {}", path.display(), error.kind())]
     })?;
     let plan = plan::parse(&bytes, now).map_err(|wrong| {
         let more = wrong.len().saturating_sub(MAX_PROBLEMS);
-        let words = wrong.iter().take(MAX_PROBLEMS).map(ToString::to_string);
-        words.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>()
+        let problems = wrong.iter().take(MAX_PROBLEMS).map(ToString::to_string);
+        problems.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>()
     })?;
-    let standings = compare_with_stored_keys(services, plan)
-        .map_err(|trouble| vec![trouble.message, trouble.advice])?;
-    let planned = standings.into_iter().map(|(request, standing)| PlannedKey {
+    let diffs = compare_with_stored_keys(services, plan).map_err(|error| {
+        let lines = [error.message, error.meaning, error.advice];
+        lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>()
+    })?;
+    let planned = diffs.into_iter().map(|(request, diff)| PlannedKey {
         request,
-        status: match standing {
+        status: match diff {
             KeyDiff::Missing => PlanStatus::ToCreate,
             KeyDiff::Unchanged(_) => PlanStatus::Unchanged,
             KeyDiff::Differs { differences, .. } => {
-                let words: Vec<_> = differences.iter().map(ToString::to_string).collect();
-                PlanStatus::Differs(words.join("; "))
+                let descriptions: Vec<_> = differences.iter().map(ToString::to_string).collect();
+                PlanStatus::Differs(descriptions.join("; "))
             }
             KeyDiff::Pending(unresolved) => PlanStatus::Failed(keys::pending_error(&unresolved)),
         },
@@ -134,17 +137,17 @@ fn compare_with_stored_keys(
     services: &ServiceContext,
     plan: Vec<KeyRequest>,
 ) -> Result<Vec<(KeyRequest, KeyDiff)>, UserError> {
-    let held = inventory::list_keys(&services.location, &services.server)
+    let stored_key = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;
-    let owed = keys::list_pending_attempts(services).map_err(|error| error.to_user_error())?;
-    Ok(plan::compare(plan, held, owed))
+    let pending = keys::list_pending_attempts(services).map_err(|error| error.to_user_error())?;
+    Ok(plan::compare(plan, stored_key, pending))
 }
 
-/// The best road to many keys, and in words.
+/// Returns the method for several keys and its description.
 async fn choose_batch_auth_method(
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> (AuthMethod, String) {
-    let way = actions::choose_auth_method(services, report).await;
-    keys::choose_batch_auth_method(services, way, true).await
+    let method = actions::choose_auth_method(services, report).await;
+    keys::choose_batch_auth_method(services, method, true).await
 }

@@ -1,5 +1,5 @@
-//! A panic anywhere gives the terminal back: this test program once more, in a terminal of its own,
-//! where it panics.
+//! Tests that a panic resets the terminal: runs this test program again in a pseudo-terminal, where it
+//! panics.
 
 #![cfg(unix)]
 
@@ -12,33 +12,33 @@ use super::*;
 
 const PANIC_SITE_VAR: &str = "KEYWRIGHT_TEST_PANICS";
 
-/// What panics, in the program or in what it draws with.
+/// The sites where the test panics.
 const PANIC_SITES: [&str; 6] =
     ["the loop", "drawing", "a task", "a local task", "a blocking call", "a thread"];
 
 #[test]
-#[ignore = "panics; run by the test below, in a terminal of its own"]
+#[ignore = "panics; run by the test below in a pseudo-terminal"]
 fn panics() {
-    let Ok(place) = std::env::var(PANIC_SITE_VAR) else { return };
+    let Ok(site) = std::env::var(PANIC_SITE_VAR) else { return };
     let mut terminal = Terminal::enter().unwrap();
     terminal.set_mouse_capture(true).unwrap();
     terminal.draw(|frame| frame.render_widget("drawn", frame.area())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let local = tokio::task::LocalSet::new();
-    let wanted = || panic!("as the test wants it");
-    let _ = catch_unwind(AssertUnwindSafe(|| match &*place {
-        "drawing" => terminal.draw(|_| wanted()).unwrap(),
-        "a task" => drop(runtime.block_on(runtime.spawn(async move { wanted() }))),
+    let panic_now = || panic!("panic of the test");
+    let _ = catch_unwind(AssertUnwindSafe(|| match &*site {
+        "drawing" => terminal.draw(|_| panic_now()).unwrap(),
+        "a task" => drop(runtime.block_on(runtime.spawn(async move { panic_now() }))),
         "a local task" => {
-            let task = local.spawn_local(async move { wanted() });
+            let task = local.spawn_local(async move { panic_now() });
             drop(local.block_on(&runtime, task));
         }
-        "a blocking call" => drop(runtime.block_on(runtime.spawn_blocking(wanted))),
-        "a thread" => drop(std::thread::spawn(wanted).join()),
-        _ => wanted(),
+        "a blocking call" => drop(runtime.block_on(runtime.spawn_blocking(panic_now))),
+        "a thread" => drop(std::thread::spawn(panic_now).join()),
+        _ => panic_now(),
     }));
-    assert!(terminal.draw(|_| ()).is_err(), "what was given back is not drawn on");
-    // As in a release: nothing is dropped after the hook.
+    assert!(terminal.draw(|_| ()).is_err(), "draws after the terminal was reset");
+    // As in a release build: nothing is dropped after the hook.
     std::process::abort();
 }
 
@@ -48,18 +48,18 @@ fn modes(master: &dyn MasterPty) -> String {
 }
 
 #[test]
-fn a_panic_in_any_task_and_in_the_drawing_gives_the_terminal_back() {
-    for place in PANIC_SITES {
+fn a_panic_in_a_task_or_while_drawing_resets_the_terminal() {
+    for site in PANIC_SITES {
         let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
         let pty = native_pty_system().openpty(size).unwrap();
         let before = modes(&*pty.master);
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
         command.args(["--exact", "tui::terminal::tests::panics", "--ignored", "--nocapture"]);
-        command.env(PANIC_SITE_VAR, place);
+        command.env(PANIC_SITE_VAR, site);
         command.env("TERM", "xterm-256color");
         let mut child = pty.slave.spawn_command(command).unwrap();
         let mut output = pty.master.try_clone_reader().unwrap();
-        // Ours stays open: the modes are asked of it.
+        // The master stays open because the modes are read from it.
         let reader = std::thread::spawn(move || {
             let mut written = Vec::new();
             let mut buffer = [0; 4096];
@@ -68,8 +68,8 @@ fn a_panic_in_any_task_and_in_the_drawing_gives_the_terminal_back() {
             }
             written
         });
-        assert!(!child.wait().unwrap().success(), "{place}: it did not abort");
-        assert_eq!(modes(&*pty.master), before, "{place}");
+        assert!(!child.wait().unwrap().success(), "{site}: it did not abort");
+        assert_eq!(modes(&*pty.master), before, "{site}");
         drop(pty.slave);
         let written = String::from_utf8_lossy(&reader.join().unwrap()).into_owned();
         let last = |on: &str, off: &str| (written.rfind(on), written.rfind(off));
@@ -82,9 +82,9 @@ fn a_panic_in_any_task_and_in_the_drawing_gives_the_terminal_back() {
             ("\u{1b}[?25l", "\u{1b}[?25h"),
         ] {
             let (set_at, reset_at) = last(set, reset);
-            assert!(set_at.is_some() && reset_at > set_at, "{place}, {set:?}: {written}");
+            assert!(set_at.is_some() && reset_at > set_at, "{site}, {set:?}: {written}");
         }
-        let (report, back) = last("as the test wants it", "\u{1b}[?1049l");
-        assert!(report > back, "{place}: the report went with the screen: {written}");
+        let (report, back) = last("panic of the test", "\u{1b}[?1049l");
+        assert!(report > back, "{site}: the report was lost with the screen: {written}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is thought over before it is done, spelled out; and afterwards what was done of it.
+//! Confirmation of a rotation, a leak response or a revocation, and the results of an action.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -9,136 +9,153 @@ use super::{Theme, text};
 use crate::domain::{ActionResult, StoredKey};
 use crate::tui::state::{ConfirmDialog, ConfirmKind, Model, UNUSED_FOR_CHOICES};
 
-pub fn draw(ask: &ConfirmDialog, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+pub fn draw(
+    dialog: &ConfirmDialog,
+    model: &Model,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
     let width = usize::from(area.width.saturating_sub(4));
     let mut lines = vec![Line::default()];
-    let (head, style) = match ask.kind {
+    let (heading, style) = match dialog.kind {
         ConfirmKind::Rotate => {
-            (format!("Another key in the place of {}", format_key_names(ask)), theme.strong())
+            (format!("Replace {} with a new key", format_key_names(dialog)), theme.strong())
         }
-        ConfirmKind::RespondToLeak => (format!("{} leaked", format_key_names(ask)), theme.error()),
-        ConfirmKind::Revoke => {
-            (format!("Delete {} at OpenRouter, for good", format_key_names(ask)), theme.error())
+        ConfirmKind::RespondToLeak => {
+            (format!("{} leaked", format_key_names(dialog)), theme.error())
         }
+        ConfirmKind::Revoke => (
+            format!("Delete {} at OpenRouter permanently", format_key_names(dialog)),
+            theme.error(),
+        ),
     };
-    lines.push(Line::styled(truncate(&head, width), style));
+    lines.push(Line::styled(truncate(&heading, width), style));
     lines.push(Line::default());
-    let steps: &[&str] = match ask.kind {
+    let steps: &[&str] = match dialog.kind {
         ConfirmKind::Rotate => &[
-            "A new key with the same limit, reset and expiry is cut: by the management key where \
-             one is known, else with your consent in the browser.",
-            "It is stored and read back, and gets the label: programs that ask for it get the new \
-             one from then on.",
+            "A new key with the same limit, reset and expiry is created: with the management key \
+             if one is set, otherwise with your consent in the browser.",
+            "The new key is stored, read back and gets the label: programs that ask for the label \
+             get the new key from then on.",
         ],
         ConfirmKind::RespondToLeak => &[
-            "It is disabled at OpenRouter at once: whatever uses it stops working. This takes a \
-             management key; without one you are told where to do it.",
-            "A new key with the same limit, reset and expiry is cut, stored, read back, and gets \
-             the label.",
-            "The old one is kept, disabled, until you delete it; one new key goes to the clipboard.",
+            "The key is disabled at OpenRouter at once: programs that use it stop working. This \
+             needs a management key; without one you see the page where you can disable it.",
+            "A new key with the same limit, reset and expiry is created, stored, read back and \
+             gets the label.",
+            "The old key stays stored, disabled, until you delete it. One new key is copied to the \
+             clipboard.",
         ],
         ConfirmKind::Revoke => &[
-            "The key itself dies: nobody can use it any more, on this machine or any other.",
-            "What is held of it here is forgotten too. This cannot be taken back.",
+            "The key stops working everywhere, on this machine and on any other.",
+            "The key is also removed from this machine. This cannot be undone.",
         ],
     };
     for (number, step) in (1..).zip(steps) {
         lines.push(Line::raw(format!("{number}. {step}")));
     }
-    match ask.kind {
-        ConfirmKind::Rotate => lines.extend(format_retire_policy(ask, theme)),
+    match dialog.kind {
+        ConfirmKind::Rotate => lines.extend(format_retire_policy(dialog, theme)),
         ConfirmKind::RespondToLeak => {}
         ConfirmKind::Revoke => {
-            let word = match &ask.keys[..] {
-                [_] => "its label",
-                _ => "how many keys that are",
+            let expected = match &dialog.keys[..] {
+                [_] => "the label",
+                _ => "the number of keys",
             };
             lines.push(Line::default());
             lines.push(Line::raw(format!(
-                "Type {word} to confirm: {}",
-                ask.expected_confirmation()
+                "Type {expected} to confirm: {}",
+                dialog.expected_confirmation()
             )));
         }
     }
     let rows: usize = lines.iter().map(|line| line.width().div_ceil(width.max(1)).max(1)).sum();
-    let inside = text::inset(text::inset(area));
-    text::draw_paragraph(frame, inside, lines);
-    let y = inside.y + u16::try_from(rows + 1).unwrap_or(u16::MAX).min(inside.height);
-    if ask.kind == ConfirmKind::Revoke && y < inside.bottom() {
-        frame.render_widget(Span::styled("▸", theme.accent()), Rect { y, height: 1, ..inside });
-        let at = Rect { x: inside.x + 2, y, width: inside.width - 2, height: 1 };
-        text::draw_text_field(&ask.confirmation, ask.confirmation.text(), true, theme, frame, at);
-    } else if ask.kind == ConfirmKind::RespondToLeak {
+    let inner = text::inset(text::inset(area));
+    text::draw_paragraph(frame, inner, lines);
+    let y = inner.y + u16::try_from(rows + 1).unwrap_or(u16::MAX).min(inner.height);
+    if dialog.kind == ConfirmKind::Revoke && y < inner.bottom() {
+        frame.render_widget(Span::styled("▸", theme.accent()), Rect { y, height: 1, ..inner });
+        let at = Rect { x: inner.x + 2, y, width: inner.width - 2, height: 1 };
+        text::draw_text_field(
+            &dialog.confirmation,
+            dialog.confirmation.text(),
+            true,
+            theme,
+            frame,
+            at,
+        );
+    } else if dialog.kind == ConfirmKind::RespondToLeak {
         draw_keys(
-            &ask.keys,
+            &dialog.keys,
             model,
             theme,
             frame,
-            Rect { y: y.min(inside.bottom()), height: inside.bottom().saturating_sub(y), ..inside },
+            Rect { y: y.min(inner.bottom()), height: inner.bottom().saturating_sub(y), ..inner },
         );
     }
 }
 
-fn format_key_names(ask: &ConfirmDialog) -> String {
-    match &ask.keys[..] {
-        [held] => format!("{} ({})", held.label, held.masked),
+fn format_key_names(dialog: &ConfirmDialog) -> String {
+    match &dialog.keys[..] {
+        [stored_key] => format!("{} ({})", stored_key.label, stored_key.masked),
         keys => format!("{} keys", keys.len()),
     }
 }
 
-/// What becomes of the old key.
-fn format_retire_policy(ask: &ConfirmDialog, theme: Theme) -> Vec<Line<'static>> {
-    let then = if ask.revoke_when_unused {
-        "it is deleted at OpenRouter without a question"
+/// Returns the lines that say what happens to the old key.
+fn format_retire_policy(dialog: &ConfirmDialog, theme: Theme) -> Vec<Line<'static>> {
+    let action = if dialog.revoke_when_unused {
+        "it is deleted at OpenRouter without asking"
     } else {
-        "its deletion is offered"
+        "Keywright offers to delete it"
     };
     vec![
-        Line::raw("3. The old key is kept and watched: while it is used, it lives."),
+        Line::raw("3. The old key stays valid and stored as long as it is used."),
         Line::default(),
         Line::from(vec![
-            Span::raw("Once unused for "),
+            Span::raw("After "),
             Span::styled(
-                format!("◂ {} ▸", UNUSED_FOR_CHOICES[ask.unused_for_index].0),
+                format!("◂ {} ▸", UNUSED_FOR_CHOICES[dialog.unused_for_index].0),
                 theme.selected(),
             ),
-            Span::raw(" "),
-            Span::styled(then, theme.strong()),
+            Span::raw(" without use, "),
+            Span::styled(action, theme.strong()),
             Span::raw("."),
         ]),
     ]
 }
 
-/// Which keys it is about.
+/// Draws the keys that a leak response applies to.
 fn draw_keys(keys: &[StoredKey], model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let lines = keys.iter().map(|held| {
-        let state = super::key_table::format_state(held, model.now, theme);
+    let lines = keys.iter().map(|stored_key| {
+        let state = super::key_table::format_state(stored_key, model.now, theme);
         Line::from(vec![
-            Span::raw(format!("  {}  ", truncate(held.label.as_str(), 40))),
-            Span::styled(format!("{}  ", held.masked), theme.dim()),
+            Span::raw(format!("  {}  ", truncate(stored_key.label.as_str(), 40))),
+            Span::styled(format!("{}  ", stored_key.masked), theme.dim()),
             state,
         ])
     });
     text::draw_paragraph(frame, area, lines.collect());
 }
 
-/// What was done, and what was not.
+/// Draws which actions succeeded and which failed.
 pub fn draw_action_results(
-    deeds: &[ActionResult],
+    results: &[ActionResult],
     theme: Theme,
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
     let mut lines = vec![Line::default()];
-    for deed in deeds {
-        let (mark, style) = if deed.succeeded {
-            ("✓ done      ", theme.success())
+    for result in results {
+        let (mark, style) = if result.succeeded {
+            ("✓ done  ", theme.success())
         } else {
-            ("✗ NOT done  ", theme.error())
+            ("✗ FAILED  ", theme.error())
         };
         lines.push(Line::from(vec![
             Span::styled(mark, style),
-            Span::raw(to_sentence(&deed.message)),
+            Span::raw(to_sentence(&result.message)),
         ]));
         lines.push(Line::default());
     }

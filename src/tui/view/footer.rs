@@ -1,4 +1,4 @@
-//! The bottom two lines: what was last worth saying or is asked, and the keys that do something.
+//! The bottom two lines: the current notice or question, and the active key bindings.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -10,13 +10,13 @@ use super::{Theme, text};
 use crate::tui::keymap::{KeyBinding, active_bindings};
 use crate::tui::state::{Model, Question, Screen};
 
-/// What was last worth saying. Where one line is too short for it, it takes the one `above` too: its
-/// end is what to do now.
+/// Draws the question, notice or filter. A text that is too long for one line also covers the line
+/// `above`, because its end says what to do next.
 pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, area: Rect) {
     let (above, area) = (text::inset(above), text::inset(area));
     let width = usize::from(area.width);
-    let filtered = model.dashboard.is_filtering || !model.dashboard.filter.text().is_empty();
-    if filtered
+    let has_filter = model.dashboard.is_filtering || !model.dashboard.filter.text().is_empty();
+    if has_filter
         && matches!(model.screen, Screen::Dashboard)
         && model.question.is_none()
         && model.notice.is_none()
@@ -24,41 +24,41 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
         return draw_filter(model, theme, frame, area);
     }
     let line = if let Some(question) = &model.question {
-        let words = match question {
+        let text = match question {
             Question::QuitWithUnstoredKey => {
-                "Stored nowhere: quit and lose this key? You would have to revoke it by hand."
+                "This key is not stored. Quit and lose it? You would have to revoke it by hand."
                     .to_owned()
             }
             Question::DiscardUnstoredKey => {
-                "Stored nowhere: leave and lose this key? You would have to revoke it by hand."
+                "This key is not stored. Leave and lose it? You would have to revoke it by hand."
                     .to_owned()
             }
             Question::DismissAttempt(attempt) => format!(
-                "Strike '{}' off? What was kept of the server's answer, if anything, goes with it.",
+                "Dismiss the attempt '{}'? Any response of the server that was stored is deleted.",
                 truncate(attempt.label.as_str(), 24)
             ),
             Question::RemoveKeys(labels) => match &labels[..] {
                 [label] => {
                     let label = truncate(label.as_str(), width.saturating_sub(54).max(8));
-                    format!("Forget {label} here? The key itself stays valid at the server.")
+                    format!("Remove {label} here? The key itself stays valid at the server.")
                 }
                 labels => format!(
-                    "Forget these {} keys here? They stay valid at the server.",
+                    "Remove these {} keys here? They stay valid at the server.",
                     labels.len()
                 ),
             },
             Question::DisableKeys(labels) => format!(
-                "Disable these {} keys at OpenRouter? Whatever uses them stops working.",
+                "Disable these {} keys at OpenRouter? Programs that use them stop working.",
                 labels.len()
             ),
         };
-        vec![Span::styled(words, theme.warning())]
+        vec![Span::styled(text, theme.warning())]
     } else {
         match &model.notice {
-            Some(Ok(words)) => vec![Span::styled(to_sentence(words), theme.success())],
-            Some(Err(trouble)) => vec![
-                Span::styled(format!("✗ {} ", to_sentence(&trouble.message)), theme.error()),
-                Span::raw(text::format_error_details(trouble)),
+            Some(Ok(message)) => vec![Span::styled(to_sentence(message), theme.success())],
+            Some(Err(error)) => vec![
+                Span::styled(format!("✗ {} ", to_sentence(&error.message)), theme.error()),
+                Span::raw(text::format_error_details(error)),
             ],
             None => {
                 return frame.render_widget(format_background_status(model, theme, width), area);
@@ -70,43 +70,43 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
         frame.render_widget(line, area);
         return;
     }
-    let both = Rect { height: 2, ..above };
-    frame.render_widget(Clear, both);
-    text::draw_paragraph(frame, both, vec![line]);
+    let both_lines = Rect { height: 2, ..above };
+    frame.render_widget(Clear, both_lines);
+    text::draw_paragraph(frame, both_lines, vec![line]);
 }
 
-/// What is worth saying while nothing else is.
+/// Returns the status of background work, shown when there is no question and no notice.
 fn format_background_status(model: &Model, theme: Theme, width: usize) -> Line<'static> {
-    let on_list = matches!(model.screen, Screen::Dashboard);
+    let on_dashboard = matches!(model.screen, Screen::Dashboard);
     let dashboard = &model.dashboard;
-    let words = if let (Screen::Dashboard | Screen::Form(_), Some(unfinished)) =
+    let text = if let (Screen::Dashboard | Screen::Form(_), Some(run)) =
         (&model.screen, model.background_runs.first())
     {
-        format!("ending the login for {}", unfinished.label)
-    } else if on_list && dashboard.secret_ticket.is_some() {
-        "waiting for the keychain: it may be asking you to unlock it".to_owned()
-    } else if let (true, Some(trouble)) = (on_list, &model.refresh.last_error) {
-        let words =
-            format!("! {} {}", to_sentence(&trouble.message), text::format_error_details(trouble));
-        return Line::styled(truncate(&words, width), theme.warning());
-    } else if on_list && !dashboard.marked_hashes.is_empty() {
+        format!("finishing the sign-in for {}", run.label)
+    } else if on_dashboard && dashboard.secret_ticket.is_some() {
+        "waiting for the keychain: it may ask you to unlock it".to_owned()
+    } else if let (true, Some(error)) = (on_dashboard, &model.refresh.last_error) {
+        let text =
+            format!("! {} {}", to_sentence(&error.message), text::format_error_details(error));
+        return Line::styled(truncate(&text, width), theme.warning());
+    } else if on_dashboard && !dashboard.marked_hashes.is_empty() {
         format!(
-            "{} marked for the next action, esc takes the marks away",
+            "{} marked for the next action; esc clears the marks",
             dashboard.marked_hashes.len()
         )
-    } else if let (true, Some(round)) = (on_list, &model.refresh.current_round) {
-        // A few answer before this can be read.
+    } else if let (true, Some(round)) = (on_dashboard, &model.refresh.current_round) {
+        // A small round ends before the text could be read.
         if round.key_count < 20 {
             return Line::default();
         }
-        format!("asking the keys: {} of {}, esc stops", round.checked_count, round.key_count)
+        format!("checking keys: {} of {}; esc stops", round.checked_count, round.key_count)
     } else {
         return Line::default();
     };
-    Line::styled(truncate(&to_sentence(&words), width), theme.dim())
+    Line::styled(truncate(&to_sentence(&text), width), theme.dim())
 }
 
-/// The filter, while it is typed or kept.
+/// Draws the filter while it is edited or active.
 fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let dashboard = &model.dashboard;
     frame.render_widget(Line::styled("/", theme.accent()), area);
@@ -130,16 +130,16 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width) + 2;
     let cost =
         |binding: &KeyBinding| Span::raw(binding.key_text).width() + binding.description.len() + 3;
-    let wanted: Vec<&KeyBinding> = active_bindings(model)
+    let bindings: Vec<&KeyBinding> = active_bindings(model)
         .into_iter()
         .flatten()
         .filter(|binding| binding.is_in_footer)
         .collect();
-    // The ways out have their place whatever else there is.
+    // Exit and help are always shown.
     let mut used: usize =
-        wanted.iter().filter(|binding| binding.is_exit_or_help()).map(|b| cost(b)).sum();
+        bindings.iter().filter(|binding| binding.is_exit_or_help()).map(|b| cost(b)).sum();
     let mut line = Line::default();
-    for binding in wanted {
+    for binding in bindings {
         if !binding.is_exit_or_help() {
             if used + cost(binding) > width {
                 continue;
@@ -147,9 +147,9 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             used += cost(binding);
         }
         line.push_span(Span::styled(binding.key_text, theme.accent()));
-        let open = model.dashboard.are_details_shown && binding.is_details_toggle();
-        let does = if open { "close" } else { binding.description };
-        line.push_span(Span::raw(format!(" {does}  ")));
+        let is_open = model.dashboard.are_details_shown && binding.is_details_toggle();
+        let description = if is_open { "close" } else { binding.description };
+        line.push_span(Span::raw(format!(" {description}  ")));
     }
     frame.render_widget(line, area);
 }

@@ -1,4 +1,4 @@
-//! A form: each field, and below it what it means or what is wrong with it.
+//! A form: each field with its description or its error below it.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -13,29 +13,29 @@ use crate::tui::state::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, 
 const RESET_CHOICES: [Option<ResetInterval>; 4] =
     [None, Some(ResetInterval::Daily), Some(ResetInterval::Weekly), Some(ResetInterval::Monthly)];
 
-/// Where the fields begin.
+/// Column in which the fields begin.
 const FIELD_COLUMN: u16 = 18;
 
 pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    // Three rows a field where there is room, two where there is not.
-    let parts = form.fields();
-    let step = if usize::from(area.height) >= 3 * parts.len() + 3 { 3 } else { 2 };
+    // Three rows for each field if they fit, otherwise two.
+    let fields = form.fields();
+    let step = if usize::from(area.height) >= 3 * fields.len() + 3 { 3 } else { 2 };
     let top = area.y + u16::from(area.height > 13);
-    for (part, y) in parts.iter().copied().zip((top..).step_by(step)) {
+    for (field, y) in fields.iter().copied().zip((top..).step_by(step)) {
         if y + 1 >= area.bottom() {
             break;
         }
-        let focused = form.focused_field == part;
+        let focused = form.focused_field == field;
         let (marker, style) = if focused {
             ("▸", theme.strong().patch(theme.accent()))
         } else {
             (" ", Style::new())
         };
-        let name = Line::styled(format!(" {marker} {}", part.title()), style);
+        let name = Line::styled(format!(" {marker} {}", field.title()), style);
         frame.render_widget(name, Rect { y, height: 1, width: FIELD_COLUMN, ..area });
         let width = area.width.saturating_sub(FIELD_COLUMN + 1);
         let at = Rect { x: area.x + FIELD_COLUMN, y, width, height: 1 };
-        match part {
+        match field {
             FormField::Label => {
                 text::draw_text_field(&form.label, form.label.text(), focused, theme, frame, at)
             }
@@ -43,10 +43,11 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
                 text::draw_text_field(&form.limit, form.limit.text(), focused, theme, frame, at)
             }
             FormField::Reset => {
-                let words = RESET_CHOICES.map(|reset| reset.map_or("never", ResetInterval::as_str));
+                let choices =
+                    RESET_CHOICES.map(|reset| reset.map_or("never", ResetInterval::as_str));
                 let chosen =
                     RESET_CHOICES.iter().position(|reset| *reset == form.limit_reset).unwrap_or(0);
-                frame.render_widget(format_choices(&words, chosen, focused, theme), at);
+                frame.render_widget(format_choices(&choices, chosen, focused, theme), at);
             }
             FormField::Expiry => draw_expiry_field(form, focused, theme, frame, at),
             FormField::Workspace => {
@@ -60,99 +61,113 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
                 );
             }
             FormField::Byok => {
-                let words = ["do not count", "count"];
+                let choices = ["do not count", "count"];
                 frame.render_widget(
-                    format_choices(&words, usize::from(form.include_byok_in_limit), focused, theme),
+                    format_choices(
+                        &choices,
+                        usize::from(form.include_byok_in_limit),
+                        focused,
+                        theme,
+                    ),
                     at,
                 );
             }
             FormField::ApiKey => {
-                // As good as money: it is never shown.
+                // A key is never shown while it is typed.
                 let masked = "•".repeat(form.api_key.text().chars().count());
                 text::draw_text_field(&form.api_key, &masked, focused, theme, frame, at);
             }
         }
-        let (words, style) = match form.field_hint(part, model.now) {
-            FieldHint::Description(words) => (words, theme.dim()),
-            FieldHint::Error(words) => (format!("✗ {words}"), theme.error()),
+        let (hint, style) = match form.field_hint(field, model.now) {
+            FieldHint::Description(text) => (text, theme.dim()),
+            FieldHint::Error(text) => (format!("✗ {text}"), theme.error()),
         };
-        // A long word about what is wrong may use the empty row below.
+        // A long error may also use the empty row below.
         let height = u16::try_from(step - 1).unwrap_or(1).min(area.bottom() - y - 1);
         text::draw_paragraph(
             frame,
             Rect { y: y + 1, height, ..at },
-            vec![Line::styled(words, style)],
+            vec![Line::styled(hint, style)],
         );
     }
-    let used = u16::try_from(step * parts.len()).unwrap_or(0);
-    let y = top + used;
-    let lines = format_notes(form, model, theme);
-    if let Some(trouble) = &form.error {
+    let fields_height = u16::try_from(step * fields.len()).unwrap_or(0);
+    let y = top + fields_height;
+    let notes = format_notes(form, model, theme);
+    if let Some(error) = &form.error {
         let area = Rect { y, height: area.bottom().saturating_sub(y), ..area };
-        text::draw_paragraph(frame, text::inset(area), text::format_error(trouble, theme));
+        text::draw_paragraph(frame, text::inset(area), text::format_error(error, theme));
     } else if y < area.bottom() {
         let area = Rect { x: area.x + 3, y, height: area.bottom() - y, width: area.width - 4 };
-        text::draw_paragraph(frame, area, lines);
+        text::draw_paragraph(frame, area, notes);
     }
 }
 
-/// What stands below the fields.
+/// Returns the notes below the fields.
 fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> {
     if form.submit_ticket.is_some() {
-        return vec![Line::styled("Waiting for the answer. esc leaves; it goes on.", theme.dim())];
+        return vec![Line::styled(
+            "Waiting for the server. esc closes the form; the request continues.",
+            theme.dim(),
+        )];
     }
     if !form.diff.is_empty() {
-        let head = "This will be changed; ctrl-s or enter sends it, esc goes back:";
-        let mut lines = vec![Line::styled(head, theme.warning())];
+        let heading = "These changes will be made. ctrl-s or enter sends them, esc goes back:";
+        let mut lines = vec![Line::styled(heading, theme.warning())];
         lines.extend(form.diff.iter().map(|line| Line::raw(format!("  {line}"))));
         return lines;
     }
-    let words = match &form.kind {
+    let text = match &form.kind {
         FormKind::New => {
-            let road = match &form.auth_choice {
-                AuthChoice::Automatic => "You consent in your browser".into(),
+            let method = match &form.auth_choice {
+                AuthChoice::Automatic => "You sign in through your browser".into(),
                 AuthChoice::PasteCode => "You paste the code that the page shows".into(),
                 AuthChoice::ExistingKey(label) => {
-                    format!("{} vouches, where that is allowed", truncate(label.as_str(), 20))
+                    format!("Authorised by {}, where allowed", truncate(label.as_str(), 20))
                 }
             };
-            let place = to_sentence(&format!("The key will be stored in {}", model.store_name));
+            let location = to_sentence(&format!("The key will be stored in {}", model.store_name));
             return vec![
-                Line::styled(place, theme.dim()),
-                Line::styled(format!("{road}. ctrl-r: another way to sign in."), theme.dim()),
+                Line::styled(location, theme.dim()),
+                Line::styled(format!("{method}. ctrl-r: another method."), theme.dim()),
             ];
         }
         FormKind::Import => format!("The key will be stored in {}", model.store_name),
-        FormKind::Edit { key: held, account_key: seen } => {
-            let named = seen.as_ref().filter(|seen| seen.display_name() != held.label.as_str());
-            let named = named.map_or(String::new(), |seen| {
-                format!(" At OpenRouter it is named {} now.", truncate(&seen.display_name(), 30))
+        FormKind::Edit { key, account_key } => {
+            let renamed =
+                account_key.as_ref().filter(|remote| remote.display_name() != key.label.as_str());
+            let current_name = renamed.map_or(String::new(), |remote| {
+                format!(
+                    " Its current name at OpenRouter is {}.",
+                    truncate(&remote.display_name(), 30)
+                )
             });
-            let expires = held.expires_at().map_or("It never expires".to_owned(), |at| {
+            let expires = key.expires_at().map_or("It never expires".to_owned(), |at| {
                 format!("It expires {}", crate::domain::format_date(at))
             });
-            format!("{expires}; an expiry cannot be changed: R cuts another key instead.{named}")
+            format!(
+                "{expires}. The expiry cannot be changed; R replaces the key with a new one.{current_name}"
+            )
         }
     };
-    vec![Line::styled(to_sentence(&words), theme.dim())]
+    vec![Line::styled(to_sentence(&text), theme.dim())]
 }
 
-/// The choices on one row, the chosen one in brackets.
+/// Returns the choices on one line, the chosen one in brackets.
 fn format_choices(
-    words: &[&'static str],
+    choices: &[&'static str],
     chosen: usize,
     focused: bool,
     theme: Theme,
 ) -> Line<'static> {
     let mut line = Line::default();
-    for (at, word) in words.iter().enumerate() {
-        let style = match (at == chosen, focused) {
+    for (index, choice) in choices.iter().enumerate() {
+        let style = match (index == chosen, focused) {
             (true, true) => theme.selected(),
             (true, false) => theme.strong(),
             (false, _) => theme.dim(),
         };
-        let (open, close) = if at == chosen { ("[", "]") } else { (" ", " ") };
-        line.push_span(Span::styled(format!("{open}{word}{close}"), style));
+        let (open, close) = if index == chosen { ("[", "]") } else { (" ", " ") };
+        line.push_span(Span::styled(format!("{open}{choice}{close}"), style));
         line.push_span(Span::raw(" "));
     }
     line

@@ -1,4 +1,4 @@
-//! The help screen: every key of the screen beneath, from the tables that the keys are read from.
+//! The help screen: the key bindings of the current screen, from the tables that the keymap uses.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -10,7 +10,7 @@ use super::Theme;
 use crate::tui::keymap::{KeyBinding, screen_bindings};
 use crate::tui::state::Model;
 
-/// The least that a column is wide.
+/// Minimum width of a column.
 const MIN_COLUMN_WIDTH: u16 = 40;
 
 pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
@@ -19,29 +19,29 @@ pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, are
         .flatten()
         .filter(|binding| !binding.description.is_empty())
         .collect();
-    let keys = bindings.iter().map(|binding| binding.key_text.width()).max().unwrap_or(0) + 2;
+    let key_width = bindings.iter().map(|binding| binding.key_text.width()).max().unwrap_or(0) + 2;
     let rows = usize::from(area.height.saturating_sub(2)).max(1);
-    // As few columns as hold everything, as few pages as they allow.
+    // As few columns as hold all bindings, then as few pages as possible.
     let columns =
         bindings.len().div_ceil(rows).clamp(1, usize::from(area.width / MIN_COLUMN_WIDTH).max(1));
     let pages = bindings.len().div_ceil(rows * columns).max(1);
     let shown = bindings.chunks(rows * columns).nth(page % pages).unwrap_or_default();
     let width = area.width / u16::try_from(columns).unwrap_or(1);
-    for (column, part) in (0..).zip(shown.chunks(rows)) {
+    for (column, chunk) in (0..).zip(shown.chunks(rows)) {
         let line = |binding: &&KeyBinding| {
-            let key = format!(" {:<keys$}", binding.key_text);
+            let key = format!(" {:<key_width$}", binding.key_text);
             Line::from(vec![Span::styled(key, theme.accent()), Span::raw(binding.description)])
         };
-        let lines: Vec<_> = part.iter().map(line).collect();
+        let lines: Vec<_> = chunk.iter().map(line).collect();
         let area = Rect { x: area.x + column * width, width, height: area.height - 2, ..area };
-        // Not wrapped: a line more would push the last ones out.
+        // Not wrapped: an extra line would push the last ones out of the area.
         frame.render_widget(Paragraph::new(lines), area);
     }
-    let last = Rect { y: area.bottom() - 1, height: 1, ..area };
-    let words = if pages > 1 {
-        format!(" ↓ the next of {pages} pages. Every command: keywright --help")
+    let last_line = Rect { y: area.bottom() - 1, height: 1, ..area };
+    let text = if pages > 1 {
+        format!(" ↓ next page ({pages} pages). All commands: keywright --help")
     } else {
-        " ctrl-c quits from anywhere, ctrl-z stops. Every command: keywright --help".to_owned()
+        " ctrl-c quits from anywhere, ctrl-z suspends. All commands: keywright --help".to_owned()
     };
-    frame.render_widget(Line::styled(words, theme.dim()), last);
+    frame.render_widget(Line::styled(text, theme.dim()), last_line);
 }

@@ -1,5 +1,5 @@
-//! The list of held keys. Only the page with the selected key is formatted; a step within it
-//! repaints two rows.
+//! The table of keys. Only the visible page is formatted; moving the selection within it repaints
+//! two rows.
 
 use jiff::Timestamp;
 use ratatui::Frame;
@@ -13,8 +13,7 @@ use super::text::truncate;
 use crate::domain::{KeyState, StoredKey, format_date, format_relative_time};
 use crate::tui::state::{KeyScope, Model, SortOrder, spent_share};
 
-/// A column: its title, its width, the width of the terminal from which it is shown, the order it
-/// stands for, and what is in it.
+/// A column, shown if the area has at least `min_width` columns.
 struct Column {
     title: &'static str,
     width: u16,
@@ -23,7 +22,7 @@ struct Column {
     format_cell: fn(&StoredKey, Timestamp, Theme) -> Span<'static>,
 }
 
-/// The label takes what these leave.
+/// The columns after the label, which gets the remaining width.
 const COLUMNS: [Column; 7] = [
     Column {
         title: "STATE",
@@ -58,16 +57,16 @@ const COLUMNS: [Column; 7] = [
     Column { title: "STORE", width: 7, min_width: 124, sort: None, format_cell: format_store },
 ];
 
-/// Columns before the label: the cursor and the mark.
+/// Width of the mark and the cursor, which precede the label.
 const MARKER_WIDTH: u16 = 3;
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let shown = || COLUMNS.iter().filter(|column| area.width >= column.min_width);
-    let others: u16 = shown().map(|column| column.width).sum();
-    let label_width = area.width.saturating_sub(others + MARKER_WIDTH).min(40);
+    let other_widths: u16 = shown().map(|column| column.width).sum();
+    let label_width = area.width.saturating_sub(other_widths + MARKER_WIDTH).min(40);
     let dashboard = &model.dashboard;
-    // Beside the account's list the gauge gives way to where a key is.
-    let account = dashboard.scope != KeyScope::Stored;
+    // With the keys of the account, the location of a key replaces the gauge.
+    let shows_account = dashboard.scope != KeyScope::Stored;
     let title = |name: &'static str, sort: Option<SortOrder>| -> String {
         match (sort == Some(dashboard.sort_order), dashboard.is_reversed) {
             (false, _) => name.to_owned(),
@@ -80,25 +79,25 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     write_cell(buffer, area.x + MARKER_WIDTH, area.y, &label, label_width, theme.dim());
     let mut x = area.x + MARKER_WIDTH + label_width;
     for column in shown() {
-        let name = if account && column.title.is_empty() { "HELD" } else { column.title };
+        let name = if shows_account && column.title.is_empty() { "WHERE" } else { column.title };
         write_cell(buffer, x, area.y, &title(name, column.sort), column.width, theme.dim());
         x += column.width;
     }
-    for (y, (row, held)) in
+    for (y, (row, stored_key)) in
         (area.y + 1..area.bottom()).zip(dashboard.visible_keys(model.terminal_size.1))
     {
         let selected = row == dashboard.selected_row;
         let (cursor, style) = if selected { ("▸", theme.strong()) } else { (" ", Style::new()) };
-        let mark = if dashboard.marked_hashes.contains(&held.hash) { "✓" } else { " " };
+        let mark = if dashboard.marked_hashes.contains(&stored_key.hash) { "✓" } else { " " };
         write_cell(buffer, area.x, y, mark, 2, theme.success());
         write_cell(buffer, area.x + 1, y, cursor, 2, theme.accent());
-        let label = truncate(held.label.as_str(), usize::from(label_width.saturating_sub(1)));
+        let label = truncate(stored_key.label.as_str(), usize::from(label_width.saturating_sub(1)));
         write_cell(buffer, area.x + MARKER_WIDTH, y, &label, label_width, style);
         let mut x = area.x + MARKER_WIDTH + label_width;
         for column in shown() {
             let cell = match column.title {
-                "" if account => format_location(held, model, theme),
-                _ => (column.format_cell)(held, model.now, theme),
+                "" if shows_account => format_location(stored_key, model, theme),
+                _ => (column.format_cell)(stored_key, model.now, theme),
             };
             write_cell(buffer, x, y, &cell.content, column.width, cell.style);
             x += column.width;
@@ -110,33 +109,33 @@ fn write_cell(buffer: &mut Buffer, x: u16, y: u16, text: &str, width: u16, style
     buffer.set_stringn(x, y, text, usize::from(width.saturating_sub(1)), style);
 }
 
-/// Where a key is: here, only at the server, only here.
-fn format_location(held: &StoredKey, model: &Model, theme: Theme) -> Span<'static> {
-    if model.dashboard.revoked_hashes.contains(&held.hash) {
+/// Returns whether a key is stored here, exists only at OpenRouter, or was deleted there.
+fn format_location(stored_key: &StoredKey, model: &Model, theme: Theme) -> Span<'static> {
+    if model.dashboard.revoked_hashes.contains(&stored_key.hash) {
         Span::styled("gone", theme.error())
-    } else if held.is_stored() {
+    } else if stored_key.is_stored() {
         Span::raw("here")
     } else {
         Span::styled("remote", theme.dim())
     }
 }
 
-/// A key's state in a sign and a word.
-pub fn format_state(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
-    let state = held.state(now);
+/// Returns the state of a key as a symbol and a word.
+pub fn format_state(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    let state = stored_key.state(now);
     let (sign, style) = theme.state_marker(state);
     Span::styled(format!("{sign} {}", state.as_str().replace('_', " ")), style)
 }
 
-/// How much of the limit is spent, in six cells of eight steps.
-fn format_gauge(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
+/// Returns the spent share of the limit as a bar of six cells with eight steps each.
+fn format_gauge(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
     const STEPS: [char; 9] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
     const CELLS: u32 = 6;
-    let share = spent_share(held, now);
+    let share = spent_share(stored_key, now);
     if share < 0.0 {
         return Span::raw("");
     }
-    // Something spent is something shown, and only all of it is all.
+    // Any spending shows at least one step; the bar is full only when the limit is reached.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 48")]
     let steps = match share * f64::from(CELLS * 8) {
         steps if share >= 1.0 => steps as usize,
@@ -145,28 +144,28 @@ fn format_gauge(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static>
     };
     let bar: String =
         (0..CELLS as usize).map(|cell| STEPS[steps.saturating_sub(cell * 8).min(8)]).collect();
-    let style = match held.state(now) {
+    let style = match stored_key.state(now) {
         KeyState::LimitReached => theme.error(),
         KeyState::Low => theme.warning(),
         _ => theme.accent(),
     };
-    // The trough shows where it ends.
+    // The dots show where the bar ends.
     Span::styled(bar.replace(' ', "·"), style)
 }
 
-/// `$3.20 / $10.00` of this window; `$3.20 a month` where there is no limit. Old figures are dim.
-pub fn format_spent(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
-    let words = match (held.spent(now), held.limit()) {
+/// Returns `$3.20 / $10.00`, or `$3.20 a month` without a limit. Stale figures are dim.
+pub fn format_spent(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    let text = match (stored_key.spent(now), stored_key.limit()) {
         (Some(spent), Some(limit)) => format!("{} / {}", format_usd(spent), format_usd(limit)),
         (None, Some(limit)) => format!("– / {}", format_usd(limit)),
         (Some(spent), None) => format!("{} a month", format_usd(spent)),
         (None, None) => "no limit".to_owned(),
     };
-    let old = held.is_stale(now) || held.rejected_at.is_some();
-    Span::styled(words, if old { theme.dim() } else { Style::new() })
+    let is_stale = stored_key.is_stale(now) || stored_key.rejected_at.is_some();
+    Span::styled(text, if is_stale { theme.dim() } else { Style::new() })
 }
 
-/// Dollars and cents; from ten thousand on without cents, from a million on in millions.
+/// Returns an amount in dollars: without cents from 10,000, abbreviated from a million.
 pub fn format_usd(amount: f64) -> String {
     match amount {
         ..1e4 => format!("${amount:.2}"),
@@ -177,16 +176,16 @@ pub fn format_usd(amount: f64) -> String {
     }
 }
 
-/// How far away, without the "in" that the title says.
+/// Returns the time until `at`, without the "in" that the column title contains.
 fn format_time_until(now: Timestamp, at: Timestamp) -> String {
-    let words = format_relative_time(now, at);
-    words.strip_prefix("in ").unwrap_or(&words).to_owned()
+    let text = format_relative_time(now, at);
+    text.strip_prefix("in ").unwrap_or(&text).to_owned()
 }
 
-fn format_expiry(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
-    let Some(at) = held.expires_at() else { return Span::styled("never", theme.dim()) };
+fn format_expiry(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    let Some(at) = stored_key.expires_at() else { return Span::styled("never", theme.dim()) };
     match at.duration_since(now).as_hours() {
-        _ if at <= now => Span::styled("ended", theme.error()),
+        _ if at <= now => Span::styled("expired", theme.error()),
         hours if hours > 300 * 24 => Span::raw(format_date(at)),
         hours if hours < 24 => Span::styled(format_time_until(now, at), theme.error()),
         hours if hours <= 7 * 24 => Span::styled(format_time_until(now, at), theme.warning()),
@@ -194,17 +193,17 @@ fn format_expiry(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static
     }
 }
 
-fn format_reset(held: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
-    match held.reset().and_then(|reset| reset.next_after(now)) {
+fn format_reset(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
+    match stored_key.reset().and_then(|reset| reset.next_after(now)) {
         Some(at) => Span::raw(format_time_until(now, at)),
         None => Span::styled("never", theme.dim()),
     }
 }
 
-fn format_masked_key(held: &StoredKey, _now: Timestamp, theme: Theme) -> Span<'static> {
-    Span::styled(held.masked.clone(), theme.dim())
+fn format_masked_key(stored_key: &StoredKey, _now: Timestamp, theme: Theme) -> Span<'static> {
+    Span::styled(stored_key.masked.clone(), theme.dim())
 }
 
-fn format_store(held: &StoredKey, _now: Timestamp, theme: Theme) -> Span<'static> {
-    Span::styled(held.store.clone(), theme.dim())
+fn format_store(stored_key: &StoredKey, _now: Timestamp, theme: Theme) -> Span<'static> {
+    Span::styled(stored_key.store.clone(), theme.dim())
 }

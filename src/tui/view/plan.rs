@@ -1,4 +1,4 @@
-//! A plan: where it lies, a line a key of what would become of it, and of what did.
+//! The plan screen: the path of the plan, then one line for each key with its status.
 
 use crate::domain::ErrorKind;
 use ratatui::Frame;
@@ -11,7 +11,7 @@ use super::{Theme, text};
 use crate::domain::{KeyRequest, format_date};
 use crate::tui::state::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
 
-/// The most columns of a label.
+/// Maximum width of a label.
 const MAX_LABEL_WIDTH: usize = 24;
 
 pub fn draw(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
@@ -19,11 +19,11 @@ pub fn draw(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area: Rect) 
     match &plan.comparison {
         None => draw_path_field(plan, theme, frame, area),
         Some(compared) => {
-            let words = format_counts(plan, compared);
+            let counts = format_counts(plan, compared);
             text::draw_paragraph(
                 frame,
                 Rect { height: 2, ..area },
-                vec![Line::default(), Line::styled(words, theme.strong())],
+                vec![Line::default(), Line::styled(counts, theme.strong())],
             );
             let height = area.height.saturating_sub(5);
             let rows = Rect { y: area.y + 3, height, ..area };
@@ -38,7 +38,7 @@ pub fn draw(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area: Rect) 
     }
 }
 
-/// Where it lies, and what is wrong with what lies there.
+/// Draws the path field and the problems of the plan.
 fn draw_path_field(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let name = Rect { y: area.y + 1, height: 1, ..area };
     frame.render_widget(Line::styled("▸ Plan", theme.strong().patch(theme.accent())), name);
@@ -53,10 +53,10 @@ fn draw_path_field(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area:
     );
     let mut lines = Vec::new();
     if plan.load_ticket.is_some() {
-        lines.push(Line::styled("Reading it.", theme.dim()));
+        lines.push(Line::styled("Reading the plan.", theme.dim()));
     } else if plan.problems.is_empty() {
         lines.push(Line::styled(
-            "A TOML file with the keys there should be. What is missing will be cut; first you see what that is.",
+            "A TOML file that lists the keys you want. You see which keys are missing before any is created.",
             theme.dim(),
         ));
     }
@@ -70,10 +70,15 @@ fn draw_path_field(plan: &PlanScreen, theme: Theme, frame: &mut Frame<'_>, area:
     text::draw_paragraph(frame, rest, lines);
 }
 
-/// How many are what.
+/// Returns the number of keys with each status.
 fn format_counts(plan: &PlanScreen, compared: &PlanComparison) -> String {
-    let mut counts =
-        [(0_usize, "to cut"), (0, "cut"), (0, "as planned"), (0, "differing"), (0, "not cut")];
+    let mut counts = [
+        (0_usize, "to create"),
+        (0, "created"),
+        (0, "as planned"),
+        (0, "differing"),
+        (0, "not created"),
+    ];
     for key in &compared.keys {
         let at = match key.status {
             PlanStatus::ToCreate if plan.is_finished => 4,
@@ -88,7 +93,7 @@ fn format_counts(plan: &PlanScreen, compared: &PlanComparison) -> String {
     let counts: Vec<_> = counts
         .iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, words)| format!("{count} {words}"))
+        .map(|(count, text)| format!("{count} {text}"))
         .collect();
     if counts.is_empty() {
         "The plan names no key.".into()
@@ -97,46 +102,49 @@ fn format_counts(plan: &PlanScreen, compared: &PlanComparison) -> String {
     }
 }
 
-/// What comes next.
+/// Returns what happens next.
 fn format_next_step(plan: &PlanScreen, compared: &PlanComparison) -> String {
-    let (_, open) = plan.creation_counts();
+    let (created, total) = plan.creation_counts();
     let missing = plan.missing_requests().len();
     let differs = compared.keys.iter().any(|key| matches!(key.status, PlanStatus::Differs(_)));
-    let mut words = match (plan.is_finished, missing) {
-        (true, _) if open > plan.creation_counts().0 => {
-            "What is done stays done. Apply the plan again: it goes on from here.".into()
+    let mut text = match (plan.is_finished, missing) {
+        (true, _) if total > created => {
+            "The keys created so far are stored. Apply the plan again to create the rest.".into()
         }
-        (true, _) => "Every key of the plan is held.".into(),
-        (false, 0) => "Nothing is missing.".into(),
-        (false, _) => to_sentence(&format!("what is missing is cut {}", compared.auth_description)),
+        (true, _) => "Every key of the plan is stored.".into(),
+        (false, 0) => "No key is missing.".into(),
+        (false, _) => {
+            to_sentence(&format!("missing keys are created {}", compared.auth_description))
+        }
     };
     if differs && !plan.is_finished {
-        words.push_str(" What differs is left as it is: e changes a key.");
+        text.push_str(" Keys that differ are not changed; e edits a key.");
     }
-    words
+    text
 }
 
-/// Lines of the keys from `first` on. While it is applied, the one whose turn it is stands out.
+/// Draws the keys of the plan from `first` on. While the plan is applied, `current_index` is
+/// highlighted.
 pub fn draw_keys(
     plan: &PlanScreen,
     first: usize,
-    turn: Option<usize>,
+    current_index: Option<usize>,
     theme: Theme,
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
-    let under_way = turn.is_some();
+    let is_applying = current_index.is_some();
     let width = usize::from(area.width);
     let shown =
         || plan.planned_keys().iter().enumerate().skip(first).take(usize::from(area.height));
     let columns = |(_, key): (_, &PlannedKey)| Span::raw(key.request.label.as_str()).width();
     let wide = shown().map(columns).max().unwrap_or(0).min(MAX_LABEL_WIDTH);
-    let lines = shown().map(|(at, key)| {
-        let current = turn == Some(at);
-        let (sign, words, style) = if current {
-            ("…", "being cut".to_owned(), theme.strong())
+    let lines = shown().map(|(index, key)| {
+        let current = current_index == Some(index);
+        let (sign, text, style) = if current {
+            ("…", "creating".to_owned(), theme.strong())
         } else {
-            format_status(key, under_way, plan.is_finished, theme)
+            format_status(key, is_applying, plan.is_finished, theme)
         };
         let marker = if current { "▸" } else { " " };
         let label = truncate(key.request.label.as_str(), wide);
@@ -147,7 +155,7 @@ pub fn draw_keys(
                 if current { style } else { Style::new() },
             ),
             Span::styled(
-                truncate(&format!("{sign} {words}"), width.saturating_sub(wide + 4)),
+                truncate(&format!("{sign} {text}"), width.saturating_sub(wide + 4)),
                 style,
             ),
         ])
@@ -157,24 +165,24 @@ pub fn draw_keys(
 
 fn format_status(
     key: &PlannedKey,
-    under_way: bool,
-    over: bool,
+    is_applying: bool,
+    is_finished: bool,
     theme: Theme,
 ) -> (&'static str, String, Style) {
     match &key.status {
-        PlanStatus::ToCreate if over => ("·", "not begun".into(), theme.dim()),
-        PlanStatus::ToCreate if under_way => ("·", "to come".into(), theme.dim()),
+        PlanStatus::ToCreate if is_finished => ("·", "not started".into(), theme.dim()),
+        PlanStatus::ToCreate if is_applying => ("·", "waiting".into(), theme.dim()),
         PlanStatus::ToCreate => {
-            ("+", format!("cut: {}", format_request(&key.request)), theme.success())
+            ("+", format!("create: {}", format_request(&key.request)), theme.success())
         }
-        PlanStatus::Created(masked) => ("✓", format!("cut, stored  {masked}"), theme.success()),
+        PlanStatus::Created(masked) => ("✓", format!("stored  {masked}"), theme.success()),
         PlanStatus::Unchanged => ("=", "as planned".into(), theme.dim()),
-        PlanStatus::Differs(words) => ("~", format!("differs: {words}"), theme.warning()),
-        PlanStatus::Failed(trouble) if trouble.kind == ErrorKind::Cancelled => {
-            ("–", trouble.message.clone(), theme.warning())
+        PlanStatus::Differs(text) => ("~", format!("differs: {text}"), theme.warning()),
+        PlanStatus::Failed(error) if error.kind == ErrorKind::Cancelled => {
+            ("–", error.message.clone(), theme.warning())
         }
-        PlanStatus::Failed(trouble) => {
-            ("✗", format!("not cut: {}", trouble.message), theme.error())
+        PlanStatus::Failed(error) => {
+            ("✗", format!("not created: {}", error.message), theme.error())
         }
     }
 }

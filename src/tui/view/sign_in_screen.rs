@@ -1,4 +1,4 @@
-//! The waiting screen: the address, always whole; what is happening; how long it may take.
+//! The sign-in screen: the steps, the complete address, and how long the sign-in may still take.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -11,134 +11,138 @@ use crate::domain::ProvisioningStep;
 use crate::platform::qr::QrImage;
 use crate::tui::state::{Model, PlanScreen, SignInScreen, TextField};
 
-pub fn draw(login: &SignInScreen, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+pub fn draw(state: &SignInScreen, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let qr_wanted =
-        login.is_qr_code_shown && login.code_field.is_none() && login.is_awaiting_consent();
-    if let (Some(address), true) = (&login.sign_in_url, qr_wanted) {
+        state.is_qr_code_shown && state.code_field.is_none() && state.is_awaiting_consent();
+    if let (Some(address), true) = (&state.sign_in_url, qr_wanted) {
         return draw_qr(&address.url, theme, frame, area);
     }
-    let area = match login.plan() {
-        Some(plan) => draw_batch(plan, login, theme, frame, area),
+    let area = match state.plan() {
+        Some(plan) => draw_batch(plan, state, theme, frame, area),
         None => area,
     };
     let width = usize::from(area.width);
-    let address = match &login.sign_in_url {
-        Some(address) if login.is_awaiting_consent() => split_address(&address.url, width),
+    let address = match &state.sign_in_url {
+        Some(address) if state.is_awaiting_consent() => split_address(&address.url, width),
         _ => Vec::new(),
     };
-    let tail = format_messages(login, theme);
-    // The address is always whole; the steps that are done or to come give way to it.
+    let tail = format_messages(state, theme);
+    // The address is always shown in full; the other steps are hidden if there is no room.
     let needed = address.len()
         + 2
         + tail.iter().map(|line| line.width().div_ceil(width).max(1)).sum::<usize>();
     let room = usize::from(area.height).saturating_sub(needed);
-    let steps = format_steps(login, model, theme, room >= ProvisioningStep::ALL.len());
+    let steps = format_steps(state, model, theme, room >= ProvisioningStep::ALL.len());
     let mut y = area.y;
-    let mut put = |frame: &mut Frame<'_>, lines: Vec<Line<'_>>, rows: usize| {
+    let mut draw_lines = |frame: &mut Frame<'_>, lines: Vec<Line<'_>>, rows: usize| {
         let height = u16::try_from(rows).unwrap_or(u16::MAX).min(area.bottom().saturating_sub(y));
         text::draw_paragraph(frame, Rect { y, height, ..area }, lines);
         y += height;
     };
     let count = steps.len();
-    put(frame, steps, count);
+    draw_lines(frame, steps, count);
     if !address.is_empty() {
-        let words = if login.needs_code() {
+        let text = if state.needs_code() {
             "Open in any browser, press p, and paste the code it shows:"
         } else {
             "Sign in at:"
         };
-        put(frame, vec![Line::default(), Line::styled(format!(" {words}"), theme.strong())], 2);
-        // From the first column to the last, so that it can be selected whole.
+        draw_lines(
+            frame,
+            vec![Line::default(), Line::styled(format!(" {text}"), theme.strong())],
+            2,
+        );
+        // From the first column to the last, so that the whole address can be selected.
         let count = address.len();
-        put(
+        draw_lines(
             frame,
             address.into_iter().map(|part| Line::styled(part, theme.accent())).collect(),
             count,
         );
     }
-    if let Some(code) = &login.code_field {
-        put(frame, vec![Line::default()], 1);
-        draw_code_field(code, login.code_error, theme, frame, Rect { y, height: 1, ..area });
+    if let Some(code) = &state.code_field {
+        draw_lines(frame, vec![Line::default()], 1);
+        draw_code_field(code, state.code_error, theme, frame, Rect { y, height: 1, ..area });
         y += 1;
     }
     let rest = Rect { y, height: area.bottom().saturating_sub(y), ..area };
     text::draw_paragraph(frame, text::inset(rest), tail);
 }
 
-/// The keys that are done, the one whose turn it is, and those to come; what is left of the area.
+/// Draws the keys of the plan around the current one and returns the rest of the area.
 fn draw_batch(
     plan: &PlanScreen,
-    login: &SignInScreen,
+    state: &SignInScreen,
     theme: Theme,
     frame: &mut Frame<'_>,
     area: Rect,
 ) -> Rect {
     let rows = plan.planned_keys().len();
-    // The address and what is said of it come first.
-    let most = usize::from(area.height).saturating_sub(13).clamp(2, 12);
-    let shown = rows.min(most);
+    // The address and the messages need the rest of the rows.
+    let max_rows = usize::from(area.height).saturating_sub(13).clamp(2, 12);
+    let shown = rows.min(max_rows);
     let at = plan.current_index.unwrap_or(0);
-    // The one before, the current one, the next ones.
+    // The previous key, the current one, the next ones.
     let first = at.saturating_sub(1).min(rows - shown);
     let height = u16::try_from(shown).unwrap_or(u16::MAX).min(area.height);
-    let turn = plan.current_index.filter(|_| login.error.is_none());
+    let current = plan.current_index.filter(|_| state.error.is_none());
     let lines = Rect { height, ..text::inset(area) };
-    super::plan::draw_keys(plan, first, Some(turn.unwrap_or(usize::MAX)), theme, frame, lines);
+    super::plan::draw_keys(plan, first, Some(current.unwrap_or(usize::MAX)), theme, frame, lines);
     let used = (height + 1).min(area.height);
     Rect { y: area.y + used, height: area.height - used, ..area }
 }
 
 fn format_steps(
-    login: &SignInScreen,
+    state: &SignInScreen,
     model: &Model,
     theme: Theme,
     all: bool,
 ) -> Vec<Line<'static>> {
-    let now = model.now.duration_since(login.started_at).as_secs().max(0);
+    let elapsed = model.now.duration_since(state.started_at).as_secs().max(0);
     let clock = |seconds: i64| format!("{}:{:02}", seconds / 60, seconds % 60);
     ProvisioningStep::ALL
         .into_iter()
-        .filter(|step| all || *step == login.step)
+        .filter(|step| all || *step == state.step)
         .map(|step| {
-            let words = match step {
-                ProvisioningStep::OpenBrowser if login.needs_code() => "show the address",
+            let text = match step {
+                ProvisioningStep::OpenBrowser if state.needs_code() => "show the address",
                 step => step.description(),
             };
-            if step < login.step {
-                return Line::styled(format!(" ✓ {words}"), theme.success());
+            if step < state.step {
+                return Line::styled(format!(" ✓ {text}"), theme.success());
             }
-            if step > login.step {
-                return Line::styled(format!("   {words}"), theme.dim());
+            if step > state.step {
+                return Line::styled(format!("   {text}"), theme.dim());
             }
-            if login.error.is_some() {
-                return Line::styled(format!(" ✗ {words}"), theme.error());
+            if state.error.is_some() {
+                return Line::styled(format!(" ✗ {text}"), theme.error());
             }
-            let left = login
+            let left = state
                 .consent_time_left(model.now)
                 .map(|left| format!(", {} left", clock(left.as_secs())))
                 .unwrap_or_default();
             Line::from(vec![
-                Span::styled(format!(" ▸ {words}"), theme.strong()),
-                Span::styled(format!("  {} elapsed{left}", clock(now)), theme.dim()),
+                Span::styled(format!(" ▸ {text}"), theme.strong()),
+                Span::styled(format!("  {} elapsed{left}", clock(elapsed)), theme.dim()),
             ])
         })
         .collect()
 }
 
-/// What stands below the address.
-fn format_messages(login: &SignInScreen, theme: Theme) -> Vec<Line<'static>> {
+/// Returns the error or the notice below the address.
+fn format_messages(state: &SignInScreen, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    if let Some(trouble) = &login.error {
+    if let Some(error) = &state.error {
         lines.push(Line::default());
-        lines.extend(text::format_error(trouble, theme));
-    } else if let Some(notice) = &login.notice {
+        lines.extend(text::format_error(error, theme));
+    } else if let Some(notice) = &state.notice {
         lines.push(Line::default());
         lines.push(Line::styled(to_sentence(notice), theme.warning()));
     }
     lines
 }
 
-/// The code is as good as the key until it is used: it is never shown.
+/// Draws the masked code field: until the code is used, it is worth as much as the key.
 fn draw_code_field(
     code: &TextField,
     problem: Option<&'static str>,
@@ -150,12 +154,14 @@ fn draw_code_field(
     let masked = "•".repeat(code.text().chars().count());
     let at = Rect { x: area.x + 9, width: area.width.saturating_sub(10), ..area };
     match problem {
-        Some(words) => frame.render_widget(Line::styled(format!("✗ {words}"), theme.error()), at),
+        Some(problem) => {
+            frame.render_widget(Line::styled(format!("✗ {problem}"), theme.error()), at)
+        }
         None => text::draw_text_field(code, &masked, true, theme, frame, at),
     }
 }
 
-/// Pieces of `width` characters; an address is ASCII.
+/// Splits an address, which is ASCII, into pieces of `width` characters.
 fn split_address(text: &str, width: usize) -> Vec<&str> {
     text.as_bytes()
         .chunks(width.max(1))
@@ -163,30 +169,27 @@ fn split_address(text: &str, width: usize) -> Vec<&str> {
         .collect()
 }
 
-/// The address for a phone's camera: dark on light whatever the theme, since cameras want it so.
+/// Draws the address as a QR code, dark on light because cameras need it. The RGB colours are the same
+/// in every theme; the terminal's palette may map black and white to other colours.
 fn draw_qr(url: &str, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let code = QrImage::encode(url);
     match code {
         Some(code) if code.fits(usize::from(area.width), usize::from(area.height)) => {
-            let style = Style::new().fg(Color::Black).bg(Color::White);
+            let style = Style::new().fg(Color::Rgb(0, 0, 0)).bg(Color::Rgb(255, 255, 255));
             let lines = code.lines.into_iter().map(|line| Line::styled(line, style)).collect();
             text::draw_paragraph(frame, area, lines);
         }
         code => {
             let needs = code.map_or(String::new(), |code| {
-                format!(
-                    " It needs {} columns and {} rows here.",
-                    code.columns,
-                    code.lines.len() + 5
-                )
+                format!(" It needs {} columns and {} rows.", code.columns, code.lines.len() + 5)
             });
-            let words = format!(
-                "The QR code of this address does not fit this terminal.{needs} # goes back to the address."
+            let text = format!(
+                "The QR code does not fit this terminal.{needs} # shows the address again."
             );
             text::draw_paragraph(
                 frame,
                 text::inset(area),
-                vec![Line::default(), Line::styled(words, theme.warning())],
+                vec![Line::default(), Line::styled(text, theme.warning())],
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Small pieces of text that several regions share.
+//! Text helpers and widgets that several screens share.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -11,29 +11,29 @@ use crate::domain::UserError;
 pub use crate::domain::{quote_shell_word, truncate};
 use crate::tui::state::TextField;
 
-/// Columns of the names on the left of facts.
+/// Width of the names in a list of properties.
 const NAME_WIDTH: usize = 10;
 
-/// Lines, wrapped at words.
+/// Draws lines, wrapped at words.
 pub fn draw_paragraph(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), area);
 }
 
-/// `area` with a margin of one column on both sides.
+/// Returns `area` with a margin of one column on both sides.
 pub fn inset(area: Rect) -> Rect {
     area.inner(ratatui::layout::Margin { horizontal: 1, vertical: 0 })
 }
 
-/// A name on the left and what it names.
+/// Returns a line with a name and its value.
 pub fn format_property<'a>(name: &'a str, value: impl Into<Span<'a>>, theme: Theme) -> Line<'a> {
     Line::from(vec![Span::styled(format!("{name:<NAME_WIDTH$}"), theme.dim()), value.into()])
 }
 
-/// UserError in two lines.
-pub fn format_error(trouble: &UserError, theme: Theme) -> Vec<Line<'static>> {
+/// Returns the message and the advice of an error, each on its own line.
+pub fn format_error(error: &UserError, theme: Theme) -> Vec<Line<'static>> {
     vec![
-        Line::styled(format!("✗ {}", to_sentence(&trouble.message)), theme.error()),
-        Line::raw(format_error_details(trouble)),
+        Line::styled(format!("✗ {}", to_sentence(&error.message)), theme.error()),
+        Line::raw(format_error_details(error)),
     ]
 }
 
@@ -45,15 +45,15 @@ pub fn format_error_details(error: &UserError) -> String {
     format!("{} {}", to_sentence(&error.meaning), to_sentence(&error.advice))
 }
 
-/// A capital at its start and a full stop at its end.
-pub fn to_sentence(words: &str) -> String {
-    let mut letters = words.chars();
+/// Capitalises the first letter and adds a full stop if there is no end mark.
+pub fn to_sentence(text: &str) -> String {
+    let mut letters = text.chars();
     let Some(first) = letters.next() else { return String::new() };
-    let stop = if words.ends_with(['.', '?', '!', ':']) { "" } else { "." };
+    let stop = if text.ends_with(['.', '?', '!', ':']) { "" } else { "." };
     format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }
 
-/// A text field on one row, with the cursor in it where it has the focus.
+/// Draws a text field on one row, with the cursor if it has the focus.
 pub fn draw_text_field(
     field: &TextField,
     shown: &str,

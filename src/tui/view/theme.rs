@@ -1,18 +1,18 @@
-//! What a colour stands for. Roles, not colours: the sixteen of the terminal, so that its own
-//! palette decides how they look, and none at all where none are wanted.
+//! Styles by role. They use the 16 ANSI colours, so that the terminal's palette decides how they
+//! look, or no colours at all.
 
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::domain::KeyState;
 
-/// The colours of one terminal.
+/// The colours that fit the terminal's background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
-    /// Light letters on a dark background.
+    /// For light text on a dark background.
     Dark,
-    /// Dark letters on a light background.
+    /// For dark text on a light background.
     Light,
-    /// No colours (`NO_COLOR`): weight alone.
+    /// No colours (`NO_COLOR`), only bold, dim and reversed text.
     NoColor,
 }
 
@@ -25,42 +25,42 @@ impl Theme {
         }
     }
 
-    /// Names and headings.
+    /// For names and headings.
     pub fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// What can be passed over.
+    /// For secondary text.
     pub fn dim(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
-    /// Keys to press, the field with the cursor.
+    /// For keys to press and the focused field.
     pub fn accent(self) -> Style {
         self.foreground(Color::Cyan, Color::Blue)
     }
 
-    /// As it should be.
+    /// For success.
     pub fn success(self) -> Style {
         self.foreground(Color::Green, Color::Green)
     }
 
-    /// Worth a look.
+    /// For warnings.
     pub fn warning(self) -> Style {
         self.foreground(Color::Yellow, Color::Magenta).add_modifier(Modifier::BOLD)
     }
 
-    /// Wrong.
+    /// For errors.
     pub fn error(self) -> Style {
         self.foreground(Color::LightRed, Color::Red).add_modifier(Modifier::BOLD)
     }
 
-    /// The row under the cursor, text that typing replaces.
+    /// For the selected row and text that typing replaces.
     pub fn selected(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
-    /// A state's colour and sign; its word stands beside them.
+    /// Returns the symbol and the style of a state; its name is always shown beside them.
     pub fn state_marker(self, state: KeyState) -> (&'static str, Style) {
         match state {
             KeyState::Active => ("●", self.success()),

@@ -1,5 +1,4 @@
-//! The line above the list: what wants something done, where the eye falls first, and once.
-//! And what stands in place of a list.
+//! The warning line above the table of keys, and the text that replaces an empty table.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -10,35 +9,35 @@ use super::{Theme, text};
 use crate::domain::{KeyState, RetirementStatus, format_relative_time};
 use crate::tui::state::{KeyList, Model};
 
-/// The line of warnings; what is left of the area. Its row is kept when there is none: the list
-/// does not move.
+/// Draws the most important warnings and returns the rest of the area. The row is reserved even
+/// without a warning, so that the table does not move.
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Rect {
     let width = usize::from(area.width);
     let line = Rect { height: 1, ..area };
-    if let Some(words) = format_pending_attempts(model, width) {
-        frame.render_widget(Line::styled(words, theme.warning()), line);
+    if let Some(text) = format_pending_attempts(model, width) {
+        frame.render_widget(Line::styled(text, theme.warning()), line);
     } else if model.refresh.has_insufficient_credits {
-        let words = " ! The account is out of credit: its keys work, and are answered with 402.";
-        frame.render_widget(Line::styled(truncate(words, width), theme.error()), line);
-    } else if let Some(words) = format_key_warnings(model) {
-        frame.render_widget(Line::styled(truncate(&words, width), theme.warning()), line);
+        let text = " ! The account is out of credit: its keys are valid, but requests fail (402).";
+        frame.render_widget(Line::styled(truncate(text, width), theme.error()), line);
+    } else if let Some(text) = format_key_warnings(model) {
+        frame.render_widget(Line::styled(truncate(&text, width), theme.warning()), line);
     }
     Rect { y: area.y + 1, height: area.height - 1, ..area }
 }
 
-/// `! ci is nearly spent · agent expires in 2 days`
+/// Returns for example `! ci is nearly spent · agent expires in 2 days`.
 fn format_key_warnings(model: &Model) -> Option<String> {
     let keys = model.dashboard.all_keys();
-    let words: Vec<String> = model
+    let warnings: Vec<String> = model
         .dashboard
         .attention_list
         .iter()
-        .filter_map(|(place, state)| {
-            let held = keys.get(*place)?;
-            let label = truncate(held.label.as_str(), 20);
+        .filter_map(|(index, state)| {
+            let stored_key = keys.get(*index)?;
+            let label = truncate(stored_key.label.as_str(), 20);
             Some(match state {
                 KeyState::LimitReached => {
-                    match held.reset().and_then(|reset| reset.next_after(model.now)) {
+                    match stored_key.reset().and_then(|reset| reset.next_after(model.now)) {
                         Some(at) => {
                             format!(
                                 "{label} has reached its limit, resets {}",
@@ -48,13 +47,13 @@ fn format_key_warnings(model: &Model) -> Option<String> {
                         None => format!("{label} has reached its limit"),
                     }
                 }
-                KeyState::Rejected => format!("{label} is refused by the server"),
+                KeyState::Rejected => format!("{label} is rejected by the server"),
                 KeyState::Low => format!("{label} is nearly spent"),
                 KeyState::Expired => format!("{label} has expired"),
                 KeyState::Expiring => {
                     format!(
                         "{label} expires {}",
-                        format_relative_time(model.now, held.expires_at()?)
+                        format_relative_time(model.now, stored_key.expires_at()?)
                     )
                 }
                 KeyState::Active | KeyState::Disabled | KeyState::Unknown => return None,
@@ -63,24 +62,27 @@ fn format_key_warnings(model: &Model) -> Option<String> {
         .chain(format_unused_replaced_keys(model))
         .take(4)
         .collect();
-    (!words.is_empty()).then(|| format!(" ! {}", words.join(" · ")))
+    (!warnings.is_empty()).then(|| format!(" ! {}", warnings.join(" · ")))
 }
 
-/// Keys that were replaced and that nobody uses any more.
+/// Returns a warning for each replaced key that is no longer used.
 fn format_unused_replaced_keys(model: &Model) -> impl Iterator<Item = String> {
-    let retiring = model.dashboard.stored_keys().iter().filter(|held| held.retirement.is_some());
-    retiring.filter_map(|held| match model.dashboard.retirement_status(held, model.now) {
-        RetirementStatus::Unused(words) | RetirementStatus::Inactive(words) => {
-            let label = truncate(held.label.as_str(), 20);
-            Some(format!("{label} {words}: x, then r, deletes it"))
+    let retiring =
+        model.dashboard.stored_keys().iter().filter(|stored_key| stored_key.retirement.is_some());
+    retiring.filter_map(|stored_key| {
+        match model.dashboard.retirement_status(stored_key, model.now) {
+            RetirementStatus::Unused(status) | RetirementStatus::Inactive(status) => {
+                let label = truncate(stored_key.label.as_str(), 20);
+                Some(format!("{label} {status}: press x, then r to delete it"))
+            }
+            RetirementStatus::NotReplaced
+            | RetirementStatus::InUse(_)
+            | RetirementStatus::Observing(_) => None,
         }
-        RetirementStatus::NotReplaced
-        | RetirementStatus::InUse(_)
-        | RetirementStatus::Observing(_) => None,
     })
 }
 
-/// Attempts that may have issued a key nobody received.
+/// Returns a warning about attempts whose key may exist but was not received.
 fn format_pending_attempts(model: &Model, width: usize) -> Option<String> {
     let attempts = &model.dashboard.unresolved_attempts;
     let first = attempts.first()?;
@@ -95,10 +97,10 @@ fn format_pending_attempts(model: &Model, width: usize) -> Option<String> {
         page.trim_start_matches("https://")
     );
     let label = truncate(first.label.as_str(), width.saturating_sub(rest.len() + 26).max(8));
-    Some(truncate(&format!(" ! D dismisses: a key {label}{rest}"), width))
+    Some(truncate(&format!(" ! D dismisses: key {label}{rest}"), width))
 }
 
-/// In place of the list: what a newcomer can do, or why there is none.
+/// Draws why there is no table and what to do next.
 pub fn draw_empty_state(
     keys: &KeyList,
     model: &Model,
@@ -107,48 +109,46 @@ pub fn draw_empty_state(
     area: Rect,
 ) {
     let lines = match keys {
-        KeyList::Loading => vec![Line::styled("reading the list of keys", theme.dim())],
-        KeyList::Failed(trouble) => {
-            let mut lines = text::format_error(trouble, theme);
+        KeyList::Loading => vec![Line::styled("Loading keys.", theme.dim())],
+        KeyList::Failed(error) => {
+            let mut lines = text::format_error(error, theme);
             lines.push(Line::default());
-            lines.push(format_key_hint(theme, "r", "reads it again"));
+            lines.push(format_key_hint(theme, "r", "tries again"));
             lines
         }
         KeyList::Loaded(keys) if !keys.is_empty() && model.dashboard.filter.text().is_empty() => {
             vec![
-                Line::raw("There are none of these."),
+                Line::raw("No keys in this view."),
                 Line::default(),
-                format_key_hint(theme, "a", "lists others"),
+                format_key_hint(theme, "a", "shows the next view"),
             ]
         }
         KeyList::Loaded(keys) if !keys.is_empty() => vec![
             Line::raw("No label matches the filter."),
             Line::default(),
-            format_key_hint(theme, "esc", "drops the filter"),
+            format_key_hint(theme, "esc", "clears the filter"),
         ],
         KeyList::Loaded(_) => vec![
-            Line::styled("No keys are held yet.", theme.strong()),
+            Line::styled("No keys are stored yet.", theme.strong()),
             Line::default(),
-            Line::raw(
-                "Keywright cuts one OpenRouter key for each tool, with a limit and an expiry of",
-            ),
-            Line::raw(format!("its own, and keeps it in {}.", model.store_name)),
+            Line::raw("Keywright creates one OpenRouter key for each tool, with its own limit and"),
+            Line::raw(format!("expiry, and stores it in {}.", model.store_name)),
             Line::default(),
             format_key_hint(
                 theme,
                 "n",
-                "cuts the first: a short form, then you sign in through your browser",
+                "creates the first key: fill in a form, then sign in through your browser",
             ),
-            format_key_hint(theme, "?", "shows every key of this screen"),
+            format_key_hint(theme, "?", "lists the keyboard shortcuts"),
         ],
     };
     let area = text::inset(Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area });
     text::draw_paragraph(frame, area, lines);
 }
 
-fn format_key_hint(theme: Theme, key: &'static str, does: &str) -> Line<'static> {
+fn format_key_hint(theme: Theme, key: &'static str, description: &str) -> Line<'static> {
     Line::from(vec![
         Span::styled(key, theme.accent()),
-        Span::raw(to_sentence(&format!("  {does}"))),
+        Span::raw(to_sentence(&format!("  {description}"))),
     ])
 }
