@@ -9,7 +9,7 @@ from rig import (
     Pane, equal, files, leaks, names, query, shows, test, until, whoami,
 )
 
-NOTHING = "No key was issued and nothing was spent"
+NOTHING = "No key was created and nothing was spent"
 
 
 @test
@@ -75,7 +75,7 @@ def refusing_on_the_consent_page_ends_in_words_and_with_nothing_kept(world):
     pane = Pane(world)
     pane.dashboard("--server", server)
     pane.fill("unwanted")
-    pane.wait_words("Access was refused on the consent page", within=30)
+    pane.wait_words("Access was denied on the consent page", within=30)
     pane.wait_words(NOTHING)
     until("the browser's last page", lambda: "No key was created" in world.read("browser.log"))
     equal(world.lookup(server, "unwanted"), "")

@@ -8,7 +8,7 @@ import time
 from rig import Pane, consent, contains, equal, fetch, names, test, whoami
 from test_soak import Gate
 
-NOTHING = "No key was issued and nothing was spent"
+NOTHING = "No key was created and nothing was spent"
 
 
 def is_said(world, sentence):

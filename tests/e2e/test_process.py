@@ -87,5 +87,5 @@ def a_server_whose_certificate_nobody_vouches_for_is_sent_nothing(world):
         threading.Thread(target=serve, daemon=True).start()
         equal(exit_code_after_callback(world, f"https://127.0.0.1:{listener.getsockname()[1]}"), 6)
         listener.shutdown(socket.SHUT_RDWR)
-    contains(world.read("new.err"), "no key was issued and nothing was spent")
+    contains(world.read("new.err"), "no key was created and nothing was spent")
     assert heard and all(isinstance(one, OSError) or not one for one in heard), heard

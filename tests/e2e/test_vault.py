@@ -70,7 +70,7 @@ def a_key_in_the_file_store_is_opened_by_age_and_by_the_passphrase_alone(world):
             *command, "--server", server, KEYWRIGHT_PASSPHRASE_FILE=wrong
         )
         equal((command, code, out), (command, 4, ""))
-        contains(err, "the passphrase does not open the vault")
+        contains(err, "the passphrase of vault.age is wrong")
     equal(next(c for name, c in files(world.path("data")) if name == vault), before)
 
 
@@ -124,7 +124,7 @@ def a_passphrase_is_typed_unseen_twice_for_a_new_vault_and_once_a_run(world):
     pane.command("clear")
     pane.command(f"keywright --server {server}; echo code $?")
     answer("passphrase of the vault", NEW)
-    pane.wait_words("the passphrase does not open the vault")
+    pane.wait_words("the passphrase of vault.age is wrong")
     pane.wait(r"^code 4$")
     assert b"horse" not in pane.written() and b"staple" not in pane.written()
     # ctrl-c at the prompt leaves the terminal as it was.
