@@ -7,6 +7,7 @@ mod confirm_dialog;
 mod dashboard;
 mod effect;
 mod form;
+mod key_update;
 mod message;
 mod new_key_screen;
 mod plan_screen;
@@ -14,19 +15,22 @@ mod refresh;
 mod sign_in_screen;
 mod sort_filter;
 mod text_field;
+mod ticket;
 
 pub use confirm_dialog::{ConfirmDialog, ConfirmKind, UNUSED_FOR_CHOICES};
 pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey, SIDE_DETAILS_MIN_COLUMNS};
-pub use effect::{Effect, KeyUpdate};
+pub use effect::Effect;
 pub(in crate::tui) use form::Submission;
 pub use form::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind};
-pub use message::{Intent, KeyUpdateOutcome, Msg, Ticket};
+pub use key_update::KeyUpdate;
+pub use message::{Intent, KeyUpdateOutcome, Msg};
 pub use new_key_screen::{NewKeyScreen, PassphraseForm};
 pub use plan_screen::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
 pub use refresh::{RefreshRound, RefreshSchedule};
 pub use sign_in_screen::{Operation, SignInScreen, SignInUrl};
 pub use sort_filter::{SortOrder, spent_share};
 pub use text_field::TextField;
+pub use ticket::Ticket;
 
 use jiff::{SignedDuration, Timestamp};
 

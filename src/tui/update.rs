@@ -3,6 +3,7 @@
 mod actions;
 mod form;
 mod intents;
+mod operation;
 mod plan;
 mod responses;
 mod sign_in;

@@ -7,10 +7,10 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::message::Ticket;
 use super::new_key_screen::{REVEAL_DURATION, is_reveal_active};
 use super::sort_filter::{SortOrder, sort_and_filter};
 use super::text_field::TextField;
+use super::ticket::Ticket;
 use crate::domain::{
     ApiKey, CheckResult, KeyState, Label, StoredKey, UnresolvedAttempt, UsageSample, UserError,
     seconds_until_relative_time_changes,

@@ -5,21 +5,9 @@ use secrecy::SecretString;
 #[cfg(doc)]
 use super::Msg;
 use super::form::AuthChoice;
-use super::message::Ticket;
-use crate::domain::{
-    AccountKey, ApiKey, AuthCode, KeyPatch, KeyRequest, Label, RetirePolicy, StoredKey,
-};
-
-/// A change to one key.
-#[derive(Clone, Debug)]
-pub struct KeyUpdate {
-    /// The key, stored here or only in the account.
-    pub key: StoredKey,
-    /// The key as fetched from OpenRouter, and the change to make there.
-    pub account_patch: Option<(AccountKey, KeyPatch)>,
-    /// The new label.
-    pub new_label: Option<Label>,
-}
+use super::key_update::KeyUpdate;
+use super::ticket::Ticket;
+use crate::domain::{ApiKey, AuthCode, KeyRequest, Label, RetirePolicy, StoredKey};
 
 /// Work to be done outside the state machine.
 #[derive(Clone, Debug)]

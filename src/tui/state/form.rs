@@ -5,8 +5,8 @@ mod validation;
 
 use tui_input::InputRequest;
 
-use super::message::Ticket;
 use super::text_field::TextField;
+use super::ticket::Ticket;
 use crate::domain::{AccountKey, Label, ResetInterval, StoredKey, UserError};
 pub(in crate::tui) use submit::Submission;
 

@@ -4,15 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 use tui_input::InputRequest;
 
 use super::plan_screen::PlanComparison;
+use super::ticket::Ticket;
 use crate::domain::{
     AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, Label, LeakResponse, ProvisioningEvent,
     ProvisioningOutcome, Rotated, RotationOutcome, StoredKey, UnresolvedAttempt, UsageSample,
     UserError,
 };
-
-/// Identifies the request that a result answers; a result with a stale ticket is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
 
 /// What a person requests. The effect depends on the screen; an intent that does not apply is
 /// ignored.

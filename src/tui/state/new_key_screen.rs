@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::message::Ticket;
 use super::text_field::TextField;
+use super::ticket::Ticket;
 use crate::domain::{ApiKey, ProvisioningOutcome, StoredKey, UserError};
 
 /// How long a revealed key stays visible.

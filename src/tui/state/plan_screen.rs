@@ -1,7 +1,7 @@
 //! State of the screen that loads, shows and applies a plan.
 
-use super::message::Ticket;
 use super::text_field::TextField;
+use super::ticket::Ticket;
 use crate::domain::{KeyRequest, Label, StoredKey, UserError};
 
 /// The status of one key of a plan.

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::message::Ticket;
+use super::ticket::Ticket;
 use crate::domain::{CheckResult, ErrorKind, UserError};
 
 /// Focusing the terminal starts a round if the last one is older than this.

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Effect;
 use super::form::Form;
-use super::message::Ticket;
 use super::plan_screen::PlanScreen;
 use super::text_field::TextField;
+use super::ticket::Ticket;
 use crate::domain::{
     AUTH_CODE_LIFETIME, KeyRequest, Label, ProvisioningEvent, ProvisioningStep, RetirePolicy,
     StoredKey, UserError,

@@ -1,6 +1,6 @@
 //! Handles intents that act on existing keys, and their confirmation.
 
-use super::sign_in;
+use super::operation;
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{
     ConfirmDialog, ConfirmKind, Effect, Form, Intent, KeyScope, Model, Operation, Question, Screen,
@@ -154,10 +154,10 @@ pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Ef
             model.dashboard.marked_hashes.clear();
             return match kind {
                 ConfirmKind::RespondToLeak => {
-                    sign_in::start_operation(model, Operation::RespondToLeak(keys))
+                    operation::start_operation(model, Operation::RespondToLeak(keys))
                 }
                 ConfirmKind::Rotate => match keys.into_iter().next() {
-                    Some(key) => sign_in::start_operation(
+                    Some(key) => operation::start_operation(
                         model,
                         Operation::RotateKey { stored_key: key, retire_policy },
                     ),

@@ -1,6 +1,6 @@
 //! Handles intents in a form.
 
-use super::sign_in;
+use super::operation;
 use crate::tui::state::{Effect, Form, Intent, Model, Operation, Screen, Submission, Ticket};
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
@@ -39,7 +39,7 @@ pub(super) fn submit_form(model: &mut Model) -> Vec<Effect> {
     match submission {
         Submission::CreateKey(request) => {
             let operation = Operation::CreateKey { form: form.clone(), request };
-            sign_in::start_operation(model, operation)
+            operation::start_operation(model, operation)
         }
         Submission::NoChange => {
             model.screen = Screen::Dashboard;

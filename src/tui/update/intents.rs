@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{actions, form, plan, quit_when_idle, sign_in};
+use super::{actions, form, operation, plan, quit_when_idle, sign_in};
 use crate::domain::{StoredKey, trim_secret_input};
 use crate::tui::state::{
     Effect, Intent, KeyScope, Model, PassphraseForm, Question, Screen, TextField,
@@ -283,7 +283,7 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
 pub(super) fn request_quit(model: &mut Model) -> Vec<Effect> {
     let mut effects = Vec::new();
     if matches!(&model.screen, Screen::SignIn(sign_in) if sign_in.error.is_none()) {
-        effects.extend(sign_in::move_to_background(model));
+        effects.extend(operation::move_to_background(model));
     }
     let unstored = matches!(&model.screen, Screen::NewKey(new_key) if !new_key.is_stored);
     if !unstored && let Some(new_key) = model.unstored_keys.pop() {

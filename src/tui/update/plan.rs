@@ -1,6 +1,6 @@
 //! Handles intents on the plan screen and the results of applying a plan.
 
-use super::{quit_when_idle, sign_in, update_used_labels};
+use super::{operation, quit_when_idle, update_used_labels};
 use crate::domain::{Label, StoredKey, UserError};
 use crate::tui::state::{
     Effect, Intent, Model, Operation, PlanComparison, PlanScreen, Screen, TextField, Ticket,
@@ -74,7 +74,7 @@ fn apply_plan(model: &mut Model) -> Vec<Effect> {
     }
     plan.first_line = 0;
     let plan = (**plan).clone();
-    sign_in::start_operation(model, Operation::ApplyPlan(plan))
+    operation::start_operation(model, Operation::ApplyPlan(plan))
 }
 
 /// Returns the plan being applied under `ticket`, if it is on screen.

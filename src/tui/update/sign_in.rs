@@ -1,42 +1,8 @@
 //! Handles intents on the sign-in screen.
 
-use super::form;
+use super::{form, operation};
 use crate::domain::AuthCode;
-use crate::tui::state::{
-    BackgroundRun, Effect, Intent, Model, Operation, Screen, SignInScreen, TextField, Ticket,
-};
-
-/// Starts an operation and shows its sign-in screen.
-pub(super) fn start_operation(model: &mut Model, operation: Operation) -> Vec<Effect> {
-    let ticket = model.open_request();
-    model.quit_requested = false;
-    let effect = operation.to_effect(ticket);
-    model.screen = Screen::SignIn(Box::new(SignInScreen::new(operation, ticket, model.now)));
-    vec![effect]
-}
-
-/// Returns to the screen from which the operation was started.
-fn leave_screen(model: &mut Model) {
-    if let Screen::SignIn(sign_in) = &model.screen {
-        model.screen = match &sign_in.operation {
-            Operation::CreateKey { form, .. } => Screen::Form(form.clone()),
-            Operation::RotateKey { .. } | Operation::RespondToLeak(_) | Operation::ApplyPlan(_) => {
-                Screen::Dashboard
-            }
-        };
-    }
-}
-
-/// Cancels the run on screen and lets it finish in the background.
-pub(super) fn move_to_background(model: &mut Model) -> Vec<Effect> {
-    let Screen::SignIn(sign_in) = &model.screen else { return Vec::new() };
-    let ticket = sign_in.ticket;
-    if let Some(label) = sign_in.operation.label().cloned() {
-        model.background_runs.push(BackgroundRun { ticket, label });
-    }
-    leave_screen(model);
-    vec![Effect::CancelRun(ticket)]
-}
+use crate::tui::state::{Effect, Intent, Model, Operation, Screen, TextField, Ticket};
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let Screen::SignIn(sign_in) = &mut model.screen else { return Vec::new() };
@@ -44,15 +10,15 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let ticket = sign_in.ticket;
     if sign_in.error.is_some() {
         match intent {
-            Intent::Back => leave_screen(model),
+            Intent::Back => operation::leave_screen(model),
             Intent::Retry => {
-                let operation = sign_in.operation.clone();
-                leave_screen(model);
+                let retried = sign_in.operation.clone();
+                operation::leave_screen(model);
                 // The form may be invalid by now, for example because its expiry has passed.
-                if let Operation::CreateKey { .. } = operation {
+                if let Operation::CreateKey { .. } = retried {
                     return form::submit_form(model);
                 }
-                return start_operation(model, operation);
+                return operation::start_operation(model, retried);
             }
             _ => {}
         }
@@ -79,7 +45,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Back | Intent::Deny
             if matches!(intent, Intent::Back) || model.is_sandbox && sign_in.needs_code() =>
         {
-            return move_to_background(model);
+            return operation::move_to_background(model);
         }
         _ if !sign_in.is_awaiting_consent() => {}
         Intent::Copy => return url.map(Effect::CopyUrl).into_iter().collect(),

@@ -7,7 +7,7 @@ use crate::domain::{
     AccountKey, ApiKey, Cents, Expiry, FieldChange, KeyPatch, KeyRequest, Label, ResetInterval,
     StoredKey,
 };
-use crate::tui::state::KeyUpdate;
+use crate::tui::state::key_update::KeyUpdate;
 
 /// The result of submitting a form.
 pub(in crate::tui) enum Submission {
