@@ -1,7 +1,7 @@
-"""Chromium without a window, driven over plain WebDriver (W3C) through chromedriver.
+"""Headless Chromium, controlled over WebDriver (W3C) through chromedriver.
 
-Also a program: `browser.py SESSION ADDRESS CSS` opens the address in a running browser and presses
-the button, which makes it fit to be `$BROWSER`.
+Also a program for `$BROWSER`: `browser.py SESSION URL CSS` opens the URL in a running browser and
+clicks the button.
 """
 
 import json
@@ -15,7 +15,7 @@ import urllib.request
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 FLAGS = [
     "--headless",
-    # Root has no use for the sandbox, and Chromium refuses to start with it.
+    # Chromium does not start as root with its sandbox.
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -25,13 +25,13 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
     "--no-proxy-server",
-    # Whatever a page asks for, nothing leaves this machine.
+    # No page may connect to another machine.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
 
-class Refused(Exception):
-    """The browser could not do it."""
+class WebDriverError(Exception):
+    """An error of chromedriver or the browser."""
 
 
 def call(method, url, body=None):
@@ -43,29 +43,29 @@ def call(method, url, body=None):
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=60) as answer:
-            return json.load(answer)["value"]
-    except urllib.error.HTTPError as answer:
-        problem = json.load(answer)["value"]
-        raise Refused(f"{problem['error']}: {problem['message'].splitlines()[0]}") from None
-    except urllib.error.URLError as problem:
-        raise Refused(f"chromedriver does not answer: {problem.reason}") from None
+        with opener.open(request, timeout=60) as response:
+            return json.load(response)["value"]
+    except urllib.error.HTTPError as response:
+        error = json.load(response)["value"]
+        raise WebDriverError(f"{error['error']}: {error['message'].splitlines()[0]}") from None
+    except urllib.error.URLError as error:
+        raise WebDriverError(f"chromedriver does not respond: {error.reason}") from None
 
 
-def patiently(action, within=15):
-    """Tries until it succeeds: a page takes its time."""
+def retry(action, within=15):
+    """Repeats an action until it succeeds, because a page takes time to load."""
     end = time.monotonic() + within
     while True:
         try:
             return action()
-        except Refused:
+        except WebDriverError:
             if time.monotonic() > end:
                 raise
             time.sleep(0.05)
 
 
 class Browser:
-    """A Chromium of its own; it ends with the world it lives in."""
+    """A separate Chromium process, which ends with its world."""
 
     def __init__(self, world):
         env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
@@ -81,13 +81,13 @@ class Browser:
             time.sleep(0.05)
         base = f"http://127.0.0.1:{port[1]}"
         arguments = [*FLAGS, f"--user-data-dir={world.mkdir('profile')}"]
-        wanted = {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}
-        session = call("POST", f"{base}/session", {"capabilities": wanted})
+        capabilities = {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}
+        session = call("POST", f"{base}/session", {"capabilities": capabilities})
         self.session = f"{base}/session/{session['sessionId']}"
 
-    def consent(self, address, css):
-        """Opens a consent page and presses a button; the text of the page that follows."""
-        return press(self.session, address, css)
+    def consent(self, url, css):
+        """Opens a consent page, clicks a button and returns the text of the next page."""
+        return click(self.session, url, css)
 
     def url(self):
         return call("GET", f"{self.session}/url")
@@ -97,36 +97,36 @@ class Browser:
         return call("POST", f"{self.session}/execute/sync", script)
 
     def element(self, css):
-        """The text of one element."""
+        """Returns the text of an element."""
         found = find(self.session, css)
         return call("GET", f"{self.session}/element/{found}/text")
 
 
 def find(session, css):
-    asked = {"using": "css selector", "value": css}
-    return patiently(lambda: call("POST", f"{session}/element", asked))[ELEMENT]
+    query = {"using": "css selector", "value": css}
+    return retry(lambda: call("POST", f"{session}/element", query))[ELEMENT]
 
 
-def left(session, element, within=15):
-    """Waits until the page that an element belonged to has made room for another."""
+def wait_for_next_page(session, element, within=15):
+    """Waits until the page with the element has been replaced."""
     end = time.monotonic() + within
     while time.monotonic() < end:
         try:
             call("GET", f"{session}/element/{element}/name")
-        except Refused:
+        except WebDriverError:
             return
         time.sleep(0.02)
     raise AssertionError(f"still on the same page after {within} s")
 
 
-def press(session, address, css):
-    call("POST", f"{session}/url", {"url": address})
+def click(session, url, css):
+    call("POST", f"{session}/url", {"url": url})
     button = find(session, css)
     call("POST", f"{session}/element/{button}/click", {})
-    left(session, button)
+    wait_for_next_page(session, button)
     script = {"script": "return document.body.innerText", "args": []}
     return call("POST", f"{session}/execute/sync", script)
 
 
 if __name__ == "__main__":
-    print(press(*sys.argv[1:4]))
+    print(click(*sys.argv[1:4]))

@@ -5,8 +5,8 @@
     keywright sandbox --port 4000 &
     SERVER=http://127.0.0.1:4000 MANAGEMENT_KEY=sk-or-v1-... python3 tests/e2e/sdk.py
 
-The SDK validates every answer, so a missing field or a wrong type fails here even where nothing
-below looks at it. Both values can also be given as arguments. The last line is the tally.
+The SDK validates every response, so a missing field or a wrong type fails here even if no check
+reads it. Both values can also be passed as arguments. The last line is the summary.
 """
 
 import base64
@@ -25,17 +25,17 @@ SERVER = (sys.argv[1:] + [os.environ.get("SERVER", "")])[0].rstrip("/")
 MANAGEMENT_KEY = (sys.argv[2:] + [os.environ.get("MANAGEMENT_KEY", "")])[0]
 EXPIRY = datetime(2099, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
 WORKSPACE = "0df9e665-d932-5740-b2c7-b52af166bc11"
-# A retry would hide a first answer that should not have been.
-ONCE = RetryConfig("backoff", BackoffStrategy(1, 1, 1.0, 1), False)
+# Without retries, so that they cannot hide a wrong first response.
+NO_RETRIES = RetryConfig("backoff", BackoffStrategy(1, 1, 1.0, 1), False)
 
-# Nonsense is sent on purpose, and the SDK warns of it on the way out.
+# The SDK warns about the invalid values that are sent on purpose.
 warnings.filterwarnings("ignore", message="Pydantic serializer warnings")
 
 checks = []
 
 
 def check(function):
-    """Collects what is to be run, in order."""
+    """Registers a check; they run in order."""
     checks.append(function)
     return function
 
@@ -47,7 +47,7 @@ def sdk(key):
         http_referer="https://keywright.example",
         x_open_router_title="Keywright",
         x_open_router_categories="cli-agent",
-        retry_config=ONCE,
+        retry_config=NO_RETRIES,
         timeout_ms=10_000,
     )
 
@@ -60,11 +60,11 @@ def equal(got, expected):
     assert got == expected, f"{got!r} is not {expected!r}"
 
 
-def raises(error, status, words, call):
+def raises(error, status, message, call):
     try:
         call()
     except error as caught:
-        equal((caught.status_code, words in caught.message), (status, True))
+        equal((caught.status_code, message in caught.message), (status, True))
     else:
         raise AssertionError(f"no {error.__name__}")
 
@@ -75,13 +75,13 @@ def pkce():
     return verifier, base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def create(**terms):
-    made = management().create(**{"name": "sdk", **terms})
-    return made.key, made.data
+def create(**options):
+    created = management().create(**{"name": "sdk", **options})
+    return created.key, created.data
 
 
 @check
-def a_code_is_made_with_a_key_and_exchanged_for_another():
+def existing_key_creates_a_code_that_is_exchanged_for_a_key():
     parent, _ = create()
     verifier, challenge = pkce()
     code = sdk(parent).o_auth.create_auth_code(
@@ -97,28 +97,28 @@ def a_code_is_made_with_a_key_and_exchanged_for_another():
     assert code.id and isinstance(code.app_id, int)
     datetime.fromisoformat(code.created_at.replace("Z", "+00:00"))
 
-    def exchange(**proof):
-        return sdk(None).o_auth.exchange_auth_code_for_api_key(code=code.id, **proof)
+    def exchange(**pkce_fields):
+        return sdk(None).o_auth.exchange_auth_code_for_api_key(code=code.id, **pkce_fields)
 
     raises(errors.ForbiddenResponseError, 403, "Invalid code or code_verifier",
            lambda: exchange(code_verifier="wrong", code_challenge_method="S256"))
     raises(errors.BadRequestResponseError, 400, "Invalid code_challenge_method",
            lambda: exchange(code_verifier=verifier, code_challenge_method="plain"))
-    bought = exchange(code_verifier=verifier, code_challenge_method="S256")
-    assert bought.key.startswith("sk-or-v1-") and bought.user_id
+    exchanged = exchange(code_verifier=verifier, code_challenge_method="S256")
+    assert exchanged.key.startswith("sk-or-v1-") and exchanged.user_id
     raises(errors.ForbiddenResponseError, 403, "Invalid code or code_verifier",
            lambda: exchange(code_verifier=verifier, code_challenge_method="S256"))
 
-    me = sdk(bought.key).api_keys.get_current_key_metadata().data
+    me = sdk(exchanged.key).api_keys.get_current_key_metadata().data
     equal((me.limit, me.limit_remaining, me.limit_reset, me.expires_at, me.workspace_id),
           (12.5, 12.5, "weekly", EXPIRY, WORKSPACE))
-    equal(me.label, f"{bought.key[:12]}...{bought.key[-4:]}")
-    row = management().get(hash=hashlib.sha256(bought.key.encode()).hexdigest()).data
+    equal(me.label, f"{exchanged.key[:12]}...{exchanged.key[-4:]}")
+    row = management().get(hash=hashlib.sha256(exchanged.key.encode()).hexdigest()).data
     equal((row.name, row.label, row.workspace_id), ("from a code", me.label, WORKSPACE))
 
 
 @check
-def a_plain_challenge_and_none_at_all_work_as_well():
+def plain_challenge_and_no_challenge_are_accepted():
     parent, _ = create()
     oauth = sdk(parent).o_auth
     callback = "https://example.com/callback"
@@ -130,18 +130,18 @@ def a_plain_challenge_and_none_at_all_work_as_well():
         code=code, code_verifier=verifier, code_challenge_method="plain"
     ).key
     code = oauth.create_auth_code(callback_url=callback, expires_at=None).data.id
-    bought = oauth.exchange_auth_code_for_api_key(code=code, code_challenge_method=None)
-    me = sdk(bought.key).api_keys.get_current_key_metadata().data
+    exchanged = oauth.exchange_auth_code_for_api_key(code=code, code_challenge_method=None)
+    me = sdk(exchanged.key).api_keys.get_current_key_metadata().data
     equal((me.limit, me.limit_remaining, me.limit_reset, me.expires_at), (None,) * 4)
 
 
 @check
-def codes_are_refused_to_strangers_and_for_nonsense():
+def codes_are_not_created_without_a_valid_key_or_with_invalid_values():
     parent, _ = create()
     https = "https://example.com/callback"
     raises(errors.UnauthorizedResponseError, 401, "",
            lambda: sdk("sk-or-v1-unknown").o_auth.create_auth_code(callback_url=https))
-    for nonsense in (
+    for invalid in (
         {"callback_url": "http://example.com/callback"},
         {"callback_url": https, "key_label": "x" * 101},
         {"callback_url": https, "limit": -1.0},
@@ -151,11 +151,11 @@ def codes_are_refused_to_strangers_and_for_nonsense():
         {"callback_url": https, "expires_at": EXPIRY.astimezone(timezone(timedelta(hours=2)))},
     ):
         raises(errors.BadRequestResponseError, 400, "",
-               lambda: sdk(parent).o_auth.create_auth_code(**nonsense))
+               lambda: sdk(parent).o_auth.create_auth_code(**invalid))
 
 
 @check
-def a_key_is_created_with_every_parameter():
+def key_is_created_with_every_parameter():
     key, data = create(
         name="every parameter",
         creator_user_id="user_abc123",
@@ -182,16 +182,16 @@ def a_key_is_created_with_every_parameter():
 
 
 @check
-def nulls_and_absent_parameters_make_an_unlimited_key():
-    for terms in ({}, {"limit": None, "limit_reset": None, "expires_at": None,
+def null_and_absent_parameters_create_an_unlimited_key():
+    for options in ({}, {"limit": None, "limit_reset": None, "expires_at": None,
                        "creator_user_id": None}):
-        _, data = create(**terms)
+        _, data = create(**options)
         equal((data.limit, data.limit_remaining, data.limit_reset, data.expires_at), (None,) * 4)
     raises(errors.BadRequestResponseError, 400, "name", lambda: create(name=""))
 
 
 @check
-def an_update_changes_what_is_given_and_clears_what_is_null():
+def update_sets_given_fields_and_clears_null_fields():
     key, data = create(limit=50.0, limit_reset="monthly")
     keys = management()
     changed = keys.update(
@@ -213,7 +213,7 @@ def an_update_changes_what_is_given_and_clears_what_is_null():
 
 
 @check
-def a_deleted_key_is_dead_and_gone():
+def deleted_key_is_rejected_and_not_found():
     key, data = create()
     keys = management()
     equal(keys.delete(hash=data.hash).DELETED, True)
@@ -228,7 +228,7 @@ def a_deleted_key_is_dead_and_gone():
 
 
 @check
-def the_list_is_paged_and_filtered():
+def list_is_paged_and_filtered():
     workspace = "11111111-2222-4333-8444-555555555555"
     keys = management()
     hashes = [create(name=f"row {n}", workspace_id=workspace)[1].hash for n in range(103)]
@@ -252,13 +252,13 @@ def the_list_is_paged_and_filtered():
 
 
 @check
-def the_management_key_knows_what_it_is():
+def management_key_is_reported_as_one():
     me = management().get_current_key_metadata().data
     equal((me.is_management_key, me.limit, me.budgets, me.effective_budget), (True, None, [], None))
 
 
 @check
-def keys_are_managed_by_the_management_key_alone():
+def only_the_management_key_manages_keys():
     key, data = create()
     calls = (
         lambda keys: keys.list(),
@@ -274,13 +274,13 @@ def keys_are_managed_by_the_management_key_alone():
 
 def main():
     if not SERVER or not MANAGEMENT_KEY:
-        sys.exit("SERVER and MANAGEMENT_KEY are needed, as environment or as arguments")
+        sys.exit("SERVER and MANAGEMENT_KEY are required, as environment variables or arguments")
     failed = 0
     for function in checks:
         try:
             function()
             print(f"ok      {function.__name__}")
-        except Exception:  # The tally must come out whatever the SDK throws.
+        except Exception:  # The summary is printed whatever the SDK raises.
             failed += 1
             print(f"FAILED  {function.__name__}\n{traceback.format_exc()}")
     print(f"{len(checks) - failed} passed, {failed} failed")

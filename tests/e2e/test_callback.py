@@ -1,4 +1,4 @@
-"""The callback while strangers are at its door."""
+"""The callback listener with invalid, slow and foreign clients."""
 
 import http.client
 import signal
@@ -12,41 +12,41 @@ from rig import (
 from test_soak import Gate
 
 
-class Dribblers:
-    """Sockets that send a byte now and then, and come again whenever they are thrown out."""
+class SlowClients:
+    """Sockets that send single bytes and reconnect when the server closes them."""
 
     def __init__(self, port, count):
-        self.port, self.sockets, self.over = port, [None] * count, False
+        self.port, self.sockets, self.stopped = port, [None] * count, False
         self.connected = 0
-        self.thread = threading.Thread(target=self.dribble, daemon=True)
+        self.thread = threading.Thread(target=self.send_bytes, daemon=True)
         self.thread.start()
 
-    def dribble(self):
-        while not self.over:
-            for n, stranger in enumerate(self.sockets):
+    def send_bytes(self):
+        while not self.stopped:
+            for n, client in enumerate(self.sockets):
                 try:
-                    if stranger is None:
-                        # A stranger in the queue must not hold up the others.
-                        stranger = socket.create_connection(("127.0.0.1", self.port), timeout=0.5)
-                        stranger.sendall(b"GET /callback/")
+                    if client is None:
+                        # A queued connection must not delay the others.
+                        client = socket.create_connection(("127.0.0.1", self.port), timeout=0.5)
+                        client.sendall(b"GET /callback/")
                         self.connected += 1
-                    stranger.sendall(b"x")
-                    self.sockets[n] = stranger
+                    client.sendall(b"x")
+                    self.sockets[n] = client
                 except OSError:
-                    if stranger is not None:
-                        stranger.close()
+                    if client is not None:
+                        client.close()
                     self.sockets[n] = None
             time.sleep(0.02)
 
     def stop(self):
-        self.over = True
+        self.stopped = True
         self.thread.join()
-        for stranger in filter(None, self.sockets):
-            stranger.close()
+        for client in filter(None, self.sockets):
+            client.close()
 
 
 def listening(port):
-    """The addresses on which something listens at this port, as the kernel writes them."""
+    """Returns the addresses with a listener on this port, in the kernel's notation."""
     found = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with open(table, encoding="ascii") as rows:
@@ -58,31 +58,31 @@ def listening(port):
 
 
 @test
-def the_callback_is_answered_among_300_sockets_that_dribble(world):
+def callback_is_answered_beside_300_slow_clients(world):
     world.keyring()
     server, _ = world.sandbox()
     browser = world.chromium()
-    new = world.new(server, "crowded", limit=256)
-    strangers = Dribblers(port_of(new.address), 300)
+    new = world.new(server, "busy", limit=256)
+    slow_clients = SlowClients(port_of(new.address), 300)
     try:
-        until("300 strangers at the door", lambda: strangers.connected >= 300)
+        until("300 slow connections", lambda: slow_clients.connected >= 300)
         began = time.monotonic()
         contains(browser.consent(new.address, "#authorize"), "Authorization received")
         took = time.monotonic() - began
     finally:
-        strangers.stop()
+        slow_clients.stop()
     assert took < 5, f"answered after {took:.1f} s"
     equal(new.wait(timeout=15), 0)
-    assert isinstance(whoami(server, world.lookup(server, "crowded")), dict)
+    assert isinstance(whoami(server, world.lookup(server, "busy")), dict)
 
 
 @test
-def the_callback_listens_on_loopback_alone_and_closes_with_the_key_or_on_sigterm(world):
+def callback_listens_only_on_loopback_and_closes_after_the_key_or_on_sigterm(world):
     world.keyring()
     server, _ = world.sandbox()
     new = world.new(server, "received")
     port = port_of(new.address)
-    # 127.0.0.1 in the byte order of this machine.
+    # 127.0.0.1 in the machine's byte order.
     equal(listening(port), ["0100007F"])
     equal(fetch(consent(new.address))[0], 200)
     equal(new.wait(timeout=15), 0)
@@ -98,39 +98,39 @@ def the_callback_listens_on_loopback_alone_and_closes_with_the_key_or_on_sigterm
 
 
 @test
-def esc_while_waiting_closes_the_callback(world):
+def esc_cancels_the_login_and_closes_the_callback(world):
     world.keyring()
     server, _ = world.sandbox()
     world.be_browser()
     pane = Pane(world)
     pane.dashboard("--server", server)
-    pane.fill("left")
+    pane.fill("cancelled")
     port = port_of(pane.address())
     equal(listening(port), ["0100007F"])
     pane.press("Escape")
     pane.wait("a new key", within=2)
     until("the port closed", lambda: listening(port) == [], within=2)
-    until("the attempt's secrets gone", lambda: world.attempts() == [])
+    until("the attempt's secrets removed", lambda: world.attempts() == [])
 
 
 @test
-def strangers_are_turned_away_and_change_nothing(world):
+def invalid_requests_are_rejected_and_have_no_effect(world):
     world.keyring()
     server, management = world.sandbox()
-    new = world.new(server, "visited")
+    new = world.new(server, "valid")
     port = port_of(new.address)
     callback = query(new.address)["callback_url"]
     path = callback[callback.index("/callback/") :]
 
     def status(method="GET", path=path, **headers):
-        caller = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        caller.request(method, path, headers=headers)
-        answer = caller.getresponse()
-        equal(answer.getheader("Access-Control-Allow-Origin"), None)
-        contains(answer.read().decode() or "Request not accepted", "Request not accepted")
-        caller.close()
-        return answer.status
+        connection.request(method, path, headers=headers)
+        response = connection.getresponse()
+        equal(response.getheader("Access-Control-Allow-Origin"), None)
+        contains(response.read().decode() or "Request not accepted", "Request not accepted")
+        connection.close()
+        return response.status
 
     valid = f"{path}?code=made-up"
     equal(status(path="/favicon.ico"), 404)
@@ -149,35 +149,35 @@ def strangers_are_turned_away_and_change_nothing(world):
     equal(status(path=f"{path}?code={'x' * 9000}"), 431)
     equal(new.poll(), None)
 
-    back = consent(new.address)
-    equal(fetch(back)[0], 200)
+    callback_url = consent(new.address)
+    equal(fetch(callback_url)[0], 200)
     equal(new.wait(timeout=15), 0)
-    equal(names(server, management).count("visited"), 1)
+    equal(names(server, management).count("valid"), 1)
 
 
-class Stranger(Gate):
-    """A way to the server on which every account is another one."""
+class OtherAccount(Gate):
+    """A proxy to the server that replaces the user ID of the account."""
 
     def passes(self, part):
-        return part.replace(b"user_2sandbox0", b"user_2stranger")
+        return part.replace(b"user_2sandbox0", b"user_2another0")
 
 
 @test
-def a_key_of_another_account_than_the_others_is_said_to_be_one(world):
+def key_of_another_account_is_reported(world):
     world.keyring()
     server, _ = world.sandbox()
     gate = Gate(server)
     world.cut(gate.url, "mine")
-    words = "of another account than the keys that are held here"
-    assert words not in world.read("new.err")
+    warning = "belongs to another account than the other stored keys"
+    assert warning not in world.read("new.err")
     gate.close()
-    stranger = Stranger(server)
-    # Under the address that the keys are held for.
-    stranger.close()
-    stranger.port = gate.port
-    stranger.open()
+    other = OtherAccount(server)
+    # At the same address, so that the server is the same.
+    other.close()
+    other.port = gate.port
+    other.open()
     world.cut(gate.url, "theirs")
-    contains(world.read("new.err"), words)
-    # From now on both are known.
+    contains(world.read("new.err"), warning)
+    # Both accounts are known now.
     world.cut(gate.url, "theirs again")
-    equal(world.read("new.err").count(words), 1)
+    equal(world.read("new.err").count(warning), 1)
