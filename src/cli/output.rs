@@ -121,7 +121,12 @@ pub(super) fn confirm(question: &str) -> Result<(), UserError> {
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());
     }
-    Err(UserError::new(ErrorKind::Cancelled, "cancelled", "").with_meaning("nothing was changed"))
+    Err(cancelled_error())
+}
+
+/// Returns the error for a prompt that the user did not confirm.
+pub(super) fn cancelled_error() -> UserError {
+    UserError::new(ErrorKind::Cancelled, "cancelled", "").with_meaning("nothing was changed")
 }
 
 /// Whether status messages and progress are suppressed.

@@ -13,8 +13,8 @@ use std::thread;
 
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroize};
 
-use super::output::{eprint, usage_error};
-use crate::domain::{ErrorKind, UserError, trim_secret_input};
+use super::output::{cancelled_error, eprint, usage_error};
+use crate::domain::{UserError, trim_secret_input};
 pub(super) use echo_guard::EchoGuard;
 
 /// Reads a secret: from a hidden prompt if standard input is a terminal, else its first line.
@@ -49,10 +49,7 @@ pub(super) fn prompt_hidden_line(prompt: &'static str) -> Result<Option<SecretSt
     drop(echo_guard);
     match result {
         Ok(PromptResult::Line(line)) => Ok(line),
-        Ok(PromptResult::Interrupted) | Err(_) => {
-            Err(UserError::new(ErrorKind::Cancelled, "cancelled", "")
-                .with_meaning("nothing was changed"))
-        }
+        Ok(PromptResult::Interrupted) | Err(_) => Err(cancelled_error()),
     }
 }
 

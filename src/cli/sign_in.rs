@@ -73,8 +73,8 @@ impl SignInArgs {
 
 /// Whether the callback cannot be reached: no browser here, and no fixed port for a tunnel.
 pub(super) fn is_browser_unavailable(services: &ServiceContext) -> bool {
-    services.callback_port == 0
-        && matches!(browser::detect_availability(), BrowserAvailability::Unavailable(_))
+    let browser = browser::detect_availability();
+    matches!(AuthMethod::interactive(browser, services.callback_port), AuthMethod::PasteCode)
 }
 
 /// Returns the interactive method that works on this machine.
@@ -82,20 +82,16 @@ pub(super) fn choose_interactive_auth_method(
     services: &ServiceContext,
     print_reason: bool,
 ) -> AuthMethod {
-    match browser::detect_availability() {
-        BrowserAvailability::Available => AuthMethod::Browser,
-        // A fixed port means that the user forwards it with `ssh -L`.
-        BrowserAvailability::Unavailable(_) if services.callback_port != 0 => {
-            print_ssh_tunnel_command(services);
-            AuthMethod::OpenManually
+    let browser = browser::detect_availability();
+    let method = AuthMethod::interactive(browser, services.callback_port);
+    match (&method, browser) {
+        (AuthMethod::OpenManually, _) => print_ssh_tunnel_command(services),
+        (AuthMethod::PasteCode, BrowserAvailability::Unavailable(reason)) if print_reason => {
+            print_status(&format!("no browser is available ({reason})"));
         }
-        BrowserAvailability::Unavailable(reason) => {
-            if print_reason {
-                print_status(&format!("no browser is available ({reason})"));
-            }
-            AuthMethod::PasteCode
-        }
+        _ => {}
     }
+    method
 }
 
 /// Prints the command that makes the callback port reachable from the user's own machine.

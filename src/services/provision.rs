@@ -27,6 +27,7 @@ use crate::domain::{
     ApiKey, AuthCode, CodeVerifier, KeyRequest, Label, ManagementKey, PendingReplacement,
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, RequestedPolicy, encode_hex,
 };
+use crate::platform::browser::BrowserAvailability;
 use crate::storage::inventory;
 use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
 use crate::storage::secret_store::{self, EntryId};
@@ -45,6 +46,18 @@ pub enum AuthMethod {
     ExistingKey(ApiKey, Box<Self>),
     /// The account's management key creates the key without consent.
     ManagementKey(ManagementKey),
+}
+
+impl AuthMethod {
+    /// Returns the method by which the user signs in on this machine.
+    pub const fn interactive(browser: BrowserAvailability, callback_port: u16) -> Self {
+        match browser {
+            BrowserAvailability::Available => Self::Browser,
+            BrowserAvailability::Unavailable(_) if callback_port == 0 => Self::PasteCode,
+            // A fixed port means that the user forwards it with `ssh -L`.
+            BrowserAvailability::Unavailable(_) => Self::OpenManually,
+        }
+    }
 }
 
 /// A new key that is to replace an existing one.
@@ -335,4 +348,18 @@ fn attempt_entry_id(guard: &AttemptGuard) -> EntryId {
 
 fn generate_attempt_id() -> String {
     encode_hex(&oauth::generate_nonce().as_bytes()[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_browser_a_fixed_port_is_opened_manually_and_else_a_code_is_pasted() {
+        let method = AuthMethod::interactive;
+        let unavailable = BrowserAvailability::Unavailable("over SSH");
+        assert!(matches!(method(BrowserAvailability::Available, 0), AuthMethod::Browser));
+        assert!(matches!(method(unavailable, 0), AuthMethod::PasteCode));
+        assert!(matches!(method(unavailable, 8_765), AuthMethod::OpenManually));
+    }
 }

@@ -278,12 +278,11 @@ pub(super) fn choose_interactive_auth_method(
     services: &ServiceContext,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> AuthMethod {
-    let BrowserAvailability::Unavailable(why) = browser::detect_availability() else {
-        return AuthMethod::Browser;
-    };
-    report(ProvisioningEvent::Notice(format!("no browser can be opened here ({why})")));
-    // A fixed port means that it is forwarded with `ssh -L`.
-    if services.callback_port == 0 { AuthMethod::PasteCode } else { AuthMethod::OpenManually }
+    let browser = browser::detect_availability();
+    if let BrowserAvailability::Unavailable(reason) = browser {
+        report(ProvisioningEvent::Notice(format!("no browser is available ({reason})")));
+    }
+    AuthMethod::interactive(browser, services.callback_port)
 }
 
 /// Returns the key as the account has it, or `None` without a management key.
