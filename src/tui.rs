@@ -60,6 +60,7 @@ enum LoopEvent {
     /// A terminal sequence, which only the drawing thread may write.
     TerminalWrite(SecretString),
     /// The content of the terminal was changed by another program.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "sent after SIGCONT"))]
     Redraw,
     /// A signal asks to quit or the terminal is closed; nobody can answer a question.
     Disconnected,

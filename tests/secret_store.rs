@@ -1,5 +1,5 @@
-//! The vault as the rest of the house uses it, on the memory store. The OS keychain needs a real
-//! one, and has its checks elsewhere.
+//! The public interface of the secret stores, on the memory store. The OS keychain needs a real
+//! provider and is tested in tests/e2e.
 
 #![expect(clippy::disallowed_methods, reason = "a test compares secrets")]
 
@@ -13,67 +13,67 @@ use secrecy::{ExposeSecret, SecretString};
 
 const SOON: Duration = Duration::from_secs(1);
 
-fn slot(service: &str, account: &str) -> EntryId {
+fn entry_id(service: &str, account: &str) -> EntryId {
     EntryId { service: service.to_owned(), account: account.to_owned() }
 }
 
 #[test]
-fn what_is_set_comes_back_until_it_is_deleted() {
-    let vault = SecretStore::memory_with_entries(Vec::new());
-    let laptop = slot("keywright", "laptop");
-    assert_eq!(vault.get(&laptop, SOON).unwrap_err(), Error::NoEntry);
+fn a_stored_secret_is_returned_until_it_is_deleted() {
+    let store = SecretStore::memory_with_entries(Vec::new());
+    let laptop = entry_id("keywright", "laptop");
+    assert_eq!(store.get(&laptop, SOON).unwrap_err(), Error::NoEntry);
     for secret in ["first", "second"] {
-        vault.set(&laptop, &SecretString::from(secret), SOON).unwrap();
-        assert_eq!(vault.get(&laptop, SOON).unwrap().expose_secret(), secret);
+        store.set(&laptop, &SecretString::from(secret), SOON).unwrap();
+        assert_eq!(store.get(&laptop, SOON).unwrap().expose_secret(), secret);
     }
-    assert_eq!(vault.delete(&laptop, SOON), Ok(()));
-    assert_eq!(vault.delete(&laptop, SOON), Err(Error::NoEntry));
-    assert_eq!(vault.get(&laptop, SOON).unwrap_err(), Error::NoEntry);
+    assert_eq!(store.delete(&laptop, SOON), Ok(()));
+    assert_eq!(store.delete(&laptop, SOON), Err(Error::NoEntry));
+    assert_eq!(store.get(&laptop, SOON).unwrap_err(), Error::NoEntry);
 }
 
 #[test]
-fn accounts_are_sorted_and_of_their_service_alone() {
-    let vault = SecretStore::memory_with_entries(vec![
-        (slot("keywright", "notebook"), SecretString::from("1")),
-        (slot("keywright/localhost:9", "else"), SecretString::from("2")),
-        (slot("keywright", "ci"), SecretString::from("3")),
+fn accounts_are_listed_by_service_and_sorted() {
+    let store = SecretStore::memory_with_entries(vec![
+        (entry_id("keywright", "notebook"), SecretString::from("1")),
+        (entry_id("keywright/localhost:9", "other"), SecretString::from("2")),
+        (entry_id("keywright", "ci"), SecretString::from("3")),
     ]);
-    assert_eq!(vault.list_accounts("keywright", SOON).unwrap(), ["ci", "notebook"]);
-    assert_eq!(vault.check_writable("keywright", SOON), Ok(()));
-    assert_eq!(vault.list_accounts("keywright", SOON).unwrap().len(), 2);
-    assert!(vault.list_accounts("other", SOON).unwrap().is_empty());
+    assert_eq!(store.list_accounts("keywright", SOON).unwrap(), ["ci", "notebook"]);
+    assert_eq!(store.check_writable("keywright", SOON), Ok(()));
+    assert_eq!(store.list_accounts("keywright", SOON).unwrap().len(), 2);
+    assert!(store.list_accounts("other", SOON).unwrap().is_empty());
 }
 
 #[test]
-fn a_clone_is_a_handle_to_the_same_store() {
-    let vault = SecretStore::memory_with_entries(Vec::new());
-    let ci = slot("keywright", "ci");
-    vault.clone().set(&ci, &SecretString::from("x"), SOON).unwrap();
-    assert_eq!(vault.get(&ci, SOON).unwrap().expose_secret(), "x");
-    assert!(format!("{vault:?}").starts_with("SecretStore(memory)"));
+fn clones_share_the_store() {
+    let store = SecretStore::memory_with_entries(Vec::new());
+    let ci = entry_id("keywright", "ci");
+    store.clone().set(&ci, &SecretString::from("x"), SOON).unwrap();
+    assert_eq!(store.get(&ci, SOON).unwrap().expose_secret(), "x");
+    assert!(format!("{store:?}").starts_with("SecretStore(memory)"));
 }
 
 #[test]
-fn opening_the_keychain_touches_nothing_and_says_where_it_is() {
-    let vault = SecretStore::keychain();
-    assert_eq!(vault.kind(), StoreKind::Keychain);
-    assert!(!vault.display_name().is_empty());
+fn stores_are_created_without_io_and_have_a_display_name() {
+    let store = SecretStore::keychain();
+    assert_eq!(store.kind(), StoreKind::Keychain);
+    assert!(!store.display_name().is_empty());
     assert_eq!(
         SecretStore::memory_with_entries(Vec::new()).display_name(),
         "memory, until Keywright ends"
     );
-    let nobody = Arc::new(|_| panic!("nobody is asked yet"));
-    let file = SecretStore::age_file("/nonexistent".into(), nobody);
+    let no_prompt = Arc::new(|_| panic!("the passphrase is not needed yet"));
+    let file = SecretStore::age_file("/nonexistent".into(), no_prompt);
     assert_eq!(
         (file.kind(), file.display_name()),
         (StoreKind::File, "/nonexistent/vault.age".into())
     );
-    assert_eq!(file.get(&slot("keywright", "x"), SOON).unwrap_err(), Error::NoEntry);
+    assert_eq!(file.get(&entry_id("keywright", "x"), SOON).unwrap_err(), Error::NoEntry);
     assert!([5, 120].contains(&keychain_timeout().as_secs()));
 }
 
 #[test]
-fn a_store_reads_back_as_it_is_written() {
+fn store_kinds_parse_what_they_display() {
     for kind in [StoreKind::Keychain, StoreKind::File, StoreKind::Memory] {
         assert_eq!(kind.to_string().parse(), Ok(kind));
     }

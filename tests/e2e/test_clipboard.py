@@ -1,13 +1,13 @@
-"""Where a copied key goes, and that it does not stay there."""
+"""Copying keys to the clipboard, to tmux and to the terminal, and clearing them."""
 
 from rig import Pane, consent, equal, fetch, test, until
-from test_memory import left
+from test_memory import find_remains
 
 SSH = {"SSH_CONNECTION": "192.0.2.1 50000 192.0.2.2 22"}
 
 
-def revealed(world, **options):
-    """A pane with a key that was just cut, and the key."""
+def with_new_key(world, **options):
+    """Returns a pane that shows a newly created key, and the key."""
     world.keyring()
     server, _ = world.sandbox()
     world.be_browser()
@@ -20,9 +20,9 @@ def revealed(world, **options):
 
 
 @test
-def a_copied_key_is_on_the_clipboard_until_the_program_is_left(world):
+def a_copied_key_is_cleared_when_the_program_quits(world):
     world.display()
-    pane, key = revealed(world)
+    pane, key = with_new_key(world)
     equal(world.clipboard(), "")
     pane.press("c")
     pane.wait_words("Copied; clears in 45 s")
@@ -34,26 +34,26 @@ def a_copied_key_is_on_the_clipboard_until_the_program_is_left(world):
 
 
 @test
-def a_copied_key_is_cleared_after_45_seconds_from_the_clipboard_and_from_memory(world):
+def after_45_seconds_a_copied_key_is_cleared_from_clipboard_and_memory(world):
     world.display()
-    pane, key = revealed(world)
+    pane, key = with_new_key(world)
     pane.press("Escape")
     pane.wait("1 key stored")
     pid = pane.pid()
-    equal(left(pid, {"key": key}), [])
+    equal(find_remains(pid, {"key": key}), [])
     pane.press("c")
     pane.wait_words("Copied; clears in 45 s")
     equal(world.clipboard(), key)
-    assert left(pid, {"key": key}), "whoever offers it has it"
+    assert find_remains(pid, {"key": key}), "the process that serves the clipboard contains it"
     pane.wait_words("Cleared the clipboard", within=50)
     equal(world.clipboard(), "")
-    equal(left(pid, {"key": key}), [])
+    equal(find_remains(pid, {"key": key}), [])
 
 
 @test
-def what_another_program_copied_meanwhile_is_left_alone(world):
+def content_from_another_program_is_not_cleared(world):
     world.display()
-    pane, key = revealed(world)
+    pane, key = with_new_key(world)
     pane.press("c")
     until("the key on the clipboard", lambda: world.clipboard() == key)
     other = world.write("other", "something else")
@@ -65,8 +65,8 @@ def what_another_program_copied_meanwhile_is_left_alone(world):
 
 
 @test
-def over_ssh_a_copied_key_goes_to_the_terminal_by_osc_52(world):
-    pane, key = revealed(world, **SSH)
+def over_ssh_a_copied_key_is_sent_by_osc_52(world):
+    pane, key = with_new_key(world, **SSH)
     equal(pane.buffers(), [])
     pane.press("c")
     pane.wait_words("Sent to the terminal's clipboard")
@@ -75,9 +75,9 @@ def over_ssh_a_copied_key_goes_to_the_terminal_by_osc_52(world):
 
 
 @test
-def inside_tmux_a_copied_key_goes_into_a_buffer_and_leaves_it_with_the_program(world):
-    # This tmux drops OSC 52, so what is in its buffer came another way.
-    pane, key = revealed(world, inside_tmux=True, clipboard="off", **SSH)
+def inside_tmux_a_copied_key_is_in_a_buffer_until_the_program_quits(world):
+    # This tmux drops OSC 52, so its buffer was filled by `tmux load-buffer`.
+    pane, key = with_new_key(world, inside_tmux=True, clipboard="off", **SSH)
     pane.press("c")
     pane.wait_words("Copied to a tmux buffer")
     equal(pane.buffers(), [key])

@@ -11,8 +11,8 @@ from test_soak import Gate
 NOTHING = "No key was created and nothing was spent"
 
 
-def is_said(world, sentence):
-    """The dashboard and the command line say so, and send nobody to a browser."""
+def expect_error(world, sentence):
+    """Expects the error in the dashboard and on the command line, and no opened browser."""
     world.be_browser()
     server, management = world.sandbox()
     before = names(server, management)
@@ -32,38 +32,38 @@ def is_said(world, sentence):
 
 
 @test
-def a_locked_keychain_that_nobody_can_unlock_is_named_before_a_browser_opens(world):
+def a_locked_keychain_without_prompt_is_reported_before_a_browser_opens(world):
     world.keyring(locked=True)
-    is_said(world, "The keychain is locked")
+    expect_error(world, "The keychain is locked")
     assert world.locked()
 
 
 @test
-def a_session_without_a_bus_is_named_before_a_browser_opens(world):
-    is_said(world, "There is no D-Bus session bus, so no keychain can be reached")
+def a_missing_session_bus_is_reported_before_a_browser_opens(world):
+    expect_error(world, "There is no D-Bus session bus, so no keychain can be reached")
 
 
 @test
-def a_bus_without_a_keychain_is_named_before_a_browser_opens(world):
+def a_missing_provider_is_reported_before_a_browser_opens(world):
     world.bus()
-    is_said(world, "No keychain is running: nothing on the session bus provides the Secret Service")
+    expect_error(world, "No keychain is running: nothing on the session bus provides the Secret Service")
 
 
 @test
-def a_frozen_keychain_is_waited_for_five_seconds_and_not_longer(world):
+def a_frozen_keychain_times_out_after_five_seconds(world):
     daemon = world.keyring()
     server, _ = world.sandbox()
     os.kill(daemon.pid, signal.SIGSTOP)
-    began = time.monotonic()
+    started = time.monotonic()
     code, out, err = world.keywright("get", "x", "--server", server)
-    took = time.monotonic() - began
+    elapsed = time.monotonic() - started
     equal((code, out), (4, ""))
     contains(err, "the keychain did not answer in time")
-    assert 4 < took < 7, f"{took:.1f} s"
+    assert 4 < elapsed < 7, f"{elapsed:.1f} s"
 
 
 @test
-def a_dashboard_whose_keychain_is_frozen_can_be_left_at_once(world):
+def the_dashboard_quits_at_once_while_the_keychain_is_frozen(world):
     daemon = world.keyring()
     server, _ = world.sandbox()
     world.be_browser()
@@ -85,7 +85,7 @@ def a_dashboard_whose_keychain_is_frozen_can_be_left_at_once(world):
 
 
 @test
-def a_keychain_that_was_restarted_under_an_open_dashboard_takes_the_next_key(world):
+def the_dashboard_stores_keys_after_a_keychain_restart(world):
     daemon = world.keyring()
     server, _ = world.sandbox()
     world.be_browser()
@@ -105,8 +105,8 @@ def a_keychain_that_was_restarted_under_an_open_dashboard_takes_the_next_key(wor
     assert keys[1].startswith("sk-or-v1-") and keys[0] != keys[1], keys
 
 
-class Fatal(Gate):
-    """A way to the server on which a key ends the keychain before it arrives."""
+class KeychainKiller(Gate):
+    """A proxy that kills the keychain when a response contains a key."""
 
     daemon = None
 
@@ -118,11 +118,11 @@ class Fatal(Gate):
 
 
 @test
-def a_key_that_the_keychain_refuses_goes_into_the_file_store_from_its_screen(world):
+def a_key_the_keychain_refuses_can_be_stored_in_the_file_store(world):
     daemon = world.keyring()
     server, management = world.sandbox()
     before = set(names(server, management))
-    gate = Fatal(server)
+    gate = KeychainKiller(server)
     gate.daemon, server = daemon, gate.url
     world.be_browser()
     pane = Pane(world)
@@ -149,7 +149,7 @@ def a_key_that_the_keychain_refuses_goes_into_the_file_store_from_its_screen(wor
     code, key, _ = world.keywright("get", "refused", "--server", server, "--store", "file", **filed)
     equal((code, whoami(server, key.strip())["label"][:9]), (0, "sk-or-v1-"))
     world.provider()
-    # Nothing is owed, and it was issued once.
+    # No attempt is pending, and one key was created.
     equal(world.keywright("recover", "--server", server)[:2], (0, "every attempt ended cleanly\n"))
     equal(set(names(server, management)) - before, {"refused"})
     code, _, err = world.keywright("get", "refused", "--server", server)

@@ -1,4 +1,4 @@
-"""What is left of a secret in the memory of the program, once it has no use for it any more."""
+"""No secret remains in the memory of the process after its last use."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from test_vault import PASSPHRASE, age_opens, file_store
 
 
 def memory(pid):
-    """Every writable mapping of a process: its heap, its stacks, what libraries keep."""
+    """Yields every writable mapping of a process."""
     with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
         for line in maps:
             first, last, mode = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
@@ -17,27 +17,27 @@ def memory(pid):
                 try:
                     yield line.split()[-1], mem.read(int(last, 16) - int(first, 16))
                 except (OSError, ValueError):
-                    pass  # It went away meanwhile, or is none that can be read.
+                    pass  # The mapping is gone or not readable.
 
 
-def apart(secret):
-    """A secret whose characters lie apart at one distance, as in the cells of a screen."""
+def spaced_patterns(secret):
+    """Patterns for a secret whose characters have a fixed distance, as in the cells of a screen."""
     letters = [re.escape(bytes([byte])) for byte in secret.encode()]
     return [re.compile((b"[\\s\\S]{%d}" % gap).join(letters)) for gap in (1, 3, *range(7, 64, 8))]
 
 
-def left(pid, secrets):
-    """Where parts of these named secrets, sixteen characters of them, are in its memory."""
+def find_remains(pid, secrets):
+    """Returns the mappings that contain sixteen characters of a named secret."""
     found = set()
-    for place, content in memory(pid):
+    for mapping, content in memory(pid):
         for name, secret in secrets.items():
             secret = secret.removeprefix("sk-or-v1-")
             middle = len(secret) // 2
             for part in (secret[4:20], secret[middle : middle + 16], secret[-20:-4]):
                 if any(form in content for form in forms(part)):
-                    found.add((name, place))
-            if any(cells.search(content) for cells in apart(secret[8:20])):
-                found.add((f"{name} in cells", place))
+                    found.add((name, mapping))
+            if any(cells.search(content) for cells in spaced_patterns(secret[8:20])):
+                found.add((f"{name} in cells", mapping))
     return sorted(found)
 
 
@@ -45,7 +45,7 @@ def names(found):
     return {name for name, _ in found}
 
 
-def forgotten(world, attempts, look_up):
+def expect_wiped(world, attempts, look_up):
     server, _ = world.sandbox()
     world.be_browser()
     pane = Pane(world)
@@ -54,42 +54,42 @@ def forgotten(world, attempts, look_up):
     address, pid = pane.address(), pane.pid()
     verifier = until("the attempt in the store", attempts)[0]["code_verifier"]
     secrets = {"verifier": verifier, "nonce": query(address)["callback_url"].rpartition("/")[2]}
-    # What is needed is there: the search is not blind.
-    equal(names(left(pid, secrets)), {"verifier", "nonce", "nonce in cells"})
+    # The search finds the secrets that are still needed.
+    equal(names(find_remains(pid, secrets)), {"verifier", "nonce", "nonce in cells"})
     back = consent(address)
     secrets["code"] = query(back)["code"]
     equal(fetch(back)[0], 200)
     pane.wait_words("fresh was created and stored")
     key = {"key": look_up(server, "fresh")}
-    equal(names(left(pid, key)), {"key"})
+    equal(names(find_remains(pid, key)), {"key"})
     pane.press("v")
     until("the whole key on the screen", lambda: key["key"] in "".join(pane.screen().split()))
-    equal(names(left(pid, key)), {"key", "key in cells"})
+    equal(names(find_remains(pid, key)), {"key", "key in cells"})
     pane.press("Escape")
     pane.wait("1 key stored")
-    # The callback's last page is shown for a moment longer.
-    until("nothing left", lambda: left(pid, {**secrets, **key}) == [], within=5)
+    # The last callback page is served for a moment longer.
+    until("no remains", lambda: find_remains(pid, {**secrets, **key}) == [], within=5)
     for _ in range(2):
         pane.press("v")
         until("the whole key on the screen", lambda: key["key"] in "".join(pane.screen().split()))
         pane.press("v")
         pane.wait_gone("hides in")
-        equal(left(pid, {**secrets, **key}), [])
+        equal(find_remains(pid, {**secrets, **key}), [])
 
 
 @test
-def a_key_is_not_in_memory_once_its_screen_was_left_with_the_keychain(world):
+def a_key_is_wiped_after_its_screen_closes_with_the_keychain(world):
     world.keyring()
-    forgotten(world, world.attempts, world.lookup)
+    expect_wiped(world, world.attempts, world.lookup)
 
 
 @test
-def a_key_is_not_in_memory_once_its_screen_was_left_with_the_file_store(world):
+def a_key_is_wiped_after_its_screen_closes_with_the_file_store(world):
     file_store(world)
 
     def attempts():
         entries = age_opens(world, PASSPHRASE)["entries"]
         return [json.loads(one["secret"]) for one in entries if one["service"] == "keywright-attempts"]
 
-    forgotten(world, attempts, lambda server, label: world.keywright(
+    expect_wiped(world, attempts, lambda server, label: world.keywright(
         "get", label, "--server", server)[1].strip())

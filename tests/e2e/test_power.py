@@ -1,8 +1,8 @@
-"""The power fails: what a disk may hold then, of the journal, the list and the file store.
+"""A power failure at any moment loses no key: journal, inventory and file store stay readable.
 
-strace records what one run writes, renames and syncs. At each of those calls the disk may hold any
-part of what was not synced: files whose content is not there, half there or there, and of the
-directory's changes a beginning. Each such disk is laid out and the program started on it.
+strace records the writes, renames and syncs of one run. After each of these calls the disk may contain
+any part of what was not synced: files without content, with half or with all of it, and a prefix of
+the changes to the directory. The test builds each such disk and starts the program on it.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ CALLS = "openat,write,ftruncate,fsync,fdatasync,rename,unlink,sendto,writev"
 
 
 def text(quoted):
-    """What strace wrote as \\xNN."""
+    """Decodes the \\xNN escapes of strace."""
     return bytes(int(pair, 16) for pair in re.findall(r"\\x([0-9a-f]{2})", quoted))
 
 
-def recorded(world, server, label):
-    """The calls of one run that concern the data directory, in their order, and its milestones."""
+def record_calls(world, server, label):
+    """Returns the calls of one run on the data directory, in order, and its milestones."""
     trace = world.path("trace")
     strace = ["strace", "-f", "-qqq", "-y", "-xx", "-s", "1000000", "-e", f"trace={CALLS}"]
     world.write("new.err", "")
@@ -58,7 +58,7 @@ def recorded(world, server, label):
                     calls.append(("sent",))
             elif name == "write" and re.match(r"1<", arguments):
                 if b"and verified" in text(quoted[0]):
-                    calls.append(("said",))
+                    calls.append(("reported",))
             elif name == "openat" and "O_CREAT" in arguments:
                 path = text(quoted[-1]).decode()
                 if os.path.dirname(path) == data:
@@ -81,14 +81,14 @@ def recorded(world, server, label):
 
 
 def disks(calls, at_first):
-    """Every disk that may be left, with the milestones that were passed before it."""
-    inodes = dict(enumerate(at_first.values()))  # what is in a file
-    synced = dict(inodes)  # what of it is on the disk for certain
+    """Yields every possible disk, with the milestones passed before it."""
+    inodes = dict(enumerate(at_first.values()))  # contents of the files
+    synced = dict(inodes)  # contents that are certainly on disk
     names = dict(zip(at_first, inodes))  # the directory
-    kept, changes = dict(names), []  # the directory on the disk, and what is not yet
+    kept, changes = dict(names), []  # the directory on disk, and changes not yet synced
     passed = set()
     for call, *of in calls:
-        if call in ("sent", "said"):
+        if call in ("sent", "reported"):
             passed.add(call)
         elif call == "open":
             name, truncates = of
@@ -130,7 +130,7 @@ def disks(calls, at_first):
 
 
 @test
-def whatever_a_power_failure_leaves_opens_and_holds_every_key(world):
+def every_disk_after_a_power_failure_is_readable_and_has_every_key(world):
     file_store(world)
     server, management = world.sandbox()
     first = world.new(server, "first")
@@ -138,16 +138,16 @@ def whatever_a_power_failure_leaves_opens_and_holds_every_key(world):
     equal(first.wait(timeout=15), 0)
     data = world.path("data")
     at_first = {name: read(os.path.join(data, name)) for name in os.listdir(data)}
-    calls = recorded(world, server, "second")
+    calls = record_calls(world, server, "second")
     kinds = [call[0] for call in calls]
-    assert {"open", "write", "sync", "rename", "syncdir", "sent", "said"} <= set(kinds), set(kinds)
+    assert {"open", "write", "sync", "rename", "syncdir", "sent", "reported"} <= set(kinds), set(kinds)
     _, _, body = fetch(f"{server}/api/v1/keys", management)
     born = {row["hash"] for row in json.loads(body)["data"] if row["name"] == "second"}
     equal(len(born), 1)
 
     seen = set()
     for disk, passed in disks(calls, at_first):
-        # Locks are empty, and what was written aside is never read.
+        # Lock files are empty, and temporary files are never read.
         disk = {name: c for name, c in disk.items() if name.endswith(".json") or name == "vault.age"}
         mark = (frozenset((name, hashlib.sha256(c).digest()) for name, c in disk.items()), passed)
         if mark in seen:
@@ -160,24 +160,24 @@ def whatever_a_power_failure_leaves_opens_and_holds_every_key(world):
             with open(os.path.join(folder, name), "wb") as file:
                 file.write(content)
         here = {"KEYWRIGHT_DATA_DIR": folder, "KEYWRIGHT_SERVER": server, "KEYWRIGHT_RETRIES": "0"}
-        told = {name: len(content) for name, content in disk.items()}, sorted(passed)
+        context = {name: len(content) for name, content in disk.items()}, sorted(passed)
         code, out, err = world.keywright("recover", "--json", **here)
-        assert code in (0, 7), (told, code, err)
+        assert code in (0, 7), (context, code, err)
         keys = {}
         for label in ("first", "second"):
             code, key, err = world.keywright("get", label, **here)
-            assert code in (0, 3), (told, code, err)
+            assert code in (0, 3), (context, code, err)
             keys[label] = hashlib.sha256(key.strip().encode()).hexdigest() if code == 0 else None
-        assert keys["first"], told
+        assert keys["first"], context
         unresolved = [one["label"] for one in json.loads(out)["unresolved"]]
         if "sent" in passed:
-            assert keys["second"] in born or unresolved == ["second"], (told, unresolved)
-        if "said" in passed:
-            assert keys["second"] in born, told
+            assert keys["second"] in born or unresolved == ["second"], (context, unresolved)
+        if "reported" in passed:
+            assert keys["second"] in born, context
     assert len(seen) > 12, len(seen)
-    # Without this the look could be blind: unsynced files would be found empty.
-    careless = disks([call for call in calls if call[0] != "sync"], at_first)
-    assert any(disk.get("vault.age") == b"" for disk, _ in careless)
+    # Proves that the test would notice a missing sync.
+    without_sync = disks([call for call in calls if call[0] != "sync"], at_first)
+    assert any(disk.get("vault.age") == b"" for disk, _ in without_sync)
     print(f"        {len(calls)} calls, {len(seen)} disks")
 
 

@@ -209,13 +209,13 @@ def a_prompt_gives_the_terminal_back_on_every_signal(world):
     del world.env["KEYWRIGHT_PASSPHRASE_FILE"]
     for end in ("TERM", "HUP", "INT", "QUIT"):
         terminal = Terminal(world, "keywright", "get", "x")
-        terminal.wait(b"passphrase of the vault")
+        terminal.wait(b"passphrase for vault.age")
         until("no echo", lambda: not terminal.modes()[3] & termios.ECHO)
         os.kill(terminal.program.pid, getattr(signal, f"SIG{end}"))
         terminal.comes_back(end, 4)
     # Stopped, it has the terminal's echo on, and off again when it goes on.
     terminal = Terminal(world, "keywright", "get", "x")
-    terminal.wait(b"passphrase of the vault")
+    terminal.wait(b"passphrase for vault.age")
     until("no echo", lambda: not terminal.modes()[3] & termios.ECHO)
     os.kill(terminal.program.pid, signal.SIGTSTP)
     until("the echo", lambda: terminal.modes() == terminal.before)

@@ -1,4 +1,4 @@
-"""The file store: a passphrase, `age` beside it, moving there and back, a journal in the way."""
+"""The file store: its passphrase, compatibility with `age`, moving keys, and unusable journals."""
 
 import json
 import os
@@ -11,12 +11,12 @@ from rig import (
 
 PASSPHRASE = "correct horse"
 NEW = "battery staple"
-# A vault without keys, under PASSPHRASE, that opens in milliseconds: scrypt's cost is 2^10.
+# A store without keys, encrypted with PASSPHRASE and a low scrypt work factor (10).
 CHEAP = os.path.join(HERE, "cheap-vault.age")
 
 
 def file_store(world, cheap=True):
-    """Makes the file store the world's own, with the passphrase in a file."""
+    """Selects the file store, with the passphrase in a file."""
     world.mkdir("data")
     if cheap:
         shutil.copy(CHEAP, world.path("data", "vault.age"))
@@ -28,7 +28,7 @@ def file_store(world, cheap=True):
     )
 
 
-def cut(world, server, label):
+def create(world, server, label):
     new = world.new(server, label)
     equal(fetch(consent(new.address))[0], 200)
     equal(new.wait(timeout=15), 0)
@@ -38,7 +38,7 @@ def cut(world, server, label):
 
 
 def age_opens(world, passphrase):
-    """What `age -d` finds in the vault; it takes a passphrase from a terminal alone."""
+    """Returns what `age -d` decrypts. It reads the passphrase from a terminal only."""
     pane = Pane(world)
     pane.command(f"age -d -o {world.path('opened.json')} {world.path('data', 'vault.age')}; echo $?")
     pane.wait("passphrase")
@@ -50,13 +50,13 @@ def age_opens(world, passphrase):
 
 
 @test
-def a_key_in_the_file_store_is_opened_by_age_and_by_the_passphrase_alone(world):
+def only_the_passphrase_decrypts_the_file_store_and_age_can_read_it(world):
     file_store(world, cheap=False)
     world.env["KEYWRIGHT_LOG"] = "trace"
     server, _ = world.sandbox()
-    key = cut(world, server, "filed")
-    vault = world.path("data", "vault.age")
-    equal(stat.S_IMODE(os.stat(vault).st_mode), 0o600)
+    key = create(world, server, "filed")
+    store = world.path("data", "vault.age")
+    equal(stat.S_IMODE(os.stat(store).st_mode), 0o600)
     secrets = {"the key": key, "the passphrase": PASSPHRASE}
     equal([leaks(content, secrets) for _, content in files(world.path("data"))].count([]),
           len(list(files(world.path("data")))))
@@ -64,18 +64,18 @@ def a_key_in_the_file_store_is_opened_by_age_and_by_the_passphrase_alone(world):
     contains(content["what"], "Keywright")
     equal((content["version"], [e["secret"] for e in content["entries"]]), (1, [key]))
     wrong = world.write("wrong", "incorrect horse\n")
-    before = next(c for name, c in files(world.path("data")) if name == vault)
+    before = next(c for name, c in files(world.path("data")) if name == store)
     for command in (("get", "filed"), ("new", "other", "--no-open"), ("vault", "passphrase")):
         code, out, err = world.keywright(
             *command, "--server", server, KEYWRIGHT_PASSPHRASE_FILE=wrong
         )
         equal((command, code, out), (command, 4, ""))
         contains(err, "the passphrase of vault.age is wrong")
-    equal(next(c for name, c in files(world.path("data")) if name == vault), before)
+    equal(next(c for name, c in files(world.path("data")) if name == store), before)
 
 
 @test
-def what_age_sealed_is_opened(world):
+def a_file_encrypted_by_age_is_read(world):
     file_store(world)
     pane = Pane(world)
     plain = world.write("plain.json", json.dumps({
@@ -92,14 +92,14 @@ def what_age_sealed_is_opened(world):
 
 
 @test
-def a_passphrase_is_typed_unseen_twice_for_a_new_vault_and_once_a_run(world):
+def the_hidden_prompt_asks_twice_for_a_new_store_and_once_per_run(world):
     file_store(world, cheap=False)
     del world.env["KEYWRIGHT_PASSPHRASE_FILE"]
     server, _ = world.sandbox()
     world.be_browser()
     code, out, err = world.keywright("new", "x", "--no-open", "--server", server)
     equal((code, out), (4, ""))
-    contains(err, "no terminal to ask for the vault's passphrase on")
+    contains(err, "there is no terminal to ask for the passphrase of vault.age")
     pane = Pane(world)
 
     def answer(prompt, passphrase):
@@ -108,13 +108,13 @@ def a_passphrase_is_typed_unseen_twice_for_a_new_vault_and_once_a_run(world):
         pane.press("Enter")
 
     pane.command(f"keywright new x --no-open --server {server}")
-    answer("passphrase of the new vault", PASSPHRASE)
-    answer("once more", NEW)
-    pane.wait_words("the two passphrases are not the same")
+    answer("passphrase for the new vault.age", PASSPHRASE)
+    answer("repeat the passphrase", NEW)
+    pane.wait_words("the passphrases do not match")
     pane.command("clear")
     pane.command(f"keywright --server {server}; echo code $?")
-    answer("passphrase of the new vault", PASSPHRASE)
-    answer("once more", PASSPHRASE)
+    answer("passphrase for the new vault.age", PASSPHRASE)
+    answer("repeat the passphrase", PASSPHRASE)
     pane.wait(r"^ Keywright · ")
     pane.fill("typed")
     equal(fetch(consent(pane.address()))[0], 200)
@@ -127,16 +127,16 @@ def a_passphrase_is_typed_unseen_twice_for_a_new_vault_and_once_a_run(world):
     pane.wait_words("the passphrase of vault.age is wrong")
     pane.wait(r"^code 4$")
     assert b"horse" not in pane.written() and b"staple" not in pane.written()
-    # ctrl-c at the prompt leaves the terminal as it was.
+    # ctrl-c at the prompt restores the terminal.
     pane.command("clear; stty -a | grep -o '[-]*echo ' > before")
     pane.command(f"keywright get typed --server {server}; echo code $?")
-    pane.wait_words("passphrase of the vault")
+    pane.wait_words("passphrase for vault.age")
     pane.press("C-c")
     pane.wait(r"^code 4$")
     pane.command("stty -a | grep -o '[-]*echo ' > after")
     until("both", lambda: world.read("home/after") and True)
     equal(world.read("home/before"), world.read("home/after"))
-    # A descriptor, beside standard input.
+    # The passphrase from a file descriptor.
     code, out, _ = world.run(
         "sh", "-c", f"printf '{PASSPHRASE}\\n' | keywright get typed --server {server} --passphrase-fd 0"
     )
@@ -144,10 +144,10 @@ def a_passphrase_is_typed_unseen_twice_for_a_new_vault_and_once_a_run(world):
 
 
 @test
-def the_passphrase_is_changed_in_place(world):
+def the_passphrase_can_be_changed(world):
     file_store(world)
     server, _ = world.sandbox()
-    key = cut(world, server, "kept")
+    key = create(world, server, "kept")
     new = world.write("new", f"{NEW}\n")
     code, out, err = world.keywright("vault", "passphrase", "--new-file", new)
     equal((code, err), (0, ""))
@@ -165,7 +165,7 @@ def keys_of_every_server_move_to_the_file_and_back(world):
     world.run("sh", "-c", f"printf %s '{management}' | keywright management set --server {first}")
     file_store(world)
     data = world.path("data")
-    # Cut before there was a data directory of its own.
+    # The keys were created in the default data directory.
     for name in ("inventory.json", "journal.json"):
         shutil.copy(world.path("home", ".local", "share", "keywright", name), data)
     del world.env["KEYWRIGHT_STORE"]
@@ -189,13 +189,13 @@ def keys_of_every_server_move_to_the_file_and_back(world):
     equal(world.keywright("get", "both", "--server", first, "--store", "file")[0], 3)
 
 
-def refused(world, server, words, *inject, code=1, command=("new", "x", "--no-open")):
-    """The command ends with a sentence, nothing was issued, and every file is as it was."""
+def expect_refusal(world, server, text, *inject, code=1, command=("new", "x", "--no-open")):
+    """Expects an error text, no created key and unchanged files."""
     before = dict(files(world.path("data")))
     strace = ["strace", "-f", "-qqq", "-o", "/dev/null", *inject] if inject else []
     ended, out, err = world.run(*strace, KEYWRIGHT, *command, "--server", server)
     equal((command, ended, out), (command, code, ""))
-    contains(err, words)
+    contains(err, text)
     after = {path: content for path, content in files(world.path("data"))
              if not path.endswith((".lock", ".new", ".probe"))}
     equal(after, {path: content for path, content in before.items() if path in after})
@@ -203,31 +203,31 @@ def refused(world, server, words, *inject, code=1, command=("new", "x", "--no-op
 
 
 @test
-def a_journal_that_cannot_be_read_or_written_is_said_before_anything_is_issued(world):
+def an_unusable_journal_is_reported_before_a_key_is_created(world):
     file_store(world)
     server, management = world.sandbox()
     account = names(server, management)
     journal = world.path("data", "journal.json")
     aside = world.path("data", "journal.json.new")
-    for text, words in (
+    for text, message in (
         ('{"version": 1, "attempts": [{"id": "ab', "journal.json is damaged at line 1, column 38"),
         ("\0" * 512, "journal.json is damaged at line 1, column 1"),
         ('{"version": 2, "attempts": "otherwise"}', "has version 2, newer than this Keywright knows"),
     ):
         world.write("data/journal.json", text)
         for command in (("recover",), ("new", "x", "--no-open")):
-            refused(world, server, words, command=command)
+            expect_refusal(world, server, message, command=command)
     world.write("data/journal.json", "")
     code, out, _ = world.keywright("recover", "--server", server)
     equal((code, out), (0, "every attempt ended cleanly\n"))
     os.remove(journal)
     full = "journal.json cannot be written: no storage space"
-    refused(world, server, full, "-P", aside, "-e", "inject=write:error=ENOSPC")
-    refused(world, server, full, "-P", aside, "-e", "inject=fsync:error=ENOSPC")
-    refused(world, server, "read-only filesystem", "-P", aside, "-e", "inject=openat:error=EROFS")
-    refused(world, server, "permission denied", "-P", world.path("data", "inventory.json.lock"),
+    expect_refusal(world, server, full, "-P", aside, "-e", "inject=write:error=ENOSPC")
+    expect_refusal(world, server, full, "-P", aside, "-e", "inject=fsync:error=ENOSPC")
+    expect_refusal(world, server, "read-only filesystem", "-P", aside, "-e", "inject=openat:error=EROFS")
+    expect_refusal(world, server, "permission denied", "-P", world.path("data", "inventory.json.lock"),
             "-e", "inject=openat:error=EACCES")
     world.write("data/journal.json", '{\n  "version": 1,\n  "attempts": []\n}\n')
-    refused(world, server, "no storage space", "-P", world.path("data", "vault.age.new"), "-e",
+    expect_refusal(world, server, "no storage space", "-P", world.path("data", "vault.age.new"), "-e",
             "inject=write:error=ENOSPC", code=4)
     equal(names(server, management), account)
