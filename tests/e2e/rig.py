@@ -1,7 +1,7 @@
-"""The surroundings of one test: real programs, started privately and stopped again.
+"""The environment of one test: real programs, started privately and stopped again.
 
-Everything a test starts is a descendant of the runner, also what turns itself into a daemon, since
-the runner adopts orphans. So `World.close` needs no list of what to stop: it ends its descendants.
+Everything a test starts is a descendant of the runner, including daemons, because the runner adopts
+orphans. So `World.close` ends all descendants and needs no list of them.
 """
 
 import base64
@@ -31,11 +31,11 @@ KEYWRIGHT = os.path.abspath(
 )
 SDK_PYTHON = os.environ.get("SDK_PYTHON", sys.executable)
 if os.sep in SDK_PYTHON:
-    # Tests run elsewhere. Not the real path: a virtual environment is known by its own.
+    # Tests run in another directory. The link is kept, because Python finds its virtual environment by it.
     SDK_PYTHON = os.path.abspath(SDK_PYTHON)
 PASSWORD = "the keyring's password"
 LOGIN = "/org/freedesktop/secrets/collection/login"
-# Nothing is activated: what is not started here is not there, and no window asks for a password.
+# The bus activates no service: only what a test starts is present, and no window asks for a password.
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -59,24 +59,24 @@ tests = []
 
 
 def test(function):
-    """Registers a test; its name is a sentence about the program."""
+    """Registers a test. Its name describes the behaviour it checks."""
     tests.append(function)
     return function
 
 
-class Waited(AssertionError):
-    """What was waited for did not come."""
+class TimedOut(AssertionError):
+    """A condition did not become true in time."""
 
 
 def until(what, look, within=10):
-    """Looks until there is something to see, and gives it back."""
+    """Calls `look` until it returns a true value, and returns that value."""
     end = time.monotonic() + within
     while True:
         seen = look()
         if seen:
             return seen
         if time.monotonic() > end:
-            raise Waited(f"not within {within} s: {what}")
+            raise TimedOut(f"not within {within} s: {what}")
         time.sleep(0.03)
 
 
@@ -117,7 +117,7 @@ def descendants(ancestor):
 
 
 def runs(pid):
-    """Whether a process still runs; one that has ended stays a zombie until it is asked about."""
+    """Whether a process still runs; one that has ended is a zombie until its parent waits for it."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
@@ -131,12 +131,12 @@ def program(pid):
 
 
 def stop_descendants():
-    """Ends everything this process has started, politely first."""
+    """Ends everything this process has started, with SIGTERM first."""
     for how, patience in ((signal.SIGTERM, 3), (signal.SIGKILL, 10)):
         for pid in descendants(os.getpid()):
             try:
                 os.kill(pid, how)
-                # It may have been stopped by a test.
+                # A test may have stopped the process.
                 os.kill(pid, signal.SIGCONT)
             except ProcessLookupError:
                 pass
@@ -147,25 +147,25 @@ def stop_descendants():
                     time.sleep(0.02)
             except ChildProcessError:
                 return
-    raise Waited(f"cannot be stopped: {descendants(os.getpid())}")
+    raise TimedOut(f"cannot be stopped: {descendants(os.getpid())}")
 
 
 class World:
-    """One test's home, its environment and its programs."""
+    """The home directory, the environment and the programs of one test."""
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="keywright-e2e-")
         self.panes = []
         self.browser = None
         self.home = self.mkdir("home")
-        # Under its own name, whatever the file is called and however long its path is.
+        # Always named `keywright`, whatever the name and path of the tested file are.
         os.symlink(KEYWRIGHT, os.path.join(self.mkdir("bin"), "keywright"))
         self.env = {
             "PATH": f"{self.path('bin')}:{os.environ['PATH']}",
             "HOME": self.home,
             "LANG": "C.UTF-8",
             "TMPDIR": self.mkdir("tmp"),
-            # Empty: whoever looks for a session bus here finds none.
+            # Empty, so that no program finds a session bus here.
             "XDG_RUNTIME_DIR": self.mkdir("runtime"),
         }
 
@@ -192,7 +192,7 @@ class World:
             return ""
 
     def spawn(self, argv, log, env=None, **options):
-        """A program in the background, its output in a file of the world."""
+        """Starts a program in the background, with its output in a file of this world."""
         with open(self.path(log), "ab") as out:
             return subprocess.Popen(
                 argv,
@@ -206,7 +206,7 @@ class World:
             )
 
     def run(self, *argv, within=30, **env):
-        """A program to its end: its exit code, what it printed, what it complained."""
+        """Runs a program to its end; returns its exit code, standard output and standard error."""
         ended = subprocess.run(
             argv,
             env={**self.env, **env},
@@ -224,7 +224,7 @@ class World:
     # --- the keychain
 
     def bus(self):
-        """A session bus on which nobody offers anything."""
+        """Starts a session bus without any service."""
         address = self.path("bus")
         config = self.write("bus.conf", BUS.format(socket=address))
         self.spawn(["dbus-daemon", "--nofork", f"--config-file={config}"], "bus.log")
@@ -232,7 +232,7 @@ class World:
         self.env["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={address}"
 
     def keyring(self, locked=False):
-        """A bus and on it gnome-keyring, with a login collection; returns the daemon."""
+        """Starts a bus and gnome-keyring with a login collection; returns the daemon."""
         self.bus()
         daemon = self.provider()
         if locked:
@@ -241,8 +241,8 @@ class World:
         return daemon
 
     def provider(self):
-        """Starts gnome-keyring, again perhaps: what it held it still holds."""
-        # The daemon's home is its own, so that a test sees what Keywright writes to the person's.
+        """Starts gnome-keyring. A restarted one still has its stored secrets."""
+        # The daemon has its own home directory, so that a test sees only what Keywright writes to the user's.
         rings = self.mkdir("keyring", "data", "keyrings")
         with open(os.path.join(rings, "default"), "w", encoding="utf-8") as default:
             default.write("login")
@@ -279,35 +279,35 @@ class World:
         )
 
     def lookup(self, server, label):
-        """The key under a label, as any other tool reads it; empty when there is none."""
+        """The key stored under a label, read by another tool; empty when there is none."""
         service = "keywright/" + server.removeprefix("http://")
         return self.run("secret-tool", "lookup", "service", service, "username", label)[1].strip()
 
     def attempts(self):
-        """The secrets of the attempts under way, as the keychain holds them."""
+        """The secrets of pending attempts in the keychain."""
         _, shown, _ = self.run("secret-tool", "search", "--all", "service", "keywright-attempts")
         return [json.loads(found) for found in re.findall(r"^secret = (\{.*\})$", shown, re.M)]
 
     # --- the display, the server, the browser
 
     def display(self):
-        """An X server without a screen."""
+        """Starts an X server without a screen."""
         read, write = os.pipe()
         argv = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x768x24", "-noreset"]
         self.spawn([*argv, "-nolisten", "tcp"], "display.log", pass_fds=(write,))
         os.close(write)
         with os.fdopen(read, encoding="ascii") as said:
-            # The number is written once the server takes connections.
+            # The number is written once the server accepts connections.
             number = said.readline().strip()
         assert number, f"no X server: {self.read('display.log')}"
         self.env["DISPLAY"] = f":{number}"
 
     def clipboard(self):
-        """What the X clipboard holds; empty when it holds nothing."""
+        """The contents of the X clipboard; empty when there are none."""
         return self.run("xclip", "-out", "-selection", "clipboard")[1]
 
     def sandbox(self):
-        """Starts `keywright sandbox`; its address and its management key."""
+        """Starts `keywright sandbox`; returns its address and its management key."""
         server = self.spawn(["keywright", "sandbox"], "sandbox.log", stdout=subprocess.PIPE)
         listening, management = (server.stdout.readline().decode().strip() for _ in range(2))
         return (
@@ -316,26 +316,26 @@ class World:
         )
 
     def chromium(self, click="#authorize"):
-        """A browser, and a `$BROWSER` that has it press a button on the consent page."""
+        """Starts a browser, and sets a `$BROWSER` that presses a button on the consent page in it."""
         self.browser = Browser(self)
         driver = [sys.executable, os.path.join(HERE, "browser.py"), self.browser.session]
         self.be_browser(f'exec {shlex.join(driver)} "$1" {shlex.quote(click)}')
         return self.browser
 
     def be_browser(self, command=":"):
-        """Makes a `$BROWSER` that notes what it is told to open, and then does `command`."""
+        """Sets a `$BROWSER` that records the address it is given, and then runs `command`."""
         note = f"printf '%s\\n' \"$1\" >>{shlex.quote(self.path('opened'))}"
         script = f"#!/bin/sh\n{note}\nexec >>{self.path('browser.log')} 2>&1\n{command}\n"
         self.env["BROWSER"] = self.write("browser.sh", script, 0o700)
 
     def opened(self):
-        """The addresses that `$BROWSER` was told to open."""
+        """The addresses that `$BROWSER` was given."""
         return self.read("opened").split()
 
     # --- a command that waits for consent
 
     def new(self, server, *arguments, limit=None, **env):
-        """Starts `keywright new … --no-open`; the process, once its address is known."""
+        """Starts `keywright new … --no-open`; returns the process once it has printed its address."""
 
         def few_files():
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
@@ -352,21 +352,21 @@ class World:
         started.address = self.addresses()[-1]
         return started
 
-    def cut(self, server, label, *arguments):
-        """Cuts a key without a browser; the key."""
+    def create_key(self, server, label, *arguments):
+        """Creates a key without a browser and returns it."""
         new = self.new(server, label, *arguments)
         equal(fetch(consent(new.address))[0], 200)
         equal(new.wait(timeout=15), 0)
         return self.lookup(server, label)
 
     def addresses(self):
-        """The addresses that stand on lines of their own on standard error."""
+        """The lines of standard error that are addresses."""
         return re.findall(r"^(http\S+)\n", self.read("new.err"), re.M)
 
     # --- the end
 
     def evidence(self):
-        """What can be seen now, for the report of a failure."""
+        """The screens and logs, for the report of a failure."""
         parts = [f"--- the screen\n{pane.screen()}" for pane in self.panes]
         for name in ("new.err", "browser.log", "sandbox.log", "keyring.log", "display.log"):
             if self.read(name).strip():
@@ -388,7 +388,7 @@ class Pane:
         self.name = f"tmux{len(world.panes)}"
         self.log = f"{self.name}.typed"
         config = world.write(f"{self.name}.conf", TMUX.format(clipboard=clipboard))
-        # Or the shell would switch bracketed paste on and off as well.
+        # Otherwise the shell would turn bracketed paste on and off as well.
         quiet = world.write("inputrc", "set enable-bracketed-paste off\n")
         self.env = {**world.env, "HISTFILE": "", "INPUTRC": quiet, **env}
         shell = "export PS1='$ '; exec bash --norc --noprofile -i"
@@ -399,7 +399,7 @@ class Pane:
             "-c", world.home, shell,
         )
         world.panes.append(self)
-        # Before anything is started, so that every byte written to the terminal is in it.
+        # Started first, so that it contains every byte written to the terminal.
         self.tmux("pipe-pane", f"cat >>{shlex.quote(world.path(self.log))}")
         self.wait_shell()
 
@@ -419,11 +419,11 @@ class Pane:
         return self.tmux("capture-pane", "-p", check=False).rstrip()
 
     def words(self):
-        """The screen as running text, wherever its lines were broken."""
+        """The text of the screen with line breaks removed."""
         return " ".join(self.screen().split())
 
     def written(self):
-        """Every byte that was written to the terminal."""
+        """All bytes written to the terminal."""
         with open(self.world.path(self.log), "rb") as log:
             return log.read()
 
@@ -437,7 +437,7 @@ class Pane:
         until(f"{words!r} on the screen", lambda: words in self.words(), within)
 
     def wait_shell(self, within=10):
-        """Waits until the shell is at its prompt again."""
+        """Waits until the shell shows its prompt."""
         self.wait(r"^\$$", within)
 
     def wait_gone(self, words, within=10):
@@ -447,16 +447,16 @@ class Pane:
         self.tmux("send-keys", "-l", "--", text)
 
     def press(self, *keys):
-        """Keys by the names that tmux gives them."""
+        """Presses keys, given by tmux's names."""
         self.tmux("send-keys", "--", *keys)
 
     def paste(self, text):
-        """A paste as a terminal makes one, bracketed where the program asked for that."""
+        """Pastes text as a terminal does, bracketed where the program enabled that."""
         self.tmux("set-buffer", "-b", "pasted", "--", text)
         self.tmux("paste-buffer", "-p", "-d", "-b", "pasted")
 
     def command(self, line):
-        # What is typed before the prompt would be shown twice.
+        # The terminal would show text twice that is typed before the prompt.
         self.wait_shell()
         self.type(line)
         self.press("Enter")
@@ -467,7 +467,7 @@ class Pane:
         self.wait(r"^ Keywright · (keys|\d+ keys? stored)")
 
     def pid(self):
-        """The process of the program in the foreground."""
+        """The process id of the dashboard in this pane."""
         shell = int(self.ask("#{pane_pid}"))
         children = [pid for pid, parent in parents().items() if parent == shell]
         found = [pid for pid in children if program(pid) == "keywright"]
@@ -475,10 +475,10 @@ class Pane:
         return found[0]
 
     def fill(self, label, limit="", reset="", expires=""):
-        """Opens the form, types what a person would, and submits."""
+        """Opens the form, fills in its fields, and submits it."""
         self.press("n")
         self.wait("a new key")
-        # What a field is prefilled with stays where nothing is typed.
+        # A field keeps its default where nothing is typed.
         for text in (label, limit, reset, expires):
             if text:
                 self.type(text)
@@ -495,16 +495,16 @@ class Pane:
         return "".join(lines[first : last + 1])
 
     def buffers(self):
-        """What lies in the buffers of this tmux."""
+        """The contents of the buffers of this tmux."""
         names = self.tmux("list-buffers", "-F", "#{buffer_name}", check=False).split()
         return [self.tmux("show-buffer", "-b", name) for name in names]
 
 
-# --- the server, as anybody asks it
+# --- requests to the server
 
 
 def fetch(url, key=None, data=None, redirect=True):
-    """One request: its status, its headers, its body."""
+    """Sends one request; returns status, headers and body."""
 
     class Stay(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *_):
@@ -522,7 +522,7 @@ def fetch(url, key=None, data=None, redirect=True):
 
 
 def post(url, key, document):
-    """What comes back for a JSON document that is sent."""
+    """Sends a JSON document and returns the JSON response."""
     request = urllib.request.Request(url, data=json.dumps(document).encode())
     request.add_header("Authorization", f"Bearer {key}")
     request.add_header("Content-Type", "application/json")
@@ -532,13 +532,13 @@ def post(url, key, document):
 
 
 def whoami(server, key):
-    """What the server says of a key, or its status when it does not know it."""
+    """The server's information about a key, or the HTTP status when the key is unknown."""
     status, _, body = fetch(f"{server}/api/v1/key", key)
     return json.loads(body)["data"] if status == 200 else status
 
 
 def names(server, management):
-    """The names of the keys on the account."""
+    """The names of the account's keys."""
     _, _, body = fetch(f"{server}/api/v1/keys", management)
     return [row["name"] for row in json.loads(body)["data"]]
 
@@ -548,7 +548,7 @@ def query(address):
 
 
 def consent(address, decision="approve"):
-    """What the consent page answers to a decision: where it leads back to."""
+    """Submits a decision to the consent page; returns the address it redirects to."""
     status, headers, body = fetch(address, data=f"decision={decision}".encode(), redirect=False)
     equal((status, body), (302, ""))
     return headers["Location"]
@@ -569,22 +569,21 @@ def is_closed(port):
 
 
 def pieces(key):
-    """Every run of eight characters of a key that its mask (`sk-or-v1-0e6...1c96`) leaves out.
+    """All runs of eight characters of a key that its mask (`sk-or-v1-0e6...1c96`) leaves out.
 
-    The screen is drawn where it differs from what stood there, so a key that was shown may be in
-    the output in parts."""
+    Only changed cells of the screen are drawn, so a key may be in the output in parts."""
     secret = key.removeprefix("sk-or-v1-")
     return [secret[n : n + 8] for n in range(len(secret) - 7)]
 
 
 def shows(output, key):
-    """Whether part of a key can be read in it."""
+    """Whether the output contains part of a key."""
     return any(piece.encode() in output for piece in pieces(key))
 
 
 def forms(secret):
-    """A secret as it could lie somewhere: as it is, in base64, in hexadecimal, percent-encoded,
-    escaped as JSON may be, as a list of numbers."""
+    """The encodings in which a secret could be stored: plain, base64, hexadecimal, percent-encoded,
+    escaped in JSON, a list of numbers."""
     raw = secret.encode()
     yield raw
     yield raw.hex().encode()
@@ -597,20 +596,20 @@ def forms(secret):
     for style in ("%{:02x}", "%{:02X}"):
         yield "".join(style.format(byte) for byte in raw).encode()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        # Where it does not begin at a multiple of three, its first and last characters depend on
-        # what stands beside it.
+        # Where the secret does not start at a multiple of three bytes, its first and last base64
+        # characters depend on the bytes around it.
         for before in range(3):
             text = encode(b"\0" * before + raw).rstrip(b"=")
             yield text[4 if before else 0 : -2]
 
 
 def leaks(content, secrets):
-    """Which of these named secrets can be found in it, in whatever form."""
+    """The names of the secrets that the content contains in any encoding."""
     return [name for name, secret in secrets.items() if any(f in content for f in forms(secret))]
 
 
 def files(folder):
-    """The content of every file below."""
+    """The paths and contents of all files in a folder."""
     for place, _, names_ in os.walk(folder):
         for name in names_:
             path = os.path.join(place, name)

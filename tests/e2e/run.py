@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The program against real components: a keychain, a display, a terminal, a browser.
+"""End-to-end tests with real components: a keychain, a display, a terminal, a browser.
 
     cargo build --release
     python3 tests/e2e/run.py [WORD...]
 
-Runs every test whose name holds one of the words, or all of them. `KEYWRIGHT` names another
+Runs every test whose name contains one of the words, or all tests. `KEYWRIGHT` names another
 program to test; `SDK_PYTHON` a Python that has OpenRouter's official SDK (`pip install
-openrouter`). Needs the Debian packages that `.ci/run` installs. The last line is the tally.
+openrouter`). Needs the Debian packages that `.ci/run` installs. The last line is the summary.
 """
 
 import importlib
@@ -29,30 +29,30 @@ PROGRAMS = (
     "fish", "git", "gnome-keyring-daemon", "hyperfine", "man", "openssl", "rg", "secret-tool", "ssh",
     "ssh-keygen", "strace", "tmux", "xclip", "Xvfb", "zsh",
 )
-SDK = "the official SDK finds everything as OpenRouter documents it"
+SDK = "the official SDK works with the sandbox as OpenRouter documents it"
 
 
 def run(function):
-    """Runs one test; whether it passed."""
+    """Runs one test; returns whether it passed."""
     name = function.__name__.replace("_", " ")
     began = time.monotonic()
     world = rig.World()
-    complaint = None
+    failure = None
     try:
         function(world)
-    except Exception:  # The tally must come out whatever a test throws.
-        complaint = f"{traceback.format_exc()}{world.evidence()}"
+    except Exception:  # The summary must be printed whatever a test raises.
+        failure = f"{traceback.format_exc()}{world.evidence()}"
     finally:
         world.close()
     took = time.monotonic() - began
-    print(f"{'FAILED' if complaint else 'ok    '}  {name} ({took:.1f} s)", flush=True)
-    if complaint:
-        print(complaint, flush=True)
-    return complaint is None
+    print(f"{'FAILED' if failure else 'ok    '}  {name} ({took:.1f} s)", flush=True)
+    if failure:
+        print(failure, flush=True)
+    return failure is None
 
 
 def run_sdk():
-    """Runs the checks of `sdk.py`; how many passed and how many failed."""
+    """Runs the checks of `sdk.py`; returns how many passed and how many failed."""
     world = rig.World()
     try:
         server, management = world.sandbox()
@@ -85,16 +85,16 @@ def main():
             importlib.import_module(file.removesuffix(".py"))
     words = sys.argv[1:]
 
-    def wanted(name):
+    def is_selected(name):
         return not words or any(word in name for word in words)
 
-    chosen = [function for function in rig.tests if wanted(function.__name__.replace("_", " "))]
+    chosen = [function for function in rig.tests if is_selected(function.__name__.replace("_", " "))]
     results = [run(function) for function in chosen]
     passed, failed = results.count(True), results.count(False)
-    if wanted(SDK):
+    if is_selected(SDK):
         more = run_sdk()
         passed, failed = passed + more[0], failed + more[1]
-    # A run that tested nothing has shown nothing.
+    # A run without tests counts as a failure.
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
 

@@ -167,7 +167,7 @@ def key_of_another_account_is_reported(world):
     world.keyring()
     server, _ = world.sandbox()
     gate = Gate(server)
-    world.cut(gate.url, "mine")
+    world.create_key(gate.url, "mine")
     warning = "belongs to another account than the other stored keys"
     assert warning not in world.read("new.err")
     gate.close()
@@ -176,8 +176,8 @@ def key_of_another_account_is_reported(world):
     other.close()
     other.port = gate.port
     other.open()
-    world.cut(gate.url, "theirs")
+    world.create_key(gate.url, "theirs")
     contains(world.read("new.err"), warning)
     # Both accounts are known now.
-    world.cut(gate.url, "theirs again")
+    world.create_key(gate.url, "theirs again")
     equal(world.read("new.err").count(warning), 1)

@@ -146,7 +146,7 @@ def an_unknown_label_exits_with_code_3(world):
 def a_created_key_is_listed_shown_read_and_removed(world):
     world.keyring()
     server, _ = world.sandbox()
-    key = world.cut(server, "kept", "--limit", "2")
+    key = world.create_key(server, "kept", "--limit", "2")
     listed = json.loads(world.keywright("list", "--json", "--server", server)[1])
     equal([row["label"] for row in listed], ["kept"])
     code, out, _ = world.keywright("show", "kept", "--json", "--server", server)

@@ -55,7 +55,7 @@ def a_key_asked_for_in_the_dashboard_lies_in_the_keychain_with_the_limits_that_w
 def the_list_holds_a_key_after_a_restart_and_reveals_it_for_a_moment(world):
     world.keyring()
     server, _ = world.sandbox()
-    key = world.cut(server, "later", "--limit", "3", "--reset", "daily")
+    key = world.create_key(server, "later", "--limit", "3", "--reset", "daily")
     pane = Pane(world)
     pane.dashboard("--server", server)
     pane.wait("later")

@@ -1,10 +1,10 @@
-"""The program killed at every step and at any moment: no key that was issued is lost in silence.
+"""Kills the program at every step and at random moments: no issued key is lost without being reported.
 
     KILLS=all RANDOM_KILLS=500 python3 tests/e2e/run.py killed
 
-is the long run; by itself each test takes a few of the steps. A step is a system call: strace
-counts those that concern one file, or the network, and kills the program as it enters the n-th.
-The kernel runs none of it, so what lies on the disk is what the calls before it left there.
+is the long run; without these variables each test kills at a few steps only. A step is a system
+call: strace counts those that concern one file, or the network, and kills the program as it enters
+the n-th. The kernel does not execute that call, so the disk has the state after the calls before it.
 """
 
 import fcntl
@@ -28,17 +28,16 @@ from rig import KEYWRIGHT, consent, equal, fetch, test, until
 from test_vault import file_store
 
 WRITES = ("openat", "write", "fsync", "rename")
-# How many of the steps each test takes by itself.
+# How many steps each test takes by default.
 SOME = 9
 
 
 class Link:
-    """A way to the sandbox on which the answer to a request for a key can be lost, once it has been
-    given."""
+    """A proxy to the sandbox that can drop the response to a request for a key."""
 
     def __init__(self, server):
         self.to = server.rpartition(":")[2]
-        self.deaf = False
+        self.drops_key = False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self.serve, daemon=True).start()
@@ -53,21 +52,21 @@ class Link:
 
     def carry(self, caller):
         with caller, socket.create_connection(("127.0.0.1", int(self.to))) as server:
-            asked = b""
+            request = b""
             try:
-                while b"\r\n\r\n" not in asked:
-                    asked += caller.recv(65536) or b"\r\n\r\n"
-                head, _, body = asked.partition(b"\r\n\r\n")
+                while b"\r\n\r\n" not in request:
+                    request += caller.recv(65536) or b"\r\n\r\n"
+                head, _, body = request.partition(b"\r\n\r\n")
                 length = re.search(rb"(?i)content-length: (\d+)", head)
                 while len(body) < (int(length[1]) if length else 0):
                     body += caller.recv(65536)
-                asked = head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
-                server.sendall(asked + b"\r\n\r\n" + body)
+                request = head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+                server.sendall(request + b"\r\n\r\n" + body)
                 answer = b""
                 while more := server.recv(65536):
                     answer += more
-                if self.deaf and re.match(rb"POST /api/v1/(auth/)?keys ", head):
-                    self.deaf = False
+                if self.drops_key and re.match(rb"POST /api/v1/(auth/)?keys ", head):
+                    self.drops_key = False
                     return
                 caller.sendall(answer)
             except OSError:
@@ -75,7 +74,7 @@ class Link:
 
 
 class Harness:
-    """One store, one server, and a label for each run."""
+    """One store, one server, and a new label for each run."""
 
     def __init__(self, world, store):
         self.world, self.store, self.runs, self.stages = world, store, 0, set()
@@ -91,7 +90,7 @@ class Harness:
         world.env.update(KEYWRIGHT_SERVER=self.server, KEYWRIGHT_RETRIES="0")
 
     def account(self):
-        """The hashes of all keys of the account."""
+        """The hashes of the account's keys."""
         rows = []
         while True:
             _, _, body = fetch(f"{self.server}/api/v1/keys?offset={len(rows)}", self.management)
@@ -119,7 +118,7 @@ class Harness:
             try:
                 fetch(consent(address[1]))
             except (OSError, urllib.error.URLError):
-                pass  # It was killed before it could take the code.
+                pass  # The program was killed before it could receive the code.
         self.ended(process)
 
     def rotate(self, label, prefix=(), meanwhile=lambda _: None):
@@ -151,29 +150,29 @@ class Harness:
         threading.Thread(target=drain, args=(master, shown), daemon=True).start()
         meanwhile(process)
 
-        def over():
+        def has_ended():
             return process.poll() is not None
 
-        # Its first frame; then its keys.
-        until("a screen", lambda: over() or len(shown) > 1)
+        # Waits for the first frame before typing.
+        until("a screen", lambda: has_ended() or len(shown) > 1)
         for keys in (b"n", label.encode(), b"\x13"):
-            if not over():
+            if not has_ended():
                 os.write(master, keys)
-        until("the address or the end", lambda: over() or self.world.opened()[opened:], within=20)
+        until("the address or the end", lambda: has_ended() or self.world.opened()[opened:], within=20)
         if self.world.opened()[opened:]:
             try:
                 fetch(consent(self.world.opened()[-1]))
             except (OSError, urllib.error.URLError):
                 pass
-            until("the end of the attempt", lambda: over() or not self.running(label), within=20)
-        if not over():
-            # strace heeds none while it traces: the program itself is told.
+            until("the end of the attempt", lambda: has_ended() or not self.running(label), within=20)
+        if not has_ended():
+            # strace ignores signals while it traces, so the program itself gets one.
             os.killpg(process.pid, signal.SIGTERM)
         self.ended(process)
         os.close(master)
 
     def running(self, label):
-        """Whether an attempt for the label is under way."""
+        """Whether an attempt for the label is pending."""
         return [attempt for attempt in self.attempts(label) if attempt["stage"] != "unresolved"]
 
     def attempts(self, label):
@@ -181,24 +180,24 @@ class Harness:
         return [one for one in journal.get("attempts", []) if one["label"].split(" (")[0] == label]
 
     def ended(self, process):
-        # strace ends as what it traced.
+        # strace ends with the status of the traced program.
         self.killed = process.wait(timeout=30) == -signal.SIGKILL
         self.kills += self.killed
 
-    def do(self, what, prefix=(), meanwhile=lambda _: None, deaf=False):
-        """One run under a label of its own; for a rotation the key is there before."""
+    def do(self, what, prefix=(), meanwhile=lambda _: None, drops_key=False):
+        """One run under a new label; for a rotation the key is created first."""
         self.runs += 1
         label = f"k{self.runs}"
         if what == "rotate":
             self.new(label)
         before = self.account()
-        self.link.deaf = deaf
+        self.link.drops_key = drops_key
         getattr(self, what)(label, prefix, meanwhile)
-        self.link.deaf = False
+        self.link.drops_key = False
         return label, before
 
     def steps(self, what):
-        """Every step of a run that is not killed, by name: how often each call concerns each file."""
+        """The steps of a run that is not killed: call, file, and count of the call for this file."""
         trace = self.world.path("trace")
         self.do(what, self.strace(trace, "-y", "-e", f"trace={','.join(WRITES)},sendto,writev,sendmsg"))
         counts = {}
@@ -223,7 +222,7 @@ class Harness:
             inject = ["-P", self.world.path("data", f"{file}.new"), *inject]
         return self.do(what, self.strace("/dev/null", *inject))
 
-    def kill_after(self, what, seconds, deaf):
+    def kill_after(self, what, seconds, drops_key):
         def meanwhile(process):
             def kill():
                 time.sleep(seconds)
@@ -232,45 +231,45 @@ class Harness:
 
             threading.Thread(target=kill, daemon=True).start()
 
-        return self.do(what, meanwhile=meanwhile, deaf=deaf)
+        return self.do(what, meanwhile=meanwhile, drops_key=drops_key)
 
-    def check(self, what, label, before, told):
-        """After at most two starts every key is in the vault or on the list, and each label gives a
-        key that works."""
+    def check(self, what, label, before, context):
+        """Checks that after at most two runs of `recover` every key is stored or listed as unresolved,
+        and that each label gives a working key."""
         self.stages |= {attempt["stage"] for attempt in self.attempts(label)}
-        # gnome-keyring has been seen to end itself (GLib-ERROR in g_variant_new) when its caller was
-        # killed in the middle of a call. What it held, it must still hold.
+        # gnome-keyring can crash (GLib-ERROR in g_variant_new) when its caller is killed during a call.
+        # Its stored secrets must still be there.
         if self.store == "os" and self.daemon.poll() is not None:
             self.daemon = self.world.provider()
             self.crashes += 1
         for _ in range(2):
             code, out, err = self.world.keywright("recover", "--json")
-            assert code in (0, 7), (told, code, err)
+            assert code in (0, 7), (context, code, err)
         listed = [one["label"] for one in json.loads(out)["unresolved"]]
         rows = json.loads(self.world.keywright("list", "--json")[1])
-        held = set()
+        stored = set()
         for row in rows:
             if row["label"].split(" (")[0] == label:
                 code, key, err = self.world.keywright("get", row["label"])
-                equal((told, row["label"], code, err), (told, row["label"], 0, ""))
-                held.add(hashlib.sha256(key.strip().encode()).hexdigest())
-        born = self.account() - before
-        assert len(born) <= 1, f"{told}: issued twice for one request"
-        lost = born - held
+                equal((context, row["label"], code, err), (context, row["label"], 0, ""))
+                stored.add(hashlib.sha256(key.strip().encode()).hexdigest())
+        created = self.account() - before
+        assert len(created) <= 1, f"{context}: issued twice for one request"
+        lost = created - stored
         self.lost += len(lost)
         unresolved = [name for name in listed if name.split(" (")[0] == label]
-        assert len(lost) <= len(unresolved), f"{told}: lost in silence {lost}, listed {listed}"
+        assert len(lost) <= len(unresolved), f"{context}: lost without a report {lost}, listed {listed}"
         if what == "rotate":
-            assert held & before, f"{told}: the old key is gone"
-            equal((told, self.world.keywright("get", label)[0]), (told, 0))
+            assert stored & before, f"{context}: the old key is gone"
+            equal((context, self.world.keywright("get", label)[0]), (context, 0))
         for one in json.loads(out)["unresolved"]:
             equal(self.world.keywright("recover", "--dismiss", one["id"])[0], 0)
-        for hash_ in born:
+        for hash_ in created:
             delete(self.server, hash_, self.management)
 
 
 def drain(master, shown):
-    """Takes what is written to a terminal, as one would that shows it."""
+    """Reads what is written to a terminal, as a terminal emulator would."""
     try:
         while part := os.read(master, 65536):
             shown.append(part)
@@ -284,7 +283,7 @@ def delete(server, hash_, management):
     urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10).read()
 
 
-def killed(world, store, what):
+def check_kills(world, store, what):
     harness = Harness(world, store)
     seed = int(os.environ.get("SEED", time.time()))
     chance = random.Random(seed)
@@ -292,21 +291,21 @@ def killed(world, store, what):
     every = os.environ.get("KILLS") == "all"
     chosen = steps if every else sorted(chance.sample(steps, SOME), key=str)
     for step in chosen:
-        told = f"{store} {what} killed at {step}, seed {seed}"
+        context = f"{store} {what} killed at {step}, seed {seed}"
         run = harness.kill_at(what, step)
-        # strace counts each thread's calls for itself: the journal is written by one. Whether the
-        # rest is reached depends on other threads, and on when the dashboard is left.
+        # strace counts the calls of each thread separately. One thread writes the journal. Whether the
+        # other steps are reached depends on other threads, and on when the dashboard is closed.
         if step[1] == "journal.json":
-            assert harness.killed, f"{told}: was not killed"
-        harness.check(what, *run, told)
+            assert harness.killed, f"{context}: was not killed"
+        harness.check(what, *run, context)
     moments = int(os.environ.get("RANDOM_KILLS", 3 if not every else 0))
     began = time.monotonic()
     harness.check(what, *harness.do(what), f"{store} {what}, not killed")
     takes = time.monotonic() - began
     for _ in range(moments):
-        seconds, deaf = chance.uniform(0, takes / 2), chance.random() < 0.3
-        told = f"{store} {what} killed after {seconds:.3f} s, answer lost: {deaf}, seed {seed}"
-        harness.check(what, *harness.kill_after(what, seconds, deaf), told)
+        seconds, drops_key = chance.uniform(0, takes / 2), chance.random() < 0.3
+        context = f"{store} {what} killed after {seconds:.3f} s, response lost: {drops_key}, seed {seed}"
+        harness.check(what, *harness.kill_after(what, seconds, drops_key), context)
     if every:
         print(f"        {len(steps)} steps, {moments} moments, {harness.kills} killed, {harness.lost} keys "
               f"on the list, {harness.crashes} crashes of the keychain; stages: {', '.join(sorted(harness.stages))}")
@@ -316,40 +315,40 @@ def killed(world, store, what):
 
 
 @test
-def new_is_killed_at_its_steps_with_the_keychain_and_no_key_is_lost(world):
-    killed(world, "os", "new")
+def new_killed_at_any_step_loses_no_key_with_the_keychain(world):
+    check_kills(world, "os", "new")
 
 
 @test
-def new_is_killed_at_its_steps_with_the_file_store_and_no_key_is_lost(world):
-    killed(world, "file", "new")
+def new_killed_at_any_step_loses_no_key_with_the_file_store(world):
+    check_kills(world, "file", "new")
 
 
 @test
-def rotate_is_killed_at_its_steps_with_the_keychain_and_no_key_is_lost(world):
-    killed(world, "os", "rotate")
+def rotate_killed_at_any_step_loses_no_key_with_the_keychain(world):
+    check_kills(world, "os", "rotate")
 
 
 @test
-def rotate_is_killed_at_its_steps_with_the_file_store_and_no_key_is_lost(world):
-    killed(world, "file", "rotate")
+def rotate_killed_at_any_step_loses_no_key_with_the_file_store(world):
+    check_kills(world, "file", "rotate")
 
 
 @test
-def apply_is_killed_at_its_steps_with_the_keychain_and_no_key_is_lost(world):
-    killed(world, "os", "apply")
+def apply_killed_at_any_step_loses_no_key_with_the_keychain(world):
+    check_kills(world, "os", "apply")
 
 
 @test
-def apply_is_killed_at_its_steps_with_the_file_store_and_no_key_is_lost(world):
-    killed(world, "file", "apply")
+def apply_killed_at_any_step_loses_no_key_with_the_file_store(world):
+    check_kills(world, "file", "apply")
 
 
 @test
-def the_dashboard_is_killed_at_its_steps_with_the_keychain_and_no_key_is_lost(world):
-    killed(world, "os", "dashboard")
+def the_dashboard_killed_at_any_step_loses_no_key_with_the_keychain(world):
+    check_kills(world, "os", "dashboard")
 
 
 @test
-def the_dashboard_is_killed_at_its_steps_with_the_file_store_and_no_key_is_lost(world):
-    killed(world, "file", "dashboard")
+def the_dashboard_killed_at_any_step_loses_no_key_with_the_file_store(world):
+    check_kills(world, "file", "dashboard")

@@ -1,4 +1,4 @@
-"""Keys in the hands of programs: the real shells, direnv, the official SDK, and how fast."""
+"""Keys passed to programs: real shells, direnv, the official SDK; and how long commands take."""
 
 import json
 import os
@@ -12,7 +12,7 @@ ODD = (
     "my key", "it's", 'say "hi"', "a=b", "A=b,C=d", "back\\slash", "--", "--help", "-x",
     "$HOME `x`", "🔑 é", "*?[~]#;&|", "it:s @home", "%q {x,y}",
 )
-# What a key of a shape nobody knows yet could hold.
+# Values that a key of a future format could have.
 VALUES = (
     "it's", '"twice"', "$HOME `id` $(id)", "back\\slash\\", "‘curly’", "a=b #c", "!!", "🔑", " x ",
     "\\'", "'; echo x; '", "*",
@@ -20,28 +20,28 @@ VALUES = (
 
 
 def store(world, server, label, value):
-    """Puts a secret into the keychain as any other tool would."""
+    """Stores a secret in the keychain with another tool."""
     service = "keywright/" + server.removeprefix("http://")
     argv = ["secret-tool", "store", "--label", label, "service", service, "username", label]
     subprocess.run(argv, env=world.env, input=value, text=True, check=True, timeout=10)
 
 
-def held(world, server, labels=ODD):
-    """Cuts a key under each label; the keys by their labels."""
+def create_keys(world, server, labels=ODD):
+    """Creates a key under each label; returns the keys by label."""
     world.env["KEYWRIGHT_SERVER"] = server
     keys = {}
     for label in labels:
-        # `secret-tool` takes some of them for options of its own.
-        keys[label] = world.cut(server, "plain")
+        # `secret-tool` would take some of the labels for options.
+        keys[label] = world.create_key(server, "plain")
         equal(world.keywright("rename", "--", "plain", label)[0], 0)
     return keys
 
 
 @test
-def a_program_finds_the_key_of_every_odd_label(world):
+def run_passes_the_key_of_every_special_label(world):
     world.keyring()
     server, _ = world.sandbox()
-    for label, key in held(world, server).items():
+    for label, key in create_keys(world, server).items():
         before = ["--"] if label.startswith("-") else []
         printed = world.keywright("run", *before, label, "--", "printenv", "OPENROUTER_API_KEY")
         equal((label, printed), (label, (0, f"{key}\n", "")))
@@ -61,7 +61,7 @@ umask
 
 
 @test
-def the_program_takes_the_place_of_keywright_and_nothing_is_left_of_it(world):
+def run_replaces_keywrights_process_and_leaves_nothing_of_it(world):
     world.keyring()
     server, _ = world.sandbox()
     world.env["KEYWRIGHT_SERVER"] = server
@@ -86,12 +86,12 @@ def the_program_takes_the_place_of_keywright_and_nothing_is_left_of_it(world):
     inside = run(STATE, preexec_fn=choose_signals)
     equal(inside.stdout.read(), alone.stdout.read())
     equal(world.read("run.log"), "")
-    # Ended by a signal to what was Keywright.
+    # A signal to the process ends the program.
     child = run("echo up; exec sleep 60")
     equal(child.stdout.readline(), b"up\n")
     child.terminate()
     equal(child.wait(timeout=10), -signal.SIGTERM)
-    # And in a terminal: stopped and taken up again by the shell's own means.
+    # In a terminal the shell's job control stops and resumes it.
     pane = Pane(world)
     pane.command("keywright run ci -- sleep 1000")
     until("a sleep", lambda: "sleep" in [program(pid) for pid in descendants(os.getpid())])
@@ -109,10 +109,10 @@ SHELLS = {
 
 
 @test
-def env_is_read_back_by_each_shell_whatever_the_label_and_the_key(world):
+def each_shell_reads_the_lines_of_env_for_every_label_and_key(world):
     world.keyring()
     server, _ = world.sandbox()
-    values = held(world, server)
+    values = create_keys(world, server)
     for n, value in enumerate(VALUES):
         values[f"odd {n}"] = value
         store(world, server, f"odd {n}", value)
@@ -123,7 +123,7 @@ def env_is_read_back_by_each_shell_whatever_the_label_and_the_key(world):
 
 
 @test
-def direnv_reads_what_helper_and_env_print(world):
+def direnv_reads_the_output_of_helper_and_env(world):
     world.keyring()
     server, _ = world.sandbox()
     world.env["KEYWRIGHT_SERVER"] = server
@@ -134,7 +134,7 @@ def direnv_reads_what_helper_and_env_print(world):
     equal(world.run("direnv", "allow", project)[0], 0)
     code, out, err = world.run("direnv", "exec", project, "printenv", "OPENROUTER_API_KEY")
     equal((code, out), (0, "from the keychain\n"))
-    # And its own reader of such files.
+    # direnv's own parser of dotenv files.
     world.write("home/project/.envrc", "dotenv key.env\n")
     equal(world.run("direnv", "allow", project)[0], 0)
     for value in ("plain", "$HOME `id` \\ \"x\"", "it's #1"):
@@ -147,7 +147,7 @@ def direnv_reads_what_helper_and_env_print(world):
 
 
 @test
-def the_envrc_that_helper_sets_up_is_ignored_by_git_and_fetches_the_key(world):
+def the_envrc_of_helper_is_ignored_by_git_and_loads_the_key(world):
     world.keyring()
     server, _ = world.sandbox()
     world.env["KEYWRIGHT_SERVER"] = server
@@ -174,11 +174,11 @@ client = OpenRouter(api_key=os.environ["OPENROUTER_API_KEY"])
 
 
 @test
-def the_official_sdk_works_in_a_child_of_run_and_with_the_lines_of_helper(world):
+def the_official_sdk_works_in_a_child_of_run_and_with_helpers_configuration(world):
     world.keyring()
     server, _ = world.sandbox()
     world.env["KEYWRIGHT_SERVER"] = server
-    key = world.cut(server, "it's", "--limit", "7.25")
+    key = world.create_key(server, "it's", "--limit", "7.25")
     equal(whoami(server, key)["limit"], 7.25)
     python = SDK_PYTHON
     child = world.keywright("run", "it's", "--", python, "-c", CHILD)
@@ -189,15 +189,15 @@ def the_official_sdk_works_in_a_child_of_run_and_with_the_lines_of_helper(world)
 
 
 @test
-def claude_codes_helper_is_a_command_that_prints_the_key(world):
+def the_helper_for_claude_code_is_a_command_that_prints_the_key(world):
     world.keyring()
     server, _ = world.sandbox()
-    for label, key in held(world, server, ODD[:9]).items():
+    for label, key in create_keys(world, server, ODD[:9]).items():
         settings = json.loads(world.keywright("helper", "claude-code", f"--label={label}")[1])
         equal(world.run("/bin/sh", "-c", settings["apiKeyHelper"]), (0, f"{key}\n", ""))
 
 
-# Each completes `keywright get -- ` and prints what a person would then run.
+# Completes `keywright get -- ` and prints the completed words.
 BASH = """
 source <(keywright completions bash)
 COMP_WORDS=(keywright get -- "$1") COMP_CWORD=3
@@ -210,19 +210,19 @@ printf '%s\\n' "${COMPREPLY[@]}"
 def bash_completes_labels_quoted_for_itself(world):
     world.keyring()
     server, _ = world.sandbox()
-    keys = held(world, server)
+    keys = create_keys(world, server)
     code, out, err = world.run("bash", "--norc", "-c", BASH, "-", "")
     equal((code, err), (0, ""))
     offered = out.splitlines()
-    # A label that begins with a dash shows itself once that is typed.
+    # Labels that start with a dash are offered only once a dash is typed.
     equal(len(offered), len([label for label in ODD if not label.startswith("-")]))
     offered += world.run("bash", "--norc", "-c", BASH, "-", "-")[1].splitlines()
     printed = [world.run("bash", "--norc", "-c", f"keywright get -- {word}")[1] for word in offered]
     equal(sorted(printed), sorted(f"{key}\n" for key in keys.values()))
 
 
-def typed(world, shell, line, ready):
-    """Types a line with a tab in it into a real shell; what it then put into `out`."""
+def complete_line(world, shell, line, ready):
+    """Types a line and a tab into a real shell, runs it, and returns its output."""
     pane = Pane(world)
     pane.command(shell)
     pane.wait(ready)
@@ -239,7 +239,7 @@ def typed(world, shell, line, ready):
 def a_tab_in_bash_zsh_and_fish_completes_a_label(world):
     world.keyring()
     server, _ = world.sandbox()
-    keys = held(world, server, ("my key", "it's", "other"))
+    keys = create_keys(world, server, ("my key", "it's", "other"))
     rc = "source <(keywright completions {}); PS1='ready> '; cd"
     world.write("home/.bashrc", rc.format("bash"))
     world.mkdir("home", "zsh")
@@ -251,7 +251,7 @@ def a_tab_in_bash_zsh_and_fish_completes_a_label(world):
     for shell in ("bash --noprofile -i", "zsh -i", "fish"):
         for start, label in (("my", "my key"), ("it", "it's")):
             os.path.exists(world.path("home", "out")) and os.remove(world.path("home", "out"))
-            printed = typed(world, shell, f"keywright get {start}", r"ready>")
+            printed = complete_line(world, shell, f"keywright get {start}", r"ready>")
             equal((shell, label, printed), (shell, label, f"{keys[label]}\n"))
 
 
@@ -259,7 +259,7 @@ def a_tab_in_bash_zsh_and_fish_completes_a_label(world):
 def fish_completes_every_label(world):
     world.keyring()
     server, _ = world.sandbox()
-    keys = held(world, server)
+    keys = create_keys(world, server)
     script = "keywright completions fish | source; complete -C 'keywright get -- {}'"
     offered = []
     for start in ("", "-"):
@@ -271,7 +271,7 @@ def fish_completes_every_label(world):
 
 
 @test
-def the_manual_page_has_no_fault(world):
+def the_manual_page_has_no_warnings(world):
     code, page, err = world.keywright("man")
     equal((code, err), (0, ""))
     ended = subprocess.run(
@@ -283,9 +283,9 @@ def the_manual_page_has_no_fault(world):
         contains(ended.stdout, words)
 
 
-def soonest(world, *commands):
-    """The shortest time each takes, in milliseconds, side by side: what others do to the machine
-    meanwhile makes it longer and never shorter."""
+def shortest_times(world, *commands):
+    """The shortest time of each command in milliseconds. Other load on the machine only makes runs
+    longer, so the shortest run is the most accurate."""
     report = world.path("times.json")
     code, _, err = world.run(
         "hyperfine", "-N", "-w", "10", "-r", "80", "--export-json", report, *commands, within=120,
@@ -295,34 +295,34 @@ def soonest(world, *commands):
         return [round(1000 * result["min"], 2) for result in json.load(file)["results"]]
 
 
-def holds(what, is_so, measure):
-    """A machine that was busy all the time is given two more chances."""
+def check_times(what, is_ok, measure):
+    """Measures up to three times, since the machine may be busy during one."""
     seen = []
     for _ in range(3):
         seen.append(measure())
-        if is_so(*seen[-1]):
+        if is_ok(*seen[-1]):
             return
     raise AssertionError(f"{what}: {seen}")
 
 
 @test
-def a_key_is_there_sooner_than_from_secret_tool(world):
+def get_is_faster_than_secret_tool(world):
     world.keyring()
     server, _ = world.sandbox()
     world.env["KEYWRIGHT_SERVER"] = server
     store(world, server, "ci", "sk-or-v1-0")
     service = "keywright/" + server.removeprefix("http://")
     lookup = shlex.join(["secret-tool", "lookup", "service", service, "username", "ci"])
-    holds(
+    check_times(
         "get, secret-tool, run",
         lambda get, tool, run: get <= 0.8 * tool and run <= get + 1,
-        lambda: soonest(world, "keywright get ci", lookup, "keywright run ci -- /bin/true"),
+        lambda: shortest_times(world, "keywright get ci", lookup, "keywright run ci -- /bin/true"),
     )
 
 
 def inventory(world, keys):
-    """A data directory with so many keys on its list."""
-    held = [
+    """Creates a data directory with `keys` keys in its inventory."""
+    rows = [
         {
             "label": f"key {n}", "hash": f"{n:064x}", "masked": "sk-or-v1-000...0000", "store": "os",
             "server": "https://openrouter.ai", "created_at": "2026-11-01T00:00:00Z",
@@ -330,24 +330,24 @@ def inventory(world, keys):
         for n in range(keys)
     ]
     path = world.mkdir(f"data {keys}")
-    world.write(f"data {keys}/inventory.json", json.dumps({"version": 1, "keys": held}))
+    world.write(f"data {keys}/inventory.json", json.dumps({"version": 1, "keys": rows}))
     return shlex.join(["keywright", "--data-dir", path])
 
 
 @test
-def what_touches_no_keychain_is_there_at_once(world):
+def commands_without_the_keychain_start_at_once(world):
     few, many = inventory(world, 5), inventory(world, 1000)
     lines = world.run(*shlex.split(many), "complete", "--", "get")[1].splitlines()
     equal(len([line for line in lines if line.startswith("key ")]), 1000)
 
-    def is_so(true, version, help, complete, complete_many, list_many):
+    def is_ok(true, version, help, complete, complete_many, list_many):
         at_once = max(version, help, complete) <= 1.5 * true + 1
         return at_once and complete_many <= 20 and list_many <= version + 10
 
-    holds(
+    check_times(
         "true, --version, --help, complete among 5, among 1000, list of 1000",
-        is_so,
-        lambda: soonest(
+        is_ok,
+        lambda: shortest_times(
             world, "/bin/true", "keywright --version", "keywright --help",
             f"{few} complete -- get", f"{many} complete -- get", f"{many} list",
         ),

@@ -1,4 +1,4 @@
-"""Signing in on a machine that is reached over SSH: a real sshd on loopback."""
+"""Signing in on a machine over SSH, with a real sshd on loopback."""
 
 import os
 import re
@@ -34,16 +34,16 @@ def listens(port):
 
 
 def sshd(world):
-    """A server that lets us in; what to put before a command for it to run there."""
+    """Starts an sshd; returns its port and the options for ssh."""
     folder = world.mkdir("ssh")
     for name in ("host", "me"):
         path = os.path.join(folder, name)
         equal(world.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path)[0], 0)
     port = free_port()
     config = world.write("ssh/sshd.conf", SSHD.format(port=port, dir=folder))
-    # Where it separates its privileges; a package makes it at boot.
+    # sshd needs this directory for privilege separation; the package creates it at boot.
     os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
-    # It wants its whole path, to start itself anew for each connection.
+    # sshd starts itself again for each connection, so it needs its full path.
     world.spawn([shutil.which("sshd", path="/usr/sbin:/sbin"), "-D", "-e", "-f", config], "sshd.log")
     until("an sshd", lambda: listens(port))
     return port, [
@@ -52,19 +52,19 @@ def sshd(world):
     ]
 
 
-def there(world, *command):
-    """A command with this world's keychain and home, for a shell at the other end."""
+def remote_command(world, *command):
+    """A command for the remote shell, with this world's keychain and home directory."""
     names = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
     return shlex.join(["env", *(f"{name}={world.env[name]}" for name in names), *command])
 
 
 @test
-def over_ssh_the_code_is_pasted_and_never_shown(world):
+def over_ssh_the_code_is_pasted_without_being_shown(world):
     world.keyring()
     server, _ = world.sandbox()
     port, options = sshd(world)
     pane = Pane(world, size=(100, 60))
-    new = there(world, "keywright", "--server", server, "new", "far away", "--limit", "1")
+    new = remote_command(world, "keywright", "--server", server, "new", "far away", "--limit", "1")
     pane.command(shlex.join(["ssh", "-t", "-p", str(port), *options, "root@127.0.0.1", new]))
     pane.wait("no browser is available .over SSH.")
     pane.wait("code:")
@@ -83,12 +83,12 @@ def over_ssh_the_code_is_pasted_and_never_shown(world):
 
 
 @test
-def a_callback_port_is_reached_through_the_tunnel_whose_line_is_printed(world):
+def the_printed_ssh_command_forwards_the_callback_port(world):
     world.keyring()
     server, _ = world.sandbox()
     port, options = sshd(world)
-    callback, ours = free_port(), free_port()
-    new = there(
+    callback, near_port = free_port(), free_port()
+    new = remote_command(
         world, "env", "USER=root", "keywright", "--server", server, "new", "tunnelled",
         "--callback-port", str(callback),
     )
@@ -96,16 +96,16 @@ def a_callback_port_is_reached_through_the_tunnel_whose_line_is_printed(world):
     address = until("the address", world.addresses)[0]
     line = f"ssh -p {port} -L {callback}:127.0.0.1:{callback} root@127.0.0.1"
     contains(world.read("new.err"), f"\n{line}\n")
-    # Both ends are this machine, so the near end of the tunnel needs a port of its own.
-    typed = line.replace(f"-L {callback}:", f"-L {ours}:").split()
+    # Both ends are on this machine, so the near end of the tunnel needs another port.
+    typed = line.replace(f"-L {callback}:", f"-L {near_port}:").split()
     world.spawn([typed[0], "-N", *options, *typed[1:]], "tunnel.log")
-    until("the tunnel", lambda: listens(ours))
+    until("the tunnel", lambda: listens(near_port))
     status, headers, _ = fetch(address, data=b"decision=approve", redirect=False)
     equal(status, 302)
     back = urllib.parse.urlsplit(headers["Location"])
     equal(back.netloc, f"127.0.0.1:{callback}")
-    with socket.create_connection(("127.0.0.1", ours), timeout=5) as near:
-        # As the person's browser would send it.
+    with socket.create_connection(("127.0.0.1", near_port), timeout=5) as near:
+        # The request that the user's browser would send.
         head = f"GET {back.path}?{back.query} HTTP/1.1\r\nHost: {back.netloc}\r\n\r\n"
         near.sendall(head.encode())
         contains(near.makefile().readline(), "200")

@@ -18,7 +18,7 @@ from rig import (
     Pane, descendants, equal, is_closed, names, parents, port_of, program, runs, test,
     until,
 )
-from test_ssh import sshd, there
+from test_ssh import remote_command, sshd
 from test_vault import PASSPHRASE, file_store
 
 SCREENS = {"the list": b"", "a form": b"n", "the help": b"?", "a question": b"x"}
@@ -188,7 +188,7 @@ def a_panic_of_the_program_itself_gives_the_terminal_back_and_says_what_it_was(w
 def a_full_output_is_said_and_the_terminal_left_alone(world):
     world.keyring()
     server, _ = world.sandbox()
-    key = world.cut(server, "full")
+    key = world.create_key(server, "full")
     with open("/dev/full", "wb") as full:
         terminal = Terminal(world, "keywright", "--server", server, stdout=full)
         terminal.wait(b"needs a terminal")
@@ -233,7 +233,7 @@ def an_ssh_connection_that_is_cut_ends_the_program_and_closes_its_port(world):
     before = names(server, management)
     port, options = sshd(world)
     world.be_browser()
-    dashboard = there(world, "keywright", "--server", server)
+    dashboard = remote_command(world, "keywright", "--server", server)
     pane = Pane(world, size=(100, 40))
     connected = ["ssh", "-t", "-p", str(port), *options, "root@127.0.0.1", dashboard]
     pane.command(shlex.join(connected))

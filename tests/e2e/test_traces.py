@@ -1,5 +1,5 @@
-"""Everything the program does with a secret, as the kernel sees it: what it writes, to whom, what it
-starts and with which arguments. The secrets are learnt from the wire to the sandbox."""
+"""Where secrets go, from a trace of system calls: what the program writes, where to, and which programs
+it starts with which arguments. The secrets are taken from the connection to the sandbox."""
 
 import codecs
 import os
@@ -23,37 +23,37 @@ STRACE = (
 
 
 class Wire(Gate):
-    """The way to the server, and all that went over it."""
+    """A proxy to the server that records everything sent through it."""
 
     def __init__(self, server):
-        self.heard = []
-        # Whether the next answer with a key is lost.
-        self.deaf = False
+        self.recorded = []
+        # Whether to drop the next response that contains a key.
+        self.drops_key = False
         super().__init__(server)
 
     def passes(self, part):
-        self.heard.append(part)
-        if self.deaf and b'"key":' in part:
-            self.deaf = False
+        self.recorded.append(part)
+        if self.drops_key and b'"key":' in part:
+            self.drops_key = False
             return b""
         return part
 
     def secrets(self):
-        """What must be kept, by names."""
-        heard = b"\0".join(self.heard).decode()
+        """The recorded secrets by name."""
+        recorded = b"\0".join(self.recorded).decode()
         found = {}
         for name, pattern in (
             ("key", r"sk-or-v1-[0-9a-f]{64}"),
             ("code", r'"code":\s*"([^"]{16,})"'),
             ("verifier", r'"code_verifier":\s*"([^"]+)"'),
         ):
-            for n, secret in enumerate(dict.fromkeys(re.findall(pattern, heard))):
+            for n, secret in enumerate(dict.fromkeys(re.findall(pattern, recorded))):
                 found[f"{name} {n}"] = secret
         return found
 
 
 class Traced:
-    """Commands under strace, one after the other."""
+    """Runs commands under strace, one after the other."""
 
     def __init__(self, world):
         self.world = world
@@ -67,7 +67,6 @@ class Traced:
         return [*STRACE, "-o", path, "keywright", *arguments]
 
     def run(self, *arguments, code=0, typed=None, **env):
-        # The order of its arguments is that of the names.
         argv = self.argv(arguments[0], *arguments)
         ended = subprocess.run(
             argv, env={**self.world.env, **env}, input=typed, stdin=None if typed else subprocess.DEVNULL,
@@ -79,7 +78,7 @@ class Traced:
         return ended.stdout
 
     def consented(self, *arguments, code=0):
-        """A command that asks for consent, in a browser that is none."""
+        """Runs a command and answers its consent page without a browser."""
         before = len(self.world.opened())
         process = self.world.spawn(self.argv(arguments[0], *arguments), "consented.log")
         until("an address", lambda: self.world.opened()[before:] or process.poll() is not None, within=20)
@@ -93,7 +92,7 @@ class Traced:
 
 
 def calls(path):
-    """What was written, to what, and what was started: call, target, bytes."""
+    """The writes and program starts in a trace: call, target, bytes."""
     with open(path, "rb") as trace:
         for line in trace:
             call = re.match(rb"\d+ +(\w+)\((?:\d+<(.*?)>, |AT_FDCWD<.*?>, )?", line)
@@ -105,16 +104,16 @@ def calls(path):
             if call[1] == b"execve":
                 # The program and its arguments; then its environment.
                 arguments = re.match(rb'"[^"]*", \[.*?\](?=, \[)', line[call.end():])
-                cut = len(re.findall(rb'"((?:[^"\\]|\\.)*)"', arguments[0])) if arguments else len(texts)
+                count = len(re.findall(rb'"((?:[^"\\]|\\.)*)"', arguments[0])) if arguments else len(texts)
                 decoded = [codecs.escape_decode(text)[0] for text in texts]
-                yield "argv", decoded[0].decode(), b"\n".join(decoded[:cut])
-                yield "environment", decoded[0].decode(), b"\n".join(decoded[cut:])
+                yield "argv", decoded[0].decode(), b"\n".join(decoded[:count])
+                yield "environment", decoded[0].decode(), b"\n".join(decoded[count:])
             else:
                 yield call[1].decode(), target, content
 
 
 def found(traced, secrets):
-    """Where secrets went: command, call, target, name of the secret without its number."""
+    """Where secrets were sent: command, call, target, name of the secret without its number."""
     known = {}
     for path, name in traced.traces.items():
         merged = {}
@@ -136,8 +135,8 @@ def kind(target):
     return os.path.basename(target)
 
 
-def journey(world, store):
-    """Every command that touches a secret, and the dashboard."""
+def run_all_commands(world, store):
+    """Runs every command that uses a secret, and the dashboard."""
     traced = Traced(world)
     server, management = world.sandbox()
     wire = Wire(server)
@@ -158,22 +157,22 @@ def journey(world, store):
     traced.run("rm", "planned", "--yes")
     traced.run("rm", "first (old)", "--yes")
     traced.run("import", "taken over", typed=foreign)
-    # A key whose answer was lost: the account is asked.
-    wire.deaf = True
+    # A key whose response is lost: `recover` reads the account's keys.
+    wire.drops_key = True
     traced.consented("new", "lost", "--retries", "0", code=7)
     contains(traced.run("recover", code=7), "lost")
     traced.run("recover", "--dismiss", "lost")
     on_screen(world, traced, wire)
     other = {"os": "file", "file": "os"}[store]
     world.env["KEYWRIGHT_PASSPHRASE_FILE"] = world.write("passphrase", f"{PASSPHRASE}\n")
-    traced.run("vault", "move", "--to", other)
+    traced.run("store", "move", "--to", other)
     traced.run("get", "on screen", "--store", other)
-    heard = {name: secret for name, secret in wire.secrets().items() if secret != management}
-    return {**heard, **traced.nonces, "management": management, "passphrase": PASSPHRASE}, traced
+    sent = {name: secret for name, secret in wire.secrets().items() if secret != management}
+    return {**sent, **traced.nonces, "management": management, "passphrase": PASSPHRASE}, traced
 
 
 def on_screen(world, traced, wire):
-    """The dashboard: a key is cut, shown, hidden and copied."""
+    """Creates, reveals, hides and copies a key in the dashboard."""
     before = wire.secrets()
     pane = Pane(world)
     pane.command(shlex.join(traced.argv("dashboard")))
@@ -203,7 +202,7 @@ def on_screen(world, traced, wire):
 
 
 def others_know(secrets):
-    """No program that runs now has a secret among its arguments or in its environment."""
+    """Checks that no running program has a secret in its arguments or environment."""
     for pid in descendants(os.getpid()):
         for name in ("cmdline", "environ"):
             try:
@@ -213,9 +212,9 @@ def others_know(secrets):
                 pass
 
 
-# Where a secret may go, and nowhere else: to the server; to whoever asked for it; the address with
-# its nonce to the browser and to the person.
-MAY = {
+# The only places a secret may be sent to: the server; the command that printed it; the browser and the
+# terminal, for the address with its nonce.
+ALLOWED = {
     ("new", "argv", "browser.sh", "nonce"), ("new", "write", "consented.log", "nonce"),
     ("new", "write", "opened", "nonce"),
     ("new", "writev", "loopback", "code"), ("new", "writev", "loopback", "verifier"),
@@ -233,51 +232,52 @@ MAY = {
     ("dashboard", "writev", "loopback", "key"), ("dashboard", "writev", "loopback", "management"),
     # The address, and the key while it is shown.
     ("dashboard", "write", "terminal", "nonce"), ("dashboard", "write", "terminal", "key"),
-    # The clipboard: the display's socket. What goes to the bus is searched in what was overheard.
+    # The clipboard is the display's socket. The recording of the bus is searched separately.
     ("dashboard", "sendmsg", "socket", "key"),
 }
 
 
-def kept(world, store):
+def check_secrets(world, store):
     world.keyring()
     world.display()
     if store == "file":
         file_store(world)
     watcher = world.spawn(["dbus-monitor", "--pcap"], "bus.pcap")
     until("the watcher", lambda: os.path.getsize(world.path("bus.pcap")) > 0)
-    secrets, traced = journey(world, store)
+    secrets, traced = run_all_commands(world, store)
     watcher.terminate()
     watcher.wait(timeout=10)
     kinds = {name.split()[0] for name in secrets}
-    # What is where it may be shows that the search is not blind.
+    # Finding the expected secrets shows that the search works.
     equal(kinds, {"key", "code", "verifier", "nonce", "management", "passphrase"})
     assert all(len(secret) >= 12 for secret in secrets.values()), secrets
     went = found(traced, secrets)
-    equal(went - MAY, set())
-    equal(MAY - went, set())
-    # What is left on the disk: of all programs of this test, the keychain and the display among them.
-    theirs = {"opened", "consented.log", "passphrase", "tmux0.typed", "sandbox.log", *map(os.path.basename, traced.traces)}
+    equal(went - ALLOWED, set())
+    equal(ALLOWED - went, set())
+    # The files of all programs of this test, including the keychain and the display.
+    expected = {"opened", "consented.log", "passphrase", "tmux0.typed", "sandbox.log", *map(os.path.basename, traced.traces)}
     for path, content in files(world.dir):
-        if os.path.basename(path) not in theirs:
+        if os.path.basename(path) not in expected:
             equal((path, leaks(content, secrets)), (path, []))
-    said = "".join(err for runs in traced.printed.values() for _, err in runs)
-    said += "".join(out for name in ("show", "list", "rotate", "apply", "panic", "import", "recover", "vault")
+    printed = "".join(err for runs in traced.printed.values() for _, err in runs)
+    printed += "".join(out for name in ("show", "list", "rotate", "apply", "panic", "import", "recover", "store")
                     for out, _ in traced.printed[name])
-    equal(leaks(said.encode(), secrets), [])
+    equal(leaks(printed.encode(), secrets), [])
 
 
 @test
-def a_secret_goes_nowhere_but_where_it_must_with_the_keychain(world):
-    kept(world, "os")
+def secrets_are_sent_only_where_allowed_with_the_keychain(world):
+    check_secrets(world, "os")
 
 
 @test
-def a_secret_goes_nowhere_but_where_it_must_with_the_file_store(world):
-    kept(world, "file")
+def secrets_are_sent_only_where_allowed_with_the_file_store(world):
+    check_secrets(world, "file")
 
 
 def ended(process, kill):
-    """Its status, once it has ended. The first SIGSEGV may be taken for a stack that overflowed."""
+    """Sends a signal; returns the status once the process has ended. Rust may take the first SIGSEGV
+    for a stack overflow."""
     os.kill(process.pid, kill)
     time.sleep(0.1)
     pid, status = os.waitpid(process.pid, os.WNOHANG)
@@ -286,18 +286,18 @@ def ended(process, kill):
 
 
 @test
-def a_program_that_is_killed_with_a_secret_in_it_leaves_no_core(world):
+def a_killed_program_leaves_no_core_file(world):
     world.keyring()
     server, _ = world.sandbox()
 
-    def ask_for_cores():
+    def enable_core_files():
         resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     for kill in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS):
         process = subprocess.Popen(
             ["keywright", "--server", server, "new", "x", "--no-open"], env=world.env, cwd=world.home,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            preexec_fn=ask_for_cores,
+            preexec_fn=enable_core_files,
         )
         until("the address", lambda: b"http" in process.stderr.readline())
         status = until("its end", lambda: ended(process, kill))

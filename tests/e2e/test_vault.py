@@ -161,7 +161,7 @@ def keys_of_every_server_move_to_the_file_and_back(world):
     world.keyring()
     first, management = world.sandbox()
     second, _ = world.sandbox()
-    keys = {server: world.cut(server, "both") for server in (first, second)}
+    keys = {server: world.create_key(server, "both") for server in (first, second)}
     world.run("sh", "-c", f"printf %s '{management}' | keywright management set --server {first}")
     file_store(world)
     data = world.path("data")
