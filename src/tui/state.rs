@@ -79,6 +79,15 @@ pub struct BackgroundRun {
     pub label: Label,
 }
 
+/// A request for the account key that the edit form needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EditRequest {
+    /// The ticket of the request.
+    pub ticket: Ticket,
+    /// The hash of the key to edit.
+    pub hash: String,
+}
+
 /// A secret store other than the one in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlternateStore {
@@ -142,8 +151,8 @@ pub struct Model {
     pub background_runs: Vec<BackgroundRun>,
     /// Tickets of requests that change something; each accepts one result.
     pub open_requests: Vec<Ticket>,
-    /// The ticket of the fetched account key that the edit form waits for.
-    pub edit_ticket: Option<Ticket>,
+    /// The account key that is being fetched for the edit form.
+    pub edit_request: Option<EditRequest>,
     /// Whether to quit when all runs have finished.
     pub quit_requested: bool,
     /// Whether the terminal is gone, so that no key can be shown.
@@ -171,7 +180,7 @@ impl Model {
             unstored_keys: Vec::new(),
             background_runs: Vec::new(),
             open_requests: Vec::new(),
-            edit_ticket: None,
+            edit_request: None,
             quit_requested: false,
             is_disconnected: false,
             last_ticket: 0,

@@ -142,8 +142,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::PlanApplied { ticket, error } => plan::finish_plan(model, ticket, error),
         Msg::AccountKeyFetched { ticket, result: account_key } => {
-            if model.edit_ticket == Some(ticket) {
-                responses::open_edit_form(model, account_key);
+            if let Some(request) = model.edit_request.take_if(|request| request.ticket == ticket) {
+                responses::open_edit_form(model, &request.hash, account_key);
             }
             Vec::new()
         }
@@ -186,12 +186,14 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
         }
         Msg::SecretRead { ticket, label, result: key } => {
-            let selected = model.dashboard.selected_key().is_some_and(|key| key.label == label);
+            let selected = model.dashboard.selected_key();
+            let selected = selected.filter(|key| key.is_stored() && key.label == label);
+            let hash = selected.map(|key| key.hash.clone());
             if model.dashboard.secret_ticket.take_if(|expected| *expected == ticket).is_some()
-                && selected
+                && let Some(hash) = hash
             {
                 match key {
-                    Ok(key) => model.dashboard.reveal_key(label, key, now),
+                    Ok(key) => model.dashboard.reveal_key(hash, key, now),
                     Err(error) => model.notice = Some(Err(error)),
                 }
             }

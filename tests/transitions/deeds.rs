@@ -458,3 +458,55 @@ fn a_replacement_that_is_stored_at_last_takes_its_place_and_ends_on_the_reveal()
     assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
     assert_eq!(model.dashboard.stored_keys().len(), 2);
 }
+
+#[test]
+fn a_fetched_key_does_not_open_the_form_of_another_key() {
+    for result in [Ok(None), Ok(Some(remote("laptop")))] {
+        let mut model = holding(&["laptop", "ci"]);
+        let effects = want(&mut model, Intent::EditKey);
+        let [Effect::FetchAccountKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+        want(&mut model, Intent::Move(1));
+        tell(&mut model, Msg::AccountKeyFetched { ticket, result });
+        assert!(matches!(model.screen, Screen::Dashboard), "{:?}", model.screen);
+    }
+}
+
+#[test]
+fn revoke_acts_on_the_keys_that_the_question_named() {
+    let mut model = holding(&["laptop", "ci", "web"]);
+    want(&mut model, Intent::Remove);
+    // The key of the question moves and another one is selected.
+    tell(&mut model, Msg::KeyRemoved { label: "laptop".parse().unwrap(), result: Ok(()) });
+    want(&mut model, Intent::Revoke);
+    assert!(matches!(model.screen, Screen::Dashboard), "{:?}", model.screen);
+
+    let mut model = with_account();
+    for _ in 0..3 {
+        want(&mut model, Intent::ToggleMark);
+    }
+    want(&mut model, Intent::Remove);
+    want(&mut model, Intent::Revoke);
+    let Screen::Confirm(dialog) = &model.screen else { panic!("{:?}", model.screen) };
+    let labels: Vec<_> = dialog.keys.iter().map(|key| key.label.as_str()).collect();
+    assert_eq!(labels, ["laptop", "ci"]);
+}
+
+#[test]
+fn a_revealed_key_is_hidden_when_its_row_shows_a_key_of_the_same_name() {
+    let mut model = holding(&["laptop"]);
+    let effects = want(&mut model, Intent::NextScope);
+    let [Effect::LoadAccountKeys(ticket)] = effects[..] else { panic!("{effects:?}") };
+    let same_name = AccountKey { hash: "other".into(), ..remote("laptop") };
+    let account =
+        AccountKeys { keys: vec![remote("laptop"), same_name], revoked_hashes: Vec::new() };
+    tell(&mut model, Msg::AccountKeysLoaded { ticket, result: Ok(account) });
+    let effects = want(&mut model, Intent::ToggleReveal);
+    let [Effect::ReadSecret(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
+    let secret_read =
+        Msg::SecretRead { ticket: *ticket, label: label.clone(), result: Ok(secret()) };
+    tell(&mut model, secret_read);
+    assert!(model.dashboard.revealed_key.is_some());
+    want(&mut model, Intent::NextScope);
+    assert_eq!(model.dashboard.selected_key().unwrap().hash, "other");
+    assert!(model.dashboard.revealed_key.is_none());
+}

@@ -40,8 +40,8 @@ pub enum KeyList {
 /// A key that is shown in plaintext for a limited time.
 #[derive(Clone, Debug)]
 pub struct RevealedKey {
-    /// The label of the key.
-    pub label: Label,
+    /// The hash of the key; labels are not unique in an account.
+    pub hash: String,
     /// The secret.
     pub key: ApiKey,
     /// When the key is hidden again.
@@ -273,6 +273,11 @@ impl Dashboard {
         );
         let row = index.and_then(|index| self.rows.iter().position(|row| *row == index));
         self.select_row(row.unwrap_or(self.selected_row));
+        // The selected row may now show another key.
+        let selected = self.selected_key().map(|key| &key.hash);
+        if self.revealed_key.as_ref().is_some_and(|revealed| Some(&revealed.hash) != selected) {
+            self.hide_revealed_key();
+        }
     }
 
     /// Moves the selection by `by` rows.
@@ -313,12 +318,12 @@ impl Dashboard {
     }
 
     /// Reveals a key among its details for [`REVEAL_DURATION`].
-    pub fn reveal_key(&mut self, label: Label, key: ApiKey, now: Timestamp) {
+    pub fn reveal_key(&mut self, hash: String, key: ApiKey, now: Timestamp) {
         self.are_details_shown = true;
         self.revealed_key = now
             .checked_add(REVEAL_DURATION)
             .ok()
-            .map(|revealed_until| RevealedKey { label, key, revealed_until });
+            .map(|revealed_until| RevealedKey { hash, key, revealed_until });
     }
 
     /// Hides the revealed key and ignores a secret that is still being read.

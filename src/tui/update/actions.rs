@@ -3,7 +3,8 @@
 use super::operation;
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{
-    ConfirmDialog, ConfirmKind, Effect, Form, Intent, KeyScope, Model, Operation, Question, Screen,
+    ConfirmDialog, ConfirmKind, EditRequest, Effect, Form, Intent, KeyScope, Model, Operation,
+    Question, Screen,
 };
 
 /// Handles an intent that acts on the target keys.
@@ -17,7 +18,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
                 return Vec::new();
             };
             let ticket = model.next_ticket();
-            model.edit_ticket = Some(ticket);
+            model.edit_request = Some(EditRequest { ticket, hash: hash.clone() });
             vec![Effect::FetchAccountKey { ticket, hash }]
         }
         Intent::ToggleDisabled => toggle_disabled(model),
@@ -95,14 +96,14 @@ fn confirm_remove(model: &mut Model) -> Vec<Effect> {
     if !labels.is_empty() {
         model.question = Some(Question::RemoveKeys(labels));
     } else if !targets.is_empty() {
-        return confirm_revoke(model);
+        let keys = targets.into_iter().cloned().collect();
+        return confirm_revoke(model, keys);
     }
     Vec::new()
 }
 
 /// Opens the dialog that confirms a revocation.
-pub(super) fn confirm_revoke(model: &mut Model) -> Vec<Effect> {
-    let keys: Vec<StoredKey> = model.dashboard.target_keys().into_iter().cloned().collect();
+pub(super) fn confirm_revoke(model: &mut Model, keys: Vec<StoredKey>) -> Vec<Effect> {
     if !keys.is_empty() {
         model.screen = Screen::Confirm(Box::new(ConfirmDialog::new(ConfirmKind::Revoke, keys)));
     }

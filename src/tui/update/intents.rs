@@ -250,8 +250,14 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
         // Quitting answers only the question whether to quit.
         Intent::Interrupt if question == Question::QuitWithUnstoredKey => true,
         Intent::Interrupt => return request_quit(model),
-        Intent::Revoke if matches!(question, Question::RemoveKeys(_)) => {
-            return actions::confirm_revoke(model);
+        Intent::Revoke => {
+            // The selection may have moved since the question was asked.
+            if let Question::RemoveKeys(labels) = &question {
+                let stored_keys = model.dashboard.stored_keys().iter();
+                let keys = stored_keys.filter(|key| labels.contains(&key.label)).cloned().collect();
+                return actions::confirm_revoke(model, keys);
+            }
+            false
         }
         _ => false,
     };

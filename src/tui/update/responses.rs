@@ -152,16 +152,18 @@ pub(super) fn finish_leak_response(
     effects
 }
 
-/// Opens the edit form with the fetched key.
+/// Opens the edit form with the fetched key, if that key is still selected.
 pub(super) fn open_edit_form(
     model: &mut Model,
+    hash: &str,
     account_key: Result<Option<AccountKey>, UserError>,
 ) {
-    model.edit_ticket = None;
     if !matches!(model.screen, Screen::Dashboard) {
         return;
     }
-    let Some(key) = model.dashboard.selected_key().cloned() else { return };
+    // The selection may have moved since the key was requested.
+    let selected = model.dashboard.selected_key().filter(|key| key.hash == hash);
+    let Some(key) = selected.cloned() else { return };
     match account_key {
         Err(error) => model.notice = Some(Err(error)),
         Ok(Some(account_key)) if account_key.hash != key.hash => {}

@@ -22,8 +22,7 @@ pub fn draw(
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
-    let shown =
-        model.dashboard.revealed_key.as_ref().filter(|shown| shown.label == stored_key.label);
+    let shown = model.dashboard.revealed_key.as_ref().filter(|shown| shown.hash == stored_key.hash);
     let name = Span::styled(format!("{}  ", stored_key.label), theme.strong());
     let mut lines = vec![Line::from(vec![name, format_state(stored_key, model.now, theme)])];
     lines.extend(format_key(
