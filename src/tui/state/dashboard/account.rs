@@ -74,7 +74,8 @@ impl Dashboard {
         let hash = rotated.new.hash.clone();
         if let KeyList::Loaded(keys) = &mut self.keys {
             for key in rotated.old.into_iter().chain([rotated.new]) {
-                let index = keys[..self.stored_count].iter().position(|other| other.hash == key.hash);
+                let index =
+                    keys[..self.stored_count].iter().position(|other| other.hash == key.hash);
                 if let Some(index) = index {
                     keys[index] = key;
                 } else {
