@@ -1,0 +1,86 @@
+//! Interrupted attempts: the journal, repeated runs and recovery.
+
+use super::*;
+
+#[test]
+fn code_is_sent_at_most_three_times_over_all_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::new(vec![Reply::Silence]);
+    let services = ServiceContext {
+        location: StoreLocation::Directory(dir.path().to_owned()),
+        ..services(&server.url)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Each run is stopped as soon as the code has been sent.
+    let (_cancel_sender, cancel) = watch::channel(false);
+    let (_paste, pasted) = mpsc::channel(1);
+    let mut controls = ProvisioningControls { cancel, pasted_codes: pasted };
+    let sent = server.exchange_received();
+    let request = request("x");
+    runtime.block_on(async {
+        let run = provision::run(&request, AuthMethod::Browser, &services, &mut controls, &|_| ());
+        tokio::select! { outcome = run => panic!("{outcome:?}"), () = sent.notified() => {} }
+    });
+    runtime.block_on(async {
+        let again = provision::recover_attempts(&services);
+        tokio::select! { _ = again => panic!("the run ended"), () = sent.notified() => {} }
+    });
+    for _ in 0..3 {
+        let recovered = runtime.block_on(provision::recover_attempts(&services)).unwrap();
+        assert_eq!(recovered.unresolved.len(), 1);
+    }
+    assert_eq!(server.exchange_count(), 3);
+}
+
+#[test]
+fn journal_records_the_sent_code_without_the_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.json");
+    let journal_text = Arc::new(Mutex::new(String::new()));
+    let recorder = (path, Arc::clone(&journal_text));
+    let server = Server::with(vec![Reply::key("sk-or-v1-x")], move || {
+        *recorder.1.lock().unwrap() = std::fs::read_to_string(&recorder.0).unwrap();
+    });
+    let services = ServiceContext {
+        location: StoreLocation::Directory(dir.path().to_owned()),
+        ..services(&server.url)
+    };
+    stored(provision_key(&request("x"), AuthMethod::Browser, &services).0);
+    let journal = journal_text.lock().unwrap().clone();
+    assert!(journal.contains(r#""stage": "sent""#), "{journal}");
+    assert!(!journal.contains("the-code") && !journal.contains("verifier"), "{journal}");
+    let after = std::fs::read_to_string(dir.path().join("journal.json")).unwrap();
+    assert!(!after.contains("stage"), "{after}");
+}
+
+#[test]
+fn interrupted_attempt_is_finished_at_the_next_start() {
+    // A run that ends while its code is on the way, as a kill would end it.
+    let dir = tempfile::tempdir().unwrap();
+    let secret_store = SecretStore::memory_with_entries(Vec::new());
+    let server = Server::new(vec![Reply::Silence, Reply::key("sk-or-v1-recovered")]);
+    let services = ServiceContext {
+        secret_store: secret_store,
+        location: StoreLocation::Directory(dir.path().to_owned()),
+        request_timeout: Duration::from_secs(20),
+        ..services(&server.url)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (_cancel_sender, cancel) = watch::channel(false);
+    let (_paste, pasted) = mpsc::channel(1);
+    let mut controls = ProvisioningControls { cancel, pasted_codes: pasted };
+    let sent = server.exchange_received();
+    runtime.block_on(async {
+        let request = request("x");
+        let run = provision::run(&request, AuthMethod::Browser, &services, &mut controls, &|_| ());
+        tokio::select! {
+            outcome = run => panic!("{outcome:?}"),
+            () = sent.notified() => {}
+        }
+    });
+    let recovered = runtime.block_on(provision::recover_attempts(&services)).unwrap();
+    assert_eq!(recovered.stored[0].label.as_str(), "x");
+    assert_eq!(recovered.unresolved.len(), 0);
+    let saved = services.secret_store.get(&services.entry_id("x"), TIMEOUT).unwrap();
+    assert_eq!((saved.expose_secret(), server.exchange_count()), ("sk-or-v1-recovered", 2));
+}
