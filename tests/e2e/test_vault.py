@@ -123,7 +123,7 @@ def the_hidden_prompt_asks_twice_for_a_new_store_and_once_per_run(world):
     pane.wait(r"^code 0$")
     pane.command("clear")
     pane.command(f"keywright --server {server}; echo code $?")
-    answer("passphrase of the vault", NEW)
+    answer("passphrase for vault.age", NEW)
     pane.wait_words("the passphrase of vault.age is wrong")
     pane.wait(r"^code 4$")
     assert b"horse" not in pane.written() and b"staple" not in pane.written()
