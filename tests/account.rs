@@ -1,5 +1,4 @@
-//! What is done to keys that exist, against the sandbox and against a server that fails in every
-//! way it can: what was asked is counted, and no key is lost.
+//! Operations on existing keys, against the sandbox and with injected faults.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test compares secrets")]
@@ -24,20 +23,20 @@ use keywright::services::provision::{PendingAttempts, ServiceContext};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
 use keywright::storage::secret_store::{EntryId, SecretStore};
-use proxy::{Fate, Proxy};
+use proxy::{Fault, Proxy};
 use secrecy::{ExposeSecret, SecretString};
 
-const SOON: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An account, a proxy before it, and a person who holds the account's keys.
-struct World {
+struct TestAccount {
     sandbox: Sandbox,
     proxy: Proxy,
     services: ServiceContext,
     management: ManagementKey,
 }
 
-impl World {
+impl TestAccount {
     fn new() -> Self {
         Self::of(4, StoreLocation::in_memory())
     }
@@ -68,7 +67,7 @@ impl World {
             keychain_service: "keywright/test".into(),
             management_key: None,
             secret_store: SecretStore::memory_with_entries(secrets),
-            secret_store_timeout: SOON,
+            secret_store_timeout: TIMEOUT,
             location: place,
             pending_attempts: PendingAttempts::default(),
             attribution: Attribution {
@@ -97,23 +96,23 @@ impl World {
 
     /// What `get LABEL` prints.
     fn get(&self, label: &str) -> Option<String> {
-        let secret = self.services.secret_store.get(&slot(label), SOON).ok()?;
+        let secret = self.services.secret_store.get(&slot(label), TIMEOUT).ok()?;
         Some(secret.expose_secret().to_owned())
     }
 
     fn put(&self, label: &str, key: &str) {
-        self.services.secret_store.set(&slot(label), &SecretString::from(key), SOON).unwrap();
+        self.services.secret_store.set(&slot(label), &SecretString::from(key), TIMEOUT).unwrap();
     }
 
     fn entries(&self) -> Vec<String> {
-        self.services.secret_store.list_accounts("keywright/test", SOON).unwrap()
+        self.services.secret_store.list_accounts("keywright/test", TIMEOUT).unwrap()
     }
 
     /// Requests that begin so get that fate, the others pass.
-    fn spoil(&self, beginning: &'static str, fate: Fate) {
+    fn spoil(&self, beginning: &'static str, fate: Fault) {
         self.proxy.rule(
             move |asked| {
-                if asked.starts_with(beginning) { fate.clone() } else { Fate::Pass }
+                if asked.starts_with(beginning) { fate.clone() } else { Fault::Pass }
             },
         );
     }
@@ -123,7 +122,7 @@ fn slot(label: &str) -> EntryId {
     EntryId { service: "keywright/test".into(), account: label.into() }
 }
 
-fn wait<T>(work: impl Future<Output = T>) -> T {
+fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
@@ -132,12 +131,12 @@ fn label(text: &str) -> Label {
 }
 
 #[test]
-fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
-    let world = World::new();
+fn import_checks_the_key_before_storing_it() {
+    let world = TestAccount::new();
     let seed = &world.sandbox.seed_keys()[0];
     let key = ApiKey::from(seed.secret.clone());
     let import =
-        |name: &str, key: &ApiKey| wait(keys::import_key(&world.services, &label(name), key));
+        |name: &str, key: &ApiKey| block_on(keys::import_key(&world.services, &label(name), key));
     // Every refusal comes before anything is stored.
     assert!(
         matches!(import("other", &key), Err(Error::KeyAlreadyStored(held)) if held.as_str() == "laptop")
@@ -150,15 +149,15 @@ fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
     world.put("theirs", "x");
     inventory::remove_key(&world.services.location, &world.services.server, "laptop").unwrap();
     assert!(matches!(import("theirs", &key), Err(Error::LabelInSecretStore(_))));
-    world.spoil("", Fate::Say(500, String::new()));
+    world.spoil("", Fault::Say(500, String::new()));
     assert_eq!(exit_code(import("other", &key).unwrap_err().to_user_error().kind), 6);
     assert!(world.get("other").is_none() && !world.labels().contains(&"other".to_owned()));
     // An account without credit says nothing against the key.
-    world.spoil("", Fate::Say(402, String::new()));
+    world.spoil("", Fault::Say(402, String::new()));
     assert_eq!(import("poor", &key).unwrap().info, None);
     assert_eq!(world.get("poor").as_deref(), Some(seed.secret.as_str()));
     inventory::remove_key(&world.services.location, &world.services.server, "poor").unwrap();
-    world.spoil("", Fate::Pass);
+    world.spoil("", Fault::Pass);
     // An entry that an interrupted import left behind is the same key: it goes on.
     let held = import("poor", &key).unwrap();
     assert_eq!((held.limit(), held.differing_fields()), (seed.limit, Vec::new()));
@@ -166,11 +165,11 @@ fn a_key_is_taken_over_after_the_server_was_asked_about_it() {
 }
 
 #[test]
-fn a_rename_moves_the_entry_and_the_row_together() {
-    let world = World::new();
+fn rename_updates_secret_store_and_inventory() {
+    let world = TestAccount::new();
     let secret = world.get("ci").unwrap();
     let rename = |old: &StoredKey, new: &str, management: Option<&ManagementKey>| {
-        wait(keys::rename_key(&world.services, old, &label(new), management))
+        block_on(keys::rename_key(&world.services, old, &label(new), management))
     };
     let old = world.held("ci");
     assert!(matches!(rename(&old, "laptop", None), Err(Error::LabelTaken(_))));
@@ -182,24 +181,25 @@ fn a_rename_moves_the_entry_and_the_row_together() {
     assert_eq!((world.get("build"), world.get("ci")), (Some(secret), None));
     assert_eq!(world.held("build").hash, old.hash);
     let client = world.services.build_client().unwrap();
-    let there = wait(client.get_key(&world.management, &old.hash)).unwrap();
+    let there = block_on(client.get_key(&world.management, &old.hash)).unwrap();
     assert_eq!(there.name.as_deref(), Some("build"));
     assert!(matches!(rename(&old, "again", None), Err(Error::NotInInventory(_))));
     // A server that does not take the name keeps nothing from being renamed here.
-    world.spoil("PATCH", Fate::Say(403, String::new()));
+    world.spoil("PATCH", Fault::Say(403, String::new()));
     let renamed = rename(&world.held("build"), "make", Some(&world.management)).unwrap();
     assert!(renamed.warning.unwrap().message.contains("was not changed"));
     assert!(world.get("make").is_some());
 }
 
 #[test]
-fn a_rename_whose_list_cannot_be_written_leaves_everything_as_it_was() {
+fn rename_is_undone_if_the_inventory_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
-    let world = World::of(4, StoreLocation::Directory(dir.path().to_owned()));
+    let world = TestAccount::of(4, StoreLocation::Directory(dir.path().to_owned()));
     let before = (world.labels(), world.entries());
     let blocked = dir.path().join("inventory.json.new");
     std::fs::create_dir(&blocked).unwrap();
-    let rename = || wait(keys::rename_key(&world.services, &world.held("ci"), &label("b"), None));
+    let rename =
+        || block_on(keys::rename_key(&world.services, &world.held("ci"), &label("b"), None));
     let result = rename();
     assert!(matches!(result, Err(Error::JsonStore(_))), "{result:?}");
     assert_eq!((world.labels(), world.entries()), before);
@@ -208,16 +208,17 @@ fn a_rename_whose_list_cannot_be_written_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn a_management_key_is_checked_and_lies_apart_from_the_keys() {
-    let world = World::new();
-    let read = || wait(management_key::load_management_key(&world.services)).unwrap();
+fn management_key_is_checked_and_stored_separately() {
+    let world = TestAccount::new();
+    let read = || block_on(management_key::load_management_key(&world.services)).unwrap();
     assert!(read().is_none());
     let required =
-        wait(management_key::require_management_key(&world.services, "https://page")).unwrap_err();
+        block_on(management_key::require_management_key(&world.services, "https://page"))
+            .unwrap_err();
     assert!(required.to_user_error().advice.contains("https://page"), "{required:?}");
     let ordinary = ManagementKey::from(world.sandbox.seed_keys()[0].secret.clone());
     let set =
-        |key: &ManagementKey| wait(management_key::store_management_key(&world.services, key));
+        |key: &ManagementKey| block_on(management_key::store_management_key(&world.services, key));
     assert!(matches!(set(&ordinary), Err(Error::NotManagementKey)));
     let dead = ManagementKey::from("sk-or-v1-dead".to_owned());
     assert!(matches!(set(&dead), Err(Error::KeyRejected)));
@@ -230,9 +231,9 @@ fn a_management_key_is_checked_and_lies_apart_from_the_keys() {
     assert_eq!(world.entries(), entries, "it is not among the keys");
     let given = ServiceContext { management_key: Some(dead), ..world.services.clone() };
     assert_eq!(
-        wait(management_key::load_management_key(&given)).unwrap().unwrap().1,
+        block_on(management_key::load_management_key(&given)).unwrap().unwrap().1,
         management_key::ManagementKeySource::Environment
     );
-    assert!(wait(management_key::remove_management_key(&world.services)).unwrap());
-    assert!(!wait(management_key::remove_management_key(&world.services)).unwrap());
+    assert!(block_on(management_key::remove_management_key(&world.services)).unwrap());
+    assert!(!block_on(management_key::remove_management_key(&world.services)).unwrap());
 }

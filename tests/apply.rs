@@ -1,5 +1,4 @@
-//! Many keys in a row, against the sandbox, with a fault at each step: what was asked is counted,
-//! what was done stays done, and no key is asked for twice.
+//! Creation of keys in a batch, against the sandbox and with a fault at each step.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test compares secrets")]
@@ -24,23 +23,23 @@ use keywright::services::provision::{self, AuthMethod, PendingAttempts, ServiceC
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
 use keywright::storage::secret_store::{EntryId, SecretStore};
-use proxy::{Fate, Proxy};
+use proxy::{Fault, Proxy};
 use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
 use url::Url;
 
-const SOON: Duration = Duration::from_secs(1);
-const CUT: &str = "POST /api/v1/keys";
-const CODE: &str = "POST /api/v1/auth/keys/code";
+const TIMEOUT: Duration = Duration::from_secs(1);
+const CREATE_PATH: &str = "POST /api/v1/keys";
+const CODE_PATH: &str = "POST /api/v1/auth/keys/code";
 
-struct World {
+struct TestAccount {
     sandbox: Sandbox,
     proxy: Proxy,
     services: ServiceContext,
     dir: tempfile::TempDir,
 }
 
-impl World {
+impl TestAccount {
     fn new() -> Self {
         let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
         let proxy = Proxy::before(sandbox.url());
@@ -50,7 +49,7 @@ impl World {
             keychain_service: "keywright/test".into(),
             management_key: None,
             secret_store: SecretStore::memory_with_entries(Vec::new()),
-            secret_store_timeout: SOON,
+            secret_store_timeout: TIMEOUT,
             location: StoreLocation::Directory(dir.path().join("data")),
             pending_attempts: PendingAttempts::default(),
             attribution: Attribution {
@@ -71,33 +70,34 @@ impl World {
     }
 
     /// The first request that begins so from the `n`th on, counted from 1, meets that fate.
-    fn spoil(&self, beginning: &'static str, which: std::ops::RangeInclusive<usize>, fate: Fate) {
+    fn spoil(&self, beginning: &'static str, which: std::ops::RangeInclusive<usize>, fate: Fault) {
         let count = AtomicUsize::new(0);
         self.proxy.rule(move |asked| {
             let ours = asked == beginning;
             let number = count.fetch_add(usize::from(ours), Ordering::Relaxed) + 1;
-            if ours && which.contains(&number) { fate.clone() } else { Fate::Pass }
+            if ours && which.contains(&number) { fate.clone() } else { Fault::Pass }
         });
     }
 
-    fn apply(&self, labels: &[&str], way: AuthMethod) -> Vec<String> {
-        self.apply_with(labels, way, |_, _| ())
+    fn apply(&self, labels: &[&str], auth_method: AuthMethod) -> Vec<String> {
+        self.apply_with(labels, auth_method, |_, _| ())
     }
 
     /// Applies, with a person who hears the news and may wish; each end in a word or two.
     fn apply_with(
         &self,
         labels: &[&str],
-        way: AuthMethod,
+        auth_method: AuthMethod,
         person: impl Fn(&Progress<'_>, &mpsc::Sender<BatchCommand>) + Sync,
     ) -> Vec<String> {
         let requests: Vec<KeyRequest> = labels.iter().map(|label| request(label)).collect();
-        let (wish, wishes) = mpsc::channel(4);
-        let hands = BatchControls { commands: wishes, pasted_codes: mpsc::channel(1).1 };
-        let report = |news: Progress<'_>| person(&news, &wish);
-        let ends = wait(keys::create_keys(&requests, way, &self.services, hands, &report));
-        assert!(ends.iter().map(|end| end.label.as_str()).eq(labels.iter().copied()));
-        ends.iter().map(|end| self.in_words(end)).collect()
+        let (command, wishes) = mpsc::channel(4);
+        let controls = BatchControls { commands: wishes, pasted_codes: mpsc::channel(1).1 };
+        let report = |progress: Progress<'_>| person(&progress, &command);
+        let results =
+            block_on(keys::create_keys(&requests, auth_method, &self.services, controls, &report));
+        assert!(results.iter().map(|end| end.label.as_str()).eq(labels.iter().copied()));
+        results.iter().map(|end| self.in_words(end)).collect()
     }
 
     /// A key that is said to be stored is in the vault and on the list.
@@ -109,7 +109,7 @@ impl World {
                     service: "keywright/test".into(),
                     account: held.label.as_str().into(),
                 };
-                let secret = self.services.secret_store.get(&slot, SOON).unwrap();
+                let secret = self.services.secret_store.get(&slot, TIMEOUT).unwrap();
                 assert_eq!(ApiKey::from(secret.expose_secret().to_owned()).hash(), held.hash);
                 end.warning.as_ref().map_or("stored".into(), |note| format!("but {}", note.message))
             }
@@ -126,7 +126,7 @@ impl World {
         let key = ManagementKey::from(self.sandbox.management_key().to_owned());
         let services =
             ServiceContext { server: self.sandbox.url().into(), ..self.services.clone() };
-        let mut names: Vec<_> = wait(keys::list_account_keys(&services, &key))
+        let mut names: Vec<_> = block_on(keys::list_account_keys(&services, &key))
             .unwrap()
             .into_iter()
             .map(|remote| remote.display_name())
@@ -141,7 +141,7 @@ impl World {
     }
 }
 
-fn wait<T>(work: impl Future<Output = T>) -> T {
+fn block_on<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(work)
 }
@@ -167,23 +167,26 @@ fn a_person(url: &Url) -> Result<(), String> {
 }
 
 #[test]
-fn a_refusal_is_recorded_and_the_others_go_on() {
-    let world = World::new();
-    let ends = world.apply(&["a", "b", "no c", "d", "e"], AuthMethod::Browser);
-    assert_eq!((&ends[1], &ends[3], &ends[4]), (&ends[0], &"stored".into(), &"stored".into()));
-    assert!(ends[2].starts_with("5 access was denied"), "{ends:?}");
+fn denied_key_does_not_stop_the_batch() {
+    let world = TestAccount::new();
+    let results = world.apply(&["a", "b", "no c", "d", "e"], AuthMethod::Browser);
+    assert_eq!(
+        (&results[1], &results[3], &results[4]),
+        (&results[0], &"stored".into(), &"stored".into())
+    );
+    assert!(results[2].starts_with("5 access was denied"), "{results:?}");
     assert_eq!(world.listed(), ["a", "b", "d", "e"]);
     assert_eq!(world.issued(), ["a", "b", "d", "e"]);
 }
 
 #[test]
-fn the_next_key_is_prepared_while_the_person_still_decides() {
-    let world = World::new();
+fn next_key_is_prepared_while_consent_is_pending() {
+    let world = TestAccount::new();
     let journal = world.data().join("journal.json");
     let prepared = Mutex::new(false);
-    let ends = world.apply_with(&["wait", "b"], AuthMethod::Browser, |news, wish| {
-        if let Progress::Provisioning(ProvisioningEvent::SignInUrl { url, .. }) = news {
-            let (url, journal, wish) = (url.clone(), journal.clone(), wish.clone());
+    let results = world.apply_with(&["wait", "b"], AuthMethod::Browser, |progress, command| {
+        if let Progress::Provisioning(ProvisioningEvent::SignInUrl { url, .. }) = progress {
+            let (url, journal, command) = (url.clone(), journal.clone(), command.clone());
             if !url.contains("key_label=wait") {
                 return;
             }
@@ -196,34 +199,36 @@ fn the_next_key_is_prepared_while_the_person_still_decides() {
                 });
                 let _ = if seen { sandbox::answer_consent(&url, true).map(drop) } else { Ok(()) };
                 if !seen {
-                    let _ = wish.try_send(BatchCommand::Stop);
+                    let _ = command.try_send(BatchCommand::Stop);
                 }
             });
         }
     });
     assert!(*prepared.lock().unwrap());
-    assert_eq!(ends, ["stored", "stored"]);
+    assert_eq!(results, ["stored", "stored"]);
 }
 
 #[test]
-fn a_person_skips_asks_anew_and_stops_and_what_is_done_stays_done() {
-    let world = World::new();
+fn skip_retry_and_stop_keep_created_keys() {
+    let world = TestAccount::new();
     let addresses = Mutex::new(Vec::new());
     let labels = ["a", "wait skip", "wait retry", "b", "wait stop", "c", "d"];
-    let ends = world.apply_with(&labels, AuthMethod::Browser, |news, wish| {
-        let Progress::Provisioning(ProvisioningEvent::SignInUrl { url, .. }) = news else { return };
+    let results = world.apply_with(&labels, AuthMethod::Browser, |progress, command| {
+        let Progress::Provisioning(ProvisioningEvent::SignInUrl { url, .. }) = progress else {
+            return;
+        };
         let mut addresses = addresses.lock().unwrap();
         let again = addresses.iter().any(|other: &String| other.contains("retry"));
         addresses.push(url.clone());
         if url.contains("skip") {
-            wish.try_send(BatchCommand::Skip).unwrap();
+            command.try_send(BatchCommand::Skip).unwrap();
         } else if url.contains("retry") && again {
             let url = url.clone();
             std::thread::spawn(move || sandbox::answer_consent(&url, true));
         } else if url.contains("retry") {
-            wish.try_send(BatchCommand::Retry).unwrap();
+            command.try_send(BatchCommand::Retry).unwrap();
         } else if url.contains("stop") {
-            wish.try_send(BatchCommand::Stop).unwrap();
+            command.try_send(BatchCommand::Stop).unwrap();
         }
     });
     let expected = [
@@ -235,7 +240,7 @@ fn a_person_skips_asks_anew_and_stops_and_what_is_done_stays_done() {
         "5 not started",
         "5 not started",
     ];
-    assert_eq!(ends, expected);
+    assert_eq!(results, expected);
     let addresses = addresses.into_inner().unwrap();
     let retried: Vec<_> = addresses.iter().filter(|url| url.contains("retry")).collect();
     assert_eq!(retried.len(), 2);
@@ -246,81 +251,86 @@ fn a_person_skips_asks_anew_and_stops_and_what_is_done_stays_done() {
 }
 
 #[test]
-fn a_server_that_asks_for_patience_is_obeyed_and_one_that_asks_for_too_much_ends_it() {
-    let world = World::new();
-    world.spoil(CUT, 2..=2, Fate::SlowDown(1));
+fn rate_limits_are_obeyed_and_long_ones_end_the_batch() {
+    let world = TestAccount::new();
+    world.spoil(CREATE_PATH, 2..=2, Fault::SlowDown(1));
     let notices = AtomicUsize::new(0);
-    let ends = world.apply_with(&["a", "b", "c"], world.management(), |news, _| {
-        if let Progress::Provisioning(ProvisioningEvent::Notice(words)) = news {
+    let results = world.apply_with(&["a", "b", "c"], world.management(), |progress, _| {
+        if let Progress::Provisioning(ProvisioningEvent::Notice(words)) = progress {
             assert!(words.contains("too many requests"), "{words}");
             notices.fetch_add(1, Ordering::Relaxed);
         }
     });
-    assert_eq!(ends, ["stored", "stored", "stored"]);
+    assert_eq!(results, ["stored", "stored", "stored"]);
     assert_eq!(notices.into_inner(), 1);
-    world.spoil(CUT, 2..=9, Fate::SlowDown(3_600));
-    let ends = world.apply(&["d", "e", "f", "g"], world.management());
-    assert_eq!(ends[0], "stored");
-    assert!(ends[1].contains("too many requests"), "{ends:?}");
-    assert_eq!(ends[2..], ["6 not started", "6 not started"]);
+    world.spoil(CREATE_PATH, 2..=9, Fault::SlowDown(3_600));
+    let results = world.apply(&["d", "e", "f", "g"], world.management());
+    assert_eq!(results[0], "stored");
+    assert!(results[1].contains("too many requests"), "{results:?}");
+    assert_eq!(results[2..], ["6 not started", "6 not started"]);
     // And goes on from there.
-    world.proxy.rule(|_| Fate::Pass);
+    world.proxy.rule(|_| Fault::Pass);
     assert_eq!(world.apply(&["e", "f", "g"], world.management()), ["stored"; 3]);
     assert_eq!(world.issued(), ["a", "b", "c", "d", "e", "f", "g"]);
 }
 
 #[test]
-fn a_key_whose_answer_was_lost_is_owed_and_two_in_a_row_end_it() {
-    let world = World::new();
-    world.spoil(CUT, 2..=2, Fate::Swallow);
-    let ends = world.apply(&["a", "b", "c"], world.management());
-    assert!(ends[1].starts_with("7 a key may have been created"), "{ends:?}");
-    assert_eq!((&ends[0], &ends[2]), (&"stored".into(), &"stored".into()));
-    let owed = keys::list_pending_attempts(&world.services).unwrap();
-    assert_eq!(owed.iter().map(|owed| owed.label.as_str()).collect::<Vec<_>>(), ["b"]);
-    assert_eq!(exit_code(keys::pending_error(&owed[0]).kind), 7);
-    world.spoil(CUT, 1..=9, Fate::Half);
-    let ends = world.apply(&["d", "e", "f"], world.management());
-    assert!(ends[1].starts_with('7') && ends[2] == "7 not started", "{ends:?}");
-    let cuts = world.proxy.asked().iter().filter(|asked| *asked == CUT).count();
+fn lost_response_is_pending_and_two_in_a_row_end_the_batch() {
+    let world = TestAccount::new();
+    world.spoil(CREATE_PATH, 2..=2, Fault::Swallow);
+    let results = world.apply(&["a", "b", "c"], world.management());
+    assert!(results[1].starts_with("7 a key may have been created"), "{results:?}");
+    assert_eq!((&results[0], &results[2]), (&"stored".into(), &"stored".into()));
+    let pending = keys::list_pending_attempts(&world.services).unwrap();
+    assert_eq!(pending.iter().map(|pending| pending.label.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(exit_code(keys::pending_error(&pending[0]).kind), 7);
+    world.spoil(CREATE_PATH, 1..=9, Fault::Half);
+    let results = world.apply(&["d", "e", "f"], world.management());
+    assert!(results[1].starts_with('7') && results[2] == "7 not started", "{results:?}");
+    let cuts = world.proxy.asked().iter().filter(|asked| *asked == CREATE_PATH).count();
     assert_eq!(cuts, 5, "none is sent twice");
     // An answer in which no key can be found is kept, and its label is owed as well.
-    world.spoil(CUT, 1..=1, Fate::Lie(200, "{}".into()));
-    let ends = world.apply(&["g", "h"], world.management());
-    assert!(ends[0].starts_with("7 the server accepted") && ends[1] == "stored", "{ends:?}");
+    world.spoil(CREATE_PATH, 1..=1, Fault::Lie(200, "{}".into()));
+    let results = world.apply(&["g", "h"], world.management());
+    assert!(
+        results[0].starts_with("7 the server accepted") && results[1] == "stored",
+        "{results:?}"
+    );
     assert_eq!(keys::list_pending_attempts(&world.services).unwrap().len(), 4);
     // Dismissed, it may be asked for again.
-    for owed in keys::list_pending_attempts(&world.services).unwrap() {
-        provision::dismiss_attempt(&world.services, &owed.id).unwrap();
+    for pending in keys::list_pending_attempts(&world.services).unwrap() {
+        provision::dismiss_attempt(&world.services, &pending.id).unwrap();
     }
     assert_eq!(keys::list_pending_attempts(&world.services).unwrap(), []);
 }
 
 #[test]
-fn a_management_key_that_works_no_more_is_not_tried_for_each() {
-    let world = World::new();
-    let way = AuthMethod::ManagementKey(ManagementKey::from("sk-or-v1-dead".to_owned()));
-    let ends = world.apply(&["a", "b", "c", "d"], way);
-    assert!(ends[0].starts_with("1 the management key created no key") && ends[0] == ends[1]);
-    assert_eq!(ends[2..], ["1 not started", "1 not started"]);
-    assert_eq!(world.proxy.count(CUT), 2);
+fn rejected_management_key_ends_the_batch() {
+    let world = TestAccount::new();
+    let auth_method = AuthMethod::ManagementKey(ManagementKey::from("sk-or-v1-dead".to_owned()));
+    let results = world.apply(&["a", "b", "c", "d"], auth_method);
+    assert!(
+        results[0].starts_with("1 the management key created no key") && results[0] == results[1]
+    );
+    assert_eq!(results[2..], ["1 not started", "1 not started"]);
+    assert_eq!(world.proxy.count(CREATE_PATH), 2);
 }
 
 #[test]
-fn what_is_stored_and_not_on_the_list_yet_when_the_program_dies_is_listed_by_the_next() {
-    let world = World::new();
+fn interrupted_batch_is_added_to_the_inventory_at_the_next_start() {
+    let world = TestAccount::new();
     let requests = ["a", "b", "wait"].map(request);
-    let hands = BatchControls { commands: mpsc::channel(1).1, pasted_codes: mpsc::channel(1).1 };
+    let controls = BatchControls { commands: mpsc::channel(1).1, pasted_codes: mpsc::channel(1).1 };
     let waiting = tokio::sync::Notify::new();
-    let report = |news: Progress<'_>| {
-        if matches!(news, Progress::Provisioning(ProvisioningEvent::SignInUrl { url, .. }) if url.contains("=wait"))
+    let report = |progress: Progress<'_>| {
+        if matches!(progress, Progress::Provisioning(ProvisioningEvent::SignInUrl { url, .. }) if url.contains("=wait"))
         {
             waiting.notify_one();
         }
     };
-    wait(async {
+    block_on(async {
         let apply =
-            keys::create_keys(&requests, AuthMethod::Browser, &world.services, hands, &report);
+            keys::create_keys(&requests, AuthMethod::Browser, &world.services, controls, &report);
         tokio::select! {
             _ = apply => panic!("it waits for the third"),
             () = waiting.notified() => {}
@@ -328,7 +338,7 @@ fn what_is_stored_and_not_on_the_list_yet_when_the_program_dies_is_listed_by_the
     });
     assert_eq!(world.issued(), ["a", "b"]);
     let before = world.listed().len();
-    let recovered = wait(provision::recover_attempts(&world.services)).unwrap();
+    let recovered = block_on(provision::recover_attempts(&world.services)).unwrap();
     assert_eq!((before + recovered.stored.len(), recovered.unresolved.len()), (2, 0));
     assert_eq!(world.listed(), ["a", "b"]);
     let journal = fs::read_to_string(world.data().join("journal.json")).unwrap();
@@ -336,17 +346,20 @@ fn what_is_stored_and_not_on_the_list_yet_when_the_program_dies_is_listed_by_the
 }
 
 #[test]
-fn a_server_that_is_away_ends_it() {
-    let mut world = World::new();
+fn unreachable_server_ends_the_batch() {
+    let mut world = TestAccount::new();
     world.services.server = "http://127.0.0.1:1".into();
-    let ends = world.apply(&["a", "b", "c"], world.management());
-    assert!(ends[0].starts_with("6 ") && ends[0].contains("could not be reached"), "{ends:?}");
-    assert_eq!(ends[1..], ["6 not started", "6 not started"]);
+    let results = world.apply(&["a", "b", "c"], world.management());
+    assert!(
+        results[0].starts_with("6 ") && results[0].contains("could not be reached"),
+        "{results:?}"
+    );
+    assert_eq!(results[1..], ["6 not started", "6 not started"]);
 }
 
 #[test]
-fn a_held_key_passes_on_all_that_is_asked() {
-    let world = World::new();
+fn existing_key_requests_the_whole_policy() {
+    let world = TestAccount::new();
     let workspace = "1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10";
     let asked = KeyRequest {
         limit_reset: Some(ResetInterval::Monthly),
@@ -355,14 +368,19 @@ fn a_held_key_passes_on_all_that_is_asked() {
         ..request("a")
     };
     let key = ApiKey::from(world.sandbox.seed_keys()[0].secret.clone());
-    let hands = BatchControls { commands: mpsc::channel(1).1, pasted_codes: mpsc::channel(1).1 };
-    let way = AuthMethod::ExistingKey(key, Box::new(AuthMethod::Browser));
-    let ends =
-        wait(keys::create_keys(std::slice::from_ref(&asked), way, &world.services, hands, &|_| ()));
-    assert_eq!(world.in_words(&ends[0]), "stored");
+    let controls = BatchControls { commands: mpsc::channel(1).1, pasted_codes: mpsc::channel(1).1 };
+    let auth_method = AuthMethod::ExistingKey(key, Box::new(AuthMethod::Browser));
+    let results = block_on(keys::create_keys(
+        std::slice::from_ref(&asked),
+        auth_method,
+        &world.services,
+        controls,
+        &|_| (),
+    ));
+    assert_eq!(world.in_words(&results[0]), "stored");
     let management = ManagementKey::from(world.sandbox.management_key().to_owned());
     let client = world.services.build_client().unwrap();
-    let rows = wait(client.list_keys(&management, Some(workspace), 0)).unwrap().items;
+    let rows = block_on(client.list_keys(&management, Some(workspace), 0)).unwrap().items;
     let row = rows.into_iter().find(|row| row.display_name() == "a").unwrap();
     assert_eq!(row.info.limit, Some(5.0));
     assert_eq!(row.info.limit_reset.as_deref(), Some("monthly"));
@@ -370,39 +388,46 @@ fn a_held_key_passes_on_all_that_is_asked() {
 }
 
 #[test]
-fn a_held_key_vouches_for_all_or_where_that_is_not_allowed_the_browser_is_asked_once_for_each() {
-    let world = World::new();
+fn existing_key_authorises_all_or_each_needs_consent_if_not_allowed() {
+    let world = TestAccount::new();
     let key = || ApiKey::from(world.sandbox.seed_keys()[0].secret.clone());
     let by_key = || AuthMethod::ExistingKey(key(), Box::new(AuthMethod::Browser));
     assert_eq!(world.apply(&["a", "b"], by_key()), ["stored"; 2]);
-    assert_eq!(world.proxy.count(CODE), 2);
+    assert_eq!(world.proxy.count(CODE_PATH), 2);
     for (number, status) in [403_u16, 400, 401, 409, 500].into_iter().enumerate() {
-        world.spoil(CODE, 1..=9, Fate::Say(status, r#"{"error":{"message":"Said so"}}"#.into()));
-        let before = world.proxy.count(CODE);
+        world.spoil(
+            CODE_PATH,
+            1..=9,
+            Fault::Say(status, r#"{"error":{"message":"Said so"}}"#.into()),
+        );
+        let before = world.proxy.count(CODE_PATH);
         let labels = [format!("c{number}"), format!("d{number}")];
-        let ends = world.apply(&labels.each_ref().map(String::as_str), by_key());
-        let asked = world.proxy.count(CODE) - before;
+        let results = world.apply(&labels.each_ref().map(String::as_str), by_key());
+        let asked = world.proxy.count(CODE_PATH) - before;
         match status {
-            403 => assert_eq!((ends, asked), (vec!["stored".to_owned(); 2], 1)),
+            403 => assert_eq!((results, asked), (vec!["stored".to_owned(); 2], 1)),
             500 => assert!(
-                asked == 2 && ends[0].starts_with("6 the server issued no code"),
-                "{ends:?}"
+                asked == 2 && results[0].starts_with("6 the server issued no code"),
+                "{results:?}"
             ),
-            _ => assert!(asked == 2 && ends[0].contains(&format!("{status}: Said so")), "{ends:?}"),
+            _ => assert!(
+                asked == 2 && results[0].contains(&format!("{status}: Said so")),
+                "{results:?}"
+            ),
         }
     }
-    world.spoil(CODE, 1..=1, Fate::SlowDown(1));
+    world.spoil(CODE_PATH, 1..=1, Fault::SlowDown(1));
     assert_eq!(world.apply(&["e"], by_key()), ["stored"]);
 }
 
 #[test]
 fn a_retiring_key_authorises_no_other_key() {
-    let world = World::new();
+    let world = TestAccount::new();
     let seed = &world.sandbox.seed_keys()[0];
     let key = ApiKey::from(seed.secret.clone());
-    wait(keys::import_key(&world.services, &"laptop".parse().unwrap(), &key)).unwrap();
+    block_on(keys::import_key(&world.services, &"laptop".parse().unwrap(), &key)).unwrap();
     let method =
-        || wait(keys::choose_batch_auth_method(&world.services, AuthMethod::PasteCode, true)).0;
+        || block_on(keys::choose_batch_auth_method(&world.services, AuthMethod::PasteCode, true)).0;
     assert!(matches!(method(), AuthMethod::ExistingKey(..)));
     let retire = |key: &mut StoredKey| {
         key.retirement = Some(Retirement {
@@ -417,48 +442,51 @@ fn a_retiring_key_authorises_no_other_key() {
 }
 
 #[test]
-fn a_list_that_cannot_be_written_costs_no_key_and_the_next_start_lists_it() {
-    let world = World::new();
+fn key_is_kept_if_the_inventory_cannot_be_written() {
+    let world = TestAccount::new();
     world.apply(&["a"], world.management());
     // What stands in a file's way, as a full disk would.
     let obstacle = world.data().join("inventory.json.new");
     fs::create_dir(&obstacle).unwrap();
-    let ends = world.apply(&["b"], world.management());
-    assert!(ends[0].starts_with("but the key is stored, but the inventory could not"), "{ends:?}");
+    let results = world.apply(&["b"], world.management());
+    assert!(
+        results[0].starts_with("but the key is stored, but the inventory could not"),
+        "{results:?}"
+    );
     assert_eq!(world.listed(), ["a"]);
     fs::remove_dir(&obstacle).unwrap();
-    let recovered = wait(provision::recover_attempts(&world.services)).unwrap();
+    let recovered = block_on(provision::recover_attempts(&world.services)).unwrap();
     assert!(recovered.unresolved.is_empty() && recovered.not_stored.is_empty());
     assert_eq!(world.listed(), ["a", "b"]);
 
     let obstacle = world.data().join("journal.json.new");
     fs::create_dir(&obstacle).unwrap();
-    let ends = world.apply(&["c", "d", "e"], world.management());
-    assert!(ends[0].starts_with("1 ") && ends[0].contains("journal.json"), "{ends:?}");
-    assert_eq!(ends[2], "1 not started");
+    let results = world.apply(&["c", "d", "e"], world.management());
+    assert!(results[0].starts_with("1 ") && results[0].contains("journal.json"), "{results:?}");
+    assert_eq!(results[2], "1 not started");
     assert_eq!(world.issued(), ["a", "b"], "nothing is asked for that cannot be written down");
 }
 
 #[test]
-fn a_label_that_the_vault_knows_fails_alone() {
-    let world = World::new();
+fn label_in_the_secret_store_fails_only_that_key() {
+    let world = TestAccount::new();
     let slot = EntryId { service: "keywright/test".into(), account: "b".into() };
-    world.services.secret_store.set(&slot, &"theirs".into(), SOON).unwrap();
-    let ends = world.apply(&["a", "b", "c"], world.management());
-    assert!(ends[1].starts_with("2 the secret store has a key with the label b"), "{ends:?}");
+    world.services.secret_store.set(&slot, &"theirs".into(), TIMEOUT).unwrap();
+    let results = world.apply(&["a", "b", "c"], world.management());
+    assert!(results[1].starts_with("2 the secret store has a key with the label b"), "{results:?}");
     assert_eq!(world.issued(), ["a", "c"]);
 }
 
 #[test]
-fn the_second_queue_waits_for_the_first_and_can_be_left() {
-    let world = World::new();
+fn second_batch_waits_for_the_first_and_can_be_cancelled() {
+    let world = TestAccount::new();
     let (leave, mut left) = watch::channel(false);
     let told = AtomicUsize::new(0);
-    let first = wait(keys::lock_apply(&world.services, &mut left, || panic!("it is free")));
+    let first = block_on(keys::lock_apply(&world.services, &mut left, || panic!("it is free")));
     let waits = || {
         told.fetch_add(1, Ordering::Relaxed);
     };
-    let claims = wait(async {
+    let claims = block_on(async {
         let second = keys::lock_apply(&world.services, &mut left, waits);
         let person = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -469,7 +497,7 @@ fn the_second_queue_waits_for_the_first_and_can_be_left() {
     assert!(claims.unwrap().is_none());
     assert_eq!(told.load(Ordering::Relaxed), 1);
     leave.send_replace(false);
-    let second = wait(async {
+    let second = block_on(async {
         let second = keys::lock_apply(&world.services, &mut left, waits);
         let end = async {
             tokio::time::sleep(Duration::from_millis(300)).await;

@@ -1,4 +1,4 @@
-//! What earlier runs left behind, held against the account's list; and moving to another store.
+//! Recovery of interrupted attempts, and migration to another secret store.
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::services::keys::{
@@ -9,7 +9,7 @@ use keywright::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
 use super::*;
 
 /// An attempt whose program is gone.
-fn attempt(world: &World, name: &str, minutes_ago: i64, stage: AttemptStage) -> Attempt {
+fn attempt(world: &TestAccount, name: &str, minutes_ago: i64, stage: AttemptStage) -> Attempt {
     let attempt = Attempt {
         id: ApiKey::from(format!("{name}{minutes_ago}")).hash()[..32].to_owned(),
         started_at: Timestamp::now() - SignedDuration::from_mins(minutes_ago),
@@ -29,8 +29,8 @@ fn attempt(world: &World, name: &str, minutes_ago: i64, stage: AttemptStage) -> 
     attempt
 }
 
-fn look(world: &World) -> RecoveryReport {
-    wait(recover_and_reconcile(&world.services, Timestamp::now())).unwrap()
+fn look(world: &TestAccount) -> RecoveryReport {
+    block_on(recover_and_reconcile(&world.services, Timestamp::now())).unwrap()
 }
 
 fn advice(left: &RecoveryReport, name: &str) -> String {
@@ -39,10 +39,11 @@ fn advice(left: &RecoveryReport, name: &str) -> String {
 }
 
 /// The management key's account is the one the held keys say they came from.
-fn is_ours(world: &World) {
+fn is_ours(world: &TestAccount) {
     let client = world.services.build_client().unwrap();
-    let account =
-        wait(client.get_current_key(&ApiKey::from(world.management.expose_secret().to_owned())));
+    let account = block_on(
+        client.get_current_key(&ApiKey::from(world.management.expose_secret().to_owned())),
+    );
     let account = account.unwrap().creator_user_id;
     assert!(account.is_some());
     inventory::update_keys(&world.services.location, |keys| {
@@ -54,8 +55,8 @@ fn is_ours(world: &World) {
 }
 
 #[test]
-fn without_a_management_key_every_attempt_stays_listed_with_the_page() {
-    let world = World::new();
+fn without_a_management_key_every_attempt_stays_unresolved() {
+    let world = TestAccount::new();
     let lost = attempt(&world, "lost", 60, AttemptStage::Unresolved);
     attempt(&world, "sent", 60, AttemptStage::RequestSent);
     attempt(&world, "waiting", 60, AttemptStage::Prepared);
@@ -74,8 +75,8 @@ fn without_a_management_key_every_attempt_stays_listed_with_the_page() {
 }
 
 #[test]
-fn the_accounts_list_tells_a_key_that_exists_from_one_that_never_was() {
-    let mut world = World::new();
+fn account_keys_show_whether_an_attempt_created_a_key() {
+    let mut world = TestAccount::new();
     world.services.management_key = Some(world.management.clone());
     is_ours(&world);
     let request = keywright::domain::KeyRequest {
@@ -86,7 +87,7 @@ fn the_accounts_list_tells_a_key_that_exists_from_one_that_never_was() {
         workspace_id: None,
     };
     let client = world.services.build_client().unwrap();
-    wait(client.create_key(&world.management, &request)).unwrap();
+    block_on(client.create_key(&world.management, &request)).unwrap();
     attempt(&world, "exists", 1, AttemptStage::Unresolved);
     attempt(&world, "just now", 1, AttemptStage::Unresolved);
     let never = attempt(&world, "never", 31, AttemptStage::Unresolved);
@@ -105,8 +106,8 @@ fn the_accounts_list_tells_a_key_that_exists_from_one_that_never_was() {
 }
 
 #[test]
-fn the_list_of_another_account_or_of_a_server_that_fails_dismisses_nothing() {
-    let mut world = World::new();
+fn another_account_or_a_failing_server_dismisses_no_attempt() {
+    let mut world = TestAccount::new();
     world.services.management_key = Some(world.management.clone());
     attempt(&world, "never", 60, AttemptStage::Unresolved);
     assert!(
@@ -119,14 +120,14 @@ fn the_list_of_another_account_or_of_a_server_that_fails_dismisses_nothing() {
     inventory::update_key(&world.services.location, &world.services.server, &hash, other).unwrap();
     assert!(advice(&look(&world), "never").contains("If you signed in to that account"));
     is_ours(&world);
-    world.spoil("GET /api/v1/keys", Fate::Say(500, String::new()));
+    world.spoil("GET /api/v1/keys", Fault::Say(500, String::new()));
     let left = look(&world);
     assert_eq!((left.unresolved.len(), left.dismissed.len(), left.errors.len()), (1, 0, 1));
 }
 
 #[test]
-fn an_attempt_of_a_living_program_or_of_another_store_is_left_to_it() {
-    let world = World::new();
+fn attempts_of_running_processes_and_other_stores_are_not_recovered() {
+    let world = TestAccount::new();
     let alive = Attempt {
         stage: AttemptStage::RequestSent,
         ..attempt(&world, "x", 1, AttemptStage::Unresolved)
@@ -148,86 +149,88 @@ fn an_attempt_of_a_living_program_or_of_another_store_is_left_to_it() {
     assert_eq!(look(&world).unresolved.len(), 1, "its program is gone now");
 }
 
-fn move_all(world: &World, to: &SecretStore) -> Result<Vec<MigratedEntry>, Error> {
+fn move_all(world: &TestAccount, to: &SecretStore) -> Result<Vec<MigratedEntry>, Error> {
     let ServiceContext {
         location: place,
         secret_store: vault,
-        secret_store_timeout: patience,
+        secret_store_timeout: timeout,
         server,
         ..
     } = &world.services;
-    migrate_entries(place, vault, to, *patience, server, |_| "keywright/test".into())
+    migrate_entries(place, vault, to, *timeout, server, |_| "keywright/test".into())
 }
 
-fn moved(world: &World, to: &SecretStore) -> (usize, usize) {
+fn moved(world: &TestAccount, to: &SecretStore) -> (usize, usize) {
     let moved = move_all(world, to).unwrap();
     let failed = moved.iter().filter(|moved| moved.result.is_err()).count();
     (moved.len() - failed, failed)
 }
 
 #[test]
-fn a_move_takes_every_key_and_what_is_not_on_the_list_along() {
-    let world = World::new();
+fn migration_moves_all_entries_also_those_not_in_the_inventory() {
+    let world = TestAccount::new();
     let to = SecretStore::memory_with_entries(Vec::new());
     let management =
         EntryId { service: "keywright/test management".into(), account: "management".into() };
-    world.services.secret_store.set(&management, &SecretString::from("m"), SOON).unwrap();
+    world.services.secret_store.set(&management, &SecretString::from("m"), TIMEOUT).unwrap();
     world.put("not listed", "k");
     let lost = attempt(&world, "lost", 60, AttemptStage::Unresolved);
     let kept = EntryId { service: "keywright-attempts".into(), account: lost.id };
-    world.services.secret_store.set(&kept, &SecretString::from("answer"), SOON).unwrap();
+    world.services.secret_store.set(&kept, &SecretString::from("answer"), TIMEOUT).unwrap();
     let before: Vec<_> = world.entries().iter().map(|name| world.get(name)).collect();
     assert_eq!(moved(&world, &to), (7, 0));
-    let after = to.list_accounts("keywright/test", SOON).unwrap();
+    let after = to.list_accounts("keywright/test", TIMEOUT).unwrap();
     let secrets: Vec<_> = after
         .iter()
-        .map(|name| to.get(&slot(name), SOON).ok().map(|secret| secret.expose_secret().to_owned()))
+        .map(|name| {
+            to.get(&slot(name), TIMEOUT).ok().map(|secret| secret.expose_secret().to_owned())
+        })
         .collect();
     assert_eq!((secrets, world.entries()), (before, Vec::new()));
-    assert_eq!(to.get(&management, SOON).unwrap().expose_secret(), "m");
-    assert_eq!(to.get(&kept, SOON).unwrap().expose_secret(), "answer");
-    assert!(world.services.secret_store.get(&kept, SOON).is_err());
+    assert_eq!(to.get(&management, TIMEOUT).unwrap().expose_secret(), "m");
+    assert_eq!(to.get(&kept, TIMEOUT).unwrap().expose_secret(), "answer");
+    assert!(world.services.secret_store.get(&kept, TIMEOUT).is_err());
     // Once more: what is on the list is found there, and nothing is done.
     assert_eq!(moved(&world, &to), (6, 0));
 }
 
 #[test]
-fn a_move_that_was_interrupted_goes_on_and_overwrites_no_other_secret() {
-    let world = World::new();
+fn interrupted_migration_continues_and_overwrites_no_other_secret() {
+    let world = TestAccount::new();
     let to = SecretStore::memory_with_entries(Vec::new());
     // Written there, not yet removed here; removed here already; another key under the name.
-    to.set(&slot("laptop"), &SecretString::from(world.get("laptop").unwrap()), SOON).unwrap();
-    to.set(&slot("ci"), &SecretString::from(world.get("ci").unwrap()), SOON).unwrap();
-    world.services.secret_store.delete(&slot("ci"), SOON).unwrap();
-    to.set(&slot("agent"), &SecretString::from("another"), SOON).unwrap();
+    to.set(&slot("laptop"), &SecretString::from(world.get("laptop").unwrap()), TIMEOUT).unwrap();
+    to.set(&slot("ci"), &SecretString::from(world.get("ci").unwrap()), TIMEOUT).unwrap();
+    world.services.secret_store.delete(&slot("ci"), TIMEOUT).unwrap();
+    to.set(&slot("agent"), &SecretString::from("another"), TIMEOUT).unwrap();
     assert_eq!(moved(&world, &to), (3, 1));
     assert_eq!(world.entries(), ["agent"]);
-    assert_eq!(to.get(&slot("agent"), SOON).unwrap().expose_secret(), "another");
-    to.delete(&slot("agent"), SOON).unwrap();
+    assert_eq!(to.get(&slot("agent"), TIMEOUT).unwrap().expose_secret(), "another");
+    to.delete(&slot("agent"), TIMEOUT).unwrap();
     assert_eq!(moved(&world, &to), (4, 0));
-    assert_eq!(to.list_accounts("keywright/test", SOON).unwrap().len(), 4);
+    assert_eq!(to.list_accounts("keywright/test", TIMEOUT).unwrap().len(), 4);
     // A key that is in neither is said.
-    to.delete(&slot("agent"), SOON).unwrap();
+    to.delete(&slot("agent"), TIMEOUT).unwrap();
     assert_eq!(moved(&world, &to), (3, 1));
 }
 
 #[test]
-fn nothing_is_moved_while_an_attempt_is_open() {
-    let world = World::new();
+fn migration_fails_while_an_attempt_is_open() {
+    let world = TestAccount::new();
     attempt(&world, "x", 1, AttemptStage::RequestSent);
     let to = SecretStore::memory_with_entries(Vec::new());
     assert!(matches!(move_all(&world, &to), Err(Error::AttemptPending(_))));
     assert_eq!(
-        (world.entries().len(), to.list_accounts("keywright/test", SOON).unwrap().len()),
+        (world.entries().len(), to.list_accounts("keywright/test", TIMEOUT).unwrap().len()),
         (4, 0)
     );
 }
 
 #[test]
-fn an_attempt_waits_for_a_vault_that_does_not_open() {
+fn attempt_is_kept_while_the_secret_store_fails() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("vault.age"), "no vault").unwrap();
-    let mut world = World::new();
+    let mut world = TestAccount::new();
     let ask = std::sync::Arc::new(|_| Ok(SecretString::from("p")));
     world.services.secret_store = SecretStore::age_file(dir.path().to_owned(), ask);
     for stage in [AttemptStage::CodeReceived, AttemptStage::RequestSent, AttemptStage::KeyReceived]

@@ -1,29 +1,28 @@
-//! Stands before the sandbox and spoils what it is told to: answers in its place, or swallows its
-//! answer after it acted. What was asked is counted.
+//! A proxy in front of the sandbox that injects faults and records requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What becomes of a request.
+/// What the proxy does with a request.
 #[derive(Clone, Debug)]
-pub enum Fate {
-    /// The sandbox answers.
+pub enum Fault {
+    /// The sandbox responds.
     Pass,
-    /// This answer, and the sandbox hears nothing.
+    /// Respond with this; the sandbox does not receive the request.
     Say(u16, String),
-    /// 429 with this `Retry-After`.
+    /// Respond with 429 and this `Retry-After`.
     SlowDown(u64),
-    /// The sandbox acts, and its answer is lost.
+    /// The sandbox handles the request, and its response is lost.
     Swallow,
-    /// The sandbox acts, and this is answered.
+    /// The sandbox handles the request, and this is the response.
     Lie(u16, String),
-    /// Half an answer.
+    /// Half a response.
     Half,
 }
 
-type Rule = Box<dyn Fn(&str) -> Fate + Send>;
+type Rule = Box<dyn Fn(&str) -> Fault + Send>;
 
 pub struct Proxy {
     pub url: String,
@@ -32,12 +31,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// In front of that address; passes all.
+    /// Starts a proxy in front of `sandbox` that passes all requests.
     pub fn before(sandbox: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_| Fate::Pass)));
+        let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_| Fault::Pass)));
         let behind = sandbox.trim_start_matches("http://").to_owned();
         let (log, rules) = (Arc::clone(&asked), Arc::clone(&rule));
         thread::spawn(move || {
@@ -49,12 +48,12 @@ impl Proxy {
         Self { url, asked, rule }
     }
 
-    /// From now on; a request is `METHOD /path?query`.
-    pub fn rule(&self, rule: impl Fn(&str) -> Fate + Send + 'static) {
+    /// Sets the rule; a request is `METHOD /path?query`.
+    pub fn rule(&self, rule: impl Fn(&str) -> Fault + Send + 'static) {
         *self.rule.lock().unwrap() = Box::new(rule);
     }
 
-    /// Requests that begin so.
+    /// Returns the number of requests that begin with `beginning`.
     pub fn count(&self, beginning: &str) -> usize {
         self.asked.lock().unwrap().iter().filter(|asked| asked.starts_with(beginning)).count()
     }
@@ -105,21 +104,21 @@ fn serve(
         format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     };
     let answer = match fate {
-        Fate::Pass => forward()?,
-        Fate::Say(status, body) => whole(status, &body).into_bytes(),
-        Fate::SlowDown(after) => {
+        Fault::Pass => forward()?,
+        Fault::Say(status, body) => whole(status, &body).into_bytes(),
+        Fault::SlowDown(after) => {
             format!("HTTP/1.1 429 Slow\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n")
                 .into_bytes()
         }
-        Fate::Swallow => {
+        Fault::Swallow => {
             forward()?;
             return None;
         }
-        Fate::Lie(status, body) => {
+        Fault::Lie(status, body) => {
             forward()?;
             whole(status, &body).into_bytes()
         }
-        Fate::Half => {
+        Fault::Half => {
             b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{\"data\":[{\"hash\":\"".to_vec()
         }
     };

@@ -1,5 +1,4 @@
-//! Rotating and panicking: whole journeys, with a fault at each step. At every moment the label is
-//! one of the two keys, and both are in the vault.
+//! Rotation and leak response, with a fault at each step.
 
 use keywright::cli::exit_code;
 use keywright::domain::{
@@ -12,11 +11,11 @@ use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
 use tokio::sync::{mpsc, watch};
 
-use super::proxy::Fate;
-use super::{SOON, World, label, slot, wait};
+use super::proxy::Fault;
+use super::{TIMEOUT, TestAccount, block_on, label, slot};
 
 /// What somebody did to a row meanwhile.
-type Deed = fn(&mut StoredKey);
+type ChangeKey = fn(&mut StoredKey);
 
 const TERMS: RetirePolicy = RetirePolicy { unused_for: 3_600, revoke_when_unused: true };
 
@@ -24,23 +23,30 @@ fn controls() -> ProvisioningControls {
     ProvisioningControls { cancel: watch::channel(false).1, pasted_codes: mpsc::channel(1).1 }
 }
 
-fn rotate(world: &World, name: &str, way: AuthMethod) -> RotationOutcome {
-    let held = world.held(name);
-    wait(keys::rotate_key(&world.services, &held, way, TERMS, &mut controls(), &|_| ()))
+fn rotate(account: &TestAccount, name: &str, auth_method: AuthMethod) -> RotationOutcome {
+    let held = account.held(name);
+    block_on(keys::rotate_key(
+        &account.services,
+        &held,
+        auth_method,
+        TERMS,
+        &mut controls(),
+        &|_| (),
+    ))
 }
 
-fn management(world: &World) -> AuthMethod {
-    AuthMethod::ManagementKey(world.management.clone())
+fn management(account: &TestAccount) -> AuthMethod {
+    AuthMethod::ManagementKey(account.management.clone())
 }
 
 /// The label is the new key, the old one is beside it, and nothing else is left.
-fn handed_over(world: &World, old: &str) {
-    let new = world.get("agent").unwrap();
+fn handed_over(account: &TestAccount, old: &str) {
+    let new = account.get("agent").unwrap();
     assert_ne!(new, old);
-    assert_eq!(world.get("agent (old)").as_deref(), Some(old));
-    assert_eq!(world.entries(), ["agent", "agent (old)", "ci", "laptop", "notebook"]);
-    assert_eq!(world.labels().len(), 5);
-    let (held, retired) = (world.held("agent"), world.held("agent (old)"));
+    assert_eq!(account.get("agent (old)").as_deref(), Some(old));
+    assert_eq!(account.entries(), ["agent", "agent (old)", "ci", "laptop", "notebook"]);
+    assert_eq!(account.labels().len(), 5);
+    let (held, retired) = (account.held("agent"), account.held("agent (old)"));
     assert_eq!(held.hash, ApiKey::from(new).hash());
     assert_eq!((held.replaces, held.retirement), (None, None));
     let retiring = retired.retirement.unwrap();
@@ -48,54 +54,57 @@ fn handed_over(world: &World, old: &str) {
 }
 
 #[test]
-fn a_rotation_cuts_a_key_under_the_same_policy_and_hands_the_label_over() {
-    let world = World::new();
-    let old = world.get("agent").unwrap();
-    let rotation = rotate(&world, "agent", management(&world));
+fn rotation_creates_a_key_with_the_same_policy_and_moves_the_label() {
+    let account = TestAccount::new();
+    let old = account.get("agent").unwrap();
+    let rotation = rotate(&account, "agent", management(&account));
     let RotationOutcome::Completed { rotated: handed, warning: note } = rotation else {
         panic!("{rotation:?}")
     };
     assert_eq!(note, None);
-    handed_over(&world, &old);
+    handed_over(&account, &old);
     let before = handed.old.unwrap();
     assert_eq!((handed.new.limit(), handed.new.reset()), (Some(8.0), Some(ResetInterval::Daily)));
     assert_eq!(handed.new.expires_at(), before.requested.expires_at);
     assert_eq!(handed.new.differing_fields(), [""; 0]);
-    let client = world.services.build_client().unwrap();
-    let there = wait(client.get_key(&world.management, &handed.new.hash)).unwrap();
+    let client = account.services.build_client().unwrap();
+    let there = block_on(client.get_key(&account.management, &handed.new.hash)).unwrap();
     assert_eq!(there.name.as_deref(), Some("agent"), "the server knows it by its label");
     // The old one has a successor; the new one can be replaced in its turn.
-    let again = rotate(&world, "agent (old)", management(&world));
-    assert!(
-        matches!(again, RotationOutcome::Failed(trouble) if trouble.message.contains("already"))
-    );
-    let third = rotate(&world, "agent", management(&world));
+    let again = rotate(&account, "agent (old)", management(&account));
+    assert!(matches!(again, RotationOutcome::Failed(error) if error.message.contains("already")));
+    let third = rotate(&account, "agent", management(&account));
     assert!(matches!(third, RotationOutcome::Completed { .. }), "{third:?}");
-    assert!(world.labels().contains(&"agent (old) 2".to_owned()));
+    assert!(account.labels().contains(&"agent (old) 2".to_owned()));
 }
 
 #[test]
-fn a_key_that_is_held_can_vouch_for_its_own_successor() {
-    let world = World::new();
-    let old = world.get("agent").unwrap();
+fn stored_key_can_authorise_its_own_replacement() {
+    let account = TestAccount::new();
+    let old = account.get("agent").unwrap();
     let rotation = rotate(
-        &world,
+        &account,
         "agent",
         AuthMethod::ExistingKey(ApiKey::from(old.clone()), Box::new(AuthMethod::PasteCode)),
     );
     assert!(matches!(rotation, RotationOutcome::Completed { .. }), "{rotation:?}");
-    handed_over(&world, &old);
+    handed_over(&account, &old);
 }
 
 #[test]
-fn a_policy_that_is_over_or_cannot_be_asked_for_is_said_and_no_key_is_cut() {
-    let world = World::new();
-    let change = |how: Deed| {
-        let held = world.held("agent");
-        inventory::update_key(&world.services.location, &world.services.server, &held.hash, how)
-            .unwrap();
+fn policy_that_cannot_be_requested_again_creates_no_key() {
+    let account = TestAccount::new();
+    let change = |how: ChangeKey| {
+        let held = account.held("agent");
+        inventory::update_key(
+            &account.services.location,
+            &account.services.server,
+            &held.hash,
+            how,
+        )
+        .unwrap();
     };
-    let cases: [(Deed, &str); 3] = [
+    let cases: [(ChangeKey, &str); 3] = [
         (|held| held.requested.expires_input = Some("2020-01-01".into()), "2020-01-01"),
         (
             |held| {
@@ -114,17 +123,17 @@ fn a_policy_that_is_over_or_cannot_be_asked_for_is_said_and_no_key_is_cut() {
     ];
     for (how, words) in cases {
         change(how);
-        let rotation = rotate(&world, "agent", management(&world));
-        let RotationOutcome::Failed(trouble) = rotation else { panic!("{rotation:?}") };
-        assert!(trouble.message.contains(words), "{trouble:?}");
+        let rotation = rotate(&account, "agent", management(&account));
+        let RotationOutcome::Failed(error) = rotation else { panic!("{rotation:?}") };
+        assert!(error.message.contains(words), "{error:?}");
     }
-    assert_eq!(world.proxy.asked(), [""; 0]);
+    assert_eq!(account.proxy.asked(), [""; 0]);
     // Words count from today.
     change(|held| {
         held.granted = None;
         held.requested.expires_input = Some("30d".into());
     });
-    let rotation = rotate(&world, "agent", management(&world));
+    let rotation = rotate(&account, "agent", management(&account));
     let RotationOutcome::Completed { rotated: handed, .. } = rotation else {
         panic!("{rotation:?}")
     };
@@ -133,41 +142,41 @@ fn a_policy_that_is_over_or_cannot_be_asked_for_is_said_and_no_key_is_cut() {
 }
 
 #[test]
-fn an_answer_lost_while_a_key_is_cut_is_code_7_and_is_not_asked_for_again() {
+fn lost_response_is_unresolved_and_not_retried() {
     for (fate, code, sends) in [
-        (Fate::Swallow, 7, 1),
-        (Fate::Say(500, String::new()), 7, 1),
-        (Fate::Lie(201, "<html>".into()), 7, 1),
-        (Fate::Say(403, String::new()), 1, 1),
-        (Fate::SlowDown(0), 6, 2),
+        (Fault::Swallow, 7, 1),
+        (Fault::Say(500, String::new()), 7, 1),
+        (Fault::Lie(201, "<html>".into()), 7, 1),
+        (Fault::Say(403, String::new()), 1, 1),
+        (Fault::SlowDown(0), 6, 2),
     ] {
-        let world = World::new();
-        let old = world.get("agent").unwrap();
+        let account = TestAccount::new();
+        let old = account.get("agent").unwrap();
         let said = format!("{fate:?}");
-        world.spoil("POST /api/v1/keys", fate);
-        let RotationOutcome::Failed(trouble) = rotate(&world, "agent", management(&world)) else {
+        account.spoil("POST /api/v1/keys", fate);
+        let RotationOutcome::Failed(error) = rotate(&account, "agent", management(&account)) else {
             panic!("{said}")
         };
         assert_eq!(
-            (exit_code(trouble.kind), world.proxy.count("POST")),
+            (exit_code(error.kind), account.proxy.count("POST")),
             (code, sends),
-            "{said}: {trouble:?}"
+            "{said}: {error:?}"
         );
-        assert_eq!(world.get("agent"), Some(old), "{said}");
-        assert_eq!(world.labels().len(), 4, "{said}");
-        let recovered = wait(provision::recover_attempts(&world.services)).unwrap();
+        assert_eq!(account.get("agent"), Some(old), "{said}");
+        assert_eq!(account.labels().len(), 4, "{said}");
+        let recovered = block_on(provision::recover_attempts(&account.services)).unwrap();
         assert_eq!(recovered.unresolved.len(), usize::from(code == 7), "{said}");
-        assert_eq!(world.proxy.count("POST"), sends, "{said}: nor at the next start");
+        assert_eq!(account.proxy.count("POST"), sends, "{said}: nor at the next start");
     }
 }
 
 /// The two keys of a rotation that was interrupted after cutting.
-fn interrupted(world: &World) -> (String, String) {
-    let old = world.get("agent").unwrap();
+fn interrupted(account: &TestAccount) -> (String, String) {
+    let old = account.get("agent").unwrap();
     let replacement = Replacement {
         label: label("agent (new)"),
         replaces: PendingReplacement {
-            hash: world.held("agent").hash,
+            hash: account.held("agent").hash,
             unused_for: 3_600,
             revoke_when_unused: true,
         },
@@ -179,11 +188,11 @@ fn interrupted(world: &World) -> (String, String) {
         expiry: None,
         workspace_id: None,
     };
-    let outcome = wait(provision::run_replacement(
+    let outcome = block_on(provision::run_replacement(
         &request,
         &replacement,
-        management(world),
-        &world.services,
+        management(account),
+        &account.services,
         &mut controls(),
         &|_| (),
     ));
@@ -191,128 +200,136 @@ fn interrupted(world: &World) -> (String, String) {
         panic!("{outcome:?}")
     };
     assert_eq!(held.label.as_str(), "agent (new)");
-    (old, world.get("agent (new)").unwrap())
+    (old, account.get("agent (new)").unwrap())
 }
 
 #[test]
-fn a_rotation_goes_on_at_the_next_start_from_wherever_it_was_interrupted() {
+fn interrupted_rotation_continues_from_every_step() {
     for steps in 0..=4 {
-        let world = World::new();
-        let (old, new) = interrupted(&world);
+        let account = TestAccount::new();
+        let (old, new) = interrupted(&account);
         // As far as it came before it was killed; a keychain killed while it writes has nothing.
         if steps > 0 {
-            world.put("agent (old)", &old);
+            account.put("agent (old)", &old);
         }
         match steps {
             0 | 1 => {}
-            4 => world.services.secret_store.delete(&slot("agent"), SOON).unwrap(),
-            _ => world.put("agent", &new),
+            4 => account.services.secret_store.delete(&slot("agent"), TIMEOUT).unwrap(),
+            _ => account.put("agent", &new),
         }
         if steps == 3 {
-            world.services.secret_store.delete(&slot("agent (new)"), SOON).unwrap();
+            account.services.secret_store.delete(&slot("agent (new)"), TIMEOUT).unwrap();
         }
-        let resumed = wait(keys::resume_rotations(&world.services)).unwrap();
+        let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
         assert_eq!(resumed.len(), 1);
         assert!(resumed[0].1.is_ok(), "{steps}: {resumed:?}");
-        handed_over(&world, &old);
-        assert_eq!(world.get("agent"), Some(new), "{steps}");
-        assert!(wait(keys::resume_rotations(&world.services)).unwrap().is_empty());
-        assert_eq!(world.proxy.count("POST"), 1, "no second key was cut");
+        handed_over(&account, &old);
+        assert_eq!(account.get("agent"), Some(new), "{steps}");
+        assert!(block_on(keys::resume_rotations(&account.services)).unwrap().is_empty());
+        assert_eq!(account.proxy.count("POST"), 1, "no second key was cut");
     }
 }
 
 #[test]
-fn rotating_again_goes_on_with_the_interrupted_rotation() {
-    let world = World::new();
-    let (old, new) = interrupted(&world);
-    let rotation = rotate(&world, "agent", management(&world));
+fn rotating_again_continues_the_interrupted_rotation() {
+    let account = TestAccount::new();
+    let (old, new) = interrupted(&account);
+    let rotation = rotate(&account, "agent", management(&account));
     assert!(matches!(rotation, RotationOutcome::Completed { .. }), "{rotation:?}");
-    handed_over(&world, &old);
-    assert_eq!((world.get("agent"), world.proxy.count("POST")), (Some(new), 1));
+    handed_over(&account, &old);
+    assert_eq!((account.get("agent"), account.proxy.count("POST")), (Some(new), 1));
 }
 
 #[test]
-fn a_key_renamed_or_forgotten_meanwhile_is_followed() {
-    let world = World::new();
-    let (old, new) = interrupted(&world);
-    wait(keys::rename_key(&world.services, &world.held("agent"), &label("bot"), None)).unwrap();
-    assert!(wait(keys::resume_rotations(&world.services)).unwrap()[0].1.is_ok());
-    assert_eq!((world.get("bot"), world.get("bot (old)")), (Some(new), Some(old)));
+fn rotation_continues_after_the_old_key_was_renamed_or_removed() {
+    let account = TestAccount::new();
+    let (old, new) = interrupted(&account);
+    block_on(keys::rename_key(&account.services, &account.held("agent"), &label("bot"), None))
+        .unwrap();
+    assert!(block_on(keys::resume_rotations(&account.services)).unwrap()[0].1.is_ok());
+    assert_eq!((account.get("bot"), account.get("bot (old)")), (Some(new), Some(old)));
 
-    let world = World::new();
-    interrupted(&world);
-    keys::remove_key(&world.services, &label("agent")).unwrap();
-    let resumed = wait(keys::resume_rotations(&world.services)).unwrap();
+    let account = TestAccount::new();
+    interrupted(&account);
+    keys::remove_key(&account.services, &label("agent")).unwrap();
+    let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
     assert!(matches!(&resumed[0].1, Ok(handed) if handed.old.is_none()), "{resumed:?}");
-    assert_eq!(world.held("agent (new)").replaces, None);
-    assert!(world.get("agent (new)").is_some());
+    assert_eq!(account.held("agent (new)").replaces, None);
+    assert!(account.get("agent (new)").is_some());
 }
 
 #[test]
-fn a_foreign_key_under_the_label_is_never_written_over() {
-    let world = World::new();
-    interrupted(&world);
-    world.put("agent", "foreign");
-    let resumed = wait(keys::resume_rotations(&world.services)).unwrap();
+fn rotation_never_overwrites_a_foreign_key() {
+    let account = TestAccount::new();
+    interrupted(&account);
+    account.put("agent", "foreign");
+    let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
     assert!(resumed[0].1.is_err());
-    assert_eq!(world.get("agent").as_deref(), Some("foreign"));
-    assert!(world.get("agent (new)").is_some());
+    assert_eq!(account.get("agent").as_deref(), Some("foreign"));
+    assert!(account.get("agent (new)").is_some());
 }
 
 #[test]
-fn a_list_that_cannot_be_written_leaves_both_keys_and_the_next_start_hands_over() {
+fn rotation_continues_after_the_inventory_could_not_be_written() {
     let dir = tempfile::tempdir().unwrap();
-    let world = World::of(4, StoreLocation::Directory(dir.path().to_owned()));
-    let (old, new) = interrupted(&world);
+    let account = TestAccount::of(4, StoreLocation::Directory(dir.path().to_owned()));
+    let (old, new) = interrupted(&account);
     let blocked = dir.path().join("inventory.json.new");
     std::fs::create_dir(&blocked).unwrap();
-    let rotation = rotate(&world, "agent", management(&world));
+    let rotation = rotate(&account, "agent", management(&account));
     assert!(matches!(rotation, RotationOutcome::LabelNotMoved { .. }), "{rotation:?}");
-    assert!([&old, &new].contains(&&world.get("agent").unwrap()));
-    assert_eq!(world.get("agent (old)").as_ref(), Some(&old));
+    assert!([&old, &new].contains(&&account.get("agent").unwrap()));
+    assert_eq!(account.get("agent (old)").as_ref(), Some(&old));
     std::fs::remove_dir(&blocked).unwrap();
-    assert!(wait(keys::resume_rotations(&world.services)).unwrap()[0].1.is_ok());
-    handed_over(&world, &old);
+    assert!(block_on(keys::resume_rotations(&account.services)).unwrap()[0].1.is_ok());
+    handed_over(&account, &old);
 }
 
 pub(super) fn panicked(
-    world: &World,
+    account: &TestAccount,
     names: &[&str],
     with: bool,
-    way: &AuthMethod,
+    auth_method: &AuthMethod,
 ) -> Vec<LeakResponse> {
-    let leaked: Vec<_> = names.iter().map(|name| world.held(name)).collect();
-    let management = with.then_some(&world.management);
-    wait(keys::respond_to_leak(&world.services, &leaked, management, way, &mut controls(), &|_| ()))
+    let leaked: Vec<_> = names.iter().map(|name| account.held(name)).collect();
+    let management = with.then_some(&account.management);
+    block_on(keys::respond_to_leak(
+        &account.services,
+        &leaked,
+        management,
+        auth_method,
+        &mut controls(),
+        &|_| (),
+    ))
 }
 
 #[test]
-fn leaked_keys_are_switched_off_first_and_then_replaced() {
-    let world = World::new();
-    let old = world.get("agent").unwrap();
-    let panicked = panicked(&world, &["agent", "laptop"], true, &management(&world));
+fn leaked_keys_are_disabled_before_they_are_replaced() {
+    let account = TestAccount::new();
+    let old = account.get("agent").unwrap();
+    let panicked = panicked(&account, &["agent", "laptop"], true, &management(&account));
     assert!(panicked.iter().all(LeakResponse::is_complete), "{panicked:?}");
-    assert!(panicked.iter().flat_map(LeakResponse::action_results).all(|deed| deed.succeeded));
-    let asked = world.proxy.asked();
+    assert!(panicked.iter().flat_map(LeakResponse::action_results).all(|action| action.succeeded));
+    let asked = account.proxy.asked();
     let switches = asked.iter().take_while(|asked| asked.starts_with("PATCH")).count();
     assert_eq!(switches, 2, "{asked:?}");
-    assert_ne!(world.get("agent"), Some(old));
-    assert_eq!(world.held("agent (old)").disabled, Some(true));
-    assert_eq!(world.held("agent").disabled, None);
+    assert_ne!(account.get("agent"), Some(old));
+    assert_eq!(account.held("agent (old)").disabled, Some(true));
+    assert_eq!(account.held("agent").disabled, None);
 }
 
 #[test]
-fn without_a_management_key_the_leaked_key_is_said_not_to_be_off_and_where_to_do_it() {
-    let world = World::new();
-    let way = AuthMethod::ExistingKey(
-        ApiKey::from(world.get("laptop").unwrap()),
+fn without_a_management_key_the_leak_response_names_the_page_to_disable_the_key() {
+    let account = TestAccount::new();
+    let auth_method = AuthMethod::ExistingKey(
+        ApiKey::from(account.get("laptop").unwrap()),
         Box::new(AuthMethod::PasteCode),
     );
-    let panicked = panicked(&world, &["agent"], false, &way);
+    let panicked = panicked(&account, &["agent"], false, &auth_method);
     let deeds = panicked[0].action_results();
     assert_eq!((deeds[0].succeeded, deeds[1].succeeded), (false, true), "{deeds:?}");
     assert!(!panicked[0].is_complete());
-    let page = world.held("agent (old)").page_url();
+    let page = account.held("agent (old)").page_url();
     assert!(
         deeds[0].message.contains("NOT disabled") && deeds[0].message.contains(&page),
         "{deeds:?}"
@@ -320,17 +337,17 @@ fn without_a_management_key_the_leaked_key_is_said_not_to_be_off_and_where_to_do
 }
 
 #[test]
-fn what_failed_in_a_panic_is_not_said_to_be_done_and_the_rest_is_done() {
-    let world = World::new();
-    world.spoil("PATCH", Fate::Say(403, String::new()));
-    let first = panicked(&world, &["agent"], true, &management(&world));
-    let done: Vec<_> = first[0].action_results().iter().map(|deed| deed.succeeded).collect();
+fn leak_response_reports_failures_and_continues() {
+    let account = TestAccount::new();
+    account.spoil("PATCH", Fault::Say(403, String::new()));
+    let first = panicked(&account, &["agent"], true, &management(&account));
+    let done: Vec<_> = first[0].action_results().iter().map(|action| action.succeeded).collect();
     assert_eq!(done, [false, true], "{first:?}");
-    let old = world.get("laptop").unwrap();
-    world.spoil("POST", Fate::Swallow);
-    let second = panicked(&world, &["laptop"], true, &management(&world));
+    let old = account.get("laptop").unwrap();
+    account.spoil("POST", Fault::Swallow);
+    let second = panicked(&account, &["laptop"], true, &management(&account));
     let deeds = second[0].action_results();
     assert_eq!((deeds[0].succeeded, deeds[1].succeeded), (true, false), "{deeds:?}");
     assert!(deeds[1].message.contains("may have been created"), "{deeds:?}");
-    assert_eq!(world.get("laptop"), Some(old));
+    assert_eq!(account.get("laptop"), Some(old));
 }

@@ -1,4 +1,4 @@
-//! The account's list, changes at the server, and asking keys about themselves.
+//! Account keys, updates at the server and refreshes.
 
 use keywright::cli::exit_code;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,17 +13,17 @@ use keywright::storage::json_store::StoreLocation;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::proxy::Fate;
-use super::{SOON, World, label, slot, wait};
+use super::proxy::Fault;
+use super::{TIMEOUT, TestAccount, block_on, label, slot};
 
-fn list(world: &World) -> Result<usize, Error> {
-    wait(keys::list_account_keys(&world.services, &world.management)).map(|keys| keys.len())
+fn list(world: &TestAccount) -> Result<usize, Error> {
+    block_on(keys::list_account_keys(&world.services, &world.management)).map(|keys| keys.len())
 }
 
 #[test]
-fn the_whole_list_is_read_page_by_page_the_disabled_too() {
-    let world = World::of(250, StoreLocation::in_memory());
-    world.spoil("GET /api/v1/workspaces", Fate::Say(404, String::new()));
+fn all_pages_of_account_keys_are_fetched_also_disabled_ones() {
+    let world = TestAccount::of(250, StoreLocation::in_memory());
+    world.spoil("GET /api/v1/workspaces", Fault::Say(404, String::new()));
     assert_eq!(list(&world).unwrap(), 250);
     assert_eq!(world.proxy.count("GET /api/v1/keys?"), 4, "{:?}", world.proxy.asked());
     let last = world.proxy.asked().pop().unwrap();
@@ -33,8 +33,8 @@ fn the_whole_list_is_read_page_by_page_the_disabled_too() {
 }
 
 #[test]
-fn each_workspace_is_listed_and_the_default_one_where_the_server_tells_none() {
-    let world = World::new();
+fn each_workspace_is_listed_or_else_the_default_one() {
+    let world = TestAccount::new();
     let (a, b) = ("a".repeat(64), "b".repeat(64));
     world.proxy.rule(move |asked| {
         let rows = match asked {
@@ -44,28 +44,28 @@ fn each_workspace_is_listed_and_the_default_one_where_the_server_tells_none() {
             _ if asked.contains("workspace_id=w2") => json!([{"hash": a}, {"hash": b}]),
             _ => json!([{"hash": "c".repeat(64)}, {"hash": "d".repeat(64)}, {"hash": a}]),
         };
-        Fate::Say(200, json!({"data": rows}).to_string())
+        Fault::Say(200, json!({"data": rows}).to_string())
     });
     assert_eq!(list(&world).unwrap(), 2);
-    for odd in [Fate::Say(403, String::new()), Fate::Say(200, "<html>".into())] {
+    for odd in [Fault::Say(403, String::new()), Fault::Say(200, "<html>".into())] {
         world.spoil("GET /api/v1/workspaces", odd);
         assert_eq!(list(&world).unwrap(), 4);
     }
 }
 
 #[test]
-fn a_list_that_fails_says_how_and_is_never_taken_for_an_empty_one() {
-    let world = World::new();
+fn failed_key_list_is_an_error_and_not_an_empty_list() {
+    let world = TestAccount::new();
     let html = || "<html>proxy</html>".to_owned();
     for (fate, code, words) in [
-        (Fate::Say(401, String::new()), 1, "no longer works"),
-        (Fate::Say(403, html()), 1, "may not"),
-        (Fate::SlowDown(3_600), 6, "wait a minute"),
-        (Fate::Say(500, String::new()), 6, "500"),
-        (Fate::Say(200, html()), 1, "not a list of keys"),
-        (Fate::Say(200, "{}".into()), 1, "not a list of keys"),
-        (Fate::Half, 6, "incomplete"),
-        (Fate::Swallow, 6, "hung up"),
+        (Fault::Say(401, String::new()), 1, "no longer works"),
+        (Fault::Say(403, html()), 1, "may not"),
+        (Fault::SlowDown(3_600), 6, "wait a minute"),
+        (Fault::Say(500, String::new()), 6, "500"),
+        (Fault::Say(200, html()), 1, "not a list of keys"),
+        (Fault::Say(200, "{}".into()), 1, "not a list of keys"),
+        (Fault::Half, 6, "incomplete"),
+        (Fault::Swallow, 6, "hung up"),
     ] {
         let said = format!("{fate:?}");
         world.spoil("GET /api/v1/keys", fate);
@@ -76,10 +76,10 @@ fn a_list_that_fails_says_how_and_is_never_taken_for_an_empty_one() {
 }
 
 #[test]
-fn a_server_that_repeats_a_page_or_never_ends_is_not_followed_for_ever() {
-    let world = World::new();
+fn repeated_or_endless_pages_end_the_listing() {
+    let world = TestAccount::new();
     let count = AtomicUsize::new(0);
-    let page = |hash: String| Fate::Say(200, json!({"data": [{"hash": hash}]}).to_string());
+    let page = |hash: String| Fault::Say(200, json!({"data": [{"hash": hash}]}).to_string());
     world.spoil("GET /api/v1/", page("a".repeat(64)));
     assert_eq!(list(&world).unwrap(), 1);
     assert_eq!(world.proxy.count("GET /api/v1/keys?"), 2);
@@ -88,12 +88,12 @@ fn a_server_that_repeats_a_page_or_never_ends_is_not_followed_for_ever() {
 }
 
 #[test]
-fn a_key_is_called_gone_only_when_the_server_was_asked_for_it() {
-    let world = World::new();
+fn key_counts_as_revoked_only_after_a_request_for_it() {
+    let world = TestAccount::new();
     let gone = world.held("ci");
-    wait(keys::revoke_key(&world.services, &world.management, &gone.hash)).unwrap();
+    block_on(keys::revoke_key(&world.services, &world.management, &gone.hash)).unwrap();
     inventory::remove_key(&world.services.location, &world.services.server, "agent").unwrap();
-    let rows = wait(keys::join_account_keys(&world.services, &world.management)).unwrap();
+    let rows = block_on(keys::join_account_keys(&world.services, &world.management)).unwrap();
     let words: Vec<_> = rows
         .iter()
         .map(|row| match row {
@@ -105,21 +105,21 @@ fn a_key_is_called_gone_only_when_the_server_was_asked_for_it() {
         .collect();
     assert_eq!(words, ["both laptop", "gone ci", "both notebook", "remote agent"]);
     assert_eq!(world.held("notebook").disabled, Some(true), "it is noted");
-    world.spoil("GET /api/v1/keys/", Fate::Say(500, String::new()));
-    let rows = wait(keys::join_account_keys(&world.services, &world.management)).unwrap();
+    world.spoil("GET /api/v1/keys/", Fault::Say(500, String::new()));
+    let rows = block_on(keys::join_account_keys(&world.services, &world.management)).unwrap();
     assert!(matches!(&rows[1], JoinedKey::NotListed(held) if held.hash == gone.hash));
 }
 
 #[test]
-fn a_switch_is_turned_and_noted_and_what_came_back_is_compared() {
-    let world = World::new();
+fn disabling_is_recorded_and_the_response_is_compared() {
+    let world = TestAccount::new();
     let held = world.held("laptop");
-    let switch = |off| wait(keys::set_disabled(&world.services, &world.management, &held, off));
+    let switch = |off| block_on(keys::set_disabled(&world.services, &world.management, &held, off));
     assert_eq!(switch(true).unwrap().account_key.disabled, Some(true));
     assert_eq!(world.held("laptop").disabled, Some(true));
     // The answer says that nothing changed: then nothing is said to have.
     let row = json!({"data": {"hash": held.hash, "disabled": true}}).to_string();
-    world.spoil("", Fate::Say(200, row));
+    world.spoil("", Fault::Say(200, row));
     assert!(
         matches!(switch(false), Err(Error::UpdateNotApplied { fields, .. }) if fields == ["disabled"])
     );
@@ -127,17 +127,17 @@ fn a_switch_is_turned_and_noted_and_what_came_back_is_compared() {
     // An answer about another key, or a page: whether it was done is asked.
     let mut off = false;
     for lie in [json!({"data": {"hash": "b".repeat(64)}}).to_string(), "<html>".into()] {
-        world.spoil("PATCH", Fate::Lie(200, lie));
+        world.spoil("PATCH", Fault::Lie(200, lie));
         assert_eq!(switch(off).unwrap().account_key.disabled, Some(off));
         off = !off;
     }
-    world.spoil("PATCH", Fate::Swallow);
+    world.spoil("PATCH", Fault::Swallow);
     assert_eq!(switch(off).unwrap().account_key.disabled, Some(off));
     // A page in the answer's place, and nothing done.
-    world.spoil("PATCH", Fate::Say(200, "<html>".into()));
+    world.spoil("PATCH", Fault::Say(200, "<html>".into()));
     assert!(matches!(switch(!off), Err(Error::ManagementRequestFailed { .. })));
     assert_eq!(world.held("laptop").disabled, Some(off));
-    world.spoil("PATCH", Fate::Say(404, String::new()));
+    world.spoil("PATCH", Fault::Say(404, String::new()));
     assert!(switch(!off).unwrap_err().is_not_found());
 }
 
@@ -149,13 +149,14 @@ fn block_inventory(dir: &std::path::Path) {
 #[test]
 fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
-    let world = World::of(4, StoreLocation::Directory(dir.path().to_owned()));
+    let world = TestAccount::of(4, StoreLocation::Directory(dir.path().to_owned()));
     let stored_key = world.held("laptop");
     let client = world.services.build_client().unwrap();
-    let account_key = || wait(client.get_key(&world.management, &stored_key.hash)).unwrap();
+    let account_key = || block_on(client.get_key(&world.management, &stored_key.hash)).unwrap();
     block_inventory(dir.path());
     let updated =
-        wait(keys::set_disabled(&world.services, &world.management, &stored_key, true)).unwrap();
+        block_on(keys::set_disabled(&world.services, &world.management, &stored_key, true))
+            .unwrap();
     assert_eq!(updated.account_key.disabled, Some(true));
     let warning = updated.warning.unwrap();
     assert!(warning.message.contains("the inventory could not be written"), "{warning:?}");
@@ -163,7 +164,8 @@ fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
     assert_eq!(account_key().disabled, Some(true));
     let patch = KeyPatch { limit: FieldChange::Set("50".parse().unwrap()), ..KeyPatch::default() };
     let outcome =
-        wait(keys::update_key(&world.services, &world.management, &account_key(), &patch)).unwrap();
+        block_on(keys::update_key(&world.services, &world.management, &account_key(), &patch))
+            .unwrap();
     let UpdateOutcome::Applied { current, warning: Some(warning), .. } = outcome else {
         panic!("{outcome:?}")
     };
@@ -181,19 +183,19 @@ fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
 }
 
 #[test]
-fn an_edit_writes_nothing_over_what_somebody_else_wrote() {
-    let world = World::new();
+fn update_does_not_overwrite_a_concurrent_change() {
+    let world = TestAccount::new();
     let client = world.services.build_client().unwrap();
     let hash = world.held("laptop").hash;
-    let seen = wait(client.get_key(&world.management, &hash)).unwrap();
+    let seen = block_on(client.get_key(&world.management, &hash)).unwrap();
     let edit = |patch: &KeyPatch| {
-        wait(keys::update_key(&world.services, &world.management, &seen, patch)).unwrap()
+        block_on(keys::update_key(&world.services, &world.management, &seen, patch)).unwrap()
     };
     let limit = |usd: &str| KeyPatch {
         limit: FieldChange::from_option(usd.parse().ok()),
         ..KeyPatch::default()
     };
-    wait(client.update_key(&world.management, &hash, &limit("77"))).unwrap();
+    block_on(client.update_key(&world.management, &hash, &limit("77"))).unwrap();
     let before = world.proxy.count("PATCH");
     let ours = KeyPatch { name: Some(label("mine")), ..KeyPatch::default() };
     let UpdateOutcome::Conflict { current: now, changed_fields: differences, .. } = edit(&ours)
@@ -203,7 +205,7 @@ fn an_edit_writes_nothing_over_what_somebody_else_wrote() {
     assert_eq!((now.info.limit, differences), (Some(77.0), vec!["limit"]));
     assert_eq!(world.proxy.count("PATCH"), before);
     // Put back, it is as it was seen; null clears, and what is absent is left alone.
-    wait(client.update_key(&world.management, &hash, &limit("10"))).unwrap();
+    block_on(client.update_key(&world.management, &hash, &limit("10"))).unwrap();
     let cleared = KeyPatch {
         limit: FieldChange::Clear,
         limit_reset: FieldChange::Clear,
@@ -219,36 +221,37 @@ fn an_edit_writes_nothing_over_what_somebody_else_wrote() {
 }
 
 #[test]
-fn what_the_server_took_otherwise_than_it_was_sent_is_named() {
-    let world = World::new();
+fn fields_that_the_server_did_not_apply_are_named() {
+    let world = TestAccount::new();
     let client = world.services.build_client().unwrap();
     let hash = world.held("laptop").hash;
-    let seen = wait(client.get_key(&world.management, &hash)).unwrap();
+    let seen = block_on(client.get_key(&world.management, &hash)).unwrap();
     let answer = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
-    world.spoil("PATCH", Fate::Lie(200, answer));
+    world.spoil("PATCH", Fault::Lie(200, answer));
     let patch = KeyPatch { limit: FieldChange::Set("50".parse().unwrap()), ..KeyPatch::default() };
-    let edited = wait(keys::update_key(&world.services, &world.management, &seen, &patch)).unwrap();
+    let edited =
+        block_on(keys::update_key(&world.services, &world.management, &seen, &patch)).unwrap();
     assert!(
         matches!(edited, UpdateOutcome::Applied { unapplied_fields, .. } if unapplied_fields == ["limit"])
     );
 }
 
 #[test]
-fn a_key_that_is_gone_already_is_forgotten_and_a_page_is_no_deletion() {
-    let world = World::new();
+fn revoked_key_is_removed_and_an_html_response_is_no_deletion() {
+    let world = TestAccount::new();
     let revoke = |name: &str| {
-        wait(keys::revoke_and_remove(&world.services, &world.management, &world.held(name)))
+        block_on(keys::revoke_and_remove(&world.services, &world.management, &world.held(name)))
     };
     assert_eq!(revoke("laptop").unwrap(), RevokeOutcome::Revoked);
     assert_eq!(world.get("laptop"), None);
-    wait(keys::revoke_key(&world.services, &world.management, &world.held("ci").hash)).unwrap();
+    block_on(keys::revoke_key(&world.services, &world.management, &world.held("ci").hash)).unwrap();
     assert_eq!(revoke("ci").unwrap(), RevokeOutcome::AlreadyRevoked);
     // A page in the answer's place, with nothing done: the key stays.
-    world.spoil("DELETE", Fate::Say(200, "<html>".into()));
+    world.spoil("DELETE", Fault::Say(200, "<html>".into()));
     assert!(revoke("agent").is_err());
     assert!(world.get("agent").is_some());
     // Done, and the answer lost.
-    world.spoil("DELETE", Fate::Lie(200, "<html>".into()));
+    world.spoil("DELETE", Fault::Lie(200, "<html>".into()));
     assert_eq!(revoke("agent").unwrap(), RevokeOutcome::Revoked);
     assert_eq!(
         (world.labels(), world.entries()),
@@ -257,25 +260,25 @@ fn a_key_that_is_gone_already_is_forgotten_and_a_page_is_no_deletion() {
 }
 
 #[test]
-fn a_damaged_hash_never_reaches_the_server() {
-    let world = World::new();
+fn invalid_hash_is_never_sent() {
+    let world = TestAccount::new();
     for hash in ["", "../../auth/keys", "A", "a%2f"] {
-        assert!(wait(keys::revoke_key(&world.services, &world.management, hash)).is_err());
+        assert!(block_on(keys::revoke_key(&world.services, &world.management, hash)).is_err());
     }
     assert_eq!(world.proxy.asked(), [""; 0]);
 }
 
 #[test]
-fn keys_are_asked_about_themselves_and_one_that_fails_fails_no_other() {
-    let world = World::new();
-    world.services.secret_store.delete(&slot("ci"), SOON).unwrap();
+fn failed_check_of_one_key_does_not_affect_the_others() {
+    let world = TestAccount::new();
+    world.services.secret_store.delete(&slot("ci"), TIMEOUT).unwrap();
     let keys = || {
         let rows = inventory::list_keys(&world.services.location, &world.services.server).unwrap();
         rows.into_iter().map(|held| (held.hash, held.label)).collect::<Vec<_>>()
     };
     let round = |told: Arc<Mutex<Vec<CheckResult>>>| {
         let tell = move |_: &str, read: &CheckResult, _| told.lock().unwrap().push(read.clone());
-        wait(keys::refresh_keys(
+        block_on(keys::refresh_keys(
             &world.services,
             keys(),
             Timestamp::now,
@@ -291,7 +294,7 @@ fn keys_are_asked_about_themselves_and_one_that_fails_fails_no_other() {
     assert!(world.held("notebook").rejected_at.is_some(), "it is disabled: 401");
     assert_eq!(world.held("ci").checked_at, None);
     // No credit is neither dead nor an answer.
-    world.spoil("", Fate::Say(402, String::new()));
+    world.spoil("", Fault::Say(402, String::new()));
     let told: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
     round(Arc::clone(&told));
     assert_eq!(
@@ -304,19 +307,19 @@ fn keys_are_asked_about_themselves_and_one_that_fails_fails_no_other() {
     );
     assert!(world.held("laptop").rejected_at.is_none());
     // The server asks for patience: it is left alone, and told how long.
-    world.spoil("", Fate::SlowDown(7));
+    world.spoil("", Fault::SlowDown(7));
     let ended = round(Arc::default());
     assert_eq!(ended.retry_after, Some(Duration::from_secs(7)));
     assert!(!ended.unchecked.is_empty() && ended.error.is_some());
 }
 
 #[test]
-fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
-    let world = World::new();
+fn invalid_responses_never_change_the_stored_values() {
+    let world = TestAccount::new();
     let reading = |over: serde_json::Value| {
         let mut data = json!({"limit": 10, "limit_remaining": 9, "usage": 1});
         data.as_object_mut().unwrap().extend(over.as_object().unwrap().clone());
-        Fate::Say(200, json!({ "data": data }).to_string())
+        Fault::Say(200, json!({ "data": data }).to_string())
     };
     let ask = || {
         let told: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
@@ -325,7 +328,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
         let held = world.held("laptop");
         let stop = watch::channel(false).1;
         let keys = vec![(held.hash, held.label)];
-        let ended = wait(keys::refresh_keys(&world.services, keys, Timestamp::now, tell, stop));
+        let ended = block_on(keys::refresh_keys(&world.services, keys, Timestamp::now, tell, stop));
         (told.lock().unwrap().pop(), ended)
     };
     world.spoil("", reading(json!({})));
@@ -335,11 +338,11 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
 
     let other = world.held("ci").masked;
     for (fate, words) in [
-        (Fate::Say(500, String::new()), "500"),
-        (Fate::Say(200, "<html>hello</html>".into()), "not a description of a key"),
-        (Fate::Say(200, json!({"data": []}).to_string()), "not a description of a key"),
-        (Fate::Half, "incomplete"),
-        (Fate::Swallow, "hung up"),
+        (Fault::Say(500, String::new()), "500"),
+        (Fault::Say(200, "<html>hello</html>".into()), "not a description of a key"),
+        (Fault::Say(200, json!({"data": []}).to_string()), "not a description of a key"),
+        (Fault::Half, "incomplete"),
+        (Fault::Swallow, "hung up"),
         (reading(json!({"label": other, "limit_remaining": 0})), "another key"),
     ] {
         let said = format!("{fate:?}");
@@ -376,7 +379,7 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
     patient.request_timeout = Duration::from_millis(200);
     world.proxy.rule(|_| {
         std::thread::sleep(Duration::from_millis(600));
-        Fate::Pass
+        Fault::Pass
     });
     let before = world.held("laptop");
     let keys = vec![(before.hash.clone(), before.label.clone())];
@@ -384,13 +387,13 @@ fn whatever_a_server_answers_the_figures_grow_old_and_never_wrong() {
     let tell = |_: &str, read: &CheckResult, _| {
         assert!(matches!(read, CheckResult::Failed(_)), "{read:?}")
     };
-    wait(keys::refresh_keys(&patient, keys, Timestamp::now, tell, stop));
+    block_on(keys::refresh_keys(&patient, keys, Timestamp::now, tell, stop));
     assert_eq!(world.held("laptop"), before);
 }
 
 #[test]
-fn a_forgotten_key_is_forgotten_with_its_past() {
-    let world = World::new();
+fn removing_a_key_removes_its_usage_history() {
+    let world = TestAccount::new();
     let held = world.held("laptop");
     let spent = |hash: &str| {
         let known =
