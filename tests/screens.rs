@@ -201,19 +201,19 @@ fn revealed(outcome: ProvisioningOutcome) -> Model {
 }
 
 #[test]
-fn the_first_frame_says_that_it_reads() {
+fn first_frame_shows_that_keys_are_loading() {
     insta::assert_snapshot!(drawn(&model((80, 24))));
 }
 
 #[test]
-fn a_newcomer_is_told_what_to_press() {
+fn empty_inventory_shows_the_first_steps() {
     let mut model = model((80, 24));
     update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(Vec::new()) }, now());
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
-fn a_list_that_cannot_be_read_says_why_and_what_to_do() {
+fn unreadable_inventory_shows_the_error_and_the_advice() {
     let mut model = model((80, 24));
     let trouble = UserError::new(
         ErrorKind::Failed,
@@ -264,21 +264,21 @@ fn every_state_at_160_by_50() {
 }
 
 #[test]
-fn figures_among_the_details() {
+fn details_show_the_usage() {
     let mut model = in_every_state((80, 24));
     want(&mut model, &[Intent::Move(1), Intent::ToggleDetails]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
-fn a_refused_key_says_so_among_its_details() {
+fn details_show_that_a_key_was_rejected() {
     let mut model = in_every_state((80, 24));
     want(&mut model, &[Intent::Move(6), Intent::ToggleDetails]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
-fn a_filter_that_is_typed_stands_below_the_list() {
+fn filter_is_shown_below_the_table_while_it_is_edited() {
     let mut model = in_every_state((80, 24));
     want(&mut model, &[Intent::ToggleMark, Intent::NextSortOrder, Intent::EditFilter]);
     type_text(&mut model, "sp");
@@ -286,7 +286,7 @@ fn a_filter_that_is_typed_stands_below_the_list() {
 }
 
 #[test]
-fn an_account_without_credit_is_no_fault_of_its_keys() {
+fn missing_account_credit_does_not_change_key_states() {
     let mut model = in_every_state((80, 24));
     let asked = update(&mut model, Msg::Intent(Intent::Reload), now());
     assert_eq!(asked.len(), 1);
@@ -306,14 +306,14 @@ fn an_account_without_credit_is_no_fault_of_its_keys() {
 }
 
 #[test]
-fn details_say_how_any_tool_reads_the_key() {
+fn details_show_the_commands_that_read_the_key() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::Move(1), Intent::ToggleDetails]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
-fn a_key_is_shown_for_a_moment_and_then_not() {
+fn revealed_key_is_hidden_after_ten_seconds() {
     let mut model = held((80, 24));
     let effects = update(&mut model, Msg::Intent(Intent::ToggleReveal), now());
     let [Effect::ReadSecret(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
@@ -325,12 +325,12 @@ fn a_key_is_shown_for_a_moment_and_then_not() {
 }
 
 #[test]
-fn too_small_a_terminal_asks_for_more() {
+fn small_terminal_shows_the_required_size() {
     insta::assert_snapshot!(drawn(&held((40, 8))));
 }
 
 #[test]
-fn what_may_have_been_issued_stands_on_top() {
+fn unresolved_attempts_are_shown_on_top() {
     let mut model = held((80, 24));
     let attempt = UnresolvedAttempt {
         id: "1".into(),
@@ -350,14 +350,14 @@ fn what_may_have_been_issued_stands_on_top() {
 }
 
 #[test]
-fn the_form_offers_the_policy_of_the_last_key() {
+fn form_is_prefilled_with_the_policy_of_the_last_key() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::NewKey]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
-fn the_form_says_what_is_wrong_below_each_field() {
+fn form_shows_errors_below_each_field() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::NewKey]);
     type_text(&mut model, "ci");
@@ -369,7 +369,7 @@ fn the_form_says_what_is_wrong_below_each_field() {
 }
 
 #[test]
-fn waiting_shows_the_whole_address() {
+fn sign_in_shows_the_complete_address() {
     let model = waiting((80, 24), false);
     insta::assert_snapshot!(drawn(&model));
     let Screen::SignIn(login) = &model.screen else { panic!("no login on screen") };
@@ -379,14 +379,14 @@ fn waiting_shows_the_whole_address() {
 }
 
 #[test]
-fn without_a_browser_a_code_is_pasted_unseen() {
+fn pasted_code_is_masked() {
     let mut model = waiting((80, 24), true);
     update(&mut model, Msg::Intent(Intent::Paste("the-code\n".into())), now());
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
-fn the_qr_code_fits_or_says_that_it_does_not() {
+fn qr_code_is_shown_only_if_it_fits() {
     let mut model = waiting((80, 24), true);
     want(&mut model, &[Intent::ToggleQrCode]);
     assert!(drawn(&model).contains("does not fit"));
@@ -415,7 +415,7 @@ fn the_qr_code_is_black_on_white_in_every_theme_and_palette() {
 }
 
 #[test]
-fn a_failed_login_says_what_it_means_for_key_and_money() {
+fn failed_sign_in_shows_the_meaning_and_the_advice() {
     let trouble = UserError::new(
         ErrorKind::Cancelled,
         "access was denied on the consent page",
@@ -425,14 +425,14 @@ fn a_failed_login_says_what_it_means_for_key_and_money() {
 }
 
 #[test]
-fn a_key_just_cut_is_masked_and_says_where_it_lies() {
+fn new_key_is_masked_and_shows_its_store() {
     let held = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
     let outcome = ProvisioningOutcome::Stored { stored_key: held, key: secret(), warning: None };
     insta::assert_snapshot!(drawn(&revealed(outcome)));
 }
 
 #[test]
-fn what_was_not_granted_is_said_in_words() {
+fn differences_to_the_granted_policy_are_shown() {
     let mut held = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
     held.granted = Some(GrantedPolicy { limit: Some(5.5), limit_reset: None, expires_at: None });
     let outcome = ProvisioningOutcome::Stored { stored_key: held, key: secret(), warning: None };
@@ -440,7 +440,7 @@ fn what_was_not_granted_is_said_in_words() {
 }
 
 #[test]
-fn a_key_that_could_not_be_stored_stays_and_quitting_asks() {
+fn unstored_key_stays_on_screen_and_quitting_asks() {
     let trouble = UserError::new(
         ErrorKind::SecretStore,
         "the key was issued and could not be stored: the keychain is locked",
@@ -454,7 +454,7 @@ fn a_key_that_could_not_be_stored_stays_and_quitting_asks() {
 }
 
 #[test]
-fn another_store_is_offered_and_its_passphrase_is_never_shown() {
+fn alternate_store_is_offered_and_its_passphrase_is_masked() {
     let held = key("laptop2", None, None, None);
     let trouble = UserError::new(ErrorKind::SecretStore, "it failed", "try again");
     let mut model =
@@ -465,14 +465,14 @@ fn another_store_is_offered_and_its_passphrase_is_never_shown() {
 }
 
 #[test]
-fn help_is_drawn_from_the_keys_that_work() {
+fn help_lists_the_active_key_bindings() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::ToggleHelp]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
-fn help_says_every_key_whole_on_the_smallest_terminal_too() {
+fn help_shows_every_binding_on_the_smallest_terminal() {
     let mut model = held(view::MIN_TERMINAL_SIZE);
     want(&mut model, &[Intent::ToggleHelp]);
     let mut text = String::new();
@@ -487,7 +487,7 @@ fn help_says_every_key_whole_on_the_smallest_terminal_too() {
 }
 
 #[test]
-fn without_colours_weight_and_words_are_left() {
+fn no_color_theme_uses_no_colors() {
     let model = held((80, 24));
     let colours = |theme| {
         let terminal = screen(&model, theme);
@@ -525,7 +525,7 @@ fn every_screen_survives_every_size() {
 }
 
 #[test]
-fn a_step_within_a_page_repaints_two_rows() {
+fn moving_within_a_page_repaints_two_rows() {
     let before = held((120, 40));
     let mut after = before.clone();
     want(&mut after, &[Intent::Move(1)]);
@@ -535,7 +535,7 @@ fn a_step_within_a_page_repaints_two_rows() {
 }
 
 #[test]
-fn a_capital_letter_is_its_own_key() {
+fn capital_letters_have_their_own_bindings() {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
     let model = held((80, 24));
     for modifiers in [KeyModifiers::NONE, KeyModifiers::SHIFT] {

@@ -63,21 +63,21 @@ fn with_past(retiring: bool, size: (u16, u16)) -> Model {
 }
 
 #[test]
-fn a_rotation_says_what_will_happen() {
+fn rotation_dialog_lists_the_steps() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::Rotate, Intent::NextChoice]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
-fn a_leak_says_what_will_be_done() {
+fn leak_response_dialog_lists_the_steps() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::ToggleMark, Intent::ToggleMark, Intent::RespondToLeak]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
-fn a_deletion_wants_the_label() {
+fn revocation_requires_the_label() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::Remove]);
     let question = drawn(&model);
@@ -90,7 +90,7 @@ fn a_deletion_wants_the_label() {
 }
 
 #[test]
-fn what_was_not_done_about_a_leak_stands_out() {
+fn failed_leak_response_actions_are_highlighted() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::RespondToLeak, Intent::Yes]);
     let ticket = ticket(&model);
@@ -113,16 +113,16 @@ fn what_was_not_done_about_a_leak_stands_out() {
 }
 
 #[test]
-fn a_change_shows_what_it_changes() {
+fn edit_form_shows_the_changes() {
     let mut model = editing(Some(remote("laptop")), (80, 24));
     type_text(&mut model, "12.5");
     want(&mut model, &[Intent::NextField, Intent::NextChoice, Intent::Submit]);
     insta::assert_snapshot!(drawn(&model));
-    insta::assert_snapshot!("a_change_without_a_management_key", drawn(&editing(None, (80, 24))));
+    insta::assert_snapshot!("edit_form_without_a_management_key", drawn(&editing(None, (80, 24))));
 }
 
 #[test]
-fn a_change_on_the_smallest_terminal_still_says_what_it_changes() {
+fn edit_form_shows_the_changes_on_the_smallest_terminal() {
     let mut model = editing(Some(remote("laptop")), view::MIN_TERMINAL_SIZE);
     type_text(&mut model, "12.5");
     want(&mut model, &[Intent::Submit]);
@@ -130,7 +130,7 @@ fn a_change_on_the_smallest_terminal_still_says_what_it_changes() {
 }
 
 #[test]
-fn a_key_from_elsewhere_is_never_shown() {
+fn imported_key_is_masked() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::ImportKey]);
     type_text(&mut model, "web");
@@ -139,7 +139,7 @@ fn a_key_from_elsewhere_is_never_shown() {
 }
 
 #[test]
-fn the_accounts_keys_beside_those_held_here() {
+fn account_keys_are_shown_with_stored_keys() {
     let mut model = held((80, 24));
     let effects = update(&mut model, Msg::Intent(Intent::NextScope), now());
     let [Effect::LoadAccountKeys(ticket)] = effects[..] else { panic!("{effects:?}") };
@@ -150,18 +150,18 @@ fn the_accounts_keys_beside_those_held_here() {
     update(&mut model, Msg::AccountKeysLoaded { ticket, result: Ok(account) }, now());
     insta::assert_snapshot!(drawn(&model));
     want(&mut model, &[Intent::MoveToBottom, Intent::ToggleDetails]);
-    insta::assert_snapshot!("a_key_of_the_account_alone", drawn(&model));
+    insta::assert_snapshot!("details_of_a_key_that_is_not_stored", drawn(&model));
 }
 
 #[test]
-fn the_past_and_where_it_leads() {
+fn details_show_usage_history_and_forecast() {
     insta::assert_snapshot!(drawn(&with_past(false, (80, 24))));
     let wide = drawn(&with_past(false, (160, 50)));
     assert!(wide.contains("by day"), "{wide}");
 }
 
 #[test]
-fn a_replaced_key_says_whether_it_is_used() {
+fn details_show_whether_a_replaced_key_is_used() {
     let used = drawn(&with_past(true, (80, 24)));
     assert!(used.contains("replaced"), "{used}");
     insta::assert_snapshot!(used);

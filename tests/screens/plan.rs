@@ -68,19 +68,19 @@ fn applying(size: (u16, u16)) -> (Model, Ticket) {
 }
 
 #[test]
-fn a_plan_says_what_would_be_done() {
+fn plan_shows_the_status_of_each_key() {
     insta::assert_snapshot!(drawn(&seen((80, 24))));
 }
 
 #[test]
-fn a_plan_scrolls_on_the_smallest_terminal() {
+fn plan_scrolls_on_the_smallest_terminal() {
     let mut model = seen(view::MIN_TERMINAL_SIZE);
     want(&mut model, &[Intent::MovePage(1), Intent::Move(4)]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
-fn what_is_wrong_with_a_plan_is_said_with_its_place() {
+fn plan_problems_are_shown_with_their_location() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::OpenPlan]);
     let [Effect::LoadPlan { ticket, .. }] =
@@ -97,12 +97,12 @@ fn what_is_wrong_with_a_plan_is_said_with_its_place() {
 }
 
 #[test]
-fn a_queue_shows_what_is_done_the_current_key_and_those_to_come() {
+fn batch_shows_finished_current_and_waiting_keys() {
     insta::assert_snapshot!(drawn(&applying((80, 24)).0));
 }
 
 #[test]
-fn a_queue_keeps_the_address_whole_on_the_smallest_terminal() {
+fn batch_shows_the_complete_address_on_the_smallest_terminal() {
     let (mut model, ticket) = applying(view::MIN_TERMINAL_SIZE);
     insta::assert_snapshot!(drawn(&model));
     update(&mut model, Msg::PlanApplied { ticket, error: None }, now());
