@@ -1,4 +1,4 @@
-//! What follows from what happens: the core alone, on any day, with no world around it.
+//! Tests of the state transitions of the dashboard.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -55,49 +55,49 @@ fn secret() -> ApiKey {
     ApiKey::from("sk-or-v1-secret".to_owned())
 }
 
-/// A dashboard that holds these.
-fn holding(labels: &[&str]) -> Model {
+/// Returns a dashboard with these stored keys.
+fn model_with_keys(labels: &[&str]) -> Model {
     let mut model = Model::new(AppContext::default(), (80, 24), now());
     load_keys(&mut model);
     let keys = Ok(labels.iter().map(|label| key(label)).collect());
-    tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: keys });
+    send(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: keys });
     model
 }
 
-fn tell(model: &mut Model, msg: Msg) -> Vec<Effect> {
+fn send(model: &mut Model, msg: Msg) -> Vec<Effect> {
     update(model, msg, now())
 }
 
-fn want(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    tell(model, Msg::Intent(intent))
+fn send_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    send(model, Msg::Intent(intent))
 }
 
 fn type_text(model: &mut Model, text: &str) {
     for c in text.chars() {
-        want(model, Intent::TypeChar(c));
+        send_intent(model, Intent::TypeChar(c));
     }
 }
 
-/// A login for `new`, waiting for consent; and its ticket.
-fn waiting() -> (Model, Ticket) {
-    let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::NewKey);
+/// Returns a run for `new` that waits for consent, and its ticket.
+fn model_awaiting_consent() -> (Model, Ticket) {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::NewKey);
     type_text(&mut model, "new");
-    let effects = want(&mut model, Intent::Submit);
+    let effects = send_intent(&mut model, Intent::Submit);
     let [Effect::ProvisionKey { ticket, request, .. }] = &effects[..] else {
         panic!("{effects:?}")
     };
     assert_eq!(request.label.as_str(), "new");
     let ticket = *ticket;
     let url = "https://openrouter.ai/auth?x".to_owned();
-    tell(
+    send(
         &mut model,
         Msg::ProvisioningEvent {
             ticket,
             event: ProvisioningEvent::SignInUrl { url, needs_code: false },
         },
     );
-    tell(
+    send(
         &mut model,
         Msg::ProvisioningEvent {
             ticket,
@@ -116,17 +116,17 @@ fn not_stored(label: &str) -> ProvisioningOutcome {
     ProvisioningOutcome::NotStored {
         entry: key(label),
         key: ApiKey::from(text),
-        error: trouble(ErrorKind::SecretStore),
+        error: user_error(ErrorKind::SecretStore),
     }
 }
 
-fn trouble(kind: ErrorKind) -> UserError {
+fn user_error(kind: ErrorKind) -> UserError {
     UserError::new(kind, "it failed", "try again")
 }
 
 /// These were received after an earlier run, and are nowhere but here.
-fn recovered(model: &mut Model, not_stored: Vec<ProvisioningOutcome>) {
-    tell(
+fn finish_recovery(model: &mut Model, not_stored: Vec<ProvisioningOutcome>) {
+    send(
         model,
         Msg::RecoveryFinished {
             stored_keys: Vec::new(),
@@ -138,7 +138,7 @@ fn recovered(model: &mut Model, not_stored: Vec<ProvisioningOutcome>) {
     );
 }
 
-fn revealed(model: &Model) -> Option<&str> {
+fn new_key_label(model: &Model) -> Option<&str> {
     match &model.screen {
         Screen::NewKey(reveal) => Some(reveal.entry.label.as_str()),
         _ => None,
@@ -147,46 +147,46 @@ fn revealed(model: &Model) -> Option<&str> {
 
 #[test]
 fn five_keys_take_five_labels() {
-    let mut model = holding(&["laptop"]);
+    let mut model = model_with_keys(&["laptop"]);
     for number in 0..5 {
-        want(&mut model, Intent::NewKey);
+        send_intent(&mut model, Intent::NewKey);
         type_text(&mut model, &format!("tool {number}"));
-        let effects = want(&mut model, Intent::Submit);
+        let effects = send_intent(&mut model, Intent::Submit);
         let [Effect::ProvisionKey { ticket, request, .. }] = &effects[..] else {
             panic!("{effects:?}")
         };
         assert_eq!(request.limit, "7.50".parse().ok());
         assert_eq!((request.limit_reset, &request.expiry), (Some(ResetInterval::Daily), &None));
         let outcome = stored(request.label.as_str());
-        tell(&mut model, Msg::ProvisioningFinished { ticket: *ticket, outcome });
-        assert_eq!(revealed(&model), Some(format!("tool {number}").as_str()));
+        send(&mut model, Msg::ProvisioningFinished { ticket: *ticket, outcome });
+        assert_eq!(new_key_label(&model), Some(format!("tool {number}").as_str()));
     }
     assert_eq!(model.dashboard.stored_keys().len(), 6);
 }
 
 #[test]
 fn enter_goes_through_the_fields_and_submits_on_the_last() {
-    let mut model = holding(&[]);
-    want(&mut model, Intent::NewKey);
+    let mut model = model_with_keys(&[]);
+    send_intent(&mut model, Intent::NewKey);
     type_text(&mut model, "x");
     for _ in 0..3 {
-        assert!(want(&mut model, Intent::Enter).is_empty());
+        assert!(send_intent(&mut model, Intent::Enter).is_empty());
     }
-    assert!(matches!(want(&mut model, Intent::Enter)[..], [Effect::ProvisionKey { .. }]));
+    assert!(matches!(send_intent(&mut model, Intent::Enter)[..], [Effect::ProvisionKey { .. }]));
 }
 
 #[test]
 fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
-    let mut model = holding(&["laptop"]);
+    let mut model = model_with_keys(&["laptop"]);
     for (label, limit) in
         [("", "10"), ("laptop", "10"), ("ok", "0"), ("ok", "12,50"), ("ok", "1e9")]
     {
-        want(&mut model, Intent::NewKey);
+        send_intent(&mut model, Intent::NewKey);
         type_text(&mut model, label);
-        want(&mut model, Intent::NextField);
+        send_intent(&mut model, Intent::NextField);
         type_text(&mut model, limit);
-        want(&mut model, Intent::NextField);
-        assert!(want(&mut model, Intent::Submit).is_empty(), "{label} {limit}");
+        send_intent(&mut model, Intent::NextField);
+        assert!(send_intent(&mut model, Intent::Submit).is_empty(), "{label} {limit}");
         let Screen::Form(form) = &model.screen else { panic!() };
         let wrong = if label == "ok" {
             keywright::tui::state::FormField::Limit
@@ -194,13 +194,13 @@ fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
             keywright::tui::state::FormField::Label
         };
         assert_eq!(form.focused_field, wrong, "{label} {limit}");
-        want(&mut model, Intent::Back);
+        send_intent(&mut model, Intent::Back);
     }
 }
 
 #[test]
 fn a_retiring_key_is_not_offered_to_authorise_another() {
-    let mut model = holding(&["laptop"]);
+    let mut model = model_with_keys(&["laptop"]);
     let info =
         Arc::new(KeyInfo { limit: Some(5.0), limit_remaining: Some(5.0), ..KeyInfo::default() });
     let mut laptop = key("laptop");
@@ -209,25 +209,25 @@ fn a_retiring_key_is_not_offered_to_authorise_another() {
     laptop.retirement =
         Some(Retirement { replaced_at: now(), unused_for: 60, revoke_when_unused: false });
     model.dashboard.upsert_key(laptop, now());
-    want(&mut model, Intent::NewKey);
+    send_intent(&mut model, Intent::NewKey);
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!(form.existing_key, None);
 }
 
 #[test]
-fn a_new_key_comes_by_the_road_that_was_chosen() {
-    let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::NewKey);
+fn the_chosen_auth_method_is_sent() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::NewKey);
     type_text(&mut model, "new");
     let mut roads = Vec::new();
     for _ in 0..4 {
-        let effects = want(&mut model, Intent::Submit);
+        let effects = send_intent(&mut model, Intent::Submit);
         let [Effect::ProvisionKey { auth_choice: road, .. }] = &effects[..] else {
             panic!("{effects:?}")
         };
         roads.push(road.clone());
-        want(&mut model, Intent::Back);
-        want(&mut model, Intent::NextAuthChoice);
+        send_intent(&mut model, Intent::Back);
+        send_intent(&mut model, Intent::NextAuthChoice);
     }
     // What is held but was never heard of does not vouch.
     assert_eq!(
@@ -243,12 +243,12 @@ fn a_new_key_comes_by_the_road_that_was_chosen() {
         Arc::new(KeyInfo { limit: Some(5.0), limit_remaining: Some(5.0), ..KeyInfo::default() });
     let hash = model.dashboard.stored_keys()[0].hash.clone();
     model.dashboard.record_check(&hash, &CheckResult::Valid(told), now());
-    want(&mut model, Intent::Back);
-    want(&mut model, Intent::NewKey);
+    send_intent(&mut model, Intent::Back);
+    send_intent(&mut model, Intent::NewKey);
     type_text(&mut model, "new");
-    want(&mut model, Intent::NextAuthChoice);
-    want(&mut model, Intent::NextAuthChoice);
-    let effects = want(&mut model, Intent::Submit);
+    send_intent(&mut model, Intent::NextAuthChoice);
+    send_intent(&mut model, Intent::NextAuthChoice);
+    let effects = send_intent(&mut model, Intent::Submit);
     let [Effect::ProvisionKey { auth_choice: AuthChoice::ExistingKey(label), .. }] = &effects[..]
     else {
         panic!("{effects:?}")
@@ -258,9 +258,9 @@ fn a_new_key_comes_by_the_road_that_was_chosen() {
 
 #[test]
 fn a_paste_with_a_newline_submits_nothing() {
-    let mut model = holding(&[]);
-    want(&mut model, Intent::NewKey);
-    let effects = want(&mut model, Intent::Paste("my\r\ntool\u{1b}[A".into()));
+    let mut model = model_with_keys(&[]);
+    send_intent(&mut model, Intent::NewKey);
+    let effects = send_intent(&mut model, Intent::Paste("my\r\ntool\u{1b}[A".into()));
     assert!(effects.is_empty());
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!(form.label.text(), "my tool[A");
@@ -268,12 +268,12 @@ fn a_paste_with_a_newline_submits_nothing() {
 
 #[test]
 fn the_reset_is_chosen_with_arrows_space_and_letters() {
-    let mut model = holding(&[]);
-    want(&mut model, Intent::NewKey);
-    want(&mut model, Intent::NextField);
-    want(&mut model, Intent::NextField);
+    let mut model = model_with_keys(&[]);
+    send_intent(&mut model, Intent::NewKey);
+    send_intent(&mut model, Intent::NextField);
+    send_intent(&mut model, Intent::NextField);
     let mut reset = |intent: Intent| {
-        want(&mut model, intent);
+        send_intent(&mut model, intent);
         let Screen::Form(form) = &model.screen else { panic!() };
         form.limit_reset
     };
@@ -287,98 +287,98 @@ fn the_reset_is_chosen_with_arrows_space_and_letters() {
 }
 
 #[test]
-fn nothing_typed_is_lost_when_a_login_fails() {
-    let (mut model, ticket) = waiting();
-    tell(
+fn a_failed_sign_in_keeps_the_form() {
+    let (mut model, ticket) = model_awaiting_consent();
+    send(
         &mut model,
         Msg::ProvisioningFinished {
             ticket,
-            outcome: ProvisioningOutcome::Failed(trouble(ErrorKind::Unreachable)),
+            outcome: ProvisioningOutcome::Failed(user_error(ErrorKind::Unreachable)),
         },
     );
     assert!(
-        matches!(&model.screen, Screen::SignIn(login) if login.error == Some(trouble(ErrorKind::Unreachable)))
+        matches!(&model.screen, Screen::SignIn(login) if login.error == Some(user_error(ErrorKind::Unreachable)))
     );
     let mut again = model.clone();
-    want(&mut model, Intent::Back);
+    send_intent(&mut model, Intent::Back);
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!((form.label.text(), form.limit.text()), ("new", "7.50"));
-    assert!(matches!(want(&mut again, Intent::Retry)[..], [Effect::ProvisionKey { .. }]));
+    assert!(matches!(send_intent(&mut again, Intent::Retry)[..], [Effect::ProvisionKey { .. }]));
 }
 
 #[test]
 fn esc_while_waiting_cancels_at_once_and_keeps_the_form() {
-    let (mut model, ticket) = waiting();
-    let effects = want(&mut model, Intent::Back);
+    let (mut model, ticket) = model_awaiting_consent();
+    let effects = send_intent(&mut model, Intent::Back);
     assert!(matches!(effects[..], [Effect::CancelRun(cancelled)] if cancelled == ticket));
     assert!(matches!(&model.screen, Screen::Form(form) if form.label.text() == "new"));
-    tell(
+    send(
         &mut model,
         Msg::ProvisioningFinished {
             ticket,
-            outcome: ProvisioningOutcome::Failed(trouble(ErrorKind::Cancelled)),
+            outcome: ProvisioningOutcome::Failed(user_error(ErrorKind::Cancelled)),
         },
     );
     assert_eq!((model.notice, model.background_runs.len()), (None, 0));
 }
 
 #[test]
-fn a_key_that_came_in_spite_of_esc_is_listed_and_said() {
-    let (mut model, ticket) = waiting();
-    want(&mut model, Intent::Back);
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+fn a_key_created_after_cancelling_is_listed_and_reported() {
+    let (mut model, ticket) = model_awaiting_consent();
+    send_intent(&mut model, Intent::Back);
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     assert_eq!(model.dashboard.stored_keys().len(), 2);
     assert!(model.notice.unwrap().unwrap().contains("new"));
 }
 
 #[test]
 fn an_answer_counts_once() {
-    let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
-    want(&mut model, Intent::Back);
-    tell(&mut model, Msg::KeyRemoved { label: "new".parse().unwrap(), result: Ok(()) });
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    let (mut model, ticket) = model_awaiting_consent();
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    send_intent(&mut model, Intent::Back);
+    send(&mut model, Msg::KeyRemoved { label: "new".parse().unwrap(), result: Ok(()) });
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     assert_eq!(model.dashboard.stored_keys().len(), 1);
     // A key that is nowhere else counts whoever brings it.
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
-    assert_eq!(revealed(&model), Some("new"));
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    assert_eq!(new_key_label(&model), Some("new"));
 }
 
 #[test]
 fn a_clock_that_is_put_back_shows_no_key_for_longer() {
-    let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
-    want(&mut model, Intent::ToggleReveal);
+    let (mut model, ticket) = model_awaiting_consent();
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    send_intent(&mut model, Intent::ToggleReveal);
     update(&mut model, Msg::Tick, now() - SignedDuration::from_hours(1));
     assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.revealed_until.is_none()));
 }
 
 #[test]
-fn leaving_one_login_does_not_end_another() {
-    let (mut model, first) = waiting();
-    tell(
+fn leaving_one_run_does_not_cancel_another() {
+    let (mut model, first) = model_awaiting_consent();
+    send(
         &mut model,
         Msg::ProvisioningEvent {
             ticket: first,
             event: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
         },
     );
-    want(&mut model, Intent::Quit);
-    want(&mut model, Intent::Back);
-    want(&mut model, Intent::NewKey);
+    send_intent(&mut model, Intent::Quit);
+    send_intent(&mut model, Intent::Back);
+    send_intent(&mut model, Intent::NewKey);
     type_text(&mut model, "second");
-    assert!(matches!(want(&mut model, Intent::Submit)[..], [Effect::ProvisionKey { .. }]));
+    assert!(matches!(send_intent(&mut model, Intent::Submit)[..], [Effect::ProvisionKey { .. }]));
     let effects =
-        tell(&mut model, Msg::ProvisioningFinished { ticket: first, outcome: stored("new") });
+        send(&mut model, Msg::ProvisioningFinished { ticket: first, outcome: stored("new") });
     assert!(effects.is_empty(), "{effects:?}");
 }
 
 #[test]
-fn news_of_a_journey_that_was_left_changes_nothing() {
-    let (mut model, old) = waiting();
-    want(&mut model, Intent::Back);
-    want(&mut model, Intent::Submit);
-    tell(
+fn events_of_a_cancelled_run_are_ignored() {
+    let (mut model, old) = model_awaiting_consent();
+    send_intent(&mut model, Intent::Back);
+    send_intent(&mut model, Intent::Submit);
+    send(
         &mut model,
         Msg::ProvisioningEvent {
             ticket: old,
@@ -392,23 +392,23 @@ fn news_of_a_journey_that_was_left_changes_nothing() {
 
 #[test]
 fn a_pasted_code_is_given_once_and_only_if_it_is_one() {
-    let (mut model, _) = waiting();
-    want(&mut model, Intent::ToggleCodeField);
-    assert!(want(&mut model, Intent::Enter).is_empty());
-    want(&mut model, Intent::Paste(" the-code\n".into()));
-    assert!(matches!(want(&mut model, Intent::Enter)[..], [Effect::SubmitCode(..)]));
-    assert!(want(&mut model, Intent::Enter).is_empty());
+    let (mut model, _) = model_awaiting_consent();
+    send_intent(&mut model, Intent::ToggleCodeField);
+    assert!(send_intent(&mut model, Intent::Enter).is_empty());
+    send_intent(&mut model, Intent::Paste(" the-code\n".into()));
+    assert!(matches!(send_intent(&mut model, Intent::Enter)[..], [Effect::SubmitCode(..)]));
+    assert!(send_intent(&mut model, Intent::Enter).is_empty());
 }
 
 #[test]
-fn only_the_sandbox_decides_in_the_browsers_place() {
-    let (mut model, ticket) = waiting();
-    assert!(want(&mut model, Intent::Approve).is_empty());
+fn only_the_sandbox_can_decide_consent() {
+    let (mut model, ticket) = model_awaiting_consent();
+    assert!(send_intent(&mut model, Intent::Approve).is_empty());
     model.is_sandbox = true;
-    let effects = want(&mut model, Intent::Approve);
+    let effects = send_intent(&mut model, Intent::Approve);
     assert!(matches!(effects[..], [Effect::DecideConsent { approve: true, .. }]), "{effects:?}");
     let result = Ok(Some(AuthCode::from("code".to_owned())));
-    let effects = tell(&mut model, Msg::ConsentDecided { ticket, result });
+    let effects = send(&mut model, Msg::ConsentDecided { ticket, result });
     assert!(matches!(effects[..], [Effect::SubmitCode(..)]));
 }
 
@@ -452,18 +452,18 @@ fn any_intent() -> impl Strategy<Value = Intent> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
-    /// Whatever a person does, a key that is stored nowhere stays until they say that it may go.
+    /// An unstored key is kept until the person agrees to discard it.
     #[test]
-    fn no_walk_through_the_screens_drops_a_key(intents in prop::collection::vec(any_intent(), 1..60)) {
-        let (mut model, ticket) = waiting();
+    fn no_sequence_of_intents_drops_an_unstored_key(intents in prop::collection::vec(any_intent(), 1..60)) {
+        let (mut model, ticket) = model_awaiting_consent();
         let outcome = not_stored("new");
-        tell(&mut model, Msg::ProvisioningFinished { ticket, outcome });
+        send(&mut model, Msg::ProvisioningFinished { ticket, outcome });
         let mut given_up = false;
         for intent in intents {
             let asked = matches!(model.question, Some(Question::QuitWithUnstoredKey | Question::DiscardUnstoredKey));
             given_up |= asked && matches!(intent, Intent::Yes | Intent::Interrupt);
-            want(&mut model, intent);
-            let kept = revealed(&model) == Some("new") || !model.unstored_keys.is_empty();
+            send_intent(&mut model, intent);
+            let kept = new_key_label(&model) == Some("new") || !model.unstored_keys.is_empty();
             prop_assert!(kept || given_up);
         }
     }

@@ -1,4 +1,4 @@
-//! What is done to keys that exist: thought over, begun, and what comes of it.
+//! Rotation, leak response, revocation, edit and import.
 
 use keywright::domain::{
     AccountKey, AccountKeys, ActionResult, ErrorKind, FieldChange, KeyInfo, KeyPatch, LeakResponse,
@@ -11,7 +11,7 @@ use keywright::tui::state::{
 
 use super::*;
 
-fn remote(label: &str) -> AccountKey {
+fn account_key(label: &str) -> AccountKey {
     AccountKey {
         hash: keywright::domain::encode_hex(label.as_bytes()),
         name: Some(label.into()),
@@ -26,7 +26,7 @@ fn remote(label: &str) -> AccountKey {
     }
 }
 
-fn handed(label: &str) -> Rotated {
+fn rotated(label: &str) -> Rotated {
     let new = StoredKey { hash: "new".into(), ..key(label) };
     let old = StoredKey {
         label: format!("{label} (old)").parse().unwrap(),
@@ -54,29 +54,29 @@ fn asking(model: &Model) -> Option<ConfirmKind> {
 
 /// The edit form of `laptop`, with what the account says of it.
 fn editing(remote: Option<AccountKey>) -> Model {
-    let mut model = holding(&["laptop", "ci"]);
-    let effects = want(&mut model, Intent::EditKey);
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    let effects = send_intent(&mut model, Intent::EditKey);
     let [Effect::FetchAccountKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    tell(&mut model, Msg::AccountKeyFetched { ticket, result: Ok(remote) });
+    send(&mut model, Msg::AccountKeyFetched { ticket, result: Ok(remote) });
     model
 }
 
 #[test]
-fn a_rotation_is_thought_over_and_the_label_goes_over() {
-    let mut model = holding(&["laptop", "ci"]);
-    assert!(want(&mut model, Intent::Rotate).is_empty());
+fn a_rotation_is_confirmed_and_moves_the_label() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    assert!(send_intent(&mut model, Intent::Rotate).is_empty());
     assert_eq!(asking(&model), Some(ConfirmKind::Rotate));
-    want(&mut model, Intent::NextChoice);
-    want(&mut model, Intent::ToggleMark);
-    let effects = want(&mut model, Intent::Yes);
+    send_intent(&mut model, Intent::NextChoice);
+    send_intent(&mut model, Intent::ToggleMark);
+    let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::RotateKey { ticket, stored_key: held, retire_policy: terms }] = &effects[..]
     else {
         panic!("{effects:?}")
     };
     assert_eq!(held.label.as_str(), "laptop");
     assert_eq!(*terms, RetirePolicy { unused_for: 21_600, revoke_when_unused: true });
-    let rotation = RotationOutcome::Completed { rotated: handed("laptop"), warning: None };
-    tell(&mut model, Msg::RotationFinished { ticket: *ticket, outcome: rotation });
+    let rotation = RotationOutcome::Completed { rotated: rotated("laptop"), warning: None };
+    send(&mut model, Msg::RotationFinished { ticket: *ticket, outcome: rotation });
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(labels(&model), ["laptop (old)", "ci", "laptop"]);
     assert_eq!(model.dashboard.selected_key().unwrap().hash, "new");
@@ -84,51 +84,51 @@ fn a_rotation_is_thought_over_and_the_label_goes_over() {
 
 #[test]
 fn a_rotation_that_failed_can_be_tried_again_and_left() {
-    let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::Rotate);
-    let effects = want(&mut model, Intent::Yes);
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::Rotate);
+    let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let failed = |ticket| Msg::RotationFinished {
         ticket,
-        outcome: RotationOutcome::Failed(trouble(ErrorKind::Unreachable)),
+        outcome: RotationOutcome::Failed(user_error(ErrorKind::Unreachable)),
     };
-    tell(&mut model, failed(ticket));
+    send(&mut model, failed(ticket));
     assert!(matches!(&model.screen, Screen::SignIn(login) if login.error.is_some()));
-    let effects = want(&mut model, Intent::Retry);
+    let effects = send_intent(&mut model, Intent::Retry);
     let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    let effects = want(&mut model, Intent::Back);
+    let effects = send_intent(&mut model, Intent::Back);
     assert!(matches!(effects[..], [Effect::CancelRun(cancelled)] if cancelled == ticket));
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(model.background_runs.len(), 1);
-    tell(&mut model, failed(ticket));
+    send(&mut model, failed(ticket));
     assert_eq!(model.background_runs, []);
 }
 
 #[test]
-fn the_new_key_of_a_rotation_that_nobody_stored_comes_on_screen() {
-    let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::Rotate);
-    let effects = want(&mut model, Intent::Yes);
+fn an_unstored_key_of_a_rotation_is_shown() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::Rotate);
+    let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let rotation = RotationOutcome::NotStored {
         entry: key("laptop (new)"),
         key: secret(),
-        error: trouble(ErrorKind::SecretStore),
+        error: user_error(ErrorKind::SecretStore),
     };
-    tell(&mut model, Msg::RotationFinished { ticket, outcome: rotation });
-    assert_eq!(revealed(&model), Some("laptop (new)"));
-    assert!(want(&mut model, Intent::Quit).is_empty());
+    send(&mut model, Msg::RotationFinished { ticket, outcome: rotation });
+    assert_eq!(new_key_label(&model), Some("laptop (new)"));
+    assert!(send_intent(&mut model, Intent::Quit).is_empty());
     assert_eq!(model.question, Some(Question::QuitWithUnstoredKey));
 }
 
 #[test]
-fn a_leak_is_spelled_out_and_what_was_not_done_is_said() {
-    let mut model = holding(&["laptop", "ci"]);
-    want(&mut model, Intent::ToggleMark);
-    want(&mut model, Intent::ToggleMark);
-    assert!(want(&mut model, Intent::RespondToLeak).is_empty());
+fn a_leak_response_is_confirmed_and_reports_failures() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    send_intent(&mut model, Intent::ToggleMark);
+    send_intent(&mut model, Intent::ToggleMark);
+    assert!(send_intent(&mut model, Intent::RespondToLeak).is_empty());
     assert_eq!(asking(&model), Some(ConfirmKind::RespondToLeak));
-    let effects = want(&mut model, Intent::Yes);
+    let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::RespondToLeak { ticket, keys }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(keys.len(), 2);
     let one = |label: &str, done, replaced| LeakResponse {
@@ -143,33 +143,33 @@ fn a_leak_is_spelled_out_and_what_was_not_done_is_said() {
         one(
             "laptop",
             true,
-            RotationOutcome::Completed { rotated: handed("laptop"), warning: None },
+            RotationOutcome::Completed { rotated: rotated("laptop"), warning: None },
         ),
-        one("ci", false, RotationOutcome::Failed(trouble(ErrorKind::Unreachable))),
+        one("ci", false, RotationOutcome::Failed(user_error(ErrorKind::Unreachable))),
     ];
-    tell(&mut model, Msg::LeakResponseFinished { ticket: *ticket, responses: panicked });
+    send(&mut model, Msg::LeakResponseFinished { ticket: *ticket, responses: panicked });
     let Screen::ActionResults(deeds) = &model.screen else { panic!("{:?}", model.screen) };
     assert_eq!(
         deeds.iter().map(|deed| deed.succeeded).collect::<Vec<_>>(),
         [true, true, false, false]
     );
     assert!(labels(&model).contains(&"laptop (old)"));
-    want(&mut model, Intent::Back);
+    send_intent(&mut model, Intent::Back);
     assert!(matches!(model.screen, Screen::Dashboard));
 }
 
 #[test]
 fn a_leaked_key_that_was_replaced_is_copied() {
-    let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::RespondToLeak);
-    let effects = want(&mut model, Intent::Yes);
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::RespondToLeak);
+    let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::RespondToLeak { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let panicked = vec![LeakResponse {
         label: "laptop".parse().unwrap(),
         disable_result: ActionResult { succeeded: true, message: String::new() },
-        rotation: RotationOutcome::Completed { rotated: handed("laptop"), warning: None },
+        rotation: RotationOutcome::Completed { rotated: rotated("laptop"), warning: None },
     }];
-    let effects = tell(&mut model, Msg::LeakResponseFinished { ticket, responses: panicked });
+    let effects = send(&mut model, Msg::LeakResponseFinished { ticket, responses: panicked });
     assert!(
         effects
             .iter()
@@ -179,46 +179,49 @@ fn a_leaked_key_that_was_replaced_is_copied() {
 
 #[test]
 fn nothing_is_deleted_at_the_server_before_its_label_was_typed() {
-    let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::Remove);
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::Remove);
     assert_eq!(model.question, Some(Question::RemoveKeys(vec!["laptop".parse().unwrap()])));
-    want(&mut model, Intent::Revoke);
+    send_intent(&mut model, Intent::Revoke);
     assert_eq!((asking(&model), &model.question), (Some(ConfirmKind::Revoke), &None));
     type_text(&mut model, "lap");
-    assert!(want(&mut model, Intent::Enter).is_empty());
+    assert!(send_intent(&mut model, Intent::Enter).is_empty());
     type_text(&mut model, "top");
-    let effects = want(&mut model, Intent::Enter);
+    let effects = send_intent(&mut model, Intent::Enter);
     let [Effect::RevokeKeys(keys)] = &effects[..] else { panic!("{effects:?}") };
     let (hash, label) = (keys[0].hash.clone(), keys[0].label.clone());
     let failed = Msg::KeyRevoked {
         hash: hash.clone(),
         label: label.clone(),
-        result: Err(trouble(ErrorKind::Failed)),
+        result: Err(user_error(ErrorKind::Failed)),
     };
-    tell(&mut model, failed);
+    send(&mut model, failed);
     assert_eq!(labels(&model), ["laptop"], "what was not done is not shown as done");
-    tell(&mut model, Msg::KeyRevoked { hash, label, result: Ok(()) });
+    send(&mut model, Msg::KeyRevoked { hash, label, result: Ok(()) });
     assert_eq!(labels(&model), [""; 0]);
 }
 
 #[test]
 fn one_key_is_switched_at_once_and_several_after_a_question() {
-    let mut model = holding(&["laptop", "ci"]);
-    let effects = want(&mut model, Intent::ToggleDisabled);
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    let effects = send_intent(&mut model, Intent::ToggleDisabled);
     assert!(
         matches!(&effects[..], [Effect::SetKeysDisabled { keys, disabled: true }] if keys.len() == 1)
     );
-    let off = AccountKey { disabled: Some(true), ..remote("laptop") };
+    let off = AccountKey { disabled: Some(true), ..account_key("laptop") };
     let label: Label = "laptop".parse().unwrap();
-    tell(&mut model, Msg::KeyDisabledSet { label: label.clone(), result: Ok(off), warning: None });
+    send(&mut model, Msg::KeyDisabledSet { label: label.clone(), result: Ok(off), warning: None });
     assert_eq!(model.dashboard.selected_key().unwrap().state(now()), KeyState::Disabled);
-    let effects = want(&mut model, Intent::ToggleDisabled);
+    let effects = send_intent(&mut model, Intent::ToggleDisabled);
     assert!(matches!(&effects[..], [Effect::SetKeysDisabled { disabled: false, .. }]));
-    tell(&mut model, Msg::KeyDisabledSet { label, result: Ok(remote("laptop")), warning: None });
-    want(&mut model, Intent::ToggleMark);
-    want(&mut model, Intent::ToggleMark);
-    assert!(want(&mut model, Intent::ToggleDisabled).is_empty());
-    let effects = want(&mut model, Intent::Yes);
+    send(
+        &mut model,
+        Msg::KeyDisabledSet { label, result: Ok(account_key("laptop")), warning: None },
+    );
+    send_intent(&mut model, Intent::ToggleMark);
+    send_intent(&mut model, Intent::ToggleMark);
+    assert!(send_intent(&mut model, Intent::ToggleDisabled).is_empty());
+    let effects = send_intent(&mut model, Intent::Yes);
     assert!(
         matches!(&effects[..], [Effect::SetKeysDisabled { keys, disabled: true }] if keys.len() == 2)
     );
@@ -226,49 +229,49 @@ fn one_key_is_switched_at_once_and_several_after_a_question() {
 
 #[test]
 fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
-    let mut model = editing(Some(remote("laptop")));
+    let mut model = editing(Some(account_key("laptop")));
     type_text(&mut model, "20");
-    assert!(want(&mut model, Intent::Submit).is_empty());
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!(form.diff, ["limit: $7.50 → $20.00"]);
-    let effects = want(&mut model, Intent::Submit);
+    let effects = send_intent(&mut model, Intent::Submit);
     let [Effect::UpdateKey { ticket, update: change }] = &effects[..] else {
         panic!("{effects:?}")
     };
     let KeyUpdate { account_patch: Some((seen, patch)), new_label: None, .. } = &**change else {
         panic!()
     };
-    assert_eq!(*seen, remote("laptop"));
+    assert_eq!(*seen, account_key("laptop"));
     assert_eq!(
         *patch,
         KeyPatch { limit: FieldChange::from_option("20".parse().ok()), ..KeyPatch::default() }
     );
     // Once is enough.
-    assert!(want(&mut model, Intent::Submit).is_empty());
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
     // Somebody was quicker: what is there now is what is changed from.
-    let mut now_there = remote("laptop");
+    let mut now_there = account_key("laptop");
     now_there.info.limit = Some(5.0);
     let outcome = KeyUpdateOutcome::Conflict { current: now_there, changed_fields: vec!["limit"] };
-    tell(&mut model, Msg::KeyUpdated { ticket: *ticket, outcome });
+    send(&mut model, Msg::KeyUpdated { ticket: *ticket, outcome });
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!((form.limit.text(), form.submit_ticket, form.diff.len()), ("5", None, 0));
     assert!(form.error.as_ref().unwrap().message.contains("limit"));
 }
 
 #[test]
-fn a_change_that_is_none_is_not_sent_and_a_name_goes_through_the_vault() {
-    let mut model = editing(Some(remote("laptop")));
-    assert!(want(&mut model, Intent::Submit).is_empty());
+fn a_change_that_is_none_is_not_sent_and_a_new_name_renames_the_stored_key() {
+    let mut model = editing(Some(account_key("laptop")));
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
     assert!(matches!(model.screen, Screen::Dashboard), "there is nothing to send");
-    let mut model = editing(Some(remote("laptop")));
-    want(&mut model, Intent::PreviousField);
+    let mut model = editing(Some(account_key("laptop")));
+    send_intent(&mut model, Intent::PreviousField);
     type_text(&mut model, "ci");
-    assert!(want(&mut model, Intent::Submit).is_empty());
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!((form.focused_field, form.diff.len()), (FormField::Label, 0), "that label is taken");
     type_text(&mut model, "cd");
-    want(&mut model, Intent::Submit);
-    let effects = want(&mut model, Intent::Submit);
+    send_intent(&mut model, Intent::Submit);
+    let effects = send_intent(&mut model, Intent::Submit);
     let [Effect::UpdateKey { ticket, update: change }] = &effects[..] else {
         panic!("{effects:?}")
     };
@@ -278,7 +281,7 @@ fn a_change_that_is_none_is_not_sent_and_a_name_goes_through_the_vault() {
     let here = StoredKey { label: "cicd".parse().unwrap(), ..key("laptop") };
     let outcome =
         KeyUpdateOutcome::Updated { account_key: None, stored_key: Some(here), warning: None };
-    tell(&mut model, Msg::KeyUpdated { ticket: *ticket, outcome });
+    send(&mut model, Msg::KeyUpdated { ticket: *ticket, outcome });
     assert_eq!(labels(&model), ["cicd", "ci"]);
 }
 
@@ -291,38 +294,38 @@ fn without_a_management_key_a_label_is_all_that_can_be_changed() {
 }
 
 #[test]
-fn a_key_from_elsewhere_is_sent_once_and_its_text_is_in_no_debug_print() {
-    let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::ImportKey);
+fn an_imported_key_is_sent_once_and_redacted_in_debug() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::ImportKey);
     type_text(&mut model, "ci");
-    want(&mut model, Intent::Enter);
-    tell(&mut model, Msg::Intent(Intent::Paste("sk-or-v1-very-secret\n".into())));
+    send_intent(&mut model, Intent::Enter);
+    send(&mut model, Msg::Intent(Intent::Paste("sk-or-v1-very-secret\n".into())));
     assert!(!format!("{model:?}").contains("very-secret"));
-    let effects = want(&mut model, Intent::Submit);
+    let effects = send_intent(&mut model, Intent::Submit);
     let [Effect::ImportKey { ticket, label, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(label.as_str(), "ci");
-    assert!(want(&mut model, Intent::Submit).is_empty());
-    tell(
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
+    send(
         &mut model,
-        Msg::KeyImported { ticket: *ticket, result: Err(trouble(ErrorKind::Unreachable)) },
+        Msg::KeyImported { ticket: *ticket, result: Err(user_error(ErrorKind::Unreachable)) },
     );
-    let effects = want(&mut model, Intent::Submit);
+    let effects = send_intent(&mut model, Intent::Submit);
     let [Effect::ImportKey { ticket, .. }] = &effects[..] else { panic!("{effects:?}") };
-    tell(&mut model, Msg::KeyImported { ticket: *ticket, result: Ok(key("ci")) });
+    send(&mut model, Msg::KeyImported { ticket: *ticket, result: Ok(key("ci")) });
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(labels(&model), ["laptop", "ci"]);
 }
 
 /// `laptop` held and known, `ci` held and gone, `web` the account's alone.
 fn with_account() -> Model {
-    let mut model = holding(&["laptop", "ci"]);
-    let effects = want(&mut model, Intent::NextScope);
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    let effects = send_intent(&mut model, Intent::NextScope);
     let [Effect::LoadAccountKeys(ticket)] = effects[..] else { panic!("{effects:?}") };
     let account = AccountKeys {
-        keys: vec![remote("web"), remote("laptop")],
+        keys: vec![account_key("web"), account_key("laptop")],
         revoked_hashes: vec![key("ci").hash],
     };
-    tell(&mut model, Msg::AccountKeysLoaded { ticket, result: Ok(account) });
+    send(&mut model, Msg::AccountKeysLoaded { ticket, result: Ok(account) });
     model
 }
 
@@ -331,7 +334,7 @@ fn the_accounts_keys_are_joined_by_hash_and_can_be_filtered() {
     let mut model = with_account();
     let mut seen = vec![labels(&model).join(" ")];
     for _ in 0..3 {
-        want(&mut model, Intent::NextScope);
+        send_intent(&mut model, Intent::NextScope);
         seen.push(labels(&model).join(" "));
     }
     assert_eq!(seen, ["laptop ci web", "web", "ci", "laptop ci"]);
@@ -340,55 +343,55 @@ fn the_accounts_keys_are_joined_by_hash_and_can_be_filtered() {
 }
 
 #[test]
-fn of_a_key_that_is_elsewhere_nothing_is_copied_or_forgotten() {
+fn a_key_not_stored_here_cannot_be_copied_or_removed() {
     let mut model = with_account();
-    want(&mut model, Intent::MoveToBottom);
+    send_intent(&mut model, Intent::MoveToBottom);
     for intent in [Intent::Copy, Intent::ToggleReveal, Intent::Rotate, Intent::RespondToLeak] {
-        assert!(want(&mut model, intent.clone()).is_empty(), "{intent:?}");
+        assert!(send_intent(&mut model, intent.clone()).is_empty(), "{intent:?}");
         assert!(
             matches!(&model.notice, Some(Err(trouble)) if trouble.kind == ErrorKind::NotFound),
             "{intent:?}"
         );
         assert!(matches!(model.screen, Screen::Dashboard), "{intent:?}");
     }
-    want(&mut model, Intent::Remove);
+    send_intent(&mut model, Intent::Remove);
     assert_eq!((asking(&model), &model.question), (Some(ConfirmKind::Revoke), &None));
     type_text(&mut model, "web");
-    let effects = want(&mut model, Intent::Enter);
+    let effects = send_intent(&mut model, Intent::Enter);
     let [Effect::RevokeKeys(keys)] = &effects[..] else { panic!("{effects:?}") };
     assert!(!keys[0].is_stored());
     // A label that both a held key and another one have: only the one that was meant goes.
     let (hash, label) = (keys[0].hash.clone(), "laptop".parse().unwrap());
-    tell(&mut model, Msg::KeyRevoked { hash, label, result: Ok(()) });
+    send(&mut model, Msg::KeyRevoked { hash, label, result: Ok(()) });
     assert_eq!(labels(&model), ["laptop", "ci"]);
 }
 
 #[test]
-fn the_past_is_looked_up_when_it_is_shown_and_again_when_it_has_grown() {
-    let mut model = holding(&["laptop", "ci"]);
-    let effects = want(&mut model, Intent::ToggleDetails);
+fn usage_history_is_loaded_when_it_is_shown() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    let effects = send_intent(&mut model, Intent::ToggleDetails);
     let [Effect::LoadUsageHistory { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(*hashes, [key("laptop").hash]);
     // One at a time.
-    assert!(want(&mut model, Intent::Move(1)).is_empty());
+    assert!(send_intent(&mut model, Intent::Move(1)).is_empty());
     let history = vec![(hashes[0].clone(), vec![UsageSample { at: now(), usage: 1.0 }])];
-    let effects = tell(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history });
+    let effects = send(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history });
     let [Effect::LoadUsageHistory { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(*hashes, [key("ci").hash]);
     let history = vec![(hashes[0].clone(), Vec::new())];
-    assert!(tell(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history }).is_empty());
+    assert!(send(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history }).is_empty());
 }
 
 #[test]
 fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
     for (delete, usage, goes) in [(true, 1.0, true), (true, 1.5, false), (false, 1.0, false)] {
-        let mut model = holding(&["laptop"]);
+        let mut model = model_with_keys(&["laptop"]);
         let since = now() - SignedDuration::from_hours(2);
-        let mut handed = handed("laptop");
+        let mut handed = rotated("laptop");
         handed.old.as_mut().unwrap().retirement =
             Some(Retirement { replaced_at: since, unused_for: 3_600, revoke_when_unused: delete });
         let rotations = vec![("laptop".parse().unwrap(), Ok(handed))];
-        let effects = tell(
+        let effects = send(
             &mut model,
             Msg::RecoveryFinished {
                 stored_keys: Vec::new(),
@@ -403,89 +406,89 @@ fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
         };
         let samples = vec![UsageSample { at: since, usage: 1.0 }, UsageSample { at: now(), usage }];
         let past = vec![(hashes[0].clone(), samples)];
-        let effects = tell(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history: past });
+        let effects = send(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history: past });
         assert_eq!(matches!(effects[..], [Effect::RevokeKeys(_)]), goes, "{delete} {usage}");
     }
 }
 
 #[test]
 fn a_workspace_can_be_chosen_where_a_management_key_is_known() {
-    let mut model = holding(&[]);
-    let effects = want(&mut model, Intent::NewKey);
+    let mut model = model_with_keys(&[]);
+    let effects = send_intent(&mut model, Intent::NewKey);
     assert!(matches!(effects[..], [Effect::DetectManagementKey]));
-    tell(&mut model, Msg::ManagementKeyDetected(true));
+    send(&mut model, Msg::ManagementKeyDetected(true));
     type_text(&mut model, "web");
     let Screen::Form(form) = &mut model.screen else { panic!() };
     assert_eq!(form.fields().len(), 5);
     form.workspace_id.paste("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10");
-    let effects = want(&mut model, Intent::Submit);
+    let effects = send_intent(&mut model, Intent::Submit);
     let [Effect::ProvisionKey { request, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(request.workspace_id.as_deref(), Some("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"));
 }
 
 #[test]
 fn leaving_stops_when_a_replacement_that_came_could_not_be_stored() {
-    let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::Rotate);
-    let effects = want(&mut model, Intent::Yes);
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::Rotate);
+    let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    want(&mut model, Intent::Quit);
+    send_intent(&mut model, Intent::Quit);
     let rotation = RotationOutcome::NotStored {
         entry: key("laptop"),
         key: secret(),
-        error: trouble(ErrorKind::SecretStore),
+        error: user_error(ErrorKind::SecretStore),
     };
-    let effects = tell(&mut model, Msg::RotationFinished { ticket, outcome: rotation });
+    let effects = send(&mut model, Msg::RotationFinished { ticket, outcome: rotation });
     assert!(effects.is_empty(), "{effects:?}");
-    assert_eq!(revealed(&model), Some("laptop"));
+    assert_eq!(new_key_label(&model), Some("laptop"));
 }
 
 #[test]
 fn a_replacement_that_is_stored_at_last_takes_its_place_and_ends_on_the_reveal() {
-    let mut model = holding(&["laptop"]);
-    recovered(&mut model, vec![not_stored("new")]);
-    let effects = want(&mut model, Intent::Retry);
+    let mut model = model_with_keys(&["laptop"]);
+    finish_recovery(&mut model, vec![not_stored("new")]);
+    let effects = send_intent(&mut model, Intent::Retry);
     let [Effect::RetryStore { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let handed = Rotated { new: key("new"), old: Some(key("laptop")) };
-    tell(
+    send(
         &mut model,
         Msg::RotationFinished {
             ticket,
             outcome: RotationOutcome::Completed { rotated: handed, warning: None },
         },
     );
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
     assert_eq!(model.dashboard.stored_keys().len(), 2);
 }
 
 #[test]
 fn a_fetched_key_does_not_open_the_form_of_another_key() {
-    for result in [Ok(None), Ok(Some(remote("laptop")))] {
-        let mut model = holding(&["laptop", "ci"]);
-        let effects = want(&mut model, Intent::EditKey);
+    for result in [Ok(None), Ok(Some(account_key("laptop")))] {
+        let mut model = model_with_keys(&["laptop", "ci"]);
+        let effects = send_intent(&mut model, Intent::EditKey);
         let [Effect::FetchAccountKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-        want(&mut model, Intent::Move(1));
-        tell(&mut model, Msg::AccountKeyFetched { ticket, result });
+        send_intent(&mut model, Intent::Move(1));
+        send(&mut model, Msg::AccountKeyFetched { ticket, result });
         assert!(matches!(model.screen, Screen::Dashboard), "{:?}", model.screen);
     }
 }
 
 #[test]
 fn revoke_acts_on_the_keys_that_the_question_named() {
-    let mut model = holding(&["laptop", "ci", "web"]);
-    want(&mut model, Intent::Remove);
+    let mut model = model_with_keys(&["laptop", "ci", "web"]);
+    send_intent(&mut model, Intent::Remove);
     // The key of the question moves and another one is selected.
-    tell(&mut model, Msg::KeyRemoved { label: "laptop".parse().unwrap(), result: Ok(()) });
-    want(&mut model, Intent::Revoke);
+    send(&mut model, Msg::KeyRemoved { label: "laptop".parse().unwrap(), result: Ok(()) });
+    send_intent(&mut model, Intent::Revoke);
     assert!(matches!(model.screen, Screen::Dashboard), "{:?}", model.screen);
 
     let mut model = with_account();
     for _ in 0..3 {
-        want(&mut model, Intent::ToggleMark);
+        send_intent(&mut model, Intent::ToggleMark);
     }
-    want(&mut model, Intent::Remove);
-    want(&mut model, Intent::Revoke);
+    send_intent(&mut model, Intent::Remove);
+    send_intent(&mut model, Intent::Revoke);
     let Screen::Confirm(dialog) = &model.screen else { panic!("{:?}", model.screen) };
     let labels: Vec<_> = dialog.keys.iter().map(|key| key.label.as_str()).collect();
     assert_eq!(labels, ["laptop", "ci"]);
@@ -493,20 +496,20 @@ fn revoke_acts_on_the_keys_that_the_question_named() {
 
 #[test]
 fn a_revealed_key_is_hidden_when_its_row_shows_a_key_of_the_same_name() {
-    let mut model = holding(&["laptop"]);
-    let effects = want(&mut model, Intent::NextScope);
+    let mut model = model_with_keys(&["laptop"]);
+    let effects = send_intent(&mut model, Intent::NextScope);
     let [Effect::LoadAccountKeys(ticket)] = effects[..] else { panic!("{effects:?}") };
-    let same_name = AccountKey { hash: "other".into(), ..remote("laptop") };
+    let same_name = AccountKey { hash: "other".into(), ..account_key("laptop") };
     let account =
-        AccountKeys { keys: vec![remote("laptop"), same_name], revoked_hashes: Vec::new() };
-    tell(&mut model, Msg::AccountKeysLoaded { ticket, result: Ok(account) });
-    let effects = want(&mut model, Intent::ToggleReveal);
+        AccountKeys { keys: vec![account_key("laptop"), same_name], revoked_hashes: Vec::new() };
+    send(&mut model, Msg::AccountKeysLoaded { ticket, result: Ok(account) });
+    let effects = send_intent(&mut model, Intent::ToggleReveal);
     let [Effect::ReadSecret(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
     let secret_read =
         Msg::SecretRead { ticket: *ticket, label: label.clone(), result: Ok(secret()) };
-    tell(&mut model, secret_read);
+    send(&mut model, secret_read);
     assert!(model.dashboard.revealed_key.is_some());
-    want(&mut model, Intent::NextScope);
+    send_intent(&mut model, Intent::NextScope);
     assert_eq!(model.dashboard.selected_key().unwrap().hash, "other");
     assert!(model.dashboard.revealed_key.is_none());
 }

@@ -1,4 +1,4 @@
-//! The list: read, asked about, ordered, marked, removed.
+//! Loading, refreshing, sorting, marking and removing keys.
 
 use super::*;
 
@@ -12,9 +12,9 @@ fn the_start_reads_the_list() {
 
 #[test]
 fn a_stale_list_is_dropped() {
-    let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::Reload);
-    tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(Vec::new()) });
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::Reload);
+    send(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(Vec::new()) });
     assert_eq!(model.dashboard.stored_keys().len(), 1);
 }
 
@@ -26,12 +26,12 @@ fn without_keys_nothing_is_asked_all_the_time() {
     };
     let mut model = Model::new(world, (80, 24), now());
     load_keys(&mut model);
-    tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(vec![key("laptop")]) });
+    send(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(vec![key("laptop")]) });
     let ticket = model.refresh.current_round.as_ref().unwrap().ticket;
     let ended =
         Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() };
-    tell(&mut model, ended);
-    tell(&mut model, Msg::KeyRemoved { label: "laptop".parse().unwrap(), result: Ok(()) });
+    send(&mut model, ended);
+    send(&mut model, Msg::KeyRemoved { label: "laptop".parse().unwrap(), result: Ok(()) });
     let due = model.next_tick_at().unwrap();
     update(&mut model, Msg::Tick, due);
     assert!(model.next_tick_at().unwrap() > due);
@@ -39,25 +39,25 @@ fn without_keys_nothing_is_asked_all_the_time() {
 
 #[test]
 fn removing_asks_and_says_that_the_key_stays_valid() {
-    let mut model = holding(&["laptop", "ci"]);
-    assert!(want(&mut model, Intent::Remove).is_empty());
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    assert!(send_intent(&mut model, Intent::Remove).is_empty());
     assert_eq!(model.question, Some(Question::RemoveKeys(vec!["laptop".parse().unwrap()])));
-    let effects = want(&mut model, Intent::Yes);
+    let effects = send_intent(&mut model, Intent::Yes);
     assert!(matches!(&effects[..], [Effect::RemoveKeys(labels)] if labels[0].as_str() == "laptop"));
     let label = "laptop".parse().unwrap();
-    tell(&mut model, Msg::KeyRemoved { label, result: Ok(()) });
+    send(&mut model, Msg::KeyRemoved { label, result: Ok(()) });
     assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "ci");
     assert!(model.notice.unwrap().unwrap().contains("stays valid"));
 }
 
 #[test]
 fn a_key_is_shown_for_ten_seconds_and_hidden_by_moving_on() {
-    let mut model = holding(&["laptop", "ci"]);
+    let mut model = model_with_keys(&["laptop", "ci"]);
     let show = |model: &mut Model| {
-        let effects = want(model, Intent::ToggleReveal);
+        let effects = send_intent(model, Intent::ToggleReveal);
         let [Effect::ReadSecret(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
         let (ticket, label) = (*ticket, label.clone());
-        tell(model, Msg::SecretRead { ticket, label, result: Ok(secret()) });
+        send(model, Msg::SecretRead { ticket, label, result: Ok(secret()) });
         assert!(model.dashboard.revealed_key.is_some());
         assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(1)));
     };
@@ -65,23 +65,23 @@ fn a_key_is_shown_for_ten_seconds_and_hidden_by_moving_on() {
     update(&mut model, Msg::Tick, now() + SignedDuration::from_secs(10));
     assert!(model.dashboard.revealed_key.is_none());
     show(&mut model);
-    want(&mut model, Intent::Move(1));
+    send_intent(&mut model, Intent::Move(1));
     assert!(model.dashboard.revealed_key.is_none());
     show(&mut model);
-    want(&mut model, Intent::NewKey);
+    send_intent(&mut model, Intent::NewKey);
     assert!(model.dashboard.revealed_key.is_none(), "leaving the screen hides it");
 }
 
 #[test]
 fn an_idle_list_wakes_only_when_a_word_on_it_changes() {
-    let mut model = holding(&["laptop"]);
+    let mut model = model_with_keys(&["laptop"]);
     // Resets at midnight: in 12 hours, which becomes 11 a second after noon.
     assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(1)));
     update(&mut model, Msg::Tick, now() + SignedDuration::from_secs(1));
     assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(3_601)));
-    let mut model = holding(&[]);
+    let mut model = model_with_keys(&[]);
     assert_eq!(model.next_tick_at(), None);
-    want(&mut model, Intent::NewKey);
+    send_intent(&mut model, Intent::NewKey);
     assert_eq!(model.next_tick_at(), None);
 }
 
@@ -94,7 +94,7 @@ fn asking(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
     let mut model = Model::new(world, (80, 24), now());
     load_keys(&mut model);
     let keys = Ok(labels.iter().map(|label| key(label)).collect());
-    let effects = tell(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: keys });
+    let effects = send(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: keys });
     let [Effect::RecoverInterrupted, Effect::RefreshKeys { ticket, keys }] = &effects[..] else {
         panic!("{effects:?}")
     };
@@ -116,11 +116,11 @@ fn keys_are_asked_once_the_list_is_there_the_visible_ones_first() {
     let (_, _, asked) = asking(&labels);
     assert_eq!(asked, labels);
     let (mut model, ticket, _) = asking(&labels);
-    tell(
+    send(
         &mut model,
         Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() },
     );
-    want(&mut model, Intent::MoveToBottom);
+    send_intent(&mut model, Intent::MoveToBottom);
     let due = model.refresh.next_at.unwrap();
     let effects = update(&mut model, Msg::Tick, due);
     let [Effect::RefreshKeys { keys, .. }] = &effects[..] else { panic!("{effects:?}") };
@@ -142,12 +142,12 @@ fn one_round_at_a_time_and_none_while_it_is_off() {
     let due = model.refresh.next_at.unwrap();
     assert!(due > later + SignedDuration::from_mins(4));
     assert_eq!(update(&mut model, Msg::Tick, due).len(), 1);
-    let mut off = holding(&["a"]);
+    let mut off = model_with_keys(&["a"]);
     assert!(off.refresh.current_round.is_none());
-    want(&mut off, Intent::Reload);
+    send_intent(&mut off, Intent::Reload);
     let keys = Ok(vec![key("a")]);
     let ticket = off.dashboard.load_ticket.unwrap();
-    let effects = tell(&mut off, Msg::KeysLoaded { ticket, result: keys });
+    let effects = send(&mut off, Msg::KeysLoaded { ticket, result: keys });
     assert!(
         matches!(effects[..], [Effect::RecoverInterrupted, Effect::RefreshKeys { .. }]),
         "asked for, it is done"
@@ -157,21 +157,21 @@ fn one_round_at_a_time_and_none_while_it_is_off() {
 #[test]
 fn figures_arrive_and_no_row_moves() {
     let (mut model, ticket, _) = asking(&["a", "b", "c"]);
-    want(&mut model, Intent::NextSortOrder);
-    want(&mut model, Intent::NextSortOrder);
-    want(&mut model, Intent::NextSortOrder);
+    send_intent(&mut model, Intent::NextSortOrder);
+    send_intent(&mut model, Intent::NextSortOrder);
+    send_intent(&mut model, Intent::NextSortOrder);
     assert_eq!(model.dashboard.sort_order, SortOrder::SpentShare);
-    want(&mut model, Intent::Move(1));
+    send_intent(&mut model, Intent::Move(1));
     let rows = model.dashboard.rows.clone();
-    tell(&mut model, told(ticket, "c", 1.0));
-    tell(&mut model, told(ticket, "a", 9.0));
+    send(&mut model, told(ticket, "c", 1.0));
+    send(&mut model, told(ticket, "a", 9.0));
     assert_eq!(
         (&model.dashboard.rows, model.dashboard.selected_key().unwrap().label.as_str()),
         (&rows, "b")
     );
     assert_eq!(model.dashboard.stored_keys()[2].state(now()), KeyState::Low);
-    want(&mut model, Intent::ReverseSort);
-    want(&mut model, Intent::ReverseSort);
+    send_intent(&mut model, Intent::ReverseSort);
+    send_intent(&mut model, Intent::ReverseSort);
     let labels: Vec<_> =
         model.dashboard.visible_keys(24).map(|(_, held)| held.label.to_string()).collect();
     assert_eq!(labels, ["c", "a", "b"], "asked for, the order is made anew");
@@ -181,30 +181,30 @@ fn figures_arrive_and_no_row_moves() {
 #[test]
 fn a_stale_answer_and_one_for_another_key_change_nothing() {
     let (mut model, ticket, _) = asking(&["a"]);
-    tell(&mut model, told(Ticket(999), "a", 1.0));
-    tell(&mut model, told(ticket, "zzz", 1.0));
+    send(&mut model, told(Ticket(999), "a", 1.0));
+    send(&mut model, told(ticket, "zzz", 1.0));
     assert_eq!(model.dashboard.stored_keys()[0].info, None);
 }
 
 #[test]
 fn esc_stops_a_round_and_only_then() {
     let (mut model, ticket, _) = asking(&["a"]);
-    let effects = want(&mut model, Intent::Back);
+    let effects = send_intent(&mut model, Intent::Back);
     assert!(matches!(effects[..], [Effect::StopRefresh(stopped)] if stopped == ticket));
-    tell(
+    send(
         &mut model,
         Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() },
     );
-    assert!(want(&mut model, Intent::Back).is_empty());
+    assert!(send_intent(&mut model, Intent::Back).is_empty());
 }
 
 #[test]
 fn marked_keys_are_removed_together() {
-    let mut model = holding(&["a", "b", "c"]);
-    want(&mut model, Intent::ToggleMark);
-    want(&mut model, Intent::ToggleMark);
-    want(&mut model, Intent::Remove);
-    let effects = want(&mut model, Intent::Yes);
+    let mut model = model_with_keys(&["a", "b", "c"]);
+    send_intent(&mut model, Intent::ToggleMark);
+    send_intent(&mut model, Intent::ToggleMark);
+    send_intent(&mut model, Intent::Remove);
+    let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::RemoveKeys(labels)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(labels.iter().map(Label::as_str).collect::<Vec<_>>(), ["a", "b"]);
     assert!(model.dashboard.marked_hashes.is_empty());
@@ -212,24 +212,24 @@ fn marked_keys_are_removed_together() {
 
 #[test]
 fn a_filter_narrows_as_it_is_typed_and_esc_drops_it() {
-    let mut model = holding(&["laptop", "ci", "lab"]);
-    want(&mut model, Intent::EditFilter);
+    let mut model = model_with_keys(&["laptop", "ci", "lab"]);
+    send_intent(&mut model, Intent::EditFilter);
     type_text(&mut model, "la");
     assert_eq!(model.dashboard.rows, [0, 2]);
     type_text(&mut model, "p");
     assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "laptop");
-    want(&mut model, Intent::Enter);
-    want(&mut model, Intent::Back);
+    send_intent(&mut model, Intent::Enter);
+    send_intent(&mut model, Intent::Back);
     assert_eq!(model.dashboard.rows.len(), 3);
 }
 
 #[test]
 fn a_click_selects_the_row_under_it() {
-    let mut model = holding(&["a", "b", "c"]);
-    want(&mut model, Intent::ClickRow(6));
+    let mut model = model_with_keys(&["a", "b", "c"]);
+    send_intent(&mut model, Intent::ClickRow(6));
     assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "c");
     for outside in [0, 3, 7, 23, 500] {
-        want(&mut model, Intent::ClickRow(outside));
+        send_intent(&mut model, Intent::ClickRow(outside));
         assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "c");
     }
 }

@@ -1,4 +1,4 @@
-//! A plan: read, seen before anything is done, and applied one key after the other.
+//! Loading, showing and applying a plan.
 
 use keywright::domain::KeyRequest;
 use keywright::tui::state::{
@@ -41,23 +41,23 @@ fn plan(model: &Model) -> &PlanScreen {
 
 /// A plan that was read.
 fn seen() -> Model {
-    let mut model = holding(&["laptop"]);
-    assert!(want(&mut model, Intent::OpenPlan).is_empty());
+    let mut model = model_with_keys(&["laptop"]);
+    assert!(send_intent(&mut model, Intent::OpenPlan).is_empty());
     for c in "team.toml".chars() {
-        want(&mut model, Intent::TypeChar(c));
+        send_intent(&mut model, Intent::TypeChar(c));
     }
-    let effects = want(&mut model, Intent::Enter);
+    let effects = send_intent(&mut model, Intent::Enter);
     let [Effect::LoadPlan { ticket, path }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(path, "team.toml");
     let ticket = *ticket;
-    tell(&mut model, Msg::PlanLoaded { ticket: Ticket(99), result: Err(vec!["stale".into()]) });
-    tell(&mut model, Msg::PlanLoaded { ticket, result: Ok(compared()) });
+    send(&mut model, Msg::PlanLoaded { ticket: Ticket(99), result: Err(vec!["stale".into()]) });
+    send(&mut model, Msg::PlanLoaded { ticket, result: Ok(compared()) });
     model
 }
 
 fn applying() -> (Model, Ticket) {
     let mut model = seen();
-    let effects = want(&mut model, Intent::Enter);
+    let effects = send_intent(&mut model, Intent::Enter);
     let [Effect::ApplyPlan { ticket, requests }] = &effects[..] else { panic!("{effects:?}") };
     let labels: Vec<_> = requests.iter().map(|request| request.label.as_str()).collect();
     assert_eq!(labels, ["aider", "codex", "zed"]);
@@ -65,16 +65,16 @@ fn applying() -> (Model, Ticket) {
 }
 
 fn turned(model: &mut Model, ticket: Ticket, label: &str) {
-    tell(model, Msg::ItemStarted { ticket, label: label.parse().unwrap() });
+    send(model, Msg::ItemStarted { ticket, label: label.parse().unwrap() });
     let url = format!("http://127.0.0.1/auth?key_label={label}");
-    tell(
+    send(
         model,
         Msg::ProvisioningEvent {
             ticket,
             event: ProvisioningEvent::SignInUrl { url, needs_code: false },
         },
     );
-    tell(
+    send(
         model,
         Msg::ProvisioningEvent {
             ticket,
@@ -85,45 +85,45 @@ fn turned(model: &mut Model, ticket: Ticket, label: &str) {
 
 fn ended(model: &mut Model, ticket: Ticket, label: &str, error: Option<ErrorKind>) {
     let result = match error {
-        Some(kind) => Err(trouble(kind)),
+        Some(kind) => Err(user_error(kind)),
         None => Ok(StoredKey { hash: label.into(), ..key(label) }),
     };
-    tell(model, Msg::ItemFinished { ticket, label: label.parse().unwrap(), result, warning: None });
+    send(model, Msg::ItemFinished { ticket, label: label.parse().unwrap(), result, warning: None });
 }
 
 #[test]
 fn a_plan_is_seen_before_anything_is_done_and_left_without_a_trace() {
     let mut model = seen();
     assert_eq!(plan(&model).missing_requests().len(), 3);
-    assert!(want(&mut model, Intent::Back).is_empty());
+    assert!(send_intent(&mut model, Intent::Back).is_empty());
     assert!(plan(&model).comparison.is_none(), "back to the path");
-    assert!(want(&mut model, Intent::Back).is_empty());
+    assert!(send_intent(&mut model, Intent::Back).is_empty());
     assert!(matches!(model.screen, Screen::Dashboard));
 }
 
 #[test]
-fn what_is_wrong_with_a_plan_is_said_and_nothing_can_be_cut() {
-    let mut model = holding(&[]);
-    want(&mut model, Intent::OpenPlan);
-    let effects = want(&mut model, Intent::Enter);
+fn plan_problems_are_shown_and_nothing_can_be_created() {
+    let mut model = model_with_keys(&[]);
+    send_intent(&mut model, Intent::OpenPlan);
+    let effects = send_intent(&mut model, Intent::Enter);
     let [Effect::LoadPlan { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let wrong = vec!["line 3, column 9: a limit is an amount in USD".to_owned()];
-    tell(&mut model, Msg::PlanLoaded { ticket, result: Err(wrong.clone()) });
+    send(&mut model, Msg::PlanLoaded { ticket, result: Err(wrong.clone()) });
     assert_eq!(plan(&model).problems, wrong);
     // `enter` reads it anew, once it was mended.
-    assert!(matches!(want(&mut model, Intent::Enter)[..], [Effect::LoadPlan { .. }]));
+    assert!(matches!(send_intent(&mut model, Intent::Enter)[..], [Effect::LoadPlan { .. }]));
 }
 
 #[test]
 fn a_plan_of_which_nothing_is_missing_sends_nothing() {
-    let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::OpenPlan);
-    let effects = want(&mut model, Intent::Enter);
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::OpenPlan);
+    let effects = send_intent(&mut model, Intent::Enter);
     let [Effect::LoadPlan { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
     let mut same = compared();
     same.keys.retain(|key| matches!(key.status, PlanStatus::Unchanged));
-    tell(&mut model, Msg::PlanLoaded { ticket, result: Ok(same) });
-    assert!(want(&mut model, Intent::Enter).is_empty());
+    send(&mut model, Msg::PlanLoaded { ticket, result: Ok(same) });
+    assert!(send_intent(&mut model, Intent::Enter).is_empty());
     assert!(matches!(model.screen, Screen::Dashboard));
 }
 
@@ -133,7 +133,7 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
     turned(&mut model, ticket, "aider");
     // The next one is prepared meanwhile: that does not set this one back.
     let prepared = ProvisioningEvent::StepStarted(ProvisioningStep::Preflight);
-    tell(&mut model, Msg::ProvisioningEvent { ticket, event: prepared });
+    send(&mut model, Msg::ProvisioningEvent { ticket, event: prepared });
     let Screen::SignIn(login) = &model.screen else { panic!() };
     assert!(
         login.is_awaiting_consent() && login.sign_in_url.as_ref().unwrap().url.ends_with("aider")
@@ -145,15 +145,15 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
     turned(&mut model, ticket, "codex");
     let Screen::SignIn(login) = &model.screen else { panic!() };
     assert!(login.sign_in_url.as_ref().unwrap().url.ends_with("codex"));
-    let effects = want(&mut model, Intent::SkipItem);
+    let effects = send_intent(&mut model, Intent::SkipItem);
     assert!(matches!(effects[..], [Effect::SkipItem(of)] if of == ticket));
     ended(&mut model, ticket, "codex", Some(ErrorKind::Cancelled));
 
     turned(&mut model, ticket, "zed");
-    let effects = want(&mut model, Intent::Retry);
+    let effects = send_intent(&mut model, Intent::Retry);
     assert!(matches!(effects[..], [Effect::RetryItem(of)] if of == ticket));
     ended(&mut model, ticket, "zed", None);
-    tell(&mut model, Msg::PlanApplied { ticket, error: None });
+    send(&mut model, Msg::PlanApplied { ticket, error: None });
     let fates: Vec<_> = plan(&model).planned_keys().iter().map(|key| &key.status).collect();
     assert!(
         matches!(
@@ -169,7 +169,7 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
         "{fates:?}"
     );
     assert_eq!(plan(&model).creation_counts(), (2, 3));
-    want(&mut model, Intent::Back);
+    send_intent(&mut model, Intent::Back);
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(model.dashboard.stored_keys().len(), 3);
 }
@@ -178,15 +178,15 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
 fn esc_stops_the_queue_and_its_end_is_shown_and_esc_again_goes_to_the_list() {
     let (mut model, ticket) = applying();
     turned(&mut model, ticket, "aider");
-    let effects = want(&mut model, Intent::Back);
+    let effects = send_intent(&mut model, Intent::Back);
     assert!(matches!(effects[..], [Effect::CancelRun(of)] if of == ticket));
     assert!(matches!(model.screen, Screen::SignIn(_)), "a key may be on its way");
-    want(&mut model, Intent::Back);
+    send_intent(&mut model, Intent::Back);
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(model.background_runs[0].label.as_str(), "aider");
     // A key that came while the person was leaving is on the list.
     ended(&mut model, ticket, "aider", None);
-    tell(&mut model, Msg::PlanApplied { ticket, error: None });
+    send(&mut model, Msg::PlanApplied { ticket, error: None });
     assert_eq!((model.dashboard.stored_keys().len(), model.background_runs.len()), (2, 0));
 }
 
@@ -194,9 +194,9 @@ fn esc_stops_the_queue_and_its_end_is_shown_and_esc_again_goes_to_the_list() {
 fn quitting_waits_for_a_queue_that_may_have_a_key_on_its_way() {
     let (mut model, ticket) = applying();
     turned(&mut model, ticket, "aider");
-    let effects = want(&mut model, Intent::Quit);
+    let effects = send_intent(&mut model, Intent::Quit);
     assert!(matches!(effects[..], [Effect::CancelRun(of)] if of == ticket), "{effects:?}");
     ended(&mut model, ticket, "aider", None);
-    let effects = tell(&mut model, Msg::PlanApplied { ticket, error: None });
+    let effects = send(&mut model, Msg::PlanApplied { ticket, error: None });
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }

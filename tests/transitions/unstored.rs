@@ -1,4 +1,4 @@
-//! A key that is nowhere but here, and leaving while there is one or may be.
+//! Keys that could not be stored, and quitting while there is one.
 
 use secrecy::ExposeSecret;
 
@@ -6,127 +6,130 @@ use super::*;
 
 #[test]
 fn a_key_that_could_not_be_stored_is_shown_wherever_the_person_went() {
-    let (mut model, ticket) = waiting();
-    want(&mut model, Intent::Back);
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    let (mut model, ticket) = model_awaiting_consent();
+    send_intent(&mut model, Intent::Back);
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     assert!(matches!(model.screen, Screen::Form(_)), "what is being typed is not taken away");
-    want(&mut model, Intent::Back);
-    assert_eq!(revealed(&model), Some("new"));
+    send_intent(&mut model, Intent::Back);
+    assert_eq!(new_key_label(&model), Some("new"));
 }
 
 #[test]
 fn several_keys_that_could_not_be_stored_wait_for_each_other() {
-    let mut model = holding(&[]);
-    recovered(&mut model, vec![not_stored("a"), not_stored("b")]);
-    let first = revealed(&model).unwrap().to_owned();
-    want(&mut model, Intent::Back);
+    let mut model = model_with_keys(&[]);
+    finish_recovery(&mut model, vec![not_stored("a"), not_stored("b")]);
+    let first = new_key_label(&model).unwrap().to_owned();
+    send_intent(&mut model, Intent::Back);
     assert_eq!(model.question, Some(Question::DiscardUnstoredKey));
-    want(&mut model, Intent::No);
-    assert_eq!(revealed(&model), Some(first.as_str()));
-    want(&mut model, Intent::Back);
-    want(&mut model, Intent::Yes);
-    assert_ne!(revealed(&model).unwrap(), first);
+    send_intent(&mut model, Intent::No);
+    assert_eq!(new_key_label(&model), Some(first.as_str()));
+    send_intent(&mut model, Intent::Back);
+    send_intent(&mut model, Intent::Yes);
+    assert_ne!(new_key_label(&model).unwrap(), first);
 }
 
 #[test]
 fn quitting_asks_first_while_a_key_is_stored_nowhere() {
-    let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    let (mut model, ticket) = model_awaiting_consent();
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     for leave in [Intent::Quit, Intent::Interrupt] {
-        assert!(want(&mut model, leave).is_empty());
+        assert!(send_intent(&mut model, leave).is_empty());
         assert_eq!(model.question, Some(Question::QuitWithUnstoredKey));
-        assert!(want(&mut model, Intent::Copy).is_empty(), "a question waits for its answer");
-        want(&mut model, Intent::No);
+        assert!(
+            send_intent(&mut model, Intent::Copy).is_empty(),
+            "a question waits for its answer"
+        );
+        send_intent(&mut model, Intent::No);
     }
-    want(&mut model, Intent::Quit);
-    assert!(matches!(want(&mut model, Intent::Yes)[..], [Effect::Quit]));
+    send_intent(&mut model, Intent::Quit);
+    assert!(matches!(send_intent(&mut model, Intent::Yes)[..], [Effect::Quit]));
 }
 
 #[test]
 fn leaving_is_no_answer_to_a_question_about_something_else() {
     for leave in [Msg::Intent(Intent::Interrupt), Msg::Disconnected] {
-        let mut model = holding(&["laptop"]);
-        want(&mut model, Intent::Remove);
-        let effects = tell(&mut model, leave.clone());
+        let mut model = model_with_keys(&["laptop"]);
+        send_intent(&mut model, Intent::Remove);
+        let effects = send(&mut model, leave.clone());
         assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
         assert_eq!(model.dashboard.stored_keys().len(), 1);
-        let (mut model, ticket) = waiting();
-        tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
-        want(&mut model, Intent::Back);
+        let (mut model, ticket) = model_awaiting_consent();
+        send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+        send_intent(&mut model, Intent::Back);
         assert_eq!(model.question, Some(Question::DiscardUnstoredKey));
-        tell(&mut model, leave);
-        assert!(revealed(&model) == Some("new"), "the only copy is not dropped for a signal");
+        send(&mut model, leave);
+        assert!(new_key_label(&model) == Some("new"), "the only copy is not dropped for a signal");
     }
 }
 
 #[test]
-fn when_nobody_is_there_an_exchange_is_still_waited_for() {
-    let (mut model, ticket) = waiting();
-    tell(
+fn a_disconnect_waits_for_an_exchange() {
+    let (mut model, ticket) = model_awaiting_consent();
+    send(
         &mut model,
         Msg::ProvisioningEvent {
             ticket,
             event: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
         },
     );
-    let effects = tell(&mut model, Msg::Disconnected);
+    let effects = send(&mut model, Msg::Disconnected);
     assert!(matches!(effects[..], [Effect::CancelRun(_)]), "{effects:?}");
     let effects =
-        tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+        send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }
 
 #[test]
-fn when_nobody_is_there_a_key_that_is_being_stored_is_waited_for() {
-    let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
-    let effects = want(&mut model, Intent::Retry);
+fn a_disconnect_waits_for_a_key_being_stored() {
+    let (mut model, ticket) = model_awaiting_consent();
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    let effects = send_intent(&mut model, Intent::Retry);
     let [Effect::RetryStore { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    assert!(tell(&mut model, Msg::Disconnected).is_empty());
-    let effects = tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    assert!(send(&mut model, Msg::Disconnected).is_empty());
+    let effects = send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }
 
 #[test]
 fn a_key_that_waits_for_the_screen_waits_for_the_answer_to_a_question() {
-    let mut model = holding(&["laptop"]);
-    want(&mut model, Intent::Remove);
-    recovered(&mut model, vec![not_stored("a")]);
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::Remove);
+    finish_recovery(&mut model, vec![not_stored("a")]);
     assert_eq!(model.question, Some(Question::RemoveKeys(vec!["laptop".parse().unwrap()])));
-    want(&mut model, Intent::Revoke);
+    send_intent(&mut model, Intent::Revoke);
     assert!(matches!(model.screen, Screen::Confirm(_)));
-    want(&mut model, Intent::Back);
-    assert_eq!(revealed(&model), Some("a"));
+    send_intent(&mut model, Intent::Back);
+    assert_eq!(new_key_label(&model), Some("a"));
 }
 
 #[test]
 fn storing_again_ends_on_the_reveal() {
-    let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
-    let effects = want(&mut model, Intent::Retry);
+    let (mut model, ticket) = model_awaiting_consent();
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    let effects = send_intent(&mut model, Intent::Retry);
     let [Effect::RetryStore { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    assert!(want(&mut model, Intent::Retry).is_empty(), "one try at a time");
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    assert!(send_intent(&mut model, Intent::Retry).is_empty(), "one try at a time");
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
 }
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the test compares secrets")]
 fn a_passphrase_is_trimmed_as_on_the_command_line() {
-    let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    let (mut model, ticket) = model_awaiting_consent();
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     model.alternate_store = Some(AlternateStore {
         store_kind: "file".into(),
         display_name: "vault.age".into(),
         needs_passphrase: true,
     });
-    want(&mut model, Intent::StoreInAlternate);
+    send_intent(&mut model, Intent::StoreInAlternate);
     type_text(&mut model, "  ");
-    assert!(want(&mut model, Intent::Enter).is_empty(), "blanks are no passphrase");
+    assert!(send_intent(&mut model, Intent::Enter).is_empty(), "blanks are no passphrase");
     type_text(&mut model, "correct horse ");
-    want(&mut model, Intent::Enter);
+    send_intent(&mut model, Intent::Enter);
     type_text(&mut model, "correct horse");
-    let effects = want(&mut model, Intent::Enter);
+    let effects = send_intent(&mut model, Intent::Enter);
     let [Effect::StoreInAlternate { passphrase: Some(passphrase), .. }] = &effects[..] else {
         panic!("{effects:?}")
     };
@@ -140,61 +143,61 @@ fn a_key_that_one_store_refuses_goes_into_the_other() {
         display_name: "vault.age".into(),
         needs_passphrase: passphrase,
     };
-    let (mut model, ticket) = waiting();
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
-    assert!(want(&mut model, Intent::StoreInAlternate).is_empty(), "there is no other");
+    let (mut model, ticket) = model_awaiting_consent();
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    assert!(send_intent(&mut model, Intent::StoreInAlternate).is_empty(), "there is no other");
 
     model.alternate_store = Some(elsewhere(true));
-    assert!(want(&mut model, Intent::StoreInAlternate).is_empty());
-    assert!(want(&mut model, Intent::Enter).is_empty(), "nothing is typed");
+    assert!(send_intent(&mut model, Intent::StoreInAlternate).is_empty());
+    assert!(send_intent(&mut model, Intent::Enter).is_empty(), "nothing is typed");
     type_text(&mut model, "correct horse");
-    assert!(want(&mut model, Intent::Enter).is_empty(), "once more");
+    assert!(send_intent(&mut model, Intent::Enter).is_empty(), "once more");
     type_text(&mut model, "correct hose");
-    assert!(want(&mut model, Intent::Enter).is_empty(), "a slip");
+    assert!(send_intent(&mut model, Intent::Enter).is_empty(), "a slip");
     type_text(&mut model, "correct horse");
-    let effects = want(&mut model, Intent::Enter);
+    let effects = send_intent(&mut model, Intent::Enter);
     let [Effect::StoreInAlternate { ticket, passphrase: Some(_), .. }] = effects[..] else {
         panic!("{effects:?}")
     };
-    assert!(want(&mut model, Intent::StoreInAlternate).is_empty(), "one try at a time");
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
-    assert_eq!(revealed(&model), Some("new"), "refused there, too");
+    assert!(send_intent(&mut model, Intent::StoreInAlternate).is_empty(), "one try at a time");
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    assert_eq!(new_key_label(&model), Some("new"), "refused there, too");
 
     model.alternate_store = Some(elsewhere(false));
-    let effects = want(&mut model, Intent::StoreInAlternate);
+    let effects = send_intent(&mut model, Intent::StoreInAlternate);
     let [Effect::StoreInAlternate { ticket, passphrase: None, .. }] = effects[..] else {
         panic!("{effects:?}")
     };
-    tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
 }
 
 #[test]
 fn leaving_waits_for_a_key_that_may_be_on_its_way() {
-    let (mut model, ticket) = waiting();
-    tell(
+    let (mut model, ticket) = model_awaiting_consent();
+    send(
         &mut model,
         Msg::ProvisioningEvent {
             ticket,
             event: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
         },
     );
-    let effects = want(&mut model, Intent::Interrupt);
+    let effects = send_intent(&mut model, Intent::Interrupt);
     assert!(matches!(effects[..], [Effect::CancelRun(_)]), "{effects:?}");
-    let effects = tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    let effects = send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }
 
 #[test]
 fn leaving_stops_when_the_key_that_came_could_not_be_stored() {
-    let (mut model, ticket) = waiting();
-    want(&mut model, Intent::Interrupt);
+    let (mut model, ticket) = model_awaiting_consent();
+    send_intent(&mut model, Intent::Interrupt);
     let effects =
-        tell(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+        send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     assert!(effects.is_empty(), "{effects:?}");
-    assert!(want(&mut model, Intent::Interrupt).is_empty());
+    assert!(send_intent(&mut model, Intent::Interrupt).is_empty());
     assert_eq!(
-        (revealed(&model), &model.question),
+        (new_key_label(&model), &model.question),
         (Some("new"), &Some(Question::QuitWithUnstoredKey))
     );
 }

@@ -184,8 +184,11 @@ impl Dashboard {
             Ok(mut keys) => {
                 self.stored_count = keys.len();
                 if !others.is_empty() {
-                    let key: HashSet<_> = keys.iter().map(|key| key.hash.clone()).collect();
-                    keys.extend(others.into_iter().filter(|other| !key.contains(&other.hash)));
+                    let stored_hashes: HashSet<_> =
+                        keys.iter().map(|key| key.hash.clone()).collect();
+                    keys.extend(
+                        others.into_iter().filter(|other| !stored_hashes.contains(&other.hash)),
+                    );
                 }
                 KeyList::Loaded(keys)
             }
