@@ -181,19 +181,19 @@ fn a_key_that_may_have_been_issued_is_not_requested_again() {
     let (code, out, err) = home.run(&["apply", &plan, "--dry-run"]);
     assert_eq!(code, 7);
     assert!(
-        out.contains("!  b b    failed: a key may have been issued")
+        out.contains("!  b b    failed: a key may have been created")
             && out.contains("2 to create, 1 failed"),
         "{out}"
     );
     let (code, out, err_2) = home.run_with_management_key(&["apply", &plan, "--yes", "--json"]);
     assert_eq!(code, 7, "{err_2}");
-    assert!(err.contains("dismiss") && err_2.contains("may have been issued"), "{err} {err_2}");
+    assert!(err.contains("dismiss") && err_2.contains("may have been created"), "{err} {err_2}");
     let done: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
         (labels(&done, "created"), labels(&done, "failed")),
         (vec!["a".to_owned(), "c".into()], vec!["b b".into()])
     );
-    assert!(done["failed"][0]["error"].as_str().unwrap().contains("may have been issued"));
+    assert!(done["failed"][0]["error"].as_str().unwrap().contains("may have been created"));
     assert_eq!(home.run_with_management_key(&["apply", &plan, "--yes"]).0, 7, "and again");
 }
 
