@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-#[path = "transitions/deeds.rs"]
-mod deeds;
+#[path = "transitions/actions.rs"]
+mod actions;
 #[path = "transitions/list.rs"]
 mod list;
 #[path = "transitions/plan.rs"]
