@@ -1,5 +1,6 @@
 //! The command line: arguments, commands, output and exit codes.
 
+mod color;
 mod commands;
 mod env_mapping;
 mod exit_code;
@@ -27,6 +28,7 @@ use crate::domain::{ErrorKind, UserError};
 use crate::services::config::{self, Config};
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::StoreKind;
+use color::{find_color_option, is_color_enabled};
 pub use commands::list::refresh_all_keys;
 use commands::{
     apply, completions, copy, disable, doctor, env, get, helper, import, list, man, management,
@@ -114,23 +116,6 @@ pub struct GlobalArgs {
     /// Suppress progress and status messages
     #[arg(long, short, global = true, env = "KEYWRIGHT_QUIET", value_parser = FalseyValueParser::new())]
     pub quiet: bool,
-}
-
-/// Returns the value of the last `--color` before a `--`. Help and errors are printed before clap
-/// has returned a value.
-fn find_color_option(args: &[OsString]) -> clap::ColorChoice {
-    let mut choice = clap::ColorChoice::Auto;
-    let mut args =
-        args.iter().skip(1).filter_map(|arg| arg.to_str()).take_while(|arg| *arg != "--");
-    while let Some(arg) = args.next() {
-        let value = match arg.strip_prefix("--color") {
-            Some("") => args.next(),
-            Some(value) => value.strip_prefix('='),
-            None => None,
-        };
-        choice = value.and_then(|value| value.parse().ok()).unwrap_or(choice);
-    }
-    choice
 }
 
 /// A command.
@@ -270,25 +255,6 @@ impl GlobalArgs {
     }
 }
 
-/// Whether to use colours: `--color` first, then `NO_COLOR`, then `CLICOLOR_FORCE`, as clap does for
-/// help. A dumb terminal has none by default.
-fn is_color_enabled(
-    choice: clap::ColorChoice,
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> bool {
-    let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
-    match choice {
-        clap::ColorChoice::Always => true,
-        clap::ColorChoice::Never => false,
-        clap::ColorChoice::Auto if is_set("NO_COLOR") => false,
-        clap::ColorChoice::Auto => {
-            let is_forced = is_set("CLICOLOR_FORCE")
-                && variable("CLICOLOR_FORCE").as_deref() != Some("0".as_ref());
-            is_forced || variable("TERM").as_deref() != Some("dumb".as_ref())
-        }
-    }
-}
-
 fn parse_store_kind(word: &str) -> Result<StoreKind, String> {
     word.parse()
         .map_err(|error: crate::storage::secret_store::ParseStoreKindError| error.to_string())
@@ -390,28 +356,4 @@ fn runtime_error(reason: &str) -> UserError {
         "run the command again",
     )
     .with_meaning("nothing was sent and nothing was changed")
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::ColorChoice::{Always, Auto, Never};
-
-    use super::*;
-
-    #[test]
-    fn color_follows_the_option_then_no_color_then_clicolor_force() {
-        let enabled = |choice, variables: &[(&str, &str)]| {
-            is_color_enabled(choice, |name| {
-                variables.iter().find(|(other, _)| *other == name).map(|(_, value)| value.into())
-            })
-        };
-        assert!(enabled(Auto, &[("TERM", "xterm")]) && enabled(Auto, &[("NO_COLOR", "")]));
-        assert!(!enabled(Auto, &[("TERM", "dumb")]) && !enabled(Auto, &[("NO_COLOR", "1")]));
-        assert!(enabled(Auto, &[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")]));
-        assert!(!enabled(Auto, &[("TERM", "dumb"), ("CLICOLOR_FORCE", "0")]));
-        assert!(!enabled(Auto, &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]));
-        assert!(
-            enabled(Always, &[("NO_COLOR", "1")]) && !enabled(Never, &[("CLICOLOR_FORCE", "1")])
-        );
-    }
 }
