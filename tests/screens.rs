@@ -215,12 +215,12 @@ fn empty_inventory_shows_the_first_steps() {
 #[test]
 fn unreadable_inventory_shows_the_error_and_the_advice() {
     let mut model = model((80, 24));
-    let trouble = UserError::new(
+    let error = UserError::new(
         ErrorKind::Failed,
         "/home/me/inventory.json is damaged at line 3, column 7",
         "nothing was overwritten and your keys are safe in the keychain; mend the file",
     );
-    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Err(trouble) }, now());
+    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Err(error) }, now());
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -416,12 +416,12 @@ fn the_qr_code_is_black_on_white_in_every_theme_and_palette() {
 
 #[test]
 fn failed_sign_in_shows_the_meaning_and_the_advice() {
-    let trouble = UserError::new(
+    let error = UserError::new(
         ErrorKind::Cancelled,
         "access was denied on the consent page",
         "no key was issued and nothing was spent; try again if that was not meant",
     );
-    insta::assert_snapshot!(drawn(&revealed(ProvisioningOutcome::Failed(trouble))));
+    insta::assert_snapshot!(drawn(&revealed(ProvisioningOutcome::Failed(error))));
 }
 
 #[test]
@@ -441,14 +441,13 @@ fn differences_to_the_granted_policy_are_shown() {
 
 #[test]
 fn unstored_key_stays_on_screen_and_quitting_asks() {
-    let trouble = UserError::new(
+    let error = UserError::new(
         ErrorKind::SecretStore,
         "the key was issued and could not be stored: the keychain is locked",
         "it is nowhere but here, so do not quit yet; unlock the keychain",
     );
     let held = key("laptop2", None, None, None);
-    let mut model =
-        revealed(ProvisioningOutcome::NotStored { entry: held, key: secret(), error: trouble });
+    let mut model = revealed(ProvisioningOutcome::NotStored { entry: held, key: secret(), error });
     want(&mut model, &[Intent::Quit]);
     insta::assert_snapshot!(drawn(&model));
 }
@@ -456,9 +455,8 @@ fn unstored_key_stays_on_screen_and_quitting_asks() {
 #[test]
 fn alternate_store_is_offered_and_its_passphrase_is_masked() {
     let held = key("laptop2", None, None, None);
-    let trouble = UserError::new(ErrorKind::SecretStore, "it failed", "try again");
-    let mut model =
-        revealed(ProvisioningOutcome::NotStored { entry: held, key: secret(), error: trouble });
+    let error = UserError::new(ErrorKind::SecretStore, "it failed", "try again");
+    let mut model = revealed(ProvisioningOutcome::NotStored { entry: held, key: secret(), error });
     want(&mut model, &[Intent::StoreInAlternate, Intent::Paste("correct horse\n".into())]);
     want(&mut model, &[Intent::Enter, Intent::TypeChar('x'), Intent::Enter]);
     insta::assert_snapshot!(drawn(&model));

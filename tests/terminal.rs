@@ -172,7 +172,7 @@ fn whole_keys(text: &str) -> usize {
 }
 
 #[test]
-fn a_newcomer_cuts_a_key_sees_it_for_a_moment_and_leaves() {
+fn first_key_is_created_revealed_and_hidden() {
     let mut terminal = sandbox(BROWSER);
     assert!(terminal.wait_for("SANDBOX").contains("4 keys stored"));
     terminal.type_text("n");
@@ -263,7 +263,7 @@ fn a_paste_with_escapes_and_newlines_is_text() {
 }
 
 #[test]
-fn signals_give_the_terminal_back() {
+fn signals_restore_the_terminal() {
     for signal in ["TERM", "HUP", "INT"] {
         let mut terminal = sandbox(BROWSER);
         terminal.type_text("nx\u{13}");
@@ -275,7 +275,7 @@ fn signals_give_the_terminal_back() {
 }
 
 #[test]
-fn a_program_that_was_stopped_goes_on_where_it_was() {
+fn stopped_program_continues() {
     let mut terminal = sandbox(&[]);
     for _ in 0..3 {
         terminal.signal("STOP");
@@ -291,7 +291,7 @@ fn a_program_that_was_stopped_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_signal_is_no_answer_to_a_question() {
+fn signal_does_not_answer_a_question() {
     let mut terminal = sandbox(&[]);
     terminal.type_text("x");
     terminal.wait_for("Remove laptop here?");
@@ -301,7 +301,7 @@ fn a_signal_is_no_answer_to_a_question() {
 }
 
 #[test]
-fn a_window_that_shrinks_and_grows_is_drawn_anew() {
+fn resized_window_is_redrawn() {
     let mut terminal = sandbox(&[]);
     let resize = |terminal: &Terminal, cols: u16, rows: u16| {
         terminal.shown.0.lock().unwrap().parser.screen_mut().set_size(some(rows), some(cols));
