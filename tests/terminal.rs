@@ -364,7 +364,7 @@ fn a_queue_of_consents_is_skipped_retried_and_stopped_by_a_key_each() {
     std::fs::write(&plan, text).unwrap();
     let arguments = ["--sandbox", "apply", plan.to_str().unwrap(), "--no-open"];
     let mut terminal = Terminal::start((200, 50), &[], &arguments);
-    terminal.wait_for("Cut 4 keys one after the other, with your consent to each? [y/N]");
+    terminal.wait_for("Create 4 keys one after the other, with your consent to each? [y/N]");
     terminal.type_text("y\n");
     terminal.wait_for("1 of 4: a");
     address(&terminal, 1);
@@ -425,9 +425,9 @@ fn a_queue_without_a_browser_takes_codes_and_wishes_by_the_line() {
     let plan = plan.to_str().unwrap();
     let arguments = ["--server", server.url(), "--store", "memory", "apply", plan];
     let mut terminal = Terminal::start((120, 60), &[("SSH_TTY", "/dev/pts/9")], &arguments);
-    terminal.wait_for("Cut 2 keys one after the other, with your consent to each?");
+    terminal.wait_for("Create 2 keys one after the other, with your consent to each?");
     terminal.type_text("y\n");
-    terminal.wait_for("or s and enter skips this key");
+    terminal.wait_for("s skips this key");
     terminal.type_text("s\n");
     let code = keywright::sandbox::answer_consent(&address(&terminal, 2), true).unwrap().unwrap();
     terminal.type_text(&format!("{code}\n"));
