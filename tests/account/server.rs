@@ -175,7 +175,7 @@ fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
         &world,
         &["ci"],
         true,
-        &keywright::services::provision::AuthMethod::PasteCode,
+        &keywright::services::provision::AuthMethod::ManagementKey(world.management.clone()),
     );
     let disabled = &responses[0].disable_result;
     assert!(disabled.succeeded, "{disabled:?}");
