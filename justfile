@@ -9,7 +9,7 @@ default: lint test
 lint:
     cargo fmt --check
     cargo clippy --all-targets --locked -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
 # The README's command.
 test:

@@ -1,5 +1,11 @@
 //! The command line: arguments, commands, output and exit codes.
 
+#![allow(
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    reason = "the doc comments of arguments are help texts"
+)]
+
 mod color;
 mod commands;
 mod env_mapping;

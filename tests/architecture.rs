@@ -83,7 +83,6 @@ impl Paths {
                     self.add_use(prefix, tree);
                 }
             }
-            _ => {}
         }
     }
 

@@ -116,7 +116,7 @@ fn respond(socket: TcpStream, behavior: &Behavior, counters: &Counters) {
             }
         }
         Behavior::Send(_) | Behavior::SendSlowly(_) | Behavior::Endless(_) => {
-            respond_over(socket, behavior, counters)
+            respond_over(socket, behavior, counters);
         }
     }
 }

@@ -263,7 +263,7 @@ fn cancelling_while_waiting_ends_immediately_and_closes_the_port() {
         provision_with(&request("x"), AuthMethod::OpenManually, &services, |event, _, cancel| {
             match event {
                 ProvisioningEvent::SignInUrl { url, .. } => {
-                    *port.lock().unwrap() = server::callback_port(url)
+                    *port.lock().unwrap() = server::callback_port(url);
                 }
                 ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent) => {
                     cancel.send_replace(true);
@@ -318,7 +318,7 @@ fn concurrent_runs_with_one_label_keep_all_keys() {
                         barrier.wait();
                     });
                     let services = ServiceContext {
-                        secret_store: secret_store,
+                        secret_store,
                         location,
                         request_timeout: Duration::from_secs(20),
                         ..services(&server.url)

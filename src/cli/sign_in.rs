@@ -115,7 +115,7 @@ pub(super) async fn run_with_prompts<T>(
             ProvisioningStep::AwaitConsent | ProvisioningStep::OpenBrowser,
         ) => {}
         ProvisioningEvent::StepStarted(step) => {
-            tracing::debug!(step = step.description(), "step started")
+            tracing::debug!(step = step.description(), "step started");
         }
         ProvisioningEvent::Notice(text) => print_status(&text),
         ProvisioningEvent::SignInUrl { url, needs_code } => {

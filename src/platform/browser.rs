@@ -114,7 +114,7 @@ pub fn find_preferred_program() -> Result<Option<String>, Error> {
         .ok_or(Error::NotFound)
 }
 
-/// Opens the URL. Blocks for at most [`OPEN_TIMEOUT`]. To learn about a browser that fails later, use
+/// Opens the URL. Blocks for at most `OPEN_TIMEOUT`. To learn about a browser that fails later, use
 /// [`launch_browser`].
 pub fn open_url(url: &Url) -> Result<(), Error> {
     launch_browser(url)?.wait_for_exit(OPEN_TIMEOUT)

@@ -152,7 +152,7 @@ impl AttemptGuard {
         let is_completed =
             |attempt: &Attempt| guards.iter().any(|guard| guard.attempt.id == attempt.id);
         location.update(FILE_NAME, |journal: &mut Journal| {
-            journal.attempts.retain(|a| !is_completed(a))
+            journal.attempts.retain(|a| !is_completed(a));
         })
     }
 }

@@ -184,7 +184,7 @@ impl UsageSeries {
 }
 
 /// Records lifetime usage in one transaction; each entry is a hash, a time and an amount in USD.
-/// Invalid amounts (negative, not finite, above [`MAX_USD`]) are ignored.
+/// Invalid amounts (negative, not finite, above `MAX_USD`) are ignored.
 pub fn record_usage(
     location: &StoreLocation,
     usage: &[(&str, Timestamp, f64)],

@@ -110,7 +110,7 @@ impl EffectRunner {
             }
             Effect::RecoverInterrupted => self.start_recovery(),
             Effect::ProvisionKey { ticket, request, auth_choice } => {
-                self.provision_key(ticket, request, auth_choice)
+                self.provision_key(ticket, request, auth_choice);
             }
             Effect::CancelRun(ticket) => {
                 if let Some(run) = self.runs.remove(&ticket) {
@@ -134,7 +134,7 @@ impl EffectRunner {
                 self.store_in_alternate(ticket, entry, key, passphrase);
             }
             Effect::RotateKey { ticket, stored_key, retire_policy } => {
-                self.rotate_key(ticket, stored_key, retire_policy)
+                self.rotate_key(ticket, stored_key, retire_policy);
             }
             Effect::RespondToLeak { ticket, keys } => self.respond_to_leak(ticket, keys),
             Effect::FetchAccountKey { ticket, hash } => self.fetch_account_key(ticket, hash),
@@ -150,7 +150,7 @@ impl EffectRunner {
                 Some(Msg::SecretRead { ticket, label, result: key })
             }),
             Effect::CopyShownKey(key) => {
-                self.copy_to_clipboard(move |_| Ok(to_secret_string(&key)))
+                self.copy_to_clipboard(move |_| Ok(to_secret_string(&key)));
             }
             Effect::CopyStoredKey(label) => {
                 self.copy_to_clipboard(move |services| {
@@ -160,7 +160,7 @@ impl EffectRunner {
                 });
             }
             Effect::CopyUrl(address) => {
-                self.copy_to_clipboard(move |_| Ok(SecretString::from(address)))
+                self.copy_to_clipboard(move |_| Ok(SecretString::from(address)));
             }
             Effect::OpenUrl(address) => self.spawn_blocking(move |services| {
                 let url = Url::parse(&address).ok()?;
@@ -275,7 +275,7 @@ impl EffectRunner {
     fn start_recovery(&self) {
         let (services, results) = (self.services.clone(), self.event_sender.clone());
         tokio::task::spawn_local(async move {
-            send_message(&results, recover_interrupted(&services).await)
+            send_message(&results, recover_interrupted(&services).await);
         });
     }
 

@@ -72,7 +72,7 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
         Screen::NewKey(state) => new_key_screen::draw(state, model, theme, frame, body),
         Screen::Confirm(state) => confirm_dialog::draw(state, model, theme, frame, body),
         Screen::ActionResults(results) => {
-            confirm_dialog::draw_action_results(results, theme, frame, body)
+            confirm_dialog::draw_action_results(results, theme, frame, body);
         }
         Screen::Plan(state) => plan::draw(state, theme, frame, body),
         Screen::Dashboard => {

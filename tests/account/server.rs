@@ -62,8 +62,8 @@ fn failed_key_list_is_an_error_and_not_an_empty_list() {
         (Fault::Say(403, html()), 1, "may not"),
         (Fault::SlowDown(3_600), 6, "wait a minute"),
         (Fault::Say(500, String::new()), 6, "500"),
-        (Fault::Say(200, html()), 1, "not a list of keys"),
-        (Fault::Say(200, "{}".into()), 1, "not a list of keys"),
+        (Fault::Say(200, html()), 1, "instead of a list of keys"),
+        (Fault::Say(200, "{}".into()), 1, "instead of a list of keys"),
         (Fault::Half, 6, "incomplete"),
         (Fault::Swallow, 6, "hung up"),
     ] {
@@ -339,8 +339,8 @@ fn invalid_responses_never_change_the_stored_values() {
     let other = world.held("ci").masked;
     for (fate, words) in [
         (Fault::Say(500, String::new()), "500"),
-        (Fault::Say(200, "<html>hello</html>".into()), "not a description of a key"),
-        (Fault::Say(200, json!({"data": []}).to_string()), "not a description of a key"),
+        (Fault::Say(200, "<html>hello</html>".into()), "instead of a description of a key"),
+        (Fault::Say(200, json!({"data": []}).to_string()), "instead of a description of a key"),
         (Fault::Half, "incomplete"),
         (Fault::Swallow, "hung up"),
         (reading(json!({"label": other, "limit_remaining": 0})), "another key"),
@@ -385,7 +385,7 @@ fn invalid_responses_never_change_the_stored_values() {
     let keys = vec![(before.hash.clone(), before.label.clone())];
     let stop = watch::channel(false).1;
     let tell = |_: &str, read: &CheckResult, _| {
-        assert!(matches!(read, CheckResult::Failed(_)), "{read:?}")
+        assert!(matches!(read, CheckResult::Failed(_)), "{read:?}");
     };
     block_on(keys::refresh_keys(&patient, keys, Timestamp::now, tell, stop));
     assert_eq!(world.held("laptop"), before);

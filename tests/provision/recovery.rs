@@ -60,7 +60,7 @@ fn interrupted_attempt_is_finished_at_the_next_start() {
     let secret_store = SecretStore::memory_with_entries(Vec::new());
     let server = Server::new(vec![Reply::Silence, Reply::key("sk-or-v1-recovered")]);
     let services = ServiceContext {
-        secret_store: secret_store,
+        secret_store,
         location: StoreLocation::Directory(dir.path().to_owned()),
         request_timeout: Duration::from_secs(20),
         ..services(&server.url)

@@ -73,7 +73,7 @@ fn move_keys(to: Destination, config: &Config, services: &ServiceContext) -> Res
     for MigratedEntry { description, result } in &moved {
         match result {
             Ok(()) => {
-                print(&format!("{description}  stored in {} and verified\n", to.display_name()))?
+                print(&format!("{description}  stored in {} and verified\n", to.display_name()))?;
             }
             Err(error) => {
                 failed += 1;

@@ -226,7 +226,7 @@ fn no_forecast_without_a_basis() {
         (
             "no remaining",
             alter(|stored_key| {
-                Arc::make_mut(stored_key.info.as_mut().unwrap()).limit_remaining = None
+                Arc::make_mut(stored_key.info.as_mut().unwrap()).limit_remaining = None;
             }),
         ),
         ("at its limit", key(now, Some(10.0), 0.0, Some("weekly"))),

@@ -253,7 +253,7 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
             let (location, server, checked_at) =
                 (&self.services.location, &self.services.server, (self.clock)());
             let warning = |stored_key: &mut StoredKey| {
-                stored_key.record_account_key(&account_key, checked_at)
+                stored_key.record_account_key(&account_key, checked_at);
             };
             if let Err(error) = inventory::update_key(location, server, &hash, warning) {
                 tracing::warn!(%error, "the account's data of a rejected key could not be recorded");

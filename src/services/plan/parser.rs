@@ -127,7 +127,7 @@ impl Parser<'_> {
                     defaults = self.parse_fields(table, &KEY_FIELDS[1..]);
                 }
                 ("defaults", _) => {
-                    self.report(start_offset(name), "defaults must be a table: [defaults]")
+                    self.report(start_offset(name), "defaults must be a table: [defaults]");
                 }
                 ("key", DeValue::Array(array)) => tables = array,
                 ("key", _) => {

@@ -54,7 +54,7 @@ pub enum Error {
     /// The server reported success in a response without a key.
     #[error("the server accepted the code, but its response contains no key{}", if *.truncated { " in its first 64 KiB" } else { "" })]
     UnexpectedResponse {
-        /// The account in [`super::ATTEMPTS_SERVICE`] under which the response is stored, if it is.
+        /// The account in `keywright-attempts` under which the response is stored, if it is.
         saved_as: Option<String>,
         /// The display name of that secret store.
         store_name: String,

@@ -44,10 +44,10 @@ pub async fn recover_attempts(
             // Without a code that was sent, no key exists.
             AttemptStage::Prepared => abandon_attempt(guard, services).await,
             AttemptStage::CodeReceived | AttemptStage::RequestSent => {
-                resume_attempt(guard, services, &mut recovered).await
+                resume_attempt(guard, services, &mut recovered).await;
             }
             AttemptStage::KeyReceived | AttemptStage::Stored => {
-                verify_stored_key(guard, services, &mut recovered).await?
+                verify_stored_key(guard, services, &mut recovered).await?;
             }
             AttemptStage::Unresolved => {}
         }

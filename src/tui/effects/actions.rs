@@ -366,7 +366,7 @@ async fn load_account_keys(services: &ServiceContext) -> Result<AccountKeys, Err
     for row in keys::join_account_keys(services, &management).await? {
         match row {
             JoinedKey::Both(_, remote) | JoinedKey::AccountOnly(remote) => {
-                account.keys.push(*remote)
+                account.keys.push(*remote);
             }
             JoinedKey::Revoked(stored_key) => account.revoked_hashes.push(stored_key.hash),
             JoinedKey::NotListed(_) => {}

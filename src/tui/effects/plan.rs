@@ -46,7 +46,7 @@ impl EffectRunner {
             let report_waiting = || {
                 report(ProvisioningEvent::Notice(
                     "another apply is running; waiting until it ends".into(),
-                ))
+                ));
             };
             let lock = match keys::lock_apply(&services, &mut cancelled, report_waiting).await {
                 Ok(Some(lock)) => lock,

@@ -320,7 +320,7 @@ impl Dashboard {
         self.attention_list = keys;
     }
 
-    /// Reveals a key among its details for [`REVEAL_DURATION`].
+    /// Reveals a key among its details for `REVEAL_DURATION`.
     pub fn reveal_key(&mut self, hash: String, key: ApiKey, now: Timestamp) {
         self.are_details_shown = true;
         self.revealed_key = now

@@ -10,7 +10,7 @@ use crate::domain::{ApiKey, ProvisioningOutcome, StoredKey, UserError};
 pub const REVEAL_DURATION: SignedDuration = SignedDuration::from_secs(10);
 
 /// Returns whether a key revealed until `revealed_until` is still visible. A remaining time above
-/// [`REVEAL_DURATION`] means that the clock was set back: the key is hidden then.
+/// `REVEAL_DURATION` means that the clock was set back: the key is hidden then.
 pub fn is_reveal_active(revealed_until: Timestamp, now: Timestamp) -> bool {
     let remaining = revealed_until.duration_since(now);
     remaining.is_positive() && remaining <= REVEAL_DURATION
@@ -82,7 +82,7 @@ impl NewKeyScreen {
         })
     }
 
-    /// Reveals the key for [`REVEAL_DURATION`], or hides it.
+    /// Reveals the key for `REVEAL_DURATION`, or hides it.
     pub fn toggle_revealed(&mut self, now: Timestamp) {
         self.revealed_until = match self.revealed_until {
             Some(_) => None,

@@ -140,10 +140,8 @@ mod tests {
         let rows = sort_and_filter(&keys, SortOrder::State, false, "", |_| true, now);
         assert_eq!(rows, [2, 1, 0]);
         let mut model = Model::new(AppContext::default(), (80, 24), now);
-        crate::tui::update::load_keys(&mut model);
-        let ticket = model.dashboard.load_ticket.unwrap();
-        let loaded = Msg::KeysLoaded { ticket, result: Ok(keys) };
-        crate::tui::update::update(&mut model, loaded, now);
+        model.dashboard.set_keys(Ok(keys), now);
+        model.dashboard.update_attention_list(now);
         let warned: Vec<usize> =
             model.dashboard.attention_list.iter().map(|(row, _)| *row).collect();
         assert_eq!(warned, rows[..2]);

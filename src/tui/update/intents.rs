@@ -79,7 +79,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.notice = Some(Ok(format!("sorted by {}", sort.description())));
         }
         Intent::ReverseSort => {
-            model.dashboard.set_sort_order(model.dashboard.sort_order, model.now)
+            model.dashboard.set_sort_order(model.dashboard.sort_order, model.now);
         }
         Intent::ToggleMark => model.dashboard.toggle_mark(),
         Intent::ClickRow(screen_row) => {
@@ -109,7 +109,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.dashboard.update_rows(model.now);
         }
         Intent::Back if !model.dashboard.marked_hashes.is_empty() => {
-            model.dashboard.marked_hashes.clear()
+            model.dashboard.marked_hashes.clear();
         }
         Intent::Back => {
             if let Some(round) = &model.refresh.current_round {
@@ -131,7 +131,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             return effects;
         }
         Intent::Copy | Intent::ToggleReveal if !is_stored && label.is_some() => {
-            actions::show_not_stored_error(model)
+            actions::show_not_stored_error(model);
         }
         Intent::Copy => return label.map(Effect::CopyStoredKey).into_iter().collect(),
         Intent::ToggleReveal => {

@@ -19,7 +19,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Enter if plan.comparison.is_some() => return apply_plan(model),
         Intent::Enter => return load_plan(model),
         Intent::Move(by) => {
-            plan.first_line = plan.first_line.saturating_add_signed(by).min(last_line)
+            plan.first_line = plan.first_line.saturating_add_signed(by).min(last_line);
         }
         Intent::MovePage(by) => {
             plan.first_line =

@@ -51,7 +51,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Copy => return url.map(Effect::CopyUrl).into_iter().collect(),
         Intent::OpenBrowser => return url.map(Effect::OpenUrl).into_iter().collect(),
         Intent::ToggleQrCode => {
-            sign_in.is_qr_code_shown = url.is_some() && !sign_in.is_qr_code_shown
+            sign_in.is_qr_code_shown = url.is_some() && !sign_in.is_qr_code_shown;
         }
         Intent::ToggleCodeField => {
             sign_in.is_qr_code_shown = false;

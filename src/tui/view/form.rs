@@ -37,10 +37,10 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         let at = Rect { x: area.x + FIELD_COLUMN, y, width, height: 1 };
         match field {
             FormField::Label => {
-                text::draw_text_field(&form.label, form.label.text(), focused, theme, frame, at)
+                text::draw_text_field(&form.label, form.label.text(), focused, theme, frame, at);
             }
             FormField::Limit => {
-                text::draw_text_field(&form.limit, form.limit.text(), focused, theme, frame, at)
+                text::draw_text_field(&form.limit, form.limit.text(), focused, theme, frame, at);
             }
             FormField::Reset => {
                 let choices =

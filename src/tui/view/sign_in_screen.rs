@@ -155,7 +155,7 @@ fn draw_code_field(
     let at = Rect { x: area.x + 9, width: area.width.saturating_sub(10), ..area };
     match problem {
         Some(problem) => {
-            frame.render_widget(Line::styled(format!("✗ {problem}"), theme.error()), at)
+            frame.render_widget(Line::styled(format!("✗ {problem}"), theme.error()), at);
         }
         None => text::draw_text_field(code, &masked, true, theme, frame, at),
     }
