@@ -16,7 +16,7 @@ pub enum ErrorKind {
     Cancelled,
     /// The server could not be reached, or time ran out.
     Unreachable,
-    /// A key may have been issued and was not received.
+    /// A key may have been created and was not received.
     Unresolved,
     /// The program to run exists and cannot be executed.
     CommandNotExecutable,

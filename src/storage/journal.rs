@@ -29,7 +29,7 @@ pub enum AttemptStage {
     KeyReceived,
     /// The key is in the secret store and was read back.
     Stored,
-    /// It ended and a key may have been issued. The attempt stays until it is dismissed.
+    /// It ended and a key may have been created. The attempt stays until it is dismissed.
     Unresolved,
 }
 

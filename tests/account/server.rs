@@ -65,7 +65,7 @@ fn failed_key_list_is_an_error_and_not_an_empty_list() {
         (Fault::Say(200, html()), 1, "instead of a list of keys"),
         (Fault::Say(200, "{}".into()), 1, "instead of a list of keys"),
         (Fault::Half, 6, "incomplete"),
-        (Fault::Swallow, 6, "hung up"),
+        (Fault::Swallow, 6, "closed the connection"),
     ] {
         let said = format!("{fate:?}");
         world.spoil("GET /api/v1/keys", fate);
@@ -342,7 +342,7 @@ fn invalid_responses_never_change_the_stored_values() {
         (Fault::Say(200, "<html>hello</html>".into()), "instead of a description of a key"),
         (Fault::Say(200, json!({"data": []}).to_string()), "instead of a description of a key"),
         (Fault::Half, "incomplete"),
-        (Fault::Swallow, "hung up"),
+        (Fault::Swallow, "closed the connection"),
         (reading(json!({"label": other, "limit_remaining": 0})), "another key"),
     ] {
         let said = format!("{fate:?}");

@@ -177,7 +177,7 @@ def a_code_received_by_a_killed_program_is_used_and_no_second_key_is_created(wor
     world.env.update(KEYWRIGHT_SERVER=server, KEYWRIGHT_DATA_DIR=world.mkdir("data"))
     pane = Pane(world)
     pane.dashboard()
-    pane.wait("No keys are held yet")
+    pane.wait("No keys are stored yet")
     # Killed at the third write of the journal: the code was received and not sent.
     trace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-P", world.path("data", "journal.json.new"),
              "-e", "trace=rename", "-e", "inject=rename:signal=KILL:when=3"]
@@ -194,7 +194,7 @@ def a_code_received_by_a_killed_program_is_used_and_no_second_key_is_created(wor
     pane.press("Enter")
     pane.wait("1 to create")
     pane.press("Enter")
-    pane.wait("1 cut")
+    pane.wait("1 created")
     pane.wait("plan applied")
     equal([name for name, _ in issued(server, management) if name == "two"], ["two"])
     assert world.lookup(server, "two"), "the key is not in the keychain"

@@ -260,7 +260,7 @@ fn write_json_array(text: &mut String, name: &str, elements: impl Iterator<Item 
     text.push_str(if before.is_empty() { "]" } else { "\n  ]" });
 }
 
-/// Compares the plan with the inventory. A key that may have been issued already is not created.
+/// Compares the plan with the inventory. A key that may have been created already is not created.
 fn compare_with_stored_keys(
     plan: &[KeyRequest],
     services: &ServiceContext,

@@ -36,7 +36,7 @@ const EXIT_CODES: &[(&str, &str)] = &[
     ("4", "The keychain is locked or missing, or access was refused."),
     ("5", "Refused or cancelled by the user."),
     ("6", "The server could not be reached, or the request timed out."),
-    ("7", "Unresolved: a key may have been issued and was not received."),
+    ("7", "Unresolved: a key may have been created and was not received."),
     ("126", "run: the program cannot be executed."),
     ("127", "run: the program was not found. Otherwise run ends with the program's exit code."),
 ];

@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{ApiKey, CheckResult, KeyInfo};
-    use crate::tui::state::{AppContext, Model, Msg};
+    use crate::tui::state::{AppContext, Model};
 
     #[test]
     fn warnings_have_the_order_of_the_list_sorted_by_state() {
