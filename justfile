@@ -22,7 +22,7 @@ spelling:
 # Licences, sources, duplicates and known vulnerabilities of the dependencies.
 dependencies:
     cargo deny --locked check bans licenses sources
-    cargo deny --locked check advisories || echo "the advisory database could not be reached: advisories were not checked"
+    if cargo deny --locked fetch db; then cargo deny --locked check advisories; else echo "the advisory database could not be reached: advisories were not checked"; fi
 
 # The crate as it would be published.
 package:
