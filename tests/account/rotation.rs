@@ -326,13 +326,18 @@ fn without_a_management_key_the_leak_response_names_the_page_to_disable_the_key(
         Box::new(AuthMethod::PasteCode),
     );
     let panicked = panicked(&account, &["agent"], false, &auth_method);
-    let deeds = panicked[0].action_results();
-    assert_eq!((deeds[0].succeeded, deeds[1].succeeded), (false, true), "{deeds:?}");
+    let action_results = panicked[0].action_results();
+    assert_eq!(
+        (action_results[0].succeeded, action_results[1].succeeded),
+        (false, true),
+        "{action_results:?}"
+    );
     assert!(!panicked[0].is_complete());
     let page = account.held("agent (old)").page_url();
     assert!(
-        deeds[0].message.contains("NOT disabled") && deeds[0].message.contains(&page),
-        "{deeds:?}"
+        action_results[0].message.contains("NOT disabled")
+            && action_results[0].message.contains(&page),
+        "{action_results:?}"
     );
 }
 
@@ -346,8 +351,12 @@ fn leak_response_reports_failures_and_continues() {
     let old = account.get("laptop").unwrap();
     account.spoil("POST", Fault::Swallow);
     let second = panicked(&account, &["laptop"], true, &management(&account));
-    let deeds = second[0].action_results();
-    assert_eq!((deeds[0].succeeded, deeds[1].succeeded), (true, false), "{deeds:?}");
-    assert!(deeds[1].message.contains("may have been created"), "{deeds:?}");
+    let action_results = second[0].action_results();
+    assert_eq!(
+        (action_results[0].succeeded, action_results[1].succeeded),
+        (true, false),
+        "{action_results:?}"
+    );
+    assert!(action_results[1].message.contains("may have been created"), "{action_results:?}");
     assert_eq!(account.get("laptop"), Some(old));
 }

@@ -58,7 +58,7 @@ def whoever_watches_the_session_bus_sees_no_key_on_its_way_to_the_keychain(world
 
 
 @test
-def a_server_whose_certificate_nobody_vouches_for_is_sent_nothing(world):
+def a_server_with_an_untrusted_certificate_is_sent_nothing(world):
     world.keyring()
     certificate, key = world.path("certificate"), world.path("certificate.key")
     made = world.run(
