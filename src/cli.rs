@@ -266,6 +266,16 @@ fn parse_store_kind(word: &str) -> Result<StoreKind, String> {
         .map_err(|error: crate::storage::secret_store::ParseStoreKindError| error.to_string())
 }
 
+/// Whether `--json` is among the arguments and is an option of Keywright, not of the program that `run`
+/// starts. For arguments that cannot be parsed.
+pub fn is_json_requested(args: impl IntoIterator<Item = OsString>) -> bool {
+    let cli = Cli::command();
+    let own: Vec<_> = args.into_iter().skip(1).take_while(|argument| argument != "--").collect();
+    let command = own.iter().find_map(|argument| cli.find_subcommand(argument));
+    command.is_none_or(|command| command.get_name() != "run")
+        && own.iter().any(|argument| argument == "--json")
+}
+
 /// Runs a command, except those of [`run_without_config`] and `sandbox`, which `main` runs.
 pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
     match command {

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 fn report_usage_error(error: &clap::Error) -> ExitCode {
     // A closed pipe is not an error.
     let _ = error.print();
-    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+    if error.use_stderr() && cli::is_json_requested(std::env::args_os()) {
         let text = error.to_string();
         // Missing arguments are listed on lines of their own.
         let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);

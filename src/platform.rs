@@ -1,7 +1,8 @@
-//! Access to the operating system: browser, clipboard, environment, blocking calls, QR codes.
+//! Access to the operating system: browser, clipboard, environment, child processes, blocking calls, QR codes.
 
 pub(crate) mod blocking_worker;
 pub mod browser;
+pub(crate) mod child_process;
 pub mod clipboard;
 pub(crate) mod environment;
 pub(crate) mod qr;

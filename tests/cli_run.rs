@@ -108,6 +108,38 @@ mod unix {
     }
 
     #[test]
+    fn the_program_gets_no_secret_of_keywright_unless_asked_for() {
+        let home = Home::new();
+        let script = "env | grep -cE '^(OPENROUTER_MANAGEMENT_KEY|KEYWRIGHT_PASSPHRASE)'";
+        for (option, count) in [(None, "0\n"), (Some("--keep-env"), "3\n")] {
+            let mut arguments = vec!["--sandbox", "run", "laptop"];
+            arguments.extend(option);
+            arguments.extend(["--", "sh", "-c", script]);
+            let mut command = home.command(&arguments);
+            command
+                .env("OPENROUTER_MANAGEMENT_KEY", "sk-or-v1-management")
+                .env("KEYWRIGHT_PASSPHRASE_FILE", "/dev/null")
+                .env("KEYWRIGHT_PASSPHRASE_FD", "7");
+            let (_, out, err) = decode_output(&command.output().unwrap());
+            assert_eq!((out.as_str(), err.as_str()), (count, ""), "{option:?}");
+        }
+    }
+
+    #[test]
+    fn json_after_the_label_of_run_belongs_to_the_program() {
+        for arguments in [
+            vec!["run", "--no-such", "x", "--", "program", "--json"],
+            vec!["run", "--no-such", "x", "program", "--json"],
+        ] {
+            let (code, out, err) = Home::new().run_in_sandbox(&arguments);
+            assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        }
+        let (code, out, _) = Home::new().run_in_sandbox(&["list", "--no-such", "--json"]);
+        assert_eq!(code, 2);
+        assert!(out.contains("\"error\""), "{out}");
+    }
+
+    #[test]
     fn each_key_gets_its_own_variable() {
         let script = "echo ${#A} ${#B} ${#C} ${#OPENROUTER_API_KEY}; test \"$A\" != \"$B\"";
         for labels in [vec!["laptop,B=ci,C=agent", "--env", "A"], vec!["A=laptop,B=ci,C=agent"]] {

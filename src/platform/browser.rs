@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use crate::platform::child_process::remove_secret_variables;
 use crate::platform::environment;
 use candidates::BrowserCommand;
 
@@ -214,9 +215,8 @@ fn try_commands(candidates: &[BrowserCommand], result_sender: &mpsc::Sender<Resu
 /// keys in the environment.
 fn spawn_browser(candidate: &BrowserCommand) -> std::io::Result<Child> {
     let mut command = Command::new(&candidate.program);
-    command
+    remove_secret_variables(&mut command)
         .args(&candidate.arguments)
-        .env_remove("OPENROUTER_MANAGEMENT_KEY")
         .env_remove("OPENROUTER_API_KEY")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -52,11 +52,13 @@ pub fn parse_server(text: &str) -> Result<String, String> {
     Ok(url.origin().ascii_serialization())
 }
 
-/// Returns the keychain service name for a server's keys.
+/// Returns the keychain service name for a server's keys. A server with http has other entries than one
+/// with https on the same host and port, so that no key stored for https is sent in plaintext.
 pub fn keychain_service(server: &str) -> String {
-    match server.split_once("://") {
-        Some((_, host)) if server != DEFAULT_SERVER => format!("keywright/{host}"),
-        _ => "keywright".into(),
+    match server.strip_prefix("https://") {
+        Some(_) if server == DEFAULT_SERVER => "keywright".into(),
+        Some(host) => format!("keywright/{host}"),
+        None => format!("keywright/{server}"),
     }
 }
 
@@ -204,6 +206,7 @@ mod tests {
     #[test]
     fn each_server_has_its_own_keychain_service() {
         assert_eq!(keychain_service("https://openrouter.ai"), "keywright");
-        assert_eq!(keychain_service("http://127.0.0.1:4000"), "keywright/127.0.0.1:4000");
+        assert_eq!(keychain_service("https://localhost:4000"), "keywright/localhost:4000");
+        assert_eq!(keychain_service("http://localhost:4000"), "keywright/http://localhost:4000");
     }
 }

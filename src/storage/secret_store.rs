@@ -67,7 +67,7 @@ pub struct ParseStoreKindError;
 /// The name of an entry. On Linux these are the Secret Service attributes `service` and `username`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct EntryId {
-    /// `keywright`, or `keywright/<host[:port]>` for a server other than the default.
+    /// `keywright`, or `keywright/<host[:port]>` for another server (`keywright/http://…` without TLS).
     pub service: String,
     /// The key's label.
     pub account: String,

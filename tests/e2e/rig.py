@@ -280,7 +280,7 @@ class World:
 
     def lookup(self, server, label):
         """The key stored under a label, read by another tool; empty when there is none."""
-        service = "keywright/" + server.removeprefix("http://")
+        service = "keywright/" + server
         return self.run("secret-tool", "lookup", "service", service, "username", label)[1].strip()
 
     def attempts(self):

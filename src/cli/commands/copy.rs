@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::output::{find_key, print};
 use crate::domain::{ApiKey, ErrorKind, UserError};
+use crate::platform::child_process::remove_secret_variables;
 use crate::platform::clipboard::{self, CLEAR_AFTER, CopyDestination, CopyMethod};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
@@ -108,7 +109,7 @@ impl CopyArgs {
 
     fn spawn_helper(&self) -> io::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
-        command
+        remove_secret_variables(&mut command)
             .arg("hold-clipboard")
             .args(self.osc52.then_some("--osc52"))
             // Two processes must not write to one log.

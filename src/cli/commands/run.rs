@@ -13,6 +13,7 @@ use crate::cli::env_mapping::{
 };
 use crate::cli::output::{has_stored_key, print_status, usage_error};
 use crate::domain::{ErrorKind, UserError};
+use crate::platform::child_process::remove_secret_variables;
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::StoreKind;
 
@@ -24,6 +25,9 @@ work as without Keywright.
   keywright run ci -- python agent.py
   keywright run ci --env ANTHROPIC_AUTH_TOKEN -- claude
   keywright run ci,JUDGE_KEY=judge -- ./evaluate
+
+The program does not receive OPENROUTER_MANAGEMENT_KEY, KEYWRIGHT_PASSPHRASE_FILE or \
+KEYWRIGHT_PASSPHRASE_FD, unless --keep-env is given.
 
 A single label may contain , and = as they are; in a list write \\, for a comma and \\\\ for a \
 backslash. Put a label that starts with - after --, or write it as ENV=LABEL.
@@ -43,6 +47,10 @@ pub struct RunArgs {
     /// The variable for the label without a variable
     #[arg(long, value_name = "NAME", default_value = DEFAULT_VARIABLE)]
     env: String,
+    /// Keep Keywright's own secrets in the program's environment: OPENROUTER_MANAGEMENT_KEY,
+    /// KEYWRIGHT_PASSPHRASE_FILE and KEYWRIGHT_PASSPHRASE_FD
+    #[arg(long)]
+    keep_env: bool,
     /// Print which variables are set, and which are replaced
     #[arg(short, long)]
     verbose: bool,
@@ -66,6 +74,9 @@ impl RunArgs {
         let mappings = parse_mappings(items.iter().map(String::as_str), &self.env, is_stored)?;
         let mut command = Command::new(program);
         command.args(arguments);
+        if !self.keep_env {
+            remove_secret_variables(&mut command);
+        }
         for EnvMapping { variable, label } in &mappings {
             let key = load_secret(services, label)?;
             #[expect(clippy::disallowed_methods, reason = "door: run")]

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 
+use crate::platform::child_process::remove_secret_variables;
+
 use super::{Digest, compute_digest};
 
 /// Loads the secret into a new buffer and, with `-w` (tmux 3.2), into the clipboard of the outer
@@ -37,7 +39,7 @@ fn is_matching_buffer(name: &str, expected: &Digest) -> bool {
 
 /// Runs tmux and returns its output, or `None` if it failed.
 fn run_tmux(arguments: &[&str], input: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
-    let mut child = Command::new("tmux")
+    let mut child = remove_secret_variables(&mut Command::new("tmux"))
         .args(arguments)
         .stdin(input.map_or_else(Stdio::null, |_| Stdio::piped()))
         .stdout(Stdio::piped())

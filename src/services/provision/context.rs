@@ -37,7 +37,7 @@ impl PendingAttempts {
 pub struct ServiceContext {
     /// The server's URL without a trailing slash.
     pub server: String,
-    /// The keychain service of the server's keys: `keywright`, or `keywright/<host[:port]>`.
+    /// The keychain service of the server's keys, as `config::keychain_service` returns it.
     pub keychain_service: String,
     /// The management key from the environment; it takes precedence over the stored one.
     pub management_key: Option<ManagementKey>,
