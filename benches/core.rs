@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use divan::Bencher;
 use jiff::Timestamp;
-use keywright::domain::{ApiKey, AuthCode, Expiry, RequestedPolicy, StoredKey};
+use keywright::domain::{ApiKey, AuthCode, Expiry, RequestedPolicy, StoreKind, StoredKey};
 use keywright::tui::state::{AppContext, Intent, Model, Msg, Ticket};
 use keywright::tui::update;
 use keywright::tui::view::{self, Theme};
@@ -26,16 +26,12 @@ fn model(keys: usize) -> Model {
         Some(StoredKey {
             hash: format!("{number:064x}"),
             masked: "sk-or-v1-0e6...1c96".into(),
-            server: "https://openrouter.ai".into(),
-            store: "os".into(),
-            created_at: now(),
             requested: RequestedPolicy { limit: "10".parse().ok(), ..RequestedPolicy::default() },
-            granted: None,
             ..StoredKey::new(
                 format!("tool-{number:05}").parse().ok()?,
                 &ApiKey::from(String::new()),
-                String::new(),
-                String::new(),
+                "https://openrouter.ai".into(),
+                StoreKind::Keychain,
                 now(),
             )
         })

@@ -30,10 +30,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::api::openrouter::Attribution;
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::{ErrorKind, StoreKind, UserError};
 use crate::services::config::{self, Config};
 use crate::services::provision::ServiceContext;
-use crate::storage::secret_store::StoreKind;
 use color::{find_color_option, is_color_enabled};
 pub use commands::list::refresh_all_keys;
 use commands::{
@@ -246,7 +245,7 @@ impl GlobalArgs {
             } else {
                 config::read_management_key_env()
             },
-            store_kind: self.store.unwrap_or(store),
+            store_kind: self.store.clone().unwrap_or(store),
             passphrase_prompt: passphrase::create_passphrase_fn(self.passphrase_fd)?,
             data_dir: self.data_dir.clone(),
             request_timeout: Duration::from_secs(self.timeout),
@@ -262,8 +261,7 @@ impl GlobalArgs {
 }
 
 fn parse_store_kind(word: &str) -> Result<StoreKind, String> {
-    word.parse()
-        .map_err(|error: crate::storage::secret_store::ParseStoreKindError| error.to_string())
+    word.parse().map_err(|error: crate::domain::ParseStoreKindError| error.to_string())
 }
 
 /// Whether `--json` is among the arguments and is an option of Keywright, not of the program that `run`

@@ -10,6 +10,7 @@ mod provisioning;
 mod retirement;
 mod rotation;
 mod secret;
+mod store_kind;
 mod stored_key;
 mod text;
 mod user_error;
@@ -28,6 +29,7 @@ pub use provisioning::{
 pub use retirement::{RetirementStatus, retirement_status};
 pub use rotation::{ActionResult, LeakResponse, RetirePolicy, Rotated, RotationOutcome};
 pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey, trim_secret_input};
+pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
 pub use stored_key::{
     CheckResult, GrantedPolicy, KeyInfo, PendingReplacement, RequestedPolicy, Retirement,
     StoredKey, deserialize_sanitized,

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use keywright::cli::{self, Cli, Command, SandboxArgs};
 use keywright::domain::{
     ApiKey, Cents, ErrorKind, GrantedPolicy, ManagementKey, RequestedPolicy, ResetInterval,
-    StoredKey, UserError,
+    StoreKind, StoredKey, UserError,
 };
 use keywright::sandbox::{self, Sandbox, SeedKey};
 use keywright::services::config::{self, Config};
 use keywright::services::provision::ServiceContext;
 use keywright::storage::inventory;
 use keywright::storage::json_store;
-use keywright::storage::secret_store::{EntryId, SecretStore, StoreKind};
+use keywright::storage::secret_store::{EntryId, SecretStore};
 use keywright::tui;
 use secrecy::SecretString;
 
@@ -157,7 +157,7 @@ fn seed_sandbox(services: &mut ServiceContext, seeds: Vec<SeedKey>) -> Result<()
                 label,
                 &key,
                 services.server.clone(),
-                StoreKind::Memory.to_string(),
+                StoreKind::Memory,
                 seed.created_at,
             )
         });

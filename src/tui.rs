@@ -21,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::{ErrorKind, StoreKind, UserError};
 use crate::platform::environment;
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
@@ -131,9 +131,9 @@ fn alternate_store(services: &ServiceContext) -> Option<state::AlternateStore> {
     let no_passphrase = || secret_store::Error::NoPassphrase(String::new());
     let store = services.alternate_secret_store(Arc::new(move |_| Err(no_passphrase())))?;
     Some(state::AlternateStore {
-        store_kind: store.kind().to_string(),
+        store_kind: store.kind(),
         display_name: store.display_name(),
-        needs_passphrase: store.kind() == secret_store::StoreKind::File,
+        needs_passphrase: store.kind() == StoreKind::File,
     })
 }
 

@@ -16,7 +16,9 @@ use keywright::cli::exit_code;
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
-use keywright::domain::{ApiKey, Label, ManagementKey, RequestedPolicy, ResetInterval, StoredKey};
+use keywright::domain::{
+    ApiKey, Label, ManagementKey, RequestedPolicy, ResetInterval, StoreKind, StoredKey,
+};
 use keywright::sandbox::{Options, Sandbox};
 use keywright::services::keys::{self, Error, management_key};
 use keywright::services::provision::{PendingAttempts, ServiceContext};
@@ -59,7 +61,7 @@ impl TestAccount {
                     expires_at: seed.expires_at,
                     ..RequestedPolicy::default()
                 },
-                ..StoredKey::new(label, &key, proxy.url.clone(), "memory".into(), seed.created_at)
+                ..StoredKey::new(label, &key, proxy.url.clone(), StoreKind::Memory, seed.created_at)
             });
         }
         let services = ServiceContext {

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use keywright::domain::{ApiKey, StoredKey};
+use keywright::domain::{ApiKey, StoreKind, StoredKey};
 use keywright::sandbox::{Options, Sandbox};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ impl Home {
             label.parse().unwrap(),
             &key,
             server.into(),
-            "memory".into(),
+            StoreKind::Memory,
             "2026-11-01T00:00:00Z".parse().unwrap(),
         );
         fs::create_dir_all(self.data()).unwrap();

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use keywright::domain::{ApiKey, StoredKey};
+use keywright::domain::{ApiKey, StoreKind, StoredKey};
 use keywright::sandbox::{self, Options, Sandbox};
 use serde_json::{Value, json};
 
@@ -309,7 +309,7 @@ fn a_key_without_a_stored_secret_authorises_nothing() {
         "mine".parse().unwrap(),
         &key,
         home.sandbox.url().into(),
-        "memory".into(),
+        StoreKind::Memory,
         "2026-11-01T00:00:00Z".parse().unwrap(),
     );
     fs::create_dir(home.data()).unwrap();

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use keywright::domain::{ApiKey, StoredKey};
+use keywright::domain::{ApiKey, StoreKind, StoredKey};
 use serde_json::json;
 
 /// An environment with an empty home directory, no desktop and no keychain.
@@ -61,7 +61,13 @@ impl Home {
             .map(|(server, label)| {
                 let key = ApiKey::from(format!("sk-or-v1-{label}-{server}"));
                 let at = "2026-11-01T00:00:00Z".parse().unwrap();
-                StoredKey::new(label.parse().unwrap(), &key, (*server).into(), "os".into(), at)
+                StoredKey::new(
+                    label.parse().unwrap(),
+                    &key,
+                    (*server).into(),
+                    StoreKind::Keychain,
+                    at,
+                )
             })
             .collect();
         fs::create_dir_all(self.data()).unwrap();

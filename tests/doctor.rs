@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
-use keywright::domain::{ApiKey, StoredKey};
+use keywright::domain::{ApiKey, StoreKind, StoredKey};
 use keywright::sandbox::{Options, Sandbox};
 use keywright::services::doctor::{self, DoctorProgress, HealthStatus};
 use keywright::services::provision::{PendingAttempts, ServiceContext};
@@ -62,7 +62,7 @@ impl Home {
 fn stored_key(server: &str, label: &str, key: &str) -> StoredKey {
     let created_at = "2026-11-01T00:00:00Z".parse().unwrap();
     let key = ApiKey::from(key.to_owned());
-    StoredKey::new(label.parse().unwrap(), &key, server.into(), "memory".into(), created_at)
+    StoredKey::new(label.parse().unwrap(), &key, server.into(), StoreKind::Memory, created_at)
 }
 
 /// Returns status and message of the checks with this name.

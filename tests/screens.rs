@@ -13,7 +13,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
     ApiKey, CheckResult, ErrorKind, GrantedPolicy, KeyInfo, ProvisioningEvent, ProvisioningOutcome,
-    ProvisioningStep, RequestedPolicy, ResetInterval, StoredKey, UnresolvedAttempt, UserError,
+    ProvisioningStep, RequestedPolicy, ResetInterval, StoreKind, StoredKey, UnresolvedAttempt,
+    UserError,
 };
 use keywright::tui::keymap::{intent_for_key, screen_bindings};
 use keywright::tui::state::{
@@ -35,7 +36,7 @@ fn model(size: (u16, u16)) -> Model {
         is_sandbox: false,
         store_name: "the Secret Service keychain".into(),
         alternate_store: Some(AlternateStore {
-            store_kind: "file".into(),
+            store_kind: StoreKind::File,
             display_name: "/home/me/.local/share/keywright/vault.age".into(),
             needs_passphrase: true,
         }),
@@ -77,7 +78,7 @@ fn key(
             label.parse().unwrap(),
             &ApiKey::from(String::new()),
             "https://openrouter.ai".into(),
-            "os".into(),
+            StoreKind::Keychain,
             now(),
         )
     }

@@ -6,9 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywright::storage::secret_store::{
-    EntryId, Error, ParseStoreKindError, SecretStore, StoreKind, keychain_timeout,
-};
+use keywright::domain::{ParseStoreKindError, StoreKind};
+use keywright::storage::secret_store::{EntryId, Error, SecretStore, keychain_timeout};
 use secrecy::{ExposeSecret, SecretString};
 
 const SOON: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ mod rng;
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use keywright::domain::{ProvisioningOutcome, RotationOutcome, StoredKey};
+use keywright::domain::{ProvisioningOutcome, RotationOutcome, StoreKind, StoredKey};
 use keywright::tui::state::{
     AlternateStore, AppContext, Effect, Intent, Model, Msg, Question, Screen, Ticket,
 };
@@ -92,7 +92,7 @@ impl Monkey {
             keychain_service: "keywright".into(),
             refresh_interval: dice.maybe(|_| SignedDuration::from_mins(5)),
             alternate_store: dice.maybe(|dice| AlternateStore {
-                store_kind: "file".into(),
+                store_kind: StoreKind::File,
                 display_name: "/home/me/vault.age".into(),
                 needs_passphrase: dice.once_in(2),
             }),

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
     ApiKey, AuthCode, CheckResult, ErrorKind, KeyInfo, KeyState, Label, ProvisioningEvent,
-    ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval, Retirement, StoredKey,
-    UserError,
+    ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval, Retirement, StoreKind,
+    StoredKey, UserError,
 };
 use keywright::tui::state::{
     AlternateStore, AppContext, AuthChoice, Effect, Intent, KeyList, Model, Msg, Question, Screen,
@@ -45,7 +45,7 @@ fn key(label: &str) -> StoredKey {
             label.parse().unwrap(),
             &ApiKey::from(String::new()),
             "https://openrouter.ai".into(),
-            "os".into(),
+            StoreKind::Keychain,
             now(),
         )
     }

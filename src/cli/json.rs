@@ -5,7 +5,7 @@ use super::exit_code;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::domain::{ApiKey, KeyRequest, RequestedPolicy, StoredKey, UserError};
+use crate::domain::{ApiKey, KeyRequest, RequestedPolicy, StoreKind, StoredKey, UserError};
 
 /// Returns the JSON of a key.
 pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
@@ -19,7 +19,7 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
         "hash": key.hash,
         "masked": key.masked,
         "server": key.server,
-        "store": key.store,
+        "store": key.location,
         "created_at": to_iso8601(Some(key.created_at)),
         "requested": requested_to_json(&key.requested),
         "granted": {
@@ -59,7 +59,7 @@ pub fn planned_key_to_json(request: &KeyRequest) -> Value {
     let no_secret = ApiKey::from(String::new());
     let (label, at) = (request.label.clone(), Timestamp::UNIX_EPOCH);
     let mut key =
-        key_to_json(&StoredKey::new(label, &no_secret, String::new(), String::new(), at), at);
+        key_to_json(&StoredKey::new(label, &no_secret, String::new(), StoreKind::Memory, at), at);
     for (name, value) in key.as_object_mut().into_iter().flatten() {
         match name.as_str() {
             "label" | "differences" | "granted" => {}
@@ -100,7 +100,7 @@ mod tests {
             "ci".parse().unwrap(),
             &key,
             String::new(),
-            String::from("os"),
+            StoreKind::Keychain,
             checked_at,
         );
         stored_key.checked_at = Some(checked_at);

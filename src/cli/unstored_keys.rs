@@ -111,14 +111,15 @@ fn split_outcomes(outcomes: Vec<ProvisioningOutcome>) -> (Vec<StoredKey>, Vec<Us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ApiKey, ErrorKind};
+    use crate::domain::{ApiKey, ErrorKind, StoreKind};
 
     #[test]
     fn every_lost_key_has_an_error_that_names_its_page() {
         let lost = |label: &str| {
             let key = ApiKey::from(label.to_owned());
             let (server, at) = ("https://openrouter.ai".into(), jiff::Timestamp::UNIX_EPOCH);
-            let entry = StoredKey::new(label.parse().unwrap(), &key, server, "os".into(), at);
+            let entry =
+                StoredKey::new(label.parse().unwrap(), &key, server, StoreKind::Keychain, at);
             let error =
                 UserError::new(ErrorKind::SecretStore, "the keychain is locked", "unlock it");
             ProvisioningOutcome::NotStored { entry, key, error }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Cents, KeyInfo, Label, RequestedPolicy, ResetInterval, StoredKey, sanitize};
+use super::{
+    Cents, KeyInfo, KeyLocation, Label, RequestedPolicy, ResetInterval, StoredKey, sanitize,
+};
 
 /// One row of the account's key list. A field that the response lacks is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,7 +48,7 @@ impl AccountKey {
             hash: self.hash.clone(),
             masked,
             server: server.to_owned(),
-            store: String::new(),
+            location: KeyLocation::AccountOnly,
             created_at: self.created_at.unwrap_or(at),
             // The requested policy is not known here, so the present one stands in for it.
             requested: RequestedPolicy {
@@ -93,11 +95,6 @@ impl AccountKey {
 }
 
 impl StoredKey {
-    /// Whether the secret is stored here; otherwise this is a row of the account's list.
-    pub const fn is_stored(&self) -> bool {
-        !self.store.is_empty()
-    }
-
     /// Records a change made here, which becomes the requested policy.
     pub fn record_patch(&mut self, patch: &KeyPatch, remote: &AccountKey, at: Timestamp) {
         match patch.limit {

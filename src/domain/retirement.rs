@@ -96,7 +96,7 @@ fn format_duration(span: SignedDuration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ApiKey, Retirement};
+    use crate::domain::{ApiKey, Retirement, StoreKind};
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
@@ -104,8 +104,13 @@ mod tests {
 
     fn replaced_key(unused_for: u64) -> StoredKey {
         let key = ApiKey::from(String::from("x"));
-        let mut stored_key =
-            StoredKey::new("x (old)".parse().unwrap(), &key, "s".into(), "os".into(), at(-999));
+        let mut stored_key = StoredKey::new(
+            "x (old)".parse().unwrap(),
+            &key,
+            "s".into(),
+            StoreKind::Keychain,
+            at(-999),
+        );
         stored_key.retirement =
             Some(Retirement { replaced_at: at(0), unused_for, revoke_when_unused: false });
         stored_key

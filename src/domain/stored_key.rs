@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::account_key::{is_same_amount, normalize_reset};
-use super::{ApiKey, Cents, ErrorKind, KeyRequest, Label, ResetInterval, UserError, sanitize};
+use super::{
+    ApiKey, Cents, ErrorKind, KeyLocation, KeyRequest, Label, ResetInterval, StoreKind, UserError,
+    sanitize,
+};
 
 /// The policy requested when the key was created. Field names are OpenRouter's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -196,9 +199,9 @@ pub struct StoredKey {
     /// The URL of the server that issued it, without a trailing slash.
     #[serde(deserialize_with = "deserialize_sanitized")]
     pub server: String,
-    /// The secret store that contains the key: `os`, `file` or `memory`.
-    #[serde(deserialize_with = "deserialize_sanitized")]
-    pub store: String,
+    /// Where the secret is.
+    #[serde(rename = "store")]
+    pub location: KeyLocation,
     /// When it was created.
     pub created_at: Timestamp,
     /// The requested policy.
@@ -239,13 +242,19 @@ pub struct StoredKey {
 
 impl StoredKey {
     /// Returns the entry of a key that was just received or imported.
-    pub fn new(label: Label, key: &ApiKey, server: String, store: String, at: Timestamp) -> Self {
+    pub fn new(
+        label: Label,
+        key: &ApiKey,
+        server: String,
+        store: StoreKind,
+        at: Timestamp,
+    ) -> Self {
         Self {
             label,
             hash: key.hash(),
             masked: key.masked(),
             server,
-            store,
+            location: KeyLocation::Stored(store),
             created_at: at,
             requested: RequestedPolicy::default(),
             granted: None,
@@ -285,16 +294,30 @@ impl StoredKey {
     }
 
     /// Returns an error if the key is in another secret store than `store`.
-    pub fn other_store_error(&self, store: &str) -> Option<UserError> {
-        // A key of the memory store ended with its process, so no other store has it.
-        (self.store != store && self.store != "memory").then(|| {
-            UserError::new(
-                ErrorKind::NotFound,
-                format!("'{}' is in the {} store, not in the {store} store", self.label, self.store),
-                format!("use it with --store {}, or move all keys into one store: keywright store move --to {store}", self.store),
-            )
-            .with_meaning("nothing was changed")
-        })
+    pub fn other_store_error(&self, store: &StoreKind) -> Option<UserError> {
+        match &self.location {
+            // A key of the memory store ended with its process, so no other store has it.
+            KeyLocation::AccountOnly | KeyLocation::Stored(StoreKind::Memory) => None,
+            KeyLocation::Stored(other) if other == store => None,
+            KeyLocation::Stored(other) => Some(
+                UserError::new(
+                    ErrorKind::NotFound,
+                    format!("'{}' is in the {other} store, not in the {store} store", self.label),
+                    format!("use it with --store {other}, or move all keys into one store: keywright store move --to {store}"),
+                )
+                .with_meaning("nothing was changed"),
+            ),
+        }
+    }
+
+    /// Returns whether the secret is in a store of this kind.
+    pub fn is_in_store(&self, store: &StoreKind) -> bool {
+        matches!(&self.location, KeyLocation::Stored(kind) if kind == store)
+    }
+
+    /// Returns whether the secret is stored here; otherwise this is a row of the account's list.
+    pub const fn is_stored(&self) -> bool {
+        matches!(self.location, KeyLocation::Stored(_))
     }
 
     /// Returns the URL of the key's page, where its owner can see and revoke it.

@@ -7,11 +7,11 @@ use etcetera::BaseStrategy;
 use url::{Host, Url};
 
 use crate::api::openrouter::Attribution;
-use crate::domain::{ErrorKind, ManagementKey, UserError};
+use crate::domain::{ErrorKind, ManagementKey, StoreKind, UserError};
 use crate::platform::browser;
 use crate::services::provision::{PendingAttempts, ServiceContext};
 use crate::storage::json_store::StoreLocation;
-use crate::storage::secret_store::{self, SecretStore, StoreKind};
+use crate::storage::secret_store::{self, SecretStore};
 
 /// Server to use without `--server`.
 pub const DEFAULT_SERVER: &str = "https://openrouter.ai";
@@ -130,22 +130,30 @@ impl Config {
     }
 
     /// Returns a secret store of this kind. Does not connect to it.
-    pub fn build_secret_store(&self, kind: StoreKind) -> Result<SecretStore, UserError> {
+    pub fn build_secret_store(&self, kind: &StoreKind) -> Result<SecretStore, UserError> {
         Ok(match kind {
             StoreKind::Keychain => SecretStore::keychain(),
             StoreKind::File => {
                 SecretStore::age_file(self.resolve_data_dir()?, self.passphrase_prompt.0.clone())
             }
             StoreKind::Memory => SecretStore::memory_with_entries(Vec::new()),
+            StoreKind::Unknown(name) => {
+                return Err(UserError::new(
+                    ErrorKind::SecretStore,
+                    format!("this version of Keywright cannot open the {name} store"),
+                    "install the version that stored the key there",
+                )
+                .with_meaning("nothing was changed"));
+            }
         })
     }
 
     /// Returns the context for all services. Does not connect to anything.
     pub fn build_context(&self) -> Result<ServiceContext, UserError> {
-        let secret_store = self.build_secret_store(self.store_kind)?;
+        let secret_store = self.build_secret_store(&self.store_kind)?;
         // Keys in memory are lost at the end of the run, so their inventory is in memory too. It is on
         // disk only with --data-dir, and never for the sandbox.
-        let location = match (self.store_kind, &self.data_dir) {
+        let location = match (&self.store_kind, &self.data_dir) {
             (StoreKind::Memory, None) => StoreLocation::in_memory(),
             (StoreKind::Memory, Some(_)) if self.sandbox => StoreLocation::in_memory(),
             _ => StoreLocation::Directory(self.resolve_data_dir()?),

@@ -267,7 +267,7 @@ async fn preflight(
         label: label.clone(),
         server: services.server.clone(),
         stage: AttemptStage::Prepared,
-        store: services.secret_store.kind().to_string(),
+        store: Some(services.secret_store.kind()),
         send_count: 0,
         has_saved_response: false,
         code_received_at: None,

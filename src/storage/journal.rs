@@ -3,10 +3,11 @@
 //! secret store under the attempt's id.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::{
-    Label, PendingReplacement, RequestedPolicy, StoredKey, UnresolvedAttempt, deserialize_sanitized,
+    Label, PendingReplacement, RequestedPolicy, StoreKind, StoredKey, UnresolvedAttempt,
+    deserialize_sanitized,
 };
 use crate::storage::json_store::{Error, LockGuard, SchemaVersion, StoreLocation};
 
@@ -49,9 +50,10 @@ pub struct Attempt {
     pub server: String,
     /// The last completed step.
     pub stage: AttemptStage,
-    /// The secret store for the key: `os`, `file` or `memory`.
-    #[serde(default)]
-    pub store: String,
+    /// The secret store for the key; `None` in an entry of an early version.
+    #[serde(default, deserialize_with = "deserialize_store")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreKind>,
     /// How often the code or the request for a key was sent, counted before each request.
     #[serde(default)]
     #[serde(rename = "sends")]
@@ -81,10 +83,18 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether its secrets are in `store`. Early versions did not record the store.
-    pub fn is_in_store(&self, store: &str) -> bool {
-        self.store.is_empty() || self.store == store
+    /// Returns whether its secrets are in `store`, as they may be if the store is not recorded.
+    pub fn is_in_store(&self, store: &StoreKind) -> bool {
+        self.store.as_ref().is_none_or(|kind| kind == store)
     }
+}
+
+/// Deserializes the name of a store, which is empty in entries of an early version.
+fn deserialize_store<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<StoreKind>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok((!name.is_empty()).then(|| name.into()))
 }
 
 impl From<Attempt> for UnresolvedAttempt {
@@ -184,7 +194,7 @@ pub fn list_all_attempts(location: &StoreLocation) -> Result<Vec<Attempt>, Error
 pub fn list_attempts_outside(
     location: &StoreLocation,
     server: &str,
-    store: &str,
+    store: &StoreKind,
 ) -> Result<Vec<Attempt>, Error> {
     let mut attempts = list_all_attempts(location)?;
     attempts.retain(|attempt| {
@@ -196,13 +206,13 @@ pub fn list_attempts_outside(
 }
 
 /// Records that the secrets of all unresolved attempts are now in `store`.
-pub fn set_store_of_unresolved(location: &StoreLocation, store: &str) -> Result<(), Error> {
+pub fn set_store_of_unresolved(location: &StoreLocation, store: &StoreKind) -> Result<(), Error> {
     if list_all_attempts(location)?.iter().all(|attempt| attempt.is_in_store(store)) {
         return Ok(());
     }
     location.update(FILE_NAME, |journal: &mut Journal| {
         for attempt in journal.attempts.iter_mut().filter(|a| a.stage == AttemptStage::Unresolved) {
-            store.clone_into(&mut attempt.store);
+            attempt.store = Some(store.clone());
         }
     })
 }
@@ -211,7 +221,7 @@ pub fn set_store_of_unresolved(location: &StoreLocation, store: &str) -> Result<
 pub fn lock_interrupted_attempts(
     location: &StoreLocation,
     server: &str,
-    store: &str,
+    store: &StoreKind,
 ) -> Result<Vec<AttemptGuard>, Error> {
     let attempts = list_all_attempts(location)?;
     let mut guards = Vec::new();
@@ -254,4 +264,30 @@ pub fn dismiss_attempt(location: &StoreLocation, id: &str) -> Result<(), Error> 
 
 fn lock_file_name(id: &str) -> String {
     format!("attempt-{id}.lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stores_of_any_version_are_read_and_written_back_the_same() {
+        let entry =
+            r#"{"id":"0","at":"2026-11-01T10:00:00Z","label":"ci","server":"s","stage":"sent""#;
+        for (field, store) in [
+            (r#","store":"os""#, Some(StoreKind::Keychain)),
+            (r#","store":"bao""#, Some(StoreKind::Unknown("bao".into()))),
+            // Written by early versions.
+            (r#","store":"""#, None),
+            ("", None),
+        ] {
+            let attempt: Attempt = serde_json::from_str(&format!("{entry}{field}}}")).unwrap();
+            assert_eq!(attempt.store, store);
+            let is_in_file_store = store.is_none();
+            assert_eq!(attempt.is_in_store(&StoreKind::File), is_in_file_store);
+            let written = serde_json::to_value(&attempt).unwrap();
+            let name = written.get("store").and_then(|name| name.as_str());
+            assert_eq!(name, store.as_ref().map(StoreKind::as_str));
+        }
+    }
 }

@@ -11,7 +11,6 @@ mod memory;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,49 +19,11 @@ use secrecy::SecretString;
 pub use age_file::PassphraseFn;
 pub use error::Error;
 
+use crate::domain::StoreKind;
 use crate::platform::blocking_worker::BlockingWorker;
 use age_file::AgeFile;
 use keychain::Keychain;
 use memory::MemoryStore;
-
-/// The kinds of secret store.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StoreKind {
-    /// The operating system's keychain.
-    Keychain,
-    /// A file encrypted with a passphrase.
-    File,
-    /// Memory only; the secrets are lost when Keywright ends.
-    Memory,
-}
-
-impl fmt::Display for StoreKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Keychain => "os",
-            Self::File => "file",
-            Self::Memory => "memory",
-        })
-    }
-}
-
-impl FromStr for StoreKind {
-    type Err = ParseStoreKindError;
-
-    fn from_str(text: &str) -> Result<Self, ParseStoreKindError> {
-        match text {
-            "os" => Ok(Self::Keychain),
-            "file" => Ok(Self::File),
-            "memory" => Ok(Self::Memory),
-            _ => Err(ParseStoreKindError),
-        }
-    }
-}
-
-/// The error for a text that names no store.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the store must be `os`, `file` or `memory`")]
-pub struct ParseStoreKindError;
 
 /// The name of an entry. On Linux these are the Secret Service attributes `service` and `username`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -34,7 +34,7 @@ pub use ticket::Ticket;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{ActionResult, Label, StoredKey, UnresolvedAttempt, UserError};
+use crate::domain::{ActionResult, Label, StoreKind, StoredKey, UnresolvedAttempt, UserError};
 
 /// The screen that is shown.
 #[derive(Clone, Debug)]
@@ -91,8 +91,8 @@ pub struct EditRequest {
 /// A secret store other than the one in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlternateStore {
-    /// The kind of store, as in the inventory: `os` or `file`.
-    pub store_kind: String,
+    /// The kind of store.
+    pub store_kind: StoreKind,
     /// The name shown to people.
     pub display_name: String,
     /// Whether the store needs a passphrase.
@@ -190,7 +190,7 @@ impl Model {
     /// Returns the name of the store of `key`.
     pub fn store_name_of(&self, key: &StoredKey) -> &str {
         match &self.alternate_store {
-            Some(alternate) if alternate.store_kind == key.store => &alternate.display_name,
+            Some(alternate) if key.is_in_store(&alternate.store_kind) => &alternate.display_name,
             _ => &self.store_name,
         }
     }

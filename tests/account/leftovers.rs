@@ -16,7 +16,7 @@ fn attempt(world: &TestAccount, name: &str, minutes_ago: i64, stage: AttemptStag
         label: label(name),
         server: world.services.server.clone(),
         stage,
-        store: "memory".into(),
+        store: Some(StoreKind::Memory),
         send_count: 1,
         has_saved_response: false,
         code_received_at: None,
@@ -136,13 +136,14 @@ fn attempts_of_running_processes_and_other_stores_are_not_recovered() {
     let open = AttemptGuard::begin(&world.services.location, alive).unwrap();
     let elsewhere = attempt(&world, "y", 1, AttemptStage::Unresolved);
     keywright::services::provision::dismiss_attempt(&world.services, &elsewhere.id).unwrap();
-    let elsewhere = Attempt { stage: AttemptStage::RequestSent, store: "os".into(), ..elsewhere };
+    let elsewhere =
+        Attempt { stage: AttemptStage::RequestSent, store: Some(StoreKind::Keychain), ..elsewhere };
     drop(AttemptGuard::begin(&world.services.location, elsewhere).unwrap());
     let left = look(&world);
     assert!(left.unresolved.is_empty(), "{left:?}");
     assert_eq!(
         left.attempts_elsewhere,
-        [(label("y"), world.services.server.clone(), "os".to_owned())]
+        [(label("y"), world.services.server.clone(), StoreKind::Keychain)]
     );
     assert_eq!(journal::list_all_attempts(&world.services.location).unwrap().len(), 2);
     drop(open);
@@ -238,7 +239,7 @@ fn attempt_is_kept_while_the_secret_store_fails() {
         let mut attempt = attempt(&world, "x", 1, AttemptStage::Unresolved);
         keywright::services::provision::dismiss_attempt(&world.services, &attempt.id).unwrap_err();
         journal::dismiss_attempt(&world.services.location, &attempt.id).unwrap();
-        attempt.store = "file".into();
+        attempt.store = Some(StoreKind::File);
         attempt.stage = stage;
         attempt.code_received_at = Some(Timestamp::now());
         attempt.received_key = (stage == AttemptStage::KeyReceived).then(|| world.held("ci"));

@@ -15,7 +15,7 @@ use crate::api::oauth::callback::{AuthorizationResponse, respond_to_bytes};
 use crate::api::openrouter::wire;
 use crate::domain::{
     AccountKey, ApiKey, AuthCode, Cents, CheckResult, Expiry, KeyRequest, Label, ResetInterval,
-    StoredKey, sanitize,
+    StoreKind, StoredKey, sanitize,
 };
 use crate::services::plan;
 use crate::storage::json_store::{Error, StoreLocation};
@@ -141,7 +141,7 @@ pub fn responses(data: &[u8]) {
 fn some_key() -> StoredKey {
     let key = ApiKey::from(String::from("sk-or-v1-0"));
     let server = String::from("https://openrouter.ai");
-    StoredKey::new("laptop".parse().unwrap(), &key, server, "os".into(), now())
+    StoredKey::new("laptop".parse().unwrap(), &key, server, StoreKind::Keychain, now())
 }
 
 /// Draws the dashboard with these keys and asserts that it has no control characters.
@@ -223,7 +223,7 @@ pub fn journal(data: &[u8]) {
                 (&other.id, other.stage, other.send_count)
             );
         }
-        journal::list_attempts_outside(location, "https://openrouter.ai", "os")?;
+        journal::list_attempts_outside(location, "https://openrouter.ai", &StoreKind::Keychain)?;
         Ok(())
     });
 }

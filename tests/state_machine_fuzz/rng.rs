@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
     AccountKey, ApiKey, AuthCode, CheckResult, ErrorKind, GrantedPolicy, KeyInfo, KeyRequest,
     Label, LeakResponse, ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval,
-    Retirement, RotationOutcome, StoredKey, UnresolvedAttempt, UsageSample, UserError,
+    Retirement, RotationOutcome, StoreKind, StoredKey, UnresolvedAttempt, UsageSample, UserError,
 };
 use keywright::domain::{ActionResult, ProvisioningEvent, Rotated};
 use keywright::tui::state::{PlanStatus, PlannedKey};
@@ -188,7 +188,7 @@ impl Dice {
                 unused_for: *self.one(&[0, 600, 604_800, u64::MAX]),
                 revoke_when_unused: self.once_in(2),
             }),
-            ..StoredKey::new(label, key, "https://openrouter.ai".into(), "os".into(), at)
+            ..StoredKey::new(label, key, "https://openrouter.ai".into(), StoreKind::Keychain, at)
         }
     }
 

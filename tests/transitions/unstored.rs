@@ -119,7 +119,7 @@ fn a_passphrase_is_trimmed_as_on_the_command_line() {
     let (mut model, ticket) = model_awaiting_consent();
     send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
     model.alternate_store = Some(AlternateStore {
-        store_kind: "file".into(),
+        store_kind: StoreKind::File,
         display_name: "vault.age".into(),
         needs_passphrase: true,
     });
@@ -139,7 +139,7 @@ fn a_passphrase_is_trimmed_as_on_the_command_line() {
 #[test]
 fn a_key_that_one_store_refuses_goes_into_the_other() {
     let elsewhere = |passphrase| AlternateStore {
-        store_kind: "file".into(),
+        store_kind: StoreKind::File,
         display_name: "vault.age".into(),
         needs_passphrase: passphrase,
     };

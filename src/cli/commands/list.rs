@@ -173,7 +173,7 @@ fn format_row(key: &StoredKey, now: Timestamp) -> Vec<String> {
             format!("{} ({})", format_date(at), format_relative_time(now, at))
         }),
         key.masked.clone(),
-        key.store.clone(),
+        key.location.clone().into(),
     ]
 }
 

@@ -10,11 +10,10 @@ use crate::cli::unstored_keys::{key_lost_error, retry_store_interactively};
 use crate::cli::{json, run_async};
 use crate::domain::{
     ApiKey, Cents, Expiry, KeyRequest, Label, ManagementKey, ProvisioningOutcome, ResetInterval,
-    StoredKey, UserError, quote_shell_word,
+    StoreKind, StoredKey, UserError, quote_shell_word,
 };
 use crate::services::keys::management_key;
 use crate::services::provision::{self, ServiceContext};
-use crate::storage::secret_store::StoreKind;
 
 /// Arguments of `new`.
 #[derive(Args, Debug)]

@@ -118,6 +118,7 @@ fn parse_seconds(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::StoreKind;
 
     #[test]
     fn durations_are_a_number_and_a_unit() {
@@ -137,7 +138,7 @@ mod tests {
             "x (new)".parse().unwrap(),
             &key,
             "s".into(),
-            "os".into(),
+            StoreKind::Keychain,
             jiff::Timestamp::UNIX_EPOCH,
         );
         let error = label_not_moved_error(&new, error);

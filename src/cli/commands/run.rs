@@ -12,10 +12,9 @@ use crate::cli::env_mapping::{
     DEFAULT_VARIABLE, EnvMapping, parse_mappings, split_items, validate_variable_name,
 };
 use crate::cli::output::{has_stored_key, print_status, usage_error};
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::{ErrorKind, StoreKind, UserError};
 use crate::platform::child_process::remove_secret_variables;
 use crate::services::provision::ServiceContext;
-use crate::storage::secret_store::StoreKind;
 
 pub(in crate::cli) const LONG_ABOUT: &str = "\
 Run a program with the key in its environment only: not in its arguments, not in a file, not in \
@@ -92,7 +91,7 @@ impl RunArgs {
         let run = match services.secret_store.kind() {
             // The memory store and the sandbox's server live only as long as this process.
             StoreKind::Memory => spawn_and_wait,
-            StoreKind::Keychain | StoreKind::File => exec_command,
+            StoreKind::Keychain | StoreKind::File | StoreKind::Unknown(_) => exec_command,
         };
         run(&mut command).map_err(|error| {
             let (kind, reason) = if error.kind() == io::ErrorKind::NotFound {

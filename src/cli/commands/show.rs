@@ -83,7 +83,10 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
     row("next reset", &when(key.reset().and_then(|reset| reset.next_after(now)), "never"));
     row("expires", &when(key.expires_at(), "never"));
     row("checked", &when(key.checked_at, "never"));
-    row("stored", &format!("{}, created {}", key.store, format_timestamp(key.created_at)));
+    row(
+        "stored",
+        &format!("{}, created {}", key.location.store_name(), format_timestamp(key.created_at)),
+    );
     row("server", &key.server);
     row("hash", &key.hash);
     row("page", &key.page_url());

@@ -6,11 +6,10 @@ use clap::{Subcommand, ValueEnum};
 
 use crate::cli::output::{print, print_warning, usage_error};
 use crate::cli::passphrase::{prompt_new_passphrase, read_passphrase_file};
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::{ErrorKind, StoreKind, UserError};
 use crate::services::config::{self, Config};
 use crate::services::keys::{self, MigratedEntry};
 use crate::services::provision::ServiceContext;
-use crate::storage::secret_store::StoreKind;
 
 /// A subcommand of `store`.
 #[derive(Subcommand, Debug)]
@@ -53,8 +52,8 @@ impl StoreCommand {
 
 fn move_keys(to: Destination, config: &Config, services: &ServiceContext) -> Result<(), UserError> {
     let (os, file) = (
-        config.build_secret_store(StoreKind::Keychain)?,
-        config.build_secret_store(StoreKind::File)?,
+        config.build_secret_store(&StoreKind::Keychain)?,
+        config.build_secret_store(&StoreKind::File)?,
     );
     let (from, to) = match to {
         Destination::Os => (file, os),
@@ -97,7 +96,7 @@ fn move_keys(to: Destination, config: &Config, services: &ServiceContext) -> Res
 }
 
 fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(), UserError> {
-    let file_store = config.build_secret_store(StoreKind::File)?;
+    let file_store = config.build_secret_store(&StoreKind::File)?;
     if !file_store.exists() {
         return Err(usage_error(
             format!("there is no file store at {}", file_store.display_name()),

@@ -79,8 +79,8 @@ pub(super) async fn check_stored_keys(
             )));
         }
     };
-    let store = services.secret_store.kind().to_string();
-    let in_store = inventory.iter().filter(|key| key.store == store);
+    let store = services.secret_store.kind();
+    let in_store = inventory.iter().filter(|key| key.is_in_store(&store));
     let (present, missing): (Vec<_>, Vec<_>) = in_store.partition(|key| {
         accounts.binary_search_by(|account| account.as_str().cmp(key.label.as_str())).is_ok()
     });

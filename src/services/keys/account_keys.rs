@@ -157,7 +157,7 @@ fn keys_page_url(services: &ServiceContext) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ApiKey;
+    use crate::domain::{ApiKey, StoreKind};
 
     fn stored_key(label: &str) -> Option<StoredKey> {
         let key = ApiKey::from(label.to_owned());
@@ -165,7 +165,7 @@ mod tests {
             label.parse().ok()?,
             &key,
             "s".into(),
-            "os".into(),
+            StoreKind::Keychain,
             Timestamp::UNIX_EPOCH,
         ))
     }

@@ -200,7 +200,7 @@ impl Error {
 
     /// Returns the error for a key in the inventory whose secret `store` does not have.
     pub fn missing_secret(stored_key: &StoredKey, store: &SecretStore) -> Self {
-        match stored_key.other_store_error(&store.kind().to_string()) {
+        match stored_key.other_store_error(&store.kind()) {
             Some(error) => Self::InOtherStore(error),
             None => Self::MissingSecret {
                 label: stored_key.label.clone(),

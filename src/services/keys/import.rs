@@ -37,7 +37,7 @@ pub async fn import_key(
         Err(error) => return Err(Error::CheckFailed(error)),
     };
     let now = Timestamp::now();
-    let store = services.secret_store.kind().to_string();
+    let store = services.secret_store.kind();
     let mut stored_key = StoredKey::new(label.clone(), key, services.server.clone(), store, now);
     if let Some(info) = info {
         record_first_check(&mut stored_key, info, now);
@@ -64,7 +64,7 @@ pub async fn restore_inventory_entry(
         });
     };
     let now = Timestamp::now();
-    let store = services.secret_store.kind().to_string();
+    let store = services.secret_store.kind();
     let mut stored_key = StoredKey::new(label.clone(), &key, services.server.clone(), store, now);
     if check {
         let client = services.build_client().map_err(Error::CheckFailed)?;

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Error;
 use super::management_key::management_entry_id_for;
-use crate::domain::{StoredKey, UserError};
+use crate::domain::{KeyLocation, StoredKey, UserError};
 use crate::services::provision::ATTEMPTS_SERVICE;
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptStage};
@@ -97,14 +97,14 @@ pub fn migrate_entries(
         });
     }
 
-    let store = to.kind().to_string();
+    let store = to.kind();
     inventory::update_keys(location, |keys| {
         for key in keys {
             let same = |stored_key: &StoredKey| {
                 stored_key.server == key.server && stored_key.hash == key.hash
             };
             if copied.iter().any(|(_, stored_key)| stored_key.as_ref().is_some_and(same)) {
-                store.clone_into(&mut key.store);
+                key.location = KeyLocation::Stored(store.clone());
             }
         }
     })?;

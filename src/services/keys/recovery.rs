@@ -7,8 +7,8 @@ use super::{
     Error, list_account_keys, management_key, resume_rotations, to_api_key, to_secret_string,
 };
 use crate::domain::{
-    AUTH_CODE_LIFETIME, AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoredKey,
-    UnresolvedAttempt, UserError, format_timestamp,
+    AUTH_CODE_LIFETIME, AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoreKind,
+    StoredKey, UnresolvedAttempt, UserError, format_timestamp,
 };
 use crate::services::provision::{self, RecoveredAttempts, ServiceContext};
 use crate::storage::inventory;
@@ -36,7 +36,7 @@ pub struct RecoveryReport {
     /// Dismissed attempts: the account has no key of theirs.
     pub dismissed: Vec<UnresolvedAttempt>,
     /// Label, server and store of attempts that belong to another server or store.
-    pub attempts_elsewhere: Vec<(Label, String, String)>,
+    pub attempts_elsewhere: Vec<(Label, String, StoreKind)>,
     /// Errors during the recovery.
     pub errors: Vec<UserError>,
     /// Errors of received keys that could not be stored.
@@ -49,11 +49,11 @@ pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryRe
         provision::recover_attempts(services).await?;
     let mut report = RecoveryReport { stored, not_stored, ..RecoveryReport::default() };
     report.errors.extend(error);
-    let store = services.secret_store.kind().to_string();
+    let store = services.secret_store.kind();
     let elsewhere = journal::list_attempts_outside(&services.location, &services.server, &store)?;
-    report
-        .attempts_elsewhere
-        .extend(elsewhere.into_iter().map(|it| (it.label, it.server, it.store)));
+    report.attempts_elsewhere.extend(elsewhere.into_iter().map(|attempt| {
+        (attempt.label, attempt.server, attempt.store.unwrap_or_else(|| store.clone()))
+    }));
     report.unresolved.extend(unresolved.into_iter().map(|unresolved| {
         let advice = format!(
             "look at {} for a key with this label and creation time, delete it there, then run keywright recover --dismiss {}",

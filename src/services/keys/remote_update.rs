@@ -208,7 +208,7 @@ pub fn remove_key(services: &ServiceContext, label: &Label) -> Result<(), UserEr
     {
         Ok(()) => {}
         Err(secret_store::Error::NoEntry) => {
-            let store_kind = services.secret_store.kind().to_string();
+            let store_kind = services.secret_store.kind();
             if let Some(error) =
                 stored_key.as_ref().and_then(|stored_key| stored_key.other_store_error(&store_kind))
             {

@@ -130,7 +130,7 @@ fn resolve_expiry(request: &KeyRequest, stored: &StoredKey) -> Option<jiff::Time
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ApiKey;
+    use crate::domain::{ApiKey, StoreKind};
 
     fn at(text: &str) -> jiff::Timestamp {
         text.parse().unwrap()
@@ -150,7 +150,13 @@ mod tests {
         let key = ApiKey::from(String::from("k"));
         StoredKey {
             requested: RequestedPolicy::from(request),
-            ..StoredKey::new("ci".parse().unwrap(), &key, "s".into(), "os".into(), at(created_at))
+            ..StoredKey::new(
+                "ci".parse().unwrap(),
+                &key,
+                "s".into(),
+                StoreKind::Keychain,
+                at(created_at),
+            )
         }
     }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use url::Url;
 
 use crate::api::openrouter::{Attribution, Client, Error};
-use crate::domain::ManagementKey;
+use crate::domain::{ManagementKey, StoreKind};
 use crate::storage::journal::AttemptGuard;
 use crate::storage::json_store::StoreLocation;
-use crate::storage::secret_store::{self, EntryId, SecretStore, StoreKind};
+use crate::storage::secret_store::{self, EntryId, SecretStore};
 
 /// Attempts of this process whose key is not stored yet. While they are here, no other process
 /// recovers them.

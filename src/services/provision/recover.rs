@@ -38,7 +38,7 @@ pub async fn recover_attempts(
     for guard in journal::lock_interrupted_attempts(
         &services.location,
         &services.server,
-        &services.secret_store.kind().to_string(),
+        &services.secret_store.kind(),
     )? {
         match guard.attempt().stage {
             // Without a code that was sent, no key exists.

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use super::{ServiceContext, delete_attempt_secrets, wait_for_cancel};
 use crate::api::openrouter::CreatedKey;
 use crate::domain::{
-    ApiKey, CheckResult, ErrorKind, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep,
-    StoredKey, UserError, sanitize,
+    ApiKey, CheckResult, ErrorKind, KeyLocation, ProvisioningEvent, ProvisioningOutcome,
+    ProvisioningStep, StoredKey, UserError, sanitize,
 };
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptGuard, AttemptStage};
@@ -69,7 +69,7 @@ pub(super) async fn store_received_key(
             attempt.label.clone(),
             &issued.key,
             services.server.clone(),
-            services.secret_store.kind().to_string(),
+            services.secret_store.kind(),
             Timestamp::now(),
         )
     };
@@ -137,7 +137,7 @@ pub(super) fn return_unstored(
     #[expect(clippy::disallowed_methods, reason = "the response is shown to the user")]
     let key = ApiKey::from(response.expose_secret().to_owned());
     let attempt = guard.attempt();
-    let store = services.secret_store.kind().to_string();
+    let store = services.secret_store.kind();
     let stored_key = StoredKey {
         requested: attempt.requested.clone(),
         ..StoredKey::new(
@@ -193,7 +193,7 @@ async fn store_and_list(
     existing: &ServiceContext,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    stored_key.store = existing.secret_store.kind().to_string();
+    stored_key.location = KeyLocation::Stored(existing.secret_store.kind());
     let storing_lock = lock_storing(services).await;
     let rename_warning = match store_under_free_label(&mut stored_key, &key, existing).await {
         Ok(rename_warning) => rename_warning,

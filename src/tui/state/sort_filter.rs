@@ -115,7 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{ApiKey, CheckResult, KeyInfo};
+    use crate::domain::{ApiKey, CheckResult, KeyInfo, StoreKind};
     use crate::tui::state::{AppContext, Model};
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
         let key = |label: &str, expires_at: &str| {
             let secret = ApiKey::from(String::from(label));
             let label = label.parse().unwrap();
-            let mut key = StoredKey::new(label, &secret, String::new(), "os".into(), now);
+            let mut key = StoredKey::new(label, &secret, String::new(), StoreKind::Keychain, now);
             let expires_at = expires_at.parse().ok();
             key.record_check(
                 &CheckResult::Valid(Arc::new(KeyInfo { expires_at, ..KeyInfo::default() })),

@@ -11,7 +11,8 @@ use super::key_table::{format_spent, format_state, format_usd};
 use super::text::{format_property, quote_shell_word};
 use super::{Theme, text};
 use crate::domain::{
-    ApiKey, GrantedPolicy, ResetInterval, StoredKey, format_date, format_relative_time, sanitize,
+    ApiKey, GrantedPolicy, ResetInterval, StoreKind, StoredKey, format_date, format_relative_time,
+    sanitize,
 };
 use crate::tui::state::Model;
 
@@ -200,17 +201,17 @@ pub fn format_access(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec
         Span::raw(model.store_name_of(stored_key).to_owned()),
         theme,
     )];
-    let is_alternate =
-        model.alternate_store.as_ref().is_some_and(|other| other.store_kind == stored_key.store);
-    let store = if is_alternate { format!(" --store {}", stored_key.store) } else { String::new() };
-    if stored_key.store != "memory" {
+    let alternate = model.alternate_store.as_ref().map(|other| &other.store_kind);
+    let alternate = alternate.filter(|kind| stored_key.is_in_store(kind));
+    let store = alternate.map(|kind| format!(" --store {kind}")).unwrap_or_default();
+    if !stored_key.is_in_store(&StoreKind::Memory) {
         lines.push(format_property(
             "read it",
             Span::raw(format!("keywright get {label}{store}")),
             theme,
         ));
     }
-    if stored_key.store == "os" && cfg!(all(unix, not(target_os = "macos"))) {
+    if stored_key.is_in_store(&StoreKind::Keychain) && cfg!(all(unix, not(target_os = "macos"))) {
         let service = quote_shell_word(&model.keychain_service);
         let lookup = format!("secret-tool lookup service {service} username {label}");
         lines.push(format_property("", Span::raw(lookup), theme));

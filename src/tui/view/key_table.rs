@@ -205,5 +205,5 @@ fn format_masked_key(stored_key: &StoredKey, _now: Timestamp, theme: Theme) -> S
 }
 
 fn format_store(stored_key: &StoredKey, _now: Timestamp, theme: Theme) -> Span<'static> {
-    Span::styled(stored_key.store.clone(), theme.dim())
+    Span::styled(stored_key.location.store_name().to_owned(), theme.dim())
 }
