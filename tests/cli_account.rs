@@ -305,7 +305,8 @@ fn copy_starts_a_helper_process_that_keeps_running() {
     let tmux = bin.join("tmux");
     let (seen, arguments) = (home.dir.path().join("seen"), home.dir.path().join("arguments"));
     let script = format!(
-        "#!/bin/sh\necho \"$@\" >> '{}'\n[ \"$1\" = load-buffer ] && cat > '{}'\nexit 0\n",
+        "#!/bin/sh\necho \"$@\" $OPENROUTER_MANAGEMENT_KEY >> '{}'\n[ \"$1\" = load-buffer ] && cat > '{}'\n\
+        [ \"$1\" = display-message ] && echo 'off||'\nexit 0\n",
         arguments.display(),
         seen.display()
     );
@@ -316,12 +317,13 @@ fn copy_starts_a_helper_process_that_keeps_running() {
     let mut command = home.command(&["hold-clipboard", "--osc52"]);
     let path = format!("{}:/usr/bin:/bin", bin.display());
     command.env("TMUX", "/tmp/none,1,0").env("PATH", &path);
+    command.env("OPENROUTER_MANAGEMENT_KEY", "sk-or-v1-management");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(key.expose_secret().as_bytes()).unwrap();
     let mut report = String::new();
     let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut out, &mut report).unwrap();
-    assert_eq!(report, "tmux\n");
+    assert_eq!(report, "copied\n");
     assert_eq!(fs::read_to_string(&seen).unwrap(), key.expose_secret());
     assert!(child.try_wait().unwrap().is_none(), "it keeps running");
     child.kill().unwrap();

@@ -6,10 +6,11 @@
 
 mod board;
 mod copy_record;
+mod destination;
 mod error;
 mod tmux;
 
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -21,7 +22,9 @@ use crate::platform::blocking_worker::BlockingWorker;
 use crate::platform::environment;
 use board::{ContentState, SystemClipboard};
 use copy_record::{Backend, CopyRecord};
+pub use destination::CopyDestination;
 pub use error::Error;
+pub use tmux::TmuxForwarding;
 
 /// How long a key stays on the clipboard.
 pub const CLEAR_AFTER: Duration = Duration::from_secs(45);
@@ -37,20 +40,6 @@ type Digest = [u8; 32];
 
 fn compute_digest(content: &[u8]) -> Digest {
     Sha256::digest(content).into()
-}
-
-/// Where a key was copied to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CopyDestination {
-    /// The clipboard of this desktop; the content was read back.
-    Clipboard {
-        /// When to call [`Clipboard::clear_copy`].
-        clear_after: Duration,
-    },
-    /// The terminal. The caller writes [`osc52_sequence`] to it; the terminal sends no reply.
-    Terminal,
-    /// A tmux buffer. tmux forwards it to its terminal if its configuration allows that.
-    Tmux,
 }
 
 /// How to copy a key.
@@ -82,20 +71,8 @@ impl Clipboard {
         secret: &SecretString,
         method: CopyMethod,
     ) -> Result<CopyDestination, Error> {
-        let display = environment::has_display();
-        let backend = choose_backend(
-            method,
-            environment::is_ssh_session(),
-            display,
-            environment::is_in_tmux(),
-        );
-        match self.copy_to_backend(secret, backend) {
-            // The display is set but cannot be reached; the terminal still works.
-            Err(Error::Unavailable(_)) if method == CopyMethod::Auto => {
-                self.copy_to_backend(secret, terminal_backend(environment::is_in_tmux()))
-            }
-            outcome => outcome,
-        }
+        let backends = list_backends(method, &Session::detect());
+        first_reachable(&backends, |backend| self.copy_to_backend(secret, backend), &mut |_| {})
     }
 
     /// Returns the number of the last successful copy; 0 before the first.
@@ -163,14 +140,17 @@ impl Clipboard {
                 Ok(CopyDestination::Clipboard { clear_after: CLEAR_AFTER })
             }
             Backend::Tmux => {
+                let forwarding = query_tmux()?;
                 #[expect(clippy::disallowed_methods, reason = "writes the secret to tmux")]
                 BlockingWorker::<()>::new()
-                    .call(CALL_TIMEOUT, move |()| tmux::load_buffer(secret.expose_secret()))
+                    .call(CALL_TIMEOUT, move |()| {
+                        tmux::load_buffer(secret.expose_secret(), forwarding)
+                    })
                     .filter(|loaded| *loaded)
                     .ok_or(Error::TmuxFailed)?;
-                Ok(CopyDestination::Tmux)
+                Ok(CopyDestination::Tmux(forwarding))
             }
-            Backend::Terminal => Ok(CopyDestination::Terminal),
+            Backend::Terminal => check_terminal().map(|()| CopyDestination::Terminal),
         }
     }
 
@@ -190,32 +170,91 @@ impl Default for Clipboard {
     }
 }
 
-/// Chooses the backend. Over SSH a display is not the one in front of the user. tmux drops OSC 52 by
-/// default, so inside tmux the key goes through a buffer.
-fn choose_backend(method: CopyMethod, over_ssh: bool, display: bool, in_tmux: bool) -> Backend {
-    match method {
-        CopyMethod::Clipboard => Backend::Clipboard,
-        CopyMethod::Auto if display && !over_ssh => Backend::Clipboard,
-        CopyMethod::Auto | CopyMethod::Osc52 => terminal_backend(in_tmux),
+/// What the environment says about the places for a copy.
+struct Session {
+    is_ssh: bool,
+    has_display: bool,
+    is_in_tmux: bool,
+}
+
+impl Session {
+    fn detect() -> Self {
+        Self {
+            is_ssh: environment::is_ssh_session(),
+            has_display: environment::has_display(),
+            is_in_tmux: environment::is_in_tmux(),
+        }
     }
 }
 
-fn terminal_backend(in_tmux: bool) -> Backend {
-    if in_tmux { Backend::Tmux } else { Backend::Terminal }
+/// Returns the backends in the order in which they are tried. Over SSH a display is not the one in
+/// front of the user. tmux drops OSC 52 by default, so inside tmux the key goes through a buffer.
+fn list_backends(method: CopyMethod, session: &Session) -> Vec<Backend> {
+    let tmux = session.is_in_tmux.then_some(Backend::Tmux);
+    let clipboard = (session.has_display && !session.is_ssh).then_some(Backend::Clipboard);
+    match method {
+        CopyMethod::Clipboard => vec![Backend::Clipboard],
+        CopyMethod::Osc52 => tmux.into_iter().chain([Backend::Terminal]).collect(),
+        CopyMethod::Auto => clipboard.into_iter().chain(tmux).chain([Backend::Terminal]).collect(),
+    }
 }
 
-/// Returns where a copy would go now. Connects to the desktop's clipboard without changing it.
-pub fn detect_destination() -> Result<CopyDestination, Error> {
-    let (display, in_tmux) = (environment::has_display(), environment::is_in_tmux());
-    Ok(match choose_backend(CopyMethod::Auto, environment::is_ssh_session(), display, in_tmux) {
+/// Tries the backends in this order, as long as `TMUX` or the display leads nowhere. Calls `on_skipped`
+/// with the reason for each that was passed over.
+fn first_reachable(
+    backends: &[Backend],
+    mut attempt: impl FnMut(Backend) -> Result<CopyDestination, Error>,
+    on_skipped: &mut dyn FnMut(Error),
+) -> Result<CopyDestination, Error> {
+    let mut result = Err(Error::Unavailable("there is no clipboard".into()));
+    for (index, backend) in backends.iter().enumerate() {
+        result = attempt(*backend);
+        match &result {
+            Err(error @ (Error::Unavailable(_) | Error::TmuxUnreachable))
+                if index + 1 < backends.len() =>
+            {
+                on_skipped(error.clone());
+            }
+            _ => break,
+        }
+    }
+    result
+}
+
+fn query_tmux() -> Result<TmuxForwarding, Error> {
+    BlockingWorker::<()>::new()
+        .call(CALL_TIMEOUT, |()| tmux::query_forwarding())
+        .flatten()
+        .ok_or(Error::TmuxUnreachable)
+}
+
+/// Fails for a terminal that is known to have no clipboard.
+pub fn check_terminal() -> Result<(), Error> {
+    environment::terminal_without_clipboard()
+        .map_or(Ok(()), |term| Err(Error::NoTerminalClipboard(term)))
+}
+
+/// Tries where a copy would go now, without changing what the user copied: connects to the desktop's
+/// clipboard, or writes a buffer of its own in tmux, reads it back and deletes it. Calls `on_skipped`
+/// for what the environment names but cannot be reached.
+pub fn try_destination(on_skipped: &mut dyn FnMut(Error)) -> Result<CopyDestination, Error> {
+    let try_backend = |backend| match backend {
         Backend::Clipboard => {
             let board = BlockingWorker::<SystemClipboard>::new();
             board.call(CALL_TIMEOUT, SystemClipboard::connect).unwrap_or(Err(Error::TimedOut))?;
-            CopyDestination::Clipboard { clear_after: CLEAR_AFTER }
+            Ok(CopyDestination::Clipboard { clear_after: CLEAR_AFTER })
         }
-        Backend::Tmux => CopyDestination::Tmux,
-        Backend::Terminal => CopyDestination::Terminal,
-    })
+        Backend::Tmux => {
+            let forwarding = query_tmux()?;
+            BlockingWorker::<()>::new()
+                .call(CALL_TIMEOUT, |()| tmux::check_buffers())
+                .filter(|works| *works)
+                .ok_or(Error::TmuxFailed)?;
+            Ok(CopyDestination::Tmux(forwarding))
+        }
+        Backend::Terminal => check_terminal().map(|()| CopyDestination::Terminal),
+    };
+    first_reachable(&list_backends(CopyMethod::Auto, &Session::detect()), try_backend, on_skipped)
 }
 
 /// Returns the escape sequence that sets the terminal's clipboard (xterm's OSC 52).
@@ -230,15 +269,13 @@ pub fn osc52_sequence(secret: &SecretString) -> SecretString {
     SecretString::from(sequence)
 }
 
-/// Whether a copy with this method goes through the terminal, which needs a foreground process.
+/// Whether a copy with this method can only go through the terminal, which needs a foreground process.
 pub fn is_terminal_copy(method: CopyMethod) -> bool {
-    let display = environment::has_display();
-    choose_backend(method, environment::is_ssh_session(), display, environment::is_in_tmux())
-        == Backend::Terminal
+    list_backends(method, &Session::detect()) == [Backend::Terminal]
 }
 
-/// Copies the key, blocks until the content is replaced or `clear_after` has passed, and clears it.
-/// Calls `on_copied` with the destination after copying. Returns at once for
+/// Copies the key, blocks until the content is replaced, `clear_after` has passed or `stop` receives a
+/// message, and clears it. Calls `on_copied` with the destination after copying. Returns at once for
 /// [`CopyDestination::Terminal`].
 ///
 /// It polls because arboard's `wait` has no timeout on Wayland. macOS and Windows keep the content
@@ -247,6 +284,7 @@ pub fn copy_and_wait(
     secret: &SecretString,
     method: CopyMethod,
     clear_after: Duration,
+    stop: &Receiver<()>,
     on_copied: impl FnOnce(CopyDestination),
 ) -> Result<(), Error> {
     let deadline = Instant::now() + clear_after;
@@ -260,10 +298,11 @@ pub fn copy_and_wait(
         if cfg!(any(target_os = "macos", windows)) { clear_after } else { POLL_INTERVAL };
     loop {
         let remaining = deadline.saturating_duration_since(Instant::now());
-        if remaining.is_zero() {
+        let is_stopped =
+            stop.recv_timeout(interval.min(remaining)) != Err(RecvTimeoutError::Timeout);
+        if is_stopped || remaining.is_zero() {
             break;
         }
-        thread::sleep(interval.min(remaining));
         if interval < clear_after && clipboard.is_last_copy_replaced() {
             break;
         }
@@ -277,27 +316,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_backend_depends_on_method_ssh_display_and_tmux() {
+    fn the_backends_depend_on_method_ssh_display_and_tmux() {
         use Backend::{Clipboard, Terminal, Tmux};
-        let cases = [
+        let cases: [(_, _, _, _, &[Backend]); 9] = [
             // method, over SSH, display, in tmux
-            (CopyMethod::Auto, false, true, false, Clipboard),
-            (CopyMethod::Auto, false, true, true, Clipboard),
-            (CopyMethod::Auto, true, true, false, Terminal),
-            (CopyMethod::Auto, true, true, true, Tmux),
-            (CopyMethod::Auto, false, false, false, Terminal),
-            (CopyMethod::Auto, false, false, true, Tmux),
-            (CopyMethod::Clipboard, true, false, true, Clipboard),
-            (CopyMethod::Osc52, false, true, false, Terminal),
-            (CopyMethod::Osc52, false, true, true, Tmux),
+            (CopyMethod::Auto, false, true, false, &[Clipboard, Terminal]),
+            (CopyMethod::Auto, false, true, true, &[Clipboard, Tmux, Terminal]),
+            (CopyMethod::Auto, true, true, false, &[Terminal]),
+            (CopyMethod::Auto, true, true, true, &[Tmux, Terminal]),
+            (CopyMethod::Auto, false, false, false, &[Terminal]),
+            (CopyMethod::Auto, false, false, true, &[Tmux, Terminal]),
+            (CopyMethod::Clipboard, true, false, true, &[Clipboard]),
+            (CopyMethod::Osc52, false, true, false, &[Terminal]),
+            (CopyMethod::Osc52, false, true, true, &[Tmux, Terminal]),
         ];
-        for (method, over_ssh, display, in_tmux, expected) in cases {
+        for (method, is_ssh, has_display, is_in_tmux, expected) in cases {
+            let session = Session { is_ssh, has_display, is_in_tmux };
             assert_eq!(
-                choose_backend(method, over_ssh, display, in_tmux),
+                list_backends(method, &session),
                 expected,
-                "{method:?} {over_ssh} {display} {in_tmux}"
+                "{method:?} {is_ssh} {has_display} {is_in_tmux}"
             );
         }
+    }
+
+    #[test]
+    fn a_stale_display_or_tmux_leads_to_the_terminal() {
+        let copy = |errors: [Option<Error>; 2]| {
+            let mut skipped = Vec::new();
+            let [display, tmux] = errors;
+            let result = first_reachable(
+                &[Backend::Clipboard, Backend::Tmux, Backend::Terminal],
+                |backend| match backend {
+                    Backend::Clipboard => display.clone().map_or(
+                        Ok(CopyDestination::Clipboard { clear_after: CLEAR_AFTER }),
+                        Err,
+                    ),
+                    Backend::Tmux => tmux
+                        .clone()
+                        .map_or(Ok(CopyDestination::Tmux(TmuxForwarding::Sent)), Err),
+                    Backend::Terminal => Ok(CopyDestination::Terminal),
+                },
+                &mut |error| skipped.push(error),
+            );
+            (result, skipped.len())
+        };
+        let stale = || Some(Error::Unavailable("refused".into()));
+        assert_eq!(copy([stale(), Some(Error::TmuxUnreachable)]), (Ok(CopyDestination::Terminal), 2));
+        let tmux = CopyDestination::Tmux(TmuxForwarding::Sent);
+        assert_eq!(copy([stale(), None]), (Ok(tmux), 1));
+        assert_eq!(copy([Some(Error::TimedOut), None]), (Err(Error::TimedOut), 0));
+        assert_eq!(copy([stale(), Some(Error::TmuxFailed)]), (Err(Error::TmuxFailed), 1));
     }
 
     #[test]

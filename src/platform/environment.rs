@@ -22,6 +22,12 @@ pub(crate) fn is_in_tmux() -> bool {
     has_any_set(&["TMUX"])
 }
 
+/// Returns the value of `TERM` if it names a terminal without a clipboard: `dumb` prints escape sequences
+/// and the console of Linux ignores them.
+pub(crate) fn terminal_without_clipboard() -> Option<String> {
+    env::var("TERM").ok().filter(|term| term == "dumb" || term == "linux")
+}
+
 /// Whether the terminal reports a light background in `COLORFGBG`, as rxvt and Konsole do.
 pub(crate) fn has_light_background() -> bool {
     env::var("COLORFGBG").is_ok_and(|colors| matches!(colors.rsplit(';').next(), Some("7" | "15")))

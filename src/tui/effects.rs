@@ -334,9 +334,9 @@ impl EffectRunner {
                         results.send(LoopEvent::TerminalWrite(clipboard::osc52_sequence(&text)));
                     Ok("sent to the terminal's clipboard; the terminal does not confirm it".into())
                 }
-                Ok(CopyDestination::Tmux) => {
+                Ok(tmux @ CopyDestination::Tmux(_)) => {
                     runtime.spawn(clear_clipboard_later(clipboard, copy_number, results.clone()));
-                    Ok("copied to a tmux buffer; tmux sends it to the terminal's clipboard".into())
+                    Ok(format!("copied {tmux}"))
                 }
                 Err(error) => {
                     Err(UserError::new(ErrorKind::Failed, error.to_string(), error.advice()))

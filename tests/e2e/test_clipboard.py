@@ -1,6 +1,8 @@
 """Copying keys to the clipboard, to tmux and to the terminal, and clearing them."""
 
-from rig import Pane, consent, equal, fetch, test, until
+import os
+
+from rig import Pane, consent, contains, equal, fetch, test, until
 from test_memory import find_remains
 
 SSH = {"SSH_CONNECTION": "192.0.2.1 50000 192.0.2.2 22"}
@@ -85,3 +87,62 @@ def inside_tmux_a_copied_key_is_in_a_buffer_until_the_program_quits(world):
     pane.press("q")
     pane.wait_shell()
     equal(pane.buffers(), [])
+
+
+COPY = "keywright --sandbox copy laptop"
+
+
+@test
+def a_stale_tmux_or_display_does_not_keep_a_key_from_the_terminal(world):
+    for stale in ("TMUX=/nonexistent/socket,1,0", "DISPLAY=:4711", "DISPLAY=:4711 TMUX=/none,1,0"):
+        pane = Pane(world)
+        pane.command(f"{stale} {COPY}")
+        pane.wait_words("sent laptop to the terminal's clipboard")
+        until("the key in the terminal's clipboard", lambda: len(pane.buffers()) == 1)
+        assert pane.buffers()[0].startswith("sk-or-v1-"), stale
+        pane.command(f"clear; {stale} keywright --sandbox doctor | grep -A1 clipboard")
+        pane.wait_words("keys are sent through the terminal (OSC 52); not tried")
+        contains(pane.words(), "no tmux server answers" if stale.startswith("TMUX") else "the clipboard cannot be used")
+
+
+@test
+def a_dumb_terminal_gets_no_osc_52(world):
+    pane = Pane(world, clipboard="off")
+    for option in ("", " --osc52"):
+        pane.command(f"clear; TERM=dumb {COPY}{option}; echo code $?")
+        pane.wait_words("code 1")
+        contains(pane.words(), "nothing was copied: the terminal has no clipboard (TERM=dumb)")
+    assert b"\x1b]52;" not in pane.written()
+
+
+@test
+def copy_says_whether_tmux_sends_the_key_on(world):
+    for clipboard, attached, words in (
+        ("off", False, "to a tmux buffer only, which is deleted in 45 s"),
+        ("external", False, "no terminal is attached to it"),
+        ("external", True, "tmux also sent it to the outer tmux or screen, which may drop it"),
+    ):
+        pane = Pane(world, size=(160, 24), inside_tmux=True, clipboard=clipboard)
+        if attached:
+            outer = Pane(world, size=(160, 30))
+            outer.command(f"TERM=tmux-256color exec tmux -u -S {world.path(pane.name)} attach")
+            until("an attached client", lambda: pane.tmux("list-clients"))
+        pane.command(COPY)
+        pane.wait_words(words)
+        equal(len(pane.buffers()), 1)
+
+
+@test
+def a_terminated_copy_clears_the_key_first(world):
+    world.display()
+    for name in ("TERM", "HUP", "INT"):
+        pane = Pane(world, inside_tmux=True, clipboard="off")
+        for method, look in (
+            ("DISPLAY=", pane.buffers),
+            ("", lambda: [world.clipboard()] if world.clipboard() else []),
+        ):
+            pane.command(f"clear; {method} {COPY}")
+            pane.wait_words("copied laptop to")
+            until("the copied key", lambda: len(look()) == 1)
+            pane.command(f"pkill -{name} -x keywright -P {os.getpid()}")
+            until("no key", lambda: look() == [], within=3)

@@ -6,12 +6,14 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
 use clap::Args;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::output::{find_key, print};
+use crate::cli::signals::spawn_signal_handler;
 use crate::domain::{ApiKey, ErrorKind, UserError};
 use crate::platform::child_process::remove_secret_variables;
 use crate::platform::clipboard::{self, CLEAR_AFTER, CopyDestination, CopyMethod};
@@ -35,18 +37,11 @@ pub struct HoldClipboardArgs {
     osc52: bool,
 }
 
-/// The words that the helper process prints on success. Any other line is an error message, and the
-/// next line is its advice.
-const HELPER_REPORTS: [&str; 3] = ["clipboard", "tmux", "terminal"];
-
-const fn destination_name(destination: CopyDestination) -> &'static str {
-    let [clipboard, tmux, terminal] = HELPER_REPORTS;
-    match destination {
-        CopyDestination::Clipboard { .. } => clipboard,
-        CopyDestination::Tmux => tmux,
-        CopyDestination::Terminal => terminal,
-    }
-}
+/// The first line that the helper process prints where it copied the key, and where it did not because
+/// the key must go through the terminal. The second line is the description of the destination. Any other
+/// line is an error message, and the next line is its advice.
+const COPIED: &str = "copied";
+const THROUGH_TERMINAL: &str = "terminal";
 
 const fn select_copy_method(osc52: bool) -> CopyMethod {
     if osc52 { CopyMethod::Osc52 } else { CopyMethod::Auto }
@@ -57,31 +52,22 @@ impl CopyArgs {
         let stored_key = find_key(services, &self.label)?;
         let key =
             keys::load_key(services, &stored_key.label).map_err(|error| error.to_user_error())?;
-        let report = if clipboard::is_terminal_copy(select_copy_method(self.osc52)) {
-            String::from(destination_name(CopyDestination::Terminal))
+        let label = &stored_key.label;
+        let description = if clipboard::is_terminal_copy(select_copy_method(self.osc52)) {
+            None
         } else {
             self.start_helper(&key)?
         };
-        let seconds = CLEAR_AFTER.as_secs();
-        let label = &stored_key.label;
-        match report.as_str() {
-            "clipboard" => {
-                print(&format!("copied {label} to the clipboard; it is cleared in {seconds} s\n"))
-            }
-            "tmux" => print(&format!(
-                "copied {label} to a tmux buffer, which tmux sends to the terminal's clipboard; it is deleted in {seconds} s\n"
-            )),
-            _ => {
-                write_osc52_to_terminal(&key)?;
-                print(&format!(
-                    "sent {label} to the terminal's clipboard; the terminal sends no confirmation and does not clear it\n"
-                ))
-            }
+        if let Some(description) = description {
+            return print(&format!("copied {label} {description}\n"));
         }
+        write_osc52_to_terminal(&key)?;
+        print(&format!("sent {label} {}\n", CopyDestination::Terminal))
     }
 
-    /// Starts the helper process and returns its report, once the key has been copied.
-    fn start_helper(&self, key: &ApiKey) -> Result<String, UserError> {
+    /// Starts the helper process and returns its description of where the key was copied to, or `None`
+    /// where it must go through the terminal.
+    fn start_helper(&self, key: &ApiKey) -> Result<Option<String>, UserError> {
         let mut child =
             self.spawn_helper().map_err(|error| copy_error(&error.kind().to_string(), ""))?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -98,13 +84,15 @@ impl CopyArgs {
         .lines()
         .map_while(Result::ok);
         let report = lines.next().unwrap_or_default();
-        if HELPER_REPORTS.contains(&report.as_str()) {
-            return Ok(report);
+        let details = lines.next().unwrap_or_default();
+        match report.as_str() {
+            COPIED => return Ok(Some(details)),
+            THROUGH_TERMINAL => return Ok(None),
+            _ => {}
         }
-        let advice = lines.next().unwrap_or_default();
         let _ = child.wait();
         let report = if report.is_empty() { "the helper process ended".into() } else { report };
-        Err(copy_error(&report, &advice))
+        Err(copy_error(&report, &details))
     }
 
     fn spawn_helper(&self) -> io::Result<Child> {
@@ -137,13 +125,23 @@ impl HoldClipboardArgs {
             .read_to_string(&mut text)
             .map_err(|error| copy_error(&error.kind().to_string(), ""))?;
         let secret = SecretString::from(text.as_str());
+        // A signal ends the waiting, so that the key is cleared first.
+        let (stop_sender, stop) = mpsc::channel();
+        spawn_signal_handler(move || {
+            let _ = stop_sender.send(());
+        });
         let copied = clipboard::copy_and_wait(
             &secret,
             select_copy_method(self.osc52),
             CLEAR_AFTER,
+            &stop,
             |destination| {
+                let word = match destination {
+                    CopyDestination::Terminal => THROUGH_TERMINAL,
+                    CopyDestination::Clipboard { .. } | CopyDestination::Tmux(_) => COPIED,
+                };
                 // The parent process may have ended.
-                let _ = print(&format!("{}\n", destination_name(destination)));
+                let _ = print(&format!("{word}\n{destination}\n"));
             },
         );
         copied.map_err(|error| {
@@ -159,6 +157,8 @@ fn copy_error(reason: &str, advice: &str) -> UserError {
 
 /// Writes the key's OSC 52 sequence to the terminal itself, since standard output may be a pipe.
 fn write_osc52_to_terminal(key: &ApiKey) -> Result<(), UserError> {
+    clipboard::check_terminal()
+        .map_err(|error| copy_error(&error.to_string(), error.advice()))?;
     #[expect(clippy::disallowed_methods, reason = "door: copy")]
     let sequence = clipboard::osc52_sequence(&SecretString::from(key.expose_secret()));
     let path = if cfg!(windows) { "CONOUT$" } else { "/dev/tty" };

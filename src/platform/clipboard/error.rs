@@ -14,9 +14,15 @@ pub enum Error {
     /// Another program replaced the content immediately.
     #[error("the clipboard content is not what was copied")]
     ReadBackMismatch,
+    /// `TMUX` is set, but no server answers.
+    #[error("TMUX is set, but no tmux server answers")]
+    TmuxUnreachable,
     /// `tmux load-buffer -w -` failed; it needs tmux 3.2.
     #[error("tmux load-buffer failed")]
     TmuxFailed,
+    /// The terminal ignores OSC 52 or prints it, as `TERM` says.
+    #[error("the terminal has no clipboard (TERM={0})")]
+    NoTerminalClipboard(String),
 }
 
 impl Error {
@@ -30,6 +36,8 @@ impl Error {
             Self::ReadBackMismatch => {
                 "another program, perhaps a clipboard manager, replaced the content; try again"
             }
+            Self::TmuxUnreachable => "unset TMUX in this shell with `unset TMUX`",
+            Self::NoTerminalClipboard(_) => "print the key with `keywright get LABEL`",
             Self::TmuxFailed => {
                 "start a server of tmux 3.2 or later, or print the key with `keywright get LABEL`"
             }

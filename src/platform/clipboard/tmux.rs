@@ -1,4 +1,7 @@
 //! Copies to tmux buffers. The key is passed to `tmux` on standard input only.
+//!
+//! With `-w` (tmux 3.2) `load-buffer` also sets the clipboard of the client's terminal. tmux says nothing
+//! when that terminal has no clipboard, so [`query_forwarding`] asks before a copy.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -11,10 +14,69 @@ use crate::platform::child_process::remove_secret_variables;
 
 use super::{Digest, compute_digest};
 
-/// Loads the secret into a new buffer and, with `-w` (tmux 3.2), into the clipboard of the outer
-/// terminal.
-pub(super) fn load_buffer(secret: &str) -> bool {
-    run_tmux(&["load-buffer", "-w", "-"], Some(secret)).is_some()
+/// Whether tmux sends a copied key on to the terminal's clipboard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TmuxForwarding {
+    /// It sends the key to the terminal, which does not confirm it.
+    Sent,
+    /// It sends the key to an outer tmux or screen, which may drop it.
+    SentToMultiplexer,
+    /// It does not, with the reason.
+    NotSent(&'static str),
+}
+
+/// Returns whether tmux forwards a copy, or `None` if no tmux server answers.
+pub(super) fn query_forwarding() -> Option<TmuxForwarding> {
+    let format = "#{set-clipboard}|#{client_tty}|#{client_termname}";
+    let facts = run_tmux(&["display-message", "-p", format], None)?;
+    let facts = String::from_utf8_lossy(&facts);
+    let terminals = run_tmux(&["show-messages", "-T"], None).unwrap_or_default();
+    Some(decide_forwarding(facts.trim_end(), &String::from_utf8_lossy(&terminals)))
+}
+
+/// Decides it from the option and the client's terminal, and from the capabilities of all terminals
+/// (`show-messages -T`).
+fn decide_forwarding(facts: &str, terminals: &str) -> TmuxForwarding {
+    let mut facts = facts.split('|');
+    let mut next_fact = || facts.next().unwrap_or_default();
+    let (set_clipboard, tty, term) = (next_fact(), next_fact(), next_fact());
+    let end_of_title = format!(" for {tty},");
+    let mut lines = terminals.lines().skip_while(|line| !line.contains(&end_of_title)).skip(1);
+    let has_clipboard = lines
+        .by_ref()
+        .take_while(|line| !line.starts_with("Terminal "))
+        .any(|line| line.contains(" Ms: ") && !line.contains("[missing]"));
+    match () {
+        () if set_clipboard == "off" => {
+            TmuxForwarding::NotSent("its option set-clipboard is off")
+        }
+        () if tty.is_empty() => TmuxForwarding::NotSent("no terminal is attached to it"),
+        () if !has_clipboard => {
+            TmuxForwarding::NotSent("its terminal has no clipboard (no Ms capability)")
+        }
+        () if term.starts_with("tmux") || term.starts_with("screen") => {
+            TmuxForwarding::SentToMultiplexer
+        }
+        () => TmuxForwarding::Sent,
+    }
+}
+
+/// Loads the secret into a new buffer, and also into the terminal's clipboard where tmux forwards it.
+pub(super) fn load_buffer(secret: &str, forwarding: TmuxForwarding) -> bool {
+    let arguments: &[&str] = match forwarding {
+        TmuxForwarding::NotSent(_) => &["load-buffer", "-"],
+        TmuxForwarding::Sent | TmuxForwarding::SentToMultiplexer => &["load-buffer", "-w", "-"],
+    };
+    run_tmux(arguments, Some(secret)).is_some()
+}
+
+/// Writes, reads back and deletes a buffer of this process. It has a name, so that pasting still takes
+/// the user's last buffer.
+pub(super) fn check_buffers() -> bool {
+    let name = format!("keywright-probe-{}", std::process::id());
+    let is_written = run_tmux(&["load-buffer", "-b", &name, "-"], Some("probe")).is_some()
+        && is_matching_buffer(&name, &compute_digest(b"probe"));
+    run_tmux(&["delete-buffer", "-b", &name], None).is_some() && is_written
 }
 
 /// Deletes every buffer whose content has this digest.
@@ -68,4 +130,33 @@ fn write_and_read(child: &mut Child, input: Option<&str>) -> Option<Zeroizing<Ve
         thread::sleep(Duration::from_millis(5));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_forwarded_only_to_a_terminal_with_a_clipboard() {
+        let terminals = "Terminal 0: xterm for /dev/pts/1, flags=0x31:\n 192: Ms: (string) \\033]52;%p1%s\n\
+            Terminal 1: vt100 for /dev/pts/2, flags=0x1:\n 192: Ms: [missing]\n\
+            Terminal 2: tmux-256color for /dev/pts/3, flags=0x31:\n 192: Ms: (string) \\033]52\n";
+        let is_sent = |facts: &str| match decide_forwarding(facts, terminals) {
+            TmuxForwarding::NotSent(_) => "no",
+            TmuxForwarding::SentToMultiplexer => "outer",
+            TmuxForwarding::Sent => "yes",
+        };
+        for (facts, expected) in [
+            ("external|/dev/pts/1|xterm", "yes"),
+            ("on|/dev/pts/1|xterm", "yes"),
+            ("off|/dev/pts/1|xterm", "no"),
+            ("external|/dev/pts/2|vt100", "no"),
+            ("external|/dev/pts/3|tmux-256color", "outer"),
+            ("external|/dev/pts/9|xterm", "no"),
+            ("external||", "no"),
+            ("", "no"),
+        ] {
+            assert_eq!(is_sent(facts), expected, "{facts}");
+        }
+    }
 }

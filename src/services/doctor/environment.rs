@@ -9,7 +9,7 @@ use url::Url;
 use super::HealthCheck;
 use crate::domain::sanitize;
 use crate::platform::browser::{self, BrowserAvailability};
-use crate::platform::clipboard::{self, CopyDestination};
+use crate::platform::clipboard::{self, CopyDestination, TmuxForwarding};
 use crate::platform::environment::{self, MIN_TERMINAL_SIZE};
 use crate::services::provision::ServiceContext;
 
@@ -85,31 +85,48 @@ pub(super) fn check_browser(_: &ServiceContext) -> HealthCheck {
 
 pub(super) fn check_clipboard(_: &ServiceContext) -> HealthCheck {
     let name = "clipboard";
-    let advice = "the terminal does not confirm a copy: test it with keywright copy LABEL";
-    match clipboard::detect_destination() {
-        Ok(CopyDestination::Clipboard { clear_after }) => HealthCheck::ok(
-            name,
-            format!("available; a copied key is cleared after {} s", clear_after.as_secs()),
+    let mut skipped = Vec::new();
+    let result = clipboard::try_destination(&mut |error| skipped.push(error));
+    let has_terminal = io::stdout().is_terminal() || io::stderr().is_terminal();
+    let message = match result {
+        Ok(CopyDestination::Clipboard { clear_after }) => format!(
+            "connected; copying was not tried, because it would replace what is on it; a copied key is cleared after {} s",
+            clear_after.as_secs()
         ),
-        Ok(CopyDestination::Terminal) => {
-            let message = "keys are copied through the terminal (OSC 52)";
-            if io::stdout().is_terminal() || io::stderr().is_terminal() {
-                HealthCheck::new(name, super::HealthStatus::Ok, message, advice)
-            } else {
-                HealthCheck::warn(
-                    name,
-                    "no display and no terminal to copy to",
-                    "use keywright get LABEL",
-                )
-            }
+        Ok(CopyDestination::Terminal) if has_terminal => {
+            "keys are sent through the terminal (OSC 52); not tried, because terminals do not confirm it: test it with keywright copy LABEL".into()
         }
-        Ok(CopyDestination::Tmux) => HealthCheck::new(
-            name,
-            super::HealthStatus::Ok,
-            "keys are copied to a tmux buffer and through the outer terminal (OSC 52)",
-            advice,
-        ),
-        Err(error) => HealthCheck::warn(name, error.to_string(), error.advice()),
+        Ok(CopyDestination::Terminal) => {
+            return HealthCheck::warn(
+                name,
+                "no display and no terminal to copy to",
+                "use keywright get LABEL",
+            );
+        }
+        Ok(CopyDestination::Tmux(TmuxForwarding::Sent)) => {
+            "wrote, read back and deleted a tmux buffer; tmux also sends a key to the terminal's clipboard, which was not tried".into()
+        }
+        Ok(CopyDestination::Tmux(TmuxForwarding::SentToMultiplexer)) => {
+            "wrote, read back and deleted a tmux buffer; tmux also sends a key to the outer tmux or screen, which may drop it".into()
+        }
+        Ok(CopyDestination::Tmux(TmuxForwarding::NotSent(reason))) => {
+            return HealthCheck::warn(
+                name,
+                format!("keys are copied to a tmux buffer only: {reason}"),
+                "paste the key from tmux's buffer with prefix ], or print it with keywright get LABEL",
+            );
+        }
+        Err(error) => return HealthCheck::warn(name, error.to_string(), error.advice()),
+    };
+    match skipped.first() {
+        None => HealthCheck::ok(name, message),
+        Some(error) => {
+            let advice = match error {
+                clipboard::Error::TmuxUnreachable => error.advice(),
+                _ => "start the display that DISPLAY or WAYLAND_DISPLAY names, or unset the variable",
+            };
+            HealthCheck::warn(name, format!("{error}; {message}"), advice)
+        }
     }
 }
 
