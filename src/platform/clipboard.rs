@@ -348,13 +348,12 @@ mod tests {
             let result = first_reachable(
                 &[Backend::Clipboard, Backend::Tmux, Backend::Terminal],
                 |backend| match backend {
-                    Backend::Clipboard => display.clone().map_or(
-                        Ok(CopyDestination::Clipboard { clear_after: CLEAR_AFTER }),
-                        Err,
-                    ),
-                    Backend::Tmux => tmux
+                    Backend::Clipboard => display
                         .clone()
-                        .map_or(Ok(CopyDestination::Tmux(TmuxForwarding::Sent)), Err),
+                        .map_or(Ok(CopyDestination::Clipboard { clear_after: CLEAR_AFTER }), Err),
+                    Backend::Tmux => {
+                        tmux.clone().map_or(Ok(CopyDestination::Tmux(TmuxForwarding::Sent)), Err)
+                    }
                     Backend::Terminal => Ok(CopyDestination::Terminal),
                 },
                 &mut |error| skipped.push(error),
@@ -362,7 +361,10 @@ mod tests {
             (result, skipped.len())
         };
         let stale = || Some(Error::Unavailable("refused".into()));
-        assert_eq!(copy([stale(), Some(Error::TmuxUnreachable)]), (Ok(CopyDestination::Terminal), 2));
+        assert_eq!(
+            copy([stale(), Some(Error::TmuxUnreachable)]),
+            (Ok(CopyDestination::Terminal), 2)
+        );
         let tmux = CopyDestination::Tmux(TmuxForwarding::Sent);
         assert_eq!(copy([stale(), None]), (Ok(tmux), 1));
         assert_eq!(copy([Some(Error::TimedOut), None]), (Err(Error::TimedOut), 0));

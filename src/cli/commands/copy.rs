@@ -157,8 +157,7 @@ fn copy_error(reason: &str, advice: &str) -> UserError {
 
 /// Writes the key's OSC 52 sequence to the terminal itself, since standard output may be a pipe.
 fn write_osc52_to_terminal(key: &ApiKey) -> Result<(), UserError> {
-    clipboard::check_terminal()
-        .map_err(|error| copy_error(&error.to_string(), error.advice()))?;
+    clipboard::check_terminal().map_err(|error| copy_error(&error.to_string(), error.advice()))?;
     #[expect(clippy::disallowed_methods, reason = "door: copy")]
     let sequence = clipboard::osc52_sequence(&SecretString::from(key.expose_secret()));
     let path = if cfg!(windows) { "CONOUT$" } else { "/dev/tty" };

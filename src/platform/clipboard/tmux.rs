@@ -47,9 +47,7 @@ fn decide_forwarding(facts: &str, terminals: &str) -> TmuxForwarding {
         .take_while(|line| !line.starts_with("Terminal "))
         .any(|line| line.contains(" Ms: ") && !line.contains("[missing]"));
     match () {
-        () if set_clipboard == "off" => {
-            TmuxForwarding::NotSent("its option set-clipboard is off")
-        }
+        () if set_clipboard == "off" => TmuxForwarding::NotSent("its option set-clipboard is off"),
         () if tty.is_empty() => TmuxForwarding::NotSent("no terminal is attached to it"),
         () if !has_clipboard => {
             TmuxForwarding::NotSent("its terminal has no clipboard (no Ms capability)")

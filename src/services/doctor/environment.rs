@@ -123,7 +123,9 @@ pub(super) fn check_clipboard(_: &ServiceContext) -> HealthCheck {
         Some(error) => {
             let advice = match error {
                 clipboard::Error::TmuxUnreachable => error.advice(),
-                _ => "start the display that DISPLAY or WAYLAND_DISPLAY names, or unset the variable",
+                _ => {
+                    "start the display that DISPLAY or WAYLAND_DISPLAY names, or unset the variable"
+                }
             };
             HealthCheck::warn(name, format!("{error}; {message}"), advice)
         }
