@@ -243,7 +243,7 @@ impl GlobalArgs {
             management_key: if sandbox_server.is_some() {
                 None
             } else {
-                config::read_management_key_env()
+                config::read_management_key_env()?
             },
             store_kind: self.store.clone().unwrap_or(store),
             passphrase_prompt: passphrase::create_passphrase_fn(self.passphrase_fd)?,

@@ -3,9 +3,11 @@
 
 mod account_key;
 mod forecast;
+mod key_input;
 mod key_pattern;
 mod key_request;
 mod key_state;
+mod label;
 mod provisioning;
 mod retirement;
 mod rotation;
@@ -20,9 +22,11 @@ pub use forecast::{
     Forecast, PeriodEnd, SpentEstimate, UsageSample, daily_spending, forecast_spending,
     spending_series,
 };
+pub use key_input::KeyInputError;
 pub use key_pattern::{KEY_PREFIX, MAX_KEY_BYTES, find_keys, mask_keys, match_key};
-pub use key_request::{Cents, Expiry, KeyRequest, Label, ResetInterval, ValidationError};
+pub use key_request::{Cents, Expiry, KeyRequest, ResetInterval};
 pub use key_state::KeyState;
+pub use label::Label;
 pub use provisioning::{
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
 };
@@ -38,7 +42,7 @@ pub use text::{
     format_date, format_relative_time, format_timestamp, quote_posix, quote_shell_word, sanitize,
     seconds_until_relative_time_changes, truncate,
 };
-pub use user_error::{ErrorKind, UserError};
+pub use user_error::{ErrorKind, UserError, ValidationError};
 
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};

@@ -194,6 +194,37 @@ fn rename_updates_secret_store_and_inventory() {
 }
 
 #[test]
+fn labels_that_look_the_same_are_one_label_and_old_ones_stay_usable() {
+    let world = TestAccount::new();
+    let services = &world.services;
+    let [laptop, ci] = [0, 1].map(|index| world.sandbox.seed_keys()[index].secret.clone());
+    for stored in ["laptop", "ci"] {
+        keys::remove_key(services, &label(stored)).unwrap();
+    }
+    let import = |name: &Label, key: &str| {
+        block_on(keys::import_key(services, name, &ApiKey::from(key.to_owned())))
+    };
+    // Earlier versions accepted a decomposed label, and one with an invisible character.
+    import(&Label::parse_existing("cafe\u{301}").unwrap(), &laptop).unwrap();
+    assert!(matches!(import(&label("caf\u{e9}"), &ci), Err(Error::LabelTaken(_))));
+    import(&Label::parse_existing("c\u{34f}i").unwrap(), &ci).unwrap();
+    let find = |text: &str| {
+        inventory::find_key(&services.location, &services.server, text).unwrap().unwrap()
+    };
+    for text in ["ci", "c\u{34f}i"] {
+        assert_eq!(find(text).label.as_str(), "c\u{34f}i");
+    }
+    // The key itself may get the new spelling.
+    for (old, new) in [("caf\u{e9}", "caf\u{e9}"), ("ci", "ci")] {
+        let renamed = block_on(keys::rename_key(services, &find(old), &label(new), None)).unwrap();
+        assert_eq!(renamed.stored_key.label.as_str(), new);
+    }
+    assert_eq!(world.get("caf\u{e9}"), Some(laptop));
+    keys::remove_key(services, &label("ci")).unwrap();
+    assert_eq!((world.get("ci"), world.get("c\u{34f}i")), (None, None));
+}
+
+#[test]
 fn rename_is_undone_if_the_inventory_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     let world = TestAccount::of(4, StoreLocation::Directory(dir.path().to_owned()));

@@ -242,7 +242,30 @@ fn import_checks_and_stores_a_piped_key_without_printing_it() {
     let (code, out, err) = home.run_with_input(&with(&["import", "mine"]), "sk-or-v1-unknown");
     assert_eq!((code, out.as_str()), (1, ""), "{err}");
     assert!(err.contains("nothing was stored"), "{err}");
-    let (code, out, err) = home.run_with_input(&with(&["import", "mine"]), &key);
+    // Text without exactly one OpenRouter key is refused before the network: exit code 2, not 6.
+    let offline = ["--server", "http://127.0.0.1:9", "--store", "memory"];
+    for (text, reason) in [
+        ("OPENAI_API_KEY=sk-proj-0123456789abcdef", "a key of OpenAI"),
+        ("sk-ant-api03-0123456789abcdef", "a key of Anthropic"),
+        ("AIzaSyA0123456789abcdef", "a key of Google"),
+        ("hunter2hunter2", "not an OpenRouter key"),
+        ("sk-or-v1-ab1...ab12", "incomplete"),
+    ] {
+        for command in [&["import", "other"][..], &["management", "set"]] {
+            let arguments = [&offline[..], command].concat();
+            let (code, _, err) = home.run_with_input(&arguments, text);
+            assert_eq!(code, 2, "{command:?} {text}: {err}");
+            assert!(err.contains(reason) && err.contains("nothing was sent"), "{err}");
+            assert!(!err.contains("0123456789"), "{err}");
+        }
+        let mut command = home.command(&[&offline[..], &["management", "show"]].concat());
+        let (code, _, err) =
+            decode_output(&command.env("OPENROUTER_MANAGEMENT_KEY", text).output().unwrap());
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains("OPENROUTER_MANAGEMENT_KEY") && err.contains(reason), "{err}");
+    }
+    let pasted = format!("\u{feff}export OPENROUTER_API_KEY=\"{key}\"\n");
+    let (code, out, err) = home.run_with_input(&with(&["import", "mine"]), &pasted);
     assert_eq!(code, 0, "{err}");
     assert!(out.starts_with("mine  sk-or-v1-") && !out.contains(&key), "{out}");
     let (code, _, err) = home.run_with_input(&with(&["import", "again"]), &key);

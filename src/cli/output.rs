@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::domain::{ErrorKind, StoredKey, UserError, sanitize};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
+use crate::storage::{inventory, json_store};
 
 /// Prints an error on standard error, and under `--json` also as a document on standard output.
 pub fn report_error(error: &UserError, as_json: bool) {
@@ -40,12 +40,13 @@ pub fn print(text: &str) -> Result<(), UserError> {
 
 /// Returns the key stored under `label`, or an error that names similar labels.
 pub(super) fn find_key(services: &ServiceContext, label: &str) -> Result<StoredKey, UserError> {
-    let mut keys =
-        inventory::list_all_keys(&services.location).map_err(|error| error.to_user_error())?;
-    let matches = |key: &StoredKey| key.server == services.server && key.label.as_str() == label;
-    match keys.iter().position(matches) {
-        Some(index) => Ok(keys.swap_remove(index)),
-        None => Err(unknown_label_error(services, label, &keys)),
+    let failed = |error: json_store::Error| error.to_user_error();
+    match inventory::find_key(&services.location, &services.server, label).map_err(failed)? {
+        Some(key) => Ok(key),
+        None => {
+            let keys = inventory::list_all_keys(&services.location).map_err(failed)?;
+            Err(unknown_label_error(services, label, &keys))
+        }
     }
 }
 
@@ -80,7 +81,7 @@ pub(super) fn unknown_label_error(
     keys: &[StoredKey],
 ) -> UserError {
     let shown = sanitize(label, 100);
-    if let Some(key) = keys.iter().find(|key| key.label.as_str() == label) {
+    if let Some(key) = keys.iter().find(|key| key.label.is_same(label)) {
         return UserError::new(
             ErrorKind::NotFound,
             format!("no key '{shown}' is stored for {}", services.server),

@@ -4,28 +4,33 @@
 mod console_line;
 mod echo_guard;
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read};
 #[cfg(unix)]
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
-use secrecy::{ExposeSecret, SecretString, zeroize::Zeroize};
+use secrecy::SecretString;
+use secrecy::zeroize::{Zeroize, Zeroizing};
 
 use super::output::{cancelled_error, eprint, usage_error};
 use crate::domain::{UserError, trim_secret_input};
 pub(super) use echo_guard::EchoGuard;
 
-/// Reads a secret: from a hidden prompt if standard input is a terminal, else its first line.
-pub(super) fn read_secret(prompt: &'static str) -> Result<SecretString, UserError> {
-    let line =
-        if io::stdin().is_terminal() { prompt_hidden_line(prompt)? } else { read_stdin_line() };
-    #[expect(clippy::disallowed_methods, reason = "rejects an empty key")]
-    line.filter(|line| !line.expose_secret().is_empty()).ok_or_else(|| {
-        usage_error("no key was entered", "type the key, or pipe it in on one line")
-            .with_meaning("nothing was changed")
-    })
+/// The most of standard input that is searched for a key, in bytes.
+const MAX_KEY_INPUT_BYTES: u64 = 64 * 1024;
+
+/// Reads text that contains a key: from a hidden prompt if standard input is a terminal, else all of
+/// standard input.
+pub(super) fn read_key_input(prompt: &'static str) -> Result<SecretString, UserError> {
+    if io::stdin().is_terminal() {
+        return Ok(prompt_hidden_line(prompt)?.unwrap_or_default());
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    // A failed read leaves what came before it; without a whole key that is refused.
+    let _ = io::stdin().lock().take(MAX_KEY_INPUT_BYTES).read_to_end(&mut bytes);
+    Ok(String::from_utf8_lossy(&bytes).into_owned().into())
 }
 
 /// Prompts for a line without echo on the terminal, even if standard input is not a terminal.

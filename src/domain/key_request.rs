@@ -1,4 +1,4 @@
-//! The requested label, credit limit, reset interval and expiry of a key, with their validation
+//! The requested credit limit, reset interval and expiry of a key, with their validation
 //! for the form, the command line and plans.
 
 use std::fmt;
@@ -7,96 +7,12 @@ use std::str::FromStr;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, Timestamp};
-use unicode_segmentation::UnicodeSegmentation;
 
-use super::text::{format_relative_time, format_timestamp, is_hidden_char, to_utc};
-
-/// Why a value is not accepted, as text for the user: it says what is accepted and has no full
-/// stop.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ValidationError(pub String);
+use super::text::{format_relative_time, format_timestamp, to_utc};
+use super::{Label, ValidationError};
 
 fn invalid<T>(message: &str) -> Result<T, ValidationError> {
     Err(ValidationError(String::from(message)))
-}
-
-/// The user's name for a key: 1 to 100 characters, without control or hidden characters and
-/// without spaces at either end.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(transparent)]
-pub struct Label(String);
-
-impl Label {
-    /// Returns the label for a key whose name cannot be shown.
-    pub fn placeholder() -> Self {
-        Self(String::from("(no name)"))
-    }
-
-    /// Returns the label as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Returns the label followed by a space and `suffix`, shortened before it to 100 characters.
-    #[must_use]
-    pub fn with_suffix(&self, suffix: &str) -> Self {
-        let max = 100_usize.saturating_sub(suffix.chars().count() + 1);
-        let mut kept = String::new();
-        for grapheme in self.0.graphemes(true) {
-            if kept.chars().count() + grapheme.chars().count() > max {
-                break;
-            }
-            kept.push_str(grapheme);
-        }
-        format!("{} {suffix}", kept.trim_end()).parse().unwrap_or_else(|_| self.clone())
-    }
-}
-
-impl FromStr for Label {
-    type Err = ValidationError;
-
-    fn from_str(text: &str) -> Result<Self, ValidationError> {
-        if text.contains(super::KEY_PREFIX) {
-            return invalid("this looks like a key; give a label, which is a name for the key");
-        }
-        Self::parse_stored(text)
-    }
-}
-
-impl Label {
-    /// Parses a label from a file. It may look like a key, because earlier versions accepted that.
-    fn parse_stored(text: &str) -> Result<Self, ValidationError> {
-        if text.chars().any(|c| c.is_control() || is_hidden_char(c)) {
-            return invalid(
-                "a label has visible characters only: no line break, tab, escape or hidden character",
-            );
-        }
-        let text = text.trim();
-        if text.is_empty() {
-            return invalid(
-                "a label is required, such as the name of the tool that will use the key",
-            );
-        }
-        // OpenRouter counts characters, not graphemes.
-        if text.chars().count() > 100 {
-            return invalid("a label has at most 100 characters");
-        }
-        Ok(Self(String::from(text)))
-    }
-}
-
-impl fmt::Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Label {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse_stored(&text).map_err(serde::de::Error::custom)
-    }
 }
 
 /// An amount in US cents: above zero, at most a million dollars.

@@ -57,3 +57,9 @@ impl UserError {
         details.fold(self.message.clone(), |line, text| format!("{line}; {text}"))
     }
 }
+
+/// Why a value is not accepted, as text for the user: it says what is accepted and has no full
+/// stop.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValidationError(pub String);

@@ -7,7 +7,7 @@ use etcetera::BaseStrategy;
 use url::{Host, Url};
 
 use crate::api::openrouter::Attribution;
-use crate::domain::{ErrorKind, ManagementKey, StoreKind, UserError};
+use crate::domain::{ErrorKind, KeyInputError, ManagementKey, StoreKind, UserError};
 use crate::platform::browser;
 use crate::services::provision::{PendingAttempts, ServiceContext};
 use crate::storage::json_store::StoreLocation;
@@ -72,9 +72,18 @@ pub fn parse_header_value(text: &str) -> Result<String, String> {
 }
 
 /// Returns the management key from `OPENROUTER_MANAGEMENT_KEY`. An empty variable counts as unset.
-pub fn read_management_key_env() -> Option<ManagementKey> {
-    let key = std::env::var("OPENROUTER_MANAGEMENT_KEY").ok()?;
-    Some(key.trim().to_owned()).filter(|key| !key.is_empty()).map(ManagementKey::from)
+pub fn read_management_key_env() -> Result<Option<ManagementKey>, UserError> {
+    let Ok(text) = std::env::var("OPENROUTER_MANAGEMENT_KEY") else { return Ok(None) };
+    match ManagementKey::parse_input(&text) {
+        Ok(key) => Ok(Some(key)),
+        Err(KeyInputError::Empty) => Ok(None),
+        Err(error) => Err(UserError::new(
+            ErrorKind::InvalidInput,
+            format!("OPENROUTER_MANAGEMENT_KEY: {error}"),
+            "set it to a management key, or run: unset OPENROUTER_MANAGEMENT_KEY",
+        )
+        .with_meaning("nothing was sent")),
+    }
 }
 
 /// Asks the user for a passphrase when one is needed.

@@ -50,13 +50,16 @@ pub fn list_all_keys(location: &StoreLocation) -> Result<Vec<StoredKey>, Error> 
     Ok(location.read::<Inventory>(FILE_NAME)?.keys)
 }
 
-/// Returns the key stored under `label` for `server`.
+/// Returns the key stored under `label` for `server`: the one with exactly this label, else one whose
+/// label looks the same.
 pub fn find_key(
     location: &StoreLocation,
     server: &str,
     label: &str,
 ) -> Result<Option<StoredKey>, Error> {
-    Ok(filter_keys(location, server, |key| key.label.as_str() == label)?.pop())
+    let mut keys = filter_keys(location, server, |key| key.label.is_same(label))?;
+    let exact = keys.iter().position(|key| key.label.as_str() == label);
+    Ok(exact.map(|index| keys.swap_remove(index)).or_else(|| keys.pop()))
 }
 
 /// Adds keys and replaces those with the same server and label.

@@ -5,11 +5,10 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::output::{print, unknown_label_error, usage_error};
+use crate::cli::output::{find_key, print, usage_error};
 use crate::domain::UserError;
 use crate::services::keys::Error;
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 use crate::storage::secret_store;
 
 /// Arguments of `get`.
@@ -36,7 +35,8 @@ impl GetArgs {
     }
 }
 
-/// Returns the key stored under `label`. Reads the inventory only to explain why there is none.
+/// Returns the key stored under `label`. Reads the inventory only where the secret store has no entry
+/// of this name: for another spelling of the label, or to explain why there is none.
 pub(in crate::cli) fn load_secret(
     services: &ServiceContext,
     label: &str,
@@ -44,15 +44,11 @@ pub(in crate::cli) fn load_secret(
     match services.secret_store.get(&services.entry_id(label), services.secret_store_timeout) {
         Ok(secret) => Ok(secret),
         Err(secret_store::Error::NoEntry) => {
-            let keys = inventory::list_all_keys(&services.location)
-                .map_err(|error| error.to_user_error())?;
-            let matches = |key: &&crate::domain::StoredKey| {
-                key.label.as_str() == label && key.server == services.server
-            };
-            if let Some(key) = keys.iter().find(matches) {
-                return Err(Error::missing_secret(key, &services.secret_store).to_user_error());
+            let key = find_key(services, label)?;
+            if key.label.as_str() != label {
+                return load_secret(services, key.label.as_str());
             }
-            Err(unknown_label_error(services, label, &keys))
+            Err(Error::missing_secret(&key, &services.secret_store).to_user_error())
         }
         Err(error) => Err(error.to_user_error()),
     }

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 
 use crate::cli::output::{print, usage_error};
 use crate::cli::{prompts, run_async};
-use crate::domain::{ApiKey, Label, UserError};
+use crate::domain::{ApiKey, KeyInputError, Label, UserError};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 
@@ -23,9 +23,10 @@ impl ImportArgs {
             .parse()
             .map_err(|problem| usage_error(format!("LABEL: {problem}"), "choose another label"))
             .map_err(|error| error.with_meaning("nothing was stored"))?;
-        let secret = prompts::read_secret("key: ")?;
+        let secret = prompts::read_key_input("key: ")?;
         #[expect(clippy::disallowed_methods, reason = "door: import")]
-        let key = ApiKey::from(secret.expose_secret().to_owned());
+        let key =
+            ApiKey::parse_input(secret.expose_secret()).map_err(KeyInputError::to_user_error)?;
         let stored_key = run_async(keys::import_key(services, &label, &key))?
             .map_err(|error| error.to_user_error())?;
         print(&format!(

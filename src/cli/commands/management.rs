@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 
 use crate::cli::output::{print, print_status};
 use crate::cli::{prompts, run_async};
-use crate::domain::{ErrorKind, ManagementKey, UserError};
+use crate::domain::{ErrorKind, KeyInputError, ManagementKey, UserError};
 use crate::services::keys::management_key::{self, ManagementKeySource};
 use crate::services::provision::ServiceContext;
 
@@ -31,9 +31,10 @@ impl ManagementCommand {
 }
 
 fn set_management_key(services: &ServiceContext) -> Result<(), UserError> {
-    let secret = prompts::read_secret("management key: ")?;
+    let secret = prompts::read_key_input("management key: ")?;
     #[expect(clippy::disallowed_methods, reason = "door: management set")]
-    let key = ManagementKey::from(secret.expose_secret().to_owned());
+    let key =
+        ManagementKey::parse_input(secret.expose_secret()).map_err(KeyInputError::to_user_error)?;
     run_async(management_key::store_management_key(services, &key))?
         .map_err(|error| error.to_user_error())?;
     if services.management_key.is_some() {

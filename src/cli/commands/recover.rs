@@ -56,7 +56,7 @@ fn find_unresolved(
     let matching: Vec<_> = unresolved
         .iter()
         .map(|(one, _)| one)
-        .filter(|one| one.id == name || one.label.as_str() == name)
+        .filter(|one| one.id == name || one.label.is_same(name))
         .collect();
     match matching[..] {
         [one] => Ok(one.clone()),

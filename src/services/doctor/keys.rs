@@ -165,7 +165,7 @@ async fn restore_inventory(
     )));
     let mut added = Vec::new();
     for account in unlisted {
-        let result = match account.parse::<Label>() {
+        let result = match Label::parse_existing(account) {
             Ok(label) if label.as_str() == account.as_str() => {
                 keys::restore_inventory_entry(services, &label, reachable)
                     .await

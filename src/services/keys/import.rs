@@ -22,7 +22,7 @@ pub async fn import_key(
         if stored_key.hash == hash {
             return Err(Error::KeyAlreadyStored(stored_key.label));
         }
-        if stored_key.label == *label {
+        if stored_key.label.is_same(label.as_str()) {
             return Err(Error::LabelTaken(stored_key.label));
         }
     }
@@ -90,7 +90,7 @@ fn add_to_inventory(services: &ServiceContext, stored_key: StoredKey) -> Result<
     let conflict = inventory::update_keys(&services.location, |keys| {
         let conflicts = |other: &&StoredKey| {
             other.server == stored_key.server
-                && (other.label == stored_key.label || other.hash == stored_key.hash)
+                && (other.label.is_same(stored_key.label.as_str()) || other.hash == stored_key.hash)
         };
         let conflict = keys.iter().find(conflicts).map(|other| other.label.clone());
         if conflict.is_none() {

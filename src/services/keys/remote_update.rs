@@ -201,7 +201,9 @@ fn key_page_url(services: &ServiceContext, hash: &str) -> String {
 /// that is missing in the secret store is removed from the inventory.
 pub fn remove_key(services: &ServiceContext, label: &Label) -> Result<(), UserError> {
     let stored_key = inventory::find_key(&services.location, &services.server, label.as_str());
-    let stored_key = stored_key.map_err(|error| error.to_user_error())?;
+    let stored_key = stored_key
+        .map_err(|error| error.to_user_error())?
+        .filter(|stored_key| stored_key.label == *label);
     match services
         .secret_store
         .delete(&services.entry_id(label.as_str()), services.secret_store_timeout)

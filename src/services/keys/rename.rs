@@ -29,7 +29,7 @@ pub async fn rename_key(
     {
         return Err(Error::NotInInventory(old.label.clone()));
     }
-    if stored_key.iter().any(|stored_key| stored_key.label == *new) {
+    if is_label_taken(stored_key.iter(), old, new) {
         return Err(Error::LabelTaken(new.clone()));
     }
     let Some(key) = secret_for(services, &old.label).await? else {
@@ -82,6 +82,15 @@ pub async fn rename_key(
     Ok(RenamedKey { stored_key, warning })
 }
 
+/// Whether another key has the label. The key itself may get another spelling of its own label.
+fn is_label_taken<'a>(
+    mut keys: impl Iterator<Item = &'a StoredKey>,
+    old: &StoredKey,
+    new: &Label,
+) -> bool {
+    old.label == *new || keys.any(|key| key.hash != old.hash && key.label.is_same(new.as_str()))
+}
+
 fn update_inventory_label(
     services: &ServiceContext,
     old: &StoredKey,
@@ -89,7 +98,7 @@ fn update_inventory_label(
 ) -> Result<StoredKey, Error> {
     inventory::update_keys(&services.location, |keys| {
         let is_same_server = |stored_key: &StoredKey| stored_key.server == services.server;
-        if keys.iter().any(|stored_key| is_same_server(stored_key) && stored_key.label == *new) {
+        if is_label_taken(keys.iter().filter(|key| is_same_server(key)), old, new) {
             return Err(Error::LabelTaken(new.clone()));
         }
         let is_renamed =

@@ -264,7 +264,9 @@ async fn find_free_label(
         let name = numbered_label(label, suffix, number);
         match secret_for(services, &name).await? {
             Some(key) if own_hash.is_some_and(|hash| key.hash() == hash) => return Ok(name),
-            None if stored_keys.iter().all(|new_key| new_key.label != name) => return Ok(name),
+            None if stored_keys.iter().all(|key| !key.label.is_same(name.as_str())) => {
+                return Ok(name);
+            }
             _ => {}
         }
     }

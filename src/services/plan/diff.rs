@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::domain::{
-    Cents, Expiry, GrantedPolicy, KeyRequest, Label, RequestedPolicy, ResetInterval, StoredKey,
+    Cents, Expiry, GrantedPolicy, KeyRequest, RequestedPolicy, ResetInterval, StoredKey,
     UnresolvedAttempt, format_date,
 };
 
@@ -53,14 +53,17 @@ pub fn compare(
     stored: Vec<StoredKey>,
     pending: Vec<UnresolvedAttempt>,
 ) -> Vec<(KeyRequest, KeyDiff)> {
-    let mut pending: HashMap<Label, UnresolvedAttempt> =
-        pending.into_iter().map(|attempt| (attempt.label.clone(), attempt)).collect();
+    let mut pending: HashMap<String, UnresolvedAttempt> = pending
+        .into_iter()
+        .map(|attempt| (attempt.label.canonical().into_owned(), attempt))
+        .collect();
     let mut stored: HashMap<String, StoredKey> =
-        stored.into_iter().map(|key| (key.label.as_str().to_owned(), key)).collect();
+        stored.into_iter().map(|key| (key.label.canonical().into_owned(), key)).collect();
     plan.into_iter()
         .map(|request| {
-            let diff = match stored.remove(request.label.as_str()) {
-                None => pending.remove(&request.label).map_or(KeyDiff::Missing, KeyDiff::Pending),
+            let label = request.label.canonical();
+            let diff = match stored.remove(&*label) {
+                None => pending.remove(&*label).map_or(KeyDiff::Missing, KeyDiff::Pending),
                 Some(stored) => {
                     let planned = RequestedPolicy {
                         expires_at: resolve_expiry(&request, &stored),

@@ -35,7 +35,7 @@ impl Form {
             }
             return None;
         }
-        let label: Label = self.label.text().parse().ok()?;
+        let label = self.parse_label().ok()?;
         match &self.kind {
             FormKind::New => Some(Submission::CreateKey(KeyRequest {
                 label,
@@ -47,7 +47,7 @@ impl Form {
                     .map(str::to_owned),
             })),
             FormKind::Import => {
-                let key = ApiKey::from(self.api_key.text().trim().to_owned());
+                let key = ApiKey::parse_input(self.api_key.text()).ok()?;
                 Some(Submission::ImportKey(label, key))
             }
             FormKind::Edit { key, account_key } => {

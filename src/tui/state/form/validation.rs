@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::{FieldHint, Form, FormField, FormKind};
-use crate::domain::{Cents, Expiry, KeyRequest, Label, ResetInterval, ValidationError};
+use crate::domain::{
+    ApiKey, Cents, Expiry, KeyInputError, KeyRequest, Label, ResetInterval, ValidationError,
+};
 
 impl Form {
     /// Returns the line below a field: what its value means, or why it is not valid.
@@ -28,6 +30,23 @@ impl Form {
         }
     }
 
+    /// Returns the label of the edited key.
+    fn current_label(&self) -> Option<&Label> {
+        match &self.kind {
+            FormKind::Edit { key, .. } => Some(&key.label),
+            FormKind::New | FormKind::Import => None,
+        }
+    }
+
+    /// Parses the label. An existing key may keep a label that earlier versions accepted.
+    pub(super) fn parse_label(&self) -> Result<Label, ValidationError> {
+        let text = self.label.text();
+        match self.current_label().filter(|label| label.as_str() == text) {
+            Some(label) => Ok(label.clone()),
+            None => text.parse(),
+        }
+    }
+
     pub(super) fn validate_field(
         &self,
         field: FormField,
@@ -35,13 +54,13 @@ impl Form {
     ) -> Result<String, ValidationError> {
         match field {
             FormField::Label => {
-                let label: Label = self.label.text().parse()?;
-                let current_label = match &self.kind {
-                    FormKind::Edit { key, .. } => Some(key.label.as_str()),
-                    FormKind::New | FormKind::Import => None,
-                };
+                let label = self.parse_label()?;
+                let current_label = self.current_label().map(Label::as_str);
                 if Some(label.as_str()) != current_label
-                    && self.used_labels.iter().any(|used_label| used_label == label.as_str())
+                    && self
+                        .used_labels
+                        .iter()
+                        .any(|used| Some(used.as_str()) != current_label && label.is_same(used))
                 {
                     return Err(ValidationError(format!(
                         "a key labelled {label} is already stored"
@@ -95,9 +114,10 @@ impl Form {
             } else {
                 "spending at your own providers does not count".into()
             }),
-            FormField::ApiKey => match self.api_key.text().trim() {
-                "" => Err(ValidationError("paste the key".into())),
-                _ => Ok("the key is checked at OpenRouter before it is stored".into()),
+            FormField::ApiKey => match ApiKey::parse_input(self.api_key.text()) {
+                Ok(_) => Ok("the key is checked at OpenRouter before it is stored".into()),
+                Err(KeyInputError::Empty) => Err(ValidationError("paste the key".into())),
+                Err(error) => Err(ValidationError(error.to_string())),
             },
         }
     }
