@@ -50,7 +50,8 @@ Without a command the dashboard opens. To try it without an account:
   keywright --sandbox
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such label, 4 keychain locked or missing,
-5 refused or cancelled, 6 server not reached, 7 a key may have been created and was not received.
+5 refused or cancelled, 6 server not reached or no consent in time, 7 a key may have been created
+and was not received.
 The full manual: keywright man | man -l -";
 
 /// Creates, stores and monitors OpenRouter API keys.

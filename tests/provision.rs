@@ -15,6 +15,7 @@ use keywright::cli::exit_code;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use keywright::api::oauth::AuthorizationResponse;
 use keywright::api::openrouter::Attribution;
 use keywright::domain::{
     ApiKey, AuthCode, KeyRequest, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep,
@@ -97,7 +98,8 @@ fn provision_with(
     request: &KeyRequest,
     method: AuthMethod,
     services: &ServiceContext,
-    on_event: impl Fn(&ProvisioningEvent, &mpsc::Sender<AuthCode>, &watch::Sender<bool>) + Sync,
+    on_event: impl Fn(&ProvisioningEvent, &mpsc::Sender<AuthorizationResponse>, &watch::Sender<bool>)
+    + Sync,
 ) -> (ProvisioningOutcome, Vec<ProvisioningEvent>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let events = Mutex::new(Vec::new());
@@ -185,7 +187,7 @@ fn code_is_pasted_without_a_callback() {
             if let ProvisioningEvent::SignInUrl { url, needs_code: true } = event {
                 assert!(!url.contains("callback_url"));
                 let code = sandbox::answer_consent(url, true).unwrap().unwrap();
-                paste.try_send(AuthCode::from(code)).unwrap();
+                paste.try_send(AuthorizationResponse::Code(AuthCode::from(code))).unwrap();
             }
         });
     assert_eq!(stored(outcome).0.differing_fields(), Vec::<&str>::new());
@@ -207,7 +209,7 @@ fn code_is_pasted_if_no_browser_starts() {
         provision_with(&request("x"), AuthMethod::Browser, &services, |event, paste, _| {
             if let ProvisioningEvent::SignInUrl { url, needs_code: true } = event {
                 let code = sandbox::answer_consent(url, true).unwrap().unwrap();
-                paste.try_send(AuthCode::from(code)).unwrap();
+                paste.try_send(AuthorizationResponse::Code(AuthCode::from(code))).unwrap();
             }
         });
     stored(outcome);

@@ -436,3 +436,69 @@ fn a_queue_without_a_browser_takes_codes_and_wishes_by_the_line() {
     assert!(bytes.contains("1 created, 1 failed") && !bytes.contains(&code), "{bytes}");
     terminal.assert_given_back();
 }
+
+/// Approves on the page without its callback, as a browser on another machine; the code.
+fn code_of(address: &str) -> (url::Url, String) {
+    let url = url::Url::parse(address).unwrap();
+    let callback = url.query_pairs().find(|(name, _)| name == "callback_url").unwrap().1;
+    let callback = url::Url::parse(&callback).unwrap();
+    let mut page = url.clone();
+    page.query_pairs_mut()
+        .clear()
+        .extend_pairs(url.query_pairs().filter(|(name, _)| name != "callback_url"));
+    (callback, keywright::sandbox::answer_consent(page.as_str(), true).unwrap().unwrap())
+}
+
+#[test]
+fn the_address_to_which_another_machines_browser_was_sent_is_pasted() {
+    let arguments = ["--sandbox", "new", "x", "--no-open"];
+    let mut terminal = Terminal::start((200, 50), &[], &arguments);
+    terminal.wait_for("waiting for your consent there, for at most ten minutes");
+    terminal.wait_for("or paste the address to which the page leads");
+    let (callback, code) = code_of(&address(&terminal, 1));
+    let other = "http://127.0.0.1:9/callback/other?code=other";
+    terminal.type_text(&format!("\n \n{other}\n"));
+    terminal.wait_for("this belongs to another sign-in");
+    terminal.type_text("two words\n");
+    terminal.wait_for("this is not a code");
+    terminal.type_text(&format!("`{callback}?code={code}`\n"));
+    assert_eq!(terminal.end(), 0);
+    let bytes = terminal.bytes();
+    assert!(bytes.contains("stored in memory") && !bytes.contains(&code), "{bytes}");
+    terminal.assert_given_back();
+}
+
+#[test]
+fn a_pasted_refusal_ends_the_sign_in_as_refused() {
+    let arguments = ["--sandbox", "new", "x", "--no-browser"];
+    let mut terminal = Terminal::start((120, 60), &[], &arguments);
+    terminal.wait_for("code:");
+    terminal.type_text("<http://127.0.0.1:4711/callback/N0nce?error=access_denied>\n");
+    assert_eq!(terminal.end(), 5);
+    assert!(terminal.bytes().contains("access was denied on the consent page"));
+    terminal.assert_given_back();
+}
+
+#[test]
+fn a_callback_that_arrives_leaves_the_next_line_to_the_shell() {
+    let arguments = ["--sandbox", "new", "x", "--no-open"];
+    let mut terminal = Terminal::start((200, 50), &[], &arguments);
+    terminal.wait_for("or paste the address");
+    keywright::sandbox::answer_consent(&address(&terminal, 1), true).unwrap();
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_given_back();
+}
+
+#[test]
+fn an_address_pasted_into_a_queue_is_no_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("plan.toml");
+    std::fs::write(&plan, "[[key]]\nlabel = \"a\"\n").unwrap();
+    let arguments = ["--sandbox", "apply", plan.to_str().unwrap(), "--no-open", "--yes"];
+    let mut terminal = Terminal::start((200, 50), &[], &arguments);
+    terminal.wait_for("s skips this key");
+    let (callback, code) = code_of(&address(&terminal, 1));
+    terminal.type_text(&format!("{callback}?code={code}\n"));
+    assert_eq!(terminal.end(), 0);
+    assert!(terminal.bytes().contains("1 created"));
+}

@@ -395,6 +395,9 @@ fn a_pasted_code_is_given_once_and_only_if_it_is_one() {
     let (mut model, _) = model_awaiting_consent();
     send_intent(&mut model, Intent::ToggleCodeField);
     assert!(send_intent(&mut model, Intent::Enter).is_empty());
+    send_intent(&mut model, Intent::Paste("`junk".into()));
+    assert!(send_intent(&mut model, Intent::Enter).is_empty());
+    // What was rejected does not stay in the field.
     send_intent(&mut model, Intent::Paste(" the-code\n".into()));
     assert!(matches!(send_intent(&mut model, Intent::Enter)[..], [Effect::SubmitCode(..)]));
     assert!(send_intent(&mut model, Intent::Enter).is_empty());

@@ -10,7 +10,7 @@ pub const fn exit_code(kind: ErrorKind) -> u8 {
         ErrorKind::NotFound => 3,
         ErrorKind::SecretStore => 4,
         ErrorKind::Cancelled => 5,
-        ErrorKind::Unreachable => 6,
+        ErrorKind::Unreachable | ErrorKind::ConsentTimedOut => 6,
         ErrorKind::Unresolved => 7,
         // The codes that a shell uses for the same errors.
         ErrorKind::CommandNotExecutable => 126,

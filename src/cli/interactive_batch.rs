@@ -1,30 +1,34 @@
 //! Prompts and progress while a batch of keys is created: reads commands and codes from standard
 //! input, and stops on signals.
 
-use std::io::{self, IsTerminal, Read};
-use std::sync::Arc;
+use std::io::{self, BufRead, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use secrecy::zeroize::Zeroizing;
 use tokio::sync::mpsc;
 
 use super::output::{eprint, eprintln, print_status, print_warning};
-use super::prompts::EchoGuard;
+use super::prompts::{EchoGuard, StdinWait, StdinWaitEnd};
 use super::sign_in::print_sign_in_address;
 use super::signals::spawn_signal_handler;
-use crate::domain::{AuthCode, ProvisioningEvent};
+use crate::api::oauth::AuthorizationResponse;
+use crate::domain::ProvisioningEvent;
 use crate::services::keys::{BatchCommand, BatchControls, ItemResult, Progress};
 
-/// The longest line that could be a code.
-const MAX_LINE_BYTES: usize = 600;
+/// The longest line that could be a code or an address with one.
+const MAX_LINE_BYTES: usize = 2048;
 
 /// Reads commands and codes, and prints progress.
 pub(super) struct BatchPrompter {
     commands: mpsc::Sender<BatchCommand>,
-    codes: mpsc::Sender<AuthCode>,
+    codes: mpsc::Sender<AuthorizationResponse>,
     /// Whether a typed line is a code; else each letter is a command.
     reads_codes: Arc<AtomicBool>,
+    /// The sign-in address that was printed last.
+    sign_in_url: Arc<Mutex<String>>,
+    reader_end: Mutex<Option<StdinWaitEnd>>,
     is_reading: AtomicBool,
     is_terminal: bool,
     /// Whether each step is printed: the user takes part in a consent, but not in a request.
@@ -47,6 +51,8 @@ impl BatchPrompter {
             commands,
             codes,
             reads_codes: Arc::default(),
+            sign_in_url: Arc::default(),
+            reader_end: Mutex::default(),
             is_reading: AtomicBool::new(false),
             is_terminal,
             is_verbose,
@@ -76,6 +82,7 @@ impl BatchPrompter {
             Progress::ItemStarted { .. } => {}
             Progress::Provisioning(ProvisioningEvent::SignInUrl { url, needs_code }) => {
                 self.reads_codes.store(needs_code, Ordering::Release);
+                *lock_url(&self.sign_in_url) = url.clone();
                 print_sign_in_address(&url, needs_code);
                 if self.is_terminal {
                     eprintln(if needs_code {
@@ -112,35 +119,46 @@ impl BatchPrompter {
         }
     }
 
-    /// Reads on a separate thread, which keeps running when the batch ends.
+    /// Reads on a separate thread, on a terminal until the batch ends.
     fn spawn_reader(&self) {
         if self.is_reading.swap(true, Ordering::AcqRel) {
             return;
         }
+        let Ok((wait, end)) = StdinWait::new() else { return };
+        *self.reader_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
         let (commands, codes, reads_codes) =
             (self.commands.clone(), self.codes.clone(), Arc::clone(&self.reads_codes));
+        let (sign_in_url, is_terminal) = (Arc::clone(&self.sign_in_url), self.is_terminal);
         thread::spawn(move || {
             let mut typed = Zeroizing::new(String::with_capacity(MAX_LINE_BYTES));
-            for byte in io::stdin().lock().bytes() {
-                let Ok(byte) = byte else { break };
-                let reads_code = reads_codes.load(Ordering::Acquire);
-                match byte {
-                    b'\n' | b'\r' => {
-                        if reads_code && !typed.is_empty() {
-                            handle_line(&typed, &commands, &codes);
+            loop {
+                // A pipe is read by nothing else.
+                if is_terminal && !wait.wait() {
+                    return;
+                }
+                let Some(bytes) = read_available_bytes() else { break };
+                // Several letters at once are a paste and not commands.
+                if let ([letter], true) = (&bytes[..], typed.is_empty())
+                    && !reads_codes.load(Ordering::Acquire)
+                {
+                    if let Some(command) = parse_command(*letter) {
+                        let _ = commands.blocking_send(command);
+                        continue;
+                    }
+                }
+                for byte in bytes.iter().copied() {
+                    match byte {
+                        b'\n' | b'\r' => {
+                            let url = lock_url(&sign_in_url).clone();
+                            handle_line(&typed, &url, &commands, &codes);
+                            typed.clear();
                         }
-                        typed.clear();
-                    }
-                    8 | 127 => drop(typed.pop()),
-                    letter if !reads_code => {
-                        if let Some(command) = parse_command(letter) {
-                            let _ = commands.blocking_send(command);
+                        8 | 127 => drop(typed.pop()),
+                        letter if letter.is_ascii() && typed.len() < MAX_LINE_BYTES => {
+                            typed.push(char::from(letter));
                         }
+                        _ => {}
                     }
-                    letter if letter.is_ascii() && typed.len() < MAX_LINE_BYTES => {
-                        typed.push(char::from(letter));
-                    }
-                    _ => {}
                 }
             }
             // After the end of a pipe no further code can arrive.
@@ -152,15 +170,35 @@ impl BatchPrompter {
     }
 }
 
-fn handle_line(typed: &str, commands: &mpsc::Sender<BatchCommand>, codes: &mpsc::Sender<AuthCode>) {
+/// Reads what standard input has; waits for the first byte. `None` at the end of the input.
+fn read_available_bytes() -> Option<Zeroizing<Vec<u8>>> {
+    let mut stdin = io::stdin().lock();
+    let bytes = Zeroizing::new(stdin.fill_buf().ok()?.to_vec());
+    stdin.consume(bytes.len());
+    (!bytes.is_empty()).then_some(bytes)
+}
+
+fn lock_url(sign_in_url: &Mutex<String>) -> MutexGuard<'_, String> {
+    sign_in_url.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn handle_line(
+    typed: &str,
+    sign_in_url: &str,
+    commands: &mpsc::Sender<BatchCommand>,
+    codes: &mpsc::Sender<AuthorizationResponse>,
+) {
+    if typed.trim().is_empty() {
+        return;
+    }
     if let ([letter], true) = (typed.as_bytes(), io::stdin().is_terminal())
         && let Some(command) = parse_command(*letter)
     {
         let _ = commands.blocking_send(command);
         return;
     }
-    match AuthCode::parse(typed) {
-        Ok(code) => drop(codes.blocking_send(code)),
+    match AuthorizationResponse::parse_pasted(typed, sign_in_url) {
+        Ok(response) => drop(codes.blocking_send(response)),
         Err(problem) => print_status(problem),
     }
 }

@@ -3,6 +3,7 @@
 #[cfg(any(windows, test))]
 mod console_line;
 mod echo_guard;
+mod stdin_wait;
 
 use std::io::{self, BufRead, IsTerminal, Read};
 #[cfg(unix)]
@@ -17,6 +18,7 @@ use secrecy::zeroize::{Zeroize, Zeroizing};
 use super::output::{cancelled_error, eprint, usage_error};
 use crate::domain::{UserError, trim_secret_input};
 pub(super) use echo_guard::EchoGuard;
+pub(super) use stdin_wait::{StdinWait, StdinWaitEnd};
 
 /// The most of standard input that is searched for a key, in bytes.
 const MAX_KEY_INPUT_BYTES: u64 = 64 * 1024;
@@ -132,10 +134,9 @@ pub(super) fn read_secret_line(reader: &mut impl BufRead) -> Option<SecretString
     matches!(result, Ok(1..)).then_some(line)
 }
 
-/// Prompts for a line on a terminal whose echo an [`EchoGuard`] has disabled. `None` at the end of
-/// the input.
-pub(super) fn prompt_stdin_line(prompt: &str) -> Option<SecretString> {
-    eprint(prompt);
+/// Reads a line after a prompt on a terminal whose echo an [`EchoGuard`] has disabled. `None` at the
+/// end of the input.
+pub(super) fn read_prompted_line() -> Option<SecretString> {
     #[cfg(not(windows))]
     let line = read_stdin_line();
     #[cfg(windows)]

@@ -3,12 +3,12 @@
 use tokio::sync::{mpsc, watch};
 
 use super::prompts::disable_prompt_signals;
-use crate::domain::AuthCode;
+use crate::api::oauth::AuthorizationResponse;
 use crate::services::provision::ProvisioningControls;
 
 /// Returns controls that a signal cancels, and the senders that cancel them and deliver codes.
 pub(super) fn interruptible_controls()
--> (ProvisioningControls, watch::Sender<bool>, mpsc::Sender<AuthCode>) {
+-> (ProvisioningControls, watch::Sender<bool>, mpsc::Sender<AuthorizationResponse>) {
     let (cancel, cancelled) = watch::channel(false);
     let (codes, pasted_codes) = mpsc::channel(1);
     disable_prompt_signals();

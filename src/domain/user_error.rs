@@ -14,8 +14,10 @@ pub enum ErrorKind {
     SecretStore,
     /// The user denied or cancelled.
     Cancelled,
-    /// The server could not be reached, or time ran out.
+    /// The server could not be reached.
     Unreachable,
+    /// The user did not consent in time.
+    ConsentTimedOut,
     /// A key may have been created and was not received.
     Unresolved,
     /// The program to run exists and cannot be executed.

@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
-use crate::api::oauth::{self, Pkce};
+use crate::api::oauth::{self, AuthorizationResponse, Pkce};
 use crate::domain::{
     ApiKey, AuthCode, CodeVerifier, KeyRequest, Label, ManagementKey, PendingReplacement,
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, RequestedPolicy, encode_hex,
@@ -58,6 +58,15 @@ impl AuthMethod {
             BrowserAvailability::Unavailable(_) => Self::OpenManually,
         }
     }
+
+    /// Whether the user opens the address of a callback, perhaps in a browser that cannot reach it.
+    pub fn opens_manually(&self) -> bool {
+        match self {
+            Self::OpenManually => true,
+            Self::ExistingKey(_, fallback) => fallback.opens_manually(),
+            Self::Browser | Self::PasteCode | Self::ManagementKey(_) => false,
+        }
+    }
 }
 
 /// A new key that is to replace an existing one.
@@ -74,8 +83,8 @@ pub struct ProvisioningControls {
     /// Becomes true when the user cancels. It is ignored once the code may have reached the server:
     /// a key may exist then, and the run ends within its own timeouts.
     pub cancel: watch::Receiver<bool>,
-    /// Codes that the user pastes.
-    pub pasted_codes: mpsc::Receiver<AuthCode>,
+    /// Codes and refusals that the user pastes.
+    pub pasted_codes: mpsc::Receiver<AuthorizationResponse>,
 }
 
 /// The secrets of an attempt, stored under its id until it ends.

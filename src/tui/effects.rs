@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::{Clock, LoopEvent, SandboxControls};
+use crate::api::oauth::AuthorizationResponse;
 use crate::domain::{
     ApiKey, AuthCode, CheckResult, ErrorKind, KeyRequest, Label, ProvisioningOutcome, UserError,
 };
@@ -46,7 +47,7 @@ pub(super) struct EffectRunner {
 /// The controls of a running provisioning; the other ends are in [`ProvisioningControls`].
 struct RunHandle {
     cancel: watch::Sender<bool>,
-    code_sender: mpsc::Sender<AuthCode>,
+    code_sender: mpsc::Sender<AuthorizationResponse>,
     /// Set while a plan is applied.
     batch_commands: Option<mpsc::Sender<BatchCommand>>,
 }
@@ -208,11 +209,8 @@ impl EffectRunner {
                     return LoopAction::Continue;
                 };
                 self.spawn_blocking(move |_| {
-                    let result =
-                        decide_consent(&consent_url, approve).and_then(|code| match code {
-                            Some(code) => AuthCode::parse(&code).map(Some).map_err(String::from),
-                            None => Ok(None),
-                        });
+                    let result = decide_consent(&consent_url, approve);
+                    let result = result.map(|code| code.map(AuthCode::from));
                     Some(Msg::ConsentDecided { ticket, result })
                 });
             }

@@ -11,7 +11,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use secrecy::ExposeSecret;
 
-use crate::api::oauth::callback::{AuthorizationResponse, respond_to_bytes};
+use crate::api::oauth::{AuthorizationResponse, callback::respond_to_bytes};
 use crate::api::openrouter::wire;
 use crate::domain::{
     AccountKey, ApiKey, AuthCode, Cents, CheckResult, Expiry, KeyRequest, Label, ResetInterval,

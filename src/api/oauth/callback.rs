@@ -28,7 +28,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::domain::{AUTH_CODE_LIFETIME, AuthCode};
+use super::AuthorizationResponse;
+use crate::domain::AUTH_CODE_LIFETIME;
 use validation::CallbackValidator;
 
 /// The backlog of the listening socket. When it is full, the client's system retries after one
@@ -40,18 +41,6 @@ pub struct CallbackListener {
     url: Url,
     server: CallbackServer,
     responses: mpsc::Receiver<AuthorizationResponse>,
-}
-
-/// The authorization response that the browser delivered.
-#[derive(Debug)]
-pub enum AuthorizationResponse {
-    /// The authorization code (RFC 6749 §4.1.2).
-    Code(AuthCode),
-    /// The user or the server denied the request (RFC 6749 §4.1.2.1).
-    Error {
-        /// The server's description, sanitized for a terminal.
-        description: Option<String>,
-    },
 }
 
 /// Keeps the port open after the first response: the same code gets the same page, a different

@@ -57,11 +57,13 @@ impl NewArgs {
         let auth_method = self
             .sign_in
             .choose_auth_method(services, self.read_fallback_management_key(services)?)?;
+        let opens_manually = auth_method.opens_manually();
         let outcome = run_async(async {
-            let (outcome, mut controls) = run_with_prompts(async |controls, report| {
-                provision::run(&request, auth_method, services, controls, report).await
-            })
-            .await;
+            let (outcome, mut controls) =
+                run_with_prompts(opens_manually, async |controls, report| {
+                    provision::run(&request, auth_method, services, controls, report).await
+                })
+                .await;
             retry_store_interactively(outcome, &mut controls, services).await
         })?;
         match outcome {

@@ -63,13 +63,22 @@ impl PanicArgs {
             }
         };
         let auth_method = self.sign_in.choose_auth_method(services, management.clone())?;
+        let opens_manually = auth_method.opens_manually();
         let responses = run_async(async {
-            let (responses, mut controls) = run_with_prompts(async |controls, report| {
-                let management = management.as_ref();
-                keys::respond_to_leak(services, &leaked, management, &auth_method, controls, report)
+            let (responses, mut controls) =
+                run_with_prompts(opens_manually, async |controls, report| {
+                    let management = management.as_ref();
+                    keys::respond_to_leak(
+                        services,
+                        &leaked,
+                        management,
+                        &auth_method,
+                        controls,
+                        report,
+                    )
                     .await
-            })
-            .await;
+                })
+                .await;
             let mut stored = Vec::with_capacity(responses.len());
             for response in responses {
                 let rotation = store_replacement(response.rotation, &mut controls, services).await;

@@ -50,19 +50,21 @@ impl RotateArgs {
             self.sign_in.choose_auth_method(services, management.map(|(key, _)| key))?;
         let retire_policy =
             RetirePolicy { unused_for: self.unused_for, revoke_when_unused: self.delete_old };
+        let opens_manually = auth_method.opens_manually();
         let rotation = run_async(async {
-            let (rotation, mut controls) = run_with_prompts(async |controls, report| {
-                keys::rotate_key(
-                    services,
-                    &stored_key,
-                    auth_method,
-                    retire_policy,
-                    controls,
-                    report,
-                )
-                .await
-            })
-            .await;
+            let (rotation, mut controls) =
+                run_with_prompts(opens_manually, async |controls, report| {
+                    keys::rotate_key(
+                        services,
+                        &stored_key,
+                        auth_method,
+                        retire_policy,
+                        controls,
+                        report,
+                    )
+                    .await
+                })
+                .await;
             store_replacement(rotation, &mut controls, services).await
         })?;
         match rotation {

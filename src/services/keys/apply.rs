@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::Error;
+use crate::api::oauth::AuthorizationResponse;
 use crate::domain::{
-    ApiKey, AuthCode, ErrorKind, KeyRequest, Label, ProvisioningEvent, StoredKey,
-    UnresolvedAttempt, UserError,
+    ApiKey, ErrorKind, KeyRequest, Label, ProvisioningEvent, StoredKey, UnresolvedAttempt,
+    UserError,
 };
 use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::inventory;
@@ -36,8 +37,8 @@ pub enum BatchCommand {
 pub struct BatchControls {
     /// Commands to the batch.
     pub commands: mpsc::Receiver<BatchCommand>,
-    /// Codes that the user pastes.
-    pub pasted_codes: mpsc::Receiver<AuthCode>,
+    /// Codes and refusals that the user pastes.
+    pub pasted_codes: mpsc::Receiver<AuthorizationResponse>,
 }
 
 /// Progress of a running batch.
@@ -219,7 +220,7 @@ fn is_fatal_for_batch(error: &UserError, previous: Option<&ItemResult>) -> bool 
     let is_same_error =
         |item: &ItemResult| item.result.as_ref().is_err_and(|other| other.message == error.message);
     match error.kind {
-        ErrorKind::SecretStore | ErrorKind::Unreachable => true,
+        ErrorKind::SecretStore | ErrorKind::Unreachable | ErrorKind::ConsentTimedOut => true,
         ErrorKind::Failed | ErrorKind::Unresolved => previous.is_some_and(is_same_error),
         _ => false,
     }

@@ -17,7 +17,7 @@ pub(super) async fn obtain_auth_code(
     auth_method: AuthMethod,
     services: &ServiceContext,
     pkce: &Pkce,
-    pasted_codes: &mut mpsc::Receiver<AuthCode>,
+    pasted_codes: &mut mpsc::Receiver<AuthorizationResponse>,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<(AuthCode, Option<ListenerGuard>), Error> {
     let auth_method = match auth_method {
@@ -85,14 +85,20 @@ pub(super) async fn obtain_auth_code(
             None => std::future::pending().await,
         }
     };
-    tokio::select! {
+    let (response, listener_guard) = tokio::select! {
         biased;
-        response = response => match response? {
-            (AuthorizationResponse::Code(code), listener_guard) => Ok((code, Some(listener_guard))),
-            (AuthorizationResponse::Error { description }, _) => Err(Error::AuthorizationDenied(description)),
-        },
-        Some(code) = pasted_codes.recv() => Ok((code, None)),
-        () = tokio::time::sleep(AUTH_CODE_LIFETIME.unsigned_abs()) => Err(Error::ConsentTimedOut),
+        response = response => {
+            let (response, listener_guard) = response?;
+            (response, Some(listener_guard))
+        }
+        Some(response) = pasted_codes.recv() => (response, None),
+        () = tokio::time::sleep(AUTH_CODE_LIFETIME.unsigned_abs()) => return Err(Error::ConsentTimedOut),
+    };
+    match response {
+        AuthorizationResponse::Code(code) => Ok((code, listener_guard)),
+        AuthorizationResponse::Error { description } => {
+            Err(Error::AuthorizationDenied(description))
+        }
     }
 }
 

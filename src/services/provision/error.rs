@@ -84,7 +84,7 @@ impl Error {
             Self::JsonStore(error) => (ErrorKind::Failed, error.advice()),
             Self::SecretStore(error) => (ErrorKind::SecretStore, error.advice().into()),
             Self::Callback(CallbackError::TimedOut) | Self::ConsentTimedOut => {
-                (ErrorKind::Unreachable, "try again".into())
+                (ErrorKind::ConsentTimedOut, "run the same command again and approve within ten minutes; for a browser on another machine add --no-browser".into())
             }
             Self::Callback(_) => (
                 ErrorKind::Failed,

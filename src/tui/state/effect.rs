@@ -7,7 +7,8 @@ use super::Msg;
 use super::form::AuthChoice;
 use super::key_update::KeyUpdate;
 use super::ticket::Ticket;
-use crate::domain::{ApiKey, AuthCode, KeyRequest, Label, RetirePolicy, StoredKey};
+use crate::api::oauth::AuthorizationResponse;
+use crate::domain::{ApiKey, KeyRequest, Label, RetirePolicy, StoredKey};
 
 /// Work to be done outside the state machine.
 #[derive(Clone, Debug)]
@@ -118,7 +119,7 @@ pub enum Effect {
     /// Cancel a run.
     CancelRun(Ticket),
     /// Submit a pasted code to a run.
-    SubmitCode(Ticket, AuthCode),
+    SubmitCode(Ticket, AuthorizationResponse),
     /// Retry storing a key that is not stored; result: [`Msg::ProvisioningFinished`].
     RetryStore {
         /// The ticket of the request.

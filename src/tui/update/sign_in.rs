@@ -1,6 +1,7 @@
 //! Handles intents on the sign-in screen.
 
 use super::{form, operation};
+use crate::api::oauth::AuthorizationResponse;
 use crate::domain::AuthCode;
 use crate::tui::state::{Effect, Intent, Model, Operation, Screen, TextField, Ticket};
 
@@ -84,13 +85,18 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             sign_in.code_error = None;
         }
         Intent::Enter => {
-            let Some(field) = &sign_in.code_field else { return Vec::new() };
-            match AuthCode::parse(field.text()) {
-                Ok(code) => {
+            let Some(field) = &mut sign_in.code_field else { return Vec::new() };
+            let url = url.unwrap_or_default();
+            match AuthorizationResponse::parse_pasted(field.text(), &url) {
+                Ok(response) => {
                     sign_in.code_field = None;
-                    return vec![Effect::SubmitCode(ticket, code)];
+                    return vec![Effect::SubmitCode(ticket, response)];
                 }
-                Err(problem) => sign_in.code_error = Some(problem),
+                Err(problem) => {
+                    // What was rejected must not become part of the next paste.
+                    *field = TextField::default();
+                    sign_in.code_error = Some(problem);
+                }
             }
         }
         _ => {}
@@ -111,7 +117,7 @@ pub(super) fn handle_consent_decision(
     match result {
         Ok(Some(code)) => {
             sign_in.code_field = None;
-            vec![Effect::SubmitCode(ticket, code)]
+            vec![Effect::SubmitCode(ticket, AuthorizationResponse::Code(code))]
         }
         Ok(None) => Vec::new(),
         Err(notice) => {

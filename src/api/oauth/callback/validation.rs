@@ -5,18 +5,12 @@ use std::sync::OnceLock;
 use hyper::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use tokio::sync::mpsc;
 
-use super::AuthorizationResponse;
 use super::response::CallbackPage;
-use crate::domain::{AuthCode, sanitize};
-
-/// The maximum length of a code; known servers issue less than a tenth of it.
-const MAX_CODE_BYTES: usize = 512;
-
-/// The maximum length of the server's error description.
-const MAX_DESCRIPTION_GRAPHEMES: usize = 200;
+use crate::api::oauth::authorization_response::{
+    AuthorizationResponse, ResponseParams, is_same_nonce,
+};
 
 /// Decides whether a callback request is valid.
 pub(super) struct CallbackValidator {
@@ -70,25 +64,17 @@ impl CallbackValidator {
         (page, delivery)
     }
 
-    fn accept_first(&self, params: CallbackParams) -> (CallbackPage, Option<DeliverOnDrop>) {
+    fn accept_first(&self, params: ResponseParams) -> (CallbackPage, Option<DeliverOnDrop>) {
         let (page, received) = match &params {
-            CallbackParams::Code(code) => {
+            ResponseParams::Code(code) => {
                 (CallbackPage::CodeReceived, FirstResponse::Code(Sha256::digest(code).into()))
             }
-            CallbackParams::Error(_) => (CallbackPage::ErrorReceived, FirstResponse::Error),
+            ResponseParams::Error(_) => (CallbackPage::ErrorReceived, FirstResponse::Error),
         };
         match self.first_response.set(received) {
             Ok(()) => {
-                let response = match params {
-                    CallbackParams::Code(code) => AuthorizationResponse::Code(AuthCode::from(code)),
-                    CallbackParams::Error(description) => {
-                        AuthorizationResponse::Error { description }
-                    }
-                };
-                (
-                    page,
-                    Some(DeliverOnDrop { response: Some(response), sender: self.sender.clone() }),
-                )
+                let response = Some(AuthorizationResponse::from(params));
+                (page, Some(DeliverOnDrop { response, sender: self.sender.clone() }))
             }
             Err(received) if self.first_response.get() == Some(&received) => (page, None),
             Err(_) => (CallbackPage::Rejected(StatusCode::CONFLICT), None),
@@ -96,7 +82,7 @@ impl CallbackValidator {
     }
 
     /// Returns the parameters of a valid request, or the status of the first violated rule.
-    fn validate_request<B>(&self, request: &Request<B>) -> Result<CallbackParams, StatusCode> {
+    fn validate_request<B>(&self, request: &Request<B>) -> Result<ResponseParams, StatusCode> {
         self.check_host(request.uri(), request.headers())?;
         self.check_path(request.uri().path())?;
         // HEAD and OPTIONS are rejected too: only a navigation delivers a code.
@@ -105,7 +91,9 @@ impl CallbackValidator {
         }
         check_purpose(request.headers())?;
         check_body(request.headers())?;
-        self.parse_query(request.uri().query().unwrap_or_default())
+        // The nonce in the path has matched.
+        let query = request.uri().query().unwrap_or_default();
+        ResponseParams::parse_query(query, Some(&self.nonce)).map_err(|_| StatusCode::BAD_REQUEST)
     }
 
     /// Rejects other host names: after DNS rebinding the attacker's name is in `Host`.
@@ -130,57 +118,8 @@ impl CallbackValidator {
 
     fn check_path(&self, path: &str) -> Result<(), StatusCode> {
         let given = path.strip_prefix("/callback/").unwrap_or_default();
-        let matches = given.as_bytes().ct_eq(self.nonce.as_bytes());
-        if matches.into() { Ok(()) } else { Err(StatusCode::NOT_FOUND) }
+        if is_same_nonce(given, &self.nonce) { Ok(()) } else { Err(StatusCode::NOT_FOUND) }
     }
-
-    /// Parses the parameters of RFC 6749 §4.1.2 and §4.1.2.1. A repeated parameter is an error
-    /// (§3.1); unknown ones are ignored.
-    fn parse_query(&self, query: &str) -> Result<CallbackParams, StatusCode> {
-        let (mut code, mut error, mut description, mut state) = (None, None, None, None);
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let param = match name.as_ref() {
-                "code" => &mut code,
-                "error" => &mut error,
-                "error_description" => &mut description,
-                "state" => &mut state,
-                _ => continue,
-            };
-            if param.replace(value.into_owned()).is_some() {
-                return Err(StatusCode::BAD_REQUEST);
-            }
-        }
-        // Not every server returns `state`; the nonce in the path has already matched.
-        if let Some(state) = state
-            && !bool::from(state.as_bytes().ct_eq(self.nonce.as_bytes()))
-        {
-            return Err(StatusCode::BAD_REQUEST);
-        }
-        match (code, error) {
-            (Some(code), None)
-                if (1..=MAX_CODE_BYTES).contains(&code.len())
-                    && code.bytes().all(|byte| byte.is_ascii_graphic()) =>
-            {
-                Ok(CallbackParams::Code(code))
-            }
-            (None, Some(error)) if !error.is_empty() => {
-                // "access_denied" adds nothing to the fact that access was denied.
-                Ok(CallbackParams::Error(
-                    [description, Some(error).filter(|error| error != "access_denied")]
-                        .into_iter()
-                        .flatten()
-                        .map(|text| sanitize(text.trim(), MAX_DESCRIPTION_GRAPHEMES))
-                        .find(|text| !text.is_empty()),
-                ))
-            }
-            _ => Err(StatusCode::BAD_REQUEST),
-        }
-    }
-}
-
-enum CallbackParams {
-    Code(String),
-    Error(Option<String>),
 }
 
 /// Accepts only a top-level navigation. A prefetch would use the code before the user sees the
