@@ -113,7 +113,8 @@ impl StoredKey {
 
     /// Records what the account reported about the key at `at`.
     pub fn record_account_key(&mut self, remote: &AccountKey, at: Timestamp) {
-        self.disabled = remote.disabled;
+        // An answer without the field says nothing about it.
+        self.disabled = remote.disabled.or(self.disabled);
         self.granted.get_or_insert_with(|| remote.info.to_granted_policy());
         self.info = Some(Arc::new(remote.info.clone()));
         self.checked_at = Some(at);

@@ -102,6 +102,15 @@ pub fn truncate(text: &str, width: usize) -> String {
     fitted
 }
 
+/// Returns what went wrong in the words of the operating system, such as `no such file or
+/// directory`, without the number that it adds.
+pub fn io_error_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
 /// Quotes `text` for a POSIX shell. Single quotes disable every special character except a single
 /// quote.
 pub fn quote_posix(text: &str) -> String {
@@ -125,6 +134,16 @@ mod tests {
         assert_eq!(quote_shell_word("my key"), "'my key'");
         assert_eq!(quote_shell_word("it's"), r"'it'\''s'");
         assert_eq!(quote_shell_word("-rf"), "'-rf'");
+    }
+
+    #[test]
+    fn errors_of_the_system_have_its_words_and_no_number() {
+        let missing = std::fs::read("/nonexistent/file").unwrap_err();
+        if cfg!(unix) {
+            assert_eq!(io_error_text(&missing), "no such file or directory");
+        }
+        let kind = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(io_error_text(&kind), "no storage space");
     }
 
     #[test]

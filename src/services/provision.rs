@@ -30,6 +30,7 @@ use crate::domain::{
 use crate::platform::browser::BrowserAvailability;
 use crate::storage::inventory;
 use crate::storage::journal::{Attempt, AttemptGuard, AttemptStage};
+use crate::storage::json_store::SpaceReserve;
 use crate::storage::secret_store::{self, EntryId};
 
 /// How the creation of a key is authorised.
@@ -149,6 +150,8 @@ pub struct PreparedAttempt {
     request: KeyRequest,
     pkce: Pkce,
     attempt_guard: AttemptGuard,
+    /// Space for the inventory and the journal once the key was received.
+    reserve: SpaceReserve,
 }
 
 /// Runs the preflight of [`run`]; [`PreparedAttempt::finish`] does the rest.
@@ -171,7 +174,7 @@ impl PreparedAttempt {
         controls: &mut ProvisioningControls,
         report: &(dyn Fn(ProvisioningEvent) + Sync),
     ) -> ProvisioningOutcome {
-        let Self { request, pkce, attempt_guard: mut guard } = self;
+        let Self { request, pkce, attempt_guard: mut guard, reserve } = self;
         let issued = if let AuthMethod::ManagementKey(management) = auth_method {
             report(ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode));
             let cancel = &mut controls.cancel;
@@ -211,6 +214,7 @@ impl PreparedAttempt {
             drop(page);
             issued
         };
+        drop(reserve);
         match issued {
             Ok(issued) => {
                 let cancel = &mut controls.cancel;
@@ -268,7 +272,7 @@ async fn preflight(
     if inventory::find_key(&services.location, &services.server, label.as_str())?.is_some() {
         return Err(Error::LabelTaken(label.clone()));
     }
-    services.location.check_writable()?;
+    let reserve = services.location.reserve_space()?;
 
     let attempt = Attempt {
         id: generate_attempt_id(),
@@ -309,7 +313,9 @@ async fn preflight(
         () = slow => Ok(()),
     };
     match result {
-        Ok(()) => Ok(PreparedAttempt { request: request.clone(), pkce, attempt_guard: guard }),
+        Ok(()) => {
+            Ok(PreparedAttempt { request: request.clone(), pkce, attempt_guard: guard, reserve })
+        }
         Err(error) => {
             // The secret store failed, so it has no secrets of this attempt.
             let _ = guard.complete();

@@ -70,7 +70,7 @@ pub struct Attempt {
     #[serde(default)]
     #[serde(alias = "asked")]
     pub requested: RequestedPolicy,
-    /// The key that the new key will relocation.
+    /// The key that the new key will replace.
     #[serde(default)]
     pub replaces: Option<PendingReplacement>,
     /// The received key without its secret.
@@ -205,14 +205,21 @@ pub fn list_attempts_outside(
     Ok(attempts)
 }
 
-/// Records that the secrets of all unresolved attempts are now in `store`.
-pub fn set_store_of_unresolved(location: &StoreLocation, store: &StoreKind) -> Result<(), Error> {
+/// Records that the secrets of the unresolved attempts for which `is_moved` returns `true` are now
+/// in `store`.
+pub fn set_store_of_unresolved(
+    location: &StoreLocation,
+    store: &StoreKind,
+    is_moved: impl Fn(&Attempt) -> bool,
+) -> Result<(), Error> {
     if list_all_attempts(location)?.iter().all(|attempt| attempt.is_in_store(store)) {
         return Ok(());
     }
     location.update(FILE_NAME, |journal: &mut Journal| {
-        for attempt in journal.attempts.iter_mut().filter(|a| a.stage == AttemptStage::Unresolved) {
-            attempt.store = Some(store.clone());
+        for attempt in &mut journal.attempts {
+            if attempt.stage == AttemptStage::Unresolved && is_moved(attempt) {
+                attempt.store = Some(store.clone());
+            }
         }
     })
 }

@@ -2,11 +2,12 @@
 
 pub(crate) mod atomic_file;
 mod lock_guard;
+mod space_reserve;
 
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +16,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::domain::{ErrorKind, UserError};
-use atomic_file::{
-    check_file_type, io_error, replace_file, retry_while_locked, try_lock_file, write_synced,
-};
+use crate::domain::{ErrorKind, UserError, io_error_text, quote_shell_word};
+use atomic_file::{check_dir, replace_file, retry_while_locked, try_lock_file};
 pub use atomic_file::{create_private_dir, open_private_file};
 pub use lock_guard::LockGuard;
+pub use space_reserve::SpaceReserve;
 
 /// How long to wait for a lock held by another process.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,8 +34,19 @@ pub enum Error {
     /// A pipe, a socket or a device.
     #[error("{0} is not a file")]
     NotRegularFile(PathBuf),
+    /// Something else than a directory is where the documents should be.
+    #[error("{0} is not a directory")]
+    NotDirectory(PathBuf),
+    /// The directory, or one above it in the home directory, belongs to another user.
+    #[error("{path} belongs to another user (uid {owner})")]
+    OtherOwner {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
     /// An I/O error.
-    #[error("{path} cannot be {action}: {}", .source.kind())]
+    #[error("{path} cannot be {action}: {}", io_error_text(.source))]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -54,6 +65,9 @@ pub enum Error {
         /// From 1.
         column: usize,
     },
+    /// An empty file. Documents are replaced atomically, so Keywright never leaves one.
+    #[error("{0} is damaged: it is empty")]
+    Empty(PathBuf),
     /// A newer version of Keywright wrote the file.
     #[error("{path} has version {version}, newer than this Keywright knows")]
     UnsupportedVersion {
@@ -74,21 +88,30 @@ impl Error {
             Self::Symlink(_) => {
                 "remove the link, or give the real directory with --data-dir".into()
             }
-            Self::NotRegularFile(path) => {
-                format!("move it away: mv '{0}' '{0}.old'", path.display())
+            Self::NotRegularFile(path) => move_away(path, "old"),
+            Self::NotDirectory(_) => {
+                "give a directory with --data-dir or KEYWRIGHT_DATA_DIR".into()
             }
-            Self::Io { path, source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                format!(
+            Self::OtherOwner { path, .. } => format!(
+                "take it over if it is yours: sudo chown -R \"$(id -u)\" {}; or use another directory with --data-dir",
+                quote_path(path)
+            ),
+            Self::Io { path, source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!(
                     "free disk space for {}, or use another directory with --data-dir",
                     path.display()
-                )
-            }
-            Self::Io { path, .. } => format!(
-                "make {} readable and writable for you, or use another directory with --data-dir",
-                path.display()
-            ),
-            Self::InvalidJson { path, .. } => {
-                format!("repair the file, or move it away: mv '{0}' '{0}.broken'", path.display())
+                ),
+                io::ErrorKind::ReadOnlyFilesystem => format!(
+                    "make the file system of {} writable, or use another directory with --data-dir",
+                    path.display()
+                ),
+                _ => format!(
+                    "make {} readable and writable for you, or use another directory with --data-dir",
+                    path.display()
+                ),
+            },
+            Self::InvalidJson { path, .. } | Self::Empty(path) => {
+                format!("repair the file, or {}", move_away(path, "broken"))
             }
             Self::UnsupportedVersion { .. } => {
                 "update Keywright, or use another directory with --data-dir".into()
@@ -102,6 +125,15 @@ impl Error {
         UserError::new(ErrorKind::Failed, self.to_string(), self.advice())
             .with_meaning("nothing was overwritten; stored keys are not affected")
     }
+}
+
+fn move_away(path: &Path, suffix: &str) -> String {
+    let path = quote_path(path);
+    format!("move it away: mv {path} {path}.{suffix}")
+}
+
+fn quote_path(path: &Path) -> String {
+    quote_shell_word(&path.to_string_lossy())
 }
 
 /// Where documents are stored: a private directory (0700, files 0600), or memory.
@@ -180,12 +212,12 @@ impl StoreLocation {
                 return Ok(map(document.map_or_else(|| Cow::Owned(T::default()), Cow::Borrowed)));
             }
         };
-        check_file_type(dir)?;
+        check_dir(dir)?;
         let path = dir.join(name);
         let document = match atomic_file::read_if_exists(&path)?.map(String::from_utf8) {
-            Some(Ok(text)) if !text.trim().is_empty() => parse_document(&path, &text)?,
-            // An empty file has no content that could be lost.
-            None | Some(Ok(_)) => T::default(),
+            None => T::default(),
+            Some(Ok(text)) if text.trim().is_empty() => return Err(Error::Empty(path)),
+            Some(Ok(text)) => parse_document(&path, &text)?,
             Some(Err(_)) => return Err(Error::InvalidJson { path, line: 1, column: 1 }),
         };
         Ok(map(Cow::Owned(document)))
@@ -225,15 +257,17 @@ impl StoreLocation {
         Ok(result)
     }
 
-    /// Checks that documents can be written: takes the lock, and writes and syncs a file.
-    pub fn check_writable(&self) -> Result<(), Error> {
-        if let Self::Directory(dir) = self {
-            let _lock = self.lock_document("inventory.json")?;
-            let probe = dir.join("write.probe");
-            write_synced(&probe, b"", &probe)?;
-            fs::remove_file(&probe).map_err(io_error(&probe, "removed"))?;
+    /// Checks that documents can be written, and reserves the space for it until the reserve is
+    /// dropped: takes the lock, and writes and syncs a file as large as the largest document. Called
+    /// before something that cannot be undone, such as deleting a secret or a request to the server.
+    pub fn reserve_space(&self) -> Result<SpaceReserve, Error> {
+        match self {
+            Self::Memory(_) => Ok(SpaceReserve::none()),
+            Self::Directory(dir) => {
+                let _lock = self.lock_document("inventory.json")?;
+                SpaceReserve::in_dir(dir)
+            }
         }
-        Ok(())
     }
 
     /// Locks `name` until the guard is dropped. The operating system releases the lock when the

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::{DoctorProgress, HealthCheck, pluralize};
-use crate::domain::{StoredKey, format_date};
+use crate::domain::{StoredKey, format_date, io_error_text};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptStage};
@@ -22,9 +22,12 @@ pub(super) fn check_data_dir(services: &ServiceContext, fix: bool) -> HealthChec
     };
     let path = dir.display();
     if fs::symlink_metadata(dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return HealthCheck::ok(name, format!("{path} is created with the first key"));
+        return match check_creatable(dir) {
+            Ok(()) => HealthCheck::ok(name, format!("{path} is created with the first key")),
+            Err(error) => HealthCheck::from_error(name, &error.to_user_error()),
+        };
     }
-    if let Err(error) = services.location.check_writable() {
+    if let Err(error) = services.location.reserve_space() {
         return HealthCheck::from_error(name, &error.to_user_error());
     }
     let exposed = list_exposed_paths(dir, fix);
@@ -45,6 +48,17 @@ pub(super) fn check_data_dir(services: &ServiceContext, fix: bool) -> HealthChec
         "run keywright doctor --fix to remove that access (chmod go=)".to_owned()
     };
     HealthCheck::warn(name, format!("{path}: other users have access to {names}"), advice)
+}
+
+/// Checks that the directory can be created: writes and syncs a file in the nearest directory above
+/// it that exists.
+fn check_creatable(dir: &Path) -> Result<(), Error> {
+    let parent = dir.ancestors().skip(1).find(|path| path.is_dir()).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(parent)
+        .and_then(|mut file| {
+            io::Write::write_all(&mut file, b"probe").and_then(|()| file.sync_all())
+        })
+        .map_err(|source| Error::Io { path: dir.to_owned(), action: "created", source })
 }
 
 /// Returns the names of files that users other than the owner can access; `fix` removes that access.
@@ -107,7 +121,7 @@ pub(super) fn check_inventory(
     let name = "inventory";
     let mut keys = inventory::list_keys(&services.location, &services.server);
     let mut move_error = None;
-    if let (true, Err(Error::InvalidJson { path, .. })) = (fix, &keys) {
+    if let (true, Err(Error::InvalidJson { path, .. } | Error::Empty(path))) = (fix, &keys) {
         match move_aside(path) {
             Ok(aside) => {
                 report(DoctorProgress::Notice(format!(
@@ -130,8 +144,12 @@ pub(super) fn check_inventory(
         Err(error) => {
             let mut check = HealthCheck::from_error(name, &error.to_user_error());
             if let Some(error) = move_error {
-                let _ = write!(check.message, ", and could not be moved aside: {}", error.kind());
-            } else if matches!(error, Error::InvalidJson { .. }) && !fix {
+                let _ = write!(
+                    check.message,
+                    ", and could not be moved aside: {}",
+                    io_error_text(&error)
+                );
+            } else if matches!(error, Error::InvalidJson { .. } | Error::Empty(_)) && !fix {
                 check.advice = "run keywright doctor --fix to move the file aside and rebuild the inventory from the keychain".into();
             }
             report(DoctorProgress::CheckFinished(check));

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::{DoctorProgress, HealthCheck, HealthStatus, KeyLocation, pluralize};
-use crate::domain::{CheckResult, ManagementKey, mask_keys};
+use crate::domain::{CheckResult, ManagementKey, io_error_text, mask_keys};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::services::secret_scan::{self, Finding, ScanLimits, ScanReport};
@@ -37,8 +37,11 @@ pub(super) async fn check_plaintext_keys(
     let roots = match secret_scan::resolve_scan_roots(extra_paths) {
         Ok(roots) => roots,
         Err((path, error)) => {
-            let message =
-                format!("cannot scan {}: {}", secret_scan::display_path(&path), error.kind());
+            let message = format!(
+                "cannot scan {}: {}",
+                secret_scan::display_path(&path),
+                io_error_text(&error)
+            );
             return report(DoctorProgress::CheckFinished(HealthCheck::fail(
                 CHECK_NAME,
                 message,

@@ -1,7 +1,7 @@
 //! Errors of operations on existing keys, and how each is shown to a person.
 
 use crate::api::openrouter;
-use crate::domain::{ErrorKind, Label, StoredKey, UserError};
+use crate::domain::{ErrorKind, Label, StoredKey, UserError, quote_shell_word};
 use crate::storage::json_store;
 use crate::storage::secret_store::{self, SecretStore};
 
@@ -39,6 +39,41 @@ pub enum Error {
     /// The key was deleted at the server, but its local copy could not be removed.
     #[error("the key was deleted at OpenRouter, but its copy on this machine was not removed: {}", .0.message)]
     CopyNotRemoved(UserError),
+    /// The secret is gone from the secret store, and the inventory could not be written afterwards.
+    #[error("'{label}' is no longer in {store_name}, but is still in the inventory: {error}")]
+    NotUnlisted {
+        /// The key's label.
+        label: Label,
+        /// The secret store's display name.
+        store_name: String,
+        /// Whether the key was deleted at the server too.
+        is_revoked: bool,
+        /// Why the inventory could not be written.
+        error: json_store::Error,
+    },
+    /// The secret is in the secret store, and the inventory could not be written afterwards.
+    #[error(
+        "{store_name} has the key with the label '{label}', but the inventory does not: {error}"
+    )]
+    NotListed {
+        /// The key's label.
+        label: Label,
+        /// The secret store's display name.
+        store_name: String,
+        /// Why the inventory could not be written.
+        error: json_store::Error,
+    },
+    /// Secrets were copied to another secret store, and the inventory could not be written
+    /// afterwards.
+    #[error(
+        "the secrets were copied to {store_name}, but the inventory could not be written: {error}"
+    )]
+    MoveNotRecorded {
+        /// The display name of the new secret store.
+        store_name: String,
+        /// Why the inventory could not be written.
+        error: json_store::Error,
+    },
     /// The request for the key's own information failed.
     #[error("the key could not be checked: {0}")]
     CheckFailed(openrouter::Error),
@@ -125,6 +160,29 @@ impl Error {
                 "nobody can spend with this key any more",
                 format!("remove the copy with keywright rm: {}", error.advice),
             ),
+            Self::NotUnlisted { label, is_revoked, error, .. } => (
+                ErrorKind::Failed,
+                if *is_revoked {
+                    "the key was deleted at OpenRouter: nobody can spend with it any more"
+                } else {
+                    "the key stays valid at OpenRouter, and its copy on this machine is deleted"
+                },
+                format!(
+                    "{}, then remove the rest: keywright rm {}",
+                    error.advice(),
+                    quote_shell_word(label.as_str())
+                ),
+            ),
+            Self::NotListed { error, .. } => (
+                ErrorKind::Failed,
+                "the key is not lost",
+                format!("{}, then add it to the inventory: keywright doctor --fix", error.advice()),
+            ),
+            Self::MoveNotRecorded { error, .. } => (
+                ErrorKind::Failed,
+                "both stores have the secrets, and the old one is still in use",
+                format!("{}, then move again", error.advice()),
+            ),
             Self::CheckFailed(error) => {
                 let kind = match error {
                     openrouter::Error::Rejected { .. }
@@ -166,7 +224,7 @@ impl Error {
             ),
             Self::MissingSecret { label, .. } => (
                 ErrorKind::NotFound,
-                "another program removed the secret",
+                "an interrupted keywright rm or another program removed the secret",
                 format!("create a new key, and remove this one: keywright rm '{label}'"),
             ),
             Self::SecretConflict(..) => (

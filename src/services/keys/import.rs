@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Error, retry_request, secret_for, store_secret};
+use super::{Error, delete_secret, retry_request, secret_for, store_secret};
 use crate::api::openrouter;
 use crate::domain::{ApiKey, CheckResult, KeyInfo, Label, StoredKey};
 use crate::services::provision::{self, ServiceContext};
@@ -27,6 +27,7 @@ pub async fn import_key(
         }
     }
     ensure_label_free(services, label, &hash).await?;
+    let reserve = services.location.reserve_space()?;
     let client = services.build_client().map_err(Error::CheckFailed)?;
     let info = match retry_request(services, async || client.get_current_key(key).await).await {
         Ok(info) if info.is_management_key => return Err(Error::IsManagementKey),
@@ -43,10 +44,23 @@ pub async fn import_key(
         record_first_check(&mut stored_key, info, now);
     }
     // No other process may take the label between the check and the write.
-    let _storing_lock = provision::lock_storing(services).await;
-    ensure_label_free(services, label, &hash).await?;
+    let _storing_lock = provision::lock_storing(services).await?;
+    let already_stored = ensure_label_free(services, label, &hash).await?;
     store_secret(services, label, key).await?;
-    add_to_inventory(services, stored_key)
+    drop(reserve);
+    match add_to_inventory(services, stored_key) {
+        Err(error) if already_stored || delete_secret(services, label).await.is_err() => {
+            Err(match error {
+                Error::JsonStore(error) => Error::NotListed {
+                    label: label.clone(),
+                    store_name: services.secret_store.display_name(),
+                    error,
+                },
+                error => error,
+            })
+        }
+        result => result,
+    }
 }
 
 /// Adds a key that is only in the secret store to the inventory. With `check` the server is asked
@@ -56,7 +70,7 @@ pub async fn restore_inventory_entry(
     label: &Label,
     check: bool,
 ) -> Result<StoredKey, Error> {
-    let _storing_lock = provision::lock_storing(services).await;
+    let _storing_lock = provision::lock_storing(services).await?;
     let Some(key) = secret_for(services, label).await? else {
         return Err(Error::MissingSecret {
             label: label.clone(),
@@ -101,15 +115,15 @@ fn add_to_inventory(services: &ServiceContext, stored_key: StoredKey) -> Result<
     conflict.map_or(Ok(stored_key), |label| Err(Error::LabelTaken(label)))
 }
 
-/// Returns an error if the secret store has another key under the label. The same key may be left
-/// there by an interrupted import.
+/// Returns an error if the secret store has another key under the label, and otherwise whether it
+/// has this one, which an interrupted import may have left there.
 async fn ensure_label_free(
     services: &ServiceContext,
     label: &Label,
     hash: &str,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     match secret_for(services, label).await? {
         Some(existing) if existing.hash() != hash => Err(Error::LabelInSecretStore(label.clone())),
-        _ => Ok(()),
+        existing => Ok(existing.is_some()),
     }
 }

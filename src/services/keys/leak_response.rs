@@ -1,7 +1,8 @@
 //! The response to a leak: disables the leaked keys, then replaces each with a new one.
 
+use super::UpdatedKey;
+use super::remote_update::send_disabled;
 use super::rotate::rotate_key;
-use super::{UpdatedKey, set_disabled};
 use crate::domain::{
     ActionResult, LeakResponse, ManagementKey, ProvisioningEvent, RetirePolicy, StoredKey,
 };
@@ -51,7 +52,9 @@ async fn disable_leaked_key(
             ),
         };
     };
-    match set_disabled(services, management, stored_key, true).await {
+    // A leaked key is disabled even where that cannot be recorded on this machine.
+    let reserve = services.location.reserve_space().ok();
+    match send_disabled(services, management, stored_key, true, reserve).await {
         Ok(UpdatedKey { warning, .. }) => {
             let warning = warning.map_or(String::new(), |warning| format!("; {}", warning.message));
             ActionResult {

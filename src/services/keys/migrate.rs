@@ -18,7 +18,7 @@ use super::management_key::management_entry_id_for;
 use crate::domain::{KeyLocation, StoredKey, UserError};
 use crate::services::provision::ATTEMPTS_SERVICE;
 use crate::storage::inventory;
-use crate::storage::journal::{self, AttemptStage};
+use crate::storage::journal::{self, Attempt, AttemptStage};
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, EntryId, SecretStore};
 
@@ -50,6 +50,7 @@ pub fn migrate_entries(
     {
         return Err(Error::AttemptPending(pending.label.clone()));
     }
+    let reserve = location.reserve_space()?;
     to.check_writable(&service(default_server), timeout)?;
 
     let servers: BTreeSet<&str> = stored_keys
@@ -82,6 +83,7 @@ pub fn migrate_entries(
 
     let mut entries = Vec::new();
     let mut copied = Vec::new();
+    let mut failed = BTreeSet::new();
     for (entry_id, stored_key) in entry_ids {
         let result = match copy_entry(&entry_id, stored_key.as_ref(), from, to, timeout) {
             Ok(true) => Ok(()),
@@ -90,6 +92,8 @@ pub fn migrate_entries(
         };
         if result.is_ok() {
             copied.push((entry_id.clone(), stored_key));
+        } else {
+            failed.insert((entry_id.service.clone(), entry_id.account.clone()));
         }
         entries.push(MigratedEntry {
             description: format!("{} ({})", entry_id.account, entry_id.service),
@@ -97,6 +101,8 @@ pub fn migrate_entries(
         });
     }
 
+    drop(reserve);
+    let not_recorded = |error| Error::MoveNotRecorded { store_name: to.display_name(), error };
     let store = to.kind();
     inventory::update_keys(location, |keys| {
         for key in keys {
@@ -107,8 +113,11 @@ pub fn migrate_entries(
                 key.location = KeyLocation::Stored(store.clone());
             }
         }
-    })?;
-    journal::set_store_of_unresolved(location, &store)?;
+    })
+    .map_err(not_recorded)?;
+    let is_moved =
+        |attempt: &Attempt| !failed.contains(&(ATTEMPTS_SERVICE.into(), attempt.id.clone()));
+    journal::set_store_of_unresolved(location, &store, is_moved).map_err(not_recorded)?;
 
     for (entry_id, _) in copied {
         if let Err(error) = delete_old_copy(&entry_id, from, to, timeout) {

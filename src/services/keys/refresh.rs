@@ -197,7 +197,11 @@ pub async fn refresh_keys(
         .take()
         .map_or((None, None), |(error, retry_after)| (Some(error), retry_after));
     if let (Ok(Err(cause)), None) = (&write_result, &error) {
-        error = Some(cause.to_user_error());
+        error = Some(
+            cause
+                .to_user_error()
+                .with_meaning("the keys were checked, and the results are not recorded"),
+        );
     }
     let unchecked = lock_mutex(&run.queue).drain(..).collect();
     RefreshReport { error, retry_after, unchecked, rejected_keys: rejected }

@@ -8,7 +8,7 @@ use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, ErrorKind, KeyPatch, Label, ManagementKey, StoredKey, UserError};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
-use crate::storage::json_store;
+use crate::storage::json_store::{self, SpaceReserve};
 use crate::storage::secret_store;
 use crate::storage::usage_history;
 
@@ -44,12 +44,26 @@ pub struct UpdatedKey {
     pub warning: Option<UserError>,
 }
 
-/// Disables or enables a key at the server and records that in the inventory.
+/// Disables or enables a key at the server and records that in the inventory. Sends nothing if the
+/// inventory cannot be written.
 pub async fn set_disabled(
     services: &ServiceContext,
     management: &ManagementKey,
     stored_key: &StoredKey,
     disabled: bool,
+) -> Result<UpdatedKey, Error> {
+    let reserve = services.location.reserve_space()?;
+    send_disabled(services, management, stored_key, disabled, Some(reserve)).await
+}
+
+/// Does what [`set_disabled`] does, with space reserved by the caller. Without a reserve the result
+/// may not be recorded.
+pub(super) async fn send_disabled(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    stored_key: &StoredKey,
+    disabled: bool,
+    reserve: Option<SpaceReserve>,
 ) -> Result<UpdatedKey, Error> {
     let failed = |error| Error::from_management_request(error, &stored_key.page_url());
     let client = services.build_client().map_err(failed)?;
@@ -57,6 +71,7 @@ pub async fn set_disabled(
     let now = send_patch(services, &client, management, &stored_key.hash, &patch)
         .await
         .map_err(failed)?;
+    drop(reserve);
     let at = Timestamp::now();
     let record = |stored_key: &mut StoredKey| stored_key.record_account_key(&now, at);
     let warning = inventory::update_key(&services.location, &services.server, &now.hash, record)
@@ -71,7 +86,8 @@ pub async fn set_disabled(
     }
 }
 
-/// Updates a key at the server unless it has changed since it was fetched as `expected`.
+/// Updates a key at the server unless it has changed since it was fetched as `expected`. Sends
+/// nothing if the inventory cannot be written.
 pub async fn update_key(
     services: &ServiceContext,
     management: &ManagementKey,
@@ -81,6 +97,7 @@ pub async fn update_key(
     let failed =
         |error| Error::from_management_request(error, &key_page_url(services, &expected.hash));
     let client = services.build_client().map_err(failed)?;
+    let reserve = services.location.reserve_space()?;
     let now = fetch_account_key(services, management, &expected.hash).await?;
     let changed_fields = now.changed_fields(expected);
     if !changed_fields.is_empty() {
@@ -92,6 +109,7 @@ pub async fn update_key(
     }
     let now =
         send_patch(services, &client, management, &expected.hash, patch).await.map_err(failed)?;
+    drop(reserve);
     let at = Timestamp::now();
     let record = |stored_key: &mut StoredKey| stored_key.record_patch(patch, &now, at);
     let warning = inventory::update_key(&services.location, &services.server, &now.hash, record)
@@ -178,18 +196,24 @@ pub async fn revoke_key(
     }
 }
 
-/// Deletes a stored key at the server, then removes it from this machine.
+/// Deletes a stored key at the server, then removes it from this machine. Sends nothing if the
+/// inventory cannot be written.
 pub async fn revoke_and_remove(
     services: &ServiceContext,
     management: &ManagementKey,
     stored_key: &StoredKey,
 ) -> Result<RevokeOutcome, Error> {
+    let reserve = services.location.reserve_space()?;
     let outcome = revoke_key(services, management, &stored_key.hash).await?;
     let (services, label) = (services.clone(), stored_key.label.clone());
-    let removed = tokio::task::spawn_blocking(move || remove_key(&services, &label)).await;
-    match removed.unwrap_or_else(|_| Err(secret_store::Error::TimedOut.to_user_error())) {
+    let removed =
+        tokio::task::spawn_blocking(move || remove_copy(&services, &label, reserve)).await;
+    match removed.unwrap_or_else(|_| Err(secret_store::Error::TimedOut.into())) {
         Ok(()) => Ok(outcome),
-        Err(error) => Err(Error::CopyNotRemoved(error)),
+        Err(Error::NotUnlisted { label, store_name, error, .. }) => {
+            Err(Error::NotUnlisted { label, store_name, is_revoked: true, error })
+        }
+        Err(error) => Err(Error::CopyNotRemoved(error.to_user_error())),
     }
 }
 
@@ -198,11 +222,19 @@ fn key_page_url(services: &ServiceContext, hash: &str) -> String {
 }
 
 /// Removes a key and its usage history from this machine; the key stays valid at OpenRouter. A key
-/// that is missing in the secret store is removed from the inventory.
-pub fn remove_key(services: &ServiceContext, label: &Label) -> Result<(), UserError> {
-    let stored_key = inventory::find_key(&services.location, &services.server, label.as_str());
-    let stored_key = stored_key
-        .map_err(|error| error.to_user_error())?
+/// that is missing in the secret store is removed from the inventory. Nothing is deleted if the
+/// inventory cannot be written.
+pub fn remove_key(services: &ServiceContext, label: &Label) -> Result<(), Error> {
+    let reserve = services.location.reserve_space()?;
+    remove_copy(services, label, reserve)
+}
+
+fn remove_copy(
+    services: &ServiceContext,
+    label: &Label,
+    reserve: SpaceReserve,
+) -> Result<(), Error> {
+    let stored_key = inventory::find_key(&services.location, &services.server, label.as_str())?
         .filter(|stored_key| stored_key.label == *label);
     match services
         .secret_store
@@ -214,13 +246,20 @@ pub fn remove_key(services: &ServiceContext, label: &Label) -> Result<(), UserEr
             if let Some(error) =
                 stored_key.as_ref().and_then(|stored_key| stored_key.other_store_error(&store_kind))
             {
-                return Err(error);
+                return Err(Error::InOtherStore(error));
             }
         }
-        Err(error) => return Err(error.to_user_error()),
+        Err(error) => return Err(error.into()),
     }
-    inventory::remove_key(&services.location, &services.server, label.as_str())
-        .map_err(|error| error.to_user_error())?;
+    drop(reserve);
+    inventory::remove_key(&services.location, &services.server, label.as_str()).map_err(
+        |error| Error::NotUnlisted {
+            label: label.clone(),
+            store_name: services.secret_store.display_name(),
+            is_revoked: false,
+            error,
+        },
+    )?;
     if let Some(stored_key) = stored_key
         && let Err(error) = usage_history::remove_key(&services.location, &stored_key.hash)
     {

@@ -38,8 +38,9 @@ pub async fn rename_key(
     if key.hash() != old.hash {
         return Err(Error::SecretMismatch(old.label.clone()));
     }
+    let reserve = services.location.reserve_space()?;
     // No other process may take the label between the check and the write.
-    let storing_lock = provision::lock_storing(services).await;
+    let storing_lock = provision::lock_storing(services).await?;
     let already_stored = match secret_for(services, new).await? {
         // An interrupted rename already stored it.
         Some(existing) if existing.hash() == old.hash => true,
@@ -47,15 +48,21 @@ pub async fn rename_key(
         None => false,
     };
     store_secret(services, new, &key).await?;
+    drop(reserve);
     let renamed = update_inventory_label(services, old, new);
     let stored_key = match renamed {
         Ok(stored_key) => stored_key,
         Err(error) => {
             // Restore the old state.
-            if !already_stored && let Err(error) = delete_secret(services, new).await {
-                tracing::warn!(%error, "the second entry of a key could not be deleted");
-            }
-            return Err(error);
+            let is_restored = !already_stored && delete_secret(services, new).await.is_ok();
+            return Err(match error {
+                Error::JsonStore(error) if !is_restored => Error::NotListed {
+                    label: new.clone(),
+                    store_name: services.secret_store.display_name(),
+                    error,
+                },
+                error => error,
+            });
         }
     };
     drop(storing_lock);

@@ -184,7 +184,8 @@ pub async fn move_label(
     };
     let label = &old.label;
     // No other process may take a label before the inventory is written.
-    let _storing_lock = provision::lock_storing(services).await;
+    let _storing_lock = provision::lock_storing(services).await?;
+    let reserve = services.location.reserve_space()?;
     let old_label = match secret_for(services, label).await? {
         Some(key) if key.hash() == old.hash => {
             let old_label =
@@ -209,6 +210,7 @@ pub async fn move_label(
     if new_key.label != *label {
         delete_secret(services, &new_key.label).await?;
     }
+    drop(reserve);
     let retirement = Retirement {
         replaced_at: Timestamp::now(),
         unused_for: replaces.unused_for,
@@ -245,7 +247,12 @@ pub async fn resume_rotations(
     })? {
         match move_label(services, &new_key).await {
             Err(Error::JsonStore(json_store::Error::LockHeld(_))) => {}
-            result => resumed.push((new_key.label, result.map_err(|error| error.to_user_error()))),
+            result => {
+                let to_user_error = |error: Error| {
+                    error.to_user_error().with_meaning("both keys are stored, and both work")
+                };
+                resumed.push((new_key.label, result.map_err(to_user_error)));
+            }
         }
     }
     Ok(resumed)

@@ -69,11 +69,15 @@ impl RecoveredAttempts {
 /// Removes an attempt from the journal, and its secrets from the secret store.
 pub fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserError> {
     let entry_id = EntryId { service: ATTEMPTS_SERVICE.into(), account: id.into() };
+    let reserve = services.location.reserve_space().map_err(|error| error.to_user_error())?;
     match services.secret_store.delete(&entry_id, services.secret_store_timeout) {
         Ok(()) | Err(secret_store::Error::NoEntry) => {}
         Err(error) => return Err(error.to_user_error()),
     }
-    journal::dismiss_attempt(&services.location, id).map_err(|error| error.to_user_error())
+    drop(reserve);
+    journal::dismiss_attempt(&services.location, id).map_err(|error| {
+        error.to_user_error().with_meaning("the attempt is still in the journal; dismiss it again")
+    })
 }
 
 /// Exchanges a code that is still valid; an attempt with an older one that was sent is unresolved.
@@ -142,16 +146,14 @@ async fn verify_stored_key(
         exchange::mark_unresolved(guard);
         return Ok(());
     };
-    let entry_id = services.entry_id(stored_key.label.as_str());
-    let secret =
-        services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await;
-    match secret {
-        Ok(secret) if store::hash_secret(&secret) == stored_key.hash => {
+    match store::find_stored_label(&stored_key, services).await {
+        Ok(Some(label)) => {
+            let stored_key = StoredKey { label, ..stored_key };
             inventory::upsert_keys(&services.location, vec![stored_key.clone()])?;
             recovered.stored.push(stored_key);
             abandon_attempt(guard, services).await;
         }
-        Ok(_) | Err(secret_store::Error::NoEntry) => {
+        Ok(None) => {
             guard.update(|attempt| attempt.stage = AttemptStage::Unresolved)?;
         }
         Err(error) => recovered.defer_attempt(guard, &error),

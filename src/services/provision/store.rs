@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{ServiceContext, delete_attempt_secrets, wait_for_cancel};
 use crate::api::openrouter::CreatedKey;
 use crate::domain::{
-    ApiKey, CheckResult, ErrorKind, KeyLocation, ProvisioningEvent, ProvisioningOutcome,
+    ApiKey, CheckResult, ErrorKind, KeyLocation, Label, ProvisioningEvent, ProvisioningOutcome,
     ProvisioningStep, StoredKey, UserError, sanitize,
 };
 use crate::storage::inventory;
@@ -79,7 +79,7 @@ pub(super) async fn store_received_key(
         attempt.received_key = Some(stored_key.clone());
     }));
     // Held until the key is in the inventory, so that no other process takes the label.
-    let storing_lock = lock_storing(services).await;
+    let storing_lock = lock_storing(services).await.ok();
     let rename_warning = match store_under_free_label(&mut stored_key, &issued.key, services).await
     {
         Ok(rename_warning) => rename_warning,
@@ -156,13 +156,15 @@ pub(super) fn return_unstored(
     ProvisioningOutcome::NotStored { entry: stored_key, key, error: error.clone() }
 }
 
-/// Waits for the lock that serialises changes of labels. Returns `None` after the timeout: storing a
-/// new key goes on without the lock, since the key would be lost otherwise.
-pub(crate) async fn lock_storing(services: &ServiceContext) -> Option<LockGuard> {
+/// Waits for the lock that serialises changes of labels. Only storing a new key goes on without the
+/// lock, since the key would be lost otherwise.
+pub(crate) async fn lock_storing(
+    services: &ServiceContext,
+) -> Result<LockGuard, json_store::Error> {
+    const NAME: &str = "storing.lock";
     let (location, timeout) = (services.location.clone(), services.secret_store_timeout);
-    let storing_lock =
-        tokio::task::spawn_blocking(move || location.try_lock_for("storing.lock", timeout));
-    storing_lock.await.ok()?.ok()
+    let storing_lock = tokio::task::spawn_blocking(move || location.try_lock_for(NAME, timeout));
+    storing_lock.await.unwrap_or_else(|_| Err(json_store::Error::LockHeld(NAME.into())))
 }
 
 /// Tries again to store a key that is stored nowhere.
@@ -194,7 +196,7 @@ async fn store_and_list(
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
     stored_key.location = KeyLocation::Stored(existing.secret_store.kind());
-    let storing_lock = lock_storing(services).await;
+    let storing_lock = lock_storing(services).await.ok();
     let rename_warning = match store_under_free_label(&mut stored_key, &key, existing).await {
         Ok(rename_warning) => rename_warning,
         Err(error) => {
@@ -227,12 +229,7 @@ async fn store_under_free_label(
     services: &ServiceContext,
 ) -> Result<Option<UserError>, secret_store::Error> {
     let requested = stored_key.label.clone();
-    for number in 1..=9 {
-        let label = if number == 1 {
-            requested.clone()
-        } else {
-            requested.with_suffix(&number.to_string())
-        };
+    for label in numbered_labels(&requested) {
         let entry_id = services.entry_id(label.as_str());
         let existing =
             services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await;
@@ -260,6 +257,31 @@ async fn store_under_free_label(
         return Ok(rename_warning);
     }
     Err(secret_store::Error::Ambiguous(9))
+}
+
+/// Returns the label under which [`store_under_free_label`] stored the key, if it is stored.
+pub(super) async fn find_stored_label(
+    stored_key: &StoredKey,
+    services: &ServiceContext,
+) -> Result<Option<Label>, secret_store::Error> {
+    for label in numbered_labels(&stored_key.label) {
+        let entry_id = services.entry_id(label.as_str());
+        match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await
+        {
+            Ok(secret) if hash_secret(&secret) == stored_key.hash => return Ok(Some(label)),
+            Ok(_) | Err(secret_store::Error::NoEntry) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Returns `label` and its numbered variants, in the order in which a key takes them.
+fn numbered_labels(label: &Label) -> impl Iterator<Item = Label> {
+    (1..=9).map(|number| match number {
+        1 => label.clone(),
+        _ => label.with_suffix(&number.to_string()),
+    })
 }
 
 /// Fetches the granted policy and records it, also in the inventory if the key is `listed`. A
@@ -293,8 +315,9 @@ async fn compare_policy(
             }
             None
         }
+        // Unlike the other warnings this one says nothing against the stored key.
         Err(error) => Some(UserError::new(
-            ErrorKind::Failed,
+            ErrorKind::Unreachable,
             format!("the granted policy could not be checked: {error}"),
             "check its limit and expiry at OpenRouter",
         )),
@@ -331,8 +354,9 @@ fn not_listed_error(error: &json_store::Error) -> UserError {
     UserError::new(
         ErrorKind::Failed,
         format!("the key is stored, but the inventory could not be written: {error}"),
-        error.advice(),
+        format!("{}, then add it to the inventory: keywright recover", error.advice()),
     )
+    .with_meaning("the key is valid and can be used")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the secret store takes plain secrets")]

@@ -76,6 +76,43 @@ pub(super) fn check_file_type(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Checks that `dir`, if it exists, is a directory of this user, and that nobody else can put
+/// another one in its place: the directories above it, up to the home directory, are theirs too.
+pub(super) fn check_dir(dir: &Path) -> Result<(), Error> {
+    match fs::symlink_metadata(dir) {
+        Ok(found) if found.file_type().is_symlink() => Err(Error::Symlink(dir.to_owned())),
+        Ok(found) if !found.is_dir() => Err(Error::NotDirectory(dir.to_owned())),
+        _ => check_owners(dir),
+    }
+}
+
+/// The owner may be this user or root, which can change every file anyway.
+#[cfg(unix)]
+fn check_owners(dir: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+    let user = rustix::process::geteuid().as_raw();
+    let home = etcetera::home_dir().ok();
+    let is_in_home = home.as_ref().is_some_and(|home| dir.starts_with(home));
+    for path in dir.ancestors() {
+        if let Ok(found) = fs::metadata(path)
+            && found.uid() != user
+            && found.uid() != 0
+        {
+            return Err(Error::OtherOwner { path: path.to_owned(), owner: found.uid() });
+        }
+        if !is_in_home || home.as_deref() == Some(path) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Other systems give each user's directories access lists of their own.
+#[cfg(not(unix))]
+fn check_owners(_dir: &Path) -> Result<(), Error> {
+    Ok(())
+}
+
 /// Returns the content of a file, or `None` if it does not exist.
 pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     check_file_type(path)?;
@@ -92,7 +129,7 @@ pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 
 /// Creates a directory and its parents, accessible to this user only.
 pub fn create_private_dir(dir: &Path) -> Result<(), Error> {
-    check_file_type(dir)?;
+    check_dir(dir)?;
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

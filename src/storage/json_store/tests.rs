@@ -1,5 +1,7 @@
 //! Concurrent writers, other versions, links and modes.
 
+use std::fs;
+
 use super::*;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -46,13 +48,48 @@ fn invalid_and_newer_files_are_reported_and_not_changed() {
     let dir = tempfile::tempdir().unwrap();
     let location = StoreLocation::Directory(dir.path().to_owned());
     let path = dir.path().join("c.json");
-    for text in ["{\n  \"n\": ", "{\"version\": 99}", "[1]", "\u{fffd}", "{\"n\": \"x\"}"] {
+    for text in ["", "\n", "{\n  \"n\": ", "{\"version\": 99}", "[1]", "\u{fffd}", "{\"n\": \"x\"}"] {
         fs::write(&path, text).unwrap();
         assert!(location.update("c.json", |count: &mut Count| count.n += 1).is_err(), "{text}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
     fs::write(&path, "").unwrap();
-    assert_eq!(location.read::<Count>("c.json").unwrap().n, 0);
+    let error = location.read::<Count>("c.json").map(|count| count.n).unwrap_err();
+    assert!(error.to_string().ends_with("c.json is damaged: it is empty"), "{error}");
+}
+
+#[test]
+fn reserved_space_leaves_no_file_and_is_free_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let location = StoreLocation::Directory(dir.path().to_owned());
+    fs::write(dir.path().join("large.json"), vec![b' '; 1 << 20]).unwrap();
+    let reserve = location.reserve_space().unwrap();
+    location.update("c.json", |count: &mut Count| count.n += 1).unwrap();
+    drop(reserve);
+    let mut names: Vec<_> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["c.json", "c.json.lock", "inventory.json.lock", "large.json"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_data_directory_must_be_a_directory_of_this_user() {
+    let not_directory = StoreLocation::Directory("/dev/null".into());
+    let error = not_directory.reserve_space().map(drop).unwrap_err();
+    assert!(matches!(error, Error::NotDirectory(_)), "{error}");
+    assert!(!error.advice().contains("mv "), "{}", error.advice());
+    // Only root can give a directory away.
+    let dir = tempfile::tempdir().unwrap();
+    let (owner, group) = (rustix::fs::Uid::from_raw(65_534), rustix::fs::Gid::from_raw(65_534));
+    if rustix::fs::chown(dir.path(), Some(owner), Some(group)).is_ok() {
+        let location = StoreLocation::Directory(dir.path().to_owned());
+        let error = location.reserve_space().map(drop).unwrap_err();
+        assert!(matches!(error, Error::OtherOwner { owner: 65_534, .. }), "{error}");
+        assert!(location.read::<Count>("c.json").is_err());
+    }
 }
 
 #[cfg(unix)]
@@ -85,18 +122,16 @@ fn existing_files_under_temporary_names_are_not_written_to_and_pipes_do_not_bloc
     let location = StoreLocation::Directory(dir.path().to_owned());
     let original = dir.path().join("original");
     fs::write(&original, "original").unwrap();
-    for name in ["c.json.new", "write.probe"] {
-        fs::hard_link(&original, dir.path().join(name)).unwrap();
-    }
+    fs::hard_link(&original, dir.path().join("c.json.new")).unwrap();
     location.update("c.json", |count: &mut Count| count.n += 1).unwrap();
-    location.check_writable().unwrap();
+    location.reserve_space().map(drop).unwrap();
     assert_eq!(fs::read_to_string(&original).unwrap(), "original");
 
     let pipe = |name: &str| {
         let path = dir.path().join(name);
         rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR).unwrap();
     };
-    for name in ["d.json", "c.json.new", "write.probe", "e.json.lock"] {
+    for name in ["d.json", "c.json.new", "e.json.lock"] {
         pipe(name);
     }
     assert!(matches!(location.read::<Count>("d.json"), Err(Error::NotRegularFile(_))));
@@ -104,7 +139,7 @@ fn existing_files_under_temporary_names_are_not_written_to_and_pipes_do_not_bloc
     assert!(location.update("e.json", |count: &mut Count| count.n += 1).is_err());
     // Pipes under temporary names are removed, because only Keywright uses these names.
     location.update("c.json", |count: &mut Count| count.n += 1).unwrap();
-    location.check_writable().unwrap();
+    location.reserve_space().map(drop).unwrap();
 }
 
 #[test]

@@ -196,9 +196,13 @@ impl AgeFile {
         }
     }
 
-    /// Returns the encrypted file, or `None` if it does not exist or is empty.
+    /// Returns the encrypted file, or `None` if it does not exist.
     fn read_encrypted(&self) -> Result<Option<Vec<u8>>, Error> {
-        Ok(atomic_file::read_if_exists(&self.path())?.filter(|bytes| !bytes.is_empty()))
+        match atomic_file::read_if_exists(&self.path())? {
+            // The file is replaced atomically, so Keywright never leaves an empty one.
+            Some(bytes) if bytes.is_empty() => Err(json_store::Error::Empty(self.path()).into()),
+            file => Ok(file),
+        }
     }
 
     /// Returns the header of `file`, or of the first file to be written.
