@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, PathBufValueParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use jiff::SignedDuration;
 
@@ -41,7 +41,7 @@ use commands::{
 };
 pub use exit_code::exit_code;
 use output::usage_error;
-pub use output::{print, print_error_json, report_error, set_quiet};
+pub use output::{print, print_error_json, report_error, set_quiet, stdout_error};
 pub use prompts::disable_prompt_signals;
 
 const AFTER_HELP: &str = "\
@@ -89,7 +89,7 @@ pub struct GlobalArgs {
     #[arg(long, global = true, env = "KEYWRIGHT_PASSPHRASE_FD", value_name = "N")]
     pub passphrase_fd: Option<u32>,
     /// Directory of the inventory and of the file store [default: the platform's data directory]
-    #[arg(long, global = true, env = "KEYWRIGHT_DATA_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "KEYWRIGHT_DATA_DIR", value_name = "DIR", value_parser = PathBufValueParser::new().try_map(config::expand_home))]
     pub data_dir: Option<PathBuf>,
     /// Timeout of one request
     #[arg(long, global = true, env = "KEYWRIGHT_TIMEOUT", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -201,7 +201,7 @@ impl Cli {
     /// Parses the arguments of the program. `--color` applies to help and errors too.
     pub fn parse_args() -> Result<Self, clap::Error> {
         let args: Vec<OsString> = std::env::args_os().collect();
-        let mut command = Self::command().color(find_color_option(&args));
+        let mut command = ignore_empty_variables(Self::command()).color(find_color_option(&args));
         let matches = command.try_get_matches_from_mut(args)?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
@@ -259,6 +259,17 @@ impl GlobalArgs {
             },
         })
     }
+}
+
+/// Treats environment variables that are set to nothing as not set.
+fn ignore_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty =
+        |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| {
+            if arg.get_env().is_some_and(is_empty) { arg.env(None::<&'static str>) } else { arg }
+        })
+        .mut_subcommands(ignore_empty_variables)
 }
 
 fn parse_store_kind(word: &str) -> Result<StoreKind, String> {

@@ -39,8 +39,8 @@ pub use stored_key::{
     StoredKey, deserialize_sanitized,
 };
 pub use text::{
-    format_date, format_relative_time, format_timestamp, quote_posix, quote_shell_word, sanitize,
-    seconds_until_relative_time_changes, truncate,
+    format_date, format_relative_time, format_timestamp, io_error_text, quote_posix,
+    quote_shell_word, sanitize, seconds_until_relative_time_changes, truncate,
 };
 pub use user_error::{ErrorKind, UserError, ValidationError};
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use keywright::cli::{self, Cli, Command, SandboxArgs};
 use keywright::domain::{
     ApiKey, Cents, ErrorKind, GrantedPolicy, ManagementKey, RequestedPolicy, ResetInterval,
-    StoreKind, StoredKey, UserError,
+    StoreKind, StoredKey, UserError, io_error_text,
 };
 use keywright::sandbox::{self, Sandbox, SeedKey};
 use keywright::services::config::{self, Config};
@@ -42,8 +42,15 @@ fn main() -> ExitCode {
 
 /// Prints clap's message, and under `--json` also an error document; returns clap's exit code.
 fn report_usage_error(error: &clap::Error) -> ExitCode {
-    // A closed pipe is not an error.
-    let _ = error.print();
+    let printed = error.print().and_then(|()| std::io::Write::flush(&mut std::io::stdout()));
+    // A closed pipe is not an error, and standard error may not be writable at all.
+    if let Err(problem) = printed
+        && !error.use_stderr()
+        && problem.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        cli::report_error(&cli::stdout_error(&problem), false);
+        return ExitCode::from(cli::exit_code(ErrorKind::Failed));
+    }
     if error.use_stderr() && cli::is_json_requested(std::env::args_os()) {
         let text = error.to_string();
         // Missing arguments are listed on lines of their own.
@@ -103,7 +110,7 @@ fn start_sandbox(port: u16, keys: usize) -> Result<Sandbox, UserError> {
     Sandbox::start(&sandbox::Options { port, key_count: keys }).map_err(|error| {
         UserError::new(
             ErrorKind::Failed,
-            format!("the sandbox could not listen on loopback: {}", error.kind()),
+            format!("the sandbox could not listen on loopback: {}", io_error_text(&error)),
             "choose another port with --port, or leave --port out to use any free port",
         )
     })
@@ -190,7 +197,8 @@ fn harden_process(command: Option<&Command>) {
 fn init_logging(config: &Config) -> Result<(), UserError> {
     use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
     use tracing_subscriber::prelude::*;
-    let Some(filter) = std::env::var_os("KEYWRIGHT_LOG") else { return Ok(()) };
+    let filter = std::env::var_os("KEYWRIGHT_LOG").filter(|filter| !filter.is_empty());
+    let Some(filter) = filter else { return Ok(()) };
     let filter: Targets = filter.to_string_lossy().parse().map_err(|_| {
         UserError::new(
             ErrorKind::InvalidInput,
@@ -210,7 +218,7 @@ fn init_logging(config: &Config) -> Result<(), UserError> {
     let path = dir.join("keywright.log");
     let file =
         json_store::open_private_file(std::fs::OpenOptions::new().create(true).append(true), &path)
-            .map_err(|error| unwritable(&error.kind()))?;
+            .map_err(|error| unwritable(&io_error_text(&error)))?;
     let own_records = filter_fn(|metadata| metadata.target().starts_with("keywright"));
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::sync::Mutex::new(file))

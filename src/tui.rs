@@ -21,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::domain::{ErrorKind, StoreKind, UserError};
+use crate::domain::{ErrorKind, StoreKind, UserError, io_error_text};
 use crate::platform::environment;
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
@@ -363,7 +363,7 @@ fn check_terminal() -> Result<(u16, u16), UserError> {
 fn terminal_error(error: &io::Error) -> UserError {
     UserError::new(
         ErrorKind::Failed,
-        format!("the terminal cannot be used: {}", error.kind()),
+        format!("the terminal cannot be used: {}", io_error_text(&error)),
         "use another terminal, or the commands: keywright --help",
     )
     .with_meaning("nothing was done")

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::domain::{ErrorKind, StoredKey, UserError, sanitize};
+use crate::domain::{ErrorKind, Label, StoredKey, UserError, io_error_text, sanitize};
 use crate::services::provision::ServiceContext;
 use crate::storage::{inventory, json_store};
 
@@ -29,13 +29,41 @@ pub fn print(text: &str) -> Result<(), UserError> {
     STDOUT_WRITTEN.store(true, Ordering::Relaxed);
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(UserError::new(
-            ErrorKind::Failed,
-            format!("standard output cannot be written: {}", error.kind()),
-            "free some disk space, or redirect the output to another file",
-        )),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(stdout_error(&error)),
         _ => Ok(()),
     }
+}
+
+/// Returns the error for output that could not be written.
+pub fn stdout_error(error: &io::Error) -> UserError {
+    UserError::new(
+        ErrorKind::Failed,
+        format!("standard output cannot be written: {}", io_error_text(error)),
+        "free some disk space, or redirect the output to another file",
+    )
+}
+
+/// Prints the result of something that was done. If it cannot be printed, the error says it.
+pub(super) fn print_result(text: &str) -> Result<(), UserError> {
+    print(text).map_err(|error| error.with_meaning(text.trim_end()))
+}
+
+/// Adds what was done to earlier keys to the error of one of several keys.
+pub(super) fn add_done_keys(
+    error: UserError,
+    label: &Label,
+    verb: &str,
+    done: &[Label],
+) -> UserError {
+    if done.is_empty() {
+        return error;
+    }
+    let done: Vec<String> = done.iter().map(|label| format!("'{label}'")).collect();
+    let meaning = match error.meaning.as_str() {
+        "" | "nothing was changed" => format!("'{label}' was not changed"),
+        meaning => format!("'{label}': {meaning}"),
+    };
+    error.with_meaning(format!("{meaning}; {verb} before it: {}", done.join(", ")))
 }
 
 /// Returns the key stored under `label`, or an error that names similar labels.

@@ -1,6 +1,6 @@
 //! The passphrase of the file store: from a file descriptor, a file, or a prompt.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::output::usage_error;
 use super::prompts::{prompt_hidden_line, read_secret_line};
-use crate::domain::{ErrorKind, UserError};
-use crate::services::config::PassphrasePrompt;
+use crate::domain::{ErrorKind, UserError, io_error_text};
+use crate::services::config::{PassphrasePrompt, expand_home};
 use crate::storage::secret_store::Error;
 
 /// Returns the source of the passphrase: the descriptor, else the file in
@@ -21,8 +21,11 @@ pub(super) fn create_passphrase_fn(fd: Option<u32>) -> Result<PassphrasePrompt, 
     Ok(PassphrasePrompt(Arc::new(move |is_new| {
         let file = std::env::var_os("KEYWRIGHT_PASSPHRASE_FILE").filter(|path| !path.is_empty());
         match (fd, file) {
-            (Some(fd), _) => read_passphrase_file(&OsString::from(format!("/dev/fd/{fd}"))),
-            (None, Some(file)) => read_passphrase_file(&file),
+            (Some(fd), _) => read_passphrase_file(format!("/dev/fd/{fd}").as_ref()),
+            (None, Some(file)) => {
+                let path = expand_home(file.into()).map_err(Error::NoPassphrase)?;
+                read_passphrase_file(path.as_os_str())
+            }
             (None, None) if is_new => {
                 prompt_new_passphrase("passphrase for the new vault.age (it cannot be recovered): ")
             }
@@ -44,13 +47,13 @@ fn check_descriptor(fd: Option<u32>, is_windows: bool) -> Result<(), UserError> 
 }
 
 /// Reads a passphrase from the first line of a file.
-pub(super) fn read_passphrase_file(path: &OsString) -> Result<SecretString, Error> {
+pub(super) fn read_passphrase_file(path: &OsStr) -> Result<SecretString, Error> {
     let path = Path::new(path);
     let file = File::open(path).map_err(|error| {
         Error::NoPassphrase(format!(
             "the passphrase cannot be read from {}: {}",
             path.display(),
-            error.kind()
+            io_error_text(&error)
         ))
     })?;
     read_secret_line(&mut BufReader::new(file)).filter(|line| !is_empty(line)).ok_or_else(|| {

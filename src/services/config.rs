@@ -71,6 +71,22 @@ pub fn parse_header_value(text: &str) -> Result<String, String> {
     }
 }
 
+/// Replaces a leading `~` by the home directory: a shell leaves it as it is in `--data-dir=~/x`, and
+/// files that set variables have no shell.
+pub fn expand_home(path: PathBuf) -> Result<PathBuf, String> {
+    if let Ok(rest) = path.strip_prefix("~") {
+        return etcetera::home_dir()
+            .map(|home| home.join(rest))
+            .map_err(|_| "there is no home directory for ~: set HOME".into());
+    }
+    match path.to_str() {
+        Some(text) if text.starts_with('~') => {
+            Err("only ~ and ~/… are understood: give the whole path".into())
+        }
+        _ => Ok(path),
+    }
+}
+
 /// Returns the management key from `OPENROUTER_MANAGEMENT_KEY`. An empty variable counts as unset.
 pub fn read_management_key_env() -> Result<Option<ManagementKey>, UserError> {
     let Ok(text) = std::env::var("OPENROUTER_MANAGEMENT_KEY") else { return Ok(None) };
@@ -218,6 +234,16 @@ mod tests {
             let error = parse_server(text).expect_err(text);
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_directory_and_never_a_directory_of_that_name() {
+        let home = etcetera::home_dir().unwrap();
+        let expand = |text: &str| expand_home(PathBuf::from(text));
+        assert_eq!(expand("~/keys"), Ok(home.join("keys")));
+        assert_eq!(expand("/a/~/b"), Ok(PathBuf::from("/a/~/b")));
+        assert_eq!(expand("./~x"), Ok(PathBuf::from("./~x")));
+        assert!(expand("~other/keys").is_err());
     }
 
     #[test]

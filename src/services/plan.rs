@@ -22,4 +22,4 @@ mod parser;
 
 pub use diagnostic::{Diagnostic, Position};
 pub use diff::{Difference, KeyDiff, compare};
-pub use parser::{parse, read_plan_bytes};
+pub use parser::{parse, read_plan_file};

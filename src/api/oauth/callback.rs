@@ -62,7 +62,7 @@ pub enum CallbackError {
         port: u16,
     },
     /// The system provides no listening socket.
-    #[error("the callback cannot listen on 127.0.0.1: {}", .0.kind())]
+    #[error("the callback cannot listen on 127.0.0.1: {}", crate::domain::io_error_text(.0))]
     ListenFailed(#[source] io::Error),
 }
 

@@ -12,14 +12,14 @@ use tokio::sync::watch;
 
 use super::list::format_policy;
 use crate::cli::interactive_batch::BatchPrompter;
-use crate::cli::output::{confirm, eprintln, print, print_status, usage_error};
+use crate::cli::output::{confirm, eprintln, print, print_result, print_status, usage_error};
 use crate::cli::sign_in::SignInArgs;
 use crate::cli::table::{self, Column};
 use crate::cli::unstored_keys::{report_lost_keys, store_recovered_keys};
 use crate::cli::{json, run_async};
 use crate::domain::{
     Cents, ErrorKind, KeyRequest, KeyState, Label, ManagementKey, RequestedPolicy, ResetInterval,
-    StoredKey, UserError, format_date,
+    StoredKey, UserError, format_date, io_error_text,
 };
 use crate::services::keys::{self, management_key};
 use crate::services::plan::{self, Difference, KeyDiff};
@@ -51,7 +51,7 @@ pub struct ApplyArgs {
 /// The planned or actual result for one key of the plan.
 enum PlanRow {
     Create(KeyRequest),
-    Created(StoredKey),
+    Created(StoredKey, Option<UserError>),
     Unchanged(StoredKey),
     Differs { stored: StoredKey, planned: RequestedPolicy, differences: Vec<Difference> },
     Failed(Label, UserError),
@@ -73,14 +73,13 @@ impl ApplyArgs {
     fn read_plan(&self) -> Result<Vec<KeyRequest>, UserError> {
         const NOTHING_DONE: &str = "no key was created";
         let path = self.plan.display();
-        let bytes =
-            std::fs::File::open(&self.plan).and_then(plan::read_plan_bytes).map_err(|error| {
-                usage_error(
-                    format!("{path} cannot be read: {}", error.kind()),
-                    "give the path of a readable TOML file",
-                )
-                .with_meaning(NOTHING_DONE)
-            })?;
+        let bytes = plan::read_plan_file(&self.plan).map_err(|error| {
+            usage_error(
+                format!("{path} cannot be read: {}", io_error_text(&error)),
+                "give the path of a readable TOML file",
+            )
+            .with_meaning(NOTHING_DONE)
+        })?;
         plan::parse(&bytes, Timestamp::now()).map_err(|diagnostics| {
             let count = diagnostics.len();
             let mut lines: Vec<String> = diagnostics
@@ -159,7 +158,7 @@ impl ApplyArgs {
             let PlanRow::Create(request) = row else { continue };
             let Some(item) = results.remove(&request.label) else { continue };
             *row = match item.result {
-                Ok(key) => PlanRow::Created(key),
+                Ok(key) => PlanRow::Created(key, item.warning),
                 Err(error) => PlanRow::Failed(item.label, error),
             };
         }
@@ -181,9 +180,10 @@ impl ApplyArgs {
     /// Prints what was done or would be done, and returns an error where a key failed.
     fn report_results(&self, rows: &[PlanRow]) -> Result<(), UserError> {
         if self.json {
-            print(&self.results_to_json(rows))?;
+            print(&self.results_to_json(rows))
+                .map_err(|error| error.with_meaning(format_rows(rows).trim_end()))?;
         } else {
-            print(&format_rows(rows))?;
+            print_result(&format_rows(rows))?;
             if rows.iter().any(|row| matches!(row, PlanRow::Differs { .. })) {
                 eprintln(
                     "keys that differ are left as they are: press e in the dashboard to change limit and reset; \
@@ -200,7 +200,7 @@ impl ApplyArgs {
             .clone()
             .find(|(_, error)| error.kind == ErrorKind::Unresolved)
             .or(failed.clone().next());
-        let Some((label, error)) = reported else { return Ok(()) };
+        let Some((label, error)) = reported else { return ensure_no_warnings(rows) };
         let message = format!("{label}: {}", error.message);
         let message =
             if count == 1 { message } else { format!("{count} keys were not created; {message}") };
@@ -211,13 +211,13 @@ impl ApplyArgs {
         let now = Timestamp::now();
         let created = |row: &PlanRow| match row {
             PlanRow::Create(request) => Some(json::planned_key_to_json(request)),
-            PlanRow::Created(key) => Some(json::key_to_json(key, now)),
+            PlanRow::Created(key, _) => Some(json::key_to_json(key, now)),
             PlanRow::Unchanged(_) | PlanRow::Differs { .. } | PlanRow::Failed(..) => None,
         };
         let unchanged = |row: &PlanRow| match row {
             PlanRow::Unchanged(key) => Some(json::key_to_json(key, now)),
             PlanRow::Create(_)
-            | PlanRow::Created(_)
+            | PlanRow::Created(..)
             | PlanRow::Differs { .. }
             | PlanRow::Failed(..) => None,
         };
@@ -245,6 +245,28 @@ impl ApplyArgs {
         text.push_str("\n}\n");
         text
     }
+}
+
+/// Returns an error where a key was created and something else failed, such as the inventory.
+fn ensure_no_warnings(rows: &[PlanRow]) -> Result<(), UserError> {
+    let labels: Vec<String> = rows
+        .iter()
+        .filter_map(|row| match row {
+            PlanRow::Created(key, Some(warning)) if warning.kind != ErrorKind::Unreachable => {
+                Some(format!("'{}'", key.label))
+            }
+            _ => None,
+        })
+        .collect();
+    if labels.is_empty() {
+        return Ok(());
+    }
+    Err(UserError::new(
+        ErrorKind::Failed,
+        format!("not everything was done for {}", labels.join(", ")),
+        "follow the advice given above for each key",
+    )
+    .with_meaning("the keys are created and stored"))
 }
 
 /// Appends an array to the document, one element at a time: the values of a large plan would take a
@@ -297,7 +319,7 @@ fn format_rows(rows: &[PlanRow]) -> String {
                 PlanRow::Create(request) => {
                     (0, "+", &request.label, format!("create: {}", format_request(request)))
                 }
-                PlanRow::Created(key) => {
+                PlanRow::Created(key, _) => {
                     let limit = format_policy(key.limit(), key.reset().map(ResetInterval::as_str));
                     (1, "+", &key.label, format!("created: limit {limit}  {}", key.masked))
                 }

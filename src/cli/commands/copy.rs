@@ -12,9 +12,9 @@ use clap::Args;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::output::{find_key, print};
+use crate::cli::output::{find_key, print, print_result};
 use crate::cli::signals::spawn_signal_handler;
-use crate::domain::{ApiKey, ErrorKind, UserError};
+use crate::domain::{ApiKey, ErrorKind, UserError, io_error_text};
 use crate::platform::child_process::remove_secret_variables;
 use crate::platform::clipboard::{self, CLEAR_AFTER, CopyDestination, CopyMethod};
 use crate::services::keys;
@@ -59,17 +59,17 @@ impl CopyArgs {
             self.start_helper(&key)?
         };
         if let Some(description) = description {
-            return print(&format!("copied {label} {description}\n"));
+            return print_result(&format!("copied {label} {description}\n"));
         }
         write_osc52_to_terminal(&key)?;
-        print(&format!("sent {label} {}\n", CopyDestination::Terminal))
+        print_result(&format!("sent {label} {}\n", CopyDestination::Terminal))
     }
 
     /// Starts the helper process and returns its description of where the key was copied to, or `None`
     /// where it must go through the terminal.
     fn start_helper(&self, key: &ApiKey) -> Result<Option<String>, UserError> {
         let mut child =
-            self.spawn_helper().map_err(|error| copy_error(&error.kind().to_string(), ""))?;
+            self.spawn_helper().map_err(|error| copy_error(&io_error_text(&error), ""))?;
         if let Some(mut stdin) = child.stdin.take() {
             #[expect(clippy::disallowed_methods, reason = "door: copy")]
             // A failed write means that the helper has ended, which is reported below.
@@ -123,7 +123,7 @@ impl HoldClipboardArgs {
         let mut text = Zeroizing::new(String::new());
         io::stdin()
             .read_to_string(&mut text)
-            .map_err(|error| copy_error(&error.kind().to_string(), ""))?;
+            .map_err(|error| copy_error(&io_error_text(&error), ""))?;
         let secret = SecretString::from(text.as_str());
         // A signal ends the waiting, so that the key is cleared first.
         let (stop_sender, stop) = mpsc::channel();

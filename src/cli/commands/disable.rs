@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::output::{find_keys, print, print_warning};
+use crate::cli::output::{add_done_keys, find_keys, print_result, print_warning};
 use crate::cli::run_async;
 use crate::domain::UserError;
 use crate::services::keys::{self, management_key};
@@ -24,18 +24,24 @@ impl SetDisabledArgs {
     ) -> Result<(), UserError> {
         let state =
             if disabled { "disabled and cannot be used until it is enabled" } else { "enabled" };
+        let verb = if disabled { "disabled" } else { "enabled" };
+        let (mut done, mut result) = (Vec::new(), Ok(()));
         for key in find_keys(services, &self.labels)? {
             let updated = run_async(async {
                 let management =
                     management_key::require_management_key(services, &key.page_url()).await?;
                 keys::set_disabled(services, &management, &key, disabled).await
             })?
-            .map_err(|error| error.to_user_error())?;
-            print(&format!("{} is {state}\n", key.label))?;
-            if let Some(warning) = updated.warning {
-                print_warning(&warning);
+            .map_err(|error| add_done_keys(error.to_user_error(), &key.label, verb, &done))?;
+            let printed = print_result(&format!("{} is {state}\n", key.label));
+            // The other keys are changed all the same; the last error ends the command.
+            for error in [printed.err(), updated.warning].into_iter().flatten() {
+                if let Err(earlier) = std::mem::replace(&mut result, Err(error)) {
+                    print_warning(&earlier);
+                }
             }
+            done.push(key.label);
         }
-        Ok(())
+        result
     }
 }

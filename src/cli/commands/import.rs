@@ -3,7 +3,7 @@
 use clap::Args;
 use secrecy::ExposeSecret;
 
-use crate::cli::output::{print, usage_error};
+use crate::cli::output::{print_result, usage_error};
 use crate::cli::{prompts, run_async};
 use crate::domain::{ApiKey, KeyInputError, Label, UserError};
 use crate::services::keys;
@@ -29,7 +29,7 @@ impl ImportArgs {
             ApiKey::parse_input(secret.expose_secret()).map_err(KeyInputError::to_user_error)?;
         let stored_key = run_async(keys::import_key(services, &label, &key))?
             .map_err(|error| error.to_user_error())?;
-        print(&format!(
+        print_result(&format!(
             "{}  {}  stored in {} and verified\n",
             stored_key.label,
             stored_key.masked,

@@ -1,5 +1,6 @@
 //! `keywright list`: lists the inventory; `--refresh` checks each key at OpenRouter first.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use crate::cli::output::{eprint, is_quiet, print, print_error, print_status, print_warning};
+use crate::cli::output::{eprint, is_quiet, print, print_error, print_status};
 use crate::cli::table::{self, Column};
 use crate::cli::{json, run_async};
 use crate::domain::{
@@ -40,20 +41,35 @@ impl ListArgs {
                 .map_err(|error| error.to_user_error())
         };
         let mut keys = list_keys()?;
+        let mut refreshed = Ok(());
         if self.refresh && !keys.is_empty() {
-            refresh_all_keys(services)?;
+            let results;
+            (results, refreshed) = run_async(refresh_keys(services, &keys))?;
+            if results.is_empty() {
+                return refreshed;
+            }
             keys = list_keys()?;
+            // The results are shown even where the inventory could not be written.
+            for key in &mut keys {
+                match results.get(&key.hash) {
+                    Some((at, result)) if key.checked_at < Some(*at) => {
+                        key.record_check(result, *at);
+                    }
+                    _ => {}
+                }
+            }
         }
         let now = Timestamp::now();
         if self.json {
             let keys: Vec<_> = keys.iter().map(|key| json::key_to_json(key, now)).collect();
-            return print(&format!("{:#}\n", serde_json::Value::from(keys)));
+            print(&format!("{:#}\n", serde_json::Value::from(keys)))?;
+        } else if keys.is_empty() {
+            print("no keys are stored yet; create one: keywright new LABEL\n")?;
+        } else {
+            let rows: Vec<_> = keys.iter().map(|key| format_row(key, now)).collect();
+            print(&table::format_table(&COLUMNS, &rows, table::terminal_width()))?;
         }
-        if keys.is_empty() {
-            return print("no keys are stored yet; create one: keywright new LABEL\n");
-        }
-        let rows: Vec<_> = keys.iter().map(|key| format_row(key, now)).collect();
-        print(&table::format_table(&COLUMNS, &rows, table::terminal_width()))
+        refreshed
     }
 }
 
@@ -61,11 +77,18 @@ impl ListArgs {
 pub fn refresh_all_keys(services: &ServiceContext) -> Result<(), UserError> {
     let keys = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;
-    run_async(refresh_keys(services, &keys))?
+    run_async(refresh_keys(services, &keys))?.1
 }
 
-/// Checks the keys. Prints the keys that fail; returns an error where no key could be checked.
-async fn refresh_keys(services: &ServiceContext, keys: &[StoredKey]) -> Result<(), UserError> {
+/// The results of a refresh by the hash of the key.
+type CheckResults = HashMap<String, (Timestamp, CheckResult)>;
+
+/// Checks the keys and prints those that fail. Returns the answers, and an error where no key could
+/// be checked, some were not, or the inventory could not be written.
+async fn refresh_keys(
+    services: &ServiceContext,
+    keys: &[StoredKey],
+) -> (CheckResults, Result<(), UserError>) {
     let total = keys.len();
     let mut unchecked: Vec<(String, Label)> =
         keys.iter().map(|key| (key.hash.clone(), key.label.clone())).collect();
@@ -78,10 +101,10 @@ async fn refresh_keys(services: &ServiceContext, keys: &[StoredKey]) -> Result<(
     let mut waits = 0;
     let error = loop {
         let (results, done) = (results.clone(), Arc::clone(&done));
-        let report = move |hash: &str, result: &CheckResult, _: Timestamp| {
+        let report = move |hash: &str, result: &CheckResult, at: Timestamp| {
             done.fetch_add(1, Ordering::Relaxed);
             // The receiver lives until all keys are checked.
-            let _ = results.send((hash.to_owned(), result.clone()));
+            let _ = results.send((hash.to_owned(), at, result.clone()));
         };
         // Never cancelled: only the end of the program stops it here.
         let (_sender, stop) = watch::channel(false);
@@ -100,37 +123,33 @@ async fn refresh_keys(services: &ServiceContext, keys: &[StoredKey]) -> Result<(
     // The progress line is cleared once the task has ended.
     let _ = progress.await;
     drop(results);
-    let (mut answered, mut failed, mut no_credit) = (0, None, false);
-    while let Some((hash, result)) = received.recv().await {
-        match result {
-            CheckResult::Valid(_) | CheckResult::Rejected => answered += 1,
-            CheckResult::InsufficientCredits => {
-                answered += 1;
-                no_credit = true;
-            }
-            CheckResult::Failed(reason) => {
-                print_error(&format!("'{}' could not be checked: {reason}", label(&hash)));
-                failed = Some(reason);
-            }
+    let (mut answers, mut failed) = (CheckResults::new(), None);
+    while let Some((hash, at, result)) = received.recv().await {
+        if let CheckResult::Failed(reason) = result {
+            print_error(&format!("'{}' could not be checked: {reason}", label(&hash)));
+            failed = Some(reason);
+        } else {
+            answers.insert(hash, (at, result));
         }
     }
-    if no_credit {
+    if answers.values().any(|(_, result)| *result == CheckResult::InsufficientCredits) {
         print_status("the account has no credit (402): its keys work again once credit is added");
     }
-    match (error, failed) {
-        (Some(error), _) if answered == 0 => Err(error),
+    let result = match (error, failed) {
         (Some(error), _) => {
-            print_warning(&error);
-            print_error(&format!("{} of {total} keys were not checked", unchecked.len()));
-            Ok(())
+            if !answers.is_empty() && !unchecked.is_empty() {
+                print_error(&format!("{} of {total} keys were not checked", unchecked.len()));
+            }
+            Err(error)
         }
-        (None, Some(reason)) if answered == 0 => Err(UserError::new(
+        (None, Some(reason)) if answers.is_empty() => Err(UserError::new(
             ErrorKind::Unreachable,
             format!("no key could be checked: {reason}"),
             "show the results of the last check: keywright list",
         )),
         _ => Ok(()),
-    }
+    };
+    (answers, result)
 }
 
 /// Shows progress on standard error after one second, where standard error is a terminal.

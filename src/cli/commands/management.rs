@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use secrecy::ExposeSecret;
 
-use crate::cli::output::{print, print_status};
+use crate::cli::output::{print, print_result, print_status};
 use crate::cli::{prompts, run_async};
 use crate::domain::{ErrorKind, KeyInputError, ManagementKey, UserError};
 use crate::services::keys::management_key::{self, ManagementKeySource};
@@ -40,7 +40,7 @@ fn set_management_key(services: &ServiceContext) -> Result<(), UserError> {
     if services.management_key.is_some() {
         print_status("OPENROUTER_MANAGEMENT_KEY is set and is used instead of the stored key");
     }
-    print(&format!(
+    print_result(&format!(
         "management key {} stored in {} and verified\n",
         key.masked(),
         services.secret_store.display_name()
@@ -70,7 +70,7 @@ fn remove_management_key(services: &ServiceContext) -> Result<(), UserError> {
     if services.management_key.is_some() {
         print_status("OPENROUTER_MANAGEMENT_KEY is set and is still used");
     }
-    print(if was_stored {
+    print_result(if was_stored {
         "removed the management key; it stays valid at OpenRouter until you delete it there\n"
     } else {
         "no management key was stored\n"

@@ -4,13 +4,13 @@ use clap::Args;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use crate::cli::output::{print, print_status, print_warning, usage_error};
+use crate::cli::output::{print, print_result, print_status, print_warning, usage_error};
 use crate::cli::sign_in::{SignInArgs, is_browser_unavailable, run_with_prompts};
 use crate::cli::unstored_keys::{key_lost_error, retry_store_interactively};
 use crate::cli::{json, run_async};
 use crate::domain::{
-    ApiKey, Cents, Expiry, KeyRequest, Label, ManagementKey, ProvisioningOutcome, ResetInterval,
-    StoreKind, StoredKey, UserError, quote_shell_word,
+    ApiKey, Cents, ErrorKind, Expiry, KeyRequest, Label, ManagementKey, ProvisioningOutcome,
+    ResetInterval, StoreKind, StoredKey, UserError, quote_shell_word,
 };
 use crate::services::keys::management_key;
 use crate::services::provision::{self, ServiceContext};
@@ -120,9 +120,6 @@ impl NewArgs {
         warning: Option<UserError>,
         services: &ServiceContext,
     ) -> Result<(), UserError> {
-        if let Some(warning) = warning {
-            print_warning(&warning);
-        }
         for name in stored_key.differing_fields() {
             print_status(&format!(
                 "{name} was not granted as requested; compare: keywright show {}",
@@ -134,14 +131,28 @@ impl NewArgs {
             if self.print_key {
                 document["key"] = key.expose_secret().into();
             }
-            return print(&format!("{document:#}\n"));
+            print(&format!("{document:#}\n")).map_err(|error| {
+                let store = services.secret_store.display_name();
+                error.with_meaning(format!(
+                    "the key '{}' is created and stored in {store}",
+                    stored_key.label
+                ))
+            })?;
+        } else {
+            print_result(&format!(
+                "{}  {}  stored in {} and verified\n",
+                stored_key.label,
+                stored_key.masked,
+                services.secret_store.display_name()
+            ))?;
         }
-        print(&format!(
-            "{}  {}  stored in {} and verified\n",
-            stored_key.label,
-            stored_key.masked,
-            services.secret_store.display_name()
-        ))
+        match warning {
+            // The key is stored and listed as requested; only its check failed.
+            Some(warning) if warning.kind == ErrorKind::Unreachable => print_warning(&warning),
+            Some(warning) => return Err(warning),
+            None => {}
+        }
+        Ok(())
     }
 
     /// Reports a key that could not be stored; prints the key itself with `--print-key`.
@@ -157,8 +168,16 @@ impl NewArgs {
             document["key"] = key.expose_secret().into();
             document["store"] = serde_json::Value::Null;
             document["error"] = json::error_to_json(&error)["error"].take();
-            print(&format!("{document:#}\n"))?;
-            return Err(error);
+            return match print(&format!("{document:#}\n")) {
+                Ok(()) => Err(error),
+                Err(unprinted) => Err(key_lost_error(
+                    entry,
+                    UserError {
+                        message: format!("{}; {}", error.message, unprinted.message),
+                        ..error
+                    },
+                )),
+            };
         }
         Err(key_lost_error(entry, error))
     }

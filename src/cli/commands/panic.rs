@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::output::{
-    confirm, find_keys, print, print_error, print_status, print_warning, usage_error,
+    confirm, find_keys, print, print_error, print_result, print_status, print_warning, usage_error,
 };
 use crate::cli::run_async;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
 use crate::cli::unstored_keys::{key_lost_error, store_replacement};
-use crate::domain::{ErrorKind, LeakResponse, RotationOutcome, StoredKey, UserError};
+use crate::domain::{
+    ErrorKind, LeakResponse, RotationOutcome, StoredKey, UserError, io_error_text,
+};
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
 use crate::services::secret_scan::{self, ScanLimits};
@@ -39,7 +41,11 @@ impl PanicArgs {
         let scan_roots =
             secret_scan::resolve_scan_roots(&self.search).map_err(|(path, error)| {
                 usage_error(
-                    format!("--search {}: {}", secret_scan::display_path(&path), error.kind()),
+                    format!(
+                        "--search {}: {}",
+                        secret_scan::display_path(&path),
+                        io_error_text(&error)
+                    ),
                     "give a directory that exists",
                 )
                 .with_meaning("nothing was disabled and no key was created")
@@ -92,7 +98,7 @@ impl PanicArgs {
             // Writing to a string does not fail.
             let _ = writeln!(text, "{mark}  {}", result.message);
         }
-        print(&text)?;
+        print_result(&text)?;
         print(&find_plaintext_copies(&leaked, &scan_roots))?;
         if responses.iter().all(LeakResponse::is_complete) {
             return Ok(());

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::json::to_iso8601;
-use crate::cli::output::{print, print_status, print_warning, usage_error};
+use crate::cli::output::{print, print_result, print_status, print_warning, usage_error};
 use crate::cli::unstored_keys::{finish_interrupted, report_lost_keys};
 use crate::domain::{ErrorKind, UnresolvedAttempt, UserError, sanitize};
 use crate::services::keys::{self, RecoveryReport};
@@ -41,9 +41,10 @@ impl RecoverArgs {
             ));
         }
         if self.json {
-            print(&format!("{:#}\n", recovery_to_json(&report)))?;
+            print(&format!("{:#}\n", recovery_to_json(&report)))
+                .map_err(|error| error.with_meaning(format_recovery(&report).trim_end()))?;
         } else {
-            print(&format_recovery(&report))?;
+            print_result(&format_recovery(&report))?;
         }
         ensure_resolved(&report)
     }

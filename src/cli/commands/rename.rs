@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
-use crate::cli::output::{confirm, find_key, print, print_warning, usage_error};
+use crate::cli::output::{confirm, find_key, print_result, print_warning, usage_error};
 use crate::cli::run_async;
 use crate::domain::{Label, UserError};
 use crate::services::keys::{self, management_key};
@@ -44,6 +44,6 @@ impl RenameArgs {
         if let Some(warning) = &renamed.warning {
             print_warning(warning);
         }
-        print(&format!("{} renamed to {}{remote}\n", key.label, renamed.stored_key.label))
+        print_result(&format!("{} renamed to {}{remote}\n", key.label, renamed.stored_key.label))
     }
 }

@@ -3,9 +3,9 @@
 
 use clap::Args;
 
-use crate::cli::output::{confirm, find_keys, print};
+use crate::cli::output::{add_done_keys, confirm, find_keys, print_result};
 use crate::cli::run_async;
-use crate::domain::{StoredKey, UserError};
+use crate::domain::{ManagementKey, StoredKey, UserError};
 use crate::services::keys::{self, RevokeOutcome, management_key};
 use crate::services::provision::ServiceContext;
 
@@ -25,52 +25,70 @@ pub struct RmArgs {
 
 impl RmArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        for key in find_keys(services, &self.labels)? {
-            if self.revoke {
-                self.revoke_key(services, &key)?;
-            } else {
-                self.remove_key(services, &key)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_key(&self, services: &ServiceContext, key: &StoredKey) -> Result<(), UserError> {
-        if !self.yes {
-            confirm(&format!(
-                "Remove '{}' ({}) from this machine? The key stays valid at OpenRouter.",
-                key.label, key.masked
-            ))?;
-        }
-        keys::remove_key(services, &key.label)?;
-        print(&format!(
-            "removed {}; it stays valid at OpenRouter until you delete it at {}\n",
-            key.label,
-            key.page_url()
-        ))
-    }
-
-    fn revoke_key(&self, services: &ServiceContext, key: &StoredKey) -> Result<(), UserError> {
+        let keys = find_keys(services, &self.labels)?;
         // Checked before the prompt, so that nobody confirms what cannot be done.
-        let management =
-            run_async(management_key::require_management_key(services, &key.page_url()))?
-                .map_err(|error| error.to_user_error())?;
-        if !self.yes {
-            confirm(&format!(
-                "Delete the key '{}' ({}) at OpenRouter permanently, and remove it here? Programs that use it stop working.",
-                key.label, key.masked
-            ))?;
-        }
-        let outcome = run_async(keys::revoke_and_remove(services, &management, key))?
-            .map_err(|error| error.to_user_error())?;
-        print(&match outcome {
-            RevokeOutcome::Revoked => {
-                format!("deleted {} at OpenRouter and removed it here\n", key.label)
-            }
-            RevokeOutcome::AlreadyRevoked => format!(
-                "{} no longer exists in the management key's account; removed it here\n",
-                key.label
+        let management = match keys.first().filter(|_| self.revoke) {
+            Some(key) => Some(
+                run_async(management_key::require_management_key(services, &key.page_url()))?
+                    .map_err(|error| error.to_user_error())?,
             ),
-        })
+            None => None,
+        };
+        // All questions come first, so that a refusal changes nothing.
+        if !self.yes {
+            keys.iter().try_for_each(|key| confirm(&self.question(key)))?;
+        }
+        let (mut removed, mut printed) = (Vec::with_capacity(keys.len()), Ok(()));
+        for key in &keys {
+            let text = match &management {
+                Some(management) => revoke_key(services, management, key),
+                None => remove_key(services, key),
+            }
+            .map_err(|error| add_done_keys(error, &key.label, "removed", &removed))?;
+            printed = printed.and(print_result(&text));
+            removed.push(key.label.clone());
+        }
+        printed
     }
+
+    fn question(&self, StoredKey { label, masked, .. }: &StoredKey) -> String {
+        if self.revoke {
+            format!(
+                "Delete the key '{label}' ({masked}) at OpenRouter permanently, and remove it here? Programs that use it stop working."
+            )
+        } else {
+            format!(
+                "Remove '{label}' ({masked}) from this machine? The key stays valid at OpenRouter."
+            )
+        }
+    }
+}
+
+/// Removes a key from this machine, and returns what was done.
+fn remove_key(services: &ServiceContext, key: &StoredKey) -> Result<String, UserError> {
+    keys::remove_key(services, &key.label).map_err(|error| error.to_user_error())?;
+    Ok(format!(
+        "removed {}; it stays valid at OpenRouter until you delete it at {}\n",
+        key.label,
+        key.page_url()
+    ))
+}
+
+/// Deletes a key at OpenRouter and removes it from this machine, and returns what was done.
+fn revoke_key(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    key: &StoredKey,
+) -> Result<String, UserError> {
+    let outcome = run_async(keys::revoke_and_remove(services, management, key))?
+        .map_err(|error| error.to_user_error())?;
+    Ok(match outcome {
+        RevokeOutcome::Revoked => {
+            format!("deleted {} at OpenRouter and removed it here\n", key.label)
+        }
+        RevokeOutcome::AlreadyRevoked => format!(
+            "{} no longer exists in the management key's account; removed it here\n",
+            key.label
+        ),
+    })
 }

@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use crate::cli::output::{confirm, find_key, print, print_warning};
+use crate::cli::output::{confirm, find_key, print_result, print_warning};
 use crate::cli::run_async;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
 use crate::cli::unstored_keys::{finish_interrupted, key_lost_error, store_replacement};
-use crate::domain::{RetirePolicy, Rotated, RotationOutcome, StoredKey, UserError};
+use crate::domain::{ErrorKind, RetirePolicy, Rotated, RotationOutcome, StoredKey, UserError};
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
 
@@ -69,10 +69,15 @@ impl RotateArgs {
         })?;
         match rotation {
             RotationOutcome::Completed { rotated, warning } => {
-                if let Some(warning) = &warning {
-                    print_warning(warning);
+                print_rotated(&rotated)?;
+                match warning {
+                    Some(warning) if warning.kind == ErrorKind::Unreachable => {
+                        print_warning(&warning);
+                        Ok(())
+                    }
+                    Some(warning) => Err(warning),
+                    None => Ok(()),
                 }
-                print_rotated(&rotated)
             }
             RotationOutcome::LabelNotMoved { new, error } => {
                 Err(label_not_moved_error(&new, error))
@@ -88,7 +93,7 @@ fn print_rotated(rotated: &Rotated) -> Result<(), UserError> {
         .old
         .as_ref()
         .map_or(String::new(), |old| format!("; the old key is kept as '{}'", old.label));
-    print(&format!("{} is a new key, {}{old}\n", rotated.new.label, rotated.new.masked))
+    print_result(&format!("{} is a new key, {}{old}\n", rotated.new.label, rotated.new.masked))
 }
 
 fn label_not_moved_error(new: &StoredKey, error: UserError) -> UserError {

@@ -12,7 +12,7 @@ use crate::cli::env_mapping::{
     DEFAULT_VARIABLE, EnvMapping, parse_mappings, split_items, validate_variable_name,
 };
 use crate::cli::output::{has_stored_key, print_status, usage_error};
-use crate::domain::{ErrorKind, StoreKind, UserError};
+use crate::domain::{ErrorKind, StoreKind, UserError, io_error_text};
 use crate::platform::child_process::remove_secret_variables;
 use crate::services::provision::ServiceContext;
 
@@ -97,7 +97,7 @@ impl RunArgs {
             let (kind, reason) = if error.kind() == io::ErrorKind::NotFound {
                 (ErrorKind::CommandNotFound, "program not found".into())
             } else {
-                (ErrorKind::CommandNotExecutable, error.kind().to_string())
+                (ErrorKind::CommandNotExecutable, io_error_text(&error))
             };
             UserError::new(
                 kind,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::cli::output::{print, print_warning, usage_error};
+use crate::cli::output::{print_result, print_warning, usage_error};
 use crate::cli::passphrase::{prompt_new_passphrase, read_passphrase_file};
 use crate::domain::{ErrorKind, StoreKind, UserError};
 use crate::services::config::{self, Config};
@@ -72,7 +72,10 @@ fn move_keys(to: Destination, config: &Config, services: &ServiceContext) -> Res
     for MigratedEntry { description, result } in &moved {
         match result {
             Ok(()) => {
-                print(&format!("{description}  stored in {} and verified\n", to.display_name()))?;
+                print_result(&format!(
+                    "{description}  stored in {} and verified\n",
+                    to.display_name()
+                ))?;
             }
             Err(error) => {
                 failed += 1;
@@ -92,7 +95,9 @@ fn move_keys(to: Destination, config: &Config, services: &ServiceContext) -> Res
         .with_meaning("they are still in the store they were in"));
     }
     let (count, kind) = (moved.len(), to.kind());
-    print(&format!("{count} moved; use --store {kind} or KEYWRIGHT_STORE={kind} from now on\n"))
+    print_result(&format!(
+        "{count} moved; use --store {kind} or KEYWRIGHT_STORE={kind} from now on\n"
+    ))
 }
 
 fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(), UserError> {
@@ -112,5 +117,5 @@ fn change_passphrase(new_file: Option<&OsString>, config: &Config) -> Result<(),
         file_store.change_passphrase(&new)
     });
     changed.map_err(|error| error.to_user_error())?;
-    print(&format!("changed and verified the passphrase of {}\n", file_store.display_name()))
+    print_result(&format!("changed and verified the passphrase of {}\n", file_store.display_name()))
 }

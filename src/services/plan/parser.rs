@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fs;
 use std::io::{self, Read as _};
 use std::ops::Range;
+use std::path::Path;
 
 use jiff::Timestamp;
 use toml::Spanned;
@@ -32,14 +34,24 @@ type TomlValue<'a> = Spanned<DeValue<'a>>;
 /// Largest plan in bytes.
 const MAX_PLAN_BYTES: u64 = 64 << 20;
 
-/// Reads a plan. Fails if it is too large, so that a device without an end can be given.
-pub fn read_plan_bytes(source: impl io::Read) -> io::Result<Vec<u8>> {
+/// Reads a plan. Fails if it is too large, so that a stream without an end can be given.
+fn read_plan_bytes(source: impl io::Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(MAX_PLAN_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_PLAN_BYTES {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(bytes)
+}
+
+/// Reads the file of a plan. It must be a regular file, since a named pipe could wait for ever, or a
+/// descriptor that the shell passed: `/dev/stdin` or `/dev/fd/N`.
+pub fn read_plan_file(path: &Path) -> io::Result<Vec<u8>> {
+    let is_descriptor = path == Path::new("/dev/stdin") || path.starts_with("/dev/fd");
+    if !is_descriptor && !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    fs::File::open(path).and_then(read_plan_bytes)
 }
 
 /// Parses a plan, or returns all errors in it. Expiries count from `now`.

@@ -48,7 +48,8 @@ fn invalid_and_newer_files_are_reported_and_not_changed() {
     let dir = tempfile::tempdir().unwrap();
     let location = StoreLocation::Directory(dir.path().to_owned());
     let path = dir.path().join("c.json");
-    for text in ["", "\n", "{\n  \"n\": ", "{\"version\": 99}", "[1]", "\u{fffd}", "{\"n\": \"x\"}"] {
+    for text in ["", "\n", "{\n  \"n\": ", "{\"version\": 99}", "[1]", "\u{fffd}", "{\"n\": \"x\"}"]
+    {
         fs::write(&path, text).unwrap();
         assert!(location.update("c.json", |count: &mut Count| count.n += 1).is_err(), "{text}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text);

@@ -1,13 +1,13 @@
 //! Effects on a plan: reads it, compares it with the stored keys and applies it.
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{EffectRunner, actions, recover_interrupted, send_message};
-use crate::domain::{KeyRequest, ProvisioningEvent, UserError};
+use crate::domain::{KeyRequest, ProvisioningEvent, UserError, io_error_text};
+use crate::services::config;
 use crate::services::keys::{self, BatchControls, ItemResult, Progress};
 use crate::services::plan::{self, KeyDiff};
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
@@ -102,12 +102,9 @@ fn load_plan(
     path: &str,
     now: Timestamp,
 ) -> Result<Vec<PlannedKey>, Vec<String>> {
-    let path = match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
-        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
-        _ => PathBuf::from(path),
-    };
-    let bytes = (File::open(&path).and_then(plan::read_plan_bytes)).map_err(|error| {
-        vec![format!("the plan {} cannot be read: {}", path.display(), error.kind())]
+    let path = config::expand_home(PathBuf::from(path)).map_err(|problem| vec![problem])?;
+    let bytes = plan::read_plan_file(&path).map_err(|error| {
+        vec![format!("the plan {} cannot be read: {}", path.display(), io_error_text(&error))]
     })?;
     let plan = plan::parse(&bytes, now).map_err(|wrong| {
         let more = wrong.len().saturating_sub(MAX_PROBLEMS);
