@@ -95,7 +95,7 @@ COPY = "keywright --sandbox copy laptop"
 @test
 def a_stale_tmux_or_display_does_not_keep_a_key_from_the_terminal(world):
     for stale in ("TMUX=/nonexistent/socket,1,0", "DISPLAY=:4711", "DISPLAY=:4711 TMUX=/none,1,0"):
-        pane = Pane(world)
+        pane = Pane(world, size=(220, 24))
         pane.command(f"{stale} {COPY}")
         pane.wait_words("sent laptop to the terminal's clipboard")
         until("the key in the terminal's clipboard", lambda: len(pane.buffers()) == 1)
