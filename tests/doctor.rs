@@ -141,7 +141,7 @@ fn exit_code_is_4_if_only_the_keychain_fails_and_1_otherwise() {
     let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
     let (code, out, err) = home.doctor(&["--server", sandbox.url()], &[]);
     assert_eq!(code, 4, "{out}");
-    assert!(out.contains("FAIL  keychain        there is no D-Bus session bus"), "{out}");
+    assert!(out.contains("FAIL  keychain        the D-Bus session bus that DBUS_SESSION_BUS_ADDRESS names does not answer"), "{out}");
     assert!(err.contains("1 check failed: keychain\n"), "{err}");
     let (code, out, err) = home.doctor(&["--server", "http://127.0.0.1:1", "--json"], &[]);
     assert_eq!(code, 1, "{out}");

@@ -272,11 +272,15 @@ class World:
             interface, *arguments,
         )[1]
 
-    def locked(self):
-        return "boolean true" in self.secrets(
+    def locked_reply(self):
+        """The provider's answer to whether the login collection is locked; empty without an answer."""
+        return self.secrets(
             "org.freedesktop.DBus.Properties.Get", "string:org.freedesktop.Secret.Collection",
             "string:Locked", path=LOGIN,
         )
+
+    def locked(self):
+        return "boolean true" in self.locked_reply()
 
     def lookup(self, server, label):
         """The key stored under a label, read by another tool; empty when there is none."""

@@ -44,6 +44,12 @@ def a_missing_session_bus_is_reported_before_a_browser_opens(world):
 
 
 @test
+def a_stale_session_bus_is_reported_before_a_browser_opens(world):
+    world.env["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nonexistent/bus"
+    expect_error(world, "The D-Bus session bus that DBUS_SESSION_BUS_ADDRESS names does not answer")
+
+
+@test
 def a_missing_provider_is_reported_before_a_browser_opens(world):
     world.bus()
     expect_error(world, "No keychain is running: nothing on the session bus provides the Secret Service")

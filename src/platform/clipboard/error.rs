@@ -36,7 +36,7 @@ impl Error {
             Self::ReadBackMismatch => {
                 "another program, perhaps a clipboard manager, replaced the content; try again"
             }
-            Self::TmuxUnreachable => "unset TMUX in this shell with `unset TMUX`",
+            Self::TmuxUnreachable => "remove the variable TMUX from this shell",
             Self::NoTerminalClipboard(_) => "print the key with `keywright get LABEL`",
             Self::TmuxFailed => {
                 "start a server of tmux 3.2 or later, or print the key with `keywright get LABEL`"

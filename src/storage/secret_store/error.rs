@@ -11,6 +11,12 @@ pub enum Error {
     /// No D-Bus session bus, so no Secret Service (Linux).
     #[error("there is no D-Bus session bus, so no keychain can be reached")]
     NoSessionBus,
+    /// `DBUS_SESSION_BUS_ADDRESS` names a bus that does not answer (Linux).
+    #[error("the D-Bus session bus that DBUS_SESSION_BUS_ADDRESS names does not answer")]
+    BusUnreachable {
+        /// Whether the system's usual address has a bus.
+        has_default_bus: bool,
+    },
     /// No program on the session bus provides the Secret Service (Linux).
     #[error("no keychain is running: nothing on the session bus provides the Secret Service")]
     NoProvider,
@@ -72,6 +78,12 @@ pub enum Error {
     Other(String),
 }
 
+/// Starts gnome-keyring with an unlocked login keyring, which it creates if there is none. It replaces a
+/// running gnome-keyring, since that stays locked otherwise. The password is not echoed, and ends before
+/// the newline. Runs from any shell.
+const UNLOCK_COMMAND: &str = "sh -c 'stty -echo; printf \"keyring password: \"; IFS= read -r p; \
+    stty echo; echo; printf %s \"$p\" | gnome-keyring-daemon --replace --unlock --components=secrets'";
+
 impl Error {
     /// Returns what the error means for the stored keys; empty where it means nothing for them.
     pub fn meaning(&self) -> &'static str {
@@ -89,6 +101,7 @@ impl Error {
                 "vault.age was not changed"
             }
             Self::NoSessionBus
+            | Self::BusUnreachable { .. }
             | Self::NoProvider
             | Self::NoDefaultCollection
             | Self::NoEntry
@@ -102,23 +115,34 @@ impl Error {
     /// Returns what to do now.
     pub fn advice(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::NoSessionBus => {
-                "start Keywright in a desktop session, or run `dbus-run-session -- sh` and then \
-                 `eval $(gnome-keyring-daemon --unlock)`; or store keys in an encrypted file with \
-                 `--store file`"
+            Self::NoSessionBus | Self::BusUnreachable { has_default_bus: false } => {
+                return Cow::Owned(format!(
+                    "start Keywright in a desktop session, or run `dbus-run-session -- sh` and \
+                     then, in that shell, `{UNLOCK_COMMAND}`; or store keys in an encrypted file \
+                     with `--store file`"
+                ));
+            }
+            Self::BusUnreachable { has_default_bus: true } => {
+                "the variable is out of date: run Keywright as `env -u DBUS_SESSION_BUS_ADDRESS \
+                 keywright`, or start a new shell"
             }
             Self::NoProvider => {
-                "install and start gnome-keyring, KWallet or KeePassXC, for example with \
-                 `eval $(gnome-keyring-daemon --unlock)`; or store keys in an encrypted file with \
-                 `--store file`"
+                return Cow::Owned(format!(
+                    "start KWallet or KeePassXC, or install gnome-keyring and run \
+                     `{UNLOCK_COMMAND}`; or store keys in an encrypted file with `--store file`"
+                ));
             }
             Self::NoDefaultCollection => {
-                "create a default keyring in Passwords and Keys (seahorse) or with \
-                 `eval $(gnome-keyring-daemon --unlock)`, then try again"
+                return Cow::Owned(format!(
+                    "create a default keyring in Passwords and Keys (seahorse), or with \
+                     gnome-keyring run `{UNLOCK_COMMAND}`, then try again"
+                ));
             }
             Self::Locked => {
-                "log in to the desktop to unlock it, or without a desktop run \
-                 `eval $(gnome-keyring-daemon --unlock)`, then try again"
+                return Cow::Owned(format!(
+                    "log in to the desktop to unlock it, or with gnome-keyring and without a \
+                     desktop run `{UNLOCK_COMMAND}`, then try again"
+                ));
             }
             Self::PromptDismissed => {
                 "try again and answer the prompt; or store keys in an encrypted file with \
@@ -161,7 +185,8 @@ impl Error {
             }
             Self::UnsupportedVersion(_) => "install the newer version of Keywright",
             Self::WorkFactorTooHigh => {
-                "decrypt the file with `age -d` and encrypt it again with `age -p`"
+                "encrypt it again in its directory: `sh -c 'p=$(age -d vault.age) && printf %s \
+                 \"$p\" | age -p > vault.new && mv vault.new vault.age'`"
             }
             Self::FileAccess { advice, .. } => return advice.clone().into(),
             Self::Other(_) => {
@@ -195,6 +220,7 @@ mod tests {
     fn messages_and_advice_are_lower_case_without_a_full_stop() {
         for error in [
             Error::NoSessionBus,
+            Error::BusUnreachable { has_default_bus: true },
             Error::NoProvider,
             Error::NoDefaultCollection,
             Error::Locked,

@@ -4,6 +4,7 @@
 mod fast_read;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use keyring_core::{CredentialStore, Entry};
@@ -93,7 +94,7 @@ struct DefaultCollection {
 
 impl DefaultCollection {
     fn connect() -> Result<Self, Error> {
-        let bus = Connection::session().map_err(|_| Error::NoSessionBus)?;
+        let bus = Connection::session().map_err(|_| no_bus_error())?;
         let collection: OwnedObjectPath =
             Proxy::new(&bus, SERVICE_BUS_NAME, SERVICE_PATH, SERVICE_INTERFACE)
                 .and_then(|service| service.call("ReadAlias", &("default",)))
@@ -136,6 +137,15 @@ impl DefaultCollection {
     }
 }
 
+/// Returns the error for a session bus that cannot be reached: none is known, or the variable is stale.
+fn no_bus_error() -> Error {
+    if std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_none_or(|address| address.is_empty()) {
+        return Error::NoSessionBus;
+    }
+    let default_bus = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("bus"));
+    Error::BusUnreachable { has_default_bus: default_bus.is_some_and(|path| path.exists()) }
+}
+
 /// Converts an error of a call to the provider.
 fn convert_error(error: &zbus::Error) -> Error {
     match error {
@@ -149,7 +159,7 @@ fn convert_error(error: &zbus::Error) -> Error {
             | "org.freedesktop.DBus.Error.TimedOut" => Error::TimedOut,
             _ => Error::other(&error.to_string()),
         },
-        zbus::Error::InputOutput(_) | zbus::Error::Address(_) => Error::NoSessionBus,
+        zbus::Error::InputOutput(_) | zbus::Error::Address(_) => no_bus_error(),
         _ => Error::other(&error.to_string()),
     }
 }
