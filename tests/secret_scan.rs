@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "secret_scan/planted_home.rs"]
+mod planted_home;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keywright::services::secret_scan::{self, ScanLimits, ScanReport};
+use keywright::services::secret_scan::{self, Encoding, ScanLimits, ScanReport, ScanRoots};
 use tempfile::TempDir;
 
 /// Returns the key with this number.
@@ -26,17 +29,22 @@ fn create_dir() -> (TempDir, PathBuf) {
     (dir, root)
 }
 
-fn scan(root: &Path) -> ScanReport {
-    secret_scan::scan_files(&[root.to_owned()], &ScanLimits::default())
+fn named(paths: &[&Path]) -> ScanRoots {
+    let paths: Vec<_> = paths.iter().map(|path| path.to_path_buf()).collect();
+    ScanRoots::named(&paths).unwrap()
 }
 
-/// Returns file, line and hash of each finding.
+fn scan(root: &Path) -> ScanReport {
+    secret_scan::scan_files(&named(&[root]), &ScanLimits::default())
+}
+
+/// Returns file, line (0 in binary files) and hash of each finding.
 fn summarize(root: &Path, report: &ScanReport) -> Vec<(String, u64, String)> {
     let name = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
     report
         .findings
         .iter()
-        .map(|finding| (name(&finding.path), finding.line, finding.hash.clone()))
+        .map(|finding| (name(&finding.path), finding.line.unwrap_or(0), finding.hash.clone()))
         .collect()
 }
 
@@ -81,6 +89,7 @@ fn every_key_in_a_tree_is_found_on_its_line() {
         ("twice on a line", 1, 6),
         ("twice on a line", 2, 6),
         (".git/config", 1, 7),
+        ("program", 1, 9),
         ("long line", 1, 10),
         ("long line", 2, 11),
     ];
@@ -98,7 +107,7 @@ fn every_key_in_a_tree_is_found_on_its_line() {
             report.dirs_too_deep,
             report.findings_omitted
         ),
-        (109, 0, 0, 0, 0)
+        (110, 0, 0, 0, 0)
     );
 }
 
@@ -129,8 +138,13 @@ fn files_beyond_the_limits_are_counted_and_not_read() {
     for n in 0..10 {
         write(&root, &format!("many/{n}"), key(10 + n));
     }
-    let limits = ScanLimits { max_file_bytes: 1_000, max_depth: 2, max_findings: 11 };
-    let report = secret_scan::scan_files(std::slice::from_ref(&root), &limits);
+    let limits = ScanLimits {
+        max_file_bytes: 1_000,
+        max_depth: 2,
+        max_findings: 11,
+        ..ScanLimits::default()
+    };
+    let report = secret_scan::scan_files(&named(&[&root]), &limits);
     assert_eq!(
         (
             report.findings.len(),
@@ -140,10 +154,8 @@ fn files_beyond_the_limits_are_counted_and_not_read() {
         ),
         (11, 0, 1, 1)
     );
-    let report = secret_scan::scan_files(
-        std::slice::from_ref(&root),
-        &ScanLimits { max_findings: 4, ..limits },
-    );
+    let report =
+        secret_scan::scan_files(&named(&[&root]), &ScanLimits { max_findings: 4, ..limits });
     assert_eq!((report.findings.len(), report.findings_omitted), (4, 7));
 }
 
@@ -153,13 +165,82 @@ fn a_root_inside_another_is_scanned_once() {
     write(&root, "a/b", key(1));
     write(&root, "a-b", key(2));
     let paths = [root.join("a"), root.clone(), root.join("a/b"), root.join("a-b")];
-    let roots = secret_scan::resolve_scan_roots(&paths).unwrap();
-    assert!(roots.contains(&root), "{roots:?}");
-    assert!(roots.iter().all(|path| *path == root || !path.starts_with(&root)), "{roots:?}");
-    assert_eq!(
-        secret_scan::resolve_scan_roots(&[root.join("none")]).unwrap_err().0,
-        root.join("none")
+    let roots = ScanRoots::named(&paths).unwrap();
+    let report = secret_scan::scan_files(&roots, &ScanLimits::default());
+    assert_eq!((report.findings.len(), report.files_scanned), (2, 2));
+    assert_eq!(ScanRoots::named(&[root.join("none")]).unwrap_err().0, root.join("none"));
+}
+
+#[test]
+fn keys_in_binary_files_and_other_encodings_are_found() {
+    use base64::Engine;
+    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let utf16 = |text: &str, to_bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        text.encode_utf16().flat_map(to_bytes).collect()
+    };
+    let (_dir, root) = create_dir();
+    write(&root, "state.vscdb", format!("SQLite format 3\0\0\x10\0{}\0", key(1)));
+    write(&root, "fish_variables", format!("# x\nSETUVAR K:{}\n", key(2).replace('-', r"\x2d")));
+    write(
+        &root,
+        "profile.ps1",
+        utf16(&format!("\u{feff}# x\r\n$k='{}'\r\n", key(3)), u16::to_le_bytes),
     );
+    write(&root, "big-endian", utf16(&format!("# x\n{}\n", key(4)), u16::to_be_bytes));
+    write(&root, "kube.yaml", format!("data:\n  key: {}\n", base64(&key(5))));
+    write(
+        &root,
+        "basic",
+        format!("Authorization: Basic {}\n", base64(&format!("user:{}", key(6)))),
+    );
+    write(&root, "url", format!("https://x/?key={}\n", key(7).replace('-', "%2D")));
+    write(&root, "history.1.gz", gzip(&format!("ls\nexport K={}\n", key(8))));
+    write(&root, "archive.zip", b"PK\x03\x04compressed");
+    let report = scan(&root);
+    let all = vec![
+        ("state.vscdb", 0, 1),
+        ("fish_variables", 2, 2),
+        ("profile.ps1", 2, 3),
+        ("big-endian", 2, 4),
+        ("kube.yaml", 2, 5),
+        ("basic", 1, 6),
+        ("url", 1, 7),
+        ("history.1.gz", 0, 8),
+    ];
+    assert_eq!(summarize(&root, &report), expected(all));
+    assert_eq!((report.files_scanned, report.files_compressed, report.unreadable), (9, 1, 0));
+    let location = |name: &str| {
+        let finding = report.findings.iter().find(|finding| finding.path.ends_with(name)).unwrap();
+        (finding.offset, finding.encoding)
+    };
+    assert_eq!(location("state.vscdb"), (19, Encoding::Plain));
+    assert_eq!(location("history.1.gz"), (12, Encoding::Plain));
+    assert_eq!(location("kube.yaml"), (13, Encoding::Base64));
+    assert_eq!(location("big-endian"), (9, Encoding::Utf16));
+}
+
+#[test]
+fn a_gzip_file_is_unpacked_up_to_a_limit() {
+    let (_dir, root) = create_dir();
+    write(&root, "bomb.gz", gzip(&format!("{}\n{}{}", key(1), " ".repeat(1_000_000), key(2))));
+    let truncated = gzip(&format!("{}\n{}", key(3), "0123456789".repeat(100_000)));
+    write(&root, "truncated.gz", &truncated[..truncated.len() - 20]);
+    let limits = ScanLimits { max_unpacked_bytes: 300_000, ..ScanLimits::default() };
+    let report = secret_scan::scan_files(&named(&[&root]), &limits);
+    assert_eq!(
+        summarize(&root, &report),
+        expected(vec![("bomb.gz", 0, 1), ("truncated.gz", 0, 3)])
+    );
+    assert_eq!(report.files_too_large, 2);
+    let report = scan(&root);
+    assert_eq!((report.findings.len(), report.unreadable, report.files_too_large), (3, 1, 0));
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[cfg(unix)]
@@ -191,7 +272,8 @@ mod unix {
         let pipe = root.join("pipe");
         let status = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(status.success());
-        let report = secret_scan::scan_files(&[root.clone(), pipe], &ScanLimits::default());
+        let report = secret_scan::scan_files(&named(&[&root, &pipe]), &ScanLimits::default());
+        assert_eq!(report.special_files, 1);
         assert_eq!(summarize(&root, &report), expected(vec![("real", 1, 1)]));
     }
 
@@ -230,16 +312,18 @@ mod unix {
         symlink("dotfiles/zshrc", home.join(".zshrc")).unwrap();
         symlink(outside.join("zshenv"), home.join(".zshenv")).unwrap();
         symlink(&outside, home.join(".claude")).unwrap();
-        let report = secret_scan::scan_files(
-            &secret_scan::default_scan_roots(&home),
-            &ScanLimits::default(),
-        );
+        write(&home, "notes.txt", key(8));
+        write(&home, ".vscode/extensions/x.js", key(9));
+        write(&home, ".var/app/x/cache/y", key(10));
+        let report = secret_scan::scan_files(&ScanRoots::in_home(&home), &ScanLimits::default());
         let all = vec![
             (".bash_history", 2, 2),
             (".codex/auth.json", 1, 6),
             (".config/fish/config.fish", 1, 5),
             ("dotfiles/zshrc", 1, 3),
+            ("notes.txt", 1, 8),
         ];
         assert_eq!(summarize(&home, &report), expected(all));
+        assert_eq!(report.dirs_excluded, 3);
     }
 }

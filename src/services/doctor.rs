@@ -59,8 +59,10 @@ pub struct HealthCheck {
 pub struct KeyLocation {
     /// Full path of the file.
     pub path: String,
-    /// Line number, from 1.
-    pub line: u64,
+    /// Line number, from 1. `None` in binary and compressed files.
+    pub line: Option<u64>,
+    /// Offset in the file, in bytes. In a gzip file: in the unpacked content.
+    pub offset: u64,
     /// The masked key.
     pub masked: String,
     /// SHA-256 of the key.

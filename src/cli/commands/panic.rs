@@ -17,7 +17,7 @@ use crate::domain::{
 };
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
-use crate::services::secret_scan::{self, ScanLimits};
+use crate::services::secret_scan::{self, ScanLimits, ScanRoots};
 
 /// Arguments of `panic`.
 #[derive(Args, Debug)]
@@ -38,18 +38,13 @@ pub struct PanicArgs {
 impl PanicArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let leaked = find_keys(services, &self.labels)?;
-        let scan_roots =
-            secret_scan::resolve_scan_roots(&self.search).map_err(|(path, error)| {
-                usage_error(
-                    format!(
-                        "--search {}: {}",
-                        secret_scan::display_path(&path),
-                        io_error_text(&error)
-                    ),
-                    "give a directory that exists",
-                )
-                .with_meaning("nothing was disabled and no key was created")
-            })?;
+        let scan_roots = ScanRoots::resolve(&self.search).map_err(|(path, error)| {
+            usage_error(
+                format!("--search {}: {}", secret_scan::display_path(&path), io_error_text(&error)),
+                "give a directory that exists",
+            )
+            .with_meaning("nothing was disabled and no key was created")
+        })?;
         if !self.yes {
             let labels: Vec<_> = leaked.iter().map(|key| format!("'{}'", key.label)).collect();
             confirm(&format!(
@@ -127,17 +122,16 @@ impl PanicArgs {
 
 /// Lists the files that contain a leaked key in plaintext: the key may have leaked from there, and
 /// programs that stopped working may read it from there.
-fn find_plaintext_copies(leaked: &[StoredKey], scan_roots: &[PathBuf]) -> String {
+fn find_plaintext_copies(leaked: &[StoredKey], scan_roots: &ScanRoots) -> String {
     let report = secret_scan::scan_files(scan_roots, &ScanLimits::default());
     let mut text = String::new();
     for finding in &report.findings {
         let Some(key) = leaked.iter().find(|key| key.hash == finding.hash) else { continue };
-        let (label, path) = (&key.label, secret_scan::display_path(&finding.path));
+        let (label, location) = (&key.label, finding.display_location());
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "found     the leaked key of '{label}' in plaintext in {path} line {}: delete it there",
-            finding.line
+            "found     the leaked key of '{label}' in plaintext in {location}: delete it there",
         );
     }
     if text.is_empty() {

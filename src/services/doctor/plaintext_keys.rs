@@ -12,7 +12,7 @@ use super::{DoctorProgress, HealthCheck, HealthStatus, KeyLocation, pluralize};
 use crate::domain::{CheckResult, ManagementKey, io_error_text, mask_keys};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
-use crate::services::secret_scan::{self, Finding, ScanLimits, ScanReport};
+use crate::services::secret_scan::{self, Finding, ScanLimits, ScanReport, ScanRoots};
 use crate::storage::inventory;
 
 const CHECK_NAME: &str = "plaintext keys";
@@ -34,7 +34,7 @@ pub(super) async fn check_plaintext_keys(
     reachable: bool,
     report: &mut dyn FnMut(DoctorProgress),
 ) {
-    let roots = match secret_scan::resolve_scan_roots(extra_paths) {
+    let roots = match ScanRoots::resolve(extra_paths) {
         Ok(roots) => roots,
         Err((path, error)) => {
             let message = format!(
@@ -120,7 +120,7 @@ fn describe_finding(
     owner: Option<&Owner>,
     result: Option<&CheckResult>,
 ) -> HealthCheck {
-    let (masked, location) = (finding.key.masked(), secret_scan::display_path(&finding.path));
+    let (masked, location) = (finding.key.masked(), finding.display_location());
     let description = match owner {
         Some(Owner::Stored(label)) => format!("your `{label}` key"),
         Some(Owner::Account(name)) => format!("your account's `{name}` key"),
@@ -136,29 +136,26 @@ fn describe_finding(
         Some(CheckResult::Failed(_)) | None => (None, "not checked at the server"),
     };
     let advice = match owner {
-        _ if live == Some(false) => "delete the line".into(),
+        _ if live == Some(false) => "delete it there".into(),
         Some(Owner::Stored(label)) => format!(
-            "run keywright rotate {} to replace the key, then delete the line and let the program get the key with keywright get or keywright run",
+            "run keywright rotate {} to replace the key, then delete it there and let the program get the key with keywright get or keywright run",
             label_or_placeholder(label)
         ),
         Some(Owner::Account(_)) | None => {
-            "if it is yours, run keywright import LABEL to store it and keywright rotate LABEL to replace it, then delete the line".into()
+            "if it is yours, run keywright import LABEL to store it and keywright rotate LABEL to replace it, then delete it there".into()
         }
         Some(Owner::Management) => {
-            "create a new management key at the server, store it with keywright management set, delete this one at the server, then delete the line".into()
+            "create a new management key at the server, store it with keywright management set, delete this one at the server, then delete it there".into()
         }
     };
-    let message = format!(
-        "{description} is in plaintext in {location} line {}; {state} ({masked})",
-        finding.line
-    );
+    let message = format!("{description} is in plaintext in {location}; {state} ({masked})");
     let label = match owner {
         Some(Owner::Stored(label)) => Some(label.clone()),
         Some(Owner::Account(_) | Owner::Management) | None => None,
     };
     let path = mask_keys(&finding.path.to_string_lossy());
-    let (line, hash) = (finding.line, finding.hash.clone());
-    let location = Some(KeyLocation { path, line, masked, hash, label, live });
+    let (line, offset, hash) = (finding.line, finding.offset, finding.hash.clone());
+    let location = Some(KeyLocation { path, line, offset, masked, hash, label, live });
     HealthCheck { location, ..HealthCheck::new(CHECK_NAME, HealthStatus::Warn, message, advice) }
 }
 
@@ -179,7 +176,11 @@ fn summarize_scan(scan: &ScanReport) -> HealthCheck {
     for (count, reason) in [
         (scan.unreadable, "not readable"),
         (scan.files_too_large, "too large"),
-        (scan.dirs_too_deep, "too deep"),
+        (scan.files_compressed, "compressed and searched only where not"),
+        (scan.special_files, "pipes and devices skipped"),
+        (scan.links, "links not followed"),
+        (scan.dirs_too_deep, "directories too deep"),
+        (scan.dirs_excluded, "directories of caches and packages skipped"),
         (scan.findings_omitted as u64, "lines not shown"),
     ] {
         if count > 0 {

@@ -1,23 +1,53 @@
-//! Finds the keys in one file, which is read in blocks. Skips binary files.
+//! Finds the keys in one file, which is read in blocks.
 
 use std::io::{self, Read};
 
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter};
 use secrecy::zeroize::Zeroize;
 
-use crate::domain::{KEY_PREFIX, MAX_KEY_BYTES, match_key};
+use super::Encoding;
+use super::encodings::{LONGEST_PATTERN, LOOKAHEAD, decode_key, find_pattern, pattern_length};
 
-/// A key ends where the next one begins: bytes to look at from the start of a key to know its end.
-const LOOKAHEAD: usize = MAX_KEY_BYTES + KEY_PREFIX.len();
 /// A NUL in this many bytes at the start makes a file binary.
 const BINARY_SAMPLE_BYTES: usize = 8 * 1024;
 /// Size of a block; most files fit into one.
 const BLOCK_BYTES: usize = 128 * 1024;
 
+/// First bytes of compressed files and archives other than gzip.
+const COMPRESSED: &[&[u8]] = &[
+    b"PK\x03\x04",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+    b"BZh",
+    b"7z\xbc\xaf\x27\x1c",
+    b"\x04\x22\x4d\x18",
+];
+
+/// A key in the scanned text.
+pub(super) struct Match<'a> {
+    pub(super) key: &'a str,
+    pub(super) encoding: Encoding,
+    /// Line number, from 1. `None` in a binary file.
+    pub(super) line: Option<u64>,
+    /// Offset in bytes.
+    pub(super) offset: u64,
+}
+
+/// What a scanned file turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileFormat {
+    /// Text or any other uncompressed format: all keys were found.
+    Uncompressed,
+    /// Nothing was scanned: scan the unpacked content.
+    Gzip,
+    /// Keys in compressed parts were not found.
+    Compressed,
+}
+
 /// Scans files one after another with the same buffer.
 pub(super) struct KeyScanner {
-    prefix_finder: memmem::Finder<'static>,
     buffer: Vec<u8>,
+    decoded: Vec<u8>,
 }
 
 impl KeyScanner {
@@ -26,58 +56,54 @@ impl KeyScanner {
     }
 
     fn with_block_size(size: usize) -> Self {
-        Self {
-            prefix_finder: memmem::Finder::new(KEY_PREFIX),
-            buffer: vec![0; size.max(LOOKAHEAD + 1)],
-        }
+        Self { buffer: vec![0; size.max(LOOKAHEAD + 1)], decoded: Vec::new() }
     }
 
-    /// Calls `on_key` with line and key for each key. Returns `false` for a binary file.
+    /// Calls `on_key` for each key.
     pub(super) fn scan(
         &mut self,
         mut source: impl Read,
-        mut on_key: impl FnMut(u64, &str),
-    ) -> io::Result<bool> {
-        let (mut carried, mut line, mut started, mut utf16) = (0, 1, false, false);
+        mut on_key: impl FnMut(Match<'_>),
+    ) -> io::Result<FileFormat> {
+        let (mut carried, mut block_start, mut line) = (0, 0_u64, 1);
+        let (mut format, mut binary) = (None, false);
         loop {
-            let mut filled = carried + fill_buffer(&mut source, &mut self.buffer[carried..])?;
+            let filled = carried + fill_buffer(&mut source, &mut self.buffer[carried..])?;
             let last = filled < self.buffer.len();
-            if !started {
-                started = true;
-                let sample = &self.buffer[..filled.min(BINARY_SAMPLE_BYTES)];
-                utf16 = sample.starts_with(b"\xff\xfe") || sample.starts_with(b"\xfe\xff");
-                if !utf16 && memchr(0, sample).is_some() {
-                    return Ok(false);
-                }
-            }
-            if utf16 {
-                // PowerShell writes UTF-16: ASCII characters remain when the NULs are removed.
-                filled = carried + remove_nuls(&mut self.buffer[carried..filled]);
-            }
             let block = &self.buffer[..filled];
+            let format = *format.get_or_insert_with(|| {
+                binary = is_binary(&block[..filled.min(BINARY_SAMPLE_BYTES)]);
+                detect_format(block)
+            });
+            if format == FileFormat::Gzip {
+                return Ok(format);
+            }
             let (mut offset, mut counted) = (0, 0);
             let rest = loop {
-                let Some(start) =
-                    self.prefix_finder.find(&block[offset..]).map(|start| offset + start)
-                else {
-                    break filled.saturating_sub(KEY_PREFIX.len() - 1).max(offset);
+                let Some((start, number)) = find_pattern(block, offset) else {
+                    break filled.saturating_sub(LONGEST_PATTERN - 1).max(offset);
                 };
                 if !last && start + LOOKAHEAD > filled {
                     break start;
                 }
-                match match_key(&block[start..]) {
-                    Some(key) => {
-                        line += count_lines(&block[counted..start]);
-                        (counted, offset) = (start, start + key.len());
-                        on_key(line, key);
-                    }
-                    None => offset = start + KEY_PREFIX.len(),
-                }
+                let Some(found) = decode_key(&block[start..], number, &mut self.decoded) else {
+                    offset = start + pattern_length(number);
+                    continue;
+                };
+                line += count_lines(&block[counted..start]);
+                (counted, offset) = (start, start + found.length);
+                on_key(Match {
+                    key: found.key,
+                    encoding: found.encoding,
+                    line: (!binary).then_some(line),
+                    offset: block_start + start as u64,
+                });
             };
             if last {
-                return Ok(true);
+                return Ok(format);
             }
             line += count_lines(&block[counted..rest]);
+            block_start += rest as u64;
             self.buffer.copy_within(rest..filled, 0);
             carried = filled - rest;
         }
@@ -87,7 +113,25 @@ impl KeyScanner {
 impl Drop for KeyScanner {
     fn drop(&mut self) {
         self.buffer.zeroize();
+        self.decoded.zeroize();
     }
+}
+
+fn detect_format(start: &[u8]) -> FileFormat {
+    if start.starts_with(b"\x1f\x8b\x08") {
+        FileFormat::Gzip
+    } else if COMPRESSED.iter().any(|magic| start.starts_with(magic)) {
+        FileFormat::Compressed
+    } else {
+        FileFormat::Uncompressed
+    }
+}
+
+/// Whether the lines of a file with this start mean nothing to a person. UTF-16 has NULs in half of
+/// its bytes; in a binary file they are at odd and even offsets alike.
+fn is_binary(sample: &[u8]) -> bool {
+    let has_nul = |first| sample.iter().skip(first).step_by(2).any(|byte| *byte == 0);
+    memchr(0, sample).is_some() && has_nul(0) && has_nul(1)
 }
 
 fn count_lines(text: &[u8]) -> u64 {
@@ -108,30 +152,19 @@ fn fill_buffer(source: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Removes the NULs from a block. Returns the number of bytes left.
-fn remove_nuls(block: &mut [u8]) -> usize {
-    let mut length = 0;
-    for index in 0..block.len() {
-        if block[index] != 0 {
-            block[length] = block[index];
-            length += 1;
-        }
-    }
-    length
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn scan(block_size: usize, text: &[u8]) -> Option<Vec<(u64, String)>> {
+    fn scan(block_size: usize, text: &[u8]) -> Vec<(u64, String)> {
         let mut found = Vec::new();
-        let is_text = KeyScanner::with_block_size(block_size)
-            .scan(text, |line, key| found.push((line, key.to_owned())))
+        let format = KeyScanner::with_block_size(block_size)
+            .scan(text, |found_key| found.push((found_key.line.unwrap(), found_key.key.to_owned())))
             .unwrap();
-        is_text.then_some(found)
+        assert_eq!(format, FileFormat::Uncompressed);
+        found
     }
 
     /// A simple second implementation: it reads the whole text, one character at a time.
@@ -180,16 +213,15 @@ mod tests {
     proptest! {
         #[test]
         fn keys_are_found_on_their_line_wherever_blocks_end(
-            pieces in prop::collection::vec(piece(), 0..24),
-            block_size in 522_usize..900,
+            pieces in prop::collection::vec(piece(), 0..60),
+            block_size in 2_085_usize..2_600,
         ) {
             let text = pieces.concat();
             let expected = scan_slowly(&text);
-            prop_assert_eq!(scan(block_size, text.as_bytes()), Some(expected.clone()));
-            let mut utf16 = b"\xff\xfe".to_vec();
-            utf16.extend(text.chars().filter(char::is_ascii).collect::<String>().encode_utf16().flat_map(u16::to_le_bytes));
+            prop_assert_eq!(scan(block_size, text.as_bytes()), expected.clone());
             let ascii: String = text.chars().filter(char::is_ascii).collect();
-            prop_assert_eq!(scan(block_size, &utf16), Some(scan_slowly(&ascii)));
+            let utf16: Vec<u8> = ascii.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            prop_assert_eq!(scan(block_size, &utf16), scan_slowly(&ascii));
             for (_, key) in expected {
                 prop_assert!(!crate::domain::mask_keys(&text).contains(&key));
             }
@@ -197,19 +229,31 @@ mod tests {
     }
 
     #[test]
-    fn a_nul_near_the_start_makes_a_file_binary() {
+    fn a_key_in_a_binary_file_has_an_offset_and_no_line() {
         let key = format!("sk-or-v1-{}", "ab12".repeat(16));
-        assert_eq!(scan(600, format!("\0{key}").as_bytes()), None);
-        let late = format!("{}\n{key}\0", "x".repeat(BINARY_SAMPLE_BYTES));
-        assert_eq!(scan(BINARY_SAMPLE_BYTES, late.as_bytes()), Some(vec![(2, key)]));
+        let mut found = Vec::new();
+        let text = format!("\n\0\0{}{key}", "x".repeat(BLOCK_BYTES));
+        KeyScanner::new()
+            .scan(text.as_bytes(), |key| found.push((key.line, key.offset, key.encoding)))
+            .unwrap();
+        assert_eq!(found, [(None, 3 + BLOCK_BYTES as u64, Encoding::Plain)]);
+    }
+
+    #[test]
+    fn compressed_formats_are_recognized_by_their_first_bytes() {
+        let format = |start: &[u8]| KeyScanner::new().scan(start, |_| ()).unwrap();
+        assert_eq!(format(b"\x1f\x8b\x08\0"), FileFormat::Gzip);
+        assert_eq!(format(b"PK\x03\x04"), FileFormat::Compressed);
+        assert_eq!(format(b"PK"), FileFormat::Uncompressed);
+        assert_eq!(format(b""), FileFormat::Uncompressed);
     }
 
     #[test]
     fn text_after_a_current_key_is_not_part_of_it() {
         let key = format!("sk-or-v1-{}", "ab12".repeat(16));
         for text in [format!("{key}_old"), format!("{key}-{key}"), format!("{key}zzz")] {
-            assert_eq!(scan(600, text.as_bytes()).unwrap()[0], (1, key.clone()), "{text}");
+            assert_eq!(scan(600, text.as_bytes())[0], (1, key.clone()), "{text}");
         }
-        assert_eq!(scan(600, b"sk-or-v1-your-key-here"), Some(vec![]));
+        assert_eq!(scan(600, b"sk-or-v1-your-key-here"), []);
     }
 }

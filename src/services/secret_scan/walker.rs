@@ -1,229 +1,180 @@
 //! Walks through directories with several threads and scans the files.
 
-use std::fs::{self, DirEntry, File, OpenOptions};
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{mem, thread};
 
-use super::scanner::KeyScanner;
-use super::{Finding, ScanLimits, ScanReport};
+use flate2::read::MultiGzDecoder;
+use walkdir::WalkDir;
+
+use super::scanner::{FileFormat, KeyScanner, Match};
+use super::{Finding, ScanLimits, ScanReport, ScanRoots};
 use crate::domain::ApiKey;
 
-/// Files in one task.
-const FILES_PER_TASK: usize = 128;
+/// Files that are handed to a thread at once.
+const FILES_PER_BATCH: usize = 64;
 
-/// When this many tasks are queued, a worker scans further files itself.
-const MAX_QUEUED_TASKS: usize = 1_024;
+/// Batches that wait for a thread; then the walk waits.
+const MAX_WAITING_BATCHES: usize = 64;
 
 /// More threads only wait for the same disk.
 const MAX_THREADS: usize = 16;
 
-enum Task {
-    Directory(PathBuf, usize),
-    Files(Vec<PathBuf>),
-}
+/// Files to scan, shared by the threads. The last thread that ends closes it.
+type Batches = Arc<Mutex<Receiver<Vec<PathBuf>>>>;
 
-/// Tasks to do. The newest is done first, which keeps the queue short.
-struct TaskQueue {
-    tasks: Vec<Task>,
-    /// Workers with a task, which may add more tasks.
-    active_workers: usize,
-}
-
-struct Walker<'a> {
-    limits: &'a ScanLimits,
-    queue: Mutex<TaskQueue>,
-    queue_changed: Condvar,
-    finding_count: AtomicUsize,
-}
-
-pub(super) fn scan_roots(roots: &[PathBuf], limits: &ScanLimits) -> ScanReport {
-    let tasks = roots
-        .iter()
-        .map(|root| {
-            if root.is_dir() {
-                Task::Directory(root.clone(), 0)
-            } else {
-                Task::Files(vec![root.clone()])
-            }
-        })
-        .collect();
-    let walker = Walker::new(limits, tasks);
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+pub(super) fn scan_roots(roots: &ScanRoots, limits: &ScanLimits) -> ScanReport {
+    let (finding_count, threads) = (AtomicUsize::new(0), thread::available_parallelism());
     let mut report = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| walker.run_worker())).collect();
-        let mut report = walker.run_worker();
-        for other in others {
+        let (sender, receiver) = mpsc::sync_channel(MAX_WAITING_BATCHES);
+        let batches: Batches = Arc::new(Mutex::new(receiver));
+        let workers: Vec<_> = (0..threads.map_or(1, usize::from).min(MAX_THREADS))
+            .map(|_| {
+                let (finding_count, batches) = (&finding_count, Arc::clone(&batches));
+                scope.spawn(move || Worker::new(limits, finding_count).run(&batches))
+            })
+            .collect();
+        drop(batches);
+        let mut report = walk(roots, limits, &sender);
+        drop(sender);
+        for worker in workers {
             // A panic is passed on: without this worker's findings the report is incomplete.
-            let other = other.join().unwrap_or_else(|panic| resume_unwind(panic));
-            report.findings.extend(other.findings);
-            report.files_scanned += other.files_scanned;
-            report.unreadable += other.unreadable;
-            report.files_too_large += other.files_too_large;
-            report.dirs_too_deep += other.dirs_too_deep;
+            report.merge(worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
         }
         report
     });
-    report.findings_omitted =
-        walker.finding_count.into_inner().saturating_sub(report.findings.len());
+    report.findings_omitted = finding_count.into_inner().saturating_sub(report.findings.len());
     report
 }
 
-impl<'a> Walker<'a> {
-    fn new(limits: &'a ScanLimits, tasks: Vec<Task>) -> Self {
-        Self {
-            limits,
-            queue: Mutex::new(TaskQueue { tasks, active_workers: 0 }),
-            queue_changed: Condvar::new(),
-            finding_count: AtomicUsize::new(0),
-        }
-    }
-
-    fn run_worker(&self) -> ScanReport {
-        let mut report = ScanReport::default();
-        let mut scanner = KeyScanner::new();
-        while let Some((task, _active)) = self.next_task() {
-            match task {
-                Task::Directory(path, depth) => {
-                    if let Err(error) = self.scan_directory(&path, depth, &mut scanner, &mut report)
-                    {
-                        report.unreadable += u64::from(error.kind() != io::ErrorKind::NotFound);
-                    }
+/// Sends the files below `roots` to the workers. Returns the counts of what is not scanned.
+fn walk(roots: &ScanRoots, limits: &ScanLimits, sender: &SyncSender<Vec<PathBuf>>) -> ScanReport {
+    let (mut report, mut batch) = (ScanReport::default(), Vec::new());
+    for root in roots.paths() {
+        let mut entries = WalkDir::new(root).into_iter();
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    report.count_error(error.io_error().map(io::Error::kind));
+                    continue;
                 }
-                Task::Files(paths) => self.scan_files(&paths, &mut scanner, &mut report),
-            }
-        }
-        report
-    }
-
-    /// Returns the next task, or `None` when none is left and no worker can add one.
-    fn next_task(&self) -> Option<(Task, ActiveTask<'_>)> {
-        let mut queue = self.lock_queue();
-        loop {
-            if let Some(task) = queue.tasks.pop() {
-                queue.active_workers += 1;
-                return Some((task, ActiveTask(self)));
-            }
-            if queue.active_workers == 0 {
-                return None;
-            }
-            queue = self.queue_changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn scan_directory(
-        &self,
-        path: &Path,
-        depth: usize,
-        scanner: &mut KeyScanner,
-        report: &mut ScanReport,
-    ) -> io::Result<()> {
-        let mut batch = Vec::with_capacity(FILES_PER_TASK);
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            let kind = entry.file_type()?;
+            };
+            let kind = entry.file_type();
             if kind.is_dir() {
-                self.enqueue_directory(&entry, depth + 1, report);
+                if entry.depth() > limits.max_depth {
+                    report.dirs_too_deep += 1;
+                    entries.skip_current_dir();
+                } else if roots.is_excluded(entry.path()) {
+                    report.dirs_excluded += 1;
+                    entries.skip_current_dir();
+                }
             } else if kind.is_file() {
-                batch.push(entry.path());
-                if batch.len() == FILES_PER_TASK {
-                    self.enqueue_files(&mut batch, scanner, report);
+                batch.push(entry.into_path());
+                if batch.len() == FILES_PER_BATCH && sender.send(mem::take(&mut batch)).is_err() {
+                    // All workers have panicked, which the caller passes on.
+                    return report;
+                }
+            } else if kind.is_symlink() {
+                report.links += 1;
+            } else {
+                report.special_files += 1;
+            }
+        }
+    }
+    let _ = sender.send(batch);
+    report
+}
+
+/// Scans files in one thread.
+struct Worker<'a> {
+    limits: &'a ScanLimits,
+    /// Findings of all workers.
+    finding_count: &'a AtomicUsize,
+    scanner: KeyScanner,
+    report: ScanReport,
+}
+
+impl<'a> Worker<'a> {
+    fn new(limits: &'a ScanLimits, finding_count: &'a AtomicUsize) -> Self {
+        Self { limits, finding_count, scanner: KeyScanner::new(), report: ScanReport::default() }
+    }
+
+    fn run(mut self, batches: &Mutex<Receiver<Vec<PathBuf>>>) -> ScanReport {
+        let next_batch = || batches.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        while let Ok(batch) = next_batch() {
+            for path in batch {
+                if let Err(error) = self.scan_file(&path) {
+                    self.report.count_error(Some(error.kind()));
                 }
             }
         }
-        self.scan_files(&batch, scanner, report);
+        self.report
+    }
+
+    fn scan_file(&mut self, path: &Path) -> io::Result<()> {
+        let Self { limits, finding_count, scanner, report } = self;
+        let mut file = open_no_follow(path)?;
+        let metadata = file.metadata()?;
+        // The file was replaced since it was listed.
+        if !metadata.is_file() {
+            report.special_files += 1;
+            return Ok(());
+        }
+        if metadata.len() > limits.max_file_bytes {
+            report.files_too_large += 1;
+            return Ok(());
+        }
+        report.files_scanned += 1;
+        let mut add = |found: Match<'_>| {
+            if finding_count.fetch_add(1, Ordering::Relaxed) < limits.max_findings {
+                let key = ApiKey::from(found.key.to_owned());
+                report.findings.push(Finding {
+                    path: path.to_owned(),
+                    line: found.line,
+                    offset: found.offset,
+                    encoding: found.encoding,
+                    hash: key.hash(),
+                    key,
+                });
+            }
+        };
+        let mut format = scanner.scan(&file, &mut add)?;
+        if format == FileFormat::Gzip {
+            file.rewind()?;
+            // One byte more than allowed tells that there is more.
+            let limit = limits.max_unpacked_bytes.saturating_add(1);
+            let mut content = MultiGzDecoder::new(file).take(limit);
+            format = scanner.scan(&mut content, |found| add(Match { line: None, ..found }))?;
+            report.files_too_large += u64::from(content.limit() == 0);
+        }
+        report.files_compressed += u64::from(format != FileFormat::Uncompressed);
         Ok(())
     }
-
-    fn enqueue_directory(&self, entry: &DirEntry, depth: usize, report: &mut ScanReport) {
-        let path = entry.path();
-        if depth > self.limits.max_depth {
-            report.dirs_too_deep += 1;
-        } else if !is_excluded_dir(&path) {
-            self.lock_queue().tasks.push(Task::Directory(path, depth));
-            self.queue_changed.notify_one();
-        }
-    }
-
-    fn enqueue_files(
-        &self,
-        batch: &mut Vec<PathBuf>,
-        scanner: &mut KeyScanner,
-        report: &mut ScanReport,
-    ) {
-        let mut queue = self.lock_queue();
-        if queue.tasks.len() < MAX_QUEUED_TASKS {
-            queue
-                .tasks
-                .push(Task::Files(std::mem::replace(batch, Vec::with_capacity(FILES_PER_TASK))));
-            self.queue_changed.notify_one();
-            return;
-        }
-        drop(queue);
-        self.scan_files(batch, scanner, report);
-        batch.clear();
-    }
-
-    fn scan_files(&self, paths: &[PathBuf], scanner: &mut KeyScanner, report: &mut ScanReport) {
-        for path in paths {
-            match self.scan_file(path, scanner, report) {
-                Ok(is_text) => report.files_scanned += u64::from(is_text),
-                // The file was deleted or replaced by a link since it was listed.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(_) => report.unreadable += 1,
-            }
-        }
-    }
-
-    /// Returns whether the file was read as text.
-    fn scan_file(
-        &self,
-        path: &Path,
-        scanner: &mut KeyScanner,
-        report: &mut ScanReport,
-    ) -> io::Result<bool> {
-        let file = open_no_follow(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Ok(false);
-        }
-        if metadata.len() > self.limits.max_file_bytes {
-            report.files_too_large += 1;
-            return Ok(false);
-        }
-        scanner.scan(file, |line, key| {
-            if self.finding_count.fetch_add(1, Ordering::Relaxed) < self.limits.max_findings {
-                let key = ApiKey::from(key.to_owned());
-                let hash = key.hash();
-                report.findings.push(Finding { path: path.to_owned(), line, key, hash });
-            }
-        })
-    }
-
-    fn lock_queue(&self) -> MutexGuard<'_, TaskQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Counts a worker as active until dropped. The drop also runs in a panic, so that the other workers
-/// do not wait forever.
-struct ActiveTask<'a>(&'a Walker<'a>);
-
-impl Drop for ActiveTask<'_> {
-    fn drop(&mut self) {
-        self.0.lock_queue().active_workers -= 1;
-        self.0.queue_changed.notify_all();
+impl ScanReport {
+    /// Counts what could not be read. A file that is gone was deleted since it was listed.
+    fn count_error(&mut self, kind: Option<io::ErrorKind>) {
+        self.unreadable += u64::from(kind != Some(io::ErrorKind::NotFound));
     }
-}
 
-/// Whether a directory is skipped: git's objects are compressed, and the kernel's file systems hold
-/// no stored files.
-fn is_excluded_dir(path: &Path) -> bool {
-    path.ends_with(".git/objects")
-        || cfg!(unix) && ["/proc", "/sys", "/dev"].iter().any(|kernel| path == Path::new(kernel))
+    fn merge(&mut self, other: Self) {
+        self.findings.extend(other.findings);
+        self.files_scanned += other.files_scanned;
+        self.unreadable += other.unreadable;
+        self.files_too_large += other.files_too_large;
+        self.files_compressed += other.files_compressed;
+        self.special_files += other.special_files;
+        self.links += other.links;
+        self.dirs_too_deep += other.dirs_too_deep;
+        self.dirs_excluded += other.dirs_excluded;
+    }
 }
 
 /// Opens a file without following a link. Does not block: the path may have become a pipe.
@@ -238,26 +189,4 @@ fn open_no_follow(path: &Path) -> io::Result<File> {
         options.custom_flags(flags.bits().cast_signed());
     }
     options.open(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panicking_worker_does_not_keep_the_others_waiting() {
-        let limits = ScanLimits::default();
-        let walker = Walker::new(&limits, vec![Task::Files(Vec::new())]);
-        let panicked = thread::scope(|scope| {
-            scope
-                .spawn(|| {
-                    let _task = walker.next_task();
-                    resume_unwind(Box::new("a panic while a task is active"));
-                })
-                .join()
-        });
-        assert!(panicked.is_err());
-        assert_eq!(walker.lock_queue().active_workers, 0);
-        assert!(walker.next_task().is_none());
-    }
 }
