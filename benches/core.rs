@@ -5,7 +5,7 @@ use std::hint::black_box;
 use divan::Bencher;
 use jiff::Timestamp;
 use keywright::domain::{ApiKey, AuthCode, Expiry, RequestedPolicy, StoreKind, StoredKey};
-use keywright::tui::state::{AppContext, Intent, Model, Msg, Ticket};
+use keywright::tui::state::{AppContext, Intent, Model, Msg, Response, Ticket};
 use keywright::tui::update;
 use keywright::tui::view::{self, Theme};
 use ratatui::Terminal;
@@ -37,7 +37,7 @@ fn model(keys: usize) -> Model {
         })
     });
     let keys = Ok(stored_keys.collect());
-    update::update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: keys }, now());
+    update::update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys)), now());
     model
 }
 

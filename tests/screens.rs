@@ -18,7 +18,7 @@ use keywright::domain::{
 };
 use keywright::tui::keymap::{intent_for_key, screen_bindings};
 use keywright::tui::state::{
-    AlternateStore, AppContext, Effect, Intent, Model, Msg, Screen, Ticket,
+    AlternateStore, AppContext, Effect, Intent, Model, Msg, Request, Response, Screen, Ticket,
 };
 use keywright::tui::update::{load_keys, update};
 use keywright::tui::view::{self, Theme};
@@ -131,7 +131,7 @@ fn keys() -> Vec<StoredKey> {
 
 fn held(size: (u16, u16)) -> Model {
     let mut model = model(size);
-    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(keys()) }, now());
+    update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(keys()))), now());
     model
 }
 
@@ -179,7 +179,7 @@ fn waiting(size: (u16, u16), paste: bool) -> Model {
         ProvisioningEvent::SignInUrl { url, needs_code: paste },
         ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
     ] {
-        update(&mut model, Msg::ProvisioningEvent { ticket, event: report }, now());
+        update(&mut model, Msg::Response(ticket, Response::ProvisioningEvent(report)), now());
     }
     update(&mut model, Msg::Tick, now() + SignedDuration::from_secs(72));
     model
@@ -197,7 +197,7 @@ fn secret() -> ApiKey {
 fn revealed(outcome: ProvisioningOutcome) -> Model {
     let mut model = waiting((80, 24), false);
     let ticket = ticket(&model);
-    update(&mut model, Msg::ProvisioningFinished { ticket, outcome }, now());
+    update(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(outcome)), now());
     model
 }
 
@@ -209,7 +209,7 @@ fn first_frame_shows_that_keys_are_loading() {
 #[test]
 fn empty_inventory_shows_the_first_steps() {
     let mut model = model((80, 24));
-    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(Vec::new()) }, now());
+    update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(Vec::new()))), now());
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -221,7 +221,7 @@ fn unreadable_inventory_shows_the_error_and_the_advice() {
         "/home/me/inventory.json is damaged at line 3, column 7",
         "nothing was overwritten and your keys are safe in the keychain; mend the file",
     );
-    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Err(error) }, now());
+    update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Err(error))), now());
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -244,11 +244,14 @@ fn keys_at_160_by_50_have_their_details_beside_them() {
 
 fn in_every_state(size: (u16, u16)) -> Model {
     let mut model = model(size);
-    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(states()) }, now());
+    update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(states()))), now());
     let ticket = Ticket(2);
     update(
         &mut model,
-        Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() },
+        Msg::Response(
+            ticket,
+            Response::RefreshFinished { error: None, retry_after: None, rejected_keys: Vec::new() },
+        ),
         now(),
     );
     model
@@ -292,14 +295,12 @@ fn missing_account_credit_does_not_change_key_states() {
     let asked = update(&mut model, Msg::Intent(Intent::Reload), now());
     assert_eq!(asked.len(), 1);
     let ticket = Ticket(3);
-    update(&mut model, Msg::KeysLoaded { ticket, result: Ok(states()) }, now());
+    update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(states()))), now());
     let hash = states()[0].hash.clone();
-    let msg = Msg::KeyChecked {
-        ticket: Ticket(4),
-        hash,
-        result: CheckResult::InsufficientCredits,
-        checked_at: now(),
-    };
+    let msg = Msg::Response(
+        Ticket(4),
+        Response::KeyChecked { hash, result: CheckResult::InsufficientCredits, checked_at: now() },
+    );
     update(&mut model, msg, now());
     let screen = drawn(&model);
     assert!(screen.contains("out of credit"), "{screen}");
@@ -317,8 +318,11 @@ fn details_show_the_commands_that_read_the_key() {
 fn revealed_key_is_hidden_after_ten_seconds() {
     let mut model = held((80, 24));
     let effects = update(&mut model, Msg::Intent(Intent::ToggleReveal), now());
-    let [Effect::ReadSecret(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
-    let msg = Msg::SecretRead { ticket: *ticket, label: label.clone(), result: Ok(secret()) };
+    let [Effect::Request(ticket, Request::ReadSecret(label))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    let msg =
+        Msg::Response(*ticket, Response::SecretRead { label: label.clone(), result: Ok(secret()) });
     update(&mut model, msg, now());
     assert!(drawn(&model).contains("sk-or-v1-5ec7e7"));
     update(&mut model, Msg::Tick, now() + SignedDuration::from_secs(10));

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{ProvisioningOutcome, RotationOutcome, StoreKind, StoredKey};
 use keywright::tui::state::{
-    AlternateStore, AppContext, Effect, Intent, Model, Msg, Question, Screen, Ticket,
+    AlternateStore, AppContext, Effect, Intent, Model, Msg, Question, Response, Screen, Ticket,
 };
 use keywright::tui::update::{load_keys, update};
 use keywright::tui::view::{self, Theme};
@@ -214,19 +214,21 @@ impl Monkey {
     fn note_owed(&mut self, msg: &Msg) {
         let mut owe = |held: &StoredKey, how| self.owed.insert(held.hash.clone(), how);
         match msg {
-            Msg::ProvisioningFinished {
-                outcome: ProvisioningOutcome::NotStored { entry: held, .. },
-                ..
-            } => {
+            Msg::Response(
+                _,
+                Response::ProvisioningFinished(ProvisioningOutcome::NotStored {
+                    entry: held, ..
+                }),
+            ) => {
                 owe(held, "a journey");
             }
-            Msg::RotationFinished {
-                outcome: RotationOutcome::NotStored { entry: held, .. },
-                ..
-            } => {
+            Msg::Response(
+                _,
+                Response::RotationFinished(RotationOutcome::NotStored { entry: held, .. }),
+            ) => {
                 owe(held, "a rotation");
             }
-            Msg::LeakResponseFinished { responses: panicked, .. } => {
+            Msg::Response(_, Response::LeakResponseFinished(panicked)) => {
                 for one in panicked {
                     if let RotationOutcome::NotStored { entry: held, .. } = &one.rotation {
                         owe(held, "a leak");
@@ -252,10 +254,13 @@ impl Monkey {
         );
         match (msg, &self.model.screen) {
             (
-                Msg::ProvisioningFinished {
-                    outcome: ProvisioningOutcome::Stored { stored_key: held, .. },
-                    ..
-                },
+                Msg::Response(
+                    _,
+                    Response::ProvisioningFinished(ProvisioningOutcome::Stored {
+                        stored_key: held,
+                        ..
+                    }),
+                ),
                 _,
             ) => Some(held.hash.clone()),
             (Msg::Intent(Intent::Yes | Intent::Interrupt), Screen::NewKey(reveal)) if asked => {
@@ -339,40 +344,40 @@ impl Monkey {
 /// ticket; what has no ticket is news each time.
 fn is_answered_once(msg: &Msg) -> bool {
     match msg {
-        Msg::ProvisioningFinished { outcome, .. } => {
+        Msg::Response(_, Response::ProvisioningFinished(outcome)) => {
             !matches!(outcome, ProvisioningOutcome::NotStored { .. })
         }
-        Msg::RotationFinished { outcome: rotation, .. } => {
+        Msg::Response(_, Response::RotationFinished(rotation)) => {
             !matches!(rotation, RotationOutcome::NotStored { .. })
         }
-        Msg::LeakResponseFinished { responses: panicked, .. } => {
+        Msg::Response(_, Response::LeakResponseFinished(panicked)) => {
             !panicked.iter().any(|one| matches!(one.rotation, RotationOutcome::NotStored { .. }))
         }
-        Msg::KeysLoaded { .. }
-        | Msg::RefreshFinished { .. }
-        | Msg::AccountKeyFetched { .. }
-        | Msg::KeyUpdated { .. }
-        | Msg::KeyImported { .. }
-        | Msg::AccountKeysLoaded { .. }
-        | Msg::UsageHistoryLoaded { .. }
-        | Msg::PlanLoaded { .. }
-        | Msg::PlanApplied { .. }
-        | Msg::SecretRead { .. } => true,
+        Msg::Response(_, Response::KeysLoaded(_))
+        | Msg::Response(_, Response::RefreshFinished { .. })
+        | Msg::Response(_, Response::AccountKeyFetched(_))
+        | Msg::Response(_, Response::KeyUpdated(_))
+        | Msg::Response(_, Response::KeyImported(_))
+        | Msg::Response(_, Response::AccountKeysLoaded(_))
+        | Msg::Response(_, Response::UsageHistoryLoaded(_))
+        | Msg::Response(_, Response::PlanLoaded(_))
+        | Msg::Response(_, Response::PlanApplied(_))
+        | Msg::Response(_, Response::SecretRead { .. }) => true,
         Msg::Intent(_)
         | Msg::Tick
         | Msg::Resized(..)
-        | Msg::KeyChecked { .. }
+        | Msg::Response(_, Response::KeyChecked { .. })
         | Msg::Disconnected
         | Msg::FocusGained
         | Msg::RecoveryFinished { .. }
-        | Msg::ProvisioningEvent { .. }
-        | Msg::ItemStarted { .. }
-        | Msg::ItemFinished { .. }
+        | Msg::Response(_, Response::ProvisioningEvent(_))
+        | Msg::Response(_, Response::ItemStarted(_))
+        | Msg::Response(_, Response::ItemFinished { .. })
         | Msg::KeyDisabledSet { .. }
         | Msg::KeyRevoked { .. }
         | Msg::ManagementKeyDetected(_)
         | Msg::KeyRemoved { .. }
-        | Msg::ConsentDecided { .. }
+        | Msg::Response(_, Response::ConsentDecided(_))
         | Msg::SandboxActionFinished(_)
         | Msg::Notice(_) => false,
     }
@@ -405,7 +410,7 @@ fn a_ticket_that_nobody_gave_out_is_worth_nothing() {
     let mut monkey = Monkey::new(1);
     monkey.begin();
     let before = format!("{:?}", monkey.model);
-    let msg = Msg::KeysLoaded { ticket: Ticket(u64::MAX), result: Ok(Vec::new()) };
+    let msg = Msg::Response(Ticket(u64::MAX), Response::KeysLoaded(Ok(Vec::new())));
     assert!(update(&mut monkey.model, msg, monkey.now).is_empty());
     assert_eq!(before, format!("{:?}", monkey.model));
 }

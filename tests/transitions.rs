@@ -20,8 +20,8 @@ use keywright::domain::{
     StoredKey, UserError,
 };
 use keywright::tui::state::{
-    AlternateStore, AppContext, AuthChoice, Effect, Intent, KeyList, Model, Msg, Question, Screen,
-    SortOrder, Ticket,
+    AlternateStore, AppContext, AuthChoice, Effect, Intent, KeyList, Model, Msg, Question, Request,
+    Response, Screen, SortOrder, Ticket,
 };
 use keywright::tui::update::{load_keys, update};
 use proptest::prelude::*;
@@ -60,7 +60,7 @@ fn model_with_keys(labels: &[&str]) -> Model {
     let mut model = Model::new(AppContext::default(), (80, 24), now());
     load_keys(&mut model);
     let keys = Ok(labels.iter().map(|label| key(label)).collect());
-    send(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: keys });
+    send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys)));
     model
 }
 
@@ -84,7 +84,7 @@ fn model_awaiting_consent() -> (Model, Ticket) {
     send_intent(&mut model, Intent::NewKey);
     type_text(&mut model, "new");
     let effects = send_intent(&mut model, Intent::Submit);
-    let [Effect::ProvisionKey { ticket, request, .. }] = &effects[..] else {
+    let [Effect::Request(ticket, Request::ProvisionKey { request, .. })] = &effects[..] else {
         panic!("{effects:?}")
     };
     assert_eq!(request.label.as_str(), "new");
@@ -92,17 +92,19 @@ fn model_awaiting_consent() -> (Model, Ticket) {
     let url = "https://openrouter.ai/auth?x".to_owned();
     send(
         &mut model,
-        Msg::ProvisioningEvent {
+        Msg::Response(
             ticket,
-            event: ProvisioningEvent::SignInUrl { url, needs_code: false },
-        },
+            Response::ProvisioningEvent(ProvisioningEvent::SignInUrl { url, needs_code: false }),
+        ),
     );
     send(
         &mut model,
-        Msg::ProvisioningEvent {
+        Msg::Response(
             ticket,
-            event: ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
-        },
+            Response::ProvisioningEvent(ProvisioningEvent::StepStarted(
+                ProvisioningStep::AwaitConsent,
+            )),
+        ),
     );
     (model, ticket)
 }
@@ -152,13 +154,13 @@ fn five_keys_take_five_labels() {
         send_intent(&mut model, Intent::NewKey);
         type_text(&mut model, &format!("tool {number}"));
         let effects = send_intent(&mut model, Intent::Submit);
-        let [Effect::ProvisionKey { ticket, request, .. }] = &effects[..] else {
+        let [Effect::Request(ticket, Request::ProvisionKey { request, .. })] = &effects[..] else {
             panic!("{effects:?}")
         };
         assert_eq!(request.limit, "7.50".parse().ok());
         assert_eq!((request.limit_reset, &request.expiry), (Some(ResetInterval::Daily), &None));
         let outcome = stored(request.label.as_str());
-        send(&mut model, Msg::ProvisioningFinished { ticket: *ticket, outcome });
+        send(&mut model, Msg::Response(*ticket, Response::ProvisioningFinished(outcome)));
         assert_eq!(new_key_label(&model), Some(format!("tool {number}").as_str()));
     }
     assert_eq!(model.dashboard.stored_keys().len(), 6);
@@ -172,7 +174,10 @@ fn enter_goes_through_the_fields_and_submits_on_the_last() {
     for _ in 0..3 {
         assert!(send_intent(&mut model, Intent::Enter).is_empty());
     }
-    assert!(matches!(send_intent(&mut model, Intent::Enter)[..], [Effect::ProvisionKey { .. }]));
+    assert!(matches!(
+        send_intent(&mut model, Intent::Enter)[..],
+        [Effect::Request(_, Request::ProvisionKey { .. })]
+    ));
 }
 
 #[test]
@@ -222,7 +227,8 @@ fn the_chosen_auth_method_is_sent() {
     let mut roads = Vec::new();
     for _ in 0..4 {
         let effects = send_intent(&mut model, Intent::Submit);
-        let [Effect::ProvisionKey { auth_choice: road, .. }] = &effects[..] else {
+        let [Effect::Request(_, Request::ProvisionKey { auth_choice: road, .. })] = &effects[..]
+        else {
             panic!("{effects:?}")
         };
         roads.push(road.clone());
@@ -249,7 +255,12 @@ fn the_chosen_auth_method_is_sent() {
     send_intent(&mut model, Intent::NextAuthChoice);
     send_intent(&mut model, Intent::NextAuthChoice);
     let effects = send_intent(&mut model, Intent::Submit);
-    let [Effect::ProvisionKey { auth_choice: AuthChoice::ExistingKey(label), .. }] = &effects[..]
+    let [
+        Effect::Request(
+            _,
+            Request::ProvisionKey { auth_choice: AuthChoice::ExistingKey(label), .. },
+        ),
+    ] = &effects[..]
     else {
         panic!("{effects:?}")
     };
@@ -291,10 +302,12 @@ fn a_failed_sign_in_keeps_the_form() {
     let (mut model, ticket) = model_awaiting_consent();
     send(
         &mut model,
-        Msg::ProvisioningFinished {
+        Msg::Response(
             ticket,
-            outcome: ProvisioningOutcome::Failed(user_error(ErrorKind::Unreachable)),
-        },
+            Response::ProvisioningFinished(ProvisioningOutcome::Failed(user_error(
+                ErrorKind::Unreachable,
+            ))),
+        ),
     );
     assert!(
         matches!(&model.screen, Screen::SignIn(login) if login.error == Some(user_error(ErrorKind::Unreachable)))
@@ -303,7 +316,10 @@ fn a_failed_sign_in_keeps_the_form() {
     send_intent(&mut model, Intent::Back);
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!((form.label.text(), form.limit.text()), ("new", "7.50"));
-    assert!(matches!(send_intent(&mut again, Intent::Retry)[..], [Effect::ProvisionKey { .. }]));
+    assert!(matches!(
+        send_intent(&mut again, Intent::Retry)[..],
+        [Effect::Request(_, Request::ProvisionKey { .. })]
+    ));
 }
 
 #[test]
@@ -314,10 +330,12 @@ fn esc_while_waiting_cancels_at_once_and_keeps_the_form() {
     assert!(matches!(&model.screen, Screen::Form(form) if form.label.text() == "new"));
     send(
         &mut model,
-        Msg::ProvisioningFinished {
+        Msg::Response(
             ticket,
-            outcome: ProvisioningOutcome::Failed(user_error(ErrorKind::Cancelled)),
-        },
+            Response::ProvisioningFinished(ProvisioningOutcome::Failed(user_error(
+                ErrorKind::Cancelled,
+            ))),
+        ),
     );
     assert_eq!((model.notice, model.background_runs.len()), (None, 0));
 }
@@ -326,7 +344,7 @@ fn esc_while_waiting_cancels_at_once_and_keeps_the_form() {
 fn a_key_created_after_cancelling_is_listed_and_reported() {
     let (mut model, ticket) = model_awaiting_consent();
     send_intent(&mut model, Intent::Back);
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     assert_eq!(model.dashboard.stored_keys().len(), 2);
     assert!(model.notice.unwrap().unwrap().contains("new"));
 }
@@ -334,20 +352,20 @@ fn a_key_created_after_cancelling_is_listed_and_reported() {
 #[test]
 fn an_answer_counts_once() {
     let (mut model, ticket) = model_awaiting_consent();
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     send_intent(&mut model, Intent::Back);
     send(&mut model, Msg::KeyRemoved { label: "new".parse().unwrap(), result: Ok(()) });
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     assert_eq!(model.dashboard.stored_keys().len(), 1);
     // A key that is nowhere else counts whoever brings it.
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
     assert_eq!(new_key_label(&model), Some("new"));
 }
 
 #[test]
 fn a_clock_that_is_put_back_shows_no_key_for_longer() {
     let (mut model, ticket) = model_awaiting_consent();
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     send_intent(&mut model, Intent::ToggleReveal);
     update(&mut model, Msg::Tick, now() - SignedDuration::from_hours(1));
     assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.revealed_until.is_none()));
@@ -358,18 +376,23 @@ fn leaving_one_run_does_not_cancel_another() {
     let (mut model, first) = model_awaiting_consent();
     send(
         &mut model,
-        Msg::ProvisioningEvent {
-            ticket: first,
-            event: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
-        },
+        Msg::Response(
+            first,
+            Response::ProvisioningEvent(ProvisioningEvent::StepStarted(
+                ProvisioningStep::ExchangeCode,
+            )),
+        ),
     );
     send_intent(&mut model, Intent::Quit);
     send_intent(&mut model, Intent::Back);
     send_intent(&mut model, Intent::NewKey);
     type_text(&mut model, "second");
-    assert!(matches!(send_intent(&mut model, Intent::Submit)[..], [Effect::ProvisionKey { .. }]));
+    assert!(matches!(
+        send_intent(&mut model, Intent::Submit)[..],
+        [Effect::Request(_, Request::ProvisionKey { .. })]
+    ));
     let effects =
-        send(&mut model, Msg::ProvisioningFinished { ticket: first, outcome: stored("new") });
+        send(&mut model, Msg::Response(first, Response::ProvisioningFinished(stored("new"))));
     assert!(effects.is_empty(), "{effects:?}");
 }
 
@@ -380,10 +403,10 @@ fn events_of_a_cancelled_run_are_ignored() {
     send_intent(&mut model, Intent::Submit);
     send(
         &mut model,
-        Msg::ProvisioningEvent {
-            ticket: old,
-            event: ProvisioningEvent::StepStarted(ProvisioningStep::StoreKey),
-        },
+        Msg::Response(
+            old,
+            Response::ProvisioningEvent(ProvisioningEvent::StepStarted(ProvisioningStep::StoreKey)),
+        ),
     );
     assert!(
         matches!(&model.screen, Screen::SignIn(login) if login.step == ProvisioningStep::Preflight)
@@ -409,9 +432,12 @@ fn only_the_sandbox_can_decide_consent() {
     assert!(send_intent(&mut model, Intent::Approve).is_empty());
     model.is_sandbox = true;
     let effects = send_intent(&mut model, Intent::Approve);
-    assert!(matches!(effects[..], [Effect::DecideConsent { approve: true, .. }]), "{effects:?}");
+    assert!(
+        matches!(effects[..], [Effect::Request(_, Request::DecideConsent { approve: true, .. })]),
+        "{effects:?}"
+    );
     let result = Ok(Some(AuthCode::from("code".to_owned())));
-    let effects = send(&mut model, Msg::ConsentDecided { ticket, result });
+    let effects = send(&mut model, Msg::Response(ticket, Response::ConsentDecided(result)));
     assert!(matches!(effects[..], [Effect::SubmitCode(..)]));
 }
 
@@ -460,7 +486,7 @@ proptest! {
     fn no_sequence_of_intents_drops_an_unstored_key(intents in prop::collection::vec(any_intent(), 1..60)) {
         let (mut model, ticket) = model_awaiting_consent();
         let outcome = not_stored("new");
-        send(&mut model, Msg::ProvisioningFinished { ticket, outcome });
+        send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(outcome)));
         let mut given_up = false;
         for intent in intents {
             let asked = matches!(model.question, Some(Question::QuitWithUnstoredKey | Question::DiscardUnstoredKey));

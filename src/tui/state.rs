@@ -19,11 +19,11 @@ mod ticket;
 
 pub use confirm_dialog::{ConfirmDialog, ConfirmKind, UNUSED_FOR_CHOICES};
 pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey, SIDE_DETAILS_MIN_COLUMNS};
-pub use effect::Effect;
+pub use effect::{Effect, Request};
 pub(in crate::tui) use form::Submission;
 pub use form::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind};
 pub use key_update::KeyUpdate;
-pub use message::{Intent, KeyUpdateOutcome, Msg};
+pub use message::{Intent, KeyUpdateOutcome, Msg, Response};
 pub use new_key_screen::{NewKeyScreen, PassphraseForm};
 pub use plan_screen::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
 pub use refresh::{RefreshRound, RefreshSchedule};

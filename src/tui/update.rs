@@ -13,14 +13,15 @@ use jiff::Timestamp;
 use quit::{handle_disconnect, queue_unstored, quit_when_idle};
 
 use crate::domain::{CheckResult, ErrorKind, ProvisioningOutcome, StoredKey};
-use crate::tui::state::{Effect, Model, NewKeyScreen, Operation, Screen};
-use crate::tui::state::{Msg, Ticket};
+use crate::tui::state::{
+    Effect, Model, Msg, NewKeyScreen, Operation, Request, Response, Screen, Ticket,
+};
 
 /// Starts loading the inventory, as at the start of the program.
 pub fn load_keys(model: &mut Model) -> Vec<Effect> {
     let ticket = model.next_ticket();
     model.dashboard.load_ticket = Some(ticket);
-    vec![Effect::LoadKeys(ticket)]
+    vec![Effect::Request(ticket, Request::LoadKeys)]
 }
 
 /// Applies one message at the time `now` and returns the effects to run.
@@ -38,7 +39,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Disconnected => handle_disconnect(model),
         Msg::FocusGained if model.refresh.is_due_on_focus(now) => start_refresh(model),
         Msg::FocusGained => Vec::new(),
-        Msg::KeyChecked { ticket, hash, result, checked_at } => {
+        Msg::Response(ticket, Response::KeyChecked { hash, result, checked_at }) => {
             if model.refresh.is_current_round(ticket) {
                 model.refresh.has_insufficient_credits = result == CheckResult::InsufficientCredits;
                 if let Some(round) = &mut model.refresh.current_round {
@@ -48,7 +49,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Msg::RefreshFinished { ticket, error, retry_after, rejected_keys } => {
+        Msg::Response(ticket, Response::RefreshFinished { error, retry_after, rejected_keys }) => {
             if model.refresh.is_current_round(ticket) {
                 for account_key in &rejected_keys {
                     model.dashboard.record_account_key(account_key, now);
@@ -68,7 +69,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             model.terminal_size = (columns, rows);
             Vec::new()
         }
-        Msg::KeysLoaded { ticket, result: keys } => {
+        Msg::Response(ticket, Response::KeysLoaded(keys)) => {
             let mut effects = Vec::new();
             if model.dashboard.load_ticket == Some(ticket) {
                 model.dashboard.load_ticket = None;
@@ -113,7 +114,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Msg::ProvisioningEvent { ticket, event } => {
+        Msg::Response(ticket, Response::ProvisioningEvent(event)) => {
             if let Screen::SignIn(sign_in) = &mut model.screen
                 && sign_in.ticket == ticket
             {
@@ -121,35 +122,37 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Msg::ProvisioningFinished { ticket, outcome } => {
+        Msg::Response(ticket, Response::ProvisioningFinished(outcome)) => {
             finish_provisioning(model, ticket, outcome)
         }
-        Msg::RotationFinished { ticket, outcome: rotation } => {
+        Msg::Response(ticket, Response::RotationFinished(rotation)) => {
             responses::finish_rotation(model, ticket, rotation)
         }
-        Msg::LeakResponseFinished { ticket, responses } => {
+        Msg::Response(ticket, Response::LeakResponseFinished(responses)) => {
             responses::finish_leak_response(model, ticket, responses)
         }
-        Msg::PlanLoaded { ticket, result } => {
+        Msg::Response(ticket, Response::PlanLoaded(result)) => {
             plan::finish_plan_load(model, ticket, result);
             Vec::new()
         }
-        Msg::ItemStarted { ticket, label } => {
+        Msg::Response(ticket, Response::ItemStarted(label)) => {
             plan::start_item(model, ticket, &label);
             Vec::new()
         }
-        Msg::ItemFinished { ticket, label, result, warning } => {
+        Msg::Response(ticket, Response::ItemFinished { label, result, warning }) => {
             plan::finish_item(model, ticket, &label, result, warning);
             Vec::new()
         }
-        Msg::PlanApplied { ticket, error } => plan::finish_plan(model, ticket, error),
-        Msg::AccountKeyFetched { ticket, result: account_key } => {
+        Msg::Response(ticket, Response::PlanApplied(error)) => {
+            plan::finish_plan(model, ticket, error)
+        }
+        Msg::Response(ticket, Response::AccountKeyFetched(account_key)) => {
             if let Some(request) = model.edit_request.take_if(|request| request.ticket == ticket) {
                 responses::open_edit_form(model, &request.hash, account_key);
             }
             Vec::new()
         }
-        Msg::KeyUpdated { ticket, outcome } => {
+        Msg::Response(ticket, Response::KeyUpdated(outcome)) => {
             if model.close_request(ticket) {
                 responses::finish_key_update(model, ticket, outcome);
             }
@@ -159,7 +162,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             responses::finish_set_disabled(model, &label, result, warning);
             Vec::new()
         }
-        Msg::KeyImported { ticket, result } => {
+        Msg::Response(ticket, Response::KeyImported(result)) => {
             if model.close_request(ticket) {
                 responses::finish_import(model, ticket, result);
             }
@@ -169,7 +172,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             responses::finish_revoke(model, &hash, &label, result);
             Vec::new()
         }
-        Msg::AccountKeysLoaded { ticket, result: account } => {
+        Msg::Response(ticket, Response::AccountKeysLoaded(account)) => {
             if model.dashboard.account_keys_ticket == Some(ticket) {
                 responses::finish_account_load(model, account);
             }
@@ -179,7 +182,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             responses::set_management_key_known(model, is_known);
             Vec::new()
         }
-        Msg::UsageHistoryLoaded { ticket, history } => {
+        Msg::Response(ticket, Response::UsageHistoryLoaded(history)) => {
             if model.dashboard.usage_history_ticket == Some(ticket) {
                 model.dashboard.set_usage_history(history, now);
                 responses::revoke_unused_keys(model)
@@ -187,7 +190,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 Vec::new()
             }
         }
-        Msg::SecretRead { ticket, label, result: key } => {
+        Msg::Response(ticket, Response::SecretRead { label, result: key }) => {
             let selected = model.dashboard.selected_key();
             let selected = selected.filter(|key| key.is_stored() && key.label == label);
             let hash = selected.map(|key| key.hash.clone());
@@ -208,7 +211,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }));
             Vec::new()
         }
-        Msg::ConsentDecided { ticket, result } => {
+        Msg::Response(ticket, Response::ConsentDecided(result)) => {
             sign_in::handle_consent_decision(model, ticket, result)
         }
         Msg::SandboxActionFinished(notice) => {
@@ -250,7 +253,7 @@ fn start_refresh(model: &mut Model) -> Vec<Effect> {
         .map(|key| (key.hash.clone(), key.label.clone()))
         .collect();
     model.refresh.start_round(ticket, keys.len());
-    vec![Effect::RefreshKeys { ticket, keys }]
+    vec![Effect::Request(ticket, Request::RefreshKeys(keys))]
 }
 
 /// Handles the end of a provisioning run: on its screen if that is shown, otherwise by a notice.
@@ -349,7 +352,7 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
     }
     let ticket = model.next_ticket();
     model.dashboard.usage_history_ticket = Some(ticket);
-    vec![Effect::LoadUsageHistory { ticket, hashes }]
+    vec![Effect::Request(ticket, Request::LoadUsageHistory(hashes))]
 }
 
 /// Updates the used labels of an open form after the stored keys changed.

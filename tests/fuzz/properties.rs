@@ -20,7 +20,7 @@ use crate::domain::{
 use crate::services::plan;
 use crate::storage::json_store::{Error, StoreLocation};
 use crate::storage::{inventory, journal};
-use crate::tui::state::{AppContext, Model, Msg};
+use crate::tui::state::{AppContext, Model, Msg, Response};
 use crate::tui::update::{load_keys, update};
 use crate::tui::view::{self, Theme};
 
@@ -153,7 +153,7 @@ fn draw_dashboard(keys: Vec<StoredKey>) {
     let mut model = Model::new(context, (160, 40), now());
     load_keys(&mut model);
     let ticket = model.dashboard.load_ticket.unwrap();
-    update(&mut model, Msg::KeysLoaded { ticket, result: Ok(keys) }, now());
+    update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(keys))), now());
     let _ = model.next_tick_at();
     let mut terminal = Terminal::new(TestBackend::new(160, 40)).unwrap();
     terminal.draw(|frame| view::draw(&model, Theme::Dark, frame)).unwrap();

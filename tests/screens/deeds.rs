@@ -27,8 +27,10 @@ fn remote(label: &str) -> AccountKey {
 fn editing(remote: Option<AccountKey>, size: (u16, u16)) -> Model {
     let mut model = held(size);
     let effects = update(&mut model, Msg::Intent(Intent::EditKey), now());
-    let [Effect::FetchAccountKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    update(&mut model, Msg::AccountKeyFetched { ticket, result: Ok(remote) }, now());
+    let [Effect::Request(ticket, Request::FetchAccountKey(_))] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    update(&mut model, Msg::Response(ticket, Response::AccountKeyFetched(Ok(remote))), now());
     model
 }
 
@@ -42,7 +44,7 @@ fn with_past(retiring: bool, size: (u16, u16)) -> Model {
         row.retirement =
             Some(Retirement { replaced_at: since, unused_for: 3_600, revoke_when_unused: false });
     }
-    update(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(vec![row]) }, now());
+    update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(vec![row]))), now());
     want(&mut model, &[Intent::ToggleDetails]);
     let Some(ticket) = model.dashboard.usage_history_ticket else {
         panic!("no past is waited for")
@@ -58,7 +60,11 @@ fn with_past(retiring: bool, size: (u16, u16)) -> Model {
         })
         .collect();
     samples.reverse();
-    update(&mut model, Msg::UsageHistoryLoaded { ticket, history: vec![(hash, samples)] }, now());
+    update(
+        &mut model,
+        Msg::Response(ticket, Response::UsageHistoryLoaded(vec![(hash, samples)])),
+        now(),
+    );
     model
 }
 
@@ -108,7 +114,7 @@ fn failed_leak_response_actions_are_highlighted() {
             "check the network",
         )),
     }];
-    update(&mut model, Msg::LeakResponseFinished { ticket, responses: panicked }, now());
+    update(&mut model, Msg::Response(ticket, Response::LeakResponseFinished(panicked)), now());
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -142,12 +148,14 @@ fn imported_key_is_masked() {
 fn account_keys_are_shown_with_stored_keys() {
     let mut model = held((80, 24));
     let effects = update(&mut model, Msg::Intent(Intent::NextScope), now());
-    let [Effect::LoadAccountKeys(ticket)] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::LoadAccountKeys)] = effects[..] else {
+        panic!("{effects:?}")
+    };
     let account = AccountKeys {
         keys: vec![remote("laptop"), remote("somebody else's 🤖\u{202e}\u{1b}[2J")],
         revoked_hashes: vec![keys()[1].hash.clone()],
     };
-    update(&mut model, Msg::AccountKeysLoaded { ticket, result: Ok(account) }, now());
+    update(&mut model, Msg::Response(ticket, Response::AccountKeysLoaded(Ok(account))), now());
     insta::assert_snapshot!(drawn(&model));
     want(&mut model, &[Intent::MoveToBottom, Intent::ToggleDetails]);
     insta::assert_snapshot!("details_of_a_key_that_is_not_stored", drawn(&model));

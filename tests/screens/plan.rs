@@ -1,7 +1,7 @@
 //! A plan on screen: before, while and after it is applied.
 
 use keywright::domain::{Expiry, KeyRequest};
-use keywright::tui::state::{PlanComparison, PlanStatus, PlannedKey};
+use keywright::tui::state::{PlanComparison, PlanStatus, PlannedKey, Request, Response};
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn planned(label: &str, fate: PlanStatus) -> PlannedKey {
 fn seen(size: (u16, u16)) -> Model {
     let mut model = held(size);
     want(&mut model, &[Intent::OpenPlan]);
-    let [Effect::LoadPlan { ticket, .. }] =
+    let [Effect::Request(ticket, Request::LoadPlan(_))] =
         update(&mut model, Msg::Intent(Intent::Enter), now())[..]
     else {
         panic!()
@@ -35,34 +35,38 @@ fn seen(size: (u16, u16)) -> Model {
     keys.extend((1..=20).map(|n| planned(&format!("tool-{n}"), PlanStatus::ToCreate)));
     let road = "one after the other, with your consent to each".into();
     let plan = Ok(PlanComparison { keys, auth_description: road });
-    update(&mut model, Msg::PlanLoaded { ticket, result: plan }, now());
+    update(&mut model, Msg::Response(ticket, Response::PlanLoaded(plan)), now());
     model
 }
 
 /// Two keys have had their turn; the third waits for consent.
 fn applying(size: (u16, u16)) -> (Model, Ticket) {
     let mut model = seen(size);
-    let [Effect::ApplyPlan { ticket, .. }] =
+    let [Effect::Request(ticket, Request::ApplyPlan(_))] =
         update(&mut model, Msg::Intent(Intent::Enter), now())[..]
     else {
         panic!()
     };
     let mut end = |label: &str, result| {
         let label: keywright::domain::Label = label.parse().unwrap();
-        update(&mut model, Msg::ItemStarted { ticket, label: label.clone() }, now());
-        update(&mut model, Msg::ItemFinished { ticket, label, result, warning: None }, now());
+        update(&mut model, Msg::Response(ticket, Response::ItemStarted(label.clone())), now());
+        update(
+            &mut model,
+            Msg::Response(ticket, Response::ItemFinished { label, result, warning: None }),
+            now(),
+        );
     };
     end("aider", Ok(key("aider", Some("10"), Some(ResetInterval::Weekly), Some(90))));
     let skipped = UserError::new(ErrorKind::Cancelled, "skipped", String::new());
     end("codex", Err(skipped));
     let label = "日本語のラベル".parse().unwrap();
-    update(&mut model, Msg::ItemStarted { ticket, label }, now());
+    update(&mut model, Msg::Response(ticket, Response::ItemStarted(label)), now());
     let url = format!("https://openrouter.ai/auth?{}", "x".repeat(300));
     for report in [
         ProvisioningEvent::SignInUrl { url, needs_code: false },
         ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
     ] {
-        update(&mut model, Msg::ProvisioningEvent { ticket, event: report }, now());
+        update(&mut model, Msg::Response(ticket, Response::ProvisioningEvent(report)), now());
     }
     (model, ticket)
 }
@@ -83,7 +87,7 @@ fn plan_scrolls_on_the_smallest_terminal() {
 fn plan_problems_are_shown_with_their_location() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::OpenPlan]);
-    let [Effect::LoadPlan { ticket, .. }] =
+    let [Effect::Request(ticket, Request::LoadPlan(_))] =
         update(&mut model, Msg::Intent(Intent::Enter), now())[..]
     else {
         panic!()
@@ -92,7 +96,7 @@ fn plan_problems_are_shown_with_their_location() {
         "line 3, column 9: a limit is an amount in USD above zero, such as 10".to_owned(),
         "line 7, column 1: there is no field `expiers`; did you mean `expires`?".to_owned(),
     ]);
-    update(&mut model, Msg::PlanLoaded { ticket, result: plan }, now());
+    update(&mut model, Msg::Response(ticket, Response::PlanLoaded(plan)), now());
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -105,6 +109,6 @@ fn batch_shows_finished_current_and_waiting_keys() {
 fn batch_shows_the_complete_address_on_the_smallest_terminal() {
     let (mut model, ticket) = applying(view::MIN_TERMINAL_SIZE);
     insta::assert_snapshot!(drawn(&model));
-    update(&mut model, Msg::PlanApplied { ticket, error: None }, now());
+    update(&mut model, Msg::Response(ticket, Response::PlanApplied(None)), now());
     insta::assert_snapshot!(drawn(&model));
 }

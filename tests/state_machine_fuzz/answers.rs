@@ -3,7 +3,9 @@
 
 use jiff::SignedDuration;
 use keywright::domain::{AccountKeys, ApiKey, ProvisioningOutcome, StoredKey};
-use keywright::tui::state::{Effect, KeyUpdateOutcome, Msg, PlanComparison, Ticket};
+use keywright::tui::state::{
+    Effect, KeyUpdateOutcome, Msg, PlanComparison, Request, Response, Ticket,
+};
 use secrecy::ExposeSecret;
 
 use super::{Dice, Monkey};
@@ -38,7 +40,7 @@ impl Monkey {
         let now = self.now;
         let dice = &mut self.dice;
         let msg = match effect {
-            Effect::LoadKeys(ticket) => {
+            Effect::Request(ticket, Request::LoadKeys) => {
                 if self.world.len() < 3 || dice.once_in(20) {
                     self.world = dice.several(30, |dice| {
                         let key = dice.key();
@@ -47,14 +49,17 @@ impl Monkey {
                     });
                 }
                 let world = self.world.clone();
-                Msg::KeysLoaded { ticket, result: dice.or_trouble(|_| world) }
+                Msg::Response(ticket, Response::KeysLoaded(dice.or_trouble(|_| world)))
             }
-            Effect::RefreshKeys { ticket, keys } => {
+            Effect::Request(ticket, Request::RefreshKeys(keys)) => {
                 if !keys.is_empty() && !dice.once_in(4) {
                     let hash = dice.one(&keys).0.clone();
                     let read = dice.read(now);
-                    let msg = Msg::KeyChecked { ticket, hash, result: read, checked_at: now };
-                    return Some((msg, Some(Effect::RefreshKeys { ticket, keys })));
+                    let msg = Msg::Response(
+                        ticket,
+                        Response::KeyChecked { hash, result: read, checked_at: now },
+                    );
+                    return Some((msg, Some(Effect::Request(ticket, Request::RefreshKeys(keys)))));
                 }
                 let world = self.world.clone();
                 let refused = dice.several(2, |dice| {
@@ -62,12 +67,14 @@ impl Monkey {
                     dice.remote(hash, now)
                 });
                 let wait = *dice.one(&[0, 1, 60, 7_200, i64::MAX]);
-                Msg::RefreshFinished {
+                Msg::Response(
                     ticket,
-                    error: dice.maybe(Dice::trouble),
-                    retry_after: dice.maybe(|_| SignedDuration::from_secs(wait)),
-                    rejected_keys: refused,
-                }
+                    Response::RefreshFinished {
+                        error: dice.maybe(Dice::trouble),
+                        retry_after: dice.maybe(|_| SignedDuration::from_secs(wait)),
+                        rejected_keys: refused,
+                    },
+                )
             }
             Effect::RecoverInterrupted => Msg::RecoveryFinished {
                 stored_keys: dice.several(1, |dice| {
@@ -88,71 +95,86 @@ impl Monkey {
                 unresolved_attempts: dice.several(3, |dice| dice.unresolved(now)),
                 error: dice.maybe(Dice::trouble),
             },
-            Effect::ProvisionKey { ticket, request, auth_choice: road } => {
+            Effect::Request(ticket, Request::ProvisionKey { request, auth_choice: road }) => {
                 if dice.once_in(2) {
                     let report = dice.report();
-                    let msg = Msg::ProvisioningEvent { ticket, event: report };
+                    let msg = Msg::Response(ticket, Response::ProvisioningEvent(report));
                     return Some((
                         msg,
-                        Some(Effect::ProvisionKey { ticket, request, auth_choice: road }),
+                        Some(Effect::Request(
+                            ticket,
+                            Request::ProvisionKey { request, auth_choice: road },
+                        )),
                     ));
                 }
                 let key = dice.key();
                 let held = dice.held(request.label, &key, now);
-                Msg::ProvisioningFinished { ticket, outcome: dice.outcome(held, key) }
+                Msg::Response(ticket, Response::ProvisioningFinished(dice.outcome(held, key)))
             }
-            Effect::RotateKey { ticket, stored_key: held, retire_policy: terms } => {
+            Effect::Request(
+                ticket,
+                Request::RotateKey { stored_key: held, retire_policy: terms },
+            ) => {
                 if dice.once_in(2) {
                     let report = dice.report();
-                    let msg = Msg::ProvisioningEvent { ticket, event: report };
+                    let msg = Msg::Response(ticket, Response::ProvisioningEvent(report));
                     return Some((
                         msg,
-                        Some(Effect::RotateKey { ticket, stored_key: held, retire_policy: terms }),
+                        Some(Effect::Request(
+                            ticket,
+                            Request::RotateKey { stored_key: held, retire_policy: terms },
+                        )),
                     ));
                 }
-                Msg::RotationFinished { ticket, outcome: dice.rotation(held, now) }
+                Msg::Response(ticket, Response::RotationFinished(dice.rotation(held, now)))
             }
-            Effect::LoadPlan { ticket, .. } => {
+            Effect::Request(ticket, Request::LoadPlan(_)) => {
                 let plan = if dice.once_in(3) {
                     Err(vec![dice.words(), dice.words()])
                 } else {
                     let keys = dice.several(30, Dice::planned);
                     Ok(PlanComparison { keys, auth_description: "with the management key".into() })
                 };
-                Msg::PlanLoaded { ticket, result: plan }
+                Msg::Response(ticket, Response::PlanLoaded(plan))
             }
-            Effect::ApplyPlan { ticket, mut requests } => {
+            Effect::Request(ticket, Request::ApplyPlan(mut requests)) => {
                 let Some(request) = requests.pop().filter(|_| !dice.once_in(8)) else {
                     return Some((
-                        Msg::PlanApplied { ticket, error: dice.maybe(Dice::trouble) },
+                        Msg::Response(ticket, Response::PlanApplied(dice.maybe(Dice::trouble))),
                         None,
                     ));
                 };
                 let label = request.label.clone();
                 let msg = match dice.below(4) {
-                    0 => Msg::ItemStarted { ticket, label },
-                    1 | 2 => Msg::ProvisioningEvent { ticket, event: dice.report() },
+                    0 => Msg::Response(ticket, Response::ItemStarted(label)),
+                    1 | 2 => Msg::Response(ticket, Response::ProvisioningEvent(dice.report())),
                     _ => {
                         let key = dice.key();
                         let result = dice.or_trouble(|dice| dice.held(request.label, &key, now));
                         let note = dice.maybe(Dice::trouble);
-                        let msg = Msg::ItemFinished { ticket, label, result, warning: note };
-                        return Some((msg, Some(Effect::ApplyPlan { ticket, requests })));
+                        let msg = Msg::Response(
+                            ticket,
+                            Response::ItemFinished { label, result, warning: note },
+                        );
+                        return Some((
+                            msg,
+                            Some(Effect::Request(ticket, Request::ApplyPlan(requests))),
+                        ));
                     }
                 };
                 requests.push(request);
-                return Some((msg, Some(Effect::ApplyPlan { ticket, requests })));
+                return Some((msg, Some(Effect::Request(ticket, Request::ApplyPlan(requests)))));
             }
-            Effect::RespondToLeak { ticket, keys } => {
+            Effect::Request(ticket, Request::RespondToLeak(keys)) => {
                 let panicked = keys.into_iter().map(|old| dice.panicked(old, now)).collect();
-                Msg::LeakResponseFinished { ticket, responses: panicked }
+                Msg::Response(ticket, Response::LeakResponseFinished(panicked))
             }
-            Effect::FetchAccountKey { ticket, hash } => {
+            Effect::Request(ticket, Request::FetchAccountKey(hash)) => {
                 let remote =
                     dice.or_trouble(|dice| dice.once_in(3).then(|| dice.remote(hash, now)));
-                Msg::AccountKeyFetched { ticket, result: remote }
+                Msg::Response(ticket, Response::AccountKeyFetched(remote))
             }
-            Effect::UpdateKey { ticket, update: change } => {
+            Effect::Request(ticket, Request::UpdateKey(change)) => {
                 let remote = dice.remote(change.key.hash.clone(), now);
                 let mut here = change.key;
                 here.label = dice.label();
@@ -168,7 +190,7 @@ impl Monkey {
                         warning: dice.maybe(Dice::trouble),
                     },
                 };
-                Msg::KeyUpdated { ticket, outcome }
+                Msg::Response(ticket, Response::KeyUpdated(outcome))
             }
             Effect::SetKeysDisabled { mut keys, disabled } => {
                 let held = keys.pop()?;
@@ -176,9 +198,9 @@ impl Monkey {
                 let msg = Msg::KeyDisabledSet { label: held.label, result, warning: None };
                 return Some((msg, Some(Effect::SetKeysDisabled { keys, disabled })));
             }
-            Effect::ImportKey { ticket, label, key } => {
+            Effect::Request(ticket, Request::ImportKey { label, key }) => {
                 let result = dice.or_trouble(|dice| dice.held(label, &key, now));
-                Msg::KeyImported { ticket, result }
+                Msg::Response(ticket, Response::KeyImported(result))
             }
             Effect::RevokeKeys(mut keys) => {
                 let held = keys.pop()?;
@@ -186,7 +208,7 @@ impl Monkey {
                 let msg = Msg::KeyRevoked { hash: held.hash, label: held.label, result };
                 return Some((msg, Some(Effect::RevokeKeys(keys))));
             }
-            Effect::LoadAccountKeys(ticket) => {
+            Effect::Request(ticket, Request::LoadAccountKeys) => {
                 let world = self.world.clone();
                 let account = dice.or_trouble(|dice| AccountKeys {
                     keys: dice.several(8, |dice| {
@@ -195,20 +217,21 @@ impl Monkey {
                     }),
                     revoked_hashes: dice.several(2, |dice| some_hash(&world, dice)),
                 });
-                Msg::AccountKeysLoaded { ticket, result: account }
+                Msg::Response(ticket, Response::AccountKeysLoaded(account))
             }
             Effect::DetectManagementKey => Msg::ManagementKeyDetected(dice.once_in(2)),
-            Effect::LoadUsageHistory { ticket, hashes } => {
+            Effect::Request(ticket, Request::LoadUsageHistory(hashes)) => {
                 let past = hashes.into_iter().map(|hash| (hash, dice.samples(now))).collect();
-                Msg::UsageHistoryLoaded { ticket, history: past }
+                Msg::Response(ticket, Response::UsageHistoryLoaded(past))
             }
-            Effect::RetryStore { ticket, entry: held, key }
-            | Effect::StoreInAlternate { ticket, entry: held, key, .. } => {
-                Msg::ProvisioningFinished { ticket, outcome: dice.outcome(held, key) }
+            Effect::Request(ticket, Request::RetryStore { entry: held, key })
+            | Effect::Request(ticket, Request::StoreInAlternate { entry: held, key, .. }) => {
+                Msg::Response(ticket, Response::ProvisioningFinished(dice.outcome(held, key)))
             }
-            Effect::ReadSecret(ticket, label) => {
-                Msg::SecretRead { ticket, label, result: dice.or_trouble(Dice::key) }
-            }
+            Effect::Request(ticket, Request::ReadSecret(label)) => Msg::Response(
+                ticket,
+                Response::SecretRead { label, result: dice.or_trouble(Dice::key) },
+            ),
             Effect::CopyShownKey(_)
             | Effect::CopyStoredKey(_)
             | Effect::CopyUrl(_)
@@ -218,11 +241,11 @@ impl Monkey {
                 let result = dice.or_trouble(|_| ());
                 return Some((Msg::KeyRemoved { label, result }, Some(Effect::RemoveKeys(labels))));
             }
-            Effect::DecideConsent { ticket, .. } => {
+            Effect::Request(ticket, Request::DecideConsent { .. }) => {
                 let code = dice.maybe(Dice::code);
                 let words = "the page could not be reached".to_owned();
                 let result = if dice.once_in(3) { Err(words) } else { Ok(code) };
-                Msg::ConsentDecided { ticket, result }
+                Msg::Response(ticket, Response::ConsentDecided(result))
             }
             Effect::SpendOnKey { .. } | Effect::SkipDay => {
                 Msg::SandboxActionFinished(dice.or_trouble(Dice::words))
@@ -248,18 +271,24 @@ impl Monkey {
         let (label, key) = (dice.label(), dice.key());
         let held = dice.held(label, &key, now);
         match dice.below(9) {
-            0 => Msg::KeysLoaded { ticket, result: dice.or_trouble(|_| Vec::new()) },
+            0 => Msg::Response(ticket, Response::KeysLoaded(dice.or_trouble(|_| Vec::new()))),
             1 => {
                 let outcome = dice.outcome(held, key);
-                Msg::ProvisioningFinished { ticket, outcome }
+                Msg::Response(ticket, Response::ProvisioningFinished(outcome))
             }
-            2 => Msg::RotationFinished { ticket, outcome: dice.rotation(held, now) },
-            3 => Msg::LeakResponseFinished { ticket, responses: vec![dice.panicked(held, now)] },
-            4 => Msg::SecretRead { ticket, label: held.label, result: Ok(key) },
-            5 => Msg::ProvisioningEvent { ticket, event: dice.report() },
-            6 => Msg::ConsentDecided { ticket, result: Ok(Some(dice.code())) },
-            7 => Msg::KeyImported { ticket, result: Ok(held) },
-            _ => Msg::UsageHistoryLoaded { ticket, history: vec![(held.hash, dice.samples(now))] },
+            2 => Msg::Response(ticket, Response::RotationFinished(dice.rotation(held, now))),
+            3 => Msg::Response(
+                ticket,
+                Response::LeakResponseFinished(vec![dice.panicked(held, now)]),
+            ),
+            4 => Msg::Response(ticket, Response::SecretRead { label: held.label, result: Ok(key) }),
+            5 => Msg::Response(ticket, Response::ProvisioningEvent(dice.report())),
+            6 => Msg::Response(ticket, Response::ConsentDecided(Ok(Some(dice.code())))),
+            7 => Msg::Response(ticket, Response::KeyImported(Ok(held))),
+            _ => Msg::Response(
+                ticket,
+                Response::UsageHistoryLoaded(vec![(held.hash, dice.samples(now))]),
+            ),
         }
     }
 }

@@ -6,7 +6,7 @@ use keywright::domain::{
 };
 use keywright::tui::state::{
     ConfirmKind, Effect, FormField, FormKind, Intent, KeyScope, KeyUpdate, KeyUpdateOutcome, Msg,
-    Screen,
+    Request, Response, Screen,
 };
 
 use super::*;
@@ -56,8 +56,10 @@ fn asking(model: &Model) -> Option<ConfirmKind> {
 fn editing(remote: Option<AccountKey>) -> Model {
     let mut model = model_with_keys(&["laptop", "ci"]);
     let effects = send_intent(&mut model, Intent::EditKey);
-    let [Effect::FetchAccountKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    send(&mut model, Msg::AccountKeyFetched { ticket, result: Ok(remote) });
+    let [Effect::Request(ticket, Request::FetchAccountKey(_))] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    send(&mut model, Msg::Response(ticket, Response::AccountKeyFetched(Ok(remote))));
     model
 }
 
@@ -69,14 +71,15 @@ fn a_rotation_is_confirmed_and_moves_the_label() {
     send_intent(&mut model, Intent::NextChoice);
     send_intent(&mut model, Intent::ToggleMark);
     let effects = send_intent(&mut model, Intent::Yes);
-    let [Effect::RotateKey { ticket, stored_key: held, retire_policy: terms }] = &effects[..]
+    let [Effect::Request(ticket, Request::RotateKey { stored_key: held, retire_policy: terms })] =
+        &effects[..]
     else {
         panic!("{effects:?}")
     };
     assert_eq!(held.label.as_str(), "laptop");
     assert_eq!(*terms, RetirePolicy { unused_for: 21_600, revoke_when_unused: true });
     let rotation = RotationOutcome::Completed { rotated: rotated("laptop"), warning: None };
-    send(&mut model, Msg::RotationFinished { ticket: *ticket, outcome: rotation });
+    send(&mut model, Msg::Response(*ticket, Response::RotationFinished(rotation)));
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(labels(&model), ["laptop (old)", "ci", "laptop"]);
     assert_eq!(model.dashboard.selected_key().unwrap().hash, "new");
@@ -87,15 +90,21 @@ fn a_rotation_that_failed_can_be_tried_again_and_left() {
     let mut model = model_with_keys(&["laptop"]);
     send_intent(&mut model, Intent::Rotate);
     let effects = send_intent(&mut model, Intent::Yes);
-    let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
-    let failed = |ticket| Msg::RotationFinished {
-        ticket,
-        outcome: RotationOutcome::Failed(user_error(ErrorKind::Unreachable)),
+    let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    let failed = |ticket| {
+        Msg::Response(
+            ticket,
+            Response::RotationFinished(RotationOutcome::Failed(user_error(ErrorKind::Unreachable))),
+        )
     };
     send(&mut model, failed(ticket));
     assert!(matches!(&model.screen, Screen::SignIn(login) if login.error.is_some()));
     let effects = send_intent(&mut model, Intent::Retry);
-    let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
     let effects = send_intent(&mut model, Intent::Back);
     assert!(matches!(effects[..], [Effect::CancelRun(cancelled)] if cancelled == ticket));
     assert!(matches!(model.screen, Screen::Dashboard));
@@ -109,13 +118,15 @@ fn an_unstored_key_of_a_rotation_is_shown() {
     let mut model = model_with_keys(&["laptop"]);
     send_intent(&mut model, Intent::Rotate);
     let effects = send_intent(&mut model, Intent::Yes);
-    let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
     let rotation = RotationOutcome::NotStored {
         entry: key("laptop (new)"),
         key: secret(),
         error: user_error(ErrorKind::SecretStore),
     };
-    send(&mut model, Msg::RotationFinished { ticket, outcome: rotation });
+    send(&mut model, Msg::Response(ticket, Response::RotationFinished(rotation)));
     assert_eq!(new_key_label(&model), Some("laptop (new)"));
     assert!(send_intent(&mut model, Intent::Quit).is_empty());
     assert_eq!(model.question, Some(Question::QuitWithUnstoredKey));
@@ -129,7 +140,9 @@ fn a_leak_response_is_confirmed_and_reports_failures() {
     assert!(send_intent(&mut model, Intent::RespondToLeak).is_empty());
     assert_eq!(asking(&model), Some(ConfirmKind::RespondToLeak));
     let effects = send_intent(&mut model, Intent::Yes);
-    let [Effect::RespondToLeak { ticket, keys }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::RespondToLeak(keys))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(keys.len(), 2);
     let one = |label: &str, done, replaced| LeakResponse {
         label: label.parse().unwrap(),
@@ -147,7 +160,7 @@ fn a_leak_response_is_confirmed_and_reports_failures() {
         ),
         one("ci", false, RotationOutcome::Failed(user_error(ErrorKind::Unreachable))),
     ];
-    send(&mut model, Msg::LeakResponseFinished { ticket: *ticket, responses: panicked });
+    send(&mut model, Msg::Response(*ticket, Response::LeakResponseFinished(panicked)));
     let Screen::ActionResults(deeds) = &model.screen else { panic!("{:?}", model.screen) };
     assert_eq!(
         deeds.iter().map(|deed| deed.succeeded).collect::<Vec<_>>(),
@@ -163,13 +176,15 @@ fn a_leaked_key_that_was_replaced_is_copied() {
     let mut model = model_with_keys(&["laptop"]);
     send_intent(&mut model, Intent::RespondToLeak);
     let effects = send_intent(&mut model, Intent::Yes);
-    let [Effect::RespondToLeak { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::RespondToLeak(_))] = effects[..] else {
+        panic!("{effects:?}")
+    };
     let panicked = vec![LeakResponse {
         label: "laptop".parse().unwrap(),
         disable_result: ActionResult { succeeded: true, message: String::new() },
         rotation: RotationOutcome::Completed { rotated: rotated("laptop"), warning: None },
     }];
-    let effects = send(&mut model, Msg::LeakResponseFinished { ticket, responses: panicked });
+    let effects = send(&mut model, Msg::Response(ticket, Response::LeakResponseFinished(panicked)));
     assert!(
         effects
             .iter()
@@ -235,7 +250,7 @@ fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!(form.diff, ["limit: $7.50 → $20.00"]);
     let effects = send_intent(&mut model, Intent::Submit);
-    let [Effect::UpdateKey { ticket, update: change }] = &effects[..] else {
+    let [Effect::Request(ticket, Request::UpdateKey(change))] = &effects[..] else {
         panic!("{effects:?}")
     };
     let KeyUpdate { account_patch: Some((seen, patch)), new_label: None, .. } = &**change else {
@@ -252,7 +267,7 @@ fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
     let mut now_there = account_key("laptop");
     now_there.info.limit = Some(5.0);
     let outcome = KeyUpdateOutcome::Conflict { current: now_there, changed_fields: vec!["limit"] };
-    send(&mut model, Msg::KeyUpdated { ticket: *ticket, outcome });
+    send(&mut model, Msg::Response(*ticket, Response::KeyUpdated(outcome)));
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!((form.limit.text(), form.submit_ticket, form.diff.len()), ("5", None, 0));
     assert!(form.error.as_ref().unwrap().message.contains("limit"));
@@ -272,7 +287,7 @@ fn a_change_that_is_none_is_not_sent_and_a_new_name_renames_the_stored_key() {
     type_text(&mut model, "cd");
     send_intent(&mut model, Intent::Submit);
     let effects = send_intent(&mut model, Intent::Submit);
-    let [Effect::UpdateKey { ticket, update: change }] = &effects[..] else {
+    let [Effect::Request(ticket, Request::UpdateKey(change))] = &effects[..] else {
         panic!("{effects:?}")
     };
     assert!(
@@ -281,7 +296,7 @@ fn a_change_that_is_none_is_not_sent_and_a_new_name_renames_the_stored_key() {
     let here = StoredKey { label: "cicd".parse().unwrap(), ..key("laptop") };
     let outcome =
         KeyUpdateOutcome::Updated { account_key: None, stored_key: Some(here), warning: None };
-    send(&mut model, Msg::KeyUpdated { ticket: *ticket, outcome });
+    send(&mut model, Msg::Response(*ticket, Response::KeyUpdated(outcome)));
     assert_eq!(labels(&model), ["cicd", "ci"]);
 }
 
@@ -302,16 +317,20 @@ fn an_imported_key_is_sent_once_and_redacted_in_debug() {
     send(&mut model, Msg::Intent(Intent::Paste("sk-or-v1-very-secret\n".into())));
     assert!(!format!("{model:?}").contains("very-secret"));
     let effects = send_intent(&mut model, Intent::Submit);
-    let [Effect::ImportKey { ticket, label, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::ImportKey { label, .. })] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(label.as_str(), "ci");
     assert!(send_intent(&mut model, Intent::Submit).is_empty());
     send(
         &mut model,
-        Msg::KeyImported { ticket: *ticket, result: Err(user_error(ErrorKind::Unreachable)) },
+        Msg::Response(*ticket, Response::KeyImported(Err(user_error(ErrorKind::Unreachable)))),
     );
     let effects = send_intent(&mut model, Intent::Submit);
-    let [Effect::ImportKey { ticket, .. }] = &effects[..] else { panic!("{effects:?}") };
-    send(&mut model, Msg::KeyImported { ticket: *ticket, result: Ok(key("ci")) });
+    let [Effect::Request(ticket, Request::ImportKey { .. })] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    send(&mut model, Msg::Response(*ticket, Response::KeyImported(Ok(key("ci")))));
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(labels(&model), ["laptop", "ci"]);
 }
@@ -320,12 +339,14 @@ fn an_imported_key_is_sent_once_and_redacted_in_debug() {
 fn with_account() -> Model {
     let mut model = model_with_keys(&["laptop", "ci"]);
     let effects = send_intent(&mut model, Intent::NextScope);
-    let [Effect::LoadAccountKeys(ticket)] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::LoadAccountKeys)] = effects[..] else {
+        panic!("{effects:?}")
+    };
     let account = AccountKeys {
         keys: vec![account_key("web"), account_key("laptop")],
         revoked_hashes: vec![key("ci").hash],
     };
-    send(&mut model, Msg::AccountKeysLoaded { ticket, result: Ok(account) });
+    send(&mut model, Msg::Response(ticket, Response::AccountKeysLoaded(Ok(account))));
     model
 }
 
@@ -370,16 +391,22 @@ fn a_key_not_stored_here_cannot_be_copied_or_removed() {
 fn usage_history_is_loaded_when_it_is_shown() {
     let mut model = model_with_keys(&["laptop", "ci"]);
     let effects = send_intent(&mut model, Intent::ToggleDetails);
-    let [Effect::LoadUsageHistory { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(*hashes, [key("laptop").hash]);
     // One at a time.
     assert!(send_intent(&mut model, Intent::Move(1)).is_empty());
     let history = vec![(hashes[0].clone(), vec![UsageSample { at: now(), usage: 1.0 }])];
-    let effects = send(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history });
-    let [Effect::LoadUsageHistory { ticket, hashes }] = &effects[..] else { panic!("{effects:?}") };
+    let effects = send(&mut model, Msg::Response(*ticket, Response::UsageHistoryLoaded(history)));
+    let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(*hashes, [key("ci").hash]);
     let history = vec![(hashes[0].clone(), Vec::new())];
-    assert!(send(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history }).is_empty());
+    assert!(
+        send(&mut model, Msg::Response(*ticket, Response::UsageHistoryLoaded(history))).is_empty()
+    );
 }
 
 #[test]
@@ -401,12 +428,12 @@ fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
                 error: None,
             },
         );
-        let [Effect::LoadUsageHistory { ticket, hashes }] = &effects[..] else {
+        let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {
             panic!("{effects:?}")
         };
         let samples = vec![UsageSample { at: since, usage: 1.0 }, UsageSample { at: now(), usage }];
         let past = vec![(hashes[0].clone(), samples)];
-        let effects = send(&mut model, Msg::UsageHistoryLoaded { ticket: *ticket, history: past });
+        let effects = send(&mut model, Msg::Response(*ticket, Response::UsageHistoryLoaded(past)));
         assert_eq!(matches!(effects[..], [Effect::RevokeKeys(_)]), goes, "{delete} {usage}");
     }
 }
@@ -422,7 +449,9 @@ fn a_workspace_can_be_chosen_where_a_management_key_is_known() {
     assert_eq!(form.fields().len(), 5);
     form.workspace_id.paste("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10");
     let effects = send_intent(&mut model, Intent::Submit);
-    let [Effect::ProvisionKey { request, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(_, Request::ProvisionKey { request, .. })] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(request.workspace_id.as_deref(), Some("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"));
 }
 
@@ -431,14 +460,16 @@ fn leaving_stops_when_a_replacement_that_came_could_not_be_stored() {
     let mut model = model_with_keys(&["laptop"]);
     send_intent(&mut model, Intent::Rotate);
     let effects = send_intent(&mut model, Intent::Yes);
-    let [Effect::RotateKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
     send_intent(&mut model, Intent::Quit);
     let rotation = RotationOutcome::NotStored {
         entry: key("laptop"),
         key: secret(),
         error: user_error(ErrorKind::SecretStore),
     };
-    let effects = send(&mut model, Msg::RotationFinished { ticket, outcome: rotation });
+    let effects = send(&mut model, Msg::Response(ticket, Response::RotationFinished(rotation)));
     assert!(effects.is_empty(), "{effects:?}");
     assert_eq!(new_key_label(&model), Some("laptop"));
 }
@@ -448,16 +479,21 @@ fn a_replacement_that_is_stored_at_last_takes_its_place_and_ends_on_the_reveal()
     let mut model = model_with_keys(&["laptop"]);
     finish_recovery(&mut model, vec![not_stored("new")]);
     let effects = send_intent(&mut model, Intent::Retry);
-    let [Effect::RetryStore { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::RetryStore { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
     let handed = Rotated { new: key("new"), old: Some(key("laptop")) };
     send(
         &mut model,
-        Msg::RotationFinished {
+        Msg::Response(
             ticket,
-            outcome: RotationOutcome::Completed { rotated: handed, warning: None },
-        },
+            Response::RotationFinished(RotationOutcome::Completed {
+                rotated: handed,
+                warning: None,
+            }),
+        ),
     );
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
     assert_eq!(model.dashboard.stored_keys().len(), 2);
 }
@@ -467,9 +503,11 @@ fn a_fetched_key_does_not_open_the_form_of_another_key() {
     for result in [Ok(None), Ok(Some(account_key("laptop")))] {
         let mut model = model_with_keys(&["laptop", "ci"]);
         let effects = send_intent(&mut model, Intent::EditKey);
-        let [Effect::FetchAccountKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+        let [Effect::Request(ticket, Request::FetchAccountKey(_))] = effects[..] else {
+            panic!("{effects:?}")
+        };
         send_intent(&mut model, Intent::Move(1));
-        send(&mut model, Msg::AccountKeyFetched { ticket, result });
+        send(&mut model, Msg::Response(ticket, Response::AccountKeyFetched(result)));
         assert!(matches!(model.screen, Screen::Dashboard), "{:?}", model.screen);
     }
 }
@@ -498,15 +536,19 @@ fn revoke_acts_on_the_keys_that_the_question_named() {
 fn a_revealed_key_is_hidden_when_its_row_shows_a_key_of_the_same_name() {
     let mut model = model_with_keys(&["laptop"]);
     let effects = send_intent(&mut model, Intent::NextScope);
-    let [Effect::LoadAccountKeys(ticket)] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::LoadAccountKeys)] = effects[..] else {
+        panic!("{effects:?}")
+    };
     let same_name = AccountKey { hash: "other".into(), ..account_key("laptop") };
     let account =
         AccountKeys { keys: vec![account_key("laptop"), same_name], revoked_hashes: Vec::new() };
-    send(&mut model, Msg::AccountKeysLoaded { ticket, result: Ok(account) });
+    send(&mut model, Msg::Response(ticket, Response::AccountKeysLoaded(Ok(account))));
     let effects = send_intent(&mut model, Intent::ToggleReveal);
-    let [Effect::ReadSecret(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::ReadSecret(label))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     let secret_read =
-        Msg::SecretRead { ticket: *ticket, label: label.clone(), result: Ok(secret()) };
+        Msg::Response(*ticket, Response::SecretRead { label: label.clone(), result: Ok(secret()) });
     send(&mut model, secret_read);
     assert!(model.dashboard.revealed_key.is_some());
     send_intent(&mut model, Intent::NextScope);

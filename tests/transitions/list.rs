@@ -6,7 +6,7 @@ use super::*;
 fn the_start_reads_the_list() {
     let mut model = Model::new(AppContext::default(), (80, 24), now());
     let effects = load_keys(&mut model);
-    assert!(matches!(effects[..], [Effect::LoadKeys(Ticket(1))]));
+    assert!(matches!(effects[..], [Effect::Request(Ticket(1), Request::LoadKeys)]));
     assert!(matches!(model.dashboard.keys, KeyList::Loading));
 }
 
@@ -14,7 +14,7 @@ fn the_start_reads_the_list() {
 fn a_stale_list_is_dropped() {
     let mut model = model_with_keys(&["laptop"]);
     send_intent(&mut model, Intent::Reload);
-    send(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(Vec::new()) });
+    send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(Vec::new()))));
     assert_eq!(model.dashboard.stored_keys().len(), 1);
 }
 
@@ -26,10 +26,12 @@ fn without_keys_nothing_is_asked_all_the_time() {
     };
     let mut model = Model::new(world, (80, 24), now());
     load_keys(&mut model);
-    send(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: Ok(vec![key("laptop")]) });
+    send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(vec![key("laptop")]))));
     let ticket = model.refresh.current_round.as_ref().unwrap().ticket;
-    let ended =
-        Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() };
+    let ended = Msg::Response(
+        ticket,
+        Response::RefreshFinished { error: None, retry_after: None, rejected_keys: Vec::new() },
+    );
     send(&mut model, ended);
     send(&mut model, Msg::KeyRemoved { label: "laptop".parse().unwrap(), result: Ok(()) });
     let due = model.next_tick_at().unwrap();
@@ -55,9 +57,11 @@ fn a_key_is_shown_for_ten_seconds_and_hidden_by_moving_on() {
     let mut model = model_with_keys(&["laptop", "ci"]);
     let show = |model: &mut Model| {
         let effects = send_intent(model, Intent::ToggleReveal);
-        let [Effect::ReadSecret(ticket, label)] = &effects[..] else { panic!("{effects:?}") };
+        let [Effect::Request(ticket, Request::ReadSecret(label))] = &effects[..] else {
+            panic!("{effects:?}")
+        };
         let (ticket, label) = (*ticket, label.clone());
-        send(model, Msg::SecretRead { ticket, label, result: Ok(secret()) });
+        send(model, Msg::Response(ticket, Response::SecretRead { label, result: Ok(secret()) }));
         assert!(model.dashboard.revealed_key.is_some());
         assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(1)));
     };
@@ -94,8 +98,10 @@ fn asking(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
     let mut model = Model::new(world, (80, 24), now());
     load_keys(&mut model);
     let keys = Ok(labels.iter().map(|label| key(label)).collect());
-    let effects = send(&mut model, Msg::KeysLoaded { ticket: Ticket(1), result: keys });
-    let [Effect::RecoverInterrupted, Effect::RefreshKeys { ticket, keys }] = &effects[..] else {
+    let effects = send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys)));
+    let [Effect::RecoverInterrupted, Effect::Request(ticket, Request::RefreshKeys(keys))] =
+        &effects[..]
+    else {
         panic!("{effects:?}")
     };
     let asked = keys.iter().map(|(_, label)| label.to_string()).collect();
@@ -106,7 +112,10 @@ fn told(ticket: Ticket, label: &str, remaining: f64) -> Msg {
     let reading =
         KeyInfo { limit: Some(10.0), limit_remaining: Some(remaining), ..KeyInfo::default() };
     let read = CheckResult::Valid(Arc::new(reading));
-    Msg::KeyChecked { ticket, hash: key(label).hash, result: read, checked_at: now() }
+    Msg::Response(
+        ticket,
+        Response::KeyChecked { hash: key(label).hash, result: read, checked_at: now() },
+    )
 }
 
 #[test]
@@ -118,12 +127,17 @@ fn keys_are_asked_once_the_list_is_there_the_visible_ones_first() {
     let (mut model, ticket, _) = asking(&labels);
     send(
         &mut model,
-        Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() },
+        Msg::Response(
+            ticket,
+            Response::RefreshFinished { error: None, retry_after: None, rejected_keys: Vec::new() },
+        ),
     );
     send_intent(&mut model, Intent::MoveToBottom);
     let due = model.refresh.next_at.unwrap();
     let effects = update(&mut model, Msg::Tick, due);
-    let [Effect::RefreshKeys { keys, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(_, Request::RefreshKeys(keys))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(keys[0].1.as_str(), "key 085", "the last page begins there");
     assert_eq!(keys.len(), 100);
 }
@@ -136,7 +150,10 @@ fn one_round_at_a_time_and_none_while_it_is_off() {
     assert!(update(&mut model, Msg::FocusGained, later).is_empty());
     update(
         &mut model,
-        Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() },
+        Msg::Response(
+            ticket,
+            Response::RefreshFinished { error: None, retry_after: None, rejected_keys: Vec::new() },
+        ),
         later,
     );
     let due = model.refresh.next_at.unwrap();
@@ -147,9 +164,12 @@ fn one_round_at_a_time_and_none_while_it_is_off() {
     send_intent(&mut off, Intent::Reload);
     let keys = Ok(vec![key("a")]);
     let ticket = off.dashboard.load_ticket.unwrap();
-    let effects = send(&mut off, Msg::KeysLoaded { ticket, result: keys });
+    let effects = send(&mut off, Msg::Response(ticket, Response::KeysLoaded(keys)));
     assert!(
-        matches!(effects[..], [Effect::RecoverInterrupted, Effect::RefreshKeys { .. }]),
+        matches!(
+            effects[..],
+            [Effect::RecoverInterrupted, Effect::Request(_, Request::RefreshKeys(_))]
+        ),
         "asked for, it is done"
     );
 }
@@ -193,7 +213,10 @@ fn esc_stops_a_round_and_only_then() {
     assert!(matches!(effects[..], [Effect::StopRefresh(stopped)] if stopped == ticket));
     send(
         &mut model,
-        Msg::RefreshFinished { ticket, error: None, retry_after: None, rejected_keys: Vec::new() },
+        Msg::Response(
+            ticket,
+            Response::RefreshFinished { error: None, retry_after: None, rejected_keys: Vec::new() },
+        ),
     );
     assert!(send_intent(&mut model, Intent::Back).is_empty());
 }

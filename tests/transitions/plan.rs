@@ -2,7 +2,8 @@
 
 use keywright::domain::KeyRequest;
 use keywright::tui::state::{
-    Effect, Intent, Msg, PlanComparison, PlanScreen, PlanStatus, PlannedKey, Screen, Ticket,
+    Effect, Intent, Msg, PlanComparison, PlanScreen, PlanStatus, PlannedKey, Request, Response,
+    Screen, Ticket,
 };
 
 use super::*;
@@ -47,39 +48,45 @@ fn seen() -> Model {
         send_intent(&mut model, Intent::TypeChar(c));
     }
     let effects = send_intent(&mut model, Intent::Enter);
-    let [Effect::LoadPlan { ticket, path }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::LoadPlan(path))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(path, "team.toml");
     let ticket = *ticket;
-    send(&mut model, Msg::PlanLoaded { ticket: Ticket(99), result: Err(vec!["stale".into()]) });
-    send(&mut model, Msg::PlanLoaded { ticket, result: Ok(compared()) });
+    send(&mut model, Msg::Response(Ticket(99), Response::PlanLoaded(Err(vec!["stale".into()]))));
+    send(&mut model, Msg::Response(ticket, Response::PlanLoaded(Ok(compared()))));
     model
 }
 
 fn applying() -> (Model, Ticket) {
     let mut model = seen();
     let effects = send_intent(&mut model, Intent::Enter);
-    let [Effect::ApplyPlan { ticket, requests }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::ApplyPlan(requests))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     let labels: Vec<_> = requests.iter().map(|request| request.label.as_str()).collect();
     assert_eq!(labels, ["aider", "codex", "zed"]);
     (model, *ticket)
 }
 
 fn turned(model: &mut Model, ticket: Ticket, label: &str) {
-    send(model, Msg::ItemStarted { ticket, label: label.parse().unwrap() });
+    send(model, Msg::Response(ticket, Response::ItemStarted(label.parse().unwrap())));
     let url = format!("http://127.0.0.1/auth?key_label={label}");
     send(
         model,
-        Msg::ProvisioningEvent {
+        Msg::Response(
             ticket,
-            event: ProvisioningEvent::SignInUrl { url, needs_code: false },
-        },
+            Response::ProvisioningEvent(ProvisioningEvent::SignInUrl { url, needs_code: false }),
+        ),
     );
     send(
         model,
-        Msg::ProvisioningEvent {
+        Msg::Response(
             ticket,
-            event: ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
-        },
+            Response::ProvisioningEvent(ProvisioningEvent::StepStarted(
+                ProvisioningStep::AwaitConsent,
+            )),
+        ),
     );
 }
 
@@ -88,7 +95,13 @@ fn ended(model: &mut Model, ticket: Ticket, label: &str, error: Option<ErrorKind
         Some(kind) => Err(user_error(kind)),
         None => Ok(StoredKey { hash: label.into(), ..key(label) }),
     };
-    send(model, Msg::ItemFinished { ticket, label: label.parse().unwrap(), result, warning: None });
+    send(
+        model,
+        Msg::Response(
+            ticket,
+            Response::ItemFinished { label: label.parse().unwrap(), result, warning: None },
+        ),
+    );
 }
 
 #[test]
@@ -106,12 +119,17 @@ fn plan_problems_are_shown_and_nothing_can_be_created() {
     let mut model = model_with_keys(&[]);
     send_intent(&mut model, Intent::OpenPlan);
     let effects = send_intent(&mut model, Intent::Enter);
-    let [Effect::LoadPlan { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::LoadPlan(_))] = effects[..] else {
+        panic!("{effects:?}")
+    };
     let wrong = vec!["line 3, column 9: a limit is an amount in USD".to_owned()];
-    send(&mut model, Msg::PlanLoaded { ticket, result: Err(wrong.clone()) });
+    send(&mut model, Msg::Response(ticket, Response::PlanLoaded(Err(wrong.clone()))));
     assert_eq!(plan(&model).problems, wrong);
     // `enter` reads it anew, once it was mended.
-    assert!(matches!(send_intent(&mut model, Intent::Enter)[..], [Effect::LoadPlan { .. }]));
+    assert!(matches!(
+        send_intent(&mut model, Intent::Enter)[..],
+        [Effect::Request(_, Request::LoadPlan(_))]
+    ));
 }
 
 #[test]
@@ -119,10 +137,12 @@ fn a_plan_of_which_nothing_is_missing_sends_nothing() {
     let mut model = model_with_keys(&["laptop"]);
     send_intent(&mut model, Intent::OpenPlan);
     let effects = send_intent(&mut model, Intent::Enter);
-    let [Effect::LoadPlan { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::LoadPlan(_))] = effects[..] else {
+        panic!("{effects:?}")
+    };
     let mut same = compared();
     same.keys.retain(|key| matches!(key.status, PlanStatus::Unchanged));
-    send(&mut model, Msg::PlanLoaded { ticket, result: Ok(same) });
+    send(&mut model, Msg::Response(ticket, Response::PlanLoaded(Ok(same))));
     assert!(send_intent(&mut model, Intent::Enter).is_empty());
     assert!(matches!(model.screen, Screen::Dashboard));
 }
@@ -133,7 +153,7 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
     turned(&mut model, ticket, "aider");
     // The next one is prepared meanwhile: that does not set this one back.
     let prepared = ProvisioningEvent::StepStarted(ProvisioningStep::Preflight);
-    send(&mut model, Msg::ProvisioningEvent { ticket, event: prepared });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningEvent(prepared)));
     let Screen::SignIn(login) = &model.screen else { panic!() };
     assert!(
         login.is_awaiting_consent() && login.sign_in_url.as_ref().unwrap().url.ends_with("aider")
@@ -153,7 +173,7 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
     let effects = send_intent(&mut model, Intent::Retry);
     assert!(matches!(effects[..], [Effect::RetryItem(of)] if of == ticket));
     ended(&mut model, ticket, "zed", None);
-    send(&mut model, Msg::PlanApplied { ticket, error: None });
+    send(&mut model, Msg::Response(ticket, Response::PlanApplied(None)));
     let fates: Vec<_> = plan(&model).planned_keys().iter().map(|key| &key.status).collect();
     assert!(
         matches!(
@@ -186,7 +206,7 @@ fn esc_stops_the_queue_and_its_end_is_shown_and_esc_again_goes_to_the_list() {
     assert_eq!(model.background_runs[0].label.as_str(), "aider");
     // A key that came while the person was leaving is on the list.
     ended(&mut model, ticket, "aider", None);
-    send(&mut model, Msg::PlanApplied { ticket, error: None });
+    send(&mut model, Msg::Response(ticket, Response::PlanApplied(None)));
     assert_eq!((model.dashboard.stored_keys().len(), model.background_runs.len()), (2, 0));
 }
 
@@ -197,6 +217,6 @@ fn quitting_waits_for_a_queue_that_may_have_a_key_on_its_way() {
     let effects = send_intent(&mut model, Intent::Quit);
     assert!(matches!(effects[..], [Effect::CancelRun(of)] if of == ticket), "{effects:?}");
     ended(&mut model, ticket, "aider", None);
-    let effects = send(&mut model, Msg::PlanApplied { ticket, error: None });
+    let effects = send(&mut model, Msg::Response(ticket, Response::PlanApplied(None)));
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }

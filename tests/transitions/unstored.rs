@@ -8,7 +8,7 @@ use super::*;
 fn a_key_that_could_not_be_stored_is_shown_wherever_the_person_went() {
     let (mut model, ticket) = model_awaiting_consent();
     send_intent(&mut model, Intent::Back);
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
     assert!(matches!(model.screen, Screen::Form(_)), "what is being typed is not taken away");
     send_intent(&mut model, Intent::Back);
     assert_eq!(new_key_label(&model), Some("new"));
@@ -31,7 +31,7 @@ fn several_keys_that_could_not_be_stored_wait_for_each_other() {
 #[test]
 fn quitting_asks_first_while_a_key_is_stored_nowhere() {
     let (mut model, ticket) = model_awaiting_consent();
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
     for leave in [Intent::Quit, Intent::Interrupt] {
         assert!(send_intent(&mut model, leave).is_empty());
         assert_eq!(model.question, Some(Question::QuitWithUnstoredKey));
@@ -54,7 +54,7 @@ fn leaving_is_no_answer_to_a_question_about_something_else() {
         assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
         assert_eq!(model.dashboard.stored_keys().len(), 1);
         let (mut model, ticket) = model_awaiting_consent();
-        send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+        send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
         send_intent(&mut model, Intent::Back);
         assert_eq!(model.question, Some(Question::DiscardUnstoredKey));
         send(&mut model, leave);
@@ -67,26 +67,31 @@ fn a_disconnect_waits_for_an_exchange() {
     let (mut model, ticket) = model_awaiting_consent();
     send(
         &mut model,
-        Msg::ProvisioningEvent {
+        Msg::Response(
             ticket,
-            event: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
-        },
+            Response::ProvisioningEvent(ProvisioningEvent::StepStarted(
+                ProvisioningStep::ExchangeCode,
+            )),
+        ),
     );
     let effects = send(&mut model, Msg::Disconnected);
     assert!(matches!(effects[..], [Effect::CancelRun(_)]), "{effects:?}");
     let effects =
-        send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+        send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }
 
 #[test]
 fn a_disconnect_waits_for_a_key_being_stored() {
     let (mut model, ticket) = model_awaiting_consent();
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
     let effects = send_intent(&mut model, Intent::Retry);
-    let [Effect::RetryStore { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::RetryStore { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
     assert!(send(&mut model, Msg::Disconnected).is_empty());
-    let effects = send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    let effects =
+        send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }
 
@@ -105,11 +110,13 @@ fn a_key_that_waits_for_the_screen_waits_for_the_answer_to_a_question() {
 #[test]
 fn storing_again_ends_on_the_reveal() {
     let (mut model, ticket) = model_awaiting_consent();
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
     let effects = send_intent(&mut model, Intent::Retry);
-    let [Effect::RetryStore { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::RetryStore { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
     assert!(send_intent(&mut model, Intent::Retry).is_empty(), "one try at a time");
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
 }
 
@@ -117,7 +124,7 @@ fn storing_again_ends_on_the_reveal() {
 #[expect(clippy::disallowed_methods, reason = "the test compares secrets")]
 fn a_passphrase_is_trimmed_as_on_the_command_line() {
     let (mut model, ticket) = model_awaiting_consent();
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
     model.alternate_store = Some(AlternateStore {
         store_kind: StoreKind::File,
         display_name: "vault.age".into(),
@@ -130,7 +137,9 @@ fn a_passphrase_is_trimmed_as_on_the_command_line() {
     send_intent(&mut model, Intent::Enter);
     type_text(&mut model, "correct horse");
     let effects = send_intent(&mut model, Intent::Enter);
-    let [Effect::StoreInAlternate { passphrase: Some(passphrase), .. }] = &effects[..] else {
+    let [Effect::Request(_, Request::StoreInAlternate { passphrase: Some(passphrase), .. })] =
+        &effects[..]
+    else {
         panic!("{effects:?}")
     };
     assert_eq!(passphrase.expose_secret(), "correct horse");
@@ -144,7 +153,7 @@ fn a_key_that_one_store_refuses_goes_into_the_other() {
         needs_passphrase: passphrase,
     };
     let (mut model, ticket) = model_awaiting_consent();
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
     assert!(send_intent(&mut model, Intent::StoreInAlternate).is_empty(), "there is no other");
 
     model.alternate_store = Some(elsewhere(true));
@@ -156,19 +165,22 @@ fn a_key_that_one_store_refuses_goes_into_the_other() {
     assert!(send_intent(&mut model, Intent::Enter).is_empty(), "a slip");
     type_text(&mut model, "correct horse");
     let effects = send_intent(&mut model, Intent::Enter);
-    let [Effect::StoreInAlternate { ticket, passphrase: Some(_), .. }] = effects[..] else {
+    let [Effect::Request(ticket, Request::StoreInAlternate { passphrase: Some(_), .. })] =
+        effects[..]
+    else {
         panic!("{effects:?}")
     };
     assert!(send_intent(&mut model, Intent::StoreInAlternate).is_empty(), "one try at a time");
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
     assert_eq!(new_key_label(&model), Some("new"), "refused there, too");
 
     model.alternate_store = Some(elsewhere(false));
     let effects = send_intent(&mut model, Intent::StoreInAlternate);
-    let [Effect::StoreInAlternate { ticket, passphrase: None, .. }] = effects[..] else {
+    let [Effect::Request(ticket, Request::StoreInAlternate { passphrase: None, .. })] = effects[..]
+    else {
         panic!("{effects:?}")
     };
-    send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
 }
 
@@ -177,14 +189,17 @@ fn leaving_waits_for_a_key_that_may_be_on_its_way() {
     let (mut model, ticket) = model_awaiting_consent();
     send(
         &mut model,
-        Msg::ProvisioningEvent {
+        Msg::Response(
             ticket,
-            event: ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode),
-        },
+            Response::ProvisioningEvent(ProvisioningEvent::StepStarted(
+                ProvisioningStep::ExchangeCode,
+            )),
+        ),
     );
     let effects = send_intent(&mut model, Intent::Interrupt);
     assert!(matches!(effects[..], [Effect::CancelRun(_)]), "{effects:?}");
-    let effects = send(&mut model, Msg::ProvisioningFinished { ticket, outcome: stored("new") });
+    let effects =
+        send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     assert!(matches!(effects[..], [Effect::Quit]), "{effects:?}");
 }
 
@@ -193,7 +208,7 @@ fn leaving_stops_when_the_key_that_came_could_not_be_stored() {
     let (mut model, ticket) = model_awaiting_consent();
     send_intent(&mut model, Intent::Interrupt);
     let effects =
-        send(&mut model, Msg::ProvisioningFinished { ticket, outcome: not_stored("new") });
+        send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
     assert!(effects.is_empty(), "{effects:?}");
     assert!(send_intent(&mut model, Intent::Interrupt).is_empty());
     assert_eq!(

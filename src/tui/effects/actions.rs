@@ -17,7 +17,7 @@ use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::secret_store;
 use crate::storage::usage_history;
-use crate::tui::state::{AuthChoice, KeyUpdate, KeyUpdateOutcome, Msg, Ticket};
+use crate::tui::state::{AuthChoice, KeyUpdate, KeyUpdateOutcome, Msg, Response, Ticket};
 
 impl EffectRunner {
     pub(super) fn rotate_key(
@@ -28,8 +28,9 @@ impl EffectRunner {
     ) {
         let mut controls = self.register_run(ticket);
         self.spawn_task(move |services, results| async move {
-            let report =
-                |report| send_message(&results, Msg::ProvisioningEvent { ticket, event: report });
+            let report = |report| {
+                send_message(&results, Msg::Response(ticket, Response::ProvisioningEvent(report)))
+            };
             let method = choose_auth_method(&services, &report).await;
             let rotation = keys::rotate_key(
                 &services,
@@ -40,15 +41,16 @@ impl EffectRunner {
                 &report,
             )
             .await;
-            Msg::RotationFinished { ticket, outcome: rotation }
+            Msg::Response(ticket, Response::RotationFinished(rotation))
         });
     }
 
     pub(super) fn respond_to_leak(&mut self, ticket: Ticket, keys: Vec<StoredKey>) {
         let mut controls = self.register_run(ticket);
         self.spawn_task(move |services, results| async move {
-            let report =
-                |report| send_message(&results, Msg::ProvisioningEvent { ticket, event: report });
+            let report = |report| {
+                send_message(&results, Msg::Response(ticket, Response::ProvisioningEvent(report)))
+            };
             let method = choose_auth_method(&services, &report).await;
             // If the management key cannot be read, the other steps must still be done.
             let management = management_key::load_management_key(&services)
@@ -65,7 +67,7 @@ impl EffectRunner {
                 &report,
             )
             .await;
-            Msg::LeakResponseFinished { ticket, responses }
+            Msg::Response(ticket, Response::LeakResponseFinished(responses))
         });
     }
 
@@ -75,13 +77,17 @@ impl EffectRunner {
         self.spawn_task(move |services, results| async move {
             let outcome = provision::retry_store(stored_key, key, &services).await;
             let ProvisioningOutcome::Stored { stored_key, key, warning } = outcome else {
-                return Msg::ProvisioningFinished { ticket, outcome };
+                return Msg::Response(ticket, Response::ProvisioningFinished(outcome));
             };
             if !replaces {
-                return Msg::ProvisioningFinished {
+                return Msg::Response(
                     ticket,
-                    outcome: ProvisioningOutcome::Stored { stored_key, key, warning },
-                };
+                    Response::ProvisioningFinished(ProvisioningOutcome::Stored {
+                        stored_key,
+                        key,
+                        warning,
+                    }),
+                );
             }
             let stored = ProvisioningOutcome::Stored {
                 stored_key: stored_key.clone(),
@@ -95,8 +101,8 @@ impl EffectRunner {
             };
             let outcome = ProvisioningOutcome::Stored { stored_key: current, key, warning };
             // The message that ends the ticket comes last.
-            send_message(&results, Msg::RotationFinished { ticket, outcome: rotation });
-            Msg::ProvisioningFinished { ticket, outcome }
+            send_message(&results, Msg::Response(ticket, Response::RotationFinished(rotation)));
+            Msg::Response(ticket, Response::ProvisioningFinished(outcome))
         });
     }
 
@@ -117,7 +123,7 @@ impl EffectRunner {
                 }
                 None => provision::retry_store(stored_key, key, &services).await,
             };
-            Msg::ProvisioningFinished { ticket, outcome }
+            Msg::Response(ticket, Response::ProvisioningFinished(outcome))
         });
     }
 
@@ -125,7 +131,7 @@ impl EffectRunner {
         self.spawn_task(move |services, _| async move {
             let remote =
                 find_account_key(&services, &hash).await.map_err(|error| error.to_user_error());
-            Msg::AccountKeyFetched { ticket, result: remote }
+            Msg::Response(ticket, Response::AccountKeyFetched(remote))
         });
     }
 
@@ -134,7 +140,7 @@ impl EffectRunner {
             let outcome = apply_changes(&services, changes)
                 .await
                 .unwrap_or_else(|error| KeyUpdateOutcome::Failed(error.to_user_error()));
-            Msg::KeyUpdated { ticket, outcome }
+            Msg::Response(ticket, Response::KeyUpdated(outcome))
         });
     }
 
@@ -174,14 +180,17 @@ impl EffectRunner {
     pub(super) fn import_key(&self, ticket: Ticket, label: Label, key: ApiKey) {
         self.spawn_task(move |services, _| async move {
             let result = keys::import_key(&services, &label, &key).await;
-            Msg::KeyImported { ticket, result: result.map_err(|error| error.to_user_error()) }
+            Msg::Response(
+                ticket,
+                Response::KeyImported(result.map_err(|error| error.to_user_error())),
+            )
         });
     }
 
     pub(super) fn list_account_keys(&self, ticket: Ticket) {
         self.spawn_task(move |services, _| async move {
             let account = load_account_keys(&services).await.map_err(|error| error.to_user_error());
-            Msg::AccountKeysLoaded { ticket, result: account }
+            Msg::Response(ticket, Response::AccountKeysLoaded(account))
         });
     }
 
@@ -202,7 +211,7 @@ impl EffectRunner {
                 let samples = known.remove(&hash).unwrap_or_default();
                 (hash, samples)
             });
-            Some(Msg::UsageHistoryLoaded { ticket, history: past.collect() })
+            Some(Msg::Response(ticket, Response::UsageHistoryLoaded(past.collect())))
         });
     }
 

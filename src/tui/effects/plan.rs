@@ -12,7 +12,7 @@ use crate::services::keys::{self, BatchControls, ItemResult, Progress};
 use crate::services::plan::{self, KeyDiff};
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 use crate::storage::inventory;
-use crate::tui::state::{Msg, PlanComparison, PlanStatus, PlannedKey, Ticket};
+use crate::tui::state::{Msg, PlanComparison, PlanStatus, PlannedKey, Response, Ticket};
 
 /// Maximum number of problems of a plan that are shown.
 const MAX_PROBLEMS: usize = 100;
@@ -30,7 +30,7 @@ impl EffectRunner {
                 let (_, auth_description) = choose_batch_auth_method(&services, &|_| {}).await;
                 Ok(PlanComparison { keys, auth_description })
             };
-            Msg::PlanLoaded { ticket, result: plan.await }
+            Msg::Response(ticket, Response::PlanLoaded(plan.await))
         });
     }
 
@@ -42,7 +42,9 @@ impl EffectRunner {
             run.batch_commands = Some(command_sender);
         }
         self.spawn_task(move |services, results| async move {
-            let report = |event| send_message(&results, Msg::ProvisioningEvent { ticket, event });
+            let report = |event| {
+                send_message(&results, Msg::Response(ticket, Response::ProvisioningEvent(event)))
+            };
             let report_waiting = || {
                 report(ProvisioningEvent::Notice(
                     "another apply is running; waiting until it ends".into(),
@@ -50,13 +52,19 @@ impl EffectRunner {
             };
             let lock = match keys::lock_apply(&services, &mut cancelled, report_waiting).await {
                 Ok(Some(lock)) => lock,
-                Ok(None) => return Msg::PlanApplied { ticket, error: None },
+                Ok(None) => return Msg::Response(ticket, Response::PlanApplied(None)),
                 Err(error) => {
-                    return Msg::PlanApplied { ticket, error: Some(error.to_user_error()) };
+                    return Msg::Response(
+                        ticket,
+                        Response::PlanApplied(Some(error.to_user_error())),
+                    );
                 }
             };
             let report_finished = |label, result, warning| {
-                send_message(&results, Msg::ItemFinished { ticket, label, result, warning });
+                send_message(
+                    &results,
+                    Msg::Response(ticket, Response::ItemFinished { label, result, warning }),
+                );
             };
             // Interrupted attempts are finished first; otherwise a key whose code was already received
             // would be created twice.
@@ -65,7 +73,7 @@ impl EffectRunner {
             let mut missing = Vec::new();
             for (request, diff) in match compare_with_stored_keys(&services, requests) {
                 Ok(diffs) => diffs,
-                Err(error) => return Msg::PlanApplied { ticket, error: Some(error) },
+                Err(error) => return Msg::Response(ticket, Response::PlanApplied(Some(error))),
             } {
                 match diff {
                     KeyDiff::Missing => missing.push(request),
@@ -81,7 +89,10 @@ impl EffectRunner {
             let (method, _) = choose_batch_auth_method(&services, &report).await;
             let on_progress = |progress: Progress<'_>| match progress {
                 Progress::ItemStarted { label, .. } => {
-                    send_message(&results, Msg::ItemStarted { ticket, label: label.clone() });
+                    send_message(
+                        &results,
+                        Msg::Response(ticket, Response::ItemStarted(label.clone())),
+                    );
                 }
                 Progress::Provisioning(event) => report(event),
                 Progress::ItemFinished(ItemResult { label, result, warning }) => {
@@ -91,7 +102,7 @@ impl EffectRunner {
             let controls = BatchControls { commands, pasted_codes };
             keys::create_keys(&missing, method, &services, controls, &on_progress).await;
             drop(lock);
-            Msg::PlanApplied { ticket, error: None }
+            Msg::Response(ticket, Response::PlanApplied(None))
         });
     }
 }

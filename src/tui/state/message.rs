@@ -154,35 +154,8 @@ pub enum Msg {
     Tick,
     /// The terminal was resized to these columns and rows.
     Resized(u16, u16),
-    /// The inventory was loaded.
-    KeysLoaded {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The stored keys by creation time.
-        result: Result<Vec<StoredKey>, UserError>,
-    },
-    /// A key was checked.
-    KeyChecked {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The hash of the key.
-        hash: String,
-        /// The result of the check.
-        result: CheckResult,
-        /// The time of the check.
-        checked_at: Timestamp,
-    },
-    /// A refresh round finished or was stopped.
-    RefreshFinished {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// Why the round ended early.
-        error: Option<UserError>,
-        /// The pause that the server requested.
-        retry_after: Option<SignedDuration>,
-        /// The rejected keys as the account has them.
-        rejected_keys: Vec<AccountKey>,
-    },
+    /// A result of the request with this ticket.
+    Response(Ticket, Response),
     /// The terminal is gone, or a signal requested the end of the program.
     Disconnected,
     /// The terminal got the focus.
@@ -200,80 +173,6 @@ pub enum Msg {
         /// Why the recovery failed.
         error: Option<UserError>,
     },
-    /// A provisioning run reported an event.
-    ProvisioningEvent {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The event.
-        event: ProvisioningEvent,
-    },
-    /// A provisioning run finished.
-    ProvisioningFinished {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The outcome.
-        outcome: ProvisioningOutcome,
-    },
-    /// A rotation finished.
-    RotationFinished {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The outcome.
-        outcome: RotationOutcome,
-    },
-    /// A leak response finished.
-    LeakResponseFinished {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The response for each key.
-        responses: Vec<LeakResponse>,
-    },
-    /// A plan was loaded and compared with the stored keys.
-    PlanLoaded {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The comparison, or the problems of the plan, one per line.
-        result: Result<PlanComparison, Vec<String>>,
-    },
-    /// The creation of the next key of a plan started.
-    ItemStarted {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The label of the key.
-        label: Label,
-    },
-    /// A key of a plan was created, skipped or failed.
-    ItemFinished {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The label of the key.
-        label: Label,
-        /// The stored key, or why there is none.
-        result: Result<StoredKey, UserError>,
-        /// A problem that did not prevent the storing.
-        warning: Option<UserError>,
-    },
-    /// Applying a plan finished, completely or not.
-    PlanApplied {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// Why applying could not start.
-        error: Option<UserError>,
-    },
-    /// A key of the account was fetched.
-    AccountKeyFetched {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The key; `None` without a management key.
-        result: Result<Option<AccountKey>, UserError>,
-    },
-    /// A key update finished.
-    KeyUpdated {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The outcome.
-        outcome: KeyUpdateOutcome,
-    },
     /// A key was disabled or enabled, or that failed.
     KeyDisabledSet {
         /// The label of the key.
@@ -282,13 +181,6 @@ pub enum Msg {
         result: Result<AccountKey, UserError>,
         /// Set if the server did it and the inventory could not be written.
         warning: Option<UserError>,
-    },
-    /// A key was imported, or that failed.
-    KeyImported {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The key.
-        result: Result<StoredKey, UserError>,
     },
     /// A key was revoked, or that failed.
     KeyRevoked {
@@ -299,31 +191,8 @@ pub enum Msg {
         /// Whether it succeeded.
         result: Result<(), UserError>,
     },
-    /// The keys of the account were loaded.
-    AccountKeysLoaded {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The keys.
-        result: Result<AccountKeys, UserError>,
-    },
     /// Whether a management key is configured.
     ManagementKeyDetected(bool),
-    /// The usage history was loaded.
-    UsageHistoryLoaded {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The usage samples by hash.
-        history: Vec<(String, Vec<UsageSample>)>,
-    },
-    /// A secret was read in order to reveal it.
-    SecretRead {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The label of the key.
-        label: Label,
-        /// The key.
-        result: Result<ApiKey, UserError>,
-    },
     /// A key was removed from this machine, or that failed.
     KeyRemoved {
         /// The label of the key.
@@ -331,15 +200,75 @@ pub enum Msg {
         /// Whether it succeeded.
         result: Result<(), UserError>,
     },
-    /// The sandbox's consent page answered the decision.
-    ConsentDecided {
-        /// The ticket of the request.
-        ticket: Ticket,
-        /// The code, if the page shows one.
-        result: Result<Option<AuthCode>, String>,
-    },
     /// A sandbox action finished.
     SandboxActionFinished(Result<String, UserError>),
     /// A notice to show.
     Notice(Result<String, UserError>),
+}
+
+/// A result of a [`Request`](super::Request).
+#[derive(Clone, Debug)]
+pub enum Response {
+    /// The inventory was loaded: the stored keys by creation time.
+    KeysLoaded(Result<Vec<StoredKey>, UserError>),
+    /// A key was checked.
+    KeyChecked {
+        /// The hash of the key.
+        hash: String,
+        /// The result of the check.
+        result: CheckResult,
+        /// The time of the check.
+        checked_at: Timestamp,
+    },
+    /// A refresh round finished or was stopped.
+    RefreshFinished {
+        /// Why the round ended early.
+        error: Option<UserError>,
+        /// The pause that the server requested.
+        retry_after: Option<SignedDuration>,
+        /// The rejected keys as the account has them.
+        rejected_keys: Vec<AccountKey>,
+    },
+    /// A provisioning run reported an event.
+    ProvisioningEvent(ProvisioningEvent),
+    /// A provisioning run finished.
+    ProvisioningFinished(ProvisioningOutcome),
+    /// A rotation finished.
+    RotationFinished(RotationOutcome),
+    /// A leak response finished for each of these keys.
+    LeakResponseFinished(Vec<LeakResponse>),
+    /// A plan was loaded and compared with the stored keys, or has these problems, one per line.
+    PlanLoaded(Result<PlanComparison, Vec<String>>),
+    /// The creation of the key of a plan with this label started.
+    ItemStarted(Label),
+    /// A key of a plan was created, skipped or failed.
+    ItemFinished {
+        /// The label of the key.
+        label: Label,
+        /// The stored key, or why there is none.
+        result: Result<StoredKey, UserError>,
+        /// A problem that did not prevent the storing.
+        warning: Option<UserError>,
+    },
+    /// Applying a plan finished, completely or not, or could not start.
+    PlanApplied(Option<UserError>),
+    /// A key of the account was fetched; `None` without a management key.
+    AccountKeyFetched(Result<Option<AccountKey>, UserError>),
+    /// A key update finished.
+    KeyUpdated(KeyUpdateOutcome),
+    /// A key was imported, or that failed.
+    KeyImported(Result<StoredKey, UserError>),
+    /// The keys of the account were loaded.
+    AccountKeysLoaded(Result<AccountKeys, UserError>),
+    /// The usage samples were loaded, by hash.
+    UsageHistoryLoaded(Vec<(String, Vec<UsageSample>)>),
+    /// A secret was read in order to reveal it.
+    SecretRead {
+        /// The label of the key.
+        label: Label,
+        /// The key.
+        result: Result<ApiKey, UserError>,
+    },
+    /// The sandbox's consent page answered the decision, with the code if it shows one.
+    ConsentDecided(Result<Option<AuthCode>, String>),
 }

@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Effect;
 use super::form::Form;
 use super::plan_screen::PlanScreen;
 use super::text_field::TextField;
 use super::ticket::Ticket;
+use super::{Effect, Request};
 use crate::domain::{
     AUTH_CODE_LIFETIME, KeyRequest, Label, ProvisioningEvent, ProvisioningStep, RetirePolicy,
     StoredKey, UserError,
@@ -49,15 +49,16 @@ impl Operation {
     /// Returns the effect that starts the operation.
     pub fn to_effect(&self, ticket: Ticket) -> Effect {
         match self.clone() {
-            Self::CreateKey { form, request } => {
-                Effect::ProvisionKey { ticket, request, auth_choice: form.auth_choice }
-            }
+            Self::CreateKey { form, request } => Effect::Request(
+                ticket,
+                Request::ProvisionKey { request, auth_choice: form.auth_choice },
+            ),
             Self::RotateKey { stored_key, retire_policy } => {
-                Effect::RotateKey { ticket, stored_key, retire_policy }
+                Effect::Request(ticket, Request::RotateKey { stored_key, retire_policy })
             }
-            Self::RespondToLeak(keys) => Effect::RespondToLeak { ticket, keys },
+            Self::RespondToLeak(keys) => Effect::Request(ticket, Request::RespondToLeak(keys)),
             Self::ApplyPlan(plan) => {
-                Effect::ApplyPlan { ticket, requests: plan.missing_requests() }
+                Effect::Request(ticket, Request::ApplyPlan(plan.missing_requests()))
             }
         }
     }

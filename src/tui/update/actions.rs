@@ -4,7 +4,7 @@ use super::operation;
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{
     ConfirmDialog, ConfirmKind, EditRequest, Effect, Form, Intent, KeyScope, Model, Operation,
-    Question, Screen,
+    Question, Request, Screen,
 };
 
 /// Handles an intent that acts on the target keys.
@@ -19,7 +19,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             };
             let ticket = model.next_ticket();
             model.edit_request = Some(EditRequest { ticket, hash: hash.clone() });
-            vec![Effect::FetchAccountKey { ticket, hash }]
+            vec![Effect::Request(ticket, Request::FetchAccountKey(hash))]
         }
         Intent::ToggleDisabled => toggle_disabled(model),
         Intent::ImportKey => {
@@ -37,7 +37,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
                 let ticket = model.next_ticket();
                 model.dashboard.account_keys_ticket = Some(ticket);
                 model.notice = Some(Ok("loading the keys of the account".into()));
-                return vec![Effect::LoadAccountKeys(ticket)];
+                return vec![Effect::Request(ticket, Request::LoadAccountKeys)];
             }
             show_scope(model, model.dashboard.scope.next());
             Vec::new()

@@ -1,7 +1,9 @@
 //! Handles intents in a form.
 
 use super::operation;
-use crate::tui::state::{Effect, Form, Intent, Model, Operation, Screen, Submission, Ticket};
+use crate::tui::state::{
+    Effect, Form, Intent, Model, Operation, Request, Screen, Submission, Ticket,
+};
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let Screen::Form(form) = &mut model.screen else { return Vec::new() };
@@ -48,11 +50,11 @@ pub(super) fn submit_form(model: &mut Model) -> Vec<Effect> {
         }
         Submission::UpdateKey(update) => {
             let ticket = mark_submitting(model);
-            vec![Effect::UpdateKey { ticket, update }]
+            vec![Effect::Request(ticket, Request::UpdateKey(update))]
         }
         Submission::ImportKey(label, key) => {
             let ticket = mark_submitting(model);
-            vec![Effect::ImportKey { ticket, label, key }]
+            vec![Effect::Request(ticket, Request::ImportKey { label, key })]
         }
     }
 }

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::{actions, form, operation, plan, quit_when_idle, sign_in};
 use crate::domain::{StoredKey, trim_secret_input};
 use crate::tui::state::{
-    Effect, Intent, KeyScope, Model, PassphraseForm, Question, Screen, TextField,
+    Effect, Intent, KeyScope, Model, PassphraseForm, Question, Request, Screen, TextField,
 };
 
 /// Handles an intent on any screen.
@@ -126,7 +126,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             if model.dashboard.scope != KeyScope::Stored {
                 let ticket = model.next_ticket();
                 model.dashboard.account_keys_ticket = Some(ticket);
-                effects.push(Effect::LoadAccountKeys(ticket));
+                effects.push(Effect::Request(ticket, Request::LoadAccountKeys));
             }
             return effects;
         }
@@ -140,7 +140,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             {
                 let ticket = model.next_ticket();
                 model.dashboard.secret_ticket = Some(ticket);
-                return vec![Effect::ReadSecret(ticket, label)];
+                return vec![Effect::Request(ticket, Request::ReadSecret(label))];
             }
         }
         Intent::OpenKeyPage => {
@@ -181,7 +181,7 @@ fn handle_new_key_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             if let Screen::NewKey(new_key) = &mut model.screen {
                 new_key.store_ticket = Some(ticket);
             }
-            return vec![Effect::RetryStore { ticket, entry, key }];
+            return vec![Effect::Request(ticket, Request::RetryStore { entry, key })];
         }
         Intent::StoreInAlternate if !new_key.is_stored && new_key.store_ticket.is_none() => {
             match needs_passphrase {
@@ -240,7 +240,7 @@ fn store_in_alternate(model: &mut Model, passphrase: Option<SecretString>) -> Ve
     new_key.store_ticket = Some(ticket);
     new_key.passphrase_form = None;
     let (entry, key) = (new_key.entry.clone(), new_key.key.clone());
-    vec![Effect::StoreInAlternate { ticket, entry, key, passphrase }]
+    vec![Effect::Request(ticket, Request::StoreInAlternate { entry, key, passphrase })]
 }
 
 fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent) -> Vec<Effect> {

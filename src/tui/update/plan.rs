@@ -3,7 +3,8 @@
 use super::{operation, quit_when_idle, update_used_labels};
 use crate::domain::{Label, StoredKey, UserError};
 use crate::tui::state::{
-    Effect, Intent, Model, Operation, PlanComparison, PlanScreen, Screen, TextField, Ticket,
+    Effect, Intent, Model, Operation, PlanComparison, PlanScreen, Request, Screen, TextField,
+    Ticket,
 };
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
@@ -43,7 +44,7 @@ fn load_plan(model: &mut Model) -> Vec<Effect> {
     }
     plan.load_ticket = Some(ticket);
     plan.problems.clear();
-    vec![Effect::LoadPlan { ticket, path }]
+    vec![Effect::Request(ticket, Request::LoadPlan(path))]
 }
 
 /// Handles a loaded plan.

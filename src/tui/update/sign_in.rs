@@ -3,7 +3,7 @@
 use super::{form, operation};
 use crate::api::oauth::AuthorizationResponse;
 use crate::domain::AuthCode;
-use crate::tui::state::{Effect, Intent, Model, Operation, Screen, TextField, Ticket};
+use crate::tui::state::{Effect, Intent, Model, Operation, Request, Screen, TextField, Ticket};
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let Screen::SignIn(sign_in) = &mut model.screen else { return Vec::new() };
@@ -64,7 +64,9 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Approve | Intent::Deny if model.is_sandbox => {
             let approve = matches!(intent, Intent::Approve);
             return url
-                .map(|url| Effect::DecideConsent { ticket, consent_url: url, approve })
+                .map(|url| {
+                    Effect::Request(ticket, Request::DecideConsent { consent_url: url, approve })
+                })
                 .into_iter()
                 .collect();
         }
