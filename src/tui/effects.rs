@@ -2,11 +2,11 @@
 
 mod actions;
 mod plan;
+mod requests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::watch;
@@ -14,16 +14,13 @@ use url::Url;
 
 use super::{Clock, LoopEvent, SandboxControls};
 use crate::api::oauth::AuthorizationResponse;
-use crate::domain::{
-    ApiKey, AuthCode, CheckResult, ErrorKind, KeyRequest, Label, ProvisioningOutcome, UserError,
-};
+use crate::domain::{ApiKey, ErrorKind, UserError};
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
-use crate::services::keys::{self, BatchCommand, RefreshReport, load_key};
+use crate::services::keys::{self, BatchCommand, load_key};
 use crate::services::provision::{self, ProvisioningControls, ServiceContext};
-use crate::storage::inventory;
 use crate::storage::json_store;
-use crate::tui::state::{AuthChoice, Effect, Msg, Request, Response, Ticket};
+use crate::tui::state::{Effect, Msg, Ticket};
 
 /// What the event loop does after the effects.
 pub(super) enum LoopAction {
@@ -92,16 +89,9 @@ impl EffectRunner {
 
     fn run_effect(&mut self, effect: Effect) -> LoopAction {
         match effect {
+            Effect::Request(ticket, request) => self.run_request(ticket, request),
             Effect::Quit => return LoopAction::Quit,
             Effect::Suspend => return LoopAction::Suspend,
-            Effect::Request(ticket, Request::LoadKeys) => self.spawn_blocking(move |services| {
-                let keys = inventory::list_keys(&services.location, &services.server);
-                Some(Msg::Response(
-                    ticket,
-                    Response::KeysLoaded(keys.map_err(|error| error.to_user_error())),
-                ))
-            }),
-            Effect::Request(ticket, Request::RefreshKeys(keys)) => self.refresh_keys(ticket, keys),
             Effect::StopRefresh(ticket) => {
                 if let Some((_, stop)) = self.active_refresh.take_if(|(round, _)| *round == ticket)
                 {
@@ -110,19 +100,12 @@ impl EffectRunner {
                 }
             }
             Effect::RecoverInterrupted => self.start_recovery(),
-            Effect::Request(ticket, Request::ProvisionKey { request, auth_choice }) => {
-                self.provision_key(ticket, request, auth_choice);
-            }
             Effect::CancelRun(ticket) => {
                 if let Some(run) = self.runs.remove(&ticket) {
                     run.send_batch_command(BatchCommand::Stop);
                     // The run may have ended.
                     let _ = run.cancel.send(true);
                 }
-            }
-            Effect::Request(ticket, Request::LoadPlan(path)) => self.read_plan(ticket, path),
-            Effect::Request(ticket, Request::ApplyPlan(requests)) => {
-                self.apply_plan(ticket, requests)
             }
             Effect::SkipItem(ticket) => self.send_batch_command(ticket, BatchCommand::Skip),
             Effect::RetryItem(ticket) => self.send_batch_command(ticket, BatchCommand::Retry),
@@ -132,38 +115,9 @@ impl EffectRunner {
                     let _ = run.code_sender.try_send(code);
                 }
             }
-            Effect::Request(ticket, Request::RetryStore { entry, key }) => {
-                self.retry_store(ticket, entry, key)
-            }
-            Effect::Request(ticket, Request::StoreInAlternate { entry, key, passphrase }) => {
-                self.store_in_alternate(ticket, entry, key, passphrase);
-            }
-            Effect::Request(ticket, Request::RotateKey { stored_key, retire_policy }) => {
-                self.rotate_key(ticket, stored_key, retire_policy);
-            }
-            Effect::Request(ticket, Request::RespondToLeak(keys)) => {
-                self.respond_to_leak(ticket, keys)
-            }
-            Effect::Request(ticket, Request::FetchAccountKey(hash)) => {
-                self.fetch_account_key(ticket, hash)
-            }
-            Effect::Request(ticket, Request::UpdateKey(update)) => self.update_key(ticket, *update),
             Effect::SetKeysDisabled { keys, disabled } => self.set_keys_disabled(keys, disabled),
-            Effect::Request(ticket, Request::ImportKey { label, key }) => {
-                self.import_key(ticket, label, key)
-            }
             Effect::RevokeKeys(keys) => self.revoke_keys(keys),
-            Effect::Request(ticket, Request::LoadAccountKeys) => self.list_account_keys(ticket),
             Effect::DetectManagementKey => self.detect_management_key(),
-            Effect::Request(ticket, Request::LoadUsageHistory(hashes)) => {
-                self.load_usage_history(ticket, hashes)
-            }
-            Effect::Request(ticket, Request::ReadSecret(label)) => {
-                self.spawn_blocking(move |services| {
-                    let key = load_key(services, &label).map_err(|error| error.to_user_error());
-                    Some(Msg::Response(ticket, Response::SecretRead { label, result: key }))
-                })
-            }
             Effect::CopyShownKey(key) => {
                 self.copy_to_clipboard(move |_| Ok(to_secret_string(&key)));
             }
@@ -197,8 +151,7 @@ impl EffectRunner {
             Effect::RemoveKeys(labels) => {
                 for label in labels {
                     self.spawn_blocking(move |services| {
-                        let result = keys::remove_key(services, &label)
-                            .map_err(|error| error.to_user_error());
+                        let result = keys::remove_key(services, &label);
                         Some(Msg::KeyRemoved { label, result })
                     });
                 }
@@ -219,8 +172,143 @@ impl EffectRunner {
                     Ok("one day passed".into())
                 });
             }
-            Effect::Request(ticket, Request::DecideConsent { consent_url, approve }) => {
-                let Some(SandboxControls { decide_consent, .. }) = self.sandbox_controls else {
-                    return LoopAction::Continue;
-                };
-                self.spawn_blocking(move |_| {
+        }
+        LoopAction::Continue
+    }
+
+    fn send_batch_command(&self, ticket: Ticket, command: BatchCommand) {
+        if let Some(run) = self.runs.get(&ticket) {
+            run.send_batch_command(command);
+        }
+    }
+
+    /// Runs an action of the sandbox; the keys are checked again after it.
+    fn run_sandbox_action(
+        &self,
+        action: impl FnOnce(&SandboxControls, &str) -> Result<String, String> + Send + 'static,
+    ) {
+        let Some(controls) = self.sandbox_controls else { return };
+        self.spawn_blocking(move |services| {
+            Some(Msg::SandboxActionFinished(action(&controls, &services.server).map_err(|why| {
+                UserError::new(ErrorKind::Failed, why, "the sandbox still runs; try again")
+            })))
+        });
+    }
+
+    /// Runs a blocking call on a thread for blocking calls.
+    fn spawn_blocking(&self, call: impl FnOnce(&ServiceContext) -> Option<Msg> + Send + 'static) {
+        let (services, results) = (self.services.clone(), self.event_sender.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Some(msg) = call(&services) {
+                send_message(&results, msg);
+            }
+        });
+    }
+
+    fn start_recovery(&self) {
+        let (services, results) = (self.services.clone(), self.event_sender.clone());
+        tokio::task::spawn_local(async move {
+            send_message(&results, recover_interrupted(&services).await);
+        });
+    }
+
+    /// Registers a run and returns its ends of the controls.
+    fn register_run(&mut self, ticket: Ticket) -> ProvisioningControls {
+        let (cancel, cancelled) = watch::channel(false);
+        let (code_sender, pasted_codes) = mpsc::channel(1);
+        // Runs that have ended have dropped their receiver.
+        self.runs.retain(|_, run| !run.code_sender.is_closed());
+        self.runs.insert(ticket, RunHandle { cancel, code_sender, batch_commands: None });
+        ProvisioningControls { cancel: cancelled, pasted_codes }
+    }
+
+    fn copy_to_clipboard(
+        &self,
+        text: impl FnOnce(&ServiceContext) -> Result<SecretString, UserError> + Send + 'static,
+    ) {
+        let (results, clipboard) = (self.event_sender.clone(), Arc::clone(&self.clipboard));
+        let services = self.services.clone();
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || {
+            let text = match text(&services) {
+                Ok(text) => text,
+                Err(error) => return send_message(&results, Msg::Notice(Err(error))),
+            };
+            let (outcome, copy_number) = {
+                let mut clipboard = clipboard.lock().unwrap_or_else(PoisonError::into_inner);
+                (clipboard.copy(&text, CopyMethod::Auto), clipboard.copy_number())
+            };
+            let noticed = match outcome {
+                Ok(CopyDestination::Clipboard { clear_after }) => {
+                    let seconds = clear_after.as_secs();
+                    runtime.spawn(clear_clipboard_later(clipboard, copy_number, results.clone()));
+                    Ok(format!("copied; clears in {seconds} s"))
+                }
+                Ok(CopyDestination::Terminal) => {
+                    // The loop may have ended.
+                    let _ =
+                        results.send(LoopEvent::TerminalWrite(clipboard::osc52_sequence(&text)));
+                    Ok("sent to the terminal's clipboard; the terminal does not confirm it".into())
+                }
+                Ok(tmux @ CopyDestination::Tmux(_)) => {
+                    runtime.spawn(clear_clipboard_later(clipboard, copy_number, results.clone()));
+                    Ok(format!("copied {tmux}"))
+                }
+                Err(error) => {
+                    Err(UserError::new(ErrorKind::Failed, error.to_string(), error.advice()))
+                }
+            };
+            send_message(&results, Msg::Notice(noticed));
+        });
+    }
+
+    /// Clears the clipboard if it still holds the last copy, and returns a message about it.
+    pub(super) fn clear_clipboard_on_exit(&self) -> Option<String> {
+        let mut clipboard = self.clipboard.lock().unwrap_or_else(PoisonError::into_inner);
+        let cleared = clipboard.clear_last_copy();
+        cleared.then(|| "cleared the clipboard".into())
+    }
+}
+
+/// Finishes attempts and rotations that were interrupted.
+async fn recover_interrupted(services: &ServiceContext) -> Msg {
+    let (recovered, error) = match provision::recover_attempts(services).await {
+        Ok(recovered) => (recovered, None),
+        Err(error) => (
+            provision::RecoveredAttempts::default(),
+            Some(json_store::Error::to_user_error(&error)),
+        ),
+    };
+    let rotations = keys::resume_rotations(services).await.unwrap_or_default();
+    Msg::RecoveryFinished {
+        stored_keys: recovered.stored,
+        unstored_keys: recovered.not_stored,
+        rotations,
+        unresolved_attempts: recovered.unresolved,
+        error,
+    }
+}
+
+async fn clear_clipboard_later(
+    clipboard: Arc<Mutex<Clipboard>>,
+    copy_number: u64,
+    results: UnboundedSender<LoopEvent>,
+) {
+    tokio::time::sleep(clipboard::CLEAR_AFTER).await;
+    tokio::task::spawn_blocking(move || {
+        let mut clipboard = clipboard.lock().unwrap_or_else(PoisonError::into_inner);
+        if clipboard.clear_copy(copy_number) {
+            send_message(&results, Msg::Notice(Ok("cleared the clipboard".into())));
+        }
+    });
+}
+
+#[expect(clippy::disallowed_methods, reason = "door: copy")]
+fn to_secret_string(key: &ApiKey) -> SecretString {
+    SecretString::from(key.expose_secret())
+}
+
+/// Sends a message to the event loop, which may have ended.
+fn send_message(results: &UnboundedSender<LoopEvent>, msg: Msg) {
+    let _ = results.send(LoopEvent::Message(msg));
+}

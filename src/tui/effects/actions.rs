@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use tokio::sync::mpsc::UnboundedSender;
 
-use super::super::LoopEvent;
 use super::{EffectRunner, send_message};
 use crate::domain::{
     AccountKey, AccountKeys, ApiKey, ErrorKind, Label, ProvisioningEvent, ProvisioningOutcome,
@@ -27,10 +25,8 @@ impl EffectRunner {
         retire_policy: RetirePolicy,
     ) {
         let mut controls = self.register_run(ticket);
-        self.spawn_task(move |services, results| async move {
-            let report = |report| {
-                send_message(&results, Msg::Response(ticket, Response::ProvisioningEvent(report)))
-            };
+        self.spawn_request(ticket, move |services, responder| async move {
+            let report = |event| responder.report(event);
             let method = choose_auth_method(&services, &report).await;
             let rotation = keys::rotate_key(
                 &services,
@@ -41,16 +37,14 @@ impl EffectRunner {
                 &report,
             )
             .await;
-            Msg::Response(ticket, Response::RotationFinished(rotation))
+            Response::RotationFinished(rotation)
         });
     }
 
     pub(super) fn respond_to_leak(&mut self, ticket: Ticket, keys: Vec<StoredKey>) {
         let mut controls = self.register_run(ticket);
-        self.spawn_task(move |services, results| async move {
-            let report = |report| {
-                send_message(&results, Msg::Response(ticket, Response::ProvisioningEvent(report)))
-            };
+        self.spawn_request(ticket, move |services, responder| async move {
+            let report = |event| responder.report(event);
             let method = choose_auth_method(&services, &report).await;
             // If the management key cannot be read, the other steps must still be done.
             let management = management_key::load_management_key(&services)
@@ -67,42 +61,26 @@ impl EffectRunner {
                 &report,
             )
             .await;
-            Msg::Response(ticket, Response::LeakResponseFinished(responses))
+            Response::LeakResponseFinished(responses)
         });
     }
 
     /// Tries again to store a key; if it replaces another key, finishes the rotation.
     pub(super) fn retry_store(&self, ticket: Ticket, stored_key: StoredKey, key: ApiKey) {
         let replaces = stored_key.replaces.is_some();
-        self.spawn_task(move |services, results| async move {
-            let outcome = provision::retry_store(stored_key, key, &services).await;
-            let ProvisioningOutcome::Stored { stored_key, key, warning } = outcome else {
-                return Msg::Response(ticket, Response::ProvisioningFinished(outcome));
-            };
-            if !replaces {
-                return Msg::Response(
-                    ticket,
-                    Response::ProvisioningFinished(ProvisioningOutcome::Stored {
-                        stored_key,
-                        key,
-                        warning,
-                    }),
-                );
+        self.spawn_request(ticket, move |services, responder| async move {
+            let mut outcome = provision::retry_store(stored_key, key, &services).await;
+            if let (ProvisioningOutcome::Stored { .. }, true) = (&outcome, replaces) {
+                let rotation = keys::finish_rotation(&services, outcome.clone()).await;
+                if let ProvisioningOutcome::Stored { stored_key, .. } = &mut outcome
+                    && let RotationOutcome::Completed { rotated, .. } = &rotation
+                {
+                    stored_key.clone_from(&rotated.new);
+                }
+                // The message that ends the ticket comes last.
+                responder.send(Response::RotationFinished(rotation));
             }
-            let stored = ProvisioningOutcome::Stored {
-                stored_key: stored_key.clone(),
-                key: key.clone(),
-                warning: warning.clone(),
-            };
-            let rotation = keys::finish_rotation(&services, stored).await;
-            let current = match &rotation {
-                RotationOutcome::Completed { rotated, .. } => rotated.new.clone(),
-                _ => stored_key,
-            };
-            let outcome = ProvisioningOutcome::Stored { stored_key: current, key, warning };
-            // The message that ends the ticket comes last.
-            send_message(&results, Msg::Response(ticket, Response::RotationFinished(rotation)));
-            Msg::Response(ticket, Response::ProvisioningFinished(outcome))
+            Response::ProvisioningFinished(outcome)
         });
     }
 
@@ -114,7 +92,7 @@ impl EffectRunner {
         key: ApiKey,
         passphrase: Option<SecretString>,
     ) {
-        self.spawn_task(move |services, _| async move {
+        self.spawn_request(ticket, move |services, _| async move {
             let missing = || secret_store::Error::NoPassphrase("no passphrase was given".into());
             let ask_passphrase = Arc::new(move |_| passphrase.clone().ok_or_else(missing));
             let outcome = match services.alternate_secret_store(ask_passphrase) {
@@ -123,24 +101,24 @@ impl EffectRunner {
                 }
                 None => provision::retry_store(stored_key, key, &services).await,
             };
-            Msg::Response(ticket, Response::ProvisioningFinished(outcome))
+            Response::ProvisioningFinished(outcome)
         });
     }
 
     pub(super) fn fetch_account_key(&self, ticket: Ticket, hash: String) {
-        self.spawn_task(move |services, _| async move {
+        self.spawn_request(ticket, move |services, _| async move {
             let remote =
                 find_account_key(&services, &hash).await.map_err(|error| error.to_user_error());
-            Msg::Response(ticket, Response::AccountKeyFetched(remote))
+            Response::AccountKeyFetched(remote)
         });
     }
 
     pub(super) fn update_key(&self, ticket: Ticket, changes: KeyUpdate) {
-        self.spawn_task(move |services, _| async move {
+        self.spawn_request(ticket, move |services, _| async move {
             let outcome = apply_changes(&services, changes)
                 .await
                 .unwrap_or_else(|error| KeyUpdateOutcome::Failed(error.to_user_error()));
-            Msg::Response(ticket, Response::KeyUpdated(outcome))
+            Response::KeyUpdated(outcome)
         });
     }
 
@@ -178,51 +156,37 @@ impl EffectRunner {
     }
 
     pub(super) fn import_key(&self, ticket: Ticket, label: Label, key: ApiKey) {
-        self.spawn_task(move |services, _| async move {
+        self.spawn_request(ticket, move |services, _| async move {
             let result = keys::import_key(&services, &label, &key).await;
-            Msg::Response(
-                ticket,
-                Response::KeyImported(result.map_err(|error| error.to_user_error())),
-            )
+            Response::KeyImported(result.map_err(|error| error.to_user_error()))
         });
     }
 
     pub(super) fn list_account_keys(&self, ticket: Ticket) {
-        self.spawn_task(move |services, _| async move {
+        self.spawn_request(ticket, move |services, _| async move {
             let account = load_account_keys(&services).await.map_err(|error| error.to_user_error());
-            Msg::Response(ticket, Response::AccountKeysLoaded(account))
+            Response::AccountKeysLoaded(account)
         });
     }
 
     pub(super) fn detect_management_key(&self) {
-        self.spawn_task(move |services, _| async move {
-            Msg::ManagementKeyDetected(matches!(
-                management_key::load_management_key(&services).await,
-                Ok(Some(_))
-            ))
+        let (services, results) = (self.services.clone(), self.event_sender.clone());
+        tokio::task::spawn_local(async move {
+            let detected = management_key::load_management_key(&services).await;
+            send_message(&results, Msg::ManagementKeyDetected(matches!(detected, Ok(Some(_)))));
         });
     }
 
     pub(super) fn load_usage_history(&self, ticket: Ticket, hashes: Vec<String>) {
-        self.spawn_blocking(move |services| {
+        self.spawn_blocking_request(ticket, move |services| {
             // Without a history only the chart is missing.
             let mut known = usage_history::read_samples(&services.location).unwrap_or_default();
             let past = hashes.into_iter().map(|hash| {
                 let samples = known.remove(&hash).unwrap_or_default();
                 (hash, samples)
             });
-            Some(Msg::Response(ticket, Response::UsageHistoryLoaded(past.collect())))
+            Response::UsageHistoryLoaded(past.collect())
         });
-    }
-
-    /// Spawns a task on the loop's thread; its result is one message.
-    pub(super) fn spawn_task<T: Future<Output = Msg> + 'static>(
-        &self,
-        task: impl FnOnce(ServiceContext, UnboundedSender<LoopEvent>) -> T,
-    ) {
-        let results = self.event_sender.clone();
-        let task = task(self.services.clone(), results.clone());
-        tokio::task::spawn_local(async move { send_message(&results, task.await) });
     }
 
     /// Spawns a task that handles the keys one after the other, with a message for each.

@@ -12,7 +12,7 @@ use crate::services::keys::{self, BatchControls, ItemResult, Progress};
 use crate::services::plan::{self, KeyDiff};
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 use crate::storage::inventory;
-use crate::tui::state::{Msg, PlanComparison, PlanStatus, PlannedKey, Response, Ticket};
+use crate::tui::state::{PlanComparison, PlanStatus, PlannedKey, Response, Ticket};
 
 /// Maximum number of problems of a plan that are shown.
 const MAX_PROBLEMS: usize = 100;
@@ -20,7 +20,7 @@ const MAX_PROBLEMS: usize = 100;
 impl EffectRunner {
     pub(super) fn read_plan(&self, ticket: Ticket, path: String) {
         let now = self.clock.now();
-        self.spawn_task(move |services, _| async move {
+        self.spawn_request(ticket, move |services, _| async move {
             let plan = async {
                 let services_copy = services.clone();
                 let keys =
@@ -30,7 +30,7 @@ impl EffectRunner {
                 let (_, auth_description) = choose_batch_auth_method(&services, &|_| {}).await;
                 Ok(PlanComparison { keys, auth_description })
             };
-            Msg::Response(ticket, Response::PlanLoaded(plan.await))
+            Response::PlanLoaded(plan.await)
         });
     }
 
@@ -41,10 +41,8 @@ impl EffectRunner {
         if let Some(run) = self.runs.get_mut(&ticket) {
             run.batch_commands = Some(command_sender);
         }
-        self.spawn_task(move |services, results| async move {
-            let report = |event| {
-                send_message(&results, Msg::Response(ticket, Response::ProvisioningEvent(event)))
-            };
+        self.spawn_request(ticket, move |services, responder| async move {
+            let report = |event| responder.report(event);
             let report_waiting = || {
                 report(ProvisioningEvent::Notice(
                     "another apply is running; waiting until it ends".into(),
@@ -52,28 +50,22 @@ impl EffectRunner {
             };
             let lock = match keys::lock_apply(&services, &mut cancelled, report_waiting).await {
                 Ok(Some(lock)) => lock,
-                Ok(None) => return Msg::Response(ticket, Response::PlanApplied(None)),
+                Ok(None) => return Response::PlanApplied(None),
                 Err(error) => {
-                    return Msg::Response(
-                        ticket,
-                        Response::PlanApplied(Some(error.to_user_error())),
-                    );
+                    return Response::PlanApplied(Some(error.to_user_error()));
                 }
             };
             let report_finished = |label, result, warning| {
-                send_message(
-                    &results,
-                    Msg::Response(ticket, Response::ItemFinished { label, result, warning }),
-                );
+                responder.send(Response::ItemFinished { label, result, warning });
             };
             // Interrupted attempts are finished first; otherwise a key whose code was already received
             // would be created twice.
-            send_message(&results, recover_interrupted(&services).await);
+            send_message(&responder.results, recover_interrupted(&services).await);
             // Keys may have been stored since the plan was read.
             let mut missing = Vec::new();
             for (request, diff) in match compare_with_stored_keys(&services, requests) {
                 Ok(diffs) => diffs,
-                Err(error) => return Msg::Response(ticket, Response::PlanApplied(Some(error))),
+                Err(error) => return Response::PlanApplied(Some(error)),
             } {
                 match diff {
                     KeyDiff::Missing => missing.push(request),
@@ -89,10 +81,7 @@ impl EffectRunner {
             let (method, _) = choose_batch_auth_method(&services, &report).await;
             let on_progress = |progress: Progress<'_>| match progress {
                 Progress::ItemStarted { label, .. } => {
-                    send_message(
-                        &results,
-                        Msg::Response(ticket, Response::ItemStarted(label.clone())),
-                    );
+                    responder.send(Response::ItemStarted(label.clone()));
                 }
                 Progress::Provisioning(event) => report(event),
                 Progress::ItemFinished(ItemResult { label, result, warning }) => {
@@ -102,7 +91,7 @@ impl EffectRunner {
             let controls = BatchControls { commands, pasted_codes };
             keys::create_keys(&missing, method, &services, controls, &on_progress).await;
             drop(lock);
-            Msg::Response(ticket, Response::PlanApplied(None))
+            Response::PlanApplied(None)
         });
     }
 }

@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::effect::Request;
 use super::form::Form;
 use super::plan_screen::PlanScreen;
 use super::text_field::TextField;
 use super::ticket::Ticket;
-use super::{Effect, Request};
 use crate::domain::{
     AUTH_CODE_LIFETIME, KeyRequest, Label, ProvisioningEvent, ProvisioningStep, RetirePolicy,
     StoredKey, UserError,
@@ -46,20 +46,17 @@ impl Operation {
         }
     }
 
-    /// Returns the effect that starts the operation.
-    pub fn to_effect(&self, ticket: Ticket) -> Effect {
+    /// Returns the request that starts the operation.
+    pub fn to_request(&self) -> Request {
         match self.clone() {
-            Self::CreateKey { form, request } => Effect::Request(
-                ticket,
-                Request::ProvisionKey { request, auth_choice: form.auth_choice },
-            ),
+            Self::CreateKey { form, request } => {
+                Request::ProvisionKey { request, auth_choice: form.auth_choice }
+            }
             Self::RotateKey { stored_key, retire_policy } => {
-                Effect::Request(ticket, Request::RotateKey { stored_key, retire_policy })
+                Request::RotateKey { stored_key, retire_policy }
             }
-            Self::RespondToLeak(keys) => Effect::Request(ticket, Request::RespondToLeak(keys)),
-            Self::ApplyPlan(plan) => {
-                Effect::Request(ticket, Request::ApplyPlan(plan.missing_requests()))
-            }
+            Self::RespondToLeak(keys) => Request::RespondToLeak(keys),
+            Self::ApplyPlan(plan) => Request::ApplyPlan(plan.missing_requests()),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::tui::state::{BackgroundRun, Effect, Model, Operation, Screen, SignInS
 pub(super) fn start_operation(model: &mut Model, operation: Operation) -> Vec<Effect> {
     let ticket = model.open_request();
     model.quit_requested = false;
-    let effect = operation.to_effect(ticket);
+    let effect = Effect::Request(ticket, operation.to_request());
     model.screen = Screen::SignIn(Box::new(SignInScreen::new(operation, ticket, model.now)));
     vec![effect]
 }

@@ -1,0 +1,135 @@
+//! Runs requests: each response is sent with the ticket of its request.
+
+use jiff::SignedDuration;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+
+use super::super::{LoopEvent, SandboxControls};
+use super::{EffectRunner, actions, send_message};
+use crate::domain::{
+    AuthCode, CheckResult, KeyRequest, Label, ProvisioningEvent, ProvisioningOutcome,
+};
+use crate::services::keys::{self, RefreshReport, load_key};
+use crate::services::provision::{self, ServiceContext};
+use crate::storage::inventory;
+use crate::tui::state::{AuthChoice, Msg, Request, Response, Ticket};
+
+/// Sends the responses to one request.
+#[derive(Clone)]
+pub(super) struct Responder {
+    ticket: Ticket,
+    pub(super) results: UnboundedSender<LoopEvent>,
+}
+
+impl Responder {
+    pub(super) fn send(&self, response: Response) {
+        send_message(&self.results, Msg::Response(self.ticket, response));
+    }
+
+    pub(super) fn report(&self, event: ProvisioningEvent) {
+        self.send(Response::ProvisioningEvent(event));
+    }
+}
+
+impl EffectRunner {
+    pub(super) fn run_request(&mut self, ticket: Ticket, request: Request) {
+        match request {
+            Request::LoadKeys => self.spawn_blocking_request(ticket, |services| {
+                let keys = inventory::list_keys(&services.location, &services.server);
+                Response::KeysLoaded(keys.map_err(|error| error.to_user_error()))
+            }),
+            Request::RefreshKeys(keys) => self.refresh_keys(ticket, keys),
+            Request::ProvisionKey { request, auth_choice } => {
+                self.provision_key(ticket, request, auth_choice);
+            }
+            Request::LoadPlan(path) => self.read_plan(ticket, path),
+            Request::ApplyPlan(requests) => self.apply_plan(ticket, requests),
+            Request::RetryStore { entry, key } => self.retry_store(ticket, entry, key),
+            Request::StoreInAlternate { entry, key, passphrase } => {
+                self.store_in_alternate(ticket, entry, key, passphrase);
+            }
+            Request::RotateKey { stored_key, retire_policy } => {
+                self.rotate_key(ticket, stored_key, retire_policy);
+            }
+            Request::RespondToLeak(keys) => self.respond_to_leak(ticket, keys),
+            Request::FetchAccountKey(hash) => self.fetch_account_key(ticket, hash),
+            Request::UpdateKey(update) => self.update_key(ticket, *update),
+            Request::ImportKey { label, key } => self.import_key(ticket, label, key),
+            Request::LoadAccountKeys => self.list_account_keys(ticket),
+            Request::LoadUsageHistory(hashes) => self.load_usage_history(ticket, hashes),
+            Request::ReadSecret(label) => self.spawn_blocking_request(ticket, |services| {
+                let result = load_key(services, &label).map_err(|error| error.to_user_error());
+                Response::SecretRead { label, result }
+            }),
+            Request::DecideConsent { consent_url, approve } => {
+                let Some(SandboxControls { decide_consent, .. }) = self.sandbox_controls else {
+                    return;
+                };
+                self.spawn_blocking_request(ticket, move |_| {
+                    let code = decide_consent(&consent_url, approve);
+                    Response::ConsentDecided(code.map(|code| code.map(AuthCode::from)))
+                });
+            }
+        }
+    }
+
+    /// Spawns a task on the loop's thread that ends with one response.
+    pub(super) fn spawn_request<T: Future<Output = Response> + 'static>(
+        &self,
+        ticket: Ticket,
+        task: impl FnOnce(ServiceContext, Responder) -> T,
+    ) {
+        let responder = self.responder(ticket);
+        let task = task(self.services.clone(), responder.clone());
+        tokio::task::spawn_local(async move { responder.send(task.await) });
+    }
+
+    /// Runs a blocking call on a thread for blocking calls.
+    pub(super) fn spawn_blocking_request(
+        &self,
+        ticket: Ticket,
+        call: impl FnOnce(&ServiceContext) -> Response + Send + 'static,
+    ) {
+        self.spawn_blocking(move |services| Some(Msg::Response(ticket, call(services))));
+    }
+
+    fn responder(&self, ticket: Ticket) -> Responder {
+        Responder { ticket, results: self.event_sender.clone() }
+    }
+
+    fn refresh_keys(&mut self, ticket: Ticket, keys: Vec<(String, Label)>) {
+        let (stop, stopped) = watch::channel(false);
+        self.active_refresh = Some((ticket, stop));
+        let (services, responder) = (self.services.clone(), self.responder(ticket));
+        let clock = self.clock.clone();
+        tokio::spawn(async move {
+            let check_responder = responder.clone();
+            let on_check = move |hash: &str, result: &CheckResult, checked_at| {
+                let (hash, result) = (hash.to_owned(), result.clone());
+                check_responder.send(Response::KeyChecked { hash, result, checked_at });
+            };
+            // In the sandbox the clock may be ahead of the system time.
+            let now = move || clock.now();
+            let RefreshReport { error, retry_after, rejected_keys, .. } =
+                keys::refresh_keys(&services, keys, now, on_check, stopped).await;
+            let retry_after = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
+            responder.send(Response::RefreshFinished { error, retry_after, rejected_keys });
+        });
+    }
+
+    fn provision_key(&mut self, ticket: Ticket, request: KeyRequest, auth_choice: AuthChoice) {
+        let mut controls = self.register_run(ticket);
+        let (services, responder) = (self.services.clone(), self.responder(ticket));
+        tokio::spawn(async move {
+            let report = |event| responder.report(event);
+            let outcome = match actions::resolve_auth_choice(auth_choice, &services, &report).await
+            {
+                Ok(method) => {
+                    provision::run(&request, method, &services, &mut controls, &report).await
+                }
+                Err(error) => ProvisioningOutcome::Failed(error),
+            };
+            responder.send(Response::ProvisioningFinished(outcome));
+        });
+    }
+}
