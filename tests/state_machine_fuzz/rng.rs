@@ -78,7 +78,7 @@ impl Dice {
             "ci",
             "日本語のラベル",
             "👩‍👩‍👧‍👦 family",
-            "e\u{301}\u{301}",
+            "e\u{301}\u{323}",
             "مفتاح",
             "W",
             "a label with many words in it, as somebody types it who wants to be precise",
