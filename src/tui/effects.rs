@@ -151,7 +151,8 @@ impl EffectRunner {
             Effect::RemoveKeys(labels) => {
                 for label in labels {
                     self.spawn_blocking(move |services| {
-                        let result = keys::remove_key(services, &label);
+                        let result = keys::remove_key(services, &label)
+                            .map_err(|error| error.to_user_error());
                         Some(Msg::KeyRemoved { label, result })
                     });
                 }
