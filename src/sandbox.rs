@@ -12,6 +12,7 @@
 mod consent;
 mod fake_browser;
 mod ledger;
+mod origin;
 mod pages;
 mod request;
 mod response;

@@ -112,11 +112,11 @@ fn all_checks_pass_in_the_sandbox_and_write_nothing_to_disk() {
             "terminal",
             "browser",
             "clipboard",
-            "proxy",
             "data directory",
             "inventory",
             "attempts",
             "keychain",
+            "proxy",
             "server",
             "clock",
             "stored keys",
@@ -179,7 +179,9 @@ fn a_proxy_is_named_without_its_password() {
     let proxy = [("HTTPS_PROXY", "http://me:hunter2@127.0.0.1:1")];
     let (_, out, err) = home.doctor(&["--store", "memory", "--json"], &proxy);
     let check = &checks(&out, "proxy")[0];
-    assert_eq!(check.1, "requests go through HTTPS_PROXY=http://127.0.0.1:1");
+    let shown =
+        "the proxy http://127.0.0.1:1 (HTTPS_PROXY) could not be reached (Connection refused";
+    assert!(check.1.starts_with(shown), "{check:?}");
     assert!(!out.contains("hunter2") && !err.contains("hunter2"), "{out}{err}");
 }
 

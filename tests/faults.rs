@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "faults/connection_settings.rs"]
+mod connection_settings;
+
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -203,7 +206,8 @@ fn create_key(port: u16, transport: Transport) -> (i32, String) {
     let (message, name) = message.split_once("username ").unwrap_or((message, ""));
     let rest = name.trim_start_matches(|c: char| c.is_ascii_hexdigit());
     let name = if name.is_empty() { "" } else { "username …" };
-    (output.status.code().unwrap(), format!("{message}{name}{rest}").trim().to_owned())
+    let message = format!("{message}{name}{rest}").replace(&format!(":{port}"), ":PORT");
+    (output.status.code().unwrap(), message.trim().to_owned())
 }
 
 fn whole(head: &str, body: &str) -> Behavior {
@@ -217,6 +221,21 @@ fn raw(text: &str) -> Behavior {
     Behavior::Send(text.as_bytes().to_vec())
 }
 
+fn raw_bytes(bytes: &[u8]) -> Behavior {
+    Behavior::Send(bytes.to_vec())
+}
+
+/// A compressed response, with or without the header that says so.
+fn gzip(is_declared: bool, body: &str) -> Behavior {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(body.as_bytes()).unwrap();
+    let body = encoder.finish().unwrap();
+    let coding = if is_declared { "Content-Encoding: gzip\r\n" } else { "" };
+    let head = format!("HTTP/1.1 200 OK\r\n{coding}Content-Length: {}\r\n\r\n", body.len());
+    Behavior::Send([head.as_bytes(), &body].concat())
+}
+
+const DUPLICATE_NAMES: &str = "{\"key\":\"sk-or-v1-x\",\"user_id\":\"a\",\"user_id\":\"b\",\"key\":\"sk-or-v1-x\",\"limit\":null}";
 const KEY: &str = "{\"key\":\"sk-or-v1-x\",\"limit\":null}";
 const HTTP_1: &[&str] = &["http/1.1"];
 
@@ -256,6 +275,12 @@ fn each_exchange_fault_has_its_own_message_and_a_limited_number_of_sent_codes() 
             3,
             3,
         ),
+        ("compressed response", Transport::Plain, gzip(true, KEY), 2, 1),
+        ("compressed response that is not declared", Transport::Plain, gzip(false, KEY), 2, 1),
+        ("compressed response in an unknown coding", Transport::Plain, raw_bytes(
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 4\r\n\r\n\x8b\xff\x00\x80",
+        ), 1, 1),
+        ("duplicate names", Transport::Plain, whole("200 OK", DUPLICATE_NAMES), 2, 1),
         ("200 with HTML", Transport::Plain, whole("200 OK", "<html>welcome"), 1, 1),
         ("key after the first 64 KiB", Transport::Plain, whole("200 OK", &late_key), 1, 1),
         ("endless compressed response", Transport::Plain, Behavior::Endless(endless), 1, 1),
@@ -277,13 +302,25 @@ fn each_exchange_fault_has_its_own_message_and_a_limited_number_of_sent_codes() 
             0,
         ),
         ("expired certificate", Transport::Tls("expired", HTTP_1), whole("200 OK", KEY), 1, 0),
+        // The second connection asks the proxy for the reason.
         (
             "proxy that requires a password",
             Transport::Proxy,
             whole("407 Proxy Authentication Required", ""),
-            3,
+            2,
             0,
         ),
+        (
+            "proxy that requires NTLM",
+            Transport::Proxy,
+            raw("HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n"),
+            2,
+            0,
+        ),
+        ("proxy that forbids the server", Transport::Proxy, whole("403 Forbidden", "no"), 2, 0),
+        ("proxy without a way to the server", Transport::Proxy, whole("502 Bad", ""), 6, 0),
+        ("proxy that is none", Transport::Proxy, whole("405 No", "<html>"), 2, 0),
+        ("proxy that closes the connection", Transport::Proxy, raw(""), 3, 0),
         // The valid certificate, for comparison.
         ("no fault", Transport::Tls("good", HTTP_1), whole("200 OK", KEY), 2, 1),
     ];
@@ -310,7 +347,11 @@ fn each_exchange_fault_has_its_own_message_and_a_limited_number_of_sent_codes() 
     for (name, _, (connections, codes), code, message) in &rows {
         writeln!(table, "{name}\n  {connections} connections, {codes} codes, exit {code}").unwrap();
         // The message of a successful run is checked elsewhere.
-        for line in message.replace(" (os error 111)", "").lines().filter(|_| *code != 0) {
+        let certificates = certificate_dir();
+        let message = message
+            .replace(" (os error 111)", "")
+            .replace(&*certificates.to_string_lossy(), "tests/tls");
+        for line in message.lines().filter(|_| *code != 0) {
             writeln!(table, "  > {line}").unwrap();
         }
     }

@@ -142,6 +142,30 @@ fn key_pages_are_served_as_html() {
 }
 
 #[test]
+fn other_host_names_and_pages_of_other_sites_are_rejected() {
+    let sandbox = sandbox();
+    let host = sandbox.url().trim_start_matches("http://").to_owned();
+    let send = |method: &str, target: &str, headers: &str| {
+        let text = format!(
+            "{method} {target} HTTP/1.1\r\nConnection: close\r\n{headers}Content-Length: 0\r\n\r\n"
+        );
+        raw(&sandbox, &text).status
+    };
+    let own = format!("Host: {host}\r\n");
+    let auth = "/auth?code_challenge=x";
+    assert_eq!(send("GET", auth, &own), 200);
+    assert_eq!(send("GET", auth, &format!("{own}Sec-Fetch-Site: cross-site\r\n")), 200);
+    for headers in ["", "Host: attacker.example\r\n", &format!("{own}Host: attacker.example\r\n")] {
+        assert_eq!(send("GET", auth, headers), 421, "{headers}");
+    }
+    for headers in ["Origin: https://attacker.example\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        for target in [auth, "/sandbox/clock", "/api/v1/auth/keys"] {
+            assert_eq!(send("POST", target, &format!("{own}{headers}")), 403, "{target} {headers}");
+        }
+    }
+}
+
+#[test]
 fn eight_clients_are_served_beside_four_slow_ones() {
     let sandbox = sandbox();
     let address = sandbox.url().trim_start_matches("http://");

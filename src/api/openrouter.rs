@@ -1,17 +1,25 @@
 //! The HTTP client of OpenRouter. Each method sends one request; the caller decides about retries.
 
+mod certificates;
+mod content_encoding;
 mod error;
 mod keys;
+mod proxy;
 mod redaction;
 pub(crate) mod wire;
 
-pub use error::{Error, INVALID_CERTIFICATE_ADVICE};
+pub use certificates::TrustedCertificates;
+pub use error::Error;
+pub use proxy::{ProxyServer, Route};
 pub use wire::{CreatedKey, Page};
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue,
+    RETRY_AFTER,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
@@ -61,6 +69,28 @@ pub struct Client {
     http: reqwest::Client,
     server: Url,
     host: String,
+    proxy: Option<ProxyServer>,
+}
+
+/// How a server is reached from this machine.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Through a proxy or directly.
+    pub route: Route,
+    /// Who may issue the server's certificate; `None` without TLS.
+    pub certificates: Option<TrustedCertificates>,
+}
+
+impl Connection {
+    /// Reads the environment variables that apply to `server`. Fails if one of them makes a secure
+    /// connection impossible.
+    pub fn from_env(server: &Url) -> Result<Self, Error> {
+        let certificates = match server.scheme() {
+            "http" => None,
+            _ => Some(TrustedCertificates::from_env()?),
+        };
+        Ok(Self { route: Route::from_env(server)?, certificates })
+    }
 }
 
 impl Client {
@@ -71,6 +101,10 @@ impl Client {
         // Fails if this provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let host = server.host_str().unwrap_or_default().to_owned();
+        let proxy = match Connection::from_env(server)?.route {
+            Route::Proxy(proxy) => Some(proxy),
+            Route::Loopback | Route::Direct | Route::Excepted(_) => None,
+        };
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("http-referer", &app.url),
@@ -81,6 +115,7 @@ impl Client {
                 headers.insert(name, value);
             }
         }
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("keywright/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
@@ -92,13 +127,19 @@ impl Client {
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(0)
             .http1_only()
-            .referer(false);
-        if server.scheme() == "http" {
-            // Only loopback may use http, so there are no certificates and no proxy.
-            builder = builder.tls_certs_only([]).no_proxy();
+            .referer(false)
+            // The library bypasses a proxy that it does not understand.
+            .no_proxy();
+        let to_error = |error| Error::from_reqwest(&host, &error);
+        if let Some(proxy) = &proxy {
+            builder = builder.proxy(proxy.to_reqwest().map_err(to_error)?);
         }
-        let http = builder.build().map_err(|error| Error::from_reqwest(&host, &error))?;
-        Ok(Self { http, server: server.clone(), host })
+        if server.scheme() == "http" {
+            // Only loopback may use http, so there are no certificates.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().map_err(to_error)?;
+        Ok(Self { http, server: server.clone(), host, proxy })
     }
 
     /// Exchanges a code for a key (`POST /api/v1/auth/keys`).
@@ -192,8 +233,11 @@ impl Client {
 
     /// Sends `GET /api/v1/key` without a key, which OpenRouter answers with 401.
     pub async fn probe_server(&self) -> Result<ProbeResponse, Error> {
-        let response = self.http.get(self.endpoint_url("api/v1/key")).send().await;
-        let response = response.map_err(|error| Error::from_reqwest(&self.host, &error))?;
+        let request = self.http.get(self.endpoint_url("api/v1/key"));
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.explain_error(&error).await),
+        };
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         let parser = jiff::fmt::rfc2822::DateTimeParser::new();
         Ok(ProbeResponse {
@@ -213,6 +257,25 @@ impl Client {
         Ok(bearer)
     }
 
+    /// Classifies a request without a response; the proxy explains a connection that it refused.
+    async fn explain_error(&self, error: &reqwest::Error) -> Error {
+        if let Some(proxy) = &self.proxy
+            && error.is_connect()
+        {
+            let messages = error::error_messages(error);
+            let certificate_problem = error::certificate_problem(error);
+            let port = self.server.port_or_known_default().unwrap_or(443);
+            let timed_out = error.is_timeout();
+            let explained = proxy
+                .explain_failure(&messages, certificate_problem, timed_out, &self.host, port)
+                .await;
+            if let Some(error) = explained {
+                return error;
+            }
+        }
+        Error::from_reqwest(&self.host, error)
+    }
+
     fn endpoint_url(&self, path: &str) -> Url {
         let mut url = self.server.clone();
         url.set_path(path);
@@ -230,12 +293,17 @@ impl Client {
         request: reqwest::RequestBuilder,
         limit: usize,
     ) -> Result<RawResponse, Error> {
-        let to_error = |error| Error::from_reqwest(&self.host, &error);
-        let request = request.build().map_err(to_error)?;
+        let request = request.build().map_err(|error| Error::from_reqwest(&self.host, &error))?;
         let secrets = redaction::extract_secrets(&request);
-        let mut response = self.http.execute(request).await.map_err(to_error)?;
+        let mut response = match self.http.execute(request).await {
+            Ok(response) => response,
+            Err(error) => return Err(self.explain_error(&error).await),
+        };
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(parse_retry_after);
+        let codings = response.headers().get_all(CONTENT_ENCODING).into_iter();
+        let codings: Vec<_> = codings.filter_map(|coding| coding.to_str().ok()).collect();
+        let codings = codings.join(",");
         let mut body = Vec::new();
         let (mut read_error, mut truncated) = (None, false);
         loop {
@@ -255,6 +323,11 @@ impl Client {
                 }
             }
         }
+        let mut received = None;
+        if let Some((decoded, has_more)) = content_encoding::decode_body(&codings, &body, limit) {
+            received = Some(std::mem::replace(&mut body, decoded));
+            truncated |= has_more;
+        }
         let server = self.host.clone();
         // A message that repeats a secret must not be shown or logged.
         let message = || {
@@ -262,7 +335,7 @@ impl Client {
                 .filter(|text| !redaction::contains_secret(text, &secrets))
         };
         match status {
-            200..=299 => Ok(RawResponse { body, read_error, truncated }),
+            200..=299 => Ok(RawResponse { body, received, read_error, truncated }),
             429 => Err(Error::RateLimited { server, retry_after }),
             // The server or a proxy failed; the server may have acted before.
             408 | 500..=599 => {
@@ -278,7 +351,10 @@ impl Client {
 }
 
 struct RawResponse {
+    /// The decoded body, or the body as received if it could not be decoded.
     body: Vec<u8>,
+    /// The body as received, if it was decoded.
+    received: Option<Vec<u8>>,
     read_error: Option<Error>,
     /// Whether the response was longer than the limit.
     truncated: bool,
@@ -291,11 +367,25 @@ fn parse_create_response(response: RawResponse) -> Result<CreateKeyResponse, Err
         None => match response.read_error {
             Some(error) => Err(error),
             None => Ok(CreateKeyResponse::Unexpected {
-                body: wire::to_secret_text(&response.body),
+                // What was decoded may lack something, so the response is kept as it was received.
+                body: wire::to_secret_text(response.received.as_deref().unwrap_or(&response.body)),
                 truncated: response.truncated,
             }),
         },
     }
+}
+
+/// Returns the key in a response that [`CreateKeyResponse::Unexpected`] kept, if this version can
+/// read it.
+#[expect(clippy::disallowed_methods, reason = "the response may contain a key")]
+pub fn parse_saved_response(saved: &SecretString) -> Option<CreatedKey> {
+    let bytes = wire::from_secret_text(saved.expose_secret());
+    let decoded = content_encoding::decode_body("", &bytes, MAX_RESPONSE_BYTES)
+        .or_else(|| content_encoding::decode_body("deflate", &bytes, MAX_RESPONSE_BYTES));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    decoded
+        .and_then(|(decoded, _)| wire::parse_created_key(&text(&decoded)))
+        .or_else(|| wire::parse_created_key(&text(&bytes)))
 }
 
 /// Parses `Retry-After` in either form of RFC 9110 §10.2.3.

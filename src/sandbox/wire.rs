@@ -39,6 +39,9 @@ pub fn read_request(mut request: Request) -> Option<(HttpRequest, Request)> {
     let http_request = HttpRequest {
         method: request.method().to_string(),
         target: request.url().to_owned(),
+        host: find_single_header(&request, "Host"),
+        origin: find_header(&request, "Origin").map(String::from),
+        fetch_site: find_header(&request, "Sec-Fetch-Site").map(String::from),
         bearer_token: find_header(&request, "Authorization").and_then(parse_bearer_token),
         body,
     };
@@ -87,6 +90,13 @@ fn find_header<'a>(request: &'a Request, name: &'static str) -> Option<&'a str> 
         .iter()
         .find(|header| header.field.equiv(name))
         .map(|header| header.value.as_str())
+}
+
+/// Returns the value of a header that must not be repeated.
+fn find_single_header(request: &Request, name: &'static str) -> Option<String> {
+    let mut headers = request.headers().iter().filter(|header| header.field.equiv(name));
+    let header = headers.next()?;
+    headers.next().is_none().then(|| header.value.as_str().trim().to_owned())
 }
 
 /// The scheme is case-insensitive (RFC 9110 section 11.1).

@@ -113,7 +113,6 @@ pub async fn run_checks(
         environment::check_terminal,
         environment::check_browser,
         environment::check_clipboard,
-        environment::check_proxy,
     ] {
         report(DoctorProgress::CheckFinished(check(services)));
     }

@@ -259,8 +259,8 @@ pub(crate) async fn wait_for_cancel(cancel: &mut watch::Receiver<bool>) {
     }
 }
 
-/// Checks what can fail before a browser opens: that the label is free, the data directory is
-/// writable and the secret store returns what was stored.
+/// Checks what can fail before a browser opens: that the label is free, the proxy and certificate
+/// settings can be used, the data directory is writable and the secret store returns what was stored.
 async fn preflight(
     request: &KeyRequest,
     replacement: Option<&Replacement>,
@@ -272,6 +272,7 @@ async fn preflight(
     if inventory::find_key(&services.location, &services.server, label.as_str())?.is_some() {
         return Err(Error::LabelTaken(label.clone()));
     }
+    services.connection().map_err(Error::ExchangeFailed)?;
     let reserve = services.location.reserve_space()?;
 
     let attempt = Attempt {

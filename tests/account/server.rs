@@ -84,7 +84,33 @@ fn repeated_or_endless_pages_end_the_listing() {
     assert_eq!(list(&world).unwrap(), 1);
     assert_eq!(world.proxy.count("GET /api/v1/keys?"), 2);
     world.proxy.rule(move |_| page(format!("{:064x}", count.fetch_add(1, Ordering::Relaxed))));
-    assert!(list(&world).unwrap_err().to_string().contains("a list with an end"));
+    assert!(list(&world).unwrap_err().to_string().contains("at most 100000 rows"));
+}
+
+#[test]
+fn endless_workspaces_and_large_pages_do_not_fill_the_memory() {
+    let world = TestAccount::new();
+    let (count, workspaces) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let name = "x".repeat(3 * 1024 * 1024);
+    world.proxy.rule(move |asked| {
+        let count = count.fetch_add(1, Ordering::Relaxed);
+        let rows = if asked.contains("/workspaces") {
+            match workspaces.fetch_add(1, Ordering::Relaxed) {
+                0..5 => json!([{"id": format!("w{count}")}]),
+                _ => json!([]),
+            }
+        } else if asked.contains("offset=0") {
+            json!([{"hash": format!("{count:064x}"), "name": name},
+                   {"hash": format!("{:064x}", count + 1_000_000), "name": ""}])
+        } else if count % 10 == 0 {
+            json!([])
+        } else {
+            json!([{"hash": format!("{count:064x}"), "name": name}])
+        };
+        Fault::Say(200, json!({"data": rows}).to_string())
+    });
+    assert!(list(&world).unwrap_err().to_string().contains("100 MiB"));
+    assert!(world.proxy.asked().len() < 60, "{}", world.proxy.asked().len());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::certificates::TrustedCertificates;
 use crate::domain::{CheckResult, KeyInfo, sanitize};
 
 /// A request without a usable response. Never contains a URL, a code or a key.
@@ -23,7 +24,29 @@ pub enum Error {
         /// The server's host.
         server: String,
         /// What is wrong with its certificate.
-        reason: &'static str,
+        reason: String,
+    },
+    /// Nothing was sent: an environment variable makes a secure connection impossible.
+    #[error("{variable} {problem}")]
+    InvalidSetting {
+        /// The name of the variable.
+        variable: &'static str,
+        /// What is wrong with its value, as the rest of a sentence. Contains no password.
+        problem: String,
+        /// What to do about it.
+        advice: String,
+    },
+    /// Nothing was sent: the proxy did not connect to the server.
+    #[error("the proxy {proxy} {reason}")]
+    ProxyFailed {
+        /// The address of the proxy and the variable that names it.
+        proxy: String,
+        /// What it did, as the rest of a sentence.
+        reason: String,
+        /// What to do about it.
+        advice: String,
+        /// Whether a retry can help.
+        temporary: bool,
     },
     /// The request was sent and no complete response was received: the server may have acted.
     #[error("{server} sent no complete response ({reason})")]
@@ -76,7 +99,7 @@ impl From<Result<KeyInfo, Error>> for CheckResult {
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// What to do about [`Error::InvalidCertificate`].
-pub const INVALID_CERTIFICATE_ADVICE: &str = "no secret was sent: check --server and this machine's clock, or set SSL_CERT_FILE to the certificates of your proxy";
+const INVALID_CERTIFICATE_ADVICE: &str = "no secret was sent: check --server and this machine's clock, or set SSL_CERT_FILE to the certificates of your proxy";
 
 impl Error {
     /// Returns how long to wait before an idempotent request is retried after `tries` attempts, or
@@ -88,7 +111,25 @@ impl Error {
             Self::RateLimited { retry_after, .. } => {
                 Some(retry_after.unwrap_or(backoff * 2)).filter(|wait| *wait <= MAX_RETRY_AFTER)
             }
+            Self::ProxyFailed { temporary: true, .. } => Some(backoff),
             Self::InvalidCertificate { .. }
+            | Self::InvalidSetting { .. }
+            | Self::ProxyFailed { .. }
+            | Self::Rejected { .. }
+            | Self::UnexpectedResponse { .. } => None,
+        }
+    }
+
+    /// Returns what to do about the connection settings of this machine, if they are the cause.
+    pub fn settings_advice(&self) -> Option<&str> {
+        match self {
+            Self::NotSent { .. } => {
+                Some("check the network, the proxy settings and --server, then try again")
+            }
+            Self::InvalidCertificate { .. } => Some(INVALID_CERTIFICATE_ADVICE),
+            Self::InvalidSetting { advice, .. } | Self::ProxyFailed { advice, .. } => Some(advice),
+            Self::OutcomeUnknown { .. }
+            | Self::RateLimited { .. }
             | Self::Rejected { .. }
             | Self::UnexpectedResponse { .. } => None,
         }
@@ -101,6 +142,8 @@ impl Error {
             Self::RateLimited { .. } => Some(429),
             Self::NotSent { .. }
             | Self::InvalidCertificate { .. }
+            | Self::InvalidSetting { .. }
+            | Self::ProxyFailed { .. }
             | Self::OutcomeUnknown { .. }
             | Self::UnexpectedResponse { .. } => None,
         }
@@ -111,6 +154,13 @@ impl Error {
         let server = String::from(server);
         if let Some(reason) = certificate_problem(error) {
             return Self::InvalidCertificate { server, reason };
+        }
+        if error.is_builder() && innermost_message(error).contains("No CA certificates") {
+            return Self::InvalidSetting {
+                variable: "SSL_CERT_FILE",
+                problem: "is not set, and this system has no certificates of its own".into(),
+                advice: "install the system's certificates (package ca-certificates), or set SSL_CERT_FILE to a file with certificates in PEM form".into(),
+            };
         }
         if error.is_connect() || error.is_builder() {
             return Self::NotSent { server, reason: connect_error_reason(error) };
@@ -136,21 +186,42 @@ fn error_chain<'a>(
     })
 }
 
-/// Returns the problem with the server's certificate, if there is one.
-fn certificate_problem(error: &reqwest::Error) -> Option<&'static str> {
+/// Returns the messages of an error and its sources, outermost first.
+pub(super) fn error_messages(error: &reqwest::Error) -> Vec<String> {
+    error_chain(error).skip(1).map(ToString::to_string).collect()
+}
+
+fn innermost_message(error: &reqwest::Error) -> String {
+    error_messages(error).pop().unwrap_or_default()
+}
+
+/// Returns the problem with a certificate, if there is one.
+pub(super) fn certificate_problem(error: &reqwest::Error) -> Option<String> {
     use rustls::CertificateError as Problem;
     let tls = error_chain(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
     let rustls::Error::InvalidCertificate(problem) = tls else { return None };
-    Some(match problem {
+    let problem = match problem {
         Problem::Expired | Problem::ExpiredContext { .. } => "certificate has expired",
         Problem::NotValidYet | Problem::NotValidYetContext { .. } => "certificate is not valid yet",
         Problem::NotValidForName | Problem::NotValidForNameContext { .. } => {
             "certificate is for another host name"
         }
-        Problem::UnknownIssuer => "certificate issued by an untrusted authority",
+        Problem::UnknownIssuer => return Some(unknown_issuer_problem()),
         Problem::Revoked => "certificate was revoked",
         _ => "certificate is invalid",
-    })
+    };
+    Some(problem.into())
+}
+
+/// Describes an untrusted issuer, and names the variables that decide who is trusted.
+fn unknown_issuer_problem() -> String {
+    let problem = "certificate issued by an untrusted authority";
+    match TrustedCertificates::from_env() {
+        Ok(TrustedCertificates::Variables { sources, .. }) => {
+            format!("{problem}: only those of {} are trusted", sources.join(" and "))
+        }
+        _ => problem.into(),
+    }
 }
 
 /// Describes how an established connection failed.
@@ -173,14 +244,11 @@ fn connect_error_reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "the connection timed out".into();
     }
-    let Some(innermost) = error_chain(error).skip(1).last().map(ToString::to_string) else {
+    let innermost = innermost_message(error);
+    if innermost.is_empty() {
         return "the connection failed".into();
-    };
-    // Library messages for problems that the user can solve.
-    if innermost.contains("proxy authorization required") {
-        return "the proxy requires a user name and a password: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"
-            .into();
     }
+    // A library message for a problem that the user can solve.
     if innermost.contains("NoApplicationProtocol") {
         return "it does not support HTTP/1.1".into();
     }

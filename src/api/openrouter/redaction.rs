@@ -25,16 +25,29 @@ pub(super) fn extract_secrets(request: &Request) -> Vec<SecretString> {
 
 /// Returns whether `text` contains a secret or a long part of one, also percent-encoded.
 pub(super) fn contains_secret(text: &str, secrets: &[SecretString]) -> bool {
-    let decoded = text.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=");
+    let decoded = percent_decode(text);
     secrets.iter().any(|secret| {
         #[expect(clippy::disallowed_methods, reason = "compared with the server's message")]
         let secret = secret.expose_secret().as_bytes();
         let run = MIN_MATCH_BYTES.min(secret.len()).max(1);
         secret.windows(run).any(|part| {
-            let is_in = |text: &str| text.as_bytes().windows(run).any(|window| window == part);
-            is_in(text) || is_in(&decoded)
+            let is_in = |text: &[u8]| text.windows(run).any(|window| window == part);
+            is_in(text.as_bytes()) || is_in(&decoded)
         })
     })
+}
+
+/// Decodes every percent escape, in upper and lower case; what is no escape stays.
+pub(super) fn percent_decode(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(&byte) = bytes.get(at) {
+        let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
+        let escape = (byte == b'%').then(|| Some(digit(at + 1)? * 16 + digit(at + 2)?)).flatten();
+        decoded.push(escape.and_then(|value| u8::try_from(value).ok()).unwrap_or(byte));
+        at += if escape.is_some() { 3 } else { 1 };
+    }
+    decoded
 }
 
 #[cfg(test)]
@@ -51,6 +64,14 @@ mod tests {
             ("Invalid code or code_verifier", false),
         ] {
             assert_eq!(contains_secret(text, &secrets), expected, "{text}");
+        }
+        let code = [SecretString::from("a+b/c==-0123456789")];
+        for text in [
+            "a%2Bb%2Fc%3D%3D-0123456789",
+            "a%2bb%2fc%3d%3d-0123456789",
+            "%61%2bb%2fc%3d%3D%2d01%3234567%389 100%",
+        ] {
+            assert!(contains_secret(text, &code), "{text}");
         }
         assert!(contains_secret("code abc is wrong", &[SecretString::from("abc")]));
     }

@@ -1,9 +1,9 @@
 //! Lenient parsing of response bodies: unknown fields are ignored, missing ones are `None`, numbers
 //! may be strings, and times may have any ISO 8601 form.
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::domain::{AccountKey, ApiKey, AuthCode, KeyInfo, is_key_hash, sanitize};
@@ -20,31 +20,25 @@ pub struct CreatedKey {
 /// Returns the key in a success response: at the documented place, under `data`, or in a response
 /// that was truncated after the complete key.
 pub fn parse_created_key(body: &str) -> Option<CreatedKey> {
-    #[derive(Deserialize)]
-    struct Body {
-        key: ApiKey,
-        #[serde(default)]
-        user_id: Value,
-    }
-    #[derive(Deserialize)]
-    struct Envelope {
-        data: Body,
-    }
-    let parsed = serde_json::from_str::<Body>(body)
-        .or_else(|_| serde_json::from_str::<Envelope>(body).map(|envelope| envelope.data));
-    match parsed {
-        Ok(body) => {
-            Some(CreatedKey { key: body.key, user_id: body.user_id.as_str().map(String::from) })
-        }
-        Err(_) => extract_truncated_key(body).map(|key| CreatedKey { key, user_id: None }),
-    }
-    .filter(|created| !is_empty_key(&created.key))
+    // A map takes the last of duplicate names, as RFC 8259 §4 says that most readers do.
+    let response: Option<Value> = serde_json::from_str(body).ok();
+    let from_object = |object: &Value| {
+        Some(CreatedKey {
+            key: ApiKey::from(String::from(object.get("key")?.as_str()?)),
+            user_id: object.get("user_id").and_then(Value::as_str).map(String::from),
+        })
+    };
+    response
+        .as_ref()
+        .and_then(|response| from_object(response).or_else(|| from_object(response.get("data")?)))
+        .or_else(|| Some(CreatedKey { key: extract_truncated_key(body)?, user_id: None }))
+        .filter(|created| !is_empty_key(&created.key))
 }
 
-/// Returns the key in truncated or invalid JSON: the complete string after `"key":`.
+/// Returns the key in truncated or invalid JSON: the last complete string after `"key":`.
 fn extract_truncated_key(body: &str) -> Option<ApiKey> {
     const NAME: &str = "\"key\"";
-    body.match_indices(NAME).find_map(|(at, _)| {
+    body.rmatch_indices(NAME).find_map(|(at, _)| {
         let value = body[at + NAME.len()..].trim_start().strip_prefix(':')?;
         serde_json::Deserializer::from_str(value).into_iter::<ApiKey>().next()?.ok()
     })
@@ -101,6 +95,8 @@ fn parse_key_info_fields(data: &Map<String, Value>) -> KeyInfo {
 pub struct Page<T> {
     /// The number of all rows, including invalid ones; the next page starts after them.
     pub row_count: usize,
+    /// The size of the response.
+    pub byte_count: usize,
     /// The valid rows.
     pub items: Vec<T>,
 }
@@ -119,7 +115,7 @@ fn parse_page<T>(body: &str, parse: impl Fn(&Map<String, Value>) -> Option<T>) -
     let response: Value = serde_json::from_str(body).ok()?;
     let rows = response.get("data").unwrap_or(&response).as_array()?;
     let items = rows.iter().filter_map(|row| parse(row.as_object()?)).collect();
-    Some(Page { row_count: rows.len(), items })
+    Some(Page { row_count: rows.len(), byte_count: body.len(), items })
 }
 
 /// Parses the response to `GET` and `PATCH /keys/{hash}`.
@@ -172,9 +168,24 @@ fn parse_number(value: &Value) -> Option<f64> {
     .filter(|number| number.abs() < 1e15)
 }
 
-/// Converts an unexpected success response, which may contain a key, into a secret.
+/// Begins the text of a response that is not UTF-8; base64 follows.
+const BASE64_PREFIX: &str = "base64:";
+
+/// Converts an unexpected success response, which may contain a key, into a secret. Keeps every
+/// byte.
 pub fn to_secret_text(bytes: &[u8]) -> SecretString {
-    SecretString::from(String::from_utf8_lossy(bytes).into_owned())
+    SecretString::from(match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => format!("{BASE64_PREFIX}{}", BASE64_STANDARD.encode(bytes)),
+    })
+}
+
+/// Returns the bytes of a response from its text.
+pub fn from_secret_text(text: &str) -> Vec<u8> {
+    let encoded = text.strip_prefix(BASE64_PREFIX);
+    encoded
+        .and_then(|encoded| BASE64_STANDARD.decode(encoded).ok())
+        .unwrap_or_else(|| text.as_bytes().to_vec())
 }
 
 #[cfg(test)]
@@ -195,6 +206,18 @@ mod tests {
         assert_eq!(key(r#"{"data":{"key":"k1"}}"#).as_deref(), Some("k1"));
         assert_eq!(key(r#"{"key" : "k\u0031","user_"#).as_deref(), Some("k1"));
         assert_eq!(key(r#"<html>{"key":"k1"} tail"#).as_deref(), Some("k1"));
+        assert_eq!(key(r#"{"key":"k0","user_id":"a","key":"k1"}"#).as_deref(), Some("k1"));
+        assert_eq!(key(r#"{"key":"k0","key":"k1","use"#).as_deref(), Some("k1"));
+        assert_eq!(key(r#"{"data":{"key":"k0","key":"k1"}}"#).as_deref(), Some("k1"));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test compares the response")]
+    fn a_kept_response_loses_no_byte() {
+        for bytes in [&b"{\"id\":1}"[..], b"\x1f\x8b\xff\x00", "\u{fffd}".as_bytes(), b""] {
+            assert_eq!(from_secret_text(to_secret_text(bytes).expose_secret()), bytes);
+        }
+        assert_eq!(from_secret_text("base64:!"), b"base64:!");
     }
 
     #[test]

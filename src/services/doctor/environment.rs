@@ -1,10 +1,8 @@
-//! Checks of the environment: system, terminal, browser, clipboard, proxy.
+//! Checks of the environment: system, terminal, browser, clipboard.
 
 use std::env;
 use std::fs;
 use std::io::{self, IsTerminal};
-
-use url::Url;
 
 use super::HealthCheck;
 use crate::domain::sanitize;
@@ -128,59 +126,6 @@ pub(super) fn check_clipboard(_: &ServiceContext) -> HealthCheck {
                 }
             };
             HealthCheck::warn(name, format!("{error}; {message}"), advice)
-        }
-    }
-}
-
-pub(super) fn check_proxy(services: &ServiceContext) -> HealthCheck {
-    let name = "proxy";
-    if services.server.starts_with("http://") {
-        return HealthCheck::ok(name, "not used for a server on this machine");
-    }
-    let (mut addresses, mut invalid) = (Vec::new(), Vec::new());
-    for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else { continue };
-        match value.to_str().and_then(strip_credentials) {
-            Some(address) => addresses.push(format!("{variable}={address}")),
-            None => invalid.push(variable),
-        }
-    }
-    let exceptions = ["NO_PROXY", "no_proxy"].into_iter().find(|name| env::var_os(name).is_some());
-    let exceptions =
-        exceptions.map_or(String::new(), |name| format!(", except for the hosts in {name}"));
-    if !invalid.is_empty() {
-        let message = format!("{} is not a valid address", invalid.join(" and "));
-        HealthCheck::warn(name, message, "set it to http://HOST:PORT, or unset it")
-    } else if addresses.is_empty() {
-        HealthCheck::ok(name, "not set")
-    } else {
-        HealthCheck::ok(name, format!("requests go through {}{exceptions}", addresses.join(", ")))
-    }
-}
-
-/// Returns only scheme, host and port of an address: user name and password are secrets.
-fn strip_credentials(value: &str) -> Option<String> {
-    let address = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
-    let url = Url::parse(&address).ok()?;
-    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
-    Some(sanitize(&format!("{}://{}{port}", url.scheme(), url.host_str()?), 200))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_proxy_is_named_without_its_password() {
-        for (value, shown) in [
-            ("http://me:secret@proxy.example:3128/", Some("http://proxy.example:3128")),
-            ("me:secret@proxy.example:3128", Some("http://proxy.example:3128")),
-            ("socks5://secret@[::1]:1080", Some("socks5://[::1]:1080")),
-            ("proxy", Some("http://proxy")),
-            ("://secret", None),
-            ("http://a b:secret@", None),
-        ] {
-            assert_eq!(strip_credentials(value).as_deref(), shown, "{value}");
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Checks of the server and its clock.
+//! Checks of the way to the server, the server and its clock.
 
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{DoctorProgress, HealthCheck};
+use crate::api::openrouter::{Error, ProbeResponse, Route, TrustedCertificates};
 use crate::services::provision::ServiceContext;
 
 /// A larger difference makes expiries and budget windows wrong.
@@ -21,11 +22,18 @@ pub(super) async fn check_server(
         Ok(client) => client.probe_server().await,
         Err(error) => Err(error),
     };
+    if services.server.starts_with("https://") {
+        report(DoctorProgress::CheckFinished(check_certificates(TrustedCertificates::from_env())));
+    }
+    let route = services.server_url().and_then(|server| Route::from_env(&server));
+    report(DoctorProgress::CheckFinished(check_proxy(route, &response)));
     let response = match response {
         Ok(response) => response,
         Err(error) => {
-            let advice =
-                "stored keys can still be read; check the network, the proxy settings and --server";
+            let advice = format!(
+                "stored keys can still be read; {}",
+                error.settings_advice().unwrap_or("try again later")
+            );
             report(DoctorProgress::CheckFinished(HealthCheck::fail(
                 name,
                 error.to_string(),
@@ -52,6 +60,77 @@ pub(super) async fn check_server(
     }));
     report(DoctorProgress::CheckFinished(check_clock(response.date, Timestamp::now())));
     reachable
+}
+
+fn check_certificates(certificates: Result<TrustedCertificates, Error>) -> HealthCheck {
+    let name = "certificates";
+    match certificates {
+        Ok(TrustedCertificates::System) => HealthCheck::ok(name, "those of the system are trusted"),
+        Ok(TrustedCertificates::Variables { sources, count, problems }) => {
+            let message = format!(
+                "only {} trusted",
+                match count {
+                    1 => format!("the one of {} is", sources.join(" and ")),
+                    _ => format!("the {count} of {} are", sources.join(" and ")),
+                }
+            );
+            if problems.is_empty() {
+                HealthCheck::ok(name, message)
+            } else {
+                HealthCheck::warn(
+                    name,
+                    format!("{message}; {}", problems.join("; ")),
+                    "correct or unset the variable",
+                )
+            }
+        }
+        Err(error) => {
+            HealthCheck::fail(name, error.to_string(), error.settings_advice().unwrap_or_default())
+        }
+    }
+}
+
+/// Reports the proxy that was used just now for the request to the server.
+fn check_proxy(
+    route: Result<Route, Error>,
+    response: &Result<ProbeResponse, Error>,
+) -> HealthCheck {
+    let name = "proxy";
+    let proxy = match route {
+        Ok(Route::Loopback) => {
+            return HealthCheck::ok(name, "not used for a server on this machine");
+        }
+        Ok(Route::Direct) => return HealthCheck::ok(name, "not set"),
+        Ok(Route::Excepted(variable)) => {
+            return HealthCheck::ok(name, format!("not used: {variable} lists this server"));
+        }
+        Ok(Route::Proxy(proxy)) => proxy,
+        Err(error) => {
+            let advice = error.settings_advice().unwrap_or_default();
+            return HealthCheck::fail(name, error.to_string(), advice);
+        }
+    };
+    let setting = format!("{}={}", proxy.variable(), proxy.address());
+    match response {
+        Err(error @ Error::ProxyFailed { advice, .. }) => {
+            HealthCheck::fail(name, error.to_string(), advice)
+        }
+        Err(Error::NotSent { .. } | Error::InvalidSetting { .. }) => HealthCheck::warn(
+            name,
+            format!("{setting} was not tried, because no connection was made"),
+            "correct the other checks first",
+        ),
+        _ => match proxy.ignored_variable() {
+            Some(other) => HealthCheck::warn(
+                name,
+                format!(
+                    "the server was reached through {setting}; {other} differs and is not used"
+                ),
+                format!("unset {other}"),
+            ),
+            None => HealthCheck::ok(name, format!("the server was reached through {setting}")),
+        },
+    }
 }
 
 fn check_clock(server_time: Option<Timestamp>, local_time: Timestamp) -> HealthCheck {

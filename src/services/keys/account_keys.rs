@@ -11,8 +11,30 @@ use crate::domain::{AccountKey, ManagementKey, StoredKey};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
-/// The maximum number of pages, enough for a hundred thousand keys. It ends an endless list.
+/// The maximum number of pages of one list, which has a hundred rows a page.
 const MAX_PAGES: usize = 1_000;
+
+/// How much of the account's lists is read in total, so that an endless one neither runs for ever nor
+/// fills the memory.
+struct ListBudget {
+    rows: usize,
+    bytes: usize,
+}
+
+impl ListBudget {
+    /// A hundred thousand rows, and a kilobyte for each.
+    const fn new() -> Self {
+        Self { rows: 100_000, bytes: 100 * 1024 * 1024 }
+    }
+
+    /// Takes a page off the budget; returns whether there was enough.
+    fn take<T>(&mut self, page: &Page<T>) -> bool {
+        let (rows, bytes) =
+            (self.rows.checked_sub(page.row_count), self.bytes.checked_sub(page.byte_count));
+        (self.rows, self.bytes) = (rows.unwrap_or(0), bytes.unwrap_or(0));
+        rows.is_some() && bytes.is_some()
+    }
+}
 
 /// A key that is stored here, belongs to the account, or both.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +82,8 @@ pub async fn list_account_keys(
 ) -> Result<Vec<AccountKey>, Error> {
     let failed = |error| Error::from_management_request(error, &keys_page_url(services));
     let client = services.build_client().map_err(failed)?;
-    let workspaces = match fetch_all_pages(services, String::clone, async |offset| {
+    let mut budget = ListBudget::new();
+    let workspaces = match fetch_all_pages(services, &mut budget, String::clone, async |offset| {
         client.list_workspaces(management, offset).await
     })
     .await
@@ -73,7 +96,9 @@ pub async fn list_account_keys(
     };
     let (mut keys, mut seen) = (Vec::new(), HashSet::new());
     for workspace in workspaces {
-        let found = list_workspace_keys(services, &client, management, workspace.as_deref()).await;
+        let found =
+            list_workspace_keys(services, &mut budget, &client, management, workspace.as_deref())
+                .await;
         keys.extend(found.map_err(failed)?.into_iter().filter(|key| seen.insert(key.hash.clone())));
     }
     Ok(keys)
@@ -81,36 +106,41 @@ pub async fn list_account_keys(
 
 async fn list_workspace_keys(
     services: &ServiceContext,
+    budget: &mut ListBudget,
     client: &Client,
     management: &ManagementKey,
     workspace: Option<&str>,
 ) -> Result<Vec<AccountKey>, openrouter::Error> {
     let hash = |key: &AccountKey| key.hash.clone();
-    fetch_all_pages(services, hash, async |offset| {
+    fetch_all_pages(services, budget, hash, async |offset| {
         client.list_keys(management, workspace, offset).await
     })
     .await
 }
 
-/// Fetches pages until one contains nothing new.
+/// Fetches pages until one contains nothing new. Fails when the budget is used up.
 async fn fetch_all_pages<T>(
     services: &ServiceContext,
+    budget: &mut ListBudget,
     id: impl Fn(&T) -> String,
     fetch: impl AsyncFn(usize) -> Result<Page<T>, openrouter::Error>,
 ) -> Result<Vec<T>, openrouter::Error> {
     let (mut all, mut seen, mut offset) = (Vec::new(), HashSet::new(), 0);
     for _ in 0..MAX_PAGES {
         let page = retry_request(services, async || fetch(offset).await).await?;
+        if !budget.take(&page) {
+            break;
+        }
         let before = seen.len();
+        offset += page.row_count;
         all.extend(page.items.into_iter().filter(|item| seen.insert(id(item))));
         if seen.len() == before {
             return Ok(all);
         }
-        offset += page.row_count;
     }
     Err(openrouter::Error::UnexpectedResponse {
         server: services.server.clone(),
-        expected: "a list with an end",
+        expected: "lists of at most 100000 rows and 100 MiB",
     })
 }
 

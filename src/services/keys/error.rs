@@ -287,13 +287,9 @@ fn classify_management_error(
 ) -> (ErrorKind, &'static str, String) {
     use openrouter::Error as E;
     match error {
-        E::NotSent { .. } => (
-            ErrorKind::Unreachable,
-            UNCHANGED,
-            "check the network, the proxy settings and --server, then try again".into(),
-        ),
-        E::InvalidCertificate { .. } => {
-            (ErrorKind::Unreachable, UNCHANGED, openrouter::INVALID_CERTIFICATE_ADVICE.into())
+        E::InvalidSetting { advice, .. } => (ErrorKind::InvalidInput, UNCHANGED, advice.clone()),
+        E::NotSent { .. } | E::InvalidCertificate { .. } | E::ProxyFailed { .. } => {
+            (ErrorKind::Unreachable, UNCHANGED, error.settings_advice().unwrap_or_default().into())
         }
         E::RateLimited { .. } => {
             (ErrorKind::Unreachable, UNCHANGED, "wait a minute, then try again".into())

@@ -95,7 +95,9 @@ async fn check_key(
         }
         Err(
             error @ (openrouter::Error::NotSent { .. }
-            | openrouter::Error::InvalidCertificate { .. }),
+            | openrouter::Error::InvalidCertificate { .. }
+            | openrouter::Error::InvalidSetting { .. }
+            | openrouter::Error::ProxyFailed { .. }),
         ) => Err((not_refreshed_error(error), None)),
         _ => Ok(CheckResult::from(response)),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::api::openrouter::{Attribution, Client, Error};
+use crate::api::openrouter::{Attribution, Client, Connection, Error};
 use crate::domain::{ManagementKey, StoreKind};
 use crate::storage::journal::AttemptGuard;
 use crate::storage::json_store::StoreLocation;
@@ -64,11 +64,20 @@ pub struct ServiceContext {
 impl ServiceContext {
     /// Returns a client for the server.
     pub fn build_client(&self) -> Result<Client, Error> {
-        let server = Url::parse(&self.server).map_err(|_| Error::NotSent {
+        Client::new(&self.server_url()?, self.request_timeout, &self.attribution)
+    }
+
+    /// Returns how the server is reached from this machine; fails if the environment makes a secure
+    /// connection impossible. Sends nothing.
+    pub fn connection(&self) -> Result<Connection, Error> {
+        Connection::from_env(&self.server_url()?)
+    }
+
+    pub(crate) fn server_url(&self) -> Result<Url, Error> {
+        Url::parse(&self.server).map_err(|_| Error::NotSent {
             server: self.server.clone(),
             reason: "its URL is invalid".into(),
-        })?;
-        Client::new(&server, self.request_timeout, &self.attribution)
+        })
     }
 
     /// Returns the secret store entry of the key with this label.

@@ -121,7 +121,7 @@ impl Error {
             | Self::CreateFailed(error)
             | Self::ExchangeFailed(error) => {
                 let (kind, advice) = classify_api_error(error);
-                (kind, advice.into())
+                (kind, error.settings_advice().unwrap_or(advice).into())
             }
             Self::Unresolved(_) | Self::UnexpectedResponse { .. } => (
                 ErrorKind::Unresolved,
@@ -147,15 +147,13 @@ impl Error {
     }
 }
 
+/// Returns the kind and the advice; [`openrouter::Error::settings_advice`] comes first.
 const fn classify_api_error(error: &openrouter::Error) -> (ErrorKind, &'static str) {
     match error {
-        openrouter::Error::NotSent { .. } => (
-            ErrorKind::Unreachable,
-            "check the network, the proxy settings and --server, then try again",
-        ),
-        openrouter::Error::InvalidCertificate { .. } => {
-            (ErrorKind::Unreachable, openrouter::INVALID_CERTIFICATE_ADVICE)
-        }
+        openrouter::Error::InvalidSetting { .. } => (ErrorKind::InvalidInput, ""),
+        openrouter::Error::NotSent { .. }
+        | openrouter::Error::InvalidCertificate { .. }
+        | openrouter::Error::ProxyFailed { .. } => (ErrorKind::Unreachable, ""),
         openrouter::Error::RateLimited { .. } => {
             (ErrorKind::Unreachable, "wait a minute, then try again")
         }

@@ -8,6 +8,7 @@ use super::{
     ATTEMPTS_SERVICE, AttemptSecrets, Error, ServiceContext, abandon_attempt, attempt_entry_id,
     exchange, store,
 };
+use crate::api::openrouter;
 use crate::domain::{
     AUTH_CODE_LIFETIME, AuthCode, CodeVerifier, ProvisioningOutcome, StoredKey, UnresolvedAttempt,
     UserError,
@@ -48,6 +49,9 @@ pub async fn recover_attempts(
             }
             AttemptStage::KeyReceived | AttemptStage::Stored => {
                 verify_stored_key(guard, services, &mut recovered).await?;
+            }
+            AttemptStage::Unresolved if guard.attempt().has_saved_response => {
+                read_saved_response(guard, services, &mut recovered).await;
             }
             AttemptStage::Unresolved => {}
         }
@@ -133,6 +137,26 @@ async fn resume_attempt(
         }
         Err(Error::ExchangeFailed(_)) => abandon_attempt(guard, services).await,
         Err(_) => exchange::mark_unresolved(guard),
+    }
+}
+
+/// Stores the key of a response that an earlier version could not read, if this one can.
+async fn read_saved_response(
+    guard: AttemptGuard,
+    services: &ServiceContext,
+    recovered: &mut RecoveredAttempts,
+) {
+    let entry_id = attempt_entry_id(&guard);
+    let saved =
+        services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await;
+    // Without the secret store the attempt stays listed as unresolved.
+    let Ok(saved) = saved else { return };
+    let Some(created) = openrouter::parse_saved_response(&saved) else { return };
+    let mut cancel = watch::channel(false).1;
+    let outcome = store::store_received_key(guard, created, services, None, &mut cancel, &|_| ());
+    match outcome.await {
+        ProvisioningOutcome::Stored { stored_key, .. } => recovered.stored.push(stored_key),
+        outcome => recovered.not_stored.push(outcome),
     }
 }
 

@@ -159,13 +159,15 @@ impl RefreshSchedule {
     }
 }
 
-/// Returns up to a fifth of the pause, derived from the nanoseconds of `now`, so that many programs
-/// do not refresh at the same time.
+/// Returns up to a fifth of the pause, derived from the fraction of the second in `now`, so that many
+/// programs do not refresh at the same time.
 fn jitter_for(now: Timestamp, pause: SignedDuration) -> SignedDuration {
-    let fraction = i64::from(now.subsec_nanosecond().unsigned_abs() % 1_000);
-    SignedDuration::from_millis(
-        i64::try_from(pause.as_millis()).unwrap_or(0) / 5 * fraction / 1_000,
-    )
+    // Many clocks count microseconds or milliseconds only, so every digit of the fraction counts:
+    // multiplied by 2^64 divided by the golden ratio, the highest bits are evenly spread.
+    let nanoseconds = u64::from(now.subsec_nanosecond().unsigned_abs());
+    let fraction = nanoseconds.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54;
+    let fifth = i64::try_from(pause.as_millis()).unwrap_or(0) / 5;
+    SignedDuration::from_millis(fifth.saturating_mul(i64::try_from(fraction).unwrap_or(0)) / 1_024)
 }
 
 #[cfg(test)]
@@ -180,6 +182,22 @@ mod tests {
         RefreshSchedule {
             refresh_interval: Some(SignedDuration::from_mins(5)),
             ..RefreshSchedule::default()
+        }
+    }
+
+    #[test]
+    fn coarse_clocks_spread_refreshes_as_well() {
+        let pause = SignedDuration::from_mins(5);
+        for step in [1_i64, 1_000, 1_000_000, 10_000_000] {
+            let jitters: Vec<_> = (0..100)
+                .map(|count| {
+                    let now = Timestamp::from_nanosecond(i128::from(count * step)).unwrap();
+                    jitter_for(now, pause).as_millis()
+                })
+                .collect();
+            let distinct: std::collections::HashSet<_> = jitters.iter().collect();
+            assert!(distinct.len() > 60, "{step} ns: {}", distinct.len());
+            assert!(jitters.iter().all(|jitter| (0..60_000).contains(jitter)));
         }
     }
 
