@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use jiff::Timestamp;
 use tiny_http::{Request, Response, StatusCode};
 
+use super::origin::Origin;
 use super::response::{ApiError, ContentType, HttpResponse};
 use super::routes::HttpRequest;
 
@@ -39,9 +40,11 @@ pub fn read_request(mut request: Request) -> Option<(HttpRequest, Request)> {
     let http_request = HttpRequest {
         method: request.method().to_string(),
         target: request.url().to_owned(),
-        host: find_single_header(&request, "Host"),
-        origin: find_header(&request, "Origin").map(String::from),
-        fetch_site: find_header(&request, "Sec-Fetch-Site").map(String::from),
+        origin: Origin {
+            host: find_single_header(&request, "Host"),
+            origin: find_header(&request, "Origin").map(String::from),
+            fetch_site: find_header(&request, "Sec-Fetch-Site").map(String::from),
+        },
         bearer_token: find_header(&request, "Authorization").and_then(parse_bearer_token),
         body,
     };
