@@ -271,7 +271,7 @@ fn a_missing_search_directory_fails_with_its_path() {
     assert_eq!(code, 1);
     assert_eq!(
         checks(&out, "plaintext keys"),
-        [("fail".into(), "cannot scan /no/such: entity not found".into())]
+        [("fail".into(), "cannot scan /no/such: no such file or directory".into())]
     );
 }
 
@@ -333,7 +333,7 @@ fn fix_keeps_earlier_damaged_inventories_and_reports_only_moves_that_happened() 
 fn a_directory_that_also_holds_other_files_keeps_its_mode() {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new();
-    home.write("data/inventory.json", "");
+    home.write("data/inventory.json", "{}");
     home.write("data/other", "");
     let mode =
         |name: &str| fs::metadata(home.0.path().join(name)).unwrap().permissions().mode() & 0o777;

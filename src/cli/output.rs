@@ -48,6 +48,14 @@ pub(super) fn print_result(text: &str) -> Result<(), UserError> {
     print(text).map_err(|error| error.with_meaning(text.trim_end()))
 }
 
+/// Makes `error` the one that ends the command, which goes on with its other keys. Prints the one
+/// before.
+pub(super) fn set_last_error(result: &mut Result<(), UserError>, error: UserError) {
+    if let Err(earlier) = std::mem::replace(result, Err(error)) {
+        print_warning(&earlier);
+    }
+}
+
 /// Adds what was done to earlier keys to the error of one of several keys.
 pub(super) fn add_done_keys(
     error: UserError,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::output::{add_done_keys, find_keys, print_result, print_warning};
+use crate::cli::output::{add_done_keys, find_keys, print_result, set_last_error};
 use crate::cli::run_async;
 use crate::domain::UserError;
 use crate::services::keys::{self, management_key};
@@ -36,9 +36,7 @@ impl SetDisabledArgs {
             let printed = print_result(&format!("{} is {state}\n", key.label));
             // The other keys are changed all the same; the last error ends the command.
             for error in [printed.err(), updated.warning].into_iter().flatten() {
-                if let Err(earlier) = std::mem::replace(&mut result, Err(error)) {
-                    print_warning(&earlier);
-                }
+                set_last_error(&mut result, error);
             }
             done.push(key.label);
         }

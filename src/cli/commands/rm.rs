@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use crate::cli::output::{add_done_keys, confirm, find_keys, print_result};
+use crate::cli::output::{add_done_keys, confirm, find_keys, print_result, set_last_error};
 use crate::cli::run_async;
 use crate::domain::{ManagementKey, StoredKey, UserError};
 use crate::services::keys::{self, RevokeOutcome, management_key};
@@ -38,17 +38,19 @@ impl RmArgs {
         if !self.yes {
             keys.iter().try_for_each(|key| confirm(&self.question(key)))?;
         }
-        let (mut removed, mut printed) = (Vec::with_capacity(keys.len()), Ok(()));
+        let (mut removed, mut result) = (Vec::with_capacity(keys.len()), Ok(()));
         for key in &keys {
             let text = match &management {
                 Some(management) => revoke_key(services, management, key),
                 None => remove_key(services, key),
             }
             .map_err(|error| add_done_keys(error, &key.label, "removed", &removed))?;
-            printed = printed.and(print_result(&text));
+            if let Err(error) = print_result(&text) {
+                set_last_error(&mut result, error);
+            }
             removed.push(key.label.clone());
         }
-        printed
+        result
     }
 
     fn question(&self, StoredKey { label, masked, .. }: &StoredKey) -> String {
