@@ -4,7 +4,7 @@
 //! a result, a signal or the next tick, and handles all events that have arrived before it draws.
 
 mod effects;
-mod input;
+pub mod input;
 pub mod keymap;
 pub mod state;
 mod terminal;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::Event;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -25,7 +25,7 @@ use crate::domain::{ErrorKind, StoreKind, UserError, io_error_text};
 use crate::platform::environment;
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
-use crate::tui::state::{AppContext, Intent, Model, Msg, Screen};
+use crate::tui::state::{AppContext, Model, Msg};
 use crate::tui::view::Theme;
 use effects::{EffectRunner, LoopAction};
 use terminal::Terminal;
@@ -188,7 +188,7 @@ impl EventLoop<'_> {
                 LoopAction::Continue => {}
             }
             self.is_writable &=
-                !self.is_writable || terminal.set_mouse_capture(self.is_mouse_enabled()).is_ok();
+                !self.is_writable || terminal.set_mouse_capture(keymap::is_mouse_enabled(self.model)).is_ok();
             if !std::mem::take(&mut skip_draw)
                 && self.is_writable
                 && terminal.draw(|frame| view::draw(self.model, self.theme, frame)).is_err()
@@ -202,7 +202,7 @@ impl EventLoop<'_> {
                 biased;
                 Some(event) = terminal_events.recv() => {
                     last_was_result = false;
-                    self.handle_terminal_event(event)
+                    self.handle_terminal_event(event, &mut terminal_events).await
                 }
                 Some(event) = events.recv() => {
                     let next = self.handle_loop_event(event, terminal);
@@ -220,7 +220,7 @@ impl EventLoop<'_> {
             // Handles all events that have arrived before one frame is drawn.
             while matches!(next, LoopAction::Continue) {
                 if let Ok(event) = terminal_events.try_recv() {
-                    next = self.handle_terminal_event(event);
+                    next = self.handle_terminal_event(event, &mut terminal_events).await;
                 } else if let Ok(event) = events.try_recv() {
                     next = self.handle_loop_event(event, terminal);
                 } else {
@@ -244,7 +244,9 @@ impl EventLoop<'_> {
         while matches!(next, LoopAction::Continue) {
             next = tokio::select! {
                 biased;
-                Some(event) = terminal_events.recv() => return self.handle_terminal_event(event),
+                Some(event) = terminal_events.recv() => {
+                    return self.handle_terminal_event(event, terminal_events).await;
+                }
                 () = &mut timer => return next,
                 Some(event) = events.recv() => self.handle_loop_event(event, terminal),
             };
@@ -258,33 +260,31 @@ impl EventLoop<'_> {
         self.effect_runner.run_effects(effects)
     }
 
-    fn handle_terminal_event(&mut self, event: Event) -> LoopAction {
-        match event {
-            Event::Key(key) => match keymap::intent_for_key(self.model, &key) {
-                Some(intent) => self.handle_message(Msg::Intent(intent)),
-                // Escape followed by another key arrives as that key with alt.
-                None if key.modifiers.contains(KeyModifiers::ALT) => {
-                    let esc = KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE);
-                    let following_key =
-                        KeyEvent { modifiers: key.modifiers - KeyModifiers::ALT, ..key };
-                    match self.handle_terminal_event(Event::Key(esc)) {
-                        LoopAction::Continue => {
-                            self.handle_terminal_event(Event::Key(following_key))
-                        }
-                        next => next,
-                    }
-                }
-                None => LoopAction::Continue,
-            },
-            Event::Paste(text) => self.handle_message(Msg::Intent(Intent::Paste(text))),
-            Event::Resize(columns, rows) => self.handle_message(Msg::Resized(columns, rows)),
-            Event::FocusGained => self.handle_message(Msg::FocusGained),
-            Event::Mouse(mouse) => match keymap::intent_for_mouse(&mouse) {
-                Some(intent) if self.is_mouse_enabled() => self.handle_message(Msg::Intent(intent)),
-                _ => LoopAction::Continue,
-            },
-            Event::FocusLost => LoopAction::Continue,
+    /// Handles an event of the terminal, together with those that arrive with it in a burst.
+    async fn handle_terminal_event(
+        &mut self,
+        event: Event,
+        following: &mut UnboundedReceiver<Event>,
+    ) -> LoopAction {
+        let mut events = vec![event];
+        if keymap::expects_code(self.model) {
+            while events.last().is_some_and(|event| keymap::typed_char(event).is_some())
+                && let Ok(Some(event)) =
+                    tokio::time::timeout(keymap::BURST_GAP, following.recv()).await
+            {
+                events.push(event);
+            }
+            events = keymap::join_burst(events);
         }
+        for event in events {
+            if let Some(msg) = keymap::msg_for_event(self.model, event) {
+                match self.handle_message(msg) {
+                    LoopAction::Continue => {}
+                    next => return next,
+                }
+            }
+        }
+        LoopAction::Continue
     }
 
     fn handle_loop_event(&mut self, event: LoopEvent, terminal: &mut Terminal) -> LoopAction {
@@ -302,12 +302,6 @@ impl EventLoop<'_> {
             }
             LoopEvent::Disconnected => self.handle_message(Msg::Disconnected),
         }
-    }
-
-    /// Returns whether clicks are handled: only in the table of keys. On the other screens the terminal
-    /// keeps the mouse, so that addresses and commands can be selected.
-    fn is_mouse_enabled(&self) -> bool {
-        matches!(self.model.screen, Screen::Dashboard)
     }
 }
 

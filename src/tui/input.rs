@@ -1,9 +1,11 @@
 //! Reads terminal events and signals, each on its own thread that sleeps until one arrives.
 
+mod decode;
+mod parser;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
 
 use crossterm::event::Event;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -11,20 +13,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::LoopEvent;
 #[cfg(unix)]
 use crate::tui::state::{Intent, Msg};
+pub use parser::InputParser;
 
 /// Spawns a thread that reads the terminal, so that the loop does not poll.
 pub(super) fn spawn_event_reader(results: UnboundedSender<LoopEvent>) -> UnboundedReceiver<Event> {
     let (sender, events) = unbounded_channel();
     let reader = thread::Builder::new().name("keywright-input".into()).spawn(move || {
-        while wait_for_input() {
-            // Reads only complete events; `wait_for_input` waits for the rest of a sequence.
-            while has_event() {
-                let Ok(event) = crossterm::event::read() else { break };
-                if sender.send(event).is_err() {
-                    return;
-                }
-            }
-        }
+        read_events(&sender);
         // The terminal is closed. The loop may have ended.
         let _ = results.send(LoopEvent::Disconnected);
     });
@@ -34,36 +29,56 @@ pub(super) fn spawn_event_reader(results: UnboundedSender<LoopEvent>) -> Unbound
     events
 }
 
-/// Returns whether crossterm has a complete event. With a timeout of zero crossterm does not read the
-/// terminal, and a long timeout makes it poll while a frame is written. The short timeout is tried
-/// several times because the thread may be suspended during it.
-fn has_event() -> bool {
-    const POLL_TIMEOUT: Duration = Duration::from_micros(20);
-    (0..4).any(|_| crossterm::event::poll(POLL_TIMEOUT).unwrap_or(false))
-}
-
-/// Waits for input. Returns false if the terminal is closed; crossterm does not report that and would
-/// read the end of the input again and again.
+/// Sends events until the terminal or the receiver is closed. Does not use crossterm's reader, which
+/// takes the answers of a terminal for key presses.
 #[cfg(unix)]
-fn wait_for_input() -> bool {
+fn read_events(sender: &UnboundedSender<Event>) {
     use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::time::Timespec;
+    use secrecy::zeroize::Zeroize;
     let stdin = std::io::stdin();
-    let mut polled = [PollFd::new(&stdin, PollFlags::IN)];
+    let mut parser = InputParser::default();
+    let mut buffer = [0; 4096];
+    let mut events = Vec::new();
     loop {
-        match poll(&mut polled, None) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return false,
+        let limit = parser.time_limit().and_then(|limit| Timespec::try_from(limit).ok());
+        let mut polled = [PollFd::new(&stdin, PollFlags::IN)];
+        match poll(&mut polled, limit.as_ref()) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => return,
+            Ok(0) => parser.expire(&mut events),
             Ok(_) => {
                 let closed = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
-                return !polled[0].revents().intersects(closed);
+                if polled[0].revents().intersects(closed) {
+                    return;
+                }
+                match rustix::io::read(&stdin, &mut buffer) {
+                    Ok(0) => return,
+                    Ok(length) => {
+                        parser.feed(&buffer[..length], &mut events);
+                        // It may contain a pasted key.
+                        buffer[..length].zeroize();
+                    }
+                    Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+                    Err(_) => return,
+                }
+            }
+        }
+        for event in events.drain(..) {
+            if sender.send(event).is_err() {
+                return;
             }
         }
     }
 }
 
 #[cfg(not(unix))]
-fn wait_for_input() -> bool {
-    crossterm::event::poll(Duration::MAX).is_ok()
+fn read_events(sender: &UnboundedSender<Event>) {
+    while let Ok(event) = crossterm::event::read() {
+        if sender.send(event).is_err() {
+            return;
+        }
+    }
 }
 
 /// Signal handlers. They are registered before the terminal modes change; otherwise a signal could end

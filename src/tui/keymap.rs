@@ -3,11 +3,13 @@
 
 mod tables;
 
+use std::time::Duration;
+
 use crossterm::event::{
-    KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+    Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
 
-use crate::tui::state::{ConfirmKind, Intent, Model, Question, Screen};
+use crate::tui::state::{ConfirmKind, Intent, Model, Msg, Question, Screen};
 use tables::{
     ACTION_RESULTS, ALTERNATE_STORE, BATCH, CODE_FIELD, CONFIRM_LEAK_RESPONSE, CONFIRM_REVOKE,
     CONFIRM_ROTATE, DASHBOARD, FILTER, FORM, GLOBAL, HELP, NEW_KEY, PASSPHRASE, PLAN,
@@ -95,6 +97,64 @@ pub fn screen_bindings(model: &Model) -> Vec<&'static [KeyBinding]> {
         Screen::Plan(plan) if plan.comparison.is_some() => vec![PLAN],
         Screen::Plan(_) => vec![PLAN_PATH, TEXT_EDITING],
     }
+}
+
+/// Characters that follow each other faster than this were not typed by a person.
+pub const BURST_GAP: Duration = Duration::from_millis(10);
+
+/// Returns the message of a terminal event on the current screen.
+pub fn msg_for_event(model: &Model, event: Event) -> Option<Msg> {
+    match event {
+        Event::Key(key) => intent_for_key(model, &key).map(Msg::Intent),
+        Event::Mouse(mouse) if is_mouse_enabled(model) => {
+            intent_for_mouse(&mouse).map(Msg::Intent)
+        }
+        Event::Paste(text) => Some(Msg::Intent(Intent::Paste(text))),
+        Event::Resize(columns, rows) => Some(Msg::Resized(columns, rows)),
+        Event::FocusGained => Some(Msg::FocusGained),
+        Event::Mouse(_) | Event::FocusLost => None,
+    }
+}
+
+/// Returns whether clicks are handled: only in the table of keys. On the other screens the terminal
+/// keeps the mouse, so that addresses and commands can be selected.
+pub fn is_mouse_enabled(model: &Model) -> bool {
+    matches!(model.screen, Screen::Dashboard)
+}
+
+/// Returns whether a code may be pasted on the current screen. A terminal without bracketed paste
+/// sends its characters as key presses, which must not be taken for commands.
+pub fn expects_code(model: &Model) -> bool {
+    matches!(&model.screen, Screen::SignIn(sign_in) if sign_in.is_awaiting_consent())
+        && model.question.is_none()
+        && model.help_page.is_none()
+}
+
+/// Returns the character of an event that a paste without brackets may contain.
+pub fn typed_char(event: &Event) -> Option<char> {
+    match event {
+        Event::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. })
+            if (*modifiers - KeyModifiers::SHIFT).is_empty() =>
+        {
+            match code {
+                KeyCode::Char(c) => Some(*c),
+                KeyCode::Enter => Some('\n'),
+                KeyCode::Tab => Some('\t'),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Joins two or more characters that arrived in a burst into a paste.
+pub fn join_burst(mut events: Vec<Event>) -> Vec<Event> {
+    let text: String = events.iter().map_while(typed_char).collect();
+    let count = text.chars().count();
+    if count > 1 {
+        events.splice(..count, [Event::Paste(text)]);
+    }
+    events
 }
 
 /// Returns the intent of a key press on the current screen.

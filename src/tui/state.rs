@@ -66,8 +66,13 @@ pub enum Question {
     DismissAttempt(UnresolvedAttempt),
     /// Remove these keys from this machine?
     RemoveKeys(Vec<Label>),
-    /// Disable these keys?
-    DisableKeys(Vec<Label>),
+    /// Disable or enable these keys?
+    SetKeysDisabled {
+        /// The hashes and labels of the keys.
+        keys: Vec<(String, Label)>,
+        /// Whether they are disabled.
+        disabled: bool,
+    },
 }
 
 /// A run without a screen that has not finished yet.

@@ -123,10 +123,14 @@ def the_dashboard_rotates_switches_edits_and_deletes(world):
     equal([whoami(server, one)["limit"] for one in (key, new)], [5, 5])
 
     pane.press("d")
+    pane.wait_words("Disable tool at OpenRouter?")
+    pane.press("y")
     until("the key switched off", lambda: whoami(server, new) == 401)
     equal(sdk(world, server, management, new), [True, 5])
     pane.wait("tool .*disabled")
     pane.press("d")
+    pane.wait_words("Enable tool at OpenRouter?")
+    pane.press("y")
     until("the key switched on", lambda: whoami(server, new) != 401)
     pane.wait_gone("disabled")
 

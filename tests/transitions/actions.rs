@@ -217,9 +217,13 @@ fn nothing_is_deleted_at_the_server_before_its_label_was_typed() {
 }
 
 #[test]
-fn one_key_is_switched_at_once_and_several_after_a_question() {
+fn keys_are_disabled_and_enabled_only_after_a_question() {
     let mut model = model_with_keys(&["laptop", "ci"]);
-    let effects = send_intent(&mut model, Intent::ToggleDisabled);
+    assert!(send_intent(&mut model, Intent::ToggleDisabled).is_empty());
+    assert!(send_intent(&mut model, Intent::No).is_empty());
+    assert_eq!(model.question, None);
+    assert!(send_intent(&mut model, Intent::ToggleDisabled).is_empty());
+    let effects = send_intent(&mut model, Intent::Yes);
     assert!(
         matches!(&effects[..], [Effect::SetKeysDisabled { keys, disabled: true }] if keys.len() == 1)
     );
@@ -227,7 +231,8 @@ fn one_key_is_switched_at_once_and_several_after_a_question() {
     let label: Label = "laptop".parse().unwrap();
     send(&mut model, Msg::KeyDisabledSet { label: label.clone(), result: Ok(off), warning: None });
     assert_eq!(model.dashboard.selected_key().unwrap().state(now()), KeyState::Disabled);
-    let effects = send_intent(&mut model, Intent::ToggleDisabled);
+    assert!(send_intent(&mut model, Intent::ToggleDisabled).is_empty());
+    let effects = send_intent(&mut model, Intent::Yes);
     assert!(matches!(&effects[..], [Effect::SetKeysDisabled { disabled: false, .. }]));
     send(
         &mut model,
@@ -236,6 +241,8 @@ fn one_key_is_switched_at_once_and_several_after_a_question() {
     send_intent(&mut model, Intent::ToggleMark);
     send_intent(&mut model, Intent::ToggleMark);
     assert!(send_intent(&mut model, Intent::ToggleDisabled).is_empty());
+    // The question names its keys, whatever is selected when it is answered.
+    model.dashboard.marked_hashes.clear();
     let effects = send_intent(&mut model, Intent::Yes);
     assert!(
         matches!(&effects[..], [Effect::SetKeysDisabled { keys, disabled: true }] if keys.len() == 2)

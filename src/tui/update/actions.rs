@@ -21,7 +21,10 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.edit_request = Some(EditRequest { ticket, hash: hash.clone() });
             vec![Effect::Request(ticket, Request::FetchAccountKey(hash))]
         }
-        Intent::ToggleDisabled => toggle_disabled(model),
+        Intent::ToggleDisabled => {
+            confirm_toggle_disabled(model);
+            Vec::new()
+        }
         Intent::ImportKey => {
             model.dashboard.hide_revealed_key();
             model.screen = Screen::Form(Form::for_import(model.dashboard.stored_keys()));
@@ -110,32 +113,34 @@ pub(super) fn confirm_revoke(model: &mut Model, keys: Vec<StoredKey>) -> Vec<Eff
     Vec::new()
 }
 
-/// Disables or enables the target keys; asks before several keys are disabled.
-fn toggle_disabled(model: &mut Model) -> Vec<Effect> {
-    let targets: Vec<StoredKey> = model.dashboard.target_keys().into_iter().cloned().collect();
-    if targets.is_empty() {
-        return Vec::new();
-    }
+/// Asks whether to disable or enable the target keys.
+fn confirm_toggle_disabled(model: &mut Model) {
+    let targets = model.dashboard.target_keys();
     let disabled = targets.iter().any(|key| key.disabled != Some(true));
-    let keys: Vec<StoredKey> =
-        targets.into_iter().filter(|key| (key.disabled == Some(true)) != disabled).collect();
-    if disabled && keys.len() > 1 {
-        model.question =
-            Some(Question::DisableKeys(keys.iter().map(|key| key.label.clone()).collect()));
-        return Vec::new();
+    let keys: Vec<_> = targets
+        .into_iter()
+        .filter(|key| (key.disabled == Some(true)) != disabled)
+        .map(|key| (key.hash.clone(), key.label.clone()))
+        .collect();
+    if !keys.is_empty() {
+        model.question = Some(Question::SetKeysDisabled { keys, disabled });
     }
-    model.dashboard.marked_hashes.clear();
-    let verb = if disabled { "disabling" } else { "enabling" };
-    model.notice = Some(Ok(format!("{verb} '{}' at OpenRouter", keys[0].label)));
-    vec![Effect::SetKeysDisabled { keys, disabled }]
 }
 
-/// Disables the keys that the answered question named.
-pub(super) fn disable_keys(model: &mut Model, labels: &[Label]) -> Vec<Effect> {
-    let targets = model.dashboard.target_keys().into_iter();
-    let keys = targets.filter(|key| labels.contains(&key.label)).cloned().collect();
+/// Disables or enables the keys that the answered question named.
+pub(super) fn set_keys_disabled(
+    model: &mut Model,
+    keys: &[(String, Label)],
+    disabled: bool,
+) -> Vec<Effect> {
+    let hashes = keys.iter().map(|(hash, _)| hash);
+    let keys: Vec<StoredKey> =
+        hashes.filter_map(|hash| model.dashboard.find_key(hash)).cloned().collect();
+    let Some(first) = keys.first() else { return Vec::new() };
+    let verb = if disabled { "disabling" } else { "enabling" };
+    model.notice = Some(Ok(format!("{verb} '{}' at OpenRouter", first.label)));
     model.dashboard.marked_hashes.clear();
-    vec![Effect::SetKeysDisabled { keys, disabled: true }]
+    vec![Effect::SetKeysDisabled { keys, disabled }]
 }
 
 /// Handles an intent in the confirm dialog.

@@ -280,7 +280,9 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
             model.dashboard.marked_hashes.clear();
             return vec![Effect::RemoveKeys(labels)];
         }
-        Question::DisableKeys(labels) => return actions::disable_keys(model, &labels),
+        Question::SetKeysDisabled { keys, disabled } => {
+            return actions::set_keys_disabled(model, &keys, disabled);
+        }
     }
     Vec::new()
 }

@@ -47,10 +47,20 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
                     labels.len()
                 ),
             },
-            Question::DisableKeys(labels) => format!(
-                "Disable these {} keys at OpenRouter? Programs that use them stop working.",
-                labels.len()
-            ),
+            Question::SetKeysDisabled { keys, disabled } => {
+                let (verb, meaning) = if *disabled {
+                    ("Disable", "Programs that use it stop working.")
+                } else {
+                    ("Enable", "It can spend again.")
+                };
+                match &keys[..] {
+                    [(_, label)] => {
+                        let label = truncate(label.as_str(), width.saturating_sub(56).max(8));
+                        format!("{verb} {label} at OpenRouter? {meaning}")
+                    }
+                    keys => format!("{verb} these {} keys at OpenRouter?", keys.len()),
+                }
+            }
         };
         vec![Span::styled(text, theme.warning())]
     } else {

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
 use super::Theme;
-use crate::domain::UserError;
+use crate::domain::{KEY_PREFIX, UserError};
 pub use crate::domain::{quote_shell_word, truncate};
 use crate::tui::state::TextField;
 
@@ -53,7 +53,8 @@ pub fn to_sentence(text: &str) -> String {
     format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }
 
-/// Draws a text field on one row, with the cursor if it has the focus.
+/// Draws a text field on one row, with the cursor if it has the focus. A text that contains a key is
+/// masked in every field.
 pub fn draw_text_field(
     field: &TextField,
     shown: &str,
@@ -70,6 +71,8 @@ pub fn draw_text_field(
         (false, _) => Style::new(),
     };
     let columns = u16::try_from(scroll).unwrap_or(u16::MAX);
+    let masked = shown.contains(KEY_PREFIX).then(|| "•".repeat(Span::raw(shown).width()));
+    let shown = masked.as_deref().unwrap_or(shown);
     frame.render_widget(Paragraph::new(Span::styled(shown, style)).scroll((0, columns)), area);
     if focused {
         let column = field.cursor_column().saturating_sub(scroll).min(width);
