@@ -187,8 +187,8 @@ impl EventLoop<'_> {
                 }
                 LoopAction::Continue => {}
             }
-            self.is_writable &=
-                !self.is_writable || terminal.set_mouse_capture(keymap::is_mouse_enabled(self.model)).is_ok();
+            self.is_writable &= !self.is_writable
+                || terminal.set_mouse_capture(keymap::is_mouse_enabled(self.model)).is_ok();
             if !std::mem::take(&mut skip_draw)
                 && self.is_writable
                 && terminal.draw(|frame| view::draw(self.model, self.theme, frame)).is_err()

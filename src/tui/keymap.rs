@@ -106,9 +106,7 @@ pub const BURST_GAP: Duration = Duration::from_millis(10);
 pub fn msg_for_event(model: &Model, event: Event) -> Option<Msg> {
     match event {
         Event::Key(key) => intent_for_key(model, &key).map(Msg::Intent),
-        Event::Mouse(mouse) if is_mouse_enabled(model) => {
-            intent_for_mouse(&mouse).map(Msg::Intent)
-        }
+        Event::Mouse(mouse) if is_mouse_enabled(model) => intent_for_mouse(&mouse).map(Msg::Intent),
         Event::Paste(text) => Some(Msg::Intent(Intent::Paste(text))),
         Event::Resize(columns, rows) => Some(Msg::Resized(columns, rows)),
         Event::FocusGained => Some(Msg::FocusGained),

@@ -181,8 +181,11 @@ impl InputParser {
                 let code = KeyCode::Char(char::from(byte));
                 events.push(Event::Key(KeyEvent::new(code, modifiers)));
             }
-            0x8f => self.enter(State::Ss3),
-            0x9b => self.enter(State::Csi),
+            // No terminal sends keys with 8-bit controls; the byte in the buffer keeps any from matching.
+            0x9b => {
+                self.enter(State::Csi);
+                self.buffer.push(byte);
+            }
             0x90 | 0x98 | 0x9d..=0x9f => self.enter(string),
             0xc2..=0xf4 => {
                 self.enter(State::Utf8 { alt });
@@ -195,6 +198,9 @@ impl InputParser {
     fn advance_utf8(&mut self, byte: u8, alt: bool, events: &mut Vec<Event>) {
         if !(0x80..0xc0).contains(&byte) {
             self.enter(State::Ground);
+            if alt {
+                return self.advance_escape(byte, events);
+            }
             return self.advance_ground(byte, false, events);
         }
         self.buffer.push(byte);
@@ -210,8 +216,10 @@ impl InputParser {
         if let Some(c) = character.filter(|c| !c.is_control()) {
             let modifiers = if alt { KeyModifiers::ALT } else { KeyModifiers::NONE };
             events.push(Event::Key(KeyEvent::new(KeyCode::Char(c), modifiers)));
+            self.enter(State::Ground);
+        } else {
+            self.enter(if alt { State::Escape } else { State::Ground });
         }
-        self.enter(State::Ground);
     }
 
     fn advance_escape(&mut self, byte: u8, events: &mut Vec<Event>) {
@@ -227,6 +235,8 @@ impl InputParser {
                 let is_osc = byte == b']';
                 self.enter(State::String { is_osc, is_8_bit: false, previous: 0 });
             }
+            // No character starts with these bytes.
+            0x80..0xc2 | 0xf5.. => self.enter(State::Escape),
             _ => self.advance_ground(byte, true, events),
         }
     }

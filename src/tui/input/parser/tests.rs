@@ -56,7 +56,11 @@ fn replies_are_swallowed_however_they_are_split() {
     for reply in REPLIES {
         for split in 1..reply.len() {
             let (first, second) = reply.split_at(split);
-            assert_eq!(parse(&[first, second, b"x"]), [key(KeyCode::Char('x'))], "{reply:?} at {split}");
+            assert_eq!(
+                parse(&[first, second, b"x"]),
+                [key(KeyCode::Char('x'))],
+                "{reply:?} at {split}"
+            );
         }
     }
 }
@@ -91,7 +95,9 @@ fn reply_whose_first_byte_was_late_is_swallowed() {
 #[test]
 fn ctrl_c_quits_out_of_every_sequence() {
     let ctrl_c = modified(KeyCode::Char('c'), KeyModifiers::CONTROL);
-    for start in [&b""[..], b"\x1b", b"\x1b[", b"\x1b]", b"\x1b]52;c;", b"\x1bO", b"\x1b[M", b"\xe2"] {
+    for start in
+        [&b""[..], b"\x1b", b"\x1b[", b"\x1b]", b"\x1b]52;c;", b"\x1bO", b"\x1b[M", b"\xe2"]
+    {
         assert_eq!(parse(&[start, b"\x03"]), std::slice::from_ref(&ctrl_c), "{start:?}");
     }
 }
@@ -141,8 +147,7 @@ fn keys_of_terminals_are_decoded() {
         }
     }
     let click = MouseEventKind::Down(MouseButton::Left);
-    let click =
-        MouseEvent { kind: click, column: 11, row: 6, modifiers: KeyModifiers::NONE };
+    let click = MouseEvent { kind: click, column: 11, row: 6, modifiers: KeyModifiers::NONE };
     assert_eq!(parse(&[b"\x1b[<0;12;7M\x1b[<0;12;7m"]), [Event::Mouse(click)]);
 }
 
