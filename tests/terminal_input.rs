@@ -23,7 +23,9 @@ use keywright::domain::{
 };
 use keywright::tui::input::InputParser;
 use keywright::tui::keymap;
-use keywright::tui::state::{AlternateStore, AppContext, Effect, Intent, Model, Msg, Screen};
+use keywright::tui::state::{
+    AlternateStore, AppContext, Effect, Intent, Model, Msg, Request, Response, Screen,
+};
 use keywright::tui::update::{load_keys, update};
 
 /// SplitMix64.
@@ -83,10 +85,11 @@ fn start_models() -> Vec<Model> {
         ..AppContext::default()
     };
     let mut model = Model::new(context, (80, 24), now());
-    let [Effect::LoadKeys(ticket)] = load_keys(&mut model)[..] else { panic!() };
+    let effects = load_keys(&mut model);
+    let [Effect::Request(ticket, Request::LoadKeys)] = effects[..] else { panic!() };
     let disabled = StoredKey { disabled: Some(true), ..key("notebook") };
     let keys = vec![key("c"), key("laptop"), disabled, key("y")];
-    update(&mut model, Msg::KeysLoaded { ticket, result: Ok(keys) }, now());
+    update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(keys))), now());
     let after = |intents: &[Intent]| {
         let mut model = model.clone();
         let mut effects = Vec::new();
@@ -96,12 +99,14 @@ fn start_models() -> Vec<Model> {
         (model, effects)
     };
     let (mut sign_in, effects) = after(&[Intent::NewKey, Intent::TypeChar('n'), Intent::Submit]);
-    let [Effect::ProvisionKey { ticket, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Request(ticket, Request::ProvisionKey { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
     for event in [
         ProvisioningEvent::SignInUrl { url: "https://openrouter.ai/auth".into(), needs_code: true },
         ProvisioningEvent::StepStarted(ProvisioningStep::AwaitConsent),
     ] {
-        update(&mut sign_in, Msg::ProvisioningEvent { ticket, event }, now());
+        update(&mut sign_in, Msg::Response(ticket, Response::ProvisioningEvent(event)), now());
     }
     let mut unstored = sign_in.clone();
     let outcome = ProvisioningOutcome::NotStored {
@@ -109,7 +114,7 @@ fn start_models() -> Vec<Model> {
         key: ApiKey::from("sk-or-v1-secret".to_owned()),
         error: UserError::new(ErrorKind::SecretStore, "it failed", "try again"),
     };
-    update(&mut unstored, Msg::ProvisioningFinished { ticket, outcome }, now());
+    update(&mut unstored, Msg::Response(ticket, Response::ProvisioningFinished(outcome)), now());
     let mut models = vec![model.clone(), sign_in, unstored];
     for intents in [
         &[Intent::ToggleDisabled][..],
@@ -132,19 +137,19 @@ fn start_models() -> Vec<Model> {
 fn stake(effect: &Effect) -> Option<(&'static str, &'static str, &'static str)> {
     Some(match effect {
         Effect::CopyStoredKey(_) | Effect::CopyShownKey(_) => ("copied", "", "c"),
-        Effect::ReadSecret(..) => ("revealed", "", "v"),
+        Effect::Request(_, Request::ReadSecret(_)) => ("revealed", "", "v"),
         Effect::SetKeysDisabled { .. } => ("disabled or enabled", "d", "yY"),
         Effect::RemoveKeys(_) => ("removed", "x", "yY"),
         Effect::RevokeKeys(_) => ("revoked", "x", "\r"),
-        Effect::RotateKey { .. } => ("rotated", "R", "y\r"),
-        Effect::RespondToLeak { .. } => ("replaced after a leak", "P", "y\r"),
-        Effect::ProvisionKey { .. } => ("created", "n", "\r\u{13}r"),
-        Effect::UpdateKey { .. } => ("edited", "e", "\r\u{13}"),
-        Effect::ImportKey { .. } => ("imported", "i", "\r\u{13}"),
-        Effect::ApplyPlan { .. } => ("planned", "A", "\r"),
+        Effect::Request(_, Request::RotateKey { .. }) => ("rotated", "R", "y\r"),
+        Effect::Request(_, Request::RespondToLeak(_)) => ("replaced after a leak", "P", "y\r"),
+        Effect::Request(_, Request::ProvisionKey { .. }) => ("created", "n", "\r\u{13}r"),
+        Effect::Request(_, Request::UpdateKey(_)) => ("edited", "e", "\r\u{13}"),
+        Effect::Request(_, Request::ImportKey { .. }) => ("imported", "i", "\r\u{13}"),
+        Effect::Request(_, Request::ApplyPlan(_)) => ("planned", "A", "\r"),
         Effect::SubmitCode(..) => ("authorised", "", "\r"),
-        Effect::RetryStore { .. } => ("stored", "", "r"),
-        Effect::StoreInAlternate { .. } => ("stored elsewhere", "", "s\r"),
+        Effect::Request(_, Request::RetryStore { .. }) => ("stored", "", "r"),
+        Effect::Request(_, Request::StoreInAlternate { .. }) => ("stored elsewhere", "", "s\r"),
         Effect::DismissAttempt(_) => ("dismissed", "D", "yY"),
         _ => return None,
     })
@@ -172,9 +177,10 @@ impl Dashboard {
         let was_revealed = self.is_new_key_revealed();
         let effects = update(&mut self.model, msg, now());
         for effect in &effects {
-            if let Effect::FetchAccountKey { ticket, .. } = effect {
+            if let Effect::Request(ticket, Request::FetchAccountKey(_)) = effect {
                 let account_key = AccountKey::default();
-                let msg = Msg::AccountKeyFetched { ticket: *ticket, result: Ok(Some(account_key)) };
+                let response = Response::AccountKeyFetched(Ok(Some(account_key)));
+                let msg = Msg::Response(*ticket, response);
                 update(&mut self.model, msg, now());
             }
         }

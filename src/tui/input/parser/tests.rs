@@ -1,3 +1,5 @@
+//! Tests of the parser: replies, keys, pastes and what is cut off.
+
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
 use super::*;
