@@ -3,6 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "cli/new.rs"]
+mod new;
+#[path = "cli/usage.rs"]
+mod usage;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -83,125 +88,6 @@ impl Drop for Sandbox {
     }
 }
 
-/// Runs `new` against a sandbox, and answers the consent page at the address it prints.
-fn run_with_consent(home: &Home, arguments: &[&str], approve: bool) -> Output {
-    let mut child = home
-        .command(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut stderr_text = String::new();
-    let address = loop {
-        let mut line = String::new();
-        assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "no address: {stderr_text}");
-        stderr_text.push_str(&line);
-        if line.starts_with("http") {
-            break line.trim().to_owned();
-        }
-    };
-    let code = keywright::sandbox::answer_consent(&address, approve).unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    if let Some(code) = code {
-        writeln!(stdin, "{code}").unwrap();
-    }
-    drop(stdin);
-    stderr.read_to_string(&mut stderr_text).unwrap();
-    let mut output = child.wait_with_output().unwrap();
-    output.stderr = stderr_text.into_bytes();
-    output
-}
-
-#[test]
-fn version_and_help_are_printed() {
-    let home = Home::new();
-    assert!(text(&home.run(&["--version"]).stdout).starts_with("keywright "));
-    let help = text(&home.run(&["--help"]).stdout);
-    for word in
-        ["new", "list", "get", "rm", "sandbox", "--server", "KEYWRIGHT_SERVER", "Exit codes"]
-    {
-        assert!(help.contains(word), "{word}");
-    }
-    for command in ["new", "list", "show", "get", "rm", "sandbox"] {
-        assert!(home.run(&[command, "--help"]).status.success(), "{command}");
-    }
-    assert!(!home.data().exists(), "help touches nothing");
-}
-
-#[test]
-fn color_options_and_variables_apply_to_help() {
-    let home = Home::new();
-    let is_colored = |arguments: &[&str], variables: &[(&str, &str)]| {
-        let mut command = home.command(arguments);
-        text(&command.envs(variables.iter().copied()).output().unwrap().stdout).contains('\u{1b}')
-    };
-    assert!(!is_colored(&["--help"], &[]) && is_colored(&["--help"], &[("CLICOLOR_FORCE", "1")]));
-    assert!(is_colored(&["--color", "always", "list", "--help"], &[("NO_COLOR", "1")]));
-    assert!(is_colored(&["--help", "--color=always"], &[]));
-    assert!(!is_colored(&["--color=never", "--help"], &[("CLICOLOR_FORCE", "1")]));
-}
-
-#[test]
-fn wrong_usage_names_the_valid_values() {
-    let home = Home::new();
-    assert!(home.run_failing(2, &["lst"]).contains("list"));
-    assert!(home.run_failing(2, &["new"]).contains("LABEL"));
-    for (arguments, expected) in [
-        (["--limit", "0"], "above zero"),
-        (["--limit", "-5"], "unexpected"),
-        (["--limit", "1e9"], "such as 10 or 12.50"),
-        (["--limit", "12,50"], "with a point"),
-        (["--limit", "0.001"], "two decimals"),
-        (["--reset", "hourly"], "daily, weekly, monthly or never"),
-        (["--reset", "daily"], "a reset needs a limit"),
-        (["--expires", "2026-02-31"], "no such date"),
-        (["--expires", "2020-01-01"], "future"),
-        (["--expires", "9999-01-01"], "ten years"),
-        (["--expires", "5x"], "30d"),
-        (["--workspace", "mine"], "UUID"),
-    ] {
-        let mut all = vec!["new", "x"];
-        all.extend(arguments);
-        let stderr_text = home.run_failing(2, &all);
-        assert!(stderr_text.contains(expected), "{arguments:?}: {stderr_text}");
-    }
-    for label in ["", "a\nb", "a\u{1b}[31mb", &"x".repeat(101)] {
-        let stderr_text = home.run_failing(2, &["new", label]);
-        assert!(stderr_text.contains("label") && !stderr_text.contains('\u{1b}'), "{stderr_text}");
-    }
-    assert!(!home.data().exists(), "nothing was written");
-}
-
-#[test]
-fn an_unsafe_server_address_is_wrong_usage() {
-    let home = Home::new();
-    for server in
-        ["http://example.com", "ftp://127.0.0.1", "https://me:pw@example.com", "openrouter.ai"]
-    {
-        let stderr_text = home.run_failing(2, &["--server", server, "list"]);
-        assert!(!stderr_text.contains("pw"), "{stderr_text}");
-    }
-    let mut command = home.command(&["list"]);
-    let output = command.env("KEYWRIGHT_SERVER", "http://example.com").output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-}
-
-#[test]
-fn a_missing_keychain_is_code_4_before_any_request() {
-    let home = Home::new();
-    let began = std::time::Instant::now();
-    let stderr_text = home.run_failing(4, &["new", "x", "--no-open"]);
-    assert!(
-        stderr_text.contains("bus") && stderr_text.contains("no key was created"),
-        "{stderr_text}"
-    );
-    assert!(!stderr_text.contains("http"), "no address was shown: {stderr_text}");
-    home.run_failing(4, &["get", "x"]);
-    assert!(began.elapsed().as_secs() < 10);
-}
-
 #[test]
 fn an_empty_inventory_says_how_to_create_a_key() {
     let home = Home::new();
@@ -266,94 +152,6 @@ fn the_sandbox_starts_with_four_keys() {
 }
 
 #[test]
-fn new_prints_the_key_only_with_print_key() {
-    let home = Home::new();
-    let sandbox = Sandbox::start(&home);
-    let base = ["--server", &sandbox.url, "--store", "memory"];
-    let mut arguments = vec!["new", "a b", "--limit", "5", "--reset", "weekly", "--expires", "30d"];
-    arguments.extend(["--no-open", "--json"]);
-    arguments.extend(base);
-    let output = run_with_consent(&home, &arguments, true);
-    let stderr_text = text(&output.stderr);
-    assert!(output.status.success(), "{stderr_text}");
-    let key: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(
-        (&key["label"], &key["limit"], &key["limit_reset"]),
-        (&"a b".into(), &5.0.into(), &"weekly".into())
-    );
-    assert_eq!(key["differences"], Value::Array(Vec::new()));
-    assert!(
-        key.get("key").is_none()
-            && !text(&output.stdout).contains(&key["hash"].as_str().unwrap().repeat(2))
-    );
-    assert!(
-        stderr_text.lines().any(|line| line.starts_with(&format!("{}/auth?", sandbox.url))),
-        "{stderr_text}"
-    );
-
-    arguments.extend(["--print-key"]);
-    arguments[1] = "second";
-    let output = run_with_consent(&home, &arguments, true);
-    let key: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(key["key"].as_str().unwrap().starts_with("sk-or-v1-"));
-    assert!(!text(&output.stderr).contains(key["key"].as_str().unwrap()));
-}
-
-#[test]
-fn a_code_can_be_piped_without_a_browser() {
-    let home = Home::new();
-    let sandbox = Sandbox::start(&home);
-    let arguments = ["--server", &sandbox.url, "--store", "memory", "new", "ssh", "--no-browser"];
-    let output = run_with_consent(&home, &arguments, true);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).starts_with("ssh  sk-or-v1-"));
-    // The command ends when the pipe ends without a code.
-    let mut arguments = arguments;
-    arguments[5] = "ssh 2";
-    assert!(home.run_failing(5, &arguments).contains("no code was entered"));
-}
-
-#[test]
-fn a_refusal_is_code_5_in_json_too() {
-    let home = Home::new();
-    let sandbox = Sandbox::start(&home);
-    let arguments =
-        ["--server", &sandbox.url, "--store", "memory", "new", "x", "--no-open", "--json"];
-    let output = run_with_consent(&home, &arguments, false);
-    assert_eq!(output.status.code(), Some(5));
-    let error: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(error["error"]["code"], 5);
-}
-
-#[test]
-fn an_unreachable_server_is_code_6() {
-    let home = Home::new();
-    let sandbox = Sandbox::start(&home);
-    let arguments = [
-        "--server",
-        &sandbox.url,
-        "--store",
-        "memory",
-        "--retries",
-        "0",
-        "new",
-        "x",
-        "--no-browser",
-    ];
-    let mut child =
-        home.command(&arguments).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.starts_with("http") {
-        line.clear();
-        assert_ne!(stderr.read_line(&mut line).unwrap(), 0);
-    }
-    drop(sandbox);
-    writeln!(child.stdin.take().unwrap(), "a-code").unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(6));
-}
-
-#[test]
 fn a_damaged_or_newer_inventory_is_reported_and_not_changed() {
     let home = Home::new();
     fs::create_dir(home.data()).unwrap();
@@ -378,15 +176,6 @@ fn a_data_directory_that_is_a_link_is_rejected() {
     assert!(home.run_failing(1, &["list"]).contains("symbolic link"));
     home.run_failing(1, &["--store", "memory", "new", "x", "--no-open"]);
     assert_eq!(fs::read_dir(&real).unwrap().count(), 0);
-}
-
-#[test]
-fn the_dashboard_needs_a_terminal() {
-    let home = Home::new();
-    let output = home.run(&["--sandbox"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("needs a terminal"));
-    assert!(output.stdout.is_empty(), "the terminal is untouched");
 }
 
 #[test]

@@ -4,6 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test pipes keys in")]
 
+#[path = "cli_account/leak.rs"]
+mod leak;
+#[path = "cli_account/show.rs"]
+mod show;
+
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -114,47 +119,6 @@ fn destructive_commands_need_yes_without_a_terminal() {
 }
 
 #[test]
-fn panic_lists_its_steps() {
-    let home = Home::new();
-    let (code, out, err) = home.run_in_sandbox(&["panic", "agent", "laptop", "agent", "--yes"]);
-    assert_eq!(code, 0, "{err}");
-    assert_eq!(out.lines().count(), 4, "{out}");
-    assert!(out.lines().all(|line| line.starts_with("done ")), "{out}");
-    assert!(out.contains("the leaked key is stored as 'agent (old)'"), "{out}");
-}
-
-#[test]
-fn panic_lists_the_files_that_contain_the_leaked_key() {
-    let home = Home::new();
-    let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
-    let key = sandbox.seed_keys().into_iter().find(|seed| seed.label == "ci").unwrap().secret;
-    home.add_to_inventory(sandbox.url(), "ci", &key);
-    fs::write(home.dir.path().join(".bash_history"), format!("ls\nexport K={key}\n")).unwrap();
-    let work = home.dir.path().join("work");
-    fs::create_dir(&work).unwrap();
-    fs::write(work.join("notes"), format!("{key}\nsk-or-v1-{}", "ab12".repeat(16))).unwrap();
-    let panic = |search: &str| {
-        let mut command = home.command(&["panic", "ci", "--yes", "--store", "memory"]);
-        command.args(["--server", sandbox.url(), "--search", search]);
-        command.env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key());
-        decode_output(&command.output().unwrap())
-    };
-    let (code, out, err) = panic("/no/such");
-    assert_eq!((code, out.as_str()), (2, ""), "{err}");
-    assert!(err.contains("nothing was disabled"), "{err}");
-    let (_, out, _) = panic(work.to_str().unwrap());
-    let found: Vec<_> = out.lines().filter(|line| line.starts_with("found ")).collect();
-    assert_eq!(
-        found,
-        [
-            "found     the leaked key of 'ci' in plaintext in ~/.bash_history line 2: delete it there",
-            "found     the leaked key of 'ci' in plaintext in ~/work/notes line 1: delete it there",
-        ]
-    );
-    assert!(!out.contains(&key), "{out}");
-}
-
-#[test]
 fn an_unknown_label_is_code_3_for_every_command() {
     let home = Home::new();
     for arguments in [
@@ -181,30 +145,6 @@ fn an_unknown_label_is_code_3_for_every_command() {
     ] {
         assert_eq!(home.run_in_sandbox(&arguments).0, 2, "{arguments:?}");
     }
-}
-
-#[test]
-fn refresh_checks_each_key_and_reports_failures() {
-    let home = Home::new();
-    let (code, out, err) = home.run_in_sandbox(&["list", "--refresh", "--json"]);
-    assert_eq!((code, err.as_str()), (0, ""));
-    let keys: Value = serde_json::from_str(&out).unwrap();
-    let states: Vec<_> =
-        keys.as_array().unwrap().iter().map(|key| key["state"].as_str().unwrap()).collect();
-    assert_eq!((states[0], states[2]), ("active", "disabled"));
-    assert!(keys[0]["usage"].as_f64().unwrap() > 0.0 && keys[0]["checked_at"].is_string());
-    let (_, out, _) = home.run_in_sandbox(&["list", "--refresh"]);
-    assert!(out.lines().next().unwrap().contains("SPENT"), "{out}");
-
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", closed.local_addr().unwrap());
-    drop(closed);
-    home.add_to_inventory(&url, "x", "sk-or-v1-x");
-    let base = ["--server", &url, "--store", "memory", "list", "--refresh"];
-    let (code, out, err) = decode_output(&home.command(&base).output().unwrap());
-    // The memory store of an earlier run is gone: the key is in the inventory only.
-    assert_eq!((code, out.as_str()), (6, ""), "{err}");
-    assert!(err.contains("in the inventory, but not in"), "{err}");
 }
 
 #[test]
@@ -284,37 +224,6 @@ fn import_checks_and_stores_a_piped_key_without_printing_it() {
     assert_eq!(decode_output(&home.command(&with(&["management", "show"])).output().unwrap()).0, 3);
     let list = fs::read_to_string(home.data().join("inventory.json")).unwrap();
     assert!(list.contains("\"mine\"") && !list.contains(&key), "{list}");
-}
-
-#[test]
-fn show_prints_the_requested_and_the_granted_policy() {
-    let home = Home::new();
-    let (code, out, _) = home.run_in_sandbox(&["show", "agent"]);
-    assert_eq!(code, 0);
-    for name in ["requested", "granted", "remaining", "spent", "next reset", "expires", "page"] {
-        assert!(out.lines().any(|line| line.starts_with(name)), "{name}: {out}");
-    }
-}
-
-#[test]
-fn the_remaining_limit_is_unknown_once_it_has_reset_since_the_check() {
-    let home = Home::new();
-    home.add_to_inventory("http://127.0.0.1:1", "ci", "sk-or-v1-key");
-    let path = home.data().join("inventory.json");
-    let mut inventory: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    let key = inventory["keys"][0].as_object_mut().unwrap();
-    let info = json!({"limit": 5.0, "limit_remaining": 0.0, "limit_reset": "daily", "usage": 9.0});
-    key.insert("reading".into(), info);
-    key.insert("checked_at".into(), "2026-11-01T12:00:00Z".into());
-    fs::write(&path, inventory.to_string()).unwrap();
-    let show = |more: &[&str]| {
-        let mut command = home.command(&["--server", "http://127.0.0.1:1", "show", "ci"]);
-        decode_output(&command.args(["--store", "memory"]).args(more).output().unwrap()).1
-    };
-    let document: Value = serde_json::from_str(&show(&["--json"])).unwrap();
-    assert_eq!((&document["limit"], &document["limit_remaining"]), (&json!(5.0), &Value::Null));
-    let text = show(&[]);
-    assert!(text.contains("remaining  unknown\n"), "{text}");
 }
 
 /// The key is sent to the helper process through a pipe, and from there to tmux through another.
@@ -414,23 +323,4 @@ fn unresolved_attempts_are_listed_with_code_7_until_dismissed() {
     assert_eq!(run(&[]).0, 0);
     let left = fs::read_to_string(home.data().join("journal.json")).unwrap();
     assert!(left.contains("elsewhere") && !left.contains("agent"), "{left}");
-}
-
-#[test]
-fn escape_sequences_in_the_inventory_are_not_printed() {
-    let home = Home::new();
-    home.add_to_inventory("http://127.0.0.1:1", "ci", "sk-or-v1-key");
-    let path = home.data().join("inventory.json");
-    let mut list: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    for field in ["masked", "store", "hash"] {
-        list["keys"][0][field] = "\u{1b}]0;x\u{7}\u{202e}y".into();
-    }
-    fs::write(&path, list.to_string()).unwrap();
-    for command in [&["list"][..], &["show", "ci"]] {
-        let mut arguments = vec!["--server", "http://127.0.0.1:1", "--store", "memory"];
-        arguments.extend(command);
-        let (code, out, err) = decode_output(&home.command(&arguments).output().unwrap());
-        assert_eq!(code, 0, "{err}");
-        assert!(out.contains("ci") && !out.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{out:?}");
-    }
 }

@@ -4,6 +4,11 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "terminal/process.rs"]
+mod process;
+#[path = "terminal/sign_in.rs"]
+mod sign_in;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex};
@@ -171,6 +176,18 @@ fn whole_keys(text: &str) -> usize {
         .count()
 }
 
+/// Approves on the page without its callback, as a browser on another machine; the code.
+fn code_of(address: &str) -> (url::Url, String) {
+    let url = url::Url::parse(address).unwrap();
+    let callback = url.query_pairs().find(|(name, _)| name == "callback_url").unwrap().1;
+    let callback = url::Url::parse(&callback).unwrap();
+    let mut page = url.clone();
+    page.query_pairs_mut()
+        .clear()
+        .extend_pairs(url.query_pairs().filter(|(name, _)| name != "callback_url"));
+    (callback, keywright::sandbox::answer_consent(page.as_str(), true).unwrap().unwrap())
+}
+
 #[test]
 fn first_key_is_created_revealed_and_hidden() {
     let mut terminal = sandbox(BROWSER);
@@ -218,39 +235,6 @@ fn a_key_runs_low_resets_and_expires_within_a_minute() {
 }
 
 #[test]
-fn without_a_browser_y_approves_and_the_code_comes_over() {
-    let mut terminal = sandbox(&[]);
-    terminal.type_text("nssh\u{13}");
-    let waiting = terminal.wait_for("paste the code");
-    assert!(!waiting.contains("callback_url"), "{waiting}");
-    terminal.type_text("y");
-    terminal.wait_for("ssh was created");
-    terminal.type_text("\u{3}");
-    assert_eq!(terminal.end(), 0);
-}
-
-#[test]
-fn esc_while_waiting_cancels_at_once_and_the_port_is_closed() {
-    let mut terminal = sandbox(BROWSER);
-    terminal.type_text("nx\u{13}");
-    let waiting = terminal.wait_for("Sign in at:").replace('\n', "");
-    let port = waiting.split("callback_url=http%3A%2F%2F127.0.0.1%3A").nth(1).unwrap();
-    let port: u16 = port.split('%').next().unwrap().parse().unwrap();
-    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
-    terminal.type_text("\u{1b}");
-    terminal.wait_for("Credit limit");
-    // The form is back at once; the port closes as soon as the journey hears of it.
-    let until = Instant::now() + PATIENCE;
-    while TcpStream::connect(("127.0.0.1", port)).is_ok() {
-        assert!(Instant::now() < until, "the port is still open");
-        std::thread::yield_now();
-    }
-    terminal.type_text("\u{3}");
-    assert_eq!(terminal.end(), 0);
-    terminal.assert_given_back();
-}
-
-#[test]
 fn a_paste_with_escapes_and_newlines_is_text() {
     let mut terminal = sandbox(&[]);
     terminal.type_text("n");
@@ -260,86 +244,6 @@ fn a_paste_with_escapes_and_newlines_is_text() {
     assert!(screen.contains("a new key"), "{screen}");
     terminal.type_text("\u{3}");
     assert_eq!(terminal.end(), 0);
-}
-
-#[test]
-fn signals_restore_the_terminal() {
-    for signal in ["TERM", "HUP", "INT"] {
-        let mut terminal = sandbox(BROWSER);
-        terminal.type_text("nx\u{13}");
-        terminal.wait_for("Sign in at:");
-        terminal.signal(signal);
-        assert_eq!(terminal.end(), 0, "{signal}");
-        terminal.assert_given_back();
-    }
-}
-
-#[test]
-fn stopped_program_continues() {
-    let mut terminal = sandbox(&[]);
-    for _ in 0..3 {
-        terminal.signal("STOP");
-        terminal.signal("CONT");
-        terminal.type_text("n");
-        terminal.wait_for("Credit limit");
-        terminal.type_text("\u{1b}");
-        terminal.wait_for("4 keys stored");
-    }
-    terminal.type_text("q");
-    assert_eq!(terminal.end(), 0);
-    terminal.assert_given_back();
-}
-
-#[test]
-fn signal_does_not_answer_a_question() {
-    let mut terminal = sandbox(&[]);
-    terminal.type_text("x");
-    terminal.wait_for("Remove laptop here?");
-    terminal.signal("TERM");
-    assert_eq!(terminal.end(), 0);
-    terminal.assert_given_back();
-}
-
-#[test]
-fn resized_window_is_redrawn() {
-    let mut terminal = sandbox(&[]);
-    let resize = |terminal: &Terminal, cols: u16, rows: u16| {
-        terminal.shown.0.lock().unwrap().parser.screen_mut().set_size(some(rows), some(cols));
-        terminal.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
-    };
-    resize(&terminal, 30, 5);
-    terminal.wait_for("Keywright needs");
-    resize(&terminal, 120, 40);
-    terminal.wait_for("KEY");
-    // Keys are read by now; the first one after a resize is as good as any.
-    for key in ["n", "\u{1b}", "?", "\u{1b}"] {
-        let (cols, before) = (121, terminal.wait(|screen| screen.contains("Keywright")));
-        resize(&terminal, cols, 40);
-        terminal.wait(|screen| screen != before);
-        resize(&terminal, 120, 40);
-        terminal.type_text(key);
-        match key {
-            "n" => terminal.wait_for("Credit limit"),
-            "?" => terminal.wait_for("esc back"),
-            _ => terminal.wait_for("4 keys stored"),
-        };
-    }
-    terminal.type_text("q");
-    assert_eq!(terminal.end(), 0);
-}
-
-#[test]
-fn a_terminal_that_will_not_do_is_left_alone_with_a_sentence() {
-    for (size, term, words) in [
-        ((20, 5), "xterm", "the terminal has 20 columns and 5 rows"),
-        ((80, 24), "dumb", "the terminal type is dumb"),
-    ] {
-        let mut terminal = Terminal::start(size, &[("TERM", term)], &["--sandbox"]);
-        assert_eq!(terminal.end(), 1);
-        let said = terminal.bytes();
-        assert!(said.contains(words), "{said}");
-        assert!(!said.contains('\u{1b}'), "{said:?}");
-    }
 }
 
 /// The last address that was shown, out of so many.
@@ -393,28 +297,6 @@ fn a_queue_of_consents_is_skipped_retried_and_stopped_by_a_key_each() {
 }
 
 #[test]
-fn without_a_browser_the_address_is_a_qr_code_where_it_fits_and_the_code_is_not_shown() {
-    let arguments = ["--sandbox", "new", "x", "--no-browser"];
-    let mut terminal = Terminal::start((120, 60), &[], &arguments);
-    let screen = terminal.wait_for("code:");
-    assert!(screen.lines().filter(|line| line.contains(['█', '▀', '▄'])).count() > 15, "{screen}");
-    let bytes = terminal.bytes();
-    let url = bytes.split("\r\n").find(|line| line.starts_with("http")).unwrap();
-    let code = keywright::sandbox::answer_consent(url, true).unwrap().unwrap();
-    terminal.type_text(&format!("{code}\n"));
-    assert_eq!(terminal.end(), 0);
-    assert!(!terminal.bytes().contains(&code));
-    terminal.assert_given_back();
-
-    let mut small = Terminal::start((80, 20), &[], &arguments);
-    let screen = small.wait_for("code:");
-    assert!(screen.contains("QR code does not fit this terminal: it needs"), "{screen}");
-    small.type_text("\u{3}");
-    assert_eq!(small.end(), 5);
-    small.assert_given_back();
-}
-
-#[test]
 fn a_queue_without_a_browser_takes_codes_and_wishes_by_the_line() {
     let dir = tempfile::tempdir().unwrap();
     let plan = dir.path().join("plan.toml");
@@ -434,58 +316,6 @@ fn a_queue_without_a_browser_takes_codes_and_wishes_by_the_line() {
     assert_eq!(terminal.end(), 5);
     let bytes = terminal.bytes();
     assert!(bytes.contains("1 created, 1 failed") && !bytes.contains(&code), "{bytes}");
-    terminal.assert_given_back();
-}
-
-/// Approves on the page without its callback, as a browser on another machine; the code.
-fn code_of(address: &str) -> (url::Url, String) {
-    let url = url::Url::parse(address).unwrap();
-    let callback = url.query_pairs().find(|(name, _)| name == "callback_url").unwrap().1;
-    let callback = url::Url::parse(&callback).unwrap();
-    let mut page = url.clone();
-    page.query_pairs_mut()
-        .clear()
-        .extend_pairs(url.query_pairs().filter(|(name, _)| name != "callback_url"));
-    (callback, keywright::sandbox::answer_consent(page.as_str(), true).unwrap().unwrap())
-}
-
-#[test]
-fn the_address_to_which_another_machines_browser_was_sent_is_pasted() {
-    let arguments = ["--sandbox", "new", "x", "--no-open"];
-    let mut terminal = Terminal::start((200, 50), &[], &arguments);
-    terminal.wait_for("waiting for your consent there, for at most ten minutes");
-    terminal.wait_for("or paste the address to which the page leads");
-    let (callback, code) = code_of(&address(&terminal, 1));
-    let other = "http://127.0.0.1:9/callback/other?code=other";
-    terminal.type_text(&format!("\n \n{other}\n"));
-    terminal.wait_for("this belongs to another sign-in");
-    terminal.type_text("two words\n");
-    terminal.wait_for("this is not a code");
-    terminal.type_text(&format!("`{callback}?code={code}`\n"));
-    assert_eq!(terminal.end(), 0);
-    let bytes = terminal.bytes();
-    assert!(bytes.contains("stored in memory") && !bytes.contains(&code), "{bytes}");
-    terminal.assert_given_back();
-}
-
-#[test]
-fn a_pasted_refusal_ends_the_sign_in_as_refused() {
-    let arguments = ["--sandbox", "new", "x", "--no-browser"];
-    let mut terminal = Terminal::start((120, 60), &[], &arguments);
-    terminal.wait_for("code:");
-    terminal.type_text("<http://127.0.0.1:4711/callback/N0nce?error=access_denied>\n");
-    assert_eq!(terminal.end(), 5);
-    assert!(terminal.bytes().contains("access was denied on the consent page"));
-    terminal.assert_given_back();
-}
-
-#[test]
-fn a_callback_that_arrives_leaves_the_next_line_to_the_shell() {
-    let arguments = ["--sandbox", "new", "x", "--no-open"];
-    let mut terminal = Terminal::start((200, 50), &[], &arguments);
-    terminal.wait_for("or paste the address");
-    keywright::sandbox::answer_consent(&address(&terminal, 1), true).unwrap();
-    assert_eq!(terminal.end(), 0);
     terminal.assert_given_back();
 }
 

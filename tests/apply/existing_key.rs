@@ -1,0 +1,87 @@
+//! Batches that an existing key authorises.
+
+use super::*;
+
+#[test]
+fn existing_key_requests_the_whole_policy() {
+    let world = TestAccount::new();
+    let workspace = "1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10";
+    let asked = KeyRequest {
+        limit_reset: Some(ResetInterval::Monthly),
+        expiry: Expiry::parse("30d", jiff::Timestamp::now()).unwrap(),
+        workspace_id: Some(workspace.into()),
+        ..request("a")
+    };
+    let key = ApiKey::from(world.sandbox.seed_keys()[0].secret.clone());
+    let controls = BatchControls { commands: mpsc::channel(1).1, pasted_codes: mpsc::channel(1).1 };
+    let auth_method = AuthMethod::ExistingKey(key, Box::new(AuthMethod::Browser));
+    let results = block_on(keys::create_keys(
+        std::slice::from_ref(&asked),
+        auth_method,
+        &world.services,
+        controls,
+        &|_| (),
+    ));
+    assert_eq!(world.in_words(&results[0]), "stored");
+    let management = ManagementKey::from(world.sandbox.management_key().to_owned());
+    let client = world.services.build_client().unwrap();
+    let rows = block_on(client.list_keys(&management, Some(workspace), 0)).unwrap().items;
+    let row = rows.into_iter().find(|row| row.display_name() == "a").unwrap();
+    assert_eq!(row.info.limit, Some(5.0));
+    assert_eq!(row.info.limit_reset.as_deref(), Some("monthly"));
+    assert_eq!(row.info.expires_at, asked.expiry.map(|expiry| expiry.at));
+}
+
+#[test]
+fn existing_key_authorises_all_or_each_needs_consent_if_not_allowed() {
+    let world = TestAccount::new();
+    let key = || ApiKey::from(world.sandbox.seed_keys()[0].secret.clone());
+    let by_key = || AuthMethod::ExistingKey(key(), Box::new(AuthMethod::Browser));
+    assert_eq!(world.apply(&["a", "b"], by_key()), ["stored"; 2]);
+    assert_eq!(world.proxy.count(CODE_PATH), 2);
+    for (number, status) in [403_u16, 400, 401, 409, 500].into_iter().enumerate() {
+        world.spoil(
+            CODE_PATH,
+            1..=9,
+            Fault::Say(status, r#"{"error":{"message":"Said so"}}"#.into()),
+        );
+        let before = world.proxy.count(CODE_PATH);
+        let labels = [format!("c{number}"), format!("d{number}")];
+        let results = world.apply(&labels.each_ref().map(String::as_str), by_key());
+        let asked = world.proxy.count(CODE_PATH) - before;
+        match status {
+            403 => assert_eq!((results, asked), (vec!["stored".to_owned(); 2], 1)),
+            500 => assert!(
+                asked == 2 && results[0].starts_with("6 the server issued no code"),
+                "{results:?}"
+            ),
+            _ => assert!(
+                asked == 2 && results[0].contains(&format!("{status}: Said so")),
+                "{results:?}"
+            ),
+        }
+    }
+    world.spoil(CODE_PATH, 1..=1, Fault::SlowDown(1));
+    assert_eq!(world.apply(&["e"], by_key()), ["stored"]);
+}
+
+#[test]
+fn a_retiring_key_authorises_no_other_key() {
+    let world = TestAccount::new();
+    let seed = &world.sandbox.seed_keys()[0];
+    let key = ApiKey::from(seed.secret.clone());
+    block_on(keys::import_key(&world.services, &"laptop".parse().unwrap(), &key)).unwrap();
+    let method =
+        || block_on(keys::choose_batch_auth_method(&world.services, AuthMethod::PasteCode, true)).0;
+    assert!(matches!(method(), AuthMethod::ExistingKey(..)));
+    let retire = |key: &mut StoredKey| {
+        key.retirement = Some(Retirement {
+            replaced_at: jiff::Timestamp::now(),
+            unused_for: 60,
+            revoke_when_unused: false,
+        });
+    };
+    let services = &world.services;
+    inventory::update_key(&services.location, &services.server, &key.hash(), retire).unwrap();
+    assert!(matches!(method(), AuthMethod::PasteCode));
+}

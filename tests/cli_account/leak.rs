@@ -1,0 +1,44 @@
+//! `keywright panic`: the response to a leak.
+
+use super::*;
+
+#[test]
+fn panic_lists_its_steps() {
+    let home = Home::new();
+    let (code, out, err) = home.run_in_sandbox(&["panic", "agent", "laptop", "agent", "--yes"]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(out.lines().count(), 4, "{out}");
+    assert!(out.lines().all(|line| line.starts_with("done ")), "{out}");
+    assert!(out.contains("the leaked key is stored as 'agent (old)'"), "{out}");
+}
+
+#[test]
+fn panic_lists_the_files_that_contain_the_leaked_key() {
+    let home = Home::new();
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
+    let key = sandbox.seed_keys().into_iter().find(|seed| seed.label == "ci").unwrap().secret;
+    home.add_to_inventory(sandbox.url(), "ci", &key);
+    fs::write(home.dir.path().join(".bash_history"), format!("ls\nexport K={key}\n")).unwrap();
+    let work = home.dir.path().join("work");
+    fs::create_dir(&work).unwrap();
+    fs::write(work.join("notes"), format!("{key}\nsk-or-v1-{}", "ab12".repeat(16))).unwrap();
+    let panic = |search: &str| {
+        let mut command = home.command(&["panic", "ci", "--yes", "--store", "memory"]);
+        command.args(["--server", sandbox.url(), "--search", search]);
+        command.env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key());
+        decode_output(&command.output().unwrap())
+    };
+    let (code, out, err) = panic("/no/such");
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.contains("nothing was disabled"), "{err}");
+    let (_, out, _) = panic(work.to_str().unwrap());
+    let found: Vec<_> = out.lines().filter(|line| line.starts_with("found ")).collect();
+    assert_eq!(
+        found,
+        [
+            "found     the leaked key of 'ci' in plaintext in ~/.bash_history line 2: delete it there",
+            "found     the leaked key of 'ci' in plaintext in ~/work/notes line 1: delete it there",
+        ]
+    );
+    assert!(!out.contains(&key), "{out}");
+}

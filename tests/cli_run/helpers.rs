@@ -1,0 +1,56 @@
+//! Completions, shell scripts and helper configurations.
+
+use super::*;
+
+#[test]
+fn completion_prints_labels_unquoted() {
+    let home = Home::new();
+    let mut keys: Vec<(&str, &str)> = ODD.iter().map(|label| (SERVER, *label)).collect();
+    keys.push(("https://other.example", "elsewhere"));
+    home.add_to_inventory(&keys);
+    let (code, out, err) = home.run(&["complete", "--", "get", "--"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let offered: Vec<&str> = out.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(offered, ODD);
+    let (_, out, _) = home.run(&["complete", "--"]);
+    assert!(out.lines().any(|line| line.starts_with("run\tRun a program")), "{out}");
+}
+
+#[test]
+fn each_shell_has_a_script_and_typos_get_a_suggestion() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (code, out, err) = home.run(&["completions", shell]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.contains("keywright complete --") || out.contains("complete --"), "{shell}");
+    }
+    for (arguments, meant) in [
+        (vec!["completions", "bsh"], "'bash'"),
+        (vec!["helper", "aidr"], "'aider'"),
+        (vec!["shwo", "ci"], "'show'"),
+        (vec!["get", "ci", "--not-tty"], "'--no-tty'"),
+    ] {
+        let (code, _, err) = home.run(&arguments);
+        assert_eq!(code, 2);
+        assert!(err.contains("similar") && err.contains(meant), "{err}");
+    }
+}
+
+#[test]
+fn helper_lists_tools_and_prints_configuration_for_a_label() {
+    let home = Home::new();
+    let (code, out, _) = home.run(&["helper"]);
+    assert_eq!((code, out.lines().count()), (0, 13));
+    for tool in out.lines().filter_map(|line| line.split_whitespace().next()) {
+        let (code, out, err) = home.run(&["helper", tool, "--label", "my key"]);
+        assert_eq!(code, 0);
+        assert!(out.contains("my key") && !out.contains("https://code."), "{tool}: {out}");
+        assert!(err.contains("https://"), "{tool} says where it is from: {err}");
+    }
+    let (_, out, err) = home.run(&["helper", "claude-code", "--label", "it's", "--quiet"]);
+    assert_eq!(err, "");
+    let settings: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(settings["apiKeyHelper"], r"keywright get 'it'\''s'");
+    home.add_to_inventory(&[(SERVER, "first"), (SERVER, "second")]);
+    assert!(home.run(&["helper", "direnv"]).1.contains("keywright get first"));
+}

@@ -1,0 +1,98 @@
+//! Signing in: with a code, an address, a QR code, and cancelled.
+
+use super::*;
+
+#[test]
+fn without_a_browser_y_approves_and_the_code_comes_over() {
+    let mut terminal = sandbox(&[]);
+    terminal.type_text("nssh\u{13}");
+    let waiting = terminal.wait_for("paste the code");
+    assert!(!waiting.contains("callback_url"), "{waiting}");
+    terminal.type_text("y");
+    terminal.wait_for("ssh was created");
+    terminal.type_text("\u{3}");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn esc_while_waiting_cancels_at_once_and_the_port_is_closed() {
+    let mut terminal = sandbox(BROWSER);
+    terminal.type_text("nx\u{13}");
+    let waiting = terminal.wait_for("Sign in at:").replace('\n', "");
+    let port = waiting.split("callback_url=http%3A%2F%2F127.0.0.1%3A").nth(1).unwrap();
+    let port: u16 = port.split('%').next().unwrap().parse().unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+    terminal.type_text("\u{1b}");
+    terminal.wait_for("Credit limit");
+    // The form is back at once; the port closes as soon as the journey hears of it.
+    let until = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        assert!(Instant::now() < until, "the port is still open");
+        std::thread::yield_now();
+    }
+    terminal.type_text("\u{3}");
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_given_back();
+}
+
+#[test]
+fn without_a_browser_the_address_is_a_qr_code_where_it_fits_and_the_code_is_not_shown() {
+    let arguments = ["--sandbox", "new", "x", "--no-browser"];
+    let mut terminal = Terminal::start((120, 60), &[], &arguments);
+    let screen = terminal.wait_for("code:");
+    assert!(screen.lines().filter(|line| line.contains(['█', '▀', '▄'])).count() > 15, "{screen}");
+    let bytes = terminal.bytes();
+    let url = bytes.split("\r\n").find(|line| line.starts_with("http")).unwrap();
+    let code = keywright::sandbox::answer_consent(url, true).unwrap().unwrap();
+    terminal.type_text(&format!("{code}\n"));
+    assert_eq!(terminal.end(), 0);
+    assert!(!terminal.bytes().contains(&code));
+    terminal.assert_given_back();
+
+    let mut small = Terminal::start((80, 20), &[], &arguments);
+    let screen = small.wait_for("code:");
+    assert!(screen.contains("QR code does not fit this terminal: it needs"), "{screen}");
+    small.type_text("\u{3}");
+    assert_eq!(small.end(), 5);
+    small.assert_given_back();
+}
+
+#[test]
+fn the_address_to_which_another_machines_browser_was_sent_is_pasted() {
+    let arguments = ["--sandbox", "new", "x", "--no-open"];
+    let mut terminal = Terminal::start((200, 50), &[], &arguments);
+    terminal.wait_for("waiting for your consent there, for at most ten minutes");
+    terminal.wait_for("or paste the address to which the page leads");
+    let (callback, code) = code_of(&address(&terminal, 1));
+    let other = "http://127.0.0.1:9/callback/other?code=other";
+    terminal.type_text(&format!("\n \n{other}\n"));
+    terminal.wait_for("this belongs to another sign-in");
+    terminal.type_text("two words\n");
+    terminal.wait_for("this is not a code");
+    terminal.type_text(&format!("`{callback}?code={code}`\n"));
+    assert_eq!(terminal.end(), 0);
+    let bytes = terminal.bytes();
+    assert!(bytes.contains("stored in memory") && !bytes.contains(&code), "{bytes}");
+    terminal.assert_given_back();
+}
+
+#[test]
+fn a_pasted_refusal_ends_the_sign_in_as_refused() {
+    let arguments = ["--sandbox", "new", "x", "--no-browser"];
+    let mut terminal = Terminal::start((120, 60), &[], &arguments);
+    terminal.wait_for("code:");
+    terminal.type_text("<http://127.0.0.1:4711/callback/N0nce?error=access_denied>\n");
+    assert_eq!(terminal.end(), 5);
+    assert!(terminal.bytes().contains("access was denied on the consent page"));
+    terminal.assert_given_back();
+}
+
+#[test]
+fn a_callback_that_arrives_leaves_the_next_line_to_the_shell() {
+    let arguments = ["--sandbox", "new", "x", "--no-open"];
+    let mut terminal = Terminal::start((200, 50), &[], &arguments);
+    terminal.wait_for("or paste the address");
+    keywright::sandbox::answer_consent(&address(&terminal, 1), true).unwrap();
+    assert_eq!(terminal.end(), 0);
+    terminal.assert_given_back();
+}
