@@ -2,10 +2,11 @@
 use str
 set edit:completion:arg-completer[keywright] = {|@words|
   var typed = $words[-1]
-  keywright complete -- (all $words[1..-1]) 2>/dev/null | from-lines | each {|line|
+  keywright complete --current=$typed -- (all $words[1..-1]) 2>/dev/null | from-lines | each {|line|
     var value about = (str:split &max=2 "\t" $line)
-    # An option shows itself once its first dash is there.
-    if (or (str:has-prefix $typed -) (not (str:has-prefix $value -))) {
+    if (eq $value '') {
+      edit:complete-filename $typed
+    } else {
       edit:complex-candidate $value &display=$value'  '$about
     }
   }

@@ -1,8 +1,13 @@
 # fish completion for keywright:  keywright completions fish | source
 function __keywright_complete
     set -l words (commandline -opc)
-    $words[1] complete -- $words[2..] 2>/dev/null
+    set -l current (commandline -ct | string trim --left --chars='"\'')
+    for line in ($words[1] complete --current="$current" -- $words[2..] 2>/dev/null)
+        if string match -q \t'*' -- $line
+            __fish_complete_path $current
+        else
+            echo $line
+        end
+    end
 end
 complete -c keywright -f -a '(__keywright_complete)'
-# What `run` runs, and what it is given.
-complete -c keywright -n '__fish_seen_subcommand_from run' -F

@@ -5,11 +5,11 @@ Register-ArgumentCompleter -Native -CommandName keywright -ScriptBlock {
         Where-Object { $_.Extent.EndOffset -lt $cursor } |
         ForEach-Object { if ($_ -is [System.Management.Automation.Language.StringConstantExpressionAst]) { $_.Value } else { $_.Extent.Text } })
     $typed = $typed.Trim("'`"")
-    keywright complete -- @words 2>$null | ForEach-Object {
+    keywright complete "--current=$typed" -- @words 2>$null | ForEach-Object {
         $value, $about = $_ -split "`t", 2
         if (-not $value.StartsWith($typed, [System.StringComparison]::OrdinalIgnoreCase)) { return }
-        # An option shows itself once its first dash is there.
-        if ($value.StartsWith('-') -and -not $typed.StartsWith('-')) { return }
+        # Without a candidate PowerShell offers file names.
+        if (-not $value) { return }
         $quoted = if ($value -match '^[\w./:-]+$') { $value } else { "'" + ($value -replace "(['\u2018-\u201b])", '$1$1') + "'" }
         if (-not $about) { $about = $value }
         [System.Management.Automation.CompletionResult]::new($quoted, $value, 'ParameterValue', $about)

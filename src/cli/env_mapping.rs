@@ -65,6 +65,24 @@ pub(super) fn split_items(list: &str, is_stored: impl Fn(&str) -> bool) -> Vec<S
     items
 }
 
+/// Escapes a label for an item of a list.
+pub(super) fn escape_item(label: &str) -> String {
+    label.replace('\\', "\\\\").replace(',', "\\,")
+}
+
+/// Returns where the last item of a list starts: after its last comma that is not escaped.
+pub(super) fn last_item_start(list: &str) -> usize {
+    let mut start = 0;
+    let mut is_escaped = false;
+    for (at, c) in list.char_indices() {
+        if c == ',' && !is_escaped {
+            start = at + 1;
+        }
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    start
+}
+
 fn push_char(items: &mut [String], c: Option<char>) {
     if let Some(last) = items.last_mut() {
         last.extend(c);

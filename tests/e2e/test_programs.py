@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -200,8 +201,8 @@ def the_helper_for_claude_code_is_a_command_that_prints_the_key(world):
 # Completes `keywright get -- ` and prints the completed words.
 BASH = """
 source <(keywright completions bash)
-COMP_WORDS=(keywright get -- "$1") COMP_CWORD=3
-_keywright
+COMP_WORDS=(keywright get -- "$1") COMP_CWORD=3 COMP_LINE="keywright get -- $1" COMP_POINT=$((18 + ${#1}))
+_keywright keywright "$1" --
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
@@ -221,25 +222,8 @@ def bash_completes_labels_quoted_for_itself(world):
     equal(sorted(printed), sorted(f"{key}\n" for key in keys.values()))
 
 
-def complete_line(world, shell, line, ready):
-    """Types a line and a tab into a real shell, runs it, and returns its output."""
-    pane = Pane(world)
-    pane.command(shell)
-    pane.wait(ready)
-    pane.type(line)
-    pane.press("Tab")
-    until("a completion", lambda: not pane.screen().endswith(line))
-    pane.type(" >out; echo done")
-    pane.press("Enter")
-    pane.wait(r"^done")
-    return world.read("home/out")
-
-
-@test
-def a_tab_in_bash_zsh_and_fish_completes_a_label(world):
-    world.keyring()
-    server, _ = world.sandbox()
-    keys = create_keys(world, server, ("my key", "it's", "other"))
+def start_shells(world):
+    """Configures completion for three shells; returns their commands."""
     rc = "source <(keywright completions {}); PS1='ready> '; cd"
     world.write("home/.bashrc", rc.format("bash"))
     world.mkdir("home", "zsh")
@@ -247,12 +231,76 @@ def a_tab_in_bash_zsh_and_fish_completes_a_label(world):
     world.env["ZDOTDIR"] = world.path("home", "zsh")
     config = world.mkdir("home", ".config", "fish")
     with open(os.path.join(config, "config.fish"), "w", encoding="utf-8") as file:
-        file.write("keywright completions fish | source\nfunction fish_prompt; echo 'ready> '; end\n")
-    for shell in ("bash --noprofile -i", "zsh -i", "fish"):
-        for start, label in (("my", "my key"), ("it", "it's")):
-            os.path.exists(world.path("home", "out")) and os.remove(world.path("home", "out"))
-            printed = complete_line(world, shell, f"keywright get {start}", r"ready>")
-            equal((shell, label, printed), (shell, label, f"{keys[label]}\n"))
+        file.write("keywright completions fish | source\nset -g fish_autosuggestion_enabled 0\n")
+        file.write("function fish_prompt; echo 'ready> '; end\n")
+    return "bash --noprofile -i", "zsh -i", "fish"
+
+
+def complete_line(pane, line):
+    """Types a line and a tab, waits for the completion, and runs it; returns its output."""
+    out = pane.world.path("home", "out")
+    os.path.exists(out) and os.remove(out)
+    pane.type(line)
+    pane.press("Tab")
+    until(f"a completion of {line}", lambda: not pane.screen().endswith(line))
+    pane.type(" >out; echo done")
+    pane.press("Enter")
+    until(f"an output of {line}", lambda: os.path.exists(out))
+    pane.wait(r"^done.*\n+ready>$")
+    printed = pane.world.read("home/out")
+    pane.type("clear")
+    pane.press("Enter")
+    pane.wait(r"\A\s*ready>$")
+    return printed
+
+
+@test
+def a_tab_in_bash_zsh_and_fish_completes_a_label(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    keys = create_keys(world, server, ("my key", "it's", "co:x", "x$(touch RAN)", "other"))
+    starts = (
+        ("my", "my key"), ("'my", "my key"), ('"my', "my key"), ("it", "it's"), ('"it', "it's"),
+        ("co:", "co:x"), ("'co:", "co:x"), ("x", "x$(touch RAN)"), ("'x", "x$(touch RAN)"),
+        ('"x', "x$(touch RAN)"),
+    )
+    for shell in start_shells(world):
+        pane = Pane(world)
+        pane.command(shell)
+        pane.wait(r"ready>$")
+        for start, label in starts:
+            printed = complete_line(pane, f"keywright get {start}")
+            equal((shell, start, printed), (shell, start, f"{keys[label]}\n"))
+    equal(os.path.exists(world.path("home", "RAN")), False)
+
+
+@test
+def a_tab_completes_items_of_lists_values_and_files(world):
+    data = inventory(world, ("ci", "co:x"))
+    world.env["KEYWRIGHT_DATA_DIR"] = shlex.split(data)[-1]
+    world.write("home/daily.toml", "")
+    completions = (
+        ("run ci,c", "run ci,c"), ("run ci,ci", "run ci,ci"), ("run ci,A=co", "run ci,A=co:x"),
+        ("new x --reset mon", "new x --reset monthly"), ("new x --reset=mon", "new x --reset=monthly"),
+        ("list --store f", "list --store file"), ("list --store=f", "list --store=file"),
+        ("apply dai", "apply daily.toml"), ("run ci -- cat dai", "run ci -- cat daily.toml"),
+        ("new x --limit dai", "new x --limit dai"),
+    )
+    for shell in start_shells(world):
+        pane = Pane(world)
+        pane.command(shell)
+        for line, completed in completions:
+            pane.wait(r"ready>$")
+            pane.type(f"keywright {line}")
+            pane.press("Tab")
+            pane.type("|")
+            until(
+                f"{shell}: {completed} in {pane.screen()!r}",
+                lambda: re.search(rf"keywright {re.escape(completed)} ?\|$", pane.screen(), re.M),
+            )
+            pane.press("C-c")
+            pane.type("clear")
+            pane.press("Enter")
 
 
 @test
@@ -320,23 +368,23 @@ def get_is_faster_than_secret_tool(world):
     )
 
 
-def inventory(world, keys):
-    """Creates a data directory with `keys` keys in its inventory."""
+def inventory(world, labels):
+    """Creates a data directory with these labels in its inventory."""
     rows = [
         {
-            "label": f"key {n}", "hash": f"{n:064x}", "masked": "sk-or-v1-000...0000", "store": "os",
+            "label": label, "hash": f"{n:064x}", "masked": "sk-or-v1-000...0000", "store": "os",
             "server": "https://openrouter.ai", "created_at": "2026-11-01T00:00:00Z",
         }
-        for n in range(keys)
+        for n, label in enumerate(labels)
     ]
-    path = world.mkdir(f"data {keys}")
-    world.write(f"data {keys}/inventory.json", json.dumps({"version": 1, "keys": rows}))
+    path = world.mkdir(f"data {len(labels)}")
+    world.write(f"data {len(labels)}/inventory.json", json.dumps({"version": 1, "keys": rows}))
     return shlex.join(["keywright", "--data-dir", path])
 
 
 @test
 def commands_without_the_keychain_start_at_once(world):
-    few, many = inventory(world, 5), inventory(world, 1000)
+    few, many = (inventory(world, [f"key {n}" for n in range(keys)]) for keys in (5, 1000))
     lines = world.run(*shlex.split(many), "complete", "--", "get")[1].splitlines()
     equal(len([line for line in lines if line.startswith("key ")]), 1000)
 

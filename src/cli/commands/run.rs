@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::process::Command;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use secrecy::ExposeSecret;
 
 use super::get::load_secret;
@@ -41,7 +41,7 @@ pub struct RunArgs {
     #[arg(value_name = "LABEL[,ENV=LABEL…]")]
     labels: String,
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_hint = ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
     /// The variable for the label without a variable
     #[arg(long, value_name = "NAME", default_value = DEFAULT_VARIABLE)]

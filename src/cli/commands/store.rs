@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Subcommand, ValueEnum, ValueHint};
 
 use crate::cli::output::{print_result, print_warning, usage_error};
 use crate::cli::passphrase::{prompt_new_passphrase, read_passphrase_file};
@@ -23,7 +23,7 @@ pub enum StoreCommand {
     /// Change the passphrase of the file store
     Passphrase {
         /// Read the new passphrase from the first line of this file [default: prompt twice]
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         new_file: Option<OsString>,
     },
 }
