@@ -37,7 +37,7 @@ use color::{find_color_option, is_color_enabled};
 pub use commands::list::refresh_all_keys;
 use commands::{
     apply, completions, copy, disable, doctor, env, get, helper, import, list, man, management,
-    new, panic, recover, rename, rm, rotate, run, show, store,
+    new, panic, recover, rename, rm, rotate, run, show, status, store, watch,
 };
 pub use exit_code::exit_code;
 use output::usage_error;
@@ -135,6 +135,11 @@ pub enum Command {
     List(list::ListArgs),
     /// Show a key's requested and granted limits, usage and expiry
     Show(show::ShowArgs),
+    /// Print the state of all keys without the network, for a prompt or a status bar
+    Status(status::StatusArgs),
+    /// Report keys that reach a limit, expire soon or are not used
+    #[command(long_about = watch::LONG_ABOUT)]
+    Watch(watch::WatchArgs),
     /// Print a key and nothing else
     Get(get::GetArgs),
     /// Run a program with keys in its environment
@@ -293,6 +298,8 @@ pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Res
         Command::Apply(args) => args.run(services),
         Command::List(args) => args.run(services),
         Command::Show(args) => args.run(services),
+        Command::Status(args) => args.run(services),
+        Command::Watch(args) => args.run(services),
         Command::Get(args) => args.run(services),
         Command::Run(args) => args.run(services),
         Command::Env(args) => args.run(services),
@@ -332,10 +339,13 @@ impl Command {
             Self::Apply(args) => args.json,
             Self::List(args) => args.json,
             Self::Show(args) => args.json,
+            Self::Status(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Recover(args) => args.json,
             Self::Get(_)
             | Self::Run(_)
+            // A document for an error would not be an object on one line.
+            | Self::Watch(_)
             | Self::Env(_)
             | Self::Helper(_)
             | Self::Completions(_)

@@ -2,6 +2,7 @@
 //! I/O. Functions that depend on the time take it as an argument.
 
 mod account_key;
+mod attention;
 mod forecast;
 mod key_input;
 mod key_pattern;
@@ -18,6 +19,7 @@ mod text;
 mod user_error;
 
 pub use account_key::{AccountKey, AccountKeys, FieldChange, KeyPatch, is_key_hash};
+pub use attention::{Attention, Condition, LowThreshold, WatchThresholds, find_attention};
 pub use forecast::{
     Forecast, PeriodEnd, SpentEstimate, UsageSample, daily_spending, forecast_spending,
     spending_series,

@@ -6,3 +6,4 @@ pub mod keys;
 pub mod plan;
 pub mod provision;
 pub mod secret_scan;
+pub mod watch;

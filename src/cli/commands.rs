@@ -20,4 +20,6 @@ pub(super) mod rm;
 pub(super) mod rotate;
 pub(super) mod run;
 pub(super) mod show;
+pub(super) mod status;
 pub(super) mod store;
+pub(super) mod watch;

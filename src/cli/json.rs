@@ -71,6 +71,16 @@ pub fn planned_key_to_json(request: &KeyRequest) -> Value {
     key
 }
 
+/// Returns the number of keys in each state that occurs.
+pub fn count_states(keys: &[StoredKey], now: Timestamp) -> Value {
+    let mut counts = serde_json::Map::new();
+    for key in keys {
+        let count = counts.entry(key.state(now).as_str()).or_insert_with(|| 0.into());
+        *count = (count.as_u64().unwrap_or(0) + 1).into();
+    }
+    counts.into()
+}
+
 /// Returns the JSON of an error.
 pub fn error_to_json(error: &UserError) -> Value {
     let UserError { kind, message, meaning, advice } = error;

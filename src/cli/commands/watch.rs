@@ -1,0 +1,203 @@
+//! `keywright watch`: reports each key that reaches a limit, expires soon or is not used, once.
+
+use std::io;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::list::refresh_all_keys;
+use crate::cli::json::to_iso8601;
+use crate::cli::output::{print, print_error, print_warning};
+use crate::domain::{ErrorKind, LowThreshold, UserError, WatchThresholds, io_error_text};
+use crate::platform::child_process::remove_secret_variables;
+use crate::services::provision::ServiceContext;
+use crate::services::watch::{self, Change};
+
+pub(in crate::cli) const LONG_ABOUT: &str = "\
+Report keys that reach a limit, expire soon or are not used
+
+Checks all keys at OpenRouter and prints a line for each key that needs attention, once, and
+another when it no longer does. What was reported is remembered, so that a timer repeats nothing.
+
+With --once the exit code is 0 when no key needs attention and 1 when one does.
+
+  keywright watch --once --quiet --below 10% --exec 'notify-send \"$KEYWRIGHT_LABEL\" \"$KEYWRIGHT_DETAIL\"'";
+
+/// Arguments of `watch`.
+#[derive(Args, Debug)]
+pub struct WatchArgs {
+    /// Report a key when less than this remains: a share such as 20%, or an amount in USD [default: 20%, or a day's spending]
+    #[arg(long, value_name = "SHARE")]
+    below: Option<LowThreshold>,
+    /// Report a key that expires within this time, such as 12h, 7d or 2w
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_duration)]
+    expiring: SignedDuration,
+    /// Report a key that was not used for this many days
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    idle_days: Option<u32>,
+    /// Check once and exit
+    #[arg(long)]
+    once: bool,
+    /// Minutes between checks
+    #[arg(long, value_name = "MINUTES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_440), conflicts_with = "once")]
+    interval: u32,
+    /// Run this shell command for each report, with KEYWRIGHT_LABEL, _EVENT, _STATE, _DETAIL and _AT in its environment
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
+    /// Leave the management key and the passphrase variables in the environment of the command
+    #[arg(long, requires = "exec")]
+    keep_env: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+impl WatchArgs {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
+        // A prompt of the secret store must not come in the middle of the night.
+        services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+        let days = |count: u32| SignedDuration::from_hours(24 * i64::from(count));
+        let thresholds = WatchThresholds {
+            below: self.below,
+            expiring: self.expiring,
+            idle: self.idle_days.map(days),
+        };
+        loop {
+            let refreshed = refresh_all_keys(services);
+            let needing_attention = self.report_changes(services, &thresholds)?;
+            if self.once {
+                refreshed?;
+                return match needing_attention.as_slice() {
+                    [] => Ok(()),
+                    [label] => Err(attention_error(&format!("1 key needs attention: {label}"))),
+                    labels => Err(attention_error(&format!(
+                        "{} keys need attention: {}",
+                        labels.len(),
+                        labels.join(", ")
+                    ))),
+                };
+            }
+            if let Err(error) = refreshed {
+                print_warning(&error);
+            }
+            thread::sleep(Duration::from_mins(u64::from(self.interval)));
+        }
+    }
+
+    /// Prints what changed. Returns the labels of all keys that need attention.
+    fn report_changes(
+        &self,
+        services: &ServiceContext,
+        thresholds: &WatchThresholds,
+    ) -> Result<Vec<String>, UserError> {
+        let now = Timestamp::now();
+        let report = watch::find_changes(services, thresholds, now)?;
+        for change in &report.changes {
+            let facts = Facts::new(change, now);
+            print(&if self.json { facts.to_json() } else { facts.to_text() })?;
+            if let Some(command) = &self.exec {
+                self.run_command(command, &facts);
+            }
+        }
+        Ok(report.needing_attention)
+    }
+
+    fn run_command(&self, command: &str, facts: &Facts) {
+        let (shell, option) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
+        let mut child = Command::new(shell);
+        child
+            .args([option, command])
+            .envs(facts.variables())
+            .stdin(Stdio::null())
+            // Standard output has the reports alone.
+            .stdout(io::stderr());
+        if !self.keep_env {
+            remove_secret_variables(&mut child);
+        }
+        match child.status() {
+            Ok(status) if status.success() => {}
+            Ok(status) => print_error(&format!("the command of --exec failed: {status}")),
+            Err(error) => {
+                print_error(&format!(
+                    "the command of --exec cannot be run: {}",
+                    io_error_text(&error)
+                ));
+            }
+        }
+    }
+}
+
+fn attention_error(message: &str) -> UserError {
+    UserError::new(ErrorKind::Failed, message, "show them: keywright status")
+}
+
+/// What is reported about one key.
+struct Facts {
+    at: String,
+    label: String,
+    event: &'static str,
+    state: &'static str,
+    detail: String,
+}
+
+impl Facts {
+    fn new(Change { key, attention }: &Change, now: Timestamp) -> Self {
+        let (event, detail) = match attention {
+            Some(attention) => (attention.condition.as_str(), attention.detail.clone()),
+            None => ("ok", "needs no attention any more".into()),
+        };
+        Self {
+            at: to_iso8601(Some(now)).unwrap_or_default(),
+            label: key.label.to_string(),
+            event,
+            state: key.state(now).as_str(),
+            detail,
+        }
+    }
+
+    fn to_text(&self) -> String {
+        let Self { at, label, event, detail, .. } = self;
+        format!("{at}  {label}  {}  {detail}\n", event.replace('_', " "))
+    }
+
+    fn to_json(&self) -> String {
+        let Self { at, label, event, state, detail } = self;
+        let line = json!({
+            "at": at, "label": label, "event": event, "state": state, "detail": detail,
+        });
+        format!("{line}\n")
+    }
+
+    fn variables(&self) -> [(&'static str, &str); 5] {
+        [
+            ("KEYWRIGHT_AT", &self.at),
+            ("KEYWRIGHT_LABEL", &self.label),
+            ("KEYWRIGHT_EVENT", self.event),
+            ("KEYWRIGHT_STATE", self.state),
+            ("KEYWRIGHT_DETAIL", &self.detail),
+        ]
+    }
+}
+
+/// Parses `12h`, `7d` or `2w`.
+fn parse_duration(text: &str) -> Result<SignedDuration, String> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (count, unit) = text.split_at(split);
+    let hours = match unit {
+        "h" => 1,
+        "d" => 24,
+        "w" => 7 * 24,
+        _ => 0,
+    };
+    match count.parse::<u32>() {
+        Ok(count) if hours > 0 && (1..=10_000).contains(&count) => {
+            Ok(SignedDuration::from_hours(i64::from(count) * hours))
+        }
+        _ => Err("write a time such as 12h, 7d or 2w".into()),
+    }
+}
