@@ -92,7 +92,7 @@ pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> 
     crossterm::style::force_color_output(true);
     let signals = input::SignalHandlers::register();
     let mut terminal = Terminal::enter().map_err(|error| terminal_error(&error))?;
-    let first_frame = terminal.draw(|frame| view::draw(&model, theme, frame));
+    let first_frame = draw(&mut terminal, &model, theme);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -124,6 +124,12 @@ pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> 
         print_status(&message);
     }
     Ok(())
+}
+
+fn draw(terminal: &mut Terminal, model: &Model, theme: Theme) -> io::Result<()> {
+    let mut link = None;
+    terminal.draw(|frame| link = view::draw_with_link(model, theme, frame))?;
+    link.map_or(Ok(()), |link| terminal.draw_link(&link))
 }
 
 /// Describes the alternate store without opening it.
@@ -191,7 +197,7 @@ impl EventLoop<'_> {
                 || terminal.set_mouse_capture(keymap::is_mouse_enabled(self.model)).is_ok();
             if !std::mem::take(&mut skip_draw)
                 && self.is_writable
-                && terminal.draw(|frame| view::draw(self.model, self.theme, frame)).is_err()
+                && draw(terminal, self.model, self.theme).is_err()
             {
                 self.is_writable = false;
                 next = self.handle_message(Msg::Disconnected);
@@ -334,11 +340,7 @@ fn check_terminal() -> Result<(u16, u16), UserError> {
             "use another terminal, or the commands: keywright --help",
         ));
     }
-    let size = crossterm::terminal::size().map_err(|error| terminal_error(&error))?;
-    // Some terminals report 0 if the size is unknown.
-    if size == (0, 0) {
-        return Ok((80, 24));
-    }
+    let size = terminal::size().map_err(|error| terminal_error(&error))?;
     if size.0 < view::MIN_TERMINAL_SIZE.0 || size.1 < view::MIN_TERMINAL_SIZE.1 {
         return Err(error(
             &format!(

@@ -4,6 +4,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "terminal/input.rs"]
+mod input;
 #[path = "terminal/process.rs"]
 mod process;
 #[path = "terminal/sign_in.rs"]

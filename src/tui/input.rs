@@ -120,7 +120,7 @@ pub(super) fn spawn_signal_forwarder(signals: SignalHandlers, results: Unbounded
         for signal in signals.forever() {
             let event = match signal {
                 SIGCONT => LoopEvent::Redraw,
-                SIGWINCH => match crossterm::terminal::size() {
+                SIGWINCH => match super::terminal::size() {
                     Ok((columns, rows)) => LoopEvent::Message(Msg::Resized(columns, rows)),
                     Err(_) => continue,
                 },

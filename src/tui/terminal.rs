@@ -5,19 +5,22 @@ use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossterm::cursor::{Hide, Show};
+use crossterm::cursor::{Hide, MoveTo, RestorePosition, SavePosition, Show};
 use crossterm::event::{
     DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange,
 };
+use crossterm::style::{ContentStyle, ResetColor, SetStyle};
 use crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{execute, queue};
-use ratatui::Frame;
-use ratatui::backend::CrosstermBackend;
-use ratatui::layout::{Position, Rect};
+use ratatui::backend::{CrosstermBackend, IntoCrossterm};
+use ratatui::layout::{Position, Rect, Size};
+use ratatui::{Frame, TerminalOptions, Viewport};
 use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
+
+use super::view::WrappedLink;
 
 /// Buffer size for one frame on a large terminal, so that each frame is one write.
 const FRAME_BUFFER_SIZE: usize = 64 * 1024;
@@ -25,6 +28,23 @@ const FRAME_BUFFER_SIZE: usize = 64 * 1024;
 /// xterm's button events (1000) in the SGR encoding (1006), which has no column limit.
 const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
+
+/// The largest size that is drawn, in columns and rows. The largest size that a terminal can report
+/// would need more memory than most machines have.
+const MAX_SIZE: (u16, u16) = (1_000, 500);
+
+/// Returns the columns and rows to draw.
+pub(super) fn size() -> io::Result<(u16, u16)> {
+    Ok(match crossterm::terminal::size()? {
+        // Some terminals report 0 if the size is unknown.
+        (0, 0) => (80, 24),
+        (columns, rows) => (columns.min(MAX_SIZE.0), rows.min(MAX_SIZE.1)),
+    })
+}
+
+fn drawn_area() -> io::Result<Rect> {
+    Ok(Rect::from((Position::ORIGIN, Size::from(size()?))))
+}
 
 /// Maximum time until another thread has handled a signal.
 #[cfg(unix)]
@@ -38,6 +58,8 @@ pub(super) struct Terminal {
     inner: ratatui::Terminal<CrosstermBackend<TerminalWriter>>,
     /// Whether mouse events are enabled.
     mouse_enabled: bool,
+    /// The area of the last frame.
+    area: Rect,
 }
 
 impl Terminal {
@@ -54,8 +76,15 @@ impl Terminal {
         });
         let mut out = TerminalWriter(Vec::with_capacity(FRAME_BUFFER_SIZE));
         let entered = set_modes(&mut out)
-            .and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(out)))
-            .map(|inner| Self { inner, mouse_enabled: false });
+            .and_then(|()| {
+                let viewport = Viewport::Fixed(drawn_area()?);
+                let options = TerminalOptions { viewport };
+                ratatui::Terminal::with_options(CrosstermBackend::new(out), options)
+            })
+            .map(|mut inner| {
+                let area = inner.get_frame().area();
+                Self { inner, mouse_enabled: false, area }
+            });
         if entered.is_err() {
             reset_modes(&mut TerminalWriter::default());
         }
@@ -67,7 +96,23 @@ impl Terminal {
         if !MODES_SET.load(Ordering::Acquire) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
+        let area = drawn_area()?;
+        if area != self.area {
+            self.area = area;
+            self.inner.resize(area)?;
+        }
         self.inner.draw(render).map(|_| ())
+    }
+
+    /// Writes an address over its text in the last frame: as a link (OSC 8), and without moving the
+    /// cursor between its rows, so that the terminal copies it without line breaks.
+    pub(super) fn draw_link(&mut self, link: &WrappedLink) -> io::Result<()> {
+        let WrappedLink { row, url, style } = link;
+        let style: ContentStyle = (*style).into_crossterm();
+        let out = self.inner.backend_mut();
+        queue!(out, SavePosition, MoveTo(0, *row), SetStyle(style))?;
+        write!(out, "\x1b]8;id=keywright;{url}\x1b\\{url}\x1b]8;;\x1b\\")?;
+        execute!(out, ResetColor, RestorePosition)
     }
 
     /// Turns mouse buttons and wheel events on or off. Mouse moves stay off because they would wake the
@@ -114,8 +159,8 @@ impl Terminal {
         self.mouse_enabled = false;
         // Not `clear`: it queries the cursor position, and the thread that reads events would receive
         // the response.
-        let size = self.inner.size()?;
-        self.inner.resize(Rect::from((Position::ORIGIN, size)))
+        self.area = drawn_area()?;
+        self.inner.resize(self.area)
     }
 
     fn leave(&mut self) {

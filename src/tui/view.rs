@@ -28,20 +28,33 @@ pub use theme::Theme;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
 use ratatui::widgets::{Block, Borders};
 
 use crate::tui::state::{KeyList, Model, SIDE_DETAILS_MIN_COLUMNS, Screen};
 
 pub use crate::platform::environment::MIN_TERMINAL_SIZE;
 
-/// Draws the whole screen.
-pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
+/// An address that fills whole rows. Written as one text, it is wrapped by the terminal itself, which
+/// then copies it without line breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrappedLink {
+    /// The row of the first character, which is in the first column.
+    pub row: u16,
+    /// The address.
+    pub url: String,
+    /// The style of the text.
+    pub style: Style,
+}
+
+/// Draws the whole screen and returns the address to write over its own text, if one is shown.
+pub fn draw_with_link(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> Option<WrappedLink> {
     let area = frame.area();
     if area.width < MIN_TERMINAL_SIZE.0 || area.height < MIN_TERMINAL_SIZE.1 {
         let text =
             format!("Keywright needs {} x {} characters", MIN_TERMINAL_SIZE.0, MIN_TERMINAL_SIZE.1);
         text::draw_paragraph(frame, area, vec![text.into()]);
-        return;
+        return None;
     }
     let [head, rule, body, bottom, notice, foot] = Layout::vertical([
         Constraint::Length(1),
@@ -56,19 +69,30 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     for line in [rule, bottom] {
         frame.render_widget(Block::new().borders(Borders::TOP).border_style(theme.dim()), line);
     }
+    let mut link = None;
     if let Some(page) = model.help_page {
         help::draw(model, page, theme, frame, body);
+    } else if let Screen::SignIn(state) = &model.screen {
+        link = sign_in_screen::draw(state, model, theme, frame, body);
     } else {
         draw_body(model, theme, frame, body);
     }
     footer::draw_notice(model, theme, frame, bottom, notice);
     footer::draw(model, theme, frame, foot);
+    link
+}
+
+/// Draws the whole screen.
+pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
+    draw_with_link(model, theme, frame);
 }
 
 fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
     match &model.screen {
         Screen::Form(state) => form::draw(state, model, theme, frame, body),
-        Screen::SignIn(state) => sign_in_screen::draw(state, model, theme, frame, body),
+        Screen::SignIn(state) => {
+            sign_in_screen::draw(state, model, theme, frame, body);
+        }
         Screen::NewKey(state) => new_key_screen::draw(state, model, theme, frame, body),
         Screen::Confirm(state) => confirm_dialog::draw(state, model, theme, frame, body),
         Screen::ActionResults(results) => {

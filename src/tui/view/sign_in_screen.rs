@@ -6,16 +6,24 @@ use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
 use super::text::to_sentence;
-use super::{Theme, text};
+use super::{Theme, WrappedLink, text};
 use crate::domain::ProvisioningStep;
 use crate::platform::qr::QrImage;
 use crate::tui::state::{Model, PlanScreen, SignInScreen, TextField};
 
-pub fn draw(state: &SignInScreen, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+/// Draws the screen and returns where the address is, if it is shown in full.
+pub fn draw(
+    state: &SignInScreen,
+    model: &Model,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) -> Option<WrappedLink> {
     let qr_wanted =
         state.is_qr_code_shown && state.code_field.is_none() && state.is_awaiting_consent();
     if let (Some(address), true) = (&state.sign_in_url, qr_wanted) {
-        return draw_qr(&address.url, theme, frame, area);
+        draw_qr(&address.url, theme, frame, area);
+        return None;
     }
     let area = match state.plan() {
         Some(plan) => draw_batch(plan, state, theme, frame, area),
@@ -36,10 +44,13 @@ pub fn draw(state: &SignInScreen, model: &Model, theme: Theme, frame: &mut Frame
     let mut y = area.y;
     let mut draw_lines = |frame: &mut Frame<'_>, lines: Vec<Line<'_>>, rows: usize| {
         let height = u16::try_from(rows).unwrap_or(u16::MAX).min(area.bottom().saturating_sub(y));
-        text::draw_paragraph(frame, Rect { y, height, ..area }, lines);
+        let drawn = Rect { y, height, ..area };
+        text::draw_paragraph(frame, drawn, lines);
         y += height;
+        drawn
     };
     let count = steps.len();
+    let mut link = None;
     draw_lines(frame, steps, count);
     if !address.is_empty() {
         let text = if state.needs_code() {
@@ -54,10 +65,13 @@ pub fn draw(state: &SignInScreen, model: &Model, theme: Theme, frame: &mut Frame
         );
         // From the first column to the last, so that the whole address can be selected.
         let count = address.len();
-        draw_lines(
+        let drawn = draw_lines(
             frame,
             address.into_iter().map(|part| Line::styled(part, theme.accent())).collect(),
             count,
+        );
+        link = state.sign_in_url.as_ref().filter(|_| usize::from(drawn.height) == count).map(
+            |address| WrappedLink { row: drawn.y, url: address.url.clone(), style: theme.accent() },
         );
     }
     if let Some(code) = &state.code_field {
@@ -67,6 +81,7 @@ pub fn draw(state: &SignInScreen, model: &Model, theme: Theme, frame: &mut Frame
     }
     let rest = Rect { y, height: area.bottom().saturating_sub(y), ..area };
     text::draw_paragraph(frame, text::inset(rest), tail);
+    link
 }
 
 /// Draws the keys of the plan around the current one and returns the rest of the area.
