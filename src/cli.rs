@@ -12,6 +12,7 @@ mod env_mapping;
 mod exit_code;
 mod interactive_batch;
 mod json;
+mod other_account;
 mod output;
 mod passphrase;
 mod prompts;

@@ -9,6 +9,7 @@ mod key_pattern;
 mod key_request;
 mod key_state;
 mod label;
+mod other_account;
 mod provisioning;
 mod retirement;
 mod rotation;
@@ -29,6 +30,7 @@ pub use key_pattern::{KEY_PREFIX, MAX_KEY_BYTES, find_keys, mask_keys, match_key
 pub use key_request::{Cents, Expiry, KeyRequest, ResetInterval};
 pub use key_state::KeyState;
 pub use label::Label;
+pub use other_account::{KnownAccounts, OtherAccount, mark_other_accounts};
 pub use provisioning::{
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
 };

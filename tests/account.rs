@@ -7,6 +7,8 @@
 mod disk;
 #[path = "account/leftovers.rs"]
 mod leftovers;
+#[path = "account/other_account.rs"]
+mod other_account;
 #[path = "account/proxy.rs"]
 mod proxy;
 #[path = "account/rotation.rs"]

@@ -19,10 +19,11 @@ use std::time::Duration;
 use keywright::api::openrouter::Attribution;
 use keywright::domain::{
     ApiKey, Expiry, KeyRequest, ManagementKey, ProvisioningEvent, ResetInterval, Retirement,
-    StoredKey,
+    StoreKind, StoredKey,
 };
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::keys::{self, BatchCommand, BatchControls, ItemResult, Progress};
+use keywright::services::plan::{self, KeyDiff};
 use keywright::services::provision::{self, AuthMethod, PendingAttempts, ServiceContext};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
@@ -283,4 +284,34 @@ fn second_batch_waits_for_the_first_and_can_be_cancelled() {
         tokio::join!(second, end).0
     });
     assert!(second.unwrap().is_some());
+}
+
+#[test]
+fn a_planned_key_of_another_account_is_stored_beside_its_label_and_ends_the_batch() {
+    let world = TestAccount::new();
+    inventory::update_keys(&world.services.location, |keys| {
+        let key = ApiKey::from(String::from("mine"));
+        let (at, server) = (jiff::Timestamp::UNIX_EPOCH, world.services.server.clone());
+        let mine = StoredKey::new("mine".parse().unwrap(), &key, server, StoreKind::Memory, at);
+        keys.push(StoredKey { user_id: Some("user_mine".into()), ..mine });
+    })
+    .unwrap();
+    let ends = world.apply(&["a", "b"], AuthMethod::Browser);
+    assert!(ends[0].starts_with("1 the key stored as 'a (other account)' belongs to"), "{ends:?}");
+    assert_eq!(ends[1], "1 not started");
+    assert_eq!(world.listed(), ["mine", "a (other account)"]);
+    let find = |label: &str| {
+        inventory::find_key(&world.services.location, &world.services.server, label).unwrap()
+    };
+    // A plan that is applied again does not create it a second time.
+    let plan = vec![request("a")];
+    let listed = inventory::list_keys(&world.services.location, &world.services.server).unwrap();
+    let compared = plan::compare(plan, listed, Vec::new());
+    assert!(matches!(&compared[0].1, KeyDiff::OtherAccount(key) if key.user_id.is_some()));
+
+    let aside = find("a (other account)").unwrap();
+    block_on(keys::confirm_account(&world.services, &aside)).unwrap();
+    assert_eq!(world.apply(&["b"], AuthMethod::Browser), ["stored"]);
+    assert_eq!(world.listed(), ["mine", "a", "b"]);
+    assert!(find("b").unwrap().other_account.unwrap().confirmed);
 }

@@ -369,6 +369,7 @@ fn is_answered_once(msg: &Msg) -> bool {
         | Msg::Response(_, Response::KeyChecked { .. })
         | Msg::Disconnected
         | Msg::FocusGained
+        | Msg::AccountConfirmed { .. }
         | Msg::RecoveryFinished { .. }
         | Msg::Response(_, Response::ProvisioningEvent(_))
         | Msg::Response(_, Response::ItemStarted(_))

@@ -15,13 +15,13 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
-    ApiKey, AuthCode, CheckResult, ErrorKind, KeyInfo, KeyState, Label, ProvisioningEvent,
-    ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval, Retirement, StoreKind,
-    StoredKey, UserError,
+    ApiKey, AuthCode, CheckResult, ErrorKind, KeyInfo, KeyState, Label, OtherAccount,
+    ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval,
+    Retirement, Rotated, StoreKind, StoredKey, UserError,
 };
 use keywright::tui::state::{
-    AlternateStore, AppContext, AuthChoice, Effect, Intent, KeyList, Model, Msg, Question, Request,
-    Response, Screen, SortOrder, Ticket,
+    AlternateStore, AppContext, AuthChoice, ConfirmKind, Effect, Intent, KeyList, Model, Msg,
+    Question, Request, Response, Screen, SortOrder, Ticket,
 };
 use keywright::tui::update::{load_keys, update};
 use proptest::prelude::*;
@@ -439,6 +439,33 @@ fn only_the_sandbox_can_decide_consent() {
     let result = Ok(Some(AuthCode::from("code".to_owned())));
     let effects = send(&mut model, Msg::Response(ticket, Response::ConsentDecided(result)));
     assert!(matches!(effects[..], [Effect::SubmitCode(..)]));
+}
+
+#[test]
+fn a_key_of_another_account_asks_once_and_its_label_confirms() {
+    let mut model = model_with_keys(&["agent"]);
+    let other_account = Some(OtherAccount::default());
+    let new = StoredKey { other_account, ..key("agent (new)") };
+    load_keys(&mut model);
+    let ticket = model.dashboard.load_ticket.unwrap();
+    let loaded = Ok(vec![key("agent"), new.clone()]);
+    send(&mut model, Msg::Response(ticket, Response::KeysLoaded(loaded)));
+    let is_asking = |model: &Model| matches!(&model.screen, Screen::Confirm(dialog) if dialog.kind == ConfirmKind::ConfirmAccount);
+    assert!(is_asking(&model));
+    assert!(send_intent(&mut model, Intent::Enter).is_empty() && is_asking(&model));
+    send_intent(&mut model, Intent::Back);
+    send(&mut model, Msg::Tick);
+    assert!(!is_asking(&model));
+    // A rotation that finds the same key asks again.
+    model.dashboard.shown_account_dialogs.clear();
+    send(&mut model, Msg::Tick);
+    type_text(&mut model, "agent (new)");
+    let effects = send_intent(&mut model, Intent::Enter);
+    assert!(matches!(&effects[..], [Effect::ConfirmAccount(key), ..] if key.hash == new.hash));
+    let rotated = Rotated { new: StoredKey { other_account: None, ..new.clone() }, old: None };
+    let label = new.label.clone();
+    send(&mut model, Msg::AccountConfirmed { label, result: Ok(rotated) });
+    assert!(matches!(model.screen, Screen::Dashboard));
 }
 
 fn any_intent() -> impl Strategy<Value = Intent> {

@@ -5,7 +5,7 @@ use crate::domain::ErrorKind;
 /// Returns the exit code that reports an error of this kind.
 pub const fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
-        ErrorKind::Failed => 1,
+        ErrorKind::Failed | ErrorKind::OtherAccount => 1,
         ErrorKind::InvalidInput => 2,
         ErrorKind::NotFound => 3,
         ErrorKind::SecretStore => 4,

@@ -5,7 +5,9 @@ use super::exit_code;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::domain::{ApiKey, KeyRequest, RequestedPolicy, StoreKind, StoredKey, UserError};
+use crate::domain::{
+    ApiKey, KeyRequest, RequestedPolicy, StoreKind, StoredKey, UserError, sanitize,
+};
 
 /// Returns the JSON of a key.
 pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
@@ -35,6 +37,8 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
         "limit_reset": reset,
         "next_reset_at": to_iso8601(reset.and_then(|reset| reset.next_after(now))),
         "expires_at": to_iso8601(key.expires_at()),
+        "user_id": key.account_id().map(|id| sanitize(id, 100)),
+        "other_account": key.other_account.is_some(),
         "usage": amount(|info| info.usage),
         "usage_daily": amount(|info| info.usage_daily),
         "usage_weekly": amount(|info| info.usage_weekly),

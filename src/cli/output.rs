@@ -103,7 +103,12 @@ pub(super) fn find_keys(
 
 /// Whether a key is stored under `label`; `false` where the inventory cannot be read.
 pub(super) fn has_stored_key(services: &ServiceContext, label: &str) -> bool {
-    inventory::find_key(&services.location, &services.server, label).is_ok_and(|key| key.is_some())
+    find_stored_key(services, label).is_some()
+}
+
+/// Returns the key stored under `label`; `None` also where the inventory cannot be read.
+pub(super) fn find_stored_key(services: &ServiceContext, label: &str) -> Option<StoredKey> {
+    inventory::find_key(&services.location, &services.server, label).ok().flatten()
 }
 
 /// How many similar labels an error names.

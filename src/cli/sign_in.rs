@@ -10,6 +10,7 @@ use clap::Args;
 use secrecy::ExposeSecret;
 use tokio::sync::{mpsc, watch};
 
+use super::other_account::OtherAccountArgs;
 use super::output::{eprint, eprintln, find_key, print_error, print_status};
 use super::prompts::{EchoGuard, StdinWait, StdinWaitEnd, read_prompted_line, read_stdin_line};
 use super::signals::interruptible_controls;
@@ -35,6 +36,9 @@ pub struct SignInArgs {
     /// Wait for the callback, but do not open a browser: open the address yourself, or paste the one to which it leads
     #[arg(long)]
     no_open: bool,
+    /// Whether keys of another account are accepted.
+    #[command(flatten)]
+    pub(super) other_account: OtherAccountArgs,
 }
 
 impl SignInArgs {
@@ -52,7 +56,7 @@ impl SignInArgs {
     ) -> Result<AuthMethod, UserError> {
         if let Some(label) = &self.via_key {
             let stored_key = find_key(services, label)?;
-            let key = keys::load_key(services, &stored_key.label)
+            let key = keys::load_authorizing_key(services, &stored_key.label)
                 .map_err(|error| error.to_user_error())?;
             let fallback = if self.no_open {
                 AuthMethod::OpenManually

@@ -57,6 +57,7 @@ impl AccountKey {
             },
             granted: None,
             user_id: self.info.creator_user_id.clone(),
+            other_account: None,
             info: None,
             checked_at: None,
             rejected_at: None,

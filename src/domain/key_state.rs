@@ -74,9 +74,10 @@ const EXPIRING_WITHIN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl StoredKey {
     /// Returns whether this key may authorise the creation of another one: it is stored here, it
-    /// works, and no other key has replaced it.
+    /// works, no other key has replaced it, and it belongs to the account of the other keys.
     pub fn can_authorize(&self, now: Timestamp) -> bool {
         self.is_stored()
+            && self.other_account.is_none()
             && self.retirement.is_none()
             && matches!(self.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
     }

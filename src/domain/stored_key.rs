@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::account_key::{is_same_amount, normalize_reset};
 use super::{
-    ApiKey, Cents, ErrorKind, KeyLocation, KeyRequest, Label, ResetInterval, StoreKind, UserError,
-    sanitize,
+    ApiKey, Cents, ErrorKind, KeyLocation, KeyRequest, Label, OtherAccount, ResetInterval,
+    StoreKind, UserError, sanitize,
 };
 
 /// The policy requested when the key was created. Field names are OpenRouter's.
@@ -214,6 +214,9 @@ pub struct StoredKey {
     /// The user id of the account, if the server returned it.
     #[serde(default)]
     pub user_id: Option<String>,
+    /// Set if that account is another one than that of the other stored keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_account: Option<OtherAccount>,
     /// The last successful check.
     #[serde(default)]
     #[serde(rename = "reading")]
@@ -259,6 +262,7 @@ impl StoredKey {
             requested: RequestedPolicy::default(),
             granted: None,
             user_id: None,
+            other_account: None,
             info: None,
             checked_at: None,
             rejected_at: None,

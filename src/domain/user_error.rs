@@ -14,6 +14,8 @@ pub enum ErrorKind {
     SecretStore,
     /// The user denied or cancelled.
     Cancelled,
+    /// A key belongs to another account than the other stored keys.
+    OtherAccount,
     /// The server could not be reached.
     Unreachable,
     /// The user did not consent in time.

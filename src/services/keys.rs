@@ -2,6 +2,7 @@
 
 mod account_keys;
 mod apply;
+mod confirm_account;
 mod error;
 mod import;
 mod leak_response;
@@ -18,12 +19,13 @@ pub use apply::{
     BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method, create_keys,
     list_pending_attempts, lock_apply, pending_error,
 };
+pub use confirm_account::{confirm_account, find_unconfirmed_replacement};
 pub use error::Error;
 pub use import::{import_key, restore_inventory_entry};
 pub use leak_response::respond_to_leak;
 pub use migrate::{MigratedEntry, migrate_entries};
 pub use recovery::{RecoveryReport, recover_and_reconcile, recover_interrupted};
-pub use refresh::{RefreshReport, load_key, refresh_keys};
+pub use refresh::{RefreshReport, load_authorizing_key, load_key, refresh_keys};
 pub use remote_update::{
     RevokeOutcome, UpdateOutcome, UpdatedKey, fetch_account_key, remove_key, revoke_and_remove,
     revoke_key, set_disabled, update_key,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CheckResult, StoredKey};
+use crate::domain::{CheckResult, StoredKey, mark_other_accounts};
 use crate::storage::json_store::{Error, SchemaVersion, StoreLocation};
 
 const FILE_NAME: &str = "inventory.json";
@@ -62,9 +62,21 @@ pub fn find_key(
     Ok(exact.map(|index| keys.swap_remove(index)).or_else(|| keys.pop()))
 }
 
+/// Updates the inventory. Every change marks the keys of other accounts.
+fn update<R>(
+    location: &StoreLocation,
+    change: impl FnOnce(&mut Inventory) -> R,
+) -> Result<R, Error> {
+    location.update(FILE_NAME, |inventory: &mut Inventory| {
+        let result = change(inventory);
+        mark_other_accounts(&mut inventory.keys);
+        result
+    })
+}
+
 /// Adds keys and replaces those with the same server and label.
 pub fn upsert_keys(location: &StoreLocation, keys: Vec<StoredKey>) -> Result<(), Error> {
-    location.update(FILE_NAME, |inventory: &mut Inventory| {
+    update(location, |inventory| {
         if inventory.keys.is_empty() {
             inventory.keys = keys;
             return;
@@ -95,7 +107,7 @@ pub fn update_keys<R>(
     location: &StoreLocation,
     change: impl FnOnce(&mut Vec<StoredKey>) -> R,
 ) -> Result<R, Error> {
-    location.update(FILE_NAME, |inventory: &mut Inventory| change(&mut inventory.keys))
+    update(location, |inventory| change(&mut inventory.keys))
 }
 
 /// Updates the key with `hash`. Returns the updated key, or `None` if it is no longer stored.
@@ -118,7 +130,7 @@ pub fn record_checks(
     server: &str,
     results: &HashMap<String, (Timestamp, CheckResult)>,
 ) -> Result<(), Error> {
-    location.update(FILE_NAME, |inventory: &mut Inventory| {
+    update(location, |inventory| {
         for key in inventory.keys.iter_mut().filter(|key| key.server == server) {
             if let Some((checked_at, result)) = results.get(&key.hash) {
                 key.record_check(result, *checked_at);
@@ -129,7 +141,7 @@ pub fn record_checks(
 
 /// Removes the key stored under `label`. Returns whether there was one.
 pub fn remove_key(location: &StoreLocation, server: &str, label: &str) -> Result<bool, Error> {
-    location.update(FILE_NAME, |inventory: &mut Inventory| {
+    update(location, |inventory| {
         let before = inventory.keys.len();
         inventory.keys.retain(|key| key.server != server || key.label.as_str() != label);
         inventory.keys.len() < before

@@ -157,6 +157,7 @@ impl EffectRunner {
                     });
                 }
             }
+            Effect::ConfirmAccount(key) => self.confirm_account(key),
             Effect::DismissAttempt(id) => self.spawn_blocking(move |services| {
                 let dismissed = provision::dismiss_attempt(services, &id);
                 dismissed.err().map(|error| Msg::Notice(Err(error)))

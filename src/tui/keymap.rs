@@ -11,10 +11,10 @@ use crossterm::event::{
 
 use crate::tui::state::{ConfirmKind, Intent, Model, Msg, Question, Screen};
 use tables::{
-    ACTION_RESULTS, ALTERNATE_STORE, BATCH, CODE_FIELD, CONFIRM_LEAK_RESPONSE, CONFIRM_REVOKE,
-    CONFIRM_ROTATE, DASHBOARD, FILTER, FORM, GLOBAL, HELP, NEW_KEY, PASSPHRASE, PLAN,
-    PLAN_FINISHED, PLAN_PATH, PROVISIONING, QUESTION, REMOVE_QUESTION, SANDBOX, SANDBOX_CONSENT,
-    SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING, UNSTORED_KEY,
+    ACTION_RESULTS, ALTERNATE_STORE, BATCH, CODE_FIELD, CONFIRM_ACCOUNT, CONFIRM_LEAK_RESPONSE,
+    CONFIRM_REVOKE, CONFIRM_ROTATE, DASHBOARD, FILTER, FORM, GLOBAL, HELP, NEW_KEY, PASSPHRASE,
+    PLAN, PLAN_FINISHED, PLAN_PATH, PROVISIONING, QUESTION, REMOVE_QUESTION, SANDBOX,
+    SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING, UNSTORED_KEY,
 };
 
 /// An action and the keys that trigger it.
@@ -91,6 +91,7 @@ pub fn screen_bindings(model: &Model) -> Vec<&'static [KeyBinding]> {
             ConfirmKind::Rotate => vec![CONFIRM_ROTATE],
             ConfirmKind::RespondToLeak => vec![CONFIRM_LEAK_RESPONSE],
             ConfirmKind::Revoke => vec![CONFIRM_REVOKE, TEXT_EDITING],
+            ConfirmKind::ConfirmAccount => vec![CONFIRM_ACCOUNT, TEXT_EDITING],
         },
         Screen::ActionResults(_) => vec![ACTION_RESULTS],
         Screen::Plan(plan) if plan.is_finished => vec![PLAN_FINISHED],
@@ -175,7 +176,7 @@ pub fn intent_for_key(model: &Model, event: &KeyEvent) -> Option<Intent> {
         Screen::Form(_) => true,
         Screen::SignIn(sign_in) => sign_in.code_field.is_some() && sign_in.error.is_none(),
         Screen::Dashboard => model.dashboard.is_filtering,
-        Screen::Confirm(dialog) => dialog.kind == ConfirmKind::Revoke,
+        Screen::Confirm(dialog) => dialog.kind.requires_text(),
         Screen::NewKey(new_key) => new_key.passphrase_form.is_some(),
         Screen::Plan(plan) => plan.comparison.is_none(),
         Screen::ActionResults(_) => false,

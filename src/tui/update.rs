@@ -211,6 +211,10 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }));
             Vec::new()
         }
+        Msg::AccountConfirmed { label, result } => {
+            responses::finish_account_confirmation(model, &label, result);
+            load_keys(model)
+        }
         Msg::Response(ticket, Response::ConsentDecided(result)) => {
             sign_in::handle_consent_decision(model, ticket, result)
         }
@@ -326,6 +330,13 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
         && let Some(new_key) = model.unstored_keys.pop()
     {
         model.screen = Screen::NewKey(Box::new(new_key));
+    }
+    if matches!(model.screen, Screen::Dashboard)
+        && model.question.is_none()
+        && !model.dashboard.is_filtering
+        && !model.quit_requested
+    {
+        actions::confirm_account(model);
     }
     model.dashboard.hide_when_expired(model.now);
     match &mut model.screen {

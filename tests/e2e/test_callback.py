@@ -1,6 +1,7 @@
 """The callback listener with invalid, slow and foreign clients."""
 
 import http.client
+import json
 import signal
 import socket
 import threading
@@ -168,16 +169,38 @@ def key_of_another_account_is_reported(world):
     server, _ = world.sandbox()
     gate = Gate(server)
     world.create_key(gate.url, "mine")
-    warning = "belongs to another account than the other stored keys"
-    assert warning not in world.read("new.err")
+    warning = "belongs to another account (user_2another0"
+    assert "another account" not in world.read("new.err")
     gate.close()
     other = OtherAccount(server)
     # At the same address, so that the server is the same.
     other.close()
     other.port = gate.port
     other.open()
-    world.create_key(gate.url, "theirs")
-    contains(world.read("new.err"), warning)
-    # Both accounts are known now.
-    world.create_key(gate.url, "theirs again")
-    equal(world.read("new.err").count(warning), 1)
+
+    def create(label, *options):
+        new = world.new(gate.url, label, *options)
+        fetch(consent(new.address))
+        return new.wait(timeout=15)
+
+    for label in ("theirs", "theirs again"):
+        equal(create(label), 1)
+        contains(world.read("new.err"), warning)
+    keywright = lambda *arguments: world.keywright("--server", gate.url, *arguments)
+    keys = json.loads(keywright("list", "--json")[1])
+    equal([key["other_account"] for key in keys], [False, True, True])
+
+    # The label stays with the old key until the account is confirmed.
+    mine = keywright("get", "mine")[1]
+    before = len(world.addresses())
+    rotation = world.spawn(
+        ["keywright", "--server", gate.url, "rotate", "mine", "--no-open"], "new.err"
+    )
+    until("the address", lambda: len(world.addresses()) > before)
+    fetch(consent(world.addresses()[-1]))
+    equal(rotation.wait(timeout=15), 1)
+    equal(keywright("get", "mine")[1], mine)
+    equal(keywright("rotate", "mine", "--other-account")[0], 0)
+    equal(keywright("get", "mine (old)")[1], mine)
+    assert keywright("get", "mine")[1] != mine
+    equal(create("confirmed"), 0)

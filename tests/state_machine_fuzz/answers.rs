@@ -2,7 +2,7 @@
 //! nobody asked for.
 
 use jiff::SignedDuration;
-use keywright::domain::{AccountKeys, ApiKey, ProvisioningOutcome, StoredKey};
+use keywright::domain::{AccountKeys, ApiKey, ProvisioningOutcome, Rotated, StoredKey};
 use keywright::tui::state::{
     Effect, KeyUpdateOutcome, Msg, PlanComparison, Request, Response, Ticket,
 };
@@ -240,6 +240,12 @@ impl Monkey {
                 let label = labels.pop()?;
                 let result = dice.or_trouble(|_| ());
                 return Some((Msg::KeyRemoved { label, result }, Some(Effect::RemoveKeys(labels))));
+            }
+            Effect::ConfirmAccount(mut new) => {
+                let label = new.label.clone();
+                new.other_account = None;
+                let result = dice.or_trouble(|_| Rotated { new, old: None });
+                Msg::AccountConfirmed { label, result }
             }
             Effect::Request(ticket, Request::DecideConsent { .. }) => {
                 let code = dice.maybe(Dice::code);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
     AccountKey, ApiKey, AuthCode, CheckResult, ErrorKind, GrantedPolicy, KeyInfo, KeyRequest,
-    Label, LeakResponse, ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval,
-    Retirement, RotationOutcome, StoreKind, StoredKey, UnresolvedAttempt, UsageSample, UserError,
+    Label, LeakResponse, OtherAccount, ProvisioningOutcome, ProvisioningStep, RequestedPolicy,
+    ResetInterval, Retirement, RotationOutcome, StoreKind, StoredKey, UnresolvedAttempt,
+    UsageSample, UserError,
 };
 use keywright::domain::{ActionResult, ProvisioningEvent, Rotated};
 use keywright::tui::state::{PlanStatus, PlannedKey};
@@ -181,6 +182,9 @@ impl Dice {
             }),
             info: self.maybe(|dice| Arc::new(dice.reading(now))),
             checked_at: self.maybe(|dice| dice.moment(now)),
+            other_account: self
+                .once_in(8)
+                .then(|| OtherAccount { confirmed: self.once_in(3), intended_label: None }),
             rejected_at: self.once_in(6).then(|| self.moment(now)),
             disabled: self.maybe(|dice| dice.once_in(3)),
             retirement: self.once_in(6).then(|| Retirement {

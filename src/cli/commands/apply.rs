@@ -1,30 +1,30 @@
 //! `keywright apply`: creates the keys that a plan lists and that do not exist yet.
 
-use crate::cli::exit_code;
+mod results;
+
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::list::format_policy;
 use crate::cli::interactive_batch::BatchPrompter;
-use crate::cli::output::{confirm, eprintln, print, print_result, print_status, usage_error};
+use crate::cli::output::{
+    confirm, eprintln, print, print_result, print_status, print_warning, usage_error,
+};
+use crate::cli::run_async;
 use crate::cli::sign_in::SignInArgs;
-use crate::cli::table::{self, Column};
 use crate::cli::unstored_keys::{report_lost_keys, store_recovered_keys};
-use crate::cli::{json, run_async};
 use crate::domain::{
-    Cents, ErrorKind, KeyRequest, KeyState, Label, ManagementKey, RequestedPolicy, ResetInterval,
-    StoredKey, UserError, format_date, io_error_text,
+    ErrorKind, KeyRequest, Label, ManagementKey, RequestedPolicy, StoredKey, UserError,
+    io_error_text,
 };
 use crate::services::keys::{self, management_key};
 use crate::services::plan::{self, Difference, KeyDiff};
 use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::inventory;
+use results::{format_rows, results_to_json};
 
 /// The maximum number of errors of a plan that are printed.
 const MAX_PROBLEMS: usize = 20;
@@ -53,21 +53,72 @@ enum PlanRow {
     Create(KeyRequest),
     Created(StoredKey, Option<UserError>),
     Unchanged(StoredKey),
-    Differs { stored: StoredKey, planned: RequestedPolicy, differences: Vec<Difference> },
+    Differs {
+        stored: StoredKey,
+        planned: RequestedPolicy,
+        differences: Vec<Difference>,
+    },
     Failed(Label, UserError),
+    /// Created, and stored beside the planned label: the account is not confirmed.
+    OtherAccount(Label, StoredKey),
 }
 
 impl ApplyArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let plan = self.read_plan()?;
-        let rows = compare_with_stored_keys(&plan, services)?;
-        let missing = rows.iter().any(|row| matches!(row, PlanRow::Create(_)));
-        let rows = if missing && !self.dry_run {
-            run_async(self.apply_plan(&plan, services))??
-        } else {
-            rows
-        };
+        let mut rows = compare_with_stored_keys(&plan, services)?;
+        if !self.dry_run {
+            rows = self.create_missing_keys(&plan, rows, services)?;
+        }
         self.report_results(&rows)
+    }
+
+    /// Creates the missing keys. A key of another account ends the batch, which goes on if the account
+    /// is confirmed.
+    fn create_missing_keys(
+        &self,
+        plan: &[KeyRequest],
+        mut rows: Vec<PlanRow>,
+        services: &ServiceContext,
+    ) -> Result<Vec<PlanRow>, UserError> {
+        let mut created = HashMap::new();
+        let mut is_confirmed = self.yes;
+        loop {
+            if rows.iter().any(|row| matches!(row, PlanRow::Create(_))) {
+                rows = run_async(self.apply_plan(plan, is_confirmed, services))??;
+                is_confirmed = true;
+            }
+            let mut has_confirmed = false;
+            for row in &mut rows {
+                let PlanRow::OtherAccount(_, key) = row else { continue };
+                let may_ask = !self.yes && !self.json;
+                let confirmed = self.sign_in.other_account.confirm_account(services, key, may_ask);
+                if let Ok(confirmed) = confirmed {
+                    *row = PlanRow::Created(confirmed.new, None);
+                    has_confirmed = true;
+                } else if may_ask {
+                    break;
+                }
+            }
+            created.extend(rows.iter().filter_map(|row| match row {
+                PlanRow::Created(key, warning) => {
+                    Some((key.label.clone(), (key.clone(), warning.clone())))
+                }
+                _ => None,
+            }));
+            if !has_confirmed {
+                break;
+            }
+            rows = compare_with_stored_keys(plan, services)?;
+        }
+        for row in &mut rows {
+            if let PlanRow::Unchanged(key) | PlanRow::Differs { stored: key, .. } = row
+                && let Some((key, warning)) = created.remove(&key.label)
+            {
+                *row = PlanRow::Created(key, warning);
+            }
+        }
+        Ok(rows)
     }
 
     fn read_plan(&self) -> Result<Vec<KeyRequest>, UserError> {
@@ -104,6 +155,7 @@ impl ApplyArgs {
     async fn apply_plan(
         &self,
         plan: &[KeyRequest],
+        is_confirmed: bool,
         services: &ServiceContext,
     ) -> Result<Vec<PlanRow>, UserError> {
         // Until an attempt starts, ctrl-c ends the program in the default way.
@@ -140,7 +192,7 @@ impl ApplyArgs {
             self.choose_auth_method(services, management.map(|(key, _)| key)).await?;
         let count = requests.len();
         let keys = if count == 1 { "1 key".into() } else { format!("{count} keys") };
-        if !self.yes {
+        if !is_confirmed {
             confirm(&format!("Create {keys} {description}?"))?;
         }
         let (prompter, controls) =
@@ -162,6 +214,13 @@ impl ApplyArgs {
                 Err(error) => PlanRow::Failed(item.label, error),
             };
         }
+        // The inventory knows under which label a key of another account is stored.
+        let compared = compare_with_stored_keys(plan, services)?;
+        for (row, compared) in rows.iter_mut().zip(compared) {
+            if let PlanRow::OtherAccount(..) = compared {
+                *row = compared;
+            }
+        }
         Ok(rows)
     }
 
@@ -180,7 +239,7 @@ impl ApplyArgs {
     /// Prints what was done or would be done, and returns an error where a key failed.
     fn report_results(&self, rows: &[PlanRow]) -> Result<(), UserError> {
         if self.json {
-            print(&self.results_to_json(rows))
+            print(&results_to_json(rows, self.dry_run))
                 .map_err(|error| error.with_meaning(format_rows(rows).trim_end()))?;
         } else {
             print_result(&format_rows(rows))?;
@@ -192,58 +251,25 @@ impl ApplyArgs {
             }
         }
         let failed = rows.iter().filter_map(|row| match row {
-            PlanRow::Failed(label, error) => Some((label, error)),
+            PlanRow::Failed(label, error) => Some((label, error.clone())),
+            PlanRow::OtherAccount(label, key) => Some((label, key.other_account_error())),
             _ => None,
         });
+        // The first one is the error of the command.
+        let of_other_account =
+            failed.clone().filter(|(_, error)| error.kind == ErrorKind::OtherAccount);
+        of_other_account.skip(1).for_each(|(_, error)| print_warning(&error));
         let count = failed.clone().count();
         let reported = failed
             .clone()
             .find(|(_, error)| error.kind == ErrorKind::Unresolved)
+            .or(failed.clone().find(|(_, error)| error.kind == ErrorKind::OtherAccount))
             .or(failed.clone().next());
         let Some((label, error)) = reported else { return ensure_no_warnings(rows) };
         let message = format!("{label}: {}", error.message);
         let message =
             if count == 1 { message } else { format!("{count} keys were not created; {message}") };
-        Err(UserError { message, ..error.clone() })
-    }
-
-    fn results_to_json(&self, rows: &[PlanRow]) -> String {
-        let now = Timestamp::now();
-        let created = |row: &PlanRow| match row {
-            PlanRow::Create(request) => Some(json::planned_key_to_json(request)),
-            PlanRow::Created(key, _) => Some(json::key_to_json(key, now)),
-            PlanRow::Unchanged(_) | PlanRow::Differs { .. } | PlanRow::Failed(..) => None,
-        };
-        let unchanged = |row: &PlanRow| match row {
-            PlanRow::Unchanged(key) => Some(json::key_to_json(key, now)),
-            PlanRow::Create(_)
-            | PlanRow::Created(..)
-            | PlanRow::Differs { .. }
-            | PlanRow::Failed(..) => None,
-        };
-        let differing = |row: &PlanRow| {
-            let PlanRow::Differs { stored, planned, differences } = row else { return None };
-            let mut key = json::key_to_json(stored, now);
-            key["differences"] = differences.iter().map(|one| one.field).collect();
-            key["planned"] = json::requested_to_json(planned);
-            Some(key)
-        };
-        let failed = |row: &PlanRow| {
-            let PlanRow::Failed(label, UserError { kind, message, meaning, advice }) = row else {
-                return None;
-            };
-            Some(json!({
-                "label": label, "error": message, "meaning": meaning, "advice": advice,
-                "code": exit_code(*kind),
-            }))
-        };
-        let mut text = format!("{{\n  \"dry_run\": {}", self.dry_run);
-        write_json_array(&mut text, "created", rows.iter().filter_map(created));
-        write_json_array(&mut text, "unchanged", rows.iter().filter_map(unchanged));
-        write_json_array(&mut text, "differing", rows.iter().filter_map(differing));
-        write_json_array(&mut text, "failed", rows.iter().filter_map(failed));
-        text.push_str("\n}\n");
-        text
+        Err(UserError { message, ..error })
     }
 }
 
@@ -269,19 +295,6 @@ fn ensure_no_warnings(rows: &[PlanRow]) -> Result<(), UserError> {
     .with_meaning("the keys are created and stored"))
 }
 
-/// Appends an array to the document, one element at a time: the values of a large plan would take a
-/// gigabyte together.
-fn write_json_array(text: &mut String, name: &str, elements: impl Iterator<Item = Value>) {
-    // Writing to a string does not fail.
-    let _ = write!(text, ",\n  \"{name}\": [");
-    let mut before = "";
-    for element in elements {
-        let _ = write!(text, "{before}\n    {}", format!("{element:#}").replace('\n', "\n    "));
-        before = ",";
-    }
-    text.push_str(if before.is_empty() { "]" } else { "\n  ]" });
-}
-
 /// Compares the plan with the inventory. A key that may have been created already is not created.
 fn compare_with_stored_keys(
     plan: &[KeyRequest],
@@ -298,68 +311,10 @@ fn compare_with_stored_keys(
             KeyDiff::Differs { stored, planned, differences } => {
                 PlanRow::Differs { stored, planned, differences }
             }
+            KeyDiff::OtherAccount(key) => PlanRow::OtherAccount(request.label, key),
             KeyDiff::Pending(unresolved) => {
                 PlanRow::Failed(request.label, keys::pending_error(&unresolved))
             }
         })
         .collect())
-}
-
-const COLUMNS: [Column; 3] = [Column("", 0), Column("LABEL", 0), Column("PLAN", 0)];
-
-/// Formats one line per key and one line of totals. The sign only repeats what the text says.
-fn format_rows(rows: &[PlanRow]) -> String {
-    let now = Timestamp::now();
-    let mut counts =
-        [(0_usize, "to create"), (0, "created"), (0, "unchanged"), (0, "differing"), (0, "failed")];
-    let lines: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            let (index, sign, label, text) = match row {
-                PlanRow::Create(request) => {
-                    (0, "+", &request.label, format!("create: {}", format_request(request)))
-                }
-                PlanRow::Created(key, _) => {
-                    let limit = format_policy(key.limit(), key.reset().map(ResetInterval::as_str));
-                    (1, "+", &key.label, format!("created: limit {limit}  {}", key.masked))
-                }
-                PlanRow::Unchanged(key) => {
-                    let text = match key.state(now) {
-                        state @ (KeyState::Disabled | KeyState::Rejected | KeyState::Expired) => {
-                            format!("unchanged, and {}", state.as_str())
-                        }
-                        _ => "unchanged".into(),
-                    };
-                    (2, "=", &key.label, text)
-                }
-                PlanRow::Differs { stored, differences, .. } => {
-                    let each: Vec<_> = differences.iter().map(ToString::to_string).collect();
-                    (3, "~", &stored.label, format!("differs: {}", each.join("; ")))
-                }
-                PlanRow::Failed(label, error) => {
-                    (4, "!", label, format!("failed: {}", error.message))
-                }
-            };
-            counts[index].0 += 1;
-            vec![sign.into(), label.to_string(), text]
-        })
-        .collect();
-    let counts: Vec<String> = counts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, name)| format!("{count} {name}"))
-        .collect();
-    if counts.is_empty() {
-        return "the plan lists no keys\n".into();
-    }
-    format!("{}{}\n", table::format_table(&COLUMNS, &lines, None), counts.join(", "))
-}
-
-fn format_request(request: &KeyRequest) -> String {
-    let limit = format_policy(
-        request.limit.map(Cents::to_dollars),
-        request.limit_reset.map(ResetInterval::as_str),
-    );
-    let expires = request.expiry.as_ref().map_or("never".into(), |expiry| format_date(expiry.at));
-    format!("limit {limit}, expires {expires}")
 }

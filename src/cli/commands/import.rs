@@ -3,9 +3,10 @@
 use clap::Args;
 use secrecy::ExposeSecret;
 
+use crate::cli::other_account::OtherAccountArgs;
 use crate::cli::output::{print_result, usage_error};
 use crate::cli::{prompts, run_async};
-use crate::domain::{ApiKey, KeyInputError, Label, UserError};
+use crate::domain::{ApiKey, KeyInputError, Label, StoredKey, UserError};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 
@@ -14,6 +15,8 @@ use crate::services::provision::ServiceContext;
 pub struct ImportArgs {
     /// The key's label: 1 to 100 characters, unique
     label: String,
+    #[command(flatten)]
+    other_account: OtherAccountArgs,
 }
 
 impl ImportArgs {
@@ -23,6 +26,12 @@ impl ImportArgs {
             .parse()
             .map_err(|problem| usage_error(format!("LABEL: {problem}"), "choose another label"))
             .map_err(|error| error.with_meaning("nothing was stored"))?;
+        if let Some(stored_key) = self.other_account.confirm_stored(services, label.as_str())? {
+            let StoredKey { label, masked, .. } = stored_key;
+            return print_result(&format!(
+                "{label}  {masked}  was stored before; its account is confirmed\n"
+            ));
+        }
         let secret = prompts::read_key_input("key: ")?;
         #[expect(clippy::disallowed_methods, reason = "door: import")]
         let key =
@@ -34,6 +43,10 @@ impl ImportArgs {
             stored_key.label,
             stored_key.masked,
             services.secret_store.display_name()
-        ))
+        ))?;
+        if stored_key.is_of_unconfirmed_account() {
+            self.other_account.confirm_account(services, &stored_key, true)?;
+        }
+        Ok(())
     }
 }

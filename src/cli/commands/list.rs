@@ -10,6 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{eprint, is_quiet, print, print_error, print_status};
 use crate::cli::table::{self, Column};
 use crate::cli::{json, run_async};
@@ -60,6 +61,7 @@ impl ListArgs {
             }
         }
         let now = Timestamp::now();
+        warn_about_other_accounts(&keys);
         if self.json {
             let keys: Vec<_> = keys.iter().map(|key| json::key_to_json(key, now)).collect();
             print(&format!("{:#}\n", serde_json::Value::from(keys)))?;

@@ -45,6 +45,10 @@ pub struct NewArgs {
 impl NewArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let request = self.parse_request()?;
+        let other_account = &self.sign_in.other_account;
+        if let Some(stored_key) = other_account.confirm_stored(services, request.label.as_str())? {
+            return self.print_confirmed(&stored_key);
+        }
         // The keys of a sandbox are worth nothing, so losing one needs no warning.
         let is_real = !services.server.starts_with("http://");
         if services.secret_store.kind() == StoreKind::Memory && is_real && !self.print_key {
@@ -67,7 +71,13 @@ impl NewArgs {
             retry_store_interactively(outcome, &mut controls, services).await
         })?;
         match outcome {
-            ProvisioningOutcome::Stored { stored_key, key, warning } => {
+            ProvisioningOutcome::Stored { mut stored_key, key, mut warning } => {
+                if stored_key.is_of_unconfirmed_account() {
+                    match other_account.confirm_account(services, &stored_key, true) {
+                        Ok(confirmed) => stored_key = confirmed.new,
+                        Err(error) => warning = Some(error),
+                    }
+                }
                 self.print_stored(&stored_key, &key, warning, services)
             }
             ProvisioningOutcome::NotStored { entry, key, error } => {
@@ -153,6 +163,16 @@ impl NewArgs {
             None => {}
         }
         Ok(())
+    }
+
+    /// Prints a key that was stored before and whose account is confirmed now.
+    fn print_confirmed(&self, stored_key: &StoredKey) -> Result<(), UserError> {
+        if self.json {
+            let document = json::key_to_json(stored_key, Timestamp::now());
+            return print(&format!("{document:#}\n"));
+        }
+        let StoredKey { label, masked, .. } = stored_key;
+        print_result(&format!("{label}  {masked}  was stored before; its account is confirmed\n"))
     }
 
     /// Reports a key that could not be stored; prints the key itself with `--print-key`.

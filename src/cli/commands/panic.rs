@@ -87,6 +87,10 @@ impl PanicArgs {
             }
             stored
         })?;
+        let responses: Vec<LeakResponse> = responses
+            .into_iter()
+            .map(|response| self.confirm_account(services, response))
+            .collect();
         let mut text = String::new();
         for result in responses.iter().flat_map(LeakResponse::action_results) {
             let mark = if result.succeeded { "done    " } else { "NOT done" };
@@ -117,6 +121,22 @@ impl PanicArgs {
             "some steps failed",
             "follow the advice given above for each step marked NOT done",
         ))
+    }
+}
+
+impl PanicArgs {
+    /// Moves the label to a new key of another account only if that account is confirmed.
+    fn confirm_account(&self, services: &ServiceContext, response: LeakResponse) -> LeakResponse {
+        let rotation = match response.rotation {
+            RotationOutcome::LabelNotMoved { new, .. } if new.is_of_unconfirmed_account() => {
+                match self.sign_in.other_account.confirm_account(services, &new, !self.yes) {
+                    Ok(rotated) => RotationOutcome::Completed { rotated, warning: None },
+                    Err(error) => RotationOutcome::LabelNotMoved { new, error },
+                }
+            }
+            rotation => rotation,
+        };
+        LeakResponse { rotation, ..response }
     }
 }
 

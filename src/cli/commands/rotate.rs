@@ -32,6 +32,13 @@ impl RotateArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let stored_key = find_key(services, &self.label)?;
         services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+        let other_account = &self.sign_in.other_account;
+        let unconfirmed = keys::find_unconfirmed_replacement(services, &stored_key)
+            .map_err(|error| error.to_user_error())?;
+        if let Some(new) = unconfirmed {
+            let rotated = other_account.confirm_account(services, &new, !self.yes);
+            return print_rotated(&rotated.map_err(|error| label_not_moved_error(&new, error))?);
+        }
         // An interrupted rotation is finished first, so that no second key is created for it.
         let report = finish_interrupted(services, keys::recover_interrupted(services))?;
         report.lost_key_errors.iter().chain(&report.errors).for_each(print_warning);
@@ -80,7 +87,13 @@ impl RotateArgs {
                 }
             }
             RotationOutcome::LabelNotMoved { new, error } => {
-                Err(label_not_moved_error(&new, error))
+                if !new.is_of_unconfirmed_account() {
+                    return Err(label_not_moved_error(&new, error));
+                }
+                match other_account.confirm_account(services, &new, !self.yes) {
+                    Ok(rotated) => print_rotated(&rotated),
+                    Err(error) => Err(label_not_moved_error(&new, error)),
+                }
             }
             RotationOutcome::NotStored { entry, error, .. } => Err(key_lost_error(&entry, error)),
             RotationOutcome::Failed(error) => Err(error),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::list::{format_policy, format_state};
 use crate::cli::json;
+use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{find_key, print};
 use crate::domain::{
     Cents, ResetInterval, StoredKey, UserError, format_relative_time, format_timestamp, sanitize,
@@ -27,6 +28,7 @@ impl ShowArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let key = find_key(services, &self.label)?;
         let now = Timestamp::now();
+        warn_about_other_accounts([&key]);
         if self.json {
             return print(&format!("{:#}\n", json::key_to_json(&key, now)));
         }

@@ -187,6 +187,11 @@ pub async fn create_keys(
         report(Progress::ItemStarted { number: at + 1, total: requests.len(), label: &label });
         let (outcome, stop) = runner.run_item(request, requests.get(at + 1)).await;
         let (result, warning) = match outcome {
+            // Whoever answered may answer the next sign-in as well.
+            Ok((stored_key, warning)) if stored_key.is_of_unconfirmed_account() => {
+                let unlisted = runner.flush_inventory(true).err();
+                (Err(stored_key.other_account_error()), unlisted.or(warning))
+            }
             Ok((stored_key, warning)) => {
                 let last = stop || at + 1 == requests.len();
                 (Ok(stored_key), runner.flush_inventory(last).err().or(warning))
@@ -214,13 +219,16 @@ pub async fn create_keys(
     results
 }
 
-/// Returns whether all other keys would fail too: the secret store or the server is unavailable, or
-/// the same error occurred twice in a row.
+/// Returns whether all other keys would fail too: the secret store or the server is unavailable, the
+/// keys come from another account, or the same error occurred twice in a row.
 fn is_fatal_for_batch(error: &UserError, previous: Option<&ItemResult>) -> bool {
     let is_same_error =
         |item: &ItemResult| item.result.as_ref().is_err_and(|other| other.message == error.message);
     match error.kind {
-        ErrorKind::SecretStore | ErrorKind::Unreachable | ErrorKind::ConsentTimedOut => true,
+        ErrorKind::SecretStore
+        | ErrorKind::Unreachable
+        | ErrorKind::ConsentTimedOut
+        | ErrorKind::OtherAccount => true,
         ErrorKind::Failed | ErrorKind::Unresolved => previous.is_some_and(is_same_error),
         _ => false,
     }

@@ -109,6 +109,9 @@ pub enum Error {
     /// The key is stored in another secret store than the one in use.
     #[error("{}", .0.message)]
     InOtherStore(UserError),
+    /// The key belongs to an account that the user has not confirmed.
+    #[error("{}", .0.message)]
+    OtherAccount(UserError),
     /// Two secret stores have different secrets with the same name.
     #[error("{1} has a different secret with the name '{0}'")]
     SecretConflict(String, String),
@@ -141,7 +144,7 @@ impl Error {
         let (kind, meaning, advice) = match self {
             Self::JsonStore(error) => return error.to_user_error(),
             Self::SecretStore(error) => return error.to_user_error(),
-            Self::InOtherStore(error) => return error.clone(),
+            Self::InOtherStore(error) | Self::OtherAccount(error) => return error.clone(),
             Self::NoManagementKey { page_url } => (
                 ErrorKind::Failed,
                 UNCHANGED,

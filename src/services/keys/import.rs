@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Error, delete_secret, retry_request, secret_for, store_secret};
 use crate::api::openrouter;
-use crate::domain::{ApiKey, CheckResult, KeyInfo, Label, StoredKey};
+use crate::domain::{ApiKey, CheckResult, KeyInfo, KnownAccounts, Label, StoredKey};
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
 
@@ -99,8 +99,12 @@ fn record_first_check(stored_key: &mut StoredKey, info: KeyInfo, now: Timestamp)
     stored_key.record_check(&CheckResult::Valid(Arc::new(info)), now);
 }
 
-/// Adds the key to the inventory unless the label or the key is in it by now.
-fn add_to_inventory(services: &ServiceContext, stored_key: StoredKey) -> Result<StoredKey, Error> {
+/// Adds the key to the inventory unless the label or the key is in it by now. Returns it as it is
+/// in the inventory, where it is marked if it belongs to another account.
+fn add_to_inventory(
+    services: &ServiceContext,
+    mut stored_key: StoredKey,
+) -> Result<StoredKey, Error> {
     let conflict = inventory::update_keys(&services.location, |keys| {
         let conflicts = |other: &&StoredKey| {
             other.server == stored_key.server
@@ -108,6 +112,8 @@ fn add_to_inventory(services: &ServiceContext, stored_key: StoredKey) -> Result<
         };
         let conflict = keys.iter().find(conflicts).map(|other| other.label.clone());
         if conflict.is_none() {
+            let of_server = |key: &&StoredKey| key.server == stored_key.server;
+            KnownAccounts::of_keys(keys.iter().filter(of_server)).mark(&mut stored_key);
             keys.push(stored_key.clone());
         }
         conflict

@@ -37,6 +37,17 @@ pub fn load_key(services: &ServiceContext, label: &Label) -> Result<ApiKey, Erro
     }
 }
 
+/// Returns the key stored under `label`, to authorise the creation of another one. Blocks. A key of
+/// an unconfirmed account authorises none: the new one would belong to that account.
+pub fn load_authorizing_key(services: &ServiceContext, label: &Label) -> Result<ApiKey, Error> {
+    match inventory::find_key(&services.location, &services.server, label.as_str())? {
+        Some(key) if key.is_of_unconfirmed_account() => {
+            Err(Error::OtherAccount(key.other_account_error()))
+        }
+        _ => load_key(services, label),
+    }
+}
+
 /// Loads keys one after the other on its own thread, since a secret store serves one call at a time.
 struct KeyLoader(UnboundedSender<(Label, oneshot::Sender<Result<ApiKey, Error>>)>);
 

@@ -177,6 +177,9 @@ pub async fn move_label(
     let Some(replaces) = &new_key.replaces else {
         return Ok(Rotated { new: new_key, old: None });
     };
+    if new_key.is_of_unconfirmed_account() {
+        return Err(Error::OtherAccount(new_key.other_account_error()));
+    }
     let Some(old) = by_hash(&replaces.hash) else {
         let freed = |stored_key: &mut StoredKey| stored_key.replaces = None;
         let freed = inventory::update_key(&services.location, &services.server, new, freed)?;

@@ -24,6 +24,8 @@ pub enum KeyDiff {
         /// What differs.
         differences: Vec<Difference>,
     },
+    /// Not stored: a key was created for it that belongs to an account which is not confirmed.
+    OtherAccount(StoredKey),
     /// Not stored, and not to be created: this attempt may already have created it.
     Pending(UnresolvedAttempt),
 }
@@ -57,13 +59,28 @@ pub fn compare(
         .into_iter()
         .map(|attempt| (attempt.label.canonical().into_owned(), attempt))
         .collect();
-    let mut stored: HashMap<String, StoredKey> =
-        stored.into_iter().map(|key| (key.label.canonical().into_owned(), key)).collect();
+    let mut of_other_account = HashMap::new();
+    let mut stored: HashMap<String, StoredKey> = stored
+        .into_iter()
+        .filter_map(|key| {
+            if !key.is_of_unconfirmed_account() {
+                return Some((key.label.canonical().into_owned(), key));
+            }
+            let intended = key.other_account.as_ref().and_then(|it| it.intended_label.as_ref());
+            let label = intended.unwrap_or(&key.label).canonical().into_owned();
+            of_other_account.insert(label, key);
+            None
+        })
+        .collect();
     plan.into_iter()
         .map(|request| {
             let label = request.label.canonical();
             let diff = match stored.remove(&*label) {
-                None => pending.remove(&*label).map_or(KeyDiff::Missing, KeyDiff::Pending),
+                None => match (of_other_account.remove(&*label), pending.remove(&*label)) {
+                    (Some(key), _) => KeyDiff::OtherAccount(key),
+                    (None, Some(attempt)) => KeyDiff::Pending(attempt),
+                    (None, None) => KeyDiff::Missing,
+                },
                 Some(stored) => {
                     let planned = RequestedPolicy {
                         expires_at: resolve_expiry(&request, &stored),
@@ -170,7 +187,9 @@ mod tests {
                 .map(|d| format!("{}: {} planned, is {}", d.field, d.planned, d.actual))
                 .collect(),
             KeyDiff::Unchanged(_) => Vec::new(),
-            KeyDiff::Missing | KeyDiff::Pending(_) => panic!("the key is stored"),
+            KeyDiff::Missing | KeyDiff::OtherAccount(_) | KeyDiff::Pending(_) => {
+                panic!("the key is stored")
+            }
         }
     }
 

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use super::{ServiceContext, delete_attempt_secrets, wait_for_cancel};
 use crate::api::openrouter::CreatedKey;
 use crate::domain::{
-    ApiKey, CheckResult, ErrorKind, KeyLocation, Label, ProvisioningEvent, ProvisioningOutcome,
-    ProvisioningStep, StoredKey, UserError, sanitize,
+    ApiKey, CheckResult, ErrorKind, KeyLocation, KnownAccounts, Label, ProvisioningEvent,
+    ProvisioningOutcome, ProvisioningStep, StoredKey, UserError, sanitize,
 };
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptGuard, AttemptStage};
@@ -23,17 +23,21 @@ use crate::storage::secret_store::{self, SecretStore};
 /// Keys that are stored but not yet in the inventory, which is written for many keys at once. Until
 /// then their attempts stay in the journal, and the next start adds them to the inventory.
 #[derive(Default)]
-pub struct UnlistedKeys(Vec<(AttemptGuard, StoredKey)>);
+pub struct UnlistedKeys {
+    keys: Vec<(AttemptGuard, StoredKey)>,
+    /// The accounts of the stored keys, once they were read.
+    accounts: Option<KnownAccounts>,
+}
 
 impl UnlistedKeys {
     /// Returns the number of keys.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// Adds the keys to the inventory. On an error the next start does it.
@@ -41,7 +45,7 @@ impl UnlistedKeys {
         if self.is_empty() {
             return Ok(());
         }
-        let (guards, stored_key) = self.0.drain(..).unzip();
+        let (guards, stored_key) = self.keys.drain(..).unzip();
         inventory::upsert_keys(&services.location, stored_key)
             .map_err(|error| not_listed_error(&error))?;
         log_error(AttemptGuard::complete_all(guards));
@@ -61,6 +65,8 @@ pub(super) async fn store_received_key(
 ) -> ProvisioningOutcome {
     report(ProvisioningEvent::StepStarted(ProvisioningStep::StoreKey));
     let attempt = guard.attempt();
+    let mut unlisted = unlisted;
+    let accounts = known_accounts(unlisted.as_deref_mut(), services);
     let mut stored_key = StoredKey {
         requested: attempt.requested.clone(),
         replaces: attempt.replaces.clone(),
@@ -73,6 +79,10 @@ pub(super) async fn store_received_key(
             Timestamp::now(),
         )
     };
+    accounts.mark(&mut stored_key);
+    if unlisted.is_some() {
+        move_aside(&mut stored_key);
+    }
     // Even if the journal cannot be written, the key must be stored.
     log_error(guard.update(|attempt| {
         attempt.stage = AttemptStage::KeyReceived;
@@ -96,9 +106,6 @@ pub(super) async fn store_received_key(
         attempt.stage = AttemptStage::Stored;
         attempt.received_key = Some(stored_key.clone());
     }));
-    // Not for a batch: its keys come from one account, and there may be thousands.
-    let account_warning =
-        unlisted.is_none().then(|| other_account_warning(&stored_key, services)).flatten();
     let listed = match &unlisted {
         Some(_) => Ok(()),
         None => inventory::upsert_keys(&services.location, vec![stored_key.clone()]),
@@ -110,19 +117,21 @@ pub(super) async fn store_received_key(
     if let (None, Ok(())) = (&unlisted, &listed) {
         log_error(guard.take().map_or(Ok(()), AttemptGuard::complete));
     }
-    let warning =
-        listed.err().map(|error| not_listed_error(&error)).or(rename_warning).or(account_warning);
+    let warning = listed.err().map(|error| not_listed_error(&error)).or(rename_warning);
     report(ProvisioningEvent::StepStarted(ProvisioningStep::ComparePolicy));
     let (stored, key) = (stored_key.clone(), issued.key.clone());
     let outcome = tokio::select! {
-        outcome = compare_policy(stored_key, issued.key, warning.clone(), unlisted.is_none(), services) => outcome,
+        outcome = compare_policy(stored_key, issued.key, warning.clone(), unlisted.is_none(), &accounts, services) => outcome,
         // The key is stored, so cancelling skips the comparison.
         () = wait_for_cancel(cancel) => ProvisioningOutcome::Stored { stored_key: stored, key, warning },
     };
     if let (Some(unlisted), Some(guard), ProvisioningOutcome::Stored { stored_key, .. }) =
         (unlisted, guard, &outcome)
     {
-        unlisted.0.push((guard, stored_key.clone()));
+        if let Some(accounts) = &mut unlisted.accounts {
+            accounts.set_owner_if_unknown(stored_key);
+        }
+        unlisted.keys.push((guard, stored_key.clone()));
     }
     outcome
 }
@@ -207,6 +216,7 @@ async fn store_and_list(
             };
         }
     };
+    let accounts = known_accounts(None, services);
     let listed = inventory::upsert_keys(&services.location, vec![stored_key.clone()]);
     drop(storing_lock);
     if listed.is_ok() {
@@ -218,7 +228,7 @@ async fn store_and_list(
         log_error(journal::remove_attempts_for_key(&services.location, &stored_key.hash));
     }
     let warning = listed.err().map(|error| not_listed_error(&error)).or(rename_warning);
-    compare_policy(stored_key, key, warning, true, services).await
+    compare_policy(stored_key, key, warning, true, &accounts, services).await
 }
 
 /// Stores the key without overwriting another one. If the label was taken since the preflight, the
@@ -291,6 +301,7 @@ async fn compare_policy(
     key: ApiKey,
     warning: Option<UserError>,
     listed: bool,
+    accounts: &KnownAccounts,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
     let response = match services.build_client() {
@@ -309,6 +320,8 @@ async fn compare_policy(
             let now = Timestamp::now();
             let result = CheckResult::Valid(Arc::new(info));
             stored_key.record_check(&result, now);
+            // The exchange may not have returned the account.
+            accounts.mark(&mut stored_key);
             if listed {
                 let reads = HashMap::from([(stored_key.hash.clone(), (now, result))]);
                 log_error(inventory::record_checks(&services.location, &services.server, &reads));
@@ -325,20 +338,25 @@ async fn compare_policy(
     ProvisioningOutcome::Stored { stored_key, key, warning: warning.or(unchecked) }
 }
 
-/// Returns a warning if the key belongs to another account than the stored keys. Someone who can
-/// read the sign-in URL can consent with their own account, and then sees how the key is used.
-fn other_account_warning(stored_key: &StoredKey, services: &ServiceContext) -> Option<UserError> {
-    let user = stored_key.user_id.as_ref()?;
-    let stored_keys = inventory::list_keys(&services.location, &services.server).ok()?;
-    let mut users = stored_keys.iter().filter_map(|row| row.user_id.as_ref()).peekable();
-    users.peek()?;
-    (!users.any(|other| other == user)).then(|| {
-        UserError::new(
-            ErrorKind::Failed,
-            "this key belongs to another account than the other stored keys",
-            "if you did not sign in to another account, do not use it and remove it: keywright rm",
-        )
-    })
+/// Returns the accounts of the stored keys. A batch reads them once.
+fn known_accounts(unlisted: Option<&mut UnlistedKeys>, services: &ServiceContext) -> KnownAccounts {
+    let read = || {
+        let keys = inventory::list_keys(&services.location, &services.server).unwrap_or_default();
+        KnownAccounts::of_keys(keys.iter())
+    };
+    match unlisted {
+        Some(unlisted) => unlisted.accounts.get_or_insert_with(read).clone(),
+        None => read(),
+    }
+}
+
+/// Gives a planned key of an unconfirmed account another label than the planned one, which programs
+/// may use already.
+fn move_aside(stored_key: &mut StoredKey) {
+    if let Some(other) = stored_key.other_account.as_mut().filter(|other| !other.confirmed) {
+        let label = stored_key.label.with_suffix("(other account)");
+        other.intended_label = Some(std::mem::replace(&mut stored_key.label, label));
+    }
 }
 
 fn not_stored_error(error: &secret_store::Error) -> UserError {

@@ -162,6 +162,14 @@ impl EffectRunner {
         });
     }
 
+    pub(super) fn confirm_account(&self, key: StoredKey) {
+        self.spawn_for_each_key(vec![key], move |services, key| async move {
+            let result = keys::confirm_account(&services, &key).await;
+            let result = result.map_err(|error| error.to_user_error());
+            Msg::AccountConfirmed { label: key.label, result }
+        });
+    }
+
     pub(super) fn list_account_keys(&self, ticket: Ticket) {
         self.spawn_request(ticket, move |services, _| async move {
             let account = load_account_keys(&services).await.map_err(|error| error.to_user_error());
@@ -227,8 +235,10 @@ pub(super) async fn resolve_auth_choice(
         AuthChoice::PasteCode => Ok(AuthMethod::PasteCode),
         AuthChoice::ExistingKey(label) => {
             let services_copy = services.clone();
-            let key =
-                tokio::task::spawn_blocking(move || keys::load_key(&services_copy, &label)).await;
+            let key = tokio::task::spawn_blocking(move || {
+                keys::load_authorizing_key(&services_copy, &label)
+            })
+            .await;
             match key {
                 Ok(Ok(key)) => Ok(AuthMethod::ExistingKey(
                     key,

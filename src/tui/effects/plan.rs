@@ -73,6 +73,9 @@ impl EffectRunner {
                     | KeyDiff::Differs { stored: stored_key, .. } => {
                         report_finished(request.label, Ok(stored_key), None);
                     }
+                    KeyDiff::OtherAccount(key) => {
+                        report_finished(request.label, Err(key.other_account_error()), None);
+                    }
                     KeyDiff::Pending(unresolved) => {
                         report_finished(request.label, Err(keys::pending_error(&unresolved)), None);
                     }
@@ -124,6 +127,7 @@ fn load_plan(
                 let descriptions: Vec<_> = differences.iter().map(ToString::to_string).collect();
                 PlanStatus::Differs(descriptions.join("; "))
             }
+            KeyDiff::OtherAccount(key) => PlanStatus::Failed(key.other_account_error()),
             KeyDiff::Pending(unresolved) => PlanStatus::Failed(keys::pending_error(&unresolved)),
         },
     });

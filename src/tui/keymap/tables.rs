@@ -123,6 +123,11 @@ pub(super) const CONFIRM_REVOKE: &[KeyBinding] = key_bindings! {
     [bare_key(KeyCode::Esc)] "esc" "back" => Intent::Back;
 };
 
+pub(super) const CONFIRM_ACCOUNT: &[KeyBinding] = key_bindings! {
+    [bare_key(KeyCode::Enter)] "enter" "confirm the account" => Intent::Enter;
+    [bare_key(KeyCode::Esc)] "esc" "not mine" => Intent::Back;
+};
+
 pub(super) const ACTION_RESULTS: &[KeyBinding] = key_bindings! {
     [bare_key(KeyCode::Esc), bare_key(KeyCode::Enter)] "esc" "to the keys" => Intent::Back;
     [char_key('q')] "q" "quit" => Intent::Quit;

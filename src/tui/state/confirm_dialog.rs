@@ -1,4 +1,4 @@
-//! State of the dialog that confirms a rotation, a leak response or a revocation.
+//! State of the dialog that confirms a rotation, a leak response, a revocation or an account.
 
 use super::text_field::TextField;
 use crate::domain::{RetirePolicy, StoredKey};
@@ -21,6 +21,15 @@ pub enum ConfirmKind {
     RespondToLeak,
     /// Delete keys at OpenRouter.
     Revoke,
+    /// Use a key although it belongs to another account than the other stored keys.
+    ConfirmAccount,
+}
+
+impl ConfirmKind {
+    /// Returns whether the user has to type a text to confirm.
+    pub const fn requires_text(self) -> bool {
+        matches!(self, Self::Revoke | Self::ConfirmAccount)
+    }
 }
 
 /// State of the dialog.
@@ -34,7 +43,7 @@ pub struct ConfirmDialog {
     pub unused_for_index: usize,
     /// Whether the replaced key is then revoked without a question.
     pub revoke_when_unused: bool,
-    /// The text typed to confirm a revocation.
+    /// The text typed to confirm.
     pub confirmation: TextField,
 }
 
@@ -64,7 +73,7 @@ impl ConfirmDialog {
         }
     }
 
-    /// Returns the text that confirms a revocation: the label, or the number of keys.
+    /// Returns the text that confirms: the label, or the number of keys.
     pub fn expected_confirmation(&self) -> String {
         match &self.keys[..] {
             [key] => key.label.to_string(),
@@ -74,7 +83,7 @@ impl ConfirmDialog {
 
     /// Returns whether the action is confirmed.
     pub fn is_confirmed(&self) -> bool {
-        self.kind != ConfirmKind::Revoke
+        !self.kind.requires_text()
             || self.confirmation.text().trim() == self.expected_confirmation()
     }
 }

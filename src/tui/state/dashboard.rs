@@ -77,6 +77,8 @@ pub struct Dashboard {
     pub are_details_shown: bool,
     /// The revealed key.
     pub revealed_key: Option<RevealedKey>,
+    /// Hashes of the keys of another account for which the dialog was shown.
+    pub shown_account_dialogs: HashSet<String>,
     /// Attempts that may have created a key that was not received.
     pub unresolved_attempts: Vec<UnresolvedAttempt>,
     /// The ticket of the inventory being loaded.
@@ -120,6 +122,7 @@ impl Dashboard {
             marked_hashes: HashSet::new(),
             are_details_shown: false,
             revealed_key: None,
+            shown_account_dialogs: HashSet::new(),
             unresolved_attempts: Vec::new(),
             load_ticket: None,
             secret_ticket: None,

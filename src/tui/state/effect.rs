@@ -31,6 +31,8 @@ pub enum Effect {
     RevokeKeys(Vec<StoredKey>),
     /// Check whether a management key is configured; result: [`Msg::ManagementKeyDetected`].
     DetectManagementKey,
+    /// Confirm that the account of this key is the user's; result: [`Msg::AccountConfirmed`].
+    ConfirmAccount(StoredKey),
     /// Skip the current key of a plan.
     SkipItem(Ticket),
     /// Retry the current key of a plan with a new sign-in URL.

@@ -200,6 +200,13 @@ pub enum Msg {
         /// Whether it succeeded.
         result: Result<(), UserError>,
     },
+    /// The account of a key was confirmed and the key got its label, or that failed.
+    AccountConfirmed {
+        /// The label before.
+        label: Label,
+        /// The key, and the one that it replaced.
+        result: Result<Rotated, UserError>,
+    },
     /// A sandbox action finished.
     SandboxActionFinished(Result<String, UserError>),
     /// A notice to show.

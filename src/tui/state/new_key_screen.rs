@@ -64,7 +64,9 @@ impl NewKeyScreen {
     pub fn from_outcome(outcome: ProvisioningOutcome) -> Result<Self, UserError> {
         let (entry, key, is_stored, error) = match outcome {
             ProvisioningOutcome::Stored { stored_key, key, warning } => {
-                (stored_key, key, true, warning)
+                let unconfirmed = stored_key.is_of_unconfirmed_account();
+                let other_account = unconfirmed.then(|| stored_key.other_account_error());
+                (stored_key, key, true, other_account.or(warning))
             }
             ProvisioningOutcome::NotStored { entry, key, error } => {
                 (entry, key, false, Some(error))

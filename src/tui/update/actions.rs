@@ -113,6 +113,19 @@ pub(super) fn confirm_revoke(model: &mut Model, keys: Vec<StoredKey>) -> Vec<Eff
     Vec::new()
 }
 
+/// Opens the dialog about a key of another account, once for each key.
+pub(super) fn confirm_account(model: &mut Model) {
+    let is_new = |key: &&StoredKey| {
+        key.is_of_unconfirmed_account()
+            && !model.dashboard.shown_account_dialogs.contains(&key.hash)
+    };
+    if let Some(key) = model.dashboard.stored_keys().iter().find(is_new).cloned() {
+        model.dashboard.shown_account_dialogs.insert(key.hash.clone());
+        let dialog = ConfirmDialog::new(ConfirmKind::ConfirmAccount, vec![key]);
+        model.screen = Screen::Confirm(Box::new(dialog));
+    }
+}
+
 /// Asks whether to disable or enable the target keys.
 fn confirm_toggle_disabled(model: &mut Model) {
     let targets = model.dashboard.target_keys();
@@ -169,6 +182,10 @@ pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Ef
                     ),
                     None => Vec::new(),
                 },
+                ConfirmKind::ConfirmAccount => {
+                    model.screen = Screen::Dashboard;
+                    keys.into_iter().map(Effect::ConfirmAccount).collect()
+                }
                 ConfirmKind::Revoke => {
                     model.screen = Screen::Dashboard;
                     model.notice = Some(Ok("revoking at OpenRouter".into()));

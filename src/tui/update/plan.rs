@@ -146,5 +146,7 @@ pub(super) fn finish_plan(
     if let Some(error) = error {
         model.notice = Some(Err(error));
     }
-    quit_when_idle(model)
+    let effects = quit_when_idle(model);
+    // A key of another account is stored under another label than the planned one.
+    if effects.is_empty() { super::load_keys(model) } else { effects }
 }

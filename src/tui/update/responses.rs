@@ -71,6 +71,28 @@ pub(super) fn finish_resumed_rotation(
     });
 }
 
+/// Handles the confirmation of a key's account.
+pub(super) fn finish_account_confirmation(
+    model: &mut Model,
+    label: &Label,
+    result: Result<Rotated, UserError>,
+) {
+    model.notice = Some(match result {
+        Ok(rotated) if rotated.old.is_some() => {
+            apply_rotation_outcome(model, RotationOutcome::Completed { rotated, warning: None })
+        }
+        Ok(rotated) => {
+            let message = format!("the account of '{}' is confirmed", rotated.new.label);
+            model.dashboard.rename_key(rotated.new, model.now);
+            Ok(message)
+        }
+        Err(error) => Err(UserError {
+            message: format!("'{label}' did not get its label: {}", error.message),
+            ..error
+        }),
+    });
+}
+
 /// Applies the outcome of a rotation and returns the notice about it.
 fn apply_rotation_outcome(
     model: &mut Model,
@@ -91,6 +113,8 @@ fn apply_rotation_outcome(
         }
         RotationOutcome::LabelNotMoved { new, error } => {
             let label = new.label.clone();
+            // Another attempt to rotate asks again.
+            model.dashboard.shown_account_dialogs.remove(&new.hash);
             model.dashboard.upsert_key(new, now);
             Err(UserError {
                 message: format!(

@@ -1,4 +1,4 @@
-//! Confirmation of a rotation, a leak response or a revocation, and the results of an action.
+//! Confirmation of a rotation, a leak response, a revocation or an account, and the results of an action.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -25,6 +25,9 @@ pub fn draw(
         ConfirmKind::RespondToLeak => {
             (format!("{} leaked", format_key_names(dialog)), theme.error())
         }
+        ConfirmKind::ConfirmAccount => {
+            (format!("{} belongs to another account", format_key_names(dialog)), theme.error())
+        }
         ConfirmKind::Revoke => (
             format!("Delete {} at OpenRouter permanently", format_key_names(dialog)),
             theme.error(),
@@ -47,6 +50,13 @@ pub fn draw(
             "The old key stays stored, disabled, until you delete it. One new key is copied to the \
              clipboard.",
         ],
+        ConfirmKind::ConfirmAccount => &[
+            "Your other keys belong to another account. Someone else may have answered the sign-in \
+             with theirs; they would see how this key is used. It has not got the label for which it \
+             was created.",
+            "If that account is yours, confirm it: the key gets its label. Otherwise press esc, then \
+             x to remove the key.",
+        ],
         ConfirmKind::Revoke => &[
             "The key stops working everywhere, on this machine and on any other.",
             "The key is also removed from this machine. This cannot be undone.",
@@ -58,7 +68,7 @@ pub fn draw(
     match dialog.kind {
         ConfirmKind::Rotate => lines.extend(format_retire_policy(dialog, theme)),
         ConfirmKind::RespondToLeak => {}
-        ConfirmKind::Revoke => {
+        ConfirmKind::Revoke | ConfirmKind::ConfirmAccount => {
             let expected = match &dialog.keys[..] {
                 [_] => "the label",
                 _ => "the number of keys",
@@ -74,7 +84,7 @@ pub fn draw(
     let inner = text::inset(text::inset(area));
     text::draw_paragraph(frame, inner, lines);
     let y = inner.y + u16::try_from(rows + 1).unwrap_or(u16::MAX).min(inner.height);
-    if dialog.kind == ConfirmKind::Revoke && y < inner.bottom() {
+    if dialog.kind.requires_text() && y < inner.bottom() {
         frame.render_widget(Span::styled("▸", theme.accent()), Rect { y, height: 1, ..inner });
         let at = Rect { x: inner.x + 2, y, width: inner.width - 2, height: 1 };
         text::draw_text_field(

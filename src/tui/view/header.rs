@@ -43,6 +43,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
                 ConfirmKind::Rotate => "rotate".to_owned(),
                 ConfirmKind::RespondToLeak => "leak response".to_owned(),
                 ConfirmKind::Revoke => "delete at OpenRouter".to_owned(),
+                ConfirmKind::ConfirmAccount => "another account".to_owned(),
             },
             Screen::ActionResults(_) => "results".to_owned(),
             Screen::Plan(plan) if plan.is_finished => "plan applied".to_owned(),
