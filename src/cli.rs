@@ -43,7 +43,7 @@ use commands::{
 pub use exit_code::exit_code;
 use output::usage_error;
 pub use output::{print, print_error_json, report_error, set_quiet, stdout_error};
-pub use prompts::disable_prompt_signals;
+pub use signals::disable_prompt_signals;
 
 const AFTER_HELP: &str = "\
 Without a command the dashboard opens. To try it without an account:

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use secrecy::zeroize::Zeroizing;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::output::{eprint, eprintln, print_status, print_warning};
 use super::prompts::{EchoGuard, StdinWait, StdinWaitEnd};
 use super::sign_in::print_sign_in_address;
-use super::signals::spawn_signal_handler;
+use super::signals::add_signal_handler;
 use crate::api::oauth::AuthorizationResponse;
 use crate::domain::ProvisioningEvent;
 use crate::services::keys::{BatchCommand, BatchControls, ItemResult, Progress};
@@ -42,9 +42,9 @@ impl BatchPrompter {
         let (commands, command_receiver) = mpsc::channel(4);
         let (codes, pasted_codes) = mpsc::channel(1);
         let stop = commands.clone();
-        spawn_signal_handler(move || {
+        add_signal_handler(move || {
             // The receiver is gone once the batch has ended.
-            let _ = stop.try_send(BatchCommand::Stop);
+            !matches!(stop.try_send(BatchCommand::Stop), Err(TrySendError::Closed(_)))
         });
         let is_terminal = io::stdin().is_terminal();
         let prompter = Self {

@@ -6,16 +6,14 @@ mod echo_guard;
 mod stdin_wait;
 
 use std::io::{self, BufRead, IsTerminal, Read};
-#[cfg(unix)]
-use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 use secrecy::SecretString;
 use secrecy::zeroize::{Zeroize, Zeroizing};
 
 use super::output::{cancelled_error, eprint, usage_error};
+use super::signals::add_signal_handler;
 use crate::domain::{UserError, trim_secret_input};
 pub(super) use echo_guard::EchoGuard;
 pub(super) use stdin_wait::{StdinWait, StdinWaitEnd};
@@ -44,7 +42,9 @@ pub(super) fn prompt_hidden_line(prompt: &'static str) -> Result<Option<SecretSt
     };
     let echo_guard = EchoGuard::for_terminal(terminal.try_clone().ok());
     let (result_sender, result_receiver) = mpsc::channel();
-    cancel_prompt_on_signal(result_sender.clone());
+    // So that the terminal gets its echo back.
+    let interrupt = result_sender.clone();
+    add_signal_handler(move || interrupt.send(PromptResult::Interrupted).is_ok());
     thread::spawn(move || {
         eprint(prompt);
         let result = read_terminal_line(terminal);
@@ -52,7 +52,7 @@ pub(super) fn prompt_hidden_line(prompt: &'static str) -> Result<Option<SecretSt
         result_sender.send(result)
     });
     let result = result_receiver.recv();
-    *lock_active_prompt() = None;
+    // Before the receiver, so that no signal ends the program without echo.
     drop(echo_guard);
     match result {
         Ok(PromptResult::Line(line)) => Ok(line),
@@ -78,47 +78,6 @@ fn read_terminal_line(terminal: std::fs::File) -> PromptResult {
 fn read_terminal_line(_terminal: std::fs::File) -> PromptResult {
     console_line::read_console_line()
 }
-
-/// The prompt that a signal cancels.
-static ACTIVE_PROMPT: Mutex<Option<mpsc::Sender<PromptResult>>> = Mutex::new(None);
-/// Whether another part of the program handles the signals.
-static PROMPT_SIGNALS_DISABLED: AtomicBool = AtomicBool::new(false);
-
-fn lock_active_prompt() -> MutexGuard<'static, Option<mpsc::Sender<PromptResult>>> {
-    ACTIVE_PROMPT.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Stops ending the program on signals: provisioning or the dashboard handles them from now on.
-pub fn disable_prompt_signals() {
-    PROMPT_SIGNALS_DISABLED.store(true, Ordering::Relaxed);
-}
-
-/// Cancels the prompt on a signal, so that the terminal gets its echo back. Signals that arrive
-/// while no prompt is active end the program as by default.
-#[cfg(unix)]
-fn cancel_prompt_on_signal(result_sender: mpsc::Sender<PromptResult>) {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    static ONCE: Once = Once::new();
-    *lock_active_prompt() = Some(result_sender);
-    ONCE.call_once(|| {
-        let handled = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
-        let Ok(mut signals) = signal_hook::iterator::Signals::new(handled) else { return };
-        thread::spawn(move || {
-            for signal in signals.forever() {
-                let cancelled = lock_active_prompt()
-                    .take()
-                    .is_some_and(|prompt| prompt.send(PromptResult::Interrupted).is_ok());
-                if !cancelled && !PROMPT_SIGNALS_DISABLED.load(Ordering::Relaxed) {
-                    let _ = signal_hook::low_level::emulate_default_handler(signal);
-                }
-            }
-        });
-    });
-}
-
-/// Does nothing: in raw mode ctrl-c arrives as a key event.
-#[cfg(not(unix))]
-fn cancel_prompt_on_signal(_: mpsc::Sender<PromptResult>) {}
 
 /// Reads a line from standard input. `None` at its end.
 pub(super) fn read_stdin_line() -> Option<SecretString> {

@@ -1,42 +1,105 @@
 //! Signals that ask the program to end.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use tokio::sync::{mpsc, watch};
 
-use super::prompts::disable_prompt_signals;
 use crate::api::oauth::AuthorizationResponse;
 use crate::services::provision::ProvisioningControls;
 
-/// Returns controls that a signal cancels, and the senders that cancel them and deliver codes.
+/// Called on a signal. Returns whether anything still waits for it.
+type SignalHandler = Box<dyn FnMut() -> bool + Send>;
+
+static HANDLERS: Mutex<Vec<SignalHandler>> = Mutex::new(Vec::new());
+
+fn lock_handlers() -> MutexGuard<'static, Vec<SignalHandler>> {
+    HANDLERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns controls that a signal cancels as long as they exist, and the senders that cancel them and
+/// deliver codes.
 pub(super) fn interruptible_controls()
 -> (ProvisioningControls, watch::Sender<bool>, mpsc::Sender<AuthorizationResponse>) {
     let (cancel, cancelled) = watch::channel(false);
     let (codes, pasted_codes) = mpsc::channel(1);
-    disable_prompt_signals();
     let cancel_on_signal = cancel.clone();
-    spawn_signal_handler(move || {
-        cancel_on_signal.send_replace(true);
-    });
+    add_signal_handler(move || cancel_on_signal.send(true).is_ok());
     (ProvisioningControls { cancel: cancelled, pasted_codes }, cancel, codes)
 }
 
-/// Calls `on_signal` for each signal that asks the program to end.
+/// Calls `on_signal` for each signal that asks the program to end, until it returns false: then nothing
+/// waits for it any more. A signal that nothing waits for ends the program as by default.
+pub(super) fn add_signal_handler(on_signal: impl FnMut() -> bool + Send + 'static) {
+    lock_handlers().push(Box::new(on_signal));
+    spawn_signal_thread();
+}
+
+/// Stops ending the program on signals: the dashboard handles them from now on.
+pub fn disable_prompt_signals() {
+    lock_handlers().push(Box::new(|| true));
+}
+
+/// Spawns the thread that calls the handlers, once in the life of the process: a signal that was handled
+/// once never gets its default action back from the system.
 #[cfg(unix)]
-pub(super) fn spawn_signal_handler(on_signal: impl Fn() + Send + 'static) {
+fn spawn_signal_thread() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
-    else {
-        return;
-    };
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            on_signal();
-        }
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let handled = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+        let Ok(mut signals) = signal_hook::iterator::Signals::new(handled) else { return };
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                let is_handled = {
+                    let mut handlers = lock_handlers();
+                    handlers.retain_mut(|handler| handler());
+                    !handlers.is_empty()
+                };
+                if !is_handled {
+                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                }
+            }
+        });
     });
 }
 
+/// Does nothing: the system ends the program, and in raw mode ctrl-c arrives as a key event. The handlers
+/// own channels whose closing would cancel the work; they are never dropped.
 #[cfg(not(unix))]
-pub(super) fn spawn_signal_handler(on_signal: impl Fn() + Send + 'static) {
-    // The system ends the program there. The callback owns a channel whose closing would cancel the
-    // work, so it is never dropped.
-    std::mem::forget(on_signal);
+fn spawn_signal_thread() {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use super::*;
+
+    const CHILD_VAR: &str = "KEYWRIGHT_TEST_SIGNALS";
+
+    #[test]
+    #[ignore = "is ended by a signal; run by the test below"]
+    fn interrupted() {
+        if std::env::var_os(CHILD_VAR).is_none() {
+            return;
+        }
+        for _ in 0..2 {
+            let (mut controls, _cancel, _codes) = interruptible_controls();
+            signal_hook::low_level::raise(signal_hook::consts::SIGINT).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(controls.cancel.wait_for(|cancelled| *cancelled)).unwrap();
+        }
+        signal_hook::low_level::raise(signal_hook::consts::SIGINT).unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(20));
+    }
+
+    #[test]
+    fn ctrl_c_cancels_each_sign_in_and_ends_the_program_after_the_last() {
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "cli::signals::tests::interrupted", "--ignored"])
+            .env(CHILD_VAR, "1")
+            .status()
+            .unwrap();
+        assert_eq!(status.signal(), Some(signal_hook::consts::SIGINT));
+    }
 }

@@ -13,7 +13,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::output::{find_key, print, print_result};
-use crate::cli::signals::spawn_signal_handler;
+use crate::cli::signals::add_signal_handler;
 use crate::domain::{ApiKey, ErrorKind, UserError, io_error_text};
 use crate::platform::child_process::remove_secret_variables;
 use crate::platform::clipboard::{self, CLEAR_AFTER, CopyDestination, CopyMethod};
@@ -127,9 +127,7 @@ impl HoldClipboardArgs {
         let secret = SecretString::from(text.as_str());
         // A signal ends the waiting, so that the key is cleared first.
         let (stop_sender, stop) = mpsc::channel();
-        spawn_signal_handler(move || {
-            let _ = stop_sender.send(());
-        });
+        add_signal_handler(move || stop_sender.send(()).is_ok());
         let copied = clipboard::copy_and_wait(
             &secret,
             select_copy_method(self.osc52),
