@@ -318,8 +318,10 @@ pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Res
         Command::Management(args) => args.run(services),
         Command::Recover(args) => args.run(services),
         Command::Store(args) => args.run(config, services),
-        Command::HoldClipboard(args) => args.run(),
-        Command::Completions(_) | Command::Man | Command::Sandbox(_) => Ok(()),
+        Command::Completions(_)
+        | Command::Man
+        | Command::HoldClipboard(_)
+        | Command::Sandbox(_) => Ok(()),
     }
 }
 
@@ -328,6 +330,7 @@ pub fn run_without_config(command: &Command) -> Option<Result<(), UserError>> {
     match command {
         Command::Completions(args) => Some(args.run()),
         Command::Man => Some(man::print_manual()),
+        Command::HoldClipboard(args) => Some(args.run()),
         _ => None,
     }
 }

@@ -70,7 +70,9 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     if let Some(printed) = cli.command.as_ref().and_then(cli::run_without_config) {
         return printed;
     }
-    let mut sandbox = if cli.global.sandbox {
+    // Completions are asked for at each press of a key.
+    let is_completion = matches!(cli.command, Some(Command::Complete(_)));
+    let mut sandbox = if cli.global.sandbox && !is_completion {
         Some(start_sandbox(0, cli.sandbox_key_count.unwrap_or(4))?)
     } else {
         None

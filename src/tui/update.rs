@@ -41,7 +41,9 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::FocusGained => Vec::new(),
         Msg::Response(ticket, Response::KeyChecked { hash, result, checked_at }) => {
             if model.refresh.is_current_round(ticket) {
-                model.refresh.has_insufficient_credits = result == CheckResult::InsufficientCredits;
+                // Other keys of the account may still be answered; the next round decides.
+                model.refresh.has_insufficient_credits |=
+                    result == CheckResult::InsufficientCredits;
                 if let Some(round) = &mut model.refresh.current_round {
                     round.record_check(&result);
                 }

@@ -120,9 +120,13 @@ fn another_account_or_a_failing_server_dismisses_no_attempt() {
     inventory::update_key(&world.services.location, &world.services.server, &hash, other).unwrap();
     assert!(advice(&look(&world), "never").contains("If you signed in to that account"));
     is_ours(&world);
+    is_ours(&world);
     world.spoil("GET /api/v1/keys", Fault::Say(500, String::new()));
     let left = look(&world);
     assert_eq!((left.unresolved.len(), left.dismissed.len(), left.errors.len()), (1, 0, 1));
+    // The key may be in a workspace that this management key may not see.
+    world.spoil("GET /api/v1/workspaces", Fault::Say(403, String::new()));
+    assert!(advice(&look(&world), "never").contains("the others could not be listed"));
 }
 
 #[test]

@@ -256,3 +256,27 @@ fn a_click_selects_the_row_under_it() {
         assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "c");
     }
 }
+
+#[test]
+fn an_account_without_credit_stays_reported_until_a_whole_round_has_none() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    let round = |model: &mut Model, results: &[CheckResult]| {
+        send_intent(model, Intent::Reload);
+        let ticket = model.dashboard.load_ticket.unwrap();
+        let keys = vec![key("laptop"), key("ci")];
+        send(model, Msg::Response(ticket, Response::KeysLoaded(Ok(keys))));
+        let ticket = model.refresh.current_round.as_ref().unwrap().ticket;
+        for (label, result) in ["laptop", "ci"].iter().zip(results) {
+            let hash = key(label).hash;
+            let checked = Response::KeyChecked { hash, result: result.clone(), checked_at: now() };
+            send(model, Msg::Response(ticket, checked));
+        }
+        let error = None;
+        let ended = Response::RefreshFinished { error, retry_after: None, rejected_keys: vec![] };
+        send(model, Msg::Response(ticket, ended));
+        model.refresh.has_insufficient_credits
+    };
+    let valid = CheckResult::Valid(Arc::new(KeyInfo::default()));
+    assert!(round(&mut model, &[CheckResult::InsufficientCredits, valid.clone()]));
+    assert!(!round(&mut model, &[valid.clone(), valid]));
+}

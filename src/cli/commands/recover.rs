@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::json::to_iso8601;
+use crate::cli::json::{error_to_json, to_iso8601};
 use crate::cli::output::{print, print_result, print_status, print_warning, usage_error};
 use crate::cli::unstored_keys::{finish_interrupted, report_lost_keys};
 use crate::domain::{ErrorKind, UnresolvedAttempt, UserError, sanitize};
@@ -117,16 +117,30 @@ fn recovery_to_json(report: &RecoveryReport) -> Value {
             "advice": advice,
         })
     });
+    let elsewhere = report
+        .attempts_elsewhere
+        .iter()
+        .map(|(label, server, store)| json!({"label": label, "server": server, "store": store}));
     json!({
         "unresolved": unresolved.collect::<Vec<_>>(),
         "stored": report.stored.iter().map(|key| &key.label).collect::<Vec<_>>(),
         "rotated": report.rotated.iter().map(|rotated| &rotated.new.label).collect::<Vec<_>>(),
         "dismissed": report.dismissed.iter().map(|one| &one.label).collect::<Vec<_>>(),
+        "lost": errors_to_json(&report.lost_key_errors),
+        "errors": errors_to_json(&report.errors),
+        "elsewhere": elsewhere.collect::<Vec<_>>(),
     })
+}
+
+fn errors_to_json(errors: &[UserError]) -> Value {
+    errors.iter().map(|error| error_to_json(error)["error"].take()).collect()
 }
 
 fn ensure_resolved(report: &RecoveryReport) -> Result<(), UserError> {
     report_lost_keys(&report.lost_key_errors)?;
+    if let Some(key) = report.stored.iter().find(|key| key.is_of_unconfirmed_account()) {
+        return Err(key.other_account_error());
+    }
     let message = match report.unresolved.len() {
         0 => return Ok(()),
         1 => "one attempt may have issued a key that was not received".into(),

@@ -80,9 +80,26 @@ pub async fn list_account_keys(
     services: &ServiceContext,
     management: &ManagementKey,
 ) -> Result<Vec<AccountKey>, Error> {
+    Ok(list_keys_of_workspaces(services, management).await?.keys)
+}
+
+/// The keys of an account.
+pub(super) struct AccountKeyList {
+    /// The keys.
+    pub keys: Vec<AccountKey>,
+    /// Why other workspaces than the default one could not be listed.
+    pub unlisted_workspaces: Option<openrouter::Error>,
+}
+
+/// Like [`list_account_keys`], and says whether the list is complete.
+pub(super) async fn list_keys_of_workspaces(
+    services: &ServiceContext,
+    management: &ManagementKey,
+) -> Result<AccountKeyList, Error> {
     let failed = |error| Error::from_management_request(error, &keys_page_url(services));
     let client = services.build_client().map_err(failed)?;
     let mut budget = ListBudget::new();
+    let mut unlisted_workspaces = None;
     let workspaces = match fetch_all_pages(services, &mut budget, String::clone, async |offset| {
         client.list_workspaces(management, offset).await
     })
@@ -90,8 +107,14 @@ pub async fn list_account_keys(
     {
         Ok(workspaces) if !workspaces.is_empty() => workspaces.into_iter().map(Some).collect(),
         // Without workspaces the server still lists the keys of the default one.
-        Ok(_) | Err(openrouter::Error::UnexpectedResponse { .. }) => vec![None],
-        Err(openrouter::Error::Rejected { status, .. }) if status != 401 => vec![None],
+        Ok(_) | Err(openrouter::Error::Rejected { status: 404 | 405, .. }) => vec![None],
+        Err(
+            error @ (openrouter::Error::UnexpectedResponse { .. }
+            | openrouter::Error::Rejected { .. }),
+        ) if error.status() != Some(401) => {
+            unlisted_workspaces = Some(error);
+            vec![None]
+        }
         Err(error) => return Err(failed(error)),
     };
     let (mut keys, mut seen) = (Vec::new(), HashSet::new());
@@ -101,7 +124,7 @@ pub async fn list_account_keys(
                 .await;
         keys.extend(found.map_err(failed)?.into_iter().filter(|key| seen.insert(key.hash.clone())));
     }
-    Ok(keys)
+    Ok(AccountKeyList { keys, unlisted_workspaces })
 }
 
 async fn list_workspace_keys(

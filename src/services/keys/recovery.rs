@@ -4,7 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Error, list_account_keys, management_key, resume_rotations, to_api_key, to_secret_string,
+    Error, account_keys::list_keys_of_workspaces, management_key, resume_rotations, to_api_key,
+    to_secret_string,
 };
 use crate::domain::{
     AUTH_CODE_LIFETIME, AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoreKind,
@@ -95,7 +96,7 @@ pub async fn recover_and_reconcile(
             return Ok(report);
         }
     };
-    let remote = match list_account_keys(services, &management).await {
+    let account = match list_keys_of_workspaces(services, &management).await {
         Ok(remote) => remote,
         Err(error) => {
             report.errors.push(error.to_user_error());
@@ -111,9 +112,9 @@ pub async fn recover_and_reconcile(
             continue;
         };
         let found: Vec<_> =
-            remote.iter().filter(|key| is_from_attempt(key, attempt, &stored_keys)).collect();
+            account.keys.iter().filter(|key| is_from_attempt(key, attempt, &stored_keys)).collect();
         let closed = now.duration_since(attempt.started_at) > ATTEMPT_WINDOW;
-        if found.is_empty() && closed && is_same_account {
+        if found.is_empty() && closed && is_same_account && account.unlisted_workspaces.is_none() {
             match dismiss_attempt(services, &unresolved.id).await {
                 Ok(()) => report.dismissed.push(unresolved),
                 Err(error) => {
@@ -123,19 +124,22 @@ pub async fn recover_and_reconcile(
             }
             continue;
         }
-        let advice = match &found[..] {
-            [] if !closed => format!(
+        let advice = match (&found[..], &account.unlisted_workspaces) {
+            ([], _) if !closed => format!(
                 "the account has no such key, but one may still be created until {}: check again then",
                 attempt
                     .started_at
                     .checked_add(ATTEMPT_WINDOW)
                     .map_or_else(|_| "later".into(), format_timestamp)
             ),
-            [] => format!(
+            ([], Some(error)) => format!(
+                "the default workspace has no such key, and the others could not be listed ({error}); {advice}"
+            ),
+            ([], None) => format!(
                 "the account of the management key has no such key. If you signed in to that account, run keywright recover --dismiss {}; otherwise {advice}",
                 unresolved.id
             ),
-            found => found_keys_advice(&unresolved, found, &services.server),
+            (found, _) => found_keys_advice(&unresolved, found, &services.server),
         };
         remaining.push((unresolved, advice));
     }

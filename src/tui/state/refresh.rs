@@ -26,12 +26,15 @@ pub struct RefreshRound {
     pub key_count: usize,
     /// How many checks failed, and the last error.
     pub failures: (usize, String),
+    /// Whether the server answered that the account has no credit (402).
+    pub has_insufficient_credits: bool,
 }
 
 impl RefreshRound {
     /// Records the result of one check.
     pub fn record_check(&mut self, result: &CheckResult) {
         self.checked_count += 1;
+        self.has_insufficient_credits |= *result == CheckResult::InsufficientCredits;
         if let CheckResult::Failed(message) = result {
             self.failures = (self.failures.0 + 1, message.clone());
         }
@@ -81,6 +84,7 @@ impl RefreshSchedule {
     /// Starts a round.
     pub fn start_round(&mut self, ticket: Ticket, key_count: usize) {
         self.current_round = Some(RefreshRound {
+            has_insufficient_credits: false,
             ticket,
             checked_count: 0,
             key_count,
@@ -109,6 +113,9 @@ impl RefreshSchedule {
         next_reset_at: Option<Timestamp>,
     ) {
         let round = self.current_round.take();
+        if let Some(round) = round.as_ref().filter(|round| round.checked_count > 0) {
+            self.has_insufficient_credits = round.has_insufficient_credits;
+        }
         self.last_finished_at = Some(now);
         // A round in which all checks failed counts as a failure.
         let has_answers = round
