@@ -217,6 +217,35 @@ fn code_is_pasted_if_no_browser_starts() {
 }
 
 #[test]
+fn browser_that_fails_later_is_reported_and_the_callback_still_works() {
+    let sandbox = sandbox();
+    let services = ServiceContext {
+        open_browser: |_| {
+            std::thread::sleep(Duration::from_millis(200));
+            Err("the browser x exited with an error".into())
+        },
+        ..services(sandbox.url())
+    };
+    let address = Mutex::new(String::new());
+    let (outcome, events) =
+        provision_with(&request("x"), AuthMethod::Browser, &services, |event, _, _| match event {
+            ProvisioningEvent::SignInUrl { url, needs_code: false } => {
+                address.lock().unwrap().clone_from(url);
+            }
+            ProvisioningEvent::Notice(notice) if notice.contains("open the address yourself") => {
+                let url = address.lock().unwrap().clone();
+                std::thread::spawn(move || sandbox::answer_consent(&url, true));
+            }
+            _ => {}
+        });
+    stored(outcome);
+    let needs_code = |event: &ProvisioningEvent| {
+        matches!(event, ProvisioningEvent::SignInUrl { needs_code: true, .. })
+    };
+    assert!(!events.iter().any(needs_code));
+}
+
+#[test]
 fn existing_key_authorizes_a_new_one() {
     let sandbox = sandbox();
     let services = services(sandbox.url());

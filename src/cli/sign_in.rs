@@ -256,8 +256,14 @@ impl CodeReader {
     }
 }
 
-/// Prints the sign-in address. Where a code is pasted, also prints it as a QR code on a terminal.
+/// Prints the sign-in address. Where a code is pasted on a terminal, a QR code comes first, if it does not
+/// push the address off the screen.
 pub(super) fn print_sign_in_address(url: &str, needs_code: bool) {
+    if needs_code && io::stderr().is_terminal() {
+        let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
+        let (columns, rows) = (usize::from(columns).max(1), usize::from(rows));
+        print_qr_code(url, columns, rows);
+    }
     print_status(if needs_code {
         "open this address in any browser, sign in, and paste the code it shows:"
     } else {
@@ -267,22 +273,22 @@ pub(super) fn print_sign_in_address(url: &str, needs_code: bool) {
     if !needs_code {
         print_status("waiting for your consent there, for at most ten minutes; ctrl-c stops");
     }
-    if needs_code && io::stderr().is_terminal() {
-        let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
-        match QrImage::encode(url) {
-            // The prompt needs the line below the code.
-            Some(qr) if qr.fits(usize::from(columns), usize::from(rows).saturating_sub(1)) => {
-                for row in &qr.lines {
-                    // Black on white, whatever colours the terminal uses.
-                    eprintln(&format!("\x1b[38;5;16;48;5;231m{row}\x1b[0m"));
-                }
-            }
-            Some(qr) => eprintln(&format!(
-                "(the QR code does not fit this terminal: it needs {} columns and {} rows)",
-                qr.columns,
-                qr.lines.len() + 1
-            )),
-            None => {}
+}
+
+fn print_qr_code(url: &str, columns: usize, rows: usize) {
+    let Some(qr) = QrImage::encode(url) else { return };
+    // The sentence of at most 80 columns, the address and the prompt.
+    let below = 80_usize.div_ceil(columns) + url.len().div_ceil(columns) + 1;
+    if qr.fits(columns, rows.saturating_sub(below)) {
+        for row in &qr.lines {
+            // Black on white, whatever colours the terminal uses.
+            eprintln(&format!("\x1b[38;5;16;48;5;231m{row}\x1b[0m"));
         }
+    } else {
+        eprintln(&format!(
+            "(the QR code does not fit this terminal: it needs {} columns and {} rows)",
+            qr.columns,
+            qr.lines.len() + below
+        ));
     }
 }

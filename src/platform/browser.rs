@@ -18,11 +18,16 @@ use crate::platform::child_process::remove_secret_variables;
 use crate::platform::environment;
 use candidates::BrowserCommand;
 
-/// A program that fails within this time did not show the page. One that ends later was closed.
+/// After a program that failed within this time, the next one is tried.
 pub const EARLY_EXIT_WINDOW: Duration = Duration::from_millis(500);
 
-/// The longest time that [`open_url`] blocks.
-const OPEN_TIMEOUT: Duration = Duration::from_millis(100);
+/// A program that fails within this time did not show the page. One that ends later was closed. This is
+/// also the longest time that [`open_url`] blocks.
+const FAILURE_WINDOW: Duration = Duration::from_secs(10);
+
+/// The time within which most programs that cannot be started have failed. Nothing waits longer before it
+/// goes on.
+pub const OPEN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Whether the user can see a browser.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +51,9 @@ pub enum Error {
     /// The program failed immediately.
     #[error("the browser {0} exited immediately with an error")]
     ExitedEarly(String),
+    /// The program failed after a few seconds.
+    #[error("the browser {0} exited with an error")]
+    Exited(String),
     /// The URL is not an http or https URL.
     #[error("the address is not an http or https URL")]
     UnsupportedScheme,
@@ -62,7 +70,7 @@ impl Error {
                 "open the address in another terminal or on another device, or set BROWSER to a \
                  graphical browser"
             }
-            Self::NotFound | Self::ExitedEarly(_) | Self::SpawnFailed => {
+            Self::NotFound | Self::ExitedEarly(_) | Self::Exited(_) | Self::SpawnFailed => {
                 "open the address yourself, or set BROWSER to the command of a browser"
             }
             Self::UnsupportedScheme => "check the address given with --server",
@@ -72,8 +80,13 @@ impl Error {
 
 /// Returns whether a browser is expected to work. Starts nothing.
 pub fn detect_availability() -> BrowserAvailability {
+    let set = read_browser_variable();
+    let commands = set.as_deref().map(|list| candidates::parse_commands(list, ""));
+    if commands.is_some_and(|commands| candidates::select_graphical(commands).is_err()) {
+        return BrowserAvailability::Unavailable("BROWSER names a text browser");
+    }
     decide_availability(
-        read_browser_variable().is_some(),
+        set.is_some(),
         environment::is_ssh_session(),
         environment::has_display() || env::var_os("WSL_DISTRO_NAME").is_some(),
         || {
@@ -115,10 +128,9 @@ pub fn find_preferred_program() -> Result<Option<String>, Error> {
         .ok_or(Error::NotFound)
 }
 
-/// Opens the URL. Blocks for at most `OPEN_TIMEOUT`. To learn about a browser that fails later, use
-/// [`launch_browser`].
+/// Opens the URL. Blocks until the program ends, for at most ten seconds.
 pub fn open_url(url: &Url) -> Result<(), Error> {
-    launch_browser(url)?.wait_for_exit(OPEN_TIMEOUT)
+    launch_browser(url)?.wait_for_exit(FAILURE_WINDOW)
 }
 
 /// A browser that is being started.
@@ -201,6 +213,10 @@ fn try_commands(candidates: &[BrowserCommand], result_sender: &mpsc::Sender<Resu
             Ok(status) if !status.success() && started.elapsed() < EARLY_EXIT_WINDOW => {
                 result = Err(Error::ExitedEarly(candidate.program_name()));
             }
+            Ok(status) if !status.success() => {
+                result = Err(Error::Exited(candidate.program_name()));
+                break;
+            }
             Ok(_) | Err(_) => {
                 result = Ok(());
                 break;
@@ -258,6 +274,20 @@ mod tests {
         assert_eq!(outcome("no-such-browser:false:true"), Ok(()));
         assert_eq!(outcome("no-such-browser"), Err(Error::NotFound));
         assert_eq!(outcome("false"), Err(Error::ExitedEarly("false".to_owned())));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn program_that_fails_later_is_reported_and_no_other_is_tried() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("slow");
+        std::fs::write(&program, "#!/bin/sh\nsleep 0.6\nexit 3\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let list = format!("{}:true", program.display());
+        let (result_sender, result_receiver) = mpsc::channel();
+        try_commands(&candidates::parse_commands(&list, "http://127.0.0.1/"), &result_sender);
+        assert_eq!(result_receiver.recv().unwrap(), Err(Error::Exited("slow".to_owned())));
     }
 
     #[test]

@@ -131,23 +131,7 @@ impl EffectRunner {
             Effect::CopyUrl(address) => {
                 self.copy_to_clipboard(move |_| Ok(SecretString::from(address)));
             }
-            Effect::OpenUrl(address) => self.spawn_blocking(move |services| {
-                let url = Url::parse(&address).ok()?;
-                let opened = match browser::detect_availability() {
-                    BrowserAvailability::Available => (services.open_browser)(&url),
-                    BrowserAvailability::Unavailable(why) => {
-                        Err(format!("no browser can be opened here ({why})"))
-                    }
-                };
-                Some(Msg::Notice(match opened {
-                    Ok(()) => Ok("opened the page in the browser".into()),
-                    Err(why) => Err(UserError::new(
-                        ErrorKind::Failed,
-                        why,
-                        format!("open the page yourself: {address}"),
-                    )),
-                }))
-            }),
+            Effect::OpenUrl(address) => self.open_url(address),
             Effect::RemoveKeys(labels) => {
                 for label in labels {
                     self.spawn_blocking(move |services| {
@@ -194,6 +178,35 @@ impl EffectRunner {
             Some(Msg::SandboxActionFinished(action(&controls, &services.server).map_err(|why| {
                 UserError::new(ErrorKind::Failed, why, "the sandbox still runs; try again")
             })))
+        });
+    }
+
+    /// Opens a page, and reports a failure also if it comes after a few seconds.
+    fn open_url(&self, address: String) {
+        let (services, results) = (self.services.clone(), self.event_sender.clone());
+        tokio::spawn(async move {
+            let Ok(url) = Url::parse(&address) else { return };
+            let report = |opened: Result<(), String>| {
+                let notice = opened.map(|()| "opened the page in the browser".into());
+                let notice = notice.map_err(|why| {
+                    let advice = format!("open the page yourself: {address}");
+                    UserError::new(ErrorKind::Failed, why, advice)
+                });
+                send_message(&results, Msg::Notice(notice));
+            };
+            if let BrowserAvailability::Unavailable(why) = browser::detect_availability() {
+                return report(Err(format!("no browser can be opened here ({why})")));
+            }
+            let mut opening = services.open_in_background(url);
+            match tokio::time::timeout(browser::OPEN_TIMEOUT, &mut opening).await {
+                Ok(opened) => report(opened.unwrap_or(Ok(()))),
+                Err(_) => {
+                    report(Ok(()));
+                    if let Ok(Err(why)) = opening.await {
+                        report(Err(why));
+                    }
+                }
+            }
         });
     }
 

@@ -96,3 +96,18 @@ fn a_callback_that_arrives_leaves_the_next_line_to_the_shell() {
     assert_eq!(terminal.end(), 0);
     terminal.assert_given_back();
 }
+
+#[test]
+fn qr_code_never_pushes_the_address_off_the_screen() {
+    let arguments = ["--sandbox", "new", "x", "--no-browser"];
+    for size in [(80, 24), (80, 30), (80, 40), (120, 42), (60, 16)] {
+        let mut terminal = Terminal::start(size, &[], &arguments);
+        let screen = terminal.wait_for("code:");
+        let shown = screen.lines().find(|line| line.starts_with("http")).unwrap_or_default();
+        let bytes = terminal.bytes();
+        let printed = bytes.split("\r\n").find(|line| line.starts_with("http")).unwrap();
+        assert_eq!(shown, printed, "{size:?}: {screen}");
+        terminal.type_text("\u{3}");
+        assert_eq!(terminal.end(), 5);
+    }
+}

@@ -10,6 +10,7 @@ use crate::domain::{
     AUTH_CODE_LIFETIME, ApiKey, AuthCode, Expiry, KeyRequest, ProvisioningEvent, ProvisioningStep,
     ResetInterval,
 };
+use crate::platform::browser;
 
 /// Opens the consent page, or uses the existing key, and returns the code.
 pub(super) async fn obtain_auth_code(
@@ -57,18 +58,19 @@ pub(super) async fn obtain_auth_code(
     };
     let mut url = build_url(callback.as_ref());
     let opens_browser = matches!(auth_method, AuthMethod::Browser);
+    let mut opening = None;
     if opens_browser {
         // Reported first: a browser that hangs must not hide the URL.
         report(ProvisioningEvent::SignInUrl { url: url.to_string(), needs_code: false });
-        let open = services.open_browser;
-        let target = url.clone();
-        let result = tokio::task::spawn_blocking(move || open(&target)).await;
-        if let Ok(Err(error)) = result {
+        let mut result = services.open_in_background(url.clone());
+        if let Ok(Ok(Err(error))) = tokio::time::timeout(browser::OPEN_TIMEOUT, &mut result).await {
             report(ProvisioningEvent::Notice(format!(
                 "no browser could be started ({error}): open the URL anywhere and paste the code it shows"
             )));
             callback = None;
             url = build_url(None);
+        } else {
+            opening = (!result.is_terminated()).then_some(result);
         }
     }
     if !opens_browser || callback.is_none() {
@@ -85,6 +87,14 @@ pub(super) async fn obtain_auth_code(
             None => std::future::pending().await,
         }
     };
+    let late_failure = async {
+        if let Some(opening) = opening
+            && let Ok(Err(error)) = opening.await
+        {
+            report(ProvisioningEvent::Notice(format!("{error}: open the address yourself")));
+        }
+        std::future::pending().await
+    };
     let (response, listener_guard) = tokio::select! {
         biased;
         response = response => {
@@ -92,6 +102,7 @@ pub(super) async fn obtain_auth_code(
             (response, Some(listener_guard))
         }
         Some(response) = pasted_codes.recv() => (response, None),
+        forever = late_failure => forever,
         () = tokio::time::sleep(AUTH_CODE_LIFETIME.unsigned_abs()) => return Err(Error::ConsentTimedOut),
     };
     match response {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use url::Url;
 
 use crate::api::openrouter::{Attribution, Client, Connection, Error};
@@ -57,11 +58,23 @@ pub struct ServiceContext {
     pub max_retries: u32,
     /// The callback port; 0 for an ephemeral one.
     pub callback_port: u16,
-    /// Opens the user's browser, or returns why it could not.
+    /// Opens the user's browser, or returns why it could not. Blocks while the program that opens it may
+    /// still fail.
     pub open_browser: fn(&Url) -> Result<(), String>,
 }
 
 impl ServiceContext {
+    /// Opens the user's browser on a thread of its own, so that nothing waits for its result.
+    pub fn open_in_background(&self, url: Url) -> oneshot::Receiver<Result<(), String>> {
+        let (sender, result) = oneshot::channel();
+        let open = self.open_browser;
+        // Without a thread the receiver ends without a result.
+        let _ = std::thread::Builder::new()
+            .name("keywright-opener".into())
+            .spawn(move || sender.send(open(&url)));
+        result
+    }
+
     /// Returns a client for the server.
     pub fn build_client(&self) -> Result<Client, Error> {
         Client::new(&self.server_url()?, self.request_timeout, &self.attribution)
