@@ -158,7 +158,9 @@ pub struct Model {
     pub open_requests: Vec<Ticket>,
     /// The account key that is being fetched for the edit form.
     pub edit_request: Option<EditRequest>,
-    /// Whether to quit when all runs have finished.
+    /// The number of keys that are being changed at the server or in the stores.
+    pub changes_under_way: usize,
+    /// Whether to quit when all runs and changes have finished.
     pub quit_requested: bool,
     /// Whether the terminal is gone, so that no key can be shown.
     pub is_disconnected: bool,
@@ -186,6 +188,7 @@ impl Model {
             background_runs: Vec::new(),
             open_requests: Vec::new(),
             edit_request: None,
+            changes_under_way: 0,
             quit_requested: false,
             is_disconnected: false,
             last_ticket: 0,

@@ -10,7 +10,9 @@ mod responses;
 mod sign_in;
 
 use jiff::Timestamp;
-use quit::{handle_disconnect, queue_unstored, quit_when_idle};
+use quit::{
+    change_result, count_changes, finish_change, handle_disconnect, queue_unstored, quit_when_idle,
+};
 
 use crate::domain::{CheckResult, ErrorKind, ProvisioningOutcome, StoredKey};
 use crate::tui::state::{
@@ -27,6 +29,7 @@ pub fn load_keys(model: &mut Model) -> Vec<Effect> {
 /// Applies one message at the time `now` and returns the effects to run.
 pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
     model.now = now;
+    let change_result = change_result(model, &msg);
     let mut effects = match msg {
         Msg::Intent(intent) => {
             model.notice = None;
@@ -232,6 +235,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
     };
     effects.extend(after_update(model));
+    effects.extend(change_result.into_iter().flat_map(|done| finish_change(model, done)));
+    count_changes(model, &effects);
     effects
 }
 

@@ -562,3 +562,38 @@ fn a_revealed_key_is_hidden_when_its_row_shows_a_key_of_the_same_name() {
     assert_eq!(model.dashboard.selected_key().unwrap().hash, "other");
     assert!(model.dashboard.revealed_key.is_none());
 }
+
+#[test]
+fn quitting_waits_for_changes_under_way_and_a_failure_cancels_it() {
+    let key_of = |model: &Model| model.dashboard.selected_key().unwrap().clone();
+    let removed = |result| Msg::KeyRemoved { label: "laptop".parse().unwrap(), result };
+    let start_removal = || {
+        let mut model = model_with_keys(&["laptop"]);
+        send_intent(&mut model, Intent::Remove);
+        let effects = send_intent(&mut model, Intent::Yes);
+        assert!(matches!(effects[..], [Effect::RemoveKeys(_)]), "{effects:?}");
+        model
+    };
+    let mut model = start_removal();
+    assert!(send_intent(&mut model, Intent::Quit).is_empty());
+    assert!(matches!(&model.notice, Some(Err(_))), "it says why it does not quit");
+    assert!(matches!(send(&mut model, removed(Ok(())))[..], [Effect::Quit]));
+
+    let mut model = start_removal();
+    send_intent(&mut model, Intent::Quit);
+    assert!(send(&mut model, removed(Err(user_error(ErrorKind::Failed)))).is_empty());
+    assert!(matches!(&model.notice, Some(Err(error)) if error.kind == ErrorKind::Failed));
+    assert_eq!(key_of(&model).label.as_str(), "laptop");
+    assert!(matches!(send_intent(&mut model, Intent::Quit)[..], [Effect::Quit]));
+}
+
+#[test]
+fn a_rotated_key_that_the_account_had_listed_is_listed_once() {
+    let mut model = model_with_keys(&["laptop"]);
+    let known = AccountKey { hash: "new".into(), ..account_key("laptop") };
+    let account = AccountKeys { keys: vec![known], ..AccountKeys::default() };
+    model.dashboard.merge_account_keys(account, "s", now());
+    model.dashboard.apply_rotation(rotated("laptop"), now());
+    let hashes: Vec<_> = model.dashboard.all_keys().iter().map(|key| key.hash.as_str()).collect();
+    assert_eq!(hashes.iter().filter(|hash| **hash == "new").count(), 1, "{hashes:?}");
+}

@@ -2,7 +2,9 @@
 
 use super::intents;
 use crate::domain::{ErrorKind, UserError};
-use crate::tui::state::{BackgroundRun, Effect, Model, NewKeyScreen, Screen};
+use crate::tui::state::{
+    BackgroundRun, Effect, KeyUpdateOutcome, Model, Msg, NewKeyScreen, Request, Response, Screen,
+};
 
 /// Keeps a key that is not stored until it can be shown. A pending quit is cancelled, because the
 /// key would be lost.
@@ -28,17 +30,58 @@ pub(super) fn queue_unstored(model: &mut Model, new_key: NewKeyScreen) {
     }
 }
 
-/// Quits if that was requested and no run is under way.
+/// Returns whether `msg` ends a change of a key, and if it does, whether the change succeeded.
+pub(super) fn change_result(model: &Model, msg: &Msg) -> Option<bool> {
+    match msg {
+        Msg::KeyDisabledSet { result, warning, .. } => Some(result.is_ok() && warning.is_none()),
+        Msg::KeyRevoked { result, .. } => Some(result.is_ok()),
+        Msg::KeyRemoved { result, .. } => Some(result.is_ok()),
+        Msg::Response(ticket, response) if model.open_requests.contains(ticket) => match response {
+            Response::KeyUpdated(outcome) => {
+                Some(matches!(outcome, KeyUpdateOutcome::Updated { warning: None, .. }))
+            }
+            Response::KeyImported(result) => Some(result.is_ok()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Counts the changes that the effects begin, so that quitting waits for them.
+pub(super) fn count_changes(model: &mut Model, effects: &[Effect]) {
+    for effect in effects {
+        model.changes_under_way += match effect {
+            Effect::SetKeysDisabled { keys, .. } | Effect::RevokeKeys(keys) => keys.len(),
+            Effect::RemoveKeys(labels) => labels.len(),
+            Effect::Request(_, Request::UpdateKey(_) | Request::ImportKey { .. }) => 1,
+            _ => 0,
+        };
+    }
+}
+
+/// Ends a change. A pending quit is cancelled where the change failed, so that the error is seen.
+pub(super) fn finish_change(model: &mut Model, succeeded: bool) -> Vec<Effect> {
+    model.changes_under_way = model.changes_under_way.saturating_sub(1);
+    model.quit_requested &= succeeded;
+    quit_when_idle(model)
+}
+
+/// Quits if that was requested and no run and no change is under way.
 pub(super) fn quit_when_idle(model: &mut Model) -> Vec<Effect> {
     if !model.quit_requested && !model.is_disconnected {
         return Vec::new();
     }
-    let Some(run) = model.background_runs.first() else { return vec![Effect::Quit] };
-    model.notice = Some(Err(UserError::new(
-        ErrorKind::Failed,
-        format!("the key '{}' is still being created", run.label),
-        "Keywright quits when it is stored or has failed",
-    )));
+    let (message, advice) = match model.background_runs.first() {
+        Some(run) => (
+            format!("the key '{}' is still being created", run.label),
+            "Keywright quits when it is stored or has failed",
+        ),
+        None if model.changes_under_way > 0 => {
+            ("a key is still being changed".into(), "Keywright quits when that has finished")
+        }
+        None => return vec![Effect::Quit],
+    };
+    model.notice = Some(Err(UserError::new(ErrorKind::Failed, message, advice)));
     Vec::new()
 }
 

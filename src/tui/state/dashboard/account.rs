@@ -79,6 +79,8 @@ impl Dashboard {
                 if let Some(index) = index {
                     keys[index] = key;
                 } else {
+                    // The account may have listed it before it was known to be stored here.
+                    keys.retain(|other| other.hash != key.hash);
                     keys.insert(self.stored_count, key);
                     self.stored_count += 1;
                 }
