@@ -304,7 +304,7 @@ pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Res
         Command::Get(args) => args.run(services),
         Command::Run(args) => args.run(services),
         Command::Env(args) => args.run(services),
-        Command::Helper(args) => args.run(services),
+        Command::Helper(args) => args.run(config, services),
         Command::Complete(args) => args.run(services),
         Command::Copy(args) => args.run(services),
         Command::Import(args) => args.run(services),

@@ -3,6 +3,7 @@
 
 mod account_key;
 mod attention;
+mod command_line;
 mod forecast;
 mod key_input;
 mod key_pattern;
@@ -21,6 +22,7 @@ mod user_error;
 
 pub use account_key::{AccountKey, AccountKeys, FieldChange, KeyPatch, is_key_hash};
 pub use attention::{Attention, Condition, LowThreshold, WatchThresholds, find_attention};
+pub use command_line::{command_arguments, format_command, quote_posix, quote_shell_word};
 pub use forecast::{
     Forecast, PeriodEnd, SpentEstimate, UsageSample, daily_spending, forecast_spending,
     spending_series,
@@ -43,8 +45,8 @@ pub use stored_key::{
     StoredKey, deserialize_sanitized,
 };
 pub use text::{
-    format_date, format_relative_time, format_timestamp, io_error_text, quote_posix,
-    quote_shell_word, sanitize, seconds_until_relative_time_changes, truncate,
+    format_date, format_relative_time, format_timestamp, io_error_text, sanitize,
+    seconds_until_relative_time_changes, truncate,
 };
 pub use user_error::{ErrorKind, UserError, ValidationError};
 

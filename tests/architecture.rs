@@ -296,6 +296,25 @@ fn every_file_has_a_doc_comment_and_a_readable_length() {
     }
 }
 
+/// A label can contain anything that a shell acts on.
+#[test]
+fn commands_to_paste_are_formatted_by_one_function() {
+    for file in rust_files(&root().join("src")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            for (at, name) in line.match_indices("keywright ") {
+                let words = &line[at + name.len()..];
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-_'\" ".contains(c);
+                let end = words.find(|c| !plain(c)).unwrap_or(words.len());
+                let has_slot = words[end..].starts_with('{');
+                let is_command = words.starts_with(|c: char| c.is_ascii_lowercase());
+                let place = format!("{}:{}", file.display(), number + 1);
+                assert!(!(has_slot && is_command), "{place}: use format_command: {line}");
+            }
+        }
+    }
+}
+
 #[test]
 fn no_snapshot_contains_a_whole_key() {
     let tests = root().join("tests");

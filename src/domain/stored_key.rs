@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::account_key::{is_same_amount, normalize_reset};
 use super::{
     ApiKey, Cents, ErrorKind, KeyLocation, KeyRequest, Label, OtherAccount, ResetInterval,
-    StoreKind, UserError, sanitize,
+    StoreKind, UserError, format_command, sanitize,
 };
 
 /// The policy requested when the key was created. Field names are OpenRouter's.
@@ -307,7 +307,10 @@ impl StoredKey {
                 UserError::new(
                     ErrorKind::NotFound,
                     format!("'{}' is in the {other} store, not in the {store} store", self.label),
-                    format!("use it with --store {other}, or move all keys into one store: keywright store move --to {store}"),
+                    format!(
+                        "use it with --store {other}, or move all keys into one store: {}",
+                        format_command(&["store", "move", "--to", &store.to_string()], &[])
+                    ),
                 )
                 .with_meaning("nothing was changed"),
             ),

@@ -111,30 +111,9 @@ pub fn io_error_text(error: &impl std::fmt::Display) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// Quotes `text` for a POSIX shell. Single quotes disable every special character except a single
-/// quote.
-pub fn quote_posix(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// Quotes `text` for a POSIX shell where that is necessary.
-pub fn quote_shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
-    let is_plain = !text.is_empty() && !text.starts_with('-') && text.chars().all(plain);
-    if is_plain { text.to_owned() } else { quote_posix(text) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shell_words_are_quoted_only_where_necessary() {
-        assert_eq!(quote_shell_word("laptop"), "laptop");
-        assert_eq!(quote_shell_word("my key"), "'my key'");
-        assert_eq!(quote_shell_word("it's"), r"'it'\''s'");
-        assert_eq!(quote_shell_word("-rf"), "'-rf'");
-    }
 
     #[test]
     fn errors_of_the_system_have_its_words_and_no_number() {

@@ -51,6 +51,16 @@ fn helper_lists_tools_and_prints_configuration_for_a_label() {
     assert_eq!(err, "");
     let settings: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(settings["apiKeyHelper"], r"keywright get 'it'\''s'");
+    // What was given as an option is needed by the tool as well.
+    let options = ["--server", "https://example.com", "--store", "file", "--data-dir", "my data"];
+    let (_, out, err) = home.run(&[&["helper", "codex", "--label", "-x"], &options[..]].concat());
+    let place = std::env::current_dir().unwrap().join("my data");
+    let place = format!("{:?}", place.to_str().unwrap());
+    let args =
+        r#"args = ["get", "--server", "https://example.com", "--store", "file", "--data-dir", "#;
+    assert!(out.contains(&format!(r#"{args}{place}, "--", "-x"]"#)), "{out}");
+    assert!(!err.contains("KEYWRIGHT_DATA_DIR"), "{err}");
+    assert!(home.run(&["helper", "codex"]).2.contains("KEYWRIGHT_DATA_DIR is set"));
     home.add_to_inventory(&[(SERVER, "first"), (SERVER, "second")]);
     assert!(home.run(&["helper", "direnv"]).1.contains("keywright get first"));
 }

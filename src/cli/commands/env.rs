@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn quotes_within_a_value_are_escaped() {
         let odd = "it's \\ $HOME \"`x`\" ’\n";
-        assert_eq!(quote_posix(odd), "'it'\\''s \\ $HOME \"`x`\" ’\n'");
+        assert_eq!(quote_posix(odd), "'it'\\''s '\\\\' $HOME \"`x`\" ’\n'");
         assert_eq!(quote_fish(odd), "'it\\'s \\\\ $HOME \"`x`\" ’\n'");
         assert_eq!(quote_powershell(odd), "'it''s \\ $HOME \"`x`\" ’’\n'");
     }

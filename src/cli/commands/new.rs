@@ -10,7 +10,7 @@ use crate::cli::unstored_keys::{key_lost_error, retry_store_interactively};
 use crate::cli::{json, run_async};
 use crate::domain::{
     ApiKey, Cents, ErrorKind, Expiry, KeyRequest, Label, ManagementKey, ProvisioningOutcome,
-    ResetInterval, StoreKind, StoredKey, UserError, quote_shell_word,
+    ResetInterval, StoreKind, StoredKey, UserError, format_command,
 };
 use crate::services::keys::management_key;
 use crate::services::provision::{self, ServiceContext};
@@ -132,8 +132,8 @@ impl NewArgs {
     ) -> Result<(), UserError> {
         for name in stored_key.differing_fields() {
             print_status(&format!(
-                "{name} was not granted as requested; compare: keywright show {}",
-                quote_shell_word(stored_key.label.as_str())
+                "{name} was not granted as requested; compare: {}",
+                format_command(&["show"], &[stored_key.label.as_str()])
             ));
         }
         if self.json {

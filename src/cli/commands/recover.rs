@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::json::{error_to_json, to_iso8601};
 use crate::cli::output::{print, print_result, print_status, print_warning, usage_error};
 use crate::cli::unstored_keys::{finish_interrupted, report_lost_keys};
-use crate::domain::{ErrorKind, UnresolvedAttempt, UserError, sanitize};
+use crate::domain::{ErrorKind, UnresolvedAttempt, UserError, format_command, sanitize};
 use crate::services::keys::{self, RecoveryReport};
 use crate::services::provision::{self, ServiceContext};
 
@@ -37,7 +37,11 @@ impl RecoverArgs {
         report.errors.iter().for_each(print_warning);
         for (label, server, store) in &report.attempts_elsewhere {
             print_status(&format!(
-                "the attempt for '{label}' belongs to another server or store: keywright recover --server {server} --store {store}"
+                "the attempt for '{label}' belongs to another server or store: {}",
+                format_command(
+                    &["recover", "--server", server, "--store", &store.to_string()],
+                    &[]
+                )
             ));
         }
         if self.json {

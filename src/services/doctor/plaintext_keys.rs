@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::{DoctorProgress, HealthCheck, HealthStatus, KeyLocation, pluralize};
-use crate::domain::{CheckResult, ManagementKey, io_error_text, mask_keys};
+use crate::domain::{CheckResult, ManagementKey, format_command, io_error_text, mask_keys};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::services::secret_scan::{self, Finding, ScanLimits, ScanReport, ScanRoots};
@@ -138,8 +138,8 @@ fn describe_finding(
     let advice = match owner {
         _ if live == Some(false) => "delete it there".into(),
         Some(Owner::Stored(label)) => format!(
-            "run keywright rotate {} to replace the key, then delete it there and let the program get the key with keywright get or keywright run",
-            label_or_placeholder(label)
+            "replace the key: {}, then delete it there and let the program get the key with keywright get or keywright run",
+            format_command(&["rotate"], &[label.as_str()])
         ),
         Some(Owner::Account(_)) | None => {
             "if it is yours, run keywright import LABEL to store it and keywright rotate LABEL to replace it, then delete it there".into()
@@ -157,13 +157,6 @@ fn describe_finding(
     let (line, offset, hash) = (finding.line, finding.offset, finding.hash.clone());
     let location = Some(KeyLocation { path, line, offset, masked, hash, label, live });
     HealthCheck { location, ..HealthCheck::new(CHECK_NAME, HealthStatus::Warn, message, advice) }
-}
-
-/// Returns `label` if no shell needs it quoted, otherwise the placeholder `LABEL`.
-fn label_or_placeholder(label: &str) -> &str {
-    let plain = label.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && label.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-    if plain { label } else { "LABEL" }
 }
 
 fn summarize_scan(scan: &ScanReport) -> HealthCheck {

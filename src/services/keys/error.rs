@@ -1,7 +1,7 @@
 //! Errors of operations on existing keys, and how each is shown to a person.
 
 use crate::api::openrouter;
-use crate::domain::{ErrorKind, Label, StoredKey, UserError, quote_shell_word};
+use crate::domain::{ErrorKind, Label, StoredKey, UserError, format_command};
 use crate::storage::json_store;
 use crate::storage::secret_store::{self, SecretStore};
 
@@ -171,9 +171,9 @@ impl Error {
                     "the key stays valid at OpenRouter, and its copy on this machine is deleted"
                 },
                 format!(
-                    "{}, then remove the rest: keywright rm {}",
+                    "{}, then remove the rest: {}",
                     error.advice(),
-                    quote_shell_word(label.as_str())
+                    format_command(&["rm"], &[label.as_str()])
                 ),
             ),
             Self::NotListed { error, .. } => (
@@ -210,7 +210,10 @@ impl Error {
             Self::LabelTaken(label) => (
                 ErrorKind::InvalidInput,
                 UNCHANGED,
-                format!("choose another label, or remove that key first: keywright rm '{label}'"),
+                format!(
+                    "choose another label, or remove that key first: {}",
+                    format_command(&["rm"], &[label.as_str()])
+                ),
             ),
             Self::LabelInSecretStore(_) => {
                 (ErrorKind::InvalidInput, UNCHANGED, "choose another label".into())
@@ -218,7 +221,10 @@ impl Error {
             Self::KeyAlreadyStored(label) => (
                 ErrorKind::InvalidInput,
                 UNCHANGED,
-                format!("to give it another label: keywright rename '{label}' NEW"),
+                format!(
+                    "to give it another label: {}",
+                    format_command(&["rename"], &[label.as_str(), "NEW"])
+                ),
             ),
             Self::NotInInventory(_) => (
                 ErrorKind::NotFound,
@@ -228,7 +234,10 @@ impl Error {
             Self::MissingSecret { label, .. } => (
                 ErrorKind::NotFound,
                 "an interrupted keywright rm or another program removed the secret",
-                format!("create a new key, and remove this one: keywright rm '{label}'"),
+                format!(
+                    "create a new key, and remove this one: {}",
+                    format_command(&["rm"], &[label.as_str()])
+                ),
             ),
             Self::SecretConflict(..) => (
                 ErrorKind::Failed,
@@ -243,12 +252,18 @@ impl Error {
             Self::SecretMismatch(label) => (
                 ErrorKind::Failed,
                 "nothing was changed, and both keys are where they were",
-                format!("another program wrote that entry: keywright get '{label}' prints it"),
+                format!(
+                    "another program wrote that entry; print it: {}",
+                    format_command(&["get"], &[label.as_str()])
+                ),
             ),
             Self::AlreadyReplaced(label) => (
                 ErrorKind::Failed,
                 UNCHANGED,
-                format!("when nothing uses it any more: keywright rm '{label}' --revoke"),
+                format!(
+                    "when nothing uses it any more: {}",
+                    format_command(&["rm", "--revoke"], &[label.as_str()])
+                ),
             ),
             Self::PolicyNotRepeatable { .. } => (
                 ErrorKind::Failed,

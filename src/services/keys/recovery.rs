@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{
     AUTH_CODE_LIFETIME, AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoreKind,
-    StoredKey, UnresolvedAttempt, UserError, format_timestamp,
+    StoredKey, UnresolvedAttempt, UserError, format_command, format_timestamp,
 };
 use crate::services::provision::{self, RecoveredAttempts, ServiceContext};
 use crate::storage::inventory;
@@ -57,9 +57,9 @@ pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryRe
     }));
     report.unresolved.extend(unresolved.into_iter().map(|unresolved| {
         let advice = format!(
-            "look at {} for a key with this label and creation time, delete it there, then run keywright recover --dismiss {}",
+            "look at {} for a key with this label and creation time, delete it there, then run {}",
             unresolved.keys_page_url(),
-            unresolved.id
+            dismiss_command(&unresolved)
         );
         (unresolved, advice)
     }));
@@ -136,8 +136,8 @@ pub async fn recover_and_reconcile(
                 "the default workspace has no such key, and the others could not be listed ({error}); {advice}"
             ),
             ([], None) => format!(
-                "the account of the management key has no such key. If you signed in to that account, run keywright recover --dismiss {}; otherwise {advice}",
-                unresolved.id
+                "the account of the management key has no such key. If you signed in to that account, run {}; otherwise {advice}",
+                dismiss_command(&unresolved)
             ),
             (found, _) => found_keys_advice(&unresolved, found, &services.server),
         };
@@ -180,6 +180,10 @@ fn is_from_attempt(key: &AccountKey, attempt: &Attempt, stored_keys: &[StoredKey
     named && in_time
 }
 
+fn dismiss_command(unresolved: &UnresolvedAttempt) -> String {
+    format_command(&["recover", "--dismiss", &unresolved.id], &[])
+}
+
 fn found_keys_advice(
     unresolved: &UnresolvedAttempt,
     found: &[&AccountKey],
@@ -193,9 +197,9 @@ fn found_keys_advice(
         })
         .collect();
     format!(
-        "it exists at OpenRouter, but its secret was not received: delete it at {}, then run keywright recover --dismiss {}",
+        "it exists at OpenRouter, but its secret was not received: delete it at {}, then run {}",
         pages.join(" and "),
-        unresolved.id
+        dismiss_command(unresolved)
     )
 }
 

@@ -16,7 +16,7 @@ use super::{Error, delete_secret, missing_error, secret_for, store_secret};
 use crate::domain::{
     Cents, ErrorKind, Expiry, KeyRequest, Label, PendingReplacement, ProvisioningEvent,
     ProvisioningOutcome, RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError,
-    is_key_hash,
+    format_command, is_key_hash,
 };
 use crate::services::provision::{
     self, AuthMethod, ProvisioningControls, Replacement, ServiceContext,
@@ -60,8 +60,8 @@ pub async fn finish_rotation(
                     ErrorKind::Unresolved,
                     "the server's response is stored, but the key in it was not recognised",
                     format!(
-                        "the old key still has its label; look at the response: keywright get '{}'",
-                        stored_key.label
+                        "the old key still has its label; look at the response: {}",
+                        format_command(&["get"], &[stored_key.label.as_str()])
                     ),
                 ),
                 new: stored_key,

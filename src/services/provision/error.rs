@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::ATTEMPTS_SERVICE;
 use crate::api::oauth::CallbackError;
 use crate::api::openrouter;
-use crate::domain::{ErrorKind, Label, UserError};
+use crate::domain::{ErrorKind, Label, UserError, format_command};
 use crate::storage::json_store;
 use crate::storage::secret_store;
 
@@ -76,7 +76,10 @@ impl Error {
         let (kind, advice) = match self {
             Self::LabelTaken(label) => (
                 ErrorKind::InvalidInput,
-                format!("choose another label, or remove the stored key: keywright rm '{label}'"),
+                format!(
+                    "choose another label, or remove the stored key: {}",
+                    format_command(&["rm"], &[label.as_str()])
+                ),
             ),
             Self::LabelInSecretStore(_) => {
                 (ErrorKind::InvalidInput, "that key was not changed, choose another label".into())

@@ -11,8 +11,8 @@ use super::key_table::{format_spent, format_state, format_usd};
 use super::text::{format_property, quote_shell_word};
 use super::{Theme, text};
 use crate::domain::{
-    ApiKey, GrantedPolicy, ResetInterval, StoreKind, StoredKey, format_date, format_relative_time,
-    sanitize,
+    ApiKey, GrantedPolicy, ResetInterval, StoreKind, StoredKey, format_command, format_date,
+    format_relative_time, sanitize,
 };
 use crate::tui::state::Model;
 
@@ -203,11 +203,13 @@ pub fn format_access(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec
     )];
     let alternate = model.alternate_store.as_ref().map(|other| &other.store_kind);
     let alternate = alternate.filter(|kind| stored_key.is_in_store(kind));
-    let store = alternate.map(|kind| format!(" --store {kind}")).unwrap_or_default();
+    let store = alternate.map(ToString::to_string);
+    let command: Vec<&str> =
+        store.as_deref().map_or(vec!["get"], |kind| vec!["get", "--store", kind]);
     if !stored_key.is_in_store(&StoreKind::Memory) {
         lines.push(format_property(
             "read it",
-            Span::raw(format!("keywright get {label}{store}")),
+            Span::raw(format_command(&command, &[stored_key.label.as_str()])),
             theme,
         ));
     }
