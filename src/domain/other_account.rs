@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorKind, Label, StoredKey, UserError, quote_shell_word, sanitize};
+use super::{ErrorKind, Label, StoredKey, UserError, format_command, sanitize};
 
 /// Set on a key that belongs to another account than the keys stored before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl StoredKey {
 
     /// Returns the error about a key of an account that the user has not confirmed.
     pub fn other_account_error(&self) -> UserError {
-        let label = quote_shell_word(self.label.as_str());
+        let label = [self.label.as_str()];
         let id = self.account_id().map_or(String::new(), |id| format!(" ({})", sanitize(id, 100)));
         UserError::new(
             ErrorKind::OtherAccount,
@@ -43,7 +43,9 @@ impl StoredKey {
                 self.label
             ),
             format!(
-                "if that account is yours, confirm it: keywright new {label} --other-account; otherwise do not use the key and remove it: keywright rm {label}"
+                "if that account is yours, confirm it: {}; otherwise do not use the key and remove it: {}",
+                format_command(&["new", "--other-account"], &label),
+                format_command(&["rm"], &label)
             ),
         )
         .with_meaning(
