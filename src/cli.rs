@@ -86,6 +86,9 @@ pub struct GlobalArgs {
     /// Where keys are stored: os (the keychain), file (encrypted with a passphrase) or memory [default: os; memory with --sandbox]
     #[arg(long, global = true, env = "KEYWRIGHT_STORE", value_name = "STORE", value_parser = parse_store_kind)]
     pub store: Option<StoreKind>,
+    /// Whether `--store` is among the arguments; the variable only sets the default
+    #[arg(skip)]
+    pub is_store_fixed: bool,
     /// Read the passphrase of the file store from this file descriptor [default: the file in KEYWRIGHT_PASSPHRASE_FILE, else a prompt]
     #[arg(long, global = true, env = "KEYWRIGHT_PASSPHRASE_FD", value_name = "N")]
     pub passphrase_fd: Option<u32>,
@@ -209,7 +212,11 @@ impl Cli {
         let args: Vec<OsString> = std::env::args_os().collect();
         let mut command = ignore_empty_variables(Self::command()).color(find_color_option(&args));
         let matches = command.try_get_matches_from_mut(args)?;
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        let mut cli =
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        cli.global.is_store_fixed =
+            matches.value_source("store") == Some(clap::parser::ValueSource::CommandLine);
+        Ok(cli)
     }
 
     /// Returns the interval of automatic refresh; `None` where it is off.
@@ -253,6 +260,7 @@ impl GlobalArgs {
                 config::read_management_key_env()?
             },
             store_kind: self.store.clone().unwrap_or(store),
+            is_store_fixed: self.is_store_fixed,
             passphrase_prompt: passphrase::create_passphrase_fn(self.passphrase_fd)?,
             data_dir: self.data_dir.clone(),
             request_timeout: Duration::from_secs(self.timeout),

@@ -95,6 +95,13 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     }
     // The dashboard has no prompt for the passphrase.
     services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+    let is_used = |store: &SecretStore| {
+        let keys = inventory::filter_keys(&services.location, &services.server, |key| {
+            key.is_in_store(&store.kind())
+        });
+        keys.is_ok_and(|keys| !keys.is_empty()) && store.unlock().is_ok()
+    };
+    services.other_stores = services.other_stores.iter().filter(|store| is_used(store)).cloned().collect();
     cli::disable_prompt_signals();
     let options = tui::Options {
         sandbox_controls: sandbox.is_some().then_some(tui::SandboxControls {

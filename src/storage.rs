@@ -3,5 +3,6 @@
 pub mod inventory;
 pub mod journal;
 pub mod json_store;
+pub mod keychain_providers;
 pub mod secret_store;
 pub mod usage_history;

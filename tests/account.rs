@@ -15,6 +15,8 @@ mod proxy;
 mod rotation;
 #[path = "account/server.rs"]
 mod server;
+#[path = "account/stores.rs"]
+mod stores;
 
 use keywright::cli::exit_code;
 use std::time::Duration;
@@ -75,6 +77,7 @@ impl TestAccount {
             secret_store: SecretStore::memory_with_entries(secrets),
             secret_store_timeout: TIMEOUT,
             location: place,
+            other_stores: Vec::new(),
             pending_attempts: PendingAttempts::default(),
             attribution: Attribution {
                 url: "https://example.com".into(),

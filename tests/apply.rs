@@ -56,6 +56,7 @@ impl TestAccount {
             secret_store: SecretStore::memory_with_entries(Vec::new()),
             secret_store_timeout: TIMEOUT,
             location: StoreLocation::Directory(dir.path().join("data")),
+            other_stores: Vec::new(),
             pending_attempts: PendingAttempts::default(),
             attribution: Attribution {
                 url: "https://example.com".into(),

@@ -54,6 +54,7 @@ fn services(server: &str) -> ServiceContext {
         secret_store: SecretStore::memory_with_entries(Vec::new()),
         secret_store_timeout: TIMEOUT,
         location: StoreLocation::in_memory(),
+        other_stores: Vec::new(),
         pending_attempts: PendingAttempts::default(),
         attribution: Attribution {
             url: "https://example.com".into(),

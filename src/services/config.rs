@@ -123,6 +123,9 @@ pub struct Config {
     pub management_key: Option<ManagementKey>,
     /// Kind of the secret store.
     pub store_kind: StoreKind,
+    /// Whether `--store` names the only store to use; otherwise a key is looked for where the inventory
+    /// says.
+    pub is_store_fixed: bool,
     /// Asks for the passphrase of the `file` store.
     pub passphrase_prompt: PassphrasePrompt,
     /// Directory from `--data-dir`.
@@ -183,11 +186,21 @@ impl Config {
             (StoreKind::Memory, Some(_)) if self.sandbox => StoreLocation::in_memory(),
             _ => StoreLocation::Directory(self.resolve_data_dir()?),
         };
+        let other_stores = [StoreKind::Keychain, StoreKind::File]
+            .iter()
+            .filter(|kind| {
+                !self.is_store_fixed
+                    && self.store_kind != StoreKind::Memory
+                    && **kind != self.store_kind
+            })
+            .map(|kind| self.build_secret_store(kind))
+            .collect::<Result<_, _>>()?;
         Ok(ServiceContext {
             server: self.server.clone(),
             keychain_service: keychain_service(&self.server),
             management_key: self.management_key.clone(),
             secret_store,
+            other_stores,
             secret_store_timeout: secret_store::keychain_timeout(),
             location,
             pending_attempts: PendingAttempts::default(),

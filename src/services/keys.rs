@@ -8,6 +8,7 @@ mod import;
 mod leak_response;
 pub mod management_key;
 mod migrate;
+mod missing;
 mod recovery;
 mod refresh;
 mod remote_update;
@@ -23,6 +24,7 @@ pub use confirm_account::{confirm_account, find_unconfirmed_replacement};
 pub use error::Error;
 pub use import::{import_key, restore_inventory_entry};
 pub use leak_response::respond_to_leak;
+pub use missing::missing_error;
 pub use migrate::{MigratedEntry, migrate_entries};
 pub use recovery::{RecoveryReport, recover_and_reconcile, recover_interrupted};
 pub use refresh::{RefreshReport, load_authorizing_key, load_key, refresh_keys};
@@ -38,7 +40,6 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::api::openrouter;
 use crate::domain::{ApiKey, Label};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 use crate::storage::secret_store;
 
 /// Sends a request and retries it after a temporary failure. Only for idempotent requests.
@@ -67,17 +68,6 @@ async fn secret_for(services: &ServiceContext, label: &Label) -> Result<Option<A
         Ok(secret) => Ok(Some(to_api_key(&secret))),
         Err(secret_store::Error::NoEntry) => Ok(None),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Returns the error for a label without a key in the secret store.
-fn missing_error(services: &ServiceContext, label: &Label) -> Error {
-    match inventory::find_key(&services.location, &services.server, label.as_str()) {
-        Ok(Some(stored_key)) => Error::missing_secret(&stored_key, &services.secret_store),
-        _ => Error::MissingSecret {
-            label: label.clone(),
-            store_name: services.secret_store.display_name(),
-        },
     }
 }
 

@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 pub use age_file::PassphraseFn;
 pub use error::Error;
 
-use crate::domain::StoreKind;
+use crate::domain::{StoreKind, sanitize};
 use crate::platform::blocking_worker::BlockingWorker;
 use age_file::AgeFile;
 use keychain::Keychain;
@@ -34,11 +35,41 @@ pub struct EntryId {
     pub account: String,
 }
 
-/// The provider of a secret store.
+/// The program behind the Secret Service and its default collection; unknown on other systems.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Provider {
+    /// Name of the program, if known.
+    pub program: Option<String>,
+    /// Name of the collection, if known.
+    pub collection: Option<String>,
+}
+
+impl Provider {
+    /// Whether nothing is known about it.
+    pub const fn is_unknown(&self) -> bool {
+        self.program.is_none() && self.collection.is_none()
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let program = self.program.as_deref().map_or("an unknown program".into(), shorten);
+        match &self.collection {
+            Some(collection) => write!(f, "{program} (collection {})", shorten(collection)),
+            None => f.write_str(&program),
+        }
+    }
+}
+
+fn shorten(name: &str) -> String {
+    sanitize(name, 60)
+}
+
+/// The provider of a secret store, and its state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProviderInfo {
-    /// Name of the provider's program, if known.
-    pub program: Option<String>,
+    /// The provider.
+    pub provider: Provider,
     /// Whether the user must unlock the store first.
     pub locked: bool,
 }
@@ -153,7 +184,7 @@ impl SecretStore {
                 call_keychain(worker, timeout, |_| keychain::provider_info())
             }
             Backend::File { .. } | Backend::Memory(_) => {
-                Ok(ProviderInfo { program: None, locked: false })
+                Ok(ProviderInfo { provider: Provider::default(), locked: false })
             }
         }
     }

@@ -23,7 +23,7 @@ fn controls() -> ProvisioningControls {
     ProvisioningControls { cancel: watch::channel(false).1, pasted_codes: mpsc::channel(1).1 }
 }
 
-fn rotate(account: &TestAccount, name: &str, auth_method: AuthMethod) -> RotationOutcome {
+pub fn rotate(account: &TestAccount, name: &str, auth_method: AuthMethod) -> RotationOutcome {
     let held = account.held(name);
     block_on(keys::rotate_key(
         &account.services,
@@ -35,7 +35,7 @@ fn rotate(account: &TestAccount, name: &str, auth_method: AuthMethod) -> Rotatio
     ))
 }
 
-fn management(account: &TestAccount) -> AuthMethod {
+pub fn management(account: &TestAccount) -> AuthMethod {
     AuthMethod::ManagementKey(account.management.clone())
 }
 

@@ -110,6 +110,7 @@ async fn missing_inventory_entries_are_restored_from_the_keychain() {
         secret_store: SecretStore::memory_with_entries(secrets),
         secret_store_timeout: Duration::from_secs(1),
         location,
+        other_stores: Vec::new(),
         pending_attempts: PendingAttempts::default(),
         attribution: Attribution {
             url: "https://example.com".into(),

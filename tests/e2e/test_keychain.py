@@ -158,6 +158,35 @@ def a_key_the_keychain_refuses_can_be_stored_in_the_file_store(world):
     # No attempt is pending, and one key was created.
     equal(world.keywright("recover", "--server", server)[:2], (0, "every attempt ended cleanly\n"))
     equal(set(names(server, management)) - before, {"refused"})
-    code, _, err = world.keywright("get", "refused", "--server", server)
+    # The inventory says where it is; an explicit store is the only one to be used.
+    equal(world.keywright("get", "refused", "--server", server, **filed)[:2], (0, key))
+    code, _, err = world.keywright("get", "refused", "--server", server, "--store", "os", **filed)
     equal(code, 3)
     contains(err, "--store file")
+
+
+@test
+def another_keychain_is_named_where_the_keys_are_missing(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    for label in ("one", "two"):
+        world.create_key(server, label)
+    with open(world.path("home", ".local", "share", "keywright", "keychain.json"), encoding="utf-8") as file:
+        equal(json.load(file)["providers"], [{"program": "gnome-keyring-daemon", "collection": "login"}])
+    with open(world.path("home", ".local", "share", "keywright", "keychain.json"), "w", encoding="utf-8") as file:
+        json.dump({"version": 1, "providers": [{"program": "kwalletd6", "collection": "kdewallet"}]}, file)
+    one = world.lookup(server, "one")
+    service = "keywright/" + server
+    world.run("secret-tool", "clear", "service", service, "username", "one")
+    for command in (("get", "one"), ("list", "--refresh"), ("run", "one", "--", "true")):
+        code, _, err = world.keywright(*command, "--server", server)
+        equal((command, code), (command, 4))
+        contains(err, "which gnome-keyring-daemon (collection login) provides now; keys were stored with kwalletd6")
+        assert "create a new key" not in err and one not in err, err
+    # Without a record: none of the keys is there.
+    os.remove(world.path("home", ".local", "share", "keywright", "keychain.json"))
+    world.run("secret-tool", "clear", "service", service, "username", "two")
+    for command in (("get", "two"), ("list", "--refresh")):
+        code, _, err = world.keywright(*command, "--server", server)
+        equal((command, code), (command, 4))
+        contains(err, "none of the 2 stored keys is in the Secret Service keychain")

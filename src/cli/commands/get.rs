@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::output::{find_key, print, usage_error};
 use crate::domain::UserError;
-use crate::services::keys::Error;
+use crate::services::keys::missing_error;
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
 
@@ -35,12 +35,14 @@ impl GetArgs {
     }
 }
 
-/// Returns the key stored under `label`. Reads the inventory only where the secret store has no entry
-/// of this name: for another spelling of the label, or to explain why there is none.
+/// Returns the key stored under `label`, from the store that the inventory records. Reads the inventory
+/// only where there is another store, or the secret store has no entry of this name: for another spelling
+/// of the label, or to explain why there is none.
 pub(in crate::cli) fn load_secret(
     services: &ServiceContext,
     label: &str,
 ) -> Result<SecretString, UserError> {
+    let services = &services.for_label(label);
     match services.secret_store.get(&services.entry_id(label), services.secret_store_timeout) {
         Ok(secret) => Ok(secret),
         Err(secret_store::Error::NoEntry) => {
@@ -48,7 +50,7 @@ pub(in crate::cli) fn load_secret(
             if key.label.as_str() != label {
                 return load_secret(services, key.label.as_str());
             }
-            Err(Error::missing_secret(&key, &services.secret_store).to_user_error())
+            Err(missing_error(services, &key.label).to_user_error())
         }
         Err(error) => Err(error.to_user_error()),
     }

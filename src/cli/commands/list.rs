@@ -100,7 +100,7 @@ async fn refresh_keys(
     let done = Arc::new(AtomicUsize::new(0));
     let (results, mut received) = mpsc::unbounded_channel();
     let progress = tokio::spawn(show_progress(total, Arc::clone(&done)));
-    let mut waits = 0;
+    let (mut waits, mut unreadable) = (0, None);
     let error = loop {
         let (results, done) = (results.clone(), Arc::clone(&done));
         let report = move |hash: &str, result: &CheckResult, at: Timestamp| {
@@ -110,8 +110,9 @@ async fn refresh_keys(
         };
         // Never cancelled: only the end of the program stops it here.
         let (_sender, stop) = watch::channel(false);
-        let RefreshReport { error, retry_after, unchecked: remaining, .. } =
+        let RefreshReport { error, unreadable: first, retry_after, unchecked: remaining, .. } =
             keys::refresh_keys(services, unchecked, Timestamp::now, report, stop).await;
+        unreadable = unreadable.or(first);
         unchecked = remaining;
         match retry_after.filter(|wait| *wait <= MAX_RETRY_AFTER && waits < services.max_retries) {
             Some(wait) if !unchecked.is_empty() => {
@@ -144,11 +145,14 @@ async fn refresh_keys(
             }
             Err(error)
         }
-        (None, Some(reason)) if answers.is_empty() => Err(UserError::new(
-            ErrorKind::Unreachable,
-            format!("no key could be checked: {reason}"),
-            "show the results of the last check: keywright list",
-        )),
+        // Nothing was sent for keys that cannot be read here.
+        (None, Some(reason)) if answers.is_empty() => Err(unreadable.unwrap_or_else(|| {
+            UserError::new(
+                ErrorKind::Unreachable,
+                format!("no key could be checked: {reason}"),
+                "show the results of the last check: keywright list",
+            )
+        })),
         _ => Ok(()),
     };
     (answers, result)

@@ -39,9 +39,8 @@ pub(super) fn check_keychain(
         Err(error) => Err(error.clone()),
     };
     let works = result.is_ok();
-    let program = provider.ok().and_then(|provider| provider.program);
-    let program =
-        program.map_or(String::new(), |name| format!(", served by {}", sanitize(&name, 60)));
+    let provider = provider.ok().map(|info| info.provider).filter(|name| !name.is_unknown());
+    let program = provider.map_or(String::new(), |name| format!(", served by {name}"));
     let store = services.secret_store.display_name();
     report(DoctorProgress::CheckFinished(match result {
         Ok(()) => HealthCheck::ok(

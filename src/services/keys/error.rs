@@ -1,9 +1,9 @@
 //! Errors of operations on existing keys, and how each is shown to a person.
 
 use crate::api::openrouter;
-use crate::domain::{ErrorKind, Label, StoredKey, UserError, format_command};
+use crate::domain::{ErrorKind, Label, UserError, format_command};
 use crate::storage::json_store;
-use crate::storage::secret_store::{self, SecretStore};
+use crate::storage::secret_store;
 
 /// An error of an operation on an existing key.
 #[derive(Debug, thiserror::Error)]
@@ -106,12 +106,15 @@ pub enum Error {
         /// The secret store's display name.
         store_name: String,
     },
-    /// The key is stored in another secret store than the one in use.
+    /// The key is in another secret store than the one in use.
     #[error("{}", .0.message)]
     InOtherStore(UserError),
     /// The key belongs to an account that the user has not confirmed.
     #[error("{}", .0.message)]
     OtherAccount(UserError),
+    /// Another keychain answers than the one that keys were stored in.
+    #[error("{}", .0.message)]
+    OtherKeychain(UserError),
     /// Two secret stores have different secrets with the same name.
     #[error("{1} has a different secret with the name '{0}'")]
     SecretConflict(String, String),
@@ -144,7 +147,9 @@ impl Error {
         let (kind, meaning, advice) = match self {
             Self::JsonStore(error) => return error.to_user_error(),
             Self::SecretStore(error) => return error.to_user_error(),
-            Self::InOtherStore(error) | Self::OtherAccount(error) => return error.clone(),
+            Self::InOtherStore(error)
+            | Self::OtherAccount(error)
+            | Self::OtherKeychain(error) => return error.clone(),
             Self::NoManagementKey { page_url } => (
                 ErrorKind::Failed,
                 UNCHANGED,
@@ -274,14 +279,12 @@ impl Error {
         UserError::new(kind, self.to_string(), advice).with_meaning(meaning)
     }
 
-    /// Returns the error for a key in the inventory whose secret `store` does not have.
-    pub fn missing_secret(stored_key: &StoredKey, store: &SecretStore) -> Self {
-        match stored_key.other_store_error(&store.kind()) {
-            Some(error) => Self::InOtherStore(error),
-            None => Self::MissingSecret {
-                label: stored_key.label.clone(),
-                store_name: store.display_name(),
-            },
+    /// Whether the secret of one key cannot be read, while those of other keys may be.
+    pub(super) const fn is_about_one_key(&self) -> bool {
+        match self {
+            Self::MissingSecret { .. } | Self::InOtherStore(_) => true,
+            Self::SecretStore(error) => error.is_about_entry(),
+            _ => false,
         }
     }
 

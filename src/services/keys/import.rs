@@ -47,6 +47,7 @@ pub async fn import_key(
     let _storing_lock = provision::lock_storing(services).await?;
     let already_stored = ensure_label_free(services, label, &hash).await?;
     store_secret(services, label, key).await?;
+    services.remember_provider().await;
     drop(reserve);
     match add_to_inventory(services, stored_key) {
         Err(error) if already_stored || delete_secret(services, label).await.is_err() => {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::{Error, management_key, missing_error, to_api_key};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{
-    AccountKey, ApiKey, CheckResult, ErrorKind, KeyInfo, Label, StoredKey, UserError,
+    AccountKey, ApiKey, CheckResult, ErrorKind, KeyInfo, Label, StoreKind, StoredKey, UserError,
 };
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
@@ -27,6 +27,11 @@ const MAX_REJECTED_LOOKUPS: usize = 32;
 
 /// Returns the key stored under `label`. Blocks, and can wait for the user.
 pub fn load_key(services: &ServiceContext, label: &Label) -> Result<ApiKey, Error> {
+    load_key_here(&services.for_label(label.as_str()), label)
+}
+
+/// Returns the key stored under `label` in the store of this context.
+fn load_key_here(services: &ServiceContext, label: &Label) -> Result<ApiKey, Error> {
     match services
         .secret_store
         .get(&services.entry_id(label.as_str()), services.secret_store_timeout)
@@ -55,9 +60,10 @@ impl KeyLoader {
     fn new(services: ServiceContext) -> Self {
         let (sender, mut receiver) = unbounded_channel::<(Label, oneshot::Sender<_>)>();
         tokio::task::spawn_blocking(move || {
+            let mut stores = StoresByLabel::new(&services);
             while let Some((label, response)) = receiver.blocking_recv() {
                 // The receiver may have stopped waiting.
-                let _ = response.send(load_key(&services, &label));
+                let _ = response.send(stores.load(&label));
             }
         });
         Self(sender)
@@ -71,6 +77,47 @@ impl KeyLoader {
     }
 }
 
+/// Reads each key from the store that the inventory records. The inventory is read once.
+struct StoresByLabel {
+    /// The store of new keys, and those of other keys by label.
+    default: ServiceContext,
+    others: HashMap<Label, ServiceContext>,
+    /// Errors of other stores, which are not tried again: each would ask for its passphrase.
+    failed: Vec<(StoreKind, UserError)>,
+}
+
+impl StoresByLabel {
+    fn new(services: &ServiceContext) -> Self {
+        let stored_keys = inventory::filter_keys(&services.location, &services.server, |key| {
+            !key.is_in_store(&services.secret_store.kind())
+        });
+        let others = stored_keys.unwrap_or_default().into_iter();
+        let others = others.map(|key| (key.label.clone(), services.for_key(&key))).collect();
+        Self { default: services.clone(), others, failed: Vec::new() }
+    }
+
+    fn load(&mut self, label: &Label) -> Result<ApiKey, Error> {
+        let Some(services) = self.others.get(label) else {
+            return load_key_here(&self.default, label);
+        };
+        let kind = services.secret_store.kind();
+        if let Some((_, error)) = self.failed.iter().find(|(failed, _)| *failed == kind) {
+            return Err(Error::InOtherStore(error.clone()));
+        }
+        match load_key_here(services, label) {
+            Err(Error::SecretStore(error))
+                if !error.is_about_entry() && kind != self.default.secret_store.kind() =>
+            {
+                // The keys of the other stores are still checked.
+                let error = error.to_user_error();
+                self.failed.push((kind, error.clone()));
+                Err(Error::InOtherStore(error))
+            }
+            result => result,
+        }
+    }
+}
+
 /// Fetches the information about one key, once. An error ends the whole refresh: the secret store
 /// failed, or the server cannot be reached or limits the rate.
 async fn check_key(
@@ -79,15 +126,20 @@ async fn check_key(
     client: &Client,
     hash: &str,
     label: &Label,
+    on_unreadable: impl FnOnce(UserError),
 ) -> Result<CheckResult, (UserError, Option<Duration>)> {
     let key = match key_loader.load(label).await {
         Ok(key) if key.hash() == hash => key,
         // One wrong entry does not affect the other keys.
         Ok(_) => {
-            let message = Error::SecretMismatch(label.clone()).to_string();
-            return Ok(CheckResult::Failed(message));
+            let error = Error::SecretMismatch(label.clone());
+            on_unreadable(error.to_user_error());
+            return Ok(CheckResult::Failed(error.to_string()));
         }
-        Err(error @ (Error::MissingSecret { .. } | Error::InOtherStore(_))) => {
+        // Another keychain answers, so the other keys are missing too.
+        Err(Error::OtherKeychain(error)) => return Err((error, None)),
+        Err(error) if error.is_about_one_key() => {
+            on_unreadable(error.to_user_error());
             return Ok(CheckResult::Failed(error.to_string()));
         }
         Err(error) => return Err((error.to_user_error(), None)),
@@ -131,6 +183,8 @@ async fn has_other_key_with_mask(services: &ServiceContext, masked: String) -> b
 pub struct RefreshReport {
     /// Why the refresh ended early.
     pub error: Option<UserError>,
+    /// Why the first key that could not be read here was not checked; no request was sent for it.
+    pub unreadable: Option<UserError>,
     /// The delay that the server requests.
     pub retry_after: Option<Duration>,
     /// Hashes and labels of the keys that were not checked.
@@ -149,6 +203,7 @@ struct RefreshRun<F, N> {
     queue: Mutex<VecDeque<(String, Label)>>,
     results: Mutex<HashMap<String, (Timestamp, CheckResult)>>,
     stop_reason: Mutex<Option<(UserError, Option<Duration>)>>,
+    unreadable: Mutex<Option<UserError>>,
 }
 
 /// Checks keys (hash and label) in this order, eight at a time, until all are checked, the server
@@ -180,6 +235,7 @@ pub async fn refresh_keys(
         queue: Mutex::new(keys.into()),
         results: Mutex::default(),
         stop_reason: Mutex::default(),
+        unreadable: Mutex::default(),
     });
     let mut tasks = JoinSet::new();
     for _ in 0..MAX_CONCURRENT_CHECKS {
@@ -217,7 +273,8 @@ pub async fn refresh_keys(
         );
     }
     let unchecked = lock_mutex(&run.queue).drain(..).collect();
-    RefreshReport { error, retry_after, unchecked, rejected_keys: rejected }
+    let unreadable = lock_mutex(&run.unreadable).take();
+    RefreshReport { error, unreadable, retry_after, unchecked, rejected_keys: rejected }
 }
 
 /// Returns the usage sample of a result.
@@ -235,7 +292,11 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
     async fn check_until_stopped(&self) {
         while lock_mutex(&self.stop_reason).is_none() {
             let Some((hash, label)) = lock_mutex(&self.queue).pop_front() else { return };
-            match check_key(&self.services, &self.key_loader, &self.client, &hash, &label).await {
+            let on_unreadable = |error| {
+                lock_mutex(&self.unreadable).get_or_insert(error);
+            };
+            let (services, loader) = (&self.services, &self.key_loader);
+            match check_key(services, loader, &self.client, &hash, &label, on_unreadable).await {
                 Ok(result) => {
                     let checked_at = (self.clock)();
                     (self.on_result)(&hash, &result, checked_at);

@@ -236,6 +236,7 @@ fn remove_copy(
 ) -> Result<(), Error> {
     let stored_key = inventory::find_key(&services.location, &services.server, label.as_str())?
         .filter(|stored_key| stored_key.label == *label);
+    let services = &stored_key.as_ref().map_or(services.clone(), |key| services.for_key(key));
     match services
         .secret_store
         .delete(&services.entry_id(label.as_str()), services.secret_store_timeout)

@@ -22,6 +22,7 @@ pub async fn rename_key(
     new: &Label,
     management: Option<&ManagementKey>,
 ) -> Result<RenamedKey, Error> {
+    let services = &services.for_key(old);
     let stored_key = inventory::list_keys(&services.location, &services.server)?;
     if !stored_key
         .iter()

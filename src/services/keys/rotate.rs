@@ -34,6 +34,8 @@ pub async fn rotate_key(
     controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> RotationOutcome {
+    // The new key is stored where the old one is.
+    let services = &services.for_key(stored_key);
     let (request, replacement) = match plan_rotation(services, stored_key, policy, Timestamp::now())
         .await
     {
@@ -186,19 +188,21 @@ pub async fn move_label(
         return Ok(Rotated { new: freed.unwrap_or(new_key), old: None });
     };
     let label = &old.label;
+    let (old_services, services) = (&services.for_key(&old), &services.for_key(&new_key));
     // No other process may take a label before the inventory is written.
     let _storing_lock = provision::lock_storing(services).await?;
     let reserve = services.location.reserve_space()?;
-    let old_label = match secret_for(services, label).await? {
+    let is_one_store = old.location == new_key.location;
+    let old_label = match secret_for(old_services, label).await? {
         Some(key) if key.hash() == old.hash => {
             let old_label =
-                find_free_label(services, &stored_keys, label, "old", Some(&old.hash)).await?;
-            store_secret(services, &old_label, &key).await?;
+                find_free_label(old_services, &stored_keys, label, "old", Some(&old.hash)).await?;
+            store_secret(old_services, &old_label, &key).await?;
             old_label
         }
         Some(key) if key.hash() != new => return Err(Error::SecretMismatch(label.clone())),
         // Step 2 had begun, so the old key is already stored under its new label.
-        _ => find_old_key_label(services, label, &old.hash)
+        _ => find_old_key_label(old_services, label, &old.hash)
             .await?
             .ok_or_else(|| Error::SecretMismatch(label.clone()))?,
     };
@@ -212,6 +216,10 @@ pub async fn move_label(
     }
     if new_key.label != *label {
         delete_secret(services, &new_key.label).await?;
+    }
+    if !is_one_store {
+        // Its copy has the label of the replaced key.
+        delete_secret(old_services, label).await?;
     }
     drop(reserve);
     let retirement = Retirement {

@@ -1,5 +1,6 @@
 //! The context that all services share.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,10 +8,11 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use crate::api::openrouter::{Attribution, Client, Connection, Error};
-use crate::domain::{ManagementKey, StoreKind};
+use crate::domain::{ManagementKey, StoreKind, StoredKey};
 use crate::storage::journal::AttemptGuard;
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, EntryId, SecretStore};
+use crate::storage::{inventory, keychain_providers};
 
 /// Attempts of this process whose key is not stored yet. While they are here, no other process
 /// recovers them.
@@ -44,6 +46,8 @@ pub struct ServiceContext {
     pub management_key: Option<ManagementKey>,
     /// Where keys are stored.
     pub secret_store: SecretStore,
+    /// The other stores that keys may be in; none where `--store` names the only one to use.
+    pub other_stores: Vec<SecretStore>,
     /// The timeout of one secret store call.
     pub secret_store_timeout: Duration,
     /// Where the inventory and the journal are.
@@ -96,6 +100,48 @@ impl ServiceContext {
     /// Returns the secret store entry of the key with this label.
     pub fn entry_id(&self, label: &str) -> EntryId {
         EntryId { service: self.keychain_service.clone(), account: label.into() }
+    }
+
+    /// Returns a context whose store is the one that the inventory records for the key.
+    pub fn for_key(&self, stored_key: &StoredKey) -> Self {
+        let store = self.other_stores.iter().find(|store| stored_key.is_in_store(&store.kind()));
+        match store {
+            Some(store) if !stored_key.is_in_store(&self.secret_store.kind()) => {
+                let mut other_stores = self.other_stores.clone();
+                other_stores.push(self.secret_store.clone());
+                Self { secret_store: store.clone(), other_stores, ..self.clone() }
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// Returns a context whose store is the one that the inventory records for the label. Reads the
+    /// inventory only where another store exists.
+    pub fn for_label(&self, label: &str) -> Self {
+        if !self.other_stores.iter().any(SecretStore::exists) {
+            return self.clone();
+        }
+        match inventory::find_key(&self.location, &self.server, label) {
+            Ok(Some(stored_key)) => self.for_key(&stored_key),
+            // A damaged inventory must not keep a key from being read.
+            Ok(None) | Err(_) => self.clone(),
+        }
+    }
+
+    /// Records which keychain keys are stored in, once in a process. Its failure is not shown.
+    pub(crate) async fn remember_provider(&self) {
+        static IS_DONE: AtomicBool = AtomicBool::new(false);
+        if self.secret_store.kind() != StoreKind::Keychain || IS_DONE.swap(true, Ordering::Relaxed)
+        {
+            return;
+        }
+        let info = self.call_secret_store(|store, timeout| store.provider_info(timeout)).await;
+        if let Some(provider) =
+            info.ok().map(|info| info.provider).filter(|provider| !provider.is_unknown())
+            && let Err(error) = keychain_providers::add_provider(&self.location, provider)
+        {
+            tracing::warn!(%error, "the keychain's name could not be recorded");
+        }
     }
 
     /// Returns the other store, for a key that this one cannot store: the file for the keychain, the

@@ -111,6 +111,7 @@ pub(super) async fn store_received_key(
         None => inventory::upsert_keys(&services.location, vec![stored_key.clone()]),
     };
     drop(storing_lock);
+    services.remember_provider().await;
     delete_attempt_secrets(&guard, services).await;
     // The attempt of a key that is not in the inventory stays in the journal for the next start.
     let mut guard = Some(guard);
@@ -219,6 +220,7 @@ async fn store_and_list(
     let accounts = known_accounts(None, services);
     let listed = inventory::upsert_keys(&services.location, vec![stored_key.clone()]);
     drop(storing_lock);
+    existing.remember_provider().await;
     if listed.is_ok() {
         if let Some(guard) = services.pending_attempts.take_by_hash(&stored_key.hash) {
             delete_attempt_secrets(&guard, services).await;

@@ -196,6 +196,18 @@ impl Error {
         })
     }
 
+    /// Whether the error is about one entry; the store itself works.
+    pub const fn is_about_entry(&self) -> bool {
+        matches!(
+            self,
+            Self::NoEntry
+                | Self::Ambiguous(_)
+                | Self::NotText
+                | Self::TooLong
+                | Self::ReadBackMismatch
+        )
+    }
+
     /// Converts into the error that is shown outside of provisioning.
     pub fn to_user_error(&self) -> UserError {
         let kind =

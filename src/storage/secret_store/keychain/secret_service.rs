@@ -13,7 +13,7 @@ use zbus::zvariant::{OwnedObjectPath, OwnedValue};
 use zbus_secret_service_keyring_store::Store;
 
 use super::UnlockOutcome;
-use crate::storage::secret_store::{Error, ProviderInfo};
+use crate::storage::secret_store::{Error, Provider, ProviderInfo};
 
 pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "the Secret Service keychain";
 
@@ -54,7 +54,9 @@ pub(super) fn search_entries(
 pub(in crate::storage::secret_store) fn provider_info() -> Result<ProviderInfo, Error> {
     let keychain = DefaultCollection::connect()?;
     let locked = keychain.is_locked().map_err(|error| convert_error(&error))?;
-    Ok(ProviderInfo { program: keychain.provider_program(), locked })
+    let collection = keychain.path.rsplit('/').next().map(str::to_owned);
+    let provider = Provider { program: keychain.provider_program(), collection };
+    Ok(ProviderInfo { provider, locked })
 }
 
 /// Converts a "no access" error for which [`diagnose_access`] found no cause.

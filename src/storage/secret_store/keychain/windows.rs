@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use windows_native_keyring_store::Store;
 
 use super::UnlockOutcome;
-use crate::storage::secret_store::{EntryId, Error, ProviderInfo};
+use crate::storage::secret_store::{EntryId, Error, Provider, ProviderInfo};
 
 pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "Windows Credential Manager";
 
@@ -43,7 +43,7 @@ pub(super) fn search_entries(
 
 /// The system itself is the provider.
 pub(in crate::storage::secret_store) fn provider_info() -> Result<ProviderInfo, Error> {
-    Ok(ProviderInfo { program: None, locked: false })
+    Ok(ProviderInfo { provider: Provider::default(), locked: false })
 }
 
 /// Converts a "no access" error: the session has no logged-on user.

@@ -1,0 +1,73 @@
+//! Keys in another store than the default one, and keys that another keychain does not have.
+
+use std::sync::Arc;
+
+use keywright::domain::{ErrorKind, KeyLocation, RotationOutcome, StoreKind};
+use keywright::services::keys;
+use keywright::services::provision::ServiceContext;
+use keywright::storage::inventory;
+use keywright::storage::secret_store::SecretStore;
+use secrecy::SecretString;
+
+use super::rotation::{management, rotate};
+use super::{TIMEOUT, TestAccount, block_on, label, slot};
+
+/// An account whose key `name` moved to another store; `agent` and the others stay in the first.
+fn account_with_two_stores(name: &str) -> (TestAccount, SecretStore) {
+    let mut account = TestAccount::new();
+    let secret = SecretString::from(account.get(name).unwrap());
+    account.services.secret_store.delete(&slot(name), TIMEOUT).unwrap();
+    let file = tempfile::tempdir().unwrap().keep();
+    let other = SecretStore::age_file(file, Arc::new(|_| Ok(SecretString::from("correct horse"))));
+    other.set(&slot(name), &secret, TIMEOUT).unwrap();
+    inventory::update_key(&account.services.location, &account.services.server, &account.held(name).hash, |key| {
+        key.location = KeyLocation::Stored(StoreKind::File);
+    })
+    .unwrap();
+    account.services.other_stores = vec![other.clone()];
+    (account, other)
+}
+
+#[test]
+fn a_key_is_used_from_the_store_that_the_inventory_records() {
+    let (mut account, other) = account_with_two_stores("ci");
+    let ci = account.held("ci");
+    assert_eq!(keys::load_key(&account.services, &ci.label).unwrap().hash(), ci.hash);
+    let renamed = block_on(keys::rename_key(&account.services, &ci, &label("cd"), None));
+    let ci = renamed.unwrap().stored_key;
+    assert!(other.get(&slot("cd"), TIMEOUT).is_ok() && other.get(&slot("ci"), TIMEOUT).is_err());
+    assert!(account.get("cd").is_none());
+    keys::remove_key(&account.services, &ci.label).unwrap();
+    assert!(other.get(&slot("cd"), TIMEOUT).is_err());
+    // `--store` names the only store to use.
+    let (named, _) = account_with_two_stores("ci");
+    account.services = ServiceContext { other_stores: Vec::new(), ..named.services.clone() };
+    let error = keys::load_key(&account.services, &label("ci")).unwrap_err().to_user_error();
+    assert!(error.message.contains("is in the file store"), "{}", error.message);
+}
+
+#[test]
+fn a_rotated_key_stays_in_its_store() {
+    let (account, other) = account_with_two_stores("ci");
+    let old = account.held("ci");
+    let outcome = rotate(&account, "ci", management(&account));
+    assert!(matches!(outcome, RotationOutcome::Completed { .. }), "{outcome:?}");
+    let new = account.held("ci");
+    assert_ne!(new.hash, old.hash);
+    assert!(new.is_in_store(&StoreKind::File));
+    assert_eq!(keys::load_key(&account.services, &new.label).unwrap().hash(), new.hash);
+    assert!(other.get(&slot("ci (old)"), TIMEOUT).is_ok());
+    assert!(account.get("ci").is_none() && account.get("ci (old)").is_none());
+}
+
+#[test]
+fn where_no_entry_is_left_another_keychain_is_named_as_the_cause() {
+    let account = TestAccount::new();
+    for name in account.labels() {
+        account.services.secret_store.delete(&slot(&name), TIMEOUT).unwrap();
+    }
+    let error = keys::load_key(&account.services, &label("ci")).unwrap_err().to_user_error();
+    assert_eq!(error.kind, ErrorKind::SecretStore);
+    assert!(error.message.contains("none of the 4 stored keys"), "{}", error.message);
+    assert!(!error.one_line().contains("removed the secret"), "{}", error.one_line());
+}
