@@ -41,6 +41,7 @@ use commands::{
     new, panic, recover, rename, rm, rotate, run, show, status, store, watch,
 };
 pub use exit_code::exit_code;
+pub use json::is_json_requested;
 use output::usage_error;
 pub use output::{print, print_error_json, report_error, set_quiet, stdout_error};
 pub use signals::disable_prompt_signals;
@@ -288,16 +289,6 @@ fn ignore_empty_variables(command: clap::Command) -> clap::Command {
 
 fn parse_store_kind(word: &str) -> Result<StoreKind, String> {
     word.parse().map_err(|error: crate::domain::ParseStoreKindError| error.to_string())
-}
-
-/// Whether `--json` is among the arguments and is an option of Keywright, not of the program that `run`
-/// starts. For arguments that cannot be parsed.
-pub fn is_json_requested(args: impl IntoIterator<Item = OsString>) -> bool {
-    let cli = Cli::command();
-    let own: Vec<_> = args.into_iter().skip(1).take_while(|argument| argument != "--").collect();
-    let command = own.iter().find_map(|argument| cli.find_subcommand(argument));
-    command.is_none_or(|command| command.get_name() != "run")
-        && own.iter().any(|argument| argument == "--json")
 }
 
 /// Runs a command, except those of [`run_without_config`] and `sandbox`, which `main` runs.

@@ -101,7 +101,8 @@ fn run(cli: &Cli) -> Result<(), UserError> {
         });
         keys.is_ok_and(|keys| !keys.is_empty()) && store.unlock().is_ok()
     };
-    services.other_stores = services.other_stores.iter().filter(|store| is_used(store)).cloned().collect();
+    services.other_stores =
+        services.other_stores.iter().filter(|store| is_used(store)).cloned().collect();
     cli::disable_prompt_signals();
     let options = tui::Options {
         sandbox_controls: sandbox.is_some().then_some(tui::SandboxControls {

@@ -1,7 +1,11 @@
 //! JSON documents of the command line. Fields have OpenRouter's names, amounts are in USD, times
 //! are in UTC with `Z`, unknown values are null. None contains a secret.
 
-use super::exit_code;
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+
+use super::{Cli, exit_code};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -96,6 +100,16 @@ pub fn error_to_json(error: &UserError) -> Value {
 /// Formats a time in whole seconds with `Z`.
 pub(super) fn to_iso8601(at: Option<Timestamp>) -> Option<String> {
     at.and_then(|at| Timestamp::from_second(at.as_second()).ok()).map(|at| at.to_string())
+}
+
+/// Whether `--json` is among the arguments and is an option of Keywright, not of the program that `run`
+/// starts. For arguments that cannot be parsed.
+pub fn is_json_requested(args: impl IntoIterator<Item = OsString>) -> bool {
+    let cli = Cli::command();
+    let own: Vec<_> = args.into_iter().skip(1).take_while(|argument| argument != "--").collect();
+    let command = own.iter().find_map(|argument| cli.find_subcommand(argument));
+    command.is_none_or(|command| command.get_name() != "run")
+        && own.iter().any(|argument| argument == "--json")
 }
 
 #[cfg(test)]

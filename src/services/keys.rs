@@ -24,8 +24,8 @@ pub use confirm_account::{confirm_account, find_unconfirmed_replacement};
 pub use error::Error;
 pub use import::{import_key, restore_inventory_entry};
 pub use leak_response::respond_to_leak;
-pub use missing::missing_error;
 pub use migrate::{MigratedEntry, migrate_entries};
+pub use missing::missing_error;
 pub use recovery::{RecoveryReport, recover_and_reconcile, recover_interrupted};
 pub use refresh::{RefreshReport, load_authorizing_key, load_key, refresh_keys};
 pub use remote_update::{

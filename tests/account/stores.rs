@@ -20,9 +20,14 @@ fn account_with_two_stores(name: &str) -> (TestAccount, SecretStore) {
     let file = tempfile::tempdir().unwrap().keep();
     let other = SecretStore::age_file(file, Arc::new(|_| Ok(SecretString::from("correct horse"))));
     other.set(&slot(name), &secret, TIMEOUT).unwrap();
-    inventory::update_key(&account.services.location, &account.services.server, &account.held(name).hash, |key| {
-        key.location = KeyLocation::Stored(StoreKind::File);
-    })
+    inventory::update_key(
+        &account.services.location,
+        &account.services.server,
+        &account.held(name).hash,
+        |key| {
+            key.location = KeyLocation::Stored(StoreKind::File);
+        },
+    )
     .unwrap();
     account.services.other_stores = vec![other.clone()];
     (account, other)
