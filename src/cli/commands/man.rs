@@ -1,8 +1,10 @@
 //! `keywright man`: prints the manual page, generated from the command-line definition.
 
-use std::fmt::Write;
+use std::io;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::Cli;
 use crate::cli::output::print;
@@ -45,72 +47,65 @@ const FILES_TEXT: &str = "Keys are stored in the keychain of the operating syste
 keywright, user name the label. Data that is not secret is stored in inventory.json in the data \
 directory, which is $XDG_DATA_HOME/keywright unless --data-dir is given.";
 
+/// Renders one page for all commands. clap_mangen renders the options; alone it would only name
+/// the commands and refer to a page for each of them.
 fn render_page() -> String {
-    let mut root = Cli::command();
-    root.build();
-    let mut page = String::new();
-    let version = root.get_version().unwrap_or_default();
-    let _ = writeln!(page, ".TH KEYWRIGHT 1 \"\" \"keywright {version}\" \"User Commands\"");
-    write_section(&mut page, "NAME");
-    write_paragraphs(
-        &mut page,
-        &format!("keywright - {}", about_text(&root).trim_end_matches('.')),
-    );
-    write_section(&mut page, "SYNOPSIS");
-    write_paragraphs(&mut page, "keywright [OPTION]... [COMMAND]");
-    write_section(&mut page, "DESCRIPTION");
-    write_paragraphs(&mut page, &about_text(&root));
-    write_paragraphs(&mut page, "Without a command the dashboard opens.");
-    write_section(&mut page, "COMMANDS");
-    write_commands(&mut page, &root);
-    write_section(&mut page, "OPTIONS");
-    write_options(&mut page, root.get_arguments());
-    write_section(&mut page, "ENVIRONMENT");
+    // Not built: a built command repeats the global options in every subcommand.
+    let root = Cli::command();
+    // An empty date would be left out, and the arguments after it would move.
+    let man = Man::new(root.clone()).title("KEYWRIGHT").date(" ").manual("User Commands");
+    let mut page = render(|page| man.render_title(page));
+    page += &render(|page| man.render_name_section(page));
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]).text([bold("keywright"), roman(" [OPTION]... [COMMAND]")]);
+    roff.control("SH", ["DESCRIPTION"]);
+    write_paragraphs(&mut roff, &about_text(&root));
+    write_paragraphs(&mut roff, "Without a command the dashboard opens.");
+    roff.control("SH", ["COMMANDS"]);
+    page += &roff.to_roff();
+    write_commands(&mut page, &root, "keywright");
+    page += &render(|page| man.render_options_section(page));
+    let mut roff = Roff::new();
+    roff.control("SH", ["ENVIRONMENT"]);
     for arg in root.get_arguments() {
         if let (Some(variable), Some(long)) = (arg.get_env(), arg.get_long()) {
-            write_entry(&mut page, &variable.to_string_lossy(), &format!("As --{long}."));
+            write_entry(&mut roff, &variable.to_string_lossy(), &format!("As --{long}."));
         }
     }
-    write_entries(&mut page, ENVIRONMENT_VARIABLES);
-    write_section(&mut page, "EXIT STATUS");
-    write_entries(&mut page, EXIT_CODES);
-    write_section(&mut page, "FILES");
-    write_paragraphs(&mut page, FILES_TEXT);
-    page
+    write_entries(&mut roff, ENVIRONMENT_VARIABLES);
+    roff.control("SH", ["EXIT STATUS"]);
+    write_entries(&mut roff, EXIT_CODES);
+    roff.control("SH", ["FILES"]);
+    write_paragraphs(&mut roff, FILES_TEXT);
+    page + &roff.to_roff()
+}
+
+/// Returns what clap_mangen renders. Writing to memory does not fail.
+fn render(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+    let mut page = Vec::new();
+    let _ = write(&mut page);
+    String::from_utf8_lossy(&page).into_owned()
 }
 
 /// Writes a section for each command, followed by its subcommands.
-fn write_commands(page: &mut String, parent: &Command) {
+fn write_commands(page: &mut String, parent: &Command, parent_name: &str) {
     for command in parent.get_subcommands().filter(|command| !command.is_hide_set()) {
-        if command.get_name() == "help" {
-            continue;
-        }
-        let usage = command.clone().render_usage().to_string();
-        let usage = usage.trim_start_matches("Usage: ");
-        let _ = writeln!(page, ".SS \"{}\"", escape_roff(usage).replace('"', "\\(dq"));
-        write_paragraphs(
-            page,
-            &command.get_long_about().map_or_else(|| about_text(command), ToString::to_string),
+        let name = format!("{parent_name} {}", command.get_name());
+        let usage = command.clone().bin_name(&name).render_usage().to_string();
+        let mut roff = Roff::new();
+        roff.control("SS", [usage.trim_start_matches("Usage: ")]);
+        let about = command.get_long_about().map(ToString::to_string);
+        write_paragraphs(&mut roff, &about.unwrap_or_else(|| about_text(command)));
+        *page += &roff.to_roff();
+        let man = Man::new(command.clone().disable_help_flag(true));
+        // Its options belong to the command's section and have no section of their own.
+        page.extend(
+            render(|page| man.render_options_section(page))
+                .lines()
+                .filter(|line| !line.starts_with(".SH"))
+                .map(|line| format!("{line}\n")),
         );
-        write_options(page, command.get_arguments().filter(|arg| !arg.is_global_set()));
-        write_commands(page, command);
-    }
-}
-
-fn write_options<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
-    for arg in args.filter(|arg| !arg.is_hide_set() && arg.get_id() != "help") {
-        let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        let values: Vec<_> =
-            arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
-        if arg.get_action().takes_values() && !values.is_empty() {
-            let _ = write!(help, " [{}]", values.join(", "));
-        }
-        let default = arg.get_default_values().first().filter(|_| !arg.is_hide_default_value_set());
-        if let Some(default) = default.filter(|_| arg.get_action().takes_values()) {
-            let _ = write!(help, " [default: {}]", default.to_string_lossy());
-        }
-        let short = arg.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
-        write_entry(page, &format!("{short}{arg}"), &help);
+        write_commands(page, command, &name);
     }
 }
 
@@ -118,46 +113,31 @@ fn about_text(command: &Command) -> String {
     command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
-fn write_section(page: &mut String, name: &str) {
-    let _ = writeln!(page, ".SH {name}");
-}
-
-fn write_entries(page: &mut String, entries: &[(&str, &str)]) {
+fn write_entries(roff: &mut Roff, entries: &[(&str, &str)]) {
     for (name, text) in entries {
-        write_entry(page, name, text);
+        write_entry(roff, name, text);
     }
 }
 
-fn write_entry(page: &mut String, name: &str, text: &str) {
-    let _ = writeln!(
-        page,
-        ".TP\n.B {}\n{}",
-        escape_roff(name).replace('"', "\\(dq"),
-        escape_lines(text)
-    );
+fn write_entry(roff: &mut Roff, name: &str, text: &str) {
+    roff.control("TP", []).text([bold(name)]).text([roman(text)]);
 }
 
 /// Writes paragraphs. Indented paragraphs are examples and keep their line breaks.
-fn write_paragraphs(page: &mut String, text: &str) {
+fn write_paragraphs(roff: &mut Roff, text: &str) {
     for part in text.split("\n\n") {
-        let example = part.starts_with("  ");
-        let (before, after) = if example { (".PP\n.nf\n", "\n.fi") } else { (".PP\n", "") };
-        let _ = writeln!(page, "{before}{}{after}", escape_lines(part));
+        let is_example = part.starts_with("  ");
+        roff.control("PP", []);
+        if is_example {
+            roff.control("nf", []);
+        }
+        for line in part.lines() {
+            roff.text([roman(line)]);
+        }
+        if is_example {
+            roff.control("fi", []);
+        }
     }
-}
-
-/// Escapes text so that roff takes no line for a request.
-fn escape_lines(text: &str) -> String {
-    let escape_line = |line: &str| {
-        let line = escape_roff(line);
-        if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
-    };
-    text.lines().map(escape_line).collect::<Vec<_>>().join("\n")
-}
-
-/// Escapes characters that have a meaning in roff.
-fn escape_roff(text: &str) -> String {
-    text.replace('\\', "\\e").replace('-', "\\-").replace('…', "...").replace('`', "\\(ga")
 }
 
 #[cfg(test)]
@@ -170,20 +150,15 @@ mod tests {
         let mut root = Cli::command();
         root.build();
         for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
-            let heading = format!(".SS \"keywright {}", escape_roff(command.get_name()));
+            let heading = format!(".SS \"keywright {}", command.get_name().replace('-', "\\-"));
             assert!(command.get_name() == "help" || page.contains(&heading), "{heading}");
         }
         for arg in root.get_arguments() {
-            let long = format!("\\-\\-{}", escape_roff(arg.get_long().unwrap()));
+            let long = format!("\\-\\-{}", arg.get_long().unwrap().replace('-', "\\-"));
             assert!(page.contains(&long) || long == "\\-\\-help", "{long}");
             if let Some(variable) = arg.get_env() {
-                assert!(page.contains(&format!(".B {}\n", variable.to_string_lossy())));
+                assert!(page.contains(&format!("\\fB{}\\fR\n", variable.to_string_lossy())));
             }
         }
-    }
-
-    #[test]
-    fn no_line_is_taken_for_a_roff_request() {
-        assert_eq!(escape_lines(".x\n'y\n-z \\"), "\\&.x\n\\&'y\n\\-z \\e");
     }
 }
