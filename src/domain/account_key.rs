@@ -264,6 +264,18 @@ mod tests {
     }
 
     #[test]
+    fn a_response_without_disabled_erases_nothing() {
+        let (server, at) = (String::from("s"), Timestamp::UNIX_EPOCH);
+        let mut row = remote(None, None).to_inventory_row(&server, at);
+        let incomplete = AccountKey { disabled: None, ..remote(None, None) };
+        for known in [Some(true), Some(false), None] {
+            row.disabled = known;
+            row.record_account_key(&incomplete, at);
+            assert_eq!(row.disabled, known);
+        }
+    }
+
+    #[test]
     fn unapplied_fields_are_listed() {
         let patch = KeyPatch {
             name: "cd".parse().ok(),
