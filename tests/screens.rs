@@ -374,6 +374,27 @@ fn form_shows_errors_below_each_field() {
 }
 
 #[test]
+fn key_in_a_text_field_is_masked() {
+    let key = format!("sk-or-v1-{}", "ab12".repeat(16));
+    for open in [Intent::NewKey, Intent::EditFilter, Intent::OpenPlan] {
+        let mut model = held((80, 24));
+        want(&mut model, &[open.clone(), Intent::Paste(key.clone())]);
+        let screen = drawn(&model);
+        assert!(!screen.contains("ab12") && screen.contains("••••"), "{open:?}: {screen}");
+    }
+}
+
+#[test]
+fn disabling_and_enabling_name_the_key_in_their_question() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::ToggleDisabled]);
+    let label = model.dashboard.selected_key().unwrap().label.clone();
+    let screen = drawn(&model);
+    assert!(screen.contains(&format!("Disable {label} at OpenRouter?")), "{screen}");
+    assert!(screen.contains("y yes") && screen.contains("n no"), "{screen}");
+}
+
+#[test]
 fn sign_in_shows_the_complete_address() {
     let model = waiting((80, 24), false);
     insta::assert_snapshot!(drawn(&model));

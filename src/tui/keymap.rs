@@ -206,6 +206,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn two_characters_in_a_burst_are_a_paste_and_one_is_a_key_press() {
+        let key = |code: KeyCode| Event::Key(code.into());
+        let c = || key(KeyCode::Char('c'));
+        assert_eq!(join_burst(vec![c()]), [c()]);
+        assert_eq!(join_burst(vec![key(KeyCode::Esc), c()]), [key(KeyCode::Esc), c()]);
+        let burst = vec![c(), key(KeyCode::Char('P')), key(KeyCode::Enter), key(KeyCode::Esc)];
+        assert_eq!(join_burst(burst), [Event::Paste("cP\n".into()), key(KeyCode::Esc)]);
+    }
+
+    #[test]
     fn no_key_has_two_bindings_on_one_screen() {
         for tables in [
             vec![GLOBAL, SANDBOX, DASHBOARD],

@@ -63,6 +63,9 @@ pub(super) fn check_terminal(_: &ServiceContext) -> HealthCheck {
 pub(super) fn check_browser(_: &ServiceContext) -> HealthCheck {
     let name = "browser";
     match (browser::detect_availability(), browser::find_preferred_program()) {
+        (_, Err(error @ browser::Error::TextBrowser(_))) => {
+            HealthCheck::warn(name, sanitize(&error.to_string(), 200), error.advice())
+        }
         (BrowserAvailability::Unavailable(reason), _) => HealthCheck::ok(
             name,
             format!(
