@@ -438,7 +438,7 @@ fn only_the_exact_keys_of_a_command_change_copy_or_reveal_a_key() {
                 // A key of the keypad in application mode, which the reference does not know.
                 if recent == *b"\x1bO" {
                     let keypad = if byte == b'M' { b'\r' } else { byte.wrapping_sub(64) };
-                    reference.0.extend(["\t =", "\r"].concat().chars());
+                    reference.0.push_str("\t =\r");
                     reference.0.push(char::from(keypad));
                 }
                 if recent[1] != 0x1b || byte < 0x80 {

@@ -198,14 +198,12 @@ impl EffectRunner {
                 return report(Err(format!("no browser can be opened here ({why})")));
             }
             let mut opening = services.open_in_background(url);
-            match tokio::time::timeout(browser::OPEN_TIMEOUT, &mut opening).await {
-                Ok(opened) => report(opened.unwrap_or(Ok(()))),
-                Err(_) => {
-                    report(Ok(()));
-                    if let Ok(Err(why)) = opening.await {
-                        report(Err(why));
-                    }
-                }
+            if let Ok(opened) = tokio::time::timeout(browser::OPEN_TIMEOUT, &mut opening).await {
+                return report(opened.unwrap_or(Ok(())));
+            }
+            report(Ok(()));
+            if let Ok(Err(why)) = opening.await {
+                report(Err(why));
             }
         });
     }
