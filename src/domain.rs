@@ -12,6 +12,7 @@ mod key_state;
 mod label;
 mod other_account;
 mod provisioning;
+mod reported;
 mod retirement;
 mod rotation;
 mod secret;
@@ -36,6 +37,7 @@ pub use other_account::{KnownAccounts, OtherAccount, mark_other_accounts};
 pub use provisioning::{
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
 };
+pub use reported::{Reported, ServerValue, parse_number};
 pub use retirement::{RetirementStatus, retirement_status};
 pub use rotation::{ActionResult, LeakResponse, RetirePolicy, Rotated, RotationOutcome};
 pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey, trim_secret_input};

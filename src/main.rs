@@ -156,9 +156,9 @@ fn seed_sandbox(services: &mut ServiceContext, seeds: Vec<SeedKey>) -> Result<()
         let key = ApiKey::from(seed.secret.clone());
         let Ok(label) = seed.label.parse() else { continue };
         let granted = GrantedPolicy {
-            limit: seed.limit,
-            limit_reset: seed.limit_reset.map(str::to_owned),
-            expires_at: seed.expires_at,
+            limit: seed.limit.into(),
+            limit_reset: seed.limit_reset.and_then(|word| ResetInterval::parse(word).ok()?).into(),
+            expires_at: seed.expires_at.into(),
         };
         keys.push(StoredKey {
             requested: RequestedPolicy {

@@ -142,7 +142,7 @@ fn key_is_created_as_requested_stored_and_listed() {
     let (outcome, events) = provision_key(&request("a&limit=9 é#"), AuthMethod::Browser, &services);
     let (stored_key, key) = stored(outcome);
     assert_eq!(stored_key.differing_fields(), Vec::<&str>::new());
-    assert_eq!(stored_key.info.as_ref().unwrap().limit, Some(12.5));
+    assert_eq!(stored_key.info.as_ref().unwrap().limit.value(), Some(12.5));
     let entry = EntryId { service: "keywright/test".into(), account: "a&limit=9 é#".into() };
     assert_eq!(
         services.secret_store.get(&entry, TIMEOUT).unwrap().expose_secret(),

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
     ApiKey, CheckResult, ErrorKind, GrantedPolicy, KeyInfo, ProvisioningEvent, ProvisioningOutcome,
-    ProvisioningStep, RequestedPolicy, ResetInterval, StoreKind, StoredKey, UnresolvedAttempt,
-    UserError,
+    ProvisioningStep, Reported, RequestedPolicy, ResetInterval, StoreKind, StoredKey,
+    UnresolvedAttempt, UserError,
 };
 use keywright::tui::keymap::{intent_for_key, screen_bindings};
 use keywright::tui::state::{
@@ -70,9 +70,9 @@ fn key(
             expires_input: days.map(|days| format!("{days}d")),
         },
         granted: Some(GrantedPolicy {
-            limit: limit.map(keywright::domain::Cents::to_dollars),
-            limit_reset: reset.map(|reset| reset.as_str().to_owned()),
-            expires_at,
+            limit: limit.map(keywright::domain::Cents::to_dollars).into(),
+            limit_reset: reset.into(),
+            expires_at: expires_at.into(),
         }),
         ..StoredKey::new(
             label.parse().unwrap(),
@@ -89,7 +89,7 @@ fn read(mut held: StoredKey, remaining: Option<f64>, month: f64) -> StoredKey {
     let reading = KeyInfo {
         limit: held.limit(),
         limit_remaining: remaining,
-        limit_reset: held.reset().map(|reset| reset.as_str().to_owned()),
+        limit_reset: held.reset(),
         usage: Some(month * 3.0),
         usage_daily: Some(month / 10.0),
         usage_weekly: Some(month / 4.0),
@@ -460,7 +460,11 @@ fn new_key_is_masked_and_shows_its_store() {
 #[test]
 fn differences_to_the_granted_policy_are_shown() {
     let mut held = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
-    held.granted = Some(GrantedPolicy { limit: Some(5.5), limit_reset: None, expires_at: None });
+    held.granted = Some(GrantedPolicy {
+        limit: Reported::Value(5.5),
+        limit_reset: Reported::None,
+        expires_at: Reported::None,
+    });
     let outcome = ProvisioningOutcome::Stored { stored_key: held, key: secret(), warning: None };
     insta::assert_snapshot!(drawn(&revealed(outcome)));
 }

@@ -206,8 +206,11 @@ fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
 #[test]
 fn a_retiring_key_is_not_offered_to_authorise_another() {
     let mut model = model_with_keys(&["laptop"]);
-    let info =
-        Arc::new(KeyInfo { limit: Some(5.0), limit_remaining: Some(5.0), ..KeyInfo::default() });
+    let info = Arc::new(KeyInfo {
+        limit: Some(5.0).into(),
+        limit_remaining: Some(5.0),
+        ..KeyInfo::default()
+    });
     let mut laptop = key("laptop");
     laptop.record_check(&CheckResult::Valid(info), now());
     assert!(laptop.can_authorize(now()));
@@ -245,8 +248,11 @@ fn the_chosen_auth_method_is_sent() {
             AuthChoice::PasteCode
         ]
     );
-    let told =
-        Arc::new(KeyInfo { limit: Some(5.0), limit_remaining: Some(5.0), ..KeyInfo::default() });
+    let told = Arc::new(KeyInfo {
+        limit: Some(5.0).into(),
+        limit_remaining: Some(5.0),
+        ..KeyInfo::default()
+    });
     let hash = model.dashboard.stored_keys()[0].hash.clone();
     model.dashboard.record_check(&hash, &CheckResult::Valid(told), now());
     send_intent(&mut model, Intent::Back);

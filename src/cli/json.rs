@@ -19,7 +19,6 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
         key.info.as_ref().and_then(|info| field(info))
     };
     let granted = key.granted.as_ref();
-    let reset = key.reset();
     json!({
         "label": key.label,
         "hash": key.hash,
@@ -29,18 +28,19 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
         "created_at": to_iso8601(Some(key.created_at)),
         "requested": requested_to_json(&key.requested),
         "granted": {
-            "limit": granted.and_then(|granted| granted.limit),
-            "limit_reset": granted.and_then(|granted| granted.limit_reset.as_deref()),
-            "expires_at": to_iso8601(granted.and_then(|granted| granted.expires_at)),
+            "limit": granted.and_then(|granted| granted.limit.value()),
+            "limit_reset": granted.and_then(|granted| granted.limit_reset.value()),
+            "expires_at": to_iso8601(granted.and_then(|granted| granted.expires_at.value())),
         },
         "differences": key.differing_fields(),
         "state": key.state(now),
         "disabled": key.disabled,
-        "limit": key.limit(),
+        "limit": key.limit().value(),
         "limit_remaining": key.remaining(now),
-        "limit_reset": reset,
-        "next_reset_at": to_iso8601(reset.and_then(|reset| reset.next_after(now))),
-        "expires_at": to_iso8601(key.expires_at()),
+        "limit_reset": key.reset().value(),
+        "next_reset_at": to_iso8601(key.next_reset(now)),
+        "expires_at": to_iso8601(key.expires_at().value()),
+        "unrecognized": unrecognized_to_json(key),
         "user_id": key.account_id().map(|id| sanitize(id, 100)),
         "other_account": key.other_account.is_some(),
         "usage": amount(|info| info.usage),
@@ -49,6 +49,25 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
         "usage_monthly": amount(|info| info.usage_monthly),
         "checked_at": to_iso8601(key.checked_at),
     })
+}
+
+/// Returns the fields for which the server reported neither a value nor none, with its words, or null
+/// for a missing field: their null does not mean that there is no limit, reset or expiry.
+fn unrecognized_to_json(key: &StoredKey) -> Value {
+    let (limit, reset, expiry) = (key.limit(), key.reset(), key.expires_at());
+    let fields = [
+        ("limit", limit.to_known().err()),
+        ("limit_reset", reset.to_known().err()),
+        ("expires_at", expiry.to_known().err()),
+    ];
+    fields
+        .into_iter()
+        .filter_map(|(name, words)| {
+            let words = words?;
+            Some((name.to_owned(), if words.is_empty() { Value::Null } else { words.into() }))
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// Returns the JSON of a requested or planned policy.
@@ -70,7 +89,7 @@ pub fn planned_key_to_json(request: &KeyRequest) -> Value {
         key_to_json(&StoredKey::new(label, &no_secret, String::new(), StoreKind::Memory, at), at);
     for (name, value) in key.as_object_mut().into_iter().flatten() {
         match name.as_str() {
-            "label" | "differences" | "granted" => {}
+            "label" | "differences" | "granted" | "unrecognized" => {}
             "requested" => *value = requested_to_json(&RequestedPolicy::from(request)),
             "state" => *value = "unknown".into(),
             _ => *value = Value::Null,
@@ -117,7 +136,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::KeyInfo;
+    use crate::domain::{KeyInfo, Reported};
 
     #[test]
     fn limit_remaining_is_null_after_a_reset_until_the_next_check() {
@@ -133,9 +152,9 @@ mod tests {
         );
         stored_key.checked_at = Some(checked_at);
         stored_key.info = Some(Arc::new(KeyInfo {
-            limit: Some(10.0),
+            limit: Reported::Value(10.0),
             limit_remaining: Some(0.0),
-            limit_reset: Some("daily".into()),
+            limit_reset: Reported::Value(crate::domain::ResetInterval::Daily),
             ..KeyInfo::default()
         }));
         let json = |now: &str| key_to_json(&stored_key, at(now));

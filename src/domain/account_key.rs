@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Cents, KeyInfo, KeyLocation, Label, RequestedPolicy, ResetInterval, StoredKey, sanitize,
+    Cents, KeyInfo, KeyLocation, Label, Reported, RequestedPolicy, ResetInterval, StoredKey,
+    sanitize,
 };
 
 /// One row of the account's key list. A field that the response lacks is `None`.
@@ -77,14 +78,13 @@ impl AccountKey {
 
     /// Returns OpenRouter's names of the editable fields that differ from `other`.
     pub fn changed_fields(&self, other: &Self) -> Vec<&'static str> {
-        let reset = |key: &Self| normalize_reset(key.info.limit_reset.as_deref()).map(String::from);
         let byok = |key: &Self| key.info.include_byok_in_limit.unwrap_or(false);
         let mut names = Vec::new();
         for (name, differs) in [
             ("name", self.name != other.name),
             ("disabled", self.disabled != other.disabled),
-            ("limit", !is_same_amount(self.info.limit, other.info.limit)),
-            ("limit_reset", reset(self) != reset(other)),
+            ("limit", !is_same_reported_amount(&self.info.limit, &other.info.limit)),
+            ("limit_reset", self.info.limit_reset != other.info.limit_reset),
             ("include_byok_in_limit", byok(self) != byok(other)),
         ] {
             if differs {
@@ -175,13 +175,12 @@ impl KeyPatch {
         let limit = match self.limit {
             FieldChange::Keep => true,
             FieldChange::Clear => info.limit.is_none(),
-            FieldChange::Set(limit) => is_same_amount(Some(limit.to_dollars()), info.limit),
+            FieldChange::Set(limit) => is_same_amount(Some(limit.to_dollars()), info.limit.value()),
         };
-        let remote_reset = normalize_reset(info.limit_reset.as_deref());
         let reset = match self.limit_reset {
             FieldChange::Keep => true,
-            FieldChange::Clear => remote_reset.is_none(),
-            FieldChange::Set(reset) => remote_reset == Some(reset.as_str()),
+            FieldChange::Clear => info.limit_reset.is_none(),
+            FieldChange::Set(reset) => info.limit_reset.value() == Some(reset),
         };
         let byok = self
             .include_byok_in_limit
@@ -215,9 +214,11 @@ pub(super) fn is_same_amount(one: Option<f64>, other: Option<f64>) -> bool {
     }
 }
 
-/// Returns `None` for null and for the words by which a server may say that there is no reset.
-pub(super) fn normalize_reset(reset: Option<&str>) -> Option<&str> {
-    reset.filter(|reset| !matches!(*reset, "never" | "none" | ""))
+fn is_same_reported_amount(one: &Reported<f64>, other: &Reported<f64>) -> bool {
+    match (one.value(), other.value()) {
+        (Some(one), Some(other)) => is_same_amount(Some(one), Some(other)),
+        _ => one == other,
+    }
 }
 
 #[cfg(test)]
@@ -229,7 +230,13 @@ mod tests {
             hash: "a".repeat(64),
             name: Some("ci".into()),
             disabled: Some(false),
-            info: KeyInfo { limit, limit_reset: reset.map(Into::into), ..KeyInfo::default() },
+            info: KeyInfo {
+                limit: limit.into(),
+                limit_reset: reset
+                    .map(|word| Reported::from_json(Some(&word.into())))
+                    .unwrap_or(Reported::None),
+                ..KeyInfo::default()
+            },
             ..AccountKey::default()
         }
     }
@@ -302,7 +309,7 @@ mod tests {
         now.info.usage = Some(3.0);
         now.updated_at = "2026-11-24T12:00:00Z".parse().ok();
         assert_eq!(now.changed_fields(&before), [""; 0]);
-        now.info.limit = None;
+        now.info.limit = Reported::None;
         now.disabled = Some(true);
         assert_eq!(now.changed_fields(&before), ["disabled", "limit"]);
     }

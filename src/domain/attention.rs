@@ -102,8 +102,8 @@ pub fn find_attention(
     let state = key.state(now);
     match state {
         KeyState::Expired => {
-            let detail =
-                key.expires_at().map_or_else(String::new, |at| format!("expired {}", relative(at)));
+            let at = key.expires_at().value();
+            let detail = at.map_or_else(String::new, |at| format!("expired {}", relative(at)));
             return vec![attention(Condition::Expired, detail)];
         }
         KeyState::Rejected => {
@@ -113,7 +113,7 @@ pub fn find_attention(
         _ => {}
     }
     let mut found = Vec::new();
-    let remaining = key.limit().zip(key.remaining(now));
+    let remaining = key.limit().value().zip(key.remaining(now));
     if state == KeyState::LimitReached {
         found.push(attention(Condition::LimitReached, format_remaining(key, now)));
     } else if remaining.is_some_and(|(limit, remaining)| match thresholds.below {
@@ -123,7 +123,7 @@ pub fn find_attention(
     }) {
         found.push(attention(Condition::Low, format_remaining(key, now)));
     }
-    if let Some(at) = key.expires_at()
+    if let Some(at) = key.expires_at().value()
         && at.duration_since(now) <= thresholds.expiring
     {
         found.push(attention(Condition::Expiring, format!("expires {}", relative(at))));
@@ -139,9 +139,10 @@ pub fn find_attention(
 
 /// Formats the remaining budget as `$0.31 of $5.00 left, resets in 3 days`.
 fn format_remaining(key: &StoredKey, now: Timestamp) -> String {
-    let (limit, remaining) = (key.limit().unwrap_or(0.0), key.remaining(now).unwrap_or(0.0));
-    let left = format!("${:.2} of ${limit:.2} left", remaining.max(0.0));
-    match key.reset().and_then(|reset| reset.next_after(now)) {
+    let limit = key.limit().describe("no limit", |limit| format!("${limit:.2}"));
+    let remaining = key.remaining(now).unwrap_or(0.0);
+    let left = format!("${:.2} of {limit} left", remaining.max(0.0));
+    match key.next_reset(now) {
         Some(at) => format!("{left}, resets {}", format_relative_time(now, at)),
         None => left,
     }
@@ -179,9 +180,9 @@ mod tests {
         .unwrap();
         key.checked_at = Some(at(NOW));
         key.info = Some(Arc::new(KeyInfo {
-            limit: Some(10.0),
+            limit: Some(10.0).into(),
             limit_remaining: Some(remaining),
-            expires_at: expires_at.map(at),
+            expires_at: expires_at.map(at).into(),
             ..KeyInfo::default()
         }));
         key

@@ -169,11 +169,11 @@ pub fn forecast_spending(
     if byok && info.include_byok_in_limit == Some(true) {
         return None;
     }
-    let limit = stored_key.limit().filter(|limit| limit.is_finite())?;
+    let limit = stored_key.limit().value().filter(|limit| limit.is_finite())?;
     let remaining = stored_key.remaining(now).filter(|usd| usd.is_finite() && *usd > 0.0)?;
     // The clock may have been set back since the check.
     let checked_at = stored_key.checked_at?.min(now);
-    let days = match stored_key.reset() {
+    let days = match stored_key.reset().value() {
         Some(ResetInterval::Daily) => 1.0,
         Some(ResetInterval::Weekly) => 7.0,
         Some(ResetInterval::Monthly) | None => 14.0,
@@ -184,11 +184,8 @@ pub fn forecast_spending(
     let history =
         SpendingHistory::new(all_samples, now, days).filter(SpendingHistory::is_ongoing)?;
 
-    let reset = stored_key
-        .reset()
-        .and_then(|reset| reset.next_after(checked_at))
-        .map(|at| (at, PeriodEnd::Reset));
-    let expiry = stored_key.expires_at().map(|at| (at, PeriodEnd::Expiry));
+    let reset = stored_key.next_reset(checked_at).map(|at| (at, PeriodEnd::Reset));
+    let expiry = stored_key.expires_at().value().map(|at| (at, PeriodEnd::Expiry));
     let end = reset.into_iter().chain(expiry).min_by_key(|(at, _)| *at);
     let ahead = end
         .map(|(at, _)| to_epoch_seconds(at) - to_epoch_seconds(checked_at))

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{KeyInfo, ResetInterval, StoredKey};
+use super::{KeyInfo, Reported, ResetInterval, StoredKey};
 
 /// The state of a key at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +85,8 @@ impl StoredKey {
     /// Returns the state at `now`. Certain facts come first: an expiry that has passed needs no
     /// check.
     pub fn state(&self, now: Timestamp) -> KeyState {
-        let left = self.expires_at().map(|at| at.duration_since(now));
+        let expires_at = self.expires_at();
+        let left = expires_at.value().map(|at| at.duration_since(now));
         if left.is_some_and(|left| left <= SignedDuration::ZERO) {
             return KeyState::Expired;
         }
@@ -106,6 +107,10 @@ impl StoredKey {
         if left.is_some_and(|left| left <= EXPIRING_WITHIN) {
             return KeyState::Expiring;
         }
+        // A limit or an expiry that is not understood may already stop the key.
+        if matches!(expires_at, Reported::Other(_)) || matches!(info.limit, Reported::Other(_)) {
+            return KeyState::Unknown;
+        }
         KeyState::Active
     }
 
@@ -116,7 +121,7 @@ impl StoredKey {
 
     /// Whether the limit was reset after the last check, so that its figures are out of date.
     pub fn has_reset_since_check(&self, now: Timestamp) -> bool {
-        let next = self.checked_at.and_then(|at| self.reset()?.next_after(at));
+        let next = self.checked_at.and_then(|at| self.next_reset(at));
         next.is_some_and(|next| next <= now)
     }
 
@@ -124,16 +129,17 @@ impl StoredKey {
     /// the next check, because the last known figure is of the interval before.
     pub fn remaining(&self, now: Timestamp) -> Option<f64> {
         let info = self.info.as_ref().filter(|_| !self.has_reset_since_check(now))?;
-        info.limit.and(info.limit_remaining)
+        info.limit_remaining.filter(|_| !info.limit.is_none())
     }
 
     /// Returns the spending since the last reset, in USD: `limit - limit_remaining`, not `usage`,
     /// which is the lifetime total. Without a limit it is the spending of this month.
     pub fn spent(&self, now: Timestamp) -> Option<f64> {
         let info = self.info.as_ref()?;
-        match info.limit {
-            Some(limit) => Some((limit - self.remaining(now)?).max(0.0)),
-            None => info.usage_monthly,
+        match info.limit.to_known() {
+            Ok(Some(limit)) => Some((limit - self.remaining(now)?).max(0.0)),
+            Ok(None) => info.usage_monthly,
+            Err(_) => None,
         }
     }
 }
@@ -142,9 +148,9 @@ impl KeyInfo {
     /// Whether less than a fifth of the limit remains, or less than a day's spending unless the
     /// limit resets daily.
     fn is_low(&self, remaining: f64) -> bool {
-        let resets_daily = self.limit_reset.as_deref() == Some(ResetInterval::Daily.as_str());
+        let resets_daily = self.limit_reset.value() == Some(ResetInterval::Daily);
         let daily_usage = self.usage_daily.filter(|_| !resets_daily).unwrap_or(0.0);
-        self.limit.is_some_and(|limit| remaining < limit * 0.2) || remaining < daily_usage
+        self.limit.value().is_some_and(|limit| remaining < limit * 0.2) || remaining < daily_usage
     }
 }
 
@@ -167,9 +173,9 @@ mod tests {
         .unwrap();
         stored_key.checked_at = Some(at("2026-11-24T12:00:00Z"));
         stored_key.info = Some(Arc::new(KeyInfo {
-            limit,
+            limit: limit.into(),
             limit_remaining: remaining,
-            limit_reset: reset.map(String::from),
+            limit_reset: reset.and_then(|reset| ResetInterval::parse(reset).ok()?).into(),
             ..KeyInfo::default()
         }));
         stored_key
@@ -210,7 +216,7 @@ mod tests {
         let now = at("2026-11-24T12:00:10Z");
         let mut stored_key = key(Some(10.0), Some(9.0), None);
         Arc::make_mut(stored_key.info.as_mut().unwrap()).expires_at =
-            Some(at("2026-12-01T00:00:00Z"));
+            Reported::Value(at("2026-12-01T00:00:00Z"));
         assert_eq!(stored_key.state(now), KeyState::Expiring);
         stored_key.rejected_at = Some(now);
         assert_eq!(stored_key.state(now), KeyState::Rejected);

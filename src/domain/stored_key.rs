@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::account_key::{is_same_amount, normalize_reset};
+use super::account_key::is_same_amount;
+use super::reported::{Reported, ServerValue};
 use super::{
     ApiKey, Cents, ErrorKind, KeyLocation, KeyRequest, Label, OtherAccount, ResetInterval,
     StoreKind, UserError, format_command, sanitize,
@@ -44,12 +45,15 @@ impl From<&KeyRequest> for RequestedPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GrantedPolicy {
-    /// USD, as reported by the server.
-    pub limit: Option<f64>,
-    /// The reset interval, as the server spells it.
-    pub limit_reset: Option<String>,
+    /// USD.
+    #[serde(skip_serializing_if = "Reported::is_missing")]
+    pub limit: Reported<f64>,
+    /// The reset interval.
+    #[serde(skip_serializing_if = "Reported::is_missing")]
+    pub limit_reset: Reported<ResetInterval>,
     /// The expiry, UTC.
-    pub expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Reported::is_missing")]
+    pub expires_at: Reported<Timestamp>,
 }
 
 impl RequestedPolicy {
@@ -57,19 +61,34 @@ impl RequestedPolicy {
     /// the second.
     pub fn differing_fields(&self, granted: &GrantedPolicy) -> Vec<&'static str> {
         let mut names = Vec::new();
-        if !is_same_amount(self.limit.map(Cents::to_dollars), granted.limit) {
+        let limit = self.limit.map(Cents::to_dollars);
+        if differs(limit, &granted.limit, |one, other| is_same_amount(Some(one), Some(other))) {
             names.push("limit");
         }
-        if self.limit_reset.map(ResetInterval::as_str)
-            != normalize_reset(granted.limit_reset.as_deref())
-        {
+        if differs(self.limit_reset, &granted.limit_reset, |one, other| one == other) {
             names.push("limit_reset");
         }
-        let second = |at: Option<Timestamp>| at.map(Timestamp::as_second);
-        if second(self.expires_at) != second(granted.expires_at) {
+        let is_same_second =
+            |one: Timestamp, other: Timestamp| one.as_second() == other.as_second();
+        if differs(self.expires_at, &granted.expires_at, is_same_second) {
             names.push("expires_at");
         }
         names
+    }
+}
+
+/// Whether what was granted is not what was requested. A missing field confirms no request, and says
+/// nothing where none was made.
+fn differs<T: ServerValue>(
+    requested: Option<T>,
+    granted: &Reported<T>,
+    is_same: impl FnOnce(T, T) -> bool,
+) -> bool {
+    match (requested, granted.to_known()) {
+        (Some(requested), Ok(Some(granted))) => !is_same(requested, granted),
+        (None, Ok(None)) => false,
+        (None, Err(_)) => !granted.is_missing(),
+        (None, Ok(Some(_))) | (Some(_), _) => true,
     }
 }
 
@@ -78,12 +97,14 @@ impl RequestedPolicy {
 #[serde(default)]
 pub struct KeyInfo {
     /// Credit limit of the reset interval.
-    pub limit: Option<f64>,
+    #[serde(skip_serializing_if = "Reported::is_missing")]
+    pub limit: Reported<f64>,
     /// Remaining part of the limit when the key was checked: show [`StoredKey::remaining`], which
     /// knows when it is out of date.
     pub limit_remaining: Option<f64>,
-    /// The reset interval, as the server spells it.
-    pub limit_reset: Option<String>,
+    /// The reset interval.
+    #[serde(skip_serializing_if = "Reported::is_missing")]
+    pub limit_reset: Reported<ResetInterval>,
     /// Lifetime spending.
     pub usage: Option<f64>,
     /// Spent in this UTC day.
@@ -93,7 +114,8 @@ pub struct KeyInfo {
     /// Spent in this month.
     pub usage_monthly: Option<f64>,
     /// When the key stops working.
-    pub expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Reported::is_missing")]
+    pub expires_at: Reported<Timestamp>,
     /// Lifetime spending through the owner's provider keys (BYOK).
     pub byok_usage: Option<f64>,
     /// BYOK spending in this UTC day.
@@ -129,12 +151,9 @@ impl KeyInfo {
     /// Returns the present policy as a request.
     pub fn to_requested_policy(&self) -> RequestedPolicy {
         RequestedPolicy {
-            limit: self.limit.and_then(|limit| limit.try_into().ok()),
-            limit_reset: self
-                .limit_reset
-                .as_deref()
-                .and_then(|reset| ResetInterval::parse(reset).ok()?),
-            expires_at: self.expires_at,
+            limit: self.limit.value().and_then(|limit| limit.try_into().ok()),
+            limit_reset: self.limit_reset.value(),
+            expires_at: self.expires_at.value(),
             ..RequestedPolicy::default()
         }
     }
@@ -142,9 +161,9 @@ impl KeyInfo {
     /// Returns the policy that the server granted.
     pub fn to_granted_policy(&self) -> GrantedPolicy {
         GrantedPolicy {
-            limit: self.limit,
+            limit: self.limit.clone(),
             limit_reset: self.limit_reset.clone(),
-            expires_at: self.expires_at,
+            expires_at: self.expires_at.clone(),
         }
     }
 }
@@ -333,30 +352,34 @@ impl StoredKey {
     }
 
     /// Returns when the key stops working: as last checked, as granted, else as requested.
-    pub fn expires_at(&self) -> Option<Timestamp> {
+    pub fn expires_at(&self) -> Reported<Timestamp> {
         match (&self.info, &self.granted) {
-            (Some(info), _) => info.expires_at,
-            (None, Some(granted)) => granted.expires_at,
-            (None, None) => self.requested.expires_at,
+            (Some(info), _) => info.expires_at.clone(),
+            (None, Some(granted)) => granted.expires_at.clone(),
+            (None, None) => self.requested.expires_at.into(),
         }
     }
 
     /// Returns the limit in USD: as last checked, as granted, else as requested.
-    pub fn limit(&self) -> Option<f64> {
+    pub fn limit(&self) -> Reported<f64> {
         match (&self.info, &self.granted) {
-            (Some(info), _) => info.limit,
-            (None, Some(granted)) => granted.limit,
-            (None, None) => self.requested.limit.map(Cents::to_dollars),
+            (Some(info), _) => info.limit.clone(),
+            (None, Some(granted)) => granted.limit.clone(),
+            (None, None) => self.requested.limit.map(Cents::to_dollars).into(),
         }
     }
 
     /// Returns the reset interval: as last checked, as granted, else as requested.
-    pub fn reset(&self) -> Option<ResetInterval> {
-        let reset = match (&self.info, &self.granted) {
-            (Some(info), _) => info.limit_reset.as_deref(),
-            (None, Some(granted)) => granted.limit_reset.as_deref(),
-            (None, None) => return self.requested.limit_reset,
-        };
-        reset.and_then(|reset| ResetInterval::parse(reset).ok().flatten())
+    pub fn reset(&self) -> Reported<ResetInterval> {
+        match (&self.info, &self.granted) {
+            (Some(info), _) => info.limit_reset.clone(),
+            (None, Some(granted)) => granted.limit_reset.clone(),
+            (None, None) => self.requested.limit_reset.into(),
+        }
+    }
+
+    /// Returns the next reset after `now`, if the interval is known.
+    pub fn next_reset(&self, now: Timestamp) -> Option<Timestamp> {
+        self.reset().value()?.next_after(now)
     }
 }

@@ -61,8 +61,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 }
                 // The round added usage samples.
                 model.dashboard.mark_usage_history_stale();
-                let resets = model.dashboard.stored_keys().iter().filter_map(StoredKey::reset);
-                let first = resets.filter_map(|reset| reset.next_after(now)).min();
+                let keys = model.dashboard.stored_keys().iter();
+                let first = keys.filter_map(|key| key.next_reset(now)).min();
                 model.refresh.finish_round(now, error, retry_after, first);
                 model.dashboard.update_attention_list(now);
             }

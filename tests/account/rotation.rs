@@ -3,7 +3,7 @@
 use keywright::cli::exit_code;
 use keywright::domain::{
     ApiKey, GrantedPolicy, KeyRequest, LeakResponse, PendingReplacement, ProvisioningOutcome,
-    ResetInterval, RetirePolicy, RotationOutcome, StoredKey,
+    Reported, ResetInterval, RetirePolicy, RotationOutcome, StoredKey,
 };
 use keywright::services::keys;
 use keywright::services::provision::{self, AuthMethod, ProvisioningControls, Replacement};
@@ -64,8 +64,9 @@ fn rotation_creates_a_key_with_the_same_policy_and_moves_the_label() {
     assert_eq!(note, None);
     handed_over(&account, &old);
     let before = handed.old.unwrap();
-    assert_eq!((handed.new.limit(), handed.new.reset()), (Some(8.0), Some(ResetInterval::Daily)));
-    assert_eq!(handed.new.expires_at(), before.requested.expires_at);
+    assert_eq!(handed.new.limit().value(), Some(8.0));
+    assert_eq!(handed.new.reset().value(), Some(ResetInterval::Daily));
+    assert_eq!(handed.new.expires_at().value(), before.requested.expires_at);
     assert_eq!(handed.new.differing_fields(), [""; 0]);
     let client = account.services.build_client().unwrap();
     let there = block_on(client.get_key(&account.management, &handed.new.hash)).unwrap();
@@ -104,7 +105,7 @@ fn policy_that_cannot_be_requested_again_creates_no_key() {
         )
         .unwrap();
     };
-    let cases: [(ChangeKey, &str); 3] = [
+    let cases: [(ChangeKey, &str); 5] = [
         (|held| held.requested.expires_input = Some("2020-01-01".into()), "2020-01-01"),
         (
             |held| {
@@ -116,9 +117,21 @@ fn policy_that_cannot_be_requested_again_creates_no_key() {
         (
             |held| {
                 held.requested.expires_at = None;
-                held.granted = Some(GrantedPolicy { limit: Some(0.0), ..GrantedPolicy::default() });
+                held.granted =
+                    Some(GrantedPolicy { limit: Some(0.0).into(), ..GrantedPolicy::default() });
             },
             "above zero",
+        ),
+        (|held| held.granted = Some(GrantedPolicy::default()), "its limit is not known"),
+        (
+            |held| {
+                held.granted = Some(GrantedPolicy {
+                    limit: Some(5.0).into(),
+                    limit_reset: Reported::Other("yearly".into()),
+                    expires_at: Reported::None,
+                });
+            },
+            "its reset is 'yearly'",
         ),
     ];
     for (how, words) in cases {
@@ -137,7 +150,8 @@ fn policy_that_cannot_be_requested_again_creates_no_key() {
     let RotationOutcome::Completed { rotated: handed, .. } = rotation else {
         panic!("{rotation:?}")
     };
-    let hours = handed.new.expires_at().unwrap().duration_since(jiff::Timestamp::now()).as_hours();
+    let hours =
+        handed.new.expires_at().value().unwrap().duration_since(jiff::Timestamp::now()).as_hours();
     assert!((29 * 24..=31 * 24).contains(&hours), "{hours}");
 }
 

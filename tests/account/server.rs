@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keywright::domain::{CheckResult, FieldChange, KeyPatch};
+use keywright::domain::{CheckResult, FieldChange, KeyPatch, Reported};
 use keywright::services::keys::{self, Error, JoinedKey, RevokeOutcome, UpdateOutcome};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
@@ -195,7 +195,10 @@ fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
     let UpdateOutcome::Applied { current, warning: Some(warning), .. } = outcome else {
         panic!("{outcome:?}")
     };
-    assert_eq!((current.info.limit, account_key().info.limit), (Some(50.0), Some(50.0)));
+    assert_eq!(
+        (current.info.limit.value(), account_key().info.limit.value()),
+        (Some(50.0), Some(50.0))
+    );
     assert_eq!(warning.meaning, "the key is changed at OpenRouter");
     let responses = super::rotation::panicked(
         &world,
@@ -228,7 +231,7 @@ fn update_does_not_overwrite_a_concurrent_change() {
     else {
         panic!()
     };
-    assert_eq!((now.info.limit, differences), (Some(77.0), vec!["limit"]));
+    assert_eq!((now.info.limit.value(), differences), (Some(77.0), vec!["limit"]));
     assert_eq!(world.proxy.count("PATCH"), before);
     // Put back, it is as it was seen; null clears, and what is absent is left alone.
     block_on(client.update_key(&world.management, &hash, &limit("10"))).unwrap();
@@ -241,9 +244,12 @@ fn update_does_not_overwrite_a_concurrent_change() {
     else {
         panic!()
     };
-    assert_eq!((now.info.limit, now.info.limit_reset, differences), (None, None, vec![]));
+    assert_eq!(
+        (now.info.limit, now.info.limit_reset, differences),
+        (Reported::None, Reported::None, vec![])
+    );
     assert_eq!(now.name.as_deref(), Some("laptop"));
-    assert_eq!(world.held("laptop").limit(), None, "the list has it");
+    assert_eq!(world.held("laptop").limit(), Reported::None, "the list has it");
 }
 
 #[test]
@@ -382,6 +388,23 @@ fn invalid_responses_never_change_the_stored_values() {
         assert_eq!(world.held("laptop"), before, "{said}");
     }
 
+    // What is not understood is shown in the server's words and is never "never" or "none".
+    for (over, expected) in [
+        (json!({"expires_at": 1_830_297_599, "limit_reset": "yearly"}), "10 yearly 1830297599"),
+        (json!({"limit": "lots", "expires_at": "2027-01-01"}), "lots unknown 2027-01-01"),
+        (json!({"limit_reset": null, "expires_at": ""}), "10 never unknown"),
+    ] {
+        world.spoil("", reading(over));
+        ask();
+        let held = world.held("laptop");
+        let shown = format!(
+            "{} {} {}",
+            held.limit().describe("none", |usd| usd.to_string()),
+            held.reset().describe("never", |_| String::new()),
+            held.expires_at().describe("never", |at| at.to_string())
+        );
+        assert_eq!(shown, expected);
+    }
     // Odd, and still about this key: taken as it is, and made safe.
     let long = "é\u{202e}\u{1b}[31m".repeat(3_000);
     for (over, limit, remaining) in [
@@ -396,7 +419,7 @@ fn invalid_responses_never_change_the_stored_values() {
         let (told, _) = ask();
         assert!(matches!(told, Some(CheckResult::Valid(_))), "{over}");
         let read = world.held("laptop").info.unwrap();
-        assert_eq!((read.limit, read.limit_remaining), (limit, remaining), "{over}");
+        assert_eq!((read.limit.value(), read.limit_remaining), (limit, remaining), "{over}");
         let shown = read.masked.clone().unwrap_or_default();
         assert!(shown.chars().count() <= 101 && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
     }

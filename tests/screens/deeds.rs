@@ -14,9 +14,10 @@ fn remote(label: &str) -> AccountKey {
         disabled: Some(label != "laptop"),
         created_at: Some("2026-06-02T08:30:00Z".parse().unwrap()),
         info: KeyInfo {
-            limit: Some(10.0),
+            limit: Some(10.0).into(),
             limit_remaining: Some(6.0),
-            limit_reset: Some("monthly".into()),
+            limit_reset: Some(ResetInterval::Monthly).into(),
+            expires_at: None.into(),
             masked: Some("sk-or-v1-7a7...0b0b".into()),
             ..KeyInfo::default()
         },

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
     AccountKey, ApiKey, AuthCode, CheckResult, ErrorKind, GrantedPolicy, KeyInfo, KeyRequest,
-    Label, LeakResponse, OtherAccount, ProvisioningOutcome, ProvisioningStep, RequestedPolicy,
-    ResetInterval, Retirement, RotationOutcome, StoreKind, StoredKey, UnresolvedAttempt,
-    UsageSample, UserError,
+    Label, LeakResponse, OtherAccount, ProvisioningOutcome, ProvisioningStep, Reported,
+    RequestedPolicy, ResetInterval, Retirement, RotationOutcome, StoreKind, StoredKey,
+    UnresolvedAttempt, UsageSample, UserError,
 };
 use keywright::domain::{ActionResult, ProvisioningEvent, Rotated};
 use keywright::tui::state::{PlanStatus, PlannedKey};
@@ -121,20 +121,29 @@ impl Dice {
         }
     }
 
+    fn reported<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Reported<T> {
+        match self.below(6) {
+            0 => Reported::Missing,
+            1 => Reported::None,
+            2 => Reported::Other(self.word()),
+            _ => Reported::Value(value(self)),
+        }
+    }
+
     fn word(&mut self) -> String {
         (*self.one(&["daily", "weekly", "monthly", "never", "", "fortnightly"])).to_owned()
     }
 
     pub fn reading(&mut self, now: Timestamp) -> KeyInfo {
         KeyInfo {
-            limit: self.maybe(Self::usd),
+            limit: self.reported(Self::usd),
             limit_remaining: self.maybe(Self::usd),
-            limit_reset: self.maybe(Self::word),
+            limit_reset: self.reported(|dice| *dice.one(&ResetInterval::ALL)),
             usage: self.maybe(Self::usd),
             usage_daily: self.maybe(Self::usd),
             usage_weekly: self.maybe(Self::usd),
             usage_monthly: self.maybe(Self::usd),
-            expires_at: self.maybe(|dice| dice.moment(now)),
+            expires_at: self.reported(|dice| dice.moment(now)),
             byok_usage: self.maybe(Self::usd),
             byok_usage_daily: self.maybe(Self::usd),
             byok_usage_weekly: self.maybe(Self::usd),
@@ -176,9 +185,9 @@ impl Dice {
         StoredKey {
             requested: asked,
             granted: self.maybe(|dice| GrantedPolicy {
-                limit: dice.maybe(Self::usd),
-                limit_reset: dice.maybe(Self::word),
-                expires_at: dice.maybe(|dice| dice.moment(now)),
+                limit: dice.reported(Self::usd),
+                limit_reset: dice.reported(|dice| *dice.one(&ResetInterval::ALL)),
+                expires_at: dice.reported(|dice| dice.moment(now)),
             }),
             info: self.maybe(|dice| Arc::new(dice.reading(now))),
             checked_at: self.maybe(|dice| dice.moment(now)),

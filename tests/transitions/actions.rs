@@ -17,9 +17,10 @@ fn account_key(label: &str) -> AccountKey {
         name: Some(label.into()),
         disabled: Some(false),
         info: KeyInfo {
-            limit: Some(7.5),
+            limit: Some(7.5).into(),
             limit_remaining: Some(7.5),
-            limit_reset: Some("daily".into()),
+            limit_reset: Some(ResetInterval::Daily).into(),
+            expires_at: None.into(),
             ..KeyInfo::default()
         },
         ..AccountKey::default()
@@ -272,7 +273,7 @@ fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
     assert!(send_intent(&mut model, Intent::Submit).is_empty());
     // Somebody was quicker: what is there now is what is changed from.
     let mut now_there = account_key("laptop");
-    now_there.info.limit = Some(5.0);
+    now_there.info.limit = Some(5.0).into();
     let outcome = KeyUpdateOutcome::Conflict { current: now_there, changed_fields: vec!["limit"] };
     send(&mut model, Msg::Response(*ticket, Response::KeyUpdated(outcome)));
     let Screen::Form(form) = &model.screen else { panic!() };

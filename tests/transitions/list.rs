@@ -109,8 +109,11 @@ fn asking(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
 }
 
 fn told(ticket: Ticket, label: &str, remaining: f64) -> Msg {
-    let reading =
-        KeyInfo { limit: Some(10.0), limit_remaining: Some(remaining), ..KeyInfo::default() };
+    let reading = KeyInfo {
+        limit: Some(10.0).into(),
+        limit_remaining: Some(remaining),
+        ..KeyInfo::default()
+    };
     let read = CheckResult::Valid(Arc::new(reading));
     Msg::Response(
         ticket,

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use crate::domain::{AccountKey, ApiKey, AuthCode, KeyInfo, is_key_hash, sanitize};
+use crate::domain::{
+    AccountKey, ApiKey, AuthCode, KeyInfo, Reported, is_key_hash, parse_number, sanitize,
+};
 
 /// The response to `POST /auth/keys`.
 #[derive(Debug)]
@@ -71,14 +73,14 @@ fn parse_key_info_fields(data: &Map<String, Value>) -> KeyInfo {
     let number = |name: &str| data.get(name).and_then(parse_number);
     let text = |name: &str| data.get(name).and_then(Value::as_str).map(|text| sanitize(text, 100));
     KeyInfo {
-        limit: number("limit"),
+        limit: Reported::from_json(data.get("limit")),
         limit_remaining: number("limit_remaining"),
-        limit_reset: text("limit_reset"),
+        limit_reset: Reported::from_json(data.get("limit_reset")),
         usage: number("usage"),
         usage_daily: number("usage_daily"),
         usage_weekly: number("usage_weekly"),
         usage_monthly: number("usage_monthly"),
-        expires_at: parse_time(data, "expires_at"),
+        expires_at: Reported::from_json(data.get("expires_at")),
         byok_usage: number("byok_usage"),
         byok_usage_daily: number("byok_usage_daily"),
         byok_usage_weekly: number("byok_usage_weekly"),
@@ -158,16 +160,6 @@ pub fn parse_error_message(body: &str) -> Option<String> {
     Some(sanitize(message, 200)).filter(|message| !message.is_empty())
 }
 
-fn parse_number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
-    // A larger number is not a plausible amount.
-    .filter(|number| number.abs() < 1e15)
-}
-
 /// Begins the text of a response that is not UTF-8; base64 follows.
 const BASE64_PREFIX: &str = "base64:";
 
@@ -237,7 +229,7 @@ mod tests {
         let page = parse_key_list(&body).unwrap();
         assert_eq!((page.row_count, page.items.len()), (3, 1));
         let row = &page.items[0];
-        assert_eq!((row.disabled, row.created_at, row.info.limit), (None, None, Some(5.0)));
+        assert_eq!((row.disabled, row.created_at, row.info.limit.value()), (None, None, Some(5.0)));
         assert_eq!(row.name.as_deref(), Some("a\u{1b}[2J"));
         assert_eq!(row.display_name(), "a[2J");
         for body in ["", "{}", r#"{"data":{}}"#, "<html>", r#"{"data":[{"#] {
@@ -267,8 +259,12 @@ mod tests {
                 "expires_at":"2027-12-31T23:59:59.000000+00:00","extra":[]}}"#,
         )
         .unwrap();
-        assert_eq!((info.limit, info.limit_remaining, info.usage), (Some(12.5), Some(3.0), None));
+        assert_eq!(
+            (info.limit.value(), info.limit_remaining, info.usage),
+            (Some(12.5), Some(3.0), None)
+        );
         assert_eq!(info.masked.as_deref(), Some("sk-or[2J"));
-        assert_eq!(info.expires_at, "2027-12-31T23:59:59Z".parse().ok());
+        assert_eq!(info.expires_at.value(), "2027-12-31T23:59:59Z".parse().ok());
+        assert!(info.limit_reset.is_missing());
     }
 }

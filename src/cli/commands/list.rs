@@ -15,7 +15,8 @@ use crate::cli::output::{eprint, is_quiet, print, print_error, print_status};
 use crate::cli::table::{self, Column};
 use crate::cli::{json, run_async};
 use crate::domain::{
-    CheckResult, ErrorKind, Label, StoredKey, UserError, format_date, format_relative_time,
+    CheckResult, ErrorKind, Label, Reported, ResetInterval, StoredKey, UserError, format_date,
+    format_relative_time,
 };
 use crate::services::keys::{self, RefreshReport};
 use crate::services::provision::ServiceContext;
@@ -193,8 +194,8 @@ fn format_row(key: &StoredKey, now: Timestamp) -> Vec<String> {
         key.label.to_string(),
         format_state(key, now),
         key.spent(now).map_or("-".into(), |usd| format!("${usd:.2}")),
-        format_policy(key.limit(), key.reset().map(crate::domain::ResetInterval::as_str)),
-        key.expires_at().map_or("never".into(), |at| {
+        format_policy(&key.limit(), &key.reset()),
+        key.expires_at().describe("never", |at| {
             format!("{} ({})", format_date(at), format_relative_time(now, at))
         }),
         key.masked.clone(),
@@ -209,10 +210,15 @@ pub(in crate::cli) fn format_state(key: &StoredKey, now: Timestamp) -> String {
 }
 
 /// Formats a limit as `$12.50 weekly`, `$5.00` or `none`.
-pub(in crate::cli) fn format_policy(limit: Option<f64>, reset: Option<&str>) -> String {
-    match (limit, reset) {
-        (Some(limit), Some(reset)) => format!("${limit:.2} {reset}"),
-        (Some(limit), None) => format!("${limit:.2}"),
-        (None, _) => "none".into(),
+pub(in crate::cli) fn format_policy(
+    limit: &Reported<f64>,
+    reset: &Reported<ResetInterval>,
+) -> String {
+    let amount = limit.describe("none", |limit| format!("${limit:.2}"));
+    match reset {
+        _ if limit.value().is_none() => amount,
+        Reported::None => amount,
+        Reported::Missing => format!("{amount}, reset unknown"),
+        reset => format!("{amount} {}", reset.describe("", |reset| reset.as_str().to_owned())),
     }
 }

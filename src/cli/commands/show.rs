@@ -10,7 +10,7 @@ use crate::cli::json;
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{find_key, print};
 use crate::domain::{
-    Cents, ResetInterval, StoredKey, UserError, format_relative_time, format_timestamp, sanitize,
+    Cents, Reported, StoredKey, UserError, format_relative_time, format_timestamp,
 };
 use crate::services::provision::ServiceContext;
 
@@ -38,8 +38,8 @@ impl ShowArgs {
 
 fn format_details(key: &StoredKey, now: Timestamp) -> String {
     let usd = |amount: Option<f64>| amount.map_or("unknown".into(), |usd| format!("${usd:.2}"));
-    let when = |at: Option<Timestamp>, never: &str| {
-        at.map_or(never.into(), |at| {
+    let when = |at: &Reported<Timestamp>| {
+        at.describe("never", |at| {
             format!("{}, {}", format_timestamp(at), format_relative_time(now, at))
         })
     };
@@ -51,40 +51,45 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
         let _ = writeln!(text, "{name:<10} {value}");
     };
     row("state", &format_state(key, now));
-    row("limit", &format_policy(key.limit(), key.reset().map(ResetInterval::as_str)));
+    row("limit", &format_policy(&key.limit(), &key.reset()));
     row(
         "requested",
         &format!(
             "{}, expires {}",
             format_policy(
-                requested.limit.map(Cents::to_dollars),
-                requested.limit_reset.map(ResetInterval::as_str)
+                &requested.limit.map(Cents::to_dollars).into(),
+                &requested.limit_reset.into()
             ),
-            when(requested.expires_at, "never")
+            when(&requested.expires_at.into())
         ),
     );
     row(
         "granted",
         &key.granted.as_ref().map_or("unknown".into(), |granted| {
-            let reset = granted.limit_reset.as_deref().map(|reset| sanitize(reset, 20));
             format!(
                 "{}, expires {}",
-                format_policy(granted.limit, reset.as_deref()),
-                when(granted.expires_at, "never")
+                format_policy(&granted.limit, &granted.limit_reset),
+                when(&granted.expires_at)
             )
         }),
     );
     row(
         "remaining",
         &match key.limit() {
-            None => "no limit".into(),
-            Some(_) => usd(key.remaining(now)),
+            Reported::None => "no limit".into(),
+            _ => usd(key.remaining(now)),
         },
     );
     row("spent", &format!("{} in total, {} today", usd(info.usage), usd(info.usage_daily)));
-    row("next reset", &when(key.reset().and_then(|reset| reset.next_after(now)), "never"));
-    row("expires", &when(key.expires_at(), "never"));
-    row("checked", &when(key.checked_at, "never"));
+    row(
+        "next reset",
+        &match key.next_reset(now) {
+            Some(at) => when(&Reported::Value(at)),
+            None => key.reset().describe("never", |_| "unknown".into()),
+        },
+    );
+    row("expires", &when(&key.expires_at()));
+    row("checked", &when(&key.checked_at.into()));
     row(
         "stored",
         &format!("{}, created {}", key.location.store_name(), format_timestamp(key.created_at)),
@@ -96,7 +101,7 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
         row("differs", &format!("{} not granted as requested", key.differing_fields().join(", ")));
     }
     if let Some(retirement) = &key.retirement {
-        row("replaced", &when(Some(retirement.replaced_at), ""));
+        row("replaced", &when(&Reported::Value(retirement.replaced_at)));
     }
     text
 }

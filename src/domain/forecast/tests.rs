@@ -44,9 +44,9 @@ fn key(now: Timestamp, limit: Option<f64>, remaining: f64, reset: Option<&str>) 
     .unwrap();
     stored_key.checked_at = Some(now);
     stored_key.info = Some(Arc::new(KeyInfo {
-        limit,
+        limit: limit.into(),
         limit_remaining: limit.map(|_| remaining),
-        limit_reset: reset.map(String::from),
+        limit_reset: reset.and_then(|reset| ResetInterval::parse(reset).ok()?).into(),
         ..KeyInfo::default()
     }));
     stored_key
@@ -122,7 +122,8 @@ fn expiry_before_the_limit_ends_the_period() {
     let now = at(NOON);
     let samples = spending(now, 14, 1, |_| 0.5 / 24.0);
     let mut stored_key = key(now, Some(10.0), 9.0, None);
-    Arc::make_mut(stored_key.info.as_mut().unwrap()).expires_at = Some(at("2026-11-28T12:00:00Z"));
+    Arc::make_mut(stored_key.info.as_mut().unwrap()).expires_at =
+        Some(at("2026-11-28T12:00:00Z")).into();
     let found = forecast_spending(&samples, &stored_key, now).unwrap();
     assert_eq!(
         found.describe(now),
@@ -239,7 +240,8 @@ fn no_forecast_without_a_basis() {
         (
             "expired",
             alter(|stored_key| {
-                Arc::make_mut(stored_key.info.as_mut().unwrap()).expires_at = stored_key.checked_at;
+                Arc::make_mut(stored_key.info.as_mut().unwrap()).expires_at =
+                    stored_key.checked_at.into();
             }),
         ),
         (

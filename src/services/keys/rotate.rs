@@ -135,12 +135,26 @@ async fn plan_rotation(
 fn build_same_policy_request(stored_key: &StoredKey, now: Timestamp) -> Result<KeyRequest, Error> {
     let not_repeatable =
         |reason: String| Error::PolicyNotRepeatable { label: stored_key.label.clone(), reason };
-    let limit = stored_key
-        .limit()
+    let (limit, reset) = (stored_key.limit(), stored_key.reset());
+    let expires_at = stored_key.expires_at();
+    let not_known = |name: &str, words: &str| {
+        not_repeatable(match words {
+            "" => format!("its {name} is not known"),
+            _ => format!("its {name} is '{words}', which this version does not understand"),
+        })
+    };
+    let limit = limit
+        .to_known()
+        .map_err(|words| not_known("limit", words))?
         .map(Cents::try_from)
         .transpose()
         .map_err(|problem| not_repeatable(problem.to_string()))?;
-    let expiry = match (&stored_key.requested.expires_input, stored_key.expires_at()) {
+    let reset = match limit {
+        Some(_) => reset.to_known().map_err(|words| not_known("reset", words))?,
+        None => None,
+    };
+    let expires_at = expires_at.to_known().map_err(|words| not_known("expiry", words))?;
+    let expiry = match (&stored_key.requested.expires_input, expires_at) {
         // `30d` counts from now; a date is absolute.
         (Some(text), _) => Expiry::parse(text, now)
             .map_err(|problem| not_repeatable(format!("its expiry was {text}; {problem}")))?,
@@ -156,7 +170,7 @@ fn build_same_policy_request(stored_key: &StoredKey, now: Timestamp) -> Result<K
     Ok(KeyRequest {
         label: stored_key.label.clone(),
         limit,
-        limit_reset: stored_key.reset().filter(|_| limit.is_some()),
+        limit_reset: reset,
         expiry,
         workspace_id: stored_key.requested.workspace_id.clone(),
     })

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::domain::{
-    Cents, Expiry, GrantedPolicy, KeyRequest, RequestedPolicy, ResetInterval, StoredKey,
+    Cents, Expiry, GrantedPolicy, KeyRequest, Reported, RequestedPolicy, ResetInterval, StoredKey,
     UnresolvedAttempt, format_date,
 };
 
@@ -100,30 +100,32 @@ pub fn compare(
 fn find_differences(planned: &RequestedPolicy, stored: &StoredKey) -> Vec<Difference> {
     let actual = GrantedPolicy {
         limit: stored.limit(),
-        limit_reset: stored.reset().map(|reset| reset.as_str().into()),
+        limit_reset: stored.reset(),
         expires_at: stored.expires_at(),
     };
-    let usd = |amount: Option<f64>| amount.map_or("none".into(), |usd| format!("${usd:.2}"));
-    let date = |at: Option<jiff::Timestamp>| at.map_or("never".into(), format_date);
-    let reset = |interval: Option<&str>| String::from(interval.unwrap_or("never"));
+    let usd = |amount: &Reported<f64>| amount.describe("none", |usd| format!("${usd:.2}"));
+    let date = |at: &Reported<jiff::Timestamp>| at.describe("never", format_date);
+    let reset = |interval: &Reported<ResetInterval>| {
+        interval.describe("never", |interval| interval.as_str().to_owned())
+    };
     let mut differences: Vec<Difference> = planned
         .differing_fields(&actual)
         .into_iter()
         .map(|field| match field {
             "limit" => Difference {
                 field,
-                planned: usd(planned.limit.map(Cents::to_dollars)),
-                actual: usd(actual.limit),
+                planned: usd(&planned.limit.map(Cents::to_dollars).into()),
+                actual: usd(&actual.limit),
             },
             "limit_reset" => Difference {
                 field,
-                planned: reset(planned.limit_reset.map(ResetInterval::as_str)),
-                actual: reset(actual.limit_reset.as_deref()),
+                planned: reset(&planned.limit_reset.into()),
+                actual: reset(&actual.limit_reset),
             },
             _ => Difference {
                 field,
-                planned: date(planned.expires_at),
-                actual: date(actual.expires_at),
+                planned: date(&planned.expires_at.into()),
+                actual: date(&actual.expires_at),
             },
         })
         .collect();
@@ -218,9 +220,9 @@ mod tests {
         let mut stored = stored_key(&plan, "2026-11-01T10:00:00Z");
         assert_eq!(differences(&plan, &stored), [""; 0]);
         stored.granted = Some(GrantedPolicy {
-            limit: Some(10.0),
-            limit_reset: Some("daily".into()),
-            expires_at: None,
+            limit: Reported::Value(10.0),
+            limit_reset: Reported::Value(ResetInterval::Daily),
+            expires_at: Reported::None,
         });
         assert_eq!(
             differences(&plan, &stored),

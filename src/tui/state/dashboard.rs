@@ -352,10 +352,7 @@ impl Dashboard {
             return Some(1);
         }
         self.visible_keys(terminal_rows)
-            .flat_map(|(_, key)| {
-                let reset = key.reset().and_then(|reset| reset.next_after(now));
-                [key.expires_at(), reset]
-            })
+            .flat_map(|(_, key)| [key.expires_at().value(), key.next_reset(now)])
             .flatten()
             .map(|at| seconds_until_relative_time_changes(now, at))
             .min()

@@ -222,10 +222,9 @@ impl Form {
     pub(in crate::tui) fn set_account_key(&mut self, account_key: AccountKey) {
         let FormKind::Edit { account_key: current, .. } = &mut self.kind else { return };
         let info = &account_key.info;
-        let limit = info.limit.map_or_else(|| "none".to_owned(), |limit| format!("{limit:.2}"));
+        let limit = info.limit.describe("none", |limit| format!("{limit:.2}"));
         self.limit = TextField::prefilled(trim_zero_cents(&limit));
-        self.limit_reset =
-            info.limit_reset.as_deref().and_then(|text| ResetInterval::parse(text).ok()?);
+        self.limit_reset = info.limit_reset.value();
         self.include_byok_in_limit = info.include_byok_in_limit.unwrap_or(false);
         *current = Some(Box::new(account_key));
         self.diff.clear();

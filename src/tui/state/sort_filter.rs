@@ -76,11 +76,13 @@ pub fn sort_and_filter(
             share(b).partial_cmp(&share(a)).unwrap_or(Ordering::Equal)
         }),
         // A key that never resets sorts last.
-        SortOrder::NextReset => rows.sort_by_cached_key(|row| {
-            keys[*row].reset().and_then(|reset| reset.next_after(now)).unwrap_or(Timestamp::MAX)
-        }),
+        SortOrder::NextReset => {
+            rows.sort_by_cached_key(|row| keys[*row].next_reset(now).unwrap_or(Timestamp::MAX))
+        }
         SortOrder::Expiry => {
-            rows.sort_by_cached_key(|row| keys[*row].expires_at().unwrap_or(Timestamp::MAX));
+            rows.sort_by_cached_key(|row| {
+                keys[*row].expires_at().value().unwrap_or(Timestamp::MAX)
+            });
         }
     }
     if reversed {
@@ -91,7 +93,7 @@ pub fn sort_and_filter(
 
 /// Returns the spent share of the limit from 0 to 1, or -1 if it is unknown.
 pub fn spent_share(key: &StoredKey, now: Timestamp) -> f64 {
-    match (key.limit(), key.spent(now)) {
+    match (key.limit().value(), key.spent(now)) {
         (Some(limit), Some(spent)) if limit > 0.0 => (spent / limit).clamp(0.0, 1.0),
         (Some(_), Some(_)) => 1.0,
         (None, _) | (_, None) => -1.0,
@@ -125,7 +127,7 @@ mod tests {
             let secret = ApiKey::from(String::from(label));
             let label = label.parse().unwrap();
             let mut key = StoredKey::new(label, &secret, String::new(), StoreKind::Keychain, now);
-            let expires_at = expires_at.parse().ok();
+            let expires_at = expires_at.parse::<Timestamp>().ok().into();
             key.record_check(
                 &CheckResult::Valid(Arc::new(KeyInfo { expires_at, ..KeyInfo::default() })),
                 now,

@@ -150,7 +150,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::SpendOnKey if model.is_sandbox => {
             let Some(key) = model.dashboard.selected_key() else { return Vec::new() };
             // A fifth of the limit, so that a few presses reach every state.
-            let usd = key.limit().map_or(1.0, |limit| limit / 5.0);
+            let usd = key.limit().value().map_or(1.0, |limit| limit / 5.0);
             return vec![Effect::SpendOnKey { hash: key.hash.clone(), usd }];
         }
         Intent::SkipDay if model.is_sandbox => return vec![Effect::SkipDay],

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::domain::ResetInterval;
+use crate::domain::{Reported, ResetInterval};
 use crate::tui::state::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind, Model};
 
 const RESET_CHOICES: [Option<ResetInterval>; 4] =
@@ -141,9 +141,12 @@ fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> 
                     truncate(&remote.display_name(), 30)
                 )
             });
-            let expires = key.expires_at().map_or("It never expires".to_owned(), |at| {
-                format!("It expires {}", crate::domain::format_date(at))
-            });
+            let expires = match key.expires_at() {
+                Reported::None => "It never expires".to_owned(),
+                expiry => {
+                    format!("It expires {}", expiry.describe("", crate::domain::format_date))
+                }
+            };
             format!(
                 "{expires}. The expiry cannot be changed; R replaces the key with a new one.{current_name}"
             )

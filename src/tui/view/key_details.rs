@@ -11,8 +11,8 @@ use super::key_table::{format_spent, format_state, format_usd};
 use super::text::{format_property, quote_shell_word};
 use super::{Theme, text};
 use crate::domain::{
-    ApiKey, GrantedPolicy, ResetInterval, StoreKind, StoredKey, format_command, format_date,
-    format_relative_time, sanitize,
+    ApiKey, GrantedPolicy, Reported, ResetInterval, StoreKind, StoredKey, format_command,
+    format_date, format_relative_time, sanitize,
 };
 use crate::tui::state::Model;
 
@@ -85,25 +85,24 @@ pub fn format_key(
 
 /// Returns the requested policy beside the granted one, with a warning for each difference.
 pub fn format_policy(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
-    let usd = |amount: Option<f64>| amount.map_or("none".to_owned(), |usd| format!("${usd:.2}"));
-    let at = |at: Option<jiff::Timestamp>| {
-        at.map_or("never".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    let usd = |amount: &Reported<f64>| amount.describe("none", |usd| format!("${usd:.2}"));
+    let reset = |interval: &Reported<ResetInterval>| {
+        interval.describe("never", |interval| interval.as_str().to_owned())
+    };
+    let at = |at: &Reported<jiff::Timestamp>| {
+        at.describe("never", |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
     };
     let policy = &stored_key.requested;
     let requested = [
-        usd(policy.limit.map(crate::domain::Cents::to_dollars)),
-        policy.limit_reset.map_or("never", ResetInterval::as_str).to_owned(),
-        at(policy.expires_at),
+        usd(&policy.limit.map(crate::domain::Cents::to_dollars).into()),
+        reset(&policy.limit_reset.into()),
+        at(&policy.expires_at.into()),
     ];
     let names = ["limit", "reset", "expires"];
     let mut lines =
         vec![Line::styled(format!("{:<10}{:<25}granted", "", "requested"), theme.dim())];
     let granted = stored_key.granted.as_ref().map(|granted: &GrantedPolicy| {
-        [
-            usd(granted.limit),
-            granted.limit_reset.clone().unwrap_or_else(|| "never".to_owned()),
-            at(granted.expires_at),
-        ]
+        [usd(&granted.limit), reset(&granted.limit_reset), at(&granted.expires_at)]
     });
     let differences = stored_key.differing_fields();
     for (row, name) in names.into_iter().enumerate() {
@@ -117,7 +116,7 @@ pub fn format_policy(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec
             Span::styled(granted, style),
         ]));
     }
-    if let Some(at) = stored_key.expires_at() {
+    if let Some(at) = stored_key.expires_at().value() {
         let text =
             format!("{}, {}", at.strftime("%A %-d %B %Y"), format_relative_time(model.now, at));
         lines.push(format_property("", Span::styled(text, theme.dim()), theme));

@@ -10,7 +10,9 @@ use ratatui::text::Span;
 
 use super::Theme;
 use super::text::truncate;
-use crate::domain::{KeyState, StoredKey, format_date, format_relative_time};
+use crate::domain::{
+    KeyState, Reported, ServerValue, StoredKey, format_date, format_relative_time,
+};
 use crate::tui::state::{KeyScope, Model, SortOrder, spent_share};
 
 /// A column, shown if the area has at least `min_width` columns.
@@ -155,11 +157,14 @@ fn format_gauge(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'s
 
 /// Returns `$3.20 / $10.00`, or `$3.20 a month` without a limit. Stale figures are dim.
 pub fn format_spent(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
-    let text = match (stored_key.spent(now), stored_key.limit()) {
-        (Some(spent), Some(limit)) => format!("{} / {}", format_usd(spent), format_usd(limit)),
-        (None, Some(limit)) => format!("– / {}", format_usd(limit)),
-        (Some(spent), None) => format!("{} a month", format_usd(spent)),
-        (None, None) => "no limit".to_owned(),
+    let limit = stored_key.limit();
+    let text = match (stored_key.spent(now), limit.is_none()) {
+        (Some(spent), true) => format!("{} a month", format_usd(spent)),
+        (None, true) => "no limit".to_owned(),
+        (spent, false) => {
+            let spent = spent.map_or("–".to_owned(), format_usd);
+            format!("{spent} / {}", truncate(&limit.describe("", format_usd), 12))
+        }
     };
     let is_stale = stored_key.is_stale(now) || stored_key.rejected_at.is_some();
     Span::styled(text, if is_stale { theme.dim() } else { Style::new() })
@@ -183,7 +188,10 @@ fn format_time_until(now: Timestamp, at: Timestamp) -> String {
 }
 
 fn format_expiry(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
-    let Some(at) = stored_key.expires_at() else { return Span::styled("never", theme.dim()) };
+    let expiry = stored_key.expires_at();
+    let Some(at) = expiry.value() else {
+        return format_unknown(&expiry, theme);
+    };
     match at.duration_since(now).as_hours() {
         _ if at <= now => Span::styled("expired", theme.error()),
         hours if hours > 300 * 24 => Span::raw(format_date(at)),
@@ -194,10 +202,16 @@ fn format_expiry(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'
 }
 
 fn format_reset(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
-    match stored_key.reset().and_then(|reset| reset.next_after(now)) {
+    match stored_key.next_reset(now) {
         Some(at) => Span::raw(format_time_until(now, at)),
-        None => Span::styled("never", theme.dim()),
+        None => format_unknown(&stored_key.reset(), theme),
     }
+}
+
+/// Returns `never`, or the server's words for a value that is not known.
+fn format_unknown<T: ServerValue>(reported: &Reported<T>, theme: Theme) -> Span<'static> {
+    let text = truncate(&reported.describe("never", |_| "unknown".to_owned()), 12);
+    Span::styled(text, if reported.is_none() { theme.dim() } else { theme.warning() })
 }
 
 fn format_masked_key(stored_key: &StoredKey, _now: Timestamp, theme: Theme) -> Span<'static> {

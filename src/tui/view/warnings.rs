@@ -36,24 +36,22 @@ fn format_key_warnings(model: &Model) -> Option<String> {
             let stored_key = keys.get(*index)?;
             let label = truncate(stored_key.label.as_str(), 20);
             Some(match state {
-                KeyState::LimitReached => {
-                    match stored_key.reset().and_then(|reset| reset.next_after(model.now)) {
-                        Some(at) => {
-                            format!(
-                                "{label} has reached its limit, resets {}",
-                                format_relative_time(model.now, at)
-                            )
-                        }
-                        None => format!("{label} has reached its limit"),
+                KeyState::LimitReached => match stored_key.next_reset(model.now) {
+                    Some(at) => {
+                        format!(
+                            "{label} has reached its limit, resets {}",
+                            format_relative_time(model.now, at)
+                        )
                     }
-                }
+                    None => format!("{label} has reached its limit"),
+                },
                 KeyState::Rejected => format!("{label} is rejected by the server"),
                 KeyState::Low => format!("{label} is nearly spent"),
                 KeyState::Expired => format!("{label} has expired"),
                 KeyState::Expiring => {
                     format!(
                         "{label} expires {}",
-                        format_relative_time(model.now, stored_key.expires_at()?)
+                        format_relative_time(model.now, stored_key.expires_at().value()?)
                     )
                 }
                 KeyState::Active | KeyState::Disabled | KeyState::Unknown => return None,

@@ -10,7 +10,7 @@ use crate::cli::commands::list::format_policy;
 use crate::cli::exit_code;
 use crate::cli::json;
 use crate::cli::table::{self, Column};
-use crate::domain::{Cents, KeyRequest, KeyState, ResetInterval, UserError, format_date};
+use crate::domain::{Cents, KeyRequest, KeyState, UserError, format_date};
 
 /// Returns the JSON document of the results.
 pub(super) fn results_to_json(rows: &[PlanRow], is_dry_run: bool) -> String {
@@ -93,7 +93,7 @@ pub(super) fn format_rows(rows: &[PlanRow]) -> String {
                     (0, "+", &request.label, format!("create: {}", format_request(request)))
                 }
                 PlanRow::Created(key, _) => {
-                    let limit = format_policy(key.limit(), key.reset().map(ResetInterval::as_str));
+                    let limit = format_policy(&key.limit(), &key.reset());
                     (1, "+", &key.label, format!("created: limit {limit}  {}", key.masked))
                 }
                 PlanRow::Unchanged(key) => {
@@ -132,10 +132,8 @@ pub(super) fn format_rows(rows: &[PlanRow]) -> String {
 }
 
 fn format_request(request: &KeyRequest) -> String {
-    let limit = format_policy(
-        request.limit.map(Cents::to_dollars),
-        request.limit_reset.map(ResetInterval::as_str),
-    );
+    let limit =
+        format_policy(&request.limit.map(Cents::to_dollars).into(), &request.limit_reset.into());
     let expires = request.expiry.as_ref().map_or("never".into(), |expiry| format_date(expiry.at));
     format!("limit {limit}, expires {expires}")
 }

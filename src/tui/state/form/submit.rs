@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::{Form, FormKind};
 use crate::domain::{
-    AccountKey, ApiKey, Cents, Expiry, FieldChange, KeyPatch, KeyRequest, Label, ResetInterval,
-    StoredKey,
+    AccountKey, ApiKey, Cents, Expiry, FieldChange, KeyPatch, KeyRequest, Label, Reported,
+    ResetInterval, StoredKey,
 };
 use crate::tui::state::key_update::KeyUpdate;
 
@@ -83,15 +83,18 @@ impl Form {
         if let Some(account_key) = account_key {
             let info = &account_key.info;
             let limit = Cents::parse_limit(self.limit.text()).ok()?;
-            let old = info.limit.map_or("none".to_owned(), |limit| format!("${limit:.2}"));
+            let old = info.limit.describe("none", |limit| format!("${limit:.2}"));
             let new = limit.map_or("none".to_owned(), |limit| format!("${limit}"));
             if differs("limit", &old, &new) {
                 patch.limit = FieldChange::from_option(limit);
             }
-            let old = info.limit_reset.as_deref();
-            let old = old.and_then(|text| ResetInterval::parse(text).ok()?);
-            let text = |reset: Option<ResetInterval>| reset.map_or("never", ResetInterval::as_str);
-            if differs("reset", text(old), text(self.limit_reset)) {
+            let text = |reset: &Reported<ResetInterval>| {
+                reset.describe("never", |reset| reset.as_str().to_owned())
+            };
+            // The form shows no choice for an interval that is not known, so only another choice counts.
+            if info.limit_reset.value() != self.limit_reset
+                && differs("reset", &text(&info.limit_reset), &text(&self.limit_reset.into()))
+            {
                 patch.limit_reset = FieldChange::from_option(self.limit_reset);
             }
             let old = info.include_byok_in_limit.unwrap_or(false);
