@@ -111,3 +111,30 @@ fn qr_code_never_pushes_the_address_off_the_screen() {
         assert_eq!(terminal.end(), 5);
     }
 }
+
+#[test]
+fn browser_that_fails_late_is_reported_while_consent_is_awaited() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let browser = dir.path().join("slow-browser");
+    std::fs::write(&browser, "#!/bin/sh\nsleep 0.6\nexit 3\n").unwrap();
+    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let mut terminal = sandbox(&[("BROWSER", browser.to_str().unwrap())]);
+    terminal.type_text("nx\u{13}");
+    let screen = terminal.wait_for("slow-browser exited with an error: open the address");
+    assert!(screen.contains("Sign in at:"), "{screen}");
+    terminal.type_text("y");
+    terminal.wait_for("x was created");
+    terminal.type_text("\u{3}");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn text_browser_counts_as_no_browser() {
+    let mut terminal = sandbox(&[("BROWSER", "w3m:lynx %s")]);
+    terminal.type_text("nx\u{13}");
+    let screen = terminal.wait_for("paste the code it shows");
+    assert!(!screen.contains("no browser could be started"), "{screen}");
+    terminal.type_text("\u{3}");
+    assert_eq!(terminal.end(), 0);
+}

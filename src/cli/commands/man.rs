@@ -27,7 +27,10 @@ const ENVIRONMENT_VARIABLES: &[(&str, &str)] = &[
         "CLICOLOR_FORCE",
         "If set and not 0, turns colours on without a terminal too, unless --color is given.",
     ),
-    ("BROWSER", "The browser to open for signing in. If set, a browser is taken to be available."),
+    (
+        "BROWSER",
+        "The browser to open for signing in. If set, a browser is taken to be available, unless it is a text browser.",
+    ),
 ];
 
 const EXIT_CODES: &[(&str, &str)] = &[
