@@ -126,3 +126,21 @@ def the_secret_scanner_finds_the_same_lines_as_rg(world):
     lines = {tuple(line.split(":")[:2]) for line in out.splitlines()}
     equal(found, {(path, int(line)) for path, line in lines})
     equal(len(found), 400)
+
+
+@test
+def doctor_reports_two_entries_under_one_name(world):
+    world.keyring()
+    server, _ = world.sandbox()
+    for label in ("one", "two"):
+        world.create_key(server, label)
+    # Another attribute makes it a second entry under the same service and username.
+    twin = "printf x | secret-tool store --label=twin service 'keywright/%s' username one other 1" % server
+    equal(world.run("sh", "-c", twin)[0], 0)
+    code, out, _ = world.keywright("--server", server, "doctor")
+    equal(code, 1)
+    contains(" ".join(out.split()), "'one' cannot be read: the keychain has 2 entries with this name")
+    # The other key is still checked.
+    code, out, err = world.keywright("--server", server, "list", "--refresh")
+    equal(code, 0)
+    contains(err, "'one' could not be checked: the keychain has 2 entries with this name")

@@ -179,7 +179,7 @@ def another_keychain_is_named_where_the_keys_are_missing(world):
     service = "keywright/" + server
     world.run("secret-tool", "clear", "service", service, "username", "one")
     for command in (("get", "one"), ("list", "--refresh"), ("run", "one", "--", "true")):
-        code, _, err = world.keywright(*command, "--server", server)
+        code, _, err = world.keywright("--server", server, *command)
         equal((command, code), (command, 4))
         contains(err, "which gnome-keyring-daemon (collection login) provides now; keys were stored with kwalletd6")
         assert "create a new key" not in err and one not in err, err

@@ -73,10 +73,10 @@ pub(super) fn check_browser(_: &ServiceContext) -> HealthCheck {
             ),
         ),
         (BrowserAvailability::Available, Ok(Some(program))) => {
-            HealthCheck::ok(name, format!("opens with {}", sanitize(&program, 60)))
+            HealthCheck::ok(name, format!("the address opens with {}; not tried", sanitize(&program, 60)))
         }
         (BrowserAvailability::Available, Ok(None)) => {
-            HealthCheck::ok(name, "opens with the system default")
+            HealthCheck::ok(name, "the address opens with the system default; not tried")
         }
         (BrowserAvailability::Available, Err(error)) => {
             HealthCheck::warn(name, sanitize(&error.to_string(), 200), error.advice())

@@ -86,17 +86,29 @@ pub(super) async fn check_stored_keys(
     let labels: HashSet<_> = inventory.iter().map(|key| key.label.as_str()).collect();
     let unlisted: Vec<_> =
         accounts.iter().filter(|account| !labels.contains(account.as_str())).collect();
-    let (compared, mismatched) = find_mismatched(services, &present);
+    let Comparison { compared, mismatched, unreadable } = compare_entries(services, &present);
+    let elsewhere = inventory.iter().filter(|key| !key.is_in_store(&store)).count();
 
     let mut consistent = true;
     if !missing.is_empty() {
         consistent = false;
-        let message = format!(
-            "in the inventory but not in the keychain: {}",
-            quote_names(missing.iter().map(|key| key.label.as_str()))
-        );
-        let advice = "the key is lost on this machine: run keywright rotate LABEL to replace it, or keywright rm LABEL to remove it from the inventory";
-        report(DoctorProgress::CheckFinished(HealthCheck::fail(name, message, advice)));
+        let check = match keys::missing_error(services, &missing[0].label) {
+            keys::Error::OtherKeychain(error) => HealthCheck::from_error(name, &error),
+            _ => HealthCheck::fail(
+                name,
+                format!(
+                    "in the inventory but not in the keychain: {}",
+                    quote_names(missing.iter().map(|key| key.label.as_str()))
+                ),
+                "the key is lost on this machine: run keywright rotate LABEL to replace it, or keywright rm LABEL to remove it from the inventory",
+            ),
+        };
+        report(DoctorProgress::CheckFinished(check));
+    }
+    for (stored_key, error) in &unreadable {
+        consistent = false;
+        let message = format!("'{}' cannot be read: {error}", stored_key.label);
+        report(DoctorProgress::CheckFinished(HealthCheck::fail(name, message, error.advice())));
     }
     if !mismatched.is_empty() {
         consistent = false;
@@ -124,28 +136,44 @@ pub(super) async fn check_stored_keys(
             0 => String::new(),
             skipped => format!(" ({skipped} not compared: out of time)"),
         };
-        let message =
-            format!("{}, each with a keychain entry{skipped}", pluralize(present.len(), "key"));
+        let others = match elsewhere {
+            0 => String::new(),
+            count => format!("; not checked: {} in another store", pluralize(count, "key")),
+        };
+        let message = format!(
+            "{}, each with a keychain entry{skipped}{others}",
+            pluralize(present.len(), "key")
+        );
         report(DoctorProgress::CheckFinished(HealthCheck::ok(name, message)));
     }
 }
 
-/// Returns how many keys were compared, and those whose entry holds a different key.
-fn find_mismatched<'a>(
-    services: &ServiceContext,
-    present: &[&'a StoredKey],
-) -> (usize, Vec<&'a StoredKey>) {
+/// The result of reading the entries of keys.
+#[derive(Default)]
+struct Comparison<'a> {
+    /// How many entries were read before the time was over.
+    compared: usize,
+    /// Keys whose entry has a different key.
+    mismatched: Vec<&'a StoredKey>,
+    /// Keys whose entry cannot be read, such as two entries under one name.
+    unreadable: Vec<(&'a StoredKey, secret_store::Error)>,
+}
+
+fn compare_entries<'a>(services: &ServiceContext, present: &[&'a StoredKey]) -> Comparison<'a> {
     let started = Instant::now();
-    let mut mismatched = Vec::new();
-    for (compared, &stored) in present.iter().enumerate() {
+    let mut comparison = Comparison::default();
+    for &stored in present {
         if started.elapsed() > COMPARE_TIMEOUT {
-            return (compared, mismatched);
+            break;
         }
-        if keys::load_key(services, &stored.label).is_ok_and(|key| key.hash() != stored.hash) {
-            mismatched.push(stored);
+        match keys::load_key(services, &stored.label) {
+            Ok(key) if key.hash() != stored.hash => comparison.mismatched.push(stored),
+            Err(keys::Error::SecretStore(error)) => comparison.unreadable.push((stored, error)),
+            Ok(_) | Err(_) => {}
         }
+        comparison.compared += 1;
     }
-    (present.len(), mismatched)
+    comparison
 }
 
 /// Adds keychain entries to the inventory.
