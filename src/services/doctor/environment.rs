@@ -72,9 +72,10 @@ pub(super) fn check_browser(_: &ServiceContext) -> HealthCheck {
                 "no browser can be opened ({reason}): the address is shown instead, and you paste the code"
             ),
         ),
-        (BrowserAvailability::Available, Ok(Some(program))) => {
-            HealthCheck::ok(name, format!("the address opens with {}; not tried", sanitize(&program, 60)))
-        }
+        (BrowserAvailability::Available, Ok(Some(program))) => HealthCheck::ok(
+            name,
+            format!("the address opens with {}; not tried", sanitize(&program, 60)),
+        ),
         (BrowserAvailability::Available, Ok(None)) => {
             HealthCheck::ok(name, "the address opens with the system default; not tried")
         }
