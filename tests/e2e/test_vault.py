@@ -212,22 +212,22 @@ def an_unusable_journal_is_reported_before_a_key_is_created(world):
     for text, message in (
         ('{"version": 1, "attempts": [{"id": "ab', "journal.json is damaged at line 1, column 38"),
         ("\0" * 512, "journal.json is damaged at line 1, column 1"),
+        ("", "journal.json is damaged: it is empty"),
         ('{"version": 2, "attempts": "otherwise"}', "has version 2, newer than this Keywright knows"),
     ):
         world.write("data/journal.json", text)
         for command in (("recover",), ("new", "x", "--no-open")):
             expect_refusal(world, server, message, command=command)
-    world.write("data/journal.json", "")
+    os.remove(journal)
     code, out, _ = world.keywright("recover", "--server", server)
     equal((code, out), (0, "every attempt ended cleanly\n"))
-    os.remove(journal)
-    full = "journal.json cannot be written: no storage space"
+    full = "journal.json cannot be written: no space left on device"
     expect_refusal(world, server, full, "-P", aside, "-e", "inject=write:error=ENOSPC")
     expect_refusal(world, server, full, "-P", aside, "-e", "inject=fsync:error=ENOSPC")
-    expect_refusal(world, server, "read-only filesystem", "-P", aside, "-e", "inject=openat:error=EROFS")
+    expect_refusal(world, server, "read-only file system", "-P", aside, "-e", "inject=openat:error=EROFS")
     expect_refusal(world, server, "permission denied", "-P", world.path("data", "inventory.json.lock"),
             "-e", "inject=openat:error=EACCES")
     world.write("data/journal.json", '{\n  "version": 1,\n  "attempts": []\n}\n')
-    expect_refusal(world, server, "no storage space", "-P", world.path("data", "vault.age.new"), "-e",
+    expect_refusal(world, server, "no space left on device", "-P", world.path("data", "vault.age.new"), "-e",
             "inject=write:error=ENOSPC", code=4)
     equal(names(server, management), account)
