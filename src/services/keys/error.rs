@@ -335,7 +335,7 @@ fn classify_management_error(
         E::Rejected { status: 404, .. } => (
             ErrorKind::Failed,
             "the account of the management key has no such key",
-            "it was deleted, or belongs to another account: keywright account".into(),
+            "it was deleted, or belongs to another account".into(),
         ),
         E::Rejected { .. } => (ErrorKind::Failed, UNCHANGED, format!("look at {page_url}")),
     }
