@@ -28,7 +28,7 @@ fn existing_key_requests_the_whole_policy() {
     let rows = block_on(client.list_keys(&management, Some(workspace), 0)).unwrap().items;
     let row = rows.into_iter().find(|row| row.display_name() == "a").unwrap();
     assert_eq!(row.info.limit.value(), Some(5.0));
-    assert_eq!(row.info.limit_reset.value(), Some(keywright::domain::ResetInterval::Monthly));
+    assert_eq!(row.info.limit_reset.value(), Some(ResetInterval::Monthly));
     assert_eq!(row.info.expires_at.value(), asked.expiry.map(|expiry| expiry.at));
 }
 
