@@ -1,8 +1,10 @@
 //! Keys, labels, policies, amounts, time windows, states and forecasts: values and rules without
 //! I/O. Functions that depend on the time take it as an argument.
 
+mod account;
 mod account_key;
 mod attention;
+mod budget;
 mod command_line;
 mod forecast;
 mod key_input;
@@ -21,8 +23,13 @@ mod stored_key;
 mod text;
 mod user_error;
 
+pub use account::{
+    ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, Workspace,
+    WorkspaceBudget,
+};
 pub use account_key::{AccountKey, AccountKeys, FieldChange, KeyPatch, is_key_hash};
 pub use attention::{Attention, Condition, LowThreshold, WatchThresholds, find_attention};
+pub use budget::{BindingLayer, Budget, FreeModelRequests, GuardrailRef, field_text};
 pub use command_line::{command_arguments, format_command, quote_posix, quote_shell_word};
 pub use forecast::{
     Forecast, PeriodEnd, SpentEstimate, UsageSample, daily_spending, forecast_spending,

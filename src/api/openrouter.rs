@@ -1,5 +1,6 @@
 //! The HTTP client of OpenRouter. Each method sends one request; the caller decides about retries.
 
+mod account;
 mod certificates;
 mod content_encoding;
 mod error;

@@ -19,6 +19,7 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
         key.info.as_ref().and_then(|info| field(info))
     };
     let granted = key.granted.as_ref();
+    let info = key.info.as_deref();
     json!({
         "label": key.label,
         "hash": key.hash,
@@ -43,6 +44,15 @@ pub fn key_to_json(key: &StoredKey, now: Timestamp) -> Value {
         "unrecognized": unrecognized_to_json(key),
         "user_id": key.account_id().map(|id| sanitize(id, 100)),
         "other_account": key.other_account.is_some(),
+        "effective_budget": info.and_then(|info| info.effective_budget.as_ref()),
+        "budgets": info.map(|info| &info.budgets),
+        "workspace_id": info
+            .and_then(|info| info.workspace_id.as_ref())
+            .or(key.requested.workspace_id.as_ref()),
+        "guardrail": key.guardrail.as_ref().map(|guardrail| &guardrail.name),
+        "allowed_data_regions": info.map(|info| &info.allowed_data_regions),
+        "last_used_at": to_iso8601(key.last_used_at()),
+        "dormant": key.is_dormant(now),
         "usage": amount(|info| info.usage),
         "usage_daily": amount(|info| info.usage_daily),
         "usage_weekly": amount(|info| info.usage_weekly),

@@ -63,6 +63,7 @@ impl AccountKey {
             checked_at: None,
             rejected_at: None,
             disabled: None,
+            guardrail: None,
             replaces: None,
             retirement: None,
             unknown_fields: serde_json::Map::default(),
@@ -117,7 +118,11 @@ impl StoredKey {
         // An answer without the field says nothing about it.
         self.disabled = remote.disabled.or(self.disabled);
         self.granted.get_or_insert_with(|| remote.info.to_granted_policy());
-        self.info = Some(Arc::new(remote.info.clone()));
+        let mut info = remote.info.clone();
+        if let Some(earlier) = &self.info {
+            info.keep_budgets_of(earlier);
+        }
+        self.info = Some(Arc::new(info));
         self.checked_at = Some(at);
         if remote.disabled == Some(false) {
             // The server rejects a disabled key, so an earlier rejection says nothing now.

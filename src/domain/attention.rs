@@ -14,6 +14,8 @@ use super::{Cents, KeyState, StoredKey, UsageSample, ValidationError};
 pub enum Condition {
     /// Nothing remains until the next reset.
     LimitReached,
+    /// A budget around the key is spent.
+    Blocked,
     /// The server rejects the key.
     Dead,
     /// Less remains than [`WatchThresholds::below`].
@@ -34,6 +36,7 @@ impl Condition {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::LimitReached => "limit_reached",
+            Self::Blocked => "blocked",
             Self::Dead => "dead",
             Self::Low => "low",
             Self::Expired => "expired",
@@ -113,9 +116,12 @@ pub fn find_attention(
         _ => {}
     }
     let mut found = Vec::new();
-    let remaining = key.limit().value().zip(key.remaining(now));
+    let layer = key.binding_layer(now);
+    let remaining = layer.and_then(|layer| Some((layer.limit?, layer.remaining)));
     if state == KeyState::LimitReached {
         found.push(attention(Condition::LimitReached, format_remaining(key, now)));
+    } else if let Some(by) = key.describe_block(now, relative) {
+        found.push(attention(Condition::Blocked, format!("blocked {by}")));
     } else if remaining.is_some_and(|(limit, remaining)| match thresholds.below {
         None => state == KeyState::Low,
         Some(LowThreshold::Percent(percent)) => remaining < limit * percent / 100.0,
@@ -139,10 +145,10 @@ pub fn find_attention(
 
 /// Formats the remaining budget as `$0.31 of $5.00 left, resets in 3 days`.
 fn format_remaining(key: &StoredKey, now: Timestamp) -> String {
-    let limit = key.limit().describe("no limit", |limit| format!("${limit:.2}"));
-    let remaining = key.remaining(now).unwrap_or(0.0);
-    let left = format!("${:.2} of {limit} left", remaining.max(0.0));
-    match key.next_reset(now) {
+    let Some(layer) = key.binding_layer(now) else { return String::new() };
+    let limit = layer.limit.map_or_else(String::new, |limit| format!(" of ${limit:.2}"));
+    let left = format!("${:.2}{limit} left", layer.remaining.max(0.0));
+    match layer.resets_at {
         Some(at) => format!("{left}, resets {}", format_relative_time(now, at)),
         None => left,
     }
@@ -152,11 +158,13 @@ fn format_remaining(key: &StoredKey, now: Timestamp) -> String {
 /// differ, or, where none differ, before the first one.
 fn last_use(key: &StoredKey, samples: &[UsageSample]) -> Timestamp {
     let increase = samples.windows(2).rev().find(|pair| pair[1].usage > pair[0].usage);
-    match (increase, samples.first()) {
+    let sampled = match (increase, samples.first()) {
         (Some(pair), _) => pair[1].at,
         (None, Some(first)) if first.usage > 0.0 => first.at,
         _ => key.created_at,
-    }
+    };
+    // What the account says is exact, but may be older than the samples.
+    key.last_used_at().map_or(sampled, |at| at.max(sampled))
 }
 
 #[cfg(test)]

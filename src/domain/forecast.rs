@@ -169,8 +169,9 @@ pub fn forecast_spending(
     if byok && info.include_byok_in_limit == Some(true) {
         return None;
     }
-    let limit = stored_key.limit().value().filter(|limit| limit.is_finite())?;
-    let remaining = stored_key.remaining(now).filter(|usd| usd.is_finite() && *usd > 0.0)?;
+    let layer = stored_key.binding_layer(now)?;
+    let limit = layer.limit.filter(|limit| limit.is_finite())?;
+    let remaining = Some(layer.remaining).filter(|usd| usd.is_finite() && *usd > 0.0)?;
     // The clock may have been set back since the check.
     let checked_at = stored_key.checked_at?.min(now);
     let days = match stored_key.reset().value() {
@@ -184,7 +185,10 @@ pub fn forecast_spending(
     let history =
         SpendingHistory::new(all_samples, now, days).filter(SpendingHistory::is_ongoing)?;
 
-    let reset = stored_key.next_reset(checked_at).map(|at| (at, PeriodEnd::Reset));
+    // The key's own limit is reset by a rule, so the reset after an old check is known as well.
+    let resets_at =
+        if layer.is_key_limit { stored_key.next_reset(checked_at) } else { layer.resets_at };
+    let reset = resets_at.map(|at| (at, PeriodEnd::Reset));
     let expiry = stored_key.expires_at().value().map(|at| (at, PeriodEnd::Expiry));
     let end = reset.into_iter().chain(expiry).min_by_key(|(at, _)| *at);
     let ahead = end

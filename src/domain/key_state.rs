@@ -15,6 +15,8 @@ pub enum KeyState {
     Low,
     /// Nothing remains until the next reset.
     LimitReached,
+    /// A budget around the key is spent: the server rejects its requests (403).
+    Blocked,
     /// The key expires within 30 days.
     Expiring,
     /// The key has expired.
@@ -35,6 +37,7 @@ impl KeyState {
             Self::Active => "active",
             Self::Low => "low",
             Self::LimitReached => "limit_reached",
+            Self::Blocked => "blocked",
             Self::Expiring => "expiring",
             Self::Expired => "expired",
             Self::Disabled => "disabled",
@@ -50,13 +53,14 @@ impl KeyState {
     pub const fn urgency_rank(self) -> u8 {
         match self {
             Self::LimitReached => 0,
-            Self::Rejected => 1,
-            Self::Low => 2,
-            Self::Expired => 3,
-            Self::Expiring => 4,
-            Self::Disabled => 5,
-            Self::Unknown => 6,
-            Self::Active => 7,
+            Self::Blocked => 1,
+            Self::Rejected => 2,
+            Self::Low => 3,
+            Self::Expired => 4,
+            Self::Expiring => 5,
+            Self::Disabled => 6,
+            Self::Unknown => 7,
+            Self::Active => 8,
         }
     }
 
@@ -65,6 +69,9 @@ impl KeyState {
         self.urgency_rank() <= Self::Expiring.urgency_rank()
     }
 }
+
+/// The share of a limit or a budget below which a key is [`KeyState::Low`].
+const LOW_SHARE: f64 = 0.2;
 
 /// A check older than this says nothing about the present state.
 const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -99,10 +106,20 @@ impl StoredKey {
         let Some(info) = self.info.as_ref().filter(|_| !self.is_stale(now)) else {
             return KeyState::Unknown;
         };
-        match self.remaining(now) {
-            Some(remaining) if remaining <= 0.0 => return KeyState::LimitReached,
-            Some(remaining) if info.is_low(remaining) => return KeyState::Low,
-            _ => {}
+        if self.remaining(now).is_some_and(|remaining| remaining <= 0.0) {
+            return KeyState::LimitReached;
+        }
+        if self.blocking_budget(now).is_some() {
+            return KeyState::Blocked;
+        }
+        let own_limit_is_low = self
+            .remaining(now)
+            .is_some_and(|remaining| info.is_low(self.limit().value(), remaining));
+        let budget_is_low = self.binding_layer(now).is_some_and(|layer| {
+            layer.limit.is_some_and(|limit| layer.remaining < limit * LOW_SHARE)
+        });
+        if own_limit_is_low || budget_is_low {
+            return KeyState::Low;
         }
         if left.is_some_and(|left| left <= EXPIRING_WITHIN) {
             return KeyState::Expiring;
@@ -147,10 +164,10 @@ impl StoredKey {
 impl KeyInfo {
     /// Whether less than a fifth of the limit remains, or less than a day's spending unless the
     /// limit resets daily.
-    fn is_low(&self, remaining: f64) -> bool {
+    fn is_low(&self, limit: Option<f64>, remaining: f64) -> bool {
         let resets_daily = self.limit_reset.value() == Some(ResetInterval::Daily);
         let daily_usage = self.usage_daily.filter(|_| !resets_daily).unwrap_or(0.0);
-        self.limit.value().is_some_and(|limit| remaining < limit * 0.2) || remaining < daily_usage
+        limit.is_some_and(|limit| remaining < limit * LOW_SHARE) || remaining < daily_usage
     }
 }
 

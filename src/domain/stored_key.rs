@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::account_key::is_same_amount;
 use super::reported::{Reported, ServerValue};
 use super::{
-    ApiKey, Cents, ErrorKind, KeyLocation, KeyRequest, Label, OtherAccount, ResetInterval,
-    StoreKind, UserError, format_command, sanitize,
+    ApiKey, Budget, Cents, ErrorKind, FreeModelRequests, GuardrailRef, KeyLocation, KeyRequest,
+    Label, OtherAccount, ResetInterval, StoreKind, UserError, format_command, sanitize,
 };
 
 /// The policy requested when the key was created. Field names are OpenRouter's.
@@ -132,6 +132,27 @@ pub struct KeyInfo {
     pub masked: Option<String>,
     /// The user id of the account.
     pub creator_user_id: Option<String>,
+    /// Every layer that can reject a request, in the order in which they are enforced. `GET /key` only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
+    /// The budget that blocks first. `GET /key` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effective_budget: Option<Budget>,
+    /// Where data may be processed; empty if not reported. `GET /key` only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_data_regions: Vec<String>,
+    /// Whether the account has never bought credits. `GET /key` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_free_tier: Option<bool>,
+    /// The account's requests to free models. `GET /key` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free_model_daily_requests: Option<FreeModelRequests>,
+    /// The workspace's UUID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace_id: Option<String>,
+    /// When it was last used. Known to the management key only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// The result of checking a key with `GET /key`.
@@ -148,6 +169,20 @@ pub enum CheckResult {
 }
 
 impl KeyInfo {
+    /// Takes what only `GET /key` reports from an earlier answer; this one is a row of `/keys`.
+    pub(super) fn keep_budgets_of(&mut self, earlier: &Self) {
+        self.budgets.clone_from(&earlier.budgets);
+        self.effective_budget.clone_from(&earlier.effective_budget);
+        self.allowed_data_regions.clone_from(&earlier.allowed_data_regions);
+        self.is_free_tier = earlier.is_free_tier;
+        self.free_model_daily_requests.clone_from(&earlier.free_model_daily_requests);
+    }
+
+    /// Takes what only `/keys` reports from an earlier answer; this one is of `GET /key`.
+    fn keep_last_use_of(&mut self, earlier: &Self) {
+        self.last_used_at = self.last_used_at.or(earlier.last_used_at);
+    }
+
     /// Returns the present policy as a request.
     pub fn to_requested_policy(&self) -> RequestedPolicy {
         RequestedPolicy {
@@ -250,6 +285,10 @@ pub struct StoredKey {
     /// Whether it is disabled, as last reported to the management key.
     #[serde(default)]
     pub disabled: Option<bool>,
+    /// The guardrail that it is assigned to, as last reported to the management key.
+    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardrail: Option<GuardrailRef>,
     /// The key that this one will replace, until the replacement is done.
     #[serde(default)]
     pub replaces: Option<PendingReplacement>,
@@ -286,6 +325,7 @@ impl StoredKey {
             checked_at: None,
             rejected_at: None,
             disabled: None,
+            guardrail: None,
             replaces: None,
             retirement: None,
             unknown_fields: serde_json::Map::default(),
@@ -297,7 +337,13 @@ impl StoredKey {
         match result {
             CheckResult::Valid(info) => {
                 self.granted.get_or_insert_with(|| info.to_granted_policy());
-                self.info = Some(Arc::clone(info));
+                let mut info = Arc::clone(info);
+                if let Some(earlier) =
+                    self.info.as_deref().filter(|earlier| earlier.last_used_at.is_some())
+                {
+                    Arc::make_mut(&mut info).keep_last_use_of(earlier);
+                }
+                self.info = Some(info);
                 self.checked_at = Some(at);
                 self.rejected_at = None;
             }

@@ -127,7 +127,7 @@ pub fn responses(data: &[u8]) {
         assert!(page.items.len() <= page.row_count);
         remotes.extend(page.items);
     }
-    if let Some(page) = wire::parse_workspace_list(&text) {
+    if let Some(page) = wire::parse_page(&text, wire::account::parse_workspace) {
         assert!(page.items.len() <= page.row_count);
     }
     let rows = remotes.iter().map(|remote| {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
-    AccountKey, ApiKey, AuthCode, CheckResult, ErrorKind, GrantedPolicy, KeyInfo, KeyRequest,
-    Label, LeakResponse, OtherAccount, ProvisioningOutcome, ProvisioningStep, Reported,
+    AccountKey, ApiKey, AuthCode, Budget, CheckResult, ErrorKind, GrantedPolicy, KeyInfo,
+    KeyRequest, Label, LeakResponse, OtherAccount, ProvisioningOutcome, ProvisioningStep, Reported,
     RequestedPolicy, ResetInterval, Retirement, RotationOutcome, StoreKind, StoredKey,
     UnresolvedAttempt, UsageSample, UserError,
 };
@@ -152,6 +152,24 @@ impl Dice {
             is_management_key: self.once_in(20),
             masked: self.maybe(|_| "sk-or-v1-0e6...1c96".into()),
             creator_user_id: self.maybe(|_| "user_1".into()),
+            effective_budget: self.maybe(|dice| dice.budget(now)),
+            budgets: (0..self.below(3)).map(|_| self.budget(now)).collect(),
+            allowed_data_regions: Vec::new(),
+            is_free_tier: self.maybe(|dice| dice.once_in(2)),
+            free_model_daily_requests: None,
+            workspace_id: self.maybe(Self::words),
+            last_used_at: self.maybe(|dice| dice.moment(now)),
+        }
+    }
+
+    fn budget(&mut self, now: Timestamp) -> Budget {
+        Budget {
+            scope: (*self.one(&["workspace", "api_key", "key_limit", "planet"])).to_owned(),
+            limit_usd: self.maybe(Self::usd),
+            spend_usd: self.maybe(Self::usd),
+            remaining_usd: self.maybe(Self::usd),
+            resets_at: self.reported(|dice| dice.moment(now)),
+            ..Budget::default()
         }
     }
 

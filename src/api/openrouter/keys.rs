@@ -1,4 +1,4 @@
-//! Requests with the management key: the keys and workspaces of the account. The caller pages and
+//! Requests with the management key about the keys of the account. The caller pages and
 //! retries.
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -14,19 +14,6 @@ use crate::domain::{
 const MAX_LIST_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
 impl Client {
-    /// Returns one page of the account's workspace UUIDs (`GET /api/v1/workspaces`).
-    pub async fn list_workspaces(
-        &self,
-        management: &ManagementKey,
-        offset: usize,
-    ) -> Result<Page<String>, Error> {
-        let query = [("limit", "100".to_owned()), ("offset", offset.to_string())];
-        let request =
-            self.management_request(Method::GET, "api/v1/workspaces", &query, management)?;
-        let response = self.send_with_limit(request, MAX_LIST_RESPONSE_BYTES).await?;
-        self.parse_response(response, "a list of workspaces", wire::parse_workspace_list)
-    }
-
     /// Returns one page of the keys (`GET /api/v1/keys`) in `workspace` or in the default workspace,
     /// including disabled and expired ones.
     pub async fn list_keys(
@@ -101,7 +88,7 @@ impl Client {
         })
     }
 
-    fn management_request(
+    pub(super) fn management_request(
         &self,
         method: Method,
         path: &str,
@@ -132,7 +119,7 @@ impl Client {
         self.parse_response(response, "a description of this key", parse)
     }
 
-    fn parse_response<T>(
+    pub(super) fn parse_response<T>(
         &self,
         response: RawResponse,
         expected: &'static str,
@@ -146,7 +133,7 @@ impl Client {
     }
 }
 
-fn with_json_body(request: RequestBuilder, body: Map<String, Value>) -> RequestBuilder {
+pub(super) fn with_json_body(request: RequestBuilder, body: Map<String, Value>) -> RequestBuilder {
     request.header(CONTENT_TYPE, "application/json").body(Value::from(body).to_string())
 }
 

@@ -1,13 +1,16 @@
 //! Lenient parsing of response bodies: unknown fields are ignored, missing ones are `None`, numbers
 //! may be strings, and times may have any ISO 8601 form.
 
+pub mod account;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    AccountKey, ApiKey, AuthCode, KeyInfo, Reported, is_key_hash, parse_number, sanitize,
+    AccountKey, ApiKey, AuthCode, Budget, FreeModelRequests, KeyInfo, Reported, is_key_hash,
+    parse_number, sanitize,
 };
 
 /// The response to `POST /auth/keys`.
@@ -89,6 +92,27 @@ fn parse_key_info_fields(data: &Map<String, Value>) -> KeyInfo {
         is_management_key: data.get("is_management_key").and_then(Value::as_bool).unwrap_or(false),
         masked: text("label"),
         creator_user_id: text("creator_user_id"),
+        budgets: data
+            .get("budgets")
+            .and_then(Value::as_array)
+            .map(|budgets| budgets.iter().take(50).filter_map(Budget::from_json).collect())
+            .unwrap_or_default(),
+        effective_budget: data.get("effective_budget").and_then(Budget::from_json),
+        allowed_data_regions: account::texts(data, "allowed_data_regions").unwrap_or_default(),
+        is_free_tier: data.get("is_free_tier").and_then(Value::as_bool),
+        free_model_daily_requests: data
+            .get("free_model_daily_requests")
+            .and_then(Value::as_object)
+            .map(|requests| {
+                let number = |name: &str| requests.get(name).and_then(parse_number);
+                FreeModelRequests {
+                    limit: number("limit"),
+                    used: number("used"),
+                    remaining: number("remaining"),
+                }
+            }),
+        workspace_id: text("workspace_id"),
+        last_used_at: parse_time(data, "last_used_at"),
     }
 }
 
@@ -108,12 +132,11 @@ pub fn parse_key_list(body: &str) -> Option<Page<AccountKey>> {
     parse_page(body, parse_account_key_fields)
 }
 
-/// Returns the UUIDs in the response to `GET /workspaces`.
-pub fn parse_workspace_list(body: &str) -> Option<Page<String>> {
-    parse_page(body, |row| row.get("id")?.as_str().map(String::from))
-}
-
-fn parse_page<T>(body: &str, parse: impl Fn(&Map<String, Value>) -> Option<T>) -> Option<Page<T>> {
+/// Parses one page of rows.
+pub fn parse_page<T>(
+    body: &str,
+    parse: impl Fn(&Map<String, Value>) -> Option<T>,
+) -> Option<Page<T>> {
     let response: Value = serde_json::from_str(body).ok()?;
     let rows = response.get("data").unwrap_or(&response).as_array()?;
     let items = rows.iter().filter_map(|row| parse(row.as_object()?)).collect();

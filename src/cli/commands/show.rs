@@ -73,6 +73,9 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
             )
         }),
     );
+    if let Some(by) = key.describe_block(now, |at| format_relative_time(now, at)) {
+        row("blocked", &by);
+    }
     row(
         "remaining",
         &match key.limit() {
@@ -89,6 +92,40 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
         },
     );
     row("expires", &when(&key.expires_at()));
+    for budget in info.budgets.iter().filter(|budget| !budget.is_key_limit()) {
+        let left = usd(budget.remaining_usd.filter(|_| !budget.has_rolled_over(now)));
+        row(
+            "budget",
+            &format!("{left} of {} left in {}", usd(budget.limit_usd), budget.layer_name()),
+        );
+    }
+    if let Some(guardrail) = &key.guardrail {
+        row("guardrail", &guardrail.name);
+    }
+    if let Some(id) = info.workspace_id.as_ref().or(requested.workspace_id.as_ref()) {
+        row("workspace", id);
+    }
+    if !info.allowed_data_regions.iter().all(|region| region == "global") {
+        row("regions", &info.allowed_data_regions.join(", "));
+    }
+    if let Some(requests) = &info.free_model_daily_requests
+        && info.is_free_tier == Some(true)
+    {
+        let count =
+            |number: Option<f64>| number.map_or("unknown".into(), |number| format!("{number}"));
+        row(
+            "free tier",
+            &format!(
+                "{} of {} requests to free models left today",
+                count(requests.remaining),
+                count(requests.limit)
+            ),
+        );
+    }
+    if let Some(at) = key.last_used_at() {
+        let dormant = if key.is_dormant(now) == Some(true) { " (dormant)" } else { "" };
+        row("last used", &format!("{}{dormant}", when(&Reported::Value(at))));
+    }
     row("checked", &when(&key.checked_at.into()));
     row(
         "stored",

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::error::is_not_found;
 use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
-use crate::domain::{AccountKey, ManagementKey, StoredKey};
+use crate::domain::{AccountKey, ManagementKey, StoredKey, Workspace};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
@@ -100,12 +100,17 @@ pub(super) async fn list_keys_of_workspaces(
     let client = services.build_client().map_err(failed)?;
     let mut budget = ListBudget::new();
     let mut unlisted_workspaces = None;
-    let workspaces = match fetch_all_pages(services, &mut budget, String::clone, async |offset| {
-        client.list_workspaces(management, offset).await
-    })
+    let workspaces = match fetch_all_pages(
+        services,
+        &mut budget,
+        |one: &Workspace| one.id.clone(),
+        async |offset| client.list_workspaces(management, offset).await,
+    )
     .await
     {
-        Ok(workspaces) if !workspaces.is_empty() => workspaces.into_iter().map(Some).collect(),
+        Ok(workspaces) if !workspaces.is_empty() => {
+            workspaces.into_iter().map(|workspace| Some(workspace.id)).collect()
+        }
         // Without workspaces the server still lists the keys of the default one.
         Ok(_) | Err(openrouter::Error::Rejected { status: 404 | 405, .. }) => vec![None],
         Err(

@@ -26,6 +26,10 @@ pub fn draw(
     let shown = model.dashboard.revealed_key.as_ref().filter(|shown| shown.hash == stored_key.hash);
     let name = Span::styled(format!("{}  ", stored_key.label), theme.strong());
     let mut lines = vec![Line::from(vec![name, format_state(stored_key, model.now, theme)])];
+    if let Some(by) = stored_key.describe_block(model.now, |at| format_relative_time(model.now, at))
+    {
+        lines.push(format_property("blocked", Span::styled(by, theme.error()), theme));
+    }
     lines.extend(format_key(
         stored_key,
         shown.map(|shown| (&shown.key, shown.revealed_until)),
@@ -53,6 +57,14 @@ pub fn draw(
         format_relative_time(model.now, stored_key.created_at)
     );
     lines.push(format_property("created", Span::raw(created), theme));
+    if let Some(at) = stored_key.last_used_at() {
+        let dormant = if stored_key.is_dormant(model.now) == Some(true) { ", dormant" } else { "" };
+        let used = format!("{}{dormant}", format_relative_time(model.now, at));
+        lines.push(format_property("last used", Span::raw(used), theme));
+    }
+    if let Some(guardrail) = &stored_key.guardrail {
+        lines.push(format_property("guardrail", Span::raw(guardrail.name.clone()), theme));
+    }
     if let Some(user) = &stored_key.user_id {
         lines.push(format_property("account", Span::raw(sanitize(user, 60)), theme));
     }

@@ -67,6 +67,7 @@ impl Theme {
             KeyState::Low => ("◐", self.warning()),
             KeyState::Expiring => ("◔", self.warning()),
             KeyState::LimitReached => ("○", self.error()),
+            KeyState::Blocked => ("⊘", self.error()),
             KeyState::Expired => ("×", self.error()),
             KeyState::Disabled => ("–", self.dim()),
             KeyState::Rejected => ("×", self.error()),

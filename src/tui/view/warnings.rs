@@ -45,6 +45,11 @@ fn format_key_warnings(model: &Model) -> Option<String> {
                     }
                     None => format!("{label} has reached its limit"),
                 },
+                KeyState::Blocked => {
+                    let until = |at| format_relative_time(model.now, at);
+                    let by = stored_key.describe_block(model.now, until).unwrap_or_default();
+                    format!("{label} is blocked {by}")
+                }
                 KeyState::Rejected => format!("{label} is rejected by the server"),
                 KeyState::Low => format!("{label} is nearly spent"),
                 KeyState::Expired => format!("{label} has expired"),

@@ -1,0 +1,226 @@
+//! Requests with the management key about everything of the account except its keys. The caller pages
+//! and retries. A missing right (403) or an older server (404) concerns the one request only.
+
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::keys::with_json_body;
+use super::wire::{self, account};
+use super::{Client, Error, Page};
+use crate::domain::{
+    ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, ManagementKey, Workspace,
+    WorkspaceBudget, is_key_hash,
+};
+
+/// The maximum size of a list response, which has at most a hundred rows.
+const MAX_LIST_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
+
+/// The maximum size of the activity of thirty days, which is not divided into pages.
+const MAX_ACTIVITY_BYTES: usize = 32 * 1024 * 1024;
+
+impl Client {
+    /// Returns one page of the workspaces (`GET /api/v1/workspaces`).
+    pub async fn list_workspaces(
+        &self,
+        management: &ManagementKey,
+        offset: usize,
+    ) -> Result<Page<Workspace>, Error> {
+        self.list_page(
+            management,
+            "workspaces",
+            offset,
+            "a list of workspaces",
+            account::parse_workspace,
+        )
+        .await
+    }
+
+    /// Returns the budgets of a workspace by its UUID or slug (`GET /api/v1/workspaces/{id}/budgets`).
+    pub async fn list_workspace_budgets(
+        &self,
+        management: &ManagementKey,
+        workspace: &str,
+    ) -> Result<Page<WorkspaceBudget>, Error> {
+        let path = format!("workspaces/{}/budgets", self.path_segment(workspace)?);
+        let parse = account::parse_workspace_budget;
+        self.list_page(management, &path, 0, "a list of budgets", parse).await
+    }
+
+    /// Returns the credits of the account (`GET /api/v1/credits`).
+    pub async fn get_credits(&self, management: &ManagementKey) -> Result<Credits, Error> {
+        let request = self.management_request(Method::GET, "api/v1/credits", &[], management)?;
+        let response = self.send_request(request).await?;
+        self.parse_response(response, "the account's credits", account::parse_credits)
+    }
+
+    /// Returns the activity of the last thirty completed UTC days, of one key or of the account
+    /// (`GET /api/v1/activity`).
+    pub async fn list_activity(
+        &self,
+        management: &ManagementKey,
+        key_hash: Option<&str>,
+    ) -> Result<Vec<ActivityRow>, Error> {
+        let query: Vec<_> =
+            key_hash.map(|hash| ("api_key_hash", hash.to_owned())).into_iter().collect();
+        let request =
+            self.management_request(Method::GET, "api/v1/activity", &query, management)?;
+        let response = self.send_with_limit(request, MAX_ACTIVITY_BYTES).await?;
+        let parse = |body: &str| wire::parse_page(body, account::parse_activity_row);
+        Ok(self.parse_response(response, "a list of activity", parse)?.items)
+    }
+
+    /// Returns one page of the guardrails (`GET /api/v1/guardrails`).
+    pub async fn list_guardrails(
+        &self,
+        management: &ManagementKey,
+        offset: usize,
+    ) -> Result<Page<Guardrail>, Error> {
+        self.list_page(
+            management,
+            "guardrails",
+            offset,
+            "a list of guardrails",
+            account::parse_guardrail,
+        )
+        .await
+    }
+
+    /// Returns a guardrail (`GET /api/v1/guardrails/{id}`).
+    pub async fn get_guardrail(
+        &self,
+        management: &ManagementKey,
+        id: &str,
+    ) -> Result<Guardrail, Error> {
+        let path = format!("api/v1/guardrails/{}", self.path_segment(id)?);
+        let request = self.management_request(Method::GET, &path, &[], management)?;
+        let response = self.send_request(request).await?;
+        self.parse_response(response, "a guardrail", account::parse_one_guardrail)
+    }
+
+    /// Returns one page of the keys that are assigned to a guardrail, or of all assignments
+    /// (`GET /api/v1/guardrails/{id}/assignments/keys`, `GET /api/v1/guardrails/assignments/keys`).
+    pub async fn list_guardrail_assignments(
+        &self,
+        management: &ManagementKey,
+        guardrail: Option<&str>,
+        offset: usize,
+    ) -> Result<Page<GuardrailAssignment>, Error> {
+        let path = match guardrail {
+            Some(id) => format!("guardrails/{}/assignments/keys", self.path_segment(id)?),
+            None => "guardrails/assignments/keys".to_owned(),
+        };
+        let parse = account::parse_assignment;
+        self.list_page(management, &path, offset, "a list of assignments", parse).await
+    }
+
+    /// Assigns keys to a guardrail, which replaces the one they had; returns how many were assigned
+    /// (`POST /api/v1/guardrails/{id}/assignments/keys`). Idempotent.
+    pub async fn assign_guardrail(
+        &self,
+        management: &ManagementKey,
+        guardrail: &str,
+        key_hashes: &[String],
+    ) -> Result<u64, Error> {
+        let path = format!("api/v1/guardrails/{}/assignments/keys", self.path_segment(guardrail)?);
+        self.change_assignments(management, &path, key_hashes, "assigned_count").await
+    }
+
+    /// Removes keys from a guardrail; returns how many were removed
+    /// (`POST /api/v1/guardrails/{id}/assignments/keys/remove`). Idempotent.
+    pub async fn unassign_guardrail(
+        &self,
+        management: &ManagementKey,
+        guardrail: &str,
+        key_hashes: &[String],
+    ) -> Result<u64, Error> {
+        let id = self.path_segment(guardrail)?;
+        let path = format!("api/v1/guardrails/{id}/assignments/keys/remove");
+        self.change_assignments(management, &path, key_hashes, "unassigned_count").await
+    }
+
+    async fn change_assignments(
+        &self,
+        management: &ManagementKey,
+        path: &str,
+        key_hashes: &[String],
+        count: &str,
+    ) -> Result<u64, Error> {
+        let request = self.management_request(Method::POST, path, &[], management)?;
+        let body = Map::from_iter([("key_hashes".to_owned(), json!(key_hashes))]);
+        let response = self.send_request(with_json_body(request, body)).await?;
+        self.parse_response(response, "a number of keys", |body| account::parse_count(body, count))
+    }
+
+    /// Returns one page of the account's provider keys (`GET /api/v1/byok`).
+    pub async fn list_byok_credentials(
+        &self,
+        management: &ManagementKey,
+        offset: usize,
+    ) -> Result<Page<ByokCredential>, Error> {
+        self.list_page(
+            management,
+            "byok",
+            offset,
+            "a list of provider keys",
+            account::parse_credential,
+        )
+        .await
+    }
+
+    /// Returns a provider key (`GET /api/v1/byok/{id}`).
+    pub async fn get_byok_credential(
+        &self,
+        management: &ManagementKey,
+        id: &str,
+    ) -> Result<ByokCredential, Error> {
+        let path = format!("api/v1/byok/{}", self.path_segment(id)?);
+        let request = self.management_request(Method::GET, &path, &[], management)?;
+        let response = self.send_request(request).await?;
+        self.parse_response(response, "a provider key", account::parse_one_credential)
+    }
+
+    /// Sets which keys may use a provider key (`PATCH /api/v1/byok/{id}`), and returns it as it is then.
+    /// The whole list is replaced, so it must have been read before.
+    pub async fn set_byok_key_hashes(
+        &self,
+        management: &ManagementKey,
+        id: &str,
+        key_hashes: &[String],
+    ) -> Result<ByokCredential, Error> {
+        let path = format!("api/v1/byok/{}", self.path_segment(id)?);
+        let request = self.management_request(Method::PATCH, &path, &[], management)?;
+        let body = Map::from_iter([("allowed_api_key_hashes".to_owned(), json!(key_hashes))]);
+        let response = self.send_request(with_json_body(request, body)).await?;
+        self.parse_response(response, "a provider key", account::parse_one_credential)
+    }
+
+    async fn list_page<T>(
+        &self,
+        management: &ManagementKey,
+        path: &str,
+        offset: usize,
+        expected: &'static str,
+        parse: impl Fn(&Map<String, Value>) -> Option<T>,
+    ) -> Result<Page<T>, Error> {
+        let query = [("limit", "100".to_owned()), ("offset", offset.to_string())];
+        let request =
+            self.management_request(Method::GET, &format!("api/v1/{path}"), &query, management)?;
+        let response = self.send_with_limit(request, MAX_LIST_RESPONSE_BYTES).await?;
+        self.parse_response(response, expected, |body| wire::parse_page(body, parse))
+    }
+
+    /// Returns an id that may become part of a path: a UUID, a slug or a key's hash.
+    fn path_segment<'a>(&self, id: &'a str) -> Result<&'a str, Error> {
+        let is_safe = |id: &str| {
+            (1..=100).contains(&id.len())
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        if is_safe(id) || is_key_hash(id) {
+            return Ok(id);
+        }
+        Err(Error::NotSent {
+            server: self.host.clone(),
+            reason: "an id in its answer is invalid".into(),
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! Parsing of what the account has besides its keys. A row without its id is skipped.
+
+use serde_json::{Map, Value};
+
+use crate::domain::{
+    ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, Reported, Workspace,
+    WorkspaceBudget, field_text, is_key_hash, parse_number, sanitize,
+};
+
+type Fields = Map<String, Value>;
+
+/// Parses the response to `GET /credits`.
+pub fn parse_credits(body: &str) -> Option<Credits> {
+    let response: Value = serde_json::from_str(body).ok()?;
+    let data = response.get("data").unwrap_or(&response);
+    let number = |name: &str| data.get(name).and_then(parse_number);
+    Some(Credits { total_credits: number("total_credits")?, total_usage: number("total_usage")? })
+}
+
+/// Parses a row of `GET /activity`. Some servers write its date as a time.
+pub fn parse_activity_row(row: &Fields) -> Option<ActivityRow> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "limited below")]
+    let count = |name: &str| {
+        let number = row.get(name).and_then(parse_number).unwrap_or(0.0);
+        number.clamp(0.0, 1e15) as u64
+    };
+    let amount = |name: &str| row.get(name).and_then(parse_number).unwrap_or(0.0);
+    Some(ActivityRow {
+        date: row.get("date")?.as_str()?.get(..10)?.parse().ok()?,
+        model: field_text(row, "model").or_else(|| field_text(row, "model_permaslug"))?,
+        provider: field_text(row, "provider_name").unwrap_or_default(),
+        requests: count("requests"),
+        prompt_tokens: count("prompt_tokens"),
+        completion_tokens: count("completion_tokens"),
+        usage: amount("usage"),
+        byok_usage: amount("byok_usage_inference"),
+    })
+}
+
+/// Parses a row of `GET /workspaces`.
+pub fn parse_workspace(row: &Fields) -> Option<Workspace> {
+    let text = |name: &str| field_text(row, name);
+    Some(Workspace {
+        id: text("id")?,
+        name: text("name").unwrap_or_default(),
+        slug: text("slug").unwrap_or_default(),
+        default_guardrail_id: text("default_guardrail_id"),
+    })
+}
+
+/// Parses a row of `GET /workspaces/{id}/budgets`.
+pub fn parse_workspace_budget(row: &Fields) -> Option<WorkspaceBudget> {
+    Some(WorkspaceBudget {
+        id: field_text(row, "id")?,
+        limit_usd: row.get("limit_usd").and_then(parse_number),
+        reset_interval: Reported::from_json(row.get("reset_interval")),
+    })
+}
+
+/// Parses a row of `GET /guardrails`.
+pub fn parse_guardrail(row: &Fields) -> Option<Guardrail> {
+    let flag = |name: &str| row.get(name).and_then(Value::as_bool);
+    Some(Guardrail {
+        id: field_text(row, "id")?,
+        name: field_text(row, "name").unwrap_or_default(),
+        limit_usd: Reported::from_json(row.get("limit_usd")),
+        reset_interval: Reported::from_json(row.get("reset_interval")),
+        include_byok_in_budgets: flag("include_byok_in_budgets"),
+        enforce_zdr: flag("enforce_zdr"),
+        allowed_models: texts(row, "allowed_models"),
+        allowed_providers: texts(row, "allowed_providers"),
+        ignored_models: texts(row, "ignored_models"),
+        ignored_providers: texts(row, "ignored_providers"),
+        allowed_data_regions: texts(row, "allowed_data_regions"),
+        workspace_id: field_text(row, "workspace_id"),
+    })
+}
+
+/// Parses the response to `GET /guardrails/{id}`.
+pub fn parse_one_guardrail(body: &str) -> Option<Guardrail> {
+    let response: Value = serde_json::from_str(body).ok()?;
+    parse_guardrail(response.get("data").unwrap_or(&response).as_object()?)
+}
+
+/// Parses a row of `GET /guardrails/assignments/keys`.
+pub fn parse_assignment(row: &Fields) -> Option<GuardrailAssignment> {
+    Some(GuardrailAssignment {
+        id: field_text(row, "id").unwrap_or_default(),
+        guardrail_id: field_text(row, "guardrail_id")?,
+        key_hash: field_text(row, "key_hash").filter(|hash| is_key_hash(hash))?,
+    })
+}
+
+/// Parses a row of `GET /byok`.
+pub fn parse_credential(row: &Fields) -> Option<ByokCredential> {
+    let text = |name: &str| field_text(row, name);
+    Some(ByokCredential {
+        id: text("id")?,
+        name: text("name").or_else(|| text("label")).unwrap_or_default(),
+        provider: text("provider").unwrap_or_default(),
+        allowed_api_key_hashes: texts(row, "allowed_api_key_hashes"),
+        disabled: row.get("disabled").and_then(Value::as_bool),
+        workspace_id: text("workspace_id"),
+    })
+}
+
+/// Parses the response to `GET` and `PATCH /byok/{id}`.
+pub fn parse_one_credential(body: &str) -> Option<ByokCredential> {
+    let response: Value = serde_json::from_str(body).ok()?;
+    parse_credential(response.get("data").unwrap_or(&response).as_object()?)
+}
+
+/// Returns a number of the response by its name, such as `assigned_count`.
+pub fn parse_count(body: &str, name: &str) -> Option<u64> {
+    let response: Value = serde_json::from_str(body).ok()?;
+    response.get("data").unwrap_or(&response).get(name)?.as_u64()
+}
+
+/// Returns the texts of a list, safe to show; `None` if it is null or missing.
+pub fn texts(fields: &Fields, name: &str) -> Option<Vec<String>> {
+    let list = fields.get(name)?.as_array()?;
+    Some(list.iter().filter_map(Value::as_str).map(|text| sanitize(text, 100)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(value: Value) -> Fields {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn rows_are_parsed_leniently_and_without_an_id_not_at_all() {
+        assert_eq!(
+            parse_credits(r#"{"data":{"total_credits":"10.5","total_usage":3}}"#)
+                .map(Credits::remaining),
+            Some(7.5)
+        );
+        assert_eq!(parse_credits(r#"{"data":{"total_usage":3}}"#), None);
+        let activity = parse_activity_row(&row(json!({
+            "date": "2026-11-24 00:00:00", "model": "a/b\u{1b}", "requests": 3, "usage": 0.123_456_789,
+        })))
+        .unwrap();
+        assert_eq!(activity.date.to_string(), "2026-11-24");
+        assert_eq!((activity.model.as_str(), activity.requests), ("a/b", 3));
+        assert!((activity.usage - 0.123_456_789).abs() < 1e-12);
+        for odd in [json!({"model": "a"}), json!({"date": "yesterday", "model": "a"})] {
+            assert_eq!(parse_activity_row(&row(odd)), None);
+        }
+        assert!(parse_workspace(&row(json!({"name": "x"}))).is_none());
+        let guardrail =
+            parse_guardrail(&row(json!({"id": "g", "name": "n", "limit_usd": null}))).unwrap();
+        assert!(guardrail.limit_usd.is_none() && guardrail.reset_interval.is_missing());
+        assert!(parse_assignment(&row(json!({"guardrail_id": "g", "key_hash": "../x"}))).is_none());
+        let credential = json!({"id": "c", "label": "sk-...1", "allowed_api_key_hashes": null});
+        assert_eq!(parse_credential(&row(credential)).unwrap().allowed_api_key_hashes, None);
+        assert_eq!(parse_count(r#"{"assigned_count":2}"#, "assigned_count"), Some(2));
+    }
+}
