@@ -7,6 +7,7 @@ mod attention;
 mod budget;
 mod command_line;
 mod forecast;
+mod key_info;
 mod key_input;
 mod key_pattern;
 mod key_request;
@@ -35,6 +36,7 @@ pub use forecast::{
     Forecast, PeriodEnd, SpentEstimate, UsageSample, daily_spending, forecast_spending,
     spending_series,
 };
+pub use key_info::{CheckResult, GrantedPolicy, KeyInfo, RequestedPolicy};
 pub use key_input::KeyInputError;
 pub use key_pattern::{KEY_PREFIX, MAX_KEY_BYTES, find_keys, mask_keys, match_key};
 pub use key_request::{Cents, Expiry, KeyRequest, ResetInterval};
@@ -49,10 +51,7 @@ pub use retirement::{RetirementStatus, retirement_status};
 pub use rotation::{ActionResult, LeakResponse, RetirePolicy, Rotated, RotationOutcome};
 pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey, trim_secret_input};
 pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
-pub use stored_key::{
-    CheckResult, GrantedPolicy, KeyInfo, PendingReplacement, RequestedPolicy, Retirement,
-    StoredKey, deserialize_sanitized,
-};
+pub use stored_key::{PendingReplacement, Retirement, StoredKey, deserialize_sanitized};
 pub use text::{
     format_date, format_relative_time, format_timestamp, io_error_text, sanitize,
     seconds_until_relative_time_changes, truncate,
