@@ -114,6 +114,17 @@ pub fn encode_hex(bytes: &[u8]) -> String {
 /// How long an authorization code can be exchanged, and so how long to wait for consent.
 pub const AUTH_CODE_LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
+impl ManagementKey {
+    /// Returns what tells this management key from others, without being of use to anybody: the first
+    /// 16 digits of its SHA-256.
+    #[expect(clippy::disallowed_methods, reason = "the key is hashed")]
+    pub fn fingerprint(&self) -> String {
+        let mut hash = ApiKey::from(self.expose_secret().to_owned()).hash();
+        hash.truncate(16);
+        hash
+    }
+}
+
 impl AuthCode {
     /// Parses a code from the callback or from pasted text: 1 to 512 visible ASCII characters,
     /// opaque otherwise (RFC 6749 appendix A.11).

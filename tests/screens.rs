@@ -348,6 +348,7 @@ fn unresolved_attempts_are_shown_on_top() {
         unstored_keys: Vec::new(),
         rotations: Vec::new(),
         unresolved_attempts: vec![attempt],
+        deleted_labels: Vec::new(),
         error: None,
     };
     update(&mut model, msg, now());

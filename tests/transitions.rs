@@ -135,6 +135,7 @@ fn finish_recovery(model: &mut Model, not_stored: Vec<ProvisioningOutcome>) {
             unstored_keys: not_stored,
             rotations: Vec::new(),
             unresolved_attempts: Vec::new(),
+            deleted_labels: Vec::new(),
             error: None,
         },
     );

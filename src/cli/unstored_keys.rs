@@ -3,10 +3,12 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
-use super::output::{eprintln, print_warning};
+use super::output::{eprintln, print_error, print_status, print_warning};
 use super::run_async;
 use super::signals::interruptible_controls;
-use crate::domain::{ProvisioningOutcome, RotationOutcome, StoredKey, UserError};
+use crate::domain::{
+    AccountKey, Label, ProvisioningOutcome, RotationOutcome, StoredKey, UserError,
+};
 use crate::services::keys::{self, RecoveryReport};
 use crate::services::provision::{self, ProvisioningControls, ServiceContext};
 
@@ -76,6 +78,24 @@ pub(super) fn finish_interrupted(
     report.stored.extend(stored);
     report.lost_key_errors.extend(lost);
     Ok(report)
+}
+
+/// Prints the labels of the attempts whose key was deleted because it was not received, and keys of
+/// the same labels that someone else created.
+pub(super) fn print_settled(deleted: &[Label], foreign: &[AccountKey], services: &ServiceContext) {
+    for label in deleted {
+        print_status(&format!(
+            "deleted the key of an interrupted attempt for '{label}': it was created and not received"
+        ));
+    }
+    for key in foreign {
+        print_error(&format!(
+            "another key with the name '{}' is not stored here and was left as it is: {}/keys/{}",
+            key.display_name(),
+            services.server,
+            key.hash
+        ));
+    }
 }
 
 /// Retries to store each key of interrupted attempts. Returns the stored keys, and an error for

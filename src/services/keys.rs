@@ -18,7 +18,7 @@ mod rotate;
 pub use account_keys::{JoinedKey, join_account_keys, join_by_hash, list_account_keys};
 pub use apply::{
     BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method, create_keys,
-    list_pending_attempts, lock_apply, pending_error,
+    has_attempts, list_pending_attempts, lock_apply, pending_error,
 };
 pub use confirm_account::{confirm_account, find_unconfirmed_replacement};
 pub use error::Error;
@@ -26,7 +26,10 @@ pub use import::{import_key, restore_inventory_entry};
 pub use leak_response::respond_to_leak;
 pub use migrate::{MigratedEntry, migrate_entries};
 pub use missing::missing_error;
-pub use recovery::{RecoveryReport, recover_and_reconcile, recover_interrupted};
+pub use recovery::{
+    RecoveryReport, find_received_hash, recover_and_reconcile, recover_attempts,
+    recover_interrupted,
+};
 pub use refresh::{RefreshReport, load_authorizing_key, load_key, refresh_keys};
 pub use remote_update::{
     RevokeOutcome, UpdateOutcome, UpdatedKey, fetch_account_key, remove_key, revoke_and_remove,
@@ -37,29 +40,9 @@ pub use rotate::{finish_rotation, move_label, resume_rotations, rotate_key};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::api::openrouter;
 use crate::domain::{ApiKey, Label};
-use crate::services::provision::ServiceContext;
+use crate::services::provision::{ServiceContext, retry_request};
 use crate::storage::secret_store;
-
-/// Sends a request and retries it after a temporary failure. Only for idempotent requests.
-async fn retry_request<T>(
-    services: &ServiceContext,
-    mut send: impl AsyncFnMut() -> Result<T, openrouter::Error>,
-) -> Result<T, openrouter::Error> {
-    let mut tries = 0;
-    loop {
-        let error = match send().await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        match error.retry_delay(tries).filter(|_| tries < services.max_retries) {
-            Some(delay) => tokio::time::sleep(delay).await,
-            None => return Err(error),
-        }
-        tries += 1;
-    }
-}
 
 /// Returns the key stored under `label`, or `None` if there is none.
 async fn secret_for(services: &ServiceContext, label: &Label) -> Result<Option<ApiKey>, Error> {

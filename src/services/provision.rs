@@ -8,12 +8,17 @@ mod error;
 mod exchange;
 mod recover;
 mod store;
+mod unlisted_keys;
+mod unreceived;
 
+pub(crate) use context::retry_request;
 pub use context::{PendingAttempts, ServiceContext};
 pub use error::Error;
 pub use recover::{RecoveredAttempts, dismiss_attempt, recover_attempts};
 pub(crate) use store::lock_storing;
-pub use store::{UnlistedKeys, retry_store, store_in_alternate};
+pub use store::{retry_store, store_in_alternate};
+pub use unlisted_keys::UnlistedKeys;
+pub use unreceived::{SettledAttempts, settle_attempts};
 
 use std::time::Duration;
 
@@ -175,16 +180,13 @@ impl PreparedAttempt {
         report: &(dyn Fn(ProvisioningEvent) + Sync),
     ) -> ProvisioningOutcome {
         let Self { request, pkce, attempt_guard: mut guard, reserve } = self;
+        let mut created_with = None;
         let issued = if let AuthMethod::ManagementKey(management) = auth_method {
+            let management = &*created_with.insert(management);
             report(ProvisioningEvent::StepStarted(ProvisioningStep::ExchangeCode));
             let cancel = &mut controls.cancel;
             exchange::create_with_management_key(
-                &mut guard,
-                &management,
-                &request,
-                services,
-                cancel,
-                report,
+                &mut guard, management, &request, services, cancel, report,
             )
             .await
         } else {
@@ -218,7 +220,9 @@ impl PreparedAttempt {
         match issued {
             Ok(issued) => {
                 let cancel = &mut controls.cancel;
-                store::store_received_key(guard, issued, services, later, cancel, report).await
+                let naming = created_with.as_ref().map(|management| (management, &request.label));
+                store::store_received_key(guard, issued, naming, services, later, cancel, report)
+                    .await
             }
             Err(Error::UnexpectedResponse {
                 response: Some(answer),
@@ -288,6 +292,7 @@ async fn preflight(
         requested: RequestedPolicy::from(request),
         replaces: replacement.map(|replacement| replacement.replaces.clone()),
         received_key: None,
+        management_key: None,
         unknown: serde_json::Map::default(),
     };
     // Journal first: secrets without a journal entry would never be deleted.

@@ -77,12 +77,38 @@ pub struct Attempt {
     #[serde(default)]
     #[serde(rename = "held")]
     pub received_key: Option<StoredKey>,
+    /// The fingerprint of the management key that creates the key; `None` if a code is exchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management_key: Option<String>,
     /// Fields written by a newer version, preserved on update.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Attempt {
+    /// Returns whether it ended without a known result, and nothing is left from which it could be
+    /// known: no response of the server, and no name that its key has at the server.
+    const fn is_final(&self) -> bool {
+        matches!(self.stage, AttemptStage::Unresolved)
+            && !self.has_saved_response
+            && self.management_key.is_none()
+    }
+
+    /// Returns the name under which the management key creates the key of this attempt.
+    pub fn key_name(&self) -> Label {
+        self.label.with_suffix(&self.name_suffix())
+    }
+
+    /// Returns whether a key with this name was created by this attempt. Someone may have changed the
+    /// label before the suffix.
+    pub fn is_key_name(&self, name: &str) -> bool {
+        self.management_key.is_some() && name.ends_with(&self.name_suffix())
+    }
+
+    fn name_suffix(&self) -> String {
+        format!("[kw:{}]", self.id)
+    }
+
     /// Returns whether its secrets are in `store`, as they may be if the store is not recorded.
     pub fn is_in_store(&self, store: &StoreKind) -> bool {
         self.store.as_ref().is_none_or(|kind| kind == store)
@@ -224,7 +250,8 @@ pub fn set_store_of_unresolved(
     })
 }
 
-/// Locks the attempts at `server` whose process has ended; skips those of a running process.
+/// Locks the attempts at `server` whose process has ended; skips those of a running process, and the
+/// unresolved ones about which nothing more can be found out.
 pub fn lock_interrupted_attempts(
     location: &StoreLocation,
     server: &str,
@@ -234,10 +261,7 @@ pub fn lock_interrupted_attempts(
     let mut guards = Vec::new();
     for attempt in attempts {
         // Without access to the other store its attempts cannot be recovered.
-        if attempt.server != server
-            || !attempt.is_in_store(store)
-            || attempt.stage == AttemptStage::Unresolved
-        {
+        if attempt.server != server || !attempt.is_in_store(store) || attempt.is_final() {
             continue;
         }
         match location.try_lock(&lock_file_name(&attempt.id)) {

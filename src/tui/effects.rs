@@ -19,7 +19,6 @@ use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
 use crate::services::keys::{self, BatchCommand, load_key};
 use crate::services::provision::{self, ProvisioningControls, ServiceContext};
-use crate::storage::json_store;
 use crate::tui::state::{Effect, Msg, Ticket};
 
 /// What the event loop does after the effects.
@@ -285,19 +284,18 @@ impl EffectRunner {
 
 /// Finishes attempts and rotations that were interrupted.
 async fn recover_interrupted(services: &ServiceContext) -> Msg {
-    let (recovered, error) = match provision::recover_attempts(services).await {
+    let (recovered, error) = match keys::recover_attempts(services).await {
         Ok(recovered) => (recovered, None),
-        Err(error) => (
-            provision::RecoveredAttempts::default(),
-            Some(json_store::Error::to_user_error(&error)),
-        ),
+        Err(error) => (provision::RecoveredAttempts::default(), Some(error.to_user_error())),
     };
+    let error = error.or_else(|| recovered.settled.errors.first().cloned());
     let rotations = keys::resume_rotations(services).await.unwrap_or_default();
     Msg::RecoveryFinished {
         stored_keys: recovered.stored,
         unstored_keys: recovered.not_stored,
         rotations,
         unresolved_attempts: recovered.unresolved,
+        deleted_labels: recovered.settled.deleted,
         error,
     }
 }

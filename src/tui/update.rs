@@ -95,6 +95,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             unstored_keys,
             rotations,
             unresolved_attempts,
+            deleted_labels,
             error,
         } => {
             for new_key in unstored_keys
@@ -104,6 +105,11 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 queue_unstored(model, new_key);
             }
             model.dashboard.unresolved_attempts = unresolved_attempts;
+            if let Some(label) = deleted_labels.first() {
+                model.notice = Some(Ok(format!(
+                    "a key for '{label}' that was created and not received was deleted at OpenRouter"
+                )));
+            }
             for (label, result) in rotations {
                 responses::finish_resumed_rotation(model, &label, result);
             }

@@ -193,6 +193,7 @@ fn interrupted_attempt(account: &TestAccount, name: &str, stage: AttemptStage) -
         requested: RequestedPolicy::default(),
         replaces: None,
         received_key: None,
+        management_key: None,
         unknown: serde_json::Map::default(),
     }
 }

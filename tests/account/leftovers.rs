@@ -23,6 +23,7 @@ fn attempt(world: &TestAccount, name: &str, minutes_ago: i64, stage: AttemptStag
         requested: RequestedPolicy::default(),
         replaces: None,
         received_key: None,
+        management_key: None,
         unknown: serde_json::Map::default(),
     };
     drop(AttemptGuard::begin(&world.services.location, attempt.clone()).unwrap());
@@ -87,7 +88,7 @@ fn account_keys_show_whether_an_attempt_created_a_key() {
         workspace_id: None,
     };
     let client = world.services.build_client().unwrap();
-    block_on(client.create_key(&world.management, &request)).unwrap();
+    block_on(client.create_key(&world.management, &request, &request.label)).unwrap();
     attempt(&world, "exists", 1, AttemptStage::Unresolved);
     attempt(&world, "just now", 1, AttemptStage::Unresolved);
     let never = attempt(&world, "never", 31, AttemptStage::Unresolved);

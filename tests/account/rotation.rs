@@ -156,10 +156,10 @@ fn policy_that_cannot_be_requested_again_creates_no_key() {
 }
 
 #[test]
-fn lost_response_is_unresolved_and_not_retried() {
+fn lost_response_is_retried_after_its_key_was_deleted_and_then_unresolved() {
     for (fate, code, sends) in [
-        (Fault::Swallow, 7, 1),
-        (Fault::Say(500, String::new()), 7, 1),
+        (Fault::Swallow, 7, 2),
+        (Fault::Say(500, String::new()), 7, 2),
         (Fault::Lie(201, "<html>".into()), 7, 1),
         (Fault::Say(403, String::new()), 1, 1),
         (Fault::SlowDown(0), 6, 2),
@@ -181,6 +181,12 @@ fn lost_response_is_unresolved_and_not_retried() {
         let recovered = block_on(provision::recover_attempts(&account.services)).unwrap();
         assert_eq!(recovered.unresolved.len(), usize::from(code == 7), "{said}");
         assert_eq!(account.proxy.count("POST"), sends, "{said}: nor at the next start");
+        let mut services = account.services.clone();
+        services.management_key = Some(account.management.clone());
+        let recovered = block_on(keys::recover_attempts(&services)).unwrap();
+        assert!(recovered.unresolved.is_empty(), "{said}: {recovered:?}");
+        let listed = block_on(keys::list_account_keys(&services, &account.management)).unwrap();
+        assert_eq!(listed.len(), 4, "{said}: no key is left at the server");
     }
 }
 

@@ -27,20 +27,14 @@ fn rate_limits_are_obeyed_and_long_ones_end_the_batch() {
 }
 
 #[test]
-fn lost_response_is_pending_and_two_in_a_row_end_the_batch() {
+fn lost_response_leaves_no_key_behind_and_two_in_a_row_end_the_batch() {
     let world = TestAccount::new();
     world.spoil(CREATE_PATH, 2..=2, Fault::Swallow);
-    let results = world.apply(&["a", "b", "c"], world.management());
-    assert!(results[1].starts_with("7 a key may have been created"), "{results:?}");
-    assert_eq!((&results[0], &results[2]), (&"stored".into(), &"stored".into()));
-    let pending = keys::list_pending_attempts(&world.services).unwrap();
-    assert_eq!(pending.iter().map(|pending| pending.label.as_str()).collect::<Vec<_>>(), ["b"]);
-    assert_eq!(exit_code(keys::pending_error(&pending[0]).kind), 7);
+    assert_eq!(world.apply(&["a", "b", "c"], world.management()), ["stored"; 3]);
+    assert_eq!(world.issued(), ["a", "b", "c"]);
     world.spoil(CREATE_PATH, 1..=9, Fault::Half);
     let results = world.apply(&["d", "e", "f"], world.management());
     assert!(results[1].starts_with('7') && results[2] == "7 not started", "{results:?}");
-    let cuts = world.proxy.asked().iter().filter(|asked| *asked == CREATE_PATH).count();
-    assert_eq!(cuts, 5, "none is sent twice");
     // An answer in which no key can be found is kept, and its label is owed as well.
     world.spoil(CREATE_PATH, 1..=1, Fault::Lie(200, "{}".into()));
     let results = world.apply(&["g", "h"], world.management());
@@ -48,12 +42,24 @@ fn lost_response_is_pending_and_two_in_a_row_end_the_batch() {
         results[0].starts_with("7 the server accepted") && results[1] == "stored",
         "{results:?}"
     );
-    assert_eq!(keys::list_pending_attempts(&world.services).unwrap().len(), 4);
-    // Dismissed, it may be asked for again.
-    for pending in keys::list_pending_attempts(&world.services).unwrap() {
-        provision::dismiss_attempt(&world.services, &pending.id).unwrap();
-    }
+    let creations = world.proxy.asked().iter().filter(|asked| *asked == CREATE_PATH).count();
+    assert_eq!(creations, 10, "each lost response is followed by one more request");
+    let pending = keys::list_pending_attempts(&world.services).unwrap();
+    let labels: Vec<_> = pending.iter().map(|pending| pending.label.as_str()).collect();
+    assert_eq!(labels, ["d", "e", "g"]);
+    assert_eq!(exit_code(keys::pending_error(&pending[0]).kind), 7);
+    // Someone else's key of the same label is none of ours.
+    let AuthMethod::ManagementKey(management) = world.management() else { panic!() };
+    let client = world.services.build_client().unwrap();
+    block_on(client.create_key(&management, &request("d"), &"d".parse().unwrap())).unwrap();
+
+    let services = ServiceContext { management_key: Some(management), ..world.services.clone() };
+    let recovered = block_on(keys::recover_attempts(&services)).unwrap();
+    assert!(recovered.unresolved.is_empty(), "{recovered:?}");
+    assert_eq!(recovered.settled.foreign.len(), 1);
     assert_eq!(keys::list_pending_attempts(&world.services).unwrap(), []);
+    assert_eq!(world.issued(), ["a", "b", "c", "d", "h"]);
+    assert_eq!(world.apply(&["e", "f", "g"], world.management()), ["stored"; 3]);
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl Monkey {
                     Vec::new()
                 },
                 rotations: Vec::new(),
+                deleted_labels: dice.several(2, Dice::label),
                 unresolved_attempts: dice.several(3, |dice| dice.unresolved(now)),
                 error: dice.maybe(Dice::trouble),
             },

@@ -433,6 +433,7 @@ fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
                 unstored_keys: Vec::new(),
                 rotations,
                 unresolved_attempts: Vec::new(),
+                deleted_labels: Vec::new(),
                 error: None,
             },
         );

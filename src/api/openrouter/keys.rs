@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Client, CreateKeyResponse, Error, Page, RawResponse, parse_create_response, wire};
 use crate::domain::{
-    AccountKey, FieldChange, KeyPatch, KeyRequest, ManagementKey, ResetInterval, is_key_hash,
+    AccountKey, FieldChange, KeyPatch, KeyRequest, Label, ManagementKey, ResetInterval, is_key_hash,
 };
 
 /// The maximum size of a list response, which has at most a hundred rows.
@@ -33,13 +33,15 @@ impl Client {
         self.parse_response(response, "a list of keys", wire::parse_key_list)
     }
 
-    /// Creates a key (`POST /api/v1/keys`). Not idempotent: each call may create another key.
+    /// Creates a key (`POST /api/v1/keys`) with another name than the requested label. Not idempotent:
+    /// each call may create another key.
     pub async fn create_key(
         &self,
         management: &ManagementKey,
         request: &KeyRequest,
+        name: &Label,
     ) -> Result<CreateKeyResponse, Error> {
-        let mut body = Map::from_iter([("name".into(), json!(request.label))]);
+        let mut body = Map::from_iter([("name".into(), json!(name))]);
         for (name, value) in [
             ("limit", request.limit.map(|limit| json!(limit))),
             ("limit_reset", request.limit_reset.map(|reset| json!(reset.as_str()))),

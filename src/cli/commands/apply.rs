@@ -15,14 +15,14 @@ use crate::cli::output::{
 };
 use crate::cli::run_async;
 use crate::cli::sign_in::SignInArgs;
-use crate::cli::unstored_keys::{report_lost_keys, store_recovered_keys};
+use crate::cli::unstored_keys::{print_settled, report_lost_keys, store_recovered_keys};
 use crate::domain::{
     ErrorKind, KeyRequest, Label, ManagementKey, RequestedPolicy, StoredKey, UserError,
     io_error_text,
 };
 use crate::services::keys::{self, management_key};
 use crate::services::plan::{self, Difference, KeyDiff};
-use crate::services::provision::{self, AuthMethod, ServiceContext};
+use crate::services::provision::{AuthMethod, ServiceContext};
 use crate::storage::inventory;
 use results::{format_rows, results_to_json};
 
@@ -84,7 +84,8 @@ impl ApplyArgs {
         let mut created = HashMap::new();
         let mut is_confirmed = self.yes;
         loop {
-            if rows.iter().any(|row| matches!(row, PlanRow::Create(_))) {
+            let has_missing = rows.iter().any(|row| matches!(row, PlanRow::Create(_)));
+            if has_missing || keys::has_attempts(services).map_err(|error| error.to_user_error())? {
                 rows = run_async(self.apply_plan(plan, is_confirmed, services))??;
                 is_confirmed = true;
             }
@@ -167,7 +168,9 @@ impl ApplyArgs {
         });
         let lock = lock.await.map_err(|error| error.to_user_error())?;
         let recovered =
-            provision::recover_attempts(services).await.map_err(|error| error.to_user_error())?;
+            keys::recover_attempts(services).await.map_err(|error| error.to_user_error())?;
+        print_settled(&recovered.settled.deleted, &recovered.settled.foreign, services);
+        recovered.settled.errors.iter().for_each(print_warning);
         let (stored, lost) = store_recovered_keys(recovered.not_stored, services).await;
         for key in recovered.stored.iter().chain(&stored) {
             print_status(&format!("stored {} from an interrupted run", key.label));

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::json::{error_to_json, to_iso8601};
-use crate::cli::output::{print, print_result, print_status, print_warning, usage_error};
-use crate::cli::unstored_keys::{finish_interrupted, report_lost_keys};
+use crate::cli::output::{confirm, print, print_result, print_status, print_warning, usage_error};
+use crate::cli::run_async;
+use crate::cli::unstored_keys::{finish_interrupted, print_settled, report_lost_keys};
 use crate::domain::{ErrorKind, UnresolvedAttempt, UserError, format_command, sanitize};
-use crate::services::keys::{self, RecoveryReport};
+use crate::services::keys::{self, RecoveryReport, management_key};
 use crate::services::provision::{self, ServiceContext};
 
 /// Arguments of `recover`.
@@ -19,6 +20,12 @@ pub struct RecoverArgs {
     /// Dismiss this attempt (label or id)
     #[arg(long, value_name = "LABEL|ID")]
     dismiss: Option<String>,
+    /// Delete the key of this attempt (label or id) at OpenRouter with the management key, if its hash is known
+    #[arg(long, value_name = "LABEL|ID", conflicts_with = "dismiss")]
+    revoke: Option<String>,
+    /// Do not ask for confirmation
+    #[arg(long, short, requires = "revoke")]
+    yes: bool,
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -34,6 +41,13 @@ impl RecoverArgs {
             report.unresolved.retain(|(attempt, _)| *attempt != dismissed);
             report.dismissed.push(dismissed);
         }
+        if let Some(name) = &self.revoke {
+            let revoked = find_unresolved(&report.unresolved, name)?;
+            self.revoke_key(services, &revoked)?;
+            report.unresolved.retain(|(attempt, _)| *attempt != revoked);
+            report.deleted.push(revoked.label);
+        }
+        print_settled(&[], &report.foreign, services);
         report.errors.iter().for_each(print_warning);
         for (label, server, store) in &report.attempts_elsewhere {
             print_status(&format!(
@@ -51,6 +65,50 @@ impl RecoverArgs {
             print_result(&format_recovery(&report))?;
         }
         ensure_resolved(&report)
+    }
+}
+
+impl RecoverArgs {
+    /// Deletes the key of an attempt at the server, after asking, and dismisses the attempt.
+    fn revoke_key(
+        &self,
+        services: &ServiceContext,
+        attempt: &UnresolvedAttempt,
+    ) -> Result<(), UserError> {
+        let UnresolvedAttempt { id, label, .. } = attempt;
+        let hash = keys::find_received_hash(services, id).map_err(|error| error.to_user_error())?;
+        let Some(hash) = hash else {
+            return Err(UserError::new(
+                ErrorKind::Failed,
+                format!("the response to the attempt for '{label}' was lost, so its key is not known by hash"),
+                format!(
+                    "look at {} for a key with this label and creation time, delete it there, then run: keywright recover --dismiss {id}",
+                    attempt.keys_page_url()
+                ),
+            )
+            .with_meaning("nothing was deleted"));
+        };
+        let page = format!("{}/keys/{hash}", services.server);
+        let management = run_async(management_key::require_management_key(services, &page))?
+            .map_err(|error| error.to_user_error())?;
+        match run_async(keys::fetch_account_key(services, &management, &hash))? {
+            Ok(key) => {
+                let spent = key.info.usage.map_or("unknown".into(), |usd| format!("${usd:.2}"));
+                if !self.yes {
+                    confirm(&format!(
+                        "Delete the key '{}' ({hash:.12}…, spent {spent}) at OpenRouter permanently?",
+                        key.display_name()
+                    ))?;
+                }
+                run_async(keys::revoke_key(services, &management, &hash))?
+                    .map_err(|error| error.to_user_error())?;
+            }
+            Err(error) if error.is_not_found() => {
+                print_status("the account has no such key any more");
+            }
+            Err(error) => return Err(error.to_user_error()),
+        }
+        provision::dismiss_attempt(services, id)
     }
 }
 
@@ -92,6 +150,9 @@ fn format_recovery(report: &RecoveryReport) -> String {
     for rotated in &report.rotated {
         let _ = writeln!(text, "rotated          {}  {}", rotated.new.label, rotated.new.masked);
     }
+    for label in &report.deleted {
+        let _ = writeln!(text, "deleted          {label}  created and not received");
+    }
     for one in &report.dismissed {
         let _ = writeln!(text, "dismissed        {}  {}", one.label, format_time(one.started_at));
     }
@@ -130,6 +191,7 @@ fn recovery_to_json(report: &RecoveryReport) -> Value {
         "stored": report.stored.iter().map(|key| &key.label).collect::<Vec<_>>(),
         "rotated": report.rotated.iter().map(|rotated| &rotated.new.label).collect::<Vec<_>>(),
         "dismissed": report.dismissed.iter().map(|one| &one.label).collect::<Vec<_>>(),
+        "deleted": report.deleted,
         "lost": errors_to_json(&report.lost_key_errors),
         "errors": errors_to_json(&report.errors),
         "elsewhere": elsewhere.collect::<Vec<_>>(),

@@ -93,6 +93,11 @@ pub async fn lock_apply(
     }
 }
 
+/// Returns whether the journal has an attempt, which an interrupted run may have left.
+pub fn has_attempts(services: &ServiceContext) -> Result<bool, Error> {
+    Ok(!journal::list_attempts(&services.location, &services.server)?.is_empty())
+}
+
 /// Returns the attempts that may have created a key which was not received. Their labels are not
 /// requested again until they are dismissed.
 pub fn list_pending_attempts(services: &ServiceContext) -> Result<Vec<UnresolvedAttempt>, Error> {

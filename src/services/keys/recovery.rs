@@ -30,6 +30,10 @@ pub struct RecoveryReport {
     pub stored: Vec<StoredKey>,
     /// Keys that were received just now and are stored nowhere.
     pub not_stored: Vec<ProvisioningOutcome>,
+    /// Labels of attempts whose key was created and not received, and deleted now.
+    pub deleted: Vec<Label>,
+    /// Keys with the labels of such attempts that someone else created.
+    pub foreign: Vec<AccountKey>,
     /// Rotations that were completed.
     pub rotated: Vec<Rotated>,
     /// Attempts that are still unresolved, each with advice.
@@ -44,12 +48,39 @@ pub struct RecoveryReport {
     pub lost_key_errors: Vec<UserError>,
 }
 
-/// Finishes interrupted attempts and rotations without asking the account.
+/// Recovers interrupted attempts. Those of the management key are settled with it: a key that was
+/// created and not received is deleted.
+pub async fn recover_attempts(services: &ServiceContext) -> Result<RecoveredAttempts, Error> {
+    let mut recovered = provision::recover_attempts(services).await?;
+    let attempts = journal::list_attempts(&services.location, &services.server)?;
+    if attempts.iter().all(|attempt| attempt.management_key.is_none()) {
+        return Ok(recovered);
+    }
+    match management_key::load_management_key(services).await {
+        Ok(Some((management, _))) => {
+            recovered.settled = provision::settle_attempts(services, &management).await?;
+            let unresolved =
+                journal::list_unresolved_attempts(&services.location, &services.server)?;
+            recovered.unresolved.retain(|one| unresolved.iter().any(|other| other.id == one.id));
+        }
+        Ok(None) => {}
+        Err(error) => {
+            recovered.error.get_or_insert(error.to_user_error());
+        }
+    }
+    Ok(recovered)
+}
+
+/// Finishes interrupted attempts and rotations; asks the account only about attempts of the
+/// management key.
 pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryReport, Error> {
-    let RecoveredAttempts { stored, not_stored, unresolved, error } =
-        provision::recover_attempts(services).await?;
+    let RecoveredAttempts { stored, not_stored, unresolved, settled, error } =
+        recover_attempts(services).await?;
     let mut report = RecoveryReport { stored, not_stored, ..RecoveryReport::default() };
+    report.deleted = settled.deleted;
+    report.foreign = settled.foreign;
     report.errors.extend(error);
+    report.errors.extend(settled.errors);
     let store = services.secret_store.kind();
     let elsewhere = journal::list_attempts_outside(&services.location, &services.server, &store)?;
     report.attempts_elsewhere.extend(elsewhere.into_iter().map(|attempt| {
@@ -147,6 +178,13 @@ pub async fn recover_and_reconcile(
     Ok(report)
 }
 
+/// Returns the hash of the key that the attempt received, if it received one.
+pub fn find_received_hash(services: &ServiceContext, id: &str) -> Result<Option<String>, Error> {
+    let attempts = journal::list_attempts(&services.location, &services.server)?;
+    let attempt = attempts.into_iter().find(|attempt| attempt.id == id);
+    Ok(attempt.and_then(|attempt| attempt.received_key).map(|key| key.hash))
+}
+
 async fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserError> {
     let (services, id) = (services.clone(), id.to_owned());
     tokio::task::spawn_blocking(move || provision::dismiss_attempt(&services, &id))
@@ -164,6 +202,9 @@ fn is_from_attempt(key: &AccountKey, attempt: &Attempt, stored_keys: &[StoredKey
         return false;
     }
     let name = key.name.as_deref().unwrap_or_default();
+    if attempt.management_key.is_some() {
+        return attempt.is_key_name(name);
+    }
     let asked = |label: &Label| label.as_str() == name;
     let replaced = attempt.replaces.as_ref().and_then(|replaces| {
         stored_keys

@@ -8,6 +8,7 @@ use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, ErrorKind, KeyPatch, Label, ManagementKey, StoredKey, UserError};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
+use crate::storage::journal;
 use crate::storage::json_store::{self, SpaceReserve};
 use crate::storage::secret_store;
 use crate::storage::usage_history;
@@ -229,6 +230,13 @@ pub fn remove_key(services: &ServiceContext, label: &Label) -> Result<(), Error>
     remove_copy(services, label, reserve)
 }
 
+/// Returns whether an attempt of this key waits for its name at the server.
+fn has_attempt(services: &ServiceContext, hash: &str) -> Result<bool, Error> {
+    let attempts = journal::list_all_attempts(&services.location)?;
+    let mut received = attempts.iter().filter_map(|attempt| attempt.received_key.as_ref());
+    Ok(received.any(|key| key.hash == hash))
+}
+
 fn remove_copy(
     services: &ServiceContext,
     label: &Label,
@@ -253,6 +261,11 @@ fn remove_copy(
         Err(error) => return Err(error.into()),
     }
     drop(reserve);
+    if let Some(stored_key) = &stored_key
+        && has_attempt(services, &stored_key.hash)?
+    {
+        journal::remove_attempts_for_key(&services.location, &stored_key.hash)?;
+    }
     inventory::remove_key(&services.location, &services.server, label.as_str()).map_err(
         |error| Error::NotUnlisted {
             label: label.clone(),

@@ -170,3 +170,22 @@ impl ServiceContext {
             .unwrap_or(Err(secret_store::Error::TimedOut))
     }
 }
+
+/// Sends a request and retries it after a temporary failure. Only for idempotent requests.
+pub(crate) async fn retry_request<T, F: Future<Output = Result<T, Error>>>(
+    services: &ServiceContext,
+    mut send: impl FnMut() -> F,
+) -> Result<T, Error> {
+    let mut tries = 0;
+    loop {
+        let error = match send().await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        match error.retry_delay(tries).filter(|_| tries < services.max_retries) {
+            Some(delay) => tokio::time::sleep(delay).await,
+            None => return Err(error),
+        }
+        tries += 1;
+    }
+}

@@ -5,9 +5,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::{Error, ServiceContext, attempt_entry_id, store_attempt_secrets, wait_for_cancel};
+use super::{
+    Error, ServiceContext, attempt_entry_id, store_attempt_secrets, unreceived, wait_for_cancel,
+};
 use crate::api::openrouter::{self, Client, CreateKeyResponse, CreatedKey};
-use crate::domain::{AuthCode, CodeVerifier, KeyRequest, ManagementKey, ProvisioningEvent};
+use crate::domain::{AuthCode, CodeVerifier, KeyRequest, Label, ManagementKey, ProvisioningEvent};
 use crate::storage::journal::{AttemptGuard, AttemptStage};
 
 /// How often a code is sent again if it is not known whether the server received it.
@@ -17,29 +19,48 @@ const MAX_RESENDS: u32 = 2;
 pub(super) enum CreateKeyRequest<'a> {
     /// A code works once: sending it again creates no second key.
     ExchangeCode(&'a AuthCode, &'a CodeVerifier),
-    /// Each request may create another key, so it is never repeated.
-    CreateKey(&'a ManagementKey, &'a KeyRequest),
+    /// Each request may create another key, so it is never repeated as it is.
+    CreateKey {
+        management: &'a ManagementKey,
+        request: &'a KeyRequest,
+        /// The name of the attempt.
+        name: &'a Label,
+    },
 }
 
 impl CreateKeyRequest<'_> {
     async fn send_once(&self, client: &Client) -> Result<CreateKeyResponse, openrouter::Error> {
         match self {
             Self::ExchangeCode(code, verifier) => client.exchange_code(code, verifier).await,
-            Self::CreateKey(management, request) => client.create_key(management, request).await,
+            Self::CreateKey { management, request, name } => {
+                client.create_key(management, request, name).await
+            }
         }
     }
 
-    const fn max_resends(&self) -> u32 {
+    /// Returns how often the request may be sent in all if it was sent `earlier_sends` times.
+    fn max_sends(&self, earlier_sends: u32, services: &ServiceContext, is_ambiguous: bool) -> u32 {
         match self {
-            Self::ExchangeCode(..) => MAX_RESENDS,
-            Self::CreateKey(..) => 0,
+            Self::ExchangeCode(..) if is_ambiguous => (earlier_sends + 1).min(1 + MAX_RESENDS),
+            Self::ExchangeCode(..) => {
+                let allowed = 1 + MAX_RESENDS.min(services.max_retries);
+                (earlier_sends + allowed).min(1 + MAX_RESENDS)
+            }
+            Self::CreateKey { .. } => earlier_sends + 1,
+        }
+    }
+
+    fn management_fingerprint(&self) -> Option<String> {
+        match self {
+            Self::ExchangeCode(..) => None,
+            Self::CreateKey { management, .. } => Some(management.fingerprint()),
         }
     }
 
     fn wrap_error(&self, error: openrouter::Error) -> Error {
         match self {
             Self::ExchangeCode(..) => Error::ExchangeFailed(error),
-            Self::CreateKey(..) => Error::CreateFailed(error),
+            Self::CreateKey { .. } => Error::CreateFailed(error),
         }
     }
 }
@@ -75,7 +96,8 @@ pub(super) async fn exchange_code(
     .await
 }
 
-/// Creates the key with the management key. On an error the attempt is still open.
+/// Creates the key with the management key, under the name of the attempt: if a response is lost, the
+/// key can be found by that name, deleted, and created again. On an error the attempt is still open.
 pub(super) async fn create_with_management_key(
     guard: &mut AttemptGuard,
     management: &ManagementKey,
@@ -85,15 +107,28 @@ pub(super) async fn create_with_management_key(
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> Result<CreatedKey, Error> {
     let client = services.build_client().map_err(Error::CreateFailed)?;
-    send_with_retries(
-        guard,
-        &client,
-        &CreateKeyRequest::CreateKey(management, request),
-        services,
-        cancel,
-        report,
-    )
-    .await
+    let name = guard.attempt().key_name();
+    let create = CreateKeyRequest::CreateKey { management, request, name: &name };
+    loop {
+        let result = send_with_retries(guard, &client, &create, services, cancel, report).await;
+        let Err(Error::Unresolved(error @ openrouter::Error::OutcomeUnknown { .. })) = result
+        else {
+            return result;
+        };
+        if guard.attempt().send_count > services.max_retries.min(MAX_RESENDS) {
+            return Err(Error::Unresolved(error));
+        }
+        report(ProvisioningEvent::Notice(format!(
+            "{error}: deleting the key if it was created, and creating it again"
+        )));
+        let attempts = [guard.attempt()];
+        if unreceived::delete_keys_of_attempts(&attempts, services, &client, management)
+            .await
+            .is_err()
+        {
+            return Err(Error::Unresolved(error));
+        }
+    }
 }
 
 /// Sends the request. An attempt that a previous run already sent starts as ambiguous.
@@ -108,8 +143,7 @@ pub(super) async fn send_with_retries(
     let mut ambiguous = guard.attempt().stage == AttemptStage::RequestSent;
     // Requests of a previous run count: after a crash the code is sent once more at most.
     let earlier_sends = guard.attempt().send_count.max(u32::from(ambiguous));
-    let allowed = if ambiguous { 1 } else { 1 + request.max_resends().min(services.max_retries) };
-    let max_sends = (earlier_sends + allowed).min(1 + request.max_resends());
+    let max_sends = request.max_sends(earlier_sends, services, ambiguous);
     if earlier_sends >= max_sends {
         return Err(Error::Unresolved(openrouter::Error::OutcomeUnknown {
             server: services.server.clone(),
@@ -123,6 +157,7 @@ pub(super) async fn send_with_retries(
         guard.update(|attempt| {
             attempt.stage = AttemptStage::RequestSent;
             attempt.send_count = unanswered_sends + 1;
+            attempt.management_key = request.management_fingerprint();
         })?;
         let error = match request.send_once(client).await {
             Ok(CreateKeyResponse::Key(exchanged)) => return Ok(exchanged),

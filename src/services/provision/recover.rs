@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::{
     ATTEMPTS_SERVICE, AttemptSecrets, Error, ServiceContext, abandon_attempt, attempt_entry_id,
-    exchange, store,
+    exchange, store, unreceived::SettledAttempts,
 };
 use crate::api::openrouter;
 use crate::domain::{
@@ -27,6 +27,8 @@ pub struct RecoveredAttempts {
     pub not_stored: Vec<ProvisioningOutcome>,
     /// Attempts that may have created a key which was not received.
     pub unresolved: Vec<UnresolvedAttempt>,
+    /// What was found out with the management key.
+    pub settled: SettledAttempts,
     /// Why the secret store could not be read for some of them.
     pub error: Option<UserError>,
 }
@@ -120,8 +122,16 @@ async fn resume_attempt(
     };
     match created {
         Ok(created) => {
-            match store::store_received_key(guard, created, services, None, &mut cancel, &|_| ())
-                .await
+            match store::store_received_key(
+                guard,
+                created,
+                None,
+                services,
+                None,
+                &mut cancel,
+                &|_| (),
+            )
+            .await
             {
                 ProvisioningOutcome::Stored { stored_key, .. } => recovered.stored.push(stored_key),
                 outcome => recovered.not_stored.push(outcome),
@@ -153,7 +163,8 @@ async fn read_saved_response(
     let Ok(saved) = saved else { return };
     let Some(created) = openrouter::parse_saved_response(&saved) else { return };
     let mut cancel = watch::channel(false).1;
-    let outcome = store::store_received_key(guard, created, services, None, &mut cancel, &|_| ());
+    let outcome =
+        store::store_received_key(guard, created, None, services, None, &mut cancel, &|_| ());
     match outcome.await {
         ProvisioningOutcome::Stored { stored_key, .. } => recovered.stored.push(stored_key),
         outcome => recovered.not_stored.push(outcome),
@@ -173,9 +184,17 @@ async fn verify_stored_key(
     match store::find_stored_label(&stored_key, services).await {
         Ok(Some(label)) => {
             let stored_key = StoredKey { label, ..stored_key };
-            inventory::upsert_keys(&services.location, vec![stored_key.clone()])?;
-            recovered.stored.push(stored_key);
-            abandon_attempt(guard, services).await;
+            let keys = inventory::list_keys(&services.location, &services.server)?;
+            if keys.iter().all(|key| key.hash != stored_key.hash) {
+                inventory::upsert_keys(&services.location, vec![stored_key.clone()])?;
+                recovered.stored.push(stored_key);
+            }
+            if guard.attempt().management_key.is_none() {
+                abandon_attempt(guard, services).await;
+            } else {
+                // At the server it may still have the name of the attempt.
+                guard.update(|attempt| attempt.stage = AttemptStage::Stored)?;
+            }
         }
         Ok(None) => {
             guard.update(|attempt| attempt.stage = AttemptStage::Unresolved)?;

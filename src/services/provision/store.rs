@@ -9,55 +9,25 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
-use super::{ServiceContext, delete_attempt_secrets, wait_for_cancel};
+use super::unlisted_keys::{UnlistedKeys, known_accounts, log_error, move_aside, not_listed_error};
+use super::{ServiceContext, delete_attempt_secrets, unreceived, wait_for_cancel};
 use crate::api::openrouter::CreatedKey;
 use crate::domain::{
-    ApiKey, CheckResult, ErrorKind, KeyLocation, KnownAccounts, Label, ProvisioningEvent,
-    ProvisioningOutcome, ProvisioningStep, StoredKey, UserError, sanitize,
+    ApiKey, CheckResult, ErrorKind, KeyLocation, KnownAccounts, Label, ManagementKey,
+    ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, StoredKey, UserError, sanitize,
 };
 use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
 use crate::storage::secret_store::{self, SecretStore};
 
-/// Keys that are stored but not yet in the inventory, which is written for many keys at once. Until
-/// then their attempts stay in the journal, and the next start adds them to the inventory.
-#[derive(Default)]
-pub struct UnlistedKeys {
-    keys: Vec<(AttemptGuard, StoredKey)>,
-    /// The accounts of the stored keys, once they were read.
-    accounts: Option<KnownAccounts>,
-}
-
-impl UnlistedKeys {
-    /// Returns the number of keys.
-    pub fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Returns whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
-    /// Adds the keys to the inventory. On an error the next start does it.
-    pub fn add_to_inventory(&mut self, services: &ServiceContext) -> Result<(), UserError> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        let (guards, stored_key) = self.keys.drain(..).unzip();
-        inventory::upsert_keys(&services.location, stored_key)
-            .map_err(|error| not_listed_error(&error))?;
-        log_error(AttemptGuard::complete_all(guards));
-        Ok(())
-    }
-}
-
 /// Stores the received key, adds it to the inventory, ends the attempt and compares the policy. With
-/// `unlisted` the inventory is left to [`UnlistedKeys::add_to_inventory`].
+/// `unlisted` the inventory is left to [`UnlistedKeys::add_to_inventory`]. A key with the name of its
+/// attempt gets the label that `naming` has, with its management key.
 pub(super) async fn store_received_key(
     mut guard: AttemptGuard,
     issued: CreatedKey,
+    naming: Option<(&ManagementKey, &Label)>,
     services: &ServiceContext,
     unlisted: Option<&mut UnlistedKeys>,
     cancel: &mut watch::Receiver<bool>,
@@ -113,26 +83,46 @@ pub(super) async fn store_received_key(
     drop(storing_lock);
     services.remember_provider().await;
     delete_attempt_secrets(&guard, services).await;
-    // The attempt of a key that is not in the inventory stays in the journal for the next start.
+    // The attempt of a key that is not in the inventory stays in the journal for the next start, and
+    // so does that of a key which has the name of its attempt at the server.
     let mut guard = Some(guard);
-    if let (None, Ok(())) = (&unlisted, &listed) {
+    if let (None, Ok(()), None) = (&unlisted, &listed, naming) {
         log_error(guard.take().map_or(Ok(()), AttemptGuard::complete));
     }
+    let is_listed = listed.is_ok();
     let warning = listed.err().map(|error| not_listed_error(&error)).or(rename_warning);
     report(ProvisioningEvent::StepStarted(ProvisioningStep::ComparePolicy));
     let (stored, key) = (stored_key.clone(), issued.key.clone());
-    let outcome = tokio::select! {
-        outcome = compare_policy(stored_key, issued.key, warning.clone(), unlisted.is_none(), &accounts, services) => outcome,
-        // The key is stored, so cancelling skips the comparison.
-        () = wait_for_cancel(cancel) => ProvisioningOutcome::Stored { stored_key: stored, key, warning },
+    let is_in_batch = unlisted.is_some();
+    let finish = async {
+        let compare = compare_policy(
+            stored_key,
+            issued.key,
+            warning.clone(),
+            !is_in_batch,
+            &accounts,
+            services,
+        );
+        tokio::join!(compare, unreceived::name_key(guard.as_ref(), naming, services))
     };
-    if let (Some(unlisted), Some(guard), ProvisioningOutcome::Stored { stored_key, .. }) =
-        (unlisted, guard, &outcome)
-    {
-        if let Some(accounts) = &mut unlisted.accounts {
-            accounts.set_owner_if_unknown(stored_key);
+    let (mut outcome, naming_error) = tokio::select! {
+        finished = finish => finished,
+        // The key is stored, so cancelling skips the rest. The next start names the key.
+        () = wait_for_cancel(cancel) => {
+            guard = guard.filter(|_| naming.is_none());
+            (ProvisioningOutcome::Stored { stored_key: stored, key, warning }, None)
         }
-        unlisted.keys.push((guard, stored_key.clone()));
+    };
+    if let (Some(unlisted), ProvisioningOutcome::Stored { stored_key, .. }) = (unlisted, &outcome) {
+        let guard = guard.take().filter(|_| naming_error.is_none());
+        unlisted.push(guard, stored_key.clone());
+    } else if is_listed && naming_error.is_none() {
+        log_error(guard.take().map_or(Ok(()), AttemptGuard::complete));
+    }
+    if let ProvisioningOutcome::Stored { warning, .. } = &mut outcome
+        && naming_error.is_some()
+    {
+        *warning = warning.take().or(naming_error);
     }
     outcome
 }
@@ -222,12 +212,21 @@ async fn store_and_list(
     drop(storing_lock);
     existing.remember_provider().await;
     if listed.is_ok() {
-        if let Some(guard) = services.pending_attempts.take_by_hash(&stored_key.hash) {
-            delete_attempt_secrets(&guard, services).await;
-            log_error(guard.complete());
+        let guard = services.pending_attempts.take_by_hash(&stored_key.hash);
+        if let Some(guard) = &guard {
+            delete_attempt_secrets(guard, services).await;
         }
-        // Another process may have listed the attempt as unresolved.
-        log_error(journal::remove_attempts_for_key(&services.location, &stored_key.hash));
+        match guard {
+            // The next start gives the key its label at the server.
+            Some(mut guard) if guard.attempt().management_key.is_some() => {
+                log_error(guard.update(|attempt| {
+                    attempt.stage = AttemptStage::Stored;
+                    attempt.received_key = Some(stored_key.clone());
+                }));
+            }
+            // Another process may have listed the attempt as unresolved.
+            _ => log_error(journal::remove_attempts_for_key(&services.location, &stored_key.hash)),
+        }
     }
     let warning = listed.err().map(|error| not_listed_error(&error)).or(rename_warning);
     compare_policy(stored_key, key, warning, true, &accounts, services).await
@@ -340,27 +339,6 @@ async fn compare_policy(
     ProvisioningOutcome::Stored { stored_key, key, warning: warning.or(unchecked) }
 }
 
-/// Returns the accounts of the stored keys. A batch reads them once.
-fn known_accounts(unlisted: Option<&mut UnlistedKeys>, services: &ServiceContext) -> KnownAccounts {
-    let read = || {
-        let keys = inventory::list_keys(&services.location, &services.server).unwrap_or_default();
-        KnownAccounts::of_keys(keys.iter())
-    };
-    match unlisted {
-        Some(unlisted) => unlisted.accounts.get_or_insert_with(read).clone(),
-        None => read(),
-    }
-}
-
-/// Gives a planned key of an unconfirmed account another label than the planned one, which programs
-/// may use already.
-fn move_aside(stored_key: &mut StoredKey) {
-    if let Some(other) = stored_key.other_account.as_mut().filter(|other| !other.confirmed) {
-        let label = stored_key.label.with_suffix("(other account)");
-        other.intended_label = Some(std::mem::replace(&mut stored_key.label, label));
-    }
-}
-
 fn not_stored_error(error: &secret_store::Error) -> UserError {
     UserError::new(
         ErrorKind::SecretStore,
@@ -368,15 +346,6 @@ fn not_stored_error(error: &secret_store::Error) -> UserError {
         error.advice(),
     )
     .with_meaning("this program has the only copy of the key")
-}
-
-fn not_listed_error(error: &json_store::Error) -> UserError {
-    UserError::new(
-        ErrorKind::Failed,
-        format!("the key is stored, but the inventory could not be written: {error}"),
-        format!("{}, then add it to the inventory: keywright recover", error.advice()),
-    )
-    .with_meaning("the key is valid and can be used")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the secret store takes plain secrets")]
@@ -387,10 +356,4 @@ fn to_secret_string(key: &ApiKey) -> SecretString {
 #[expect(clippy::disallowed_methods, reason = "the key is hashed")]
 pub(super) fn hash_secret(secret: &SecretString) -> String {
     ApiKey::from(secret.expose_secret().to_owned()).hash()
-}
-
-fn log_error<T, E: std::fmt::Display>(result: Result<T, E>) {
-    if let Err(error) = result {
-        tracing::warn!(%error, "continued after an error so that the key is not lost");
-    }
 }

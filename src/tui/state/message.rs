@@ -168,6 +168,8 @@ pub enum Msg {
         unstored_keys: Vec<ProvisioningOutcome>,
         /// The resumed rotations and their results.
         rotations: Vec<(Label, Result<Rotated, UserError>)>,
+        /// The labels of attempts whose key was not received, and was deleted.
+        deleted_labels: Vec<Label>,
         /// Attempts that may have created a key that was not received.
         unresolved_attempts: Vec<UnresolvedAttempt>,
         /// Why the recovery failed.

@@ -1,0 +1,265 @@
+//! Keys that the management key created and that were not received. Such a key is created under the
+//! name of its attempt and gets its label only when it is stored: what has the name of an attempt
+//! and is not stored was used by nobody, and can be deleted.
+
+use std::time::Duration;
+
+use super::{ServiceContext, abandon_attempt, retry_request};
+use crate::api::openrouter::{self, Client};
+use crate::domain::{AccountKey, KeyPatch, Label, ManagementKey, UserError};
+use crate::services::provision::error::Error;
+use crate::storage::inventory;
+use crate::storage::journal::{self, Attempt, AttemptGuard, AttemptStage};
+use crate::storage::json_store;
+
+/// How long the server may take to create the key of a request whose connection is closed.
+const LATE_CREATION: Duration = Duration::from_secs(1);
+
+/// The maximum number of pages of keys, as many as [`crate::services::keys`] reads.
+const MAX_PAGES: usize = 1_000;
+
+/// The keys of some attempts that the account has.
+#[derive(Debug, Default)]
+pub(super) struct AttemptKeys {
+    /// Ids of the attempts whose key was deleted.
+    deleted: Vec<String>,
+    /// Ids of the attempts whose key is in use and was not deleted.
+    in_use: Vec<String>,
+    /// Other keys with the labels of the attempts, which were not created here.
+    foreign: Vec<AccountKey>,
+}
+
+/// The result of [`settle_attempts`].
+#[derive(Debug, Default)]
+pub struct SettledAttempts {
+    /// The labels of the attempts whose key was deleted.
+    pub deleted: Vec<Label>,
+    /// Keys of the same labels that someone else created.
+    pub foreign: Vec<AccountKey>,
+    /// What failed.
+    pub errors: Vec<UserError>,
+}
+
+/// Settles the interrupted attempts of the management key: gives stored keys their label at the
+/// server, deletes the keys that were not received, and ends these attempts.
+pub async fn settle_attempts(
+    services: &ServiceContext,
+    management: &ManagementKey,
+) -> Result<SettledAttempts, json_store::Error> {
+    let mut settled = SettledAttempts::default();
+    let guards = journal::lock_interrupted_attempts(
+        &services.location,
+        &services.server,
+        &services.secret_store.kind(),
+    )?;
+    let (stored, lost): (Vec<_>, Vec<_>) = guards
+        .into_iter()
+        .filter(|guard| guard.attempt().management_key.is_some())
+        .partition(|guard| guard.attempt().stage == AttemptStage::Stored);
+    let client = match services.build_client() {
+        Ok(client) => client,
+        Err(error) => {
+            settled.errors.push(Error::CreateFailed(error).to_user_error());
+            return Ok(settled);
+        }
+    };
+    for guard in stored {
+        match rename_stored_key(&guard, services, &client, management).await {
+            Ok(()) => abandon_attempt(guard, services).await,
+            Err(error) => settled.errors.push(not_named_error(guard.attempt(), &error)),
+        }
+    }
+    if let Err(error) = settle_lost(lost, services, &client, management, &mut settled).await {
+        settled.errors.push(Error::CreateFailed(error).to_user_error());
+    }
+    Ok(settled)
+}
+
+async fn settle_lost(
+    mut lost: Vec<AttemptGuard>,
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    settled: &mut SettledAttempts,
+) -> Result<(), openrouter::Error> {
+    // Only the account in which a key was created shows that it does not exist.
+    let fingerprint = management.fingerprint();
+    for is_last_look in [false, true] {
+        if lost.is_empty() {
+            break;
+        }
+        let attempts: Vec<&Attempt> = lost.iter().map(AttemptGuard::attempt).collect();
+        let found = delete_keys_of_attempts(&attempts, services, client, management).await?;
+        let mut absent = Vec::new();
+        for guard in lost {
+            let attempt = guard.attempt();
+            if found.deleted.contains(&attempt.id) {
+                settled.deleted.push(attempt.label.clone());
+                abandon_attempt(guard, services).await;
+            } else if found.in_use.contains(&attempt.id)
+                || attempt.management_key.as_ref() != Some(&fingerprint)
+            {
+                // The attempt stays unresolved.
+            } else if is_last_look {
+                abandon_attempt(guard, services).await;
+            } else {
+                absent.push(guard);
+            }
+        }
+        if !is_last_look {
+            settled.foreign = found.foreign;
+            if !absent.is_empty() {
+                tokio::time::sleep(LATE_CREATION).await;
+            }
+        }
+        lost = absent;
+    }
+    Ok(())
+}
+
+/// Deletes the keys that have the name of one of the attempts, unless they are stored or in use.
+pub(super) async fn delete_keys_of_attempts(
+    attempts: &[&Attempt],
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+) -> Result<AttemptKeys, openrouter::Error> {
+    let stored = inventory::list_keys(&services.location, &services.server).map_err(|error| {
+        openrouter::Error::NotSent { server: services.server.clone(), reason: error.to_string() }
+    })?;
+    let is_stored = |attempt: Option<&Attempt>, hash: &str| {
+        let received = attempt.filter(|attempt| attempt.stage == AttemptStage::Stored);
+        let received = received.and_then(|attempt| attempt.received_key.as_ref());
+        received.is_some_and(|key| key.hash == hash) || stored.iter().any(|key| key.hash == hash)
+    };
+    let mut found = AttemptKeys::default();
+    let mut workspaces: Vec<Option<&str>> =
+        attempts.iter().map(|attempt| attempt.requested.workspace_id.as_deref()).collect();
+    workspaces.sort_unstable();
+    workspaces.dedup();
+    for workspace in workspaces {
+        for key in list_keys(services, client, management, workspace).await? {
+            let name = key.name.as_deref().unwrap_or_default();
+            let attempt = attempts.iter().copied().find(|attempt| attempt.is_key_name(name));
+            if is_stored(attempt, &key.hash) {
+                continue;
+            }
+            match attempt {
+                Some(attempt) if key.info.usage.is_some_and(|usd| usd > 0.0) => {
+                    found.in_use.push(attempt.id.clone());
+                }
+                Some(attempt) => {
+                    delete_key(services, client, management, &key.hash).await?;
+                    found.deleted.push(attempt.id.clone());
+                }
+                None if attempts.iter().any(|attempt| attempt.label.as_str() == name) => {
+                    found.foreign.push(key);
+                }
+                None => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn list_keys(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    workspace: Option<&str>,
+) -> Result<Vec<AccountKey>, openrouter::Error> {
+    let (mut keys, mut offset) = (Vec::new(), 0);
+    for _ in 0..MAX_PAGES {
+        let list = || client.list_keys(management, workspace, offset);
+        let page = retry_request(services, list).await?;
+        if page.row_count == 0 {
+            return Ok(keys);
+        }
+        offset += page.row_count;
+        // A long list would use up the memory; few of its keys matter.
+        keys.extend(page.items);
+    }
+    let expected = "a list with an end";
+    Err(openrouter::Error::UnexpectedResponse { server: services.server.clone(), expected })
+}
+
+async fn delete_key(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    hash: &str,
+) -> Result<(), openrouter::Error> {
+    match retry_request(services, || client.delete_key(management, hash)).await {
+        Err(openrouter::Error::Rejected { status: 404, .. }) => Ok(()),
+        result => result,
+    }
+}
+
+/// Renames the stored key of an attempt at the server from the name of the attempt to its label.
+async fn rename_stored_key(
+    guard: &AttemptGuard,
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+) -> Result<(), openrouter::Error> {
+    let Some(received) = &guard.attempt().received_key else { return Ok(()) };
+    let keys = inventory::list_keys(&services.location, &services.server).unwrap_or_default();
+    // It was removed here meanwhile, or replaced another key whose label it gets.
+    let Some(key) = keys.iter().find(|key| key.hash == received.hash) else { return Ok(()) };
+    let replaced = key.replaces.as_ref();
+    let replaced = replaced.and_then(|old| keys.iter().find(|key| key.hash == old.hash));
+    let label = replaced.map_or(&key.label, |old| &old.label);
+    rename_key(services, client, management, &key.hash, label).await
+}
+
+/// Gives a key its label at the server.
+pub(super) async fn rename_key(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    hash: &str,
+    label: &Label,
+) -> Result<(), openrouter::Error> {
+    let patch = KeyPatch { name: Some(label.clone()), ..KeyPatch::default() };
+    let update = || client.update_key(management, hash, &patch);
+    let key = retry_request(services, update).await?;
+    if patch.unapplied_fields(&key).is_empty() {
+        return Ok(());
+    }
+    let expected = "the key with its new name";
+    Err(openrouter::Error::UnexpectedResponse { server: services.server.clone(), expected })
+}
+
+/// Gives the key its label at the server, where it has the name of its attempt. If the request to
+/// create it was repeated, the keys of the earlier ones are deleted.
+pub(super) async fn name_key(
+    guard: Option<&AttemptGuard>,
+    naming: Option<(&ManagementKey, &Label)>,
+    services: &ServiceContext,
+) -> Option<UserError> {
+    let ((management, label), attempt) = (naming?, guard?.attempt());
+    let hash = &attempt.received_key.as_ref()?.hash;
+    let named = async {
+        let client = services.build_client()?;
+        rename_key(services, &client, management, hash, label).await?;
+        if attempt.send_count > 1 {
+            let attempts = [attempt];
+            delete_keys_of_attempts(&attempts, services, &client, management).await?;
+        }
+        Ok(())
+    };
+    named.await.err().map(|error| not_named_error(attempt, &error))
+}
+
+/// Returns the error of a stored key that still has the name of its attempt at the server.
+pub(super) fn not_named_error(attempt: &Attempt, error: &openrouter::Error) -> UserError {
+    UserError::new(
+        crate::domain::ErrorKind::Failed,
+        format!("'{}' could not be renamed at the server: {error}", attempt.label),
+        "try again: keywright recover",
+    )
+    .with_meaning(format!(
+        "the key is stored and works; its name there is '{}'",
+        attempt.key_name()
+    ))
+}
