@@ -82,8 +82,9 @@ impl RecoverArgs {
                 ErrorKind::Failed,
                 format!("the response to the attempt for '{label}' was lost, so its key is not known by hash"),
                 format!(
-                    "look at {} for a key with this label and creation time, delete it there, then run: keywright recover --dismiss {id}",
-                    attempt.keys_page_url()
+                    "look at {} for a key with this label and creation time, delete it there, then run: {}",
+                    attempt.keys_page_url(),
+                    format_command(&["recover", "--dismiss", id], &[])
                 ),
             )
             .with_meaning("nothing was deleted"));
