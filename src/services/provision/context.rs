@@ -103,6 +103,7 @@ impl ServiceContext {
     }
 
     /// Returns a context whose store is the one that the inventory records for the key.
+    #[must_use]
     pub fn for_key(&self, stored_key: &StoredKey) -> Self {
         let store = self.other_stores.iter().find(|store| stored_key.is_in_store(&store.kind()));
         match store {
@@ -117,6 +118,7 @@ impl ServiceContext {
 
     /// Returns a context whose store is the one that the inventory records for the label. Reads the
     /// inventory only where another store exists.
+    #[must_use]
     pub fn for_label(&self, label: &str) -> Self {
         if !self.other_stores.iter().any(SecretStore::exists) {
             return self.clone();
@@ -135,7 +137,7 @@ impl ServiceContext {
         {
             return;
         }
-        let info = self.call_secret_store(|store, timeout| store.provider_info(timeout)).await;
+        let info = self.call_secret_store(SecretStore::provider_info).await;
         if let Some(provider) =
             info.ok().map(|info| info.provider).filter(|provider| !provider.is_unknown())
             && let Err(error) = keychain_providers::add_provider(&self.location, provider)
