@@ -91,13 +91,27 @@ class Harness:
 
     def account(self):
         """The hashes of the account's keys."""
+        return set(self.names())
+
+    def names(self):
+        """The names of the account's keys by their hash."""
         rows = []
         while True:
             _, _, body = fetch(f"{self.server}/api/v1/keys?offset={len(rows)}", self.management)
             page = json.loads(body)["data"]
             rows += page
             if len(page) < 100:
-                return {row["hash"] for row in rows}
+                return {row["hash"]: row["name"] for row in rows}
+
+    def create(self, name):
+        """Creates a key at the server, which is not stored here; returns its hash."""
+        request = urllib.request.Request(
+            f"{self.server}/api/v1/keys", json.dumps({"name": name}).encode(), method="POST"
+        )
+        request.add_header("Authorization", f"Bearer {self.management}")
+        request.add_header("Content-Type", "application/json")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        return json.loads(opener.open(request, timeout=10).read())["data"]["hash"]
 
     def strace(self, out, *options):
         return ["strace", "-f", "-qqq", "-o", out, *options]
@@ -352,3 +366,51 @@ def the_dashboard_killed_at_any_step_loses_no_key_with_the_keychain(world):
 @test
 def the_dashboard_killed_at_any_step_loses_no_key_with_the_file_store(world):
     check_kills(world, "file", "dashboard")
+
+
+@test
+def apply_killed_at_random_and_run_again_leaves_exactly_the_planned_keys(world):
+    harness = Harness(world, "os")
+    labels = [f"planned {n}" for n in range(30)]
+    plan = world.write("plan.toml", "".join(f'[[key]]\nlabel = "{label}"\n' for label in labels))
+    command = ["apply", plan, "--yes"]
+    seed = int(os.environ.get("SEED", time.time()))
+    chance = random.Random(seed)
+    before = harness.account()
+    # Someone else has a key with the label of a planned one.
+    stranger = harness.create("planned 7")
+
+    def run(seconds=None):
+        harness.link.drops_key = seconds is not None and chance.random() < 0.4
+        process = harness.start(
+            command, OPENROUTER_MANAGEMENT_KEY=harness.management, KEYWRIGHT_RETRIES=chance.choice("03")
+        )
+        if seconds is None:
+            equal((seed, process.wait(timeout=60), world.read("run.err")[-500:])[:2], (seed, 0))
+            return
+        time.sleep(seconds)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        harness.ended(process)
+
+    began = time.monotonic()
+    moments = int(os.environ.get("RANDOM_KILLS", 6))
+    for n in range(moments):
+        # Without the keys of a finished run there is always something to create.
+        rows = json.loads(world.keywright("list", "--json")[1])
+        for row in rows if len(rows) == len(labels) else rows[:3]:
+            equal(world.keywright(
+                "rm", row["label"], "--revoke", "--yes", OPENROUTER_MANAGEMENT_KEY=harness.management
+            )[0], 0)
+        run(chance.uniform(0, 0.6))
+    run()
+    names = harness.names()
+    equal((seed, sorted(names[hash_] for hash_ in names.keys() - before - {stranger})), (seed, sorted(labels)))
+    equal((seed, names.get(stranger)), (seed, "planned 7"))
+    for label in labels:
+        code, key, err = world.keywright("get", label)
+        equal((seed, label, code, err), (seed, label, 0, ""))
+        equal(names[hashlib.sha256(key.strip().encode()).hexdigest()], label)
+    code, out, err = world.keywright("recover", "--json")
+    equal((seed, code, json.loads(out)["unresolved"]), (seed, 0, []))
+    print(f"        {harness.kills} of {moments} runs killed in {time.monotonic() - began:.0f} s")
