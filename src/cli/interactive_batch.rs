@@ -82,7 +82,7 @@ impl BatchPrompter {
             Progress::ItemStarted { .. } => {}
             Progress::Provisioning(ProvisioningEvent::SignInUrl { url, needs_code }) => {
                 self.reads_codes.store(needs_code, Ordering::Release);
-                *lock_url(&self.sign_in_url) = url.clone();
+                lock_url(&self.sign_in_url).clone_from(&url);
                 print_sign_in_address(&url, needs_code);
                 if self.is_terminal {
                     eprintln(if needs_code {
@@ -140,11 +140,10 @@ impl BatchPrompter {
                 // Several letters at once are a paste and not commands.
                 if let ([letter], true) = (&bytes[..], typed.is_empty())
                     && !reads_codes.load(Ordering::Acquire)
+                    && let Some(command) = parse_command(*letter)
                 {
-                    if let Some(command) = parse_command(*letter) {
-                        let _ = commands.blocking_send(command);
-                        continue;
-                    }
+                    let _ = commands.blocking_send(command);
+                    continue;
                 }
                 for byte in bytes.iter().copied() {
                     match byte {

@@ -14,7 +14,9 @@ const POLICY: RetirePolicy = RetirePolicy { unused_for: 3_600, revoke_when_unuse
 fn account_of_another_user() -> TestAccount {
     let account = TestAccount::new();
     inventory::update_keys(&account.services.location, |keys| {
-        keys.iter_mut().for_each(|key| key.user_id = Some("user_mine".into()));
+        for key in keys {
+            key.user_id = Some("user_mine".into());
+        }
     })
     .unwrap();
     account

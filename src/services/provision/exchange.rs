@@ -122,10 +122,10 @@ pub(super) async fn create_with_management_key(
             "{error}: deleting the key if it was created, and creating it again"
         )));
         let attempts = [guard.attempt()];
-        if unreceived::delete_keys_of_attempts(&attempts, services, &client, management)
-            .await
-            .is_err()
-        {
+        // Boxed: the futures of many requests are large, and this one is rarely needed.
+        let delete =
+            Box::pin(unreceived::delete_keys_of_attempts(&attempts, services, &client, management));
+        if delete.await.is_err() {
             return Err(Error::Unresolved(error));
         }
     }

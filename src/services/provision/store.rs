@@ -94,7 +94,8 @@ pub(super) async fn store_received_key(
     report(ProvisioningEvent::StepStarted(ProvisioningStep::ComparePolicy));
     let (stored, key) = (stored_key.clone(), issued.key.clone());
     let is_in_batch = unlisted.is_some();
-    let finish = async {
+    // Boxed: the futures of many requests are large.
+    let finish = Box::pin(async {
         let compare = compare_policy(
             stored_key,
             issued.key,
@@ -104,7 +105,7 @@ pub(super) async fn store_received_key(
             services,
         );
         tokio::join!(compare, unreceived::name_key(guard.as_ref(), naming, services))
-    };
+    });
     let (mut outcome, naming_error) = tokio::select! {
         finished = finish => finished,
         // The key is stored, so cancelling skips the rest. The next start names the key.

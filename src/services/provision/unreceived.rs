@@ -15,7 +15,7 @@ use crate::storage::json_store;
 /// How long the server may take to create the key of a request whose connection is closed.
 const LATE_CREATION: Duration = Duration::from_secs(1);
 
-/// The maximum number of pages of keys, as many as [`crate::services::keys`] reads.
+/// The maximum number of pages of keys. It ends an endless list.
 const MAX_PAGES: usize = 1_000;
 
 /// The keys of some attempts that the account has.
@@ -138,7 +138,7 @@ pub(super) async fn delete_keys_of_attempts(
     workspaces.sort_unstable();
     workspaces.dedup();
     for workspace in workspaces {
-        for key in list_keys(services, client, management, workspace).await? {
+        for key in find_keys(attempts, services, client, management, workspace).await? {
             let name = key.name.as_deref().unwrap_or_default();
             let attempt = attempts.iter().copied().find(|attempt| attempt.is_key_name(name));
             if is_stored(attempt, &key.hash) {
@@ -152,17 +152,16 @@ pub(super) async fn delete_keys_of_attempts(
                     delete_key(services, client, management, &key.hash).await?;
                     found.deleted.push(attempt.id.clone());
                 }
-                None if attempts.iter().any(|attempt| attempt.label.as_str() == name) => {
-                    found.foreign.push(key);
-                }
-                None => {}
+                None => found.foreign.push(key),
             }
         }
     }
     Ok(found)
 }
 
-async fn list_keys(
+/// Returns the keys with the name or the label of one of the attempts.
+async fn find_keys(
+    attempts: &[&Attempt],
     services: &ServiceContext,
     client: &Client,
     management: &ManagementKey,
@@ -176,8 +175,11 @@ async fn list_keys(
             return Ok(keys);
         }
         offset += page.row_count;
-        // A long list would use up the memory; few of its keys matter.
-        keys.extend(page.items);
+        // Only these are kept: the list may be long.
+        keys.extend(page.items.into_iter().filter(|key| {
+            let name = key.name.as_deref().unwrap_or_default();
+            attempts.iter().any(|it| it.is_key_name(name) || it.label.as_str() == name)
+        }));
     }
     let expected = "a list with an end";
     Err(openrouter::Error::UnexpectedResponse { server: services.server.clone(), expected })

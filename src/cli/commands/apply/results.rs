@@ -56,7 +56,7 @@ pub(super) fn results_to_json(rows: &[PlanRow], is_dry_run: bool) -> String {
         }
         Some(failed)
     };
-    let mut text = format!("{{\n  \"dry_run\": {}", is_dry_run);
+    let mut text = format!("{{\n  \"dry_run\": {is_dry_run}");
     write_json_array(&mut text, "created", rows.iter().filter_map(created));
     write_json_array(&mut text, "unchanged", rows.iter().filter_map(unchanged));
     write_json_array(&mut text, "differing", rows.iter().filter_map(differing));
