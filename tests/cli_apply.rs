@@ -7,9 +7,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use keywright::domain::{ApiKey, StoreKind, StoredKey};
+use keywright::domain::{ApiKey, RequestedPolicy, StoreKind, StoredKey};
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::storage::inventory;
+use keywright::storage::journal::{Attempt, AttemptGuard, AttemptStage};
 use keywright::storage::json_store::StoreLocation;
 use serde_json::{Value, json};
 
@@ -379,4 +380,53 @@ fn apply_stops_at_a_key_of_another_account_unless_the_account_is_accepted() {
     let done: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(labels(&done, "created"), ["a", "b"]);
     assert_eq!(done["created"][1]["other_account"], json!(true));
+}
+
+/// Records an attempt that ended without a known result; with the key that it received.
+fn record_attempt(home: &Home, label: &str, received: Option<&ApiKey>) {
+    let label: keywright::domain::Label = label.parse().unwrap();
+    let (at, server) = (jiff::Timestamp::now(), home.sandbox.url().to_owned());
+    let received_key = received
+        .map(|key| StoredKey::new(label.clone(), key, server.clone(), StoreKind::Memory, at));
+    let attempt = Attempt {
+        id: ApiKey::from(label.to_string()).hash()[..32].to_owned(),
+        started_at: at,
+        label,
+        server,
+        stage: AttemptStage::Unresolved,
+        store: Some(StoreKind::Memory),
+        send_count: 1,
+        has_saved_response: false,
+        code_received_at: None,
+        requested: RequestedPolicy::default(),
+        replaces: None,
+        received_key,
+        management_key: None,
+        unknown: serde_json::Map::default(),
+    };
+    drop(AttemptGuard::begin(&StoreLocation::Directory(home.data()), attempt).unwrap());
+}
+
+#[test]
+fn recover_revokes_the_key_of_an_attempt_that_is_known_by_its_hash() {
+    let home = Home::new();
+    let seed = home.sandbox.seed_keys().remove(0);
+    record_attempt(&home, "lost", Some(&ApiKey::from(seed.secret)));
+    record_attempt(&home, "unknown", None);
+
+    let (code, _, err) = home.run_with_management_key(&["recover", "--revoke", "lost"]);
+    assert_eq!(code, 2, "it asks: {err}");
+    let (code, _, err) = home.run(&["recover", "--revoke", "lost", "--yes"]);
+    assert!(code == 1 && err.contains("keywright management set"), "{err}");
+    let (code, _, err) = home.run_with_management_key(&["recover", "--revoke", "unknown", "--yes"]);
+    assert!(code == 1 && err.contains("not known by hash"), "{err}");
+
+    let revoke = ["recover", "--revoke", "lost", "--yes", "--json"];
+    let (code, out, err) = home.run_with_management_key(&revoke);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["deleted"]), (7, &json!(["lost"])), "{err}");
+    assert_eq!(labels(&document, "unresolved"), ["unknown"]);
+    let (code, out, _) = home.run_with_management_key(&["recover", "--dismiss", "unknown"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("dismissed"), "{out}");
 }
