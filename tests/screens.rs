@@ -572,3 +572,17 @@ fn capital_letters_have_their_own_bindings() {
         assert_eq!(intent_for_key(&model, &event), Some(Intent::MoveToBottom));
     }
 }
+
+#[test]
+fn a_key_of_another_account_is_explained_and_stays_a_warning() {
+    let mut model = held((80, 24));
+    let mut keys = model.dashboard.stored_keys().to_vec();
+    keys[0].user_id = Some("user_2another".into());
+    keys[0].other_account = Some(keywright::domain::OtherAccount::default());
+    load_keys(&mut model);
+    let ticket = model.dashboard.load_ticket.unwrap();
+    update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(keys))), now());
+    insta::assert_snapshot!("other_account_dialog", drawn(&model));
+    want(&mut model, &[Intent::Back]);
+    insta::assert_snapshot!("other_account_warning", drawn(&model));
+}

@@ -10,7 +10,7 @@ use crate::cli::json;
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{find_key, print};
 use crate::domain::{
-    Cents, Reported, StoredKey, UserError, format_relative_time, format_timestamp,
+    Cents, Reported, StoredKey, UserError, format_relative_time, format_timestamp, sanitize,
 };
 use crate::services::provision::ServiceContext;
 
@@ -132,6 +132,14 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
         &format!("{}, created {}", key.location.store_name(), format_timestamp(key.created_at)),
     );
     row("server", &key.server);
+    if let Some(id) = key.account_id() {
+        let other = match &key.other_account {
+            Some(other) if other.confirmed => ", not that of most stored keys, confirmed as yours",
+            Some(_) => ", not that of the other stored keys",
+            None => "",
+        };
+        row("account", &format!("{}{other}", sanitize(id, 100)));
+    }
     row("hash", &key.hash);
     row("page", &key.page_url());
     if !key.differing_fields().is_empty() {

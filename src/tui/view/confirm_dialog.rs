@@ -52,10 +52,9 @@ pub fn draw(
         ],
         ConfirmKind::ConfirmAccount => &[
             "Your other keys belong to another account. Someone else may have answered the sign-in \
-             with theirs; they would see how this key is used. It has not got the label for which it \
-             was created.",
-            "If that account is yours, confirm it: the key gets its label. Otherwise press esc, then \
-             x to remove the key.",
+             with theirs; they would see how this key is used.",
+            "If that account is yours, confirm it: the key then gets the label for which it was \
+             created. Otherwise press esc, then x to remove the key.",
         ],
         ConfirmKind::Revoke => &[
             "The key stops working everywhere, on this machine and on any other.",

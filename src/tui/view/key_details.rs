@@ -65,8 +65,16 @@ pub fn draw(
     if let Some(guardrail) = &stored_key.guardrail {
         lines.push(format_property("guardrail", Span::raw(guardrail.name.clone()), theme));
     }
-    if let Some(user) = &stored_key.user_id {
-        lines.push(format_property("account", Span::raw(sanitize(user, 60)), theme));
+    if let Some(user) = stored_key.account_id() {
+        let user = sanitize(user, 60);
+        let span = match &stored_key.other_account {
+            Some(other) if other.confirmed => Span::raw(format!("{user}, confirmed as yours")),
+            Some(_) => {
+                Span::styled(format!("{user}, not that of your other keys"), theme.warning())
+            }
+            None => Span::raw(user),
+        };
+        lines.push(format_property("account", span, theme));
     }
     text::draw_paragraph(frame, text::inset(area), lines);
 }

@@ -28,44 +28,50 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> R
 /// Returns for example `! ci is nearly spent · agent expires in 2 days`.
 fn format_key_warnings(model: &Model) -> Option<String> {
     let keys = model.dashboard.all_keys();
-    let warnings: Vec<String> = model
-        .dashboard
-        .attention_list
-        .iter()
-        .filter_map(|(index, state)| {
-            let stored_key = keys.get(*index)?;
-            let label = truncate(stored_key.label.as_str(), 20);
-            Some(match state {
-                KeyState::LimitReached => match stored_key.next_reset(model.now) {
-                    Some(at) => {
-                        format!(
-                            "{label} has reached its limit, resets {}",
-                            format_relative_time(model.now, at)
-                        )
-                    }
-                    None => format!("{label} has reached its limit"),
-                },
-                KeyState::Blocked => {
-                    let until = |at| format_relative_time(model.now, at);
-                    let by = stored_key.describe_block(model.now, until).unwrap_or_default();
-                    format!("{label} is blocked {by}")
-                }
-                KeyState::Rejected => format!("{label} is rejected by the server"),
-                KeyState::Low => format!("{label} is nearly spent"),
-                KeyState::Expired => format!("{label} has expired"),
-                KeyState::Expiring => {
+    let by_state = model.dashboard.attention_list.iter().filter_map(|(index, state)| {
+        let stored_key = keys.get(*index)?;
+        let label = truncate(stored_key.label.as_str(), 20);
+        Some(match state {
+            KeyState::LimitReached => match stored_key.next_reset(model.now) {
+                Some(at) => {
                     format!(
-                        "{label} expires {}",
-                        format_relative_time(model.now, stored_key.expires_at().value()?)
+                        "{label} has reached its limit, resets {}",
+                        format_relative_time(model.now, at)
                     )
                 }
-                KeyState::Active | KeyState::Disabled | KeyState::Unknown => return None,
-            })
+                None => format!("{label} has reached its limit"),
+            },
+            KeyState::Blocked => {
+                let until = |at| format_relative_time(model.now, at);
+                let by = stored_key.describe_block(model.now, until).unwrap_or_default();
+                format!("{label} is blocked {by}")
+            }
+            KeyState::Rejected => format!("{label} is rejected by the server"),
+            KeyState::Low => format!("{label} is nearly spent"),
+            KeyState::Expired => format!("{label} has expired"),
+            KeyState::Expiring => {
+                format!(
+                    "{label} expires {}",
+                    format_relative_time(model.now, stored_key.expires_at().value()?)
+                )
+            }
+            KeyState::Active | KeyState::Disabled | KeyState::Unknown => return None,
         })
+    });
+    let warnings: Vec<String> = format_other_accounts(model)
+        .chain(by_state)
         .chain(format_unused_replaced_keys(model))
         .take(4)
         .collect();
     (!warnings.is_empty()).then(|| format!(" ! {}", warnings.join(" · ")))
+}
+
+/// Returns a warning for each key of an account that the person has not confirmed.
+fn format_other_accounts(model: &Model) -> impl Iterator<Item = String> {
+    let unconfirmed =
+        model.dashboard.stored_keys().iter().filter(|key| key.is_of_unconfirmed_account());
+    unconfirmed
+        .map(|key| format!("{} belongs to another account", truncate(key.label.as_str(), 30)))
 }
 
 /// Returns a warning for each replaced key that is no longer used.
