@@ -9,6 +9,8 @@
 //! It follows OpenRouter's documentation and is strict where the documentation is. It imports no
 //! other module of this crate, so that a misunderstanding cannot be in client and server alike.
 
+mod account_json;
+mod account_routes;
 mod consent;
 mod fake_browser;
 mod ledger;
@@ -82,6 +84,7 @@ impl Sandbox {
         let url = format!("http://{}", listener.local_addr()?);
         let management_key = secrets::generate_key()?;
         let mut ledger = Account::new(&management_key);
+        ledger.create_surroundings(Timestamp::now());
         let seed_keys = seeds::create_seed_keys(
             &mut ledger,
             secrets::generate_keys(options.key_count)?,

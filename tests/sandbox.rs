@@ -11,6 +11,8 @@ use keywright::sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 use url::Url;
 
+#[path = "sandbox/account.rs"]
+mod account;
 #[path = "sandbox/consent.rs"]
 mod consent;
 #[path = "sandbox/keys.rs"]

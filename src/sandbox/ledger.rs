@@ -3,6 +3,7 @@
 
 mod code;
 mod spending;
+mod surroundings;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 pub use code::{AuthorizationCode, ChallengeMethod, CodeChallenge, ExchangeError};
-pub use spending::{MicroUsd, Reset, Spending};
+pub use spending::{MicroUsd, Reset, Spending, utc_date};
+pub use surroundings::{Assignment, Credential, Guardrail, Layer, Workspace, WorkspaceBudget};
 
 /// The user ID of the account's owner.
 pub const USER_ID: &str = "user_2sandbox0000000000000000000";
@@ -146,12 +148,25 @@ pub struct KeyPatch {
     pub reset: Change<Reset>,
     /// Whether spending with the user's own provider keys counts.
     pub include_byok: Option<bool>,
+    /// The workspace to move the key to.
+    pub workspace_id: Option<String>,
 }
 
 /// One account.
 pub struct Account {
     management_key: (String, String),
     keys: Vec<Key>,
+    /// The workspaces, the default one first.
+    pub workspaces: Vec<Workspace>,
+    /// The guardrails.
+    pub guardrails: Vec<Guardrail>,
+    /// Which key has which guardrail.
+    pub assignments: Vec<Assignment>,
+    /// The provider keys.
+    pub credentials: Vec<Credential>,
+    /// The credits that were bought.
+    pub total_credits: MicroUsd,
+    last_id: u64,
     codes: HashMap<String, AuthorizationCode>,
     /// How far the account's clock is ahead of the real time.
     clock_offset: SignedDuration,
@@ -163,6 +178,12 @@ impl Account {
         Self {
             management_key: (hash_key(management_key), mask_key(management_key)),
             keys: Vec::new(),
+            workspaces: Vec::new(),
+            guardrails: Vec::new(),
+            assignments: Vec::new(),
+            credentials: Vec::new(),
+            total_credits: MicroUsd::from_dollars(250.0).unwrap_or_default(),
+            last_id: 0,
             codes: HashMap::new(),
             clock_offset: SignedDuration::ZERO,
         }
@@ -185,6 +206,7 @@ impl Account {
 
     /// Creates a key with this secret.
     pub fn create_key(&mut self, policy: KeyPolicy, secret: &str, now: Timestamp) -> &mut Key {
+        self.ensure_workspace(&policy.workspace_id, now);
         self.keys.push(Key {
             hash: hash_key(secret),
             masked: mask_key(secret),
@@ -207,6 +229,11 @@ impl Account {
         self.find_key(&hash)
             .filter(|key| !key.disabled && !key.is_expired(now))
             .map(TokenOwner::ApiKey)
+    }
+
+    /// Returns all keys.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
     }
 
     /// Returns the key with this hash.
@@ -233,12 +260,19 @@ impl Account {
 
     /// Updates a key and returns it, or `None` if there is no such key.
     pub fn update_key(&mut self, hash: &str, patch: KeyPatch, now: Timestamp) -> Option<&Key> {
+        if let Some(id) = &patch.workspace_id {
+            self.find_key(hash)?;
+            self.ensure_workspace(id, now);
+        }
         let key = self.find_key_mut(hash)?;
         let policy = &mut key.policy;
         policy.name = patch.name.unwrap_or_else(|| policy.name.clone());
         policy.limit = patch.limit.apply_to(policy.limit);
         policy.reset = patch.reset.apply_to(policy.reset);
         policy.include_byok = patch.include_byok.unwrap_or(policy.include_byok);
+        if let Some(id) = patch.workspace_id {
+            policy.workspace_id = id.into();
+        }
         key.disabled = patch.disabled.unwrap_or(key.disabled);
         key.updated_at = Some(now);
         Some(key)
@@ -248,6 +282,7 @@ impl Account {
     pub fn delete_key(&mut self, hash: &str) -> bool {
         let before = self.keys.len();
         self.keys.retain(|key| key.hash != hash);
+        self.assignments.retain(|assignment| assignment.key_hash != hash);
         self.keys.len() < before
     }
 

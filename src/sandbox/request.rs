@@ -135,6 +135,7 @@ pub fn parse_patch(fields: &JsonFields) -> Result<KeyPatch, ApiError> {
         limit: parse_limit(fields, NullHandling::Accept)?,
         reset: parse_reset(fields, "limit_reset", NullHandling::Accept)?,
         include_byok: parse_bool(fields, "include_byok_in_limit")?,
+        workspace_id: parse_workspace_id(fields)?,
     };
     if patch == KeyPatch::default() {
         return Err(ApiError::bad_request("No update fields provided"));
@@ -185,13 +186,42 @@ fn parse_field<'a, T>(
     }
 }
 
-fn parse_string<'a>(fields: &'a JsonFields, name: &str) -> Result<Option<&'a str>, ApiError> {
+/// Parses a text.
+pub fn parse_string<'a>(fields: &'a JsonFields, name: &str) -> Result<Option<&'a str>, ApiError> {
     Ok(parse_field(fields, name, NullHandling::Reject, "a string", Value::as_str)?.apply_to(None))
 }
 
-fn parse_bool(fields: &JsonFields, name: &str) -> Result<Option<bool>, ApiError> {
+/// Parses a flag.
+pub fn parse_bool(fields: &JsonFields, name: &str) -> Result<Option<bool>, ApiError> {
     Ok(parse_field(fields, name, NullHandling::Reject, "true or false", Value::as_bool)?
         .apply_to(None))
+}
+
+/// Parses an amount in USD or null.
+pub fn parse_amount(fields: &JsonFields, name: &str) -> Result<Change<MicroUsd>, ApiError> {
+    let parse = |value: &Value| value.as_f64().and_then(MicroUsd::from_dollars);
+    parse_field(fields, name, NullHandling::Accept, "an amount in USD, zero or more", parse)
+}
+
+/// Parses a reset interval or null.
+pub fn parse_interval(fields: &JsonFields, name: &str) -> Result<Change<Reset>, ApiError> {
+    parse_reset(fields, name, NullHandling::Accept)
+}
+
+/// Parses a list of texts: `None` if it is absent, `Some(None)` if it is null.
+pub fn parse_texts(
+    fields: &JsonFields,
+    name: &str,
+) -> Result<Option<Option<Vec<String>>>, ApiError> {
+    let parse = |value: &Value| {
+        let texts = value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned));
+        texts.collect::<Option<Vec<String>>>()
+    };
+    Ok(match parse_field(fields, name, NullHandling::Accept, "a list of texts or null", parse)? {
+        Change::Keep => None,
+        Change::Clear => Some(None),
+        Change::Set(texts) => Some(Some(texts)),
+    })
 }
 
 fn parse_limit(fields: &JsonFields, null: NullHandling) -> Result<Change<MicroUsd>, ApiError> {
@@ -230,7 +260,8 @@ fn parse_timestamp(text: &str) -> Option<Timestamp> {
     is_valid.then(|| text.parse().ok()).flatten()
 }
 
-fn parse_workspace_id(fields: &JsonFields) -> Result<Option<String>, ApiError> {
+/// Parses the UUID of a workspace.
+pub fn parse_workspace_id(fields: &JsonFields) -> Result<Option<String>, ApiError> {
     let uuid = |id: &&str| {
         let groups: Vec<&str> = id.split('-').collect();
         groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])

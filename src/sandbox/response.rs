@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::ledger::{DEFAULT_WORKSPACE_ID, ExchangeError, Key, MicroUsd, Spending, USER_ID};
+use super::account_json;
+use super::ledger::{DEFAULT_WORKSPACE_ID, ExchangeError, Key, Layer, MicroUsd, Spending, USER_ID};
 
 /// The content type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,26 +122,12 @@ pub fn key_to_json(key: &Key, now: Timestamp) -> Value {
 
 /// Returns the JSON of `GET /key`. As at OpenRouter, times have microseconds and an offset, unlike
 /// those of [`key_to_json`].
-pub fn current_key_to_json(key: &Key, now: Timestamp) -> Value {
+pub fn current_key_to_json(key: &Key, layers: &[Layer<'_>], now: Timestamp) -> Value {
     let policy = &key.policy;
     let mut data = base_key_info(&key.masked, &key.spending, now);
-    if let (Some(limit), Some(remaining)) = (policy.limit, key.remaining(now)) {
-        let budget = json!({
-            "scope": "key_limit",
-            "limit_usd": usd_to_json(limit),
-            "spend_usd": usd_to_json(limit.minus(remaining)),
-            "remaining_usd": usd_to_json(remaining),
-            "reset_interval": policy.reset.map(super::ledger::Reset::as_str),
-            "resets_at": policy.reset.and_then(|reset| reset.window_end(now)).map(format_microseconds),
-            "include_byok": policy.include_byok,
-            "budget_id": null,
-            "guardrail_id": null,
-        });
-        data["limit"] = usd_to_json(limit);
-        data["limit_remaining"] = usd_to_json(remaining);
-        data["budgets"] = json!([budget]);
-        data["effective_budget"] = budget;
-    }
+    data["limit"] = json!(policy.limit.map(usd_to_json));
+    data["limit_remaining"] = json!(key.remaining(now).map(usd_to_json));
+    account_json::add_budgets(&mut data, layers, now);
     data["limit_reset"] = json!(policy.reset.map(super::ledger::Reset::as_str));
     data["include_byok_in_limit"] = json!(policy.include_byok);
     data["expires_at"] = json!(policy.expires_at.map(format_microseconds));
@@ -203,7 +190,7 @@ fn add_usage(data: &mut Value, spending: &Spending, now: Timestamp) {
 }
 
 /// Formats whole amounts without a fraction, like a JavaScript server.
-fn usd_to_json(usd: MicroUsd) -> Value {
+pub fn usd_to_json(usd: MicroUsd) -> Value {
     usd.to_whole_dollars().map_or_else(|| json!(usd.to_dollars()), |whole| json!(whole))
 }
 
@@ -212,6 +199,7 @@ pub fn format_seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn format_microseconds(at: Timestamp) -> String {
+/// Formats a time as `2027-12-31T23:59:59.000000+00:00`.
+pub fn format_microseconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::ledger::{Account, AuthorizationCode, Key, MicroUsd, TokenOwner};
 use super::origin::{self, Origin};
 use super::response::{self, ApiError, HttpResponse};
-use super::{consent, pages, request, secrets};
+use super::{account_routes, consent, pages, request, secrets};
 
 /// A parsed HTTP request. Contains secrets, so it does not implement `Debug`.
 pub struct HttpRequest {
@@ -70,6 +70,7 @@ fn allowed_methods(path: &[&str]) -> &'static [&'static str] {
         ["keys", _] | ["logs"] | ["api", "v1", "key"] => &["GET"],
         ["api", "v1", "auth", "keys"] | ["api", "v1", "auth", "keys", "code"] => &["POST"],
         ["api", "v1", "keys", _] => &["GET", "PATCH", "DELETE"],
+        ["api", "v1", rest @ ..] => account_routes::allowed_methods(rest),
         _ => &[],
     }
 }
@@ -129,7 +130,9 @@ fn get_current_key(
     now: Timestamp,
 ) -> Result<HttpResponse, ApiError> {
     let data = match authenticate(http_request, ledger, now)? {
-        TokenOwner::ApiKey(key) => response::current_key_to_json(key, now),
+        TokenOwner::ApiKey(key) => {
+            response::current_key_to_json(key, &ledger.layers(key, now), now)
+        }
         TokenOwner::ManagementKey(masked) => response::management_key_to_json(masked, now),
     };
     Ok(HttpResponse::json(200, &json!({ "data": data })))
@@ -176,7 +179,7 @@ fn create_code(
     Ok(HttpResponse::json(200, &json!({ "data": data })))
 }
 
-/// Handles `/keys` and `/keys/{hash}`, which require the management key.
+/// Handles what the account has: its keys here, everything else in [`account_routes`]. All require the management key.
 fn handle_management(
     http_request: &HttpRequest,
     rest: &[&str],
@@ -186,6 +189,10 @@ fn handle_management(
 ) -> Result<HttpResponse, ApiError> {
     if let TokenOwner::ApiKey(_) = authenticate(http_request, ledger, now)? {
         return Err(ApiError::new(403, "Only management keys can perform this operation"));
+    }
+    if rest.first() != Some(&"keys") {
+        let HttpRequest { method, body, .. } = http_request;
+        return account_routes::handle_request(method, rest, query, body, ledger, now);
     }
     let key_response =
         |key: &Key| HttpResponse::json(200, &json!({ "data": response::key_to_json(key, now) }));

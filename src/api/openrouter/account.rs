@@ -28,6 +28,7 @@ impl Client {
         self.list_page(
             management,
             "workspaces",
+            None,
             offset,
             "a list of workspaces",
             account::parse_workspace,
@@ -43,7 +44,7 @@ impl Client {
     ) -> Result<Page<WorkspaceBudget>, Error> {
         let path = format!("workspaces/{}/budgets", self.path_segment(workspace)?);
         let parse = account::parse_workspace_budget;
-        self.list_page(management, &path, 0, "a list of budgets", parse).await
+        self.list_page(management, &path, None, 0, "a list of budgets", parse).await
     }
 
     /// Returns the credits of the account (`GET /api/v1/credits`).
@@ -69,15 +70,18 @@ impl Client {
         Ok(self.parse_response(response, "a list of activity", parse)?.items)
     }
 
-    /// Returns one page of the guardrails (`GET /api/v1/guardrails`).
+    /// Returns one page of the guardrails of a workspace or of the default one
+    /// (`GET /api/v1/guardrails`).
     pub async fn list_guardrails(
         &self,
         management: &ManagementKey,
+        workspace: Option<&str>,
         offset: usize,
     ) -> Result<Page<Guardrail>, Error> {
         self.list_page(
             management,
             "guardrails",
+            workspace,
             offset,
             "a list of guardrails",
             account::parse_guardrail,
@@ -110,7 +114,7 @@ impl Client {
             None => "guardrails/assignments/keys".to_owned(),
         };
         let parse = account::parse_assignment;
-        self.list_page(management, &path, offset, "a list of assignments", parse).await
+        self.list_page(management, &path, None, offset, "a list of assignments", parse).await
     }
 
     /// Assigns keys to a guardrail, which replaces the one they had; returns how many were assigned
@@ -151,15 +155,18 @@ impl Client {
         self.parse_response(response, "a number of keys", |body| account::parse_count(body, count))
     }
 
-    /// Returns one page of the account's provider keys (`GET /api/v1/byok`).
+    /// Returns one page of the provider keys of a workspace or of the default one
+    /// (`GET /api/v1/byok`).
     pub async fn list_byok_credentials(
         &self,
         management: &ManagementKey,
+        workspace: Option<&str>,
         offset: usize,
     ) -> Result<Page<ByokCredential>, Error> {
         self.list_page(
             management,
             "byok",
+            workspace,
             offset,
             "a list of provider keys",
             account::parse_credential,
@@ -198,11 +205,13 @@ impl Client {
         &self,
         management: &ManagementKey,
         path: &str,
+        workspace: Option<&str>,
         offset: usize,
         expected: &'static str,
         parse: impl Fn(&Map<String, Value>) -> Option<T>,
     ) -> Result<Page<T>, Error> {
-        let query = [("limit", "100".to_owned()), ("offset", offset.to_string())];
+        let mut query = vec![("limit", "100".to_owned()), ("offset", offset.to_string())];
+        query.extend(workspace.map(|id| ("workspace_id", id.to_owned())));
         let request =
             self.management_request(Method::GET, &format!("api/v1/{path}"), &query, management)?;
         let response = self.send_with_limit(request, MAX_LIST_RESPONSE_BYTES).await?;

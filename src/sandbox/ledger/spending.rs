@@ -116,6 +116,11 @@ impl Spending {
         self.last_used_at = self.last_used_at.max(Some(at));
     }
 
+    /// Returns the spending of each UTC date, in order.
+    pub fn days(&self) -> impl Iterator<Item = (Date, MicroUsd)> + '_ {
+        self.by_date.iter().copied()
+    }
+
     /// Returns the time of the last spending.
     pub fn last_used_at(&self) -> Option<Timestamp> {
         self.last_used_at
