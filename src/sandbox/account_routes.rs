@@ -248,6 +248,7 @@ fn list_activity(
                 "prompt_tokens": 4_800,
                 "completion_tokens": 1_200,
                 "reasoning_tokens": 0,
+                "cached_tokens": 0,
             });
             if by_workspace {
                 row["workspace_id"] = workspace.into();

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::account_json;
-use super::ledger::{DEFAULT_WORKSPACE_ID, ExchangeError, Key, Layer, MicroUsd, Spending, USER_ID};
+use super::ledger::{DEFAULT_WORKSPACE_ID, ExchangeError, Key, MicroUsd, Spending, USER_ID};
 
 /// The content type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,14 +119,13 @@ pub fn key_to_json(key: &Key, now: Timestamp) -> Value {
     row
 }
 
-/// Returns the JSON of `GET /key`. As at OpenRouter, times have microseconds and an offset, unlike
+/// Returns the JSON of `GET /key` without its budgets. As at OpenRouter, times have microseconds and an offset, unlike
 /// those of [`key_to_json`].
-pub fn current_key_to_json(key: &Key, layers: &[Layer<'_>], now: Timestamp) -> Value {
+pub fn current_key_to_json(key: &Key, now: Timestamp) -> Value {
     let policy = &key.policy;
     let mut data = base_key_info(&key.masked, &key.spending, now);
     data["limit"] = json!(policy.limit.map(usd_to_json));
     data["limit_remaining"] = json!(key.remaining(now).map(usd_to_json));
-    account_json::add_budgets(&mut data, layers, now);
     data["limit_reset"] = json!(policy.reset.map(super::ledger::Reset::as_str));
     data["include_byok_in_limit"] = json!(policy.include_byok);
     data["expires_at"] = json!(policy.expires_at.map(format_microseconds));

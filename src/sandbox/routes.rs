@@ -6,7 +6,7 @@ use serde_json::json;
 use super::ledger::{Account, AuthorizationCode, Key, MicroUsd, TokenOwner};
 use super::origin::{self, Origin};
 use super::response::{self, ApiError, HttpResponse};
-use super::{account_routes, consent, pages, request, secrets};
+use super::{account_json, account_routes, consent, pages, request, secrets};
 
 /// A parsed HTTP request. Contains secrets, so it does not implement `Debug`.
 pub struct HttpRequest {
@@ -131,7 +131,9 @@ fn get_current_key(
 ) -> Result<HttpResponse, ApiError> {
     let data = match authenticate(http_request, ledger, now)? {
         TokenOwner::ApiKey(key) => {
-            response::current_key_to_json(key, &ledger.layers(key, now), now)
+            let mut data = response::current_key_to_json(key, now);
+            account_json::add_budgets(&mut data, &ledger.layers(key, now), now);
+            data
         }
         TokenOwner::ManagementKey(masked) => response::management_key_to_json(masked, now),
     };

@@ -272,6 +272,68 @@ def only_the_management_key_manages_keys():
         raises(errors.OpenRouterError, 401, "", lambda: call(sdk("sk-or-v1-unknown").api_keys))
 
 
+@check
+def guardrails_are_created_assigned_and_enforced_as_budgets():
+    rails = sdk(MANAGEMENT_KEY).guardrails
+    rail = rails.create(
+        name="strict", limit_usd=1.5, reset_interval="weekly", allowed_models=["openai/gpt-4.1"]
+    ).data
+    key, data = create()
+    equal(rails.bulk_assign_keys(id=rail.id, key_hashes=[data.hash]).assigned_count, 1)
+    rows = rails.list_guardrail_key_assignments(id=rail.id).result.data
+    equal([(row.guardrail_id, row.key_hash) for row in rows], [(rail.id, data.hash)])
+    assert data.hash in {row.key_hash for row in rails.list_key_assignments().result.data}
+    layer = sdk(key).api_keys.get_current_key_metadata().data.effective_budget
+    equal((layer.scope, layer.guardrail_id, layer.limit_usd), ("api_key", rail.id, 1.5))
+    equal(layer.reset_interval, "weekly")
+    assert layer.resets_at > datetime.now(timezone.utc)
+    equal(rails.update(id=rail.id, name="stricter", limit_usd=None).data.limit_usd, None)
+    equal(sdk(key).api_keys.get_current_key_metadata().data.budgets, [])
+    equal(rails.get(id=rail.id).data.name, "stricter")
+    assert rail.id in {row.id for row in rails.list().result.data}
+    equal(rails.bulk_unassign_keys(id=rail.id, key_hashes=[data.hash]).unassigned_count, 1)
+    equal(rails.delete(id=rail.id).deleted, True)
+    raises(errors.NotFoundResponseError, 404, "", lambda: rails.get(id=rail.id))
+
+
+@check
+def workspaces_have_budgets():
+    workspaces = sdk(MANAGEMENT_KEY).workspaces
+    rows = workspaces.list().result.data
+    default = next(row for row in rows if row.slug == "default")
+    equal(workspaces.get(id="default").data.id, default.id)
+    budget = workspaces.set_budget(
+        workspace_ref="default", interval="lifetime", upsert_workspace_budget_request={"limit_usd": 9000}
+    ).data
+    equal((budget.limit_usd, budget.reset_interval), (9000, None))
+    equal([row.id for row in workspaces.list_budgets(workspace_ref="default").data], [budget.id])
+    workspaces.delete_budget(workspace_ref="default", interval="lifetime")
+    equal(workspaces.list_budgets(workspace_ref=default.id).data, [])
+
+
+@check
+def provider_keys_can_be_restricted_to_keys():
+    byok = sdk(MANAGEMENT_KEY).byok
+    row = byok.list().result.data[0]
+    _, data = create()
+    equal(byok.update(id=row.id, allowed_api_key_hashes=[data.hash]).data.allowed_api_key_hashes, [data.hash])
+    equal(byok.get(id=row.id).data.allowed_api_key_hashes, [data.hash])
+    equal(byok.update(id=row.id, allowed_api_key_hashes=None).data.allowed_api_key_hashes, None)
+
+
+@check
+def credits_and_activity_need_the_management_key():
+    credits = sdk(MANAGEMENT_KEY).credits.get_credits().data
+    assert credits.total_credits > credits.total_usage >= 0
+    rows = sdk(MANAGEMENT_KEY).analytics.get_user_activity().data
+    assert rows and all(row.requests > 0 and row.usage > 0 for row in rows)
+    day = rows[0].date[:10]
+    assert all(row.date[:10] == day for row in sdk(MANAGEMENT_KEY).analytics.get_user_activity(date_=day).data)
+    key, _ = create()
+    raises(errors.ForbiddenResponseError, 403, "", lambda: sdk(key).credits.get_credits())
+    raises(errors.ForbiddenResponseError, 403, "", lambda: sdk(key).analytics.get_user_activity())
+
+
 def main():
     if not SERVER or not MANAGEMENT_KEY:
         sys.exit("SERVER and MANAGEMENT_KEY are required, as environment variables or arguments")
