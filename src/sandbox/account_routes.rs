@@ -283,6 +283,14 @@ fn change_workspace_budget(
         .apply_to(None)
         .filter(|limit| *limit > MicroUsd::default())
         .ok_or_else(|| ApiError::bad_request("limit_usd must be greater than 0"))?;
+    let contradicts = |other: &WorkspaceBudget| {
+        let (own, others) = (window_rank(reset), window_rank(other.reset));
+        (others < own && other.limit >= limit) || (others > own && other.limit <= limit)
+    };
+    if workspace.budgets.iter().any(contradicts) {
+        let message = "Budget limits must strictly decrease as the interval narrows";
+        return Err(ApiError::bad_request(message));
+    }
     if let Some(include) = request::parse_bool(&fields, "include_byok_in_budgets")? {
         workspace.include_byok = include;
     }
@@ -296,6 +304,16 @@ fn change_workspace_budget(
     let data = workspace_budget_to_json(&workspace.budgets[at], &workspace.id);
     let include = workspace.include_byok;
     Ok(HttpResponse::json(200, &json!({ "data": data, "include_byok_in_budgets": include })))
+}
+
+/// Returns the position of a window from the shortest to the lifetime.
+const fn window_rank(reset: Option<Reset>) -> u8 {
+    match reset {
+        Some(Reset::Daily) => 0,
+        Some(Reset::Weekly) => 1,
+        Some(Reset::Monthly) => 2,
+        None => 3,
+    }
 }
 
 fn parse_key_hashes(body: &[u8]) -> Result<Vec<String>, ApiError> {

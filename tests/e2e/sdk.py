@@ -292,7 +292,7 @@ def guardrails_are_created_assigned_and_enforced_as_budgets():
     equal(rails.get(id=rail.id).data.name, "stricter")
     assert rail.id in {row.id for row in rails.list().result.data}
     equal(rails.bulk_unassign_keys(id=rail.id, key_hashes=[data.hash]).unassigned_count, 1)
-    equal(rails.delete(id=rail.id).deleted, True)
+    rails.delete(id=rail.id)
     raises(errors.NotFoundResponseError, 404, "", lambda: rails.get(id=rail.id))
 
 
@@ -302,12 +302,18 @@ def workspaces_have_budgets():
     rows = workspaces.list().result.data
     default = next(row for row in rows if row.slug == "default")
     equal(workspaces.get(id="default").data.id, default.id)
-    budget = workspaces.set_budget(
-        workspace_ref="default", interval="lifetime", upsert_workspace_budget_request={"limit_usd": 9000}
-    ).data
+    lifetime = {"workspace_ref": "default", "interval": "lifetime"}
+    budget = workspaces.set_budget(**lifetime, limit_usd=9000).data
     equal((budget.limit_usd, budget.reset_interval), (9000, None))
     equal([row.id for row in workspaces.list_budgets(workspace_ref="default").data], [budget.id])
-    workspaces.delete_budget(workspace_ref="default", interval="lifetime")
+    # A narrower window has a lower limit.
+    raises(
+        errors.BadRequestResponseError,
+        400,
+        "",
+        lambda: workspaces.set_budget(workspace_ref="default", interval="daily", limit_usd=9000),
+    )
+    workspaces.delete_budget(**lifetime)
     equal(workspaces.list_budgets(workspace_ref=default.id).data, [])
 
 
@@ -316,7 +322,8 @@ def provider_keys_can_be_restricted_to_keys():
     byok = sdk(MANAGEMENT_KEY).byok
     row = byok.list().result.data[0]
     _, data = create()
-    equal(byok.update(id=row.id, allowed_api_key_hashes=[data.hash]).data.allowed_api_key_hashes, [data.hash])
+    restricted = byok.update(id=row.id, allowed_api_key_hashes=[data.hash]).data
+    equal(restricted.allowed_api_key_hashes, [data.hash])
     equal(byok.get(id=row.id).data.allowed_api_key_hashes, [data.hash])
     equal(byok.update(id=row.id, allowed_api_key_hashes=None).data.allowed_api_key_hashes, None)
 
@@ -327,8 +334,9 @@ def credits_and_activity_need_the_management_key():
     assert credits.total_credits > credits.total_usage >= 0
     rows = sdk(MANAGEMENT_KEY).analytics.get_user_activity().data
     assert rows and all(row.requests > 0 and row.usage > 0 for row in rows)
-    day = rows[0].date[:10]
-    assert all(row.date[:10] == day for row in sdk(MANAGEMENT_KEY).analytics.get_user_activity(date_=day).data)
+    day = rows[0].date_
+    filtered = sdk(MANAGEMENT_KEY).analytics.get_user_activity(request={"date_": day}).data
+    assert filtered and all(row.date_ == day for row in filtered)
     key, _ = create()
     raises(errors.ForbiddenResponseError, 403, "", lambda: sdk(key).credits.get_credits())
     raises(errors.ForbiddenResponseError, 403, "", lambda: sdk(key).analytics.get_user_activity())
