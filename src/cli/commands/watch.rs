@@ -84,7 +84,7 @@ impl WatchArgs {
             if let Err(error) = refreshed {
                 print_warning(&error);
             }
-            thread::sleep(Duration::from_mins(u64::from(self.interval)));
+            thread::sleep(Duration::from_secs(60 * u64::from(self.interval)));
         }
     }
 
