@@ -1,6 +1,7 @@
 //! What Keywright does with keys; the dashboard and the command line call these services.
 
 pub mod config;
+pub mod diagnostic;
 pub mod doctor;
 pub mod keys;
 pub mod plan;

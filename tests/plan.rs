@@ -4,7 +4,8 @@
 
 use jiff::Timestamp;
 use keywright::domain::{Cents, Expiry, KeyRequest, ResetInterval};
-use keywright::services::plan::{Diagnostic, parse};
+use keywright::services::diagnostic::Diagnostic;
+use keywright::services::plan::parse;
 use proptest::prelude::*;
 
 const KEY: &str = "sk-or-v1-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -16,10 +16,8 @@
 //! workspace = "1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"
 //! ```
 
-mod diagnostic;
 mod diff;
 mod parser;
 
-pub use diagnostic::{Diagnostic, Position};
 pub use diff::{Difference, KeyDiff, compare};
 pub use parser::{parse, read_plan_file};

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Diagnostic, LineIndex, redact_excerpt};
 use crate::domain::{Cents, Expiry, KeyRequest, Label, ResetInterval, find_keys};
+use crate::services::diagnostic::{Diagnostic, LineIndex, format_suggestion, redact_excerpt};
 
 /// Fields of a key. All but the label can have defaults.
 const KEY_FIELDS: [&str; 5] = ["label", "limit", "reset", "expires", "workspace"];
@@ -361,15 +361,4 @@ impl Parser<'_> {
 
 fn start_offset<T>(spanned: &Spanned<T>) -> usize {
     spanned.span().start
-}
-
-/// Returns `; did you mean …?` with the most similar of `known`, or nothing.
-fn format_suggestion(text: &str, known: &[&str]) -> String {
-    let text = text.trim().to_lowercase();
-    known
-        .iter()
-        .map(|word| (strsim::jaro_winkler(&text, word), word))
-        .filter(|(similarity, _)| *similarity > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or(String::new(), |(_, word)| format!("; did you mean {word}?"))
 }

@@ -1,4 +1,4 @@
-//! Errors in a plan, with line and column. Their messages never contain a key.
+//! Errors in a TOML file that a person writes, with line and column. Their messages never contain a key.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// One error in a plan. Contains no key, even if the text at that position is one.
+/// One error in a file. Contains no key, even if the text at that position is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Where the error is.
@@ -35,30 +35,41 @@ impl fmt::Display for Diagnostic {
 }
 
 /// Start offsets of the lines of a text.
-pub(super) struct LineIndex<'a> {
+pub(in crate::services) struct LineIndex<'a> {
     text: &'a str,
     line_starts: Vec<usize>,
 }
 
 impl<'a> LineIndex<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(in crate::services) fn new(text: &'a str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = std::iter::once(0).chain(breaks.map(|(index, _)| index + 1)).collect();
         Self { text, line_starts }
     }
 
     /// Returns the position of a byte offset.
-    pub(super) fn position(&self, offset: usize) -> Position {
+    pub(in crate::services) fn position(&self, offset: usize) -> Position {
         let line = self.line_starts.partition_point(|start| *start <= offset);
         let before = self.text.get(self.line_starts[line - 1]..offset).unwrap_or_default();
         Position { line, column: before.chars().count() + 1 }
     }
 }
 
-/// Returns text from a plan for use in a message: keys masked, at most 60 characters.
-pub(super) fn redact_excerpt(text: &str) -> String {
+/// Returns text from a file for use in a message: keys masked, at most 60 characters.
+pub(in crate::services) fn redact_excerpt(text: &str) -> String {
     // Hidden characters inside a key would keep it from being found, so they are removed first.
     sanitize(&mask_keys(&sanitize(text, usize::MAX)), 60)
+}
+
+/// Returns `; did you mean …?` with the most similar of `known`, or nothing.
+pub(in crate::services) fn format_suggestion(text: &str, known: &[&str]) -> String {
+    let text = text.trim().to_lowercase();
+    known
+        .iter()
+        .map(|word| (strsim::jaro_winkler(&text, word), word))
+        .filter(|(similarity, _)| *similarity > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or(String::new(), |(_, word)| format!("; did you mean {word}?"))
 }
 
 #[cfg(test)]
