@@ -344,7 +344,7 @@ fn a_key_of_another_account_is_reported_by_every_command_that_shows_it() {
     let created: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &created["other_account"]), (1, &json!(true)), "{err}");
     assert!(created["user_id"].as_str().unwrap().starts_with("user_2sandbox"));
-    assert!(err.contains(words) && err.contains("keywright new x --other-account"), "{err}");
+    assert!(err.contains(words) && err.contains("keywright new --other-account x"), "{err}");
     for arguments in [&["list", "--json"][..], &["show", "x", "--json"]] {
         let (code, out, err) = home.run(arguments);
         let shown: Value = serde_json::from_str(&out).unwrap();
@@ -352,6 +352,8 @@ fn a_key_of_another_account_is_reported_by_every_command_that_shows_it() {
         assert_eq!((code, &key["other_account"]), (0, &json!(true)), "{out}");
         assert_eq!(err.matches(words).count(), 1, "{err}");
     }
+    let (_, out, _) = home.run(&["doctor", "--json"]);
+    assert!(out.contains("\"accounts\"") && out.contains(words), "{out}");
     let (_, out, _) = home.run(&["list", "--json"]);
     let listed: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(listed[0]["other_account"], json!(false));

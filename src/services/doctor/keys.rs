@@ -55,6 +55,17 @@ pub(super) fn check_keychain(
     works
 }
 
+/// Reports each key of an account that the user has not confirmed.
+pub(super) fn report_other_accounts(
+    inventory: &[StoredKey],
+    report: &mut dyn FnMut(DoctorProgress),
+) {
+    for key in inventory.iter().filter(|key| key.is_of_unconfirmed_account()) {
+        let UserError { message, advice, .. } = key.other_account_error();
+        report(DoctorProgress::CheckFinished(HealthCheck::fail("accounts", message, advice)));
+    }
+}
+
 /// Compares the inventory with the keychain, in both directions.
 pub(super) async fn check_stored_keys(
     services: &ServiceContext,

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::unlisted_keys::{UnlistedKeys, known_accounts, log_error, move_aside, not_listed_error};
 use super::{ServiceContext, delete_attempt_secrets, unreceived, wait_for_cancel};
-use crate::api::openrouter::CreatedKey;
+use crate::api::openrouter::{self, Client, CreatedKey};
 use crate::domain::{
     ApiKey, CheckResult, ErrorKind, KeyLocation, KnownAccounts, Label, ManagementKey,
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, StoredKey, UserError, sanitize,
@@ -94,6 +94,7 @@ pub(super) async fn store_received_key(
     report(ProvisioningEvent::StepStarted(ProvisioningStep::ComparePolicy));
     let (stored, key) = (stored_key.clone(), issued.key.clone());
     let is_in_batch = unlisted.is_some();
+    let client = services.build_client();
     // Boxed: the futures of many requests are large.
     let finish = Box::pin(async {
         let compare = compare_policy(
@@ -102,9 +103,11 @@ pub(super) async fn store_received_key(
             warning.clone(),
             !is_in_batch,
             &accounts,
+            &client,
             services,
         );
-        tokio::join!(compare, unreceived::name_key(guard.as_ref(), naming, services))
+        let name = unreceived::name_key(guard.as_ref(), naming, &client, services);
+        tokio::join!(compare, name)
     });
     let (mut outcome, naming_error) = tokio::select! {
         finished = finish => finished,
@@ -230,7 +233,8 @@ async fn store_and_list(
         }
     }
     let warning = listed.err().map(|error| not_listed_error(&error)).or(rename_warning);
-    compare_policy(stored_key, key, warning, true, &accounts, services).await
+    compare_policy(stored_key, key, warning, true, &accounts, &services.build_client(), services)
+        .await
 }
 
 /// Stores the key without overwriting another one. If the label was taken since the preflight, the
@@ -304,9 +308,10 @@ async fn compare_policy(
     warning: Option<UserError>,
     listed: bool,
     accounts: &KnownAccounts,
+    client: &Result<Client, openrouter::Error>,
     services: &ServiceContext,
 ) -> ProvisioningOutcome {
-    let response = match services.build_client() {
+    let response = match client {
         Ok(client) => match client.get_current_key(&key).await {
             // The request is idempotent; one retry covers a short failure.
             Err(error) if error.status().is_none() && services.max_retries > 0 => {
@@ -315,7 +320,7 @@ async fn compare_policy(
             }
             response => response,
         },
-        Err(error) => Err(error),
+        Err(error) => Err(error.clone()),
     };
     let unchecked = match response {
         Ok(info) => {

@@ -237,16 +237,17 @@ pub(super) async fn rename_key(
 pub(super) async fn name_key(
     guard: Option<&AttemptGuard>,
     naming: Option<(&ManagementKey, &Label)>,
+    client: &Result<Client, openrouter::Error>,
     services: &ServiceContext,
 ) -> Option<UserError> {
     let ((management, label), attempt) = (naming?, guard?.attempt());
     let hash = &attempt.received_key.as_ref()?.hash;
     let named = async {
-        let client = services.build_client()?;
-        rename_key(services, &client, management, hash, label).await?;
+        let client = client.as_ref().map_err(Clone::clone)?;
+        rename_key(services, client, management, hash, label).await?;
         if attempt.send_count > 1 {
             let attempts = [attempt];
-            delete_keys_of_attempts(&attempts, services, &client, management).await?;
+            delete_keys_of_attempts(&attempts, services, client, management).await?;
         }
         Ok(())
     };
