@@ -17,6 +17,8 @@ mod rotation;
 mod server;
 #[path = "account/stores.rs"]
 mod stores;
+#[path = "account/surroundings.rs"]
+mod surroundings;
 
 use keywright::cli::exit_code;
 use std::time::Duration;

@@ -9,11 +9,13 @@ mod leak_response;
 pub mod management_key;
 mod migrate;
 mod missing;
+mod paging;
 mod recovery;
 mod refresh;
 mod remote_update;
 mod rename;
 mod rotate;
+mod surroundings;
 
 pub use account_keys::{JoinedKey, join_account_keys, join_by_hash, list_account_keys};
 pub use apply::{
@@ -37,6 +39,10 @@ pub use remote_update::{
 };
 pub use rename::{RenamedKey, rename_key};
 pub use rotate::{finish_rotation, move_label, resume_rotations, rotate_key};
+pub use surroundings::{
+    get_credits, list_activity, list_assigned_guardrails, list_byok_credentials, list_guardrails,
+    list_workspaces,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 

@@ -5,36 +5,12 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::error::is_not_found;
-use super::{Error, retry_request};
-use crate::api::openrouter::{self, Client, Page};
+use super::paging::{ListBudget, fetch_all_pages, keys_page_url};
+use super::{Error, retry_request, surroundings};
+use crate::api::openrouter::{self, Client};
 use crate::domain::{AccountKey, ManagementKey, StoredKey, Workspace};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
-
-/// The maximum number of pages of one list, which has a hundred rows a page.
-const MAX_PAGES: usize = 1_000;
-
-/// How much of the account's lists is read in total, so that an endless one neither runs for ever nor
-/// fills the memory.
-struct ListBudget {
-    rows: usize,
-    bytes: usize,
-}
-
-impl ListBudget {
-    /// A hundred thousand rows, and a kilobyte for each.
-    const fn new() -> Self {
-        Self { rows: 100_000, bytes: 100 * 1024 * 1024 }
-    }
-
-    /// Takes a page off the budget; returns whether there was enough.
-    fn take<T>(&mut self, page: &Page<T>) -> bool {
-        let (rows, bytes) =
-            (self.rows.checked_sub(page.row_count), self.bytes.checked_sub(page.byte_count));
-        (self.rows, self.bytes) = (rows.unwrap_or(0), bytes.unwrap_or(0));
-        rows.is_some() && bytes.is_some()
-    }
-}
 
 /// A key that is stored here, belongs to the account, or both.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,32 +122,6 @@ async fn list_workspace_keys(
     .await
 }
 
-/// Fetches pages until one contains nothing new. Fails when the budget is used up.
-async fn fetch_all_pages<T>(
-    services: &ServiceContext,
-    budget: &mut ListBudget,
-    id: impl Fn(&T) -> String,
-    fetch: impl AsyncFn(usize) -> Result<Page<T>, openrouter::Error>,
-) -> Result<Vec<T>, openrouter::Error> {
-    let (mut all, mut seen, mut offset) = (Vec::new(), HashSet::new(), 0);
-    for _ in 0..MAX_PAGES {
-        let page = retry_request(services, async || fetch(offset).await).await?;
-        if !budget.take(&page) {
-            break;
-        }
-        let before = seen.len();
-        offset += page.row_count;
-        all.extend(page.items.into_iter().filter(|item| seen.insert(id(item))));
-        if seen.len() == before {
-            return Ok(all);
-        }
-    }
-    Err(openrouter::Error::UnexpectedResponse {
-        server: services.server.clone(),
-        expected: "lists of at most 100000 rows and 100 MiB",
-    })
-}
-
 /// Joins the stored keys with the account's keys, and records the account's data in the inventory.
 /// A stored key that is not listed is requested by its hash before it counts as revoked.
 pub async fn join_account_keys(
@@ -179,6 +129,14 @@ pub async fn join_account_keys(
     management: &ManagementKey,
 ) -> Result<Vec<JoinedKey>, Error> {
     let account_keys = list_account_keys(services, management).await?;
+    // Without the right to read guardrails the last known ones stay.
+    let guardrails = match surroundings::list_assigned_guardrails(services, management).await {
+        Ok(guardrails) => Some(guardrails),
+        Err(error) => {
+            tracing::warn!(%error, "the guardrails of the keys could not be read");
+            None
+        }
+    };
     let at = Timestamp::now();
     let known: HashMap<_, _> = account_keys.iter().map(|key| (key.hash.as_str(), key)).collect();
     inventory::update_keys(&services.location, |keys| {
@@ -186,6 +144,9 @@ pub async fn join_account_keys(
         {
             if let Some(account_key) = known.get(stored_key.hash.as_str()) {
                 stored_key.record_account_key(account_key, at);
+                if let Some(guardrails) = &guardrails {
+                    stored_key.guardrail = guardrails.get(&stored_key.hash).cloned();
+                }
             }
         }
     })?;
@@ -206,10 +167,6 @@ pub async fn join_account_keys(
         }
     }
     Ok(joined)
-}
-
-fn keys_page_url(services: &ServiceContext) -> String {
-    format!("{}/keys", services.server)
 }
 
 #[cfg(test)]

@@ -1,0 +1,99 @@
+//! Guardrails, workspaces, provider keys, credits and activity, and the state of a key that a budget
+//! around it blocks.
+
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use keywright::domain::{CheckResult, KeyState};
+use keywright::services::keys;
+use tokio::sync::watch;
+
+use super::proxy::Fault;
+use super::{TestAccount, block_on};
+
+/// Checks a key with `GET /key`.
+fn refresh(account: &TestAccount, label: &str) {
+    let held = account.held(label);
+    let results: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
+    let sink = Arc::clone(&results);
+    let record = move |_: &str, result: &CheckResult, _| sink.lock().unwrap().push(result.clone());
+    let stop = watch::channel(false).1;
+    let keys = vec![(held.hash, held.label)];
+    block_on(keys::refresh_keys(&account.services, keys, Timestamp::now, record, stop));
+    assert!(matches!(results.lock().unwrap()[..], [CheckResult::Valid(_)]));
+}
+
+#[test]
+fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
+    let account = TestAccount::new();
+    let (services, management) = (&account.services, &account.management);
+    let client = services.build_client().unwrap();
+    let guardrails = block_on(keys::list_guardrails(services, management)).unwrap();
+    let research = guardrails.into_iter().find(|one| one.name == "research").unwrap();
+    // $24.31 are spent: more than the guardrail's $20.00, less than the key's own $25.00.
+    let hashes = [account.held("ci").hash];
+    let assigned = block_on(client.assign_guardrail(management, &research.id, &hashes)).unwrap();
+    assert_eq!(assigned, 1);
+    refresh(&account, "ci");
+    block_on(keys::join_account_keys(services, management)).unwrap();
+    let held = account.held("ci");
+    let now = Timestamp::now();
+    assert_eq!(held.state(now), KeyState::Blocked);
+    assert!(held.remaining(now).unwrap() > 0.0, "its own limit has money left");
+    let words = held.describe_block(now, |at| at.strftime("%d").to_string()).unwrap();
+    assert_eq!(words, "by guardrail 'research': $24.31 spent of $20.00, until 01");
+    assert!(held.last_used_at().is_some());
+    // After the list of keys, and on disk, the budgets are still known.
+    let file = serde_json::to_string(&held).unwrap();
+    let read: keywright::domain::StoredKey = serde_json::from_str(&file).unwrap();
+    assert_eq!(read, held);
+
+    let removed = block_on(client.unassign_guardrail(management, &research.id, &hashes)).unwrap();
+    assert_eq!(removed, 1);
+    refresh(&account, "ci");
+    // Without the right to read guardrails the last known name stays.
+    account.spoil("GET /api/v1/guardrails", Fault::Say(403, String::new()));
+    block_on(keys::join_account_keys(services, management)).unwrap();
+    assert_eq!(account.held("ci").guardrail.unwrap().name, "research");
+    account.proxy.rule(|_| Fault::Pass);
+    block_on(keys::join_account_keys(services, management)).unwrap();
+    let held = account.held("ci");
+    assert_eq!((held.state(now), held.guardrail), (KeyState::Low, None));
+}
+
+#[test]
+fn the_account_is_read_through_typed_calls() {
+    let account = TestAccount::new();
+    let (services, management) = (&account.services, &account.management);
+    let workspaces = block_on(keys::list_workspaces(services, management)).unwrap();
+    let slugs: Vec<_> = workspaces.iter().map(|one| one.slug.as_str()).collect();
+    assert_eq!(slugs, ["default", "research"]);
+    let client = services.build_client().unwrap();
+    let budgets = block_on(client.list_workspace_budgets(management, "default")).unwrap();
+    assert_eq!(budgets.items.len(), 0);
+    for odd in ["", "../keys", "a/b", "a?b"] {
+        assert!(block_on(client.list_workspace_budgets(management, odd)).is_err(), "{odd}");
+    }
+    let credits = block_on(keys::get_credits(services, management)).unwrap();
+    assert!(credits.remaining() > 0.0 && credits.remaining() < credits.total_credits);
+    let all = block_on(keys::list_activity(services, management, None)).unwrap();
+    let hash = account.held("ci").hash;
+    let one = block_on(keys::list_activity(services, management, Some(&hash))).unwrap();
+    assert!(!one.is_empty() && one.len() < all.len());
+    let credential = block_on(keys::list_byok_credentials(services, management)).unwrap().remove(0);
+    assert_eq!(credential.allowed_api_key_hashes, None);
+    let hashes = [hash];
+    let set = block_on(client.set_byok_key_hashes(management, &credential.id, &hashes)).unwrap();
+    assert_eq!(set.allowed_api_key_hashes.as_deref(), Some(&hashes[..]));
+    let read = block_on(client.get_byok_credential(management, &credential.id)).unwrap();
+    assert_eq!(read, set);
+
+    // One missing right does not hide the rest, and an older server has none of it.
+    for status in [403, 404] {
+        account.spoil("GET /api/v1/workspaces", Fault::Say(status, String::new()));
+        assert_eq!(block_on(keys::list_guardrails(services, management)).unwrap().len(), 1);
+        account.spoil("GET /api/v1/credits", Fault::Say(status, String::new()));
+        assert!(block_on(keys::get_credits(services, management)).is_err());
+        assert!(block_on(keys::list_activity(services, management, None)).is_ok());
+    }
+}
