@@ -238,8 +238,7 @@ mod tests {
             info: KeyInfo {
                 limit: limit.into(),
                 limit_reset: reset
-                    .map(|word| Reported::from_json(Some(&word.into())))
-                    .unwrap_or(Reported::None),
+                    .map_or(Reported::None, |word| Reported::from_json(Some(&word.into()))),
                 ..KeyInfo::default()
             },
             ..AccountKey::default()

@@ -315,7 +315,7 @@ mod tests {
             "resets_at": "2026-11-30T00:00:00Z"});
         let binding = key(&[workspace]).binding_layer(now).unwrap();
         assert_eq!((binding.limit, binding.remaining), (Some(50.0), 1.5));
-        assert_eq!(key(&[]).binding_layer(now).unwrap().remaining, 9.0);
+        assert_eq!(key(&[]).binding_layer(now).map(|layer| layer.remaining), Some(9.0));
         let low = json!({"scope": "workspace", "limit_usd": 50, "remaining_usd": 1.5});
         assert_eq!(key(&[low]).state(now), KeyState::Low);
     }

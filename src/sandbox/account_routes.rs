@@ -12,7 +12,7 @@ use super::account_json::{
     workspace_to_json,
 };
 use super::ledger::{
-    Account, Credential, DEFAULT_WORKSPACE_ID, Guardrail, MicroUsd, Reset, WorkspaceBudget,
+    Account, Change, Credential, DEFAULT_WORKSPACE_ID, Guardrail, MicroUsd, Reset, WorkspaceBudget,
     utc_date,
 };
 use super::request::{self, JsonFields};
@@ -320,7 +320,7 @@ fn parse_key_hashes(body: &[u8]) -> Result<Vec<String>, ApiError> {
     let invalid = || ApiError::bad_request("key_hashes must be a list of at least one hash");
     let fields = request::parse_body(body)?;
     request::parse_texts(&fields, "key_hashes")?
-        .flatten()
+        .apply_to(None)
         .filter(|hashes| !hashes.is_empty() && hashes.iter().all(|hash| !hash.is_empty()))
         .ok_or_else(invalid)
 }
@@ -339,16 +339,14 @@ fn update_guardrail(guardrail: &mut Guardrail, fields: &JsonFields) -> Result<()
         guardrail.include_byok = include;
     }
     for name in ["allowed_models", "allowed_providers", "ignored_models", "ignored_providers"] {
-        if let Some(texts) = request::parse_texts(fields, name)? {
-            if texts.as_ref().is_some_and(Vec::is_empty) {
-                return Err(ApiError::bad_request(format!("{name} must not be empty")));
-            }
-            guardrail.settings.insert(name.to_owned(), json!(texts));
+        let texts = request::parse_texts(fields, name)?;
+        if matches!(&texts, Change::Set(texts) if texts.is_empty()) {
+            return Err(ApiError::bad_request(format!("{name} must not be empty")));
         }
+        set_texts(&mut guardrail.settings, name, texts);
     }
-    if let Some(regions) = request::parse_texts(fields, "allowed_data_regions")? {
-        guardrail.settings.insert("allowed_data_regions".to_owned(), json!(regions));
-    }
+    let regions = request::parse_texts(fields, "allowed_data_regions")?;
+    set_texts(&mut guardrail.settings, "allowed_data_regions", regions);
     let flags = fields.iter().filter(|(name, _)| {
         name.starts_with("enforce_zdr") || name.starts_with("enable_") || *name == "description"
     });
@@ -356,15 +354,21 @@ fn update_guardrail(guardrail: &mut Guardrail, fields: &JsonFields) -> Result<()
     Ok(())
 }
 
+fn set_texts(settings: &mut JsonFields, name: &str, texts: Change<Vec<String>>) {
+    if texts != Change::Keep {
+        settings.insert(name.to_owned(), json!(texts.apply_to(None)));
+    }
+}
+
 fn update_credential(credential: &mut Credential, fields: &JsonFields) -> Result<(), ApiError> {
     let hashes = request::parse_texts(fields, "allowed_api_key_hashes")?;
-    if hashes.iter().flatten().any(|hashes| !(1..=100).contains(&hashes.len())) {
+    if matches!(&hashes, Change::Set(hashes) if !(1..=100).contains(&hashes.len())) {
         let message = "allowed_api_key_hashes must be null or have 1 to 100 hashes";
         return Err(ApiError::bad_request(message));
     }
     let disabled = request::parse_bool(fields, "disabled")?;
     let is_fallback = request::parse_bool(fields, "is_fallback")?;
-    credential.allowed_key_hashes = hashes.unwrap_or_else(|| credential.allowed_key_hashes.clone());
+    credential.allowed_key_hashes = hashes.apply_to(credential.allowed_key_hashes.take());
     credential.disabled = disabled.unwrap_or(credential.disabled);
     credential.is_fallback = is_fallback.unwrap_or(credential.is_fallback);
     Ok(())

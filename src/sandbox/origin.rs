@@ -4,7 +4,7 @@ use super::response::ApiError;
 
 /// The headers that say where a request comes from.
 #[derive(Default)]
-pub struct Origin {
+pub struct RequestSource {
     /// `Host`; `None` if it is missing or repeated.
     pub host: Option<String>,
     /// `Origin`: the site whose page sent the request.
@@ -18,7 +18,7 @@ pub struct Origin {
 /// The host must be a loopback name with any port, because the port may be forwarded: after DNS
 /// rebinding it is the attacker's name. A request that changes something must come from a page of the
 /// same origin or from no page at all.
-pub fn check_origin(method: &str, request: &Origin) -> Result<(), ApiError> {
+pub fn check_origin(method: &str, request: &RequestSource) -> Result<(), ApiError> {
     let host = request.host.as_deref().unwrap_or_default();
     if !is_loopback_host(host) {
         return Err(ApiError::new(421, "Misdirected Request"));
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     fn status(method: &str, host: &str, origin: Option<&str>, site: Option<&str>) -> u16 {
-        let request = Origin {
+        let request = RequestSource {
             host: Some(host.into()).filter(|host: &String| !host.is_empty()),
             origin: origin.map(String::from),
             fetch_site: site.map(String::from),

@@ -208,20 +208,13 @@ pub fn parse_interval(fields: &JsonFields, name: &str) -> Result<Change<Reset>, 
     parse_reset(fields, name, NullHandling::Accept)
 }
 
-/// Parses a list of texts: `None` if it is absent, `Some(None)` if it is null.
-pub fn parse_texts(
-    fields: &JsonFields,
-    name: &str,
-) -> Result<Option<Option<Vec<String>>>, ApiError> {
+/// Parses a list of texts or null.
+pub fn parse_texts(fields: &JsonFields, name: &str) -> Result<Change<Vec<String>>, ApiError> {
     let parse = |value: &Value| {
         let texts = value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned));
         texts.collect::<Option<Vec<String>>>()
     };
-    Ok(match parse_field(fields, name, NullHandling::Accept, "a list of texts or null", parse)? {
-        Change::Keep => None,
-        Change::Clear => Some(None),
-        Change::Set(texts) => Some(Some(texts)),
-    })
+    parse_field(fields, name, NullHandling::Accept, "a list of texts or null", parse)
 }
 
 fn parse_limit(fields: &JsonFields, null: NullHandling) -> Result<Change<MicroUsd>, ApiError> {

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::ledger::{Account, AuthorizationCode, Key, MicroUsd, TokenOwner};
-use super::origin::{self, Origin};
+use super::origin::{self, RequestSource};
 use super::response::{self, ApiError, HttpResponse};
 use super::{account_json, account_routes, consent, pages, request, secrets};
 
@@ -15,7 +15,7 @@ pub struct HttpRequest {
     /// The path and query.
     pub target: String,
     /// Where the request comes from.
-    pub origin: Origin,
+    pub source: RequestSource,
     /// The bearer token of the `Authorization` header.
     pub bearer_token: Option<String>,
     /// The request body.
@@ -34,7 +34,7 @@ pub fn handle_request(
     let (path, query) = http_request.target.split_once('?').unwrap_or((&http_request.target, ""));
     let path: Vec<&str> = path.split('/').skip(1).collect();
     let methods = allowed_methods(&path);
-    if let Err(error) = origin::check_origin(&http_request.method, &http_request.origin) {
+    if let Err(error) = origin::check_origin(&http_request.method, &http_request.source) {
         return error.into();
     }
     if methods.is_empty() {

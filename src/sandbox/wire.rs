@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use jiff::Timestamp;
 use tiny_http::{Request, Response, StatusCode};
 
-use super::origin::Origin;
+use super::origin::RequestSource;
 use super::response::{ApiError, ContentType, HttpResponse};
 use super::routes::HttpRequest;
 
@@ -40,7 +40,7 @@ pub fn read_request(mut request: Request) -> Option<(HttpRequest, Request)> {
     let http_request = HttpRequest {
         method: request.method().to_string(),
         target: request.url().to_owned(),
-        origin: Origin {
+        source: RequestSource {
             host: find_single_header(&request, "Host"),
             origin: find_header(&request, "Origin").map(String::from),
             fetch_site: find_header(&request, "Sec-Fetch-Site").map(String::from),

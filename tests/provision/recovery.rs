@@ -84,3 +84,35 @@ fn interrupted_attempt_is_finished_at_the_next_start() {
     let saved = services.secret_store.get(&services.entry_id("x"), TIMEOUT).unwrap();
     assert_eq!((saved.expose_secret(), server.exchange_count()), ("sk-or-v1-recovered", 2));
 }
+
+#[test]
+fn a_kept_response_that_can_be_read_by_now_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::new(vec![Reply::Response(
+        200,
+        "text/plain",
+        "{\"token\":\"sk-or-v1-odd\"}".into(),
+    )]);
+    let services = ServiceContext {
+        location: StoreLocation::Directory(dir.path().to_owned()),
+        ..services(&server.url)
+    };
+    provision_key(&request("x"), AuthMethod::Browser, &services);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let recover = || runtime.block_on(provision::recover_attempts(&services)).unwrap();
+    let unresolved = recover().unresolved;
+    assert_eq!(unresolved.len(), 1, "this version finds no key in it");
+    let entry = EntryId { service: "keywright-attempts".into(), account: unresolved[0].id.clone() };
+    let saved = services.secret_store.get(&entry, TIMEOUT).unwrap();
+    assert_eq!(saved.expose_secret(), "{\"token\":\"sk-or-v1-odd\"}");
+    // As an earlier version kept a compressed response.
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, br#"{"key":"sk-or-v1-late"}"#).unwrap();
+    let text = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, encoder.finish().unwrap());
+    let text = SecretString::from(format!("base64:{text}"));
+    services.secret_store.set(&entry, &text, TIMEOUT).unwrap();
+    let recovered = recover();
+    assert_eq!((recovered.stored.len(), recovered.unresolved.len()), (1, 0));
+    let saved = services.secret_store.get(&services.entry_id("x"), TIMEOUT).unwrap();
+    assert_eq!(saved.expose_secret(), "sk-or-v1-late");
+}

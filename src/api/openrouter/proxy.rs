@@ -100,10 +100,8 @@ impl ProxyServer {
         if value.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(not_an_address());
         }
-        let address = match value.contains("://") {
-            true => value.to_owned(),
-            false => format!("http://{value}"),
-        };
+        let address =
+            if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
         let mut url = Url::parse(&address).map_err(|_| not_an_address())?;
         let default_port = match url.scheme() {
             "http" => 80,

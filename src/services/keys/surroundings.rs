@@ -134,9 +134,10 @@ async fn list_of_all_workspaces<T>(
     .await
     // A missing right to list workspaces does not hide what the default one has.
     .unwrap_or_default();
-    let workspaces: Vec<Option<String>> = match workspaces.is_empty() {
-        true => vec![None],
-        false => workspaces.into_iter().map(|workspace| Some(workspace.id)).collect(),
+    let workspaces: Vec<Option<String>> = if workspaces.is_empty() {
+        vec![None]
+    } else {
+        workspaces.into_iter().map(|workspace| Some(workspace.id)).collect()
     };
     let (mut all, mut seen) = (Vec::new(), HashSet::new());
     for workspace in workspaces {

@@ -77,7 +77,7 @@ pub fn sort_and_filter(
         }),
         // A key that never resets sorts last.
         SortOrder::NextReset => {
-            rows.sort_by_cached_key(|row| keys[*row].next_reset(now).unwrap_or(Timestamp::MAX))
+            rows.sort_by_cached_key(|row| keys[*row].next_reset(now).unwrap_or(Timestamp::MAX));
         }
         SortOrder::Expiry => {
             rows.sort_by_cached_key(|row| {
