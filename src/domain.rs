@@ -13,6 +13,7 @@ mod key_pattern;
 mod key_request;
 mod key_state;
 mod label;
+mod money;
 mod other_account;
 mod provisioning;
 mod reported;
@@ -42,6 +43,7 @@ pub use key_pattern::{KEY_PREFIX, MAX_KEY_BYTES, find_keys, mask_keys, match_key
 pub use key_request::{Cents, Expiry, KeyRequest, ResetInterval};
 pub use key_state::KeyState;
 pub use label::Label;
+pub use money::{format_usd, format_usd_short};
 pub use other_account::{KnownAccounts, OtherAccount, mark_other_accounts};
 pub use provisioning::{
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
@@ -53,7 +55,7 @@ pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey, trim_secret_inpu
 pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
 pub use stored_key::{PendingReplacement, Retirement, StoredKey, deserialize_sanitized};
 pub use text::{
-    format_date, format_relative_time, format_timestamp, io_error_text, sanitize,
+    format_date, format_duration, format_relative_time, format_timestamp, io_error_text, sanitize,
     seconds_until_relative_time_changes, truncate,
 };
 pub use user_error::{ErrorKind, UserError, ValidationError};

@@ -231,3 +231,20 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         .filter(|path| path.is_file())
         .collect()
 }
+
+#[test]
+fn negative_limits_and_words_for_dates_say_what_is_accepted() {
+    let home = Home::new();
+    for (option, value, message) in [
+        ("--limit", "-5", "--limit: a limit is above zero"),
+        ("--limit", "-0.00", "--limit: a limit is above zero"),
+        ("--expires", "yesterday", "--expires: an expiry is 30d, 12h"),
+        ("--expires", "-30d", "--expires: an expiry must be in the future"),
+    ] {
+        let mut command = home.command(&["new", "x", option, value]);
+        let output = command.output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{value}: {err}");
+        assert!(err.contains(message), "{value}: {err}");
+    }
+}

@@ -160,6 +160,8 @@ pub(super) fn confirm(question: &str) -> Result<(), UserError> {
     eprint(&format!("{question} [y/N] "));
     let mut answer = String::new();
     let _ = io::stdin().read_line(&mut answer);
+    // The terminal has echoed the line break.
+    PROMPT_OPEN.store(!answer.ends_with('\n'), Ordering::Relaxed);
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());
     }
@@ -191,8 +193,15 @@ pub(super) fn print_status(text: &str) {
     }
 }
 
+/// Whether the last text on standard error was a prompt, whose line is not ended.
+static PROMPT_OPEN: AtomicBool = AtomicBool::new(false);
+
 /// Prints a message that is shown even when status messages are suppressed.
 pub(super) fn print_error(text: &str) {
+    // A message does not continue the line of a prompt that was cancelled.
+    if PROMPT_OPEN.load(Ordering::Relaxed) {
+        eprint("\n");
+    }
     eprintln(&format!("keywright: {text}"));
 }
 
@@ -210,6 +219,11 @@ pub(super) fn eprintln(text: &str) {
 /// Writes to standard error. Ignores errors: a closed pipe must not end the program while it has a
 /// key that is not stored yet.
 pub(super) fn eprint(text: &str) {
+    if !text.is_empty() {
+        // `ESC [ K` clears the line of a progress message.
+        let is_line_empty = text.ends_with('\n') || text.ends_with("\x1b[K");
+        PROMPT_OPEN.store(!is_line_empty, Ordering::Relaxed);
+    }
     let mut out = io::stderr().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

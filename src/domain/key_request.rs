@@ -43,6 +43,9 @@ impl FromStr for Cents {
         const ACCEPTED: &str = "a limit is an amount in USD above zero with at most two decimals, such as 10 or 12.50, or none";
         let text = text.trim();
         let text = text.strip_prefix('$').unwrap_or(text);
+        if text.starts_with('-') {
+            return invalid("a limit is above zero; use none for no limit");
+        }
         if text.contains(',') {
             return invalid("write the decimals with a point, such as 12.50");
         }
@@ -187,6 +190,15 @@ impl Expiry {
         let typed = text.trim();
         if typed.is_empty() || typed.eq_ignore_ascii_case("never") {
             return Ok(None);
+        }
+        // A word such as `yesterday`, or a negative time, is none of the forms.
+        if !typed.starts_with(|c: char| c.is_ascii_digit()) {
+            return match typed.strip_prefix('-') {
+                Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => {
+                    invalid("an expiry must be in the future")
+                }
+                _ => invalid(EXPIRY_FORMS),
+            };
         }
         let at = if typed.contains(['T', 't', ':']) {
             parse_timestamp(typed)?

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::StoredKey;
+use super::{StoredKey, format_duration, format_usd};
 
 /// A smaller difference in usage does not count as spending, in USD.
 const MIN_SPENT_USD: f64 = 0.000_000_5;
@@ -40,10 +40,11 @@ pub fn retirement_status(
     let Some((last, usage)) = samples.last().copied() else {
         return RetirementStatus::Observing("no usage was recorded yet".into());
     };
-    // The first sample after the last rise. Nothing is known before the first sample.
+    // The first sample after the last change. Lifetime usage does not fall, so a smaller figure says
+    // that an earlier one was wrong. Nothing is known before the first sample.
     let mut unchanged_since = samples[0].0;
     for pair in samples.windows(2) {
-        if pair[1].1 > pair[0].1 + MIN_SPENT_USD {
+        if (pair[1].1 - pair[0].1).abs() > MIN_SPENT_USD {
             unchanged_since = pair[1].0;
         }
     }
@@ -78,19 +79,7 @@ pub fn retirement_status(
 
 /// Formats as `$0.12`, or `less than $0.01` so that a small amount is not shown as zero.
 fn format_spent(usd: f64) -> String {
-    if usd < 0.01 { "less than $0.01".into() } else { format!("${usd:.2}") }
-}
-
-/// Formats as `1 hour`, `20 minutes`, `2 days`.
-fn format_duration(span: SignedDuration) -> String {
-    let seconds = span.as_secs().max(0);
-    let (count, unit) = match seconds {
-        0..60 => (seconds, "second"),
-        60..3_600 => (seconds / 60, "minute"),
-        3_600..172_800 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
+    if usd < 0.01 { "less than $0.01".into() } else { format_usd(usd) }
 }
 
 #[cfg(test)]
@@ -159,6 +148,25 @@ mod tests {
         ));
         assert!(matches!(
             retirement_status(&stored_key, &constant(&[0, 60, 240]), at(240)),
+            RetirementStatus::Unused(_)
+        ));
+    }
+
+    #[test]
+    fn a_smaller_figure_begins_the_observation_again() {
+        let stored_key = replaced_key(3_600);
+        for samples in [
+            [(at(0), 2.0), (at(50), 1.0), (at(60), 1.0)],
+            [(at(0), 2.0), (at(30), 2.0), (at(60), 0.0)],
+        ] {
+            assert!(matches!(
+                retirement_status(&stored_key, &samples, at(61)),
+                RetirementStatus::Observing(_)
+            ));
+        }
+        let samples = [(at(0), 2.0), (at(10), 1.0), (at(70), 1.0)];
+        assert!(matches!(
+            retirement_status(&stored_key, &samples, at(71)),
             RetirementStatus::Unused(_)
         ));
     }

@@ -1,8 +1,8 @@
 //! Sanitizes text for a terminal and formats times.
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -62,6 +62,18 @@ pub fn format_relative_time(from: Timestamp, to: Timestamp) -> String {
     } else {
         format!("{count} {unit}{plural} ago")
     }
+}
+
+/// Formats as `1 hour`, `20 minutes`, `2 days`.
+pub fn format_duration(span: SignedDuration) -> String {
+    let seconds = span.as_secs().max(0);
+    let (count, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..172_800 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
 }
 
 /// Returns how many seconds after `from` the text of [`format_relative_time`] changes.

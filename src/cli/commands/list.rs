@@ -16,7 +16,7 @@ use crate::cli::table::{self, Column};
 use crate::cli::{json, run_async};
 use crate::domain::{
     CheckResult, ErrorKind, Label, Reported, ResetInterval, StoredKey, UserError, format_date,
-    format_relative_time,
+    format_relative_time, format_usd,
 };
 use crate::services::keys::{self, RefreshReport};
 use crate::services::provision::ServiceContext;
@@ -193,7 +193,7 @@ fn format_row(key: &StoredKey, now: Timestamp) -> Vec<String> {
     vec![
         key.label.to_string(),
         format_state(key, now),
-        key.spent(now).map_or("-".into(), |usd| format!("${usd:.2}")),
+        key.spent(now).map_or("-".into(), format_usd),
         format_policy(&key.limit(), &key.reset()),
         key.expires_at().describe("never", |at| {
             format!("{} ({})", format_date(at), format_relative_time(now, at))
@@ -214,7 +214,7 @@ pub(in crate::cli) fn format_policy(
     limit: &Reported<f64>,
     reset: &Reported<ResetInterval>,
 ) -> String {
-    let amount = limit.describe("none", |limit| format!("${limit:.2}"));
+    let amount = limit.describe("none", format_usd);
     match reset {
         _ if limit.value().is_none() => amount,
         Reported::None => amount,

@@ -21,13 +21,13 @@ pub struct NewArgs {
     /// The key's label, such as the name of the tool that will use it: 1 to 100 characters, unique
     label: String,
     /// The credit limit in USD, or none
-    #[arg(long, value_name = "USD", default_value = "none")]
+    #[arg(long, value_name = "USD", default_value = "none", allow_hyphen_values = true)]
     limit: String,
     /// When the limit resets: daily, weekly, monthly or never; always at 00:00 UTC
     #[arg(long, value_name = "INTERVAL", default_value = "never")]
     reset: String,
     /// When the key expires: 30d, 12h, 6w, 3mo, 1y, 2027-12-31, 2027-12-31T23:59:59Z or never
-    #[arg(long, value_name = "WHEN", default_value = "never")]
+    #[arg(long, value_name = "WHEN", default_value = "never", allow_hyphen_values = true)]
     expires: String,
     /// The UUID of the key's workspace [default: the account's default workspace]
     #[arg(long, value_name = "UUID")]

@@ -94,7 +94,7 @@ impl RecoverArgs {
             .map_err(|error| error.to_user_error())?;
         match run_async(keys::fetch_account_key(services, &management, &hash))? {
             Ok(key) => {
-                let spent = key.info.usage.map_or("unknown".into(), |usd| format!("${usd:.2}"));
+                let spent = key.info.usage.map_or("unknown".into(), crate::domain::format_usd);
                 if !self.yes {
                     confirm(&format!(
                         "Delete the key '{}' ({hash:.12}…, spent {spent}) at OpenRouter permanently?",

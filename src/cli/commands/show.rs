@@ -10,7 +10,8 @@ use crate::cli::json;
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{find_key, print};
 use crate::domain::{
-    Cents, Reported, StoredKey, UserError, format_relative_time, format_timestamp, sanitize,
+    Cents, Reported, StoredKey, UserError, format_relative_time, format_timestamp, format_usd,
+    sanitize,
 };
 use crate::services::provision::ServiceContext;
 
@@ -37,7 +38,7 @@ impl ShowArgs {
 }
 
 fn format_details(key: &StoredKey, now: Timestamp) -> String {
-    let usd = |amount: Option<f64>| amount.map_or("unknown".into(), |usd| format!("${usd:.2}"));
+    let usd = |amount: Option<f64>| amount.map_or("unknown".into(), format_usd);
     let when = |at: &Reported<Timestamp>| {
         at.describe("never", |at| {
             format!("{}, {}", format_timestamp(at), format_relative_time(now, at))

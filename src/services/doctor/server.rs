@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{DoctorProgress, HealthCheck};
 use crate::api::openrouter::{Error, ProbeResponse, Route, TrustedCertificates};
+use crate::domain::format_duration;
 use crate::services::provision::ServiceContext;
 
 /// A larger difference makes expiries and budget windows wrong.
@@ -144,7 +145,8 @@ fn check_clock(server_time: Option<Timestamp>, local_time: Timestamp) -> HealthC
         return HealthCheck::ok(name, format!("within {} s of the server's", seconds.max(1)));
     }
     let direction = if difference.is_positive() { "ahead of" } else { "behind" };
-    let message = format!("{seconds} s {direction} the server's");
+    let size = format_duration(difference.abs());
+    let message = format!("{size} {direction} the server's");
     HealthCheck::warn(
         name,
         message,
@@ -164,8 +166,9 @@ mod tests {
         for (server_time, status, message) in [
             (at(0), HealthStatus::Ok, "within 1 s of the server's"),
             (at(-60), HealthStatus::Ok, "within 60 s of the server's"),
-            (at(61), HealthStatus::Warn, "61 s behind the server's"),
-            (at(-7200), HealthStatus::Warn, "7200 s ahead of the server's"),
+            (at(61), HealthStatus::Warn, "1 minute behind the server's"),
+            (at(-7200), HealthStatus::Warn, "2 hours ahead of the server's"),
+            (at(8_640_000), HealthStatus::Warn, "100 days behind the server's"),
             (None, HealthStatus::Ok, "the server sent no date"),
         ] {
             let check = check_clock(server_time, local_time);

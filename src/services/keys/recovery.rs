@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{
     AUTH_CODE_LIFETIME, AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoreKind,
-    StoredKey, UnresolvedAttempt, UserError, format_command, format_timestamp,
+    StoredKey, UnresolvedAttempt, UserError, format_command, format_timestamp, format_usd,
 };
 use crate::services::provision::{self, RecoveredAttempts, ServiceContext};
 use crate::storage::inventory;
@@ -233,7 +233,8 @@ fn found_keys_advice(
     let pages: Vec<_> = found
         .iter()
         .map(|key| {
-            let spent = key.info.usage.map_or(String::new(), |usd| format!(" (spent ${usd:.2})"));
+            let spent =
+                key.info.usage.map_or(String::new(), |usd| format!(" (spent {})", format_usd(usd)));
             format!("{server}/keys/{}{spent}", key.hash)
         })
         .collect();

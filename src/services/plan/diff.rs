@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::domain::{
     Cents, Expiry, GrantedPolicy, KeyRequest, Reported, RequestedPolicy, ResetInterval, StoredKey,
-    UnresolvedAttempt, format_date,
+    UnresolvedAttempt, format_date, format_usd,
 };
 
 /// State of a planned key.
@@ -103,7 +103,7 @@ fn find_differences(planned: &RequestedPolicy, stored: &StoredKey) -> Vec<Differ
         limit_reset: stored.reset(),
         expires_at: stored.expires_at(),
     };
-    let usd = |amount: &Reported<f64>| amount.describe("none", |usd| format!("${usd:.2}"));
+    let usd = |amount: &Reported<f64>| amount.describe("none", format_usd);
     let date = |at: &Reported<jiff::Timestamp>| at.describe("never", format_date);
     let reset = |interval: &Reported<ResetInterval>| {
         interval.describe("never", |interval| interval.as_str().to_owned())

@@ -92,7 +92,7 @@ impl Error {
                 "nothing was written and the stored keys are safe"
             }
             Self::TimedOut => {
-                "the stored keys are safe, but the last write may not have been saved"
+                "the stored keys are safe; if a key was being stored, it may not have been saved"
             }
             Self::Ambiguous(_) | Self::NotText => "the keychain was not changed",
             Self::NoPassphrase(_) | Self::WorkFactorTooHigh => "nothing was changed",

@@ -7,12 +7,12 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use secrecy::ExposeSecret;
 
-use super::key_table::{format_spent, format_state, format_usd};
+use super::key_table::{format_spent, format_state};
 use super::text::{format_property, quote_shell_word};
 use super::{Theme, text};
 use crate::domain::{
     ApiKey, GrantedPolicy, Reported, ResetInterval, StoreKind, StoredKey, format_command,
-    format_date, format_relative_time, sanitize,
+    format_date, format_relative_time, format_usd, format_usd_short, sanitize,
 };
 use crate::tui::state::Model;
 
@@ -105,7 +105,7 @@ pub fn format_key(
 
 /// Returns the requested policy beside the granted one, with a warning for each difference.
 pub fn format_policy(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
-    let usd = |amount: &Reported<f64>| amount.describe("none", |usd| format!("${usd:.2}"));
+    let usd = |amount: &Reported<f64>| amount.describe("none", format_usd);
     let reset = |interval: &Reported<ResetInterval>| {
         interval.describe("never", |interval| interval.as_str().to_owned())
     };
@@ -174,7 +174,7 @@ fn format_usage(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec<Line
         }
         return lines;
     };
-    let known = |amount: Option<f64>| amount.map_or_else(|| "–".to_owned(), format_usd);
+    let known = |amount: Option<f64>| amount.map_or_else(|| "–".to_owned(), format_usd_short);
     let format_periods = |day, week, month, ever| {
         format!(
             "{} today, {} this week, {} this month, {} ever",

@@ -11,7 +11,7 @@ use ratatui::text::Span;
 use super::Theme;
 use super::text::truncate;
 use crate::domain::{
-    KeyState, Reported, ServerValue, StoredKey, format_date, format_relative_time,
+    KeyState, Reported, ServerValue, StoredKey, format_date, format_relative_time, format_usd_short,
 };
 use crate::tui::state::{KeyScope, Model, SortOrder, spent_share};
 
@@ -159,26 +159,15 @@ fn format_gauge(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'s
 pub fn format_spent(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
     let limit = stored_key.limit();
     let text = match (stored_key.spent(now), limit.is_none()) {
-        (Some(spent), true) => format!("{} a month", format_usd(spent)),
+        (Some(spent), true) => format!("{} a month", format_usd_short(spent)),
         (None, true) => "no limit".to_owned(),
         (spent, false) => {
-            let spent = spent.map_or("–".to_owned(), format_usd);
-            format!("{spent} / {}", truncate(&limit.describe("", format_usd), 12))
+            let spent = spent.map_or("–".to_owned(), format_usd_short);
+            format!("{spent} / {}", truncate(&limit.describe("", format_usd_short), 12))
         }
     };
     let is_stale = stored_key.is_stale(now) || stored_key.rejected_at.is_some();
     Span::styled(text, if is_stale { theme.dim() } else { Style::new() })
-}
-
-/// Returns an amount in dollars: without cents from 10,000, abbreviated from a million.
-pub fn format_usd(amount: f64) -> String {
-    match amount {
-        ..1e4 => format!("${amount:.2}"),
-        ..1e6 => format!("${amount:.0}"),
-        ..1e9 => format!("${:.1}M", amount / 1e6),
-        ..1e12 => format!("${:.1}B", amount / 1e9),
-        _ => format!("${:.1}T", amount / 1e12),
-    }
 }
 
 /// Returns the time until `at`, without the "in" that the column title contains.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Form, FormKind};
 use crate::domain::{
     AccountKey, ApiKey, Cents, Expiry, FieldChange, KeyPatch, KeyRequest, Label, Reported,
-    ResetInterval, StoredKey,
+    ResetInterval, StoredKey, format_usd,
 };
 use crate::tui::state::key_update::KeyUpdate;
 
@@ -83,7 +83,7 @@ impl Form {
         if let Some(account_key) = account_key {
             let info = &account_key.info;
             let limit = Cents::parse_limit(self.limit.text()).ok()?;
-            let old = info.limit.describe("none", |limit| format!("${limit:.2}"));
+            let old = info.limit.describe("none", format_usd);
             let new = limit.map_or("none".to_owned(), |limit| format!("${limit}"));
             if differs("limit", &old, &new) {
                 patch.limit = FieldChange::from_option(limit);

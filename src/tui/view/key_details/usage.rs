@@ -3,10 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use ratatui::text::{Line, Span};
 
+use crate::domain::format_usd_short;
 use crate::domain::{RetirementStatus, StoredKey, forecast_spending, spending_series};
 use crate::tui::state::Model;
 use crate::tui::view::Theme;
-use crate::tui::view::key_table::format_usd;
 use crate::tui::view::text::{format_property, to_sentence};
 
 /// Number of days in the chart.
@@ -64,7 +64,7 @@ fn format_chart(
         height => BARS[(height.round() as usize).min(7)],
     };
     let bars: String = days.iter().map(|spent| spent.map_or(' ', bar)).collect();
-    let text = format!("  {CHART_DAYS} days, at most {} a day", format_usd(most));
+    let text = format!("  {CHART_DAYS} days, at most {} a day", format_usd_short(most));
     let text = if width >= 10 + bars.chars().count() + text.len() { text } else { String::new() };
     Some(Line::from(vec![
         Span::styled(format!("{:<10}", "by day"), theme.dim()),

@@ -1,0 +1,43 @@
+//! Formats amounts in USD.
+
+/// Formats an amount with cents: `$3.20`, `-$0.37`. An amount that rounds to zero has no sign.
+pub fn format_usd(amount: f64) -> String {
+    with_sign(amount, format!("${:.2}", amount.abs()))
+}
+
+/// Formats an amount for a narrow column: without cents from 10,000, abbreviated from a million.
+pub fn format_usd_short(amount: f64) -> String {
+    let size = amount.abs();
+    match size {
+        ..1e4 => format_usd(amount),
+        ..1e6 => with_sign(amount, format!("${size:.0}")),
+        ..1e9 => with_sign(amount, format!("${:.1}M", size / 1e6)),
+        ..1e12 => with_sign(amount, format!("${:.1}B", size / 1e9)),
+        _ => with_sign(amount, format!("${:.1}T", size / 1e12)),
+    }
+}
+
+fn with_sign(amount: f64, size: String) -> String {
+    if amount < 0.0 && size != "$0.00" { format!("-{size}") } else { size }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sign_stands_before_the_currency_and_zero_has_none() {
+        for (amount, expected) in [
+            (3.2, "$3.20"),
+            (-0.37, "-$0.37"),
+            (-0.0, "$0.00"),
+            (-0.004, "$0.00"),
+            (-12.0, "-$12.00"),
+        ] {
+            assert_eq!(format_usd(amount), expected);
+            assert_eq!(format_usd_short(amount), expected);
+        }
+        assert_eq!(format_usd_short(-2.5e6), "-$2.5M");
+        assert_eq!(format_usd_short(12_345.6), "$12346");
+    }
+}
