@@ -120,7 +120,7 @@ pub fn find_attention(
     let remaining = layer.and_then(|layer| Some((layer.limit?, layer.remaining)));
     if state == KeyState::LimitReached {
         found.push(attention(Condition::LimitReached, format_remaining(key, now)));
-    } else if let Some(by) = key.describe_block(now, relative) {
+    } else if let Some(by) = key.describe_block(now, format_date) {
         found.push(attention(Condition::Blocked, format!("blocked {by}")));
     } else if remaining.is_some_and(|(limit, remaining)| match thresholds.below {
         None => state == KeyState::Low,

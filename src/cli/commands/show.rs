@@ -74,7 +74,7 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
             )
         }),
     );
-    if let Some(by) = key.describe_block(now, |at| format_relative_time(now, at)) {
+    if let Some(by) = key.describe_block(now, format_timestamp) {
         row("blocked", &by);
     }
     row(
@@ -94,7 +94,10 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
     );
     row("expires", &when(&key.expires_at()));
     for budget in info.budgets.iter().filter(|budget| !budget.is_key_limit()) {
-        let left = usd(budget.remaining_usd.filter(|_| !budget.has_rolled_over(now)));
+        let left = usd(budget
+            .remaining_usd
+            .map(|usd| usd.max(0.0))
+            .filter(|_| !budget.has_rolled_over(now)));
         row(
             "budget",
             &format!("{left} of {} left in {}", usd(budget.limit_usd), budget.layer_name()),

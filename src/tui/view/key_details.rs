@@ -26,8 +26,7 @@ pub fn draw(
     let shown = model.dashboard.revealed_key.as_ref().filter(|shown| shown.hash == stored_key.hash);
     let name = Span::styled(format!("{}  ", stored_key.label), theme.strong());
     let mut lines = vec![Line::from(vec![name, format_state(stored_key, model.now, theme)])];
-    if let Some(by) = stored_key.describe_block(model.now, |at| format_relative_time(model.now, at))
-    {
+    if let Some(by) = stored_key.describe_block(model.now, format_date) {
         lines.push(format_property("blocked", Span::styled(by, theme.error()), theme));
     }
     lines.extend(format_key(
