@@ -42,7 +42,7 @@ fn format_key_warnings(model: &Model) -> Option<String> {
                 None => format!("{label} has reached its limit"),
             },
             KeyState::Blocked => {
-                let until = |at| format_relative_time(model.now, at);
+                let until = crate::domain::format_date;
                 let by = stored_key.describe_block(model.now, until).unwrap_or_default();
                 format!("{label} is blocked {by}")
             }
