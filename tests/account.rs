@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test compares secrets")]
 
+#[path = "account/account_keys.rs"]
+mod account_keys;
 #[path = "account/disk.rs"]
 mod disk;
 #[path = "account/leftovers.rs"]

@@ -3,10 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-#[path = "screens/deeds.rs"]
-mod deeds;
+#[path = "screens/key_actions.rs"]
+mod key_actions;
+#[path = "screens/key_table.rs"]
+mod key_table;
+#[path = "screens/new_key.rs"]
+mod new_key;
 #[path = "screens/plan.rs"]
 mod plan;
+#[path = "screens/sign_in.rs"]
+mod sign_in;
 
 use std::sync::Arc;
 
@@ -225,23 +231,6 @@ fn unreadable_inventory_shows_the_error_and_the_advice() {
     insta::assert_snapshot!(drawn(&model));
 }
 
-#[test]
-fn keys_at_80_by_24() {
-    insta::assert_snapshot!(drawn(&held((80, 24))));
-}
-
-#[test]
-fn keys_at_120_by_40() {
-    let mut model = held((120, 40));
-    model.is_sandbox = true;
-    insta::assert_snapshot!(drawn(&model));
-}
-
-#[test]
-fn keys_at_160_by_50_have_their_details_beside_them() {
-    insta::assert_snapshot!(drawn(&held((160, 50))));
-}
-
 fn in_every_state(size: (u16, u16)) -> Model {
     let mut model = model(size);
     update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(states()))), now());
@@ -255,63 +244,6 @@ fn in_every_state(size: (u16, u16)) -> Model {
         now(),
     );
     model
-}
-
-#[test]
-fn every_state_at_80_by_24() {
-    insta::assert_snapshot!(drawn(&in_every_state((80, 24))));
-}
-
-#[test]
-fn every_state_at_160_by_50() {
-    insta::assert_snapshot!(drawn(&in_every_state((160, 50))));
-}
-
-#[test]
-fn details_show_the_usage() {
-    let mut model = in_every_state((80, 24));
-    want(&mut model, &[Intent::Move(1), Intent::ToggleDetails]);
-    insta::assert_snapshot!(drawn(&model));
-}
-
-#[test]
-fn details_show_that_a_key_was_rejected() {
-    let mut model = in_every_state((80, 24));
-    want(&mut model, &[Intent::Move(6), Intent::ToggleDetails]);
-    insta::assert_snapshot!(drawn(&model));
-}
-
-#[test]
-fn filter_is_shown_below_the_table_while_it_is_edited() {
-    let mut model = in_every_state((80, 24));
-    want(&mut model, &[Intent::ToggleMark, Intent::NextSortOrder, Intent::EditFilter]);
-    type_text(&mut model, "sp");
-    insta::assert_snapshot!(drawn(&model));
-}
-
-#[test]
-fn missing_account_credit_does_not_change_key_states() {
-    let mut model = in_every_state((80, 24));
-    let asked = update(&mut model, Msg::Intent(Intent::Reload), now());
-    assert_eq!(asked.len(), 1);
-    let ticket = Ticket(3);
-    update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(states()))), now());
-    let hash = states()[0].hash.clone();
-    let msg = Msg::Response(
-        Ticket(4),
-        Response::KeyChecked { hash, result: CheckResult::InsufficientCredits, checked_at: now() },
-    );
-    update(&mut model, msg, now());
-    let screen = drawn(&model);
-    assert!(screen.contains("out of credit"), "{screen}");
-    assert!(screen.contains("● active"), "{screen}");
-}
-
-#[test]
-fn details_show_the_commands_that_read_the_key() {
-    let mut model = held((80, 24));
-    want(&mut model, &[Intent::Move(1), Intent::ToggleDetails]);
-    insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
@@ -356,36 +288,6 @@ fn unresolved_attempts_are_shown_on_top() {
 }
 
 #[test]
-fn form_is_prefilled_with_the_policy_of_the_last_key() {
-    let mut model = held((80, 24));
-    want(&mut model, &[Intent::NewKey]);
-    insta::assert_snapshot!(drawn(&model));
-}
-
-#[test]
-fn form_shows_errors_below_each_field() {
-    let mut model = held((80, 24));
-    want(&mut model, &[Intent::NewKey]);
-    type_text(&mut model, "ci");
-    want(&mut model, &[Intent::NextField]);
-    type_text(&mut model, "12,50");
-    want(&mut model, &[Intent::NextField, Intent::NextField]);
-    type_text(&mut model, "2026-02-31");
-    insta::assert_snapshot!(drawn(&model));
-}
-
-#[test]
-fn key_in_a_text_field_is_masked() {
-    let key = format!("sk-or-v1-{}", "ab12".repeat(16));
-    for open in [Intent::NewKey, Intent::EditFilter, Intent::OpenPlan] {
-        let mut model = held((80, 24));
-        want(&mut model, &[open.clone(), Intent::Paste(key.clone())]);
-        let screen = drawn(&model);
-        assert!(!screen.contains("ab12") && screen.contains("••••"), "{open:?}: {screen}");
-    }
-}
-
-#[test]
 fn disabling_and_enabling_name_the_key_in_their_question() {
     let mut model = held((80, 24));
     want(&mut model, &[Intent::ToggleDisabled]);
@@ -393,104 +295,6 @@ fn disabling_and_enabling_name_the_key_in_their_question() {
     let screen = drawn(&model);
     assert!(screen.contains(&format!("Disable {label} at OpenRouter?")), "{screen}");
     assert!(screen.contains("y yes") && screen.contains("n no"), "{screen}");
-}
-
-#[test]
-fn sign_in_shows_the_complete_address() {
-    let model = waiting((80, 24), false);
-    insta::assert_snapshot!(drawn(&model));
-    let Screen::SignIn(login) = &model.screen else { panic!("no login on screen") };
-    let whole: String =
-        drawn(&model).lines().map(|line| line.trim_matches('"').trim_end()).collect();
-    assert!(whole.contains(&login.sign_in_url.as_ref().unwrap().url));
-}
-
-#[test]
-fn pasted_code_is_masked() {
-    let mut model = waiting((80, 24), true);
-    update(&mut model, Msg::Intent(Intent::Paste("the-code\n".into())), now());
-    insta::assert_snapshot!(drawn(&model));
-}
-
-#[test]
-fn qr_code_is_shown_only_if_it_fits() {
-    let mut model = waiting((80, 24), true);
-    want(&mut model, &[Intent::ToggleQrCode]);
-    assert!(drawn(&model).contains("does not fit"));
-    let mut model = waiting((120, 50), true);
-    want(&mut model, &[Intent::ToggleQrCode]);
-    assert!(drawn(&model).contains('█'));
-}
-
-#[test]
-fn the_qr_code_is_black_on_white_in_every_theme_and_palette() {
-    let mut model = waiting((120, 50), true);
-    want(&mut model, &[Intent::ToggleQrCode]);
-    for theme in [Theme::Dark, Theme::Light, Theme::NoColor] {
-        let terminal = screen(&model, theme);
-        let cells = terminal.backend().buffer().content();
-        let code: Vec<_> =
-            cells.iter().filter(|cell| ["█", "▀", "▄"].contains(&cell.symbol())).collect();
-        assert!(code.len() > 100, "{} cells", code.len());
-        for cell in code {
-            // RGB, because a palette may map the 16 ANSI colours to any others.
-            assert_eq!(cell.fg, Color::Rgb(0, 0, 0));
-            assert_eq!(cell.bg, Color::Rgb(255, 255, 255));
-            assert!(cell.modifier.is_empty());
-        }
-    }
-}
-
-#[test]
-fn failed_sign_in_shows_the_meaning_and_the_advice() {
-    let error = UserError::new(
-        ErrorKind::Cancelled,
-        "access was denied on the consent page",
-        "no key was issued and nothing was spent; try again if that was not meant",
-    );
-    insta::assert_snapshot!(drawn(&revealed(ProvisioningOutcome::Failed(error))));
-}
-
-#[test]
-fn new_key_is_masked_and_shows_its_store() {
-    let held = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
-    let outcome = ProvisioningOutcome::Stored { stored_key: held, key: secret(), warning: None };
-    insta::assert_snapshot!(drawn(&revealed(outcome)));
-}
-
-#[test]
-fn differences_to_the_granted_policy_are_shown() {
-    let mut held = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
-    held.granted = Some(GrantedPolicy {
-        limit: Reported::Value(5.5),
-        limit_reset: Reported::None,
-        expires_at: Reported::None,
-    });
-    let outcome = ProvisioningOutcome::Stored { stored_key: held, key: secret(), warning: None };
-    insta::assert_snapshot!(drawn(&revealed(outcome)));
-}
-
-#[test]
-fn unstored_key_stays_on_screen_and_quitting_asks() {
-    let error = UserError::new(
-        ErrorKind::SecretStore,
-        "the key was issued and could not be stored: the keychain is locked",
-        "it is nowhere but here, so do not quit yet; unlock the keychain",
-    );
-    let held = key("laptop2", None, None, None);
-    let mut model = revealed(ProvisioningOutcome::NotStored { entry: held, key: secret(), error });
-    want(&mut model, &[Intent::Quit]);
-    insta::assert_snapshot!(drawn(&model));
-}
-
-#[test]
-fn alternate_store_is_offered_and_its_passphrase_is_masked() {
-    let held = key("laptop2", None, None, None);
-    let error = UserError::new(ErrorKind::SecretStore, "it failed", "try again");
-    let mut model = revealed(ProvisioningOutcome::NotStored { entry: held, key: secret(), error });
-    want(&mut model, &[Intent::StoreInAlternate, Intent::Paste("correct horse\n".into())]);
-    want(&mut model, &[Intent::Enter, Intent::TypeChar('x'), Intent::Enter]);
-    insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]

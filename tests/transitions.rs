@@ -2,12 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-#[path = "transitions/actions.rs"]
-mod actions;
-#[path = "transitions/list.rs"]
-mod list;
+#[path = "transitions/account_keys.rs"]
+mod account_keys;
+#[path = "transitions/form.rs"]
+mod form;
+#[path = "transitions/inventory.rs"]
+mod inventory;
+#[path = "transitions/key_update.rs"]
+mod key_update;
 #[path = "transitions/plan.rs"]
 mod plan;
+#[path = "transitions/rotation.rs"]
+mod rotation;
+#[path = "transitions/sign_in.rs"]
+mod sign_in;
 #[path = "transitions/unstored.rs"]
 mod unstored;
 
@@ -15,13 +23,15 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
-    ApiKey, AuthCode, CheckResult, ErrorKind, KeyInfo, KeyState, Label, OtherAccount,
-    ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval,
-    Retirement, Rotated, StoreKind, StoredKey, UserError,
+    AccountKey, AccountKeys, ActionResult, ApiKey, AuthCode, CheckResult, ErrorKind, FieldChange,
+    KeyInfo, KeyPatch, KeyState, Label, LeakResponse, OtherAccount, ProvisioningEvent,
+    ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval, RetirePolicy,
+    Retirement, Rotated, RotationOutcome, StoreKind, StoredKey, UsageSample, UserError,
 };
 use keywright::tui::state::{
-    AlternateStore, AppContext, AuthChoice, ConfirmKind, Effect, Intent, KeyList, Model, Msg,
-    Question, Request, Response, Screen, SortOrder, Ticket,
+    AlternateStore, AppContext, AuthChoice, ConfirmKind, Effect, FormField, FormKind, Intent,
+    KeyList, KeyScope, KeyUpdate, KeyUpdateOutcome, Model, Msg, Question, Request, Response,
+    Screen, SortOrder, Ticket,
 };
 use keywright::tui::update::{load_keys, update};
 use proptest::prelude::*;
@@ -148,6 +158,59 @@ fn new_key_label(model: &Model) -> Option<&str> {
     }
 }
 
+fn account_key(label: &str) -> AccountKey {
+    AccountKey {
+        hash: keywright::domain::encode_hex(label.as_bytes()),
+        name: Some(label.into()),
+        disabled: Some(false),
+        info: KeyInfo {
+            limit: Some(7.5).into(),
+            limit_remaining: Some(7.5),
+            limit_reset: Some(ResetInterval::Daily).into(),
+            expires_at: None.into(),
+            ..KeyInfo::default()
+        },
+        ..AccountKey::default()
+    }
+}
+
+fn rotated(label: &str) -> Rotated {
+    let new = StoredKey { hash: "new".into(), ..key(label) };
+    let old = StoredKey {
+        label: format!("{label} (old)").parse().unwrap(),
+        retirement: Some(Retirement {
+            replaced_at: now(),
+            unused_for: 3_600,
+            revoke_when_unused: false,
+        }),
+        ..key(label)
+    };
+    Rotated { new, old: Some(old) }
+}
+
+fn labels(model: &Model) -> Vec<&str> {
+    let all = model.dashboard.all_keys();
+    model.dashboard.rows.iter().map(|row| all[*row].label.as_str()).collect()
+}
+
+fn asking(model: &Model) -> Option<ConfirmKind> {
+    match &model.screen {
+        Screen::Confirm(ask) => Some(ask.kind),
+        _ => None,
+    }
+}
+
+/// The edit form of `laptop`, with what the account says of it.
+fn editing(remote: Option<AccountKey>) -> Model {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    let effects = send_intent(&mut model, Intent::EditKey);
+    let [Effect::Request(ticket, Request::FetchAccountKey(_))] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    send(&mut model, Msg::Response(ticket, Response::AccountKeyFetched(Ok(remote))));
+    model
+}
+
 #[test]
 fn five_keys_take_five_labels() {
     let mut model = model_with_keys(&["laptop"]);
@@ -168,284 +231,12 @@ fn five_keys_take_five_labels() {
 }
 
 #[test]
-fn enter_goes_through_the_fields_and_submits_on_the_last() {
-    let mut model = model_with_keys(&[]);
-    send_intent(&mut model, Intent::NewKey);
-    type_text(&mut model, "x");
-    for _ in 0..3 {
-        assert!(send_intent(&mut model, Intent::Enter).is_empty());
-    }
-    assert!(matches!(
-        send_intent(&mut model, Intent::Enter)[..],
-        [Effect::Request(_, Request::ProvisionKey { .. })]
-    ));
-}
-
-#[test]
-fn what_is_wrong_is_not_sent_and_the_cursor_goes_there() {
-    let mut model = model_with_keys(&["laptop"]);
-    for (label, limit) in
-        [("", "10"), ("laptop", "10"), ("ok", "0"), ("ok", "12,50"), ("ok", "1e9")]
-    {
-        send_intent(&mut model, Intent::NewKey);
-        type_text(&mut model, label);
-        send_intent(&mut model, Intent::NextField);
-        type_text(&mut model, limit);
-        send_intent(&mut model, Intent::NextField);
-        assert!(send_intent(&mut model, Intent::Submit).is_empty(), "{label} {limit}");
-        let Screen::Form(form) = &model.screen else { panic!() };
-        let wrong = if label == "ok" {
-            keywright::tui::state::FormField::Limit
-        } else {
-            keywright::tui::state::FormField::Label
-        };
-        assert_eq!(form.focused_field, wrong, "{label} {limit}");
-        send_intent(&mut model, Intent::Back);
-    }
-}
-
-#[test]
-fn a_retiring_key_is_not_offered_to_authorise_another() {
-    let mut model = model_with_keys(&["laptop"]);
-    let info = Arc::new(KeyInfo {
-        limit: Some(5.0).into(),
-        limit_remaining: Some(5.0),
-        ..KeyInfo::default()
-    });
-    let mut laptop = key("laptop");
-    laptop.record_check(&CheckResult::Valid(info), now());
-    assert!(laptop.can_authorize(now()));
-    laptop.retirement =
-        Some(Retirement { replaced_at: now(), unused_for: 60, revoke_when_unused: false });
-    model.dashboard.upsert_key(laptop, now());
-    send_intent(&mut model, Intent::NewKey);
-    let Screen::Form(form) = &model.screen else { panic!() };
-    assert_eq!(form.existing_key, None);
-}
-
-#[test]
-fn the_chosen_auth_method_is_sent() {
-    let mut model = model_with_keys(&["laptop"]);
-    send_intent(&mut model, Intent::NewKey);
-    type_text(&mut model, "new");
-    let mut roads = Vec::new();
-    for _ in 0..4 {
-        let effects = send_intent(&mut model, Intent::Submit);
-        let [Effect::Request(_, Request::ProvisionKey { auth_choice: road, .. })] = &effects[..]
-        else {
-            panic!("{effects:?}")
-        };
-        roads.push(road.clone());
-        send_intent(&mut model, Intent::Back);
-        send_intent(&mut model, Intent::NextAuthChoice);
-    }
-    // What is held but was never heard of does not vouch.
-    assert_eq!(
-        roads,
-        [
-            AuthChoice::Automatic,
-            AuthChoice::PasteCode,
-            AuthChoice::Automatic,
-            AuthChoice::PasteCode
-        ]
-    );
-    let told = Arc::new(KeyInfo {
-        limit: Some(5.0).into(),
-        limit_remaining: Some(5.0),
-        ..KeyInfo::default()
-    });
-    let hash = model.dashboard.stored_keys()[0].hash.clone();
-    model.dashboard.record_check(&hash, &CheckResult::Valid(told), now());
-    send_intent(&mut model, Intent::Back);
-    send_intent(&mut model, Intent::NewKey);
-    type_text(&mut model, "new");
-    send_intent(&mut model, Intent::NextAuthChoice);
-    send_intent(&mut model, Intent::NextAuthChoice);
-    let effects = send_intent(&mut model, Intent::Submit);
-    let [
-        Effect::Request(
-            _,
-            Request::ProvisionKey { auth_choice: AuthChoice::ExistingKey(label), .. },
-        ),
-    ] = &effects[..]
-    else {
-        panic!("{effects:?}")
-    };
-    assert_eq!(label.as_str(), "laptop");
-}
-
-#[test]
-fn a_paste_with_a_newline_submits_nothing() {
-    let mut model = model_with_keys(&[]);
-    send_intent(&mut model, Intent::NewKey);
-    let effects = send_intent(&mut model, Intent::Paste("my\r\ntool\u{1b}[A".into()));
-    assert!(effects.is_empty());
-    let Screen::Form(form) = &model.screen else { panic!() };
-    assert_eq!(form.label.text(), "my tool[A");
-}
-
-#[test]
-fn the_reset_is_chosen_with_arrows_space_and_letters() {
-    let mut model = model_with_keys(&[]);
-    send_intent(&mut model, Intent::NewKey);
-    send_intent(&mut model, Intent::NextField);
-    send_intent(&mut model, Intent::NextField);
-    let mut reset = |intent: Intent| {
-        send_intent(&mut model, intent);
-        let Screen::Form(form) = &model.screen else { panic!() };
-        form.limit_reset
-    };
-    assert_eq!(reset(Intent::TypeChar('n')), None);
-    assert_eq!(reset(Intent::TypeChar(' ')), Some(ResetInterval::Daily));
-    let right = Intent::EditText(tui_input::InputRequest::GoToNextChar);
-    assert_eq!(reset(right), Some(ResetInterval::Weekly));
-    let left = Intent::EditText(tui_input::InputRequest::GoToPrevChar);
-    assert_eq!(reset(left), Some(ResetInterval::Daily));
-    assert_eq!(reset(Intent::TypeChar('m')), Some(ResetInterval::Monthly));
-}
-
-#[test]
-fn a_failed_sign_in_keeps_the_form() {
-    let (mut model, ticket) = model_awaiting_consent();
-    send(
-        &mut model,
-        Msg::Response(
-            ticket,
-            Response::ProvisioningFinished(ProvisioningOutcome::Failed(user_error(
-                ErrorKind::Unreachable,
-            ))),
-        ),
-    );
-    assert!(
-        matches!(&model.screen, Screen::SignIn(login) if login.error == Some(user_error(ErrorKind::Unreachable)))
-    );
-    let mut again = model.clone();
-    send_intent(&mut model, Intent::Back);
-    let Screen::Form(form) = &model.screen else { panic!() };
-    assert_eq!((form.label.text(), form.limit.text()), ("new", "7.50"));
-    assert!(matches!(
-        send_intent(&mut again, Intent::Retry)[..],
-        [Effect::Request(_, Request::ProvisionKey { .. })]
-    ));
-}
-
-#[test]
-fn esc_while_waiting_cancels_at_once_and_keeps_the_form() {
-    let (mut model, ticket) = model_awaiting_consent();
-    let effects = send_intent(&mut model, Intent::Back);
-    assert!(matches!(effects[..], [Effect::CancelRun(cancelled)] if cancelled == ticket));
-    assert!(matches!(&model.screen, Screen::Form(form) if form.label.text() == "new"));
-    send(
-        &mut model,
-        Msg::Response(
-            ticket,
-            Response::ProvisioningFinished(ProvisioningOutcome::Failed(user_error(
-                ErrorKind::Cancelled,
-            ))),
-        ),
-    );
-    assert_eq!((model.notice, model.background_runs.len()), (None, 0));
-}
-
-#[test]
-fn a_key_created_after_cancelling_is_listed_and_reported() {
-    let (mut model, ticket) = model_awaiting_consent();
-    send_intent(&mut model, Intent::Back);
-    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
-    assert_eq!(model.dashboard.stored_keys().len(), 2);
-    assert!(model.notice.unwrap().unwrap().contains("new"));
-}
-
-#[test]
-fn an_answer_counts_once() {
-    let (mut model, ticket) = model_awaiting_consent();
-    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
-    send_intent(&mut model, Intent::Back);
-    send(&mut model, Msg::KeyRemoved { label: "new".parse().unwrap(), result: Ok(()) });
-    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
-    assert_eq!(model.dashboard.stored_keys().len(), 1);
-    // A key that is nowhere else counts whoever brings it.
-    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(not_stored("new"))));
-    assert_eq!(new_key_label(&model), Some("new"));
-}
-
-#[test]
 fn a_clock_that_is_put_back_shows_no_key_for_longer() {
     let (mut model, ticket) = model_awaiting_consent();
     send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     send_intent(&mut model, Intent::ToggleReveal);
     update(&mut model, Msg::Tick, now() - SignedDuration::from_hours(1));
     assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.revealed_until.is_none()));
-}
-
-#[test]
-fn leaving_one_run_does_not_cancel_another() {
-    let (mut model, first) = model_awaiting_consent();
-    send(
-        &mut model,
-        Msg::Response(
-            first,
-            Response::ProvisioningEvent(ProvisioningEvent::StepStarted(
-                ProvisioningStep::ExchangeCode,
-            )),
-        ),
-    );
-    send_intent(&mut model, Intent::Quit);
-    send_intent(&mut model, Intent::Back);
-    send_intent(&mut model, Intent::NewKey);
-    type_text(&mut model, "second");
-    assert!(matches!(
-        send_intent(&mut model, Intent::Submit)[..],
-        [Effect::Request(_, Request::ProvisionKey { .. })]
-    ));
-    let effects =
-        send(&mut model, Msg::Response(first, Response::ProvisioningFinished(stored("new"))));
-    assert!(effects.is_empty(), "{effects:?}");
-}
-
-#[test]
-fn events_of_a_cancelled_run_are_ignored() {
-    let (mut model, old) = model_awaiting_consent();
-    send_intent(&mut model, Intent::Back);
-    send_intent(&mut model, Intent::Submit);
-    send(
-        &mut model,
-        Msg::Response(
-            old,
-            Response::ProvisioningEvent(ProvisioningEvent::StepStarted(ProvisioningStep::StoreKey)),
-        ),
-    );
-    assert!(
-        matches!(&model.screen, Screen::SignIn(login) if login.step == ProvisioningStep::Preflight)
-    );
-}
-
-#[test]
-fn a_pasted_code_is_given_once_and_only_if_it_is_one() {
-    let (mut model, _) = model_awaiting_consent();
-    send_intent(&mut model, Intent::ToggleCodeField);
-    assert!(send_intent(&mut model, Intent::Enter).is_empty());
-    send_intent(&mut model, Intent::Paste("`junk".into()));
-    assert!(send_intent(&mut model, Intent::Enter).is_empty());
-    // What was rejected does not stay in the field.
-    send_intent(&mut model, Intent::Paste(" the-code\n".into()));
-    assert!(matches!(send_intent(&mut model, Intent::Enter)[..], [Effect::SubmitCode(..)]));
-    assert!(send_intent(&mut model, Intent::Enter).is_empty());
-}
-
-#[test]
-fn only_the_sandbox_can_decide_consent() {
-    let (mut model, ticket) = model_awaiting_consent();
-    assert!(send_intent(&mut model, Intent::Approve).is_empty());
-    model.is_sandbox = true;
-    let effects = send_intent(&mut model, Intent::Approve);
-    assert!(
-        matches!(effects[..], [Effect::Request(_, Request::DecideConsent { approve: true, .. })]),
-        "{effects:?}"
-    );
-    let result = Ok(Some(AuthCode::from("code".to_owned())));
-    let effects = send(&mut model, Msg::Response(ticket, Response::ConsentDecided(result)));
-    assert!(matches!(effects[..], [Effect::SubmitCode(..)]));
 }
 
 #[test]

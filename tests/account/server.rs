@@ -1,13 +1,11 @@
-//! Account keys, updates at the server and refreshes.
+//! Updates at the server and refreshes.
 
-use keywright::cli::exit_code;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use keywright::domain::{CheckResult, FieldChange, KeyPatch, Reported};
-use keywright::services::keys::{self, Error, JoinedKey, RevokeOutcome, UpdateOutcome};
+use keywright::services::keys::{self, Error, RevokeOutcome, UpdateOutcome};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
 use serde_json::json;
@@ -15,126 +13,6 @@ use tokio::sync::watch;
 
 use super::proxy::Fault;
 use super::{TIMEOUT, TestAccount, block_on, label, slot};
-
-fn list(world: &TestAccount) -> Result<usize, Error> {
-    block_on(keys::list_account_keys(&world.services, &world.management)).map(|keys| keys.len())
-}
-
-#[test]
-fn all_pages_of_account_keys_are_fetched_also_disabled_ones() {
-    let world = TestAccount::of(250, StoreLocation::in_memory());
-    world.spoil("GET /api/v1/workspaces", Fault::Say(404, String::new()));
-    assert_eq!(list(&world).unwrap(), 250);
-    assert_eq!(world.proxy.count("GET /api/v1/keys?"), 4, "{:?}", world.proxy.asked());
-    let last = world.proxy.asked().pop().unwrap();
-    for part in ["offset=250", "include_disabled=true", "include_expired=true"] {
-        assert!(last.contains(part), "{last}");
-    }
-}
-
-#[test]
-fn each_workspace_is_listed_or_else_the_default_one() {
-    let world = TestAccount::new();
-    let (a, b) = ("a".repeat(64), "b".repeat(64));
-    world.proxy.rule(move |asked| {
-        let rows = match asked {
-            _ if !asked.contains("offset=0") => json!([]),
-            _ if asked.contains("/workspaces") => json!([{"id": "w1"}, {"id": "w2"}]),
-            _ if asked.contains("workspace_id=w1") => json!([{"hash": a}]),
-            _ if asked.contains("workspace_id=w2") => json!([{"hash": a}, {"hash": b}]),
-            _ => json!([{"hash": "c".repeat(64)}, {"hash": "d".repeat(64)}, {"hash": a}]),
-        };
-        Fault::Say(200, json!({"data": rows}).to_string())
-    });
-    assert_eq!(list(&world).unwrap(), 2);
-    for odd in [Fault::Say(403, String::new()), Fault::Say(200, "<html>".into())] {
-        world.spoil("GET /api/v1/workspaces", odd);
-        assert_eq!(list(&world).unwrap(), 4);
-    }
-}
-
-#[test]
-fn failed_key_list_is_an_error_and_not_an_empty_list() {
-    let world = TestAccount::new();
-    let html = || "<html>proxy</html>".to_owned();
-    for (fate, code, words) in [
-        (Fault::Say(401, String::new()), 1, "no longer works"),
-        (Fault::Say(403, html()), 1, "may not"),
-        (Fault::SlowDown(3_600), 6, "wait a minute"),
-        (Fault::Say(500, String::new()), 6, "500"),
-        (Fault::Say(200, html()), 1, "instead of a list of keys"),
-        (Fault::Say(200, "{}".into()), 1, "instead of a list of keys"),
-        (Fault::Half, 6, "incomplete"),
-        (Fault::Swallow, 6, "closed the connection"),
-    ] {
-        let said = format!("{fate:?}");
-        world.spoil("GET /api/v1/keys", fate);
-        let trouble = list(&world).expect_err(&said).to_user_error();
-        let all = trouble.one_line();
-        assert!(exit_code(trouble.kind) == code && all.contains(words), "{said}: {trouble:?}");
-    }
-}
-
-#[test]
-fn repeated_or_endless_pages_end_the_listing() {
-    let world = TestAccount::new();
-    let count = AtomicUsize::new(0);
-    let page = |hash: String| Fault::Say(200, json!({"data": [{"hash": hash}]}).to_string());
-    world.spoil("GET /api/v1/", page("a".repeat(64)));
-    assert_eq!(list(&world).unwrap(), 1);
-    assert_eq!(world.proxy.count("GET /api/v1/keys?"), 2);
-    world.proxy.rule(move |_| page(format!("{:064x}", count.fetch_add(1, Ordering::Relaxed))));
-    assert!(list(&world).unwrap_err().to_string().contains("at most 100000 rows"));
-}
-
-#[test]
-fn endless_workspaces_and_large_pages_do_not_fill_the_memory() {
-    let world = TestAccount::new();
-    let (count, workspaces) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let name = "x".repeat(3 * 1024 * 1024);
-    world.proxy.rule(move |asked| {
-        let count = count.fetch_add(1, Ordering::Relaxed);
-        let rows = if asked.contains("/workspaces") {
-            match workspaces.fetch_add(1, Ordering::Relaxed) {
-                0..5 => json!([{"id": format!("w{count}")}]),
-                _ => json!([]),
-            }
-        } else if asked.contains("offset=0") {
-            json!([{"hash": format!("{count:064x}"), "name": name},
-                   {"hash": format!("{:064x}", count + 1_000_000), "name": ""}])
-        } else if count % 10 == 0 {
-            json!([])
-        } else {
-            json!([{"hash": format!("{count:064x}"), "name": name}])
-        };
-        Fault::Say(200, json!({"data": rows}).to_string())
-    });
-    assert!(list(&world).unwrap_err().to_string().contains("100 MiB"));
-    assert!(world.proxy.asked().len() < 60, "{}", world.proxy.asked().len());
-}
-
-#[test]
-fn key_counts_as_revoked_only_after_a_request_for_it() {
-    let world = TestAccount::new();
-    let gone = world.held("ci");
-    block_on(keys::revoke_key(&world.services, &world.management, &gone.hash)).unwrap();
-    inventory::remove_key(&world.services.location, &world.services.server, "agent").unwrap();
-    let rows = block_on(keys::join_account_keys(&world.services, &world.management)).unwrap();
-    let words: Vec<_> = rows
-        .iter()
-        .map(|row| match row {
-            JoinedKey::Both(held, _) => format!("both {}", held.label),
-            JoinedKey::AccountOnly(remote) => format!("remote {}", remote.display_name()),
-            JoinedKey::NotListed(held) => format!("missing {}", held.label),
-            JoinedKey::Revoked(held) => format!("gone {}", held.label),
-        })
-        .collect();
-    assert_eq!(words, ["both laptop", "gone ci", "both notebook", "remote agent"]);
-    assert_eq!(world.held("notebook").disabled, Some(true), "it is noted");
-    world.spoil("GET /api/v1/keys/", Fault::Say(500, String::new()));
-    let rows = block_on(keys::join_account_keys(&world.services, &world.management)).unwrap();
-    assert!(matches!(&rows[1], JoinedKey::NotListed(held) if held.hash == gone.hash));
-}
 
 #[test]
 fn disabling_is_recorded_and_the_response_is_compared() {

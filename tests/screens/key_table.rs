@@ -1,0 +1,77 @@
+//! The table of keys and the details of one key.
+
+use super::*;
+
+#[test]
+fn keys_at_80_by_24() {
+    insta::assert_snapshot!(drawn(&held((80, 24))));
+}
+
+#[test]
+fn keys_at_120_by_40() {
+    let mut model = held((120, 40));
+    model.is_sandbox = true;
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn keys_at_160_by_50_have_their_details_beside_them() {
+    insta::assert_snapshot!(drawn(&held((160, 50))));
+}
+
+#[test]
+fn every_state_at_80_by_24() {
+    insta::assert_snapshot!(drawn(&in_every_state((80, 24))));
+}
+
+#[test]
+fn every_state_at_160_by_50() {
+    insta::assert_snapshot!(drawn(&in_every_state((160, 50))));
+}
+
+#[test]
+fn details_show_the_usage() {
+    let mut model = in_every_state((80, 24));
+    want(&mut model, &[Intent::Move(1), Intent::ToggleDetails]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn details_show_that_a_key_was_rejected() {
+    let mut model = in_every_state((80, 24));
+    want(&mut model, &[Intent::Move(6), Intent::ToggleDetails]);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn filter_is_shown_below_the_table_while_it_is_edited() {
+    let mut model = in_every_state((80, 24));
+    want(&mut model, &[Intent::ToggleMark, Intent::NextSortOrder, Intent::EditFilter]);
+    type_text(&mut model, "sp");
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn missing_account_credit_does_not_change_key_states() {
+    let mut model = in_every_state((80, 24));
+    let asked = update(&mut model, Msg::Intent(Intent::Reload), now());
+    assert_eq!(asked.len(), 1);
+    let ticket = Ticket(3);
+    update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(states()))), now());
+    let hash = states()[0].hash.clone();
+    let msg = Msg::Response(
+        Ticket(4),
+        Response::KeyChecked { hash, result: CheckResult::InsufficientCredits, checked_at: now() },
+    );
+    update(&mut model, msg, now());
+    let screen = drawn(&model);
+    assert!(screen.contains("out of credit"), "{screen}");
+    assert!(screen.contains("● active"), "{screen}");
+}
+
+#[test]
+fn details_show_the_commands_that_read_the_key() {
+    let mut model = held((80, 24));
+    want(&mut model, &[Intent::Move(1), Intent::ToggleDetails]);
+    insta::assert_snapshot!(drawn(&model));
+}

@@ -1,0 +1,208 @@
+//! Edit, disable, import, removal and revocation.
+
+use super::*;
+
+#[test]
+fn nothing_is_deleted_at_the_server_before_its_label_was_typed() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::Remove);
+    assert_eq!(model.question, Some(Question::RemoveKeys(vec!["laptop".parse().unwrap()])));
+    send_intent(&mut model, Intent::Revoke);
+    assert_eq!((asking(&model), &model.question), (Some(ConfirmKind::Revoke), &None));
+    type_text(&mut model, "lap");
+    assert!(send_intent(&mut model, Intent::Enter).is_empty());
+    type_text(&mut model, "top");
+    let effects = send_intent(&mut model, Intent::Enter);
+    let [Effect::RevokeKeys(keys)] = &effects[..] else { panic!("{effects:?}") };
+    let (hash, label) = (keys[0].hash.clone(), keys[0].label.clone());
+    let failed = Msg::KeyRevoked {
+        hash: hash.clone(),
+        label: label.clone(),
+        result: Err(user_error(ErrorKind::Failed)),
+    };
+    send(&mut model, failed);
+    assert_eq!(labels(&model), ["laptop"], "what was not done is not shown as done");
+    send(&mut model, Msg::KeyRevoked { hash, label, result: Ok(()) });
+    assert_eq!(labels(&model), [""; 0]);
+}
+
+#[test]
+fn keys_are_disabled_and_enabled_only_after_a_question() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    assert!(send_intent(&mut model, Intent::ToggleDisabled).is_empty());
+    assert!(send_intent(&mut model, Intent::No).is_empty());
+    assert_eq!(model.question, None);
+    assert!(send_intent(&mut model, Intent::ToggleDisabled).is_empty());
+    let effects = send_intent(&mut model, Intent::Yes);
+    assert!(
+        matches!(&effects[..], [Effect::SetKeysDisabled { keys, disabled: true }] if keys.len() == 1)
+    );
+    let off = AccountKey { disabled: Some(true), ..account_key("laptop") };
+    let label: Label = "laptop".parse().unwrap();
+    send(&mut model, Msg::KeyDisabledSet { label: label.clone(), result: Ok(off), warning: None });
+    assert_eq!(model.dashboard.selected_key().unwrap().state(now()), KeyState::Disabled);
+    assert!(send_intent(&mut model, Intent::ToggleDisabled).is_empty());
+    let effects = send_intent(&mut model, Intent::Yes);
+    assert!(matches!(&effects[..], [Effect::SetKeysDisabled { disabled: false, .. }]));
+    send(
+        &mut model,
+        Msg::KeyDisabledSet { label, result: Ok(account_key("laptop")), warning: None },
+    );
+    send_intent(&mut model, Intent::ToggleMark);
+    send_intent(&mut model, Intent::ToggleMark);
+    assert!(send_intent(&mut model, Intent::ToggleDisabled).is_empty());
+    // The question names its keys, whatever is selected when it is answered.
+    model.dashboard.marked_hashes.clear();
+    let effects = send_intent(&mut model, Intent::Yes);
+    assert!(
+        matches!(&effects[..], [Effect::SetKeysDisabled { keys, disabled: true }] if keys.len() == 2)
+    );
+}
+
+#[test]
+fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
+    let mut model = editing(Some(account_key("laptop")));
+    type_text(&mut model, "20");
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!(form.diff, ["limit: $7.50 → $20.00"]);
+    let effects = send_intent(&mut model, Intent::Submit);
+    let [Effect::Request(ticket, Request::UpdateKey(change))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    let KeyUpdate { account_patch: Some((seen, patch)), new_label: None, .. } = &**change else {
+        panic!()
+    };
+    assert_eq!(*seen, account_key("laptop"));
+    assert_eq!(
+        *patch,
+        KeyPatch { limit: FieldChange::from_option("20".parse().ok()), ..KeyPatch::default() }
+    );
+    // Once is enough.
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
+    // Somebody was quicker: what is there now is what is changed from.
+    let mut now_there = account_key("laptop");
+    now_there.info.limit = Some(5.0).into();
+    let outcome = KeyUpdateOutcome::Conflict { current: now_there, changed_fields: vec!["limit"] };
+    send(&mut model, Msg::Response(*ticket, Response::KeyUpdated(outcome)));
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!((form.limit.text(), form.submit_ticket, form.diff.len()), ("5", None, 0));
+    assert!(form.error.as_ref().unwrap().message.contains("limit"));
+}
+
+#[test]
+fn a_change_that_is_none_is_not_sent_and_a_new_name_renames_the_stored_key() {
+    let mut model = editing(Some(account_key("laptop")));
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
+    assert!(matches!(model.screen, Screen::Dashboard), "there is nothing to send");
+    let mut model = editing(Some(account_key("laptop")));
+    send_intent(&mut model, Intent::PreviousField);
+    type_text(&mut model, "ci");
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!((form.focused_field, form.diff.len()), (FormField::Label, 0), "that label is taken");
+    type_text(&mut model, "cd");
+    send_intent(&mut model, Intent::Submit);
+    let effects = send_intent(&mut model, Intent::Submit);
+    let [Effect::Request(ticket, Request::UpdateKey(change))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert!(
+        change.account_patch.is_none() && change.new_label.as_ref().unwrap().as_str() == "cicd"
+    );
+    let here = StoredKey { label: "cicd".parse().unwrap(), ..key("laptop") };
+    let outcome =
+        KeyUpdateOutcome::Updated { account_key: None, stored_key: Some(here), warning: None };
+    send(&mut model, Msg::Response(*ticket, Response::KeyUpdated(outcome)));
+    assert_eq!(labels(&model), ["cicd", "ci"]);
+}
+
+#[test]
+fn without_a_management_key_a_label_is_all_that_can_be_changed() {
+    let model = editing(None);
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!(form.fields(), [FormField::Label]);
+    assert!(matches!(form.kind, FormKind::Edit { account_key: None, .. }));
+}
+
+#[test]
+fn an_imported_key_is_sent_once_and_redacted_in_debug() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::ImportKey);
+    type_text(&mut model, "ci");
+    send_intent(&mut model, Intent::Enter);
+    send(&mut model, Msg::Intent(Intent::Paste("sk-or-v1-very-secret\n".into())));
+    assert!(!format!("{model:?}").contains("very-secret"));
+    let effects = send_intent(&mut model, Intent::Submit);
+    let [Effect::Request(ticket, Request::ImportKey { label, .. })] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(label.as_str(), "ci");
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
+    send(
+        &mut model,
+        Msg::Response(*ticket, Response::KeyImported(Err(user_error(ErrorKind::Unreachable)))),
+    );
+    let effects = send_intent(&mut model, Intent::Submit);
+    let [Effect::Request(ticket, Request::ImportKey { .. })] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    send(&mut model, Msg::Response(*ticket, Response::KeyImported(Ok(key("ci")))));
+    assert!(matches!(model.screen, Screen::Dashboard));
+    assert_eq!(labels(&model), ["laptop", "ci"]);
+}
+
+#[test]
+fn a_workspace_can_be_chosen_where_a_management_key_is_known() {
+    let mut model = model_with_keys(&[]);
+    let effects = send_intent(&mut model, Intent::NewKey);
+    assert!(matches!(effects[..], [Effect::DetectManagementKey]));
+    send(&mut model, Msg::ManagementKeyDetected(true));
+    type_text(&mut model, "web");
+    let Screen::Form(form) = &mut model.screen else { panic!() };
+    assert_eq!(form.fields().len(), 5);
+    form.workspace_id.paste("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10");
+    let effects = send_intent(&mut model, Intent::Submit);
+    let [Effect::Request(_, Request::ProvisionKey { request, .. })] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(request.workspace_id.as_deref(), Some("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"));
+}
+
+#[test]
+fn a_fetched_key_does_not_open_the_form_of_another_key() {
+    for result in [Ok(None), Ok(Some(account_key("laptop")))] {
+        let mut model = model_with_keys(&["laptop", "ci"]);
+        let effects = send_intent(&mut model, Intent::EditKey);
+        let [Effect::Request(ticket, Request::FetchAccountKey(_))] = effects[..] else {
+            panic!("{effects:?}")
+        };
+        send_intent(&mut model, Intent::Move(1));
+        send(&mut model, Msg::Response(ticket, Response::AccountKeyFetched(result)));
+        assert!(matches!(model.screen, Screen::Dashboard), "{:?}", model.screen);
+    }
+}
+
+#[test]
+fn quitting_waits_for_changes_under_way_and_a_failure_cancels_it() {
+    let key_of = |model: &Model| model.dashboard.selected_key().unwrap().clone();
+    let removed = |result| Msg::KeyRemoved { label: "laptop".parse().unwrap(), result };
+    let start_removal = || {
+        let mut model = model_with_keys(&["laptop"]);
+        send_intent(&mut model, Intent::Remove);
+        let effects = send_intent(&mut model, Intent::Yes);
+        assert!(matches!(effects[..], [Effect::RemoveKeys(_)]), "{effects:?}");
+        model
+    };
+    let mut model = start_removal();
+    assert!(send_intent(&mut model, Intent::Quit).is_empty());
+    assert!(matches!(&model.notice, Some(Err(_))), "it says why it does not quit");
+    assert!(matches!(send(&mut model, removed(Ok(())))[..], [Effect::Quit]));
+
+    let mut model = start_removal();
+    send_intent(&mut model, Intent::Quit);
+    assert!(send(&mut model, removed(Err(user_error(ErrorKind::Failed)))).is_empty());
+    assert!(matches!(&model.notice, Some(Err(error)) if error.kind == ErrorKind::Failed));
+    assert_eq!(key_of(&model).label.as_str(), "laptop");
+    assert!(matches!(send_intent(&mut model, Intent::Quit)[..], [Effect::Quit]));
+}

@@ -1,0 +1,216 @@
+//! Rotation and leak response.
+
+use super::*;
+
+#[test]
+fn a_rotation_is_confirmed_and_moves_the_label() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    assert!(send_intent(&mut model, Intent::Rotate).is_empty());
+    assert_eq!(asking(&model), Some(ConfirmKind::Rotate));
+    send_intent(&mut model, Intent::NextChoice);
+    send_intent(&mut model, Intent::ToggleMark);
+    let effects = send_intent(&mut model, Intent::Yes);
+    let [Effect::Request(ticket, Request::RotateKey { stored_key: held, retire_policy: terms })] =
+        &effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(held.label.as_str(), "laptop");
+    assert_eq!(*terms, RetirePolicy { unused_for: 21_600, revoke_when_unused: true });
+    let rotation = RotationOutcome::Completed { rotated: rotated("laptop"), warning: None };
+    send(&mut model, Msg::Response(*ticket, Response::RotationFinished(rotation)));
+    assert!(matches!(model.screen, Screen::Dashboard));
+    assert_eq!(labels(&model), ["laptop (old)", "ci", "laptop"]);
+    assert_eq!(model.dashboard.selected_key().unwrap().hash, "new");
+}
+
+#[test]
+fn a_rotation_that_failed_can_be_tried_again_and_left() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::Rotate);
+    let effects = send_intent(&mut model, Intent::Yes);
+    let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    let failed = |ticket| {
+        Msg::Response(
+            ticket,
+            Response::RotationFinished(RotationOutcome::Failed(user_error(ErrorKind::Unreachable))),
+        )
+    };
+    send(&mut model, failed(ticket));
+    assert!(matches!(&model.screen, Screen::SignIn(login) if login.error.is_some()));
+    let effects = send_intent(&mut model, Intent::Retry);
+    let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    let effects = send_intent(&mut model, Intent::Back);
+    assert!(matches!(effects[..], [Effect::CancelRun(cancelled)] if cancelled == ticket));
+    assert!(matches!(model.screen, Screen::Dashboard));
+    assert_eq!(model.background_runs.len(), 1);
+    send(&mut model, failed(ticket));
+    assert_eq!(model.background_runs, []);
+}
+
+#[test]
+fn an_unstored_key_of_a_rotation_is_shown() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::Rotate);
+    let effects = send_intent(&mut model, Intent::Yes);
+    let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    let rotation = RotationOutcome::NotStored {
+        entry: key("laptop (new)"),
+        key: secret(),
+        error: user_error(ErrorKind::SecretStore),
+    };
+    send(&mut model, Msg::Response(ticket, Response::RotationFinished(rotation)));
+    assert_eq!(new_key_label(&model), Some("laptop (new)"));
+    assert!(send_intent(&mut model, Intent::Quit).is_empty());
+    assert_eq!(model.question, Some(Question::QuitWithUnstoredKey));
+}
+
+#[test]
+fn a_leak_response_is_confirmed_and_reports_failures() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    send_intent(&mut model, Intent::ToggleMark);
+    send_intent(&mut model, Intent::ToggleMark);
+    assert!(send_intent(&mut model, Intent::RespondToLeak).is_empty());
+    assert_eq!(asking(&model), Some(ConfirmKind::RespondToLeak));
+    let effects = send_intent(&mut model, Intent::Yes);
+    let [Effect::Request(ticket, Request::RespondToLeak(keys))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(keys.len(), 2);
+    let one = |label: &str, done, replaced| LeakResponse {
+        label: label.parse().unwrap(),
+        disable_result: ActionResult {
+            succeeded: done,
+            message: format!("{label} is perhaps off"),
+        },
+        rotation: replaced,
+    };
+    let panicked = vec![
+        one(
+            "laptop",
+            true,
+            RotationOutcome::Completed { rotated: rotated("laptop"), warning: None },
+        ),
+        one("ci", false, RotationOutcome::Failed(user_error(ErrorKind::Unreachable))),
+    ];
+    send(&mut model, Msg::Response(*ticket, Response::LeakResponseFinished(panicked)));
+    let Screen::ActionResults(deeds) = &model.screen else { panic!("{:?}", model.screen) };
+    assert_eq!(
+        deeds.iter().map(|deed| deed.succeeded).collect::<Vec<_>>(),
+        [true, true, false, false]
+    );
+    assert!(labels(&model).contains(&"laptop (old)"));
+    send_intent(&mut model, Intent::Back);
+    assert!(matches!(model.screen, Screen::Dashboard));
+}
+
+#[test]
+fn a_leaked_key_that_was_replaced_is_copied() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::RespondToLeak);
+    let effects = send_intent(&mut model, Intent::Yes);
+    let [Effect::Request(ticket, Request::RespondToLeak(_))] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    let panicked = vec![LeakResponse {
+        label: "laptop".parse().unwrap(),
+        disable_result: ActionResult { succeeded: true, message: String::new() },
+        rotation: RotationOutcome::Completed { rotated: rotated("laptop"), warning: None },
+    }];
+    let effects = send(&mut model, Msg::Response(ticket, Response::LeakResponseFinished(panicked)));
+    assert!(
+        effects
+            .iter()
+            .any(|e| matches!(e, Effect::CopyStoredKey(label) if label.as_str() == "laptop"))
+    );
+}
+
+#[test]
+fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
+    for (delete, usage, goes) in [(true, 1.0, true), (true, 1.5, false), (false, 1.0, false)] {
+        let mut model = model_with_keys(&["laptop"]);
+        let since = now() - SignedDuration::from_hours(2);
+        let mut handed = rotated("laptop");
+        handed.old.as_mut().unwrap().retirement =
+            Some(Retirement { replaced_at: since, unused_for: 3_600, revoke_when_unused: delete });
+        let rotations = vec![("laptop".parse().unwrap(), Ok(handed))];
+        let effects = send(
+            &mut model,
+            Msg::RecoveryFinished {
+                stored_keys: Vec::new(),
+                unstored_keys: Vec::new(),
+                rotations,
+                unresolved_attempts: Vec::new(),
+                deleted_labels: Vec::new(),
+                error: None,
+            },
+        );
+        let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {
+            panic!("{effects:?}")
+        };
+        let samples = vec![UsageSample { at: since, usage: 1.0 }, UsageSample { at: now(), usage }];
+        let past = vec![(hashes[0].clone(), samples)];
+        let effects = send(&mut model, Msg::Response(*ticket, Response::UsageHistoryLoaded(past)));
+        assert_eq!(matches!(effects[..], [Effect::RevokeKeys(_)]), goes, "{delete} {usage}");
+    }
+}
+
+#[test]
+fn leaving_stops_when_a_replacement_that_came_could_not_be_stored() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::Rotate);
+    let effects = send_intent(&mut model, Intent::Yes);
+    let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    send_intent(&mut model, Intent::Quit);
+    let rotation = RotationOutcome::NotStored {
+        entry: key("laptop"),
+        key: secret(),
+        error: user_error(ErrorKind::SecretStore),
+    };
+    let effects = send(&mut model, Msg::Response(ticket, Response::RotationFinished(rotation)));
+    assert!(effects.is_empty(), "{effects:?}");
+    assert_eq!(new_key_label(&model), Some("laptop"));
+}
+
+#[test]
+fn a_replacement_that_is_stored_at_last_takes_its_place_and_ends_on_the_reveal() {
+    let mut model = model_with_keys(&["laptop"]);
+    finish_recovery(&mut model, vec![not_stored("new")]);
+    let effects = send_intent(&mut model, Intent::Retry);
+    let [Effect::Request(ticket, Request::RetryStore { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    let handed = Rotated { new: key("new"), old: Some(key("laptop")) };
+    send(
+        &mut model,
+        Msg::Response(
+            ticket,
+            Response::RotationFinished(RotationOutcome::Completed {
+                rotated: handed,
+                warning: None,
+            }),
+        ),
+    );
+    send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
+    assert!(matches!(&model.screen, Screen::NewKey(reveal) if reveal.is_stored));
+    assert_eq!(model.dashboard.stored_keys().len(), 2);
+}
+
+#[test]
+fn a_rotated_key_that_the_account_had_listed_is_listed_once() {
+    let mut model = model_with_keys(&["laptop"]);
+    let known = AccountKey { hash: "new".into(), ..account_key("laptop") };
+    let account = AccountKeys { keys: vec![known], ..AccountKeys::default() };
+    model.dashboard.merge_account_keys(account, "s", now());
+    model.dashboard.apply_rotation(rotated("laptop"), now());
+    let hashes: Vec<_> = model.dashboard.all_keys().iter().map(|key| key.hash.as_str()).collect();
+    assert_eq!(hashes.iter().filter(|hash| **hash == "new").count(), 1, "{hashes:?}");
+}
