@@ -38,7 +38,7 @@ fn wrong_usage_names_the_valid_values() {
     assert!(home.run_failing(2, &["new"]).contains("LABEL"));
     for (arguments, expected) in [
         (["--limit", "0"], "above zero"),
-        (["--limit", "-5"], "unexpected"),
+        (["--limit", "-5"], "above zero"),
         (["--limit", "1e9"], "such as 10 or 12.50"),
         (["--limit", "12,50"], "with a point"),
         (["--limit", "0.001"], "two decimals"),
