@@ -52,13 +52,16 @@ pub fn parse_server(text: &str) -> Result<String, String> {
     Ok(url.origin().ascii_serialization())
 }
 
-/// Returns the keychain service name for a server's keys. A server with http has other entries than one
-/// with https on the same host and port, so that no key stored for https is sent in plaintext.
+/// Returns the keychain service name for a server's keys. On a loopback address, where http is allowed
+/// too, https has entries of its own, so that no key stored for https is sent in plaintext.
 pub fn keychain_service(server: &str) -> String {
-    match server.strip_prefix("https://") {
-        Some(_) if server == DEFAULT_SERVER => "keywright".into(),
-        Some(host) => format!("keywright/{host}"),
-        None => format!("keywright/{server}"),
+    let Some((scheme, host)) = server.split_once("://") else { return format!("keywright/{server}") };
+    if server == DEFAULT_SERVER {
+        "keywright".into()
+    } else if scheme == "https" && parse_server(&format!("http://{host}")).is_ok() {
+        format!("keywright/{server}")
+    } else {
+        format!("keywright/{host}")
     }
 }
 
@@ -262,7 +265,8 @@ mod tests {
     #[test]
     fn each_server_has_its_own_keychain_service() {
         assert_eq!(keychain_service("https://openrouter.ai"), "keywright");
-        assert_eq!(keychain_service("https://localhost:4000"), "keywright/localhost:4000");
-        assert_eq!(keychain_service("http://localhost:4000"), "keywright/http://localhost:4000");
+        assert_eq!(keychain_service("https://example.com:444"), "keywright/example.com:444");
+        assert_eq!(keychain_service("http://localhost:4000"), "keywright/localhost:4000");
+        assert_eq!(keychain_service("https://localhost:4000"), "keywright/https://localhost:4000");
     }
 }

@@ -29,7 +29,7 @@ use memory::MemoryStore;
 /// The name of an entry. On Linux these are the Secret Service attributes `service` and `username`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct EntryId {
-    /// `keywright`, or `keywright/<host[:port]>` for another server (`keywright/http://…` without TLS).
+    /// `keywright`, or `keywright/<host[:port]>` for another server (`keywright/https://…` on a loopback address).
     pub service: String,
     /// The key's label.
     pub account: String,

@@ -284,7 +284,7 @@ class World:
 
     def lookup(self, server, label):
         """The key stored under a label, read by another tool; empty when there is none."""
-        service = "keywright/" + server
+        service = "keywright/" + server.split("//")[1]
         return self.run("secret-tool", "lookup", "service", service, "username", label)[1].strip()
 
     def attempts(self):

@@ -176,7 +176,7 @@ def another_keychain_is_named_where_the_keys_are_missing(world):
     with open(world.path("home", ".local", "share", "keywright", "keychain.json"), "w", encoding="utf-8") as file:
         json.dump({"version": 1, "providers": [{"program": "kwalletd6", "collection": "kdewallet"}]}, file)
     one = world.lookup(server, "one")
-    service = "keywright/" + server
+    service = "keywright/" + server.split("//")[1]
     world.run("secret-tool", "clear", "service", service, "username", "one")
     for command in (("get", "one"), ("list", "--refresh"), ("run", "one", "--", "true")):
         code, _, err = world.keywright("--server", server, *command)

@@ -22,7 +22,7 @@ VALUES = (
 
 def store(world, server, label, value):
     """Stores a secret in the keychain with another tool."""
-    service = "keywright/" + server
+    service = "keywright/" + server.split("//")[1]
     argv = ["secret-tool", "store", "--label", label, "service", service, "username", label]
     subprocess.run(argv, env=world.env, input=value, text=True, check=True, timeout=10)
 
@@ -359,7 +359,7 @@ def get_is_faster_than_secret_tool(world):
     server, _ = world.sandbox()
     world.env["KEYWRIGHT_SERVER"] = server
     store(world, server, "ci", "sk-or-v1-0")
-    service = "keywright/" + server
+    service = "keywright/" + server.split("//")[1]
     lookup = shlex.join(["secret-tool", "lookup", "service", service, "username", "ci"])
     check_times(
         "get, secret-tool, run",

@@ -77,11 +77,14 @@ pub async fn remove_management_key(services: &ServiceContext) -> Result<bool, Er
 }
 
 fn management_entry_id(services: &ServiceContext) -> EntryId {
-    management_entry_id_for(&services.keychain_service)
+    management_entry_id_for(&services.keychain_service, &services.server)
 }
 
 /// Returns the entry of the management key, in a service of its own so that it is not taken for an API
 /// key.
-pub(super) fn management_entry_id_for(service: &str) -> EntryId {
-    EntryId { service: format!("{service} management"), account: "management".into() }
+pub(super) fn management_entry_id_for(service: &str, server: &str) -> EntryId {
+    // In the service without `http`, earlier versions stored keys for https too, which must not be
+    // sent in plaintext.
+    let scheme = if server.starts_with("http://") { " http" } else { "" };
+    EntryId { service: format!("{service}{scheme} management"), account: "management".into() }
 }

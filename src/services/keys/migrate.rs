@@ -75,7 +75,7 @@ pub fn migrate_entries(
                 .cloned();
             (EntryId { service: service.clone(), account }, stored_key)
         }));
-        entry_ids.push((management_entry_id_for(&service), None));
+        entry_ids.push((management_entry_id_for(&service, server), None));
     }
     entry_ids.extend(attempts.iter().map(|attempt| {
         (EntryId { service: ATTEMPTS_SERVICE.into(), account: attempt.id.clone() }, None)
