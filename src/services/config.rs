@@ -55,7 +55,9 @@ pub fn parse_server(text: &str) -> Result<String, String> {
 /// Returns the keychain service name for a server's keys. On a loopback address, where http is allowed
 /// too, https has entries of its own, so that no key stored for https is sent in plaintext.
 pub fn keychain_service(server: &str) -> String {
-    let Some((scheme, host)) = server.split_once("://") else { return format!("keywright/{server}") };
+    let Some((scheme, host)) = server.split_once("://") else {
+        return format!("keywright/{server}");
+    };
     if server == DEFAULT_SERVER {
         "keywright".into()
     } else if scheme == "https" && parse_server(&format!("http://{host}")).is_ok() {
