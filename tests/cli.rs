@@ -142,6 +142,16 @@ fn the_sandbox_starts_with_four_keys() {
             "usage_weekly",
             "usage_monthly",
             "checked_at",
+            "allowed_data_regions",
+            "budgets",
+            "dormant",
+            "effective_budget",
+            "guardrail",
+            "last_used_at",
+            "other_account",
+            "unrecognized",
+            "user_id",
+            "workspace_id",
         ];
         expected.sort_unstable();
         assert_eq!(fields, expected);

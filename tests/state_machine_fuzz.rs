@@ -353,32 +353,38 @@ fn is_answered_once(msg: &Msg) -> bool {
         Msg::Response(_, Response::LeakResponseFinished(panicked)) => {
             !panicked.iter().any(|one| matches!(one.rotation, RotationOutcome::NotStored { .. }))
         }
-        Msg::Response(_, Response::KeysLoaded(_))
-        | Msg::Response(_, Response::RefreshFinished { .. })
-        | Msg::Response(_, Response::AccountKeyFetched(_))
-        | Msg::Response(_, Response::KeyUpdated(_))
-        | Msg::Response(_, Response::KeyImported(_))
-        | Msg::Response(_, Response::AccountKeysLoaded(_))
-        | Msg::Response(_, Response::UsageHistoryLoaded(_))
-        | Msg::Response(_, Response::PlanLoaded(_))
-        | Msg::Response(_, Response::PlanApplied(_))
-        | Msg::Response(_, Response::SecretRead { .. }) => true,
+        Msg::Response(
+            _,
+            Response::KeysLoaded(_)
+            | Response::RefreshFinished { .. }
+            | Response::AccountKeyFetched(_)
+            | Response::KeyUpdated(_)
+            | Response::KeyImported(_)
+            | Response::AccountKeysLoaded(_)
+            | Response::UsageHistoryLoaded(_)
+            | Response::PlanLoaded(_)
+            | Response::PlanApplied(_)
+            | Response::SecretRead { .. },
+        ) => true,
         Msg::Intent(_)
         | Msg::Tick
         | Msg::Resized(..)
-        | Msg::Response(_, Response::KeyChecked { .. })
+        | Msg::Response(
+            _,
+            Response::KeyChecked { .. }
+            | Response::ProvisioningEvent(_)
+            | Response::ItemStarted(_)
+            | Response::ItemFinished { .. }
+            | Response::ConsentDecided(_),
+        )
         | Msg::Disconnected
         | Msg::FocusGained
         | Msg::AccountConfirmed { .. }
         | Msg::RecoveryFinished { .. }
-        | Msg::Response(_, Response::ProvisioningEvent(_))
-        | Msg::Response(_, Response::ItemStarted(_))
-        | Msg::Response(_, Response::ItemFinished { .. })
         | Msg::KeyDisabledSet { .. }
         | Msg::KeyRevoked { .. }
         | Msg::ManagementKeyDetected(_)
         | Msg::KeyRemoved { .. }
-        | Msg::Response(_, Response::ConsentDecided(_))
         | Msg::SandboxActionFinished(_)
         | Msg::Notice(_) => false,
     }

@@ -77,12 +77,13 @@ pub(super) fn add_done_keys(
 /// Returns the key stored under `label`, or an error that names similar labels.
 pub(super) fn find_key(services: &ServiceContext, label: &str) -> Result<StoredKey, UserError> {
     let failed = |error: json_store::Error| error.to_user_error();
-    match inventory::find_key(&services.location, &services.server, label).map_err(failed)? {
-        Some(key) => Ok(key),
-        None => {
-            let keys = inventory::list_all_keys(&services.location).map_err(failed)?;
-            Err(unknown_label_error(services, label, &keys))
-        }
+    if let Some(key) =
+        inventory::find_key(&services.location, &services.server, label).map_err(failed)?
+    {
+        Ok(key)
+    } else {
+        let keys = inventory::list_all_keys(&services.location).map_err(failed)?;
+        Err(unknown_label_error(services, label, &keys))
     }
 }
 

@@ -177,7 +177,7 @@ fn migration_moves_all_entries_also_those_not_in_the_inventory() {
     let world = TestAccount::new();
     let to = SecretStore::memory_with_entries(Vec::new());
     let management =
-        EntryId { service: "keywright/test management".into(), account: "management".into() };
+        EntryId { service: "keywright/test http management".into(), account: "management".into() };
     world.services.secret_store.set(&management, &SecretString::from("m"), TIMEOUT).unwrap();
     world.put("not listed", "k");
     let lost = attempt(&world, "lost", 60, AttemptStage::Unresolved);

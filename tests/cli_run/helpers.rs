@@ -22,7 +22,7 @@ fn each_shell_has_a_script_and_typos_get_a_suggestion() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let (code, out, err) = home.run(&["completions", shell]);
         assert_eq!((code, err.as_str()), (0, ""));
-        assert!(out.contains("keywright complete --") || out.contains("complete --"), "{shell}");
+        assert!(out.contains("keywright complete") || out.contains("complete --"), "{shell}");
     }
     for (arguments, meant) in [
         (vec!["completions", "bsh"], "'bash'"),
@@ -44,7 +44,8 @@ fn helper_lists_tools_and_prints_configuration_for_a_label() {
     for tool in out.lines().filter_map(|line| line.split_whitespace().next()) {
         let (code, out, err) = home.run(&["helper", tool, "--label", "my key"]);
         assert_eq!(code, 0);
-        assert!(out.contains("my key") && !out.contains("https://code."), "{tool}: {out}");
+        // Some tools read the variable that `keywright run` sets: the command is in the hint.
+        assert!(format!("{out}{err}").contains("my key"), "{tool}: {out}");
         assert!(err.contains("https://"), "{tool} says where it is from: {err}");
     }
     let (_, out, err) = home.run(&["helper", "claude-code", "--label", "it's", "--quiet"]);

@@ -66,7 +66,7 @@ fn plaintext_keys_are_reported_with_their_owner_and_only_masked() {
     let found = found.unwrap();
     assert_eq!((&found["line"], &found["live"]), (&json!(3), &json!(true)));
     assert!(found["path"].as_str().unwrap().ends_with("/.zshrc"));
-    assert!(found["advice"].as_str().unwrap().starts_with("run keywright rotate ci to replace"));
+    assert!(found["advice"].as_str().unwrap().starts_with("replace the key: keywright rotate ci,"));
 }
 
 #[test]

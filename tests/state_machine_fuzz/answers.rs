@@ -225,10 +225,11 @@ impl Monkey {
                 let past = hashes.into_iter().map(|hash| (hash, dice.samples(now))).collect();
                 Msg::Response(ticket, Response::UsageHistoryLoaded(past))
             }
-            Effect::Request(ticket, Request::RetryStore { entry: held, key })
-            | Effect::Request(ticket, Request::StoreInAlternate { entry: held, key, .. }) => {
-                Msg::Response(ticket, Response::ProvisioningFinished(dice.outcome(held, key)))
-            }
+            Effect::Request(
+                ticket,
+                Request::RetryStore { entry: held, key }
+                | Request::StoreInAlternate { entry: held, key, .. },
+            ) => Msg::Response(ticket, Response::ProvisioningFinished(dice.outcome(held, key))),
             Effect::Request(ticket, Request::ReadSecret(label)) => Msg::Response(
                 ticket,
                 Response::SecretRead { label, result: dice.or_trouble(Dice::key) },

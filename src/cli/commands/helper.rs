@@ -147,15 +147,12 @@ impl KeywrightCall {
             filled.push_str(&rest[..start]);
             rest = &rest[start..];
             let end = rest.find('}').map_or(rest.len(), |end| end + 1);
-            match self.fill_slot(&rest[..end]) {
-                Some(call) => {
-                    filled.push_str(&call);
-                    rest = &rest[end..];
-                }
-                None => {
-                    filled.push('{');
-                    rest = &rest[1..];
-                }
+            if let Some(call) = self.fill_slot(&rest[..end]) {
+                filled.push_str(&call);
+                rest = &rest[end..];
+            } else {
+                filled.push('{');
+                rest = &rest[1..];
             }
         }
         filled + rest

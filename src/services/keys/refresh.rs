@@ -32,10 +32,17 @@ pub fn load_key(services: &ServiceContext, label: &Label) -> Result<ApiKey, Erro
 
 /// Returns the key stored under `label` in the store of this context.
 fn load_key_here(services: &ServiceContext, label: &Label) -> Result<ApiKey, Error> {
-    match services
-        .secret_store
-        .get(&services.entry_id(label.as_str()), services.secret_store_timeout)
+    let timeout = services.secret_store_timeout;
+    let mut entry_id = services.entry_id(label.as_str());
+    let mut found = services.secret_store.get(&entry_id, timeout);
+    // Until 0.1.0 the entries of https on a loopback address had the name of those of http.
+    if matches!(found, Err(secret_store::Error::NoEntry))
+        && let Some(host) = entry_id.service.strip_prefix("keywright/https://")
     {
+        entry_id.service = format!("keywright/{host}");
+        found = services.secret_store.get(&entry_id, timeout);
+    }
+    match found {
         Ok(secret) => Ok(to_api_key(&secret)),
         Err(secret_store::Error::NoEntry) => Err(missing_error(services, label)),
         Err(error) => Err(error.into()),

@@ -29,8 +29,10 @@ pub(super) fn complete_word(
     labels: &dyn Fn() -> Vec<Candidate>,
 ) -> Vec<Candidate> {
     let mut found = list_candidates(root, words, current, labels);
-    // Options, and labels that look like options, show themselves once the first dash is there.
-    found.retain(|candidate| current.starts_with('-') || !candidate.value.starts_with('-'));
+    // Options, and labels that look like options, show themselves once the first dash is there, or
+    // after a double dash.
+    let shows_dashes = current.starts_with('-') || words.iter().any(|word| word == "--");
+    found.retain(|candidate| shows_dashes || !candidate.value.starts_with('-'));
     found
 }
 
