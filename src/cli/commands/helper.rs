@@ -48,7 +48,7 @@ pub struct HelperArgs {
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(TOOLS.iter().map(|(name, _)| *name)), hide_possible_values = true)]
     tool: Option<String>,
     /// The key's label [default: the first stored key]
-    #[arg(long, value_parser = Label::parse_existing)]
+    #[arg(long, allow_hyphen_values = true, value_parser = Label::parse_existing)]
     label: Option<Label>,
 }
 
