@@ -52,7 +52,8 @@ def stores_a_key(world, pane):
         return "code 0" in said[-1]
 
     until("a stored key", stored)
-    pane.command(f"clear; secret-tool lookup service 'keywright/{server.split("//")[1]} http management' username management")
+    host = server.split("//")[1]
+    pane.command(f"clear; secret-tool lookup service 'keywright/{host} http management' username management")
     pane.wait_words(management)
 
 
