@@ -1,7 +1,5 @@
 //! Settings of a run: server, data directory, store. `main` reads them once and passes them on.
 
-pub mod file;
-
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -14,7 +14,6 @@ use crate::cli::json::to_iso8601;
 use crate::cli::output::{print, print_error, print_warning};
 use crate::domain::{ErrorKind, LowThreshold, UserError, WatchThresholds, io_error_text};
 use crate::platform::child_process::remove_secret_variables;
-use crate::services::config::file::parse_duration;
 use crate::services::provision::ServiceContext;
 use crate::services::watch::{self, Change};
 
@@ -181,5 +180,24 @@ impl Facts {
             ("KEYWRIGHT_STATE", self.state),
             ("KEYWRIGHT_DETAIL", &self.detail),
         ]
+    }
+}
+
+/// Parses `12h`, `7d` or `2w`.
+fn parse_duration(text: &str) -> Result<SignedDuration, String> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (count, unit) = text.split_at(split);
+    let hours = match unit {
+        "h" => 1,
+        "d" => 24,
+        "w" => 7 * 24,
+        _ => 0,
+    };
+    match count.parse::<u32>() {
+        Ok(count) if hours > 0 && (1..=10_000).contains(&count) => {
+            Ok(SignedDuration::from_hours(i64::from(count) * hours))
+        }
+        _ => Err("write a time such as 12h, 7d or 2w".into()),
     }
 }
