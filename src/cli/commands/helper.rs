@@ -9,6 +9,8 @@
 //! valid in JSON, TOML, Python and JavaScript alike, and `{unit get}` its arguments in a systemd unit.
 //! In place of `get` another command with options may stand.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 
 use crate::cli::output::{print, print_status, usage_error};
@@ -185,7 +187,8 @@ fn quote_string(text: &str) -> String {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
             c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
+                // Writing to a string does not fail.
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
             }
             c => quoted.push(c),
         }
