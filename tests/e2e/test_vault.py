@@ -176,8 +176,10 @@ def keys_of_every_server_move_to_the_file_and_back(world):
     for server, key in keys.items():
         equal(world.keywright("get", "both", "--server", server, "--store", "file"),
               (0, f"{key}\n", ""))
+        # Without the option a key is looked for where the inventory says.
+        equal(world.keywright("get", "both", "--server", server), (0, f"{key}\n", ""))
         for command in (("get", "both"), ("rm", "both", "--yes"), ("rename", "both", "x")):
-            code, _, err = world.keywright(*command, "--server", server)
+            code, _, err = world.keywright(*command, "--server", server, "--store", "os")
             equal((command, code), (command, 3))
             contains(err, "--store file")
         shown = world.keywright("show", "both", "--json", "--server", server)[1]
