@@ -1,5 +1,6 @@
-//! A monkey at the core: keys, mouse, pastes, sizes, clocks, and answers of any kind in any order,
-//! late, twice or never; and what must hold after each message.
+//! Sends random messages to the state machine: keys, mouse, pastes, sizes, clocks, and responses of any
+//! kind in any order, late, twice or never. Checks what must hold after each message. Longer than 400
+//! lines, because the checks share the state of one run.
 //!
 //! `MONKEY_SEED` and `MONKEY_MESSAGES` change the run. A long one:
 //! `MONKEY_MESSAGES=1000000 cargo test --profile long --test state_machine_fuzz`.

@@ -1,5 +1,7 @@
 //! Feeds terminal bytes of any kind to the dashboard while keys are at stake.
 //!
+//! Longer than 400 lines, because the generators of replies and their checks belong together.
+//!
 //! Two promises are tested. Replies of a terminal, however they are damaged, split or cut off, press no
 //! key at all. And from arbitrary bytes a key is changed, copied or revealed only where an independent
 //! parser (`vte`) also sees the exact keys of the command, in order.
