@@ -96,7 +96,7 @@ pub struct KeyInfo {
     /// Credit limit of the reset interval.
     #[serde(skip_serializing_if = "Reported::is_missing")]
     pub limit: Reported<f64>,
-    /// Remaining part of the limit when the key was checked: show [`StoredKey::remaining`], which
+    /// Remaining part of the limit when the key was checked: show [`StoredKey::remaining`](super::StoredKey::remaining), which
     /// knows when it is out of date.
     pub limit_remaining: Option<f64>,
     /// The reset interval.

@@ -265,9 +265,9 @@ mod tests {
     #[test]
     fn nonce_and_state_of_another_sign_in_are_rejected() {
         for pasted in [
-            "http://127.0.0.1:4711/callback/0ther?code=the-code",
-            "http://127.0.0.1:4711/callback/N0nce?code=the-code&state=0ther",
-            "?code=the-code&state=0ther",
+            "http://127.0.0.1:4711/callback/0123?code=the-code",
+            "http://127.0.0.1:4711/callback/N0nce?code=the-code&state=0123",
+            "?code=the-code&state=0123",
             "http://127.0.0.1:4711/callback/?error=access_denied",
         ] {
             assert_eq!(parse(pasted, WITH_CALLBACK), OTHER_SIGN_IN, "{pasted}");
