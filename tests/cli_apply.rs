@@ -1,5 +1,5 @@
 //! `apply` run without a terminal: its output, its JSON and its exit codes. Longer than 400
-//! lines, because all tests share one plan and one account.
+//! lines, because the tests of `recover` and of another account share its sandbox and its helpers.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

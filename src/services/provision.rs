@@ -175,7 +175,7 @@ impl PreparedAttempt {
         self,
         auth_method: AuthMethod,
         services: &ServiceContext,
-        later: Option<&mut UnlistedKeys>,
+        unlisted: Option<&mut UnlistedKeys>,
         controls: &mut ProvisioningControls,
         report: &(dyn Fn(ProvisioningEvent) + Sync),
     ) -> ProvisioningOutcome {
@@ -221,7 +221,7 @@ impl PreparedAttempt {
             Ok(issued) => {
                 let cancel = &mut controls.cancel;
                 let naming = created_with.as_ref().map(|management| (management, &request.label));
-                store::store_received_key(guard, issued, naming, services, later, cancel, report)
+                store::store_received_key(guard, issued, naming, services, unlisted, cancel, report)
                     .await
             }
             Err(Error::UnexpectedResponse {

@@ -94,7 +94,7 @@ fn account_keys_show_whether_an_attempt_created_a_key() {
     let never = attempt(&world, "never", 31, AttemptStage::Unresolved);
     // A key of that name is there, cut at another time.
     attempt(&world, "exists", 90, AttemptStage::Unresolved);
-    // A key that is held is no riddle, whatever its name and time.
+    // A key that is stored here is no candidate, whatever its name and time.
     attempt(&world, "laptop", 40, AttemptStage::Unresolved);
     let left = look(&world);
     assert!(advice(&left, "exists").contains("it exists at OpenRouter"), "{left:?}");
@@ -113,7 +113,7 @@ fn another_account_or_a_failing_server_dismisses_no_attempt() {
     attempt(&world, "never", 60, AttemptStage::Unresolved);
     assert!(
         advice(&look(&world), "never").contains("If you signed in to that account"),
-        "no held key says whose it is"
+        "no stored key names the account"
     );
     is_ours(&world);
     let other = |held: &mut StoredKey| held.user_id = Some("somebody else".into());

@@ -24,7 +24,7 @@ fn esc_while_waiting_cancels_at_once_and_the_port_is_closed() {
     assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
     terminal.type_text("\u{1b}");
     terminal.wait_for("Credit limit");
-    // The form is back at once; the port closes as soon as the journey hears of it.
+    // The form is back at once; the port closes as soon as the provisioning is cancelled.
     let until = Instant::now() + PATIENCE;
     while TcpStream::connect(("127.0.0.1", port)).is_ok() {
         assert!(Instant::now() < until, "the port is still open");

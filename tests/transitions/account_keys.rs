@@ -48,7 +48,7 @@ fn a_key_not_stored_here_cannot_be_copied_or_removed() {
     let effects = send_intent(&mut model, Intent::Enter);
     let [Effect::RevokeKeys(keys)] = &effects[..] else { panic!("{effects:?}") };
     assert!(!keys[0].is_stored());
-    // A label that both a held key and another one have: only the one that was meant goes.
+    // A stored key and another key have the same label: only the selected key is removed.
     let (hash, label) = (keys[0].hash.clone(), "laptop".parse().unwrap());
     send(&mut model, Msg::KeyRevoked { hash, label, result: Ok(()) });
     assert_eq!(labels(&model), ["laptop", "ci"]);

@@ -70,7 +70,7 @@ fn the_chosen_auth_method_is_sent() {
         send_intent(&mut model, Intent::Back);
         send_intent(&mut model, Intent::NextAuthChoice);
     }
-    // What is held but was never heard of does not vouch.
+    // A stored key that was never checked does not authorise another one.
     assert_eq!(
         roads,
         [

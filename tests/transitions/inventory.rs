@@ -89,7 +89,7 @@ fn an_idle_list_wakes_only_when_a_word_on_it_changes() {
     assert_eq!(model.next_tick_at(), None);
 }
 
-/// A dashboard that asks by itself every five minutes, and is asking now.
+/// Returns a dashboard that refreshes every five minutes, in its first refresh.
 fn asking(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
     let world = AppContext {
         refresh_interval: Some(SignedDuration::from_mins(5)),
@@ -197,7 +197,7 @@ fn figures_arrive_and_no_row_moves() {
     send_intent(&mut model, Intent::ReverseSort);
     let labels: Vec<_> =
         model.dashboard.visible_keys(24).map(|(_, held)| held.label.to_string()).collect();
-    assert_eq!(labels, ["c", "a", "b"], "asked for, the order is made anew");
+    assert_eq!(labels, ["c", "a", "b"], "a requested sort uses the new figures");
     assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "b");
 }
 

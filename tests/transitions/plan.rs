@@ -125,7 +125,7 @@ fn plan_problems_are_shown_and_nothing_can_be_created() {
     let wrong = vec!["line 3, column 9: a limit is an amount in USD".to_owned()];
     send(&mut model, Msg::Response(ticket, Response::PlanLoaded(Err(wrong.clone()))));
     assert_eq!(plan(&model).problems, wrong);
-    // `enter` reads it anew, once it was mended.
+    // `enter` reads the corrected file again.
     assert!(matches!(
         send_intent(&mut model, Intent::Enter)[..],
         [Effect::Request(_, Request::LoadPlan(_))]

@@ -100,9 +100,9 @@ fn a_leak_response_is_confirmed_and_reports_failures() {
         one("ci", false, RotationOutcome::Failed(user_error(ErrorKind::Unreachable))),
     ];
     send(&mut model, Msg::Response(*ticket, Response::LeakResponseFinished(panicked)));
-    let Screen::ActionResults(deeds) = &model.screen else { panic!("{:?}", model.screen) };
+    let Screen::ActionResults(results) = &model.screen else { panic!("{:?}", model.screen) };
     assert_eq!(
-        deeds.iter().map(|deed| deed.succeeded).collect::<Vec<_>>(),
+        results.iter().map(|result| result.succeeded).collect::<Vec<_>>(),
         [true, true, false, false]
     );
     assert!(labels(&model).contains(&"laptop (old)"));
