@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "support/home.rs"]
+mod home;
 #[path = "cli/new.rs"]
 mod new;
 #[path = "cli/usage.rs"]
@@ -11,50 +13,10 @@ mod usage;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
+use home::Home;
 use serde_json::Value;
-
-/// An environment with an empty home directory, no desktop and no keychain.
-struct Home {
-    dir: tempfile::TempDir,
-}
-
-impl Home {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
-        command
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.dir.path())
-            .env("KEYWRIGHT_DATA_DIR", self.data())
-            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")
-            .env("XDG_RUNTIME_DIR", self.dir.path())
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// Runs a command that must fail with `code`, and returns its standard error.
-    fn run_failing(&self, code: i32, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let stderr_text = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr_text}");
-        assert!(!stderr_text.is_empty(), "{arguments:?} printed nothing");
-        stderr_text
-    }
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
@@ -91,8 +53,8 @@ impl Drop for Sandbox {
 #[test]
 fn an_empty_inventory_says_how_to_create_a_key() {
     let home = Home::new();
-    assert!(text(&home.run(&["list"]).stdout).contains("keywright new LABEL"));
-    assert_eq!(text(&home.run(&["list", "--json"]).stdout).trim(), "[]");
+    assert!(text(&home.output(&["list"]).stdout).contains("keywright new LABEL"));
+    assert_eq!(text(&home.output(&["list", "--json"]).stdout).trim(), "[]");
 }
 
 #[test]
@@ -102,7 +64,7 @@ fn an_unknown_label_is_code_3_and_names_a_similar_one() {
     assert!(stderr_text.contains("did you mean 'laptop'"), "{stderr_text}");
     home.run_failing(3, &["--sandbox", "get", "nothing-like-it"]);
     home.run_failing(3, &["--sandbox", "rm", "nothing-like-it", "--yes"]);
-    let output = home.run(&["--sandbox", "show", "laptpo", "--json"]);
+    let output = home.output(&["--sandbox", "show", "laptpo", "--json"]);
     let error: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(error["error"]["code"], 3);
     assert!(error["error"]["advice"].as_str().unwrap().contains("laptop"));
@@ -111,7 +73,7 @@ fn an_unknown_label_is_code_3_and_names_a_similar_one() {
 #[test]
 fn the_sandbox_starts_with_four_keys() {
     let home = Home::new();
-    let output = home.run(&["--sandbox", "list", "--json"]);
+    let output = home.output(&["--sandbox", "list", "--json"]);
     let keys: Value = serde_json::from_slice(&output.stdout).unwrap();
     let labels: Vec<_> =
         keys.as_array().unwrap().iter().map(|key| key["label"].as_str().unwrap()).collect();
@@ -156,7 +118,7 @@ fn the_sandbox_starts_with_four_keys() {
         expected.sort_unstable();
         assert_eq!(fields, expected);
     }
-    let key = text(&home.run(&["--sandbox", "get", "laptop"]).stdout);
+    let key = text(&home.output(&["--sandbox", "get", "laptop"]).stdout);
     assert!(key.starts_with("sk-or-v1-") && key.ends_with('\n') && key.lines().count() == 1);
     assert!(!home.data().exists(), "nothing of the sandbox is on disk");
 }
@@ -180,7 +142,7 @@ fn a_damaged_or_newer_inventory_is_reported_and_not_changed() {
 #[test]
 fn a_data_directory_that_is_a_link_is_rejected() {
     let home = Home::new();
-    let real = home.dir.path().join("real");
+    let real = home.path().join("real");
     fs::create_dir(&real).unwrap();
     std::os::unix::fs::symlink(&real, home.data()).unwrap();
     assert!(home.run_failing(1, &["list"]).contains("symbolic link"));
@@ -211,7 +173,6 @@ fn the_log_contains_no_secret() {
         "--json",
         "--print-key",
     ];
-    let home = Home { dir: home.dir };
     let mut command = home.command(&arguments);
     command.env("KEYWRIGHT_LOG", "trace").stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

@@ -4,84 +4,26 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test pipes keys in")]
 
+#[path = "support/home.rs"]
+mod home;
 #[path = "cli_account/leak.rs"]
 mod leak;
+#[path = "cli_account/other_account.rs"]
+mod other_account;
+#[path = "cli_account/recover.rs"]
+mod recover;
 #[path = "cli_account/show.rs"]
 mod show;
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
-use keywright::domain::{ApiKey, StoreKind, StoredKey};
+use home::{Home, SandboxHome, decode_output, stored_key};
+use keywright::domain::{ApiKey, StoreKind};
 use keywright::sandbox::{Options, Sandbox};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-
-/// An environment with an empty home directory, no desktop and no keychain.
-struct Home {
-    dir: tempfile::TempDir,
-}
-
-impl Home {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
-        command
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.dir.path())
-            .env("KEYWRIGHT_DATA_DIR", self.data())
-            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")
-            .env("XDG_RUNTIME_DIR", self.dir.path())
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a command with `--sandbox`; returns its exit code, standard output and standard error.
-    fn run_in_sandbox(&self, arguments: &[&str]) -> (i32, String, String) {
-        let mut all = vec!["--sandbox"];
-        all.extend(arguments);
-        decode_output(&self.command(&all).output().unwrap())
-    }
-
-    /// Runs a command with `input` on standard input.
-    fn run_with_input(&self, arguments: &[&str], input: &str) -> (i32, String, String) {
-        let mut command = self.command(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        writeln!(child.stdin.take().unwrap(), "{input}").unwrap();
-        decode_output(&child.wait_with_output().unwrap())
-    }
-
-    /// Adds a key to the inventory, as an earlier run would.
-    fn add_to_inventory(&self, server: &str, label: &str, key: &str) {
-        let key = ApiKey::from(key.to_owned());
-        let stored_key = StoredKey::new(
-            label.parse().unwrap(),
-            &key,
-            server.into(),
-            StoreKind::Memory,
-            "2026-11-01T00:00:00Z".parse().unwrap(),
-        );
-        fs::create_dir_all(self.data()).unwrap();
-        let inventory = json!({"version": 1, "keys": [stored_key]});
-        fs::write(self.data().join("inventory.json"), inventory.to_string()).unwrap();
-    }
-}
-
-fn decode_output(output: &Output) -> (i32, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
-}
 
 #[test]
 fn keys_are_disabled_renamed_rotated_and_deleted_in_the_sandbox() {
@@ -152,7 +94,7 @@ fn without_a_management_key_the_error_names_the_keys_page() {
     let home = Home::new();
     let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
     let seed = sandbox.seed_keys().remove(0);
-    home.add_to_inventory(sandbox.url(), "laptop", &seed.secret);
+    home.add_to_inventory(&[stored_key(sandbox.url(), "laptop", &seed.secret, StoreKind::Memory)]);
     let base = ["--server", sandbox.url(), "--store", "memory"];
     let page = format!("{}/keys/{}", sandbox.url(), ApiKey::from(seed.secret).hash());
     for arguments in [vec!["disable", "laptop"], vec!["rm", "laptop", "--revoke", "--yes"]] {
@@ -232,10 +174,10 @@ fn import_checks_and_stores_a_piped_key_without_printing_it() {
 fn copy_starts_a_helper_process_that_keeps_running() {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new();
-    let bin = home.dir.path().join("bin");
+    let bin = home.path().join("bin");
     fs::create_dir(&bin).unwrap();
     let tmux = bin.join("tmux");
-    let (seen, arguments) = (home.dir.path().join("seen"), home.dir.path().join("arguments"));
+    let (seen, arguments) = (home.path().join("seen"), home.path().join("arguments"));
     let script = format!(
         "#!/bin/sh\necho \"$@\" $OPENROUTER_MANAGEMENT_KEY >> '{}'\n[ \"$1\" = load-buffer ] && cat > '{}'\n\
         [ \"$1\" = display-message ] && echo 'off||'\nexit 0\n",

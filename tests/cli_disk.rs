@@ -3,38 +3,26 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+#[path = "support/home.rs"]
+mod home;
 
+use std::fs::{self, File};
+use std::process::Command;
+
+use home::{Home, run};
 use keywright::sandbox::{Options, Sandbox};
 
-/// An environment with an empty home directory, no desktop and no keychain.
-struct Home {
-    dir: tempfile::TempDir,
-}
+/// A home directory whose commands use the memory store.
+struct DiskHome(Home);
 
-impl Home {
+impl DiskHome {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        Self(Home::new())
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
-        command
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.dir.path())
-            .env("KEYWRIGHT_DATA_DIR", self.data())
-            .env("KEYWRIGHT_STORE", "memory")
-            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")
-            .env("XDG_RUNTIME_DIR", self.dir.path())
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null());
+        let mut command = self.0.command(arguments);
+        command.env("KEYWRIGHT_STORE", "memory");
         command
     }
 
@@ -52,12 +40,6 @@ fn sandbox() -> Sandbox {
     Sandbox::start(&Options { port: 0, key_count: 0 }).unwrap()
 }
 
-fn run(command: &mut Command) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
-}
-
 #[cfg(target_os = "linux")]
 fn run_on_full_device(command: &mut Command) -> (i32, String) {
     let full = File::options().write(true).open("/dev/full").unwrap();
@@ -68,7 +50,7 @@ fn run_on_full_device(command: &mut Command) -> (i32, String) {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_result_that_cannot_be_printed_is_said_on_standard_error() {
-    let (home, sandbox) = (Home::new(), sandbox());
+    let (home, sandbox) = (DiskHome::new(), sandbox());
     let (code, err) = run_on_full_device(&mut home.command_at(&sandbox, &["new", "work"]));
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("no space left on device"), "{err}");
@@ -97,8 +79,8 @@ fn a_result_that_cannot_be_printed_is_said_on_standard_error() {
 
 #[test]
 fn a_key_that_is_not_in_the_inventory_is_a_failure_after_its_result() {
-    let (home, sandbox) = (Home::new(), sandbox());
-    fs::create_dir_all(home.data().join("inventory.json.new")).unwrap();
+    let (home, sandbox) = (DiskHome::new(), sandbox());
+    fs::create_dir_all(home.0.data().join("inventory.json.new")).unwrap();
     let (code, out, err) = run(&mut home.command_at(&sandbox, &["new", "work"]));
     assert_eq!(code, 1, "{err}");
     assert!(out.starts_with("work  sk-or-"), "{out}");
@@ -108,9 +90,9 @@ fn a_key_that_is_not_in_the_inventory_is_a_failure_after_its_result() {
 
 #[test]
 fn a_change_that_is_not_recorded_is_a_failure_after_its_result() {
-    let (home, sandbox) = (Home::new(), sandbox());
+    let (home, sandbox) = (DiskHome::new(), sandbox());
     assert_eq!(run(&mut home.command_at(&sandbox, &["new", "work"])).0, 0);
-    fs::create_dir(home.data().join("inventory.json.new")).unwrap();
+    fs::create_dir(home.0.data().join("inventory.json.new")).unwrap();
     let (code, out, err) = run(&mut home.command_at(&sandbox, &["disable", "work"]));
     assert_eq!(code, 1, "{err}");
     assert!(out.starts_with("work is disabled"), "{out}");
@@ -119,13 +101,13 @@ fn a_change_that_is_not_recorded_is_a_failure_after_its_result() {
 
 #[test]
 fn an_empty_inventory_or_journal_is_damaged_and_not_overwritten() {
-    let (home, sandbox) = (Home::new(), sandbox());
-    fs::create_dir(home.data()).unwrap();
+    let (home, sandbox) = (DiskHome::new(), sandbox());
+    fs::create_dir(home.0.data()).unwrap();
     for (name, commands) in [
         ("inventory.json", [&["list"][..], &["new", "x"], &["list", "--json"]]),
         ("journal.json", [&["recover"][..], &["new", "x"], &["doctor"]]),
     ] {
-        let path = home.data().join(name);
+        let path = home.0.data().join(name);
         File::create(&path).unwrap();
         for arguments in commands {
             let (code, out, err) = run(&mut home.command_at(&sandbox, arguments));
@@ -139,7 +121,7 @@ fn an_empty_inventory_or_journal_is_damaged_and_not_overwritten() {
 
 #[test]
 fn an_empty_variable_counts_as_not_set() {
-    let home = Home::new();
+    let home = DiskHome::new();
     let mut command = home.command(&["list"]);
     for name in [
         "SERVER",
@@ -171,19 +153,19 @@ fn an_empty_variable_counts_as_not_set() {
 
 #[test]
 fn a_tilde_that_no_shell_has_replaced_is_the_home_directory() {
-    let (home, sandbox) = (Home::new(), sandbox());
+    let (home, sandbox) = (DiskHome::new(), sandbox());
     let mut command = home.command_at(&sandbox, &["new", "work"]);
     let (code, _, err) = run(command.env("KEYWRIGHT_DATA_DIR", "~/here"));
     assert_eq!(code, 0, "{err}");
-    assert!(home.dir.path().join("here/inventory.json").exists());
-    assert!(!home.dir.path().join("~").exists());
+    assert!(home.0.path().join("here/inventory.json").exists());
+    assert!(!home.0.path().join("~").exists());
     let (code, _, err) = run(home.command(&["list"]).env("KEYWRIGHT_DATA_DIR", "~nobody/here"));
     assert_eq!(code, 2, "{err}");
 }
 
 #[test]
 fn something_else_than_a_data_directory_is_named_and_stays() {
-    let home = Home::new();
+    let home = DiskHome::new();
     let (code, _, err) = run(home.command(&["list"]).env("KEYWRIGHT_DATA_DIR", "/dev/null"));
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("/dev/null is not a directory"), "{err}");
@@ -192,8 +174,8 @@ fn something_else_than_a_data_directory_is_named_and_stays() {
 
 #[test]
 fn a_plan_must_be_a_regular_file() {
-    let home = Home::new();
-    let pipe = home.dir.path().join("plan.toml");
+    let home = DiskHome::new();
+    let pipe = home.0.path().join("plan.toml");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
     let (code, _, err) = run(&mut home.command(&["apply", "plan.toml", "--dry-run"]));

@@ -5,86 +5,21 @@
 
 #[path = "cli_run/helpers.rs"]
 mod helpers;
+#[path = "support/home.rs"]
+mod home;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use keywright::domain::{ApiKey, StoreKind, StoredKey};
-use serde_json::json;
-
-/// An environment with an empty home directory, no desktop and no keychain.
-struct Home {
-    dir: tempfile::TempDir,
-}
-
-impl Home {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-
-    fn set_environment(&self, command: &mut Command) {
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", self.dir.path())
-            .env("KEYWRIGHT_DATA_DIR", self.data())
-            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")
-            .env("XDG_RUNTIME_DIR", self.dir.path())
-            .stdin(Stdio::null());
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keywright"));
-        command.args(arguments);
-        self.set_environment(&mut command);
-        command
-    }
-
-    /// Runs a command; returns its exit code, standard output and standard error.
-    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        decode_output(&self.command(arguments).output().unwrap())
-    }
-
-    /// Runs a command with `--sandbox`.
-    fn run_in_sandbox(&self, arguments: &[&str]) -> (i32, String, String) {
-        let mut all = vec!["--sandbox"];
-        all.extend(arguments);
-        self.run(&all)
-    }
-
-    /// Adds keys to the inventory, as earlier runs would.
-    fn add_to_inventory(&self, keys: &[(&str, &str)]) {
-        let stored_keys: Vec<StoredKey> = keys
-            .iter()
-            .map(|(server, label)| {
-                let key = ApiKey::from(format!("sk-or-v1-{label}-{server}"));
-                let at = "2026-11-01T00:00:00Z".parse().unwrap();
-                StoredKey::new(
-                    label.parse().unwrap(),
-                    &key,
-                    (*server).into(),
-                    StoreKind::Keychain,
-                    at,
-                )
-            })
-            .collect();
-        fs::create_dir_all(self.data()).unwrap();
-        let inventory = json!({"version": 1, "keys": stored_keys});
-        fs::write(self.data().join("inventory.json"), inventory.to_string()).unwrap();
-    }
-}
-
-fn decode_output(output: &Output) -> (i32, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
-}
+use home::{Home, decode_output, stored_key};
+use keywright::domain::{StoreKind, StoredKey};
 
 const SERVER: &str = "https://openrouter.ai";
+
+/// Returns a key in the keychain.
+fn keychain_key(server: &str, label: &str) -> StoredKey {
+    stored_key(server, label, &format!("sk-or-v1-{label}-{server}"), StoreKind::Keychain)
+}
 
 /// Labels that are special to shells, options or lists.
 const ODD: [&str; 12] = [
@@ -205,7 +140,7 @@ mod unix {
     fn the_program_reads_standard_input() {
         let home = Home::new();
         let mut command = home.command(&["--sandbox", "run", "laptop", "--", "cat"]);
-        let path = home.dir.path().join("input");
+        let path = home.path().join("input");
         fs::write(&path, "untouched\n").unwrap();
         let output = command.stdin(fs::File::open(path).unwrap()).output().unwrap();
         assert_eq!(decode_output(&output), (0, "untouched\n".into(), String::new()));
@@ -268,7 +203,7 @@ mod unix {
         assert_eq!((code, err.as_str()), (0, ""));
         assert!(out.starts_with("export OPENROUTER_API_KEY='sk-or-v1-"), "{out}");
         assert!(out.contains("'\nexport B='sk-or-v1-") && out.ends_with("'\n"), "{out}");
-        let file = fs::File::create(home.dir.path().join("env")).unwrap();
+        let file = fs::File::create(home.path().join("env")).unwrap();
         let mut command = home.command(&["--sandbox", "env", "laptop", "--shell", "dotenv"]);
         let (code, _, err) = decode_output(&command.stdout(file).output().unwrap());
         assert_eq!(code, 0);
@@ -330,7 +265,10 @@ fn an_unknown_label_is_answered_with_similar_ones() {
 #[test]
 fn the_error_names_the_server_that_has_the_label() {
     let home = Home::new();
-    home.add_to_inventory(&[("https://other.example", "ci"), (SERVER, "laptop")]);
+    home.add_to_inventory(&[
+        keychain_key("https://other.example", "ci"),
+        keychain_key(SERVER, "laptop"),
+    ]);
     for command in ["get", "show"] {
         let (code, out, err) = home.run(&["--store", "memory", command, "ci"]);
         assert_eq!((code, out.as_str()), (3, ""), "{err}");

@@ -5,15 +5,15 @@ use super::*;
 #[test]
 fn version_and_help_are_printed() {
     let home = Home::new();
-    assert!(text(&home.run(&["--version"]).stdout).starts_with("keywright "));
-    let help = text(&home.run(&["--help"]).stdout);
+    assert!(text(&home.output(&["--version"]).stdout).starts_with("keywright "));
+    let help = text(&home.output(&["--help"]).stdout);
     for word in
         ["new", "list", "get", "rm", "sandbox", "--server", "KEYWRIGHT_SERVER", "Exit codes"]
     {
         assert!(help.contains(word), "{word}");
     }
     for command in ["new", "list", "show", "get", "rm", "sandbox"] {
-        assert!(home.run(&[command, "--help"]).status.success(), "{command}");
+        assert!(home.output(&[command, "--help"]).status.success(), "{command}");
     }
     assert!(!home.data().exists(), "help touches nothing");
 }
@@ -93,7 +93,7 @@ fn a_missing_keychain_is_code_4_before_any_request() {
 #[test]
 fn the_dashboard_needs_a_terminal() {
     let home = Home::new();
-    let output = home.run(&["--sandbox"]);
+    let output = home.output(&["--sandbox"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("needs a terminal"));
     assert!(output.stdout.is_empty(), "the terminal is untouched");

@@ -17,9 +17,9 @@ fn panic_lists_the_files_that_contain_the_leaked_key() {
     let home = Home::new();
     let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
     let key = sandbox.seed_keys().into_iter().find(|seed| seed.label == "ci").unwrap().secret;
-    home.add_to_inventory(sandbox.url(), "ci", &key);
-    fs::write(home.dir.path().join(".bash_history"), format!("ls\nexport K={key}\n")).unwrap();
-    let work = home.dir.path().join("work");
+    home.add_to_inventory(&[stored_key(sandbox.url(), "ci", &key, StoreKind::Memory)]);
+    fs::write(home.path().join(".bash_history"), format!("ls\nexport K={key}\n")).unwrap();
+    let work = home.path().join("work");
     fs::create_dir(&work).unwrap();
     fs::write(work.join("notes"), format!("{key}\nsk-or-v1-{}", "ab12".repeat(16))).unwrap();
     let panic = |search: &str| {

@@ -18,7 +18,7 @@ fn refresh_checks_each_key_and_reports_failures() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
-    home.add_to_inventory(&url, "x", "sk-or-v1-x");
+    home.add_to_inventory(&[stored_key(&url, "x", "sk-or-v1-x", StoreKind::Memory)]);
     let base = ["--server", &url, "--store", "memory", "list", "--refresh"];
     let (code, out, err) = decode_output(&home.command(&base).output().unwrap());
     // The memory store of an earlier run is gone: the key is in the inventory only, and nothing is sent.
@@ -39,7 +39,12 @@ fn show_prints_the_requested_and_the_granted_policy() {
 #[test]
 fn the_remaining_limit_is_unknown_once_it_has_reset_since_the_check() {
     let home = Home::new();
-    home.add_to_inventory("http://127.0.0.1:1", "ci", "sk-or-v1-key");
+    home.add_to_inventory(&[stored_key(
+        "http://127.0.0.1:1",
+        "ci",
+        "sk-or-v1-key",
+        StoreKind::Memory,
+    )]);
     let path = home.data().join("inventory.json");
     let mut inventory: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let key = inventory["keys"][0].as_object_mut().unwrap();
@@ -60,7 +65,12 @@ fn the_remaining_limit_is_unknown_once_it_has_reset_since_the_check() {
 #[test]
 fn escape_sequences_in_the_inventory_are_not_printed() {
     let home = Home::new();
-    home.add_to_inventory("http://127.0.0.1:1", "ci", "sk-or-v1-key");
+    home.add_to_inventory(&[stored_key(
+        "http://127.0.0.1:1",
+        "ci",
+        "sk-or-v1-key",
+        StoreKind::Memory,
+    )]);
     let path = home.data().join("inventory.json");
     let mut list: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     for field in ["masked", "store", "hash"] {

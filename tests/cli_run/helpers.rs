@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn completion_prints_labels_unquoted() {
     let home = Home::new();
-    let mut keys: Vec<(&str, &str)> = ODD.iter().map(|label| (SERVER, *label)).collect();
-    keys.push(("https://other.example", "elsewhere"));
+    let mut keys = ODD.map(|label| keychain_key(SERVER, label)).to_vec();
+    keys.push(keychain_key("https://other.example", "elsewhere"));
     home.add_to_inventory(&keys);
     let (code, out, err) = home.run(&["complete", "--", "get", "--"]);
     assert_eq!((code, err.as_str()), (0, ""));
@@ -55,13 +55,13 @@ fn helper_lists_tools_and_prints_configuration_for_a_label() {
     // What was given as an option is needed by the tool as well.
     let options = ["--server", "https://example.com", "--store", "file", "--data-dir", "my data"];
     let (_, out, err) = home.run(&[&["helper", "codex", "--label", "-x"], &options[..]].concat());
-    let place = std::env::current_dir().unwrap().join("my data");
+    let place = home.path().canonicalize().unwrap().join("my data");
     let place = format!("{:?}", place.to_str().unwrap());
     let args =
         r#"args = ["get", "--server", "https://example.com", "--store", "file", "--data-dir", "#;
     assert!(out.contains(&format!(r#"{args}{place}, "--", "-x"]"#)), "{out}");
     assert!(!err.contains("KEYWRIGHT_DATA_DIR"), "{err}");
     assert!(home.run(&["helper", "codex"]).2.contains("KEYWRIGHT_DATA_DIR is set"));
-    home.add_to_inventory(&[(SERVER, "first"), (SERVER, "second")]);
+    home.add_to_inventory(&[keychain_key(SERVER, "first"), keychain_key(SERVER, "second")]);
     assert!(home.run(&["helper", "direnv"]).1.contains("keywright get first"));
 }

@@ -1,0 +1,57 @@
+//! `keywright recover`: interrupted attempts.
+
+use keywright::domain::{RequestedPolicy, StoredKey};
+use keywright::storage::journal::{Attempt, AttemptGuard, AttemptStage};
+use keywright::storage::json_store::StoreLocation;
+
+use super::home::labels;
+use super::*;
+
+/// Records an attempt that ended without a known result; with the key that it received.
+fn record_attempt(home: &SandboxHome, label: &str, received: Option<&ApiKey>) {
+    let label: keywright::domain::Label = label.parse().unwrap();
+    let (at, server) = (jiff::Timestamp::now(), home.sandbox.url().to_owned());
+    let received_key = received
+        .map(|key| StoredKey::new(label.clone(), key, server.clone(), StoreKind::Memory, at));
+    let attempt = Attempt {
+        id: ApiKey::from(label.to_string()).hash()[..32].to_owned(),
+        started_at: at,
+        label,
+        server,
+        stage: AttemptStage::Unresolved,
+        store: Some(StoreKind::Memory),
+        send_count: 1,
+        has_saved_response: false,
+        code_received_at: None,
+        requested: RequestedPolicy::default(),
+        replaces: None,
+        received_key,
+        management_key: None,
+        unknown: serde_json::Map::default(),
+    };
+    drop(AttemptGuard::begin(&StoreLocation::Directory(home.data()), attempt).unwrap());
+}
+
+#[test]
+fn recover_revokes_the_key_of_an_attempt_that_is_known_by_its_hash() {
+    let home = SandboxHome::new();
+    let seed = home.sandbox.seed_keys().remove(0);
+    record_attempt(&home, "lost", Some(&ApiKey::from(seed.secret)));
+    record_attempt(&home, "unknown", None);
+
+    let (code, _, err) = home.run_with_management_key(&["recover", "--revoke", "lost"]);
+    assert_eq!(code, 2, "it asks: {err}");
+    let (code, _, err) = home.run(&["recover", "--revoke", "lost", "--yes"]);
+    assert!(code == 1 && err.contains("keywright management set"), "{err}");
+    let (code, _, err) = home.run_with_management_key(&["recover", "--revoke", "unknown", "--yes"]);
+    assert!(code == 1 && err.contains("not known by hash"), "{err}");
+
+    let revoke = ["recover", "--revoke", "lost", "--yes", "--json"];
+    let (code, out, err) = home.run_with_management_key(&revoke);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["deleted"]), (7, &json!(["lost"])), "{err}");
+    assert_eq!(labels(&document, "unresolved"), ["unknown"]);
+    let (code, out, _) = home.run_with_management_key(&["recover", "--dismiss", "unknown"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("dismissed"), "{out}");
+}
