@@ -1,23 +1,23 @@
-//! What a monkey's hands do: it knows the keys that mean something, and forms that get somewhere.
+//! Random user input, mostly keys that have a meaning on the current screen.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use keywright::tui::keymap::{intent_for_key, intent_for_mouse};
 use keywright::tui::state::{ConfirmKind, FormField, FormKind, Intent, Msg, Screen};
 use tui_input::InputRequest;
 
-use super::Monkey;
-use super::rng::MARK;
+use super::Fuzzer;
+use super::rng::SECRET_MARK;
 
-const PLAIN: &str = "nnncvvoRedxxPAiarrr/sS DkjgG?qyyynbp#+>lhtwm15.-e日";
-const CTRL: &str = "csssszuwakehdbf";
+const PLAIN_KEYS: &str = "nnncvvoRedxxPAiarrr/sS DkjgG?qyyynbp#+>lhtwm15.-e日";
+const CTRL_KEYS: &str = "csssszuwakehdbf";
 
-impl Monkey {
-    /// One key, click or paste; most of them mean something on this screen.
-    pub fn press(&mut self) -> Msg {
+impl Fuzzer {
+    /// Returns a key press, click or paste as an intent; most have a meaning on this screen.
+    pub fn input(&mut self) -> Msg {
         for _ in 0..4 {
-            match self.try_press() {
-                // Whoever leaves all the time gets nowhere.
-                Some(Intent::Quit | Intent::Interrupt) if !self.dice.once_in(10) => {}
+            match self.try_input() {
+                // Quitting too often would end every run early.
+                Some(Intent::Quit | Intent::Interrupt) if !self.rng.one_in(10) => {}
                 Some(intent) => return Msg::Intent(intent),
                 None => {}
             }
@@ -25,10 +25,10 @@ impl Monkey {
         Msg::Intent(Intent::Back)
     }
 
-    fn try_press(&mut self) -> Option<Intent> {
-        // A form that gets somewhere: to where a key is pasted; a name, and then on.
+    fn try_input(&mut self) -> Option<Intent> {
+        // Fills in enough of a form that it can be submitted.
         if let Screen::Form(form) = &self.model.screen
-            && self.dice.once_in(3)
+            && self.rng.one_in(3)
         {
             match form.kind {
                 FormKind::Import if form.focused_field != FormField::ApiKey => {
@@ -37,35 +37,35 @@ impl Monkey {
                 FormKind::New
                     if form.label.text().is_empty() && form.focused_field == FormField::Label =>
                 {
-                    return Some(Intent::Paste(format!("tool {}", self.dice.below(1_000))));
+                    return Some(Intent::Paste(format!("tool {}", self.rng.below(1_000))));
                 }
                 FormKind::New | FormKind::Import | FormKind::Edit { .. } => {
                     return Some(Intent::Submit);
                 }
             }
         }
-        if self.dice.once_in(5) {
+        if self.rng.one_in(5) {
             return Some(Intent::Paste(self.paste()));
         }
-        if self.dice.once_in(30) {
-            let kind = *self.dice.one(&[
+        if self.rng.one_in(30) {
+            let kind = *self.rng.choose(&[
                 MouseEventKind::Down(MouseButton::Left),
                 MouseEventKind::ScrollUp,
                 MouseEventKind::ScrollDown,
                 MouseEventKind::Moved,
             ]);
-            let row = u16::try_from(self.dice.below(60)).unwrap();
+            let row = u16::try_from(self.rng.below(60)).unwrap();
             let event = MouseEvent { kind, column: 3, row, modifiers: KeyModifiers::NONE };
             return intent_for_mouse(&event);
         }
-        let plain: Vec<char> = PLAIN.chars().collect();
-        let ctrl: Vec<char> = CTRL.chars().collect();
-        let (code, modifiers) = match self.dice.below(10) {
-            0..5 => (KeyCode::Char(*self.dice.one(&plain)), KeyModifiers::NONE),
-            5 => (KeyCode::Char(*self.dice.one(&ctrl)), KeyModifiers::CONTROL),
+        let plain: Vec<char> = PLAIN_KEYS.chars().collect();
+        let ctrl: Vec<char> = CTRL_KEYS.chars().collect();
+        let (code, modifiers) = match self.rng.below(10) {
+            0..5 => (KeyCode::Char(*self.rng.choose(&plain)), KeyModifiers::NONE),
+            5 => (KeyCode::Char(*self.rng.choose(&ctrl)), KeyModifiers::CONTROL),
             6 => (KeyCode::Enter, KeyModifiers::NONE),
             _ => {
-                let code = *self.dice.one(&[
+                let code = *self.rng.choose(&[
                     KeyCode::Esc,
                     KeyCode::Tab,
                     KeyCode::BackTab,
@@ -81,30 +81,31 @@ impl Monkey {
                     KeyCode::Delete,
                     KeyCode::F(1),
                 ]);
-                let alt = if self.dice.once_in(6) { KeyModifiers::ALT } else { KeyModifiers::NONE };
+                let alt = if self.rng.one_in(6) { KeyModifiers::ALT } else { KeyModifiers::NONE };
                 (code, alt)
             }
         };
         intent_for_key(&self.model, &KeyEvent::new(code, modifiers))
     }
 
-    /// A key and a code where they belong, a confirmation where one is asked for; elsewhere words.
+    /// Returns a key or a code for the fields that take one, a confirmation where one is requested, and
+    /// otherwise any text.
     fn paste(&mut self) -> String {
         match &self.model.screen {
             Screen::Form(form) if form.focused_field == FormField::ApiKey => {
-                format!("sk-or-v1-{:016x}{}0000", self.dice.roll(), MARK.repeat(16))
+                format!("sk-or-v1-{:016x}{}0000", self.rng.next_u64(), SECRET_MARK.repeat(16))
             }
             Screen::SignIn(login) if login.error.is_none() => {
-                format!("{:08x}{}", self.dice.roll(), MARK.repeat(8))
+                format!("{:08x}{}", self.rng.next_u64(), SECRET_MARK.repeat(8))
             }
-            Screen::Confirm(ask) if ask.kind == ConfirmKind::Revoke && self.dice.once_in(2) => {
-                ask.expected_confirmation()
+            Screen::Confirm(dialog) if dialog.kind == ConfirmKind::Revoke && self.rng.one_in(2) => {
+                dialog.expected_confirmation()
             }
-            _ => self.dice.words(),
+            _ => self.rng.text(),
         }
     }
 
-    /// Anything that could be wanted, whether this screen offers it or not.
+    /// Returns any intent, whether this screen offers it or not.
     pub fn any_intent(&mut self) -> Intent {
         let edits = [
             InputRequest::DeletePrevChar,
@@ -161,8 +162,8 @@ impl Monkey {
             Intent::Retry,
             Intent::SpendOnKey,
             Intent::SkipDay,
-            Intent::EditText(*self.dice.one(&edits)),
+            Intent::EditText(*self.rng.choose(&edits)),
         ];
-        self.dice.one(&all).clone()
+        self.rng.choose(&all).clone()
     }
 }

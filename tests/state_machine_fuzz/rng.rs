@@ -1,4 +1,4 @@
-//! Random things: numbers, words, moments, keys; plausible ones and the ends of their ranges.
+//! Random values: numbers, texts, timestamps, keys; plausible values and the ends of their ranges.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use keywright::domain::{
 use keywright::domain::{ActionResult, ProvisioningEvent, Rotated};
 use keywright::tui::state::{PlanStatus, PlannedKey};
 
-/// Stands all over each secret, and nowhere else.
-pub const MARK: &str = "ZQX";
+/// Is repeated in each secret and occurs nowhere else.
+pub const SECRET_MARK: &str = "ZQX";
 
-/// SplitMix64: enough for a monkey, and the same on every machine.
-pub struct Dice(pub u64);
+/// SplitMix64: the same sequence on every machine.
+pub struct Rng(pub u64);
 
-impl Dice {
-    pub fn roll(&mut self) -> u64 {
+impl Rng {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,30 +27,30 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// Less than `below`, which is not 0.
+    /// Returns a number less than `below`, which must not be 0.
     pub fn below(&mut self, below: usize) -> usize {
-        usize::try_from(self.roll() % u64::try_from(below).unwrap()).unwrap()
+        usize::try_from(self.next_u64() % u64::try_from(below).unwrap()).unwrap()
     }
 
-    /// Once in so many times.
-    pub fn once_in(&mut self, times: usize) -> bool {
+    /// Returns true once in `times` calls on average.
+    pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
-    pub fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+    pub fn choose<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
 
-    pub fn maybe<T>(&mut self, thing: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        self.once_in(2).then(|| thing(self))
+    pub fn option<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.one_in(2).then(|| make(self))
     }
 
-    pub fn several<T>(&mut self, most: usize, mut thing: impl FnMut(&mut Self) -> T) -> Vec<T> {
-        (0..self.below(most + 1)).map(|_| thing(self)).collect()
+    pub fn vec<T>(&mut self, most: usize, mut make: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        (0..self.below(most + 1)).map(|_| make(self)).collect()
     }
 
-    /// What a person may have on the clipboard; no secret.
-    pub fn words(&mut self) -> String {
+    /// Returns a text that a user may type or paste; no secret.
+    pub fn text(&mut self) -> String {
         const WORDS: [&str; 16] = [
             "",
             "a",
@@ -69,8 +69,8 @@ impl Dice {
             "it's \"quoted\" $(x)",
             "\u{fdfd}\u{1242b}",
         ];
-        let word = *self.one(&WORDS);
-        if self.once_in(12) { word.repeat(1 + self.below(200)) } else { word.to_owned() }
+        let word = *self.choose(&WORDS);
+        if self.one_in(12) { word.repeat(1 + self.below(200)) } else { word.to_owned() }
     }
 
     pub fn label(&mut self) -> Label {
@@ -82,14 +82,14 @@ impl Dice {
             "e\u{301}\u{323}",
             "مفتاح",
             "W",
-            "a label with many words in it, as somebody types it who wants to be precise",
+            "a long label with many words in it, as a user may type it to be precise",
         ];
-        let text = *self.one(&LABELS);
-        let text = if self.once_in(2) { format!("{text}{}", self.below(9)) } else { text.into() };
+        let text = *self.choose(&LABELS);
+        let text = if self.one_in(2) { format!("{text}{}", self.below(9)) } else { text.into() };
         text.parse().unwrap()
     }
 
-    pub fn trouble(&mut self) -> UserError {
+    pub fn user_error(&mut self) -> UserError {
         const KINDS: [ErrorKind; 7] = [
             ErrorKind::Failed,
             ErrorKind::InvalidInput,
@@ -99,21 +99,21 @@ impl Dice {
             ErrorKind::Unreachable,
             ErrorKind::Unresolved,
         ];
-        let kind = *self.one(&KINDS);
-        let words = |dice: &mut Self| keywright::domain::sanitize(&dice.words(), 300);
-        UserError::new(kind, words(self), words(self))
+        let kind = *self.choose(&KINDS);
+        let text = |rng: &mut Self| keywright::domain::sanitize(&rng.text(), 300);
+        UserError::new(kind, text(self), text(self))
     }
 
-    pub fn or_trouble<T>(&mut self, thing: impl FnOnce(&mut Self) -> T) -> Result<T, UserError> {
-        if self.once_in(4) { Err(self.trouble()) } else { Ok(thing(self)) }
+    pub fn or_error<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Result<T, UserError> {
+        if self.one_in(4) { Err(self.user_error()) } else { Ok(make(self)) }
     }
 
     fn usd(&mut self) -> f64 {
-        *self.one(&[0.0, 0.01, 1.0, 9.99, 10.0, 1e6, -3.0, 1e300, -1e300, f64::MIN_POSITIVE])
+        *self.choose(&[0.0, 0.01, 1.0, 9.99, 10.0, 1e6, -3.0, 1e300, -1e300, f64::MIN_POSITIVE])
     }
 
-    pub fn moment(&mut self, now: Timestamp) -> Timestamp {
-        let days = *self.one(&[0, 1, -1, 6, 30, 400, -400, 3_650]);
+    pub fn timestamp(&mut self, now: Timestamp) -> Timestamp {
+        let days = *self.choose(&[0, 1, -1, 6, 30, 400, -400, 3_650]);
         match self.below(20) {
             0 => Timestamp::MIN,
             1 => Timestamp::MAX,
@@ -131,151 +131,157 @@ impl Dice {
     }
 
     fn word(&mut self) -> String {
-        (*self.one(&["daily", "weekly", "monthly", "never", "", "fortnightly"])).to_owned()
+        (*self.choose(&["daily", "weekly", "monthly", "never", "", "fortnightly"])).to_owned()
     }
 
-    pub fn reading(&mut self, now: Timestamp) -> KeyInfo {
+    pub fn key_info(&mut self, now: Timestamp) -> KeyInfo {
         KeyInfo {
             limit: self.reported(Self::usd),
-            limit_remaining: self.maybe(Self::usd),
-            limit_reset: self.reported(|dice| *dice.one(&ResetInterval::ALL)),
-            usage: self.maybe(Self::usd),
-            usage_daily: self.maybe(Self::usd),
-            usage_weekly: self.maybe(Self::usd),
-            usage_monthly: self.maybe(Self::usd),
-            expires_at: self.reported(|dice| dice.moment(now)),
-            byok_usage: self.maybe(Self::usd),
-            byok_usage_daily: self.maybe(Self::usd),
-            byok_usage_weekly: self.maybe(Self::usd),
-            byok_usage_monthly: self.maybe(Self::usd),
-            include_byok_in_limit: self.maybe(|dice| dice.once_in(2)),
-            is_management_key: self.once_in(20),
-            masked: self.maybe(|_| "sk-or-v1-0e6...1c96".into()),
-            creator_user_id: self.maybe(|_| "user_1".into()),
-            effective_budget: self.maybe(|dice| dice.budget(now)),
+            limit_remaining: self.option(Self::usd),
+            limit_reset: self.reported(|rng| *rng.choose(&ResetInterval::ALL)),
+            usage: self.option(Self::usd),
+            usage_daily: self.option(Self::usd),
+            usage_weekly: self.option(Self::usd),
+            usage_monthly: self.option(Self::usd),
+            expires_at: self.reported(|rng| rng.timestamp(now)),
+            byok_usage: self.option(Self::usd),
+            byok_usage_daily: self.option(Self::usd),
+            byok_usage_weekly: self.option(Self::usd),
+            byok_usage_monthly: self.option(Self::usd),
+            include_byok_in_limit: self.option(|rng| rng.one_in(2)),
+            is_management_key: self.one_in(20),
+            masked: self.option(|_| "sk-or-v1-0e6...1c96".into()),
+            creator_user_id: self.option(|_| "user_1".into()),
+            effective_budget: self.option(|rng| rng.budget(now)),
             budgets: (0..self.below(3)).map(|_| self.budget(now)).collect(),
             allowed_data_regions: Vec::new(),
-            is_free_tier: self.maybe(|dice| dice.once_in(2)),
+            is_free_tier: self.option(|rng| rng.one_in(2)),
             free_model_daily_requests: None,
-            workspace_id: self.maybe(Self::words),
-            last_used_at: self.maybe(|dice| dice.moment(now)),
+            workspace_id: self.option(Self::text),
+            last_used_at: self.option(|rng| rng.timestamp(now)),
         }
     }
 
     fn budget(&mut self, now: Timestamp) -> Budget {
         Budget {
-            scope: (*self.one(&["workspace", "api_key", "key_limit", "planet"])).to_owned(),
-            limit_usd: self.maybe(Self::usd),
-            spend_usd: self.maybe(Self::usd),
-            remaining_usd: self.maybe(Self::usd),
-            resets_at: self.reported(|dice| dice.moment(now)),
+            scope: (*self.choose(&["workspace", "api_key", "key_limit", "planet"])).to_owned(),
+            limit_usd: self.option(Self::usd),
+            spend_usd: self.option(Self::usd),
+            remaining_usd: self.option(Self::usd),
+            resets_at: self.reported(|rng| rng.timestamp(now)),
             ..Budget::default()
         }
     }
 
-    pub fn read(&mut self, now: Timestamp) -> CheckResult {
+    pub fn check_result(&mut self, now: Timestamp) -> CheckResult {
         match self.below(6) {
             0 => CheckResult::Rejected,
             1 => CheckResult::InsufficientCredits,
             2 => CheckResult::Failed("it took too long".into()),
-            _ => CheckResult::Valid(Arc::new(self.reading(now))),
+            _ => CheckResult::Valid(Arc::new(self.key_info(now))),
         }
     }
 
-    /// A key that was never seen before.
+    /// Returns a new key.
     pub fn key(&mut self) -> ApiKey {
-        ApiKey::from(format!("sk-or-v1-{:016x}{}0000", self.roll(), MARK.repeat(16)))
+        ApiKey::from(format!("sk-or-v1-{:016x}{}0000", self.next_u64(), SECRET_MARK.repeat(16)))
     }
 
     pub fn code(&mut self) -> AuthCode {
-        AuthCode::from(format!("{:08x}{}", self.roll(), MARK.repeat(8)))
+        AuthCode::from(format!("{:08x}{}", self.next_u64(), SECRET_MARK.repeat(8)))
     }
 
-    pub fn held(&mut self, label: Label, key: &ApiKey, now: Timestamp) -> StoredKey {
-        let asked = RequestedPolicy {
-            limit: self.maybe(|_| "7.50".parse().unwrap()),
-            limit_reset: self.maybe(|dice| *dice.one(&ResetInterval::ALL)),
-            expires_at: self.maybe(|dice| dice.moment(now)),
+    pub fn stored_key(&mut self, label: Label, key: &ApiKey, now: Timestamp) -> StoredKey {
+        let requested = RequestedPolicy {
+            limit: self.option(|_| "7.50".parse().unwrap()),
+            limit_reset: self.option(|rng| *rng.choose(&ResetInterval::ALL)),
+            expires_at: self.option(|rng| rng.timestamp(now)),
             workspace_id: None,
-            expires_input: self.maybe(Self::word),
+            expires_input: self.option(Self::word),
         };
-        let at = self.moment(now);
+        let at = self.timestamp(now);
         StoredKey {
-            requested: asked,
-            granted: self.maybe(|dice| GrantedPolicy {
-                limit: dice.reported(Self::usd),
-                limit_reset: dice.reported(|dice| *dice.one(&ResetInterval::ALL)),
-                expires_at: dice.reported(|dice| dice.moment(now)),
+            requested,
+            granted: self.option(|rng| GrantedPolicy {
+                limit: rng.reported(Self::usd),
+                limit_reset: rng.reported(|rng| *rng.choose(&ResetInterval::ALL)),
+                expires_at: rng.reported(|rng| rng.timestamp(now)),
             }),
-            info: self.maybe(|dice| Arc::new(dice.reading(now))),
-            checked_at: self.maybe(|dice| dice.moment(now)),
+            info: self.option(|rng| Arc::new(rng.key_info(now))),
+            checked_at: self.option(|rng| rng.timestamp(now)),
             other_account: self
-                .once_in(8)
-                .then(|| OtherAccount { confirmed: self.once_in(3), intended_label: None }),
-            rejected_at: self.once_in(6).then(|| self.moment(now)),
-            disabled: self.maybe(|dice| dice.once_in(3)),
-            retirement: self.once_in(6).then(|| Retirement {
-                replaced_at: self.moment(now),
-                unused_for: *self.one(&[0, 600, 604_800, u64::MAX]),
-                revoke_when_unused: self.once_in(2),
+                .one_in(8)
+                .then(|| OtherAccount { confirmed: self.one_in(3), intended_label: None }),
+            rejected_at: self.one_in(6).then(|| self.timestamp(now)),
+            disabled: self.option(|rng| rng.one_in(3)),
+            retirement: self.one_in(6).then(|| Retirement {
+                replaced_at: self.timestamp(now),
+                unused_for: *self.choose(&[0, 600, 604_800, u64::MAX]),
+                revoke_when_unused: self.one_in(2),
             }),
             ..StoredKey::new(label, key, "https://openrouter.ai".into(), StoreKind::Keychain, at)
         }
     }
 
-    pub fn remote(&mut self, hash: String, now: Timestamp) -> AccountKey {
+    pub fn account_key(&mut self, hash: String, now: Timestamp) -> AccountKey {
         AccountKey {
             hash,
-            name: self.maybe(Self::words),
-            disabled: self.maybe(|dice| dice.once_in(2)),
-            created_at: self.maybe(|dice| dice.moment(now)),
-            updated_at: self.maybe(|dice| dice.moment(now)),
-            last_used_at: self.maybe(|dice| dice.moment(now)),
+            name: self.option(Self::text),
+            disabled: self.option(|rng| rng.one_in(2)),
+            created_at: self.option(|rng| rng.timestamp(now)),
+            updated_at: self.option(|rng| rng.timestamp(now)),
+            last_used_at: self.option(|rng| rng.timestamp(now)),
             workspace_id: None,
-            info: self.reading(now),
+            info: self.key_info(now),
         }
     }
 
     pub fn samples(&mut self, now: Timestamp) -> Vec<UsageSample> {
-        self.several(40, |dice| UsageSample { at: dice.moment(now), usage: dice.usd() })
+        self.vec(40, |rng| UsageSample { at: rng.timestamp(now), usage: rng.usd() })
     }
 
-    pub fn outcome(&mut self, held: StoredKey, key: ApiKey) -> ProvisioningOutcome {
+    pub fn provisioning_outcome(
+        &mut self,
+        stored_key: StoredKey,
+        key: ApiKey,
+    ) -> ProvisioningOutcome {
         match self.below(5) {
-            0 => ProvisioningOutcome::Failed(self.trouble()),
-            1 | 2 => ProvisioningOutcome::NotStored { entry: held, key, error: self.trouble() },
+            0 => ProvisioningOutcome::Failed(self.user_error()),
+            1 | 2 => {
+                ProvisioningOutcome::NotStored { entry: stored_key, key, error: self.user_error() }
+            }
             _ => ProvisioningOutcome::Stored {
-                stored_key: held,
+                stored_key,
                 key,
-                warning: self.maybe(Self::trouble),
+                warning: self.option(Self::user_error),
             },
         }
     }
 
-    pub fn rotation(&mut self, old: StoredKey, now: Timestamp) -> RotationOutcome {
+    pub fn rotation_outcome(&mut self, old: StoredKey, now: Timestamp) -> RotationOutcome {
         let key = self.key();
-        let new = self.held(old.label.clone(), &key, now);
+        let new = self.stored_key(old.label.clone(), &key, now);
         match self.below(5) {
-            0 => RotationOutcome::Failed(self.trouble()),
-            1 => RotationOutcome::NotStored { entry: new, key, error: self.trouble() },
-            2 => RotationOutcome::LabelNotMoved { new, error: self.trouble() },
+            0 => RotationOutcome::Failed(self.user_error()),
+            1 => RotationOutcome::NotStored { entry: new, key, error: self.user_error() },
+            2 => RotationOutcome::LabelNotMoved { new, error: self.user_error() },
             _ => RotationOutcome::Completed {
-                rotated: Rotated { new, old: self.maybe(|_| old) },
-                warning: self.maybe(Self::trouble),
+                rotated: Rotated { new, old: self.option(|_| old) },
+                warning: self.option(Self::user_error),
             },
         }
     }
 
-    pub fn panicked(&mut self, old: StoredKey, now: Timestamp) -> LeakResponse {
+    pub fn leak_response(&mut self, old: StoredKey, now: Timestamp) -> LeakResponse {
         LeakResponse {
             label: old.label.clone(),
-            disable_result: ActionResult { succeeded: self.once_in(2), message: self.words() },
-            rotation: self.rotation(old, now),
+            disable_result: ActionResult { succeeded: self.one_in(2), message: self.text() },
+            rotation: self.rotation_outcome(old, now),
         }
     }
 
-    /// A key of a plan, however it stands.
-    pub fn planned(&mut self) -> PlannedKey {
+    /// Returns a key of a plan with any status.
+    pub fn planned_key(&mut self) -> PlannedKey {
         let request = KeyRequest {
             label: self.label(),
             limit: None,
@@ -283,30 +289,30 @@ impl Dice {
             expiry: None,
             workspace_id: None,
         };
-        let fate = match self.below(5) {
+        let status = match self.below(5) {
             0 => PlanStatus::Unchanged,
             1 => PlanStatus::Differs("limit is none, the plan says $5.00".into()),
-            2 => PlanStatus::Failed(self.trouble()),
+            2 => PlanStatus::Failed(self.user_error()),
             _ => PlanStatus::ToCreate,
         };
-        PlannedKey { request, status: fate }
+        PlannedKey { request, status }
     }
 
-    pub fn report(&mut self) -> ProvisioningEvent {
+    pub fn provisioning_event(&mut self) -> ProvisioningEvent {
         let address = "https://openrouter.ai/auth?code_challenge=x&callback_url=y";
         match self.below(4) {
-            0 => ProvisioningEvent::SignInUrl { url: address.into(), needs_code: self.once_in(2) },
+            0 => ProvisioningEvent::SignInUrl { url: address.into(), needs_code: self.one_in(2) },
             1 => ProvisioningEvent::Notice("trying again in 2 s".into()),
-            _ => ProvisioningEvent::StepStarted(*self.one(&ProvisioningStep::ALL)),
+            _ => ProvisioningEvent::StepStarted(*self.choose(&ProvisioningStep::ALL)),
         }
     }
 
-    pub fn unresolved(&mut self, now: Timestamp) -> UnresolvedAttempt {
+    pub fn unresolved_attempt(&mut self, now: Timestamp) -> UnresolvedAttempt {
         UnresolvedAttempt {
-            id: format!("{:x}", self.roll()),
+            id: format!("{:x}", self.next_u64()),
             label: self.label(),
             server: "https://openrouter.ai".into(),
-            started_at: self.moment(now),
+            started_at: self.timestamp(now),
         }
     }
 }

@@ -1,0 +1,378 @@
+//! Responses to the effects that the state machine requested: plausible successes and failures, and
+//! some that were not requested.
+
+use jiff::SignedDuration;
+use keywright::domain::{
+    AccountKeys, ApiKey, ProvisioningOutcome, Rotated, RotationOutcome, StoredKey,
+};
+use keywright::tui::state::{
+    Effect, KeyUpdateOutcome, Msg, PlanComparison, Request, Response, Ticket,
+};
+use secrecy::ExposeSecret;
+
+use super::{Fuzzer, Rng};
+
+/// Returns the key in plaintext.
+#[expect(clippy::disallowed_methods, reason = "a test's own key")]
+pub fn expose(key: &ApiKey) -> String {
+    key.expose_secret().to_owned()
+}
+
+impl Fuzzer {
+    /// Returns a response to a pending effect. An effect with several responses stays pending.
+    pub fn response(&mut self) -> Msg {
+        // Often the latest effect, since otherwise few operations would be completed.
+        let last = self.pending.len() - 1;
+        let at = if self.rng.one_in(2) { last } else { self.rng.below(last + 1) };
+        let effect = self.pending.remove(at);
+        let Some((msg, more)) = self.response_to(effect) else { return Msg::Tick };
+        self.pending.extend(more);
+        if self.rng.one_in(3) {
+            self.repeatable.push(msg.clone());
+            if self.repeatable.len() > 12 {
+                self.repeatable.remove(0);
+            }
+        }
+        msg
+    }
+
+    /// Returns `None` for effects without a response.
+    fn response_to(&mut self, effect: Effect) -> Option<(Msg, Option<Effect>)> {
+        let now = self.now;
+        let rng = &mut self.rng;
+        let msg = match effect {
+            Effect::Request(ticket, Request::LoadKeys) => {
+                if self.stored_keys.len() < 3 || rng.one_in(20) {
+                    self.stored_keys = rng.vec(30, |rng| {
+                        let key = rng.key();
+                        let label = rng.label();
+                        rng.stored_key(label, &key, now)
+                    });
+                }
+                let stored_keys = self.stored_keys.clone();
+                Msg::Response(ticket, Response::KeysLoaded(rng.or_error(|_| stored_keys)))
+            }
+            Effect::Request(ticket, Request::RefreshKeys(keys)) => {
+                if !keys.is_empty() && !rng.one_in(4) {
+                    let hash = rng.choose(&keys).0.clone();
+                    let check_result = rng.check_result(now);
+                    let msg = Msg::Response(
+                        ticket,
+                        Response::KeyChecked { hash, result: check_result, checked_at: now },
+                    );
+                    return Some((msg, Some(Effect::Request(ticket, Request::RefreshKeys(keys)))));
+                }
+                let stored_keys = self.stored_keys.clone();
+                let rejected_keys = rng.vec(2, |rng| {
+                    let hash = some_hash(&stored_keys, rng);
+                    rng.account_key(hash, now)
+                });
+                let seconds = *rng.choose(&[0, 1, 60, 7_200, i64::MAX]);
+                Msg::Response(
+                    ticket,
+                    Response::RefreshFinished {
+                        error: rng.option(Rng::user_error),
+                        retry_after: rng.option(|_| SignedDuration::from_secs(seconds)),
+                        rejected_keys,
+                    },
+                )
+            }
+            Effect::RecoverInterrupted => Msg::RecoveryFinished {
+                stored_keys: rng.vec(1, |rng| {
+                    let key = rng.key();
+                    let label = rng.label();
+                    rng.stored_key(label, &key, now)
+                }),
+                unstored_keys: if rng.one_in(6) {
+                    rng.vec(2, |rng| {
+                        let (label, key) = (rng.label(), rng.key());
+                        let entry = rng.stored_key(label, &key, now);
+                        ProvisioningOutcome::NotStored { entry, key, error: rng.user_error() }
+                    })
+                } else {
+                    Vec::new()
+                },
+                rotations: Vec::new(),
+                deleted_labels: rng.vec(2, Rng::label),
+                unresolved_attempts: rng.vec(3, |rng| rng.unresolved_attempt(now)),
+                error: rng.option(Rng::user_error),
+            },
+            Effect::Request(ticket, Request::ProvisionKey { request, auth_choice }) => {
+                if rng.one_in(2) {
+                    let event = rng.provisioning_event();
+                    let msg = Msg::Response(ticket, Response::ProvisioningEvent(event));
+                    return Some((
+                        msg,
+                        Some(Effect::Request(
+                            ticket,
+                            Request::ProvisionKey { request, auth_choice },
+                        )),
+                    ));
+                }
+                let key = rng.key();
+                let stored_key = rng.stored_key(request.label, &key, now);
+                Msg::Response(
+                    ticket,
+                    Response::ProvisioningFinished(rng.provisioning_outcome(stored_key, key)),
+                )
+            }
+            Effect::Request(ticket, Request::RotateKey { stored_key, retire_policy }) => {
+                if rng.one_in(2) {
+                    let event = rng.provisioning_event();
+                    let msg = Msg::Response(ticket, Response::ProvisioningEvent(event));
+                    return Some((
+                        msg,
+                        Some(Effect::Request(
+                            ticket,
+                            Request::RotateKey { stored_key, retire_policy },
+                        )),
+                    ));
+                }
+                Msg::Response(
+                    ticket,
+                    Response::RotationFinished(rng.rotation_outcome(stored_key, now)),
+                )
+            }
+            Effect::Request(ticket, Request::LoadPlan(_)) => {
+                let plan = if rng.one_in(3) {
+                    Err(vec![rng.text(), rng.text()])
+                } else {
+                    let keys = rng.vec(30, Rng::planned_key);
+                    Ok(PlanComparison { keys, auth_description: "with the management key".into() })
+                };
+                Msg::Response(ticket, Response::PlanLoaded(plan))
+            }
+            Effect::Request(ticket, Request::ApplyPlan(mut requests)) => {
+                let Some(request) = requests.pop().filter(|_| !rng.one_in(8)) else {
+                    return Some((
+                        Msg::Response(ticket, Response::PlanApplied(rng.option(Rng::user_error))),
+                        None,
+                    ));
+                };
+                let label = request.label.clone();
+                let msg = match rng.below(4) {
+                    0 => Msg::Response(ticket, Response::ItemStarted(label)),
+                    1 | 2 => {
+                        Msg::Response(ticket, Response::ProvisioningEvent(rng.provisioning_event()))
+                    }
+                    _ => {
+                        let key = rng.key();
+                        let result = rng.or_error(|rng| rng.stored_key(request.label, &key, now));
+                        let note = rng.option(Rng::user_error);
+                        let msg = Msg::Response(
+                            ticket,
+                            Response::ItemFinished { label, result, warning: note },
+                        );
+                        return Some((
+                            msg,
+                            Some(Effect::Request(ticket, Request::ApplyPlan(requests))),
+                        ));
+                    }
+                };
+                requests.push(request);
+                return Some((msg, Some(Effect::Request(ticket, Request::ApplyPlan(requests)))));
+            }
+            Effect::Request(ticket, Request::RespondToLeak(keys)) => {
+                let leak_responses =
+                    keys.into_iter().map(|old| rng.leak_response(old, now)).collect();
+                Msg::Response(ticket, Response::LeakResponseFinished(leak_responses))
+            }
+            Effect::Request(ticket, Request::FetchAccountKey(hash)) => {
+                let account_key =
+                    rng.or_error(|rng| rng.one_in(3).then(|| rng.account_key(hash, now)));
+                Msg::Response(ticket, Response::AccountKeyFetched(account_key))
+            }
+            Effect::Request(ticket, Request::UpdateKey(change)) => {
+                let account_key = rng.account_key(change.key.hash.clone(), now);
+                let mut here = change.key;
+                here.label = rng.label();
+                let outcome = match rng.below(3) {
+                    0 => KeyUpdateOutcome::Failed(rng.user_error()),
+                    1 => KeyUpdateOutcome::Conflict {
+                        current: account_key,
+                        changed_fields: vec!["limit"],
+                    },
+                    _ => KeyUpdateOutcome::Updated {
+                        account_key: rng.option(|_| account_key),
+                        stored_key: here.is_stored().then_some(here),
+                        warning: rng.option(Rng::user_error),
+                    },
+                };
+                Msg::Response(ticket, Response::KeyUpdated(outcome))
+            }
+            Effect::SetKeysDisabled { mut keys, disabled } => {
+                let stored_key = keys.pop()?;
+                let result = rng.or_error(|rng| rng.account_key(stored_key.hash, now));
+                let msg = Msg::KeyDisabledSet { label: stored_key.label, result, warning: None };
+                return Some((msg, Some(Effect::SetKeysDisabled { keys, disabled })));
+            }
+            Effect::Request(ticket, Request::ImportKey { label, key }) => {
+                let result = rng.or_error(|rng| rng.stored_key(label, &key, now));
+                Msg::Response(ticket, Response::KeyImported(result))
+            }
+            Effect::RevokeKeys(mut keys) => {
+                let stored_key = keys.pop()?;
+                let result = rng.or_error(|_| ());
+                let msg =
+                    Msg::KeyRevoked { hash: stored_key.hash, label: stored_key.label, result };
+                return Some((msg, Some(Effect::RevokeKeys(keys))));
+            }
+            Effect::Request(ticket, Request::LoadAccountKeys) => {
+                let stored_keys = self.stored_keys.clone();
+                let account = rng.or_error(|rng| AccountKeys {
+                    keys: rng.vec(8, |rng| {
+                        let hash = some_hash(&stored_keys, rng);
+                        rng.account_key(hash, now)
+                    }),
+                    revoked_hashes: rng.vec(2, |rng| some_hash(&stored_keys, rng)),
+                });
+                Msg::Response(ticket, Response::AccountKeysLoaded(account))
+            }
+            Effect::DetectManagementKey => Msg::ManagementKeyDetected(rng.one_in(2)),
+            Effect::Request(ticket, Request::LoadUsageHistory(hashes)) => {
+                let histories = hashes.into_iter().map(|hash| (hash, rng.samples(now))).collect();
+                Msg::Response(ticket, Response::UsageHistoryLoaded(histories))
+            }
+            Effect::Request(
+                ticket,
+                Request::RetryStore { entry, key } | Request::StoreInAlternate { entry, key, .. },
+            ) => Msg::Response(
+                ticket,
+                Response::ProvisioningFinished(rng.provisioning_outcome(entry, key)),
+            ),
+            Effect::Request(ticket, Request::ReadSecret(label)) => Msg::Response(
+                ticket,
+                Response::SecretRead { label, result: rng.or_error(Rng::key) },
+            ),
+            Effect::CopyShownKey(_)
+            | Effect::CopyStoredKey(_)
+            | Effect::CopyUrl(_)
+            | Effect::OpenUrl(_) => Msg::Notice(rng.or_error(Rng::text)),
+            Effect::RemoveKeys(mut labels) => {
+                let label = labels.pop()?;
+                let result = rng.or_error(|_| ());
+                return Some((Msg::KeyRemoved { label, result }, Some(Effect::RemoveKeys(labels))));
+            }
+            Effect::ConfirmAccount(mut new) => {
+                let label = new.label.clone();
+                new.other_account = None;
+                let result = rng.or_error(|_| Rotated { new, old: None });
+                Msg::AccountConfirmed { label, result }
+            }
+            Effect::Request(ticket, Request::DecideConsent { .. }) => {
+                let code = rng.option(Rng::code);
+                let text = "the page could not be reached".to_owned();
+                let result = if rng.one_in(3) { Err(text) } else { Ok(code) };
+                Msg::Response(ticket, Response::ConsentDecided(result))
+            }
+            Effect::SpendOnKey { .. } | Effect::SkipDay => {
+                Msg::SandboxActionFinished(rng.or_error(Rng::text))
+            }
+            Effect::Suspend => Msg::FocusGained,
+            Effect::StopRefresh(_)
+            | Effect::CancelRun(_)
+            | Effect::SubmitCode(..)
+            | Effect::SkipItem(_)
+            | Effect::RetryItem(_)
+            | Effect::DismissAttempt(_)
+            | Effect::Quit => return None,
+        };
+        Some((msg, None))
+    }
+
+    /// Returns a response whose ticket is unknown or belongs to another request.
+    pub fn response_to_any_ticket(&mut self) -> Msg {
+        let ticket =
+            Ticket(self.rng.below(40) as u64 + if self.rng.one_in(2) { 0 } else { 1 << 40 });
+        let now = self.now;
+        let rng = &mut self.rng;
+        let (label, key) = (rng.label(), rng.key());
+        let stored_key = rng.stored_key(label, &key, now);
+        match rng.below(9) {
+            0 => Msg::Response(ticket, Response::KeysLoaded(rng.or_error(|_| Vec::new()))),
+            1 => {
+                let outcome = rng.provisioning_outcome(stored_key, key);
+                Msg::Response(ticket, Response::ProvisioningFinished(outcome))
+            }
+            2 => Msg::Response(
+                ticket,
+                Response::RotationFinished(rng.rotation_outcome(stored_key, now)),
+            ),
+            3 => Msg::Response(
+                ticket,
+                Response::LeakResponseFinished(vec![rng.leak_response(stored_key, now)]),
+            ),
+            4 => Msg::Response(
+                ticket,
+                Response::SecretRead { label: stored_key.label, result: Ok(key) },
+            ),
+            5 => Msg::Response(ticket, Response::ProvisioningEvent(rng.provisioning_event())),
+            6 => Msg::Response(ticket, Response::ConsentDecided(Ok(Some(rng.code())))),
+            7 => Msg::Response(ticket, Response::KeyImported(Ok(stored_key))),
+            _ => Msg::Response(
+                ticket,
+                Response::UsageHistoryLoaded(vec![(stored_key.hash, rng.samples(now))]),
+            ),
+        }
+    }
+}
+
+/// Returns the hash of a stored key, or of an unknown one.
+fn some_hash(stored_keys: &[StoredKey], rng: &mut Rng) -> String {
+    if stored_keys.is_empty() || rng.one_in(2) {
+        rng.key().hash()
+    } else {
+        rng.choose(stored_keys).hash.clone()
+    }
+}
+
+/// Whether the same response has no effect the second time. An unstored key is kept each time it
+/// arrives; a consent decision in the sandbox has the ticket of its provisioning run; messages without a
+/// ticket always have an effect.
+pub fn is_applied_once(msg: &Msg) -> bool {
+    match msg {
+        Msg::Response(_, Response::ProvisioningFinished(outcome)) => {
+            !matches!(outcome, ProvisioningOutcome::NotStored { .. })
+        }
+        Msg::Response(_, Response::RotationFinished(outcome)) => {
+            !matches!(outcome, RotationOutcome::NotStored { .. })
+        }
+        Msg::Response(_, Response::LeakResponseFinished(leak_responses)) => !leak_responses
+            .iter()
+            .any(|response| matches!(response.rotation, RotationOutcome::NotStored { .. })),
+        Msg::Response(
+            _,
+            Response::KeysLoaded(_)
+            | Response::RefreshFinished { .. }
+            | Response::AccountKeyFetched(_)
+            | Response::KeyUpdated(_)
+            | Response::KeyImported(_)
+            | Response::AccountKeysLoaded(_)
+            | Response::UsageHistoryLoaded(_)
+            | Response::PlanLoaded(_)
+            | Response::PlanApplied(_)
+            | Response::SecretRead { .. },
+        ) => true,
+        Msg::Intent(_)
+        | Msg::Tick
+        | Msg::Resized(..)
+        | Msg::Response(
+            _,
+            Response::KeyChecked { .. }
+            | Response::ProvisioningEvent(_)
+            | Response::ItemStarted(_)
+            | Response::ItemFinished { .. }
+            | Response::ConsentDecided(_),
+        )
+        | Msg::Disconnected
+        | Msg::FocusGained
+        | Msg::AccountConfirmed { .. }
+        | Msg::RecoveryFinished { .. }
+        | Msg::KeyDisabledSet { .. }
+        | Msg::KeyRevoked { .. }
+        | Msg::ManagementKeyDetected(_)
+        | Msg::KeyRemoved { .. }
+        | Msg::SandboxActionFinished(_)
+        | Msg::Notice(_) => false,
+    }
+}
