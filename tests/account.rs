@@ -98,13 +98,13 @@ impl TestAccount {
         Self { sandbox, proxy, services, management }
     }
 
-    fn held(&self, label: &str) -> StoredKey {
+    fn stored_key(&self, label: &str) -> StoredKey {
         inventory::find_key(&self.services.location, &self.services.server, label).unwrap().unwrap()
     }
 
     fn labels(&self) -> Vec<String> {
         let rows = inventory::list_keys(&self.services.location, &self.services.server).unwrap();
-        rows.into_iter().map(|held| held.label.to_string()).collect()
+        rows.into_iter().map(|stored_key| stored_key.label.to_string()).collect()
     }
 
     /// What `get LABEL` prints.
@@ -122,10 +122,10 @@ impl TestAccount {
     }
 
     /// Requests that begin so get that fate, the others pass.
-    fn spoil(&self, beginning: &'static str, fate: Fault) {
+    fn spoil(&self, beginning: &'static str, fault: Fault) {
         self.proxy.rule(
-            move |asked| {
-                if asked.starts_with(beginning) { fate.clone() } else { Fault::Pass }
+            move |request| {
+                if request.starts_with(beginning) { fault.clone() } else { Fault::Pass }
             },
         );
     }
@@ -152,7 +152,7 @@ fn import_checks_the_key_before_storing_it() {
         |name: &str, key: &ApiKey| block_on(keys::import_key(&world.services, &label(name), key));
     // Every refusal comes before anything is stored.
     assert!(
-        matches!(import("other", &key), Err(Error::KeyAlreadyStored(held)) if held.as_str() == "laptop")
+        matches!(import("other", &key), Err(Error::KeyAlreadyStored(stored_key)) if stored_key.as_str() == "laptop")
     );
     let stranger = ApiKey::from(format!("sk-or-v1-{}", "ab".repeat(32)));
     assert!(matches!(import("laptop", &stranger), Err(Error::LabelTaken(_))));
@@ -172,9 +172,12 @@ fn import_checks_the_key_before_storing_it() {
     inventory::remove_key(&world.services.location, &world.services.server, "poor").unwrap();
     world.spoil("", Fault::Pass);
     // An entry that an interrupted import left behind is the same key: it goes on.
-    let held = import("poor", &key).unwrap();
-    assert_eq!((held.limit().value(), held.differing_fields()), (seed.limit, Vec::new()));
-    assert_eq!(world.held("poor"), held);
+    let stored_key = import("poor", &key).unwrap();
+    assert_eq!(
+        (stored_key.limit().value(), stored_key.differing_fields()),
+        (seed.limit, Vec::new())
+    );
+    assert_eq!(world.stored_key("poor"), stored_key);
 }
 
 #[test]
@@ -184,7 +187,7 @@ fn rename_updates_secret_store_and_inventory() {
     let rename = |old: &StoredKey, new: &str, management: Option<&ManagementKey>| {
         block_on(keys::rename_key(&world.services, old, &label(new), management))
     };
-    let old = world.held("ci");
+    let old = world.stored_key("ci");
     assert!(matches!(rename(&old, "laptop", None), Err(Error::LabelTaken(_))));
     world.put("theirs", "x");
     assert!(matches!(rename(&old, "theirs", None), Err(Error::LabelInSecretStore(_))));
@@ -192,14 +195,14 @@ fn rename_updates_secret_store_and_inventory() {
     let renamed = rename(&old, "build", Some(&world.management)).unwrap();
     assert!(renamed.warning.is_none(), "{:?}", renamed.warning);
     assert_eq!((world.get("build"), world.get("ci")), (Some(secret), None));
-    assert_eq!(world.held("build").hash, old.hash);
+    assert_eq!(world.stored_key("build").hash, old.hash);
     let client = world.services.build_client().unwrap();
     let there = block_on(client.get_key(&world.management, &old.hash)).unwrap();
     assert_eq!(there.name.as_deref(), Some("build"));
     assert!(matches!(rename(&old, "again", None), Err(Error::NotInInventory(_))));
     // A server that does not take the name keeps nothing from being renamed here.
     world.spoil("PATCH", Fault::Say(403, String::new()));
-    let renamed = rename(&world.held("build"), "make", Some(&world.management)).unwrap();
+    let renamed = rename(&world.stored_key("build"), "make", Some(&world.management)).unwrap();
     assert!(renamed.warning.unwrap().message.contains("was not changed"));
     assert!(world.get("make").is_some());
 }
@@ -243,7 +246,7 @@ fn rename_is_undone_if_the_inventory_cannot_be_written() {
     let blocked = dir.path().join("inventory.json.new");
     std::fs::create_dir(&blocked).unwrap();
     let rename =
-        || block_on(keys::rename_key(&world.services, &world.held("ci"), &label("b"), None));
+        || block_on(keys::rename_key(&world.services, &world.stored_key("ci"), &label("b"), None));
     let result = rename();
     assert!(matches!(result, Err(Error::JsonStore(_))), "{result:?}");
     assert_eq!((world.labels(), world.entries()), before);

@@ -76,12 +76,12 @@ impl TestAccount {
     }
 
     /// The first request that begins so from the `n`th on, counted from 1, meets that fate.
-    fn spoil(&self, beginning: &'static str, which: std::ops::RangeInclusive<usize>, fate: Fault) {
+    fn spoil(&self, beginning: &'static str, which: std::ops::RangeInclusive<usize>, fault: Fault) {
         let count = AtomicUsize::new(0);
-        self.proxy.rule(move |asked| {
-            let ours = asked == beginning;
-            let number = count.fetch_add(usize::from(ours), Ordering::Relaxed) + 1;
-            if ours && which.contains(&number) { fate.clone() } else { Fault::Pass }
+        self.proxy.rule(move |request| {
+            let matches = request == beginning;
+            let number = count.fetch_add(usize::from(matches), Ordering::Relaxed) + 1;
+            if matches && which.contains(&number) { fault.clone() } else { Fault::Pass }
         });
     }
 
@@ -94,12 +94,12 @@ impl TestAccount {
         &self,
         labels: &[&str],
         auth_method: AuthMethod,
-        person: impl Fn(&Progress<'_>, &mpsc::Sender<BatchCommand>) + Sync,
+        user: impl Fn(&Progress<'_>, &mpsc::Sender<BatchCommand>) + Sync,
     ) -> Vec<String> {
         let requests: Vec<KeyRequest> = labels.iter().map(|label| request(label)).collect();
-        let (command, wishes) = mpsc::channel(4);
-        let controls = BatchControls { commands: wishes, pasted_codes: mpsc::channel(1).1 };
-        let report = |progress: Progress<'_>| person(&progress, &command);
+        let (command, commands) = mpsc::channel(4);
+        let controls = BatchControls { commands, pasted_codes: mpsc::channel(1).1 };
+        let report = |progress: Progress<'_>| user(&progress, &command);
         let results =
             block_on(keys::create_keys(&requests, auth_method, &self.services, controls, &report));
         assert!(results.iter().map(|end| end.label.as_str()).eq(labels.iter().copied()));
@@ -109,14 +109,14 @@ impl TestAccount {
     /// A key that is said to be stored is in the vault and on the list.
     fn in_words(&self, end: &ItemResult) -> String {
         match &end.result {
-            Err(trouble) => format!("{} {}", exit_code(trouble.kind), trouble.message),
-            Ok(held) => {
+            Err(error) => format!("{} {}", exit_code(error.kind), error.message),
+            Ok(stored_key) => {
                 let slot = EntryId {
                     service: "keywright/test".into(),
-                    account: held.label.as_str().into(),
+                    account: stored_key.label.as_str().into(),
                 };
                 let secret = self.services.secret_store.get(&slot, TIMEOUT).unwrap();
-                assert_eq!(ApiKey::from(secret.expose_secret().to_owned()).hash(), held.hash);
+                assert_eq!(ApiKey::from(secret.expose_secret().to_owned()).hash(), stored_key.hash);
                 end.warning.as_ref().map_or("stored".into(), |note| format!("but {}", note.message))
             }
         }
@@ -124,7 +124,7 @@ impl TestAccount {
 
     fn listed(&self) -> Vec<String> {
         let rows = inventory::list_keys(&self.services.location, &self.services.server).unwrap();
-        rows.into_iter().map(|held| held.label.to_string()).collect()
+        rows.into_iter().map(|stored_key| stored_key.label.to_string()).collect()
     }
 
     /// What the account holds, the seed aside.
@@ -260,24 +260,24 @@ fn skip_retry_and_stop_keep_created_keys() {
 fn second_batch_waits_for_the_first_and_can_be_cancelled() {
     let world = TestAccount::new();
     let (leave, mut left) = watch::channel(false);
-    let told = AtomicUsize::new(0);
+    let wait_count = AtomicUsize::new(0);
     let first = block_on(keys::lock_apply(&world.services, &mut left, || panic!("it is free")));
-    let waits = || {
-        told.fetch_add(1, Ordering::Relaxed);
+    let on_wait = || {
+        wait_count.fetch_add(1, Ordering::Relaxed);
     };
     let claims = block_on(async {
-        let second = keys::lock_apply(&world.services, &mut left, waits);
-        let person = async {
+        let second = keys::lock_apply(&world.services, &mut left, on_wait);
+        let user = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             leave.send_replace(true);
         };
-        tokio::join!(second, person).0
+        tokio::join!(second, user).0
     });
     assert!(claims.unwrap().is_none());
-    assert_eq!(told.load(Ordering::Relaxed), 1);
+    assert_eq!(wait_count.load(Ordering::Relaxed), 1);
     leave.send_replace(false);
     let second = block_on(async {
-        let second = keys::lock_apply(&world.services, &mut left, waits);
+        let second = keys::lock_apply(&world.services, &mut left, on_wait);
         let end = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             drop(first);

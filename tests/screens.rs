@@ -91,21 +91,21 @@ fn key(
 }
 
 /// A key that said at noon that so much of its limit is left.
-fn read(mut held: StoredKey, remaining: Option<f64>, month: f64) -> StoredKey {
+fn read(mut stored_key: StoredKey, remaining: Option<f64>, month: f64) -> StoredKey {
     let reading = KeyInfo {
-        limit: held.limit(),
+        limit: stored_key.limit(),
         limit_remaining: remaining,
-        limit_reset: held.reset(),
+        limit_reset: stored_key.reset(),
         usage: Some(month * 3.0),
         usage_daily: Some(month / 10.0),
         usage_weekly: Some(month / 4.0),
         usage_monthly: Some(month),
         byok_usage: Some(0.0),
-        expires_at: held.expires_at(),
+        expires_at: stored_key.expires_at(),
         ..KeyInfo::default()
     };
-    held.record_check(&CheckResult::Valid(Arc::new(reading)), now());
-    held
+    stored_key.record_check(&CheckResult::Valid(Arc::new(reading)), now());
+    stored_key
 }
 
 /// One key in each state.
@@ -135,7 +135,7 @@ fn keys() -> Vec<StoredKey> {
     ]
 }
 
-fn held(size: (u16, u16)) -> Model {
+fn loaded_model(size: (u16, u16)) -> Model {
     let mut model = model(size);
     update(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(keys()))), now());
     model
@@ -166,7 +166,7 @@ fn drawn(model: &Model) -> String {
 
 /// A login for `laptop2` that waits for consent.
 fn waiting(size: (u16, u16), paste: bool) -> Model {
-    let mut model = held(size);
+    let mut model = loaded_model(size);
     want(&mut model, &[Intent::NewKey]);
     type_text(&mut model, "laptop2");
     want(&mut model, &[Intent::Submit]);
@@ -248,7 +248,7 @@ fn in_every_state(size: (u16, u16)) -> Model {
 
 #[test]
 fn revealed_key_is_hidden_after_ten_seconds() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     let effects = update(&mut model, Msg::Intent(Intent::ToggleReveal), now());
     let [Effect::Request(ticket, Request::ReadSecret(label))] = &effects[..] else {
         panic!("{effects:?}")
@@ -263,12 +263,12 @@ fn revealed_key_is_hidden_after_ten_seconds() {
 
 #[test]
 fn small_terminal_shows_the_required_size() {
-    insta::assert_snapshot!(drawn(&held((40, 8))));
+    insta::assert_snapshot!(drawn(&loaded_model((40, 8))));
 }
 
 #[test]
 fn unresolved_attempts_are_shown_on_top() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     let attempt = UnresolvedAttempt {
         id: "1".into(),
         label: "lost".parse().unwrap(),
@@ -289,7 +289,7 @@ fn unresolved_attempts_are_shown_on_top() {
 
 #[test]
 fn disabling_and_enabling_name_the_key_in_their_question() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::ToggleDisabled]);
     let label = model.dashboard.selected_key().unwrap().label.clone();
     let screen = drawn(&model);
@@ -299,14 +299,14 @@ fn disabling_and_enabling_name_the_key_in_their_question() {
 
 #[test]
 fn help_lists_the_active_key_bindings() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::ToggleHelp]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
 fn help_shows_every_binding_on_the_smallest_terminal() {
-    let mut model = held(view::MIN_TERMINAL_SIZE);
+    let mut model = loaded_model(view::MIN_TERMINAL_SIZE);
     want(&mut model, &[Intent::ToggleHelp]);
     let mut text = String::new();
     for _ in 0..4 {
@@ -321,7 +321,7 @@ fn help_shows_every_binding_on_the_smallest_terminal() {
 
 #[test]
 fn no_color_theme_uses_no_colors() {
-    let model = held((80, 24));
+    let model = loaded_model((80, 24));
     let colours = |theme| {
         let terminal = screen(&model, theme);
         let cells = terminal.backend().buffer().content().iter();
@@ -337,14 +337,15 @@ fn no_color_theme_uses_no_colors() {
 
 #[test]
 fn every_screen_survives_every_size() {
-    let mut screens = vec![held((80, 24)), waiting((80, 24), true), waiting((80, 24), false)];
+    let mut screens =
+        vec![loaded_model((80, 24)), waiting((80, 24), true), waiting((80, 24), false)];
     let outcome =
         ProvisioningOutcome::Stored { stored_key: keys().remove(2), key: secret(), warning: None };
     screens.push(revealed(outcome));
-    let mut form = held((80, 24));
+    let mut form = loaded_model((80, 24));
     want(&mut form, &[Intent::NewKey]);
     screens.push(form);
-    let mut help = held((80, 24));
+    let mut help = loaded_model((80, 24));
     want(&mut help, &[Intent::ToggleHelp]);
     screens.push(help);
     for model in &mut screens {
@@ -359,7 +360,7 @@ fn every_screen_survives_every_size() {
 
 #[test]
 fn moving_within_a_page_repaints_two_rows() {
-    let before = held((120, 40));
+    let before = loaded_model((120, 40));
     let mut after = before.clone();
     want(&mut after, &[Intent::Move(1)]);
     let (before, after) = (screen(&before, Theme::Dark), screen(&after, Theme::Dark));
@@ -370,7 +371,7 @@ fn moving_within_a_page_repaints_two_rows() {
 #[test]
 fn capital_letters_have_their_own_bindings() {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-    let model = held((80, 24));
+    let model = loaded_model((80, 24));
     for modifiers in [KeyModifiers::NONE, KeyModifiers::SHIFT] {
         let event = KeyEvent::new(KeyCode::Char('G'), modifiers);
         assert_eq!(intent_for_key(&model, &event), Some(Intent::MoveToBottom));
@@ -379,7 +380,7 @@ fn capital_letters_have_their_own_bindings() {
 
 #[test]
 fn a_key_of_another_account_is_explained_and_stays_a_warning() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     let mut keys = model.dashboard.stored_keys().to_vec();
     keys[0].user_id = Some("user_2another".into());
     keys[0].other_account = Some(keywright::domain::OtherAccount::default());

@@ -89,12 +89,12 @@ impl Terminal {
     }
 
     /// Waits until the screen says so.
-    fn wait(&self, wanted: impl Fn(&str) -> bool) -> String {
+    fn wait(&self, is_expected: impl Fn(&str) -> bool) -> String {
         let until = Instant::now() + PATIENCE;
         let mut shown = self.shown.0.lock().unwrap();
         loop {
             let screen = shown.parser.screen().contents();
-            if wanted(&screen) {
+            if is_expected(&screen) {
                 return screen;
             }
             let left = until.saturating_duration_since(Instant::now());

@@ -193,9 +193,9 @@ fn labels(model: &Model) -> Vec<&str> {
     model.dashboard.rows.iter().map(|row| all[*row].label.as_str()).collect()
 }
 
-fn asking(model: &Model) -> Option<ConfirmKind> {
+fn confirm_kind(model: &Model) -> Option<ConfirmKind> {
     match &model.screen {
-        Screen::Confirm(ask) => Some(ask.kind),
+        Screen::Confirm(dialog) => Some(dialog.kind),
         _ => None,
     }
 }
@@ -314,8 +314,8 @@ proptest! {
         send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(outcome)));
         let mut given_up = false;
         for intent in intents {
-            let asked = matches!(model.question, Some(Question::QuitWithUnstoredKey | Question::DiscardUnstoredKey));
-            given_up |= asked && matches!(intent, Intent::Yes | Intent::Interrupt);
+            let is_asking = matches!(model.question, Some(Question::QuitWithUnstoredKey | Question::DiscardUnstoredKey));
+            given_up |= is_asking && matches!(intent, Intent::Yes | Intent::Interrupt);
             send_intent(&mut model, intent);
             let kept = new_key_label(&model) == Some("new") || !model.unstored_keys.is_empty();
             prop_assert!(kept || given_up);

@@ -20,8 +20,8 @@ fn all_pages_of_account_keys_are_fetched_also_disabled_ones() {
     let world = TestAccount::of(250, StoreLocation::in_memory());
     world.spoil("GET /api/v1/workspaces", Fault::Say(404, String::new()));
     assert_eq!(list(&world).unwrap(), 250);
-    assert_eq!(world.proxy.count("GET /api/v1/keys?"), 4, "{:?}", world.proxy.asked());
-    let last = world.proxy.asked().pop().unwrap();
+    assert_eq!(world.proxy.count("GET /api/v1/keys?"), 4, "{:?}", world.proxy.requests());
+    let last = world.proxy.requests().pop().unwrap();
     for part in ["offset=250", "include_disabled=true", "include_expired=true"] {
         assert!(last.contains(part), "{last}");
     }
@@ -31,12 +31,12 @@ fn all_pages_of_account_keys_are_fetched_also_disabled_ones() {
 fn each_workspace_is_listed_or_else_the_default_one() {
     let world = TestAccount::new();
     let (a, b) = ("a".repeat(64), "b".repeat(64));
-    world.proxy.rule(move |asked| {
-        let rows = match asked {
-            _ if !asked.contains("offset=0") => json!([]),
-            _ if asked.contains("/workspaces") => json!([{"id": "w1"}, {"id": "w2"}]),
-            _ if asked.contains("workspace_id=w1") => json!([{"hash": a}]),
-            _ if asked.contains("workspace_id=w2") => json!([{"hash": a}, {"hash": b}]),
+    world.proxy.rule(move |request| {
+        let rows = match request {
+            _ if !request.contains("offset=0") => json!([]),
+            _ if request.contains("/workspaces") => json!([{"id": "w1"}, {"id": "w2"}]),
+            _ if request.contains("workspace_id=w1") => json!([{"hash": a}]),
+            _ if request.contains("workspace_id=w2") => json!([{"hash": a}, {"hash": b}]),
             _ => json!([{"hash": "c".repeat(64)}, {"hash": "d".repeat(64)}, {"hash": a}]),
         };
         Fault::Say(200, json!({"data": rows}).to_string())
@@ -52,7 +52,7 @@ fn each_workspace_is_listed_or_else_the_default_one() {
 fn failed_key_list_is_an_error_and_not_an_empty_list() {
     let world = TestAccount::new();
     let html = || "<html>proxy</html>".to_owned();
-    for (fate, code, words) in [
+    for (fault, code, words) in [
         (Fault::Say(401, String::new()), 1, "no longer works"),
         (Fault::Say(403, html()), 1, "may not"),
         (Fault::SlowDown(3_600), 6, "wait a minute"),
@@ -62,11 +62,11 @@ fn failed_key_list_is_an_error_and_not_an_empty_list() {
         (Fault::Half, 6, "incomplete"),
         (Fault::Swallow, 6, "closed the connection"),
     ] {
-        let said = format!("{fate:?}");
-        world.spoil("GET /api/v1/keys", fate);
-        let trouble = list(&world).expect_err(&said).to_user_error();
-        let all = trouble.one_line();
-        assert!(exit_code(trouble.kind) == code && all.contains(words), "{said}: {trouble:?}");
+        let case = format!("{fault:?}");
+        world.spoil("GET /api/v1/keys", fault);
+        let error = list(&world).expect_err(&case).to_user_error();
+        let all = error.one_line();
+        assert!(exit_code(error.kind) == code && all.contains(words), "{case}: {error:?}");
     }
 }
 
@@ -87,14 +87,14 @@ fn endless_workspaces_and_large_pages_do_not_fill_the_memory() {
     let world = TestAccount::new();
     let (count, workspaces) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let name = "x".repeat(3 * 1024 * 1024);
-    world.proxy.rule(move |asked| {
+    world.proxy.rule(move |request| {
         let count = count.fetch_add(1, Ordering::Relaxed);
-        let rows = if asked.contains("/workspaces") {
+        let rows = if request.contains("/workspaces") {
             match workspaces.fetch_add(1, Ordering::Relaxed) {
                 0..5 => json!([{"id": format!("w{count}")}]),
                 _ => json!([]),
             }
-        } else if asked.contains("offset=0") {
+        } else if request.contains("offset=0") {
             json!([{"hash": format!("{count:064x}"), "name": name},
                    {"hash": format!("{:064x}", count + 1_000_000), "name": ""}])
         } else if count % 10 == 0 {
@@ -105,28 +105,30 @@ fn endless_workspaces_and_large_pages_do_not_fill_the_memory() {
         Fault::Say(200, json!({"data": rows}).to_string())
     });
     assert!(list(&world).unwrap_err().to_string().contains("100 MiB"));
-    assert!(world.proxy.asked().len() < 60, "{}", world.proxy.asked().len());
+    assert!(world.proxy.requests().len() < 60, "{}", world.proxy.requests().len());
 }
 
 #[test]
 fn key_counts_as_revoked_only_after_a_request_for_it() {
     let world = TestAccount::new();
-    let gone = world.held("ci");
-    block_on(keys::revoke_key(&world.services, &world.management, &gone.hash)).unwrap();
+    let revoked = world.stored_key("ci");
+    block_on(keys::revoke_key(&world.services, &world.management, &revoked.hash)).unwrap();
     inventory::remove_key(&world.services.location, &world.services.server, "agent").unwrap();
     let rows = block_on(keys::join_account_keys(&world.services, &world.management)).unwrap();
     let words: Vec<_> = rows
         .iter()
         .map(|row| match row {
-            JoinedKey::Both(held, _) => format!("both {}", held.label),
+            JoinedKey::Both(stored_key, _) => format!("both {}", stored_key.label),
             JoinedKey::AccountOnly(remote) => format!("remote {}", remote.display_name()),
-            JoinedKey::NotListed(held) => format!("missing {}", held.label),
-            JoinedKey::Revoked(held) => format!("gone {}", held.label),
+            JoinedKey::NotListed(stored_key) => format!("missing {}", stored_key.label),
+            JoinedKey::Revoked(stored_key) => format!("gone {}", stored_key.label),
         })
         .collect();
     assert_eq!(words, ["both laptop", "gone ci", "both notebook", "remote agent"]);
-    assert_eq!(world.held("notebook").disabled, Some(true), "it is noted");
+    assert_eq!(world.stored_key("notebook").disabled, Some(true), "it is noted");
     world.spoil("GET /api/v1/keys/", Fault::Say(500, String::new()));
     let rows = block_on(keys::join_account_keys(&world.services, &world.management)).unwrap();
-    assert!(matches!(&rows[1], JoinedKey::NotListed(held) if held.hash == gone.hash));
+    assert!(
+        matches!(&rows[1], JoinedKey::NotListed(stored_key) if stored_key.hash == revoked.hash)
+    );
 }

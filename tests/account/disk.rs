@@ -65,21 +65,22 @@ fn nothing_is_sent_or_deleted_unless_the_inventory_can_be_written() {
     let (services, management) = (&account.services, &account.management);
     let key = new_key(&account);
     let remote =
-        block_on(keys::fetch_account_key(services, management, &account.held("ci").hash)).unwrap();
+        block_on(keys::fetch_account_key(services, management, &account.stored_key("ci").hash))
+            .unwrap();
     block_all(dir.path());
     let before = (account.labels(), account.entries());
-    let held = account.held("ci");
+    let stored_key = account.stored_key("ci");
     let policy = RetirePolicy { unused_for: 0, revoke_when_unused: false };
     let method = AuthMethod::ManagementKey(management.clone());
     let rotation =
-        block_on(keys::rotate_key(services, &held, method, policy, &mut controls(), &|_| ()));
+        block_on(keys::rotate_key(services, &stored_key, method, policy, &mut controls(), &|_| ()));
     assert!(matches!(&rotation, RotationOutcome::Failed(error) if error.kind == ErrorKind::Failed));
     let errors = [
-        keys::remove_key(services, &held.label).err(),
-        block_on(keys::revoke_and_remove(services, management, &held)).err(),
-        block_on(keys::set_disabled(services, management, &held, true)).err(),
+        keys::remove_key(services, &stored_key.label).err(),
+        block_on(keys::revoke_and_remove(services, management, &stored_key)).err(),
+        block_on(keys::set_disabled(services, management, &stored_key, true)).err(),
         block_on(keys::update_key(services, management, &remote, &KeyPatch::default())).err(),
-        block_on(keys::rename_key(services, &held, &label("build"), None)).err(),
+        block_on(keys::rename_key(services, &stored_key, &label("build"), None)).err(),
         block_on(keys::import_key(services, &label("other"), &key)).err(),
     ];
     for (index, error) in errors.into_iter().enumerate() {
@@ -109,9 +110,9 @@ fn a_removal_that_is_not_recorded_says_what_is_gone_and_the_next_one_finishes_it
 #[test]
 fn a_revocation_that_is_not_recorded_says_that_the_copy_is_gone_too() {
     let (account, dir) = account_on_disk();
-    let held = account.held("ci");
+    let stored_key = account.stored_key("ci");
     let revoke =
-        || block_on(keys::revoke_and_remove(&account.services, &account.management, &held));
+        || block_on(keys::revoke_and_remove(&account.services, &account.management, &stored_key));
     block_inventory(dir.path());
     let error = revoke().unwrap_err().to_user_error();
     assert_eq!(exit_code(error.kind), 1);
@@ -127,10 +128,10 @@ fn a_revocation_that_is_not_recorded_says_that_the_copy_is_gone_too() {
 fn a_leaked_key_is_disabled_even_where_nothing_can_be_written() {
     let (account, dir) = account_on_disk();
     block_all(dir.path());
-    let held = account.held("ci");
+    let stored_key = account.stored_key("ci");
     let responses = block_on(keys::respond_to_leak(
         &account.services,
-        &[held],
+        &[stored_key],
         Some(&account.management),
         &AuthMethod::ManagementKey(account.management.clone()),
         &mut controls(),
@@ -169,7 +170,8 @@ fn labels_do_not_change_while_another_process_is_storing_a_key() {
     let _lock = services.location.try_lock("storing.lock").unwrap();
     let before = (account.labels(), account.entries());
     for error in [
-        block_on(keys::rename_key(&services, &account.held("ci"), &label("build"), None)).err(),
+        block_on(keys::rename_key(&services, &account.stored_key("ci"), &label("build"), None))
+            .err(),
         block_on(keys::import_key(&services, &label("other"), &key)).err(),
         block_on(keys::restore_inventory_entry(&services, &label("orphan"), false)).err(),
     ] {
@@ -220,7 +222,7 @@ fn a_key_stored_under_a_numbered_label_is_found_after_a_crash() {
     let report = block_on(recover_interrupted(&account.services)).unwrap();
     assert!(report.unresolved.is_empty(), "{report:?}");
     assert_eq!(report.stored[0].label.as_str(), "other 2");
-    assert_eq!(account.held("other 2").hash, key.hash());
+    assert_eq!(account.stored_key("other 2").hash, key.hash());
 }
 
 #[test]

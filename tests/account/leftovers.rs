@@ -48,8 +48,8 @@ fn is_ours(world: &TestAccount) {
     let account = account.unwrap().creator_user_id;
     assert!(account.is_some());
     inventory::update_keys(&world.services.location, |keys| {
-        for held in keys {
-            held.user_id.clone_from(&account);
+        for stored_key in keys {
+            stored_key.user_id.clone_from(&account);
         }
     })
     .unwrap();
@@ -100,8 +100,8 @@ fn account_keys_show_whether_an_attempt_created_a_key() {
     assert!(advice(&left, "exists").contains("it exists at OpenRouter"), "{left:?}");
     assert!(advice(&left, "exists").contains(&format!("{}/keys/", world.services.server)));
     assert!(advice(&left, "just now").contains("one may still be created"), "{left:?}");
-    let struck: Vec<_> = left.dismissed.iter().map(|one| one.label.as_str()).collect();
-    assert_eq!((struck, left.unresolved.len()), (vec!["never", "exists", "laptop"], 2));
+    let dismissed: Vec<_> = left.dismissed.iter().map(|one| one.label.as_str()).collect();
+    assert_eq!((dismissed, left.unresolved.len()), (vec!["never", "exists", "laptop"], 2));
     let still = journal::list_all_attempts(&world.services.location).unwrap();
     assert!(still.iter().all(|attempt| attempt.id != never.id));
 }
@@ -116,8 +116,8 @@ fn another_account_or_a_failing_server_dismisses_no_attempt() {
         "no stored key names the account"
     );
     is_ours(&world);
-    let other = |held: &mut StoredKey| held.user_id = Some("somebody else".into());
-    let hash = world.held("ci").hash;
+    let other = |stored_key: &mut StoredKey| stored_key.user_id = Some("somebody else".into());
+    let hash = world.stored_key("ci").hash;
     inventory::update_key(&world.services.location, &world.services.server, &hash, other).unwrap();
     assert!(advice(&look(&world), "never").contains("If you signed in to that account"));
     is_ours(&world);
@@ -247,7 +247,7 @@ fn attempt_is_kept_while_the_secret_store_fails() {
         attempt.store = Some(StoreKind::File);
         attempt.stage = stage;
         attempt.code_received_at = Some(Timestamp::now());
-        attempt.received_key = (stage == AttemptStage::KeyReceived).then(|| world.held("ci"));
+        attempt.received_key = (stage == AttemptStage::KeyReceived).then(|| world.stored_key("ci"));
         drop(AttemptGuard::begin(&world.services.location, attempt.clone()).unwrap());
         let left = look(&world);
         assert_eq!((left.unresolved.len(), left.errors.len()), (1, 1), "{stage:?}: {left:?}");

@@ -26,7 +26,7 @@ fn rotate(account: &TestAccount) -> RotationOutcome {
     let mut controls =
         ProvisioningControls { cancel: watch::channel(false).1, pasted_codes: mpsc::channel(1).1 };
     let method = AuthMethod::ManagementKey(account.management.clone());
-    let (services, agent) = (&account.services, account.held("agent"));
+    let (services, agent) = (&account.services, account.stored_key("agent"));
     block_on(keys::rotate_key(services, &agent, method, POLICY, &mut controls, &|_| ()))
 }
 
@@ -46,7 +46,7 @@ fn rotation_gives_the_label_to_a_key_of_another_account_only_after_confirmation(
     let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
     assert!(matches!(&resumed[..], [(_, Err(error))] if error.kind == ErrorKind::OtherAccount));
 
-    let new = keys::find_unconfirmed_replacement(&account.services, &account.held("agent"));
+    let new = keys::find_unconfirmed_replacement(&account.services, &account.stored_key("agent"));
     let new = new.unwrap().unwrap();
     let rotated = block_on(keys::confirm_account(&account.services, &new)).unwrap();
     assert_eq!(rotated.new.label.as_str(), "agent");
@@ -73,5 +73,5 @@ fn an_imported_key_of_another_account_is_marked() {
     let key = keywright::domain::ApiKey::from(account.get("laptop").unwrap());
     inventory::remove_key(&account.services.location, &account.services.server, "laptop").unwrap();
     let imported = block_on(keys::import_key(&account.services, &label("laptop"), &key)).unwrap();
-    assert!(imported.is_of_unconfirmed_account() && account.held("laptop") == imported);
+    assert!(imported.is_of_unconfirmed_account() && account.stored_key("laptop") == imported);
 }

@@ -26,7 +26,7 @@ type Rule = Box<dyn Fn(&str) -> Fault + Send>;
 
 pub struct Proxy {
     pub url: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
     rule: Arc<Mutex<Rule>>,
 }
 
@@ -35,17 +35,17 @@ impl Proxy {
     pub fn before(sandbox: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
         let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_| Fault::Pass)));
         let behind = sandbox.trim_start_matches("http://").to_owned();
-        let (log, rules) = (Arc::clone(&asked), Arc::clone(&rule));
+        let (log, rules) = (Arc::clone(&requests), Arc::clone(&rule));
         thread::spawn(move || {
             for socket in listener.incoming().flatten() {
                 let (log, rules, behind) = (Arc::clone(&log), Arc::clone(&rules), behind.clone());
                 thread::spawn(move || serve(socket, &log, &rules, &behind));
             }
         });
-        Self { url, asked, rule }
+        Self { url, requests, rule }
     }
 
     /// Sets the rule; a request is `METHOD /path?query`.
@@ -55,18 +55,23 @@ impl Proxy {
 
     /// Returns the number of requests that begin with `beginning`.
     pub fn count(&self, beginning: &str) -> usize {
-        self.asked.lock().unwrap().iter().filter(|asked| asked.starts_with(beginning)).count()
+        self.requests
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|request| request.starts_with(beginning))
+            .count()
     }
 
     /// All requests.
-    pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
 fn serve(
     mut socket: TcpStream,
-    asked: &Mutex<Vec<String>>,
+    requests: &Mutex<Vec<String>>,
     rule: &Mutex<Rule>,
     behind: &str,
 ) -> Option<()> {
@@ -88,8 +93,8 @@ fn serve(
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let request = head.lines().next()?.trim_end_matches(" HTTP/1.1").to_owned();
-    asked.lock().unwrap().push(request.clone());
-    let fate = (rule.lock().unwrap())(&request);
+    requests.lock().unwrap().push(request.clone());
+    let fault = (rule.lock().unwrap())(&request);
     let forward = || {
         let mut there = TcpStream::connect(behind).ok()?;
         // The sandbox leaves hanging up to whoever asks.
@@ -103,7 +108,7 @@ fn serve(
     let whole = |status: u16, body: &str| {
         format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     };
-    let answer = match fate {
+    let answer = match fault {
         Fault::Pass => forward()?,
         Fault::Say(status, body) => whole(status, &body).into_bytes(),
         Fault::SlowDown(after) => {

@@ -24,10 +24,10 @@ fn controls() -> ProvisioningControls {
 }
 
 pub fn rotate(account: &TestAccount, name: &str, auth_method: AuthMethod) -> RotationOutcome {
-    let held = account.held(name);
+    let stored_key = account.stored_key(name);
     block_on(keys::rotate_key(
         &account.services,
-        &held,
+        &stored_key,
         auth_method,
         TERMS,
         &mut controls(),
@@ -46,9 +46,9 @@ fn handed_over(account: &TestAccount, old: &str) {
     assert_eq!(account.get("agent (old)").as_deref(), Some(old));
     assert_eq!(account.entries(), ["agent", "agent (old)", "ci", "laptop", "notebook"]);
     assert_eq!(account.labels().len(), 5);
-    let (held, retired) = (account.held("agent"), account.held("agent (old)"));
-    assert_eq!(held.hash, ApiKey::from(new).hash());
-    assert_eq!((held.replaces, held.retirement), (None, None));
+    let (stored_key, retired) = (account.stored_key("agent"), account.stored_key("agent (old)"));
+    assert_eq!(stored_key.hash, ApiKey::from(new).hash());
+    assert_eq!((stored_key.replaces, stored_key.retirement), (None, None));
     let retiring = retired.retirement.unwrap();
     assert_eq!((retiring.unused_for, retiring.revoke_when_unused), (3_600, true));
 }
@@ -96,36 +96,39 @@ fn stored_key_can_authorise_its_own_replacement() {
 fn policy_that_cannot_be_requested_again_creates_no_key() {
     let account = TestAccount::new();
     let change = |how: ChangeKey| {
-        let held = account.held("agent");
+        let stored_key = account.stored_key("agent");
         inventory::update_key(
             &account.services.location,
             &account.services.server,
-            &held.hash,
+            &stored_key.hash,
             how,
         )
         .unwrap();
     };
     let cases: [(ChangeKey, &str); 5] = [
-        (|held| held.requested.expires_input = Some("2020-01-01".into()), "2020-01-01"),
+        (|stored_key| stored_key.requested.expires_input = Some("2020-01-01".into()), "2020-01-01"),
         (
-            |held| {
-                held.requested.expires_input = None;
-                held.requested.expires_at = "2020-01-01T00:00:00Z".parse().ok();
+            |stored_key| {
+                stored_key.requested.expires_input = None;
+                stored_key.requested.expires_at = "2020-01-01T00:00:00Z".parse().ok();
             },
             "it expired",
         ),
         (
-            |held| {
-                held.requested.expires_at = None;
-                held.granted =
+            |stored_key| {
+                stored_key.requested.expires_at = None;
+                stored_key.granted =
                     Some(GrantedPolicy { limit: Some(0.0).into(), ..GrantedPolicy::default() });
             },
             "above zero",
         ),
-        (|held| held.granted = Some(GrantedPolicy::default()), "its limit is not known"),
         (
-            |held| {
-                held.granted = Some(GrantedPolicy {
+            |stored_key| stored_key.granted = Some(GrantedPolicy::default()),
+            "its limit is not known",
+        ),
+        (
+            |stored_key| {
+                stored_key.granted = Some(GrantedPolicy {
                     limit: Some(5.0).into(),
                     limit_reset: Reported::Other("yearly".into()),
                     expires_at: Reported::None,
@@ -140,11 +143,11 @@ fn policy_that_cannot_be_requested_again_creates_no_key() {
         let RotationOutcome::Failed(error) = rotation else { panic!("{rotation:?}") };
         assert!(error.message.contains(words), "{error:?}");
     }
-    assert_eq!(account.proxy.asked(), [""; 0]);
+    assert_eq!(account.proxy.requests(), [""; 0]);
     // Words count from today.
-    change(|held| {
-        held.granted = None;
-        held.requested.expires_input = Some("30d".into());
+    change(|stored_key| {
+        stored_key.granted = None;
+        stored_key.requested.expires_input = Some("30d".into());
     });
     let rotation = rotate(&account, "agent", management(&account));
     let RotationOutcome::Completed { rotated: handed, .. } = rotation else {
@@ -157,7 +160,7 @@ fn policy_that_cannot_be_requested_again_creates_no_key() {
 
 #[test]
 fn lost_response_is_retried_after_its_key_was_deleted_and_then_unresolved() {
-    for (fate, code, sends) in [
+    for (fault, code, sends) in [
         (Fault::Swallow, 7, 2),
         (Fault::Say(500, String::new()), 7, 2),
         (Fault::Lie(201, "<html>".into()), 7, 1),
@@ -166,27 +169,27 @@ fn lost_response_is_retried_after_its_key_was_deleted_and_then_unresolved() {
     ] {
         let account = TestAccount::new();
         let old = account.get("agent").unwrap();
-        let said = format!("{fate:?}");
-        account.spoil("POST /api/v1/keys", fate);
+        let case = format!("{fault:?}");
+        account.spoil("POST /api/v1/keys", fault);
         let RotationOutcome::Failed(error) = rotate(&account, "agent", management(&account)) else {
-            panic!("{said}")
+            panic!("{case}")
         };
         assert_eq!(
             (exit_code(error.kind), account.proxy.count("POST")),
             (code, sends),
-            "{said}: {error:?}"
+            "{case}: {error:?}"
         );
-        assert_eq!(account.get("agent"), Some(old), "{said}");
-        assert_eq!(account.labels().len(), 4, "{said}");
+        assert_eq!(account.get("agent"), Some(old), "{case}");
+        assert_eq!(account.labels().len(), 4, "{case}");
         let recovered = block_on(provision::recover_attempts(&account.services)).unwrap();
-        assert_eq!(recovered.unresolved.len(), usize::from(code == 7), "{said}");
-        assert_eq!(account.proxy.count("POST"), sends, "{said}: nor at the next start");
+        assert_eq!(recovered.unresolved.len(), usize::from(code == 7), "{case}");
+        assert_eq!(account.proxy.count("POST"), sends, "{case}: nor at the next start");
         let mut services = account.services.clone();
         services.management_key = Some(account.management.clone());
         let recovered = block_on(keys::recover_attempts(&services)).unwrap();
-        assert!(recovered.unresolved.is_empty(), "{said}: {recovered:?}");
+        assert!(recovered.unresolved.is_empty(), "{case}: {recovered:?}");
         let listed = block_on(keys::list_account_keys(&services, &account.management)).unwrap();
-        assert_eq!(listed.len(), 4, "{said}: no key is left at the server");
+        assert_eq!(listed.len(), 4, "{case}: no key is left at the server");
     }
 }
 
@@ -196,7 +199,7 @@ fn interrupted(account: &TestAccount) -> (String, String) {
     let replacement = Replacement {
         label: label("agent (new)"),
         replaces: PendingReplacement {
-            hash: account.held("agent").hash,
+            hash: account.stored_key("agent").hash,
             unused_for: 3_600,
             revoke_when_unused: true,
         },
@@ -216,10 +219,8 @@ fn interrupted(account: &TestAccount) -> (String, String) {
         &mut controls(),
         &|_| (),
     ));
-    let ProvisioningOutcome::Stored { stored_key: held, .. } = outcome else {
-        panic!("{outcome:?}")
-    };
-    assert_eq!(held.label.as_str(), "agent (new)");
+    let ProvisioningOutcome::Stored { stored_key, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(stored_key.label.as_str(), "agent (new)");
     (old, account.get("agent (new)").unwrap())
 }
 
@@ -264,8 +265,13 @@ fn rotating_again_continues_the_interrupted_rotation() {
 fn rotation_continues_after_the_old_key_was_renamed_or_removed() {
     let account = TestAccount::new();
     let (old, new) = interrupted(&account);
-    block_on(keys::rename_key(&account.services, &account.held("agent"), &label("bot"), None))
-        .unwrap();
+    block_on(keys::rename_key(
+        &account.services,
+        &account.stored_key("agent"),
+        &label("bot"),
+        None,
+    ))
+    .unwrap();
     assert!(block_on(keys::resume_rotations(&account.services)).unwrap()[0].1.is_ok());
     assert_eq!((account.get("bot"), account.get("bot (old)")), (Some(new), Some(old)));
 
@@ -274,7 +280,7 @@ fn rotation_continues_after_the_old_key_was_renamed_or_removed() {
     keys::remove_key(&account.services, &label("agent")).unwrap();
     let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
     assert!(matches!(&resumed[0].1, Ok(handed) if handed.old.is_none()), "{resumed:?}");
-    assert_eq!(account.held("agent (new)").replaces, None);
+    assert_eq!(account.stored_key("agent (new)").replaces, None);
     assert!(account.get("agent (new)").is_some());
 }
 
@@ -305,13 +311,13 @@ fn rotation_continues_after_the_inventory_could_not_be_written() {
     handed_over(&account, &old);
 }
 
-pub(super) fn panicked(
+pub(super) fn respond_to_leak(
     account: &TestAccount,
     names: &[&str],
     with: bool,
     auth_method: &AuthMethod,
 ) -> Vec<LeakResponse> {
-    let leaked: Vec<_> = names.iter().map(|name| account.held(name)).collect();
+    let leaked: Vec<_> = names.iter().map(|name| account.stored_key(name)).collect();
     let management = with.then_some(&account.management);
     block_on(keys::respond_to_leak(
         &account.services,
@@ -327,15 +333,18 @@ pub(super) fn panicked(
 fn leaked_keys_are_disabled_before_they_are_replaced() {
     let account = TestAccount::new();
     let old = account.get("agent").unwrap();
-    let panicked = panicked(&account, &["agent", "laptop"], true, &management(&account));
-    assert!(panicked.iter().all(LeakResponse::is_complete), "{panicked:?}");
-    assert!(panicked.iter().flat_map(LeakResponse::action_results).all(|action| action.succeeded));
-    let asked = account.proxy.asked();
-    let switches = asked.iter().take_while(|asked| asked.starts_with("PATCH")).count();
-    assert_eq!(switches, 2, "{asked:?}");
+    let leak_responses =
+        respond_to_leak(&account, &["agent", "laptop"], true, &management(&account));
+    assert!(leak_responses.iter().all(LeakResponse::is_complete), "{leak_responses:?}");
+    assert!(
+        leak_responses.iter().flat_map(LeakResponse::action_results).all(|action| action.succeeded)
+    );
+    let requests = account.proxy.requests();
+    let switches = requests.iter().take_while(|request| request.starts_with("PATCH")).count();
+    assert_eq!(switches, 2, "{requests:?}");
     assert_ne!(account.get("agent"), Some(old));
-    assert_eq!(account.held("agent (old)").disabled, Some(true));
-    assert_eq!(account.held("agent").disabled, None);
+    assert_eq!(account.stored_key("agent (old)").disabled, Some(true));
+    assert_eq!(account.stored_key("agent").disabled, None);
 }
 
 #[test]
@@ -345,15 +354,15 @@ fn without_a_management_key_the_leak_response_names_the_page_to_disable_the_key(
         ApiKey::from(account.get("laptop").unwrap()),
         Box::new(AuthMethod::PasteCode),
     );
-    let panicked = panicked(&account, &["agent"], false, &auth_method);
-    let action_results = panicked[0].action_results();
+    let leak_responses = respond_to_leak(&account, &["agent"], false, &auth_method);
+    let action_results = leak_responses[0].action_results();
     assert_eq!(
         (action_results[0].succeeded, action_results[1].succeeded),
         (false, true),
         "{action_results:?}"
     );
-    assert!(!panicked[0].is_complete());
-    let page = account.held("agent (old)").page_url();
+    assert!(!leak_responses[0].is_complete());
+    let page = account.stored_key("agent (old)").page_url();
     assert!(
         action_results[0].message.contains("NOT disabled")
             && action_results[0].message.contains(&page),
@@ -365,12 +374,12 @@ fn without_a_management_key_the_leak_response_names_the_page_to_disable_the_key(
 fn leak_response_reports_failures_and_continues() {
     let account = TestAccount::new();
     account.spoil("PATCH", Fault::Say(403, String::new()));
-    let first = panicked(&account, &["agent"], true, &management(&account));
+    let first = respond_to_leak(&account, &["agent"], true, &management(&account));
     let done: Vec<_> = first[0].action_results().iter().map(|action| action.succeeded).collect();
     assert_eq!(done, [false, true], "{first:?}");
     let old = account.get("laptop").unwrap();
     account.spoil("POST", Fault::Swallow);
-    let second = panicked(&account, &["laptop"], true, &management(&account));
+    let second = respond_to_leak(&account, &["laptop"], true, &management(&account));
     let action_results = second[0].action_results();
     assert_eq!(
         (action_results[0].succeeded, action_results[1].succeeded),

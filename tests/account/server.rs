@@ -17,32 +17,33 @@ use super::{TIMEOUT, TestAccount, block_on, label, slot};
 #[test]
 fn disabling_is_recorded_and_the_response_is_compared() {
     let world = TestAccount::new();
-    let held = world.held("laptop");
-    let switch = |off| block_on(keys::set_disabled(&world.services, &world.management, &held, off));
-    assert_eq!(switch(true).unwrap().account_key.disabled, Some(true));
-    assert_eq!(world.held("laptop").disabled, Some(true));
+    let stored_key = world.stored_key("laptop");
+    let set_disabled =
+        |off| block_on(keys::set_disabled(&world.services, &world.management, &stored_key, off));
+    assert_eq!(set_disabled(true).unwrap().account_key.disabled, Some(true));
+    assert_eq!(world.stored_key("laptop").disabled, Some(true));
     // The answer says that nothing changed: then nothing is said to have.
-    let row = json!({"data": {"hash": held.hash, "disabled": true}}).to_string();
+    let row = json!({"data": {"hash": stored_key.hash, "disabled": true}}).to_string();
     world.spoil("", Fault::Say(200, row));
     assert!(
-        matches!(switch(false), Err(Error::UpdateNotApplied { fields, .. }) if fields == ["disabled"])
+        matches!(set_disabled(false), Err(Error::UpdateNotApplied { fields, .. }) if fields == ["disabled"])
     );
-    assert_eq!(world.held("laptop").disabled, Some(true));
+    assert_eq!(world.stored_key("laptop").disabled, Some(true));
     // An answer about another key, or a page: whether it was done is asked.
     let mut off = false;
-    for lie in [json!({"data": {"hash": "b".repeat(64)}}).to_string(), "<html>".into()] {
-        world.spoil("PATCH", Fault::Lie(200, lie));
-        assert_eq!(switch(off).unwrap().account_key.disabled, Some(off));
+    for response in [json!({"data": {"hash": "b".repeat(64)}}).to_string(), "<html>".into()] {
+        world.spoil("PATCH", Fault::Lie(200, response));
+        assert_eq!(set_disabled(off).unwrap().account_key.disabled, Some(off));
         off = !off;
     }
     world.spoil("PATCH", Fault::Swallow);
-    assert_eq!(switch(off).unwrap().account_key.disabled, Some(off));
+    assert_eq!(set_disabled(off).unwrap().account_key.disabled, Some(off));
     // A page in the answer's place, and nothing done.
     world.spoil("PATCH", Fault::Say(200, "<html>".into()));
-    assert!(matches!(switch(!off), Err(Error::ManagementRequestFailed { .. })));
-    assert_eq!(world.held("laptop").disabled, Some(off));
+    assert!(matches!(set_disabled(!off), Err(Error::ManagementRequestFailed { .. })));
+    assert_eq!(world.stored_key("laptop").disabled, Some(off));
     world.spoil("PATCH", Fault::Say(404, String::new()));
-    assert!(switch(!off).unwrap_err().is_not_found());
+    assert!(set_disabled(!off).unwrap_err().is_not_found());
 }
 
 /// Blocks the writing of the inventory in that directory, as a full disk does.
@@ -54,7 +55,7 @@ fn block_inventory(dir: &std::path::Path) {
 fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     let world = TestAccount::of(4, StoreLocation::Directory(dir.path().to_owned()));
-    let stored_key = world.held("laptop");
+    let stored_key = world.stored_key("laptop");
     let client = world.services.build_client().unwrap();
     let account_key = || block_on(client.get_key(&world.management, &stored_key.hash)).unwrap();
     block_inventory(dir.path());
@@ -78,7 +79,7 @@ fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
         (Some(50.0), Some(50.0))
     );
     assert_eq!(warning.meaning, "the key is changed at OpenRouter");
-    let responses = super::rotation::panicked(
+    let responses = super::rotation::respond_to_leak(
         &world,
         &["ci"],
         true,
@@ -93,7 +94,7 @@ fn a_change_at_the_server_is_reported_though_the_inventory_cannot_be_written() {
 fn update_does_not_overwrite_a_concurrent_change() {
     let world = TestAccount::new();
     let client = world.services.build_client().unwrap();
-    let hash = world.held("laptop").hash;
+    let hash = world.stored_key("laptop").hash;
     let seen = block_on(client.get_key(&world.management, &hash)).unwrap();
     let edit = |patch: &KeyPatch| {
         block_on(keys::update_key(&world.services, &world.management, &seen, patch)).unwrap()
@@ -127,14 +128,14 @@ fn update_does_not_overwrite_a_concurrent_change() {
         (Reported::None, Reported::None, vec![])
     );
     assert_eq!(now.name.as_deref(), Some("laptop"));
-    assert_eq!(world.held("laptop").limit(), Reported::None, "the list has it");
+    assert_eq!(world.stored_key("laptop").limit(), Reported::None, "the list has it");
 }
 
 #[test]
 fn fields_that_the_server_did_not_apply_are_named() {
     let world = TestAccount::new();
     let client = world.services.build_client().unwrap();
-    let hash = world.held("laptop").hash;
+    let hash = world.stored_key("laptop").hash;
     let seen = block_on(client.get_key(&world.management, &hash)).unwrap();
     let answer = json!({"data": {"hash": hash, "name": "laptop", "limit": 5}}).to_string();
     world.spoil("PATCH", Fault::Lie(200, answer));
@@ -150,11 +151,16 @@ fn fields_that_the_server_did_not_apply_are_named() {
 fn revoked_key_is_removed_and_an_html_response_is_no_deletion() {
     let world = TestAccount::new();
     let revoke = |name: &str| {
-        block_on(keys::revoke_and_remove(&world.services, &world.management, &world.held(name)))
+        block_on(keys::revoke_and_remove(
+            &world.services,
+            &world.management,
+            &world.stored_key(name),
+        ))
     };
     assert_eq!(revoke("laptop").unwrap(), RevokeOutcome::Revoked);
     assert_eq!(world.get("laptop"), None);
-    block_on(keys::revoke_key(&world.services, &world.management, &world.held("ci").hash)).unwrap();
+    block_on(keys::revoke_key(&world.services, &world.management, &world.stored_key("ci").hash))
+        .unwrap();
     assert_eq!(revoke("ci").unwrap(), RevokeOutcome::AlreadyRevoked);
     // A page in the answer's place, with nothing done: the key stays.
     world.spoil("DELETE", Fault::Say(200, "<html>".into()));
@@ -175,7 +181,7 @@ fn invalid_hash_is_never_sent() {
     for hash in ["", "../../auth/keys", "A", "a%2f"] {
         assert!(block_on(keys::revoke_key(&world.services, &world.management, hash)).is_err());
     }
-    assert_eq!(world.proxy.asked(), [""; 0]);
+    assert_eq!(world.proxy.requests(), [""; 0]);
 }
 
 #[test]
@@ -184,38 +190,42 @@ fn failed_check_of_one_key_does_not_affect_the_others() {
     world.services.secret_store.delete(&slot("ci"), TIMEOUT).unwrap();
     let keys = || {
         let rows = inventory::list_keys(&world.services.location, &world.services.server).unwrap();
-        rows.into_iter().map(|held| (held.hash, held.label)).collect::<Vec<_>>()
+        rows.into_iter().map(|stored_key| (stored_key.hash, stored_key.label)).collect::<Vec<_>>()
     };
-    let round = |told: Arc<Mutex<Vec<CheckResult>>>| {
-        let tell = move |_: &str, read: &CheckResult, _| told.lock().unwrap().push(read.clone());
+    let round = |results: Arc<Mutex<Vec<CheckResult>>>| {
+        let record =
+            move |_: &str, read: &CheckResult, _| results.lock().unwrap().push(read.clone());
         block_on(keys::refresh_keys(
             &world.services,
             keys(),
             Timestamp::now,
-            tell,
+            record,
             watch::channel(false).1,
         ))
     };
-    let told: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
-    let ended = round(Arc::clone(&told));
+    let results: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
+    let ended = round(Arc::clone(&results));
     assert!(ended.error.is_none() && ended.unchecked.is_empty(), "{ended:?}");
-    assert_eq!(told.lock().unwrap().len(), 4);
-    assert!(world.held("laptop").info.is_some() && world.held("agent").checked_at.is_some());
-    assert!(world.held("notebook").rejected_at.is_some(), "it is disabled: 401");
-    assert_eq!(world.held("ci").checked_at, None);
+    assert_eq!(results.lock().unwrap().len(), 4);
+    assert!(
+        world.stored_key("laptop").info.is_some() && world.stored_key("agent").checked_at.is_some()
+    );
+    assert!(world.stored_key("notebook").rejected_at.is_some(), "it is disabled: 401");
+    assert_eq!(world.stored_key("ci").checked_at, None);
     // No credit is neither dead nor an answer.
     world.spoil("", Fault::Say(402, String::new()));
-    let told: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
-    round(Arc::clone(&told));
+    let results: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
+    round(Arc::clone(&results));
     assert_eq!(
-        told.lock()
+        results
+            .lock()
             .unwrap()
             .iter()
             .filter(|read| **read == CheckResult::InsufficientCredits)
             .count(),
         3
     );
-    assert!(world.held("laptop").rejected_at.is_none());
+    assert!(world.stored_key("laptop").rejected_at.is_none());
     // The server asks for patience: it is left alone, and told how long.
     world.spoil("", Fault::SlowDown(7));
     let ended = round(Arc::default());
@@ -231,23 +241,25 @@ fn invalid_responses_never_change_the_stored_values() {
         data.as_object_mut().unwrap().extend(over.as_object().unwrap().clone());
         Fault::Say(200, json!({ "data": data }).to_string())
     };
-    let ask = || {
-        let told: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
-        let telling = Arc::clone(&told);
-        let tell = move |_: &str, read: &CheckResult, _| telling.lock().unwrap().push(read.clone());
-        let held = world.held("laptop");
+    let refresh = || {
+        let results: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
+        let recorder = Arc::clone(&results);
+        let record =
+            move |_: &str, read: &CheckResult, _| recorder.lock().unwrap().push(read.clone());
+        let stored_key = world.stored_key("laptop");
         let stop = watch::channel(false).1;
-        let keys = vec![(held.hash, held.label)];
-        let ended = block_on(keys::refresh_keys(&world.services, keys, Timestamp::now, tell, stop));
-        (told.lock().unwrap().pop(), ended)
+        let keys = vec![(stored_key.hash, stored_key.label)];
+        let ended =
+            block_on(keys::refresh_keys(&world.services, keys, Timestamp::now, record, stop));
+        (results.lock().unwrap().pop(), ended)
     };
     world.spoil("", reading(json!({})));
-    ask();
-    let before = world.held("laptop");
+    refresh();
+    let before = world.stored_key("laptop");
     assert_eq!(before.info.as_ref().unwrap().limit_remaining, Some(9.0));
 
-    let other = world.held("ci").masked;
-    for (fate, words) in [
+    let other = world.stored_key("ci").masked;
+    for (fault, words) in [
         (Fault::Say(500, String::new()), "500"),
         (Fault::Say(200, "<html>hello</html>".into()), "instead of a description of a key"),
         (Fault::Say(200, json!({"data": []}).to_string()), "instead of a description of a key"),
@@ -255,15 +267,15 @@ fn invalid_responses_never_change_the_stored_values() {
         (Fault::Swallow, "closed the connection"),
         (reading(json!({"label": other, "limit_remaining": 0})), "another key"),
     ] {
-        let said = format!("{fate:?}");
-        world.spoil("", fate);
-        let (told, ended) = ask();
+        let case = format!("{fault:?}");
+        world.spoil("", fault);
+        let (result, ended) = refresh();
         assert!(
-            matches!(&told, Some(CheckResult::Failed(why)) if why.contains(words)),
-            "{said}: {told:?}"
+            matches!(&result, Some(CheckResult::Failed(why)) if why.contains(words)),
+            "{case}: {result:?}"
         );
-        assert!(ended.error.is_none(), "{said}: {ended:?}");
-        assert_eq!(world.held("laptop"), before, "{said}");
+        assert!(ended.error.is_none(), "{case}: {ended:?}");
+        assert_eq!(world.stored_key("laptop"), before, "{case}");
     }
 
     // What is not understood is shown in the server's words and is never "never" or "none".
@@ -273,13 +285,13 @@ fn invalid_responses_never_change_the_stored_values() {
         (json!({"limit_reset": null, "expires_at": ""}), "10 never unknown"),
     ] {
         world.spoil("", reading(over));
-        ask();
-        let held = world.held("laptop");
+        refresh();
+        let stored_key = world.stored_key("laptop");
         let shown = format!(
             "{} {} {}",
-            held.limit().describe("none", |usd| usd.to_string()),
-            held.reset().describe("never", |_| String::new()),
-            held.expires_at().describe("never", |at| at.to_string())
+            stored_key.limit().describe("none", |usd| usd.to_string()),
+            stored_key.reset().describe("never", |_| String::new()),
+            stored_key.expires_at().describe("never", |at| at.to_string())
         );
         assert_eq!(shown, expected);
     }
@@ -294,45 +306,45 @@ fn invalid_responses_never_change_the_stored_values() {
         (json!({"label": "sk-or-v1-000...0000"}), Some(10.0), Some(9.0)),
     ] {
         world.spoil("", reading(over.clone()));
-        let (told, _) = ask();
-        assert!(matches!(told, Some(CheckResult::Valid(_))), "{over}");
-        let read = world.held("laptop").info.unwrap();
+        let (result, _) = refresh();
+        assert!(matches!(result, Some(CheckResult::Valid(_))), "{over}");
+        let read = world.stored_key("laptop").info.unwrap();
         assert_eq!((read.limit.value(), read.limit_remaining), (limit, remaining), "{over}");
         let shown = read.masked.clone().unwrap_or_default();
         assert!(shown.chars().count() <= 101 && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
     }
     // Nothing for longer than a request may take.
-    let mut patient = world.services.clone();
-    patient.request_timeout = Duration::from_millis(200);
+    let mut services = world.services.clone();
+    services.request_timeout = Duration::from_millis(200);
     world.proxy.rule(|_| {
         std::thread::sleep(Duration::from_millis(600));
         Fault::Pass
     });
-    let before = world.held("laptop");
+    let before = world.stored_key("laptop");
     let keys = vec![(before.hash.clone(), before.label.clone())];
     let stop = watch::channel(false).1;
-    let tell = |_: &str, read: &CheckResult, _| {
+    let record = |_: &str, read: &CheckResult, _| {
         assert!(matches!(read, CheckResult::Failed(_)), "{read:?}");
     };
-    block_on(keys::refresh_keys(&patient, keys, Timestamp::now, tell, stop));
-    assert_eq!(world.held("laptop"), before);
+    block_on(keys::refresh_keys(&services, keys, Timestamp::now, record, stop));
+    assert_eq!(world.stored_key("laptop"), before);
 }
 
 #[test]
 fn removing_a_key_removes_its_usage_history() {
     let world = TestAccount::new();
-    let held = world.held("laptop");
+    let stored_key = world.stored_key("laptop");
     let spent = |hash: &str| {
         let known =
             keywright::storage::usage_history::read_samples(&world.services.location).unwrap();
         known.get(hash).map_or(0, Vec::len)
     };
     let now = Timestamp::now();
-    let other = world.held("ci");
-    let both = [(held.hash.as_str(), now, 1.0), (other.hash.as_str(), now, 1.0)];
+    let other = world.stored_key("ci");
+    let both = [(stored_key.hash.as_str(), now, 1.0), (other.hash.as_str(), now, 1.0)];
     keywright::storage::usage_history::record_usage(&world.services.location, &both).unwrap();
-    keys::remove_key(&world.services, &held.label).unwrap();
-    assert_eq!((spent(&held.hash), spent(&other.hash)), (0, 1));
+    keys::remove_key(&world.services, &stored_key.label).unwrap();
+    assert_eq!((spent(&stored_key.hash), spent(&other.hash)), (0, 1));
     assert!(!world.labels().contains(&"laptop".to_owned()));
     assert_eq!(world.get("laptop"), None);
 }

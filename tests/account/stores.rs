@@ -23,7 +23,7 @@ fn account_with_two_stores(name: &str) -> (TestAccount, SecretStore) {
     inventory::update_key(
         &account.services.location,
         &account.services.server,
-        &account.held(name).hash,
+        &account.stored_key(name).hash,
         |key| {
             key.location = KeyLocation::Stored(StoreKind::File);
         },
@@ -36,7 +36,7 @@ fn account_with_two_stores(name: &str) -> (TestAccount, SecretStore) {
 #[test]
 fn a_key_is_used_from_the_store_that_the_inventory_records() {
     let (mut account, other) = account_with_two_stores("ci");
-    let ci = account.held("ci");
+    let ci = account.stored_key("ci");
     assert_eq!(keys::load_key(&account.services, &ci.label).unwrap().hash(), ci.hash);
     let renamed = block_on(keys::rename_key(&account.services, &ci, &label("cd"), None));
     let ci = renamed.unwrap().stored_key;
@@ -54,10 +54,10 @@ fn a_key_is_used_from_the_store_that_the_inventory_records() {
 #[test]
 fn a_rotated_key_stays_in_its_store() {
     let (account, other) = account_with_two_stores("ci");
-    let old = account.held("ci");
+    let old = account.stored_key("ci");
     let outcome = rotate(&account, "ci", management(&account));
     assert!(matches!(outcome, RotationOutcome::Completed { .. }), "{outcome:?}");
-    let new = account.held("ci");
+    let new = account.stored_key("ci");
     assert_ne!(new.hash, old.hash);
     assert!(new.is_in_store(&StoreKind::File));
     assert_eq!(keys::load_key(&account.services, &new.label).unwrap().hash(), new.hash);

@@ -13,12 +13,12 @@ use super::{TestAccount, block_on};
 
 /// Checks a key with `GET /key`.
 fn refresh(account: &TestAccount, label: &str) {
-    let held = account.held(label);
+    let stored_key = account.stored_key(label);
     let results: Arc<Mutex<Vec<CheckResult>>> = Arc::default();
     let sink = Arc::clone(&results);
     let record = move |_: &str, result: &CheckResult, _| sink.lock().unwrap().push(result.clone());
     let stop = watch::channel(false).1;
-    let keys = vec![(held.hash, held.label)];
+    let keys = vec![(stored_key.hash, stored_key.label)];
     block_on(keys::refresh_keys(&account.services, keys, Timestamp::now, record, stop));
     assert!(matches!(results.lock().unwrap()[..], [CheckResult::Valid(_)]));
 }
@@ -31,22 +31,22 @@ fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
     let guardrails = block_on(keys::list_guardrails(services, management)).unwrap();
     let research = guardrails.into_iter().find(|one| one.name == "research").unwrap();
     // $24.31 are spent: more than the guardrail's $20.00, less than the key's own $25.00.
-    let hashes = [account.held("ci").hash];
+    let hashes = [account.stored_key("ci").hash];
     let assigned = block_on(client.assign_guardrail(management, &research.id, &hashes)).unwrap();
     assert_eq!(assigned, 1);
     refresh(&account, "ci");
     block_on(keys::join_account_keys(services, management)).unwrap();
-    let held = account.held("ci");
+    let stored_key = account.stored_key("ci");
     let now = Timestamp::now();
-    assert_eq!(held.state(now), KeyState::Blocked);
-    assert!(held.remaining(now).unwrap() > 0.0, "its own limit has money left");
-    let words = held.describe_block(now, |at| at.strftime("%d").to_string()).unwrap();
+    assert_eq!(stored_key.state(now), KeyState::Blocked);
+    assert!(stored_key.remaining(now).unwrap() > 0.0, "its own limit has money left");
+    let words = stored_key.describe_block(now, |at| at.strftime("%d").to_string()).unwrap();
     assert_eq!(words, "by guardrail 'research': $24.31 spent of $20.00, until 01");
-    assert!(held.last_used_at().is_some());
+    assert!(stored_key.last_used_at().is_some());
     // After the list of keys, and on disk, the budgets are still known.
-    let file = serde_json::to_string(&held).unwrap();
+    let file = serde_json::to_string(&stored_key).unwrap();
     let read: keywright::domain::StoredKey = serde_json::from_str(&file).unwrap();
-    assert_eq!(read, held);
+    assert_eq!(read, stored_key);
 
     let removed = block_on(client.unassign_guardrail(management, &research.id, &hashes)).unwrap();
     assert_eq!(removed, 1);
@@ -54,11 +54,11 @@ fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
     // Without the right to read guardrails the last known name stays.
     account.spoil("GET /api/v1/guardrails", Fault::Say(403, String::new()));
     block_on(keys::join_account_keys(services, management)).unwrap();
-    assert_eq!(account.held("ci").guardrail.unwrap().name, "research");
+    assert_eq!(account.stored_key("ci").guardrail.unwrap().name, "research");
     account.proxy.rule(|_| Fault::Pass);
     block_on(keys::join_account_keys(services, management)).unwrap();
-    let held = account.held("ci");
-    assert_eq!((held.state(now), held.guardrail), (KeyState::Low, None));
+    let stored_key = account.stored_key("ci");
+    assert_eq!((stored_key.state(now), stored_key.guardrail), (KeyState::Low, None));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn the_account_is_read_through_typed_calls() {
     let credits = block_on(keys::get_credits(services, management)).unwrap();
     assert!(credits.remaining() > 0.0 && credits.remaining() < credits.total_credits);
     let all = block_on(keys::list_activity(services, management, None)).unwrap();
-    let hash = account.held("ci").hash;
+    let hash = account.stored_key("ci").hash;
     let one = block_on(keys::list_activity(services, management, Some(&hash))).unwrap();
     assert!(!one.is_empty() && one.len() < all.len());
     let credential = block_on(keys::list_byok_credentials(services, management)).unwrap().remove(0);

@@ -6,7 +6,7 @@ use super::*;
 fn existing_key_requests_the_whole_policy() {
     let world = TestAccount::new();
     let workspace = "1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10";
-    let asked = KeyRequest {
+    let key_request = KeyRequest {
         limit_reset: Some(ResetInterval::Monthly),
         expiry: Expiry::parse("30d", jiff::Timestamp::now()).unwrap(),
         workspace_id: Some(workspace.into()),
@@ -16,7 +16,7 @@ fn existing_key_requests_the_whole_policy() {
     let controls = BatchControls { commands: mpsc::channel(1).1, pasted_codes: mpsc::channel(1).1 };
     let auth_method = AuthMethod::ExistingKey(key, Box::new(AuthMethod::Browser));
     let results = block_on(keys::create_keys(
-        std::slice::from_ref(&asked),
+        std::slice::from_ref(&key_request),
         auth_method,
         &world.services,
         controls,
@@ -29,7 +29,7 @@ fn existing_key_requests_the_whole_policy() {
     let row = rows.into_iter().find(|row| row.display_name() == "a").unwrap();
     assert_eq!(row.info.limit.value(), Some(5.0));
     assert_eq!(row.info.limit_reset.value(), Some(ResetInterval::Monthly));
-    assert_eq!(row.info.expires_at.value(), asked.expiry.map(|expiry| expiry.at));
+    assert_eq!(row.info.expires_at.value(), key_request.expiry.map(|expiry| expiry.at));
 }
 
 #[test]
@@ -48,15 +48,15 @@ fn existing_key_authorises_all_or_each_needs_consent_if_not_allowed() {
         let before = world.proxy.count(CODE_PATH);
         let labels = [format!("c{number}"), format!("d{number}")];
         let results = world.apply(&labels.each_ref().map(String::as_str), by_key());
-        let asked = world.proxy.count(CODE_PATH) - before;
+        let requests = world.proxy.count(CODE_PATH) - before;
         match status {
-            403 => assert_eq!((results, asked), (vec!["stored".to_owned(); 2], 1)),
+            403 => assert_eq!((results, requests), (vec!["stored".to_owned(); 2], 1)),
             500 => assert!(
-                asked == 2 && results[0].starts_with("6 the server issued no code"),
+                requests == 2 && results[0].starts_with("6 the server issued no code"),
                 "{results:?}"
             ),
             _ => assert!(
-                asked == 2 && results[0].contains(&format!("{status}: Said so")),
+                requests == 2 && results[0].contains(&format!("{status}: Said so")),
                 "{results:?}"
             ),
         }

@@ -42,7 +42,7 @@ fn lost_response_leaves_no_key_behind_and_two_in_a_row_end_the_batch() {
         results[0].starts_with("7 the server accepted") && results[1] == "stored",
         "{results:?}"
     );
-    let creations = world.proxy.asked().iter().filter(|asked| *asked == CREATE_PATH).count();
+    let creations = world.proxy.requests().iter().filter(|request| *request == CREATE_PATH).count();
     assert_eq!(creations, 10, "each lost response is followed by one more request");
     let pending = keys::list_pending_attempts(&world.services).unwrap();
     let labels: Vec<_> = pending.iter().map(|pending| pending.label.as_str()).collect();

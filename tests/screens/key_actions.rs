@@ -7,9 +7,9 @@ use keywright::domain::{
 use super::*;
 
 fn remote(label: &str) -> AccountKey {
-    let held = keys().remove(0);
+    let stored_key = keys().remove(0);
     AccountKey {
-        hash: if label == "laptop" { held.hash } else { "b".repeat(64) },
+        hash: if label == "laptop" { stored_key.hash } else { "b".repeat(64) },
         name: Some(label.into()),
         disabled: Some(label != "laptop"),
         created_at: Some("2026-06-02T08:30:00Z".parse().unwrap()),
@@ -26,7 +26,7 @@ fn remote(label: &str) -> AccountKey {
 }
 
 fn editing(remote: Option<AccountKey>, size: (u16, u16)) -> Model {
-    let mut model = held(size);
+    let mut model = loaded_model(size);
     let effects = update(&mut model, Msg::Intent(Intent::EditKey), now());
     let [Effect::Request(ticket, Request::FetchAccountKey(_))] = effects[..] else {
         panic!("{effects:?}")
@@ -71,21 +71,21 @@ fn with_past(retiring: bool, size: (u16, u16)) -> Model {
 
 #[test]
 fn rotation_dialog_lists_the_steps() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::Rotate, Intent::NextChoice]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
 fn leak_response_dialog_lists_the_steps() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::ToggleMark, Intent::ToggleMark, Intent::RespondToLeak]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
 fn revocation_requires_the_label() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::Remove]);
     let question = drawn(&model);
     assert!(
@@ -98,10 +98,10 @@ fn revocation_requires_the_label() {
 
 #[test]
 fn failed_leak_response_actions_are_highlighted() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::RespondToLeak, Intent::Yes]);
     let ticket = ticket(&model);
-    let panicked = vec![LeakResponse {
+    let responses = vec![LeakResponse {
         label: "laptop".parse().unwrap(),
         disable_result: ActionResult {
             succeeded: false,
@@ -115,7 +115,7 @@ fn failed_leak_response_actions_are_highlighted() {
             "check the network",
         )),
     }];
-    update(&mut model, Msg::Response(ticket, Response::LeakResponseFinished(panicked)), now());
+    update(&mut model, Msg::Response(ticket, Response::LeakResponseFinished(responses)), now());
     insta::assert_snapshot!(drawn(&model));
 }
 
@@ -138,7 +138,7 @@ fn edit_form_shows_the_changes_on_the_smallest_terminal() {
 
 #[test]
 fn imported_key_is_masked() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::ImportKey]);
     type_text(&mut model, "web");
     want(&mut model, &[Intent::Enter, Intent::Paste("sk-or-v1-5ec7e7".into())]);
@@ -147,7 +147,7 @@ fn imported_key_is_masked() {
 
 #[test]
 fn account_keys_are_shown_with_stored_keys() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     let effects = update(&mut model, Msg::Intent(Intent::NextScope), now());
     let [Effect::Request(ticket, Request::LoadAccountKeys)] = effects[..] else {
         panic!("{effects:?}")

@@ -4,19 +4,19 @@ use super::*;
 
 #[test]
 fn keys_at_80_by_24() {
-    insta::assert_snapshot!(drawn(&held((80, 24))));
+    insta::assert_snapshot!(drawn(&loaded_model((80, 24))));
 }
 
 #[test]
 fn keys_at_120_by_40() {
-    let mut model = held((120, 40));
+    let mut model = loaded_model((120, 40));
     model.is_sandbox = true;
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
 fn keys_at_160_by_50_have_their_details_beside_them() {
-    insta::assert_snapshot!(drawn(&held((160, 50))));
+    insta::assert_snapshot!(drawn(&loaded_model((160, 50))));
 }
 
 #[test]
@@ -54,8 +54,8 @@ fn filter_is_shown_below_the_table_while_it_is_edited() {
 #[test]
 fn missing_account_credit_does_not_change_key_states() {
     let mut model = in_every_state((80, 24));
-    let asked = update(&mut model, Msg::Intent(Intent::Reload), now());
-    assert_eq!(asked.len(), 1);
+    let effects = update(&mut model, Msg::Intent(Intent::Reload), now());
+    assert_eq!(effects.len(), 1);
     let ticket = Ticket(3);
     update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(states()))), now());
     let hash = states()[0].hash.clone();
@@ -71,7 +71,7 @@ fn missing_account_credit_does_not_change_key_states() {
 
 #[test]
 fn details_show_the_commands_that_read_the_key() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::Move(1), Intent::ToggleDetails]);
     insta::assert_snapshot!(drawn(&model));
 }

@@ -4,20 +4,20 @@ use super::*;
 
 #[test]
 fn new_key_is_masked_and_shows_its_store() {
-    let held = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
-    let outcome = ProvisioningOutcome::Stored { stored_key: held, key: secret(), warning: None };
+    let stored_key = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
+    let outcome = ProvisioningOutcome::Stored { stored_key, key: secret(), warning: None };
     insta::assert_snapshot!(drawn(&revealed(outcome)));
 }
 
 #[test]
 fn differences_to_the_granted_policy_are_shown() {
-    let mut held = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
-    held.granted = Some(GrantedPolicy {
+    let mut stored_key = key("laptop2", Some("5.50"), Some(ResetInterval::Daily), Some(30));
+    stored_key.granted = Some(GrantedPolicy {
         limit: Reported::Value(5.5),
         limit_reset: Reported::None,
         expires_at: Reported::None,
     });
-    let outcome = ProvisioningOutcome::Stored { stored_key: held, key: secret(), warning: None };
+    let outcome = ProvisioningOutcome::Stored { stored_key, key: secret(), warning: None };
     insta::assert_snapshot!(drawn(&revealed(outcome)));
 }
 
@@ -28,17 +28,19 @@ fn unstored_key_stays_on_screen_and_quitting_asks() {
         "the key was issued and could not be stored: the keychain is locked",
         "it is nowhere but here, so do not quit yet; unlock the keychain",
     );
-    let held = key("laptop2", None, None, None);
-    let mut model = revealed(ProvisioningOutcome::NotStored { entry: held, key: secret(), error });
+    let stored_key = key("laptop2", None, None, None);
+    let mut model =
+        revealed(ProvisioningOutcome::NotStored { entry: stored_key, key: secret(), error });
     want(&mut model, &[Intent::Quit]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
 fn alternate_store_is_offered_and_its_passphrase_is_masked() {
-    let held = key("laptop2", None, None, None);
+    let stored_key = key("laptop2", None, None, None);
     let error = UserError::new(ErrorKind::SecretStore, "it failed", "try again");
-    let mut model = revealed(ProvisioningOutcome::NotStored { entry: held, key: secret(), error });
+    let mut model =
+        revealed(ProvisioningOutcome::NotStored { entry: stored_key, key: secret(), error });
     want(&mut model, &[Intent::StoreInAlternate, Intent::Paste("correct horse\n".into())]);
     want(&mut model, &[Intent::Enter, Intent::TypeChar('x'), Intent::Enter]);
     insta::assert_snapshot!(drawn(&model));

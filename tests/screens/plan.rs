@@ -5,7 +5,7 @@ use keywright::tui::state::{PlanComparison, PlanStatus, PlannedKey, Request, Res
 
 use super::*;
 
-fn planned(label: &str, fate: PlanStatus) -> PlannedKey {
+fn planned(label: &str, status: PlanStatus) -> PlannedKey {
     let request = KeyRequest {
         label: label.parse().unwrap(),
         limit: "10".parse().ok(),
@@ -13,12 +13,12 @@ fn planned(label: &str, fate: PlanStatus) -> PlannedKey {
         expiry: Expiry::parse("90d", now()).unwrap(),
         workspace_id: None,
     };
-    PlannedKey { request, status: fate }
+    PlannedKey { request, status }
 }
 
 /// A plan that was read.
 fn seen(size: (u16, u16)) -> Model {
-    let mut model = held(size);
+    let mut model = loaded_model(size);
     want(&mut model, &[Intent::OpenPlan]);
     let [Effect::Request(ticket, Request::LoadPlan(_))] =
         update(&mut model, Msg::Intent(Intent::Enter), now())[..]
@@ -33,8 +33,8 @@ fn seen(size: (u16, u16)) -> Model {
         planned("日本語のラベル", PlanStatus::ToCreate),
     ];
     keys.extend((1..=20).map(|n| planned(&format!("tool-{n}"), PlanStatus::ToCreate)));
-    let road = "one after the other, with your consent to each".into();
-    let plan = Ok(PlanComparison { keys, auth_description: road });
+    let auth_choice = "one after the other, with your consent to each".into();
+    let plan = Ok(PlanComparison { keys, auth_description: auth_choice });
     update(&mut model, Msg::Response(ticket, Response::PlanLoaded(plan)), now());
     model
 }
@@ -85,7 +85,7 @@ fn plan_scrolls_on_the_smallest_terminal() {
 
 #[test]
 fn plan_problems_are_shown_with_their_location() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::OpenPlan]);
     let [Effect::Request(ticket, Request::LoadPlan(_))] =
         update(&mut model, Msg::Intent(Intent::Enter), now())[..]

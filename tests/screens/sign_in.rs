@@ -4,14 +4,14 @@ use super::*;
 
 #[test]
 fn form_is_prefilled_with_the_policy_of_the_last_key() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::NewKey]);
     insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]
 fn form_shows_errors_below_each_field() {
-    let mut model = held((80, 24));
+    let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::NewKey]);
     type_text(&mut model, "ci");
     want(&mut model, &[Intent::NextField]);
@@ -25,7 +25,7 @@ fn form_shows_errors_below_each_field() {
 fn key_in_a_text_field_is_masked() {
     let key = format!("sk-or-v1-{}", "ab12".repeat(16));
     for open in [Intent::NewKey, Intent::EditFilter, Intent::OpenPlan] {
-        let mut model = held((80, 24));
+        let mut model = loaded_model((80, 24));
         want(&mut model, &[open.clone(), Intent::Paste(key.clone())]);
         let screen = drawn(&model);
         assert!(!screen.contains("ab12") && screen.contains("••••"), "{open:?}: {screen}");

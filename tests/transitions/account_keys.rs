@@ -37,13 +37,13 @@ fn a_key_not_stored_here_cannot_be_copied_or_removed() {
     for intent in [Intent::Copy, Intent::ToggleReveal, Intent::Rotate, Intent::RespondToLeak] {
         assert!(send_intent(&mut model, intent.clone()).is_empty(), "{intent:?}");
         assert!(
-            matches!(&model.notice, Some(Err(trouble)) if trouble.kind == ErrorKind::NotFound),
+            matches!(&model.notice, Some(Err(error)) if error.kind == ErrorKind::NotFound),
             "{intent:?}"
         );
         assert!(matches!(model.screen, Screen::Dashboard), "{intent:?}");
     }
     send_intent(&mut model, Intent::Remove);
-    assert_eq!((asking(&model), &model.question), (Some(ConfirmKind::Revoke), &None));
+    assert_eq!((confirm_kind(&model), &model.question), (Some(ConfirmKind::Revoke), &None));
     type_text(&mut model, "web");
     let effects = send_intent(&mut model, Intent::Enter);
     let [Effect::RevokeKeys(keys)] = &effects[..] else { panic!("{effects:?}") };

@@ -59,20 +59,19 @@ fn the_chosen_auth_method_is_sent() {
     let mut model = model_with_keys(&["laptop"]);
     send_intent(&mut model, Intent::NewKey);
     type_text(&mut model, "new");
-    let mut roads = Vec::new();
+    let mut auth_choices = Vec::new();
     for _ in 0..4 {
         let effects = send_intent(&mut model, Intent::Submit);
-        let [Effect::Request(_, Request::ProvisionKey { auth_choice: road, .. })] = &effects[..]
-        else {
+        let [Effect::Request(_, Request::ProvisionKey { auth_choice, .. })] = &effects[..] else {
             panic!("{effects:?}")
         };
-        roads.push(road.clone());
+        auth_choices.push(auth_choice.clone());
         send_intent(&mut model, Intent::Back);
         send_intent(&mut model, Intent::NextAuthChoice);
     }
     // A stored key that was never checked does not authorise another one.
     assert_eq!(
-        roads,
+        auth_choices,
         [
             AuthChoice::Automatic,
             AuthChoice::PasteCode,
@@ -80,13 +79,13 @@ fn the_chosen_auth_method_is_sent() {
             AuthChoice::PasteCode
         ]
     );
-    let told = Arc::new(KeyInfo {
+    let info = Arc::new(KeyInfo {
         limit: Some(5.0).into(),
         limit_remaining: Some(5.0),
         ..KeyInfo::default()
     });
     let hash = model.dashboard.stored_keys()[0].hash.clone();
-    model.dashboard.record_check(&hash, &CheckResult::Valid(told), now());
+    model.dashboard.record_check(&hash, &CheckResult::Valid(info), now());
     send_intent(&mut model, Intent::Back);
     send_intent(&mut model, Intent::NewKey);
     type_text(&mut model, "new");

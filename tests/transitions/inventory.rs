@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_start_reads_the_list() {
+fn the_inventory_is_loaded_at_start() {
     let mut model = Model::new(AppContext::default(), (80, 24), now());
     let effects = load_keys(&mut model);
     assert!(matches!(effects[..], [Effect::Request(Ticket(1), Request::LoadKeys)]));
@@ -11,7 +11,7 @@ fn the_start_reads_the_list() {
 }
 
 #[test]
-fn a_stale_list_is_dropped() {
+fn an_outdated_key_list_is_ignored() {
     let mut model = model_with_keys(&["laptop"]);
     send_intent(&mut model, Intent::Reload);
     send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(Vec::new()))));
@@ -19,12 +19,12 @@ fn a_stale_list_is_dropped() {
 }
 
 #[test]
-fn without_keys_nothing_is_asked_all_the_time() {
-    let world = AppContext {
+fn without_keys_no_refresh_is_repeated_at_once() {
+    let context = AppContext {
         refresh_interval: Some(SignedDuration::from_mins(5)),
         ..AppContext::default()
     };
-    let mut model = Model::new(world, (80, 24), now());
+    let mut model = Model::new(context, (80, 24), now());
     load_keys(&mut model);
     send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(Ok(vec![key("laptop")]))));
     let ticket = model.refresh.current_round.as_ref().unwrap().ticket;
@@ -40,7 +40,7 @@ fn without_keys_nothing_is_asked_all_the_time() {
 }
 
 #[test]
-fn removing_asks_and_says_that_the_key_stays_valid() {
+fn removing_asks_for_confirmation_and_says_that_the_key_stays_valid() {
     let mut model = model_with_keys(&["laptop", "ci"]);
     assert!(send_intent(&mut model, Intent::Remove).is_empty());
     assert_eq!(model.question, Some(Question::RemoveKeys(vec!["laptop".parse().unwrap()])));
@@ -77,7 +77,7 @@ fn a_key_is_shown_for_ten_seconds_and_hidden_by_moving_on() {
 }
 
 #[test]
-fn an_idle_list_wakes_only_when_a_word_on_it_changes() {
+fn an_idle_dashboard_ticks_only_when_its_text_changes() {
     let mut model = model_with_keys(&["laptop"]);
     // Resets at midnight: in 12 hours, which becomes 11 a second after noon.
     assert_eq!(model.next_tick_at(), Some(now() + SignedDuration::from_secs(1)));
@@ -90,12 +90,12 @@ fn an_idle_list_wakes_only_when_a_word_on_it_changes() {
 }
 
 /// Returns a dashboard that refreshes every five minutes, in its first refresh.
-fn asking(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
-    let world = AppContext {
+fn refreshing_model(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
+    let context = AppContext {
         refresh_interval: Some(SignedDuration::from_mins(5)),
         ..AppContext::default()
     };
-    let mut model = Model::new(world, (80, 24), now());
+    let mut model = Model::new(context, (80, 24), now());
     load_keys(&mut model);
     let keys = Ok(labels.iter().map(|label| key(label)).collect());
     let effects = send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys)));
@@ -104,11 +104,11 @@ fn asking(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
     else {
         panic!("{effects:?}")
     };
-    let asked = keys.iter().map(|(_, label)| label.to_string()).collect();
-    (model, *ticket, asked)
+    let checked = keys.iter().map(|(_, label)| label.to_string()).collect();
+    (model, *ticket, checked)
 }
 
-fn told(ticket: Ticket, label: &str, remaining: f64) -> Msg {
+fn key_checked(ticket: Ticket, label: &str, remaining: f64) -> Msg {
     let reading = KeyInfo {
         limit: Some(10.0).into(),
         limit_remaining: Some(remaining),
@@ -122,12 +122,12 @@ fn told(ticket: Ticket, label: &str, remaining: f64) -> Msg {
 }
 
 #[test]
-fn keys_are_asked_once_the_list_is_there_the_visible_ones_first() {
+fn keys_are_checked_after_loading_the_visible_ones_first() {
     let labels: Vec<String> = (0..100).map(|number| format!("key {number:03}")).collect();
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-    let (_, _, asked) = asking(&labels);
-    assert_eq!(asked, labels);
-    let (mut model, ticket, _) = asking(&labels);
+    let (_, _, checked) = refreshing_model(&labels);
+    assert_eq!(checked, labels);
+    let (mut model, ticket, _) = refreshing_model(&labels);
     send(
         &mut model,
         Msg::Response(
@@ -146,8 +146,8 @@ fn keys_are_asked_once_the_list_is_there_the_visible_ones_first() {
 }
 
 #[test]
-fn one_round_at_a_time_and_none_while_it_is_off() {
-    let (mut model, ticket, _) = asking(&["a"]);
+fn one_refresh_at_a_time_and_none_while_it_is_off() {
+    let (mut model, ticket, _) = refreshing_model(&["a"]);
     let later = now() + SignedDuration::from_hours(1);
     assert!(update(&mut model, Msg::Tick, later).is_empty());
     assert!(update(&mut model, Msg::FocusGained, later).is_empty());
@@ -173,21 +173,21 @@ fn one_round_at_a_time_and_none_while_it_is_off() {
             effects[..],
             [Effect::RecoverInterrupted, Effect::Request(_, Request::RefreshKeys(_))]
         ),
-        "asked for, it is done"
+        "a requested refresh runs"
     );
 }
 
 #[test]
-fn figures_arrive_and_no_row_moves() {
-    let (mut model, ticket, _) = asking(&["a", "b", "c"]);
+fn check_results_do_not_move_rows() {
+    let (mut model, ticket, _) = refreshing_model(&["a", "b", "c"]);
     send_intent(&mut model, Intent::NextSortOrder);
     send_intent(&mut model, Intent::NextSortOrder);
     send_intent(&mut model, Intent::NextSortOrder);
     assert_eq!(model.dashboard.sort_order, SortOrder::SpentShare);
     send_intent(&mut model, Intent::Move(1));
     let rows = model.dashboard.rows.clone();
-    send(&mut model, told(ticket, "c", 1.0));
-    send(&mut model, told(ticket, "a", 9.0));
+    send(&mut model, key_checked(ticket, "c", 1.0));
+    send(&mut model, key_checked(ticket, "a", 9.0));
     assert_eq!(
         (&model.dashboard.rows, model.dashboard.selected_key().unwrap().label.as_str()),
         (&rows, "b")
@@ -195,23 +195,26 @@ fn figures_arrive_and_no_row_moves() {
     assert_eq!(model.dashboard.stored_keys()[2].state(now()), KeyState::Low);
     send_intent(&mut model, Intent::ReverseSort);
     send_intent(&mut model, Intent::ReverseSort);
-    let labels: Vec<_> =
-        model.dashboard.visible_keys(24).map(|(_, held)| held.label.to_string()).collect();
+    let labels: Vec<_> = model
+        .dashboard
+        .visible_keys(24)
+        .map(|(_, stored_key)| stored_key.label.to_string())
+        .collect();
     assert_eq!(labels, ["c", "a", "b"], "a requested sort uses the new figures");
     assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "b");
 }
 
 #[test]
-fn a_stale_answer_and_one_for_another_key_change_nothing() {
-    let (mut model, ticket, _) = asking(&["a"]);
-    send(&mut model, told(Ticket(999), "a", 1.0));
-    send(&mut model, told(ticket, "zzz", 1.0));
+fn outdated_results_and_results_of_unknown_keys_are_ignored() {
+    let (mut model, ticket, _) = refreshing_model(&["a"]);
+    send(&mut model, key_checked(Ticket(999), "a", 1.0));
+    send(&mut model, key_checked(ticket, "zzz", 1.0));
     assert_eq!(model.dashboard.stored_keys()[0].info, None);
 }
 
 #[test]
-fn esc_stops_a_round_and_only_then() {
-    let (mut model, ticket, _) = asking(&["a"]);
+fn esc_stops_a_running_refresh_only() {
+    let (mut model, ticket, _) = refreshing_model(&["a"]);
     let effects = send_intent(&mut model, Intent::Back);
     assert!(matches!(effects[..], [Effect::StopRefresh(stopped)] if stopped == ticket));
     send(
@@ -237,7 +240,7 @@ fn marked_keys_are_removed_together() {
 }
 
 #[test]
-fn a_filter_narrows_as_it_is_typed_and_esc_drops_it() {
+fn the_filter_applies_while_it_is_typed_and_esc_clears_it() {
     let mut model = model_with_keys(&["laptop", "ci", "lab"]);
     send_intent(&mut model, Intent::EditFilter);
     type_text(&mut model, "la");

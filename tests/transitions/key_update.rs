@@ -8,7 +8,7 @@ fn nothing_is_deleted_at_the_server_before_its_label_was_typed() {
     send_intent(&mut model, Intent::Remove);
     assert_eq!(model.question, Some(Question::RemoveKeys(vec!["laptop".parse().unwrap()])));
     send_intent(&mut model, Intent::Revoke);
-    assert_eq!((asking(&model), &model.question), (Some(ConfirmKind::Revoke), &None));
+    assert_eq!((confirm_kind(&model), &model.question), (Some(ConfirmKind::Revoke), &None));
     type_text(&mut model, "lap");
     assert!(send_intent(&mut model, Intent::Enter).is_empty());
     type_text(&mut model, "top");

@@ -19,7 +19,7 @@ fn request(label: &str) -> KeyRequest {
 }
 
 fn compared() -> PlanComparison {
-    let key = |label: &str, fate| PlannedKey { request: request(label), status: fate };
+    let key = |label: &str, status| PlannedKey { request: request(label), status };
     PlanComparison {
         keys: vec![
             key("aider", PlanStatus::ToCreate),
@@ -174,10 +174,10 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
     assert!(matches!(effects[..], [Effect::RetryItem(of)] if of == ticket));
     ended(&mut model, ticket, "zed", None);
     send(&mut model, Msg::Response(ticket, Response::PlanApplied(None)));
-    let fates: Vec<_> = plan(&model).planned_keys().iter().map(|key| &key.status).collect();
+    let statuses: Vec<_> = plan(&model).planned_keys().iter().map(|key| &key.status).collect();
     assert!(
         matches!(
-            fates[..],
+            statuses[..],
             [
                 PlanStatus::Created(_),
                 PlanStatus::Unchanged,
@@ -186,7 +186,7 @@ fn each_key_has_its_turn_and_its_own_address_and_its_end_is_kept() {
                 PlanStatus::Created(_)
             ]
         ),
-        "{fates:?}"
+        "{statuses:?}"
     );
     assert_eq!(plan(&model).creation_counts(), (2, 3));
     send_intent(&mut model, Intent::Back);

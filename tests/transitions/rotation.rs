@@ -6,17 +6,16 @@ use super::*;
 fn a_rotation_is_confirmed_and_moves_the_label() {
     let mut model = model_with_keys(&["laptop", "ci"]);
     assert!(send_intent(&mut model, Intent::Rotate).is_empty());
-    assert_eq!(asking(&model), Some(ConfirmKind::Rotate));
+    assert_eq!(confirm_kind(&model), Some(ConfirmKind::Rotate));
     send_intent(&mut model, Intent::NextChoice);
     send_intent(&mut model, Intent::ToggleMark);
     let effects = send_intent(&mut model, Intent::Yes);
-    let [Effect::Request(ticket, Request::RotateKey { stored_key: held, retire_policy: terms })] =
-        &effects[..]
+    let [Effect::Request(ticket, Request::RotateKey { stored_key, retire_policy })] = &effects[..]
     else {
         panic!("{effects:?}")
     };
-    assert_eq!(held.label.as_str(), "laptop");
-    assert_eq!(*terms, RetirePolicy { unused_for: 21_600, revoke_when_unused: true });
+    assert_eq!(stored_key.label.as_str(), "laptop");
+    assert_eq!(*retire_policy, RetirePolicy { unused_for: 21_600, revoke_when_unused: true });
     let rotation = RotationOutcome::Completed { rotated: rotated("laptop"), warning: None };
     send(&mut model, Msg::Response(*ticket, Response::RotationFinished(rotation)));
     assert!(matches!(model.screen, Screen::Dashboard));
@@ -77,7 +76,7 @@ fn a_leak_response_is_confirmed_and_reports_failures() {
     send_intent(&mut model, Intent::ToggleMark);
     send_intent(&mut model, Intent::ToggleMark);
     assert!(send_intent(&mut model, Intent::RespondToLeak).is_empty());
-    assert_eq!(asking(&model), Some(ConfirmKind::RespondToLeak));
+    assert_eq!(confirm_kind(&model), Some(ConfirmKind::RespondToLeak));
     let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::Request(ticket, Request::RespondToLeak(keys))] = &effects[..] else {
         panic!("{effects:?}")
@@ -91,7 +90,7 @@ fn a_leak_response_is_confirmed_and_reports_failures() {
         },
         rotation: replaced,
     };
-    let panicked = vec![
+    let responses = vec![
         one(
             "laptop",
             true,
@@ -99,7 +98,7 @@ fn a_leak_response_is_confirmed_and_reports_failures() {
         ),
         one("ci", false, RotationOutcome::Failed(user_error(ErrorKind::Unreachable))),
     ];
-    send(&mut model, Msg::Response(*ticket, Response::LeakResponseFinished(panicked)));
+    send(&mut model, Msg::Response(*ticket, Response::LeakResponseFinished(responses)));
     let Screen::ActionResults(results) = &model.screen else { panic!("{:?}", model.screen) };
     assert_eq!(
         results.iter().map(|result| result.succeeded).collect::<Vec<_>>(),
@@ -118,12 +117,13 @@ fn a_leaked_key_that_was_replaced_is_copied() {
     let [Effect::Request(ticket, Request::RespondToLeak(_))] = effects[..] else {
         panic!("{effects:?}")
     };
-    let panicked = vec![LeakResponse {
+    let responses = vec![LeakResponse {
         label: "laptop".parse().unwrap(),
         disable_result: ActionResult { succeeded: true, message: String::new() },
         rotation: RotationOutcome::Completed { rotated: rotated("laptop"), warning: None },
     }];
-    let effects = send(&mut model, Msg::Response(ticket, Response::LeakResponseFinished(panicked)));
+    let effects =
+        send(&mut model, Msg::Response(ticket, Response::LeakResponseFinished(responses)));
     assert!(
         effects
             .iter()
