@@ -68,11 +68,11 @@ class TimedOut(AssertionError):
     """A condition did not become true in time."""
 
 
-def until(what, look, within=10):
-    """Calls `look` until it returns a true value, and returns that value."""
+def until(what, check, within=10):
+    """Calls `check` until it returns a true value, and returns that value."""
     end = time.monotonic() + within
     while True:
-        seen = look()
+        seen = check()
         if seen:
             return seen
         if time.monotonic() > end:

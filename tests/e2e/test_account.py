@@ -1,4 +1,4 @@
-"""The life of a key after it was cut: what is done to it here is read back there, from the keychain
+"""Operations on existing keys. Their results are read from the keychain
 by `secret-tool` and from the server by OpenRouter's official SDK."""
 
 import hashlib
@@ -18,14 +18,14 @@ with OpenRouter(api_key=sys.argv[2], server_url=sys.argv[1] + "/api/v1") as clie
 
 
 def sdk(world, server, management, key):
-    """Whether a key is disabled, and its limit; nothing where the account does not have it."""
+    """Returns whether a key is disabled, and its limit; `None` if the account does not have it."""
     code, out, err = world.run(SDK_PYTHON, "-c", LIST, server, management)
     equal((code, err), (0, ""))
     return json.loads(out).get(hashlib.sha256(key.encode()).hexdigest())
 
 
-def furnished(world):
-    """A keychain, a server, and the management key kept; the server and the management key."""
+def set_up(world):
+    """Starts a keychain and a server, and stores the management key. Returns the server and that key."""
     world.keyring()
     server, management = world.sandbox()
     world.env["KEYWRIGHT_SERVER"] = server
@@ -35,7 +35,7 @@ def furnished(world):
 
 
 def piped(world, text, *arguments):
-    """A command with that on its standard input."""
+    """Runs a command with `text` on its standard input."""
     ended = subprocess.run(
         ["keywright", *arguments], env=world.env, input=text, capture_output=True, text=True,
         timeout=30, cwd=world.home,
@@ -44,13 +44,13 @@ def piped(world, text, *arguments):
 
 
 def bare(server, management, name, **policy):
-    """A key cut by somebody else; the secret."""
+    """Creates a key outside Keywright; returns the secret."""
     return post(f"{server}/api/v1/keys", management, {"name": name, **policy})["key"]
 
 
 @test
 def a_key_is_imported_renamed_rotated_disabled_and_deleted(world):
-    server, management = furnished(world)
+    server, management = set_up(world)
     key = bare(server, management, "found", limit=5, limit_reset="weekly")
 
     equal(piped(world, f"{key}\n", "import", "found")[0], 0)
@@ -89,8 +89,8 @@ def a_key_is_imported_renamed_rotated_disabled_and_deleted(world):
 
 
 @test
-def a_leaked_key_is_off_and_replaced_before_panic_returns(world):
-    server, management = furnished(world)
+def a_leaked_key_is_disabled_and_replaced_before_panic_returns(world):
+    server, management = set_up(world)
     key = bare(server, management, "leaked", limit=3)
     equal(piped(world, key, "import", "leaked")[0], 0)
     world.write("home/.env", f"OPENROUTER_API_KEY={key}\n")
@@ -98,15 +98,15 @@ def a_leaked_key_is_off_and_replaced_before_panic_returns(world):
     equal(code, 0)
     equal(whoami(server, key), 401)
     new = world.lookup(server, "leaked")
-    assert new not in ("", key), "no replacement is held"
+    assert new not in ("", key), "no replacement is stored"
     equal(whoami(server, new)["limit"], 3)
     contains(out + err, ".env")
     assert key not in out + err and new not in out + err
 
 
 @test
-def the_dashboard_rotates_switches_edits_and_deletes(world):
-    server, management = furnished(world)
+def the_dashboard_rotates_disables_edits_and_deletes(world):
+    server, management = set_up(world)
     world.be_browser()
     key = bare(server, management, "tool", limit=5, limit_reset="monthly")
     equal(piped(world, key, "import", "tool")[0], 0)

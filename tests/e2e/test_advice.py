@@ -157,7 +157,7 @@ def the_file_store_that_is_advised_needs_no_keychain(world):
 
 
 @test
-def the_advice_for_a_costly_vault_encrypts_it_again(world):
+def the_advice_for_a_costly_store_file_encrypts_it_again(world):
     # The command itself; a file that is too costly takes gigabytes to open.
     shutil.copy(CHEAP, world.path("vault.age"))
     source = os.path.join(ROOT, "src", "storage", "secret_store", "error.rs")

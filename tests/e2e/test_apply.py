@@ -101,7 +101,7 @@ def apply_waits_for_a_keychain_that_locks_meanwhile(world):
 
 
 @test
-def two_applies_at_once_take_turns(world):
+def two_applies_at_once_run_one_after_the_other(world):
     world.keyring()
     server, management = world.sandbox()
     path = plan(world, 20)

@@ -93,7 +93,7 @@ COPY = "keywright --sandbox copy laptop"
 
 
 @test
-def a_stale_tmux_or_display_does_not_keep_a_key_from_the_terminal(world):
+def a_stale_tmux_or_display_does_not_prevent_a_copy_by_the_terminal(world):
     for stale in ("TMUX=/nonexistent/socket,1,0", "DISPLAY=:4711", "DISPLAY=:4711 TMUX=/none,1,0"):
         pane = Pane(world, size=(220, 24))
         pane.command(f"{stale} {COPY}")
@@ -137,12 +137,12 @@ def a_terminated_copy_clears_the_key_first(world):
     world.display()
     for name in ("TERM", "HUP", "INT"):
         pane = Pane(world, inside_tmux=True, clipboard="off")
-        for method, look in (
+        for method, read in (
             ("DISPLAY=", pane.buffers),
             ("", lambda: [world.clipboard()] if world.clipboard() else []),
         ):
             pane.command(f"clear; {method} {COPY}")
             pane.wait_words("copied laptop to")
-            until("the copied key", lambda: len(look()) == 1)
+            until("the copied key", lambda: len(read()) == 1)
             pane.command(f"pkill -{name} -x keywright -P {os.getpid()}")
-            until("no key", lambda: look() == [], within=3)
+            until("no key", lambda: read() == [], within=3)

@@ -47,7 +47,7 @@ def new_prints_the_key_with_print_key(world):
 
 
 @test
-def a_refusal_exits_with_code_5(world):
+def denied_consent_exits_with_code_5(world):
     world.keyring()
     server, management = world.sandbox()
     before = names(server, management)
@@ -135,10 +135,10 @@ def an_unknown_label_exits_with_code_3(world):
     world.keyring()
     server, _ = world.sandbox()
     for command in ("get", "show", "rm"):
-        code, out, err = world.keywright(command, "nobody", "--server", server)
+        code, out, err = world.keywright(command, "missing", "--server", server)
         equal((command, code, out), (command, 3, ""))
-        contains(err, "nobody")
-    code, out, _ = world.keywright("show", "nobody", "--json", "--server", server)
+        contains(err, "missing")
+    code, out, _ = world.keywright("show", "missing", "--json", "--server", server)
     equal((code, json.loads(out)["error"]["code"]), (3, 3))
 
 

@@ -64,7 +64,7 @@ def nothing_changes(world, server, management, key):
 
 
 @test
-def a_full_disk_changes_no_key_and_a_leaked_one_is_disabled_all_the_same(world):
+def a_full_disk_changes_no_key_but_a_leaked_one_is_disabled(world):
     if os.geteuid() != 0:
         return
     server, management, key = prepare(world)
@@ -80,15 +80,15 @@ def a_full_disk_changes_no_key_and_a_leaked_one_is_disabled_all_the_same(world):
         contains(out, "'a' (")
         contains(out, "is disabled")
         rows = json.loads(fetch(f"{server}/api/v1/keys?include_disabled=true", management)[2])["data"]
-        held = json.loads(world.keywright("show", "a", "--json")[1])["hash"]
-        equal({row["hash"]: row["disabled"] for row in rows}.get(held), True)
+        key_hash = json.loads(world.keywright("show", "a", "--json")[1])["hash"]
+        equal({row["hash"]: row["disabled"] for row in rows}.get(key_hash), True)
         # With space again the rest is done.
         os.unlink(world.path("data", "filler"))
         equal(world.keywright("list", "--refresh")[0], 0)
         equal(world.keywright("rm", "a", "--revoke", "--yes")[0], 0)
         equal(world.lookup(server, "a"), "")
         rows = json.loads(fetch(f"{server}/api/v1/keys?include_disabled=true", management)[2])["data"]
-        assert held not in [row["hash"] for row in rows], rows
+        assert key_hash not in [row["hash"] for row in rows], rows
     finally:
         subprocess.run(["umount", "-l", world.path("data")], check=True)
 

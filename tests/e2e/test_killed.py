@@ -322,7 +322,7 @@ def check_kills(world, store, what):
         harness.check(what, *harness.kill_after(what, seconds, drops_key), context)
     if every:
         print(f"        {len(steps)} steps, {moments} moments, {harness.kills} killed, {harness.lost} keys "
-              f"on the list, {harness.crashes} crashes of the keychain; stages: {', '.join(sorted(harness.stages))}")
+              f"listed, {harness.crashes} crashes of the keychain; stages: {', '.join(sorted(harness.stages))}")
         if what in ("new", "dashboard"):
             equal(harness.stages - {"unresolved"},
                   {"prepared", "code_received", "sent", "received", "stored"})

@@ -14,7 +14,7 @@ NOBODY = 65534
 
 
 @test
-def a_process_of_the_same_user_may_neither_trace_it_nor_find_a_core_file(world):
+def a_process_of_the_same_user_can_neither_trace_it_nor_find_a_core_file(world):
     os.chmod(world.dir, 0o755)
     program = shutil.copy(KEYWRIGHT, world.path("program"))
     os.chmod(program, 0o755)
@@ -34,7 +34,7 @@ def a_process_of_the_same_user_may_neither_trace_it_nor_find_a_core_file(world):
 
 
 @test
-def whoever_watches_the_session_bus_sees_no_key_on_its_way_to_the_keychain(world):
+def a_monitor_of_the_session_bus_sees_no_key(world):
     world.keyring()
     server, _ = world.sandbox()
     watcher = world.spawn(["dbus-monitor", "--pcap"], "bus.pcap")

@@ -126,8 +126,8 @@ class Dashboard:
     def stored(self, words):
         """Waits for the words. Once in a few thousand calls gnome-keyring does not know its caller
         (a CRITICAL in its log) and says that there is no collection: a person would try again."""
-        wanted = f"{words}|stored nowhere"
-        until(wanted, lambda: re.search(wanted, self.pane.words()), within=20)
+        expected = f"{words}|stored nowhere"
+        until(expected, lambda: re.search(expected, self.pane.words()), within=20)
         if "stored nowhere" in self.pane.words():
             self.refusals += 1
             print(f"        refused in round {self.rounds}", flush=True)
@@ -213,7 +213,7 @@ class Playground:
 
 
 @test
-def a_dashboard_left_running_grows_in_nothing(world):
+def a_dashboard_left_running_does_not_grow(world):
     runs = {"the dashboard": Dashboard(world), "the sandbox": Playground(world)}
     readings = {name: [] for name in runs}
     began = time.monotonic()

@@ -21,7 +21,7 @@ from rig import (
 from test_ssh import remote_command, sshd
 from test_vault import PASSPHRASE, file_store
 
-SCREENS = {"the list": b"", "a form": b"n", "the help": b"?", "a question": b"x"}
+SCREENS = {"the dashboard": b"", "a form": b"n", "the help": b"?", "a question": b"x"}
 
 
 def modes(pane, name):
@@ -68,7 +68,7 @@ def left_set(written):
     keyboard = len(re.findall(rb"\x1b\[[>=][\d;]*u", written)) - len(re.findall(rb"\x1b\[<\d*u", written))
     if keyboard or re.findall(rb"\x1b\[>4(;\d+)?m", written)[-1:] not in ([], [b""]):
         left.add(b"keyboard")
-    # The keypad, a region that scrolls, the cursor's shape, the title: nobody asks for them.
+    # The keypad, a region that scrolls, the cursor's shape, the title: the program never sets them.
     left |= {one for one in re.findall(rb"\x1b=|\x1b\[[\d;]+r|\x1b\[\d q|\x1b\][012];", written)}
     colours = re.findall(rb"\x1b\[([\d;]*)m", written)
     if colours and colours[-1] not in (b"", b"0"):
@@ -108,17 +108,17 @@ class Terminal:
     def modes(self):
         return termios.tcgetattr(self.line)
 
-    def comes_back(self, told, code=0):
-        """It ends, and the terminal is as it was."""
-        equal((told, self.program.wait(timeout=10)), (told, code))
-        # What it wrote last may be on its way.
-        until(f"every mode reset, {told}", lambda: left_set(self.written) == set(), within=2)
-        equal((told, self.modes()), (told, self.before))
+    def expect_restored(self, case, code=0):
+        """Waits until the program has ended and checks that the terminal is as before."""
+        equal((case, self.program.wait(timeout=10)), (case, code))
+        # Its last output may not be read yet.
+        until(f"every mode reset, {case}", lambda: left_set(self.written) == set(), within=2)
+        equal((case, self.modes()), (case, self.before))
         self.close()
 
     def close(self):
         os.close(self.line)
-        # Whoever still reads would read from the next terminal that gets the number.
+        # A thread that still reads would read from the next terminal with the same descriptor.
         self.reader.join(timeout=5)
         os.close(self.master)
 
@@ -132,7 +132,7 @@ def playground(world):
 
 
 @test
-def every_screen_gives_the_terminal_back_to_the_byte_on_every_signal_and_key(world):
+def every_screen_restores_the_terminal_on_every_signal_and_quit_key(world):
     for screen, keys in SCREENS.items():
         for end in ("TERM", "HUP", "INT", "QUIT", b"\x03"):
             terminal = playground(world)
@@ -144,16 +144,16 @@ def every_screen_gives_the_terminal_back_to_the_byte_on_every_signal_and_key(wor
                 terminal.type(end)
             else:
                 os.kill(terminal.program.pid, getattr(signal, f"SIG{end}"))
-            terminal.comes_back(f"{screen}, {end}")
+            terminal.expect_restored(f"{screen}, {end}")
 
 
 @test
-def a_signal_at_any_moment_of_the_start_gives_the_terminal_back(world):
+def a_signal_at_any_moment_of_the_start_restores_the_terminal(world):
     began = time.monotonic()
     terminal = playground(world)
     takes = time.monotonic() - began
     terminal.type(b"q")
-    terminal.comes_back("q")
+    terminal.expect_restored("q")
     chance = random.Random(os.environ.get("SEED", "20261125"))
     for _ in range(int(os.environ.get("MOMENTS", "40"))):
         moment = chance.uniform(0, takes)
@@ -168,7 +168,7 @@ def a_signal_at_any_moment_of_the_start_gives_the_terminal_back(world):
 
 
 @test
-def a_panic_of_the_program_itself_gives_the_terminal_back_and_says_what_it_was(world):
+def a_panic_of_the_program_restores_the_terminal_and_is_reported(world):
     terminal = playground(world)
     pid = terminal.program.pid
     # A thread that cannot be started is a panic of the runtime. Those that idle end after ten
@@ -179,20 +179,20 @@ def a_panic_of_the_program_itself_gives_the_terminal_back_and_says_what_it_was(w
     resource.prlimit(pid, resource.RLIMIT_AS, (size - (1 << 20), resource.RLIM_INFINITY))
     terminal.type(b"r")
     terminal.wait(b"panicked at")
-    terminal.comes_back("a panic", -signal.SIGABRT)
+    terminal.expect_restored("a panic", -signal.SIGABRT)
     # Below what was restored, not on the screen that went.
     assert terminal.written.rindex(b"\x1b[?1049l") < terminal.written.rindex(b"panicked at")
 
 
 @test
-def a_full_output_is_said_and_the_terminal_left_alone(world):
+def a_full_output_is_reported_and_the_terminal_is_not_changed(world):
     world.keyring()
     server, _ = world.sandbox()
     key = world.create_key(server, "full")
     with open("/dev/full", "wb") as full:
         terminal = Terminal(world, "keywright", "--server", server, stdout=full)
         terminal.wait(b"needs a terminal")
-        terminal.comes_back("the dashboard", 1)
+        terminal.expect_restored("the dashboard", 1)
         for command in (["get", "full"], ["list"], ["list", "--json"], ["show", "full"], ["env", "--shell", "bash", "full"]):
             terminal = Terminal(world, "keywright", *command, "--server", server, stdout=full)
             code = terminal.program.wait(timeout=10)
@@ -204,7 +204,7 @@ def a_full_output_is_said_and_the_terminal_left_alone(world):
 
 
 @test
-def a_prompt_gives_the_terminal_back_on_every_signal(world):
+def a_prompt_restores_the_terminal_on_every_signal(world):
     file_store(world)
     del world.env["KEYWRIGHT_PASSPHRASE_FILE"]
     for end in ("TERM", "HUP", "INT", "QUIT"):
@@ -212,7 +212,7 @@ def a_prompt_gives_the_terminal_back_on_every_signal(world):
         terminal.wait(b"passphrase for vault.age")
         until("no echo", lambda: not terminal.modes()[3] & termios.ECHO)
         os.kill(terminal.program.pid, getattr(signal, f"SIG{end}"))
-        terminal.comes_back(end, 4)
+        terminal.expect_restored(end, 4)
     # Stopped, it has the terminal's echo on, and off again when it goes on.
     terminal = Terminal(world, "keywright", "get", "x")
     terminal.wait(b"passphrase for vault.age")
@@ -222,12 +222,12 @@ def a_prompt_gives_the_terminal_back_on_every_signal(world):
     os.kill(terminal.program.pid, signal.SIGCONT)
     until("no echo", lambda: not terminal.modes()[3] & termios.ECHO)
     terminal.type(f"{PASSPHRASE}\n".encode())
-    terminal.comes_back("a passphrase", 3)
+    terminal.expect_restored("a passphrase", 3)
     assert PASSPHRASE.encode() not in terminal.written
 
 
 @test
-def an_ssh_connection_that_is_cut_ends_the_program_and_closes_its_port(world):
+def a_lost_ssh_connection_ends_the_program_and_closes_its_port(world):
     world.keyring()
     server, management = world.sandbox()
     before = names(server, management)
@@ -238,7 +238,7 @@ def an_ssh_connection_that_is_cut_ends_the_program_and_closes_its_port(world):
     connected = ["ssh", "-t", "-p", str(port), *options, "root@127.0.0.1", dashboard]
     pane.command(shlex.join(connected))
     pane.wait("Keywright ·")
-    pane.fill("cut off")
+    pane.fill("lost")
     pane.wait_words("paste the code it shows")
     table, ours = parents(), descendants(os.getpid())
     [pid] = [pid for pid in ours if program_of(pid) == "keywright" and "sandbox" not in arguments(pid)]
@@ -267,17 +267,17 @@ def arguments(pid):
 
 
 @test
-def quitting_gives_the_terminal_back(world):
+def quitting_restores_the_terminal(world):
     comes_back(world, lambda pane: pane.press("q"), 0)
 
 
 @test
-def ctrl_c_gives_the_terminal_back(world):
+def ctrl_c_restores_the_terminal(world):
     comes_back(world, lambda pane: pane.press("C-c"), 0)
 
 
 @test
-def ctrl_z_gives_the_terminal_back_for_a_while(world):
+def ctrl_z_restores_the_terminal_until_the_program_continues(world):
     pane = Pane(world)
     before = modes(pane, "before")
     pane.command("keywright --sandbox")
@@ -301,7 +301,7 @@ def ctrl_z_gives_the_terminal_back_for_a_while(world):
 
 
 @test
-def a_stopped_program_that_is_told_to_end_ends_without_reaching_for_the_terminal(world):
+def a_stopped_program_is_terminated_without_using_the_terminal(world):
     pane = Pane(world)
     before = modes(pane, "before")
     for signal_ in ("TERM", "HUP", "INT", "QUIT"):
@@ -319,7 +319,7 @@ def a_stopped_program_that_is_told_to_end_ends_without_reaching_for_the_terminal
 
 
 @test
-def a_terminal_that_is_closed_takes_the_program_and_its_port_with_it(world):
+def a_closed_terminal_ends_the_program_and_closes_its_port(world):
     world.keyring()
     server, _ = world.sandbox()
     world.be_browser()

@@ -65,6 +65,7 @@ def only_the_passphrase_decrypts_the_file_store_and_age_can_read_it(world):
     equal((content["version"], [e["secret"] for e in content["entries"]]), (1, [key]))
     wrong = world.write("wrong", "incorrect horse\n")
     before = next(c for name, c in files(world.path("data")) if name == store)
+    # `vault` is the former name of `store` and stays valid.
     for command in (("get", "filed"), ("new", "other", "--no-open"), ("vault", "passphrase")):
         code, out, err = world.keywright(
             *command, "--server", server, KEYWRIGHT_PASSPHRASE_FILE=wrong
@@ -149,7 +150,7 @@ def the_passphrase_can_be_changed(world):
     server, _ = world.sandbox()
     key = create(world, server, "kept")
     new = world.write("new", f"{NEW}\n")
-    code, out, err = world.keywright("vault", "passphrase", "--new-file", new)
+    code, out, err = world.keywright("store", "passphrase", "--new-file", new)
     equal((code, err), (0, ""))
     equal(world.keywright("get", "kept", "--server", server)[0], 4)
     world.env["KEYWRIGHT_PASSPHRASE_FILE"] = new
@@ -169,7 +170,7 @@ def keys_of_every_server_move_to_the_file_and_back(world):
     for name in ("inventory.json", "journal.json"):
         shutil.copy(world.path("home", ".local", "share", "keywright", name), data)
     del world.env["KEYWRIGHT_STORE"]
-    code, out, err = world.keywright("vault", "move", "--to", "file", "--server", first)
+    code, out, err = world.keywright("store", "move", "--to", "file", "--server", first)
     equal((code, err), (0, ""))
     contains(out, "--store file")
     equal([world.lookup(server, "both") for server in keys], ["", ""])
@@ -186,7 +187,7 @@ def keys_of_every_server_move_to_the_file_and_back(world):
         equal(json.loads(shown)["store"], "file")
     shown = world.keywright("management", "show", "--server", first, "--store", "file")
     equal(shown[0], 0)
-    equal(world.keywright("vault", "move", "--to", "os", "--server", first)[0], 0)
+    equal(world.keywright("store", "move", "--to", "os", "--server", first)[0], 0)
     equal([world.lookup(server, "both") for server in keys], list(keys.values()))
     equal(world.keywright("get", "both", "--server", first, "--store", "file")[0], 3)
 

@@ -1,4 +1,4 @@
-"""A key's whole way, from the form to the keychain, with a person's browser in between."""
+"""Provisioning from the form to the keychain, with a real browser."""
 
 import json
 import re
@@ -13,7 +13,7 @@ NOTHING = "No key was created and nothing was spent"
 
 
 @test
-def a_key_asked_for_in_the_dashboard_lies_in_the_keychain_with_the_limits_that_were_asked(world):
+def a_key_created_in_the_dashboard_is_in_the_keychain_with_the_requested_limits(world):
     world.keyring()
     world.display()
     server, _ = world.sandbox()
@@ -52,7 +52,7 @@ def a_key_asked_for_in_the_dashboard_lies_in_the_keychain_with_the_limits_that_w
 
 
 @test
-def the_list_holds_a_key_after_a_restart_and_reveals_it_for_a_moment(world):
+def a_key_is_listed_after_a_restart_and_revealed_for_ten_seconds(world):
     world.keyring()
     server, _ = world.sandbox()
     key = world.create_key(server, "later", "--limit", "3", "--reset", "daily")
@@ -66,7 +66,7 @@ def the_list_holds_a_key_after_a_restart_and_reveals_it_for_a_moment(world):
 
 
 @test
-def refusing_on_the_consent_page_ends_in_words_and_with_nothing_kept(world):
+def denied_consent_is_reported_and_stores_nothing(world):
     world.keyring()
     world.display()
     server, management = world.sandbox()
@@ -88,11 +88,11 @@ def refusing_on_the_consent_page_ends_in_words_and_with_nothing_kept(world):
 
 
 @test
-def a_newcomer_with_an_empty_home_cuts_a_key_in_the_sandbox_and_leaves_no_trace(world):
+def the_sandbox_works_with_an_empty_home_and_leaves_no_files(world):
     pane = Pane(world)
     pane.dashboard("--sandbox")
-    for held in ("laptop", "ci", "notebook", "agent"):
-        pane.wait(rf"\b{held}\b")
+    for label in ("laptop", "ci", "notebook", "agent"):
+        pane.wait(rf"\b{label}\b")
     pane.fill("first", limit="5")
     pane.wait("wait for your consent")
     pane.press("y")
@@ -103,7 +103,7 @@ def a_newcomer_with_an_empty_home_cuts_a_key_in_the_sandbox_and_leaves_no_trace(
 
 
 @test
-def an_address_without_a_callback_is_answered_with_a_code_that_can_be_pasted(world):
+def without_a_callback_the_page_shows_a_code_that_can_be_pasted(world):
     world.keyring()
     server, _ = world.sandbox()
     browser = world.chromium()
@@ -138,7 +138,7 @@ def nothing_secret_is_in_the_log_the_data_directory_or_on_standard_error(world):
     secrets, seen = {}, []
 
     def note(about, address):
-        # The verifier is nowhere else to be seen: it lies in the keychain until the attempt ends.
+        # The verifier is only in the keychain, until the attempt ends.
         attempt = until("the attempt in the keychain", world.attempts)[0]
         secrets[f"verifier of {about}"] = attempt["code_verifier"]
         secrets[f"nonce of {about}"] = query(address)["callback_url"].rpartition("/")[2]
