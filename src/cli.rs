@@ -7,6 +7,7 @@
 )]
 
 mod color;
+mod command_line;
 mod commands;
 mod env_mapping;
 mod exit_code;
@@ -16,25 +17,24 @@ mod other_account;
 mod output;
 mod passphrase;
 mod prompts;
+mod runtime;
 mod sign_in;
 mod signals;
 mod table;
 mod unstored_keys;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
-use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use clap::builder::{FalseyValueParser, PathBufValueParser, TypedValueParser};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::api::openrouter::Attribution;
-use crate::domain::{ErrorKind, StoreKind, UserError};
+use crate::domain::{StoreKind, UserError};
 use crate::services::config::{self, Config};
 use crate::services::provision::ServiceContext;
-use color::{find_color_option, is_color_enabled};
+use color::is_color_enabled;
 pub use commands::list::refresh_all_keys;
 use commands::{
     apply, completions, copy, disable, doctor, env, get, helper, import, list, man, management,
@@ -44,6 +44,7 @@ pub use exit_code::exit_code;
 pub use json::is_json_requested;
 use output::usage_error;
 pub use output::{print, print_error_json, report_error, set_quiet, stdout_error};
+use runtime::run_async;
 pub use signals::disable_prompt_signals;
 
 const AFTER_HELP: &str = "\
@@ -208,18 +209,6 @@ pub struct SandboxArgs {
 }
 
 impl Cli {
-    /// Parses the arguments of the program. `--color` applies to help and errors too.
-    pub fn parse_args() -> Result<Self, clap::Error> {
-        let args: Vec<OsString> = std::env::args_os().collect();
-        let mut command = ignore_empty_variables(Self::command()).color(find_color_option(&args));
-        let matches = command.try_get_matches_from_mut(args)?;
-        let mut cli =
-            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        cli.global.is_store_fixed =
-            matches.value_source("store") == Some(clap::parser::ValueSource::CommandLine);
-        Ok(cli)
-    }
-
     /// Returns the interval of automatic refresh; `None` where it is off.
     pub fn refresh_interval(&self) -> Option<SignedDuration> {
         (self.refresh_minutes > 0)
@@ -274,17 +263,6 @@ impl GlobalArgs {
             },
         })
     }
-}
-
-/// Treats environment variables that are set to nothing as not set.
-fn ignore_empty_variables(command: clap::Command) -> clap::Command {
-    let is_empty =
-        |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-    command
-        .mut_args(|arg| {
-            if arg.get_env().is_some_and(is_empty) { arg.env(None::<&'static str>) } else { arg }
-        })
-        .mut_subcommands(ignore_empty_variables)
 }
 
 fn parse_store_kind(word: &str) -> Result<StoreKind, String> {
@@ -368,31 +346,4 @@ impl Command {
             | Self::Sandbox(_) => false,
         }
     }
-}
-
-/// Runs `work` to its end on this thread. Does not wait for a keychain call that hangs.
-fn run_async<T>(work: impl Future<Output = T>) -> Result<T, UserError> {
-    let mut result = None;
-    run_on_runtime(pin!(async { result = Some(work.await) }))?;
-    result.ok_or_else(|| runtime_error("the task did not finish"))
-}
-
-/// Takes a trait object, because each type of future would add a copy of the runtime's code.
-fn run_on_runtime(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), UserError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| runtime_error(&error.kind().to_string()))?;
-    runtime.block_on(work);
-    runtime.shutdown_background();
-    Ok(())
-}
-
-fn runtime_error(reason: &str) -> UserError {
-    UserError::new(
-        ErrorKind::Failed,
-        format!("the asynchronous runtime failed: {reason}"),
-        "run the command again",
-    )
-    .with_meaning("nothing was sent and nothing was changed")
 }

@@ -13,11 +13,10 @@ use crate::domain::{ErrorKind, UserError, quote_posix};
 use crate::services::provision::ServiceContext;
 
 pub(in crate::cli) const LONG_ABOUT: &str = "\
-Print shell commands that set environment variables to keys, quoted for that shell:
+Print shell commands that set environment variables to keys, quoted for that shell. In \
+PowerShell:
 
-  eval \"$(keywright env ci --shell bash)\"
-  keywright env ci --shell fish | source
-  keywright env ci JUDGE_KEY=judge --shell pwsh | Out-String | Invoke-Expression
+  keywright env ci --shell pwsh | Out-String | Invoke-Expression
 
 Every program started from that shell can then read the keys. `keywright run` passes a key to \
 one program only.";

@@ -7,6 +7,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::Cli;
+use crate::cli::command_line::find_examples;
 use crate::cli::output::print;
 use crate::domain::UserError;
 
@@ -108,6 +109,12 @@ fn write_commands(page: &mut String, parent: &Command, parent_name: &str) {
                 .filter(|line| !line.starts_with(".SH"))
                 .map(|line| format!("{line}\n")),
         );
+        let path = name.trim_start_matches("keywright ");
+        let mut roff = Roff::new();
+        for example in find_examples(path) {
+            write_paragraphs(&mut roff, &format!("  {example}"));
+        }
+        *page += &roff.to_roff();
         write_commands(page, command, &name);
     }
 }

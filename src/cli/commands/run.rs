@@ -21,10 +21,6 @@ Run a program with the key in its environment only: not in its arguments, not in
 this shell. On Unix the program replaces Keywright's process: signals, exit code and job control \
 work as without Keywright.
 
-  keywright run ci -- python agent.py
-  keywright run ci --env ANTHROPIC_AUTH_TOKEN -- claude
-  keywright run ci,JUDGE_KEY=judge -- ./evaluate
-
 The program does not receive OPENROUTER_MANAGEMENT_KEY, KEYWRIGHT_PASSPHRASE_FILE or \
 KEYWRIGHT_PASSPHRASE_FD, unless --keep-env is given.
 

@@ -23,9 +23,7 @@ Report keys that reach a limit, expire soon or are not used
 Checks all keys at OpenRouter and prints a line for each key that needs attention, once, and
 another when it no longer does. What was reported is remembered, so that a timer repeats nothing.
 
-With --once the exit code is 0 when no key needs attention and 1 when one does.
-
-  keywright watch --once --quiet --below 10% --exec 'notify-send \"$KEYWRIGHT_LABEL\" \"$KEYWRIGHT_DETAIL\"'";
+With --once the exit code is 0 when no key needs attention and 1 when one does.";
 
 /// Arguments of `watch`.
 #[derive(Args, Debug)]

@@ -1,0 +1,140 @@
+//! The command line as it is parsed: the derived definition with examples in its help, with the
+//! options that every command accepts on a page of their own, and without empty variables.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{Args, Command, CommandFactory, FromArgMatches};
+
+use super::color::find_color_option;
+use super::{Cli, GlobalArgs};
+
+/// The examples of each command. The labels are those of the sandbox.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    ("new", &["keywright new work", "keywright new work --limit 10 --reset monthly --expires 30d"]),
+    ("apply", &["keywright apply plan.toml --dry-run", "keywright apply plan.toml"]),
+    ("list", &["keywright list", "keywright list --refresh --json"]),
+    ("show", &["keywright show ci"]),
+    ("status", &["keywright status --short"]),
+    (
+        "watch",
+        &[
+            "keywright watch --once --below 10%",
+            "keywright watch --exec 'notify-send \"$KEYWRIGHT_LABEL\" \"$KEYWRIGHT_DETAIL\"'",
+        ],
+    ),
+    ("get", &["keywright get ci", "keywright get ci | podman secret create openrouter -"]),
+    (
+        "run",
+        &["keywright run ci -- python agent.py", "keywright run ci,JUDGE_KEY=laptop -- ./evaluate"],
+    ),
+    (
+        "env",
+        &[
+            "eval \"$(keywright env ci --shell bash)\"",
+            "keywright env ci JUDGE_KEY=laptop --shell fish | source",
+        ],
+    ),
+    ("copy", &["keywright copy ci"]),
+    ("import", &["keywright import work", "wl-paste | keywright import work"]),
+    ("rename", &["keywright rename notebook desk"]),
+    ("rotate", &["keywright rotate ci", "keywright rotate ci --quiet-for 1d --delete-old"]),
+    ("disable", &["keywright disable ci agent"]),
+    ("enable", &["keywright enable notebook"]),
+    ("rm", &["keywright rm notebook", "keywright rm notebook --revoke --yes"]),
+    ("panic", &["keywright panic ci", "keywright panic ci --search ~/work"]),
+    ("doctor", &["keywright doctor", "keywright doctor --search ~/work"]),
+    ("management set", &["keywright management set", "wl-paste | keywright management set"]),
+    ("management show", &["keywright management show"]),
+    ("management forget", &["keywright management forget"]),
+    ("management", &["keywright management set", "keywright management show"]),
+    ("helper", &["keywright helper", "keywright helper claude-code --label ci"]),
+    (
+        "completions",
+        &["source <(keywright completions bash)", "keywright completions fish | source"],
+    ),
+    ("man", &["keywright man | man -l -"]),
+    ("recover", &["keywright recover", "keywright recover --dismiss work"]),
+    ("store move", &["keywright store move --to file"]),
+    ("store passphrase", &["keywright store passphrase"]),
+    ("store", &["keywright store move --to file", "keywright store passphrase"]),
+    ("sandbox", &["keywright sandbox", "keywright sandbox --port 8080 --keys 10"]),
+];
+
+const GLOBAL_HELP_POINTER: &str = "Options of every command: keywright help global";
+
+impl Cli {
+    /// Returns the definition of the command line as [`Cli::parse_args`] uses it.
+    pub fn definition() -> Command {
+        let topic = GlobalArgs::augment_args(Command::new("global"))
+            .about("Options that every command accepts, before or after the command")
+            .override_usage("keywright [OPTIONS] [COMMAND] [OPTIONS]")
+            .after_help("Examples:\n  keywright --sandbox list\n  keywright list --quiet")
+            .arg_required_else_help(true)
+            .disable_help_flag(true)
+            .hide(true);
+        let root = Self::command();
+        let after_help =
+            format!("{}\n{GLOBAL_HELP_POINTER}", root.get_after_help().unwrap_or_default());
+        let root = root
+            .mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg })
+            .mut_subcommands(|command| add_examples(command, ""))
+            .after_help(after_help)
+            .subcommand(topic);
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        ignore_variables(root, &is_empty)
+    }
+
+    /// Parses arguments, of which the first is the program's name. `--color` applies to help and
+    /// errors too.
+    pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let args: Vec<OsString> = args.into_iter().collect();
+        let mut command = Self::definition().color(find_color_option(&args));
+        let matches = command
+            .try_get_matches_from_mut(&args)
+            .map_err(|error| remove_variables_from_usage(error, &args))?;
+        let mut cli =
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        cli.global.is_store_fixed =
+            matches.value_source("store") == Some(clap::parser::ValueSource::CommandLine);
+        Ok(cli)
+    }
+}
+
+fn add_examples(command: Command, parent: &str) -> Command {
+    let name = format!("{parent}{}", command.get_name());
+    let after_help = match find_examples(&name) {
+        [] => GLOBAL_HELP_POINTER.to_owned(),
+        examples => format!("Examples:\n  {}\n\n{GLOBAL_HELP_POINTER}", examples.join("\n  ")),
+    };
+    let parent = format!("{name} ");
+    command.after_help(after_help).mut_subcommands(|command| add_examples(command, &parent))
+}
+
+/// Returns the examples of a command, which is named with its parents: `store move`.
+pub(super) fn find_examples(name: &str) -> &'static [&'static str] {
+    let entry = EXAMPLES.iter().find(|(command, _)| *command == name);
+    entry.map_or(&[], |(_, examples)| *examples)
+}
+
+/// Treats the environment variables for which `is_ignored` returns true as not set.
+fn ignore_variables(command: Command, is_ignored: &dyn Fn(&OsStr) -> bool) -> Command {
+    command
+        .mut_args(|arg| {
+            if arg.get_env().is_some_and(is_ignored) { arg.env(None::<&'static str>) } else { arg }
+        })
+        .mut_subcommands(|command| ignore_variables(command, is_ignored))
+}
+
+/// Returns the error without the options that variables set: clap lists each option that has a value
+/// in the usage line of an error as if it were required.
+fn remove_variables_from_usage(error: clap::Error, args: &[OsString]) -> clap::Error {
+    if !error.use_stderr() {
+        return error;
+    }
+    let command = ignore_variables(Cli::definition(), &|_| true).color(find_color_option(args));
+    match command.try_get_matches_from(args) {
+        Err(plain) if plain.kind() == error.kind() => plain,
+        // Caused by the value of a variable.
+        _ => error,
+    }
+}
