@@ -87,6 +87,7 @@ impl AccountKey {
             ("limit", !is_same_reported_amount(&self.info.limit, &other.info.limit)),
             ("limit_reset", self.info.limit_reset != other.info.limit_reset),
             ("include_byok_in_limit", byok(self) != byok(other)),
+            ("workspace_id", self.workspace_id != other.workspace_id),
         ] {
             if differs {
                 names.push(name);
@@ -108,6 +109,9 @@ impl StoredKey {
             FieldChange::Keep => {}
             FieldChange::Clear => self.requested.limit_reset = None,
             FieldChange::Set(reset) => self.requested.limit_reset = Some(reset),
+        }
+        if let Some(id) = &patch.workspace_id {
+            self.requested.workspace_id = Some(id.clone());
         }
         self.record_account_key(remote, at);
         self.granted = Some(remote.info.to_granted_policy());
@@ -163,6 +167,8 @@ pub struct KeyPatch {
     pub limit_reset: FieldChange<ResetInterval>,
     /// Whether spending through the owner's provider keys counts against the limit.
     pub include_byok_in_limit: Option<bool>,
+    /// The UUID of the workspace that the key moves to.
+    pub workspace_id: Option<String>,
 }
 
 impl KeyPatch {
@@ -190,12 +196,15 @@ impl KeyPatch {
         let byok = self
             .include_byok_in_limit
             .is_none_or(|counts| info.include_byok_in_limit.unwrap_or(false) == counts);
+        let workspace =
+            self.workspace_id.as_ref().is_none_or(|id| remote.workspace_id.as_ref() == Some(id));
         for (field, applied) in [
             ("name", name),
             ("disabled", self.disabled.is_none_or(|disabled| remote.disabled == Some(disabled))),
             ("limit", limit),
             ("limit_reset", reset),
             ("include_byok_in_limit", byok),
+            ("workspace_id", workspace),
         ] {
             if !applied {
                 names.push(field);

@@ -9,6 +9,7 @@ mod leak_response;
 pub mod management_key;
 mod migrate;
 mod missing;
+mod name_lookup;
 mod paging;
 mod recovery;
 mod refresh;
@@ -28,6 +29,7 @@ pub use import::{import_key, restore_inventory_entry};
 pub use leak_response::respond_to_leak;
 pub use migrate::{MigratedEntry, migrate_entries};
 pub use missing::missing_error;
+pub use name_lookup::{Named, find_by_name};
 pub use recovery::{
     RecoveryReport, find_received_hash, recover_and_reconcile, recover_attempts,
     recover_interrupted,
@@ -40,8 +42,9 @@ pub use remote_update::{
 pub use rename::{RenamedKey, rename_key};
 pub use rotate::{finish_rotation, move_label, resume_rotations, rotate_key};
 pub use surroundings::{
-    get_credits, list_activity, list_assigned_guardrails, list_byok_credentials, list_guardrails,
-    list_workspaces,
+    assign_guardrail, find_guardrail, find_workspace, get_assigned_guardrail, get_credits,
+    guardrails_page_url, list_activity, list_assigned_guardrails, list_byok_credentials,
+    list_guardrails, list_workspaces,
 };
 
 use secrecy::{ExposeSecret, SecretString};

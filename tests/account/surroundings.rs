@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use keywright::domain::{CheckResult, KeyState};
+use keywright::domain::{CheckResult, GuardrailRef, KeyState};
 use keywright::services::keys;
 use tokio::sync::watch;
 
@@ -96,4 +96,55 @@ fn the_account_is_read_through_typed_calls() {
         assert!(block_on(keys::get_credits(services, management)).is_err());
         assert!(block_on(keys::list_activity(services, management, None)).is_ok());
     }
+}
+
+#[test]
+fn a_guardrail_is_found_by_name_assigned_and_read_back() {
+    let account = TestAccount::new();
+    let (services, management) = (&account.services, &account.management);
+    let hash = account.held("laptop").hash;
+    let assigned = || block_on(keys::get_assigned_guardrail(services, management, &hash)).unwrap();
+    let assign = |guardrail: Option<&GuardrailRef>| {
+        block_on(keys::assign_guardrail(services, management, &hash, guardrail))
+    };
+    let found = block_on(keys::find_guardrail(services, management, "Research")).unwrap();
+    let research = GuardrailRef { id: found.id, name: found.name };
+    assert_eq!(assigned(), None);
+    assign(None).unwrap();
+    assign(Some(&research)).unwrap();
+    assert_eq!(assigned(), Some(research.clone()));
+    assign(None).unwrap();
+    assert_eq!(assigned(), None);
+
+    // Each answer is accepted only if the key has the guardrail afterwards.
+    const ASSIGN: &str = "POST /api/v1/guardrails/";
+    account.spoil(ASSIGN, Fault::Swallow);
+    assign(Some(&research)).unwrap();
+    account.spoil(ASSIGN, Fault::Say(200, r#"{"unassigned_count": 1}"#.into()));
+    let error = assign(None).unwrap_err().to_user_error();
+    assert_eq!(error.message, "the guardrail of the key was not removed");
+    account.proxy.rule(|_| Fault::Pass);
+    assign(None).unwrap();
+    account.spoil(ASSIGN, Fault::Say(403, String::new()));
+    let error = assign(Some(&research)).unwrap_err().to_user_error();
+    assert!(error.message.starts_with("the guardrail 'research' was not assigned to the key: "));
+    assert!(error.advice.contains("/settings/privacy"), "{}", error.advice);
+    // It was deleted after its name was found.
+    account.proxy.rule(|_| Fault::Pass);
+    let gone = GuardrailRef { id: "5a0d8c3e-0000-4000-8000-0000000000ff".into(), ..research };
+    let error = assign(Some(&gone)).unwrap_err().to_user_error();
+    assert!(error.advice.starts_with("it was deleted"), "{}", error.advice);
+    assert_eq!(assigned(), None);
+}
+
+#[test]
+fn a_workspace_is_found_by_uuid_slug_or_name() {
+    let account = TestAccount::new();
+    let (services, management) = (&account.services, &account.management);
+    let find = |text: &str| block_on(keys::find_workspace(services, management, text));
+    let id = find("research").unwrap().id;
+    assert_eq!((find("Research").unwrap().id, find(&id).unwrap().id), (id.clone(), id));
+    let error = find("defalt").unwrap_err().to_user_error();
+    assert_eq!(error.message, "the account has no workspace 'defalt'; did you mean default?");
+    assert_eq!(error.advice, "the account's workspaces: default, research");
 }

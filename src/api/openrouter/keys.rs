@@ -157,6 +157,7 @@ fn patch_body(patch: &KeyPatch) -> Map<String, Value> {
         ("limit", limit),
         ("limit_reset", reset),
         ("include_byok_in_limit", patch.include_byok_in_limit.map(Value::from)),
+        ("workspace_id", patch.workspace_id.as_ref().map(|id| json!(id))),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))

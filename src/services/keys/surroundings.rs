@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::name_lookup::find_by_name;
 use super::paging::{ListBudget, fetch_all_pages, keys_page_url};
 use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
@@ -92,6 +93,101 @@ pub async fn list_assigned_guardrails(
             (one.key_hash, GuardrailRef { id: one.guardrail_id, name })
         })
         .collect())
+}
+
+/// Returns the URL of the page where guardrails are made and changed.
+pub fn guardrails_page_url(services: &ServiceContext) -> String {
+    format!("{}/settings/privacy", services.server)
+}
+
+/// Returns the workspace with this UUID, slug or name.
+pub async fn find_workspace(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    text: &str,
+) -> Result<Workspace, Error> {
+    find_by_name(text, &list_workspaces(services, management).await?).cloned()
+}
+
+/// Returns the guardrail with this UUID or name.
+pub async fn find_guardrail(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    text: &str,
+) -> Result<Guardrail, Error> {
+    find_by_name(text, &list_guardrails(services, management).await?).cloned()
+}
+
+/// Returns the guardrail that a key is assigned to. If its name cannot be read, it is the id.
+pub async fn get_assigned_guardrail(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    key_hash: &str,
+) -> Result<Option<GuardrailRef>, Error> {
+    let client = build_client(services)?;
+    let Some(id) = fetch_assigned_id(services, &client, management, key_hash).await? else {
+        return Ok(None);
+    };
+    let found = retry_request(services, async || client.get_guardrail(management, &id).await).await;
+    let name = found.map_or_else(|_| id.clone(), |guardrail| guardrail.name);
+    Ok(Some(GuardrailRef { id, name }))
+}
+
+/// Assigns a key to a guardrail in place of the one it had, or to none, and reads back whether it is.
+pub async fn assign_guardrail(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    key_hash: &str,
+    guardrail: Option<&GuardrailRef>,
+) -> Result<(), Error> {
+    let client = build_client(services)?;
+    let hashes = [key_hash.to_owned()];
+    let sent = match guardrail {
+        Some(new) => {
+            retry_request(services, async || {
+                client.assign_guardrail(management, &new.id, &hashes).await
+            })
+            .await
+        }
+        None => match fetch_assigned_id(services, &client, management, key_hash).await? {
+            Some(old) => {
+                retry_request(services, async || {
+                    client.unassign_guardrail(management, &old, &hashes).await
+                })
+                .await
+            }
+            None => return Ok(()),
+        },
+    };
+    let assigned = fetch_assigned_id(services, &client, management, key_hash).await;
+    // A lost response does not matter if the key has the guardrail.
+    if matches!(&assigned, Ok(now) if now.as_ref() == guardrail.map(|new| &new.id)) {
+        return Ok(());
+    }
+    if sent.is_ok() {
+        assigned?;
+    }
+    Err(Error::GuardrailNotApplied {
+        guardrail: guardrail.map(|new| new.name.clone()),
+        error: sent.err(),
+        page_url: guardrails_page_url(services),
+    })
+}
+
+async fn fetch_assigned_id(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    key_hash: &str,
+) -> Result<Option<String>, Error> {
+    let id = |one: &GuardrailAssignment| one.key_hash.clone();
+    let assignments = fetch_all_pages(services, &mut ListBudget::new(), id, async |offset| {
+        client.list_guardrail_assignments(management, None, offset).await
+    })
+    .await
+    .map_err(|error| Error::from_management_request(error, &guardrails_page_url(services)))?;
+    let found = assignments.into_iter().find(|one| one.key_hash == key_hash);
+    Ok(found.map(|one| one.guardrail_id))
 }
 
 /// Returns the account's credits.
