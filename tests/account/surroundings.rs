@@ -102,7 +102,7 @@ fn the_account_is_read_through_typed_calls() {
 fn a_guardrail_is_found_by_name_assigned_and_read_back() {
     let account = TestAccount::new();
     let (services, management) = (&account.services, &account.management);
-    let hash = account.held("laptop").hash;
+    let hash = account.stored_key("laptop").hash;
     let assigned = || block_on(keys::get_assigned_guardrail(services, management, &hash)).unwrap();
     let assign = |guardrail: Option<&GuardrailRef>| {
         block_on(keys::assign_guardrail(services, management, &hash, guardrail))
