@@ -17,6 +17,7 @@ mod remote_update;
 mod rename;
 mod rotate;
 mod surroundings;
+mod surroundings_error;
 
 pub use account_keys::{JoinedKey, join_account_keys, join_by_hash, list_account_keys};
 pub use apply::{
@@ -46,6 +47,7 @@ pub use surroundings::{
     guardrails_page_url, list_activity, list_assigned_guardrails, list_byok_credentials,
     list_guardrails, list_workspaces,
 };
+pub use surroundings_error::SurroundingsError;
 
 use secrecy::{ExposeSecret, SecretString};
 

@@ -1,5 +1,6 @@
 //! Errors of operations on existing keys, and how each is shown to a person.
 
+use super::surroundings_error::SurroundingsError;
 use crate::api::openrouter;
 use crate::domain::{ErrorKind, Label, UserError, format_command};
 use crate::storage::json_store;
@@ -20,46 +21,9 @@ pub enum Error {
         /// The page where the account's owner can do it.
         page_url: String,
     },
-    /// A name needs the account's list to be understood, and no management key is known.
-    #[error("{option} takes a name only with a management key, and none is known")]
-    NameNeedsManagementKey {
-        /// The option or field.
-        option: String,
-        /// What can be done instead; may be empty.
-        alternative: &'static str,
-    },
-    /// The account has nothing with this name.
-    #[error("the account has no {noun} '{name}'{suggestion}")]
-    UnknownName {
-        /// What it would be, as in `guardrail`.
-        noun: &'static str,
-        /// What was written, safe to show.
-        name: String,
-        /// `; did you mean …?`, or empty.
-        suggestion: String,
-        /// The names that the account has; not all if there are many.
-        known: Vec<String>,
-    },
-    /// The account has more than one with this name.
-    #[error("'{name}' is the name of {} {noun}s", .candidates.len())]
-    AmbiguousName {
-        /// What they are, as in `guardrail`.
-        noun: &'static str,
-        /// What was written, safe to show.
-        name: String,
-        /// Each with its id.
-        candidates: Vec<String>,
-    },
-    /// The key does not have the guardrail that it was to have.
-    #[error("the guardrail {}{}", describe_guardrail(.guardrail.as_deref()), .error.as_ref().map_or(String::new(), |error| format!(": {error}")))]
-    GuardrailNotApplied {
-        /// The name of the guardrail; `None` if the key was to have none.
-        guardrail: Option<String>,
-        /// Why not; `None` if the server accepted it and the key does not have it.
-        error: Option<openrouter::Error>,
-        /// The page where the account's owner can check it.
-        page_url: String,
-    },
+    /// A guardrail or a workspace is not what was requested.
+    #[error(transparent)]
+    Surroundings(#[from] SurroundingsError),
     /// A request with the management key failed.
     #[error("{error}")]
     ManagementRequestFailed {
@@ -187,6 +151,7 @@ impl Error {
         let (kind, meaning, advice) = match self {
             Self::JsonStore(error) => return error.to_user_error(),
             Self::SecretStore(error) => return error.to_user_error(),
+            Self::Surroundings(error) => return error.to_user_error(),
             Self::InOtherStore(error)
             | Self::OtherAccount(error)
             | Self::OtherKeychain(error) => return error.clone(),
@@ -194,38 +159,6 @@ impl Error {
                 ErrorKind::Failed,
                 UNCHANGED,
                 format!("store one with keywright management set, or make the change at {page_url}"),
-            ),
-            Self::NameNeedsManagementKey { alternative, .. } => (
-                ErrorKind::InvalidInput,
-                "nothing was sent",
-                format!("store one with keywright management set{alternative}"),
-            ),
-            Self::UnknownName { noun, known, .. } => (
-                ErrorKind::InvalidInput,
-                "nothing was created or changed",
-                if known.is_empty() {
-                    format!("the management key sees no {noun} in its account")
-                } else {
-                    format!("the account's {noun}s: {}", known.join(", "))
-                },
-            ),
-            Self::AmbiguousName { candidates, .. } => (
-                ErrorKind::InvalidInput,
-                "nothing was created or changed",
-                format!("give the id of one: {}", candidates.join(", ")),
-            ),
-            Self::GuardrailNotApplied { error, page_url, .. } => (
-                ErrorKind::Failed,
-                "the key's guardrail is not the one that was requested",
-                match error.as_ref().and_then(openrouter::Error::status) {
-                    Some(403) => {
-                        format!("this management key may not do it: make the change at {page_url}")
-                    }
-                    Some(404) => format!(
-                        "it was deleted, or the server has no guardrails: keywright guardrail list, or look at {page_url}"
-                    ),
-                    _ => format!("look at {page_url}, then try again"),
-                },
             ),
             Self::ManagementRequestFailed { error, page_url } => {
                 classify_management_error(error, page_url)
@@ -367,13 +300,6 @@ impl Error {
     /// Returns whether the server has no such key.
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::ManagementRequestFailed { error, .. } if is_not_found(error))
-    }
-}
-
-fn describe_guardrail(name: Option<&str>) -> String {
-    match name {
-        Some(name) => format!("'{name}' was not assigned to the key"),
-        None => "of the key was not removed".into(),
     }
 }
 

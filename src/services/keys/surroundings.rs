@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::name_lookup::find_by_name;
 use super::paging::{ListBudget, fetch_all_pages, keys_page_url};
+use super::surroundings_error::SurroundingsError;
 use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
 use crate::domain::{
@@ -106,7 +107,7 @@ pub async fn find_workspace(
     management: &ManagementKey,
     text: &str,
 ) -> Result<Workspace, Error> {
-    find_by_name(text, &list_workspaces(services, management).await?).cloned()
+    Ok(find_by_name(text, &list_workspaces(services, management).await?).cloned()?)
 }
 
 /// Returns the guardrail with this UUID or name.
@@ -115,7 +116,7 @@ pub async fn find_guardrail(
     management: &ManagementKey,
     text: &str,
 ) -> Result<Guardrail, Error> {
-    find_by_name(text, &list_guardrails(services, management).await?).cloned()
+    Ok(find_by_name(text, &list_guardrails(services, management).await?).cloned()?)
 }
 
 /// Returns the guardrail that a key is assigned to. If its name cannot be read, it is the id.
@@ -167,11 +168,12 @@ pub async fn assign_guardrail(
     if sent.is_ok() {
         assigned?;
     }
-    Err(Error::GuardrailNotApplied {
+    Err(SurroundingsError::GuardrailNotApplied {
         guardrail: guardrail.map(|new| new.name.clone()),
         error: sent.err(),
         page_url: guardrails_page_url(services),
-    })
+    }
+    .into())
 }
 
 async fn fetch_assigned_id(
