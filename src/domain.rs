@@ -4,6 +4,7 @@
 mod account;
 mod account_key;
 mod attention;
+mod authorization_response;
 mod budget;
 mod command_line;
 mod forecast;
@@ -31,6 +32,8 @@ pub use account::{
 };
 pub use account_key::{AccountKey, AccountKeys, FieldChange, KeyPatch, is_key_hash};
 pub use attention::{Attention, Condition, LowThreshold, WatchThresholds, find_attention};
+pub use authorization_response::AuthorizationResponse;
+pub(crate) use authorization_response::{ResponseParams, is_same_nonce};
 pub use budget::{BindingLayer, Budget, FreeModelRequests, GuardrailRef, field_text};
 pub use command_line::{command_arguments, format_command, quote_posix, quote_shell_word};
 pub use forecast::{

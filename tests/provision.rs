@@ -15,11 +15,10 @@ use keywright::cli::exit_code;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keywright::api::oauth::AuthorizationResponse;
 use keywright::api::openrouter::Attribution;
 use keywright::domain::{
-    ApiKey, AuthCode, KeyRequest, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep,
-    ResetInterval, UserError,
+    ApiKey, AuthCode, AuthorizationResponse, KeyRequest, ProvisioningEvent, ProvisioningOutcome,
+    ProvisioningStep, ResetInterval, UserError,
 };
 use keywright::sandbox::{self, Options, Sandbox};
 use keywright::services::provision::{

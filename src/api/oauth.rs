@@ -1,10 +1,8 @@
 //! The OAuth sign-in: the authorization URL, PKCE and the loopback callback.
 
-mod authorization_response;
 pub mod callback;
 pub mod pkce;
 
-pub use authorization_response::AuthorizationResponse;
 pub use callback::{CallbackError, CallbackListener, ListenerGuard};
 pub use pkce::{Pkce, generate_nonce};
 

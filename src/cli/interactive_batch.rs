@@ -13,8 +13,7 @@ use super::output::{eprint, eprintln, print_status, print_warning};
 use super::prompts::{EchoGuard, StdinWait, StdinWaitEnd};
 use super::sign_in::print_sign_in_address;
 use super::signals::add_signal_handler;
-use crate::api::oauth::AuthorizationResponse;
-use crate::domain::ProvisioningEvent;
+use crate::domain::{AuthorizationResponse, ProvisioningEvent};
 use crate::services::keys::{BatchCommand, BatchControls, ItemResult, Progress};
 
 /// The longest line that could be a code or an address with one.

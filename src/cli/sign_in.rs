@@ -14,9 +14,9 @@ use super::other_account::OtherAccountArgs;
 use super::output::{eprint, eprintln, find_key, print_error, print_status};
 use super::prompts::{EchoGuard, StdinWait, StdinWaitEnd, read_prompted_line, read_stdin_line};
 use super::signals::interruptible_controls;
-use crate::api::oauth::AuthorizationResponse;
 use crate::domain::{
-    AUTH_CODE_LIFETIME, ManagementKey, ProvisioningEvent, ProvisioningStep, UserError,
+    AUTH_CODE_LIFETIME, AuthorizationResponse, ManagementKey, ProvisioningEvent, ProvisioningStep,
+    UserError,
 };
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::environment;

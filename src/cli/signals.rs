@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::api::oauth::AuthorizationResponse;
+use crate::domain::AuthorizationResponse;
 use crate::services::provision::ProvisioningControls;
 
 /// Called on a signal. Returns whether anything still waits for it.

@@ -27,10 +27,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
-use crate::api::oauth::{self, AuthorizationResponse, Pkce};
+use crate::api::oauth::{self, Pkce};
 use crate::domain::{
-    ApiKey, AuthCode, CodeVerifier, KeyRequest, Label, ManagementKey, PendingReplacement,
-    ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, RequestedPolicy, encode_hex,
+    ApiKey, AuthCode, AuthorizationResponse, CodeVerifier, KeyRequest, Label, ManagementKey,
+    PendingReplacement, ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, RequestedPolicy,
+    encode_hex,
 };
 use crate::platform::browser::BrowserAvailability;
 use crate::storage::inventory;

@@ -13,8 +13,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::{Clock, LoopEvent, SandboxControls};
-use crate::api::oauth::AuthorizationResponse;
-use crate::domain::{ApiKey, ErrorKind, UserError};
+use crate::domain::{ApiKey, AuthorizationResponse, ErrorKind, UserError};
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
 use crate::services::keys::{self, BatchCommand, load_key};

@@ -7,7 +7,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use keywright::api::oauth::{AuthorizationResponse, CallbackListener};
+use keywright::api::oauth::CallbackListener;
+use keywright::domain::AuthorizationResponse;
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 

@@ -10,7 +10,7 @@ import shutil
 import time
 
 from rig import PASSWORD, ROOT, Pane, contains, equal, test, until
-from test_vault import CHEAP, PASSPHRASE
+from test_file_store import CHEAP, PASSPHRASE
 
 
 def advice(world, *command, code=4, **env):

@@ -5,6 +5,8 @@
 is the long run; without these variables each test kills at a few steps only. A step is a system
 call: strace counts those that concern one file, or the network, and kills the program as it enters
 the n-th. The kernel does not execute that call, so the disk has the state after the calls before it.
+
+Longer than 400 lines, because all kills share one harness.
 """
 
 import fcntl
@@ -25,7 +27,7 @@ import urllib.error
 import urllib.request
 
 from rig import KEYWRIGHT, consent, equal, fetch, test, until
-from test_vault import file_store
+from test_file_store import file_store
 
 WRITES = ("openat", "write", "fsync", "rename")
 # How many steps each test takes by default.

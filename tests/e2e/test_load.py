@@ -14,7 +14,7 @@ import time
 
 from rig import consent, equal, fetch, port_of, query, test, until, whoami
 from test_soak import reading
-from test_vault import file_store
+from test_file_store import file_store
 
 FLOOD = int(os.environ.get("FLOOD", 10_000))
 THREADS = 8

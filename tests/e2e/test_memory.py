@@ -4,7 +4,7 @@ import json
 import re
 
 from rig import Pane, consent, equal, fetch, forms, query, test, until
-from test_vault import PASSPHRASE, age_opens, file_store
+from test_file_store import PASSPHRASE, age_opens, file_store
 
 
 def memory(pid):

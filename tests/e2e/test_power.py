@@ -13,7 +13,7 @@ import re
 import shutil
 
 from rig import KEYWRIGHT, consent, equal, fetch, test, until
-from test_vault import file_store
+from test_file_store import file_store
 
 CALL = re.compile(r"^\d+ +(\w+)\((.*)\) += (\S+)")
 CALLS = "openat,write,ftruncate,fsync,fdatasync,rename,unlink,sendto,writev"

@@ -1,4 +1,4 @@
-"""Keys passed to programs: real shells, direnv, the official SDK; and how long commands take."""
+"""Keys passed to programs: real shells, direnv, the official SDK."""
 
 import json
 import os
@@ -36,6 +36,20 @@ def create_keys(world, server, labels=ODD):
         keys[label] = world.create_key(server, "plain")
         equal(world.keywright("rename", "--", "plain", label)[0], 0)
     return keys
+
+
+def inventory(world, labels):
+    """Creates a data directory with these labels in its inventory."""
+    rows = [
+        {
+            "label": label, "hash": f"{n:064x}", "masked": "sk-or-v1-000...0000", "store": "os",
+            "server": "https://openrouter.ai", "created_at": "2026-11-01T00:00:00Z",
+        }
+        for n, label in enumerate(labels)
+    ]
+    path = world.mkdir(f"data {len(labels)}")
+    world.write(f"data {len(labels)}/inventory.json", json.dumps({"version": 1, "keys": rows}))
+    return shlex.join(["keywright", "--data-dir", path])
 
 
 @test
@@ -328,74 +342,3 @@ def the_manual_page_has_no_warnings(world):
     equal((ended.returncode, ended.stderr), (0, ""))
     for words in ("KEYWRIGHT_QUIET", "CLICOLOR_FORCE", "EXIT STATUS", "keywright run"):
         contains(ended.stdout, words)
-
-
-def shortest_times(world, *commands):
-    """The shortest time of each command in milliseconds. Other load on the machine only makes runs
-    longer, so the shortest run is the most accurate."""
-    report = world.path("times.json")
-    code, _, err = world.run(
-        "hyperfine", "-N", "-w", "10", "-r", "80", "--export-json", report, *commands, within=120,
-    )
-    equal((code, err), (0, err))
-    with open(report, encoding="utf-8") as file:
-        return [round(1000 * result["min"], 2) for result in json.load(file)["results"]]
-
-
-def check_times(what, is_ok, measure):
-    """Measures up to three times, since the machine may be busy during one."""
-    seen = []
-    for _ in range(3):
-        seen.append(measure())
-        if is_ok(*seen[-1]):
-            return
-    raise AssertionError(f"{what}: {seen}")
-
-
-@test
-def get_is_faster_than_secret_tool(world):
-    world.keyring()
-    server, _ = world.sandbox()
-    world.env["KEYWRIGHT_SERVER"] = server
-    store(world, server, "ci", "sk-or-v1-0")
-    service = "keywright/" + server.split("//")[1]
-    lookup = shlex.join(["secret-tool", "lookup", "service", service, "username", "ci"])
-    check_times(
-        "get, secret-tool, run",
-        lambda get, tool, run: get <= 0.8 * tool and run <= get + 1,
-        lambda: shortest_times(world, "keywright get ci", lookup, "keywright run ci -- /bin/true"),
-    )
-
-
-def inventory(world, labels):
-    """Creates a data directory with these labels in its inventory."""
-    rows = [
-        {
-            "label": label, "hash": f"{n:064x}", "masked": "sk-or-v1-000...0000", "store": "os",
-            "server": "https://openrouter.ai", "created_at": "2026-11-01T00:00:00Z",
-        }
-        for n, label in enumerate(labels)
-    ]
-    path = world.mkdir(f"data {len(labels)}")
-    world.write(f"data {len(labels)}/inventory.json", json.dumps({"version": 1, "keys": rows}))
-    return shlex.join(["keywright", "--data-dir", path])
-
-
-@test
-def commands_without_the_keychain_start_at_once(world):
-    few, many = (inventory(world, [f"key {n}" for n in range(keys)]) for keys in (5, 1000))
-    lines = world.run(*shlex.split(many), "complete", "--", "get")[1].splitlines()
-    equal(len([line for line in lines if line.startswith("key ")]), 1000)
-
-    def is_ok(true, version, help, complete, complete_many, list_many):
-        at_once = version <= 1.5 * true + 1 and max(help, complete) <= 1.5 * true + 1.5
-        return at_once and complete_many <= 20 and list_many <= version + 10
-
-    check_times(
-        "true, --version, --help, complete among 5, among 1000, list of 1000",
-        is_ok,
-        lambda: shortest_times(
-            world, "/bin/true", "keywright --version", "keywright --help",
-            f"{few} complete -- get", f"{many} complete -- get", f"{many} list",
-        ),
-    )

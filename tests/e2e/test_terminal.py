@@ -19,7 +19,7 @@ from rig import (
     until,
 )
 from test_ssh import remote_command, sshd
-from test_vault import PASSPHRASE, file_store
+from test_file_store import PASSPHRASE, file_store
 
 SCREENS = {"the dashboard": b"", "a form": b"n", "the help": b"?", "a question": b"x"}
 

@@ -14,7 +14,7 @@ from rig import (
     Pane, consent, contains, descendants, equal, fetch, files, leaks, query, shows, test, until,
 )
 from test_soak import Gate
-from test_vault import PASSPHRASE, file_store
+from test_file_store import PASSPHRASE, file_store
 
 STRACE = (
     "strace", "-f", "-qqq", "-yy", "-v", "-s", "65536", "-e", "signal=none",

@@ -11,11 +11,11 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use secrecy::ExposeSecret;
 
-use crate::api::oauth::{AuthorizationResponse, callback::respond_to_bytes};
+use crate::api::oauth::callback::respond_to_bytes;
 use crate::api::openrouter::wire;
 use crate::domain::{
-    AccountKey, ApiKey, AuthCode, Cents, CheckResult, Expiry, KeyRequest, Label, ResetInterval,
-    StoreKind, StoredKey, sanitize,
+    AccountKey, ApiKey, AuthCode, AuthorizationResponse, Cents, CheckResult, Expiry, KeyRequest,
+    Label, ResetInterval, StoreKind, StoredKey, sanitize,
 };
 use crate::services::plan;
 use crate::storage::json_store::{Error, StoreLocation};

@@ -28,8 +28,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
-use super::AuthorizationResponse;
-use crate::domain::AUTH_CODE_LIFETIME;
+use crate::domain::{AUTH_CODE_LIFETIME, AuthorizationResponse};
 use validation::CallbackValidator;
 
 /// The backlog of the listening socket. When it is full, the client's system retries after one

@@ -8,10 +8,9 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::Error;
-use crate::api::oauth::AuthorizationResponse;
 use crate::domain::{
-    ApiKey, ErrorKind, KeyRequest, Label, ProvisioningEvent, StoredKey, UnresolvedAttempt,
-    UserError,
+    ApiKey, AuthorizationResponse, ErrorKind, KeyRequest, Label, ProvisioningEvent, StoredKey,
+    UnresolvedAttempt, UserError,
 };
 use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::inventory;

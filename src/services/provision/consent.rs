@@ -4,11 +4,11 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::{AuthMethod, Error, ServiceContext};
-use crate::api::oauth::{self, AuthorizationResponse, CallbackListener, ListenerGuard, Pkce};
+use crate::api::oauth::{self, CallbackListener, ListenerGuard, Pkce};
 use crate::api::openrouter;
 use crate::domain::{
-    AUTH_CODE_LIFETIME, ApiKey, AuthCode, Expiry, KeyRequest, ProvisioningEvent, ProvisioningStep,
-    ResetInterval,
+    AUTH_CODE_LIFETIME, ApiKey, AuthCode, AuthorizationResponse, Expiry, KeyRequest,
+    ProvisioningEvent, ProvisioningStep, ResetInterval,
 };
 use crate::platform::browser;
 

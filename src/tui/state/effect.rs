@@ -7,8 +7,7 @@ use super::key_update::KeyUpdate;
 use super::ticket::Ticket;
 #[cfg(doc)]
 use super::{Msg, Response};
-use crate::api::oauth::AuthorizationResponse;
-use crate::domain::{ApiKey, KeyRequest, Label, RetirePolicy, StoredKey};
+use crate::domain::{ApiKey, AuthorizationResponse, KeyRequest, Label, RetirePolicy, StoredKey};
 
 /// Work to be done outside the state machine.
 #[derive(Clone, Debug)]

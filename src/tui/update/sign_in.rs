@@ -1,8 +1,7 @@
 //! Handles intents on the sign-in screen.
 
 use super::{form, operation};
-use crate::api::oauth::AuthorizationResponse;
-use crate::domain::AuthCode;
+use crate::domain::{AuthCode, AuthorizationResponse};
 use crate::tui::state::{Effect, Intent, Model, Operation, Request, Screen, TextField, Ticket};
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {

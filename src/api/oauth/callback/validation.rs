@@ -8,9 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::response::CallbackPage;
-use crate::api::oauth::authorization_response::{
-    AuthorizationResponse, ResponseParams, is_same_nonce,
-};
+use crate::domain::{AuthorizationResponse, ResponseParams, is_same_nonce};
 
 /// Decides whether a callback request is valid.
 pub(super) struct CallbackValidator {

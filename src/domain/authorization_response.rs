@@ -4,7 +4,7 @@
 use subtle::ConstantTimeEq;
 use url::Url;
 
-use crate::domain::{AuthCode, sanitize};
+use super::{AuthCode, sanitize};
 
 /// The maximum length of a code; known servers issue less than a tenth of it.
 const MAX_CODE_BYTES: usize = 512;
@@ -68,7 +68,7 @@ const NO_CODE_IN_ADDRESS: &str =
     "this address contains no code: approve there, then paste the address to which it leads";
 
 /// The parameters of an authorization response.
-pub(super) enum ResponseParams {
+pub(crate) enum ResponseParams {
     /// The code.
     Code(String),
     /// The sanitized description of an error.
@@ -77,7 +77,7 @@ pub(super) enum ResponseParams {
 
 /// Why a query is not a valid authorization response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum QueryError {
+pub(crate) enum QueryError {
     /// `state` is not the nonce of this sign-in.
     OtherState,
     /// A parameter is missing, repeated or invalid.
@@ -87,7 +87,7 @@ pub(super) enum QueryError {
 impl ResponseParams {
     /// Parses the parameters of RFC 6749 §4.1.2 and §4.1.2.1. A repeated parameter is an error
     /// (§3.1); unknown ones are ignored. `nonce` is that of the callback, if there is one.
-    pub(super) fn parse_query(query: &str, nonce: Option<&str>) -> Result<Self, QueryError> {
+    pub(crate) fn parse_query(query: &str, nonce: Option<&str>) -> Result<Self, QueryError> {
         let (mut code, mut error, mut description, mut state) = (None, None, None, None);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let param = match name.as_ref() {
@@ -139,7 +139,7 @@ impl From<ResponseParams> for AuthorizationResponse {
 }
 
 /// Whether `given` is the nonce, compared in constant time.
-pub(super) fn is_same_nonce(given: &str, nonce: &str) -> bool {
+pub(crate) fn is_same_nonce(given: &str, nonce: &str) -> bool {
     given.as_bytes().ct_eq(nonce.as_bytes()).into()
 }
 
