@@ -17,6 +17,7 @@ mod label;
 mod money;
 mod other_account;
 mod provisioning;
+mod replacement;
 mod reported;
 mod retirement;
 mod rotation;
@@ -51,6 +52,7 @@ pub use other_account::{KnownAccounts, OtherAccount, mark_other_accounts};
 pub use provisioning::{
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
 };
+pub use replacement::{ByokAccess, KeyPart, KeySurroundings, MissingPart, NotCarried};
 pub use reported::{Reported, ServerValue, parse_number};
 pub use retirement::{RetirementStatus, retirement_status};
 pub use rotation::{ActionResult, LeakResponse, RetirePolicy, Rotated, RotationOutcome};

@@ -13,6 +13,8 @@ mod leftovers;
 mod other_account;
 #[path = "account/proxy.rs"]
 mod proxy;
+#[path = "account/replacement.rs"]
+mod replacement;
 #[path = "account/rotation.rs"]
 mod rotation;
 #[path = "account/server.rs"]

@@ -185,7 +185,7 @@ fn rotated(label: &str) -> Rotated {
         }),
         ..key(label)
     };
-    Rotated { new, old: Some(old) }
+    Rotated { new, old: Some(old), not_carried: Vec::new() }
 }
 
 fn labels(model: &Model) -> Vec<&str> {
@@ -260,7 +260,11 @@ fn a_key_of_another_account_asks_once_and_its_label_confirms() {
     type_text(&mut model, "agent (new)");
     let effects = send_intent(&mut model, Intent::Enter);
     assert!(matches!(&effects[..], [Effect::ConfirmAccount(key), ..] if key.hash == new.hash));
-    let rotated = Rotated { new: StoredKey { other_account: None, ..new.clone() }, old: None };
+    let rotated = Rotated {
+        new: StoredKey { other_account: None, ..new.clone() },
+        old: None,
+        not_carried: Vec::new(),
+    };
     let label = new.label.clone();
     send(&mut model, Msg::AccountConfirmed { label, result: Ok(rotated) });
     assert!(matches!(model.screen, Screen::Dashboard));

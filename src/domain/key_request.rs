@@ -26,6 +26,15 @@ impl Cents {
         self.0 as f64 / 100.0
     }
 
+    /// Returns the most cents that are not above `dollars`, which may have more decimals.
+    pub fn at_most(dollars: f64) -> Result<Self, ValidationError> {
+        let cents = Self::try_from(dollars)?;
+        if cents.to_dollars() <= dollars {
+            return Ok(cents);
+        }
+        Self::try_from(dollars - 0.005)
+    }
+
     /// Parses an amount; `none` and empty text are `None`.
     pub fn parse_limit(text: &str) -> Result<Option<Self>, ValidationError> {
         match text.trim() {
@@ -109,8 +118,11 @@ impl<'de> serde::Deserialize<'de> for Cents {
     }
 }
 
-/// How often the spending that counts against a limit is reset, always at midnight UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// How often the spending that counts against a limit is reset, always at midnight UTC. A shorter
+/// interval is less.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ResetInterval {
     /// Every day.

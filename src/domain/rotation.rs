@@ -1,6 +1,6 @@
 //! The outcomes of a rotation and of a leak response.
 
-use super::{ApiKey, Label, StoredKey, UserError};
+use super::{ApiKey, Label, NotCarried, StoredKey, UserError};
 
 /// When a replaced key may be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,15 @@ pub struct Rotated {
     pub new: StoredKey,
     /// The old key; `None` if it was removed in the meantime.
     pub old: Option<StoredKey>,
+    /// What the new key does not have of the old one, or could not be compared.
+    pub not_carried: Vec<NotCarried>,
+}
+
+impl Rotated {
+    /// Whether the new key is known to lack something that the old one has.
+    pub fn is_weaker(&self) -> bool {
+        self.not_carried.iter().any(NotCarried::is_lost)
+    }
 }
 
 /// The outcome of a rotation.
@@ -98,11 +107,25 @@ impl LeakResponse {
             }
             RotationOutcome::Failed(error) => failed("was not replaced", error),
         };
-        vec![self.disable_result.clone(), ActionResult { succeeded, message }]
+        let mut results = vec![self.disable_result.clone(), ActionResult { succeeded, message }];
+        results.extend(self.not_carried().iter().map(|part| ActionResult {
+            succeeded: false,
+            message: format!("not carried over to the new key of '{label}': {part}"),
+        }));
+        results
     }
 
-    /// Whether every action succeeded.
+    /// Returns what the new key does not have of the leaked one, or could not be compared.
+    pub fn not_carried(&self) -> &[NotCarried] {
+        match &self.rotation {
+            RotationOutcome::Completed { rotated, .. } => &rotated.not_carried,
+            _ => &[],
+        }
+    }
+
+    /// Whether every action succeeded, and the new key has what the leaked one is known to have.
     pub fn is_complete(&self) -> bool {
-        self.disable_result.succeeded && matches!(self.rotation, RotationOutcome::Completed { .. })
+        self.disable_result.succeeded
+            && matches!(&self.rotation, RotationOutcome::Completed { rotated, .. } if !rotated.is_weaker())
     }
 }

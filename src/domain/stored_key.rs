@@ -215,6 +215,12 @@ impl StoredKey {
         }
     }
 
+    /// Returns the UUID of the workspace: as last checked, else as requested.
+    pub fn workspace_id(&self) -> Option<&String> {
+        let reported = self.info.as_ref().and_then(|info| info.workspace_id.as_ref());
+        reported.or(self.requested.workspace_id.as_ref())
+    }
+
     /// Returns the limit in USD: as last checked, as granted, else as requested.
     pub fn limit(&self) -> Reported<f64> {
         match (&self.info, &self.granted) {

@@ -2,6 +2,7 @@
 
 mod account_keys;
 mod apply;
+mod carry_over;
 mod confirm_account;
 mod error;
 mod import;
@@ -24,6 +25,7 @@ pub use apply::{
     BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method, create_keys,
     has_attempts, list_pending_attempts, lock_apply, pending_error,
 };
+pub use carry_over::{preview_replacement, preview_without_management_key};
 pub use confirm_account::{confirm_account, find_unconfirmed_replacement};
 pub use error::Error;
 pub use import::{import_key, restore_inventory_entry};

@@ -256,7 +256,7 @@ impl Fuzzer {
             Effect::ConfirmAccount(mut new) => {
                 let label = new.label.clone();
                 new.other_account = None;
-                let result = rng.or_error(|_| Rotated { new, old: None });
+                let result = rng.or_error(|_| Rotated { new, old: None, not_carried: Vec::new() });
                 Msg::AccountConfirmed { label, result }
             }
             Effect::Request(ticket, Request::DecideConsent { .. }) => {

@@ -266,7 +266,7 @@ impl Rng {
             1 => RotationOutcome::NotStored { entry: new, key, error: self.user_error() },
             2 => RotationOutcome::LabelNotMoved { new, error: self.user_error() },
             _ => RotationOutcome::Completed {
-                rotated: Rotated { new, old: self.option(|_| old) },
+                rotated: Rotated { new, old: self.option(|_| old), not_carried: Vec::new() },
                 warning: self.option(Self::user_error),
             },
         }

@@ -188,7 +188,7 @@ fn a_replacement_that_is_stored_at_last_takes_its_place_and_ends_on_the_reveal()
     let [Effect::Request(ticket, Request::RetryStore { .. })] = effects[..] else {
         panic!("{effects:?}")
     };
-    let handed = Rotated { new: key("new"), old: Some(key("laptop")) };
+    let handed = Rotated { new: key("new"), old: Some(key("laptop")), not_carried: Vec::new() };
     send(
         &mut model,
         Msg::Response(

@@ -20,7 +20,7 @@ pub async fn confirm_account(services: &ServiceContext, key: &StoredKey) -> Resu
     match intended_label {
         Some(label) => {
             let renamed = rename_key(services, &confirmed, &label, None).await?;
-            Ok(Rotated { new: renamed.stored_key, old: None })
+            Ok(Rotated { new: renamed.stored_key, old: None, not_carried: Vec::new() })
         }
         None => move_label(services, &confirmed).await,
     }

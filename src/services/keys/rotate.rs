@@ -10,13 +10,16 @@
 //! Both keys are stored at every moment, and `LABEL` is one of them. Until the last step the new
 //! key's inventory entry names the key that it replaces, so that the next start can continue.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::{Error, delete_secret, missing_error, secret_for, store_secret};
+use super::carry_over::{AccountAccess, carry_over, load_access};
+use super::{Error, delete_secret, missing_error, retry_request, secret_for, store_secret};
 use crate::domain::{
-    Cents, ErrorKind, Expiry, KeyRequest, Label, PendingReplacement, ProvisioningEvent,
-    ProvisioningOutcome, RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError,
-    format_command, is_key_hash,
+    ApiKey, Cents, CheckResult, ErrorKind, Expiry, KeyRequest, Label, NotCarried,
+    PendingReplacement, ProvisioningEvent, ProvisioningOutcome, RetirePolicy, Retirement, Rotated,
+    RotationOutcome, StoredKey, UserError, format_command, is_key_hash,
 };
 use crate::services::provision::{
     self, AuthMethod, ProvisioningControls, Replacement, ServiceContext,
@@ -34,24 +37,37 @@ pub async fn rotate_key(
     controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> RotationOutcome {
+    let access = match &auth_method {
+        AuthMethod::ManagementKey(management) => Ok(management.clone()),
+        _ => load_access(services).await,
+    };
     // The new key is stored where the old one is.
     let services = &services.for_key(stored_key);
-    let (request, replacement) = match plan_rotation(services, stored_key, policy, Timestamp::now())
-        .await
-    {
+    let plan = plan_rotation(services, stored_key, &access, policy, Timestamp::now()).await;
+    let (request, replacement) = match plan {
         Ok(RotationPlan::CreateReplacement(request, replacement)) => (request, replacement),
-        Ok(RotationPlan::Resume(new)) => return finish_by_moving_label(services, *new, None).await,
+        Ok(RotationPlan::Resume(new)) => {
+            return finish_by_moving_label(services, &access, *new, None).await;
+        }
         Err(error) => return RotationOutcome::Failed(error.to_user_error()),
     };
     let outcome =
         provision::run_replacement(&request, &replacement, auth_method, services, controls, report)
             .await;
-    finish_rotation(services, outcome).await
+    finish_with_access(services, &access, outcome).await
 }
 
 /// Moves the label after the new key was provisioned.
 pub async fn finish_rotation(
     services: &ServiceContext,
+    outcome: ProvisioningOutcome,
+) -> RotationOutcome {
+    finish_with_access(services, &load_access(services).await, outcome).await
+}
+
+async fn finish_with_access(
+    services: &ServiceContext,
+    access: &AccountAccess,
     outcome: ProvisioningOutcome,
 ) -> RotationOutcome {
     match outcome {
@@ -70,7 +86,7 @@ pub async fn finish_rotation(
             }
         }
         ProvisioningOutcome::Stored { stored_key, warning, .. } => {
-            finish_by_moving_label(services, stored_key, warning).await
+            finish_by_moving_label(services, access, stored_key, warning).await
         }
         ProvisioningOutcome::NotStored { entry: stored_key, key, error } => {
             RotationOutcome::NotStored { entry: stored_key, key, error }
@@ -81,10 +97,11 @@ pub async fn finish_rotation(
 
 async fn finish_by_moving_label(
     services: &ServiceContext,
+    access: &AccountAccess,
     new: StoredKey,
     warning: Option<UserError>,
 ) -> RotationOutcome {
-    match move_label(services, &new).await {
+    match move_label_with_access(services, access, &new).await {
         Ok(rotated) => RotationOutcome::Completed { rotated, warning },
         Err(error) => RotationOutcome::LabelNotMoved { new, error: error.to_user_error() },
     }
@@ -98,6 +115,7 @@ enum RotationPlan {
 async fn plan_rotation(
     services: &ServiceContext,
     stored_key: &StoredKey,
+    access: &AccountAccess,
     policy: RetirePolicy,
     now: Timestamp,
 ) -> Result<RotationPlan, Error> {
@@ -115,12 +133,13 @@ async fn plan_rotation(
     if stored_key.retirement.is_some() {
         return Err(Error::AlreadyReplaced(stored_key.label.clone()));
     }
-    match secret_for(services, &stored_key.label).await? {
-        Some(key) if key.hash() == stored_key.hash => {}
+    let key = match secret_for(services, &stored_key.label).await? {
+        Some(key) if key.hash() == stored_key.hash => key,
         Some(_) => return Err(Error::SecretMismatch(stored_key.label.clone())),
         None => return Err(missing_error(services, &stored_key.label)),
-    }
-    let request = build_same_policy_request(stored_key, now)?;
+    };
+    let current = fetch_policy(services, access, stored_key, &key).await;
+    let request = build_same_policy_request(&current, now)?;
     let replaces = PendingReplacement {
         hash: stored_key.hash.clone(),
         unused_for: policy.unused_for,
@@ -128,6 +147,31 @@ async fn plan_rotation(
     };
     let label = find_free_label(services, &stored_keys, &stored_key.label, "new", None).await?;
     Ok(RotationPlan::CreateReplacement(request, Replacement { label, replaces }))
+}
+
+/// Returns the key with its present policy: as the account has it, as the key itself is answered, else
+/// as last known.
+async fn fetch_policy(
+    services: &ServiceContext,
+    access: &AccountAccess,
+    stored_key: &StoredKey,
+    key: &ApiKey,
+) -> StoredKey {
+    let mut current = stored_key.clone();
+    let Ok(client) = services.build_client() else { return current };
+    if let Ok(management) = access {
+        let read = async || client.get_key(management, &stored_key.hash).await;
+        if let Ok(account_key) = retry_request(services, read).await {
+            current.record_account_key(&account_key, Timestamp::now());
+            return current;
+        }
+    }
+    if stored_key.disabled != Some(true)
+        && let Ok(info) = client.get_current_key(key).await
+    {
+        current.record_check(&CheckResult::Valid(Arc::new(info)), Timestamp::now());
+    }
+    current
 }
 
 /// Returns a request with the policy in effect. Fails rather than dropping a limit or an expiry that
@@ -146,7 +190,7 @@ fn build_same_policy_request(stored_key: &StoredKey, now: Timestamp) -> Result<K
     let limit = limit
         .to_known()
         .map_err(|words| not_known("limit", words))?
-        .map(Cents::try_from)
+        .map(Cents::at_most)
         .transpose()
         .map_err(|problem| not_repeatable(problem.to_string()))?;
     let reset = match limit {
@@ -172,13 +216,22 @@ fn build_same_policy_request(stored_key: &StoredKey, now: Timestamp) -> Result<K
         limit,
         limit_reset: reset,
         expiry,
-        workspace_id: stored_key.requested.workspace_id.clone(),
+        workspace_id: stored_key.workspace_id().cloned(),
     })
 }
 
-/// Moves the label from the old key to the new one; continues after an interruption.
+/// Gives the new key what the old one has at its account, then moves the label to it; continues after
+/// an interruption.
 pub async fn move_label(
     services: &ServiceContext,
+    stored_key: &StoredKey,
+) -> Result<Rotated, Error> {
+    move_label_with_access(services, &load_access(services).await, stored_key).await
+}
+
+async fn move_label_with_access(
+    services: &ServiceContext,
+    access: &AccountAccess,
     stored_key: &StoredKey,
 ) -> Result<Rotated, Error> {
     let new = stored_key.hash.as_str();
@@ -191,15 +244,24 @@ pub async fn move_label(
         return Err(Error::NotInInventory(stored_key.label.clone()));
     };
     let Some(replaces) = &new_key.replaces else {
-        return Ok(Rotated { new: new_key, old: None });
+        return Ok(Rotated { new: new_key, old: None, not_carried: Vec::new() });
     };
     if new_key.is_of_unconfirmed_account() {
         return Err(Error::OtherAccount(new_key.other_account_error()));
     }
-    let Some(old) = by_hash(&replaces.hash) else {
-        let freed = |stored_key: &mut StoredKey| stored_key.replaces = None;
-        let freed = inventory::update_key(&services.location, &services.server, new, freed)?;
-        return Ok(Rotated { new: freed.unwrap_or(new_key), old: None });
+    let old = by_hash(&replaces.hash);
+    let carried = carry_over(services, access, &replaces.hash, old.as_ref(), &new_key).await;
+    let not_carried = carried.not_carried;
+    let record = |key: &mut StoredKey| {
+        key.info.clone_from(&carried.new.info);
+        key.granted.clone_from(&carried.new.granted);
+        key.guardrail.clone_from(&carried.new.guardrail);
+        key.checked_at = carried.new.checked_at;
+        key.replaces = None;
+    };
+    let Some(old) = old else {
+        let freed = inventory::update_key(&services.location, &services.server, new, record)?;
+        return Ok(Rotated { new: freed.unwrap_or(new_key), old: None, not_carried });
     };
     let label = &old.label;
     let (old_services, services) = (&services.for_key(&old), &services.for_key(&new_key));
@@ -239,7 +301,9 @@ pub async fn move_label(
     let retirement = Retirement {
         replaced_at: Timestamp::now(),
         unused_for: replaces.unused_for,
-        revoke_when_unused: replaces.revoke_when_unused,
+        // Whoever agreed to the deletion did not agree to a weaker key.
+        revoke_when_unused: replaces.revoke_when_unused
+            && !not_carried.iter().any(NotCarried::is_lost),
     };
     inventory::update_keys(&services.location, |keys| {
         let at = |hash: &str| {
@@ -257,8 +321,10 @@ pub async fn move_label(
         keys[from].label = old_label;
         keys[from].retirement = Some(retirement);
         keys[to].label = label.clone();
-        keys[to].replaces = None;
-        Ok(Rotated { new: keys[to].clone(), old: Some(keys[from].clone()) })
+        // It was requested by its UUID so that it is the same.
+        keys[to].requested.workspace_id = keys[from].requested.workspace_id.clone();
+        record(&mut keys[to]);
+        Ok(Rotated { new: keys[to].clone(), old: Some(keys[from].clone()), not_carried })
     })?
 }
 

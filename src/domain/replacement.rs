@@ -1,0 +1,317 @@
+//! What a key has at its account beside its own policy, and what the key that replaces it lacks of that.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{FieldChange, GuardrailRef, KeyPatch, RequestedPolicy, StoredKey, format_usd};
+
+/// A provider key (BYOK) that names the keys which may use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByokAccess {
+    /// The provider key's UUID.
+    pub id: String,
+    /// Its name, safe to show.
+    pub name: String,
+}
+
+/// What surrounds a key, each part as the account reported it, or why it is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeySurroundings {
+    /// The workspace's UUID; `None` from a server without workspaces.
+    pub workspace_id: Result<Option<String>, String>,
+    /// Whether spending through provider keys counts against the limit.
+    pub include_byok_in_limit: Result<bool, String>,
+    /// The guardrail that the key is assigned to.
+    pub guardrail: Result<Option<GuardrailRef>, String>,
+    /// The provider keys whose list of allowed keys has this one.
+    pub byok_access: Result<Vec<ByokAccess>, String>,
+}
+
+impl KeySurroundings {
+    /// Returns what was last known about a key; `reason` is why the rest is not.
+    pub fn last_known(key: &StoredKey, reason: &str) -> Self {
+        let info = key.info.as_deref();
+        let guardrail = key.guardrail.clone().or_else(|| {
+            let id =
+                info?.budgets.iter().find(|one| one.scope == "api_key")?.guardrail_id.clone()?;
+            Some(GuardrailRef { name: id.clone(), id })
+        });
+        Self {
+            workspace_id: key
+                .workspace_id()
+                .map(|id| Some(id.clone()))
+                .ok_or_else(|| reason.to_owned()),
+            include_byok_in_limit: info
+                .and_then(|info| info.include_byok_in_limit)
+                .ok_or_else(|| reason.to_owned()),
+            guardrail: guardrail.map(Some).ok_or_else(|| reason.to_owned()),
+            byok_access: Err(reason.to_owned()),
+        }
+    }
+
+    /// Takes what could not be read from what was last known.
+    #[must_use]
+    pub fn or_last_known(self, key: &StoredKey) -> Self {
+        let known = Self::last_known(key, "");
+        Self {
+            workspace_id: self.workspace_id.or_else(|error| known.workspace_id.map_err(|_| error)),
+            include_byok_in_limit: self
+                .include_byok_in_limit
+                .or_else(|error| known.include_byok_in_limit.map_err(|_| error)),
+            guardrail: self.guardrail.or_else(|error| known.guardrail.map_err(|_| error)),
+            byok_access: self.byok_access,
+        }
+    }
+
+    /// Returns surroundings of which nothing is known.
+    pub fn unknown(reason: &str) -> Self {
+        Self {
+            workspace_id: Err(reason.to_owned()),
+            include_byok_in_limit: Err(reason.to_owned()),
+            guardrail: Err(reason.to_owned()),
+            byok_access: Err(reason.to_owned()),
+        }
+    }
+
+    /// Returns why a part is not known, if it is not.
+    pub fn unread_reason(&self, part: &KeyPart) -> Option<&String> {
+        match part {
+            KeyPart::Workspace(_) => self.workspace_id.as_ref().err(),
+            KeyPart::IncludeByok(_) => self.include_byok_in_limit.as_ref().err(),
+            KeyPart::Guardrail(_) => self.guardrail.as_ref().err(),
+            KeyPart::Byok(_) => self.byok_access.as_ref().err(),
+            KeyPart::Policy(..) => None,
+        }
+    }
+
+    /// Returns what a replacement of `key` will lack, where these surroundings are what the account
+    /// answered before it is created: what can be read is given to it, the workspace is requested
+    /// with it, and the provider key spending of a new key does not count.
+    pub fn expected_losses(&self, key: &StoredKey) -> Vec<NotCarried> {
+        let old = self.clone().or_last_known(key);
+        let new = Self {
+            workspace_id: old.workspace_id.clone(),
+            include_byok_in_limit: self.include_byok_in_limit.clone().or(Ok(false)),
+            ..self.clone()
+        };
+        let missing = old.missing_on(&new);
+        missing.into_iter().map(|one| one.explain(None, self)).collect()
+    }
+
+    /// Returns the parts of this key that its replacement does not have, in the order in which they
+    /// can be given to it: the guardrail belongs to the workspace. A part that is not known of the
+    /// replacement counts as missing.
+    pub fn missing_on(&self, new: &Self) -> Vec<MissingPart> {
+        let mut missing = Vec::new();
+        match &self.workspace_id {
+            Ok(None) => {}
+            Ok(Some(id)) if matches!(&new.workspace_id, Ok(Some(new)) if new == id) => {}
+            Ok(Some(id)) => missing.push(MissingPart::Lost(KeyPart::Workspace(id.clone()))),
+            Err(reason) => missing.push(MissingPart::unknown("workspace_id", reason)),
+        }
+        match &self.include_byok_in_limit {
+            Ok(counts) if new.include_byok_in_limit == Ok(*counts) => {}
+            Ok(counts) => missing.push(MissingPart::Lost(KeyPart::IncludeByok(*counts))),
+            Err(reason) => missing.push(MissingPart::unknown("include_byok_in_limit", reason)),
+        }
+        match &self.guardrail {
+            Ok(None) => {}
+            Ok(Some(old)) => {
+                let is_same = |new: &GuardrailRef| new.id == old.id;
+                if !matches!(&new.guardrail, Ok(Some(new)) if is_same(new)) {
+                    missing.push(MissingPart::Lost(KeyPart::Guardrail(old.clone())));
+                }
+            }
+            Err(reason) => missing.push(MissingPart::unknown("guardrail", reason)),
+        }
+        match &self.byok_access {
+            Ok(old) => {
+                let new: &[ByokAccess] = new.byok_access.as_deref().unwrap_or_default();
+                let lost = old.iter().filter(|one| new.iter().all(|other| other.id != one.id));
+                missing.extend(lost.map(|one| MissingPart::Lost(KeyPart::Byok(one.clone()))));
+            }
+            Err(reason) => missing.push(MissingPart::unknown("allowed_api_key_hashes", reason)),
+        }
+        missing
+    }
+}
+
+impl StoredKey {
+    /// Returns the fields of the requested policy for which the granted one allows more.
+    pub fn missing_policy(&self) -> Vec<MissingPart> {
+        let Some(granted) = &self.granted else { return Vec::new() };
+        let requested = &self.requested;
+        let allows_more = |field: &str| match field {
+            "limit" => match (requested.limit, granted.limit.value()) {
+                (None, _) => false,
+                (Some(limit), Some(granted)) => granted > limit.to_dollars(),
+                (Some(_), None) => true,
+            },
+            "limit_reset" => match (requested.limit_reset, granted.limit_reset.value()) {
+                // A shorter interval allows more, none is the longest.
+                (None, granted) => granted.is_some(),
+                (Some(reset), Some(granted)) => granted < reset,
+                (Some(_), None) => granted.limit_reset.is_missing(),
+            },
+            _ => match (requested.expires_at, granted.expires_at.value()) {
+                (None, _) => false,
+                (Some(at), Some(granted)) => granted > at,
+                (Some(_), None) => true,
+            },
+        };
+        requested
+            .differing_fields(granted)
+            .into_iter()
+            .filter(|field| allows_more(field))
+            .map(|field| MissingPart::Lost(KeyPart::Policy(field, requested.clone())))
+            .collect()
+    }
+}
+
+/// A part of a key's policy or of what surrounds it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeyPart {
+    /// It is in this workspace (UUID).
+    Workspace(String),
+    /// Whether spending through provider keys counts against its limit.
+    IncludeByok(bool),
+    /// It is assigned to this guardrail.
+    Guardrail(GuardrailRef),
+    /// It may use this provider key.
+    Byok(ByokAccess),
+    /// A field of the policy that was requested for it: OpenRouter's name.
+    Policy(&'static str, RequestedPolicy),
+}
+
+impl KeyPart {
+    /// Returns OpenRouter's name of the part.
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Workspace(_) => "workspace_id",
+            Self::IncludeByok(_) => "include_byok_in_limit",
+            Self::Guardrail(_) => "guardrail",
+            Self::Byok(_) => "allowed_api_key_hashes",
+            Self::Policy(field, _) => field,
+        }
+    }
+
+    /// Returns the change that gives the part to a key; `None` if no change of the key does.
+    pub fn to_patch(&self) -> Option<KeyPatch> {
+        let patch = KeyPatch::default();
+        match self {
+            Self::Workspace(id) => Some(KeyPatch { workspace_id: Some(id.clone()), ..patch }),
+            Self::IncludeByok(counts) => {
+                Some(KeyPatch { include_byok_in_limit: Some(*counts), ..patch })
+            }
+            Self::Policy("limit", policy) => {
+                Some(KeyPatch { limit: FieldChange::from_option(policy.limit), ..patch })
+            }
+            Self::Policy("limit_reset", policy) => Some(KeyPatch {
+                limit_reset: FieldChange::from_option(policy.limit_reset),
+                ..patch
+            }),
+            Self::Guardrail(_) | Self::Byok(_) | Self::Policy(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for KeyPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workspace(id) => write!(f, "workspace {id}"),
+            Self::IncludeByok(true) => {
+                f.write_str("provider key spending counts against the limit")
+            }
+            Self::IncludeByok(false) => {
+                f.write_str("provider key spending does not count against the limit")
+            }
+            Self::Guardrail(guardrail) => write!(f, "guardrail '{}'", guardrail.name),
+            Self::Byok(access) => write!(f, "use of the provider key '{}'", access.name),
+            Self::Policy("limit", policy) => {
+                let limit = policy.limit.map(super::Cents::to_dollars);
+                write!(f, "limit {}", limit.map_or_else(|| "none".into(), format_usd))
+            }
+            Self::Policy("limit_reset", policy) => {
+                write!(
+                    f,
+                    "reset {}",
+                    policy.limit_reset.map_or("never", super::ResetInterval::as_str)
+                )
+            }
+            Self::Policy(_, policy) => {
+                let at = policy.expires_at.map(super::format_timestamp);
+                write!(f, "expiry {}", at.unwrap_or_else(|| "never".into()))
+            }
+        }
+    }
+}
+
+/// A part that a replacement does not have, or that is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MissingPart {
+    /// The replaced key has it.
+    Lost(KeyPart),
+    /// Whether the replaced key has it is not known.
+    Unknown {
+        /// OpenRouter's name of the part.
+        field: &'static str,
+        /// Why it is not known.
+        reason: String,
+    },
+}
+
+impl MissingPart {
+    fn unknown(field: &'static str, reason: &str) -> Self {
+        Self::Unknown { field, reason: reason.to_owned() }
+    }
+
+    /// Says why the part is missing: `failure`, if giving it failed; else why it is not known of the
+    /// replacement, which has the surroundings `new`; else the server did not apply it.
+    pub fn explain(self, failure: Option<String>, new: &KeySurroundings) -> NotCarried {
+        match self {
+            Self::Unknown { field, reason } => NotCarried { what: field, value: None, reason },
+            Self::Lost(part) => NotCarried {
+                what: part.field(),
+                value: Some(part.to_string()),
+                reason: failure
+                    .or_else(|| new.unread_reason(&part).cloned())
+                    .unwrap_or_else(|| "the server did not apply it".into()),
+            },
+        }
+    }
+}
+
+/// A part of the replaced key that was not, or cannot be, given to its replacement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotCarried {
+    /// OpenRouter's name of the part.
+    pub what: &'static str,
+    /// What the replaced key has, for a person; `None` if that is not known.
+    pub value: Option<String>,
+    /// Why it was not carried over.
+    pub reason: String,
+}
+
+impl NotCarried {
+    /// Whether the replaced key is known to have it.
+    pub const fn is_lost(&self) -> bool {
+        self.value.is_some()
+    }
+}
+
+impl fmt::Display for NotCarried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.what {
+            "workspace_id" => "its workspace",
+            "include_byok_in_limit" => "whether provider key spending counts against the limit",
+            "guardrail" => "whether it has a guardrail",
+            "allowed_api_key_hashes" => "which provider keys allow it",
+            other => other,
+        };
+        match &self.value {
+            Some(value) => write!(f, "{value}: {}", self.reason),
+            None => write!(f, "not known {name}: {}", self.reason),
+        }
+    }
+}

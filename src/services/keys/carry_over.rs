@@ -1,0 +1,272 @@
+//! Gives a new key what the key that it replaces has at its account: workspace, guardrail, the use of
+//! provider keys and whether their spending counts. Rotation, leak response and plans all use it.
+
+use jiff::Timestamp;
+
+use super::paging::{ListBudget, fetch_all_pages};
+use super::{management_key, retry_request};
+use crate::api::openrouter::{self, Client};
+use crate::domain::{
+    AccountKey, ByokAccess, ByokCredential, GuardrailAssignment, GuardrailRef, KeyPart,
+    KeySurroundings, ManagementKey, MissingPart, NotCarried, StoredKey,
+};
+use crate::services::provision::ServiceContext;
+
+/// Why nothing can be read or changed at the account.
+const NO_MANAGEMENT_KEY: &str = "needs a management key: keywright management set";
+
+/// How often the two keys are compared and what is missing is given to the new one. The second
+/// comparison also shows what somebody changed meanwhile.
+const MAX_ROUNDS: usize = 3;
+
+/// The management key, or why there is none.
+pub(super) type AccountAccess = Result<ManagementKey, String>;
+
+/// Returns the management key in use.
+pub(super) async fn load_access(services: &ServiceContext) -> AccountAccess {
+    match management_key::load_management_key(services).await {
+        Ok(Some((key, _))) => Ok(key),
+        Ok(None) => Err(NO_MANAGEMENT_KEY.into()),
+        Err(error) => Err(format!("the management key cannot be read: {error}")),
+    }
+}
+
+/// Returns what a replacement of `stored_key` will lack, as far as that shows before it is created:
+/// whether the account allows a change shows only when it is made.
+pub async fn preview_replacement(
+    services: &ServiceContext,
+    stored_key: &StoredKey,
+    management: Option<&ManagementKey>,
+) -> Vec<NotCarried> {
+    let surroundings = match (management, services.build_client()) {
+        (Some(management), Ok(client)) => {
+            let assignments = list_assignments(services, &client, management).await;
+            let hash = &stored_key.hash;
+            read_key(services, &client, management, &assignments, hash).await.surroundings
+        }
+        (None, _) => KeySurroundings::unknown(NO_MANAGEMENT_KEY),
+        (_, Err(error)) => KeySurroundings::unknown(&error.to_string()),
+    };
+    surroundings.expected_losses(stored_key)
+}
+
+/// Returns what a replacement of `stored_key` will lack if there is no management key. Sends nothing:
+/// a leaked key is disabled first.
+pub fn preview_without_management_key(stored_key: &StoredKey) -> Vec<NotCarried> {
+    KeySurroundings::unknown(NO_MANAGEMENT_KEY).expected_losses(stored_key)
+}
+
+/// The result of [`carry_over`].
+pub(super) struct CarriedOver {
+    /// The new key with what its account reported at the end.
+    pub new: StoredKey,
+    /// What it does not have, or what could not be compared.
+    pub not_carried: Vec<NotCarried>,
+}
+
+/// Gives `new` what the key with the hash `old_hash` has, reads both back and compares them. `old` is
+/// that key's inventory entry, if it is still there. Idempotent.
+pub(super) async fn carry_over(
+    services: &ServiceContext,
+    access: &AccountAccess,
+    old_hash: &str,
+    old: Option<&StoredKey>,
+    new: &StoredKey,
+) -> CarriedOver {
+    let mut new = new.clone();
+    let or_last_known = |surroundings: KeySurroundings| match old {
+        Some(old) => surroundings.or_last_known(old),
+        None => surroundings,
+    };
+    let client = services.build_client().map_err(|error| error.to_string());
+    let (management, client) = match (access, &client) {
+        (Ok(management), Ok(client)) => (management, client),
+        (Err(reason), _) | (_, Err(reason)) => {
+            let after = KeySurroundings::last_known(&new, reason);
+            let mut missing = or_last_known(KeySurroundings::unknown(reason)).missing_on(&after);
+            missing.extend(new.missing_policy());
+            let explain = |one: MissingPart| one.explain(Some(reason.clone()), &after);
+            let not_carried = missing.into_iter().map(explain).collect();
+            return CarriedOver { new, not_carried };
+        }
+    };
+    let mut failures: Vec<(KeyPart, String)> = Vec::new();
+    let mut round = 0;
+    loop {
+        round += 1;
+        let assignments = list_assignments(services, client, management).await;
+        let before = read_key(services, client, management, &assignments, old_hash).await;
+        let after = read_key(services, client, management, &assignments, &new.hash).await;
+        if let Some(account_key) = &after.account_key {
+            new.record_account_key(account_key, Timestamp::now());
+            new.granted = Some(account_key.info.to_granted_policy());
+        }
+        let after = after.surroundings;
+        if let Ok(guardrail) = &after.guardrail {
+            new.guardrail.clone_from(guardrail);
+        }
+        let mut missing = or_last_known(before.surroundings).missing_on(&after);
+        missing.extend(new.missing_policy());
+        let failure_of = |part: &KeyPart| {
+            failures.iter().find(|(failed, _)| failed == part).map(|(_, reason)| reason.clone())
+        };
+        let parts: Vec<KeyPart> = missing
+            .iter()
+            .filter_map(|one| match one {
+                MissingPart::Lost(part) if failure_of(part).is_none() => Some(part.clone()),
+                MissingPart::Lost(_) | MissingPart::Unknown { .. } => None,
+            })
+            .collect();
+        if parts.is_empty() || round == MAX_ROUNDS {
+            let explain = |one: MissingPart| {
+                let failure = match &one {
+                    MissingPart::Lost(part) => failure_of(part),
+                    MissingPart::Unknown { .. } => None,
+                };
+                one.explain(failure, &after)
+            };
+            let not_carried = missing.into_iter().map(explain).collect();
+            return CarriedOver { new, not_carried };
+        }
+        for part in parts {
+            let given = give_part(services, client, management, &part, old_hash, &new.hash).await;
+            // What cannot be read back is not given a second time.
+            let result = match (given, after.unread_reason(&part)) {
+                (Ok(()), None) => continue,
+                (Ok(()), Some(reason)) => format!("sent, but not read back: {reason}"),
+                (Err(error), _) => describe_error(&error, "change"),
+            };
+            failures.push((part, result));
+        }
+    }
+}
+
+/// Gives a part of the old key to the new one. Every request is idempotent.
+async fn give_part(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    part: &KeyPart,
+    old_hash: &str,
+    hash: &str,
+) -> Result<(), openrouter::Error> {
+    match part {
+        KeyPart::Guardrail(guardrail) => {
+            let hashes = [hash.to_owned()];
+            retry_request(services, async || {
+                client.assign_guardrail(management, &guardrail.id, &hashes).await
+            })
+            .await?;
+        }
+        KeyPart::Byok(access) => {
+            let read = async || client.get_byok_credential(management, &access.id).await;
+            let mut allowed =
+                retry_request(services, read).await?.allowed_api_key_hashes.unwrap_or_default();
+            // Somebody may have changed the list since it was compared.
+            let has = |hash: &str| allowed.iter().any(|one| one == hash);
+            if has(old_hash) && !has(hash) {
+                allowed.push(hash.to_owned());
+                retry_request(services, async || {
+                    client.set_byok_key_hashes(management, &access.id, &allowed).await
+                })
+                .await?;
+            }
+        }
+        KeyPart::Workspace(_) | KeyPart::IncludeByok(_) | KeyPart::Policy(..) => {
+            if let Some(patch) = part.to_patch() {
+                let update = async || client.update_key(management, hash, &patch).await;
+                retry_request(services, update).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A key as its account reported it.
+struct ReadKey {
+    account_key: Option<AccountKey>,
+    surroundings: KeySurroundings,
+}
+
+/// Reads a key and what surrounds it. A part that cannot be read does not hide the others.
+async fn read_key(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    assignments: &Result<Vec<GuardrailAssignment>, String>,
+    hash: &str,
+) -> ReadKey {
+    let row = retry_request(services, async || client.get_key(management, hash).await)
+        .await
+        .map_err(|error| describe_error(&error, "read"));
+    let guardrail = match assignments {
+        Ok(all) => match all.iter().find(|one| one.key_hash == hash) {
+            Some(GuardrailAssignment { guardrail_id: id, .. }) => {
+                let read = async || client.get_guardrail(management, id).await;
+                let found = retry_request(services, read).await;
+                let name = found.map_or_else(|_| id.clone(), |guardrail| guardrail.name);
+                Ok(Some(GuardrailRef { id: id.clone(), name }))
+            }
+            None => Ok(None),
+        },
+        Err(reason) => Err(reason.clone()),
+    };
+    let (workspace_id, include_byok_in_limit, byok_access) = match &row {
+        Ok(row) => {
+            let workspace = row.workspace_id.as_deref();
+            let access = list_byok_access(services, client, management, workspace, hash).await;
+            let counts = row.info.include_byok_in_limit.unwrap_or(false);
+            (Ok(row.workspace_id.clone()), Ok(counts), access)
+        }
+        Err(reason) => (Err(reason.clone()), Err(reason.clone()), Err(reason.clone())),
+    };
+    let surroundings =
+        KeySurroundings { workspace_id, include_byok_in_limit, guardrail, byok_access };
+    ReadKey { account_key: row.ok(), surroundings }
+}
+
+/// Returns the provider keys of a workspace whose list of allowed keys has this one.
+async fn list_byok_access(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    workspace: Option<&str>,
+    hash: &str,
+) -> Result<Vec<ByokAccess>, String> {
+    let id = |one: &ByokCredential| one.id.clone();
+    let all = fetch_all_pages(services, &mut ListBudget::new(), id, async |offset| {
+        client.list_byok_credentials(management, workspace, offset).await
+    })
+    .await
+    .map_err(|error| describe_error(&error, "read"))?;
+    let allows = |one: &ByokCredential| {
+        one.allowed_api_key_hashes.iter().flatten().any(|allowed| allowed == hash)
+    };
+    Ok(all
+        .into_iter()
+        .filter(allows)
+        .map(|one| ByokAccess { id: one.id, name: one.name })
+        .collect())
+}
+
+async fn list_assignments(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+) -> Result<Vec<GuardrailAssignment>, String> {
+    let id = |one: &GuardrailAssignment| one.key_hash.clone();
+    fetch_all_pages(services, &mut ListBudget::new(), id, async |offset| {
+        client.list_guardrail_assignments(management, None, offset).await
+    })
+    .await
+    .map_err(|error| describe_error(&error, "read"))
+}
+
+/// Says why something could not be read or changed, as the reason in a list.
+fn describe_error(error: &openrouter::Error, verb: &str) -> String {
+    match error.status() {
+        Some(403) => format!("this management key may not {verb} it (403)"),
+        Some(404) => "the account does not have it, or the server is older (404)".into(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,333 @@
+//! A replacement is never weaker than what it replaces without a word about it: every combination of
+//! guardrail, provider key and workspace, with a fault at each step.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use keywright::domain::{
+    AccountKey, FieldChange, KeyPatch, LeakResponse, NotCarried, RotationOutcome,
+};
+use keywright::services::keys;
+
+use super::proxy::Fault;
+use super::rotation::{management, respond_to_leak, rotate};
+use super::{TestAccount, block_on};
+
+const KEY: &str = "agent";
+
+/// What surrounds the key in one case.
+#[derive(Clone, Copy, Debug)]
+struct Surroundings {
+    guardrail: bool,
+    byok: bool,
+    workspace: bool,
+}
+
+impl Surroundings {
+    fn all() -> impl Iterator<Item = Self> {
+        (0..8).map(|bits| Self {
+            guardrail: bits & 1 != 0,
+            byok: bits & 2 != 0,
+            workspace: bits & 4 != 0,
+        })
+    }
+}
+
+/// An account whose key has these surroundings, and what the account says about it.
+struct Case {
+    account: TestAccount,
+    guardrail: String,
+    credential: String,
+    workspace: Option<String>,
+    old: AccountKey,
+}
+
+impl Case {
+    fn new(surroundings: Surroundings) -> Self {
+        let account = TestAccount::new();
+        let (services, management) = (&account.services, &account.management);
+        let client = services.build_client().unwrap();
+        let hash = account.stored_key(KEY).hash;
+        let guardrail = block_on(keys::list_guardrails(services, management)).unwrap().remove(0).id;
+        let credential =
+            block_on(keys::list_byok_credentials(services, management)).unwrap().remove(0).id;
+        let workspaces = block_on(keys::list_workspaces(services, management)).unwrap();
+        let workspace = surroundings.workspace.then(|| workspaces[1].id.clone());
+        let patch = KeyPatch {
+            workspace_id: workspace.clone(),
+            include_byok_in_limit: Some(surroundings.byok),
+            limit: FieldChange::Set("12.34".parse().unwrap()),
+            ..KeyPatch::default()
+        };
+        let old = block_on(client.update_key(management, &hash, &patch)).unwrap();
+        let hashes = [hash];
+        if surroundings.guardrail {
+            block_on(client.assign_guardrail(management, &guardrail, &hashes)).unwrap();
+        }
+        // The sandbox's provider key is in the default workspace.
+        if surroundings.byok && !surroundings.workspace {
+            block_on(client.set_byok_key_hashes(management, &credential, &hashes)).unwrap();
+        }
+        Self { account, guardrail, credential, workspace, old }
+    }
+
+    /// Returns OpenRouter's names of what the new key lacks, as the account shows.
+    fn lacks(&self, new_hash: &str) -> Vec<&'static str> {
+        let (services, management) = (&self.account.services, &self.account.management);
+        let client = services.build_client().unwrap();
+        self.account.proxy.rule(|_| Fault::Pass);
+        let read = |hash: &str| block_on(client.get_key(management, hash)).unwrap();
+        let guardrail = |hash: &str| {
+            block_on(keys::get_assigned_guardrail(services, management, hash)).unwrap()
+        };
+        let allowed = block_on(client.get_byok_credential(management, &self.credential)).unwrap();
+        let allowed = allowed.allowed_api_key_hashes.unwrap_or_default();
+        let (old, new) = (read(&self.old.hash), read(new_hash));
+        let mut lacks = Vec::new();
+        for (field, is_same) in [
+            ("workspace_id", old.workspace_id == new.workspace_id),
+            (
+                "include_byok_in_limit",
+                old.info.include_byok_in_limit == new.info.include_byok_in_limit,
+            ),
+            (
+                "guardrail",
+                guardrail(&old.hash).is_none() || guardrail(&old.hash) == guardrail(&new.hash),
+            ),
+            ("allowed_api_key_hashes", !allowed.contains(&old.hash) || allowed.contains(&new.hash)),
+            ("limit", new.info.limit.value() == Some(12.34)),
+            ("limit_reset", old.info.limit_reset == new.info.limit_reset),
+        ] {
+            if !is_same {
+                lacks.push(field);
+            }
+        }
+        lacks
+    }
+}
+
+fn names(not_carried: &[NotCarried], lost_only: bool) -> Vec<&'static str> {
+    let mut names: Vec<_> =
+        not_carried.iter().filter(|one| !lost_only || one.is_lost()).map(|one| one.what).collect();
+    names.dedup();
+    names
+}
+
+/// The requests of a replacement, each by its beginning, and the faults that each may have.
+const STEPS: &[&str] = &[
+    "GET /api/v1/keys/",
+    "GET /api/v1/guardrails/assignments",
+    "GET /api/v1/byok",
+    "GET /api/v1/byok/",
+    "PATCH /api/v1/keys/",
+    "POST /api/v1/guardrails/",
+    "PATCH /api/v1/byok/",
+];
+
+/// The faults of a step. A missing right may be missing everywhere; the others are tried where each
+/// step happens.
+fn faults(surroundings: Surroundings) -> Vec<Fault> {
+    let mut faults = vec![Fault::Say(403, String::new())];
+    if surroundings.guardrail && surroundings.byok {
+        faults.push(Fault::Say(404, String::new()));
+        faults.push(Fault::SlowDown(0));
+        faults.push(Fault::Say(500, String::new()));
+    }
+    faults
+}
+
+#[test]
+fn a_rotated_key_has_the_guardrail_the_workspace_and_the_provider_keys_of_the_old_one() {
+    for surroundings in Surroundings::all() {
+        let case = Case::new(surroundings);
+        let preview = block_on(keys::preview_replacement(
+            &case.account.services,
+            &case.account.stored_key(KEY),
+            Some(&case.account.management),
+        ));
+        assert_eq!(preview, [], "{surroundings:?}");
+        let rotation = rotate(&case.account, KEY, management(&case.account));
+        let RotationOutcome::Completed { rotated, warning } = rotation else {
+            panic!("{surroundings:?}: {rotation:?}")
+        };
+        assert_eq!((warning, &rotated.not_carried[..]), (None, &[][..]), "{surroundings:?}");
+        assert_eq!(case.lacks(&rotated.new.hash), [""; 0], "{surroundings:?}");
+        assert_eq!(rotated.new.guardrail.is_some(), surroundings.guardrail);
+        assert!(rotated.old.unwrap().retirement.unwrap().revoke_when_unused);
+        let there = case.account.stored_key(KEY).workspace_id().cloned();
+        assert_eq!(there, case.old.workspace_id, "{surroundings:?}");
+        assert!(case.workspace.is_none() || there == case.workspace);
+    }
+}
+
+#[test]
+fn with_a_fault_at_any_step_a_rotated_key_is_not_weaker_without_being_said() {
+    for surroundings in Surroundings::all() {
+        for step in STEPS {
+            for fault in faults(surroundings) {
+                let case = Case::new(surroundings);
+                case.account.spoil(step, fault.clone());
+                let rotation = rotate(&case.account, KEY, management(&case.account));
+                let at = format!("{surroundings:?}, {step}: {fault:?}");
+                let RotationOutcome::Completed { rotated, .. } = rotation else {
+                    panic!("{at}: {rotation:?}")
+                };
+                let said = names(&rotated.not_carried, false);
+                let lacks = case.lacks(&rotated.new.hash);
+                assert!(lacks.iter().all(|part| said.contains(part)), "{at}: {lacks:?}, {said:?}");
+                let old = rotated.old.as_ref().unwrap();
+                let is_weaker = rotated.is_weaker();
+                assert_eq!(old.retirement.as_ref().unwrap().revoke_when_unused, !is_weaker, "{at}");
+                for part in &rotated.not_carried {
+                    assert!(!part.reason.is_empty(), "{at}: {part:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_leaked_key_is_disabled_before_anything_else_whatever_fails() {
+    for surroundings in Surroundings::all() {
+        for step in STEPS.iter().filter(|step| !step.starts_with("PATCH /api/v1/keys")) {
+            let case = Case::new(surroundings);
+            let before = case.account.proxy.requests().len();
+            case.account.spoil(step, Fault::Say(403, String::new()));
+            let responses =
+                respond_to_leak(&case.account, &[KEY], true, &management(&case.account));
+            let at = format!("{surroundings:?}, {step}");
+            let requests = case.account.proxy.requests();
+            assert!(requests[before].starts_with("PATCH /api/v1/keys/"), "{at}: {requests:?}");
+            let response = &responses[0];
+            assert!(response.disable_result.succeeded, "{at}: {response:?}");
+            let RotationOutcome::Completed { rotated, .. } = &response.rotation else {
+                panic!("{at}: {response:?}")
+            };
+            let lacks = case.lacks(&rotated.new.hash);
+            let said = names(response.not_carried(), false);
+            assert!(lacks.iter().all(|part| said.contains(part)), "{at}: {lacks:?}, {said:?}");
+            assert_eq!(response.is_complete(), !rotated.is_weaker(), "{at}");
+            let results = response.action_results();
+            assert_eq!(results.len(), 2 + said.len(), "{at}: {results:?}");
+        }
+    }
+}
+
+#[test]
+fn a_guardrail_that_was_deleted_before_it_is_assigned_is_reported() {
+    let case = Case::new(Surroundings { guardrail: true, byok: false, workspace: false });
+    let guardrail = case.guardrail.clone();
+    case.account.spoil("POST /api/v1/guardrails/", Fault::Say(404, String::new()));
+    let rotation = rotate(&case.account, KEY, management(&case.account));
+    let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
+    assert_eq!(names(&rotated.not_carried, true), ["guardrail"]);
+    let text = rotated.not_carried[0].to_string();
+    assert!(text.starts_with("guardrail 'research': ") && text.contains("404"), "{text}");
+    assert!(!text.contains(&guardrail), "{text}");
+    let json = serde_json::to_value(&rotated.not_carried).unwrap();
+    assert_eq!((&json[0]["what"], json[0]["reason"].is_string()), (&"guardrail".into(), true));
+}
+
+#[test]
+fn a_key_that_was_moved_meanwhile_is_followed_to_its_workspace() {
+    let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: false });
+    let (services, management_key) = (&case.account.services, &case.account.management);
+    let workspaces = block_on(keys::list_workspaces(services, management_key)).unwrap();
+    let target = workspaces[1].id.clone();
+    // Somebody moves the old key right after the new one was created.
+    let (url, hash) = (case.account.sandbox.url().to_owned(), case.old.hash.clone());
+    let token = case.account.sandbox.management_key().to_owned();
+    let is_moved = AtomicBool::new(false);
+    let is_created = AtomicBool::new(false);
+    case.account.proxy.rule(move |request| {
+        if request.starts_with("POST /api/v1/keys") {
+            is_created.store(true, Ordering::Relaxed);
+        } else if is_created.load(Ordering::Relaxed) && !is_moved.swap(true, Ordering::Relaxed) {
+            move_key(&url, &token, &hash, &target);
+        }
+        Fault::Pass
+    });
+    let rotation = rotate(&case.account, KEY, management(&case.account));
+    let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
+    assert_eq!(rotated.not_carried, []);
+    assert_eq!(rotated.new.workspace_id(), Some(&workspaces[1].id));
+    // The provider key of the workspace that it left is of no use to either.
+    assert_eq!(case.lacks(&rotated.new.hash), ["allowed_api_key_hashes"]);
+}
+
+fn move_key(url: &str, token: &str, hash: &str, workspace: &str) {
+    use std::io::{Read as _, Write as _};
+    let body = format!("{{\"workspace_id\":\"{workspace}\"}}");
+    let mut socket = std::net::TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    write!(
+        socket,
+        "PATCH /api/v1/keys/{hash} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut response = String::new();
+    socket.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+}
+
+#[test]
+fn a_rate_limit_in_the_middle_is_waited_for() {
+    let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: false });
+    let count = Arc::new(AtomicUsize::new(0));
+    case.account.proxy.rule(move |request| {
+        let is_page = request.starts_with("GET /api/v1/guardrails")
+            || request.starts_with("GET /api/v1/byok");
+        let is_limited = is_page && count.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+        if is_limited { Fault::SlowDown(0) } else { Fault::Pass }
+    });
+    let rotation = rotate(&case.account, KEY, management(&case.account));
+    let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
+    assert_eq!(rotated.not_carried, []);
+    assert_eq!(case.lacks(&rotated.new.hash), [""; 0]);
+}
+
+#[test]
+fn without_a_management_key_it_is_said_before_and_after_what_cannot_be_carried() {
+    let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: true });
+    // The last list of the account showed the guardrail.
+    block_on(keys::join_account_keys(&case.account.services, &case.account.management)).unwrap();
+    let held = case.account.stored_key(KEY);
+    let before = block_on(keys::preview_replacement(&case.account.services, &held, None));
+    assert_eq!(before, keys::preview_without_management_key(&held));
+    assert_eq!(names(&before, true), ["include_byok_in_limit", "guardrail"]);
+    assert_eq!(
+        names(&before, false),
+        ["include_byok_in_limit", "guardrail", "allowed_api_key_hashes"]
+    );
+    let helper = keywright::domain::ApiKey::from(case.account.get("laptop").unwrap());
+    let method = keywright::services::provision::AuthMethod::ExistingKey(
+        helper,
+        Box::new(keywright::services::provision::AuthMethod::PasteCode),
+    );
+    let before_it = case.account.proxy.requests().len();
+    let responses = respond_to_leak(&case.account, &[KEY], false, &method);
+    let RotationOutcome::Completed { rotated, .. } = &responses[0].rotation else {
+        panic!("{responses:?}")
+    };
+    assert_eq!(rotated.not_carried, before);
+    let requests = case.account.proxy.requests().split_off(before_it);
+    assert!(requests.iter().all(|one| !one.contains("/guardrails") && !one.contains("/byok")));
+    assert_eq!(
+        case.lacks(&rotated.new.hash),
+        ["include_byok_in_limit", "guardrail"],
+        "the workspace is requested with the key"
+    );
+    assert!(!LeakResponse::is_complete(&responses[0]));
+}
+
+#[test]
+fn amounts_with_more_decimals_than_cents_are_never_rounded_up() {
+    use keywright::domain::Cents;
+    for (dollars, expected) in
+        [(1.239_999_999, "1.23"), (0.29, "0.29"), (0.011, "0.01"), (10.0, "10.00"), (2.675, "2.67")]
+    {
+        assert_eq!(Cents::at_most(dollars).unwrap().to_string(), expected, "{dollars}");
+    }
+    assert!(Cents::at_most(0.009_999_999).is_err());
+}
