@@ -17,6 +17,7 @@ mod other_account;
 mod output;
 mod passphrase;
 mod prompts;
+mod repeated_options;
 mod runtime;
 mod sign_in;
 mod signals;
@@ -44,6 +45,7 @@ pub use exit_code::exit_code;
 pub use json::is_json_requested;
 use output::usage_error;
 pub use output::{print, print_error_json, report_error, set_quiet, stdout_error};
+pub use repeated_options::set_repeated_options;
 use runtime::run_async;
 pub use signals::disable_prompt_signals;
 
@@ -91,6 +93,9 @@ pub struct GlobalArgs {
     /// Whether `--store` is among the arguments; the variable only sets the default
     #[arg(skip)]
     pub is_store_fixed: bool,
+    /// The options of the command line that say where keys are; commands in advice repeat them
+    #[arg(skip)]
+    pub repeated_options: Vec<(String, Option<String>)>,
     /// Read the passphrase of the file store from this file descriptor [default: the file in KEYWRIGHT_PASSPHRASE_FILE, else a prompt]
     #[arg(long, global = true, env = "KEYWRIGHT_PASSPHRASE_FD", value_name = "N")]
     pub passphrase_fd: Option<u32>,

@@ -36,7 +36,9 @@ pub use attention::{Attention, Condition, LowThreshold, WatchThresholds, find_at
 pub use authorization_response::AuthorizationResponse;
 pub(crate) use authorization_response::{ResponseParams, is_same_nonce};
 pub use budget::{BindingLayer, Budget, FreeModelRequests, GuardrailRef, field_text};
-pub use command_line::{command_arguments, format_command, quote_posix, quote_shell_word};
+pub use command_line::{
+    command_arguments, format_command, quote_posix, quote_shell_word, repeat_options,
+};
 pub use forecast::{
     Forecast, PeriodEnd, SpentEstimate, UsageSample, daily_spending, forecast_spending,
     spending_series,

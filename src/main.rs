@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     if cli.global.quiet {
         cli::set_quiet();
     }
+    cli::set_repeated_options(&cli.global.repeated_options);
     let json = cli.command.as_ref().is_some_and(Command::is_json);
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,

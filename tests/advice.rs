@@ -3,11 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "support/home.rs"]
+mod home;
+
 use std::fs;
 use std::path::Path;
 
 use clap::CommandFactory;
+use home::{Home, stored_key};
 use keywright::cli::Cli;
+use keywright::domain::StoreKind;
 
 /// Calls `visit` with each source file's lines that are not comments.
 fn for_each_line(dir: &Path, visit: &mut dyn FnMut(&Path, &str)) {
@@ -71,4 +76,81 @@ fn each_advised_command_and_option_exists() {
     });
     assert!(count > 60, "{count} commands and options found");
     assert_eq!(unknown, Vec::<String>::new());
+}
+
+/// Returns the commands of a text as they are: up to a separator that is not quoted.
+fn commands(text: &str) -> Vec<String> {
+    let starts = text.match_indices("keywright -").map(|(start, _)| start);
+    starts
+        .map(|start| {
+            let (mut is_quoted, mut is_escaped) = (false, false);
+            let command = text[start..].chars().take_while(|c| {
+                let is_plain = !std::mem::take(&mut is_escaped) && !is_quoted;
+                is_escaped = is_plain && *c == '\\';
+                is_quoted ^= *c == '\'' && (is_plain || is_quoted);
+                !is_plain || !";,<`()\"\n".contains(*c)
+            });
+            command.collect()
+        })
+        .collect()
+}
+
+/// Returns the words of a command, as the shell passes them.
+fn shell_words(command: &str) -> Vec<String> {
+    let script = format!("keywright() {{ printf '%s\\n' keywright \"$@\"; }}; {command}");
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{command}");
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn advised_commands_repeat_the_options_that_were_typed_and_can_be_pasted() {
+    let home = Home::new();
+    let dir = home.path().join("it's $(mine);");
+    std::fs::create_dir(&dir).unwrap();
+    let dir = dir.to_str().unwrap();
+    let options = ["--server", "http://127.0.0.1:9", "--store", "memory", "--data-dir", dir];
+    let key = |label: &str| stored_key("http://127.0.0.1:9", label, label, StoreKind::Memory);
+    let inventory =
+        serde_json::json!({"version": 1, "keys": [key("ci"), key("a b; keywright list")]});
+    fs::write(Path::new(dir).join("inventory.json"), inventory.to_string()).unwrap();
+    let (mut count, mut wrong) = (0, Vec::new());
+    for arguments in [
+        &["get", "nothing-like-it"][..],
+        &["get", "ci"],
+        &["get", "a b; keywright list"],
+        &["get", "a b; keywright list", "--retries", "0"],
+        &["rm", "ci", "--revoke", "--yes"],
+        &["disable", "a b; keywright list"],
+        &["management", "show"],
+        &["recover", "--dismiss", "x"],
+        &["recover", "--dismiss", "x", "--json"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["store", "passphrase"],
+        &["import", "x"],
+        &["new", "x", "--limit", "y"],
+    ] {
+        let (code, out, err) = home.run(&[arguments, &options[..]].concat());
+        assert_ne!((code, arguments), (0, &["get", "ci"][..]), "{out}");
+        let text = format!("{err}\n{}", out.replace("\\\\", "\\"));
+        assert!(!text.contains("keywright get") && !text.contains("keywright list "), "{text}");
+        for command in commands(&text) {
+            count += 1;
+            let words = shell_words(&command);
+            // A command may name another store.
+            let mut repeated = options.iter().filter(|option| **option != "memory");
+            if repeated.any(|option| !words.iter().any(|word| word == option)) {
+                wrong.push(format!("{arguments:?}: {command}"));
+            }
+            // Words of the sentence may follow.
+            let accepted = (2..=words.len())
+                .any(|length| Cli::parse_args(words[..length].iter().map(Into::into)).is_ok());
+            if !accepted && !words.contains(&"--help".into()) {
+                wrong.push(format!("{arguments:?} is not accepted: {command}"));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(count >= 10, "{count}");
 }

@@ -155,7 +155,10 @@ fn import_checks_and_stores_a_piped_key_without_printing_it() {
     assert!(err.contains("already stored with the label mine"), "{err}");
     let (code, _, err) = home.run_with_input(&with(&["import", "m"]), sandbox.management_key());
     assert_eq!(code, 2);
-    assert!(err.contains("store it with keywright management set"), "{err}");
+    assert!(
+        err.contains("store it with keywright --server") && err.contains(" management set"),
+        "{err}"
+    );
     let (code, _, err) = home.run_with_input(&with(&["management", "set"]), &key);
     assert_eq!(code, 2);
     assert!(err.contains("not a management key"), "{err}");

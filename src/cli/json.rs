@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use clap::CommandFactory;
 
+use super::repeated_options::complete_commands;
 use super::{Cli, exit_code};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -122,7 +123,8 @@ pub fn count_states(keys: &[StoredKey], now: Timestamp) -> Value {
 pub fn error_to_json(error: &UserError) -> Value {
     let UserError { kind, message, meaning, advice } = error;
     json!({"error": {
-        "code": exit_code(*kind), "message": message, "meaning": meaning, "advice": advice,
+        "code": exit_code(*kind), "message": message, "meaning": complete_commands(meaning),
+        "advice": complete_commands(advice),
     }})
 }
 

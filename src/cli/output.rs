@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::repeated_options::complete_commands;
 use crate::domain::{ErrorKind, Label, StoredKey, UserError, io_error_text, sanitize};
 use crate::services::provision::ServiceContext;
 use crate::storage::{inventory, json_store};
@@ -203,7 +204,7 @@ pub(super) fn print_error(text: &str) {
     if PROMPT_OPEN.load(Ordering::Relaxed) {
         eprint("\n");
     }
-    eprintln(&format!("keywright: {text}"));
+    eprintln(&format!("keywright: {}", complete_commands(text)));
 }
 
 /// Prints what happened, what it means and what to do, each on its own line.

@@ -47,6 +47,83 @@ pub fn format_command(words: &[&str], operands: &[&str]) -> String {
     command
 }
 
+/// Adds `options` to each command of `text`: to each `keywright COMMAND` for which `is_command` is
+/// true. An option that the command has already is not repeated. What is between quotes stays as it is.
+pub fn repeat_options(
+    text: &str,
+    options: &[(String, Option<String>)],
+    is_command: &dyn Fn(&str) -> bool,
+) -> String {
+    const PROGRAM: &str = "keywright ";
+    let mut repeated = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let before = repeated.chars().next_back();
+        let is_word_start = before.is_none_or(|c| !c.is_alphanumeric() && !"/-_.".contains(c));
+        let name = rest.strip_prefix(PROGRAM).map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '-');
+            &rest[..end.unwrap_or(rest.len())]
+        });
+        let length = match name {
+            Some(name) if is_word_start && is_command(name) => {
+                let (length, unquoted) = split_command(rest);
+                let command = &rest[..length];
+                repeated.push_str(PROGRAM.trim_end());
+                for (option, value) in options {
+                    let is_given = |word: &str| {
+                        word.strip_prefix(option.as_str())
+                            .is_some_and(|end| end.is_empty() || end.starts_with('='))
+                    };
+                    if unquoted.split(' ').any(is_given) {
+                        continue;
+                    }
+                    repeated.extend([" ", option]);
+                    if let Some(value) = value {
+                        repeated.extend([" ", &quote_shell_word(value)]);
+                    }
+                }
+                repeated.push_str(&command[PROGRAM.len() - 1..]);
+                length
+            }
+            _ if c == '\'' && is_word_start => {
+                let length = quoted_length(rest);
+                repeated.push_str(&rest[..length]);
+                length
+            }
+            _ => {
+                repeated.push(c);
+                c.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    repeated
+}
+
+/// Returns the length of the command at the start of `text`, and the command without its quotations.
+/// It ends at a separator outside of quotes, or where another one starts.
+fn split_command(text: &str) -> (usize, String) {
+    let (mut end, mut unquoted) = (0, String::new());
+    while let Some(c) = text[end..].chars().next() {
+        match c {
+            '\'' => end += quoted_length(&text[end..]),
+            '\\' => end += text[end..].chars().take(2).map(char::len_utf8).sum::<usize>(),
+            ';' | ',' | '`' | ')' | '|' | '\n' => break,
+            ' ' if text[end..].starts_with(" keywright ") => break,
+            c => {
+                unquoted.push(c);
+                end += c.len_utf8();
+            }
+        }
+    }
+    (end, unquoted)
+}
+
+/// Returns the length of the quotation at the start of `text`; of the quote alone if it does not end.
+fn quoted_length(text: &str) -> usize {
+    text[1..].find('\'').map_or(1, |end| end + 2)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -97,7 +174,49 @@ mod tests {
         words
     }
 
+    fn repeat(text: &str) -> String {
+        let options = [
+            ("--server".to_owned(), Some("https://example.com".to_owned())),
+            ("--data-dir".to_owned(), Some("it's mine".to_owned())),
+            ("--sandbox".to_owned(), None),
+        ];
+        repeat_options(text, &options, &|word| ["list", "rm", "get", "recover"].contains(&word))
+    }
+
+    #[test]
+    fn each_command_in_a_text_gets_the_options_that_it_does_not_have() {
+        const OPTIONS: &str = r"--server https://example.com --data-dir 'it'\''s mine' --sandbox";
+        assert_eq!(repeat("keywright list"), format!("keywright {OPTIONS} list"));
+        assert_eq!(
+            repeat("run `keywright get LABEL`, or keywright rm LABEL; it's here"),
+            format!(
+                "run `keywright {OPTIONS} get LABEL`, or keywright {OPTIONS} rm LABEL; \
+                 it's here"
+            )
+        );
+        assert_eq!(
+            repeat("with keywright get or keywright list --data-dir x"),
+            format!(
+                "with keywright {OPTIONS} get or keywright --server https://example.com --sandbox \
+                 list --data-dir x"
+            )
+        );
+        for text in ["/bin/keywright list", "did you mean 'a keywright list'?"] {
+            assert_eq!(repeat(text), text);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn options_change_nothing_within_a_label(label in "(keywright list| --server |it's|['\\\\;`, ]|\\PC){0,8}") {
+            let plain = format_command(&["rm"], &[&label]);
+            let mut expected = parse_words(&plain);
+            let options =
+                ["--server", "https://example.com", "--data-dir", "it's mine", "--sandbox"];
+            expected.splice(1..1, options.map(str::to_owned));
+            prop_assert_eq!(parse_words(&repeat(&plain)), expected);
+        }
+
         #[test]
         fn a_shell_parses_a_printed_command_unchanged(label in "([-'\\\\\"$`;&|<>(){}!#~*?=, \n]|\\PC){0,20}") {
             let expected: &[&str] = if label.starts_with('-') {

@@ -115,9 +115,9 @@ impl SandboxHome {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut all = vec!["--server", self.sandbox.url(), "--store", "memory"];
-        all.extend(arguments);
-        self.home.command(&all)
+        let mut command = self.home.command(arguments);
+        command.env("KEYWRIGHT_SERVER", self.sandbox.url()).env("KEYWRIGHT_STORE", "memory");
+        command
     }
 
     pub fn run(&self, arguments: &[&str]) -> (i32, String, String) {

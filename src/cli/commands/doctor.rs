@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::output::{print, print_status};
+use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
 use crate::domain::{ErrorKind, UserError};
 use crate::services::doctor::{
@@ -36,7 +37,8 @@ impl DoctorArgs {
         let (mut checks, mut written) = (Vec::new(), Ok(()));
         run_async(doctor::run_checks(services, &options, &mut |event| match event {
             DoctorProgress::Notice(text) => print_status(&text),
-            DoctorProgress::CheckFinished(check) => {
+            DoctorProgress::CheckFinished(mut check) => {
+                check.advice = complete_commands(&check.advice);
                 if !self.json && written.is_ok() {
                     written = print(&format_health_check(&check));
                 }

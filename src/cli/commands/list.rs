@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{eprint, is_quiet, print, print_error, print_status};
+use crate::cli::repeated_options::complete_commands;
 use crate::cli::table::{self, Column};
 use crate::cli::{json, run_async};
 use crate::domain::{
@@ -67,7 +68,8 @@ impl ListArgs {
             let keys: Vec<_> = keys.iter().map(|key| json::key_to_json(key, now)).collect();
             print(&format!("{:#}\n", serde_json::Value::from(keys)))?;
         } else if keys.is_empty() {
-            print("no keys are stored yet; create one: keywright new LABEL\n")?;
+            let text = "no keys are stored yet; create one: keywright new LABEL\n";
+            print(&complete_commands(text))?;
         } else {
             let rows: Vec<_> = keys.iter().map(|key| format_row(key, now)).collect();
             print(&table::format_table(&COLUMNS, &rows, table::terminal_width()))?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::json::{error_to_json, to_iso8601};
 use crate::cli::output::{confirm, print, print_result, print_status, print_warning, usage_error};
+use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
 use crate::cli::unstored_keys::{finish_interrupted, print_settled, report_lost_keys};
 use crate::domain::{ErrorKind, UnresolvedAttempt, UserError, format_command, sanitize};
@@ -160,11 +161,12 @@ fn format_recovery(report: &RecoveryReport) -> String {
     for (one, advice) in &report.unresolved {
         let _ = writeln!(
             text,
-            "possibly issued  {}  {}  {}  {}\n  {advice}",
+            "possibly issued  {}  {}  {}  {}\n  {}",
             one.label,
             format_time(one.started_at),
             one.server,
-            one.id
+            one.id,
+            complete_commands(advice)
         );
     }
     if text.is_empty() {
@@ -180,7 +182,7 @@ fn recovery_to_json(report: &RecoveryReport) -> Value {
             "label": one.label,
             "server": one.server,
             "at": format_time(one.started_at),
-            "advice": advice,
+            "advice": complete_commands(advice),
         })
     });
     let elsewhere = report
