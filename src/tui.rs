@@ -86,6 +86,7 @@ pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> 
         alternate_store: alternate_store(&services),
         keychain_service: services.keychain_service.clone(),
         refresh_interval,
+        key_overrides: state::KeyOverrides::default(),
     };
     let mut model = Model::new(context, size, Timestamp::now());
     // The theme decides about colours; without this, crossterm would also drop bold and dim.
@@ -283,7 +284,9 @@ impl EventLoop<'_> {
             events = keymap::join_burst(events);
         }
         for event in events {
-            if let Some(msg) = keymap::msg_for_event(self.model, event) {
+            let model = &*self.model;
+            let intent_at = |column, row| view::intent_at(model, column, row);
+            if let Some(msg) = keymap::msg_for_event(model, event, intent_at) {
                 match self.handle_message(msg) {
                     LoopAction::Continue => {}
                     next => return next,

@@ -1,6 +1,11 @@
-//! Maps key presses and mouse events to intents, screen by screen. The footer and the help are drawn
-//! from the same tables.
+//! Maps key presses and mouse events to intents, screen by screen. The footer, the help and the palette
+//! are drawn from the same tables.
 
+mod action;
+mod configured;
+mod dashboard;
+mod footer;
+mod palette;
 mod tables;
 
 use std::time::Duration;
@@ -9,59 +14,46 @@ use crossterm::event::{
     Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
 
-use crate::tui::state::{ConfirmKind, Intent, Model, Msg, Question, Screen};
+use crate::tui::state::{ConfirmKind, Intent, KeyPress, Model, Msg, Overlay, Question, Screen};
+pub use action::{Action, Binding, Group, Safety};
+pub use configured::{key_table, resolve_key_overrides};
+use dashboard::{DASHBOARD, GLOBAL, SANDBOX};
+pub use footer::{FooterItem, footer_items};
+pub use palette::{PaletteEntry, palette_entries, run_entry, selected_entry};
 use tables::{
     ACTION_RESULTS, ALTERNATE_STORE, BATCH, CODE_FIELD, CONFIRM_ACCOUNT, CONFIRM_LEAK_RESPONSE,
-    CONFIRM_REVOKE, CONFIRM_ROTATE, DASHBOARD, FILTER, FORM, GLOBAL, HELP, NEW_KEY, PASSPHRASE,
-    PLAN, PLAN_FINISHED, PLAN_PATH, PROVISIONING, QUESTION, REMOVE_QUESTION, SANDBOX,
-    SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING, UNSTORED_KEY,
+    CONFIRM_REVOKE, CONFIRM_ROTATE, FILTER, FORM, HELP, MESSAGES, NEW_KEY, PALETTE, PASSPHRASE,
+    PLAN, PLAN_FINISHED, PLAN_PATH, PROVISIONING, QUESTION, REMOVE_QUESTION, SANDBOX_CONSENT,
+    SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING, UNSTORED_KEY,
 };
 
-/// An action and the keys that trigger it.
-#[derive(Debug)]
-pub struct KeyBinding {
-    keys: &'static [(KeyModifiers, KeyCode)],
-    /// The keys as shown.
-    pub key_text: &'static str,
-    /// What the keys do; empty if they are not shown.
-    pub description: &'static str,
-    /// Whether the footer shows it; the help shows all.
-    pub is_in_footer: bool,
-    intent: Intent,
+/// Returns the actions that key presses trigger now; the first match wins.
+pub fn active_bindings(model: &Model) -> Vec<Binding> {
+    let tables = match (&model.question, &model.overlay) {
+        (Some(Question::RemoveKeys(_)), _) => vec![REMOVE_QUESTION, GLOBAL],
+        (Some(_), _) => vec![QUESTION, GLOBAL],
+        (None, Some(Overlay::Help { .. })) => vec![HELP, GLOBAL],
+        (None, Some(Overlay::Palette(_))) => vec![PALETTE, TEXT_EDITING, GLOBAL],
+        (None, Some(Overlay::Messages(_))) => vec![MESSAGES, GLOBAL],
+        (None, None) => {
+            let mut tables = screen_tables(model);
+            tables.push(GLOBAL);
+            tables
+        }
+    };
+    tables.into_iter().flatten().map(|action| Binding::new(action, model)).collect()
 }
 
-impl KeyBinding {
-    /// Returns whether the binding shows and hides the details.
-    pub fn is_details_toggle(&self) -> bool {
-        self.intent == Intent::ToggleDetails
-    }
-
-    /// Returns whether the binding leaves the screen or opens the help. The footer always shows those.
-    pub fn is_exit_or_help(&self) -> bool {
-        matches!(self.intent, Intent::Back | Intent::Quit | Intent::ToggleHelp)
-    }
+/// Returns the actions of the screen, ignoring a question or what covers it.
+pub fn screen_bindings(model: &Model) -> Vec<Binding> {
+    let tables = screen_tables(model).into_iter().chain([GLOBAL]);
+    tables.flatten().map(|action| Binding::new(action, model)).collect()
 }
 
-/// Returns the active tables; the first match wins.
-pub fn active_bindings(model: &Model) -> Vec<&'static [KeyBinding]> {
-    match &model.question {
-        Some(Question::RemoveKeys(_)) => return vec![GLOBAL, REMOVE_QUESTION],
-        Some(_) => return vec![GLOBAL, QUESTION],
-        None => {}
-    }
-    if model.help_page.is_some() {
-        return vec![GLOBAL, HELP];
-    }
-    let mut tables = screen_bindings(model);
-    tables.push(GLOBAL);
-    tables
-}
-
-/// Returns the tables of the screen, ignoring a question or the help above it.
-pub fn screen_bindings(model: &Model) -> Vec<&'static [KeyBinding]> {
+fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
     match &model.screen {
         Screen::Dashboard if model.dashboard.is_filtering => vec![FILTER, TEXT_EDITING],
-        Screen::Dashboard if model.is_sandbox => vec![SANDBOX, DASHBOARD],
+        Screen::Dashboard if model.is_sandbox => vec![DASHBOARD, SANDBOX],
         Screen::Dashboard => vec![DASHBOARD],
         Screen::Form(_) => vec![FORM, TEXT_EDITING],
         Screen::SignIn(sign_in) if sign_in.error.is_some() => vec![SIGN_IN_FAILED],
@@ -103,11 +95,18 @@ pub fn screen_bindings(model: &Model) -> Vec<&'static [KeyBinding]> {
 /// Characters that follow each other faster than this were not typed by a person.
 pub const BURST_GAP: Duration = Duration::from_millis(10);
 
-/// Returns the message of a terminal event on the current screen.
-pub fn msg_for_event(model: &Model, event: Event) -> Option<Msg> {
+/// Returns the message of a terminal event on the current screen. `intent_at` returns what a click at
+/// a column and a row requests.
+pub fn msg_for_event(
+    model: &Model,
+    event: Event,
+    intent_at: impl FnOnce(u16, u16) -> Option<Intent>,
+) -> Option<Msg> {
     match event {
         Event::Key(key) => intent_for_key(model, &key).map(Msg::Intent),
-        Event::Mouse(mouse) if is_mouse_enabled(model) => intent_for_mouse(&mouse).map(Msg::Intent),
+        Event::Mouse(mouse) if is_mouse_enabled(model) => {
+            intent_for_mouse(&mouse, intent_at).map(Msg::Intent)
+        }
         Event::Paste(text) => Some(Msg::Intent(Intent::Paste(text))),
         Event::Resize(columns, rows) => Some(Msg::Resized(columns, rows)),
         Event::FocusGained => Some(Msg::FocusGained),
@@ -115,10 +114,10 @@ pub fn msg_for_event(model: &Model, event: Event) -> Option<Msg> {
     }
 }
 
-/// Returns whether clicks are handled: only in the table of keys. On the other screens the terminal
-/// keeps the mouse, so that addresses and commands can be selected.
+/// Returns whether clicks are handled. On the screens of a sign-in and of a new key the terminal keeps
+/// the mouse, so that addresses and commands can be selected.
 pub fn is_mouse_enabled(model: &Model) -> bool {
-    matches!(model.screen, Screen::Dashboard)
+    model.overlay.is_some() || !matches!(model.screen, Screen::SignIn(_) | Screen::NewKey(_))
 }
 
 /// Returns whether a code may be pasted on the current screen. A terminal without bracketed paste
@@ -126,7 +125,7 @@ pub fn is_mouse_enabled(model: &Model) -> bool {
 pub fn expects_code(model: &Model) -> bool {
     matches!(&model.screen, Screen::SignIn(sign_in) if sign_in.is_awaiting_consent())
         && model.question.is_none()
-        && model.help_page.is_none()
+        && model.overlay.is_none()
 }
 
 /// Returns the character of an event that a paste without brackets may contain.
@@ -166,12 +165,16 @@ pub fn intent_for_key(model: &Model, event: &KeyEvent) -> Option<Intent> {
         KeyCode::Char(_) | KeyCode::BackTab => event.modifiers - KeyModifiers::SHIFT,
         _ => event.modifiers,
     };
-    let pressed = (modifiers, event.code);
+    let pressed = KeyPress { modifiers, code: event.code };
     let bound = active_bindings(model)
         .into_iter()
-        .flatten()
-        .find(|binding| binding.keys.contains(&pressed))
-        .map(|binding| binding.intent.clone());
+        .find(|binding| binding.is_triggered_by(pressed))
+        .map(|binding| binding.intent());
+    if let Some(Overlay::Palette(palette)) = &model.overlay
+        && model.question.is_none()
+    {
+        return palette::intent_in_palette(model, palette, bound, event.code, modifiers);
+    }
     let accepts_text = match &model.screen {
         Screen::Form(_) => true,
         Screen::SignIn(sign_in) => sign_in.code_field.is_some() && sign_in.error.is_none(),
@@ -181,7 +184,7 @@ pub fn intent_for_key(model: &Model, event: &KeyEvent) -> Option<Intent> {
         Screen::Plan(plan) => plan.comparison.is_none(),
         Screen::ActionResults(_) => false,
     } && model.question.is_none()
-        && model.help_page.is_none();
+        && model.overlay.is_none();
     match (bound, event.code) {
         (Some(intent), _) => Some(intent),
         (None, KeyCode::Char(c)) if accepts_text && modifiers.is_empty() => {
@@ -191,10 +194,13 @@ pub fn intent_for_key(model: &Model, event: &KeyEvent) -> Option<Intent> {
     }
 }
 
-/// Returns the intent of a mouse event on the table.
-pub fn intent_for_mouse(event: &MouseEvent) -> Option<Intent> {
+/// Returns the intent of a mouse event.
+pub fn intent_for_mouse(
+    event: &MouseEvent,
+    intent_at: impl FnOnce(u16, u16) -> Option<Intent>,
+) -> Option<Intent> {
     match event.kind {
-        MouseEventKind::Down(MouseButton::Left) => Some(Intent::ClickRow(event.row)),
+        MouseEventKind::Down(MouseButton::Left) => intent_at(event.column, event.row),
         MouseEventKind::ScrollUp => Some(Intent::Move(-1)),
         MouseEventKind::ScrollDown => Some(Intent::Move(1)),
         _ => None,
@@ -216,35 +222,25 @@ mod tests {
     }
 
     #[test]
-    fn no_key_has_two_bindings_on_one_screen() {
-        for tables in [
-            vec![GLOBAL, SANDBOX, DASHBOARD],
-            vec![GLOBAL, FORM],
-            vec![GLOBAL, TEXT_EDITING],
-            vec![GLOBAL, SANDBOX_CONSENT, SIGN_IN],
-            vec![GLOBAL, SANDBOX_CONSENT, SIGN_IN_BY_CODE],
-            vec![GLOBAL, SIGN_IN_FAILED],
-            vec![GLOBAL, UNSTORED_KEY, ALTERNATE_STORE, NEW_KEY],
-            vec![GLOBAL, PASSPHRASE, TEXT_EDITING],
-            vec![GLOBAL, QUESTION],
-            vec![GLOBAL, REMOVE_QUESTION],
-            vec![GLOBAL, CONFIRM_ROTATE],
-            vec![GLOBAL, CONFIRM_LEAK_RESPONSE],
-            vec![GLOBAL, CONFIRM_REVOKE, TEXT_EDITING],
-            vec![GLOBAL, ACTION_RESULTS],
-            vec![GLOBAL, PLAN_PATH, TEXT_EDITING],
-            vec![GLOBAL, PLAN],
-            vec![GLOBAL, PLAN_FINISHED],
-            vec![GLOBAL, SANDBOX_CONSENT, BATCH],
-            vec![GLOBAL, HELP],
-        ] {
-            let mut seen = Vec::new();
-            for binding in tables.into_iter().flatten() {
-                for key in binding.keys {
-                    assert!(!seen.contains(&key), "{key:?} has two bindings");
-                    seen.push(key);
+    fn no_key_has_two_actions_on_one_screen() {
+        for tables in configured::SCREENS {
+            let mut seen: Vec<(KeyPress, &Intent)> = Vec::new();
+            for action in tables.iter().copied().flatten() {
+                for key in action.built_in_keys() {
+                    let is_other = |(other, intent): &&(KeyPress, &Intent)| {
+                        other == key && **intent != action.intent
+                    };
+                    assert!(!seen.iter().any(|row| is_other(&row)), "{key} has two actions");
+                    seen.push((*key, &action.intent));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_action_fits_into_a_column_of_the_help() {
+        for action in [DASHBOARD, GLOBAL, SANDBOX].into_iter().flatten() {
+            assert!(action.help_text().len() <= 27, "{}", action.help_text());
         }
     }
 }

@@ -7,9 +7,11 @@ mod confirm_dialog;
 mod dashboard;
 mod effect;
 mod form;
+mod key_overrides;
 mod key_update;
 mod message;
 mod new_key_screen;
+mod overlay;
 mod plan_screen;
 mod refresh;
 mod sign_in_screen;
@@ -22,15 +24,19 @@ pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey, SIDE_DETAILS_MIN_
 pub use effect::{Effect, Request};
 pub(in crate::tui) use form::Submission;
 pub use form::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind};
+pub use key_overrides::{KeyOverrides, KeyPress};
 pub use key_update::KeyUpdate;
 pub use message::{Intent, KeyUpdateOutcome, Msg, Response};
 pub use new_key_screen::{NewKeyScreen, PassphraseForm};
+pub use overlay::{LoggedMessage, MessageView, Overlay, Palette};
 pub use plan_screen::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
 pub use refresh::{RefreshRound, RefreshSchedule};
 pub use sign_in_screen::{Operation, SignInScreen, SignInUrl};
 pub use sort_filter::{SortOrder, spent_share};
 pub use text_field::TextField;
 pub use ticket::Ticket;
+
+use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -119,6 +125,8 @@ pub struct AppContext {
     pub keychain_service: String,
     /// The interval between two refresh rounds; `None` disables automatic refreshes.
     pub refresh_interval: Option<SignedDuration>,
+    /// The keys of the configuration.
+    pub key_overrides: KeyOverrides,
 }
 
 /// The whole state of the dashboard.
@@ -144,12 +152,16 @@ pub struct Model {
     pub refresh: RefreshSchedule,
     /// The screen that is shown.
     pub screen: Screen,
-    /// The page of the help, while it covers the screen.
-    pub help_page: Option<usize>,
+    /// The help, the palette or the message log, while one covers the screen.
+    pub overlay: Option<Overlay>,
     /// The question, while one covers the screen.
     pub question: Option<Question>,
     /// The last notice; the next key press clears it.
     pub notice: Option<Result<String, UserError>>,
+    /// Every notice so far, oldest first.
+    pub messages: VecDeque<LoggedMessage>,
+    /// The keys of the configuration.
+    pub key_overrides: KeyOverrides,
     /// Keys that are stored nowhere and wait to be shown.
     pub unstored_keys: Vec<NewKeyScreen>,
     /// Runs that continue without a screen.
@@ -181,9 +193,11 @@ impl Model {
             dashboard: Dashboard::new(),
             refresh: RefreshSchedule::new(context.refresh_interval),
             screen: Screen::Dashboard,
-            help_page: None,
+            overlay: None,
             question: None,
             notice: None,
+            messages: VecDeque::new(),
+            key_overrides: context.key_overrides,
             unstored_keys: Vec::new(),
             background_runs: Vec::new(),
             open_requests: Vec::new(),
@@ -193,6 +207,15 @@ impl Model {
             is_disconnected: false,
             last_ticket: 0,
         }
+    }
+
+    /// Shows a notice and keeps it in the message log.
+    pub(in crate::tui) fn notify(&mut self, message: Result<String, UserError>) {
+        if self.messages.len() == overlay::MAX_MESSAGES {
+            self.messages.pop_front();
+        }
+        self.messages.push_back(LoggedMessage { at: self.now, message: message.clone() });
+        self.notice = Some(message);
     }
 
     /// Returns the name of the store of `key`.

@@ -4,6 +4,7 @@ mod actions;
 mod form;
 mod intents;
 mod operation;
+mod overlay;
 mod plan;
 mod quit;
 mod responses;
@@ -106,7 +107,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             model.dashboard.unresolved_attempts = unresolved_attempts;
             if let Some(label) = deleted_labels.first() {
-                model.notice = Some(Ok(format!(
+                model.notify(Ok(format!(
                     "a key for '{label}' that was created and not received was deleted at OpenRouter"
                 )));
             }
@@ -114,14 +115,14 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 responses::finish_resumed_rotation(model, &label, result);
             }
             for key in stored_keys {
-                model.notice = Some(Ok(format!(
+                model.notify(Ok(format!(
                     "'{}' was recovered from an interrupted run and is stored",
                     key.label
                 )));
                 model.dashboard.upsert_key(key, now);
             }
             if let Some(error) = error {
-                model.notice = Some(Err(error));
+                model.notify(Err(error));
             }
             Vec::new()
         }
@@ -210,16 +211,17 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             {
                 match key {
                     Ok(key) => model.dashboard.reveal_key(hash, key, now),
-                    Err(error) => model.notice = Some(Err(error)),
+                    Err(error) => model.notify(Err(error)),
                 }
             }
             Vec::new()
         }
         Msg::KeyRemoved { label, result } => {
-            model.notice = Some(result.map(|()| {
+            let message = result.map(|()| {
                 model.dashboard.remove_key(&label, now);
                 format!("'{label}' was removed from this machine; the key stays valid until you revoke it at OpenRouter")
-            }));
+            });
+            model.notify(message);
             Vec::new()
         }
         Msg::AccountConfirmed { label, result } => {
@@ -230,13 +232,13 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             sign_in::handle_consent_decision(model, ticket, result)
         }
         Msg::SandboxActionFinished(notice) => {
-            model.notice = Some(notice);
+            model.notify(notice);
             // Results of the current round may be from before the action.
             model.refresh.rerun_requested = model.refresh.current_round.is_some();
             start_refresh(model)
         }
         Msg::Notice(notice) => {
-            model.notice = Some(notice);
+            model.notify(notice);
             Vec::new()
         }
     };
@@ -316,7 +318,7 @@ fn finish_provisioning(
         }
         (Ok(new_key), _) if !new_key.is_stored => queue_unstored(model, new_key),
         (Ok(new_key), _) => {
-            model.notice = Some(Ok(format!("'{}' was created and stored", new_key.entry.label)));
+            model.notify(Ok(format!("'{}' was created and stored", new_key.entry.label)));
         }
         (Err(error), None) => match &mut model.screen {
             Screen::SignIn(sign_in) if is_shown => sign_in.error = Some(error),
@@ -329,7 +331,7 @@ fn finish_provisioning(
         // The person cancelled the run.
         (Err(error), Some(_)) if error.kind == ErrorKind::Cancelled => {}
         (Err(error), Some(_)) => {
-            model.notice = Some(Err(error));
+            model.notify(Err(error));
         }
     }
     quit_when_idle(model)

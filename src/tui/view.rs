@@ -17,7 +17,9 @@ mod header;
 mod help;
 mod key_details;
 mod key_table;
+mod messages;
 mod new_key_screen;
+mod palette;
 mod plan;
 mod sign_in_screen;
 mod text;
@@ -31,7 +33,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Borders};
 
-use crate::tui::state::{KeyList, Model, SIDE_DETAILS_MIN_COLUMNS, Screen};
+use crate::tui::state::{Intent, KeyList, Model, Overlay, SIDE_DETAILS_MIN_COLUMNS, Screen};
 
 pub use crate::platform::environment::MIN_TERMINAL_SIZE;
 
@@ -56,7 +58,34 @@ pub fn draw_with_link(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> Opt
         text::draw_paragraph(frame, area, vec![text.into()]);
         return None;
     }
-    let [head, rule, body, bottom, notice, foot] = Layout::vertical([
+    let [head, rule, body, bottom, notice, foot] = split_screen(area);
+    header::draw(model, theme, frame, head);
+    for line in [rule, bottom] {
+        frame.render_widget(Block::new().borders(Borders::TOP).border_style(theme.dim()), line);
+    }
+    let mut link = None;
+    if let Some(Overlay::Help { page }) = &model.overlay {
+        help::draw(model, *page, theme, frame, body);
+    } else if let Some(Overlay::Messages(view)) = &model.overlay {
+        messages::draw(*view, model, theme, frame, body);
+    } else if let Screen::SignIn(state) = &model.screen {
+        link = sign_in_screen::draw(state, model, theme, frame, body);
+    } else {
+        draw_body(model, theme, frame, body);
+    }
+    if let Some(Overlay::Palette(state)) = &model.overlay {
+        palette::draw(state, model, theme, frame, body);
+        // The terminal would write the address over the palette.
+        link = None;
+    }
+    footer::draw_notice(model, theme, frame, bottom, notice);
+    footer::draw(model, theme, frame, foot);
+    link
+}
+
+/// Returns the header, a rule, the body, a rule, the notice and the footer.
+fn split_screen(area: Rect) -> [Rect; 6] {
+    Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),
         Constraint::Fill(1),
@@ -64,22 +93,29 @@ pub fn draw_with_link(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> Opt
         Constraint::Length(1),
         Constraint::Length(1),
     ])
-    .areas(area);
-    header::draw(model, theme, frame, head);
-    for line in [rule, bottom] {
-        frame.render_widget(Block::new().borders(Borders::TOP).border_style(theme.dim()), line);
+    .areas(area)
+}
+
+/// Returns what a click at a place on the screen requests.
+pub fn intent_at(model: &Model, column: u16, row: u16) -> Option<Intent> {
+    let (columns, rows) = model.terminal_size;
+    let [_, _, body, _, _, foot] = split_screen(Rect::new(0, 0, columns, rows));
+    if row == foot.y {
+        return footer::intent_at(model, foot, column);
     }
-    let mut link = None;
-    if let Some(page) = model.help_page {
-        help::draw(model, page, theme, frame, body);
-    } else if let Screen::SignIn(state) = &model.screen {
-        link = sign_in_screen::draw(state, model, theme, frame, body);
-    } else {
-        draw_body(model, theme, frame, body);
+    // A question is answered with its words in the footer.
+    if model.question.is_some() {
+        return None;
     }
-    footer::draw_notice(model, theme, frame, bottom, notice);
-    footer::draw(model, theme, frame, foot);
-    link
+    match (&model.overlay, &model.screen) {
+        (Some(Overlay::Palette(state)), _) => palette::intent_at(state, model, body, (column, row)),
+        (Some(Overlay::Help { .. } | Overlay::Messages(_)), _) => None,
+        (None, Screen::Dashboard) if model.dashboard.is_filtering => None,
+        (None, Screen::Dashboard) => key_table::sort_order_at(model, body, column, row)
+            .map(Intent::SortBy)
+            .or_else(|| model.dashboard.row_at(row, rows).map(|_| Intent::ClickRow(row))),
+        (None, _) => None,
+    }
 }
 
 /// Draws the whole screen.

@@ -2,7 +2,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use keywright::tui::keymap::{intent_for_key, intent_for_mouse};
-use keywright::tui::state::{ConfirmKind, FormField, FormKind, Intent, Msg, Screen};
+use keywright::tui::state::{ConfirmKind, FormField, FormKind, Intent, Msg, Screen, SortOrder};
+use keywright::tui::view::intent_at;
 use tui_input::InputRequest;
 
 use super::Fuzzer;
@@ -55,8 +56,13 @@ impl Fuzzer {
                 MouseEventKind::Moved,
             ]);
             let row = u16::try_from(self.rng.below(60)).unwrap();
-            let event = MouseEvent { kind, column: 3, row, modifiers: KeyModifiers::NONE };
-            return intent_for_mouse(&event);
+            let event = MouseEvent {
+                kind,
+                column: u16::try_from(self.rng.below(200)).unwrap(),
+                row,
+                modifiers: KeyModifiers::NONE,
+            };
+            return intent_for_mouse(&event, |column, row| intent_at(&self.model, column, row));
         }
         let plain: Vec<char> = PLAIN_KEYS.chars().collect();
         let ctrl: Vec<char> = CTRL_KEYS.chars().collect();
@@ -119,6 +125,12 @@ impl Fuzzer {
             Intent::Suspend,
             Intent::Back,
             Intent::ToggleHelp,
+            Intent::ToggleMessages,
+            Intent::OpenPalette,
+            Intent::RunFromPalette(Box::new(Intent::ToggleMark)),
+            Intent::NextAttention,
+            Intent::SetFilter("state:".into()),
+            Intent::SortBy(SortOrder::State),
             Intent::NewKey,
             Intent::Move(isize::MIN),
             Intent::Move(isize::MAX),

@@ -5,7 +5,7 @@ mod usage;
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::new_key_screen::{REVEAL_DURATION, is_reveal_active};
 use super::sort_filter::{SortOrder, sort_and_filter};
@@ -25,6 +25,9 @@ pub const SIDE_DETAILS_MIN_COLUMNS: u16 = 140;
 
 /// The screen row of the first key, not counting the line of warnings.
 const FIRST_KEY_ROW: u16 = 3;
+
+/// The longest time between the two clicks of a double click.
+const DOUBLE_CLICK: SignedDuration = SignedDuration::from_millis(400);
 
 /// The keys, or why there are none.
 #[derive(Clone, Debug)]
@@ -75,6 +78,8 @@ pub struct Dashboard {
     pub marked_hashes: HashSet<String>,
     /// Whether the details of the selected key are shown.
     pub are_details_shown: bool,
+    /// The last clicked row, and when.
+    last_click: Option<(usize, Timestamp)>,
     /// The revealed key.
     pub revealed_key: Option<RevealedKey>,
     /// Hashes of the keys of another account for which the dialog was shown.
@@ -121,6 +126,7 @@ impl Dashboard {
             selected_row: 0,
             marked_hashes: HashSet::new(),
             are_details_shown: false,
+            last_click: None,
             revealed_key: None,
             shown_account_dialogs: HashSet::new(),
             unresolved_attempts: Vec::new(),
@@ -313,6 +319,18 @@ impl Dashboard {
         let below = usize::from(screen_row.checked_sub(FIRST_KEY_ROW + 1)?);
         let row = self.selected_row / page * page + below;
         (below < page && row < self.rows.len()).then_some(row)
+    }
+
+    /// Selects the row. Returns whether this is the second click on it within [`DOUBLE_CLICK`].
+    pub fn click_row(&mut self, row: usize, now: Timestamp) -> bool {
+        self.select_row(row);
+        let first = self.last_click.replace((row, now));
+        let is_double = first.is_some_and(|(first_row, at)| {
+            first_row == row
+                && (SignedDuration::ZERO..=DOUBLE_CLICK).contains(&now.duration_since(at))
+        });
+        self.last_click.take_if(|_| is_double);
+        is_double
     }
 
     /// Updates the list of keys that need attention.

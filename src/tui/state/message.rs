@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use tui_input::InputRequest;
 
 use super::plan_screen::PlanComparison;
+use super::sort_filter::SortOrder;
 use super::ticket::Ticket;
 use crate::domain::{
     AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, Label, LeakResponse, ProvisioningEvent,
@@ -25,6 +26,16 @@ pub enum Intent {
     Back,
     /// Show or hide the help.
     ToggleHelp,
+    /// Open the palette.
+    OpenPalette,
+    /// Close the palette and do this.
+    RunFromPalette(Box<Intent>),
+    /// Show or hide the message log.
+    ToggleMessages,
+    /// Select the next key that needs attention.
+    NextAttention,
+    /// Filter the keys by this text.
+    SetFilter(String),
     /// Open the form of a new key.
     NewKey,
     /// Move the selection by rows.
@@ -65,6 +76,8 @@ pub enum Intent {
     Reload,
     /// Sort by the next column.
     NextSortOrder,
+    /// Sort by this column, or reverse the order if it is the current one.
+    SortBy(SortOrder),
     /// Reverse the sort order.
     ReverseSort,
     /// Edit the filter.

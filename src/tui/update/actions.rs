@@ -39,7 +39,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             if model.dashboard.scope == KeyScope::Stored {
                 let ticket = model.next_ticket();
                 model.dashboard.account_keys_ticket = Some(ticket);
-                model.notice = Some(Ok("loading the keys of the account".into()));
+                model.notify(Ok("loading the keys of the account".into()));
                 return vec![Effect::Request(ticket, Request::LoadAccountKeys)];
             }
             show_scope(model, model.dashboard.scope.next());
@@ -54,7 +54,7 @@ pub(super) fn show_scope(model: &mut Model, scope: KeyScope) {
     model.dashboard.set_scope(scope, model.now);
     let (count, description) = (model.dashboard.rows.len(), scope.description());
     let keys = if count == 1 { "key" } else { "keys" };
-    model.notice = Some(Ok(format!("{count} {keys}: {description}; press a for the next view")));
+    model.notify(Ok(format!("{count} {keys}: {description}; press a for the next view")));
 }
 
 /// Returns the target keys that are stored here, and shows an error if none is.
@@ -68,7 +68,7 @@ fn target_stored_keys(model: &mut Model) -> Vec<StoredKey> {
 }
 
 pub(super) fn show_not_stored_error(model: &mut Model) {
-    model.notice = Some(Err(UserError::new(
+    model.notify(Err(UserError::new(
         ErrorKind::NotFound,
         "this key is not stored here",
         "OpenRouter shows a key only at its creation; d, e and x still work",
@@ -78,7 +78,7 @@ pub(super) fn show_not_stored_error(model: &mut Model) {
 fn open_confirm_dialog(model: &mut Model, kind: ConfirmKind) -> Vec<Effect> {
     let mut keys = target_stored_keys(model);
     if kind == ConfirmKind::Rotate && keys.len() > 1 {
-        model.notice = Some(Err(UserError::new(
+        model.notify(Err(UserError::new(
             ErrorKind::InvalidInput,
             "only one key can be rotated at a time",
             "press esc to clear the marks",
@@ -151,7 +151,7 @@ pub(super) fn set_keys_disabled(
         hashes.filter_map(|hash| model.dashboard.find_key(hash)).cloned().collect();
     let Some(first) = keys.first() else { return Vec::new() };
     let verb = if disabled { "disabling" } else { "enabling" };
-    model.notice = Some(Ok(format!("{verb} '{}' at OpenRouter", first.label)));
+    model.notify(Ok(format!("{verb} '{}' at OpenRouter", first.label)));
     model.dashboard.marked_hashes.clear();
     vec![Effect::SetKeysDisabled { keys, disabled }]
 }
@@ -188,7 +188,7 @@ pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Ef
                 }
                 ConfirmKind::Revoke => {
                     model.screen = Screen::Dashboard;
-                    model.notice = Some(Ok("revoking at OpenRouter".into()));
+                    model.notify(Ok("revoking at OpenRouter".into()));
                     vec![Effect::RevokeKeys(keys)]
                 }
             };

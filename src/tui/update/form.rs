@@ -45,7 +45,7 @@ pub(super) fn submit_form(model: &mut Model) -> Vec<Effect> {
         }
         Submission::NoChange => {
             model.screen = Screen::Dashboard;
-            model.notice = Some(Ok("nothing was changed".into()));
+            model.notify(Ok("nothing was changed".into()));
             Vec::new()
         }
         Submission::UpdateKey(update) => {

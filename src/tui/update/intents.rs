@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{actions, form, operation, plan, quit_when_idle, sign_in};
+use super::{actions, form, operation, overlay, plan, quit_when_idle, sign_in};
 use crate::domain::{StoredKey, trim_secret_input};
 use crate::tui::state::{
     Effect, Intent, KeyScope, Model, PassphraseForm, Question, Request, Screen, TextField,
@@ -13,6 +13,13 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
     if let Some(question) = model.question.take() {
         return handle_question_intent(model, question, &intent);
     }
+    let intent = match intent {
+        Intent::RunFromPalette(chosen) => {
+            model.overlay = None;
+            *chosen
+        }
+        other => other,
+    };
     match intent {
         Intent::Quit | Intent::Interrupt => return request_quit(model),
         Intent::Suspend => {
@@ -22,21 +29,9 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             }
             return vec![Effect::Suspend];
         }
-        Intent::ToggleHelp => {
-            model.help_page = if model.help_page.is_some() { None } else { Some(0) };
-            return Vec::new();
-        }
         _ => {}
     }
-    if let Some(page) = model.help_page {
-        // Intents do not reach the screen below the help.
-        match intent {
-            Intent::Back => model.help_page = None,
-            Intent::Move(by) => model.help_page = Some(page.saturating_add_signed(by)),
-            _ => {}
-        }
-        return Vec::new();
-    }
+    let Some(intent) = overlay::handle_intent(model, intent) else { return Vec::new() };
     match &mut model.screen {
         Screen::Dashboard => handle_dashboard_intent(model, intent),
         Screen::Form(_) => form::handle_intent(model, intent),
@@ -73,18 +68,28 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::Enter => model.dashboard.is_filtering = false,
         Intent::EditFilter => model.dashboard.is_filtering = true,
+        Intent::SetFilter(filter) => {
+            // A filter that ends with a colon waits for its value.
+            model.dashboard.is_filtering = filter.ends_with(':');
+            model.dashboard.filter = TextField::default();
+            model.dashboard.filter.paste(&filter);
+            model.dashboard.update_rows(model.now);
+        }
+        Intent::NextAttention => select_next_attention(model),
         Intent::NextSortOrder => {
             let sort = model.dashboard.sort_order.next();
             model.dashboard.set_sort_order(sort, model.now);
-            model.notice = Some(Ok(format!("sorted by {}", sort.description())));
+            model.notify(Ok(format!("sorted by {}", sort.description())));
         }
+        Intent::SortBy(sort_order) => model.dashboard.set_sort_order(sort_order, model.now),
         Intent::ReverseSort => {
             model.dashboard.set_sort_order(model.dashboard.sort_order, model.now);
         }
         Intent::ToggleMark => model.dashboard.toggle_mark(),
         Intent::ClickRow(screen_row) => {
             if let Some(row) = model.dashboard.row_at(screen_row, model.terminal_size.1) {
-                model.dashboard.select_row(row);
+                let is_double = model.dashboard.click_row(row, model.now);
+                model.dashboard.are_details_shown |= is_double;
             }
         }
         Intent::Move(by) => model.dashboard.move_selection(by),
@@ -110,6 +115,9 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::Back if !model.dashboard.marked_hashes.is_empty() => {
             model.dashboard.marked_hashes.clear();
+        }
+        Intent::Back if model.dashboard.scope != KeyScope::Stored => {
+            model.dashboard.set_scope(KeyScope::Stored, model.now);
         }
         Intent::Back => {
             if let Some(round) = &model.refresh.current_round {
@@ -161,6 +169,25 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         other => return actions::handle_intent(model, other),
     }
     Vec::new()
+}
+
+/// Selects the next key that needs attention, after the selected one in the order of urgency. A filter
+/// that hides them all is cleared.
+fn select_next_attention(model: &mut Model) {
+    let dashboard = &mut model.dashboard;
+    let urgent: Vec<usize> = dashboard.attention_list.iter().map(|(index, _)| *index).collect();
+    if !urgent.iter().any(|index| dashboard.rows.contains(index)) {
+        dashboard.filter = TextField::default();
+        dashboard.set_scope(KeyScope::Stored, model.now);
+    }
+    let selected = dashboard.rows.get(dashboard.selected_row);
+    let after = urgent.iter().position(|index| Some(index) == selected).map_or(0, |at| at + 1);
+    let next = urgent.iter().cycle().skip(after).take(urgent.len());
+    let row = next.filter_map(|index| dashboard.rows.iter().position(|row| row == index)).next();
+    match row {
+        Some(row) => dashboard.select_row(row),
+        None => model.notify(Ok("no key needs attention".into())),
+    }
 }
 
 fn handle_new_key_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {

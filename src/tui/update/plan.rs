@@ -70,7 +70,7 @@ fn apply_plan(model: &mut Model) -> Vec<Effect> {
     let Screen::Plan(plan) = &mut model.screen else { return Vec::new() };
     if plan.missing_requests().is_empty() {
         model.screen = Screen::Dashboard;
-        model.notice = Some(Ok("all keys of the plan exist; nothing was changed".into()));
+        model.notify(Ok("all keys of the plan exist; nothing was changed".into()));
         return Vec::new();
     }
     plan.first_line = 0;
@@ -124,7 +124,7 @@ pub(super) fn finish_item(
         update_used_labels(model);
     }
     if let Some(warning) = warning {
-        model.notice = Some(Err(warning));
+        model.notify(Err(warning));
     }
 }
 
@@ -144,7 +144,7 @@ pub(super) fn finish_plan(
         model.screen = Screen::Plan(Box::new(plan));
     }
     if let Some(error) = error {
-        model.notice = Some(Err(error));
+        model.notify(Err(error));
     }
     let effects = quit_when_idle(model);
     // A key of another account is stored under another label than the planned one.

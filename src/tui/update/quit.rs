@@ -18,7 +18,7 @@ pub(super) fn queue_unstored(model: &mut Model, new_key: NewKeyScreen) {
     if model.unstored_keys.iter().chain(on_screen).any(|other| other.key.hash() == hash) {
         return;
     }
-    model.notice = Some(Err(UserError::new(
+    model.notify(Err(UserError::new(
         ErrorKind::SecretStore,
         format!("'{}' was created but could not be stored", new_key.entry.label),
         "press esc until the key is shown, then store or copy it",
@@ -81,7 +81,7 @@ pub(super) fn quit_when_idle(model: &mut Model) -> Vec<Effect> {
         }
         None => return vec![Effect::Quit],
     };
-    model.notice = Some(Err(UserError::new(ErrorKind::Failed, message, advice)));
+    model.notify(Err(UserError::new(ErrorKind::Failed, message, advice)));
     Vec::new()
 }
 

@@ -49,7 +49,8 @@ pub(super) fn finish_rotation(
     if is_shown {
         model.screen = Screen::Dashboard;
     }
-    model.notice = Some(apply_rotation_outcome(model, rotation));
+    let message = apply_rotation_outcome(model, rotation);
+    model.notify(message);
     super::update_used_labels(model);
     super::quit_when_idle(model)
 }
@@ -60,7 +61,7 @@ pub(super) fn finish_resumed_rotation(
     label: &Label,
     result: Result<Rotated, UserError>,
 ) {
-    model.notice = Some(match result {
+    let message = match result {
         Ok(rotated) => {
             apply_rotation_outcome(model, RotationOutcome::Completed { rotated, warning: None })
         }
@@ -68,7 +69,8 @@ pub(super) fn finish_resumed_rotation(
             message: format!("the rotation of '{label}' is not finished: {}", error.message),
             ..error
         }),
-    });
+    };
+    model.notify(message);
 }
 
 /// Handles the confirmation of a key's account.
@@ -77,7 +79,7 @@ pub(super) fn finish_account_confirmation(
     label: &Label,
     result: Result<Rotated, UserError>,
 ) {
-    model.notice = Some(match result {
+    let message = match result {
         Ok(rotated) if rotated.old.is_some() => {
             apply_rotation_outcome(model, RotationOutcome::Completed { rotated, warning: None })
         }
@@ -90,7 +92,8 @@ pub(super) fn finish_account_confirmation(
             message: format!("'{label}' did not get its label: {}", error.message),
             ..error
         }),
-    });
+    };
+    model.notify(message);
 }
 
 /// Applies the outcome of a rotation and returns the notice about it.
@@ -189,7 +192,7 @@ pub(super) fn open_edit_form(
     let selected = model.dashboard.selected_key().filter(|key| key.hash == hash);
     let Some(key) = selected.cloned() else { return };
     match account_key {
-        Err(error) => model.notice = Some(Err(error)),
+        Err(error) => model.notify(Err(error)),
         Ok(Some(account_key)) if account_key.hash != key.hash => {}
         Ok(None) if !key.is_stored() => actions::show_not_stored_error(model),
         Ok(account_key) => {
@@ -223,7 +226,7 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
                 model.screen = Screen::Dashboard;
             }
             let name = label.map_or("the key".to_owned(), |label| format!("'{label}'"));
-            model.notice = Some(warning.map_or(Ok(format!("{name} was changed")), Err));
+            model.notify(warning.map_or(Ok(format!("{name} was changed")), Err));
             super::update_used_labels(model);
         }
         KeyUpdateOutcome::Conflict { current: account_key, changed_fields } => {
@@ -242,7 +245,7 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
                     form.submit_ticket = None;
                     form.error = Some(conflict);
                 }
-                _ => model.notice = Some(Err(conflict)),
+                _ => model.notify(Err(conflict)),
             }
         }
         KeyUpdateOutcome::Failed(error) => show_submit_error(model, is_shown, error),
@@ -257,7 +260,7 @@ fn show_submit_error(model: &mut Model, is_shown: bool, error: UserError) {
             form.diff.clear();
             form.error = Some(error);
         }
-        _ => model.notice = Some(Err(error)),
+        _ => model.notify(Err(error)),
     }
 }
 
@@ -271,7 +274,7 @@ pub(super) fn finish_import(
         matches!(&model.screen, Screen::Form(form) if form.submit_ticket == Some(ticket));
     match result {
         Ok(key) => {
-            model.notice = Some(Ok(format!("'{}' is stored in {}", key.label, model.store_name)));
+            model.notify(Ok(format!("'{}' is stored in {}", key.label, model.store_name)));
             model.dashboard.upsert_key(key, model.now);
             if is_shown {
                 model.screen = Screen::Dashboard;
@@ -297,7 +300,7 @@ pub(super) fn finish_set_disabled(
             format!("'{label}' is enabled")
         }
     });
-    model.notice = Some(warning.map_or(notice, Err));
+    model.notify(warning.map_or(notice, Err));
     model.dashboard.update_attention_list(model.now);
 }
 
@@ -308,10 +311,11 @@ pub(super) fn finish_revoke(
     label: &Label,
     result: Result<(), UserError>,
 ) {
-    model.notice = Some(result.map(|()| {
+    let message = result.map(|()| {
         model.dashboard.remove_by_hash(hash, model.now);
         format!("'{label}' is revoked at OpenRouter and no longer works")
-    }));
+    });
+    model.notify(message);
 }
 
 /// Handles the loaded keys of the account.
@@ -325,7 +329,7 @@ pub(super) fn finish_account_load(model: &mut Model, account: Result<AccountKeys
                 actions::show_scope(model, KeyScope::All);
             }
         }
-        Err(error) => model.notice = Some(Err(error)),
+        Err(error) => model.notify(Err(error)),
     }
 }
 

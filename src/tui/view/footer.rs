@@ -7,8 +7,8 @@ use ratatui::widgets::Clear;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::tui::keymap::{KeyBinding, active_bindings};
-use crate::tui::state::{Model, Question, Screen};
+use crate::tui::keymap::footer_items;
+use crate::tui::state::{Intent, Model, Question, Screen};
 
 /// Draws the question, notice or filter. A text that is too long for one line also covers the line
 /// `above`, because its end says what to do next.
@@ -137,29 +137,23 @@ fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(area);
-    let width = usize::from(area.width) + 2;
-    let cost =
-        |binding: &KeyBinding| Span::raw(binding.key_text).width() + binding.description.len() + 3;
-    let bindings: Vec<&KeyBinding> = active_bindings(model)
-        .into_iter()
-        .flatten()
-        .filter(|binding| binding.is_in_footer)
-        .collect();
-    // Exit and help are always shown.
-    let mut used: usize =
-        bindings.iter().filter(|binding| binding.is_exit_or_help()).map(|b| cost(b)).sum();
-    let mut line = Line::default();
-    for binding in bindings {
-        if !binding.is_exit_or_help() {
-            if used + cost(binding) > width {
-                continue;
-            }
-            used += cost(binding);
-        }
-        line.push_span(Span::styled(binding.key_text, theme.accent()));
-        let is_open = model.dashboard.are_details_shown && binding.is_details_toggle();
-        let description = if is_open { "close" } else { binding.description };
-        line.push_span(Span::raw(format!(" {description}  ")));
+    for item in footer_items(model, area.width) {
+        let key_text = item.binding.key_text();
+        let line = Line::from(vec![
+            Span::styled(key_text, theme.accent()),
+            Span::raw(format!(" {}", item.binding.action.description)),
+        ]);
+        let place = Rect { x: area.x + item.column, width: item.width, ..area };
+        frame.render_widget(line, place);
     }
-    frame.render_widget(line, area);
+}
+
+/// Returns the intent of the action at a column.
+pub fn intent_at(model: &Model, area: Rect, column: u16) -> Option<Intent> {
+    let area = text::inset(area);
+    let column = column.checked_sub(area.x)?;
+    let mut items = footer_items(model, area.width).into_iter();
+    items
+        .find(|item| (item.column..item.column + item.width).contains(&column))
+        .map(|item| item.binding.intent())
 }

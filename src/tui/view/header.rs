@@ -6,11 +6,15 @@ use ratatui::text::{Line, Span};
 
 use super::Theme;
 use super::text::truncate;
-use crate::tui::state::{ConfirmKind, FormKind, KeyList, KeyScope, Model, Operation, Screen};
+use crate::tui::state::{
+    ConfirmKind, FormKind, KeyList, KeyScope, Model, Operation, Overlay, Screen,
+};
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let title = if model.help_page.is_some() {
+    let title = if let Some(Overlay::Help { .. }) = model.overlay {
         "help".to_owned()
+    } else if let Some(Overlay::Messages(_)) = model.overlay {
+        "messages".to_owned()
     } else {
         match &model.screen {
             Screen::Dashboard => match &model.dashboard.keys {
@@ -60,7 +64,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let room = usize::from(area.width).saturating_sub(environment.width() + 14);
     // To the minute: it changes only when the keys are checked again.
     let checked = match (&model.screen, model.refresh.last_success_at) {
-        (Screen::Dashboard, Some(at)) if model.help_page.is_none() => {
+        (Screen::Dashboard, Some(at)) if model.overlay.is_none() => {
             at.strftime(" · as of %H:%M UTC").to_string()
         }
         _ => String::new(),

@@ -1,4 +1,4 @@
-//! The help screen: the key bindings of the current screen, from the tables that the keymap uses.
+//! The help screen: the actions of the current screen in groups, from the tables that the keymap uses.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -7,41 +7,117 @@ use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
-use crate::tui::keymap::{KeyBinding, screen_bindings};
-use crate::tui::state::Model;
+use super::text::truncate;
+use crate::tui::keymap::{Binding, Group, screen_bindings};
+use crate::tui::state::{Model, Screen};
 
 /// Minimum width of a column.
-const MIN_COLUMN_WIDTH: u16 = 40;
+const MIN_COLUMN_WIDTH: u16 = 39;
+
+/// What the mouse does in the table of keys.
+const MOUSE: [(&str, &str); 5] = [
+    ("click", "select, run from the footer"),
+    ("double", "open the details"),
+    ("header", "sort by that column"),
+    ("wheel", "move the selection"),
+    ("outside", "close a dialog"),
+];
+
+/// A line of the help, or a heading.
+struct Entry {
+    key: String,
+    text: &'static str,
+}
 
 pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let bindings: Vec<_> = screen_bindings(model)
-        .into_iter()
-        .flatten()
-        .filter(|binding| !binding.description.is_empty())
-        .collect();
-    let key_width = bindings.iter().map(|binding| binding.key_text.width()).max().unwrap_or(0) + 2;
+    let sections = sections(model);
+    let entries = sections.iter().flat_map(|(_, entries)| entries);
+    let key_width = entries.map(|entry| entry.key.width()).max().unwrap_or(0) + 2;
     let rows = usize::from(area.height.saturating_sub(2)).max(1);
-    // As few columns as hold all bindings, then as few pages as possible.
-    let columns =
-        bindings.len().div_ceil(rows).clamp(1, usize::from(area.width / MIN_COLUMN_WIDTH).max(1));
-    let pages = bindings.len().div_ceil(rows * columns).max(1);
-    let shown = bindings.chunks(rows * columns).nth(page % pages).unwrap_or_default();
-    let width = area.width / u16::try_from(columns).unwrap_or(1);
-    for (column, chunk) in (0..).zip(shown.chunks(rows)) {
-        let line = |binding: &&KeyBinding| {
-            let key = format!(" {:<key_width$}", binding.key_text);
-            Line::from(vec![Span::styled(key, theme.accent()), Span::raw(binding.description)])
-        };
-        let lines: Vec<_> = chunk.iter().map(line).collect();
-        let area = Rect { x: area.x + column * width, width, height: area.height - 2, ..area };
+    let column_count = usize::from(area.width / MIN_COLUMN_WIDTH).max(1);
+    let width = area.width / u16::try_from(column_count).unwrap_or(1);
+    let columns = split_columns(&sections, rows, |heading, entry| {
+        entry.map_or_else(
+            || Line::styled(format!(" {heading}"), theme.strong()),
+            |entry| {
+                let room = usize::from(width).saturating_sub(key_width + 2);
+                Line::from(vec![
+                    Span::styled(format!(" {:<key_width$}", entry.key), theme.accent()),
+                    Span::raw(truncate(entry.text, room)),
+                ])
+            },
+        )
+    });
+    let pages = columns.len().div_ceil(column_count).max(1);
+    let shown = columns.chunks(column_count).nth(page % pages).unwrap_or_default();
+    for (column, lines) in (0..).zip(shown) {
+        let area = Rect { x: area.x + column * width, width, height: area.height - 1, ..area };
         // Not wrapped: an extra line would push the last ones out of the area.
-        frame.render_widget(Paragraph::new(lines), area);
+        frame.render_widget(Paragraph::new(lines.clone()), area);
     }
     let last_line = Rect { y: area.bottom() - 1, height: 1, ..area };
     let text = if pages > 1 {
-        format!(" ↓ next page ({pages} pages). All commands: keywright --help")
+        let page = page % pages + 1;
+        format!(" ↓ next page ({page} of {pages}) · all commands: keywright --help")
     } else {
-        " ctrl-c quits from anywhere, ctrl-z suspends. All commands: keywright --help".to_owned()
+        " All commands: keywright --help".to_owned()
     };
     frame.render_widget(Line::styled(text, theme.dim()), last_line);
+}
+
+/// Returns the actions under their headings. A screen other than the dashboard has one heading.
+fn sections(model: &Model) -> Vec<(&'static str, Vec<Entry>)> {
+    let bindings: Vec<Binding> = screen_bindings(model)
+        .into_iter()
+        .filter(|binding| !binding.action.description.is_empty())
+        .collect();
+    let to_entries = |is_listed: &dyn Fn(&Binding) -> bool| {
+        let mut entries: Vec<Entry> = Vec::new();
+        for binding in bindings.iter().filter(|binding| is_listed(binding)) {
+            let key = binding.key_text().into_owned();
+            // Two actions on one key, such as disable and enable, are one line.
+            if !entries.iter().any(|entry| entry.key == key) {
+                entries.push(Entry { key, text: binding.action.help_text() });
+            }
+        }
+        entries
+    };
+    if !matches!(model.screen, Screen::Dashboard) {
+        return vec![("This screen", to_entries(&|_| true))];
+    }
+    let groups = Group::ALL.into_iter().map(|group| {
+        (group.title(), to_entries(&|binding: &Binding| binding.action.group == group))
+    });
+    let mouse = MOUSE.into_iter().map(|(key, text)| Entry { key: key.to_owned(), text });
+    groups.chain([("Mouse", mouse.collect())]).collect()
+}
+
+/// Returns the lines of each column. A section that does not fit into the rest of a column starts the
+/// next one, unless it is longer than a column.
+fn split_columns<'a>(
+    sections: &[(&'static str, Vec<Entry>)],
+    rows: usize,
+    to_line: impl Fn(&'static str, Option<&Entry>) -> Line<'a>,
+) -> Vec<Vec<Line<'a>>> {
+    let mut columns: Vec<Vec<Line<'a>>> = vec![Vec::new()];
+    for (heading, entries) in sections {
+        let used = columns.last().map_or(0, Vec::len);
+        if used > 0 && used + entries.len() + 2 > rows {
+            columns.push(Vec::new());
+        }
+        let mut lines = vec![to_line(heading, None)];
+        lines.extend(entries.iter().map(|entry| to_line(heading, Some(entry))));
+        for line in lines {
+            if columns.last().is_none_or(|column| column.len() >= rows) {
+                columns.push(Vec::new());
+            }
+            if let Some(column) = columns.last_mut() {
+                column.push(line);
+            }
+        }
+        if let Some(column) = columns.last_mut() {
+            column.push(Line::default());
+        }
+    }
+    columns
 }

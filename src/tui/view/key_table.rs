@@ -13,7 +13,7 @@ use super::text::truncate;
 use crate::domain::{
     KeyState, Reported, ServerValue, StoredKey, format_date, format_relative_time, format_usd_short,
 };
-use crate::tui::state::{KeyScope, Model, SortOrder, spent_share};
+use crate::tui::state::{KeyScope, Model, SIDE_DETAILS_MIN_COLUMNS, SortOrder, spent_share};
 
 /// A column, shown if the area has at least `min_width` columns.
 struct Column {
@@ -105,6 +105,29 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             x += column.width;
         }
     }
+}
+
+/// Returns the sort order of the column whose title is at a place on the screen.
+pub fn sort_order_at(model: &Model, body: Rect, column: u16, row: u16) -> Option<SortOrder> {
+    // The title is below the line of warnings.
+    if row != body.y + 1 || model.dashboard.are_details_shown {
+        return None;
+    }
+    let width = if body.width >= SIDE_DETAILS_MIN_COLUMNS { body.width - 58 } else { body.width };
+    let shown = || COLUMNS.iter().filter(|column| width >= column.min_width);
+    let other_widths: u16 = shown().map(|column| column.width).sum();
+    let label_width = width.saturating_sub(other_widths + MARKER_WIDTH).min(40);
+    let mut x = MARKER_WIDTH + label_width;
+    if (MARKER_WIDTH..x).contains(&column) {
+        return Some(SortOrder::Label);
+    }
+    for shown in shown() {
+        if (x..x + shown.width).contains(&column) {
+            return shown.sort;
+        }
+        x += shown.width;
+    }
+    None
 }
 
 fn write_cell(buffer: &mut Buffer, x: u16, y: u16, text: &str, width: u16, style: Style) {

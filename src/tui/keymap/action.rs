@@ -1,0 +1,214 @@
+//! One definition of each action. The footer, the help, the palette, the mouse and the README's table
+//! of keys are drawn from it.
+
+use std::borrow::Cow;
+
+use super::dashboard::{DASHBOARD, GLOBAL, SANDBOX};
+use crate::tui::state::{Intent, KeyPress, Model};
+
+/// The heading under which the help lists an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Actions on the selected key or on the marked keys.
+    Keys,
+    /// Creating and importing keys, the account.
+    Account,
+    /// The rows of the table.
+    Table,
+    /// The program.
+    Program,
+}
+
+impl Group {
+    /// The groups in the order of the help.
+    pub const ALL: [Self; 4] = [Self::Keys, Self::Account, Self::Table, Self::Program];
+
+    /// Returns the heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Keys => "Selected or marked keys",
+            Self::Account => "Keys and account",
+            Self::Table => "Table",
+            Self::Program => "Program",
+        }
+    }
+}
+
+/// What protects a person from an action that was not meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Safety {
+    /// It changes nothing that matters.
+    Harmless,
+    /// A question, a dialog or a form comes first.
+    Confirmed,
+    /// A question comes first, and `u` reverts it.
+    Undoable,
+}
+
+/// What a person can do, with its keys.
+#[derive(Debug)]
+pub struct Action {
+    /// The name in the configuration; empty if the keys are fixed.
+    pub name: &'static str,
+    keys: &'static [KeyPress],
+    key_text: &'static str,
+    /// What it does; empty if it is not listed.
+    pub description: &'static str,
+    /// The sentence of the help and the README, if it says more than the description.
+    long_description: &'static str,
+    /// The heading in the help.
+    pub group: Group,
+    /// What protects from an accident.
+    pub safety: Safety,
+    /// Whether the footer shows it; the help shows all.
+    pub is_in_footer: bool,
+    is_enabled: fn(&Model) -> bool,
+    pub(super) intent: Intent,
+}
+
+impl Action {
+    /// Returns an action that has no name and is always enabled.
+    pub(super) const fn unnamed(
+        keys: &'static [KeyPress],
+        key_text: &'static str,
+        description: &'static str,
+        intent: Intent,
+    ) -> Self {
+        Self {
+            name: "",
+            keys,
+            key_text,
+            description,
+            long_description: "",
+            group: Group::Program,
+            safety: Safety::Harmless,
+            is_in_footer: true,
+            is_enabled: |_| true,
+            intent,
+        }
+    }
+
+    /// Returns an action of a group with a name for the configuration.
+    pub(super) const fn named(
+        group: Group,
+        name: &'static str,
+        keys: &'static [KeyPress],
+        key_text: &'static str,
+        description: &'static str,
+        intent: Intent,
+    ) -> Self {
+        let mut action = Self::unnamed(keys, key_text, description, intent);
+        (action.group, action.name) = (group, name);
+        action
+    }
+
+    /// Sets the condition under which the footer and the palette offer it.
+    pub(super) const fn when(mut self, is_enabled: fn(&Model) -> bool) -> Self {
+        self.is_enabled = is_enabled;
+        self
+    }
+
+    /// Sets the sentence of the help.
+    pub(super) const fn says(mut self, long_description: &'static str) -> Self {
+        self.long_description = long_description;
+        self
+    }
+
+    /// Sets what protects from an accident.
+    pub(super) const fn safety(mut self, safety: Safety) -> Self {
+        self.safety = safety;
+        self
+    }
+
+    /// Hides it from the footer.
+    pub(super) const fn help_only(mut self) -> Self {
+        self.is_in_footer = false;
+        self
+    }
+
+    /// Lists it with the rows of the table, in the help only.
+    pub(super) const fn in_table(mut self) -> Self {
+        self.group = Group::Table;
+        self.help_only()
+    }
+
+    /// Returns what it does, as the help says it.
+    pub const fn help_text(&self) -> &'static str {
+        if self.long_description.is_empty() { self.description } else { self.long_description }
+    }
+
+    /// Returns whether it works now.
+    pub fn is_enabled(&self, model: &Model) -> bool {
+        (self.is_enabled)(model)
+    }
+
+    /// Returns the name in the configuration. The same action on another screen has the same name.
+    pub fn configured_name(&self) -> &'static str {
+        if !self.name.is_empty() {
+            return self.name;
+        }
+        let named = [GLOBAL, SANDBOX, DASHBOARD].into_iter().flatten();
+        named
+            .filter(|action| !action.name.is_empty())
+            .find(|action| action.intent == self.intent)
+            .map_or("", |action| action.name)
+    }
+
+    /// Returns whether it leaves the screen or leads to all other actions. The footer always shows those.
+    pub const fn is_essential(&self) -> bool {
+        matches!(
+            self.intent,
+            Intent::Back | Intent::Quit | Intent::ToggleHelp | Intent::OpenPalette
+        )
+    }
+
+    pub(super) const fn built_in_keys(&self) -> &'static [KeyPress] {
+        self.keys
+    }
+
+    /// Returns the keys without a configuration, as shown.
+    pub const fn built_in_key_text(&self) -> &'static str {
+        self.key_text
+    }
+}
+
+/// An action with the keys that trigger it now.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    /// The action.
+    pub action: &'static Action,
+    /// The configured key, which replaces the built-in ones.
+    configured_key: Option<KeyPress>,
+}
+
+impl Binding {
+    /// Returns the action with its configured key, if it has one.
+    pub(super) fn new(action: &'static Action, model: &Model) -> Self {
+        let configured_key = match action.configured_name() {
+            "" => None,
+            name => model.key_overrides.key_of(name),
+        };
+        Self { action, configured_key }
+    }
+
+    /// Returns the keys as shown.
+    pub fn key_text(&self) -> Cow<'static, str> {
+        match self.configured_key {
+            Some(key) => Cow::Owned(key.to_string()),
+            None => Cow::Borrowed(self.action.key_text),
+        }
+    }
+
+    /// Returns whether a key press triggers the action.
+    pub fn is_triggered_by(&self, pressed: KeyPress) -> bool {
+        match self.configured_key {
+            Some(key) => key == pressed,
+            None => self.action.keys.contains(&pressed),
+        }
+    }
+
+    /// Returns what the person requests by it.
+    pub fn intent(&self) -> Intent {
+        self.action.intent.clone()
+    }
+}

@@ -1,0 +1,256 @@
+//! The actions of the dashboard, most used first.
+
+use crossterm::event::KeyCode;
+
+use super::action::{Action, Group, Safety};
+use super::tables::{bare_key, char_key, ctrl_key};
+use crate::domain::StoredKey;
+use crate::tui::state::{Intent, KeyScope, Model};
+
+fn has_selection(model: &Model) -> bool {
+    model.dashboard.selected_key().is_some()
+}
+
+fn has_several_targets(model: &Model) -> bool {
+    has_selection(model) && model.dashboard.marked_hashes.len() > 1
+}
+
+/// Whether the secret of the selected key can be read.
+fn is_selection_stored(model: &Model) -> bool {
+    model.dashboard.selected_key().is_some_and(StoredKey::is_stored)
+}
+
+fn has_stored_target(model: &Model) -> bool {
+    has_selection(model) && model.dashboard.target_keys().iter().any(|key| key.is_stored())
+}
+
+fn has_enabled_target(model: &Model) -> bool {
+    has_selection(model)
+        && model.dashboard.target_keys().iter().any(|key| key.disabled != Some(true))
+}
+
+fn has_keys(model: &Model) -> bool {
+    !model.dashboard.all_keys().is_empty()
+}
+
+fn can_go_back(model: &Model) -> bool {
+    let dashboard = &model.dashboard;
+    dashboard.are_details_shown
+        || !dashboard.filter.text().is_empty()
+        || !dashboard.marked_hashes.is_empty()
+        || dashboard.scope != KeyScope::Stored
+}
+
+pub(super) const DASHBOARD: &[Action] = &[
+    Action::named(Group::Account, "new-key", &[char_key('n')], "n", "new", Intent::NewKey)
+        .says("create a key"),
+    Action::named(
+        Group::Table,
+        "next-attention",
+        &[char_key('!')],
+        "!",
+        "next",
+        Intent::NextAttention,
+    )
+    .says("next that needs attention")
+    .when(|model| !model.dashboard.attention_list.is_empty()),
+    Action::named(Group::Keys, "copy", &[char_key('c')], "c", "copy", Intent::Copy)
+        .says("copy")
+        .when(|model| is_selection_stored(model) && !has_several_targets(model)),
+    Action::named(
+        Group::Keys,
+        "details",
+        &[bare_key(KeyCode::Enter), char_key('l'), bare_key(KeyCode::Right)],
+        "enter",
+        "open",
+        Intent::ToggleDetails,
+    )
+    .says("open or close the details")
+    .when(|model| has_selection(model) && !model.dashboard.are_details_shown),
+    Action::named(
+        Group::Keys,
+        "details",
+        &[bare_key(KeyCode::Enter), char_key('l'), bare_key(KeyCode::Right)],
+        "enter",
+        "close",
+        Intent::ToggleDetails,
+    )
+    .when(|model| has_selection(model) && model.dashboard.are_details_shown),
+    Action::named(Group::Keys, "edit", &[char_key('e')], "e", "edit", Intent::EditKey)
+        .says("edit limit, reset and label")
+        .safety(Safety::Confirmed)
+        .when(has_selection),
+    Action::named(Group::Keys, "disable", &[char_key('d')], "d", "disable", Intent::ToggleDisabled)
+        .says("disable or enable")
+        .safety(Safety::Confirmed)
+        .when(has_enabled_target),
+    Action::named(Group::Keys, "disable", &[char_key('d')], "d", "enable", Intent::ToggleDisabled)
+        .safety(Safety::Confirmed)
+        .when(|model| has_selection(model) && !has_enabled_target(model)),
+    Action::named(Group::Keys, "reveal", &[char_key('v')], "v", "reveal", Intent::ToggleReveal)
+        .says("reveal for a moment")
+        .when(is_selection_stored),
+    Action::named(Group::Keys, "rotate", &[char_key('R')], "R", "rotate", Intent::Rotate)
+        .says("rotate: get a new key")
+        .safety(Safety::Confirmed)
+        .when(has_stored_target),
+    Action::named(Group::Keys, "remove", &[char_key('x')], "x", "remove", Intent::Remove)
+        .says("remove here or revoke")
+        .safety(Safety::Confirmed)
+        .when(has_selection),
+    Action::named(Group::Table, "filter", &[char_key('/')], "/", "filter", Intent::EditFilter)
+        .when(has_keys),
+    Action::named(Group::Account, "refresh", &[char_key('r')], "r", "refresh", Intent::Reload)
+        .says("check all keys again"),
+    Action::named(Group::Keys, "mark", &[char_key(' ')], "space", "mark", Intent::ToggleMark)
+        .says("mark for the next action")
+        .when(has_selection),
+    Action::named(Group::Table, "sort", &[char_key('s')], "s", "sort", Intent::NextSortOrder)
+        .says("sort by the next column")
+        .when(has_keys),
+    Action::named(
+        Group::Table,
+        "reverse",
+        &[char_key('S')],
+        "S",
+        "reverse the order",
+        Intent::ReverseSort,
+    )
+    .help_only()
+    .when(has_keys),
+    Action::named(Group::Keys, "open-page", &[char_key('o')], "o", "page", Intent::OpenKeyPage)
+        .says("open its OpenRouter page")
+        .when(has_selection),
+    Action::named(Group::Keys, "leak", &[char_key('P')], "P", "leaked", Intent::RespondToLeak)
+        .says("leaked: disable and replace")
+        .safety(Safety::Confirmed)
+        .help_only()
+        .when(has_stored_target),
+    Action::named(Group::Account, "import", &[char_key('i')], "i", "import", Intent::ImportKey)
+        .says("import an existing key"),
+    Action::named(
+        Group::Account,
+        "apply-plan",
+        &[char_key('A')],
+        "A",
+        "apply a plan",
+        Intent::OpenPlan,
+    )
+    .safety(Safety::Confirmed),
+    Action::named(Group::Account, "account", &[char_key('a')], "a", "account", Intent::NextScope)
+        .says("other keys of the account"),
+    Action::named(
+        Group::Account,
+        "dismiss-attempt",
+        &[char_key('D')],
+        "D",
+        "dismiss an attempt",
+        Intent::DismissAttempt,
+    )
+    .safety(Safety::Confirmed)
+    .when(|model| !model.dashboard.unresolved_attempts.is_empty()),
+    Action::named(
+        Group::Program,
+        "messages",
+        &[char_key('m')],
+        "m",
+        "messages",
+        Intent::ToggleMessages,
+    )
+    .says("all messages so far")
+    .help_only(),
+    Action::unnamed(&[bare_key(KeyCode::Up), char_key('k')], "↑ k", "up", Intent::Move(-1))
+        .in_table(),
+    Action::unnamed(&[bare_key(KeyCode::Down), char_key('j')], "↓ j", "down", Intent::Move(1))
+        .in_table(),
+    Action::unnamed(
+        &[bare_key(KeyCode::PageUp), ctrl_key('b')],
+        "page up",
+        "previous page",
+        Intent::MovePage(-1),
+    )
+    .in_table(),
+    Action::unnamed(
+        &[bare_key(KeyCode::PageDown), ctrl_key('f')],
+        "page down",
+        "next page",
+        Intent::MovePage(1),
+    )
+    .in_table(),
+    Action::unnamed(&[bare_key(KeyCode::Home), char_key('g')], "g", "first row", Intent::MoveToTop)
+        .in_table(),
+    Action::unnamed(
+        &[bare_key(KeyCode::End), char_key('G')],
+        "G",
+        "last row",
+        Intent::MoveToBottom,
+    )
+    .in_table(),
+    Action::unnamed(
+        &[bare_key(KeyCode::Esc), char_key('h'), bare_key(KeyCode::Left)],
+        "esc",
+        "back",
+        Intent::Back,
+    )
+    .says("close what is open")
+    .when(can_go_back),
+    Action::named(
+        Group::Program,
+        "commands",
+        &[char_key(':')],
+        ":",
+        "commands",
+        Intent::OpenPalette,
+    )
+    .says("find a command by name"),
+    Action::named(
+        Group::Program,
+        "help",
+        &[char_key('?'), bare_key(KeyCode::F(1))],
+        "?",
+        "help",
+        Intent::ToggleHelp,
+    )
+    .says("this help"),
+    Action::named(Group::Program, "quit", &[char_key('q')], "q", "quit", Intent::Quit),
+];
+
+/// Works on every screen.
+pub(super) const GLOBAL: &[Action] = &[
+    Action::named(
+        Group::Program,
+        "commands-anywhere",
+        &[ctrl_key('p')],
+        "ctrl-p",
+        "commands on any screen",
+        Intent::OpenPalette,
+    )
+    .help_only(),
+    Action::unnamed(&[ctrl_key('c')], "ctrl-c", "quit from any screen", Intent::Interrupt)
+        .help_only(),
+    Action::unnamed(&[ctrl_key('z')], "ctrl-z", "suspend", Intent::Suspend).help_only(),
+];
+
+/// Additional actions of the sandbox.
+pub(super) const SANDBOX: &[Action] = &[
+    Action::named(
+        Group::Program,
+        "sandbox-spend",
+        &[char_key('+')],
+        "+",
+        "spend",
+        Intent::SpendOnKey,
+    )
+    .says("sandbox: spend on the key")
+    .when(|model| model.is_sandbox && has_selection(model)),
+    Action::named(
+        Group::Program,
+        "sandbox-skip-day",
+        &[char_key('>')],
+        ">",
+        "skip a day",
+        Intent::SkipDay,
+    )
+    .says("sandbox: skip a day")
+    .when(|model| model.is_sandbox),
+];

@@ -1,0 +1,96 @@
+//! The palette: a field and the actions that match it, over the screen.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Clear};
+use unicode_width::UnicodeWidthStr;
+
+use super::Theme;
+use super::text::{draw_text_field, truncate};
+use crate::tui::keymap::{PaletteEntry, palette_entries, run_entry, selected_entry};
+use crate::tui::state::{Intent, Model, Palette};
+
+/// The widest palette in columns.
+const MAX_WIDTH: u16 = 66;
+
+/// Returns the area of the palette over the body of the screen.
+fn palette_area(body: Rect) -> Rect {
+    let width = body.width.saturating_sub(4).min(MAX_WIDTH);
+    let height = body.height.saturating_sub(1).min(20);
+    Rect { x: body.x + (body.width - width) / 2, y: body.y, width, height }
+}
+
+/// Returns the area of the listed actions and the index of the first one.
+fn list_area(palette: &Palette, entry_count: usize, body: Rect) -> (Rect, usize) {
+    let area = palette_area(body);
+    let list =
+        Rect { x: area.x + 1, y: area.y + 2, width: area.width - 2, height: area.height - 3 };
+    let selected = selected_entry(palette, entry_count);
+    let first = (selected + 1).saturating_sub(usize::from(list.height));
+    (list, first)
+}
+
+pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
+    let area = palette_area(body);
+    let entries = palette_entries(model, palette);
+    let (list, first) = list_area(palette, entries.len(), body);
+    let count = format!(" {} ", entries.len());
+    let block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(theme.dim())
+        .title(" Commands ")
+        .title_bottom(Line::from(count).right_aligned());
+    frame.render_widget(Clear, area);
+    frame.render_widget(block, area);
+    let field = Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: 1 };
+    frame.render_widget(Span::styled(" :", theme.accent()), field);
+    let field = Rect { x: field.x + 3, width: field.width - 3, ..field };
+    draw_text_field(&palette.query, palette.query.text(), true, theme, frame, field);
+    if entries.is_empty() {
+        frame.render_widget(Line::styled("   No command matches.", theme.dim()), list);
+    }
+    let selected = selected_entry(palette, entries.len());
+    let rows = entries.iter().enumerate().skip(first).take(usize::from(list.height));
+    for (y, (index, entry)) in (list.y..).zip(rows) {
+        let row = Rect { y, height: 1, ..list };
+        let style = if index == selected { theme.selected() } else { Style::new() };
+        frame.render_widget(format_entry(entry, usize::from(list.width), theme).style(style), row);
+    }
+}
+
+/// Returns an action with the matched characters emphasised and its key at the right end.
+fn format_entry(entry: &PaletteEntry, width: usize, theme: Theme) -> Line<'static> {
+    let key_width = entry.key_text.width();
+    let shown = truncate(entry.text, width.saturating_sub(key_width + 4));
+    let base = if entry.is_enabled { Style::new() } else { theme.dim() };
+    let mut spans = vec![Span::raw("  ")];
+    for (index, c) in shown.chars().enumerate() {
+        let is_matched = entry.matched_chars.contains(&index);
+        let style = if is_matched { base.patch(theme.accent()) } else { base };
+        spans.push(Span::styled(c.to_string(), style));
+    }
+    let gap = width.saturating_sub(shown.width() + key_width + 3);
+    spans.push(Span::raw(" ".repeat(gap)));
+    spans.push(Span::styled(entry.key_text.to_string(), base.patch(theme.accent())));
+    spans.push(Span::raw(" "));
+    Line::from(spans)
+}
+
+/// Returns what a click requests: the action at that place, or to close the palette outside.
+pub fn intent_at(
+    palette: &Palette,
+    model: &Model,
+    body: Rect,
+    (column, row): (u16, u16),
+) -> Option<Intent> {
+    let at = ratatui::layout::Position { x: column, y: row };
+    if !palette_area(body).contains(at) {
+        return Some(Intent::Back);
+    }
+    let entries = palette_entries(model, palette);
+    let (list, first) = list_area(palette, entries.len(), body);
+    let index = first + usize::from(row.checked_sub(list.y)?);
+    (index < entries.len()).then(|| run_entry(&entries, index)).flatten()
+}

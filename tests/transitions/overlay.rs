@@ -1,0 +1,220 @@
+//! The palette, the message log, the footer and the mouse.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use keywright::tui::keymap::{
+    Safety, footer_items, intent_for_key, palette_entries, screen_bindings,
+};
+use keywright::tui::state::{KeyOverrides, MessageView, Overlay, Palette};
+use keywright::tui::view::intent_at;
+
+use super::*;
+
+fn press(model: &mut Model, code: KeyCode) -> Vec<Effect> {
+    let event = KeyEvent::new(code, KeyModifiers::NONE);
+    intent_for_key(model, &event).map(|intent| send_intent(model, intent)).unwrap_or_default()
+}
+
+fn press_chars(model: &mut Model, text: &str) {
+    for c in text.chars() {
+        press(model, KeyCode::Char(c));
+    }
+}
+
+fn footer(model: &Model, columns: u16) -> String {
+    let items = footer_items(model, columns).into_iter();
+    let texts = items
+        .map(|item| format!("{} {}", item.binding.key_text(), item.binding.action.description));
+    texts.collect::<Vec<_>>().join("  ")
+}
+
+#[test]
+fn palette_finds_every_action_by_its_own_words_and_runs_it() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    for binding in screen_bindings(&model) {
+        let action = binding.action;
+        let moves =
+            matches!(binding.intent(), Intent::Move(_) | Intent::OpenPalette | Intent::Interrupt);
+        if moves || action.description.is_empty() {
+            continue;
+        }
+        let mut palette = Palette::default();
+        palette.query.paste(action.help_text());
+        let entries = palette_entries(&model, &palette);
+        let is_found = entries
+            .iter()
+            .any(|entry| entry.text == action.help_text() || entry.key_text == binding.key_text());
+        assert!(is_found, "{}", action.help_text());
+    }
+    press_chars(&mut model, ":");
+    assert!(matches!(model.overlay, Some(Overlay::Palette(_))));
+    press_chars(&mut model, "creat");
+    press(&mut model, KeyCode::Enter);
+    assert!(matches!(model.screen, Screen::Form(_)) && model.overlay.is_none());
+}
+
+#[test]
+fn palette_runs_only_what_works_now() {
+    let mut model = model_with_keys(&[]);
+    press_chars(&mut model, ":rotate");
+    assert!(press(&mut model, KeyCode::Enter).is_empty());
+    assert!(matches!(model.overlay, Some(Overlay::Palette(_))));
+    press(&mut model, KeyCode::Esc);
+    assert!(model.overlay.is_none());
+}
+
+#[test]
+fn ctrl_p_opens_the_palette_on_a_form_and_leaves_the_form_as_it_is() {
+    let mut model = model_with_keys(&["laptop"]);
+    send_intent(&mut model, Intent::NewKey);
+    type_text(&mut model, "new");
+    let event = KeyEvent::new(KeyCode::Char('p'), KeyModifiers::CONTROL);
+    let intent = intent_for_key(&model, &event).unwrap();
+    send_intent(&mut model, intent);
+    press_chars(&mut model, "xyz");
+    press(&mut model, KeyCode::Esc);
+    let Screen::Form(form) = &model.screen else { panic!() };
+    assert_eq!(form.label.text(), "new");
+}
+
+#[test]
+fn footer_offers_only_what_works_and_fits() {
+    let model = model_with_keys(&[]);
+    let text = footer(&model, 78);
+    for absent in ["copy", "reveal", "disable", "edit"] {
+        assert!(!text.contains(absent), "{text}");
+    }
+    let mut model = model_with_keys(&["laptop"]);
+    assert!(footer(&model, 200).contains("d disable"));
+    let account_key = AccountKey { disabled: Some(true), ..account_key("laptop") };
+    model.dashboard.record_account_key(&account_key, now());
+    let text = footer(&model, 200);
+    assert!(text.contains("d enable") && !text.contains("d disable"), "{text}");
+    for columns in 58..300 {
+        let items = footer_items(&model, columns);
+        let last = items.last().unwrap();
+        assert!(last.column + last.width <= columns);
+        let text = footer(&model, columns);
+        assert!(text.contains(": commands") && text.ends_with("q quit"), "{columns}: {text}");
+    }
+}
+
+#[test]
+fn a_configured_key_is_pressed_shown_and_found() {
+    let mut model = model_with_keys(&["laptop"]);
+    let (overrides, problems) =
+        keywright::tui::keymap::resolve_key_overrides([("new-key", "ctrl-n"), ("copy", "K")]);
+    assert!(problems.is_empty(), "{problems:?}");
+    model.key_overrides = overrides;
+    assert!(footer(&model, 100).starts_with("ctrl-n new  K copy"));
+    assert!(press(&mut model, KeyCode::Char('c')).is_empty());
+    assert!(matches!(&press(&mut model, KeyCode::Char('K'))[..], [Effect::CopyStoredKey(_)]));
+    model.key_overrides = KeyOverrides::default();
+    assert!(matches!(&press(&mut model, KeyCode::Char('c'))[..], [Effect::CopyStoredKey(_)]));
+}
+
+#[test]
+fn no_single_key_press_changes_a_key_at_the_server() {
+    let model = model_with_keys(&["laptop"]);
+    for binding in screen_bindings(&model) {
+        let mut model = model.clone();
+        let effects = send_intent(&mut model, binding.intent());
+        let changes = effects.iter().any(|effect| {
+            matches!(
+                effect,
+                Effect::SetKeysDisabled { .. }
+                    | Effect::RevokeKeys(_)
+                    | Effect::RemoveKeys(_)
+                    | Effect::Request(_, Request::UpdateKey(_) | Request::RotateKey { .. })
+            )
+        });
+        assert!(!changes, "{}", binding.action.help_text());
+        let asks = model.question.is_some() || !matches!(model.screen, Screen::Dashboard);
+        if binding.action.safety == Safety::Harmless {
+            assert!(model.question.is_none(), "{}", binding.action.help_text());
+        } else {
+            let fetches = !effects.is_empty();
+            assert!(asks || fetches || !binding.action.is_enabled(&model));
+        }
+    }
+}
+
+#[test]
+fn every_message_is_kept_in_the_log() {
+    let mut model = model_with_keys(&["laptop"]);
+    for number in 0..3 {
+        send(&mut model, Msg::Notice(Ok(format!("message {number}"))));
+    }
+    send_intent(&mut model, Intent::Move(1));
+    assert!(model.notice.is_none());
+    assert_eq!(model.messages.len(), 3);
+    press_chars(&mut model, "m");
+    assert!(matches!(model.overlay, Some(Overlay::Messages(MessageView { selected: 0 }))));
+    press_chars(&mut model, "jjjjj");
+    assert!(matches!(model.overlay, Some(Overlay::Messages(MessageView { selected: 2 }))));
+    press(&mut model, KeyCode::Esc);
+    assert!(model.overlay.is_none());
+}
+
+#[test]
+fn next_attention_goes_through_the_keys_that_need_it_and_around() {
+    let expired = |label: &str| {
+        let mut key = key(label);
+        let info = KeyInfo {
+            expires_at: Some(now() - SignedDuration::from_hours(1)).into(),
+            ..KeyInfo::default()
+        };
+        key.record_check(&CheckResult::Valid(Arc::new(info)), now());
+        key
+    };
+    let mut model = model_with_keys(&[]);
+    model.dashboard.set_keys(Ok(vec![key("a"), expired("b"), key("c"), expired("d")]), now());
+    let selected = |model: &Model| model.dashboard.selected_key().unwrap().label.to_string();
+    for label in ["b", "d", "b"] {
+        send_intent(&mut model, Intent::NextAttention);
+        assert_eq!(selected(&model), label);
+    }
+    send_intent(&mut model, Intent::SetFilter("c".into()));
+    send_intent(&mut model, Intent::NextAttention);
+    assert_eq!(selected(&model), "b");
+    let mut model = model_with_keys(&["a"]);
+    send_intent(&mut model, Intent::NextAttention);
+    assert!(matches!(&model.notice, Some(Ok(message)) if message.contains("no key")));
+}
+
+#[test]
+fn esc_leaves_the_account_view() {
+    let mut model = model_with_keys(&["laptop"]);
+    model.dashboard.set_scope(KeyScope::All, now());
+    press(&mut model, KeyCode::Esc);
+    assert_eq!(model.dashboard.scope, KeyScope::Stored);
+}
+
+#[test]
+fn a_click_in_the_footer_acts_and_one_outside_the_palette_closes_it() {
+    let mut model = model_with_keys(&["laptop"]);
+    let items = footer_items(&model, 78);
+    let commands = items.iter().find(|item| item.binding.action.name == "commands").unwrap();
+    let intent = intent_at(&model, commands.column + 1, 23).unwrap();
+    send_intent(&mut model, intent);
+    assert!(matches!(model.overlay, Some(Overlay::Palette(_))));
+    let intent = intent_at(&model, 0, 12).unwrap();
+    send_intent(&mut model, intent);
+    assert!(model.overlay.is_none());
+}
+
+#[test]
+fn a_click_on_a_title_sorts_and_a_double_click_opens() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    let click = |model: &mut Model, column, row, millis| {
+        let intent = intent_at(model, column, row).unwrap();
+        let at = now() + SignedDuration::from_millis(millis);
+        update(model, Msg::Intent(intent), at);
+    };
+    click(&mut model, 5, 3, 0);
+    assert_eq!(model.dashboard.sort_order, SortOrder::Label);
+    click(&mut model, 5, 5, 0);
+    click(&mut model, 5, 5, 900);
+    assert!(!model.dashboard.are_details_shown);
+    click(&mut model, 5, 5, 1_200);
+    assert!(model.dashboard.are_details_shown);
+}
