@@ -113,6 +113,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
         }),
         use_color: cli.global.use_color(),
         refresh_interval: cli.refresh_interval(),
+        key_bindings: std::collections::BTreeMap::new(),
     };
     tui::run(services, options)
 }

@@ -11,6 +11,7 @@ mod terminal;
 pub mod update;
 pub mod view;
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -43,7 +44,7 @@ pub struct SandboxControls {
 }
 
 /// Options of the dashboard.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Set only in the sandbox.
     pub sandbox_controls: Option<SandboxControls>,
@@ -51,6 +52,8 @@ pub struct Options {
     pub use_color: bool,
     /// The time between two automatic refreshes; `None` turns them off.
     pub refresh_interval: Option<SignedDuration>,
+    /// The configured keys, by the name of their action.
+    pub key_bindings: BTreeMap<String, String>,
 }
 
 /// An event that does not come from the terminal.
@@ -72,7 +75,9 @@ const MIN_FRAME_INTERVAL: Duration = Duration::from_millis(16);
 /// Runs the dashboard until the person quits.
 pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> {
     let size = check_terminal()?;
-    let Options { sandbox_controls, use_color, refresh_interval } = options;
+    let Options { sandbox_controls, use_color, refresh_interval, key_bindings } = options;
+    let key_bindings = key_bindings.iter().map(|(name, key)| (name.as_str(), key.as_str()));
+    let (key_overrides, key_problems) = keymap::resolve_key_overrides(key_bindings);
     let clock = Clock::default();
     let theme = match (use_color, environment::has_light_background()) {
         (false, _) => Theme::NoColor,
@@ -86,9 +91,16 @@ pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> 
         alternate_store: alternate_store(&services),
         keychain_service: services.keychain_service.clone(),
         refresh_interval,
-        key_overrides: state::KeyOverrides::default(),
+        key_overrides,
     };
     let mut model = Model::new(context, size, Timestamp::now());
+    if !key_problems.is_empty() {
+        model.notify(Err(UserError::new(
+            ErrorKind::InvalidInput,
+            format!("some configured keys are not used: {}", key_problems.join("; ")),
+            "change the section [keys] of the configuration: keywright config path",
+        )));
+    }
     // The theme decides about colours; without this, crossterm would also drop bold and dim.
     crossterm::style::force_color_output(true);
     let signals = input::SignalHandlers::register();

@@ -170,12 +170,15 @@ impl Dashboard {
     fn is_at_rest(&self) -> bool {
         matches!(self.model.screen, Screen::Dashboard)
             && self.model.question.is_none()
+            && self.model.overlay.is_none()
             && !self.model.dashboard.is_filtering
     }
 
     /// Handles an event and returns the effects. Answers what opens the edit form.
     fn handle(&mut self, event: Event) -> Vec<Effect> {
-        let Some(msg) = keymap::msg_for_event(&self.model, event) else { return Vec::new() };
+        let Some(msg) = keymap::msg_for_event(&self.model, event, |_, _| None) else {
+            return Vec::new();
+        };
         let was_revealed = self.is_new_key_revealed();
         let effects = update(&mut self.model, msg, now());
         for effect in &effects {

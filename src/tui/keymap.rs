@@ -16,7 +16,7 @@ use crossterm::event::{
 
 use crate::tui::state::{ConfirmKind, Intent, KeyPress, Model, Msg, Overlay, Question, Screen};
 pub use action::{Action, Binding, Group, Safety};
-pub use configured::{key_table, resolve_key_overrides};
+pub use configured::{action_names, check_key, key_table, resolve_key_overrides};
 use dashboard::{DASHBOARD, GLOBAL, SANDBOX};
 pub use footer::{FooterItem, footer_items};
 pub use palette::{PaletteEntry, palette_entries, run_entry, selected_entry};

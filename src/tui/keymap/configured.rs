@@ -1,6 +1,7 @@
 //! Checks the keys of the configuration, and lists the built-in ones for the README.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use super::action::{Action, Group};
 use super::dashboard::{DASHBOARD, GLOBAL, SANDBOX};
@@ -39,6 +40,24 @@ pub(super) const SCREENS: &[&[&[Action]]] = &[
 
 fn named_actions() -> impl Iterator<Item = &'static Action> {
     [GLOBAL, DASHBOARD, SANDBOX].into_iter().flatten().filter(|action| !action.name.is_empty())
+}
+
+/// Returns the names of the actions in the configuration, each with its built-in key.
+pub fn action_names() -> &'static [(&'static str, &'static str)] {
+    static NAMES: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+        let mut names: Vec<_> =
+            named_actions().map(|action| (action.name, action.built_in_key_text())).collect();
+        // Two actions on one key have one name.
+        names.dedup();
+        names
+    });
+    &NAMES
+}
+
+/// Checks the text of a key in the configuration; the error says what is expected.
+pub fn check_key(text: &str) -> Result<(), String> {
+    let expected = |()| "write a key such as D, ctrl-d, space or f5".to_owned();
+    text.parse::<KeyPress>().map(|_| ()).map_err(expected)
 }
 
 /// Returns the configured keys that can be used, and a sentence for each that cannot: an unknown name, an
