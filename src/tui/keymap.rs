@@ -2,6 +2,7 @@
 //! are drawn from the same tables.
 
 mod action;
+mod binding;
 mod configured;
 mod dashboard;
 mod footer;
@@ -15,7 +16,8 @@ use crossterm::event::{
 };
 
 use crate::tui::state::{ConfirmKind, Intent, KeyPress, Model, Msg, Overlay, Question, Screen};
-pub use action::{Action, Binding, Group, Safety};
+pub use action::{Action, Group, Safety};
+pub use binding::Binding;
 pub use configured::{action_names, check_key, key_table, resolve_key_overrides};
 use dashboard::{DASHBOARD, GLOBAL, SANDBOX};
 pub use footer::{FooterItem, footer_items};

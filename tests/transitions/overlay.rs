@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use keywright::tui::keymap::{
-    Safety, footer_items, intent_for_key, palette_entries, screen_bindings,
+    Safety, footer_items, intent_for_key, key_table, palette_entries, screen_bindings,
 };
 use keywright::tui::state::{KeyOverrides, MessageView, Overlay, Palette};
 use keywright::tui::view::intent_at;
@@ -217,4 +217,20 @@ fn a_click_on_a_title_sorts_and_a_double_click_opens() {
     assert!(!model.dashboard.are_details_shown);
     click(&mut model, 5, 5, 1_200);
     assert!(model.dashboard.are_details_shown);
+}
+
+/// With `INSTA_UPDATE=always` the README is changed instead.
+#[test]
+fn readme_lists_the_built_in_keys() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let (start, end) = ("<!-- keys: start -->\n", "<!-- keys: end -->");
+    let from = readme.find(start).unwrap() + start.len();
+    let to = readme.find(end).unwrap();
+    let table = format!("\n{}\n", key_table());
+    if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
+        std::fs::write(path, format!("{}{table}{}", &readme[..from], &readme[to..])).unwrap();
+    } else {
+        assert_eq!(&readme[from..to], table, "run with INSTA_UPDATE=always to update it");
+    }
 }

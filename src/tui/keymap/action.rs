@@ -1,9 +1,6 @@
 //! One definition of each action. The footer, the help, the palette, the mouse and the README's table
 //! of keys are drawn from it.
 
-use std::borrow::Cow;
-
-use super::dashboard::{DASHBOARD, GLOBAL, SANDBOX};
 use crate::tui::state::{Intent, KeyPress, Model};
 
 /// The heading under which the help lists an action.
@@ -142,18 +139,6 @@ impl Action {
         (self.is_enabled)(model)
     }
 
-    /// Returns the name in the configuration. The same action on another screen has the same name.
-    pub fn configured_name(&self) -> &'static str {
-        if !self.name.is_empty() {
-            return self.name;
-        }
-        let named = [GLOBAL, SANDBOX, DASHBOARD].into_iter().flatten();
-        named
-            .filter(|action| !action.name.is_empty())
-            .find(|action| action.intent == self.intent)
-            .map_or("", |action| action.name)
-    }
-
     /// Returns whether it leaves the screen or leads to all other actions. The footer always shows those.
     pub const fn is_essential(&self) -> bool {
         matches!(
@@ -169,46 +154,5 @@ impl Action {
     /// Returns the keys without a configuration, as shown.
     pub const fn built_in_key_text(&self) -> &'static str {
         self.key_text
-    }
-}
-
-/// An action with the keys that trigger it now.
-#[derive(Clone, Debug)]
-pub struct Binding {
-    /// The action.
-    pub action: &'static Action,
-    /// The configured key, which replaces the built-in ones.
-    configured_key: Option<KeyPress>,
-}
-
-impl Binding {
-    /// Returns the action with its configured key, if it has one.
-    pub(super) fn new(action: &'static Action, model: &Model) -> Self {
-        let configured_key = match action.configured_name() {
-            "" => None,
-            name => model.key_overrides.key_of(name),
-        };
-        Self { action, configured_key }
-    }
-
-    /// Returns the keys as shown.
-    pub fn key_text(&self) -> Cow<'static, str> {
-        match self.configured_key {
-            Some(key) => Cow::Owned(key.to_string()),
-            None => Cow::Borrowed(self.action.key_text),
-        }
-    }
-
-    /// Returns whether a key press triggers the action.
-    pub fn is_triggered_by(&self, pressed: KeyPress) -> bool {
-        match self.configured_key {
-            Some(key) => key == pressed,
-            None => self.action.keys.contains(&pressed),
-        }
-    }
-
-    /// Returns what the person requests by it.
-    pub fn intent(&self) -> Intent {
-        self.action.intent.clone()
     }
 }
