@@ -45,28 +45,20 @@ impl AccountKey {
         let masked = sanitize(self.info.masked.as_deref().unwrap_or("–"), 24);
         let label = self.display_name().parse().or_else(|_| masked.parse());
         let mut row = StoredKey {
-            label: label.unwrap_or_else(|_| Label::placeholder()),
-            hash: self.hash.clone(),
-            masked,
-            server: server.to_owned(),
-            location: KeyLocation::AccountOnly,
-            created_at: self.created_at.unwrap_or(at),
-            // The requested policy is not known here, so the present one stands in for it.
+            // The requested policy is not known here, so the granted one is used.
             requested: RequestedPolicy {
                 workspace_id: self.workspace_id.clone(),
                 ..self.info.to_requested_policy()
             },
-            granted: None,
             user_id: self.info.creator_user_id.clone(),
-            other_account: None,
-            info: None,
-            checked_at: None,
-            rejected_at: None,
-            disabled: None,
-            guardrail: None,
-            replaces: None,
-            retirement: None,
-            unknown_fields: serde_json::Map::default(),
+            ..StoredKey::with_identity(
+                label.unwrap_or_else(|_| Label::placeholder()),
+                self.hash.clone(),
+                masked,
+                server.to_owned(),
+                KeyLocation::AccountOnly,
+                self.created_at.unwrap_or(at),
+            )
         };
         row.record_account_key(self, at);
         row

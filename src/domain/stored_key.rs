@@ -119,13 +119,26 @@ impl StoredKey {
         store: StoreKind,
         at: Timestamp,
     ) -> Self {
+        let location = KeyLocation::Stored(store);
+        Self::with_identity(label, key.hash(), key.masked(), server, location, at)
+    }
+
+    /// Returns an entry of which nothing else is known.
+    pub(super) fn with_identity(
+        label: Label,
+        hash: String,
+        masked: String,
+        server: String,
+        location: KeyLocation,
+        created_at: Timestamp,
+    ) -> Self {
         Self {
             label,
-            hash: key.hash(),
-            masked: key.masked(),
+            hash,
+            masked,
             server,
-            location: KeyLocation::Stored(store),
-            created_at: at,
+            location,
+            created_at,
             requested: RequestedPolicy::default(),
             granted: None,
             user_id: None,

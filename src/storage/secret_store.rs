@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 pub use age_file::PassphraseFn;
@@ -238,6 +238,13 @@ impl fmt::Debug for SecretStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SecretStore({})", self.kind())
     }
+}
+
+/// Fails unless the store returns the secret that was written.
+#[expect(clippy::disallowed_methods, reason = "compares the secret after writing")]
+fn check_read_back(stored: &SecretString, written: &SecretString) -> Result<(), Error> {
+    let is_same = stored.expose_secret() == written.expose_secret();
+    if is_same { Ok(()) } else { Err(Error::ReadBackMismatch) }
 }
 
 fn lock_age_file(file: &Mutex<AgeFile>) -> MutexGuard<'_, AgeFile> {

@@ -13,7 +13,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{EntryId, Error};
+use super::{EntryId, Error, check_read_back};
 use crate::storage::json_store::{self, atomic_file};
 use age::{AgeError, UnlockedHeader};
 
@@ -108,13 +108,7 @@ impl AgeFile {
             }
             Ok(())
         })?;
-        let stored = self.get(entry_id)?;
-        #[expect(clippy::disallowed_methods, reason = "compares the secret after writing")]
-        if stored.expose_secret() == secret.expose_secret() {
-            Ok(())
-        } else {
-            Err(Error::ReadBackMismatch)
-        }
+        check_read_back(&self.get(entry_id)?, secret)
     }
 
     pub(super) fn delete(&mut self, entry_id: &EntryId) -> Result<(), Error> {

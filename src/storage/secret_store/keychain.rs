@@ -8,7 +8,7 @@ use keyring_core::{CredentialStore, Entry, Error as KeyringError};
 use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{EntryId, Error};
+use super::{EntryId, Error, check_read_back};
 
 #[cfg_attr(all(unix, not(target_os = "macos")), path = "keychain/secret_service.rs")]
 #[cfg_attr(target_os = "macos", path = "keychain/macos.rs")]
@@ -60,13 +60,7 @@ impl Keychain {
         self.call_with_reconnect(|store| {
             build_entry(store, entry_id)?.set_password(secret.expose_secret())
         })?;
-        let stored = self.get(entry_id)?;
-        #[expect(clippy::disallowed_methods, reason = "compares the secret after writing")]
-        if stored.expose_secret() == secret.expose_secret() {
-            Ok(())
-        } else {
-            Err(Error::ReadBackMismatch)
-        }
+        check_read_back(&self.get(entry_id)?, secret)
     }
 
     pub(super) fn delete(&mut self, entry_id: &EntryId) -> Result<(), Error> {
