@@ -7,6 +7,7 @@ mod attention;
 mod authorization_response;
 mod budget;
 mod command_line;
+mod daily_spending;
 mod forecast;
 mod key_info;
 mod key_input;
@@ -25,6 +26,7 @@ mod secret;
 mod store_kind;
 mod stored_key;
 mod text;
+mod usage_curve;
 mod user_error;
 
 pub use account::{
@@ -39,17 +41,15 @@ pub use budget::{BindingLayer, Budget, FreeModelRequests, GuardrailRef, field_te
 pub use command_line::{
     command_arguments, format_command, quote_posix, quote_shell_word, repeat_options,
 };
-pub use forecast::{
-    Forecast, PeriodEnd, SpentEstimate, UsageSample, daily_spending, forecast_spending,
-    spending_series,
-};
+pub use daily_spending::{AccountFigures, DailySpending, KeySpending, ModelSpending};
+pub use forecast::{Forecast, PeriodEnd, SpentEstimate, forecast_spending};
 pub use key_info::{CheckResult, GrantedPolicy, KeyInfo, RequestedPolicy};
 pub use key_input::KeyInputError;
 pub use key_pattern::{KEY_PREFIX, MAX_KEY_BYTES, find_keys, mask_keys, match_key};
 pub use key_request::{Cents, Expiry, KeyRequest, ResetInterval};
 pub use key_state::KeyState;
 pub use label::Label;
-pub use money::{format_usd, format_usd_short};
+pub use money::{format_usd, format_usd_short, from_nanodollars, to_nanodollars};
 pub use other_account::{KnownAccounts, OtherAccount, mark_other_accounts};
 pub use provisioning::{
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
@@ -63,8 +63,9 @@ pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
 pub use stored_key::{PendingReplacement, Retirement, StoredKey, deserialize_sanitized};
 pub use text::{
     format_date, format_duration, format_relative_time, format_timestamp, io_error_text, sanitize,
-    seconds_until_relative_time_changes, truncate,
+    seconds_until_relative_time_changes, truncate, utc_date,
 };
+pub use usage_curve::UsageSample;
 pub use user_error::{ErrorKind, UserError, ValidationError};
 
 use secrecy::ExposeSecret;

@@ -7,4 +7,5 @@ pub mod keys;
 pub mod plan;
 pub mod provision;
 pub mod secret_scan;
+pub mod usage;
 pub mod watch;

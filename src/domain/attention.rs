@@ -203,7 +203,7 @@ mod tests {
             idle: idle_days.map(|days| SignedDuration::from_hours(24 * days)),
         };
         let samples = [("2026-10-01T00:00:00Z", 1.0), ("2026-10-20T00:00:00Z", 2.0), (NOW, 2.0)]
-            .map(|(time, usage)| UsageSample { at: at(time), usage });
+            .map(|(time, usage)| UsageSample::new(at(time), usage));
         find_attention(key, &samples, &thresholds, at(NOW))
             .into_iter()
             .map(|attention| attention.condition)

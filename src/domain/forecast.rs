@@ -1,15 +1,11 @@
 //! Forecasts when a key reaches its limit, with bounds, from usage samples.
 
-mod curve;
 mod description;
-
-pub use curve::{UsageSample, spending_series};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::text::to_utc;
-use super::{KeyInfo, KeyState, ResetInterval, StoredKey};
-use curve::{UsageCurve, to_epoch_seconds};
+use super::usage_curve::{UsageCurve, UsageSample, to_epoch_seconds};
+use super::{DailySpending, KeyState, ResetInterval, StoredKey};
 
 const SECONDS_PER_HOUR: f64 = 3_600.0;
 const SECONDS_PER_DAY: f64 = 24.0 * SECONDS_PER_HOUR;
@@ -74,15 +70,10 @@ struct SpendingHistory {
 impl SpendingHistory {
     /// Returns the last `days`, or the part of them that has samples. `None` if that is too little
     /// for a rate: fewer than three samples, less than an hour, or no sample within the last day.
-    fn new(
-        samples: impl IntoIterator<Item = UsageSample>,
-        now: Timestamp,
-        days: f64,
-    ) -> Option<Self> {
-        let curve = UsageCurve::new(samples, now);
+    fn new(curve: UsageCurve, now: Timestamp, days: f64) -> Option<Self> {
         let (first, last) = curve.time_bounds()?;
         let start = first.max(to_epoch_seconds(now) - days * SECONDS_PER_DAY);
-        let (span, sample_count) = (last - start, curve.count_samples(start));
+        let (span, sample_count) = (last - start, curve.count_readings(start));
         if sample_count < 3
             || span < SECONDS_PER_HOUR
             || to_epoch_seconds(now) - last > SECONDS_PER_DAY
@@ -124,33 +115,9 @@ impl SpendingHistory {
     }
 }
 
-/// Returns the average spending over the last week, in USD per day.
-///
-/// Without enough samples (see [`forecast_spending`]) it uses the server's weekly or monthly usage
-/// once a day of that period has passed. For a key created within the period the result is too
-/// low.
-pub fn daily_spending(
-    samples: &[UsageSample],
-    info: Option<&KeyInfo>,
-    now: Timestamp,
-) -> Option<f64> {
-    if let Some(history) = SpendingHistory::new(samples.iter().copied(), now, 7.0) {
-        return Some(history.usd_per_second * SECONDS_PER_DAY);
-    }
-    let today = to_utc(now).date();
-    let days = |whole: i8| {
-        let time = to_epoch_seconds(now).rem_euclid(SECONDS_PER_DAY) / SECONDS_PER_DAY;
-        Some(f64::from(whole) + time).filter(|days| *days >= 1.0)
-    };
-    let counted = |usage: Option<f64>, days: Option<f64>| Some(usage? / days?);
-    let info = info?;
-    counted(info.usage_weekly, days(today.weekday().to_monday_zero_offset()))
-        .or_else(|| counted(info.usage_monthly, days(today.day() - 1)))
-        .filter(|usd| usd.is_finite() && *usd >= 0.0)
-}
-
 /// Forecasts the spending of a key. The rate is taken from a whole day, week or fortnight, depending
-/// on the reset interval, so that nights and weekends have their usual weight.
+/// on the reset interval, so that nights and weekends have their usual weight. `days` are the known
+/// days of the key; together with the samples they say when idle days and bursts were.
 ///
 /// Returns `None` if there is no basis for a forecast: no limit; a key that is rejected, disabled,
 /// expired or at its limit; a check that is too old or from before a reset; fewer than three
@@ -158,6 +125,7 @@ pub fn daily_spending(
 /// provider keys, whose usage the samples do not contain.
 pub fn forecast_spending(
     samples: &[UsageSample],
+    days: &DailySpending,
     stored_key: &StoredKey,
     now: Timestamp,
 ) -> Option<Forecast> {
@@ -174,16 +142,18 @@ pub fn forecast_spending(
     let remaining = Some(layer.remaining).filter(|usd| usd.is_finite() && *usd > 0.0)?;
     // The clock may have been set back since the check.
     let checked_at = stored_key.checked_at?.min(now);
-    let days = match stored_key.reset().value() {
+    let past_days = match stored_key.reset().value() {
         Some(ResetInterval::Daily) => 1.0,
         Some(ResetInterval::Weekly) => 7.0,
         Some(ResetInterval::Monthly) | None => 14.0,
     };
     // The last check may not be among the samples yet.
-    let newest = info.usage.map(|usage| UsageSample { at: checked_at, usage });
-    let all_samples = samples.iter().copied().filter(|sample| sample.at <= now).chain(newest);
+    let usage_daily = info.usage_daily;
+    let newest = info.usage.map(|usage| UsageSample { at: checked_at, usage, usage_daily });
+    let mut curve = UsageCurve::new(samples.iter().copied().chain(newest), now);
+    curve.pin_days(days);
     let history =
-        SpendingHistory::new(all_samples, now, days).filter(SpendingHistory::is_ongoing)?;
+        SpendingHistory::new(curve, now, past_days).filter(SpendingHistory::is_ongoing)?;
 
     // The key's own limit is reset by a rule, so the reset after an old check is known as well.
     let resets_at =

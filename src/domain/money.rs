@@ -17,6 +17,22 @@ pub fn format_usd_short(amount: f64) -> String {
     }
 }
 
+/// The highest amount that is added up, in USD.
+const MAX_USD: f64 = 1e9;
+
+/// Converts an amount in USD to nanodollars, the precision of OpenRouter's amounts, so that sums are
+/// exact. `None` for an amount that is not a number or above a billion.
+#[expect(clippy::cast_possible_truncation, reason = "10^18 nanodollars at most")]
+pub fn to_nanodollars(usd: f64) -> Option<i64> {
+    (-MAX_USD..=MAX_USD).contains(&usd).then(|| (usd * 1e9).round() as i64)
+}
+
+/// Converts nanodollars to USD.
+#[expect(clippy::cast_precision_loss, reason = "exact to the nanodollar below nine million USD")]
+pub fn from_nanodollars(amount: i64) -> f64 {
+    amount as f64 / 1e9
+}
+
 fn with_sign(amount: f64, size: String) -> String {
     if amount < 0.0 && size != "$0.00" { format!("-{size}") } else { size }
 }

@@ -1,6 +1,6 @@
 //! Sanitizes text for a terminal and formats times.
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use unicode_segmentation::UnicodeSegmentation;
@@ -94,6 +94,11 @@ pub fn seconds_until_relative_time_changes(from: Timestamp, to: Timestamp) -> i6
 /// Converts an instant to UTC calendar fields.
 pub(super) fn to_utc(at: Timestamp) -> DateTime {
     Offset::UTC.to_datetime(at)
+}
+
+/// Returns the UTC date of an instant.
+pub fn utc_date(at: Timestamp) -> Date {
+    to_utc(at).date()
 }
 
 /// Returns `text` in at most `width` terminal columns, with an ellipsis for what does not fit.

@@ -1,7 +1,8 @@
 //! `samples.json`: the lifetime usage of each key (by hash) over time, for charts and forecasts.
 //!
-//! Each key is one line of `seconds:microdollars` pairs in ascending order, so that a year of
-//! samples takes a few kilobytes.
+//! Each key has one line of `seconds:microdollars` pairs in ascending order, so that a year of
+//! samples takes a few kilobytes. A second line has the usage of the UTC day at these times, as far
+//! as the server reported it; older versions ignore and keep it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -40,60 +41,112 @@ struct UsageHistory {
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(from = "StoredHistory", into = "StoredHistory")]
 struct KeyHistory {
-    #[serde(default)]
     spent: UsageSeries,
+    /// Fields written by a newer version, preserved on update.
+    unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The history of a key as it is on disk.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct StoredHistory {
+    #[serde(default)]
+    spent: Pairs,
+    #[serde(default, skip_serializing_if = "Pairs::is_empty")]
+    daily: Pairs,
     /// Fields written by a newer version, preserved on update.
     #[serde(flatten)]
     unknown: serde_json::Map<String, serde_json::Value>,
 }
 
-/// The lifetime usage at a time.
+/// The usage at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct UsagePoint {
     unix_seconds: i64,
+    /// Of the lifetime.
     microdollars: u64,
+    /// Of the UTC day, if reported.
+    daily: Option<u64>,
 }
 
 /// The points of one key, in strictly ascending order of time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct UsageSeries(Vec<UsagePoint>);
 
-impl From<UsageSeries> for String {
-    fn from(series: UsageSeries) -> Self {
-        let pairs =
-            series.0.iter().map(|point| format!("{}:{}", point.unix_seconds, point.microdollars));
+impl From<StoredHistory> for KeyHistory {
+    fn from(stored: StoredHistory) -> Self {
+        let daily: HashMap<i64, u64> = stored.daily.0.into_iter().collect();
+        let points = stored.spent.0.into_iter().map(|(unix_seconds, microdollars)| UsagePoint {
+            unix_seconds,
+            microdollars,
+            daily: daily.get(&unix_seconds).copied(),
+        });
+        Self { spent: UsageSeries(points.collect()), unknown: stored.unknown }
+    }
+}
+
+impl From<KeyHistory> for StoredHistory {
+    fn from(history: KeyHistory) -> Self {
+        let points = &history.spent.0;
+        let daily = points.iter().filter_map(|point| Some((point.unix_seconds, point.daily?)));
+        Self {
+            spent: Pairs(points.iter().map(|one| (one.unix_seconds, one.microdollars)).collect()),
+            daily: Pairs(daily.collect()),
+            unknown: history.unknown,
+        }
+    }
+}
+
+/// Seconds since the epoch and microdollars, in strictly ascending order of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct Pairs(Vec<(i64, u64)>);
+
+impl Pairs {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Pairs> for String {
+    fn from(pairs: Pairs) -> Self {
+        let pairs = pairs.0.iter().map(|(seconds, amount)| format!("{seconds}:{amount}"));
         pairs.collect::<Vec<_>>().join(" ")
     }
 }
 
-impl TryFrom<String> for UsageSeries {
+impl TryFrom<String> for Pairs {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let parse_point = |pair: &str| {
+        let parse_pair = |pair: &str| {
             let (at, usage) = pair.split_once(':')?;
-            let point =
-                UsagePoint { unix_seconds: at.parse().ok()?, microdollars: usage.parse().ok()? };
-            let sample = point.to_sample()?;
-            (to_microdollars(sample.usage)? == point.microdollars).then_some(point)
+            let (at, usage) = (at.parse().ok()?, usage.parse().ok()?);
+            Timestamp::from_second(at).ok()?;
+            (to_microdollars(to_dollars(usage))? == usage).then_some((at, usage))
         };
-        let points: Option<Vec<UsagePoint>> = text.split_whitespace().map(parse_point).collect();
-        match points {
-            Some(points) if points.is_sorted_by(|a, b| a.unix_seconds < b.unix_seconds) => {
-                Ok(Self(points))
-            }
+        let pairs: Option<Vec<(i64, u64)>> = text.split_whitespace().map(parse_pair).collect();
+        match pairs {
+            Some(pairs) if pairs.is_sorted_by(|a, b| a.0 < b.0) => Ok(Self(pairs)),
             _ => Err("samples are seconds:microdollars, ascending"),
         }
     }
 }
 
 impl UsagePoint {
-    #[expect(clippy::cast_precision_loss, reason = "microdollars below 2^53 are exact")]
+    fn from_sample(sample: &UsageSample) -> Option<Self> {
+        Some(Self {
+            unix_seconds: sample.at.as_second(),
+            microdollars: to_microdollars(sample.usage)?,
+            daily: sample.usage_daily.and_then(to_microdollars),
+        })
+    }
+
     fn to_sample(self) -> Option<UsageSample> {
         let at = Timestamp::from_second(self.unix_seconds).ok()?;
-        Some(UsageSample { at, usage: self.microdollars as f64 / 1e6 })
+        let usage_daily = self.daily.map(to_dollars);
+        Some(UsageSample { usage_daily, ..UsageSample::new(at, to_dollars(self.microdollars)) })
     }
 
     /// Returns the bucket of the point at `now`, as its width and number; one point per bucket is
@@ -108,6 +161,11 @@ impl UsagePoint {
         };
         (width, (self.unix_seconds - FIRST_MONDAY).div_euclid(width))
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microdollars below 2^53 are exact")]
+fn to_dollars(microdollars: u64) -> f64 {
+    microdollars as f64 / 1e6
 }
 
 #[expect(
@@ -183,20 +241,11 @@ impl UsageSeries {
     }
 }
 
-/// Records lifetime usage in one transaction; each entry is a hash, a time and an amount in USD.
-/// Invalid amounts (negative, not finite, above `MAX_USD`) are ignored.
-pub fn record_usage(
-    location: &StoreLocation,
-    usage: &[(&str, Timestamp, f64)],
-) -> Result<(), Error> {
+/// Records samples by the hash of their key in one transaction. Invalid amounts (negative, not finite, above `MAX_USD`) are ignored.
+pub fn record_usage(location: &StoreLocation, usage: &[(&str, UsageSample)]) -> Result<(), Error> {
     let points: Vec<(&str, UsagePoint)> = usage
         .iter()
-        .filter_map(|(hash, at, usd)| {
-            Some((
-                *hash,
-                UsagePoint { unix_seconds: at.as_second(), microdollars: to_microdollars(*usd)? },
-            ))
-        })
+        .filter_map(|(hash, sample)| Some((*hash, UsagePoint::from_sample(sample)?)))
         .collect();
     if points.is_empty() {
         return Ok(());

@@ -1,5 +1,6 @@
 //! Runs effects, each on its own task or thread, and sends the result back as one message.
 
+mod account;
 mod actions;
 mod plan;
 mod requests;

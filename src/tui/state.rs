@@ -3,6 +3,7 @@
 //! [`update`](super::update::update) takes one [`Msg`] and returns the [`Effect`]s to run. The
 //! result of an effect arrives as a message with the ticket of its request.
 
+mod account;
 mod confirm_dialog;
 mod dashboard;
 mod effect;
@@ -19,6 +20,7 @@ mod sort_filter;
 mod text_field;
 mod ticket;
 
+pub use account::{AccountReport, AccountState};
 pub use confirm_dialog::{ConfirmDialog, ConfirmKind, UNUSED_FOR_CHOICES};
 pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey, SIDE_DETAILS_MIN_COLUMNS};
 pub use effect::{Effect, Request};
@@ -148,6 +150,8 @@ pub struct Model {
     pub terminal_size: (u16, u16),
     /// The table of keys, below every other screen.
     pub dashboard: Dashboard,
+    /// The figures of the account.
+    pub account: AccountState,
     /// The schedule of the refresh rounds.
     pub refresh: RefreshSchedule,
     /// The screen that is shown.
@@ -191,6 +195,7 @@ impl Model {
             now,
             terminal_size,
             dashboard: Dashboard::new(),
+            account: AccountState::default(),
             refresh: RefreshSchedule::new(context.refresh_interval),
             screen: Screen::Dashboard,
             overlay: None,

@@ -1,5 +1,6 @@
 //! State transitions of the dashboard: [`update`] takes a model and a message and returns effects.
 
+mod account;
 mod actions;
 mod form;
 mod intents;
@@ -10,15 +11,14 @@ mod quit;
 mod responses;
 mod sign_in;
 
+use form::update_used_labels;
 use jiff::Timestamp;
 use quit::{
     change_result, count_changes, finish_change, handle_disconnect, queue_unstored, quit_when_idle,
 };
 
 use crate::domain::{CheckResult, ErrorKind, ProvisioningOutcome, StoredKey};
-use crate::tui::state::{
-    Effect, Model, Msg, NewKeyScreen, Operation, Request, Response, Screen, Ticket,
-};
+use crate::tui::state::{Effect, Model, Msg, NewKeyScreen, Request, Response, Screen, Ticket};
 
 /// Starts loading the inventory, as at the start of the program.
 pub fn load_keys(model: &mut Model) -> Vec<Effect> {
@@ -62,10 +62,13 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 }
                 // The round added usage samples.
                 model.dashboard.mark_usage_history_stale();
+                model.account.is_spending_stale = true;
+                model.account.is_report_stale = error.is_none();
                 let keys = model.dashboard.stored_keys().iter();
                 let first = keys.filter_map(|key| key.next_reset(now)).min();
                 model.refresh.finish_round(now, error, retry_after, first);
                 model.dashboard.update_attention_list(now);
+                account::update_figures(model);
             }
             let rerun = model.refresh.current_round.is_none()
                 && std::mem::take(&mut model.refresh.rerun_requested);
@@ -82,6 +85,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 let read = keys.is_ok();
                 let refresh_requested = std::mem::take(&mut model.refresh.refresh_after_load);
                 model.dashboard.set_keys(keys, now);
+                model.account.is_spending_stale = true;
                 update_used_labels(model);
                 // Interrupted runs and figures come after the inventory, because both refer to it.
                 effects.push(Effect::RecoverInterrupted);
@@ -201,6 +205,14 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             } else {
                 Vec::new()
             }
+        }
+        Msg::Response(ticket, Response::SpendingLoaded(spending)) => {
+            account::set_spending(model, ticket, spending);
+            Vec::new()
+        }
+        Msg::Response(ticket, Response::AccountLoaded(report)) => {
+            account::set_report(model, ticket, report);
+            Vec::new()
         }
         Msg::Response(ticket, Response::SecretRead { label, result: key }) => {
             let selected = model.dashboard.selected_key();
@@ -368,33 +380,18 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
             model.dashboard.hide_revealed_key();
         }
     }
-    if !matches!(model.screen, Screen::Dashboard) || model.dashboard.usage_history_ticket.is_some()
-    {
+    if !matches!(model.screen, Screen::Dashboard) {
         return Vec::new();
+    }
+    let mut effects = account::load_stale(model);
+    if model.dashboard.usage_history_ticket.is_some() {
+        return effects;
     }
     let hashes = model.dashboard.missing_usage_history(model.terminal_size.0);
-    if hashes.is_empty() {
-        return Vec::new();
+    if !hashes.is_empty() {
+        let ticket = model.next_ticket();
+        model.dashboard.usage_history_ticket = Some(ticket);
+        effects.push(Effect::Request(ticket, Request::LoadUsageHistory(hashes)));
     }
-    let ticket = model.next_ticket();
-    model.dashboard.usage_history_ticket = Some(ticket);
-    vec![Effect::Request(ticket, Request::LoadUsageHistory(hashes))]
-}
-
-/// Updates the used labels of an open form after the stored keys changed.
-fn update_used_labels(model: &mut Model) {
-    let stored_keys = model.dashboard.stored_keys();
-    match &mut model.screen {
-        Screen::Form(form) => form.set_used_labels(stored_keys),
-        Screen::SignIn(sign_in) => {
-            if let Operation::CreateKey { form, .. } = &mut sign_in.operation {
-                form.set_used_labels(stored_keys);
-            }
-        }
-        Screen::Dashboard
-        | Screen::NewKey(_)
-        | Screen::Confirm(_)
-        | Screen::ActionResults(_)
-        | Screen::Plan(_) => {}
-    }
+    effects
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keywright::domain::{CheckResult, FieldChange, KeyPatch, Reported};
+use keywright::domain::{CheckResult, FieldChange, KeyPatch, Reported, UsageSample};
 use keywright::services::keys::{self, Error, RevokeOutcome, UpdateOutcome};
 use keywright::storage::inventory;
 use keywright::storage::json_store::StoreLocation;
@@ -341,7 +341,7 @@ fn removing_a_key_removes_its_usage_history() {
     };
     let now = Timestamp::now();
     let other = world.stored_key("ci");
-    let both = [(stored_key.hash.as_str(), now, 1.0), (other.hash.as_str(), now, 1.0)];
+    let both = [&stored_key, &other].map(|key| (key.hash.as_str(), UsageSample::new(now, 1.0)));
     keywright::storage::usage_history::record_usage(&world.services.location, &both).unwrap();
     keys::remove_key(&world.services, &stored_key.label).unwrap();
     assert_eq!((spent(&stored_key.hash), spent(&other.hash)), (0, 1));

@@ -55,7 +55,7 @@ fn with_past(retiring: bool, size: (u16, u16)) -> Model {
     let mut samples: Vec<UsageSample> = (0..28)
         .map(|day| {
             let at = now() - SignedDuration::from_hours(24 * day);
-            let sample = UsageSample { at, usage };
+            let sample = UsageSample::new(at, usage);
             usage -= if day % 7 > 4 { 1.0 } else { 0.4 };
             sample
         })

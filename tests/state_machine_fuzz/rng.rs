@@ -237,7 +237,10 @@ impl Rng {
     }
 
     pub fn samples(&mut self, now: Timestamp) -> Vec<UsageSample> {
-        self.vec(40, |rng| UsageSample { at: rng.timestamp(now), usage: rng.usd() })
+        self.vec(40, |rng| UsageSample {
+            usage_daily: rng.option(Self::usd),
+            ..UsageSample::new(rng.timestamp(now), rng.usd())
+        })
     }
 
     pub fn provisioning_outcome(

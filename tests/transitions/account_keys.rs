@@ -64,7 +64,7 @@ fn usage_history_is_loaded_when_it_is_shown() {
     assert_eq!(*hashes, [key("laptop").hash]);
     // One at a time.
     assert!(send_intent(&mut model, Intent::Move(1)).is_empty());
-    let history = vec![(hashes[0].clone(), vec![UsageSample { at: now(), usage: 1.0 }])];
+    let history = vec![(hashes[0].clone(), vec![UsageSample::new(now(), 1.0)])];
     let effects = send(&mut model, Msg::Response(*ticket, Response::UsageHistoryLoaded(history)));
     let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {
         panic!("{effects:?}")

@@ -154,7 +154,7 @@ fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
         let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {
             panic!("{effects:?}")
         };
-        let samples = vec![UsageSample { at: since, usage: 1.0 }, UsageSample { at: now(), usage }];
+        let samples = vec![UsageSample::new(since, 1.0), UsageSample::new(now(), usage)];
         let past = vec![(hashes[0].clone(), samples)];
         let effects = send(&mut model, Msg::Response(*ticket, Response::UsageHistoryLoaded(past)));
         assert_eq!(matches!(effects[..], [Effect::RevokeKeys(_)]), goes, "{delete} {usage}");

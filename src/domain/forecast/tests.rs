@@ -6,12 +6,14 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 use super::*;
+use crate::domain::KeyInfo;
+use crate::domain::text::to_utc;
 
-pub(super) fn at(text: &str) -> Timestamp {
+fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-pub(super) fn hours(count: i64) -> SignedDuration {
+fn hours(count: i64) -> SignedDuration {
     SignedDuration::from_hours(count)
 }
 
@@ -28,7 +30,7 @@ fn spending(
     for hour in 0..=days * 24 {
         let time = now - hours(days * 24 - hour);
         if hour % step == 0 {
-            samples.push(UsageSample { at: time, usage });
+            samples.push(UsageSample::new(time, usage));
         }
         usage += rate(time);
     }
@@ -52,16 +54,20 @@ fn key(now: Timestamp, limit: Option<f64>, remaining: f64, reset: Option<&str>) 
     stored_key
 }
 
+/// Forecasts from samples alone.
+fn forecast(samples: &[UsageSample], stored_key: &StoredKey, now: Timestamp) -> Option<Forecast> {
+    forecast_spending(samples, &DailySpending::new(), stored_key, now)
+}
+
 /// A Tuesday.
-pub(super) const NOON: &str = "2026-11-24T12:00:00Z";
+const NOON: &str = "2026-11-24T12:00:00Z";
 
 #[test]
 fn constant_spending_reaches_the_limit_at_the_expected_time() {
     let now = at(NOON);
     // A dollar a day; 2.25 left; the week ends on Monday.
     let samples = spending(now, 10, 1, |_| 1.0 / 24.0);
-    let found =
-        forecast_spending(&samples, &key(now, Some(10.0), 2.25, Some("weekly")), now).unwrap();
+    let found = forecast(&samples, &key(now, Some(10.0), 2.25, Some("weekly")), now).unwrap();
     assert!((found.usd_per_day - 1.0).abs() < 1e-9);
     let error = found.reached_at.unwrap().duration_since(at("2026-11-26T18:00:00Z"));
     assert!(error.abs() < SignedDuration::from_secs(2), "{error}");
@@ -77,8 +83,7 @@ fn constant_spending_reaches_the_limit_at_the_expected_time() {
 fn limit_not_reached_before_the_reset_gives_the_amount() {
     let now = at(NOON);
     let samples = spending(now, 10, 1, |_| 0.5 / 24.0);
-    let found =
-        forecast_spending(&samples, &key(now, Some(10.0), 9.0, Some("weekly")), now).unwrap();
+    let found = forecast(&samples, &key(now, Some(10.0), 9.0, Some("weekly")), now).unwrap();
     // 5.5 days at half a dollar, on top of one.
     assert!((found.spent_at_end.unwrap().likely - 3.75).abs() < 1e-6);
     assert_eq!(
@@ -99,8 +104,7 @@ fn period_ends_at_the_reset() {
     ] {
         let now = at(now);
         let samples = spending(now, 20, 1, |_| 0.01);
-        let found =
-            forecast_spending(&samples, &key(now, Some(99.0), 90.0, Some(reset)), now).unwrap();
+        let found = forecast(&samples, &key(now, Some(99.0), 90.0, Some(reset)), now).unwrap();
         assert_eq!(found.period_end, Some((at(end), PeriodEnd::Reset)));
         assert!(found.describe(now).contains(&format!("by {text}")), "{}", found.describe(now));
     }
@@ -111,8 +115,7 @@ fn reset_within_the_samples_does_not_change_the_rate() {
     // The limit was reset at midnight; lifetime usage was not.
     let now = at("2026-11-30T06:00:00Z");
     let samples = spending(now, 7, 1, |_| 0.25);
-    let found =
-        forecast_spending(&samples, &key(now, Some(6.0), 4.5, Some("weekly")), now).unwrap();
+    let found = forecast(&samples, &key(now, Some(6.0), 4.5, Some("weekly")), now).unwrap();
     assert!((found.usd_per_day - 6.0).abs() < 1e-9);
     assert_eq!(found.describe(now), "at this pace the limit is reached tomorrow about 00:00 UTC");
 }
@@ -124,7 +127,7 @@ fn expiry_before_the_limit_ends_the_period() {
     let mut stored_key = key(now, Some(10.0), 9.0, None);
     Arc::make_mut(stored_key.info.as_mut().unwrap()).expires_at =
         Some(at("2026-11-28T12:00:00Z")).into();
-    let found = forecast_spending(&samples, &stored_key, now).unwrap();
+    let found = forecast(&samples, &stored_key, now).unwrap();
     assert_eq!(
         found.describe(now),
         "at this pace $3.00 of $10.00 is spent by its expiry on Saturday"
@@ -139,8 +142,7 @@ fn weekend_is_within_the_bounds() {
         f64::from(u8::from(to_utc(time).date().weekday().to_monday_zero_offset() < 5))
     };
     let samples = spending(now, 21, 1, rate);
-    let found =
-        forecast_spending(&samples, &key(now, Some(300.0), 192.0, Some("weekly")), now).unwrap();
+    let found = forecast(&samples, &key(now, Some(300.0), 192.0, Some("weekly")), now).unwrap();
     let spent = found.spent_at_end.unwrap();
     assert!((found.usd_per_day - 24.0 * 5.0 / 7.0).abs() < 1e-6);
     assert!(spent.low <= 120.0 && 120.0 <= spent.high, "{spent:?}");
@@ -165,7 +167,7 @@ fn burst_gives_wide_bounds_and_an_old_burst_no_forecast() {
         )
     };
     let stored_key = key(now, Some(20.0), 5.0, Some("weekly"));
-    let found = forecast_spending(&burst(60), &stored_key, now).unwrap();
+    let found = forecast(&burst(60), &stored_key, now).unwrap();
     assert!(
         found.earliest_reached_at < found.reached_at && found.latest_reached_at.is_none(),
         "{found:?}"
@@ -174,15 +176,14 @@ fn burst_gives_wide_bounds_and_an_old_burst_no_forecast() {
         found.describe(now),
         "at this pace the limit is reached on Saturday, perhaps not before the reset on Monday"
     );
-    assert_eq!(forecast_spending(&burst(6 * 24), &stored_key, now), None);
+    assert_eq!(forecast(&burst(6 * 24), &stored_key, now), None);
 }
 
 #[test]
 fn few_samples_are_described_as_rough() {
     let now = at(NOON);
     let samples: Vec<UsageSample> = spending(now, 1, 1, |_| 0.1).split_off(22);
-    let found =
-        forecast_spending(&samples, &key(now, Some(10.0), 3.0, Some("weekly")), now).unwrap();
+    let found = forecast(&samples, &key(now, Some(10.0), 3.0, Some("weekly")), now).unwrap();
     assert_eq!((found.sample_count, found.sampled_span), (3, hours(2)));
     assert!(found.latest_reached_at.is_none());
     assert_eq!(
@@ -197,12 +198,12 @@ fn no_forecast_without_a_basis() {
     let now = at(NOON);
     let good = spending(now, 7, 1, |_| 0.1);
     let stored_key = key(now, Some(10.0), 3.0, Some("weekly"));
-    assert!(forecast_spending(&good, &stored_key, now).is_some());
+    assert!(forecast(&good, &stored_key, now).is_some());
 
     let last = good.len() - 1;
-    let close = |second: i64| UsageSample {
-        at: now - SignedDuration::from_secs(second),
-        usage: 1e3 - f64::from(u16::try_from(second).unwrap()),
+    let close = |second: i64| {
+        let usage = 1e3 - f64::from(u16::try_from(second).unwrap());
+        UsageSample::new(now - SignedDuration::from_secs(second), usage)
     };
     for (why, samples) in [
         ("none", vec![]),
@@ -214,7 +215,7 @@ fn no_forecast_without_a_basis() {
         ("not yet", spending(now + hours(24 * 30), 7, 1, |_| 0.1)),
         ("no numbers", good.iter().map(|s| UsageSample { usage: f64::NAN, ..*s }).collect()),
     ] {
-        assert_eq!(forecast_spending(&samples, &stored_key, now), None, "{why}");
+        assert_eq!(forecast(&samples, &stored_key, now), None, "{why}");
     }
 
     let alter = |change: fn(&mut StoredKey)| {
@@ -253,7 +254,7 @@ fn no_forecast_without_a_basis() {
             }),
         ),
     ] {
-        assert_eq!(forecast_spending(&good, &stored_key, now), None, "{why}");
+        assert_eq!(forecast(&good, &stored_key, now), None, "{why}");
     }
 }
 
@@ -263,40 +264,75 @@ fn last_check_counts_before_it_is_recorded() {
     let samples: Vec<UsageSample> = spending(now, 1, 1, |_| 0.1).split_off(22);
     let mut stored_key = key(now, Some(10.0), 3.0, Some("weekly"));
     Arc::make_mut(stored_key.info.as_mut().unwrap()).usage = Some(samples[2].usage);
-    assert_eq!(
-        forecast_spending(&samples[..2], &stored_key, now),
-        forecast_spending(&samples, &stored_key, now)
-    );
+    assert_eq!(forecast(&samples[..2], &stored_key, now), forecast(&samples, &stored_key, now));
+}
+
+/// Returns the known days before the day of `NOON`, the latest last.
+fn known_days(spent: &[f64]) -> DailySpending {
+    let today = to_utc(at(NOON)).date();
+    let first = -i64::try_from(spent.len()).unwrap();
+    let dates = (first..0).map(|day| today.saturating_add(jiff::Span::new().days(day)));
+    dates.zip(spent.iter().copied()).collect()
 }
 
 #[test]
-fn daily_spending_falls_back_on_the_usage_from_the_server() {
-    let info = KeyInfo { usage_weekly: Some(3.0), usage_monthly: Some(47.0), ..KeyInfo::default() };
-    for (now, expected) in [
-        (NOON, Some(2.0)),
-        // A Monday: too early in the week, and 29.5 days into the month.
-        ("2026-11-30T12:00:00Z", Some(47.0 / 29.5)),
-        // A Monday and a first of the month.
-        ("2027-02-01T12:00:00Z", None),
-    ] {
-        assert_eq!(daily_spending(&[], Some(&info), at(now)), expected, "{now}");
-    }
+fn idle_days_and_bursts_count_as_they_were() {
     let now = at(NOON);
-    assert_eq!(daily_spending(&[], None, now), None);
-    let samples = spending(now, 7, 1, |_| 0.0);
-    assert_eq!(daily_spending(&samples, Some(&info), now), Some(0.0));
-    let absurd = KeyInfo { usage_weekly: Some(f64::INFINITY), ..KeyInfo::default() };
-    assert_eq!(daily_spending(&[], Some(&absurd), now), None);
+    // Nothing but the present usage was read here; the rest is from the activity of the account.
+    let mut stored_key = key(now, Some(100.0), 40.0, None);
+    let info = Arc::make_mut(stored_key.info.as_mut().unwrap());
+    (info.usage, info.usage_daily) = (Some(1_000.0), Some(0.0));
+    let forecast = |spent: &[f64]| forecast_spending(&[], &known_days(spent), &stored_key, now);
+
+    // 13.5 days with 108 dollars, in three bursts: five days at 8 a day are left.
+    let bursts = [0.0, 36.0, 36.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 36.0];
+    let found = forecast(&bursts).unwrap();
+    assert!((found.usd_per_day - 8.0).abs() < 1e-9, "{found:?}");
+    assert_eq!(found.reached_at.unwrap(), at("2026-11-29T12:00:00Z"));
+    // Two bursts can come within five days, or none in a week.
+    assert!(found.earliest_reached_at.unwrap() < at("2026-11-28T12:00:00Z"), "{found:?}");
+    assert!(found.latest_reached_at.is_none_or(|at| at > found.reached_at.unwrap()), "{found:?}");
+
+    // The same amount every day gives narrow bounds.
+    let steady = forecast(&[8.0; 13]).unwrap();
+    assert!(steady.earliest_reached_at > found.earliest_reached_at, "{steady:?} {found:?}");
+    // An idle week after a burst predicts nothing.
+    let idle = [50.0, 50.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    assert_eq!(forecast(&idle), None);
+    // Days that are not connected with the present one say nothing about the rate.
+    assert_eq!(forecast(&[]), None);
+}
+
+#[test]
+fn usage_of_the_day_places_spending_between_readings() {
+    let now = at(NOON);
+    let sample = |time: &str, usage: f64, daily: f64| UsageSample {
+        usage_daily: Some(daily),
+        ..UsageSample::new(at(time), usage)
+    };
+    // One reading a day: everything was spent on Saturday, nothing on Sunday.
+    let samples = [
+        sample("2026-11-20T23:00:00Z", 10.0, 0.0),
+        sample("2026-11-21T01:00:00Z", 10.0, 0.0),
+        sample("2026-11-22T23:00:00Z", 16.0, 0.0),
+        sample("2026-11-23T12:00:00Z", 16.0, 0.0),
+        sample(NOON, 18.0, 2.0),
+    ];
+    let curve = UsageCurve::new(samples, now);
+    let midnight = |day: &str| to_epoch_seconds(at(&format!("2026-11-{day}T00:00:00Z")));
+    assert_eq!(curve.spent_between(midnight("21"), midnight("22")), 6.0);
+    assert_eq!(curve.spent_between(midnight("22"), midnight("24")), 0.0);
+    assert_eq!(curve.spent_between(midnight("24"), to_epoch_seconds(now)), 2.0);
 }
 
 /// Generates the seconds between samples and the spending in them.
-pub(super) fn steps() -> impl Strategy<Value = Vec<(i64, f64)>> {
+fn steps() -> impl Strategy<Value = Vec<(i64, f64)>> {
     prop::collection::vec((1..200_000_i64, prop_oneof![Just(0.0), 0.0..50.0_f64]), 0..60)
 }
 
-pub(super) fn rising(now: Timestamp, steps: &[(i64, f64)]) -> Vec<UsageSample> {
+fn rising(now: Timestamp, steps: &[(i64, f64)]) -> Vec<UsageSample> {
     let total: i64 = steps.iter().map(|(step, _)| step).sum();
-    let mut sample = UsageSample { at: now - SignedDuration::from_secs(total), usage: 0.0 };
+    let mut sample = UsageSample::new(now - SignedDuration::from_secs(total), 0.0);
     let mut samples = vec![sample];
     for (step, spent) in steps {
         sample.at += SignedDuration::from_secs(*step);
@@ -318,7 +354,7 @@ proptest! {
         let checked_at = at(NOON);
         let now = checked_at + SignedDuration::from_secs(age);
         let stored_key = key(checked_at, Some(limit), limit * left, reset);
-        if let Some(found) = forecast_spending(&rising(checked_at, &steps), &stored_key, now) {
+        if let Some(found) = forecast(&rising(checked_at, &steps), &stored_key, now) {
             prop_assert!(found.usd_per_day > 0.0);
             if let Some(reached) = found.reached_at {
                 prop_assert!(found.earliest_reached_at.unwrap() <= reached && reached >= now);
@@ -345,11 +381,9 @@ proptest! {
         let steps: Vec<(i64, f64)> =
             gaps.into_iter().map(|gap| (gap, daily * f64::from(i32::try_from(gap).unwrap()) / 86_400.0)).collect();
         let samples = rising(now, &steps);
-        let found = daily_spending(&samples, None, now).unwrap();
-        prop_assert!((found / daily - 1.0).abs() < 1e-6, "{found} {daily}");
         // The remaining limit is enough for two days, and there is no reset.
         let stored_key = key(now, Some(daily * 10.0), daily * 2.0, None);
-        let reached = forecast_spending(&samples, &stored_key, now).unwrap().reached_at.unwrap();
+        let reached = forecast(&samples, &stored_key, now).unwrap().reached_at.unwrap();
         prop_assert!(reached.duration_since(now + hours(48)).abs() < SignedDuration::from_secs(3));
     }
 }

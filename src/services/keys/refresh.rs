@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use super::{Error, management_key, missing_error, to_api_key};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{
-    AccountKey, ApiKey, CheckResult, ErrorKind, KeyInfo, Label, StoreKind, StoredKey, UserError,
+    AccountKey, ApiKey, CheckResult, ErrorKind, KeyInfo, Label, StoreKind, StoredKey, UsageSample,
+    UserError,
 };
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
@@ -288,9 +289,12 @@ pub async fn refresh_keys(
 fn to_usage_sample<'a>(
     hash: &'a str,
     (checked_at, result): &(Timestamp, CheckResult),
-) -> Option<(&'a str, Timestamp, f64)> {
+) -> Option<(&'a str, UsageSample)> {
     match result {
-        CheckResult::Valid(info) => Some((hash, *checked_at, info.usage?)),
+        CheckResult::Valid(info) => {
+            let usage_daily = info.usage_daily;
+            Some((hash, UsageSample { usage_daily, ..UsageSample::new(*checked_at, info.usage?) }))
+        }
         CheckResult::Rejected | CheckResult::InsufficientCredits | CheckResult::Failed(_) => None,
     }
 }

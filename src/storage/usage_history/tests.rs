@@ -14,16 +14,18 @@ fn at(second: i64) -> Timestamp {
 fn record_all(usage: &[(i64, f64)]) -> Vec<(i64, f64)> {
     let location = StoreLocation::in_memory();
     for (second, usd) in usage {
-        record_usage(&location, &[("k", at(NOW + second), *usd)]).unwrap();
+        record_usage(&location, &[("k", UsageSample::new(at(NOW + second), *usd))]).unwrap();
     }
     let samples = read_samples(&location).unwrap().remove("k").unwrap_or_default();
     samples.iter().map(|sample| (sample.at.as_second() - NOW, sample.usage)).collect()
 }
 
+/// Every second point has the usage of its day.
 fn series(points: &[(i64, u64)]) -> UsageSeries {
     let mut series = UsageSeries::default();
     for (at, usage) in points {
-        series.insert(UsagePoint { unix_seconds: NOW + at, microdollars: *usage });
+        let daily = (at % 2 == 1).then_some(*usage / 3);
+        series.insert(UsagePoint { unix_seconds: NOW + at, microdollars: *usage, daily });
     }
     series
 }
@@ -32,12 +34,19 @@ fn series(points: &[(i64, u64)]) -> UsageSeries {
 fn each_key_has_its_own_samples_until_it_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let location = StoreLocation::Directory(dir.path().to_owned());
-    record_usage(&location, &[("a", at(NOW), 1.5), ("b", at(NOW), 0.0), ("a", at(NOW + 900), 2.0)])
-        .unwrap();
+    record_usage(
+        &location,
+        &[
+            ("a", UsageSample::new(at(NOW), 1.5)),
+            ("b", UsageSample::new(at(NOW), 0.0)),
+            ("a", UsageSample::new(at(NOW + 900), 2.0)),
+        ],
+    )
+    .unwrap();
     let all = read_samples(&location).unwrap();
-    let first = UsageSample { at: at(NOW), usage: 1.5 };
-    assert_eq!(all["a"], [first, UsageSample { at: at(NOW + 900), usage: 2.0 }]);
-    assert_eq!(all["b"], [UsageSample { at: at(NOW), usage: 0.0 }]);
+    let first = UsageSample::new(at(NOW), 1.5);
+    assert_eq!(all["a"], [first, UsageSample::new(at(NOW + 900), 2.0)]);
+    assert_eq!(all["b"], [UsageSample::new(at(NOW), 0.0)]);
     assert!(remove_key(&location, "a").unwrap());
     assert!(!remove_key(&location, "a").unwrap());
     assert_eq!(read_samples(&location).unwrap().into_keys().collect::<Vec<_>>(), ["b"]);
@@ -49,11 +58,32 @@ fn each_key_is_one_line_on_disk() {
     let location = StoreLocation::Directory(dir.path().to_owned());
     for hour in 0..48_u32 {
         let time = at(NOW + i64::from(hour) * HOUR);
-        record_usage(&location, &[("a", time, f64::from(hour) * 0.1)]).unwrap();
+        record_usage(&location, &[("a", UsageSample::new(time, f64::from(hour) * 0.1))]).unwrap();
     }
     let text = std::fs::read_to_string(dir.path().join(FILE_NAME)).unwrap();
     assert!(text.contains("\"spent\": \"1790000000:0 1790003600:100000 1790007200:200000 "));
     assert_eq!(text.lines().count(), 8, "{text}");
+}
+
+#[test]
+fn usage_of_the_day_is_a_second_line_that_old_files_lack() {
+    let dir = tempfile::tempdir().unwrap();
+    let location = StoreLocation::Directory(dir.path().to_owned());
+    let path = dir.path().join(FILE_NAME);
+    let old =
+        r#"{"version": 1, "keys": {"a": {"spent": "1790000000:1500000 1790000900:2000000"}}}"#;
+    std::fs::write(&path, old).unwrap();
+    let sample = UsageSample { usage_daily: Some(0.25), ..UsageSample::new(at(NOW + 1_800), 2.25) };
+    record_usage(&location, &[("a", sample)]).unwrap();
+    let found = &read_samples(&location).unwrap()["a"];
+    assert_eq!(found[..2], [UsageSample::new(at(NOW), 1.5), UsageSample::new(at(NOW + 900), 2.0)]);
+    assert_eq!(found[2], sample);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("\"daily\": \"1790001800:250000\""), "{text}");
+    // The first line is as before, so that an older version reads it.
+    assert!(
+        text.contains("\"spent\": \"1790000000:1500000 1790000900:2000000 1790001800:2250000\"")
+    );
 }
 
 #[test]
@@ -69,7 +99,7 @@ fn invalid_amounts_are_ignored() {
     for usage in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.01, 1e12, f64::MAX] {
         assert_eq!(record_all(&[(0, 1.0), (900, usage), (1_800, 2.0)]), [(0, 1.0), (1_800, 2.0)]);
         let location = StoreLocation::in_memory();
-        record_usage(&location, &[("k", at(NOW), usage)]).unwrap();
+        record_usage(&location, &[("k", UsageSample::new(at(NOW), usage))]).unwrap();
         assert_eq!(read_samples(&location).unwrap().len(), 0, "{usage}");
     }
     assert_eq!(record_all(&[(0, -0.0), (900, 1e9)]), [(0, 0.0), (900, 1e9)]);
@@ -132,6 +162,7 @@ fn last_sample_of_a_utc_day_is_kept() {
         series.insert(UsagePoint {
             unix_seconds: midnight + hour * HOUR,
             microdollars: hour.unsigned_abs(),
+            daily: None,
         });
     }
     let hours: Vec<u64> = series.0.iter().take(4).map(|point| point.microdollars).collect();
@@ -147,7 +178,7 @@ fn fields_of_a_newer_version_are_preserved() {
             samples.keys.entry("k".into()).or_default().unknown.insert("more".into(), 2.into());
         })
         .unwrap();
-    record_usage(&location, &[("k", at(NOW), 1.0)]).unwrap();
+    record_usage(&location, &[("k", UsageSample::new(at(NOW), 1.0))]).unwrap();
     let samples: UsageHistory = location.read(FILE_NAME).unwrap();
     assert_eq!(
         (&samples.unknown["later"], &samples.keys["k"].unknown["more"]),
@@ -165,7 +196,10 @@ fn invalid_and_newer_files_are_reported_and_not_changed() {
     let texts = ["{\"version\": 2}", "{", "[]"].map(String::from);
     for text in rows.iter().chain(&texts) {
         std::fs::write(&path, text).unwrap();
-        assert!(record_usage(&location, &[("k", at(NOW), 1.0)]).is_err(), "{text}");
+        assert!(
+            record_usage(&location, &[("k", UsageSample::new(at(NOW), 1.0))]).is_err(),
+            "{text}"
+        );
         assert!(read_samples(&location).is_err(), "{text}");
         assert!(remove_key(&location, "k").is_err(), "{text}");
         assert_eq!(&std::fs::read_to_string(&path).unwrap(), text);
@@ -192,15 +226,18 @@ proptest! {
         let mut series = series(&all);
         let (last_at, last_usage) = all[all.len() - 1];
         prop_assert!(series.0.len() <= 400, "{}", series.0.len());
-        prop_assert_eq!(series.0.last(), Some(&UsagePoint { unix_seconds: NOW + last_at, microdollars: last_usage }));
+        let last = series.0[series.0.len() - 1];
+        prop_assert_eq!((last.unix_seconds, last.microdollars), (NOW + last_at, last_usage));
         if last_at <= RETENTION {
-            prop_assert_eq!(series.0.first(), Some(&UsagePoint { unix_seconds: NOW, microdollars: 0 }));
+            prop_assert_eq!(series.0.first(), Some(&UsagePoint { unix_seconds: NOW, microdollars: 0, daily: None }));
         }
         prop_assert!(series.0.is_sorted_by(|a, b| a.unix_seconds < b.unix_seconds));
         let once = series.clone();
         series.downsample(NOW + last_at);
         prop_assert_eq!(&series, &once);
-        prop_assert_eq!(UsageSeries::try_from(String::from(once.clone())), Ok(once));
+        let history = KeyHistory { spent: once.clone(), ..KeyHistory::default() };
+        let text = serde_json::to_string(&history).unwrap();
+        prop_assert_eq!(serde_json::from_str::<KeyHistory>(&text).unwrap().spent, once);
     }
 
     #[test]
@@ -220,6 +257,7 @@ fn refresh_every_minute_for_weeks_stays_small() {
         series.insert(UsagePoint {
             unix_seconds: NOW + minute * 60,
             microdollars: minute.unsigned_abs(),
+            daily: Some(minute.unsigned_abs() % 1_440),
         });
     }
     assert!((300..=400).contains(&series.0.len()), "{}", series.0.len());

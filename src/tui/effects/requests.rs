@@ -57,6 +57,8 @@ impl EffectRunner {
             Request::ImportKey { label, key } => self.import_key(ticket, label, key),
             Request::LoadAccountKeys => self.list_account_keys(ticket),
             Request::LoadUsageHistory(hashes) => self.load_usage_history(ticket, hashes),
+            Request::LoadSpending => self.load_spending(ticket),
+            Request::LoadAccount => self.load_account(ticket),
             Request::ReadSecret(label) => self.spawn_blocking_request(ticket, |services| {
                 let result = load_key(services, &label).map_err(|error| error.to_user_error());
                 Response::SecretRead { label, result }

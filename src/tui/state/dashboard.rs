@@ -12,8 +12,8 @@ use super::sort_filter::{SortOrder, sort_and_filter};
 use super::text_field::TextField;
 use super::ticket::Ticket;
 use crate::domain::{
-    ApiKey, CheckResult, KeyState, Label, StoredKey, UnresolvedAttempt, UsageSample, UserError,
-    seconds_until_relative_time_changes,
+    ApiKey, CheckResult, KeySpending, KeyState, Label, StoredKey, UnresolvedAttempt, UsageSample,
+    UserError, seconds_until_relative_time_changes,
 };
 pub use account::KeyScope;
 
@@ -97,6 +97,8 @@ pub struct Dashboard {
     /// The ticket of the usage history being loaded.
     pub usage_history_ticket: Option<Ticket>,
     is_usage_history_stale: bool,
+    /// What the keys spent by day and by model, by hash.
+    pub spending: HashMap<String, KeySpending>,
     /// Hashes of replaced keys that are being revoked.
     pub revoking_hashes: HashSet<String>,
     /// How many of the keys are stored here.
@@ -119,6 +121,7 @@ impl Dashboard {
             usage_history: HashMap::new(),
             usage_history_ticket: None,
             is_usage_history_stale: false,
+            spending: HashMap::new(),
             sort_order: SortOrder::default(),
             is_reversed: false,
             filter: TextField::default(),

@@ -110,6 +110,10 @@ pub enum Request {
     /// Load the usage history of the keys with these hashes; result:
     /// [`Response::UsageHistoryLoaded`].
     LoadUsageHistory(Vec<String>),
+    /// Load what the stored keys spent by day and by model; result: [`Response::SpendingLoaded`].
+    LoadSpending,
+    /// Load the credits and the activity of the account; result: [`Response::AccountLoaded`].
+    LoadAccount,
     /// Load the plan at this path, as typed, and compare it with the stored keys; result:
     /// [`Response::PlanLoaded`].
     LoadPlan(String),

@@ -1,15 +1,18 @@
 //! The messages of the dashboard. Intents are imperative, all other messages are in the past tense.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 use tui_input::InputRequest;
 
+use super::account::AccountReport;
 use super::plan_screen::PlanComparison;
 use super::sort_filter::SortOrder;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, Label, LeakResponse, ProvisioningEvent,
-    ProvisioningOutcome, Rotated, RotationOutcome, StoredKey, UnresolvedAttempt, UsageSample,
-    UserError,
+    AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, KeySpending, Label, LeakResponse,
+    ProvisioningEvent, ProvisioningOutcome, Rotated, RotationOutcome, StoredKey, UnresolvedAttempt,
+    UsageSample, UserError,
 };
 
 /// What a person requests. The effect depends on the screen; an intent that does not apply is
@@ -284,6 +287,10 @@ pub enum Response {
     AccountKeysLoaded(Result<AccountKeys, UserError>),
     /// The usage samples were loaded, by hash.
     UsageHistoryLoaded(Vec<(String, Vec<UsageSample>)>),
+    /// What the stored keys spent was loaded, by hash.
+    SpendingLoaded(HashMap<String, KeySpending>),
+    /// The credits and the activity of the account were loaded; `None` without a management key.
+    AccountLoaded(Option<AccountReport>),
     /// A secret was read in order to reveal it.
     SecretRead {
         /// The label of the key.

@@ -79,3 +79,21 @@ pub(super) fn open_new_key_form(model: &mut Model) -> Vec<Effect> {
     // The sandbox has one workspace.
     if model.is_sandbox { Vec::new() } else { vec![Effect::DetectManagementKey] }
 }
+
+/// Updates the used labels of an open form after the stored keys changed.
+pub(super) fn update_used_labels(model: &mut Model) {
+    let stored_keys = model.dashboard.stored_keys();
+    match &mut model.screen {
+        Screen::Form(form) => form.set_used_labels(stored_keys),
+        Screen::SignIn(sign_in) => {
+            if let Operation::CreateKey { form, .. } = &mut sign_in.operation {
+                form.set_used_labels(stored_keys);
+            }
+        }
+        Screen::Dashboard
+        | Screen::NewKey(_)
+        | Screen::Confirm(_)
+        | Screen::ActionResults(_)
+        | Screen::Plan(_) => {}
+    }
+}

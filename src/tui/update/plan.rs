@@ -1,6 +1,7 @@
 //! Handles intents on the plan screen and the results of applying a plan.
 
-use super::{operation, quit_when_idle, update_used_labels};
+use super::form::update_used_labels;
+use super::{operation, quit_when_idle};
 use crate::domain::{Label, StoredKey, UserError};
 use crate::tui::state::{
     Effect, Intent, Model, Operation, PlanComparison, PlanScreen, Request, Screen, TextField,

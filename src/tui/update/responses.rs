@@ -325,6 +325,7 @@ pub(super) fn finish_account_load(model: &mut Model, account: Result<AccountKeys
         Ok(account) => {
             let server = model.server.clone();
             model.dashboard.merge_account_keys(account, &server, model.now);
+            super::account::update_figures(model);
             if model.dashboard.scope == KeyScope::Stored {
                 actions::show_scope(model, KeyScope::All);
             }

@@ -3,9 +3,20 @@
 use jiff::Timestamp;
 
 use super::{Dashboard, SIDE_DETAILS_MIN_COLUMNS};
-use crate::domain::{RetirementStatus, StoredKey, UsageSample, retirement_status};
+use crate::domain::{
+    DailySpending, KeySpending, RetirementStatus, StoredKey, UsageSample, retirement_status,
+};
+
+/// The past of a key of which nothing is known.
+static UNKNOWN_SPENDING: KeySpending =
+    KeySpending { days: DailySpending::new(), models: Vec::new() };
 
 impl Dashboard {
+    /// Returns what is known about the spending of a key by day and by model.
+    pub fn key_spending(&self, key: &StoredKey) -> &KeySpending {
+        self.spending.get(&key.hash).unwrap_or(&UNKNOWN_SPENDING)
+    }
+
     /// Returns the loaded usage samples of a key.
     pub fn usage_samples(&self, key: &StoredKey) -> &[UsageSample] {
         self.usage_history.get(&key.hash).map_or(&[], Vec::as_slice)

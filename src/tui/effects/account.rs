@@ -1,0 +1,28 @@
+//! Loads the past of the keys and the figures of the account.
+
+use super::EffectRunner;
+use crate::services::usage;
+use crate::tui::state::{AccountReport, Response, Ticket};
+
+impl EffectRunner {
+    pub(super) fn load_spending(&self, ticket: Ticket) {
+        let clock = self.clock.clone();
+        self.spawn_blocking_request(ticket, move |services| {
+            // Without a past only the charts are missing.
+            let spending = usage::read_spending(services, clock.now()).unwrap_or_default();
+            Response::SpendingLoaded(spending)
+        });
+    }
+
+    pub(super) fn load_account(&self, ticket: Ticket) {
+        self.spawn_request(ticket, |services, _| async move {
+            let summary = usage::fetch_summary(&services).await;
+            Response::AccountLoaded(summary.map(|summary| AccountReport {
+                credits: summary.credits,
+                days: summary.days,
+                models: summary.models,
+                errors: summary.errors,
+            }))
+        });
+    }
+}

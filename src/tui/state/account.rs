@@ -1,0 +1,104 @@
+//! The figures of the account: what is spent today and this month, and how long the credits last.
+
+use std::collections::HashMap;
+
+use jiff::{Timestamp, ToSpan};
+
+use super::Dashboard;
+use super::ticket::Ticket;
+use crate::domain::{
+    AccountFigures, Credits, DailySpending, KeySpending, ModelSpending, StoredKey, UserError,
+    utc_date,
+};
+
+/// What the account answered. Each part that it refused is missing, with the reason in `errors`.
+#[derive(Clone, Debug, Default)]
+pub struct AccountReport {
+    /// The credits.
+    pub credits: Option<Credits>,
+    /// The completed days of the whole account.
+    pub days: Option<DailySpending>,
+    /// By model in the last thirty completed days, highest first.
+    pub models: Vec<ModelSpending>,
+    /// Why parts are missing.
+    pub errors: Vec<UserError>,
+}
+
+/// What is known about the account.
+#[derive(Clone, Debug, Default)]
+pub struct AccountState {
+    /// The figures of the header.
+    pub figures: AccountFigures,
+    /// What the account answered; `None` without a management key.
+    pub report: Option<AccountReport>,
+    /// The ticket of the report being loaded.
+    pub report_ticket: Option<Ticket>,
+    /// The ticket of the spending being loaded.
+    pub spending_ticket: Option<Ticket>,
+    /// Whether the report is to be loaded.
+    pub(in crate::tui) is_report_stale: bool,
+    /// Whether the spending of the keys is to be loaded.
+    pub(in crate::tui) is_spending_stale: bool,
+}
+
+impl AccountState {
+    /// Calculates the figures from the keys and from what the account answered.
+    pub(in crate::tui) fn update_figures(&mut self, dashboard: &Dashboard, now: Timestamp) {
+        let today = utc_date(now);
+        let first_of_month = today.first_of_month();
+        let keys = dashboard.all_keys();
+        let spent_today = sum(keys, |key| spent_since(key, now, |info| info.usage_daily, today));
+        let days = self.report.as_ref().and_then(|report| report.days.as_ref());
+        let sum_of_keys;
+        let days = if let Some(days) = days {
+            days
+        } else {
+            let spending =
+                dashboard.stored_keys().iter().map(|key| &dashboard.key_spending(key).days);
+            sum_of_keys = DailySpending::sum(spending);
+            &sum_of_keys
+        };
+        let is_whole_account = self.report.as_ref().is_some_and(|report| report.days.is_some());
+        let month = if is_whole_account {
+            let yesterday = today.saturating_sub(1.day());
+            spent_today.map(|spent| days.total(first_of_month, yesterday) + spent)
+        } else {
+            sum(keys, |key| spent_since(key, now, |info| info.usage_monthly, first_of_month))
+        };
+        let credits_left =
+            self.report.as_ref().and_then(|report| Some(report.credits?.remaining()));
+        let days_left = credits_left
+            .zip(days.pace(today))
+            .and_then(|(left, pace)| AccountFigures::days_left(left, pace));
+        self.figures = AccountFigures { today: spent_today, month, credits_left, days_left };
+    }
+}
+
+impl Dashboard {
+    /// Replaces what is known about the spending of the keys.
+    pub(in crate::tui) fn set_spending(&mut self, spending: HashMap<String, KeySpending>) {
+        self.spending = spending;
+    }
+}
+
+/// Returns the sum over the keys; `None` without keys, or if one is not known.
+fn sum(keys: &[StoredKey], amount: impl Fn(&StoredKey) -> Option<f64>) -> Option<f64> {
+    (!keys.is_empty()).then_some(())?;
+    keys.iter().map(amount).sum()
+}
+
+/// Returns a figure of a key that counts from `first` on, if it was read since then. A key that the
+/// server rejects spends nothing.
+fn spent_since(
+    key: &StoredKey,
+    now: Timestamp,
+    figure: impl Fn(&crate::domain::KeyInfo) -> Option<f64>,
+    first: jiff::civil::Date,
+) -> Option<f64> {
+    let info = key.info.as_ref();
+    match (info.zip(key.checked_at), key.rejected_at.is_some()) {
+        (Some((info, at)), _) if utc_date(at) >= first && at <= now => figure(info),
+        (_, true) => Some(0.0),
+        (_, false) => None,
+    }
+}
