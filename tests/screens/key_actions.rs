@@ -1,7 +1,8 @@
 //! The screens on which keys that exist are acted on, and what is shown of their past.
 
 use keywright::domain::{
-    AccountKey, AccountKeys, ActionResult, LeakResponse, Retirement, RotationOutcome, UsageSample,
+    AccountKey, AccountKeys, ActionResult, DailySpending, KeySpending, LeakResponse, Retirement,
+    RotationOutcome, UsageSample, utc_date,
 };
 
 use super::*;
@@ -55,17 +56,23 @@ fn with_past(retiring: bool, size: (u16, u16)) -> Model {
     let mut samples: Vec<UsageSample> = (0..28)
         .map(|day| {
             let at = now() - SignedDuration::from_hours(24 * day);
-            let sample = UsageSample::new(at, usage);
-            usage -= if day % 7 > 4 { 1.0 } else { 0.4 };
+            let spent = if day % 7 > 4 { 1.0 } else { 0.4 };
+            let sample = UsageSample { usage_daily: Some(spent), ..UsageSample::new(at, usage) };
+            usage -= spent;
             sample
         })
         .collect();
     samples.reverse();
-    update(
-        &mut model,
-        Msg::Response(ticket, Response::UsageHistoryLoaded(vec![(hash, samples)])),
-        now(),
-    );
+    let from = utc_date(now() - SignedDuration::from_hours(24 * 29));
+    let days = DailySpending::from_samples(&samples, from, now());
+    let spending = KeySpending { days, ..KeySpending::default() };
+    let spending_ticket = model.account.spending_ticket.unwrap();
+    for (ticket, response) in [
+        (spending_ticket, Response::SpendingLoaded([(hash.clone(), spending)].into())),
+        (ticket, Response::UsageHistoryLoaded(vec![(hash, samples)])),
+    ] {
+        update(&mut model, Msg::Response(ticket, response), now());
+    }
     model
 }
 

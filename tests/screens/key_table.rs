@@ -56,11 +56,12 @@ fn missing_account_credit_does_not_change_key_states() {
     let mut model = in_every_state((80, 24));
     let effects = update(&mut model, Msg::Intent(Intent::Reload), now());
     assert_eq!(effects.len(), 1);
-    let ticket = Ticket(3);
+    let ticket = model.dashboard.load_ticket.unwrap();
     update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(states()))), now());
+    let round = model.refresh.current_round.as_ref().unwrap().ticket;
     let hash = states()[0].hash.clone();
     let msg = Msg::Response(
-        Ticket(4),
+        round,
         Response::KeyChecked { hash, result: CheckResult::InsufficientCredits, checked_at: now() },
     );
     update(&mut model, msg, now());

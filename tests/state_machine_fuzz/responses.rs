@@ -3,10 +3,10 @@
 
 use jiff::SignedDuration;
 use keywright::domain::{
-    AccountKeys, ApiKey, ProvisioningOutcome, Rotated, RotationOutcome, StoredKey,
+    AccountKeys, ApiKey, KeySpending, ProvisioningOutcome, Rotated, RotationOutcome, StoredKey,
 };
 use keywright::tui::state::{
-    Effect, KeyUpdateOutcome, Msg, PlanComparison, Request, Response, Ticket,
+    AccountReport, Effect, KeyUpdateOutcome, Msg, PlanComparison, Request, Response, Ticket,
 };
 use secrecy::ExposeSecret;
 
@@ -233,6 +233,19 @@ impl Fuzzer {
                 let histories = hashes.into_iter().map(|hash| (hash, rng.samples(now))).collect();
                 Msg::Response(ticket, Response::UsageHistoryLoaded(histories))
             }
+            Effect::Request(ticket, Request::LoadSpending) => {
+                let spending = KeySpending { days: rng.days(now), models: rng.models() };
+                Msg::Response(ticket, Response::SpendingLoaded([("0".repeat(64), spending)].into()))
+            }
+            Effect::Request(ticket, Request::LoadAccount) => {
+                let report = rng.option(|rng| AccountReport {
+                    credits: rng.option(Rng::credits),
+                    days: rng.option(|rng| rng.days(now)),
+                    models: rng.models(),
+                    errors: rng.vec(2, Rng::user_error),
+                });
+                Msg::Response(ticket, Response::AccountLoaded(report))
+            }
             Effect::Request(
                 ticket,
                 Request::RetryStore { entry, key } | Request::StoreInAlternate { entry, key, .. },
@@ -349,6 +362,8 @@ pub fn is_applied_once(msg: &Msg) -> bool {
             | Response::KeyImported(_)
             | Response::AccountKeysLoaded(_)
             | Response::UsageHistoryLoaded(_)
+            | Response::SpendingLoaded(_)
+            | Response::AccountLoaded(_)
             | Response::PlanLoaded(_)
             | Response::PlanApplied(_)
             | Response::SecretRead { .. },

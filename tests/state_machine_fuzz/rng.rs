@@ -10,6 +10,7 @@ use keywright::domain::{
     UnresolvedAttempt, UsageSample, UserError,
 };
 use keywright::domain::{ActionResult, ProvisioningEvent, Rotated};
+use keywright::domain::{Credits, DailySpending, ModelSpending, utc_date};
 use keywright::tui::state::{PlanStatus, PlannedKey};
 
 /// Is repeated in each secret and occurs nowhere else.
@@ -241,6 +242,18 @@ impl Rng {
             usage_daily: rng.option(Self::usd),
             ..UsageSample::new(rng.timestamp(now), rng.usd())
         })
+    }
+
+    pub fn days(&mut self, now: Timestamp) -> DailySpending {
+        self.vec(40, |rng| (utc_date(rng.timestamp(now)), rng.usd())).into_iter().collect()
+    }
+
+    pub fn models(&mut self) -> Vec<ModelSpending> {
+        self.vec(3, |rng| ModelSpending { model: rng.text(), requests: 7, usage: rng.usd() })
+    }
+
+    pub fn credits(&mut self) -> Credits {
+        Credits { total_credits: self.usd(), total_usage: self.usd() }
     }
 
     pub fn provisioning_outcome(

@@ -99,8 +99,11 @@ fn refreshing_model(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
     load_keys(&mut model);
     let keys = Ok(labels.iter().map(|label| key(label)).collect());
     let effects = send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys)));
-    let [Effect::RecoverInterrupted, Effect::Request(ticket, Request::RefreshKeys(keys))] =
-        &effects[..]
+    let [
+        Effect::RecoverInterrupted,
+        Effect::Request(ticket, Request::RefreshKeys(keys)),
+        Effect::Request(_, Request::LoadSpending),
+    ] = &effects[..]
     else {
         panic!("{effects:?}")
     };
