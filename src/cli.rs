@@ -13,6 +13,7 @@ mod env_mapping;
 mod exit_code;
 mod interactive_batch;
 mod json;
+mod losses;
 mod other_account;
 mod output;
 mod passphrase;
@@ -323,6 +324,8 @@ impl Command {
         match self {
             Self::New(args) => args.json,
             Self::Apply(args) => args.json,
+            Self::Rotate(args) => args.json,
+            Self::Panic(args) => args.json,
             Self::List(args) => args.json,
             Self::Show(args) => args.json,
             Self::Status(args) => args.json,
@@ -340,11 +343,9 @@ impl Command {
             | Self::Copy(_)
             | Self::Import(_)
             | Self::Rename(_)
-            | Self::Rotate(_)
             | Self::Disable(_)
             | Self::Enable(_)
             | Self::Rm(_)
-            | Self::Panic(_)
             | Self::Management(_)
             | Self::Store(_)
             | Self::HoldClipboard(_)

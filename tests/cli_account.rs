@@ -12,6 +12,8 @@ mod leak;
 mod other_account;
 #[path = "cli_account/recover.rs"]
 mod recover;
+#[path = "cli_account/replacement.rs"]
+mod replacement;
 #[path = "cli_account/show.rs"]
 mod show;
 

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 
 use super::{FieldChange, GuardrailRef, KeyPatch, RequestedPolicy, StoredKey, format_usd};
 
@@ -216,6 +217,27 @@ impl KeyPart {
     }
 }
 
+impl KeyPart {
+    /// Returns the options of `keywright edit` that give the part to a key, if there are some.
+    pub fn edit_options(&self) -> Vec<String> {
+        let pair = |option: &str, value: String| vec![option.to_owned(), value];
+        match self {
+            Self::Workspace(id) => pair("--workspace", id.clone()),
+            Self::IncludeByok(true) => vec!["--include-byok".into()],
+            Self::IncludeByok(false) => vec!["--no-include-byok".into()],
+            Self::Guardrail(guardrail) => pair("--guardrail", guardrail.name.clone()),
+            Self::Policy("limit", policy) => {
+                pair("--limit", policy.limit.map_or("none".into(), |limit| limit.to_string()))
+            }
+            Self::Policy("limit_reset", policy) => pair(
+                "--reset",
+                policy.limit_reset.map_or("never", super::ResetInterval::as_str).into(),
+            ),
+            Self::Byok(_) | Self::Policy(..) => Vec::new(),
+        }
+    }
+}
+
 impl fmt::Display for KeyPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -270,25 +292,25 @@ impl MissingPart {
     /// replacement, which has the surroundings `new`; else the server did not apply it.
     pub fn explain(self, failure: Option<String>, new: &KeySurroundings) -> NotCarried {
         match self {
-            Self::Unknown { field, reason } => NotCarried { what: field, value: None, reason },
+            Self::Unknown { field, reason } => NotCarried { what: field, part: None, reason },
             Self::Lost(part) => NotCarried {
                 what: part.field(),
-                value: Some(part.to_string()),
                 reason: failure
                     .or_else(|| new.unread_reason(&part).cloned())
                     .unwrap_or_else(|| "the server did not apply it".into()),
+                part: Some(part),
             },
         }
     }
 }
 
 /// A part of the replaced key that was not, or cannot be, given to its replacement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NotCarried {
     /// OpenRouter's name of the part.
     pub what: &'static str,
-    /// What the replaced key has, for a person; `None` if that is not known.
-    pub value: Option<String>,
+    /// What the replaced key has; `None` if that is not known.
+    pub part: Option<KeyPart>,
     /// Why it was not carried over.
     pub reason: String,
 }
@@ -296,7 +318,17 @@ pub struct NotCarried {
 impl NotCarried {
     /// Whether the replaced key is known to have it.
     pub const fn is_lost(&self) -> bool {
-        self.value.is_some()
+        self.part.is_some()
+    }
+}
+
+impl Serialize for NotCarried {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("NotCarried", 3)?;
+        fields.serialize_field("what", self.what)?;
+        fields.serialize_field("value", &self.part.as_ref().map(KeyPart::to_string))?;
+        fields.serialize_field("reason", &self.reason)?;
+        fields.end()
     }
 }
 
@@ -309,8 +341,8 @@ impl fmt::Display for NotCarried {
             "allowed_api_key_hashes" => "which provider keys allow it",
             other => other,
         };
-        match &self.value {
-            Some(value) => write!(f, "{value}: {}", self.reason),
+        match &self.part {
+            Some(part) => write!(f, "{part}: {}", self.reason),
             None => write!(f, "not known {name}: {}", self.reason),
         }
     }

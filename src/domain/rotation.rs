@@ -1,6 +1,8 @@
 //! The outcomes of a rotation and of a leak response.
 
-use super::{ApiKey, Label, NotCarried, StoredKey, UserError};
+use std::iter;
+
+use super::{ApiKey, ErrorKind, KeyPart, Label, NotCarried, StoredKey, UserError, format_command};
 
 /// When a replaced key may be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,45 @@ impl Rotated {
     /// Whether the new key is known to lack something that the old one has.
     pub fn is_weaker(&self) -> bool {
         self.not_carried.iter().any(NotCarried::is_lost)
+    }
+
+    /// Returns the error about what the new key lacks, with the command that gives it the rest.
+    pub fn weaker_error(&self) -> Option<UserError> {
+        let lost: Vec<&NotCarried> = self.not_carried.iter().filter(|one| one.is_lost()).collect();
+        if lost.is_empty() {
+            return None;
+        }
+        let mut list = String::new();
+        for (at, one) in lost.iter().enumerate() {
+            if let Some(part) = &one.part {
+                list.push_str(&part.to_string());
+            }
+            // Parts with the same reason share it.
+            match lost.get(at + 1) {
+                Some(next) if next.reason == one.reason => list.push_str(", "),
+                Some(_) => list.push_str(&format!(" ({}); ", one.reason)),
+                None => list.push_str(&format!(" ({})", one.reason)),
+            }
+        }
+        let advice = self.loss_advice(lost.iter().copied());
+        let message = format!("the new key of '{}' does not have: {list}", self.new.label);
+        let meaning = match &self.old {
+            Some(old) => format!("the new key works; the old one is kept as '{}'", old.label),
+            None => "the new key works".into(),
+        };
+        Some(UserError::new(ErrorKind::Failed, message, advice).with_meaning(meaning))
+    }
+
+    /// Returns how to give the new key what it lacks.
+    fn loss_advice<'a>(&self, lost: impl Iterator<Item = &'a NotCarried>) -> String {
+        let parts = lost.filter_map(|one| one.part.as_ref());
+        let options: Vec<String> = parts.flat_map(KeyPart::edit_options).collect();
+        if options.is_empty() {
+            return format!("change it at {}", self.new.page_url());
+        }
+        let words: Vec<&str> =
+            iter::once("edit").chain(options.iter().map(String::as_str)).collect();
+        format!("give it to the new key: {}", format_command(&words, &[self.new.label.as_str()]))
     }
 }
 
@@ -108,10 +149,15 @@ impl LeakResponse {
             RotationOutcome::Failed(error) => failed("was not replaced", error),
         };
         let mut results = vec![self.disable_result.clone(), ActionResult { succeeded, message }];
-        results.extend(self.not_carried().iter().map(|part| ActionResult {
-            succeeded: false,
-            message: format!("not carried over to the new key of '{label}': {part}"),
-        }));
+        if let RotationOutcome::Completed { rotated, .. } = &self.rotation {
+            results.extend(rotated.not_carried.iter().map(|part| {
+                let mut message = format!("not carried over to the new key of '{label}': {part}");
+                if part.is_lost() {
+                    message.push_str(&format!("; {}", rotated.loss_advice(iter::once(part))));
+                }
+                ActionResult { succeeded: false, message }
+            }));
+        }
         results
     }
 

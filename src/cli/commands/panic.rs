@@ -5,7 +5,11 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
+use crate::cli::json;
+use crate::cli::losses::print_expected_losses;
 use crate::cli::output::{
     confirm, find_keys, print, print_error, print_result, print_status, print_warning, usage_error,
 };
@@ -13,7 +17,7 @@ use crate::cli::run_async;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
 use crate::cli::unstored_keys::{key_lost_error, store_replacement};
 use crate::domain::{
-    ErrorKind, LeakResponse, RotationOutcome, StoredKey, UserError, io_error_text,
+    ErrorKind, Label, LeakResponse, RotationOutcome, StoredKey, UserError, io_error_text,
 };
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
@@ -33,6 +37,9 @@ pub struct PanicArgs {
     search: Vec<PathBuf>,
     #[command(flatten)]
     sign_in: SignInArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 impl PanicArgs {
@@ -45,13 +52,6 @@ impl PanicArgs {
             )
             .with_meaning("nothing was disabled and no key was created")
         })?;
-        if !self.yes {
-            let labels: Vec<_> = leaked.iter().map(|key| format!("'{}'", key.label)).collect();
-            confirm(&format!(
-                "Disable {} now and create replacement keys? Programs that use the old keys stop working.",
-                labels.join(", ")
-            ))?;
-        }
         // A prompt of the secret store must come first: sign-in reads the code from standard input. An
         // error is reported later, by the first step that needs the store.
         let _ = services.secret_store.unlock();
@@ -63,6 +63,19 @@ impl PanicArgs {
                 None
             }
         };
+        // With a management key this shows only by requests, which come after the leaked key is disabled.
+        if management.is_none() {
+            print_expected_losses(
+                leaked.iter().map(|key| (&key.label, keys::preview_without_management_key(key))),
+            );
+        }
+        if !self.yes {
+            let labels: Vec<_> = leaked.iter().map(|key| format!("'{}'", key.label)).collect();
+            confirm(&format!(
+                "Disable {} now and create replacement keys? Programs that use the old keys stop working.",
+                labels.join(", ")
+            ))?;
+        }
         let auth_method = self.sign_in.choose_auth_method(services, management.clone())?;
         let opens_manually = auth_method.opens_manually();
         let responses = run_async(async {
@@ -91,14 +104,15 @@ impl PanicArgs {
             .into_iter()
             .map(|response| self.confirm_account(services, response))
             .collect();
-        let mut text = String::new();
-        for result in responses.iter().flat_map(LeakResponse::action_results) {
-            let mark = if result.succeeded { "done    " } else { "NOT done" };
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "{mark}  {}", result.message);
+        if !self.json {
+            print_result(&format_responses(&responses))?;
         }
-        print_result(&text)?;
-        print(&find_plaintext_copies(&leaked, &scan_roots))?;
+        let copies = find_plaintext_copies(&leaked, &scan_roots);
+        if self.json {
+            print_result(&format!("{:#}\n", responses_to_json(&responses, &copies)))?;
+        } else {
+            print(&format_copies(&copies))?;
+        }
         if responses.iter().all(LeakResponse::is_complete) {
             return Ok(());
         }
@@ -140,25 +154,74 @@ impl PanicArgs {
     }
 }
 
-/// Lists the files that contain a leaked key in plaintext: the key may have leaked from there, and
-/// programs that stopped working may read it from there.
-fn find_plaintext_copies(leaked: &[StoredKey], scan_roots: &ScanRoots) -> String {
-    let report = secret_scan::scan_files(scan_roots, &ScanLimits::default());
+fn format_responses(responses: &[LeakResponse]) -> String {
     let mut text = String::new();
-    for finding in &report.findings {
-        let Some(key) = leaked.iter().find(|key| key.hash == finding.hash) else { continue };
-        let (label, location) = (&key.label, finding.display_location());
+    for result in responses.iter().flat_map(LeakResponse::action_results) {
+        let mark = if result.succeeded { "done    " } else { "NOT done" };
         // Writing to a string does not fail.
-        let _ = writeln!(
-            text,
-            "found     the leaked key of '{label}' in plaintext in {location}: delete it there",
-        );
+        let _ = writeln!(text, "{mark}  {}", result.message);
     }
-    if text.is_empty() {
+    text
+}
+
+fn responses_to_json(responses: &[LeakResponse], copies: &[(Label, String)]) -> Value {
+    let now = Timestamp::now();
+    let results: Vec<Value> = responses
+        .iter()
+        .map(|response| {
+            let (key, old, error) = match &response.rotation {
+                RotationOutcome::Completed { rotated, warning } => {
+                    (Some(&rotated.new), rotated.old.as_ref(), warning.as_ref())
+                }
+                RotationOutcome::LabelNotMoved { new, error } => (Some(new), None, Some(error)),
+                RotationOutcome::NotStored { error, .. } | RotationOutcome::Failed(error) => {
+                    (None, None, Some(error))
+                }
+            };
+            json!({
+                "label": response.label,
+                "disabled": response.disable_result.succeeded,
+                "message": response.disable_result.message,
+                "key": key.map(|key| json::key_to_json(key, now)),
+                "old": old.map(|old| json::key_to_json(old, now)),
+                "error": error.map(UserError::one_line),
+                "not_carried": response.not_carried(),
+            })
+        })
+        .collect();
+    let found: Vec<Value> = copies
+        .iter()
+        .map(|(label, location)| json!({"label": label, "location": location}))
+        .collect();
+    json!({"results": results, "found": found})
+}
+
+/// Finds the places that contain a leaked key in plaintext: the key may have leaked from there, and
+/// programs that stopped working may read it from there.
+fn find_plaintext_copies(leaked: &[StoredKey], scan_roots: &ScanRoots) -> Vec<(Label, String)> {
+    let report = secret_scan::scan_files(scan_roots, &ScanLimits::default());
+    let label_of = |hash: &str| leaked.iter().find(|key| key.hash == hash).map(|key| &key.label);
+    let copies: Vec<_> = report
+        .findings
+        .iter()
+        .filter_map(|finding| Some((label_of(&finding.hash)?.clone(), finding.display_location())))
+        .collect();
+    if copies.is_empty() {
         print_status(&format!(
             "no leaked key found in plaintext in {} files",
             report.files_scanned
         ));
     }
-    text
+    copies
+}
+
+fn format_copies(copies: &[(Label, String)]) -> String {
+    copies.iter().fold(String::new(), |mut text, (label, location)| {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "found     the leaked key of '{label}' in plaintext in {location}: delete it there",
+        );
+        text
+    })
 }

@@ -1,7 +1,11 @@
 //! `keywright rotate`: replaces a key with a new one that has the same policy and label.
 
 use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
 
+use crate::cli::json;
+use crate::cli::losses::{confirm_losses, print_expected_losses, print_losses};
 use crate::cli::output::{confirm, find_key, print_result, print_warning};
 use crate::cli::run_async;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
@@ -21,11 +25,14 @@ pub struct RotateArgs {
     /// Delete the old key at OpenRouter after that time, without asking again
     #[arg(long)]
     delete_old: bool,
-    /// Do not ask for confirmation
+    /// Do not ask for confirmation, also where the new key will lack something that the old one has
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
     sign_in: SignInArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 impl RotateArgs {
@@ -37,13 +44,26 @@ impl RotateArgs {
             .map_err(|error| error.to_user_error())?;
         if let Some(new) = unconfirmed {
             let rotated = other_account.confirm_account(services, &new, !self.yes);
-            return print_rotated(&rotated.map_err(|error| label_not_moved_error(&new, error))?);
+            return self
+                .print_rotated(&rotated.map_err(|error| label_not_moved_error(&new, error))?);
         }
         // An interrupted rotation is finished first, so that no second key is created for it.
         let report = finish_interrupted(services, keys::recover_interrupted(services))?;
-        report.lost_key_errors.iter().chain(&report.errors).for_each(print_warning);
-        if let Some(rotated) = report.rotated.iter().find(|one| one.new.label == stored_key.label) {
-            return print_rotated(rotated);
+        let rotated = report.rotated.iter().find(|one| one.new.label == stored_key.label);
+        // What the new key lacks is the error of this command.
+        let own_error = rotated.and_then(Rotated::weaker_error);
+        let errors = report.errors.iter().filter(|error| Some(*error) != own_error.as_ref());
+        report.lost_key_errors.iter().chain(errors).for_each(print_warning);
+        if let Some(rotated) = rotated {
+            return self.print_rotated(rotated);
+        }
+        let management = run_async(management_key::load_management_key(services))?
+            .map_err(|error| error.to_user_error())?
+            .map(|(key, _)| key);
+        let losses =
+            run_async(keys::preview_replacement(services, &stored_key, management.as_ref()))?;
+        if print_expected_losses([(&stored_key.label, losses)]) && !self.yes {
+            confirm_losses(&stored_key.label)?;
         }
         if self.delete_old && !self.yes {
             confirm(&format!(
@@ -51,10 +71,7 @@ impl RotateArgs {
                 stored_key.label, stored_key.masked
             ))?;
         }
-        let management = run_async(management_key::load_management_key(services))?
-            .map_err(|error| error.to_user_error())?;
-        let auth_method =
-            self.sign_in.choose_auth_method(services, management.map(|(key, _)| key))?;
+        let auth_method = self.sign_in.choose_auth_method(services, management)?;
         let retire_policy =
             RetirePolicy { unused_for: self.unused_for, revoke_when_unused: self.delete_old };
         let opens_manually = auth_method.opens_manually();
@@ -76,7 +93,7 @@ impl RotateArgs {
         })?;
         match rotation {
             RotationOutcome::Completed { rotated, warning } => {
-                print_rotated(&rotated)?;
+                self.print_rotated(&rotated)?;
                 match warning {
                     Some(warning) if warning.kind == ErrorKind::Unreachable => {
                         print_warning(&warning);
@@ -91,7 +108,7 @@ impl RotateArgs {
                     return Err(label_not_moved_error(&new, error));
                 }
                 match other_account.confirm_account(services, &new, !self.yes) {
-                    Ok(rotated) => print_rotated(&rotated),
+                    Ok(rotated) => self.print_rotated(&rotated),
                     Err(error) => Err(label_not_moved_error(&new, error)),
                 }
             }
@@ -99,14 +116,26 @@ impl RotateArgs {
             RotationOutcome::Failed(error) => Err(error),
         }
     }
-}
 
-fn print_rotated(rotated: &Rotated) -> Result<(), UserError> {
-    let old = rotated
-        .old
-        .as_ref()
-        .map_or(String::new(), |old| format!("; the old key is kept as '{}'", old.label));
-    print_result(&format!("{} is a new key, {}{old}\n", rotated.new.label, rotated.new.masked))
+    /// Prints the result. A new key that lacks something is an error.
+    fn print_rotated(&self, rotated: &Rotated) -> Result<(), UserError> {
+        let Rotated { new, old, not_carried } = rotated;
+        if self.json {
+            let now = Timestamp::now();
+            let mut key = json::key_to_json(new, now);
+            key["old"] = old.as_ref().map(|old| json::key_to_json(old, now)).into();
+            key["not_carried"] = json!(not_carried);
+            print_result(&format!("{key:#}\n"))?;
+        } else {
+            let old = old
+                .as_ref()
+                .map_or(String::new(), |old| format!("; the old key is kept as '{}'", old.label));
+            print_result(&format!("{} is a new key, {}{old}\n", new.label, new.masked))?;
+        }
+        let unknown: Vec<_> = not_carried.iter().filter(|one| !one.is_lost()).cloned().collect();
+        print_losses(&format!("not carried over to the new key of '{}'", new.label), &unknown);
+        rotated.weaker_error().map_or(Ok(()), Err)
+    }
 }
 
 fn label_not_moved_error(new: &StoredKey, error: UserError) -> UserError {

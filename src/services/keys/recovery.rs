@@ -96,7 +96,10 @@ pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryRe
     }));
     for (label, result) in resume_rotations(services).await? {
         match result {
-            Ok(rotated) => report.rotated.push(rotated),
+            Ok(rotated) => {
+                report.errors.extend(rotated.weaker_error());
+                report.rotated.push(rotated);
+            }
             Err(error) => report.errors.push(UserError {
                 message: format!("the rotation of '{label}' cannot continue: {}", error.message),
                 ..error
