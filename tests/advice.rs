@@ -107,7 +107,7 @@ fn shell_words(command: &str) -> Vec<String> {
 fn advised_commands_repeat_the_options_that_were_typed_and_can_be_pasted() {
     let home = Home::new();
     let dir = home.path().join("it's $(mine);");
-    std::fs::create_dir(&dir).unwrap();
+    fs::create_dir(&dir).unwrap();
     let dir = dir.to_str().unwrap();
     let options = ["--server", "http://127.0.0.1:9", "--store", "memory", "--data-dir", dir];
     let key = |label: &str| stored_key("http://127.0.0.1:9", label, label, StoreKind::Memory);
