@@ -6,6 +6,8 @@
 
 #[path = "terminal/input.rs"]
 mod input;
+#[path = "terminal/new_key.rs"]
+mod new_key;
 #[path = "terminal/process.rs"]
 mod process;
 #[path = "terminal/sign_in.rs"]

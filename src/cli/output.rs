@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::repeated_options::complete_commands;
-use crate::domain::{ErrorKind, Label, StoredKey, UserError, io_error_text, sanitize};
+use crate::domain::{
+    ErrorKind, Label, StoreKind, StoredKey, UserError, format_command, io_error_text, sanitize,
+};
 use crate::services::provision::ServiceContext;
 use crate::storage::{inventory, json_store};
 
@@ -47,6 +49,30 @@ pub fn stdout_error(error: &io::Error) -> UserError {
 /// Prints the result of something that was done. If it cannot be printed, the error says it.
 pub(super) fn print_result(text: &str) -> Result<(), UserError> {
     print(text).map_err(|error| error.with_meaning(text.trim_end()))
+}
+
+/// Prints that a key is stored.
+pub(super) fn print_stored_key(
+    stored_key: &StoredKey,
+    services: &ServiceContext,
+) -> Result<(), UserError> {
+    let store = services.secret_store.display_name();
+    let StoredKey { label, masked, .. } = stored_key;
+    print_result(&format!("{label}  {masked}  stored in {store} and verified\n"))
+}
+
+/// Prints the command that passes a key to a program, unless the key ends with this process.
+pub(super) fn print_next_command(stored_key: &StoredKey) {
+    if !stored_key.is_in_store(&StoreKind::Memory) {
+        let run = format_command(&["run"], &[stored_key.label.as_str()]);
+        print_status(&format!("pass the key to a program: {run} -- COMMAND"));
+    }
+}
+
+/// Prints that the account of a key, which was stored before, is confirmed.
+pub(super) fn print_confirmed_key(stored_key: &StoredKey) -> Result<(), UserError> {
+    let StoredKey { label, masked, .. } = stored_key;
+    print_result(&format!("{label}  {masked}  was stored before; its account is confirmed\n"))
 }
 
 /// Makes `error` the one that ends the command, which goes on with its other keys. Prints the one
@@ -163,7 +189,7 @@ pub(super) fn confirm(question: &str) -> Result<(), UserError> {
     let mut answer = String::new();
     let _ = io::stdin().read_line(&mut answer);
     // The terminal has echoed the line break.
-    PROMPT_OPEN.store(!answer.ends_with('\n'), Ordering::Relaxed);
+    set_prompt_open(!answer.ends_with('\n'));
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());
     }
@@ -197,6 +223,11 @@ pub(super) fn print_status(text: &str) {
 
 /// Whether the last text on standard error was a prompt, whose line is not ended.
 static PROMPT_OPEN: AtomicBool = AtomicBool::new(false);
+
+/// Records whether the line of the last prompt is not ended.
+pub(super) fn set_prompt_open(is_open: bool) {
+    PROMPT_OPEN.store(is_open, Ordering::Relaxed);
+}
 
 /// Prints a message that is shown even when status messages are suppressed.
 pub(super) fn print_error(text: &str) {

@@ -1,4 +1,4 @@
-//! Prompts for secrets, which are not echoed, and secrets from standard input.
+//! Prompts, among them those for secrets, which are not echoed, and secrets from standard input.
 
 #[cfg(any(windows, test))]
 mod console_line;
@@ -12,7 +12,7 @@ use std::thread;
 use secrecy::SecretString;
 use secrecy::zeroize::{Zeroize, Zeroizing};
 
-use super::output::{cancelled_error, eprint, usage_error};
+use super::output::{cancelled_error, eprint, set_prompt_open, usage_error};
 use super::signals::add_signal_handler;
 use crate::domain::{UserError, trim_secret_input};
 pub(super) use echo_guard::EchoGuard;
@@ -41,16 +41,38 @@ pub(super) fn prompt_hidden_line(prompt: &'static str) -> Result<Option<SecretSt
             .with_meaning("nothing was changed"));
     };
     let echo_guard = EchoGuard::for_terminal(terminal.try_clone().ok());
+    read_interruptible(Some(echo_guard), move || {
+        eprint(prompt);
+        let result = read_terminal_line(terminal);
+        eprint("\n");
+        result
+    })
+}
+
+/// Prompts for a line on standard input, which is a terminal. The end of the input cancels, as a signal
+/// does.
+pub(super) fn prompt_line(prompt: &str) -> Result<String, UserError> {
+    eprint(prompt);
+    let line = read_interruptible(None, || {
+        let mut line = String::new();
+        let result = io::stdin().read_line(&mut line);
+        PromptResult::Line(matches!(result, Ok(1..)).then_some(line))
+    })?;
+    // The terminal has echoed the line break.
+    set_prompt_open(!line.as_ref().is_some_and(|line| line.ends_with('\n')));
+    line.ok_or_else(cancelled_error)
+}
+
+/// Reads on a thread, so that a signal can end the wait.
+fn read_interruptible<T: Send + 'static>(
+    echo_guard: Option<EchoGuard>,
+    read: impl FnOnce() -> PromptResult<T> + Send + 'static,
+) -> Result<Option<T>, UserError> {
     let (result_sender, result_receiver) = mpsc::channel();
     // So that the terminal gets its echo back.
     let interrupt = result_sender.clone();
     add_signal_handler(move || interrupt.send(PromptResult::Interrupted).is_ok());
-    thread::spawn(move || {
-        eprint(prompt);
-        let result = read_terminal_line(terminal);
-        eprint("\n");
-        result_sender.send(result)
-    });
+    thread::spawn(move || result_sender.send(read()));
     let result = result_receiver.recv();
     // Before the receiver, so that no signal ends the program without echo.
     drop(echo_guard);
@@ -61,9 +83,9 @@ pub(super) fn prompt_hidden_line(prompt: &'static str) -> Result<Option<SecretSt
 }
 
 /// The result of a prompt.
-enum PromptResult {
+enum PromptResult<T = SecretString> {
     /// A line, or the end of the input.
-    Line(Option<SecretString>),
+    Line(Option<T>),
     /// A signal or ctrl-c.
     Interrupted,
 }

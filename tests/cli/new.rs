@@ -120,3 +120,35 @@ fn an_unreachable_server_is_code_6() {
     writeln!(child.stdin.take().unwrap(), "a-code").unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(6));
 }
+
+#[test]
+fn new_and_import_end_with_the_next_command() {
+    let home = Home::new();
+    let sandbox = Sandbox::start(&home);
+    let passphrase = home.path().join("passphrase");
+    fs::write(&passphrase, "a long passphrase\n").unwrap();
+    let command = |label: &str| {
+        let mut command = home.command(&["--store", "file", "new", "--", label]);
+        command.env("KEYWRIGHT_SERVER", &sandbox.url).env("KEYWRIGHT_PASSPHRASE_FILE", &passphrase);
+        command.env("OPENROUTER_MANAGEMENT_KEY", &sandbox.management_key);
+        command
+    };
+    for (label, expected) in [
+        ("it's; mine", r"keywright --store file run 'it'\''s; mine' -- COMMAND"),
+        ("-x", "keywright --store file run -- '-x' -- COMMAND"),
+    ] {
+        let (code, out, err) = home::run(&mut command(label));
+        assert_eq!(code, 0, "{err}");
+        assert_eq!(out.lines().count(), 1, "{out}");
+        assert!(err.ends_with(&format!("pass the key to a program: {expected}\n")), "{err}");
+        // As it stands, with a program.
+        let script = expected.replace("keywright", "\"$KW\"").replace("COMMAND", "printenv");
+        let mut shell = std::process::Command::new("sh");
+        home.set_environment(shell.args(["-c", &format!("{script} OPENROUTER_API_KEY")]));
+        shell.env("KW", env!("CARGO_BIN_EXE_keywright")).env("KEYWRIGHT_SERVER", &sandbox.url);
+        shell.env("KEYWRIGHT_PASSPHRASE_FILE", &passphrase);
+        let (code, out, err) = home::run(&mut shell);
+        assert_eq!(code, 0, "{err}");
+        assert!(out.starts_with("sk-or-v1-"), "{out}");
+    }
+}

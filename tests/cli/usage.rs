@@ -33,7 +33,7 @@ fn color_options_and_variables_apply_to_help() {
 fn wrong_usage_names_the_valid_values() {
     let home = Home::new();
     assert!(home.run_failing(2, &["lst"]).contains("list"));
-    assert!(home.run_failing(2, &["new"]).contains("LABEL"));
+    assert!(home.run_failing(2, &["new"]).contains("give a label: keywright new LABEL"));
     for (arguments, expected) in [
         (["--limit", "0"], "above zero"),
         (["--limit", "-5"], "above zero"),

@@ -4,9 +4,9 @@ use clap::Args;
 use secrecy::ExposeSecret;
 
 use crate::cli::other_account::OtherAccountArgs;
-use crate::cli::output::{print_result, usage_error};
+use crate::cli::output::{print_confirmed_key, print_next_command, print_stored_key, usage_error};
 use crate::cli::{prompts, run_async};
-use crate::domain::{ApiKey, KeyInputError, Label, StoredKey, UserError};
+use crate::domain::{ApiKey, KeyInputError, Label, UserError};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 
@@ -27,10 +27,7 @@ impl ImportArgs {
             .map_err(|problem| usage_error(format!("LABEL: {problem}"), "choose another label"))
             .map_err(|error| error.with_meaning("nothing was stored"))?;
         if let Some(stored_key) = self.other_account.confirm_stored(services, label.as_str())? {
-            let StoredKey { label, masked, .. } = stored_key;
-            return print_result(&format!(
-                "{label}  {masked}  was stored before; its account is confirmed\n"
-            ));
+            return print_confirmed_key(&stored_key);
         }
         let secret = prompts::read_key_input("key: ")?;
         #[expect(clippy::disallowed_methods, reason = "door: import")]
@@ -38,15 +35,11 @@ impl ImportArgs {
             ApiKey::parse_input(secret.expose_secret()).map_err(KeyInputError::to_user_error)?;
         let stored_key = run_async(keys::import_key(services, &label, &key))?
             .map_err(|error| error.to_user_error())?;
-        print_result(&format!(
-            "{}  {}  stored in {} and verified\n",
-            stored_key.label,
-            stored_key.masked,
-            services.secret_store.display_name()
-        ))?;
+        print_stored_key(&stored_key, services)?;
         if stored_key.is_of_unconfirmed_account() {
             self.other_account.confirm_account(services, &stored_key, true)?;
         }
+        print_next_command(&stored_key);
         Ok(())
     }
 }

@@ -1,10 +1,15 @@
 //! `keywright new`: creates a key.
 
+mod questions;
+
 use clap::Args;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use crate::cli::output::{print, print_result, print_status, print_warning, usage_error};
+use crate::cli::output::{
+    print, print_confirmed_key, print_next_command, print_status, print_stored_key, print_warning,
+    usage_error,
+};
 use crate::cli::sign_in::{SignInArgs, is_browser_unavailable, run_with_prompts};
 use crate::cli::unstored_keys::{key_lost_error, retry_store_interactively};
 use crate::cli::{json, run_async};
@@ -14,12 +19,14 @@ use crate::domain::{
 };
 use crate::services::keys::management_key;
 use crate::services::provision::{self, ServiceContext};
+use questions::{Defaults, ask_for_request};
 
 /// Arguments of `new`.
 #[derive(Args, Debug)]
 pub struct NewArgs {
     /// The key's label, such as the name of the tool that will use it: 1 to 100 characters, unique
-    label: String,
+    /// [default: asked for on the terminal, and the policy with it]
+    label: Option<String>,
     /// The credit limit in USD, or none
     #[arg(long, value_name = "USD", default_value = "none", allow_hyphen_values = true)]
     limit: String,
@@ -44,7 +51,10 @@ pub struct NewArgs {
 
 impl NewArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let request = self.parse_request()?;
+        let request = match &self.label {
+            Some(label) => self.parse_request(label)?,
+            None => ask_for_request(&self.defaults(), services)?,
+        };
         let other_account = &self.sign_in.other_account;
         if let Some(stored_key) = other_account.confirm_stored(services, request.label.as_str())? {
             return self.print_confirmed(&stored_key);
@@ -103,14 +113,23 @@ impl NewArgs {
         Ok(known.map(|(key, _)| key))
     }
 
-    fn parse_request(&self) -> Result<KeyRequest, UserError> {
+    fn defaults(&self) -> Defaults<'_> {
+        Defaults {
+            limit: &self.limit,
+            reset: &self.reset,
+            expires: &self.expires,
+            workspace: self.workspace.as_deref(),
+        }
+    }
+
+    fn parse_request(&self, label: &str) -> Result<KeyRequest, UserError> {
         let invalid = |message: String| {
             usage_error(message, "see keywright new --help").with_meaning("nothing was sent")
         };
         let wrong =
             |option: &str, problem: &dyn std::fmt::Display| invalid(format!("{option}: {problem}"));
         let request = KeyRequest {
-            label: self.label.parse::<Label>().map_err(|problem| wrong("LABEL", &problem))?,
+            label: label.parse::<Label>().map_err(|problem| wrong("LABEL", &problem))?,
             limit: Cents::parse_limit(&self.limit).map_err(|problem| wrong("--limit", &problem))?,
             limit_reset: ResetInterval::parse(&self.reset)
                 .map_err(|problem| wrong("--reset", &problem))?,
@@ -149,18 +168,16 @@ impl NewArgs {
                 ))
             })?;
         } else {
-            print_result(&format!(
-                "{}  {}  stored in {} and verified\n",
-                stored_key.label,
-                stored_key.masked,
-                services.secret_store.display_name()
-            ))?;
+            print_stored_key(stored_key, services)?;
         }
         match warning {
             // The key is stored and listed as requested; only its check failed.
             Some(warning) if warning.kind == ErrorKind::Unreachable => print_warning(&warning),
             Some(warning) => return Err(warning),
             None => {}
+        }
+        if !self.json {
+            print_next_command(stored_key);
         }
         Ok(())
     }
@@ -171,8 +188,7 @@ impl NewArgs {
             let document = json::key_to_json(stored_key, Timestamp::now());
             return print(&format!("{document:#}\n"));
         }
-        let StoredKey { label, masked, .. } = stored_key;
-        print_result(&format!("{label}  {masked}  was stored before; its account is confirmed\n"))
+        print_confirmed_key(stored_key)
     }
 
     /// Reports a key that could not be stored; prints the key itself with `--print-key`.
