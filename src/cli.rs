@@ -11,6 +11,7 @@ mod command_line;
 mod commands;
 mod env_mapping;
 mod exit_code;
+mod global_args;
 mod interactive_batch;
 mod json;
 mod losses;
@@ -25,26 +26,19 @@ mod signals;
 mod table;
 mod unstored_keys;
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use clap::builder::{FalseyValueParser, PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use jiff::SignedDuration;
 
-use crate::api::openrouter::Attribution;
-use crate::domain::{StoreKind, UserError};
-use crate::services::config::{self, Config};
+use crate::domain::UserError;
+use crate::services::config::{Config, DashboardNames, Field};
 use crate::services::provision::ServiceContext;
-use color::is_color_enabled;
 pub use commands::list::refresh_all_keys;
 use commands::{
     apply, completions, copy, disable, doctor, env, get, helper, import, list, man, management,
     new, panic, recover, rename, rm, rotate, run, show, status, store, watch,
 };
 pub use exit_code::exit_code;
+pub use global_args::{GlobalArgs, LoadedSettings};
 pub use json::is_json_requested;
-use output::usage_error;
 pub use output::{print, print_error_json, report_error, set_quiet, stdout_error};
 pub use repeated_options::set_repeated_options;
 use runtime::run_async;
@@ -67,73 +61,15 @@ pub struct Cli {
     /// The command; without one the dashboard opens.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// How often the dashboard refreshes the keys, in minutes; 0 turns automatic refresh off
-    #[arg(long = "every", env = "KEYWRIGHT_EVERY", value_name = "MINUTES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_440))]
-    pub refresh_minutes: u32,
+    /// How often the dashboard refreshes the keys, in minutes; 0 turns automatic refresh off [default: 5]
+    #[arg(long = "every", env = "KEYWRIGHT_EVERY", value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(0..=1_440))]
+    pub refresh_minutes: Option<u32>,
     /// How many keys the sandbox starts with [default: 4]
     #[arg(long = "keys", value_name = "N", requires = "sandbox")]
     pub sandbox_key_count: Option<usize>,
     /// Options that every command accepts.
     #[command(flatten)]
     pub global: GlobalArgs,
-}
-
-/// Options that every command accepts.
-#[derive(Args, Debug, Clone)]
-#[command(next_help_heading = "Global options")]
-pub struct GlobalArgs {
-    /// Use a built-in imitation of OpenRouter; keys live in memory, nothing leaves the machine
-    #[arg(long, global = true, env = "KEYWRIGHT_SANDBOX", value_parser = FalseyValueParser::new())]
-    pub sandbox: bool,
-    /// The server's address: https, or http for loopback addresses only [default: https://openrouter.ai]
-    #[arg(long, global = true, env = "KEYWRIGHT_SERVER", value_name = "URL")]
-    pub server: Option<String>,
-    /// Where keys are stored: os (the keychain), file (encrypted with a passphrase) or memory [default: os; memory with --sandbox]
-    #[arg(long, global = true, env = "KEYWRIGHT_STORE", value_name = "STORE", value_parser = parse_store_kind)]
-    pub store: Option<StoreKind>,
-    /// Whether `--store` is among the arguments; the variable only sets the default
-    #[arg(skip)]
-    pub is_store_fixed: bool,
-    /// The options of the command line that say where keys are; commands in advice repeat them
-    #[arg(skip)]
-    pub repeated_options: Vec<(String, Option<String>)>,
-    /// Read the passphrase of the file store from this file descriptor [default: the file in KEYWRIGHT_PASSPHRASE_FILE, else a prompt]
-    #[arg(long, global = true, env = "KEYWRIGHT_PASSPHRASE_FD", value_name = "N")]
-    pub passphrase_fd: Option<u32>,
-    /// Directory of the inventory and of the file store [default: the platform's data directory]
-    #[arg(long, global = true, env = "KEYWRIGHT_DATA_DIR", value_name = "DIR", value_parser = PathBufValueParser::new().try_map(config::expand_home))]
-    pub data_dir: Option<PathBuf>,
-    /// Timeout of one request
-    #[arg(long, global = true, env = "KEYWRIGHT_TIMEOUT", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
-    pub timeout: u64,
-    /// Maximum retries for idempotent requests
-    #[arg(long, global = true, env = "KEYWRIGHT_RETRIES", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=10))]
-    pub retries: u32,
-    /// Port of the sign-in callback, for ssh -L [default: any free port]
-    #[arg(
-        long,
-        global = true,
-        env = "KEYWRIGHT_CALLBACK_PORT",
-        value_name = "PORT",
-        default_value_t = 0,
-        hide_default_value = true
-    )]
-    pub callback_port: u16,
-    /// The app's URL, sent as HTTP-Referer
-    #[arg(long, global = true, env = "KEYWRIGHT_APP_URL", value_name = "URL", default_value = env!("CARGO_PKG_REPOSITORY"), hide_default_value = true, value_parser = config::parse_header_value)]
-    pub app_url: String,
-    /// The app's name, sent as X-OpenRouter-Title
-    #[arg(long, global = true, env = "KEYWRIGHT_APP_TITLE", value_name = "TITLE", default_value = "Keywright", hide_default_value = true, value_parser = config::parse_header_value)]
-    pub app_title: String,
-    /// The app's categories, sent as X-OpenRouter-Categories
-    #[arg(long, global = true, env = "KEYWRIGHT_APP_CATEGORIES", value_name = "LIST", default_value = "cli-agent", hide_default_value = true, value_parser = config::parse_header_value)]
-    pub app_categories: String,
-    /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: clap::ColorChoice,
-    /// Suppress progress and status messages
-    #[arg(long, short, global = true, env = "KEYWRIGHT_QUIET", value_parser = FalseyValueParser::new())]
-    pub quiet: bool,
 }
 
 /// A command.
@@ -215,64 +151,15 @@ pub struct SandboxArgs {
 }
 
 impl Cli {
-    /// Returns the interval of automatic refresh; `None` where it is off.
-    pub fn refresh_interval(&self) -> Option<SignedDuration> {
-        (self.refresh_minutes > 0)
-            .then(|| SignedDuration::from_mins(i64::from(self.refresh_minutes)))
+    /// Reads the configuration file and returns the settings of the profile to use.
+    pub fn load_settings(&self, names: &DashboardNames) -> Result<LoadedSettings, UserError> {
+        let mut loaded = self.global.load_settings(names)?;
+        if let Some(minutes) = self.refresh_minutes {
+            let origin = self.global.origin("refresh_minutes");
+            loaded.settings.set(Field::RefreshMinutes, minutes.to_string(), origin);
+        }
+        Ok(loaded)
     }
-}
-
-impl GlobalArgs {
-    /// Whether the dashboard uses colours.
-    pub fn use_color(&self) -> bool {
-        is_color_enabled(self.color, |name| std::env::var_os(name))
-    }
-
-    /// Returns the configuration; `sandbox_server` is the address of a running sandbox.
-    pub fn to_config(&self, sandbox_server: Option<&str>) -> Result<Config, UserError> {
-        let server = match (sandbox_server, &self.server) {
-            (Some(server), _) => server.to_owned(),
-            // Checked here and not by clap, whose error would repeat a password in the URL.
-            (None, Some(server)) => config::parse_server(server).map_err(|problem| {
-                usage_error(
-                    format!("--server: {problem}"),
-                    "give an https URL such as https://openrouter.ai, or http for a loopback address",
-                )
-                .with_meaning("nothing was sent")
-            })?,
-            (None, None) => config::DEFAULT_SERVER.to_owned(),
-        };
-        let store = match sandbox_server {
-            Some(_) => StoreKind::Memory,
-            None => StoreKind::Keychain,
-        };
-        Ok(Config {
-            server,
-            sandbox: sandbox_server.is_some(),
-            // The sandbox accepts only its own management key.
-            management_key: if sandbox_server.is_some() {
-                None
-            } else {
-                config::read_management_key_env()?
-            },
-            store_kind: self.store.clone().unwrap_or(store),
-            is_store_fixed: self.is_store_fixed,
-            passphrase_prompt: passphrase::create_passphrase_fn(self.passphrase_fd)?,
-            data_dir: self.data_dir.clone(),
-            request_timeout: Duration::from_secs(self.timeout),
-            max_retries: self.retries,
-            callback_port: self.callback_port,
-            attribution: Attribution {
-                url: self.app_url.clone(),
-                title: self.app_title.clone(),
-                categories: self.app_categories.clone(),
-            },
-        })
-    }
-}
-
-fn parse_store_kind(word: &str) -> Result<StoreKind, String> {
-    word.parse().map_err(|error: crate::domain::ParseStoreKindError| error.to_string())
 }
 
 /// Runs a command, except those of [`run_without_config`] and `sandbox`, which `main` runs.

@@ -9,6 +9,7 @@ mod budget;
 mod command_line;
 mod daily_spending;
 mod forecast;
+mod key_defaults;
 mod key_info;
 mod key_input;
 mod key_pattern;
@@ -17,6 +18,7 @@ mod key_state;
 mod label;
 mod money;
 mod other_account;
+mod profile_name;
 mod provisioning;
 mod replacement;
 mod reported;
@@ -26,6 +28,7 @@ mod secret;
 mod store_kind;
 mod stored_key;
 mod text;
+mod thresholds;
 mod usage_curve;
 mod user_error;
 
@@ -43,6 +46,7 @@ pub use command_line::{
 };
 pub use daily_spending::{AccountFigures, DailySpending, KeySpending, ModelSpending};
 pub use forecast::{Forecast, PeriodEnd, SpentEstimate, forecast_spending};
+pub use key_defaults::{KeyDefaults, PartialPolicy};
 pub use key_info::{CheckResult, GrantedPolicy, KeyInfo, RequestedPolicy};
 pub use key_input::KeyInputError;
 pub use key_pattern::{KEY_PREFIX, MAX_KEY_BYTES, find_keys, mask_keys, match_key};
@@ -51,6 +55,7 @@ pub use key_state::KeyState;
 pub use label::Label;
 pub use money::{format_usd, format_usd_short, from_nanodollars, to_nanodollars};
 pub use other_account::{KnownAccounts, OtherAccount, mark_other_accounts};
+pub use profile_name::ProfileName;
 pub use provisioning::{
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, UnresolvedAttempt,
 };
@@ -65,6 +70,7 @@ pub use text::{
     format_date, format_duration, format_relative_time, format_timestamp, io_error_text, sanitize,
     seconds_until_relative_time_changes, truncate, utc_date,
 };
+pub use thresholds::Thresholds;
 pub use usage_curve::UsageSample;
 pub use user_error::{ErrorKind, UserError, ValidationError};
 

@@ -8,7 +8,7 @@ use keywright::domain::{
     StoreKind, StoredKey, UserError, io_error_text,
 };
 use keywright::sandbox::{self, Sandbox, SeedKey};
-use keywright::services::config::{self, Config};
+use keywright::services::config::Config;
 use keywright::services::provision::ServiceContext;
 use keywright::storage::inventory;
 use keywright::storage::json_store;
@@ -78,7 +78,12 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     } else {
         None
     };
-    let config = cli.global.to_config(sandbox.as_ref().map(Sandbox::url))?;
+    let loaded = cli.load_settings(&tui::CONFIG_NAMES)?;
+    if !is_completion {
+        loaded.print_errors();
+    }
+    let config = cli.global.to_config(loaded, sandbox.as_ref().map(Sandbox::url))?;
+    config.settings.thresholds().make_current();
     init_logging(&config)?;
     let mut services = config.build_context()?;
     if let Some(sandbox) = &mut sandbox
@@ -112,8 +117,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
             skip_day: sandbox::advance_clock_one_day,
         }),
         use_color: cli.global.use_color(),
-        refresh_interval: cli.refresh_interval(),
-        key_bindings: std::collections::BTreeMap::new(),
+        settings: config.settings,
     };
     tui::run(services, options)
 }
@@ -237,6 +241,6 @@ fn init_logging(config: &Config) -> Result<(), UserError> {
         .with_ansi(false)
         .with_filter(filter.and(own_records));
     tracing_subscriber::registry().with(layer).init();
-    tracing::info!(server = %config.server, service = %config::keychain_service(&config.server), "started");
+    tracing::info!(server = %config.server, service = %config.keychain_service(&config.server), "started");
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! The first frame is drawn before anything is loaded. After that the loop sleeps until a key press,
 //! a result, a signal or the next tick, and handles all events that have arrived before it draws.
 
+mod config_names;
 mod effects;
 pub mod input;
 pub mod keymap;
@@ -11,7 +12,6 @@ mod terminal;
 pub mod update;
 pub mod view;
 
-use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -24,10 +24,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::domain::{ErrorKind, StoreKind, UserError, io_error_text};
 use crate::platform::environment;
+use crate::services::config::Settings;
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
-use crate::tui::state::{AppContext, Model, Msg};
+use crate::tui::state::{AppContext, Model, Msg, SortOrder};
 use crate::tui::view::Theme;
+pub use config_names::CONFIG_NAMES;
 use effects::{EffectRunner, LoopAction};
 use terminal::Terminal;
 
@@ -50,10 +52,8 @@ pub struct Options {
     pub sandbox_controls: Option<SandboxControls>,
     /// Whether to use colours.
     pub use_color: bool,
-    /// The time between two automatic refreshes; `None` turns them off.
-    pub refresh_interval: Option<SignedDuration>,
-    /// The configured keys, by the name of their action.
-    pub key_bindings: BTreeMap<String, String>,
+    /// The settings of the dashboard, and the errors of the configuration file.
+    pub settings: Settings,
 }
 
 /// An event that does not come from the terminal.
@@ -75,8 +75,8 @@ const MIN_FRAME_INTERVAL: Duration = Duration::from_millis(16);
 /// Runs the dashboard until the person quits.
 pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> {
     let size = check_terminal()?;
-    let Options { sandbox_controls, use_color, refresh_interval, key_bindings } = options;
-    let key_bindings = key_bindings.iter().map(|(name, key)| (name.as_str(), key.as_str()));
+    let Options { sandbox_controls, use_color, settings } = options;
+    let key_bindings = settings.bindings.iter().map(|(name, key)| (name.as_str(), key.as_str()));
     let (key_overrides, key_problems) = keymap::resolve_key_overrides(key_bindings);
     let clock = Clock::default();
     let theme = match (use_color, environment::has_light_background()) {
@@ -90,17 +90,14 @@ pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> 
         store_name: services.secret_store.display_name(),
         alternate_store: alternate_store(&services),
         keychain_service: services.keychain_service.clone(),
-        refresh_interval,
+        refresh_interval: settings.refresh_interval(),
         key_overrides,
+        sort_order: SortOrder::from_name(settings.sort()),
+        config_errors: [settings.errors, key_problems].concat(),
+        key_defaults: services.key_defaults.clone(),
+        profile: services.profile.clone(),
     };
     let mut model = Model::new(context, size, Timestamp::now());
-    if !key_problems.is_empty() {
-        model.notify(Err(UserError::new(
-            ErrorKind::InvalidInput,
-            format!("some configured keys are not used: {}", key_problems.join("; ")),
-            "change the section [keys] of the configuration: keywright config path",
-        )));
-    }
     // The theme decides about colours; without this, crossterm would also drop bold and dim.
     crossterm::style::force_color_output(true);
     let signals = input::SignalHandlers::register();

@@ -78,6 +78,8 @@ impl TestAccount {
         }
         let services = ServiceContext {
             server: proxy.url.clone(),
+            profile: keywright::domain::ProfileName::default(),
+            key_defaults: keywright::domain::KeyDefaults::default(),
             keychain_service: "keywright/test".into(),
             management_key: None,
             secret_store: SecretStore::memory_with_entries(secrets),

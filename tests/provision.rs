@@ -11,11 +11,11 @@ mod recovery;
 #[path = "provision/server.rs"]
 mod server;
 
-use keywright::cli::exit_code;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keywright::api::openrouter::Attribution;
+use keywright::cli::exit_code;
 use keywright::domain::{
     ApiKey, AuthCode, AuthorizationResponse, KeyRequest, ProvisioningEvent, ProvisioningOutcome,
     ProvisioningStep, ResetInterval, UserError,
@@ -35,12 +35,11 @@ use url::Url;
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn request(label: &str) -> KeyRequest {
-    let now = jiff::Timestamp::now();
     KeyRequest {
         label: label.parse().unwrap(),
         limit: Some("12.50".parse().unwrap()),
         limit_reset: Some(ResetInterval::Weekly),
-        expiry: keywright::domain::Expiry::parse("30d", now).unwrap(),
+        expiry: keywright::domain::Expiry::parse("30d", jiff::Timestamp::now()).unwrap(),
         workspace_id: None,
     }
 }
@@ -48,6 +47,8 @@ fn request(label: &str) -> KeyRequest {
 fn services(server: &str) -> ServiceContext {
     ServiceContext {
         server: server.into(),
+        profile: keywright::domain::ProfileName::default(),
+        key_defaults: keywright::domain::KeyDefaults::default(),
         keychain_service: "keywright/test".into(),
         management_key: None,
         secret_store: SecretStore::memory_with_entries(Vec::new()),

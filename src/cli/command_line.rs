@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use clap::{Args, Command, CommandFactory, FromArgMatches};
 
 use super::color::find_color_option;
-use super::repeated_options::{is_typed, list_repeated_options};
+use super::repeated_options::list_repeated_options;
 use super::{Cli, GlobalArgs};
 
 /// The examples of each command. The labels are those of the sandbox.
@@ -95,7 +95,7 @@ impl Cli {
             .map_err(|error| remove_variables_from_usage(error, &args))?;
         let mut cli =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        cli.global.is_store_fixed = is_typed(&matches, "store");
+        cli.global.record_origins(&command, &matches);
         cli.global.repeated_options = list_repeated_options(&matches);
         Ok(cli)
     }

@@ -1,5 +1,10 @@
 //! Settings of a run: server, data directory, store. `main` reads them once and passes them on.
 
+mod field;
+mod file;
+mod profile;
+mod settings;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,11 +12,16 @@ use etcetera::BaseStrategy;
 use url::{Host, Url};
 
 use crate::api::openrouter::Attribution;
-use crate::domain::{ErrorKind, KeyInputError, ManagementKey, StoreKind, UserError};
+use crate::domain::{ErrorKind, KeyInputError, ManagementKey, ProfileName, StoreKind, UserError};
 use crate::platform::browser;
 use crate::services::provision::{PendingAttempts, ServiceContext};
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, SecretStore};
+
+pub use field::{Field, parse_duration};
+pub use file::{ConfigFile, ProfileTable, Setting, default_path, example};
+pub use profile::{keychain_service, read_profile_in_use, use_profile};
+pub use settings::{DashboardNames, Origin, Settings, Value};
 
 /// Server to use without `--server`.
 pub const DEFAULT_SERVER: &str = "https://openrouter.ai";
@@ -50,21 +60,6 @@ pub fn parse_server(text: &str) -> Result<String, String> {
         );
     }
     Ok(url.origin().ascii_serialization())
-}
-
-/// Returns the keychain service name for a server's keys. On a loopback address, where http is allowed
-/// too, https has entries of its own, so that no key stored for https is sent in plaintext.
-pub fn keychain_service(server: &str) -> String {
-    let Some((scheme, host)) = server.split_once("://") else {
-        return format!("keywright/{server}");
-    };
-    if server == DEFAULT_SERVER {
-        "keywright".into()
-    } else if scheme == "https" && parse_server(&format!("http://{host}")).is_ok() {
-        format!("keywright/{server}")
-    } else {
-        format!("keywright/{host}")
-    }
 }
 
 /// Checks that a header value contains only printable ASCII characters.
@@ -122,6 +117,12 @@ impl std::fmt::Debug for PassphrasePrompt {
 pub struct Config {
     /// Address of the server, as [`parse_server`] returns it.
     pub server: String,
+    /// The profile whose keys are used.
+    pub profile: ProfileName,
+    /// Where the choice of the profile comes from.
+    pub profile_origin: Origin,
+    /// Path from `--config`.
+    pub config_path: Option<PathBuf>,
     /// Whether the server is the built-in sandbox.
     pub sandbox: bool,
     /// Management key from the environment.
@@ -133,8 +134,10 @@ pub struct Config {
     pub is_store_fixed: bool,
     /// Asks for the passphrase of the `file` store.
     pub passphrase_prompt: PassphrasePrompt,
-    /// Directory from `--data-dir`.
+    /// Directory from `--data-dir`: that of the default profile, and above those of the others.
     pub data_dir: Option<PathBuf>,
+    /// Directory from the profile's table, used without `--data-dir`.
+    pub profile_data_dir: Option<PathBuf>,
     /// Timeout of one request.
     pub request_timeout: Duration,
     /// Maximum retries for idempotent requests.
@@ -143,23 +146,40 @@ pub struct Config {
     pub callback_port: u16,
     /// Headers that name the application.
     pub attribution: Attribution,
+    /// The settings that only a part of the program needs, with their origins.
+    pub settings: Settings,
+}
+
+/// Returns the default profile's data directory without `--data-dir`.
+pub fn default_data_dir() -> Result<PathBuf, UserError> {
+    let strategy = etcetera::choose_base_strategy().map_err(|_| {
+        UserError::new(
+            ErrorKind::Failed,
+            "no home directory found for the inventory",
+            "set HOME, or choose a directory with --data-dir",
+        )
+        .with_meaning("nothing was done")
+    })?;
+    Ok(strategy.data_dir().join("keywright"))
 }
 
 impl Config {
     /// Returns the directory of the inventory, the journal and the log.
     pub fn resolve_data_dir(&self) -> Result<PathBuf, UserError> {
-        if let Some(dir) = &self.data_dir {
-            return Ok(dir.clone());
+        let base = match (&self.data_dir, &self.profile_data_dir) {
+            (Some(dir), _) => dir.clone(),
+            (None, Some(dir)) => return Ok(dir.clone()),
+            (None, None) => default_data_dir()?,
+        };
+        if self.profile.is_default() {
+            return Ok(base);
         }
-        let strategy = etcetera::choose_base_strategy().map_err(|_| {
-            UserError::new(
-                ErrorKind::Failed,
-                "no home directory found for the inventory",
-                "set HOME, or choose a directory with --data-dir",
-            )
-            .with_meaning("nothing was done")
-        })?;
-        Ok(strategy.data_dir().join("keywright"))
+        Ok(base.join("profiles").join(self.profile.as_str()))
+    }
+
+    /// Returns the keychain service name of the profile's keys for a server.
+    pub fn keychain_service(&self, server: &str) -> String {
+        keychain_service(&self.profile, server)
     }
 
     /// Returns a secret store of this kind. Does not connect to it.
@@ -202,7 +222,9 @@ impl Config {
             .collect::<Result<_, _>>()?;
         Ok(ServiceContext {
             server: self.server.clone(),
-            keychain_service: keychain_service(&self.server),
+            profile: self.profile.clone(),
+            key_defaults: self.settings.key_defaults(),
+            keychain_service: self.keychain_service(&self.server),
             management_key: self.management_key.clone(),
             secret_store,
             other_stores,
@@ -262,13 +284,5 @@ mod tests {
         assert_eq!(expand("/a/~/b"), Ok(PathBuf::from("/a/~/b")));
         assert_eq!(expand("./~x"), Ok(PathBuf::from("./~x")));
         assert!(expand("~other/keys").is_err());
-    }
-
-    #[test]
-    fn each_server_has_its_own_keychain_service() {
-        assert_eq!(keychain_service("https://openrouter.ai"), "keywright");
-        assert_eq!(keychain_service("https://example.com:444"), "keywright/example.com:444");
-        assert_eq!(keychain_service("http://localhost:4000"), "keywright/localhost:4000");
-        assert_eq!(keychain_service("https://localhost:4000"), "keywright/https://localhost:4000");
     }
 }

@@ -62,7 +62,7 @@ pub(in crate::services) fn redact_excerpt(text: &str) -> String {
 }
 
 /// Returns `; did you mean …?` with the most similar of `known`, or nothing.
-pub(in crate::services) fn format_suggestion(text: &str, known: &[&str]) -> String {
+pub fn format_suggestion(text: &str, known: &[&str]) -> String {
     let text = text.trim().to_lowercase();
     known
         .iter()

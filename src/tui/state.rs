@@ -42,7 +42,10 @@ use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{ActionResult, Label, StoreKind, StoredKey, UnresolvedAttempt, UserError};
+use crate::domain::{
+    ActionResult, ErrorKind, KeyDefaults, Label, ProfileName, StoreKind, StoredKey,
+    UnresolvedAttempt, UserError,
+};
 
 /// The screen that is shown.
 #[derive(Clone, Debug)]
@@ -129,6 +132,14 @@ pub struct AppContext {
     pub refresh_interval: Option<SignedDuration>,
     /// The keys of the configuration.
     pub key_overrides: KeyOverrides,
+    /// The order of the keys at the start.
+    pub sort_order: SortOrder,
+    /// The errors of the configuration file.
+    pub config_errors: Vec<String>,
+    /// The policy that new keys start from.
+    pub key_defaults: KeyDefaults,
+    /// The profile whose keys are shown.
+    pub profile: ProfileName,
 }
 
 /// The whole state of the dashboard.
@@ -144,6 +155,10 @@ pub struct Model {
     pub alternate_store: Option<AlternateStore>,
     /// The keychain service name of this server's keys.
     pub keychain_service: String,
+    /// The policy that new keys start from.
+    pub key_defaults: KeyDefaults,
+    /// The profile whose keys are shown.
+    pub profile: ProfileName,
     /// The time of the last message.
     pub now: Timestamp,
     /// The columns and rows of the terminal.
@@ -186,7 +201,12 @@ pub struct Model {
 impl Model {
     /// Returns the model at the start, before anything is loaded.
     pub fn new(context: AppContext, terminal_size: (u16, u16), now: Timestamp) -> Self {
-        Self {
+        let mut dashboard = Dashboard::new();
+        dashboard.sort_order = context.sort_order;
+        let mut model = Self {
+            notice: None,
+            key_defaults: context.key_defaults,
+            profile: context.profile,
             server: context.server,
             is_sandbox: context.is_sandbox,
             store_name: context.store_name,
@@ -194,13 +214,12 @@ impl Model {
             keychain_service: context.keychain_service,
             now,
             terminal_size,
-            dashboard: Dashboard::new(),
+            dashboard,
             account: AccountState::default(),
             refresh: RefreshSchedule::new(context.refresh_interval),
             screen: Screen::Dashboard,
             overlay: None,
             question: None,
-            notice: None,
             messages: VecDeque::new(),
             key_overrides: context.key_overrides,
             unstored_keys: Vec::new(),
@@ -211,7 +230,11 @@ impl Model {
             quit_requested: false,
             is_disconnected: false,
             last_ticket: 0,
+        };
+        if let Some(error) = describe_errors(&context.config_errors) {
+            model.notify(Err(error));
         }
+        model
     }
 
     /// Shows a notice and keeps it in the message log.
@@ -270,4 +293,19 @@ impl Model {
         });
         [moves, self.refresh.next_at].into_iter().flatten().min()
     }
+}
+
+/// Returns the notice for the errors of the configuration file.
+fn describe_errors(errors: &[String]) -> Option<UserError> {
+    let (first, more) = errors.split_first()?;
+    let more = match more.len() {
+        0 => String::new(),
+        count => format!(" (and {count} more)"),
+    };
+    let error = UserError::new(
+        ErrorKind::InvalidInput,
+        format!("configuration file: {first}{more}"),
+        "see all errors: keywright config show",
+    );
+    Some(error.with_meaning("the built-in values are used instead"))
 }

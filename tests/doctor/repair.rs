@@ -105,6 +105,8 @@ async fn missing_inventory_entries_are_restored_from_the_keychain() {
         .unwrap();
     let services = ServiceContext {
         server: sandbox.url().into(),
+        profile: keywright::domain::ProfileName::default(),
+        key_defaults: keywright::domain::KeyDefaults::default(),
         keychain_service: "keywright/test".into(),
         management_key: None,
         secret_store: SecretStore::memory_with_entries(secrets),

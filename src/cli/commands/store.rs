@@ -7,7 +7,7 @@ use clap::{Subcommand, ValueEnum, ValueHint};
 use crate::cli::output::{print_result, print_warning, usage_error};
 use crate::cli::passphrase::{prompt_new_passphrase, read_passphrase_file};
 use crate::domain::{ErrorKind, StoreKind, UserError};
-use crate::services::config::{self, Config};
+use crate::services::config::Config;
 use crate::services::keys::{self, MigratedEntry};
 use crate::services::provision::ServiceContext;
 
@@ -65,7 +65,7 @@ fn move_keys(to: Destination, config: &Config, services: &ServiceContext) -> Res
         &to,
         services.secret_store_timeout,
         &services.server,
-        config::keychain_service,
+        |server| config.keychain_service(server),
     )
     .map_err(|error| error.to_user_error())?;
     let mut failed = 0;

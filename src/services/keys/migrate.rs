@@ -42,7 +42,7 @@ pub fn migrate_entries(
     to: &SecretStore,
     timeout: Duration,
     default_server: &str,
-    service: fn(&str) -> String,
+    service: impl Fn(&str) -> String,
 ) -> Result<Vec<MigratedEntry>, Error> {
     let stored_keys = inventory::list_all_keys(location)?;
     let attempts = journal::list_all_attempts(location)?;

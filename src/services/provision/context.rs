@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use crate::api::openrouter::{Attribution, Client, Connection, Error};
-use crate::domain::{ManagementKey, StoreKind, StoredKey};
+use crate::domain::{KeyDefaults, ManagementKey, ProfileName, StoreKind, StoredKey};
 use crate::storage::journal::AttemptGuard;
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, EntryId, SecretStore};
@@ -40,6 +40,10 @@ impl PendingAttempts {
 pub struct ServiceContext {
     /// The server's URL without a trailing slash.
     pub server: String,
+    /// The profile whose keys these are.
+    pub profile: ProfileName,
+    /// The policy that new keys start from.
+    pub key_defaults: KeyDefaults,
     /// The keychain service of the server's keys, as `config::keychain_service` returns it.
     pub keychain_service: String,
     /// The management key from the environment; it takes precedence over the stored one.

@@ -35,6 +35,15 @@ impl SortOrder {
         Self::Expiry,
     ];
 
+    /// The names in the configuration file, in the order of [`Self::ALL`].
+    pub const NAMES: [&'static str; 6] = ["created", "label", "state", "spent", "reset", "expiry"];
+
+    /// Returns the sort order with this name; the order of creation for any other.
+    pub fn from_name(name: &str) -> Self {
+        let at = Self::NAMES.iter().position(|known| *known == name).unwrap_or(0);
+        Self::ALL[at]
+    }
+
     /// Returns the next sort order.
     #[must_use]
     pub fn next(self) -> Self {

@@ -1,0 +1,84 @@
+//! The policy of a new key for which nothing else is requested.
+
+use jiff::Timestamp;
+
+use super::{Cents, Expiry, KeyRequest, Label, ResetInterval};
+
+/// The policy that the form, `new` and plans start from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyDefaults {
+    /// Maximum spending per reset interval.
+    pub limit: Option<Cents>,
+    /// The reset interval; it applies only to keys with a limit.
+    pub limit_reset: Option<ResetInterval>,
+    /// The expiry as [`Expiry::parse`] takes it.
+    pub expires: String,
+    /// The workspace; `None` is the account's default workspace.
+    pub workspace_id: Option<String>,
+}
+
+/// Enough to work with, and little to lose if the key leaks.
+impl Default for KeyDefaults {
+    fn default() -> Self {
+        Self {
+            limit: Cents::parse_limit("10").unwrap_or_default(),
+            limit_reset: Some(ResetInterval::Monthly),
+            expires: "90d".into(),
+            workspace_id: None,
+        }
+    }
+}
+
+/// The fields that were requested for a key; `None` where nothing was said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartialPolicy {
+    /// The limit, or none.
+    pub limit: Option<Option<Cents>>,
+    /// The reset interval, or never.
+    pub limit_reset: Option<Option<ResetInterval>>,
+    /// The expiry, or never.
+    pub expiry: Option<Option<Expiry>>,
+    /// The workspace, or the account's default workspace.
+    pub workspace_id: Option<Option<String>>,
+}
+
+impl KeyDefaults {
+    /// Returns the request for a key with the fields of `requested` and, for all others, these
+    /// defaults. A default reset is left out for a key without a limit.
+    pub fn complete(&self, label: Label, requested: PartialPolicy, now: Timestamp) -> KeyRequest {
+        let limit = requested.limit.unwrap_or(self.limit);
+        let default_reset = self.limit_reset.filter(|_| limit.is_some());
+        KeyRequest {
+            label,
+            limit,
+            limit_reset: requested.limit_reset.unwrap_or(default_reset),
+            expiry: requested.expiry.unwrap_or_else(|| self.expiry(now)),
+            workspace_id: requested.workspace_id.unwrap_or_else(|| self.workspace_id.clone()),
+        }
+    }
+
+    /// Returns the expiry, counted from `now`.
+    fn expiry(&self, now: Timestamp) -> Option<Expiry> {
+        Expiry::parse(&self.expires, now).ok().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_reset_is_left_out_without_a_limit() {
+        let now = "2026-11-27T00:00:00Z".parse().unwrap();
+        let label: Label = "x".parse().unwrap();
+        let defaults = KeyDefaults::default();
+        let request = defaults.complete(label.clone(), PartialPolicy::default(), now);
+        assert_eq!(request.limit.map(Cents::to_dollars), Some(10.0));
+        assert_eq!(request.limit_reset, Some(ResetInterval::Monthly));
+        assert_eq!(request.expiry.map(|expiry| expiry.input), Some("90d".into()));
+        let no_limit = PartialPolicy { limit: Some(None), ..PartialPolicy::default() };
+        let request = defaults.complete(label, no_limit, now);
+        assert_eq!((request.limit, request.limit_reset), (None, None));
+        assert_eq!(request.validate(), Ok(()));
+    }
+}

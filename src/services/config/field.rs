@@ -1,0 +1,235 @@
+//! The fields of the configuration file: their names, built-in values, examples and checks.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{DashboardNames, parse_server};
+use crate::domain::{Cents, Expiry, LowThreshold, ResetInterval, StoreKind, ValidationError};
+
+/// A field of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    /// The address of a profile's server.
+    Server,
+    /// The secret store of a profile.
+    Store,
+    /// The data directory of a profile.
+    DataDir,
+    /// The credit limit of new keys.
+    NewLimit,
+    /// The reset interval of new keys.
+    NewReset,
+    /// The expiry of new keys.
+    NewExpires,
+    /// The workspace of new keys.
+    NewWorkspace,
+    /// The remaining budget at which a key is low.
+    Low,
+    /// The time before its expiry at which a key is expiring.
+    Expiring,
+    /// The days without use after which a key is dormant.
+    DormantDays,
+    /// Minutes between two refreshes of the dashboard.
+    RefreshMinutes,
+    /// The sort order of the dashboard.
+    Sort,
+    /// The theme of the dashboard.
+    Theme,
+}
+
+impl Field {
+    /// The fields of a profile's own table.
+    pub const OF_PROFILE: [Self; 3] = [Self::Server, Self::Store, Self::DataDir];
+
+    /// The fields of all sections, in the order of the example.
+    pub const OF_SECTIONS: [Self; 10] = [
+        Self::NewLimit,
+        Self::NewReset,
+        Self::NewExpires,
+        Self::NewWorkspace,
+        Self::Low,
+        Self::Expiring,
+        Self::DormantDays,
+        Self::RefreshMinutes,
+        Self::Sort,
+        Self::Theme,
+    ];
+
+    /// Returns the section and the name. A profile's own fields have no section.
+    pub const fn path(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Server => ("", "server"),
+            Self::Store => ("", "store"),
+            Self::DataDir => ("", "data_dir"),
+            Self::NewLimit => ("new", "limit"),
+            Self::NewReset => ("new", "reset"),
+            Self::NewExpires => ("new", "expires"),
+            Self::NewWorkspace => ("new", "workspace"),
+            Self::Low => ("thresholds", "low"),
+            Self::Expiring => ("thresholds", "expiring"),
+            Self::DormantDays => ("thresholds", "dormant_days"),
+            Self::RefreshMinutes => ("dashboard", "refresh_minutes"),
+            Self::Sort => ("dashboard", "sort"),
+            Self::Theme => ("dashboard", "theme"),
+        }
+    }
+
+    /// Returns the name as `section.name`.
+    pub fn dotted_name(self) -> String {
+        match self.path() {
+            ("", name) => name.into(),
+            (section, name) => format!("{section}.{name}"),
+        }
+    }
+
+    /// Returns the built-in value as text; `None` where a rule or the platform decides.
+    pub const fn default_value(self) -> Option<&'static str> {
+        match self {
+            Self::NewLimit => Some("10"),
+            Self::NewReset => Some("monthly"),
+            Self::NewExpires => Some("90d"),
+            Self::DormantDays => Some("30"),
+            Self::RefreshMinutes => Some("5"),
+            Self::Sort => Some("created"),
+            Self::Theme => Some("auto"),
+            Self::Server
+            | Self::Store
+            | Self::DataDir
+            | Self::NewWorkspace
+            | Self::Low
+            | Self::Expiring => None,
+        }
+    }
+
+    /// Whether the dashboard has this field; one without names does not exist.
+    pub(super) const fn exists(self, names: &DashboardNames) -> bool {
+        match self {
+            Self::Sort => !names.sorts.is_empty(),
+            Self::Theme => !names.themes.is_empty(),
+            _ => true,
+        }
+    }
+
+    /// Returns the comment and the value of the field in the example.
+    pub(super) fn example(self, names: &DashboardNames) -> (String, &'static str) {
+        let (about, value) = match self {
+            Self::Server => (
+                "The address: https, or http for loopback addresses only.",
+                "\"https://openrouter.ai\"",
+            ),
+            Self::Store => ("Where keys are stored: os (the keychain) or file.", "\"os\""),
+            Self::DataDir => {
+                ("The directory of the inventory and of the file store.", "\"~/keys/work\"")
+            }
+            Self::NewLimit => ("The credit limit in USD, or \"none\".", "10"),
+            Self::NewReset => {
+                ("When the limit resets: daily, weekly, monthly or never.", "\"monthly\"")
+            }
+            Self::NewExpires => {
+                ("When a key expires: 12h, 30d, 6w, 3mo, 1y, a date, or never.", "\"90d\"")
+            }
+            Self::NewWorkspace => (
+                "The workspace; leave it out for the account's default workspace.",
+                "\"00000000-0000-4000-8000-000000000000\"",
+            ),
+            Self::Low => (
+                "A key is low when less than this remains: a share, or an amount in USD.\n# Without it: a fifth of the limit, or the spending of a day.",
+                "\"20%\"",
+            ),
+            Self::Expiring => (
+                "A key is expiring within this time: 12h, 7d or 2w.\n# Without it: the last quarter of its lifetime, at most 7 days.",
+                "\"7d\"",
+            ),
+            Self::DormantDays => {
+                ("A key is dormant after this many days without use, at most 3650.", "30")
+            }
+            Self::RefreshMinutes => {
+                ("Minutes between two refreshes, at most 1440; 0 turns them off.", "5")
+            }
+            Self::Sort => {
+                return (
+                    format!("The order of the keys: {}.", join_names(names.sorts)),
+                    "\"created\"",
+                );
+            }
+            Self::Theme => {
+                return (format!("The colours: {}.", join_names(names.themes)), "\"auto\"");
+            }
+        };
+        (about.into(), value)
+    }
+
+    pub(super) fn check(
+        self,
+        text: &str,
+        names: &DashboardNames,
+        now: Timestamp,
+    ) -> Result<(), ValidationError> {
+        let number = |least: u32, most: u32| match text.parse::<u32>() {
+            Ok(number) if (least..=most).contains(&number) => Ok(()),
+            _ => Err(ValidationError(format!("write a whole number from {least} to {most}"))),
+        };
+        match self {
+            Self::Server => parse_server(text).map(drop).map_err(ValidationError),
+            Self::Store => match text.parse() {
+                Ok(StoreKind::Memory) | Err(_) => {
+                    Err(ValidationError("the store must be os or file".into()))
+                }
+                Ok(_) => Ok(()),
+            },
+            Self::DataDir => super::expand_home(text.into()).map(drop).map_err(ValidationError),
+            Self::NewLimit => Cents::parse_limit(text).map(drop),
+            Self::NewReset => ResetInterval::parse(text).map(drop),
+            Self::NewExpires => Expiry::parse(text, now).map(drop),
+            Self::NewWorkspace => Ok(()),
+            Self::Low => text.parse::<LowThreshold>().map(drop),
+            Self::Expiring => parse_duration(text).map(drop).map_err(ValidationError),
+            Self::DormantDays => number(1, 3_650),
+            Self::RefreshMinutes => number(0, 1_440),
+            Self::Sort => check_name(text, names.sorts),
+            Self::Theme => check_name(text, names.themes),
+        }
+    }
+
+    /// Returns the words that the field accepts, for a suggestion.
+    pub(super) const fn words(self, names: &DashboardNames) -> &'static [&'static str] {
+        match self {
+            Self::NewLimit => &["none"],
+            Self::NewReset => &["daily", "weekly", "monthly", "never"],
+            Self::NewExpires => &["never"],
+            Self::Store => &["os", "file"],
+            Self::Sort => names.sorts,
+            Self::Theme => names.themes,
+            _ => &[],
+        }
+    }
+}
+
+fn join_names(names: &[&str]) -> String {
+    names.join(", ")
+}
+
+fn check_name(text: &str, names: &[&str]) -> Result<(), ValidationError> {
+    if names.contains(&text) {
+        return Ok(());
+    }
+    Err(ValidationError(format!("write one of {}", join_names(names))))
+}
+
+/// Parses `12h`, `7d` or `2w`.
+pub fn parse_duration(text: &str) -> Result<SignedDuration, String> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (count, unit) = text.split_at(split);
+    let hours = match unit {
+        "h" => 1,
+        "d" => 24,
+        "w" => 7 * 24,
+        _ => 0,
+    };
+    match count.parse::<u32>() {
+        Ok(count) if hours > 0 && (1..=10_000).contains(&count) => {
+            Ok(SignedDuration::from_hours(i64::from(count) * hours))
+        }
+        _ => Err("write a time such as 12h, 7d or 2w".into()),
+    }
+}
