@@ -28,6 +28,10 @@ dependencies:
 package:
     cargo publish --dry-run --locked
 
+# The types of the Windows and macOS builds, warnings denied.
+platforms:
+    .ci/platforms/check
+
 # The end-to-end tests against the release binary and real components.
 e2e:
     cargo build --release --locked
