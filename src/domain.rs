@@ -10,6 +10,7 @@ mod command_line;
 mod daily_spending;
 mod forecast;
 mod key_defaults;
+mod key_edit;
 mod key_info;
 mod key_input;
 mod key_pattern;
@@ -47,6 +48,9 @@ pub use command_line::{
 pub use daily_spending::{AccountFigures, DailySpending, KeySpending, ModelSpending};
 pub use forecast::{Forecast, PeriodEnd, SpentEstimate, forecast_spending};
 pub use key_defaults::{KeyDefaults, PartialPolicy};
+pub use key_edit::{
+    EditableKey, FieldDifference, GuardrailChange, KeyEdit, KeyUpdate, KeyUpdateOutcome,
+};
 pub use key_info::{CheckResult, GrantedPolicy, KeyInfo, RequestedPolicy};
 pub use key_input::KeyInputError;
 pub use key_pattern::{KEY_PREFIX, MAX_KEY_BYTES, find_keys, mask_keys, match_key};

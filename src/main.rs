@@ -168,6 +168,7 @@ fn seed_sandbox(services: &mut ServiceContext, seeds: Vec<SeedKey>) -> Result<()
         };
         keys.push(StoredKey {
             requested: RequestedPolicy {
+                guardrail: None,
                 limit: seed.limit.and_then(|limit| Cents::try_from(limit).ok()),
                 limit_reset: seed.limit_reset.and_then(|word| ResetInterval::parse(word).ok()?),
                 expires_at: seed.expires_at,

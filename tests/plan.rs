@@ -16,6 +16,7 @@ fn now() -> Timestamp {
 
 fn request(label: &str) -> KeyRequest {
     KeyRequest {
+        guardrail: None,
         label: label.parse().unwrap(),
         limit: None,
         limit_reset: None,

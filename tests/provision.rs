@@ -36,6 +36,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn request(label: &str) -> KeyRequest {
     KeyRequest {
+        guardrail: None,
         label: label.parse().unwrap(),
         limit: Some("12.50".parse().unwrap()),
         limit_reset: Some(ResetInterval::Weekly),

@@ -70,6 +70,7 @@ fn key(
         masked: "sk-or-v1-0e6...1c96".into(),
         created_at: "2026-11-20T08:30:00Z".parse().unwrap(),
         requested: RequestedPolicy {
+            guardrail: None,
             limit,
             limit_reset: reset,
             expires_at,

@@ -26,14 +26,14 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
     AccountKey, AccountKeys, ActionResult, ApiKey, AuthCode, CheckResult, ErrorKind, FieldChange,
-    KeyInfo, KeyPatch, KeyState, Label, LeakResponse, OtherAccount, ProvisioningEvent,
-    ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval, RetirePolicy,
-    Retirement, Rotated, RotationOutcome, StoreKind, StoredKey, UsageSample, UserError,
+    KeyInfo, KeyPatch, KeyState, KeyUpdate, KeyUpdateOutcome, Label, LeakResponse, OtherAccount,
+    ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval,
+    RetirePolicy, Retirement, Rotated, RotationOutcome, StoreKind, StoredKey, UsageSample,
+    UserError,
 };
 use keywright::tui::state::{
     AlternateStore, AppContext, AuthChoice, ConfirmKind, Effect, FormField, FormKind, Intent,
-    KeyList, KeyScope, KeyUpdate, KeyUpdateOutcome, Model, Msg, Question, Request, Response,
-    Screen, SortOrder, Ticket,
+    KeyList, KeyScope, Model, Msg, Question, Request, Response, Screen, SortOrder, Ticket,
 };
 use keywright::tui::update::{load_keys, update};
 use proptest::prelude::*;

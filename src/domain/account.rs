@@ -56,6 +56,13 @@ pub struct Workspace {
     pub default_guardrail_id: Option<String>,
 }
 
+impl Workspace {
+    /// Returns its slug, else its name, else its UUID.
+    pub fn short_name(&self) -> &str {
+        [&self.slug, &self.name].into_iter().find(|name| !name.is_empty()).unwrap_or(&self.id)
+    }
+}
+
 /// A budget of a workspace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkspaceBudget {

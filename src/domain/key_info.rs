@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account_key::is_same_amount;
 use super::reported::{Reported, ServerValue};
-use super::{Budget, Cents, FreeModelRequests, KeyRequest, ResetInterval};
+use super::{Budget, Cents, FreeModelRequests, GuardrailRef, KeyRequest, ResetInterval};
 
 /// The policy requested when the key was created. Field names are OpenRouter's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct RequestedPolicy {
     pub expires_at: Option<Timestamp>,
     /// The workspace's UUID.
     pub workspace_id: Option<String>,
+    /// The guardrail; `None` is none of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardrail: Option<GuardrailRef>,
     /// The expiry as typed (`30d`), the default for the next key.
     #[serde(rename = "expires")]
     pub expires_input: Option<String>,
@@ -33,6 +36,7 @@ impl From<&KeyRequest> for RequestedPolicy {
             limit_reset: request.limit_reset,
             expires_at: request.expiry.as_ref().map(|expiry| expiry.at),
             workspace_id: request.workspace_id.clone(),
+            guardrail: request.guardrail.clone(),
             expires_input: request.expiry.as_ref().map(|expiry| expiry.input.clone()),
         }
     }

@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use super::text::{format_relative_time, format_timestamp, to_utc};
-use super::{Label, ValidationError};
+use super::{GuardrailRef, Label, ValidationError};
 
 fn invalid<T>(message: &str) -> Result<T, ValidationError> {
     Err(ValidationError(String::from(message)))
@@ -303,6 +303,8 @@ pub struct KeyRequest {
     pub expiry: Option<Expiry>,
     /// The UUID of the workspace; `None` is the account's default workspace.
     pub workspace_id: Option<String>,
+    /// The guardrail that the key is assigned to after its creation.
+    pub guardrail: Option<GuardrailRef>,
 }
 
 impl KeyRequest {

@@ -4,6 +4,7 @@ mod account_keys;
 mod apply;
 mod carry_over;
 mod confirm_account;
+mod edit;
 mod error;
 mod import;
 mod leak_response;
@@ -27,6 +28,7 @@ pub use apply::{
 };
 pub use carry_over::{preview_replacement, preview_without_management_key};
 pub use confirm_account::{confirm_account, find_unconfirmed_replacement};
+pub use edit::{apply_guardrail, apply_key_update, fetch_editable_key, parse_guardrail};
 pub use error::Error;
 pub use import::{import_key, restore_inventory_entry};
 pub use leak_response::respond_to_leak;

@@ -81,6 +81,7 @@ fn account_keys_show_whether_an_attempt_created_a_key() {
     world.services.management_key = Some(world.management.clone());
     is_ours(&world);
     let request = keywright::domain::KeyRequest {
+        guardrail: None,
         label: label("exists"),
         limit: None,
         limit_reset: None,

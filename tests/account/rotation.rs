@@ -207,6 +207,7 @@ fn interrupted(account: &TestAccount) -> (String, String) {
         },
     };
     let request = KeyRequest {
+        guardrail: None,
         label: label("agent"),
         limit: None,
         limit_reset: None,

@@ -7,6 +7,7 @@ use super::*;
 
 fn planned(label: &str, status: PlanStatus) -> PlannedKey {
     let request = KeyRequest {
+        guardrail: None,
         label: label.parse().unwrap(),
         limit: "10".parse().ok(),
         limit_reset: Some(ResetInterval::Weekly),

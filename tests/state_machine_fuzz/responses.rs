@@ -3,10 +3,11 @@
 
 use jiff::SignedDuration;
 use keywright::domain::{
-    AccountKeys, ApiKey, KeySpending, ProvisioningOutcome, Rotated, RotationOutcome, StoredKey,
+    AccountKeys, ApiKey, KeySpending, KeyUpdateOutcome, ProvisioningOutcome, Rotated,
+    RotationOutcome, StoredKey,
 };
 use keywright::tui::state::{
-    AccountReport, Effect, KeyUpdateOutcome, Msg, PlanComparison, Request, Response, Ticket,
+    AccountReport, Effect, Msg, PlanComparison, Request, Response, Ticket,
 };
 use secrecy::ExposeSecret;
 
@@ -190,6 +191,7 @@ impl Fuzzer {
                     0 => KeyUpdateOutcome::Failed(rng.user_error()),
                     1 => KeyUpdateOutcome::Conflict {
                         current: account_key,
+                        guardrail: None,
                         changed_fields: vec!["limit"],
                     },
                     _ => KeyUpdateOutcome::Updated {

@@ -194,6 +194,7 @@ impl Rng {
 
     pub fn stored_key(&mut self, label: Label, key: &ApiKey, now: Timestamp) -> StoredKey {
         let requested = RequestedPolicy {
+            guardrail: None,
             limit: self.option(|_| "7.50".parse().unwrap()),
             limit_reset: self.option(|rng| *rng.choose(&ResetInterval::ALL)),
             expires_at: self.option(|rng| rng.timestamp(now)),
@@ -299,6 +300,7 @@ impl Rng {
     /// Returns a key of a plan with any status.
     pub fn planned_key(&mut self) -> PlannedKey {
         let request = KeyRequest {
+            guardrail: None,
             label: self.label(),
             limit: None,
             limit_reset: None,

@@ -83,7 +83,11 @@ fn a_change_is_shown_before_it_is_sent_and_only_what_differs_is() {
     // Somebody was quicker: what is there now is what is changed from.
     let mut now_there = account_key("laptop");
     now_there.info.limit = Some(5.0).into();
-    let outcome = KeyUpdateOutcome::Conflict { current: now_there, changed_fields: vec!["limit"] };
+    let outcome = KeyUpdateOutcome::Conflict {
+        guardrail: None,
+        current: now_there,
+        changed_fields: vec!["limit"],
+    };
     send(&mut model, Msg::Response(*ticket, Response::KeyUpdated(outcome)));
     let Screen::Form(form) = &model.screen else { panic!() };
     assert_eq!((form.limit.text(), form.submit_ticket, form.diff.len()), ("5", None, 0));

@@ -10,6 +10,7 @@ use super::*;
 
 fn request(label: &str) -> KeyRequest {
     KeyRequest {
+        guardrail: None,
         label: label.parse().unwrap(),
         limit: "5".parse().ok(),
         limit_reset: None,

@@ -136,6 +136,7 @@ impl NewArgs {
             expiry: Expiry::parse(&self.expires, Timestamp::now())
                 .map_err(|problem| wrong("--expires", &problem))?,
             workspace_id: self.workspace.clone(),
+            guardrail: None,
         };
         request.validate().map_err(|problem| invalid(problem.to_string()))?;
         Ok(request)

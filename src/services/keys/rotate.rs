@@ -217,6 +217,7 @@ fn build_same_policy_request(stored_key: &StoredKey, now: Timestamp) -> Result<K
         limit_reset: reset,
         expiry,
         workspace_id: stored_key.workspace_id().cloned(),
+        guardrail: None,
     })
 }
 

@@ -170,7 +170,7 @@ pub async fn assign_guardrail(
     }
     Err(SurroundingsError::GuardrailNotApplied {
         guardrail: guardrail.map(|new| new.name.clone()),
-        error: sent.err(),
+        error: sent.err().map(Box::new),
         page_url: guardrails_page_url(services),
     }
     .into())

@@ -37,12 +37,12 @@ pub enum SurroundingsError {
         candidates: Vec<String>,
     },
     /// The key does not have the guardrail that it was to have.
-    #[error("{}{}", describe_guardrail(.guardrail.as_deref()), describe_reason(.error.as_ref()))]
+    #[error("{}{}", describe_guardrail(.guardrail.as_deref()), describe_reason(.error.as_deref()))]
     GuardrailNotApplied {
         /// The name of the guardrail; `None` if the key was to have none.
         guardrail: Option<String>,
         /// Why not; `None` if the server accepted it and the key does not have it.
-        error: Option<openrouter::Error>,
+        error: Option<Box<openrouter::Error>>,
         /// The page where the account's owner can check it.
         page_url: String,
     },
@@ -75,7 +75,7 @@ impl SurroundingsError {
             Self::GuardrailNotApplied { error, page_url, .. } => (
                 ErrorKind::Failed,
                 "the key's guardrail is not the one that was requested",
-                match error.as_ref().and_then(openrouter::Error::status) {
+                match error.as_deref().and_then(openrouter::Error::status) {
                     Some(403) => {
                         format!("this management key may not do it: make the change at {page_url}")
                     }

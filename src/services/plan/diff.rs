@@ -165,6 +165,7 @@ mod tests {
             limit_reset: None,
             expiry: Expiry::parse(expires, at(now)).unwrap(),
             workspace_id: None,
+            guardrail: None,
         }
     }
 

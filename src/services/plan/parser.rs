@@ -210,6 +210,7 @@ impl Parser<'_> {
             limit_reset: reset,
             expiry: expiry.and_then(|(expiry, _)| expiry),
             workspace_id: workspace.and_then(|(id, _)| id),
+            guardrail: None,
         };
         if let Err(error) = request.validate() {
             let is_reset_error = request.limit_reset.is_some() && request.limit.is_none();

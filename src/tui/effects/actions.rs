@@ -6,16 +6,15 @@ use secrecy::SecretString;
 
 use super::{EffectRunner, send_message};
 use crate::domain::{
-    AccountKey, AccountKeys, ApiKey, ErrorKind, Label, ProvisioningEvent, ProvisioningOutcome,
-    RetirePolicy, RotationOutcome, StoredKey, UserError,
+    AccountKey, AccountKeys, ApiKey, ErrorKind, KeyUpdate, Label, ProvisioningEvent,
+    ProvisioningOutcome, RetirePolicy, RotationOutcome, StoredKey, UserError,
 };
 use crate::platform::browser::{self, BrowserAvailability};
-use crate::services::keys::{self, Error, JoinedKey, UpdateOutcome, management_key};
+use crate::services::keys::{self, Error, JoinedKey, management_key};
 use crate::services::provision::{self, AuthMethod, ServiceContext};
-use crate::storage::inventory;
 use crate::storage::secret_store;
 use crate::storage::usage_history;
-use crate::tui::state::{AuthChoice, KeyUpdate, KeyUpdateOutcome, Msg, Response, Ticket};
+use crate::tui::state::{AuthChoice, Msg, Response, Ticket};
 
 impl EffectRunner {
     pub(super) fn rotate_key(
@@ -115,10 +114,7 @@ impl EffectRunner {
 
     pub(super) fn update_key(&self, ticket: Ticket, changes: KeyUpdate) {
         self.spawn_request(ticket, move |services, _| async move {
-            let outcome = apply_changes(&services, changes)
-                .await
-                .unwrap_or_else(|error| KeyUpdateOutcome::Failed(error.to_user_error()));
-            Response::KeyUpdated(outcome)
+            Response::KeyUpdated(keys::apply_key_update(&services, changes).await)
         });
     }
 
@@ -279,67 +275,6 @@ async fn find_account_key(
         }
         None => Ok(None),
     }
-}
-
-async fn apply_changes(
-    services: &ServiceContext,
-    changes: KeyUpdate,
-) -> Result<KeyUpdateOutcome, Error> {
-    let KeyUpdate { key, account_patch, new_label } = changes;
-    let management = management_key::load_management_key(services).await?.map(|(key, _)| key);
-    let (mut account_key, mut warning) = (None, None);
-    if let Some((expected, patch)) = account_patch {
-        let Some(management) = &management else {
-            return Err(Error::NoManagementKey { page_url: key.page_url() });
-        };
-        match keys::update_key(services, management, &expected, &patch).await? {
-            UpdateOutcome::Conflict { current, changed_fields, .. } => {
-                return Ok(KeyUpdateOutcome::Conflict { current: *current, changed_fields });
-            }
-            UpdateOutcome::Applied { current, unapplied_fields, warning: update_warning } => {
-                warning = update_warning;
-                if !unapplied_fields.is_empty() {
-                    warning = Some(
-                        Error::UpdateNotApplied {
-                            fields: unapplied_fields,
-                            page_url: key.page_url(),
-                        }
-                        .to_user_error(),
-                    );
-                }
-                account_key = Some(*current);
-            }
-        }
-    }
-    let mut stored_key = None;
-    if let Some(label) = new_label {
-        let renamed = keys::rename_key(services, &key, &label, management.as_ref()).await;
-        match renamed {
-            Ok(renamed) => {
-                stored_key = Some(renamed.stored_key);
-                warning = warning.or(renamed.warning);
-            }
-            // The update at the server succeeded, so a failed rename is only a warning.
-            Err(error) if account_key.is_some() => {
-                let error = error.to_user_error();
-                warning = warning.or(Some(UserError {
-                    message: format!(
-                        "the other changes were made, but the key was not renamed: {}",
-                        error.message
-                    ),
-                    ..error
-                }));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    if stored_key.is_none() && key.is_stored() {
-        let (location, server) = (services.location.clone(), services.server.clone());
-        let read = move || inventory::filter_keys(&location, &server, |row| row.hash == key.hash);
-        stored_key =
-            tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Ok(Vec::new()))?.pop();
-    }
-    Ok(KeyUpdateOutcome::Updated { account_key, stored_key, warning })
 }
 
 async fn load_account_keys(services: &ServiceContext) -> Result<AccountKeys, Error> {

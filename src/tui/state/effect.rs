@@ -3,11 +3,12 @@
 use secrecy::SecretString;
 
 use super::form::AuthChoice;
-use super::key_update::KeyUpdate;
 use super::ticket::Ticket;
 #[cfg(doc)]
 use super::{Msg, Response};
-use crate::domain::{ApiKey, AuthorizationResponse, KeyRequest, Label, RetirePolicy, StoredKey};
+use crate::domain::{
+    ApiKey, AuthorizationResponse, KeyRequest, KeyUpdate, Label, RetirePolicy, StoredKey,
+};
 
 /// Work to be done outside the state machine.
 #[derive(Clone, Debug)]

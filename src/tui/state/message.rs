@@ -10,9 +10,9 @@ use super::plan_screen::PlanComparison;
 use super::sort_filter::SortOrder;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, KeySpending, Label, LeakResponse,
-    ProvisioningEvent, ProvisioningOutcome, Rotated, RotationOutcome, StoredKey, UnresolvedAttempt,
-    UsageSample, UserError,
+    AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, KeySpending, KeyUpdateOutcome, Label,
+    LeakResponse, ProvisioningEvent, ProvisioningOutcome, Rotated, RotationOutcome, StoredKey,
+    UnresolvedAttempt, UsageSample, UserError,
 };
 
 /// What a person requests. The effect depends on the screen; an intent that does not apply is
@@ -136,29 +136,6 @@ pub enum Intent {
     SpendOnKey,
     /// Advance the clock of the sandbox by one day.
     SkipDay,
-}
-
-/// The outcome of a key update.
-#[derive(Clone, Debug)]
-pub enum KeyUpdateOutcome {
-    /// The key was updated.
-    Updated {
-        /// The key at OpenRouter, if it was changed there.
-        account_key: Option<AccountKey>,
-        /// The key under its current label, if it is stored.
-        stored_key: Option<StoredKey>,
-        /// A problem that did not prevent the update.
-        warning: Option<UserError>,
-    },
-    /// The key was changed at OpenRouter since it was fetched; nothing was sent.
-    Conflict {
-        /// The key as it is now.
-        current: AccountKey,
-        /// The OpenRouter names of the changed fields.
-        changed_fields: Vec<&'static str>,
-    },
-    /// The key was not updated.
-    Failed(UserError),
 }
 
 /// Something that happened.

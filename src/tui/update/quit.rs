@@ -1,9 +1,9 @@
 //! Quitting, and keys that are not stored yet.
 
 use super::intents;
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::{ErrorKind, KeyUpdateOutcome, UserError};
 use crate::tui::state::{
-    BackgroundRun, Effect, KeyUpdateOutcome, Model, Msg, NewKeyScreen, Request, Response, Screen,
+    BackgroundRun, Effect, Model, Msg, NewKeyScreen, Request, Response, Screen,
 };
 
 /// Keeps a key that is not stored until it can be shown. A pending quit is cancelled, because the

@@ -2,12 +2,10 @@
 
 use super::actions;
 use crate::domain::{
-    AccountKey, AccountKeys, ErrorKind, Label, LeakResponse, ProvisioningOutcome, RetirementStatus,
-    Rotated, RotationOutcome, StoredKey, UserError,
+    AccountKey, AccountKeys, ErrorKind, KeyUpdateOutcome, Label, LeakResponse, ProvisioningOutcome,
+    RetirementStatus, Rotated, RotationOutcome, StoredKey, UserError,
 };
-use crate::tui::state::{
-    Effect, Form, KeyScope, KeyUpdateOutcome, Model, NewKeyScreen, Screen, Ticket,
-};
+use crate::tui::state::{Effect, Form, KeyScope, Model, NewKeyScreen, Screen, Ticket};
 
 /// Closes the run with that ticket. Returns whether it is on screen, or `None` if it was closed
 /// before.
@@ -229,7 +227,7 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
             model.notify(warning.map_or(Ok(format!("{name} was changed")), Err));
             super::update_used_labels(model);
         }
-        KeyUpdateOutcome::Conflict { current: account_key, changed_fields } => {
+        KeyUpdateOutcome::Conflict { current: account_key, changed_fields, .. } => {
             let conflict = UserError::new(
                 ErrorKind::Failed,
                 format!(

@@ -4,10 +4,9 @@ use jiff::Timestamp;
 
 use super::{Form, FormKind};
 use crate::domain::{
-    AccountKey, ApiKey, Cents, Expiry, FieldChange, KeyPatch, KeyRequest, Label, Reported,
-    ResetInterval, StoredKey, format_usd,
+    AccountKey, ApiKey, Cents, EditableKey, Expiry, FieldChange, KeyEdit, KeyRequest, KeyUpdate,
+    Label, StoredKey,
 };
-use crate::tui::state::key_update::KeyUpdate;
 
 /// The result of submitting a form.
 pub(in crate::tui) enum Submission {
@@ -45,6 +44,7 @@ impl Form {
                 workspace_id: Some(self.workspace_id.text().trim())
                     .filter(|id| self.can_choose_workspace && !id.is_empty())
                     .map(str::to_owned),
+                guardrail: None,
             })),
             FormKind::Import => {
                 let key = ApiKey::parse_input(self.api_key.text()).ok()?;
@@ -71,46 +71,20 @@ impl Form {
         account_key: Option<&AccountKey>,
         label: Label,
     ) -> Option<(KeyUpdate, Vec<String>)> {
-        let (mut patch, mut diff) = (KeyPatch::default(), Vec::new());
-        let mut differs = |name: &str, old: &str, new: &str| {
-            let differs = old != new;
-            if differs {
-                diff.push(format!("{name}: {old} → {new}"));
-            }
-            differs
-        };
-        let renamed = differs("name", key.label.as_str(), label.as_str());
+        let mut edit = KeyEdit { label: Some(label), ..KeyEdit::default() };
+        let current = account_key.map(|account_key| EditableKey {
+            account_key: account_key.clone(),
+            ..EditableKey::default()
+        });
         if let Some(account_key) = account_key {
-            let info = &account_key.info;
-            let limit = Cents::parse_limit(self.limit.text()).ok()?;
-            let old = info.limit.describe("none", format_usd);
-            let new = limit.map_or("none".to_owned(), |limit| format!("${limit}"));
-            if differs("limit", &old, &new) {
-                patch.limit = FieldChange::from_option(limit);
-            }
-            let text = |reset: &Reported<ResetInterval>| {
-                reset.describe("never", |reset| reset.as_str().to_owned())
-            };
+            edit.limit = FieldChange::from_option(Cents::parse_limit(self.limit.text()).ok()?);
             // The form shows no choice for an interval that is not known, so only another choice counts.
-            if info.limit_reset.value() != self.limit_reset
-                && differs("reset", &text(&info.limit_reset), &text(&self.limit_reset.into()))
-            {
-                patch.limit_reset = FieldChange::from_option(self.limit_reset);
+            if account_key.info.limit_reset.value() != self.limit_reset {
+                edit.limit_reset = FieldChange::from_option(self.limit_reset);
             }
-            let old = info.include_byok_in_limit.unwrap_or(false);
-            let text = |counts| if counts { "count" } else { "do not count" };
-            if differs("own providers", text(old), text(self.include_byok_in_limit)) {
-                patch.include_byok_in_limit = Some(self.include_byok_in_limit);
-            }
-            if renamed && !key.is_stored() {
-                patch.name = Some(label.clone());
-            }
+            edit.include_byok_in_limit = Some(self.include_byok_in_limit);
         }
-        let account_patch = account_key
-            .cloned()
-            .filter(|_| !patch.is_empty())
-            .map(|account_key| (account_key, patch));
-        let label = Some(label).filter(|_| renamed && key.is_stored());
-        Some((KeyUpdate { key: key.clone(), account_patch, new_label: label }, diff))
+        let (update, differences) = edit.to_update(key, current.as_ref()).ok()?;
+        Some((update, differences.iter().map(ToString::to_string).collect()))
     }
 }

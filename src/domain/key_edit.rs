@@ -1,0 +1,333 @@
+//! An edit of a key: what is requested, what differs from the present values, and the outcome.
+
+use super::{
+    AccountKey, Cents, FieldChange, GuardrailRef, KeyPatch, Label, Reported, ResetInterval,
+    StoredKey, UserError, ValidationError, Workspace, format_usd,
+};
+
+/// A key as the account has it before an edit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EditableKey {
+    /// The key.
+    pub account_key: AccountKey,
+    /// The guardrail that it is assigned to; read only where an edit may change it.
+    pub guardrail: Option<GuardrailRef>,
+    /// The workspaces whose names are known.
+    pub workspaces: Vec<Workspace>,
+}
+
+impl EditableKey {
+    /// Returns the name of the key's workspace; its UUID where the name is not known.
+    pub fn workspace_name(&self) -> &str {
+        let Some(id) = self.account_key.workspace_id.as_deref() else { return "default" };
+        let known = self.workspaces.iter().find(|workspace| workspace.id.eq_ignore_ascii_case(id));
+        known.map_or(id, Workspace::short_name)
+    }
+}
+
+/// The values that a key is to have. What is `Keep` or `None` is not edited.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyEdit {
+    /// The label here; of a key that is not stored here, the name at OpenRouter.
+    pub label: Option<Label>,
+    /// Whether the name at OpenRouter becomes the label.
+    pub rename_remote: bool,
+    /// The limit.
+    pub limit: FieldChange<Cents>,
+    /// The reset interval.
+    pub limit_reset: FieldChange<ResetInterval>,
+    /// Whether spending through the owner's provider keys counts against the limit.
+    pub include_byok_in_limit: Option<bool>,
+    /// The workspace.
+    pub workspace: Option<Workspace>,
+    /// The guardrail.
+    pub guardrail: FieldChange<GuardrailRef>,
+}
+
+/// A field that an edit changes, for display.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldDifference {
+    /// OpenRouter's name of the field.
+    pub field: &'static str,
+    /// The name on screens.
+    pub title: &'static str,
+    /// The present value.
+    pub from: String,
+    /// The new value.
+    pub to: String,
+}
+
+impl std::fmt::Display for FieldDifference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} → {}", self.title, self.from, self.to)
+    }
+}
+
+/// A change of the guardrail of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardrailChange {
+    /// The guardrail when the edit was made.
+    pub from: Option<GuardrailRef>,
+    /// The guardrail that it is to have.
+    pub to: Option<GuardrailRef>,
+}
+
+/// A change to one key.
+#[derive(Clone, Debug)]
+pub struct KeyUpdate {
+    /// The key, stored here or only in the account.
+    pub key: StoredKey,
+    /// The key as fetched from OpenRouter, and the change to make there.
+    pub account_patch: Option<(AccountKey, KeyPatch)>,
+    /// The change of its guardrail.
+    pub guardrail: Option<GuardrailChange>,
+    /// The new label.
+    pub new_label: Option<Label>,
+}
+
+/// The outcome of a key update.
+#[derive(Clone, Debug)]
+pub enum KeyUpdateOutcome {
+    /// The key was updated.
+    Updated {
+        /// The key at OpenRouter, if it was changed there.
+        account_key: Option<AccountKey>,
+        /// The key under its current label, if it is stored.
+        stored_key: Option<StoredKey>,
+        /// A problem that did not prevent the update.
+        warning: Option<UserError>,
+    },
+    /// The key was changed at OpenRouter since it was fetched; nothing was sent.
+    Conflict {
+        /// The key as it is now.
+        current: AccountKey,
+        /// Its guardrail as it is now, where that was to be changed.
+        guardrail: Option<GuardrailRef>,
+        /// The OpenRouter names of the changed fields.
+        changed_fields: Vec<&'static str>,
+    },
+    /// The key was not updated.
+    Failed(UserError),
+}
+
+impl KeyEdit {
+    /// Returns the change and its description; the change of a key at OpenRouter needs `current`.
+    pub fn to_update(
+        &self,
+        key: &StoredKey,
+        current: Option<&EditableKey>,
+    ) -> Result<(KeyUpdate, Vec<FieldDifference>), ValidationError> {
+        let mut differences = Vec::new();
+        let new_label = self.label.as_ref().filter(|label| **label != key.label);
+        if let Some(label) = new_label {
+            differences.push(FieldDifference {
+                field: "name",
+                title: "name",
+                from: key.label.to_string(),
+                to: label.to_string(),
+            });
+        }
+        let (mut account_patch, mut guardrail) = (None, None);
+        if let Some(current) = current {
+            let mut patch = self.to_patch(key, current, &mut differences)?;
+            if !key.is_stored() {
+                patch.name = patch.name.or_else(|| new_label.cloned());
+            }
+            if !patch.is_empty() {
+                account_patch = Some((current.account_key.clone(), patch));
+            }
+            guardrail = self.to_guardrail_change(current, &mut differences);
+        }
+        let new_label = new_label.cloned().filter(|_| key.is_stored());
+        Ok((KeyUpdate { key: key.clone(), account_patch, guardrail, new_label }, differences))
+    }
+
+    fn to_patch(
+        &self,
+        key: &StoredKey,
+        current: &EditableKey,
+        differences: &mut Vec<FieldDifference>,
+    ) -> Result<KeyPatch, ValidationError> {
+        let info = &current.account_key.info;
+        let mut patch = KeyPatch::default();
+        let mut differs = |field, title, from: &str, to: &str| {
+            let differs = from != to;
+            if differs {
+                let (from, to) = (from.to_owned(), to.to_owned());
+                differences.push(FieldDifference { field, title, from, to });
+            }
+            differs
+        };
+        let name = current.account_key.display_name();
+        if self.rename_remote && differs("name", "name at OpenRouter", &name, key.label.as_str()) {
+            patch.name = Some(key.label.clone());
+        }
+        let old = info.limit.describe("none", format_usd);
+        let new = match self.limit {
+            FieldChange::Keep => old.clone(),
+            FieldChange::Clear => "none".into(),
+            FieldChange::Set(limit) => format!("${limit}"),
+        };
+        if differs("limit", "limit", &old, &new) {
+            patch.limit = self.limit;
+        }
+        let has_limit = match self.limit {
+            FieldChange::Keep => !info.limit.is_none(),
+            FieldChange::Clear => false,
+            FieldChange::Set(_) => true,
+        };
+        let reset = match self.limit_reset {
+            FieldChange::Set(_) if !has_limit => {
+                return Err(ValidationError(
+                    "a reset needs a limit: set a limit, or the reset to never".into(),
+                ));
+            }
+            // Without a limit nothing resets.
+            FieldChange::Keep if matches!(patch.limit, FieldChange::Clear) => FieldChange::Clear,
+            reset => reset,
+        };
+        let describe = |reset: &Reported<ResetInterval>| {
+            reset.describe("never", |reset| reset.as_str().to_owned())
+        };
+        let old = describe(&info.limit_reset);
+        let new = match reset {
+            FieldChange::Keep => old.clone(),
+            FieldChange::Clear => "never".into(),
+            FieldChange::Set(reset) => reset.as_str().into(),
+        };
+        if differs("limit_reset", "reset", &old, &new) {
+            patch.limit_reset = reset;
+        }
+        let old = info.include_byok_in_limit.unwrap_or(false);
+        let new = self.include_byok_in_limit.unwrap_or(old);
+        let describe = |counts| if counts { "count" } else { "do not count" };
+        if differs("include_byok_in_limit", "own providers", describe(old), describe(new)) {
+            patch.include_byok_in_limit = Some(new);
+        }
+        if let Some(workspace) = &self.workspace
+            && current
+                .account_key
+                .workspace_id
+                .as_ref()
+                .is_none_or(|id| !id.eq_ignore_ascii_case(&workspace.id))
+        {
+            differs("workspace_id", "workspace", current.workspace_name(), workspace.short_name());
+            patch.workspace_id = Some(workspace.id.clone());
+        }
+        Ok(patch)
+    }
+
+    fn to_guardrail_change(
+        &self,
+        current: &EditableKey,
+        differences: &mut Vec<FieldDifference>,
+    ) -> Option<GuardrailChange> {
+        let to = match &self.guardrail {
+            FieldChange::Keep => return None,
+            FieldChange::Clear => None,
+            FieldChange::Set(guardrail) => Some(guardrail.clone()),
+        };
+        let from = current.guardrail.clone();
+        if from.as_ref().map(|it| &it.id) == to.as_ref().map(|it| &it.id) {
+            return None;
+        }
+        let name = |it: &Option<GuardrailRef>| {
+            it.as_ref().map_or_else(|| "none".to_owned(), |it| it.name.clone())
+        };
+        differences.push(FieldDifference {
+            field: "guardrail",
+            title: "guardrail",
+            from: name(&from),
+            to: name(&to),
+        });
+        Some(GuardrailChange { from, to })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ApiKey, KeyInfo, StoreKind};
+
+    fn current(limit: Option<f64>, reset: Option<ResetInterval>) -> EditableKey {
+        EditableKey {
+            account_key: AccountKey {
+                name: Some("CI at work".into()),
+                workspace_id: Some("1F".into()),
+                info: KeyInfo {
+                    limit: limit.into(),
+                    limit_reset: reset.into(),
+                    ..KeyInfo::default()
+                },
+                ..AccountKey::default()
+            },
+            guardrail: None,
+            workspaces: vec![workspace("1f", "home")],
+        }
+    }
+
+    fn workspace(id: &str, slug: &str) -> Workspace {
+        Workspace { id: id.into(), slug: slug.into(), ..Workspace::default() }
+    }
+
+    fn stored_key() -> StoredKey {
+        let (key, at) = (ApiKey::from(String::from("k")), jiff::Timestamp::UNIX_EPOCH);
+        StoredKey::new("ci".parse().unwrap(), &key, "s".into(), StoreKind::Keychain, at)
+    }
+
+    fn diff(edit: &KeyEdit, current: &EditableKey) -> Result<Vec<String>, String> {
+        let (_, differences) = edit
+            .to_update(&stored_key(), Some(current))
+            .map_err(|ValidationError(message)| message)?;
+        Ok(differences.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn each_field_is_described_and_an_equal_value_is_no_change() {
+        let research = GuardrailRef { id: "g".into(), name: "research".into() };
+        let edit = KeyEdit {
+            label: None,
+            rename_remote: true,
+            limit: FieldChange::from_option("20".parse().ok()),
+            limit_reset: FieldChange::Set(ResetInterval::Weekly),
+            include_byok_in_limit: Some(true),
+            workspace: Some(workspace("2f", "lab")),
+            guardrail: FieldChange::Set(research.clone()),
+        };
+        let mut key = current(Some(10.0), Some(ResetInterval::Monthly));
+        let lines = [
+            "name at OpenRouter: CI at work → ci",
+            "limit: $10.00 → $20.00",
+            "reset: monthly → weekly",
+            "own providers: do not count → count",
+            "workspace: home → lab",
+            "guardrail: none → research",
+        ];
+        assert_eq!(diff(&edit, &key), Ok(lines.map(String::from).to_vec()));
+        key.guardrail = Some(GuardrailRef { name: "renamed".into(), ..research });
+        key.account_key.name = Some("ci".into());
+        let edit = KeyEdit {
+            limit: FieldChange::from_option("10".parse().ok()),
+            limit_reset: FieldChange::Set(ResetInterval::Monthly),
+            include_byok_in_limit: Some(false),
+            workspace: Some(workspace("1f", "home")),
+            ..edit
+        };
+        assert_eq!(diff(&edit, &key), Ok(Vec::new()));
+        let (update, _) = edit.to_update(&stored_key(), Some(&key)).unwrap();
+        assert!(update.account_patch.is_none() && update.guardrail.is_none());
+    }
+
+    #[test]
+    fn a_reset_goes_with_its_limit() {
+        let edit = KeyEdit { limit: FieldChange::Clear, ..KeyEdit::default() };
+        let key = current(Some(10.0), Some(ResetInterval::Daily));
+        let lines = ["limit: $10.00 → none", "reset: daily → never"];
+        assert_eq!(diff(&edit, &key), Ok(lines.map(String::from).to_vec()));
+        let reset =
+            KeyEdit { limit_reset: FieldChange::Set(ResetInterval::Daily), ..KeyEdit::default() };
+        let error = "a reset needs a limit: set a limit, or the reset to never".to_owned();
+        assert_eq!(diff(&reset, &current(None, None)), Err(error.clone()));
+        assert_eq!(diff(&KeyEdit { limit: FieldChange::Clear, ..reset }, &key), Err(error));
+    }
+}
