@@ -69,7 +69,7 @@ pub(super) fn ask_for_request(
         // Why it cannot be read does not matter as long as nothing needs it.
         Ok(None) | Err(_) => defaults.workspace.map(str::to_owned),
     };
-    Ok(KeyRequest { label, limit, limit_reset, expiry, workspace_id })
+    Ok(KeyRequest { label, limit, limit_reset, expiry, workspace_id, guardrail: None })
 }
 
 fn ask_for_workspace(
