@@ -1,5 +1,4 @@
-//! Complete provisioning runs, against the sandbox and against servers with every kind of fault.
-//! Sent requests are counted at the server.
+//! Complete provisioning runs against the sandbox and against faulty servers, which count requests.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test compares secrets")]
@@ -36,12 +35,12 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn request(label: &str) -> KeyRequest {
     KeyRequest {
-        guardrail: None,
         label: label.parse().unwrap(),
         limit: Some("12.50".parse().unwrap()),
         limit_reset: Some(ResetInterval::Weekly),
         expiry: keywright::domain::Expiry::parse("30d", jiff::Timestamp::now()).unwrap(),
         workspace_id: None,
+        guardrail: None,
     }
 }
 
