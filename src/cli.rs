@@ -33,8 +33,8 @@ use crate::services::config::{Config, DashboardNames, Field};
 use crate::services::provision::ServiceContext;
 pub use commands::list::refresh_all_keys;
 use commands::{
-    apply, completions, copy, disable, doctor, env, get, helper, import, list, man, management,
-    new, panic, recover, rename, rm, rotate, run, show, status, store, watch,
+    apply, completions, config, copy, disable, doctor, env, get, helper, import, list, man,
+    management, new, panic, profile, recover, rename, rm, rotate, run, show, status, store, watch,
 };
 pub use exit_code::exit_code;
 pub use global_args::{GlobalArgs, LoadedSettings};
@@ -117,6 +117,12 @@ pub enum Command {
     /// Manage the management key, which disables, edits and deletes keys
     #[command(subcommand)]
     Management(management::ManagementCommand),
+    /// List and choose profiles: an account or a server with keys of its own
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
+    /// Show the settings that apply, and the configuration file
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Print configuration that makes a tool read its key from Keywright
     Helper(helper::HelperArgs),
     /// Print a shell completion script
@@ -189,6 +195,8 @@ pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Res
         Command::Recover(args) => args.run(services),
         Command::Store(args) => args.run(config, services),
         Command::Completions(_)
+        | Command::Config(_)
+        | Command::Profile(_)
         | Command::Man
         | Command::HoldClipboard(_)
         | Command::Sandbox(_) => Ok(()),
@@ -201,6 +209,21 @@ pub fn run_without_config(command: &Command) -> Option<Result<(), UserError>> {
         Command::Completions(args) => Some(args.run()),
         Command::Man => Some(man::print_manual()),
         Command::HoldClipboard(args) => Some(args.run()),
+        _ => None,
+    }
+}
+
+/// Runs a command about the configuration, which works also where the profile cannot be used; `None`
+/// for every other command.
+pub fn run_with_settings(
+    command: &Command,
+    options: &GlobalArgs,
+    loaded: &LoadedSettings,
+    names: &DashboardNames,
+) -> Option<Result<(), UserError>> {
+    match command {
+        Command::Config(args) => Some(args.run(options, loaded, names)),
+        Command::Profile(args) => Some(args.run(options, loaded)),
         _ => None,
     }
 }
@@ -218,6 +241,8 @@ impl Command {
             Self::Status(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Recover(args) => args.json,
+            Self::Config(args) => args.is_json(),
+            Self::Profile(args) => args.is_json(),
             Self::Get(_)
             | Self::Run(_)
             // A document for an error would not be an object on one line.

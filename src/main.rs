@@ -79,8 +79,14 @@ fn run(cli: &Cli) -> Result<(), UserError> {
         None
     };
     let loaded = cli.load_settings(&tui::CONFIG_NAMES)?;
-    if !is_completion {
+    // `config show` prints all errors itself.
+    if !is_completion && !matches!(cli.command, Some(Command::Config(_))) {
         loaded.print_errors();
+    }
+    let with_settings =
+        |command| cli::run_with_settings(command, &cli.global, &loaded, &tui::CONFIG_NAMES);
+    if let Some(result) = cli.command.as_ref().and_then(with_settings) {
+        return result;
     }
     let config = cli.global.to_config(loaded, sandbox.as_ref().map(Sandbox::url))?;
     config.settings.thresholds().make_current();

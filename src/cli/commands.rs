@@ -2,6 +2,7 @@
 
 pub(super) mod apply;
 pub(super) mod completions;
+pub(super) mod config;
 pub(super) mod copy;
 pub(super) mod disable;
 pub(super) mod doctor;
@@ -14,6 +15,7 @@ pub(super) mod man;
 pub(super) mod management;
 pub(super) mod new;
 pub(super) mod panic;
+pub(super) mod profile;
 pub(super) mod recover;
 pub(super) mod rename;
 pub(super) mod rm;

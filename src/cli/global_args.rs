@@ -14,7 +14,7 @@ use super::color::is_color_enabled;
 use super::output::{print_status, usage_error};
 use super::passphrase;
 use crate::api::openrouter::Attribution;
-use crate::domain::{ProfileName, StoreKind, UserError, format_command, sanitize};
+use crate::domain::{ProfileName, StoreKind, UserError, sanitize};
 use crate::services::config::{self, Config, ConfigFile, DashboardNames, Field, Origin, Settings};
 use crate::services::diagnostic::format_suggestion;
 use crate::storage::json_store::StoreLocation;
@@ -139,7 +139,13 @@ impl GlobalArgs {
             ConfigFile::read(path, self.config.is_some(), names, Timestamp::now())
         });
         let (profile, profile_origin) = self.choose_profile()?;
-        let mut settings = Settings::from_file(&file, &profile);
+        let settings = self.build_settings(&file, &profile);
+        Ok(LoadedSettings { path, file, profile, profile_origin, settings })
+    }
+
+    /// Returns the settings of a profile from the options, the environment and the file.
+    fn build_settings(&self, file: &ConfigFile, profile: &ProfileName) -> Settings {
+        let mut settings = Settings::from_file(file, profile);
         if self.sandbox {
             // The sandbox has its own server and keeps its keys in memory.
             settings.clear(&Field::OF_PROFILE);
@@ -153,7 +159,7 @@ impl GlobalArgs {
         if let Some(dir) = &self.data_dir {
             settings.set(Field::DataDir, dir.to_string_lossy(), self.origin("data_dir"));
         }
-        Ok(LoadedSettings { path, file, profile, profile_origin, settings })
+        settings
     }
 
     /// Returns the profile of the option, else the one in use. The sandbox has no keys on disk, so it
@@ -247,8 +253,14 @@ impl GlobalArgs {
 const MAX_ERRORS: usize = 5;
 
 impl LoadedSettings {
+    /// Returns the same file with the settings of another profile.
+    pub(super) fn for_profile(&self, options: &GlobalArgs, profile: &ProfileName) -> Self {
+        let settings = options.build_settings(&self.file, profile);
+        Self { profile: profile.clone(), settings, ..self.clone() }
+    }
+
     /// Returns the path of the file for a message.
-    fn shown_path(&self) -> String {
+    pub(super) fn shown_path(&self) -> String {
         self.path.as_ref().map_or_else(|| "config.toml".into(), |path| path.display().to_string())
     }
 
@@ -293,12 +305,9 @@ impl LoadedSettings {
         let create = format!("to create it, add a line [profiles.{name}] to {path}");
         let advice = match self.profile_origin {
             Origin::ProfileUse => {
-                format!(
-                    "use another one: {}; {create}",
-                    format_command(&["profile", "use"], &["default"])
-                )
+                format!("use another one: keywright profile use default; {create}")
             }
-            _ => format!("list the profiles: keywright profile list; {create}"),
+            _ => format!("the profiles are {}; {create}", names.join(", ")),
         };
         usage_error(
             format!(

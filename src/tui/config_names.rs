@@ -14,3 +14,23 @@ pub const CONFIG_NAMES: DashboardNames = DashboardNames {
     actions: keymap::action_names,
     check_key: keymap::check_key,
 };
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::services::config::{ConfigFile, example};
+
+    #[test]
+    fn the_example_has_the_built_in_key_of_each_action() {
+        let example = example(&CONFIG_NAMES);
+        let keys = example.split("[keys]\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        let lines: Vec<&str> =
+            keys.lines().skip(1).map(|line| line.strip_prefix("# ").unwrap()).collect();
+        let text = format!("[keys]\n{}\n", lines.join("\n"));
+        let file = ConfigFile::parse(text.as_bytes(), &CONFIG_NAMES, Timestamp::UNIX_EPOCH);
+        assert_eq!(file.errors, Vec::<String>::new(), "{text}");
+        assert_eq!(file.bindings.len(), keymap::action_names().len());
+    }
+}

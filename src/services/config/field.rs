@@ -101,7 +101,7 @@ impl Field {
     }
 
     /// Whether the dashboard has this field; one without names does not exist.
-    pub(super) const fn exists(self, names: &DashboardNames) -> bool {
+    pub const fn exists(self, names: &DashboardNames) -> bool {
         match self {
             Self::Sort => !names.sorts.is_empty(),
             Self::Theme => !names.themes.is_empty(),

@@ -131,13 +131,10 @@ pub fn example(names: &DashboardNames) -> String {
         let prefix = if field.default_value().is_some() { "" } else { "# " };
         let _ = write!(text, "# {about}\n{prefix}{name} = {value}\n");
     }
-    if let Some((action, key)) = (names.actions)().first() {
-        let actions: Vec<_> = (names.actions)().iter().map(|(action, _)| *action).collect();
-        let _ = write!(
-            text,
-            "\n[keys]\n# The key of an action of the dashboard. The actions: {}.\n# {action} = \"{key}\"\n",
-            actions.join(", ")
-        );
+    text += "\n[keys]\n# The keys of the dashboard's actions: a character such as D, or ctrl-d, space, f5.\n";
+    for (action, key) in (names.actions)() {
+        let key = key.replace('\\', "\\\\").replace('"', "\\\"");
+        let _ = writeln!(text, "# {action} = \"{key}\"");
     }
     text += "\n# A profile is an account or a server of its own, with its own keys; use it with\n\
              # --profile work, or for all commands: keywright profile use work\n\

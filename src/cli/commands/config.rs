@@ -1,0 +1,153 @@
+//! `keywright config`: the configuration file and the settings that apply.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::cli::output::print;
+use crate::cli::table::{Column, format_table, terminal_width};
+use crate::cli::{GlobalArgs, LoadedSettings};
+use crate::domain::{ErrorKind, UserError};
+use crate::services::config::{self, DEFAULT_SERVER, DashboardNames, Field, Origin};
+
+/// A subcommand of `config`.
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Print the path of the configuration file, whether or not it exists
+    Path,
+    /// Print a configuration file with every field, its built-in value and its meaning
+    Example,
+    /// Print the settings that apply, and where each comes from
+    Show(ShowArgs),
+}
+
+/// Arguments of `config show`.
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl ConfigCommand {
+    pub(in crate::cli) const fn is_json(&self) -> bool {
+        matches!(self, Self::Show(ShowArgs { json: true }))
+    }
+
+    pub(in crate::cli) fn run(
+        &self,
+        options: &GlobalArgs,
+        loaded: &LoadedSettings,
+        names: &DashboardNames,
+    ) -> Result<(), UserError> {
+        match self {
+            Self::Path => match &loaded.path {
+                Some(path) => print(&format!("{}\n", path.display())),
+                None => Err(UserError::new(
+                    ErrorKind::Failed,
+                    "no home directory found for the configuration",
+                    "set HOME, or name the file with --config",
+                )),
+            },
+            Self::Example => print(&config::example(names)),
+            Self::Show(ShowArgs { json }) => {
+                let rows = list_settings(options, loaded, names);
+                if *json {
+                    print_json(loaded, &rows)?;
+                } else {
+                    print_table(loaded, &rows)?;
+                }
+                loaded.check_profile()
+            }
+        }
+    }
+}
+
+/// One setting.
+struct Row {
+    name: String,
+    value: Option<String>,
+    origin: Origin,
+}
+
+/// Returns all settings: those of the run, then the fields of the file.
+fn list_settings(
+    options: &GlobalArgs,
+    loaded: &LoadedSettings,
+    names: &DashboardNames,
+) -> Vec<Row> {
+    let option = |name: &str, value: String| Row {
+        name: name.into(),
+        value: Some(value),
+        origin: options.origin(name),
+    };
+    let mut rows = vec![Row {
+        name: "profile".into(),
+        value: Some(loaded.profile.to_string()),
+        origin: loaded.profile_origin.clone(),
+    }];
+    let fields = Field::OF_PROFILE.into_iter().chain(Field::OF_SECTIONS);
+    rows.extend(fields.filter(|field| field.exists(names)).map(|field| {
+        let set = loaded.settings.get(field);
+        let value = match (set, field) {
+            // An address that is not valid may contain a password.
+            (Some(value), Field::Server) => config::parse_server(&value.text).ok(),
+            (Some(value), _) => Some(value.text.clone()),
+            (None, Field::Server) => Some(DEFAULT_SERVER.into()),
+            (None, Field::Store) => Some(if options.sandbox { "memory" } else { "os" }.into()),
+            (None, Field::DataDir) => default_data_dir(options, loaded),
+            (None, field) => field.default_value().map(str::to_owned),
+        };
+        let origin = set.map_or(Origin::BuiltIn, |value| value.origin.clone());
+        Row { name: field.dotted_name(), value, origin }
+    }));
+    rows.extend(loaded.file.bindings.iter().map(|(action, key)| Row {
+        name: format!("keys.{action}"),
+        value: Some(key.text.clone()),
+        origin: Origin::File(key.line),
+    }));
+    rows.push(option("timeout", options.timeout.to_string()));
+    rows.push(option("retries", options.retries.to_string()));
+    rows.push(option("callback_port", options.callback_port.to_string()));
+    rows
+}
+
+/// Returns the profile's data directory where none is set.
+fn default_data_dir(options: &GlobalArgs, loaded: &LoadedSettings) -> Option<String> {
+    let config = options.to_config(loaded.clone(), None).ok()?;
+    config.resolve_data_dir().ok().map(|dir| dir.display().to_string())
+}
+
+fn print_table(loaded: &LoadedSettings, rows: &[Row]) -> Result<(), UserError> {
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let value = row.value.clone().unwrap_or_else(|| "–".into());
+            vec![row.name.clone(), value, row.origin.to_string()]
+        })
+        .collect();
+    let columns = [Column("SETTING", 0), Column("VALUE", 0), Column("FROM", 0)];
+    let table = format_table(&columns, &cells, terminal_width());
+    let path = loaded.shown_path();
+    let state = match &loaded.path {
+        Some(path) if path.exists() => "",
+        _ => " (does not exist)",
+    };
+    let errors: Vec<String> =
+        loaded.file.errors.iter().map(|error| format!("error: {error}\n")).collect();
+    let errors = errors.concat();
+    print(&format!("configuration file: {path}{state}\n{errors}\n{table}"))
+}
+
+fn print_json(loaded: &LoadedSettings, rows: &[Row]) -> Result<(), UserError> {
+    let settings: Vec<_> = rows
+        .iter()
+        .map(|row| json!({"name": row.name, "value": row.value, "origin": row.origin.to_string()}))
+        .collect();
+    let document = json!({
+        "path": loaded.path,
+        "profile": loaded.profile.as_str(),
+        "settings": settings,
+        "errors": loaded.file.errors,
+    });
+    print(&format!("{document:#}\n"))
+}
