@@ -32,8 +32,9 @@ use keywright::domain::{
     UserError,
 };
 use keywright::tui::state::{
-    AlternateStore, AppContext, AuthChoice, ConfirmKind, Effect, FormField, FormKind, Intent,
-    KeyList, KeyScope, Model, Msg, Question, Request, Response, Screen, SortOrder, Ticket,
+    AlternateStore, AppContext, AuthChoice, ConfirmKind, Effect, ExpectedLosses, FormField,
+    FormKind, Intent, KeyList, KeyScope, Model, Msg, Question, Request, Response, Screen,
+    SortOrder, Ticket,
 };
 use keywright::tui::update::{load_keys, update};
 use proptest::prelude::*;

@@ -20,7 +20,7 @@ mod text_field;
 mod ticket;
 
 pub use account::{AccountReport, AccountState};
-pub use confirm_dialog::{ConfirmDialog, ConfirmKind, UNUSED_FOR_CHOICES};
+pub use confirm_dialog::{ConfirmDialog, ConfirmKind, ExpectedLosses, UNUSED_FOR_CHOICES};
 pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey, SIDE_DETAILS_MIN_COLUMNS};
 pub use effect::{Effect, Request};
 pub(in crate::tui) use form::Submission;

@@ -162,6 +162,10 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Response(ticket, Response::PlanApplied(error)) => {
             plan::finish_plan(model, ticket, error)
         }
+        Msg::Response(ticket, Response::LossesExpected(losses)) => {
+            responses::set_expected_losses(model, ticket, losses);
+            Vec::new()
+        }
         Msg::Response(ticket, Response::AccountKeyFetched(account_key)) => {
             if let Some(request) = model.edit_request.take_if(|request| request.ticket == ticket) {
                 responses::open_edit_form(model, &request.hash, account_key);
@@ -189,9 +193,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Response(ticket, Response::AccountKeysLoaded(account)) => {
-            if model.dashboard.account_keys_ticket == Some(ticket) {
-                responses::finish_account_load(model, account);
-            }
+            responses::finish_account_load(model, ticket, account);
             Vec::new()
         }
         Msg::ManagementKeyDetected(is_known) => {

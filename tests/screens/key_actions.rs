@@ -1,8 +1,8 @@
 //! The screens on which keys that exist are acted on, and what is shown of their past.
 
 use keywright::domain::{
-    AccountKey, AccountKeys, ActionResult, DailySpending, KeySpending, LeakResponse, Retirement,
-    RotationOutcome, UsageSample, utc_date,
+    AccountKey, AccountKeys, ActionResult, DailySpending, GuardrailRef, KeyPart, KeySpending,
+    LeakResponse, NotCarried, Retirement, RotationOutcome, UsageSample, utc_date,
 };
 
 use super::*;
@@ -74,6 +74,40 @@ fn with_past(retiring: bool, size: (u16, u16)) -> Model {
         update(&mut model, Msg::Response(ticket, response), now());
     }
     model
+}
+
+/// Opens a dialog, and answers what the new key will lack.
+fn open_with_losses(model: &mut Model, intent: Intent) {
+    let effects = update(model, Msg::Intent(intent), now());
+    let [Effect::Request(ticket, Request::PreviewReplacements(keys))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    let guardrail = GuardrailRef { id: "g".into(), name: "research".into() };
+    let reason = String::from("this management key may not read it (403)");
+    let losses = vec![
+        NotCarried {
+            what: "guardrail",
+            part: Some(KeyPart::Guardrail(guardrail)),
+            reason: reason.clone(),
+        },
+        NotCarried { what: "allowed_api_key_hashes", part: None, reason },
+    ];
+    let losses = vec![(keys[0].label.clone(), losses)];
+    update(model, Msg::Response(*ticket, Response::LossesExpected(losses)), now());
+}
+
+#[test]
+fn rotation_dialog_says_what_the_new_key_will_lack() {
+    let mut model = loaded_model((80, 24));
+    open_with_losses(&mut model, Intent::Rotate);
+    insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn leak_response_dialog_says_what_the_new_key_will_lack() {
+    let mut model = loaded_model((80, 24));
+    open_with_losses(&mut model, Intent::RespondToLeak);
+    insta::assert_snapshot!(drawn(&model));
 }
 
 #[test]

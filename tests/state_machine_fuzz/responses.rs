@@ -178,6 +178,9 @@ impl Fuzzer {
                     keys.into_iter().map(|old| rng.leak_response(old, now)).collect();
                 Msg::Response(ticket, Response::LeakResponseFinished(leak_responses))
             }
+            Effect::Request(ticket, Request::PreviewReplacements(keys)) => {
+                Msg::Response(ticket, Response::LossesExpected(rng.losses(keys)))
+            }
             Effect::Request(ticket, Request::FetchAccountKey(hash)) => {
                 let account_key =
                     rng.or_error(|rng| rng.one_in(3).then(|| rng.account_key(hash, now)));
@@ -360,6 +363,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
             Response::KeysLoaded(_)
             | Response::RefreshFinished { .. }
             | Response::AccountKeyFetched(_)
+            | Response::LossesExpected(_)
             | Response::KeyUpdated(_)
             | Response::KeyImported(_)
             | Response::AccountKeysLoaded(_)

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
     AccountKey, ApiKey, AuthCode, Budget, CheckResult, ErrorKind, GrantedPolicy, KeyInfo,
-    KeyRequest, Label, LeakResponse, OtherAccount, ProvisioningOutcome, ProvisioningStep, Reported,
-    RequestedPolicy, ResetInterval, Retirement, RotationOutcome, StoreKind, StoredKey,
-    UnresolvedAttempt, UsageSample, UserError,
+    KeyRequest, Label, LeakResponse, NotCarried, OtherAccount, ProvisioningOutcome,
+    ProvisioningStep, Reported, RequestedPolicy, ResetInterval, Retirement, RotationOutcome,
+    StoreKind, StoredKey, UnresolvedAttempt, UsageSample, UserError,
 };
 use keywright::domain::{ActionResult, ProvisioningEvent, Rotated};
 use keywright::domain::{Credits, DailySpending, ModelSpending, utc_date};
@@ -273,6 +273,15 @@ impl Rng {
                 warning: self.option(Self::user_error),
             },
         }
+    }
+
+    pub fn losses(&mut self, keys: Vec<StoredKey>) -> Vec<(Label, Vec<NotCarried>)> {
+        let mut losses = Vec::new();
+        for key in keys {
+            let loss = NotCarried { what: "guardrail", part: None, reason: "no".into() };
+            losses.push((key.label, self.option(|_| loss).into_iter().collect()));
+        }
+        losses
     }
 
     pub fn rotation_outcome(&mut self, old: StoredKey, now: Timestamp) -> RotationOutcome {

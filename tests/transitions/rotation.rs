@@ -1,11 +1,66 @@
 //! Rotation and leak response.
 
 use super::*;
+use keywright::domain::{GuardrailRef, KeyPart, NotCarried};
+
+/// Opens the dialog, and answers what the new key will lack.
+fn open_rotation(model: &mut Model, losses: Vec<NotCarried>) {
+    let effects = send_intent(model, Intent::Rotate);
+    let [Effect::Request(ticket, Request::PreviewReplacements(keys))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    let losses = vec![(keys[0].label.clone(), losses)];
+    send(model, Msg::Response(*ticket, Response::LossesExpected(losses)));
+}
+
+fn guardrail_loss() -> NotCarried {
+    let guardrail = GuardrailRef { id: "g".into(), name: "research".into() };
+    NotCarried {
+        what: "guardrail",
+        part: Some(KeyPart::Guardrail(guardrail)),
+        reason: "this management key may not read it (403)".into(),
+    }
+}
+
+#[test]
+fn a_rotation_waits_until_its_losses_are_known_and_a_leak_response_does_not() {
+    let mut model = model_with_keys(&["laptop"]);
+    let effects = send_intent(&mut model, Intent::Rotate);
+    let [Effect::Request(ticket, Request::PreviewReplacements(_))] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert!(send_intent(&mut model, Intent::Yes).is_empty());
+    // The response to a dialog that was closed is not shown in another one.
+    send_intent(&mut model, Intent::Back);
+    send_intent(&mut model, Intent::RespondToLeak);
+    let losses = vec![("laptop".parse().unwrap(), vec![guardrail_loss()])];
+    send(&mut model, Msg::Response(ticket, Response::LossesExpected(losses)));
+    let Screen::Confirm(dialog) = &model.screen else { panic!() };
+    assert!(matches!(dialog.losses, ExpectedLosses::Pending(_)));
+    let effects = send_intent(&mut model, Intent::Yes);
+    assert!(matches!(effects[..], [Effect::Request(_, Request::RespondToLeak(_))]), "{effects:?}");
+}
+
+#[test]
+fn what_a_new_key_lacks_is_an_error_after_the_rotation() {
+    let mut model = model_with_keys(&["laptop"]);
+    open_rotation(&mut model, vec![guardrail_loss()]);
+    let effects = send_intent(&mut model, Intent::Yes);
+    let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    let rotated = Rotated { not_carried: vec![guardrail_loss()], ..rotated("laptop") };
+    let rotation = RotationOutcome::Completed { rotated, warning: None };
+    send(&mut model, Msg::Response(ticket, Response::RotationFinished(rotation)));
+    let error = model.notice.unwrap().unwrap_err();
+    assert!(error.message.contains("does not have: guardrail 'research' (this man"), "{error:?}");
+    assert!(error.advice.contains("keywright edit --guardrail research laptop"), "{error:?}");
+}
 
 #[test]
 fn a_rotation_is_confirmed_and_moves_the_label() {
     let mut model = model_with_keys(&["laptop", "ci"]);
-    assert!(send_intent(&mut model, Intent::Rotate).is_empty());
+    open_rotation(&mut model, Vec::new());
     assert_eq!(confirm_kind(&model), Some(ConfirmKind::Rotate));
     send_intent(&mut model, Intent::NextChoice);
     send_intent(&mut model, Intent::ToggleMark);
@@ -26,7 +81,7 @@ fn a_rotation_is_confirmed_and_moves_the_label() {
 #[test]
 fn a_rotation_that_failed_can_be_tried_again_and_left() {
     let mut model = model_with_keys(&["laptop"]);
-    send_intent(&mut model, Intent::Rotate);
+    open_rotation(&mut model, Vec::new());
     let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
         panic!("{effects:?}")
@@ -54,7 +109,7 @@ fn a_rotation_that_failed_can_be_tried_again_and_left() {
 #[test]
 fn an_unstored_key_of_a_rotation_is_shown() {
     let mut model = model_with_keys(&["laptop"]);
-    send_intent(&mut model, Intent::Rotate);
+    open_rotation(&mut model, Vec::new());
     let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
         panic!("{effects:?}")
@@ -75,7 +130,7 @@ fn a_leak_response_is_confirmed_and_reports_failures() {
     let mut model = model_with_keys(&["laptop", "ci"]);
     send_intent(&mut model, Intent::ToggleMark);
     send_intent(&mut model, Intent::ToggleMark);
-    assert!(send_intent(&mut model, Intent::RespondToLeak).is_empty());
+    send_intent(&mut model, Intent::RespondToLeak);
     assert_eq!(confirm_kind(&model), Some(ConfirmKind::RespondToLeak));
     let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::Request(ticket, Request::RespondToLeak(keys))] = &effects[..] else {
@@ -164,7 +219,7 @@ fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
 #[test]
 fn leaving_stops_when_a_replacement_that_came_could_not_be_stored() {
     let mut model = model_with_keys(&["laptop"]);
-    send_intent(&mut model, Intent::Rotate);
+    open_rotation(&mut model, Vec::new());
     let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::Request(ticket, Request::RotateKey { .. })] = effects[..] else {
         panic!("{effects:?}")

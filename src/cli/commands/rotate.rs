@@ -188,7 +188,7 @@ mod tests {
             &key,
             "s".into(),
             StoreKind::Keychain,
-            jiff::Timestamp::UNIX_EPOCH,
+            Timestamp::UNIX_EPOCH,
         );
         let error = label_not_moved_error(&new, error);
         assert!(error.meaning.contains("'x (new)'"), "{error:?}");

@@ -64,6 +64,20 @@ impl EffectRunner {
         });
     }
 
+    /// Reads what the replacements of these keys will lack.
+    pub(super) fn preview_replacements(&self, ticket: Ticket, keys: Vec<StoredKey>) {
+        self.spawn_request(ticket, move |services, _| async move {
+            let management = management_key::load_management_key(&services).await;
+            let management = management.ok().flatten().map(|(key, _)| key);
+            let mut losses = Vec::with_capacity(keys.len());
+            for key in keys {
+                let lost = keys::preview_replacement(&services, &key, management.as_ref()).await;
+                losses.push((key.label, lost));
+            }
+            Response::LossesExpected(losses)
+        });
+    }
+
     /// Tries again to store a key; if it replaces another key, finishes the rotation.
     pub(super) fn retry_store(&self, ticket: Ticket, stored_key: StoredKey, key: ApiKey) {
         let replaces = stored_key.replaces.is_some();

@@ -52,6 +52,7 @@ impl EffectRunner {
                 self.rotate_key(ticket, stored_key, retire_policy);
             }
             Request::RespondToLeak(keys) => self.respond_to_leak(ticket, keys),
+            Request::PreviewReplacements(keys) => self.preview_replacements(ticket, keys),
             Request::FetchAccountKey(hash) => self.fetch_account_key(ticket, hash),
             Request::UpdateKey(update) => self.update_key(ticket, *update),
             Request::ImportKey { label, key } => self.import_key(ticket, label, key),

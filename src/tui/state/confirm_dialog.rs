@@ -1,7 +1,8 @@
 //! State of the dialog that confirms a rotation, a leak response, a revocation or an account.
 
+use super::Ticket;
 use super::text_field::TextField;
-use crate::domain::{RetirePolicy, StoredKey};
+use crate::domain::{Label, NotCarried, RetirePolicy, StoredKey};
 
 /// How long a replaced key must be unused before it may be revoked: as shown, and in seconds.
 pub const UNUSED_FOR_CHOICES: [(&str, u64); 5] = [
@@ -32,6 +33,15 @@ impl ConfirmKind {
     }
 }
 
+/// What the new keys will lack of those that they replace.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExpectedLosses {
+    /// Read for this ticket.
+    Pending(Ticket),
+    /// Each key with what cannot be carried over to its replacement; nothing where no key is replaced.
+    Known(Vec<(Label, Vec<NotCarried>)>),
+}
+
 /// State of the dialog.
 #[derive(Clone, Debug)]
 pub struct ConfirmDialog {
@@ -43,6 +53,8 @@ pub struct ConfirmDialog {
     pub unused_for_index: usize,
     /// Whether the replaced key is then revoked without a question.
     pub revoke_when_unused: bool,
+    /// What the new keys will lack.
+    pub losses: ExpectedLosses,
     /// The text typed to confirm.
     pub confirmation: TextField,
 }
@@ -55,6 +67,7 @@ impl ConfirmDialog {
             keys,
             unused_for_index: 1,
             revoke_when_unused: false,
+            losses: ExpectedLosses::Known(Vec::new()),
             confirmation: TextField::default(),
         }
     }
@@ -83,6 +96,10 @@ impl ConfirmDialog {
 
     /// Returns whether the action is confirmed.
     pub fn is_confirmed(&self) -> bool {
+        // A leaked key is disabled without waiting for anything.
+        if self.kind == ConfirmKind::Rotate && matches!(self.losses, ExpectedLosses::Pending(_)) {
+            return false;
+        }
         !self.kind.requires_text()
             || self.confirmation.text().trim() == self.expected_confirmation()
     }

@@ -95,6 +95,8 @@ pub enum Request {
     /// Respond to a leak of the keys; results: [`Response::ProvisioningEvent`]s, then
     /// [`Response::LeakResponseFinished`].
     RespondToLeak(Vec<StoredKey>),
+    /// Read what the replacements of these keys will lack; result: [`Response::LossesExpected`].
+    PreviewReplacements(Vec<StoredKey>),
     /// Fetch the key of the account with this hash; result: [`Response::AccountKeyFetched`].
     FetchAccountKey(String),
     /// Change a key; result: [`Response::KeyUpdated`].

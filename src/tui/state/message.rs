@@ -11,8 +11,8 @@ use super::sort_filter::SortOrder;
 use super::ticket::Ticket;
 use crate::domain::{
     AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, KeySpending, KeyUpdateOutcome, Label,
-    LeakResponse, ProvisioningEvent, ProvisioningOutcome, Rotated, RotationOutcome, StoredKey,
-    UnresolvedAttempt, UsageSample, UserError,
+    LeakResponse, NotCarried, ProvisioningEvent, ProvisioningOutcome, Rotated, RotationOutcome,
+    StoredKey, UnresolvedAttempt, UsageSample, UserError,
 };
 
 /// What a person requests. The effect depends on the screen; an intent that does not apply is
@@ -235,6 +235,8 @@ pub enum Response {
     ProvisioningEvent(ProvisioningEvent),
     /// A provisioning run finished.
     ProvisioningFinished(ProvisioningOutcome),
+    /// Each key with what cannot be carried over to its replacement.
+    LossesExpected(Vec<(Label, Vec<NotCarried>)>),
     /// A rotation finished.
     RotationFinished(RotationOutcome),
     /// A leak response finished for each of these keys.

@@ -3,8 +3,8 @@
 use super::operation;
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{
-    ConfirmDialog, ConfirmKind, EditRequest, Effect, Form, Intent, KeyScope, Model, Operation,
-    Question, Request, Screen,
+    ConfirmDialog, ConfirmKind, EditRequest, Effect, ExpectedLosses, Form, Intent, KeyScope, Model,
+    Operation, Question, Request, Screen,
 };
 
 /// Handles an intent that acts on the target keys.
@@ -85,11 +85,15 @@ fn open_confirm_dialog(model: &mut Model, kind: ConfirmKind) -> Vec<Effect> {
         )));
         keys.clear();
     }
-    if !keys.is_empty() {
-        model.dashboard.hide_revealed_key();
-        model.screen = Screen::Confirm(Box::new(ConfirmDialog::new(kind, keys)));
+    if keys.is_empty() {
+        return Vec::new();
     }
-    Vec::new()
+    model.dashboard.hide_revealed_key();
+    let ticket = model.next_ticket();
+    let mut dialog = ConfirmDialog::new(kind, keys.clone());
+    dialog.losses = ExpectedLosses::Pending(ticket);
+    model.screen = Screen::Confirm(Box::new(dialog));
+    vec![Effect::Request(ticket, Request::PreviewReplacements(keys))]
 }
 
 fn confirm_remove(model: &mut Model) -> Vec<Effect> {

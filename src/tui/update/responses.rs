@@ -2,10 +2,12 @@
 
 use super::actions;
 use crate::domain::{
-    AccountKey, AccountKeys, ErrorKind, KeyUpdateOutcome, Label, LeakResponse, ProvisioningOutcome,
-    RetirementStatus, Rotated, RotationOutcome, StoredKey, UserError,
+    AccountKey, AccountKeys, ErrorKind, KeyUpdateOutcome, Label, LeakResponse, NotCarried,
+    ProvisioningOutcome, RetirementStatus, Rotated, RotationOutcome, StoredKey, UserError,
 };
-use crate::tui::state::{Effect, Form, KeyScope, Model, NewKeyScreen, Screen, Ticket};
+use crate::tui::state::{
+    Effect, ExpectedLosses, Form, KeyScope, Model, NewKeyScreen, Screen, Ticket,
+};
 
 /// Closes the run with that ticket. Returns whether it is on screen, or `None` if it was closed
 /// before.
@@ -51,6 +53,19 @@ pub(super) fn finish_rotation(
     model.notify(message);
     super::update_used_labels(model);
     super::quit_when_idle(model)
+}
+
+/// Shows in the dialog what the new keys will lack.
+pub(super) fn set_expected_losses(
+    model: &mut Model,
+    ticket: Ticket,
+    losses: Vec<(Label, Vec<NotCarried>)>,
+) {
+    if let Screen::Confirm(dialog) = &mut model.screen
+        && dialog.losses == ExpectedLosses::Pending(ticket)
+    {
+        dialog.losses = ExpectedLosses::Known(losses);
+    }
 }
 
 /// Handles the result of a resumed rotation.
@@ -109,8 +124,15 @@ fn apply_rotation_outcome(
                 ),
                 None => format!("'{}' was rotated", rotated.new.label),
             };
+            let unknown: Vec<String> =
+                rotated.not_carried.iter().map(ToString::to_string).collect();
+            let message = match &unknown[..] {
+                [] => message,
+                unknown => format!("{message}; not carried over: {}", unknown.join("; ")),
+            };
+            let weaker = rotated.weaker_error();
             model.dashboard.apply_rotation(rotated, now);
-            warning.map_or(Ok(message), Err)
+            weaker.or(warning).map_or(Ok(message), Err)
         }
         RotationOutcome::LabelNotMoved { new, error } => {
             let label = new.label.clone();
@@ -317,8 +339,14 @@ pub(super) fn finish_revoke(
 }
 
 /// Handles the loaded keys of the account.
-pub(super) fn finish_account_load(model: &mut Model, account: Result<AccountKeys, UserError>) {
-    model.dashboard.account_keys_ticket = None;
+pub(super) fn finish_account_load(
+    model: &mut Model,
+    ticket: Ticket,
+    account: Result<AccountKeys, UserError>,
+) {
+    if model.dashboard.account_keys_ticket.take_if(|expected| *expected == ticket).is_none() {
+        return;
+    }
     match account {
         Ok(account) => {
             let server = model.server.clone();

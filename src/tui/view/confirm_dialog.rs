@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::{ActionResult, StoredKey};
-use crate::tui::state::{ConfirmDialog, ConfirmKind, Model, UNUSED_FOR_CHOICES};
+use crate::tui::state::{ConfirmDialog, ConfirmKind, ExpectedLosses, Model, UNUSED_FOR_CHOICES};
 
 pub fn draw(
     dialog: &ConfirmDialog,
@@ -37,16 +37,17 @@ pub fn draw(
     lines.push(Line::default());
     let steps: &[&str] = match dialog.kind {
         ConfirmKind::Rotate => &[
-            "A new key with the same limit, reset and expiry is created: with the management key \
-             if one is set, otherwise with your consent in the browser.",
+            "A new key with the same policy is created: with the management key if one is set, \
+             otherwise with your consent in the browser. It gets the old key's workspace, guardrail \
+             and provider keys.",
             "The new key is stored, read back and gets the label: programs that ask for the label \
              get the new key from then on.",
         ],
         ConfirmKind::RespondToLeak => &[
             "The key is disabled at OpenRouter at once: programs that use it stop working. This \
              needs a management key; without one you see the page where you can disable it.",
-            "A new key with the same limit, reset and expiry is created, stored, read back and \
-             gets the label.",
+            "A new key with the same policy, workspace, guardrail and provider keys is created, \
+             stored, read back and gets the label.",
             "The old key stays stored, disabled, until you delete it. One new key is copied to the \
              clipboard.",
         ],
@@ -65,8 +66,11 @@ pub fn draw(
         lines.push(Line::raw(format!("{number}. {step}")));
     }
     match dialog.kind {
-        ConfirmKind::Rotate => lines.extend(format_retire_policy(dialog, theme)),
-        ConfirmKind::RespondToLeak => {}
+        ConfirmKind::Rotate => {
+            lines.extend(format_retire_policy(dialog, theme));
+            lines.extend(format_losses(dialog, theme));
+        }
+        ConfirmKind::RespondToLeak => lines.extend(format_losses(dialog, theme)),
         ConfirmKind::Revoke | ConfirmKind::ConfirmAccount => {
             let expected = match &dialog.keys[..] {
                 [_] => "the label",
@@ -133,6 +137,30 @@ fn format_retire_policy(dialog: &ConfirmDialog, theme: Theme) -> Vec<Line<'stati
             Span::raw("."),
         ]),
     ]
+}
+
+/// Returns the lines that say what the new keys will not have.
+fn format_losses(dialog: &ConfirmDialog, theme: Theme) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    let losses = match &dialog.losses {
+        ExpectedLosses::Pending(_) => {
+            lines.push(Line::styled(
+                "Checking what can be carried over to the new key…",
+                theme.dim(),
+            ));
+            return lines;
+        }
+        ExpectedLosses::Known(losses) => losses,
+    };
+    for (label, losses) in losses.iter().filter(|(_, losses)| !losses.is_empty()) {
+        let heading = format!("Cannot be carried over to the new key of '{label}':");
+        lines.push(Line::styled(heading, theme.error()));
+        lines.extend(losses.iter().map(|loss| Line::raw(format!("  {loss}"))));
+    }
+    if lines.len() == 1 {
+        lines.clear();
+    }
+    lines
 }
 
 /// Draws the keys that a leak response applies to.
