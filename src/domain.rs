@@ -45,7 +45,9 @@ pub use budget::{BindingLayer, Budget, FreeModelRequests, GuardrailRef, field_te
 pub use command_line::{
     command_arguments, format_command, quote_posix, quote_shell_word, repeat_options,
 };
-pub use daily_spending::{AccountFigures, DailySpending, KeySpending, ModelSpending};
+pub use daily_spending::{
+    AccountFigures, DailySpending, KeySpending, ModelSpending, ModelUse, sum_by_model,
+};
 pub use forecast::{Forecast, PeriodEnd, SpentEstimate, forecast_spending};
 pub use key_defaults::{KeyDefaults, PartialPolicy};
 pub use key_edit::{

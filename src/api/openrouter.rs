@@ -7,6 +7,7 @@ mod error;
 mod keys;
 mod proxy;
 mod redaction;
+mod server_clock;
 pub(crate) mod wire;
 
 pub use certificates::TrustedCertificates;
@@ -18,11 +19,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
     RETRY_AFTER,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
+use server_clock::{ServerClock, parse_retry_after};
 use url::Url;
 
 use crate::domain::{ApiKey, AuthCode, CodeVerifier, KeyInfo, KeyRequest, ResetInterval};
@@ -71,6 +73,7 @@ pub struct Client {
     server: Url,
     host: String,
     proxy: Option<ProxyServer>,
+    clock: ServerClock,
 }
 
 /// How a server is reached from this machine.
@@ -140,7 +143,7 @@ impl Client {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(to_error)?;
-        Ok(Self { http, server: server.clone(), host, proxy })
+        Ok(Self { http, server: server.clone(), host, proxy, clock: ServerClock::default() })
     }
 
     /// Exchanges a code for a key (`POST /api/v1/auth/keys`).
@@ -239,12 +242,15 @@ impl Client {
             Ok(response) => response,
             Err(error) => return Err(self.explain_error(&error).await),
         };
-        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
-        let parser = jiff::fmt::rfc2822::DateTimeParser::new();
         Ok(ProbeResponse {
             status: response.status().as_u16(),
-            date: date.and_then(|date| parser.parse_timestamp(date).ok()),
+            date: server_clock::parse_date(response.headers()),
         })
+    }
+
+    /// Returns the server's time, as its last response said it; this machine's before the first.
+    pub fn server_time(&self) -> Timestamp {
+        self.clock.now()
     }
 
     #[expect(clippy::disallowed_methods, reason = "the header contains the key")]
@@ -300,6 +306,7 @@ impl Client {
             Ok(response) => response,
             Err(error) => return Err(self.explain_error(&error).await),
         };
+        self.clock.record(response.headers());
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(parse_retry_after);
         let codings = response.headers().get_all(CONTENT_ENCODING).into_iter();
@@ -387,14 +394,4 @@ pub fn parse_saved_response(saved: &SecretString) -> Option<CreatedKey> {
     decoded
         .and_then(|(decoded, _)| wire::parse_created_key(&text(&decoded)))
         .or_else(|| wire::parse_created_key(&text(&bytes)))
-}
-
-/// Parses `Retry-After` in either form of RFC 9110 §10.2.3.
-fn parse_retry_after(value: &HeaderValue) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-    Duration::try_from(at.duration_since(Timestamp::now())).ok()
 }

@@ -1,5 +1,7 @@
 //! What was spent on each UTC day, as far as it is known.
 
+use std::collections::HashMap;
+
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
@@ -137,6 +139,39 @@ impl FromIterator<(Date, f64)> for DailySpending {
         }
         spending
     }
+}
+
+/// The use of one model on one completed UTC day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelUse {
+    /// The day.
+    pub date: Date,
+    /// The model.
+    pub model: String,
+    /// The number of requests.
+    pub requests: u64,
+    /// USD.
+    pub usage: f64,
+}
+
+/// Returns what was spent with each model, highest first.
+pub fn sum_by_model<'a>(uses: impl IntoIterator<Item = &'a ModelUse>) -> Vec<ModelSpending> {
+    let mut models: HashMap<&str, (u64, i64)> = HashMap::new();
+    for one in uses {
+        let sum = models.entry(&one.model).or_default();
+        sum.0 = sum.0.saturating_add(one.requests);
+        sum.1 = sum.1.saturating_add(to_nanodollars(one.usage).unwrap_or(0));
+    }
+    let mut models: Vec<ModelSpending> = models
+        .into_iter()
+        .map(|(model, (requests, usage))| ModelSpending {
+            model: model.to_owned(),
+            requests,
+            usage: from_nanodollars(usage),
+        })
+        .collect();
+    models.sort_by(|a, b| b.usage.total_cmp(&a.usage).then_with(|| a.model.cmp(&b.model)));
+    models
 }
 
 /// What was spent with one model in a period.

@@ -21,7 +21,9 @@ mod rotate;
 mod surroundings;
 mod surroundings_error;
 
-pub use account_keys::{JoinedKey, join_account_keys, join_by_hash, list_account_keys};
+pub use account_keys::{
+    AccountKeyList, JoinedKey, join_account_keys, join_by_hash, list_account_keys, list_keys_with,
+};
 pub use apply::{
     BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method, create_keys,
     has_attempts, list_pending_attempts, lock_apply, pending_error,
@@ -48,8 +50,8 @@ pub use rename::{RenamedKey, rename_key};
 pub use rotate::{finish_rotation, move_label, resume_rotations, rotate_key};
 pub use surroundings::{
     assign_guardrail, find_guardrail, find_workspace, get_assigned_guardrail, get_credits,
-    guardrails_page_url, list_activity, list_assigned_guardrails, list_byok_credentials,
-    list_guardrails, list_workspaces,
+    get_credits_with, guardrails_page_url, list_activity, list_activity_with,
+    list_assigned_guardrails, list_byok_credentials, list_guardrails, list_workspaces,
 };
 pub use surroundings_error::SurroundingsError;
 

@@ -1,22 +1,43 @@
 //! What is spent: by day, by model and by key, from the activity of the account or from the samples
 //! taken on this machine.
 
+mod account;
+mod activity;
+
+pub use account::{AccountSummary, SummaryScope, count_by_state, fetch_summary};
+use activity::ActivityRun;
+
 use std::collections::HashMap;
 
+use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
+use tokio::sync::watch;
 
+use crate::api::openrouter::Client;
 use crate::domain::{
-    ActivityRow, Credits, DailySpending, KeySpending, ModelSpending, UserError, utc_date,
+    AccountKey, DailySpending, KeySpending, ManagementKey, ModelUse, StoredKey, UserError,
+    sum_by_model, utc_date,
 };
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
 use crate::storage::json_store::Error;
-use crate::storage::usage_history;
+use crate::storage::{activity_cache, inventory, usage_history};
 
-/// The days of the past that are read for charts, the present one included.
-const CHART_DAYS: i64 = 30;
+/// The days that the activity of the account covers, the present one included.
+pub const ACTIVITY_DAYS: i64 = 30;
 
-/// Returns what is known on this machine about the spending of the keys, by hash. Blocks.
+/// The id of the whole account in the cache of one management key.
+fn account_id(management: &ManagementKey) -> String {
+    format!("account {}", management.fingerprint())
+}
+
+/// Returns the first of `count` days that end with `today`.
+fn first_day(today: Date, count: i64) -> Date {
+    today.saturating_sub((count - 1).days())
+}
+
+/// Returns what is known on this machine about the spending of the keys in thirty days, by hash.
+/// Blocks.
 ///
 /// # Errors
 /// Returns an error if the samples cannot be read.
@@ -24,68 +45,164 @@ pub fn read_spending(
     services: &ServiceContext,
     now: Timestamp,
 ) -> Result<HashMap<String, KeySpending>, Error> {
-    let from = utc_date(now).saturating_sub((CHART_DAYS - 1).days());
-    let samples = usage_history::read_samples(&services.location)?;
-    Ok(samples
-        .into_iter()
-        .map(|(hash, samples)| {
-            let days = DailySpending::from_samples(&samples, from, now);
-            (hash, KeySpending { days, models: Vec::new() })
-        })
-        .collect())
-}
-
-/// The credits and the activity of the account. A part that the account refused is missing.
-#[derive(Clone, Debug, Default)]
-pub struct AccountSummary {
-    /// The credits.
-    pub credits: Option<Credits>,
-    /// The completed days that the server reports; those without activity are zero.
-    pub days: Option<DailySpending>,
-    /// By model, highest first.
-    pub models: Vec<ModelSpending>,
-    /// Why parts are missing.
-    pub errors: Vec<UserError>,
-}
-
-/// Fetches the credits and the activity of the account. `None` without a management key.
-pub async fn fetch_summary(services: &ServiceContext) -> Option<AccountSummary> {
-    let (management, _) = management_key::load_management_key(services).await.ok()??;
-    let mut summary = AccountSummary::default();
-    match keys::get_credits(services, &management).await {
-        Ok(credits) => summary.credits = Some(credits),
-        Err(error) => summary.errors.push(error.to_user_error()),
+    let today = utc_date(now);
+    let from = first_day(today, ACTIVITY_DAYS);
+    let mut spending: HashMap<String, KeySpending> = HashMap::new();
+    for (hash, activity) in
+        activity_cache::read_activity(&services.location, &services.server, None)
+    {
+        let uses = activity.uses.iter().filter(|one| (from..today).contains(&one.date));
+        let models = sum_by_model(uses);
+        spending.insert(hash, KeySpending { days: activity::to_days(&activity, from), models });
     }
-    match keys::list_activity(services, &management, None).await {
-        Ok(rows) => {
-            summary.models = sum_by_model(&rows);
-            let mut days = DailySpending::new();
-            for row in &rows {
-                days.add(row.date, row.usage);
-            }
-            summary.days = Some(days);
+    for (hash, samples) in usage_history::read_samples(&services.location)? {
+        let days = DailySpending::from_samples(&samples, from, now);
+        spending.entry(hash).or_default().days.fill_from(&days);
+    }
+    Ok(spending)
+}
+
+/// Where the figures of a [`UsageReport`] are from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageSource {
+    /// The activity of the account.
+    Activity,
+    /// The samples taken on this machine.
+    Samples,
+}
+
+/// What was spent with one key, or in the whole account.
+#[derive(Clone, Debug)]
+pub struct KeyUsage {
+    /// The label; `None` for the whole account.
+    pub label: Option<String>,
+    /// The hash; `None` for the whole account.
+    pub hash: Option<String>,
+    /// The days that are known.
+    pub days: DailySpending,
+    /// By day and model, by date. The present day is not among them.
+    pub uses: Vec<ModelUse>,
+}
+
+/// What was spent in a period.
+#[derive(Clone, Debug)]
+pub struct UsageReport {
+    /// The first day.
+    pub from: Date,
+    /// The present day of the server, which is not over.
+    pub today: Date,
+    /// Where the figures are from.
+    pub source: UsageSource,
+    /// The keys.
+    pub keys: Vec<KeyUsage>,
+    /// The keys whose activity could not be read: label, hash and reason. They are not among `keys`.
+    pub unread: Vec<(String, String, UserError)>,
+    /// What is missing, and why.
+    pub notes: Vec<UserError>,
+}
+
+/// What to report.
+#[derive(Clone, Debug)]
+pub struct UsageQuery {
+    /// The keys; every key if empty.
+    pub keys: Vec<StoredKey>,
+    /// The number of days, the present one included.
+    pub days: i64,
+    /// Whether each key is needed, rather than the whole account.
+    pub by_key: bool,
+}
+
+/// Reports what was spent: from the activity of the account, or without the right to read it from the
+/// samples taken here. `on_progress` takes the number of keys that were read, and of all.
+///
+/// # Errors
+/// Returns an error if nothing can be reported: the server cannot be reached, `cancel` became true, or
+/// the files cannot be read.
+pub async fn report_usage(
+    services: &ServiceContext,
+    query: &UsageQuery,
+    now: Timestamp,
+    on_progress: &(dyn Fn(usize, usize) + Sync),
+    cancel: watch::Receiver<bool>,
+) -> Result<UsageReport, UserError> {
+    let (management, note) = match management_key::load_management_key(services).await {
+        Ok(Some((management, _))) => (Some(management), None),
+        Ok(None) => (None, None),
+        Err(error) => (None, Some(error.to_user_error())),
+    };
+    let mut notes: Vec<UserError> = note.into_iter().collect();
+    if let Some(management) = management {
+        let run = ActivityRun::new(services, management)?;
+        if let Some(mut report) = run.report(query, on_progress, cancel, &mut notes).await? {
+            report.notes.splice(0..0, notes);
+            return Ok(report);
         }
-        Err(error) => summary.errors.push(error.to_user_error()),
     }
-    Some(summary)
+    report_samples(services, query, now, notes).map_err(|error| error.to_user_error())
 }
 
-/// Returns what was spent with each model, highest first.
-pub fn sum_by_model(rows: &[ActivityRow]) -> Vec<ModelSpending> {
-    let mut models: HashMap<&str, (u64, i64)> = HashMap::new();
-    for row in rows {
-        let sum = models.entry(&row.model).or_default();
-        sum.0 += row.requests;
-        sum.1 = sum.1.saturating_add(crate::domain::to_nanodollars(row.usage).unwrap_or(0));
-    }
-    let mut models: Vec<ModelSpending> = models
-        .into_iter()
-        .map(|(model, (requests, usage))| ModelSpending {
-            model: model.to_owned(),
-            requests,
-            usage: crate::domain::from_nanodollars(usage),
-        })
-        .collect();
-    models.sort_by(|a, b| b.usage.total_cmp(&a.usage).then_with(|| a.model.cmp(&b.model)));
-    models
+fn report_samples(
+    services: &ServiceContext,
+    query: &UsageQuery,
+    now: Timestamp,
+    notes: Vec<UserError>,
+) -> Result<UsageReport, Error> {
+    let today = utc_date(now);
+    let from = first_day(today, query.days);
+    let stored_keys = if query.keys.is_empty() {
+        inventory::list_keys(&services.location, &services.server)?
+    } else {
+        query.keys.clone()
+    };
+    let mut samples = usage_history::read_samples(&services.location)?;
+    let keys = stored_keys.into_iter().map(|key| KeyUsage {
+        days: DailySpending::from_samples(
+            &samples.remove(&key.hash).unwrap_or_default(),
+            from,
+            now,
+        ),
+        label: Some(key.label.to_string()),
+        hash: Some(key.hash),
+        uses: Vec::new(),
+    });
+    let keys = keys.collect();
+    Ok(UsageReport { from, today, source: UsageSource::Samples, keys, unread: Vec::new(), notes })
+}
+
+/// The keys of the account, and the server's day.
+struct ListedKeys {
+    keys: Option<Vec<AccountKey>>,
+    today: Date,
+}
+
+/// Lists the keys of the account; a refusal becomes a note.
+async fn list_keys(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    notes: &mut Vec<UserError>,
+) -> Result<ListedKeys, UserError> {
+    let keys = match keys::list_keys_with(services, client, management).await {
+        Ok(list) => {
+            if let Some(error) = list.unlisted_workspaces {
+                notes.push(UserError::new(
+                    crate::domain::ErrorKind::Failed,
+                    format!("the workspaces could not be listed: {error}"),
+                    "only the keys of the default workspace are included",
+                ));
+            }
+            Some(list.keys)
+        }
+        Err(error) if error.is_unavailable() => {
+            let error = error.to_user_error();
+            notes.push(UserError {
+                message: format!("the keys of the account could not be listed: {}", error.message),
+                meaning: "today's spending is not known".into(),
+                ..error
+            });
+            None
+        }
+        Err(error) => return Err(error.to_user_error().with_meaning("nothing was changed")),
+    };
+    Ok(ListedKeys { keys, today: utc_date(client.server_time()) })
 }

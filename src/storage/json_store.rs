@@ -247,14 +247,19 @@ impl StoreLocation {
         let _lock = self.lock_document(name)?;
         let mut document: T = self.read(name)?;
         let result = change(&mut document);
-        let mut text = serde_json::to_vec_pretty(&document).map_err(|error| Error::Io {
-            path: dir.join(name),
-            action: "written",
-            source: error.into(),
-        })?;
-        text.push(b'\n');
-        replace_file(dir, name, &text)?;
+        write_document(dir, name, &document)?;
         Ok(result)
+    }
+
+    /// Writes the document `name` without reading it: for a cache, whose damage loses nothing.
+    pub fn replace<T: Document>(&self, name: &str, document: T) -> Result<(), Error> {
+        match self {
+            Self::Memory(_) => self.update(name, |old: &mut T| *old = document),
+            Self::Directory(dir) => {
+                let _lock = self.lock_document(name)?;
+                write_document(dir, name, &document)
+            }
+        }
     }
 
     /// Checks that documents can be written, and reserves the space for it until the reserve is
@@ -304,6 +309,16 @@ impl StoreLocation {
             Self::Memory(_) => Ok(None),
         }
     }
+}
+
+fn write_document(dir: &Path, name: &str, document: &impl Serialize) -> Result<(), Error> {
+    let mut text = serde_json::to_vec_pretty(document).map_err(|error| Error::Io {
+        path: dir.join(name),
+        action: "written",
+        source: error.into(),
+    })?;
+    text.push(b'\n');
+    replace_file(dir, name, &text)
 }
 
 #[derive(Deserialize)]

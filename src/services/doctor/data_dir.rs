@@ -101,8 +101,14 @@ fn list_exposed_paths(dir: &Path, fix: bool) -> Vec<String> {
 
 #[cfg(unix)]
 fn is_keywright_file(name: &std::ffi::OsStr) -> bool {
-    let documents =
-        ["inventory.json", "journal.json", "samples.json", "keywright.log", "vault.age"];
+    let documents = [
+        "activity.json",
+        "inventory.json",
+        "journal.json",
+        "samples.json",
+        "keywright.log",
+        "vault.age",
+    ];
     Path::new(name).extension().is_some_and(|extension| extension == "lock")
         || documents.iter().any(|document| name.as_encoded_bytes().starts_with(document.as_bytes()))
 }

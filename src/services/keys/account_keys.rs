@@ -60,7 +60,7 @@ pub async fn list_account_keys(
 }
 
 /// The keys of an account.
-pub(super) struct AccountKeyList {
+pub struct AccountKeyList {
     /// The keys.
     pub keys: Vec<AccountKey>,
     /// Why other workspaces than the default one could not be listed.
@@ -74,6 +74,16 @@ pub(super) async fn list_keys_of_workspaces(
 ) -> Result<AccountKeyList, Error> {
     let failed = |error| Error::from_management_request(error, &keys_page_url(services));
     let client = services.build_client().map_err(failed)?;
+    list_keys_with(services, &client, management).await
+}
+
+/// Like [`list_account_keys`] with a client, which then knows the server's clock.
+pub async fn list_keys_with(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+) -> Result<AccountKeyList, Error> {
+    let failed = |error| Error::from_management_request(error, &keys_page_url(services));
     let mut budget = ListBudget::new();
     let mut unlisted_workspaces = None;
     let workspaces = match fetch_all_pages(
@@ -101,7 +111,7 @@ pub(super) async fn list_keys_of_workspaces(
     let (mut keys, mut seen) = (Vec::new(), HashSet::new());
     for workspace in workspaces {
         let found =
-            list_workspace_keys(services, &mut budget, &client, management, workspace.as_deref())
+            list_workspace_keys(services, &mut budget, client, management, workspace.as_deref())
                 .await;
         keys.extend(found.map_err(failed)?.into_iter().filter(|key| seen.insert(key.hash.clone())));
     }

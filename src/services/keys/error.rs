@@ -297,6 +297,22 @@ impl Error {
         Self::ManagementRequestFailed { error, page_url: page_url.into() }
     }
 
+    /// Returns whether the management key lacks the right, or the server is too old for the request.
+    pub const fn is_unavailable(&self) -> bool {
+        use openrouter::Error::Rejected;
+        matches!(
+            self,
+            Self::ManagementRequestFailed { error: Rejected { status: 403 | 404 | 405, .. }, .. }
+        )
+    }
+
+    /// Returns whether one key may fail while others do not.
+    pub const fn is_of_one_request(&self) -> bool {
+        use openrouter::Error::{OutcomeUnknown, UnexpectedResponse};
+        let Self::ManagementRequestFailed { error, .. } = self else { return false };
+        self.is_unavailable() || matches!(error, OutcomeUnknown { .. } | UnexpectedResponse { .. })
+    }
+
     /// Returns whether the server has no such key.
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::ManagementRequestFailed { error, .. } if is_not_found(error))

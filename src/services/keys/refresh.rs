@@ -13,7 +13,7 @@ use super::{Error, management_key, missing_error, to_api_key};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{
     AccountKey, ApiKey, CheckResult, ErrorKind, KeyInfo, Label, StoreKind, StoredKey, UsageSample,
-    UserError,
+    UserError, utc_date,
 };
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
@@ -210,6 +210,7 @@ struct RefreshRun<F, N> {
     clock: N,
     queue: Mutex<VecDeque<(String, Label)>>,
     results: Mutex<HashMap<String, (Timestamp, CheckResult)>>,
+    samples: Mutex<Vec<(String, UsageSample)>>,
     stop_reason: Mutex<Option<(UserError, Option<Duration>)>>,
     unreadable: Mutex<Option<UserError>>,
 }
@@ -242,6 +243,7 @@ pub async fn refresh_keys(
         clock,
         queue: Mutex::new(keys.into()),
         results: Mutex::default(),
+        samples: Mutex::default(),
         stop_reason: Mutex::default(),
         unreadable: Mutex::default(),
     });
@@ -258,8 +260,8 @@ pub async fn refresh_keys(
     let write_result = tokio::task::spawn_blocking(move || {
         let (location, server) = (&recorded.services.location, &recorded.services.server);
         let results = lock_mutex(&recorded.results);
-        let samples: Vec<_> =
-            results.iter().filter_map(|(hash, result)| to_usage_sample(hash, result)).collect();
+        let samples = lock_mutex(&recorded.samples);
+        let samples: Vec<_> = samples.iter().map(|(hash, one)| (hash.as_str(), *one)).collect();
         inventory::record_checks(location, server, &results)?;
         // The refresh is useful even without the usage history.
         if let Err(error) = usage_history::record_usage(location, &samples) {
@@ -285,18 +287,17 @@ pub async fn refresh_keys(
     RefreshReport { error, unreadable, retry_after, unchecked, rejected_keys: rejected }
 }
 
-/// Returns the usage sample of a result.
-fn to_usage_sample<'a>(
-    hash: &'a str,
-    (checked_at, result): &(Timestamp, CheckResult),
-) -> Option<(&'a str, UsageSample)> {
-    match result {
-        CheckResult::Valid(info) => {
-            let usage_daily = info.usage_daily;
-            Some((hash, UsageSample { usage_daily, ..UsageSample::new(*checked_at, info.usage?) }))
-        }
-        CheckResult::Rejected | CheckResult::InsufficientCredits | CheckResult::Failed(_) => None,
-    }
+/// Returns the usage sample of a result. `server_time` is the server's time at the check.
+fn to_usage_sample(
+    result: &CheckResult,
+    checked_at: Timestamp,
+    server_time: Timestamp,
+) -> Option<UsageSample> {
+    let CheckResult::Valid(info) = result else { return None };
+    // Around midnight, or where a clock is wrong, the usage of the day is that of another one.
+    let is_same_day = utc_date(server_time) == utc_date(checked_at);
+    let usage_daily = info.usage_daily.filter(|_| is_same_day);
+    Some(UsageSample { usage_daily, ..UsageSample::new(checked_at, info.usage?) })
 }
 
 impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N> {
@@ -311,6 +312,10 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
                 Ok(result) => {
                     let checked_at = (self.clock)();
                     (self.on_result)(&hash, &result, checked_at);
+                    let server_time = self.client.server_time();
+                    if let Some(sample) = to_usage_sample(&result, checked_at, server_time) {
+                        lock_mutex(&self.samples).push((hash.clone(), sample));
+                    }
                     lock_mutex(&self.results).insert(hash, (checked_at, result));
                 }
                 Err(reason) => {

@@ -197,7 +197,15 @@ pub async fn get_credits(
     services: &ServiceContext,
     management: &ManagementKey,
 ) -> Result<Credits, Error> {
-    let client = build_client(services)?;
+    get_credits_with(services, &build_client(services)?, management).await
+}
+
+/// Like [`get_credits`] with a client, which then knows the server's clock.
+pub async fn get_credits_with(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+) -> Result<Credits, Error> {
     retry_request(services, async || client.get_credits(management).await)
         .await
         .map_err(|error| failed(services, error))
@@ -209,7 +217,16 @@ pub async fn list_activity(
     management: &ManagementKey,
     key_hash: Option<&str>,
 ) -> Result<Vec<ActivityRow>, Error> {
-    let client = build_client(services)?;
+    list_activity_with(services, &build_client(services)?, management, key_hash).await
+}
+
+/// Like [`list_activity`] with a client, which then knows the server's clock.
+pub async fn list_activity_with(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    key_hash: Option<&str>,
+) -> Result<Vec<ActivityRow>, Error> {
     retry_request(services, async || client.list_activity(management, key_hash).await)
         .await
         .map_err(|error| failed(services, error))

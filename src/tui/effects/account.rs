@@ -1,7 +1,7 @@
 //! Loads the past of the keys and the figures of the account.
 
 use super::EffectRunner;
-use crate::services::usage;
+use crate::services::usage::{self, SummaryScope};
 use crate::tui::state::{AccountReport, Response, Ticket};
 
 impl EffectRunner {
@@ -15,14 +15,20 @@ impl EffectRunner {
     }
 
     pub(super) fn load_account(&self, ticket: Ticket) {
-        self.spawn_request(ticket, |services, _| async move {
-            let summary = usage::fetch_summary(&services).await;
-            Response::AccountLoaded(summary.map(|summary| AccountReport {
-                credits: summary.credits,
-                days: summary.days,
-                models: summary.models,
-                errors: summary.errors,
-            }))
+        let clock = self.clock.clone();
+        self.spawn_request(ticket, move |services, _| async move {
+            let summary = usage::fetch_summary(&services, SummaryScope::Figures, clock.now()).await;
+            Response::AccountLoaded(match summary {
+                Ok(summary) => summary.map(|summary| AccountReport {
+                    credits: summary.credits,
+                    days: summary.days,
+                    models: summary.models,
+                    errors: summary.notes,
+                }),
+                Err(error) => {
+                    Some(AccountReport { errors: vec![error], ..AccountReport::default() })
+                }
+            })
         });
     }
 }

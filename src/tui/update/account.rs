@@ -36,6 +36,8 @@ pub(super) fn set_spending(
 
 pub(super) fn set_report(model: &mut Model, ticket: Ticket, report: Option<AccountReport>) {
     if model.account.report_ticket.take_if(|expected| *expected == ticket).is_some() {
+        // The activity of the keys was read as well.
+        model.account.is_spending_stale = report.is_some();
         model.account.report = report;
         update_figures(model);
     }

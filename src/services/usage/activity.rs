@@ -1,0 +1,375 @@
+//! Reads the activity of the keys of an account, a few at a time, and caches what does not change.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{
+    ACTIVITY_DAYS, KeyUsage, ListedKeys, UsageQuery, UsageReport, UsageSource, account_id,
+    first_day, list_keys,
+};
+use crate::api::openrouter::Client;
+use crate::domain::{
+    ActivityRow, DailySpending, ErrorKind, ManagementKey, ModelUse, UserError, from_nanodollars,
+    to_nanodollars, utc_date,
+};
+use crate::services::keys::{self, Error};
+use crate::services::provision::ServiceContext;
+use crate::storage::activity_cache::{CachedActivity, read_activity, write_activity};
+use crate::storage::inventory;
+
+/// The maximum number of concurrent requests.
+const MAX_CONCURRENT_REQUESTS: usize = 8;
+
+/// How long after its end a day becomes final: the server may add to it for a while.
+const SETTLING_TIME: SignedDuration = SignedDuration::from_hours(6);
+
+/// The activity of one key: its label, its hash, and the id in the cache.
+#[derive(Clone, Debug)]
+struct Target {
+    label: Option<String>,
+    hash: Option<String>,
+    id: String,
+    /// Spent today, as the list of keys says.
+    today: Option<f64>,
+}
+
+/// What was read, and what was not.
+#[derive(Default)]
+struct Fetched {
+    activity: HashMap<String, CachedActivity>,
+    /// The ids that failed, with the reason.
+    failed: Vec<(String, UserError)>,
+    /// The server does not let this management key read the activity.
+    is_unavailable: bool,
+}
+
+/// Reads activity with one management key.
+pub struct ActivityRun {
+    services: ServiceContext,
+    client: Client,
+    management: ManagementKey,
+}
+
+impl ActivityRun {
+    /// Returns a run for the server of `services`.
+    ///
+    /// # Errors
+    /// Returns an error if the environment makes a secure connection impossible.
+    pub fn new(services: &ServiceContext, management: ManagementKey) -> Result<Self, UserError> {
+        let client = services.build_client().map_err(|error| {
+            UserError::new(
+                ErrorKind::Unreachable,
+                error.to_string(),
+                error.settings_advice().unwrap_or("check the connection: keywright doctor"),
+            )
+        })?;
+        Ok(Self { services: services.clone(), client, management })
+    }
+
+    /// Reports the activity; `None` if this management key may not read it, with the reason in `notes`.
+    pub(super) async fn report(
+        &self,
+        query: &UsageQuery,
+        on_progress: &(dyn Fn(usize, usize) + Sync),
+        cancel: watch::Receiver<bool>,
+        notes: &mut Vec<UserError>,
+    ) -> Result<Option<UsageReport>, UserError> {
+        let listed = list_keys(&self.services, &self.client, &self.management, notes).await?;
+        let targets = self.choose_targets(query, &listed)?;
+        let ids: Vec<(String, Option<String>)> =
+            targets.iter().map(|one| (one.id.clone(), one.hash.clone())).collect();
+        let today = listed.today;
+        let yesterday = today.saturating_sub(1.day());
+        let mut fetched = self.fetch(ids, today, yesterday, on_progress, cancel).await?;
+        if fetched.is_unavailable {
+            notes.extend(fetched.failed.pop().map(|(_, error)| UserError {
+                message: format!("the activity cannot be read: {}", error.message),
+                ..error
+            }));
+            return Ok(None);
+        }
+        let from = first_day(today, query.days);
+        let (mut keys, mut unread) = (Vec::new(), Vec::new());
+        for target in targets {
+            if let Some(at) = fetched.failed.iter().position(|(id, _)| *id == target.id) {
+                let (_, error) = fetched.failed.swap_remove(at);
+                let label = target.label.unwrap_or_else(|| "the account".into());
+                unread.push((label, target.hash.unwrap_or_default(), error));
+                continue;
+            }
+            let Some(activity) = fetched.activity.remove(&target.id) else { continue };
+            let mut days = to_days(&activity, from);
+            if let Some(spent) = target.today {
+                days.set(today, spent);
+            }
+            let uses = activity.uses.into_iter().filter(|one| one.date >= from).collect();
+            keys.push(KeyUsage { label: target.label, hash: target.hash, days, uses });
+        }
+        let (source, notes) = (UsageSource::Activity, Vec::new());
+        Ok(Some(UsageReport { from, today, source, keys, unread, notes }))
+    }
+
+    /// Reads the final days of keys by their hashes into the cache, as far as they are missing there.
+    pub(super) async fn fill_cache(&self, hashes: Vec<String>, today: Date) {
+        let (_sender, cancel) = watch::channel(false);
+        let ids = hashes.into_iter().map(|hash| (hash.clone(), Some(hash))).collect();
+        let needed = last_final_day(self.client.server_time());
+        if let Err(error) = self.fetch(ids, today, needed, &|_, _| {}, cancel).await {
+            tracing::warn!(error = error.message, "the activity of the keys could not be read");
+        }
+    }
+
+    /// Returns the completed days of the whole account.
+    pub(super) async fn fetch_account(&self, today: Date) -> Result<CachedActivity, UserError> {
+        let (_sender, cancel) = watch::channel(false);
+        let id = account_id(&self.management);
+        let yesterday = today.saturating_sub(1.day());
+        let mut fetched =
+            self.fetch(vec![(id.clone(), None)], today, yesterday, &|_, _| {}, cancel).await?;
+        match (fetched.activity.remove(&id), fetched.failed.pop()) {
+            (Some(activity), _) => Ok(activity),
+            (None, Some((_, error))) => Err(error),
+            (None, None) => Err(cancelled()),
+        }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn management(&self) -> &ManagementKey {
+        &self.management
+    }
+
+    fn choose_targets(
+        &self,
+        query: &UsageQuery,
+        listed: &ListedKeys,
+    ) -> Result<Vec<Target>, UserError> {
+        let daily: HashMap<&str, f64> = listed
+            .keys
+            .iter()
+            .flatten()
+            .filter_map(|key| Some((key.hash.as_str(), key.info.usage_daily?)))
+            .collect();
+        let target = |label: String, hash: String| Target {
+            label: Some(label),
+            today: daily.get(hash.as_str()).copied(),
+            id: hash.clone(),
+            hash: Some(hash),
+        };
+        if !query.keys.is_empty() {
+            let keys = query.keys.iter();
+            return Ok(keys.map(|key| target(key.label.to_string(), key.hash.clone())).collect());
+        }
+        if !query.by_key {
+            let keys = listed.keys.as_ref();
+            return Ok(vec![Target {
+                label: None,
+                hash: None,
+                id: account_id(&self.management),
+                today: keys.and_then(|keys| keys.iter().map(|key| key.info.usage_daily).sum()),
+            }]);
+        }
+        let stored_keys = inventory::list_keys(&self.services.location, &self.services.server)
+            .map_err(|error| error.to_user_error())?;
+        let Some(account_keys) = &listed.keys else {
+            let keys = stored_keys.into_iter();
+            return Ok(keys.map(|key| target(key.label.to_string(), key.hash)).collect());
+        };
+        let labels: HashMap<&str, String> =
+            stored_keys.iter().map(|key| (key.hash.as_str(), key.label.to_string())).collect();
+        let keys = account_keys.iter().map(|key| {
+            let label = labels.get(key.hash.as_str()).cloned();
+            target(label.unwrap_or_else(|| key.display_name()), key.hash.clone())
+        });
+        Ok(keys.collect())
+    }
+
+    /// Reads the activity of ids, each with the hash of its key, unless the cache has it until `needed`.
+    /// What is final is cached, also if the run is cancelled.
+    async fn fetch(
+        &self,
+        ids: Vec<(String, Option<String>)>,
+        today: Date,
+        needed: Date,
+        on_progress: &(dyn Fn(usize, usize) + Sync),
+        mut cancel: watch::Receiver<bool>,
+    ) -> Result<Fetched, UserError> {
+        let count = ids.len();
+        let names: Vec<String> = ids.iter().map(|(id, _)| id.clone()).collect();
+        let (location, server) = (self.services.location.clone(), self.services.server.clone());
+        let read = move || read_activity(&location, &server, Some(&names));
+        let mut cached = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        let mut fetched = Fetched::default();
+        let mut queue: VecDeque<(String, Option<String>)> = VecDeque::new();
+        for (id, hash) in ids {
+            match cached.remove(&id) {
+                // The server's clock may have been wrong when it was written.
+                Some(entry) if entry.to >= needed && entry.to < today => {
+                    fetched.activity.insert(id, entry);
+                }
+                Some(entry) => {
+                    cached.insert(id.clone(), entry);
+                    queue.push_back((id, hash));
+                }
+                None => queue.push_back((id, hash)),
+            }
+        }
+        let mut finals: Vec<(String, CachedActivity)> = Vec::new();
+        let mut tasks = JoinSet::new();
+        let mut stop: Option<UserError> = None;
+        let mut is_cancelled = false;
+        loop {
+            while stop.is_none() && tasks.len() < MAX_CONCURRENT_REQUESTS {
+                let Some((id, hash)) = queue.pop_front() else { break };
+                let (services, client) = (self.services.clone(), self.client.clone());
+                let management = self.management.clone();
+                tasks.spawn(async move {
+                    let hash = hash.as_deref();
+                    let rows =
+                        keys::list_activity_with(&services, &client, &management, hash).await;
+                    (id, rows)
+                });
+            }
+            let next = tokio::select! {
+                next = tasks.join_next() => next,
+                () = crate::services::provision::wait_for_cancel(&mut cancel) => {
+                    is_cancelled = true;
+                    break;
+                }
+            };
+            let Some(finished) = next else { break };
+            let Ok((id, rows)) = finished else { continue };
+            match rows {
+                Ok(rows) => {
+                    let now = self.client.server_time();
+                    let (all, last) = merge(cached.remove(&id), &rows, today, now);
+                    finals.extend(last.map(|entry| (id.clone(), entry)));
+                    fetched.activity.insert(id, all);
+                }
+                Err(error) => {
+                    let is_first_refusal = error.is_unavailable() && fetched.activity.is_empty();
+                    if is_first_refusal && self.is_activity_unavailable(count).await {
+                        fetched.is_unavailable = true;
+                        fetched.failed.push((id, explain(&error)));
+                        return Ok(fetched);
+                    }
+                    if !error.is_of_one_request() {
+                        stop.get_or_insert_with(|| explain(&error));
+                    }
+                    fetched.failed.push((id, explain(&error)));
+                }
+            }
+            on_progress(fetched.activity.len() + fetched.failed.len(), count);
+        }
+        let (location, server) = (self.services.location.clone(), self.services.server.clone());
+        let write = move || write_activity(&location, &server, &finals);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
+            tracing::warn!(%error, "the activity could not be cached");
+        }
+        if is_cancelled {
+            return Err(cancelled());
+        }
+        if let Some(error) = stop {
+            if fetched.activity.is_empty() {
+                return Err(error);
+            }
+            fetched.failed.extend(queue.into_iter().map(|(id, _)| (id, error.clone())));
+        }
+        Ok(fetched)
+    }
+
+    /// Whether the activity is refused for the whole account, after it was refused for a key.
+    async fn is_activity_unavailable(&self, count: usize) -> bool {
+        if count == 1 {
+            return true;
+        }
+        let rows =
+            keys::list_activity_with(&self.services, &self.client, &self.management, None).await;
+        matches!(rows, Err(error) if error.is_unavailable())
+    }
+}
+
+fn explain(error: &Error) -> UserError {
+    UserError { meaning: String::new(), ..error.to_user_error() }
+}
+
+fn cancelled() -> UserError {
+    UserError::new(ErrorKind::Cancelled, "cancelled", "run the command again to continue")
+        .with_meaning("the completed days that were read are kept")
+}
+
+/// Returns the days of an entry from `from` on. A day without a row had no spending.
+pub(super) fn to_days(activity: &CachedActivity, from: Date) -> DailySpending {
+    let mut days = DailySpending::new();
+    let mut totals: BTreeMap<Date, i64> = BTreeMap::new();
+    let first = activity.from.max(from);
+    for date in first.series(1.day()).take_while(|date| *date <= activity.to) {
+        totals.insert(date, 0);
+    }
+    for one in &activity.uses {
+        if let Some(total) = totals.get_mut(&one.date) {
+            *total = total.saturating_add(to_nanodollars(one.usage).unwrap_or(0));
+        }
+    }
+    for (date, total) in totals {
+        days.set(date, from_nanodollars(total));
+    }
+    days
+}
+
+/// Returns the last day to which the server adds nothing any more.
+fn last_final_day(now: Timestamp) -> Date {
+    utc_date(now.saturating_sub(SETTLING_TIME).unwrap_or(now)).saturating_sub(1.day())
+}
+
+/// Joins what is cached with what the server reported on `today`. Returns all completed days, and
+/// those of them that are final.
+///
+/// Of the thirty days that the server reports the first one is left out: its clock may be ahead of the
+/// one that says what today is.
+fn merge(
+    cached: Option<CachedActivity>,
+    rows: &[ActivityRow],
+    today: Date,
+    now: Timestamp,
+) -> (CachedActivity, Option<CachedActivity>) {
+    let first = first_day(today, ACTIVITY_DAYS);
+    let yesterday = today.saturating_sub(1.day());
+    // Days between what is cached and what is reported would be unknown.
+    let cached =
+        cached.filter(|entry| entry.to >= first.saturating_sub(1.day()) && entry.to < today);
+    let (from, known_to, mut uses) = match cached {
+        Some(entry) => (entry.from, Some(entry.to), entry.uses),
+        None => (first, None, Vec::new()),
+    };
+    let mut added: BTreeMap<(Date, &str), (u64, i64)> = BTreeMap::new();
+    for row in rows {
+        let is_new = known_to.is_none_or(|known_to| row.date > known_to);
+        if is_new && (first..=yesterday).contains(&row.date) {
+            let sum = added.entry((row.date, &row.model)).or_default();
+            sum.0 = sum.0.saturating_add(row.requests);
+            sum.1 = sum.1.saturating_add(to_nanodollars(row.usage).unwrap_or(0));
+        }
+    }
+    uses.extend(added.into_iter().map(|((date, model), (requests, usage))| ModelUse {
+        date,
+        model: model.to_owned(),
+        requests,
+        usage: from_nanodollars(usage),
+    }));
+    let all = CachedActivity { from, to: yesterday, uses };
+    let to = last_final_day(now).min(yesterday);
+    let to = known_to.map_or(to, |known_to| to.max(known_to));
+    let uses = all.uses.iter().filter(|one| one.date <= to).cloned().collect();
+    let last = (to >= from).then_some(CachedActivity { from, to, uses });
+    (all, last)
+}
+
+#[cfg(test)]
+mod tests;
