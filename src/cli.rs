@@ -33,8 +33,9 @@ use crate::services::config::{Config, DashboardNames, Field};
 use crate::services::provision::ServiceContext;
 pub use commands::list::refresh_all_keys;
 use commands::{
-    apply, completions, config, copy, disable, doctor, env, get, helper, import, list, man,
-    management, new, panic, profile, recover, rename, rm, rotate, run, show, status, store, watch,
+    account, apply, completions, config, copy, disable, doctor, env, get, helper, import, list,
+    man, management, new, panic, profile, recover, rename, rm, rotate, run, show, status, store,
+    usage, watch,
 };
 pub use exit_code::exit_code;
 pub use global_args::{GlobalArgs, LoadedSettings};
@@ -85,6 +86,11 @@ pub enum Command {
     Show(show::ShowArgs),
     /// Print the state of all keys without the network, for a prompt or a status bar
     Status(status::StatusArgs),
+    /// Show what was spent, by day, model or key
+    #[command(long_about = usage::LONG_ABOUT)]
+    Usage(usage::UsageArgs),
+    /// Show the credits of the account, for how long they last, its keys and its workspaces
+    Account(account::AccountArgs),
     /// Report keys that reach a limit, expire soon or are not used
     #[command(long_about = watch::LONG_ABOUT)]
     Watch(watch::WatchArgs),
@@ -176,6 +182,8 @@ pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Res
         Command::List(args) => args.run(services),
         Command::Show(args) => args.run(services),
         Command::Status(args) => args.run(services),
+        Command::Usage(args) => args.run(services),
+        Command::Account(args) => args.run(services),
         Command::Watch(args) => args.run(services),
         Command::Get(args) => args.run(services),
         Command::Run(args) => args.run(services),
@@ -239,6 +247,8 @@ impl Command {
             Self::List(args) => args.json,
             Self::Show(args) => args.json,
             Self::Status(args) => args.json,
+            Self::Usage(args) => args.json,
+            Self::Account(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Recover(args) => args.json,
             Self::Config(args) => args.is_json(),

@@ -98,7 +98,14 @@ fn run(cli: &Cli) -> Result<(), UserError> {
         seed_sandbox(&mut services, sandbox.take_seed_keys())?;
         services.management_key = Some(ManagementKey::from(sandbox.management_key().to_owned()));
         // The sandbox's keys have not been checked by an earlier run.
-        if let Some(Command::List(_) | Command::Show(_) | Command::Status(_)) = &cli.command {
+        if let Some(
+            Command::List(_)
+            | Command::Show(_)
+            | Command::Status(_)
+            | Command::Usage(_)
+            | Command::Account(_),
+        ) = &cli.command
+        {
             cli::refresh_all_keys(&services)?;
         }
     }

@@ -11,6 +11,7 @@
 
 mod account_json;
 mod account_routes;
+mod activity;
 mod consent;
 mod fake_browser;
 mod ledger;

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(super) mod account;
 pub(super) mod apply;
 pub(super) mod completions;
 pub(super) mod config;
@@ -24,4 +25,5 @@ pub(super) mod run;
 pub(super) mod show;
 pub(super) mod status;
 pub(super) mod store;
+pub(super) mod usage;
 pub(super) mod watch;

@@ -1,7 +1,11 @@
 //! Formats amounts in USD.
 
-/// Formats an amount with cents: `$3.20`, `-$0.37`. An amount that rounds to zero has no sign.
+/// Formats an amount with cents: `$3.20`, `-$0.37`. A small amount is `<$0.01`, so that it does not look
+/// like nothing; a negative one that rounds to zero has no sign.
 pub fn format_usd(amount: f64) -> String {
+    if amount > 0.0 && amount < 0.005 {
+        return "<$0.01".into();
+    }
     with_sign(amount, format!("${:.2}", amount.abs()))
 }
 
@@ -49,6 +53,9 @@ mod tests {
             (-0.0, "$0.00"),
             (-0.004, "$0.00"),
             (-12.0, "-$12.00"),
+            (0.0, "$0.00"),
+            (0.000_000_001, "<$0.01"),
+            (0.005, "$0.01"),
         ] {
             assert_eq!(format_usd(amount), expected);
             assert_eq!(format_usd_short(amount), expected);

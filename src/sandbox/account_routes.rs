@@ -11,6 +11,7 @@ use super::account_json::{
     assignments_to_json, credential_to_json, guardrail_to_json, workspace_budget_to_json,
     workspace_to_json,
 };
+use super::activity::{provider_of, split_by_model};
 use super::ledger::{
     Account, Change, Credential, DEFAULT_WORKSPACE_ID, Guardrail, MicroUsd, Reset, WorkspaceBudget,
     utc_date,
@@ -217,17 +218,13 @@ fn list_activity(
     let keys = account.select_keys(hash, workspace.as_deref()).ok_or_else(not_found)?;
     let mut rows: BTreeMap<(Date, &str, &str), MicroUsd> = BTreeMap::new();
     for key in keys {
-        // Every key uses one model, so that a list by model has more than one row.
-        let model = if key.hash.as_bytes().first().is_some_and(|byte| byte % 2 == 0) {
-            "openai/gpt-4.1-mini"
-        } else {
-            "anthropic/claude-haiku-4.5"
-        };
         let id = if by_workspace { &*key.policy.workspace_id } else { "" };
         for (date, spent) in key.spending.days() {
             if (first..today).contains(&date) && only.is_none_or(|only| only == date) {
-                let total = rows.entry((date, model, id)).or_default();
-                *total = [*total, spent].into_iter().sum();
+                for (model, spent) in split_by_model(&key.hash, date, spent) {
+                    let total = rows.entry((date, model, id)).or_default();
+                    *total = [*total, spent].into_iter().sum();
+                }
             }
         }
     }
@@ -235,18 +232,20 @@ fn list_activity(
         .into_iter()
         .rev()
         .map(|((date, model, workspace), spent)| {
-            let provider = model.split('/').next().unwrap_or_default();
+            // A request costs about a cent.
+            #[expect(clippy::cast_possible_truncation, reason = "a billion dollars at most")]
+            let requests = (spent.to_dollars() * 100.0).ceil() as i64;
             let mut row = json!({
                 "date": date.to_string(),
                 "model": model,
                 "model_permaslug": model,
                 "endpoint_id": "550e8400-e29b-41d4-a716-446655440000",
-                "provider_name": if provider == "openai" { "OpenAI" } else { "Anthropic" },
+                "provider_name": provider_of(model),
                 "usage": usd_to_json(spent),
                 "byok_usage_inference": 0,
-                "requests": 12,
-                "prompt_tokens": 4_800,
-                "completion_tokens": 1_200,
+                "requests": requests,
+                "prompt_tokens": 2_400 * requests,
+                "completion_tokens": 300 * requests,
                 "reasoning_tokens": 0,
                 "cached_tokens": 0,
             });

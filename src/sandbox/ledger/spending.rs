@@ -33,6 +33,12 @@ impl MicroUsd {
         (self.0 % 1_000_000 == 0).then_some(self.0 / 1_000_000)
     }
 
+    /// Returns this many percent of the amount, and the rest.
+    pub fn split(self, percent: i64) -> (Self, Self) {
+        let part = self.0 / 100 * percent;
+        (Self(part), Self(self.0 - part))
+    }
+
     /// Returns the difference, which can be negative.
     pub fn minus(self, spent: Self) -> Self {
         Self(self.0 - spent.0)
@@ -72,7 +78,7 @@ impl Reset {
     }
 
     /// Returns the first day of the window that contains `day`.
-    fn window_start(self, day: Date) -> Date {
+    pub fn window_start(self, day: Date) -> Date {
         match self {
             Self::Daily => day,
             Self::Weekly => day.saturating_sub(day.weekday().to_monday_zero_offset().days()),

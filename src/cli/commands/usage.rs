@@ -1,0 +1,214 @@
+//! `keywright usage`: what was spent, by day, model or key.
+
+mod groups;
+mod text;
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::cli::output::{
+    eprint, find_keys, is_quiet, print, print_status, print_warning, set_last_error,
+};
+use crate::cli::run_async;
+use crate::cli::signals::add_signal_handler;
+use crate::domain::{ErrorKind, UserError};
+use crate::services::provision::ServiceContext;
+use crate::services::usage::{UsageQuery, UsageReport, UsageSource, report_usage};
+use groups::{UsageRow, group_rows};
+
+pub(in crate::cli) const LONG_ABOUT: &str = "\
+Show what was spent, by day, model or key
+
+With a management key the figures come from the activity of the account: completed UTC days, which
+are requested once and then kept in the data directory, and today's spending of each key. Without
+one they come from the checks that Keywright made itself: a day that these do not tell exactly is
+not known, which is not the same as zero.
+
+Without LABEL: the whole account, or all stored keys without a management key. JSON and CSV have one
+row for each day, key and model, unless --by is given; days that are not known have no row.";
+
+/// Arguments of `usage`.
+#[derive(Args, Debug)]
+pub struct UsageArgs {
+    /// The labels of the keys [default: all]
+    #[arg(value_name = "LABEL")]
+    labels: Vec<String>,
+    /// The number of days, today included
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=366))]
+    days: u16,
+    /// What each row stands for [default: day]
+    #[arg(long, value_name = "WHAT")]
+    by: Option<Grouping>,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+    /// Print comma-separated values with a heading
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+/// What each row stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Grouping {
+    /// One UTC day
+    Day,
+    /// One model
+    Model,
+    /// One key
+    Key,
+}
+
+impl UsageArgs {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
+        let is_document = self.json || self.csv;
+        let grouping = self.by.or((!is_document).then_some(Grouping::Day));
+        let query = UsageQuery {
+            keys: find_keys(services, &self.labels)?,
+            days: i64::from(self.days),
+            by_key: matches!(grouping, None | Some(Grouping::Key)),
+        };
+        let report = run_async(fetch_report(services, &query))??;
+        for note in &report.notes {
+            print_warning(note);
+        }
+        if report.source == UsageSource::Samples {
+            print_status(
+                "these figures are from the checks that Keywright made itself; the activity of the account needs a management key: keywright management set",
+            );
+        }
+        let rows = group_rows(&report, grouping);
+        if self.json {
+            print(&format!("{:#}\n", report_to_json(&report, &rows)))?;
+        } else if self.csv {
+            print(&format_csv(&rows))?;
+        } else {
+            print(&text::format_report(&report, &rows, grouping.unwrap_or(Grouping::Day)))?;
+        }
+        check_unread(&report)
+    }
+}
+
+/// Returns an error if the activity of some keys could not be read.
+fn check_unread(report: &UsageReport) -> Result<(), UserError> {
+    let mut result = Ok(());
+    if let [(label, _, error)] = report.unread.as_slice() {
+        let message = format!("the activity of '{label}' could not be read: {}", error.message);
+        set_last_error(&mut result, UserError { message, ..error.clone() });
+    } else if let Some((label, _, error)) = report.unread.first() {
+        let (count, all) = (report.unread.len(), report.unread.len() + report.keys.len());
+        let message = format!(
+            "the activity of {count} of {all} keys could not be read; '{label}': {}",
+            error.message
+        );
+        set_last_error(&mut result, UserError { message, ..error.clone() });
+    }
+    result.map_err(|error| error.with_meaning("the figures above are without these keys"))
+}
+
+async fn fetch_report(
+    services: &ServiceContext,
+    query: &UsageQuery,
+) -> Result<UsageReport, UserError> {
+    /// Clears the progress line when dropped.
+    struct ProgressLine<'a>(&'a AtomicUsize);
+    impl Drop for ProgressLine<'_> {
+        fn drop(&mut self) {
+            if self.0.load(Ordering::Relaxed) > 0 {
+                eprint("\r\u{1b}[K");
+            }
+        }
+    }
+    let (cancel, cancelled) = watch::channel(false);
+    add_signal_handler(move || cancel.send(true).is_ok());
+    let shows_progress = !is_quiet() && io::stderr().is_terminal();
+    let started = std::time::Instant::now();
+    let last_shown = AtomicUsize::new(0);
+    let _line = ProgressLine(&last_shown);
+    let on_progress = |done: usize, all: usize| {
+        // Every fiftieth of a second would be too often, and a short run shows nothing.
+        let tenths = usize::try_from(started.elapsed().as_millis() / 100).unwrap_or(usize::MAX);
+        if shows_progress
+            && started.elapsed() > Duration::from_secs(1)
+            && last_shown.swap(tenths, Ordering::Relaxed) != tenths
+        {
+            eprint(&format!("\rread the activity of {done} of {all} keys"));
+        }
+    };
+    report_usage(services, query, Timestamp::now(), &on_progress, cancelled).await
+}
+
+fn report_to_json(report: &UsageReport, rows: &[UsageRow]) -> Value {
+    let mut document = json!({
+        "from": report.from.to_string(),
+        "to": report.today.to_string(),
+        "source": match report.source {
+            UsageSource::Activity => "activity",
+            UsageSource::Samples => "samples",
+        },
+        "rows": rows.iter().filter(|row| row.is_known).map(row_to_json).collect::<Vec<_>>(),
+    });
+    if !report.unread.is_empty() {
+        let unread = report.unread.iter().map(
+            |(label, hash, error)| json!({ "label": label, "hash": hash, "error": error.message }),
+        );
+        document["unread"] = unread.collect();
+    }
+    document
+}
+
+fn row_to_json(row: &UsageRow) -> Value {
+    json!({
+        "date": row.date.map(|date| date.to_string()),
+        "label": row.label,
+        "hash": row.hash,
+        "model": row.model,
+        "requests": row.requests,
+        "usage": row.usage,
+    })
+}
+
+/// Formats rows as RFC 4180 describes, with line feeds. What is not known is empty.
+fn format_csv(rows: &[UsageRow]) -> String {
+    let mut text = String::from("date,label,hash,model,requests,usage\n");
+    for row in rows.iter().filter(|row| row.is_known) {
+        let number = |number: Option<u64>| number.map(|number| number.to_string());
+        let fields = [
+            row.date.map(|date| date.to_string()),
+            row.label.clone(),
+            row.hash.clone(),
+            row.model.clone(),
+            number(row.requests),
+            Some(row.usage.to_string()),
+        ];
+        let fields = fields.map(|field| quote_csv(&field.unwrap_or_default()));
+        text.push_str(&fields.join(","));
+        text.push('\n');
+    }
+    text
+}
+
+fn quote_csv(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+/// Returns the error of a command that needs the management key.
+pub(super) fn no_management_key_error(what: &str) -> UserError {
+    UserError::new(
+        ErrorKind::Failed,
+        format!("{what} needs a management key"),
+        "store one: keywright management set",
+    )
+}
+
+#[cfg(test)]
+mod tests;

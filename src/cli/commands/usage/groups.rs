@@ -1,0 +1,150 @@
+//! Groups what was spent into rows.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
+use super::Grouping;
+use crate::domain::{DailySpending, ModelUse, from_nanodollars, sum_by_model, to_nanodollars};
+use crate::services::usage::{KeyUsage, UsageReport, UsageSource};
+
+/// A row of the output. What does not apply or is not known is `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::cli) struct UsageRow {
+    pub(super) date: Option<Date>,
+    pub(super) label: Option<String>,
+    pub(super) hash: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) requests: Option<u64>,
+    /// USD; a lower bound if it is not known.
+    pub(super) usage: f64,
+    /// Whether the usage is known.
+    pub(super) is_known: bool,
+}
+
+impl UsageRow {
+    const fn new(usage: f64) -> Self {
+        Self {
+            date: None,
+            label: None,
+            hash: None,
+            model: None,
+            requests: None,
+            usage,
+            is_known: true,
+        }
+    }
+}
+
+/// Returns the rows of a report: one for each day, model or key, or without a grouping one for each
+/// day, key and model.
+pub(super) fn group_rows(report: &UsageReport, grouping: Option<Grouping>) -> Vec<UsageRow> {
+    match grouping {
+        None => list_details(report),
+        Some(Grouping::Day) => group_by_day(report),
+        Some(Grouping::Model) => group_by_model(report),
+        Some(Grouping::Key) => group_by_key(report),
+    }
+}
+
+/// Returns the sum of amounts without the rounding errors of adding them up.
+fn sum(amounts: impl Iterator<Item = f64>) -> f64 {
+    let amounts = amounts.filter_map(to_nanodollars);
+    from_nanodollars(amounts.fold(0, i64::saturating_add))
+}
+
+fn list_details(report: &UsageReport) -> Vec<UsageRow> {
+    let mut rows = Vec::new();
+    for key in &report.keys {
+        let mut by_date: BTreeMap<Date, Vec<&ModelUse>> = BTreeMap::new();
+        for one in &key.uses {
+            by_date.entry(one.date).or_default().push(one);
+        }
+        for (date, usage) in key.days.iter().filter(|(date, _)| *date >= report.from) {
+            let row = |model, requests, usage| UsageRow {
+                date: Some(date),
+                label: key.label.clone(),
+                hash: key.hash.clone(),
+                model,
+                requests,
+                ..UsageRow::new(usage)
+            };
+            match by_date.get(&date) {
+                Some(uses) => rows.extend(
+                    uses.iter()
+                        .map(|one| row(Some(one.model.clone()), Some(one.requests), one.usage)),
+                ),
+                None => rows.push(row(None, idle_requests(report, date, usage), usage)),
+            }
+        }
+    }
+    // The keys keep their order within a day.
+    rows.sort_by_key(|row| row.date);
+    rows
+}
+
+/// Returns the number of requests of a day without rows: zero where the activity says so.
+fn idle_requests(report: &UsageReport, date: Date, usage: f64) -> Option<u64> {
+    let is_idle = report.source == UsageSource::Activity && date < report.today && usage <= 0.0;
+    is_idle.then_some(0)
+}
+
+fn group_by_day(report: &UsageReport) -> Vec<UsageRow> {
+    let days = DailySpending::sum(report.keys.iter().map(|key| &key.days));
+    let mut requests: BTreeMap<Date, u64> = BTreeMap::new();
+    for one in report.keys.iter().flat_map(|key| &key.uses) {
+        *requests.entry(one.date).or_default() += one.requests;
+    }
+    let dates = report.from.series(jiff::ToSpan::day(1)).take_while(|date| *date <= report.today);
+    dates
+        .map(|date| {
+            let known = days.get(date);
+            let at_least = || sum(report.keys.iter().filter_map(|key| key.days.get(date)));
+            let usage = known.unwrap_or_else(at_least);
+            UsageRow {
+                date: Some(date),
+                requests: requests
+                    .get(&date)
+                    .copied()
+                    .or_else(|| known.and_then(|usage| idle_requests(report, date, usage))),
+                is_known: known.is_some(),
+                ..UsageRow::new(usage)
+            }
+        })
+        .collect()
+}
+
+/// Returns the models, and a row without a model for what is not known by model: the present day, and
+/// everything where the figures are from samples.
+fn group_by_model(report: &UsageReport) -> Vec<UsageRow> {
+    let uses = report.keys.iter().flat_map(|key| &key.uses);
+    let mut rows: Vec<UsageRow> = sum_by_model(uses.clone())
+        .into_iter()
+        .map(|one| UsageRow {
+            model: Some(one.model),
+            requests: Some(one.requests),
+            ..UsageRow::new(one.usage)
+        })
+        .collect();
+    let all = report.keys.iter().map(|key| key.days.total(report.from, report.today));
+    let with_model = sum(uses.map(|one| one.usage));
+    let rest = sum([sum(all), -with_model].into_iter());
+    if rest > 0.0 {
+        rows.push(UsageRow::new(rest));
+    }
+    rows
+}
+
+fn group_by_key(report: &UsageReport) -> Vec<UsageRow> {
+    let to_row = |key: &KeyUsage| UsageRow {
+        label: key.label.clone(),
+        hash: key.hash.clone(),
+        requests: (report.source == UsageSource::Activity)
+            .then(|| key.uses.iter().map(|one| one.requests).sum()),
+        is_known: !key.days.is_empty(),
+        ..UsageRow::new(key.days.total(report.from, report.today))
+    };
+    let mut rows: Vec<UsageRow> = report.keys.iter().map(to_row).collect();
+    rows.sort_by(|a, b| b.usage.total_cmp(&a.usage).then_with(|| a.label.cmp(&b.label)));
+    rows
+}

@@ -1,0 +1,139 @@
+//! Rows, tables, JSON and CSV of known, unknown and idle days.
+
+use jiff::civil::Date;
+
+use super::*;
+use crate::domain::{DailySpending, ModelUse};
+use crate::services::usage::KeyUsage;
+
+fn day(number: i8) -> Date {
+    jiff::civil::date(2026, 11, number)
+}
+
+fn key(label: &str, days: &[(i8, f64)], uses: &[(i8, &str, f64)]) -> KeyUsage {
+    let to_use = |(date, model, usage): &(i8, &str, f64)| ModelUse {
+        date: day(*date),
+        model: (*model).into(),
+        requests: 4,
+        usage: *usage,
+    };
+    KeyUsage {
+        label: Some(label.into()),
+        hash: Some(format!("hash of {label}")),
+        days: days.iter().map(|(date, usd)| (day(*date), *usd)).collect::<DailySpending>(),
+        uses: uses.iter().map(to_use).collect(),
+    }
+}
+
+fn report(source: UsageSource, keys: Vec<KeyUsage>) -> UsageReport {
+    UsageReport { from: day(1), today: day(5), source, keys, unread: Vec::new(), notes: Vec::new() }
+}
+
+fn two_keys() -> UsageReport {
+    let first = key(
+        "ci, \"nightly\"",
+        &[(1, 0.0), (2, 0.3), (3, 0.0), (4, 10.0), (5, 0.000_000_001)],
+        &[(2, "a/x", 0.1), (2, "a/y", 0.2), (4, "a/x", 10.0)],
+    );
+    let other = key("laptop", &[(2, 0.0), (3, 0.0), (4, 2.5), (5, 1.0)], &[(4, "a/y", 2.5)]);
+    report(UsageSource::Activity, vec![first, other])
+}
+
+#[test]
+fn json_has_a_row_for_each_known_day_key_and_model() {
+    let report = two_keys();
+    let document = report_to_json(&report, &group_rows(&report, None));
+    let row = |date: &str, label: &str, model: Option<&str>, requests: Option<u64>, usage: f64| {
+        json!({
+            "date": date, "label": label, "hash": format!("hash of {label}"),
+            "model": model, "requests": requests, "usage": usage,
+        })
+    };
+    let (ci, laptop) = ("ci, \"nightly\"", "laptop");
+    let expected = json!([
+        row("2026-11-01", ci, None, Some(0), 0.0),
+        row("2026-11-02", ci, Some("a/x"), Some(4), 0.1),
+        row("2026-11-02", ci, Some("a/y"), Some(4), 0.2),
+        row("2026-11-02", laptop, None, Some(0), 0.0),
+        row("2026-11-03", ci, None, Some(0), 0.0),
+        row("2026-11-03", laptop, None, Some(0), 0.0),
+        row("2026-11-04", ci, Some("a/x"), Some(4), 10.0),
+        row("2026-11-04", laptop, Some("a/y"), Some(4), 2.5),
+        row("2026-11-05", ci, None, None, 0.000_000_001),
+        row("2026-11-05", laptop, None, None, 1.0),
+    ]);
+    assert_eq!(document["rows"], expected);
+    assert_eq!(document["from"], "2026-11-01");
+    assert_eq!(document["to"], "2026-11-05");
+    assert_eq!(document["source"], "activity");
+}
+
+#[test]
+fn a_day_that_is_not_known_of_every_key_is_left_out_of_the_sum() {
+    let report = two_keys();
+    let rows = group_rows(&report, Some(Grouping::Day));
+    let found: Vec<_> = rows.iter().map(|row| (row.is_known, row.usage)).collect();
+    let expected = [(false, 0.0), (true, 0.3), (true, 0.0), (true, 12.5), (true, 1.000_000_001)];
+    assert_eq!(found, expected);
+    assert_eq!(report_to_json(&report, &rows)["rows"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn models_and_keys_are_ordered_by_spending_and_add_up() {
+    let report = two_keys();
+    let models = group_rows(&report, Some(Grouping::Model));
+    let found: Vec<_> = models.iter().map(|row| (row.model.as_deref(), row.usage)).collect();
+    // What was spent today is not known by model.
+    assert_eq!(found, [(Some("a/x"), 10.1), (Some("a/y"), 2.7), (None, 1.000_000_001)]);
+    let keys = group_rows(&report, Some(Grouping::Key));
+    let found: Vec<_> = keys.iter().map(|row| row.usage).collect();
+    assert_eq!(found, [10.300_000_001, 3.5]);
+}
+
+#[test]
+fn csv_quotes_commas_and_quotation_marks() {
+    let report = two_keys();
+    let text = format_csv(&group_rows(&report, Some(Grouping::Key)));
+    assert_eq!(
+        text,
+        "date,label,hash,model,requests,usage\n\
+         ,\"ci, \"\"nightly\"\"\",\"hash of ci, \"\"nightly\"\"\",,12,10.300000001\n\
+         ,laptop,hash of laptop,,4,3.5\n"
+    );
+    assert_eq!(quote_csv("a\nb"), "\"a\nb\"");
+}
+
+#[test]
+fn table_tells_idle_from_unknown_days() {
+    let days = [(1, 100.0), (2, 20.0), (3, 0.0), (5, 0.004)];
+    let report = report(UsageSource::Samples, vec![key("laptop", &days, &[])]);
+    let rows = group_rows(&report, Some(Grouping::Day));
+    assert_eq!(
+        text::format_report(&report, &rows, Grouping::Day),
+        "'laptop' by day, 2026-11-01 to 2026-11-05 UTC, from Keywright's own checks\n\
+         \n\
+         2026-11-01  $100.00  ████████████████████████████████████████\n\
+         2026-11-02   $20.00  ████████\n\
+         2026-11-03    $0.00\n\
+         2026-11-04        ·\n\
+         2026-11-05   <$0.01  ▏\n\
+         \n\
+         $120.00 in all that is known; 1 day is not known; the last day is not over\n"
+    );
+}
+
+#[test]
+fn keys_that_could_not_be_read_are_an_error_and_in_the_document() {
+    let mut report = two_keys();
+    assert!(check_unread(&report).is_ok());
+    let error = UserError::new(ErrorKind::Unreachable, "rate limited", "wait a minute");
+    report.unread = vec![("a".into(), "h".into(), error.clone()), ("b".into(), "i".into(), error)];
+    let error = check_unread(&report).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable);
+    assert!(
+        error.message.contains("2 of 4 keys could not be read; 'a': rate limited"),
+        "{error:?}"
+    );
+    let document = report_to_json(&report, &[]);
+    assert_eq!(document["unread"][1], json!({"label": "b", "hash": "i", "error": "rate limited"}));
+}

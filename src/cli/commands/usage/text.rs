@@ -1,0 +1,143 @@
+//! Formats what was spent as a table with a bar for each row.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::groups::UsageRow;
+use super::{Grouping, UsageReport, UsageSource};
+use crate::cli::table::terminal_width;
+use crate::domain::{format_usd, truncate};
+
+/// The width without a terminal.
+const DEFAULT_WIDTH: usize = 80;
+
+/// The longest bar.
+const MAX_BAR: usize = 40;
+
+/// The shortest bar that is worth its place.
+const MIN_BAR: usize = 4;
+
+/// The longest name of a model or key.
+const MAX_NAME: usize = 40;
+
+/// Marks a day that is not known.
+const UNKNOWN: &str = "·";
+
+pub(super) fn format_report(report: &UsageReport, rows: &[UsageRow], by: Grouping) -> String {
+    let width = terminal_width().unwrap_or(DEFAULT_WIDTH);
+    let mut text = format_heading(report, by);
+    text.push('\n');
+    text.push_str(&format_rows(rows, by, width));
+    text.push_str(&format_total(report, rows, by));
+    text
+}
+
+fn format_heading(report: &UsageReport, by: Grouping) -> String {
+    let by = match by {
+        Grouping::Day => "day",
+        Grouping::Model => "model",
+        Grouping::Key => "key",
+    };
+    let source = match report.source {
+        UsageSource::Activity => "from the activity of the account",
+        UsageSource::Samples => "from Keywright's own checks",
+    };
+    let what = match report.keys.as_slice() {
+        [one] => one.label.as_ref().map_or("the account".into(), |label| format!("'{label}'")),
+        keys => format!("{} keys", keys.len()),
+    };
+    format!("{what} by {by}, {} to {} UTC, {source}\n", report.from, report.today)
+}
+
+/// Returns a line for each row: name, amount and bar.
+fn format_rows(rows: &[UsageRow], by: Grouping, width: usize) -> String {
+    let names: Vec<String> = rows.iter().map(|row| truncate(&name(row, by), MAX_NAME)).collect();
+    let amounts: Vec<String> = rows
+        .iter()
+        .map(|row| match row.is_known {
+            true => format_usd(row.usage),
+            false if row.usage > 0.0 => format!("at least {}", format_usd(row.usage)),
+            false => UNKNOWN.to_owned(),
+        })
+        .collect();
+    let widest = |texts: &[String]| texts.iter().map(|text| text.width()).max().unwrap_or(0);
+    let amount_width = widest(&amounts);
+    let name_width = widest(&names).min(width.saturating_sub(amount_width + 2).max(8));
+    let bar_width = width.saturating_sub(name_width + amount_width + 4).min(MAX_BAR);
+    let most = rows.iter().map(|row| row.usage).fold(0.0, f64::max);
+    let mut text = String::new();
+    for ((row, name), amount) in rows.iter().zip(&names).zip(&amounts) {
+        let name = truncate(name, name_width);
+        let padding = name_width.saturating_sub(name.width()) + 2;
+        let padding = padding + amount_width.saturating_sub(amount.width());
+        let mut line = format!("{name}{}{amount}", " ".repeat(padding));
+        if bar_width >= MIN_BAR && most > 0.0 {
+            line.push_str("  ");
+            line.push_str(&format_bar(row.usage / most, bar_width));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn name(row: &UsageRow, by: Grouping) -> String {
+    match by {
+        Grouping::Day => row.date.map(|date| date.to_string()).unwrap_or_default(),
+        Grouping::Model => row.model.clone().unwrap_or_else(|| "(model not known)".into()),
+        Grouping::Key => row.label.clone().unwrap_or_else(|| "(the account)".into()),
+    }
+}
+
+/// Returns a bar for a share of the highest amount, in eighths of a column. A share above zero has at
+/// least one eighth.
+fn format_bar(share: f64, width: usize) -> String {
+    const EIGHTHS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "from 0 to eight times the width"
+    )]
+    let eighths = (share.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;
+    let eighths = if share > 0.0 { eighths.max(1) } else { 0 };
+    let mut bar = "█".repeat(eighths / 8);
+    if eighths % 8 > 0 {
+        bar.push(EIGHTHS[eighths % 8 - 1]);
+    }
+    bar
+}
+
+fn format_total(report: &UsageReport, rows: &[UsageRow], by: Grouping) -> String {
+    let total: f64 = rows.iter().map(|row| row.usage).sum();
+    let unknown = rows.iter().filter(|row| !row.is_known).count();
+    let mut text = format!("\n{} in all", format_usd(total));
+    if unknown > 0 {
+        let unit = match (by, unknown) {
+            (Grouping::Key, 1) => "key is",
+            (Grouping::Key, _) => "keys are",
+            (_, 1) => "day is",
+            (_, _) => "days are",
+        };
+        text.push_str(&format!(" that is known; {unknown} {unit} not known"));
+    }
+    let is_today_known = rows.iter().any(|row| row.date == Some(report.today) && row.is_known);
+    if by == Grouping::Day && is_today_known {
+        text.push_str("; the last day is not over");
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_fit_the_width_and_a_small_share_is_seen() {
+        assert_eq!(format_bar(1.0, 5), "█████");
+        assert_eq!(format_bar(0.5, 5), "██▌");
+        assert_eq!(format_bar(0.000_1, 5), "▏");
+        assert_eq!(format_bar(0.0, 5), "");
+        assert_eq!(format_bar(f64::INFINITY, 3), "███");
+    }
+}
