@@ -221,7 +221,7 @@ fn list_activity(
         let id = if by_workspace { &*key.policy.workspace_id } else { "" };
         for (date, spent) in key.spending.days() {
             if (first..today).contains(&date) && only.is_none_or(|only| only == date) {
-                for (model, spent) in split_by_model(&key.hash, date, spent) {
+                for (model, spent) in split_by_model(key.number, date, spent) {
                     let total = rows.entry((date, model, id)).or_default();
                     *total = [*total, spent].into_iter().sum();
                 }

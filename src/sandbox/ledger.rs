@@ -75,6 +75,8 @@ pub struct Key {
     pub updated_at: Option<Timestamp>,
     /// What the key has spent.
     pub spending: Spending,
+    /// How many keys there were when it was created; decides which models it uses.
+    pub number: usize,
 }
 
 impl Key {
@@ -215,6 +217,7 @@ impl Account {
             created_at: now,
             updated_at: None,
             spending: Spending::default(),
+            number: self.keys.len(),
         });
         let last = self.keys.len() - 1;
         &mut self.keys[last]

@@ -83,7 +83,7 @@ fn format_rows(rows: &[UsageRow], by: Grouping, width: usize) -> String {
 fn name(row: &UsageRow, by: Grouping) -> String {
     match by {
         Grouping::Day => row.date.map(|date| date.to_string()).unwrap_or_default(),
-        Grouping::Model => row.model.clone().unwrap_or_else(|| "(model not known)".into()),
+        Grouping::Model => row.model.clone().unwrap_or_else(|| "(not known by model)".into()),
         Grouping::Key => row.label.clone().unwrap_or_else(|| "(the account)".into()),
     }
 }
