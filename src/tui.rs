@@ -24,7 +24,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::domain::{ErrorKind, StoreKind, UserError, io_error_text};
 use crate::platform::environment;
-use crate::services::config::Settings;
+use crate::services::config::{DEFAULT_SERVER, Settings};
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
 use crate::tui::state::{AppContext, Model, Msg, SortOrder};
@@ -73,7 +73,7 @@ enum LoopEvent {
 const MIN_FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
 /// Runs the dashboard until the person quits.
-pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> {
+pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserError> {
     let size = check_terminal()?;
     let Options { sandbox_controls, use_color, settings } = options;
     let key_bindings = settings.bindings.iter().map(|(name, key)| (name.as_str(), key.as_str()));
@@ -84,6 +84,9 @@ pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> 
         (true, true) => Theme::Light,
         (true, false) => Theme::Dark,
     };
+    // The sandbox's key is its own. Another server could be anyone's.
+    let is_asked = sandbox_controls.is_none() && services.server != DEFAULT_SERVER;
+    let environment_key = if is_asked { services.management_key.take() } else { None };
     let context = AppContext {
         server: services.server.clone(),
         is_sandbox: sandbox_controls.is_some(),
@@ -96,6 +99,7 @@ pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> 
         config_errors: [settings.errors, key_problems].concat(),
         key_defaults: services.key_defaults.clone(),
         profile: services.profile.clone(),
+        asks_about_environment_key: environment_key.is_some(),
     };
     let mut model = Model::new(context, size, Timestamp::now());
     // The theme decides about colours; without this, crossterm would also drop bold and dim.
@@ -110,8 +114,13 @@ pub fn run(services: ServiceContext, options: Options) -> Result<(), UserError> 
     let local = tokio::task::LocalSet::new();
     let exit_message = local.block_on(&runtime, async {
         let (event_sender, events) = unbounded_channel();
-        let mut runner =
-            EffectRunner::new(services, sandbox_controls, clock.clone(), event_sender.clone());
+        let mut runner = EffectRunner::new(
+            services,
+            environment_key,
+            sandbox_controls,
+            clock.clone(),
+            event_sender.clone(),
+        );
         let terminal_events = input::spawn_event_reader(event_sender.clone());
         let quit_requested = Arc::clone(&signals.quit_requested);
         input::spawn_signal_forwarder(signals, event_sender);

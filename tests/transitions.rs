@@ -10,6 +10,8 @@ mod form;
 mod inventory;
 #[path = "transitions/key_update.rs"]
 mod key_update;
+#[path = "transitions/management.rs"]
+mod management;
 #[path = "transitions/overlay.rs"]
 mod overlay;
 #[path = "transitions/plan.rs"]

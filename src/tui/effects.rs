@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::{Clock, LoopEvent, SandboxControls};
-use crate::domain::{ApiKey, AuthorizationResponse, ErrorKind, UserError};
+use crate::domain::{ApiKey, AuthorizationResponse, ErrorKind, ManagementKey, UserError};
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
 use crate::services::keys::{self, BatchCommand, load_key};
@@ -30,6 +30,8 @@ pub(super) enum LoopAction {
 
 pub(super) struct EffectRunner {
     services: ServiceContext,
+    /// The environment's management key, until the person agrees to its use.
+    environment_key: Option<ManagementKey>,
     sandbox_controls: Option<SandboxControls>,
     clock: Clock,
     event_sender: UnboundedSender<LoopEvent>,
@@ -60,12 +62,14 @@ impl RunHandle {
 impl EffectRunner {
     pub(super) fn new(
         services: ServiceContext,
+        environment_key: Option<ManagementKey>,
         sandbox_controls: Option<SandboxControls>,
         clock: Clock,
         results: UnboundedSender<LoopEvent>,
     ) -> Self {
         Self {
             services,
+            environment_key,
             sandbox_controls,
             clock,
             event_sender: results,
@@ -116,6 +120,9 @@ impl EffectRunner {
             }
             Effect::SetKeysDisabled { keys, disabled } => self.set_keys_disabled(keys, disabled),
             Effect::RevokeKeys(keys) => self.revoke_keys(keys),
+            Effect::UseEnvironmentKey => {
+                self.services.management_key = self.environment_key.take();
+            }
             Effect::DetectManagementKey => self.detect_management_key(),
             Effect::CopyShownKey(key) => {
                 self.copy_to_clipboard(move |_| Ok(to_secret_string(&key)));

@@ -24,9 +24,9 @@ pub use footer::{FooterItem, footer_items};
 pub use palette::{PaletteEntry, palette_entries, run_entry, selected_entry};
 use tables::{
     ACTION_RESULTS, ALTERNATE_STORE, BATCH, CODE_FIELD, CONFIRM_ACCOUNT, CONFIRM_LEAK_RESPONSE,
-    CONFIRM_REVOKE, CONFIRM_ROTATE, FILTER, FORM, HELP, MESSAGES, NEW_KEY, PALETTE, PASSPHRASE,
-    PLAN, PLAN_FINISHED, PLAN_PATH, PROVISIONING, QUESTION, REMOVE_QUESTION, SANDBOX_CONSENT,
-    SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING, UNSTORED_KEY,
+    CONFIRM_REVOKE, CONFIRM_ROTATE, FILTER, FORM, HELP, MANAGEMENT, MESSAGES, NEW_KEY, PALETTE,
+    PASSPHRASE, PLAN, PLAN_FINISHED, PLAN_PATH, PROVISIONING, QUESTION, REMOVE_QUESTION,
+    SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING, UNSTORED_KEY,
 };
 
 /// Returns the actions that key presses trigger now; the first match wins.
@@ -91,6 +91,8 @@ fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
         Screen::Plan(plan) if plan.is_finished => vec![PLAN_FINISHED],
         Screen::Plan(plan) if plan.comparison.is_some() => vec![PLAN],
         Screen::Plan(_) => vec![PLAN_PATH, TEXT_EDITING],
+        Screen::Management(screen) if screen.stored.is_some() => vec![ACTION_RESULTS],
+        Screen::Management(_) => vec![MANAGEMENT, TEXT_EDITING],
     }
 }
 
@@ -185,6 +187,7 @@ pub fn intent_for_key(model: &Model, event: &KeyEvent) -> Option<Intent> {
         Screen::NewKey(new_key) => new_key.passphrase_form.is_some(),
         Screen::Plan(plan) => plan.comparison.is_none(),
         Screen::ActionResults(_) => false,
+        Screen::Management(screen) => screen.stored.is_none(),
     } && model.question.is_none()
         && model.overlay.is_none();
     match (bound, event.code) {

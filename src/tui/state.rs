@@ -9,6 +9,7 @@ mod dashboard;
 mod effect;
 mod form;
 mod key_overrides;
+mod management_screen;
 mod message;
 mod new_key_screen;
 mod overlay;
@@ -26,6 +27,7 @@ pub use effect::{Effect, Request};
 pub(in crate::tui) use form::Submission;
 pub use form::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind};
 pub use key_overrides::{KeyOverrides, KeyPress};
+pub use management_screen::{KeyRight, ManagementScreen, StoredManagementKey};
 pub use message::{Intent, Msg, Response};
 pub use new_key_screen::{NewKeyScreen, PassphraseForm};
 pub use overlay::{LoggedMessage, MessageView, Overlay, Palette};
@@ -62,6 +64,8 @@ pub enum Screen {
     ActionResults(Vec<ActionResult>),
     /// A plan: its path, its comparison and its results.
     Plan(Box<PlanScreen>),
+    /// The field for a management key, and what the key may do.
+    Management(Box<ManagementScreen>),
 }
 
 /// A yes-or-no question.
@@ -73,6 +77,8 @@ pub enum Question {
     DiscardUnstoredKey,
     /// Dismiss this unresolved attempt?
     DismissAttempt(UnresolvedAttempt),
+    /// Use the environment's management key with this server, which is not OpenRouter?
+    UseEnvironmentKey,
     /// Remove these keys from this machine?
     RemoveKeys(Vec<Label>),
     /// Disable or enable these keys?
@@ -138,6 +144,8 @@ pub struct AppContext {
     pub key_defaults: KeyDefaults,
     /// The profile whose keys are shown.
     pub profile: ProfileName,
+    /// Whether a person has to agree before the environment's management key is used.
+    pub asks_about_environment_key: bool,
 }
 
 /// The whole state of the dashboard.
@@ -179,6 +187,8 @@ pub struct Model {
     pub messages: VecDeque<LoggedMessage>,
     /// The keys of the configuration.
     pub key_overrides: KeyOverrides,
+    /// Whether a person still has to agree before the environment's management key is used.
+    pub asks_about_environment_key: bool,
     /// Keys that are stored nowhere and wait to be shown.
     pub unstored_keys: Vec<NewKeyScreen>,
     /// Runs that continue without a screen.
@@ -220,6 +230,7 @@ impl Model {
             question: None,
             messages: VecDeque::new(),
             key_overrides: context.key_overrides,
+            asks_about_environment_key: context.asks_about_environment_key,
             unstored_keys: Vec::new(),
             background_runs: Vec::new(),
             open_requests: Vec::new(),
@@ -282,7 +293,8 @@ impl Model {
             | Screen::SignIn(_)
             | Screen::Confirm(_)
             | Screen::ActionResults(_)
-            | Screen::Plan(_) => None,
+            | Screen::Plan(_)
+            | Screen::Management(_) => None,
         };
         // Ticks fall on full seconds so that a countdown skips none.
         let moves = seconds.and_then(|seconds| {

@@ -4,9 +4,11 @@ mod account;
 mod actions;
 mod form;
 mod intents;
+mod management;
 mod operation;
 mod overlay;
 mod plan;
+mod provisioning;
 mod quit;
 mod responses;
 mod sign_in;
@@ -17,8 +19,8 @@ use quit::{
     change_result, count_changes, finish_change, handle_disconnect, queue_unstored, quit_when_idle,
 };
 
-use crate::domain::{CheckResult, ErrorKind, ProvisioningOutcome, StoredKey};
-use crate::tui::state::{Effect, Model, Msg, NewKeyScreen, Request, Response, Screen, Ticket};
+use crate::domain::{CheckResult, StoredKey};
+use crate::tui::state::{Effect, Model, Msg, NewKeyScreen, Question, Request, Response, Screen};
 
 /// Starts loading the inventory, as at the start of the program.
 pub fn load_keys(model: &mut Model) -> Vec<Effect> {
@@ -139,7 +141,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Response(ticket, Response::ProvisioningFinished(outcome)) => {
-            finish_provisioning(model, ticket, outcome)
+            provisioning::finish_provisioning(model, ticket, outcome)
         }
         Msg::Response(ticket, Response::RotationFinished(rotation)) => {
             responses::finish_rotation(model, ticket, rotation)
@@ -181,6 +183,9 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::KeyDisabledSet { label, result, warning } => {
             responses::finish_set_disabled(model, &label, result, warning);
             Vec::new()
+        }
+        Msg::Response(ticket, Response::ManagementKeyStored(result)) => {
+            management::finish(model, ticket, result)
         }
         Msg::Response(ticket, Response::KeyImported(result)) => {
             if model.close_request(ticket) {
@@ -289,68 +294,6 @@ fn start_refresh(model: &mut Model) -> Vec<Effect> {
     vec![Effect::Request(ticket, Request::RefreshKeys(keys))]
 }
 
-/// Handles the end of a provisioning run: on its screen if that is shown, otherwise by a notice.
-fn finish_provisioning(
-    model: &mut Model,
-    ticket: Ticket,
-    outcome: ProvisioningOutcome,
-) -> Vec<Effect> {
-    if !model.close_request(ticket) {
-        // The request was closed before, but a key that is not stored must never be dropped.
-        if let Ok(new_key) = NewKeyScreen::from_outcome(outcome)
-            && !new_key.is_stored
-        {
-            queue_unstored(model, new_key);
-        }
-        return Vec::new();
-    }
-    let is_shown = match &model.screen {
-        Screen::SignIn(sign_in) => sign_in.ticket == ticket,
-        Screen::NewKey(new_key) => new_key.store_ticket == Some(ticket),
-        Screen::Dashboard
-        | Screen::Form(_)
-        | Screen::Confirm(_)
-        | Screen::ActionResults(_)
-        | Screen::Plan(_) => false,
-    };
-    let background_run = model.background_runs.iter().position(|run| run.ticket == ticket);
-    let background_run = background_run.map(|index| model.background_runs.remove(index));
-    if let ProvisioningOutcome::Stored { stored_key, .. } = &outcome {
-        model.dashboard.upsert_key(stored_key.clone(), model.now);
-        update_used_labels(model);
-    }
-    match (NewKeyScreen::from_outcome(outcome), background_run) {
-        (Ok(new_key), None) if is_shown => {
-            let hash = new_key.key.hash();
-            let previous = std::mem::replace(&mut model.screen, Screen::NewKey(Box::new(new_key)));
-            // A result for another key must not drop the unstored key on screen.
-            if let Screen::NewKey(previous) = previous
-                && previous.key.hash() != hash
-            {
-                model.unstored_keys.push(NewKeyScreen { store_ticket: None, ..*previous });
-            }
-        }
-        (Ok(new_key), _) if !new_key.is_stored => queue_unstored(model, new_key),
-        (Ok(new_key), _) => {
-            model.notify(Ok(format!("'{}' was created and stored", new_key.entry.label)));
-        }
-        (Err(error), None) => match &mut model.screen {
-            Screen::SignIn(sign_in) if is_shown => sign_in.error = Some(error),
-            Screen::NewKey(new_key) if is_shown => {
-                new_key.store_ticket = None;
-                new_key.error = Some(error);
-            }
-            _ => {}
-        },
-        // The person cancelled the run.
-        (Err(error), Some(_)) if error.kind == ErrorKind::Cancelled => {}
-        (Err(error), Some(_)) => {
-            model.notify(Err(error));
-        }
-    }
-    quit_when_idle(model)
-}
-
 /// Restores the invariants after a message: shows a waiting unstored key when the dashboard is free,
 /// hides revealed keys that expired or are on another screen, and loads missing usage history.
 fn after_update(model: &mut Model) -> Vec<Effect> {
@@ -367,6 +310,13 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
     {
         actions::confirm_account(model);
     }
+    if model.asks_about_environment_key
+        && matches!(model.screen, Screen::Dashboard)
+        && model.question.is_none()
+    {
+        model.asks_about_environment_key = false;
+        model.question = Some(Question::UseEnvironmentKey);
+    }
     model.dashboard.hide_when_expired(model.now);
     match &mut model.screen {
         Screen::Dashboard => {}
@@ -378,7 +328,8 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
         | Screen::SignIn(_)
         | Screen::Confirm(_)
         | Screen::ActionResults(_)
-        | Screen::Plan(_) => {
+        | Screen::Plan(_)
+        | Screen::Management(_) => {
             model.dashboard.hide_revealed_key();
         }
     }

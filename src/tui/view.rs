@@ -17,6 +17,7 @@ mod header;
 mod help;
 mod key_details;
 mod key_table;
+mod management;
 mod messages;
 mod new_key_screen;
 mod palette;
@@ -135,6 +136,7 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
             confirm_dialog::draw_action_results(results, theme, frame, body);
         }
         Screen::Plan(state) => plan::draw(state, theme, frame, body),
+        Screen::Management(state) => management::draw(state, theme, frame, body),
         Screen::Dashboard => {
             let body = warnings::draw(model, theme, frame, body);
             match (&model.dashboard.keys, model.dashboard.selected_key()) {

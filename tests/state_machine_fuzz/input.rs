@@ -129,6 +129,7 @@ impl Fuzzer {
             Intent::OpenPalette,
             Intent::RunFromPalette(Box::new(Intent::ToggleMark)),
             Intent::NextAttention,
+            Intent::OpenManagement,
             Intent::SetFilter("state:".into()),
             Intent::SortBy(SortOrder::State),
             Intent::NewKey,

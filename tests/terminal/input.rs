@@ -27,7 +27,7 @@ fn replies_and_alt_keys_do_nothing() {
     terminal.type_text("?");
     terminal.wait_for("4 keys stored");
     let bytes = terminal.bytes();
-    for word in ["Disable", "Remove", "leaked", "opied", "Credit"] {
+    for word in ["Disable", "Remove", "leak response", "opied", "Credit"] {
         assert!(!bytes.contains(word), "{word}: {bytes}");
     }
     terminal.type_text("n");

@@ -66,6 +66,29 @@ pub async fn store_management_key(
         .await?)
 }
 
+/// Returns what a management key may read, each with the server's reason if it refuses that. Nothing is
+/// changed. What the server does not answer counts as refused.
+pub async fn probe_rights(
+    services: &ServiceContext,
+    key: &ManagementKey,
+) -> Vec<(&'static str, Option<String>)> {
+    let Ok(client) = services.build_client() else { return Vec::new() };
+    let (keys, credits, workspaces, guardrails, activity) = tokio::join!(
+        client.list_keys(key, None, 0),
+        client.get_credits(key),
+        client.list_workspaces(key, 0),
+        client.list_guardrails(key, None, 0),
+        client.list_activity(key, None),
+    );
+    vec![
+        ("list, edit, disable and delete keys", keys.err().map(|error| error.to_string())),
+        ("read the credits", credits.err().map(|error| error.to_string())),
+        ("read the activity of each model", activity.err().map(|error| error.to_string())),
+        ("choose a workspace", workspaces.err().map(|error| error.to_string())),
+        ("assign a guardrail", guardrails.err().map(|error| error.to_string())),
+    ]
+}
+
 /// Removes the stored management key and returns whether there was one. It stays valid at OpenRouter.
 pub async fn remove_management_key(services: &ServiceContext) -> Result<bool, Error> {
     let entry_id = management_entry_id(services);

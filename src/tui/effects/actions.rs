@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::{EffectRunner, send_message};
 use crate::domain::{
-    AccountKey, AccountKeys, ApiKey, ErrorKind, KeyUpdate, Label, ProvisioningEvent,
+    AccountKey, AccountKeys, ApiKey, ErrorKind, KeyUpdate, Label, ManagementKey, ProvisioningEvent,
     ProvisioningOutcome, RetirePolicy, RotationOutcome, StoredKey, UserError,
 };
 use crate::platform::browser::{self, BrowserAvailability};
@@ -14,7 +14,7 @@ use crate::services::keys::{self, Error, JoinedKey, management_key};
 use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::secret_store;
 use crate::storage::usage_history;
-use crate::tui::state::{AuthChoice, Msg, Response, Ticket};
+use crate::tui::state::{AuthChoice, KeyRight, Msg, Response, StoredManagementKey, Ticket};
 
 impl EffectRunner {
     pub(super) fn rotate_key(
@@ -184,6 +184,25 @@ impl EffectRunner {
         self.spawn_request(ticket, move |services, _| async move {
             let account = load_account_keys(&services).await.map_err(|error| error.to_user_error());
             Response::AccountKeysLoaded(account)
+        });
+    }
+
+    pub(super) fn store_management_key(&self, ticket: Ticket, key: ManagementKey) {
+        self.spawn_request(ticket, move |services, _| async move {
+            let result = match management_key::store_management_key(&services, &key).await {
+                Ok(()) => Ok(StoredManagementKey {
+                    masked: key.masked(),
+                    store_name: services.secret_store.display_name(),
+                    rights: management_key::probe_rights(&services, &key)
+                        .await
+                        .into_iter()
+                        .map(|(name, refused)| KeyRight { name, refused })
+                        .collect(),
+                    is_overridden: services.management_key.is_some(),
+                }),
+                Err(error) => Err(error.to_user_error()),
+            };
+            Response::ManagementKeyStored(result)
         });
     }
 

@@ -56,6 +56,7 @@ impl EffectRunner {
             Request::FetchAccountKey(hash) => self.fetch_account_key(ticket, hash),
             Request::UpdateKey(update) => self.update_key(ticket, *update),
             Request::ImportKey { label, key } => self.import_key(ticket, label, key),
+            Request::StoreManagementKey(key) => self.store_management_key(ticket, key),
             Request::LoadAccountKeys => self.list_account_keys(ticket),
             Request::LoadUsageHistory(hashes) => self.load_usage_history(ticket, hashes),
             Request::LoadSpending => self.load_spending(ticket),

@@ -141,6 +141,16 @@ pub(super) const DASHBOARD: &[Action] = &[
         .says("other keys of the account"),
     Action::named(
         Group::Account,
+        "management-key",
+        &[char_key('M')],
+        "M",
+        "management key",
+        Intent::OpenManagement,
+    )
+    .says("set the management key")
+    .help_only(),
+    Action::named(
+        Group::Account,
         "dismiss-attempt",
         &[char_key('D')],
         "D",

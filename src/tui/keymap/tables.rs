@@ -245,3 +245,10 @@ pub(super) const MESSAGES: &[Action] = key_bindings! {
     #[help_only] [bare_key(KeyCode::End), char_key('G')] "G" "last" => Intent::MoveToBottom;
     [bare_key(KeyCode::Esc), char_key('m'), char_key('q'), bare_key(KeyCode::Enter)] "esc" "close" => Intent::Back;
 };
+
+/// While a management key is typed.
+pub(super) const MANAGEMENT: &[Action] = key_bindings! {
+    [bare_key(KeyCode::Enter)] "enter" "check and store" => Intent::Enter;
+    [bare_key(KeyCode::Esc)] "esc" "back" => Intent::Back;
+    #[help_only] [bare_key(KeyCode::F(1))] "F1" "help" => Intent::ToggleHelp;
+};

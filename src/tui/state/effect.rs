@@ -7,7 +7,8 @@ use super::ticket::Ticket;
 #[cfg(doc)]
 use super::{Msg, Response};
 use crate::domain::{
-    ApiKey, AuthorizationResponse, KeyRequest, KeyUpdate, Label, RetirePolicy, StoredKey,
+    ApiKey, AuthorizationResponse, KeyRequest, KeyUpdate, Label, ManagementKey, RetirePolicy,
+    StoredKey,
 };
 
 /// Work to be done outside the state machine.
@@ -29,6 +30,8 @@ pub enum Effect {
     /// Revoke keys at OpenRouter and remove the stored ones; result for each key:
     /// [`Msg::KeyRevoked`].
     RevokeKeys(Vec<StoredKey>),
+    /// Use the environment's management key from now on.
+    UseEnvironmentKey,
     /// Check whether a management key is configured; result: [`Msg::ManagementKeyDetected`].
     DetectManagementKey,
     /// Confirm that the account of this key is the user's; result: [`Msg::AccountConfirmed`].
@@ -101,6 +104,8 @@ pub enum Request {
     FetchAccountKey(String),
     /// Change a key; result: [`Response::KeyUpdated`].
     UpdateKey(Box<KeyUpdate>),
+    /// Check and store a management key; result: [`Response::ManagementKeyStored`].
+    StoreManagementKey(ManagementKey),
     /// Import a key; result: [`Response::KeyImported`].
     ImportKey {
         /// The label for the key.

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tui_input::InputRequest;
 
 use super::account::AccountReport;
+use super::management_screen::StoredManagementKey;
 use super::plan_screen::PlanComparison;
 use super::sort_filter::SortOrder;
 use super::ticket::Ticket;
@@ -130,6 +131,8 @@ pub enum Intent {
     Retry,
     /// Skip the current key of a plan.
     SkipItem,
+    /// Open the field for a management key.
+    OpenManagement,
     /// Open the plan screen.
     OpenPlan,
     /// Spend on the selected key in the sandbox.
@@ -260,6 +263,8 @@ pub enum Response {
     AccountKeyFetched(Result<Option<AccountKey>, UserError>),
     /// A key update finished.
     KeyUpdated(KeyUpdateOutcome),
+    /// A management key was checked and stored, or that failed.
+    ManagementKeyStored(Result<StoredManagementKey, UserError>),
     /// A key was imported, or that failed.
     KeyImported(Result<StoredKey, UserError>),
     /// The keys of the account were loaded.

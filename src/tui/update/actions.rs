@@ -1,6 +1,6 @@
 //! Handles intents that act on existing keys, and their confirmation.
 
-use super::operation;
+use super::{management, operation};
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{
     ConfirmDialog, ConfirmKind, EditRequest, Effect, ExpectedLosses, Form, Intent, KeyScope, Model,
@@ -33,6 +33,10 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::OpenPlan => {
             model.dashboard.hide_revealed_key();
             model.screen = Screen::Plan(Box::default());
+            Vec::new()
+        }
+        Intent::OpenManagement => {
+            management::open(model);
             Vec::new()
         }
         Intent::NextScope => {

@@ -94,6 +94,7 @@ pub(super) fn update_used_labels(model: &mut Model) {
         | Screen::NewKey(_)
         | Screen::Confirm(_)
         | Screen::ActionResults(_)
-        | Screen::Plan(_) => {}
+        | Screen::Plan(_)
+        | Screen::Management(_) => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{actions, form, operation, overlay, plan, quit_when_idle, sign_in};
+use super::{actions, form, management, operation, overlay, plan, quit_when_idle, sign_in};
 use crate::domain::{StoredKey, trim_secret_input};
 use crate::tui::state::{
     Effect, Intent, KeyScope, Model, PassphraseForm, Question, Request, Screen, TextField,
@@ -39,6 +39,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Screen::NewKey(_) => handle_new_key_intent(model, intent),
         Screen::Confirm(_) => actions::handle_confirm_intent(model, intent),
         Screen::Plan(_) => plan::handle_intent(model, intent),
+        Screen::Management(_) => management::handle_intent(model, intent),
         Screen::ActionResults(_) => {
             if matches!(intent, Intent::Back | Intent::Enter) {
                 model.screen = Screen::Dashboard;
@@ -302,6 +303,11 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
         Question::DismissAttempt(attempt) => {
             model.dashboard.unresolved_attempts.retain(|other| other.id != attempt.id);
             return vec![Effect::DismissAttempt(attempt.id)];
+        }
+        Question::UseEnvironmentKey => {
+            let mut effects = vec![Effect::UseEnvironmentKey];
+            effects.extend(super::load_keys(model));
+            return effects;
         }
         Question::RemoveKeys(labels) => {
             model.dashboard.marked_hashes.clear();

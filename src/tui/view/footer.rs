@@ -37,6 +37,10 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
                 "Dismiss the attempt '{}'? Any response of the server that was stored is deleted.",
                 truncate(attempt.label.as_str(), 24)
             ),
+            Question::UseEnvironmentKey => {
+                let server = truncate(&model.server, width.saturating_sub(60).max(20));
+                format!("Send OPENROUTER_MANAGEMENT_KEY to {server}? It is not OpenRouter.")
+            }
             Question::RemoveKeys(labels) => match &labels[..] {
                 [label] => {
                     let label = truncate(label.as_str(), width.saturating_sub(54).max(8));

@@ -52,6 +52,7 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             Screen::ActionResults(_) => "results".to_owned(),
             Screen::Plan(plan) if plan.is_finished => "plan applied".to_owned(),
             Screen::Plan(_) => "plan".to_owned(),
+            Screen::Management(_) => "management key".to_owned(),
         }
     };
     let environment = if model.is_sandbox {

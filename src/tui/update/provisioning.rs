@@ -1,0 +1,68 @@
+//! Handles the end of a provisioning run.
+
+use super::{queue_unstored, quit_when_idle, update_used_labels};
+use crate::domain::{ErrorKind, ProvisioningOutcome};
+use crate::tui::state::{Effect, Model, NewKeyScreen, Screen, Ticket};
+
+/// Handles the end of a provisioning run: on its screen if that is shown, otherwise by a notice.
+pub(super) fn finish_provisioning(
+    model: &mut Model,
+    ticket: Ticket,
+    outcome: ProvisioningOutcome,
+) -> Vec<Effect> {
+    if !model.close_request(ticket) {
+        // The request was closed before, but a key that is not stored must never be dropped.
+        if let Ok(new_key) = NewKeyScreen::from_outcome(outcome)
+            && !new_key.is_stored
+        {
+            queue_unstored(model, new_key);
+        }
+        return Vec::new();
+    }
+    let is_shown = match &model.screen {
+        Screen::SignIn(sign_in) => sign_in.ticket == ticket,
+        Screen::NewKey(new_key) => new_key.store_ticket == Some(ticket),
+        Screen::Dashboard
+        | Screen::Form(_)
+        | Screen::Confirm(_)
+        | Screen::ActionResults(_)
+        | Screen::Plan(_)
+        | Screen::Management(_) => false,
+    };
+    let background_run = model.background_runs.iter().position(|run| run.ticket == ticket);
+    let background_run = background_run.map(|index| model.background_runs.remove(index));
+    if let ProvisioningOutcome::Stored { stored_key, .. } = &outcome {
+        model.dashboard.upsert_key(stored_key.clone(), model.now);
+        update_used_labels(model);
+    }
+    match (NewKeyScreen::from_outcome(outcome), background_run) {
+        (Ok(new_key), None) if is_shown => {
+            let hash = new_key.key.hash();
+            let previous = std::mem::replace(&mut model.screen, Screen::NewKey(Box::new(new_key)));
+            // A result for another key must not drop the unstored key on screen.
+            if let Screen::NewKey(previous) = previous
+                && previous.key.hash() != hash
+            {
+                model.unstored_keys.push(NewKeyScreen { store_ticket: None, ..*previous });
+            }
+        }
+        (Ok(new_key), _) if !new_key.is_stored => queue_unstored(model, new_key),
+        (Ok(new_key), _) => {
+            model.notify(Ok(format!("'{}' was created and stored", new_key.entry.label)));
+        }
+        (Err(error), None) => match &mut model.screen {
+            Screen::SignIn(sign_in) if is_shown => sign_in.error = Some(error),
+            Screen::NewKey(new_key) if is_shown => {
+                new_key.store_ticket = None;
+                new_key.error = Some(error);
+            }
+            _ => {}
+        },
+        // The person cancelled the run.
+        (Err(error), Some(_)) if error.kind == ErrorKind::Cancelled => {}
+        (Err(error), Some(_)) => {
+            model.notify(Err(error));
+        }
+    }
+    quit_when_idle(model)
+}
