@@ -317,6 +317,7 @@ impl Fuzzer {
             Screen::Confirm(_) => "confirm dialog",
             Screen::ActionResults(_) => "action results",
             Screen::Plan(_) => "plan",
+            Screen::Management(_) => "management key",
         };
         *self.drawn.entry(screen).or_default() += 1;
         let theme = *self.rng.choose(&[Theme::Dark, Theme::NoColor, Theme::Light]);

@@ -7,7 +7,7 @@ use keywright::domain::{
     RotationOutcome, StoredKey,
 };
 use keywright::tui::state::{
-    AccountReport, Effect, Msg, PlanComparison, Request, Response, Ticket,
+    AccountReport, Effect, KeyRight, Msg, PlanComparison, Request, Response, StoredManagementKey, Ticket,
 };
 use secrecy::ExposeSecret;
 
@@ -133,6 +133,18 @@ impl Fuzzer {
                     ticket,
                     Response::RotationFinished(rng.rotation_outcome(stored_key, now)),
                 )
+            }
+            Effect::Request(ticket, Request::StoreManagementKey(_)) => {
+                let stored = StoredManagementKey {
+                    masked: "sk-or-v1-444...4444".into(),
+                    store_name: rng.text(),
+                    rights: rng.vec(3, |rng| KeyRight {
+                        name: "read the credits",
+                        refused: rng.option(Rng::text),
+                    }),
+                    is_overridden: rng.one_in(2),
+                };
+                Msg::Response(ticket, Response::ManagementKeyStored(rng.or_error(|_| stored)))
             }
             Effect::Request(ticket, Request::LoadPlan(_)) => {
                 let plan = if rng.one_in(3) {
@@ -293,6 +305,7 @@ impl Fuzzer {
             | Effect::SkipItem(_)
             | Effect::RetryItem(_)
             | Effect::DismissAttempt(_)
+            | Effect::UseEnvironmentKey
             | Effect::Quit => return None,
         };
         Some((msg, None))
@@ -366,6 +379,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
             | Response::LossesExpected(_)
             | Response::KeyUpdated(_)
             | Response::KeyImported(_)
+            | Response::ManagementKeyStored(_)
             | Response::AccountKeysLoaded(_)
             | Response::UsageHistoryLoaded(_)
             | Response::SpendingLoaded(_)
