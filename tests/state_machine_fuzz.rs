@@ -13,6 +13,8 @@
 
 #[path = "state_machine_fuzz/input.rs"]
 mod input;
+#[path = "state_machine_fuzz/repeated.rs"]
+mod repeated;
 #[path = "state_machine_fuzz/responses.rs"]
 mod responses;
 #[path = "state_machine_fuzz/rng.rs"]
@@ -195,7 +197,7 @@ impl Fuzzer {
             80..84 if !self.repeatable.is_empty() => {
                 let at = self.rng.below(self.repeatable.len());
                 let msg = self.repeatable[at].clone();
-                let is_repeated = responses::is_applied_once(&msg);
+                let is_repeated = repeated::is_applied_once(&msg);
                 (msg, is_repeated)
             }
             84..88 => (self.response_to_any_ticket(), false),

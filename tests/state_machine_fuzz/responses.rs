@@ -3,11 +3,11 @@
 
 use jiff::SignedDuration;
 use keywright::domain::{
-    AccountKeys, ApiKey, KeySpending, KeyUpdateOutcome, ProvisioningOutcome, Rotated,
-    RotationOutcome, StoredKey,
+    AccountKeys, ApiKey, KeySpending, KeyUpdateOutcome, ProvisioningOutcome, Rotated, StoredKey,
 };
 use keywright::tui::state::{
-    AccountReport, Effect, KeyRight, Msg, PlanComparison, Request, Response, StoredManagementKey, Ticket,
+    AccountReport, Effect, KeyRight, Msg, PlanComparison, Request, Response, StoredManagementKey,
+    Ticket,
 };
 use secrecy::ExposeSecret;
 
@@ -354,60 +354,5 @@ fn some_hash(stored_keys: &[StoredKey], rng: &mut Rng) -> String {
         rng.key().hash()
     } else {
         rng.choose(stored_keys).hash.clone()
-    }
-}
-
-/// Whether the same response has no effect the second time. An unstored key is kept each time it
-/// arrives; a consent decision in the sandbox has the ticket of its provisioning run; messages without a
-/// ticket always have an effect.
-pub fn is_applied_once(msg: &Msg) -> bool {
-    match msg {
-        Msg::Response(_, Response::ProvisioningFinished(outcome)) => {
-            !matches!(outcome, ProvisioningOutcome::NotStored { .. })
-        }
-        Msg::Response(_, Response::RotationFinished(outcome)) => {
-            !matches!(outcome, RotationOutcome::NotStored { .. })
-        }
-        Msg::Response(_, Response::LeakResponseFinished(leak_responses)) => !leak_responses
-            .iter()
-            .any(|response| matches!(response.rotation, RotationOutcome::NotStored { .. })),
-        Msg::Response(
-            _,
-            Response::KeysLoaded(_)
-            | Response::RefreshFinished { .. }
-            | Response::AccountKeyFetched(_)
-            | Response::LossesExpected(_)
-            | Response::KeyUpdated(_)
-            | Response::KeyImported(_)
-            | Response::ManagementKeyStored(_)
-            | Response::AccountKeysLoaded(_)
-            | Response::UsageHistoryLoaded(_)
-            | Response::SpendingLoaded(_)
-            | Response::AccountLoaded(_)
-            | Response::PlanLoaded(_)
-            | Response::PlanApplied(_)
-            | Response::SecretRead { .. },
-        ) => true,
-        Msg::Intent(_)
-        | Msg::Tick
-        | Msg::Resized(..)
-        | Msg::Response(
-            _,
-            Response::KeyChecked { .. }
-            | Response::ProvisioningEvent(_)
-            | Response::ItemStarted(_)
-            | Response::ItemFinished { .. }
-            | Response::ConsentDecided(_),
-        )
-        | Msg::Disconnected
-        | Msg::FocusGained
-        | Msg::AccountConfirmed { .. }
-        | Msg::RecoveryFinished { .. }
-        | Msg::KeyDisabledSet { .. }
-        | Msg::KeyRevoked { .. }
-        | Msg::ManagementKeyDetected(_)
-        | Msg::KeyRemoved { .. }
-        | Msg::SandboxActionFinished(_)
-        | Msg::Notice(_) => false,
     }
 }
