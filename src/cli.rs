@@ -33,9 +33,9 @@ use crate::services::config::{Config, DashboardNames, Field};
 use crate::services::provision::ServiceContext;
 pub use commands::list::refresh_all_keys;
 use commands::{
-    account, apply, completions, config, copy, disable, doctor, env, get, helper, import, list,
-    man, management, new, panic, profile, recover, rename, rm, rotate, run, show, status, store,
-    usage, watch,
+    account, apply, completions, config, copy, disable, doctor, edit, env, get, guardrail, helper,
+    import, list, man, management, new, panic, profile, recover, rename, rm, rotate, run, show,
+    status, store, usage, watch,
 };
 pub use exit_code::exit_code;
 pub use global_args::{GlobalArgs, LoadedSettings};
@@ -106,6 +106,8 @@ pub enum Command {
     Copy(copy::CopyArgs),
     /// Read an existing key from standard input, check it and store it
     Import(import::ImportArgs),
+    /// Change a key's limit, reset, workspace or guardrail at OpenRouter; needs a management key
+    Edit(edit::EditArgs),
     /// Rename a key
     Rename(rename::RenameArgs),
     /// Replace a key with a new one that has the same policy and label
@@ -118,6 +120,9 @@ pub enum Command {
     Rm(rm::RmArgs),
     /// Respond to a leak: disable, replace and store the new key
     Panic(panic::PanicArgs),
+    /// List and show the account's guardrails, which restrict the keys under them
+    #[command(subcommand)]
+    Guardrail(guardrail::GuardrailCommand),
     /// Check the setup and find keys in plaintext
     Doctor(doctor::DoctorArgs),
     /// Manage the management key, which disables, edits and deletes keys
@@ -192,6 +197,8 @@ pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Res
         Command::Complete(args) => args.run(services),
         Command::Copy(args) => args.run(services),
         Command::Import(args) => args.run(services),
+        Command::Edit(args) => args.run(services),
+        Command::Guardrail(args) => args.run(services),
         Command::Rename(args) => args.run(services),
         Command::Rotate(args) => args.run(services),
         Command::Disable(args) => args.run(services, true),
@@ -253,6 +260,8 @@ impl Command {
             Self::Recover(args) => args.json,
             Self::Config(args) => args.is_json(),
             Self::Profile(args) => args.is_json(),
+            Self::Edit(args) => args.json,
+            Self::Guardrail(args) => args.is_json(),
             Self::Get(_)
             | Self::Run(_)
             // A document for an error would not be an object on one line.

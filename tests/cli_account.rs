@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test pipes keys in")]
 
+#[path = "cli_account/edit.rs"]
+mod edit;
 #[path = "support/home.rs"]
 mod home;
 #[path = "cli_account/leak.rs"]

@@ -1,0 +1,162 @@
+//! `keywright edit`: changes a key at OpenRouter.
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::cli::output::{confirm, eprintln, find_key, print, print_result, usage_error};
+use crate::cli::{json, run_async};
+use crate::domain::{
+    Cents, ErrorKind, FieldChange, FieldDifference, KeyEdit, KeyUpdateOutcome, ManagementKey,
+    ResetInterval, StoredKey, UserError, ValidationError, Workspace, format_command,
+};
+use crate::services::keys::{self, find_by_name, management_key};
+use crate::services::provision::ServiceContext;
+
+/// Arguments of `edit`.
+#[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("changes").required(true).multiple(true)))]
+pub struct EditArgs {
+    /// The key's label
+    label: String,
+    /// The credit limit in USD, or none, which also ends the reset
+    #[arg(long, value_name = "USD", allow_hyphen_values = true, group = "changes")]
+    limit: Option<String>,
+    /// When the limit resets: daily, weekly, monthly or never; always at 00:00 UTC
+    #[arg(long, value_name = "INTERVAL", group = "changes")]
+    reset: Option<String>,
+    /// Make the key's name at OpenRouter its label
+    #[arg(long, group = "changes")]
+    rename_remote: bool,
+    /// Move the key to this workspace: its slug, name or UUID
+    #[arg(long, value_name = "WORKSPACE", group = "changes")]
+    workspace: Option<String>,
+    /// Count spending through your own provider keys against the limit
+    #[arg(long, group = "changes", conflicts_with = "no_include_byok")]
+    include_byok: bool,
+    /// Do not count spending through your own provider keys
+    #[arg(long, group = "changes")]
+    no_include_byok: bool,
+    /// Put the key under this guardrail, by name or id, or under none
+    #[arg(long, value_name = "NAME", group = "changes")]
+    guardrail: Option<String>,
+    /// Do not ask for confirmation
+    #[arg(long, short)]
+    yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+impl EditArgs {
+    pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
+        let key = find_key(services, &self.label)?;
+        let mut edit = self.parse_edit()?;
+        // A prompt of the secret store must come before the question.
+        let management =
+            run_async(management_key::require_management_key(services, &key.page_url()))?
+                .map_err(|error| error.to_user_error())?;
+        let current = run_async(async {
+            if let Some(text) = &self.guardrail {
+                edit.guardrail = keys::parse_guardrail(services, &management, text).await?;
+            }
+            let edits_guardrail = self.guardrail.is_some();
+            keys::fetch_editable_key(services, &management, &key.hash, edits_guardrail).await
+        })?
+        .map_err(|error| error.to_user_error())?;
+        if let Some(text) = &self.workspace {
+            edit.workspace = Some(if current.workspaces.is_empty() {
+                // Says why they could not be listed.
+                self.find_workspace(services, &management, text)?
+            } else {
+                let found = find_by_name(text, &current.workspaces);
+                found.map_err(|error| error.to_user_error())?.clone()
+            });
+        }
+        let (update, differences) =
+            edit.to_update(&key, Some(&current)).map_err(|problem| invalid(&problem))?;
+        if differences.is_empty() {
+            return self.print_done(&key, &differences);
+        }
+        if !self.yes {
+            eprintln(&format!("{}  {}", key.label, key.masked));
+            differences.iter().for_each(|difference| eprintln(&format!("  {difference}")));
+            confirm("Change the key at OpenRouter?")?;
+        }
+        match run_async(keys::apply_key_update(services, update))? {
+            KeyUpdateOutcome::Updated { stored_key, warning, .. } => {
+                self.print_done(stored_key.as_ref().unwrap_or(&key), &differences)?;
+                warning.map_or(Ok(()), Err)
+            }
+            KeyUpdateOutcome::Conflict { changed_fields, .. } => Err(UserError::new(
+                ErrorKind::Failed,
+                format!(
+                    "the key was changed at OpenRouter in the meantime: {}",
+                    changed_fields.join(", ")
+                ),
+                format!(
+                    "look at it: {}, then edit it again",
+                    format_command(&["show"], &[key.label.as_str()])
+                ),
+            )
+            .with_meaning("nothing was sent")),
+            KeyUpdateOutcome::Failed(error) => Err(error),
+        }
+    }
+
+    fn parse_edit(&self) -> Result<KeyEdit, UserError> {
+        fn parse<T>(
+            option: &str,
+            text: Option<&String>,
+            parse: impl Fn(&str) -> Result<Option<T>, ValidationError>,
+        ) -> Result<FieldChange<T>, UserError> {
+            let Some(text) = text else { return Ok(FieldChange::Keep) };
+            let parsed = parse(text);
+            parsed.map(FieldChange::from_option).map_err(|ValidationError(problem)| {
+                invalid(&ValidationError(format!("{option}: {problem}")))
+            })
+        }
+        Ok(KeyEdit {
+            limit: parse("--limit", self.limit.as_ref(), Cents::parse_limit)?,
+            limit_reset: parse("--reset", self.reset.as_ref(), ResetInterval::parse)?,
+            rename_remote: self.rename_remote,
+            include_byok_in_limit: (self.include_byok || self.no_include_byok)
+                .then_some(self.include_byok),
+            ..KeyEdit::default()
+        })
+    }
+
+    fn find_workspace(
+        &self,
+        services: &ServiceContext,
+        management: &ManagementKey,
+        text: &str,
+    ) -> Result<Workspace, UserError> {
+        run_async(keys::find_workspace(services, management, text))?
+            .map_err(|error| error.to_user_error())
+    }
+
+    fn print_done(
+        &self,
+        key: &StoredKey,
+        differences: &[FieldDifference],
+    ) -> Result<(), UserError> {
+        if self.json {
+            let mut document = json::key_to_json(key, Timestamp::now());
+            document["changes"] = differences
+                .iter()
+                .map(|it| json!({"field": it.field, "from": it.from, "to": it.to}))
+                .collect();
+            return print(&format!("{document:#}\n"));
+        }
+        if differences.is_empty() {
+            return print_result(&format!("{} is like that already\n", key.label));
+        }
+        let lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        print_result(&format!("{}: changed {}\n", key.label, lines.join(", ")))
+    }
+}
+
+fn invalid(problem: &ValidationError) -> UserError {
+    usage_error(problem, "see keywright edit --help").with_meaning("nothing was sent")
+}

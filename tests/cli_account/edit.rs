@@ -1,0 +1,117 @@
+//! `keywright edit` and `keywright guardrail`, against a sandbox server that keeps its state.
+
+use keywright::domain::StoreKind;
+use serde_json::{Value, json};
+
+use super::home::{SandboxHome, stored_key};
+
+/// A home whose inventory has the sandbox's key `laptop`.
+fn home() -> SandboxHome {
+    let home = SandboxHome::new();
+    let seed = home.sandbox.seed_keys().remove(0);
+    let key = stored_key(home.sandbox.url(), &seed.label, &seed.secret, StoreKind::Memory);
+    home.home.add_to_inventory(&[key]);
+    home
+}
+
+/// Runs a command that must succeed, and returns its JSON.
+fn run_json(home: &SandboxHome, arguments: &[&str]) -> Value {
+    let (code, out, err) = home.run_with_management_key(arguments);
+    assert_eq!(code, 0, "{arguments:?}: {err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+#[test]
+fn edit_changes_what_differs_and_says_what_it_changed() {
+    let home = home();
+    let arguments =
+        ["edit", "laptop", "--limit", "40", "--reset", "weekly", "--guardrail", "research"];
+    // Nobody is there to confirm: what would change is said, and nothing is sent.
+    let (code, out, err) = home.run_with_management_key(&arguments);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.contains("guardrail: none → research") && err.contains("--yes"), "{err}");
+    let (code, _, err) =
+        home.run_with_management_key(&[&arguments[..], &["--yes", "--quiet"]].concat());
+    assert_eq!((code, err.as_str()), (0, ""));
+    let edited = run_json(
+        &home,
+        &["edit", "laptop", "--include-byok", "--workspace", "Research", "--yes", "--json"],
+    );
+    assert_eq!(
+        edited["changes"][0],
+        json!({"field": "include_byok_in_limit", "from": "do not count", "to": "count"})
+    );
+    assert_eq!(edited["changes"][1]["to"], "research");
+    assert_eq!(
+        (&edited["limit"], &edited["limit_reset"], &edited["guardrail"]),
+        (&json!(40.0), &json!("weekly"), &json!("research"))
+    );
+    // The same again is no change, and needs no confirmation.
+    let again = run_json(
+        &home,
+        &[
+            "edit",
+            "laptop",
+            "--limit",
+            "40.00",
+            "--workspace",
+            "research",
+            "--guardrail",
+            "RESEARCH",
+            "--json",
+        ],
+    );
+    assert_eq!(again["changes"], json!([]));
+    let edited = run_json(
+        &home,
+        &["edit", "laptop", "--guardrail", "none", "--limit", "none", "--yes", "--json"],
+    );
+    let fields: Vec<_> =
+        edited["changes"].as_array().unwrap().iter().map(|it| &it["field"]).collect();
+    assert_eq!(fields, ["limit", "limit_reset", "guardrail"]);
+    assert_eq!(edited["guardrail"], Value::Null);
+}
+
+#[test]
+fn edit_refuses_unknown_names_and_values_before_it_sends_anything() {
+    let home = home();
+    for (arguments, expected) in [
+        (vec!["--guardrail", "reserch"], "no guardrail 'reserch'; did you mean research?"),
+        (vec!["--workspace", "defalt"], "no workspace 'defalt'; did you mean default?"),
+        (vec!["--limit", "-5"], "--limit: a limit is above zero"),
+        (vec!["--limit", "none", "--reset", "daily"], "a reset needs a limit"),
+        (vec!["--include-byok", "--no-include-byok"], "cannot be used with"),
+        (vec![], "required arguments were not provided"),
+    ] {
+        let all = [&["edit", "laptop", "--yes"][..], &arguments].concat();
+        let (code, out, err) = home.run_with_management_key(&all);
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
+        assert!(err.contains(expected), "{arguments:?}: {err}");
+    }
+    let (code, _, err) = home.run(&["edit", "laptop", "--limit", "5", "--yes"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("a management key is required") && err.contains("/keys/"), "{err}");
+    assert_eq!(home.run_with_management_key(&["edit", "labtop", "--limit", "5"]).0, 3);
+}
+
+#[test]
+fn guardrails_are_listed_and_shown_with_the_keys_under_them() {
+    let home = home();
+    run_json(&home, &["edit", "laptop", "--guardrail", "research", "--yes", "--json"]);
+    let listed = run_json(&home, &["guardrail", "list", "--json"]);
+    assert_eq!(listed[0]["name"], "research");
+    assert_eq!(listed[0]["keys"], json!(["laptop"]));
+    let shown = run_json(&home, &["guardrail", "show", "Research", "--json"]);
+    assert_eq!(shown, listed[0]);
+    let (_, out, _) = home.run_with_management_key(&["guardrail", "show", "research"]);
+    assert!(out.contains("limit             $20.00 monthly for each key\n"), "{out}");
+    assert!(out.contains("keys              laptop\n"), "{out}");
+    let (code, out, _) = home.run_with_management_key(&["guardrail", "list"]);
+    assert!(code == 0 && out.starts_with("NAME "), "{out}");
+    let (code, _, err) = home.run_with_management_key(&["guardrail", "show", "reserch"]);
+    assert!(code == 2 && err.contains("did you mean research?"), "{err}");
+    let (code, out, _) = home.run(&["guardrail", "open"]);
+    assert_eq!((code, out), (0, format!("{}/settings/privacy\n", home.sandbox.url())));
+    let (code, _, err) = home.run(&["guardrail", "list"]);
+    assert!(code == 1 && err.contains("keywright management set"), "{err}");
+}
