@@ -37,7 +37,7 @@ pub(super) fn parse_mappings<'a>(
         if mappings.iter().any(|other| other.variable == variable) {
             return Err(usage_error(
                 format!("two keys for the variable {variable}"),
-                "give all keys but one a variable, such as ci,OPENAI_API_KEY=laptop",
+                "name a variable for the others, such as ci,OPENAI_API_KEY=laptop",
             ));
         }
         mappings.push(EnvMapping { variable: variable.into(), label: label.into() });

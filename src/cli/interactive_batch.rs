@@ -30,7 +30,8 @@ pub(super) struct BatchPrompter {
     reader_end: Mutex<Option<StdinWaitEnd>>,
     is_reading: AtomicBool,
     is_terminal: bool,
-    /// Whether each step is printed: the user takes part in a consent, but not in a request.
+    /// Whether each step is printed: true if the user consents to each key, false if the management key
+    /// or another key creates them.
     is_verbose: bool,
     _echo_guard: Option<EchoGuard>,
 }

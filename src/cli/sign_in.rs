@@ -229,7 +229,7 @@ impl CodeReader {
             }
             let read = if is_terminal { read_prompted_line() } else { read_stdin_line() };
             let Some(text) = read else { break };
-            #[expect(clippy::disallowed_methods, reason = "door: a code that was pasted")]
+            #[expect(clippy::disallowed_methods, reason = "parses a pasted code")]
             let text = text.expose_secret();
             if text.is_empty() {
                 continue;

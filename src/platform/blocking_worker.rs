@@ -40,20 +40,33 @@ impl<S: Default + 'static> BlockingWorker<S> {
         timeout: Duration,
         job: impl FnOnce(&mut S) -> T + Send + 'static,
     ) -> Option<T> {
-        let (result_sender, result_receiver) = mpsc::sync_channel(1);
+        let result = Arc::new(Mutex::new(None));
+        let shared = Arc::clone(&result);
+        self.run_job(
+            timeout,
+            Box::new(move |state| {
+                let value = job(state);
+                *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            }),
+        )?;
+        result.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Runs a job to its end, or returns `None` after the timeout. Not generic over the result, because
+    /// each type would add a copy of the channel's code.
+    fn run_job(&self, timeout: Duration, job: Job<S>) -> Option<()> {
+        let (done_sender, done) = mpsc::sync_channel(1);
         let abandoned = Arc::new(AtomicBool::new(false));
-        let job: Job<S> = Box::new({
-            let abandoned = Arc::clone(&abandoned);
-            move |state| {
-                if !abandoned.load(Ordering::Acquire) {
-                    // Fails if the caller timed out meanwhile.
-                    let _ = result_sender.send(job(state));
-                }
+        let is_abandoned = Arc::clone(&abandoned);
+        let generation = self.enqueue(Box::new(move |state| {
+            if !is_abandoned.load(Ordering::Acquire) {
+                job(state);
+                // Fails if the caller timed out meanwhile.
+                let _ = done_sender.send(());
             }
-        });
-        let generation = self.enqueue(job)?;
-        match result_receiver.recv_timeout(timeout) {
-            Ok(result) => Some(result),
+        }))?;
+        match done.recv_timeout(timeout) {
+            Ok(()) => Some(()),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 abandoned.store(true, Ordering::Release);
                 self.discard_thread(generation);

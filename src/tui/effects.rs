@@ -321,7 +321,7 @@ async fn clear_clipboard_later(
     });
 }
 
-#[expect(clippy::disallowed_methods, reason = "door: copy")]
+#[expect(clippy::disallowed_methods, reason = "copies the key")]
 fn to_secret_string(key: &ApiKey) -> SecretString {
     SecretString::from(key.expose_secret())
 }

@@ -35,11 +35,23 @@ const MAX_SIZE: (u16, u16) = (1_000, 500);
 
 /// Returns the columns and rows to draw.
 pub(super) fn size() -> io::Result<(u16, u16)> {
-    Ok(match crossterm::terminal::size()? {
+    Ok(match window_size()? {
         // Some terminals report 0 if the size is unknown.
         (0, 0) => (80, 24),
         (columns, rows) => (columns.min(MAX_SIZE.0), rows.min(MAX_SIZE.1)),
     })
+}
+
+/// Asks the terminal on standard output. crossterm would open `/dev/tty` for each frame.
+#[cfg(unix)]
+fn window_size() -> io::Result<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(io::stdout())?;
+    Ok((size.ws_col, size.ws_row))
+}
+
+#[cfg(not(unix))]
+fn window_size() -> io::Result<(u16, u16)> {
+    crossterm::terminal::size()
 }
 
 fn drawn_area() -> io::Result<Rect> {
@@ -128,7 +140,7 @@ impl Terminal {
     }
 
     /// Writes a sequence between two frames.
-    #[expect(clippy::disallowed_methods, reason = "door: copy, through the terminal")]
+    #[expect(clippy::disallowed_methods, reason = "copies the key through the terminal")]
     pub(super) fn write_sequence(sequence: &SecretString) -> io::Result<()> {
         TerminalWriter::write_to_stdout(sequence.expose_secret().as_bytes())
     }

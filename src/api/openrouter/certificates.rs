@@ -1,5 +1,5 @@
-//! The certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. The TLS library skips what it cannot
-//! read and then trusts nobody; here the variable and the fault of its file are named.
+//! Checks the certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. The TLS library skips files
+//! that it cannot read and then trusts no server; the errors here name the variable and the problem.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,7 +25,7 @@ pub enum TrustedCertificates {
     Variables {
         /// The variables with their values, such as `SSL_CERT_FILE=/etc/ca.pem`.
         sources: Vec<String>,
-        /// How many there are.
+        /// How many certificates there are.
         count: usize,
         /// What could not be read, although other certificates could.
         problems: Vec<String>,
@@ -126,13 +126,13 @@ fn count_certificates(path: &Path) -> Result<usize, (String, String)> {
         (0, _) if bytes.is_empty() => Err(fault("is empty".into())),
         // Every certificate in DER form is an ASN.1 sequence, which begins with this byte.
         (0, _) if bytes.starts_with(&[0x30]) => Err((
-            format!("names {shown}, which holds a certificate in DER form instead of PEM"),
+            format!("names {shown}, which contains a certificate in DER form instead of PEM"),
             format!(
                 "convert it with openssl x509 -inform der -in CERTIFICATE -out CERTIFICATE.pem, and set {FILE_VARIABLE} to the new file"
             ),
         )),
-        (0, true) => Err(fault("holds only damaged certificates".into())),
-        (0, false) => Err(fault("holds no certificate in PEM form".into())),
+        (0, true) => Err(fault("contains only damaged certificates".into())),
+        (0, false) => Err(fault("contains no certificate in PEM form".into())),
         (count, _) => Ok(count),
     }
 }
@@ -156,7 +156,7 @@ fn count_directory_certificates(dir: &Path) -> Result<usize, (String, String)> {
         .filter_map(|path| fs::read(path).ok())
         .map(|bytes| parse_certificates(&bytes).0)
         .sum();
-    if count == 0 { Err(fault("holds no file with a certificate in PEM form")) } else { Ok(count) }
+    if count == 0 { Err(fault("contains no file with a certificate in PEM form")) } else { Ok(count) }
 }
 
 /// Returns the number of usable certificates, and whether there are damaged ones.
@@ -196,13 +196,13 @@ mod tests {
         let not_x509 = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for (content, expected) in [
             (&b""[..], "which is empty"),
-            (&der, "which holds a certificate in DER form instead of PEM"),
-            (b"hello", "which holds no certificate in PEM form"),
-            (damaged.as_bytes(), "which holds only damaged certificates"),
-            (not_x509.as_bytes(), "which holds only damaged certificates"),
+            (&der, "which contains a certificate in DER form instead of PEM"),
+            (b"hello", "which contains no certificate in PEM form"),
+            (damaged.as_bytes(), "which contains only damaged certificates"),
+            (not_x509.as_bytes(), "which contains only damaged certificates"),
             (
                 b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-                "which holds no certificate in PEM form",
+                "which contains no certificate in PEM form",
             ),
         ] {
             let path = dir.path().join("ca.pem");
@@ -222,7 +222,7 @@ mod tests {
         for (path, expected) in [
             (dir.path().join("none"), "which does not exist"),
             (dir.path().join("ca.pem"), "which is not a directory"),
-            (dir.path().to_owned(), "which holds no file with a certificate in PEM form"),
+            (dir.path().to_owned(), "which contains no file with a certificate in PEM form"),
         ] {
             let error = read(&[(DIR_VARIABLE, &path)]).unwrap_err().to_string();
             assert!(

@@ -9,7 +9,7 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 
 /// Returns the decoded body, at most `limit` bytes, and whether there was more. A body that ends
-/// early is decoded as far as it goes. `None` if nothing had to be or could be decoded.
+/// early is decoded as far as possible. `None` if the body is not encoded or cannot be decoded.
 pub fn decode_body(content_encoding: &str, body: &[u8], limit: usize) -> Option<(Vec<u8>, bool)> {
     let mut codings: Vec<String> = content_encoding
         .split(',')

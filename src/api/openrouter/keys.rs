@@ -1,5 +1,5 @@
-//! Requests with the management key about the keys of the account. The caller pages and
-//! retries.
+//! Requests with the management key about the keys of the account. Paging and retries are up to the
+//! caller.
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};

@@ -37,7 +37,7 @@ pub(super) fn contains_secret(text: &str, secrets: &[SecretString]) -> bool {
     })
 }
 
-/// Decodes every percent escape, in upper and lower case; what is no escape stays.
+/// Decodes percent escapes, in upper and lower case. Other text is unchanged.
 pub(super) fn percent_decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);

@@ -37,9 +37,9 @@ pub struct HoldClipboardArgs {
     osc52: bool,
 }
 
-/// The first line that the helper process prints where it copied the key, and where it did not because
-/// the key must go through the terminal. The second line is the description of the destination. Any other
-/// line is an error message, and the next line is its advice.
+/// The helper process prints two lines. The first is `COPIED` if it copied the key, `THROUGH_TERMINAL`
+/// if the caller must send it to the terminal, or an error message. The second describes the
+/// destination, or is the advice of the error.
 const COPIED: &str = "copied";
 const THROUGH_TERMINAL: &str = "terminal";
 
@@ -71,7 +71,7 @@ impl CopyArgs {
         let mut child =
             self.spawn_helper().map_err(|error| copy_error(&io_error_text(&error), ""))?;
         if let Some(mut stdin) = child.stdin.take() {
-            #[expect(clippy::disallowed_methods, reason = "door: copy")]
+            #[expect(clippy::disallowed_methods, reason = "passes the key to the helper process")]
             // A failed write means that the helper has ended, which is reported below.
             let _ = stdin.write_all(key.expose_secret().as_bytes());
         }
@@ -156,10 +156,10 @@ fn copy_error(reason: &str, advice: &str) -> UserError {
 /// Writes the key's OSC 52 sequence to the terminal itself, since standard output may be a pipe.
 fn write_osc52_to_terminal(key: &ApiKey) -> Result<(), UserError> {
     clipboard::check_terminal().map_err(|error| copy_error(&error.to_string(), error.advice()))?;
-    #[expect(clippy::disallowed_methods, reason = "door: copy")]
+    #[expect(clippy::disallowed_methods, reason = "copies the key")]
     let sequence = clipboard::osc52_sequence(&SecretString::from(key.expose_secret()));
     let path = if cfg!(windows) { "CONOUT$" } else { "/dev/tty" };
-    #[expect(clippy::disallowed_methods, reason = "door: the terminal")]
+    #[expect(clippy::disallowed_methods, reason = "writes the key to the terminal")]
     std::fs::OpenOptions::new()
         .write(true)
         .open(path)

@@ -34,7 +34,7 @@ impl SetDisabledArgs {
             })?
             .map_err(|error| add_done_keys(error.to_user_error(), &key.label, verb, &done))?;
             let printed = print_result(&format!("{} is {state}\n", key.label));
-            // The other keys are changed all the same; the last error ends the command.
+            // The remaining keys are still changed; the last error ends the command.
             for error in [printed.err(), updated.warning].into_iter().flatten() {
                 set_last_error(&mut result, error);
             }

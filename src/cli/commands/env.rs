@@ -51,7 +51,7 @@ impl EnvArgs {
         let mut lines = Zeroizing::new(String::new());
         for mapping in &mappings {
             let key = load_secret(services, &mapping.label)?;
-            #[expect(clippy::disallowed_methods, reason = "door: env")]
+            #[expect(clippy::disallowed_methods, reason = "prints the key")]
             let line = format_assignment(self.shell, &mapping.variable, key.expose_secret());
             lines.push_str(&line.ok_or_else(|| dotenv_error(&mapping.label))?);
         }
@@ -93,7 +93,7 @@ fn is_stdout_a_file() -> bool {
     false
 }
 
-/// Formats a line that sets a variable; `None` where readers of the format would disagree on it.
+/// Formats a line that sets a variable; `None` where readers of the format disagree on its meaning.
 fn format_assignment(shell: ShellSyntax, variable: &str, value: &str) -> Option<String> {
     Some(match shell {
         ShellSyntax::Bash | ShellSyntax::Zsh => {

@@ -30,7 +30,7 @@ impl GetArgs {
             ));
         }
         let secret = load_secret(services, &self.label)?;
-        #[expect(clippy::disallowed_methods, reason = "door: get")]
+        #[expect(clippy::disallowed_methods, reason = "prints the key")]
         print(&format!("{}\n", secret.expose_secret()))
     }
 }

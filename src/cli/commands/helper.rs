@@ -7,7 +7,7 @@
 //! Both parts have slots for a call of Keywright: `{shell get}` is a command for a POSIX shell or fish,
 //! `{json get}` the same as a JSON string, `{list get}` its arguments as strings of a list, which are
 //! valid in JSON, TOML, Python and JavaScript alike, and `{unit get}` its arguments in a systemd unit.
-//! In place of `get` another command with options may stand.
+//! `get` may be replaced by another command with options.
 
 use std::fmt::Write as _;
 
@@ -95,7 +95,7 @@ impl HelperArgs {
 }
 
 /// Returns the global options that another process needs to find the same key: those that differ from
-/// the default. An option from the environment is left there, and a message names its variable.
+/// the default. An option that an environment variable sets is left out, and a message names the variable.
 fn list_options(config: &Config) -> Result<Vec<String>, UserError> {
     let mut options = Vec::new();
     // A sandbox ends with this process.

@@ -30,7 +30,7 @@ impl ImportArgs {
             return print_confirmed_key(&stored_key);
         }
         let secret = prompts::read_key_input("key: ")?;
-        #[expect(clippy::disallowed_methods, reason = "door: import")]
+        #[expect(clippy::disallowed_methods, reason = "checks the format of the key")]
         let key =
             ApiKey::parse_input(secret.expose_secret()).map_err(KeyInputError::to_user_error)?;
         let stored_key = run_async(keys::import_key(services, &label, &key))?

@@ -142,7 +142,7 @@ impl NewArgs {
         Ok(request)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "door: new --print-key")]
+    #[expect(clippy::disallowed_methods, reason = "prints the key with --print-key")]
     fn print_stored(
         &self,
         stored_key: &StoredKey,
@@ -193,7 +193,7 @@ impl NewArgs {
     }
 
     /// Reports a key that could not be stored; prints the key itself with `--print-key`.
-    #[expect(clippy::disallowed_methods, reason = "door: new --print-key")]
+    #[expect(clippy::disallowed_methods, reason = "prints the key with --print-key")]
     fn report_unstored(
         &self,
         entry: &StoredKey,

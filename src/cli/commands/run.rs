@@ -74,7 +74,7 @@ impl RunArgs {
         }
         for EnvMapping { variable, label } in &mappings {
             let key = load_secret(services, label)?;
-            #[expect(clippy::disallowed_methods, reason = "door: run")]
+            #[expect(clippy::disallowed_methods, reason = "passes the key to the program")]
             command.env(variable, key.expose_secret());
             if self.verbose {
                 let replaced = match std::env::var_os(variable) {

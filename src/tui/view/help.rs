@@ -23,7 +23,7 @@ const MOUSE: [(&str, &str); 5] = [
     ("outside", "close a dialog"),
 ];
 
-/// A line of the help, or a heading.
+/// A line of the help.
 struct Entry {
     key: String,
     text: &'static str,

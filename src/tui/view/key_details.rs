@@ -79,7 +79,7 @@ pub fn draw(
 }
 
 /// Returns the key, masked, or in plaintext while it is revealed.
-#[expect(clippy::disallowed_methods, reason = "door: reveal")]
+#[expect(clippy::disallowed_methods, reason = "reveals the key")]
 pub fn format_key(
     stored_key: &StoredKey,
     shown: Option<(&ApiKey, jiff::Timestamp)>,

@@ -1,4 +1,4 @@
-//! The message log, newest first: what was said in this session, each message in full.
+//! The message log: the messages of this session, newest first, each in full.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

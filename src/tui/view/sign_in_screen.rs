@@ -157,7 +157,7 @@ fn format_messages(state: &SignInScreen, theme: Theme) -> Vec<Line<'static>> {
     lines
 }
 
-/// Draws the masked code field: until the code is used, it is worth as much as the key.
+/// Draws the code field, masked: until the code is used, it is as secret as the key.
 fn draw_code_field(
     code: &TextField,
     problem: Option<&'static str>,

@@ -60,7 +60,7 @@ impl Theme {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
-    /// Returns the symbol and the style of a state; its name is always shown beside them.
+    /// Returns the symbol and the style of a state; the state's name is always shown beside the symbol.
     pub fn state_marker(self, state: KeyState) -> (&'static str, Style) {
         match state {
             KeyState::Active => ("●", self.success()),

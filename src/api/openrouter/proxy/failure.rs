@@ -90,7 +90,7 @@ impl ProxyServer {
     }
 
     /// Asks the proxy once more for a connection and describes its refusal: the HTTP client keeps
-    /// neither the status nor the way of authentication. Sends nothing to the server.
+    /// neither the status nor the authentication method. Sends nothing to the server.
     #[expect(clippy::disallowed_methods, reason = "the proxy receives its own password")]
     async fn explain_refusal(&self, host: &str, port: u16) -> Option<Error> {
         if !self.address.starts_with("http://") {

@@ -40,7 +40,7 @@ pub(super) fn complete_line(
 }
 
 /// Quotes the rest of a word for its quote state. Returns `None` if that is not possible: in double
-/// quotes bash expands `!`, and it closes no quote after a quote.
+/// quotes bash expands `!`, and after a quotation mark it does not add the closing quote.
 fn quote(text: &str, quote: Option<char>) -> Option<String> {
     let is_special = |c: char| match quote {
         Some('"') => matches!(c, '"' | '\\' | '$' | '`'),
@@ -65,7 +65,7 @@ fn quote(text: &str, quote: Option<char>) -> Option<String> {
 /// A word of a line.
 #[derive(Default)]
 struct Word {
-    /// As it stands on the line.
+    /// As typed, with quotes.
     raw: String,
     /// Without quotes. Nothing is expanded.
     value: String,
