@@ -156,7 +156,11 @@ fn count_directory_certificates(dir: &Path) -> Result<usize, (String, String)> {
         .filter_map(|path| fs::read(path).ok())
         .map(|bytes| parse_certificates(&bytes).0)
         .sum();
-    if count == 0 { Err(fault("contains no file with a certificate in PEM form")) } else { Ok(count) }
+    if count == 0 {
+        Err(fault("contains no file with a certificate in PEM form"))
+    } else {
+        Ok(count)
+    }
 }
 
 /// Returns the number of usable certificates, and whether there are damaged ones.
