@@ -56,7 +56,7 @@ pub use key_edit::{
 pub use key_info::{CheckResult, GrantedPolicy, KeyInfo, RequestedPolicy};
 pub use key_input::KeyInputError;
 pub use key_pattern::{KEY_PREFIX, MAX_KEY_BYTES, find_keys, mask_keys, match_key};
-pub use key_request::{Cents, Expiry, KeyRequest, ResetInterval};
+pub use key_request::{Cents, DefaultedFields, Expiry, KeyRequest, ResetInterval};
 pub use key_state::KeyState;
 pub use label::Label;
 pub use money::{format_usd, format_usd_short, from_nanodollars, to_nanodollars};

@@ -157,6 +157,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 fn request(label: &str) -> KeyRequest {
     KeyRequest {
         guardrail: None,
+        defaulted: keywright::domain::DefaultedFields::default(),
         label: label.parse().unwrap(),
         limit: Some("5".parse().unwrap()),
         limit_reset: None,

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use jiff::Timestamp;
-use keywright::domain::{Cents, Expiry, KeyRequest, ResetInterval};
+use keywright::domain::{Cents, DefaultedFields, Expiry, KeyDefaults, KeyRequest, ResetInterval};
 use keywright::services::diagnostic::Diagnostic;
-use keywright::services::plan::parse;
+use keywright::services::plan;
 use proptest::prelude::*;
 
 const KEY: &str = "sk-or-v1-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -22,7 +22,37 @@ fn request(label: &str) -> KeyRequest {
         limit_reset: None,
         expiry: None,
         workspace_id: None,
+        defaulted: DefaultedFields::default(),
     }
+}
+
+/// Parses a plan where keys have no policy by default.
+fn parse(bytes: &[u8], now: Timestamp) -> Result<Vec<KeyRequest>, Vec<Diagnostic>> {
+    let no_policy =
+        KeyDefaults { limit: None, limit_reset: None, expires: "never".into(), workspace_id: None };
+    let mut requests = plan::parse(bytes, &no_policy, now)?;
+    for request in &mut requests {
+        request.defaulted = DefaultedFields::default();
+    }
+    Ok(requests)
+}
+
+#[test]
+fn fields_that_a_plan_does_not_have_come_from_the_defaults() {
+    let text = "[defaults]\nexpires = \"30d\"\n[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b\"\nlimit = \"none\"\n";
+    let requests = plan::parse(text.as_bytes(), &KeyDefaults::default(), now()).unwrap();
+    let policies: Vec<String> = requests.iter().map(KeyRequest::describe_policy).collect();
+    assert_eq!(
+        policies,
+        [
+            "limit $10.00, reset monthly, expires 2026-12-25",
+            "limit none, reset never, expires 2026-12-25"
+        ]
+    );
+    let defaulted =
+        DefaultedFields { workspace_id: true, limit_reset: true, ..DefaultedFields::default() };
+    assert_eq!(requests[1].defaulted, defaulted);
+    assert!(requests[0].defaulted.limit && !requests[0].defaulted.expiry);
 }
 
 fn diagnostics(text: impl AsRef<[u8]>) -> Vec<Diagnostic> {

@@ -226,8 +226,10 @@ fn five_keys_take_five_labels() {
         let [Effect::Request(ticket, Request::ProvisionKey { request, .. })] = &effects[..] else {
             panic!("{effects:?}")
         };
-        assert_eq!(request.limit, "7.50".parse().ok());
-        assert_eq!((request.limit_reset, &request.expiry), (Some(ResetInterval::Daily), &None));
+        // The policy is that of the defaults, whatever the last key has.
+        assert_eq!(request.limit, "10".parse().ok());
+        let expiry = request.expiry.as_ref().map(|expiry| expiry.input.as_str());
+        assert_eq!((request.limit_reset, expiry), (Some(ResetInterval::Monthly), Some("90d")));
         let outcome = stored(request.label.as_str());
         send(&mut model, Msg::Response(*ticket, Response::ProvisioningFinished(outcome)));
         assert_eq!(new_key_label(&model), Some(format!("tool {number}").as_str()));

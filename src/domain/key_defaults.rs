@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Cents, Expiry, KeyRequest, Label, ResetInterval};
+use super::{Cents, DefaultedFields, Expiry, KeyRequest, Label, ResetInterval};
 
 /// The policy that the form, `new` and plans start from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,12 @@ impl KeyDefaults {
     /// Returns the request for a key with the fields of `requested` and, for all others, these
     /// defaults. A default reset is left out for a key without a limit.
     pub fn complete(&self, label: Label, requested: PartialPolicy, now: Timestamp) -> KeyRequest {
+        let defaulted = DefaultedFields {
+            limit: requested.limit.is_none(),
+            limit_reset: requested.limit_reset.is_none(),
+            expiry: requested.expiry.is_none(),
+            workspace_id: requested.workspace_id.is_none(),
+        };
         let limit = requested.limit.unwrap_or(self.limit);
         let default_reset = self.limit_reset.filter(|_| limit.is_some());
         KeyRequest {
@@ -55,7 +61,19 @@ impl KeyDefaults {
             expiry: requested.expiry.unwrap_or_else(|| self.expiry(now)),
             workspace_id: requested.workspace_id.unwrap_or_else(|| self.workspace_id.clone()),
             guardrail: None,
+            defaulted,
         }
+    }
+
+    /// Returns the limit as it is typed: `10`, `12.50` or `none`.
+    pub fn limit_text(&self) -> String {
+        let text = self.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
+        text.strip_suffix(".00").map_or(text.clone(), str::to_owned)
+    }
+
+    /// Returns the reset interval as it is typed.
+    pub fn reset_text(&self) -> &'static str {
+        self.limit_reset.map_or("never", ResetInterval::as_str)
     }
 
     /// Returns the expiry, counted from `now`.

@@ -8,7 +8,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, Timestamp};
 
-use super::text::{format_relative_time, format_timestamp, to_utc};
+use super::text::{format_date, format_relative_time, format_timestamp, to_utc};
 use super::{GuardrailRef, Label, ValidationError};
 
 fn invalid<T>(message: &str) -> Result<T, ValidationError> {
@@ -305,9 +305,42 @@ pub struct KeyRequest {
     pub workspace_id: Option<String>,
     /// The guardrail that the key is assigned to after its creation.
     pub guardrail: Option<GuardrailRef>,
+    /// The fields that nobody requested, which have the value of the defaults.
+    pub defaulted: DefaultedFields,
+}
+
+/// The fields of a request that have the value of the defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DefaultedFields {
+    /// The limit.
+    pub limit: bool,
+    /// The reset interval.
+    pub limit_reset: bool,
+    /// The expiry.
+    pub expiry: bool,
+    /// The workspace.
+    pub workspace_id: bool,
+}
+
+impl DefaultedFields {
+    /// Whether any field has the value of the defaults.
+    pub fn any(self) -> bool {
+        self != Self::default()
+    }
 }
 
 impl KeyRequest {
+    /// Describes the policy, such as `limit $10.00, reset monthly, expires 25 February 2027`.
+    pub fn describe_policy(&self) -> String {
+        let limit = self.limit.map_or_else(|| "none".to_owned(), |limit| format!("${limit}"));
+        let reset = self.limit_reset.map_or("never", ResetInterval::as_str);
+        let expires =
+            self.expiry.as_ref().map_or_else(|| "never".into(), |expiry| format_date(expiry.at));
+        let workspace = self.workspace_id.as_ref();
+        let workspace = workspace.map_or_else(String::new, |id| format!(", workspace {id}"));
+        format!("limit {limit}, reset {reset}, expires {expires}{workspace}")
+    }
+
     /// Checks the rules across fields: a reset needs a limit, and a workspace is a UUID.
     pub fn validate(&self) -> Result<(), ValidationError> {
         if self.limit_reset.is_some() && self.limit.is_none() {

@@ -208,6 +208,7 @@ fn interrupted(account: &TestAccount) -> (String, String) {
     };
     let request = KeyRequest {
         guardrail: None,
+        defaulted: keywright::domain::DefaultedFields::default(),
         label: label("agent"),
         limit: None,
         limit_reset: None,

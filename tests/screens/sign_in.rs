@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn form_is_prefilled_with_the_policy_of_the_last_key() {
+fn form_is_prefilled_with_the_default_policy() {
     let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::NewKey]);
     insta::assert_snapshot!(drawn(&model));

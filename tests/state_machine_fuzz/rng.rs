@@ -310,6 +310,7 @@ impl Rng {
     pub fn planned_key(&mut self) -> PlannedKey {
         let request = KeyRequest {
             guardrail: None,
+            defaulted: keywright::domain::DefaultedFields::default(),
             label: self.label(),
             limit: None,
             limit_reset: None,

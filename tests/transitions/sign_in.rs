@@ -20,7 +20,7 @@ fn a_failed_sign_in_keeps_the_form() {
     let mut again = model.clone();
     send_intent(&mut model, Intent::Back);
     let Screen::Form(form) = &model.screen else { panic!() };
-    assert_eq!((form.label.text(), form.limit.text()), ("new", "7.50"));
+    assert_eq!((form.label.text(), form.limit.text()), ("new", "10"));
     assert!(matches!(
         send_intent(&mut again, Intent::Retry)[..],
         [Effect::Request(_, Request::ProvisionKey { .. })]

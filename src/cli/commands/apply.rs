@@ -65,7 +65,7 @@ enum PlanRow {
 
 impl ApplyArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let plan = self.read_plan()?;
+        let plan = self.read_plan(services)?;
         let mut rows = compare_with_stored_keys(&plan, services)?;
         if !self.dry_run {
             rows = self.create_missing_keys(&plan, rows, services)?;
@@ -122,7 +122,7 @@ impl ApplyArgs {
         Ok(rows)
     }
 
-    fn read_plan(&self) -> Result<Vec<KeyRequest>, UserError> {
+    fn read_plan(&self, services: &ServiceContext) -> Result<Vec<KeyRequest>, UserError> {
         const NOTHING_DONE: &str = "no key was created";
         let path = self.plan.display();
         let bytes = plan::read_plan_file(&self.plan).map_err(|error| {
@@ -132,7 +132,7 @@ impl ApplyArgs {
             )
             .with_meaning(NOTHING_DONE)
         })?;
-        plan::parse(&bytes, Timestamp::now()).map_err(|diagnostics| {
+        plan::parse(&bytes, &services.key_defaults, Timestamp::now()).map_err(|diagnostics| {
             let count = diagnostics.len();
             let mut lines: Vec<String> = diagnostics
                 .iter()

@@ -14,8 +14,8 @@ use crate::cli::sign_in::{SignInArgs, is_browser_unavailable, run_with_prompts};
 use crate::cli::unstored_keys::{key_lost_error, retry_store_interactively};
 use crate::cli::{json, run_async};
 use crate::domain::{
-    ApiKey, Cents, ErrorKind, Expiry, KeyRequest, Label, ManagementKey, ProvisioningOutcome,
-    ResetInterval, StoreKind, StoredKey, UserError, format_command,
+    ApiKey, Cents, ErrorKind, Expiry, KeyDefaults, KeyRequest, Label, ManagementKey, PartialPolicy,
+    ProvisioningOutcome, ResetInterval, StoreKind, StoredKey, UserError, format_command,
 };
 use crate::services::keys::management_key;
 use crate::services::provision::{self, ServiceContext};
@@ -27,16 +27,16 @@ pub struct NewArgs {
     /// The key's label, such as the name of the tool that will use it: 1 to 100 characters, unique
     /// [default: asked for on the terminal, and the policy with it]
     label: Option<String>,
-    /// The credit limit in USD, or none
-    #[arg(long, value_name = "USD", default_value = "none", allow_hyphen_values = true)]
-    limit: String,
-    /// When the limit resets: daily, weekly, monthly or never; always at 00:00 UTC
-    #[arg(long, value_name = "INTERVAL", default_value = "never")]
-    reset: String,
-    /// When the key expires: 30d, 12h, 6w, 3mo, 1y, 2027-12-31, 2027-12-31T23:59:59Z or never
-    #[arg(long, value_name = "WHEN", default_value = "never", allow_hyphen_values = true)]
-    expires: String,
-    /// The UUID of the key's workspace [default: the account's default workspace]
+    /// The credit limit in USD, or none [default: the configuration's, else 10]
+    #[arg(long, value_name = "USD", allow_hyphen_values = true)]
+    limit: Option<String>,
+    /// When the limit resets: daily, weekly, monthly or never; always at 00:00 UTC [default: the configuration's, else monthly]
+    #[arg(long, value_name = "INTERVAL")]
+    reset: Option<String>,
+    /// When the key expires: 30d, 12h, 6w, 3mo, 1y, 2027-12-31, 2027-12-31T23:59:59Z or never [default: the configuration's, else 90d]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    expires: Option<String>,
+    /// The UUID of the key's workspace [default: the configuration's, else the account's default workspace]
     #[arg(long, value_name = "UUID")]
     workspace: Option<String>,
     #[command(flatten)]
@@ -52,9 +52,12 @@ pub struct NewArgs {
 impl NewArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let request = match &self.label {
-            Some(label) => self.parse_request(label)?,
-            None => ask_for_request(&self.defaults(), services)?,
+            Some(label) => self.parse_request(label, &services.key_defaults)?,
+            None => ask_for_request(&self.defaults(&services.key_defaults), services)?,
         };
+        if request.defaulted.any() && self.label.is_some() {
+            print_status(&format!("policy: {}", request.describe_policy()));
+        }
         let other_account = &self.sign_in.other_account;
         if let Some(stored_key) = other_account.confirm_stored(services, request.label.as_str())? {
             return self.print_confirmed(&stored_key);
@@ -113,31 +116,36 @@ impl NewArgs {
         Ok(known.map(|(key, _)| key))
     }
 
-    fn defaults(&self) -> Defaults<'_> {
+    fn defaults(&self, defaults: &KeyDefaults) -> Defaults {
+        let or = |option: &Option<String>, default: &str| {
+            option.clone().unwrap_or_else(|| default.to_owned())
+        };
         Defaults {
-            limit: &self.limit,
-            reset: &self.reset,
-            expires: &self.expires,
-            workspace: self.workspace.as_deref(),
+            limit: or(&self.limit, &defaults.limit_text()),
+            reset: or(&self.reset, defaults.reset_text()),
+            expires: or(&self.expires, &defaults.expires),
+            workspace: self.workspace.clone().or_else(|| defaults.workspace_id.clone()),
         }
     }
 
-    fn parse_request(&self, label: &str) -> Result<KeyRequest, UserError> {
+    fn parse_request(&self, label: &str, defaults: &KeyDefaults) -> Result<KeyRequest, UserError> {
         let invalid = |message: String| {
             usage_error(message, "see keywright new --help").with_meaning("nothing was sent")
         };
         let wrong =
             |option: &str, problem: &dyn std::fmt::Display| invalid(format!("{option}: {problem}"));
-        let request = KeyRequest {
-            label: label.parse::<Label>().map_err(|problem| wrong("LABEL", &problem))?,
-            limit: Cents::parse_limit(&self.limit).map_err(|problem| wrong("--limit", &problem))?,
-            limit_reset: ResetInterval::parse(&self.reset)
-                .map_err(|problem| wrong("--reset", &problem))?,
-            expiry: Expiry::parse(&self.expires, Timestamp::now())
-                .map_err(|problem| wrong("--expires", &problem))?,
-            workspace_id: self.workspace.clone(),
-            guardrail: None,
+        let now = Timestamp::now();
+        let label = label.parse::<Label>().map_err(|problem| wrong("LABEL", &problem))?;
+        let limit = self.limit.as_deref().map(Cents::parse_limit).transpose();
+        let reset = self.reset.as_deref().map(ResetInterval::parse).transpose();
+        let expiry = self.expires.as_deref().map(|text| Expiry::parse(text, now)).transpose();
+        let requested = PartialPolicy {
+            limit: limit.map_err(|problem| wrong("--limit", &problem))?,
+            limit_reset: reset.map_err(|problem| wrong("--reset", &problem))?,
+            expiry: expiry.map_err(|problem| wrong("--expires", &problem))?,
+            workspace_id: self.workspace.clone().map(Some),
         };
+        let request = defaults.complete(label, requested, now);
         request.validate().map_err(|problem| invalid(problem.to_string()))?;
         Ok(request)
     }

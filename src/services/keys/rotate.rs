@@ -218,6 +218,7 @@ fn build_same_policy_request(stored_key: &StoredKey, now: Timestamp) -> Result<K
         expiry,
         workspace_id: stored_key.workspace_id().cloned(),
         guardrail: None,
+        defaulted: crate::domain::DefaultedFields::default(),
     })
 }
 

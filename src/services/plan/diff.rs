@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::domain::{
-    Cents, Expiry, GrantedPolicy, KeyRequest, Reported, RequestedPolicy, ResetInterval, StoredKey,
-    UnresolvedAttempt, format_date, format_usd,
+    Cents, DefaultedFields, Expiry, GrantedPolicy, KeyRequest, Reported, RequestedPolicy,
+    ResetInterval, StoredKey, UnresolvedAttempt, format_date, format_usd,
 };
 
 /// State of a planned key.
@@ -82,10 +82,7 @@ pub fn compare(
                     (None, None) => KeyDiff::Missing,
                 },
                 Some(stored) => {
-                    let planned = RequestedPolicy {
-                        expires_at: resolve_expiry(&request, &stored),
-                        ..RequestedPolicy::from(&request)
-                    };
+                    let planned = planned_policy(&request, &stored);
                     match find_differences(&planned, &stored) {
                         none if none.is_empty() => KeyDiff::Unchanged(stored),
                         differences => KeyDiff::Differs { stored, planned, differences },
@@ -95,6 +92,30 @@ pub fn compare(
             (request, diff)
         })
         .collect()
+}
+
+/// Returns the policy that the plan has for a stored key. A field that the plan does not have stays as
+/// it is: the defaults, which may change, are for new keys.
+fn planned_policy(request: &KeyRequest, stored: &StoredKey) -> RequestedPolicy {
+    let DefaultedFields { limit, limit_reset, expiry, workspace_id } = request.defaulted;
+    let mut planned = RequestedPolicy {
+        expires_at: resolve_expiry(request, stored),
+        ..RequestedPolicy::from(request)
+    };
+    let known_limit = stored.limit().value().map(Cents::try_from);
+    if limit {
+        planned.limit = known_limit.and_then(Result::ok);
+    }
+    if limit_reset {
+        planned.limit_reset = stored.reset().value();
+    }
+    if expiry {
+        planned.expires_at = stored.expires_at().value();
+    }
+    if workspace_id {
+        planned.workspace_id.clone_from(&stored.requested.workspace_id);
+    }
+    planned
 }
 
 fn find_differences(planned: &RequestedPolicy, stored: &StoredKey) -> Vec<Difference> {
@@ -166,6 +187,7 @@ mod tests {
             expiry: Expiry::parse(expires, at(now)).unwrap(),
             workspace_id: None,
             guardrail: None,
+            defaulted: DefaultedFields::default(),
         }
     }
 

@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::domain::{Cents, Expiry, KeyRequest, Label, ResetInterval, find_keys};
+use crate::domain::{
+    Cents, Expiry, KeyDefaults, KeyRequest, Label, PartialPolicy, ResetInterval, find_keys,
+};
 use crate::services::diagnostic::{Diagnostic, LineIndex, format_suggestion, redact_excerpt};
 
 /// Fields of a key. All but the label can have defaults.
@@ -55,7 +57,12 @@ pub fn read_plan_file(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Parses a plan, or returns all errors in it. Expiries count from `now`.
-pub fn parse(bytes: &[u8], now: Timestamp) -> Result<Vec<KeyRequest>, Vec<Diagnostic>> {
+/// Fields that neither a key nor the plan's own defaults have come from `key_defaults`.
+pub fn parse(
+    bytes: &[u8],
+    key_defaults: &KeyDefaults,
+    now: Timestamp,
+) -> Result<Vec<KeyRequest>, Vec<Diagnostic>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -68,7 +75,7 @@ pub fn parse(bytes: &[u8], now: Timestamp) -> Result<Vec<KeyRequest>, Vec<Diagno
             }]);
         }
     };
-    let mut parser = Parser { text, now, diagnostics: Vec::new() };
+    let mut parser = Parser { text, key_defaults, now, diagnostics: Vec::new() };
     for (offset, key) in find_keys(text) {
         parser.report(offset, format!("this is a key ({key}): a plan must not contain secrets; remove it, and revoke the key if others may have seen it"));
     }
@@ -91,6 +98,7 @@ struct RawDiagnostic {
 
 struct Parser<'a> {
     text: &'a str,
+    key_defaults: &'a KeyDefaults,
     now: Timestamp,
     diagnostics: Vec<RawDiagnostic>,
 }
@@ -195,23 +203,23 @@ impl Parser<'_> {
         defaults: &KeyFields,
         table_offset: usize,
     ) -> KeyRequest {
-        let limit = fields.limit.or(defaults.limit).and_then(|(limit, _)| limit);
+        let limit = fields.limit.or(defaults.limit).map(|(limit, _)| limit);
+        let has_limit = limit.unwrap_or(self.key_defaults.limit).is_some();
         let reset = match fields.reset {
-            Some((reset, _)) => reset,
+            Some((reset, _)) => Some(reset),
             // A default reset applies only to keys with a limit.
-            None => defaults.reset.and_then(|(reset, _)| reset).filter(|_| limit.is_some()),
+            None => defaults.reset.map(|(reset, _)| reset.filter(|_| has_limit)),
         };
         let expiry = fields.expiry.or_else(|| defaults.expiry.clone());
         let workspace = fields.workspace.or_else(|| defaults.workspace.clone());
         let workspace_offset = workspace.as_ref().map(|(_, offset)| *offset);
-        let request = KeyRequest {
-            label,
+        let requested = PartialPolicy {
             limit,
             limit_reset: reset,
-            expiry: expiry.and_then(|(expiry, _)| expiry),
-            workspace_id: workspace.and_then(|(id, _)| id),
-            guardrail: None,
+            expiry: expiry.map(|(expiry, _)| expiry),
+            workspace_id: workspace.map(|(id, _)| id),
         };
+        let request = self.key_defaults.complete(label, requested, self.now);
         if let Err(error) = request.validate() {
             let is_reset_error = request.limit_reset.is_some() && request.limit.is_none();
             let reset_offset = fields.reset.map(|(_, offset)| offset);

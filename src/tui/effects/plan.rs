@@ -109,7 +109,7 @@ fn load_plan(
     let bytes = plan::read_plan_file(&path).map_err(|error| {
         vec![format!("the plan {} cannot be read: {}", path.display(), io_error_text(&error))]
     })?;
-    let plan = plan::parse(&bytes, now).map_err(|wrong| {
+    let plan = plan::parse(&bytes, &services.key_defaults, now).map_err(|wrong| {
         let more = wrong.len().saturating_sub(MAX_PROBLEMS);
         let problems = wrong.iter().take(MAX_PROBLEMS).map(ToString::to_string);
         problems.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>()

@@ -7,16 +7,11 @@ use tui_input::InputRequest;
 
 use super::text_field::TextField;
 use super::ticket::Ticket;
-use crate::domain::{AccountKey, Label, ResetInterval, StoredKey, UserError};
+use crate::domain::{AccountKey, KeyDefaults, Label, ResetInterval, StoredKey, UserError};
 pub(in crate::tui) use submit::Submission;
 
 /// The expiries to choose from; any other can be typed.
 pub const EXPIRY_PRESETS: [&str; 5] = ["7d", "30d", "90d", "1y", "never"];
-
-// Defaults for the first key: enough to work with, and little to lose if it leaks.
-const DEFAULT_LIMIT: &str = "10";
-const DEFAULT_RESET: Option<ResetInterval> = Some(ResetInterval::Monthly);
-const DEFAULT_EXPIRY: &str = "90d";
 
 /// The purpose of a form.
 #[derive(Clone, Debug)]
@@ -135,25 +130,15 @@ pub struct Form {
 }
 
 impl Form {
-    /// Returns the form of a new key: an empty label and the policy of the key created last.
-    pub fn new(stored_keys: &[StoredKey]) -> Self {
-        let (limit, reset, expiry) = match stored_keys.iter().max_by_key(|key| key.created_at) {
-            Some(StoredKey { requested, .. }) => (
-                requested.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string()),
-                requested.limit_reset,
-                match (&requested.expires_input, requested.expires_at) {
-                    // A fixed date belongs to the last key and is not proposed for the next one.
-                    (Some(typed), _) if !typed.contains('-') => typed.clone(),
-                    (None, None) => "never".to_owned(),
-                    _ => DEFAULT_EXPIRY.to_owned(),
-                },
-            ),
-            None => (DEFAULT_LIMIT.to_owned(), DEFAULT_RESET, DEFAULT_EXPIRY.to_owned()),
-        };
+    /// Returns the form of a new key: an empty label and the default policy.
+    pub fn new(stored_keys: &[StoredKey], defaults: &KeyDefaults) -> Self {
         Self {
-            limit: TextField::prefilled(trim_zero_cents(&limit)),
-            limit_reset: reset,
-            expiry: TextField::prefilled(&expiry),
+            limit: TextField::prefilled(&defaults.limit_text()),
+            limit_reset: defaults.limit_reset.filter(|_| defaults.limit.is_some()),
+            expiry: TextField::prefilled(&defaults.expires),
+            workspace_id: TextField::prefilled(
+                defaults.workspace_id.as_deref().unwrap_or_default(),
+            ),
             ..Self::empty(FormKind::New, stored_keys)
         }
     }

@@ -69,7 +69,7 @@ fn mark_submitting(model: &mut Model) -> Ticket {
 
 /// Opens the form of a new key and checks in the background whether a workspace can be chosen.
 pub(super) fn open_new_key_form(model: &mut Model) -> Vec<Effect> {
-    let mut form = Form::new(model.dashboard.stored_keys());
+    let mut form = Form::new(model.dashboard.stored_keys(), &model.key_defaults);
     form.existing_key = model
         .dashboard
         .selected_key()

@@ -14,11 +14,11 @@ use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
 
 /// What is taken where an answer is empty.
-pub(super) struct Defaults<'a> {
-    pub limit: &'a str,
-    pub reset: &'a str,
-    pub expires: &'a str,
-    pub workspace: Option<&'a str>,
+pub(super) struct Defaults {
+    pub limit: String,
+    pub reset: String,
+    pub expires: String,
+    pub workspace: Option<String>,
 }
 
 /// Asks for the label and the policy of a key. Without a terminal that is a usage error.
@@ -44,7 +44,7 @@ pub(super) fn ask_for_request(
         }
         Ok(label)
     })?;
-    let limit = ask("Credit limit in USD, or none", defaults.limit, |text| {
+    let limit = ask("Credit limit in USD, or none", &defaults.limit, |text| {
         Cents::parse_limit(text).map_err(|problem| problem.to_string())
     })?;
     // A reset needs a limit.
@@ -52,24 +52,34 @@ pub(super) fn ask_for_request(
         None => None,
         Some(_) => {
             let question = "Reset of the limit: daily, weekly, monthly or never";
-            ask(question, defaults.reset, |text| {
+            ask(question, &defaults.reset, |text| {
                 ResetInterval::parse(text).map_err(|problem| problem.to_string())
             })?
         }
     };
     let question = "Expires: 12h, 30d, 6w, 3mo, 1y, a date such as 2027-12-31, or never";
-    let expiry = ask(question, defaults.expires, |text| {
+    let expiry = ask(question, &defaults.expires, |text| {
         Expiry::parse(text, Timestamp::now()).map_err(|problem| problem.to_string())
     })?;
     // A prompt of the secret store must not come between a question and its answer.
     services.secret_store.unlock().map_err(|error| error.to_user_error())?;
     let management = run_async(management_key::load_management_key(services))?;
     let workspace_id = match management {
-        Ok(Some((management, _))) => ask_for_workspace(defaults.workspace, services, &management)?,
+        Ok(Some((management, _))) => {
+            ask_for_workspace(defaults.workspace.as_deref(), services, &management)?
+        }
         // Why it cannot be read does not matter as long as nothing needs it.
-        Ok(None) | Err(_) => defaults.workspace.map(str::to_owned),
+        Ok(None) | Err(_) => defaults.workspace.clone(),
     };
-    Ok(KeyRequest { label, limit, limit_reset, expiry, workspace_id, guardrail: None })
+    Ok(KeyRequest {
+        label,
+        limit,
+        limit_reset,
+        expiry,
+        workspace_id,
+        guardrail: None,
+        defaulted: crate::domain::DefaultedFields::default(),
+    })
 }
 
 fn ask_for_workspace(

@@ -42,9 +42,10 @@ impl Form {
                 limit_reset: self.limit_reset,
                 expiry: Expiry::parse(self.expiry.text(), now).ok()?,
                 workspace_id: Some(self.workspace_id.text().trim())
-                    .filter(|id| self.can_choose_workspace && !id.is_empty())
+                    .filter(|id| !id.is_empty())
                     .map(str::to_owned),
                 guardrail: None,
+                defaulted: crate::domain::DefaultedFields::default(),
             })),
             FormKind::Import => {
                 let key = ApiKey::parse_input(self.api_key.text()).ok()?;
