@@ -18,6 +18,7 @@ mod key_request;
 mod key_state;
 mod label;
 mod money;
+mod monthly_limits;
 mod other_account;
 mod profile_name;
 mod provisioning;
@@ -29,6 +30,7 @@ mod secret;
 mod store_kind;
 mod stored_key;
 mod text;
+mod theme;
 mod thresholds;
 mod usage_curve;
 mod user_error;
@@ -60,6 +62,7 @@ pub use key_request::{Cents, DefaultedFields, Expiry, KeyRequest, ResetInterval}
 pub use key_state::KeyState;
 pub use label::Label;
 pub use money::{format_usd, format_usd_short, from_nanodollars, to_nanodollars};
+pub use monthly_limits::sum_of_monthly_limits;
 pub use other_account::{KnownAccounts, OtherAccount, mark_other_accounts};
 pub use profile_name::ProfileName;
 pub use provisioning::{
@@ -73,9 +76,10 @@ pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey, trim_secret_inpu
 pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
 pub use stored_key::{PendingReplacement, Retirement, StoredKey, deserialize_sanitized};
 pub use text::{
-    format_date, format_duration, format_relative_time, format_timestamp, io_error_text, sanitize,
-    seconds_until_relative_time_changes, truncate, utc_date,
+    format_date, format_duration, format_relative_time, format_short_span, format_timestamp,
+    io_error_text, sanitize, seconds_until_relative_time_changes, truncate, utc_date,
 };
+pub use theme::ThemeChoice;
 pub use thresholds::Thresholds;
 pub use usage_curve::UsageSample;
 pub use user_error::{ErrorKind, UserError, ValidationError};

@@ -27,8 +27,8 @@ use crate::platform::environment;
 use crate::services::config::{DEFAULT_SERVER, Settings};
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
-use crate::tui::state::{AppContext, Model, Msg, SortOrder};
-use crate::tui::view::Theme;
+use crate::tui::state::{AppContext, Background, Model, Msg, SortOrder};
+use crate::tui::view::{Drawn, Theme};
 pub use config_names::CONFIG_NAMES;
 use effects::{EffectRunner, LoopAction};
 use terminal::Terminal;
@@ -79,11 +79,6 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
     let key_bindings = settings.bindings.iter().map(|(name, key)| (name.as_str(), key.as_str()));
     let (key_overrides, key_problems) = keymap::resolve_key_overrides(key_bindings);
     let clock = Clock::default();
-    let theme = match (use_color, environment::has_light_background()) {
-        (false, _) => Theme::NoColor,
-        (true, true) => Theme::Light,
-        (true, false) => Theme::Dark,
-    };
     // The sandbox's key is its own. Another server could be anyone's.
     let is_asked = sandbox_controls.is_none() && services.server != DEFAULT_SERVER;
     let environment_key = if is_asked { services.management_key.take() } else { None };
@@ -96,17 +91,24 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
         refresh_interval: settings.refresh_interval(),
         key_overrides,
         sort_order: SortOrder::from_name(settings.sort()),
-        config_errors: [settings.errors, key_problems].concat(),
+        config_errors: [settings.errors.clone(), key_problems].concat(),
         key_defaults: services.key_defaults.clone(),
         profile: services.profile.clone(),
         asks_about_environment_key: environment_key.is_some(),
+        theme_choice: settings.theme().parse().unwrap_or_default(),
+        background: if environment::has_light_background() {
+            Background::Light
+        } else {
+            Background::Dark
+        },
+        uses_color: use_color,
     };
     let mut model = Model::new(context, size, Timestamp::now());
     // The theme decides about colours; without this, crossterm would also drop bold and dim.
     crossterm::style::force_color_output(true);
     let signals = input::SignalHandlers::register();
     let mut terminal = Terminal::enter().map_err(|error| terminal_error(&error))?;
-    let first_frame = draw(&mut terminal, &model, theme);
+    let first_frame = draw(&mut terminal, &mut model);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -127,7 +129,6 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
         let mut event_loop = EventLoop {
             model: &mut model,
             effect_runner: &mut runner,
-            theme,
             is_writable: first_frame.is_ok(),
             clock,
             last_message_at: Instant::now(),
@@ -145,10 +146,11 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
     Ok(())
 }
 
-fn draw(terminal: &mut Terminal, model: &Model, theme: Theme) -> io::Result<()> {
-    let mut link = None;
-    terminal.draw(|frame| link = view::draw_with_link(model, theme, frame))?;
-    link.map_or(Ok(()), |link| terminal.draw_link(&link))
+fn draw(terminal: &mut Terminal, model: &mut Model) -> io::Result<()> {
+    let mut drawn = Drawn::default();
+    terminal.draw(|frame| drawn = view::draw_and_measure(model, Theme::of(model), frame))?;
+    model.limit_scroll(drawn.scroll_end);
+    drawn.link.map_or(Ok(()), |link| terminal.draw_link(&link))
 }
 
 /// Describes the alternate store without opening it.
@@ -181,7 +183,6 @@ impl Clock {
 struct EventLoop<'a> {
     model: &'a mut Model,
     effect_runner: &'a mut EffectRunner,
-    theme: Theme,
     /// Whether the terminal can still be written to.
     is_writable: bool,
     clock: Clock,
@@ -216,7 +217,7 @@ impl EventLoop<'_> {
                 || terminal.set_mouse_capture(keymap::is_mouse_enabled(self.model)).is_ok();
             if !std::mem::take(&mut skip_draw)
                 && self.is_writable
-                && draw(terminal, self.model, self.theme).is_err()
+                && draw(terminal, self.model).is_err()
             {
                 self.is_writable = false;
                 next = self.handle_message(Msg::Disconnected);

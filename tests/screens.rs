@@ -366,16 +366,6 @@ fn every_screen_survives_every_size() {
 }
 
 #[test]
-fn moving_within_a_page_repaints_two_rows() {
-    let before = loaded_model((120, 40));
-    let mut after = before.clone();
-    want(&mut after, &[Intent::Move(1)]);
-    let (before, after) = (screen(&before, Theme::Dark), screen(&after, Theme::Dark));
-    let changed = before.backend().buffer().diff(after.backend().buffer());
-    assert!(changed.len() <= 2 * (1 + 6), "{} cells", changed.len());
-}
-
-#[test]
 fn capital_letters_have_their_own_bindings() {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
     let model = loaded_model((80, 24));

@@ -73,6 +73,8 @@ fn secret() -> ApiKey {
 /// Returns a dashboard with these stored keys.
 fn model_with_keys(labels: &[&str]) -> Model {
     let mut model = Model::new(AppContext::default(), (80, 24), now());
+    // The pane would load the past of the selected key.
+    model.dashboard.is_pane_open = false;
     load_keys(&mut model);
     let keys = Ok(labels.iter().map(|label| key(label)).collect());
     send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys)));

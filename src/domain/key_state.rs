@@ -45,6 +45,21 @@ impl KeyState {
             Self::Unknown => "unknown",
         }
     }
+
+    /// Returns the word shown in tables, at most eight letters.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::LimitReached => "at limit",
+            Self::Rejected => "rejected",
+            Self::Active
+            | Self::Low
+            | Self::Blocked
+            | Self::Expiring
+            | Self::Expired
+            | Self::Disabled
+            | Self::Unknown => self.as_str(),
+        }
+    }
 }
 
 impl KeyState {
@@ -62,6 +77,11 @@ impl KeyState {
             Self::Unknown => 7,
             Self::Active => 8,
         }
+    }
+
+    /// Whether requests with the key succeed.
+    pub const fn is_usable(self) -> bool {
+        matches!(self, Self::Active | Self::Low | Self::Expiring)
     }
 
     /// Whether the dashboard warns about a key in this state.
@@ -86,7 +106,7 @@ impl StoredKey {
         self.is_stored()
             && self.other_account.is_none()
             && self.retirement.is_none()
-            && matches!(self.state(now), KeyState::Active | KeyState::Low | KeyState::Expiring)
+            && self.state(now).is_usable()
     }
 
     /// Returns the state at `now`. Certain facts come first: an expiry that has passed needs no

@@ -40,6 +40,11 @@ pub fn format_timestamp(at: Timestamp) -> String {
     to_utc(at).strftime("%A %-d %B %Y, %H:%M:%S UTC").to_string()
 }
 
+/// Returns the UTC date.
+pub fn utc_date(at: Timestamp) -> Date {
+    to_utc(at).date()
+}
+
 /// Formats the UTC date as `2026-12-24`.
 pub fn format_date(at: Timestamp) -> String {
     to_utc(at).strftime("%Y-%m-%d").to_string()
@@ -61,6 +66,20 @@ pub fn format_relative_time(from: Timestamp, to: Timestamp) -> String {
         format!("in {count} {unit}{plural}")
     } else {
         format!("{count} {unit}{plural} ago")
+    }
+}
+
+/// Formats the time between two instants for a narrow column: `43m`, `5h`, `3d`, `2y`. The text changes
+/// only when that of [`format_relative_time`] does.
+pub fn format_short_span(from: Timestamp, to: Timestamp) -> String {
+    match (to.as_second() - from.as_second()).unsigned_abs() {
+        0..60 => String::from("<1m"),
+        seconds @ 60..3_600 => format!("{}m", seconds / 60),
+        seconds @ 3_600..172_800 => format!("{}h", seconds / 3_600),
+        seconds => match seconds / 86_400 {
+            days @ 0..1_000 => format!("{days}d"),
+            days => format!("{}y", days / 365),
+        },
     }
 }
 
@@ -94,11 +113,6 @@ pub fn seconds_until_relative_time_changes(from: Timestamp, to: Timestamp) -> i6
 /// Converts an instant to UTC calendar fields.
 pub(super) fn to_utc(at: Timestamp) -> DateTime {
     Offset::UTC.to_datetime(at)
-}
-
-/// Returns the UTC date of an instant.
-pub fn utc_date(at: Timestamp) -> Date {
-    to_utc(at).date()
 }
 
 /// Returns `text` in at most `width` terminal columns, with an ellipsis for what does not fit.

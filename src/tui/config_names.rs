@@ -2,6 +2,7 @@
 
 use super::keymap;
 use super::state::SortOrder;
+use crate::domain::ThemeChoice;
 use crate::services::config::DashboardNames;
 
 /// The names that the configuration file may contain. A list that is empty turns its field off: it is
@@ -9,7 +10,7 @@ use crate::services::config::DashboardNames;
 pub const CONFIG_NAMES: DashboardNames = DashboardNames {
     sorts: &SortOrder::NAMES,
     // Read back with `Settings::theme`.
-    themes: &[],
+    themes: &ThemeChoice::NAMES,
     // Read back with `Settings::bindings`: action and key.
     actions: keymap::action_names,
     check_key: keymap::check_key,

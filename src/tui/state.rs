@@ -4,11 +4,13 @@
 //! result of an effect arrives as a message with the ticket of its request.
 
 mod account;
+mod columns;
 mod confirm_dialog;
 mod dashboard;
 mod effect;
 mod form;
 mod key_overrides;
+mod layout;
 mod management_screen;
 mod message;
 mod new_key_screen;
@@ -21,12 +23,14 @@ mod text_field;
 mod ticket;
 
 pub use account::{AccountReport, AccountState};
+pub use columns::{COLUMN_GAP, Column, MARK_WIDTH, PlacedColumn, place_columns};
 pub use confirm_dialog::{ConfirmDialog, ConfirmKind, ExpectedLosses, UNUSED_FOR_CHOICES};
-pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey, SIDE_DETAILS_MIN_COLUMNS};
+pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey};
 pub use effect::{Effect, Request};
 pub(in crate::tui) use form::Submission;
 pub use form::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind};
 pub use key_overrides::{KeyOverrides, KeyPress};
+pub use layout::{DashboardLayout, Region, ScreenLayout};
 pub use management_screen::{KeyRight, ManagementScreen, StoredManagementKey};
 pub use message::{Intent, Msg, Response};
 pub use new_key_screen::{NewKeyScreen, PassphraseForm};
@@ -43,7 +47,7 @@ use std::collections::VecDeque;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{
-    ActionResult, ErrorKind, KeyDefaults, Label, ProfileName, StoreKind, StoredKey,
+    ActionResult, ErrorKind, KeyDefaults, Label, ProfileName, StoreKind, StoredKey, ThemeChoice,
     UnresolvedAttempt, UserError,
 };
 
@@ -146,6 +150,22 @@ pub struct AppContext {
     pub profile: ProfileName,
     /// Whether a person has to agree before the environment's management key is used.
     pub asks_about_environment_key: bool,
+    /// The theme that was chosen.
+    pub theme_choice: ThemeChoice,
+    /// The background of the terminal, as far as it is known at the start.
+    pub background: Background,
+    /// Whether colours may be used.
+    pub uses_color: bool,
+}
+
+/// The background of the terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Background {
+    /// Dark, or not known.
+    #[default]
+    Dark,
+    /// Light.
+    Light,
 }
 
 /// The whole state of the dashboard.
@@ -173,6 +193,12 @@ pub struct Model {
     pub dashboard: Dashboard,
     /// The figures of the account.
     pub account: AccountState,
+    /// The theme that was chosen.
+    pub theme_choice: ThemeChoice,
+    /// The background of the terminal.
+    pub background: Background,
+    /// Whether colours may be used.
+    pub uses_color: bool,
     /// The schedule of the refresh rounds.
     pub refresh: RefreshSchedule,
     /// The screen that is shown.
@@ -224,6 +250,9 @@ impl Model {
             terminal_size,
             dashboard,
             account: AccountState::default(),
+            theme_choice: context.theme_choice,
+            background: context.background,
+            uses_color: context.uses_color,
             refresh: RefreshSchedule::new(context.refresh_interval),
             screen: Screen::Dashboard,
             overlay: None,
@@ -253,6 +282,21 @@ impl Model {
         }
         self.messages.push_back(LoggedMessage { at: self.now, message: message.clone() });
         self.notice = Some(message);
+    }
+
+    /// Returns the regions of the dashboard.
+    pub fn layout(&self) -> DashboardLayout {
+        DashboardLayout::new(self.terminal_size, self.dashboard.is_pane_open)
+    }
+
+    /// Returns the rows on screen and their keys.
+    pub fn visible_keys(&self) -> impl Iterator<Item = (usize, &StoredKey)> {
+        self.dashboard.visible_keys(self.layout().page_size())
+    }
+
+    /// Limits the scroll position to that of the last line, which is known once it was drawn.
+    pub fn limit_scroll(&mut self, end: u16) {
+        self.dashboard.details_scroll = self.dashboard.details_scroll.min(end);
     }
 
     /// Returns the name of the store of `key`.
@@ -287,7 +331,7 @@ impl Model {
             Screen::SignIn(sign_in) if sign_in.error.is_none() => Some(1),
             Screen::NewKey(new_key) => new_key.revealed_until.map(|_| 1),
             Screen::Dashboard => {
-                self.dashboard.seconds_until_change(self.now, self.terminal_size.1)
+                self.dashboard.seconds_until_change(self.now, self.layout().page_size())
             }
             Screen::Form(_)
             | Screen::SignIn(_)

@@ -221,18 +221,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             account::set_report(model, ticket, report);
             Vec::new()
         }
-        Msg::Response(ticket, Response::SecretRead { label, result: key }) => {
-            let selected = model.dashboard.selected_key();
-            let selected = selected.filter(|key| key.is_stored() && key.label == label);
-            let hash = selected.map(|key| key.hash.clone());
-            if model.dashboard.secret_ticket.take_if(|expected| *expected == ticket).is_some()
-                && let Some(hash) = hash
-            {
-                match key {
-                    Ok(key) => model.dashboard.reveal_key(hash, key, now),
-                    Err(error) => model.notify(Err(error)),
-                }
-            }
+        Msg::Response(ticket, Response::SecretRead { label, result }) => {
+            responses::finish_secret_read(model, ticket, &label, result);
             Vec::new()
         }
         Msg::KeyRemoved { label, result } => {
@@ -278,8 +268,7 @@ fn start_refresh(model: &mut Model) -> Vec<Effect> {
     }
     let ticket = model.next_ticket();
     let dashboard = &model.dashboard;
-    let visible: Vec<&StoredKey> =
-        dashboard.visible_keys(model.terminal_size.1).map(|(_, key)| key).collect();
+    let visible: Vec<&StoredKey> = model.visible_keys().map(|(_, key)| key).collect();
     let rest = dashboard
         .stored_keys()
         .iter()
@@ -317,6 +306,8 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
         model.asks_about_environment_key = false;
         model.question = Some(Question::UseEnvironmentKey);
     }
+    let layout = model.layout();
+    model.dashboard.scroll_to_selection(layout.page_size());
     model.dashboard.hide_when_expired(model.now);
     match &mut model.screen {
         Screen::Dashboard => {}
@@ -340,7 +331,7 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
     if model.dashboard.usage_history_ticket.is_some() {
         return effects;
     }
-    let hashes = model.dashboard.missing_usage_history(model.terminal_size.0);
+    let hashes = model.dashboard.missing_usage_history(layout.pane.is_some());
     if !hashes.is_empty() {
         let ticket = model.next_ticket();
         model.dashboard.usage_history_ticket = Some(ticket);

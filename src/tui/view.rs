@@ -1,26 +1,31 @@
 //! Draws the model. Does no I/O and makes no decisions.
 //!
 //! ```text
-//! header    name of the screen, server or sandbox
+//! header    on the dashboard what was spent and is left, else the name of the screen
 //! ───────
-//! body      the current screen: for the dashboard the warnings and the table of keys, with the
-//!           details beside it on a wide terminal; help covers the body
+//! body      the current screen: for the dashboard what needs attention, the list of keys, and the
+//!           selected key below or beside it; help covers the body
 //! ───────
 //! notice    question, last result or error, filter
 //! footer    the active key bindings
 //! ```
 
+mod bars;
+mod charts;
 mod confirm_dialog;
 mod footer;
 mod form;
 mod header;
 mod help;
+mod key_charts;
 mod key_details;
 mod key_table;
 mod management;
 mod messages;
 mod new_key_screen;
+mod overview;
 mod palette;
+mod pane;
 mod plan;
 mod sign_in_screen;
 mod text;
@@ -30,11 +35,11 @@ mod warnings;
 pub use theme::Theme;
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Borders};
 
-use crate::tui::state::{Intent, KeyList, Model, Overlay, SIDE_DETAILS_MIN_COLUMNS, Screen};
+use crate::tui::state::{Intent, KeyList, Model, Overlay, Region, Screen, ScreenLayout};
 
 pub use crate::platform::environment::MIN_TERMINAL_SIZE;
 
@@ -50,81 +55,95 @@ pub struct WrappedLink {
     pub style: Style,
 }
 
-/// Draws the whole screen and returns the address to write over its own text, if one is shown.
-pub fn draw_with_link(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> Option<WrappedLink> {
-    let area = frame.area();
-    if area.width < MIN_TERMINAL_SIZE.0 || area.height < MIN_TERMINAL_SIZE.1 {
-        let text =
-            format!("Keywright needs {} x {} characters", MIN_TERMINAL_SIZE.0, MIN_TERMINAL_SIZE.1);
-        text::draw_paragraph(frame, area, vec![text.into()]);
-        return None;
-    }
-    let [head, rule, body, bottom, notice, foot] = split_screen(area);
-    header::draw(model, theme, frame, head);
-    for line in [rule, bottom] {
-        frame.render_widget(Block::new().borders(Borders::TOP).border_style(theme.dim()), line);
-    }
-    let mut link = None;
-    if let Some(Overlay::Help { page }) = &model.overlay {
-        help::draw(model, *page, theme, frame, body);
-    } else if let Some(Overlay::Messages(view)) = &model.overlay {
-        messages::draw(*view, model, theme, frame, body);
-    } else if let Screen::SignIn(state) = &model.screen {
-        link = sign_in_screen::draw(state, model, theme, frame, body);
-    } else {
-        draw_body(model, theme, frame, body);
-    }
-    if let Some(Overlay::Palette(state)) = &model.overlay {
-        palette::draw(state, model, theme, frame, body);
-        // The terminal would write the address over the palette.
-        link = None;
-    }
-    footer::draw_notice(model, theme, frame, bottom, notice);
-    footer::draw(model, theme, frame, foot);
-    link
+/// What is known only after drawing.
+#[derive(Debug, Default)]
+pub struct Drawn {
+    /// The address to write over its own text, if one is shown.
+    pub link: Option<WrappedLink>,
+    /// By how many lines the page can be scrolled.
+    pub scroll_end: u16,
 }
 
-/// Returns the header, a rule, the body, a rule, the notice and the footer.
-fn split_screen(area: Rect) -> [Rect; 6] {
-    Layout::vertical([
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Fill(1),
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Length(1),
-    ])
-    .areas(area)
+impl From<Region> for Rect {
+    fn from(region: Region) -> Self {
+        Self::new(region.x, region.y, region.width, region.height)
+    }
 }
 
 /// Returns what a click at a place on the screen requests.
 pub fn intent_at(model: &Model, column: u16, row: u16) -> Option<Intent> {
-    let (columns, rows) = model.terminal_size;
-    let [_, _, body, _, _, foot] = split_screen(Rect::new(0, 0, columns, rows));
-    if row == foot.y {
-        return footer::intent_at(model, foot, column);
+    let screen = ScreenLayout::new(model.terminal_size);
+    if row == screen.footer.y {
+        return footer::intent_at(model, screen.footer.into(), column);
     }
     // A question is answered with its words in the footer.
     if model.question.is_some() {
         return None;
     }
     match (&model.overlay, &model.screen) {
-        (Some(Overlay::Palette(state)), _) => palette::intent_at(state, model, body, (column, row)),
+        (Some(Overlay::Palette(state)), _) => {
+            palette::intent_at(state, model, screen.body.into(), (column, row))
+        }
         (Some(Overlay::Help { .. } | Overlay::Messages(_)), _) => None,
-        (None, Screen::Dashboard) if model.dashboard.is_filtering => None,
-        (None, Screen::Dashboard) => key_table::sort_order_at(model, body, column, row)
-            .map(Intent::SortBy)
-            .or_else(|| model.dashboard.row_at(row, rows).map(|_| Intent::ClickRow(row))),
+        (None, Screen::Dashboard)
+            if model.dashboard.is_filtering || model.dashboard.are_details_shown =>
+        {
+            None
+        }
+        (None, Screen::Dashboard) => {
+            let layout = model.layout();
+            let sort_order = key_table::sort_order_at(model, &layout, column, row);
+            let is_row =
+                layout.rows.contains(column, row) && model.dashboard.row_at(row, &layout).is_some();
+            sort_order.map(Intent::SortBy).or_else(|| is_row.then_some(Intent::ClickRow(row)))
+        }
         (None, _) => None,
     }
 }
 
 /// Draws the whole screen.
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
-    draw_with_link(model, theme, frame);
+    draw_and_measure(model, theme, frame);
 }
 
-fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
+/// Draws the whole screen and returns what is known only after drawing.
+pub fn draw_and_measure(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> Drawn {
+    let area = frame.area();
+    let mut drawn = Drawn::default();
+    frame.buffer_mut().set_style(area, theme.base());
+    if area.width < MIN_TERMINAL_SIZE.0 || area.height < MIN_TERMINAL_SIZE.1 {
+        let text =
+            format!("Keywright needs {} x {} characters", MIN_TERMINAL_SIZE.0, MIN_TERMINAL_SIZE.1);
+        text::draw_paragraph(frame, area, vec![text.into()]);
+        return drawn;
+    }
+    let screen = ScreenLayout::new((area.width, area.height));
+    let (body, rule) = (Rect::from(screen.body), Rect::from(screen.rule));
+    header::draw(model, theme, frame, screen.header.into());
+    for line in [Rect { y: 1, ..rule }, rule] {
+        frame.render_widget(Block::new().borders(Borders::TOP).border_style(theme.rule()), line);
+    }
+    if let Some(Overlay::Help { page }) = &model.overlay {
+        help::draw(model, *page, theme, frame, body);
+    } else if let Some(Overlay::Messages(view)) = &model.overlay {
+        messages::draw(*view, model, theme, frame, body);
+    } else if let Screen::SignIn(state) = &model.screen {
+        drawn.link = sign_in_screen::draw(state, model, theme, frame, body);
+    } else {
+        drawn.scroll_end = draw_body(model, theme, frame, body);
+    }
+    if let Some(Overlay::Palette(state)) = &model.overlay {
+        palette::draw(state, model, theme, frame, body);
+        // The terminal would write the address over the palette.
+        drawn.link = None;
+    }
+    footer::draw_notice(model, theme, frame, rule, screen.message.into());
+    footer::draw(model, theme, frame, screen.footer.into());
+    drawn
+}
+
+/// Draws the screen in the body and returns by how many lines it can be scrolled.
+fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) -> u16 {
     match &model.screen {
         Screen::Form(state) => form::draw(state, model, theme, frame, body),
         Screen::SignIn(state) => {
@@ -137,25 +156,29 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
         }
         Screen::Plan(state) => plan::draw(state, theme, frame, body),
         Screen::Management(state) => management::draw(state, theme, frame, body),
-        Screen::Dashboard => {
-            let body = warnings::draw(model, theme, frame, body);
-            match (&model.dashboard.keys, model.dashboard.selected_key()) {
-                (KeyList::Loaded(_), Some(held)) if model.dashboard.are_details_shown => {
-                    key_details::draw(held, model, theme, frame, body);
-                }
-                (KeyList::Loaded(_), Some(held)) if body.width >= SIDE_DETAILS_MIN_COLUMNS => {
-                    let [list, side] =
-                        Layout::horizontal([Constraint::Fill(1), Constraint::Length(58)])
-                            .areas(body);
-                    key_table::draw(model, theme, frame, list);
-                    let block = Block::new().borders(Borders::LEFT).border_style(theme.dim());
-                    let inner = block.inner(side);
-                    frame.render_widget(block, side);
-                    key_details::draw(held, model, theme, frame, inner);
-                }
-                (KeyList::Loaded(_), Some(_)) => key_table::draw(model, theme, frame, body),
-                (keys, _) => warnings::draw_empty_state(keys, model, theme, frame, body),
-            }
+        Screen::Dashboard => return draw_dashboard(model, theme, frame, body),
+    }
+    0
+}
+
+fn draw_dashboard(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) -> u16 {
+    let layout = model.layout();
+    let keys = &model.dashboard.keys;
+    match (keys, model.dashboard.selected_key()) {
+        (KeyList::Loaded(_), Some(key)) if model.dashboard.are_details_shown => {
+            return key_details::draw_page(key, model, theme, frame, body);
+        }
+        (KeyList::Loaded(_), Some(key)) => {
+            warnings::draw(model, theme, frame, layout.attention.into());
+            key_table::draw(model, &layout, theme, frame);
+            overview::draw_totals(model, &layout, theme, frame);
+            pane::draw(key, model, &layout, theme, frame);
+        }
+        _ => {
+            warnings::draw(model, theme, frame, layout.attention.into());
+            let below = Rect { y: body.y + 1, height: body.height - 1, ..body };
+            warnings::draw_empty_state(keys, model, theme, frame, below);
         }
     }
+    0
 }

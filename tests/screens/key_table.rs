@@ -76,3 +76,15 @@ fn details_show_the_commands_that_read_the_key() {
     want(&mut model, &[Intent::Move(1), Intent::ToggleDetails]);
     insta::assert_snapshot!(drawn(&model));
 }
+
+#[test]
+fn a_step_without_the_pane_repaints_two_rows() {
+    let mut before = loaded_model((120, 40));
+    want(&mut before, &[Intent::TogglePane]);
+    let mut after = before.clone();
+    want(&mut after, &[Intent::Move(1)]);
+    let (before, after) = (screen(&before, Theme::Dark), screen(&after, Theme::Dark));
+    let changed = before.backend().buffer().diff(after.backend().buffer());
+    let rows: std::collections::BTreeSet<_> = changed.iter().map(|(_, row, _)| *row).collect();
+    assert_eq!(rows.into_iter().collect::<Vec<_>>(), [4, 5]);
+}

@@ -57,7 +57,7 @@ fn a_key_not_stored_here_cannot_be_copied_or_removed() {
 #[test]
 fn usage_history_is_loaded_when_it_is_shown() {
     let mut model = model_with_keys(&["laptop", "ci"]);
-    let effects = send_intent(&mut model, Intent::ToggleDetails);
+    let effects = send_intent(&mut model, Intent::TogglePane);
     let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {
         panic!("{effects:?}")
     };

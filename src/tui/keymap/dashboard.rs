@@ -110,6 +110,18 @@ pub(super) const DASHBOARD: &[Action] = &[
         .when(has_keys),
     Action::named(
         Group::Table,
+        "pane",
+        &[bare_key(KeyCode::Tab)],
+        "tab",
+        "open or close the pane",
+        Intent::TogglePane,
+    )
+    .help_only()
+    .when(has_keys),
+    Action::named(Group::Program, "theme", &[char_key('t')], "t", "next theme", Intent::NextTheme)
+        .help_only(),
+    Action::named(
+        Group::Table,
         "reverse",
         &[char_key('S')],
         "S",

@@ -1,12 +1,15 @@
 //! State of the key table: its keys, rows, selection and details.
 
 mod account;
+mod selection;
 mod usage;
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use unicode_width::UnicodeWidthStr;
 
+use super::columns::MAX_LABEL_WIDTH;
 use super::new_key_screen::{REVEAL_DURATION, is_reveal_active};
 use super::sort_filter::{SortOrder, sort_and_filter};
 use super::text_field::TextField;
@@ -16,18 +19,6 @@ use crate::domain::{
     UserError, seconds_until_relative_time_changes,
 };
 pub use account::KeyScope;
-
-/// Screen rows outside the table: header, column titles, rules, notice, footer.
-const RESERVED_ROWS: u16 = 6;
-
-/// The minimum width in columns at which details are shown beside the table.
-pub const SIDE_DETAILS_MIN_COLUMNS: u16 = 140;
-
-/// The screen row of the first key, not counting the line of warnings.
-const FIRST_KEY_ROW: u16 = 3;
-
-/// The longest time between the two clicks of a double click.
-const DOUBLE_CLICK: SignedDuration = SignedDuration::from_millis(400);
 
 /// The keys, or why there are none.
 #[derive(Clone, Debug)]
@@ -76,10 +67,18 @@ pub struct Dashboard {
     pub selected_row: usize,
     /// Hashes of the keys marked for the next action; if empty, it applies to the selected key.
     pub marked_hashes: HashSet<String>,
-    /// Whether the details of the selected key are shown.
+    /// The index in `rows` of the first row on screen.
+    pub first_row: usize,
+    /// The width of the longest label in `rows`, at most [`MAX_LABEL_WIDTH`].
+    pub longest_label: u16,
+    /// Whether the pane shows the selected key, where the terminal has room for it.
+    pub is_pane_open: bool,
+    /// Whether the details of the selected key fill the screen.
     pub are_details_shown: bool,
     /// The last clicked row, and when.
     last_click: Option<(usize, Timestamp)>,
+    /// The number of lines by which the details are scrolled.
+    pub details_scroll: u16,
     /// The revealed key.
     pub revealed_key: Option<RevealedKey>,
     /// Hashes of the keys of another account for which the dialog was shown.
@@ -128,8 +127,12 @@ impl Dashboard {
             is_filtering: false,
             selected_row: 0,
             marked_hashes: HashSet::new(),
+            first_row: 0,
+            longest_label: 0,
+            is_pane_open: true,
             are_details_shown: false,
             last_click: None,
+            details_scroll: 0,
             revealed_key: None,
             shown_account_dialogs: HashSet::new(),
             unresolved_attempts: Vec::new(),
@@ -286,6 +289,10 @@ impl Dashboard {
             is_shown,
             now,
         );
+        let keys = self.all_keys();
+        let widths = self.rows.iter().map(|row| keys[*row].label.as_str().width());
+        let longest = widths.max().and_then(|width| u16::try_from(width).ok());
+        self.longest_label = longest.unwrap_or(MAX_LABEL_WIDTH).min(MAX_LABEL_WIDTH);
         let row = index.and_then(|index| self.rows.iter().position(|row| *row == index));
         self.select_row(row.unwrap_or(self.selected_row));
         // The selected row may now show another key.
@@ -293,47 +300,6 @@ impl Dashboard {
         if self.revealed_key.as_ref().is_some_and(|revealed| Some(&revealed.hash) != selected) {
             self.hide_revealed_key();
         }
-    }
-
-    /// Moves the selection by `by` rows.
-    pub fn move_selection(&mut self, by: isize) {
-        self.select_row(self.selected_row.saturating_add_signed(by));
-    }
-
-    /// Selects the row, or the last row if there are fewer.
-    pub fn select_row(&mut self, row: usize) {
-        let row = row.min(self.rows.len().saturating_sub(1));
-        if row != self.selected_row {
-            self.hide_revealed_key();
-        }
-        self.selected_row = row;
-    }
-
-    /// Returns the number of keys on one page. The table scrolls by whole pages, so that a step
-    /// within a page redraws two rows.
-    pub fn page_size(&self, terminal_rows: u16) -> usize {
-        // The line of warnings is reserved even if it is empty, so that rows do not move.
-        usize::from(terminal_rows.saturating_sub(RESERVED_ROWS + 1).max(1))
-    }
-
-    /// Returns the index in `rows` of the key at a screen row.
-    pub fn row_at(&self, screen_row: u16, terminal_rows: u16) -> Option<usize> {
-        let page = self.page_size(terminal_rows);
-        let below = usize::from(screen_row.checked_sub(FIRST_KEY_ROW + 1)?);
-        let row = self.selected_row / page * page + below;
-        (below < page && row < self.rows.len()).then_some(row)
-    }
-
-    /// Selects the row. Returns whether this is the second click on it within [`DOUBLE_CLICK`].
-    pub fn click_row(&mut self, row: usize, now: Timestamp) -> bool {
-        self.select_row(row);
-        let first = self.last_click.replace((row, now));
-        let is_double = first.is_some_and(|(first_row, at)| {
-            first_row == row
-                && (SignedDuration::ZERO..=DOUBLE_CLICK).contains(&now.duration_since(at))
-        });
-        self.last_click.take_if(|_| is_double);
-        is_double
     }
 
     /// Updates the list of keys that need attention.
@@ -346,7 +312,6 @@ impl Dashboard {
 
     /// Reveals a key among its details for `REVEAL_DURATION`.
     pub fn reveal_key(&mut self, hash: String, key: ApiKey, now: Timestamp) {
-        self.are_details_shown = true;
         self.revealed_key = now
             .checked_add(REVEAL_DURATION)
             .ok()
@@ -367,24 +332,15 @@ impl Dashboard {
             .filter(|is_shown| is_reveal_active(is_shown.revealed_until, now));
     }
 
-    /// Returns the seconds until a time shown on this page changes.
-    pub fn seconds_until_change(&self, now: Timestamp, terminal_rows: u16) -> Option<i64> {
+    /// Returns the seconds until a time shown among `page_size` rows changes.
+    pub fn seconds_until_change(&self, now: Timestamp, page_size: usize) -> Option<i64> {
         if self.revealed_key.is_some() {
             return Some(1);
         }
-        self.visible_keys(terminal_rows)
+        self.visible_keys(page_size)
             .flat_map(|(_, key)| [key.expires_at().value(), key.next_reset(now)])
             .flatten()
             .map(|at| seconds_until_relative_time_changes(now, at))
             .min()
-    }
-
-    /// Returns the rows and keys of the page with the selected key.
-    pub fn visible_keys(&self, terminal_rows: u16) -> impl Iterator<Item = (usize, &StoredKey)> {
-        let page = self.page_size(terminal_rows);
-        let first = self.selected_row / page * page;
-        let keys = self.all_keys();
-        let rows = self.rows.iter().enumerate().skip(first).take(page);
-        rows.filter_map(|(row, index)| Some((row, keys.get(*index)?)))
     }
 }

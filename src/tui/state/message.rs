@@ -52,6 +52,10 @@ pub enum Intent {
     MoveToBottom,
     /// Show or hide the details of the selected key.
     ToggleDetails,
+    /// Open or close the pane with the selected key.
+    TogglePane,
+    /// Use the next theme.
+    NextTheme,
     /// Copy the key, or the sign-in URL while waiting for consent.
     Copy,
     /// Store the key in the alternate store.

@@ -50,7 +50,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
 }
 
 fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    let page = model.dashboard.page_size(model.terminal_size.1).cast_signed();
+    let page = model.layout().page_size().cast_signed();
     let label = model.dashboard.selected_key().map(|key| key.label.clone());
     let is_stored = model.dashboard.selected_key().is_some_and(StoredKey::is_stored);
     match intent {
@@ -88,10 +88,25 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::ToggleMark => model.dashboard.toggle_mark(),
         Intent::ClickRow(screen_row) => {
-            if let Some(row) = model.dashboard.row_at(screen_row, model.terminal_size.1) {
+            if let Some(row) = model.dashboard.row_at(screen_row, &model.layout()) {
                 let is_double = model.dashboard.click_row(row, model.now);
                 model.dashboard.are_details_shown |= is_double;
             }
+        }
+        Intent::Move(by) if model.dashboard.are_details_shown => model.dashboard.scroll_details(by),
+        Intent::MovePage(by) if model.dashboard.are_details_shown => {
+            model.dashboard.scroll_details(by.saturating_mul(page));
+        }
+        Intent::MoveToTop if model.dashboard.are_details_shown => {
+            model.dashboard.scroll_details(isize::MIN);
+        }
+        Intent::MoveToBottom if model.dashboard.are_details_shown => {
+            model.dashboard.scroll_details(isize::MAX);
+        }
+        Intent::TogglePane => model.dashboard.is_pane_open = !model.dashboard.is_pane_open,
+        Intent::NextTheme => {
+            model.theme_choice = model.theme_choice.next();
+            model.notify(Ok(format!("theme: {}", model.theme_choice)));
         }
         Intent::Move(by) => model.dashboard.move_selection(by),
         Intent::MovePage(by) => model.dashboard.move_selection(by.saturating_mul(page)),
@@ -99,6 +114,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::MoveToBottom => model.dashboard.select_row(usize::MAX),
         Intent::ToggleDetails => {
             model.dashboard.hide_revealed_key();
+            model.dashboard.details_scroll = 0;
             model.dashboard.are_details_shown =
                 label.is_some() && !model.dashboard.are_details_shown;
         }

@@ -1,11 +1,11 @@
-//! The top line: the name of the screen, when the figures were read, and the server or the sandbox.
+//! The top line: the figures of all keys or the name of the screen, and the server or the sandbox.
 
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::text::{Line, Span};
 
-use super::Theme;
 use super::text::truncate;
+use super::{Theme, overview};
 use crate::tui::state::{
     ConfirmKind, FormKind, KeyList, KeyScope, Model, Operation, Overlay, Screen,
 };
@@ -20,10 +20,6 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             Screen::Dashboard => match &model.dashboard.keys {
                 KeyList::Loaded(_) if model.dashboard.scope != KeyScope::Stored => {
                     model.dashboard.scope.description().to_owned()
-                }
-                KeyList::Loaded(_) if !model.dashboard.stored_keys().is_empty() => {
-                    let count = model.dashboard.stored_keys().len();
-                    format!("{count} {} stored", if count == 1 { "key" } else { "keys" })
                 }
                 KeyList::Loaded(_) | KeyList::Loading | KeyList::Failed(_) => "keys".to_owned(),
             },
@@ -61,27 +57,30 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         let host = model.server.split_once("://").map_or(&*model.server, |(_, host)| host);
         Span::styled(format!("{host} "), theme.dim())
     };
-    let title_width = Span::raw(&*title).width();
-    let room = usize::from(area.width).saturating_sub(environment.width() + 14);
-    // To the minute: it changes only when the keys are checked again.
-    let checked = match (&model.screen, model.refresh.last_success_at) {
-        (Screen::Dashboard, Some(at)) if model.overlay.is_none() => {
-            at.strftime(" · as of %H:%M UTC").to_string()
-        }
-        _ => String::new(),
+    let name = Span::styled(" Keywright", theme.strong().patch(theme.accent()));
+    let shows_figures = matches!(&model.screen, Screen::Dashboard)
+        && model.overlay.is_none()
+        && !model.dashboard.stored_keys().is_empty()
+        && model.dashboard.scope == KeyScope::Stored;
+    let width = usize::from(area.width);
+    let mut line = Line::from(name);
+    let environment = if shows_figures {
+        // Where there is little room, the figures matter more than the known server.
+        let environment = match (model.is_sandbox, width < 100) {
+            (true, true) => Span::styled("SANDBOX ", theme.warning()),
+            (false, true) => Span::raw(""),
+            (_, false) => environment,
+        };
+        let room = width.saturating_sub(line.width() + environment.width() + 1);
+        line.extend(overview::format_figures(model, theme, room));
+        environment
+    } else {
+        let room = width.saturating_sub(environment.width() + 14);
+        line.push_span(Span::styled(" · ", theme.dim()));
+        line.push_span(Span::raw(truncate(&title, room)));
+        environment
     };
-    frame.render_widget(
-        Line::from(vec![
-            Span::styled(" Keywright", theme.strong().patch(theme.accent())),
-            Span::styled(" · ", theme.dim()),
-            Span::raw(truncate(&title, room)),
-            Span::styled(
-                if title_width + checked.len() <= room { checked } else { String::new() },
-                theme.dim(),
-            ),
-        ]),
-        area,
-    );
+    frame.render_widget(line, area);
     let width = u16::try_from(environment.width()).unwrap_or(area.width).min(area.width);
     let right = Rect { x: area.right() - width, width, ..area };
     frame.render_widget(Line::from(environment).alignment(Alignment::Right), right);

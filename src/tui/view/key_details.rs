@@ -1,172 +1,287 @@
-//! The details of one key, most important first, because a small terminal cuts off the end.
+//! The details of one key, most important first.
 
 mod usage;
 
+use jiff::Timestamp;
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Widget};
 use secrecy::ExposeSecret;
 
 use super::key_table::{format_spent, format_state};
-use super::text::{format_property, quote_shell_word};
-use super::{Theme, text};
+use super::text::{format_property, quote_shell_word, wrap_property};
+use super::{Theme, key_charts, text};
 use crate::domain::{
-    ApiKey, GrantedPolicy, Reported, ResetInterval, StoreKind, StoredKey, format_command,
-    format_date, format_relative_time, format_usd, format_usd_short, sanitize,
+    ApiKey, Cents, GrantedPolicy, Reported, ResetInterval, StoreKind, StoredKey, format_command,
+    format_date, format_relative_time, format_short_span, format_usd, format_usd_short, sanitize,
 };
 use crate::tui::state::Model;
 
-pub fn draw(
-    stored_key: &StoredKey,
+/// The least height of the chart on the page.
+const MIN_CHART_HEIGHT: u16 = 7;
+
+/// Draws the page of a key, scrolled by the lines of the dashboard, and returns by how many lines it
+/// can be scrolled.
+pub fn draw_page(
+    key: &StoredKey,
     model: &Model,
     theme: Theme,
     frame: &mut Frame<'_>,
     area: Rect,
-) {
-    let shown = model.dashboard.revealed_key.as_ref().filter(|shown| shown.hash == stored_key.hash);
-    let name = Span::styled(format!("{}  ", stored_key.label), theme.strong());
-    let mut lines = vec![Line::from(vec![name, format_state(stored_key, model.now, theme)])];
-    if let Some(by) = stored_key.describe_block(model.now, format_date) {
-        lines.push(format_property("blocked", Span::styled(by, theme.error()), theme));
+) -> u16 {
+    let inner = Rect { width: area.width.saturating_sub(3), x: area.x + 1, ..area };
+    let width = usize::from(inner.width).min(160);
+    let name =
+        Span::styled(text::truncate(key.label.as_str(), width.saturating_sub(14)), theme.strong());
+    let heading = Line::from(vec![name, Span::raw("  "), format_state(key, model.now, theme)]);
+    frame.render_widget(heading, Rect { height: 1.min(area.height), ..inner });
+    let chart_height = (area.height / 3).clamp(MIN_CHART_HEIGHT, 20);
+    let chart_rows = usize::from(chart_height) + 1;
+    let mut lines = vec![Line::default(); chart_rows];
+    lines.extend(key_charts::format_models(key, model, 8, width.min(100), theme));
+    lines.push(Line::default());
+    lines.extend(format_details(key, model, theme, width));
+    let count = lines.len();
+    // Drawn in full and then copied, so that the chart scrolls like the text.
+    let size = Rect::new(0, 0, inner.width, u16::try_from(count).unwrap_or(u16::MAX));
+    let mut page = Buffer::empty(size);
+    Paragraph::new(lines).render(size, &mut page);
+    let chart = Rect { height: chart_height, width: size.width.min(240), ..size };
+    key_charts::draw_chart(key, model, theme, chart, &mut page);
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..inner };
+    let end = size.height.saturating_sub(body.height);
+    let scroll = model.dashboard.details_scroll.min(end);
+    for position in body.positions() {
+        let source = (position.x - body.x, position.y - body.y + scroll);
+        if let (Some(from), Some(to)) = (page.cell(source), frame.buffer_mut().cell_mut(position)) {
+            to.clone_from(from);
+        }
     }
-    lines.extend(format_key(
-        stored_key,
-        shown.map(|shown| (&shown.key, shown.revealed_until)),
-        model,
-        theme,
-    ));
-    lines.extend(format_usage(stored_key, model, theme));
-    lines.extend(usage::format_history(
-        stored_key,
-        model,
-        theme,
-        usize::from(area.width.saturating_sub(2)),
-    ));
-    lines.extend(format_policy(stored_key, model, theme));
-    if stored_key.is_stored() {
-        lines.extend(format_access(stored_key, model, theme));
-    } else {
-        let text = "not on this machine; a key is shown only once, at creation";
-        lines.push(format_property("stored", Span::styled(text, theme.dim()), theme));
-        lines.push(format_page_url(stored_key, theme));
+    let bar = Rect { x: area.right() - 1, width: 1, ..body };
+    let visible = usize::from(body.height);
+    text::draw_scrollbar(count, visible, usize::from(scroll), theme, frame, bar);
+    end
+}
+
+/// Returns what fits beside a chart: spending, what ends it, and the last use.
+pub fn format_facts(
+    key: &StoredKey,
+    model: &Model,
+    theme: Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let now = model.now;
+    let mut lines = Vec::new();
+    let shown = model.dashboard.revealed_key.as_ref().filter(|shown| shown.hash == key.hash);
+    if shown.is_some() {
+        lines.extend(format_key(
+            key,
+            shown.map(|shown| (&shown.key, shown.revealed_until)),
+            model,
+            theme,
+            width,
+        ));
     }
-    let created = format!(
-        "{}, {}",
-        format_date(stored_key.created_at),
-        format_relative_time(model.now, stored_key.created_at)
-    );
-    lines.push(format_property("created", Span::raw(created), theme));
-    if let Some(at) = stored_key.last_used_at() {
-        let dormant = if stored_key.is_dormant(model.now) == Some(true) { ", dormant" } else { "" };
-        let used = format!("{}{dormant}", format_relative_time(model.now, at));
-        lines.push(format_property("last used", Span::raw(used), theme));
+    if let Some(by) = key.describe_block(now, format_date) {
+        lines.extend(wrap_property("blocked", Span::styled(by, theme.error()), width, theme));
     }
-    if let Some(guardrail) = &stored_key.guardrail {
-        lines.push(format_property("guardrail", Span::raw(guardrail.name.clone()), theme));
+    lines.extend(format_rejection(key, model, theme, width));
+    lines.extend(wrap_property("spent", format_spent(key, now, theme), width, theme));
+    lines.extend(usage::format_history(key, model, theme, width));
+    if let Some(at) = key.next_reset(now) {
+        let text =
+            format!("in {}, {}", format_short_span(now, at), at.strftime("%-d %b %H:%M UTC"));
+        lines.extend(wrap_property("resets", Span::raw(text), width, theme));
     }
-    if let Some(user) = stored_key.account_id() {
+    lines.extend(format_end(key, now, theme, width));
+    lines.extend(format_last_use(key, now, theme, width));
+    lines
+}
+
+/// Returns all that is known about a key.
+pub fn format_details(
+    key: &StoredKey,
+    model: &Model,
+    theme: Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let now = model.now;
+    let shown = model.dashboard.revealed_key.as_ref().filter(|shown| shown.hash == key.hash);
+    let mut lines = Vec::new();
+    if let Some(by) = key.describe_block(now, format_date) {
+        lines.extend(wrap_property("blocked", Span::styled(by, theme.error()), width, theme));
+    }
+    let shown = shown.map(|shown| (&shown.key, shown.revealed_until));
+    lines.extend(format_key(key, shown, model, theme, width));
+    lines.extend(format_usage(key, model, theme, width));
+    lines.extend(usage::format_history(key, model, theme, width));
+    lines.extend(format_policy(key, now, theme, width));
+    lines.extend(format_access(key, model, theme, width));
+    let created =
+        format!("{}, {}", format_date(key.created_at), format_relative_time(now, key.created_at));
+    lines.extend(wrap_property("created", Span::raw(created), width, theme));
+    lines.extend(format_last_use(key, now, theme, width));
+    if let Some(guardrail) = &key.guardrail {
+        lines.extend(wrap_property("guardrail", Span::raw(guardrail.name.clone()), width, theme));
+    }
+    if let Some(user) = key.account_id() {
         let user = sanitize(user, 60);
-        let span = match &stored_key.other_account {
+        let span = match &key.other_account {
             Some(other) if other.confirmed => Span::raw(format!("{user}, confirmed as yours")),
             Some(_) => {
                 Span::styled(format!("{user}, not that of your other keys"), theme.warning())
             }
             None => Span::raw(user),
         };
-        lines.push(format_property("account", span, theme));
+        lines.extend(wrap_property("account", span, width, theme));
     }
-    text::draw_paragraph(frame, text::inset(area), lines);
+    lines
+}
+
+fn format_end(key: &StoredKey, now: Timestamp, theme: Theme, width: usize) -> Vec<Line<'static>> {
+    let text = key.expires_at().describe("never", |at| {
+        let date = at.strftime("%-d %b %Y %H:%M UTC");
+        let span = format_short_span(now, at);
+        if at > now { format!("in {span}, {date}") } else { format!("{span} ago, {date}") }
+    });
+    wrap_property("ends", Span::raw(text), width, theme)
+}
+
+fn format_last_use(
+    key: &StoredKey,
+    now: Timestamp,
+    theme: Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let Some(at) = key.last_used_at() else { return Vec::new() };
+    let dormant = if key.is_dormant(now) == Some(true) { ", dormant" } else { "" };
+    let used = format!("{}{dormant}", format_relative_time(now, at));
+    wrap_property("last used", Span::raw(used), width, theme)
 }
 
 /// Returns the key, masked, or in plaintext while it is revealed.
 #[expect(clippy::disallowed_methods, reason = "reveals the key")]
 pub fn format_key(
     stored_key: &StoredKey,
-    shown: Option<(&ApiKey, jiff::Timestamp)>,
+    shown: Option<(&ApiKey, Timestamp)>,
     model: &Model,
     theme: Theme,
+    width: usize,
 ) -> Vec<Line<'static>> {
-    match shown {
-        None => vec![format_property("key", Span::raw(stored_key.masked.clone()), theme)],
-        Some((key, until)) => {
-            let left = until.duration_since(model.now).as_secs().max(0);
-            vec![
-                format_property(
-                    "key",
-                    Span::styled(sanitize(key.expose_secret(), 512), theme.warning()),
-                    theme,
-                ),
-                format_property("", Span::styled(format!("hides in {left} s"), theme.dim()), theme),
-            ]
-        }
+    let Some((key, until)) = shown else {
+        return wrap_property("key", Span::raw(stored_key.masked.clone()), width, theme);
+    };
+    let text = Span::styled(sanitize(key.expose_secret(), 512), theme.warning());
+    let mut lines = wrap_property("key", text, width, theme);
+    let left = until.duration_since(model.now).as_secs().max(0);
+    let text = Span::styled(format!("hides in {left} s"), theme.dim());
+    lines.push(format_property("", text, theme));
+    lines
+}
+
+/// Returns the policy in one sentence if it was granted as requested, else the requested beside the
+/// granted one.
+fn format_policy(
+    key: &StoredKey,
+    now: Timestamp,
+    theme: Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    if key.granted.is_none() || !key.differing_fields().is_empty() {
+        lines.extend(format_policies(key, theme, width));
+    } else {
+        let limit = key.limit().describe("no limit", format_usd);
+        let interval = match key.reset() {
+            Reported::None => String::new(),
+            reset => reset.describe("", |interval| format!(", {}", interval.as_str())),
+        };
+        let text = format!("{limit}{interval}, granted as requested");
+        lines.extend(wrap_property("limit", Span::raw(text), width, theme));
     }
+    lines.extend(format_end(key, now, theme, width));
+    lines
 }
 
 /// Returns the requested policy beside the granted one, with a warning for each difference.
-pub fn format_policy(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
+pub fn format_policies(key: &StoredKey, theme: Theme, width: usize) -> Vec<Line<'static>> {
+    // Seconds only where both columns have room for them.
+    let (column, time) = if width >= 60 {
+        (25, "%Y-%m-%d %H:%M:%S UTC")
+    } else {
+        (width.saturating_sub(10) / 2, "%Y-%m-%d %H:%M")
+    };
     let usd = |amount: &Reported<f64>| amount.describe("none", format_usd);
     let reset = |interval: &Reported<ResetInterval>| {
         interval.describe("never", |interval| interval.as_str().to_owned())
     };
-    let at = |at: &Reported<jiff::Timestamp>| {
-        at.describe("never", |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
-    };
-    let policy = &stored_key.requested;
+    let at = |at: &Reported<Timestamp>| at.describe("never", |at| at.strftime(time).to_string());
+    let policy = &key.requested;
     let requested = [
-        usd(&policy.limit.map(crate::domain::Cents::to_dollars).into()),
+        usd(&policy.limit.map(Cents::to_dollars).into()),
         reset(&policy.limit_reset.into()),
         at(&policy.expires_at.into()),
     ];
-    let names = ["limit", "reset", "expires"];
     let mut lines =
-        vec![Line::styled(format!("{:<10}{:<25}granted", "", "requested"), theme.dim())];
-    let granted = stored_key.granted.as_ref().map(|granted: &GrantedPolicy| {
+        vec![Line::styled(format!("{:<10}{:<column$}granted", "", "requested"), theme.dim())];
+    let granted = key.granted.as_ref().map(|granted: &GrantedPolicy| {
         [usd(&granted.limit), reset(&granted.limit_reset), at(&granted.expires_at)]
     });
-    let differences = stored_key.differing_fields();
-    for (row, name) in names.into_iter().enumerate() {
+    let differences = key.differing_fields();
+    for (row, name) in ["limit", "reset", "expires"].into_iter().enumerate() {
         let differs = differences.contains(&["limit", "limit_reset", "expires_at"][row]);
         let granted =
             granted.as_ref().map_or("not checked".to_owned(), |granted| granted[row].clone());
-        let style = if differs { theme.warning() } else { ratatui::style::Style::new() };
+        let style = if differs { theme.warning() } else { Style::new() };
+        let requested = text::truncate(&requested[row], column.saturating_sub(1));
         lines.push(Line::from(vec![
             Span::styled(format!("{name:<10}"), theme.dim()),
-            Span::raw(format!("{:<25}", requested[row])),
-            Span::styled(granted, style),
+            Span::raw(format!("{requested:<column$}")),
+            Span::styled(text::truncate(&granted, width.saturating_sub(10 + column)), style),
         ]));
-    }
-    if let Some(at) = stored_key.expires_at().value() {
-        let text =
-            format!("{}, {}", at.strftime("%A %-d %B %Y"), format_relative_time(model.now, at));
-        lines.push(format_property("", Span::styled(text, theme.dim()), theme));
     }
     for name in differences {
         let text = match name {
             "limit" => {
-                "! not the limit you requested: change it on the key's page, or revoke the key"
+                "not the limit you requested: change it on the key's page, or revoke the key"
             }
             "limit_reset" => {
-                "! not the reset you requested: change it on the key's page, or revoke the key"
+                "not the reset you requested: change it on the key's page, or revoke the key"
             }
             _ => {
-                "! not the expiry you requested; it cannot be changed: revoke the key when it should end"
+                "not the expiry you requested; it cannot be changed: revoke the key when it should end"
             }
         };
-        lines.push(Line::styled(text, theme.warning()));
+        lines.extend(wrap_property("!", Span::styled(text, theme.warning()), width, theme));
     }
     lines
 }
 
+fn format_rejection(
+    key: &StoredKey,
+    model: &Model,
+    theme: Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let Some(at) = key.rejected_at else { return Vec::new() };
+    let text = format!(
+        "by the server (401), {}: revoked, disabled or deleted there",
+        format_relative_time(model.now, at)
+    );
+    wrap_property("rejected", Span::styled(text, theme.error()), width, theme)
+}
+
 /// Returns the usage of the key and when it was checked.
-fn format_usage(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    if let Some(at) = stored_key.rejected_at {
-        let text = format!(
-            "by the server (401), {}: revoked, disabled or deleted there",
-            format_relative_time(model.now, at)
-        );
-        lines.push(format_property("rejected", Span::styled(text, theme.error()), theme));
-    }
+fn format_usage(
+    stored_key: &StoredKey,
+    model: &Model,
+    theme: Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let mut lines = format_rejection(stored_key, model, theme, width);
     let (Some(info), Some(at)) = (&stored_key.info, stored_key.checked_at) else {
         if stored_key.rejected_at.is_none() {
             lines.push(format_property("checked", Span::styled("not yet", theme.dim()), theme));
@@ -183,9 +298,9 @@ fn format_usage(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec<Line
             known(ever)
         )
     };
-    lines.push(format_property("spent", format_spent(stored_key, model.now, theme), theme));
+    lines.extend(wrap_property("spent", format_spent(stored_key, model.now, theme), width, theme));
     let usage = format_periods(info.usage_daily, info.usage_weekly, info.usage_monthly, info.usage);
-    lines.push(format_property("usage", Span::raw(usage), theme));
+    lines.extend(wrap_property("usage", Span::raw(usage), width, theme));
     if info.byok_usage.is_some_and(|usage| usage > 0.0) {
         let byok = format_periods(
             info.byok_usage_daily,
@@ -193,11 +308,11 @@ fn format_usage(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec<Line
             info.byok_usage_monthly,
             info.byok_usage,
         );
-        lines.push(format_property("BYOK", Span::raw(byok), theme));
+        lines.extend(wrap_property("BYOK", Span::raw(byok), width, theme));
     }
     if info.is_management_key {
         let text = "management key: it manages keys and cannot call models";
-        lines.push(format_property("", Span::styled(text, theme.warning()), theme));
+        lines.extend(wrap_property("", Span::styled(text, theme.warning()), width, theme));
     }
     let freshness = if stored_key.has_reset_since_check(model.now) {
         "; a limit has reset since"
@@ -207,40 +322,41 @@ fn format_usage(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec<Line
         ""
     };
     let checked = format!("{}{freshness}", at.strftime("%Y-%m-%d %H:%M UTC"));
-    lines.push(format_property("checked", Span::styled(checked, theme.dim()), theme));
+    lines.extend(wrap_property("checked", Span::styled(checked, theme.dim()), width, theme));
     lines
 }
 
 /// Returns where the key is stored and the commands that read it.
-pub fn format_access(stored_key: &StoredKey, model: &Model, theme: Theme) -> Vec<Line<'static>> {
+pub fn format_access(
+    stored_key: &StoredKey,
+    model: &Model,
+    theme: Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let page = Span::styled(stored_key.page_url(), theme.dim());
+    if !stored_key.is_stored() {
+        let text = "not on this machine; a key is shown only once, at creation";
+        let mut lines = wrap_property("stored", Span::styled(text, theme.dim()), width, theme);
+        lines.extend(wrap_property("page", page, width, theme));
+        return lines;
+    }
     let label = quote_shell_word(stored_key.label.as_str());
-    let mut lines = vec![format_property(
-        "stored",
-        Span::raw(model.store_name_of(stored_key).to_owned()),
-        theme,
-    )];
+    let store = model.store_name_of(stored_key).to_owned();
+    let mut lines = wrap_property("stored", Span::raw(store), width, theme);
     let alternate = model.alternate_store.as_ref().map(|other| &other.store_kind);
     let alternate = alternate.filter(|kind| stored_key.is_in_store(kind));
     let store = alternate.map(ToString::to_string);
     let command: Vec<&str> =
         store.as_deref().map_or(vec!["get"], |kind| vec!["get", "--store", kind]);
     if !stored_key.is_in_store(&StoreKind::Memory) {
-        lines.push(format_property(
-            "read it",
-            Span::raw(format_command(&command, &[stored_key.label.as_str()])),
-            theme,
-        ));
+        let command = format_command(&command, &[stored_key.label.as_str()]);
+        lines.extend(wrap_property("read it", Span::raw(command), width, theme));
     }
     if stored_key.is_in_store(&StoreKind::Keychain) && cfg!(all(unix, not(target_os = "macos"))) {
         let service = quote_shell_word(&model.keychain_service);
         let lookup = format!("secret-tool lookup service {service} username {label}");
-        lines.push(format_property("", Span::raw(lookup), theme));
+        lines.extend(wrap_property("", Span::raw(lookup), width, theme));
     }
-    lines.push(format_page_url(stored_key, theme));
+    lines.extend(wrap_property("page", page, width, theme));
     lines
-}
-
-/// Returns the key's page on a line of its own, so that it can be selected with the mouse.
-fn format_page_url(stored_key: &StoredKey, theme: Theme) -> Line<'static> {
-    format_property("page", Span::styled(stored_key.page_url(), theme.dim()), theme)
 }

@@ -1,137 +1,171 @@
-//! The table of keys. Only the visible page is formatted; moving the selection within it repaints
-//! two rows.
+//! The list of keys. Only the rows on screen are formatted; a step within them repaints two rows.
 
 use jiff::Timestamp;
 use ratatui::Frame;
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Alignment, Constraint, Rect};
 use ratatui::style::Style;
-use ratatui::text::Span;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Cell, Row, Table};
 
-use super::Theme;
 use super::text::truncate;
+use super::{Theme, bars, text};
 use crate::domain::{
-    KeyState, Reported, ServerValue, StoredKey, format_date, format_relative_time, format_usd_short,
+    Reported, ResetInterval, ServerValue, StoredKey, format_short_span, format_usd_short, utc_date,
 };
-use crate::tui::state::{KeyScope, Model, SIDE_DETAILS_MIN_COLUMNS, SortOrder, spent_share};
+use crate::tui::state::{
+    COLUMN_GAP, Column, DashboardLayout, KeyScope, Model, PlacedColumn, SortOrder, place_columns,
+    spent_share,
+};
 
-/// A column, shown if the area has at least `min_width` columns.
-struct Column {
-    title: &'static str,
-    width: u16,
-    min_width: u16,
-    sort: Option<SortOrder>,
-    format_cell: fn(&StoredKey, Timestamp, Theme) -> Span<'static>,
+pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut Frame<'_>) {
+    let dashboard = &model.dashboard;
+    let columns = place_model_columns(model, layout);
+    let titles = columns.iter().map(|placed| {
+        let title = Line::styled(format_title(*placed, model), theme.dim());
+        Cell::from(title.alignment(alignment(placed.column)))
+    });
+    let rows = model.visible_keys().map(|(row, key)| {
+        let is_selected = row == dashboard.selected_row;
+        // A selected row has one style, so that it reads as one bar in every theme.
+        let cells = columns.iter().map(|placed| {
+            let mut line = format_cell(*placed, key, model, theme);
+            if is_selected {
+                line.spans.iter_mut().for_each(|span| span.style = Style::new());
+            }
+            Cell::from(line.alignment(alignment(placed.column)))
+        });
+        Row::new(cells.collect::<Vec<_>>()).style(if is_selected {
+            theme.selected()
+        } else {
+            Style::new()
+        })
+    });
+    let widths = columns.iter().map(|placed| Constraint::Length(placed.width));
+    let table = Table::new(rows.collect::<Vec<_>>(), widths.collect::<Vec<_>>())
+        .header(Row::new(titles.collect::<Vec<_>>()))
+        .column_spacing(COLUMN_GAP);
+    let area = Rect { height: layout.rows.height + 1, y: layout.titles.y, ..layout.rows.into() };
+    frame.render_widget(table, area);
+    let (count, page) = (dashboard.rows.len(), layout.page_size());
+    text::draw_scrollbar(count, page, dashboard.first_row, theme, frame, layout.scrollbar.into());
 }
 
-/// The columns after the label, which gets the remaining width.
-const COLUMNS: [Column; 7] = [
-    Column {
-        title: "STATE",
-        width: 16,
-        min_width: 0,
-        sort: Some(SortOrder::State),
-        format_cell: format_state,
-    },
-    Column { title: "", width: 7, min_width: 80, sort: None, format_cell: format_gauge },
-    Column {
-        title: "SPENT / LIMIT",
-        width: 17,
-        min_width: 0,
-        sort: Some(SortOrder::SpentShare),
-        format_cell: format_spent,
-    },
-    Column {
-        title: "RESETS IN",
-        width: 11,
-        min_width: 80,
-        sort: Some(SortOrder::NextReset),
-        format_cell: format_reset,
-    },
-    Column {
-        title: "EXPIRES IN",
-        width: 12,
-        min_width: 0,
-        sort: Some(SortOrder::Expiry),
-        format_cell: format_expiry,
-    },
-    Column { title: "KEY", width: 20, min_width: 104, sort: None, format_cell: format_masked_key },
-    Column { title: "STORE", width: 7, min_width: 124, sort: None, format_cell: format_store },
-];
-
-/// Width of the mark and the cursor, which precede the label.
-const MARKER_WIDTH: u16 = 3;
-
-pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let shown = || COLUMNS.iter().filter(|column| area.width >= column.min_width);
-    let other_widths: u16 = shown().map(|column| column.width).sum();
-    let label_width = area.width.saturating_sub(other_widths + MARKER_WIDTH).min(40);
-    let dashboard = &model.dashboard;
-    // With the keys of the account, the location of a key replaces the gauge.
-    let shows_account = dashboard.scope != KeyScope::Stored;
-    let title = |name: &'static str, sort: Option<SortOrder>| -> String {
-        match (sort == Some(dashboard.sort_order), dashboard.is_reversed) {
-            (false, _) => name.to_owned(),
-            (true, false) => format!("{name} ▾"),
-            (true, true) => format!("{name} ▴"),
-        }
-    };
-    let buffer = frame.buffer_mut();
-    let label = title("LABEL", Some(SortOrder::Label));
-    write_cell(buffer, area.x + MARKER_WIDTH, area.y, &label, label_width, theme.dim());
-    let mut x = area.x + MARKER_WIDTH + label_width;
-    for column in shown() {
-        let name = if shows_account && column.title.is_empty() { "WHERE" } else { column.title };
-        write_cell(buffer, x, area.y, &title(name, column.sort), column.width, theme.dim());
-        x += column.width;
-    }
-    for (y, (row, stored_key)) in
-        (area.y + 1..area.bottom()).zip(dashboard.visible_keys(model.terminal_size.1))
-    {
-        let selected = row == dashboard.selected_row;
-        let (cursor, style) = if selected { ("▸", theme.strong()) } else { (" ", Style::new()) };
-        let mark = if dashboard.marked_hashes.contains(&stored_key.hash) { "✓" } else { " " };
-        write_cell(buffer, area.x, y, mark, 2, theme.success());
-        write_cell(buffer, area.x + 1, y, cursor, 2, theme.accent());
-        let label = truncate(stored_key.label.as_str(), usize::from(label_width.saturating_sub(1)));
-        write_cell(buffer, area.x + MARKER_WIDTH, y, &label, label_width, style);
-        let mut x = area.x + MARKER_WIDTH + label_width;
-        for column in shown() {
-            let cell = match column.title {
-                "" if shows_account => format_location(stored_key, model, theme),
-                _ => (column.format_cell)(stored_key, model.now, theme),
-            };
-            write_cell(buffer, x, y, &cell.content, column.width, cell.style);
-            x += column.width;
-        }
+const fn alignment(column: Column) -> Alignment {
+    match column {
+        Column::Spent
+        | Column::Limit
+        | Column::Today
+        | Column::Reset
+        | Column::Expiry
+        | Column::LastUsed => Alignment::Right,
+        Column::Label
+        | Column::State
+        | Column::Location
+        | Column::Used
+        | Column::History
+        | Column::MaskedKey
+        | Column::Store => Alignment::Left,
     }
 }
 
 /// Returns the sort order of the column whose title is at a place on the screen.
-pub fn sort_order_at(model: &Model, body: Rect, column: u16, row: u16) -> Option<SortOrder> {
-    // The title is below the line of warnings.
-    if row != body.y + 1 || model.dashboard.are_details_shown {
+pub fn sort_order_at(
+    model: &Model,
+    layout: &DashboardLayout,
+    column: u16,
+    row: u16,
+) -> Option<SortOrder> {
+    if !layout.titles.contains(column, row) {
         return None;
     }
-    let width = if body.width >= SIDE_DETAILS_MIN_COLUMNS { body.width - 58 } else { body.width };
-    let shown = || COLUMNS.iter().filter(|column| width >= column.min_width);
-    let other_widths: u16 = shown().map(|column| column.width).sum();
-    let label_width = width.saturating_sub(other_widths + MARKER_WIDTH).min(40);
-    let mut x = MARKER_WIDTH + label_width;
-    if (MARKER_WIDTH..x).contains(&column) {
-        return Some(SortOrder::Label);
-    }
-    for shown in shown() {
-        if (x..x + shown.width).contains(&column) {
-            return shown.sort;
-        }
-        x += shown.width;
-    }
-    None
+    let columns = place_model_columns(model, layout);
+    let placed = columns.iter().rev().find(|placed| layout.titles.x + placed.x <= column)?;
+    placed.column.sort_order()
 }
 
-fn write_cell(buffer: &mut Buffer, x: u16, y: u16, text: &str, width: u16, style: Style) {
-    buffer.set_stringn(x, y, text, usize::from(width.saturating_sub(1)), style);
+fn place_model_columns(model: &Model, layout: &DashboardLayout) -> Vec<PlacedColumn> {
+    let with_location = model.dashboard.scope != KeyScope::Stored;
+    place_columns(layout.rows.width, model.dashboard.longest_label, with_location)
+}
+
+fn format_title(placed: PlacedColumn, model: &Model) -> String {
+    let name = match placed.column {
+        Column::Label => " LABEL",
+        Column::State => "STATE",
+        Column::Location => "WHERE",
+        Column::Spent => "SPENT $",
+        Column::Limit => "LIMIT $",
+        Column::Used => "USED",
+        Column::History => {
+            return format!("{HISTORY_DAYS} DAYS");
+        }
+        Column::Today => "TODAY $",
+        Column::Reset => "RESET",
+        Column::Expiry => "ENDS",
+        Column::LastUsed => "LAST",
+        Column::MaskedKey => "KEY",
+        Column::Store => "STORE",
+    };
+    let dashboard = &model.dashboard;
+    let is_sorted = placed.column.sort_order() == Some(dashboard.sort_order);
+    match (is_sorted, dashboard.is_reversed) {
+        (false, _) => name.to_owned(),
+        (true, false) => format!("{name}▾"),
+        (true, true) => format!("{name}▴"),
+    }
+}
+
+/// The number of days in a row's chart.
+const HISTORY_DAYS: u16 = 14;
+
+fn format_cell(
+    placed: PlacedColumn,
+    key: &StoredKey,
+    model: &Model,
+    theme: Theme,
+) -> Line<'static> {
+    let now = model.now;
+    let width = usize::from(placed.width);
+    match placed.column {
+        Column::Label => {
+            let is_marked = model.dashboard.marked_hashes.contains(&key.hash);
+            let mark = if is_marked { "✓" } else { " " };
+            let label = truncate(key.label.as_str(), width - 1);
+            Line::from(vec![Span::styled(mark, theme.success()), Span::raw(label)])
+        }
+        Column::State => Line::from(format_state(key, now, theme)),
+        Column::Location => Line::from(format_location(key, model, theme)),
+        Column::Spent => Line::from(format_amount(key.spent(now), key, now, theme)),
+        Column::Limit => Line::from(format_limit(key, width, theme)),
+        Column::Used => {
+            let share = spent_share(key, now);
+            if share < 0.0 {
+                return Line::default();
+            }
+            Line::from(bars::format_gauge(share, key.state(now), placed.width, theme).to_vec())
+        }
+        Column::History => {
+            let spending = &model.dashboard.key_spending(key).days;
+            let days: Vec<_> =
+                spending.last_days(utc_date(now), HISTORY_DAYS).map(|(_, spent)| spent).collect();
+            Line::styled(bars::format_days(&days, width), theme.bar())
+        }
+        Column::Today => {
+            let today = key.info.as_ref().and_then(|info| info.usage_daily);
+            Line::from(format_amount(today, key, now, theme))
+        }
+        Column::Reset => match key.next_reset(now) {
+            Some(at) => Line::raw(format_short_span(now, at)),
+            None => Line::from(format_unknown(&key.reset(), theme)),
+        },
+        Column::Expiry => Line::from(format_expiry(key, now, theme)),
+        Column::LastUsed => match key.last_used_at() {
+            Some(at) => Line::raw(format_last_use(at, now)),
+            None => Line::styled("–", theme.dim()),
+        },
+        Column::MaskedKey => Line::styled(truncate(&key.masked, width), theme.dim()),
+        Column::Store => Line::styled(truncate(key.location.store_name(), width), theme.dim()),
+    }
 }
 
 /// Returns whether a key is stored here, exists only at OpenRouter, or was deleted there.
@@ -145,58 +179,70 @@ fn format_location(stored_key: &StoredKey, model: &Model, theme: Theme) -> Span<
     }
 }
 
-/// Returns the state of a key as a symbol and a word.
+/// Returns the state of a key as a symbol and a word. A key that another one replaced and that works
+/// is shown as replaced.
 pub fn format_state(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
     let state = stored_key.state(now);
-    let (sign, style) = theme.state_marker(state);
-    Span::styled(format!("{sign} {}", state.as_str().replace('_', " ")), style)
-}
-
-/// Returns the spent share of the limit as a bar of six cells with eight steps each.
-fn format_gauge(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
-    const STEPS: [char; 9] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
-    const CELLS: u32 = 6;
-    let share = spent_share(stored_key, now);
-    if share < 0.0 {
-        return Span::raw("");
+    if stored_key.retirement.is_some() && state.is_usable() {
+        return Span::styled("↷ replaced", theme.dim());
     }
-    // Any spending shows at least one step; the bar is full only when the limit is reached.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 48")]
-    let steps = match share * f64::from(CELLS * 8) {
-        steps if share >= 1.0 => steps as usize,
-        steps if steps > 0.0 => (steps as usize).clamp(1, 47),
-        _ => 0,
-    };
-    let bar: String =
-        (0..CELLS as usize).map(|cell| STEPS[steps.saturating_sub(cell * 8).min(8)]).collect();
-    let style = match stored_key.state(now) {
-        KeyState::LimitReached => theme.error(),
-        KeyState::Low => theme.warning(),
-        _ => theme.accent(),
-    };
-    // The dots show where the bar ends.
-    Span::styled(bar.replace(' ', "·"), style)
+    let (sign, style) = theme.state_marker(state);
+    Span::styled(format!("{sign} {}", state.word()), style)
 }
 
-/// Returns `$3.20 / $10.00`, or `$3.20 a month` without a limit. Stale figures are dim.
+/// Returns an amount without its currency, which the title names. Stale figures are dim.
+fn format_amount(
+    amount: Option<f64>,
+    key: &StoredKey,
+    now: Timestamp,
+    theme: Theme,
+) -> Span<'static> {
+    let Some(amount) = amount else { return Span::styled("–", theme.dim()) };
+    let is_stale = key.is_stale(now) || key.rejected_at.is_some();
+    let style = if is_stale { theme.dim() } else { Style::new() };
+    Span::styled(format_usd_short(amount).replace('$', ""), style)
+}
+
+/// Returns `20.00/d`, or `none` without a limit.
+fn format_limit(key: &StoredKey, width: usize, theme: Theme) -> Span<'static> {
+    let limit = key.limit();
+    match limit.to_known() {
+        Ok(Some(usd)) => {
+            let interval = match key.reset().value() {
+                Some(ResetInterval::Daily) => "/d",
+                Some(ResetInterval::Weekly) => "/w",
+                Some(ResetInterval::Monthly) => "/m",
+                None => "",
+            };
+            Span::raw(format!("{}{interval}", format_usd_short(usd).replace('$', "")))
+        }
+        Ok(None) => Span::styled("none", theme.dim()),
+        Err(_) => Span::styled(
+            truncate(&limit.describe("none", format_usd_short), width),
+            theme.warning(),
+        ),
+    }
+}
+
+/// Returns `$3.20 of $10.00 a day`, or `$3.20 this month` without a limit. Stale figures are dim.
 pub fn format_spent(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
     let limit = stored_key.limit();
+    let interval = match stored_key.reset().value() {
+        Some(ResetInterval::Daily) => " a day",
+        Some(ResetInterval::Weekly) => " a week",
+        Some(ResetInterval::Monthly) => " a month",
+        None => "",
+    };
     let text = match (stored_key.spent(now), limit.is_none()) {
-        (Some(spent), true) => format!("{} a month", format_usd_short(spent)),
+        (Some(spent), true) => format!("{} this month, no limit", format_usd_short(spent)),
         (None, true) => "no limit".to_owned(),
         (spent, false) => {
             let spent = spent.map_or("–".to_owned(), format_usd_short);
-            format!("{spent} / {}", truncate(&limit.describe("", format_usd_short), 12))
+            format!("{spent} of {}{interval}", limit.describe("", format_usd_short))
         }
     };
     let is_stale = stored_key.is_stale(now) || stored_key.rejected_at.is_some();
     Span::styled(text, if is_stale { theme.dim() } else { Style::new() })
-}
-
-/// Returns the time until `at`, without the "in" that the column title contains.
-fn format_time_until(now: Timestamp, at: Timestamp) -> String {
-    let text = format_relative_time(now, at);
-    text.strip_prefix("in ").unwrap_or(&text).to_owned()
 }
 
 fn format_expiry(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
@@ -204,32 +250,30 @@ fn format_expiry(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'
     let Some(at) = expiry.value() else {
         return format_unknown(&expiry, theme);
     };
+    let left = format_short_span(now, at);
     match at.duration_since(now).as_hours() {
-        _ if at <= now => Span::styled("expired", theme.error()),
-        hours if hours > 300 * 24 => Span::raw(format_date(at)),
-        hours if hours < 24 => Span::styled(format_time_until(now, at), theme.error()),
-        hours if hours <= 7 * 24 => Span::styled(format_time_until(now, at), theme.warning()),
-        _ => Span::raw(format_time_until(now, at)),
+        _ if at <= now => Span::styled("ended", theme.error()),
+        hours if hours < 24 => Span::styled(left, theme.error()),
+        hours if hours <= 7 * 24 => Span::styled(left, theme.warning()),
+        _ => Span::raw(left),
     }
 }
 
-fn format_reset(stored_key: &StoredKey, now: Timestamp, theme: Theme) -> Span<'static> {
-    match stored_key.next_reset(now) {
-        Some(at) => Span::raw(format_time_until(now, at)),
-        None => format_unknown(&stored_key.reset(), theme),
+/// Returns the time since the last use, no finer than an hour, so that it does not wake the program
+/// every minute.
+fn format_last_use(at: Timestamp, now: Timestamp) -> String {
+    match now.duration_since(at).as_hours() {
+        ..1 => "<1h".to_owned(),
+        _ => format_short_span(at, now),
     }
 }
 
-/// Returns `never`, or the server's words for a value that is not known.
+/// Returns a dash for a value that is known to be absent, and a question mark for one that is not
+/// understood.
 fn format_unknown<T: ServerValue>(reported: &Reported<T>, theme: Theme) -> Span<'static> {
-    let text = truncate(&reported.describe("never", |_| "unknown".to_owned()), 12);
-    Span::styled(text, if reported.is_none() { theme.dim() } else { theme.warning() })
-}
-
-fn format_masked_key(stored_key: &StoredKey, _now: Timestamp, theme: Theme) -> Span<'static> {
-    Span::styled(stored_key.masked.clone(), theme.dim())
-}
-
-fn format_store(stored_key: &StoredKey, _now: Timestamp, theme: Theme) -> Span<'static> {
-    Span::styled(stored_key.location.store_name().to_owned(), theme.dim())
+    if reported.is_none() {
+        Span::styled("–", theme.dim())
+    } else {
+        Span::styled("?", theme.warning())
+    }
 }

@@ -15,6 +15,7 @@ pub fn draw(state: &NewKeyScreen, model: &Model, theme: Theme, frame: &mut Frame
         return draw_passphrase_form(form, state, model, theme, frame, area);
     }
     let stored_key = &state.entry;
+    let width = usize::from(area.width.saturating_sub(2));
     let mut lines = vec![Line::default()];
     if state.is_stored {
         lines.push(Line::styled(
@@ -51,14 +52,14 @@ pub fn draw(state: &NewKeyScreen, model: &Model, theme: Theme, frame: &mut Frame
     }
     lines.push(Line::default());
     let shown = state.revealed_until.map(|until| (&state.key, until));
-    lines.extend(key_details::format_key(stored_key, shown, model, theme));
-    lines.extend(key_details::format_policy(stored_key, model, theme));
+    lines.extend(key_details::format_key(stored_key, shown, model, theme, width));
+    lines.extend(key_details::format_policies(stored_key, theme, width));
     if stored_key.granted.is_some() && stored_key.differing_fields().is_empty() {
         lines.push(Line::styled("✓ granted as requested", theme.success()));
     }
     if state.is_stored {
         lines.push(Line::default());
-        lines.extend(key_details::format_access(stored_key, model, theme));
+        lines.extend(key_details::format_access(stored_key, model, theme, width));
     }
     text::draw_paragraph(frame, text::inset(area), lines);
 }

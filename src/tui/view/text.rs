@@ -1,10 +1,12 @@
 //! Text helpers and widgets that several screens share.
 
+use std::borrow::Cow;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Wrap};
+use ratatui::widgets::{Paragraph, Scrollbar, ScrollbarOrientation, ScrollbarState, Wrap};
 
 use super::Theme;
 use crate::domain::{KEY_PREFIX, UserError};
@@ -24,9 +26,44 @@ pub fn inset(area: Rect) -> Rect {
     area.inner(ratatui::layout::Margin { horizontal: 1, vertical: 0 })
 }
 
+/// Draws a rule with a heading in it and returns the area below.
+pub fn draw_heading(heading: Line<'_>, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Rect {
+    let mut line = Line::from(Span::styled("── ", theme.rule()));
+    line.extend(heading);
+    let rest = usize::from(area.width).saturating_sub(line.width() + 1);
+    line.push_span(Span::styled(format!(" {}", "─".repeat(rest)), theme.rule()));
+    frame.render_widget(line, Rect { height: 1.min(area.height), ..area });
+    Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
+}
+
 /// Returns a line with a name and its value.
 pub fn format_property<'a>(name: &'a str, value: impl Into<Span<'a>>, theme: Theme) -> Line<'a> {
     Line::from(vec![Span::styled(format!("{name:<NAME_WIDTH$}"), theme.dim()), value.into()])
+}
+
+/// Breaks a text at words into lines of at most `width` cells.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    // A key or an address must not be broken at its hyphens.
+    let options = textwrap::Options::new(width.max(1));
+    let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options).into_iter().map(Cow::into_owned).collect()
+}
+
+/// Returns a name and its value; a long value continues below its beginning.
+pub fn wrap_property(
+    name: &str,
+    value: impl Into<Span<'static>>,
+    width: usize,
+    theme: Theme,
+) -> Vec<Line<'static>> {
+    let value: Span<'_> = value.into();
+    let rows = wrap(&value.content, width.saturating_sub(NAME_WIDTH).max(10));
+    let names = std::iter::once(name).chain(std::iter::repeat(""));
+    let lines = names.zip(rows).map(|(name, row)| {
+        let name = Span::styled(format!("{name:<NAME_WIDTH$}"), theme.dim());
+        Line::from(vec![name, Span::styled(row, value.style)])
+    });
+    lines.collect()
 }
 
 /// Returns the message and the advice of an error, each on its own line.
@@ -51,6 +88,30 @@ pub fn to_sentence(text: &str) -> String {
     let Some(first) = letters.next() else { return String::new() };
     let stop = if text.ends_with(['.', '?', '!', ':']) { "" } else { "." };
     format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
+}
+
+/// Draws the position in what is longer than its region.
+pub fn draw_scrollbar(
+    count: usize,
+    page: usize,
+    first: usize,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    area: Rect,
+) {
+    if count <= page {
+        return;
+    }
+    let mut state =
+        ScrollbarState::new(count - page + 1).viewport_content_length(page).position(first);
+    let scrollbar = Scrollbar::new(ScrollbarOrientation::VerticalRight)
+        .begin_symbol(None)
+        .end_symbol(None)
+        .track_symbol(Some("│"))
+        .track_style(theme.rule())
+        .thumb_symbol("┃")
+        .thumb_style(theme.dim());
+    frame.render_stateful_widget(scrollbar, area, &mut state);
 }
 
 /// Draws a text field on one row, with the cursor if it has the focus. A text that contains a key is

@@ -1,27 +1,78 @@
-//! Styles by role. They use the 16 ANSI colours, so that the terminal's palette decides how they
-//! look, or no colours at all.
+//! Styles by role. What a style means is also said by a word, a symbol or its place, because a theme
+//! may have no colours.
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::domain::KeyState;
+use crate::domain::{KeyState, ThemeChoice};
+use crate::tui::state::{Background, Model};
 
-/// The colours that fit the terminal's background.
+/// How the roles look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
     /// For light text on a dark background.
     Dark,
     /// For dark text on a light background.
     Light,
+    /// White on black, whatever the terminal's colours are.
+    HighContrast,
+    /// The 16 colours of the terminal's palette, which decides how they look.
+    Terminal,
     /// No colours (`NO_COLOR`), only bold, dim and reversed text.
     NoColor,
 }
 
+/// The colours of the roles in the themes [`Theme::Dark`], [`Theme::Light`], [`Theme::HighContrast`]
+/// and [`Theme::Terminal`].
+struct Palette([Color; 4]);
+
+const ACCENT: Palette =
+    Palette([Color::Indexed(80), Color::Indexed(25), Color::Indexed(51), Color::Cyan]);
+const SUCCESS: Palette =
+    Palette([Color::Indexed(114), Color::Indexed(28), Color::Indexed(46), Color::Green]);
+const WARNING: Palette =
+    Palette([Color::Indexed(221), Color::Indexed(130), Color::Indexed(226), Color::Yellow]);
+const ERROR: Palette =
+    Palette([Color::Indexed(210), Color::Indexed(124), Color::Indexed(217), Color::LightRed]);
+const MUTED: Palette =
+    Palette([Color::Indexed(246), Color::Indexed(241), Color::Indexed(255), Color::Reset]);
+const RULE: Palette =
+    Palette([Color::Indexed(240), Color::Indexed(250), Color::Indexed(250), Color::Reset]);
+const BAR: Palette =
+    Palette([Color::Indexed(74), Color::Indexed(31), Color::Indexed(51), Color::Cyan]);
+
 impl Theme {
-    fn foreground(self, dark: Color, light: Color) -> Style {
+    /// Returns the theme of the choice and the terminal.
+    pub fn of(model: &Model) -> Self {
+        if !model.uses_color {
+            return Self::NoColor;
+        }
+        match (model.theme_choice, model.background) {
+            (ThemeChoice::Auto, Background::Light) | (ThemeChoice::Light, _) => Self::Light,
+            (ThemeChoice::Auto, Background::Dark) | (ThemeChoice::Dark, _) => Self::Dark,
+            (ThemeChoice::HighContrast, _) => Self::HighContrast,
+            (ThemeChoice::Terminal, _) => Self::Terminal,
+        }
+    }
+
+    fn color(self, palette: &Palette) -> Style {
+        let index = match self {
+            Self::Dark => 0,
+            Self::Light => 1,
+            Self::HighContrast => 2,
+            Self::Terminal => 3,
+            Self::NoColor => return Style::new(),
+        };
+        match palette.0[index] {
+            Color::Reset => Style::new(),
+            color => Style::new().fg(color),
+        }
+    }
+
+    /// For the whole screen, below everything else.
+    pub fn base(self) -> Style {
         match self {
-            Self::Dark => Style::new().fg(dark),
-            Self::Light => Style::new().fg(light),
-            Self::NoColor => Style::new(),
+            Self::HighContrast => Style::new().fg(Color::Indexed(231)).bg(Color::Indexed(16)),
+            Self::Dark | Self::Light | Self::Terminal | Self::NoColor => Style::new(),
         }
     }
 
@@ -32,32 +83,53 @@ impl Theme {
 
     /// For secondary text.
     pub fn dim(self) -> Style {
-        Style::new().add_modifier(Modifier::DIM)
+        match self {
+            Self::Terminal | Self::NoColor => Style::new().add_modifier(Modifier::DIM),
+            Self::Dark | Self::Light | Self::HighContrast => self.color(&MUTED),
+        }
+    }
+
+    /// For rules, the axes of charts and the empty part of a gauge.
+    pub fn rule(self) -> Style {
+        match self {
+            Self::Terminal | Self::NoColor => Style::new().add_modifier(Modifier::DIM),
+            Self::Dark | Self::Light | Self::HighContrast => self.color(&RULE),
+        }
     }
 
     /// For keys to press and the focused field.
     pub fn accent(self) -> Style {
-        self.foreground(Color::Cyan, Color::Blue)
+        self.color(&ACCENT)
+    }
+
+    /// For amounts that are drawn: gauges and charts.
+    pub fn bar(self) -> Style {
+        self.color(&BAR)
     }
 
     /// For success.
     pub fn success(self) -> Style {
-        self.foreground(Color::Green, Color::Green)
+        self.color(&SUCCESS)
     }
 
     /// For warnings.
     pub fn warning(self) -> Style {
-        self.foreground(Color::Yellow, Color::Magenta).add_modifier(Modifier::BOLD)
+        self.color(&WARNING).add_modifier(Modifier::BOLD)
     }
 
     /// For errors.
     pub fn error(self) -> Style {
-        self.foreground(Color::LightRed, Color::Red).add_modifier(Modifier::BOLD)
+        self.color(&ERROR).add_modifier(Modifier::BOLD)
     }
 
     /// For the selected row and text that typing replaces.
     pub fn selected(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
+        match self {
+            Self::Dark => Style::new().fg(Color::Indexed(234)).bg(Color::Indexed(152)),
+            Self::Light => Style::new().fg(Color::Indexed(231)).bg(Color::Indexed(24)),
+            Self::HighContrast => Style::new().fg(Color::Indexed(16)).bg(Color::Indexed(231)),
+            Self::Terminal | Self::NoColor => Style::new().add_modifier(Modifier::REVERSED),
+        }
     }
 
     /// Returns the symbol and the style of a state; the state's name is always shown beside the symbol.

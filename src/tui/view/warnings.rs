@@ -2,68 +2,103 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::domain::{KeyState, RetirementStatus, format_relative_time};
-use crate::tui::state::{KeyList, Model};
+use crate::domain::{KeyState, RetirementStatus, format_relative_time, format_short_span};
+use crate::tui::state::{KeyList, Model, spent_share};
 
-/// Draws the most important warnings and returns the rest of the area. The row is reserved even
-/// without a warning, so that the table does not move.
-pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Rect {
-    let width = usize::from(area.width);
-    let line = Rect { height: 1, ..area };
+/// Draws the most important warnings in one row.
+pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, line: Rect) {
+    let width = usize::from(line.width);
     if let Some(text) = format_pending_attempts(model, width) {
         frame.render_widget(Line::styled(text, theme.warning()), line);
     } else if model.refresh.has_insufficient_credits {
-        let text = " ! The account is out of credit: its keys are valid, but requests fail (402).";
-        frame.render_widget(Line::styled(truncate(text, width), theme.error()), line);
-    } else if let Some(text) = format_key_warnings(model) {
-        frame.render_widget(Line::styled(truncate(&text, width), theme.warning()), line);
+        let texts = [
+            " ! The account is out of credit: its keys are valid, but requests fail (402).",
+            " ! Out of credit: requests of all keys fail (402).",
+        ];
+        frame.render_widget(Line::styled(first_that_fits(texts, width), theme.error()), line);
+    } else {
+        frame.render_widget(format_attention(model, theme, width), line);
     }
-    Rect { y: area.y + 1, height: area.height - 1, ..area }
 }
 
-/// Returns for example `! ci is nearly spent · agent expires in 2 days`.
-fn format_key_warnings(model: &Model) -> Option<String> {
+/// Returns the first text that fits, or the last one, truncated.
+fn first_that_fits<const N: usize>(texts: [&str; N], width: usize) -> String {
+    let fits = texts.into_iter().find(|text| text.width() <= width);
+    truncate(fits.or(texts.last().copied()).unwrap_or_default(), width)
+}
+
+/// Returns how many keys need attention, and as many reasons as fit.
+fn format_attention(model: &Model, theme: Theme, width: usize) -> Line<'static> {
+    let count = model.dashboard.attention_list.len();
+    let reasons: Vec<(String, Style)> = format_other_accounts(model)
+        .map(|text| (text, theme.warning()))
+        .chain(format_key_warnings(model, theme))
+        .chain(format_unused_replaced_keys(model).map(|text| (text, theme.warning())))
+        .collect();
+    if reasons.is_empty() {
+        return Line::default();
+    }
+    let mut line = Line::raw(" ");
+    if count > 0 {
+        let text = format!("{count} {}  ", if count == 1 { "needs you" } else { "need you" });
+        line.push_span(Span::styled(text, theme.strong()));
+    }
+    // The last cells hold the number of what does not fit.
+    let all = reasons.len();
+    for (index, (text, style)) in reasons.into_iter().enumerate() {
+        let separator = if index == 0 { "" } else { " · " };
+        let reserved = if index + 1 < all { 6 } else { 0 };
+        let room = width.saturating_sub(line.width() + separator.len() + reserved);
+        if text.width() > room && index > 0 {
+            line.push_span(Span::styled(format!(" · +{}", all - index), theme.dim()));
+            break;
+        }
+        line.push_span(Span::styled(separator, theme.dim()));
+        line.push_span(Span::styled(truncate(&text, room), style));
+    }
+    line
+}
+
+/// Returns for example `ci 92% spent` and `agent ends in 2 days`.
+fn format_key_warnings(model: &Model, theme: Theme) -> impl Iterator<Item = (String, Style)> {
     let keys = model.dashboard.all_keys();
-    let by_state = model.dashboard.attention_list.iter().filter_map(|(index, state)| {
+    // More than these fit no screen; their number is in front.
+    let listed = model.dashboard.attention_list.iter().take(20);
+    listed.filter_map(move |(index, state)| {
         let stored_key = keys.get(*index)?;
         let label = truncate(stored_key.label.as_str(), 20);
-        Some(match state {
+        let text = match state {
             KeyState::LimitReached => match stored_key.next_reset(model.now) {
                 Some(at) => {
-                    format!(
-                        "{label} has reached its limit, resets {}",
-                        format_relative_time(model.now, at)
-                    )
+                    format!("{label} at its limit for {}", format_short_span(model.now, at))
                 }
-                None => format!("{label} has reached its limit"),
+                None => format!("{label} at its limit"),
             },
             KeyState::Blocked => {
                 let until = crate::domain::format_date;
                 let by = stored_key.describe_block(model.now, until).unwrap_or_default();
-                format!("{label} is blocked {by}")
+                format!("{label} blocked {by}")
             }
-            KeyState::Rejected => format!("{label} is rejected by the server"),
-            KeyState::Low => format!("{label} is nearly spent"),
-            KeyState::Expired => format!("{label} has expired"),
+            KeyState::Rejected => format!("{label} rejected"),
+            KeyState::Low => match spent_share(stored_key, model.now) {
+                share if share >= 0.0 => format!("{label} {:.0}% spent", (share * 100.0).floor()),
+                _ => format!("{label} nearly spent"),
+            },
+            KeyState::Expired => format!("{label} ended"),
             KeyState::Expiring => {
-                format!(
-                    "{label} expires {}",
-                    format_relative_time(model.now, stored_key.expires_at().value()?)
-                )
+                let at = stored_key.expires_at().value()?;
+                format!("{label} ends in {}", format_short_span(model.now, at))
             }
             KeyState::Active | KeyState::Disabled | KeyState::Unknown => return None,
-        })
-    });
-    let warnings: Vec<String> = format_other_accounts(model)
-        .chain(by_state)
-        .chain(format_unused_replaced_keys(model))
-        .take(4)
-        .collect();
-    (!warnings.is_empty()).then(|| format!(" ! {}", warnings.join(" · ")))
+        };
+        Some((text, theme.state_marker(*state).1))
+    })
 }
 
 /// Returns a warning for each key of an account that the person has not confirmed.
@@ -100,13 +135,17 @@ fn format_pending_attempts(model: &Model, width: usize) -> Option<String> {
         many => format!(" (and {} more)", many - 1),
     };
     let page = first.keys_page_url();
-    let rest = format!(
-        " may exist, {}{more}: revoke it at {}",
-        format_relative_time(model.now, first.started_at),
-        page.trim_start_matches("https://")
-    );
-    let label = truncate(first.label.as_str(), width.saturating_sub(rest.len() + 26).max(8));
-    Some(truncate(&format!(" ! D dismisses: key {label}{rest}"), width))
+    let since = format_relative_time(model.now, first.started_at);
+    let ends = [
+        format!(
+            " may exist, {since}{more}: revoke it at {}; D dismisses this",
+            page.trim_start_matches("https://")
+        ),
+        format!(" may exist{more}: revoke it, then press D"),
+    ];
+    let end = ends.iter().find(|end| width >= end.width() + 24).or(ends.last())?;
+    let label = truncate(first.label.as_str(), width.saturating_sub(end.width() + 7).max(8));
+    Some(truncate(&format!(" ! Key {label}{end}"), width))
 }
 
 /// Draws why there is no table and what to do next.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Dashboard, SIDE_DETAILS_MIN_COLUMNS};
+use super::Dashboard;
 use crate::domain::{
     DailySpending, KeySpending, RetirementStatus, StoredKey, UsageSample, retirement_status,
 };
@@ -31,8 +31,8 @@ impl Dashboard {
 
     /// Returns the hashes of keys whose history is needed and not loaded: the selected key while its
     /// details are shown, and the replaced keys.
-    pub(in crate::tui) fn missing_usage_history(&self, columns: u16) -> Vec<String> {
-        let samples = self.are_details_shown || columns >= SIDE_DETAILS_MIN_COLUMNS;
+    pub(in crate::tui) fn missing_usage_history(&self, has_pane: bool) -> Vec<String> {
+        let samples = self.are_details_shown || has_pane;
         let current = self.selected_key().filter(|_| samples);
         let retiring = self.stored_keys().iter().filter(|key| key.retirement.is_some());
         let mut hashes: Vec<_> = retiring.chain(current).map(|key| &key.hash).collect();

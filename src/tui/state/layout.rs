@@ -1,0 +1,188 @@
+//! Where the regions of the screen are. Drawing, scrolling and the mouse use the same regions.
+
+/// The minimum width in columns at which the pane stands beside the list.
+const MIN_COLUMNS_BESIDE: u16 = 140;
+/// The minimum height in rows at which the pane stands below the list.
+const MIN_ROWS_BELOW: u16 = 24;
+/// The width of the list beside the pane; a wider row is hard to follow.
+const LIST_COLUMNS: std::ops::RangeInclusive<u16> = 84..=150;
+/// The width of a list without a pane beside it.
+const MAX_LIST_COLUMNS: u16 = 200;
+/// Rows above the body: the header and a rule.
+const ROWS_ABOVE: u16 = 2;
+/// Rows below the body: a rule, the message and the footer.
+const ROWS_BELOW: u16 = 3;
+/// The minimum height of the body at which a chart of all keys stands below the list.
+const MIN_ROWS_TOTALS: u16 = 36;
+
+/// A rectangle of the screen, in cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Region {
+    /// The first column.
+    pub x: u16,
+    /// The first row.
+    pub y: u16,
+    /// The number of columns.
+    pub width: u16,
+    /// The number of rows.
+    pub height: u16,
+}
+
+impl Region {
+    /// Returns the region of `size`, in columns and rows, at the top left.
+    pub const fn new((width, height): (u16, u16)) -> Self {
+        Self { x: 0, y: 0, width, height }
+    }
+
+    /// Returns the row below the last one.
+    pub const fn bottom(self) -> u16 {
+        self.y.saturating_add(self.height)
+    }
+
+    /// Returns the column right of the last one.
+    pub const fn right(self) -> u16 {
+        self.x.saturating_add(self.width)
+    }
+
+    /// Returns whether the cell is in the region.
+    pub const fn contains(self, column: u16, row: u16) -> bool {
+        column >= self.x && column < self.right() && row >= self.y && row < self.bottom()
+    }
+
+    /// Returns the first `rows` rows and the rest.
+    pub fn split_rows(self, rows: u16) -> (Self, Self) {
+        let height = rows.min(self.height);
+        let rest = Self { y: self.y + height, height: self.height - height, ..self };
+        (Self { height, ..self }, rest)
+    }
+
+    /// Returns the first `columns` columns and the rest.
+    pub fn split_columns(self, columns: u16) -> (Self, Self) {
+        let width = columns.min(self.width);
+        let rest = Self { x: self.x + width, width: self.width - width, ..self };
+        (Self { width, ..self }, rest)
+    }
+}
+
+/// The regions of every screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScreenLayout {
+    /// The first row.
+    pub header: Region,
+    /// What the screen consists of.
+    pub body: Region,
+    /// The rule below the body.
+    pub rule: Region,
+    /// The question, the last result, the filter.
+    pub message: Region,
+    /// The keys that work here.
+    pub footer: Region,
+}
+
+impl ScreenLayout {
+    /// Returns the regions of a terminal of `size`, in columns and rows.
+    pub fn new(size: (u16, u16)) -> Self {
+        let (header, rest) = Region::new(size).split_rows(1);
+        let (_, rest) = rest.split_rows(ROWS_ABOVE - 1);
+        let (body, rest) = rest.split_rows(rest.height.saturating_sub(ROWS_BELOW));
+        let (rule, rest) = rest.split_rows(1);
+        let (message, footer) = rest.split_rows(1);
+        Self { header, body, rule, message, footer }
+    }
+}
+
+/// The regions of the dashboard's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DashboardLayout {
+    /// The row that names what needs attention.
+    pub attention: Region,
+    /// The titles of the columns.
+    pub titles: Region,
+    /// The rows of the list.
+    pub rows: Region,
+    /// The column right of the rows.
+    pub scrollbar: Region,
+    /// The chart of all keys below the list, on a large terminal.
+    pub totals: Option<Region>,
+    /// The details of the selected key.
+    pub pane: Option<Region>,
+    /// Whether the pane stands beside the list and not below it.
+    pub is_pane_beside: bool,
+}
+
+impl DashboardLayout {
+    /// Returns the regions of a terminal of `size`, in columns and rows.
+    pub fn new(size: (u16, u16), is_pane_open: bool) -> Self {
+        let body = ScreenLayout::new(size).body;
+        let is_pane_beside = is_pane_open && size.0 >= MIN_COLUMNS_BESIDE;
+        let (attention, rest) = body.split_rows(1);
+        let (list, pane) = if is_pane_beside {
+            let width = (size.0 / 5 * 3).clamp(*LIST_COLUMNS.start(), *LIST_COLUMNS.end());
+            let (list, pane) = rest.split_columns(width);
+            (list, Some(pane))
+        } else if is_pane_open && size.1 >= MIN_ROWS_BELOW {
+            let height = (rest.height * 2 / 5).clamp(8, 18);
+            let (list, pane) = rest.split_rows(rest.height - height);
+            (list, Some(pane))
+        } else {
+            (rest, None)
+        };
+        let (list, totals) = if is_pane_beside && list.height >= MIN_ROWS_TOTALS {
+            let (list, totals) = list.split_rows(list.height - (list.height / 3).min(18));
+            (list, Some(totals))
+        } else {
+            (list, None)
+        };
+        let list = Region { width: list.width.min(MAX_LIST_COLUMNS), ..list };
+        let (titles, rows) = list.split_rows(1);
+        let (rows, scrollbar) = rows.split_columns(rows.width.saturating_sub(1));
+        Self { attention, titles, rows, scrollbar, totals, pane, is_pane_beside }
+    }
+
+    /// Returns the number of keys that the list shows at once, at least 1.
+    pub fn page_size(&self) -> usize {
+        usize::from(self.rows.height).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_lie_in_the_screen_and_do_not_overlap() {
+        for width in 60..=300 {
+            for height in 16..=80 {
+                for is_open in [false, true] {
+                    let screen = ScreenLayout::new((width, height));
+                    let layout = DashboardLayout::new((width, height), is_open);
+                    let regions: Vec<Region> = [
+                        screen.header,
+                        screen.rule,
+                        screen.message,
+                        screen.footer,
+                        layout.attention,
+                        layout.titles,
+                        layout.rows,
+                        layout.scrollbar,
+                    ]
+                    .into_iter()
+                    .chain(layout.totals)
+                    .chain(layout.pane)
+                    .collect();
+                    assert!(layout.rows.height >= 5, "{width}x{height}");
+                    for (index, one) in regions.iter().enumerate() {
+                        assert!(one.right() <= width && one.bottom() <= height && one.width > 0);
+                        for other in &regions[..index] {
+                            let apart = one.right() <= other.x
+                                || other.right() <= one.x
+                                || one.bottom() <= other.y
+                                || other.bottom() <= one.y;
+                            assert!(apart, "{width}x{height}: {one:?} {other:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The charts of one key: spending by day and by model.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::Theme;
+use super::charts::{self, DayChart};
+use crate::domain::{ResetInterval, StoredKey, format_usd_short, utc_date};
+use crate::tui::state::Model;
+
+/// The number of days in the charts.
+pub const CHART_DAYS: u16 = 30;
+
+/// Draws the spending of the key by day below a line that says what is drawn.
+pub fn draw_chart(key: &StoredKey, model: &Model, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let last = utc_date(model.now);
+    let spending = &model.dashboard.key_spending(key).days;
+    let days: Vec<_> = spending.last_days(last, CHART_DAYS).map(|(_, spent)| spent).collect();
+    let limit = key.limit().value();
+    let (per_day, words) = match (limit, key.reset().value()) {
+        (Some(limit), Some(ResetInterval::Daily)) => (Some(limit), ""),
+        (Some(limit), Some(ResetInterval::Weekly)) => (Some(limit / 7.0), " / 7"),
+        (Some(limit), Some(ResetInterval::Monthly)) => (Some(limit / 30.0), " / 30"),
+        (_, None) | (None, _) => (None, ""),
+    };
+    let mut title = vec![Span::styled("USD by day", theme.dim())];
+    if let (Some(limit), Some(_)) = (limit, per_day) {
+        title.push(Span::styled("  ╌╌", theme.warning()));
+        let text = format!(" limit {}{words}", format_usd_short(limit));
+        title.push(Span::styled(text, theme.dim()));
+    }
+    Line::from(title).render(Rect { height: 1.min(area.height), ..area }, buffer);
+    let plot = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let chart = DayChart { days: &days, last, limit: per_day };
+    chart.draw(theme, plot, buffer);
+}
+
+/// Returns the spending by model below a heading.
+pub fn format_models(
+    key: &StoredKey,
+    model: &Model,
+    rows: usize,
+    width: usize,
+    theme: Theme,
+) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::styled("By model, 30 days", theme.dim())];
+    let models = &model.dashboard.key_spending(key).models;
+    if !models.is_empty() {
+        let amounts: Vec<(&str, f64)> =
+            models.iter().map(|spent| (spent.model.as_str(), spent.usage)).collect();
+        lines.extend(charts::format_ranking(&amounts, rows.saturating_sub(1), width, theme));
+    } else if model.account.report.is_some() {
+        lines.push(Line::styled("No requests in these days.", theme.dim()));
+    } else {
+        lines.push(Line::from(vec![
+            Span::styled("needs a management key: ", theme.dim()),
+            Span::styled("M", theme.accent()),
+            Span::styled(" adds one", theme.dim()),
+        ]));
+    }
+    lines
+}

@@ -1,0 +1,130 @@
+//! What all keys spend together: the figures of the first row, and their chart on a large terminal.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::bars::format_bar;
+use super::charts::{DayChart, format_ranking};
+use super::key_charts::CHART_DAYS;
+use super::{Theme, text};
+use crate::domain::{DailySpending, format_usd_short, sum_of_monthly_limits, utc_date};
+use crate::tui::state::{DashboardLayout, Model};
+
+/// Figures that are shown together or not at all. Those that come first stay longest when the width
+/// shrinks.
+struct Figure {
+    rank: u8,
+    spans: Vec<Span<'static>>,
+}
+
+impl Figure {
+    fn width(&self) -> usize {
+        self.spans.iter().map(Span::width).sum()
+    }
+}
+
+/// The least number of empty cells between two figures.
+const GAP: usize = 3;
+const MAX_GAP: usize = 8;
+const BAR_WIDTH: usize = 10;
+
+/// Returns the figures of the first row that fit `width` cells.
+pub fn format_figures(model: &Model, theme: Theme, width: usize) -> Line<'static> {
+    let mut figures = list_figures(model, theme, width);
+    let needed =
+        |figures: &[Figure]| figures.iter().map(Figure::width).sum::<usize>() + GAP * figures.len();
+    while needed(&figures) > width {
+        let least = (0..figures.len()).max_by_key(|index| figures[*index].rank);
+        let Some(least) = least else { break };
+        figures.remove(least);
+    }
+    let free = width - needed(&figures).min(width);
+    let gap = (GAP + free / figures.len().max(1)).min(MAX_GAP);
+    let mut line = Line::default();
+    for figure in figures {
+        line.push_span(Span::raw(" ".repeat(gap)));
+        line.spans.extend(figure.spans);
+    }
+    line
+}
+
+fn list_figures(model: &Model, theme: Theme, width: usize) -> Vec<Figure> {
+    let name = |text: &str| Span::styled(format!("{text} "), theme.dim());
+    let amount = |usd: Option<f64>| {
+        Span::styled(usd.map_or("–".to_owned(), format_usd_short), theme.strong())
+    };
+    let keys = model.dashboard.stored_keys();
+    let totals = &model.account.figures;
+    let limits = sum_of_monthly_limits(keys, model.now);
+    let mut figures = vec![Figure { rank: 0, spans: vec![name("today"), amount(totals.today)] }];
+    let month = model.now.strftime("%b").to_string();
+    let mut spans = vec![name(&month), amount(totals.month)];
+    if let (Some(month), Some(limits)) = (totals.month, limits) {
+        if width >= 100 {
+            let share = month / limits;
+            let (bar, empty) = format_bar(share, BAR_WIDTH);
+            let style = if share > 0.8 { theme.warning() } else { theme.bar() };
+            spans.push(Span::raw(" "));
+            spans.push(Span::styled(bar, style));
+            spans.push(Span::styled("░".repeat(empty), theme.rule()));
+        }
+        spans.push(Span::styled(format!(" of {}", format_usd_short(limits)), theme.dim()));
+    }
+    figures.push(Figure { rank: 1, spans });
+    if let Some(left) = totals.credits_left {
+        let mut spans = vec![name("credits"), amount(Some(left))];
+        if let Some(days) = totals.days_left {
+            spans.push(Span::styled(format!(" ≈ {days:.0} days"), theme.dim()));
+        }
+        figures.push(Figure { rank: 2, spans });
+    } else if width >= 140 && model.account.report.is_none() {
+        let spans = vec![
+            name("credits"),
+            Span::styled("M", theme.accent()),
+            Span::styled(" adds a management key", theme.dim()),
+        ];
+        figures.push(Figure { rank: 5, spans });
+    }
+    if width >= 120 {
+        let count = keys.len();
+        let text = format!("{count} {}", if count == 1 { "key" } else { "keys" });
+        figures.push(Figure { rank: 4, spans: vec![Span::raw(text)] });
+    }
+    // To the minute: it changes only when the keys are checked again.
+    if let Some(at) = model.refresh.last_success_at {
+        let text = at.strftime("as of %H:%M UTC").to_string();
+        figures.push(Figure { rank: 3, spans: vec![Span::styled(text, theme.dim())] });
+    }
+    figures
+}
+
+/// Draws the spending of all keys by day and by key.
+pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut Frame<'_>) {
+    let Some(area) = layout.totals.map(Rect::from) else { return };
+    let heading = Line::from(vec![
+        Span::styled("All stored keys", theme.strong()),
+        Span::styled("  USD by day", theme.dim()),
+    ]);
+    let area = text::inset(text::draw_heading(heading, theme, frame, area));
+    let ranking_width = (area.width / 2).min(56);
+    let chart = Rect { width: area.width - ranking_width - 2, ..area };
+    let last = utc_date(model.now);
+    let keys = model.dashboard.stored_keys();
+    let sum = DailySpending::sum(keys.iter().map(|key| &model.dashboard.key_spending(key).days));
+    let days: Vec<_> = sum.last_days(last, CHART_DAYS).map(|(_, spent)| spent).collect();
+    DayChart { days: &days, last, limit: None }.draw(theme, chart, frame.buffer_mut());
+    let month =
+        |key: &crate::domain::StoredKey| key.info.as_ref().and_then(|info| info.usage_monthly);
+    let mut amounts: Vec<(&str, f64)> = keys
+        .iter()
+        .filter_map(|key| Some((key.label.as_str(), month(key)?)))
+        .filter(|(_, usd)| *usd > 0.0)
+        .collect();
+    amounts.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    let ranking = Rect { x: chart.right() + 2, width: ranking_width, ..area };
+    let mut lines = vec![Line::styled("By key, this month", theme.dim())];
+    let rows = usize::from(area.height).saturating_sub(1);
+    lines.extend(format_ranking(&amounts, rows, usize::from(ranking_width), theme));
+    text::draw_paragraph(frame, ranking, lines);
+}
