@@ -11,6 +11,7 @@ mod plan;
 mod provisioning;
 mod quit;
 mod responses;
+mod reveal;
 mod sign_in;
 
 use form::update_used_labels;
@@ -222,7 +223,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Response(ticket, Response::SecretRead { label, result }) => {
-            responses::finish_secret_read(model, ticket, &label, result);
+            reveal::finish_secret_read(model, ticket, &label, result);
             Vec::new()
         }
         Msg::KeyRemoved { label, result } => {

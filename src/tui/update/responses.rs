@@ -2,7 +2,7 @@
 
 use super::actions;
 use crate::domain::{
-    AccountKey, AccountKeys, ApiKey, ErrorKind, KeyUpdateOutcome, Label, LeakResponse, NotCarried,
+    AccountKey, AccountKeys, ErrorKind, KeyUpdateOutcome, Label, LeakResponse, NotCarried,
     ProvisioningOutcome, RetirementStatus, Rotated, RotationOutcome, StoredKey, UserError,
 };
 use crate::tui::state::{
@@ -386,27 +386,4 @@ pub(super) fn revoke_unused_keys(model: &mut Model) -> Vec<Effect> {
     }
     model.dashboard.revoking_hashes.extend(unused.iter().map(|key| key.hash.clone()));
     vec![Effect::RevokeKeys(unused)]
-}
-
-/// Reveals the key that was read, if it is still selected.
-pub(super) fn finish_secret_read(
-    model: &mut Model,
-    ticket: Ticket,
-    label: &Label,
-    result: Result<ApiKey, UserError>,
-) {
-    let selected = model.dashboard.selected_key();
-    let selected = selected.filter(|key| key.is_stored() && key.label == *label);
-    let hash = selected.map(|key| key.hash.clone());
-    let is_expected =
-        model.dashboard.secret_ticket.take_if(|expected| *expected == ticket).is_some();
-    let Some(hash) = hash.filter(|_| is_expected) else { return };
-    match result {
-        Ok(key) => {
-            model.dashboard.reveal_key(hash, key, model.now);
-            // Without a pane only the page shows the key.
-            model.dashboard.are_details_shown |= model.layout().pane.is_none();
-        }
-        Err(error) => model.notify(Err(error)),
-    }
 }
