@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    ApiKey, KeyRequest, RequestedPolicy, StoreKind, StoredKey, UserError, sanitize,
+    ApiKey, KeyRequest, RequestedPolicy, Rotated, StoreKind, StoredKey, UserError, sanitize,
 };
 
 /// Returns the JSON of a key.
@@ -79,6 +79,14 @@ fn unrecognized_to_json(key: &StoredKey) -> Value {
         })
         .collect::<serde_json::Map<_, _>>()
         .into()
+}
+
+/// Returns the JSON of a key that replaced another one.
+pub fn rotated_to_json(rotated: &Rotated, now: Timestamp) -> Value {
+    let mut key = key_to_json(&rotated.new, now);
+    key["old"] = rotated.old.as_ref().map(|old| key_to_json(old, now)).into();
+    key["not_carried"] = json!(rotated.not_carried);
+    key
 }
 
 /// Returns the JSON of a requested or planned policy.

@@ -100,6 +100,17 @@ impl KeySurroundings {
         missing.into_iter().map(|one| one.explain(None, self)).collect()
     }
 
+    /// Returns what a replacement must have that was created with the policy of a plan: the plan's
+    /// workspace, which is the default one unless it names another, and its guardrail if it names one.
+    #[must_use]
+    pub fn with_planned(mut self, planned: &RequestedPolicy) -> Self {
+        self.workspace_id = Ok(planned.workspace_id.clone());
+        if let Some(guardrail) = &planned.guardrail {
+            self.guardrail = Ok(Some(guardrail.clone()));
+        }
+        self
+    }
+
     /// Returns the parts of this key that its replacement does not have, in the order in which they
     /// can be given to it: the guardrail belongs to the workspace. A part that is not known of the
     /// replacement counts as missing.

@@ -24,6 +24,9 @@ pub struct PendingReplacement {
     #[serde(default)]
     #[serde(rename = "delete")]
     pub revoke_when_unused: bool,
+    /// Whether the new key has the policy of a plan, and not that of the key to be replaced.
+    #[serde(default)]
+    pub is_planned: bool,
 }
 
 /// Set on a replaced key, which stays stored until it is no longer used.

@@ -18,6 +18,7 @@ mod refresh;
 mod remote_update;
 mod rename;
 mod rotate;
+mod same_policy;
 mod surroundings;
 mod surroundings_error;
 
@@ -47,7 +48,7 @@ pub use remote_update::{
     revoke_key, set_disabled, update_key,
 };
 pub use rename::{RenamedKey, rename_key};
-pub use rotate::{finish_rotation, move_label, resume_rotations, rotate_key};
+pub use rotate::{finish_rotation, move_label, replace_key, resume_rotations, rotate_key};
 pub use surroundings::{
     assign_guardrail, find_guardrail, find_workspace, get_assigned_guardrail, get_credits,
     get_credits_with, guardrails_page_url, list_activity, list_activity_with,

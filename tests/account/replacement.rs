@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use keywright::domain::{
-    AccountKey, FieldChange, KeyPatch, LeakResponse, NotCarried, RotationOutcome,
+    AccountKey, DefaultedFields, FieldChange, KeyPatch, KeyRequest, LeakResponse, NotCarried,
+    RotationOutcome,
 };
 use keywright::services::keys;
 
 use super::proxy::Fault;
-use super::rotation::{management, respond_to_leak, rotate};
+use super::rotation::{controls, management, respond_to_leak, rotate};
 use super::{TestAccount, block_on};
 
 const KEY: &str = "agent";
@@ -330,4 +331,42 @@ fn amounts_with_more_decimals_than_cents_are_never_rounded_up() {
         assert_eq!(Cents::at_most(dollars).unwrap().to_string(), expected, "{dollars}");
     }
     assert!(Cents::at_most(0.009_999_999).is_err());
+}
+
+#[test]
+fn a_key_replaced_by_a_plan_has_the_planned_policy_and_keeps_the_rest() {
+    for workspace in [false, true] {
+        let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: false });
+        let (services, management_key) = (&case.account.services, &case.account.management);
+        let workspaces = block_on(keys::list_workspaces(services, management_key)).unwrap();
+        let planned = KeyRequest {
+            label: KEY.parse().unwrap(),
+            limit: Some("20".parse().unwrap()),
+            limit_reset: None,
+            expiry: None,
+            workspace_id: workspace.then(|| workspaces[1].id.clone()),
+            guardrail: None,
+            defaulted: DefaultedFields::default(),
+        };
+        let rotation = block_on(keys::replace_key(
+            services,
+            &case.account.stored_key(KEY),
+            &planned,
+            management(&case.account),
+            &mut controls(),
+            &|_| (),
+        ));
+        let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
+        let said: &[_] = if workspace { &["allowed_api_key_hashes"] } else { &[] };
+        assert_eq!(names(&rotated.not_carried, true), said);
+        assert_eq!(rotated.new.limit().value(), Some(20.0));
+        assert_eq!(rotated.new.requested.workspace_id, planned.workspace_id);
+        assert_eq!(rotated.new.guardrail.as_ref().unwrap().name, "research");
+        let expected: &[_] = if workspace {
+            &["workspace_id", "allowed_api_key_hashes", "limit", "limit_reset"]
+        } else {
+            &["limit", "limit_reset"]
+        };
+        assert_eq!(case.lacks(&rotated.new.hash), expected, "only what the plan says differs");
+    }
 }

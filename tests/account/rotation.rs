@@ -19,7 +19,7 @@ type ChangeKey = fn(&mut StoredKey);
 
 const TERMS: RetirePolicy = RetirePolicy { unused_for: 3_600, revoke_when_unused: true };
 
-fn controls() -> ProvisioningControls {
+pub fn controls() -> ProvisioningControls {
     ProvisioningControls { cancel: watch::channel(false).1, pasted_codes: mpsc::channel(1).1 }
 }
 
@@ -204,6 +204,7 @@ fn interrupted(account: &TestAccount) -> (String, String) {
             hash: account.stored_key("agent").hash,
             unused_for: 3_600,
             revoke_when_unused: true,
+            is_planned: false,
         },
     };
     let request = KeyRequest {

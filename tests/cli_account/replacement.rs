@@ -85,3 +85,30 @@ fn a_leak_response_says_first_what_is_lost_and_then_what_was_not_done() {
     );
     assert_eq!(result["key"]["label"], "helper");
 }
+
+#[test]
+fn apply_replaces_a_key_that_differs_only_if_that_is_said() {
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 1 }).unwrap();
+    let home = home_with_guardrail(&sandbox);
+    fs::write(home.path().join("plan.toml"), "[[key]]\nlabel = \"ci\"\nlimit = 20\n").unwrap();
+    let apply = |extra: &[&str]| {
+        let mut command = command(&home, &sandbox, &["apply", "plan.toml", "--json"]);
+        command.env("OPENROUTER_MANAGEMENT_KEY", sandbox.management_key()).args(extra);
+        let (code, out, err) = decode_output(&command.output().unwrap());
+        (code, serde_json::from_str::<Value>(&out).unwrap_or_default(), err)
+    };
+    let (code, json, err) = apply(&["--yes"]);
+    assert_eq!((code, &json["differing"][0]["label"]), (0, &json!("ci")), "{err}");
+    let (code, _, err) = apply(&["--replace"]);
+    assert_eq!(code, 2, "{err}");
+    let (code, json, err) = apply(&["--replace", "--yes"]);
+    assert_eq!((code, &json["differing"]), (0, &json!([])), "{err}");
+    let replaced = &json["replaced"][0];
+    assert_eq!(
+        (&replaced["label"], &replaced["limit"], &replaced["old"]["label"]),
+        (&json!("ci"), &json!(20.0), &json!("ci (old)"))
+    );
+    assert_eq!(replaced["not_carried"], json!([]));
+    let (code, json, err) = apply(&["--replace", "--yes"]);
+    assert_eq!((code, &json["unchanged"][0]["label"]), (0, &json!("ci")), "{err}");
+}

@@ -1,5 +1,6 @@
 //! `keywright apply`: creates the keys that a plan lists and that do not exist yet.
 
+mod replacement;
 mod results;
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use crate::cli::run_async;
 use crate::cli::sign_in::SignInArgs;
 use crate::cli::unstored_keys::{print_settled, report_lost_keys, store_recovered_keys};
 use crate::domain::{
-    ErrorKind, KeyRequest, Label, ManagementKey, RequestedPolicy, StoredKey, UserError,
+    ErrorKind, KeyRequest, Label, ManagementKey, RequestedPolicy, Rotated, StoredKey, UserError,
     io_error_text,
 };
 use crate::services::keys::{self, management_key};
@@ -38,6 +39,9 @@ pub struct ApplyArgs {
     /// Print what would be done, without doing it
     #[arg(long)]
     dry_run: bool,
+    /// Also replace the keys that differ from the plan, each with a new one; the old ones are kept as 'LABEL (old)'
+    #[arg(long)]
+    replace: bool,
     /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
@@ -52,6 +56,8 @@ pub struct ApplyArgs {
 enum PlanRow {
     Create(KeyRequest),
     Created(StoredKey, Option<UserError>),
+    /// Differed, and has a new key with the planned policy.
+    Replaced(Rotated, Option<UserError>),
     Unchanged(StoredKey),
     Differs {
         stored: StoredKey,
@@ -69,6 +75,9 @@ impl ApplyArgs {
         let mut rows = compare_with_stored_keys(&plan, services)?;
         if !self.dry_run {
             rows = self.create_missing_keys(&plan, rows, services)?;
+            if self.replace {
+                replacement::replace_differing_keys(self, &plan, &mut rows, services)?;
+            }
         }
         self.report_results(&rows)
     }
@@ -249,13 +258,14 @@ impl ApplyArgs {
             if rows.iter().any(|row| matches!(row, PlanRow::Differs { .. })) {
                 eprintln(
                     "keys that differ are left as they are: press e in the dashboard to change limit and reset; \
-                     for another expiry or workspace remove the key (keywright rm) and apply again",
+                     or replace them with new keys: apply again with --replace",
                 );
             }
         }
         let failed = rows.iter().filter_map(|row| match row {
             PlanRow::Failed(label, error) => Some((label, error.clone())),
             PlanRow::OtherAccount(label, key) => Some((label, key.other_account_error())),
+            PlanRow::Replaced(rotated, _) => Some((&rotated.new.label, rotated.weaker_error()?)),
             _ => None,
         });
         // The first one is the error of the command.
@@ -270,8 +280,7 @@ impl ApplyArgs {
             .or(failed.clone().next());
         let Some((label, error)) = reported else { return ensure_no_warnings(rows) };
         let message = format!("{label}: {}", error.message);
-        let message =
-            if count == 1 { message } else { format!("{count} keys were not created; {message}") };
+        let message = if count == 1 { message } else { format!("{count} keys failed; {message}") };
         Err(UserError { message, ..error })
     }
 }
@@ -281,7 +290,10 @@ fn ensure_no_warnings(rows: &[PlanRow]) -> Result<(), UserError> {
     let labels: Vec<String> = rows
         .iter()
         .filter_map(|row| match row {
-            PlanRow::Created(key, Some(warning)) if warning.kind != ErrorKind::Unreachable => {
+            PlanRow::Created(key, Some(warning))
+            | PlanRow::Replaced(Rotated { new: key, .. }, Some(warning))
+                if warning.kind != ErrorKind::Unreachable =>
+            {
                 Some(format!("'{}'", key.label))
             }
             _ => None,

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::json;
 
 use crate::cli::json;
 use crate::cli::losses::{confirm_losses, print_expected_losses, print_losses};
@@ -121,10 +120,7 @@ impl RotateArgs {
     fn print_rotated(&self, rotated: &Rotated) -> Result<(), UserError> {
         let Rotated { new, old, not_carried } = rotated;
         if self.json {
-            let now = Timestamp::now();
-            let mut key = json::key_to_json(new, now);
-            key["old"] = old.as_ref().map(|old| json::key_to_json(old, now)).into();
-            key["not_carried"] = json!(not_carried);
+            let key = json::rotated_to_json(rotated, Timestamp::now());
             print_result(&format!("{key:#}\n"))?;
         } else {
             let old = old

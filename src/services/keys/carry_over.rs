@@ -74,16 +74,24 @@ pub(super) async fn carry_over(
     new: &StoredKey,
 ) -> CarriedOver {
     let mut new = new.clone();
-    let or_last_known = |surroundings: KeySurroundings| match old {
-        Some(old) => surroundings.or_last_known(old),
-        None => surroundings,
+    let planned = new.replaces.as_ref().filter(|replaces| replaces.is_planned);
+    let planned = planned.map(|_| new.requested.clone());
+    let expected = |surroundings: KeySurroundings| {
+        let surroundings = match old {
+            Some(old) => surroundings.or_last_known(old),
+            None => surroundings,
+        };
+        match &planned {
+            Some(planned) => surroundings.with_planned(planned),
+            None => surroundings,
+        }
     };
     let client = services.build_client().map_err(|error| error.to_string());
     let (management, client) = match (access, &client) {
         (Ok(management), Ok(client)) => (management, client),
         (Err(reason), _) | (_, Err(reason)) => {
             let after = KeySurroundings::last_known(&new, reason);
-            let mut missing = or_last_known(KeySurroundings::unknown(reason)).missing_on(&after);
+            let mut missing = expected(KeySurroundings::unknown(reason)).missing_on(&after);
             missing.extend(new.missing_policy());
             let explain = |one: MissingPart| one.explain(Some(reason.clone()), &after);
             let not_carried = missing.into_iter().map(explain).collect();
@@ -105,7 +113,10 @@ pub(super) async fn carry_over(
         if let Ok(guardrail) = &after.guardrail {
             new.guardrail.clone_from(guardrail);
         }
-        let mut missing = or_last_known(before.surroundings).missing_on(&after);
+        // A provider key is of no use in the other workspace that a plan names.
+        let leaves_workspace =
+            planned.is_some() && before.surroundings.workspace_id != after.workspace_id;
+        let mut missing = expected(before.surroundings).missing_on(&after);
         missing.extend(new.missing_policy());
         let failure_of = |part: &KeyPart| {
             failures.iter().find(|(failed, _)| failed == part).map(|(_, reason)| reason.clone())
@@ -129,6 +140,10 @@ pub(super) async fn carry_over(
             return CarriedOver { new, not_carried };
         }
         for part in parts {
+            if leaves_workspace && matches!(part, KeyPart::Byok(_)) {
+                failures.push((part, "it belongs to the workspace that the plan leaves".into()));
+                continue;
+            }
             let given = give_part(services, client, management, &part, old_hash, &new.hash).await;
             // What cannot be read back is not given a second time.
             let result = match (given, after.unread_reason(&part)) {

@@ -10,16 +10,15 @@
 //! Both keys are stored at every moment, and `LABEL` is one of them. Until the last step the new
 //! key's inventory entry names the key that it replaces, so that the next start can continue.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::carry_over::{AccountAccess, carry_over, load_access};
-use super::{Error, delete_secret, missing_error, retry_request, secret_for, store_secret};
+use super::same_policy::{build_same_policy_request, fetch_policy};
+use super::{Error, delete_secret, missing_error, secret_for, store_secret};
 use crate::domain::{
-    ApiKey, Cents, CheckResult, ErrorKind, Expiry, KeyRequest, Label, NotCarried,
-    PendingReplacement, ProvisioningEvent, ProvisioningOutcome, RetirePolicy, Retirement, Rotated,
-    RotationOutcome, StoredKey, UserError, format_command, is_key_hash,
+    ErrorKind, KeyRequest, Label, NotCarried, PendingReplacement, ProvisioningEvent,
+    ProvisioningOutcome, RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError,
+    format_command, is_key_hash,
 };
 use crate::services::provision::{
     self, AuthMethod, ProvisioningControls, Replacement, ServiceContext,
@@ -37,13 +36,41 @@ pub async fn rotate_key(
     controls: &mut ProvisioningControls,
     report: &(dyn Fn(ProvisioningEvent) + Sync),
 ) -> RotationOutcome {
+    rotate_key_with_request(services, stored_key, None, auth_method, policy, controls, report).await
+}
+
+/// Replaces a key like [`rotate_key`] with one that has the policy of a plan. What the plan does not
+/// name is that of the replaced key.
+pub async fn replace_key(
+    services: &ServiceContext,
+    stored_key: &StoredKey,
+    planned: &KeyRequest,
+    auth_method: AuthMethod,
+    controls: &mut ProvisioningControls,
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> RotationOutcome {
+    let policy = RetirePolicy { unused_for: 3_600, revoke_when_unused: false };
+    let planned = Some(planned);
+    rotate_key_with_request(services, stored_key, planned, auth_method, policy, controls, report)
+        .await
+}
+
+async fn rotate_key_with_request(
+    services: &ServiceContext,
+    stored_key: &StoredKey,
+    planned: Option<&KeyRequest>,
+    auth_method: AuthMethod,
+    policy: RetirePolicy,
+    controls: &mut ProvisioningControls,
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> RotationOutcome {
     let access = match &auth_method {
         AuthMethod::ManagementKey(management) => Ok(management.clone()),
         _ => load_access(services).await,
     };
     // The new key is stored where the old one is.
     let services = &services.for_key(stored_key);
-    let plan = plan_rotation(services, stored_key, &access, policy, Timestamp::now()).await;
+    let plan = plan_rotation(services, stored_key, planned, &access, policy).await;
     let (request, replacement) = match plan {
         Ok(RotationPlan::CreateReplacement(request, replacement)) => (request, replacement),
         Ok(RotationPlan::Resume(new)) => {
@@ -115,9 +142,9 @@ enum RotationPlan {
 async fn plan_rotation(
     services: &ServiceContext,
     stored_key: &StoredKey,
+    planned: Option<&KeyRequest>,
     access: &AccountAccess,
     policy: RetirePolicy,
-    now: Timestamp,
 ) -> Result<RotationPlan, Error> {
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;
     let stored_key = stored_keys
@@ -138,88 +165,21 @@ async fn plan_rotation(
         Some(_) => return Err(Error::SecretMismatch(stored_key.label.clone())),
         None => return Err(missing_error(services, &stored_key.label)),
     };
-    let current = fetch_policy(services, access, stored_key, &key).await;
-    let request = build_same_policy_request(&current, now)?;
+    let request = match planned {
+        Some(planned) => planned.clone(),
+        None => {
+            let current = fetch_policy(services, access, stored_key, &key).await;
+            build_same_policy_request(&current, Timestamp::now())?
+        }
+    };
     let replaces = PendingReplacement {
         hash: stored_key.hash.clone(),
         unused_for: policy.unused_for,
         revoke_when_unused: policy.revoke_when_unused,
+        is_planned: planned.is_some(),
     };
     let label = find_free_label(services, &stored_keys, &stored_key.label, "new", None).await?;
     Ok(RotationPlan::CreateReplacement(request, Replacement { label, replaces }))
-}
-
-/// Returns the key with its present policy: as the account has it, as the key itself is answered, else
-/// as last known.
-async fn fetch_policy(
-    services: &ServiceContext,
-    access: &AccountAccess,
-    stored_key: &StoredKey,
-    key: &ApiKey,
-) -> StoredKey {
-    let mut current = stored_key.clone();
-    let Ok(client) = services.build_client() else { return current };
-    if let Ok(management) = access {
-        let read = async || client.get_key(management, &stored_key.hash).await;
-        if let Ok(account_key) = retry_request(services, read).await {
-            current.record_account_key(&account_key, Timestamp::now());
-            return current;
-        }
-    }
-    if stored_key.disabled != Some(true)
-        && let Ok(info) = client.get_current_key(key).await
-    {
-        current.record_check(&CheckResult::Valid(Arc::new(info)), Timestamp::now());
-    }
-    current
-}
-
-/// Returns a request with the policy in effect. Fails rather than dropping a limit or an expiry that
-/// cannot be requested.
-fn build_same_policy_request(stored_key: &StoredKey, now: Timestamp) -> Result<KeyRequest, Error> {
-    let not_repeatable =
-        |reason: String| Error::PolicyNotRepeatable { label: stored_key.label.clone(), reason };
-    let (limit, reset) = (stored_key.limit(), stored_key.reset());
-    let expires_at = stored_key.expires_at();
-    let not_known = |name: &str, words: &str| {
-        not_repeatable(match words {
-            "" => format!("its {name} is not known"),
-            _ => format!("its {name} is '{words}', which this version does not understand"),
-        })
-    };
-    let limit = limit
-        .to_known()
-        .map_err(|words| not_known("limit", words))?
-        .map(Cents::at_most)
-        .transpose()
-        .map_err(|problem| not_repeatable(problem.to_string()))?;
-    let reset = match limit {
-        Some(_) => reset.to_known().map_err(|words| not_known("reset", words))?,
-        None => None,
-    };
-    let expires_at = expires_at.to_known().map_err(|words| not_known("expiry", words))?;
-    let expiry = match (&stored_key.requested.expires_input, expires_at) {
-        // `30d` counts from now; a date is absolute.
-        (Some(text), _) => Expiry::parse(text, now)
-            .map_err(|problem| not_repeatable(format!("its expiry was {text}; {problem}")))?,
-        (None, Some(at)) if at > now => Some(Expiry { at, input: at.to_string() }),
-        (None, Some(at)) => {
-            return Err(not_repeatable(format!(
-                "it expired {}",
-                crate::domain::format_timestamp(at)
-            )));
-        }
-        (None, None) => None,
-    };
-    Ok(KeyRequest {
-        label: stored_key.label.clone(),
-        limit,
-        limit_reset: reset,
-        expiry,
-        workspace_id: stored_key.workspace_id().cloned(),
-        guardrail: None,
-        defaulted: crate::domain::DefaultedFields::default(),
-    })
 }
 
 /// Gives the new key what the old one has at its account, then moves the label to it; continues after
@@ -323,8 +283,11 @@ async fn move_label_with_access(
         keys[from].label = old_label;
         keys[from].retirement = Some(retirement);
         keys[to].label = label.clone();
-        // It was requested by its UUID so that it is the same.
-        keys[to].requested.workspace_id = keys[from].requested.workspace_id.clone();
+        if !replaces.is_planned {
+            // The workspace was requested by its UUID so that it is the same.
+            keys[to].requested.workspace_id = keys[from].requested.workspace_id.clone();
+            keys[to].requested.guardrail = keys[from].requested.guardrail.clone();
+        }
         record(&mut keys[to]);
         Ok(Rotated { new: keys[to].clone(), old: Some(keys[from].clone()), not_carried })
     })?

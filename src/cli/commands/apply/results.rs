@@ -10,7 +10,7 @@ use crate::cli::commands::list::format_policy;
 use crate::cli::exit_code;
 use crate::cli::json;
 use crate::cli::table::{self, Column};
-use crate::domain::{Cents, KeyRequest, KeyState, UserError, format_date};
+use crate::domain::{Cents, KeyRequest, KeyState, Rotated, UserError, format_date};
 
 /// Returns the JSON document of the results.
 pub(super) fn results_to_json(rows: &[PlanRow], is_dry_run: bool) -> String {
@@ -18,7 +18,8 @@ pub(super) fn results_to_json(rows: &[PlanRow], is_dry_run: bool) -> String {
     let created = |row: &PlanRow| match row {
         PlanRow::Create(request) => Some(json::planned_key_to_json(request)),
         PlanRow::Created(key, _) => Some(json::key_to_json(key, now)),
-        PlanRow::Unchanged(_)
+        PlanRow::Replaced(..)
+        | PlanRow::Unchanged(_)
         | PlanRow::Differs { .. }
         | PlanRow::Failed(..)
         | PlanRow::OtherAccount(..) => None,
@@ -27,9 +28,14 @@ pub(super) fn results_to_json(rows: &[PlanRow], is_dry_run: bool) -> String {
         PlanRow::Unchanged(key) => Some(json::key_to_json(key, now)),
         PlanRow::Create(_)
         | PlanRow::Created(..)
+        | PlanRow::Replaced(..)
         | PlanRow::Differs { .. }
         | PlanRow::Failed(..)
         | PlanRow::OtherAccount(..) => None,
+    };
+    let replaced = |row: &PlanRow| {
+        let PlanRow::Replaced(rotated, _) = row else { return None };
+        Some(json::rotated_to_json(rotated, now))
     };
     let differing = |row: &PlanRow| {
         let PlanRow::Differs { stored, planned, differences } = row else { return None };
@@ -58,6 +64,7 @@ pub(super) fn results_to_json(rows: &[PlanRow], is_dry_run: bool) -> String {
     };
     let mut text = format!("{{\n  \"dry_run\": {is_dry_run}");
     write_json_array(&mut text, "created", rows.iter().filter_map(created));
+    write_json_array(&mut text, "replaced", rows.iter().filter_map(replaced));
     write_json_array(&mut text, "unchanged", rows.iter().filter_map(unchanged));
     write_json_array(&mut text, "differing", rows.iter().filter_map(differing));
     write_json_array(&mut text, "failed", rows.iter().filter_map(failed));
@@ -83,8 +90,14 @@ const COLUMNS: [Column; 3] = [Column("", 0), Column("LABEL", 0), Column("PLAN", 
 /// Formats one line per key and one line of totals. The sign only repeats what the text says.
 pub(super) fn format_rows(rows: &[PlanRow]) -> String {
     let now = Timestamp::now();
-    let mut counts =
-        [(0_usize, "to create"), (0, "created"), (0, "unchanged"), (0, "differing"), (0, "failed")];
+    let mut counts = [
+        (0_usize, "to create"),
+        (0, "created"),
+        (0, "replaced"),
+        (0, "unchanged"),
+        (0, "differing"),
+        (0, "failed"),
+    ];
     let lines: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
@@ -96,6 +109,13 @@ pub(super) fn format_rows(rows: &[PlanRow]) -> String {
                     let limit = format_policy(&key.limit(), &key.reset());
                     (1, "+", &key.label, format!("created: limit {limit}  {}", key.masked))
                 }
+                PlanRow::Replaced(Rotated { new, old, .. }, _) => {
+                    let old = old.as_ref().map_or(String::new(), |old| {
+                        format!("; the old key is kept as '{}'", old.label)
+                    });
+                    let limit = format_policy(&new.limit(), &new.reset());
+                    (2, "~", &new.label, format!("replaced: limit {limit}  {}{old}", new.masked))
+                }
                 PlanRow::Unchanged(key) => {
                     let text = match key.state(now) {
                         state @ (KeyState::Disabled | KeyState::Rejected | KeyState::Expired) => {
@@ -103,17 +123,17 @@ pub(super) fn format_rows(rows: &[PlanRow]) -> String {
                         }
                         _ => "unchanged".into(),
                     };
-                    (2, "=", &key.label, text)
+                    (3, "=", &key.label, text)
                 }
                 PlanRow::Differs { stored, differences, .. } => {
                     let each: Vec<_> = differences.iter().map(ToString::to_string).collect();
-                    (3, "~", &stored.label, format!("differs: {}", each.join("; ")))
+                    (4, "~", &stored.label, format!("differs: {}", each.join("; ")))
                 }
                 PlanRow::Failed(label, error) => {
-                    (4, "!", label, format!("failed: {}", error.message))
+                    (5, "!", label, format!("failed: {}", error.message))
                 }
                 PlanRow::OtherAccount(label, key) => {
-                    (4, "!", label, format!("failed: {}", key.other_account_error().message))
+                    (5, "!", label, format!("failed: {}", key.other_account_error().message))
                 }
             };
             counts[index].0 += 1;

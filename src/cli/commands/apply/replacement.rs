@@ -1,0 +1,92 @@
+//! `apply --replace`: replaces the keys that differ from the plan.
+
+use super::{ApplyArgs, PlanRow};
+use crate::cli::losses::{print_expected_losses, print_losses};
+use crate::cli::output::{confirm, print_status};
+use crate::cli::run_async;
+use crate::cli::sign_in::run_with_prompts;
+use crate::cli::unstored_keys::{key_lost_error, store_replacement};
+use crate::domain::{KeyRequest, ManagementKey, NotCarried, RotationOutcome, UserError};
+use crate::services::keys::{self, management_key};
+use crate::services::provision::ServiceContext;
+
+/// Replaces each key that differs, after one confirmation for all of them. `rows` are those of `plan`.
+pub(super) fn replace_differing_keys(
+    args: &ApplyArgs,
+    plan: &[KeyRequest],
+    rows: &mut [PlanRow],
+    services: &ServiceContext,
+) -> Result<(), UserError> {
+    let differing: Vec<_> = rows
+        .iter()
+        .filter_map(|row| match row {
+            PlanRow::Differs { stored, .. } => Some(stored.clone()),
+            _ => None,
+        })
+        .collect();
+    if differing.is_empty() {
+        return Ok(());
+    }
+    services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+    let management = run_async(management_key::load_management_key(services))?
+        .map_err(|error| error.to_user_error())?
+        .map(|(key, _)| key);
+    let losses = run_async(async {
+        let mut losses = Vec::with_capacity(differing.len());
+        for key in &differing {
+            losses.push(keys::preview_replacement(services, key, management.as_ref()).await);
+        }
+        losses
+    })?;
+    print_expected_losses(differing.iter().map(|key| &key.label).zip(losses));
+    if !args.yes {
+        let labels: Vec<_> = differing.iter().map(|key| format!("'{}'", key.label)).collect();
+        confirm(&format!("Replace {} with new keys?", labels.join(", ")))?;
+    }
+    for (row, planned) in rows.iter_mut().zip(plan) {
+        let PlanRow::Differs { .. } = row else { continue };
+        print_status(&format!("replacing {}", planned.label));
+        replace_key(args, planned, row, management.clone(), services)?;
+    }
+    Ok(())
+}
+
+/// Replaces one key, and makes `row` the result.
+fn replace_key(
+    args: &ApplyArgs,
+    planned: &KeyRequest,
+    row: &mut PlanRow,
+    management: Option<ManagementKey>,
+    services: &ServiceContext,
+) -> Result<(), UserError> {
+    let PlanRow::Differs { stored, .. } = row else { return Ok(()) };
+    let method = args.sign_in.choose_auth_method(services, management)?;
+    let opens_manually = method.opens_manually();
+    let rotation = run_async(async {
+        let (rotation, mut controls) =
+            run_with_prompts(opens_manually, async |controls, report| {
+                keys::replace_key(services, stored, planned, method, controls, report).await
+            })
+            .await;
+        store_replacement(rotation, &mut controls, services).await
+    })?;
+    let label = planned.label.clone();
+    *row = match rotation {
+        RotationOutcome::Completed { rotated, warning } => {
+            let unknown: Vec<NotCarried> =
+                rotated.not_carried.iter().filter(|one| !one.is_lost()).cloned().collect();
+            print_losses(&format!("not carried over to the new key of '{label}'"), &unknown);
+            PlanRow::Replaced(rotated, warning)
+        }
+        RotationOutcome::LabelNotMoved { new, .. } if new.is_of_unconfirmed_account() => {
+            PlanRow::OtherAccount(label, new)
+        }
+        RotationOutcome::LabelNotMoved { error, .. } | RotationOutcome::Failed(error) => {
+            PlanRow::Failed(label, error)
+        }
+        RotationOutcome::NotStored { entry, error, .. } => {
+            PlanRow::Failed(label, key_lost_error(&entry, error))
+        }
+    };
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! The request for a key with the policy of an existing one.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::carry_over::AccountAccess;
+use super::{Error, retry_request};
+use crate::domain::{
+    ApiKey, Cents, CheckResult, DefaultedFields, Expiry, KeyRequest, StoredKey, format_timestamp,
+};
+use crate::services::provision::ServiceContext;
+
+/// Returns the key with its present policy: as the account has it, as the key itself is answered, else
+/// as last known.
+pub(super) async fn fetch_policy(
+    services: &ServiceContext,
+    access: &AccountAccess,
+    stored_key: &StoredKey,
+    key: &ApiKey,
+) -> StoredKey {
+    let mut current = stored_key.clone();
+    let Ok(client) = services.build_client() else { return current };
+    if let Ok(management) = access {
+        let read = async || client.get_key(management, &stored_key.hash).await;
+        if let Ok(account_key) = retry_request(services, read).await {
+            current.record_account_key(&account_key, Timestamp::now());
+            return current;
+        }
+    }
+    if stored_key.disabled != Some(true)
+        && let Ok(info) = client.get_current_key(key).await
+    {
+        current.record_check(&CheckResult::Valid(Arc::new(info)), Timestamp::now());
+    }
+    current
+}
+
+/// Returns a request with the policy in effect. Fails rather than dropping a limit or an expiry that
+/// cannot be requested.
+pub(super) fn build_same_policy_request(
+    stored_key: &StoredKey,
+    now: Timestamp,
+) -> Result<KeyRequest, Error> {
+    let not_repeatable =
+        |reason: String| Error::PolicyNotRepeatable { label: stored_key.label.clone(), reason };
+    let (limit, reset) = (stored_key.limit(), stored_key.reset());
+    let expires_at = stored_key.expires_at();
+    let not_known = |name: &str, words: &str| {
+        not_repeatable(match words {
+            "" => format!("its {name} is not known"),
+            _ => format!("its {name} is '{words}', which this version does not understand"),
+        })
+    };
+    let limit = limit
+        .to_known()
+        .map_err(|words| not_known("limit", words))?
+        .map(Cents::at_most)
+        .transpose()
+        .map_err(|problem| not_repeatable(problem.to_string()))?;
+    let reset = match limit {
+        Some(_) => reset.to_known().map_err(|words| not_known("reset", words))?,
+        None => None,
+    };
+    let expires_at = expires_at.to_known().map_err(|words| not_known("expiry", words))?;
+    let expiry = match (&stored_key.requested.expires_input, expires_at) {
+        // `30d` counts from now; a date is absolute.
+        (Some(text), _) => Expiry::parse(text, now)
+            .map_err(|problem| not_repeatable(format!("its expiry was {text}; {problem}")))?,
+        (None, Some(at)) if at > now => Some(Expiry { at, input: at.to_string() }),
+        (None, Some(at)) => {
+            return Err(not_repeatable(format!("it expired {}", format_timestamp(at))));
+        }
+        (None, None) => None,
+    };
+    Ok(KeyRequest {
+        label: stored_key.label.clone(),
+        limit,
+        limit_reset: reset,
+        expiry,
+        workspace_id: stored_key.workspace_id().cloned(),
+        guardrail: None,
+        defaulted: DefaultedFields::default(),
+    })
+}
