@@ -23,6 +23,8 @@ mod server;
 mod stores;
 #[path = "account/surroundings.rs"]
 mod surroundings;
+#[path = "account/usage.rs"]
+mod usage;
 
 use keywright::cli::exit_code;
 use std::time::Duration;

@@ -1,0 +1,223 @@
+//! What is spent, from the activity and from samples, where the server refuses, limits or is older.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jiff::{Timestamp, ToSpan};
+use keywright::domain::{ErrorKind, UsageSample, utc_date};
+use keywright::services::usage::{
+    SummaryScope, UsageQuery, UsageReport, UsageSource, fetch_summary, read_spending, report_usage,
+};
+use keywright::storage::usage_history;
+use tokio::sync::watch;
+
+use super::proxy::Fault;
+use super::{TestAccount, block_on};
+
+const ACTIVITY: &str = "GET /api/v1/activity";
+const KEYS: &str = "GET /api/v1/keys";
+
+fn new_account() -> TestAccount {
+    let mut account = TestAccount::new();
+    account.services.management_key = Some(account.management.clone());
+    account
+}
+
+fn query(labels: &[&str], account: &TestAccount) -> UsageQuery {
+    let keys = labels.iter().map(|label| account.stored_key(label)).collect();
+    UsageQuery { keys, days: 30, by_key: true }
+}
+
+fn report(account: &TestAccount, query: &UsageQuery) -> UsageReport {
+    let cancel = watch::channel(false).1;
+    let report = report_usage(&account.services, query, Timestamp::now(), &|_, _| {}, cancel);
+    block_on(report).unwrap()
+}
+
+/// Returns label and total of each key, in cents.
+fn totals(report: &UsageReport) -> Vec<(String, u64)> {
+    let cents = |usd: f64| format!("{:.0}", usd * 100.0).parse().unwrap();
+    let total = |days: &keywright::domain::DailySpending| days.total(report.from, report.today);
+    let mut totals: Vec<_> = report
+        .keys
+        .iter()
+        .map(|key| (key.label.clone().unwrap_or_default(), cents(total(&key.days))))
+        .collect();
+    totals.sort();
+    totals
+}
+
+/// How many keys are asked for again: yesterday becomes final at six o'clock.
+fn repeated_requests(keys: usize) -> usize {
+    let hour = Timestamp::now().as_second().rem_euclid(86_400) / 3_600;
+    if hour < 6 { keys } else { 0 }
+}
+
+#[test]
+fn completed_days_are_requested_once_for_each_key() {
+    let account = new_account();
+    let first = report(&account, &query(&[], &account));
+    assert_eq!((first.source, first.keys.len()), (UsageSource::Activity, 4));
+    assert_eq!(account.proxy.count(ACTIVITY), 4);
+    // Every day of the past is known, and each key's spending is what the server says it was.
+    for key in &first.keys {
+        assert_eq!(key.days.iter().count(), 30, "{key:?}");
+    }
+    let agent = first.keys.iter().find(|key| key.label.as_deref() == Some("agent")).unwrap();
+    let idle = (8..=14).map(|ago| agent.days.get(first.today.saturating_sub(ago.days())));
+    assert!(idle.clone().all(|usd| usd == Some(0.0)), "{:?}", idle.collect::<Vec<_>>());
+    assert_eq!(agent.days.get(first.today), Some(2.4));
+
+    let again = report(&account, &query(&[], &account));
+    assert_eq!(account.proxy.count(ACTIVITY), 4 + repeated_requests(4));
+    assert_eq!(totals(&again), totals(&first));
+    // The dashboard reads the same from disk, with the models.
+    let spending = read_spending(&account.services, Timestamp::now()).unwrap();
+    let agent_hash = account.stored_key("agent").hash;
+    assert!(spending[&agent_hash].models.len() > 1);
+    // The account as a whole adds up to the same.
+    let whole = report(&account, &UsageQuery { keys: Vec::new(), days: 30, by_key: false });
+    let sum: u64 = totals(&first).iter().map(|(_, cents)| cents).sum();
+    assert!(totals(&whole)[0].1.abs_diff(sum) <= 2, "{:?} {sum}", totals(&whole));
+}
+
+#[test]
+fn samples_are_reported_where_the_activity_is_refused_or_unknown() {
+    for status in [403, 404] {
+        let account = new_account();
+        let today = utc_date(Timestamp::now());
+        let stored_key = account.stored_key("laptop");
+        let sample =
+            UsageSample { usage_daily: Some(1.25), ..UsageSample::new(Timestamp::now(), 9.5) };
+        usage_history::record_usage(&account.services.location, &[(&stored_key.hash, sample)])
+            .unwrap();
+        account.spoil(ACTIVITY, Fault::Say(status, String::new()));
+        let found = report(&account, &query(&[], &account));
+        assert_eq!(found.source, UsageSource::Samples);
+        assert!(found.notes[0].message.contains("the activity cannot be read"), "{found:?}");
+        let laptop = found.keys.iter().find(|key| key.label.as_deref() == Some("laptop")).unwrap();
+        assert_eq!(laptop.days.iter().collect::<Vec<_>>(), [(today, 1.25)]);
+        // Each of the other keys is named, and nothing is known about it.
+        assert_eq!(found.keys.iter().filter(|key| key.days.is_empty()).count(), 3);
+    }
+    // Without a management key nothing is sent.
+    let account = TestAccount::new();
+    assert_eq!(report(&account, &query(&[], &account)).source, UsageSource::Samples);
+    assert!(account.proxy.requests().is_empty());
+}
+
+#[test]
+fn a_rate_limit_in_the_middle_keeps_what_was_read() {
+    let account = TestAccount::of(20, keywright::storage::json_store::StoreLocation::in_memory());
+    let account = TestAccount {
+        services: keywright::services::provision::ServiceContext {
+            management_key: Some(account.management.clone()),
+            ..account.services.clone()
+        },
+        ..account
+    };
+    let answered = AtomicUsize::new(0);
+    account.proxy.rule(move |request| {
+        let is_late =
+            request.starts_with(ACTIVITY) && answered.fetch_add(1, Ordering::Relaxed) >= 9;
+        if is_late { Fault::SlowDown(3_600) } else { Fault::Pass }
+    });
+    let found = report(&account, &query(&[], &account));
+    assert_eq!((found.keys.len(), found.unread.len()), (9, 11), "{:?}", found.unread);
+    assert_eq!(found.unread[0].2.kind, ErrorKind::Unreachable);
+    // No request is sent after the limit except those under way.
+    assert!(account.proxy.count(ACTIVITY) <= 9 + 8);
+    let before = account.proxy.count(ACTIVITY);
+    account.proxy.rule(|_| Fault::Pass);
+    let found = report(&account, &query(&[], &account));
+    assert_eq!((found.keys.len(), found.unread.len()), (20, 0));
+    assert_eq!(account.proxy.count(ACTIVITY) - before, 11 + repeated_requests(9));
+}
+
+#[test]
+fn a_missing_right_hides_nothing_else() {
+    let account = new_account();
+    account.spoil(KEYS, Fault::Say(403, String::new()));
+    let found = report(&account, &query(&["agent"], &account));
+    assert!(found.notes[0].message.contains("keys of the account could not be listed"));
+    // Today is known from the list only.
+    assert_eq!(found.keys[0].days.get(found.today), None);
+    assert_eq!(found.keys[0].days.iter().count(), 29);
+
+    for (path, name) in [
+        ("GET /api/v1/credits", "credits"),
+        (ACTIVITY, "activity"),
+        (KEYS, "keys of the account"),
+        ("GET /api/v1/workspaces", "workspaces"),
+    ] {
+        let account = new_account();
+        account.spoil(path, Fault::Say(403, "{}".into()));
+        let summary = fetch_summary(&account.services, SummaryScope::Whole, Timestamp::now());
+        let summary = block_on(summary).unwrap().unwrap();
+        let known = [
+            ("credits", summary.credits.is_some()),
+            ("activity", summary.days.is_some()),
+            ("keys of the account", true),
+            ("workspaces", summary.workspaces.is_some()),
+        ];
+        for (part, is_known) in known {
+            let is_refused = part == name && part != "keys of the account";
+            assert_eq!(is_known, !is_refused, "{part} without {name}");
+        }
+        assert!(summary.notes.iter().any(|note| note.message.contains(name)), "{summary:?}");
+        assert_eq!(summary.keys.values().sum::<usize>(), 4, "{name}");
+    }
+}
+
+#[test]
+fn a_key_that_the_account_no_longer_has_is_named() {
+    let account = new_account();
+    let client = account.services.build_client().unwrap();
+    let gone = account.stored_key("laptop").hash;
+    block_on(client.delete_key(&account.management, &gone)).unwrap();
+    let found = report(&account, &query(&["laptop", "ci"], &account));
+    assert_eq!(found.source, UsageSource::Activity);
+    let unread: Vec<_> = found.unread.iter().map(|(label, ..)| label.as_str()).collect();
+    assert_eq!(unread, ["laptop"]);
+    assert_eq!(found.keys[0].label.as_deref(), Some("ci"));
+}
+
+#[test]
+fn days_are_those_of_the_server() {
+    let account = new_account();
+    let before = report(&account, &query(&["agent"], &account));
+    keywright::sandbox::advance_clock_one_day(account.sandbox.url()).unwrap();
+    let after = report(&account, &query(&["agent"], &account));
+    assert_eq!(after.today, before.today.tomorrow().unwrap());
+    assert_eq!(after.keys[0].days.get(before.today), Some(2.4));
+    assert_eq!(after.keys[0].days.get(after.today), Some(0.0));
+    // The usage of a day is not that of the day here, so no sample claims it.
+    let keys = vec![(account.stored_key("agent").hash, account.stored_key("agent").label)];
+    let hash = keys[0].0.clone();
+    let stop = watch::channel(false).1;
+    block_on(keywright::services::keys::refresh_keys(
+        &account.services,
+        keys,
+        Timestamp::now,
+        |_, _, _| {},
+        stop,
+    ));
+    let samples = usage_history::read_samples(&account.services.location).unwrap();
+    assert_eq!(samples[&hash][0].usage_daily, None);
+}
+
+#[test]
+fn a_cancelled_run_keeps_what_it_read() {
+    let account = new_account();
+    let (sender, cancel) = watch::channel(false);
+    let stop = move |done: usize, _: usize| {
+        if done == 2 {
+            let _ = sender.send(true);
+        }
+    };
+    let query_of_all = query(&[], &account);
+    let run = report_usage(&account.services, &query_of_all, Timestamp::now(), &stop, cancel);
+    assert_eq!(block_on(run).unwrap_err().kind, ErrorKind::Cancelled);
+    let before = account.proxy.count(ACTIVITY);
+    assert_eq!(report(&account, &query(&[], &account)).keys.len(), 4);
+    assert!(account.proxy.count(ACTIVITY) - before <= 2 + repeated_requests(2));
+}
