@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::text::{format_date, format_relative_time};
-use super::{Cents, KeyState, StoredKey, UsageSample, ValidationError};
+use super::{Cents, KeyState, StoredKey, UsageSample, ValidationError, format_usd};
 
 /// A reason to look at a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,8 +146,8 @@ pub fn find_attention(
 /// Formats the remaining budget as `$0.31 of $5.00 left, resets in 3 days`.
 fn format_remaining(key: &StoredKey, now: Timestamp) -> String {
     let Some(layer) = key.binding_layer(now) else { return String::new() };
-    let limit = layer.limit.map_or_else(String::new, |limit| format!(" of ${limit:.2}"));
-    let left = format!("${:.2}{limit} left", layer.remaining.max(0.0));
+    let limit = layer.limit.map_or_else(String::new, |limit| format!(" of {}", format_usd(limit)));
+    let left = format!("{}{limit} left", format_usd(layer.remaining.max(0.0)));
     match layer.resets_at {
         Some(at) => format!("{left}, resets {}", format_relative_time(now, at)),
         None => left,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::reported::{Reported, parse_number};
-use super::{KeyState, StoredKey, sanitize};
+use super::{KeyState, StoredKey, format_usd, sanitize};
 
 /// A key that was not used for this long is dormant.
 const DORMANT_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -180,9 +180,11 @@ impl StoredKey {
             None => budget.layer_name().to_owned(),
         };
         let amount = match (budget.spend_usd, budget.limit_usd) {
-            (Some(spent), Some(limit)) => format!(": ${spent:.2} spent of ${limit:.2}"),
-            (None, Some(limit)) => format!(": ${limit:.2} spent"),
-            (Some(spent), None) => format!(": ${spent:.2} spent"),
+            (Some(spent), Some(limit)) => {
+                format!(": {} spent of {}", format_usd(spent), format_usd(limit))
+            }
+            (None, Some(limit)) => format!(": {} spent", format_usd(limit)),
+            (Some(spent), None) => format!(": {} spent", format_usd(spent)),
             (None, None) => String::new(),
         };
         let until = match &budget.resets_at {

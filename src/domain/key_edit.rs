@@ -166,7 +166,7 @@ impl KeyEdit {
         let new = match self.limit {
             FieldChange::Keep => old.clone(),
             FieldChange::Clear => "none".into(),
-            FieldChange::Set(limit) => format!("${limit}"),
+            FieldChange::Set(limit) => format_usd(limit.to_dollars()),
         };
         if differs("limit", "limit", &old, &new) {
             patch.limit = self.limit;

@@ -67,7 +67,7 @@ pub fn retirement_status(
         let window = window.strip_prefix("1 ").unwrap_or(&window);
         return RetirementStatus::InUse(format!(
             "still in use: {} in the last {window}",
-            format_spent(spent)
+            format_usd(spent)
         ));
     }
     RetirementStatus::Observing(format!(
@@ -75,11 +75,6 @@ pub fn retirement_status(
         format_duration(unused),
         format_duration(required)
     ))
-}
-
-/// Formats as `$0.12`, or `less than $0.01` so that a small amount is not shown as zero.
-fn format_spent(usd: f64) -> String {
-    if usd < 0.01 { "less than $0.01".into() } else { format_usd(usd) }
 }
 
 #[cfg(test)]
@@ -116,7 +111,7 @@ mod tests {
         let samples = [(at(-300), 1.0), (at(0), 1.0), (at(100), 1.001)];
         assert_eq!(
             retirement_status(&stored_key, &samples, at(101)),
-            RetirementStatus::InUse("still in use: less than $0.01 in the last hour".into())
+            RetirementStatus::InUse("still in use: <$0.01 in the last hour".into())
         );
     }
 

@@ -14,7 +14,9 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::{Clock, LoopEvent, SandboxControls};
-use crate::domain::{ApiKey, AuthorizationResponse, ErrorKind, ManagementKey, UserError};
+use crate::domain::{
+    ApiKey, AuthorizationResponse, ErrorKind, ManagementKey, UserError, format_usd,
+};
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
 use crate::services::keys::{self, BatchCommand, load_key};
@@ -154,7 +156,7 @@ impl EffectRunner {
             }),
             Effect::SpendOnKey { hash, usd } => self.run_sandbox_action(move |controls, server| {
                 (controls.spend)(server, &hash, usd)
-                    .map(|()| format!("${usd:.2} spent on this key"))
+                    .map(|()| format!("{} spent on this key", format_usd(usd)))
             }),
             Effect::SkipDay => {
                 let clock = self.clock.clone();

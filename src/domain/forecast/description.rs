@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Forecast, PeriodEnd, SpentEstimate};
+use crate::domain::format_usd;
 use crate::domain::text::to_utc;
 
 /// The largest difference of the bounds for which an hour is named.
@@ -35,7 +36,7 @@ impl Forecast {
                     )
                 });
                 let fastest = fastest.unwrap_or_default();
-                format!("{amount} of ${limit:.2} is spent by {by}{fastest}")
+                format!("{amount} of {} is spent by {by}{fastest}", format_usd(limit))
             }
             _ => String::from("the limit lasts for more than a year"),
         };
@@ -90,8 +91,8 @@ impl Forecast {
 fn format_spent(spent: SpentEstimate) -> String {
     let SpentEstimate { low, likely, high } = spent;
     match high - low {
-        ..0.1 => format!("${likely:.2}"),
-        ..2.0 => format!("about ${:.2}", (likely * 10.0).round() / 10.0),
+        ..0.1 => format_usd(likely),
+        ..2.0 => format!("about {}", format_usd((likely * 10.0).round() / 10.0)),
         _ => format!("between ${:.0} and ${:.0}", low.floor(), high.ceil()),
     }
 }

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::domain::{KeyRequest, format_date};
+use crate::domain::{KeyRequest, format_date, format_usd};
 use crate::tui::state::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
 
 /// Maximum width of a label.
@@ -189,8 +189,10 @@ fn format_status(
 
 fn format_request(request: &KeyRequest) -> String {
     let limit = match (request.limit, request.limit_reset) {
-        (Some(limit), Some(reset)) => format!("${limit} {}", reset.as_str()),
-        (Some(limit), None) => format!("${limit}"),
+        (Some(limit), Some(reset)) => {
+            format!("{} {}", format_usd(limit.to_dollars()), reset.as_str())
+        }
+        (Some(limit), None) => format_usd(limit.to_dollars()),
         (None, _) => "no limit".into(),
     };
     let expires = request.expiry.as_ref().map_or("never".into(), |expiry| format_date(expiry.at));

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{FieldHint, Form, FormField, FormKind};
 use crate::domain::{
     ApiKey, Cents, Expiry, KeyInputError, KeyRequest, Label, ResetInterval, ValidationError,
+    format_usd,
 };
 
 impl Form {
@@ -82,14 +83,16 @@ impl Form {
             FormField::Limit => {
                 Ok(match (Cents::parse_limit(self.limit.text())?, self.limit_reset) {
                     (None, _) => "no limit: the key can spend all credits of the account".into(),
-                    (Some(limit), None) => format!("the key can spend ${limit} in total"),
+                    (Some(limit), None) => {
+                        format!("the key can spend {} in total", format_usd(limit.to_dollars()))
+                    }
                     (Some(limit), Some(reset)) => {
                         let window = match reset {
                             ResetInterval::Daily => "day",
                             ResetInterval::Weekly => "week",
                             ResetInterval::Monthly => "month",
                         };
-                        format!("the key can spend ${limit} a {window}")
+                        format!("the key can spend {} a {window}", format_usd(limit.to_dollars()))
                     }
                 })
             }
