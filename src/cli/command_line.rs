@@ -16,6 +16,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("list", &["keywright list", "keywright list --refresh --json"]),
     ("show", &["keywright show ci"]),
     ("status", &["keywright status --short"]),
+    ("account", &["keywright account"]),
+    ("usage", &["keywright usage ci --days 14", "keywright usage --by model", "keywright usage --csv"]),
     (
         "watch",
         &[
