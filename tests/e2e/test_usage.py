@@ -49,7 +49,7 @@ def usage_and_account_agree_and_survive_a_damaged_cache(world):
     rows = list(csv.DictReader(io.StringIO(printed("usage", "--csv"))))
     equal([float(row["usage"]) for row in rows], [row["usage"] for row in usage["rows"]])
 
-    cache = world.path("data", "activity.json")
+    cache = world.path("home", ".local", "share", "keywright", "activity.json")
     equal(stat.S_IMODE(os.stat(cache).st_mode), 0o600)
     with open(cache, "rb") as file:
         whole = file.read()
