@@ -17,7 +17,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("show", &["keywright show ci"]),
     ("status", &["keywright status --short"]),
     ("account", &["keywright account"]),
-    ("usage", &["keywright usage ci --days 14", "keywright usage --by model", "keywright usage --csv"]),
+    (
+        "usage",
+        &["keywright usage ci --days 14", "keywright usage --by model", "keywright usage --csv"],
+    ),
     (
         "watch",
         &[
