@@ -28,7 +28,7 @@ pub(super) fn read_key_input(prompt: &'static str) -> Result<SecretString, UserE
         return Ok(prompt_hidden_line(prompt)?.unwrap_or_default());
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    // A failed read leaves what came before it; without a whole key that is refused.
+    // After a failed read the bytes before it are used; without a complete key they are rejected.
     let _ = io::stdin().lock().take(MAX_KEY_INPUT_BYTES).read_to_end(&mut bytes);
     Ok(String::from_utf8_lossy(&bytes).into_owned().into())
 }
@@ -69,12 +69,12 @@ fn read_interruptible<T: Send + 'static>(
     read: impl FnOnce() -> PromptResult<T> + Send + 'static,
 ) -> Result<Option<T>, UserError> {
     let (result_sender, result_receiver) = mpsc::channel();
-    // So that the terminal gets its echo back.
+    // So that the echo of the terminal is restored.
     let interrupt = result_sender.clone();
     add_signal_handler(move || interrupt.send(PromptResult::Interrupted).is_ok());
     thread::spawn(move || result_sender.send(read()));
     let result = result_receiver.recv();
-    // Before the receiver, so that no signal ends the program without echo.
+    // Dropped before the receiver, so that no signal ends the program while echo is off.
     drop(echo_guard);
     match result {
         Ok(PromptResult::Line(line)) => Ok(line),

@@ -65,7 +65,7 @@ impl Route {
         if is_loopback {
             return Ok(Self::Loopback);
         }
-        // A variable that is set to nothing counts as unset, as in curl.
+        // An empty variable counts as unset, as in curl.
         let read = |name: &'static str| {
             let value = read_var(name)?;
             let text = value.to_str().map(|text| text.trim().to_owned());
@@ -96,7 +96,7 @@ impl ProxyServer {
             advice: PROXY_ADVICE.into(),
         };
         let not_an_address = || invalid("is not the address of a proxy".into());
-        // A URL parser drops line breaks and tabs, which would make another host of two lines.
+        // A URL parser removes line breaks and tabs, so that two lines would become another host.
         if value.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(not_an_address());
         }
@@ -118,7 +118,7 @@ impl ProxyServer {
             scheme => {
                 let scheme = sanitize(scheme, 20);
                 return Err(invalid(format!(
-                    "has the scheme {scheme}://, which no proxy of Keywright's has"
+                    "has the scheme {scheme}://, which Keywright does not support"
                 )));
             }
         };
@@ -137,7 +137,7 @@ impl ProxyServer {
             let pair = format!("{user}:{password}");
             SecretString::from(format!("Basic {}", BASE64_STANDARD.encode(pair)))
         });
-        // Without its port a SOCKS proxy would be looked for at the port of http.
+        // Without a port, the URL would stand for the port of http.
         let _ = url.set_port(Some(port));
         let is_understood = hyper::Uri::try_from(server.as_str()).is_ok_and(|server| {
             Matcher::builder().all(url.as_str()).build().intercept(&server).is_some()
@@ -196,7 +196,7 @@ fn is_excepted(list: &str, server: &Url) -> bool {
         return true;
     }
     let Ok(server) = hyper::Uri::try_from(server.as_str()) else { return false };
-    // The proxy only stands for any proxy: the matcher says whether the list spares the server.
+    // The matcher needs a proxy, but only whether the list excludes the server matters.
     let matcher = Matcher::builder().all("http://proxy").no(entries.join(",")).build();
     matcher.intercept(&server).is_none()
 }
@@ -249,10 +249,10 @@ mod tests {
                 "socks://127.0.0.1:1080/",
                 "ALL_PROXY has the scheme socks://, which does not say which version of SOCKS",
             ),
-            ("ftp://proxy:1", "ALL_PROXY has the scheme ftp://, which no proxy of Keywright's has"),
+            ("ftp://proxy:1", "ALL_PROXY has the scheme ftp://, which Keywright does not support"),
             (
                 "garbage://proxy",
-                "ALL_PROXY has the scheme garbage://, which no proxy of Keywright's has",
+                "ALL_PROXY has the scheme garbage://, which Keywright does not support",
             ),
             ("://secret", "ALL_PROXY is not the address of a proxy"),
             ("http://a b:secret@", "ALL_PROXY is not the address of a proxy"),

@@ -1,4 +1,4 @@
-//! `keywright guardrail`: lists and shows the account's guardrails. They are made on OpenRouter's page.
+//! `keywright guardrail`: lists and shows the account's guardrails. They are created on OpenRouter's page.
 
 use std::fmt::Write;
 
@@ -23,7 +23,7 @@ pub enum GuardrailCommand {
     List(ListArgs),
     /// Show the rules of a guardrail and the keys under it
     Show(ShowArgs),
-    /// Open the page where guardrails are made and changed
+    /// Open the page where guardrails are created and changed
     Open,
 }
 
@@ -65,7 +65,7 @@ impl GuardrailCommand {
                 }
                 if guardrails.all.is_empty() {
                     print_status(
-                        "the account has no guardrails; make one: keywright guardrail open",
+                        "the account has no guardrails; create one: keywright guardrail open",
                     );
                     return Ok(());
                 }

@@ -56,7 +56,7 @@ pub struct WatchArgs {
 
 impl WatchArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        // A prompt of the secret store must not come in the middle of the night.
+        // The prompt of the secret store must come now, while the user is present.
         services.secret_store.unlock().map_err(|error| error.to_user_error())?;
         let days = |count: u32| SignedDuration::from_hours(24 * i64::from(count));
         let thresholds = WatchThresholds {
@@ -111,7 +111,7 @@ impl WatchArgs {
             .args([option, command])
             .envs(facts.variables())
             .stdin(Stdio::null())
-            // Standard output has the reports alone.
+            // Standard output contains only the reports.
             .stdout(io::stderr());
         if !self.keep_env {
             remove_secret_variables(&mut child);

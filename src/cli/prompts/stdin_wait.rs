@@ -16,7 +16,7 @@ pub(in crate::cli) struct StdinWait {
 }
 
 impl StdinWait {
-    /// Returns a wait and what ends it.
+    /// Returns a wait and the handle that ends it.
     #[cfg(unix)]
     pub(in crate::cli) fn new() -> io::Result<(Self, StdinWaitEnd)> {
         let (reader, writer) = io::pipe()?;
@@ -39,7 +39,7 @@ impl StdinWait {
             match poll(&mut descriptors, None) {
                 Ok(_) => return descriptors[0].revents().is_empty(),
                 Err(rustix::io::Errno::INTR) => {}
-                // The read reports what is wrong.
+                // The next read reports the error.
                 Err(_) => return true,
             }
         }

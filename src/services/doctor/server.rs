@@ -1,4 +1,4 @@
-//! Checks of the way to the server, the server and its clock.
+//! Checks of the connection to the server, its responses and its clock.
 
 use std::time::Instant;
 

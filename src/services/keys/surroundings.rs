@@ -96,7 +96,7 @@ pub async fn list_assigned_guardrails(
         .collect())
 }
 
-/// Returns the URL of the page where guardrails are made and changed.
+/// Returns the URL of the page where guardrails are created and changed.
 pub fn guardrails_page_url(services: &ServiceContext) -> String {
     format!("{}/settings/privacy", services.server)
 }

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, Command, ValueHint};
 use crate::cli::env_mapping::{escape_item, last_item_start, validate_variable_name};
 use crate::domain::ResetInterval;
 
-/// A word that can be completed to, and its description. An empty value stands for file names.
+/// A completion and its description. An empty value stands for file names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Candidate {
     pub(super) value: String,
@@ -29,7 +29,7 @@ pub(super) fn complete_word(
     labels: &dyn Fn() -> Vec<Candidate>,
 ) -> Vec<Candidate> {
     let mut found = list_candidates(root, words, current, labels);
-    // Options, and labels that look like options, show themselves once the first dash is there, or
+    // Options, and labels that look like options, are offered once a dash was typed, or
     // after a double dash.
     let shows_dashes = current.starts_with('-') || words.iter().any(|word| word == "--");
     found.retain(|candidate| shows_dashes || !candidate.value.starts_with('-'));

@@ -13,7 +13,7 @@ use crate::domain::{
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
 
-/// What is taken where an answer is empty.
+/// The values for empty answers.
 pub(super) struct Defaults {
     pub limit: String,
     pub reset: String,
@@ -68,7 +68,7 @@ pub(super) fn ask_for_request(
         Ok(Some((management, _))) => {
             ask_for_workspace(defaults.workspace.as_deref(), services, &management)?
         }
-        // Why it cannot be read does not matter as long as nothing needs it.
+        // An error matters only if the management key is needed.
         Ok(None) | Err(_) => defaults.workspace.clone(),
     };
     Ok(KeyRequest {
