@@ -91,7 +91,8 @@ impl TestAccount {
         self.apply_with(labels, auth_method, |_, _| ())
     }
 
-    /// Applies, with a person who hears the news and may wish; each end in a word or two.
+    /// Applies with a user who receives the progress and may send commands. Returns each result in short
+    /// form.
     fn apply_with(
         &self,
         labels: &[&str],
@@ -108,7 +109,7 @@ impl TestAccount {
         results.iter().map(|end| self.in_words(end)).collect()
     }
 
-    /// A key that is said to be stored is in the vault and on the list.
+    /// Returns a result in short form. Checks that a stored key is in the secret store.
     fn in_words(&self, end: &ItemResult) -> String {
         match &end.result {
             Err(error) => format!("{} {}", exit_code(error.kind), error.message),

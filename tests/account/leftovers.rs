@@ -39,7 +39,7 @@ fn advice(left: &RecoveryReport, name: &str) -> String {
     named.unwrap_or_else(|| panic!("{name} is not listed: {left:?}")).1.clone()
 }
 
-/// The management key's account is the one the held keys say they came from.
+/// The management key belongs to the account of the stored keys.
 fn is_ours(world: &TestAccount) {
     let client = world.services.build_client().unwrap();
     let account = block_on(
@@ -198,7 +198,7 @@ fn migration_moves_all_entries_also_those_not_in_the_inventory() {
     assert_eq!(to.get(&management, TIMEOUT).unwrap().expose_secret(), "m");
     assert_eq!(to.get(&kept, TIMEOUT).unwrap().expose_secret(), "answer");
     assert!(world.services.secret_store.get(&kept, TIMEOUT).is_err());
-    // Once more: what is on the list is found there, and nothing is done.
+    // Again: the key is found in the inventory, and nothing is done.
     assert_eq!(moved(&world, &to), (6, 0));
 }
 

@@ -293,9 +293,9 @@ fn without_a_management_key_it_is_said_before_and_after_what_cannot_be_carried()
     let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: true });
     // The last list of the account showed the guardrail.
     block_on(keys::join_account_keys(&case.account.services, &case.account.management)).unwrap();
-    let held = case.account.stored_key(KEY);
-    let before = block_on(keys::preview_replacement(&case.account.services, &held, None));
-    assert_eq!(before, keys::preview_without_management_key(&held));
+    let stored_key = case.account.stored_key(KEY);
+    let before = block_on(keys::preview_replacement(&case.account.services, &stored_key, None));
+    assert_eq!(before, keys::preview_without_management_key(&stored_key));
     assert_eq!(names(&before, true), ["include_byok_in_limit", "guardrail"]);
     assert_eq!(
         names(&before, false),

@@ -128,7 +128,7 @@ fn update_does_not_overwrite_a_concurrent_change() {
         (Reported::None, Reported::None, vec![])
     );
     assert_eq!(now.name.as_deref(), Some("laptop"));
-    assert_eq!(world.stored_key("laptop").limit(), Reported::None, "the list has it");
+    assert_eq!(world.stored_key("laptop").limit(), Reported::None, "the inventory has it");
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn failed_check_of_one_key_does_not_affect_the_others() {
         3
     );
     assert!(world.stored_key("laptop").rejected_at.is_none());
-    // The server asks for patience: it is left alone, and told how long.
+    // After a rate limit nothing more is sent, and the delay is returned.
     world.spoil("", Fault::SlowDown(7));
     let ended = round(Arc::default());
     assert_eq!(ended.retry_after, Some(Duration::from_secs(7)));

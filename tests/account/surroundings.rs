@@ -43,7 +43,7 @@ fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
     let words = stored_key.describe_block(now, |at| at.strftime("%d").to_string()).unwrap();
     assert_eq!(words, "by guardrail 'research': $24.31 spent of $20.00, until 01");
     assert!(stored_key.last_used_at().is_some());
-    // After the list of keys, and on disk, the budgets are still known.
+    // The budgets stay known after listing the keys, and on disk.
     let file = serde_json::to_string(&stored_key).unwrap();
     let read: keywright::domain::StoredKey = serde_json::from_str(&file).unwrap();
     assert_eq!(read, stored_key);

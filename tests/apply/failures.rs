@@ -35,7 +35,7 @@ fn lost_response_leaves_no_key_behind_and_two_in_a_row_end_the_batch() {
     world.spoil(CREATE_PATH, 1..=9, Fault::Half);
     let results = world.apply(&["d", "e", "f"], world.management());
     assert!(results[1].starts_with('7') && results[2] == "7 not started", "{results:?}");
-    // An answer in which no key can be found is kept, and its label is owed as well.
+    // A response without a key is kept, and its label is unresolved as well.
     world.spoil(CREATE_PATH, 1..=1, Fault::Lie(200, "{}".into()));
     let results = world.apply(&["g", "h"], world.management());
     assert!(

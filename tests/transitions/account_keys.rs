@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// `laptop` held and known, `ci` held and gone, `web` the account's alone.
+/// `laptop` stored and listed, `ci` stored and revoked, `web` in the account only.
 fn with_account() -> Model {
     let mut model = model_with_keys(&["laptop", "ci"]);
     let effects = send_intent(&mut model, Intent::NextScope);
@@ -27,7 +27,7 @@ fn the_accounts_keys_are_joined_by_hash_and_can_be_filtered() {
     }
     assert_eq!(seen, ["laptop ci web", "web", "ci", "laptop ci"]);
     assert_eq!(model.dashboard.scope, KeyScope::Stored);
-    assert_eq!(model.dashboard.stored_keys().len(), 2, "a key elsewhere is not held");
+    assert_eq!(model.dashboard.stored_keys().len(), 2, "an account key is not stored");
 }
 
 #[test]

@@ -206,7 +206,7 @@ fn esc_stops_the_queue_and_its_end_is_shown_and_esc_again_goes_to_the_list() {
     send_intent(&mut model, Intent::Back);
     assert!(matches!(model.screen, Screen::Dashboard));
     assert_eq!(model.background_runs[0].label.as_str(), "aider");
-    // A key that came while the person was leaving is on the list.
+    // A key that was received while the user was leaving is in the inventory.
     ended(&mut model, ticket, "aider", None);
     send(&mut model, Msg::Response(ticket, Response::PlanApplied(None)));
     assert_eq!((model.dashboard.stored_keys().len(), model.background_runs.len()), (2, 0));
