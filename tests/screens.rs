@@ -283,6 +283,7 @@ fn unresolved_attempts_are_shown_on_top() {
         rotations: Vec::new(),
         unresolved_attempts: vec![attempt],
         deleted_labels: Vec::new(),
+        foreign_keys: Vec::new(),
         error: None,
     };
     update(&mut model, msg, now());

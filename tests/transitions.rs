@@ -153,6 +153,7 @@ fn finish_recovery(model: &mut Model, not_stored: Vec<ProvisioningOutcome>) {
             rotations: Vec::new(),
             unresolved_attempts: Vec::new(),
             deleted_labels: Vec::new(),
+            foreign_keys: Vec::new(),
             error: None,
         },
     );

@@ -305,6 +305,7 @@ async fn recover_interrupted(services: &ServiceContext) -> Msg {
         rotations,
         unresolved_attempts: recovered.unresolved,
         deleted_labels: recovered.settled.deleted,
+        foreign_keys: recovered.settled.foreign,
         error,
     }
 }

@@ -104,6 +104,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             rotations,
             unresolved_attempts,
             deleted_labels,
+            foreign_keys,
             error,
         } => {
             for new_key in unstored_keys
@@ -113,9 +114,16 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 queue_unstored(model, new_key);
             }
             model.dashboard.unresolved_attempts = unresolved_attempts;
-            if let Some(label) = deleted_labels.first() {
+            for label in deleted_labels {
                 model.notify(Ok(format!(
                     "a key for '{label}' that was created and not received was deleted at OpenRouter"
+                )));
+            }
+            for key in foreign_keys {
+                let page = format!("{}/keys/{}", model.server, key.hash);
+                model.notify(Ok(format!(
+                    "another key with the name '{}' is not stored here and was left as it is: {page}",
+                    key.display_name()
                 )));
             }
             for (label, result) in rotations {

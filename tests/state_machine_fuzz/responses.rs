@@ -95,6 +95,7 @@ impl Fuzzer {
                 },
                 rotations: Vec::new(),
                 deleted_labels: rng.vec(2, Rng::label),
+                foreign_keys: Vec::new(),
                 unresolved_attempts: rng.vec(3, |rng| rng.unresolved_attempt(now)),
                 error: rng.option(Rng::user_error),
             },

@@ -293,3 +293,30 @@ fn an_account_without_credit_stays_reported_until_a_whole_round_has_none() {
     assert!(round(&mut model, &[CheckResult::InsufficientCredits, valid.clone()]));
     assert!(!round(&mut model, &[valid.clone(), valid]));
 }
+
+#[test]
+fn each_deleted_and_each_foreign_key_of_a_recovery_is_reported() {
+    let mut model = model_with_keys(&["laptop"]);
+    let before = model.messages.len();
+    send(
+        &mut model,
+        Msg::RecoveryFinished {
+            stored_keys: Vec::new(),
+            unstored_keys: Vec::new(),
+            rotations: Vec::new(),
+            unresolved_attempts: Vec::new(),
+            deleted_labels: vec!["ci".parse().unwrap(), "web".parse().unwrap()],
+            foreign_keys: vec![account_key("ci")],
+            error: None,
+        },
+    );
+    let texts: Vec<String> = model
+        .messages
+        .iter()
+        .skip(before)
+        .map(|logged| logged.message.clone().unwrap_or_else(|error| error.message))
+        .collect();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(texts[0].contains("'ci'") && texts[1].contains("'web'"), "{texts:?}");
+    assert!(texts[2].contains("left as it is: "), "{texts:?}");
+}

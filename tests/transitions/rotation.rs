@@ -203,6 +203,7 @@ fn a_replaced_key_goes_by_itself_only_where_that_was_said_and_it_stood_still() {
                 rotations,
                 unresolved_attempts: Vec::new(),
                 deleted_labels: Vec::new(),
+                foreign_keys: Vec::new(),
                 error: None,
             },
         );

@@ -170,6 +170,8 @@ pub enum Msg {
         rotations: Vec<(Label, Result<Rotated, UserError>)>,
         /// The labels of attempts whose key was not received, and was deleted.
         deleted_labels: Vec<Label>,
+        /// Keys with the labels of such attempts that someone else created.
+        foreign_keys: Vec<AccountKey>,
         /// Attempts that may have created a key that was not received.
         unresolved_attempts: Vec<UnresolvedAttempt>,
         /// Why the recovery failed.
