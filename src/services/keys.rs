@@ -12,6 +12,7 @@ pub mod management_key;
 mod migrate;
 mod missing;
 mod name_lookup;
+mod new_key_names;
 mod paging;
 mod recovery;
 mod refresh;
@@ -38,6 +39,9 @@ pub use leak_response::respond_to_leak;
 pub use migrate::{MigratedEntry, migrate_entries};
 pub use missing::missing_error;
 pub use name_lookup::{Named, find_by_name};
+pub use new_key_names::{
+    NameResolver, WorkspaceText, assign_requested_guardrail, create_key, parse_workspace,
+};
 pub use recovery::{
     RecoveryReport, find_received_hash, recover_and_reconcile, recover_attempts,
     recover_interrupted,

@@ -4,8 +4,13 @@
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use keywright::domain::{CheckResult, GuardrailRef, KeyState};
+use keywright::cli::exit_code;
+use keywright::domain::{
+    CheckResult, DefaultedFields, FieldChange, GuardrailRef, KeyEdit, KeyRequest, KeyState,
+    KeyUpdateOutcome, ProvisioningOutcome,
+};
 use keywright::services::keys;
+use keywright::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 use tokio::sync::watch;
 
 use super::proxy::Fault;
@@ -147,4 +152,98 @@ fn a_workspace_is_found_by_uuid_slug_or_name() {
     let error = find("defalt").unwrap_err().to_user_error();
     assert_eq!(error.message, "the account has no workspace 'defalt'; did you mean default?");
     assert_eq!(error.advice, "the account's workspaces: default, research");
+}
+
+/// The services with a management key, and the guardrail `research`.
+fn with_guardrail(account: &TestAccount) -> (ServiceContext, GuardrailRef) {
+    let management_key = Some(account.management.clone());
+    let services = ServiceContext { management_key, ..account.services.clone() };
+    let found = block_on(keys::find_guardrail(&services, &account.management, "research")).unwrap();
+    (services, GuardrailRef { id: found.id, name: found.name })
+}
+
+#[test]
+fn a_new_key_that_does_not_get_its_guardrail_is_reported() {
+    let account = TestAccount::new();
+    let (services, research) = with_guardrail(&account);
+    let create = |label: &str| {
+        let request = KeyRequest {
+            label: label.parse().unwrap(),
+            limit: None,
+            limit_reset: None,
+            expiry: None,
+            workspace_id: None,
+            guardrail: Some(research.clone()),
+            defaulted: DefaultedFields::default(),
+        };
+        let mut controls = ProvisioningControls {
+            cancel: watch::channel(false).1,
+            pasted_codes: tokio::sync::mpsc::channel(1).1,
+        };
+        let method = AuthMethod::ManagementKey(account.management.clone());
+        block_on(keys::create_key(&request, method, &services, &mut controls, &|_| {}))
+    };
+    let ProvisioningOutcome::Stored { stored_key, warning, .. } = create("new one") else {
+        panic!()
+    };
+    assert_eq!((stored_key.guardrail, warning), (Some(research.clone()), None));
+    assert_eq!(account.stored_key("new one").guardrail, Some(research.clone()));
+
+    account.spoil("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
+    let ProvisioningOutcome::Stored { stored_key, warning, .. } = create("new two") else {
+        panic!()
+    };
+    let warning = warning.unwrap();
+    assert_eq!((stored_key.guardrail, exit_code(warning.kind)), (None, 1));
+    assert!(warning.meaning.contains("is not under the guardrail 'research'"), "{warning:?}");
+    assert!(
+        warning.advice.ends_with("keywright edit --guardrail research 'new two'"),
+        "{warning:?}"
+    );
+}
+
+#[test]
+fn a_guardrail_that_somebody_changed_meanwhile_is_a_conflict() {
+    let account = TestAccount::new();
+    let (services, research) = with_guardrail(&account);
+    let key = account.stored_key("ci");
+    let current =
+        block_on(keys::fetch_editable_key(&services, &account.management, &key.hash, true))
+            .unwrap();
+    let edit = KeyEdit {
+        limit: FieldChange::Set("99".parse().unwrap()),
+        guardrail: FieldChange::Set(research.clone()),
+        ..KeyEdit::default()
+    };
+    let (update, differences) = edit.to_update(&key, Some(&current)).unwrap();
+    assert_eq!(differences.len(), 2);
+    let assign = keys::assign_guardrail(&services, &account.management, &key.hash, Some(&research));
+    block_on(assign).unwrap();
+    let outcome = block_on(keys::apply_key_update(&services, update));
+    let KeyUpdateOutcome::Conflict { guardrail, changed_fields, current: now } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!((guardrail, changed_fields), (Some(research), vec!["guardrail"]));
+    assert_eq!(now.info.limit, current.account_key.info.limit, "nothing was sent");
+
+    // A refused assignment is said, and the other change is not hidden by it.
+    let (update, _) =
+        KeyEdit { guardrail: FieldChange::Clear, ..edit }.to_update(&key, Some(&current)).unwrap();
+    assert!(update.guardrail.is_none());
+    let current =
+        block_on(keys::fetch_editable_key(&services, &account.management, &key.hash, true))
+            .unwrap();
+    let edit = KeyEdit {
+        limit: FieldChange::Set("98".parse().unwrap()),
+        guardrail: FieldChange::Clear,
+        ..KeyEdit::default()
+    };
+    let (update, _) = edit.to_update(&key, Some(&current)).unwrap();
+    account.spoil("POST /api/v1/guardrails/", Fault::Say(403, String::new()));
+    let outcome = block_on(keys::apply_key_update(&services, update));
+    let KeyUpdateOutcome::Updated { account_key, warning: Some(warning), .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(account_key.unwrap().info.limit.value(), Some(98.0));
+    assert!(warning.message.starts_with("the other changes were made, but the guardrail was not"));
 }

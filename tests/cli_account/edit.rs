@@ -115,3 +115,36 @@ fn guardrails_are_listed_and_shown_with_the_keys_under_them() {
     let (code, _, err) = home.run(&["guardrail", "list"]);
     assert!(code == 1 && err.contains("keywright management set"), "{err}");
 }
+
+#[test]
+fn a_new_key_is_put_into_its_workspace_and_under_its_guardrail_by_name() {
+    let home = home();
+    let new = |label: &str, options: &[&str]| {
+        let all = [&["new", label, "--json"][..], options].concat();
+        home.run_with_management_key(&all)
+    };
+    let (code, out, err) = new("a", &["--guardrail", "Research", "--workspace", "research"]);
+    assert_eq!(code, 0, "{err}");
+    let key: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(key["guardrail"], "research");
+    assert_eq!(key["workspace_id"], key["requested"]["workspace_id"]);
+    assert_eq!(key["workspace_id"].as_str().map(str::len), Some(36));
+    let listed = run_json(&home, &["guardrail", "list", "--json"]);
+    assert_eq!(listed[0]["keys"], json!(["a"]));
+    // Nothing is created where a name is unknown, or where there is no key to ask with.
+    let keys = || run_json(&home, &["list", "--json"]).as_array().unwrap().len();
+    let before = keys();
+    for (option, name, message) in [
+        ("--guardrail", "reserch", "no guardrail 'reserch'; did you mean research?"),
+        ("--workspace", "labs", "no workspace 'labs'"),
+    ] {
+        let (code, out, err) = new("b", &[option, name]);
+        assert_eq!(code, 2, "{out}{err}");
+        assert!(err.contains(message), "{err}");
+        let (code, _, err) = home.run(&["new", "b", option, name]);
+        assert_eq!(code, 2);
+        assert!(err.contains("needs a management key, and none is known"), "{err}");
+        assert!(err.contains("keywright management set"), "{err}");
+    }
+    assert_eq!(keys(), before);
+}

@@ -17,8 +17,8 @@ use crate::domain::{
     ApiKey, Cents, ErrorKind, Expiry, KeyDefaults, KeyRequest, Label, ManagementKey, PartialPolicy,
     ProvisioningOutcome, ResetInterval, StoreKind, StoredKey, UserError, format_command,
 };
-use crate::services::keys::management_key;
-use crate::services::provision::{self, ServiceContext};
+use crate::services::keys::{self, NameResolver, WorkspaceText, management_key};
+use crate::services::provision::ServiceContext;
 use questions::{Defaults, ask_for_request};
 
 /// Arguments of `new`.
@@ -36,9 +36,12 @@ pub struct NewArgs {
     /// When the key expires: 30d, 12h, 6w, 3mo, 1y, 2027-12-31, 2027-12-31T23:59:59Z or never [default: the configuration's, else 90d]
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     expires: Option<String>,
-    /// The UUID of the key's workspace [default: the configuration's, else the account's default workspace]
-    #[arg(long, value_name = "UUID")]
+    /// The key's workspace: its UUID, or with a management key its slug or name [default: the configuration's, else the account's default workspace]
+    #[arg(long, value_name = "WORKSPACE")]
     workspace: Option<String>,
+    /// Put the key under this guardrail, by name or id, or under none; needs a management key
+    #[arg(long, value_name = "NAME", default_value = "none", hide_default_value = true)]
+    guardrail: String,
     #[command(flatten)]
     sign_in: SignInArgs,
     /// Print JSON
@@ -51,10 +54,11 @@ pub struct NewArgs {
 
 impl NewArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let request = match &self.label {
+        let mut request = match &self.label {
             Some(label) => self.parse_request(label, &services.key_defaults)?,
             None => ask_for_request(&self.defaults(&services.key_defaults), services)?,
         };
+        self.resolve_names(&mut request, services)?;
         if request.defaulted.any() && self.label.is_some() {
             print_status(&format!("policy: {}", request.describe_policy()));
         }
@@ -78,7 +82,7 @@ impl NewArgs {
         let outcome = run_async(async {
             let (outcome, mut controls) =
                 run_with_prompts(opens_manually, async |controls, report| {
-                    provision::run(&request, auth_method, services, controls, report).await
+                    keys::create_key(&request, auth_method, services, controls, report).await
                 })
                 .await;
             retry_store_interactively(outcome, &mut controls, services).await
@@ -116,6 +120,40 @@ impl NewArgs {
         Ok(known.map(|(key, _)| key))
     }
 
+    /// Finds the workspace and the guardrail by name, before anything is created.
+    fn resolve_names(
+        &self,
+        request: &mut KeyRequest,
+        services: &ServiceContext,
+    ) -> Result<(), UserError> {
+        let guardrail = Some(self.guardrail.trim()).filter(|it| !it.eq_ignore_ascii_case("none"));
+        // Without a label the workspace was a question.
+        let workspace = self.workspace.as_deref().filter(|_| self.label.is_some());
+        let workspace_name = match workspace.map(keys::parse_workspace) {
+            Some(WorkspaceText::Id(id)) => {
+                request.workspace_id = Some(id.to_owned());
+                None
+            }
+            Some(WorkspaceText::Name(name)) => Some(name),
+            Some(WorkspaceText::Default) | None => None,
+        };
+        if guardrail.is_none() && workspace_name.is_none() {
+            return Ok(());
+        }
+        services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+        run_async(async {
+            let names = NameResolver::load(services).await?;
+            if let Some(name) = workspace_name {
+                request.workspace_id = Some(names.find_workspace(name).await?);
+            }
+            if let Some(name) = guardrail {
+                request.guardrail = Some(names.find_guardrail(name).await?);
+            }
+            Ok(())
+        })?
+        .map_err(|error: keys::Error| error.to_user_error())
+    }
+
     fn defaults(&self, defaults: &KeyDefaults) -> Defaults {
         let or = |option: &Option<String>, default: &str| {
             option.clone().unwrap_or_else(|| default.to_owned())
@@ -143,7 +181,8 @@ impl NewArgs {
             limit: limit.map_err(|problem| wrong("--limit", &problem))?,
             limit_reset: reset.map_err(|problem| wrong("--reset", &problem))?,
             expiry: expiry.map_err(|problem| wrong("--expires", &problem))?,
-            workspace_id: self.workspace.clone().map(Some),
+            // See `resolve_names`.
+            workspace_id: self.workspace.as_ref().map(|_| None),
         };
         let request = defaults.complete(label, requested, now);
         request.validate().map_err(|problem| invalid(problem.to_string()))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::Error;
+use super::{Error, assign_requested_guardrail};
 use crate::domain::{
     ApiKey, AuthorizationResponse, ErrorKind, KeyRequest, Label, ProvisioningEvent, StoredKey,
     UnresolvedAttempt, UserError,
@@ -196,9 +196,14 @@ pub async fn create_keys(
                 let unlisted = runner.flush_inventory(true).err();
                 (Err(stored_key.other_account_error()), unlisted.or(warning))
             }
-            Ok((stored_key, warning)) => {
+            Ok((mut stored_key, warning)) => {
+                let guardrail = request.guardrail.as_ref();
                 let last = stop || at + 1 == requests.len();
-                (Ok(stored_key), runner.flush_inventory(last).err().or(warning))
+                // The guardrail is recorded in the inventory.
+                let unlisted = runner.flush_inventory(last || guardrail.is_some()).err();
+                let unassigned =
+                    assign_requested_guardrail(services, guardrail, &mut stored_key).await;
+                (Ok(stored_key), unlisted.or(unassigned).or(warning))
             }
             Err(error) => (Err(error), None),
         };

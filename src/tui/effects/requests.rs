@@ -10,7 +10,7 @@ use crate::domain::{
     AuthCode, CheckResult, KeyRequest, Label, ProvisioningEvent, ProvisioningOutcome,
 };
 use crate::services::keys::{self, RefreshReport, load_key};
-use crate::services::provision::{self, ServiceContext};
+use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 use crate::tui::state::{AuthChoice, Msg, Request, Response, Ticket};
 
@@ -123,17 +123,16 @@ impl EffectRunner {
 
     fn provision_key(&mut self, ticket: Ticket, request: KeyRequest, auth_choice: AuthChoice) {
         let mut controls = self.register_run(ticket);
-        let (services, responder) = (self.services.clone(), self.responder(ticket));
-        tokio::spawn(async move {
+        self.spawn_request(ticket, move |services, responder| async move {
             let report = |event| responder.report(event);
             let outcome = match actions::resolve_auth_choice(auth_choice, &services, &report).await
             {
                 Ok(method) => {
-                    provision::run(&request, method, &services, &mut controls, &report).await
+                    keys::create_key(&request, method, &services, &mut controls, &report).await
                 }
                 Err(error) => ProvisioningOutcome::Failed(error),
             };
-            responder.send(Response::ProvisioningFinished(outcome));
+            Response::ProvisioningFinished(outcome)
         });
     }
 }

@@ -1,0 +1,134 @@
+//! The workspace and the guardrail of a new key: found by name before it is created, and assigned
+//! afterwards.
+
+use super::Error;
+use super::edit::apply_guardrail;
+use super::management_key::load_management_key;
+use super::surroundings::{find_guardrail, find_workspace};
+use super::surroundings_error::SurroundingsError;
+use crate::domain::{
+    ErrorKind, GuardrailRef, KeyRequest, ManagementKey, ProvisioningEvent, ProvisioningOutcome,
+    StoredKey, UserError, format_command,
+};
+use crate::services::provision::{self, AuthMethod, ProvisioningControls, ServiceContext};
+
+/// A management key that is read when a name needs the account's lists.
+pub struct NameResolver<'a> {
+    services: &'a ServiceContext,
+    management: Option<ManagementKey>,
+}
+
+impl<'a> NameResolver<'a> {
+    /// Reads the management key, if there is one.
+    pub async fn load(services: &'a ServiceContext) -> Result<Self, Error> {
+        let management = load_management_key(services).await?.map(|(key, _)| key);
+        Ok(Self { services, management })
+    }
+
+    /// Returns the UUID of the workspace with this slug or name.
+    pub async fn find_workspace(&self, text: &str) -> Result<String, Error> {
+        let management = self.management.as_ref().ok_or(SurroundingsError::NoManagementKey {
+            option: "a workspace by its name",
+            alternative: ", or give the workspace's UUID",
+        })?;
+        Ok(find_workspace(self.services, management, text).await?.id)
+    }
+
+    /// Returns the guardrail with this name or id.
+    pub async fn find_guardrail(&self, text: &str) -> Result<GuardrailRef, Error> {
+        let management = self
+            .management
+            .as_ref()
+            .ok_or(SurroundingsError::NoManagementKey { option: "a guardrail", alternative: "" })?;
+        let found = find_guardrail(self.services, management, text).await?;
+        Ok(GuardrailRef { id: found.id, name: found.name })
+    }
+}
+
+/// Returns how a workspace was written.
+pub fn parse_workspace(text: &str) -> WorkspaceText<'_> {
+    match text.trim() {
+        "" | "default" => WorkspaceText::Default,
+        id if KeyRequest::validate_workspace_id(id).is_ok() => WorkspaceText::Id(id),
+        name => WorkspaceText::Name(name),
+    }
+}
+
+/// How a person wrote a workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkspaceText<'a> {
+    /// The account's default workspace.
+    Default,
+    /// A UUID, which is sent as it is.
+    Id(&'a str),
+    /// A slug or a name, which the account's list explains.
+    Name(&'a str),
+}
+
+/// Puts a new key under the guardrail that was requested for it, and records that. Returns what the
+/// person has to know if that fails: the key exists.
+pub async fn assign_requested_guardrail(
+    services: &ServiceContext,
+    guardrail: Option<&GuardrailRef>,
+    stored_key: &mut StoredKey,
+) -> Option<UserError> {
+    let guardrail = guardrail?;
+    let assigned = async {
+        let page = super::guardrails_page_url(services);
+        let management = super::management_key::require_management_key(services, &page).await?;
+        apply_guardrail(services, &management, &stored_key.hash, Some(guardrail.clone())).await
+    };
+    match assigned.await {
+        Ok(()) => {
+            stored_key.guardrail = Some(guardrail.clone());
+            None
+        }
+        Err(error) => {
+            let label = &stored_key.label;
+            Some(
+                UserError::new(
+                    ErrorKind::Failed,
+                    error.to_string(),
+                    format!(
+                        "try again: {}",
+                        format_command(
+                            &["edit", "--guardrail", &guardrail.name],
+                            &[label.as_str()]
+                        )
+                    ),
+                )
+                .with_meaning(format!(
+                    "the key '{label}' exists and works, and is not under the guardrail '{}'",
+                    guardrail.name
+                )),
+            )
+        }
+    }
+}
+
+/// Creates a key like [`provision::run`] and puts it under the requested guardrail.
+pub async fn create_key(
+    request: &KeyRequest,
+    auth_method: AuthMethod,
+    services: &ServiceContext,
+    controls: &mut ProvisioningControls,
+    report: &(dyn Fn(ProvisioningEvent) + Sync),
+) -> ProvisioningOutcome {
+    let mut outcome = provision::run(request, auth_method, services, controls, report).await;
+    let guardrail = request.guardrail.as_ref();
+    match &mut outcome {
+        ProvisioningOutcome::Stored { stored_key, warning, .. } => {
+            let unassigned = assign_requested_guardrail(services, guardrail, stored_key).await;
+            // A key without its guardrail is worse than what else may be said.
+            *warning = unassigned.or(warning.take());
+        }
+        // The person may still store it, and it can spend already.
+        ProvisioningOutcome::NotStored { entry, .. } => {
+            if let Some(error) = assign_requested_guardrail(services, guardrail, entry).await {
+                report(ProvisioningEvent::Notice(error.one_line()));
+            }
+        }
+        ProvisioningOutcome::Failed(_) => {}
+    }
+    outcome
+}
