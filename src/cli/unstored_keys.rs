@@ -46,7 +46,8 @@ pub(super) async fn retry_store_interactively(
             _ = controls.cancel.wait_for(|cancelled| *cancelled) => break,
             read = read => if !matches!(read, Ok(Ok(1..))) { break },
         }
-        outcome = provision::retry_store(entry.clone(), key.clone(), services).await;
+        let services = services.for_key(entry);
+        outcome = provision::retry_store(entry.clone(), key.clone(), &services).await;
     }
     outcome
 }

@@ -360,6 +360,7 @@ async fn abandon_attempt(guard: AttemptGuard, services: &ServiceContext) {
 
 async fn delete_attempt_secrets(guard: &AttemptGuard, services: &ServiceContext) {
     let entry_id = attempt_entry_id(guard);
+    let services = services.for_attempt(guard.attempt());
     let _ =
         services.call_secret_store(move |store, timeout| store.delete(&entry_id, timeout)).await;
 }

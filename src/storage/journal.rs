@@ -113,6 +113,10 @@ impl Attempt {
     pub fn is_in_store(&self, store: &StoreKind) -> bool {
         self.store.as_ref().is_none_or(|kind| kind == store)
     }
+
+    fn is_in_one_of(&self, stores: &[StoreKind]) -> bool {
+        stores.iter().any(|store| self.is_in_store(store))
+    }
 }
 
 /// Deserializes the name of a store, which is empty in entries of an early version.
@@ -216,16 +220,16 @@ pub fn list_all_attempts(location: &StoreLocation) -> Result<Vec<Attempt>, Error
 }
 
 /// Returns the attempts that may have issued a key and belong to another server than `server` or
-/// to another secret store than `store`.
+/// to another secret store than `stores`.
 pub fn list_attempts_outside(
     location: &StoreLocation,
     server: &str,
-    store: &StoreKind,
+    stores: &[StoreKind],
 ) -> Result<Vec<Attempt>, Error> {
     let mut attempts = list_all_attempts(location)?;
     attempts.retain(|attempt| {
         let here = attempt.server == server
-            && (attempt.stage == AttemptStage::Unresolved || attempt.is_in_store(store));
+            && (attempt.stage == AttemptStage::Unresolved || attempt.is_in_one_of(stores));
         !here && attempt.stage >= AttemptStage::CodeReceived
     });
     Ok(attempts)
@@ -255,13 +259,13 @@ pub fn set_store_of_unresolved(
 pub fn lock_interrupted_attempts(
     location: &StoreLocation,
     server: &str,
-    store: &StoreKind,
+    stores: &[StoreKind],
 ) -> Result<Vec<AttemptGuard>, Error> {
     let attempts = list_all_attempts(location)?;
     let mut guards = Vec::new();
     for attempt in attempts {
-        // Without access to the other store its attempts cannot be recovered.
-        if attempt.server != server || !attempt.is_in_store(store) || attempt.is_final() {
+        // Without access to another store its attempts cannot be recovered.
+        if attempt.server != server || !attempt.is_in_one_of(stores) || attempt.is_final() {
             continue;
         }
         match location.try_lock(&lock_file_name(&attempt.id)) {

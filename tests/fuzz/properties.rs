@@ -223,7 +223,7 @@ pub fn journal(data: &[u8]) {
                 (&other.id, other.stage, other.send_count)
             );
         }
-        journal::list_attempts_outside(location, "https://openrouter.ai", &StoreKind::Keychain)?;
+        journal::list_attempts_outside(location, "https://openrouter.ai", &[StoreKind::Keychain])?;
         Ok(())
     });
 }

@@ -1,5 +1,7 @@
 //! Interrupted attempts: the journal, repeated runs and recovery.
 
+use keywright::domain::StoreKind;
+
 use super::*;
 
 #[test]
@@ -83,6 +85,41 @@ fn interrupted_attempt_is_finished_at_the_next_start() {
     assert_eq!(recovered.unresolved.len(), 0);
     let saved = services.secret_store.get(&services.entry_id("x"), TIMEOUT).unwrap();
     assert_eq!((saved.expose_secret(), server.exchange_count()), ("sk-or-v1-recovered", 2));
+}
+
+#[test]
+fn an_attempt_is_recovered_in_the_store_that_it_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = SecretStore::memory_with_entries(Vec::new());
+    let server = Server::new(vec![Reply::Silence, Reply::key("sk-or-v1-recovered")]);
+    let location = StoreLocation::Directory(dir.path().to_owned());
+    let services = ServiceContext {
+        secret_store: memory.clone(),
+        location,
+        request_timeout: Duration::from_secs(20),
+        ..services(&server.url)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (_cancel_sender, cancel) = watch::channel(false);
+    let (_paste, pasted) = mpsc::channel(1);
+    let mut controls = ProvisioningControls { cancel, pasted_codes: pasted };
+    let sent = server.exchange_received();
+    runtime.block_on(async {
+        let request = request("x");
+        let run = provision::run(&request, AuthMethod::Browser, &services, &mut controls, &|_| ());
+        tokio::select! { outcome = run => panic!("{outcome:?}"), () = sent.notified() => {} }
+    });
+    // The next run uses another store, and knows this one.
+    let file = SecretStore::age_file(dir.path().to_owned(), Arc::new(|_| panic!("not needed")));
+    let only_file =
+        ServiceContext { secret_store: file, other_stores: Vec::new(), ..services.clone() };
+    let recovered = runtime.block_on(provision::recover_attempts(&only_file)).unwrap();
+    assert_eq!((recovered.stored.len(), server.exchange_count()), (0, 1));
+    let next = ServiceContext { other_stores: vec![memory.clone()], ..only_file };
+    let recovered = runtime.block_on(provision::recover_attempts(&next)).unwrap();
+    assert!(recovered.stored[0].is_in_store(&StoreKind::Memory), "{recovered:?}");
+    let saved = memory.get(&services.entry_id("x"), TIMEOUT).unwrap();
+    assert_eq!(saved.expose_secret(), "sk-or-v1-recovered");
 }
 
 #[test]

@@ -82,7 +82,8 @@ pub async fn recover_interrupted(services: &ServiceContext) -> Result<RecoveryRe
     report.errors.extend(error);
     report.errors.extend(settled.errors);
     let store = services.secret_store.kind();
-    let elsewhere = journal::list_attempts_outside(&services.location, &services.server, &store)?;
+    let (location, stores) = (&services.location, services.store_kinds());
+    let elsewhere = journal::list_attempts_outside(location, &services.server, &stores)?;
     report.attempts_elsewhere.extend(elsewhere.into_iter().map(|attempt| {
         (attempt.label, attempt.server, attempt.store.unwrap_or_else(|| store.clone()))
     }));

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::api::openrouter::{Attribution, Client, Connection, Error};
 use crate::domain::{KeyDefaults, ManagementKey, ProfileName, StoreKind, StoredKey};
-use crate::storage::journal::AttemptGuard;
+use crate::storage::journal::{Attempt, AttemptGuard};
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, EntryId, SecretStore};
 use crate::storage::{inventory, keychain_providers};
@@ -106,12 +106,31 @@ impl ServiceContext {
         EntryId { service: self.keychain_service.clone(), account: label.into() }
     }
 
+    /// Returns the kinds of all stores that keys may be in.
+    pub fn store_kinds(&self) -> Vec<StoreKind> {
+        std::iter::once(&self.secret_store)
+            .chain(&self.other_stores)
+            .map(SecretStore::kind)
+            .collect()
+    }
+
     /// Returns a context whose store is the one that the inventory records for the key.
     #[must_use]
     pub fn for_key(&self, stored_key: &StoredKey) -> Self {
-        let store = self.other_stores.iter().find(|store| stored_key.is_in_store(&store.kind()));
+        self.for_store(&|kind| stored_key.is_in_store(kind))
+    }
+
+    /// Returns a context whose store is the one in which the secrets of the attempt are.
+    #[must_use]
+    pub fn for_attempt(&self, attempt: &Attempt) -> Self {
+        self.for_store(&|kind| attempt.is_in_store(kind))
+    }
+
+    /// Returns a context whose store is the first that fits; this one if none does.
+    fn for_store(&self, fits: &dyn Fn(&StoreKind) -> bool) -> Self {
+        let store = self.other_stores.iter().find(|store| fits(&store.kind()));
         match store {
-            Some(store) if !stored_key.is_in_store(&self.secret_store.kind()) => {
+            Some(store) if !fits(&self.secret_store.kind()) => {
                 let mut other_stores = self.other_stores.clone();
                 other_stores.push(self.secret_store.clone());
                 Self { secret_store: store.clone(), other_stores, ..self.clone() }

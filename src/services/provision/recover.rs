@@ -41,8 +41,9 @@ pub async fn recover_attempts(
     for guard in journal::lock_interrupted_attempts(
         &services.location,
         &services.server,
-        &services.secret_store.kind(),
+        &services.store_kinds(),
     )? {
+        let services = &services.for_attempt(guard.attempt());
         match guard.attempt().stage {
             // Without a code that was sent, no key exists.
             AttemptStage::Prepared => abandon_attempt(guard, services).await,
@@ -74,6 +75,10 @@ impl RecoveredAttempts {
 
 /// Removes an attempt from the journal, and its secrets from the secret store.
 pub fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserError> {
+    let attempts =
+        journal::list_all_attempts(&services.location).map_err(|error| error.to_user_error())?;
+    let attempt = attempts.iter().find(|attempt| attempt.id == id);
+    let services = &attempt.map_or_else(|| services.clone(), |one| services.for_attempt(one));
     let entry_id = EntryId { service: ATTEMPTS_SERVICE.into(), account: id.into() };
     let reserve = services.location.reserve_space().map_err(|error| error.to_user_error())?;
     match services.secret_store.delete(&entry_id, services.secret_store_timeout) {

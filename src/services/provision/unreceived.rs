@@ -50,7 +50,7 @@ pub async fn settle_attempts(
     let guards = journal::lock_interrupted_attempts(
         &services.location,
         &services.server,
-        &services.secret_store.kind(),
+        &services.store_kinds(),
     )?;
     let (stored, lost): (Vec<_>, Vec<_>) = guards
         .into_iter()

@@ -48,14 +48,13 @@ pub(super) fn ask_for_request(
         Cents::parse_limit(text).map_err(|problem| problem.to_string())
     })?;
     // A reset needs a limit.
-    let limit_reset = match limit {
-        None => None,
-        Some(_) => {
-            let question = "Reset of the limit: daily, weekly, monthly or never";
-            ask(question, &defaults.reset, |text| {
-                ResetInterval::parse(text).map_err(|problem| problem.to_string())
-            })?
-        }
+    let limit_reset = if limit.is_some() {
+        let question = "Reset of the limit: daily, weekly, monthly or never";
+        ask(question, &defaults.reset, |text| {
+            ResetInterval::parse(text).map_err(|problem| problem.to_string())
+        })?
+    } else {
+        None
     };
     let question = "Expires: 12h, 30d, 6w, 3mo, 1y, a date such as 2027-12-31, or never";
     let expiry = ask(question, &defaults.expires, |text| {
