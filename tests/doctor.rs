@@ -119,6 +119,7 @@ fn all_checks_pass_in_the_sandbox_and_write_nothing_to_disk() {
             "clipboard",
             "data directory",
             "inventory",
+            "usage history",
             "attempts",
             "keychain",
             "proxy",

@@ -82,13 +82,16 @@ impl Error {
 pub fn detect_availability() -> BrowserAvailability {
     let set = read_browser_variable();
     let commands = set.as_deref().map(|list| candidates::parse_commands(list, ""));
-    if commands.is_some_and(|commands| candidates::select_graphical(commands).is_err()) {
-        return BrowserAvailability::Unavailable("BROWSER names a text browser");
-    }
+    let commands = match commands.map(candidates::select_graphical) {
+        Some(Err(_)) => return BrowserAvailability::Unavailable("BROWSER names a text browser"),
+        Some(Ok(commands)) => commands,
+        None => Vec::new(),
+    };
+    let has_display = environment::has_display() || env::var_os("WSL_DISTRO_NAME").is_some();
     decide_availability(
-        set.is_some(),
+        commands.iter().any(|command| has_display || !command.is_dispatcher()),
         environment::is_ssh_session(),
-        environment::has_display() || env::var_os("WSL_DISTRO_NAME").is_some(),
+        has_display,
         || {
             ["/.dockerenv", "/run/.containerenv"]
                 .iter()

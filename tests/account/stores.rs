@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use keywright::domain::{ErrorKind, KeyLocation, RotationOutcome, StoreKind};
+use keywright::domain::{ApiKey, ErrorKind, KeyLocation, ProfileName, RotationOutcome, StoreKind};
+use keywright::services::config;
 use keywright::services::keys;
 use keywright::services::provision::ServiceContext;
 use keywright::storage::inventory;
-use keywright::storage::secret_store::SecretStore;
+use keywright::storage::secret_store::{EntryId, SecretStore};
 use secrecy::SecretString;
 
 use super::rotation::{management, rotate};
@@ -75,4 +76,31 @@ fn where_no_entry_is_left_another_keychain_is_named_as_the_cause() {
     assert_eq!(error.kind, ErrorKind::SecretStore);
     assert!(error.message.contains("none of the 4 stored keys"), "{}", error.message);
     assert!(!error.one_line().contains("removed the secret"), "{}", error.one_line());
+}
+
+#[test]
+fn an_old_entry_of_https_on_loopback_is_read_for_https_only() {
+    let account = TestAccount::new();
+    let at = |server: &str| ServiceContext {
+        server: server.into(),
+        keychain_service: config::keychain_service(&ProfileName::default(), server),
+        ..account.services.clone()
+    };
+    let (https, http) = (at("https://localhost:4000"), at("http://localhost:4000"));
+    // Until 0.1.0 the service of an entry had no scheme.
+    let entry = |service: &str| EntryId { service: service.into(), account: "old".into() };
+    let set = |service: &str, key: &str| {
+        let key = SecretString::from(key.to_owned());
+        account.services.secret_store.set(&entry(service), &key, TIMEOUT).unwrap();
+    };
+    set("keywright/localhost:4000", "sk-or-v1-old");
+    let load = |services: &ServiceContext| keys::load_key(services, &label("old"));
+    assert_eq!(load(&https).unwrap().hash(), ApiKey::from(String::from("sk-or-v1-old")).hash());
+    // A new entry is the one of https, and http never reads it.
+    set("keywright/https://localhost:4000", "sk-or-v1-new");
+    assert_eq!(load(&https).unwrap().hash(), ApiKey::from(String::from("sk-or-v1-new")).hash());
+    account.services.secret_store.delete(&entry("keywright/localhost:4000"), TIMEOUT).unwrap();
+    assert!(load(&http).is_err());
+    // Another host has no such old name.
+    assert!(load(&at("https://example.com:4000")).is_err());
 }

@@ -66,7 +66,12 @@ fn plaintext_keys_are_reported_with_their_owner_and_only_masked() {
     let found = found.unwrap();
     assert_eq!((&found["line"], &found["live"]), (&json!(3), &json!(true)));
     assert!(found["path"].as_str().unwrap().ends_with("/.zshrc"));
-    assert!(found["advice"].as_str().unwrap().starts_with("replace the key: keywright rotate ci,"));
+    let advice = found["advice"].as_str().unwrap();
+    assert!(
+        advice.starts_with("replace the key: keywright --server http://127.0.0.1:"),
+        "{advice}"
+    );
+    assert!(advice.contains(" rotate ci,"), "{advice}");
 }
 
 #[test]

@@ -173,3 +173,21 @@ async fn missing_inventory_entries_are_restored_from_the_keychain() {
         inventory::find_key(&services.location, &services.server, "notebook").unwrap().unwrap();
     assert!(disabled.rejected_at.is_some(), "disabled, and in the inventory");
 }
+
+#[test]
+fn a_damaged_usage_history_is_reported_and_moved_aside_with_fix() {
+    let home = Home::new();
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 0 }).unwrap();
+    let arguments = ["--server", sandbox.url(), "--store", "memory", "--json"];
+    for damaged in ["", "{\"keys\": [", "{\"keys\": {\"a\": {\"spent\": \"x:y\"}}}"] {
+        home.write("data/samples.json", damaged);
+        let (_, out, _) = home.doctor(&arguments, &[]);
+        let (status, message) = &checks(&out, "usage history")[0];
+        assert_eq!(status, "warn", "{damaged}: {out}");
+        assert!(message.contains("samples.json is damaged"), "{message}");
+        assert!(out.contains("doctor --fix to move the file aside"), "{out}");
+        let (_, out, err) = home.doctor(&[&arguments[..], &["--fix"]].concat(), &[]);
+        assert_eq!(checks(&out, "usage history")[0], ("ok".into(), "0 keys".into()), "{out}");
+        assert!(err.contains("moved the damaged usage history to"), "{err}");
+    }
+}

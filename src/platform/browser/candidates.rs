@@ -25,6 +25,23 @@ const TEXT_BROWSERS: &[&str] = &[
     "retawq",
 ];
 
+/// Programs that only choose a browser; without a display they choose a text browser.
+const DISPATCHERS: &[&str] = &[
+    "sensible-browser",
+    "xdg-open",
+    "x-www-browser",
+    "gnome-www-browser",
+    "exo-open",
+    "gio",
+    "gvfs-open",
+    "gnome-open",
+    "kde-open",
+    "kde-open5",
+    "kfmclient",
+    "see",
+    "run-mailcap",
+];
+
 /// A program and its arguments, including the URL.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct BrowserCommand {
@@ -41,6 +58,11 @@ impl BrowserCommand {
     /// Whether the program is found, directly or on PATH.
     pub(super) fn is_installed(&self) -> bool {
         find_program(&self.program).is_some_and(|path| path.is_file())
+    }
+
+    /// Whether the program only chooses a browser.
+    pub(super) fn is_dispatcher(&self) -> bool {
+        DISPATCHERS.contains(&program_stem(Path::new(&self.program)))
     }
 
     /// Whether the program, or the target of its symbolic link, is a text browser.

@@ -5,12 +5,12 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::{DoctorProgress, HealthCheck, pluralize};
+use super::{DoctorProgress, HealthCheck, HealthStatus, pluralize};
 use crate::domain::{StoredKey, format_date, io_error_text};
 use crate::services::provision::ServiceContext;
-use crate::storage::inventory;
 use crate::storage::journal::{self, AttemptStage};
 use crate::storage::json_store::{Error, StoreLocation};
+use crate::storage::{inventory, usage_history};
 
 pub(super) fn check_data_dir(services: &ServiceContext, fix: bool) -> HealthCheck {
     let name = "data directory";
@@ -124,42 +124,66 @@ pub(super) fn check_inventory(
     fix: bool,
     report: &mut dyn FnMut(DoctorProgress),
 ) -> Option<Vec<StoredKey>> {
-    let name = "inventory";
-    let mut keys = inventory::list_keys(&services.location, &services.server);
-    let mut move_error = None;
-    if let (true, Err(Error::InvalidJson { path, .. } | Error::Empty(path))) = (fix, &keys) {
-        match move_aside(path) {
-            Ok(aside) => {
-                report(DoctorProgress::Notice(format!(
-                    "moved the damaged inventory to {}; it is rebuilt from the keychain",
-                    aside.display()
-                )));
-                keys = inventory::list_keys(&services.location, &services.server);
-            }
-            Err(error) => move_error = Some(error),
-        }
-    }
-    match keys {
+    const RESULT: &str = "it is rebuilt from the keychain";
+    let read = || inventory::list_keys(&services.location, &services.server);
+    let (check, keys) = match read_document("inventory", RESULT, fix, report, &read) {
         Ok(keys) => {
-            report(DoctorProgress::CheckFinished(HealthCheck::ok(
-                name,
-                format!("{} for {}", pluralize(keys.len(), "key"), services.server),
+            let message = format!("{} for {}", pluralize(keys.len(), "key"), services.server);
+            (HealthCheck::ok("inventory", message), Some(keys))
+        }
+        Err(check) => (check, None),
+    };
+    report(DoctorProgress::CheckFinished(check));
+    keys
+}
+
+/// Checks that the samples of the keys' usage can be read. `fix` moves a damaged file aside.
+pub(super) fn check_usage_history(
+    services: &ServiceContext,
+    fix: bool,
+    report: &mut dyn FnMut(DoctorProgress),
+) {
+    const RESULT: &str = "the usage of each key is recorded again from its next check on";
+    let read = || usage_history::read_samples(&services.location);
+    let samples = read_document("usage history", RESULT, fix, report, &read);
+    let check = samples.map_or_else(
+        |check| HealthCheck { status: HealthStatus::Warn, ..check },
+        |samples| HealthCheck::ok("usage history", pluralize(samples.len(), "key")),
+    );
+    report(DoctorProgress::CheckFinished(check));
+}
+
+/// Reads a document of the data directory; `fix` moves a damaged one aside, and `result` says what that
+/// leads to. Returns the failed check if it cannot be read.
+fn read_document<T>(
+    name: &'static str,
+    result: &str,
+    fix: bool,
+    report: &mut dyn FnMut(DoctorProgress),
+    read: &dyn Fn() -> Result<T, Error>,
+) -> Result<T, HealthCheck> {
+    let error = match read() {
+        Ok(document) => return Ok(document),
+        Err(error) => error,
+    };
+    let mut check = HealthCheck::from_error(name, &error.to_user_error());
+    let (Error::InvalidJson { path, .. } | Error::Empty(path)) = &error else { return Err(check) };
+    if !fix {
+        check.advice = format!("run keywright doctor --fix to move the file aside; {result}");
+        return Err(check);
+    }
+    match move_aside(path) {
+        Ok(aside) => {
+            let aside = aside.display();
+            report(DoctorProgress::Notice(format!(
+                "moved the damaged {name} to {aside}; {result}"
             )));
-            Some(keys)
+            read().map_err(|error| HealthCheck::from_error(name, &error.to_user_error()))
         }
         Err(error) => {
-            let mut check = HealthCheck::from_error(name, &error.to_user_error());
-            if let Some(error) = move_error {
-                let _ = write!(
-                    check.message,
-                    ", and could not be moved aside: {}",
-                    io_error_text(&error)
-                );
-            } else if matches!(error, Error::InvalidJson { .. } | Error::Empty(_)) && !fix {
-                check.advice = "run keywright doctor --fix to move the file aside and rebuild the inventory from the keychain".into();
-            }
-            report(DoctorProgress::CheckFinished(check));
-            None
+            let reason = io_error_text(&error);
+            let _ = write!(check.message, ", and could not be moved aside: {reason}");
+            Err(check)
         }
     }
 }
