@@ -185,3 +185,26 @@ fn a_plan_must_be_a_regular_file() {
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("missing.toml cannot be read: no such file or directory"), "{err}");
 }
+
+#[test]
+fn a_variable_that_is_not_text_is_named() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = DiskHome::new();
+    let broken = std::ffi::OsStr::from_bytes(b"\xff");
+    for name in ["KEYWRIGHT_SERVER", "KEYWRIGHT_TIMEOUT", "OPENROUTER_MANAGEMENT_KEY"] {
+        let (code, _, err) = run(home.command(&["list"]).env(name, broken));
+        assert!(code == 2 && err.contains(name), "{name}: {err}");
+    }
+    // A path need not be text.
+    let (code, _, err) = run(home.command(&["list"]).env("KEYWRIGHT_DATA_DIR", broken));
+    assert_eq!(code, 0, "{err}");
+}
+
+#[test]
+fn a_relative_home_directory_is_none() {
+    let home = DiskHome::new();
+    let mut command = home.command(&["list"]);
+    command.env_remove("KEYWRIGHT_DATA_DIR").env("KEYWRIGHT_STORE", "file");
+    let (code, _, err) = run(command.env("HOME", "here"));
+    assert!(code == 1 && err.contains("set HOME to an absolute path"), "{err}");
+}

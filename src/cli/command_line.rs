@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 
+use clap::error::ErrorKind;
 use clap::{Args, Command, CommandFactory, FromArgMatches};
 
 use super::color::find_color_option;
@@ -153,10 +154,29 @@ fn remove_variables_from_usage(error: clap::Error, args: &[OsString]) -> clap::E
     if !error.use_stderr() {
         return error;
     }
+    if let Some(variable) = find_unreadable_variable(&error) {
+        let message = format!("the value of {variable} is not valid UTF-8");
+        return Cli::definition().error(ErrorKind::InvalidUtf8, message);
+    }
     let command = ignore_variables(Cli::definition(), &|_| true).color(find_color_option(args));
     match command.try_get_matches_from(args) {
         Err(plain) if plain.kind() == error.kind() => plain,
         // Caused by the value of a variable.
         _ => error,
     }
+}
+
+/// Returns the variable whose value is not text, where that caused the error: clap blames an argument.
+fn find_unreadable_variable(error: &clap::Error) -> Option<String> {
+    if error.kind() != ErrorKind::InvalidUtf8 {
+        return None;
+    }
+    let definition = Cli::command();
+    let variables = definition.get_arguments().filter_map(clap::Arg::get_env);
+    let unreadable = |name: &&OsStr| std::env::var_os(name).is_some_and(|it| it.to_str().is_none());
+    variables
+        .filter(|name| *name != "KEYWRIGHT_DATA_DIR")
+        .find(unreadable)?
+        .to_str()
+        .map(str::to_owned)
 }

@@ -77,10 +77,10 @@ fn prompt_passphrase(prompt: &'static str) -> Result<SecretString, Error> {
     match prompt_hidden_line(prompt) {
         Ok(Some(line)) if !is_empty(&line) => Ok(line),
         Ok(_) => Err(Error::NoPassphrase("no passphrase was entered".into())),
-        Err(error) => Err(Error::NoPassphrase(match error.kind {
-            ErrorKind::Cancelled => "no passphrase was entered".into(),
-            _ => "there is no terminal to ask for the passphrase of vault.age".into(),
-        })),
+        Err(error) if error.kind == ErrorKind::Cancelled => Err(Error::PromptCancelled),
+        Err(_) => Err(Error::NoPassphrase(
+            "there is no terminal to ask for the passphrase of vault.age".into(),
+        )),
     }
 }
 

@@ -89,8 +89,8 @@ pub fn expand_home(path: PathBuf) -> Result<PathBuf, String> {
 
 /// Returns the management key from `OPENROUTER_MANAGEMENT_KEY`. An empty variable counts as unset.
 pub fn read_management_key_env() -> Result<Option<ManagementKey>, UserError> {
-    let Ok(text) = std::env::var("OPENROUTER_MANAGEMENT_KEY") else { return Ok(None) };
-    match ManagementKey::parse_input(&text) {
+    let Some(value) = std::env::var_os("OPENROUTER_MANAGEMENT_KEY") else { return Ok(None) };
+    match ManagementKey::parse_input(&value.to_string_lossy()) {
         Ok(key) => Ok(Some(key)),
         Err(KeyInputError::Empty) => Ok(None),
         Err(error) => Err(UserError::new(
@@ -152,15 +152,18 @@ pub struct Config {
 
 /// Returns the default profile's data directory without `--data-dir`.
 pub fn default_data_dir() -> Result<PathBuf, UserError> {
-    let strategy = etcetera::choose_base_strategy().map_err(|_| {
+    // A relative directory would be another one in each working directory.
+    let strategy = etcetera::choose_base_strategy().ok();
+    let dir = strategy.map(|strategy| strategy.data_dir()).filter(|dir| dir.is_absolute());
+    let dir = dir.ok_or_else(|| {
         UserError::new(
             ErrorKind::Failed,
             "no home directory found for the inventory",
-            "set HOME, or choose a directory with --data-dir",
+            "set HOME to an absolute path, or choose a directory with --data-dir",
         )
         .with_meaning("nothing was done")
     })?;
-    Ok(strategy.data_dir().join("keywright"))
+    Ok(dir.join("keywright"))
 }
 
 impl Config {

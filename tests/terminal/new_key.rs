@@ -16,11 +16,11 @@ fn new_without_a_label_asks_step_by_step_and_repeats_a_wrong_answer() {
     terminal.type_text("\r");
     terminal.wait_for("a label is required");
     terminal.type_text("work\r");
-    terminal.wait_for("Credit limit in USD, or none [none]:");
+    terminal.wait_for("Credit limit in USD, or none [10]:");
     terminal.type_text("-5\r");
     terminal.wait_for("a limit is above zero");
-    terminal.type_text("10\r");
-    terminal.wait_for("Reset of the limit: daily, weekly, monthly or never [never]:");
+    terminal.type_text("\r");
+    terminal.wait_for("Reset of the limit: daily, weekly, monthly or never [monthly]:");
     terminal.type_text("hourly\r");
     terminal.wait(|screen| screen.matches("Reset of the limit").count() == 2);
     terminal.type_text("weekly\r");
@@ -42,7 +42,7 @@ fn without_a_limit_no_reset_is_asked_for() {
     let mut terminal = start();
     terminal.type_text("work\r");
     terminal.wait_for("Credit limit");
-    terminal.type_text("\r");
+    terminal.type_text("none\r");
     let screen = terminal.wait_for("Expires: ");
     assert!(!screen.contains("Reset of"), "{screen}");
 }
@@ -59,4 +59,16 @@ fn ctrl_c_and_the_end_of_the_input_cancel_the_questions() {
         assert!(text.contains("\nkeywright: cancelled"), "{text}");
         terminal.assert_given_back();
     }
+}
+
+#[test]
+fn ctrl_c_at_the_passphrase_prompt_is_a_cancellation() {
+    let arguments = ["--store", "file", "new", "work", "--no-browser"];
+    let mut terminal = Terminal::start((100, 40), &[], &arguments);
+    terminal.wait_for("passphrase");
+    terminal.type_text("\u{3}");
+    assert_eq!(terminal.end(), 5);
+    let text = terminal.bytes();
+    assert!(text.contains("keywright: cancelled"), "{text}");
+    terminal.assert_given_back();
 }

@@ -110,8 +110,8 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Returns the path of the file without `--config`; `None` where there is no home directory.
 pub fn default_path() -> Option<PathBuf> {
-    let strategy = etcetera::choose_base_strategy().ok()?;
-    Some(strategy.config_dir().join("keywright").join("config.toml"))
+    let dir = etcetera::choose_base_strategy().ok()?.config_dir();
+    dir.is_absolute().then(|| dir.join("keywright").join("config.toml"))
 }
 
 /// Returns a file with each field and its documentation. Fields without a built-in value are comments.

@@ -173,7 +173,7 @@ fn summarize_scan(scan: &ScanReport) -> HealthCheck {
         (scan.special_files, "pipes and devices skipped"),
         (scan.links, "links not followed"),
         (scan.dirs_too_deep, "directories too deep"),
-        (scan.dirs_excluded, "directories of caches and packages skipped"),
+        (scan.dirs_excluded, "directories of caches, of packages or of the kernel skipped"),
         (scan.findings_omitted as u64, "lines not shown"),
     ] {
         if count > 0 {

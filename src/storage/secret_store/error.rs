@@ -29,6 +29,9 @@ pub enum Error {
     /// The user dismissed the unlock prompt or denied access.
     #[error("the keychain unlock prompt was dismissed")]
     PromptDismissed,
+    /// The user cancelled a prompt of Keywright.
+    #[error("cancelled")]
+    PromptCancelled,
     /// The timeout passed. Whether a write was saved is unknown.
     #[error("the keychain did not answer in time")]
     TimedOut,
@@ -95,7 +98,9 @@ impl Error {
                 "the stored keys are safe; if a key was being stored, it may not have been saved"
             }
             Self::Ambiguous(_) | Self::NotText => "the keychain was not changed",
-            Self::NoPassphrase(_) | Self::WorkFactorTooHigh => "nothing was changed",
+            Self::NoPassphrase(_) | Self::PromptCancelled | Self::WorkFactorTooHigh => {
+                "nothing was changed"
+            }
             Self::WrongPassphrase => "nothing was changed and the stored keys are safe",
             Self::UnsupportedFormat | Self::Damaged | Self::UnsupportedVersion(_) => {
                 "vault.age was not changed"
@@ -144,6 +149,7 @@ impl Error {
                      desktop run `{UNLOCK_COMMAND}`, then try again"
                 ));
             }
+            Self::PromptCancelled => "",
             Self::PromptDismissed => {
                 "try again and answer the prompt; or store keys in an encrypted file with \
                  `--store file`"
@@ -210,8 +216,11 @@ impl Error {
 
     /// Converts into the error that is shown outside of provisioning.
     pub fn to_user_error(&self) -> UserError {
-        let kind =
-            if *self == Self::NoEntry { ErrorKind::NotFound } else { ErrorKind::SecretStore };
+        let kind = match self {
+            Self::NoEntry => ErrorKind::NotFound,
+            Self::PromptCancelled => ErrorKind::Cancelled,
+            _ => ErrorKind::SecretStore,
+        };
         UserError::new(kind, self.to_string(), self.advice()).with_meaning(self.meaning())
     }
 
