@@ -24,7 +24,7 @@ fn new_without_a_label_asks_step_by_step_and_repeats_a_wrong_answer() {
     terminal.type_text("hourly\r");
     terminal.wait(|screen| screen.matches("Reset of the limit").count() == 2);
     terminal.type_text("weekly\r");
-    terminal.wait_for("or never [never]:");
+    terminal.wait_for("2027-12-31, or never [");
     terminal.type_text("yesterday\r");
     terminal.wait_for("an expiry is 30d, 12h");
     terminal.type_text("30d\r");
