@@ -3,13 +3,15 @@
 mod groups;
 mod text;
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use jiff::civil::Date;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::cli::output::{
@@ -84,7 +86,10 @@ impl UsageArgs {
         }
         let rows = group_rows(&report, grouping);
         if self.json {
-            print(&format!("{:#}\n", report_to_json(&report, &rows)))?;
+            let document = serde_json::to_string_pretty(&to_document(&report, &rows));
+            // Texts and numbers only, so this does not fail.
+            print(&document.unwrap_or_default())?;
+            print("\n")?;
         } else if self.csv {
             print(&format_csv(&rows))?;
         } else {
@@ -143,61 +148,63 @@ async fn fetch_report(
     report_usage(services, query, Timestamp::now(), &on_progress, cancelled).await
 }
 
-fn report_to_json(report: &UsageReport, rows: &[UsageRow]) -> Value {
-    let mut document = json!({
-        "from": report.from.to_string(),
-        "to": report.today.to_string(),
-        "source": match report.source {
+/// The JSON document. It is written without a tree of values in between, which would take ten times the
+/// memory.
+#[derive(Serialize)]
+struct UsageDocument<'a> {
+    from: Date,
+    to: Date,
+    source: &'static str,
+    rows: Vec<&'a UsageRow<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<UnreadKey<'a>>,
+}
+
+/// A key whose activity could not be read.
+#[derive(Serialize)]
+struct UnreadKey<'a> {
+    label: &'a str,
+    hash: &'a str,
+    error: &'a str,
+}
+
+fn to_document<'a>(report: &'a UsageReport, rows: &'a [UsageRow<'a>]) -> UsageDocument<'a> {
+    let unread = report.unread.iter();
+    UsageDocument {
+        from: report.from,
+        to: report.today,
+        source: match report.source {
             UsageSource::Activity => "activity",
             UsageSource::Samples => "samples",
         },
-        "rows": rows.iter().filter(|row| row.is_known).map(row_to_json).collect::<Vec<_>>(),
-    });
-    if !report.unread.is_empty() {
-        let unread = report.unread.iter().map(
-            |(label, hash, error)| json!({ "label": label, "hash": hash, "error": error.message }),
-        );
-        document["unread"] = unread.collect();
+        rows: rows.iter().filter(|row| row.is_known).collect(),
+        unread: unread
+            .map(|(label, hash, error)| UnreadKey { label, hash, error: &error.message })
+            .collect(),
     }
-    document
-}
-
-fn row_to_json(row: &UsageRow) -> Value {
-    json!({
-        "date": row.date.map(|date| date.to_string()),
-        "label": row.label,
-        "hash": row.hash,
-        "model": row.model,
-        "requests": row.requests,
-        "usage": row.usage,
-    })
 }
 
 /// Formats rows as RFC 4180 describes, with line feeds. What is not known is empty.
-fn format_csv(rows: &[UsageRow]) -> String {
+fn format_csv(rows: &[UsageRow<'_>]) -> String {
     let mut text = String::from("date,label,hash,model,requests,usage\n");
     for row in rows.iter().filter(|row| row.is_known) {
-        let number = |number: Option<u64>| number.map(|number| number.to_string());
-        let fields = [
-            row.date.map(|date| date.to_string()),
-            row.label.clone(),
-            row.hash.clone(),
-            row.model.clone(),
-            number(row.requests),
-            Some(row.usage.to_string()),
-        ];
-        let fields = fields.map(|field| quote_csv(&field.unwrap_or_default()));
-        text.push_str(&fields.join(","));
-        text.push('\n');
+        let date = row.date.map(|date| date.to_string()).unwrap_or_default();
+        text.push_str(&date);
+        for field in [row.label, row.hash, row.model.as_deref()] {
+            text.push(',');
+            text.push_str(&quote_csv(field.unwrap_or_default()));
+        }
+        let requests = row.requests.map(|requests| requests.to_string()).unwrap_or_default();
+        text.push_str(&format!(",{requests},{}\n", row.usage));
     }
     text
 }
 
-fn quote_csv(field: &str) -> String {
+fn quote_csv(field: &str) -> Cow<'_, str> {
     if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
+        format!("\"{}\"", field.replace('"', "\"\"")).into()
     } else {
-        field.to_owned()
+        field.into()
     }
 }
 

@@ -1,28 +1,31 @@
 //! Groups what was spent into rows.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use serde::Serialize;
 
 use super::Grouping;
 use crate::domain::{DailySpending, ModelUse, from_nanodollars, sum_by_model, to_nanodollars};
 use crate::services::usage::{KeyUsage, UsageReport, UsageSource};
 
 /// A row of the output. What does not apply or is not known is `None`.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::cli) struct UsageRow {
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(in crate::cli) struct UsageRow<'a> {
     pub(super) date: Option<Date>,
-    pub(super) label: Option<String>,
-    pub(super) hash: Option<String>,
-    pub(super) model: Option<String>,
+    pub(super) label: Option<&'a str>,
+    pub(super) hash: Option<&'a str>,
+    pub(super) model: Option<Cow<'a, str>>,
     pub(super) requests: Option<u64>,
     /// USD; a lower bound if it is not known.
     pub(super) usage: f64,
     /// Whether the usage is known.
+    #[serde(skip)]
     pub(super) is_known: bool,
 }
 
-impl UsageRow {
+impl UsageRow<'_> {
     const fn new(usage: f64) -> Self {
         Self {
             date: None,
@@ -38,7 +41,7 @@ impl UsageRow {
 
 /// Returns the rows of a report: one for each day, model or key, or without a grouping one for each
 /// day, key and model.
-pub(super) fn group_rows(report: &UsageReport, grouping: Option<Grouping>) -> Vec<UsageRow> {
+pub(super) fn group_rows(report: &UsageReport, grouping: Option<Grouping>) -> Vec<UsageRow<'_>> {
     match grouping {
         None => list_details(report),
         Some(Grouping::Day) => group_by_day(report),
@@ -53,7 +56,7 @@ fn sum(amounts: impl Iterator<Item = f64>) -> f64 {
     from_nanodollars(amounts.fold(0, i64::saturating_add))
 }
 
-fn list_details(report: &UsageReport) -> Vec<UsageRow> {
+fn list_details(report: &UsageReport) -> Vec<UsageRow<'_>> {
     let mut rows = Vec::new();
     for key in &report.keys {
         let mut by_date: BTreeMap<Date, Vec<&ModelUse>> = BTreeMap::new();
@@ -63,17 +66,16 @@ fn list_details(report: &UsageReport) -> Vec<UsageRow> {
         for (date, usage) in key.days.iter().filter(|(date, _)| *date >= report.from) {
             let row = |model, requests, usage| UsageRow {
                 date: Some(date),
-                label: key.label.clone(),
-                hash: key.hash.clone(),
+                label: key.label.as_deref(),
+                hash: key.hash.as_deref(),
                 model,
                 requests,
                 ..UsageRow::new(usage)
             };
             match by_date.get(&date) {
-                Some(uses) => rows.extend(
-                    uses.iter()
-                        .map(|one| row(Some(one.model.clone()), Some(one.requests), one.usage)),
-                ),
+                Some(uses) => rows.extend(uses.iter().map(|one| {
+                    row(Some(Cow::Borrowed(one.model.as_str())), Some(one.requests), one.usage)
+                })),
                 None => rows.push(row(None, idle_requests(report, date, usage), usage)),
             }
         }
@@ -89,7 +91,7 @@ fn idle_requests(report: &UsageReport, date: Date, usage: f64) -> Option<u64> {
     is_idle.then_some(0)
 }
 
-fn group_by_day(report: &UsageReport) -> Vec<UsageRow> {
+fn group_by_day(report: &UsageReport) -> Vec<UsageRow<'_>> {
     let days = DailySpending::sum(report.keys.iter().map(|key| &key.days));
     let mut requests: BTreeMap<Date, u64> = BTreeMap::new();
     for one in report.keys.iter().flat_map(|key| &key.uses) {
@@ -116,12 +118,12 @@ fn group_by_day(report: &UsageReport) -> Vec<UsageRow> {
 
 /// Returns the models, and a row without a model for what is not known by model: the present day, and
 /// everything where the figures are from samples.
-fn group_by_model(report: &UsageReport) -> Vec<UsageRow> {
+fn group_by_model(report: &UsageReport) -> Vec<UsageRow<'_>> {
     let uses = report.keys.iter().flat_map(|key| &key.uses);
-    let mut rows: Vec<UsageRow> = sum_by_model(uses.clone())
+    let mut rows: Vec<UsageRow<'_>> = sum_by_model(uses.clone())
         .into_iter()
         .map(|one| UsageRow {
-            model: Some(one.model),
+            model: Some(Cow::Owned(one.model)),
             requests: Some(one.requests),
             ..UsageRow::new(one.usage)
         })
@@ -135,16 +137,16 @@ fn group_by_model(report: &UsageReport) -> Vec<UsageRow> {
     rows
 }
 
-fn group_by_key(report: &UsageReport) -> Vec<UsageRow> {
-    let to_row = |key: &KeyUsage| UsageRow {
-        label: key.label.clone(),
-        hash: key.hash.clone(),
+fn group_by_key<'a>(report: &'a UsageReport) -> Vec<UsageRow<'a>> {
+    let to_row = |key: &'a KeyUsage| UsageRow {
+        label: key.label.as_deref(),
+        hash: key.hash.as_deref(),
         requests: (report.source == UsageSource::Activity)
             .then(|| key.uses.iter().map(|one| one.requests).sum()),
         is_known: !key.days.is_empty(),
         ..UsageRow::new(key.days.total(report.from, report.today))
     };
-    let mut rows: Vec<UsageRow> = report.keys.iter().map(to_row).collect();
+    let mut rows: Vec<UsageRow<'_>> = report.keys.iter().map(to_row).collect();
     rows.sort_by(|a, b| b.usage.total_cmp(&a.usage).then_with(|| a.label.cmp(&b.label)));
     rows
 }

@@ -1,6 +1,7 @@
 //! Rows, tables, JSON and CSV of known, unknown and idle days.
 
 use jiff::civil::Date;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{DailySpending, ModelUse};
@@ -29,6 +30,10 @@ fn report(source: UsageSource, keys: Vec<KeyUsage>) -> UsageReport {
     UsageReport { from: day(1), today: day(5), source, keys, unread: Vec::new(), notes: Vec::new() }
 }
 
+fn to_value(report: &UsageReport, rows: &[UsageRow<'_>]) -> Value {
+    serde_json::to_value(to_document(report, rows)).unwrap()
+}
+
 fn two_keys() -> UsageReport {
     let first = key(
         "ci, \"nightly\"",
@@ -42,7 +47,7 @@ fn two_keys() -> UsageReport {
 #[test]
 fn json_has_a_row_for_each_known_day_key_and_model() {
     let report = two_keys();
-    let document = report_to_json(&report, &group_rows(&report, None));
+    let document = to_value(&report, &group_rows(&report, None));
     let row = |date: &str, label: &str, model: Option<&str>, requests: Option<u64>, usage: f64| {
         json!({
             "date": date, "label": label, "hash": format!("hash of {label}"),
@@ -75,7 +80,7 @@ fn a_day_that_is_not_known_of_every_key_is_left_out_of_the_sum() {
     let found: Vec<_> = rows.iter().map(|row| (row.is_known, row.usage)).collect();
     let expected = [(false, 0.0), (true, 0.3), (true, 0.0), (true, 12.5), (true, 1.000_000_001)];
     assert_eq!(found, expected);
-    assert_eq!(report_to_json(&report, &rows)["rows"].as_array().unwrap().len(), 4);
+    assert_eq!(to_value(&report, &rows)["rows"].as_array().unwrap().len(), 4);
 }
 
 #[test]
@@ -134,6 +139,6 @@ fn keys_that_could_not_be_read_are_an_error_and_in_the_document() {
         error.message.contains("2 of 4 keys could not be read; 'a': rate limited"),
         "{error:?}"
     );
-    let document = report_to_json(&report, &[]);
+    let document = to_value(&report, &[]);
     assert_eq!(document["unread"][1], json!({"label": "b", "hash": "i", "error": "rate limited"}));
 }

@@ -22,7 +22,7 @@ const MAX_NAME: usize = 40;
 /// Marks a day that is not known.
 const UNKNOWN: &str = "·";
 
-pub(super) fn format_report(report: &UsageReport, rows: &[UsageRow], by: Grouping) -> String {
+pub(super) fn format_report(report: &UsageReport, rows: &[UsageRow<'_>], by: Grouping) -> String {
     let width = terminal_width().unwrap_or(DEFAULT_WIDTH);
     let mut text = format_heading(report, by);
     text.push('\n');
@@ -49,7 +49,7 @@ fn format_heading(report: &UsageReport, by: Grouping) -> String {
 }
 
 /// Returns a line for each row: name, amount and bar.
-fn format_rows(rows: &[UsageRow], by: Grouping, width: usize) -> String {
+fn format_rows(rows: &[UsageRow<'_>], by: Grouping, width: usize) -> String {
     let names: Vec<String> = rows.iter().map(|row| truncate(&name(row, by), MAX_NAME)).collect();
     let amounts: Vec<String> = rows
         .iter()
@@ -80,11 +80,11 @@ fn format_rows(rows: &[UsageRow], by: Grouping, width: usize) -> String {
     text
 }
 
-fn name(row: &UsageRow, by: Grouping) -> String {
+fn name(row: &UsageRow<'_>, by: Grouping) -> String {
     match by {
         Grouping::Day => row.date.map(|date| date.to_string()).unwrap_or_default(),
-        Grouping::Model => row.model.clone().unwrap_or_else(|| "(not known by model)".into()),
-        Grouping::Key => row.label.clone().unwrap_or_else(|| "(the account)".into()),
+        Grouping::Model => row.model.as_deref().unwrap_or("(not known by model)").to_owned(),
+        Grouping::Key => row.label.unwrap_or("(the account)").to_owned(),
     }
 }
 
@@ -107,7 +107,7 @@ fn format_bar(share: f64, width: usize) -> String {
     bar
 }
 
-fn format_total(report: &UsageReport, rows: &[UsageRow], by: Grouping) -> String {
+fn format_total(report: &UsageReport, rows: &[UsageRow<'_>], by: Grouping) -> String {
     let total: f64 = rows.iter().map(|row| row.usage).sum();
     let unknown = rows.iter().filter(|row| !row.is_known).count();
     let mut text = format!("\n{} in all", format_usd(total));
