@@ -37,6 +37,17 @@ pub fn print(text: &str) -> Result<(), UserError> {
     }
 }
 
+/// Writes a large JSON document to standard output, without a copy of it in memory.
+pub(super) fn print_json(document: &impl serde::Serialize) -> Result<(), UserError> {
+    STDOUT_WRITTEN.store(true, Ordering::Relaxed);
+    let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    let written = serde_json::to_writer_pretty(&mut out, document).map_err(io::Error::from);
+    match written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(stdout_error(&error)),
+        _ => Ok(()),
+    }
+}
+
 /// Returns the error for output that could not be written.
 pub fn stdout_error(error: &io::Error) -> UserError {
     UserError::new(

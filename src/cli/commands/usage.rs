@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::cli::output::{
-    eprint, find_keys, is_quiet, print, print_status, print_warning, set_last_error,
+    eprint, find_keys, is_quiet, print, print_json, print_status, print_warning, set_last_error,
 };
 use crate::cli::run_async;
 use crate::cli::signals::add_signal_handler;
@@ -86,10 +86,7 @@ impl UsageArgs {
         }
         let rows = group_rows(&report, grouping);
         if self.json {
-            let document = serde_json::to_string_pretty(&to_document(&report, &rows));
-            // Texts and numbers only, so this does not fail.
-            print(&document.unwrap_or_default())?;
-            print("\n")?;
+            print_json(&to_document(&report, &rows))?;
         } else if self.csv {
             print(&format_csv(&rows))?;
         } else {
