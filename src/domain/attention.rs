@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::text::{format_date, format_relative_time};
-use super::{Cents, KeyState, StoredKey, UsageSample, ValidationError, format_usd};
+use super::{Cents, KeyState, StoredKey, Thresholds, UsageSample, ValidationError, format_usd};
 
 /// A reason to look at a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,8 +77,8 @@ impl FromStr for LowThreshold {
 pub struct WatchThresholds {
     /// The remaining budget. `None` for that of [`KeyState::Low`].
     pub below: Option<LowThreshold>,
-    /// The time until the expiry.
-    pub expiring: SignedDuration,
+    /// The time until the expiry. `None` for that of [`KeyState::Expiring`].
+    pub expiring: Option<SignedDuration>,
     /// The time without use; `None` to ignore it.
     pub idle: Option<SignedDuration>,
 }
@@ -116,21 +116,21 @@ pub fn find_attention(
         _ => {}
     }
     let mut found = Vec::new();
-    let layer = key.binding_layer(now);
-    let remaining = layer.and_then(|layer| Some((layer.limit?, layer.remaining)));
     if state == KeyState::LimitReached {
         found.push(attention(Condition::LimitReached, format_remaining(key, now)));
     } else if let Some(by) = key.describe_block(now, format_date) {
         found.push(attention(Condition::Blocked, format!("blocked {by}")));
-    } else if remaining.is_some_and(|(limit, remaining)| match thresholds.below {
-        None => state == KeyState::Low,
-        Some(LowThreshold::Percent(percent)) => remaining < limit * percent / 100.0,
-        Some(LowThreshold::Usd(amount)) => remaining < amount,
-    }) {
+    } else if thresholds
+        .below
+        .map_or(state == KeyState::Low, |threshold| key.is_below(threshold, now))
+    {
         found.push(attention(Condition::Low, format_remaining(key, now)));
     }
     if let Some(at) = key.expires_at().value()
-        && at.duration_since(now) <= thresholds.expiring
+        && at.duration_since(now)
+            <= thresholds.expiring.unwrap_or_else(|| {
+                Thresholds::current().expiring_for(at.duration_since(key.created_at))
+            })
     {
         found.push(attention(Condition::Expiring, format!("expires {}", relative(at))));
     }
@@ -199,7 +199,7 @@ mod tests {
     fn find(key: &StoredKey, below: Option<&str>, idle_days: Option<i64>) -> Vec<Condition> {
         let thresholds = WatchThresholds {
             below: below.map(|text| text.parse().unwrap()),
-            expiring: SignedDuration::from_hours(7 * 24),
+            expiring: Some(SignedDuration::from_hours(7 * 24)),
             idle: idle_days.map(|days| SignedDuration::from_hours(24 * days)),
         };
         let samples = [("2026-10-01T00:00:00Z", 1.0), ("2026-10-20T00:00:00Z", 2.0), (NOW, 2.0)]

@@ -1,14 +1,11 @@
 //! The budgets around a key: every layer that can reject a request made with it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::reported::{Reported, parse_number};
-use super::{KeyState, StoredKey, format_usd, sanitize};
-
-/// A key that was not used for this long is dormant.
-const DORMANT_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
+use super::{KeyState, StoredKey, Thresholds, format_usd, sanitize};
 
 /// The scope of the key's own limit.
 const KEY_LIMIT_SCOPE: &str = "key_limit";
@@ -200,7 +197,7 @@ impl StoredKey {
         self.info.as_ref()?.last_used_at
     }
 
-    /// Whether nobody used the key for 30 days, although somebody could have. `None` if that is not
+    /// Whether nobody used the key for the time of [`Thresholds::dormant`], although somebody could have. `None` if that is not
     /// known: only the account says when a key was last used.
     pub fn is_dormant(&self, now: Timestamp) -> Option<bool> {
         let info = self.info.as_ref()?;
@@ -212,7 +209,7 @@ impl StoredKey {
         };
         let stopped =
             matches!(self.state(now), KeyState::Disabled | KeyState::Expired | KeyState::Rejected);
-        Some(!stopped && now.duration_since(since) > DORMANT_AFTER)
+        Some(!stopped && now.duration_since(since) > Thresholds::current().dormant)
     }
 }
 

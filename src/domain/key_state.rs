@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{KeyInfo, Reported, ResetInterval, StoredKey};
+use super::{KeyInfo, LowThreshold, Reported, ResetInterval, StoredKey, Thresholds};
 
 /// The state of a key at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,13 +11,13 @@ use super::{KeyInfo, Reported, ResetInterval, StoredKey};
 pub enum KeyState {
     /// The key works.
     Active,
-    /// Less than a fifth of the limit remains, or less than the key spends in a day.
+    /// Less remains than [`Thresholds::low`].
     Low,
     /// Nothing remains until the next reset.
     LimitReached,
     /// A budget around the key is spent: the server rejects its requests (403).
     Blocked,
-    /// The key expires within 30 days.
+    /// The key expires within the time of [`Thresholds::expiring`].
     Expiring,
     /// The key has expired.
     Expired,
@@ -96,9 +96,6 @@ const LOW_SHARE: f64 = 0.2;
 /// A check older than this says nothing about the present state.
 const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// A key that expires within this time is [`KeyState::Expiring`].
-const EXPIRING_WITHIN: SignedDuration = SignedDuration::from_hours(30 * 24);
-
 impl StoredKey {
     /// Returns whether this key may authorise the creation of another one: it is stored here, it
     /// works, no other key has replaced it, and it belongs to the account of the other keys.
@@ -109,9 +106,14 @@ impl StoredKey {
             && self.state(now).is_usable()
     }
 
+    /// Returns the state at `now` by the thresholds of the process.
+    pub fn state(&self, now: Timestamp) -> KeyState {
+        self.state_by(&Thresholds::current(), now)
+    }
+
     /// Returns the state at `now`. Certain facts come first: an expiry that has passed needs no
     /// check.
-    pub fn state(&self, now: Timestamp) -> KeyState {
+    pub fn state_by(&self, thresholds: &Thresholds, now: Timestamp) -> KeyState {
         let expires_at = self.expires_at();
         let left = expires_at.value().map(|at| at.duration_since(now));
         if left.is_some_and(|left| left <= SignedDuration::ZERO) {
@@ -132,16 +134,15 @@ impl StoredKey {
         if self.blocking_budget(now).is_some() {
             return KeyState::Blocked;
         }
-        let own_limit_is_low = self
-            .remaining(now)
-            .is_some_and(|remaining| info.is_low(self.limit().value(), remaining));
-        let budget_is_low = self.binding_layer(now).is_some_and(|layer| {
-            layer.limit.is_some_and(|limit| layer.remaining < limit * LOW_SHARE)
-        });
-        if own_limit_is_low || budget_is_low {
+        let is_low = match thresholds.low {
+            Some(threshold) => self.is_below(threshold, now),
+            None => self.is_low_by_default(info, now),
+        };
+        if is_low {
             return KeyState::Low;
         }
-        if left.is_some_and(|left| left <= EXPIRING_WITHIN) {
+        let within = |at: Timestamp| thresholds.expiring_for(at.duration_since(self.created_at));
+        if expires_at.value().is_some_and(|at| at.duration_since(now) <= within(at)) {
             return KeyState::Expiring;
         }
         // A limit or an expiry that is not understood may already stop the key.
@@ -149,6 +150,24 @@ impl StoredKey {
             return KeyState::Unknown;
         }
         KeyState::Active
+    }
+
+    /// Whether less remains than `threshold`, in the layer that would block first.
+    pub(super) fn is_below(&self, threshold: LowThreshold, now: Timestamp) -> bool {
+        let layer = self.binding_layer(now).and_then(|layer| Some((layer.limit?, layer.remaining)));
+        layer.is_some_and(|(limit, remaining)| match threshold {
+            LowThreshold::Percent(percent) => remaining < limit * percent / 100.0,
+            LowThreshold::Usd(amount) => remaining < amount,
+        })
+    }
+
+    /// Whether less than a fifth of a limit remains, or less than a day's spending.
+    fn is_low_by_default(&self, info: &KeyInfo, now: Timestamp) -> bool {
+        let remaining = self.remaining(now);
+        remaining.is_some_and(|remaining| info.is_low(self.limit().value(), remaining))
+            || self.binding_layer(now).is_some_and(|layer| {
+                layer.limit.is_some_and(|limit| layer.remaining < limit * LOW_SHARE)
+            })
     }
 
     /// Whether the last check is too old. A clock that was set back makes no check too old.
@@ -236,6 +255,35 @@ mod tests {
             let state = key(limit, remaining, Some("weekly")).state(now);
             assert_eq!(state, expected, "{limit:?} {remaining:?}");
         }
+    }
+
+    #[test]
+    fn configured_thresholds_decide_when_a_key_is_low_or_expiring() {
+        let now = at("2026-11-24T12:00:10Z");
+        let by = |low: Option<LowThreshold>, expiring: Option<i64>| Thresholds {
+            low,
+            expiring: expiring.map(SignedDuration::from_hours),
+            ..Thresholds::default()
+        };
+        let low = key(Some(10.0), Some(4.0), None);
+        for (threshold, expected) in [
+            (None, KeyState::Active),
+            (Some(LowThreshold::Percent(50.0)), KeyState::Low),
+            (Some(LowThreshold::Percent(40.0)), KeyState::Active),
+            (Some(LowThreshold::Usd(4.5)), KeyState::Low),
+        ] {
+            assert_eq!(low.state_by(&by(threshold, None), now), expected, "{threshold:?}");
+        }
+        // A lifetime of 40 days: it is expiring in the last seven.
+        let mut expiring = key(None, None, None);
+        Arc::make_mut(expiring.info.as_mut().unwrap()).expires_at =
+            Reported::Value(at("2026-12-11T00:00:00Z"));
+        assert_eq!(expiring.state_by(&by(None, None), now), KeyState::Active);
+        expiring.checked_at = Some(at("2026-12-04T00:00:00Z"));
+        let last_days = at("2026-12-04T00:00:10Z");
+        assert_eq!(expiring.state_by(&by(None, None), last_days), KeyState::Expiring);
+        assert_eq!(expiring.state_by(&by(None, Some(24)), last_days), KeyState::Active);
+        assert_eq!(expiring.state_by(&by(None, Some(30 * 24)), now), KeyState::Expiring);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::cli::json::to_iso8601;
 use crate::cli::output::{print, print_error, print_warning};
 use crate::domain::{ErrorKind, LowThreshold, UserError, WatchThresholds, io_error_text};
 use crate::platform::child_process::remove_secret_variables;
+use crate::services::config::parse_duration;
 use crate::services::provision::ServiceContext;
 use crate::services::watch::{self, Change};
 
@@ -28,12 +29,12 @@ With --once the exit code is 0 when no key needs attention and 1 when one does."
 /// Arguments of `watch`.
 #[derive(Args, Debug)]
 pub struct WatchArgs {
-    /// Report a key when less than this remains: a share such as 20%, or an amount in USD [default: 20%, or a day's spending]
+    /// Report a key when less than this remains: a share such as 20%, or an amount in USD [default: the configuration's, else 20%, or a day's spending]
     #[arg(long, value_name = "SHARE")]
     below: Option<LowThreshold>,
-    /// Report a key that expires within this time, such as 12h, 7d or 2w
-    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_duration)]
-    expiring: SignedDuration,
+    /// Report a key that expires within this time, such as 12h, 7d or 2w [default: the configuration's, else the last quarter of its lifetime, at most 7d]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    expiring: Option<SignedDuration>,
     /// Report a key that was not used for this many days
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3_650))]
     idle_days: Option<u32>,
@@ -178,24 +179,5 @@ impl Facts {
             ("KEYWRIGHT_STATE", self.state),
             ("KEYWRIGHT_DETAIL", &self.detail),
         ]
-    }
-}
-
-/// Parses `12h`, `7d` or `2w`.
-fn parse_duration(text: &str) -> Result<SignedDuration, String> {
-    let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (count, unit) = text.split_at(split);
-    let hours = match unit {
-        "h" => 1,
-        "d" => 24,
-        "w" => 7 * 24,
-        _ => 0,
-    };
-    match count.parse::<u32>() {
-        Ok(count) if hours > 0 && (1..=10_000).contains(&count) => {
-            Ok(SignedDuration::from_hours(i64::from(count) * hours))
-        }
-        _ => Err("write a time such as 12h, 7d or 2w".into()),
     }
 }
