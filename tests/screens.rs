@@ -68,7 +68,7 @@ fn key(
     StoredKey {
         hash: keywright::domain::encode_hex(format!("{label:.32}").as_bytes()),
         masked: "sk-or-v1-0e6...1c96".into(),
-        created_at: "2026-11-20T08:30:00Z".parse().unwrap(),
+        created_at: "2026-11-02T08:30:00Z".parse().unwrap(),
         requested: RequestedPolicy {
             guardrail: None,
             limit,
