@@ -4,6 +4,8 @@
 
 #[path = "transitions/account_keys.rs"]
 mod account_keys;
+#[path = "transitions/bulk.rs"]
+mod bulk;
 #[path = "transitions/form.rs"]
 mod form;
 #[path = "transitions/inventory.rs"]

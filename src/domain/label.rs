@@ -46,6 +46,14 @@ impl Label {
         self.0 == text || self.canonical() == canonical(text)
     }
 
+    /// Returns the name of an environment variable for the key, for example `OPENROUTER_API_KEY_MY_TOOL`.
+    pub fn to_variable_name(&self) -> String {
+        let to_part =
+            |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+        let words: String = self.0.chars().map(to_part).collect();
+        format!("OPENROUTER_API_KEY_{words}")
+    }
+
     /// Returns the label followed by a space and `suffix`, shortened before it to 100 UTF-16 units.
     /// The result always differs from the label.
     #[must_use]

@@ -8,6 +8,7 @@ mod requests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::watch;
@@ -15,7 +16,7 @@ use url::Url;
 
 use super::{Clock, LoopEvent, SandboxControls};
 use crate::domain::{
-    ApiKey, AuthorizationResponse, ErrorKind, ManagementKey, UserError, format_usd,
+    ApiKey, AuthorizationResponse, ErrorKind, Label, ManagementKey, UserError, format_usd,
 };
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
@@ -135,6 +136,9 @@ impl EffectRunner {
                         .map(|key| to_secret_string(&key))
                         .map_err(|error| error.to_user_error())
                 });
+            }
+            Effect::CopyAsVariables(labels) => {
+                self.copy_to_clipboard(move |services| format_variables(services, &labels));
             }
             Effect::CopyUrl(address) => {
                 self.copy_to_clipboard(move |_| Ok(SecretString::from(address)));
@@ -322,6 +326,34 @@ async fn clear_clipboard_later(
             send_message(&results, Msg::Notice(Ok("cleared the clipboard".into())));
         }
     });
+}
+
+/// Returns the keys as environment variables, one a line.
+#[expect(clippy::disallowed_methods, reason = "copies the key")]
+fn format_variables(
+    services: &ServiceContext,
+    labels: &[Label],
+) -> Result<SecretString, UserError> {
+    let mut text = Zeroizing::new(String::new());
+    let mut names: Vec<String> = Vec::new();
+    for label in labels {
+        let key = load_key(services, label).map_err(|error| error.to_user_error())?;
+        let base = label.to_variable_name();
+        let mut name = base.clone();
+        // Two labels may differ only in characters that a variable cannot have.
+        for number in 2.. {
+            if !names.contains(&name) {
+                break;
+            }
+            name = format!("{base}_{number}");
+        }
+        text.push_str(&name);
+        text.push('=');
+        text.push_str(key.expose_secret());
+        text.push('\n');
+        names.push(name);
+    }
+    Ok(SecretString::from(text.as_str()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "copies the key")]

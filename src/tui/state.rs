@@ -4,6 +4,7 @@
 //! result of an effect arrives as a message with the ticket of its request.
 
 mod account;
+mod bulk;
 mod columns;
 mod confirm_dialog;
 mod dashboard;
@@ -23,6 +24,7 @@ mod text_field;
 mod ticket;
 
 pub use account::{AccountReport, AccountState};
+pub use bulk::{BulkAction, UndoableChange};
 pub use columns::{COLUMN_GAP, Column, MARK_WIDTH, PlacedColumn, place_columns};
 pub use confirm_dialog::{ConfirmDialog, ConfirmKind, ExpectedLosses, UNUSED_FOR_CHOICES};
 pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey};
@@ -223,6 +225,10 @@ pub struct Model {
     pub open_requests: Vec<Ticket>,
     /// The account key that is being fetched for the edit form.
     pub edit_request: Option<EditRequest>,
+    /// The action on several keys that is under way.
+    pub bulk: Option<BulkAction>,
+    /// The last change that can be undone.
+    pub undoable: Option<UndoableChange>,
     /// The number of keys that are being changed at the server or in the stores.
     pub changes_under_way: usize,
     /// Whether to quit when all runs and changes have finished.
@@ -264,6 +270,8 @@ impl Model {
             background_runs: Vec::new(),
             open_requests: Vec::new(),
             edit_request: None,
+            bulk: None,
+            undoable: None,
             changes_under_way: 0,
             quit_requested: false,
             is_disconnected: false,
@@ -277,11 +285,16 @@ impl Model {
 
     /// Shows a notice and keeps it in the message log.
     pub(in crate::tui) fn notify(&mut self, message: Result<String, UserError>) {
+        self.log_message(message.clone());
+        self.notice = Some(message);
+    }
+
+    /// Keeps a message in the log without showing it.
+    pub(in crate::tui) fn log_message(&mut self, message: Result<String, UserError>) {
         if self.messages.len() == overlay::MAX_MESSAGES {
             self.messages.pop_front();
         }
-        self.messages.push_back(LoggedMessage { at: self.now, message: message.clone() });
-        self.notice = Some(message);
+        self.messages.push_back(LoggedMessage { at: self.now, message });
     }
 
     /// Returns the regions of the dashboard.

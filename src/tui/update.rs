@@ -2,6 +2,7 @@
 
 mod account;
 mod actions;
+mod bulk;
 mod form;
 mod intents;
 mod management;
@@ -235,11 +236,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::KeyRemoved { label, result } => {
-            let message = result.map(|()| {
-                model.dashboard.remove_key(&label, now);
-                format!("'{label}' was removed from this machine; the key stays valid until you revoke it at OpenRouter")
-            });
-            model.notify(message);
+            responses::finish_remove(model, &label, result);
             Vec::new()
         }
         Msg::AccountConfirmed { label, result } => {

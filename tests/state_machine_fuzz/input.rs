@@ -130,6 +130,7 @@ impl Fuzzer {
             Intent::RunFromPalette(Box::new(Intent::ToggleMark)),
             Intent::NextAttention,
             Intent::OpenManagement,
+            Intent::Undo,
             Intent::SetFilter("state:".into()),
             Intent::SortBy(SortOrder::State),
             Intent::NewKey,

@@ -277,6 +277,7 @@ impl Fuzzer {
             ),
             Effect::CopyShownKey(_)
             | Effect::CopyStoredKey(_)
+            | Effect::CopyAsVariables(_)
             | Effect::CopyUrl(_)
             | Effect::OpenUrl(_) => Msg::Notice(rng.or_error(Rng::text)),
             Effect::RemoveKeys(mut labels) => {

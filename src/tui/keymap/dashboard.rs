@@ -44,6 +44,10 @@ fn can_go_back(model: &Model) -> bool {
 pub(super) const DASHBOARD: &[Action] = &[
     Action::named(Group::Account, "new-key", &[char_key('n')], "n", "new", Intent::NewKey)
         .says("create a key"),
+    Action::named(Group::Keys, "undo", &[char_key('u')], "u", "undo", Intent::Undo)
+        .says("undo disable or enable")
+        .safety(Safety::Confirmed)
+        .when(|model| model.undoable.is_some()),
     Action::named(
         Group::Table,
         "next-attention",
@@ -55,8 +59,11 @@ pub(super) const DASHBOARD: &[Action] = &[
     .says("next that needs attention")
     .when(|model| !model.dashboard.attention_list.is_empty()),
     Action::named(Group::Keys, "copy", &[char_key('c')], "c", "copy", Intent::Copy)
-        .says("copy")
+        .says("copy, or several as .env")
         .when(|model| is_selection_stored(model) && !has_several_targets(model)),
+    Action::named(Group::Keys, "copy", &[char_key('c')], "c", "copy as .env", Intent::Copy)
+        .says("copy, or several as .env")
+        .when(|model| has_stored_target(model) && has_several_targets(model)),
     Action::named(
         Group::Keys,
         "details",

@@ -48,6 +48,8 @@ pub enum Effect {
     CopyShownKey(ApiKey),
     /// Copy a stored key; result: [`Msg::Notice`].
     CopyStoredKey(Label),
+    /// Copy stored keys as environment variables, one a line; result: [`Msg::Notice`].
+    CopyAsVariables(Vec<Label>),
     /// Copy a URL; result: [`Msg::Notice`].
     CopyUrl(String),
     /// Open a URL; result of a failure: [`Msg::Notice`].

@@ -135,6 +135,8 @@ pub enum Intent {
     Retry,
     /// Skip the current key of a plan.
     SkipItem,
+    /// Ask whether to revert the last change.
+    Undo,
     /// Open the field for a management key.
     OpenManagement,
     /// Open the plan screen.

@@ -1,6 +1,6 @@
 //! Handles intents that act on existing keys, and their confirmation.
 
-use super::{management, operation};
+use super::{bulk, management, operation};
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{
     ConfirmDialog, ConfirmKind, EditRequest, Effect, ExpectedLosses, Form, Intent, KeyScope, Model,
@@ -13,6 +13,14 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Rotate => open_confirm_dialog(model, ConfirmKind::Rotate),
         Intent::RespondToLeak => open_confirm_dialog(model, ConfirmKind::RespondToLeak),
         Intent::Remove => confirm_remove(model),
+        Intent::EditKey if model.dashboard.marked_hashes.len() > 1 => {
+            show_one_key_error(model, "edited");
+            Vec::new()
+        }
+        Intent::Undo => {
+            bulk::confirm_undo(model);
+            Vec::new()
+        }
         Intent::EditKey => {
             let Some(hash) = model.dashboard.selected_key().map(|key| key.hash.clone()) else {
                 return Vec::new();
@@ -79,14 +87,40 @@ pub(super) fn show_not_stored_error(model: &mut Model) {
     )));
 }
 
+/// Says that the marks cannot be used for an action on one key.
+fn show_one_key_error(model: &mut Model, what: &str) {
+    model.notify(Err(UserError::new(
+        ErrorKind::InvalidInput,
+        format!("only one key can be {what} at a time"),
+        "press esc to clear the marks",
+    )));
+}
+
+/// Copies the selected key, or the marked ones as environment variables.
+pub(super) fn copy_keys(model: &mut Model) -> Vec<Effect> {
+    let targets = model.dashboard.target_keys();
+    let stored = targets.iter().filter(|key| key.is_stored());
+    let labels: Vec<Label> = stored.map(|key| key.label.clone()).collect();
+    let is_bulk = targets.len() > 1;
+    match &labels[..] {
+        [] => {
+            if !targets.is_empty() {
+                show_not_stored_error(model);
+            }
+            Vec::new()
+        }
+        [label] if !is_bulk => vec![Effect::CopyStoredKey(label.clone())],
+        _ => {
+            model.dashboard.marked_hashes.clear();
+            vec![Effect::CopyAsVariables(labels)]
+        }
+    }
+}
+
 fn open_confirm_dialog(model: &mut Model, kind: ConfirmKind) -> Vec<Effect> {
     let mut keys = target_stored_keys(model);
     if kind == ConfirmKind::Rotate && keys.len() > 1 {
-        model.notify(Err(UserError::new(
-            ErrorKind::InvalidInput,
-            "only one key can be rotated at a time",
-            "press esc to clear the marks",
-        )));
+        show_one_key_error(model, "rotated");
         keys.clear();
     }
     if keys.is_empty() {
@@ -159,7 +193,14 @@ pub(super) fn set_keys_disabled(
         hashes.filter_map(|hash| model.dashboard.find_key(hash)).cloned().collect();
     let Some(first) = keys.first() else { return Vec::new() };
     let verb = if disabled { "disabling" } else { "enabling" };
-    model.notify(Ok(format!("{verb} '{}' at OpenRouter", first.label)));
+    let what = match keys.len() {
+        1 => format!("'{}'", first.label),
+        count => format!("{count} keys"),
+    };
+    model.notice = Some(Ok(format!("{verb} {what} at OpenRouter")));
+    // What is undone next is this change.
+    model.undoable = None;
+    bulk::begin(model, keys.iter().map(|key| key.label.clone()));
     model.dashboard.marked_hashes.clear();
     vec![Effect::SetKeysDisabled { keys, disabled }]
 }
@@ -196,7 +237,8 @@ pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Ef
                 }
                 ConfirmKind::Revoke => {
                     model.screen = Screen::Dashboard;
-                    model.notify(Ok("revoking at OpenRouter".into()));
+                    model.notice = Some(Ok("revoking at OpenRouter".into()));
+                    bulk::begin(model, keys.iter().map(|key| key.label.clone()));
                     vec![Effect::RevokeKeys(keys)]
                 }
             };

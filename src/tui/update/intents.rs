@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{actions, form, management, operation, overlay, plan, quit_when_idle, sign_in};
+use super::{actions, bulk, form, management, operation, overlay, plan, quit_when_idle, sign_in};
 use crate::domain::{StoredKey, trim_secret_input};
 use crate::tui::state::{
     Effect, Intent, KeyScope, Model, PassphraseForm, Question, Request, Screen, TextField,
@@ -155,10 +155,10 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             }
             return effects;
         }
-        Intent::Copy | Intent::ToggleReveal if !is_stored && label.is_some() => {
+        Intent::Copy => return actions::copy_keys(model),
+        Intent::ToggleReveal if !is_stored && label.is_some() => {
             actions::show_not_stored_error(model);
         }
-        Intent::Copy => return label.map(Effect::CopyStoredKey).into_iter().collect(),
         Intent::ToggleReveal => {
             if model.dashboard.revealed_key.take().is_none()
                 && let Some(label) = label
@@ -327,6 +327,7 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
         }
         Question::RemoveKeys(labels) => {
             model.dashboard.marked_hashes.clear();
+            bulk::begin(model, labels.iter().cloned());
             return vec![Effect::RemoveKeys(labels)];
         }
         Question::SetKeysDisabled { keys, disabled } => {

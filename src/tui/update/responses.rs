@@ -1,6 +1,6 @@
 //! Handles the results of actions on existing keys.
 
-use super::actions;
+use super::{actions, bulk};
 use crate::domain::{
     AccountKey, AccountKeys, ErrorKind, KeyUpdateOutcome, Label, LeakResponse, NotCarried,
     ProvisioningOutcome, RetirementStatus, Rotated, RotationOutcome, StoredKey, UserError,
@@ -314,13 +314,12 @@ pub(super) fn finish_set_disabled(
 ) {
     let notice = result.map(|account_key| {
         model.dashboard.record_account_key(&account_key, model.now);
-        if account_key.disabled == Some(true) {
-            format!("'{label}' is disabled; press d to enable it")
-        } else {
-            format!("'{label}' is enabled")
-        }
+        let disabled = account_key.disabled == Some(true);
+        bulk::record_undoable(model, account_key.hash, label.clone(), disabled);
+        let state = if disabled { "disabled" } else { "enabled" };
+        format!("'{label}' is {state}; press u to undo")
     });
-    model.notify(warning.map_or(notice, Err));
+    bulk::record(model, label, warning.map_or(notice, Err));
     model.dashboard.update_attention_list(model.now);
 }
 
@@ -335,7 +334,19 @@ pub(super) fn finish_revoke(
         model.dashboard.remove_by_hash(hash, model.now);
         format!("'{label}' is revoked at OpenRouter and no longer works")
     });
-    model.notify(message);
+    bulk::record(model, label, message);
+}
+
+/// Handles the result of removing a key from this machine.
+pub(super) fn finish_remove(model: &mut Model, label: &Label, result: Result<(), UserError>) {
+    let message = result.map(|()| {
+        model.dashboard.remove_key(label, model.now);
+        format!(
+            "'{label}' was removed from this machine; the key stays valid until you revoke it at \
+             OpenRouter"
+        )
+    });
+    bulk::record(model, label, message);
 }
 
 /// Handles the loaded keys of the account.

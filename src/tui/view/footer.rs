@@ -4,9 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
+use unicode_width::UnicodeWidthStr;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
+use crate::domain::Label;
 use crate::tui::keymap::footer_items;
 use crate::tui::state::{Intent, Model, Question, Screen};
 
@@ -41,29 +43,25 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
                 let server = truncate(&model.server, width.saturating_sub(60).max(20));
                 format!("Send OPENROUTER_MANAGEMENT_KEY to {server}? It is not OpenRouter.")
             }
-            Question::RemoveKeys(labels) => match &labels[..] {
-                [label] => {
-                    let label = truncate(label.as_str(), width.saturating_sub(54).max(8));
-                    format!("Remove {label} here? The key itself stays valid at the server.")
-                }
-                labels => format!(
-                    "Remove these {} keys here? They stay valid at the server.",
-                    labels.len()
-                ),
-            },
-            Question::SetKeysDisabled { keys, disabled } => {
-                let (verb, meaning) = if *disabled {
-                    ("Disable", "Programs that use it stop working.")
-                } else {
-                    ("Enable", "It can spend again.")
+            Question::RemoveKeys(labels) => {
+                let names = list_labels(labels.iter(), width);
+                let (text, key) = match labels.len() {
+                    1 => ("Its text", "the key stays"),
+                    _ => ("Their texts", "the keys stay"),
                 };
-                match &keys[..] {
-                    [(_, label)] => {
-                        let label = truncate(label.as_str(), width.saturating_sub(56).max(8));
-                        format!("{verb} {label} at OpenRouter? {meaning}")
-                    }
-                    keys => format!("{verb} these {} keys at OpenRouter?", keys.len()),
-                }
+                format!(
+                    "Remove {names} here? {text} cannot be fetched again; {key} valid at OpenRouter."
+                )
+            }
+            Question::SetKeysDisabled { keys, disabled } => {
+                let names = list_labels(keys.iter().map(|(_, label)| label), width);
+                let (verb, meaning) = match (*disabled, keys.len()) {
+                    (true, 1) => ("Disable", "Programs that use it stop working."),
+                    (true, _) => ("Disable", "Programs that use them stop working."),
+                    (false, 1) => ("Enable", "It can spend again."),
+                    (false, _) => ("Enable", "They can spend again."),
+                };
+                format!("{verb} {names} at OpenRouter? {meaning}")
             }
         };
         vec![Span::styled(text, theme.warning())]
@@ -87,6 +85,23 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
     let both_lines = Rect { height: 2, ..above };
     frame.render_widget(Clear, both_lines);
     text::draw_paragraph(frame, both_lines, vec![line]);
+}
+
+/// Returns labels as a list that leaves place for a sentence on the same two lines.
+fn list_labels<'a>(labels: impl ExactSizeIterator<Item = &'a Label>, width: usize) -> String {
+    let count = labels.len();
+    let room = width.saturating_sub(40).max(16);
+    let mut text = String::new();
+    for (index, label) in labels.enumerate() {
+        let label = truncate(label.as_str(), 30);
+        let separator = if index == 0 { "" } else { ", " };
+        if index > 0 && text.width() + label.width() + 8 > room {
+            return format!("{text} and {} more", count - index);
+        }
+        text.push_str(separator);
+        text.push_str(&label);
+    }
+    text
 }
 
 /// Returns the status of background work, shown when there is no question and no notice.

@@ -1,0 +1,73 @@
+//! Actions on several keys: progress, a result for each, and undo.
+
+use crate::domain::{ActionResult, Label, UserError};
+use crate::tui::state::{BulkAction, Model, Question, Screen, UndoableChange};
+
+/// Starts to collect the results of an action on several keys.
+pub(super) fn begin(model: &mut Model, labels: impl IntoIterator<Item = Label>) {
+    let labels: Vec<Label> = labels.into_iter().collect();
+    if labels.len() < 2 {
+        return;
+    }
+    let bulk =
+        model.bulk.get_or_insert_with(|| BulkAction { pending: Vec::new(), results: Vec::new() });
+    bulk.pending.extend(labels);
+}
+
+/// Records the result for one key. The last result of several opens the list of all.
+pub(super) fn record(model: &mut Model, label: &Label, result: Result<String, UserError>) {
+    let Some(bulk) = model.bulk.as_mut().filter(|bulk| bulk.pending.contains(label)) else {
+        return model.notify(result);
+    };
+    bulk.pending.retain(|pending| pending != label);
+    bulk.results.push(match &result {
+        Ok(message) => ActionResult { succeeded: true, message: message.clone() },
+        Err(error) => ActionResult {
+            succeeded: false,
+            message: format!("'{label}': {}; {}", error.message, error.advice),
+        },
+    });
+    let (done, left) = (bulk.results.len(), bulk.pending.len());
+    model.log_message(result);
+    if left > 0 {
+        model.notice = Some(Ok(format!("{done} of {} keys done", done + left)));
+        return;
+    }
+    let mut results = model.bulk.take().map_or_else(Vec::new, |bulk| bulk.results);
+    // What failed has to be seen even if the list is longer than the screen.
+    results.sort_by_key(|result| result.succeeded);
+    let is_free = matches!(model.screen, Screen::Dashboard)
+        && model.question.is_none()
+        && model.overlay.is_none()
+        && !model.dashboard.is_filtering;
+    if is_free {
+        model.notice = None;
+        model.screen = Screen::ActionResults(results);
+    } else {
+        let failed = results.iter().filter(|result| !result.succeeded).count();
+        model.notice = Some(Ok(format!("{done} keys done, {failed} failed; press m for each")));
+    }
+}
+
+/// Remembers that a key was disabled or enabled, together with the other keys of the same action.
+pub(super) fn record_undoable(model: &mut Model, hash: String, label: Label, disabled: bool) {
+    let is_same = |change: &UndoableChange| change.disabled == disabled;
+    let change = match &mut model.undoable {
+        Some(change) if is_same(change) => change,
+        undoable => undoable.insert(UndoableChange { keys: Vec::new(), disabled }),
+    };
+    if !change.keys.iter().any(|(other, _)| *other == hash) {
+        change.keys.push((hash, label));
+    }
+}
+
+/// Asks whether to revert the last change.
+pub(super) fn confirm_undo(model: &mut Model) {
+    match &model.undoable {
+        Some(UndoableChange { keys, disabled }) => {
+            let (keys, disabled) = (keys.clone(), !disabled);
+            model.question = Some(Question::SetKeysDisabled { keys, disabled });
+        }
+        None => model.notify(Ok("there is nothing to undo".into())),
+    }
+}
