@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use keywright::domain::{Cents, DefaultedFields, Expiry, KeyDefaults, KeyRequest, ResetInterval};
 use keywright::services::diagnostic::Diagnostic;
-use keywright::services::plan;
+use keywright::services::plan::{self, NameField};
 use proptest::prelude::*;
 
 const KEY: &str = "sk-or-v1-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -30,7 +30,7 @@ fn request(label: &str) -> KeyRequest {
 fn parse(bytes: &[u8], now: Timestamp) -> Result<Vec<KeyRequest>, Vec<Diagnostic>> {
     let no_policy =
         KeyDefaults { limit: None, limit_reset: None, expires: "never".into(), workspace_id: None };
-    let mut requests = plan::parse(bytes, &no_policy, now)?;
+    let mut requests = plan::parse(bytes, &no_policy, now)?.requests;
     for request in &mut requests {
         request.defaulted = DefaultedFields::default();
     }
@@ -40,7 +40,7 @@ fn parse(bytes: &[u8], now: Timestamp) -> Result<Vec<KeyRequest>, Vec<Diagnostic
 #[test]
 fn fields_that_a_plan_does_not_have_come_from_the_defaults() {
     let text = "[defaults]\nexpires = \"30d\"\n[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b\"\nlimit = \"none\"\n";
-    let requests = plan::parse(text.as_bytes(), &KeyDefaults::default(), now()).unwrap();
+    let requests = plan::parse(text.as_bytes(), &KeyDefaults::default(), now()).unwrap().requests;
     let policies: Vec<String> = requests.iter().map(KeyRequest::describe_policy).collect();
     assert_eq!(
         policies,
@@ -53,6 +53,32 @@ fn fields_that_a_plan_does_not_have_come_from_the_defaults() {
         DefaultedFields { workspace_id: true, limit_reset: true, ..DefaultedFields::default() };
     assert_eq!(requests[1].defaulted, defaulted);
     assert!(requests[0].defaulted.limit && !requests[0].defaulted.expiry);
+}
+
+#[test]
+fn names_of_workspaces_and_guardrails_are_kept_for_a_look_up_and_a_uuid_is_taken_as_it_is() {
+    let id = "1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10";
+    let text = format!(
+        "[defaults]\nguardrail = \"research\"\nworkspace = \"{id}\"\n[[key]]\nlabel = \"a\"\n\
+         [[key]]\nlabel = \"b\"\nguardrail = \"none\"\nworkspace = \"Lab\"\n\
+         [[key]]\nlabel = \"c\"\nworkspace = \"default\"\n"
+    );
+    let plan = plan::parse(text.as_bytes(), &KeyDefaults::default(), now()).unwrap();
+    let ids: Vec<_> = plan.requests.iter().map(|it| it.workspace_id.as_deref()).collect();
+    assert_eq!(ids, [Some(id), None, None]);
+    let names: Vec<_> = plan
+        .names
+        .iter()
+        .map(|it| (it.key, it.field, it.name.as_str(), it.position.line))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            (0, NameField::Guardrail, "research", 2),
+            (1, NameField::Workspace, "Lab", 9),
+            (2, NameField::Guardrail, "research", 2),
+        ]
+    );
 }
 
 fn diagnostics(text: impl AsRef<[u8]>) -> Vec<Diagnostic> {

@@ -13,11 +13,16 @@
 //! [[key]]
 //! label = "ci"
 //! limit = 2.50
-//! workspace = "1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"
+//! workspace = "research"     # its slug or name, or its UUID, which needs no management key
+//! guardrail = "research"     # its name or id, or "none"
 //! ```
 
 mod diff;
+mod file;
+mod names;
 mod parser;
 
 pub use diff::{Difference, KeyDiff, compare};
-pub use parser::{parse, read_plan_file};
+pub use file::read_plan_file;
+pub use names::{NameField, NamesError, Plan, PlanName, resolve_names};
+pub use parser::parse;

@@ -148,3 +148,37 @@ fn a_new_key_is_put_into_its_workspace_and_under_its_guardrail_by_name() {
     }
     assert_eq!(keys(), before);
 }
+
+#[test]
+fn a_plan_names_workspace_and_guardrail_and_unknown_ones_stop_it_before_anything_is_created() {
+    let home = home();
+    let plan = home.write_plan(
+        "[defaults]\nguardrail = \"reserch\"\n[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b\"\nworkspace = \"labs\"\n",
+    );
+    let (code, out, err) = home.run_with_management_key(&["apply", &plan, "--yes"]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.contains("plan.toml has 2 errors"), "{err}");
+    assert!(
+        err.contains(
+            "line 2, column 13: the account has no guardrail 'reserch'; did you mean research?"
+        ),
+        "{err}"
+    );
+    assert!(err.contains("line 7, column 13: the account has no workspace 'labs'"), "{err}");
+    let text = "[defaults]\nguardrail = \"research\"\nworkspace = \"research\"\n[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b\"\n";
+    let plan = home.write_plan(text);
+    let (code, _, err) = home.run(&["apply", &plan, "--dry-run"]);
+    assert!(code == 2 && err.contains("keywright management set"), "{err}");
+    let applied = run_json(&home, &["apply", &plan, "--yes", "--json"]);
+    let created = applied["created"].as_array().unwrap();
+    assert_eq!(created.len(), 2, "{applied}");
+    assert!(created.iter().all(|key| key["guardrail"] == "research"), "{applied}");
+    let listed = run_json(&home, &["guardrail", "list", "--json"]);
+    assert_eq!(listed[0]["keys"], json!(["a", "b"]));
+    let again = run_json(&home, &["apply", &plan, "--yes", "--json"]);
+    assert_eq!(again["unchanged"].as_array().unwrap().len(), 2, "{again}");
+    // A key that lost its guardrail differs from the plan.
+    run_json(&home, &["edit", "b", "--guardrail", "none", "--yes", "--json"]);
+    let again = run_json(&home, &["apply", &plan, "--dry-run", "--json"]);
+    assert_eq!(again["differing"][0]["label"], "b", "{again}");
+}

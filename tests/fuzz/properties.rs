@@ -231,7 +231,7 @@ pub fn journal(data: &[u8]) {
 /// A plan: valid requests, or diagnostics that each have a position in the plan and show no key.
 pub fn plan(data: &[u8]) {
     match plan::parse(data, &crate::domain::KeyDefaults::default(), now()) {
-        Ok(requests) => {
+        Ok(plan::Plan { requests, .. }) => {
             for (at, request) in requests.iter().enumerate() {
                 request.validate().unwrap();
                 assert!(requests[..at].iter().all(|other| other.label != request.label));

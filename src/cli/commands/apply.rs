@@ -21,8 +21,9 @@ use crate::domain::{
     ErrorKind, KeyRequest, Label, ManagementKey, RequestedPolicy, Rotated, StoredKey, UserError,
     io_error_text,
 };
+use crate::services::diagnostic::Diagnostic;
 use crate::services::keys::{self, management_key};
-use crate::services::plan::{self, Difference, KeyDiff};
+use crate::services::plan::{self, Difference, KeyDiff, NamesError};
 use crate::services::provision::{AuthMethod, ServiceContext};
 use crate::storage::inventory;
 use results::{format_rows, results_to_json};
@@ -33,7 +34,7 @@ const MAX_PROBLEMS: usize = 20;
 /// Arguments of `apply`.
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
-    /// The plan: [[key]] tables with label, limit, reset, expires, workspace; [defaults] for all
+    /// The plan: [[key]] tables with label, limit, reset, expires, workspace, guardrail; [defaults] for all
     #[arg(value_name = "PLAN.toml")]
     plan: PathBuf,
     /// Print what would be done, without doing it
@@ -141,7 +142,7 @@ impl ApplyArgs {
             )
             .with_meaning(NOTHING_DONE)
         })?;
-        plan::parse(&bytes, &services.key_defaults, Timestamp::now()).map_err(|diagnostics| {
+        let invalid = |diagnostics: Vec<Diagnostic>| {
             let count = diagnostics.len();
             let mut lines: Vec<String> = diagnostics
                 .iter()
@@ -157,6 +158,15 @@ impl ApplyArgs {
                 "correct the plan and run the command again",
             )
             .with_meaning(NOTHING_DONE)
+        };
+        let plan =
+            plan::parse(&bytes, &services.key_defaults, Timestamp::now()).map_err(invalid)?;
+        if !plan.names.is_empty() {
+            services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+        }
+        run_async(plan::resolve_names(plan, services))?.map_err(|error| match error {
+            NamesError::Invalid(diagnostics) => invalid(diagnostics),
+            NamesError::Unavailable(error) => error.with_meaning(NOTHING_DONE),
         })
     }
 
@@ -257,7 +267,7 @@ impl ApplyArgs {
             print_result(&format_rows(rows))?;
             if rows.iter().any(|row| matches!(row, PlanRow::Differs { .. })) {
                 eprintln(
-                    "keys that differ are left as they are: press e in the dashboard to change limit and reset; \
+                    "keys that differ are left as they are: change limit, reset, workspace and guardrail with keywright edit LABEL, \
                      or replace them with new keys: apply again with --replace",
                 );
             }

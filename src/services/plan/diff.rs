@@ -150,6 +150,15 @@ fn find_differences(planned: &RequestedPolicy, stored: &StoredKey) -> Vec<Differ
             },
         })
         .collect();
+    let (wanted, assigned) = (planned.guardrail.as_ref(), stored.guardrail.as_ref());
+    // A plan without a guardrail says nothing about it.
+    if let Some(wanted) = wanted.filter(|it| Some(&it.id) != assigned.map(|it| &it.id)) {
+        differences.push(Difference {
+            field: "guardrail",
+            planned: wanted.name.clone(),
+            actual: assigned.map_or_else(|| "none".to_owned(), |it| it.name.clone()),
+        });
+    }
     let workspace = |id: &Option<String>| id.as_deref().unwrap_or("default").to_lowercase();
     let (planned, actual) =
         (workspace(&planned.workspace_id), workspace(&stored.requested.workspace_id));

@@ -2,22 +2,21 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs;
-use std::io::{self, Read as _};
 use std::ops::Range;
-use std::path::Path;
 
 use jiff::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::names::{NameField, Plan, PlanName};
 use crate::domain::{
     Cents, Expiry, KeyDefaults, KeyRequest, Label, PartialPolicy, ResetInterval, find_keys,
 };
 use crate::services::diagnostic::{Diagnostic, LineIndex, format_suggestion, redact_excerpt};
+use crate::services::keys::{WorkspaceText, parse_workspace};
 
 /// Fields of a key. All but the label can have defaults.
-const KEY_FIELDS: [&str; 5] = ["label", "limit", "reset", "expires", "workspace"];
+const KEY_FIELDS: [&str; 6] = ["label", "limit", "reset", "expires", "workspace", "guardrail"];
 /// OpenRouter's names for these fields, and other likely names.
 const FIELD_ALIASES: [(&str, &str); 8] = [
     ("name", "label"),
@@ -33,36 +32,13 @@ const FIELD_ALIASES: [(&str, &str); 8] = [
 type TomlTable<'a> = DeTable<'a>;
 type TomlValue<'a> = Spanned<DeValue<'a>>;
 
-/// Largest plan in bytes.
-const MAX_PLAN_BYTES: u64 = 64 << 20;
-
-/// Reads a plan. Fails if it is too large, so that a stream without an end can be given.
-fn read_plan_bytes(source: impl io::Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    source.take(MAX_PLAN_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_PLAN_BYTES {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(bytes)
-}
-
-/// Reads the file of a plan. It must be a regular file, since a named pipe could wait for ever, or a
-/// descriptor that the shell passed: `/dev/stdin` or `/dev/fd/N`.
-pub fn read_plan_file(path: &Path) -> io::Result<Vec<u8>> {
-    let is_descriptor = path == Path::new("/dev/stdin") || path.starts_with("/dev/fd");
-    if !is_descriptor && !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    fs::File::open(path).and_then(read_plan_bytes)
-}
-
 /// Parses a plan, or returns all errors in it. Expiries count from `now`.
 /// Fields that neither a key nor the plan's own defaults have come from `key_defaults`.
 pub fn parse(
     bytes: &[u8],
     key_defaults: &KeyDefaults,
     now: Timestamp,
-) -> Result<Vec<KeyRequest>, Vec<Diagnostic>> {
+) -> Result<Plan, Vec<Diagnostic>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -75,7 +51,7 @@ pub fn parse(
             }]);
         }
     };
-    let mut parser = Parser { text, key_defaults, now, diagnostics: Vec::new() };
+    let mut parser = Parser { text, key_defaults, now, diagnostics: Vec::new(), names: Vec::new() };
     for (offset, key) in find_keys(text) {
         parser.report(offset, format!("this is a key ({key}): a plan must not contain secrets; remove it, and revoke the key if others may have seen it"));
     }
@@ -85,7 +61,17 @@ pub fn parse(
         parser.report(offset, format!("invalid TOML: {}", redact_excerpt(error.message())));
     }
     let requests = parser.parse_plan(table.get_ref());
-    if parser.diagnostics.is_empty() { Ok(requests) } else { Err(parser.into_diagnostics()) }
+    if !parser.diagnostics.is_empty() {
+        return Err(parser.into_diagnostics());
+    }
+    let lines = LineIndex::new(text);
+    let names = parser.names.into_iter().map(|(key, field, name, offset)| PlanName {
+        key,
+        field,
+        name,
+        position: lines.position(offset),
+    });
+    Ok(Plan { requests, names: names.collect() })
 }
 
 /// An error before its offsets are converted to lines and columns.
@@ -101,6 +87,8 @@ struct Parser<'a> {
     key_defaults: &'a KeyDefaults,
     now: Timestamp,
     diagnostics: Vec<RawDiagnostic>,
+    /// Each with the index of its key and its offset.
+    names: Vec<(usize, NameField, String, usize)>,
 }
 
 /// The value of a field (`None` for `"none"` and `"never"`) and its offset.
@@ -114,6 +102,7 @@ struct KeyFields {
     reset: FieldValue<ResetInterval>,
     expiry: FieldValue<Expiry>,
     workspace: FieldValue<String>,
+    guardrail: FieldValue<String>,
 }
 
 impl Parser<'_> {
@@ -190,7 +179,8 @@ impl Parser<'_> {
                 continue;
             }
             labels.insert(label.clone(), offset);
-            requests.push(self.build_request(label, fields, &defaults, value.span().start));
+            let at = requests.len();
+            requests.push(self.build_request(at, label, fields, &defaults, value.span().start));
         }
         requests
     }
@@ -198,6 +188,7 @@ impl Parser<'_> {
     /// Builds the request for one key: fills in the defaults and validates the result.
     fn build_request(
         &mut self,
+        at: usize,
         label: Label,
         fields: KeyFields,
         defaults: &KeyFields,
@@ -212,19 +203,29 @@ impl Parser<'_> {
         };
         let expiry = fields.expiry.or_else(|| defaults.expiry.clone());
         let workspace = fields.workspace.or_else(|| defaults.workspace.clone());
-        let workspace_offset = workspace.as_ref().map(|(_, offset)| *offset);
+        let workspace_id = workspace.map(|(text, offset)| {
+            match parse_workspace(text.as_deref().unwrap_or_default()) {
+                WorkspaceText::Id(id) => return Some(id.to_owned()),
+                WorkspaceText::Name(name) => {
+                    self.names.push((at, NameField::Workspace, name.to_owned(), offset));
+                }
+                WorkspaceText::Default => {}
+            }
+            None
+        });
+        let guardrail = fields.guardrail.or_else(|| defaults.guardrail.clone());
+        if let Some((Some(name), offset)) = guardrail {
+            self.names.push((at, NameField::Guardrail, name, offset));
+        }
         let requested = PartialPolicy {
             limit,
             limit_reset: reset,
             expiry: expiry.map(|(expiry, _)| expiry),
-            workspace_id: workspace.map(|(id, _)| id),
+            workspace_id,
         };
         let request = self.key_defaults.complete(label, requested, self.now);
         if let Err(error) = request.validate() {
-            let is_reset_error = request.limit_reset.is_some() && request.limit.is_none();
-            let reset_offset = fields.reset.map(|(_, offset)| offset);
-            let offset = if is_reset_error { reset_offset } else { workspace_offset };
-            let offset = offset.unwrap_or(table_offset);
+            let offset = fields.reset.map_or(table_offset, |(_, offset)| offset);
             // An invalid default is reported once, not for each key.
             if self.diagnostics.last().is_none_or(|last| last.offset != offset) {
                 self.report(offset, error.0);
@@ -270,11 +271,16 @@ impl Parser<'_> {
                     });
                     fields.expiry = expiry.map(|expiry| (expiry, offset));
                 }
-                _ => {
-                    let text = self.expect_string(value, "workspace must be a UUID in quotes");
-                    let id =
-                        text.map(|text| Some(text.trim().to_owned()).filter(|id| !id.is_empty()));
-                    fields.workspace = id.map(|id| (id, offset));
+                field => {
+                    let expected = format!("{field} must be a name or an id in quotes");
+                    let text = self.expect_string(value, &expected);
+                    let name = text.map(|text| {
+                        let is_none = text.trim().is_empty() || text.trim() == "none";
+                        ((!is_none).then(|| text.trim().to_owned()), offset)
+                    });
+                    let is_guardrail = field == "guardrail";
+                    *if is_guardrail { &mut fields.guardrail } else { &mut fields.workspace } =
+                        name;
                 }
             }
         }

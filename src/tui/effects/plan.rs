@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::{EffectRunner, actions, recover_interrupted, send_message};
 use crate::domain::{KeyRequest, ProvisioningEvent, UserError, io_error_text};
 use crate::services::config;
+use crate::services::diagnostic::Diagnostic;
 use crate::services::keys::{self, BatchControls, ItemResult, Progress};
-use crate::services::plan::{self, KeyDiff};
+use crate::services::plan::{self, KeyDiff, NamesError};
 use crate::services::provision::{AuthMethod, ProvisioningControls, ServiceContext};
 use crate::storage::inventory;
 use crate::tui::state::{PlanComparison, PlanStatus, PlannedKey, Response, Ticket};
@@ -109,15 +111,23 @@ fn load_plan(
     let bytes = plan::read_plan_file(&path).map_err(|error| {
         vec![format!("the plan {} cannot be read: {}", path.display(), io_error_text(&error))]
     })?;
-    let plan = plan::parse(&bytes, &services.key_defaults, now).map_err(|wrong| {
+    let list_problems = |wrong: Vec<Diagnostic>| {
         let more = wrong.len().saturating_sub(MAX_PROBLEMS);
         let problems = wrong.iter().take(MAX_PROBLEMS).map(ToString::to_string);
         problems.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>()
-    })?;
-    let diffs = compare_with_stored_keys(services, plan).map_err(|error| {
+    };
+    let list_lines = |error: UserError| {
         let lines = [error.message, error.meaning, error.advice];
         lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>()
+    };
+    let plan = plan::parse(&bytes, &services.key_defaults, now).map_err(list_problems)?;
+    // This thread may block, so it waits for the account's lists here.
+    let names = plan::resolve_names(plan, services);
+    let plan = Handle::current().block_on(names).map_err(|error| match error {
+        NamesError::Invalid(wrong) => list_problems(wrong),
+        NamesError::Unavailable(error) => list_lines(error),
     })?;
+    let diffs = compare_with_stored_keys(services, plan).map_err(list_lines)?;
     let planned = diffs.into_iter().map(|(request, diff)| PlannedKey {
         request,
         status: match diff {
