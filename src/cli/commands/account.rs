@@ -105,7 +105,8 @@ fn format_summary(summary: &AccountSummary) -> String {
         let names = workspaces.iter().map(|one| format!("{} ({})", one.name, one.slug));
         lines.push(("workspaces", names.collect::<Vec<_>>().join(", ")));
     }
-    lines.into_iter().map(|(name, text)| format!("{name:<12}{text}\n")).collect()
+    let lines = lines.into_iter().map(|(name, text)| format!("{name:<12}{text}\n"));
+    lines.collect::<Vec<_>>().concat()
 }
 
 fn format_days(days: f64) -> String {

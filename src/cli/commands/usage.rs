@@ -192,7 +192,7 @@ fn format_csv(rows: &[UsageRow<'_>]) -> String {
             text.push_str(&quote_csv(field.unwrap_or_default()));
         }
         let requests = row.requests.map(|requests| requests.to_string()).unwrap_or_default();
-        text.push_str(&format!(",{requests},{}\n", row.usage));
+        text.extend([",", &requests, ",", &row.usage.to_string(), "\n"]);
     }
     text
 }

@@ -50,7 +50,7 @@ fn the_pace_is_of_the_known_completed_days_of_a_week() {
     // Idle days count, unknown days and the present day do not.
     let days = spending(&[(1, 100.0), (10, 0.0), (11, 6.0), (16, 0.0), (17, 50.0)]);
     assert_eq!(days.pace(day(17)), Some(2.0));
-    assert_eq!(days.total(day(10), day(16)), 6.0);
+    assert_eq!(Some(days.total(day(10), day(16))), Some(6.0));
     assert_eq!(spending(&[(17, 1.0)]).pace(day(17)), None);
     assert_eq!(AccountFigures::days_left(10.0, 4.0), Some(2.5));
     assert_eq!(AccountFigures::days_left(10.0, 0.0), None);

@@ -320,9 +320,10 @@ fn usage_of_the_day_places_spending_between_readings() {
     ];
     let curve = UsageCurve::new(samples, now);
     let midnight = |day: &str| to_epoch_seconds(at(&format!("2026-11-{day}T00:00:00Z")));
-    assert_eq!(curve.spent_between(midnight("21"), midnight("22")), 6.0);
-    assert_eq!(curve.spent_between(midnight("22"), midnight("24")), 0.0);
-    assert_eq!(curve.spent_between(midnight("24"), to_epoch_seconds(now)), 2.0);
+    let spent = |from: f64, to: f64| Some(curve.spent_between(from, to));
+    assert_eq!(spent(midnight("21"), midnight("22")), Some(6.0));
+    assert_eq!(spent(midnight("22"), midnight("24")), Some(0.0));
+    assert_eq!(spent(midnight("24"), to_epoch_seconds(now)), Some(2.0));
 }
 
 /// Generates the seconds between samples and the spending in them.

@@ -154,11 +154,11 @@ fn known_days_are_pinned_below_a_known_midnight() {
     let mut curve = UsageCurve::new(samples(&[(NOON, 9.0, Some(0.5))]), now);
     curve.pin_days(&known);
     let spent = |day: &str| {
-        curve.spent_between(midnight(date(day)), midnight(date(day).tomorrow().unwrap()))
+        Some(curve.spent_between(midnight(date(day)), midnight(date(day).tomorrow().unwrap())))
     };
     assert_eq!(
         ["2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24"].map(spent),
-        [3.0, 0.0, 1.0, 0.5]
+        [Some(3.0), Some(0.0), Some(1.0), Some(0.5)]
     );
     assert_eq!(curve.count_readings(0.0), 4);
 }

@@ -302,7 +302,7 @@ impl Error {
         use openrouter::Error::Rejected;
         matches!(
             self,
-            Self::ManagementRequestFailed { error: Rejected { status: 403 | 404 | 405, .. }, .. }
+            Self::ManagementRequestFailed { error: Rejected { status: 403..=405, .. }, .. }
         )
     }
 

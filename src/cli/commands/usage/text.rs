@@ -118,7 +118,7 @@ fn format_total(report: &UsageReport, rows: &[UsageRow<'_>], by: Grouping) -> St
             (_, 1) => "day is",
             (_, _) => "days are",
         };
-        text.push_str(&format!(" that is known; {unknown} {unit} not known"));
+        text += &[" that is known; ", &unknown.to_string(), " ", unit, " not known"].concat();
     }
     let is_today_known = rows.iter().any(|row| row.date == Some(report.today) && row.is_known);
     if by == Grouping::Day && is_today_known {
