@@ -10,12 +10,13 @@
 //! `get` may be replaced by another command with options.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::Args;
 
 use crate::cli::output::{print, print_status, usage_error};
 use crate::domain::{Label, StoreKind, UserError, command_arguments, format_command, sanitize};
-use crate::services::config::{Config, DEFAULT_SERVER, parse_server};
+use crate::services::config::{Config, DEFAULT_SERVER, Field, Origin, parse_server};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 
@@ -109,29 +110,50 @@ fn list_options(config: &Config) -> Result<Vec<String>, UserError> {
             options.extend([option.to_owned(), value]);
         }
     };
-    if config.server != DEFAULT_SERVER {
+    // The server, the store and the directory of a profile come with its name.
+    let of_profile = |field| {
+        let value =
+            config.settings.get(field).filter(|value| matches!(value.origin, Origin::File(_)));
+        value.is_some()
+    };
+    if !config.profile.is_default() || config.profile_origin == Origin::CommandLine {
+        add("--profile", "KEYWRIGHT_PROFILE", config.profile.to_string(), &|text| {
+            text == config.profile.as_str()
+        });
+    }
+    if let Some(path) = &config.config_path {
+        let text = absolute_path(path, "configuration file", "--config FILE")?;
+        add("--config", "KEYWRIGHT_CONFIG", text, &|text| path.as_os_str() == text);
+    }
+    if config.server != DEFAULT_SERVER && !of_profile(Field::Server) {
         add("--server", "KEYWRIGHT_SERVER", config.server.clone(), &|text| {
             parse_server(text).is_ok_and(|server| server == config.server)
         });
     }
-    if config.store_kind != StoreKind::Keychain {
+    if config.store_kind != StoreKind::Keychain && !of_profile(Field::Store) {
         add("--store", "KEYWRIGHT_STORE", config.store_kind.to_string(), &|text| {
             text.parse().is_ok_and(|kind: StoreKind| kind == config.store_kind)
         });
     }
     if let Some(dir) = &config.data_dir {
-        let path = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-        // A line break would end a comment or a setting.
-        let breaks_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-        let text = path.to_str().filter(|text| !text.contains(breaks_line)).ok_or_else(|| {
-            usage_error(
-                "the path of the data directory cannot be written in a configuration",
-                "rename the directory so that its path is plain text, then give it again: --data-dir DIR",
-            )
-        })?;
-        add("--data-dir", "KEYWRIGHT_DATA_DIR", text.to_owned(), &|text| dir.as_os_str() == text);
+        let text = absolute_path(dir, "data directory", "--data-dir DIR")?;
+        add("--data-dir", "KEYWRIGHT_DATA_DIR", text, &|text| dir.as_os_str() == text);
     }
     Ok(options)
+}
+
+/// Returns an absolute path that can be written in a configuration.
+fn absolute_path(path: &Path, what: &str, option: &str) -> Result<String, UserError> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // A line break would end a comment or a setting.
+    let breaks_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    match path.to_str().filter(|text| !text.contains(breaks_line)) {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(usage_error(
+            format!("the path of the {what} cannot be written in a configuration"),
+            &format!("rename it so that its path is plain text, then give it again: {option}"),
+        )),
+    }
 }
 
 /// A call of Keywright as it is printed in a configuration.

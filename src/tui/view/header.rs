@@ -55,7 +55,13 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         Span::styled("SANDBOX: no real keys ", theme.warning())
     } else {
         let host = model.server.split_once("://").map_or(&*model.server, |(_, host)| host);
-        Span::styled(format!("{host} "), theme.dim())
+        // The default profile needs no name.
+        let profile = if model.profile.is_default() {
+            String::new()
+        } else {
+            format!("profile {} · ", model.profile)
+        };
+        Span::styled(format!("{profile}{host} "), theme.dim())
     };
     let name = Span::styled(" Keywright", theme.strong().patch(theme.accent()));
     let shows_figures = matches!(&model.screen, Screen::Dashboard)
