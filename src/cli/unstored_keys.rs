@@ -62,7 +62,8 @@ pub(super) async fn store_replacement(
         RotationOutcome::NotStored { entry, key, error } => {
             let outcome = ProvisioningOutcome::NotStored { entry, key, error };
             let outcome = retry_store_interactively(outcome, controls, services).await;
-            keys::finish_rotation(services, outcome).await
+            // Boxed: the futures of many requests are large.
+            Box::pin(keys::finish_rotation(services, outcome)).await
         }
         other => other,
     }

@@ -42,10 +42,11 @@ impl Rotated {
                 list.push_str(&part.to_string());
             }
             // Parts with the same reason share it.
-            match lost.get(at + 1) {
-                Some(next) if next.reason == one.reason => list.push_str(", "),
-                Some(_) => list.push_str(&format!(" ({}); ", one.reason)),
-                None => list.push_str(&format!(" ({})", one.reason)),
+            let next = lost.get(at + 1);
+            if next.is_some_and(|next| next.reason == one.reason) {
+                list.push_str(", ");
+            } else {
+                list.extend([" (", &one.reason, if next.is_some() { "); " } else { ")" }]);
             }
         }
         let advice = self.loss_advice(lost.iter().copied());
@@ -151,10 +152,13 @@ impl LeakResponse {
         let mut results = vec![self.disable_result.clone(), ActionResult { succeeded, message }];
         if let RotationOutcome::Completed { rotated, .. } = &self.rotation {
             results.extend(rotated.not_carried.iter().map(|part| {
-                let mut message = format!("not carried over to the new key of '{label}': {part}");
-                if part.is_lost() {
-                    message.push_str(&format!("; {}", rotated.loss_advice(iter::once(part))));
-                }
+                let advice = if part.is_lost() {
+                    format!("; {}", rotated.loss_advice(iter::once(part)))
+                } else {
+                    String::new()
+                };
+                let message =
+                    format!("not carried over to the new key of '{label}': {part}{advice}");
                 ActionResult { succeeded: false, message }
             }));
         }

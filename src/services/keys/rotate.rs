@@ -165,12 +165,11 @@ async fn plan_rotation(
         Some(_) => return Err(Error::SecretMismatch(stored_key.label.clone())),
         None => return Err(missing_error(services, &stored_key.label)),
     };
-    let request = match planned {
-        Some(planned) => planned.clone(),
-        None => {
-            let current = fetch_policy(services, access, stored_key, &key).await;
-            build_same_policy_request(&current, Timestamp::now())?
-        }
+    let request = if let Some(planned) = planned {
+        planned.clone()
+    } else {
+        let current = fetch_policy(services, access, stored_key, &key).await;
+        build_same_policy_request(&current, Timestamp::now())?
     };
     let replaces = PendingReplacement {
         hash: stored_key.hash.clone(),
@@ -285,8 +284,9 @@ async fn move_label_with_access(
         keys[to].label = label.clone();
         if !replaces.is_planned {
             // The workspace was requested by its UUID so that it is the same.
-            keys[to].requested.workspace_id = keys[from].requested.workspace_id.clone();
-            keys[to].requested.guardrail = keys[from].requested.guardrail.clone();
+            let requested = keys[from].requested.clone();
+            keys[to].requested.workspace_id = requested.workspace_id;
+            keys[to].requested.guardrail = requested.guardrail;
         }
         record(&mut keys[to]);
         Ok(Rotated { new: keys[to].clone(), old: Some(keys[from].clone()), not_carried })
