@@ -228,34 +228,29 @@ fn list_activity(
             }
         }
     }
-    let rows: Vec<Value> = rows
-        .into_iter()
-        .rev()
-        .map(|((date, model, workspace), spent)| {
-            // A request costs about a cent.
-            #[expect(clippy::cast_possible_truncation, reason = "a billion dollars at most")]
-            let requests = (spent.to_dollars() * 100.0).ceil() as i64;
-            let mut row = json!({
-                "date": date.to_string(),
-                "model": model,
-                "model_permaslug": model,
-                "endpoint_id": "550e8400-e29b-41d4-a716-446655440000",
-                "provider_name": provider_of(model),
-                "usage": usd_to_json(spent),
-                "byok_usage_inference": 0,
-                "requests": requests,
-                "prompt_tokens": 2_400 * requests,
-                "completion_tokens": 300 * requests,
-                "reasoning_tokens": 0,
-                "cached_tokens": 0,
-            });
-            if by_workspace {
-                row["workspace_id"] = workspace.into();
-            }
-            row
-        })
-        .collect();
-    Ok(HttpResponse::json(200, &json!({ "data": rows })))
+    Ok(HttpResponse::json_rows(rows.into_iter().rev().map(|((date, model, workspace), spent)| {
+        // A request costs about a cent.
+        #[expect(clippy::cast_possible_truncation, reason = "a billion dollars at most")]
+        let requests = (spent.to_dollars() * 100.0).ceil() as i64;
+        let mut row = json!({
+            "date": date.to_string(),
+            "model": model,
+            "model_permaslug": model,
+            "endpoint_id": "550e8400-e29b-41d4-a716-446655440000",
+            "provider_name": provider_of(model),
+            "usage": usd_to_json(spent),
+            "byok_usage_inference": 0,
+            "requests": requests,
+            "prompt_tokens": 2_400 * requests,
+            "completion_tokens": 300 * requests,
+            "reasoning_tokens": 0,
+            "cached_tokens": 0,
+        });
+        if by_workspace {
+            row["workspace_id"] = workspace.into();
+        }
+        row
+    })))
 }
 
 fn change_workspace_budget(

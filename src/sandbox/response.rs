@@ -36,6 +36,13 @@ impl HttpResponse {
         Self::new(status, ContentType::Json, body.to_string())
     }
 
+    /// Creates a JSON response with rows. Writes one row at a time, because the values of a long list
+    /// take many times the memory of their text.
+    pub fn json_rows(rows: impl Iterator<Item = Value>) -> Self {
+        let rows: Vec<String> = rows.map(|row| row.to_string()).collect();
+        Self::new(200, ContentType::Json, format!("{{\"data\":[{}]}}", rows.join(",")))
+    }
+
     /// Creates an HTML response.
     pub fn html(status: u16, body: String) -> Self {
         Self::new(status, ContentType::Html, body)
