@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "transitions/account_figures.rs"]
+mod account_figures;
 #[path = "transitions/account_keys.rs"]
 mod account_keys;
 #[path = "transitions/bulk.rs"]
