@@ -109,6 +109,8 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
     let signals = input::SignalHandlers::register();
     let mut terminal = Terminal::enter().map_err(|error| terminal_error(&error))?;
     let first_frame = draw(&mut terminal, &mut model);
+    // After the first frame, which waits for no file.
+    model.restore_view(&effects::load_view(&services.location));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -22,7 +22,16 @@ use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
 use crate::services::keys::{self, BatchCommand, load_key};
 use crate::services::provision::{self, ProvisioningControls, ServiceContext};
-use crate::tui::state::{Effect, Msg, Ticket};
+use crate::storage::json_store::StoreLocation;
+use crate::tui::state::{Effect, Msg, Ticket, ViewState};
+
+/// The view of the last run, in the data directory.
+const VIEW_FILE_NAME: &str = "view.json";
+
+/// Returns the view of the last run. A damaged file counts as missing.
+pub(super) fn load_view(location: &StoreLocation) -> ViewState {
+    location.read(VIEW_FILE_NAME).unwrap_or_default()
+}
 
 /// What the event loop does after the effects.
 pub(super) enum LoopAction {
@@ -123,6 +132,11 @@ impl EffectRunner {
             }
             Effect::SetKeysDisabled { keys, disabled } => self.set_keys_disabled(keys, disabled),
             Effect::RevokeKeys(keys) => self.revoke_keys(keys),
+            Effect::SaveView(view) => self.spawn_blocking(move |services| {
+                // The view of the next run is not worth an error.
+                let _ = services.location.replace(VIEW_FILE_NAME, view);
+                None
+            }),
             Effect::UseEnvironmentKey => {
                 self.services.management_key = self.environment_key.take();
             }

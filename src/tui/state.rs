@@ -9,6 +9,7 @@ mod columns;
 mod confirm_dialog;
 mod dashboard;
 mod effect;
+mod filter;
 mod form;
 mod key_overrides;
 mod layout;
@@ -22,6 +23,7 @@ mod sign_in_screen;
 mod sort_filter;
 mod text_field;
 mod ticket;
+mod view_state;
 
 pub use account::{AccountReport, AccountState};
 pub use bulk::{BulkAction, UndoableChange};
@@ -29,6 +31,7 @@ pub use columns::{COLUMN_GAP, Column, MARK_WIDTH, PlacedColumn, place_columns};
 pub use confirm_dialog::{ConfirmDialog, ConfirmKind, ExpectedLosses, UNUSED_FOR_CHOICES};
 pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey};
 pub use effect::{Effect, Request};
+pub use filter::Filter;
 pub(in crate::tui) use form::Submission;
 pub use form::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind};
 pub use key_overrides::{KeyOverrides, KeyPress};
@@ -43,6 +46,7 @@ pub use sign_in_screen::{Operation, SignInScreen, SignInUrl};
 pub use sort_filter::{SortOrder, spent_share};
 pub use text_field::TextField;
 pub use ticket::Ticket;
+pub use view_state::ViewState;
 
 use std::collections::VecDeque;
 
@@ -225,6 +229,8 @@ pub struct Model {
     pub open_requests: Vec<Ticket>,
     /// The account key that is being fetched for the edit form.
     pub edit_request: Option<EditRequest>,
+    /// The view as it was kept on disk last.
+    pub saved_view: ViewState,
     /// The action on several keys that is under way.
     pub bulk: Option<BulkAction>,
     /// The last change that can be undone.
@@ -244,6 +250,7 @@ impl Model {
         let mut dashboard = Dashboard::new();
         dashboard.sort_order = context.sort_order;
         let mut model = Self {
+            saved_view: dashboard.view_state(),
             notice: None,
             key_defaults: context.key_defaults,
             profile: context.profile,
@@ -287,6 +294,12 @@ impl Model {
     pub(in crate::tui) fn notify(&mut self, message: Result<String, UserError>) {
         self.log_message(message.clone());
         self.notice = Some(message);
+    }
+
+    /// Restores the view of an earlier run, before the keys are loaded.
+    pub fn restore_view(&mut self, view: &ViewState) {
+        self.dashboard.restore_view(view);
+        self.saved_view = self.dashboard.view_state();
     }
 
     /// Keeps a message in the log without showing it.

@@ -334,6 +334,12 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     let mut effects = account::load_stale(model);
+    let view = model.dashboard.view_state();
+    // A filter is kept when it is complete, not at each letter.
+    if !model.dashboard.is_filtering && view != model.saved_view {
+        model.saved_view = view.clone();
+        effects.push(Effect::SaveView(view));
+    }
     if model.dashboard.usage_history_ticket.is_some() {
         return effects;
     }

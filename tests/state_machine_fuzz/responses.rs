@@ -308,6 +308,7 @@ impl Fuzzer {
             | Effect::RetryItem(_)
             | Effect::DismissAttempt(_)
             | Effect::UseEnvironmentKey
+            | Effect::SaveView(_)
             | Effect::Quit => return None,
         };
         Some((msg, None))

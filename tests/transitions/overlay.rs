@@ -234,3 +234,24 @@ fn readme_lists_the_built_in_keys() {
         assert_eq!(&readme[from..to], table, "run with INSTA_UPDATE=always to update it");
     }
 }
+
+#[test]
+fn order_filter_and_details_survive_a_restart() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    let effects = send_intent(&mut model, Intent::SortBy(SortOrder::Label));
+    assert!(matches!(&effects[..], [Effect::SaveView(_)]));
+    assert!(send_intent(&mut model, Intent::Move(1)).is_empty());
+    send_intent(&mut model, Intent::EditFilter);
+    send_intent(&mut model, Intent::TypeChar('c'));
+    assert!(send_intent(&mut model, Intent::TypeChar('i')).is_empty());
+    let effects = send_intent(&mut model, Intent::Enter);
+    let [Effect::SaveView(view)] = &effects[..] else { panic!("{effects:?}") };
+    let mut next = Model::new(AppContext::default(), (80, 24), now());
+    next.restore_view(view);
+    load_keys(&mut next);
+    let keys = Ok(vec![key("laptop"), key("ci")]);
+    let effects = send(&mut next, Msg::Response(Ticket(1), Response::KeysLoaded(keys)));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::SaveView(_))));
+    assert_eq!(labels(&next), ["ci"]);
+    assert_eq!(next.dashboard.sort_order, SortOrder::Label);
+}

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use super::form::AuthChoice;
 use super::ticket::Ticket;
+use super::view_state::ViewState;
 #[cfg(doc)]
 use super::{Msg, Response};
 use crate::domain::{
@@ -67,6 +68,8 @@ pub enum Effect {
     },
     /// Advance the clock of the sandbox by one day; result: [`Msg::SandboxActionFinished`].
     SkipDay,
+    /// Keep the view for the next run.
+    SaveView(ViewState),
     /// Suspend the program.
     Suspend,
     /// Quit the program.

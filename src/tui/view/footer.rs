@@ -10,7 +10,7 @@ use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::Label;
 use crate::tui::keymap::footer_items;
-use crate::tui::state::{Intent, Model, Question, Screen};
+use crate::tui::state::{Filter, Intent, Model, Question, Screen};
 
 /// Draws the question, notice or filter. A text that is too long for one line also covers the line
 /// `above`, because its end says what to do next.
@@ -148,10 +148,17 @@ fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         frame,
         field,
     );
-    let count = format!("{} of {}", dashboard.rows.len(), dashboard.all_keys().len());
-    let width = u16::try_from(count.len()).unwrap_or(0).min(area.width);
+    let (text, style) = match Filter::parse(dashboard.filter.text()).problem {
+        Some(problem) => (problem, theme.warning()),
+        None => {
+            let count = format!("{} of {}", dashboard.rows.len(), dashboard.all_keys().len());
+            (count, theme.dim())
+        }
+    };
+    let width = u16::try_from(text.width()).unwrap_or(0).min(area.width);
     let right = Rect { x: area.right() - width, width, ..area };
-    frame.render_widget(Line::styled(count, theme.dim()), right);
+    frame.render_widget(Clear, right);
+    frame.render_widget(Line::styled(text, style), right);
 }
 
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
