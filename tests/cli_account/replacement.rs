@@ -46,7 +46,7 @@ fn a_loss_is_confirmed_before_a_rotation_and_reported_after_it_with_code_1() {
     let (before, after) = err.split_once("the new key of 'ci' does not have: ").unwrap();
     assert!(before.contains(loss), "{err}");
     assert!(after.starts_with("guardrail 'research' (needs a management key"), "{err}");
-    assert!(after.contains("keywright edit --guardrail research ci"), "{err}");
+    assert!(after.contains(" edit --guardrail research ci"), "{err}");
     let json: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&json["label"], &json["old"]["label"]), (&json!("ci"), &json!("ci (old)")));
     let not_carried = json["not_carried"].as_array().unwrap();
