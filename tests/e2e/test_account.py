@@ -155,3 +155,48 @@ def the_dashboard_rotates_disables_edits_and_deletes(world):
     until("its copy gone", lambda: world.lookup(server, "tool") == "")
     equal([sdk(world, server, management, one) for one in (key, new)], [[False, 5], None])
     assert all(secret.encode() not in pane.written() for secret in (key, new, management))
+
+
+ASSIGNED = """
+import json, sys
+from openrouter import OpenRouter
+with OpenRouter(api_key=sys.argv[2], server_url=sys.argv[1] + "/api/v1") as client:
+    rows = client.guardrails.list_key_assignments().result.data
+    print(json.dumps([row.key_hash for row in rows]))
+"""
+
+
+@test
+def a_key_is_edited_and_put_under_a_guardrail(world):
+    server, management = set_up(world)
+    key = bare(server, management, "found", limit=5, limit_reset="weekly")
+    equal(piped(world, key, "import", "found")[0], 0)
+
+    def run(*arguments):
+        return world.run("keywright", *arguments)
+
+    code, out, err = run("edit", "found", "--limit", "7", "--guardrail", "research", "--yes")
+    equal((code, err), (0, ""))
+    contains(out, "limit: $5.00 → $7.00, guardrail: none → research")
+    equal(sdk(world, server, management, key), [False, 7])
+    code, out, err = world.run(SDK_PYTHON, "-c", ASSIGNED, server, management)
+    equal((code, json.loads(out)), (0, [hashlib.sha256(key.encode()).hexdigest()]))
+    # The keychain has the same key as before.
+    equal(world.lookup(server, "found"), key)
+
+    shown = json.loads(run("guardrail", "show", "research", "--json")[1])
+    equal((shown["keys"], shown["limit_usd"]), (["found"], 20.0))
+    code, _, err = run("edit", "found", "--guardrail", "reserch", "--yes")
+    equal(code, 2)
+    contains(err, "did you mean research?")
+    # On a terminal the change is shown and confirmed.
+    pane = Pane(world, size=(120, 40))
+    pane.type("keywright edit found --guardrail none")
+    pane.press("Enter")
+    pane.wait("guardrail: research → none")
+    pane.type("n")
+    pane.press("Enter")
+    pane.wait("cancelled")
+    equal(json.loads(run("guardrail", "show", "research", "--json")[1])["keys"], ["found"])
+    equal(run("edit", "found", "--guardrail", "none", "--yes")[0], 0)
+    equal(json.loads(run("guardrail", "show", "research", "--json")[1])["keys"], [])

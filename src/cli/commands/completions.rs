@@ -10,10 +10,10 @@ use clap::{Args, CommandFactory, ValueEnum};
 
 use crate::cli::Cli;
 use crate::cli::output::print;
-use crate::domain::{UserError, sanitize};
+use crate::domain::{StoredKey, UserError, sanitize};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
-use candidates::{Candidate, complete_word};
+use candidates::{Candidate, NameKind, complete_word};
 
 /// Arguments of `completions`.
 #[derive(Args, Debug)]
@@ -64,13 +64,14 @@ impl CompleteArgs {
     /// Prints a candidate on each line, with its description after a tab unless bash asks. A line
     /// without a candidate means that file names fit too.
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let labels = || {
+        // Only from disk: a completion must not wait for the network.
+        let names = |kind| {
             let keys =
                 inventory::list_keys(&services.location, &services.server).unwrap_or_default();
-            keys.into_iter().map(|key| Candidate::new(key.label.as_str(), &key.masked)).collect()
+            list_names(&keys, kind)
         };
         let root = Cli::command();
-        let complete = |words: &[String], word: &str| complete_word(&root, words, word, &labels);
+        let complete = |words: &[String], word: &str| complete_word(&root, words, word, &names);
         let lines: Vec<String> = match &self.bash_line {
             Some(line) => bash_line::complete_line(line, &self.current, complete),
             None => complete(&self.words, &self.current)
@@ -80,4 +81,25 @@ impl CompleteArgs {
         };
         print(&lines.into_iter().map(|line| line + "\n").collect::<String>())
     }
+}
+
+/// Returns the names of the stored keys, each once.
+fn list_names(keys: &[StoredKey], kind: NameKind) -> Vec<Candidate> {
+    let mut found: Vec<Candidate> = keys
+        .iter()
+        .filter_map(|key| match kind {
+            NameKind::Label => Some(Candidate::new(key.label.as_str(), &key.masked)),
+            NameKind::Guardrail => {
+                Some(Candidate::new(&key.guardrail.as_ref()?.name, format!("as of {}", key.label)))
+            }
+            NameKind::Workspace => {
+                Some(Candidate::new(key.workspace_id()?, format!("as of {}", key.label)))
+            }
+        })
+        .collect();
+    if kind != NameKind::Label {
+        found.sort_by(|one, other| one.value.cmp(&other.value));
+        found.dedup_by(|one, other| one.value == other.value);
+    }
+    found
 }

@@ -20,15 +20,26 @@ impl Candidate {
     }
 }
 
+/// Names that are read from the inventory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NameKind {
+    /// Labels of stored keys.
+    Label,
+    /// Guardrails of stored keys.
+    Guardrail,
+    /// Workspaces of stored keys.
+    Workspace,
+}
+
 /// Returns the candidates for `current` after the words before it. They may not start with
 /// `current`, except for the part that a list or an option has before the value.
 pub(super) fn complete_word(
     root: &Command,
     words: &[String],
     current: &str,
-    labels: &dyn Fn() -> Vec<Candidate>,
+    names: &dyn Fn(NameKind) -> Vec<Candidate>,
 ) -> Vec<Candidate> {
-    let mut found = list_candidates(root, words, current, labels);
+    let mut found = list_candidates(root, words, current, names);
     // Options, and labels that look like options, are offered once a dash was typed, or
     // after a double dash.
     let shows_dashes = current.starts_with('-') || words.iter().any(|word| word == "--");
@@ -98,18 +109,18 @@ fn list_candidates(
     root: &Command,
     words: &[String],
     current: &str,
-    labels: &dyn Fn() -> Vec<Candidate>,
+    names: &dyn Fn(NameKind) -> Vec<Candidate>,
 ) -> Vec<Candidate> {
     let context = parse_context(root, words);
     if let Some(arg) = context.pending_option {
-        return list_values(context.command, arg, current, labels);
+        return list_values(context.command, arg, current, names);
     }
     let last = context.command.get_positionals().last();
     // An argument with many values takes all further words.
     let repeated = last.filter(|arg| matches!(arg.get_action(), ArgAction::Append));
     let positional = context.command.get_positionals().nth(context.positional_index).or(repeated);
     let list_positional = || {
-        positional.map(|arg| list_values(context.command, arg, current, labels)).unwrap_or_default()
+        positional.map(|arg| list_values(context.command, arg, current, names)).unwrap_or_default()
     };
     if context.is_after_double_dash {
         return list_positional();
@@ -121,7 +132,7 @@ fn list_candidates(
         return match current.split_once('=') {
             Some((name, value)) => list_options(root, context.command)
                 .find(|arg| expects_value(arg, name))
-                .map(|arg| list_values(context.command, arg, value, labels))
+                .map(|arg| list_values(context.command, arg, value, names))
                 .unwrap_or_default()
                 .into_iter()
                 .map(|found| Candidate::new(format!("{name}={}", found.value), found.about))
@@ -164,16 +175,25 @@ fn list_values(
     command: &Command,
     arg: &Arg,
     current: &str,
-    labels: &dyn Fn() -> Vec<Candidate>,
+    names: &dyn Fn(NameKind) -> Vec<Candidate>,
 ) -> Vec<Candidate> {
     match (command.get_name(), arg.get_id().as_str()) {
         ("run", "labels") => {
             let (item, in_list) = current.split_at(last_item_start(current));
-            list_mappings(item, in_list, !item.is_empty(), labels())
+            list_mappings(item, in_list, !item.is_empty(), names(NameKind::Label))
         }
-        ("env", "labels") => list_mappings("", current, false, labels()),
-        (name, "label" | "labels" | "old") if !NEW_LABEL_COMMANDS.contains(&name) => labels(),
-        (_, "via_key") => labels(),
+        ("env", "labels") => list_mappings("", current, false, names(NameKind::Label)),
+        (name, "label" | "labels" | "old") if !NEW_LABEL_COMMANDS.contains(&name) => {
+            names(NameKind::Label)
+        }
+        (_, "via_key") => names(NameKind::Label),
+        ("show", "name") => names(NameKind::Guardrail),
+        (_, "guardrail") => {
+            let mut found = names(NameKind::Guardrail);
+            found.push(Candidate::new("none", "no guardrail of its own"));
+            found
+        }
+        (_, "workspace") => names(NameKind::Workspace),
         // Not value enums: other stores have names that cannot be listed, and an interval is
         // parsed by the domain.
         (_, "store") => STORES.map(|(name, about)| Candidate::new(name, about)).into(),
@@ -236,8 +256,12 @@ mod tests {
     fn candidates(words: &[&str], current: &str) -> Vec<String> {
         let root = Cli::command();
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let labels = || vec![Candidate::new("my key", ""), Candidate::new("a,b", "")];
-        let found = complete_word(&root, &words, current, &labels);
+        let names = |kind| match kind {
+            NameKind::Label => vec![Candidate::new("my key", ""), Candidate::new("a,b", "")],
+            NameKind::Guardrail => vec![Candidate::new("research", "")],
+            NameKind::Workspace => vec![Candidate::new("1f0e", "")],
+        };
+        let found = complete_word(&root, &words, current, &names);
         found.into_iter().map(|candidate| candidate.value).collect()
     }
 
@@ -293,6 +317,15 @@ mod tests {
         assert_eq!(candidates(&["new", "x", "--reset"], "")[2..], ["monthly", "never"]);
         assert!(offers(&["helper"], "", "claude-code"));
         assert_eq!(candidates(&["new", "x", "--via-key"], "m"), ["my key", "a,b"]);
+    }
+
+    #[test]
+    fn guardrails_and_workspaces_of_stored_keys_are_offered() {
+        assert_eq!(candidates(&["edit", "x", "--guardrail"], ""), ["research", "none"]);
+        assert_eq!(candidates(&["new", "x", "--guardrail"], ""), ["research", "none"]);
+        assert_eq!(candidates(&["guardrail", "show"], ""), ["research"]);
+        assert_eq!(candidates(&["edit", "x", "--workspace"], ""), ["1f0e"]);
+        assert!(offers(&["guardrail"], "", "list") && offers(&["edit"], "", "my key"));
     }
 
     #[test]
