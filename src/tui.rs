@@ -22,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::domain::{ErrorKind, StoreKind, UserError, io_error_text};
+use crate::domain::{ErrorKind, StoreKind, ThemeChoice, UserError, io_error_text};
 use crate::platform::environment;
 use crate::services::config::{DEFAULT_SERVER, Settings};
 use crate::services::provision::ServiceContext;
@@ -108,6 +108,11 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
     crossterm::style::force_color_output(true);
     let signals = input::SignalHandlers::register();
     let mut terminal = Terminal::enter().map_err(|error| terminal_error(&error))?;
+    // The Linux console prints the query.
+    let answers = std::env::var("TERM").is_ok_and(|name| name != "linux" && name != "dumb");
+    if use_color && model.theme_choice == ThemeChoice::Auto && answers {
+        terminal.request_background();
+    }
     let first_frame = draw(&mut terminal, &mut model);
     // After the first frame, which waits for no file.
     model.restore_view(&effects::load_view(&services.location));

@@ -13,6 +13,8 @@ mod new_key;
 mod plan;
 #[path = "screens/sign_in.rs"]
 mod sign_in;
+#[path = "screens/sweep.rs"]
+mod sweep;
 
 use std::sync::Arc;
 

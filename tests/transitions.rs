@@ -76,7 +76,8 @@ fn secret() -> ApiKey {
 
 /// Returns a dashboard with these stored keys.
 fn model_with_keys(labels: &[&str]) -> Model {
-    let mut model = Model::new(AppContext::default(), (80, 24), now());
+    let context = AppContext { sort_order: SortOrder::CreatedAt, ..AppContext::default() };
+    let mut model = Model::new(context, (80, 24), now());
     // The pane would load the past of the selected key.
     model.dashboard.is_pane_open = false;
     load_keys(&mut model);

@@ -19,7 +19,7 @@ pub use parser::InputParser;
 pub(super) fn spawn_event_reader(results: UnboundedSender<LoopEvent>) -> UnboundedReceiver<Event> {
     let (sender, events) = unbounded_channel();
     let reader = thread::Builder::new().name("keywright-input".into()).spawn(move || {
-        read_events(&sender);
+        read_events(&sender, &results);
         // The terminal is closed. The loop may have ended.
         let _ = results.send(LoopEvent::Disconnected);
     });
@@ -32,7 +32,7 @@ pub(super) fn spawn_event_reader(results: UnboundedSender<LoopEvent>) -> Unbound
 /// Sends events until the terminal or the receiver is closed. Does not use crossterm's reader, which
 /// takes the answers of a terminal for key presses.
 #[cfg(unix)]
-fn read_events(sender: &UnboundedSender<Event>) {
+fn read_events(sender: &UnboundedSender<Event>, results: &UnboundedSender<LoopEvent>) {
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::time::Timespec;
     use secrecy::zeroize::Zeroize;
@@ -64,6 +64,10 @@ fn read_events(sender: &UnboundedSender<Event>) {
                 }
             }
         }
+        if let Some(background) = parser.take_background() {
+            // The loop may have ended.
+            let _ = results.send(LoopEvent::Message(Msg::BackgroundReported(background)));
+        }
         for event in events.drain(..) {
             if sender.send(event).is_err() {
                 return;
@@ -73,7 +77,7 @@ fn read_events(sender: &UnboundedSender<Event>) {
 }
 
 #[cfg(not(unix))]
-fn read_events(sender: &UnboundedSender<Event>) {
+fn read_events(sender: &UnboundedSender<Event>, _: &UnboundedSender<LoopEvent>) {
     while let Ok(event) = crossterm::event::read() {
         if sender.send(event).is_err() {
             return;

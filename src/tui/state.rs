@@ -312,7 +312,8 @@ impl Model {
 
     /// Returns the regions of the dashboard.
     pub fn layout(&self) -> DashboardLayout {
-        DashboardLayout::new(self.terminal_size, self.dashboard.is_pane_open)
+        let count = self.dashboard.all_keys().len();
+        DashboardLayout::new(self.terminal_size, self.dashboard.is_pane_open, count)
     }
 
     /// Returns the rows on screen and their keys.

@@ -29,6 +29,9 @@ const FRAME_BUFFER_SIZE: usize = 64 * 1024;
 const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
+/// Requests the background colour (OSC 11).
+const BACKGROUND_QUERY: &[u8] = b"\x1b]11;?\x1b\\";
+
 /// The largest size that is drawn, in columns and rows. The largest size that a terminal can report
 /// would need more memory than most machines have.
 const MAX_SIZE: (u16, u16) = (1_000, 500);
@@ -101,6 +104,12 @@ impl Terminal {
             reset_modes(&mut TerminalWriter::default());
         }
         entered
+    }
+
+    /// Requests the background colour, with the next frame. The answer arrives as input.
+    pub(super) fn request_background(&mut self) {
+        // Writing into the buffer cannot fail.
+        let _ = self.inner.backend_mut().write_all(BACKGROUND_QUERY);
     }
 
     /// Draws the differences to the last frame. Fails after a panic has reset the terminal.

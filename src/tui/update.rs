@@ -36,7 +36,12 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
     model.now = now;
     let change_result = change_result(model, &msg);
     let mut effects = match msg {
+        Msg::BackgroundReported(background) => {
+            model.background = background;
+            Vec::new()
+        }
         Msg::Intent(intent) => {
+            model.dashboard.has_acted = true;
             model.notice = None;
             intents::handle_intent(model, intent)
         }
@@ -73,6 +78,11 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 model.refresh.finish_round(now, error, retry_after, first);
                 model.dashboard.update_attention_list(now);
                 account::update_figures(model);
+                if !model.dashboard.has_acted {
+                    // Before the first key press no row moves under the cursor.
+                    model.dashboard.update_rows(now);
+                    model.dashboard.select_row(0);
+                }
             }
             let rerun = model.refresh.current_round.is_none()
                 && std::mem::take(&mut model.refresh.rerun_requested);

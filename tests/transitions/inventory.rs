@@ -100,6 +100,7 @@ fn an_idle_dashboard_ticks_only_when_its_text_changes() {
 fn refreshing_model(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
     let context = AppContext {
         refresh_interval: Some(SignedDuration::from_mins(5)),
+        sort_order: SortOrder::CreatedAt,
         ..AppContext::default()
     };
     let mut model = Model::new(context, (80, 24), now());

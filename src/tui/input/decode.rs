@@ -1,5 +1,6 @@
 //! Decodes complete sequences. Only what is listed here is a key.
 
+use crate::tui::state::Background;
 use crossterm::event::{
     Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
@@ -154,4 +155,21 @@ fn decode_mouse(parameters: &str, last: u8) -> Option<Event> {
     };
     let (column, row) = (column.checked_sub(1)?, row.checked_sub(1)?);
     Some(Event::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }))
+}
+
+/// Decodes the answer to the query of the background colour: `11;rgb:` and one to four hexadecimal
+/// digits each for red, green and blue.
+pub(super) fn decode_background(answer: &[u8]) -> Option<Background> {
+    let text = std::str::from_utf8(answer).ok()?.trim_end_matches('\u{1b}');
+    let colors = text.strip_prefix("11;rgb:").or_else(|| text.strip_prefix("11;rgba:"))?;
+    let share = |digits: &str| -> Option<f64> {
+        let most = 16_u32.checked_pow(u32::try_from(digits.len()).ok()?)?.checked_sub(1)?;
+        let value = u32::from_str_radix(digits, 16).ok()?;
+        (1..=4).contains(&digits.len()).then(|| f64::from(value) / f64::from(most))
+    };
+    let mut parts = colors.split('/').map(share);
+    let (red, green, blue) = (parts.next()??, parts.next()??, parts.next()??);
+    // The weights of the relative luminance (ITU-R BT.709).
+    let luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    Some(if luminance > 0.5 { Background::Light } else { Background::Dark })
 }

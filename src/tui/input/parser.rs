@@ -9,7 +9,8 @@ use std::time::Duration;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use secrecy::zeroize::Zeroize;
 
-use super::decode::{decode_control, decode_csi, decode_ss3};
+use super::decode::{decode_background, decode_control, decode_csi, decode_ss3};
+use crate::tui::state::Background;
 
 /// After this time a lone escape byte is the escape key.
 const ESCAPE_TIME_LIMIT: Duration = Duration::from_millis(50);
@@ -67,13 +68,15 @@ enum State {
 #[derive(Debug)]
 pub struct InputParser {
     state: State,
-    /// The bytes of an incomplete character, control sequence or paste.
+    /// The bytes of an incomplete character, control sequence, answer or paste.
     buffer: Vec<u8>,
+    /// The background that the terminal reported.
+    background: Option<Background>,
 }
 
 impl Default for InputParser {
     fn default() -> Self {
-        Self { state: State::Ground, buffer: Vec::new() }
+        Self { state: State::Ground, buffer: Vec::new(), background: None }
     }
 }
 
@@ -84,6 +87,11 @@ impl InputParser {
             let is_last = index + 1 == bytes.len();
             self.advance(*byte, is_last, events);
         }
+    }
+
+    /// Returns the background that the terminal reported since the last call.
+    pub const fn take_background(&mut self) -> Option<Background> {
+        self.background.take()
     }
 
     /// Returns how long to wait for the next byte, or `None` if nothing is incomplete.
@@ -114,6 +122,14 @@ impl InputParser {
         }
     }
 
+    /// Ends a string. Of all answers only the background colour matters.
+    fn finish_string(&mut self, is_osc: bool) {
+        if is_osc {
+            self.background = decode_background(&self.buffer).or(self.background);
+        }
+        self.enter(State::Ground);
+    }
+
     fn enter(&mut self, state: State) {
         self.state = state;
         self.buffer.zeroize();
@@ -139,12 +155,17 @@ impl InputParser {
             // CAN and SUB end a sequence.
             (state, 0x18 | 0x1a) if state != State::Escape => self.enter(State::Ground),
             (State::String { is_osc, is_8_bit, previous }, _) => match byte {
-                b'\\' if previous == ESC => self.enter(State::Ground),
+                b'\\' if previous == ESC => self.finish_string(is_osc),
                 _ if previous == ESC => self.advance_escape(byte, events),
-                BEL if is_osc => self.enter(State::Ground),
+                BEL if is_osc => self.finish_string(is_osc),
                 // In 7-bit strings, and after a byte of UTF-8, it is part of a character.
-                ST if is_8_bit && previous < 0x80 => self.enter(State::Ground),
-                _ => self.state = State::String { is_osc, is_8_bit, previous: byte },
+                ST if is_8_bit && previous < 0x80 => self.finish_string(is_osc),
+                _ => {
+                    if self.buffer.len() < MAX_SEQUENCE_LENGTH {
+                        self.buffer.push(byte);
+                    }
+                    self.state = State::String { is_osc, is_8_bit, previous: byte };
+                }
             },
             (State::Escape, _) => self.advance_escape(byte, events),
             (_, ESC) => self.enter(State::Escape),

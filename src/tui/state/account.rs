@@ -29,6 +29,8 @@ pub struct AccountReport {
 pub struct AccountState {
     /// The figures of the header.
     pub figures: AccountFigures,
+    /// What all stored keys spent by day; a key whose past is not known is left out.
+    pub days: DailySpending,
     /// What the account answered; `None` without a management key.
     pub report: Option<AccountReport>,
     /// The ticket of the report being loaded.
@@ -70,6 +72,12 @@ impl AccountState {
         let days_left = credits_left
             .zip(days.pace(today))
             .and_then(|(left, pace)| AccountFigures::days_left(left, pace));
+        self.days = DailySpending::default();
+        for key in dashboard.stored_keys() {
+            for (date, usd) in dashboard.key_spending(key).days.iter() {
+                self.days.add(date, usd);
+            }
+        }
         self.figures = AccountFigures { today: spent_today, month, credits_left, days_left };
     }
 }

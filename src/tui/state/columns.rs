@@ -61,7 +61,7 @@ const COLUMNS: [(Column, u16, u16, u16); 13] = [
     (Column::Limit, 9, 9, 0),
     (Column::Used, 6, 40, 58),
     (Column::History, 14, 28, 74),
-    (Column::Today, 8, 8, 92),
+    (Column::Today, 8, 8, 90),
     (Column::Reset, 6, 6, 84),
     (Column::Expiry, 5, 5, 0),
     (Column::LastUsed, 4, 4, 100),

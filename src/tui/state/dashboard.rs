@@ -71,6 +71,8 @@ pub struct Dashboard {
     pub first_row: usize,
     /// The width of the longest label in `rows`, at most [`MAX_LABEL_WIDTH`].
     pub longest_label: u16,
+    /// Whether a person has pressed a key.
+    pub has_acted: bool,
     /// Whether the pane shows the selected key, where the terminal has room for it.
     pub is_pane_open: bool,
     /// Whether the details of the selected key fill the screen.
@@ -129,6 +131,7 @@ impl Dashboard {
             marked_hashes: HashSet::new(),
             first_row: 0,
             longest_label: 0,
+            has_acted: false,
             is_pane_open: true,
             are_details_shown: false,
             last_click: None,

@@ -111,24 +111,31 @@ pub struct DashboardLayout {
 }
 
 impl DashboardLayout {
-    /// Returns the regions of a terminal of `size`, in columns and rows.
-    pub fn new(size: (u16, u16), is_pane_open: bool) -> Self {
+    /// Returns the regions of a terminal of `size`, in columns and rows. What a list of `key_count` keys
+    /// does not need goes to the charts.
+    pub fn new(size: (u16, u16), is_pane_open: bool, key_count: usize) -> Self {
+        let needed = u16::try_from(key_count).unwrap_or(u16::MAX).saturating_add(2);
         let body = ScreenLayout::new(size).body;
         let is_pane_beside = is_pane_open && size.0 >= MIN_COLUMNS_BESIDE;
         let (attention, rest) = body.split_rows(1);
         let (list, pane) = if is_pane_beside {
-            let width = (size.0 / 5 * 3).clamp(*LIST_COLUMNS.start(), *LIST_COLUMNS.end());
+            let width = (size.0 * 23 / 40).clamp(*LIST_COLUMNS.start(), *LIST_COLUMNS.end());
             let (list, pane) = rest.split_columns(width);
             (list, Some(pane))
         } else if is_pane_open && size.1 >= MIN_ROWS_BELOW {
-            let height = (rest.height * 2 / 5).clamp(8, 18);
+            let least = (rest.height * 2 / 5).clamp(8, 18);
+            let most = (rest.height * 3 / 5).clamp(least, 24);
+            let height = rest.height.saturating_sub(needed).clamp(least, most);
             let (list, pane) = rest.split_rows(rest.height - height);
             (list, Some(pane))
         } else {
             (rest, None)
         };
         let (list, totals) = if is_pane_beside && list.height >= MIN_ROWS_TOTALS {
-            let (list, totals) = list.split_rows(list.height - (list.height / 3).min(18));
+            let least = (list.height / 3).min(18);
+            let most = (list.height * 3 / 5).clamp(least, 30);
+            let height = list.height.saturating_sub(needed).clamp(least, most);
+            let (list, totals) = list.split_rows(list.height - height);
             (list, Some(totals))
         } else {
             (list, None)
@@ -153,9 +160,9 @@ mod tests {
     fn regions_lie_in_the_screen_and_do_not_overlap() {
         for width in 60..=300 {
             for height in 16..=80 {
-                for is_open in [false, true] {
+                for (is_open, count) in [(false, 4), (true, 4), (true, 1_000)] {
                     let screen = ScreenLayout::new((width, height));
-                    let layout = DashboardLayout::new((width, height), is_open);
+                    let layout = DashboardLayout::new((width, height), is_open, count);
                     let regions: Vec<Region> = [
                         screen.header,
                         screen.rule,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use tui_input::InputRequest;
 
+use super::Background;
 use super::account::AccountReport;
 use super::management_screen::StoredManagementKey;
 use super::plan_screen::PlanComparison;
@@ -162,6 +163,8 @@ pub enum Msg {
     Disconnected,
     /// The terminal got the focus.
     FocusGained,
+    /// The terminal reported its background.
+    BackgroundReported(Background),
     /// The recovery of interrupted runs finished.
     RecoveryFinished {
         /// The recovered keys that are stored now.

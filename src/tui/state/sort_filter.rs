@@ -6,17 +6,17 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 
 use super::filter::Filter;
-use crate::domain::StoredKey;
+use crate::domain::{KeyState, StoredKey};
 
 /// The sort order of the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SortOrder {
     /// The time of creation, oldest first.
-    #[default]
     CreatedAt,
     /// The label, case-insensitive.
     Label,
-    /// The state, most urgent first.
+    /// Keys that need attention, most urgent first, then the spent share of the limit.
+    #[default]
     State,
     /// The spent share of the limit, largest first.
     SpentShare,
@@ -39,10 +39,10 @@ impl SortOrder {
     /// The names in the configuration file, in the order of [`Self::ALL`].
     pub const NAMES: [&'static str; 6] = ["created", "label", "state", "spent", "reset", "expiry"];
 
-    /// Returns the sort order with this name; the order of creation for any other.
+    /// Returns the sort order with this name; the default for any other.
     pub fn from_name(name: &str) -> Self {
-        let at = Self::NAMES.iter().position(|known| *known == name).unwrap_or(0);
-        Self::ALL[at]
+        let at = Self::NAMES.iter().position(|known| *known == name);
+        at.map_or_else(Self::default, |at| Self::ALL[at])
     }
 
     /// Returns the name in the configuration file.
@@ -87,7 +87,18 @@ pub fn sort_and_filter(
     match sort_order {
         SortOrder::CreatedAt => {}
         SortOrder::Label => rows.sort_by_cached_key(|row| keys[*row].label.as_str().to_lowercase()),
-        SortOrder::State => rows.sort_by_cached_key(|row| keys[*row].state(now).urgency_rank()),
+        SortOrder::State => {
+            let rank = |key: &StoredKey| match key.state(now) {
+                state if state.needs_attention() => (state.urgency_rank(), 0.0),
+                KeyState::Disabled => (u8::MAX, 0.0),
+                _ => (u8::MAX - 1, -spent_share(key, now)),
+            };
+            let mut ranked: Vec<_> = rows.iter().map(|row| (rank(&keys[*row]), *row)).collect();
+            ranked.sort_by(|((one, share), _), ((other, other_share), _)| {
+                one.cmp(other).then(share.total_cmp(other_share))
+            });
+            rows = ranked.into_iter().map(|(_, row)| row).collect();
+        }
         SortOrder::SpentShare => rows.sort_by(|a, b| {
             let share = |row: &usize| spent_share(&keys[*row], now);
             share(b).partial_cmp(&share(a)).unwrap_or(Ordering::Equal)

@@ -30,6 +30,7 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
         let cells = columns.iter().map(|placed| {
             let mut line = format_cell(*placed, key, model, theme);
             if is_selected {
+                line.style = Style::new();
                 line.spans.iter_mut().for_each(|span| span.style = Style::new());
             }
             Cell::from(line.alignment(alignment(placed.column)))

@@ -8,7 +8,7 @@ use super::bars::format_bar;
 use super::charts::{DayChart, format_ranking};
 use super::key_charts::CHART_DAYS;
 use super::{Theme, text};
-use crate::domain::{DailySpending, format_usd_short, sum_of_monthly_limits, utc_date};
+use crate::domain::{format_usd_short, sum_of_monthly_limits, utc_date};
 use crate::tui::state::{DashboardLayout, Model};
 
 /// Figures that are shown together or not at all. Those that come first stay longest when the width
@@ -111,8 +111,8 @@ pub fn draw_totals(model: &Model, layout: &DashboardLayout, theme: Theme, frame:
     let chart = Rect { width: area.width - ranking_width - 2, ..area };
     let last = utc_date(model.now);
     let keys = model.dashboard.stored_keys();
-    let sum = DailySpending::sum(keys.iter().map(|key| &model.dashboard.key_spending(key).days));
-    let days: Vec<_> = sum.last_days(last, CHART_DAYS).map(|(_, spent)| spent).collect();
+    let days: Vec<_> =
+        model.account.days.last_days(last, CHART_DAYS).map(|(_, spent)| spent).collect();
     DayChart { days: &days, last, limit: None }.draw(theme, chart, frame.buffer_mut());
     let month =
         |key: &crate::domain::StoredKey| key.info.as_ref().and_then(|info| info.usage_monthly);

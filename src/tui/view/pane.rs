@@ -48,7 +48,7 @@ fn draw_heading(
 
 fn draw_below(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(draw_heading(key, model, theme, frame, area));
-    let facts_width = (area.width * 9 / 20).clamp(34, 56);
+    let facts_width = (area.width * 2 / 5).clamp(36, 64);
     let has_chart = area.width >= MIN_CHART_WIDTH + 2 + facts_width;
     let chart_width = if has_chart { area.width - facts_width - 2 } else { 0 };
     if has_chart {
@@ -67,7 +67,9 @@ fn draw_below(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'_
 }
 
 fn draw_beside(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let area = text::inset(draw_heading(key, model, theme, frame, area));
+    // The bars need the last column.
+    let area = draw_heading(key, model, theme, frame, area);
+    let area = Rect { x: area.x + 1, width: area.width - 1, ..area };
     let width = usize::from(area.width);
     let models = key_charts::format_models(key, model, 6, width.min(70), theme);
     let is_wide = area.width >= 120;

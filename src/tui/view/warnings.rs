@@ -13,18 +13,32 @@ use crate::tui::state::{KeyList, Model, spent_share};
 
 /// Draws the most important warnings in one row.
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, line: Rect) {
+    let line = draw_position(model, theme, frame, line);
     let width = usize::from(line.width);
     if let Some(text) = format_pending_attempts(model, width) {
         frame.render_widget(Line::styled(text, theme.warning()), line);
     } else if model.refresh.has_insufficient_credits {
         let texts = [
-            " ! The account is out of credit: its keys are valid, but requests fail (402).",
+            " ! The account is out of credit: requests of all keys fail (402).",
             " ! Out of credit: requests of all keys fail (402).",
         ];
         frame.render_widget(Line::styled(first_that_fits(texts, width), theme.error()), line);
     } else {
         frame.render_widget(format_attention(model, theme, width), line);
     }
+}
+
+/// Draws the number of the selected row at the right and returns what is left of it.
+fn draw_position(model: &Model, theme: Theme, frame: &mut Frame<'_>, line: Rect) -> Rect {
+    let rows = model.dashboard.rows.len();
+    if rows == 0 {
+        return line;
+    }
+    let text = format!(" {}/{rows} ", model.dashboard.selected_row + 1);
+    let width = u16::try_from(text.width()).unwrap_or(line.width).min(line.width);
+    let right = Rect { x: line.right() - width, width, ..line };
+    frame.render_widget(Line::styled(text, theme.dim()), right);
+    Rect { width: line.width - width, ..line }
 }
 
 /// Returns the first text that fits, or the last one, truncated.

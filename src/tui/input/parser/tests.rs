@@ -176,3 +176,29 @@ fn long_paste_is_truncated_and_still_ends() {
     let events = parse(&[bytes.as_bytes()]);
     assert_eq!(events, [Event::Paste(text[..MAX_PASTE_LENGTH].into()), key(KeyCode::Char('x'))]);
 }
+
+#[test]
+fn the_background_is_read_from_the_answer_and_nothing_else() {
+    use crate::tui::state::Background;
+    for (bytes, expected) in [
+        (&b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\"[..], Some(Background::Light)),
+        (b"\x1b]11;rgb:0000/2b2b/3636\x07", Some(Background::Dark)),
+        (b"\x1b]11;rgb:fd/f6/e3\x1b\\", Some(Background::Light)),
+        (b"\x1b]10;rgb:ffff/ffff/ffff\x1b\\", None),
+        (b"\x1b]11;rgb:ffff/ffff\x1b\\", None),
+        (b"\x1b]11;rgb:fffff/fffff/fffff\x1b\\", None),
+        (b"\x1bP11;rgb:ffff/ffff/ffff\x1b\\", None),
+    ] {
+        // Wherever the answer is split between two reads.
+        for at in 0..bytes.len() {
+            let (mut parser, mut events) = (InputParser::default(), Vec::new());
+            parser.feed(&bytes[..at], &mut events);
+            parser.feed(&bytes[at..], &mut events);
+            if at != 1 {
+                assert_eq!(parser.take_background(), expected, "{at}");
+                assert!(events.is_empty(), "{events:?}");
+            }
+            assert_eq!(parser.take_background(), None);
+        }
+    }
+}

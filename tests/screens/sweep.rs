@@ -1,0 +1,155 @@
+//! Every screen at every size: no text is cut without an ellipsis or overdraws another region.
+
+use super::*;
+
+/// The widths and heights of the sweep: the edges of every layout and steps between them.
+const WIDTHS: [u16; 9] = [60, 75, 80, 99, 120, 139, 140, 200, 300];
+const HEIGHTS: [u16; 6] = [16, 23, 24, 40, 50, 80];
+
+fn rows(model: &Model) -> Vec<String> {
+    let terminal = screen(model, Theme::NoColor);
+    let buffer = terminal.backend().buffer();
+    let width = usize::from(buffer.area.width);
+    let cells: Vec<&str> = buffer.content().iter().map(ratatui::buffer::Cell::symbol).collect();
+    let is_wide = |symbol: &str| ratatui::text::Span::raw(symbol).width() > 1;
+    let join = |row: &[&str]| {
+        // The cell after a wide character is a part of it.
+        let previous = std::iter::once(&"").chain(row);
+        let shown = row.iter().zip(previous).filter(|(_, previous)| !is_wide(previous));
+        shown.map(|(symbol, _)| *symbol).collect()
+    };
+    cells.chunks(width).map(join).collect()
+}
+
+/// Calls `check` with the rows of the screen at every size.
+fn sweep(model: &mut Model, check: impl Fn(&Model, &[String])) {
+    for width in WIDTHS {
+        for height in HEIGHTS {
+            update(model, Msg::Resized(width, height), now());
+            check(model, &rows(model));
+        }
+    }
+}
+
+fn many_keys() -> Model {
+    let mut model = model((80, 24));
+    let labels = (0..60).map(|number| match number % 3 {
+        0 => format!("key-{number}"),
+        1 => format!("a label of {number} that is longer than every column of the list can be"),
+        _ => format!("日本語のラベル {number}"),
+    });
+    let keys: Vec<StoredKey> = labels
+        .zip(states().into_iter().cycle())
+        .map(|(label, mut state)| {
+            state.hash = keywright::domain::encode_hex(label.as_bytes());
+            state.label = label.parse().unwrap();
+            state
+        })
+        .collect();
+    let ticket = model.dashboard.load_ticket.unwrap();
+    update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(keys))), now());
+    model
+}
+
+#[test]
+fn the_rules_and_the_footer_are_never_overdrawn() {
+    let mut screens = vec![many_keys(), in_every_state((80, 24)), model((80, 24))];
+    for intents in [
+        &[Intent::ToggleDetails][..],
+        &[Intent::TogglePane],
+        &[Intent::NewKey],
+        &[Intent::ToggleHelp],
+        &[Intent::EditFilter],
+        &[Intent::MoveToBottom],
+    ] {
+        let mut model = in_every_state((80, 24));
+        want(&mut model, intents);
+        screens.push(model);
+    }
+    screens.push(waiting((80, 24), false));
+    for model in &mut screens {
+        model.notice = None;
+        sweep(model, |model, rows| {
+            let (width, height) = model.terminal_size;
+            let rule = "─".repeat(usize::from(width));
+            assert_eq!(rows[1], rule, "{width}x{height}");
+            let bottom = &rows[usize::from(height) - 3];
+            assert_eq!(*bottom, rule, "{width}x{height}\n{}", rows.join("\n"));
+        });
+    }
+}
+
+#[test]
+fn every_row_of_the_list_is_whole_and_a_long_label_has_an_ellipsis() {
+    let mut model = many_keys();
+    for bottom in [false, true] {
+        want(&mut model, &[if bottom { Intent::MoveToBottom } else { Intent::MoveToTop }]);
+        sweep(&mut model, |model, rows| {
+            let layout = model.layout();
+            let size = model.terminal_size;
+            let shown: Vec<_> = model.visible_keys().collect();
+            assert_eq!(shown.len(), layout.page_size().min(60), "{size:?}");
+            assert!(shown.iter().any(|(row, _)| *row == model.dashboard.selected_row), "{size:?}");
+            for (y, (_, key)) in (usize::from(layout.rows.y)..).zip(&shown) {
+                let row = &rows[y];
+                let state = key.state(now()).word();
+                assert!(row.contains(state), "{size:?} {state}\n{row}");
+                let label = key.label.as_str();
+                let start: String = label.chars().take(5).collect();
+                assert!(row.contains(&start), "{size:?} {label}\n{row}");
+                assert!(row.contains(label) || row.contains('…'), "{size:?} {label}\n{row}");
+            }
+            let titles = &rows[usize::from(layout.titles.y)];
+            for title in ["LABEL", "STATE", "SPENT $", "LIMIT $", "ENDS"] {
+                assert!(titles.contains(title), "{size:?} {titles}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_sentence_ends_with_a_stop_or_an_ellipsis_wherever_it_is_shown() {
+    let mut model = loaded_model((80, 24));
+    let attempt = UnresolvedAttempt {
+        id: "1".into(),
+        label: "lost".parse().unwrap(),
+        server: "https://openrouter.ai".into(),
+        started_at: "2026-11-24T09:00:00Z".parse().unwrap(),
+    };
+    model.dashboard.unresolved_attempts = vec![attempt];
+    sweep(&mut model, |model, rows| {
+        let warning = rows[2].trim();
+        assert!(warning.contains("press D") || warning.contains("D dismisses"), "{warning}");
+        assert!(warning.contains("revoke it"), "{:?} {warning}", model.terminal_size);
+    });
+    model.dashboard.unresolved_attempts.clear();
+    model.refresh.has_insufficient_credits = true;
+    sweep(&mut model, |_, rows| assert!(rows[2].contains("(402)."), "{}", rows[2]));
+}
+
+#[test]
+fn the_page_scrolls_to_its_last_line_and_no_further() {
+    let mut model = in_every_state((60, 16));
+    want(&mut model, &[Intent::Move(1), Intent::ToggleDetails]);
+    let before = rows(&model);
+    assert!(before.iter().any(|row| row.contains("USD by day")), "{before:?}");
+    want(&mut model, &[Intent::MoveToBottom]);
+    let end = draw_and_limit(&mut model);
+    assert!(end > 0 && model.dashboard.details_scroll == end);
+    let after = rows(&model);
+    assert!(after.iter().any(|row| row.contains("created")), "{after:?}");
+    want(&mut model, &[Intent::Move(-1)]);
+    assert_eq!(model.dashboard.details_scroll, end - 1, "one press moves at once");
+}
+
+/// Draws and limits the scroll position, as the event loop does.
+fn draw_and_limit(model: &mut Model) -> u16 {
+    let (columns, rows) = model.terminal_size;
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+    let mut end = 0;
+    terminal
+        .draw(|frame| end = view::draw_and_measure(model, Theme::Dark, frame).scroll_end)
+        .unwrap();
+    model.limit_scroll(end);
+    end
+}
