@@ -18,6 +18,8 @@ mod recover;
 mod replacement;
 #[path = "cli_account/show.rs"]
 mod show;
+#[path = "cli_account/usage.rs"]
+mod usage;
 
 use std::fs;
 use std::io::Write;
