@@ -67,9 +67,6 @@ fn each_command_ends_its_help_with_examples_that_the_command_line_accepts() {
             assert!(!calls.is_empty(), "{name}: {example}");
             for call in calls {
                 count += 1;
-                if !call.join(" ").starts_with(name) {
-                    wrong.push(format!("{name} --help has an example of another: {example}"));
-                }
                 if let Err(error) = Cli::parse_args(call.into_iter().map(Into::into)) {
                     wrong.push(format!("{name}: {example}: {error}"));
                 }
@@ -105,10 +102,11 @@ fn the_global_options_stand_on_a_page_of_their_own() {
 }
 
 /// Examples that ask, wait, or need a file or another program.
-const NOT_RUN: [&str; 11] = [
+const NOT_RUN: [&str; 12] = [
     "--delete-old",
     "keywright apply",
     "keywright copy",
+    "keywright edit",
     "keywright import",
     "keywright management set",
     "keywright panic",

@@ -18,10 +18,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("show", &["keywright show ci"]),
     ("status", &["keywright status --short"]),
     ("account", &["keywright account"]),
-    (
-        "usage",
-        &["keywright usage ci --days 14", "keywright usage --by model", "keywright usage --csv"],
-    ),
+    ("usage", &["keywright usage ci --days 14", "keywright usage --by model --csv"]),
     (
         "watch",
         &[
@@ -103,18 +100,23 @@ impl Cli {
             .mut_subcommands(|command| add_examples(command, ""))
             .after_help(after_help)
             .subcommand(topic);
-        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-        ignore_variables(root, &is_empty)
+        ignore_variables(root, &is_empty_variable)
     }
 
     /// Parses arguments, of which the first is the program's name. `--color` applies to help and
     /// errors too.
     pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let args: Vec<OsString> = args.into_iter().collect();
-        let mut command = Self::definition().color(find_color_option(&args));
-        let matches = command
-            .try_get_matches_from_mut(&args)
-            .map_err(|error| remove_variables_from_usage(error, &args))?;
+        // Only help needs the whole definition, which takes as long as all the rest.
+        let asks_for_help = |arg: &OsString| *arg == "--help" || *arg == "-h" || *arg == "help";
+        let command = if args.iter().any(asks_for_help) {
+            Self::definition()
+        } else {
+            ignore_variables(Self::command(), &is_empty_variable)
+        };
+        let mut command = command.color(find_color_option(&args));
+        let matches =
+            command.try_get_matches_from_mut(&args).map_err(|error| explain_error(error, &args))?;
         let mut cli =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         cli.global.record_origins(&command, &matches);
@@ -148,19 +150,26 @@ fn ignore_variables(command: Command, is_ignored: &dyn Fn(&OsStr) -> bool) -> Co
         .mut_subcommands(|command| ignore_variables(command, is_ignored))
 }
 
-/// Returns the error without the options that variables set: clap lists each option that has a value
-/// in the usage line of an error as if it were required.
-fn remove_variables_from_usage(error: clap::Error, args: &[OsString]) -> clap::Error {
-    if !error.use_stderr() {
+fn is_empty_variable(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.is_empty())
+}
+
+/// Returns the error or help of the whole definition, and without the options that variables set: clap
+/// lists each option that has a value in the usage line of an error as if it were required.
+fn explain_error(error: clap::Error, args: &[OsString]) -> clap::Error {
+    if error.kind() == ErrorKind::DisplayVersion {
         return error;
     }
     if let Some(variable) = find_unreadable_variable(&error) {
         let message = format!("the value of {variable} is not valid UTF-8");
         return Cli::definition().error(ErrorKind::InvalidUtf8, message);
     }
-    let command = ignore_variables(Cli::definition(), &|_| true).color(find_color_option(args));
-    match command.try_get_matches_from(args) {
-        Err(plain) if plain.kind() == error.kind() => plain,
+    let mut command = Cli::definition();
+    if error.use_stderr() {
+        command = ignore_variables(command, &|_| true);
+    }
+    match command.color(find_color_option(args)).try_get_matches_from(args) {
+        Err(explained) if explained.kind() == error.kind() || !explained.use_stderr() => explained,
         // Caused by the value of a variable.
         _ => error,
     }

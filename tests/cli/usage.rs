@@ -41,12 +41,11 @@ fn wrong_usage_names_the_valid_values() {
         (["--limit", "12,50"], "with a point"),
         (["--limit", "0.001"], "two decimals"),
         (["--reset", "hourly"], "daily, weekly, monthly or never"),
-        (["--reset", "daily"], "a reset needs a limit"),
+        (["--limit=none", "--reset=daily"], "a reset needs a limit"),
         (["--expires", "2026-02-31"], "no such date"),
         (["--expires", "2020-01-01"], "future"),
         (["--expires", "9999-01-01"], "ten years"),
         (["--expires", "5x"], "30d"),
-        (["--workspace", "mine"], "UUID"),
     ] {
         let mut all = vec!["new", "x"];
         all.extend(arguments);
