@@ -109,14 +109,16 @@ impl Cli {
         let args: Vec<OsString> = args.into_iter().collect();
         // Only help needs the whole definition, which takes as long as all the rest.
         let asks_for_help = |arg: &OsString| *arg == "--help" || *arg == "-h" || *arg == "help";
-        let command = if args.iter().any(asks_for_help) {
+        let is_whole = args.iter().any(asks_for_help);
+        let command = if is_whole {
             Self::definition()
         } else {
             ignore_variables(Self::command(), &is_empty_variable)
         };
         let mut command = command.color(find_color_option(&args));
-        let matches =
-            command.try_get_matches_from_mut(&args).map_err(|error| explain_error(error, &args))?;
+        let matches = command
+            .try_get_matches_from_mut(&args)
+            .map_err(|error| explain_error(error, &args, is_whole))?;
         let mut cli =
             Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         cli.global.record_origins(&command, &matches);
@@ -156,8 +158,9 @@ fn is_empty_variable(name: &OsStr) -> bool {
 
 /// Returns the error or help of the whole definition, and without the options that variables set: clap
 /// lists each option that has a value in the usage line of an error as if it were required.
-fn explain_error(error: clap::Error, args: &[OsString]) -> clap::Error {
-    if error.kind() == ErrorKind::DisplayVersion {
+/// `is_whole` says that the error comes from the whole definition.
+fn explain_error(error: clap::Error, args: &[OsString], is_whole: bool) -> clap::Error {
+    if error.kind() == ErrorKind::DisplayVersion || (is_whole && !error.use_stderr()) {
         return error;
     }
     if let Some(variable) = find_unreadable_variable(&error) {

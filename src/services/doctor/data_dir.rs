@@ -131,7 +131,7 @@ pub(super) fn check_inventory(
             let message = format!("{} for {}", pluralize(keys.len(), "key"), services.server);
             (HealthCheck::ok("inventory", message), Some(keys))
         }
-        Err(check) => (check, None),
+        Err(check) => (*check, None),
     };
     report(DoctorProgress::CheckFinished(check));
     keys
@@ -147,7 +147,7 @@ pub(super) fn check_usage_history(
     let read = || usage_history::read_samples(&services.location);
     let samples = read_document("usage history", RESULT, fix, report, &read);
     let check = samples.map_or_else(
-        |check| HealthCheck { status: HealthStatus::Warn, ..check },
+        |check| HealthCheck { status: HealthStatus::Warn, ..*check },
         |samples| HealthCheck::ok("usage history", pluralize(samples.len(), "key")),
     );
     report(DoctorProgress::CheckFinished(check));
@@ -161,12 +161,12 @@ fn read_document<T>(
     fix: bool,
     report: &mut dyn FnMut(DoctorProgress),
     read: &dyn Fn() -> Result<T, Error>,
-) -> Result<T, HealthCheck> {
+) -> Result<T, Box<HealthCheck>> {
     let error = match read() {
         Ok(document) => return Ok(document),
         Err(error) => error,
     };
-    let mut check = HealthCheck::from_error(name, &error.to_user_error());
+    let mut check = Box::new(HealthCheck::from_error(name, &error.to_user_error()));
     let (Error::InvalidJson { path, .. } | Error::Empty(path)) = &error else { return Err(check) };
     if !fix {
         check.advice = format!("run keywright doctor --fix to move the file aside; {result}");
@@ -178,7 +178,7 @@ fn read_document<T>(
             report(DoctorProgress::Notice(format!(
                 "moved the damaged {name} to {aside}; {result}"
             )));
-            read().map_err(|error| HealthCheck::from_error(name, &error.to_user_error()))
+            read().map_err(|error| Box::new(HealthCheck::from_error(name, &error.to_user_error())))
         }
         Err(error) => {
             let reason = io_error_text(&error);
