@@ -227,7 +227,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Response(ticket, Response::UsageHistoryLoaded(history)) => {
             if model.dashboard.usage_history_ticket == Some(ticket) {
-                model.dashboard.set_usage_history(history, now);
+                model.dashboard.set_usage_history(history);
                 responses::revoke_unused_keys(model)
             } else {
                 Vec::new()

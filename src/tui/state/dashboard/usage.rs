@@ -46,15 +46,10 @@ impl Dashboard {
     }
 
     /// Replaces the loaded history.
-    pub(in crate::tui) fn set_usage_history(
-        &mut self,
-        history: Vec<(String, Vec<UsageSample>)>,
-        now: Timestamp,
-    ) {
+    pub(in crate::tui) fn set_usage_history(&mut self, history: Vec<(String, Vec<UsageSample>)>) {
         self.usage_history_ticket = None;
         self.is_usage_history_stale = false;
         self.usage_history = history.into_iter().collect();
-        self.update_attention_list(now);
     }
 
     /// Marks the history as stale; it stays visible until it is loaded again.
