@@ -67,7 +67,7 @@ impl EditArgs {
         if let Some(text) = &self.workspace {
             edit.workspace = Some(if current.workspaces.is_empty() {
                 // Says why they could not be listed.
-                self.find_workspace(services, &management, text)?
+                find_workspace(services, &management, text)?
             } else {
                 let found = find_by_name(text, &current.workspaces);
                 found.map_err(|error| error.to_user_error())?.clone()
@@ -80,7 +80,9 @@ impl EditArgs {
         }
         if !self.yes {
             eprintln(&format!("{}  {}", key.label, key.masked));
-            differences.iter().for_each(|difference| eprintln(&format!("  {difference}")));
+            for difference in &differences {
+                eprintln(&format!("  {difference}"));
+            }
             confirm("Change the key at OpenRouter?")?;
         }
         match run_async(keys::apply_key_update(services, update))? {
@@ -126,16 +128,6 @@ impl EditArgs {
         })
     }
 
-    fn find_workspace(
-        &self,
-        services: &ServiceContext,
-        management: &ManagementKey,
-        text: &str,
-    ) -> Result<Workspace, UserError> {
-        run_async(keys::find_workspace(services, management, text))?
-            .map_err(|error| error.to_user_error())
-    }
-
     fn print_done(
         &self,
         key: &StoredKey,
@@ -159,4 +151,13 @@ impl EditArgs {
 
 fn invalid(problem: &ValidationError) -> UserError {
     usage_error(problem, "see keywright edit --help").with_meaning("nothing was sent")
+}
+
+fn find_workspace(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    text: &str,
+) -> Result<Workspace, UserError> {
+    run_async(keys::find_workspace(services, management, text))?
+        .map_err(|error| error.to_user_error())
 }
