@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,17 @@ use crate::domain::{CheckResult, StoredKey, mark_other_accounts};
 use crate::storage::json_store::{Error, SchemaVersion, StoreLocation};
 
 const FILE_NAME: &str = "inventory.json";
+
+/// When the inventory was written last, and its length; `None` in memory and if there is no file. Another
+/// value means that it was written since.
+pub type InventoryStamp = Option<(SystemTime, u64)>;
+
+/// Returns the current stamp. Blocks.
+pub fn inventory_stamp(location: &StoreLocation) -> InventoryStamp {
+    let StoreLocation::Directory(dir) = location else { return None };
+    let metadata = std::fs::metadata(dir.join(FILE_NAME)).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Inventory {

@@ -22,6 +22,7 @@ use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
 use crate::services::keys::{self, BatchCommand, load_key};
 use crate::services::provision::{self, ProvisioningControls, ServiceContext};
+use crate::storage::inventory::InventoryStamp;
 use crate::storage::json_store::StoreLocation;
 use crate::tui::state::{Effect, Msg, Ticket, ViewState};
 
@@ -44,6 +45,8 @@ pub(super) struct EffectRunner {
     services: ServiceContext,
     /// The environment's management key, until the person agrees to its use.
     environment_key: Option<ManagementKey>,
+    /// The inventory as it was read last.
+    inventory_stamp: Arc<Mutex<InventoryStamp>>,
     sandbox_controls: Option<SandboxControls>,
     clock: Clock,
     event_sender: UnboundedSender<LoopEvent>,
@@ -82,6 +85,7 @@ impl EffectRunner {
         Self {
             services,
             environment_key,
+            inventory_stamp: Arc::default(),
             sandbox_controls,
             clock,
             event_sender: results,
@@ -132,6 +136,7 @@ impl EffectRunner {
             }
             Effect::SetKeysDisabled { keys, disabled } => self.set_keys_disabled(keys, disabled),
             Effect::RevokeKeys(keys) => self.revoke_keys(keys),
+            Effect::CheckInventory => self.check_inventory(),
             Effect::SaveView(view) => self.spawn_blocking(move |services| {
                 // The view of the next run is not worth an error.
                 let _ = services.location.replace(VIEW_FILE_NAME, view);

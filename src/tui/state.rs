@@ -229,6 +229,8 @@ pub struct Model {
     pub open_requests: Vec<Ticket>,
     /// The account key that is being fetched for the edit form.
     pub edit_request: Option<EditRequest>,
+    /// Whether another program may have changed the inventory.
+    pub is_inventory_check_due: bool,
     /// The view as it was kept on disk last.
     pub saved_view: ViewState,
     /// The action on several keys that is under way.
@@ -251,6 +253,7 @@ impl Model {
         dashboard.sort_order = context.sort_order;
         let mut model = Self {
             saved_view: dashboard.view_state(),
+            is_inventory_check_due: false,
             notice: None,
             key_defaults: context.key_defaults,
             profile: context.profile,

@@ -50,8 +50,20 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             if model.refresh.is_due(now) { start_refresh(model) } else { Vec::new() }
         }
         Msg::Disconnected => handle_disconnect(model),
-        Msg::FocusGained if model.refresh.is_due_on_focus(now) => start_refresh(model),
-        Msg::FocusGained => Vec::new(),
+        Msg::FocusGained => {
+            model.is_inventory_check_due = true;
+            if model.refresh.is_due_on_focus(now) { start_refresh(model) } else { Vec::new() }
+        }
+        Msg::InventoryChanged(keys) => {
+            // What is under way here would be lost in an older list.
+            if is_idle(model) {
+                model.dashboard.set_keys(Ok(keys), now);
+                model.account.is_spending_stale = true;
+            } else {
+                model.is_inventory_check_due = true;
+            }
+            Vec::new()
+        }
         Msg::Response(ticket, Response::KeyChecked { hash, result, checked_at }) => {
             if model.refresh.is_current_round(ticket) {
                 // Other keys of the account may still be answered; the next round decides.
@@ -273,6 +285,17 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
     effects
 }
 
+/// Returns whether nothing is under way that changes the stored keys.
+fn is_idle(model: &Model) -> bool {
+    matches!(model.screen, Screen::Dashboard)
+        && model.question.is_none()
+        && model.dashboard.load_ticket.is_none()
+        && model.refresh.current_round.is_none()
+        && model.open_requests.is_empty()
+        && model.background_runs.is_empty()
+        && model.changes_under_way == 0
+}
+
 /// Starts a refresh round; the visible keys are checked first.
 fn start_refresh(model: &mut Model) -> Vec<Effect> {
     if model.refresh.current_round.is_some() {
@@ -345,6 +368,10 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
     }
     let mut effects = account::load_stale(model);
     let view = model.dashboard.view_state();
+    if model.is_inventory_check_due && is_idle(model) {
+        model.is_inventory_check_due = false;
+        effects.push(Effect::CheckInventory);
+    }
     // A filter is kept when it is complete, not at each letter.
     if !model.dashboard.is_filtering && view != model.saved_view {
         model.saved_view = view.clone();

@@ -48,6 +48,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
         | Msg::Disconnected
         | Msg::FocusGained
         | Msg::BackgroundReported(_)
+        | Msg::InventoryChanged(_)
         | Msg::AccountConfirmed { .. }
         | Msg::RecoveryFinished { .. }
         | Msg::KeyDisabledSet { .. }

@@ -309,6 +309,7 @@ impl Fuzzer {
             | Effect::DismissAttempt(_)
             | Effect::UseEnvironmentKey
             | Effect::SaveView(_)
+            | Effect::CheckInventory
             | Effect::Quit => return None,
         };
         Some((msg, None))

@@ -321,3 +321,26 @@ fn each_deleted_and_each_foreign_key_of_a_recovery_is_reported() {
     assert!(texts[0].contains("'ci'") && texts[1].contains("'web'"), "{texts:?}");
     assert!(texts[2].contains("left as it is: "), "{texts:?}");
 }
+
+#[test]
+fn a_change_by_another_program_is_looked_for_on_focus_and_never_drops_what_is_under_way() {
+    let mut model = model_with_keys(&["laptop"]);
+    let unresolved = model.open_requests.clone();
+    model.open_requests.clear();
+    model.refresh.current_round = None;
+    assert!(unresolved.is_empty());
+    let effects = send(&mut model, Msg::FocusGained);
+    let is_check =
+        |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::CheckInventory));
+    // A refresh that is due on focus comes first.
+    assert!(is_check(&effects) || model.refresh.current_round.is_some());
+    model.refresh.current_round = None;
+    model.is_inventory_check_due = false;
+    send(&mut model, Msg::InventoryChanged(vec![key("laptop"), key("other")]));
+    assert_eq!(labels(&model), ["laptop", "other"]);
+    // While a question waits, the list stays; the check follows later.
+    send_intent(&mut model, Intent::Remove);
+    send(&mut model, Msg::InventoryChanged(vec![key("laptop")]));
+    assert_eq!(labels(&model), ["laptop", "other"]);
+    assert!(is_check(&send_intent(&mut model, Intent::No)));
+}

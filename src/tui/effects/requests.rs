@@ -1,5 +1,7 @@
 //! Runs requests: each response is sent with the ticket of its request.
 
+use std::sync::{Arc, PoisonError};
+
 use jiff::SignedDuration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
@@ -34,10 +36,7 @@ impl Responder {
 impl EffectRunner {
     pub(super) fn run_request(&mut self, ticket: Ticket, request: Request) {
         match request {
-            Request::LoadKeys => self.spawn_blocking_request(ticket, |services| {
-                let keys = inventory::list_keys(&services.location, &services.server);
-                Response::KeysLoaded(keys.map_err(|error| error.to_user_error()))
-            }),
+            Request::LoadKeys => self.load_keys(ticket),
             Request::RefreshKeys(keys) => self.refresh_keys(ticket, keys),
             Request::ProvisionKey { request, auth_choice } => {
                 self.provision_key(ticket, request, auth_choice);
@@ -75,6 +74,32 @@ impl EffectRunner {
                 });
             }
         }
+    }
+
+    fn load_keys(&self, ticket: Ticket) {
+        let last_stamp = Arc::clone(&self.inventory_stamp);
+        self.spawn_blocking_request(ticket, move |services| {
+            // Before the reading: a change during it is found by the next check.
+            *last_stamp.lock().unwrap_or_else(PoisonError::into_inner) =
+                inventory::inventory_stamp(&services.location);
+            let keys = inventory::list_keys(&services.location, &services.server);
+            Response::KeysLoaded(keys.map_err(|error| error.to_user_error()))
+        });
+    }
+
+    /// Reads the inventory again if it was written since it was read. An unreadable one is reported by
+    /// the next action.
+    pub(super) fn check_inventory(&self) {
+        let last_stamp = Arc::clone(&self.inventory_stamp);
+        self.spawn_blocking(move |services| {
+            let stamp = inventory::inventory_stamp(&services.location);
+            let mut last_stamp = last_stamp.lock().unwrap_or_else(PoisonError::into_inner);
+            if std::mem::replace(&mut *last_stamp, stamp) == stamp {
+                return None;
+            }
+            let keys = inventory::list_keys(&services.location, &services.server).ok()?;
+            Some(Msg::InventoryChanged(keys))
+        });
     }
 
     /// Spawns a task on the loop's thread that ends with one response.

@@ -68,6 +68,8 @@ pub enum Effect {
     },
     /// Advance the clock of the sandbox by one day; result: [`Msg::SandboxActionFinished`].
     SkipDay,
+    /// Load the inventory again if another program has changed it; result: [`Msg::InventoryChanged`].
+    CheckInventory,
     /// Keep the view for the next run.
     SaveView(ViewState),
     /// Suspend the program.

@@ -165,6 +165,8 @@ pub enum Msg {
     FocusGained,
     /// The terminal reported its background.
     BackgroundReported(Background),
+    /// Another program has changed the inventory: the stored keys by creation time.
+    InventoryChanged(Vec<StoredKey>),
     /// The recovery of interrupted runs finished.
     RecoveryFinished {
         /// The recovered keys that are stored now.
