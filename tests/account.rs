@@ -81,6 +81,7 @@ impl TestAccount {
         let services = ServiceContext {
             server: proxy.url.clone(),
             profile: keywright::domain::ProfileName::default(),
+            other_profiles: Vec::new(),
             key_defaults: keywright::domain::KeyDefaults::default(),
             keychain_service: "keywright/test".into(),
             management_key: None,

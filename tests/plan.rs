@@ -28,9 +28,7 @@ fn request(label: &str) -> KeyRequest {
 
 /// Parses a plan where keys have no policy by default.
 fn parse(bytes: &[u8], now: Timestamp) -> Result<Vec<KeyRequest>, Vec<Diagnostic>> {
-    let no_policy =
-        KeyDefaults { limit: None, limit_reset: None, expires: "never".into(), workspace_id: None };
-    let mut requests = plan::parse(bytes, &no_policy, now)?.requests;
+    let mut requests = plan::parse(bytes, &KeyDefaults::none(), now)?.requests;
     for request in &mut requests {
         request.defaulted = DefaultedFields::default();
     }
@@ -38,21 +36,18 @@ fn parse(bytes: &[u8], now: Timestamp) -> Result<Vec<KeyRequest>, Vec<Diagnostic
 }
 
 #[test]
-fn fields_that_a_plan_does_not_have_come_from_the_defaults() {
-    let text = "[defaults]\nexpires = \"30d\"\n[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b\"\nlimit = \"none\"\n";
+fn a_key_without_a_policy_takes_the_defaults() {
+    let text = "[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b\"\nlimit = 5\n";
     let requests = plan::parse(text.as_bytes(), &KeyDefaults::default(), now()).unwrap().requests;
     let policies: Vec<String> = requests.iter().map(KeyRequest::describe_policy).collect();
     assert_eq!(
         policies,
         [
-            "limit $10.00, reset monthly, expires 2026-12-25",
-            "limit none, reset never, expires 2026-12-25"
+            "limit $10.00, reset monthly, expires 2027-02-23",
+            "limit $5.00, reset never, expires never"
         ]
     );
-    let defaulted =
-        DefaultedFields { workspace_id: true, limit_reset: true, ..DefaultedFields::default() };
-    assert_eq!(requests[1].defaulted, defaulted);
-    assert!(requests[0].defaulted.limit && !requests[0].defaulted.expiry);
+    assert!(requests[0].defaulted.limit && !requests[1].defaulted.any());
 }
 
 #[test]

@@ -49,6 +49,7 @@ fn services(server: &str) -> ServiceContext {
     ServiceContext {
         server: server.into(),
         profile: keywright::domain::ProfileName::default(),
+        other_profiles: Vec::new(),
         key_defaults: keywright::domain::KeyDefaults::default(),
         keychain_service: "keywright/test".into(),
         management_key: None,

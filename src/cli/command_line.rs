@@ -62,7 +62,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("profile list", &["keywright profile list"]),
     ("profile show", &["keywright profile show"]),
     ("profile use", &["keywright profile use default"]),
-    ("profile", &["keywright profile list", "keywright list --profile default"]),
+    ("profile", &["keywright profile list", "keywright profile show"]),
     ("config path", &["keywright config path"]),
     ("config example", &["keywright config example"]),
     ("config show", &["keywright config show", "keywright config show --json"]),

@@ -193,6 +193,10 @@ impl GlobalArgs {
         if sandbox_server.is_none() || self.profile.is_some() {
             loaded.check_profile()?;
         }
+        let other_profiles = match sandbox_server {
+            Some(_) => Vec::new(),
+            None => self.list_other_profiles(&loaded),
+        };
         let LoadedSettings { profile, profile_origin, settings, .. } = loaded;
         let server = match (sandbox_server, settings.get(Field::Server)) {
             (Some(server), _) => server.to_owned(),
@@ -219,6 +223,7 @@ impl GlobalArgs {
         Ok(Config {
             server,
             profile,
+            other_profiles,
             profile_origin,
             config_path: self.config.clone(),
             sandbox: sandbox_server.is_some(),
@@ -246,6 +251,25 @@ impl GlobalArgs {
             },
             settings,
         })
+    }
+}
+
+impl GlobalArgs {
+    /// Returns the profiles other than the one to use, each with its data directory.
+    fn list_other_profiles(&self, loaded: &LoadedSettings) -> Vec<(ProfileName, PathBuf)> {
+        let others = loaded.profile_names().into_iter().filter(|name| *name != loaded.profile);
+        let dir_of = |name: &ProfileName| {
+            let table = loaded.file.profiles.get(name);
+            let own = table.and_then(|table| table.settings.get(&Field::DataDir));
+            match own.filter(|_| self.data_dir.is_none()) {
+                Some(dir) => config::expand_home(PathBuf::from(&dir.text)).ok(),
+                None => Some(config::profile_dir(self.base_data_dir().ok()?, name)),
+            }
+        };
+        others
+            .filter_map(|name| Some((dir_of(&name)?, name)))
+            .map(|(dir, name)| (name, dir))
+            .collect()
     }
 }
 

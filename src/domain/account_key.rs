@@ -1,12 +1,13 @@
 //! Keys as their account lists them, and changes to them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::{
-    Cents, KeyInfo, KeyLocation, Label, Reported, RequestedPolicy, ResetInterval, StoredKey,
-    sanitize,
+    Cents, KeyInfo, KeyLocation, Label, ProfileName, Reported, RequestedPolicy, ResetInterval,
+    StoredKey, sanitize,
 };
 
 /// One row of the account's key list. A field that the response lacks is `None`.
@@ -37,6 +38,8 @@ pub struct AccountKeys {
     pub keys: Vec<AccountKey>,
     /// The hashes of stored keys that were deleted at the server.
     pub revoked_hashes: Vec<String>,
+    /// The profile in which a key is stored, by hash, where it is another one than that of the list.
+    pub other_profiles: HashMap<String, ProfileName>,
 }
 
 impl AccountKey {

@@ -43,6 +43,11 @@ pub struct PartialPolicy {
 }
 
 impl KeyDefaults {
+    /// Returns no policy: no limit, and no expiry.
+    pub fn none() -> Self {
+        Self { limit: None, limit_reset: None, expires: "never".into(), workspace_id: None }
+    }
+
     /// Returns the request for a key with the fields of `requested` and, for all others, these
     /// defaults. A default reset is left out for a key without a limit.
     pub fn complete(&self, label: Label, requested: PartialPolicy, now: Timestamp) -> KeyRequest {

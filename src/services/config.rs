@@ -20,7 +20,7 @@ use crate::storage::secret_store::{self, SecretStore};
 
 pub use field::{Field, parse_duration};
 pub use file::{ConfigFile, ProfileTable, Setting, default_path, example};
-pub use profile::{keychain_service, read_profile_in_use, use_profile};
+pub use profile::{keychain_service, profile_dir, read_profile_in_use, use_profile};
 pub use settings::{DashboardNames, Origin, Settings, Value};
 
 /// Server to use without `--server`.
@@ -119,6 +119,8 @@ pub struct Config {
     pub server: String,
     /// The profile whose keys are used.
     pub profile: ProfileName,
+    /// The other profiles, each with its data directory.
+    pub other_profiles: Vec<(ProfileName, PathBuf)>,
     /// Where the choice of the profile comes from.
     pub profile_origin: Origin,
     /// Path from `--config`.
@@ -174,10 +176,7 @@ impl Config {
             (None, Some(dir)) => return Ok(dir.clone()),
             (None, None) => default_data_dir()?,
         };
-        if self.profile.is_default() {
-            return Ok(base);
-        }
-        Ok(base.join("profiles").join(self.profile.as_str()))
+        Ok(profile_dir(base, &self.profile))
     }
 
     /// Returns the keychain service name of the profile's keys for a server.
@@ -226,6 +225,7 @@ impl Config {
         Ok(ServiceContext {
             server: self.server.clone(),
             profile: self.profile.clone(),
+            other_profiles: self.other_profiles.clone(),
             key_defaults: self.settings.key_defaults(),
             keychain_service: self.keychain_service(&self.server),
             management_key: self.management_key.clone(),

@@ -24,7 +24,8 @@ mod surroundings;
 mod surroundings_error;
 
 pub use account_keys::{
-    AccountKeyList, JoinedKey, join_account_keys, join_by_hash, list_account_keys, list_keys_with,
+    AccountKeyList, JoinedKey, find_in_other_profiles, join_account_keys, join_by_hash,
+    list_account_keys, list_keys_with,
 };
 pub use apply::{
     BatchCommand, BatchControls, ItemResult, Progress, choose_batch_auth_method, create_keys,

@@ -106,6 +106,7 @@ async fn missing_inventory_entries_are_restored_from_the_keychain() {
     let services = ServiceContext {
         server: sandbox.url().into(),
         profile: keywright::domain::ProfileName::default(),
+        other_profiles: Vec::new(),
         key_defaults: keywright::domain::KeyDefaults::default(),
         keychain_service: "keywright/test".into(),
         management_key: None,

@@ -184,6 +184,10 @@ impl NewArgs {
             // See `resolve_names`.
             workspace_id: self.workspace.as_ref().map(|_| None),
         };
+        // A limit that nobody typed is not meant to be spent each day.
+        if requested.limit_reset.flatten().is_some() && requested.limit.is_none() {
+            return Err(invalid("a reset needs a limit: give --limit too".into()));
+        }
         let request = defaults.complete(label, requested, now);
         request.validate().map_err(|problem| invalid(problem.to_string()))?;
         Ok(request)

@@ -3,7 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{DashboardNames, parse_server};
-use crate::domain::{Cents, Expiry, LowThreshold, ResetInterval, StoreKind, ValidationError};
+use crate::domain::{
+    Cents, Expiry, KeyRequest, LowThreshold, ResetInterval, StoreKind, ValidationError,
+};
 
 /// A field of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,7 +130,7 @@ impl Field {
                 ("When a key expires: 12h, 30d, 6w, 3mo, 1y, a date, or never.", "\"90d\"")
             }
             Self::NewWorkspace => (
-                "The workspace; leave it out for the account's default workspace.",
+                "The UUID of the workspace; leave it out for the account's default workspace.",
                 "\"00000000-0000-4000-8000-000000000000\"",
             ),
             Self::Low => (
@@ -180,7 +182,7 @@ impl Field {
             Self::NewLimit => Cents::parse_limit(text).map(drop),
             Self::NewReset => ResetInterval::parse(text).map(drop),
             Self::NewExpires => Expiry::parse(text, now).map(drop),
-            Self::NewWorkspace => Ok(()),
+            Self::NewWorkspace => KeyRequest::validate_workspace_id(text.trim()),
             Self::Low => text.parse::<LowThreshold>().map(drop),
             Self::Expiring => parse_duration(text).map(drop).map_err(ValidationError),
             Self::DormantDays => number(1, 3_650),

@@ -1,5 +1,7 @@
 //! Where the keys of a profile are in the keychain, and which profile is in use.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::DEFAULT_SERVER;
@@ -22,6 +24,14 @@ pub fn keychain_service(profile: &ProfileName, server: &str) -> String {
     } else {
         format!("{base}/{host}")
     }
+}
+
+/// Returns the data directory of a profile that names none. `base` is that of the default profile.
+pub fn profile_dir(base: PathBuf, profile: &ProfileName) -> PathBuf {
+    if profile.is_default() {
+        return base;
+    }
+    base.join("profiles").join(profile.as_str())
 }
 
 const FILE_NAME: &str = "profile.json";

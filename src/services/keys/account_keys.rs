@@ -8,9 +8,10 @@ use super::error::is_not_found;
 use super::paging::{ListBudget, fetch_all_pages, keys_page_url};
 use super::{Error, retry_request, surroundings};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{AccountKey, ManagementKey, StoredKey, Workspace};
+use crate::domain::{AccountKey, ManagementKey, ProfileName, StoredKey, Workspace};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
+use crate::storage::json_store::StoreLocation;
 
 /// A key that is stored here, belongs to the account, or both.
 #[derive(Clone, Debug, PartialEq)]
@@ -177,6 +178,18 @@ pub async fn join_account_keys(
         }
     }
     Ok(joined)
+}
+
+/// Returns in which other profile a key is stored, by hash. A profile whose inventory cannot be read has
+/// no keys here.
+pub fn find_in_other_profiles(services: &ServiceContext) -> HashMap<String, ProfileName> {
+    let mut found = HashMap::new();
+    for (profile, dir) in &services.other_profiles {
+        let location = StoreLocation::Directory(dir.clone());
+        let keys = inventory::list_keys(&location, &services.server).unwrap_or_default();
+        found.extend(keys.into_iter().map(|key| (key.hash, profile.clone())));
+    }
+    found
 }
 
 #[cfg(test)]

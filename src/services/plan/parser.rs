@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::names::{NameField, Plan, PlanName};
 use crate::domain::{
-    Cents, Expiry, KeyDefaults, KeyRequest, Label, PartialPolicy, ResetInterval, find_keys,
+    Cents, DefaultedFields, Expiry, KeyDefaults, KeyRequest, Label, PartialPolicy, ResetInterval,
+    find_keys,
 };
 use crate::services::diagnostic::{Diagnostic, LineIndex, format_suggestion, redact_excerpt};
 use crate::services::keys::{WorkspaceText, parse_workspace};
@@ -33,7 +34,7 @@ type TomlTable<'a> = DeTable<'a>;
 type TomlValue<'a> = Spanned<DeValue<'a>>;
 
 /// Parses a plan, or returns all errors in it. Expiries count from `now`.
-/// Fields that neither a key nor the plan's own defaults have come from `key_defaults`.
+/// A key for which the plan has no limit, reset or expiry takes the policy of `key_defaults`.
 pub fn parse(
     bytes: &[u8],
     key_defaults: &KeyDefaults,
@@ -195,7 +196,7 @@ impl Parser<'_> {
         table_offset: usize,
     ) -> KeyRequest {
         let limit = fields.limit.or(defaults.limit).map(|(limit, _)| limit);
-        let has_limit = limit.unwrap_or(self.key_defaults.limit).is_some();
+        let has_limit = limit.flatten().is_some();
         let reset = match fields.reset {
             Some((reset, _)) => Some(reset),
             // A default reset applies only to keys with a limit.
@@ -223,7 +224,16 @@ impl Parser<'_> {
             expiry: expiry.map(|(expiry, _)| expiry),
             workspace_id,
         };
-        let request = self.key_defaults.complete(label, requested, self.now);
+        // The plan's policy is complete by itself: only a key without any field takes the defaults.
+        let has_policy = requested.limit.is_some()
+            || requested.limit_reset.is_some()
+            || requested.expiry.is_some();
+        let request = if has_policy {
+            let request = KeyDefaults::none().complete(label, requested, self.now);
+            KeyRequest { defaulted: DefaultedFields::default(), ..request }
+        } else {
+            self.key_defaults.complete(label, requested, self.now)
+        };
         if let Err(error) = request.validate() {
             let offset = fields.reset.map_or(table_offset, |(_, offset)| offset);
             // An invalid default is reported once, not for each key.

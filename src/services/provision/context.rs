@@ -1,5 +1,6 @@
 //! The context that all services share.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct ServiceContext {
     pub server: String,
     /// The profile whose keys these are.
     pub profile: ProfileName,
+    /// The other profiles, each with its data directory.
+    pub other_profiles: Vec<(ProfileName, PathBuf)>,
     /// The policy that new keys start from.
     pub key_defaults: KeyDefaults,
     /// The keychain service of the server's keys, as `config::keychain_service` returns it.

@@ -335,7 +335,11 @@ pub fn format_access(
 ) -> Vec<Line<'static>> {
     let page = Span::styled(stored_key.page_url(), theme.dim());
     if !stored_key.is_stored() {
-        let text = "not on this machine; a key is shown only once, at creation";
+        let profile = model.dashboard.other_profiles.get(&stored_key.hash);
+        let text = profile.map_or_else(
+            || "not on this machine; a key is shown only once, at creation".into(),
+            |profile| format!("in profile {profile}"),
+        );
         let mut lines = wrap_property("stored", Span::styled(text, theme.dim()), width, theme);
         lines.extend(wrap_property("page", page, width, theme));
         return lines;

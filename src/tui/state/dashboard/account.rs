@@ -60,6 +60,7 @@ impl Dashboard {
             }
         }
         self.revoked_hashes = account.revoked_hashes.into_iter().collect();
+        self.other_profiles = account.other_profiles;
         self.reindex_keys(selected, now);
     }
 
