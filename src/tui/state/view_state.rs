@@ -17,6 +17,8 @@ pub struct ViewState {
     pub filter: String,
     /// Whether the details are shown.
     pub are_details_shown: bool,
+    /// Whether the pane is closed.
+    pub is_pane_closed: bool,
 }
 
 impl Dashboard {
@@ -27,6 +29,7 @@ impl Dashboard {
             is_reversed: self.is_reversed,
             filter: self.filter.text().to_owned(),
             are_details_shown: self.are_details_shown,
+            is_pane_closed: !self.is_pane_open,
         }
     }
 
@@ -38,5 +41,6 @@ impl Dashboard {
         }
         self.filter.paste(&view.filter);
         self.are_details_shown = view.are_details_shown;
+        self.is_pane_open = !view.is_pane_closed;
     }
 }
