@@ -91,7 +91,7 @@ impl Field {
             Self::NewExpires => Some("90d"),
             Self::DormantDays => Some("30"),
             Self::RefreshMinutes => Some("5"),
-            Self::Sort => Some("created"),
+            Self::Sort => Some("state"),
             Self::Theme => Some("auto"),
             Self::Server
             | Self::Store
@@ -150,7 +150,7 @@ impl Field {
             Self::Sort => {
                 return (
                     format!("The order of the keys: {}.", join_names(names.sorts)),
-                    "\"created\"",
+                    "\"state\"",
                 );
             }
             Self::Theme => {
