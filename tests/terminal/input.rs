@@ -25,7 +25,7 @@ fn replies_and_alt_keys_do_nothing() {
     terminal.type_text("?");
     terminal.wait_for("esc back");
     terminal.type_text("?");
-    terminal.wait_for("4 keys stored");
+    terminal.wait_for("notebook");
     let bytes = terminal.bytes();
     for word in ["Disable", "Remove", "leak response", "opied", "Credit"] {
         assert!(!bytes.contains(word), "{word}: {bytes}");

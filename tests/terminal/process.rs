@@ -23,7 +23,7 @@ fn stopped_program_continues() {
         terminal.type_text("n");
         terminal.wait_for("Credit limit");
         terminal.type_text("\u{1b}");
-        terminal.wait_for("4 keys stored");
+        terminal.wait_for("notebook");
     }
     terminal.type_text("q");
     assert_eq!(terminal.end(), 0);
@@ -61,7 +61,7 @@ fn resized_window_is_redrawn() {
         match key {
             "n" => terminal.wait_for("Credit limit"),
             "?" => terminal.wait_for("esc back"),
-            _ => terminal.wait_for("4 keys stored"),
+            _ => terminal.wait_for("notebook"),
         };
     }
     terminal.type_text("q");
