@@ -200,7 +200,7 @@ class Playground:
     def __init__(self, world):
         self.pane = Pane(world, size=(120, 40))
         self.pane.dashboard("--sandbox", "--every", "1")
-        self.pane.wait("4 keys stored")
+        self.pane.wait("notebook")
         self.pid = self.pane.pid()
 
     def round(self):
