@@ -180,6 +180,11 @@ fn whole_keys(text: &str) -> usize {
         .count()
 }
 
+/// Joins the rows of a wrapped value.
+fn without_spaces(screen: &str) -> String {
+    screen.split_whitespace().collect()
+}
+
 /// Approves on the page without its callback, as a browser on another machine; the code.
 fn code_of(address: &str) -> (url::Url, String) {
     let url = url::Url::parse(address).unwrap();
@@ -207,9 +212,9 @@ fn first_key_is_created_revealed_and_hidden() {
     assert_eq!(whole_keys(&terminal.bytes()), 0, "nothing showed the key");
     terminal.type_text("v");
     let shown = terminal.wait_for("hides in");
-    assert_eq!(whole_keys(&shown.replace('\n', "")), 1);
+    assert_eq!(whole_keys(&without_spaces(&shown)), 1);
     terminal.type_text("v");
-    terminal.wait(|screen| whole_keys(&screen.replace('\n', "")) == 0);
+    terminal.wait(|screen| whole_keys(&without_spaces(screen)) == 0);
     terminal.type_text("n");
     terminal.wait_for("a new key");
     terminal.type_text("\u{1b}");
@@ -222,18 +227,19 @@ fn first_key_is_created_revealed_and_hidden() {
 #[test]
 fn a_key_runs_low_resets_and_expires_within_a_minute() {
     let mut terminal = sandbox(BROWSER);
-    terminal.wait_for("nearly spent");
-    terminal.does("G+", "spent on this key");
-    for _ in 0..3 {
+    terminal.wait_for("ci 97% spent");
+    terminal.type_text("/agent\r");
+    terminal.wait_for("1/1");
+    for _ in 0..4 {
         terminal.does("+", "spent on this key");
     }
-    terminal.wait_for("agent has reached its limit");
+    terminal.wait_for("agent at its limit");
     terminal.does(">", "One day passed");
-    terminal.wait(|screen| !screen.contains("agent has reached its limit"));
+    terminal.wait(|screen| !screen.contains("agent at its limit"));
     for _ in 0..3 {
         terminal.does(">", "One day passed");
     }
-    terminal.wait_for("agent has expired");
+    terminal.wait_for("agent ended");
     terminal.type_text("q");
     assert_eq!(terminal.end(), 0);
 }

@@ -79,11 +79,17 @@ fn model_with_keys(labels: &[&str]) -> Model {
     let context = AppContext { sort_order: SortOrder::CreatedAt, ..AppContext::default() };
     let mut model = Model::new(context, (80, 24), now());
     // The pane would load the past of the selected key.
-    model.dashboard.is_pane_open = false;
+    show_pane(&mut model, false);
     load_keys(&mut model);
     let keys = Ok(labels.iter().map(|label| key(label)).collect());
     send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys)));
     model
+}
+
+/// Opens or closes the pane as an earlier run left it, so that nothing is saved.
+fn show_pane(model: &mut Model, is_open: bool) {
+    model.dashboard.is_pane_open = is_open;
+    model.saved_view = model.dashboard.view_state();
 }
 
 fn send(model: &mut Model, msg: Msg) -> Vec<Effect> {

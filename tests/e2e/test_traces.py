@@ -176,7 +176,7 @@ def on_screen(world, traced, wire):
     before = wire.secrets()
     pane = Pane(world)
     pane.command(shlex.join(traced.argv("dashboard")))
-    pane.wait("keys stored")
+    pane.wait(r"\d/\d ")
     opened = len(world.opened())
     pane.press("n")
     pane.wait("a new key")

@@ -98,6 +98,8 @@ impl Fuzzer {
     /// otherwise any text.
     fn paste(&mut self) -> String {
         match &self.model.screen {
+            // The palette shows what is typed.
+            _ if self.model.overlay.is_some() => self.rng.text(),
             Screen::Form(form) if form.focused_field == FormField::ApiKey => {
                 format!("sk-or-v1-{:016x}{}0000", self.rng.next_u64(), SECRET_MARK.repeat(16))
             }

@@ -50,7 +50,7 @@ fn resized_window_is_redrawn() {
     resize(&terminal, 30, 5);
     terminal.wait_for("Keywright needs");
     resize(&terminal, 120, 40);
-    terminal.wait_for("KEY");
+    terminal.wait_for("LABEL");
     // Keys are read by now; the first one after a resize is as good as any.
     for key in ["n", "\u{1b}", "?", "\u{1b}"] {
         let (cols, before) = (121, terminal.wait(|screen| screen.contains("Keywright")));

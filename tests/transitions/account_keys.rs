@@ -59,7 +59,9 @@ fn a_key_not_stored_here_cannot_be_copied_or_removed() {
 fn usage_history_is_loaded_when_it_is_shown() {
     let mut model = model_with_keys(&["laptop", "ci"]);
     let effects = send_intent(&mut model, Intent::TogglePane);
-    let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {
+    let [Effect::SaveView(_), Effect::Request(ticket, Request::LoadUsageHistory(hashes))] =
+        &effects[..]
+    else {
         panic!("{effects:?}")
     };
     assert_eq!(*hashes, [key("laptop").hash]);
@@ -67,7 +69,9 @@ fn usage_history_is_loaded_when_it_is_shown() {
     assert!(send_intent(&mut model, Intent::Move(1)).is_empty());
     let history = vec![(hashes[0].clone(), vec![UsageSample::new(now(), 1.0)])];
     let effects = send(&mut model, Msg::Response(*ticket, Response::UsageHistoryLoaded(history)));
-    let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {
+    let [Effect::SaveView(_), Effect::Request(ticket, Request::LoadUsageHistory(hashes))] =
+        &effects[..]
+    else {
         panic!("{effects:?}")
     };
     assert_eq!(*hashes, [key("ci").hash]);

@@ -73,11 +73,11 @@ fn a_key_is_shown_for_ten_seconds_and_hidden_by_moving_on() {
     assert!(model.dashboard.revealed_key.is_some(), "the page scrolls");
     send_intent(&mut model, Intent::Back);
     assert!(model.dashboard.revealed_key.is_none());
-    model.dashboard.is_pane_open = true;
+    show_pane(&mut model, true);
     show(&mut model);
     send_intent(&mut model, Intent::Move(1));
     assert!(model.dashboard.revealed_key.is_none());
-    model.dashboard.is_pane_open = false;
+    show_pane(&mut model, false);
     show(&mut model);
     send_intent(&mut model, Intent::NewKey);
     assert!(model.dashboard.revealed_key.is_none(), "leaving the screen hides it");
@@ -104,7 +104,7 @@ fn refreshing_model(labels: &[&str]) -> (Model, Ticket, Vec<String>) {
         ..AppContext::default()
     };
     let mut model = Model::new(context, (80, 24), now());
-    model.dashboard.is_pane_open = false;
+    show_pane(&mut model, false);
     load_keys(&mut model);
     let keys = Ok(labels.iter().map(|label| key(label)).collect());
     let effects = send(&mut model, Msg::Response(Ticket(1), Response::KeysLoaded(keys)));

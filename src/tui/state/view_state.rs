@@ -1,4 +1,4 @@
-//! What of the view survives a restart: order, filter and open details.
+//! What of the view survives a restart: order, filter and pane.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +15,6 @@ pub struct ViewState {
     pub is_reversed: bool,
     /// The filter.
     pub filter: String,
-    /// Whether the details are shown.
-    pub are_details_shown: bool,
     /// Whether the pane is closed.
     pub is_pane_closed: bool,
 }
@@ -28,7 +26,6 @@ impl Dashboard {
             sort: self.sort_order.name().to_owned(),
             is_reversed: self.is_reversed,
             filter: self.filter.text().to_owned(),
-            are_details_shown: self.are_details_shown,
             is_pane_closed: !self.is_pane_open,
         }
     }
@@ -40,7 +37,6 @@ impl Dashboard {
             self.is_reversed = view.is_reversed;
         }
         self.filter.paste(&view.filter);
-        self.are_details_shown = view.are_details_shown;
         self.is_pane_open = !view.is_pane_closed;
     }
 }

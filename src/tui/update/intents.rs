@@ -199,8 +199,8 @@ fn select_next_attention(model: &mut Model) {
     }
     let selected = dashboard.rows.get(dashboard.selected_row);
     let after = urgent.iter().position(|index| Some(index) == selected).map_or(0, |at| at + 1);
-    let next = urgent.iter().cycle().skip(after).take(urgent.len());
-    let row = next.filter_map(|index| dashboard.rows.iter().position(|row| row == index)).next();
+    let mut next = urgent.iter().cycle().skip(after).take(urgent.len());
+    let row = next.find_map(|index| dashboard.rows.iter().position(|row| row == index));
     match row {
         Some(row) => dashboard.select_row(row),
         None => model.notify(Ok("no key needs attention".into())),

@@ -148,12 +148,12 @@ fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         frame,
         field,
     );
-    let (text, style) = match Filter::parse(dashboard.filter.text()).problem {
-        Some(problem) => (problem, theme.warning()),
-        None => {
-            let count = format!("{} of {}", dashboard.rows.len(), dashboard.all_keys().len());
-            (count, theme.dim())
-        }
+    let problem = Filter::parse(dashboard.filter.text()).problem;
+    let (text, style) = if let Some(problem) = problem {
+        (problem, theme.warning())
+    } else {
+        let count = format!("{} of {}", dashboard.rows.len(), dashboard.all_keys().len());
+        (count, theme.dim())
     };
     let width = u16::try_from(text.width()).unwrap_or(0).min(area.width);
     let right = Rect { x: area.right() - width, width, ..area };
