@@ -58,8 +58,9 @@ fn terminal_wraps_the_address_itself_and_knows_it_as_a_link() {
     terminal.type_text("nx\u{13}");
     // The parser joins rows that the terminal wrapped.
     let whole = |screen: &str| {
-        let address = screen.lines().find(|line| line.starts_with("http"));
-        let state = |address: &str| address.rsplit_once("&state=").map_or(0, |(_, state)| state.len());
+        let address = screen.lines().find(|line| line.starts_with("http")).map(str::trim_end);
+        let state =
+            |address: &str| address.rsplit_once("&state=").map_or(0, |(_, state)| state.len());
         address.filter(|address| state(address) == 43).map(str::to_owned)
     };
     let address = whole(&terminal.wait(|screen| whole(screen).is_some())).unwrap();

@@ -69,9 +69,7 @@ fn usage_history_is_loaded_when_it_is_shown() {
     assert!(send_intent(&mut model, Intent::Move(1)).is_empty());
     let history = vec![(hashes[0].clone(), vec![UsageSample::new(now(), 1.0)])];
     let effects = send(&mut model, Msg::Response(*ticket, Response::UsageHistoryLoaded(history)));
-    let [Effect::SaveView(_), Effect::Request(ticket, Request::LoadUsageHistory(hashes))] =
-        &effects[..]
-    else {
+    let [Effect::Request(ticket, Request::LoadUsageHistory(hashes))] = &effects[..] else {
         panic!("{effects:?}")
     };
     assert_eq!(*hashes, [key("ci").hash]);
