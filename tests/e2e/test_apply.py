@@ -159,7 +159,7 @@ def the_dashboard_applies_a_plan_with_one_consent_per_key(world):
 
     # A second run continues with the missing keys.
     pane.press("Escape")
-    pane.wait(r"\d/2 ")
+    pane.wait(r"\d/2\b")
     pane.press("A")
     pane.type("team.toml")
     pane.press("Enter")
@@ -167,7 +167,7 @@ def the_dashboard_applies_a_plan_with_one_consent_per_key(world):
     pane.press("Escape")
     pane.wait("▸ Plan")
     pane.press("Escape")
-    pane.wait(r"\d/2 ")
+    pane.wait(r"\d/2\b")
 
 
 @test

@@ -40,7 +40,7 @@ def after_45_seconds_a_copied_key_is_cleared_from_clipboard_and_memory(world):
     world.display()
     pane, key = with_new_key(world)
     pane.press("Escape")
-    pane.wait(r"\d/1 ")
+    pane.wait(r"\d/1\b")
     pid = pane.pid()
     equal(find_remains(pid, {"key": key}), [])
     pane.press("c")

@@ -133,7 +133,7 @@ def the_hidden_prompt_asks_twice_for_a_new_store_and_once_per_run(world):
     pane.command(f"keywright get typed --server {server}; echo code $?")
     pane.wait_words("passphrase for vault.age")
     pane.press("C-c")
-    pane.wait(r"^code 4$")
+    pane.wait(r"^code 5$")
     pane.command("stty -a | grep -o '[-]*echo ' > after")
     until("both", lambda: world.read("home/after") and True)
     equal(world.read("home/before"), world.read("home/after"))

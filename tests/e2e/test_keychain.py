@@ -147,7 +147,7 @@ def a_key_the_keychain_refuses_can_be_stored_in_the_file_store(world):
     pane.wait_words("refused was created and stored in", within=20)
     pane.wait_words("vault.age")
     pane.press("Escape")
-    pane.wait(r"\d/1 ")
+    pane.wait(r"\d/1\b")
     pane.press("q")
     pane.wait_shell()
     assert b"horse" not in pane.written()

@@ -66,7 +66,7 @@ def expect_wiped(world, attempts, look_up):
     until("the whole key on the screen", lambda: key["key"] in "".join(pane.screen().split()))
     equal(names(find_remains(pid, key)), {"key", "key in cells"})
     pane.press("Escape")
-    pane.wait(r"\d/1 ")
+    pane.wait(r"\d/1\b")
     # The last callback page is served for a moment longer.
     until("no remains", lambda: find_remains(pid, {**secrets, **key}) == [], within=5)
     for _ in range(2):

@@ -113,7 +113,7 @@ class Dashboard:
         self.pane.press("v")
         self.pane.wait_words("hides in")
         self.pane.press("Escape")
-        self.pane.wait(r"\d/1 ")
+        self.pane.wait(r"\d/1\b")
 
     def rotate(self, label):
         self.pane.press("R")
@@ -121,7 +121,7 @@ class Dashboard:
         self.pane.press("Enter")
         self.stored(f"'{label}' was rotated")
         self.pane.press("Escape")
-        self.pane.wait(r"\d/2 ")
+        self.pane.wait(r"\d/2\b")
 
     def stored(self, words):
         """Waits for the words. Once in a few thousand calls gnome-keyring does not know its caller
@@ -138,7 +138,7 @@ class Dashboard:
         for columns, rows in ((40, 10), (160, 50), (20, 5), (120, 40)):
             self.pane.tmux("resize-window", "-x", str(columns), "-y", str(rows))
             time.sleep(0.15)
-        self.pane.wait(r"\d/\d ")
+        self.pane.wait(r"\d/\d\b")
 
     def lose_the_network(self):
         self.gate.close()
@@ -166,10 +166,10 @@ class Dashboard:
         self.pane.wait("Stopped")
         time.sleep(1)
         self.pane.command("fg")
-        self.pane.wait(r"\d/2 ")
+        self.pane.wait(r"\d/2\b")
 
     def remove(self):
-        for left in (r"\d/1 ", "no keys|No key"):
+        for left in (r"\d/1\b", "no keys|No key"):
             self.pane.press("g", "x")
             self.pane.wait("Remove")
             self.pane.press("y")

@@ -176,7 +176,7 @@ def on_screen(world, traced, wire):
     before = wire.secrets()
     pane = Pane(world)
     pane.command(shlex.join(traced.argv("dashboard")))
-    pane.wait(r"\d/\d ")
+    pane.wait(r"\d/\d\b")
     opened = len(world.opened())
     pane.press("n")
     pane.wait("a new key")

@@ -59,9 +59,11 @@ fn resized_window_is_redrawn() {
         resize(&terminal, 120, 40);
         terminal.type_text(key);
         match key {
-            "n" => terminal.wait_for("Credit limit"),
-            "?" => terminal.wait_for("esc back"),
-            _ => terminal.wait_for("notebook"),
+            "n" => terminal.wait_for("Keywright · a new key"),
+            "?" => terminal.wait_for("Keywright · help"),
+            // No page has a title on the dashboard.
+            _ => terminal
+                .wait(|screen| screen.contains("notebook") && !screen.contains("Keywright ·")),
         };
     }
     terminal.type_text("q");
