@@ -99,7 +99,7 @@ class Pane:
     def dashboard(self, *arguments):
         """Starts the dashboard and waits for its first screen."""
         self.command(shlex.join(["keywright", *arguments]))
-        self.wait(r"^ Keywright\b")
+        self.wait(r"\d/\d+\b|No keys are stored")
 
     def pid(self):
         """The process id of the dashboard in this pane."""
