@@ -112,6 +112,13 @@ impl StoredKey {
         self.granted = Some(remote.info.to_granted_policy());
     }
 
+    /// Records when the account last saw the key used.
+    pub fn record_last_use(&mut self, at: Option<Timestamp>) {
+        if let Some(info) = self.info.as_mut().filter(|info| info.last_used_at < at) {
+            Arc::make_mut(info).last_used_at = at;
+        }
+    }
+
     /// Records what the account reported about the key at `at`.
     pub fn record_account_key(&mut self, remote: &AccountKey, at: Timestamp) {
         // An answer without the field says nothing about it.

@@ -197,6 +197,8 @@ pub struct KeySpending {
 /// The figures of an account, in USD. `None` is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AccountFigures {
+    /// Whether `today` and `month` are of the whole account, rather than of the stored keys.
+    pub is_whole_account: bool,
     /// Spent in this UTC day.
     pub today: Option<f64>,
     /// Spent in this month.

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::text::utc_date;
-use super::{ResetInterval, StoredKey};
+use super::{KeyState, ResetInterval, StoredKey};
 
-/// Returns the sum of what the limits allow in the month of `now`, in USD. `None` if no key has a
-/// limit.
+/// Returns the sum of what the limits of the keys that work allow in the month of `now`, in USD.
+/// Disabled, expired, rejected and replaced keys do not count. `None` without such keys, or if one of
+/// them has no limit.
 pub fn sum_of_monthly_limits<'a>(
     keys: impl IntoIterator<Item = &'a StoredKey>,
     now: Timestamp,
@@ -20,7 +21,13 @@ pub fn sum_of_monthly_limits<'a>(
         };
         key.limit().value().filter(|limit| limit.is_finite()).map(|limit| limit * factor)
     };
-    keys.into_iter().filter_map(monthly).reduce(|sum, limit| sum + limit)
+    let counts = |key: &&StoredKey| {
+        let ended = [KeyState::Disabled, KeyState::Expired, KeyState::Rejected];
+        key.retirement.is_none() && !ended.contains(&key.state(now))
+    };
+    let mut limits = keys.into_iter().filter(counts).map(monthly).peekable();
+    limits.peek()?;
+    limits.sum()
 }
 
 #[cfg(test)]
@@ -38,13 +45,18 @@ mod tests {
             }))
             .unwrap()
         };
+        let mut disabled = key(Some(90.0), "monthly");
+        disabled.disabled = Some(true);
         let keys = [
             key(Some(2.0), "daily"),
             key(Some(7.0), "weekly"),
             key(Some(5.0), "monthly"),
+            disabled,
             key(None, "daily"),
         ];
-        assert_eq!(sum_of_monthly_limits(&keys, now), Some(60.0 + 30.0 + 5.0));
-        assert_eq!(sum_of_monthly_limits(&keys[3..], now), None);
+        assert_eq!(sum_of_monthly_limits(&keys[..4], now), Some(60.0 + 30.0 + 5.0));
+        assert_eq!(sum_of_monthly_limits(&keys[3..4], now), None);
+        // What a key without a limit may spend has no bound.
+        assert_eq!(sum_of_monthly_limits(&keys, now), None);
     }
 }

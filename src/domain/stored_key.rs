@@ -255,8 +255,11 @@ impl StoredKey {
         }
     }
 
-    /// Returns the next reset after `now`, if the interval is known.
+    /// Returns the next reset after `now`, if the interval is known. An expired key has none.
     pub fn next_reset(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.expires_at().value().is_some_and(|at| at <= now) {
+            return None;
+        }
         self.reset().value()?.next_after(now)
     }
 }

@@ -67,7 +67,9 @@ fn post_control(server: &str, action: &str, body: &str) -> Result<(), String> {
     if response.status == 200 {
         Ok(())
     } else {
-        Err(format!("the sandbox answered {}", response.status))
+        let body: serde_json::Value = serde_json::from_str(&response.body).unwrap_or_default();
+        let reason = body["error"]["message"].as_str().unwrap_or("no reason was given");
+        Err(format!("the sandbox refused: {reason} ({})", response.status))
     }
 }
 

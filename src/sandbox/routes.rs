@@ -90,6 +90,7 @@ fn handle_control(
         let usd = number("usd")
             .and_then(MicroUsd::from_dollars)
             .ok_or_else(|| ApiError::bad_request("usd must be an amount"))?;
+        check_usable(ledger, ledger.find_key(hash).ok_or_else(key_not_found)?, now)?;
         if !ledger.record_spending(hash, usd, now) {
             return Err(key_not_found());
         }
@@ -102,6 +103,24 @@ fn handle_control(
         ledger.advance_clock(SignedDuration::from_hours(hours));
     }
     Ok(HttpResponse::json(200, &json!({ "done": true })))
+}
+
+/// Rejects a request made with a key, as the server does.
+fn check_usable(ledger: &Account, key: &Key, now: Timestamp) -> Result<(), ApiError> {
+    if key.disabled {
+        return Err(ApiError::new(401, "the key is disabled"));
+    }
+    if key.is_expired(now) {
+        return Err(ApiError::new(401, "the key has expired"));
+    }
+    let layers = ledger.layers(key, now);
+    match layers.iter().find(|layer| layer.remaining() <= MicroUsd::default()) {
+        Some(layer) if layer.scope == "key_limit" => {
+            Err(ApiError::new(403, "the limit of the key is reached"))
+        }
+        Some(_) => Err(ApiError::new(403, "a budget around the key is spent")),
+        None => Ok(()),
+    }
 }
 
 fn render_key_page(key: Option<&Key>, activity: bool, now: Timestamp) -> HttpResponse {

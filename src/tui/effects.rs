@@ -207,7 +207,7 @@ impl EffectRunner {
         let Some(controls) = self.sandbox_controls else { return };
         self.spawn_blocking(move |services| {
             Some(Msg::SandboxActionFinished(action(&controls, &services.server).map_err(|why| {
-                UserError::new(ErrorKind::Failed, why, "the sandbox still runs; try again")
+                UserError::new(ErrorKind::Failed, why, "nothing was changed in the sandbox")
             })))
         });
     }

@@ -159,3 +159,21 @@ fn list_is_paged_and_filtered() {
         assert_eq!(list(invalid).error().0, 400, "{invalid}");
     }
 }
+
+#[test]
+fn a_key_that_cannot_be_used_spends_nothing() {
+    let sandbox = sandbox();
+    let body = r#"{"name":"new","limit":1}"#;
+    let created = call(&sandbox, "POST", "/api/v1/keys", sandbox.management_key(), body).json();
+    let hash = created["data"]["hash"].as_str().unwrap();
+    let spend = |usd| keywright::sandbox::spend_on_key(sandbox.url(), hash, usd);
+    assert_eq!(spend(1.0), Ok(()));
+    let refusal = spend(0.5).unwrap_err();
+    assert!(refusal.ends_with("the limit of the key is reached (403)"), "{refusal}");
+    let path = format!("/api/v1/keys/{hash}");
+    let off = r#"{"disabled":true,"limit":9}"#;
+    let row = call(&sandbox, "PATCH", &path, sandbox.management_key(), off).json();
+    assert_eq!(row["data"]["usage"].as_f64(), Some(1.0));
+    let refusal = spend(0.5).unwrap_err();
+    assert!(refusal.ends_with("the key is disabled (401)"), "{refusal}");
+}

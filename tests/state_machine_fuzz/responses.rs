@@ -260,6 +260,8 @@ impl Fuzzer {
                 let report = rng.option(|rng| AccountReport {
                     credits: rng.option(Rng::credits),
                     days: rng.option(|rng| rng.days(now)),
+                    spent_today: rng.one_in(2).then_some(1.5),
+                    keys: Vec::new(),
                     models: rng.models(),
                     errors: rng.vec(2, Rng::user_error),
                 });

@@ -58,6 +58,7 @@ fn a_finished_refresh_loads_the_account_and_what_it_refuses_is_missing() {
     let report = AccountReport {
         credits: Some(Credits { total_credits: 100.0, total_usage: 70.0 }),
         days: Some(days),
+        spent_today: Some(2.5),
         ..AccountReport::default()
     };
     let ticket = model.account.report_ticket.unwrap();
@@ -69,9 +70,10 @@ fn a_finished_refresh_loads_the_account_and_what_it_refuses_is_missing() {
         send(&mut model, Msg::Response(ticket, Response::AccountLoaded(Some(report.clone()))));
     assert!(!loads(&effects));
     let expected = AccountFigures {
-        today: Some(1.5),
         // The whole account, not only the keys that are stored here.
-        month: Some(47.5),
+        is_whole_account: true,
+        today: Some(2.5),
+        month: Some(48.5),
         credits_left: Some(30.0),
         days_left: Some(15.0),
     };
@@ -87,6 +89,12 @@ fn a_finished_refresh_loads_the_account_and_what_it_refuses_is_missing() {
     };
     model.dashboard.spending = [(hash, spending)].into();
     send(&mut model, Msg::Response(Ticket(1_000), Response::AccountLoaded(Some(without))));
-    let expected = AccountFigures { month: Some(10.0), days_left: Some(10.0), ..expected };
+    let expected = AccountFigures {
+        is_whole_account: false,
+        today: Some(1.5),
+        month: Some(10.0),
+        days_left: Some(10.0),
+        ..expected
+    };
     assert_eq!(model.account.figures, expected);
 }

@@ -210,3 +210,28 @@ fn quitting_waits_for_changes_under_way_and_a_failure_cancels_it() {
     assert_eq!(key_of(&model).label.as_str(), "laptop");
     assert!(matches!(send_intent(&mut model, Intent::Quit)[..], [Effect::Quit]));
 }
+
+#[test]
+fn a_raised_limit_ends_the_warning_about_the_key() {
+    let with_limit = |limit: f64, spent: f64| KeyInfo {
+        limit: Some(limit).into(),
+        limit_remaining: Some(limit - spent),
+        ..KeyInfo::default()
+    };
+    let mut model = model_with_keys(&["laptop"]);
+    let report = |info| AccountKey { info, disabled: Some(false), ..account_key("laptop") };
+    model.dashboard.record_account_key(&report(with_limit(10.0, 9.0)), now());
+    assert_eq!(model.dashboard.attention_list, [(0, KeyState::Low)]);
+    model.dashboard.record_account_key(&report(with_limit(40.0, 9.0)), now());
+    assert_eq!(model.dashboard.attention_list, []);
+}
+
+#[test]
+fn the_last_use_is_that_of_the_account() {
+    let mut model = model_with_keys(&["laptop"]);
+    model.dashboard.record_account_key(&account_key("laptop"), now());
+    assert_eq!(model.dashboard.selected_key().unwrap().last_used_at(), None);
+    let used = AccountKey { last_used_at: Some(now()), ..account_key("laptop") };
+    model.dashboard.record_last_uses(&[used]);
+    assert_eq!(model.dashboard.selected_key().unwrap().last_used_at(), Some(now()));
+}

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::{ActivityRun, activity, first_day, list_keys};
 use crate::domain::{
-    Credits, DailySpending, ModelSpending, StoredKey, UserError, Workspace, sum_by_model,
+    AccountKey, Credits, DailySpending, ModelSpending, StoredKey, UserError, Workspace,
+    sum_by_model,
 };
 use crate::services::keys::{self, Error, management_key};
 use crate::services::provision::ServiceContext;
@@ -20,6 +21,10 @@ pub struct AccountSummary {
     pub credits: Option<Credits>,
     /// The completed days of the whole account; those without activity are zero.
     pub days: Option<DailySpending>,
+    /// Spent today by all keys of the account, in USD; only with [`SummaryScope::Figures`].
+    pub spent_today: Option<f64>,
+    /// The keys of the account; only with [`SummaryScope::Figures`].
+    pub account_keys: Vec<AccountKey>,
     /// By model in the completed days, highest first.
     pub models: Vec<ModelSpending>,
     /// For how many days the credits last at the pace of the last week.
@@ -40,8 +45,8 @@ const MAX_CHARTED_KEYS: usize = 50;
 pub enum SummaryScope {
     /// Everything.
     Whole,
-    /// The figures of the dashboard, without the keys and the workspaces; the activity of the stored
-    /// keys goes to the cache.
+    /// The figures of the dashboard, without the keys by state and the workspaces; the activity of
+    /// the keys goes to the cache.
     Figures,
 }
 
@@ -81,11 +86,35 @@ pub async fn fetch_summary(
         }),
     }
     if scope == SummaryScope::Figures {
-        let keys = inventory::filter_keys(&services.location, &services.server, |key| {
-            key.rejected_at.is_none() && !key.is_of_unconfirmed_account()
+        let listed = keys::list_keys_with(services, run.client(), run.management()).await;
+        let is_listed = listed.is_ok();
+        if let Ok(list) = listed {
+            // Without all workspaces the sum would not be that of the account.
+            let keys = list.keys.iter();
+            summary.spent_today = keys
+                .map(|key| key.info.usage_daily)
+                .sum::<Option<f64>>()
+                .filter(|_| list.unlisted_workspaces.is_none());
+            summary.account_keys = list.keys;
+        }
+        let known: HashSet<&str> =
+            summary.account_keys.iter().map(|key| key.hash.as_str()).collect();
+        // The account has no activity of a key that it does not list, but that of a disabled one.
+        let stored = inventory::filter_keys(&services.location, &services.server, |key| {
+            !key.is_of_unconfirmed_account()
+                && if is_listed {
+                    known.contains(key.hash.as_str())
+                } else {
+                    key.rejected_at.is_none()
+                }
         });
-        let keys = keys.unwrap_or_default().into_iter().take(MAX_CHARTED_KEYS);
-        run.fill_cache(keys.map(|key| key.hash).collect(), today).await;
+        let mut hashes: Vec<String> =
+            stored.unwrap_or_default().into_iter().map(|key| key.hash).collect();
+        let stored: HashSet<String> = hashes.iter().cloned().collect();
+        let others = summary.account_keys.iter().map(|key| &key.hash);
+        hashes.extend(others.filter(|hash| !stored.contains(*hash)).cloned());
+        hashes.truncate(MAX_CHARTED_KEYS);
+        run.fill_cache(hashes, today).await;
         return Ok(Some(summary));
     }
     let listed = list_keys(services, run.client(), run.management(), &mut summary.notes).await?;

@@ -22,6 +22,8 @@ impl EffectRunner {
                 Ok(summary) => summary.map(|summary| AccountReport {
                     credits: summary.credits,
                     days: summary.days,
+                    spent_today: summary.spent_today,
+                    keys: summary.account_keys,
                     models: summary.models,
                     errors: summary.notes,
                 }),

@@ -7,8 +7,8 @@ use jiff::{Timestamp, ToSpan};
 use super::Dashboard;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountFigures, Credits, DailySpending, KeySpending, ModelSpending, StoredKey, UserError,
-    utc_date,
+    AccountFigures, AccountKey, Credits, DailySpending, KeySpending, ModelSpending, StoredKey,
+    UserError, utc_date,
 };
 
 /// What the account answered. Each part that it refused is missing, with the reason in `errors`.
@@ -18,6 +18,10 @@ pub struct AccountReport {
     pub credits: Option<Credits>,
     /// The completed days of the whole account.
     pub days: Option<DailySpending>,
+    /// Spent today by all keys of the account, in USD.
+    pub spent_today: Option<f64>,
+    /// The keys of the account, stored here or not.
+    pub keys: Vec<AccountKey>,
     /// By model in the last thirty completed days, highest first.
     pub models: Vec<ModelSpending>,
     /// Why parts are missing.
@@ -48,8 +52,6 @@ impl AccountState {
     pub(in crate::tui) fn update_figures(&mut self, dashboard: &Dashboard, now: Timestamp) {
         let today = utc_date(now);
         let first_of_month = today.first_of_month();
-        let keys = dashboard.all_keys();
-        let spent_today = sum(keys, |key| spent_since(key, now, |info| info.usage_daily, today));
         let days = self.report.as_ref().and_then(|report| report.days.as_ref());
         let sum_of_keys;
         let days = if let Some(days) = days {
@@ -60,12 +62,18 @@ impl AccountState {
             sum_of_keys = DailySpending::sum(spending);
             &sum_of_keys
         };
-        let is_whole_account = self.report.as_ref().is_some_and(|report| report.days.is_some());
-        let month = if is_whole_account {
+        // Both figures have the same scope: that of the account only if both are known of it.
+        let account_today =
+            self.report.as_ref().and_then(|report| report.days.as_ref().and(report.spent_today));
+        let (spent_today, month) = if let Some(spent) = account_today {
             let yesterday = today.saturating_sub(1.day());
-            spent_today.map(|spent| days.total(first_of_month, yesterday) + spent)
+            (Some(spent), Some(days.total(first_of_month, yesterday) + spent))
         } else {
-            sum(keys, |key| spent_since(key, now, |info| info.usage_monthly, first_of_month))
+            let keys = dashboard.stored_keys();
+            (
+                sum(keys, |key| spent_since(key, now, |info| info.usage_daily, today)),
+                sum(keys, |key| spent_since(key, now, |info| info.usage_monthly, first_of_month)),
+            )
         };
         let credits_left =
             self.report.as_ref().and_then(|report| Some(report.credits?.remaining()));
@@ -78,7 +86,13 @@ impl AccountState {
                 self.days.add(date, usd);
             }
         }
-        self.figures = AccountFigures { today: spent_today, month, credits_left, days_left };
+        self.figures = AccountFigures {
+            is_whole_account: account_today.is_some(),
+            today: spent_today,
+            month,
+            credits_left,
+            days_left,
+        };
     }
 }
 

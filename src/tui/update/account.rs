@@ -38,6 +38,9 @@ pub(super) fn set_report(model: &mut Model, ticket: Ticket, report: Option<Accou
     if model.account.report_ticket.take_if(|expected| *expected == ticket).is_some() {
         // The activity of the keys was read as well.
         model.account.is_spending_stale = report.is_some();
+        if let Some(report) = &report {
+            model.dashboard.record_last_uses(&report.keys);
+        }
         model.account.report = report;
         update_figures(model);
     }

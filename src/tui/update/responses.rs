@@ -320,7 +320,6 @@ pub(super) fn finish_set_disabled(
         format!("'{label}' is {state}; press u to undo")
     });
     bulk::record(model, label, warning.map_or(notice, Err));
-    model.dashboard.update_attention_list(model.now);
 }
 
 /// Handles the result of a revocation.

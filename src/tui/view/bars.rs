@@ -61,17 +61,19 @@ pub fn format_gauge(share: f64, state: KeyState, width: u16, theme: Theme) -> [S
 }
 
 /// Returns one column for each day, as high as its share of the largest one. A day without spending is
-/// a dot, an unknown day is blank. With twice as many cells as days each day has two.
+/// the lowest line, an unknown day a dot. With twice as many cells as days each day has two.
 pub fn format_days(days: &[Option<f64>], width: usize) -> String {
     let most = days.iter().flatten().copied().fold(0.0, f64::max);
     let cells = (width / days.len().max(1)).max(1);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7")]
     let level = |spent: f64| match spent / most * 7.0 {
-        height if spent > 0.0 && height.is_finite() => LEVELS[(height.round() as usize).min(7)],
-        _ => '·',
+        height if spent > 0.0 && height.is_finite() => {
+            LEVELS[(height.round() as usize).clamp(1, 7)]
+        }
+        _ => LEVELS[0],
     };
     days.iter()
-        .map(|spent| spent.map_or(' ', level))
+        .map(|spent| spent.map_or('·', level))
         .flat_map(|level| std::iter::repeat_n(level, cells))
         .collect()
 }
@@ -100,8 +102,8 @@ mod tests {
 
     #[test]
     fn days_are_scaled_to_the_largest_one() {
-        assert_eq!(format_days(&[None, Some(0.0), Some(0.01), Some(2.0), Some(4.0)], 5), " ·▁▅█");
-        assert_eq!(format_days(&[Some(1.0), None], 5), "██  ");
-        assert_eq!(format_days(&[Some(0.0); 3], 3), "···");
+        assert_eq!(format_days(&[None, Some(0.0), Some(0.01), Some(2.0), Some(4.0)], 5), "·▁▂▅█");
+        assert_eq!(format_days(&[Some(1.0), None], 5), "██··");
+        assert_eq!(format_days(&[Some(0.0); 3], 3), "▁▁▁");
     }
 }

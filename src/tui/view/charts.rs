@@ -37,7 +37,7 @@ impl DayChart<'_> {
             let text = if self.days.iter().any(Option::is_some) {
                 "Nothing was spent."
             } else {
-                "No spending is known yet."
+                "No day is known yet."
             };
             let text = truncate(text, usize::from(area.width));
             return Line::styled(text, theme.dim()).render(area, buffer);

@@ -1,5 +1,6 @@
 //! The charts of one key: spending by day and by model.
 
+use jiff::ToSpan;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -7,7 +8,7 @@ use ratatui::widgets::Widget;
 
 use super::Theme;
 use super::charts::{self, DayChart};
-use crate::domain::{ResetInterval, StoredKey, format_usd_short, utc_date};
+use crate::domain::{KeySpending, ResetInterval, StoredKey, format_usd_short, utc_date};
 use crate::tui::state::Model;
 
 /// The number of days in the charts.
@@ -45,14 +46,18 @@ pub fn format_models(
     width: usize,
     theme: Theme,
 ) -> Vec<Line<'static>> {
-    let mut lines = vec![Line::styled("By model, 30 days", theme.dim())];
-    let models = &model.dashboard.key_spending(key).models;
+    let mut lines = vec![Line::styled("By model, completed days", theme.dim())];
+    let KeySpending { days, models } = model.dashboard.key_spending(key);
+    let yesterday = utc_date(model.now).saturating_sub(1.day());
+    let mut completed = days.iter().filter(|(date, _)| *date <= yesterday).peekable();
     if !models.is_empty() {
         let amounts: Vec<(&str, f64)> =
             models.iter().map(|spent| (spent.model.as_str(), spent.usage)).collect();
         lines.extend(charts::format_ranking(&amounts, rows.saturating_sub(1), width, theme));
     } else if model.account.report.is_some() {
-        lines.push(Line::styled("No requests in these days.", theme.dim()));
+        let is_known_zero = completed.peek().is_some() && completed.all(|(_, spent)| spent <= 0.0);
+        let text = if is_known_zero { "No requests in these days." } else { "Not known yet." };
+        lines.push(Line::styled(text, theme.dim()));
     } else {
         lines.push(Line::from(vec![
             Span::styled("needs a management key: ", theme.dim()),

@@ -199,7 +199,9 @@ fn format_policy(
             Reported::None => String::new(),
             reset => reset.describe("", |interval| format!(", {}", interval.as_str())),
         };
-        let text = format!("{limit}{interval}, granted as requested");
+        // Nothing was requested here for a key that only the account lists.
+        let origin = if key.is_stored() { ", granted as requested" } else { "" };
+        let text = format!("{limit}{interval}{origin}");
         lines.extend(wrap_property("limit", Span::raw(text), width, theme));
     }
     lines.extend(format_end(key, now, theme, width));

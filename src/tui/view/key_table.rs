@@ -149,7 +149,9 @@ fn format_cell(
             let spending = &model.dashboard.key_spending(key).days;
             let days: Vec<_> =
                 spending.last_days(utc_date(now), HISTORY_DAYS).map(|(_, spent)| spent).collect();
-            Line::styled(bars::format_days(&days, width), theme.bar())
+            let is_known = days.iter().any(Option::is_some);
+            let style = if is_known { theme.bar() } else { theme.dim() };
+            Line::styled(bars::format_days(&days, width), style)
         }
         Column::Today => {
             let today = key.info.as_ref().and_then(|info| info.usage_daily);
@@ -269,10 +271,10 @@ fn format_last_use(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Returns a dash for a value that is known to be absent, and a question mark for one that is not
+/// Returns a dash for a value that is known to be absent or no longer matters, and a question mark for one that is not
 /// understood.
 fn format_unknown<T: ServerValue>(reported: &Reported<T>, theme: Theme) -> Span<'static> {
-    if reported.is_none() {
+    if reported.is_none() || reported.value().is_some() {
         Span::styled("–", theme.dim())
     } else {
         Span::styled("?", theme.warning())

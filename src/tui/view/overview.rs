@@ -56,8 +56,10 @@ fn list_figures(model: &Model, theme: Theme, width: usize) -> Vec<Figure> {
     };
     let keys = model.dashboard.stored_keys();
     let totals = &model.account.figures;
-    let limits = sum_of_monthly_limits(keys, model.now);
-    let mut figures = vec![Figure { rank: 0, spans: vec![name("today"), amount(totals.today)] }];
+    // The limits are those of the stored keys, so they are no bound of the account.
+    let limits = sum_of_monthly_limits(keys, model.now).filter(|_| !totals.is_whole_account);
+    let today = if totals.is_whole_account { "account today" } else { "today" };
+    let mut figures = vec![Figure { rank: 0, spans: vec![name(today), amount(totals.today)] }];
     let month = model.now.strftime("%b").to_string();
     let mut spans = vec![name(&month), amount(totals.month)];
     if let (Some(month), Some(limits)) = (totals.month, limits) {
@@ -69,7 +71,7 @@ fn list_figures(model: &Model, theme: Theme, width: usize) -> Vec<Figure> {
             spans.push(Span::styled(bar, style));
             spans.push(Span::styled("░".repeat(empty), theme.rule()));
         }
-        spans.push(Span::styled(format!(" of {}", format_usd_short(limits)), theme.dim()));
+        spans.push(Span::styled(format!(" of {} limits", format_usd_short(limits)), theme.dim()));
     }
     figures.push(Figure { rank: 1, spans });
     if let Some(left) = totals.credits_left {

@@ -1,5 +1,7 @@
 //! The warning line above the table of keys, and the text that replaces an empty table.
 
+use std::collections::{HashMap, HashSet};
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -8,7 +10,9 @@ use unicode_width::UnicodeWidthStr;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::domain::{KeyState, RetirementStatus, format_relative_time, format_short_span};
+use crate::domain::{
+    KeyState, RetirementStatus, StoredKey, format_relative_time, format_short_span,
+};
 use crate::tui::state::{KeyList, Model, spent_share};
 
 /// Draws the most important warnings in one row.
@@ -47,30 +51,50 @@ fn first_that_fits<const N: usize>(texts: [&str; N], width: usize) -> String {
     truncate(fits.or(texts.last().copied()).unwrap_or_default(), width)
 }
 
-/// Returns how many keys need attention, and as many reasons as fit.
+/// More reasons than these fit no screen.
+const MAX_REASONS: usize = 20;
+
+/// Returns how many keys need attention, and as many reasons as fit. Each key counts once, and has its
+/// most important reason.
 fn format_attention(model: &Model, theme: Theme, width: usize) -> Line<'static> {
-    let count = model.dashboard.attention_list.len();
-    let reasons: Vec<(String, Style)> = format_other_accounts(model)
-        .map(|text| (text, theme.warning()))
-        .chain(format_key_warnings(model, theme))
-        .chain(format_unused_replaced_keys(model).map(|text| (text, theme.warning())))
+    let keys = model.dashboard.stored_keys();
+    let states: HashMap<usize, KeyState> = model.dashboard.attention_list.iter().copied().collect();
+    let others = keys.iter().enumerate().filter(|(_, key)| key.is_of_unconfirmed_account());
+    let other_accounts: Vec<usize> = others.map(|(index, _)| index).collect();
+    let urgent = model.dashboard.attention_list.iter().map(|(index, _)| *index);
+    let unused = keys.iter().enumerate().filter(|(_, key)| is_unused_replacement(key, model));
+    let mut seen = HashSet::new();
+    let all: Vec<usize> = other_accounts
+        .iter()
+        .copied()
+        .chain(urgent)
+        .chain(unused.map(|(index, _)| index))
+        .filter(|index| seen.insert(*index))
         .collect();
-    if reasons.is_empty() {
+    if all.is_empty() {
         return Line::default();
     }
     let mut line = Line::raw(" ");
-    if count > 0 {
-        let text = format!("{count} {}  ", if count == 1 { "needs you" } else { "need you" });
-        line.push_span(Span::styled(text, theme.strong()));
-    }
-    // The last cells hold the number of what does not fit.
-    let all = reasons.len();
-    for (index, (text, style)) in reasons.into_iter().enumerate() {
-        let separator = if index == 0 { "" } else { " · " };
-        let reserved = if index + 1 < all { 6 } else { 0 };
+    let text = format!("{} {}  ", all.len(), if all.len() == 1 { "needs you" } else { "need you" });
+    line.push_span(Span::styled(text, theme.strong()));
+    for (position, index) in all.iter().enumerate() {
+        let reason = keys.get(*index).filter(|_| position < MAX_REASONS).and_then(|key| {
+            if other_accounts.contains(index) {
+                let label = truncate(key.label.as_str(), 30);
+                return Some((format!("{label} belongs to another account"), theme.warning()));
+            }
+            match states.get(index) {
+                Some(state) => format_key_warning(key, *state, model, theme),
+                None => format_unused_replaced_key(key, model).map(|text| (text, theme.warning())),
+            }
+        });
+        let (text, style) = reason.unwrap_or_default();
+        let separator = if position == 0 { "" } else { " · " };
+        // The last cells hold the number of what does not fit.
+        let reserved = if position + 1 < all.len() { 7 } else { 0 };
         let room = width.saturating_sub(line.width() + separator.len() + reserved);
-        if text.width() > room && index > 0 {
-            line.push_span(Span::styled(format!(" · +{}", all - index), theme.dim()));
+        if position > 0 && (text.is_empty() || text.width() > room) {
+            line.push_span(Span::styled(format!(" · +{}", all.len() - position), theme.dim()));
             break;
         }
         line.push_span(Span::styled(separator, theme.dim()));
@@ -80,64 +104,55 @@ fn format_attention(model: &Model, theme: Theme, width: usize) -> Line<'static> 
 }
 
 /// Returns for example `ci 92% spent` and `agent ends in 2 days`.
-fn format_key_warnings(model: &Model, theme: Theme) -> impl Iterator<Item = (String, Style)> {
-    let keys = model.dashboard.all_keys();
-    // More than these fit no screen; their number is in front.
-    let listed = model.dashboard.attention_list.iter().take(20);
-    listed.filter_map(move |(index, state)| {
-        let stored_key = keys.get(*index)?;
-        let label = truncate(stored_key.label.as_str(), 20);
-        let text = match state {
-            KeyState::LimitReached => match stored_key.next_reset(model.now) {
-                Some(at) => {
-                    format!("{label} at its limit for {}", format_short_span(model.now, at))
-                }
-                None => format!("{label} at its limit"),
-            },
-            KeyState::Blocked => {
-                let until = crate::domain::format_date;
-                let by = stored_key.describe_block(model.now, until).unwrap_or_default();
-                format!("{label} blocked {by}")
+fn format_key_warning(
+    stored_key: &StoredKey,
+    state: KeyState,
+    model: &Model,
+    theme: Theme,
+) -> Option<(String, Style)> {
+    let label = truncate(stored_key.label.as_str(), 20);
+    let text = match state {
+        KeyState::LimitReached => match stored_key.next_reset(model.now) {
+            Some(at) => {
+                format!("{label} at its limit for {}", format_short_span(model.now, at))
             }
-            KeyState::Rejected => format!("{label} rejected"),
-            KeyState::Low => match spent_share(stored_key, model.now) {
-                share if share >= 0.0 => format!("{label} {:.0}% spent", (share * 100.0).floor()),
-                _ => format!("{label} nearly spent"),
-            },
-            KeyState::Expired => format!("{label} ended"),
-            KeyState::Expiring => {
-                let at = stored_key.expires_at().value()?;
-                format!("{label} ends in {}", format_short_span(model.now, at))
-            }
-            KeyState::Active | KeyState::Disabled | KeyState::Unknown => return None,
-        };
-        Some((text, theme.state_marker(*state).1))
-    })
-}
-
-/// Returns a warning for each key of an account that the person has not confirmed.
-fn format_other_accounts(model: &Model) -> impl Iterator<Item = String> {
-    let unconfirmed =
-        model.dashboard.stored_keys().iter().filter(|key| key.is_of_unconfirmed_account());
-    unconfirmed
-        .map(|key| format!("{} belongs to another account", truncate(key.label.as_str(), 30)))
-}
-
-/// Returns a warning for each replaced key that is no longer used.
-fn format_unused_replaced_keys(model: &Model) -> impl Iterator<Item = String> {
-    let retiring =
-        model.dashboard.stored_keys().iter().filter(|stored_key| stored_key.retirement.is_some());
-    retiring.filter_map(|stored_key| {
-        match model.dashboard.retirement_status(stored_key, model.now) {
-            RetirementStatus::Unused(status) | RetirementStatus::Inactive(status) => {
-                let label = truncate(stored_key.label.as_str(), 20);
-                Some(format!("{label} {status}: press x, then r to delete it"))
-            }
-            RetirementStatus::NotReplaced
-            | RetirementStatus::InUse(_)
-            | RetirementStatus::Observing(_) => None,
+            None => format!("{label} at its limit"),
+        },
+        KeyState::Blocked => {
+            let until = crate::domain::format_date;
+            let by = stored_key.describe_block(model.now, until).unwrap_or_default();
+            format!("{label} blocked {by}")
         }
-    })
+        KeyState::Rejected => format!("{label} rejected"),
+        KeyState::Low => match spent_share(stored_key, model.now) {
+            share if share >= 0.0 => format!("{label} {:.0}% spent", (share * 100.0).floor()),
+            _ => format!("{label} nearly spent"),
+        },
+        KeyState::Expired => format!("{label} ended"),
+        KeyState::Expiring => {
+            let at = stored_key.expires_at().value()?;
+            format!("{label} ends in {}", format_short_span(model.now, at))
+        }
+        KeyState::Active | KeyState::Disabled | KeyState::Unknown => return None,
+    };
+    Some((text, theme.state_marker(state).1))
+}
+
+fn is_unused_replacement(stored_key: &StoredKey, model: &Model) -> bool {
+    stored_key.retirement.is_some() && format_unused_replaced_key(stored_key, model).is_some()
+}
+
+/// Returns a warning about a replaced key that is no longer used.
+fn format_unused_replaced_key(stored_key: &StoredKey, model: &Model) -> Option<String> {
+    let label = truncate(stored_key.label.as_str(), 20);
+    match model.dashboard.retirement_status(stored_key, model.now) {
+        RetirementStatus::Unused(status) | RetirementStatus::Inactive(status) => {
+            Some(format!("{label} {status}: press x, then r to delete it"))
+        }
+        RetirementStatus::NotReplaced
+        | RetirementStatus::InUse(_)
+        | RetirementStatus::Observing(_) => None,
+    }
 }
 
 /// Returns a warning about attempts whose key may exist but was not received.

@@ -99,6 +99,17 @@ impl Dashboard {
                 keys[index] = account_key.to_inventory_row(&keys[index].server, now);
             }
         }
+        self.update_attention_list(now);
+    }
+
+    /// Records when the account last saw the stored keys used.
+    pub fn record_last_uses(&mut self, account_keys: &[AccountKey]) {
+        for account_key in account_keys {
+            let index = self.index_of_hash(&account_key.hash);
+            if let (KeyList::Loaded(keys), Some(index)) = (&mut self.keys, index) {
+                keys[index].record_last_use(account_key.last_used_at);
+            }
+        }
     }
 
     /// Removes a revoked key.
@@ -120,5 +131,6 @@ impl Dashboard {
             keys[index] = renamed;
         }
         self.update_rows(now);
+        self.update_attention_list(now);
     }
 }
