@@ -112,8 +112,10 @@ impl Cli {
         let is_whole = args.iter().any(asks_for_help);
         let command = if is_whole {
             Self::definition()
-        } else {
+        } else if std::env::vars_os().any(|(_, value)| value.is_empty()) {
             ignore_variables(Self::command(), &is_empty_variable)
+        } else {
+            Self::command()
         };
         let mut command = command.color(find_color_option(&args));
         let matches = command

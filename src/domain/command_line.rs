@@ -119,9 +119,11 @@ fn split_command(text: &str) -> (usize, String) {
     (end, unquoted)
 }
 
-/// Returns the length of the quotation at the start of `text`; of the quote alone if it does not end.
+/// Returns the length of the quotation at the start of `text`; of the quote alone if it does not end
+/// in its line, since a label in a sentence may contain a single quote.
 fn quoted_length(text: &str) -> usize {
-    text[1..].find('\'').map_or(1, |end| end + 2)
+    let line = text[1..].lines().next().unwrap_or_default();
+    line.find('\'').map_or(1, |end| end + 2)
 }
 
 #[cfg(test)]
@@ -200,6 +202,13 @@ mod tests {
                 "with keywright {OPTIONS} get or keywright --server https://example.com --sandbox \
                  list --data-dir x"
             )
+        );
+        // A quotation ends with its line: a label in a sentence may contain one quote.
+        let text = "'\\' is already stored\nremove it: keywright rm \\\'";
+        assert!(
+            repeat(text).ends_with(&format!("keywright {OPTIONS} rm \\\'")),
+            "{}",
+            repeat(text)
         );
         for text in ["/bin/keywright list", "did you mean 'a keywright list'?"] {
             assert_eq!(repeat(text), text);

@@ -129,7 +129,13 @@ class Pane:
             last += 1
         return "".join(lines[first : last + 1])
 
+    def joined(self):
+        """The screen without what lies between the rows of a wrapped value."""
+        return re.sub(r"[\s┃│]", "", self.screen())
+
     def buffers(self):
         """The contents of the buffers of this tmux."""
         names = self.tmux("list-buffers", "-F", "#{buffer_name}", check=False).split()
-        return [self.tmux("show-buffer", "-b", name) for name in names]
+        # A buffer may be deleted meanwhile.
+        shown = [self.tmux("show-buffer", "-b", name, check=False) for name in names]
+        return [content for content in shown if content]

@@ -153,7 +153,7 @@ def no_label_becomes_code_in_a_command_of_an_error(world):
         options = ["--server", server, "--store", "memory", "--data-dir", world.path("data")]
         code, _, err = world.keywright("new", "--no-open", *options, "--", label)
         equal((label, code), (label, 2))
-        contains(err, "keywright rm ")
-        command = err[err.index("keywright rm "):].splitlines()[0]
+        contains(err, "keywright --server ")
+        command = err[err.index("keywright --server "):].splitlines()[0]
         for shell in SHELLS:
-            equal(paste.run(*shell, command), arguments(label, "rm"))
+            equal(paste.run(*shell, command), [*options, *arguments(label, "rm")])

@@ -40,7 +40,7 @@ def a_key_created_in_the_dashboard_is_in_the_keychain_with_the_requested_limits(
     until("the reveal screen in the record", lambda: b"granted" in pane.written())
     assert not shows(pane.written(), key), "the key was on the screen before it was asked for"
     pane.press("v")
-    until("the whole key on the screen", lambda: key in "".join(pane.screen().split()))
+    until("the whole key on the screen", lambda: key in pane.joined())
     began = time.monotonic()
     until("the key hidden again", lambda: not shows(pane.screen().encode(), key), within=14)
     shown = time.monotonic() - began
@@ -60,7 +60,7 @@ def a_key_is_listed_after_a_restart_and_revealed_for_ten_seconds(world):
     pane.dashboard("--server", server)
     pane.wait("later")
     pane.press("Enter", "v")
-    until("the whole key on the screen", lambda: key in "".join(pane.screen().split()))
+    until("the whole key on the screen", lambda: key in pane.joined())
     pane.press("v")
     until("the key hidden again", lambda: not shows(pane.screen().encode(), key), within=2)
 

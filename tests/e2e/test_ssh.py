@@ -111,4 +111,4 @@ def the_printed_ssh_command_forwards_the_callback_port(world):
         contains(near.makefile().readline(), "200")
     equal(run.wait(timeout=15), 0)
     contains(world.read("new.err"), "tunnelled  sk-or-v1-")
-    assert whoami(server, world.lookup(server, "tunnelled"))["limit"] is None
+    equal(whoami(server, world.lookup(server, "tunnelled"))["limit"], 10)

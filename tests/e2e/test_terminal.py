@@ -212,7 +212,7 @@ def a_prompt_restores_the_terminal_on_every_signal(world):
         terminal.wait(b"passphrase for vault.age")
         until("no echo", lambda: not terminal.modes()[3] & termios.ECHO)
         os.kill(terminal.program.pid, getattr(signal, f"SIG{end}"))
-        terminal.expect_restored(end, 4)
+        terminal.expect_restored(end, 5)
     # Stopped, it has the terminal's echo on, and off again when it goes on.
     terminal = Terminal(world, "keywright", "get", "x")
     terminal.wait(b"passphrase for vault.age")
