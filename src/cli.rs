@@ -38,7 +38,7 @@ use commands::{
     status, store, usage, watch,
 };
 pub use exit_code::exit_code;
-pub use global_args::{GlobalArgs, LoadedSettings};
+pub use global_args::{GlobalArgs, LoadedSettings, RunningSandbox};
 pub use json::is_json_requested;
 pub use output::{print, print_error_json, report_error, set_quiet, stdout_error};
 pub use repeated_options::set_repeated_options;

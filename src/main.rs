@@ -73,12 +73,17 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     }
     // Completions are asked for at each press of a key.
     let is_completion = matches!(cli.command, Some(Command::Complete(_)));
+    let sandbox_key_count = cli.sandbox_key_count.unwrap_or(4);
     let mut sandbox = if cli.global.sandbox && !is_completion {
-        Some(start_sandbox(0, cli.sandbox_key_count.unwrap_or(4))?)
+        Some(start_sandbox(0, sandbox_key_count)?)
     } else {
         None
     };
-    let loaded = cli.load_settings(&tui::CONFIG_NAMES)?;
+    let mut loaded = cli.load_settings(&tui::CONFIG_NAMES)?;
+    loaded.sandbox = sandbox.as_ref().map(|sandbox| cli::RunningSandbox {
+        server: sandbox.url().to_owned(),
+        key_count: sandbox_key_count,
+    });
     // `config show` prints all errors itself.
     if !is_completion && !matches!(cli.command, Some(Command::Config(_))) {
         loaded.print_errors();

@@ -165,3 +165,21 @@ fn the_example_is_a_valid_file_at_the_path_that_is_printed() {
     let (_, out, _) = home.run(&["--config", other.to_str().unwrap(), "config", "show"]);
     assert!(out.lines().any(|line| line.starts_with("new.limit") && line.contains(" 3 ")), "{out}");
 }
+
+#[test]
+fn the_sandbox_is_stated_where_it_is_in_use() {
+    let home = Home::new();
+    let (code, out, err) = home.run(&["--sandbox", "config", "show", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let settings = document["settings"].as_array().unwrap().iter();
+    let server = settings.clone().find(|row| row["name"] == "server").unwrap();
+    assert!(server["value"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{server}");
+    assert_eq!(server["origin"], "command line");
+    let (_, out, _) = home.run(&["--sandbox", "profile", "show", "--json"]);
+    let profile: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&profile["store"], &profile["keys"]), (&json!("memory"), &json!(4)));
+    assert!(profile["data_dir"].is_null(), "{profile}");
+    let (_, out, _) = home.run(&["--sandbox", "profile", "show"]);
+    assert!(out.contains("none: the sandbox keeps everything in memory"), "{out}");
+}

@@ -39,7 +39,8 @@ fn parse(bytes: &[u8], now: Timestamp) -> Result<Vec<KeyRequest>, Vec<Diagnostic
 fn a_key_without_a_policy_takes_the_defaults() {
     let text = "[[key]]\nlabel = \"a\"\n[[key]]\nlabel = \"b\"\nlimit = 5\n";
     let requests = plan::parse(text.as_bytes(), &KeyDefaults::default(), now()).unwrap().requests;
-    let policies: Vec<String> = requests.iter().map(KeyRequest::describe_policy).collect();
+    let policies: Vec<String> =
+        requests.iter().map(|request| request.describe_policy(None)).collect();
     assert_eq!(
         policies,
         [

@@ -83,9 +83,20 @@ pub struct GlobalArgs {
     pub quiet: bool,
 }
 
+/// What commands say about the sandbox of this process.
+#[derive(Clone, Debug)]
+pub struct RunningSandbox {
+    /// Its address.
+    pub server: String,
+    /// The number of keys that it starts with.
+    pub key_count: usize,
+}
+
 /// The configuration file and the settings of the profile to use.
 #[derive(Clone, Debug)]
 pub struct LoadedSettings {
+    /// The sandbox of this process, if there is one.
+    pub sandbox: Option<RunningSandbox>,
     /// The path of the file; `None` where there is no home directory.
     pub path: Option<PathBuf>,
     /// The content of the file.
@@ -140,7 +151,7 @@ impl GlobalArgs {
         });
         let (profile, profile_origin) = self.choose_profile()?;
         let settings = self.build_settings(&file, &profile);
-        Ok(LoadedSettings { path, file, profile, profile_origin, settings })
+        Ok(LoadedSettings { sandbox: None, path, file, profile, profile_origin, settings })
     }
 
     /// Returns the settings of a profile from the options, the environment and the file.

@@ -42,6 +42,18 @@ impl KeyInputError {
         UserError::new(ErrorKind::InvalidInput, self.to_string(), advice)
             .with_meaning("nothing was sent and nothing was changed")
     }
+
+    /// Returns the error for the user where a management key was expected.
+    pub fn to_management_key_error(self) -> UserError {
+        let advice = match self {
+            Self::Empty => "type the key, or pipe it in: keywright management set < FILE",
+            Self::NoKey | Self::Incomplete | Self::OtherVendor(_) => {
+                "copy the whole management key from OpenRouter's settings, on one line"
+            }
+            Self::SeveralKeys => "give one key at a time",
+        };
+        UserError { advice: advice.into(), ..self.to_user_error() }
+    }
 }
 
 /// How keys of other vendors start, the longer start first where two match.
@@ -217,6 +229,23 @@ mod tests {
             assert!(error.message.contains(vendor), "{text}: {}", error.message);
             assert!(!error.one_line().contains("0123456789"), "{text}");
             assert_eq!(error.kind, ErrorKind::InvalidInput);
+        }
+    }
+
+    #[test]
+    fn the_advice_for_a_management_key_names_its_own_command() {
+        for error in [
+            KeyInputError::Empty,
+            KeyInputError::NoKey,
+            KeyInputError::SeveralKeys,
+            KeyInputError::Incomplete,
+            KeyInputError::OtherVendor("Anthropic"),
+        ] {
+            let text = error.to_management_key_error().one_line();
+            assert!(
+                !text.contains("keywright import") && !text.contains("keywright new"),
+                "{text}"
+            );
         }
     }
 

@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use super::text::{format_date, format_relative_time, format_timestamp, to_utc};
-use super::{GuardrailRef, Label, ValidationError};
+use super::{GuardrailRef, Label, ValidationError, sanitize};
 
 fn invalid<T>(message: &str) -> Result<T, ValidationError> {
     Err(ValidationError(String::from(message)))
@@ -331,14 +331,24 @@ impl DefaultedFields {
 
 impl KeyRequest {
     /// Describes the policy, such as `limit $10.00, reset monthly, expires 25 February 2027`.
-    pub fn describe_policy(&self) -> String {
+    ///
+    /// `workspace_name` is shown instead of the workspace's UUID.
+    pub fn describe_policy(&self, workspace_name: Option<&str>) -> String {
         let limit = self.limit.map_or_else(|| "none".to_owned(), |limit| format!("${limit}"));
         let reset = self.limit_reset.map_or("never", ResetInterval::as_str);
         let expires =
             self.expiry.as_ref().map_or_else(|| "never".into(), |expiry| format_date(expiry.at));
-        let workspace = self.workspace_id.as_ref();
-        let workspace = workspace.map_or_else(String::new, |id| format!(", workspace {id}"));
-        format!("limit {limit}, reset {reset}, expires {expires}{workspace}")
+        let workspace = self.workspace_id.as_ref().map(|id| workspace_name.unwrap_or(id));
+        let mut text = format!("limit {limit}, reset {reset}, expires {expires}");
+        for (what, name) in [
+            ("workspace", workspace),
+            ("guardrail", self.guardrail.as_ref().map(|guardrail| guardrail.name.as_str())),
+        ] {
+            if let Some(name) = name {
+                text.extend([", ", what, " ", &sanitize(name, 100)]);
+            }
+        }
+        text
     }
 
     /// Checks the rules across fields: a reset needs a limit, and a workspace is a UUID.

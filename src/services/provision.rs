@@ -264,6 +264,17 @@ pub(crate) async fn wait_for_cancel(cancel: &mut watch::Receiver<bool>) {
     }
 }
 
+/// Checks that no key with this label is stored.
+///
+/// # Errors
+/// Returns an error if there is one, or if the inventory cannot be read.
+pub fn check_label(services: &ServiceContext, label: &Label) -> Result<(), Error> {
+    if inventory::find_key(&services.location, &services.server, label.as_str())?.is_some() {
+        return Err(Error::LabelTaken(label.clone()));
+    }
+    Ok(())
+}
+
 /// Checks what can fail before a browser opens: that the label is free, the proxy and certificate
 /// settings can be used, the data directory is writable and the secret store returns what was stored.
 async fn preflight(
@@ -274,9 +285,7 @@ async fn preflight(
 ) -> Result<PreparedAttempt, Error> {
     let pkce = Pkce::new();
     let label = replacement.map_or(&request.label, |replacement| &replacement.label);
-    if inventory::find_key(&services.location, &services.server, label.as_str())?.is_some() {
-        return Err(Error::LabelTaken(label.clone()));
-    }
+    check_label(services, label)?;
     services.connection().map_err(Error::ExchangeFailed)?;
     let reserve = services.location.reserve_space()?;
 

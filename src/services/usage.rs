@@ -78,6 +78,10 @@ pub struct KeyUsage {
     pub label: Option<String>,
     /// The hash; `None` for the whole account.
     pub hash: Option<String>,
+    /// The key, masked; `None` for the whole account.
+    pub masked: Option<String>,
+    /// The day on which the key was created, where that is known.
+    pub created: Option<Date>,
     /// The days that are known.
     pub days: DailySpending,
     /// By day and model, by date. The present day is not among them.
@@ -162,6 +166,8 @@ fn report_samples(
             now,
         ),
         label: Some(key.label.to_string()),
+        masked: Some(key.masked),
+        created: Some(utc_date(key.created_at)),
         hash: Some(key.hash),
         uses: Vec::new(),
     });

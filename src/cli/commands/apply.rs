@@ -4,6 +4,7 @@ mod replacement;
 mod results;
 
 use std::collections::HashMap;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::cli::interactive_batch::BatchPrompter;
 use crate::cli::output::{
-    confirm, eprintln, print, print_result, print_status, print_warning, usage_error,
+    confirm, eprint, eprintln, print, print_result, print_status, print_warning, usage_error,
 };
 use crate::cli::run_async;
 use crate::cli::sign_in::SignInArgs;
@@ -215,6 +216,10 @@ impl ApplyArgs {
         let count = requests.len();
         let keys = if count == 1 { "1 key".into() } else { format!("{count} keys") };
         if !is_confirmed {
+            if io::stdin().is_terminal() {
+                let missing: Vec<PlanRow> = requests.iter().cloned().map(PlanRow::Create).collect();
+                eprint(&format_rows(&missing));
+            }
             confirm(&format!("Create {keys} {description}?"))?;
         }
         let (prompter, controls) =

@@ -92,12 +92,19 @@ fn list_settings(
             // An address that is not valid may contain a password.
             (Some(value), Field::Server) => config::parse_server(&value.text).ok(),
             (Some(value), _) => Some(value.text.clone()),
-            (None, Field::Server) => Some(DEFAULT_SERVER.into()),
+            (None, Field::Server) => {
+                let sandbox = loaded.sandbox.as_ref();
+                Some(sandbox.map_or(DEFAULT_SERVER, |sandbox| &sandbox.server).into())
+            }
             (None, Field::Store) => Some(if options.sandbox { "memory" } else { "os" }.into()),
             (None, Field::DataDir) => default_data_dir(options, loaded),
             (None, field) => field.default_value().map(str::to_owned),
         };
-        let origin = set.map_or(Origin::BuiltIn, |value| value.origin.clone());
+        let origin = match (set, field) {
+            (Some(value), _) => value.origin.clone(),
+            (None, Field::Server | Field::Store) if options.sandbox => options.origin("sandbox"),
+            (None, _) => Origin::BuiltIn,
+        };
         Row { name: field.dotted_name(), value, origin }
     }));
     rows.extend(loaded.file.bindings.iter().map(|(action, key)| Row {

@@ -89,7 +89,13 @@ impl HelperArgs {
     fn resolve_label(&self, services: &ServiceContext) -> String {
         let first = || {
             let keys = inventory::list_keys(&services.location, &services.server).ok()?;
-            Some(keys.first()?.label.to_string())
+            let label = keys.first()?.label.to_string();
+            if keys.len() > 1 {
+                print_status(&format!(
+                    "this passes the key '{label}'; another one: add --label LABEL"
+                ));
+            }
+            Some(label)
         };
         self.label.as_ref().map(ToString::to_string).or_else(first).unwrap_or("LABEL".into())
     }

@@ -33,8 +33,8 @@ impl ManagementCommand {
 fn set_management_key(services: &ServiceContext) -> Result<(), UserError> {
     let secret = prompts::read_key_input("management key: ")?;
     #[expect(clippy::disallowed_methods, reason = "checks the format of the key")]
-    let key =
-        ManagementKey::parse_input(secret.expose_secret()).map_err(KeyInputError::to_user_error)?;
+    let key = ManagementKey::parse_input(secret.expose_secret())
+        .map_err(KeyInputError::to_management_key_error)?;
     run_async(management_key::store_management_key(services, &key))?
         .map_err(|error| error.to_user_error())?;
     if services.management_key.is_some() {

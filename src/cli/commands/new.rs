@@ -18,7 +18,7 @@ use crate::domain::{
     ProvisioningOutcome, ResetInterval, StoreKind, StoredKey, UserError, format_command,
 };
 use crate::services::keys::{self, NameResolver, WorkspaceText, management_key};
-use crate::services::provision::ServiceContext;
+use crate::services::provision::{self, ServiceContext};
 use questions::{Defaults, ask_for_request};
 
 /// Arguments of `new`.
@@ -59,12 +59,14 @@ impl NewArgs {
             None => ask_for_request(&self.defaults(&services.key_defaults), services)?,
         };
         self.resolve_names(&mut request, services)?;
-        if request.defaulted.any() && self.label.is_some() {
-            print_status(&format!("policy: {}", request.describe_policy()));
-        }
         let other_account = &self.sign_in.other_account;
         if let Some(stored_key) = other_account.confirm_stored(services, request.label.as_str())? {
             return self.print_confirmed(&stored_key);
+        }
+        provision::check_label(services, &request.label).map_err(|error| error.to_user_error())?;
+        if request.defaulted.any() && self.label.is_some() {
+            let policy = request.describe_policy(self.workspace.as_deref());
+            print_status(&format!("policy: {policy}"));
         }
         // The keys of a sandbox are worth nothing, so losing one needs no warning.
         let is_real = !services.server.starts_with("http://");

@@ -1,12 +1,14 @@
 //! `keywright profile`: lists, shows and chooses profiles.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::cli::output::{print, print_result, print_status};
 use crate::cli::table::{Column, format_table, terminal_width};
 use crate::cli::{GlobalArgs, LoadedSettings};
-use crate::domain::{ProfileName, UserError};
+use crate::domain::{ProfileName, StoreKind, UserError};
 use crate::services::config::{self, Config, Origin};
 use crate::storage::inventory;
 use crate::storage::json_store::StoreLocation;
@@ -53,6 +55,8 @@ struct Facts {
     is_in_use: bool,
     /// The configuration, or why the profile cannot be used.
     config: Result<Config, UserError>,
+    /// The number of keys of the sandbox, if there is one.
+    sandbox_keys: Option<usize>,
 }
 
 impl ProfileCommand {
@@ -85,12 +89,28 @@ impl ProfileCommand {
 impl Facts {
     fn new(options: &GlobalArgs, loaded: &LoadedSettings, name: ProfileName) -> Self {
         let is_in_use = name == loaded.profile;
-        let config = options.to_config(loaded.for_profile(options, &name), None);
-        Self { name, is_in_use, config }
+        let sandbox = loaded.sandbox.as_ref();
+        let server = sandbox.map(|sandbox| sandbox.server.as_str());
+        let config = options.to_config(loaded.for_profile(options, &name), server);
+        Self { name, is_in_use, config, sandbox_keys: sandbox.map(|sandbox| sandbox.key_count) }
+    }
+
+    /// Whether the profile's keys are those of a sandbox, which are only in memory.
+    fn is_in_memory(&self) -> bool {
+        let config = self.config.as_ref().ok();
+        config.is_some_and(|it| it.sandbox && it.store_kind == StoreKind::Memory)
+    }
+
+    /// Returns the data directory; `None` without one.
+    fn data_dir(&self) -> Option<PathBuf> {
+        self.config.as_ref().ok().filter(|_| !self.is_in_memory())?.resolve_data_dir().ok()
     }
 
     /// Returns the number of keys in the profile's inventory; `None` if it cannot be read.
     fn count_keys(&self) -> Option<usize> {
+        if self.is_in_memory() {
+            return self.sandbox_keys;
+        }
         let config = self.config.as_ref().ok()?;
         let location = StoreLocation::Directory(config.resolve_data_dir().ok()?);
         inventory::list_keys(&location, &config.server).ok().map(|keys| keys.len())
@@ -103,7 +123,7 @@ impl Facts {
             "in_use": self.is_in_use,
             "server": config.map(|config| &config.server),
             "store": config.map(|config| config.store_kind.as_str()),
-            "data_dir": config.and_then(|config| config.resolve_data_dir().ok()),
+            "data_dir": self.data_dir(),
             "keychain_service": config.map(|config| config.keychain_service(&config.server)),
             "keys": self.count_keys(),
             "error": self.config.as_ref().err().map(|error| &error.message),
@@ -149,16 +169,19 @@ fn show_profile(facts: &Facts, json: bool) -> Result<(), UserError> {
     if json {
         return print(&format!("{:#}\n", facts.to_json()));
     }
-    let dir = config.resolve_data_dir()?;
+    let dir = if facts.is_in_memory() {
+        "none: the sandbox keeps everything in memory".into()
+    } else {
+        config.resolve_data_dir()?.display().to_string()
+    };
     let keys = facts.count_keys().map_or_else(|| "unknown".into(), |count| count.to_string());
     let used = if facts.is_in_use { "yes" } else { "no" };
     print(&format!(
-        "profile           {}\nin use            {used}\nserver            {}\nstore             {}\nkeychain service  {}\ndata directory    {}\nkeys              {keys}\n",
+        "profile           {}\nin use            {used}\nserver            {}\nstore             {}\nkeychain service  {}\ndata directory    {dir}\nkeys              {keys}\n",
         facts.name,
         config.server,
         config.store_kind,
         config.keychain_service(&config.server),
-        dir.display(),
     ))
 }
 

@@ -10,8 +10,8 @@ use crate::cli::json;
 use crate::cli::other_account::warn_about_other_accounts;
 use crate::cli::output::{find_key, print};
 use crate::domain::{
-    Cents, Reported, StoredKey, UserError, format_relative_time, format_timestamp, format_usd,
-    sanitize,
+    Cents, KeyLocation, Reported, StoreKind, StoredKey, UserError, format_relative_time,
+    format_timestamp, format_usd, sanitize,
 };
 use crate::services::provision::ServiceContext;
 
@@ -34,6 +34,17 @@ impl ShowArgs {
             return print(&format!("{:#}\n", json::key_to_json(&key, now)));
         }
         print(&format_details(&key, now))
+    }
+}
+
+/// Returns where the secret is, in words.
+fn describe_location(key: &StoredKey) -> String {
+    let KeyLocation::Stored(kind) = &key.location else { return "only at OpenRouter".into() };
+    match kind {
+        StoreKind::Keychain => "in the keychain".into(),
+        StoreKind::File => "in the encrypted file".into(),
+        StoreKind::Memory => "in memory".into(),
+        other => format!("in the store {other}"),
     }
 }
 
@@ -133,7 +144,7 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
     row("checked", &when(&key.checked_at.into()));
     row(
         "stored",
-        &format!("{}, created {}", key.location.store_name(), format_timestamp(key.created_at)),
+        &format!("{}, created {}", describe_location(key), format_timestamp(key.created_at)),
     );
     row("server", &key.server);
     if let Some(id) = key.account_id() {

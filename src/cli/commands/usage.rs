@@ -4,6 +4,7 @@ mod groups;
 mod text;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,11 +16,13 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::cli::output::{
-    eprint, find_keys, is_quiet, print, print_json, print_status, print_warning, set_last_error,
+    eprint, find_keys, has_stored_key, is_quiet, print, print_json, print_status, print_warning,
+    set_last_error,
 };
 use crate::cli::run_async;
 use crate::cli::signals::add_signal_handler;
-use crate::domain::{ErrorKind, UserError};
+use crate::domain::{ErrorKind, StoredKey, UserError};
+use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
 use crate::services::usage::{UsageQuery, UsageReport, UsageSource, report_usage};
 use groups::{UsageRow, group_rows};
@@ -71,7 +74,7 @@ impl UsageArgs {
         let is_document = self.json || self.csv;
         let grouping = self.by.or((!is_document).then_some(Grouping::Day));
         let query = UsageQuery {
-            keys: find_keys(services, &self.labels)?,
+            keys: self.find_keys(services)?,
             days: i64::from(self.days),
             by_key: matches!(grouping, None | Some(Grouping::Key)),
         };
@@ -94,6 +97,48 @@ impl UsageArgs {
         }
         check_unread(&report)
     }
+
+    /// Returns the keys with the labels; with a management key also those that are not stored here.
+    fn find_keys(&self, services: &ServiceContext) -> Result<Vec<StoredKey>, UserError> {
+        match find_keys(services, &self.labels) {
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                run_async(find_in_account(services, &self.labels))??.ok_or(error)
+            }
+            found => found,
+        }
+    }
+}
+
+/// Returns for each label the stored key, else the keys of the account with this name; `None` without a
+/// management key or where a label is unknown to the account too.
+async fn find_in_account(
+    services: &ServiceContext,
+    labels: &[String],
+) -> Result<Option<Vec<StoredKey>>, UserError> {
+    let failed = |error: keys::Error| error.to_user_error();
+    let Some((management, _)) =
+        management_key::load_management_key(services).await.map_err(failed)?
+    else {
+        return Ok(None);
+    };
+    let listed = keys::list_account_keys(services, &management).await.map_err(failed)?;
+    let now = Timestamp::now();
+    let mut found = Vec::new();
+    for label in labels {
+        if has_stored_key(services, label) {
+            found.extend(find_keys(services, std::slice::from_ref(label))?);
+            continue;
+        }
+        let named = listed.iter().filter(|key| key.display_name() == *label);
+        let before = found.len();
+        found.extend(named.map(|key| key.to_inventory_row(&services.server, now)));
+        if found.len() == before {
+            return Ok(None);
+        }
+    }
+    let mut hashes = HashSet::new();
+    found.retain(|key| hashes.insert(key.hash.clone()));
+    Ok(Some(found))
 }
 
 /// Returns an error if the activity of some keys could not be read.

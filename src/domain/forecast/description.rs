@@ -47,7 +47,7 @@ impl Forecast {
         let Some(latest) = self.latest_reached_at else {
             let day = format_day_with_preposition(reached, now);
             return match self.period_end {
-                Some(end) => format!("{day}, perhaps not before {}", describe_period_end(end, now)),
+                Some(end) => format!("{day}, or it lasts until {}", describe_period_end(end, now)),
                 None => format!("{day}, perhaps much later"),
             };
         };

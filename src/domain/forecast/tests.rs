@@ -174,7 +174,7 @@ fn burst_gives_wide_bounds_and_an_old_burst_no_forecast() {
     );
     assert_eq!(
         found.describe(now),
-        "at this pace the limit is reached on Saturday, perhaps not before the reset on Monday"
+        "at this pace the limit is reached on Saturday, or it lasts until the reset on Monday"
     );
     assert_eq!(forecast(&burst(6 * 24), &stored_key, now), None);
 }
@@ -188,7 +188,7 @@ fn few_samples_are_described_as_rough() {
     assert!(found.latest_reached_at.is_none());
     assert_eq!(
         found.describe(now),
-        "at this pace the limit is reached tomorrow, perhaps not before the reset on Monday; \
+        "at this pace the limit is reached tomorrow, or it lasts until the reset on Monday; \
          3 samples over 2 hours, so this is rough"
     );
 }

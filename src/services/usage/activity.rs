@@ -13,8 +13,8 @@ use super::{
 };
 use crate::api::openrouter::Client;
 use crate::domain::{
-    ActivityRow, DailySpending, ErrorKind, ManagementKey, ModelUse, UserError, from_nanodollars,
-    to_nanodollars, utc_date,
+    AccountKey, ActivityRow, DailySpending, ErrorKind, ManagementKey, ModelUse, UserError,
+    from_nanodollars, sanitize, to_nanodollars, utc_date,
 };
 use crate::services::keys::{self, Error};
 use crate::services::provision::ServiceContext;
@@ -32,6 +32,8 @@ const SETTLING_TIME: SignedDuration = SignedDuration::from_hours(6);
 struct Target {
     label: Option<String>,
     hash: Option<String>,
+    masked: Option<String>,
+    created: Option<Date>,
     id: String,
     /// Spent today, as the list of keys says.
     today: Option<f64>,
@@ -107,7 +109,8 @@ impl ActivityRun {
                 days.set(today, spent);
             }
             let uses = activity.uses.into_iter().filter(|one| one.date >= from).collect();
-            keys.push(KeyUsage { label: target.label, hash: target.hash, days, uses });
+            let Target { label, hash, masked, created, .. } = target;
+            keys.push(KeyUsage { label, hash, masked, created, days, uses });
         }
         let (source, notes) = (UsageSource::Activity, Vec::new());
         Ok(Some(UsageReport { from, today, source, keys, unread, notes }))
@@ -150,17 +153,20 @@ impl ActivityRun {
         query: &UsageQuery,
         listed: &ListedKeys,
     ) -> Result<Vec<Target>, UserError> {
-        let daily: HashMap<&str, f64> = listed
-            .keys
-            .iter()
-            .flatten()
-            .filter_map(|key| Some((key.hash.as_str(), key.info.usage_daily?)))
-            .collect();
-        let target = |label: String, hash: String| Target {
-            label: Some(label),
-            today: daily.get(hash.as_str()).copied(),
-            id: hash.clone(),
-            hash: Some(hash),
+        let by_hash: HashMap<&str, &AccountKey> =
+            listed.keys.iter().flatten().map(|key| (key.hash.as_str(), key)).collect();
+        let target = |label: String, hash: String| {
+            let listed = by_hash.get(hash.as_str());
+            Target {
+                label: Some(label),
+                today: listed.and_then(|key| key.info.usage_daily),
+                masked: listed
+                    .and_then(|key| key.info.masked.as_deref())
+                    .map(|it| sanitize(it, 24)),
+                created: listed.and_then(|key| key.created_at).map(utc_date),
+                id: hash.clone(),
+                hash: Some(hash),
+            }
         };
         if !query.keys.is_empty() {
             let keys = query.keys.iter();
@@ -171,6 +177,8 @@ impl ActivityRun {
             return Ok(vec![Target {
                 label: None,
                 hash: None,
+                masked: None,
+                created: None,
                 id: account_id(&self.management),
                 today: keys.and_then(|keys| keys.iter().map(|key| key.info.usage_daily).sum()),
             }]);

@@ -29,7 +29,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
                 }
                 return vec![Effect::Request(ticket, Request::StoreManagementKey(key))];
             }
-            Err(error) => refuse(screen, KeyInputError::to_user_error(error)),
+            Err(error) => refuse(screen, KeyInputError::to_management_key_error(error)),
         },
         _ => {}
     }

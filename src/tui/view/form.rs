@@ -148,7 +148,7 @@ fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> 
                 }
             };
             format!(
-                "{expires}. The expiry cannot be changed; R replaces the key with a new one.{current_name}"
+                "{expires}. To get another expiry, leave this form and press R: it replaces the key with a new one.{current_name}"
             )
         }
     };

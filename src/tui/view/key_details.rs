@@ -254,7 +254,7 @@ pub fn format_policies(key: &StoredKey, theme: Theme, width: usize) -> Vec<Line<
                 "not the reset you requested: change it on the key's page, or revoke the key"
             }
             _ => {
-                "not the expiry you requested; it cannot be changed: revoke the key when it should end"
+                "not the expiry you requested, which cannot be changed later: revoke the key when it should end"
             }
         };
         lines.extend(wrap_property("!", Span::styled(text, theme.warning()), width, theme));

@@ -16,6 +16,9 @@ pub(in crate::cli) struct UsageRow<'a> {
     pub(super) date: Option<Date>,
     pub(super) label: Option<&'a str>,
     pub(super) hash: Option<&'a str>,
+    /// Tells keys with the same label apart.
+    #[serde(skip)]
+    pub(super) masked: Option<&'a str>,
     pub(super) model: Option<Cow<'a, str>>,
     pub(super) requests: Option<u64>,
     /// USD; a lower bound if it is not known.
@@ -31,6 +34,7 @@ impl UsageRow<'_> {
             date: None,
             label: None,
             hash: None,
+            masked: None,
             model: None,
             requests: None,
             usage,
@@ -63,7 +67,11 @@ fn list_details(report: &UsageReport) -> Vec<UsageRow<'_>> {
         for one in &key.uses {
             by_date.entry(one.date).or_default().push(one);
         }
-        for (date, usage) in key.days.iter().filter(|(date, _)| *date >= report.from) {
+        // A key has no zeros for days before it existed.
+        let existed = |date, usage| usage > 0.0 || key.created.is_none_or(|day| date >= day);
+        let days =
+            key.days.iter().filter(|(date, usage)| *date >= report.from && existed(*date, *usage));
+        for (date, usage) in days {
             let row = |model, requests, usage| UsageRow {
                 date: Some(date),
                 label: key.label.as_deref(),
@@ -141,6 +149,7 @@ fn group_by_key<'a>(report: &'a UsageReport) -> Vec<UsageRow<'a>> {
     let to_row = |key: &'a KeyUsage| UsageRow {
         label: key.label.as_deref(),
         hash: key.hash.as_deref(),
+        masked: key.masked.as_deref(),
         requests: (report.source == UsageSource::Activity)
             .then(|| key.uses.iter().map(|one| one.requests).sum()),
         is_known: !key.days.is_empty(),

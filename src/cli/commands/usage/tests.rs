@@ -21,6 +21,8 @@ fn key(label: &str, days: &[(i8, f64)], uses: &[(i8, &str, f64)]) -> KeyUsage {
     KeyUsage {
         label: Some(label.into()),
         hash: Some(format!("hash of {label}")),
+        masked: Some(format!("sk-or-v1-{}", days.len())),
+        created: None,
         days: days.iter().map(|(date, usd)| (day(*date), *usd)).collect::<DailySpending>(),
         uses: uses.iter().map(to_use).collect(),
     }
@@ -141,4 +143,25 @@ fn keys_that_could_not_be_read_are_an_error_and_in_the_document() {
     );
     let document = to_value(&report, &[]);
     assert_eq!(document["unread"][1], json!({"label": "b", "hash": "i", "error": "rate limited"}));
+}
+
+#[test]
+fn equal_labels_are_told_apart_and_a_key_has_no_zeros_before_it_existed() {
+    let mut late = key("ci", &[(1, 0.0), (2, 0.0), (3, 0.0), (4, 1.0)], &[]);
+    late.created = Some(day(3));
+    let both = report(UsageSource::Activity, vec![key("ci", &[(4, 2.0)], &[]), late.clone()]);
+    let rows = group_rows(&both, Some(Grouping::Key));
+    let table = text::format_report(&both, &rows, Grouping::Key);
+    assert!(table.contains("ci sk-or-v1-1  $2.00"), "{table}");
+    assert!(table.contains("ci sk-or-v1-4  $1.00"), "{table}");
+    let one = report(UsageSource::Activity, vec![late]);
+    let dates: Vec<_> = group_rows(&one, None).iter().filter_map(|row| row.date).collect();
+    assert_eq!(dates, [day(3), day(4)]);
+}
+
+#[test]
+fn without_keys_no_empty_days_are_printed() {
+    let none = report(UsageSource::Samples, Vec::new());
+    let table = text::format_report(&none, &group_rows(&none, Some(Grouping::Day)), Grouping::Day);
+    assert_eq!(table, "no keys, so nothing was spent with them; create one: keywright new\n");
 }

@@ -23,6 +23,9 @@ const MAX_NAME: usize = 40;
 const UNKNOWN: &str = "·";
 
 pub(super) fn format_report(report: &UsageReport, rows: &[UsageRow<'_>], by: Grouping) -> String {
+    if report.keys.is_empty() && report.unread.is_empty() {
+        return "no keys, so nothing was spent with them; create one: keywright new\n".into();
+    }
     let width = terminal_width().unwrap_or(DEFAULT_WIDTH);
     let mut text = format_heading(report, by);
     text.push('\n');
@@ -50,7 +53,8 @@ fn format_heading(report: &UsageReport, by: Grouping) -> String {
 
 /// Returns a line for each row: name, amount and bar.
 fn format_rows(rows: &[UsageRow<'_>], by: Grouping, width: usize) -> String {
-    let names: Vec<String> = rows.iter().map(|row| truncate(&name(row, by), MAX_NAME)).collect();
+    let names: Vec<String> =
+        rows.iter().map(|row| truncate(&name(row, rows, by), MAX_NAME)).collect();
     let amounts: Vec<String> = rows
         .iter()
         .map(|row| match row.is_known {
@@ -80,11 +84,20 @@ fn format_rows(rows: &[UsageRow<'_>], by: Grouping, width: usize) -> String {
     text
 }
 
-fn name(row: &UsageRow<'_>, by: Grouping) -> String {
+fn name(row: &UsageRow<'_>, rows: &[UsageRow<'_>], by: Grouping) -> String {
     match by {
         Grouping::Day => row.date.map(|date| date.to_string()).unwrap_or_default(),
         Grouping::Model => row.model.as_deref().unwrap_or("(not known by model)").to_owned(),
-        Grouping::Key => row.label.unwrap_or("(the account)").to_owned(),
+        Grouping::Key => {
+            let label = row.label.unwrap_or("(the account)");
+            let is_ambiguous = rows.iter().filter(|other| other.label == row.label).count() > 1;
+            match row.masked.filter(|_| is_ambiguous) {
+                Some(masked) => {
+                    format!("{} {masked}", truncate(label, MAX_NAME - masked.width() - 1))
+                }
+                None => label.to_owned(),
+            }
+        }
     }
 }
 
