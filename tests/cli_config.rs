@@ -134,10 +134,12 @@ fn the_command_line_takes_precedence_over_the_environment_the_file_and_the_built
         (&option[..], &environment[..], "https://option.example command line"),
         (&[], &environment, "https://env.example environment (KEYWRIGHT_SERVER)"),
         (&[], &[], "https://file.example configuration file, line 2"),
-        (&["--sandbox"], &[], "https://openrouter.ai built-in"),
     ] {
         assert_eq!(origin_of(arguments, variables, "server"), expected);
     }
+    let in_sandbox = origin_of(&["--sandbox"], &environment, "server");
+    assert!(in_sandbox.starts_with("http://127.0.0.1:"), "{in_sandbox}");
+    assert!(in_sandbox.ends_with(" command line"), "{in_sandbox}");
     assert_eq!(origin_of(&[], &[], "store"), "file configuration file, line 3");
     assert_eq!(origin_of(&[], &[], "dashboard.sort"), "label configuration file, line 5");
     assert_eq!(origin_of(&[], &[], "new.expires"), "90d built-in");

@@ -87,13 +87,14 @@ fn list_settings(
     }];
     let fields = Field::OF_PROFILE.into_iter().chain(Field::OF_SECTIONS);
     rows.extend(fields.filter(|field| field.exists(names)).map(|field| {
-        let set = loaded.settings.get(field);
+        // A sandbox is used instead of every other server.
+        let sandbox = loaded.sandbox.as_ref().filter(|_| field == Field::Server);
+        let set = loaded.settings.get(field).filter(|_| sandbox.is_none());
         let value = match (set, field) {
             // An address that is not valid may contain a password.
             (Some(value), Field::Server) => config::parse_server(&value.text).ok(),
             (Some(value), _) => Some(value.text.clone()),
             (None, Field::Server) => {
-                let sandbox = loaded.sandbox.as_ref();
                 Some(sandbox.map_or(DEFAULT_SERVER, |sandbox| &sandbox.server).into())
             }
             (None, Field::Store) => Some(if options.sandbox { "memory" } else { "os" }.into()),
