@@ -33,7 +33,8 @@ impl KeySurroundings {
     /// Returns what was last known about a key; `reason` is why the rest is not.
     pub fn last_known(key: &StoredKey, reason: &str) -> Self {
         let info = key.info.as_deref();
-        let guardrail = key.guardrail.clone().or_else(|| {
+        let recorded = key.guardrail.clone().or_else(|| key.requested.guardrail.clone());
+        let guardrail = recorded.or_else(|| {
             let id =
                 info?.budgets.iter().find(|one| one.scope == "api_key")?.guardrail_id.clone()?;
             Some(GuardrailRef { name: id.clone(), id })

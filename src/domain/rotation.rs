@@ -130,14 +130,11 @@ impl LeakResponse {
             (false, format!("'{label}' {what}: {}", error.one_line()))
         };
         let (succeeded, message) = match &self.rotation {
-            RotationOutcome::Completed { rotated, warning } => {
+            RotationOutcome::Completed { rotated, .. } => {
                 let old = rotated.old.as_ref().map_or(String::new(), |old| {
                     format!("; the leaked key is stored as '{}'", old.label)
                 });
-                let warning = warning
-                    .as_ref()
-                    .map_or(String::new(), |warning| format!("; {}", warning.message));
-                (true, format!("'{label}' is a new key, {}{old}{warning}", rotated.new.masked))
+                (true, format!("'{label}' is a new key, {}{old}", rotated.new.masked))
             }
             RotationOutcome::LabelNotMoved { new, error } => {
                 let what =
@@ -150,7 +147,11 @@ impl LeakResponse {
             RotationOutcome::Failed(error) => failed("was not replaced", error),
         };
         let mut results = vec![self.disable_result.clone(), ActionResult { succeeded, message }];
-        if let RotationOutcome::Completed { rotated, .. } = &self.rotation {
+        if let RotationOutcome::Completed { rotated, warning } = &self.rotation {
+            results.extend(warning.as_ref().map(|warning| ActionResult {
+                succeeded: false,
+                message: format!("the new key of '{label}': {}", warning.one_line()),
+            }));
             results.extend(rotated.not_carried.iter().map(|part| {
                 let advice = if part.is_lost() {
                     format!("; {}", rotated.loss_advice(iter::once(part)))
@@ -173,9 +174,9 @@ impl LeakResponse {
         }
     }
 
-    /// Whether every action succeeded, and the new key has what the leaked one is known to have.
+    /// Whether every action succeeded, and the new key has all that the leaked one has.
     pub fn is_complete(&self) -> bool {
         self.disable_result.succeeded
-            && matches!(&self.rotation, RotationOutcome::Completed { rotated, .. } if !rotated.is_weaker())
+            && matches!(&self.rotation, RotationOutcome::Completed { rotated, warning: None } if rotated.not_carried.is_empty())
     }
 }

@@ -44,8 +44,7 @@ pub use new_key_names::{
     NameResolver, WorkspaceText, assign_requested_guardrail, create_key, parse_workspace,
 };
 pub use recovery::{
-    RecoveryReport, find_received_hash, recover_and_reconcile, recover_attempts,
-    recover_interrupted,
+    RecoveryReport, find_attempt_hash, recover_and_reconcile, recover_attempts, recover_interrupted,
 };
 pub use refresh::{RefreshReport, load_authorizing_key, load_key, refresh_keys};
 pub use remote_update::{

@@ -77,7 +77,8 @@ impl RecoverArgs {
         attempt: &UnresolvedAttempt,
     ) -> Result<(), UserError> {
         let UnresolvedAttempt { id, label, .. } = attempt;
-        let hash = keys::find_received_hash(services, id).map_err(|error| error.to_user_error())?;
+        let hash = run_async(keys::find_attempt_hash(services, id))?
+            .map_err(|error| error.to_user_error())?;
         let Some(hash) = hash else {
             return Err(UserError::new(
                 ErrorKind::Failed,

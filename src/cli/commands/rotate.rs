@@ -61,7 +61,10 @@ impl RotateArgs {
             .map(|(key, _)| key);
         let losses =
             run_async(keys::preview_replacement(services, &stored_key, management.as_ref()))?;
-        if print_expected_losses([(&stored_key.label, losses)]) && !self.yes {
+        // Without a management key something is always unknown; with one it is a fault.
+        let is_unread = management.is_some() && !losses.is_empty();
+        let is_weaker = print_expected_losses([(&stored_key.label, losses)]);
+        if (is_weaker || is_unread) && !self.yes {
             confirm_losses(&stored_key.label)?;
         }
         if self.delete_old && !self.yes {
@@ -129,7 +132,10 @@ impl RotateArgs {
             print_result(&format!("{} is a new key, {}{old}\n", new.label, new.masked))?;
         }
         let unknown: Vec<_> = not_carried.iter().filter(|one| !one.is_lost()).cloned().collect();
-        print_losses(&format!("not carried over to the new key of '{}'", new.label), &unknown);
+        print_losses(
+            &format!("could not be compared for the new key of '{}'", new.label),
+            &unknown,
+        );
         rotated.weaker_error().map_or(Ok(()), Err)
     }
 }

@@ -4,16 +4,20 @@
 use jiff::Timestamp;
 
 use super::paging::{ListBudget, fetch_all_pages};
-use super::{management_key, retry_request};
+use super::same_policy::fetch_policy;
+use super::{management_key, retry_request, secret_for};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{
-    AccountKey, ByokAccess, ByokCredential, GuardrailAssignment, GuardrailRef, KeyPart,
+    AccountKey, ByokAccess, ByokCredential, Cents, GuardrailAssignment, GuardrailRef, KeyPart,
     KeySurroundings, ManagementKey, MissingPart, NotCarried, StoredKey,
 };
 use crate::services::provision::ServiceContext;
 
 /// Why nothing can be read or changed at the account.
 const NO_MANAGEMENT_KEY: &str = "needs a management key: keywright management set";
+
+/// Why a guardrail cannot be given.
+const GUARDRAIL_DELETED: &str = "the guardrail no longer exists (404)";
 
 /// How often the two keys are compared and what is missing is given to the new one. The second
 /// comparison also shows what somebody changed meanwhile.
@@ -38,6 +42,14 @@ pub async fn preview_replacement(
     stored_key: &StoredKey,
     management: Option<&ManagementKey>,
 ) -> Vec<NotCarried> {
+    let access = management.cloned().ok_or_else(|| NO_MANAGEMENT_KEY.to_owned());
+    let key = secret_for(&services.for_key(stored_key), &stored_key.label).await;
+    let current = match key {
+        Ok(Some(key)) if key.hash() == stored_key.hash => {
+            fetch_policy(services, &access, stored_key, &key).await
+        }
+        _ => stored_key.clone(),
+    };
     let surroundings = match (management, services.build_client()) {
         (Some(management), Ok(client)) => {
             let assignments = list_assignments(services, &client, management).await;
@@ -47,7 +59,7 @@ pub async fn preview_replacement(
         (None, _) => KeySurroundings::unknown(NO_MANAGEMENT_KEY),
         (_, Err(error)) => KeySurroundings::unknown(&error.to_string()),
     };
-    surroundings.expected_losses(stored_key)
+    surroundings.expected_losses(&current)
 }
 
 /// Returns what a replacement of `stored_key` will lack if there is no management key. Sends nothing:
@@ -99,6 +111,8 @@ pub(super) async fn carry_over(
         }
     };
     let mut failures: Vec<(KeyPart, String)> = Vec::new();
+    // A deleted guardrail leaves no assignment behind, so the one seen before is remembered.
+    let mut seen_guardrail = old.and_then(|old| old.guardrail.clone());
     let mut round = 0;
     loop {
         round += 1;
@@ -109,15 +123,45 @@ pub(super) async fn carry_over(
             new.record_account_key(account_key, Timestamp::now());
             new.granted = Some(account_key.info.to_granted_policy());
         }
+        if planned.is_none()
+            && let Some(old) = &before.account_key
+        {
+            follow_policy(&mut new, old);
+        }
         let after = after.surroundings;
         if let Ok(guardrail) = &after.guardrail {
             new.guardrail.clone_from(guardrail);
         }
+        // What only the key itself says about its spending is as good as the account's answer.
+        let known_after = KeySurroundings {
+            include_byok_in_limit: after
+                .include_byok_in_limit
+                .clone()
+                .or_else(|reason| KeySurroundings::last_known(&new, &reason).include_byok_in_limit),
+            ..after.clone()
+        };
+        let deleted_guardrail = match (&before.surroundings.guardrail, &seen_guardrail) {
+            (Ok(None), Some(seen)) if is_deleted(services, client, management, seen).await => {
+                Some(KeyPart::Guardrail(seen.clone()))
+            }
+            (Ok(Some(now)), _) => {
+                seen_guardrail = Some(now.clone());
+                None
+            }
+            _ => None,
+        };
         // A provider key is of no use in the other workspace that a plan names.
         let leaves_workspace =
             planned.is_some() && before.surroundings.workspace_id != after.workspace_id;
-        let mut missing = expected(before.surroundings).missing_on(&after);
+        let mut missing = expected(before.surroundings).missing_on(&known_after);
         missing.extend(new.missing_policy());
+        if let Some(part) = deleted_guardrail
+            && !missing.iter().any(|one| matches!(one, MissingPart::Lost(KeyPart::Guardrail(_))))
+        {
+            failures.retain(|(failed, _)| *failed != part);
+            failures.push((part.clone(), GUARDRAIL_DELETED.into()));
+            missing.push(MissingPart::Lost(part));
+        }
         let failure_of = |part: &KeyPart| {
             failures.iter().find(|(failed, _)| failed == part).map(|(_, reason)| reason.clone())
         };
@@ -149,11 +193,39 @@ pub(super) async fn carry_over(
             let result = match (given, after.unread_reason(&part)) {
                 (Ok(()), None) => continue,
                 (Ok(()), Some(reason)) => format!("sent, but not read back: {reason}"),
+                (Err(error), _)
+                    if error.status() == Some(404) && matches!(part, KeyPart::Guardrail(_)) =>
+                {
+                    GUARDRAIL_DELETED.into()
+                }
                 (Err(error), _) => describe_error(&error, "change"),
             };
             failures.push((part, result));
         }
     }
+}
+
+/// Requests for the new key the limit and the reset that the old one has by now: somebody may have
+/// changed them since they were read.
+fn follow_policy(new: &mut StoredKey, old: &AccountKey) {
+    let (Ok(limit), Ok(reset)) = (old.info.limit.to_known(), old.info.limit_reset.to_known())
+    else {
+        return;
+    };
+    let Ok(limit) = limit.map(Cents::at_most).transpose() else { return };
+    new.requested.limit = limit;
+    new.requested.limit_reset = limit.and(reset);
+}
+
+/// Whether the account says that it does not have this guardrail.
+async fn is_deleted(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    guardrail: &GuardrailRef,
+) -> bool {
+    let read = async || client.get_guardrail(management, &guardrail.id).await;
+    retry_request(services, read).await.is_err_and(|error| error.status() == Some(404))
 }
 
 /// Gives a part of the old key to the new one. Every request is idempotent.
@@ -211,10 +283,14 @@ async fn read_key(
     assignments: &Result<Vec<GuardrailAssignment>, String>,
     hash: &str,
 ) -> ReadKey {
-    let row = retry_request(services, async || client.get_key(management, hash).await)
-        .await
-        .map_err(|error| describe_error(&error, "read"));
+    let row = retry_request(services, async || client.get_key(management, hash).await).await;
+    let is_gone = row.as_ref().is_err_and(|error| error.status() == Some(404));
+    let row = row.map_err(|error| describe_error(&error, "read"));
     let guardrail = match assignments {
+        // A deleted key has no assignment any more, which says nothing about what it had.
+        Ok(all) if is_gone && all.iter().all(|one| one.key_hash != hash) => {
+            Err("the account does not have the key any more (404)".into())
+        }
         Ok(all) => match all.iter().find(|one| one.key_hash == hash) {
             Some(GuardrailAssignment { guardrail_id: id, .. }) => {
                 let read = async || client.get_guardrail(management, id).await;

@@ -3,7 +3,7 @@
 use super::management_key::load_management_key;
 use super::remote_update::{UpdateOutcome, fetch_account_key, update_key};
 use super::surroundings::{
-    assign_guardrail, find_guardrail, get_assigned_guardrail, list_workspaces,
+    find_guardrail, get_assigned_guardrail, list_workspaces, replace_guardrail,
 };
 use super::{Error, rename_key};
 use crate::domain::{
@@ -87,12 +87,20 @@ async fn apply(services: &ServiceContext, update: KeyUpdate) -> Result<KeyUpdate
     }
     let mut has_changed = account_key.is_some();
     if let Some(change) = guardrail {
-        match apply_guardrail(services, required()?, &key.hash, change.to).await {
+        let wanted = change.to.clone();
+        match change_guardrail(services, required()?, &key.hash, change.from.as_ref(), wanted).await
+        {
             Ok(()) => has_changed = true,
             Err(error) if has_changed => {
                 warning = Some(partial_error(error, "the guardrail was not changed"));
             }
-            Err(error) => return Err(error),
+            // Somebody may have assigned another one after it was compared.
+            Err(error) => {
+                return match find_guardrail_conflict(services, required()?, &key, &change).await {
+                    Ok(Some(conflict)) => Ok(conflict),
+                    _ => Err(error),
+                };
+            }
         }
     }
     let mut stored_key = None;
@@ -125,8 +133,19 @@ pub async fn apply_guardrail(
     hash: &str,
     guardrail: Option<GuardrailRef>,
 ) -> Result<(), Error> {
+    change_guardrail(services, management, hash, None, guardrail).await
+}
+
+/// Like [`apply_guardrail`]; removes no other assignment than that to `from`, if it is given.
+async fn change_guardrail(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    hash: &str,
+    from: Option<&GuardrailRef>,
+    guardrail: Option<GuardrailRef>,
+) -> Result<(), Error> {
     let reserve = services.location.reserve_space()?;
-    assign_guardrail(services, management, hash, guardrail.as_ref()).await?;
+    replace_guardrail(services, management, hash, from, guardrail.as_ref()).await?;
     drop(reserve);
     let record = |stored_key: &mut StoredKey| {
         stored_key.requested.guardrail.clone_from(&guardrail);

@@ -182,11 +182,29 @@ pub async fn recover_and_reconcile(
     Ok(report)
 }
 
-/// Returns the hash of the key that the attempt received, if it received one.
-pub fn find_received_hash(services: &ServiceContext, id: &str) -> Result<Option<String>, Error> {
+/// Returns the hash of the key of an attempt: that of the key it received, else of the only key of the
+/// account that it may have created.
+pub async fn find_attempt_hash(
+    services: &ServiceContext,
+    id: &str,
+) -> Result<Option<String>, Error> {
     let attempts = journal::list_attempts(&services.location, &services.server)?;
-    let attempt = attempts.into_iter().find(|attempt| attempt.id == id);
-    Ok(attempt.and_then(|attempt| attempt.received_key).map(|key| key.hash))
+    let Some(attempt) = attempts.into_iter().find(|attempt| attempt.id == id) else {
+        return Ok(None);
+    };
+    if let Some(key) = attempt.received_key {
+        return Ok(Some(key.hash));
+    }
+    let Some((management, _)) = management_key::load_management_key(services).await? else {
+        return Ok(None);
+    };
+    let account = list_keys_of_workspaces(services, &management).await?;
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let mut found =
+        account.keys.into_iter().filter(|key| is_from_attempt(key, &attempt, &stored_keys));
+    let hash = found.next().map(|key| key.hash);
+    // Of several keys only a person can say which one it is.
+    Ok(hash.filter(|_| found.next().is_none()))
 }
 
 async fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserError> {

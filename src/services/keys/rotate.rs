@@ -165,11 +165,15 @@ async fn plan_rotation(
         Some(_) => return Err(Error::SecretMismatch(stored_key.label.clone())),
         None => return Err(missing_error(services, &stored_key.label)),
     };
-    let request = if let Some(planned) = planned {
-        planned.clone()
-    } else {
-        let current = fetch_policy(services, access, stored_key, &key).await;
-        build_same_policy_request(&current, Timestamp::now())?
+    let current = fetch_policy(services, access, stored_key, &key).await;
+    if let Some(info) = &current.info {
+        // The new key is compared with it where the account answers less.
+        let record = |key: &mut StoredKey| key.info = Some(info.clone());
+        inventory::update_key(&services.location, &services.server, &stored_key.hash, record)?;
+    }
+    let request = match planned {
+        Some(planned) => planned.clone(),
+        None => build_same_policy_request(&current, Timestamp::now())?,
     };
     let replaces = PendingReplacement {
         hash: stored_key.hash.clone(),
@@ -216,6 +220,8 @@ async fn move_label_with_access(
     let record = |key: &mut StoredKey| {
         key.info.clone_from(&carried.new.info);
         key.granted.clone_from(&carried.new.granted);
+        key.requested.limit = carried.new.requested.limit;
+        key.requested.limit_reset = carried.new.requested.limit_reset;
         key.guardrail.clone_from(&carried.new.guardrail);
         key.checked_at = carried.new.checked_at;
         key.replaces = None;

@@ -141,6 +141,17 @@ pub async fn assign_guardrail(
     key_hash: &str,
     guardrail: Option<&GuardrailRef>,
 ) -> Result<(), Error> {
+    replace_guardrail(services, management, key_hash, None, guardrail).await
+}
+
+/// Like [`assign_guardrail`]; removes no other assignment than that to `from`, if it is given.
+pub(super) async fn replace_guardrail(
+    services: &ServiceContext,
+    management: &ManagementKey,
+    key_hash: &str,
+    from: Option<&GuardrailRef>,
+    guardrail: Option<&GuardrailRef>,
+) -> Result<(), Error> {
     let client = build_client(services)?;
     let hashes = [key_hash.to_owned()];
     let sent = match guardrail {
@@ -151,7 +162,8 @@ pub async fn assign_guardrail(
             .await
         }
         None => match fetch_assigned_id(services, &client, management, key_hash).await? {
-            Some(old) => {
+            Some(now) => {
+                let old = from.map_or(now, |from| from.id.clone());
                 retry_request(services, async || {
                     client.unassign_guardrail(management, &old, &hashes).await
                 })
