@@ -126,7 +126,9 @@ pub(super) async fn store_received_key(
     if let ProvisioningOutcome::Stored { warning, .. } = &mut outcome
         && naming_error.is_some()
     {
-        *warning = warning.take().or(naming_error);
+        // That the policy could not be checked says less.
+        let earlier = warning.take().filter(|earlier| earlier.kind != ErrorKind::Unreachable);
+        *warning = earlier.or(naming_error);
     }
     outcome
 }
