@@ -2,11 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{StoreKind, UsageSample, utc_date};
+use keywright::sandbox::{Options, Sandbox};
 use keywright::storage::json_store::StoreLocation;
 use keywright::storage::usage_history::record_usage;
 use serde_json::{Value, json};
 
-use super::home::{Home, stored_key};
+use super::home::{Home, decode_output, stored_key};
 
 /// Stores a key that spent these amounts, one a day until today, and was checked once a day. The second
 /// day from the end was not checked.
@@ -69,4 +70,32 @@ fn account_without_a_management_key_shows_the_stored_keys_and_what_is_missing() 
     let (code, _, err) = home.run(&["--store", "memory", "usage", "latpop"]);
     assert_eq!(code, 3);
     assert!(err.contains("did you mean 'laptop'"), "{err}");
+}
+
+#[test]
+fn a_key_that_is_not_stored_here_is_found_by_its_name_and_a_used_label_before_the_method() {
+    let sandbox = Sandbox::start(&Options { port: 0, key_count: 4 }).unwrap();
+    let home = Home::new();
+    let run = |arguments: &[&str], management: Option<&str>| {
+        let options = ["--server", sandbox.url(), "--store", "memory"];
+        let mut command = home.command(&[&options[..], arguments].concat());
+        if let Some(key) = management {
+            command.env("OPENROUTER_MANAGEMENT_KEY", key);
+        }
+        decode_output(&command.output().unwrap())
+    };
+    let management = Some(sandbox.management_key());
+    let (code, out, err) = run(&["usage", "ci", "agent", "--by", "key", "--json"], management);
+    assert_eq!(code, 0, "{err}");
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let rows = document["rows"].as_array().unwrap().iter();
+    let mut labels: Vec<&str> = rows.map(|row| row["label"].as_str().unwrap()).collect();
+    labels.sort_unstable();
+    assert_eq!(labels, ["agent", "ci"]);
+    assert_eq!(run(&["usage", "ci", "unknown"], management).0, 3);
+    assert_eq!(run(&["usage", "ci"], None).0, 3);
+    home.add_to_inventory(&[stored_key(sandbox.url(), "desk", "sk-or-v1-x", StoreKind::Memory)]);
+    let (code, _, err) = run(&["new", "desk", "--limit", "5"], management);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("already stored") && !err.contains("authorising"), "{err}");
 }

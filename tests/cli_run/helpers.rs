@@ -63,5 +63,7 @@ fn helper_lists_tools_and_prints_configuration_for_a_label() {
     assert!(!err.contains("KEYWRIGHT_DATA_DIR"), "{err}");
     assert!(home.run(&["helper", "codex"]).2.contains("KEYWRIGHT_DATA_DIR is set"));
     home.add_to_inventory(&[keychain_key(SERVER, "first"), keychain_key(SERVER, "second")]);
-    assert!(home.run(&["helper", "direnv"]).1.contains("keywright get first"));
+    let (_, out, err) = home.run(&["helper", "direnv"]);
+    assert!(out.contains("keywright get first"), "{out}");
+    assert!(err.contains("the key 'first'; another one: add --label LABEL"), "{err}");
 }
