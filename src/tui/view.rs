@@ -39,7 +39,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Borders};
 
-use crate::tui::state::{Intent, KeyList, Model, Overlay, Region, Screen, ScreenLayout};
+use crate::tui::state::{
+    DashboardLayout, Intent, KeyList, Model, Overlay, Region, Screen, ScreenLayout,
+};
 
 pub use crate::platform::environment::MIN_TERMINAL_SIZE;
 
@@ -162,7 +164,11 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) -> 
 }
 
 fn draw_dashboard(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) -> u16 {
-    let layout = model.layout();
+    // The frame may be newer than the size that the model knows.
+    let area = frame.area();
+    let count = model.dashboard.all_keys().len();
+    let is_pane_open = model.dashboard.is_pane_open;
+    let layout = DashboardLayout::new((area.width, area.height), is_pane_open, count);
     let keys = &model.dashboard.keys;
     match (keys, model.dashboard.selected_key()) {
         (KeyList::Loaded(_), Some(key)) if model.dashboard.are_details_shown => {

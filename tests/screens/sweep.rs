@@ -153,3 +153,77 @@ fn draw_and_limit(model: &mut Model) -> u16 {
     model.limit_scroll(end);
     end
 }
+
+#[test]
+fn no_size_of_the_terminal_is_too_small_to_draw_even_before_the_model_knows_it() {
+    let few = |count: usize| {
+        let mut model = many_keys();
+        let ticket = Ticket(1);
+        model.dashboard.load_ticket = Some(ticket);
+        let keys = model.dashboard.stored_keys()[..count].to_vec();
+        update(&mut model, Msg::Response(ticket, Response::KeysLoaded(Ok(keys))), now());
+        model
+    };
+    let mut models = Vec::new();
+    for count in [0, 1, 50] {
+        for intents in [
+            &[][..],
+            &[Intent::TogglePane],
+            &[Intent::ToggleDetails],
+            &[Intent::ToggleHelp],
+            &[Intent::OpenPalette],
+            &[Intent::ToggleMessages],
+            &[Intent::EditFilter],
+        ] {
+            let mut model = few(count);
+            want(&mut model, intents);
+            models.push(model);
+        }
+        let mut model = few(count);
+        let advice = "a sentence that is far longer than two lines ".repeat(9);
+        model.notice = Some(Err(UserError::new(ErrorKind::Failed, "it failed", advice)));
+        models.push(model);
+    }
+    for width in 1..=130 {
+        for height in 1..=45 {
+            // Each size is drawn with one of the screens, and each screen with sizes of every kind.
+            let index = usize::from(width) * 31 + usize::from(height);
+            let count = models.len();
+            let model = &mut models[index % count];
+            model.terminal_size = [(300, 80), (60, 16), (width, height)][usize::from(height) % 3];
+            let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+            terminal.draw(|frame| view::draw(model, Theme::Dark, frame)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_long_notice_hides_the_whole_rule_and_says_where_the_rest_is() {
+    let mut model = loaded_model((80, 24));
+    let advice = format!("{} https://example.com/end", "a long advice that goes on ".repeat(6));
+    model.notice = Some(Err(UserError::new(ErrorKind::Failed, "it failed", advice)));
+    let shown = rows(&model);
+    assert!(!shown[21].contains('─'), "{}", shown[21]);
+    assert!(shown[21].trim_start().starts_with("✗ It failed."), "{}", shown[21]);
+    assert!(shown[22].trim_end().ends_with("… m shows all"), "{}", shown[22]);
+}
+
+#[test]
+fn the_gauge_of_the_selected_row_looks_as_on_the_other_rows() {
+    let mut model = in_every_state((80, 24));
+    let row_of = |model: &Model, y: u16| {
+        let terminal = screen(model, Theme::Dark);
+        let buffer = terminal.backend().buffer();
+        (0..80).map(|x| buffer[(x, y)].clone()).collect::<Vec<_>>()
+    };
+    let y = model.layout().rows.y;
+    want(&mut model, &[Intent::MoveToTop]);
+    let selected = row_of(&model, y);
+    want(&mut model, &[Intent::Move(1)]);
+    let other = row_of(&model, y);
+    let is_gauge = |cell: &ratatui::buffer::Cell| cell.bg == Color::Indexed(238);
+    assert!(other.iter().any(is_gauge));
+    for (selected, other) in selected.iter().zip(&other).filter(|(_, other)| is_gauge(other)) {
+        assert_eq!((selected.fg, selected.bg), (other.fg, other.bg));
+    }
+}

@@ -182,7 +182,14 @@ impl EffectRunner {
 
     pub(super) fn list_account_keys(&self, ticket: Ticket) {
         self.spawn_request(ticket, move |services, _| async move {
-            let account = load_account_keys(&services).await.map_err(|error| error.to_user_error());
+            let account = load_account_keys(&services).await.map_err(|error| match error {
+                Error::NoManagementKey { .. } => UserError::new(
+                    ErrorKind::Failed,
+                    "the other keys of the account need a management key, and none is stored",
+                    "press M to store one",
+                ),
+                error => error.to_user_error(),
+            });
             Response::AccountKeysLoaded(account)
         });
     }

@@ -82,7 +82,10 @@ pub(super) const DASHBOARD: &[Action] = &[
         "close",
         Intent::ToggleDetails,
     )
+    .help_only()
     .when(|model| has_selection(model) && model.dashboard.are_details_shown),
+    Action::named(Group::Table, "filter", &[char_key('/')], "/", "filter", Intent::EditFilter)
+        .when(|model| has_keys(model) && !model.dashboard.are_details_shown),
     Action::named(Group::Keys, "edit", &[char_key('e')], "e", "edit", Intent::EditKey)
         .says("edit limit, reset and label")
         .safety(Safety::Confirmed)
@@ -105,8 +108,6 @@ pub(super) const DASHBOARD: &[Action] = &[
         .says("remove here or revoke")
         .safety(Safety::Confirmed)
         .when(has_selection),
-    Action::named(Group::Table, "filter", &[char_key('/')], "/", "filter", Intent::EditFilter)
-        .when(has_keys),
     Action::named(Group::Account, "refresh", &[char_key('r')], "r", "refresh", Intent::Reload)
         .says("check all keys again"),
     Action::named(Group::Keys, "mark", &[char_key(' ')], "space", "mark", Intent::ToggleMark)
@@ -114,7 +115,7 @@ pub(super) const DASHBOARD: &[Action] = &[
         .when(has_selection),
     Action::named(Group::Table, "sort", &[char_key('s')], "s", "sort", Intent::NextSortOrder)
         .says("sort by the next column")
-        .when(has_keys),
+        .when(|model| has_keys(model) && !model.dashboard.are_details_shown),
     Action::named(
         Group::Table,
         "pane",

@@ -37,6 +37,8 @@ pub struct AccountState {
     pub days: DailySpending,
     /// What the account answered; `None` without a management key.
     pub report: Option<AccountReport>,
+    /// Whether the last report was missing because no management key is stored.
+    pub lacks_management_key: bool,
     /// The ticket of the report being loaded.
     pub report_ticket: Option<Ticket>,
     /// The ticket of the spending being loaded.

@@ -93,7 +93,7 @@ impl Column {
 /// Returns the columns of a row of `width` cells, from left to right. The label is no wider than the
 /// longest one; what remains goes to the label, the gauge and the days.
 pub fn place_columns(width: u16, longest_label: u16, with_location: bool) -> Vec<PlacedColumn> {
-    let taken = if with_location { 7 } else { 0 };
+    let taken = if with_location { 8 } else { 0 };
     let shown: Vec<_> = COLUMNS
         .into_iter()
         .filter(|(column, _, _, from)| match column {
@@ -101,6 +101,8 @@ pub fn place_columns(width: u16, longest_label: u16, with_location: bool) -> Vec
             _ => *from == 0 || width >= from + taken,
         })
         .map(|(column, least, most, _)| match column {
+            // The longest state would stand against the place.
+            Column::State if with_location => (column, least + 1, most + 1),
             Column::Label => (column, least, (longest_label + MARK_WIDTH).clamp(least, most)),
             _ => (column, least, most),
         })

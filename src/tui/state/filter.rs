@@ -11,6 +11,8 @@ pub struct Filter {
     terms: Vec<Term>,
     /// What is wrong with a term, which then matches every key.
     pub problem: Option<String>,
+    /// What stands before a comparison and is not a field, so that the term is compared with labels.
+    pub unknown_field: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +65,14 @@ impl Filter {
                 _ => (false, word),
             };
             match parse_condition(rest) {
-                Ok(Some(condition)) => filter.terms.push(Term { is_negated, condition }),
+                Ok(Some(condition)) => {
+                    if let (Condition::Word(_), Some((field, _))) =
+                        (&condition, rest.split_once([':', '<', '>']))
+                    {
+                        filter.unknown_field.get_or_insert_with(|| field.to_owned());
+                    }
+                    filter.terms.push(Term { is_negated, condition });
+                }
                 Ok(None) => {}
                 Err(problem) => filter.problem = filter.problem.or(Some(problem)),
             }

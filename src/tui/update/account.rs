@@ -41,6 +41,7 @@ pub(super) fn set_report(model: &mut Model, ticket: Ticket, report: Option<Accou
         if let Some(report) = &report {
             model.dashboard.record_last_uses(&report.keys);
         }
+        model.account.lacks_management_key = report.is_none();
         model.account.report = report;
         update_figures(model);
     }

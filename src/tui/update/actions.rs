@@ -177,6 +177,14 @@ fn confirm_toggle_disabled(model: &mut Model) {
         .filter(|key| (key.disabled == Some(true)) != disabled)
         .map(|key| (key.hash.clone(), key.label.clone()))
         .collect();
+    if model.account.lacks_management_key && !keys.is_empty() {
+        let verb = if disabled { "disable" } else { "enable" };
+        return model.notify(Err(UserError::new(
+            ErrorKind::Failed,
+            format!("to {verb} a key needs a management key, and none is stored"),
+            "press M to store one, or o to change the key on its page",
+        )));
+    }
     if !keys.is_empty() {
         model.question = Some(Question::SetKeysDisabled { keys, disabled });
     }
@@ -198,8 +206,14 @@ pub(super) fn set_keys_disabled(
         count => format!("{count} keys"),
     };
     model.notice = Some(Ok(format!("{verb} {what} at OpenRouter")));
-    // What is undone next is this change.
-    model.undoable = None;
+    // What is undone next is this change, unless it reverts the last one.
+    let is_undo = model.undoable.as_ref().is_some_and(|change| {
+        let is_in_change = |key: &StoredKey| change.keys.iter().any(|(hash, _)| *hash == key.hash);
+        change.disabled != disabled && keys.iter().all(is_in_change)
+    });
+    if !is_undo {
+        model.undoable = None;
+    }
     bulk::begin(model, keys.iter().map(|key| key.label.clone()));
     model.dashboard.marked_hashes.clear();
     vec![Effect::SetKeysDisabled { keys, disabled }]

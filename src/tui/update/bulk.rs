@@ -50,7 +50,23 @@ pub(super) fn record(model: &mut Model, label: &Label, result: Result<String, Us
 }
 
 /// Remembers that a key was disabled or enabled, together with the other keys of the same action.
-pub(super) fn record_undoable(model: &mut Model, hash: String, label: Label, disabled: bool) {
+/// Returns the end of the message: how to undo it, unless it reverted the last change itself.
+pub(super) fn record_undoable(
+    model: &mut Model,
+    hash: String,
+    label: Label,
+    disabled: bool,
+) -> &'static str {
+    if let Some(change) = &mut model.undoable
+        && change.disabled != disabled
+        && let Some(at) = change.keys.iter().position(|(other, _)| *other == hash)
+    {
+        change.keys.remove(at);
+        if change.keys.is_empty() {
+            model.undoable = None;
+        }
+        return " again";
+    }
     let is_same = |change: &UndoableChange| change.disabled == disabled;
     let change = match &mut model.undoable {
         Some(change) if is_same(change) => change,
@@ -59,6 +75,7 @@ pub(super) fn record_undoable(model: &mut Model, hash: String, label: Label, dis
     if !change.keys.iter().any(|(other, _)| *other == hash) {
         change.keys.push((hash, label));
     }
+    "; press u to undo"
 }
 
 /// Asks whether to revert the last change.

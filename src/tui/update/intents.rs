@@ -321,6 +321,7 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
             return vec![Effect::DismissAttempt(attempt.id)];
         }
         Question::UseEnvironmentKey => {
+            model.account.lacks_management_key = false;
             let mut effects = vec![Effect::UseEnvironmentKey];
             effects.extend(super::load_keys(model));
             return effects;

@@ -66,6 +66,7 @@ pub(super) fn finish(
             if let Some(screen) = shown {
                 **screen = ManagementScreen { stored: Some(stored), ..ManagementScreen::default() };
             }
+            model.account.lacks_management_key = false;
             model.notify(Ok(message));
             super::load_keys(model)
         }

@@ -315,9 +315,9 @@ pub(super) fn finish_set_disabled(
     let notice = result.map(|account_key| {
         model.dashboard.record_account_key(&account_key, model.now);
         let disabled = account_key.disabled == Some(true);
-        bulk::record_undoable(model, account_key.hash, label.clone(), disabled);
         let state = if disabled { "disabled" } else { "enabled" };
-        format!("'{label}' is {state}; press u to undo")
+        let end = bulk::record_undoable(model, account_key.hash, label.clone(), disabled);
+        format!("'{label}' is {state}{end}")
     });
     bulk::record(model, label, warning.map_or(notice, Err));
 }

@@ -1,5 +1,6 @@
 //! Amounts as blocks, in eighths of a cell.
 
+use ratatui::style::Style;
 use ratatui::symbols;
 use ratatui::text::Span;
 
@@ -56,8 +57,16 @@ pub fn format_gauge(share: f64, state: KeyState, width: u16, theme: Theme) -> [S
     } else {
         String::new()
     };
-    let (bar, empty) = format_bar(share, width - number.len());
-    [Span::styled(bar, style), Span::styled("░".repeat(empty), theme.rule()), Span::raw(number)]
+    let [bar, empty] = format_track(share, width - number.len(), style, theme);
+    [bar, empty, Span::raw(number)]
+}
+
+/// Returns a bar and what remains of it. Both have the same background, so that a cell that is filled
+/// in part leaves no gap.
+pub fn format_track(share: f64, width: usize, style: Style, theme: Theme) -> [Span<'static>; 2] {
+    let (bar, empty) = format_bar(share, width);
+    let track = theme.track();
+    [Span::styled(bar, track.patch(style)), Span::styled("░".repeat(empty), track)]
 }
 
 /// Returns one column for each day, as high as its share of the largest one. A day without spending is

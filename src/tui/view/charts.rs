@@ -4,12 +4,13 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Rect};
+use ratatui::symbols;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Bar, BarChart, BarGroup, Widget};
 use unicode_width::UnicodeWidthStr;
 
 use super::Theme;
-use super::bars::format_bar;
+use super::bars::format_track;
 use super::text::truncate;
 use crate::domain::format_usd_short;
 
@@ -47,16 +48,18 @@ impl DayChart<'_> {
         let top = round_up(most.max(limit.unwrap_or(0.0)));
         let rows = area.height - 1;
         let limit_row = limit.map(|limit| rows.saturating_sub(cells_for(limit / top, rows).max(1)));
-        let labels: Vec<(u16, String)> = [(0, top), (rows - 1, 0.0)]
+        let labels: Vec<(u16, String)> = [(rows - 1, 0.0)]
             .into_iter()
             .chain(limit_row.zip(limit))
+            .chain([(0, top)])
             .map(|(row, usd)| (row, format_axis_amount(usd)))
             .collect();
         let axis = labels.iter().map(|(_, label)| label.width()).max().unwrap_or(0);
         let axis = u16::try_from(axis).unwrap_or(0) + 2;
         let plot = Rect { x: area.x + axis, width: area.width - axis, height: rows, ..area };
         for row in 0..rows {
-            let label = labels.iter().rev().find(|(at, _)| *at == row);
+            // Zero comes first: without it the axis cannot be read.
+            let label = labels.iter().find(|(at, _)| *at == row);
             let tick = if label.is_some() { "┤" } else { "│" };
             let label = label.map_or("", |(_, label)| label);
             let line = Line::from(vec![
@@ -89,10 +92,13 @@ impl DayChart<'_> {
         if let Some(row) = limit_row {
             let line = Rect { y: plot.y + row, height: 1, width: used, ..plot };
             for position in line.positions() {
-                if let Some(cell) = buffer.cell_mut(position)
-                    && cell.symbol() == " "
-                {
-                    cell.set_symbol("╌").set_style(theme.warning());
+                if let Some(cell) = buffer.cell_mut(position) {
+                    // Over a bar, the line is drawn on the bar's colour.
+                    let background = match cell.symbol() {
+                        symbols::block::FULL => cell.fg,
+                        _ => cell.bg,
+                    };
+                    cell.set_symbol("╌").set_style(theme.warning().bg(background));
                 }
             }
         }
@@ -147,13 +153,13 @@ pub fn format_ranking(
     lines
         .map(|(name, usd)| {
             let share = if total > 0.0 { usd / total } else { 0.0 };
-            let (bar, empty) = format_bar(share, bar_width);
+            let [bar, empty] = format_track(share, bar_width, theme.bar(), theme);
             let name = truncate(name, name_width);
             let pad = name_width - name.width();
             Line::from(vec![
                 Span::raw(format!("{name}{:pad$} ", "")),
-                Span::styled(bar, theme.bar()),
-                Span::styled("░".repeat(empty), theme.rule()),
+                bar,
+                empty,
                 Span::raw(format!("{:>9} {:>4.0}%", format_usd_short(usd), share * 100.0)),
             ])
         })

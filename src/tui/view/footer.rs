@@ -3,19 +3,19 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Clear;
+use ratatui::widgets::{Clear, Paragraph};
 use unicode_width::UnicodeWidthStr;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::Label;
-use crate::tui::keymap::footer_items;
+use crate::tui::keymap::{active_bindings, footer_items};
 use crate::tui::state::{Filter, Intent, Model, Question, Screen};
 
 /// Draws the question, notice or filter. A text that is too long for one line also covers the line
 /// `above`, because its end says what to do next.
 pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, area: Rect) {
-    let (above, area) = (text::inset(above), text::inset(area));
+    let area = text::inset(area);
     let width = usize::from(area.width);
     let has_filter = model.dashboard.is_filtering || !model.dashboard.filter.text().is_empty();
     if has_filter
@@ -82,9 +82,49 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
         frame.render_widget(line, area);
         return;
     }
-    let both_lines = Rect { height: 2, ..above };
-    frame.render_widget(Clear, both_lines);
-    text::draw_paragraph(frame, both_lines, vec![line]);
+    // The whole rule goes, because its ends beside a text look like a fault.
+    frame.render_widget(Clear, above);
+    frame.render_widget(Clear, area);
+    let rest = match active_bindings(model)
+        .iter()
+        .find(|binding| binding.intent() == Intent::ToggleMessages)
+    {
+        Some(binding) => format!("… {} shows all", binding.key_text()),
+        None => "…".to_owned(),
+    };
+    let two_lines = Rect { height: 2, ..text::inset(above) };
+    frame.render_widget(Paragraph::new(wrap_notice(&line, width, &rest)), two_lines);
+}
+
+/// Returns the first two lines of a notice; `rest` is at their end if there are more.
+fn wrap_notice<'a>(notice: &'a Line<'_>, width: usize, rest: &str) -> Vec<Line<'a>> {
+    let text = notice.to_string();
+    let mut rows = text::wrap(&text, width);
+    if rows.len() > 2 {
+        rows.truncate(2);
+        let room = width.saturating_sub(rest.width());
+        // A word that would be cut is left out.
+        let last = text::wrap(&rows[1], room).into_iter().next().unwrap_or_default();
+        rows[1] = last.trim_end_matches([',', ';', ':', '.']).to_owned();
+        rows[1].push_str(rest);
+    }
+    let (first, second) = match &notice.spans[..] {
+        [first, second] => (first, second.style),
+        [first, ..] => (first, first.style),
+        [] => return Vec::new(),
+    };
+    let mut red = first.content.trim_end().len();
+    let lines = rows.into_iter().map(|row| {
+        // The end of the message can be on either line.
+        let end = (0..=red.min(row.len())).rev().find(|end| row.is_char_boundary(*end));
+        let (start, rest) = row.split_at(end.unwrap_or(0));
+        red = red.saturating_sub(row.len() + 1);
+        Line::from(vec![
+            Span::styled(start.to_owned(), first.style),
+            Span::styled(rest.to_owned(), second),
+        ])
+    });
+    lines.collect()
 }
 
 /// Returns labels as a list that leaves place for a sentence on the same two lines.
@@ -148,8 +188,12 @@ fn draw_filter(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         frame,
         field,
     );
-    let problem = Filter::parse(dashboard.filter.text()).problem;
-    let (text, style) = if let Some(problem) = problem {
+    let filter = Filter::parse(dashboard.filter.text());
+    let unknown_field = filter.unknown_field.filter(|_| dashboard.rows.is_empty());
+    let (text, style) = if let Some(field) = unknown_field {
+        let field = truncate(&field, 12);
+        (format!("'{field}' is no field; write for example spent>10"), theme.warning())
+    } else if let Some(problem) = filter.problem {
         (problem, theme.warning())
     } else {
         let count = format!("{} of {}", dashboard.rows.len(), dashboard.all_keys().len());

@@ -58,7 +58,8 @@ pub fn draw(model: &Model, page: usize, theme: Theme, frame: &mut Frame<'_>, are
     let last_line = Rect { y: area.bottom() - 1, height: 1, ..area };
     let text = if pages > 1 {
         let page = page % pages + 1;
-        format!(" ↓ next page ({page} of {pages}) · all commands: keywright --help")
+        let step = if page == pages { "first page" } else { "next page" };
+        format!(" ↓ {step} ({page} of {pages}) · all commands: keywright --help")
     } else {
         " All commands: keywright --help".to_owned()
     };

@@ -8,7 +8,7 @@ use ratatui::widgets::Widget;
 
 use super::Theme;
 use super::charts::{self, DayChart};
-use crate::domain::{KeySpending, ResetInterval, StoredKey, format_usd_short, utc_date};
+use crate::domain::{KeySpending, ResetInterval, StoredKey, utc_date};
 use crate::tui::state::Model;
 
 /// The number of days in the charts.
@@ -21,16 +21,19 @@ pub fn draw_chart(key: &StoredKey, model: &Model, theme: Theme, area: Rect, buff
     let days: Vec<_> = spending.last_days(last, CHART_DAYS).map(|(_, spent)| spent).collect();
     let limit = key.limit().value();
     let (per_day, words) = match (limit, key.reset().value()) {
-        (Some(limit), Some(ResetInterval::Daily)) => (Some(limit), ""),
-        (Some(limit), Some(ResetInterval::Weekly)) => (Some(limit / 7.0), " / 7"),
-        (Some(limit), Some(ResetInterval::Monthly)) => (Some(limit / 30.0), " / 30"),
+        (Some(limit), Some(ResetInterval::Daily)) => (Some(limit), "the daily limit"),
+        (Some(limit), Some(ResetInterval::Weekly)) => {
+            (Some(limit / 7.0), "1/7 of the weekly limit")
+        }
+        (Some(limit), Some(ResetInterval::Monthly)) => {
+            (Some(limit / 30.0), "1/30 of the monthly limit")
+        }
         (_, None) | (None, _) => (None, ""),
     };
     let mut title = vec![Span::styled("USD by day", theme.dim())];
-    if let (Some(limit), Some(_)) = (limit, per_day) {
+    if per_day.is_some() {
         title.push(Span::styled("  ╌╌", theme.warning()));
-        let text = format!(" limit {}{words}", format_usd_short(limit));
-        title.push(Span::styled(text, theme.dim()));
+        title.push(Span::styled(format!(" {words}"), theme.dim()));
     }
     Line::from(title).render(Rect { height: 1.min(area.height), ..area }, buffer);
     let plot = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };

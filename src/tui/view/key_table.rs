@@ -29,7 +29,8 @@ pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut F
         // A selected row has one style, so that it reads as one bar in every theme.
         let cells = columns.iter().map(|placed| {
             let mut line = format_cell(*placed, key, model, theme);
-            if is_selected {
+            // The gauge keeps its colours, because on the row's background they would be unreadable.
+            if is_selected && placed.column != Column::Used {
                 line.style = Style::new();
                 line.spans.iter_mut().for_each(|span| span.style = Style::new());
             }

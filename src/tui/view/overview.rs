@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::bars::format_bar;
+use super::bars::format_track;
 use super::charts::{DayChart, format_ranking};
 use super::key_charts::CHART_DAYS;
 use super::{Theme, text};
@@ -65,11 +65,9 @@ fn list_figures(model: &Model, theme: Theme, width: usize) -> Vec<Figure> {
     if let (Some(month), Some(limits)) = (totals.month, limits) {
         if width >= 100 {
             let share = month / limits;
-            let (bar, empty) = format_bar(share, BAR_WIDTH);
             let style = if share > 0.8 { theme.warning() } else { theme.bar() };
             spans.push(Span::raw(" "));
-            spans.push(Span::styled(bar, style));
-            spans.push(Span::styled("░".repeat(empty), theme.rule()));
+            spans.extend(format_track(share, BAR_WIDTH, style, theme));
         }
         spans.push(Span::styled(format!(" of {} limits", format_usd_short(limits)), theme.dim()));
     }

@@ -36,7 +36,10 @@ pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_
     let area = palette_area(body);
     let entries = palette_entries(model, palette);
     let (list, first) = list_area(palette, entries.len(), body);
-    let count = format!(" {} ", entries.len());
+    let count = match entries.len() {
+        1 => " 1 command ".to_owned(),
+        count => format!(" {count} commands "),
+    };
     let block = Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.dim())
@@ -55,8 +58,13 @@ pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_
     let rows = entries.iter().enumerate().skip(first).take(usize::from(list.height));
     for (y, (index, entry)) in (list.y..).zip(rows) {
         let row = Rect { y, height: 1, ..list };
-        let style = if index == selected { theme.selected() } else { Style::new() };
-        frame.render_widget(format_entry(entry, usize::from(list.width), theme).style(style), row);
+        let mut line = format_entry(entry, usize::from(list.width), theme);
+        if index == selected {
+            // One style, so that the key is as readable as the text.
+            line.spans.iter_mut().for_each(|span| span.style = Style::new());
+            line.style = theme.selected();
+        }
+        frame.render_widget(line, row);
     }
 }
 

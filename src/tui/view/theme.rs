@@ -89,11 +89,22 @@ impl Theme {
         }
     }
 
-    /// For rules, the axes of charts and the empty part of a gauge.
+    /// For rules and the axes of charts.
     pub fn rule(self) -> Style {
         match self {
             Self::Terminal | Self::NoColor => Style::new().add_modifier(Modifier::DIM),
             Self::Dark | Self::Light | Self::HighContrast => self.color(&RULE),
+        }
+    }
+
+    /// For the empty part of a gauge. Also on the selected row, it looks as it does on the others.
+    pub fn track(self) -> Style {
+        let solid = |index| Style::new().fg(Color::Indexed(index)).bg(Color::Indexed(index));
+        match self {
+            Self::Dark => solid(238),
+            Self::Light => solid(253),
+            Self::HighContrast => solid(240),
+            Self::Terminal | Self::NoColor => self.rule().remove_modifier(Modifier::REVERSED),
         }
     }
 
