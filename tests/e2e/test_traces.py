@@ -174,7 +174,7 @@ def run_all_commands(world, store):
 def on_screen(world, traced, wire):
     """Creates, reveals, hides and copies a key in the dashboard."""
     before = wire.secrets()
-    pane = Pane(world)
+    pane = Pane(world, size=(120, 40))
     pane.command(shlex.join(traced.argv("dashboard")))
     pane.wait(r"\d/\d\b")
     opened = len(world.opened())
