@@ -254,6 +254,28 @@ fn a_guardrail_that_the_inventory_remembers_of_a_deleted_key_is_carried() {
 }
 
 #[test]
+fn a_guardrail_that_was_deleted_before_it_is_read_again_is_reported() {
+    let case = Case::new(Surroundings { guardrail: true, byok: false, workspace: false });
+    let (services, management_key) = (&case.account.services, &case.account.management);
+    block_on(keys::join_account_keys(services, management_key)).unwrap();
+    let guardrail = format!("GET /api/v1/guardrails/{}", case.guardrail);
+    case.account.proxy.rule(move |request| {
+        if request.starts_with("GET /api/v1/guardrails/assignments") {
+            Fault::Lie(200, r#"{"data":[],"total_count":0}"#.into())
+        } else if request.starts_with(&guardrail) {
+            Fault::Say(404, String::new())
+        } else {
+            Fault::Pass
+        }
+    });
+    let rotation = rotate(&case.account, KEY, management(&case.account));
+    let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
+    assert_eq!(names(&rotated.not_carried, true), ["guardrail"]);
+    let text = rotated.not_carried[0].to_string();
+    assert_eq!(text, "guardrail 'research': the guardrail no longer exists (404)");
+}
+
+#[test]
 fn without_a_management_key_the_key_itself_says_whether_provider_key_spending_counts() {
     let case = Case::new(Surroundings { guardrail: false, byok: true, workspace: false });
     let stored_key = case.account.stored_key(KEY);

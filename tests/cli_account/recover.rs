@@ -55,3 +55,19 @@ fn recover_revokes_the_key_of_an_attempt_that_is_known_by_its_hash() {
     assert_eq!(code, 0, "{out}");
     assert!(out.contains("dismissed"), "{out}");
 }
+
+#[test]
+fn recover_revokes_the_only_key_that_the_account_shows_for_an_attempt() {
+    let home = SandboxHome::new();
+    let (code, _, err) = home.run_with_management_key(&["new", "found"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = home.run(&["rm", "found", "--yes"]);
+    assert_eq!(code, 0, "{err}");
+    record_attempt(&home, "found", None);
+    let (code, _, err) = home.run_with_management_key(&["recover", "--revoke", "found"]);
+    assert!(code == 2 && err.contains("confirmation"), "{err}");
+    let (code, out, err) =
+        home.run_with_management_key(&["recover", "--revoke", "found", "--yes", "--json"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["deleted"]), (0, &json!(["found"])), "{err}");
+}

@@ -75,7 +75,7 @@ fn replace_key(
         RotationOutcome::Completed { rotated, warning } => {
             let unknown: Vec<NotCarried> =
                 rotated.not_carried.iter().filter(|one| !one.is_lost()).cloned().collect();
-            print_losses(&format!("not carried over to the new key of '{label}'"), &unknown);
+            print_losses(&format!("could not be compared for the new key of '{label}'"), &unknown);
             PlanRow::Replaced(rotated, warning)
         }
         RotationOutcome::LabelNotMoved { new, .. } if new.is_of_unconfirmed_account() => {
