@@ -54,8 +54,9 @@ mod unix {
     #[test]
     fn the_program_gets_no_secret_of_keywright_unless_asked_for() {
         let home = Home::new();
-        let script = "env | grep -cE '^(OPENROUTER_MANAGEMENT_KEY|KEYWRIGHT_PASSPHRASE)'";
-        for (option, count) in [(None, "0\n"), (Some("--keep-env"), "3\n")] {
+        let script =
+            "env | grep -cE '^(OPENROUTER_MANAGEMENT_KEY|KEYWRIGHT_PASSPHRASE|BAO_|VAULT_)'";
+        for (option, count) in [(None, "0\n"), (Some("--keep-env"), "6\n")] {
             let mut arguments = vec!["--sandbox", "run", "laptop"];
             arguments.extend(option);
             arguments.extend(["--", "sh", "-c", script]);
@@ -63,6 +64,8 @@ mod unix {
             command
                 .env("OPENROUTER_MANAGEMENT_KEY", "sk-or-v1-management")
                 .env("KEYWRIGHT_PASSPHRASE_FILE", "/dev/null")
+                .env("KEYWRIGHT_PASSPHRASE", "correct horse")
+                .envs(["BAO_TOKEN", "VAULT_TOKEN"].map(|name| (name, "token")))
                 .env("KEYWRIGHT_PASSPHRASE_FD", "7");
             let (_, out, err) = decode_output(&command.output().unwrap());
             assert_eq!((out.as_str(), err.as_str()), (count, ""), "{option:?}");

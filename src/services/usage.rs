@@ -199,7 +199,7 @@ async fn list_keys(
             }
             Some(list.keys)
         }
-        Err(error) if error.is_unavailable() => {
+        Err(error) if error.is_answered() => {
             let error = error.to_user_error();
             notes.push(UserError {
                 message: format!("the keys of the account could not be listed: {}", error.message),

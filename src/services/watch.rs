@@ -32,6 +32,8 @@ pub struct Change {
     pub key: StoredKey,
     /// Why it needs attention; `None` when it no longer does.
     pub attention: Option<Attention>,
+    /// What was reported of the key before.
+    known: Vec<Condition>,
 }
 
 /// The result of [`find_changes`].
@@ -74,6 +76,30 @@ pub fn find_changes(
         .map_err(failed)
 }
 
+/// Records that a change was not reported after all, so that the next call of [`find_changes`] returns
+/// it again.
+///
+/// # Errors
+/// Returns an error if the record cannot be written.
+pub fn mark_unreported(services: &ServiceContext, change: &Change) -> Result<(), UserError> {
+    services
+        .location
+        .update(FILE_NAME, |reported: &mut ReportedConditions| {
+            withdraw(change, reported.servers.entry(services.server.clone()).or_default());
+        })
+        .map_err(|error| error.to_user_error())
+}
+
+fn withdraw(change: &Change, reported: &mut BTreeMap<String, Vec<Condition>>) {
+    let Some(attention) = &change.attention else {
+        reported.insert(change.key.hash.clone(), change.known.clone());
+        return;
+    };
+    if let Some(conditions) = reported.get_mut(&change.key.hash) {
+        conditions.retain(|condition| *condition != attention.condition);
+    }
+}
+
 fn compare(
     attention: Vec<(StoredKey, Vec<Attention>)>,
     reported: &mut BTreeMap<String, Vec<Condition>>,
@@ -85,14 +111,15 @@ fn compare(
         let known = before.remove(&key.hash).unwrap_or_default();
         if attention.is_empty() {
             if !known.is_empty() {
-                report.changes.push(Change { key, attention: None });
+                report.changes.push(Change { key, attention: None, known });
             }
             continue;
         }
         report.needing_attention.push(key.label.to_string());
         reported.insert(key.hash.clone(), attention.iter().map(|one| one.condition).collect());
         for one in attention.into_iter().filter(|one| !known.contains(&one.condition)) {
-            report.changes.push(Change { key: key.clone(), attention: Some(one) });
+            let (key, known) = (key.clone(), known.clone());
+            report.changes.push(Change { key, attention: Some(one), known });
         }
     }
     report
@@ -133,6 +160,24 @@ mod tests {
             .iter()
             .map(|change| format!("{} {}", change.key.label, event(change)))
             .collect()
+    }
+
+    #[test]
+    fn a_change_that_was_not_delivered_is_reported_again() {
+        let attention = |condition| Attention { condition, detail: String::new() };
+        let mut reported = BTreeMap::new();
+        let low = || vec![(key("a"), vec![attention(Condition::Low)])];
+        for _ in 0..2 {
+            let report = compare(low(), &mut reported);
+            assert_eq!(report.changes.len(), 1);
+            withdraw(&report.changes[0], &mut reported);
+        }
+        compare(low(), &mut reported);
+        for _ in 0..2 {
+            let report = compare(vec![(key("a"), Vec::new())], &mut reported);
+            assert!(report.changes[0].attention.is_none());
+            withdraw(&report.changes[0], &mut reported);
+        }
     }
 
     #[test]

@@ -85,6 +85,22 @@ pub fn refresh_all_keys(services: &ServiceContext) -> Result<(), UserError> {
     run_async(refresh_keys(services, &keys))?.1
 }
 
+/// Like [`refresh_all_keys`]; a key that could not be checked is an error even if others were.
+pub(super) fn refresh_every_key(services: &ServiceContext) -> Result<(), UserError> {
+    let keys = inventory::list_keys(&services.location, &services.server)
+        .map_err(|error| error.to_user_error())?;
+    let (answers, result) = run_async(refresh_keys(services, &keys))?;
+    result?;
+    match keys.iter().filter(|key| !answers.contains_key(&key.hash)).count() {
+        0 => Ok(()),
+        unchecked => Err(UserError::new(
+            ErrorKind::Unreachable,
+            format!("{unchecked} of {} keys could not be checked", keys.len()),
+            "the reasons are above; try again later, or run: keywright doctor",
+        )),
+    }
+}
+
 /// The results of a refresh by the hash of the key.
 type CheckResults = HashMap<String, (Timestamp, CheckResult)>;
 

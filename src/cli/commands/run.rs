@@ -21,8 +21,8 @@ Run a program with the key in its environment only: not in its arguments, not in
 this shell. On Unix the program replaces Keywright's process: signals, exit code and job control \
 work as without Keywright.
 
-The program does not receive OPENROUTER_MANAGEMENT_KEY, KEYWRIGHT_PASSPHRASE_FILE or \
-KEYWRIGHT_PASSPHRASE_FD, unless --keep-env is given.
+The program does not receive OPENROUTER_MANAGEMENT_KEY, BAO_TOKEN, VAULT_TOKEN or a variable whose \
+name starts with KEYWRIGHT_PASSPHRASE, unless --keep-env is given or a key is put into it.
 
 A single label may contain , and = as they are; in a list write \\, for a comma and \\\\ for a \
 backslash. Put a label that starts with - after --, or write it as ENV=LABEL.
@@ -42,8 +42,8 @@ pub struct RunArgs {
     /// The variable for the label without a variable
     #[arg(long, value_name = "NAME", default_value = DEFAULT_VARIABLE)]
     env: String,
-    /// Keep Keywright's own secrets in the program's environment: OPENROUTER_MANAGEMENT_KEY,
-    /// KEYWRIGHT_PASSPHRASE_FILE and KEYWRIGHT_PASSPHRASE_FD
+    /// Keep other secrets in the program's environment: OPENROUTER_MANAGEMENT_KEY, BAO_TOKEN,
+    /// VAULT_TOKEN and KEYWRIGHT_PASSPHRASE*
     #[arg(long)]
     keep_env: bool,
     /// Print which variables are set, and which are replaced

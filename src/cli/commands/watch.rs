@@ -9,7 +9,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::list::refresh_all_keys;
+use super::list::refresh_every_key;
 use crate::cli::json::to_iso8601;
 use crate::cli::output::{print, print_error, print_warning};
 use crate::domain::{ErrorKind, LowThreshold, UserError, WatchThresholds, io_error_text};
@@ -24,7 +24,9 @@ Report keys that reach a limit, expire soon or are not used
 Checks all keys at OpenRouter and prints a line for each key that needs attention, once, and
 another when it no longer does. What was reported is remembered, so that a timer repeats nothing.
 
-With --once the exit code is 0 when no key needs attention and 1 when one does.";
+A report whose --exec command failed is repeated at the next check.
+
+With --once the exit code is 0 when all keys were checked and none needs attention.";
 
 /// Arguments of `watch`.
 #[derive(Args, Debug)]
@@ -66,7 +68,7 @@ impl WatchArgs {
             idle: self.idle_days.map(days),
         };
         loop {
-            let refreshed = refresh_all_keys(services);
+            let refreshed = refresh_every_key(services);
             let needing_attention = self.report_changes(services, &thresholds)?;
             if self.once {
                 refreshed?;
@@ -95,17 +97,33 @@ impl WatchArgs {
     ) -> Result<Vec<String>, UserError> {
         let now = Timestamp::now();
         let report = watch::find_changes(services, thresholds, now)?;
+        let mut undelivered = 0;
         for change in &report.changes {
             let facts = Facts::new(change, now);
             print(&if self.json { facts.to_json() } else { facts.to_text() })?;
-            if let Some(command) = &self.exec {
-                self.run_command(command, &facts);
+            if let Some(command) = &self.exec
+                && !self.run_command(command, &facts)
+            {
+                // The next check runs the command again.
+                watch::mark_unreported(services, change)?;
+                undelivered += 1;
             }
+        }
+        if self.once && undelivered > 0 {
+            return Err(UserError::new(
+                ErrorKind::Failed,
+                format!(
+                    "the command of --exec failed for {undelivered} of {} reports",
+                    report.changes.len()
+                ),
+                "correct the command, then run this again: these reports are repeated",
+            ));
         }
         Ok(report.needing_attention)
     }
 
-    fn run_command(&self, command: &str, facts: &Facts) {
+    /// Runs the command of `--exec`. Returns whether it succeeded.
+    fn run_command(&self, command: &str, facts: &Facts) -> bool {
         let (shell, option) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
         let mut child = Command::new(shell);
         child
@@ -118,7 +136,7 @@ impl WatchArgs {
             remove_secret_variables(&mut child);
         }
         match child.status() {
-            Ok(status) if status.success() => {}
+            Ok(status) if status.success() => return true,
             Ok(status) => print_error(&format!("the command of --exec failed: {status}")),
             Err(error) => {
                 print_error(&format!(
@@ -127,6 +145,7 @@ impl WatchArgs {
                 ));
             }
         }
+        false
     }
 }
 
@@ -144,7 +163,7 @@ struct Facts {
 }
 
 impl Facts {
-    fn new(Change { key, attention }: &Change, now: Timestamp) -> Self {
+    fn new(Change { key, attention, .. }: &Change, now: Timestamp) -> Self {
         let (event, detail) = match attention {
             Some(attention) => (attention.condition.as_str(), attention.detail.clone()),
             None => ("ok", "needs no attention any more".into()),

@@ -178,7 +178,14 @@ impl Field {
                 }
                 Ok(_) => Ok(()),
             },
-            Self::DataDir => super::expand_home(text.into()).map(drop).map_err(ValidationError),
+            Self::DataDir => match super::expand_home(text.into()) {
+                Ok(dir) if dir.is_absolute() => Ok(()),
+                // Relative to where the command is run, the keys would seem to be gone elsewhere.
+                Ok(_) => Err(ValidationError(
+                    "write an absolute path, or one that starts with ~/".into(),
+                )),
+                Err(error) => Err(ValidationError(error)),
+            },
             Self::NewLimit => Cents::parse_limit(text).map(drop),
             Self::NewReset => ResetInterval::parse(text).map(drop),
             Self::NewExpires => Expiry::parse(text, now).map(drop),

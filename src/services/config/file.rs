@@ -194,6 +194,7 @@ impl Parser<'_> {
     }
 
     fn parse_profiles(&mut self, profiles: &DeTable<'_>) {
+        let mut offsets = BTreeMap::new();
         for (name, value) in profiles {
             let offset = name.span().start;
             let profile = match name.get_ref().parse::<ProfileName>() {
@@ -220,8 +221,44 @@ impl Parser<'_> {
             }
             // A value that is not there any more could be the server's.
             error = error.or_else(|| self.file.unreadable.clone());
+            let data_dir = table.iter().find(|(name, _)| name.get_ref() == "data_dir");
+            offsets.insert(profile.clone(), data_dir.map_or(offset, |(_, dir)| dir.span().start));
             self.file.profiles.insert(profile, ProfileTable { settings, error });
         }
+        self.check_data_dirs(&offsets);
+    }
+
+    /// Refuses profiles with the same directory: each would use and delete the keys of the other.
+    fn check_data_dirs(&mut self, offsets: &BTreeMap<ProfileName, usize>) {
+        let dirs: Vec<(ProfileName, PathBuf)> = std::iter::once(&ProfileName::default())
+            .chain(self.file.profiles.keys().filter(|name| !name.is_default()))
+            .filter_map(|name| Some((name.clone(), self.data_dir_of(name)?)))
+            .collect();
+        for (index, (name, dir)) in dirs.iter().enumerate() {
+            let Some((other, _)) = dirs[..index].iter().find(|(_, other)| other == dir) else {
+                continue;
+            };
+            let error = format!(
+                "the profiles '{other}' and '{name}' have the same data_dir: give each its own"
+            );
+            let error = self.report(offsets.get(name).copied().unwrap_or_default(), error);
+            for name in [other, name] {
+                if let Some(table) = self.file.profiles.get_mut(name) {
+                    table.error.get_or_insert_with(|| error.clone());
+                }
+            }
+        }
+    }
+
+    /// Returns the directory of a profile, without symbolic links as far as it exists.
+    fn data_dir_of(&self, name: &ProfileName) -> Option<PathBuf> {
+        let own =
+            self.file.profiles.get(name).and_then(|table| table.settings.get(&Field::DataDir));
+        let dir = match own {
+            Some(dir) => super::expand_home(PathBuf::from(&dir.text)).ok()?,
+            None => super::profile_dir(super::default_data_dir().ok()?, name),
+        };
+        Some(dir.canonicalize().unwrap_or_else(|_| dir.components().collect()))
     }
 
     fn parse_bindings(&mut self, table: &DeTable<'_>) {

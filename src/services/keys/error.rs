@@ -313,6 +313,15 @@ impl Error {
         self.is_unavailable() || matches!(error, OutcomeUnknown { .. } | UnexpectedResponse { .. })
     }
 
+    /// Returns whether the server answered, but not with what was requested: other requests may succeed.
+    pub const fn is_answered(&self) -> bool {
+        use openrouter::Error::{RateLimited, Rejected};
+        let Self::ManagementRequestFailed { error, .. } = self else { return false };
+        self.is_of_one_request()
+            || matches!(error, RateLimited { .. })
+            || matches!(error, Rejected { status, .. } if *status != 401)
+    }
+
     /// Returns whether the server has no such key.
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::ManagementRequestFailed { error, .. } if is_not_found(error))

@@ -118,6 +118,11 @@ pub async fn fetch_summary(
         return Ok(Some(summary));
     }
     let listed = list_keys(services, run.client(), run.management(), &mut summary.notes).await?;
+    if listed.keys.is_none()
+        && let Some(note) = summary.notes.last_mut()
+    {
+        note.meaning = "the keys are counted from those stored here".into();
+    }
     let stored_keys = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;
     let known: HashSet<&str> = listed.keys.iter().flatten().map(|key| key.hash.as_str()).collect();
@@ -155,7 +160,7 @@ fn take_part<T>(
 ) -> Result<Option<T>, UserError> {
     match result {
         Ok(part) => Ok(Some(part)),
-        Err(error) if error.is_of_one_request() => {
+        Err(error) if error.is_answered() => {
             let error = error.to_user_error();
             notes.push(UserError {
                 message: format!("the {name} could not be read: {}", error.message),

@@ -158,3 +158,20 @@ fn unreadable_files_are_an_error_and_a_missing_one_is_empty() {
     std::fs::write(&path, b"\xff").unwrap();
     assert!(read(&path, false)[0].contains("UTF-8"));
 }
+
+#[test]
+fn profiles_never_share_a_directory() {
+    let dir = std::env::temp_dir();
+    let dir = toml::Value::String(dir.display().to_string());
+    let shared = format!("[profiles.a]\ndata_dir = {dir}\n[profiles.b]\ndata_dir = {dir}\n");
+    let file = parse(&shared);
+    assert_eq!(
+        file.errors,
+        ["4:12: the profiles 'a' and 'b' have the same data_dir: give each its own"]
+    );
+    assert!(file.profiles.values().all(|profile| profile.error.is_some()));
+    let file = parse("[profiles.a]\ndata_dir = \"keys\"\n[profiles.b]\n");
+    assert!(file.errors[0].contains("write an absolute path"), "{:?}", file.errors);
+    assert!(file.profiles[&"a".parse().unwrap()].error.is_some());
+    assert!(file.profiles[&"b".parse().unwrap()].error.is_none());
+}
