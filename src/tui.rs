@@ -77,7 +77,8 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
     let size = check_terminal()?;
     let Options { sandbox_controls, use_color, settings } = options;
     let key_bindings = settings.bindings.iter().map(|(name, key)| (name.as_str(), key.as_str()));
-    let (key_overrides, key_problems) = keymap::resolve_key_overrides(key_bindings);
+    // What is wrong with them is among the errors of the file.
+    let (key_overrides, _) = keymap::resolve_key_overrides(key_bindings);
     let clock = Clock::default();
     // The sandbox's key is its own. Another server could be anyone's.
     let is_asked = sandbox_controls.is_none() && services.server != DEFAULT_SERVER;
@@ -91,7 +92,7 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
         refresh_interval: settings.refresh_interval(),
         key_overrides,
         sort_order: SortOrder::from_name(settings.sort()),
-        config_errors: [settings.errors.clone(), key_problems].concat(),
+        config_errors: settings.errors.clone(),
         key_defaults: services.key_defaults.clone(),
         profile: services.profile.clone(),
         asks_about_environment_key: environment_key.is_some(),

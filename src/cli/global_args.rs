@@ -178,8 +178,11 @@ impl GlobalArgs {
     fn choose_profile(&self) -> Result<(ProfileName, Origin), UserError> {
         if let Some(name) = &self.profile {
             let profile = name.parse().map_err(|problem| {
-                usage_error(format!("--profile: {problem}"), "list them: keywright profile list")
-                    .with_meaning("nothing was done")
+                usage_error(
+                    format!("--profile: {problem}"),
+                    "leave the option out to use the profile in use; the names are in config.toml",
+                )
+                .with_meaning("nothing was done")
             })?;
             return Ok((profile, self.origin("profile")));
         }

@@ -152,7 +152,9 @@ impl StoredKey {
             .filter_map(|budget| {
                 Some(BindingLayer {
                     limit: budget.limit_usd,
-                    remaining: budget.remaining_usd?,
+                    remaining: budget
+                        .remaining_usd
+                        .or_else(|| Some(budget.limit_usd? - budget.spend_usd?))?,
                     resets_at: budget.resets_at.value(),
                     is_key_limit: false,
                 })

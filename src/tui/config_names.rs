@@ -14,6 +14,7 @@ pub const CONFIG_NAMES: DashboardNames = DashboardNames {
     // Read back with `Settings::bindings`: action and key.
     actions: keymap::action_names,
     check_key: keymap::check_key,
+    conflicts: |bindings| keymap::resolve_key_overrides(bindings.iter().copied()).1,
 };
 
 #[cfg(test)]

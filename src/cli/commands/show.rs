@@ -92,7 +92,14 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
         "remaining",
         &match key.limit() {
             Reported::None => "no limit".into(),
-            _ => usd(key.remaining(now)),
+            _ => match key.binding_layer(now).filter(|layer| !layer.is_key_limit) {
+                Some(layer) => format!(
+                    "{}, as a budget around the key allows no more; {} of its own limit",
+                    format_usd(layer.remaining.max(0.0)),
+                    usd(key.remaining(now))
+                ),
+                None => usd(key.remaining(now)),
+            },
         },
     );
     row("spent", &format!("{} in total, {} today", usd(info.usage), usd(info.usage_daily)));

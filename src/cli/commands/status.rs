@@ -48,8 +48,7 @@ impl StatusArgs {
                 let _ = write!(text, "\n{}: {}", key.label, format_state(key, now));
             }
             if let Some(at) = oldest_check(&keys) {
-                let _ =
-                    write!(text, "\nchecked {}", format_relative_time(at, now).replace("in ", ""));
+                let _ = write!(text, "\nchecked {}", format_relative_time(now, at));
             }
         }
         print(&format!("{text}\n"))

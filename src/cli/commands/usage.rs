@@ -83,9 +83,11 @@ impl UsageArgs {
             print_warning(note);
         }
         if report.source == UsageSource::Samples {
-            print_status(
-                "these figures are from the checks that Keywright made itself; the activity of the account needs a management key: keywright management set",
-            );
+            print_status(if report.notes.is_empty() {
+                "these figures are from the checks that Keywright made itself; the activity of the account needs a management key: keywright management set"
+            } else {
+                "these figures are from the checks that Keywright made itself, and may be incomplete"
+            });
         }
         let rows = group_rows(&report, grouping);
         if self.json {

@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{DashboardNames, Field};
-use crate::domain::{ProfileName, ValidationError, find_keys, io_error_text};
+use crate::domain::{Cents, ProfileName, ResetInterval, ValidationError, find_keys, io_error_text};
 use crate::services::diagnostic::{Diagnostic, LineIndex, format_suggestion, redact_excerpt};
 
 /// Largest configuration file in bytes.
@@ -88,7 +88,13 @@ impl ConfigFile {
             let error = parser.report(offset, error);
             parser.file.unreadable.get_or_insert(error);
         }
+        // What is read of a line with a syntax error may be wrong only because of it.
+        let invalid: Vec<_> = parser.errors.iter().map(|error| error.position.line).collect();
+        let count = parser.errors.len();
         parser.parse_sections(table.get_ref());
+        let mut later = parser.errors.split_off(count);
+        later.retain(|error| !invalid.contains(&error.position.line));
+        parser.errors.append(&mut later);
         parser.errors.sort_by_key(|error| error.position);
         let errors = parser.errors.iter().map(ToString::to_string).collect();
         Self { errors, ..parser.file }
@@ -282,6 +288,13 @@ impl Parser<'_> {
                 Setting { text: text.to_string(), line: self.lines.position(offset).line };
             self.file.bindings.insert(action.into(), setting);
         }
+        let bindings = &self.file.bindings;
+        let bindings: Vec<_> = bindings.iter().map(|(name, key)| (&**name, &*key.text)).collect();
+        for (action, problem) in (self.names.conflicts)(&bindings) {
+            self.file.bindings.remove(&action);
+            let value = table.iter().find(|(name, _)| name.get_ref() == action.as_str());
+            self.report(value.map_or(0, |(_, value)| value.span().start), problem);
+        }
     }
 
     /// Returns the valid fields of a section and the first error of a value.
@@ -308,6 +321,16 @@ impl Parser<'_> {
                     self.report(name.span().start, unknown_message("field", text, &known));
                 }
             }
+        }
+        let is_unlimited = settings
+            .get(&Field::NewLimit)
+            .is_some_and(|limit| matches!(Cents::parse_limit(&limit.text), Ok(None)));
+        let resets = |reset: &Setting| matches!(ResetInterval::parse(&reset.text), Ok(Some(_)));
+        if is_unlimited && settings.get(&Field::NewReset).is_some_and(resets) {
+            settings.remove(&Field::NewReset);
+            let value = table.iter().find(|(name, _)| name.get_ref() == "reset");
+            let offset = value.map_or(0, |(_, value)| value.span().start);
+            self.report(offset, "new.reset needs a limit, and new.limit is none");
         }
         (settings, first_error)
     }

@@ -20,6 +20,8 @@ pub struct DashboardNames {
     pub actions: fn() -> &'static [(&'static str, &'static str)],
     /// Checks the text of a key such as `ctrl-n`; the error says what is expected.
     pub check_key: fn(&str) -> Result<(), String>,
+    /// Returns the actions whose configured key cannot be used, each with a sentence that says why.
+    pub conflicts: fn(&[(&str, &str)]) -> Vec<(String, String)>,
 }
 
 /// Where a value comes from.

@@ -313,6 +313,16 @@ impl Error {
         self.is_unavailable() || matches!(error, OutcomeUnknown { .. } | UnexpectedResponse { .. })
     }
 
+    /// Returns the error of a request that only reads, as it is shown to a person.
+    pub fn to_read_error(&self) -> UserError {
+        let error = UserError { meaning: String::new(), ..self.to_user_error() };
+        if !self.is_unavailable() {
+            return error;
+        }
+        let advice = "this management key may not read it, or the server does not have it; another one: keywright management set";
+        UserError { advice: advice.into(), ..error }
+    }
+
     /// Returns whether the server answered, but not with what was requested: other requests may succeed.
     pub const fn is_answered(&self) -> bool {
         use openrouter::Error::{RateLimited, Rejected};

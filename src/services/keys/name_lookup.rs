@@ -71,7 +71,7 @@ fn unknown_name<T: Named>(text: &str, all: &[T]) -> SurroundingsError {
     }
     SurroundingsError::UnknownName {
         noun: T::NOUN,
-        name: redact_excerpt(text),
+        name: if text.is_empty() { String::new() } else { redact_excerpt(text) },
         suggestion: format_suggestion(text, &known),
         known: names,
     }

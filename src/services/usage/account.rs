@@ -161,7 +161,7 @@ fn take_part<T>(
     match result {
         Ok(part) => Ok(Some(part)),
         Err(error) if error.is_answered() => {
-            let error = error.to_user_error();
+            let error = error.to_read_error();
             notes.push(UserError {
                 message: format!("the {name} could not be read: {}", error.message),
                 meaning: String::new(),

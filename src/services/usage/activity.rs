@@ -304,7 +304,7 @@ impl ActivityRun {
 }
 
 fn explain(error: &Error) -> UserError {
-    UserError { meaning: String::new(), ..error.to_user_error() }
+    error.to_read_error()
 }
 
 fn cancelled() -> UserError {

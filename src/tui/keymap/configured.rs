@@ -63,10 +63,10 @@ pub fn check_key(text: &str) -> Result<(), String> {
 }
 
 /// Returns the configured keys that can be used, and a sentence for each that cannot: an unknown name, an
-/// unknown key, or a key that another action on the same screen has.
+/// unknown key, or a key that another action on the same screen has. Each is with the name.
 pub fn resolve_key_overrides<'a>(
     bindings: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> (KeyOverrides, Vec<String>) {
+) -> (KeyOverrides, Vec<(String, String)>) {
     let (mut overrides, mut problems) = (KeyOverrides::default(), Vec::new());
     for (name, key) in bindings {
         let Some(action) = named_actions().find(|action| action.name == name) else {
@@ -74,19 +74,24 @@ pub fn resolve_key_overrides<'a>(
                 .map(|action| action.name)
                 .max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)))
                 .unwrap_or_default();
-            problems.push(format!("no action is named '{name}'; did you mean '{similar}'?"));
+            let problem = format!("no action is named '{name}'; did you mean '{similar}'?");
+            problems.push((name.to_owned(), problem));
             continue;
         };
         match key.parse::<KeyPress>() {
             Ok(key) => overrides.0.push((action.name, key)),
-            Err(()) => problems.push(format!(
-                "'{key}' for '{name}' is not a key; write for example D, ctrl-d, space or f5"
+            Err(()) => problems.push((
+                name.to_owned(),
+                format!(
+                    "'{key}' for '{name}' is not a key; write for example D, ctrl-d, space or f5"
+                ),
             )),
         }
     }
     // A key that becomes free by another override may be taken, so the conflicts are found at the end.
     while let Some((name, key, other)) = find_conflict(&overrides) {
-        problems.push(format!("the key {key} for '{name}' is already used: {other}"));
+        let problem = format!("the key {key} for '{name}' is already used: {other}");
+        problems.push((name.to_owned(), problem));
         overrides.0.retain(|(override_name, _)| *override_name != name);
     }
     (overrides, problems)
@@ -159,7 +164,10 @@ mod tests {
             "key ctrl-c for 'quit'",
         ];
         for text in expected {
-            assert!(problems.iter().any(|problem| problem.contains(text)), "{text}: {problems:?}");
+            assert!(
+                problems.iter().any(|(_, problem)| problem.contains(text)),
+                "{text}: {problems:?}"
+            );
         }
         assert_eq!(problems.len(), 4, "{problems:?}");
     }

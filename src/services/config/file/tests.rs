@@ -12,6 +12,12 @@ const NAMES: DashboardNames = DashboardNames {
         1 => Ok(()),
         _ => Err("write a key such as n".into()),
     },
+    conflicts: |bindings| {
+        let is_taken = |(name, key): &&(&str, &str)| *name != "quit" && *key == "q";
+        let conflict =
+            |(name, _): &(&str, &str)| ((*name).to_owned(), format!("'{name}' is taken"));
+        bindings.iter().filter(is_taken).map(conflict).collect()
+    },
 };
 
 fn parse(text: &str) -> ConfigFile {
@@ -160,14 +166,33 @@ fn unreadable_files_are_an_error_and_a_missing_one_is_empty() {
 }
 
 #[test]
+fn a_key_that_another_action_has_is_an_error_of_the_file() {
+    let file = parse("[keys]\nnew = \"q\"\n");
+    assert_eq!(file.errors, ["line 2, column 7: 'new' is taken"]);
+    assert!(file.bindings.is_empty());
+}
+
+#[test]
+fn a_reset_needs_a_limit() {
+    let file = parse("[new]\nlimit = \"none\"\nreset = \"daily\"\n");
+    assert_eq!(file.errors, ["line 3, column 9: new.reset needs a limit, and new.limit is none"]);
+}
+
+#[test]
+fn a_syntax_error_is_one_error() {
+    let file = parse("[new]\nlimit =\n");
+    assert_eq!(file.errors.len(), 1, "{:?}", file.errors);
+}
+
+#[test]
 fn profiles_never_share_a_directory() {
     let dir = std::env::temp_dir();
-    let dir = toml::Value::String(dir.display().to_string());
+    let dir = format!("'{}'", dir.display());
     let shared = format!("[profiles.a]\ndata_dir = {dir}\n[profiles.b]\ndata_dir = {dir}\n");
     let file = parse(&shared);
     assert_eq!(
         file.errors,
-        ["4:12: the profiles 'a' and 'b' have the same data_dir: give each its own"]
+        ["line 4, column 12: the profiles 'a' and 'b' have the same data_dir: give each its own"]
     );
     assert!(file.profiles.values().all(|profile| profile.error.is_some()));
     let file = parse("[profiles.a]\ndata_dir = \"keys\"\n[profiles.b]\n");
