@@ -102,3 +102,12 @@ fn a_label_becomes_the_name_of_a_variable() {
         assert_eq!(label.to_variable_name(), format!("OPENROUTER_API_KEY_{name}"));
     }
 }
+
+#[test]
+fn disabling_without_a_management_key_is_refused_before_the_question() {
+    let mut model = model_with_keys(&["a"]);
+    model.account.lacks_management_key = true;
+    assert!(send_intent(&mut model, Intent::ToggleDisabled).is_empty());
+    assert!(model.question.is_none());
+    assert!(matches!(&model.notice, Some(Err(error)) if error.advice.contains("press M")));
+}

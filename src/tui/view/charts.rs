@@ -4,6 +4,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Rect};
+use ratatui::style::Color;
 use ratatui::symbols;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Bar, BarChart, BarGroup, Widget};
@@ -95,8 +96,9 @@ impl DayChart<'_> {
                 if let Some(cell) = buffer.cell_mut(position) {
                     // Over a bar, the line is drawn on the bar's colour.
                     let background = match cell.symbol() {
-                        symbols::block::FULL => cell.fg,
-                        _ => cell.bg,
+                        " " => cell.bg,
+                        symbols::block::FULL if cell.fg != Color::Reset => cell.fg,
+                        _ => continue,
                     };
                     cell.set_symbol("╌").set_style(theme.warning().bg(background));
                 }
