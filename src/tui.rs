@@ -370,20 +370,18 @@ fn check_terminal() -> Result<(u16, u16), UserError> {
             "use another terminal, or the commands: keywright --help",
         ));
     }
-    let size = terminal::size().map_err(|error| terminal_error(&error))?;
-    if size.0 < view::MIN_TERMINAL_SIZE.0 || size.1 < view::MIN_TERMINAL_SIZE.1 {
+    let (columns, rows) = terminal::size().map_err(|error| terminal_error(&error))?;
+    let (least_columns, least_rows) = view::MIN_TERMINAL_SIZE;
+    if columns < least_columns || rows < least_rows {
         return Err(error(
             &format!(
-                "the terminal has {} columns and {} rows; the dashboard needs {} and {}",
-                size.0,
-                size.1,
-                view::MIN_TERMINAL_SIZE.0,
-                view::MIN_TERMINAL_SIZE.1
+                "the terminal has {columns} columns and {rows} rows; \
+                 the dashboard needs {least_columns} and {least_rows}"
             ),
             "enlarge it, or use the commands: keywright --help",
         ));
     }
-    Ok(size)
+    Ok((columns, rows))
 }
 
 fn terminal_error(error: &io::Error) -> UserError {

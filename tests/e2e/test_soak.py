@@ -98,6 +98,9 @@ class Dashboard:
         world.env["KEYWRIGHT_RETRIES"] = "0"
         self.pane = Pane(world, size=(120, 40), OPENROUTER_MANAGEMENT_KEY=self.management)
         self.pane.dashboard("--server", self.gate.url, "--every", "1")
+        self.pane.wait_words("Send OPENROUTER_MANAGEMENT_KEY to")
+        self.pane.press("y")
+        self.pane.wait_gone("Send OPENROUTER_MANAGEMENT_KEY to")
         self.pid = self.pane.pid()
         self.rounds = self.refusals = 0
 
