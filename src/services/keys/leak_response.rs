@@ -26,8 +26,10 @@ pub async fn respond_to_leak(
     let mut responses = Vec::with_capacity(leaked.len());
     for (stored_key, disabled) in leaked.iter().zip(disabled) {
         report(ProvisioningEvent::Notice(disabled.message.clone()));
+        // Boxed, since the future is large.
         let rotation =
-            rotate_key(services, stored_key, auth_method.clone(), policy, controls, report).await;
+            rotate_key(services, stored_key, auth_method.clone(), policy, controls, report);
+        let rotation = Box::pin(rotation).await;
         responses.push(LeakResponse {
             label: stored_key.label.clone(),
             disable_result: disabled,
