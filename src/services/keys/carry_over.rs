@@ -3,9 +3,10 @@
 
 use jiff::Timestamp;
 
+use super::management_key::{AccountAccess, NO_MANAGEMENT_KEY};
 use super::paging::{ListBudget, fetch_all_pages};
 use super::same_policy::fetch_policy;
-use super::{management_key, retry_request, secret_for};
+use super::{retry_request, secret_for};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{
     AccountKey, ByokAccess, ByokCredential, Cents, GuardrailAssignment, GuardrailRef, KeyPart,
@@ -13,27 +14,12 @@ use crate::domain::{
 };
 use crate::services::provision::ServiceContext;
 
-/// Why nothing can be read or changed at the account.
-const NO_MANAGEMENT_KEY: &str = "needs a management key: keywright management set";
-
 /// Why a guardrail cannot be given.
 const GUARDRAIL_DELETED: &str = "the guardrail no longer exists (404)";
 
 /// How often the two keys are compared and what is missing is given to the new one. The second
 /// comparison also shows what somebody changed meanwhile.
 const MAX_ROUNDS: usize = 3;
-
-/// The management key, or why there is none.
-pub(super) type AccountAccess = Result<ManagementKey, String>;
-
-/// Returns the management key in use.
-pub(super) async fn load_access(services: &ServiceContext) -> AccountAccess {
-    match management_key::load_management_key(services).await {
-        Ok(Some((key, _))) => Ok(key),
-        Ok(None) => Err(NO_MANAGEMENT_KEY.into()),
-        Err(error) => Err(format!("the management key cannot be read: {error}")),
-    }
-}
 
 /// Returns what a replacement of `stored_key` will lack, as far as that shows before it is created:
 /// whether the account allows a change shows only when it is made.

@@ -7,6 +7,21 @@ use crate::services::provision::ServiceContext;
 use crate::storage::secret_store::{self, EntryId};
 use secrecy::ExposeSecret;
 
+/// Why nothing can be read or changed at the account.
+pub(super) const NO_MANAGEMENT_KEY: &str = "needs a management key: keywright management set";
+
+/// The management key, or why there is none.
+pub(super) type AccountAccess = Result<ManagementKey, String>;
+
+/// Returns the management key in use.
+pub(super) async fn load_access(services: &ServiceContext) -> AccountAccess {
+    match load_management_key(services).await {
+        Ok(Some((key, _))) => Ok(key),
+        Ok(None) => Err(NO_MANAGEMENT_KEY.into()),
+        Err(error) => Err(format!("the management key cannot be read: {error}")),
+    }
+}
+
 /// The source of a management key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManagementKeySource {

@@ -12,7 +12,8 @@
 
 use jiff::Timestamp;
 
-use super::carry_over::{AccountAccess, carry_over, load_access};
+use super::carry_over::carry_over;
+use super::management_key::{AccountAccess, load_access};
 use super::same_policy::{build_same_policy_request, fetch_policy};
 use super::{Error, delete_secret, missing_error, secret_for, store_secret};
 use crate::domain::{

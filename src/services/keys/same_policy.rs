@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::carry_over::AccountAccess;
+use super::management_key::AccountAccess;
 use super::{Error, retry_request};
 use crate::domain::{
     ApiKey, Cents, CheckResult, DefaultedFields, Expiry, KeyRequest, StoredKey, format_timestamp,
