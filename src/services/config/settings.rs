@@ -21,8 +21,11 @@ pub struct DashboardNames {
     /// Checks the text of a key such as `ctrl-n`; the error says what is expected.
     pub check_key: fn(&str) -> Result<(), String>,
     /// Returns the actions whose configured key cannot be used, each with a sentence that says why.
-    pub conflicts: fn(&[(&str, &str)]) -> Vec<(String, String)>,
+    pub conflicts: FindConflicts,
 }
+
+/// Takes actions with their configured keys; returns the actions whose key cannot be used, and why.
+pub type FindConflicts = fn(&[(&str, &str)]) -> Vec<(String, String)>;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -105,8 +105,7 @@ fn wrap_notice<'a>(notice: &'a Line<'_>, width: usize, rest: &str) -> Vec<Line<'
         let room = width.saturating_sub(rest.width());
         // A word that would be cut is left out.
         let last = text::wrap(&rows[1], room).into_iter().next().unwrap_or_default();
-        rows[1] = last.trim_end_matches([',', ';', ':', '.']).to_owned();
-        rows[1].push_str(rest);
+        rows[1] = format!("{}{rest}", last.trim_end_matches([',', ';', ':', '.']));
     }
     let (first, second) = match &notice.spans[..] {
         [first, second] => (first, second.style),
