@@ -355,7 +355,7 @@ fn a_rate_limit_in_the_middle_is_waited_for() {
     case.account.proxy.rule(move |request| {
         let is_page = request.starts_with("GET /api/v1/guardrails")
             || request.starts_with("GET /api/v1/byok");
-        let is_limited = is_page && count.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+        let is_limited = is_page && count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
         if is_limited { Fault::SlowDown(0) } else { Fault::Pass }
     });
     let rotation = rotate(&case.account, KEY, management(&case.account));

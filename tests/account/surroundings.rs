@@ -28,6 +28,9 @@ fn refresh(account: &TestAccount, label: &str) {
     assert!(matches!(results.lock().unwrap()[..], [CheckResult::Valid(_)]));
 }
 
+/// The start of the requests that assign a guardrail.
+const ASSIGN: &str = "POST /api/v1/guardrails/";
+
 #[test]
 fn a_key_whose_guardrail_is_spent_is_blocked_by_its_name_until_the_reset() {
     let account = TestAccount::new();
@@ -122,7 +125,6 @@ fn a_guardrail_is_found_by_name_assigned_and_read_back() {
     assert_eq!(assigned(), None);
 
     // Each answer is accepted only if the key has the guardrail afterwards.
-    const ASSIGN: &str = "POST /api/v1/guardrails/";
     account.spoil(ASSIGN, Fault::Swallow);
     assign(Some(&research)).unwrap();
     account.spoil(ASSIGN, Fault::Say(200, r#"{"unassigned_count": 1}"#.into()));
