@@ -348,9 +348,7 @@ fn concurrent_runs_with_one_label_keep_all_keys() {
                 scope.spawn(move || {
                     let key = Reply::key(&format!("sk-or-v1-{number}"));
                     // All runs have checked that the label is free before the first one stores.
-                    let server = Server::with(vec![key], move || {
-                        barrier.wait();
-                    });
+                    let server = Server::with(vec![key], move || _ = barrier.wait());
                     let services = ServiceContext {
                         secret_store,
                         location,

@@ -1,5 +1,7 @@
 //! A replacement is never weaker than what it replaces without a word about it: every combination of
 //! guardrail, provider key and workspace, with a fault at each step.
+//!
+//! Longer than 400 lines, because the combinations and their faults use one description of a case.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
