@@ -71,7 +71,7 @@ pub struct Dashboard {
     pub marked_hashes: HashSet<String>,
     /// The index in `rows` of the first row on screen.
     pub first_row: usize,
-    /// The width of the longest label in `rows`, at most [`MAX_LABEL_WIDTH`].
+    /// The width of the longest label in `rows`, at most `MAX_LABEL_WIDTH`.
     pub longest_label: u16,
     /// Whether a person has pressed a key.
     pub has_acted: bool,

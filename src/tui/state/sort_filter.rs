@@ -36,7 +36,7 @@ impl SortOrder {
         Self::Expiry,
     ];
 
-    /// The names in the configuration file, in the order of [`Self::ALL`].
+    /// The names in the configuration file, in the order of the sort orders.
     pub const NAMES: [&'static str; 6] = ["created", "label", "state", "spent", "reset", "expiry"];
 
     /// Returns the sort order with this name; the default for any other.

@@ -46,7 +46,7 @@ impl Dashboard {
         (row < self.rows.len()).then_some(row)
     }
 
-    /// Selects the row. Returns whether this is the second click on it within [`DOUBLE_CLICK`].
+    /// Selects the row. Returns whether this is the second click on it within the time of a double click.
     pub fn click_row(&mut self, row: usize, now: Timestamp) -> bool {
         self.select_row(row);
         let first = self.last_click.replace((row, now));
