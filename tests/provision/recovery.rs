@@ -55,9 +55,26 @@ fn journal_records_the_sent_code_without_the_secret() {
     assert!(!after.contains("stage"), "{after}");
 }
 
+/// Starts creating the key "x" and drops the run while its code is on the way, as a kill would end it.
+fn interrupt(services: &ServiceContext, server: &Server) -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (_cancel_sender, cancel) = watch::channel(false);
+    let (_paste, pasted) = mpsc::channel(1);
+    let mut controls = ProvisioningControls { cancel, pasted_codes: pasted };
+    let sent = server.exchange_received();
+    runtime.block_on(async {
+        let request = request("x");
+        let run = provision::run(&request, AuthMethod::Browser, services, &mut controls, &|_| ());
+        tokio::select! {
+            outcome = run => panic!("{outcome:?}"),
+            () = sent.notified() => {}
+        }
+    });
+    runtime
+}
+
 #[test]
 fn interrupted_attempt_is_finished_at_the_next_start() {
-    // A run that ends while its code is on the way, as a kill would end it.
     let dir = tempfile::tempdir().unwrap();
     let secret_store = SecretStore::memory_with_entries(Vec::new());
     let server = Server::new(vec![Reply::Silence, Reply::key("sk-or-v1-recovered")]);
@@ -67,19 +84,7 @@ fn interrupted_attempt_is_finished_at_the_next_start() {
         request_timeout: Duration::from_secs(20),
         ..services(&server.url)
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (_cancel_sender, cancel) = watch::channel(false);
-    let (_paste, pasted) = mpsc::channel(1);
-    let mut controls = ProvisioningControls { cancel, pasted_codes: pasted };
-    let sent = server.exchange_received();
-    runtime.block_on(async {
-        let request = request("x");
-        let run = provision::run(&request, AuthMethod::Browser, &services, &mut controls, &|_| ());
-        tokio::select! {
-            outcome = run => panic!("{outcome:?}"),
-            () = sent.notified() => {}
-        }
-    });
+    let runtime = interrupt(&services, &server);
     let recovered = runtime.block_on(provision::recover_attempts(&services)).unwrap();
     assert_eq!(recovered.stored[0].label.as_str(), "x");
     assert_eq!(recovered.unresolved.len(), 0);
@@ -99,16 +104,7 @@ fn an_attempt_is_recovered_in_the_store_that_it_records() {
         request_timeout: Duration::from_secs(20),
         ..services(&server.url)
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (_cancel_sender, cancel) = watch::channel(false);
-    let (_paste, pasted) = mpsc::channel(1);
-    let mut controls = ProvisioningControls { cancel, pasted_codes: pasted };
-    let sent = server.exchange_received();
-    runtime.block_on(async {
-        let request = request("x");
-        let run = provision::run(&request, AuthMethod::Browser, &services, &mut controls, &|_| ());
-        tokio::select! { outcome = run => panic!("{outcome:?}"), () = sent.notified() => {} }
-    });
+    let runtime = interrupt(&services, &server);
     // The next run uses another store, and knows this one.
     let file = SecretStore::age_file(dir.path().to_owned(), Arc::new(|_| panic!("not needed")));
     let only_file =
