@@ -89,6 +89,14 @@ impl DayChart<'_> {
             .bar_gap(gap)
             .bar_style(theme.bar());
         chart.render(plot, buffer);
+        // A blank cell of any colour looks the same; one colour for a row is written once.
+        if let Some(color) = theme.bar().fg {
+            for position in plot.positions() {
+                if let Some(cell) = buffer.cell_mut(position).filter(|cell| cell.symbol() == " ") {
+                    cell.set_fg(color);
+                }
+            }
+        }
         let used = (u16::try_from(shown).unwrap_or(0) * (width + gap) - gap).min(plot.width);
         if let Some(row) = limit_row {
             let line = Rect { y: plot.y + row, height: 1, width: used, ..plot };
