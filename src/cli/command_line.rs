@@ -2,6 +2,7 @@
 //! options that every command accepts on a page of their own, and without empty variables.
 
 use std::ffi::{OsStr, OsString};
+use std::mem::ManuallyDrop;
 
 use clap::error::ErrorKind;
 use clap::{Args, Command, CommandFactory, FromArgMatches};
@@ -117,7 +118,8 @@ impl Cli {
         } else {
             Self::command()
         };
-        let mut command = command.color(find_color_option(&args));
+        // Freeing thousands of small strings would take a quarter of the program's start.
+        let mut command = ManuallyDrop::new(command.color(find_color_option(&args)));
         let matches = command
             .try_get_matches_from_mut(&args)
             .map_err(|error| explain_error(error, &args, is_whole))?;
