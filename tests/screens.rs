@@ -299,7 +299,7 @@ fn disabling_and_enabling_name_the_key_in_their_question() {
     let label = model.dashboard.selected_key().unwrap().label.clone();
     let screen = drawn(&model);
     assert!(screen.contains(&format!("Disable {label} at OpenRouter?")), "{screen}");
-    assert!(screen.contains("y yes") && screen.contains("n no"), "{screen}");
+    assert!(screen.contains("y disable") && screen.contains("n cancel"), "{screen}");
 }
 
 #[test]

@@ -6,13 +6,16 @@
 //! body      the current screen: for the dashboard what needs attention, the list of keys, and the
 //!           selected key below or beside it; help covers the body
 //! ───────
-//! notice    question, last result or error, filter
+//! notice    last result or error, filter
 //! footer    the active key bindings
 //! ```
+//!
+//! A question or the result of an action is a dialog over the dimmed screen.
 
 mod bars;
 mod charts;
 mod confirm_dialog;
+mod dialog;
 mod footer;
 mod form;
 mod header;
@@ -27,6 +30,7 @@ mod overview;
 mod palette;
 mod pane;
 mod plan;
+mod question;
 mod sign_in_screen;
 mod text;
 mod theme;
@@ -78,9 +82,8 @@ pub fn intent_at(model: &Model, column: u16, row: u16) -> Option<Intent> {
     if row == screen.footer.y {
         return footer::intent_at(model, screen.footer.into(), column);
     }
-    // A question is answered with its words in the footer.
-    if model.question.is_some() {
-        return None;
+    if dialog::is_open(model) && !matches!(model.overlay, Some(Overlay::Palette(_))) {
+        return dialog::intent_at(model, (column, row));
     }
     match (&model.overlay, &model.screen) {
         (Some(Overlay::Palette(state)), _) => {
@@ -134,12 +137,16 @@ pub fn draw_and_measure(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> D
     } else {
         drawn.scroll_end = draw_body(model, theme, frame, body);
     }
+    footer::draw_notice(model, theme, frame, rule, screen.message.into());
+    if dialog::is_open(model) {
+        dialog::draw(model, theme, frame);
+        drawn.link = None;
+    }
     if let Some(Overlay::Palette(state)) = &model.overlay {
         palette::draw(state, model, theme, frame, body);
         // The terminal would write the address over the palette.
         drawn.link = None;
     }
-    footer::draw_notice(model, theme, frame, rule, screen.message.into());
     footer::draw(model, theme, frame, screen.footer.into());
     drawn
 }
@@ -152,13 +159,11 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) -> 
             sign_in_screen::draw(state, model, theme, frame, body);
         }
         Screen::NewKey(state) => new_key_screen::draw(state, model, theme, frame, body),
-        Screen::Confirm(state) => confirm_dialog::draw(state, model, theme, frame, body),
-        Screen::ActionResults(results) => {
-            confirm_dialog::draw_action_results(results, theme, frame, body);
-        }
         Screen::Plan(state) => plan::draw(state, theme, frame, body),
         Screen::Management(state) => management::draw(state, theme, frame, body),
-        Screen::Dashboard => return draw_dashboard(model, theme, frame, body),
+        Screen::Dashboard | Screen::Confirm(_) | Screen::ActionResults(_) => {
+            return draw_dashboard(model, theme, frame, body);
+        }
     }
     0
 }

@@ -111,10 +111,52 @@ fn leak_response_dialog_says_what_the_new_key_will_lack() {
 }
 
 #[test]
-fn rotation_dialog_lists_the_steps() {
+fn rotation_dialog_offers_to_rotate_once_it_knows_what_is_lost() {
     let mut model = loaded_model((80, 24));
     want(&mut model, &[Intent::Rotate, Intent::NextChoice]);
-    insta::assert_snapshot!(drawn(&model));
+    let pending = drawn(&model);
+    assert!(!pending.contains("enter rotate"), "{pending}");
+    insta::assert_snapshot!(pending);
+    let Screen::Confirm(dialog) = &mut model.screen else { panic!("no dialog") };
+    dialog.losses = keywright::tui::state::ExpectedLosses::Known(Vec::new());
+    assert_eq!(drawn(&model).matches("enter rotate").count(), 2, "in the dialog and the footer");
+}
+
+#[test]
+fn a_dialog_offers_only_what_works_at_every_size() {
+    let mut model = loaded_model((80, 24));
+    want(&mut model, &[Intent::Remove, Intent::Revoke]);
+    for (typed, is_offered) in [("lapt", false), ("op", true)] {
+        type_text(&mut model, typed);
+        for size in [(60, 16), (80, 24), (300, 80)] {
+            update(&mut model, Msg::Resized(size.0, size.1), now());
+            let shown = drawn(&model);
+            assert_eq!(shown.contains("enter revoke"), is_offered, "{shown}");
+            assert!(shown.contains("It stops working everywhere"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_click_beside_a_dialog_closes_it_and_a_click_on_a_button_acts() {
+    for size in [(60, 16), (80, 24), (160, 50)] {
+        let mut model = loaded_model(size);
+        want(&mut model, &[Intent::Remove]);
+        let shown = drawn(&model);
+        let (row, line) =
+            shown.lines().enumerate().find(|(_, line)| line.contains("[y remove here]")).unwrap();
+        let column = line.split("[y").next().unwrap().chars().count();
+        let at = |column: usize, row: usize| {
+            view::intent_at(&model, u16::try_from(column).unwrap(), u16::try_from(row).unwrap())
+        };
+        // A row of the snapshot begins with a quotation mark.
+        assert_eq!(at(column, row), Some(Intent::Yes), "{shown}");
+        assert_eq!(at(column, row - 1), None, "{shown}");
+        assert_eq!(at(0, row), Some(Intent::Back), "{shown}");
+        let back = at(0, 3).unwrap();
+        want(&mut model, &[back]);
+        assert!(model.question.is_none());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyModifiers};
 use tui_input::InputRequest;
 
 use super::action::Action;
-use crate::tui::state::{Intent, KeyPress};
+use crate::tui::state::{Intent, KeyPress, Model, Question, Screen};
 
 const NONE: KeyModifiers = KeyModifiers::NONE;
 const CTRL: KeyModifiers = KeyModifiers::CONTROL;
@@ -27,19 +27,25 @@ pub(super) const fn bare_key(code: KeyCode) -> KeyPress {
 }
 
 /// One action per line: `[keys] "keys as shown" "description" => Intent`. `help_only` hides an action
-/// from the footer.
+/// from the footer; `if CONDITION` offers it only then.
 macro_rules! key_bindings {
-    ($($(#[$help_only:ident])? [$($key:expr),+] $key_text:literal $description:literal => $intent:expr;)*) => {
+    ($($(#[$help_only:ident])? [$($key:expr),+] $key_text:literal $description:literal $(if $condition:expr)? => $intent:expr;)*) => {
         &[$(
             Action::unnamed(&[$($key),+], $key_text, $description, $intent)
                 $(.$help_only())?
+                $(.when($condition))?
         ),*]
     };
 }
 
 pub(super) const QUESTION: &[Action] = key_bindings! {
-    [char_key('y'), char_key('Y')] "y" "yes" => Intent::Yes;
-    [char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "n" "no" => Intent::No;
+    [char_key('y'), char_key('Y')] "y" "quit" if |model| matches!(model.question, Some(Question::QuitWithUnstoredKey)) => Intent::Yes;
+    [char_key('y'), char_key('Y')] "y" "leave" if |model| matches!(model.question, Some(Question::DiscardUnstoredKey)) => Intent::Yes;
+    [char_key('y'), char_key('Y')] "y" "dismiss" if |model| matches!(model.question, Some(Question::DismissAttempt(_))) => Intent::Yes;
+    [char_key('y'), char_key('Y')] "y" "send" if |model| matches!(model.question, Some(Question::UseEnvironmentKey)) => Intent::Yes;
+    [char_key('y'), char_key('Y')] "y" "disable" if |model| matches!(model.question, Some(Question::SetKeysDisabled { disabled: true, .. })) => Intent::Yes;
+    [char_key('y'), char_key('Y')] "y" "enable" if |model| matches!(model.question, Some(Question::SetKeysDisabled { disabled: false, .. })) => Intent::Yes;
+    [char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "n" "cancel" => Intent::No;
 };
 
 pub(super) const HELP: &[Action] = key_bindings! {
@@ -61,11 +67,16 @@ pub(super) const FILTER: &[Action] = key_bindings! {
 pub(super) const REMOVE_QUESTION: &[Action] = key_bindings! {
     [char_key('y'), char_key('Y')] "y" "remove here" => Intent::Yes;
     [char_key('r'), char_key('R')] "r" "also revoke at OpenRouter" => Intent::Revoke;
-    [char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "n" "no" => Intent::No;
+    [char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "n" "cancel" => Intent::No;
 };
 
+/// Whether the dialog has all that it needs, so that its action works.
+fn is_confirmed(model: &Model) -> bool {
+    matches!(&model.screen, Screen::Confirm(dialog) if dialog.is_confirmed())
+}
+
 pub(super) const CONFIRM_ROTATE: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Enter), char_key('y')] "enter" "rotate" => Intent::Yes;
+    [bare_key(KeyCode::Enter), char_key('y')] "enter" "rotate" if is_confirmed => Intent::Yes;
     [bare_key(KeyCode::Right), char_key('l'), bare_key(KeyCode::Up)] "→" "longer" => Intent::NextChoice;
     [bare_key(KeyCode::Left), char_key('h'), bare_key(KeyCode::Down)] "←" "shorter" => Intent::PreviousChoice;
     [char_key(' ')] "space" "ask or not before deleting" => Intent::ToggleMark;
@@ -73,17 +84,17 @@ pub(super) const CONFIRM_ROTATE: &[Action] = key_bindings! {
 };
 
 pub(super) const CONFIRM_LEAK_RESPONSE: &[Action] = key_bindings! {
-    [char_key('y'), bare_key(KeyCode::Enter)] "y" "do all of this" => Intent::Yes;
+    [char_key('y'), bare_key(KeyCode::Enter)] "y" "disable and replace" => Intent::Yes;
     [bare_key(KeyCode::Esc), char_key('n'), char_key('q')] "esc" "back" => Intent::Back;
 };
 
 pub(super) const CONFIRM_REVOKE: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Enter)] "enter" "revoke" => Intent::Enter;
+    [bare_key(KeyCode::Enter)] "enter" "revoke" if is_confirmed => Intent::Enter;
     [bare_key(KeyCode::Esc)] "esc" "back" => Intent::Back;
 };
 
 pub(super) const CONFIRM_ACCOUNT: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Enter)] "enter" "confirm the account" => Intent::Enter;
+    [bare_key(KeyCode::Enter)] "enter" "confirm the account" if is_confirmed => Intent::Enter;
     [bare_key(KeyCode::Esc)] "esc" "not mine" => Intent::Back;
 };
 

@@ -1,200 +1,200 @@
-//! Confirmation of a rotation, a leak response, a revocation or an account, and the results of an action.
+//! The dialogs that confirm a rotation, a leak response, a revocation or an account, and the one with
+//! the results of an action.
 
-use ratatui::Frame;
-use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::text::{to_sentence, truncate};
-use super::{Theme, text};
+use super::dialog::Dialog;
+use super::text::{self, to_sentence, truncate};
+use super::{Theme, key_table};
 use crate::domain::{ActionResult, StoredKey};
 use crate::tui::state::{ConfirmDialog, ConfirmKind, ExpectedLosses, Model, UNUSED_FOR_CHOICES};
 
-pub fn draw(
-    dialog: &ConfirmDialog,
+/// The most keys that a dialog lists.
+const MAX_LISTED_KEYS: usize = 5;
+
+pub fn dialog<'a>(
+    state: &'a ConfirmDialog,
     model: &Model,
     theme: Theme,
-    frame: &mut Frame<'_>,
-    area: Rect,
-) {
-    let width = usize::from(area.width.saturating_sub(4));
-    let mut lines = vec![Line::default()];
-    let (heading, style) = match dialog.kind {
+    width: usize,
+) -> Dialog<'a> {
+    let names = format_key_names(state, width);
+    let (heading, style) = match state.kind {
+        ConfirmKind::Rotate => (format!("Replace {names} with a new key"), theme.strong()),
+        ConfirmKind::RespondToLeak => (format!("{names} leaked"), theme.error()),
+        ConfirmKind::ConfirmAccount => {
+            (format!("{names} belongs to another account"), theme.error())
+        }
+        ConfirmKind::Revoke => (format!("Delete {names} at OpenRouter permanently"), theme.error()),
+    };
+    let mut dialog = Dialog::new(&heading, style, width);
+    dialog.is_dangerous = state.kind != ConfirmKind::Rotate;
+    match state.kind {
         ConfirmKind::Rotate => {
-            (format!("Replace {} with a new key", format_key_names(dialog)), theme.strong())
+            dialog.add_explanation(
+                "A new key with the same policy is created and stored under this label. Programs \
+                 that ask for the label get the new key.",
+                Style::new(),
+            );
+            dialog.add_explanation(
+                "It is created with the management key if one is set, otherwise with your consent \
+                 in the browser.",
+                theme.dim(),
+            );
+            dialog.add_lines(format_retire_policy(state, theme));
+            add_losses(&mut dialog, state, theme);
         }
         ConfirmKind::RespondToLeak => {
-            (format!("{} leaked", format_key_names(dialog)), theme.error())
+            dialog.add_text(
+                "The key is disabled at OpenRouter at once: programs that use it stop working. A \
+                 new key with the same policy takes its label.",
+                Style::new(),
+            );
+            dialog.add_explanation(
+                "To disable it needs a management key; without one you see the page where you can \
+                 do it. The old key stays stored, disabled, until you delete it. One new key is \
+                 copied to the clipboard.",
+                theme.dim(),
+            );
+            dialog.add_lines(list_keys(&state.keys, model, theme, width));
+            add_losses(&mut dialog, state, theme);
         }
         ConfirmKind::ConfirmAccount => {
-            (format!("{} belongs to another account", format_key_names(dialog)), theme.error())
+            dialog.add_text(
+                "Someone else may have answered the sign-in with their account; they would see how \
+                 this key is used.",
+                Style::new(),
+            );
+            dialog.add_explanation(
+                "If that account is yours, confirm it: the key then gets the label for which it \
+                 was created. Otherwise press esc, then x to remove the key.",
+                theme.dim(),
+            );
+            add_confirmation(&mut dialog, state);
         }
-        ConfirmKind::Revoke => (
-            format!("Delete {} at OpenRouter permanently", format_key_names(dialog)),
-            theme.error(),
-        ),
-    };
-    lines.push(Line::styled(truncate(&heading, width), style));
-    lines.push(Line::default());
-    let steps: &[&str] = match dialog.kind {
-        ConfirmKind::Rotate => &[
-            "A new key with the same policy is created: with the management key if one is set, \
-             otherwise with your consent in the browser. It gets the old key's workspace, guardrail \
-             and provider keys.",
-            "The new key is stored, read back and gets the label: programs that ask for the label \
-             get the new key from then on.",
-        ],
-        ConfirmKind::RespondToLeak => &[
-            "The key is disabled at OpenRouter at once: programs that use it stop working. This \
-             needs a management key; without one you see the page where you can disable it.",
-            "A new key with the same policy, workspace, guardrail and provider keys is created, \
-             stored, read back and gets the label.",
-            "The old key stays stored, disabled, until you delete it. One new key is copied to the \
-             clipboard.",
-        ],
-        ConfirmKind::ConfirmAccount => &[
-            "Your other keys belong to another account. Someone else may have answered the sign-in \
-             with theirs; they would see how this key is used.",
-            "If that account is yours, confirm it: the key then gets the label for which it was \
-             created. Otherwise press esc, then x to remove the key.",
-        ],
-        ConfirmKind::Revoke => &[
-            "The key stops working everywhere, on this machine and on any other.",
-            "The key is also removed from this machine. This cannot be undone.",
-        ],
-    };
-    for (number, step) in (1..).zip(steps) {
-        lines.push(Line::raw(format!("{number}. {step}")));
-    }
-    match dialog.kind {
-        ConfirmKind::Rotate => {
-            lines.extend(format_retire_policy(dialog, theme));
-            lines.extend(format_losses(dialog, theme));
-        }
-        ConfirmKind::RespondToLeak => lines.extend(format_losses(dialog, theme)),
-        ConfirmKind::Revoke | ConfirmKind::ConfirmAccount => {
-            let expected = match &dialog.keys[..] {
-                [_] => "the label",
-                _ => "the number of keys",
+        ConfirmKind::Revoke => {
+            let loss = match &state.keys[..] {
+                [_] => "It stops working everywhere and is removed here. This cannot be undone.",
+                _ => "They stop working everywhere and are removed here. This cannot be undone.",
             };
-            lines.push(Line::default());
-            lines.push(Line::raw(format!(
-                "Type {expected} to confirm: {}",
-                dialog.expected_confirmation()
-            )));
+            dialog.add_text(loss, Style::new());
+            add_confirmation(&mut dialog, state);
         }
     }
-    let rows: usize = lines.iter().map(|line| line.width().div_ceil(width.max(1)).max(1)).sum();
-    let inner = text::inset(text::inset(area));
-    text::draw_paragraph(frame, inner, lines);
-    let y = inner.y + u16::try_from(rows + 1).unwrap_or(u16::MAX).min(inner.height);
-    if dialog.kind.requires_text() && y < inner.bottom() {
-        frame.render_widget(Span::styled("▸", theme.accent()), Rect { y, height: 1, ..inner });
-        let at = Rect { x: inner.x + 2, y, width: inner.width - 2, height: 1 };
-        text::draw_text_field(
-            &dialog.confirmation,
-            dialog.confirmation.text(),
-            true,
-            theme,
-            frame,
-            at,
-        );
-    } else if dialog.kind == ConfirmKind::RespondToLeak {
-        draw_keys(
-            &dialog.keys,
-            model,
-            theme,
-            frame,
-            Rect { y: y.min(inner.bottom()), height: inner.bottom().saturating_sub(y), ..inner },
-        );
-    }
+    dialog
 }
 
-fn format_key_names(dialog: &ConfirmDialog) -> String {
-    match &dialog.keys[..] {
-        [stored_key] => format!("{} ({})", stored_key.label, stored_key.masked),
+fn format_key_names(state: &ConfirmDialog, width: usize) -> String {
+    match &state.keys[..] {
+        [key] => {
+            let label = truncate(key.label.as_str(), width.saturating_sub(8));
+            format!("{label} ({})", key.masked)
+        }
         keys => format!("{} keys", keys.len()),
     }
 }
 
+/// Adds the field in which the label or the number of keys is typed.
+fn add_confirmation<'a>(dialog: &mut Dialog<'a>, state: &'a ConfirmDialog) {
+    let expected = match &state.keys[..] {
+        [_] => "the label",
+        _ => "the number of keys",
+    };
+    let text = format!("Type {expected} to confirm: {}", state.expected_confirmation());
+    dialog.add_text(&text, Style::new());
+    dialog.set_field(&state.confirmation);
+}
+
 /// Returns the lines that say what happens to the old key.
-fn format_retire_policy(dialog: &ConfirmDialog, theme: Theme) -> Vec<Line<'static>> {
-    let action = if dialog.revoke_when_unused {
+fn format_retire_policy(state: &ConfirmDialog, theme: Theme) -> Vec<Line<'static>> {
+    let action = if state.revoke_when_unused {
         "it is deleted at OpenRouter without asking"
     } else {
         "Keywright offers to delete it"
     };
     vec![
-        Line::raw("3. The old key stays valid and stored as long as it is used."),
-        Line::default(),
         Line::from(vec![
-            Span::raw("After "),
+            Span::raw("The old key stays valid. After "),
             Span::styled(
-                format!("◂ {} ▸", UNUSED_FOR_CHOICES[dialog.unused_for_index].0),
+                format!("◂ {} ▸", UNUSED_FOR_CHOICES[state.unused_for_index].0),
                 theme.selected(),
             ),
-            Span::raw(" without use, "),
-            Span::styled(action, theme.strong()),
-            Span::raw("."),
+            Span::raw(" without use,"),
         ]),
+        Line::from(vec![Span::styled(action, theme.strong()), Span::raw(".")]),
     ]
 }
 
-/// Returns the lines that say what the new keys will not have.
-fn format_losses(dialog: &ConfirmDialog, theme: Theme) -> Vec<Line<'static>> {
-    let mut lines = vec![Line::default()];
-    let losses = match &dialog.losses {
+/// Adds what the new keys will not have.
+fn add_losses(dialog: &mut Dialog<'_>, state: &ConfirmDialog, theme: Theme) {
+    let losses = match &state.losses {
         ExpectedLosses::Pending(_) => {
-            lines.push(Line::styled(
-                "Checking what can be carried over to the new key…",
-                theme.dim(),
-            ));
-            return lines;
+            return dialog
+                .add_text("Checking what can be carried over to the new key…", theme.dim());
         }
         ExpectedLosses::Known(losses) => losses,
     };
+    let width = dialog.width();
     for (label, losses) in losses.iter().filter(|(_, losses)| !losses.is_empty()) {
-        let heading = format!("Cannot be carried over to the new key of '{label}':");
-        lines.push(Line::styled(heading, theme.error()));
-        lines.extend(losses.iter().map(|loss| Line::raw(format!("  {loss}"))));
+        let label = truncate(label.as_str(), width.saturating_sub(24));
+        let mut lines =
+            vec![Line::styled(format!("Not carried over to '{label}':"), theme.error())];
+        for loss in losses {
+            lines.extend(hang(&loss.to_string(), "  ", Style::new(), width));
+        }
+        dialog.add_lines(lines);
     }
-    if lines.len() == 1 {
-        lines.clear();
+}
+
+/// Returns a text wrapped below its first letter.
+fn hang(text: &str, mark: &str, style: Style, width: usize) -> Vec<Line<'static>> {
+    let indent = Span::raw(mark).width();
+    let marks = std::iter::once(mark.to_owned()).chain(std::iter::repeat(" ".repeat(indent)));
+    let rows = text::wrap(text, width.saturating_sub(indent));
+    let to_line = |(mark, row)| Line::from(vec![Span::styled(mark, style), Span::raw(row)]);
+    marks.zip(rows).map(to_line).collect()
+}
+
+/// Returns the keys that a leak response applies to.
+fn list_keys(keys: &[StoredKey], model: &Model, theme: Theme, width: usize) -> Vec<Line<'static>> {
+    let shown = if keys.len() > MAX_LISTED_KEYS { MAX_LISTED_KEYS - 1 } else { keys.len() };
+    let mut lines: Vec<Line<'static>> = keys[..shown]
+        .iter()
+        .map(|key| {
+            let state = key_table::format_state(key, model.now, theme);
+            let room = width.saturating_sub(state.width() + key.masked.len() + 4);
+            Line::from(vec![
+                Span::raw(format!("{}  ", truncate(key.label.as_str(), room))),
+                Span::styled(format!("{}  ", key.masked), theme.dim()),
+                state,
+            ])
+        })
+        .collect();
+    if shown < keys.len() {
+        lines.push(Line::styled(format!("and {} more", keys.len() - shown), theme.dim()));
     }
     lines
 }
 
-/// Draws the keys that a leak response applies to.
-fn draw_keys(keys: &[StoredKey], model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let lines = keys.iter().map(|stored_key| {
-        let state = super::key_table::format_state(stored_key, model.now, theme);
-        Line::from(vec![
-            Span::raw(format!("  {}  ", truncate(stored_key.label.as_str(), 40))),
-            Span::styled(format!("{}  ", stored_key.masked), theme.dim()),
-            state,
-        ])
-    });
-    text::draw_paragraph(frame, area, lines.collect());
-}
-
-/// Draws which actions succeeded and which failed.
-pub fn draw_action_results(
-    results: &[ActionResult],
-    theme: Theme,
-    frame: &mut Frame<'_>,
-    area: Rect,
-) {
-    let mut lines = vec![Line::default()];
-    for result in results {
-        let (mark, style) = if result.succeeded {
-            ("✓ done  ", theme.success())
-        } else {
-            ("✗ FAILED  ", theme.error())
-        };
-        lines.push(Line::from(vec![
-            Span::styled(mark, style),
-            Span::raw(to_sentence(&result.message)),
-        ]));
-        lines.push(Line::default());
+/// Returns which actions succeeded and which failed, the failed ones first.
+pub fn results_dialog(results: &[ActionResult], theme: Theme, width: usize) -> Dialog<'static> {
+    let failed = results.iter().filter(|result| !result.succeeded).count();
+    let (heading, style) = match failed {
+        0 => (format!("{} done", results.len()), theme.success()),
+        failed => (format!("{failed} of {} failed", results.len()), theme.error()),
+    };
+    let mut dialog = Dialog::new(&heading, style, width);
+    dialog.is_dangerous = failed > 0;
+    for is_failed in [true, false] {
+        for result in results.iter().filter(|result| result.succeeded != is_failed) {
+            let (mark, style) = if result.succeeded {
+                ("✓ done    ", theme.success())
+            } else {
+                ("✗ FAILED  ", theme.error())
+            };
+            dialog.add_lines(hang(&to_sentence(&result.message), mark, style, width));
+        }
     }
-    text::draw_paragraph(frame, text::inset(area), lines);
+    dialog
 }

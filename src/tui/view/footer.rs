@@ -1,4 +1,4 @@
-//! The bottom two lines: the current notice or question, and the active key bindings.
+//! The bottom two lines: the current notice, and the active key bindings.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -8,73 +8,29 @@ use unicode_width::UnicodeWidthStr;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::domain::Label;
 use crate::tui::keymap::{active_bindings, footer_items};
-use crate::tui::state::{Filter, Intent, Model, Question, Screen};
+use crate::tui::state::{Filter, Intent, Model, Screen};
 
-/// Draws the question, notice or filter. A text that is too long for one line also covers the line
+/// Draws the notice or filter. A text that is too long for one line also covers the line
 /// `above`, because its end says what to do next.
 pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, area: Rect) {
     let area = text::inset(area);
     let width = usize::from(area.width);
+    if model.question.is_some() {
+        return;
+    }
     let has_filter = model.dashboard.is_filtering || !model.dashboard.filter.text().is_empty();
-    if has_filter
-        && matches!(model.screen, Screen::Dashboard)
-        && model.question.is_none()
-        && model.notice.is_none()
-    {
+    if has_filter && matches!(model.screen, Screen::Dashboard) && model.notice.is_none() {
         return draw_filter(model, theme, frame, area);
     }
-    let line = if let Some(question) = &model.question {
-        let text = match question {
-            Question::QuitWithUnstoredKey => {
-                "This key is not stored. Quit and lose it? You would have to revoke it by hand."
-                    .to_owned()
-            }
-            Question::DiscardUnstoredKey => {
-                "This key is not stored. Leave and lose it? You would have to revoke it by hand."
-                    .to_owned()
-            }
-            Question::DismissAttempt(attempt) => format!(
-                "Dismiss the attempt '{}'? Any response of the server that was stored is deleted.",
-                truncate(attempt.label.as_str(), 24)
-            ),
-            Question::UseEnvironmentKey => {
-                let server = truncate(&model.server, width.saturating_sub(60).max(20));
-                format!("Send OPENROUTER_MANAGEMENT_KEY to {server}? It is not OpenRouter.")
-            }
-            Question::RemoveKeys(labels) => {
-                let names = list_labels(labels.iter(), width);
-                let (text, key) = match labels.len() {
-                    1 => ("Its text", "the key stays"),
-                    _ => ("Their texts", "the keys stay"),
-                };
-                format!(
-                    "Remove {names} here? {text} cannot be fetched again; {key} valid at OpenRouter."
-                )
-            }
-            Question::SetKeysDisabled { keys, disabled } => {
-                let names = list_labels(keys.iter().map(|(_, label)| label), width);
-                let (verb, meaning) = match (*disabled, keys.len()) {
-                    (true, 1) => ("Disable", "Programs that use it stop working."),
-                    (true, _) => ("Disable", "Programs that use them stop working."),
-                    (false, 1) => ("Enable", "It can spend again."),
-                    (false, _) => ("Enable", "They can spend again."),
-                };
-                format!("{verb} {names} at OpenRouter? {meaning}")
-            }
-        };
-        vec![Span::styled(text, theme.warning())]
-    } else {
-        match &model.notice {
-            Some(Ok(message)) => vec![Span::styled(to_sentence(message), theme.success())],
-            Some(Err(error)) => vec![
-                Span::styled(format!("✗ {} ", to_sentence(&error.message)), theme.error()),
-                Span::raw(text::format_error_details(error)),
-            ],
-            None => {
-                return frame.render_widget(format_background_status(model, theme, width), area);
-            }
+    let line = match &model.notice {
+        Some(Ok(message)) => vec![Span::styled(to_sentence(message), theme.success())],
+        Some(Err(error)) => vec![
+            Span::styled(format!("✗ {} ", to_sentence(&error.message)), theme.error()),
+            Span::raw(text::format_error_details(error)),
+        ],
+        None => {
+            return frame.render_widget(format_background_status(model, theme, width), area);
         }
     };
     let line = Line::from(line);
@@ -124,23 +80,6 @@ fn wrap_notice<'a>(notice: &'a Line<'_>, width: usize, rest: &str) -> Vec<Line<'
         ])
     });
     lines.collect()
-}
-
-/// Returns labels as a list that leaves place for a sentence on the same two lines.
-fn list_labels<'a>(labels: impl ExactSizeIterator<Item = &'a Label>, width: usize) -> String {
-    let count = labels.len();
-    let room = width.saturating_sub(40).max(16);
-    let mut text = String::new();
-    for (index, label) in labels.enumerate() {
-        let label = truncate(label.as_str(), 30);
-        let separator = if index == 0 { "" } else { ", " };
-        if index > 0 && text.width() + label.width() + 8 > room {
-            return format!("{text} and {} more", count - index);
-        }
-        text.push_str(separator);
-        text.push_str(&label);
-    }
-    text
 }
 
 /// Returns the status of background work, shown when there is no question and no notice.

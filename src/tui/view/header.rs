@@ -64,7 +64,9 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         Span::styled(format!("{profile}{host} "), theme.dim())
     };
     let name = Span::styled(" Keywright", theme.strong().patch(theme.accent()));
-    let shows_figures = matches!(&model.screen, Screen::Dashboard)
+    let is_dashboard =
+        matches!(&model.screen, Screen::Dashboard | Screen::Confirm(_) | Screen::ActionResults(_));
+    let shows_figures = is_dashboard
         && model.overlay.is_none()
         && !model.dashboard.stored_keys().is_empty()
         && model.dashboard.scope == KeyScope::Stored;

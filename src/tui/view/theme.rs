@@ -76,6 +76,18 @@ impl Theme {
         }
     }
 
+    /// For what a dialog covers: the text stays, its colours go.
+    pub fn backdrop(self) -> Style {
+        let plain = Style::new().remove_modifier(Modifier::BOLD | Modifier::REVERSED);
+        match self {
+            Self::Terminal | Self::NoColor => {
+                plain.fg(Color::Reset).bg(Color::Reset).add_modifier(Modifier::DIM)
+            }
+            Self::HighContrast => plain.fg(Color::Indexed(244)).bg(Color::Indexed(16)),
+            Self::Dark | Self::Light => plain.patch(self.color(&RULE)).bg(Color::Reset),
+        }
+    }
+
     /// For names and headings.
     pub fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)

@@ -1,0 +1,83 @@
+//! The dialogs of yes-or-no questions.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::Theme;
+use super::dialog::Dialog;
+use super::text::truncate;
+use crate::domain::Label;
+use crate::tui::state::{Model, Question};
+
+pub fn dialog(question: &Question, model: &Model, theme: Theme, width: usize) -> Dialog<'static> {
+    let (heading, consequence, is_dangerous) = describe(question, model, width);
+    let style = if is_dangerous { theme.error() } else { theme.warning() };
+    let mut dialog = Dialog::new(&heading, style, width);
+    dialog.is_dangerous = is_dangerous;
+    dialog.add_text(&consequence, ratatui::style::Style::new());
+    dialog
+}
+
+/// Returns the question, what yes means, and whether yes loses something for good.
+fn describe(question: &Question, model: &Model, width: usize) -> (String, String, bool) {
+    match question {
+        Question::QuitWithUnstoredKey => (
+            "This key is not stored. Quit and lose it?".to_owned(),
+            "You would have to revoke it by hand.".to_owned(),
+            true,
+        ),
+        Question::DiscardUnstoredKey => (
+            "This key is not stored. Leave and lose it?".to_owned(),
+            "You would have to revoke it by hand.".to_owned(),
+            true,
+        ),
+        Question::DismissAttempt(attempt) => (
+            format!("Dismiss the attempt '{}'?", truncate(attempt.label.as_str(), 24)),
+            "Any response of the server that was stored is deleted.".to_owned(),
+            true,
+        ),
+        Question::UseEnvironmentKey => (
+            "Send OPENROUTER_MANAGEMENT_KEY to this server?".to_owned(),
+            format!("{} is not OpenRouter.", truncate(&model.server, width.saturating_sub(19))),
+            true,
+        ),
+        Question::RemoveKeys(labels) => {
+            let names = list_labels(labels.iter(), width);
+            let (text, key) = match labels.len() {
+                1 => ("Its text", "the key stays"),
+                _ => ("Their texts", "the keys stay"),
+            };
+            (
+                format!("Remove {names} here?"),
+                format!("{text} cannot be fetched again; {key} valid at OpenRouter."),
+                true,
+            )
+        }
+        Question::SetKeysDisabled { keys, disabled } => {
+            let names = list_labels(keys.iter().map(|(_, label)| label), width);
+            let (verb, meaning) = match (*disabled, keys.len()) {
+                (true, 1) => ("Disable", "Programs that use it stop working."),
+                (true, _) => ("Disable", "Programs that use them stop working."),
+                (false, 1) => ("Enable", "It can spend again."),
+                (false, _) => ("Enable", "They can spend again."),
+            };
+            (format!("{verb} {names} at OpenRouter?"), format!("{meaning} u undoes it."), false)
+        }
+    }
+}
+
+/// Returns labels as a list of about two lines.
+fn list_labels<'a>(labels: impl ExactSizeIterator<Item = &'a Label>, width: usize) -> String {
+    let count = labels.len();
+    let room = (2 * width).saturating_sub(40).max(16);
+    let mut text = String::new();
+    for (index, label) in labels.enumerate() {
+        let label = truncate(label.as_str(), 30);
+        let separator = if index == 0 { "" } else { ", " };
+        if index > 0 && text.width() + label.width() + 8 > room {
+            return format!("{text} and {} more", count - index);
+        }
+        text.push_str(separator);
+        text.push_str(&label);
+    }
+    text
+}
