@@ -173,3 +173,28 @@ fn a_usage_error_names_no_option_that_a_variable_sets() {
     let (code, _, err) = run(home.command(&["list"]).env("KEYWRIGHT_RETRIES", "many"));
     assert!(code == 2 && err.contains("--retries"), "{err}");
 }
+
+/// Adds the file names of the constants in the sources of a directory to `found`.
+fn collect_file_names(dir: &std::path::Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect_file_names(&path, found);
+        } else {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let names = text.lines().filter(|line| line.contains("FILE_NAME: &str = \""));
+            found.extend(names.filter_map(|line| Some(line.split('"').nth(1)?.to_owned())));
+        }
+    }
+}
+
+#[test]
+fn the_manual_names_every_file_of_the_data_directory() {
+    let manual = Home::new().run(&["man"]).1.replace("\\-", "-");
+    let mut names = Vec::new();
+    collect_file_names(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+    assert!(names.len() >= 9, "{names:?}");
+    for name in names {
+        assert!(manual.contains(&name), "{name} is not in the manual");
+    }
+}

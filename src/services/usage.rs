@@ -15,8 +15,8 @@ use tokio::sync::watch;
 
 use crate::api::openrouter::Client;
 use crate::domain::{
-    AccountKey, DailySpending, KeySpending, ManagementKey, ModelUse, StoredKey, UserError,
-    sum_by_model, utc_date,
+    AccountKey, DailySpending, ErrorKind, KeySpending, ManagementKey, ModelUse, StoredKey,
+    UserError, sum_by_model, utc_date,
 };
 use crate::services::keys::{self, management_key};
 use crate::services::provision::ServiceContext;
@@ -101,6 +101,8 @@ pub struct UsageReport {
     pub keys: Vec<KeyUsage>,
     /// The keys whose activity could not be read: label, hash and reason. They are not among `keys`.
     pub unread: Vec<(String, String, UserError)>,
+    /// The number of rows of the activity that could not be read.
+    pub unreadable_rows: usize,
     /// What is missing, and why.
     pub notes: Vec<UserError>,
 }
@@ -172,7 +174,24 @@ fn report_samples(
         uses: Vec::new(),
     });
     let keys = keys.collect();
-    Ok(UsageReport { from, today, source: UsageSource::Samples, keys, unread: Vec::new(), notes })
+    Ok(UsageReport {
+        from,
+        today,
+        source: UsageSource::Samples,
+        keys,
+        unread: Vec::new(),
+        unreadable_rows: 0,
+        notes,
+    })
+}
+
+/// Returns what is missing if rows of the activity could not be read.
+fn unreadable_note(rows: usize) -> Option<UserError> {
+    let noun = if rows == 1 { "row" } else { "rows" };
+    let message = format!("{rows} {noun} of the activity could not be read");
+    let advice = "run the command again later; if it stays so, a newer Keywright may read them";
+    let error = UserError::new(ErrorKind::Failed, message, advice);
+    (rows > 0).then(|| error.with_meaning("more was spent than the figures say"))
 }
 
 /// The keys of the account, and the server's day.
@@ -192,7 +211,7 @@ async fn list_keys(
         Ok(list) => {
             if let Some(error) = list.unlisted_workspaces {
                 notes.push(UserError::new(
-                    crate::domain::ErrorKind::Failed,
+                    ErrorKind::Failed,
                     format!("the workspaces could not be listed: {error}"),
                     "only the keys of the default workspace are included",
                 ));

@@ -221,3 +221,28 @@ fn a_cancelled_run_keeps_what_it_read() {
     assert_eq!(report(&account, &query(&[], &account)).keys.len(), 4);
     assert!(account.proxy.count(ACTIVITY) - before <= 2 + repeated_requests(2));
 }
+
+#[test]
+fn rows_that_cannot_be_read_are_counted_and_requested_again() {
+    let account = new_account();
+    let yesterday = utc_date(Timestamp::now()).yesterday().unwrap();
+    let rows = serde_json::json!({"data": [
+        {"date": yesterday.to_string(), "model": "a/b", "usage": 1.5, "requests": 1},
+        {"date": yesterday.to_string(), "model": "a/b", "usage": "much"},
+        {"date": "yesterday", "model": "a/b", "usage": 2.0},
+        7,
+    ]});
+    account.spoil(ACTIVITY, Fault::Say(200, rows.to_string()));
+    let found = report(&account, &query(&["ci"], &account));
+    assert_eq!((found.unreadable_rows, found.keys[0].days.get(yesterday)), (3, Some(1.5)));
+    assert!(found.notes[0].message.contains("3 rows of the activity could not be read"));
+    let summary = fetch_summary(&account.services, SummaryScope::Whole, Timestamp::now());
+    let summary = block_on(summary).unwrap().unwrap();
+    assert!(summary.days.is_none() && summary.days_left.is_none(), "{summary:?}");
+    assert!(summary.notes[0].message.contains("3 rows"), "{summary:?}");
+    // What is incomplete is not kept.
+    account.proxy.rule(|_| Fault::Pass);
+    let found = report(&account, &query(&["ci"], &account));
+    assert_eq!((found.unreadable_rows, found.notes.len()), (0, 0));
+    assert!(account.proxy.count(ACTIVITY) >= 3);
+}

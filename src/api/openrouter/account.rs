@@ -60,14 +60,14 @@ impl Client {
         &self,
         management: &ManagementKey,
         key_hash: Option<&str>,
-    ) -> Result<Vec<ActivityRow>, Error> {
+    ) -> Result<Page<ActivityRow>, Error> {
         let query: Vec<_> =
             key_hash.map(|hash| ("api_key_hash", hash.to_owned())).into_iter().collect();
         let request =
             self.management_request(Method::GET, "api/v1/activity", &query, management)?;
         let response = self.send_with_limit(request, MAX_ACTIVITY_BYTES).await?;
         let parse = |body: &str| wire::parse_page(body, account::parse_activity_row);
-        Ok(self.parse_response(response, "a list of activity", parse)?.items)
+        self.parse_response(response, "a list of activity", parse)
     }
 
     /// Returns one page of the guardrails of a workspace or of the default one

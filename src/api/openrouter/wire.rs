@@ -127,6 +127,13 @@ pub struct Page<T> {
     pub items: Vec<T>,
 }
 
+impl<T> Page<T> {
+    /// Returns the number of rows that are not valid.
+    pub const fn unreadable_count(&self) -> usize {
+        self.row_count.saturating_sub(self.items.len())
+    }
+}
+
 /// Parses the response to `GET /keys`. Rows without a valid hash are skipped.
 pub fn parse_key_list(body: &str) -> Option<Page<AccountKey>> {
     parse_page(body, parse_account_key_fields)

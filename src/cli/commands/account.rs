@@ -37,7 +37,11 @@ impl AccountArgs {
                 "{}; these are the keys stored here; {}",
                 error.message, error.advice
             ));
-            AccountSummary { keys: count_by_state(&keys, now), ..AccountSummary::default() }
+            AccountSummary {
+                keys: count_by_state(&keys, now),
+                has_only_stored_keys: true,
+                ..AccountSummary::default()
+            }
         };
         for note in &summary.notes {
             print_warning(note);
@@ -100,7 +104,14 @@ fn format_summary(summary: &AccountSummary) -> String {
             [pace, Some(lasts)].into_iter().flatten().collect::<Vec<_>>().join("; "),
         ));
     }
-    lines.push(("keys", format_states(&summary.keys)));
+    let states = format_states(&summary.keys);
+    lines.push((
+        "keys",
+        match summary.has_only_stored_keys {
+            true => format!("{states} stored here; those of the account are not known"),
+            false => states,
+        },
+    ));
     if let Some(workspaces) = &summary.workspaces {
         let names = workspaces.iter().map(|one| format!("{} ({})", one.name, one.slug));
         lines.push(("workspaces", names.collect::<Vec<_>>().join(", ")));
@@ -176,5 +187,10 @@ mod tests {
             assert_eq!(document[name], Value::Null, "{name}");
         }
         assert_eq!(format_summary(&summary), "keys        1 active\n");
+        let summary = AccountSummary { has_only_stored_keys: true, ..AccountSummary::default() };
+        assert_eq!(
+            format_summary(&summary),
+            "keys        none stored here; those of the account are not known\n"
+        );
     }
 }

@@ -200,8 +200,16 @@ struct UsageDocument<'a> {
     to: Date,
     source: &'static str,
     rows: Vec<&'a UsageRow<'a>>,
+    /// Rows of the activity that could not be read.
+    #[serde(skip_serializing_if = "is_zero")]
+    unreadable_rows: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unread: Vec<UnreadKey<'a>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A key whose activity could not be read.
@@ -222,6 +230,7 @@ fn to_document<'a>(report: &'a UsageReport, rows: &'a [UsageRow<'a>]) -> UsageDo
             UsageSource::Samples => "samples",
         },
         rows: rows.iter().filter(|row| row.is_known).collect(),
+        unreadable_rows: report.unreadable_rows,
         unread: unread
             .map(|(label, hash, error)| UnreadKey { label, hash, error: &error.message })
             .collect(),

@@ -228,7 +228,7 @@ pub async fn list_activity(
     services: &ServiceContext,
     management: &ManagementKey,
     key_hash: Option<&str>,
-) -> Result<Vec<ActivityRow>, Error> {
+) -> Result<Page<ActivityRow>, Error> {
     list_activity_with(services, &build_client(services)?, management, key_hash).await
 }
 
@@ -238,7 +238,7 @@ pub async fn list_activity_with(
     client: &Client,
     management: &ManagementKey,
     key_hash: Option<&str>,
-) -> Result<Vec<ActivityRow>, Error> {
+) -> Result<Page<ActivityRow>, Error> {
     retry_request(services, async || client.list_activity(management, key_hash).await)
         .await
         .map_err(|error| failed(services, error))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::{ActivityRun, activity, first_day, list_keys};
+use super::{ActivityRun, activity, first_day, list_keys, unreadable_note};
 use crate::domain::{
     AccountKey, Credits, DailySpending, ModelSpending, StoredKey, UserError, Workspace,
     sum_by_model,
@@ -31,6 +31,8 @@ pub struct AccountSummary {
     pub days_left: Option<f64>,
     /// How many keys are in each state.
     pub keys: BTreeMap<&'static str, usize>,
+    /// Whether `keys` has only those stored here, since the account's could not be listed.
+    pub has_only_stored_keys: bool,
     /// The workspaces.
     pub workspaces: Option<Vec<Workspace>>,
     /// What is missing, and why.
@@ -71,14 +73,16 @@ pub async fn fetch_summary(
     summary.credits = take_part("credits", credits, &mut summary.notes)?;
     let today = crate::domain::utc_date(run.client().server_time());
     match run.fetch_account(today).await {
-        Ok(account) => {
+        Ok((account, unreadable_rows)) => {
             let days = activity::to_days(&account, first_day(today, super::ACTIVITY_DAYS));
-            summary.days_left =
-                summary.credits.zip(days.pace(today)).and_then(|(credits, pace)| {
-                    crate::domain::AccountFigures::days_left(credits.remaining(), pace)
-                });
             summary.models = sum_by_model(&account.uses);
-            summary.days = Some(days);
+            summary.notes.extend(unreadable_note(unreadable_rows));
+            // What is incomplete has no pace.
+            summary.days = (unreadable_rows == 0).then_some(days);
+            let pace = summary.days.as_ref().and_then(|days| days.pace(today));
+            summary.days_left = summary.credits.zip(pace).and_then(|(credits, pace)| {
+                crate::domain::AccountFigures::days_left(credits.remaining(), pace)
+            });
         }
         Err(error) => summary.notes.push(UserError {
             message: format!("the activity could not be read: {}", error.message),
@@ -122,6 +126,7 @@ pub async fn fetch_summary(
         && let Some(note) = summary.notes.last_mut()
     {
         note.meaning = "the keys are counted from those stored here".into();
+        summary.has_only_stored_keys = true;
     }
     let stored_keys = inventory::list_keys(&services.location, &services.server)
         .map_err(|error| error.to_user_error())?;

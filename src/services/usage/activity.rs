@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{
     ACTIVITY_DAYS, KeyUsage, ListedKeys, UsageQuery, UsageReport, UsageSource, account_id,
-    first_day, list_keys,
+    first_day, list_keys, unreadable_note,
 };
 use crate::api::openrouter::Client;
 use crate::domain::{
@@ -43,6 +43,8 @@ struct Target {
 #[derive(Default)]
 struct Fetched {
     activity: HashMap<String, CachedActivity>,
+    /// The number of rows that could not be read.
+    unreadable_rows: usize,
     /// The ids that failed, with the reason.
     failed: Vec<(String, UserError)>,
     /// The server does not let this management key read the activity.
@@ -112,8 +114,10 @@ impl ActivityRun {
             let Target { label, hash, masked, created, .. } = target;
             keys.push(KeyUsage { label, hash, masked, created, days, uses });
         }
-        let (source, notes) = (UsageSource::Activity, Vec::new());
-        Ok(Some(UsageReport { from, today, source, keys, unread, notes }))
+        let unreadable_rows = fetched.unreadable_rows;
+        let notes = unreadable_note(unreadable_rows).into_iter().collect();
+        let source = UsageSource::Activity;
+        Ok(Some(UsageReport { from, today, source, keys, unread, unreadable_rows, notes }))
     }
 
     /// Reads the final days of keys by their hashes into the cache, as far as they are missing there.
@@ -126,15 +130,18 @@ impl ActivityRun {
         }
     }
 
-    /// Returns the completed days of the whole account.
-    pub(super) async fn fetch_account(&self, today: Date) -> Result<CachedActivity, UserError> {
+    /// Returns the completed days of the whole account, and the number of rows that could not be read.
+    pub(super) async fn fetch_account(
+        &self,
+        today: Date,
+    ) -> Result<(CachedActivity, usize), UserError> {
         let (_sender, cancel) = watch::channel(false);
         let id = account_id(&self.management);
         let yesterday = today.saturating_sub(1.day());
         let mut fetched =
             self.fetch(vec![(id.clone(), None)], today, yesterday, &|_, _| {}, cancel).await?;
         match (fetched.activity.remove(&id), fetched.failed.pop()) {
-            (Some(activity), _) => Ok(activity),
+            (Some(activity), _) => Ok((activity, fetched.unreadable_rows)),
             (None, Some((_, error))) => Err(error),
             (None, None) => Err(cancelled()),
         }
@@ -256,7 +263,10 @@ impl ActivityRun {
             match rows {
                 Ok(rows) => {
                     let now = self.client.server_time();
-                    let (all, last) = merge(cached.remove(&id), &rows, today, now);
+                    let (all, last) = merge(cached.remove(&id), &rows.items, today, now);
+                    fetched.unreadable_rows += rows.unreadable_count();
+                    // An incomplete answer is requested again.
+                    let last = last.filter(|_| rows.unreadable_count() == 0);
                     finals.extend(last.map(|entry| (id.clone(), entry)));
                     fetched.activity.insert(id, all);
                 }

@@ -17,23 +17,28 @@ pub fn parse_credits(body: &str) -> Option<Credits> {
     Some(Credits { total_credits: number("total_credits")?, total_usage: number("total_usage")? })
 }
 
-/// Parses a row of `GET /activity`. Some servers write its date as a time.
+/// Names the model of an activity that has none.
+const UNNAMED_MODEL: &str = "(no model named)";
+
+/// Parses a row of `GET /activity`; `None` without its date or amount. Some servers write its date as a
+/// time.
 pub fn parse_activity_row(row: &Fields) -> Option<ActivityRow> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "limited below")]
     let count = |name: &str| {
         let number = row.get(name).and_then(parse_number).unwrap_or(0.0);
         number.clamp(0.0, 1e15) as u64
     };
-    let amount = |name: &str| row.get(name).and_then(parse_number).unwrap_or(0.0);
     Some(ActivityRow {
         date: row.get("date")?.as_str()?.get(..10)?.parse().ok()?,
-        model: field_text(row, "model").or_else(|| field_text(row, "model_permaslug"))?,
+        model: field_text(row, "model")
+            .or_else(|| field_text(row, "model_permaslug"))
+            .unwrap_or_else(|| UNNAMED_MODEL.to_owned()),
         provider: field_text(row, "provider_name").unwrap_or_default(),
         requests: count("requests"),
         prompt_tokens: count("prompt_tokens"),
         completion_tokens: count("completion_tokens"),
-        usage: amount("usage"),
-        byok_usage: amount("byok_usage_inference"),
+        usage: row.get("usage").and_then(parse_number)?,
+        byok_usage: row.get("byok_usage_inference").and_then(parse_number).unwrap_or(0.0),
     })
 }
 
@@ -147,9 +152,16 @@ mod tests {
         assert_eq!(activity.date.to_string(), "2026-11-24");
         assert_eq!((activity.model.as_str(), activity.requests), ("a/b", 3));
         assert!((activity.usage - 0.123_456_789).abs() < 1e-12);
-        for odd in [json!({"model": "a"}), json!({"date": "yesterday", "model": "a"})] {
+        for odd in [
+            json!({"model": "a", "usage": 1}),
+            json!({"date": "yesterday", "model": "a", "usage": 1}),
+            json!({"date": "2026-11-24", "model": "a"}),
+            json!({"date": "2026-11-24", "model": "a", "usage": "much"}),
+        ] {
             assert_eq!(parse_activity_row(&row(odd)), None);
         }
+        let unnamed = json!({"date": "2026-11-24", "usage": 2.5});
+        assert_eq!(parse_activity_row(&row(unnamed)).unwrap().model, UNNAMED_MODEL);
         assert!(parse_workspace(&row(json!({"name": "x"}))).is_none());
         let guardrail =
             parse_guardrail(&row(json!({"id": "g", "name": "n", "limit_usd": null}))).unwrap();

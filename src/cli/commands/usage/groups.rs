@@ -99,7 +99,7 @@ fn idle_requests(report: &UsageReport, date: Date, usage: f64) -> Option<u64> {
     is_idle.then_some(0)
 }
 
-fn group_by_day(report: &UsageReport) -> Vec<UsageRow<'_>> {
+pub(super) fn group_by_day(report: &UsageReport) -> Vec<UsageRow<'_>> {
     let days = DailySpending::sum(report.keys.iter().map(|key| &key.days));
     let mut requests: BTreeMap<Date, u64> = BTreeMap::new();
     for one in report.keys.iter().flat_map(|key| &key.uses) {

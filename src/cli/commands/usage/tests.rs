@@ -29,7 +29,15 @@ fn key(label: &str, days: &[(i8, f64)], uses: &[(i8, &str, f64)]) -> KeyUsage {
 }
 
 fn report(source: UsageSource, keys: Vec<KeyUsage>) -> UsageReport {
-    UsageReport { from: day(1), today: day(5), source, keys, unread: Vec::new(), notes: Vec::new() }
+    UsageReport {
+        from: day(1),
+        today: day(5),
+        source,
+        keys,
+        unread: Vec::new(),
+        unreadable_rows: 0,
+        notes: Vec::new(),
+    }
 }
 
 fn to_value(report: &UsageReport, rows: &[UsageRow<'_>]) -> Value {
@@ -164,4 +172,34 @@ fn without_keys_no_empty_days_are_printed() {
     let none = report(UsageSource::Samples, Vec::new());
     let table = text::format_report(&none, &group_rows(&none, Some(Grouping::Day)), Grouping::Day);
     assert_eq!(table, "no keys, so nothing was spent with them; create one: keywright new\n");
+}
+
+#[test]
+fn nothing_known_is_never_a_total_of_zero() {
+    for by in [Grouping::Day, Grouping::Model, Grouping::Key] {
+        let format =
+            |report: &UsageReport| text::format_report(report, &group_rows(report, Some(by)), by);
+        let mut nothing = report(UsageSource::Samples, vec![key("laptop", &[], &[])]);
+        let text = format(&nothing);
+        assert!(text.contains("what was spent is not known; "), "{text}");
+        assert!(text.contains("keywright management set"), "{text}");
+        assert!(!text.contains("$0.00"), "{text}");
+        // No key could be read.
+        nothing.source = UsageSource::Activity;
+        nothing.unread = vec![(
+            "laptop".into(),
+            "h".into(),
+            UserError::new(ErrorKind::Failed, "refused", "ask"),
+        )];
+        nothing.keys.clear();
+        let text = format(&nothing);
+        assert!(text.contains("what was spent is not known") && !text.contains("$0.00"), "{text}");
+    }
+    // Days that are not known are counted for models too, and rows that could not be read.
+    let mut some = two_keys();
+    some.unreadable_rows = 2;
+    let text =
+        text::format_report(&some, &group_rows(&some, Some(Grouping::Model)), Grouping::Model);
+    assert!(text.contains("at least $13.80 in all that is known; 1 day is not known"), "{text}");
+    assert_eq!(to_value(&some, &[])["unreadable_rows"], 2);
 }

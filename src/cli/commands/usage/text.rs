@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::groups::UsageRow;
+use super::groups::{UsageRow, group_by_day};
 use super::{Grouping, UsageReport, UsageSource};
 use crate::cli::table::terminal_width;
 use crate::domain::{format_usd, truncate};
@@ -121,9 +121,19 @@ fn format_bar(share: f64, width: usize) -> String {
 }
 
 fn format_total(report: &UsageReport, rows: &[UsageRow<'_>], by: Grouping) -> String {
+    let is_any_day_known = report.keys.iter().any(|key| {
+        let mut dates = key.days.iter().map(|(date, _)| date);
+        dates.any(|date| (report.from..=report.today).contains(&date))
+    });
+    if !is_any_day_known {
+        return format!("\nwhat was spent is not known; {}\n", advise_unknown(report));
+    }
     let total: f64 = rows.iter().map(|row| row.usage).sum();
-    let unknown = rows.iter().filter(|row| !row.is_known).count();
-    let mut text = format!("\n{} in all", format_usd(total));
+    let at_least = if report.unreadable_rows > 0 { "at least " } else { "" };
+    let mut text = format!("\n{at_least}{} in all", format_usd(total));
+    // Rows of models have no unknown days.
+    let days = (by == Grouping::Model).then(|| group_by_day(report));
+    let unknown = days.as_deref().unwrap_or(rows).iter().filter(|row| !row.is_known).count();
     if unknown > 0 {
         let unit = match (by, unknown) {
             (Grouping::Key, 1) => "key is",
@@ -139,6 +149,16 @@ fn format_total(report: &UsageReport, rows: &[UsageRow<'_>], by: Grouping) -> St
     }
     text.push('\n');
     text
+}
+
+/// Returns what to do where nothing is known.
+const fn advise_unknown(report: &UsageReport) -> &'static str {
+    match report.source {
+        UsageSource::Activity => "try again: keywright usage",
+        UsageSource::Samples => {
+            "take the first figures: keywright list --refresh; for the past store a management key that may read it: keywright management set"
+        }
+    }
 }
 
 #[cfg(test)]
