@@ -24,9 +24,9 @@ use keywright::domain::{
     StoredKey, UserError,
 };
 use keywright::tui::input::InputParser;
-use keywright::tui::keymap;
+use keywright::tui::keymap::{self, palette_entries, selected_entry};
 use keywright::tui::state::{
-    AlternateStore, AppContext, Effect, Intent, Model, Msg, Request, Response, Screen,
+    AlternateStore, AppContext, Effect, Intent, Model, Msg, Overlay, Request, Response, Screen,
 };
 use keywright::tui::update::{load_keys, update};
 
@@ -163,6 +163,10 @@ struct Dashboard {
     parser: InputParser,
     /// The keys that the reference parser saw since the dashboard was at rest.
     typed: String,
+    /// What was typed or pasted into the palette since it was opened.
+    palette_input: String,
+    /// Whether the selection in the palette was moved since the last character.
+    is_palette_moved: bool,
     done: BTreeMap<&'static str, u64>,
 }
 
@@ -176,9 +180,10 @@ impl Dashboard {
 
     /// Handles an event and returns the effects. Answers what opens the edit form.
     fn handle(&mut self, event: Event) -> Vec<Effect> {
-        let Some(msg) = keymap::msg_for_event(&self.model, event, |_, _| None) else {
+        let Some(msg) = keymap::msg_for_event(&self.model, event.clone(), |_, _| None) else {
             return Vec::new();
         };
+        self.check_palette(&event, &msg);
         let was_revealed = self.is_new_key_revealed();
         let effects = update(&mut self.model, msg, now());
         for effect in &effects {
@@ -204,6 +209,52 @@ impl Dashboard {
             *self.done.entry(name).or_default() += 1;
         }
         effects
+    }
+
+    /// Checks that the palette runs only what is named, by its key or the start of a word, or what was
+    /// selected by moving to it. Running it stands for its key.
+    fn check_palette(&mut self, event: &Event, msg: &Msg) {
+        let Some(Overlay::Palette(palette)) = &self.model.overlay else {
+            self.palette_input.clear();
+            self.is_palette_moved = false;
+            return;
+        };
+        match (event, msg) {
+            (_, Msg::Intent(Intent::Move(_))) => self.is_palette_moved = true,
+            (Event::Paste(text), _) => {
+                self.palette_input.push_str(text);
+                self.is_palette_moved = false;
+            }
+            (_, Msg::Intent(Intent::TypeChar(c))) => {
+                self.palette_input.push(*c);
+                self.is_palette_moved = false;
+            }
+            (_, Msg::Intent(Intent::EditText(_))) => self.is_palette_moved = false,
+            (_, Msg::Intent(Intent::RunFromPalette(_))) => {
+                assert!(self.typed.contains([':', '\u{10}']) && self.typed.ends_with('\r'));
+                let query = palette.query.text().trim();
+                assert!(query.chars().all(|c| self.palette_input.contains(c)), "{query:?}");
+                let entries = palette_entries(&self.model, palette);
+                let entry = &entries[selected_entry(palette, &entries).unwrap()];
+                let words = format!(" {}", entry.text.to_lowercase());
+                let is_named = entry.key_text == query
+                    || query.contains(char::is_alphanumeric)
+                        && words.contains(&format!(" {}", query.to_lowercase()));
+                assert!(
+                    is_named || self.is_palette_moved,
+                    "the palette ran {:?} after {:?}",
+                    entry.text,
+                    self.palette_input
+                );
+                *self.done.entry("run from the palette").or_default() += 1;
+                match &*entry.key_text {
+                    "enter" => self.typed.push('\r'),
+                    "ctrl-s" => self.typed.push('\u{13}'),
+                    key => self.typed.push_str(key),
+                }
+            }
+            _ => {}
+        }
     }
 
     fn is_new_key_revealed(&self) -> bool {
@@ -392,6 +443,14 @@ const CORPUS: &[&[u8]] = &[
     b"y",
     b"\x1b\x1b",
     b"l",
+    b":",
+    b"\x10",
+    b":,\r",
+    b":cpy\r",
+    b":copy\r",
+    b"\x10rev\r",
+    b":\x1b[B\r",
+    b":rem\ry",
 ];
 
 fn mutated(rng: &mut Rng) -> Vec<u8> {
@@ -429,6 +488,8 @@ fn only_the_exact_keys_of_a_command_change_copy_or_reveal_a_key() {
             parser: InputParser::default(),
             // The dialog of the first screen was opened by its own key.
             typed: "dxRPniA".into(),
+            palette_input: String::new(),
+            is_palette_moved: false,
             done: std::mem::take(&mut done),
         };
         let (mut vte, mut reference) = (vte::Parser::new(), Reference::default());
@@ -491,7 +552,7 @@ fn only_the_exact_keys_of_a_command_change_copy_or_reveal_a_key() {
         done = dashboard.done;
     }
     println!("{count} bytes, {starts} starts, by exact keys: {done:?}");
-    for name in ["copied", "revealed", "disabled or enabled", "removed"] {
+    for name in ["copied", "revealed", "disabled or enabled", "removed", "run from the palette"] {
         assert!(total < 50_000 || done.contains_key(name), "never reached: {name}");
     }
 }

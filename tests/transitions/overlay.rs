@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use keywright::tui::keymap::{
     Safety, footer_items, intent_for_key, key_table, palette_entries, screen_bindings,
+    selected_entry,
 };
 use keywright::tui::state::{KeyOverrides, MessageView, Overlay, Palette};
 use keywright::tui::view::intent_at;
@@ -60,6 +61,62 @@ fn palette_runs_only_what_works_now() {
     assert!(matches!(model.overlay, Some(Overlay::Palette(_))));
     press(&mut model, KeyCode::Esc);
     assert!(model.overlay.is_none());
+}
+
+#[test]
+fn palette_runs_what_is_named_or_selected_and_nothing_else() {
+    let model = model_with_keys(&["laptop"]);
+    // Letters in order, the middle of a word, punctuation and nothing.
+    for typed in [",", ".", "cpy", "opy", "cp as", ""] {
+        let mut model = model.clone();
+        press_chars(&mut model, &format!(":{typed}"));
+        assert!(press(&mut model, KeyCode::Enter).is_empty(), "{typed}");
+        assert!(matches!(model.overlay, Some(Overlay::Palette(_))), "{typed}");
+    }
+    for typed in ["c", "cop", "COPY", "copy, or several", "several"] {
+        let mut model = model.clone();
+        press_chars(&mut model, &format!(":{typed}"));
+        let effects = press(&mut model, KeyCode::Enter);
+        assert!(matches!(effects[..], [Effect::CopyStoredKey(_)]), "{typed}");
+    }
+    let mut model = model;
+    press_chars(&mut model, ":cpy");
+    press(&mut model, KeyCode::Down);
+    assert!(matches!(press(&mut model, KeyCode::Enter)[..], [Effect::CopyStoredKey(_)]));
+    // Another character ends the selection.
+    press_chars(&mut model, ":cp");
+    press(&mut model, KeyCode::Down);
+    press_chars(&mut model, "y");
+    assert!(press(&mut model, KeyCode::Enter).is_empty());
+}
+
+#[test]
+fn arrows_move_through_the_palette_from_what_is_selected() {
+    let mut model = model_with_keys(&["laptop"]);
+    let selected = |model: &Model| {
+        let Some(Overlay::Palette(palette)) = &model.overlay else { panic!() };
+        selected_entry(palette, &palette_entries(model, palette))
+    };
+    press_chars(&mut model, ":");
+    assert_eq!(selected(&model), None);
+    for (code, expected) in [
+        (KeyCode::Up, None),
+        (KeyCode::Down, Some(0)),
+        (KeyCode::Down, Some(1)),
+        (KeyCode::Up, Some(0)),
+        (KeyCode::Up, None),
+    ] {
+        press(&mut model, code);
+        assert_eq!(selected(&model), expected);
+    }
+    press_chars(&mut model, "filter");
+    assert_eq!(selected(&model), Some(0));
+    for _ in 0..99 {
+        press(&mut model, KeyCode::Down);
+    }
+    assert_eq!(selected(&model), Some(6));
+    press(&mut model, KeyCode::Up);
+    assert_eq!(selected(&model), Some(5));
 }
 
 #[test]

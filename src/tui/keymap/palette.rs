@@ -20,7 +20,22 @@ pub struct PaletteEntry {
     pub is_enabled: bool,
     /// The positions in `text` of the characters that match.
     pub matched_chars: Vec<usize>,
+    /// How closely it matches what is typed.
+    match_kind: MatchKind,
     intent: Intent,
+}
+
+/// How closely an action matches what is typed, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum MatchKind {
+    /// It is the action's key.
+    Key,
+    /// The text begins with it.
+    Beginning,
+    /// A later word begins with it.
+    Word,
+    /// The text has its letters in that order, or nothing is typed.
+    Letters,
 }
 
 /// Filters that the palette offers, with what they show.
@@ -52,6 +67,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
             key_text: binding.key_text(),
             is_enabled: binding.action.is_enabled(model),
             matched_chars: Vec::new(),
+            match_kind: MatchKind::Letters,
             intent: binding.intent(),
         };
         // Of two actions on one key, one works.
@@ -69,33 +85,52 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<PaletteEntry> {
             key_text: Cow::Borrowed(""),
             is_enabled: !model.dashboard.all_keys().is_empty(),
             matched_chars: Vec::new(),
+            match_kind: MatchKind::Letters,
             intent: Intent::SetFilter((*filter).to_owned()),
         }));
     }
-    let query: String = palette.query.text().split_whitespace().collect();
+    let query = palette.query.text().trim().to_lowercase();
     if query.is_empty() {
         entries.sort_by_key(|entry| !entry.is_enabled);
         return entries;
     }
+    let letters: String = query.split_whitespace().collect();
     let matcher = SkimMatcherV2::default().ignore_case();
     let mut scored: Vec<(i64, PaletteEntry)> = entries
         .into_iter()
         .filter_map(|entry| {
-            // The key itself also finds its action.
-            if entry.key_text == query {
-                return Some((i64::MAX, entry));
-            }
-            let (score, matched_chars) = matcher.fuzzy_indices(entry.text, &query)?;
-            Some((score, PaletteEntry { matched_chars, ..entry }))
+            let (score, matched_chars) =
+                matcher.fuzzy_indices(entry.text, &letters).unwrap_or_default();
+            let text = entry.text.to_lowercase();
+            // Capital letters are other keys.
+            let match_kind = if entry.key_text == palette.query.text().trim() {
+                MatchKind::Key
+            } else if !query.contains(char::is_alphanumeric) {
+                return None;
+            } else if text.starts_with(&query) {
+                MatchKind::Beginning
+            } else if text.contains(&format!(" {query}")) {
+                MatchKind::Word
+            } else if !matched_chars.is_empty() {
+                MatchKind::Letters
+            } else {
+                return None;
+            };
+            Some((score, PaletteEntry { matched_chars, match_kind, ..entry }))
         })
         .collect();
-    scored.sort_by_key(|(score, entry)| (!entry.is_enabled, -score));
+    scored.sort_by_key(|(score, entry)| (entry.match_kind, !entry.is_enabled, -score));
     scored.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// Returns the index of the selected entry, which is kept in the list.
-pub fn selected_entry(palette: &Palette, entry_count: usize) -> usize {
-    palette.selected.min(entry_count.saturating_sub(1))
+/// Returns the index of the selected entry, which `enter` runs.
+///
+/// The first one is selected only if what is typed is its key or begins one of its words. Otherwise none
+/// is selected until the person moves to it, so that a few accidental characters run nothing.
+pub fn selected_entry(palette: &Palette, entries: &[PaletteEntry]) -> Option<usize> {
+    let is_first_named = entries.first()?.match_kind < MatchKind::Letters;
+    let index = palette.moved_by.checked_sub(usize::from(!is_first_named))?;
+    Some(index.min(entries.len() - 1))
 }
 
 /// Returns the intent of a key press in the palette. `enter` runs the selected action.
@@ -106,11 +141,15 @@ pub(super) fn intent_in_palette(
     code: KeyCode,
     modifiers: KeyModifiers,
 ) -> Option<Intent> {
-    let entries = || palette_entries(model, palette);
     match (bound, code) {
-        (Some(Intent::Enter), _) => run_entry(&entries(), palette.selected),
+        (Some(Intent::Enter), _) => {
+            let entries = palette_entries(model, palette);
+            run_entry(&entries, selected_entry(palette, &entries)?)
+        }
         (Some(Intent::Move(1)), _) => {
-            (palette.selected + 1 < entries().len()).then_some(Intent::Move(1))
+            let entries = palette_entries(model, palette);
+            let next = selected_entry(palette, &entries).map_or(0, |index| index + 1);
+            (next < entries.len()).then_some(Intent::Move(1))
         }
         (Some(intent), _) => Some(intent),
         (None, KeyCode::Char(c)) if modifiers.is_empty() => Some(Intent::TypeChar(c)),
@@ -120,6 +159,6 @@ pub(super) fn intent_in_palette(
 
 /// Returns the intent that runs an entry, if it works now.
 pub fn run_entry(entries: &[PaletteEntry], index: usize) -> Option<Intent> {
-    let entry = entries.get(index.min(entries.len().checked_sub(1)?))?;
+    let entry = entries.get(index)?;
     entry.is_enabled.then(|| Intent::RunFromPalette(Box::new(entry.intent.clone())))
 }

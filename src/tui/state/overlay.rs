@@ -24,8 +24,8 @@ pub enum Overlay {
 pub struct Palette {
     /// What is searched for.
     pub query: TextField,
-    /// The index of the selected action among those that match.
-    pub selected: usize,
+    /// By how many rows the selection was moved down since the last typed character.
+    pub moved_by: usize,
 }
 
 /// State of the view of the message log.

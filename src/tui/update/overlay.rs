@@ -46,7 +46,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Option<Intent>
 fn edit_palette(palette: &mut Palette, intent: Intent) {
     match intent {
         Intent::Move(by) => {
-            palette.selected = palette.selected.saturating_add_signed(by);
+            palette.moved_by = palette.moved_by.saturating_add_signed(by);
             return;
         }
         Intent::TypeChar(c) => palette.query.insert(c),
@@ -54,5 +54,5 @@ fn edit_palette(palette: &mut Palette, intent: Intent) {
         Intent::EditText(request) => palette.query.edit(request),
         _ => return,
     }
-    palette.selected = 0;
+    palette.moved_by = 0;
 }

@@ -23,28 +23,31 @@ fn palette_area(body: Rect) -> Rect {
 }
 
 /// Returns the area of the listed actions and the index of the first one.
-fn list_area(palette: &Palette, entry_count: usize, body: Rect) -> (Rect, usize) {
+fn list_area(selected: Option<usize>, body: Rect) -> (Rect, usize) {
     let area = palette_area(body);
     let list =
         Rect { x: area.x + 1, y: area.y + 2, width: area.width - 2, height: area.height - 3 };
-    let selected = selected_entry(palette, entry_count);
-    let first = (selected + 1).saturating_sub(usize::from(list.height));
+    let first = selected.map_or(0, |index| index + 1).saturating_sub(usize::from(list.height));
     (list, first)
 }
 
 pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) {
     let area = palette_area(body);
     let entries = palette_entries(model, palette);
-    let (list, first) = list_area(palette, entries.len(), body);
+    let selected = selected_entry(palette, &entries);
+    let (list, first) = list_area(selected, body);
     let count = match entries.len() {
-        1 => " 1 command ".to_owned(),
-        count => format!(" {count} commands "),
+        1 => "1 command".to_owned(),
+        count => format!("{count} commands"),
     };
+    let is_choice_open = selected.is_none() && !entries.is_empty();
+    let hint =
+        if is_choice_open { format!(" ↓ selects · {count} ") } else { format!(" {count} ") };
     let block = Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.dim())
         .title(" Commands ")
-        .title_bottom(Line::from(count).right_aligned());
+        .title_bottom(Line::from(hint).right_aligned());
     frame.render_widget(Clear, area);
     frame.render_widget(block, area);
     let field = Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: 1 };
@@ -54,12 +57,11 @@ pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_
     if entries.is_empty() {
         frame.render_widget(Line::styled("   No command matches.", theme.dim()), list);
     }
-    let selected = selected_entry(palette, entries.len());
     let rows = entries.iter().enumerate().skip(first).take(usize::from(list.height));
     for (y, (index, entry)) in (list.y..).zip(rows) {
         let row = Rect { y, height: 1, ..list };
         let mut line = format_entry(entry, usize::from(list.width), theme);
-        if index == selected {
+        if Some(index) == selected {
             // One style, so that the key is as readable as the text.
             line.spans.iter_mut().for_each(|span| span.style = Style::new());
             line.style = theme.selected();
@@ -98,7 +100,8 @@ pub fn intent_at(
         return Some(Intent::Back);
     }
     let entries = palette_entries(model, palette);
-    let (list, first) = list_area(palette, entries.len(), body);
+    let selected = selected_entry(palette, &entries);
+    let (list, first) = list_area(selected, body);
     let index = first + usize::from(row.checked_sub(list.y)?);
-    (index < entries.len()).then(|| run_entry(&entries, index)).flatten()
+    run_entry(&entries, index)
 }
