@@ -8,6 +8,8 @@ mod account_figures;
 mod account_keys;
 #[path = "transitions/bulk.rs"]
 mod bulk;
+#[path = "transitions/choices.rs"]
+mod choices;
 #[path = "transitions/form.rs"]
 mod form;
 #[path = "transitions/inventory.rs"]

@@ -145,7 +145,6 @@ impl EffectRunner {
             Effect::UseEnvironmentKey => {
                 self.services.management_key = self.environment_key.take();
             }
-            Effect::DetectManagementKey => self.detect_management_key(),
             Effect::CopyShownKey(key) => {
                 self.copy_to_clipboard(move |_| Ok(to_secret_string(&key)));
             }

@@ -33,7 +33,10 @@ pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey};
 pub use effect::{Effect, Request};
 pub use filter::Filter;
 pub(in crate::tui) use form::Submission;
-pub use form::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind};
+pub use form::{
+    AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormChoices, FormChoicesState, FormField,
+    FormKind, Picker, PickerOption,
+};
 pub use key_overrides::{KeyOverrides, KeyPress};
 pub use layout::{DashboardLayout, Region, ScreenLayout};
 pub use management_screen::{KeyRight, ManagementScreen, StoredManagementKey};

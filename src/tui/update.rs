@@ -202,9 +202,10 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Response(ticket, Response::AccountKeyFetched(account_key)) => {
             if let Some(request) = model.edit_request.take_if(|request| request.ticket == ticket) {
-                responses::open_edit_form(model, &request.hash, account_key);
+                responses::open_edit_form(model, &request.hash, account_key)
+            } else {
+                Vec::new()
             }
-            Vec::new()
         }
         Msg::Response(ticket, Response::KeyUpdated(outcome)) => {
             if model.close_request(ticket) {
@@ -233,8 +234,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             responses::finish_account_load(model, ticket, account);
             Vec::new()
         }
-        Msg::ManagementKeyDetected(is_known) => {
-            responses::set_management_key_known(model, is_known);
+        Msg::Response(ticket, Response::FormChoicesLoaded(choices)) => {
+            form::set_choices(model, ticket, choices);
             Vec::new()
         }
         Msg::Response(ticket, Response::UsageHistoryLoaded(history)) => {

@@ -2,7 +2,7 @@
 
 use keywright::domain::{
     AccountKey, AccountKeys, ActionResult, DailySpending, GuardrailRef, KeyPart, KeySpending,
-    LeakResponse, NotCarried, Retirement, RotationOutcome, UsageSample, utc_date,
+    LeakResponse, NotCarried, Retirement, RotationOutcome, UsageSample, Workspace, utc_date,
 };
 
 use super::*;
@@ -258,4 +258,27 @@ fn details_show_whether_a_replaced_key_is_used() {
     let used = drawn(&with_past(true, (80, 24)));
     assert!(used.contains("replaced"), "{used}");
     insta::assert_snapshot!(used);
+}
+
+#[test]
+fn the_focused_choice_stays_on_a_small_screen() {
+    let mut model = editing(Some(remote("laptop")), (60, 16));
+    let Screen::Form(form) = &model.screen else { panic!() };
+    let ticket = form.choices_ticket.unwrap();
+    let names = ["default", "research", "customer support in europe", "nightly evaluations"];
+    let workspaces = names.map(|name| Workspace {
+        id: name.into(),
+        name: name.into(),
+        slug: name.into(),
+        ..Workspace::default()
+    });
+    let choices = FormChoices {
+        workspaces: Ok(workspaces.to_vec()),
+        guardrails: Err(UserError::new(ErrorKind::Failed, "the server answered 403", "ask")),
+        assigned_guardrail: None,
+    };
+    update(&mut model, Msg::Response(ticket, Response::FormChoicesLoaded(Some(choices))), now());
+    want(&mut model, &[Intent::NextField, Intent::NextField, Intent::NextField]);
+    want(&mut model, &[Intent::TypeChar('c'), Intent::NextField]);
+    insta::assert_snapshot!(drawn(&model));
 }

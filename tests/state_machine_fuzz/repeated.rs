@@ -22,6 +22,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
             Response::KeysLoaded(_)
             | Response::RefreshFinished { .. }
             | Response::AccountKeyFetched(_)
+            | Response::FormChoicesLoaded(_)
             | Response::LossesExpected(_)
             | Response::KeyUpdated(_)
             | Response::KeyImported(_)
@@ -53,7 +54,6 @@ pub fn is_applied_once(msg: &Msg) -> bool {
         | Msg::RecoveryFinished { .. }
         | Msg::KeyDisabledSet { .. }
         | Msg::KeyRevoked { .. }
-        | Msg::ManagementKeyDetected(_)
         | Msg::KeyRemoved { .. }
         | Msg::SandboxActionFinished(_)
         | Msg::Notice(_) => false,

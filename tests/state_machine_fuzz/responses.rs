@@ -247,7 +247,9 @@ impl Fuzzer {
                 });
                 Msg::Response(ticket, Response::AccountKeysLoaded(account))
             }
-            Effect::DetectManagementKey => Msg::ManagementKeyDetected(rng.one_in(2)),
+            Effect::Request(ticket, Request::LoadFormChoices(_)) => {
+                Msg::Response(ticket, Response::FormChoicesLoaded(rng.option(Rng::form_choices)))
+            }
             Effect::Request(ticket, Request::LoadUsageHistory(hashes)) => {
                 let histories = hashes.into_iter().map(|hash| (hash, rng.samples(now))).collect();
                 Msg::Response(ticket, Response::UsageHistoryLoaded(histories))

@@ -9,9 +9,11 @@ use keywright::domain::{
     ProvisioningStep, Reported, RequestedPolicy, ResetInterval, Retirement, RotationOutcome,
     StoreKind, StoredKey, UnresolvedAttempt, UsageSample, UserError,
 };
-use keywright::domain::{ActionResult, ProvisioningEvent, Rotated};
+use keywright::domain::{
+    ActionResult, Guardrail, GuardrailRef, ProvisioningEvent, Rotated, Workspace,
+};
 use keywright::domain::{Credits, DailySpending, ModelSpending, utc_date};
-use keywright::tui::state::{PlanStatus, PlannedKey};
+use keywright::tui::state::{FormChoices, PlanStatus, PlannedKey};
 
 /// Is repeated in each secret and occurs nowhere else.
 pub const SECRET_MARK: &str = "ZQX";
@@ -236,6 +238,27 @@ impl Rng {
             workspace_id: None,
             info: self.key_info(now),
         }
+    }
+
+    pub fn form_choices(&mut self) -> FormChoices {
+        let workspaces = self.or_error(|rng| {
+            rng.vec(4, |rng| Workspace {
+                id: rng.text(),
+                name: rng.text(),
+                slug: rng.text(),
+                default_guardrail_id: None,
+            })
+        });
+        let guardrails = self.or_error(|rng| {
+            rng.vec(4, |rng| Guardrail {
+                id: rng.text(),
+                name: rng.text(),
+                ..Guardrail::default()
+            })
+        });
+        let assigned_guardrail =
+            self.option(|rng| GuardrailRef { id: rng.text(), name: rng.text() });
+        FormChoices { workspaces, guardrails, assigned_guardrail }
     }
 
     pub fn samples(&mut self, now: Timestamp) -> Vec<UsageSample> {

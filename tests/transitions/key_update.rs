@@ -157,23 +157,6 @@ fn an_imported_key_is_sent_once_and_redacted_in_debug() {
 }
 
 #[test]
-fn a_workspace_can_be_chosen_where_a_management_key_is_known() {
-    let mut model = model_with_keys(&[]);
-    let effects = send_intent(&mut model, Intent::NewKey);
-    assert!(matches!(effects[..], [Effect::DetectManagementKey]));
-    send(&mut model, Msg::ManagementKeyDetected(true));
-    type_text(&mut model, "web");
-    let Screen::Form(form) = &mut model.screen else { panic!() };
-    assert_eq!(form.fields().len(), 5);
-    form.workspace_id.paste("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10");
-    let effects = send_intent(&mut model, Intent::Submit);
-    let [Effect::Request(_, Request::ProvisionKey { request, .. })] = &effects[..] else {
-        panic!("{effects:?}")
-    };
-    assert_eq!(request.workspace_id.as_deref(), Some("1f0e9c1a-5b7d-4c3e-9a44-0d2b6f8e7a10"));
-}
-
-#[test]
 fn a_fetched_key_does_not_open_the_form_of_another_key() {
     for result in [Ok(None), Ok(Some(account_key("laptop")))] {
         let mut model = model_with_keys(&["laptop", "ci"]);

@@ -14,7 +14,9 @@ use crate::services::keys::{self, Error, JoinedKey, management_key};
 use crate::services::provision::{self, AuthMethod, ServiceContext};
 use crate::storage::secret_store;
 use crate::storage::usage_history;
-use crate::tui::state::{AuthChoice, KeyRight, Msg, Response, StoredManagementKey, Ticket};
+use crate::tui::state::{
+    AuthChoice, FormChoices, KeyRight, Msg, Response, StoredManagementKey, Ticket,
+};
 
 impl EffectRunner {
     pub(super) fn rotate_key(
@@ -213,11 +215,18 @@ impl EffectRunner {
         });
     }
 
-    pub(super) fn detect_management_key(&self) {
-        let (services, results) = (self.services.clone(), self.event_sender.clone());
-        tokio::task::spawn_local(async move {
-            let detected = management_key::load_management_key(&services).await;
-            send_message(&results, Msg::ManagementKeyDetected(matches!(detected, Ok(Some(_)))));
+    /// Reads what a form offers, each list for itself.
+    pub(super) fn load_form_choices(&self, ticket: Ticket, hash: Option<String>) {
+        self.spawn_request(ticket, |services, _| async move {
+            let choices = fetch_form_choices(&services, hash.as_deref()).await;
+            Response::FormChoicesLoaded(choices.unwrap_or_else(|error| {
+                let error = error.to_user_error();
+                Some(FormChoices {
+                    workspaces: Err(error.clone()),
+                    guardrails: Err(error),
+                    assigned_guardrail: None,
+                })
+            }))
         });
     }
 
@@ -334,4 +343,35 @@ async fn load_account_keys(services: &ServiceContext) -> Result<AccountKeys, Err
         }
     }
     Ok(account)
+}
+
+/// Returns the workspaces and guardrails of the account, and the guardrail of the key with this hash.
+/// Returns `None` without a management key.
+async fn fetch_form_choices(
+    services: &ServiceContext,
+    hash: Option<&str>,
+) -> Result<Option<FormChoices>, Error> {
+    let Some((management, _)) = management_key::load_management_key(services).await? else {
+        return Ok(None);
+    };
+    let (workspaces, guardrails, assigned) = tokio::join!(
+        keys::list_workspaces(services, &management),
+        keys::list_guardrails(services, &management),
+        async {
+            match hash {
+                Some(hash) => keys::get_assigned_guardrail(services, &management, hash).await,
+                None => Ok(None),
+            }
+        },
+    );
+    // Another guardrail can only replace the one that is known.
+    let (guardrails, assigned_guardrail) = match assigned {
+        Ok(assigned) => (guardrails, assigned),
+        Err(error) => (Err(error), None),
+    };
+    Ok(Some(FormChoices {
+        workspaces: workspaces.map_err(|error| error.to_user_error()),
+        guardrails: guardrails.map_err(|error| error.to_user_error()),
+        assigned_guardrail,
+    }))
 }

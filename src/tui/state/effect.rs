@@ -33,8 +33,6 @@ pub enum Effect {
     RevokeKeys(Vec<StoredKey>),
     /// Use the environment's management key from now on.
     UseEnvironmentKey,
-    /// Check whether a management key is configured; result: [`Msg::ManagementKeyDetected`].
-    DetectManagementKey,
     /// Confirm that the account of this key is the user's; result: [`Msg::AccountConfirmed`].
     ConfirmAccount(StoredKey),
     /// Skip the current key of a plan.
@@ -109,6 +107,9 @@ pub enum Request {
     PreviewReplacements(Vec<StoredKey>),
     /// Fetch the key of the account with this hash; result: [`Response::AccountKeyFetched`].
     FetchAccountKey(String),
+    /// Read the workspaces and guardrails that the form offers, and the guardrail of the key with this
+    /// hash; result: [`Response::FormChoicesLoaded`].
+    LoadFormChoices(Option<String>),
     /// Change a key; result: [`Response::KeyUpdated`].
     UpdateKey(Box<KeyUpdate>),
     /// Check and store a management key; result: [`Response::ManagementKeyStored`].

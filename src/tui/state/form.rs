@@ -1,17 +1,23 @@
 //! The form that creates, edits or imports a key: its fields, their hints and their validation.
 
+mod editing;
+mod picker;
 mod submit;
 mod validation;
 
-use tui_input::InputRequest;
-
 use super::text_field::TextField;
 use super::ticket::Ticket;
-use crate::domain::{AccountKey, KeyDefaults, Label, ResetInterval, StoredKey, UserError};
+use crate::domain::{
+    AccountKey, GuardrailRef, KeyDefaults, Label, ResetInterval, StoredKey, UserError,
+};
+pub use picker::{FormChoices, Picker, PickerOption};
 pub(in crate::tui) use submit::Submission;
 
 /// The expiries to choose from; any other can be typed.
 pub const EXPIRY_PRESETS: [&str; 5] = ["7d", "30d", "90d", "1y", "never"];
+
+/// The number of different fields.
+const FIELD_COUNT: usize = 8;
 
 /// The purpose of a form.
 #[derive(Clone, Debug)]
@@ -53,8 +59,10 @@ pub enum FormField {
     Reset,
     /// The expiry of the key.
     Expiry,
-    /// The UUID of the workspace.
+    /// The workspace.
     Workspace,
+    /// The guardrail.
+    Guardrail,
     /// Whether BYOK spending counts against the limit.
     Byok,
     /// The secret of an imported key.
@@ -70,6 +78,7 @@ impl FormField {
             Self::Reset => "Reset",
             Self::Expiry => "Expires",
             Self::Workspace => "Workspace",
+            Self::Guardrail => "Guardrail",
             Self::Byok => "Own providers",
             Self::ApiKey => "Key",
         }
@@ -90,6 +99,17 @@ pub enum FieldHint {
     Error(String),
 }
 
+/// What is known about the workspaces and guardrails of the account.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FormChoicesState {
+    /// They were not read yet.
+    Unknown,
+    /// They cannot be read, because there is no management key.
+    NoManagementKey,
+    /// They were read.
+    Known(Box<FormChoices>),
+}
+
 /// State of the form.
 #[derive(Clone, Debug)]
 pub struct Form {
@@ -99,8 +119,10 @@ pub struct Form {
     pub auth_choice: AuthChoice,
     /// The stored key that could authorise the new one.
     pub existing_key: Option<Label>,
-    /// Whether a workspace can be chosen, which needs a management key.
-    pub can_choose_workspace: bool,
+    /// What the account has to choose from.
+    pub choices: FormChoicesState,
+    /// The ticket of the request for it.
+    pub choices_ticket: Option<Ticket>,
     /// The label of the key.
     pub label: TextField,
     /// The credit limit, as typed.
@@ -109,8 +131,10 @@ pub struct Form {
     pub limit_reset: Option<ResetInterval>,
     /// The expiry, as typed or chosen.
     pub expiry: TextField,
-    /// The UUID of the workspace; empty for the default workspace.
-    pub workspace_id: TextField,
+    /// The workspace.
+    pub workspace: Picker,
+    /// The guardrail.
+    pub guardrail: Picker,
     /// Whether BYOK spending counts against the limit.
     pub include_byok_in_limit: bool,
     /// The secret of the imported key, never shown.
@@ -118,7 +142,7 @@ pub struct Form {
     /// The field that has the cursor.
     pub focused_field: FormField,
     /// Fields that were left or submitted; before that, an empty label is not an error.
-    visited: [bool; 7],
+    visited: [bool; FIELD_COUNT],
     /// Why the last submission failed.
     pub error: Option<UserError>,
     /// The changes to be sent, one per line. They are shown at the first submission and sent at the
@@ -132,13 +156,15 @@ pub struct Form {
 impl Form {
     /// Returns the form of a new key: an empty label and the default policy.
     pub fn new(stored_keys: &[StoredKey], defaults: &KeyDefaults) -> Self {
+        let mut workspace = Picker::default_workspace();
+        if let Some(id) = &defaults.workspace_id {
+            workspace.select_id(Some(id), id);
+        }
         Self {
             limit: TextField::prefilled(&defaults.limit_text()),
             limit_reset: defaults.limit_reset.filter(|_| defaults.limit.is_some()),
             expiry: TextField::prefilled(&defaults.expires),
-            workspace_id: TextField::prefilled(
-                defaults.workspace_id.as_deref().unwrap_or_default(),
-            ),
+            workspace,
             ..Self::empty(FormKind::New, stored_keys)
         }
     }
@@ -149,16 +175,18 @@ impl Form {
             kind,
             auth_choice: AuthChoice::default(),
             existing_key: None,
-            can_choose_workspace: false,
+            choices: FormChoicesState::Unknown,
+            choices_ticket: None,
             label: TextField::default(),
             limit: TextField::default(),
             limit_reset: None,
             expiry: TextField::default(),
-            workspace_id: TextField::default(),
+            workspace: Picker::default_workspace(),
+            guardrail: Picker::no_guardrail(),
             include_byok_in_limit: false,
             api_key: TextField::default(),
             focused_field: FormField::Label,
-            visited: [false; 7],
+            visited: [false; FIELD_COUNT],
             error: None,
             diff: Vec::new(),
             submit_ticket: None,
@@ -211,8 +239,41 @@ impl Form {
         self.limit = TextField::prefilled(trim_zero_cents(&limit));
         self.limit_reset = info.limit_reset.value();
         self.include_byok_in_limit = info.include_byok_in_limit.unwrap_or(false);
+        self.workspace = Picker::of_key(account_key.workspace_id.as_deref());
         *current = Some(Box::new(account_key));
         self.diff.clear();
+        self.offer_choices();
+    }
+
+    /// Offers what the account has; `None` without a management key.
+    pub(in crate::tui) fn set_choices(&mut self, choices: Option<FormChoices>) {
+        self.choices_ticket = None;
+        let Some(choices) = choices else {
+            self.choices = FormChoicesState::NoManagementKey;
+            return;
+        };
+        if let Some(assigned) = &choices.assigned_guardrail {
+            self.guardrail.select_id(Some(&assigned.id), &assigned.name);
+        }
+        self.choices = FormChoicesState::Known(Box::new(choices));
+        self.offer_choices();
+    }
+
+    /// Sets the guardrail that the edited key has at OpenRouter.
+    pub(in crate::tui) fn set_assigned_guardrail(&mut self, guardrail: Option<GuardrailRef>) {
+        let (id, name) = guardrail.as_ref().map_or((None, ""), |it| (Some(&*it.id), &*it.name));
+        self.guardrail.select_id(id, name);
+        if let FormChoicesState::Known(choices) = &mut self.choices {
+            choices.assigned_guardrail = guardrail;
+        }
+    }
+
+    fn offer_choices(&mut self) {
+        if let FormChoicesState::Known(choices) = &self.choices {
+            self.workspace.set_workspaces(&choices.workspaces);
+            let workspaces = choices.workspaces.as_deref().unwrap_or_default();
+            self.guardrail.set_guardrails(&choices.guardrails, workspaces);
+        }
     }
 
     /// Returns the fields of the form, in their order.
@@ -223,13 +284,22 @@ impl Form {
             FormField::Reset,
             FormField::Expiry,
             FormField::Workspace,
+            FormField::Guardrail,
         ];
+        const EDIT_FIELDS: &[FormField] = &[
+            FormField::Label,
+            FormField::Limit,
+            FormField::Reset,
+            FormField::Byok,
+            FormField::Workspace,
+            FormField::Guardrail,
+        ];
+        let has_choices = matches!(self.choices, FormChoicesState::Known(_));
         match &self.kind {
-            FormKind::New if self.can_choose_workspace => NEW_KEY_FIELDS,
+            FormKind::New if has_choices => NEW_KEY_FIELDS,
             FormKind::New => NEW_KEY_FIELDS.split_at(4).0,
-            FormKind::Edit { account_key: Some(_), .. } => {
-                &[FormField::Label, FormField::Limit, FormField::Reset, FormField::Byok]
-            }
+            FormKind::Edit { account_key: Some(_), .. } if has_choices => EDIT_FIELDS,
+            FormKind::Edit { account_key: Some(_), .. } => EDIT_FIELDS.split_at(4).0,
             FormKind::Edit { account_key: None, .. } => &[FormField::Label],
             FormKind::Import => &[FormField::Label, FormField::ApiKey],
         }
@@ -238,133 +308,5 @@ impl Form {
     /// Sets the labels that are already used.
     pub fn set_used_labels(&mut self, stored_keys: &[StoredKey]) {
         self.used_labels = stored_keys.iter().map(|key| key.label.as_str().to_owned()).collect();
-    }
-
-    fn focused_text_field_mut(&mut self) -> Option<&mut TextField> {
-        match self.focused_field {
-            FormField::Label => Some(&mut self.label),
-            FormField::Limit => Some(&mut self.limit),
-            FormField::Reset | FormField::Byok => None,
-            FormField::Expiry => Some(&mut self.expiry),
-            FormField::Workspace => Some(&mut self.workspace_id),
-            FormField::ApiKey => Some(&mut self.api_key),
-        }
-    }
-
-    /// Inserts a typed character, or changes a choice by its letter.
-    pub fn insert(&mut self, c: char) {
-        self.diff.clear();
-        match (self.focused_field, c) {
-            (FormField::Reset | FormField::Byok, ' ') => self.step_choice(1),
-            // An accidental space does not replace a typed expiry.
-            (FormField::Expiry, ' ') => {
-                if self.expiry.is_selected() || EXPIRY_PRESETS.contains(&self.expiry.text().trim())
-                {
-                    self.step_choice(1);
-                }
-            }
-            (FormField::Reset, c) => {
-                self.limit_reset = match c.to_ascii_lowercase() {
-                    'n' => None,
-                    'd' => Some(ResetInterval::Daily),
-                    'w' => Some(ResetInterval::Weekly),
-                    'm' => Some(ResetInterval::Monthly),
-                    _ => self.limit_reset,
-                }
-            }
-            (FormField::Byok, 'y' | 'Y') => self.include_byok_in_limit = true,
-            (FormField::Byok, 'n' | 'N') => self.include_byok_in_limit = false,
-            (FormField::Byok, _) => {}
-            (
-                FormField::Label
-                | FormField::Limit
-                | FormField::Expiry
-                | FormField::Workspace
-                | FormField::ApiKey,
-                c,
-            ) => {
-                if let Some(field) = self.focused_text_field_mut() {
-                    field.insert(c);
-                }
-            }
-        }
-    }
-
-    /// Pastes text into the focused field.
-    pub fn paste(&mut self, text: &str) {
-        self.diff.clear();
-        match self.focused_text_field_mut() {
-            Some(field) => field.paste(text),
-            None => {
-                if let (FormField::Reset, Ok(reset)) =
-                    (self.focused_field, ResetInterval::parse(text))
-                {
-                    self.limit_reset = reset;
-                }
-            }
-        }
-    }
-
-    /// Edits the focused field; `←` and `→` change a choice that was not edited yet.
-    pub fn edit(&mut self, request: InputRequest) {
-        let choice = matches!(self.focused_field, FormField::Reset | FormField::Byok)
-            || self.focused_field == FormField::Expiry && self.expiry.is_selected();
-        self.diff.clear();
-        match request {
-            InputRequest::GoToPrevChar if choice => self.step_choice(-1),
-            InputRequest::GoToNextChar if choice => self.step_choice(1),
-            request => {
-                if let Some(field) = self.focused_text_field_mut() {
-                    field.edit(request);
-                }
-            }
-        }
-    }
-
-    /// Moves the choice of the focused field by `by` steps.
-    pub fn step_choice(&mut self, by: isize) {
-        fn step(at: Option<usize>, by: isize, len: usize) -> usize {
-            at.map_or(0, |at| at.wrapping_add_signed(by).wrapping_add(len) % len)
-        }
-        match self.focused_field {
-            FormField::Reset => {
-                let all = [
-                    None,
-                    Some(ResetInterval::Daily),
-                    Some(ResetInterval::Weekly),
-                    Some(ResetInterval::Monthly),
-                ];
-                let at = all.iter().position(|reset| *reset == self.limit_reset);
-                self.limit_reset = all[step(at, by, all.len())];
-            }
-            FormField::Expiry => {
-                let at =
-                    EXPIRY_PRESETS.iter().position(|preset| *preset == self.expiry.text().trim());
-                self.expiry =
-                    TextField::prefilled(EXPIRY_PRESETS[step(at, by, EXPIRY_PRESETS.len())]);
-            }
-            FormField::Byok => self.include_byok_in_limit = !self.include_byok_in_limit,
-            FormField::Label | FormField::Limit | FormField::Workspace | FormField::ApiKey => {}
-        }
-        self.diff.clear();
-    }
-
-    /// Moves the focus by `by` fields. Returns whether there was such a field.
-    pub fn move_focus(&mut self, by: isize) -> bool {
-        self.visited[self.focused_field as usize] = true;
-        let at = self.fields().iter().position(|field| *field == self.focused_field).unwrap_or(0);
-        let next = at.checked_add_signed(by).and_then(|at| self.fields().get(at).copied());
-        match next {
-            Some(field) => self.focus_field(field),
-            None => return false,
-        }
-        true
-    }
-
-    fn focus_field(&mut self, field: FormField) {
-        self.focused_field = field;
-        if let Some(field) = self.focused_text_field_mut() {
-            field.select_all();
-        }
     }
 }

@@ -7,6 +7,7 @@ use tui_input::InputRequest;
 
 use super::Background;
 use super::account::AccountReport;
+use super::form::FormChoices;
 use super::management_screen::StoredManagementKey;
 use super::plan_screen::PlanComparison;
 use super::sort_filter::SortOrder;
@@ -202,8 +203,6 @@ pub enum Msg {
         /// Whether it succeeded.
         result: Result<(), UserError>,
     },
-    /// Whether a management key is configured.
-    ManagementKeyDetected(bool),
     /// A key was removed from this machine, or that failed.
     KeyRemoved {
         /// The label of the key.
@@ -274,6 +273,8 @@ pub enum Response {
     PlanApplied(Option<UserError>),
     /// A key of the account was fetched; `None` without a management key.
     AccountKeyFetched(Result<Option<AccountKey>, UserError>),
+    /// The choices of the form were read; `None` without a management key.
+    FormChoicesLoaded(Option<FormChoices>),
     /// A key update finished.
     KeyUpdated(KeyUpdateOutcome),
     /// A management key was checked and stored, or that failed.

@@ -2,7 +2,7 @@
 
 use super::operation;
 use crate::tui::state::{
-    Effect, Form, Intent, Model, Operation, Request, Screen, Submission, Ticket,
+    Effect, Form, FormChoices, Intent, Model, Operation, Request, Screen, Submission, Ticket,
 };
 
 pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
@@ -67,7 +67,7 @@ fn mark_submitting(model: &mut Model) -> Ticket {
     ticket
 }
 
-/// Opens the form of a new key and checks in the background whether a workspace can be chosen.
+/// Opens the form of a new key.
 pub(super) fn open_new_key_form(model: &mut Model) -> Vec<Effect> {
     let mut form = Form::new(model.dashboard.stored_keys(), &model.key_defaults);
     form.existing_key = model
@@ -76,8 +76,31 @@ pub(super) fn open_new_key_form(model: &mut Model) -> Vec<Effect> {
         .filter(|key| key.can_authorize(model.now))
         .map(|key| key.label.clone());
     model.screen = Screen::Form(form);
-    // The sandbox has one workspace.
-    if model.is_sandbox { Vec::new() } else { vec![Effect::DetectManagementKey] }
+    load_choices(model, None)
+}
+
+/// Reads in the background what the open form offers; `hash` is that of the edited key.
+pub(super) fn load_choices(model: &mut Model, hash: Option<String>) -> Vec<Effect> {
+    let ticket = model.next_ticket();
+    if let Screen::Form(form) = &mut model.screen {
+        form.choices_ticket = Some(ticket);
+    }
+    vec![Effect::Request(ticket, Request::LoadFormChoices(hash))]
+}
+
+/// Offers the choices in the form that requested them, also while its key is being created.
+pub(super) fn set_choices(model: &mut Model, ticket: Ticket, choices: Option<FormChoices>) {
+    let form = match &mut model.screen {
+        Screen::Form(form) => Some(form),
+        Screen::SignIn(sign_in) => match &mut sign_in.operation {
+            Operation::CreateKey { form, .. } => Some(form),
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some(form) = form.filter(|form| form.choices_ticket == Some(ticket)) {
+        form.set_choices(choices);
+    }
 }
 
 /// Updates the used labels of an open form after the stored keys changed.

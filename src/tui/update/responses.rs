@@ -1,6 +1,6 @@
 //! Handles the results of actions on existing keys.
 
-use super::{actions, bulk};
+use super::{actions, bulk, form};
 use crate::domain::{
     AccountKey, AccountKeys, ErrorKind, KeyUpdateOutcome, Label, LeakResponse, NotCarried,
     ProvisioningOutcome, RetirementStatus, Rotated, RotationOutcome, StoredKey, UserError,
@@ -204,13 +204,13 @@ pub(super) fn open_edit_form(
     model: &mut Model,
     hash: &str,
     account_key: Result<Option<AccountKey>, UserError>,
-) {
+) -> Vec<Effect> {
     if !matches!(model.screen, Screen::Dashboard) {
-        return;
+        return Vec::new();
     }
     // The selection may have moved since the key was requested.
     let selected = model.dashboard.selected_key().filter(|key| key.hash == hash);
-    let Some(key) = selected.cloned() else { return };
+    let Some(key) = selected.cloned() else { return Vec::new() };
     match account_key {
         Err(error) => model.notify(Err(error)),
         Ok(Some(account_key)) if account_key.hash != key.hash => {}
@@ -219,11 +219,16 @@ pub(super) fn open_edit_form(
             if let Some(account_key) = &account_key {
                 model.dashboard.record_account_key(account_key, model.now);
             }
+            let has_management_key = account_key.is_some();
             let form = Form::for_edit(key, account_key, model.dashboard.stored_keys());
             model.dashboard.hide_revealed_key();
             model.screen = Screen::Form(form);
+            if has_management_key {
+                return form::load_choices(model, Some(hash.to_owned()));
+            }
         }
     }
+    Vec::new()
 }
 
 /// Handles the outcome of a key update.
@@ -249,7 +254,7 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
             model.notify(warning.map_or(Ok(format!("{name} was changed")), Err));
             super::update_used_labels(model);
         }
-        KeyUpdateOutcome::Conflict { current: account_key, changed_fields, .. } => {
+        KeyUpdateOutcome::Conflict { current: account_key, guardrail, changed_fields } => {
             let conflict = UserError::new(
                 ErrorKind::Failed,
                 format!(
@@ -262,6 +267,9 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
             match &mut model.screen {
                 Screen::Form(form) if is_shown => {
                     form.set_account_key(account_key);
+                    if changed_fields.contains(&"guardrail") {
+                        form.set_assigned_guardrail(guardrail);
+                    }
                     form.submit_ticket = None;
                     form.error = Some(conflict);
                 }
@@ -367,13 +375,6 @@ pub(super) fn finish_account_load(
             }
         }
         Err(error) => model.notify(Err(error)),
-    }
-}
-
-/// Enables the workspace field of an open form if a management key is configured.
-pub(super) fn set_management_key_known(model: &mut Model, known: bool) {
-    if let Screen::Form(form) = &mut model.screen {
-        form.can_choose_workspace = known;
     }
 }
 

@@ -8,7 +8,10 @@ use ratatui::text::{Line, Span};
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::{Reported, ResetInterval};
-use crate::tui::state::{AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormField, FormKind, Model};
+use crate::tui::state::{
+    AuthChoice, EXPIRY_PRESETS, FieldHint, Form, FormChoicesState, FormField, FormKind, Model,
+    Picker,
+};
 
 const RESET_CHOICES: [Option<ResetInterval>; 4] =
     [None, Some(ResetInterval::Daily), Some(ResetInterval::Weekly), Some(ResetInterval::Monthly)];
@@ -21,6 +24,10 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
     let fields = form.fields();
     let step = if usize::from(area.height) >= 3 * fields.len() + 3 { 3 } else { 2 };
     let top = area.y + u16::from(area.height > 13);
+    // The focused field stays on screen where not all fit.
+    let focused = fields.iter().position(|field| *field == form.focused_field).unwrap_or(0);
+    let first = (focused + 1).saturating_sub(usize::from(area.bottom().saturating_sub(top)) / step);
+    let fields = fields.get(first..).unwrap_or_default();
     for (field, y) in fields.iter().copied().zip((top..).step_by(step)) {
         if y + 1 >= area.bottom() {
             break;
@@ -51,14 +58,10 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
             }
             FormField::Expiry => draw_expiry_field(form, focused, theme, frame, at),
             FormField::Workspace => {
-                text::draw_text_field(
-                    &form.workspace_id,
-                    form.workspace_id.text(),
-                    focused,
-                    theme,
-                    frame,
-                    at,
-                );
+                frame.render_widget(format_picker(&form.workspace, width, focused, theme), at);
+            }
+            FormField::Guardrail => {
+                frame.render_widget(format_picker(&form.guardrail, width, focused, theme), at);
             }
             FormField::Byok => {
                 let choices = ["do not count", "count"];
@@ -126,10 +129,16 @@ fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> 
                 }
             };
             let location = to_sentence(&format!("The key will be stored in {}", model.store_name));
-            return vec![
+            let mut lines = vec![
                 Line::styled(location, theme.dim()),
                 Line::styled(format!("{method}. ctrl-r: another method."), theme.dim()),
             ];
+            if form.choices == FormChoicesState::NoManagementKey {
+                let text =
+                    "A workspace or guardrail needs a management key: esc, then M stores one.";
+                lines.push(Line::styled(text, theme.dim()));
+            }
+            return lines;
         }
         FormKind::Import => format!("The key will be stored in {}", model.store_name),
         FormKind::Edit { key, account_key } => {
@@ -156,12 +165,7 @@ fn format_notes(form: &Form, model: &Model, theme: Theme) -> Vec<Line<'static>> 
 }
 
 /// Returns the choices on one line, the chosen one in brackets.
-fn format_choices(
-    choices: &[&'static str],
-    chosen: usize,
-    focused: bool,
-    theme: Theme,
-) -> Line<'static> {
+fn format_choices<'a>(choices: &[&'a str], chosen: usize, focused: bool, theme: Theme) -> Line<'a> {
     let mut line = Line::default();
     for (index, choice) in choices.iter().enumerate() {
         let style = match (index == chosen, focused) {
@@ -174,6 +178,25 @@ fn format_choices(
         line.push_span(Span::raw(" "));
     }
     line
+}
+
+/// Returns all names on one line if they fit into `width` cells, otherwise the chosen one and its
+/// position.
+fn format_picker(picker: &Picker, width: u16, focused: bool, theme: Theme) -> Line<'_> {
+    let names: Vec<&str> = picker.options().iter().map(|option| option.name.as_str()).collect();
+    let line = format_choices(&names, picker.chosen_index(), focused, theme);
+    let width = usize::from(width);
+    if line.width() <= width {
+        return line;
+    }
+    let position = format!("{}/{}", picker.chosen_index() + 1, names.len());
+    let chosen = names.get(picker.chosen_index()).copied().unwrap_or_default();
+    let name = truncate(chosen, width.saturating_sub(position.len() + 6).max(1));
+    let style = if focused { theme.selected() } else { theme.strong() };
+    Line::from(vec![
+        Span::styled(format!("‹ {name} ›"), style),
+        Span::styled(format!("  {position}"), theme.dim()),
+    ])
 }
 
 fn draw_expiry_field(form: &Form, focused: bool, theme: Theme, frame: &mut Frame<'_>, area: Rect) {

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{Form, FormKind};
+use super::{Form, FormChoicesState, FormKind};
 use crate::domain::{
-    AccountKey, ApiKey, Cents, EditableKey, Expiry, FieldChange, KeyEdit, KeyRequest, KeyUpdate,
-    Label, StoredKey,
+    AccountKey, ApiKey, Cents, EditableKey, Expiry, FieldChange, GuardrailRef, KeyEdit, KeyRequest,
+    KeyUpdate, Label, StoredKey,
 };
 
 /// The result of submitting a form.
@@ -24,7 +24,7 @@ impl Form {
     /// Returns what to submit. Returns `None` and focuses the first invalid field if there is one,
     /// and `None` at the first submission of a change, which only shows the change.
     pub(in crate::tui) fn submit(&mut self, now: Timestamp) -> Option<Submission> {
-        self.visited = [true; 7];
+        self.visited = [true; super::FIELD_COUNT];
         self.error = None;
         if let Some(field) =
             self.fields().iter().copied().find(|field| self.validate_field(*field, now).is_err())
@@ -41,10 +41,8 @@ impl Form {
                 limit: Cents::parse_limit(self.limit.text()).ok()?,
                 limit_reset: self.limit_reset,
                 expiry: Expiry::parse(self.expiry.text(), now).ok()?,
-                workspace_id: Some(self.workspace_id.text().trim())
-                    .filter(|id| !id.is_empty())
-                    .map(str::to_owned),
-                guardrail: None,
+                workspace_id: self.workspace.chosen().and_then(|workspace| workspace.id.clone()),
+                guardrail: self.chosen_guardrail(),
                 defaulted: crate::domain::DefaultedFields::default(),
             })),
             FormKind::Import => {
@@ -65,6 +63,11 @@ impl Form {
         }
     }
 
+    fn chosen_guardrail(&self) -> Option<GuardrailRef> {
+        let chosen = self.guardrail.chosen()?;
+        Some(GuardrailRef { id: chosen.id.clone()?, name: chosen.name.clone() })
+    }
+
     /// Returns the change and its description, one line per value.
     fn build_update(
         &self,
@@ -73,9 +76,20 @@ impl Form {
         label: Label,
     ) -> Option<(KeyUpdate, Vec<String>)> {
         let mut edit = KeyEdit { label: Some(label), ..KeyEdit::default() };
+        let (mut guardrail, mut workspaces) = (None, Vec::new());
+        if let FormChoicesState::Known(choices) = &self.choices {
+            guardrail.clone_from(&choices.assigned_guardrail);
+            workspaces = choices.workspaces.clone().unwrap_or_default();
+            if choices.guardrails.is_ok() {
+                edit.guardrail = FieldChange::from_option(self.chosen_guardrail());
+            }
+            let chosen = self.workspace.chosen().and_then(|chosen| chosen.id.as_deref());
+            edit.workspace = workspaces.iter().find(|it| Some(&*it.id) == chosen).cloned();
+        }
         let current = account_key.map(|account_key| EditableKey {
             account_key: account_key.clone(),
-            ..EditableKey::default()
+            guardrail,
+            workspaces,
         });
         if let Some(account_key) = account_key {
             edit.limit = FieldChange::from_option(Cents::parse_limit(self.limit.text()).ok()?);

@@ -2,11 +2,19 @@
 
 use jiff::Timestamp;
 
-use super::{FieldHint, Form, FormField, FormKind};
+use super::{FieldHint, Form, FormField, FormKind, Picker};
 use crate::domain::{
-    ApiKey, Cents, Expiry, KeyInputError, KeyRequest, Label, ResetInterval, ValidationError,
-    format_usd,
+    ApiKey, Cents, Expiry, KeyInputError, Label, ResetInterval, ValidationError, format_usd,
 };
+
+/// Returns what the choice means, or why there is no other.
+fn describe_choice(picker: &Picker, what: &str) -> String {
+    match (&picker.error, picker.chosen()) {
+        (Some(error), _) => format!("the {what} cannot be listed: {}", error.message),
+        (None, Some(chosen)) => chosen.description.clone(),
+        (None, None) => String::new(),
+    }
+}
 
 impl Form {
     /// Returns the line below a field: what its value means, or why it is not valid.
@@ -72,7 +80,7 @@ impl Form {
                         "the name here and at OpenRouter"
                     }
                     FormKind::Edit { account_key: None, .. } => {
-                        "the name here; the rest needs a management key: keywright management set"
+                        "the name here; limit, workspace and guardrail need a management key: esc, then M"
                     }
                     FormKind::New | FormKind::Import => {
                         "use one key per tool to see what each tool spends"
@@ -107,11 +115,8 @@ impl Form {
                 || "the key works until it is revoked".into(),
                 |at| at.description(now),
             )),
-            FormField::Workspace => match self.workspace_id.text().trim() {
-                "" => Ok("empty for the default workspace, or the UUID of another one".into()),
-                id => KeyRequest::validate_workspace_id(id)
-                    .map(|()| "the key is created in this workspace".into()),
-            },
+            FormField::Workspace => Ok(describe_choice(&self.workspace, "workspaces")),
+            FormField::Guardrail => Ok(describe_choice(&self.guardrail, "guardrails")),
             FormField::Byok => Ok(if self.include_byok_in_limit {
                 "spending at your own providers counts against the limit".into()
             } else {
