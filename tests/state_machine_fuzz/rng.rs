@@ -250,11 +250,7 @@ impl Rng {
             })
         });
         let guardrails = self.or_error(|rng| {
-            rng.vec(4, |rng| Guardrail {
-                id: rng.text(),
-                name: rng.text(),
-                ..Guardrail::default()
-            })
+            rng.vec(4, |rng| Guardrail { id: rng.text(), name: rng.text(), ..Guardrail::default() })
         });
         let assigned_guardrail =
             self.option(|rng| GuardrailRef { id: rng.text(), name: rng.text() });
