@@ -28,6 +28,25 @@ dependencies:
 package:
     cargo publish --dry-run --locked
 
+# The workflows, the installer, the release script and the package files.
+packaging:
+    zizmor --quiet --offline --no-progress .github/workflows
+    shellcheck packaging/install.sh .ci/run .ci/fuzz .ci/platforms/check
+    python3 tests/packaging/run.py
+
+# The manual page and what else the packages need, made by the release binary.
+stage:
+    cargo build --release --locked
+    python3 packaging/release.py stage {{target}}/release/keywright
+
+# target/debian/*.deb (needs cargo-deb).
+deb: stage
+    cargo deb --no-build --no-strip
+
+# target/generate-rpm/*.rpm (needs cargo-generate-rpm).
+rpm: stage
+    cargo generate-rpm
+
 # The types of the Windows and macOS builds, warnings denied.
 platforms:
     .ci/platforms/check
