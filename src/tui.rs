@@ -108,12 +108,10 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
     // The theme decides about colours; without this, crossterm would also drop bold and dim.
     crossterm::style::force_color_output(true);
     let signals = input::SignalHandlers::register();
-    let mut terminal = Terminal::enter().map_err(|error| terminal_error(&error))?;
     // The Linux console prints the query.
     let answers = std::env::var("TERM").is_ok_and(|name| name != "linux" && name != "dumb");
-    if use_color && model.theme_choice == ThemeChoice::Auto && answers {
-        terminal.request_background();
-    }
+    let asks_background = use_color && model.theme_choice == ThemeChoice::Auto && answers;
+    let mut terminal = Terminal::enter(asks_background).map_err(|error| terminal_error(&error))?;
     let first_frame = draw(&mut terminal, &mut model);
     // After the first frame, which waits for no file.
     model.restore_view(&effects::load_view(&services.location));

@@ -27,7 +27,7 @@ mod view_state;
 
 pub use account::{AccountReport, AccountState};
 pub use bulk::{BulkAction, UndoableChange};
-pub use columns::{COLUMN_GAP, Column, MARK_WIDTH, PlacedColumn, place_columns};
+pub use columns::{Column, MARK_WIDTH, PlacedColumn, place_columns};
 pub use confirm_dialog::{ConfirmDialog, ConfirmKind, ExpectedLosses, UNUSED_FOR_CHOICES};
 pub use dashboard::{Dashboard, KeyList, KeyScope, RevealedKey};
 pub use effect::{Effect, Request};

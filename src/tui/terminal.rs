@@ -1,5 +1,7 @@
 //! Sets the terminal modes and resets them on exit, panic and suspend.
 
+mod backend;
+
 use std::io::{self, Write};
 use std::panic;
 use std::sync::Once;
@@ -14,13 +16,14 @@ use crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{execute, queue};
-use ratatui::backend::{CrosstermBackend, IntoCrossterm};
+use ratatui::backend::IntoCrossterm;
 use ratatui::layout::{Position, Rect, Size};
 use ratatui::{Frame, TerminalOptions, Viewport};
 use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::view::WrappedLink;
+use backend::FrameBackend;
 
 /// Buffer size for one frame on a large terminal, so that each frame is one write.
 const FRAME_BUFFER_SIZE: usize = 64 * 1024;
@@ -70,7 +73,7 @@ static MODES_SET: AtomicBool = AtomicBool::new(false);
 
 /// A terminal whose modes are reset on drop.
 pub(super) struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<TerminalWriter>>,
+    inner: ratatui::Terminal<FrameBackend<TerminalWriter>>,
     /// Whether mouse events are enabled.
     mouse_enabled: bool,
     /// The area of the last frame.
@@ -78,8 +81,9 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Sets the terminal modes and switches to the alternate screen.
-    pub(super) fn enter() -> io::Result<Self> {
+    /// Sets the terminal modes and switches to the alternate screen. Requests the background colour if
+    /// `asks_background`; the answer arrives as input.
+    pub(super) fn enter(asks_background: bool) -> io::Result<Self> {
         static PANIC_HOOK: Once = Once::new();
         PANIC_HOOK.call_once(|| {
             let report = panic::take_hook();
@@ -90,11 +94,14 @@ impl Terminal {
             }));
         });
         let mut out = TerminalWriter(Vec::with_capacity(FRAME_BUFFER_SIZE));
+        if asks_background {
+            out.0.extend_from_slice(BACKGROUND_QUERY);
+        }
         let entered = set_modes(&mut out)
             .and_then(|()| {
                 let viewport = Viewport::Fixed(drawn_area()?);
                 let options = TerminalOptions { viewport };
-                ratatui::Terminal::with_options(CrosstermBackend::new(out), options)
+                ratatui::Terminal::with_options(FrameBackend::new(out), options)
             })
             .map(|mut inner| {
                 let area = inner.get_frame().area();
@@ -104,12 +111,6 @@ impl Terminal {
             reset_modes(&mut TerminalWriter::default());
         }
         entered
-    }
-
-    /// Requests the background colour, with the next frame. The answer arrives as input.
-    pub(super) fn request_background(&mut self) {
-        // Writing into the buffer cannot fail.
-        let _ = self.inner.backend_mut().write_all(BACKGROUND_QUERY);
     }
 
     /// Draws the differences to the last frame. Fails after a panic has reset the terminal.
@@ -130,7 +131,7 @@ impl Terminal {
     pub(super) fn draw_link(&mut self, link: &WrappedLink) -> io::Result<()> {
         let WrappedLink { row, url, style } = link;
         let style: ContentStyle = (*style).into_crossterm();
-        let out = self.inner.backend_mut();
+        let out = self.inner.backend_mut().writer();
         queue!(out, SavePosition, MoveTo(0, *row), SetStyle(style))?;
         write!(out, "\x1b]8;id=keywright;{url}\x1b\\{url}\x1b]8;;\x1b\\")?;
         execute!(out, ResetColor, RestorePosition)
@@ -143,7 +144,7 @@ impl Terminal {
             return Ok(());
         }
         self.mouse_enabled = enabled;
-        let out = self.inner.backend_mut();
+        let out = self.inner.backend_mut().writer();
         out.write_all(if enabled { MOUSE_ON } else { MOUSE_OFF })?;
         Write::flush(out)
     }
@@ -176,7 +177,7 @@ impl Terminal {
 
     /// Sets the terminal modes again; the next frame repaints the whole screen.
     pub(super) fn reenter(&mut self) -> io::Result<()> {
-        set_modes(self.inner.backend_mut())?;
+        set_modes(self.inner.backend_mut().writer())?;
         self.mouse_enabled = false;
         // Not `clear`: it queries the cursor position, and the thread that reads events would receive
         // the response.
@@ -185,7 +186,7 @@ impl Terminal {
     }
 
     fn leave(&mut self) {
-        reset_modes(self.inner.backend_mut());
+        reset_modes(self.inner.backend_mut().writer());
     }
 }
 

@@ -115,7 +115,10 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
 pub fn draw_and_measure(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> Drawn {
     let area = frame.area();
     let mut drawn = Drawn::default();
-    frame.buffer_mut().set_style(area, theme.base());
+    // Most themes leave the background to the terminal.
+    if theme.base() != Style::new() {
+        frame.buffer_mut().set_style(area, theme.base());
+    }
     if area.width < MIN_TERMINAL_SIZE.0 || area.height < MIN_TERMINAL_SIZE.1 {
         let text =
             format!("Keywright needs {} x {} characters", MIN_TERMINAL_SIZE.0, MIN_TERMINAL_SIZE.1);

@@ -47,7 +47,7 @@ pub struct PlacedColumn {
 /// The cell at the start of a label, which holds the mark.
 pub const MARK_WIDTH: u16 = 1;
 /// The empty cells between two columns.
-pub const COLUMN_GAP: u16 = 1;
+const COLUMN_GAP: u16 = 1;
 /// The widest label that is shown in full.
 pub const MAX_LABEL_WIDTH: u16 = 40;
 

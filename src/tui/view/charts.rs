@@ -55,8 +55,9 @@ impl DayChart<'_> {
             .chain([(0, top)])
             .map(|(row, usd)| (row, format_axis_amount(usd)))
             .collect();
+        // The same for most amounts, so that the bars stay in their columns from key to key.
         let axis = labels.iter().map(|(_, label)| label.width()).max().unwrap_or(0);
-        let axis = u16::try_from(axis).unwrap_or(0) + 2;
+        let axis = u16::try_from(axis).unwrap_or(0).max(5) + 2;
         let plot = Rect { x: area.x + axis, width: area.width - axis, height: rows, ..area };
         for row in 0..rows {
             // Zero comes first: without it the axis cannot be read.

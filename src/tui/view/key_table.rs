@@ -2,10 +2,9 @@
 
 use jiff::Timestamp;
 use ratatui::Frame;
-use ratatui::layout::{Alignment, Constraint, Rect};
+use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Cell, Row, Table};
 
 use super::text::truncate;
 use super::{Theme, bars, text};
@@ -13,43 +12,41 @@ use crate::domain::{
     Reported, ResetInterval, ServerValue, StoredKey, format_short_span, format_usd_short, utc_date,
 };
 use crate::tui::state::{
-    COLUMN_GAP, Column, DashboardLayout, KeyScope, Model, PlacedColumn, SortOrder, place_columns,
-    spent_share,
+    Column, DashboardLayout, KeyScope, Model, PlacedColumn, SortOrder, place_columns, spent_share,
 };
 
 pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut Frame<'_>) {
     let dashboard = &model.dashboard;
     let columns = place_model_columns(model, layout);
-    let titles = columns.iter().map(|placed| {
+    let row_area = |y| Rect { y, height: 1, ..layout.rows.into() };
+    let titles_area = row_area(layout.titles.y);
+    for placed in &columns {
         let title = Line::styled(format_title(*placed, model), theme.dim());
-        Cell::from(title.alignment(alignment(placed.column)))
-    });
-    let rows = model.visible_keys().map(|(row, key)| {
+        draw_cell(title, *placed, titles_area, frame);
+    }
+    for (y, (row, key)) in (layout.rows.y..).zip(model.visible_keys()) {
         let is_selected = row == dashboard.selected_row;
-        // A selected row has one style, so that it reads as one bar in every theme.
-        let cells = columns.iter().map(|placed| {
+        if is_selected {
+            frame.buffer_mut().set_style(row_area(y), theme.selected());
+        }
+        for placed in &columns {
             let mut line = format_cell(*placed, key, model, theme);
-            // The gauge keeps its colours, because on the row's background they would be unreadable.
+            // A selected row has one style, so that it reads as one bar in every theme. The gauge keeps
+            // its colours, because on the row's background they would be unreadable.
             if is_selected && placed.column != Column::Used {
                 line.style = Style::new();
                 line.spans.iter_mut().for_each(|span| span.style = Style::new());
             }
-            Cell::from(line.alignment(alignment(placed.column)))
-        });
-        Row::new(cells.collect::<Vec<_>>()).style(if is_selected {
-            theme.selected()
-        } else {
-            Style::new()
-        })
-    });
-    let widths = columns.iter().map(|placed| Constraint::Length(placed.width));
-    let table = Table::new(rows.collect::<Vec<_>>(), widths.collect::<Vec<_>>())
-        .header(Row::new(titles.collect::<Vec<_>>()))
-        .column_spacing(COLUMN_GAP);
-    let area = Rect { height: layout.rows.height + 1, y: layout.titles.y, ..layout.rows.into() };
-    frame.render_widget(table, area);
+            draw_cell(line, *placed, row_area(y), frame);
+        }
+    }
     let (count, page) = (dashboard.rows.len(), layout.page_size());
     text::draw_scrollbar(count, page, dashboard.first_row, theme, frame, layout.scrollbar.into());
+}
+
+fn draw_cell(line: Line<'_>, placed: PlacedColumn, row: Rect, frame: &mut Frame<'_>) {
+    let area = Rect { x: row.x + placed.x, width: placed.width, ..row };
+    frame.render_widget(line.alignment(alignment(placed.column)), area);
 }
 
 const fn alignment(column: Column) -> Alignment {

@@ -3,7 +3,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Paragraph};
+use ratatui::widgets::{Block, Borders};
 
 use super::key_table::format_state;
 use super::{Theme, key_charts, key_details, text};
@@ -12,6 +12,10 @@ use crate::tui::state::{DashboardLayout, Model};
 
 /// The least width of a chart with its axis.
 const MIN_CHART_WIDTH: u16 = 36;
+/// The rows of the chart where the models stand below it.
+const CHART_ROWS: u16 = 10;
+/// The least height of a pane in which the models stand below the chart.
+const MIN_ROWS_WITH_MODELS: u16 = CHART_ROWS + 5;
 
 pub fn draw(
     key: &StoredKey,
@@ -49,19 +53,31 @@ fn draw_heading(
 fn draw_below(key: &StoredKey, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let area = text::inset(draw_heading(key, model, theme, frame, area));
     let facts_width = (area.width * 2 / 5).clamp(36, 64);
-    let has_chart = area.width >= MIN_CHART_WIDTH + 2 + facts_width;
-    let chart_width = if has_chart { area.width - facts_width - 2 } else { 0 };
-    if has_chart {
-        let chart = Rect { width: chart_width, ..area };
+    let chart_width = area.width.saturating_sub(facts_width + 2);
+    let has_chart = chart_width >= MIN_CHART_WIDTH;
+    let facts_x = if has_chart { area.x + chart_width + 2 } else { area.x };
+    let facts = Rect { x: facts_x, width: area.right() - facts_x, ..area };
+    let mut lines = key_details::format_facts(key, model, theme, usize::from(facts.width));
+    let models_at = if has_chart {
+        let chart_height =
+            if area.height >= MIN_ROWS_WITH_MODELS { CHART_ROWS } else { area.height };
+        let chart = Rect { width: chart_width, height: chart_height, ..area };
         key_charts::draw_chart(key, model, theme, chart, frame.buffer_mut());
-    }
-    let x = area.x + chart_width + if has_chart { 2 } else { 0 };
-    let facts = Rect { x, width: area.right() - x, ..area };
-    let width = usize::from(facts.width);
-    let mut lines = key_details::format_facts(key, model, theme, width);
-    let rows = usize::from(facts.height).saturating_sub(lines.len());
-    if rows >= 2 {
-        lines.extend(key_charts::format_models(key, model, rows, width, theme));
+        let y = chart.bottom() + 1;
+        Rect { y, height: area.bottom().saturating_sub(y), ..chart }
+    } else {
+        Rect::default()
+    };
+    let format_models = |area: Rect| {
+        key_charts::format_models(key, model, area.height.into(), area.width.into(), theme)
+    };
+    if models_at.height >= 2 {
+        draw_lines(format_models(models_at), theme, frame, models_at);
+    } else {
+        let rows = facts.height.saturating_sub(u16::try_from(lines.len()).unwrap_or(u16::MAX));
+        if rows >= 2 {
+            lines.extend(format_models(Rect { height: rows, ..facts }));
+        }
     }
     draw_lines(lines, theme, frame, facts);
 }
@@ -98,5 +114,7 @@ fn draw_lines(mut lines: Vec<Line<'_>>, theme: Theme, frame: &mut Frame<'_>, are
         lines.truncate(rows.saturating_sub(1));
         lines.push(Line::styled("… enter shows all", theme.dim()));
     }
-    frame.render_widget(Paragraph::new(lines), area);
+    for (line, row) in lines.iter().zip(area.rows()) {
+        frame.render_widget(line, row);
+    }
 }
