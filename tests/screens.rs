@@ -261,7 +261,16 @@ fn revealed_key_is_hidden_after_ten_seconds() {
     let msg =
         Msg::Response(*ticket, Response::SecretRead { label: label.clone(), result: Ok(secret()) });
     update(&mut model, msg, now());
-    assert!(drawn(&model).contains("sk-or-v1-5ec7e7"));
+    let whole = format!("sk-or-v1-{}", "5ec7e7".repeat(10));
+    for (columns, is_on_one_line) in [(60, false), (75, true), (80, true), (160, true), (300, true)]
+    {
+        update(&mut model, Msg::Resized(columns, 24), now());
+        model.notice = Some(Ok("a message that is longer than the line ".repeat(9)));
+        let shown = drawn(&model);
+        assert_eq!(shown.contains(&whole), is_on_one_line, "{shown}");
+        assert!(shown.contains(if is_on_one_line { "shows all" } else { "sk-or-v1-5ec7e7" }));
+        assert!(shown.contains("shown below for 10 s"), "{shown}");
+    }
     update(&mut model, Msg::Tick, now() + SignedDuration::from_secs(10));
     assert!(!drawn(&model).contains("sk-or-v1-5ec7e7"));
 }

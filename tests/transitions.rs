@@ -91,7 +91,7 @@ fn model_with_keys(labels: &[&str]) -> Model {
 /// Opens or closes the pane as an earlier run left it, so that nothing is saved.
 fn show_pane(model: &mut Model, is_open: bool) {
     model.dashboard.is_pane_open = is_open;
-    model.saved_view = model.dashboard.view_state();
+    model.saved_view = model.view_state();
 }
 
 fn send(model: &mut Model, msg: Msg) -> Vec<Effect> {

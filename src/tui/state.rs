@@ -204,6 +204,8 @@ pub struct Model {
     pub account: AccountState,
     /// The theme that was chosen.
     pub theme_choice: ThemeChoice,
+    /// The theme that was chosen in the dashboard, in this run or an earlier one.
+    pub chosen_theme: Option<ThemeChoice>,
     /// The background of the terminal.
     pub background: Background,
     /// Whether colours may be used.
@@ -255,7 +257,7 @@ impl Model {
         let mut dashboard = Dashboard::new();
         dashboard.sort_order = context.sort_order;
         let mut model = Self {
-            saved_view: dashboard.view_state(),
+            saved_view: ViewState::default(),
             is_inventory_check_due: false,
             notice: None,
             key_defaults: context.key_defaults,
@@ -270,6 +272,7 @@ impl Model {
             dashboard,
             account: AccountState::default(),
             theme_choice: context.theme_choice,
+            chosen_theme: None,
             background: context.background,
             uses_color: context.uses_color,
             refresh: RefreshSchedule::new(context.refresh_interval),
@@ -290,6 +293,7 @@ impl Model {
             is_disconnected: false,
             last_ticket: 0,
         };
+        model.saved_view = model.view_state();
         if let Some(error) = describe_errors(&context.config_errors) {
             model.notify(Err(error));
         }
@@ -300,12 +304,6 @@ impl Model {
     pub(in crate::tui) fn notify(&mut self, message: Result<String, UserError>) {
         self.log_message(message.clone());
         self.notice = Some(message);
-    }
-
-    /// Restores the view of an earlier run, before the keys are loaded.
-    pub fn restore_view(&mut self, view: &ViewState) {
-        self.dashboard.restore_view(view);
-        self.saved_view = self.dashboard.view_state();
     }
 
     /// Keeps a message in the log without showing it.

@@ -368,7 +368,7 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     let mut effects = account::load_stale(model);
-    let view = model.dashboard.view_state();
+    let view = model.view_state();
     if model.is_inventory_check_due && is_idle(model) {
         model.is_inventory_check_due = false;
         effects.push(Effect::CheckInventory);

@@ -146,6 +146,7 @@ pub fn draw_and_measure(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> D
         drawn.link = None;
     }
     if let Some(Overlay::Palette(state)) = &model.overlay {
+        dialog::dim(screen, theme, frame);
         palette::draw(state, model, theme, frame, body);
         // The terminal would write the address over the palette.
         drawn.link = None;

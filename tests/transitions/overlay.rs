@@ -151,7 +151,7 @@ fn footer_offers_only_what_works_and_fits() {
         let last = items.last().unwrap();
         assert!(last.column + last.width <= columns);
         let text = footer(&model, columns);
-        assert!(text.contains(": commands") && text.ends_with("q quit"), "{columns}: {text}");
+        assert!(text.contains(": more") && text.ends_with("q quit"), "{columns}: {text}");
     }
 }
 
@@ -290,6 +290,35 @@ fn readme_lists_the_built_in_keys() {
     } else {
         assert_eq!(&readme[from..to], table, "run with INSTA_UPDATE=always to update it");
     }
+}
+
+#[test]
+fn a_chosen_theme_survives_a_restart_unless_the_configuration_names_one() {
+    use keywright::domain::ThemeChoice;
+    let mut model = model_with_keys(&["laptop"]);
+    let effects = send_intent(&mut model, Intent::NextTheme);
+    let [Effect::SaveView(view)] = &effects[..] else { panic!("{effects:?}") };
+    let chosen = model.theme_choice;
+    assert_ne!(chosen, ThemeChoice::Auto);
+    for (configured, expected) in
+        [(ThemeChoice::Auto, chosen), (ThemeChoice::HighContrast, ThemeChoice::HighContrast)]
+    {
+        let context = AppContext { theme_choice: configured, ..AppContext::default() };
+        let mut next = Model::new(context, (80, 24), now());
+        next.restore_view(view);
+        assert_eq!(next.theme_choice, expected);
+    }
+    let mut next = Model::new(AppContext::default(), (80, 24), now());
+    next.restore_view(&keywright::tui::state::ViewState::default());
+    assert_eq!(next.theme_choice, ThemeChoice::Auto, "an old file has no theme");
+}
+
+#[test]
+fn the_footer_of_80_columns_disables_the_selected_key() {
+    let mut model = model_with_keys(&["laptop"]);
+    assert!(footer(&model, 78).contains("d disable"), "{}", footer(&model, 78));
+    model.dashboard.attention_list = vec![(0, KeyState::Low)];
+    assert!(footer(&model, 78).contains("d disable"), "{}", footer(&model, 78));
 }
 
 #[test]

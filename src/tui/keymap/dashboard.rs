@@ -48,16 +48,6 @@ pub(super) const DASHBOARD: &[Action] = &[
         .says("undo disable or enable")
         .safety(Safety::Confirmed)
         .when(|model| model.undoable.is_some()),
-    Action::named(
-        Group::Table,
-        "next-attention",
-        &[char_key('!')],
-        "!",
-        "next",
-        Intent::NextAttention,
-    )
-    .says("next that needs attention")
-    .when(|model| !model.dashboard.attention_list.is_empty()),
     Action::named(Group::Keys, "copy", &[char_key('c')], "c", "copy", Intent::Copy)
         .says("copy, or several as .env")
         .when(|model| is_selection_stored(model) && !has_several_targets(model)),
@@ -84,8 +74,6 @@ pub(super) const DASHBOARD: &[Action] = &[
     )
     .help_only()
     .when(|model| has_selection(model) && model.dashboard.are_details_shown),
-    Action::named(Group::Table, "filter", &[char_key('/')], "/", "filter", Intent::EditFilter)
-        .when(|model| has_keys(model) && !model.dashboard.are_details_shown),
     Action::named(Group::Keys, "edit", &[char_key('e')], "e", "edit", Intent::EditKey)
         .says("edit limit, reset and label")
         .safety(Safety::Confirmed)
@@ -97,6 +85,18 @@ pub(super) const DASHBOARD: &[Action] = &[
     Action::named(Group::Keys, "disable", &[char_key('d')], "d", "enable", Intent::ToggleDisabled)
         .safety(Safety::Confirmed)
         .when(|model| has_selection(model) && !has_enabled_target(model)),
+    Action::named(
+        Group::Table,
+        "next-attention",
+        &[char_key('!')],
+        "!",
+        "next",
+        Intent::NextAttention,
+    )
+    .says("next that needs attention")
+    .when(|model| !model.dashboard.attention_list.is_empty()),
+    Action::named(Group::Table, "filter", &[char_key('/')], "/", "filter", Intent::EditFilter)
+        .when(|model| has_keys(model) && !model.dashboard.are_details_shown),
     Action::named(Group::Keys, "reveal", &[char_key('v')], "v", "reveal", Intent::ToggleReveal)
         .says("reveal for a moment")
         .when(is_selection_stored),
@@ -224,15 +224,8 @@ pub(super) const DASHBOARD: &[Action] = &[
     )
     .says("close what is open")
     .when(can_go_back),
-    Action::named(
-        Group::Program,
-        "commands",
-        &[char_key(':')],
-        ":",
-        "commands",
-        Intent::OpenPalette,
-    )
-    .says("find a command by name"),
+    Action::named(Group::Program, "commands", &[char_key(':')], ":", "more", Intent::OpenPalette)
+        .says("find a command by name"),
     Action::named(
         Group::Program,
         "help",

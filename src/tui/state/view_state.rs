@@ -1,9 +1,10 @@
-//! What of the view survives a restart: order, filter and pane.
+//! What of the view survives a restart: order, filter, pane and theme.
 
 use serde::{Deserialize, Serialize};
 
-use super::dashboard::Dashboard;
+use super::Model;
 use super::sort_filter::SortOrder;
+use crate::domain::ThemeChoice;
 
 /// The view as kept on disk. A field that is missing or unknown has its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,26 +18,44 @@ pub struct ViewState {
     pub filter: String,
     /// Whether the pane is closed.
     pub is_pane_closed: bool,
+    /// The name of the theme that was chosen in the dashboard; empty without a choice.
+    pub theme: String,
 }
 
-impl Dashboard {
+impl Model {
     /// Returns what of the view is kept on disk.
     pub fn view_state(&self) -> ViewState {
+        let dashboard = &self.dashboard;
         ViewState {
-            sort: self.sort_order.name().to_owned(),
-            is_reversed: self.is_reversed,
-            filter: self.filter.text().to_owned(),
-            is_pane_closed: !self.is_pane_open,
+            sort: dashboard.sort_order.name().to_owned(),
+            is_reversed: dashboard.is_reversed,
+            filter: dashboard.filter.text().to_owned(),
+            is_pane_closed: !dashboard.is_pane_open,
+            theme: self.chosen_theme.map_or_else(String::new, |theme| theme.to_string()),
         }
     }
 
-    /// Restores the view of an earlier run, before the keys are loaded.
-    pub(in crate::tui) fn restore_view(&mut self, view: &ViewState) {
+    /// Restores the view of an earlier run, before the keys are loaded. A theme in the configuration
+    /// goes before the one of that run.
+    pub fn restore_view(&mut self, view: &ViewState) {
+        let dashboard = &mut self.dashboard;
         if SortOrder::NAMES.contains(&view.sort.as_str()) {
-            self.sort_order = SortOrder::from_name(&view.sort);
-            self.is_reversed = view.is_reversed;
+            dashboard.sort_order = SortOrder::from_name(&view.sort);
+            dashboard.is_reversed = view.is_reversed;
         }
-        self.filter.paste(&view.filter);
-        self.is_pane_open = !view.is_pane_closed;
+        dashboard.filter.paste(&view.filter);
+        dashboard.is_pane_open = !view.is_pane_closed;
+        if self.theme_choice == ThemeChoice::Auto
+            && let Ok(theme) = view.theme.parse()
+        {
+            self.choose_theme(theme);
+        }
+        self.saved_view = self.view_state();
+    }
+
+    /// Uses a theme, also in the next run.
+    pub(in crate::tui) fn choose_theme(&mut self, theme: ThemeChoice) {
+        self.theme_choice = theme;
+        self.chosen_theme = Some(theme);
     }
 }

@@ -105,7 +105,7 @@ fn handle_dashboard_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::TogglePane => model.dashboard.is_pane_open = !model.dashboard.is_pane_open,
         Intent::NextTheme => {
-            model.theme_choice = model.theme_choice.next();
+            model.choose_theme(model.theme_choice.next());
             model.notify(Ok(format!("theme: {}", model.theme_choice)));
         }
         Intent::Move(by) => model.dashboard.move_selection(by),

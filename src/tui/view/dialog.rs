@@ -190,8 +190,7 @@ fn place(model: &Model, theme: Theme, size: (u16, u16)) -> Option<(Placed, bool,
 pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     let size = (frame.area().width, frame.area().height);
     let Some((placed, is_dangerous, field)) = place(model, theme, size) else { return };
-    let below = Rect { height: ScreenLayout::new(size).footer.y, ..frame.area() };
-    frame.buffer_mut().set_style(below, theme.backdrop());
+    dim(ScreenLayout::new(size), theme, frame);
     let area = placed.area;
     frame.render_widget(Clear, area);
     let style = if is_dangerous { theme.error() } else { theme.accent() };
@@ -223,6 +222,12 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
         };
         frame.render_widget(line, at);
     }
+}
+
+/// Dims all above the footer.
+pub fn dim(screen: ScreenLayout, theme: Theme, frame: &mut Frame<'_>) {
+    let area = Rect { height: screen.footer.y, ..screen.header.into() };
+    frame.buffer_mut().set_style(area, theme.backdrop());
 }
 
 fn is_cancel(binding: &Binding) -> bool {

@@ -3,11 +3,13 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Clear, Paragraph};
+use ratatui::widgets::{Clear, Paragraph, Wrap};
+use secrecy::ExposeSecret;
 use unicode_width::UnicodeWidthStr;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
+use crate::domain::sanitize;
 use crate::tui::keymap::{active_bindings, footer_items};
 use crate::tui::state::{Filter, Intent, Model, Screen};
 
@@ -16,7 +18,8 @@ use crate::tui::state::{Filter, Intent, Model, Screen};
 pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Rect, area: Rect) {
     let area = text::inset(area);
     let width = usize::from(area.width);
-    if model.question.is_some() {
+    let rows = draw_revealed_key(model, theme, frame, above, area);
+    if model.question.is_some() || rows == 0 {
         return;
     }
     let has_filter = model.dashboard.is_filtering || !model.dashboard.filter.text().is_empty();
@@ -39,8 +42,9 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
         return;
     }
     // The whole rule goes, because its ends beside a text look like a fault.
-    frame.render_widget(Clear, above);
-    frame.render_widget(Clear, area);
+    let first = if rows == 1 { area } else { above };
+    let lines_area = Rect { x: above.x, width: above.width, height: rows, ..first };
+    frame.render_widget(Clear, lines_area);
     let rest = match active_bindings(model)
         .iter()
         .find(|binding| binding.intent() == Intent::ToggleMessages)
@@ -48,20 +52,51 @@ pub fn draw_notice(model: &Model, theme: Theme, frame: &mut Frame<'_>, above: Re
         Some(binding) => format!("… {} shows all", binding.key_text()),
         None => "…".to_owned(),
     };
-    let two_lines = Rect { height: 2, ..text::inset(above) };
-    frame.render_widget(Paragraph::new(wrap_notice(&line, width, &rest)), two_lines);
+    let lines = wrap_notice(&line, width, usize::from(rows), &rest);
+    frame.render_widget(Paragraph::new(lines), text::inset(lines_area));
 }
 
-/// Returns the first two lines of a notice; `rest` is at their end if there are more.
-fn wrap_notice<'a>(notice: &'a Line<'_>, width: usize, rest: &str) -> Vec<Line<'a>> {
+/// Draws the revealed key over the whole width of the line `above`, so that the mouse can select it at
+/// once; on a narrow terminal also over the line of the notice. Returns the lines left for a notice.
+#[expect(clippy::disallowed_methods, reason = "reveals the key")]
+fn draw_revealed_key(
+    model: &Model,
+    theme: Theme,
+    frame: &mut Frame<'_>,
+    above: Rect,
+    area: Rect,
+) -> u16 {
+    let revealed = match &model.screen {
+        _ if model.overlay.is_some() => None,
+        Screen::NewKey(state) => state.revealed_until.map(|_| &state.key),
+        Screen::Dashboard => model.dashboard.revealed_key.as_ref().map(|revealed| &revealed.key),
+        _ => None,
+    };
+    let Some(key) = revealed else { return 2 };
+    let text = sanitize(key.expose_secret(), 512);
+    frame.render_widget(Clear, above);
+    if text.width() <= usize::from(area.width) {
+        frame.render_widget(Line::styled(text, theme.warning()), text::inset(above));
+        return 1;
+    }
+    frame.render_widget(Clear, Rect { height: 2, ..above });
+    let rows = Paragraph::new(Line::styled(text, theme.warning())).wrap(Wrap { trim: true });
+    frame.render_widget(rows, Rect { height: 2, ..above });
+    0
+}
+
+/// Returns the first `count` lines of a notice; `rest` is at their end if there are more.
+fn wrap_notice<'a>(notice: &'a Line<'_>, width: usize, count: usize, rest: &str) -> Vec<Line<'a>> {
     let text = notice.to_string();
     let mut rows = text::wrap(&text, width);
-    if rows.len() > 2 {
-        rows.truncate(2);
+    if rows.len() > count
+        && let Some(row) = rows[..count].last_mut()
+    {
         let room = width.saturating_sub(rest.width());
         // A word that would be cut is left out.
-        let last = text::wrap(&rows[1], room).into_iter().next().unwrap_or_default();
-        rows[1] = format!("{}{rest}", last.trim_end_matches([',', ';', ':', '.']));
+        let last = text::wrap(row, room).into_iter().next().unwrap_or_default();
+        *row = format!("{}{rest}", last.trim_end_matches([',', ';', ':', '.']));
+        rows.truncate(count);
     }
     let (first, second) = match &notice.spans[..] {
         [first, second] => (first, second.style),

@@ -9,13 +9,12 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget};
-use secrecy::ExposeSecret;
 
 use super::key_table::{format_spent, format_state};
 use super::text::{format_property, quote_shell_word, wrap_property};
 use super::{Theme, key_charts, text};
 use crate::domain::{
-    ApiKey, Cents, GrantedPolicy, Reported, ResetInterval, StoreKind, StoredKey, format_command,
+    Cents, GrantedPolicy, Reported, ResetInterval, StoreKind, StoredKey, format_command,
     format_date, format_relative_time, format_short_span, format_usd, format_usd_short, sanitize,
 };
 use crate::tui::state::Model;
@@ -75,15 +74,9 @@ pub fn format_facts(
 ) -> Vec<Line<'static>> {
     let now = model.now;
     let mut lines = Vec::new();
-    let shown = model.dashboard.revealed_key.as_ref().filter(|shown| shown.hash == key.hash);
-    if shown.is_some() {
-        lines.extend(format_key(
-            key,
-            shown.map(|shown| (&shown.key, shown.revealed_until)),
-            model,
-            theme,
-            width,
-        ));
+    let revealed_until = revealed_until(key, model);
+    if revealed_until.is_some() {
+        lines.extend(format_key(key, revealed_until, model, theme, width));
     }
     if let Some(by) = key.describe_block(now, format_date) {
         lines.extend(wrap_property("blocked", Span::styled(by, theme.error()), width, theme));
@@ -109,13 +102,11 @@ pub fn format_details(
     width: usize,
 ) -> Vec<Line<'static>> {
     let now = model.now;
-    let shown = model.dashboard.revealed_key.as_ref().filter(|shown| shown.hash == key.hash);
     let mut lines = Vec::new();
     if let Some(by) = key.describe_block(now, format_date) {
         lines.extend(wrap_property("blocked", Span::styled(by, theme.error()), width, theme));
     }
-    let shown = shown.map(|shown| (&shown.key, shown.revealed_until));
-    lines.extend(format_key(key, shown, model, theme, width));
+    lines.extend(format_key(key, revealed_until(key, model), model, theme, width));
     lines.extend(format_usage(key, model, theme, width));
     lines.extend(usage::format_history(key, model, theme, width));
     lines.extend(format_policy(key, now, theme, width));
@@ -141,6 +132,12 @@ pub fn format_details(
     lines
 }
 
+/// Returns until when the key is revealed.
+fn revealed_until(key: &StoredKey, model: &Model) -> Option<Timestamp> {
+    let revealed = model.dashboard.revealed_key.as_ref()?;
+    (revealed.hash == key.hash).then_some(revealed.revealed_until)
+}
+
 fn format_end(key: &StoredKey, now: Timestamp, theme: Theme, width: usize) -> Vec<Line<'static>> {
     let text = key.expires_at().describe("never", |at| {
         let date = at.strftime("%-d %b %Y %H:%M UTC");
@@ -162,23 +159,20 @@ fn format_last_use(
     wrap_property("last used", Span::raw(used), width, theme)
 }
 
-/// Returns the key, masked, or in plaintext while it is revealed.
-#[expect(clippy::disallowed_methods, reason = "reveals the key")]
+/// Returns the masked key, and for how long it is shown below while it is revealed.
 pub fn format_key(
     stored_key: &StoredKey,
-    shown: Option<(&ApiKey, Timestamp)>,
+    revealed_until: Option<Timestamp>,
     model: &Model,
     theme: Theme,
     width: usize,
 ) -> Vec<Line<'static>> {
-    let Some((key, until)) = shown else {
-        return wrap_property("key", Span::raw(stored_key.masked.clone()), width, theme);
-    };
-    let text = Span::styled(sanitize(key.expose_secret(), 512), theme.warning());
-    let mut lines = wrap_property("key", text, width, theme);
-    let left = until.duration_since(model.now).as_secs().max(0);
-    let text = Span::styled(format!("hides in {left} s"), theme.dim());
-    lines.push(format_property("", text, theme));
+    let mut lines = wrap_property("key", Span::raw(stored_key.masked.clone()), width, theme);
+    if let Some(until) = revealed_until {
+        let left = until.duration_since(model.now).as_secs().max(0);
+        let text = Span::styled(format!("shown below for {left} s"), theme.warning());
+        lines.push(format_property("", text, theme));
+    }
     lines
 }
 

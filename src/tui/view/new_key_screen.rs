@@ -51,8 +51,8 @@ pub fn draw(state: &NewKeyScreen, model: &Model, theme: Theme, frame: &mut Frame
         lines.extend(text::format_error(error, theme));
     }
     lines.push(Line::default());
-    let shown = state.revealed_until.map(|until| (&state.key, until));
-    lines.extend(key_details::format_key(stored_key, shown, model, theme, width));
+    let until = state.revealed_until;
+    lines.extend(key_details::format_key(stored_key, until, model, theme, width));
     lines.extend(key_details::format_policies(stored_key, theme, width));
     if stored_key.granted.is_some() && stored_key.differing_fields().is_empty() {
         lines.push(Line::styled("✓ granted as requested", theme.success()));

@@ -15,11 +15,12 @@ use crate::tui::state::{Intent, Model, Palette};
 /// The widest palette in columns.
 const MAX_WIDTH: u16 = 66;
 
-/// Returns the area of the palette over the body of the screen.
+/// Returns the area of the palette over the body of the screen; on a small screen it also covers the
+/// rule above the body.
 fn palette_area(body: Rect) -> Rect {
     let width = body.width.saturating_sub(4).min(MAX_WIDTH);
-    let height = body.height.saturating_sub(1).min(20);
-    Rect { x: body.x + (body.width - width) / 2, y: body.y, width, height }
+    let (y, height) = if body.height < 21 { (body.y - 1, body.height + 1) } else { (body.y, 20) };
+    Rect { x: body.x + (body.width - width) / 2, y, width, height }
 }
 
 /// Returns the area of the listed actions and the index of the first one.
@@ -45,8 +46,8 @@ pub fn draw(palette: &Palette, model: &Model, theme: Theme, frame: &mut Frame<'_
         if is_choice_open { format!(" ↓ selects · {count} ") } else { format!(" {count} ") };
     let block = Block::bordered()
         .border_type(BorderType::Rounded)
-        .border_style(theme.dim())
-        .title(" Commands ")
+        .border_style(theme.accent())
+        .title(Span::styled(" Commands ", theme.strong()))
         .title_bottom(Line::from(hint).right_aligned());
     frame.render_widget(Clear, area);
     frame.render_widget(block, area);
