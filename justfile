@@ -31,7 +31,7 @@ package:
 # The workflows, the installer, the release script and the package files.
 packaging:
     zizmor --quiet --offline --no-progress .github/workflows
-    shellcheck packaging/install.sh .ci/run .ci/fuzz .ci/platforms/check
+    shellcheck packaging/install.sh packaging/release .ci/run .ci/fuzz .ci/platforms/check
     python3 tests/packaging/run.py
 
 # The manual page and what else the packages need, made by the release binary.
@@ -46,6 +46,11 @@ deb: stage
 # target/generate-rpm/*.rpm (needs cargo-generate-rpm).
 rpm: stage
     cargo generate-rpm
+
+# Checks, tags and pushes the version of Cargo.toml; the workflow `release` builds and publishes it.
+# With --dry-run: everything for this machine in target/dist, signed with a throwaway key, without tag and upload.
+release *options:
+    packaging/release {{options}}
 
 # The types of the Windows and macOS builds, warnings denied.
 platforms:

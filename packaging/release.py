@@ -2,10 +2,12 @@
 """The steps of a release. `just --list` shows the recipes that use them.
 
     release.py check [--dry-run]         version, changelog section, clean tree, free tag
+    release.py check --tag TAG           the same in a checkout of the tag
     release.py stage BINARY              target/package: manual page and changelog for .deb and .rpm
     release.py archive TARGET BINARY OUT the archive of one target, the same bytes each time
     release.py sums OUT                  OUT/SHA256SUMS
-    release.py fill OUT PUBLIC_KEY_FILE  installers and package files with the checksums of OUT
+    release.py fill OUT PUBLIC_KEY_FILE [--partial]
+                                         installers and package files with the checksums of OUT
     release.py notes OUT                 OUT/NOTES.md from the changelog
 
 Runs on Linux, macOS and Windows with Python alone.
@@ -61,7 +63,7 @@ def notes():
     return changelog_section(text, version()) or changelog_section(text, "Unreleased") or ""
 
 
-def check(dry_run):
+def check(dry_run=False, tag=None):
     name = version()
     faults = []
     if not changelog_section((ROOT / "CHANGELOG.md").read_text("utf-8"), name):
@@ -71,7 +73,9 @@ def check(dry_run):
         faults.append("Cargo.lock has another version: run `cargo check` and commit Cargo.lock")
     if git("status", "--porcelain", "--untracked-files=no"):
         faults.append("there are changes that are not committed: commit them first")
-    if git("tag", "--list", f"v{name}"):
+    if tag and tag != f"v{name}":
+        faults.append(f"the tag {tag} is not v{name}: raise `version` in Cargo.toml, or tag again")
+    if not tag and git("tag", "--list", f"v{name}"):
         faults.append(f"the tag v{name} exists: raise `version` in Cargo.toml")
     if not (ROOT / "packaging" / "minisign.pub").exists():
         faults.append("packaging/minisign.pub is missing: commit the public key that verifies releases")
@@ -198,8 +202,12 @@ def fill(out, public_key_file, partial=False):
 
 def main(arguments):
     match arguments:
-        case ["check", *options]:
-            check("--dry-run" in options)
+        case ["check"]:
+            check()
+        case ["check", "--dry-run"]:
+            check(dry_run=True)
+        case ["check", "--tag", tag]:
+            check(tag=tag)
         case ["stage", binary]:
             stage(binary)
         case ["archive", target, binary, out]:
