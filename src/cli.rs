@@ -16,6 +16,7 @@ mod interactive_batch;
 mod json;
 mod losses;
 mod other_account;
+mod other_profiles;
 mod output;
 mod passphrase;
 mod prompts;

@@ -39,7 +39,9 @@ pub use account::{
     ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, Workspace,
     WorkspaceBudget,
 };
-pub use account_key::{AccountKey, AccountKeys, FieldChange, KeyPatch, is_key_hash};
+pub use account_key::{
+    AccountKey, AccountKeys, FieldChange, KeyPatch, ProfileCopies, ProfileCopy, is_key_hash,
+};
 pub use attention::{Attention, Condition, LowThreshold, WatchThresholds, find_attention};
 pub use authorization_response::AuthorizationResponse;
 pub(crate) use authorization_response::{ResponseParams, is_same_nonce};

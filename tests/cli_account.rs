@@ -12,6 +12,8 @@ mod home;
 mod leak;
 #[path = "cli_account/other_account.rs"]
 mod other_account;
+#[path = "cli_account/other_profiles.rs"]
+mod other_profiles;
 #[path = "cli_account/recover.rs"]
 mod recover;
 #[path = "cli_account/replacement.rs"]

@@ -1,6 +1,7 @@
 //! Keys as their account lists them, and changes to them.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -38,8 +39,24 @@ pub struct AccountKeys {
     pub keys: Vec<AccountKey>,
     /// The hashes of stored keys that were deleted at the server.
     pub revoked_hashes: Vec<String>,
-    /// The profile in which a key is stored, by hash, where it is another one than that of the list.
-    pub other_profiles: HashMap<String, ProfileName>,
+}
+
+/// Copies of keys in other profiles, by hash.
+pub type ProfileCopies = HashMap<String, Vec<ProfileCopy>>;
+
+/// A copy of a key in another profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileCopy {
+    /// The profile.
+    pub profile: ProfileName,
+    /// The key's label there.
+    pub label: Label,
+}
+
+impl fmt::Display for ProfileCopy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "also stored as '{}' in profile {}", self.label, self.profile)
+    }
 }
 
 impl AccountKey {

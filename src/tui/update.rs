@@ -222,7 +222,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Response(ticket, Response::KeyImported(result)) => {
             if model.close_request(ticket) {
-                responses::finish_import(model, ticket, result);
+                form::finish_import(model, ticket, result);
             }
             Vec::new()
         }
@@ -236,6 +236,10 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Response(ticket, Response::FormChoicesLoaded(choices)) => {
             form::set_choices(model, ticket, choices);
+            Vec::new()
+        }
+        Msg::OtherProfilesRead(copies) => {
+            model.dashboard.other_profiles = copies;
             Vec::new()
         }
         Msg::Response(ticket, Response::UsageHistoryLoaded(history)) => {

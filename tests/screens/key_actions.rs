@@ -2,7 +2,8 @@
 
 use keywright::domain::{
     AccountKey, AccountKeys, ActionResult, DailySpending, GuardrailRef, KeyPart, KeySpending,
-    LeakResponse, NotCarried, Retirement, RotationOutcome, UsageSample, Workspace, utc_date,
+    LeakResponse, NotCarried, ProfileCopy, Retirement, RotationOutcome, UsageSample, Workspace,
+    utc_date,
 };
 
 use super::*;
@@ -108,6 +109,22 @@ fn leak_response_dialog_says_what_the_new_key_will_lack() {
     let mut model = loaded_model((80, 24));
     open_with_losses(&mut model, Intent::RespondToLeak);
     insta::assert_snapshot!(drawn(&model));
+}
+
+#[test]
+fn dialogs_say_that_another_profile_has_the_key() {
+    for intents in
+        [&[Intent::Remove, Intent::Revoke][..], &[Intent::RespondToLeak], &[Intent::Rotate]]
+    {
+        let mut model = loaded_model((80, 24));
+        let hash = model.dashboard.selected_key().unwrap().hash.clone();
+        let copy = ProfileCopy { profile: "work".parse().unwrap(), label: "desk".parse().unwrap() };
+        let copies = [(hash, vec![copy])].into();
+        update(&mut model, Msg::OtherProfilesRead(copies), now());
+        want(&mut model, intents);
+        let shown = drawn(&model);
+        assert!(shown.contains("also stored as 'desk' in profile work"), "{shown}");
+    }
 }
 
 #[test]

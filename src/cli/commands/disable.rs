@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{add_done_keys, find_keys, print_result, set_last_error};
 use crate::cli::run_async;
 use crate::domain::UserError;
@@ -26,7 +27,11 @@ impl SetDisabledArgs {
             if disabled { "disabled and cannot be used until it is enabled" } else { "enabled" };
         let verb = if disabled { "disabled" } else { "enabled" };
         let (mut done, mut result) = (Vec::new(), Ok(()));
-        for key in find_keys(services, &self.labels)? {
+        let keys = find_keys(services, &self.labels)?;
+        let effect = if disabled { CopyEffect::Disabled } else { CopyEffect::Enabled };
+        let hashes = keys.iter().map(|key| (key.label.as_str(), &*key.hash));
+        print_other_profiles(services, hashes, effect);
+        for key in keys {
             let updated = run_async(async {
                 let management =
                     management_key::require_management_key(services, &key.page_url()).await?;

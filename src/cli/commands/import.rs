@@ -4,6 +4,7 @@ use clap::Args;
 use secrecy::ExposeSecret;
 
 use crate::cli::other_account::OtherAccountArgs;
+use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{print_confirmed_key, print_next_command, print_stored_key, usage_error};
 use crate::cli::{prompts, run_async};
 use crate::domain::{ApiKey, KeyInputError, Label, UserError};
@@ -33,6 +34,7 @@ impl ImportArgs {
         #[expect(clippy::disallowed_methods, reason = "checks the format of the key")]
         let key =
             ApiKey::parse_input(secret.expose_secret()).map_err(KeyInputError::to_user_error)?;
+        print_other_profiles(services, [(label.as_str(), &*key.hash())], CopyEffect::Stored);
         let stored_key = run_async(keys::import_key(services, &label, &key))?
             .map_err(|error| error.to_user_error())?;
         print_stored_key(&stored_key, services)?;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::json;
 use crate::cli::losses::print_expected_losses;
+use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{
     confirm, find_keys, print, print_error, print_result, print_status, print_warning, usage_error,
 };
@@ -69,6 +70,8 @@ impl PanicArgs {
                 leaked.iter().map(|key| (&key.label, keys::preview_without_management_key(key))),
             );
         }
+        let hashes = leaked.iter().map(|key| (key.label.as_str(), &*key.hash));
+        print_other_profiles(services, hashes, CopyEffect::Leaked);
         if !self.yes {
             let labels: Vec<_> = leaked.iter().map(|key| format!("'{}'", key.label)).collect();
             confirm(&format!(

@@ -3,6 +3,7 @@
 
 use clap::Args;
 
+use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{add_done_keys, confirm, find_keys, print_result, set_last_error};
 use crate::cli::run_async;
 use crate::domain::{ManagementKey, StoredKey, UserError};
@@ -34,6 +35,9 @@ impl RmArgs {
             ),
             None => None,
         };
+        let effect = if self.revoke { CopyEffect::Revoked } else { CopyEffect::Removed };
+        let hashes = keys.iter().map(|key| (key.label.as_str(), &*key.hash));
+        print_other_profiles(services, hashes, effect);
         // All questions come first, so that a refusal changes nothing.
         if !self.yes {
             keys.iter().try_for_each(|key| confirm(&self.question(key)))?;

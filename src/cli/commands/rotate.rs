@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::cli::json;
 use crate::cli::losses::{confirm_losses, print_expected_losses, print_losses};
+use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{confirm, find_key, print_result, print_warning};
 use crate::cli::run_async;
 use crate::cli::sign_in::{SignInArgs, run_with_prompts};
@@ -61,6 +62,8 @@ impl RotateArgs {
             .map(|(key, _)| key);
         let losses =
             run_async(keys::preview_replacement(services, &stored_key, management.as_ref()))?;
+        let copy = [(stored_key.label.as_str(), &*stored_key.hash)];
+        print_other_profiles(services, copy, CopyEffect::Replaced);
         // Without a management key something is always unknown; with one it is a fault.
         let is_unread = management.is_some() && !losses.is_empty();
         let is_weaker = print_expected_losses([(&stored_key.label, losses)]);

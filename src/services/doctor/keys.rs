@@ -216,7 +216,7 @@ async fn restore_inventory(
             )),
         };
         match result {
-            Ok(key) => added.push(key.label),
+            Ok(key) => added.push(key),
             Err(error) => {
                 let message = format!(
                     "'{}' was not added to the inventory: {}",
@@ -232,7 +232,13 @@ async fn restore_inventory(
         }
     }
     if !added.is_empty() {
-        let names = quote_names(added.iter().map(Label::as_str));
+        let names = quote_names(added.iter().map(|key| key.label.as_str()));
+        let elsewhere = keys::find_in_other_profiles(services);
+        for key in &added {
+            for copy in elsewhere.get(&key.hash).into_iter().flatten() {
+                report(DoctorProgress::Notice(format!("'{}' is {copy}", key.label)));
+            }
+        }
         report(DoctorProgress::CheckFinished(HealthCheck::ok(
             name,
             format!("added to the inventory: {names}"),

@@ -8,7 +8,7 @@ use super::error::is_not_found;
 use super::paging::{ListBudget, fetch_all_pages, keys_page_url};
 use super::{Error, retry_request, surroundings};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{AccountKey, ManagementKey, ProfileName, StoredKey, Workspace};
+use crate::domain::{AccountKey, ManagementKey, ProfileCopies, ProfileCopy, StoredKey, Workspace};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 use crate::storage::json_store::StoreLocation;
@@ -180,14 +180,20 @@ pub async fn join_account_keys(
     Ok(joined)
 }
 
-/// Returns in which other profile a key is stored, by hash. A profile whose inventory cannot be read has
-/// no keys here.
-pub fn find_in_other_profiles(services: &ServiceContext) -> HashMap<String, ProfileName> {
-    let mut found = HashMap::new();
+/// Returns the copies of keys in other profiles, by hash. A profile whose inventory cannot be read has
+/// no keys here. Blocks.
+pub fn find_in_other_profiles(services: &ServiceContext) -> ProfileCopies {
+    let mut found = ProfileCopies::new();
     for (profile, dir) in &services.other_profiles {
         let location = StoreLocation::Directory(dir.clone());
-        let keys = inventory::list_keys(&location, &services.server).unwrap_or_default();
-        found.extend(keys.into_iter().map(|key| (key.hash, profile.clone())));
+        let keys = inventory::list_keys(&location, &services.server).unwrap_or_else(|error| {
+            tracing::warn!(%error, %profile, "the keys of another profile could not be read");
+            Vec::new()
+        });
+        for key in keys {
+            let copy = ProfileCopy { profile: profile.clone(), label: key.label };
+            found.entry(key.hash).or_default().push(copy);
+        }
     }
     found
 }

@@ -329,10 +329,7 @@ async fn find_account_key(
 async fn load_account_keys(services: &ServiceContext) -> Result<AccountKeys, Error> {
     let page_url = format!("{}/keys", services.server);
     let management = management_key::require_management_key(services, &page_url).await?;
-    let mut account = AccountKeys {
-        other_profiles: keys::find_in_other_profiles(services),
-        ..AccountKeys::default()
-    };
+    let mut account = AccountKeys::default();
     for row in keys::join_account_keys(services, &management).await? {
         match row {
             JoinedKey::Both(_, remote) | JoinedKey::AccountOnly(remote) => {

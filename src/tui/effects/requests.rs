@@ -78,6 +78,11 @@ impl EffectRunner {
     }
 
     fn load_keys(&self, ticket: Ticket) {
+        if !self.services.other_profiles.is_empty() {
+            self.spawn_blocking(|services| {
+                Some(Msg::OtherProfilesRead(keys::find_in_other_profiles(services)))
+            });
+        }
         let last_stamp = Arc::clone(&self.inventory_stamp);
         self.spawn_blocking_request(ticket, move |services| {
             // Before the reading: a change during it is found by the next check.

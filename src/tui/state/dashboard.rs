@@ -15,7 +15,7 @@ use super::sort_filter::{SortOrder, sort_and_filter};
 use super::text_field::TextField;
 use super::ticket::Ticket;
 use crate::domain::{
-    ApiKey, CheckResult, KeySpending, KeyState, Label, ProfileName, StoredKey, UnresolvedAttempt,
+    ApiKey, CheckResult, KeySpending, KeyState, Label, ProfileCopies, StoredKey, UnresolvedAttempt,
     UsageSample, UserError, seconds_until_relative_time_changes,
 };
 pub use account::KeyScope;
@@ -54,7 +54,7 @@ pub struct Dashboard {
     /// Hashes of stored keys that the account no longer has.
     pub revoked_hashes: HashSet<String>,
     /// The other profile in which a key of the account is stored, by hash.
-    pub other_profiles: HashMap<String, ProfileName>,
+    pub other_profiles: ProfileCopies,
     /// The ticket of the account keys being loaded.
     pub account_keys_ticket: Option<Ticket>,
     /// The sort order.
@@ -118,7 +118,7 @@ impl Dashboard {
             rows: Vec::new(),
             scope: KeyScope::default(),
             revoked_hashes: HashSet::new(),
-            other_profiles: HashMap::new(),
+            other_profiles: ProfileCopies::new(),
             account_keys_ticket: None,
             stored_count: 0,
             revoking_hashes: HashSet::new(),

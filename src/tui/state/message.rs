@@ -14,8 +14,8 @@ use super::sort_filter::SortOrder;
 use super::ticket::Ticket;
 use crate::domain::{
     AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, KeySpending, KeyUpdateOutcome, Label,
-    LeakResponse, NotCarried, ProvisioningEvent, ProvisioningOutcome, Rotated, RotationOutcome,
-    StoredKey, UnresolvedAttempt, UsageSample, UserError,
+    LeakResponse, NotCarried, ProfileCopies, ProvisioningEvent, ProvisioningOutcome, Rotated,
+    RotationOutcome, StoredKey, UnresolvedAttempt, UsageSample, UserError,
 };
 
 /// What a person requests. The effect depends on the screen; an intent that does not apply is
@@ -203,6 +203,8 @@ pub enum Msg {
         /// Whether it succeeded.
         result: Result<(), UserError>,
     },
+    /// The copies of keys in other profiles were found.
+    OtherProfilesRead(ProfileCopies),
     /// A key was removed from this machine, or that failed.
     KeyRemoved {
         /// The label of the key.

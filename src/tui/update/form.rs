@@ -1,6 +1,7 @@
 //! Handles intents in a form.
 
 use super::operation;
+use crate::domain::{StoredKey, UserError};
 use crate::tui::state::{
     Effect, Form, FormChoices, Intent, Model, Operation, Request, Screen, Submission, Ticket,
 };
@@ -119,5 +120,39 @@ pub(super) fn update_used_labels(model: &mut Model) {
         | Screen::ActionResults(_)
         | Screen::Plan(_)
         | Screen::Management(_) => {}
+    }
+}
+
+/// Shows why a submission failed: in its form if that is shown, otherwise as a notice.
+pub(super) fn show_submit_error(model: &mut Model, is_shown: bool, error: UserError) {
+    match &mut model.screen {
+        Screen::Form(form) if is_shown => {
+            form.submit_ticket = None;
+            form.diff.clear();
+            form.error = Some(error);
+        }
+        _ => model.notify(Err(error)),
+    }
+}
+
+/// Handles the result of an import.
+pub(super) fn finish_import(
+    model: &mut Model,
+    ticket: Ticket,
+    result: Result<StoredKey, UserError>,
+) {
+    let is_shown =
+        matches!(&model.screen, Screen::Form(form) if form.submit_ticket == Some(ticket));
+    match result {
+        Ok(key) => {
+            let copies = model.dashboard.describe_copies(&key);
+            model.notify(Ok(format!("'{}' is stored in {}{copies}", key.label, model.store_name)));
+            model.dashboard.upsert_key(key, model.now);
+            if is_shown {
+                model.screen = Screen::Dashboard;
+            }
+            update_used_labels(model);
+        }
+        Err(error) => show_submit_error(model, is_shown, error),
     }
 }

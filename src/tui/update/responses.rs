@@ -1,5 +1,6 @@
 //! Handles the results of actions on existing keys.
 
+use super::form::show_submit_error;
 use super::{actions, bulk, form};
 use crate::domain::{
     AccountKey, AccountKeys, ErrorKind, KeyUpdateOutcome, Label, LeakResponse, NotCarried,
@@ -277,39 +278,6 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
             }
         }
         KeyUpdateOutcome::Failed(error) => show_submit_error(model, is_shown, error),
-    }
-}
-
-/// Shows why a submission failed: in its form if that is shown, otherwise as a notice.
-fn show_submit_error(model: &mut Model, is_shown: bool, error: UserError) {
-    match &mut model.screen {
-        Screen::Form(form) if is_shown => {
-            form.submit_ticket = None;
-            form.diff.clear();
-            form.error = Some(error);
-        }
-        _ => model.notify(Err(error)),
-    }
-}
-
-/// Handles the result of an import.
-pub(super) fn finish_import(
-    model: &mut Model,
-    ticket: Ticket,
-    result: Result<StoredKey, UserError>,
-) {
-    let is_shown =
-        matches!(&model.screen, Screen::Form(form) if form.submit_ticket == Some(ticket));
-    match result {
-        Ok(key) => {
-            model.notify(Ok(format!("'{}' is stored in {}", key.label, model.store_name)));
-            model.dashboard.upsert_key(key, model.now);
-            if is_shown {
-                model.screen = Screen::Dashboard;
-            }
-            super::update_used_labels(model);
-        }
-        Err(error) => show_submit_error(model, is_shown, error),
     }
 }
 

@@ -43,6 +43,7 @@ pub fn dialog<'a>(
                 theme.dim(),
             );
             dialog.add_lines(format_retire_policy(state, theme));
+            add_copies(&mut dialog, state, model, "it keeps the old key there");
             add_losses(&mut dialog, state, theme);
         }
         ConfirmKind::RespondToLeak => {
@@ -58,6 +59,12 @@ pub fn dialog<'a>(
                 theme.dim(),
             );
             dialog.add_lines(list_keys(&state.keys, model, theme, width));
+            add_copies(
+                &mut dialog,
+                state,
+                model,
+                "it stops working there too, and is not replaced",
+            );
             add_losses(&mut dialog, state, theme);
         }
         ConfirmKind::ConfirmAccount => {
@@ -79,6 +86,7 @@ pub fn dialog<'a>(
                 _ => "They stop working everywhere and are removed here. This cannot be undone.",
             };
             dialog.add_text(loss, Style::new());
+            add_copies(&mut dialog, state, model, "it stops working there too");
             add_confirmation(&mut dialog, state);
         }
     }
@@ -124,6 +132,16 @@ fn format_retire_policy(state: &ConfirmDialog, theme: Theme) -> Vec<Line<'static
         ]),
         Line::from(vec![Span::styled(action, theme.strong()), Span::raw(".")]),
     ]
+}
+
+/// Adds which of the keys another profile stores too, and what that means.
+fn add_copies(dialog: &mut Dialog<'_>, state: &ConfirmDialog, model: &Model, effect: &str) {
+    for key in &state.keys {
+        let copies = model.dashboard.describe_copies(key);
+        if !copies.is_empty() {
+            dialog.add_text(&format!("'{}'{copies}: {effect}.", key.label), Style::new());
+        }
+    }
 }
 
 /// Adds what the new keys will not have.

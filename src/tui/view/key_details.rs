@@ -331,10 +331,10 @@ pub fn format_access(
 ) -> Vec<Line<'static>> {
     let page = Span::styled(stored_key.page_url(), theme.dim());
     if !stored_key.is_stored() {
-        let profile = model.dashboard.other_profiles.get(&stored_key.hash);
-        let text = profile.map_or_else(
+        let copies = model.dashboard.other_profiles.get(&stored_key.hash);
+        let text = copies.and_then(|copies| copies.first()).map_or_else(
             || "not on this machine; a key is shown only once, at creation".into(),
-            |profile| format!("in profile {profile}"),
+            |copy| format!("as '{}' in profile {}", copy.label, copy.profile),
         );
         let mut lines = wrap_property("stored", Span::styled(text, theme.dim()), width, theme);
         lines.extend(wrap_property("page", page, width, theme));

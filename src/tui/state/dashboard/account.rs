@@ -60,8 +60,14 @@ impl Dashboard {
             }
         }
         self.revoked_hashes = account.revoked_hashes.into_iter().collect();
-        self.other_profiles = account.other_profiles;
         self.reindex_keys(selected, now);
+    }
+
+    /// Returns where else the key is stored, as `, also stored as 'LABEL' in profile NAME`; empty if it is
+    /// not.
+    pub fn describe_copies(&self, key: &StoredKey) -> String {
+        let copies = self.other_profiles.get(&key.hash).into_iter().flatten();
+        copies.map(|copy| format!(", {copy}")).collect()
     }
 
     /// Sets the scope of the table.
