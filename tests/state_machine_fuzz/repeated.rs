@@ -53,6 +53,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
         | Msg::AccountConfirmed { .. }
         | Msg::RecoveryFinished { .. }
         | Msg::KeyDisabledSet { .. }
+        | Msg::OtherProfilesRead(_)
         | Msg::KeyRevoked { .. }
         | Msg::KeyRemoved { .. }
         | Msg::SandboxActionFinished(_)
