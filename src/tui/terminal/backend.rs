@@ -98,7 +98,7 @@ impl<W: Write> Backend for FrameBackend<W> {
                 Some(at) if at == (x, y) => {}
                 // The shortest form, which crossterm does not have.
                 Some((column, row)) if row == y && column + 1 == x => {
-                    self.out.write_all(b"\x1b[C")?
+                    self.out.write_all(b"\x1b[C")?;
                 }
                 Some((column, row)) if row == y && column < x => {
                     queue!(self.out, MoveRight(x - column))?;
