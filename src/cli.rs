@@ -36,7 +36,7 @@ pub use commands::list::refresh_all_keys;
 use commands::{
     account, apply, completions, config, copy, disable, doctor, edit, env, get, guardrail, helper,
     import, list, man, management, new, panic, profile, recover, rename, rm, rotate, run, show,
-    status, store, usage, watch,
+    status, store, trash, usage, watch,
 };
 pub use exit_code::exit_code;
 pub use global_args::{GlobalArgs, LoadedSettings, RunningSandbox};
@@ -119,6 +119,9 @@ pub enum Command {
     Enable(disable::SetDisabledArgs),
     /// Remove keys from this machine, and with --revoke delete them at OpenRouter too
     Rm(rm::RmArgs),
+    /// List removed keys and restore them, for 7 days after their removal
+    #[command(subcommand)]
+    Trash(trash::TrashCommand),
     /// Respond to a leak: disable, replace and store the new key
     Panic(panic::PanicArgs),
     /// List and show the account's guardrails, which restrict the keys under them
@@ -205,6 +208,7 @@ pub fn run(command: &Command, config: &Config, services: &ServiceContext) -> Res
         Command::Disable(args) => args.run(services, true),
         Command::Enable(args) => args.run(services, false),
         Command::Rm(args) => args.run(services),
+        Command::Trash(args) => args.run(services),
         Command::Panic(args) => args.run(services),
         Command::Doctor(args) => args.run(services),
         Command::Management(args) => args.run(services),
@@ -263,6 +267,7 @@ impl Command {
             Self::Profile(args) => args.is_json(),
             Self::Edit(args) => args.json,
             Self::Guardrail(args) => args.is_json(),
+            Self::Trash(args) => args.is_json(),
             Self::Get(_)
             | Self::Run(_)
             // A document for an error would not be an object on one line.

@@ -32,6 +32,7 @@ mod stored_key;
 mod text;
 mod theme;
 mod thresholds;
+mod trashed_key;
 mod usage_curve;
 mod user_error;
 
@@ -83,6 +84,7 @@ pub use text::{
 };
 pub use theme::ThemeChoice;
 pub use thresholds::Thresholds;
+pub use trashed_key::{TRASH_DAYS, TrashedKey};
 pub use usage_curve::UsageSample;
 pub use user_error::{ErrorKind, UserError, ValidationError};
 

@@ -23,6 +23,8 @@ mod server;
 mod stores;
 #[path = "account/surroundings.rs"]
 mod surroundings;
+#[path = "account/trash.rs"]
+mod trash;
 #[path = "account/usage.rs"]
 mod usage;
 
@@ -128,6 +130,11 @@ impl TestAccount {
         self.services.secret_store.list_accounts("keywright/test", TIMEOUT).unwrap()
     }
 
+    /// The hashes of the removed keys in the store.
+    fn trash_entries(&self) -> Vec<String> {
+        self.services.secret_store.list_accounts("keywright/test trash", TIMEOUT).unwrap()
+    }
+
     /// Requests that begin so get that fate, the others pass.
     fn spoil(&self, beginning: &'static str, fault: Fault) {
         self.proxy.rule(
@@ -220,7 +227,7 @@ fn labels_that_look_the_same_are_one_label_and_old_ones_stay_usable() {
     let services = &world.services;
     let [laptop, ci] = [0, 1].map(|index| world.sandbox.seed_keys()[index].secret.clone());
     for stored in ["laptop", "ci"] {
-        keys::remove_key(services, &label(stored)).unwrap();
+        keys::remove_key(services, &world.stored_key(stored)).unwrap();
     }
     let import = |name: &Label, key: &str| {
         block_on(keys::import_key(services, name, &ApiKey::from(key.to_owned())))
@@ -241,7 +248,7 @@ fn labels_that_look_the_same_are_one_label_and_old_ones_stay_usable() {
         assert_eq!(renamed.stored_key.label.as_str(), new);
     }
     assert_eq!(world.get("caf\u{e9}"), Some(laptop));
-    keys::remove_key(services, &label("ci")).unwrap();
+    keys::remove_key(services, &world.stored_key("ci")).unwrap();
     assert_eq!((world.get("ci"), world.get("c\u{34f}i")), (None, None));
 }
 

@@ -320,6 +320,7 @@ impl Fuzzer {
             Screen::ActionResults(_) => "action results",
             Screen::Plan(_) => "plan",
             Screen::Management(_) => "management key",
+            Screen::Trash(_) => "removed keys",
         };
         *self.drawn.entry(screen).or_default() += 1;
         let theme = *self.rng.choose(&[Theme::Dark, Theme::NoColor, Theme::Light]);

@@ -26,6 +26,8 @@ mod plan;
 mod rotation;
 #[path = "transitions/sign_in.rs"]
 mod sign_in;
+#[path = "transitions/trash.rs"]
+mod trash;
 #[path = "transitions/unstored.rs"]
 mod unstored;
 
@@ -36,8 +38,8 @@ use keywright::domain::{
     AccountKey, AccountKeys, ActionResult, ApiKey, AuthCode, CheckResult, ErrorKind, FieldChange,
     KeyInfo, KeyPatch, KeyState, KeyUpdate, KeyUpdateOutcome, Label, LeakResponse, OtherAccount,
     ProvisioningEvent, ProvisioningOutcome, ProvisioningStep, RequestedPolicy, ResetInterval,
-    RetirePolicy, Retirement, Rotated, RotationOutcome, StoreKind, StoredKey, UsageSample,
-    UserError,
+    RetirePolicy, Retirement, Rotated, RotationOutcome, StoreKind, StoredKey, TrashedKey,
+    UsageSample, UserError,
 };
 use keywright::tui::state::{
     AlternateStore, AppContext, AuthChoice, ConfirmKind, Effect, ExpectedLosses, FormField,

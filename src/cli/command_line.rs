@@ -54,6 +54,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("disable", &["keywright disable ci agent"]),
     ("enable", &["keywright enable notebook"]),
     ("rm", &["keywright rm notebook", "keywright rm notebook --revoke --yes"]),
+    ("trash list", &["keywright trash list"]),
+    (
+        "trash restore",
+        &["keywright trash restore notebook", "keywright trash restore ci --as ci-2"],
+    ),
+    ("trash empty", &["keywright trash empty --yes"]),
+    ("trash", &["keywright trash list", "keywright trash restore notebook"]),
     ("panic", &["keywright panic ci", "keywright panic ci --search ~/work"]),
     ("doctor", &["keywright doctor", "keywright doctor --search ~/work"]),
     ("management set", &["keywright management set", "wl-paste | keywright management set"]),

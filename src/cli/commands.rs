@@ -27,5 +27,6 @@ pub(super) mod run;
 pub(super) mod show;
 pub(super) mod status;
 pub(super) mod store;
+pub(super) mod trash;
 pub(super) mod usage;
 pub(super) mod watch;

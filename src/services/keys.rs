@@ -22,6 +22,7 @@ mod rotate;
 mod same_policy;
 mod surroundings;
 mod surroundings_error;
+mod trash;
 
 pub use account_keys::{
     AccountKeyList, JoinedKey, find_in_other_profiles, join_account_keys, join_by_hash,
@@ -48,8 +49,8 @@ pub use recovery::{
 };
 pub use refresh::{RefreshReport, load_authorizing_key, load_key, refresh_keys};
 pub use remote_update::{
-    RevokeOutcome, UpdateOutcome, UpdatedKey, fetch_account_key, remove_key, revoke_and_remove,
-    revoke_key, set_disabled, update_key,
+    RevokeOutcome, UpdateOutcome, UpdatedKey, fetch_account_key, revoke_and_remove, revoke_key,
+    set_disabled, update_key,
 };
 pub use rename::{RenamedKey, rename_key};
 pub use rotate::{finish_rotation, move_label, replace_key, resume_rotations, rotate_key};
@@ -59,12 +60,15 @@ pub use surroundings::{
     list_assigned_guardrails, list_byok_credentials, list_guardrails, list_workspaces,
 };
 pub use surroundings_error::SurroundingsError;
+pub use trash::{empty_trash, remove_key, restore_key};
+
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::{ApiKey, Label};
 use crate::services::provision::{ServiceContext, retry_request};
-use crate::storage::secret_store;
+use crate::storage::secret_store::{self, EntryId, SecretStore};
 
 /// Returns the key stored under `label`, or `None` if there is none.
 async fn secret_for(services: &ServiceContext, label: &Label) -> Result<Option<ApiKey>, Error> {
@@ -91,6 +95,25 @@ async fn delete_secret(services: &ServiceContext, label: &Label) -> Result<(), E
         Ok(()) | Err(secret_store::Error::NoEntry) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns the secret of the entry, or `None` if there is no such entry.
+fn find_secret(
+    store: &SecretStore,
+    entry_id: &EntryId,
+    timeout: Duration,
+) -> Result<Option<SecretString>, Error> {
+    match store.get(entry_id, timeout) {
+        Ok(secret) => Ok(Some(secret)),
+        Err(secret_store::Error::NoEntry) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns whether two secrets are equal.
+#[expect(clippy::disallowed_methods, reason = "two copies of a secret are compared")]
+fn secrets_equal(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret() == other.expose_secret()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the secret store uses plain secrets")]

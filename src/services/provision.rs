@@ -15,7 +15,7 @@ pub(crate) use context::retry_request;
 pub use context::{PendingAttempts, ServiceContext};
 pub use error::Error;
 pub use recover::{RecoveredAttempts, dismiss_attempt, recover_attempts};
-pub(crate) use store::lock_storing;
+pub(crate) use store::{lock_storing, lock_storing_blocking};
 pub use store::{retry_store, store_in_alternate};
 pub use unlisted_keys::UnlistedKeys;
 pub use unreceived::{SettledAttempts, settle_attempts};

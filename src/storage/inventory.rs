@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CheckResult, StoredKey, mark_other_accounts};
+use crate::domain::{CheckResult, StoredKey, TrashedKey, mark_other_accounts};
 use crate::storage::json_store::{Error, SchemaVersion, StoreLocation};
 
 const FILE_NAME: &str = "inventory.json";
@@ -29,6 +29,9 @@ struct Inventory {
     version: SchemaVersion,
     #[serde(default)]
     keys: Vec<StoredKey>,
+    /// Removed keys that can be restored, in the order of their removal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    trash: Vec<TrashedKey>,
     /// Fields written by a newer version, preserved on update.
     #[serde(flatten)]
     unknown: serde_json::Map<String, serde_json::Value>,
@@ -120,6 +123,32 @@ pub fn update_keys<R>(
     change: impl FnOnce(&mut Vec<StoredKey>) -> R,
 ) -> Result<R, Error> {
     update(location, |inventory| change(&mut inventory.keys))
+}
+
+/// Updates the keys and the removed keys of all servers in one transaction.
+pub fn update_trash<R>(
+    location: &StoreLocation,
+    change: impl FnOnce(&mut Vec<StoredKey>, &mut Vec<TrashedKey>) -> R,
+) -> Result<R, Error> {
+    update(location, |inventory| change(&mut inventory.keys, &mut inventory.trash))
+}
+
+/// Returns the removed keys of `server`, the last removed first.
+pub fn list_trash(location: &StoreLocation, server: &str) -> Result<Vec<TrashedKey>, Error> {
+    location.read_with(FILE_NAME, |inventory: Cow<'_, Inventory>| {
+        inventory
+            .trash
+            .iter()
+            .rev()
+            .filter(|trashed| trashed.key.server == server)
+            .cloned()
+            .collect()
+    })
+}
+
+/// Returns the removed keys of all servers.
+pub fn list_whole_trash(location: &StoreLocation) -> Result<Vec<TrashedKey>, Error> {
+    location.read_with(FILE_NAME, |inventory: Cow<'_, Inventory>| inventory.trash.clone())
 }
 
 /// Updates the key with `hash`. Returns the updated key, or `None` if it is no longer stored.

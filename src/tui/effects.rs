@@ -162,15 +162,8 @@ impl EffectRunner {
                 self.copy_to_clipboard(move |_| Ok(SecretString::from(address)));
             }
             Effect::OpenUrl(address) => self.open_url(address),
-            Effect::RemoveKeys(labels) => {
-                for label in labels {
-                    self.spawn_blocking(move |services| {
-                        let result = keys::remove_key(services, &label)
-                            .map_err(|error| error.to_user_error());
-                        Some(Msg::KeyRemoved { label, result })
-                    });
-                }
-            }
+            Effect::RemoveKeys(keys) => self.remove_keys(keys),
+            Effect::RestoreKeys(keys) => self.restore_keys(keys),
             Effect::ConfirmAccount(key) => self.confirm_account(key),
             Effect::DismissAttempt(id) => self.spawn_blocking(move |services| {
                 let dismissed = provision::dismiss_attempt(services, &id);

@@ -26,7 +26,7 @@ use tables::{
     ACTION_RESULTS, ALTERNATE_STORE, BATCH, CODE_FIELD, CONFIRM_ACCOUNT, CONFIRM_LEAK_RESPONSE,
     CONFIRM_REVOKE, CONFIRM_ROTATE, FILTER, FORM, HELP, MANAGEMENT, MESSAGES, NEW_KEY, PALETTE,
     PASSPHRASE, PLAN, PLAN_FINISHED, PLAN_PATH, PROVISIONING, QUESTION, REMOVE_QUESTION,
-    SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING, UNSTORED_KEY,
+    SANDBOX_CONSENT, SIGN_IN, SIGN_IN_BY_CODE, SIGN_IN_FAILED, TEXT_EDITING, TRASH, UNSTORED_KEY,
 };
 
 /// Returns the actions that key presses trigger now; the first match wins.
@@ -93,6 +93,7 @@ fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
         Screen::Plan(_) => vec![PLAN_PATH, TEXT_EDITING],
         Screen::Management(screen) if screen.stored.is_some() => vec![ACTION_RESULTS],
         Screen::Management(_) => vec![MANAGEMENT, TEXT_EDITING],
+        Screen::Trash(_) => vec![TRASH],
     }
 }
 
@@ -186,7 +187,7 @@ pub fn intent_for_key(model: &Model, event: &KeyEvent) -> Option<Intent> {
         Screen::Confirm(dialog) => dialog.kind.requires_text(),
         Screen::NewKey(new_key) => new_key.passphrase_form.is_some(),
         Screen::Plan(plan) => plan.comparison.is_none(),
-        Screen::ActionResults(_) => false,
+        Screen::ActionResults(_) | Screen::Trash(_) => false,
         Screen::Management(screen) => screen.stored.is_none(),
     } && model.question.is_none()
         && model.overlay.is_none();

@@ -23,6 +23,7 @@ mod sign_in_screen;
 mod sort_filter;
 mod text_field;
 mod ticket;
+mod trash_screen;
 mod view_state;
 
 pub use account::{AccountReport, AccountState};
@@ -49,6 +50,7 @@ pub use sign_in_screen::{Operation, SignInScreen, SignInUrl};
 pub use sort_filter::{SortOrder, spent_share};
 pub use text_field::TextField;
 pub use ticket::Ticket;
+pub use trash_screen::TrashScreen;
 pub use view_state::ViewState;
 
 use std::collections::VecDeque;
@@ -79,6 +81,8 @@ pub enum Screen {
     Plan(Box<PlanScreen>),
     /// The field for a management key, and what the key may do.
     Management(Box<ManagementScreen>),
+    /// The removed keys.
+    Trash(TrashScreen),
 }
 
 /// A yes-or-no question.
@@ -369,7 +373,8 @@ impl Model {
             | Screen::Confirm(_)
             | Screen::ActionResults(_)
             | Screen::Plan(_)
-            | Screen::Management(_) => None,
+            | Screen::Management(_)
+            | Screen::Trash(_) => None,
         };
         // Ticks fall on full seconds so that a countdown skips none.
         let moves = seconds.and_then(|seconds| {

@@ -14,6 +14,7 @@ mod quit;
 mod responses;
 mod reveal;
 mod sign_in;
+mod trash;
 
 use form::update_used_labels;
 use jiff::Timestamp;
@@ -263,7 +264,15 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             Vec::new()
         }
         Msg::KeyRemoved { label, result } => {
-            responses::finish_remove(model, &label, result);
+            trash::finish_remove(model, &label, result);
+            Vec::new()
+        }
+        Msg::KeyRestored { trashed, result } => {
+            trash::finish_restore(model, &trashed, result);
+            Vec::new()
+        }
+        Msg::Response(ticket, Response::TrashLoaded(keys)) => {
+            trash::finish_load(model, ticket, keys);
             Vec::new()
         }
         Msg::AccountConfirmed { label, result } => {
@@ -364,7 +373,8 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
         | Screen::Confirm(_)
         | Screen::ActionResults(_)
         | Screen::Plan(_)
-        | Screen::Management(_) => {
+        | Screen::Management(_)
+        | Screen::Trash(_) => {
             model.dashboard.hide_revealed_key();
         }
     }

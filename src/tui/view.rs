@@ -34,6 +34,7 @@ mod question;
 mod sign_in_screen;
 mod text;
 mod theme;
+mod trash;
 mod warnings;
 
 pub use theme::Theme;
@@ -165,6 +166,7 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) -> 
         Screen::NewKey(state) => new_key_screen::draw(state, model, theme, frame, body),
         Screen::Plan(state) => plan::draw(state, theme, frame, body),
         Screen::Management(state) => management::draw(state, theme, frame, body),
+        Screen::Trash(state) => trash::draw(state, model, theme, frame, body),
         Screen::Dashboard | Screen::Confirm(_) | Screen::ActionResults(_) => {
             return draw_dashboard(model, theme, frame, body);
         }

@@ -76,7 +76,7 @@ fn nothing_is_sent_or_deleted_unless_the_inventory_can_be_written() {
         block_on(keys::rotate_key(services, &stored_key, method, policy, &mut controls(), &|_| ()));
     assert!(matches!(&rotation, RotationOutcome::Failed(error) if error.kind == ErrorKind::Failed));
     let errors = [
-        keys::remove_key(services, &stored_key.label).err(),
+        keys::remove_key(services, &stored_key).err(),
         block_on(keys::revoke_and_remove(services, management, &stored_key)).err(),
         block_on(keys::set_disabled(services, management, &stored_key, true)).err(),
         block_on(keys::update_key(services, management, &remote, &KeyPatch::default())).err(),
@@ -93,17 +93,34 @@ fn nothing_is_sent_or_deleted_unless_the_inventory_can_be_written() {
 }
 
 #[test]
-fn a_removal_that_is_not_recorded_says_what_is_gone_and_the_next_one_finishes_it() {
+fn a_removal_or_a_restoration_that_is_not_recorded_changes_nothing() {
     let (account, dir) = account_on_disk();
+    let ci = account.stored_key("ci");
+    let before = (account.labels(), account.entries(), account.trash_entries());
     block_inventory(dir.path());
-    let error = keys::remove_key(&account.services, &label("ci")).unwrap_err().to_user_error();
+    let error = keys::remove_key(&account.services, &ci).unwrap_err().to_user_error();
     assert_eq!(exit_code(error.kind), 1);
-    assert!(error.message.contains("still in the inventory"), "{error:?}");
-    assert!(error.meaning.contains("its copy on this machine is deleted"), "{error:?}");
-    assert!(error.advice.ends_with("keywright rm ci"), "{error:?}");
-    assert_eq!((account.get("ci"), account.labels().len()), (None, 4));
+    assert_eq!((account.labels(), account.entries(), account.trash_entries()), before);
     unblock_inventory(dir.path());
-    keys::remove_key(&account.services, &label("ci")).unwrap();
+    let trashed = keys::remove_key(&account.services, &ci).unwrap().unwrap();
+    let before = (account.labels(), account.entries(), account.trash_entries());
+    assert_eq!((account.labels().len(), before.2.len()), (3, 1));
+    block_inventory(dir.path());
+    assert!(keys::restore_key(&account.services, &trashed, &ci.label).is_err());
+    assert_eq!((account.labels(), account.entries(), account.trash_entries()), before);
+}
+
+#[test]
+fn removing_a_key_without_a_secret_that_is_not_recorded_says_what_is_left() {
+    let (account, dir) = account_on_disk();
+    let ci = account.stored_key("ci");
+    account.services.secret_store.delete(&slot("ci"), TIMEOUT).unwrap();
+    block_inventory(dir.path());
+    let error = keys::remove_key(&account.services, &ci).unwrap_err().to_user_error();
+    assert!(error.message.contains("still in the inventory"), "{error:?}");
+    assert!(error.advice.ends_with("keywright rm ci"), "{error:?}");
+    unblock_inventory(dir.path());
+    assert_eq!(keys::remove_key(&account.services, &ci).unwrap(), None, "nothing to restore");
     assert_eq!(account.labels().len(), 3);
 }
 

@@ -282,7 +282,7 @@ fn rotation_continues_after_the_old_key_was_renamed_or_removed() {
 
     let account = TestAccount::new();
     interrupted(&account);
-    keys::remove_key(&account.services, &label("agent")).unwrap();
+    keys::remove_key(&account.services, &account.stored_key("agent")).unwrap();
     let resumed = block_on(keys::resume_rotations(&account.services)).unwrap();
     assert!(matches!(&resumed[0].1, Ok(handed) if handed.old.is_none()), "{resumed:?}");
     assert_eq!(account.stored_key("agent (new)").replaces, None);

@@ -343,7 +343,9 @@ fn removing_a_key_removes_its_usage_history() {
     let other = world.stored_key("ci");
     let both = [&stored_key, &other].map(|key| (key.hash.as_str(), UsageSample::new(now, 1.0)));
     keywright::storage::usage_history::record_usage(&world.services.location, &both).unwrap();
-    keys::remove_key(&world.services, &stored_key.label).unwrap();
+    keys::remove_key(&world.services, &stored_key).unwrap();
+    assert_eq!((spent(&stored_key.hash), spent(&other.hash)), (1, 1), "it can be restored");
+    keys::empty_trash(&world.services).unwrap();
     assert_eq!((spent(&stored_key.hash), spent(&other.hash)), (0, 1));
     assert!(!world.labels().contains(&"laptop".to_owned()));
     assert_eq!(world.get("laptop"), None);

@@ -43,8 +43,10 @@ fn a_key_is_used_from_the_store_that_the_inventory_records() {
     let ci = renamed.unwrap().stored_key;
     assert!(other.get(&slot("cd"), TIMEOUT).is_ok() && other.get(&slot("ci"), TIMEOUT).is_err());
     assert!(account.get("cd").is_none());
-    keys::remove_key(&account.services, &ci.label).unwrap();
+    let trashed = keys::remove_key(&account.services, &ci).unwrap().unwrap();
     assert!(other.get(&slot("cd"), TIMEOUT).is_err());
+    keys::restore_key(&account.services, &trashed, &ci.label).unwrap();
+    assert!(other.get(&slot("cd"), TIMEOUT).is_ok() && account.trash_entries().is_empty());
     // `--store` names the only store to use.
     let (named, _) = account_with_two_stores("ci");
     account.services = ServiceContext { other_stores: Vec::new(), ..named.services.clone() };

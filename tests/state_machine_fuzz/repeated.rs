@@ -33,6 +33,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
             | Response::AccountLoaded(_)
             | Response::PlanLoaded(_)
             | Response::PlanApplied(_)
+            | Response::TrashLoaded(_)
             | Response::SecretRead { .. },
         ) => true,
         Msg::Intent(_)
@@ -56,6 +57,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
         | Msg::OtherProfilesRead(_)
         | Msg::KeyRevoked { .. }
         | Msg::KeyRemoved { .. }
+        | Msg::KeyRestored { .. }
         | Msg::SandboxActionFinished(_)
         | Msg::Notice(_) => false,
     }

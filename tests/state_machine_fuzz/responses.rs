@@ -4,6 +4,7 @@
 use jiff::SignedDuration;
 use keywright::domain::{
     AccountKeys, ApiKey, KeySpending, KeyUpdateOutcome, ProvisioningOutcome, Rotated, StoredKey,
+    TrashedKey,
 };
 use keywright::tui::state::{
     AccountReport, Effect, KeyRight, Msg, PlanComparison, Request, Response, StoredManagementKey,
@@ -285,10 +286,23 @@ impl Fuzzer {
             | Effect::CopyAsVariables(_)
             | Effect::CopyUrl(_)
             | Effect::OpenUrl(_) => Msg::Notice(rng.or_error(Rng::text)),
-            Effect::RemoveKeys(mut labels) => {
-                let label = labels.pop()?;
-                let result = rng.or_error(|_| ());
-                return Some((Msg::KeyRemoved { label, result }, Some(Effect::RemoveKeys(labels))));
+            Effect::RemoveKeys(mut keys) => {
+                let key = keys.pop()?;
+                let label = key.label.clone();
+                let trashed = TrashedKey { removed_at: now, key };
+                let result = rng.or_error(|rng| rng.option(|_| trashed));
+                return Some((Msg::KeyRemoved { label, result }, Some(Effect::RemoveKeys(keys))));
+            }
+            Effect::RestoreKeys(mut keys) => {
+                let trashed = keys.pop()?;
+                let result = rng.or_error(|_| trashed.key.clone());
+                let msg = Msg::KeyRestored { trashed, result };
+                return Some((msg, Some(Effect::RestoreKeys(keys))));
+            }
+            Effect::Request(ticket, Request::LoadTrash) => {
+                let keys = self.stored_keys.iter().take(2).cloned();
+                let trash = keys.map(|key| TrashedKey { removed_at: now, key }).collect();
+                Msg::Response(ticket, Response::TrashLoaded(rng.or_error(|_| trash)))
             }
             Effect::ConfirmAccount(mut new) => {
                 let label = new.label.clone();

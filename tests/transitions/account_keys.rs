@@ -84,7 +84,7 @@ fn revoke_acts_on_the_keys_that_the_question_named() {
     let mut model = model_with_keys(&["laptop", "ci", "web"]);
     send_intent(&mut model, Intent::Remove);
     // The key of the question moves and another one is selected.
-    send(&mut model, Msg::KeyRemoved { label: "laptop".parse().unwrap(), result: Ok(()) });
+    send(&mut model, Msg::KeyRemoved { label: "laptop".parse().unwrap(), result: Ok(None) });
     send_intent(&mut model, Intent::Revoke);
     assert!(matches!(model.screen, Screen::Dashboard), "{:?}", model.screen);
 

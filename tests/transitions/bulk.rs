@@ -45,7 +45,7 @@ fn results_of_removed_keys_do_not_cover_a_form() {
     send_intent(&mut model, Intent::Yes);
     send_intent(&mut model, Intent::NewKey);
     for label in ["a", "b"] {
-        send(&mut model, Msg::KeyRemoved { label: label.parse().unwrap(), result: Ok(()) });
+        send(&mut model, Msg::KeyRemoved { label: label.parse().unwrap(), result: Ok(None) });
     }
     assert!(matches!(model.screen, Screen::Form(_)));
     assert!(matches!(&model.notice, Some(Ok(text)) if text.contains("2 keys done, 0 failed")));

@@ -33,7 +33,7 @@ fn without_keys_no_refresh_is_repeated_at_once() {
         Response::RefreshFinished { error: None, retry_after: None, rejected_keys: Vec::new() },
     );
     send(&mut model, ended);
-    send(&mut model, Msg::KeyRemoved { label: "laptop".parse().unwrap(), result: Ok(()) });
+    send(&mut model, Msg::KeyRemoved { label: "laptop".parse().unwrap(), result: Ok(None) });
     let due = model.next_tick_at().unwrap();
     update(&mut model, Msg::Tick, due);
     assert!(model.next_tick_at().unwrap() > due);
@@ -45,9 +45,11 @@ fn removing_asks_for_confirmation_and_says_that_the_key_stays_valid() {
     assert!(send_intent(&mut model, Intent::Remove).is_empty());
     assert_eq!(model.question, Some(Question::RemoveKeys(vec!["laptop".parse().unwrap()])));
     let effects = send_intent(&mut model, Intent::Yes);
-    assert!(matches!(&effects[..], [Effect::RemoveKeys(labels)] if labels[0].as_str() == "laptop"));
+    assert!(
+        matches!(&effects[..], [Effect::RemoveKeys(keys)] if keys[0].label.as_str() == "laptop")
+    );
     let label = "laptop".parse().unwrap();
-    send(&mut model, Msg::KeyRemoved { label, result: Ok(()) });
+    send(&mut model, Msg::KeyRemoved { label, result: Ok(None) });
     assert_eq!(model.dashboard.selected_key().unwrap().label.as_str(), "ci");
     assert!(model.notice.unwrap().unwrap().contains("stays valid"));
 }
@@ -242,8 +244,8 @@ fn marked_keys_are_removed_together() {
     send_intent(&mut model, Intent::ToggleMark);
     send_intent(&mut model, Intent::Remove);
     let effects = send_intent(&mut model, Intent::Yes);
-    let [Effect::RemoveKeys(labels)] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(labels.iter().map(Label::as_str).collect::<Vec<_>>(), ["a", "b"]);
+    let [Effect::RemoveKeys(keys)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(keys.iter().map(|key| key.label.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert!(model.dashboard.marked_hashes.is_empty());
 }
 

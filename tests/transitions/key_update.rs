@@ -184,7 +184,7 @@ fn quitting_waits_for_changes_under_way_and_a_failure_cancels_it() {
     let mut model = start_removal();
     assert!(send_intent(&mut model, Intent::Quit).is_empty());
     assert!(matches!(&model.notice, Some(Err(_))), "it says why it does not quit");
-    assert!(matches!(send(&mut model, removed(Ok(())))[..], [Effect::Quit]));
+    assert!(matches!(send(&mut model, removed(Ok(None)))[..], [Effect::Quit]));
 
     let mut model = start_removal();
     send_intent(&mut model, Intent::Quit);

@@ -59,7 +59,7 @@ fn an_answer_counts_once() {
     let (mut model, ticket) = model_awaiting_consent();
     send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     send_intent(&mut model, Intent::Back);
-    send(&mut model, Msg::KeyRemoved { label: "new".parse().unwrap(), result: Ok(()) });
+    send(&mut model, Msg::KeyRemoved { label: "new".parse().unwrap(), result: Ok(None) });
     send(&mut model, Msg::Response(ticket, Response::ProvisioningFinished(stored("new"))));
     assert_eq!(model.dashboard.stored_keys().len(), 1);
     // A key that is nowhere else counts whoever brings it.

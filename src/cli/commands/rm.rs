@@ -1,12 +1,13 @@
-//! `keywright rm`: removes keys from this machine, and with `--revoke` also deletes them at
+//! `keywright rm`: removes keys from this machine, where they can be restored for a week, and with `--revoke` also deletes them at
 //! OpenRouter.
 
 use clap::Args;
 
 use crate::cli::other_profiles::{CopyEffect, print_other_profiles};
 use crate::cli::output::{add_done_keys, confirm, find_keys, print_result, set_last_error};
+use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
-use crate::domain::{ManagementKey, StoredKey, UserError};
+use crate::domain::{ManagementKey, StoredKey, TRASH_DAYS, UserError, format_command, format_date};
 use crate::services::keys::{self, RevokeOutcome, management_key};
 use crate::services::provision::ServiceContext;
 
@@ -64,7 +65,7 @@ impl RmArgs {
             )
         } else {
             format!(
-                "Remove '{label}' ({masked}) from this machine? The key stays valid at OpenRouter."
+                "Remove '{label}' ({masked}) from this machine? The key stays valid at OpenRouter. It can be restored for {TRASH_DAYS} days; after that its text cannot be fetched again."
             )
         }
     }
@@ -72,12 +73,20 @@ impl RmArgs {
 
 /// Removes a key from this machine, and returns what was done.
 fn remove_key(services: &ServiceContext, key: &StoredKey) -> Result<String, UserError> {
-    keys::remove_key(services, &key.label).map_err(|error| error.to_user_error())?;
-    Ok(format!(
+    let trashed = keys::remove_key(services, key).map_err(|error| error.to_user_error())?;
+    let removed = format!(
         "removed {}; it stays valid at OpenRouter until you delete it at {}\n",
         key.label,
         key.page_url()
-    ))
+    );
+    Ok(match trashed {
+        Some(trashed) => format!(
+            "{removed}until {} it can be restored: {}\n",
+            format_date(trashed.deleted_at()),
+            complete_commands(&format_command(&["trash", "restore"], &[key.label.as_str()]))
+        ),
+        None => removed,
+    })
 }
 
 /// Deletes a key at OpenRouter and removes it from this machine, and returns what was done.

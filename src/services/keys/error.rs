@@ -102,6 +102,9 @@ pub enum Error {
     /// The inventory does not have the key any more.
     #[error("the key {0} is no longer in the inventory")]
     NotInInventory(Label),
+    /// The trash does not have the removed key any more.
+    #[error("the removed key '{0}' is no longer in the trash")]
+    NotInTrash(Label),
     /// The inventory has the key, the secret store does not.
     #[error("'{label}' is in the inventory, but not in {store_name}")]
     MissingSecret {
@@ -240,6 +243,11 @@ impl Error {
                 ErrorKind::NotFound,
                 UNCHANGED,
                 "another Keywright may have removed or renamed it: keywright list".into(),
+            ),
+            Self::NotInTrash(_) => (
+                ErrorKind::NotFound,
+                "it was restored or deleted before, and its text cannot be fetched again",
+                "see what can be restored: keywright trash list".into(),
             ),
             Self::MissingSecret { label, .. } => (
                 ErrorKind::NotFound,

@@ -1,5 +1,5 @@
-//! Moves all secrets from one secret store to another: keys of all servers, management keys and the
-//! secrets of attempts.
+//! Moves all secrets from one secret store to another: keys of all servers, removed keys, management
+//! keys and the secrets of attempts.
 //!
 //! 1. copy each entry without overwriting a different secret
 //! 2. update the store in the inventory and the journal
@@ -11,16 +11,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-
-use super::Error;
 use super::management_key::management_entry_id_for;
-use crate::domain::{KeyLocation, StoredKey, UserError};
+use super::trash::{trash_entry_id_for, trash_service};
+use super::{Error, find_secret, secrets_equal};
+use crate::domain::{KeyLocation, StoredKey, TrashedKey, UserError};
 use crate::services::provision::ATTEMPTS_SERVICE;
 use crate::storage::inventory;
 use crate::storage::journal::{self, Attempt, AttemptStage};
 use crate::storage::json_store::StoreLocation;
-use crate::storage::secret_store::{self, EntryId, SecretStore};
+use crate::storage::secret_store::{EntryId, SecretStore};
 
 /// The result for one entry.
 #[derive(Debug)]
@@ -53,8 +52,10 @@ pub fn migrate_entries(
     let reserve = location.reserve_space()?;
     to.check_writable(&service(default_server), timeout)?;
 
+    let trash = inventory::list_whole_trash(location)?;
     let servers: BTreeSet<&str> = stored_keys
         .iter()
+        .chain(trash.iter().map(|trashed| &trashed.key))
         .map(|stored_key| stored_key.server.as_str())
         .chain([default_server])
         .collect();
@@ -76,6 +77,11 @@ pub fn migrate_entries(
             (EntryId { service: service.clone(), account }, stored_key)
         }));
         entry_ids.push((management_entry_id_for(&service, server), None));
+        let trash_service = trash_service(&service);
+        let trashed = from.list_accounts(&trash_service, timeout)?.into_iter();
+        entry_ids.extend(
+            trashed.map(|account| (EntryId { service: trash_service.clone(), account }, None)),
+        );
     }
     entry_ids.extend(attempts.iter().map(|attempt| {
         (EntryId { service: ATTEMPTS_SERVICE.into(), account: attempt.id.clone() }, None)
@@ -104,12 +110,18 @@ pub fn migrate_entries(
     drop(reserve);
     let not_recorded = |error| Error::MoveNotRecorded { store_name: to.display_name(), error };
     let store = to.kind();
-    inventory::update_keys(location, |keys| {
+    inventory::update_trash(location, |keys, trash| {
         for key in keys {
             let same = |stored_key: &StoredKey| {
                 stored_key.server == key.server && stored_key.hash == key.hash
             };
             if copied.iter().any(|(_, stored_key)| stored_key.as_ref().is_some_and(same)) {
+                key.location = KeyLocation::Stored(store.clone());
+            }
+        }
+        for TrashedKey { key, .. } in trash {
+            let entry_id = trash_entry_id_for(&service(&key.server), &key.hash);
+            if copied.iter().any(|(copied, _)| *copied == entry_id) {
                 key.location = KeyLocation::Stored(store.clone());
             }
         }
@@ -169,21 +181,4 @@ fn delete_old_copy(
         (Some(old), Some(new)) if secrets_equal(&old, &new) => Ok(from.delete(entry_id, timeout)?),
         _ => Ok(()),
     }
-}
-
-fn find_secret(
-    store: &SecretStore,
-    entry_id: &EntryId,
-    timeout: Duration,
-) -> Result<Option<SecretString>, Error> {
-    match store.get(entry_id, timeout) {
-        Ok(secret) => Ok(Some(secret)),
-        Err(secret_store::Error::NoEntry) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "two copies of a secret are compared")]
-fn secrets_equal(one: &SecretString, other: &SecretString) -> bool {
-    one.expose_secret() == other.expose_secret()
 }

@@ -267,6 +267,8 @@ pub async fn refresh_keys(
         if let Err(error) = usage_history::record_usage(location, &samples) {
             tracing::warn!(%error, "the usage history could not be written");
         }
+        // The store is open now.
+        super::trash::delete_expired_keys(&recorded.services, (recorded.clock)());
         Ok::<(), crate::storage::json_store::Error>(())
     })
     .await;

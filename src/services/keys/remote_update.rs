@@ -222,22 +222,16 @@ fn key_page_url(services: &ServiceContext, hash: &str) -> String {
     format!("{}/keys/{hash}", services.server)
 }
 
-/// Removes a key and its usage history from this machine; the key stays valid at OpenRouter. A key
-/// that is missing in the secret store is removed from the inventory. Nothing is deleted if the
-/// inventory cannot be written.
-pub fn remove_key(services: &ServiceContext, label: &Label) -> Result<(), Error> {
-    let reserve = services.location.reserve_space()?;
-    remove_copy(services, label, reserve)
-}
-
 /// Returns whether an attempt of this key waits for its name at the server.
-fn has_attempt(services: &ServiceContext, hash: &str) -> Result<bool, Error> {
+pub(super) fn has_attempt(services: &ServiceContext, hash: &str) -> Result<bool, Error> {
     let attempts = journal::list_all_attempts(&services.location)?;
     let mut received = attempts.iter().filter_map(|attempt| attempt.received_key.as_ref());
     Ok(received.any(|key| key.hash == hash))
 }
 
-fn remove_copy(
+/// Removes a key and its usage history from this machine. A key that is missing in the secret store is
+/// removed from the inventory. The space was reserved by the caller.
+pub(super) fn remove_copy(
     services: &ServiceContext,
     label: &Label,
     reserve: SpaceReserve,

@@ -21,6 +21,9 @@ use crate::storage::journal::{self, AttemptGuard, AttemptStage};
 use crate::storage::json_store::{self, LockGuard};
 use crate::storage::secret_store::{self, SecretStore};
 
+/// The lock of changes of labels.
+const STORING_LOCK: &str = "storing.lock";
+
 /// Stores the received key, adds it to the inventory, ends the attempt and compares the policy. With
 /// `unlisted` the inventory is left to [`UnlistedKeys::add_to_inventory`]. A key with the name of its
 /// attempt gets the label that `naming` has, with its management key.
@@ -167,10 +170,16 @@ pub(super) fn return_unstored(
 pub(crate) async fn lock_storing(
     services: &ServiceContext,
 ) -> Result<LockGuard, json_store::Error> {
-    const NAME: &str = "storing.lock";
-    let (location, timeout) = (services.location.clone(), services.secret_store_timeout);
-    let storing_lock = tokio::task::spawn_blocking(move || location.try_lock_for(NAME, timeout));
-    storing_lock.await.unwrap_or_else(|_| Err(json_store::Error::LockHeld(NAME.into())))
+    let services = services.clone();
+    let storing_lock = tokio::task::spawn_blocking(move || lock_storing_blocking(&services));
+    storing_lock.await.unwrap_or_else(|_| Err(json_store::Error::LockHeld(STORING_LOCK.into())))
+}
+
+/// Does what [`lock_storing`] does, and blocks.
+pub(crate) fn lock_storing_blocking(
+    services: &ServiceContext,
+) -> Result<LockGuard, json_store::Error> {
+    services.location.try_lock_for(STORING_LOCK, services.secret_store_timeout)
 }
 
 /// Tries again to store a key that is stored nowhere.

@@ -61,6 +61,7 @@ impl EffectRunner {
             Request::LoadUsageHistory(hashes) => self.load_usage_history(ticket, hashes),
             Request::LoadSpending => self.load_spending(ticket),
             Request::LoadAccount => self.load_account(ticket),
+            Request::LoadTrash => self.load_trash(ticket),
             Request::ReadSecret(label) => self.spawn_blocking_request(ticket, |services| {
                 let result = load_key(services, &label).map_err(|error| error.to_user_error());
                 Response::SecretRead { label, result }

@@ -45,7 +45,7 @@ pub(super) const DASHBOARD: &[Action] = &[
     Action::named(Group::Account, "new-key", &[char_key('n')], "n", "new", Intent::NewKey)
         .says("create a key"),
     Action::named(Group::Keys, "undo", &[char_key('u')], "u", "undo", Intent::Undo)
-        .says("undo disable or enable")
+        .says("undo the last change")
         .safety(Safety::Confirmed)
         .when(|model| model.undoable.is_some()),
     Action::named(Group::Keys, "copy", &[char_key('c')], "c", "copy", Intent::Copy)
@@ -157,6 +157,16 @@ pub(super) const DASHBOARD: &[Action] = &[
         Intent::OpenPlan,
     )
     .safety(Safety::Confirmed),
+    Action::named(
+        Group::Account,
+        "trash",
+        &[char_key('X')],
+        "X",
+        "removed keys",
+        Intent::OpenTrash,
+    )
+    .says("restore a removed key")
+    .help_only(),
     Action::named(Group::Account, "account", &[char_key('a')], "a", "account", Intent::NextScope)
         .says("other keys of the account"),
     Action::named(

@@ -257,6 +257,18 @@ pub(super) const MESSAGES: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc), char_key('m'), char_key('q'), bare_key(KeyCode::Enter)] "esc" "close" => Intent::Back;
 };
 
+/// While removed keys are listed.
+pub(super) const TRASH: &[Action] = key_bindings! {
+    [bare_key(KeyCode::Enter), char_key('u')] "enter" "restore" => Intent::Enter;
+    [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);
+    [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
+    #[help_only] [bare_key(KeyCode::PageDown), ctrl_key('f')] "page down" "next page" => Intent::MovePage(1);
+    #[help_only] [bare_key(KeyCode::PageUp), ctrl_key('b')] "page up" "previous page" => Intent::MovePage(-1);
+    #[help_only] [char_key('?'), bare_key(KeyCode::F(1))] "?" "help" => Intent::ToggleHelp;
+    [bare_key(KeyCode::Esc), char_key('X')] "esc" "to the keys" => Intent::Back;
+    #[help_only] [char_key('q')] "q" "quit" => Intent::Quit;
+};
+
 /// While a management key is typed.
 pub(super) const MANAGEMENT: &[Action] = key_bindings! {
     [bare_key(KeyCode::Enter)] "enter" "check and store" => Intent::Enter;

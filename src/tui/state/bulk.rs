@@ -1,6 +1,6 @@
 //! An action on several keys, while its results arrive one after the other.
 
-use crate::domain::{ActionResult, Label};
+use crate::domain::{ActionResult, Label, TrashedKey};
 
 /// An action on several keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,10 +12,15 @@ pub struct BulkAction {
 }
 
 /// A change that `u` reverts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UndoableChange {
-    /// The hashes and labels of the changed keys.
-    pub keys: Vec<(String, Label)>,
-    /// Whether they were disabled; otherwise they were enabled.
-    pub disabled: bool,
+#[derive(Clone, Debug)]
+pub enum UndoableChange {
+    /// Keys were disabled or enabled.
+    DisabledSet {
+        /// The hashes and labels of the keys.
+        keys: Vec<(String, Label)>,
+        /// Whether they were disabled.
+        disabled: bool,
+    },
+    /// Keys were removed from this machine.
+    Removed(Vec<TrashedKey>),
 }

@@ -9,7 +9,7 @@ use super::view_state::ViewState;
 use super::{Msg, Response};
 use crate::domain::{
     ApiKey, AuthorizationResponse, KeyRequest, KeyUpdate, Label, ManagementKey, RetirePolicy,
-    StoredKey,
+    StoredKey, TrashedKey,
 };
 
 /// Work to be done outside the state machine.
@@ -54,7 +54,9 @@ pub enum Effect {
     /// Open a URL; result of a failure: [`Msg::Notice`].
     OpenUrl(String),
     /// Remove keys from this machine; result for each key: [`Msg::KeyRemoved`].
-    RemoveKeys(Vec<Label>),
+    RemoveKeys(Vec<StoredKey>),
+    /// Restore removed keys; result for each key: [`Msg::KeyRestored`].
+    RestoreKeys(Vec<TrashedKey>),
     /// Dismiss an attempt in the journal.
     DismissAttempt(String),
     /// Spend on a key in the sandbox; result: [`Msg::SandboxActionFinished`].
@@ -130,6 +132,8 @@ pub enum Request {
     LoadSpending,
     /// Load the credits and the activity of the account; result: [`Response::AccountLoaded`].
     LoadAccount,
+    /// Load the removed keys; result: [`Response::TrashLoaded`].
+    LoadTrash,
     /// Load the plan at this path, as typed, and compare it with the stored keys; result:
     /// [`Response::PlanLoaded`].
     LoadPlan(String),

@@ -15,7 +15,7 @@ use super::ticket::Ticket;
 use crate::domain::{
     AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, KeySpending, KeyUpdateOutcome, Label,
     LeakResponse, NotCarried, ProfileCopies, ProvisioningEvent, ProvisioningOutcome, Rotated,
-    RotationOutcome, StoredKey, UnresolvedAttempt, UsageSample, UserError,
+    RotationOutcome, StoredKey, TrashedKey, UnresolvedAttempt, UsageSample, UserError,
 };
 
 /// What a person requests. The effect depends on the screen; an intent that does not apply is
@@ -137,8 +137,10 @@ pub enum Intent {
     Retry,
     /// Skip the current key of a plan.
     SkipItem,
-    /// Ask whether to revert the last change.
+    /// Revert the last change.
     Undo,
+    /// List the removed keys.
+    OpenTrash,
     /// Open the field for a management key.
     OpenManagement,
     /// Open the plan screen.
@@ -209,8 +211,15 @@ pub enum Msg {
     KeyRemoved {
         /// The label of the key.
         label: Label,
-        /// Whether it succeeded.
-        result: Result<(), UserError>,
+        /// The key, if it can be restored.
+        result: Result<Option<TrashedKey>, UserError>,
+    },
+    /// A removed key was restored, or that failed.
+    KeyRestored {
+        /// The removed key.
+        trashed: TrashedKey,
+        /// The key as it is stored.
+        result: Result<StoredKey, UserError>,
     },
     /// The account of a key was confirmed and the key got its label, or that failed.
     AccountConfirmed {
@@ -291,6 +300,8 @@ pub enum Response {
     SpendingLoaded(HashMap<String, KeySpending>),
     /// The credits and the activity of the account were loaded; `None` without a management key.
     AccountLoaded(Option<AccountReport>),
+    /// The removed keys were loaded, the last removed first.
+    TrashLoaded(Result<Vec<TrashedKey>, UserError>),
     /// A secret was read in order to reveal it.
     SecretRead {
         /// The label of the key.

@@ -1,10 +1,10 @@
 //! Handles intents that act on existing keys, and their confirmation.
 
-use super::{bulk, management, operation};
+use super::{bulk, management, operation, trash};
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{
     ConfirmDialog, ConfirmKind, EditRequest, Effect, ExpectedLosses, Form, Intent, KeyScope, Model,
-    Operation, Question, Request, Screen,
+    Operation, Question, Request, Screen, UndoableChange,
 };
 
 /// Handles an intent that acts on the target keys.
@@ -17,10 +17,8 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             show_one_key_error(model, "edited");
             Vec::new()
         }
-        Intent::Undo => {
-            bulk::confirm_undo(model);
-            Vec::new()
-        }
+        Intent::Undo => undo(model),
+        Intent::OpenTrash => trash::open(model),
         Intent::EditKey => {
             let Some(hash) = model.dashboard.selected_key().map(|key| key.hash.clone()) else {
                 return Vec::new();
@@ -207,16 +205,31 @@ pub(super) fn set_keys_disabled(
     };
     model.notice = Some(Ok(format!("{verb} {what} at OpenRouter")));
     // What is undone next is this change, unless it reverts the last one.
-    let is_undo = model.undoable.as_ref().is_some_and(|change| {
-        let is_in_change = |key: &StoredKey| change.keys.iter().any(|(hash, _)| *hash == key.hash);
-        change.disabled != disabled && keys.iter().all(is_in_change)
-    });
+    let is_undo = match &model.undoable {
+        Some(UndoableChange::DisabledSet { keys: changed, disabled: was_disabled }) => {
+            let is_changed = |key: &StoredKey| changed.iter().any(|(hash, _)| *hash == key.hash);
+            *was_disabled != disabled && keys.iter().all(is_changed)
+        }
+        _ => false,
+    };
     if !is_undo {
         model.undoable = None;
     }
     bulk::begin(model, keys.iter().map(|key| key.label.clone()));
     model.dashboard.marked_hashes.clear();
     vec![Effect::SetKeysDisabled { keys, disabled }]
+}
+
+/// Reverts the last change; asks first if that changes keys at OpenRouter.
+fn undo(model: &mut Model) -> Vec<Effect> {
+    match model.undoable.clone() {
+        Some(UndoableChange::DisabledSet { keys, disabled }) => {
+            model.question = Some(Question::SetKeysDisabled { keys, disabled: !disabled });
+        }
+        Some(UndoableChange::Removed(keys)) => return trash::undo_removal(model, keys),
+        None => model.notify(Ok("there is nothing to undo".into())),
+    }
+    Vec::new()
 }
 
 /// Handles an intent in the confirm dialog.

@@ -1,7 +1,7 @@
 //! Actions on several keys: progress, a result for each, and undo.
 
 use crate::domain::{ActionResult, Label, UserError};
-use crate::tui::state::{BulkAction, Model, Question, Screen, UndoableChange};
+use crate::tui::state::{BulkAction, Model, Screen, UndoableChange};
 
 /// Starts to collect the results of an action on several keys.
 pub(super) fn begin(model: &mut Model, labels: impl IntoIterator<Item = Label>) {
@@ -57,34 +57,28 @@ pub(super) fn record_undoable(
     label: Label,
     disabled: bool,
 ) -> &'static str {
-    if let Some(change) = &mut model.undoable
-        && change.disabled != disabled
-        && let Some(at) = change.keys.iter().position(|(other, _)| *other == hash)
+    if let Some(UndoableChange::DisabledSet { keys, disabled: was_disabled }) = &mut model.undoable
+        && *was_disabled != disabled
+        && let Some(at) = keys.iter().position(|(other, _)| *other == hash)
     {
-        change.keys.remove(at);
-        if change.keys.is_empty() {
+        keys.remove(at);
+        if keys.is_empty() {
             model.undoable = None;
         }
         return " again";
     }
-    let is_same = |change: &UndoableChange| change.disabled == disabled;
-    let change = match &mut model.undoable {
-        Some(change) if is_same(change) => change,
-        undoable => undoable.insert(UndoableChange { keys: Vec::new(), disabled }),
-    };
-    if !change.keys.iter().any(|(other, _)| *other == hash) {
-        change.keys.push((hash, label));
+    match &mut model.undoable {
+        Some(UndoableChange::DisabledSet { keys, disabled: was_disabled })
+            if *was_disabled == disabled =>
+        {
+            if !keys.iter().any(|(other, _)| *other == hash) {
+                keys.push((hash, label));
+            }
+        }
+        undoable => {
+            let keys = vec![(hash, label)];
+            *undoable = Some(UndoableChange::DisabledSet { keys, disabled });
+        }
     }
     "; press u to undo"
-}
-
-/// Asks whether to revert the last change.
-pub(super) fn confirm_undo(model: &mut Model) {
-    match &model.undoable {
-        Some(UndoableChange { keys, disabled }) => {
-            let (keys, disabled) = (keys.clone(), !disabled);
-            model.question = Some(Question::SetKeysDisabled { keys, disabled });
-        }
-        None => model.notify(Ok("there is nothing to undo".into())),
-    }
 }

@@ -119,7 +119,8 @@ pub(super) fn update_used_labels(model: &mut Model) {
         | Screen::Confirm(_)
         | Screen::ActionResults(_)
         | Screen::Plan(_)
-        | Screen::Management(_) => {}
+        | Screen::Management(_)
+        | Screen::Trash(_) => {}
     }
 }
 

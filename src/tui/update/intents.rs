@@ -2,7 +2,9 @@
 
 use secrecy::SecretString;
 
-use super::{actions, bulk, form, management, operation, overlay, plan, quit_when_idle, sign_in};
+use super::{
+    actions, bulk, form, management, operation, overlay, plan, quit_when_idle, sign_in, trash,
+};
 use crate::domain::{StoredKey, trim_secret_input};
 use crate::tui::state::{
     Effect, Intent, KeyScope, Model, PassphraseForm, Question, Request, Screen, TextField,
@@ -40,6 +42,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Screen::Confirm(_) => actions::handle_confirm_intent(model, intent),
         Screen::Plan(_) => plan::handle_intent(model, intent),
         Screen::Management(_) => management::handle_intent(model, intent),
+        Screen::Trash(_) => trash::handle_intent(model, intent),
         Screen::ActionResults(_) => {
             if matches!(intent, Intent::Back | Intent::Enter) {
                 model.screen = Screen::Dashboard;
@@ -328,8 +331,13 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
         }
         Question::RemoveKeys(labels) => {
             model.dashboard.marked_hashes.clear();
-            bulk::begin(model, labels.iter().cloned());
-            return vec![Effect::RemoveKeys(labels)];
+            // What is undone next is this removal.
+            model.undoable = None;
+            let stored_keys = model.dashboard.stored_keys().iter();
+            let keys: Vec<StoredKey> =
+                stored_keys.filter(|key| labels.contains(&key.label)).cloned().collect();
+            bulk::begin(model, keys.iter().map(|key| key.label.clone()));
+            return vec![Effect::RemoveKeys(keys)];
         }
         Question::SetKeysDisabled { keys, disabled } => {
             return actions::set_keys_disabled(model, &keys, disabled);

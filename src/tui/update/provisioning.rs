@@ -27,7 +27,8 @@ pub(super) fn finish_provisioning(
         | Screen::Confirm(_)
         | Screen::ActionResults(_)
         | Screen::Plan(_)
-        | Screen::Management(_) => false,
+        | Screen::Management(_)
+        | Screen::Trash(_) => false,
     };
     let background_run = model.background_runs.iter().position(|run| run.ticket == ticket);
     let background_run = background_run.map(|index| model.background_runs.remove(index));

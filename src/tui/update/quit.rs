@@ -36,6 +36,7 @@ pub(super) fn change_result(model: &Model, msg: &Msg) -> Option<bool> {
         Msg::KeyDisabledSet { result, warning, .. } => Some(result.is_ok() && warning.is_none()),
         Msg::KeyRevoked { result, .. } => Some(result.is_ok()),
         Msg::KeyRemoved { result, .. } => Some(result.is_ok()),
+        Msg::KeyRestored { result, .. } => Some(result.is_ok()),
         Msg::Response(ticket, response) if model.open_requests.contains(ticket) => match response {
             Response::KeyUpdated(outcome) => {
                 Some(matches!(outcome, KeyUpdateOutcome::Updated { warning: None, .. }))
@@ -52,7 +53,8 @@ pub(super) fn count_changes(model: &mut Model, effects: &[Effect]) {
     for effect in effects {
         model.changes_under_way += match effect {
             Effect::SetKeysDisabled { keys, .. } | Effect::RevokeKeys(keys) => keys.len(),
-            Effect::RemoveKeys(labels) => labels.len(),
+            Effect::RemoveKeys(keys) => keys.len(),
+            Effect::RestoreKeys(keys) => keys.len(),
             Effect::Request(_, Request::UpdateKey(_) | Request::ImportKey { .. }) => 1,
             _ => 0,
         };

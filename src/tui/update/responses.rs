@@ -312,18 +312,6 @@ pub(super) fn finish_revoke(
     bulk::record(model, label, message);
 }
 
-/// Handles the result of removing a key from this machine.
-pub(super) fn finish_remove(model: &mut Model, label: &Label, result: Result<(), UserError>) {
-    let message = result.map(|()| {
-        model.dashboard.remove_key(label, model.now);
-        format!(
-            "'{label}' was removed from this machine; the key stays valid until you revoke it at \
-             OpenRouter"
-        )
-    });
-    bulk::record(model, label, message);
-}
-
 /// Handles the loaded keys of the account.
 pub(super) fn finish_account_load(
     model: &mut Model,

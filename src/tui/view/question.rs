@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 use super::Theme;
 use super::dialog::Dialog;
 use super::text::truncate;
-use crate::domain::Label;
+use crate::domain::{Label, TRASH_DAYS};
 use crate::tui::state::{Model, Question};
 
 pub fn dialog(question: &Question, model: &Model, theme: Theme, width: usize) -> Dialog<'static> {
@@ -43,13 +43,15 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
         Question::RemoveKeys(labels) => {
             let names = list_labels(labels.iter(), width);
             let (text, key) = match labels.len() {
-                1 => ("Its text", "the key stays"),
-                _ => ("Their texts", "the keys stay"),
+                1 => ("its text", "The key stays"),
+                _ => ("their texts", "The keys stay"),
             };
             (
                 format!("Remove {names} here?"),
-                format!("{text} cannot be fetched again; {key} valid at OpenRouter."),
-                true,
+                format!(
+                    "{key} valid at OpenRouter. For {TRASH_DAYS} days u or X restores {text}, which cannot be fetched again."
+                ),
+                false,
             )
         }
         Question::SetKeysDisabled { keys, disabled } => {

@@ -1,0 +1,251 @@
+//! Removes keys from this machine and restores them. For a week the secret stays in the store in which
+//! it was, in an entry with a service of its own, so that no label can be that of such an entry.
+//!
+//! Each step writes before it deletes: at every moment the secret is in one entry at least, and the
+//! inventory names the key or the removed key.
+
+use jiff::Timestamp;
+
+use super::remote_update::{has_attempt, remove_copy};
+use super::{Error, find_secret, secrets_equal};
+use crate::domain::{KnownAccounts, Label, StoredKey, TrashedKey};
+use crate::services::provision::{self, ServiceContext};
+use crate::storage::inventory;
+use crate::storage::journal;
+use crate::storage::secret_store::{self, EntryId};
+use crate::storage::usage_history;
+
+/// Returns the keychain service of the removed keys of `service`.
+pub(super) fn trash_service(service: &str) -> String {
+    format!("{service} trash")
+}
+
+/// Returns the entry of a removed key of `service`.
+pub(super) fn trash_entry_id_for(service: &str, hash: &str) -> EntryId {
+    EntryId { service: trash_service(service), account: hash.into() }
+}
+
+fn trash_entry_id(services: &ServiceContext, hash: &str) -> EntryId {
+    trash_entry_id_for(&services.keychain_service, hash)
+}
+
+/// Removes a key from this machine; it stays valid at OpenRouter and can be restored for a week. A key
+/// that is missing in the secret store is removed from the inventory; then there is nothing to restore.
+/// Changes nothing if the inventory cannot be written. Blocks.
+pub fn remove_key(
+    services: &ServiceContext,
+    stored_key: &StoredKey,
+) -> Result<Option<TrashedKey>, Error> {
+    let label = &stored_key.label;
+    let not_listed = || Error::NotInInventory(label.clone());
+    let reserve = services.location.reserve_space()?;
+    let _storing_lock = provision::lock_storing_blocking(services)?;
+    // Another program may have given the label to another key since.
+    let listed = inventory::find_key(&services.location, &services.server, label.as_str())?;
+    if listed.is_none_or(|listed| listed.hash != stored_key.hash || listed.label != *label) {
+        return Err(not_listed());
+    }
+    let services = &services.for_key(stored_key);
+    let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
+    let entry_id = services.entry_id(label.as_str());
+    let trash_id = trash_entry_id(services, &stored_key.hash);
+    let Some(secret) = find_secret(store, &entry_id, timeout)? else {
+        remove_copy(services, label, reserve)?;
+        return Ok(None);
+    };
+    store.set(&trash_id, &secret, timeout)?;
+    drop(reserve);
+    let undo_copy = || {
+        if let Err(error) = store.delete(&trash_id, timeout) {
+            tracing::warn!(%error, "the copy of a key that was not removed could not be deleted");
+        }
+    };
+    let trashed = match move_to_trash(services, stored_key) {
+        Ok(Some(trashed)) => trashed,
+        Ok(None) => {
+            undo_copy();
+            return Err(not_listed());
+        }
+        Err(error) => {
+            undo_copy();
+            return Err(error);
+        }
+    };
+    match store.delete(&entry_id, timeout) {
+        Ok(()) | Err(secret_store::Error::NoEntry) => {}
+        Err(error) => {
+            take_from_trash(services, &trashed, label)?;
+            undo_copy();
+            return Err(error.into());
+        }
+    }
+    delete_expired_keys(services, Timestamp::now());
+    Ok(Some(trashed))
+}
+
+/// Restores a removed key under `label`. Changes nothing if the label or the key is stored by now.
+/// Blocks.
+pub fn restore_key(
+    services: &ServiceContext,
+    trashed: &TrashedKey,
+    label: &Label,
+) -> Result<StoredKey, Error> {
+    let reserve = services.location.reserve_space()?;
+    let _storing_lock = provision::lock_storing_blocking(services)?;
+    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    find_conflict(stored_keys.iter(), trashed, label).map_or(Ok(()), Err)?;
+    let services = &services.for_key(&trashed.key);
+    let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
+    let entry_id = services.entry_id(label.as_str());
+    let trash_id = trash_entry_id(services, &trashed.key.hash);
+    let Some(secret) = find_secret(store, &trash_id, timeout)? else {
+        let other_store = trashed.key.other_store_error(&store.kind());
+        let missing = || Error::NotInTrash(trashed.key.label.clone());
+        return Err(other_store.map_or_else(missing, Error::InOtherStore));
+    };
+    let already_stored = match find_secret(store, &entry_id, timeout)? {
+        // An interrupted removal or restoration left it there.
+        Some(existing) if secrets_equal(&existing, &secret) => true,
+        Some(_) => return Err(Error::LabelInSecretStore(label.clone())),
+        None => false,
+    };
+    store.set(&entry_id, &secret, timeout)?;
+    drop(reserve);
+    let restored = match take_from_trash(services, trashed, label) {
+        Ok(restored) => restored,
+        Err(error) => {
+            if !already_stored && let Err(error) = store.delete(&entry_id, timeout) {
+                tracing::warn!(%error, "the copy of a key that was not restored could not be deleted");
+            }
+            return Err(error);
+        }
+    };
+    if let Err(error) = store.delete(&trash_id, timeout) {
+        tracing::warn!(%error, "the trash entry of a restored key could not be deleted");
+    }
+    Ok(restored)
+}
+
+/// Deletes the secrets of all removed keys, and returns the keys. Blocks.
+pub fn empty_trash(services: &ServiceContext) -> Result<Vec<TrashedKey>, Error> {
+    let reserve = services.location.reserve_space()?;
+    let _storing_lock = provision::lock_storing_blocking(services)?;
+    let trash = inventory::list_trash(&services.location, &services.server)?;
+    for trashed in &trash {
+        delete_secret(services, trashed)?;
+    }
+    // Also those that an interruption left there.
+    let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
+    let service = trash_service(&services.keychain_service);
+    for account in store.list_accounts(&service, timeout)? {
+        store.delete(&EntryId { service: service.clone(), account }, timeout)?;
+    }
+    drop(reserve);
+    remove_from_trash(services, &trash)?;
+    Ok(trash)
+}
+
+/// Deletes the secrets of the keys that were removed more than a week ago. Opens the store only if there
+/// are such keys; a failure is only logged, and the next call tries again. Blocks.
+pub(super) fn delete_expired_keys(services: &ServiceContext, now: Timestamp) {
+    let delete = || {
+        let mut expired = inventory::list_trash(&services.location, &services.server)?;
+        expired
+            .retain(|trashed| trashed.is_expired(now) && delete_secret(services, trashed).is_ok());
+        if expired.is_empty() { Ok(()) } else { remove_from_trash(services, &expired) }
+    };
+    if let Err(error) = delete() {
+        tracing::warn!(%error, "keys that were removed a week ago could not be deleted");
+    }
+}
+
+/// Deletes the trash entry of a key, if there is one.
+fn delete_secret(services: &ServiceContext, trashed: &TrashedKey) -> Result<(), Error> {
+    let services = services.for_key(&trashed.key);
+    let (store, entry_id) = (&services.secret_store, trash_entry_id(&services, &trashed.key.hash));
+    if let Some(error) = trashed.key.other_store_error(&store.kind()) {
+        return Err(Error::InOtherStore(error));
+    }
+    match store.delete(&entry_id, services.secret_store_timeout) {
+        Ok(()) | Err(secret_store::Error::NoEntry) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes keys from the list of removed keys, and the usage history of those that are not stored again.
+fn remove_from_trash(services: &ServiceContext, deleted: &[TrashedKey]) -> Result<(), Error> {
+    let is_deleted = |trashed: &TrashedKey| {
+        deleted.iter().any(|one| one.is_key(&trashed.key.server, &trashed.key.hash))
+    };
+    let not_stored: Vec<String> = inventory::update_trash(&services.location, |keys, trash| {
+        trash.retain(|trashed| !is_deleted(trashed));
+        let is_stored =
+            |one: &&TrashedKey| keys.iter().any(|key| one.is_key(&key.server, &key.hash));
+        deleted.iter().filter(|one| !is_stored(one)).map(|one| one.key.hash.clone()).collect()
+    })?;
+    for hash in not_stored {
+        if let Err(error) = usage_history::remove_key(&services.location, &hash) {
+            tracing::warn!(%error, "the usage history of a removed key could not be deleted");
+        }
+    }
+    Ok(())
+}
+
+/// Moves a key from the inventory to the list of removed keys; `None` if it is not in the inventory.
+fn move_to_trash(
+    services: &ServiceContext,
+    stored_key: &StoredKey,
+) -> Result<Option<TrashedKey>, Error> {
+    if has_attempt(services, &stored_key.hash)? {
+        journal::remove_attempts_for_key(&services.location, &stored_key.hash)?;
+    }
+    Ok(inventory::update_trash(&services.location, |keys, trash| {
+        let is_key = |key: &StoredKey| {
+            key.server == stored_key.server
+                && key.hash == stored_key.hash
+                && key.label == stored_key.label
+        };
+        let key = keys.remove(keys.iter().position(is_key)?);
+        trash.retain(|trashed| !trashed.is_key(&key.server, &key.hash));
+        let trashed = TrashedKey { removed_at: Timestamp::now(), key };
+        trash.push(trashed.clone());
+        Some(trashed)
+    })?)
+}
+
+/// Moves a key back to the inventory, unless it or its label is there by now.
+fn take_from_trash(
+    services: &ServiceContext,
+    trashed: &TrashedKey,
+    label: &Label,
+) -> Result<StoredKey, Error> {
+    let (server, hash) = (&trashed.key.server, &trashed.key.hash);
+    inventory::update_trash(&services.location, |keys, trash| {
+        let of_server = |key: &&StoredKey| key.server == *server;
+        if let Some(conflict) = find_conflict(keys.iter().filter(of_server), trashed, label) {
+            return Err(conflict);
+        }
+        let index = trash
+            .iter()
+            .position(|other| other.is_key(server, hash))
+            .ok_or_else(|| Error::NotInTrash(trashed.key.label.clone()))?;
+        let mut key = StoredKey { label: label.clone(), ..trash.remove(index).key };
+        KnownAccounts::of_keys(keys.iter().filter(of_server)).mark(&mut key);
+        let after = keys.iter().position(|other| other.created_at > key.created_at);
+        keys.insert(after.unwrap_or(keys.len()), key.clone());
+        Ok(key)
+    })?
+}
+
+fn find_conflict<'a>(
+    mut keys: impl Iterator<Item = &'a StoredKey>,
+    trashed: &TrashedKey,
+    label: &Label,
+) -> Option<Error> {
+    keys.find_map(|key| {
+        if key.hash == trashed.key.hash {
+            return Some(Error::KeyAlreadyStored(key.label.clone()));
+        }
+        key.label.is_same(label.as_str()).then(|| Error::LabelTaken(key.label.clone()))
+    })
+}

@@ -1,0 +1,137 @@
+//! Removed keys: they can be restored for a week.
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use keywright::domain::TrashedKey;
+use tokio::sync::watch;
+
+use super::*;
+
+fn remove(account: &TestAccount, label: &str) -> TrashedKey {
+    keys::remove_key(&account.services, &account.stored_key(label)).unwrap().unwrap()
+}
+
+fn trash(account: &TestAccount) -> Vec<TrashedKey> {
+    inventory::list_trash(&account.services.location, &account.services.server).unwrap()
+}
+
+#[test]
+fn a_removed_key_is_restored_with_its_text_and_its_place_in_the_inventory() {
+    let account = TestAccount::new();
+    let (labels, entries, text) = (account.labels(), account.entries(), account.get("ci"));
+    let before = account.stored_key("ci");
+    let trashed = remove(&account, "ci");
+    assert_eq!((account.get("ci"), account.trash_entries()), (None, vec![before.hash.clone()]));
+    assert!(!account.labels().contains(&"ci".to_owned()));
+    assert_eq!(trash(&account), [trashed.clone()]);
+    let restored = keys::restore_key(&account.services, &trashed, &before.label).unwrap();
+    assert_eq!(restored, before);
+    assert_eq!((account.labels().len(), account.entries()), (labels.len(), entries));
+    assert_eq!(account.get("ci"), text);
+    assert!(trash(&account).is_empty() && account.trash_entries().is_empty());
+    let again = keys::restore_key(&account.services, &trashed, &label("other"));
+    assert!(matches!(again, Err(Error::KeyAlreadyStored(_))), "{again:?}");
+}
+
+#[test]
+fn a_label_that_another_key_has_by_now_is_kept_and_the_removed_key_gets_another() {
+    let account = TestAccount::new();
+    let (trashed, text) = (remove(&account, "ci"), account.get("ci"));
+    assert_eq!(text, None);
+    block_on(keys::rename_key(
+        &account.services,
+        &account.stored_key("laptop"),
+        &label("ci"),
+        None,
+    ))
+    .unwrap();
+    let taken = keys::restore_key(&account.services, &trashed, &label("ci"));
+    assert!(matches!(taken, Err(Error::LabelTaken(_))), "{taken:?}");
+    let restored = keys::restore_key(&account.services, &trashed, &label("ci 2")).unwrap();
+    assert_eq!(restored.hash, trashed.key.hash);
+    assert!(account.get("ci 2").is_some());
+    // Two removed keys may have the same label.
+    remove(&account, "ci 2");
+    block_on(keys::rename_key(&account.services, &account.stored_key("ci"), &label("ci 2"), None))
+        .unwrap();
+    remove(&account, "ci 2");
+    assert_eq!((trash(&account).len(), account.trash_entries().len()), (2, 2));
+}
+
+#[test]
+fn a_key_that_another_program_replaced_since_is_not_removed() {
+    let account = TestAccount::new();
+    let seen = account.stored_key("ci");
+    block_on(keys::rename_key(&account.services, &seen, &label("old"), None)).unwrap();
+    block_on(keys::rename_key(
+        &account.services,
+        &account.stored_key("laptop"),
+        &label("ci"),
+        None,
+    ))
+    .unwrap();
+    let result = keys::remove_key(&account.services, &seen);
+    assert!(matches!(result, Err(Error::NotInInventory(_))), "{result:?}");
+    assert!(account.get("ci").is_some() && account.get("old").is_some());
+}
+
+#[test]
+fn a_removed_key_is_deleted_after_a_week_by_a_command_that_opens_the_store() {
+    let account = TestAccount::new();
+    let removed = remove(&account, "ci");
+    let refresh = |after: SignedDuration| {
+        let now = move || Timestamp::now().checked_add(after).unwrap();
+        let (_stop, stopped) = watch::channel(false);
+        block_on(keys::refresh_keys(&account.services, Vec::new(), now, |_, _, _| (), stopped));
+    };
+    refresh(SignedDuration::from_hours(7 * 24 - 1));
+    assert_eq!((trash(&account), account.trash_entries().len()), (vec![removed], 1));
+    refresh(SignedDuration::from_hours(7 * 24 + 1));
+    assert!(trash(&account).is_empty() && account.trash_entries().is_empty());
+}
+
+#[test]
+fn a_revoked_key_is_deleted_at_once() {
+    let account = TestAccount::new();
+    let ci = account.stored_key("ci");
+    block_on(keys::revoke_and_remove(&account.services, &account.management, &ci)).unwrap();
+    assert!(trash(&account).is_empty() && account.trash_entries().is_empty());
+    assert_eq!(account.get("ci"), None);
+}
+
+#[test]
+fn emptying_the_trash_deletes_also_what_an_interruption_left_there() {
+    let account = TestAccount::new();
+    remove(&account, "ci");
+    let left = EntryId { service: "keywright/test trash".into(), account: "left".into() };
+    account.services.secret_store.set(&left, &SecretString::from("x"), TIMEOUT).unwrap();
+    assert_eq!(keys::empty_trash(&account.services).unwrap().len(), 1);
+    assert!(trash(&account).is_empty() && account.trash_entries().is_empty());
+    assert_eq!(account.labels().len(), 3);
+}
+
+#[test]
+fn removed_keys_move_with_the_others_to_another_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut account = TestAccount::new();
+    let trashed = remove(&account, "ci");
+    let ask = std::sync::Arc::new(|_| Ok(SecretString::from("passphrase")));
+    let to = SecretStore::age_file(dir.path().to_owned(), ask);
+    let services = &account.services;
+    let moved = keys::migrate_entries(
+        &services.location,
+        &services.secret_store,
+        &to,
+        TIMEOUT,
+        &services.server,
+        |_| "keywright/test".into(),
+    )
+    .unwrap();
+    assert!(moved.iter().all(|entry| entry.result.is_ok()), "{moved:?}");
+    assert!(account.trash_entries().is_empty());
+    account.services.secret_store = to;
+    let trashed = TrashedKey { key: trash(&account).remove(0).key, ..trashed };
+    assert!(trashed.key.is_in_store(&StoreKind::File));
+    keys::restore_key(&account.services, &trashed, &trashed.key.label).unwrap();
+    assert!(account.get("ci").is_some());
+}
