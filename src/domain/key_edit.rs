@@ -85,6 +85,45 @@ pub struct KeyUpdate {
     pub new_label: Option<Label>,
 }
 
+impl KeyUpdate {
+    /// Returns the change that sets limit and reset to what they were before this one, for the key as
+    /// it is now; `None` if they were not changed, or if the values before cannot be sent.
+    pub fn restore_limit(&self, current: &AccountKey) -> Option<Self> {
+        let (before, patch) = self.account_patch.as_ref()?;
+        if patch.limit == FieldChange::Keep && patch.limit_reset == FieldChange::Keep {
+            return None;
+        }
+        let limit = match before.info.limit.to_known().ok()? {
+            Some(dollars) => FieldChange::Set(dollars.try_into().ok()?),
+            None => FieldChange::Clear,
+        };
+        let limit_reset = FieldChange::from_option(before.info.limit_reset.to_known().ok()?);
+        let patch = KeyPatch { limit, limit_reset, ..KeyPatch::default() };
+        Some(Self {
+            key: self.key.clone(),
+            account_patch: Some((current.clone(), patch)),
+            guardrail: None,
+            new_label: None,
+        })
+    }
+
+    /// Returns the limit that this change sets: `no limit`, `$5.00`, `$5.00 weekly`.
+    pub fn describe_limit(&self) -> String {
+        let Some((before, patch)) = &self.account_patch else { return String::new() };
+        let limit = match patch.limit {
+            FieldChange::Keep => before.info.limit.describe("no limit", format_usd),
+            FieldChange::Clear => "no limit".into(),
+            FieldChange::Set(limit) => format_usd(limit.to_dollars()),
+        };
+        let reset = match patch.limit_reset {
+            FieldChange::Keep => before.info.limit_reset.value(),
+            FieldChange::Clear => None,
+            FieldChange::Set(reset) => Some(reset),
+        };
+        reset.map_or_else(|| limit.clone(), |reset| format!("{limit} {}", reset.as_str()))
+    }
+}
+
 /// The outcome of a key update.
 #[derive(Clone, Debug)]
 pub enum KeyUpdateOutcome {

@@ -2,6 +2,7 @@
 
 mod account;
 mod actions;
+mod bulk;
 mod plan;
 mod requests;
 
@@ -164,6 +165,7 @@ impl EffectRunner {
             Effect::OpenUrl(address) => self.open_url(address),
             Effect::RemoveKeys(keys) => self.remove_keys(keys),
             Effect::RestoreKeys(keys) => self.restore_keys(keys),
+            Effect::EditLimits(updates) => self.edit_limits(updates),
             Effect::ConfirmAccount(key) => self.confirm_account(key),
             Effect::DismissAttempt(id) => self.spawn_blocking(move |services| {
                 let dismissed = provision::dismiss_attempt(services, &id);

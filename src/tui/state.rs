@@ -18,6 +18,7 @@ mod message;
 mod new_key_screen;
 mod overlay;
 mod plan_screen;
+mod question;
 mod refresh;
 mod sign_in_screen;
 mod sort_filter;
@@ -45,6 +46,7 @@ pub use message::{Intent, Msg, Response};
 pub use new_key_screen::{NewKeyScreen, PassphraseForm};
 pub use overlay::{LoggedMessage, MessageView, Overlay, Palette};
 pub use plan_screen::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
+pub use question::Question;
 pub use refresh::{RefreshRound, RefreshSchedule};
 pub use sign_in_screen::{Operation, SignInScreen, SignInUrl};
 pub use sort_filter::{SortOrder, spent_share};
@@ -59,7 +61,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{
     ActionResult, ErrorKind, KeyDefaults, Label, ProfileName, StoreKind, StoredKey, ThemeChoice,
-    UnresolvedAttempt, UserError,
+    UserError,
 };
 
 /// The screen that is shown.
@@ -83,28 +85,6 @@ pub enum Screen {
     Management(Box<ManagementScreen>),
     /// The removed keys.
     Trash(TrashScreen),
-}
-
-/// A yes-or-no question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// Quit although the key on screen is not stored?
-    QuitWithUnstoredKey,
-    /// Leave the screen although its key is not stored?
-    DiscardUnstoredKey,
-    /// Dismiss this unresolved attempt?
-    DismissAttempt(UnresolvedAttempt),
-    /// Use the environment's management key with this server, which is not OpenRouter?
-    UseEnvironmentKey,
-    /// Remove these keys from this machine?
-    RemoveKeys(Vec<Label>),
-    /// Disable or enable these keys?
-    SetKeysDisabled {
-        /// The hashes and labels of the keys.
-        keys: Vec<(String, Label)>,
-        /// Whether they are disabled.
-        disabled: bool,
-    },
 }
 
 /// A run without a screen that has not finished yet.

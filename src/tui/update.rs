@@ -5,6 +5,7 @@ mod actions;
 mod bulk;
 mod form;
 mod intents;
+mod limits;
 mod management;
 mod operation;
 mod overlay;
@@ -269,6 +270,10 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::KeyRestored { trashed, result } => {
             trash::finish_restore(model, &trashed, result);
+            Vec::new()
+        }
+        Msg::LimitEdited { update, outcome } => {
+            limits::finish_edit(model, &update, outcome);
             Vec::new()
         }
         Msg::Response(ticket, Response::TrashLoaded(keys)) => {

@@ -58,6 +58,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
         | Msg::KeyRevoked { .. }
         | Msg::KeyRemoved { .. }
         | Msg::KeyRestored { .. }
+        | Msg::LimitEdited { .. }
         | Msg::SandboxActionFinished(_)
         | Msg::Notice(_) => false,
     }

@@ -3,8 +3,7 @@
 
 use jiff::SignedDuration;
 use keywright::domain::{
-    AccountKeys, ApiKey, KeySpending, KeyUpdateOutcome, ProvisioningOutcome, Rotated, StoredKey,
-    TrashedKey,
+    AccountKeys, ApiKey, KeySpending, ProvisioningOutcome, Rotated, StoredKey, TrashedKey,
 };
 use keywright::tui::state::{
     AccountReport, Effect, KeyRight, Msg, PlanComparison, Request, Response, StoredManagementKey,
@@ -201,23 +200,15 @@ impl Fuzzer {
                 Msg::Response(ticket, Response::AccountKeyFetched(account_key))
             }
             Effect::Request(ticket, Request::UpdateKey(change)) => {
-                let account_key = rng.account_key(change.key.hash.clone(), now);
                 let mut here = change.key;
                 here.label = rng.label();
-                let outcome = match rng.below(3) {
-                    0 => KeyUpdateOutcome::Failed(rng.user_error()),
-                    1 => KeyUpdateOutcome::Conflict {
-                        current: account_key,
-                        guardrail: None,
-                        changed_fields: vec!["limit"],
-                    },
-                    _ => KeyUpdateOutcome::Updated {
-                        account_key: rng.option(|_| account_key),
-                        stored_key: here.is_stored().then_some(here),
-                        warning: rng.option(Rng::user_error),
-                    },
-                };
-                Msg::Response(ticket, Response::KeyUpdated(outcome))
+                Msg::Response(ticket, Response::KeyUpdated(rng.update_outcome(here, now)))
+            }
+            Effect::EditLimits(mut updates) => {
+                let update = Box::new(updates.pop()?);
+                let outcome = rng.update_outcome(update.key.clone(), now);
+                let msg = Msg::LimitEdited { update, outcome };
+                return Some((msg, Some(Effect::EditLimits(updates))));
             }
             Effect::SetKeysDisabled { mut keys, disabled } => {
                 let stored_key = keys.pop()?;

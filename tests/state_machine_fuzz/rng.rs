@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use keywright::domain::{
     AccountKey, ApiKey, AuthCode, Budget, CheckResult, ErrorKind, GrantedPolicy, KeyInfo,
-    KeyRequest, Label, LeakResponse, NotCarried, OtherAccount, ProvisioningOutcome,
-    ProvisioningStep, Reported, RequestedPolicy, ResetInterval, Retirement, RotationOutcome,
-    StoreKind, StoredKey, UnresolvedAttempt, UsageSample, UserError,
+    KeyRequest, KeyUpdateOutcome, Label, LeakResponse, NotCarried, OtherAccount,
+    ProvisioningOutcome, ProvisioningStep, Reported, RequestedPolicy, ResetInterval, Retirement,
+    RotationOutcome, StoreKind, StoredKey, UnresolvedAttempt, UsageSample, UserError,
 };
 use keywright::domain::{
     ActionResult, Guardrail, GuardrailRef, ProvisioningEvent, Rotated, Workspace,
@@ -274,6 +274,23 @@ impl Rng {
 
     pub fn credits(&mut self) -> Credits {
         Credits { total_credits: self.usd(), total_usage: self.usd() }
+    }
+
+    pub fn update_outcome(&mut self, here: StoredKey, now: Timestamp) -> KeyUpdateOutcome {
+        let account_key = self.account_key(here.hash.clone(), now);
+        match self.below(3) {
+            0 => KeyUpdateOutcome::Failed(self.user_error()),
+            1 => KeyUpdateOutcome::Conflict {
+                current: account_key,
+                guardrail: None,
+                changed_fields: vec!["limit"],
+            },
+            _ => KeyUpdateOutcome::Updated {
+                account_key: self.option(|_| account_key),
+                stored_key: here.is_stored().then_some(here),
+                warning: self.option(Self::user_error),
+            },
+        }
     }
 
     pub fn provisioning_outcome(

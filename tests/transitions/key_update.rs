@@ -218,3 +218,72 @@ fn the_last_use_is_that_of_the_account() {
     model.dashboard.record_last_uses(&[used]);
     assert_eq!(model.dashboard.selected_key().unwrap().last_used_at(), Some(now()));
 }
+
+/// Submits the limit $20.00 in the form and returns the ticket.
+fn submit_limit(model: &mut Model) -> Ticket {
+    type_text(model, "20");
+    send_intent(model, Intent::Submit);
+    let effects = send_intent(model, Intent::Submit);
+    let [Effect::Request(ticket, Request::UpdateKey(_))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    *ticket
+}
+
+fn with_limit(limit: f64) -> AccountKey {
+    let mut account_key = account_key("laptop");
+    account_key.info.limit = Some(limit).into();
+    account_key
+}
+
+fn updated(account_key: AccountKey) -> KeyUpdateOutcome {
+    let account_key = Some(account_key);
+    KeyUpdateOutcome::Updated { account_key, stored_key: Some(key("laptop")), warning: None }
+}
+
+#[test]
+fn undo_asks_and_sends_the_earlier_limit_of_an_edited_key() {
+    let mut model = editing(Some(account_key("laptop")));
+    let ticket = submit_limit(&mut model);
+    let outcome = updated(with_limit(20.0));
+    send(&mut model, Msg::Response(ticket, Response::KeyUpdated(outcome)));
+    assert!(matches!(&model.notice, Some(Ok(text)) if text.contains("press u to undo")));
+    assert!(send_intent(&mut model, Intent::Undo).is_empty());
+    let expected = vec![("laptop".parse().unwrap(), "$7.50 daily".to_owned())];
+    assert_eq!(model.question, Some(Question::RestoreLimits(expected)));
+    let effects = send_intent(&mut model, Intent::Yes);
+    let [Effect::EditLimits(updates)] = &effects[..] else { panic!("{effects:?}") };
+    let (seen, patch) = updates[0].account_patch.as_ref().unwrap();
+    assert_eq!(*seen, with_limit(20.0), "a change in the meantime is a conflict");
+    assert_eq!(patch.limit, FieldChange::from_option("7.5".parse().ok()));
+    let update = Box::new(updates[0].clone());
+    let outcome = updated(with_limit(7.5));
+    send(&mut model, Msg::LimitEdited { update, outcome });
+    assert!(matches!(&model.notice, Some(Ok(text)) if text.contains("$7.50 daily")));
+}
+
+#[test]
+fn undo_of_an_edit_says_so_when_the_server_refuses() {
+    let mut model = editing(Some(account_key("laptop")));
+    let ticket = submit_limit(&mut model);
+    let outcome = updated(with_limit(20.0));
+    send(&mut model, Msg::Response(ticket, Response::KeyUpdated(outcome)));
+    send_intent(&mut model, Intent::Undo);
+    let effects = send_intent(&mut model, Intent::Yes);
+    let [Effect::EditLimits(updates)] = &effects[..] else { panic!("{effects:?}") };
+    let update = Box::new(updates[0].clone());
+    let outcome = KeyUpdateOutcome::Failed(user_error(ErrorKind::Failed));
+    send(&mut model, Msg::LimitEdited { update, outcome });
+    let Some(Err(error)) = &model.notice else { panic!("{:?}", model.notice) };
+    assert!(error.message.starts_with("the limit of 'laptop' was not changed"), "{error:?}");
+    assert_eq!(model.changes_under_way, 0);
+}
+
+#[test]
+fn a_new_label_alone_is_not_undone() {
+    let mut model = editing(Some(account_key("laptop")));
+    let outcome = KeyUpdateOutcome::Updated { account_key: None, stored_key: None, warning: None };
+    let ticket = submit_limit(&mut model);
+    send(&mut model, Msg::Response(ticket, Response::KeyUpdated(outcome)));
+    assert!(model.undoable.is_none());
+}

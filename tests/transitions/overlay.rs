@@ -181,6 +181,7 @@ fn no_single_key_press_changes_a_key_at_the_server() {
                 Effect::SetKeysDisabled { .. }
                     | Effect::RevokeKeys(_)
                     | Effect::RemoveKeys(_)
+                    | Effect::EditLimits(_)
                     | Effect::Request(_, Request::UpdateKey(_) | Request::RotateKey { .. })
             )
         });

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{EffectRunner, send_message};
+use super::EffectRunner;
 use crate::domain::{
     AccountKey, AccountKeys, ApiKey, ErrorKind, KeyUpdate, Label, ManagementKey, ProvisioningEvent,
-    ProvisioningOutcome, RetirePolicy, RotationOutcome, StoredKey, TrashedKey, UserError,
+    ProvisioningOutcome, RetirePolicy, RotationOutcome, StoredKey, UserError,
 };
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::services::keys::{self, Error, JoinedKey, management_key};
 use crate::services::provision::{self, AuthMethod, ServiceContext};
-use crate::storage::inventory;
 use crate::storage::secret_store;
 use crate::storage::usage_history;
 use crate::tui::state::{
@@ -135,39 +134,6 @@ impl EffectRunner {
         });
     }
 
-    pub(super) fn set_keys_disabled(&self, keys: Vec<StoredKey>, disabled: bool) {
-        self.spawn_for_each_key(keys, move |services, stored_key| async move {
-            let result = async {
-                let management =
-                    management_key::require_management_key(&services, &stored_key.page_url())
-                        .await?;
-                keys::set_disabled(&services, &management, &stored_key, disabled).await
-            };
-            let (result, warning) = match result.await {
-                Ok(updated) => (Ok(updated.account_key), updated.warning),
-                Err(error) => (Err(error.to_user_error()), None),
-            };
-            Msg::KeyDisabledSet { label: stored_key.label, result, warning }
-        });
-    }
-
-    pub(super) fn revoke_keys(&self, keys: Vec<StoredKey>) {
-        self.spawn_for_each_key(keys, move |services, stored_key| async move {
-            let result = async {
-                let management =
-                    management_key::require_management_key(&services, &stored_key.page_url())
-                        .await?;
-                if stored_key.is_stored() {
-                    keys::revoke_and_remove(&services, &management, &stored_key).await
-                } else {
-                    keys::revoke_key(&services, &management, &stored_key.hash).await
-                }
-            };
-            let result = result.await.map(|_| ()).map_err(|error| error.to_user_error());
-            Msg::KeyRevoked { hash: stored_key.hash, label: stored_key.label, result }
-        });
-    }
-
     pub(super) fn import_key(&self, ticket: Ticket, label: Label, key: ApiKey) {
         self.spawn_request(ticket, move |services, _| async move {
             let result = keys::import_key(&services, &label, &key).await;
@@ -242,54 +208,6 @@ impl EffectRunner {
             Response::UsageHistoryLoaded(past.collect())
         });
     }
-
-    pub(super) fn remove_keys(&self, keys: Vec<StoredKey>) {
-        self.spawn_for_each_key(keys, move |services, key| async move {
-            let label = key.label.clone();
-            let result = run_blocking(move || keys::remove_key(&services, &key)).await;
-            Msg::KeyRemoved { label, result }
-        });
-    }
-
-    pub(super) fn restore_keys(&self, keys: Vec<TrashedKey>) {
-        self.spawn_for_each_key(keys, move |services, trashed| async move {
-            let key = trashed.clone();
-            let restore = move || keys::restore_key(&services, &key, &key.key.label);
-            Msg::KeyRestored { trashed, result: run_blocking(restore).await }
-        });
-    }
-
-    pub(super) fn load_trash(&self, ticket: Ticket) {
-        self.spawn_blocking_request(ticket, move |services| {
-            let trash = inventory::list_trash(&services.location, &services.server);
-            Response::TrashLoaded(trash.map_err(|error| error.to_user_error()))
-        });
-    }
-
-    /// Spawns a task that handles the keys one after the other, with a message for each.
-    fn spawn_for_each_key<K: 'static, T: Future<Output = Msg>>(
-        &self,
-        keys: Vec<K>,
-        action: impl Fn(ServiceContext, K) -> T + 'static,
-    ) {
-        let (services, results) = (self.services.clone(), self.event_sender.clone());
-        tokio::task::spawn_local(async move {
-            for key in keys {
-                let msg = action(services.clone(), key).await;
-                send_message(&results, msg);
-            }
-        });
-    }
-}
-
-/// Runs a blocking call on a thread for blocking calls.
-async fn run_blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, UserError> {
-    let result = tokio::task::spawn_blocking(call).await;
-    result
-        .unwrap_or(Err(Error::SecretStore(secret_store::Error::TimedOut)))
-        .map_err(|error| error.to_user_error())
 }
 
 /// Returns the management key if there is one, otherwise an interactive method.

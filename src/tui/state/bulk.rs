@@ -1,6 +1,6 @@
 //! An action on several keys, while its results arrive one after the other.
 
-use crate::domain::{ActionResult, Label, TrashedKey};
+use crate::domain::{ActionResult, KeyUpdate, Label, TrashedKey};
 
 /// An action on several keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,4 +23,6 @@ pub enum UndoableChange {
     },
     /// Keys were removed from this machine.
     Removed(Vec<TrashedKey>),
+    /// Limits were edited; these changes set the earlier ones.
+    LimitsEdited(Vec<KeyUpdate>),
 }

@@ -28,6 +28,8 @@ pub enum Effect {
         /// Whether to disable them.
         disabled: bool,
     },
+    /// Change keys at OpenRouter; result for each key: [`Msg::LimitEdited`].
+    EditLimits(Vec<KeyUpdate>),
     /// Revoke keys at OpenRouter and remove the stored ones; result for each key:
     /// [`Msg::KeyRevoked`].
     RevokeKeys(Vec<StoredKey>),

@@ -8,7 +8,7 @@ mod validation;
 use super::text_field::TextField;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountKey, GuardrailRef, KeyDefaults, Label, ResetInterval, StoredKey, UserError,
+    AccountKey, GuardrailRef, KeyDefaults, KeyUpdate, Label, ResetInterval, StoredKey, UserError,
 };
 pub use picker::{FormChoices, Picker, PickerOption};
 pub(in crate::tui) use submit::Submission;
@@ -150,6 +150,8 @@ pub struct Form {
     pub diff: Vec<String>,
     /// The ticket of the submission under way.
     pub submit_ticket: Option<Ticket>,
+    /// The change that was submitted last.
+    pub submitted_update: Option<Box<KeyUpdate>>,
     used_labels: Vec<String>,
 }
 
@@ -190,6 +192,7 @@ impl Form {
             error: None,
             diff: Vec::new(),
             submit_ticket: None,
+            submitted_update: None,
             used_labels: stored_keys.iter().map(|key| key.label.as_str().to_owned()).collect(),
         }
     }

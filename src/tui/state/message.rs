@@ -13,9 +13,10 @@ use super::plan_screen::PlanComparison;
 use super::sort_filter::SortOrder;
 use super::ticket::Ticket;
 use crate::domain::{
-    AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, KeySpending, KeyUpdateOutcome, Label,
-    LeakResponse, NotCarried, ProfileCopies, ProvisioningEvent, ProvisioningOutcome, Rotated,
-    RotationOutcome, StoredKey, TrashedKey, UnresolvedAttempt, UsageSample, UserError,
+    AccountKey, AccountKeys, ApiKey, AuthCode, CheckResult, KeySpending, KeyUpdate,
+    KeyUpdateOutcome, Label, LeakResponse, NotCarried, ProfileCopies, ProvisioningEvent,
+    ProvisioningOutcome, Rotated, RotationOutcome, StoredKey, TrashedKey, UnresolvedAttempt,
+    UsageSample, UserError,
 };
 
 /// What a person requests. The effect depends on the screen; an intent that does not apply is
@@ -195,6 +196,13 @@ pub enum Msg {
         result: Result<AccountKey, UserError>,
         /// Set if the server did it and the inventory could not be written.
         warning: Option<UserError>,
+    },
+    /// The limit of a key was edited, or that failed.
+    LimitEdited {
+        /// The change.
+        update: Box<KeyUpdate>,
+        /// Its outcome.
+        outcome: KeyUpdateOutcome,
     },
     /// A key was revoked, or that failed.
     KeyRevoked {

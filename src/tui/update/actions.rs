@@ -1,6 +1,6 @@
 //! Handles intents that act on existing keys, and their confirmation.
 
-use super::{bulk, management, operation, trash};
+use super::{bulk, limits, management, operation, trash};
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{
     ConfirmDialog, ConfirmKind, EditRequest, Effect, ExpectedLosses, Form, Intent, KeyScope, Model,
@@ -227,6 +227,7 @@ fn undo(model: &mut Model) -> Vec<Effect> {
             model.question = Some(Question::SetKeysDisabled { keys, disabled: !disabled });
         }
         Some(UndoableChange::Removed(keys)) => return trash::undo_removal(model, keys),
+        Some(UndoableChange::LimitsEdited(updates)) => limits::confirm_restore(model, &updates),
         None => model.notify(Ok("there is nothing to undo".into())),
     }
     Vec::new()

@@ -50,6 +50,7 @@ pub(super) fn submit_form(model: &mut Model) -> Vec<Effect> {
             Vec::new()
         }
         Submission::UpdateKey(update) => {
+            form.submitted_update = Some(update.clone());
             let ticket = mark_submitting(model);
             vec![Effect::Request(ticket, Request::UpdateKey(update))]
         }

@@ -3,7 +3,8 @@
 use secrecy::SecretString;
 
 use super::{
-    actions, bulk, form, management, operation, overlay, plan, quit_when_idle, sign_in, trash,
+    actions, bulk, form, limits, management, operation, overlay, plan, quit_when_idle, sign_in,
+    trash,
 };
 use crate::domain::{StoredKey, trim_secret_input};
 use crate::tui::state::{
@@ -339,6 +340,7 @@ fn handle_question_intent(model: &mut Model, question: Question, answer: &Intent
             bulk::begin(model, keys.iter().map(|key| key.label.clone()));
             return vec![Effect::RemoveKeys(keys)];
         }
+        Question::RestoreLimits(_) => return limits::restore(model),
         Question::SetKeysDisabled { keys, disabled } => {
             return actions::set_keys_disabled(model, &keys, disabled);
         }

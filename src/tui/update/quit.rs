@@ -34,6 +34,9 @@ pub(super) fn queue_unstored(model: &mut Model, new_key: NewKeyScreen) {
 pub(super) fn change_result(model: &Model, msg: &Msg) -> Option<bool> {
     match msg {
         Msg::KeyDisabledSet { result, warning, .. } => Some(result.is_ok() && warning.is_none()),
+        Msg::LimitEdited { outcome, .. } => {
+            Some(matches!(outcome, KeyUpdateOutcome::Updated { warning: None, .. }))
+        }
         Msg::KeyRevoked { result, .. } => Some(result.is_ok()),
         Msg::KeyRemoved { result, .. } => Some(result.is_ok()),
         Msg::KeyRestored { result, .. } => Some(result.is_ok()),
@@ -55,6 +58,7 @@ pub(super) fn count_changes(model: &mut Model, effects: &[Effect]) {
             Effect::SetKeysDisabled { keys, .. } | Effect::RevokeKeys(keys) => keys.len(),
             Effect::RemoveKeys(keys) => keys.len(),
             Effect::RestoreKeys(keys) => keys.len(),
+            Effect::EditLimits(updates) => updates.len(),
             Effect::Request(_, Request::UpdateKey(_) | Request::ImportKey { .. }) => 1,
             _ => 0,
         };

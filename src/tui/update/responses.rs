@@ -1,7 +1,7 @@
 //! Handles the results of actions on existing keys.
 
 use super::form::show_submit_error;
-use super::{actions, bulk, form};
+use super::{actions, bulk, form, limits};
 use crate::domain::{
     AccountKey, AccountKeys, ErrorKind, KeyUpdateOutcome, Label, LeakResponse, NotCarried,
     ProvisioningOutcome, RetirementStatus, Rotated, RotationOutcome, StoredKey, UserError,
@@ -240,7 +240,17 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
     match outcome {
         KeyUpdateOutcome::Updated { account_key, stored_key, warning } => {
             let mut label = None;
+            let submitted = match &mut model.screen {
+                Screen::Form(form) if is_shown => form.submitted_update.take(),
+                _ => None,
+            };
+            let mut end = "";
             if let Some(account_key) = account_key {
+                let restoring = submitted.and_then(|update| update.restore_limit(&account_key));
+                if restoring.is_some() {
+                    model.undoable = None;
+                }
+                end = limits::record_undoable(model, restoring);
                 model.dashboard.record_account_key(&account_key, now);
                 label = model.dashboard.find_key(&account_key.hash).map(|key| key.label.clone());
             }
@@ -252,7 +262,7 @@ pub(super) fn finish_key_update(model: &mut Model, ticket: Ticket, outcome: KeyU
                 model.screen = Screen::Dashboard;
             }
             let name = label.map_or("the key".to_owned(), |label| format!("'{label}'"));
-            model.notify(warning.map_or(Ok(format!("{name} was changed")), Err));
+            model.notify(warning.map_or(Ok(format!("{name} was changed{end}")), Err));
             super::update_used_labels(model);
         }
         KeyUpdateOutcome::Conflict { current: account_key, guardrail, changed_fields } => {

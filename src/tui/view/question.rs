@@ -54,6 +54,14 @@ fn describe(question: &Question, model: &Model, width: usize) -> (String, String
                 false,
             )
         }
+        Question::RestoreLimits(limits) => {
+            let names = list_labels(limits.iter().map(|(label, _)| label), width);
+            let question = match &limits[..] {
+                [(_, limit)] => format!("Set the limit of {names} to {limit} again?"),
+                _ => format!("Set the earlier limits of {names} again?"),
+            };
+            (question, "What was spent since counts against them.".to_owned(), false)
+        }
         Question::SetKeysDisabled { keys, disabled } => {
             let names = list_labels(keys.iter().map(|(_, label)| label), width);
             let (verb, meaning) = match (*disabled, keys.len()) {
