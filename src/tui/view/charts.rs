@@ -130,7 +130,11 @@ fn cells_for(share: f64, rows: u16) -> u16 {
 
 /// Returns the next of the amounts that are easy to read: 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten.
 fn round_up(usd: f64) -> f64 {
-    let power = 10_f64.powf(usd.log10().floor());
+    // A logarithm would load the mathematical library for this alone.
+    let mut power = 1e-6;
+    while power * 10.0 <= usd {
+        power *= 10.0;
+    }
     let steps = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
     // The amount itself may be a step that the division does not hit exactly.
     let step = steps.into_iter().find(|step| usd <= step * power * 1.000_001);
