@@ -244,6 +244,13 @@ impl Fuzzer {
                     }
                 }
             }
+            Msg::Response(_, Response::RotationsFinished(outcomes)) => {
+                for (_, outcome) in outcomes {
+                    if let RotationOutcome::NotStored { entry, .. } = outcome {
+                        record(entry, "rotations");
+                    }
+                }
+            }
             Msg::RecoveryFinished { unstored_keys: not_stored, .. } => {
                 for outcome in not_stored {
                     if let ProvisioningOutcome::NotStored { entry, .. } = outcome {

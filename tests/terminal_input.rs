@@ -142,8 +142,11 @@ fn stake(effect: &Effect) -> Option<(&'static str, &'static str, &'static str)> 
         Effect::Request(_, Request::ReadSecret(_)) => ("revealed", "", "v"),
         Effect::SetKeysDisabled { .. } => ("disabled or enabled", "d", "yY"),
         Effect::RemoveKeys(_) => ("removed", "x", "yY"),
+        Effect::EditLimits(_) => ("edited", "eu", "yY\r\u{13}"),
         Effect::RevokeKeys(_) => ("revoked", "x", "\r"),
-        Effect::Request(_, Request::RotateKey { .. }) => ("rotated", "R", "y\r"),
+        Effect::Request(_, Request::RotateKey { .. } | Request::RotateKeys { .. }) => {
+            ("rotated", "R", "y\r")
+        }
         Effect::Request(_, Request::RespondToLeak(_)) => ("replaced after a leak", "P", "y\r"),
         Effect::Request(_, Request::ProvisionKey { .. }) => ("created", "n", "\r\u{13}r"),
         Effect::Request(_, Request::UpdateKey(_)) => ("edited", "e", "\r\u{13}"),

@@ -168,6 +168,15 @@ pub(super) fn unknown_label_error(
             format!("there is one for another server: --server {}", key.server),
         );
     }
+    let trash = inventory::list_trash(&services.location, &services.server).unwrap_or_default();
+    if let Some(trashed) = trash.iter().find(|trashed| trashed.key.label.is_same(label)) {
+        let restore = format_command(&["trash", "restore"], &[trashed.key.label.as_str()]);
+        return UserError::new(
+            ErrorKind::NotFound,
+            format!("no key '{shown}' is stored"),
+            format!("it was removed here, restore it: {restore}"),
+        );
+    }
     let mut similar: Vec<(f64, &str)> = keys
         .iter()
         .filter(|key| key.server == services.server)

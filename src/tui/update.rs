@@ -180,6 +180,9 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Response(ticket, Response::RotationFinished(rotation)) => {
             responses::finish_rotation(model, ticket, rotation)
         }
+        Msg::Response(ticket, Response::RotationsFinished(outcomes)) => {
+            responses::finish_rotations(model, ticket, outcomes)
+        }
         Msg::Response(ticket, Response::LeakResponseFinished(responses)) => {
             responses::finish_leak_response(model, ticket, responses)
         }

@@ -14,6 +14,9 @@ pub fn is_applied_once(msg: &Msg) -> bool {
         Msg::Response(_, Response::RotationFinished(outcome)) => {
             !matches!(outcome, RotationOutcome::NotStored { .. })
         }
+        Msg::Response(_, Response::RotationsFinished(outcomes)) => !outcomes
+            .iter()
+            .any(|(_, outcome)| matches!(outcome, RotationOutcome::NotStored { .. })),
         Msg::Response(_, Response::LeakResponseFinished(leak_responses)) => !leak_responses
             .iter()
             .any(|response| matches!(response.rotation, RotationOutcome::NotStored { .. })),

@@ -186,6 +186,21 @@ impl Fuzzer {
                 requests.push(request);
                 return Some((msg, Some(Effect::Request(ticket, Request::ApplyPlan(requests)))));
             }
+            Effect::Request(ticket, Request::RotateKeys { keys, retire_policy }) => {
+                if rng.one_in(2) {
+                    let started = Response::ItemStarted(keys.first()?.label.clone());
+                    let request = Request::RotateKeys { keys, retire_policy };
+                    return Some((
+                        Msg::Response(ticket, started),
+                        Some(Effect::Request(ticket, request)),
+                    ));
+                }
+                let outcomes = keys
+                    .into_iter()
+                    .map(|old| (old.label.clone(), rng.rotation_outcome(old, now)))
+                    .collect();
+                Msg::Response(ticket, Response::RotationsFinished(outcomes))
+            }
             Effect::Request(ticket, Request::RespondToLeak(keys)) => {
                 let leak_responses =
                     keys.into_iter().map(|old| rng.leak_response(old, now)).collect();

@@ -85,7 +85,7 @@ fn marks_are_never_ignored_silently() {
     mark_all(&mut model, 2);
     let effects = send_intent(&mut model, Intent::Copy);
     assert!(matches!(&effects[..], [Effect::CopyAsVariables(labels)] if labels.len() == 2));
-    for intent in [Intent::EditKey, Intent::Rotate] {
+    for intent in [Intent::EditKey] {
         mark_all(&mut model, 2);
         assert!(send_intent(&mut model, intent).is_empty());
         assert!(

@@ -182,7 +182,12 @@ fn no_single_key_press_changes_a_key_at_the_server() {
                     | Effect::RevokeKeys(_)
                     | Effect::RemoveKeys(_)
                     | Effect::EditLimits(_)
-                    | Effect::Request(_, Request::UpdateKey(_) | Request::RotateKey { .. })
+                    | Effect::Request(
+                        _,
+                        Request::UpdateKey(_)
+                            | Request::RotateKey { .. }
+                            | Request::RotateKeys { .. }
+                    )
             )
         });
         assert!(!changes, "{}", binding.action.help_text());

@@ -270,3 +270,58 @@ fn a_rotated_key_that_the_account_had_listed_is_listed_once() {
     let hashes: Vec<_> = model.dashboard.all_keys().iter().map(|key| key.hash.as_str()).collect();
     assert_eq!(hashes.iter().filter(|hash| **hash == "new").count(), 1, "{hashes:?}");
 }
+
+/// Marks both keys and starts their rotation; returns its ticket.
+fn rotate_both(model: &mut Model) -> Ticket {
+    send_intent(model, Intent::ToggleMark);
+    send_intent(model, Intent::ToggleMark);
+    open_rotation(model, Vec::new());
+    let effects = send_intent(model, Intent::Yes);
+    let [Effect::Request(ticket, Request::RotateKeys { keys, .. })] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(keys.iter().map(|key| key.label.as_str()).collect::<Vec<_>>(), ["laptop", "ci"]);
+    *ticket
+}
+
+#[test]
+fn marked_keys_are_rotated_together_with_a_result_for_each() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    let ticket = rotate_both(&mut model);
+    send(&mut model, Msg::Response(ticket, Response::ItemStarted("ci".parse().unwrap())));
+    let Screen::SignIn(sign_in) = &model.screen else { panic!("{:?}", model.screen) };
+    assert_eq!(sign_in.operation.label().unwrap().as_str(), "ci");
+    let outcomes = vec![
+        (
+            "laptop".parse().unwrap(),
+            RotationOutcome::Completed { rotated: rotated("laptop"), warning: None },
+        ),
+        ("ci".parse().unwrap(), RotationOutcome::Failed(user_error(ErrorKind::Unreachable))),
+    ];
+    send(&mut model, Msg::Response(ticket, Response::RotationsFinished(outcomes)));
+    let Screen::ActionResults(results) = &model.screen else { panic!("{:?}", model.screen) };
+    assert!(!results[0].succeeded && results[0].message.contains("'ci'"), "{results:?}");
+    assert!(results[1].succeeded && results[1].message.contains("'laptop'"), "{results:?}");
+    assert!(labels(&model).contains(&"laptop (old)"));
+    assert!(model.dashboard.marked_hashes.is_empty());
+}
+
+#[test]
+fn rotations_that_were_left_end_in_the_background_and_keep_what_is_not_stored() {
+    let mut model = model_with_keys(&["laptop", "ci"]);
+    let ticket = rotate_both(&mut model);
+    let effects = send_intent(&mut model, Intent::Back);
+    assert!(matches!(effects[..], [Effect::CancelRun(cancelled)] if cancelled == ticket));
+    assert!(matches!(model.screen, Screen::Dashboard));
+    let not_stored = RotationOutcome::NotStored {
+        entry: key("laptop"),
+        key: secret(),
+        error: user_error(ErrorKind::SecretStore),
+    };
+    let cancelled = RotationOutcome::Failed(user_error(ErrorKind::Cancelled));
+    let outcomes =
+        vec![("laptop".parse().unwrap(), not_stored), ("ci".parse().unwrap(), cancelled)];
+    send(&mut model, Msg::Response(ticket, Response::RotationsFinished(outcomes)));
+    assert!(matches!(&model.screen, Screen::NewKey(new_key) if !new_key.is_stored));
+    assert!(model.background_runs.is_empty());
+}

@@ -88,7 +88,7 @@ fn format_trash(trash: &[TrashedKey], now: Timestamp) -> String {
         vec![
             trashed.key.label.to_string(),
             trashed.key.masked.clone(),
-            format_relative_time(trashed.removed_at, now),
+            format_relative_time(now, trashed.removed_at),
             format_date(trashed.deleted_at()),
         ]
     });

@@ -42,6 +42,40 @@ impl EffectRunner {
         });
     }
 
+    /// Rotates several keys. What a cancelled run has not begun is not rotated.
+    pub(super) fn rotate_keys(
+        &mut self,
+        ticket: Ticket,
+        keys: Vec<StoredKey>,
+        retire_policy: RetirePolicy,
+    ) {
+        let mut controls = self.register_run(ticket);
+        self.spawn_request(ticket, move |services, responder| async move {
+            let report = |event| responder.report(event);
+            let method = choose_auth_method(&services, &report).await;
+            let mut outcomes = Vec::with_capacity(keys.len());
+            for key in keys {
+                let outcome = if *controls.cancel.borrow() {
+                    RotationOutcome::Failed(cancelled_rotation_error())
+                } else {
+                    responder.send(Response::ItemStarted(key.label.clone()));
+                    let rotation = keys::rotate_key(
+                        &services,
+                        &key,
+                        method.clone(),
+                        retire_policy,
+                        &mut controls,
+                        &report,
+                    );
+                    // Boxed, since the future is large.
+                    Box::pin(rotation).await
+                };
+                outcomes.push((key.label, outcome));
+            }
+            Response::RotationsFinished(outcomes)
+        });
+    }
+
     pub(super) fn respond_to_leak(&mut self, ticket: Ticket, keys: Vec<StoredKey>) {
         let mut controls = self.register_run(ticket);
         self.spawn_request(ticket, move |services, responder| async move {
@@ -208,6 +242,11 @@ impl EffectRunner {
             Response::UsageHistoryLoaded(past.collect())
         });
     }
+}
+
+fn cancelled_rotation_error() -> UserError {
+    UserError::new(ErrorKind::Cancelled, "the run was cancelled before it", "rotate it again")
+        .with_meaning("the key is unchanged")
 }
 
 /// Returns the management key if there is one, otherwise an interactive method.

@@ -50,6 +50,9 @@ impl EffectRunner {
             Request::RotateKey { stored_key, retire_policy } => {
                 self.rotate_key(ticket, stored_key, retire_policy);
             }
+            Request::RotateKeys { keys, retire_policy } => {
+                self.rotate_keys(ticket, keys, retire_policy);
+            }
             Request::RespondToLeak(keys) => self.respond_to_leak(ticket, keys),
             Request::PreviewReplacements(keys) => self.preview_replacements(ticket, keys),
             Request::FetchAccountKey(hash) => self.fetch_account_key(ticket, hash),

@@ -104,6 +104,14 @@ pub enum Request {
         /// When the replaced key is revoked.
         retire_policy: RetirePolicy,
     },
+    /// Rotate several keys, one after the other; results: [`Response::ItemStarted`] and
+    /// [`Response::ProvisioningEvent`]s for each key, then [`Response::RotationsFinished`].
+    RotateKeys {
+        /// The keys to replace.
+        keys: Vec<StoredKey>,
+        /// When the replaced keys are revoked.
+        retire_policy: RetirePolicy,
+    },
     /// Respond to a leak of the keys; results: [`Response::ProvisioningEvent`]s, then
     /// [`Response::LeakResponseFinished`].
     RespondToLeak(Vec<StoredKey>),

@@ -273,11 +273,13 @@ pub enum Response {
     LossesExpected(Vec<(Label, Vec<NotCarried>)>),
     /// A rotation finished.
     RotationFinished(RotationOutcome),
+    /// The rotations of several keys finished, or were cancelled: each label with its outcome.
+    RotationsFinished(Vec<(Label, RotationOutcome)>),
     /// A leak response finished for each of these keys.
     LeakResponseFinished(Vec<LeakResponse>),
     /// A plan was loaded and compared with the stored keys, or has these problems, one per line.
     PlanLoaded(Result<PlanComparison, Vec<String>>),
-    /// The creation of the key of a plan with this label started.
+    /// The creation of the key of a plan, or the rotation of one of several keys, started.
     ItemStarted(Label),
     /// A key of a plan was created, skipped or failed.
     ItemFinished {

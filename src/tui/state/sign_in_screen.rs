@@ -29,6 +29,15 @@ pub enum Operation {
         /// When the replaced key is revoked.
         retire_policy: RetirePolicy,
     },
+    /// Replace several keys by new ones, one after the other.
+    RotateKeys {
+        /// The keys to replace.
+        keys: Vec<StoredKey>,
+        /// When the replaced keys are revoked.
+        retire_policy: RetirePolicy,
+        /// The index in `keys` of the one that is being replaced.
+        current: usize,
+    },
     /// Respond to a leak of these keys.
     RespondToLeak(Vec<StoredKey>),
     /// Create the missing keys of a plan, one after the other.
@@ -41,6 +50,7 @@ impl Operation {
         match self {
             Self::CreateKey { request, .. } => Some(&request.label),
             Self::RotateKey { stored_key, .. } => Some(&stored_key.label),
+            Self::RotateKeys { keys, current, .. } => keys.get(*current).map(|key| &key.label),
             Self::RespondToLeak(keys) => keys.first().map(|key| &key.label),
             Self::ApplyPlan(plan) => plan.current_label(),
         }
@@ -54,6 +64,9 @@ impl Operation {
             }
             Self::RotateKey { stored_key, retire_policy } => {
                 Request::RotateKey { stored_key, retire_policy }
+            }
+            Self::RotateKeys { keys, retire_policy, .. } => {
+                Request::RotateKeys { keys, retire_policy }
             }
             Self::RespondToLeak(keys) => Request::RespondToLeak(keys),
             Self::ApplyPlan(plan) => Request::ApplyPlan(plan.missing_requests()),
@@ -115,8 +128,8 @@ impl SignInScreen {
         }
     }
 
-    /// Resets the screen for the next key of a plan.
-    pub(in crate::tui) fn start_next_item(&mut self, now: Timestamp) {
+    /// Resets the screen for the next of several keys.
+    fn start_next_item(&mut self, now: Timestamp) {
         self.started_at = now;
         self.consent_started_at = None;
         self.step = ProvisioningStep::Preflight;
@@ -133,8 +146,19 @@ impl SignInScreen {
             Operation::ApplyPlan(plan) => Some(plan),
             Operation::CreateKey { .. }
             | Operation::RotateKey { .. }
+            | Operation::RotateKeys { .. }
             | Operation::RespondToLeak(_) => None,
         }
+    }
+
+    /// Shows the next of several keys that are replaced, or of a plan.
+    pub(in crate::tui) fn start_item(&mut self, label: &Label, now: Timestamp) {
+        if let Operation::RotateKeys { keys, current, .. } = &mut self.operation
+            && let Some(index) = keys.iter().position(|key| key.label == *label)
+        {
+            *current = index;
+        }
+        self.start_next_item(now);
     }
 
     /// Returns whether the plan stops after the current key.

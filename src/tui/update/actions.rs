@@ -116,11 +116,7 @@ pub(super) fn copy_keys(model: &mut Model) -> Vec<Effect> {
 }
 
 fn open_confirm_dialog(model: &mut Model, kind: ConfirmKind) -> Vec<Effect> {
-    let mut keys = target_stored_keys(model);
-    if kind == ConfirmKind::Rotate && keys.len() > 1 {
-        show_one_key_error(model, "rotated");
-        keys.clear();
-    }
+    let keys = target_stored_keys(model);
     if keys.is_empty() {
         return Vec::new();
     }
@@ -252,13 +248,13 @@ pub(super) fn handle_confirm_intent(model: &mut Model, intent: Intent) -> Vec<Ef
                 ConfirmKind::RespondToLeak => {
                     operation::start_operation(model, Operation::RespondToLeak(keys))
                 }
-                ConfirmKind::Rotate => match keys.into_iter().next() {
-                    Some(key) => operation::start_operation(
-                        model,
-                        Operation::RotateKey { stored_key: key, retire_policy },
-                    ),
-                    None => Vec::new(),
-                },
+                ConfirmKind::Rotate => {
+                    let operation = match <[StoredKey; 1]>::try_from(keys) {
+                        Ok([stored_key]) => Operation::RotateKey { stored_key, retire_policy },
+                        Err(keys) => Operation::RotateKeys { keys, retire_policy, current: 0 },
+                    };
+                    operation::start_operation(model, operation)
+                }
                 ConfirmKind::ConfirmAccount => {
                     model.screen = Screen::Dashboard;
                     keys.into_iter().map(Effect::ConfirmAccount).collect()

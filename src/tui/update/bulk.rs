@@ -33,13 +33,19 @@ pub(super) fn record(model: &mut Model, label: &Label, result: Result<String, Us
         model.notice = Some(Ok(format!("{done} of {} keys done", done + left)));
         return;
     }
-    let mut results = model.bulk.take().map_or_else(Vec::new, |bulk| bulk.results);
-    // What failed has to be seen even if the list is longer than the screen.
-    results.sort_by_key(|result| result.succeeded);
+    let results = model.bulk.take().map_or_else(Vec::new, |bulk| bulk.results);
     let is_free = matches!(model.screen, Screen::Dashboard)
         && model.question.is_none()
         && model.overlay.is_none()
         && !model.dashboard.is_filtering;
+    show_results(model, results, is_free);
+}
+
+/// Shows the results of an action on several keys, or only says that there are some.
+pub(super) fn show_results(model: &mut Model, mut results: Vec<ActionResult>, is_free: bool) {
+    let done = results.len();
+    // What failed has to be seen even if the list is longer than the screen.
+    results.sort_by_key(|result| result.succeeded);
     if is_free {
         model.notice = None;
         model.screen = Screen::ActionResults(results);

@@ -16,9 +16,10 @@ pub(super) fn leave_screen(model: &mut Model) {
     if let Screen::SignIn(sign_in) = &model.screen {
         model.screen = match &sign_in.operation {
             Operation::CreateKey { form, .. } => Screen::Form(form.clone()),
-            Operation::RotateKey { .. } | Operation::RespondToLeak(_) | Operation::ApplyPlan(_) => {
-                Screen::Dashboard
-            }
+            Operation::RotateKey { .. }
+            | Operation::RotateKeys { .. }
+            | Operation::RespondToLeak(_)
+            | Operation::ApplyPlan(_) => Screen::Dashboard,
         };
     }
 }

@@ -86,6 +86,7 @@ fn applying_plan_mut(model: &mut Model, ticket: Ticket) -> Option<&mut PlanScree
             Operation::ApplyPlan(plan) => Some(plan),
             Operation::CreateKey { .. }
             | Operation::RotateKey { .. }
+            | Operation::RotateKeys { .. }
             | Operation::RespondToLeak(_) => None,
         },
         _ => None,
@@ -101,7 +102,7 @@ pub(super) fn start_item(model: &mut Model, ticket: Ticket, label: &Label) {
     if let Screen::SignIn(sign_in) = &mut model.screen
         && sign_in.ticket == ticket
     {
-        sign_in.start_next_item(now);
+        sign_in.start_item(label, now);
     }
     let background_run = model.background_runs.iter_mut().find(|run| run.ticket == ticket);
     if let Some(run) = background_run {

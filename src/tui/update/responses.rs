@@ -3,8 +3,9 @@
 use super::form::show_submit_error;
 use super::{actions, bulk, form, limits};
 use crate::domain::{
-    AccountKey, AccountKeys, ErrorKind, KeyUpdateOutcome, Label, LeakResponse, NotCarried,
-    ProvisioningOutcome, RetirementStatus, Rotated, RotationOutcome, StoredKey, UserError,
+    AccountKey, AccountKeys, ActionResult, ErrorKind, KeyUpdateOutcome, Label, LeakResponse,
+    NotCarried, ProvisioningOutcome, RetirementStatus, Rotated, RotationOutcome, StoredKey,
+    UserError,
 };
 use crate::tui::state::{
     Effect, ExpectedLosses, Form, KeyScope, Model, NewKeyScreen, Screen, Ticket,
@@ -52,6 +53,42 @@ pub(super) fn finish_rotation(
     }
     let message = apply_rotation_outcome(model, rotation);
     model.notify(message);
+    super::update_used_labels(model);
+    super::quit_when_idle(model)
+}
+
+/// Handles the end of the rotations of several keys, with a result for each.
+pub(super) fn finish_rotations(
+    model: &mut Model,
+    ticket: Ticket,
+    outcomes: Vec<(Label, RotationOutcome)>,
+) -> Vec<Effect> {
+    let Some(is_shown) = finish_run(model, ticket) else {
+        for (_, outcome) in outcomes {
+            keep_unstored_key(model, outcome);
+        }
+        return Vec::new();
+    };
+    let mut results = Vec::with_capacity(outcomes.len());
+    for (label, outcome) in outcomes {
+        let is_failed = matches!(outcome, RotationOutcome::Failed(_));
+        let message = apply_rotation_outcome(model, outcome);
+        model.log_message(message.clone());
+        let result = match (message, is_failed) {
+            // A cancelled rotation has only a message.
+            (Ok(message), true) => ActionResult {
+                succeeded: false,
+                message: format!("'{label}' was not rotated: {message}"),
+            },
+            (Ok(message), false) => ActionResult { succeeded: true, message },
+            (Err(error), _) => ActionResult {
+                succeeded: false,
+                message: format!("'{label}': {}", error.one_line()),
+            },
+        };
+        results.push(result);
+    }
+    bulk::show_results(model, results, is_shown);
     super::update_used_labels(model);
     super::quit_when_idle(model)
 }

@@ -21,6 +21,9 @@ pub fn dialog<'a>(
 ) -> Dialog<'a> {
     let names = format_key_names(state, width);
     let (heading, style) = match state.kind {
+        ConfirmKind::Rotate if state.keys.len() > 1 => {
+            (format!("Replace {names} with new ones"), theme.strong())
+        }
         ConfirmKind::Rotate => (format!("Replace {names} with a new key"), theme.strong()),
         ConfirmKind::RespondToLeak => (format!("{names} leaked"), theme.error()),
         ConfirmKind::ConfirmAccount => {
@@ -37,6 +40,9 @@ pub fn dialog<'a>(
                  that ask for the label get the new key.",
                 Style::new(),
             );
+            if state.keys.len() > 1 {
+                dialog.add_lines(list_keys(&state.keys, model, theme, width));
+            }
             dialog.add_explanation(
                 "It is created with the management key if one is set, otherwise with your consent \
                  in the browser.",

@@ -31,6 +31,9 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
             Screen::SignIn(state) => match (&state.operation, state.operation.label()) {
                 (Operation::CreateKey { .. }, Some(label)) => format!("signing in for {label}"),
                 (Operation::RotateKey { .. }, Some(label)) => format!("rotating {label}"),
+                (Operation::RotateKeys { keys, current, .. }, Some(label)) => {
+                    format!("rotating {label}: {} of {}", current + 1, keys.len())
+                }
                 (Operation::RespondToLeak(_), Some(label)) => format!("{label} leaked"),
                 (Operation::ApplyPlan(plan), _) => {
                     let (done, all) = plan.creation_counts();
