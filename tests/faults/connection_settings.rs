@@ -1,7 +1,7 @@
 //! Proxies and certificates that the environment names: used as named, or refused before anything is
 //! sent.
 
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::{Counters, HTTP_1, Transport, certificate_dir, raw, serve, whole};
+
+/// A key of the usual form.
+const KEY: &str = "sk-or-v1-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Serves TLS with a certificate for `elsewhere.example`, which only a proxy can reach.
 fn serve_elsewhere() -> (u16, Arc<Counters>) {
@@ -99,6 +102,14 @@ fn handle_socks(
 
 /// Runs the program for `https://elsewhere.example`. Returns exit code, stdout and stderr.
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+    run_with_input(arguments, environment, Stdio::null())
+}
+
+fn run_with_input(
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    input: Stdio,
+) -> (i32, String, String) {
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_keywright"))
         .args(["--server", "https://elsewhere.example", "--store", "memory", "--timeout", "5"])
@@ -109,7 +120,7 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String
         .env("KEYWRIGHT_DATA_DIR", home.path().join("data"))
         .env("SSL_CERT_FILE", certificate_dir().join("trusted.pem"))
         .envs(environment.iter().copied())
-        .stdin(Stdio::null())
+        .stdin(input)
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -174,6 +185,19 @@ fn a_proxy_that_cannot_be_used_is_refused_before_the_consent_and_never_bypassed(
         assert!(err.contains("ALL_PROXY "), "{err}");
         assert!(err.contains("no key was created"), "{err}");
         assert!(!err.contains("https://elsewhere.example"), "no address to sign in: {err}");
+        // Every command has the same exit code and says what to do.
+        let with_key = [environment[0], ("OPENROUTER_MANAGEMENT_KEY", KEY)];
+        for command in ["account", "usage"] {
+            let (code, _, err) = run(&[command], &with_key);
+            assert_eq!(code, 2, "{command}: {err}");
+            assert!(err.contains("or unset it"), "{command}: {err}");
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(KEY.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        let (code, _, err) = run_with_input(&["import", "laptop"], &environment, file.into());
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains("nothing was stored") && err.contains("or unset it"), "{err}");
         let lines = diagnose(&environment);
         assert!(lines[1].starts_with("fail proxy: ALL_PROXY "), "{lines:?}");
         assert!(lines[2].starts_with("fail server: ALL_PROXY "), "{lines:?}");
@@ -182,8 +206,8 @@ fn a_proxy_that_cannot_be_used_is_refused_before_the_consent_and_never_bypassed(
     let lines = diagnose(&[("ALL_PROXY", &format!("http://127.0.0.1:{port}"))]);
     let shown = format!("http://127.0.0.1:{port} (ALL_PROXY)");
     let expected =
-        format!("fail proxy: the proxy {shown} could not be reached (Connection refused");
-    assert!(lines[1].starts_with(&expected), "{lines:?}");
+        format!("fail proxy: the proxy {shown} could not be reached (connection refused)");
+    assert_eq!(lines[1], expected);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::certificates::TrustedCertificates;
-use crate::domain::{CheckResult, KeyInfo, sanitize};
+use crate::domain::{CheckResult, ErrorKind, KeyInfo, io_error_text, sanitize};
 
 /// A request without a usable response. Never contains a URL, a code or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,6 +117,19 @@ impl Error {
             | Self::ProxyFailed { .. }
             | Self::Rejected { .. }
             | Self::UnexpectedResponse { .. } => None,
+        }
+    }
+
+    /// Returns the kind of failure for the person.
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidSetting { .. } => ErrorKind::InvalidInput,
+            Self::NotSent { .. }
+            | Self::InvalidCertificate { .. }
+            | Self::ProxyFailed { .. }
+            | Self::OutcomeUnknown { .. }
+            | Self::RateLimited { .. } => ErrorKind::Unreachable,
+            Self::Rejected { .. } | Self::UnexpectedResponse { .. } => ErrorKind::Failed,
         }
     }
 
@@ -252,5 +265,5 @@ fn connect_error_reason(error: &reqwest::Error) -> String {
     if innermost.contains("NoApplicationProtocol") {
         return "it does not support HTTP/1.1".into();
     }
-    sanitize(&innermost, 120)
+    sanitize(&io_error_text(&innermost), 120)
 }

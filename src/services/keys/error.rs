@@ -199,14 +199,11 @@ impl Error {
                 "both stores have the secrets, and the old one is still in use",
                 format!("{}, then move again", error.advice()),
             ),
-            Self::CheckFailed(error) => {
-                let kind = match error {
-                    openrouter::Error::Rejected { .. }
-                    | openrouter::Error::UnexpectedResponse { .. } => ErrorKind::Failed,
-                    _ => ErrorKind::Unreachable,
-                };
-                (kind, NOT_STORED, "check the network and --server, then try again".into())
-            }
+            Self::CheckFailed(error) => (
+                error.kind(),
+                NOT_STORED,
+                error.settings_advice().unwrap_or("try again later").into(),
+            ),
             Self::KeyRejected => (
                 ErrorKind::Failed,
                 NOT_STORED,

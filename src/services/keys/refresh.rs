@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use super::{Error, management_key, missing_error, to_api_key};
 use crate::api::openrouter::{self, Client};
 use crate::domain::{
-    AccountKey, ApiKey, CheckResult, ErrorKind, KeyInfo, Label, StoreKind, StoredKey, UsageSample,
-    UserError, utc_date,
+    AccountKey, ApiKey, CheckResult, KeyInfo, Label, StoreKind, StoredKey, UsageSample, UserError,
+    utc_date,
 };
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
@@ -361,11 +361,9 @@ impl<F: Fn(&str, &CheckResult, Timestamp), N: Fn() -> Timestamp> RefreshRun<F, N
 }
 
 fn not_refreshed_error(error: &openrouter::Error) -> UserError {
-    UserError::new(
-        ErrorKind::Unreachable,
-        error.to_string(),
-        "the previous values are shown; try again later",
-    )
+    let advice = error.settings_advice().unwrap_or("try again later");
+    UserError::new(error.kind(), error.to_string(), advice)
+        .with_meaning("the previous values are shown")
 }
 
 fn lock_mutex<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -66,7 +66,7 @@ impl ActivityRun {
     pub fn new(services: &ServiceContext, management: ManagementKey) -> Result<Self, UserError> {
         let client = services.build_client().map_err(|error| {
             UserError::new(
-                ErrorKind::Unreachable,
+                error.kind(),
                 error.to_string(),
                 error.settings_advice().unwrap_or("check the connection: keywright doctor"),
             )

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use super::super::Error;
 use super::ProxyServer;
-use crate::domain::sanitize;
+use crate::domain::{io_error_text, sanitize};
 
 /// The longest time that [`ProxyServer::explain_refusal`] takes.
 const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,7 +42,9 @@ impl ProxyServer {
             "failed to create underlying connection" if is_innermost => {
                 unreachable("the connection failed")
             }
-            "failed to create underlying connection" => unreachable(&sanitize(innermost, 120)),
+            "failed to create underlying connection" => {
+                unreachable(&sanitize(&io_error_text(&innermost), 120))
+            }
             "proxy authorization required" | "unsuccessful" => {
                 let explained = self.explain_refusal(host, port);
                 match tokio::time::timeout(EXPLAIN_TIMEOUT, explained).await {
