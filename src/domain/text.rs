@@ -50,48 +50,41 @@ pub fn format_date(at: Timestamp) -> String {
     to_utc(at).strftime("%Y-%m-%d").to_string()
 }
 
+/// Returns a number of seconds in its largest unit, rounded down. Whole days begin after two of them, so
+/// that no text is off by nearly half.
+const fn in_largest_unit(seconds: u64) -> (u64, &'static str) {
+    match seconds {
+        0..60 => (seconds, "second"),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..172_800 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    }
+}
+
 /// Formats the time from `from` to `to` in one unit: `in 30 days`, `in 5 hours`,
 /// `2 minutes ago`, `now`.
 pub fn format_relative_time(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.as_second() - from.as_second();
-    let size = seconds.unsigned_abs();
-    let (count, unit) = match size {
-        0..60 => return String::from("now"),
-        60..3_600 => (size / 60, "minute"),
-        3_600..172_800 => (size / 3_600, "hour"),
-        _ => (size / 86_400, "day"),
-    };
-    let plural = if count == 1 { "" } else { "s" };
-    if seconds > 0 {
-        format!("in {count} {unit}{plural}")
-    } else {
-        format!("{count} {unit}{plural} ago")
+    match seconds {
+        -59..60 => String::from("now"),
+        60.. => format!("in {}", format_duration(SignedDuration::from_secs(seconds))),
+        _ => format!("{} ago", format_duration(SignedDuration::from_secs(-seconds))),
     }
 }
 
-/// Formats the time between two instants for a narrow column: `43m`, `5h`, `3d`, `2y`. The text changes
-/// only when that of [`format_relative_time`] does.
+/// Formats the time between two instants for a narrow column: `43m`, `5h`, `3d`, `2y`. It has the number
+/// of [`format_relative_time`], except for years.
 pub fn format_short_span(from: Timestamp, to: Timestamp) -> String {
-    match (to.as_second() - from.as_second()).unsigned_abs() {
-        0..60 => String::from("<1m"),
-        seconds @ 60..3_600 => format!("{}m", seconds / 60),
-        seconds @ 3_600..172_800 => format!("{}h", seconds / 3_600),
-        seconds => match seconds / 86_400 {
-            days @ 0..1_000 => format!("{days}d"),
-            days => format!("{}y", days / 365),
-        },
+    match in_largest_unit((to.as_second() - from.as_second()).unsigned_abs()) {
+        (_, "second") => String::from("<1m"),
+        (days @ 1_000.., "day") => format!("{}y", days / 365),
+        (count, unit) => format!("{count}{}", &unit[..1]),
     }
 }
 
 /// Formats as `1 hour`, `20 minutes`, `2 days`.
 pub fn format_duration(span: SignedDuration) -> String {
-    let seconds = span.as_secs().max(0);
-    let (count, unit) = match seconds {
-        0..60 => (seconds, "second"),
-        60..3_600 => (seconds / 60, "minute"),
-        3_600..172_800 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
+    let (count, unit) = in_largest_unit(span.as_secs().max(0).unsigned_abs());
     if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
 }
 
@@ -151,6 +144,20 @@ mod tests {
         let missing = "No such file or directory (os error 2)";
         assert_eq!(io_error_text(&missing), "no such file or directory");
         assert_eq!(io_error_text(&"no storage space"), "no storage space");
+    }
+
+    #[test]
+    fn relative_times_have_the_same_number_in_every_form() {
+        let now = Timestamp::UNIX_EPOCH;
+        for seconds in [60, 119, 3_599, 3_600, 86_400, 172_799, 172_800, 259_199, 86_399_999] {
+            let at = now + SignedDuration::from_secs(seconds);
+            let (long, short) = (format_relative_time(now, at), format_short_span(now, at));
+            let number = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+            assert_eq!(number(&long), number(&short), "{long} {short}");
+            assert_eq!(format!("in {}", format_duration(at.duration_since(now))), long);
+            assert_eq!(format_relative_time(at, now), long.replace("in ", "") + " ago");
+        }
+        assert_eq!(format_short_span(now, now + SignedDuration::from_hours(24 * 1_000)), "2y");
     }
 
     #[test]

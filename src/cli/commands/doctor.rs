@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::cli::output::{print, print_status};
 use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
+use crate::cli::table::terminal_width;
 use crate::domain::{ErrorKind, UserError};
 use crate::services::doctor::{
     self, DoctorProgress, HealthCheck, HealthStatus, KEYCHAIN_CHECK, Options,
@@ -40,7 +41,7 @@ impl DoctorArgs {
             DoctorProgress::CheckFinished(mut check) => {
                 check.advice = complete_commands(&check.advice);
                 if !self.json && written.is_ok() {
-                    written = print(&format_health_check(&check));
+                    written = print(&format_health_check(&check, terminal_width()));
                 }
                 checks.push(check);
             }
@@ -65,12 +66,58 @@ impl DoctorArgs {
     }
 }
 
-fn format_health_check(check: &HealthCheck) -> String {
+fn format_health_check(check: &HealthCheck, width: Option<usize>) -> String {
     let status = match check.status {
         HealthStatus::Ok => "ok",
         HealthStatus::Warn => "warn",
         HealthStatus::Fail => "FAIL",
     };
-    let line = format!("{status:<5} {:<15} {}\n", check.name, check.message);
-    if check.advice.is_empty() { line } else { format!("{line}{:22}{}\n", "", check.advice) }
+    let mut text = wrap_hanging(&format!("{status:<5} {:<15} ", check.name), &check.message, width);
+    if !check.advice.is_empty() {
+        text += &wrap_hanging("", &check.advice, width);
+    }
+    text
+}
+
+/// The columns of a check's status and name.
+const NAME_COLUMNS: usize = 22;
+
+/// Returns a text after its name, wrapped at words and continued below its beginning on a terminal of
+/// `width` columns.
+fn wrap_hanging(name: &str, text: &str, width: Option<usize>) -> String {
+    let indent = " ".repeat(NAME_COLUMNS);
+    let rows = match width {
+        Some(width) => {
+            let options = textwrap::Options::new(width.saturating_sub(NAME_COLUMNS).max(20))
+                .break_words(false)
+                .word_splitter(textwrap::WordSplitter::NoHyphenation);
+            textwrap::wrap(text, options)
+        }
+        None => vec![text.into()],
+    };
+    let names = std::iter::once(format!("{name:<NAME_COLUMNS$}")).chain(std::iter::repeat(indent));
+    names.zip(rows).map(|(name, row)| format!("{name}{row}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_wrapped_at_words_below_its_beginning() {
+        let check = HealthCheck {
+            name: "browser",
+            status: HealthStatus::Ok,
+            message: "no browser can be opened: the address is shown instead, and you paste a code"
+                .into(),
+            advice: "set BROWSER".into(),
+            location: None,
+        };
+        assert_eq!(
+            format_health_check(&check, Some(60)),
+            "ok    browser         no browser can be opened: the address\n                      \
+             is shown instead, and you paste a code\n                      set BROWSER\n"
+        );
+        assert_eq!(format_health_check(&check, None).lines().count(), 2);
+    }
 }

@@ -128,13 +128,14 @@ fn format_retire_policy(state: &ConfirmDialog, theme: Theme) -> Vec<Line<'static
         "Keywright offers to delete it"
     };
     vec![
+        Line::raw("The old key stays valid as long as it is used."),
         Line::from(vec![
-            Span::raw("The old key stays valid. After "),
+            Span::raw("After "),
             Span::styled(
                 format!("◂ {} ▸", UNUSED_FOR_CHOICES[state.unused_for_index].0),
                 theme.selected(),
             ),
-            Span::raw(" without use,"),
+            Span::raw(" without use:"),
         ]),
         Line::from(vec![Span::styled(action, theme.strong()), Span::raw(".")]),
     ]

@@ -15,7 +15,7 @@ use super::text::{format_property, quote_shell_word, wrap_property};
 use super::{Theme, key_charts, text};
 use crate::domain::{
     Cents, GrantedPolicy, Reported, ResetInterval, StoreKind, StoredKey, format_command,
-    format_date, format_relative_time, format_short_span, format_usd, format_usd_short, sanitize,
+    format_date, format_relative_time, format_usd, format_usd_short, sanitize,
 };
 use crate::tui::state::Model;
 
@@ -86,7 +86,7 @@ pub fn format_facts(
     lines.extend(usage::format_history(key, model, theme, width));
     if let Some(at) = key.next_reset(now) {
         let text =
-            format!("in {}, {}", format_short_span(now, at), at.strftime("%-d %b %H:%M UTC"));
+            format!("{}, {}", format_relative_time(now, at), at.strftime("%-d %b %H:%M UTC"));
         lines.extend(wrap_property("resets", Span::raw(text), width, theme));
     }
     lines.extend(format_end(key, now, theme, width));
@@ -141,8 +141,7 @@ fn revealed_until(key: &StoredKey, model: &Model) -> Option<Timestamp> {
 fn format_end(key: &StoredKey, now: Timestamp, theme: Theme, width: usize) -> Vec<Line<'static>> {
     let text = key.expires_at().describe("never", |at| {
         let date = at.strftime("%-d %b %Y %H:%M UTC");
-        let span = format_short_span(now, at);
-        if at > now { format!("in {span}, {date}") } else { format!("{span} ago, {date}") }
+        format!("{}, {date}", format_relative_time(now, at))
     });
     wrap_property("ends", Span::raw(text), width, theme)
 }

@@ -10,9 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
-use crate::domain::{
-    KeyState, RetirementStatus, StoredKey, format_relative_time, format_short_span,
-};
+use crate::domain::{KeyState, RetirementStatus, StoredKey, format_relative_time};
 use crate::tui::state::{KeyList, Model, spent_share};
 
 /// Draws the most important warnings in one row.
@@ -114,7 +112,7 @@ fn format_key_warning(
     let text = match state {
         KeyState::LimitReached => match stored_key.next_reset(model.now) {
             Some(at) => {
-                format!("{label} at its limit for {}", format_short_span(model.now, at))
+                format!("{label} at its limit, resets {}", format_relative_time(model.now, at))
             }
             None => format!("{label} at its limit"),
         },
@@ -131,7 +129,7 @@ fn format_key_warning(
         KeyState::Expired => format!("{label} ended"),
         KeyState::Expiring => {
             let at = stored_key.expires_at().value()?;
-            format!("{label} ends in {}", format_short_span(model.now, at))
+            format!("{label} ends {}", format_relative_time(model.now, at))
         }
         KeyState::Active | KeyState::Disabled | KeyState::Unknown => return None,
     };
