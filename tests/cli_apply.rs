@@ -256,3 +256,31 @@ fn a_key_without_a_stored_secret_authorises_nothing() {
     assert_eq!(code, 5, "{err}");
     assert!(err.contains("paste the code"), "{err}");
 }
+
+#[test]
+fn a_key_whose_creation_ended_before_its_guardrail_gets_it_when_the_plan_is_applied_again() {
+    let home = SandboxHome::new();
+    let plan = home.write_plan("[[key]]\nlabel = \"ci\"\nguardrail = \"research\"\n");
+    let (code, out, err) = home.run_with_management_key(&["apply", &plan, "--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let path = home.data().join("inventory.json");
+    let read = || -> Value { serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap() };
+    let guardrail = read()["keys"][0]["guardrail"].clone();
+    assert_eq!(guardrail["name"], "research");
+    // As a kill between the creation and the assignment leaves it.
+    let edit = ["edit", "ci", "--guardrail", "none", "--yes"];
+    let (code, _, err) = home.run_with_management_key(&edit);
+    assert_eq!(code, 0, "{err}");
+    let mut inventory = read();
+    inventory["keys"][0]["requested"]["guardrail"] = guardrail.clone();
+    fs::write(&path, inventory.to_string()).unwrap();
+    let (code, out, err) = home.run_with_management_key(&["apply", &plan, "--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(
+        out.contains("unchanged") && err.contains("'ci' is under its guardrail now"),
+        "{out}{err}"
+    );
+    assert_eq!(read()["keys"][0]["guardrail"], guardrail);
+    let (_, out, err) = home.run_with_management_key(&["guardrail", "show", "research"]);
+    assert!(out.contains("ci"), "{out}{err}");
+}

@@ -151,6 +151,20 @@ impl KeySurroundings {
 }
 
 impl StoredKey {
+    /// Returns limit, reset and expiry where the granted policy differs from the requested one; an expiry
+    /// only if the granted one allows more, since no change of a key sets it.
+    pub fn differing_policy(&self) -> Vec<MissingPart> {
+        let Some(granted) = &self.granted else { return Vec::new() };
+        let mut missing = self.missing_policy();
+        for field in self.requested.differing_fields(granted) {
+            let part = MissingPart::Lost(KeyPart::Policy(field, self.requested.clone()));
+            if field != "expires_at" && !missing.contains(&part) {
+                missing.push(part);
+            }
+        }
+        missing
+    }
+
     /// Returns the fields of the requested policy for which the granted one allows more.
     pub fn missing_policy(&self) -> Vec<MissingPart> {
         let Some(granted) = &self.granted else { return Vec::new() };

@@ -43,9 +43,11 @@ pub use missing::missing_error;
 pub use name_lookup::{Named, find_by_name};
 pub use new_key_names::{
     NameResolver, WorkspaceText, assign_requested_guardrail, create_key, parse_workspace,
+    resume_guardrail,
 };
 pub use recovery::{
-    RecoveryReport, find_attempt_hash, recover_and_reconcile, recover_attempts, recover_interrupted,
+    AttemptKey, RecoveryReport, find_attempt_key, recover_and_reconcile, recover_attempts,
+    recover_interrupted,
 };
 pub use refresh::{RefreshReport, load_authorizing_key, load_key, refresh_keys};
 pub use remote_update::{

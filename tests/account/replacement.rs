@@ -286,22 +286,30 @@ fn without_a_management_key_the_key_itself_says_whether_provider_key_spending_co
 }
 
 #[test]
-fn a_limit_that_was_lowered_meanwhile_is_that_of_the_new_key() {
+fn a_limit_that_was_changed_meanwhile_is_that_of_the_new_key() {
+    for (body, limit) in
+        [("{\"limit\":3}", Some(3.0)), ("{\"limit\":30}", Some(30.0)), ("{\"limit\":null}", None)]
+    {
+        check_changed_limit(body, limit);
+    }
+}
+
+fn check_changed_limit(body: &'static str, limit: Option<f64>) {
     let case = Case::new(Surroundings { guardrail: false, byok: false, workspace: false });
     let (url, hash) = (case.account.sandbox.url().to_owned(), case.old.hash.clone());
     let token = case.account.sandbox.management_key().to_owned();
     let is_changed = AtomicBool::new(false);
     case.account.proxy.rule(move |request| {
         if request.starts_with("POST /api/v1/keys") && !is_changed.swap(true, Ordering::Relaxed) {
-            patch_key(&url, &token, &hash, "{\"limit\":3}");
+            patch_key(&url, &token, &hash, body);
         }
         Fault::Pass
     });
     let rotation = rotate(&case.account, KEY, management(&case.account));
     let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
     assert_eq!(rotated.not_carried, []);
-    assert_eq!(rotated.new.limit().value(), Some(3.0));
-    assert_eq!(rotated.new.differing_fields(), [""; 0]);
+    assert_eq!(rotated.new.limit().value(), limit, "{body}");
+    assert_eq!(rotated.new.differing_fields(), [""; 0], "{body}");
 }
 
 #[test]

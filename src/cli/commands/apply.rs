@@ -71,6 +71,16 @@ enum PlanRow {
     OtherAccount(Label, StoredKey),
 }
 
+impl PlanRow {
+    /// Whether the key was created for the plan's guardrail and is under none, as after an interruption.
+    fn lacks_guardrail(&self) -> bool {
+        let Self::Differs { stored, planned, .. } = self else { return false };
+        planned.guardrail.is_some()
+            && stored.guardrail.is_none()
+            && stored.requested.guardrail == planned.guardrail
+    }
+}
+
 impl ApplyArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let plan = self.read_plan(services)?;
@@ -95,7 +105,9 @@ impl ApplyArgs {
         let mut created = HashMap::new();
         let mut is_confirmed = self.yes;
         loop {
-            let has_missing = rows.iter().any(|row| matches!(row, PlanRow::Create(_)));
+            let is_incomplete =
+                |row: &PlanRow| matches!(row, PlanRow::Create(_)) || row.lacks_guardrail();
+            let has_missing = rows.iter().any(is_incomplete);
             if has_missing || keys::has_attempts(services).map_err(|error| error.to_user_error())? {
                 rows = run_async(self.apply_plan(plan, is_confirmed, services))??;
                 is_confirmed = true;
@@ -198,6 +210,7 @@ impl ApplyArgs {
         report_lost_keys(&lost)?;
 
         let mut rows = compare_with_stored_keys(plan, services)?;
+        resume_guardrails(&mut rows, services).await;
         let requests: Vec<KeyRequest> = rows
             .iter()
             .filter_map(|row| match row {
@@ -297,6 +310,24 @@ impl ApplyArgs {
         let message = format!("{label}: {}", error.message);
         let message = if count == 1 { message } else { format!("{count} keys failed; {message}") };
         Err(UserError { message, ..error })
+    }
+}
+
+/// Puts the keys under the guardrail of the plan whose creation was interrupted before that.
+async fn resume_guardrails(rows: &mut [PlanRow], services: &ServiceContext) {
+    for row in rows.iter_mut().filter(|row| row.lacks_guardrail()) {
+        let PlanRow::Differs { stored, planned, differences } = row else { continue };
+        match keys::resume_guardrail(services, stored).await {
+            Some(error) => print_warning(&error),
+            None if stored.guardrail == planned.guardrail => {
+                print_status(&format!("'{}' is under its guardrail now", stored.label));
+                differences.retain(|one| one.field != "guardrail");
+                if differences.is_empty() {
+                    *row = PlanRow::Unchanged(stored.clone());
+                }
+            }
+            None => {}
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cli::repeated_options::complete_commands;
 use crate::cli::run_async;
 use crate::cli::unstored_keys::{finish_interrupted, print_settled, report_lost_keys};
 use crate::domain::{ErrorKind, UnresolvedAttempt, UserError, format_command, sanitize};
-use crate::services::keys::{self, RecoveryReport, management_key};
+use crate::services::keys::{self, AttemptKey, RecoveryReport, management_key};
 use crate::services::provision::{self, ServiceContext};
 
 /// Arguments of `recover`.
@@ -76,20 +76,12 @@ impl RecoverArgs {
         services: &ServiceContext,
         attempt: &UnresolvedAttempt,
     ) -> Result<(), UserError> {
-        let UnresolvedAttempt { id, label, .. } = attempt;
-        let hash = run_async(keys::find_attempt_hash(services, id))?
+        let id = &attempt.id;
+        let key = run_async(keys::find_attempt_key(services, id))?
             .map_err(|error| error.to_user_error())?;
-        let Some(hash) = hash else {
-            return Err(UserError::new(
-                ErrorKind::Failed,
-                format!("the response to the attempt for '{label}' was lost, so its key is not known by hash"),
-                format!(
-                    "look at {} for a key with this label and creation time, delete it there, then run: {}",
-                    attempt.keys_page_url(),
-                    format_command(&["recover", "--dismiss", id], &[])
-                ),
-            )
-            .with_meaning("nothing was deleted"));
+        let hash = match key {
+            AttemptKey::Known(hash) => hash,
+            AttemptKey::Possible(hashes) => return Err(unknown_hash_error(attempt, &hashes)),
         };
         let page = format!("{}/keys/{hash}", services.server);
         let management = run_async(management_key::require_management_key(services, &page))?
@@ -113,6 +105,31 @@ impl RecoverArgs {
         }
         provision::dismiss_attempt(services, id)
     }
+}
+
+/// Returns the error about an attempt whose key may be one of those with the hashes, or none.
+fn unknown_hash_error(attempt: &UnresolvedAttempt, hashes: &[String]) -> UserError {
+    let UnresolvedAttempt { id, label, server, .. } = attempt;
+    let dismiss = format_command(&["recover", "--dismiss", id], &[]);
+    let pages: Vec<String> = hashes.iter().map(|hash| format!("{server}/keys/{hash}")).collect();
+    let (reason, advice) = if pages.is_empty() {
+        (
+            String::new(),
+            format!(
+                "look at {} for a key with this label and creation time, delete it there, then run: {dismiss}",
+                attempt.keys_page_url()
+            ),
+        )
+    } else {
+        (
+            "; a key with this label and time exists, and someone else may have created it".into(),
+            format!("if nothing uses it, delete it at {}, then run: {dismiss}", pages.join(" or ")),
+        )
+    };
+    let message = format!(
+        "the response to the attempt for '{label}' was lost, so its key is not known by hash{reason}"
+    );
+    UserError::new(ErrorKind::Unresolved, message, advice).with_meaning("nothing was deleted")
 }
 
 fn find_unresolved(

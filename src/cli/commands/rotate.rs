@@ -1,5 +1,7 @@
 //! `keywright rotate`: replaces a key with a new one that has the same policy and label.
 
+use std::io::{self, IsTerminal};
+
 use clap::Args;
 use jiff::Timestamp;
 
@@ -64,8 +66,9 @@ impl RotateArgs {
             run_async(keys::preview_replacement(services, &stored_key, management.as_ref()))?;
         let copy = [(stored_key.label.as_str(), &*stored_key.hash)];
         print_other_profiles(services, copy, CopyEffect::Replaced);
-        // Without a management key something is always unknown; with one it is a fault.
-        let is_unread = management.is_some() && !losses.is_empty();
+        // Without a management key something is always unknown, which scripts are not asked about; with
+        // one it is a fault.
+        let is_unread = !losses.is_empty() && (management.is_some() || io::stdin().is_terminal());
         let is_weaker = print_expected_losses([(&stored_key.label, losses)]);
         if (is_weaker || is_unread) && !self.yes {
             confirm_losses(&stored_key.label)?;

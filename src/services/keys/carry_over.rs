@@ -99,6 +99,7 @@ pub(super) async fn carry_over(
     let mut failures: Vec<(KeyPart, String)> = Vec::new();
     // A deleted guardrail leaves no assignment behind, so the one seen before is remembered.
     let mut seen_guardrail = old.and_then(|old| old.guardrail.clone());
+    let mut has_new_policy = false;
     let mut round = 0;
     loop {
         round += 1;
@@ -112,7 +113,7 @@ pub(super) async fn carry_over(
         if planned.is_none()
             && let Some(old) = &before.account_key
         {
-            follow_policy(&mut new, old);
+            has_new_policy |= follow_policy(&mut new, old);
         }
         let after = after.surroundings;
         if let Ok(guardrail) = &after.guardrail {
@@ -140,7 +141,7 @@ pub(super) async fn carry_over(
         let leaves_workspace =
             planned.is_some() && before.surroundings.workspace_id != after.workspace_id;
         let mut missing = expected(before.surroundings).missing_on(&known_after);
-        missing.extend(new.missing_policy());
+        missing.extend(if has_new_policy { new.differing_policy() } else { new.missing_policy() });
         if let Some(part) = deleted_guardrail
             && !missing.iter().any(|one| matches!(one, MissingPart::Lost(KeyPart::Guardrail(_))))
         {
@@ -192,15 +193,18 @@ pub(super) async fn carry_over(
 }
 
 /// Requests for the new key the limit and the reset that the old one has by now: somebody may have
-/// changed them since they were read.
-fn follow_policy(new: &mut StoredKey, old: &AccountKey) {
+/// changed them since they were read. Returns whether they changed.
+fn follow_policy(new: &mut StoredKey, old: &AccountKey) -> bool {
     let (Ok(limit), Ok(reset)) = (old.info.limit.to_known(), old.info.limit_reset.to_known())
     else {
-        return;
+        return false;
     };
-    let Ok(limit) = limit.map(Cents::at_most).transpose() else { return };
+    let Ok(limit) = limit.map(Cents::at_most).transpose() else { return false };
+    let reset = limit.and(reset);
+    let is_changed = (new.requested.limit, new.requested.limit_reset) != (limit, reset);
     new.requested.limit = limit;
-    new.requested.limit_reset = limit.and(reset);
+    new.requested.limit_reset = reset;
+    is_changed
 }
 
 /// Whether the account says that it does not have this guardrail.

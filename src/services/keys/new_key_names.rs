@@ -106,6 +106,17 @@ pub async fn assign_requested_guardrail(
     }
 }
 
+/// Puts a stored key under the guardrail that was requested when it was created, if that was interrupted:
+/// it is under none since. Returns what the person has to know if that fails.
+pub async fn resume_guardrail(
+    services: &ServiceContext,
+    stored_key: &mut StoredKey,
+) -> Option<UserError> {
+    let requested = stored_key.requested.guardrail.clone();
+    let requested = requested.filter(|_| stored_key.guardrail.is_none());
+    assign_requested_guardrail(services, requested.as_ref(), stored_key).await
+}
+
 /// Creates a key like [`provision::run`] and puts it under the requested guardrail.
 pub async fn create_key(
     request: &KeyRequest,

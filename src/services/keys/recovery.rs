@@ -4,8 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Error, account_keys::list_keys_of_workspaces, management_key, resume_rotations, to_api_key,
-    to_secret_string,
+    Error, account_keys::list_keys_of_workspaces, management_key, resume_guardrail,
+    resume_rotations, to_api_key, to_secret_string,
 };
 use crate::domain::{
     AUTH_CODE_LIFETIME, AccountKey, Label, ManagementKey, ProvisioningOutcome, Rotated, StoreKind,
@@ -52,6 +52,10 @@ pub struct RecoveryReport {
 /// created and not received is deleted.
 pub async fn recover_attempts(services: &ServiceContext) -> Result<RecoveredAttempts, Error> {
     let mut recovered = provision::recover_attempts(services).await?;
+    // A replacement gets its guardrail with the label.
+    for key in recovered.stored.iter_mut().filter(|key| key.replaces.is_none()) {
+        recovered.error = resume_guardrail(services, key).await.or(recovered.error.take());
+    }
     let attempts = journal::list_attempts(&services.location, &services.server)?;
     if attempts.iter().all(|attempt| attempt.management_key.is_none()) {
         return Ok(recovered);
@@ -182,29 +186,43 @@ pub async fn recover_and_reconcile(
     Ok(report)
 }
 
-/// Returns the hash of the key of an attempt: that of the key it received, else of the only key of the
-/// account that it may have created.
-pub async fn find_attempt_hash(
-    services: &ServiceContext,
-    id: &str,
-) -> Result<Option<String>, Error> {
+/// The key of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttemptKey {
+    /// The hash of the key that the attempt created.
+    Known(String),
+    /// The hashes of keys that it may have created: only their label and time are those of the attempt,
+    /// and someone else may have created them.
+    Possible(Vec<String>),
+}
+
+/// Returns the key of an attempt: the one it received, or the one that has the attempt's own name at the
+/// account; else those that it may have created.
+pub async fn find_attempt_key(services: &ServiceContext, id: &str) -> Result<AttemptKey, Error> {
     let attempts = journal::list_attempts(&services.location, &services.server)?;
     let Some(attempt) = attempts.into_iter().find(|attempt| attempt.id == id) else {
-        return Ok(None);
+        return Ok(AttemptKey::Possible(Vec::new()));
     };
     if let Some(key) = attempt.received_key {
-        return Ok(Some(key.hash));
+        return Ok(AttemptKey::Known(key.hash));
     }
     let Some((management, _)) = management_key::load_management_key(services).await? else {
-        return Ok(None);
+        return Ok(AttemptKey::Possible(Vec::new()));
     };
     let account = list_keys_of_workspaces(services, &management).await?;
     let stored_keys = inventory::list_keys(&services.location, &services.server)?;
-    let mut found =
-        account.keys.into_iter().filter(|key| is_from_attempt(key, &attempt, &stored_keys));
-    let hash = found.next().map(|key| key.hash);
-    // Of several keys only a person can say which one it is.
-    Ok(hash.filter(|_| found.next().is_none()))
+    let found = account.keys.into_iter().filter(|key| is_from_attempt(key, &attempt, &stored_keys));
+    let mut hashes: Vec<String> = found.map(|key| key.hash).collect();
+    Ok(match hashes.pop() {
+        // Only this attempt gives a key its name.
+        Some(hash) if hashes.is_empty() && attempt.management_key.is_some() => {
+            AttemptKey::Known(hash)
+        }
+        last => {
+            hashes.extend(last);
+            AttemptKey::Possible(hashes)
+        }
+    })
 }
 
 async fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserError> {
