@@ -8,6 +8,7 @@ mod age_file;
 mod error;
 mod keychain;
 mod memory;
+mod system_error;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use age_file::PassphraseFn;
 pub use error::Error;
+pub use system_error::SystemError;
 
 use crate::domain::{StoreKind, sanitize};
 use crate::platform::blocking_worker::BlockingWorker;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::SystemError;
 use crate::domain::{ErrorKind, UserError};
 
 /// An error of a secret store.
@@ -76,6 +77,9 @@ pub enum Error {
         /// What to do now.
         advice: String,
     },
+    /// A known error of the keychain of macOS or Windows.
+    #[error("{}", .0.message)]
+    System(&'static SystemError),
     /// Another error, in the keychain's words, without control characters.
     #[error("the keychain failed: {0}")]
     Other(String),
@@ -91,7 +95,7 @@ impl Error {
     /// Returns what the error means for the stored keys; empty where it means nothing for them.
     pub fn meaning(&self) -> &'static str {
         match self {
-            Self::Locked | Self::PromptDismissed => {
+            Self::Locked | Self::PromptDismissed | Self::System(_) => {
                 "nothing was written and the stored keys are safe"
             }
             Self::TimedOut => {
@@ -195,6 +199,7 @@ impl Error {
                  \"$p\" | age -p > vault.new && mv vault.new vault.age'`"
             }
             Self::FileAccess { advice, .. } => return advice.clone().into(),
+            Self::System(error) => error.advice,
             Self::Other(_) => {
                 "run `keywright doctor`, then try again; if a key is on screen, copy it before you \
                  quit"

@@ -8,7 +8,7 @@ use keyring_core::{CredentialStore, Entry, Error as KeyringError};
 use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{EntryId, Error, check_read_back};
+use super::{EntryId, Error, check_read_back, system_error};
 
 #[cfg_attr(all(unix, not(target_os = "macos")), path = "keychain/secret_service.rs")]
 #[cfg_attr(target_os = "macos", path = "keychain/macos.rs")]
@@ -169,13 +169,15 @@ fn convert_error(error: KeyringError, elapsed: Duration) -> Error {
             bytes.zeroize();
             Error::NotText
         }
-        KeyringError::TooLong(..) => Error::TooLong,
+        KeyringError::TooLong(attribute, limit) => {
+            system_error::from_length_limit(&attribute, limit)
+        }
         KeyringError::NoStorageAccess(cause) => classify_failure(
             native::diagnose_access().unwrap_or_else(|| native::no_access_error(&*cause)),
             elapsed,
         ),
         KeyringError::PlatformFailure(cause) => native::diagnose_access().map_or_else(
-            || Error::other(&cause.to_string()),
+            || native::platform_error(&*cause),
             |error| classify_failure(error, elapsed),
         ),
         KeyringError::BadStoreFormat(text) | KeyringError::NotSupportedByStore(text) => {
@@ -211,7 +213,7 @@ mod tests {
         let cases = [
             (KeyringError::NoEntry, Error::NoEntry),
             (KeyringError::Ambiguous(Vec::new()), Error::Ambiguous(0)),
-            (KeyringError::TooLong("password".into(), 2560), Error::TooLong),
+            (KeyringError::TooLong("user".into(), 513), Error::TooLong),
             (
                 KeyringError::Invalid("user".into(), "cannot be empty".into()),
                 Error::Other("user cannot be empty".into()),

@@ -8,7 +8,7 @@ use keyring_core::{CredentialStore, Entry};
 use secrecy::SecretString;
 
 use super::UnlockOutcome;
-use crate::storage::secret_store::{EntryId, Error, Provider, ProviderInfo};
+use crate::storage::secret_store::{EntryId, Error, Provider, ProviderInfo, system_error};
 
 pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "the macOS keychain";
 
@@ -42,9 +42,17 @@ pub(in crate::storage::secret_store) fn provider_info() -> Result<ProviderInfo, 
     Ok(ProviderInfo { provider: Provider::default(), locked: false })
 }
 
-/// Converts a "no access" error: the keychain is missing or not writable.
+/// Converts a "no access" error, as [`platform_error`] does.
 pub(super) fn no_access_error(cause: &(dyn std::error::Error + 'static)) -> Error {
-    Error::other(&cause.to_string())
+    platform_error(cause)
+}
+
+/// Converts an error of the Security framework by its code.
+pub(super) fn platform_error(cause: &(dyn std::error::Error + 'static)) -> Error {
+    cause.downcast_ref::<security_framework::base::Error>().map_or_else(
+        || Error::other(&cause.to_string()),
+        |error| system_error::from_os_status(error.code(), &error.to_string()),
+    )
 }
 
 /// Returns `None`: the store's own message says everything that is known.

@@ -64,6 +64,11 @@ pub(super) fn no_access_error(_cause: &(dyn std::error::Error + 'static)) -> Err
     Error::Locked
 }
 
+/// Converts an error that has no known cause.
+pub(super) fn platform_error(cause: &(dyn std::error::Error + 'static)) -> Error {
+    Error::other(&cause.to_string())
+}
+
 /// Returns the reason why the keychain cannot be accessed, or `None` if there is none.
 pub(super) fn diagnose_access() -> Option<Error> {
     match DefaultCollection::connect() {

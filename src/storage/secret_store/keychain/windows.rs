@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use windows_native_keyring_store::Store;
 
 use super::UnlockOutcome;
-use crate::storage::secret_store::{EntryId, Error, Provider, ProviderInfo};
+use crate::storage::secret_store::{EntryId, Error, Provider, ProviderInfo, system_error};
 
 pub(in crate::storage::secret_store) const DISPLAY_NAME: &str = "Windows Credential Manager";
 
@@ -46,9 +46,14 @@ pub(in crate::storage::secret_store) fn provider_info() -> Result<ProviderInfo, 
     Ok(ProviderInfo { provider: Provider::default(), locked: false })
 }
 
-/// Converts a "no access" error: the session has no logged-on user.
+/// Converts a "no access" error, as [`platform_error`] does.
 pub(super) fn no_access_error(cause: &(dyn std::error::Error + 'static)) -> Error {
-    Error::other(&cause.to_string())
+    platform_error(cause)
+}
+
+/// Converts an error of Windows by the code in its message.
+pub(super) fn platform_error(cause: &(dyn std::error::Error + 'static)) -> Error {
+    system_error::from_windows_message(&cause.to_string())
 }
 
 /// Returns `None`: the store's own message says everything that is known.
