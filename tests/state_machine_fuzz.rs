@@ -328,6 +328,7 @@ impl Fuzzer {
             Screen::Plan(_) => "plan",
             Screen::Management(_) => "management key",
             Screen::Trash(_) => "removed keys",
+            Screen::Limits(_) => "limits",
         };
         *self.drawn.entry(screen).or_default() += 1;
         let theme = *self.rng.choose(&[Theme::Dark, Theme::NoColor, Theme::Light]);

@@ -43,8 +43,8 @@ use keywright::domain::{
 };
 use keywright::tui::state::{
     AlternateStore, AppContext, AuthChoice, ConfirmKind, Effect, ExpectedLosses, FormField,
-    FormKind, Intent, KeyList, KeyScope, Model, Msg, Question, Request, Response, Screen,
-    SortOrder, Ticket,
+    FormKind, Intent, KeyList, KeyScope, Model, Msg, PlannedLimit, Question, Request, Response,
+    Screen, SortOrder, Ticket,
 };
 use keywright::tui::update::{load_keys, update};
 use proptest::prelude::*;

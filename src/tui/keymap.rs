@@ -94,6 +94,7 @@ fn screen_tables(model: &Model) -> Vec<&'static [Action]> {
         Screen::Management(screen) if screen.stored.is_some() => vec![ACTION_RESULTS],
         Screen::Management(_) => vec![MANAGEMENT, TEXT_EDITING],
         Screen::Trash(_) => vec![TRASH],
+        Screen::Limits(_) => vec![FORM, TEXT_EDITING],
     }
 }
 
@@ -181,7 +182,7 @@ pub fn intent_for_key(model: &Model, event: &KeyEvent) -> Option<Intent> {
         return palette::intent_in_palette(model, palette, bound, event.code, modifiers);
     }
     let accepts_text = match &model.screen {
-        Screen::Form(_) => true,
+        Screen::Form(_) | Screen::Limits(_) => true,
         Screen::SignIn(sign_in) => sign_in.code_field.is_some() && sign_in.error.is_none(),
         Screen::Dashboard => model.dashboard.is_filtering,
         Screen::Confirm(dialog) => dialog.kind.requires_text(),

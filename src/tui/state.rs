@@ -13,6 +13,7 @@ mod filter;
 mod form;
 mod key_overrides;
 mod layout;
+mod limits_screen;
 mod management_screen;
 mod message;
 mod new_key_screen;
@@ -41,6 +42,7 @@ pub use form::{
 };
 pub use key_overrides::{KeyOverrides, KeyPress};
 pub use layout::{DashboardLayout, Region, ScreenLayout};
+pub use limits_screen::{LimitsScreen, PlannedLimit};
 pub use management_screen::{KeyRight, ManagementScreen, StoredManagementKey};
 pub use message::{Intent, Msg, Response};
 pub use new_key_screen::{NewKeyScreen, PassphraseForm};
@@ -85,6 +87,8 @@ pub enum Screen {
     Management(Box<ManagementScreen>),
     /// The removed keys.
     Trash(TrashScreen),
+    /// The limits of several keys.
+    Limits(Box<LimitsScreen>),
 }
 
 /// A run without a screen that has not finished yet.
@@ -354,7 +358,8 @@ impl Model {
             | Screen::ActionResults(_)
             | Screen::Plan(_)
             | Screen::Management(_)
-            | Screen::Trash(_) => None,
+            | Screen::Trash(_)
+            | Screen::Limits(_) => None,
         };
         // Ticks fall on full seconds so that a countdown skips none.
         let moves = seconds.and_then(|seconds| {

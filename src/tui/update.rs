@@ -275,6 +275,10 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             trash::finish_restore(model, &trashed, result);
             Vec::new()
         }
+        Msg::Response(ticket, Response::AccountKeysFetched(current)) => {
+            limits::finish_fetch(model, ticket, current);
+            Vec::new()
+        }
         Msg::LimitEdited { update, outcome } => {
             limits::finish_edit(model, &update, outcome);
             Vec::new()
@@ -382,7 +386,8 @@ fn after_update(model: &mut Model) -> Vec<Effect> {
         | Screen::ActionResults(_)
         | Screen::Plan(_)
         | Screen::Management(_)
-        | Screen::Trash(_) => {
+        | Screen::Trash(_)
+        | Screen::Limits(_) => {
             model.dashboard.hide_revealed_key();
         }
     }

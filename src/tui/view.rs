@@ -23,6 +23,7 @@ mod help;
 mod key_charts;
 mod key_details;
 mod key_table;
+mod limits;
 mod management;
 mod messages;
 mod new_key_screen;
@@ -167,6 +168,7 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) -> 
         Screen::Plan(state) => plan::draw(state, theme, frame, body),
         Screen::Management(state) => management::draw(state, theme, frame, body),
         Screen::Trash(state) => trash::draw(state, model, theme, frame, body),
+        Screen::Limits(state) => limits::draw(state, theme, frame, body),
         Screen::Dashboard | Screen::Confirm(_) | Screen::ActionResults(_) => {
             return draw_dashboard(model, theme, frame, body);
         }

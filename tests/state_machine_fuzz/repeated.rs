@@ -37,6 +37,7 @@ pub fn is_applied_once(msg: &Msg) -> bool {
             | Response::PlanLoaded(_)
             | Response::PlanApplied(_)
             | Response::TrashLoaded(_)
+            | Response::AccountKeysFetched(_)
             | Response::SecretRead { .. },
         ) => true,
         Msg::Intent(_)

@@ -214,6 +214,11 @@ impl Fuzzer {
                     rng.or_error(|rng| rng.one_in(3).then(|| rng.account_key(hash, now)));
                 Msg::Response(ticket, Response::AccountKeyFetched(account_key))
             }
+            Effect::Request(ticket, Request::FetchAccountKeys(hashes)) => {
+                let fetch = |hash| rng.or_error(|rng| rng.account_key(hash, now));
+                let account_keys = hashes.into_iter().map(fetch).collect();
+                Msg::Response(ticket, Response::AccountKeysFetched(account_keys))
+            }
             Effect::Request(ticket, Request::UpdateKey(change)) => {
                 let mut here = change.key;
                 here.label = rng.label();

@@ -85,14 +85,6 @@ fn marks_are_never_ignored_silently() {
     mark_all(&mut model, 2);
     let effects = send_intent(&mut model, Intent::Copy);
     assert!(matches!(&effects[..], [Effect::CopyAsVariables(labels)] if labels.len() == 2));
-    for intent in [Intent::EditKey] {
-        mark_all(&mut model, 2);
-        assert!(send_intent(&mut model, intent).is_empty());
-        assert!(
-            matches!(&model.notice, Some(Err(error)) if error.message.contains("only one key"))
-        );
-        send_intent(&mut model, Intent::Back);
-    }
 }
 
 #[test]
@@ -110,4 +102,79 @@ fn disabling_without_a_management_key_is_refused_before_the_question() {
     assert!(send_intent(&mut model, Intent::ToggleDisabled).is_empty());
     assert!(model.question.is_none());
     assert!(matches!(&model.notice, Some(Err(error)) if error.advice.contains("press M")));
+}
+
+fn account_key_with_limit(label: &str, limit: f64) -> AccountKey {
+    let mut account_key = account_key(label);
+    account_key.info.limit = Some(limit).into();
+    account_key
+}
+
+/// Opens the limits of the keys `a`, `b` and `c`, of which the last cannot be read.
+fn open_limits() -> Model {
+    let mut model = model_with_keys(&["a", "b", "c"]);
+    mark_all(&mut model, 3);
+    let effects = send_intent(&mut model, Intent::EditKey);
+    let [Effect::Request(ticket, Request::FetchAccountKeys(hashes))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(hashes.len(), 3);
+    let ticket = *ticket;
+    type_text(&mut model, "20");
+    assert!(send_intent(&mut model, Intent::Submit).is_empty(), "the limits are not known yet");
+    let current = vec![
+        Ok(account_key_with_limit("a", 5.0)),
+        Ok(account_key_with_limit("b", 20.0)),
+        Err(user_error(ErrorKind::Unreachable)),
+    ];
+    send(&mut model, Msg::Response(ticket, Response::AccountKeysFetched(current)));
+    model
+}
+
+#[test]
+fn the_limits_of_marked_keys_are_shown_before_they_are_sent_and_each_has_a_result() {
+    let mut model = open_limits();
+    let Screen::Limits(screen) = &model.screen else { panic!("{:?}", model.screen) };
+    let plan = screen.plan().unwrap();
+    assert!(
+        matches!(&plan[0], PlannedLimit::Change(_, text) if text == "limit: $5.00 → $20.00"),
+        "{plan:?}"
+    );
+    assert!(matches!(&plan[1..], [PlannedLimit::Unchanged, PlannedLimit::Impossible(_)]));
+    assert!(send_intent(&mut model, Intent::Enter).is_empty(), "the next field");
+    let effects = send_intent(&mut model, Intent::Enter);
+    let [Effect::EditLimits(updates)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(updates.len(), 1);
+    assert!(matches!(&model.notice, Some(Ok(text)) if text.contains("2 of 3 keys done")));
+    let update = Box::new(updates[0].clone());
+    let outcome = KeyUpdateOutcome::Updated {
+        account_key: Some(account_key_with_limit("a", 20.0)),
+        stored_key: None,
+        warning: None,
+    };
+    send(&mut model, Msg::LimitEdited { update, outcome });
+    let Screen::ActionResults(results) = &model.screen else { panic!("{:?}", model.screen) };
+    let succeeded: Vec<bool> = results.iter().map(|result| result.succeeded).collect();
+    assert_eq!(succeeded, [false, true, true], "{results:?}");
+    send_intent(&mut model, Intent::Back);
+    send_intent(&mut model, Intent::Undo);
+    assert!(matches!(&model.question, Some(Question::RestoreLimits(limits)) if limits.len() == 1));
+}
+
+#[test]
+fn limits_that_change_no_key_are_not_sent_and_the_reset_has_its_letters() {
+    let mut model = open_limits();
+    send_intent(&mut model, Intent::EditText(tui_input::InputRequest::DeleteLine));
+    assert!(send_intent(&mut model, Intent::Submit).is_empty());
+    let Screen::Limits(screen) = &model.screen else { panic!("{:?}", model.screen) };
+    assert!(screen.error.is_some());
+    send_intent(&mut model, Intent::NextField);
+    type_text(&mut model, "w");
+    let effects = send_intent(&mut model, Intent::Enter);
+    let [Effect::EditLimits(updates)] = &effects[..] else { panic!("{effects:?}") };
+    let patches = updates.iter().map(|update| &update.account_patch.as_ref().unwrap().1);
+    for patch in patches {
+        assert_eq!(patch.limit, FieldChange::Keep);
+        assert_eq!(patch.limit_reset, FieldChange::Set(ResetInterval::Weekly));
+    }
 }

@@ -64,6 +64,23 @@ impl EffectRunner {
         });
     }
 
+    /// Fetches keys of the account, one after the other.
+    pub(super) fn fetch_account_keys(&self, ticket: Ticket, hashes: Vec<String>) {
+        self.spawn_request(ticket, move |services, _| async move {
+            let mut account_keys = Vec::with_capacity(hashes.len());
+            for hash in hashes {
+                let page_url = format!("{}/keys/{hash}", services.server);
+                let result = async {
+                    let management =
+                        management_key::require_management_key(&services, &page_url).await?;
+                    keys::fetch_account_key(&services, &management, &hash).await
+                };
+                account_keys.push(result.await.map_err(|error| error.to_user_error()));
+            }
+            Response::AccountKeysFetched(account_keys)
+        });
+    }
+
     pub(super) fn load_trash(&self, ticket: Ticket) {
         self.spawn_blocking_request(ticket, move |services| {
             let trash = inventory::list_trash(&services.location, &services.server);

@@ -57,6 +57,7 @@ impl EffectRunner {
             Request::PreviewReplacements(keys) => self.preview_replacements(ticket, keys),
             Request::FetchAccountKey(hash) => self.fetch_account_key(ticket, hash),
             Request::LoadFormChoices(hash) => self.load_form_choices(ticket, hash),
+            Request::FetchAccountKeys(hashes) => self.fetch_account_keys(ticket, hashes),
             Request::UpdateKey(update) => self.update_key(ticket, *update),
             Request::ImportKey { label, key } => self.import_key(ticket, label, key),
             Request::StoreManagementKey(key) => self.store_management_key(ticket, key),

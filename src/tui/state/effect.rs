@@ -122,6 +122,8 @@ pub enum Request {
     /// Read the workspaces and guardrails that the form offers, and the guardrail of the key with this
     /// hash; result: [`Response::FormChoicesLoaded`].
     LoadFormChoices(Option<String>),
+    /// Fetch the keys of the account with these hashes; result: [`Response::AccountKeysFetched`].
+    FetchAccountKeys(Vec<String>),
     /// Change a key; result: [`Response::KeyUpdated`].
     UpdateKey(Box<KeyUpdate>),
     /// Check and store a management key; result: [`Response::ManagementKeyStored`].

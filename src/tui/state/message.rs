@@ -296,6 +296,8 @@ pub enum Response {
     AccountKeyFetched(Result<Option<AccountKey>, UserError>),
     /// The choices of the form were read; `None` without a management key.
     FormChoicesLoaded(Option<FormChoices>),
+    /// Several keys of the account were fetched, in the order of the request.
+    AccountKeysFetched(Vec<Result<AccountKey, UserError>>),
     /// A key update finished.
     KeyUpdated(KeyUpdateOutcome),
     /// A management key was checked and stored, or that failed.

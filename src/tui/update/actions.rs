@@ -13,10 +13,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Rotate => open_confirm_dialog(model, ConfirmKind::Rotate),
         Intent::RespondToLeak => open_confirm_dialog(model, ConfirmKind::RespondToLeak),
         Intent::Remove => confirm_remove(model),
-        Intent::EditKey if model.dashboard.marked_hashes.len() > 1 => {
-            show_one_key_error(model, "edited");
-            Vec::new()
-        }
+        Intent::EditKey if model.dashboard.marked_hashes.len() > 1 => limits::open(model),
         Intent::Undo => undo(model),
         Intent::OpenTrash => trash::open(model),
         Intent::EditKey => {
@@ -82,15 +79,6 @@ pub(super) fn show_not_stored_error(model: &mut Model) {
         ErrorKind::NotFound,
         "this key is not stored here",
         "OpenRouter shows a key only at its creation; d, e and x still work",
-    )));
-}
-
-/// Says that the marks cannot be used for an action on one key.
-fn show_one_key_error(model: &mut Model, what: &str) {
-    model.notify(Err(UserError::new(
-        ErrorKind::InvalidInput,
-        format!("only one key can be {what} at a time"),
-        "press esc to clear the marks",
     )));
 }
 

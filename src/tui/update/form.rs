@@ -121,7 +121,8 @@ pub(super) fn update_used_labels(model: &mut Model) {
         | Screen::ActionResults(_)
         | Screen::Plan(_)
         | Screen::Management(_)
-        | Screen::Trash(_) => {}
+        | Screen::Trash(_)
+        | Screen::Limits(_) => {}
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Screen::Plan(_) => plan::handle_intent(model, intent),
         Screen::Management(_) => management::handle_intent(model, intent),
         Screen::Trash(_) => trash::handle_intent(model, intent),
+        Screen::Limits(_) => limits::handle_intent(model, intent),
         Screen::ActionResults(_) => {
             if matches!(intent, Intent::Back | Intent::Enter) {
                 model.screen = Screen::Dashboard;

@@ -1,8 +1,14 @@
-//! Edits of limits: their results, and undo.
+//! Edits of limits: the screen for several keys, the results, and undo.
 
 use super::bulk;
-use crate::domain::{ErrorKind, KeyUpdate, KeyUpdateOutcome, Label, UserError};
-use crate::tui::state::{Effect, Model, Question, UndoableChange};
+use crate::domain::{
+    AccountKey, ErrorKind, FieldChange, KeyUpdate, KeyUpdateOutcome, Label, ResetInterval,
+    StoredKey, UserError,
+};
+use crate::tui::state::{
+    Effect, Intent, LimitsScreen, Model, PlannedLimit, Question, Request, Screen, Ticket,
+    UndoableChange,
+};
 
 /// Remembers how to revert an edit of a limit; edits of several keys are reverted together. Returns the
 /// end of the message.
@@ -24,7 +30,10 @@ pub(super) fn confirm_restore(model: &mut Model, updates: &[KeyUpdate]) {
 /// Sets the limits again that the answered question named.
 pub(super) fn restore(model: &mut Model) -> Vec<Effect> {
     match model.undoable.take() {
-        Some(UndoableChange::LimitsEdited(updates)) => send(model, updates),
+        Some(UndoableChange::LimitsEdited(updates)) => {
+            let labels = updates.iter().map(|update| update.key.label.clone()).collect();
+            send(model, updates, labels)
+        }
         other => {
             model.undoable = other;
             Vec::new()
@@ -32,10 +41,11 @@ pub(super) fn restore(model: &mut Model) -> Vec<Effect> {
     }
 }
 
-/// Sends changes of limits. What is undone next are these.
-fn send(model: &mut Model, updates: Vec<KeyUpdate>) -> Vec<Effect> {
+/// Sends changes of limits. What is undone next are these. `labels` are those of all keys that get a
+/// result.
+fn send(model: &mut Model, updates: Vec<KeyUpdate>, labels: Vec<Label>) -> Vec<Effect> {
     model.undoable = None;
-    bulk::begin(model, updates.iter().map(|update| update.key.label.clone()));
+    bulk::begin(model, labels);
     model.dashboard.marked_hashes.clear();
     model.notice = Some(Ok(match &updates[..] {
         [update] => format!("changing the limit of '{}'", current_label(model, update)),
@@ -81,4 +91,98 @@ pub(super) fn finish_edit(model: &mut Model, update: &KeyUpdate, outcome: KeyUpd
 fn current_label(model: &Model, update: &KeyUpdate) -> Label {
     let key = model.dashboard.find_key(&update.key.hash).unwrap_or(&update.key);
     key.label.clone()
+}
+
+/// Opens the screen for several keys and fetches their limits.
+pub(super) fn open(model: &mut Model) -> Vec<Effect> {
+    let keys: Vec<StoredKey> = model.dashboard.target_keys().into_iter().cloned().collect();
+    if model.account.lacks_management_key {
+        model.notify(Err(UserError::new(
+            ErrorKind::Failed,
+            "to edit limits needs a management key, and none is stored",
+            "press M to store one, or o to change a key on its page",
+        )));
+        return Vec::new();
+    }
+    model.dashboard.hide_revealed_key();
+    let ticket = model.next_ticket();
+    let hashes = keys.iter().map(|key| key.hash.clone()).collect();
+    model.screen = Screen::Limits(Box::new(LimitsScreen::new(keys, ticket)));
+    vec![Effect::Request(ticket, Request::FetchAccountKeys(hashes))]
+}
+
+/// Handles the fetched keys.
+pub(super) fn finish_fetch(
+    model: &mut Model,
+    ticket: Ticket,
+    current: Vec<Result<AccountKey, UserError>>,
+) {
+    if let Screen::Limits(screen) = &mut model.screen
+        && screen.ticket == ticket
+    {
+        screen.current.get_or_insert(current);
+    }
+}
+
+pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let Screen::Limits(screen) = &mut model.screen else { return Vec::new() };
+    screen.error = None;
+    match intent {
+        Intent::Back => model.screen = Screen::Dashboard,
+        Intent::NextField | Intent::PreviousField => {
+            screen.is_reset_focused = !screen.is_reset_focused;
+        }
+        Intent::TypeChar(' ') if screen.is_reset_focused => screen.step_reset(1),
+        Intent::TypeChar(c) if screen.is_reset_focused => {
+            if let Some(reset) = reset_for_letter(c) {
+                screen.limit_reset = reset;
+            }
+        }
+        Intent::TypeChar(c) => screen.limit.insert(c),
+        Intent::Paste(text) if !screen.is_reset_focused => screen.limit.paste(&text),
+        Intent::EditText(request) => screen.edit(request),
+        Intent::Enter if !screen.is_reset_focused => screen.is_reset_focused = true,
+        Intent::Enter | Intent::Submit => return submit(model),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Returns the reset for a letter: `n` never, `d` daily, `w` weekly, `m` monthly.
+fn reset_for_letter(c: char) -> Option<FieldChange<ResetInterval>> {
+    if c == 'n' {
+        return Some(FieldChange::Clear);
+    }
+    let mut intervals = ResetInterval::ALL.into_iter();
+    intervals.find(|interval| interval.as_str().starts_with(c)).map(FieldChange::Set)
+}
+
+/// Sends what the screen shows. What cannot be sent has a result too.
+fn submit(model: &mut Model) -> Vec<Effect> {
+    let Screen::Limits(screen) = &mut model.screen else { return Vec::new() };
+    let Some(plan) = screen.plan() else { return Vec::new() };
+    if !plan.iter().any(|planned| matches!(planned, PlannedLimit::Change(..))) {
+        screen.error = Some("no key would be changed".into());
+        return Vec::new();
+    }
+    let keys = std::mem::take(&mut screen.keys);
+    model.screen = Screen::Dashboard;
+    let (mut updates, mut results) = (Vec::new(), Vec::new());
+    for (key, planned) in keys.iter().zip(plan) {
+        match planned {
+            PlannedLimit::Change(update, _) => updates.push(*update),
+            PlannedLimit::Unchanged => {
+                results.push((&key.label, Ok(format!("'{}' stays as it is", key.label))));
+            }
+            PlannedLimit::Impossible(reason) => results.push((
+                &key.label,
+                Err(UserError::new(ErrorKind::Failed, reason, "the key was not changed")),
+            )),
+        }
+    }
+    let effects = send(model, updates, keys.iter().map(|key| key.label.clone()).collect());
+    for (label, result) in results {
+        bulk::record(model, label, result);
+    }
+    effects
 }

@@ -28,7 +28,8 @@ pub(super) fn finish_provisioning(
         | Screen::ActionResults(_)
         | Screen::Plan(_)
         | Screen::Management(_)
-        | Screen::Trash(_) => false,
+        | Screen::Trash(_)
+        | Screen::Limits(_) => false,
     };
     let background_run = model.background_runs.iter().position(|run| run.ticket == ticket);
     let background_run = background_run.map(|index| model.background_runs.remove(index));
