@@ -304,8 +304,14 @@ impl Model {
 
     /// Returns the regions of the dashboard.
     pub fn layout(&self) -> DashboardLayout {
-        let count = self.dashboard.all_keys().len();
-        DashboardLayout::new(self.terminal_size, self.dashboard.is_pane_open, count)
+        self.layout_of(self.terminal_size)
+    }
+
+    /// Returns the regions of the dashboard on a terminal of `size`, in columns and rows.
+    pub fn layout_of(&self, size: (u16, u16)) -> DashboardLayout {
+        let dashboard = &self.dashboard;
+        let (count, urgent) = (dashboard.all_keys().len(), dashboard.attention_list.len());
+        DashboardLayout::new(size, dashboard.is_pane_open, count, urgent)
     }
 
     /// Returns the rows on screen and their keys.

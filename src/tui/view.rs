@@ -45,9 +45,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{Block, Borders};
 
-use crate::tui::state::{
-    DashboardLayout, Intent, KeyList, Model, Overlay, Region, Screen, ScreenLayout,
-};
+use crate::tui::state::{Intent, KeyList, Model, Overlay, Region, Screen, ScreenLayout};
 
 pub use crate::platform::environment::MIN_TERMINAL_SIZE;
 
@@ -179,22 +177,20 @@ fn draw_body(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) -> 
 fn draw_dashboard(model: &Model, theme: Theme, frame: &mut Frame<'_>, body: Rect) -> u16 {
     // The frame may be newer than the size that the model knows.
     let area = frame.area();
-    let count = model.dashboard.all_keys().len();
-    let is_pane_open = model.dashboard.is_pane_open;
-    let layout = DashboardLayout::new((area.width, area.height), is_pane_open, count);
+    let layout = model.layout_of((area.width, area.height));
     let keys = &model.dashboard.keys;
     match (keys, model.dashboard.selected_key()) {
         (KeyList::Loaded(_), Some(key)) if model.dashboard.are_details_shown => {
             return key_details::draw_page(key, model, theme, frame, body);
         }
         (KeyList::Loaded(_), Some(key)) => {
-            warnings::draw(model, theme, frame, layout.attention.into());
+            warnings::draw(model, &layout, theme, frame);
             key_table::draw(model, &layout, theme, frame);
             overview::draw_totals(model, &layout, theme, frame);
             pane::draw(key, model, &layout, theme, frame);
         }
         _ => {
-            warnings::draw(model, theme, frame, layout.attention.into());
+            warnings::draw_row(model, theme, frame, layout.attention.into());
             let below = Rect { y: body.y + 1, height: body.height - 1, ..body };
             warnings::draw_empty_state(keys, model, theme, frame, below);
         }

@@ -88,3 +88,16 @@ fn a_step_without_the_pane_repaints_two_rows() {
     let rows: std::collections::BTreeSet<_> = changed.iter().map(|(_, row, _)| *row).collect();
     assert_eq!(rows.into_iter().collect::<Vec<_>>(), [2, 4, 5], "the position and two rows");
 }
+
+#[test]
+fn large_terminals_say_what_to_press_for_the_keys_that_need_attention() {
+    let shown = drawn(&in_every_state((160, 50)));
+    let line = |label: &str| shown.lines().find(|line| line.contains(label)).unwrap().to_owned();
+    let spent = line("at its limit, resets in 12 hours");
+    assert!(spent.contains("spent") && spent.contains("e raise the limit"), "{spent}");
+    assert!(line("rejected").contains("R rotate"), "{shown}");
+    assert!(shown.contains("Attention  5") && shown.contains("+1 more  ! next"), "{shown}");
+    assert!(shown.contains("All keys  9"), "{shown}");
+    let shown = drawn(&in_every_state((159, 50)));
+    assert!(shown.contains("5 need you") && !shown.contains("Attention"), "{shown}");
+}

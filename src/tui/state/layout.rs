@@ -8,6 +8,11 @@ const MIN_ROWS_BELOW: u16 = 24;
 const LIST_COLUMNS: std::ops::RangeInclusive<u16> = 84..=150;
 /// The width of a list without a pane beside it.
 const MAX_LIST_COLUMNS: u16 = 200;
+/// The minimum width at which the keys that need attention stand in rows of their own, with what to
+/// press, and the minimum height.
+const MIN_ATTENTION_SIZE: (u16, u16) = (160, 30);
+/// The most keys in those rows.
+const MAX_ATTENTION_ROWS: u16 = 4;
 /// Rows above the body: the header and a rule.
 const ROWS_ABOVE: u16 = 2;
 /// Rows below the body: a rule, the message and the footer.
@@ -94,8 +99,10 @@ impl ScreenLayout {
 /// The regions of the dashboard's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DashboardLayout {
-    /// The row that names what needs attention.
+    /// The row that names what needs attention, or on a large terminal a heading and a row for each key.
     pub attention: Region,
+    /// The heading of the list, where rows of attention stand above it.
+    pub list_heading: Option<Region>,
     /// The titles of the columns.
     pub titles: Region,
     /// The rows of the list.
@@ -111,16 +118,32 @@ pub struct DashboardLayout {
 }
 
 impl DashboardLayout {
-    /// Returns the regions of a terminal of `size`, in columns and rows. What a list of `key_count` keys
-    /// does not need goes to the charts.
-    pub fn new(size: (u16, u16), is_pane_open: bool, key_count: usize) -> Self {
+    /// Returns the regions of a terminal of `size`, in columns and rows. What a list of `key_count` keys,
+    /// of which `urgent_count` need attention, does not need goes to the charts.
+    pub fn new(
+        size: (u16, u16),
+        is_pane_open: bool,
+        key_count: usize,
+        urgent_count: usize,
+    ) -> Self {
         let needed = u16::try_from(key_count).unwrap_or(u16::MAX).saturating_add(2);
         let body = ScreenLayout::new(size).body;
         let is_pane_beside = is_pane_open && size.0 >= MIN_COLUMNS_BESIDE;
-        let (attention, rest) = body.split_rows(1);
+        let (mut attention, rest) = body.split_rows(1);
+        let urgent = u16::try_from(urgent_count).unwrap_or(u16::MAX).min(MAX_ATTENTION_ROWS);
+        let has_rows =
+            urgent > 0 && size.0 >= MIN_ATTENTION_SIZE.0 && size.1 >= MIN_ATTENTION_SIZE.1;
+        let mut list_heading = None;
         let (list, pane) = if is_pane_beside {
             let width = (size.0 * 23 / 40).clamp(*LIST_COLUMNS.start(), *LIST_COLUMNS.end());
-            let (list, pane) = rest.split_columns(width);
+            let (mut list, mut pane) = rest.split_columns(width);
+            if has_rows {
+                let heading;
+                (list, pane) = body.split_columns(width);
+                (attention, list) = list.split_rows(1 + urgent);
+                (heading, list) = list.split_rows(1);
+                list_heading = Some(heading);
+            }
             (list, Some(pane))
         } else if is_pane_open && size.1 >= MIN_ROWS_BELOW {
             let least = (rest.height * 2 / 5).clamp(8, 18);
@@ -143,7 +166,7 @@ impl DashboardLayout {
         let list = Region { width: list.width.min(MAX_LIST_COLUMNS), ..list };
         let (titles, rows) = list.split_rows(1);
         let (rows, scrollbar) = rows.split_columns(rows.width.saturating_sub(1));
-        Self { attention, titles, rows, scrollbar, totals, pane, is_pane_beside }
+        Self { attention, list_heading, titles, rows, scrollbar, totals, pane, is_pane_beside }
     }
 
     /// Returns the number of keys that the list shows at once, at least 1.
@@ -160,9 +183,11 @@ mod tests {
     fn regions_lie_in_the_screen_and_do_not_overlap() {
         for width in 60..=300 {
             for height in 16..=80 {
-                for (is_open, count) in [(false, 4), (true, 4), (true, 1_000)] {
+                for (is_open, count, urgent) in
+                    [(false, 4, 2), (true, 4, 0), (true, 4, 3), (true, 1_000, 500)]
+                {
                     let screen = ScreenLayout::new((width, height));
-                    let layout = DashboardLayout::new((width, height), is_open, count);
+                    let layout = DashboardLayout::new((width, height), is_open, count, urgent);
                     let regions: Vec<Region> = [
                         screen.header,
                         screen.rule,
@@ -174,6 +199,7 @@ mod tests {
                         layout.scrollbar,
                     ]
                     .into_iter()
+                    .chain(layout.list_heading)
                     .chain(layout.totals)
                     .chain(layout.pane)
                     .collect();

@@ -1,33 +1,110 @@
 //! The warning line above the table of keys, and the text that replaces an empty table.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use ratatui::widgets::Clear;
 use unicode_width::UnicodeWidthStr;
 
 use super::text::{to_sentence, truncate};
 use super::{Theme, text};
 use crate::domain::{KeyState, RetirementStatus, StoredKey, format_relative_time};
-use crate::tui::state::{KeyList, Model, spent_share};
+use crate::tui::keymap::screen_bindings;
+use crate::tui::state::{DashboardLayout, Intent, KeyList, Model, spent_share};
+
+/// Draws what needs attention: in one row, or on a large terminal in a row for each of the worst keys.
+pub fn draw(model: &Model, layout: &DashboardLayout, theme: Theme, frame: &mut Frame<'_>) {
+    let area = Rect::from(layout.attention);
+    let Some(list_heading) = layout.list_heading.map(Rect::from) else {
+        return draw_row(model, theme, frame, area);
+    };
+    let urgent = list_urgent_keys(model);
+    let heading = Line::from(vec![
+        Span::styled("Attention", theme.strong()),
+        Span::styled(format!("  {}", urgent.len()), theme.dim()),
+    ]);
+    let rows = text::draw_heading(heading, theme, frame, area);
+    if let Some(warning) = format_account_warning(model, theme, usize::from(area.width) - 1) {
+        frame.render_widget(Clear, Rect { height: 1, ..area });
+        frame.render_widget(warning, Rect { height: 1, ..area });
+    }
+    let count = usize::from(rows.height);
+    let keys = model.dashboard.stored_keys();
+    let shown = urgent.iter().take(count).filter_map(|index| keys.get(*index));
+    let widest = shown.map(|key| key.label.as_str().width()).max().unwrap_or(0);
+    let label_width = widest.min(usize::from(rows.width) / 3);
+    for (y, (position, index)) in (rows.y..).zip(urgent.iter().enumerate().take(count)) {
+        let row = Rect { y, height: 1, ..rows };
+        let Some(key) = keys.get(*index) else { continue };
+        let Some(reason) = Reason::of(*index, key, model, theme) else { continue };
+        let is_last = position + 1 == count && urgent.len() > count;
+        let action = if is_last {
+            let more = format!("+{} more  ", urgent.len() - count);
+            let next = key_text(model, &Intent::NextAttention);
+            Line::from(vec![
+                Span::styled(more, theme.dim()),
+                Span::styled(next, theme.accent()),
+                Span::raw(" next "),
+            ])
+        } else {
+            Line::from(vec![
+                Span::styled(key_text(model, &reason.intent), theme.accent()),
+                Span::raw(format!(" {} ", reason.action)),
+            ])
+        };
+        let action_width = u16::try_from(action.width()).unwrap_or(row.width).min(row.width);
+        let label = truncate(key.label.as_str(), label_width);
+        let gap = " ".repeat(label_width.saturating_sub(label.width()) + 2);
+        let room = usize::from(row.width - action_width).saturating_sub(label_width + 6);
+        let line = Line::from(vec![
+            Span::raw(" "),
+            Span::styled(format!("{} ", reason.symbol), reason.style),
+            Span::raw(label),
+            Span::raw(gap),
+            Span::styled(truncate(&reason.text, room), reason.style),
+        ]);
+        frame.render_widget(line, row);
+        let right = Rect { x: row.right() - action_width, width: action_width, ..row };
+        frame.render_widget(action, right);
+    }
+    let heading = Line::from(vec![
+        Span::styled("All keys", theme.strong()),
+        Span::styled(format!("  {}", model.dashboard.all_keys().len()), theme.dim()),
+    ]);
+    text::draw_heading(heading, theme, frame, list_heading);
+    draw_position(model, theme, frame, list_heading);
+}
+
+/// Returns the key that triggers an action of the dashboard.
+fn key_text(model: &Model, intent: &Intent) -> String {
+    let bindings = screen_bindings(model);
+    let binding = bindings.iter().find(|binding| binding.intent() == *intent);
+    binding.map_or_else(String::new, |binding| binding.key_text().into_owned())
+}
 
 /// Draws the most important warnings in one row.
-pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, line: Rect) {
+pub fn draw_row(model: &Model, theme: Theme, frame: &mut Frame<'_>, line: Rect) {
     let line = draw_position(model, theme, frame, line);
     let width = usize::from(line.width);
+    let warning = format_account_warning(model, theme, width)
+        .unwrap_or_else(|| format_attention(model, theme, width));
+    frame.render_widget(warning, line);
+}
+
+/// Returns a warning that goes before those of single keys.
+fn format_account_warning(model: &Model, theme: Theme, width: usize) -> Option<Line<'static>> {
     if let Some(text) = format_pending_attempts(model, width) {
-        frame.render_widget(Line::styled(text, theme.warning()), line);
-    } else if model.refresh.has_insufficient_credits {
-        let texts = [
-            " ! The account is out of credit: requests of all keys fail (402).",
-            " ! Out of credit: requests of all keys fail (402).",
-        ];
-        frame.render_widget(Line::styled(first_that_fits(texts, width), theme.error()), line);
-    } else {
-        frame.render_widget(format_attention(model, theme, width), line);
+        return Some(Line::styled(text, theme.warning()));
     }
+    let texts = [
+        " ! The account is out of credit: requests of all keys fail (402).",
+        " ! Out of credit: requests of all keys fail (402).",
+    ];
+    let is_out = model.refresh.has_insufficient_credits;
+    is_out.then(|| Line::styled(first_that_fits(texts, width), theme.error()))
 }
 
 /// Draws the number of the selected row at the right and returns what is left of it.
@@ -52,23 +129,22 @@ fn first_that_fits<const N: usize>(texts: [&str; N], width: usize) -> String {
 /// More reasons than these fit no screen.
 const MAX_REASONS: usize = 20;
 
+/// Returns the keys that need attention by their index in the inventory, the most important first.
+fn list_urgent_keys(model: &Model) -> Vec<usize> {
+    let keys = model.dashboard.stored_keys();
+    let others = keys.iter().enumerate().filter(|(_, key)| key.is_of_unconfirmed_account());
+    let urgent = model.dashboard.attention_list.iter().map(|(index, _)| *index);
+    let unused = keys.iter().enumerate().filter(|(_, key)| is_unused_replacement(key, model));
+    let mut seen = HashSet::new();
+    let all = others.map(|(index, _)| index).chain(urgent).chain(unused.map(|(index, _)| index));
+    all.filter(|index| seen.insert(*index)).collect()
+}
+
 /// Returns how many keys need attention, and as many reasons as fit. Each key counts once, and has its
 /// most important reason.
 fn format_attention(model: &Model, theme: Theme, width: usize) -> Line<'static> {
     let keys = model.dashboard.stored_keys();
-    let states: HashMap<usize, KeyState> = model.dashboard.attention_list.iter().copied().collect();
-    let others = keys.iter().enumerate().filter(|(_, key)| key.is_of_unconfirmed_account());
-    let other_accounts: Vec<usize> = others.map(|(index, _)| index).collect();
-    let urgent = model.dashboard.attention_list.iter().map(|(index, _)| *index);
-    let unused = keys.iter().enumerate().filter(|(_, key)| is_unused_replacement(key, model));
-    let mut seen = HashSet::new();
-    let all: Vec<usize> = other_accounts
-        .iter()
-        .copied()
-        .chain(urgent)
-        .chain(unused.map(|(index, _)| index))
-        .filter(|index| seen.insert(*index))
-        .collect();
+    let all = list_urgent_keys(model);
     if all.is_empty() {
         return Line::default();
     }
@@ -76,15 +152,11 @@ fn format_attention(model: &Model, theme: Theme, width: usize) -> Line<'static> 
     let text = format!("{} {}  ", all.len(), if all.len() == 1 { "needs you" } else { "need you" });
     line.push_span(Span::styled(text, theme.strong()));
     for (position, index) in all.iter().enumerate() {
-        let reason = keys.get(*index).filter(|_| position < MAX_REASONS).and_then(|key| {
-            if other_accounts.contains(index) {
-                let label = truncate(key.label.as_str(), 30);
-                return Some((format!("{label} belongs to another account"), theme.warning()));
-            }
-            match states.get(index) {
-                Some(state) => format_key_warning(key, *state, model, theme),
-                None => format_unused_replaced_key(key, model).map(|text| (text, theme.warning())),
-            }
+        let key = keys.get(*index).filter(|_| position < MAX_REASONS);
+        let reason = key.and_then(|key| {
+            let reason = Reason::of(*index, key, model, theme)?;
+            let label = truncate(key.label.as_str(), 20);
+            Some((format!("{label} {}", reason.text), reason.style))
         });
         let (text, style) = reason.unwrap_or_default();
         let separator = if position == 0 { "" } else { " · " };
@@ -101,39 +173,73 @@ fn format_attention(model: &Model, theme: Theme, width: usize) -> Line<'static> 
     line
 }
 
-/// Returns for example `ci 92% spent` and `agent ends in 2 days`.
-fn format_key_warning(
-    stored_key: &StoredKey,
-    state: KeyState,
-    model: &Model,
-    theme: Theme,
-) -> Option<(String, Style)> {
-    let label = truncate(stored_key.label.as_str(), 20);
-    let text = match state {
-        KeyState::LimitReached => match stored_key.next_reset(model.now) {
-            Some(at) => {
-                format!("{label} at its limit, resets {}", format_relative_time(model.now, at))
+/// Why a key needs attention, and the action that helps.
+struct Reason {
+    symbol: &'static str,
+    style: Style,
+    /// Without the label, for example `92% spent` or `ends in 2 days`.
+    text: String,
+    action: &'static str,
+    intent: Intent,
+}
+
+impl Reason {
+    /// Returns the most important reason of the key at an index of the inventory.
+    fn of(index: usize, key: &StoredKey, model: &Model, theme: Theme) -> Option<Self> {
+        let other = |text: String, action, intent| Self {
+            symbol: "!",
+            style: theme.warning(),
+            text,
+            action,
+            intent,
+        };
+        if key.is_of_unconfirmed_account() {
+            let text = "belongs to another account".to_owned();
+            return Some(other(text, "remove", Intent::Remove));
+        }
+        let urgent = model.dashboard.attention_list.iter();
+        let state = urgent.clone().find(|(urgent, _)| *urgent == index).map(|(_, state)| *state);
+        let Some(state) = state else {
+            let text = format_unused_replaced_key(key, model)?;
+            return Some(other(text, "remove", Intent::Remove));
+        };
+        let text = format_key_warning(key, state, model)?;
+        let (action, intent) = match state {
+            KeyState::LimitReached | KeyState::Low => ("raise the limit", Intent::EditKey),
+            KeyState::Expiring | KeyState::Expired | KeyState::Rejected => {
+                ("rotate", Intent::Rotate)
             }
-            None => format!("{label} at its limit"),
+            KeyState::Blocked | KeyState::Active | KeyState::Disabled | KeyState::Unknown => {
+                ("open", Intent::ToggleDetails)
+            }
+        };
+        let (symbol, style) = theme.state_marker(state);
+        Some(Self { symbol, style, text, action, intent })
+    }
+}
+
+/// Returns for example `92% spent` and `ends in 2 days`.
+fn format_key_warning(key: &StoredKey, state: KeyState, model: &Model) -> Option<String> {
+    Some(match state {
+        KeyState::LimitReached => match key.next_reset(model.now) {
+            Some(at) => format!("at its limit, resets {}", format_relative_time(model.now, at)),
+            None => "at its limit".to_owned(),
         },
         KeyState::Blocked => {
             let until = crate::domain::format_date;
-            let by = stored_key.describe_block(model.now, until).unwrap_or_default();
-            format!("{label} blocked {by}")
+            format!("blocked {}", key.describe_block(model.now, until).unwrap_or_default())
         }
-        KeyState::Rejected => format!("{label} rejected"),
-        KeyState::Low => match spent_share(stored_key, model.now) {
-            share if share >= 0.0 => format!("{label} {:.0}% spent", (share * 100.0).floor()),
-            _ => format!("{label} nearly spent"),
+        KeyState::Rejected => "rejected".to_owned(),
+        KeyState::Low => match spent_share(key, model.now) {
+            share if share >= 0.0 => format!("{:.0}% spent", (share * 100.0).floor()),
+            _ => "nearly spent".to_owned(),
         },
-        KeyState::Expired => format!("{label} ended"),
+        KeyState::Expired => "ended".to_owned(),
         KeyState::Expiring => {
-            let at = stored_key.expires_at().value()?;
-            format!("{label} ends {}", format_relative_time(model.now, at))
+            format!("ends {}", format_relative_time(model.now, key.expires_at().value()?))
         }
         KeyState::Active | KeyState::Disabled | KeyState::Unknown => return None,
-    };
-    Some((text, theme.state_marker(state).1))
+    })
 }
 
 fn is_unused_replacement(stored_key: &StoredKey, model: &Model) -> bool {
@@ -142,10 +248,9 @@ fn is_unused_replacement(stored_key: &StoredKey, model: &Model) -> bool {
 
 /// Returns a warning about a replaced key that is no longer used.
 fn format_unused_replaced_key(stored_key: &StoredKey, model: &Model) -> Option<String> {
-    let label = truncate(stored_key.label.as_str(), 20);
     match model.dashboard.retirement_status(stored_key, model.now) {
         RetirementStatus::Unused(status) | RetirementStatus::Inactive(status) => {
-            Some(format!("{label} {status}: press x, then r to delete it"))
+            Some(format!("{status}: press x, then r to delete it"))
         }
         RetirementStatus::NotReplaced
         | RetirementStatus::InUse(_)
