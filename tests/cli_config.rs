@@ -185,3 +185,34 @@ fn the_sandbox_is_stated_where_it_is_in_use() {
     let (_, out, _) = home.run(&["--sandbox", "profile", "show"]);
     assert!(out.contains("none: the sandbox keeps everything in memory"), "{out}");
 }
+
+#[test]
+fn config_show_has_the_theme_in_effect_and_marks_values_that_are_not_used() {
+    let home = home_with_config(
+        "[dashboard]\ntheme = \"drak\"\nsort = \"label\"\n[keys]\nnew-key = \"q\"\nimport = \"I\"\n[new]\nlimit = \"x\"\n",
+    );
+    let row = |name: &str| {
+        let (code, out, err) = home.run(&["config", "show", "--json"]);
+        assert_eq!(code, 0, "{err}");
+        let document: Value = serde_json::from_str(&out).unwrap();
+        let rows = document["settings"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{out}"));
+        json!([row["value"], row["origin"], row["invalid_line"]])
+    };
+    assert_eq!(row("dashboard.theme"), json!(["auto", "built-in", 2]));
+    assert_eq!(row("dashboard.sort"), json!(["label", "configuration file, line 3", null]));
+    // The key of another action is not used; the built-in one is.
+    assert_eq!(row("keys.new-key"), json!(["n", "built-in", 5]));
+    assert_eq!(row("keys.import"), json!(["I", "configuration file, line 6", null]));
+    assert_eq!(row("new.limit"), json!(["10", "built-in", 8]));
+    let (_, out, _) = home.run(&["config", "show"]);
+    assert!(out.contains("built-in; line 2 is not valid"), "{out}");
+    // What the dashboard kept goes before the built-in theme, and its order before the configured one.
+    fs::create_dir_all(home.data()).unwrap();
+    let view = json!({"theme": "light", "sort": "created"}).to_string();
+    fs::write(home.data().join("view.json"), view).unwrap();
+    assert_eq!(row("dashboard.theme"), json!(["light", "the dashboard's last run", 2]));
+    assert_eq!(row("dashboard.sort"), json!(["created", "the dashboard's last run", null]));
+    fs::write(config_path(&home), "[dashboard]\ntheme = \"dark\"\n").unwrap();
+    assert_eq!(row("dashboard.theme"), json!(["dark", "configuration file, line 2", null]));
+}

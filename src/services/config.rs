@@ -21,7 +21,7 @@ use crate::storage::secret_store::{self, SecretStore};
 pub use field::{Field, parse_duration};
 pub use file::{ConfigFile, ProfileTable, Setting, default_path, example};
 pub use profile::{keychain_service, profile_dir, read_profile_in_use, use_profile};
-pub use settings::{DashboardNames, Origin, Settings, Value};
+pub use settings::{DashboardNames, LastView, Origin, Settings, Value};
 
 /// Server to use without `--server`.
 pub const DEFAULT_SERVER: &str = "https://openrouter.ai";

@@ -1,5 +1,6 @@
 //! The names that the section `[dashboard]` and the section `[keys]` of the configuration file accept.
 
+use super::effects;
 use super::keymap;
 use super::state::SortOrder;
 use crate::domain::ThemeChoice;
@@ -14,6 +15,7 @@ pub const CONFIG_NAMES: DashboardNames = DashboardNames {
     // Read back with `Settings::bindings`: action and key.
     actions: keymap::action_names,
     check_key: keymap::check_key,
+    last_view: |location| effects::load_view(location).to_last_view(),
     conflicts: |bindings| keymap::resolve_key_overrides(bindings.iter().copied()).1,
 };
 

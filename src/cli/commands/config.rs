@@ -7,7 +7,8 @@ use crate::cli::output::print;
 use crate::cli::table::{Column, format_table, terminal_width};
 use crate::cli::{GlobalArgs, LoadedSettings};
 use crate::domain::{ErrorKind, UserError};
-use crate::services::config::{self, DEFAULT_SERVER, DashboardNames, Field, Origin};
+use crate::services::config::{self, DEFAULT_SERVER, DashboardNames, Field, LastView, Origin};
+use crate::storage::json_store::StoreLocation;
 
 /// A subcommand of `config`.
 #[derive(Subcommand, Debug)]
@@ -67,6 +68,17 @@ struct Row {
     name: String,
     value: Option<String>,
     origin: Origin,
+    /// The line of the file that has a value which is not used.
+    rejected: Option<usize>,
+}
+
+impl Row {
+    fn describe_origin(&self) -> String {
+        match self.rejected {
+            Some(line) => format!("{}; line {line} is not valid", self.origin),
+            None => self.origin.to_string(),
+        }
+    }
 }
 
 /// Returns all settings: those of the run, then the fields of the file.
@@ -79,11 +91,14 @@ fn list_settings(
         name: name.into(),
         value: Some(value),
         origin: options.origin(name),
+        rejected: None,
     };
+    let view = last_view(options, loaded, names);
     let mut rows = vec![Row {
         name: "profile".into(),
         value: Some(loaded.profile.to_string()),
         origin: loaded.profile_origin.clone(),
+        rejected: None,
     }];
     let fields = Field::OF_PROFILE.into_iter().chain(Field::OF_SECTIONS);
     rows.extend(fields.filter(|field| field.exists(names)).map(|field| {
@@ -106,17 +121,46 @@ fn list_settings(
             (None, Field::Server | Field::Store) if options.sandbox => options.origin("sandbox"),
             (None, _) => Origin::BuiltIn,
         };
-        Row { name: field.dotted_name(), value, origin }
+        // The dashboard takes the theme of its last run unless one is configured, and the order always.
+        let kept = match field {
+            Field::Theme => {
+                view.theme.filter(|theme| value.as_deref() == Some("auto") && *theme != "auto")
+            }
+            Field::Sort => view.sort.filter(|sort| value.as_deref() != Some(sort)),
+            _ => None,
+        };
+        let (value, origin) = match kept {
+            Some(kept) => (Some(kept.to_owned()), Origin::Dashboard),
+            None => (value, origin),
+        };
+        let name = field.dotted_name();
+        Row { rejected: loaded.file.rejected.get(&name).copied(), name, value, origin }
     }));
     rows.extend(loaded.file.bindings.iter().map(|(action, key)| Row {
         name: format!("keys.{action}"),
         value: Some(key.text.clone()),
         origin: Origin::File(key.line),
+        rejected: None,
+    }));
+    rows.extend((names.actions)().iter().filter_map(|(action, key)| {
+        let name = format!("keys.{action}");
+        let rejected = Some(*loaded.file.rejected.get(&name)?);
+        Some(Row { name, value: Some((*key).to_owned()), origin: Origin::BuiltIn, rejected })
     }));
     rows.push(option("timeout", options.timeout.to_string()));
     rows.push(option("retries", options.retries.to_string()));
     rows.push(option("callback_port", options.callback_port.to_string()));
     rows
+}
+
+/// Returns what the dashboard keeps from its last run.
+fn last_view(options: &GlobalArgs, loaded: &LoadedSettings, names: &DashboardNames) -> LastView {
+    if loaded.sandbox.is_some() {
+        return LastView::default();
+    }
+    let config = options.to_config(loaded.clone(), None).ok();
+    let dir = config.and_then(|config| config.resolve_data_dir().ok());
+    dir.map_or_else(LastView::default, |dir| (names.last_view)(&StoreLocation::Directory(dir)))
 }
 
 /// Returns the profile's data directory where none is set.
@@ -130,7 +174,7 @@ fn print_table(loaded: &LoadedSettings, rows: &[Row]) -> Result<(), UserError> {
         .iter()
         .map(|row| {
             let value = row.value.clone().unwrap_or_else(|| "–".into());
-            vec![row.name.clone(), value, row.origin.to_string()]
+            vec![row.name.clone(), value, row.describe_origin()]
         })
         .collect();
     let columns = [Column("SETTING", 0), Column("VALUE", 0), Column("FROM", 0)];
@@ -149,7 +193,12 @@ fn print_table(loaded: &LoadedSettings, rows: &[Row]) -> Result<(), UserError> {
 fn print_json(loaded: &LoadedSettings, rows: &[Row]) -> Result<(), UserError> {
     let settings: Vec<_> = rows
         .iter()
-        .map(|row| json!({"name": row.name, "value": row.value, "origin": row.origin.to_string()}))
+        .map(|row| {
+            json!({
+                "name": row.name, "value": row.value, "origin": row.origin.to_string(),
+                "invalid_line": row.rejected,
+            })
+        })
         .collect();
     let document = json!({
         "path": loaded.path,

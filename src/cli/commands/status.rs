@@ -29,7 +29,7 @@ impl StatusArgs {
         let mut keys = inventory::list_keys(&services.location, &services.server)
             .map_err(|error| error.to_user_error())?;
         let now = Timestamp::now();
-        keys.sort_by_key(|key| key.state(now).urgency_rank());
+        keys.sort_by_cached_key(|key| key.state(now).urgency_rank());
         let urgent: Vec<_> = keys.iter().filter(|key| key.state(now).needs_attention()).collect();
         if self.json {
             let document = json!({

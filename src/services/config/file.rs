@@ -1,6 +1,8 @@
 //! The configuration file. All errors are reported at once; a field with an error keeps its built-in
 //! value, except those that decide where a profile's keys are: without them the profile is not used.
 
+mod rejected;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -46,6 +48,8 @@ pub struct ConfigFile {
     pub bindings: BTreeMap<String, Setting>,
     /// The profiles by name.
     pub profiles: BTreeMap<ProfileName, ProfileTable>,
+    /// The lines of known fields and actions whose value is not used, by `section.name`.
+    pub rejected: BTreeMap<String, usize>,
     /// What is wrong, in the order of the file.
     pub errors: Vec<String>,
     /// Why the file or a part of it could not be read, so that fields may be missing.
@@ -186,6 +190,7 @@ impl Parser<'_> {
                     let fields = self.sections();
                     let settings = self.parse_fields(section, &fields, table).0;
                     self.file.settings.extend(settings);
+                    self.record_rejected(section, table);
                 }
                 _ => {
                     self.report(offset, format!("{section} must be a table: [{section}]"));
@@ -295,6 +300,7 @@ impl Parser<'_> {
             let value = table.iter().find(|(name, _)| name.get_ref() == action.as_str());
             self.report(value.map_or(0, |(_, value)| value.span().start), problem);
         }
+        self.record_rejected("keys", table);
     }
 
     /// Returns the valid fields of a section and the first error of a value.

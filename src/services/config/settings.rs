@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 
 use super::{ConfigFile, Field, parse_duration};
 use crate::domain::{Cents, KeyDefaults, ProfileName, ResetInterval, Thresholds};
+use crate::storage::json_store::StoreLocation;
 
 /// Names of the dashboard that the file may contain. The field of an empty list does not exist.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,17 @@ pub struct DashboardNames {
     pub check_key: fn(&str) -> Result<(), String>,
     /// Returns the actions whose configured key cannot be used, each with a sentence that says why.
     pub conflicts: FindConflicts,
+    /// Returns what the dashboard keeps from its last run, in a data directory.
+    pub last_view: fn(&StoreLocation) -> LastView,
+}
+
+/// What the dashboard keeps from its last run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastView {
+    /// The theme that a person chose there.
+    pub theme: Option<&'static str>,
+    /// The sort order.
+    pub sort: Option<&'static str>,
 }
 
 /// Takes actions with their configured keys; returns the actions whose key cannot be used, and why.
@@ -38,6 +50,8 @@ pub enum Origin {
     File(usize),
     /// `keywright profile use`.
     ProfileUse,
+    /// The last run of the dashboard.
+    Dashboard,
     /// Nothing was set.
     BuiltIn,
 }
@@ -48,6 +62,7 @@ impl fmt::Display for Origin {
             Self::CommandLine => f.write_str("command line"),
             Self::Environment(variable) => write!(f, "environment ({variable})"),
             Self::File(line) => write!(f, "configuration file, line {line}"),
+            Self::Dashboard => f.write_str("the dashboard's last run"),
             Self::ProfileUse => f.write_str("keywright profile use"),
             Self::BuiltIn => f.write_str("built-in"),
         }

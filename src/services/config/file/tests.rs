@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::Cents;
-use crate::services::config::{Origin, Settings};
+use crate::services::config::{LastView, Origin, Settings};
 
 const NAMES: DashboardNames = DashboardNames {
     sorts: &["created", "label", "state"],
@@ -12,6 +12,7 @@ const NAMES: DashboardNames = DashboardNames {
         1 => Ok(()),
         _ => Err("write a key such as n".into()),
     },
+    last_view: |_| LastView::default(),
     conflicts: |bindings| {
         let is_taken = |(name, key): &&(&str, &str)| *name != "quit" && *key == "q";
         let conflict =
