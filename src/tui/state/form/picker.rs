@@ -198,7 +198,7 @@ fn describe_guardrail(guardrail: &Guardrail, workspaces: &[Workspace]) -> String
         Reported::Value(ResetInterval::Monthly) => " a month",
         _ => "",
     };
-    let budget = guardrail.limit_usd.describe("no budget", |limit| format_usd(limit));
+    let budget = guardrail.limit_usd.describe("no budget", format_usd);
     let window = if guardrail.limit_usd.is_none() { "" } else { window };
     let workspace = guardrail
         .workspace_id
