@@ -9,6 +9,7 @@
 mod color;
 mod command_line;
 mod commands;
+mod dashboard_profiles;
 mod env_mapping;
 mod exit_code;
 mod global_args;
@@ -38,6 +39,7 @@ use commands::{
     import, list, man, management, new, panic, profile, recover, rename, rm, rotate, run, show,
     status, store, trash, usage, watch,
 };
+pub use dashboard_profiles::DashboardProfiles;
 pub use exit_code::exit_code;
 pub use global_args::{GlobalArgs, LoadedSettings, RunningSandbox};
 pub use json::is_json_requested;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use keywright::cli::{self, Cli, Command, SandboxArgs};
 use keywright::domain::{
-    ApiKey, Cents, ErrorKind, GrantedPolicy, ManagementKey, RequestedPolicy, ResetInterval,
-    StoreKind, StoredKey, UserError, io_error_text,
+    ApiKey, Cents, ErrorKind, GrantedPolicy, ManagementKey, ProfileName, RequestedPolicy,
+    ResetInterval, StoreKind, StoredKey, UserError, io_error_text,
 };
 use keywright::sandbox::{self, Sandbox, SeedKey};
 use keywright::services::config::Config;
@@ -93,6 +93,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     if let Some(result) = cli.command.as_ref().and_then(with_settings) {
         return result;
     }
+    let profiles = cli::DashboardProfiles::new(&cli.global, &loaded);
     let config = cli.global.to_config(loaded, sandbox.as_ref().map(Sandbox::url))?;
     config.settings.thresholds().make_current();
     init_logging(&config)?;
@@ -117,16 +118,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
     if let Some(command) = &cli.command {
         return cli::run(command, &config, &services);
     }
-    // The dashboard has no prompt for the passphrase.
-    services.secret_store.unlock().map_err(|error| error.to_user_error())?;
-    let is_used = |store: &SecretStore| {
-        let keys = inventory::filter_keys(&services.location, &services.server, |key| {
-            key.is_in_store(&store.kind())
-        });
-        keys.is_ok_and(|keys| !keys.is_empty()) && store.unlock().is_ok()
-    };
-    services.other_stores =
-        services.other_stores.iter().filter(|store| is_used(store)).cloned().collect();
+    unlock_stores(&mut services)?;
     cli::disable_prompt_signals();
     let options = tui::Options {
         sandbox_controls: sandbox.is_some().then_some(tui::SandboxControls {
@@ -136,8 +128,39 @@ fn run(cli: &Cli) -> Result<(), UserError> {
         }),
         use_color: cli.global.use_color(),
         settings: config.settings,
+        profiles: dashboard_profiles(profiles),
     };
     tui::run(services, options)
+}
+
+/// Unlocks the stores of the dashboard, which has no prompt for the passphrase. Other stores are left out
+/// if no key is in them.
+fn unlock_stores(services: &mut ServiceContext) -> Result<(), UserError> {
+    services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+    let is_used = |store: &SecretStore| {
+        let keys = inventory::filter_keys(&services.location, &services.server, |key| {
+            key.is_in_store(&store.kind())
+        });
+        keys.is_ok_and(|keys| !keys.is_empty()) && store.unlock().is_ok()
+    };
+    services.other_stores =
+        services.other_stores.iter().filter(|store| is_used(store)).cloned().collect();
+    Ok(())
+}
+
+/// Returns the profiles that the dashboard can switch between.
+fn dashboard_profiles(profiles: cli::DashboardProfiles) -> tui::Profiles {
+    let choices = profiles.list();
+    let choices =
+        choices.into_iter().map(|(name, server)| tui::state::ProfileChoice { name, server });
+    let choices = choices.collect();
+    let open = std::sync::Arc::new(move |name: &ProfileName| {
+        let config = profiles.to_config(name)?;
+        let mut services = config.build_context()?;
+        unlock_stores(&mut services)?;
+        Ok((services, config.settings))
+    });
+    tui::Profiles { choices, open }
 }
 
 fn start_sandbox(port: u16, keys: usize) -> Result<Sandbox, UserError> {

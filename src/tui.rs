@@ -7,6 +7,7 @@ mod config_names;
 mod effects;
 pub mod input;
 pub mod keymap;
+mod session;
 pub mod state;
 mod terminal;
 pub mod update;
@@ -22,15 +23,14 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::domain::{ErrorKind, StoreKind, ThemeChoice, UserError, io_error_text};
-use crate::platform::environment;
-use crate::services::config::{DEFAULT_SERVER, Settings};
+use crate::domain::{ErrorKind, ThemeChoice, UserError, io_error_text};
 use crate::services::provision::ServiceContext;
-use crate::storage::secret_store;
-use crate::tui::state::{AppContext, Background, Model, Msg, SortOrder};
+use crate::tui::state::{Model, Msg};
 use crate::tui::view::{Drawn, Theme};
 pub use config_names::CONFIG_NAMES;
 use effects::{EffectRunner, LoopAction};
+use session::{Events, SessionOptions, take_environment_key};
+pub use session::{OpenProfile, Options, Profiles};
 use terminal::Terminal;
 
 /// Actions that only the sandbox supports.
@@ -43,17 +43,6 @@ pub struct SandboxControls {
     pub spend: fn(&str, &str, f64) -> Result<(), String>,
     /// Moves the clock of a server forward by a day.
     pub skip_day: fn(&str) -> Result<(), String>,
-}
-
-/// Options of the dashboard.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Set only in the sandbox.
-    pub sandbox_controls: Option<SandboxControls>,
-    /// Whether to use colours.
-    pub use_color: bool,
-    /// The settings of the dashboard, and the errors of the configuration file.
-    pub settings: Settings,
 }
 
 /// An event that does not come from the terminal.
@@ -75,35 +64,11 @@ const MIN_FRAME_INTERVAL: Duration = Duration::from_millis(16);
 /// Runs the dashboard until the person quits.
 pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserError> {
     let size = check_terminal()?;
-    let Options { sandbox_controls, use_color, settings } = options;
-    let key_bindings = settings.bindings.iter().map(|(name, key)| (name.as_str(), key.as_str()));
-    // What is wrong with them is among the errors of the file.
-    let (key_overrides, _) = keymap::resolve_key_overrides(key_bindings);
+    let Options { sandbox_controls, use_color, settings, profiles } = options;
     let clock = Clock::default();
-    // The sandbox's key is its own. Another server could be anyone's.
-    let is_asked = sandbox_controls.is_none() && services.server != DEFAULT_SERVER;
-    let environment_key = if is_asked { services.management_key.take() } else { None };
-    let context = AppContext {
-        server: services.server.clone(),
-        is_sandbox: sandbox_controls.is_some(),
-        store_name: services.secret_store.display_name(),
-        alternate_store: alternate_store(&services),
-        keychain_service: services.keychain_service.clone(),
-        refresh_interval: settings.refresh_interval(),
-        key_overrides,
-        sort_order: SortOrder::from_name(settings.sort()),
-        config_errors: settings.errors.clone(),
-        key_defaults: services.key_defaults.clone(),
-        profile: services.profile.clone(),
-        asks_about_environment_key: environment_key.is_some(),
-        theme_choice: settings.theme().parse().unwrap_or_default(),
-        background: if environment::has_light_background() {
-            Background::Light
-        } else {
-            Background::Dark
-        },
-        uses_color: use_color,
-    };
+    let environment_key = take_environment_key(&mut services, sandbox_controls.is_some());
+    let session = SessionOptions { sandbox_controls, use_color, profiles };
+    let context = session.build_context(&services, &settings, environment_key.is_some());
     let mut model = Model::new(context, size, Timestamp::now());
     // The theme decides about colours; without this, crossterm would also drop bold and dim.
     crossterm::style::force_color_output(true);
@@ -122,12 +87,13 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
     let local = tokio::task::LocalSet::new();
     let exit_message = local.block_on(&runtime, async {
         let (event_sender, events) = unbounded_channel();
+        let (result_sender, results) = unbounded_channel();
         let mut runner = EffectRunner::new(
             services,
             environment_key,
             sandbox_controls,
             clock.clone(),
-            event_sender.clone(),
+            result_sender,
         );
         let terminal_events = input::spawn_event_reader(event_sender.clone());
         let quit_requested = Arc::clone(&signals.quit_requested);
@@ -139,7 +105,9 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
             clock,
             last_message_at: Instant::now(),
             quit_requested,
+            session,
         };
+        let events = Events { program: events, results };
         event_loop.run(&mut terminal, terminal_events, events).await;
         runner.clear_clipboard_on_exit()
     });
@@ -157,17 +125,6 @@ fn draw(terminal: &mut Terminal, model: &mut Model) -> io::Result<()> {
     terminal.draw(|frame| drawn = view::draw_and_measure(model, Theme::of(model), frame))?;
     model.limit_scroll(drawn.scroll_end);
     drawn.link.map_or(Ok(()), |link| terminal.draw_link(&link))
-}
-
-/// Describes the alternate store without opening it.
-fn alternate_store(services: &ServiceContext) -> Option<state::AlternateStore> {
-    let no_passphrase = || secret_store::Error::NoPassphrase(String::new());
-    let store = services.alternate_secret_store(Arc::new(move |_| Err(no_passphrase())))?;
-    Some(state::AlternateStore {
-        store_kind: store.kind(),
-        display_name: store.display_name(),
-        needs_passphrase: store.kind() == StoreKind::File,
-    })
 }
 
 /// The system time plus the seconds by which the sandbox clock was moved forward.
@@ -196,6 +153,7 @@ struct EventLoop<'a> {
     last_message_at: Instant,
     /// Whether a signal asked to quit.
     quit_requested: Arc<AtomicBool>,
+    session: SessionOptions,
 }
 
 impl EventLoop<'_> {
@@ -203,7 +161,7 @@ impl EventLoop<'_> {
         &mut self,
         terminal: &mut Terminal,
         mut terminal_events: UnboundedReceiver<Event>,
-        mut events: UnboundedReceiver<LoopEvent>,
+        mut events: Events,
     ) {
         let first = update::load_keys(self.model);
         let mut next = self.effect_runner.run_effects(first);
@@ -217,6 +175,7 @@ impl EventLoop<'_> {
                     // An error here occurs again when the next frame is drawn.
                     let _ = terminal.suspend(&self.quit_requested);
                 }
+                LoopAction::SwitchProfile(name) => self.switch_profile(&name, &mut events),
                 LoopAction::Continue => {}
             }
             self.is_writable &= !self.is_writable
@@ -253,7 +212,7 @@ impl EventLoop<'_> {
             while matches!(next, LoopAction::Continue) {
                 if let Ok(event) = terminal_events.try_recv() {
                     next = self.handle_terminal_event(event, &mut terminal_events).await;
-                } else if let Ok(event) = events.try_recv() {
+                } else if let Some(event) = events.try_recv() {
                     next = self.handle_loop_event(event, terminal);
                 } else {
                     break;
@@ -269,7 +228,7 @@ impl EventLoop<'_> {
         pause: Duration,
         terminal: &mut Terminal,
         terminal_events: &mut UnboundedReceiver<Event>,
-        events: &mut UnboundedReceiver<LoopEvent>,
+        events: &mut Events,
     ) -> LoopAction {
         let timer = tokio::time::sleep(pause);
         tokio::pin!(timer);

@@ -26,8 +26,8 @@ use keywright::domain::{
 };
 use keywright::tui::keymap::{intent_for_key, screen_bindings};
 use keywright::tui::state::{
-    AlternateStore, AppContext, Effect, FormChoices, Intent, Model, Msg, Request, Response, Screen,
-    Ticket,
+    AlternateStore, AppContext, Effect, FormChoices, Intent, Model, Msg, ProfileChoice, Request,
+    Response, Screen, Ticket,
 };
 use keywright::tui::update::{load_keys, update};
 use keywright::tui::view::{self, Theme};

@@ -103,6 +103,7 @@ impl Fuzzer {
                 display_name: "/home/me/vault.age".into(),
                 needs_passphrase: rng.one_in(2),
             }),
+            profiles: rng.profiles(),
             ..AppContext::default()
         };
         Model::new(context, (80, 24), now)

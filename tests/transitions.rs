@@ -22,6 +22,8 @@ mod management;
 mod overlay;
 #[path = "transitions/plan.rs"]
 mod plan;
+#[path = "transitions/profiles.rs"]
+mod profiles;
 #[path = "transitions/rotation.rs"]
 mod rotation;
 #[path = "transitions/sign_in.rs"]

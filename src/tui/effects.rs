@@ -4,6 +4,7 @@ mod account;
 mod actions;
 mod bulk;
 mod plan;
+mod recovery;
 mod requests;
 
 use std::collections::HashMap;
@@ -17,11 +18,12 @@ use url::Url;
 
 use super::{Clock, LoopEvent, SandboxControls};
 use crate::domain::{
-    ApiKey, AuthorizationResponse, ErrorKind, Label, ManagementKey, UserError, format_usd,
+    ApiKey, AuthorizationResponse, ErrorKind, Label, ManagementKey, ProfileName, UserError,
+    format_usd,
 };
 use crate::platform::browser::{self, BrowserAvailability};
 use crate::platform::clipboard::{self, Clipboard, CopyDestination, CopyMethod};
-use crate::services::keys::{self, BatchCommand, load_key};
+use crate::services::keys::{BatchCommand, load_key};
 use crate::services::provision::{self, ProvisioningControls, ServiceContext};
 use crate::storage::inventory::InventoryStamp;
 use crate::storage::json_store::StoreLocation;
@@ -39,6 +41,7 @@ pub(super) fn load_view(location: &StoreLocation) -> ViewState {
 pub(super) enum LoopAction {
     Continue,
     Suspend,
+    SwitchProfile(ProfileName),
     Quit,
 }
 
@@ -96,6 +99,24 @@ impl EffectRunner {
         }
     }
 
+    /// Continues with the services of another profile. The clipboard is the same.
+    pub(super) fn switch_services(
+        &mut self,
+        services: ServiceContext,
+        environment_key: Option<ManagementKey>,
+        results: UnboundedSender<LoopEvent>,
+    ) {
+        if let Some((_, stop)) = self.active_refresh.take() {
+            // The refresh may have ended.
+            let _ = stop.send(true);
+        }
+        self.services = services;
+        self.environment_key = environment_key;
+        self.inventory_stamp = Arc::default();
+        self.event_sender = results;
+        self.runs.clear();
+    }
+
     pub(super) fn run_effects(&mut self, effects: Vec<Effect>) -> LoopAction {
         let mut next = LoopAction::Continue;
         for effect in effects {
@@ -112,6 +133,7 @@ impl EffectRunner {
             Effect::Request(ticket, request) => self.run_request(ticket, request),
             Effect::Quit => return LoopAction::Quit,
             Effect::Suspend => return LoopAction::Suspend,
+            Effect::SwitchProfile(name) => return LoopAction::SwitchProfile(name),
             Effect::StopRefresh(ticket) => {
                 if let Some((_, stop)) = self.active_refresh.take_if(|(round, _)| *round == ticket)
                 {
@@ -243,13 +265,6 @@ impl EffectRunner {
         });
     }
 
-    fn start_recovery(&self) {
-        let (services, results) = (self.services.clone(), self.event_sender.clone());
-        tokio::task::spawn_local(async move {
-            send_message(&results, recover_interrupted(&services).await);
-        });
-    }
-
     /// Registers a run and returns its ends of the controls.
     fn register_run(&mut self, ticket: Ticket) -> ProvisioningControls {
         let (cancel, cancelled) = watch::channel(false);
@@ -305,25 +320,6 @@ impl EffectRunner {
         let mut clipboard = self.clipboard.lock().unwrap_or_else(PoisonError::into_inner);
         let cleared = clipboard.clear_last_copy();
         cleared.then(|| "cleared the clipboard".into())
-    }
-}
-
-/// Finishes attempts and rotations that were interrupted.
-async fn recover_interrupted(services: &ServiceContext) -> Msg {
-    let (recovered, error) = match keys::recover_attempts(services).await {
-        Ok(recovered) => (recovered, None),
-        Err(error) => (provision::RecoveredAttempts::default(), Some(error.to_user_error())),
-    };
-    let error = error.or_else(|| recovered.settled.errors.first().cloned());
-    let rotations = keys::resume_rotations(services).await.unwrap_or_default();
-    Msg::RecoveryFinished {
-        stored_keys: recovered.stored,
-        unstored_keys: recovered.not_stored,
-        rotations,
-        unresolved_attempts: recovered.unresolved,
-        deleted_labels: recovered.settled.deleted,
-        foreign_keys: recovered.settled.foreign,
-        error,
     }
 }
 

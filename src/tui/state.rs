@@ -4,6 +4,7 @@
 //! result of an effect arrives as a message with the ticket of its request.
 
 mod account;
+mod app_context;
 mod bulk;
 mod columns;
 mod confirm_dialog;
@@ -19,6 +20,7 @@ mod message;
 mod new_key_screen;
 mod overlay;
 mod plan_screen;
+mod profile_picker;
 mod question;
 mod refresh;
 mod sign_in_screen;
@@ -29,6 +31,7 @@ mod trash_screen;
 mod view_state;
 
 pub use account::{AccountReport, AccountState};
+pub use app_context::{AppContext, Background};
 pub use bulk::{BulkAction, UndoableChange};
 pub use columns::{Column, MARK_WIDTH, PlacedColumn, place_columns};
 pub use confirm_dialog::{ConfirmDialog, ConfirmKind, ExpectedLosses, UNUSED_FOR_CHOICES};
@@ -48,6 +51,7 @@ pub use message::{Intent, Msg, Response};
 pub use new_key_screen::{NewKeyScreen, PassphraseForm};
 pub use overlay::{LoggedMessage, MessageView, Overlay, Palette};
 pub use plan_screen::{PlanComparison, PlanScreen, PlanStatus, PlannedKey};
+pub use profile_picker::{ProfileChoice, ProfilePicker};
 pub use question::Question;
 pub use refresh::{RefreshRound, RefreshSchedule};
 pub use sign_in_screen::{Operation, SignInScreen, SignInUrl};
@@ -120,51 +124,6 @@ pub struct AlternateStore {
     pub needs_passphrase: bool,
 }
 
-/// The environment that a [`Model`] starts with.
-#[derive(Clone, Debug, Default)]
-pub struct AppContext {
-    /// The URL of the server.
-    pub server: String,
-    /// Whether the server is the sandbox.
-    pub is_sandbox: bool,
-    /// The name of the secret store.
-    pub store_name: String,
-    /// Another store that could store a key.
-    pub alternate_store: Option<AlternateStore>,
-    /// The keychain service name of this server's keys.
-    pub keychain_service: String,
-    /// The interval between two refresh rounds; `None` disables automatic refreshes.
-    pub refresh_interval: Option<SignedDuration>,
-    /// The keys of the configuration.
-    pub key_overrides: KeyOverrides,
-    /// The order of the keys at the start.
-    pub sort_order: SortOrder,
-    /// The errors of the configuration file.
-    pub config_errors: Vec<String>,
-    /// The policy that new keys start from.
-    pub key_defaults: KeyDefaults,
-    /// The profile whose keys are shown.
-    pub profile: ProfileName,
-    /// Whether a person has to agree before the environment's management key is used.
-    pub asks_about_environment_key: bool,
-    /// The theme that was chosen.
-    pub theme_choice: ThemeChoice,
-    /// The background of the terminal, as far as it is known at the start.
-    pub background: Background,
-    /// Whether colours may be used.
-    pub uses_color: bool,
-}
-
-/// The background of the terminal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Background {
-    /// Dark, or not known.
-    #[default]
-    Dark,
-    /// Light.
-    Light,
-}
-
 /// The whole state of the dashboard.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -182,6 +141,8 @@ pub struct Model {
     pub key_defaults: KeyDefaults,
     /// The profile whose keys are shown.
     pub profile: ProfileName,
+    /// The profiles to switch between.
+    pub profiles: Vec<ProfileChoice>,
     /// The time of the last message.
     pub now: Timestamp,
     /// The columns and rows of the terminal.
@@ -250,6 +211,7 @@ impl Model {
             notice: None,
             key_defaults: context.key_defaults,
             profile: context.profile,
+            profiles: context.profiles,
             server: context.server,
             is_sandbox: context.is_sandbox,
             store_name: context.store_name,

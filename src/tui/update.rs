@@ -10,8 +10,10 @@ mod management;
 mod operation;
 mod overlay;
 mod plan;
+mod profiles;
 mod provisioning;
 mod quit;
+mod refresh;
 mod responses;
 mod reveal;
 mod sign_in;
@@ -23,7 +25,7 @@ use quit::{
     change_result, count_changes, finish_change, handle_disconnect, queue_unstored, quit_when_idle,
 };
 
-use crate::domain::{CheckResult, StoredKey};
+use crate::domain::CheckResult;
 use crate::tui::state::{Effect, Model, Msg, NewKeyScreen, Question, Request, Response, Screen};
 
 /// Starts loading the inventory, as at the start of the program.
@@ -49,12 +51,12 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Tick => {
             model.dashboard.update_attention_list(now);
-            if model.refresh.is_due(now) { start_refresh(model) } else { Vec::new() }
+            if model.refresh.is_due(now) { refresh::start(model) } else { Vec::new() }
         }
         Msg::Disconnected => handle_disconnect(model),
         Msg::FocusGained => {
             model.is_inventory_check_due = true;
-            if model.refresh.is_due_on_focus(now) { start_refresh(model) } else { Vec::new() }
+            if model.refresh.is_due_on_focus(now) { refresh::start(model) } else { Vec::new() }
         }
         Msg::InventoryChanged(keys) => {
             // What is under way here would be lost in an older list.
@@ -100,7 +102,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             }
             let rerun = model.refresh.current_round.is_none()
                 && std::mem::take(&mut model.refresh.rerun_requested);
-            if rerun { start_refresh(model) } else { Vec::new() }
+            if rerun { refresh::start(model) } else { Vec::new() }
         }
         Msg::Resized(columns, rows) => {
             model.terminal_size = (columns, rows);
@@ -118,7 +120,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 // Interrupted runs and figures come after the inventory, because both refer to it.
                 effects.push(Effect::RecoverInterrupted);
                 if read && (model.refresh.refresh_interval.is_some() || refresh_requested) {
-                    effects.extend(start_refresh(model));
+                    effects.extend(refresh::start(model));
                 }
             }
             effects
@@ -207,7 +209,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::Response(ticket, Response::AccountKeyFetched(account_key)) => {
             if let Some(request) = model.edit_request.take_if(|request| request.ticket == ticket) {
-                responses::open_edit_form(model, &request.hash, account_key)
+                form::open_edit_form(model, &request.hash, account_key)
             } else {
                 Vec::new()
             }
@@ -298,7 +300,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             model.notify(notice);
             // Results of the current round may be from before the action.
             model.refresh.rerun_requested = model.refresh.current_round.is_some();
-            start_refresh(model)
+            refresh::start(model)
         }
         Msg::Notice(notice) => {
             model.notify(notice);
@@ -320,32 +322,6 @@ fn is_idle(model: &Model) -> bool {
         && model.open_requests.is_empty()
         && model.background_runs.is_empty()
         && model.changes_under_way == 0
-}
-
-/// Starts a refresh round; the visible keys are checked first.
-fn start_refresh(model: &mut Model) -> Vec<Effect> {
-    if model.refresh.current_round.is_some() {
-        return Vec::new();
-    }
-    if model.dashboard.stored_keys().is_empty() {
-        model.refresh.postpone(model.now);
-        return Vec::new();
-    }
-    let ticket = model.next_ticket();
-    let dashboard = &model.dashboard;
-    let visible: Vec<&StoredKey> = model.visible_keys().map(|(_, key)| key).collect();
-    let rest = dashboard
-        .stored_keys()
-        .iter()
-        .filter(|key| !visible.iter().any(|other| other.hash == key.hash));
-    let keys: Vec<_> = visible
-        .iter()
-        .copied()
-        .chain(rest)
-        .map(|key| (key.hash.clone(), key.label.clone()))
-        .collect();
-    model.refresh.start_round(ticket, keys.len());
-    vec![Effect::Request(ticket, Request::RefreshKeys(keys))]
 }
 
 /// Restores the invariants after a message: shows a waiting unstored key when the dashboard is free,

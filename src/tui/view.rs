@@ -31,6 +31,7 @@ mod overview;
 mod palette;
 mod pane;
 mod plan;
+mod profiles;
 mod question;
 mod sign_in_screen;
 mod text;
@@ -82,12 +83,17 @@ pub fn intent_at(model: &Model, column: u16, row: u16) -> Option<Intent> {
     if row == screen.footer.y {
         return footer::intent_at(model, screen.footer.into(), column);
     }
-    if dialog::is_open(model) && !matches!(model.overlay, Some(Overlay::Palette(_))) {
+    if dialog::is_open(model)
+        && !matches!(model.overlay, Some(Overlay::Palette(_) | Overlay::Profiles(_)))
+    {
         return dialog::intent_at(model, (column, row));
     }
     match (&model.overlay, &model.screen) {
         (Some(Overlay::Palette(state)), _) => {
             palette::intent_at(state, model, screen.body.into(), (column, row))
+        }
+        (Some(Overlay::Profiles(picker)), _) => {
+            profiles::intent_at(*picker, model, screen.body.into(), (column, row))
         }
         (Some(Overlay::Help { .. } | Overlay::Messages(_)), _) => None,
         (None, Screen::Dashboard)
@@ -150,6 +156,9 @@ pub fn draw_and_measure(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> D
         palette::draw(state, model, theme, frame, body);
         // The terminal would write the address over the palette.
         drawn.link = None;
+    }
+    if let Some(Overlay::Profiles(picker)) = &model.overlay {
+        profiles::draw(*picker, model, theme, frame, body);
     }
     footer::draw(model, theme, frame, screen.footer.into());
     drawn

@@ -101,3 +101,17 @@ fn large_terminals_say_what_to_press_for_the_keys_that_need_attention() {
     let shown = drawn(&in_every_state((159, 50)));
     assert!(shown.contains("5 need you") && !shown.contains("Attention"), "{shown}");
 }
+
+#[test]
+fn profiles_are_listed_over_the_keys() {
+    let mut model = loaded_model((80, 24));
+    let profiles = [
+        ("default", Ok("https://openrouter.ai".to_owned())),
+        ("team", Err("line 3: not a URL".to_owned())),
+        ("work", Ok("http://127.0.0.1:4000".to_owned())),
+    ];
+    let choice = |(name, server): (&str, _)| ProfileChoice { name: name.parse().unwrap(), server };
+    model.profiles = profiles.map(choice).to_vec();
+    want(&mut model, &[Intent::OpenProfiles, Intent::Move(1)]);
+    insta::assert_snapshot!(drawn(&model));
+}

@@ -132,6 +132,8 @@ impl Fuzzer {
             Intent::RunFromPalette(Box::new(Intent::ToggleMark)),
             Intent::NextAttention,
             Intent::OpenManagement,
+            Intent::OpenProfiles,
+            Intent::SwitchProfile(1),
             Intent::Undo,
             Intent::SetFilter("state:".into()),
             Intent::SortBy(SortOrder::State),

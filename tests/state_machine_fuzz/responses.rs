@@ -340,6 +340,7 @@ impl Fuzzer {
             | Effect::UseEnvironmentKey
             | Effect::SaveView(_)
             | Effect::CheckInventory
+            | Effect::SwitchProfile(_)
             | Effect::Quit => return None,
         };
         Some((msg, None))

@@ -13,7 +13,7 @@ use keywright::domain::{
     ActionResult, Guardrail, GuardrailRef, ProvisioningEvent, Rotated, Workspace,
 };
 use keywright::domain::{Credits, DailySpending, ModelSpending, utc_date};
-use keywright::tui::state::{FormChoices, PlanStatus, PlannedKey};
+use keywright::tui::state::{FormChoices, PlanStatus, PlannedKey, ProfileChoice};
 
 /// Is repeated in each secret and occurs nowhere else.
 pub const SECRET_MARK: &str = "ZQX";
@@ -238,6 +238,18 @@ impl Rng {
             workspace_id: None,
             info: self.key_info(now),
         }
+    }
+
+    pub fn profiles(&mut self) -> Vec<ProfileChoice> {
+        let mut choice = |name: &str| ProfileChoice {
+            name: name.parse().unwrap(),
+            server: if self.one_in(4) {
+                Err(self.text())
+            } else {
+                Ok("https://openrouter.ai".into())
+            },
+        };
+        vec![choice("default"), choice("work")]
     }
 
     pub fn form_choices(&mut self) -> FormChoices {

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::{EffectRunner, actions, recover_interrupted, send_message};
+use super::recovery::recover_interrupted;
+use super::{EffectRunner, actions, send_message};
 use crate::domain::{KeyRequest, ProvisioningEvent, UserError, io_error_text};
 use crate::services::config;
 use crate::services::diagnostic::Diagnostic;

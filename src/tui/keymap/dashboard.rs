@@ -181,6 +181,16 @@ pub(super) const DASHBOARD: &[Action] = &[
     .help_only(),
     Action::named(
         Group::Account,
+        "profile",
+        &[char_key('p')],
+        "p",
+        "profile",
+        Intent::OpenProfiles,
+    )
+    .says("show another profile")
+    .help_only(),
+    Action::named(
+        Group::Account,
         "dismiss-attempt",
         &[char_key('D')],
         "D",

@@ -246,6 +246,16 @@ pub(super) const PALETTE: &[Action] = key_bindings! {
     [bare_key(KeyCode::Esc)] "esc" "close" => Intent::Back;
 };
 
+/// While the list of profiles is open.
+pub(super) const PROFILES: &[Action] = key_bindings! {
+    [bare_key(KeyCode::Enter)] "enter" "show its keys" => Intent::Enter;
+    [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);
+    [bare_key(KeyCode::Up), char_key('k')] "↑" "up" => Intent::Move(-1);
+    #[help_only] [bare_key(KeyCode::Home), char_key('g')] "g" "first" => Intent::MoveToTop;
+    #[help_only] [bare_key(KeyCode::End), char_key('G')] "G" "last" => Intent::MoveToBottom;
+    [bare_key(KeyCode::Esc), char_key('p'), char_key('q')] "esc" "close" => Intent::Back;
+};
+
 /// While the message log is open.
 pub(super) const MESSAGES: &[Action] = key_bindings! {
     [bare_key(KeyCode::Down), char_key('j')] "↓" "down" => Intent::Move(1);

@@ -8,8 +8,8 @@ use super::view_state::ViewState;
 #[cfg(doc)]
 use super::{Msg, Response};
 use crate::domain::{
-    ApiKey, AuthorizationResponse, KeyRequest, KeyUpdate, Label, ManagementKey, RetirePolicy,
-    StoredKey, TrashedKey,
+    ApiKey, AuthorizationResponse, KeyRequest, KeyUpdate, Label, ManagementKey, ProfileName,
+    RetirePolicy, StoredKey, TrashedKey,
 };
 
 /// Work to be done outside the state machine.
@@ -74,6 +74,8 @@ pub enum Effect {
     CheckInventory,
     /// Keep the view for the next run.
     SaveView(ViewState),
+    /// Show another profile: the state starts again with its keys.
+    SwitchProfile(ProfileName),
     /// Suspend the program.
     Suspend,
     /// Quit the program.

@@ -144,6 +144,10 @@ pub enum Intent {
     OpenTrash,
     /// Open the field for a management key.
     OpenManagement,
+    /// Open the list of profiles.
+    OpenProfiles,
+    /// Switch to the profile in this row of the list.
+    SwitchProfile(usize),
     /// Open the plan screen.
     OpenPlan,
     /// Spend on the selected key in the sandbox.

@@ -1,7 +1,8 @@
-//! What covers the screen: the help, the palette or the message log.
+//! What covers the screen: the help, the palette, the message log or the list of profiles.
 
 use jiff::Timestamp;
 
+use super::profile_picker::ProfilePicker;
 use super::text_field::TextField;
 use crate::domain::UserError;
 
@@ -17,6 +18,8 @@ pub enum Overlay {
     Palette(Palette),
     /// The message log.
     Messages(MessageView),
+    /// The list of profiles.
+    Profiles(ProfilePicker),
 }
 
 /// State of the palette.

@@ -1,6 +1,6 @@
 //! Handles intents that act on existing keys, and their confirmation.
 
-use super::{bulk, limits, management, operation, trash};
+use super::{bulk, limits, management, operation, profiles, trash};
 use crate::domain::{ErrorKind, Label, StoredKey, UserError};
 use crate::tui::state::{
     ConfirmDialog, ConfirmKind, EditRequest, Effect, ExpectedLosses, Form, Intent, KeyScope, Model,
@@ -38,6 +38,11 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.screen = Screen::Plan(Box::default());
             Vec::new()
         }
+        Intent::OpenProfiles => {
+            profiles::open(model);
+            Vec::new()
+        }
+        Intent::SwitchProfile(index) => profiles::switch(model, index),
         Intent::OpenManagement => {
             management::open(model);
             Vec::new()

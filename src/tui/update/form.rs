@@ -1,7 +1,7 @@
 //! Handles intents in a form.
 
-use super::operation;
-use crate::domain::{StoredKey, UserError};
+use super::{actions, operation};
+use crate::domain::{AccountKey, StoredKey, UserError};
 use crate::tui::state::{
     Effect, Form, FormChoices, Intent, Model, Operation, Request, Screen, Submission, Ticket,
 };
@@ -79,6 +79,38 @@ pub(super) fn open_new_key_form(model: &mut Model) -> Vec<Effect> {
         .map(|key| key.label.clone());
     model.screen = Screen::Form(form);
     load_choices(model, None)
+}
+
+/// Opens the edit form with the fetched key, if that key is still selected.
+pub(super) fn open_edit_form(
+    model: &mut Model,
+    hash: &str,
+    account_key: Result<Option<AccountKey>, UserError>,
+) -> Vec<Effect> {
+    if !matches!(model.screen, Screen::Dashboard) {
+        return Vec::new();
+    }
+    // The selection may have moved since the key was requested.
+    let selected = model.dashboard.selected_key().filter(|key| key.hash == hash);
+    let Some(key) = selected.cloned() else { return Vec::new() };
+    match account_key {
+        Err(error) => model.notify(Err(error)),
+        Ok(Some(account_key)) if account_key.hash != key.hash => {}
+        Ok(None) if !key.is_stored() => actions::show_not_stored_error(model),
+        Ok(account_key) => {
+            if let Some(account_key) = &account_key {
+                model.dashboard.record_account_key(account_key, model.now);
+            }
+            let has_management_key = account_key.is_some();
+            let form = Form::for_edit(key, account_key, model.dashboard.stored_keys());
+            model.dashboard.hide_revealed_key();
+            model.screen = Screen::Form(form);
+            if has_management_key {
+                return load_choices(model, Some(hash.to_owned()));
+            }
+        }
+    }
+    Vec::new()
 }
 
 /// Reads in the background what the open form offers; `hash` is that of the edited key.

@@ -1,5 +1,7 @@
-//! Handles intents while the help, the palette or the message log covers the screen.
+//! Handles intents while the help, the palette, the message log or the list of profiles covers the
+//! screen.
 
+use super::profiles;
 use crate::tui::state::{Intent, MessageView, Model, Overlay, Palette};
 
 /// Returns the intent that the screen below handles, if there is one.
@@ -22,7 +24,7 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Option<Intent>
         }
         _ => {}
     }
-    let message_count = model.messages.len();
+    let (message_count, profile_count) = (model.messages.len(), model.profiles.len());
     match (&mut model.overlay, intent) {
         (None, intent) => return Some(intent),
         (Some(_), Intent::Back) => model.overlay = None,
@@ -37,6 +39,13 @@ pub(super) fn handle_intent(model: &mut Model, intent: Intent) -> Option<Intent>
                 _ => view.selected,
             };
             view.selected = selected.min(message_count.saturating_sub(1));
+        }
+        (Some(Overlay::Profiles(picker)), intent) => {
+            let chosen = profiles::handle_intent(picker, profile_count, intent);
+            if chosen.is_some() {
+                model.overlay = None;
+            }
+            return chosen;
         }
         (Some(Overlay::Help { .. }), _) => {}
     }

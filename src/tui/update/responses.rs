@@ -1,15 +1,13 @@
 //! Handles the results of actions on existing keys.
 
 use super::form::show_submit_error;
-use super::{actions, bulk, form, limits};
+use super::{actions, bulk, limits};
 use crate::domain::{
     AccountKey, AccountKeys, ActionResult, ErrorKind, KeyUpdateOutcome, Label, LeakResponse,
     NotCarried, ProvisioningOutcome, RetirementStatus, Rotated, RotationOutcome, StoredKey,
     UserError,
 };
-use crate::tui::state::{
-    Effect, ExpectedLosses, Form, KeyScope, Model, NewKeyScreen, Screen, Ticket,
-};
+use crate::tui::state::{Effect, ExpectedLosses, KeyScope, Model, NewKeyScreen, Screen, Ticket};
 
 /// Closes the run with that ticket. Returns whether it is on screen, or `None` if it was closed
 /// before.
@@ -235,38 +233,6 @@ pub(super) fn finish_leak_response(
     effects.extend(super::load_keys(model));
     effects.extend(super::quit_when_idle(model));
     effects
-}
-
-/// Opens the edit form with the fetched key, if that key is still selected.
-pub(super) fn open_edit_form(
-    model: &mut Model,
-    hash: &str,
-    account_key: Result<Option<AccountKey>, UserError>,
-) -> Vec<Effect> {
-    if !matches!(model.screen, Screen::Dashboard) {
-        return Vec::new();
-    }
-    // The selection may have moved since the key was requested.
-    let selected = model.dashboard.selected_key().filter(|key| key.hash == hash);
-    let Some(key) = selected.cloned() else { return Vec::new() };
-    match account_key {
-        Err(error) => model.notify(Err(error)),
-        Ok(Some(account_key)) if account_key.hash != key.hash => {}
-        Ok(None) if !key.is_stored() => actions::show_not_stored_error(model),
-        Ok(account_key) => {
-            if let Some(account_key) = &account_key {
-                model.dashboard.record_account_key(account_key, model.now);
-            }
-            let has_management_key = account_key.is_some();
-            let form = Form::for_edit(key, account_key, model.dashboard.stored_keys());
-            model.dashboard.hide_revealed_key();
-            model.screen = Screen::Form(form);
-            if has_management_key {
-                return form::load_choices(model, Some(hash.to_owned()));
-            }
-        }
-    }
-    Vec::new()
 }
 
 /// Handles the outcome of a key update.

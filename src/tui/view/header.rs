@@ -81,7 +81,8 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         // Where there is little room, the figures matter more than the known server.
         let environment = match (model.is_sandbox, width < 100) {
             (true, true) => Span::styled("SANDBOX ", theme.warning()),
-            (false, true) => Span::raw(""),
+            (false, true) if model.profile.is_default() => Span::raw(""),
+            (false, true) => Span::styled(format!("{} ", model.profile), theme.dim()),
             (_, false) => environment,
         };
         let room = width.saturating_sub(line.width() + environment.width() + 1);

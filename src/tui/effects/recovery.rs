@@ -1,0 +1,34 @@
+//! Finishes what an earlier run left behind.
+
+use super::{EffectRunner, send_message};
+use crate::services::keys;
+use crate::services::provision::{self, ServiceContext};
+use crate::tui::state::Msg;
+
+impl EffectRunner {
+    pub(super) fn start_recovery(&self) {
+        let (services, results) = (self.services.clone(), self.event_sender.clone());
+        tokio::task::spawn_local(async move {
+            send_message(&results, recover_interrupted(&services).await);
+        });
+    }
+}
+
+/// Finishes attempts and rotations that were interrupted.
+pub(super) async fn recover_interrupted(services: &ServiceContext) -> Msg {
+    let (recovered, error) = match keys::recover_attempts(services).await {
+        Ok(recovered) => (recovered, None),
+        Err(error) => (provision::RecoveredAttempts::default(), Some(error.to_user_error())),
+    };
+    let error = error.or_else(|| recovered.settled.errors.first().cloned());
+    let rotations = keys::resume_rotations(services).await.unwrap_or_default();
+    Msg::RecoveryFinished {
+        stored_keys: recovered.stored,
+        unstored_keys: recovered.not_stored,
+        rotations,
+        unresolved_attempts: recovered.unresolved,
+        deleted_labels: recovered.settled.deleted,
+        foreign_keys: recovered.settled.foreign,
+        error,
+    }
+}
