@@ -444,6 +444,51 @@ def notes_are_the_section_of_the_version(_world):
     equal(release.changelog_section(text, "1.3.0"), None)
 
 
+def check_repository(world, **how):
+    """Runs the checks of a release in a small repository; returns the faults."""
+    root, release.ROOT = release.ROOT, world.dir / "repository"
+    try:
+        release.check(**how)
+    except release.Failure as failure:
+        return str(failure)
+    finally:
+        release.ROOT = root
+    return ""
+
+
+@test
+def a_release_needs_a_section_a_free_tag_and_committed_files(world):
+    root = world.mkdir("repository")
+    files = {"Cargo.toml": '[package]\nname = "keywright"\nversion = "1.2.0"\n',
+             "Cargo.lock": '[[package]]\nname = "keywright"\nversion = "1.2.0"\n',
+             "CHANGELOG.md": "## [Unreleased]\n\n- new\n", "packaging/minisign.pub": "a key\n"}
+    for name, text in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+
+    def git(*arguments):
+        who = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
+        subprocess.run(["git", *who, *arguments], cwd=root, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    contains(check_repository(world), "CHANGELOG.md has no section [1.2.0]")
+    (root / "CHANGELOG.md").write_text("## [1.2.0]\n\n- new\n")
+    contains(check_repository(world), "changes that are not committed")
+    git("commit", "-qam", "second")
+    equal(check_repository(world), "")
+    git("tag", "v1.2.0")
+    contains(check_repository(world), "the tag v1.2.0 exists")
+    equal(check_repository(world, tag="v1.2.0"), "")
+    contains(check_repository(world, tag="v1.3.0"), "the tag v1.3.0 is not v1.2.0")
+    (root / "Cargo.toml").write_text(files["Cargo.toml"].replace("1.2.0", "1.3.0"))
+    git("commit", "-qam", "third")
+    faults = check_repository(world)
+    contains(faults, "Cargo.lock has another version")
+    contains(faults, "no section [1.3.0]")
+
+
 def run(function):
     """Runs one test; returns whether it passed."""
     world, failure = World(), None
