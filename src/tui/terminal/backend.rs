@@ -63,7 +63,7 @@ impl Pen {
             result
         };
         // A code that ends one modifier may end another too.
-        if !next.modifiers.contains(self.modifiers) {
+        if next == Self::default() || !next.modifiers.contains(self.modifiers) {
             write_code(&"0")?;
             *self = Self::default();
         }
@@ -205,7 +205,7 @@ mod tests {
     fn a_change_of_style_is_one_sequence_and_the_frame_ends_without_style() {
         let spans = vec![Span::styled("a", Style::new().bold().red()), "b".blue(), "c".into()];
         let written = write_frames(&[vec![Line::from(spans)]]);
-        assert_eq!(written[0], "\x1b[1;1H\x1b[1;38;5;1ma\x1b[0;38;5;4mb\x1b[39mc");
+        assert_eq!(written[0], "\x1b[1;1H\x1b[1;38;5;1ma\x1b[0;38;5;4mb\x1b[0mc");
     }
 
     #[test]
