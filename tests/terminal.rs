@@ -211,7 +211,7 @@ fn first_key_is_created_revealed_and_hidden() {
     assert!(created.contains("granted as requested") && created.contains("$5.00"), "{created}");
     assert_eq!(whole_keys(&terminal.bytes()), 0, "nothing showed the key");
     terminal.type_text("v");
-    let shown = terminal.wait_for("hides in");
+    let shown = terminal.wait_for("shown below for");
     assert_eq!(whole_keys(&without_spaces(&shown)), 1);
     terminal.type_text("v");
     terminal.wait(|screen| whole_keys(&without_spaces(screen)) == 0);

@@ -74,7 +74,7 @@ def expect_wiped(world, attempts, look_up):
         pane.press("v")
         until("the whole key on the screen", lambda: key["key"] in pane.joined())
         pane.press("v")
-        pane.wait_gone("hides in")
+        pane.wait_gone("shown below for")
         equal(find_remains(pid, {**secrets, **key}), [])
 
 

@@ -115,7 +115,7 @@ class Dashboard:
         fetch(consent(self.world.opened()[-1]))
         self.stored(f"{label} was created and stored")
         self.pane.press("v")
-        self.pane.wait_words("hides in")
+        self.pane.wait_words("shown below for")
         self.pane.press("Escape")
         self.pane.wait(r"\d/1\b")
 
@@ -161,9 +161,9 @@ class Dashboard:
         self.pane.wait_words("No keychain is running", within=15)
         self.keyring = self.world.provider()
         self.pane.press("v")
-        self.pane.wait_words("hides in")
+        self.pane.wait_words("shown below for")
         self.pane.press("v")
-        self.pane.wait_gone("hides in")
+        self.pane.wait_gone("shown below for")
 
     def stop_for_a_while(self):
         # Its clock goes on without it.

@@ -193,7 +193,7 @@ def on_screen(world, traced, wire):
     until("the key on the screen", lambda: key in "".join(pane.screen().split()))
     others_know(wire.secrets())
     pane.press("v")
-    pane.wait_gone("hides in")
+    pane.wait_gone("shown below for")
     pane.press("c")
     pane.wait_words("Copied; clears in 45 s")
     equal(world.clipboard(), key)
