@@ -102,8 +102,11 @@ fn send(model: &mut Model, msg: Msg) -> Vec<Effect> {
     update(model, msg, now())
 }
 
+/// Returns the effects, without the look for changes by other programs.
 fn send_intent(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    send(model, Msg::Intent(intent))
+    let mut effects = send(model, Msg::Intent(intent));
+    effects.retain(|effect| !matches!(effect, Effect::CheckInventory));
+    effects
 }
 
 fn type_text(model: &mut Model, text: &str) {

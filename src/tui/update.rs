@@ -5,6 +5,7 @@ mod actions;
 mod bulk;
 mod form;
 mod intents;
+mod inventory_change;
 mod limits;
 mod management;
 mod operation;
@@ -20,6 +21,7 @@ mod sign_in;
 mod trash;
 
 use form::update_used_labels;
+use inventory_change::is_idle;
 use jiff::Timestamp;
 use quit::{
     change_result, count_changes, finish_change, handle_disconnect, queue_unstored, quit_when_idle,
@@ -47,7 +49,13 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::Intent(intent) => {
             model.dashboard.has_acted = true;
             model.notice = None;
-            intents::handle_intent(model, intent)
+            let mut effects = if intent.acts_on_keys() {
+                inventory_change::check_before_action(model)
+            } else {
+                Vec::new()
+            };
+            effects.extend(intents::handle_intent(model, intent));
+            effects
         }
         Msg::Tick => {
             model.dashboard.update_attention_list(now);
@@ -59,13 +67,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             if model.refresh.is_due_on_focus(now) { refresh::start(model) } else { Vec::new() }
         }
         Msg::InventoryChanged(keys) => {
-            // What is under way here would be lost in an older list.
-            if is_idle(model) {
-                model.dashboard.set_keys(Ok(keys), now);
-                model.account.is_spending_stale = true;
-            } else {
-                model.is_inventory_check_due = true;
-            }
+            inventory_change::apply(model, keys);
             Vec::new()
         }
         Msg::Response(ticket, Response::KeyChecked { hash, result, checked_at }) => {
@@ -311,17 +313,6 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
     effects.extend(change_result.into_iter().flat_map(|done| finish_change(model, done)));
     count_changes(model, &effects);
     effects
-}
-
-/// Returns whether nothing is under way that changes the stored keys.
-fn is_idle(model: &Model) -> bool {
-    matches!(model.screen, Screen::Dashboard)
-        && model.question.is_none()
-        && model.dashboard.load_ticket.is_none()
-        && model.refresh.current_round.is_none()
-        && model.open_requests.is_empty()
-        && model.background_runs.is_empty()
-        && model.changes_under_way == 0
 }
 
 /// Restores the invariants after a message: shows a waiting unstored key when the dashboard is free,

@@ -340,9 +340,35 @@ fn a_change_by_another_program_is_looked_for_on_focus_and_never_drops_what_is_un
     model.is_inventory_check_due = false;
     send(&mut model, Msg::InventoryChanged(vec![key("laptop"), key("other")]));
     assert_eq!(labels(&model), ["laptop", "other"]);
-    // While a question waits, the list stays; the check follows later.
-    send_intent(&mut model, Intent::Remove);
+    // While a form is filled in, the list stays; the check follows later.
+    send_intent(&mut model, Intent::NewKey);
     send(&mut model, Msg::InventoryChanged(vec![key("laptop")]));
     assert_eq!(labels(&model), ["laptop", "other"]);
-    assert!(is_check(&send_intent(&mut model, Intent::No)));
+    assert!(is_check(&send(&mut model, Msg::Intent(Intent::Back))));
+}
+
+#[test]
+fn a_change_by_another_program_is_looked_for_before_an_action_and_closes_an_outdated_question() {
+    let is_check =
+        |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::CheckInventory));
+    for intent in [Intent::Remove, Intent::ToggleDisabled, Intent::Rotate, Intent::RespondToLeak] {
+        let mut model = model_with_keys(&["laptop", "other"]);
+        assert!(is_check(&send(&mut model, Msg::Intent(intent))));
+        // The key that the question is about is the same.
+        send(&mut model, Msg::InventoryChanged(vec![key("laptop")]));
+        let is_asked =
+            |model: &Model| model.question.is_some() || matches!(model.screen, Screen::Confirm(_));
+        assert!(is_asked(&model));
+        // It was rotated: the label is that of another key.
+        let rotated = StoredKey { label: "laptop".parse().unwrap(), ..key("new") };
+        send(&mut model, Msg::InventoryChanged(vec![rotated]));
+        assert!(!is_asked(&model) && matches!(model.screen, Screen::Dashboard));
+        assert!(matches!(&model.notice, Some(Err(error)) if error.message.contains("'laptop'")));
+        assert_eq!(labels(&model), ["laptop"]);
+    }
+    let mut model = model_with_keys(&["laptop"]);
+    assert!(
+        !is_check(&send(&mut model, Msg::Intent(Intent::Move(1)))),
+        "nothing is read for moving"
+    );
 }

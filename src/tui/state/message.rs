@@ -156,6 +156,21 @@ pub enum Intent {
     SkipDay,
 }
 
+impl Intent {
+    /// Returns whether it begins an action on keys, before which their present state matters.
+    pub const fn acts_on_keys(&self) -> bool {
+        matches!(
+            self,
+            Self::Remove
+                | Self::Rotate
+                | Self::RespondToLeak
+                | Self::EditKey
+                | Self::ToggleDisabled
+                | Self::Undo
+        )
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Msg {
