@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Scrollbar, ScrollbarOrientation, ScrollbarState, Wrap};
+use ratatui::widgets::{Paragraph, Scrollbar, ScrollbarOrientation, ScrollbarState, Widget, Wrap};
 
 use super::Theme;
 use crate::domain::{KEY_PREFIX, UserError};
@@ -16,9 +17,50 @@ use crate::tui::state::TextField;
 /// Width of the names in a list of properties.
 const NAME_WIDTH: usize = 10;
 
-/// Draws lines, wrapped at words.
+/// Rows below a paragraph in which text is looked for that does not fit.
+const ROWS_BELOW: u16 = 8;
+
+/// Draws lines, wrapped at words. Where they do not fit, the last row ends in an ellipsis.
 pub fn draw_paragraph(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), area);
+    let width = usize::from(area.width);
+    let fits = lines.len() <= usize::from(area.height) && lines.iter().all(|l| l.width() <= width);
+    let paragraph = Paragraph::new(lines).wrap(Wrap { trim: false });
+    frame.render_widget(&paragraph, area);
+    if fits || area.is_empty() {
+        return;
+    }
+    let all = Rect::new(0, 0, area.width, area.height + ROWS_BELOW);
+    let mut page = Buffer::empty(all);
+    paragraph.render(all, &mut page);
+    let below = Rect { y: area.height, height: ROWS_BELOW, ..all };
+    if below.positions().any(|at| page.cell(at).is_some_and(|cell| cell.symbol() != " ")) {
+        end_with_ellipsis(frame.buffer_mut(), Rect { y: area.bottom() - 1, height: 1, ..area });
+    }
+}
+
+/// Puts an ellipsis after the last word of a row that leaves room for it.
+fn end_with_ellipsis(buffer: &mut Buffer, row: Rect) {
+    let is_blank =
+        |buffer: &Buffer, x: u16| buffer.cell((x, row.y)).is_none_or(|cell| cell.symbol() == " ");
+    let mut end = row.right();
+    while end > row.x && is_blank(buffer, end - 1) {
+        end -= 1;
+    }
+    if end == row.right() {
+        while end > row.x && !is_blank(buffer, end - 1) {
+            end -= 1;
+        }
+        while end > row.x && is_blank(buffer, end - 1) {
+            end -= 1;
+        }
+    }
+    // One word over the whole row loses its end.
+    let at = if end == row.x && !is_blank(buffer, end) { row.right() - 1 } else { end };
+    for x in at..row.right() {
+        if let Some(cell) = buffer.cell_mut((x, row.y)) {
+            cell.set_symbol(if x == at { "…" } else { " " });
+        }
+    }
 }
 
 /// Returns `area` with a margin of one column on both sides.
