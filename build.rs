@@ -10,7 +10,9 @@ fn main() {
     // A linker that was chosen by the user may not read linker scripts.
     let has_default_linker =
         var("RUSTC_LINKER").is_empty() && var("CARGO_ENCODED_RUSTFLAGS").is_empty();
-    if var("CARGO_CFG_TARGET_OS") == "linux" && var("PROFILE") == "release" && has_default_linker {
+    // The start files of musl may refer to the unwind tables.
+    let is_glibc = var("CARGO_CFG_TARGET_OS") == "linux" && var("CARGO_CFG_TARGET_ENV") == "gnu";
+    if is_glibc && var("PROFILE") == "release" && has_default_linker {
         let script = Path::new(&var("CARGO_MANIFEST_DIR")).join("assets/no_unwind_tables.ld");
         println!("cargo::rustc-link-arg-bins=-T");
         println!("cargo::rustc-link-arg-bins={}", script.display());

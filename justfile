@@ -30,7 +30,7 @@ package:
 
 # The workflows, the installer, the release script and the package files.
 packaging:
-    zizmor --quiet --offline --no-progress .github/workflows
+    zizmor --quiet --offline --no-progress .github
     shellcheck packaging/install.sh packaging/release .ci/run .ci/fuzz .ci/platforms/check
     python3 tests/packaging/run.py
 
@@ -59,4 +59,5 @@ platforms:
 # The end-to-end tests against the release binary and real components.
 e2e:
     cargo build --release --locked
+    python3 tests/packaging/journey.py {{target}}/release/keywright
     KEYWRIGHT={{target}}/release/keywright SDK_PYTHON={{target}}/sdk/bin/python python3 tests/e2e/run.py
