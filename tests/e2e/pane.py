@@ -114,10 +114,13 @@ class Pane:
         self.press("n")
         self.wait("a new key")
         # A field keeps its default where nothing is typed.
-        for text in (label, limit, reset, expires):
+        for field, text in enumerate((label, limit, reset, expires)):
+            if field:
+                self.press("Enter")
             if text:
                 self.type(text)
-            self.press("Enter")
+        # Also where the form has fields for a workspace and a guardrail.
+        self.press("C-s")
 
     def address(self):
         """The address on the waiting screen: whole lines from the first column on."""
