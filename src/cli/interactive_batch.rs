@@ -95,7 +95,9 @@ impl BatchPrompter {
                     self.spawn_reader();
                 }
             }
-            Progress::Provisioning(ProvisioningEvent::Notice(text)) => print_status(&text),
+            Progress::Provisioning(
+                ProvisioningEvent::Notice(text) | ProvisioningEvent::BrowserFailed(text),
+            ) => print_status(&text),
             Progress::Provisioning(ProvisioningEvent::StepStarted(_)) => {}
             Progress::ItemFinished(ItemResult { label, result, warning }) => {
                 if let Some(warning) = warning {

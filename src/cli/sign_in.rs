@@ -130,7 +130,9 @@ pub(super) async fn run_with_prompts<T>(
                 reader.lock_sign_in().waiting_since = None;
             }
         }
-        ProvisioningEvent::Notice(text) => print_status(&text),
+        ProvisioningEvent::Notice(text) | ProvisioningEvent::BrowserFailed(text) => {
+            print_status(&text)
+        }
         ProvisioningEvent::SignInUrl { url, needs_code } => {
             print_sign_in_address(&url, needs_code);
             let was_reading = {

@@ -61,6 +61,8 @@ pub enum ProvisioningEvent {
     },
     /// Information for the user (no browser found; retrying in 2 s).
     Notice(String),
+    /// The browser that was started has failed, and the user has to open the URL.
+    BrowserFailed(String),
 }
 
 /// The outcome of an attempt to create a key.

@@ -376,9 +376,10 @@ impl Rng {
 
     pub fn provisioning_event(&mut self) -> ProvisioningEvent {
         let address = "https://openrouter.ai/auth?code_challenge=x&callback_url=y";
-        match self.below(4) {
+        match self.below(5) {
             0 => ProvisioningEvent::SignInUrl { url: address.into(), needs_code: self.one_in(2) },
             1 => ProvisioningEvent::Notice("trying again in 2 s".into()),
+            2 => ProvisioningEvent::BrowserFailed("the browser exited with an error".into()),
             _ => ProvisioningEvent::StepStarted(*self.choose(&ProvisioningStep::ALL)),
         }
     }

@@ -123,6 +123,7 @@ fn browser_that_fails_late_is_reported_while_consent_is_awaited() {
     terminal.type_text("nx\u{13}");
     let screen = terminal.wait_for("slow-browser exited with an error: open the address");
     assert!(screen.contains("Sign in at:"), "{screen}");
+    assert!(screen.contains("✗ open the browser"), "{screen}");
     terminal.type_text("y");
     terminal.wait_for("x was created");
     terminal.type_text("\u{3}");

@@ -91,7 +91,7 @@ pub(super) async fn obtain_auth_code(
         if let Some(opening) = opening
             && let Ok(Err(error)) = opening.await
         {
-            report(ProvisioningEvent::Notice(format!("{error}: open the address yourself")));
+            report(ProvisioningEvent::BrowserFailed(format!("{error}: open the address yourself")));
         }
         std::future::pending().await
     };

@@ -89,6 +89,8 @@ pub struct SignInScreen {
     pub step: ProvisioningStep,
     /// The sign-in URL, once it is known.
     pub sign_in_url: Option<SignInUrl>,
+    /// Whether the browser failed after it was started.
+    pub has_browser_failed: bool,
     /// A notice about the current step.
     pub notice: Option<String>,
     /// The field for a pasted code, while it is open.
@@ -120,6 +122,7 @@ impl SignInScreen {
             consent_started_at: None,
             step: ProvisioningStep::Preflight,
             sign_in_url: None,
+            has_browser_failed: false,
             notice: None,
             code_field: None,
             code_error: None,
@@ -134,6 +137,7 @@ impl SignInScreen {
         self.consent_started_at = None;
         self.step = ProvisioningStep::Preflight;
         self.sign_in_url = None;
+        self.has_browser_failed = false;
         self.notice = self.notice.take().filter(|_| self.is_stopping());
         self.code_field = None;
         self.code_error = None;
@@ -185,6 +189,10 @@ impl SignInScreen {
                 self.sign_in_url = Some(SignInUrl { url, needs_code });
             }
             ProvisioningEvent::Notice(notice) => self.notice = Some(notice),
+            ProvisioningEvent::BrowserFailed(notice) => {
+                self.has_browser_failed = true;
+                self.notice = Some(notice);
+            }
         }
     }
 

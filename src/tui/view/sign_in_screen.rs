@@ -123,6 +123,9 @@ fn format_steps(
                 ProvisioningStep::OpenBrowser if state.needs_code() => "show the address",
                 step => step.description(),
             };
+            if step == ProvisioningStep::OpenBrowser && state.has_browser_failed {
+                return Line::styled(format!(" ✗ {text}"), theme.warning());
+            }
             if step < state.step {
                 return Line::styled(format!(" ✓ {text}"), theme.success());
             }
