@@ -111,6 +111,7 @@ fn the_sandbox_starts_with_four_keys() {
             "guardrail",
             "last_used_at",
             "other_account",
+            "remaining",
             "unrecognized",
             "user_id",
             "workspace_id",

@@ -162,6 +162,22 @@ impl StoredKey {
         own.into_iter().chain(around).min_by(|one, other| one.remaining.total_cmp(&other.remaining))
     }
 
+    /// Returns what the key may still spend, in USD: what the layer that blocks first has left.
+    pub fn usable(&self, now: Timestamp) -> Option<f64> {
+        self.binding_layer(now).map(|layer| layer.remaining.max(0.0))
+    }
+
+    /// Returns the spent share of the layer that blocks first, from 0 to 1.
+    pub fn spent_share(&self, now: Timestamp) -> Option<f64> {
+        let share = |limit: f64, remaining: f64| {
+            if limit > 0.0 { ((limit - remaining) / limit).clamp(0.0, 1.0) } else { 1.0 }
+        };
+        let layer = self.binding_layer(now)?;
+        // Of a budget only the rest may be known.
+        let own = || Some(share(self.limit().value()?, self.remaining(now)?));
+        layer.limit.map(|limit| share(limit, layer.remaining)).or_else(own)
+    }
+
     /// Returns by what, how much and until when the key is blocked, as
     /// `by the workspace budget: $50.00 spent of $50.00, until …`. `None` if it is not blocked.
     pub fn describe_block(
@@ -317,6 +333,18 @@ mod tests {
         let binding = key(&[workspace]).binding_layer(now).unwrap();
         assert_eq!((binding.limit, binding.remaining), (Some(50.0), 1.5));
         assert_eq!(key(&[]).binding_layer(now).map(|layer| layer.remaining), Some(9.0));
+        let unlimited = {
+            let mut key =
+                key(&[json!({"scope": "workspace", "limit_usd": 50, "remaining_usd": 20})]);
+            let info = Arc::make_mut(key.info.as_mut().unwrap());
+            (info.limit, info.limit_remaining) = (Reported::None, None);
+            key
+        };
+        assert_eq!((unlimited.usable(now), unlimited.spent_share(now)), (Some(20.0), Some(0.6)));
+        let own = key(&[json!({"scope": "workspace", "limit_usd": 50, "remaining_usd": 20})]);
+        assert_eq!((own.usable(now), own.spent_share(now)), (Some(9.0), Some(0.1)));
+        let exceeded = key(&[json!({"scope": "workspace", "limit_usd": 50, "remaining_usd": -1})]);
+        assert_eq!((exceeded.usable(now), exceeded.spent_share(now)), (Some(0.0), Some(1.0)));
         let low = json!({"scope": "workspace", "limit_usd": 50, "remaining_usd": 1.5});
         assert_eq!(key(&[low]).state(now), KeyState::Low);
     }

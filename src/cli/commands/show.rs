@@ -90,16 +90,17 @@ fn format_details(key: &StoredKey, now: Timestamp) -> String {
     }
     row(
         "remaining",
-        &match key.limit() {
-            Reported::None => "no limit".into(),
-            _ => match key.binding_layer(now).filter(|layer| !layer.is_key_limit) {
-                Some(layer) => format!(
-                    "{}, as a budget around the key allows no more; {} of its own limit",
-                    format_usd(layer.remaining.max(0.0)),
-                    usd(key.remaining(now))
-                ),
-                None => usd(key.remaining(now)),
-            },
+        &match (key.binding_layer(now).filter(|layer| !layer.is_key_limit), key.limit()) {
+            (Some(layer), limit) => {
+                let own = match limit {
+                    Reported::None => "it has no limit of its own".into(),
+                    _ => format!("{} of its own limit", usd(key.remaining(now))),
+                };
+                let usable = format_usd(layer.remaining.max(0.0));
+                format!("{usable}, as a budget around the key allows no more; {own}")
+            }
+            (None, Reported::None) => "no limit".into(),
+            (None, _) => usd(key.remaining(now)),
         },
     );
     row("spent", &format!("{} in total, {} today", usd(info.usage), usd(info.usage_daily)));

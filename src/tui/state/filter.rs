@@ -106,11 +106,8 @@ impl Condition {
                 let value = match amount {
                     Amount::Spent => key.spent(now),
                     Amount::Limit => key.limit().value(),
-                    Amount::Left => key.remaining(now),
-                    Amount::Used => match (key.limit().value(), key.spent(now)) {
-                        (Some(limit), Some(spent)) if limit > 0.0 => Some(spent / limit * 100.0),
-                        _ => None,
-                    },
+                    Amount::Left => key.usable(now),
+                    Amount::Used => key.spent_share(now).map(|share| share * 100.0),
                 };
                 value.is_some_and(|value| match comparison {
                     Comparison::Less => value < *bound,

@@ -119,13 +119,9 @@ pub fn sort_and_filter(
     rows
 }
 
-/// Returns the spent share of the limit from 0 to 1, or -1 if it is unknown.
+/// Returns the spent share from 0 to 1 of the limit or budget that blocks first, or -1 if it is unknown.
 pub fn spent_share(key: &StoredKey, now: Timestamp) -> f64 {
-    match (key.limit().value(), key.spent(now)) {
-        (Some(limit), Some(spent)) if limit > 0.0 => (spent / limit).clamp(0.0, 1.0),
-        (Some(_), Some(_)) => 1.0,
-        (None, _) | (_, None) => -1.0,
-    }
+    key.spent_share(now).unwrap_or(-1.0)
 }
 
 #[cfg(test)]

@@ -83,6 +83,7 @@ pub fn format_facts(
     }
     lines.extend(format_rejection(key, model, theme, width));
     lines.extend(wrap_property("spent", format_spent(key, now, theme), width, theme));
+    lines.extend(usage::format_budget_left(key, now, theme, width));
     lines.extend(usage::format_history(key, model, theme, width));
     if let Some(at) = key.next_reset(now) {
         let text =
@@ -294,6 +295,7 @@ fn format_usage(
         )
     };
     lines.extend(wrap_property("spent", format_spent(stored_key, model.now, theme), width, theme));
+    lines.extend(usage::format_budget_left(stored_key, model.now, theme, width));
     let usage = format_periods(info.usage_daily, info.usage_weekly, info.usage_monthly, info.usage);
     lines.extend(wrap_property("usage", Span::raw(usage), width, theme));
     if info.byok_usage.is_some_and(|usage| usage > 0.0) {

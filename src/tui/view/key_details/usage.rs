@@ -1,8 +1,10 @@
-//! What the past of a key says: whether a replaced key is still used, and when the limit is reached.
+//! What the past of a key says: whether a replaced key is still used, and when the limit is reached; what
+//! a budget around the key leaves.
 
+use jiff::Timestamp;
 use ratatui::text::{Line, Span};
 
-use crate::domain::{RetirementStatus, StoredKey, forecast_spending};
+use crate::domain::{KeyState, RetirementStatus, StoredKey, forecast_spending, format_usd};
 use crate::tui::state::Model;
 use crate::tui::view::Theme;
 use crate::tui::view::text::{to_sentence, wrap_property};
@@ -32,4 +34,25 @@ pub fn format_history(
         lines.extend(wrap_property("forecast", Span::raw(text), width, theme));
     }
     lines
+}
+
+/// Returns what the key may still spend, where a budget around it leaves less than its own limit.
+pub fn format_budget_left(
+    stored_key: &StoredKey,
+    now: Timestamp,
+    theme: Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let layer = stored_key.binding_layer(now).filter(|layer| !layer.is_key_limit);
+    let Some(layer) = layer.filter(|_| stored_key.state(now) != KeyState::Blocked) else {
+        return Vec::new();
+    };
+    let limit = layer.limit.map_or_else(String::new, |limit| format!(" of {}", format_usd(limit)));
+    let left = format_usd(layer.remaining.max(0.0));
+    wrap_property(
+        "left",
+        Span::raw(format!("{left}{limit}: a budget around the key")),
+        width,
+        theme,
+    )
 }
