@@ -356,6 +356,17 @@ fn no_color_theme_uses_no_colors() {
 }
 
 #[test]
+fn a_terminal_with_few_colors_keeps_its_own_ones() {
+    let mut model = loaded_model((80, 24));
+    model.uses_color = true;
+    assert_eq!(Theme::of(&model), Theme::Dark);
+    model.has_few_colors = true;
+    assert_eq!(Theme::of(&model), Theme::Terminal);
+    model.theme_choice = keywright::domain::ThemeChoice::Dark;
+    assert_eq!(Theme::of(&model), Theme::Dark, "a choice counts");
+}
+
+#[test]
 fn every_screen_survives_every_size() {
     let mut screens =
         vec![loaded_model((80, 24)), waiting((80, 24), true), waiting((80, 24), false)];

@@ -33,6 +33,21 @@ pub(crate) fn has_light_background() -> bool {
     env::var("COLORFGBG").is_ok_and(|colors| matches!(colors.rsplit(';').next(), Some("7" | "15")))
 }
 
+/// Whether the terminal has no more than the 16 colours of its palette, as far as its name tells.
+pub(crate) fn has_few_colors() -> bool {
+    let value = |name| env::var(name).unwrap_or_default();
+    is_few_colors(&value("TERM"), &value("COLORTERM"))
+}
+
+/// Names of newer terminals say nothing about colours; those that have few of them are old.
+fn is_few_colors(term: &str, color_term: &str) -> bool {
+    let is_old = matches!(
+        term,
+        "xterm" | "screen" | "tmux" | "rxvt" | "linux" | "cygwin" | "ansi" | "vt100" | "vt220"
+    );
+    color_term.is_empty() && (is_old || term.ends_with("-16color") || term.ends_with("-color"))
+}
+
 /// Returns the `ssh -L` command that forwards `port` from the user's machine to this one. `None`
 /// outside an SSH session, or when `port` is 0 (an ephemeral port).
 pub(crate) fn ssh_tunnel_command(port: u16) -> Option<String> {
@@ -63,6 +78,20 @@ fn has_any_set(names: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_terminals_have_few_colors() {
+        for (term, color_term, expected) in [
+            ("xterm", "", true),
+            ("xterm", "truecolor", false),
+            ("xterm-256color", "", false),
+            ("xterm-16color", "", true),
+            ("xterm-kitty", "", false),
+            ("linux", "", true),
+        ] {
+            assert_eq!(is_few_colors(term, color_term), expected, "{term} {color_term}");
+        }
+    }
 
     #[test]
     fn the_tunnel_command_contains_only_checked_values() {

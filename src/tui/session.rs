@@ -77,6 +77,7 @@ impl SessionOptions {
             profiles: self.profiles.choices.clone(),
             asks_about_environment_key,
             theme_choice: settings.theme().parse().unwrap_or_default(),
+            has_few_colors: environment::has_few_colors(),
             background: if environment::has_light_background() {
                 Background::Light
             } else {

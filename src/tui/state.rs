@@ -159,6 +159,8 @@ pub struct Model {
     pub background: Background,
     /// Whether colours may be used.
     pub uses_color: bool,
+    /// Whether the terminal has only the 16 colours of its palette.
+    pub has_few_colors: bool,
     /// The schedule of the refresh rounds.
     pub refresh: RefreshSchedule,
     /// The screen that is shown.
@@ -225,6 +227,7 @@ impl Model {
             chosen_theme: None,
             background: context.background,
             uses_color: context.uses_color,
+            has_few_colors: context.has_few_colors,
             refresh: RefreshSchedule::new(context.refresh_interval),
             screen: Screen::Dashboard,
             overlay: None,

@@ -42,6 +42,8 @@ pub struct AppContext {
     pub background: Background,
     /// Whether colours may be used.
     pub uses_color: bool,
+    /// Whether the terminal has only the 16 colours of its palette.
+    pub has_few_colors: bool,
 }
 
 /// The background of the terminal.

@@ -47,6 +47,7 @@ impl Theme {
             return Self::NoColor;
         }
         match (model.theme_choice, model.background) {
+            (ThemeChoice::Auto, _) if model.has_few_colors => Self::Terminal,
             (ThemeChoice::Auto, Background::Light) | (ThemeChoice::Light, _) => Self::Light,
             (ThemeChoice::Auto, Background::Dark) | (ThemeChoice::Dark, _) => Self::Dark,
             (ThemeChoice::HighContrast, _) => Self::HighContrast,
