@@ -1,5 +1,7 @@
 //! Every screen at every size: no text is cut without an ellipsis or overdraws another region.
 
+use keywright::domain::{AccountKey, TrashedKey};
+
 use super::*;
 
 /// The widths and heights of the sweep: the edges of every layout and steps between them.
@@ -51,6 +53,56 @@ fn many_keys() -> Model {
     model
 }
 
+/// The screen with as many removed keys as there are keys.
+fn removed_keys() -> Model {
+    let mut model = many_keys();
+    want(&mut model, &[Intent::OpenTrash]);
+    let Screen::Trash(screen) = &model.screen else { panic!("{:?}", model.screen) };
+    let keys = model.dashboard.stored_keys().iter().cloned();
+    let trash = keys.map(|key| TrashedKey { removed_at: now(), key }).collect();
+    let loaded = Msg::Response(screen.ticket, Response::TrashLoaded(Ok(trash)));
+    update(&mut model, loaded, now());
+    model
+}
+
+/// The screen that edits the limits of all keys, half of which cannot be read.
+fn limits_of_all_keys() -> Model {
+    let mut model = many_keys();
+    let hashes: Vec<String> =
+        model.dashboard.stored_keys().iter().map(|key| key.hash.clone()).collect();
+    model.dashboard.marked_hashes.extend(hashes.iter().cloned());
+    want(&mut model, &[Intent::EditKey]);
+    let Screen::Limits(screen) = &model.screen else { panic!("{:?}", model.screen) };
+    let error = UserError::new(ErrorKind::Failed, "the server did not answer in time", "");
+    let fetch = |(index, hash): (usize, String)| match index % 2 {
+        0 => Ok(AccountKey { hash, ..AccountKey::default() }),
+        _ => Err(error.clone()),
+    };
+    let current = hashes.into_iter().enumerate().map(fetch).collect();
+    let fetched = Msg::Response(screen.ticket, Response::AccountKeysFetched(current));
+    update(&mut model, fetched, now());
+    want(&mut model, &[Intent::TypeChar('5')]);
+    model
+}
+
+#[test]
+fn keys_in_the_trash_and_their_limits_are_listed_at_every_size() {
+    sweep(&mut removed_keys(), |model, rows| {
+        let text = rows.join("\n");
+        assert!(text.contains("key-0") && text.contains("2026-12-01"), "{text}");
+        // Wrapped at any word.
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("cannot be fetched again."), "{:?}\n{text}", model.terminal_size);
+        let long = rows.iter().filter(|row| row.contains("a label of"));
+        assert!(long.into_iter().all(|row| row.contains('…') || row.contains("can be")), "{text}");
+    });
+    sweep(&mut limits_of_all_keys(), |model, rows| {
+        let text = rows.join("\n");
+        assert!(text.contains("→ $5.00"), "{:?}\n{text}", model.terminal_size);
+        assert!(text.contains("more keys") || model.terminal_size.1 > 70, "{text}");
+    });
+}
+
 #[test]
 fn the_rules_and_the_footer_are_never_overdrawn() {
     let mut screens = vec![many_keys(), in_every_state((80, 24)), model((80, 24))];
@@ -67,6 +119,7 @@ fn the_rules_and_the_footer_are_never_overdrawn() {
         screens.push(model);
     }
     screens.push(waiting((80, 24), false));
+    screens.extend([removed_keys(), limits_of_all_keys()]);
     for model in &mut screens {
         model.notice = None;
         sweep(model, |model, rows| {

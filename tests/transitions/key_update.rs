@@ -251,6 +251,9 @@ fn undo_asks_and_sends_the_earlier_limit_of_an_edited_key() {
     assert!(send_intent(&mut model, Intent::Undo).is_empty());
     let expected = vec![("laptop".parse().unwrap(), "$7.50 daily".to_owned())];
     assert_eq!(model.question, Some(Question::RestoreLimits(expected)));
+    let bindings = keywright::tui::keymap::active_bindings(&model);
+    let mut enabled = bindings.iter().filter(|binding| binding.action.is_enabled(&model));
+    assert!(enabled.any(|binding| binding.intent() == Intent::Yes), "the dialog says how");
     let effects = send_intent(&mut model, Intent::Yes);
     let [Effect::EditLimits(updates)] = &effects[..] else { panic!("{effects:?}") };
     let (seen, patch) = updates[0].account_patch.as_ref().unwrap();

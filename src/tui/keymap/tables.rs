@@ -43,6 +43,7 @@ pub(super) const QUESTION: &[Action] = key_bindings! {
     [char_key('y'), char_key('Y')] "y" "leave" if |model| matches!(model.question, Some(Question::DiscardUnstoredKey)) => Intent::Yes;
     [char_key('y'), char_key('Y')] "y" "dismiss" if |model| matches!(model.question, Some(Question::DismissAttempt(_))) => Intent::Yes;
     [char_key('y'), char_key('Y')] "y" "send" if |model| matches!(model.question, Some(Question::UseEnvironmentKey)) => Intent::Yes;
+    [char_key('y'), char_key('Y')] "y" "set it again" if |model| matches!(model.question, Some(Question::RestoreLimits(_))) => Intent::Yes;
     [char_key('y'), char_key('Y')] "y" "disable" if |model| matches!(model.question, Some(Question::SetKeysDisabled { disabled: true, .. })) => Intent::Yes;
     [char_key('y'), char_key('Y')] "y" "enable" if |model| matches!(model.question, Some(Question::SetKeysDisabled { disabled: false, .. })) => Intent::Yes;
     [char_key('n'), char_key('N'), bare_key(KeyCode::Esc)] "n" "cancel" => Intent::No;

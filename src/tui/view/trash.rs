@@ -5,7 +5,8 @@ use ratatui::layout::{Constraint, Rect};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Row, Table, TableState};
 
-use super::{Theme, text};
+use super::Theme;
+use super::text::{self, truncate};
 use crate::domain::{TRASH_DAYS, TrashedKey, format_date, format_relative_time};
 use crate::tui::state::{Model, TrashScreen};
 
@@ -16,8 +17,8 @@ pub fn draw(screen: &TrashScreen, model: &Model, theme: Theme, frame: &mut Frame
         format!("No removed keys. A key that you remove can be restored for {TRASH_DAYS} days.")
     } else {
         format!(
-            "Removed from this machine, and still valid at OpenRouter. After {TRASH_DAYS} days the \
-             text of a key is deleted here and cannot be fetched again."
+            "Still valid at OpenRouter. Their text is deleted here after {TRASH_DAYS} days and cannot \
+             be fetched again."
         )
     };
     let note_area = Rect { y: area.y + 1, height: area.height.saturating_sub(1).min(2), ..area };
@@ -25,21 +26,19 @@ pub fn draw(screen: &TrashScreen, model: &Model, theme: Theme, frame: &mut Frame
     if keys.is_empty() {
         return;
     }
+    // Where there is little room, the label matters more than the masked key.
+    let masked_width = if area.width < 76 { 0 } else { 19 };
+    let label_width = area.width.saturating_sub(masked_width + 14 + 10 + 3 * 2);
     let header = Row::new(["LABEL", "KEY", "REMOVED", "UNTIL"]).style(theme.dim());
     let format_row = |trashed: &TrashedKey| {
         Row::new([
-            Text::raw(trashed.key.label.to_string()),
+            Text::raw(truncate(trashed.key.label.as_str(), usize::from(label_width))),
             Text::styled(trashed.key.masked.clone(), theme.dim()),
             Text::raw(format_relative_time(model.now, trashed.removed_at)),
             Text::raw(format_date(trashed.deleted_at())),
         ])
     };
-    let widths = [
-        Constraint::Fill(1),
-        Constraint::Length(19),
-        Constraint::Length(14),
-        Constraint::Length(10),
-    ];
+    let widths = [label_width, masked_width, 14, 10].map(Constraint::Length);
     let table = Table::new(keys.iter().map(format_row), widths)
         .header(header)
         .column_spacing(2)
