@@ -131,7 +131,7 @@ pub(super) async fn run_with_prompts<T>(
             }
         }
         ProvisioningEvent::Notice(text) | ProvisioningEvent::BrowserFailed(text) => {
-            print_status(&text)
+            print_status(&text);
         }
         ProvisioningEvent::SignInUrl { url, needs_code } => {
             print_sign_in_address(&url, needs_code);

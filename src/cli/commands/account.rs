@@ -107,9 +107,10 @@ fn format_summary(summary: &AccountSummary) -> String {
     let states = format_states(&summary.keys);
     lines.push((
         "keys",
-        match summary.has_only_stored_keys {
-            true => format!("{states} stored here; those of the account are not known"),
-            false => states,
+        if summary.has_only_stored_keys {
+            format!("{states} stored here; those of the account are not known")
+        } else {
+            states
         },
     ));
     if let Some(workspaces) = &summary.workspaces {

@@ -96,7 +96,8 @@ fn wrap_hanging(name: &str, text: &str, width: Option<usize>) -> String {
         None => vec![text.into()],
     };
     let names = std::iter::once(format!("{name:<NAME_COLUMNS$}")).chain(std::iter::repeat(indent));
-    names.zip(rows).map(|(name, row)| format!("{name}{row}\n")).collect()
+    let lines = names.zip(rows).map(|(name, row)| format!("{name}{row}\n"));
+    lines.collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]

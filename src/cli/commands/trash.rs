@@ -138,13 +138,12 @@ fn empty_trash(
         ))?;
     }
     let deleted = keys::empty_trash(services).map_err(|error| error.to_user_error())?;
-    let mut text = String::new();
-    for trashed in &deleted {
-        text.push_str(&format!(
+    let lines = deleted.iter().map(|trashed| {
+        format!(
             "deleted {}; it stays valid at OpenRouter until you delete it at {}\n",
             trashed.key.label,
             trashed.key.page_url()
-        ));
-    }
-    print_result(&text)
+        )
+    });
+    print_result(&lines.collect::<Vec<_>>().concat())
 }

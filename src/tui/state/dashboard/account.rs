@@ -67,7 +67,7 @@ impl Dashboard {
     /// not.
     pub fn describe_copies(&self, key: &StoredKey) -> String {
         let copies = self.other_profiles.get(&key.hash).into_iter().flatten();
-        copies.map(|copy| format!(", {copy}")).collect()
+        copies.map(|copy| format!(", {copy}")).collect::<Vec<_>>().concat()
     }
 
     /// Sets the scope of the table.
