@@ -246,3 +246,36 @@ fn rows_that_cannot_be_read_are_counted_and_requested_again() {
     assert_eq!((found.unreadable_rows, found.notes.len()), (0, 0));
     assert!(account.proxy.count(ACTIVITY) >= 3);
 }
+
+#[test]
+fn a_clock_an_hour_off_changes_no_day_and_no_expiry() {
+    let now = Timestamp::now();
+    let account = new_account();
+    let stored = account.stored_key("agent");
+    let expires_at = stored.requested.expires_at.unwrap();
+    for hours in [-1, 1] {
+        let here = now + jiff::SignedDuration::from_hours(hours);
+        let cancel = watch::channel(false).1;
+        let query = query(&["agent"], &account);
+        let report = report_usage(&account.services, &query, here, &|_, _| {}, cancel);
+        let report = block_on(report).unwrap();
+        // The days are those of the server, whatever time it is here.
+        assert_eq!(report.today, utc_date(Timestamp::now()));
+        assert_eq!(report.keys[0].days.get(report.today), Some(2.4));
+        assert_eq!(report.keys[0].days.iter().count(), 30);
+        let keys = vec![(stored.hash.clone(), stored.label.clone())];
+        let stop = watch::channel(false).1;
+        let clock = move || here;
+        let refresh = keywright::services::keys::refresh_keys(
+            &account.services,
+            keys,
+            clock,
+            |_, _, _| {},
+            stop,
+        );
+        block_on(refresh);
+        let checked = account.stored_key("agent");
+        assert_eq!(checked.expires_at().value(), Some(expires_at));
+        assert!(checked.state(here).is_usable(), "{:?}", checked.state(here));
+    }
+}

@@ -369,3 +369,26 @@ fn not_refreshed_error(error: &openrouter::Error) -> UserError {
 fn lock_mutex<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_an_hour_off_gives_no_day_the_usage_of_another_one() {
+        let info = KeyInfo { usage: Some(9.0), usage_daily: Some(2.0), ..KeyInfo::default() };
+        let result = CheckResult::Valid(Arc::new(info));
+        for (server, ahead, expected) in [
+            ("2026-11-27T12:00:00Z", 1, Some(2.0)),
+            ("2026-11-27T12:00:00Z", -1, Some(2.0)),
+            ("2026-11-27T23:30:00Z", 1, None),
+            ("2026-11-27T23:30:00Z", -1, Some(2.0)),
+            ("2026-11-27T00:30:00Z", -1, None),
+        ] {
+            let server: Timestamp = server.parse().unwrap();
+            let here = server + jiff::SignedDuration::from_hours(ahead);
+            let sample = to_usage_sample(&result, here, server).unwrap();
+            assert_eq!(sample.usage_daily, expected, "{server} {ahead}");
+        }
+    }
+}
