@@ -115,8 +115,7 @@ def the_dashboard_rotates_disables_edits_and_deletes(world):
     pane.wait("tool .*(active|unknown)")
 
     pane.press("R")
-    pane.wait_words("rotate")
-    pane.wait_gone("Checking what can be carried over")
+    pane.wait_words("enter rotate")
     pane.press("Enter")
     until("a new key under the label", lambda: world.lookup(server, "tool") not in ("", key))
     new = world.lookup(server, "tool")

@@ -121,8 +121,7 @@ class Dashboard:
 
     def rotate(self, label):
         self.pane.press("R")
-        self.pane.wait_words("rotate")
-        self.pane.wait_gone("Checking what can be carried over")
+        self.pane.wait_words("enter rotate")
         self.pane.press("Enter")
         self.stored(f"'{label}' was rotated")
         self.pane.press("Escape")
