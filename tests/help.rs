@@ -135,9 +135,10 @@ fn examples_run_in_the_sandbox_as_they_stand() {
                 calls[0][1..].iter().map(|word| word.replacen('~', home_path, 1)).collect();
             let arguments: Vec<&str> = words.iter().map(String::as_str).collect();
             let (code, out, err) = run(home.command(&arguments).env("KEYWRIGHT_SANDBOX", "1"));
-            // The sandbox has no interrupted attempt, and a key that needs attention.
+            // The sandbox has no interrupted attempt, no removed key, and a key that needs attention.
             let expected = match name {
                 "keywright watch" => 1,
+                "keywright trash restore" => 3,
                 "keywright recover" if example.contains("--dismiss") => 3,
                 _ => 0,
             };

@@ -4,7 +4,8 @@ use super::effects;
 use super::keymap;
 use super::state::SortOrder;
 use crate::domain::ThemeChoice;
-use crate::services::config::DashboardNames;
+use crate::services::config::{DashboardNames, LastView};
+use crate::storage::json_store::StoreLocation;
 
 /// The names that the configuration file may contain. A list that is empty turns its field off: it is
 /// an unknown field then, and the example does not have it.
@@ -15,9 +16,19 @@ pub const CONFIG_NAMES: DashboardNames = DashboardNames {
     // Read back with `Settings::bindings`: action and key.
     actions: keymap::action_names,
     check_key: keymap::check_key,
-    last_view: |location| effects::load_view(location).to_last_view(),
+    last_view,
     conflicts: |bindings| keymap::resolve_key_overrides(bindings.iter().copied()).1,
 };
+
+/// Returns what goes before the configuration in the next run, as `Model::restore_view` does it.
+fn last_view(location: &StoreLocation) -> LastView {
+    let view = effects::load_view(location);
+    let theme: Option<ThemeChoice> = view.theme.parse().ok();
+    LastView {
+        theme: theme.map(ThemeChoice::as_str),
+        sort: SortOrder::NAMES.into_iter().find(|name| *name == view.sort),
+    }
+}
 
 #[cfg(test)]
 mod tests {

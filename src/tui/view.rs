@@ -16,6 +16,7 @@ mod bars;
 mod charts;
 mod confirm_dialog;
 mod dialog;
+mod dialog_box;
 mod footer;
 mod form;
 mod header;
@@ -83,10 +84,10 @@ pub fn intent_at(model: &Model, column: u16, row: u16) -> Option<Intent> {
     if row == screen.footer.y {
         return footer::intent_at(model, screen.footer.into(), column);
     }
-    if dialog::is_open(model)
+    if dialog_box::is_open(model)
         && !matches!(model.overlay, Some(Overlay::Palette(_) | Overlay::Profiles(_)))
     {
-        return dialog::intent_at(model, (column, row));
+        return dialog_box::intent_at(model, (column, row));
     }
     match (&model.overlay, &model.screen) {
         (Some(Overlay::Palette(state)), _) => {
@@ -147,12 +148,12 @@ pub fn draw_and_measure(model: &Model, theme: Theme, frame: &mut Frame<'_>) -> D
         drawn.scroll_end = draw_body(model, theme, frame, body);
     }
     footer::draw_notice(model, theme, frame, rule, screen.message.into());
-    if dialog::is_open(model) {
-        dialog::draw(model, theme, frame);
+    if dialog_box::is_open(model) {
+        dialog_box::draw(model, theme, frame);
         drawn.link = None;
     }
     if let Some(Overlay::Palette(state)) = &model.overlay {
-        dialog::dim(screen, theme, frame);
+        dialog_box::dim(screen, theme, frame);
         palette::draw(state, model, theme, frame, body);
         // The terminal would write the address over the palette.
         drawn.link = None;

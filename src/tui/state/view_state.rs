@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::Model;
 use super::sort_filter::SortOrder;
 use crate::domain::ThemeChoice;
-use crate::services::config::LastView;
 
 /// The view as kept on disk. A field that is missing or unknown has its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,17 +20,6 @@ pub struct ViewState {
     pub is_pane_closed: bool,
     /// The name of the theme that was chosen in the dashboard; empty without a choice.
     pub theme: String,
-}
-
-impl ViewState {
-    /// Returns what goes before the configuration in the next run, as [`Model::restore_view`] does it.
-    pub fn to_last_view(&self) -> LastView {
-        let theme: Option<ThemeChoice> = self.theme.parse().ok();
-        LastView {
-            theme: theme.map(ThemeChoice::as_str),
-            sort: SortOrder::NAMES.into_iter().find(|name| *name == self.sort),
-        }
-    }
 }
 
 impl Model {

@@ -117,7 +117,7 @@ fn add_confirmation<'a>(dialog: &mut Dialog<'a>, state: &'a ConfirmDialog) {
     };
     let text = format!("Type {expected} to confirm: {}", state.expected_confirmation());
     dialog.add_text(&text, Style::new());
-    dialog.set_field(&state.confirmation);
+    dialog.field = Some(&state.confirmation);
 }
 
 /// Returns the lines that say what happens to the old key.
