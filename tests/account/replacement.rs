@@ -258,11 +258,17 @@ fn a_guardrail_that_the_inventory_remembers_of_a_deleted_key_is_carried() {
 #[test]
 fn a_guardrail_that_was_deleted_before_it_is_read_again_is_reported() {
     let case = Case::new(Surroundings { guardrail: true, byok: false, workspace: false });
-    let (services, management_key) = (&case.account.services, &case.account.management);
-    block_on(keys::join_account_keys(services, management_key)).unwrap();
+    // Nothing but the rotation itself has read the guardrail.
+    assert_eq!(case.account.stored_key(KEY).guardrail, None);
     let guardrail = format!("GET /api/v1/guardrails/{}", case.guardrail);
+    let is_deleted = AtomicBool::new(false);
     case.account.proxy.rule(move |request| {
-        if request.starts_with("GET /api/v1/guardrails/assignments") {
+        if request.starts_with("POST /api/v1/keys") {
+            is_deleted.store(true, Ordering::Relaxed);
+        }
+        if !is_deleted.load(Ordering::Relaxed) {
+            Fault::Pass
+        } else if request.starts_with("GET /api/v1/guardrails/assignments") {
             Fault::Lie(200, r#"{"data":[],"total_count":0}"#.into())
         } else if request.starts_with(&guardrail) {
             Fault::Say(404, String::new())

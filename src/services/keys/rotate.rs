@@ -15,7 +15,9 @@ use jiff::Timestamp;
 use super::carry_over::carry_over;
 use super::management_key::{AccountAccess, load_access};
 use super::same_policy::{build_same_policy_request, fetch_policy};
-use super::{Error, delete_secret, missing_error, secret_for, store_secret};
+use super::{
+    Error, delete_secret, get_assigned_guardrail, missing_error, secret_for, store_secret,
+};
 use crate::domain::{
     ErrorKind, KeyRequest, Label, NotCarried, PendingReplacement, ProvisioningEvent,
     ProvisioningOutcome, RetirePolicy, Retirement, Rotated, RotationOutcome, StoredKey, UserError,
@@ -167,9 +169,18 @@ async fn plan_rotation(
         None => return Err(missing_error(services, &stored_key.label)),
     };
     let current = fetch_policy(services, access, stored_key, &key).await;
-    if let Some(info) = &current.info {
-        // The new key is compared with it where the account answers less.
-        let record = |key: &mut StoredKey| key.info = Some(info.clone());
+    let guardrail = match access {
+        Ok(management) => get_assigned_guardrail(services, management, &stored_key.hash).await,
+        Err(_) => Ok(None),
+    };
+    let guardrail = guardrail.ok().flatten();
+    if current.info.is_some() || guardrail.is_some() {
+        // The new key is compared with it where the account answers less, or where the guardrail is
+        // deleted meanwhile.
+        let record = |key: &mut StoredKey| {
+            key.info = current.info.clone().or(key.info.take());
+            key.guardrail = guardrail.or(key.guardrail.take());
+        };
         inventory::update_key(&services.location, &services.server, &stored_key.hash, record)?;
     }
     let request = match planned {
