@@ -301,6 +301,18 @@ fn single_column_screens() -> Vec<(&'static str, Model)> {
         key: secret(),
         warning: None,
     };
+    let mut results = after(&[]);
+    let result = |number: usize| keywright::domain::ActionResult {
+        succeeded: number % 2 == 0,
+        message: format!("'key-{number}' was changed at OpenRouter and here, and nothing was lost"),
+    };
+    results.screen = Screen::ActionResults((0..12).map(result).collect());
+    let mut failed_sign_in = waiting((300, 80), false);
+    let sign_in = ticket(&failed_sign_in);
+    let error = UserError::new(ErrorKind::Unreachable, "the server could not be reached", advice)
+        .with_meaning("no key was created and nothing was charged to the account");
+    let failure = Response::ProvisioningFinished(ProvisioningOutcome::Failed(error));
+    update(&mut failed_sign_in, Msg::Response(sign_in, failure), now());
     let mut known = after(&[Intent::Rotate]);
     if let Screen::Confirm(dialog) = &mut known.screen {
         dialog.losses = keywright::tui::state::ExpectedLosses::Known(Vec::new());
@@ -322,6 +334,8 @@ fn single_column_screens() -> Vec<(&'static str, Model)> {
         ("help of the form", after(&[Intent::NewKey, Intent::ToggleHelp])),
         ("palette", after(&[Intent::OpenPalette])),
         ("messages", messages),
+        ("results", results),
+        ("failed sign-in", failed_sign_in),
         ("management key", after(&[Intent::OpenManagement])),
         ("plan", after(&[Intent::OpenPlan])),
     ]
