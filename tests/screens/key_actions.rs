@@ -255,7 +255,6 @@ fn account_keys_are_shown_with_stored_keys() {
     let account = AccountKeys {
         keys: vec![remote("laptop"), remote("somebody else's 🤖\u{202e}\u{1b}[2J")],
         revoked_hashes: vec![keys()[1].hash.clone()],
-        ..AccountKeys::default()
     };
     update(&mut model, Msg::Response(ticket, Response::AccountKeysLoaded(Ok(account))), now());
     insta::assert_snapshot!(drawn(&model));

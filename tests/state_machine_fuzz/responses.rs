@@ -255,7 +255,6 @@ impl Fuzzer {
                         rng.account_key(hash, now)
                     }),
                     revoked_hashes: rng.vec(2, |rng| some_hash(&stored_keys, rng)),
-                    ..AccountKeys::default()
                 });
                 Msg::Response(ticket, Response::AccountKeysLoaded(account))
             }

@@ -12,7 +12,6 @@ fn with_account() -> Model {
     let account = AccountKeys {
         keys: vec![account_key("web"), account_key("laptop")],
         revoked_hashes: vec![key("ci").hash],
-        ..AccountKeys::default()
     };
     send(&mut model, Msg::Response(ticket, Response::AccountKeysLoaded(Ok(account))));
     model
@@ -107,11 +106,8 @@ fn a_revealed_key_is_hidden_when_its_row_shows_a_key_of_the_same_name() {
         panic!("{effects:?}")
     };
     let same_name = AccountKey { hash: "other".into(), ..account_key("laptop") };
-    let account = AccountKeys {
-        keys: vec![account_key("laptop"), same_name],
-        revoked_hashes: Vec::new(),
-        ..AccountKeys::default()
-    };
+    let account =
+        AccountKeys { keys: vec![account_key("laptop"), same_name], revoked_hashes: Vec::new() };
     send(&mut model, Msg::Response(ticket, Response::AccountKeysLoaded(Ok(account))));
     let effects = send_intent(&mut model, Intent::ToggleReveal);
     let [Effect::Request(ticket, Request::ReadSecret(label))] = &effects[..] else {
