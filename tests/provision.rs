@@ -235,9 +235,7 @@ fn browser_that_fails_later_is_reported_and_the_callback_still_works() {
             ProvisioningEvent::SignInUrl { url, needs_code: false } => {
                 address.lock().unwrap().clone_from(url);
             }
-            ProvisioningEvent::BrowserFailed(notice)
-                if notice.contains("open the address yourself") =>
-            {
+            ProvisioningEvent::BrowserFailed(notice) if notice.contains("open the address") => {
                 let url = address.lock().unwrap().clone();
                 std::thread::spawn(move || sandbox::answer_consent(&url, true));
             }
