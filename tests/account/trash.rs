@@ -23,7 +23,7 @@ fn a_removed_key_is_restored_with_its_text_and_its_place_in_the_inventory() {
     let trashed = remove(&account, "ci");
     assert_eq!((account.get("ci"), account.trash_entries()), (None, vec![before.hash.clone()]));
     assert!(!account.labels().contains(&"ci".to_owned()));
-    assert_eq!(trash(&account), [trashed.clone()]);
+    assert_eq!(trash(&account), std::slice::from_ref(&trashed));
     let restored = keys::restore_key(&account.services, &trashed, &before.label).unwrap();
     assert_eq!(restored, before);
     assert_eq!((account.labels().len(), account.entries()), (labels.len(), entries));
