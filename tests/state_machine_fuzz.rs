@@ -1,7 +1,6 @@
 //! Sends random messages to the state machine: keys, mouse events, pastes, sizes, clock changes, and
 //! responses of any kind in any order, late, twice or never. Checks the invariants after each message.
 //!
-//!
 //! `FUZZ_SEED` and `FUZZ_MESSAGES` change the run. A long run:
 //! `FUZZ_MESSAGES=1000000 cargo test --profile long --test state_machine_fuzz`.
 
@@ -32,11 +31,10 @@ use keywright::tui::view::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use rng::{Rng, SECRET_MARK};
+use rng::{Rng, SECRET_MARK, env_number};
 
 /// How many of the last messages are printed when a check fails.
 const RECENT_COUNT: usize = 30;
-
 /// How long a key may stay on screen in plaintext.
 const REVEAL_TIME: SignedDuration = SignedDuration::from_secs(10);
 
@@ -370,10 +368,6 @@ impl Fuzzer {
             assert!(visible_text.contains(&revealed[9..25]), "another key than the revealed one");
         }
     }
-}
-
-fn env_number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
 #[test]

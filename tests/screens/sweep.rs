@@ -303,7 +303,7 @@ fn single_column_screens() -> Vec<(&'static str, Model)> {
     };
     let mut results = after(&[]);
     let result = |number: usize| keywright::domain::ActionResult {
-        succeeded: number % 2 == 0,
+        succeeded: number.is_multiple_of(2),
         message: format!("'key-{number}' was changed at OpenRouter and here, and nothing was lost"),
     };
     results.screen = Screen::ActionResults((0..12).map(result).collect());

@@ -15,6 +15,11 @@ use keywright::domain::{
 use keywright::domain::{Credits, DailySpending, ModelSpending, utc_date};
 use keywright::tui::state::{FormChoices, PlanStatus, PlannedKey, ProfileChoice};
 
+/// Returns the number in an environment variable.
+pub fn env_number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
 /// Is repeated in each secret and occurs nowhere else.
 pub const SECRET_MARK: &str = "ZQX";
 

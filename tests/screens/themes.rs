@@ -1,0 +1,30 @@
+//! The colours of the themes.
+
+use super::*;
+
+#[test]
+fn no_color_theme_uses_no_colors() {
+    let model = loaded_model((80, 24));
+    let colours = |theme| {
+        let terminal = screen(&model, theme);
+        let cells = terminal.backend().buffer().content().iter();
+        cells.filter(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset).count()
+    };
+    assert_eq!(colours(Theme::NoColor), 0);
+    assert!(colours(Theme::Dark) > 0 && colours(Theme::Light) > 0);
+    let plain = screen(&model, Theme::NoColor);
+    assert!(plain.backend().buffer().content().iter().any(|cell| cell.modifier == Modifier::BOLD));
+    let text = |theme| screen(&model, theme).backend().to_string();
+    assert_eq!(text(Theme::NoColor), text(Theme::Light));
+}
+
+#[test]
+fn a_terminal_with_few_colors_keeps_its_own_ones() {
+    let mut model = loaded_model((80, 24));
+    model.uses_color = true;
+    assert_eq!(Theme::of(&model), Theme::Dark);
+    model.has_few_colors = true;
+    assert_eq!(Theme::of(&model), Theme::Terminal);
+    model.theme_choice = keywright::domain::ThemeChoice::Dark;
+    assert_eq!(Theme::of(&model), Theme::Dark, "a choice counts");
+}
