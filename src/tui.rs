@@ -76,7 +76,7 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
     // The Linux console prints the query.
     let answers = std::env::var("TERM").is_ok_and(|name| name != "linux" && name != "dumb");
     let asks_background = use_color && model.theme_choice == ThemeChoice::Auto && answers;
-    let mut terminal = Terminal::enter(asks_background).map_err(|error| terminal_error(&error))?;
+    let mut terminal = Terminal::enter().map_err(|error| terminal_error(&error))?;
     let first_frame = draw(&mut terminal, &mut model);
     // After the first frame, which waits for no file.
     model.restore_view(&effects::load_view(&services.location));
@@ -105,6 +105,7 @@ pub fn run(mut services: ServiceContext, options: Options) -> Result<(), UserErr
             clock,
             last_message_at: Instant::now(),
             quit_requested,
+            asks_background,
             session,
         };
         let events = Events { program: events, results };
@@ -153,6 +154,8 @@ struct EventLoop<'a> {
     last_message_at: Instant,
     /// Whether a signal asked to quit.
     quit_requested: Arc<AtomicBool>,
+    /// Whether the background is still to be asked for. An answer delays no frame.
+    asks_background: bool,
     session: SessionOptions,
 }
 
@@ -180,13 +183,15 @@ impl EventLoop<'_> {
             }
             self.is_writable &= !self.is_writable
                 || terminal.set_mouse_capture(keymap::is_mouse_enabled(self.model)).is_ok();
-            if !std::mem::take(&mut skip_draw)
-                && self.is_writable
-                && draw(terminal, self.model).is_err()
-            {
-                self.is_writable = false;
-                next = self.handle_message(Msg::Disconnected);
-                continue;
+            if !std::mem::take(&mut skip_draw) && self.is_writable {
+                if std::mem::take(&mut self.asks_background) {
+                    terminal.request_background();
+                }
+                if draw(terminal, self.model).is_err() {
+                    self.is_writable = false;
+                    next = self.handle_message(Msg::Disconnected);
+                    continue;
+                }
             }
             let drawn_at = Instant::now();
             next = tokio::select! {

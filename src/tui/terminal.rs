@@ -81,9 +81,8 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Sets the terminal modes and switches to the alternate screen. Requests the background colour if
-    /// `asks_background`; the answer arrives as input.
-    pub(super) fn enter(asks_background: bool) -> io::Result<Self> {
+    /// Sets the terminal modes and switches to the alternate screen.
+    pub(super) fn enter() -> io::Result<Self> {
         static PANIC_HOOK: Once = Once::new();
         PANIC_HOOK.call_once(|| {
             let report = panic::take_hook();
@@ -94,9 +93,6 @@ impl Terminal {
             }));
         });
         let mut out = TerminalWriter(Vec::with_capacity(FRAME_BUFFER_SIZE));
-        if asks_background {
-            out.0.extend_from_slice(BACKGROUND_QUERY);
-        }
         let entered = set_modes(&mut out)
             .and_then(|()| {
                 let viewport = Viewport::Fixed(drawn_area()?);
@@ -111,6 +107,11 @@ impl Terminal {
             reset_modes(&mut TerminalWriter::default());
         }
         entered
+    }
+
+    /// Requests the background colour, with the next frame. The answer arrives as input.
+    pub(super) fn request_background(&mut self) {
+        self.inner.backend_mut().writer().0.extend_from_slice(BACKGROUND_QUERY);
     }
 
     /// Draws the differences to the last frame. Fails after a panic has reset the terminal.

@@ -20,7 +20,7 @@ const PANIC_SITES: [&str; 6] =
 #[ignore = "panics; run by the test below in a pseudo-terminal"]
 fn panics() {
     let Ok(site) = std::env::var(PANIC_SITE_VAR) else { return };
-    let mut terminal = Terminal::enter(false).unwrap();
+    let mut terminal = Terminal::enter().unwrap();
     terminal.set_mouse_capture(true).unwrap();
     terminal.draw(|frame| frame.render_widget("drawn", frame.area())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
