@@ -253,12 +253,12 @@ def main():
             screen.send("g", "Enter")
             screen.settle()
             picture("details")
-            screen.send("Escape", "R")
-            screen.wait("rotate")
-            picture("rotate")
-            screen.send("Escape", "a")
-            screen.settle()
-            picture("account")
+            # The program takes escape and a key that follow at once for one key with alt.
+            for key, name in [("R", "rotate"), ("a", "account")]:
+                screen.send("Escape")
+                screen.settle()
+                screen.send(key)
+                picture(name)
         finally:
             screen.end()
 
