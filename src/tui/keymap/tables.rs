@@ -141,8 +141,18 @@ pub(super) const BATCH: &[Action] = key_bindings! {
     #[help_only] [char_key('q')] "q" "stop and quit" => Intent::Quit;
 };
 
+/// Whether a form shows the changes that it will send.
+fn shows_changes(model: &Model) -> bool {
+    matches!(&model.screen, Screen::Form(form) if !form.diff.is_empty())
+}
+
+fn shows_fields(model: &Model) -> bool {
+    !shows_changes(model)
+}
+
 pub(super) const FORM: &[Action] = key_bindings! {
-    [bare_key(KeyCode::Enter)] "enter" "next" => Intent::Enter;
+    [bare_key(KeyCode::Enter)] "enter" "send the changes" if shows_changes => Intent::Enter;
+    [bare_key(KeyCode::Enter)] "enter" "next" if shows_fields => Intent::Enter;
     [ctrl_key('s')] "ctrl-s" "submit" => Intent::Submit;
     [bare_key(KeyCode::Tab), bare_key(KeyCode::Down)] "tab" "next field" => Intent::NextField;
     #[help_only] [ctrl_key('r')] "ctrl-r" "another sign-in method" => Intent::NextAuthChoice;

@@ -20,6 +20,11 @@ const RESET_CHOICES: [Option<ResetInterval>; 4] =
 const FIELD_COLUMN: u16 = 18;
 
 pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+    let notes = match &form.error {
+        Some(error) => text::format_error(error, theme),
+        None => format_notes(form, model, theme),
+    };
+    let (area, notes_area) = split(form, &notes, area);
     // Three rows for each field if they fit, otherwise two.
     let fields = form.fields();
     let step = if usize::from(area.height) >= 3 * fields.len() + 3 { 3 } else { 2 };
@@ -94,15 +99,25 @@ pub fn draw(form: &Form, model: &Model, theme: Theme, frame: &mut Frame<'_>, are
         );
     }
     let fields_height = u16::try_from(step * fields.len()).unwrap_or(0);
-    let y = top + fields_height;
-    let notes = format_notes(form, model, theme);
-    if let Some(error) = &form.error {
-        let area = Rect { y, height: area.bottom().saturating_sub(y), ..area };
-        text::draw_paragraph(frame, text::inset(area), text::format_error(error, theme));
-    } else if y < area.bottom() {
-        let area = Rect { x: area.x + 3, y, height: area.bottom() - y, width: area.width - 4 };
-        text::draw_paragraph(frame, area, notes);
+    let y = (top + fields_height).min(notes_area.y);
+    if y < notes_area.bottom() {
+        let rows = Rect { y, height: notes_area.bottom() - y, ..notes_area };
+        text::draw_paragraph(frame, rows, notes);
     }
+}
+
+/// Returns the area of the fields and the one of the notes. An error, the changes that will be sent and
+/// a request under way stay on screen where not all fields fit; other notes have what is left.
+fn split(form: &Form, notes: &[Line<'_>], area: Rect) -> (Rect, Rect) {
+    let is_needed = form.error.is_some() || !form.diff.is_empty() || form.submit_ticket.is_some();
+    let (x, width) = (area.x + 3, area.width.saturating_sub(4));
+    let rows = notes.iter().map(|line| text::wrap(&line.to_string(), width.into()).len().max(1));
+    let needed = if is_needed { u16::try_from(rows.sum::<usize>()).unwrap_or(u16::MAX) } else { 0 };
+    // The field with the focus has two rows and the margin one.
+    let height = area.height.saturating_sub(needed).max(3.min(area.height));
+    let y = area.y + height;
+    let notes_area = Rect { x, y, width, height: area.bottom() - y };
+    (Rect { height, ..area }, notes_area)
 }
 
 /// Returns the notes below the fields.
