@@ -135,3 +135,33 @@ fn removed_keys_move_with_the_others_to_another_store() {
     keys::restore_key(&account.services, &trashed, &trashed.key.label).unwrap();
     assert!(account.get("ci").is_some());
 }
+
+#[test]
+fn a_key_that_was_renamed_while_it_was_revoked_is_removed_under_its_new_label() {
+    let account = TestAccount::new();
+    let (seen, laptop) = (account.stored_key("ci"), account.get("laptop"));
+    let rename = |old: &str, new: &str| {
+        let old = account.stored_key(old);
+        block_on(keys::rename_key(&account.services, &old, &label(new), None)).unwrap();
+    };
+    rename("ci", "old");
+    rename("laptop", "ci");
+    block_on(keys::revoke_and_remove(&account.services, &account.management, &seen)).unwrap();
+    assert_eq!((account.get("old"), account.get("ci")), (None, laptop));
+    assert!(!account.labels().contains(&"old".to_owned()));
+}
+
+#[test]
+fn another_text_in_the_trash_is_not_restored() {
+    let account = TestAccount::new();
+    let trashed = remove(&account, "ci");
+    let store = &account.services.secret_store;
+    let service = format!("{} trash", account.services.keychain_service);
+    let entry = EntryId { service, account: trashed.key.hash.clone() };
+    store
+        .set(&entry, &"another text".to_owned().into(), account.services.secret_store_timeout)
+        .unwrap();
+    let restored = keys::restore_key(&account.services, &trashed, &label("ci"));
+    assert!(matches!(restored, Err(Error::TrashMismatch(_))), "{restored:?}");
+    assert_eq!((account.get("ci"), trash(&account).len()), (None, 1));
+}

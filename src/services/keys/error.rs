@@ -105,6 +105,9 @@ pub enum Error {
     /// The trash does not have the removed key any more.
     #[error("the removed key '{0}' is no longer in the trash")]
     NotInTrash(Label),
+    /// The trash entry of the removed key has another text.
+    #[error("the trash has another text for '{0}' than the key")]
+    TrashMismatch(Label),
     /// The inventory has the key, the secret store does not.
     #[error("'{label}' is in the inventory, but not in {store_name}")]
     MissingSecret {
@@ -245,6 +248,11 @@ impl Error {
                 ErrorKind::NotFound,
                 "it was restored or deleted before, and its text cannot be fetched again",
                 "see what can be restored: keywright trash list".into(),
+            ),
+            Self::TrashMismatch(_) => (
+                ErrorKind::Failed,
+                "nothing was restored: another program wrote that entry",
+                "if you do not need it, delete it with all removed keys: keywright trash empty".into(),
             ),
             Self::MissingSecret { label, .. } => (
                 ErrorKind::NotFound,

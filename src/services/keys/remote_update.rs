@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::error::is_not_found;
 use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client};
-use crate::domain::{AccountKey, ErrorKind, KeyPatch, Label, ManagementKey, StoredKey, UserError};
-use crate::services::provision::ServiceContext;
+use crate::domain::{AccountKey, ErrorKind, KeyPatch, ManagementKey, StoredKey, UserError};
+use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::journal;
 use crate::storage::json_store::{self, SpaceReserve};
@@ -206,9 +206,17 @@ pub async fn revoke_and_remove(
 ) -> Result<RevokeOutcome, Error> {
     let reserve = services.location.reserve_space()?;
     let outcome = revoke_key(services, management, &stored_key.hash).await?;
-    let (services, label) = (services.clone(), stored_key.label.clone());
-    let removed =
-        tokio::task::spawn_blocking(move || remove_copy(&services, &label, reserve)).await;
+    let (services, hash) = (services.clone(), stored_key.hash.clone());
+    let removed = tokio::task::spawn_blocking(move || {
+        let _storing_lock = provision::lock_storing_blocking(&services)?;
+        // Another program may have renamed the key since, and given its label to another one.
+        let keys = inventory::list_keys(&services.location, &services.server)?;
+        match keys.into_iter().find(|key| key.hash == hash) {
+            Some(listed) => remove_copy(&services, &listed, reserve),
+            None => Ok(()),
+        }
+    })
+    .await;
     match removed.unwrap_or_else(|_| Err(secret_store::Error::TimedOut.into())) {
         Ok(()) => Ok(outcome),
         Err(Error::NotUnlisted { label, store_name, error, .. }) => {
@@ -229,16 +237,15 @@ pub(super) fn has_attempt(services: &ServiceContext, hash: &str) -> Result<bool,
     Ok(received.any(|key| key.hash == hash))
 }
 
-/// Removes a key and its usage history from this machine. A key that is missing in the secret store is
-/// removed from the inventory. The space was reserved by the caller.
+/// Removes a listed key and its usage history from this machine. A key that is missing in the secret
+/// store is removed from the inventory. The caller has reserved the space and holds the storing lock.
 pub(super) fn remove_copy(
     services: &ServiceContext,
-    label: &Label,
+    stored_key: &StoredKey,
     reserve: SpaceReserve,
 ) -> Result<(), Error> {
-    let stored_key = inventory::find_key(&services.location, &services.server, label.as_str())?
-        .filter(|stored_key| stored_key.label == *label);
-    let services = &stored_key.as_ref().map_or(services.clone(), |key| services.for_key(key));
+    let services = &services.for_key(stored_key);
+    let label = &stored_key.label;
     match services
         .secret_store
         .delete(&services.entry_id(label.as_str()), services.secret_store_timeout)
@@ -246,18 +253,14 @@ pub(super) fn remove_copy(
         Ok(()) => {}
         Err(secret_store::Error::NoEntry) => {
             let store_kind = services.secret_store.kind();
-            if let Some(error) =
-                stored_key.as_ref().and_then(|stored_key| stored_key.other_store_error(&store_kind))
-            {
+            if let Some(error) = stored_key.other_store_error(&store_kind) {
                 return Err(Error::InOtherStore(error));
             }
         }
         Err(error) => return Err(error.into()),
     }
     drop(reserve);
-    if let Some(stored_key) = &stored_key
-        && has_attempt(services, &stored_key.hash)?
-    {
+    if has_attempt(services, &stored_key.hash)? {
         journal::remove_attempts_for_key(&services.location, &stored_key.hash)?;
     }
     inventory::remove_key(&services.location, &services.server, label.as_str()).map_err(
@@ -268,9 +271,7 @@ pub(super) fn remove_copy(
             error,
         },
     )?;
-    if let Some(stored_key) = stored_key
-        && let Err(error) = usage_history::remove_key(&services.location, &stored_key.hash)
-    {
+    if let Err(error) = usage_history::remove_key(&services.location, &stored_key.hash) {
         tracing::warn!(%error, "the usage history of a removed key could not be deleted");
     }
     Ok(())

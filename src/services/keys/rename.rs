@@ -66,8 +66,10 @@ pub async fn rename_key(
             });
         }
     };
+    let deleted = delete_secret(services, &old.label).await;
+    // Only now: a key that takes the old label meanwhile would lose its entry.
     drop(storing_lock);
-    let mut warning = delete_secret(services, &old.label).await.err().map(|error| {
+    let mut warning = deleted.err().map(|error| {
         let error = error.to_user_error();
         UserError::new(
             error.kind,

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use super::remote_update::{has_attempt, remove_copy};
-use super::{Error, find_secret, secrets_equal};
+use super::{Error, find_secret, secrets_equal, to_api_key};
 use crate::domain::{KnownAccounts, Label, StoredKey, TrashedKey};
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
@@ -50,7 +50,7 @@ pub fn remove_key(
     let entry_id = services.entry_id(label.as_str());
     let trash_id = trash_entry_id(services, &stored_key.hash);
     let Some(secret) = find_secret(store, &entry_id, timeout)? else {
-        remove_copy(services, label, reserve)?;
+        remove_copy(services, stored_key, reserve)?;
         return Ok(None);
     };
     store.set(&trash_id, &secret, timeout)?;
@@ -103,6 +103,9 @@ pub fn restore_key(
         let missing = || Error::NotInTrash(trashed.key.label.clone());
         return Err(other_store.map_or_else(missing, Error::InOtherStore));
     };
+    if to_api_key(&secret).hash() != trashed.key.hash {
+        return Err(Error::TrashMismatch(trashed.key.label.clone()));
+    }
     let already_stored = match find_secret(store, &entry_id, timeout)? {
         // An interrupted removal or restoration left it there.
         Some(existing) if secrets_equal(&existing, &secret) => true,
@@ -131,8 +134,19 @@ pub fn empty_trash(services: &ServiceContext) -> Result<Vec<TrashedKey>, Error> 
     let reserve = services.location.reserve_space()?;
     let _storing_lock = provision::lock_storing_blocking(services)?;
     let trash = inventory::list_trash(&services.location, &services.server)?;
+    // Every store is opened before anything is deleted.
+    for trashed in &trash {
+        let services = services.for_key(&trashed.key);
+        let trash_id = trash_entry_id(&services, &trashed.key.hash);
+        find_secret(&services.secret_store, &trash_id, services.secret_store_timeout)?;
+        if let Some(error) = trashed.key.other_store_error(&services.secret_store.kind()) {
+            return Err(Error::InOtherStore(error));
+        }
+    }
     for trashed in &trash {
         delete_secret(services, trashed)?;
+        // One by one, so that the list never names a key whose secret is gone.
+        remove_from_trash(services, std::slice::from_ref(trashed))?;
     }
     // Also those that an interruption left there.
     let (store, timeout) = (&services.secret_store, services.secret_store_timeout);
@@ -141,7 +155,6 @@ pub fn empty_trash(services: &ServiceContext) -> Result<Vec<TrashedKey>, Error> 
         store.delete(&EntryId { service: service.clone(), account }, timeout)?;
     }
     drop(reserve);
-    remove_from_trash(services, &trash)?;
     Ok(trash)
 }
 
