@@ -126,10 +126,7 @@ fn empty_trash(
     trash: &[TrashedKey],
     is_confirmed: bool,
 ) -> Result<(), UserError> {
-    if trash.is_empty() {
-        return print("the trash is empty\n");
-    }
-    if !is_confirmed {
+    if !is_confirmed && !trash.is_empty() {
         let labels: Vec<String> =
             trash.iter().map(|trashed| format!("'{}'", trashed.key.label)).collect();
         confirm(&format!(
@@ -137,7 +134,11 @@ fn empty_trash(
             labels.join(", ")
         ))?;
     }
+    // Also for an empty list: an interruption may have left entries that it does not name.
     let deleted = keys::empty_trash(services).map_err(|error| error.to_user_error())?;
+    if deleted.is_empty() {
+        return print("the trash is empty\n");
+    }
     let lines = deleted.iter().map(|trashed| {
         format!(
             "deleted {}; it stays valid at OpenRouter until you delete it at {}\n",
