@@ -51,7 +51,6 @@ impl ListArgs {
             if results.is_empty() {
                 return refreshed;
             }
-            refreshed = refreshed.and_then(|()| require_answers(&keys, &results));
             keys = list_keys()?;
             // The results are shown even where the inventory could not be written.
             for key in &mut keys {
@@ -92,11 +91,6 @@ pub(super) fn refresh_every_key(services: &ServiceContext) -> Result<(), UserErr
         .map_err(|error| error.to_user_error())?;
     let (answers, result) = run_async(refresh_keys(services, &keys))?;
     result?;
-    require_answers(&keys, &answers)
-}
-
-/// Returns an error if a key could not be checked.
-fn require_answers(keys: &[StoredKey], answers: &CheckResults) -> Result<(), UserError> {
     match keys.iter().filter(|key| !answers.contains_key(&key.hash)).count() {
         0 => Ok(()),
         unchecked => Err(UserError::new(
