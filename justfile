@@ -59,5 +59,5 @@ platforms:
 # The end-to-end tests against the release binary and real components.
 e2e:
     cargo build --release --locked
-    python3 tests/packaging/journey.py {{target}}/release/keywright
+    python3 tests/packaging/key_life.py {{target}}/release/keywright
     KEYWRIGHT={{target}}/release/keywright SDK_PYTHON={{target}}/sdk/bin/python python3 tests/e2e/run.py

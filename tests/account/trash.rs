@@ -11,6 +11,11 @@ fn remove(account: &TestAccount, label: &str) -> TrashedKey {
     keys::remove_key(&account.services, &account.stored_key(label)).unwrap().unwrap()
 }
 
+fn rename(account: &TestAccount, old: &str, new: &str) {
+    let old = account.stored_key(old);
+    block_on(keys::rename_key(&account.services, &old, &label(new), None)).unwrap();
+}
+
 fn trash(account: &TestAccount) -> Vec<TrashedKey> {
     inventory::list_trash(&account.services.location, &account.services.server).unwrap()
 }
@@ -38,13 +43,7 @@ fn a_label_that_another_key_has_by_now_is_kept_and_the_removed_key_gets_another(
     let account = TestAccount::new();
     let (trashed, text) = (remove(&account, "ci"), account.get("ci"));
     assert_eq!(text, None);
-    block_on(keys::rename_key(
-        &account.services,
-        &account.stored_key("laptop"),
-        &label("ci"),
-        None,
-    ))
-    .unwrap();
+    rename(&account, "laptop", "ci");
     let taken = keys::restore_key(&account.services, &trashed, &label("ci"));
     assert!(matches!(taken, Err(Error::LabelTaken(_))), "{taken:?}");
     let restored = keys::restore_key(&account.services, &trashed, &label("ci 2")).unwrap();
@@ -63,13 +62,7 @@ fn a_key_that_another_program_replaced_since_is_not_removed() {
     let account = TestAccount::new();
     let seen = account.stored_key("ci");
     block_on(keys::rename_key(&account.services, &seen, &label("old"), None)).unwrap();
-    block_on(keys::rename_key(
-        &account.services,
-        &account.stored_key("laptop"),
-        &label("ci"),
-        None,
-    ))
-    .unwrap();
+    rename(&account, "laptop", "ci");
     let result = keys::remove_key(&account.services, &seen);
     assert!(matches!(result, Err(Error::NotInInventory(_))), "{result:?}");
     assert!(account.get("ci").is_some() && account.get("old").is_some());
@@ -140,12 +133,8 @@ fn removed_keys_move_with_the_others_to_another_store() {
 fn a_key_that_was_renamed_while_it_was_revoked_is_removed_under_its_new_label() {
     let account = TestAccount::new();
     let (seen, laptop) = (account.stored_key("ci"), account.get("laptop"));
-    let rename = |old: &str, new: &str| {
-        let old = account.stored_key(old);
-        block_on(keys::rename_key(&account.services, &old, &label(new), None)).unwrap();
-    };
-    rename("ci", "old");
-    rename("laptop", "ci");
+    rename(&account, "ci", "old");
+    rename(&account, "laptop", "ci");
     block_on(keys::revoke_and_remove(&account.services, &account.management, &seen)).unwrap();
     assert_eq!((account.get("old"), account.get("ci")), (None, laptop));
     assert!(!account.labels().contains(&"old".to_owned()));

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A key from creation to removal in the keychain of this system, against the sandbox.
 
-    python3 tests/packaging/journey.py PROGRAM
+    python3 tests/packaging/key_life.py PROGRAM
 
 Runs on Linux, macOS and Windows. On Linux it starts a private D-Bus session with gnome-keyring, on
 macOS it uses a new keychain as the default one for the run. Each key is also read back by a
@@ -17,8 +17,8 @@ import tempfile
 import urllib.parse
 import urllib.request
 
-LABEL = "journey a"
-MAC_KEYCHAIN = "keywright-journey.keychain-db"
+LABEL = "key life a"
+MAC_KEYCHAIN = "keywright-test.keychain-db"
 
 
 class StayHere(urllib.request.HTTPRedirectHandler):
@@ -50,7 +50,7 @@ def check(what, got, expected):
     print(f"ok      {what}", flush=True)
 
 
-class Journey:
+class KeyLife:
     def __init__(self, program, directory):
         self.program = program
         self.directory = directory
@@ -122,8 +122,8 @@ class Journey:
 def in_linux_session():
     """Runs this script again inside a private session with an unlocked keyring."""
     with tempfile.TemporaryDirectory() as home:
-        env = dict(os.environ, KEYWRIGHT_JOURNEY_SESSION="1", XDG_DATA_HOME=home, XDG_RUNTIME_DIR=home)
-        script = 'printf "%s" journey | gnome-keyring-daemon --unlock --components=secrets >/dev/null && exec "$@"'
+        env = dict(os.environ, KEYWRIGHT_KEY_LIFE_BUS="1", XDG_DATA_HOME=home, XDG_RUNTIME_DIR=home)
+        script = 'printf "%s" password | gnome-keyring-daemon --unlock --components=secrets >/dev/null && exec "$@"'
         sys.exit(subprocess.run(["dbus-run-session", "--", "sh", "-c", script, "sh", sys.executable,
                                  *sys.argv], env=env, check=False).returncode)
 
@@ -135,9 +135,9 @@ def in_mac_keychain(run):
 
     before = security("default-keychain").strip().strip('"')
     searched = re.findall(r'"(.+)"', security("list-keychains", "-d", "user"))
-    security("create-keychain", "-p", "journey", MAC_KEYCHAIN)
+    security("create-keychain", "-p", "password", MAC_KEYCHAIN)
     try:
-        security("unlock-keychain", "-p", "journey", MAC_KEYCHAIN)
+        security("unlock-keychain", "-p", "password", MAC_KEYCHAIN)
         security("list-keychains", "-d", "user", "-s", MAC_KEYCHAIN, *searched)
         security("default-keychain", "-s", MAC_KEYCHAIN)
         run()
@@ -151,14 +151,14 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     program = shutil.which(sys.argv[1]) or sys.exit(f"not found: {sys.argv[1]}")
-    if sys.platform.startswith("linux") and "KEYWRIGHT_JOURNEY_SESSION" not in os.environ:
+    if sys.platform.startswith("linux") and "KEYWRIGHT_KEY_LIFE_BUS" not in os.environ:
         in_linux_session()
     with tempfile.TemporaryDirectory() as directory:
-        journey = Journey(os.path.abspath(program), directory)
+        key_life = KeyLife(os.path.abspath(program), directory)
         if sys.platform == "darwin":
-            in_mac_keychain(journey.go)
+            in_mac_keychain(key_life.go)
         else:
-            journey.go()
+            key_life.go()
 
 
 main()
