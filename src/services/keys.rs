@@ -59,7 +59,8 @@ pub use rotate::{finish_rotation, move_label, replace_key, resume_rotations, rot
 pub use surroundings::{
     assign_guardrail, find_guardrail, find_workspace, get_assigned_guardrail, get_credits,
     get_credits_with, guardrails_page_url, list_activity, list_activity_with,
-    list_assigned_guardrails, list_byok_credentials, list_guardrails, list_workspaces,
+    list_assigned_guardrails, list_byok_credentials, list_guardrails, list_workspace_budgets,
+    list_workspaces,
 };
 pub use surroundings_error::SurroundingsError;
 pub use trash::{empty_trash, remove_key, restore_key};

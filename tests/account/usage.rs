@@ -169,6 +169,31 @@ fn a_missing_right_hides_nothing_else() {
 }
 
 #[test]
+fn the_budgets_of_the_workspaces_are_read_and_a_refusal_hides_nothing_else() {
+    let account = new_account();
+    let budget = r#"{"id": "b", "limit_usd": 50, "reset_interval": "monthly"}"#;
+    let read = |status, body: String| {
+        account.spoil("GET /api/v1/workspaces/", Fault::Say(status, body));
+        let summary = fetch_summary(&account.services, SummaryScope::Whole, Timestamp::now());
+        block_on(summary).unwrap().unwrap()
+    };
+    let summary = read(200, format!(r#"{{"data": [{budget}], "total_count": 1}}"#));
+    let limits: Vec<_> = summary.budgets.values().map(|budgets| budgets[0].limit_usd).collect();
+    assert_eq!((limits, summary.notes.len()), (vec![Some(50.0); 2], 0), "{summary:?}");
+    let unread = "the budgets of 2 workspaces could not be read";
+    for (status, body) in [
+        (403, "{}".to_owned()),
+        (404, "{}".to_owned()),
+        (200, format!(r#"{{"data": [{budget}, 7], "total_count": 2}}"#)),
+    ] {
+        let summary = read(status, body);
+        assert_eq!((summary.budgets.len(), summary.notes.len()), (0, 1), "{summary:?}");
+        assert!(summary.notes[0].message.starts_with(unread), "{summary:?}");
+        assert_eq!(summary.workspaces.map(|all| all.len()), Some(2));
+    }
+}
+
+#[test]
 fn a_key_that_the_account_no_longer_has_is_named() {
     let account = new_account();
     let client = account.services.build_client().unwrap();

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::usage::no_management_key_error;
 use crate::cli::output::{print, print_status, print_warning};
 use crate::cli::run_async;
-use crate::domain::UserError;
-use crate::domain::{format_usd, from_nanodollars, to_nanodollars};
+use crate::domain::{
+    Reported, UserError, WorkspaceBudget, format_usd, from_nanodollars, to_nanodollars,
+};
 use crate::services::provision::ServiceContext;
 use crate::services::usage::{AccountSummary, SummaryScope, count_by_state, fetch_summary};
 use crate::storage::inventory;
@@ -64,10 +65,21 @@ fn summary_to_json(summary: &AccountSummary) -> Value {
         "keys": summary.keys,
         "workspaces": summary.workspaces.as_ref().map(|workspaces| {
             let row = |one: &crate::domain::Workspace| {
-                json!({ "id": one.id, "name": one.name, "slug": one.slug })
+                let budgets = summary.budgets.get(&one.id).map(|budgets| {
+                    budgets.iter().map(budget_to_json).collect::<Vec<_>>()
+                });
+                json!({ "id": one.id, "name": one.name, "slug": one.slug, "budgets": budgets })
             };
             workspaces.iter().map(row).collect::<Vec<_>>()
         }),
+    })
+}
+
+fn budget_to_json(budget: &WorkspaceBudget) -> Value {
+    json!({
+        "id": budget.id,
+        "limit_usd": budget.limit_usd,
+        "reset_interval": budget.reset_interval,
     })
 }
 
@@ -114,11 +126,26 @@ fn format_summary(summary: &AccountSummary) -> String {
         },
     ));
     if let Some(workspaces) = &summary.workspaces {
-        let names = workspaces.iter().map(|one| format!("{} ({})", one.name, one.slug));
+        let names = workspaces.iter().map(|one| {
+            let budgets = summary.budgets.get(&one.id).map(Vec::as_slice).unwrap_or_default();
+            let budgets = budgets.iter().map(|budget| format!(", {}", format_budget(budget)));
+            format!("{} ({}{})", one.name, one.slug, budgets.collect::<String>())
+        });
         lines.push(("workspaces", names.collect::<Vec<_>>().join(", ")));
     }
     let lines = lines.into_iter().map(|(name, text)| format!("{name:<12}{text}\n"));
     lines.collect::<Vec<_>>().concat()
+}
+
+/// Formats as `$50.00 monthly`.
+fn format_budget(budget: &WorkspaceBudget) -> String {
+    let limit = budget.limit_usd.map_or_else(|| "a budget".into(), format_usd);
+    match &budget.reset_interval {
+        Reported::Value(reset) => format!("{limit} {}", reset.as_str()),
+        Reported::None => format!("{limit} in all"),
+        Reported::Missing => limit,
+        Reported::Other(words) => format!("{limit} {words}"),
+    }
 }
 
 fn format_days(days: f64) -> String {
@@ -142,7 +169,7 @@ fn format_states(keys: &BTreeMap<&'static str, usize>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Credits, DailySpending, Workspace};
+    use crate::domain::{Credits, DailySpending, ResetInterval, Workspace};
 
     fn summary() -> AccountSummary {
         let date = |day| jiff::civil::date(2026, 11, day);
@@ -157,6 +184,15 @@ mod tests {
                 slug: "default".into(),
                 default_guardrail_id: None,
             }]),
+            budgets: [(
+                "w".to_owned(),
+                vec![WorkspaceBudget {
+                    id: "b".into(),
+                    limit_usd: Some(50.0),
+                    reset_interval: Reported::Value(ResetInterval::Monthly),
+                }],
+            )]
+            .into(),
             ..AccountSummary::default()
         }
     }
@@ -168,7 +204,10 @@ mod tests {
             json!({
                 "total_credits": 250.3, "total_usage": 200.1, "remaining": 50.2,
                 "days_left": 25.1, "keys": {"active": 3, "limit_reached": 1},
-                "workspaces": [{"id": "w", "name": "Default", "slug": "default"}],
+                "workspaces": [{
+                    "id": "w", "name": "Default", "slug": "default",
+                    "budgets": [{"id": "b", "limit_usd": 50.0, "reset_interval": "monthly"}],
+                }],
             })
         );
         assert_eq!(
@@ -176,7 +215,7 @@ mod tests {
             "credits     $50.20 left of $250.30, $200.10 used\n\
              pace        $2.00 a day in the last week; the credits last for 25 days\n\
              keys        3 active, 1 limit reached\n\
-             workspaces  Default (default)\n"
+             workspaces  Default (default, $50.00 monthly)\n"
         );
     }
 

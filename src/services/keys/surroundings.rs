@@ -10,7 +10,7 @@ use super::{Error, retry_request};
 use crate::api::openrouter::{self, Client, Page};
 use crate::domain::{
     ActivityRow, ByokCredential, Credits, Guardrail, GuardrailAssignment, GuardrailRef,
-    ManagementKey, Workspace,
+    ManagementKey, Workspace, WorkspaceBudget,
 };
 use crate::services::provision::ServiceContext;
 
@@ -29,6 +29,17 @@ pub async fn list_workspaces(
     )
     .await
     .map_err(|error| failed(services, error))
+}
+
+/// Returns the budgets of one workspace.
+pub async fn list_workspace_budgets(
+    services: &ServiceContext,
+    client: &Client,
+    management: &ManagementKey,
+    workspace_id: &str,
+) -> Result<Page<WorkspaceBudget>, Error> {
+    let list = async || client.list_workspace_budgets(management, workspace_id).await;
+    retry_request(services, list).await.map_err(|error| failed(services, error))
 }
 
 /// Returns the guardrails of all workspaces.

@@ -1,13 +1,16 @@
 //! The credits of the account, its pace, its keys by state and its workspaces.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use super::{ActivityRun, activity, first_day, list_keys, unreadable_note};
 use crate::domain::{
-    AccountKey, Credits, DailySpending, ModelSpending, StoredKey, UserError, Workspace,
-    sum_by_model,
+    AccountKey, Credits, DailySpending, ErrorKind, ModelSpending, StoredKey, UserError, Workspace,
+    WorkspaceBudget, sum_by_model,
 };
 use crate::services::keys::{self, Error, management_key};
 use crate::services::provision::ServiceContext;
@@ -35,9 +38,14 @@ pub struct AccountSummary {
     pub has_only_stored_keys: bool,
     /// The workspaces.
     pub workspaces: Option<Vec<Workspace>>,
+    /// The budgets of each workspace by its UUID, where they could be read.
+    pub budgets: HashMap<String, Vec<WorkspaceBudget>>,
     /// What is missing, and why.
     pub notes: Vec<UserError>,
 }
+
+/// How many workspaces' budgets are read at once.
+const MAX_CONCURRENT_REQUESTS: usize = 8;
 
 /// For how many keys the dashboard reads the activity, one request each.
 const MAX_CHARTED_KEYS: usize = 50;
@@ -145,7 +153,60 @@ pub async fn fetch_summary(
     summary.keys = count_by_state(&keys, now);
     let workspaces = keys::list_workspaces(services, run.management()).await;
     summary.workspaces = take_part("workspaces", workspaces, &mut summary.notes)?;
+    let workspaces = summary.workspaces.as_deref().unwrap_or_default();
+    summary.budgets = fetch_budgets(workspaces, services, &run, &mut summary.notes).await;
     Ok(Some(summary))
+}
+
+/// Returns the budgets of the workspaces, each read in a request of its own; what could not be read
+/// becomes one note.
+async fn fetch_budgets(
+    workspaces: &[Workspace],
+    services: &ServiceContext,
+    run: &ActivityRun,
+    notes: &mut Vec<UserError>,
+) -> HashMap<String, Vec<WorkspaceBudget>> {
+    let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_REQUESTS));
+    let mut tasks = JoinSet::new();
+    for workspace in workspaces {
+        let (services, client) = (services.clone(), run.client().clone());
+        let (management, id) = (run.management().clone(), workspace.id.clone());
+        let permits = permits.clone();
+        tasks.spawn(async move {
+            let _permit = permits.acquire().await;
+            let listed = keys::list_workspace_budgets(&services, &client, &management, &id).await;
+            (id, listed)
+        });
+    }
+    let mut budgets = HashMap::new();
+    let (mut unread, mut reason) = (0, None);
+    while let Some(finished) = tasks.join_next().await {
+        match finished {
+            Ok((id, Ok(page))) if page.unreadable_count() == 0 => {
+                budgets.insert(id, page.items);
+            }
+            Ok((_, listed)) => {
+                unread += 1;
+                reason = reason.or_else(|| listed.err().map(|error| error.to_read_error()));
+            }
+            Err(_) => unread += 1,
+        }
+    }
+    if unread > 0 {
+        let message = match unread {
+            1 => "the budgets of a workspace could not be read".to_owned(),
+            _ => format!("the budgets of {unread} workspaces could not be read"),
+        };
+        notes.push(match reason {
+            Some(error) => UserError {
+                message: format!("{message}: {}", error.message),
+                meaning: String::new(),
+                ..error
+            },
+            None => UserError::new(ErrorKind::Failed, message, "update Keywright"),
+        });
+    }
+    budgets
 }
 
 /// Returns how many keys are in each state.
