@@ -27,6 +27,7 @@ mod reported;
 mod retirement;
 mod rotation;
 mod secret;
+mod shared_record;
 mod store_kind;
 mod stored_key;
 mod text;
@@ -76,6 +77,9 @@ pub use reported::{Reported, ServerValue, parse_number};
 pub use retirement::{RetirementStatus, retirement_status};
 pub use rotation::{ActionResult, LeakResponse, RetirePolicy, Rotated, RotationOutcome};
 pub use secret::{ApiKey, AuthCode, CodeVerifier, ManagementKey, trim_secret_input};
+pub use shared_record::{
+    SharedFields, SharedRecord, join_pairs, merge_fields, set_writer, split_fields,
+};
 pub use store_kind::{KeyLocation, ParseStoreKindError, StoreKind};
 pub use stored_key::{PendingReplacement, Retirement, StoredKey, deserialize_sanitized};
 pub use text::{

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::reported::Reported;
 use super::{
     ApiKey, Cents, CheckResult, ErrorKind, GrantedPolicy, GuardrailRef, KeyInfo, KeyLocation,
-    Label, OtherAccount, RequestedPolicy, ResetInterval, StoreKind, UserError, format_command,
-    sanitize,
+    Label, OtherAccount, RequestedPolicy, ResetInterval, SharedRecord, StoreKind, UserError,
+    format_command, sanitize,
 };
 
 /// The key that a new key will replace, and when that key may be deleted.
@@ -108,6 +108,9 @@ pub struct StoredKey {
     #[serde(default)]
     #[serde(rename = "retiring")]
     pub retirement: Option<Retirement>,
+    /// Set on a key of a shared store: what that store has about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Box<SharedRecord>>,
     /// Fields written by a newer version, preserved on update.
     #[serde(flatten)]
     pub unknown_fields: serde_json::Map<String, serde_json::Value>,
@@ -153,6 +156,7 @@ impl StoredKey {
             guardrail: None,
             replaces: None,
             retirement: None,
+            shared: None,
             unknown_fields: serde_json::Map::default(),
         }
     }

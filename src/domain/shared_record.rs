@@ -1,0 +1,238 @@
+//! What a shared store has about a key besides its secret: pairs of text that any tool can read. Each
+//! field has the name that it has in the inventory; what is not text is JSON.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{KeyLocation, Label, StoredKey, is_key_hash, sanitize};
+
+/// The limits of custom metadata (KV version 2): pairs of an entry, and bytes of a value.
+const MAX_PAIRS: usize = 64;
+const MAX_VALUE_BYTES: usize = 512;
+
+/// The longest field that is read.
+const MAX_FIELD_BYTES: usize = 16 * MAX_VALUE_BYTES;
+
+/// The fields that are text.
+const TEXT_FIELDS: [&str; 6] = ["hash", "masked", "server", "created_at", "user_id", "refused_at"];
+/// The fields that are JSON. What a check reports changes too often to be shared.
+const JSON_FIELDS: [&str; 7] =
+    ["requested", "granted", "disabled", "guardrail", "replaces", "retiring", "other_account"];
+/// The fields without which a key is not known.
+const IDENTITY_FIELDS: [&str; 4] = ["hash", "masked", "server", "created_at"];
+
+const CREATED_BY: &str = "created_by";
+const WRITER_PREFIX: &str = "writer_";
+
+/// Fields by their name, each in one piece.
+pub type SharedFields = BTreeMap<String, String>;
+
+/// What the shared store had about a key when it was last read or written there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedRecord {
+    /// The label of its entry.
+    pub label: Label,
+    /// The version of its secret, from 1; 0 where it is not known.
+    #[serde(default)]
+    pub version: u64,
+    /// Its fields, also those that this version does not know.
+    #[serde(default)]
+    pub fields: SharedFields,
+}
+
+impl SharedRecord {
+    /// Returns who created the key, if that is known.
+    pub fn created_by(&self) -> Option<String> {
+        self.fields.get(CREATED_BY).map(|who| sanitize(who, 100))
+    }
+
+    /// Returns who wrote a version, if that is known.
+    pub fn writer(&self, version: u64) -> Option<String> {
+        self.fields.get(&format!("{WRITER_PREFIX}{version}")).map(|who| sanitize(who, 100))
+    }
+}
+
+impl StoredKey {
+    /// Returns the fields that the shared store should have: those of this key, and the others that it
+    /// has already.
+    pub fn to_shared_fields(&self) -> SharedFields {
+        let known = self.shared.as_ref().map(|record| record.fields.clone());
+        let mut fields = known.unwrap_or_default();
+        fields.retain(|name, _| !is_field(name));
+        let Ok(Value::Object(json)) = serde_json::to_value(self) else { return fields };
+        for (name, value) in json {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) if TEXT_FIELDS.contains(&&*name) => text,
+                value if JSON_FIELDS.contains(&&*name) => value.to_string(),
+                _ => continue,
+            };
+            fields.insert(name, text);
+        }
+        fields
+    }
+
+    /// Returns the key that these fields describe; `None` where they do not say which key it is. The
+    /// server is the one whose keys are read: an entry cannot send a key elsewhere.
+    pub fn from_shared_record(
+        record: SharedRecord,
+        server: &str,
+        location: KeyLocation,
+        created_at: Timestamp,
+    ) -> Option<Self> {
+        let fields = &record.fields;
+        let hash = fields.get("hash").filter(|hash| is_key_hash(hash))?.clone();
+        let masked = fields.get("masked").map(|masked| sanitize(masked, 24)).unwrap_or_default();
+        let created_at =
+            fields.get("created_at").and_then(|at| at.parse().ok()).unwrap_or(created_at);
+        let identity = Self::with_identity(
+            record.label.clone(),
+            hash,
+            masked,
+            server.to_owned(),
+            location,
+            created_at,
+        );
+        let Ok(Value::Object(base)) = serde_json::to_value(&identity) else { return None };
+        let optional: Vec<(&String, Value)> = fields
+            .iter()
+            .filter(|(name, _)| !IDENTITY_FIELDS.contains(&name.as_str()))
+            .filter_map(|(name, text)| Some((name, parse_field(name, text)?)))
+            .collect();
+        let build = |fields: &[(&String, Value)]| {
+            let mut json: Map<String, Value> = base.clone();
+            json.extend(fields.iter().map(|(name, value)| ((*name).clone(), value.clone())));
+            serde_json::from_value::<Self>(Value::Object(json)).ok()
+        };
+        // A field that cannot be read does not hide the others.
+        let mut key = build(&optional).or_else(|| {
+            let readable = optional.iter().filter(|field| build(&[(*field).clone()]).is_some());
+            build(&readable.cloned().collect::<Vec<_>>())
+        })?;
+        key.shared = Some(Box::new(record));
+        Some(key)
+    }
+
+    /// Returns the key as another reading of the store describes it, with what only this machine knows.
+    #[must_use]
+    pub fn with_shared_state(&self, read: Self) -> Self {
+        Self {
+            info: self.info.clone(),
+            checked_at: self.checked_at,
+            unknown_fields: self.unknown_fields.clone(),
+            ..read
+        }
+    }
+
+    /// Returns whether the shared store has other fields than it should.
+    pub fn is_unshared(&self) -> bool {
+        match &self.shared {
+            Some(record) => record.label != self.label || record.fields != self.to_shared_fields(),
+            None => true,
+        }
+    }
+}
+
+/// Records who created a key, unless that is known, and who wrote this version of its secret.
+pub fn set_writer(fields: &mut SharedFields, version: u64, who: &str, is_new: bool) {
+    let who = sanitize(who, 100);
+    if is_new {
+        fields.entry(CREATED_BY.into()).or_insert_with(|| who.clone());
+    }
+    if version > 0 {
+        fields.entry(format!("{WRITER_PREFIX}{version}")).or_insert(who);
+    }
+}
+
+fn is_field(name: &str) -> bool {
+    TEXT_FIELDS.contains(&name) || JSON_FIELDS.contains(&name)
+}
+
+fn parse_field(name: &str, text: &str) -> Option<Value> {
+    if text.len() > MAX_FIELD_BYTES {
+        return None;
+    }
+    if TEXT_FIELDS.contains(&name) {
+        return Some(Value::String(sanitize(text, 300)));
+    }
+    let mut value = JSON_FIELDS.contains(&name).then(|| serde_json::from_str(text).ok())??;
+    sanitize_json(&mut value);
+    Some(value)
+}
+
+/// Removes control characters from every text of a document: anybody may have written it.
+fn sanitize_json(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = sanitize(text, 300),
+        Value::Array(values) => values.iter_mut().for_each(sanitize_json),
+        Value::Object(fields) => fields.values_mut().for_each(sanitize_json),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Returns the fields after two people changed them. What only one changed is as they left it; where
+/// both changed a field, the store's counts, which others have already seen.
+pub fn merge_fields(
+    base: &SharedFields,
+    local: &SharedFields,
+    remote: &SharedFields,
+) -> SharedFields {
+    let mut merged = remote.clone();
+    for name in base.keys().chain(local.keys()) {
+        if remote.get(name) != base.get(name) {
+            continue;
+        }
+        match local.get(name) {
+            Some(value) => merged.insert(name.clone(), value.clone()),
+            None => merged.remove(name),
+        };
+    }
+    merged
+}
+
+/// Returns the pairs in which a store keeps these fields: a long one is continued as `NAME.2`,
+/// `NAME.3` and so on.
+pub fn split_fields(fields: &SharedFields) -> BTreeMap<String, String> {
+    let mut pairs = BTreeMap::new();
+    for (name, value) in fields {
+        let mut rest = value.as_str();
+        let mut number = 1;
+        while !rest.is_empty() {
+            let end = rest.floor_char_boundary(MAX_VALUE_BYTES);
+            let (part, tail) = rest.split_at(end);
+            pairs.insert(part_name(name, number), part.to_owned());
+            (rest, number) = (tail, number + 1);
+        }
+    }
+    // Who wrote old versions is what is missed least.
+    let version = |name: &String| name.strip_prefix(WRITER_PREFIX)?.parse::<u64>().ok();
+    while pairs.len() > MAX_PAIRS {
+        let Some(oldest) = pairs.keys().filter_map(version).min() else { break };
+        pairs.remove(&format!("{WRITER_PREFIX}{oldest}"));
+    }
+    pairs
+}
+
+/// Returns the fields that these pairs contain.
+pub fn join_pairs(mut pairs: BTreeMap<String, String>) -> SharedFields {
+    for name in TEXT_FIELDS.iter().chain(&JSON_FIELDS) {
+        let Some(mut value) = pairs.remove(*name) else { continue };
+        let mut number = 2;
+        while let Some(part) = pairs.remove(&part_name(name, number)) {
+            value.push_str(&part);
+            number += 1;
+        }
+        pairs.insert((*name).to_owned(), value);
+    }
+    pairs
+}
+
+fn part_name(name: &str, number: usize) -> String {
+    if number == 1 { name.to_owned() } else { format!("{name}.{number}") }
+}
+
+#[cfg(test)]
+mod tests;
