@@ -8,6 +8,7 @@ mod authorization_response;
 mod budget;
 mod command_line;
 mod daily_spending;
+mod exec_program;
 mod forecast;
 mod key_defaults;
 mod key_edit;
@@ -54,6 +55,7 @@ pub use command_line::{
 pub use daily_spending::{
     AccountFigures, DailySpending, KeySpending, ModelSpending, ModelUse, sum_by_model,
 };
+pub use exec_program::ExecProgram;
 pub use forecast::{Forecast, PeriodEnd, SpentEstimate, forecast_spending};
 pub use key_defaults::{KeyDefaults, PartialPolicy};
 pub use key_edit::{

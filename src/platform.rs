@@ -5,4 +5,5 @@ pub mod browser;
 pub(crate) mod child_process;
 pub mod clipboard;
 pub(crate) mod environment;
+pub(crate) mod limited_process;
 pub(crate) mod qr;

@@ -76,5 +76,5 @@ fn store_kinds_parse_what_they_display() {
     for kind in [StoreKind::Keychain, StoreKind::File, StoreKind::Memory] {
         assert_eq!(kind.to_string().parse(), Ok(kind));
     }
-    assert_eq!("keyutils".parse::<StoreKind>(), Err(ParseStoreKindError));
+    assert_eq!("keyutils".parse::<StoreKind>(), Err(ParseStoreKindError::UnknownName));
 }

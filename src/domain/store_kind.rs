@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::sanitize;
+use super::{ExecProgram, sanitize};
 
 /// A kind of secret store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,17 +17,20 @@ pub enum StoreKind {
     File,
     /// Memory only; the secrets are lost when Keywright ends.
     Memory,
+    /// A program that speaks the protocol of Docker's credential helpers.
+    Exec(ExecProgram),
     /// A store that this version does not know, by the name that a file on disk has for it.
     Unknown(Box<str>),
 }
 
 impl StoreKind {
-    /// Returns the name of the kind: `os`, `file`, `memory` or the unknown name.
+    /// Returns the name of the kind: `os`, `file`, `memory`, `exec:PROGRAM` or the unknown name.
     pub const fn as_str(&self) -> &str {
         match self {
             Self::Keychain => "os",
             Self::File => "file",
             Self::Memory => "memory",
+            Self::Exec(program) => program.store_name(),
             Self::Unknown(name) => name,
         }
     }
@@ -48,7 +51,10 @@ impl FromStr for StoreKind {
             "os" => Ok(Self::Keychain),
             "file" => Ok(Self::File),
             "memory" => Ok(Self::Memory),
-            _ => Err(ParseStoreKindError),
+            _ if name.starts_with(ExecProgram::PREFIX) => {
+                ExecProgram::parse(name).map(Self::Exec).ok_or(ParseStoreKindError::InvalidProgram)
+            }
+            _ => Err(ParseStoreKindError::UnknownName),
         }
     }
 }
@@ -68,8 +74,16 @@ impl From<StoreKind> for String {
 
 /// The error for a text that names no store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the store must be `os`, `file` or `memory`")]
-pub struct ParseStoreKindError;
+pub enum ParseStoreKindError {
+    /// No store has this name.
+    #[error("the store must be `os`, `file`, `memory` or `exec:PROGRAM`")]
+    UnknownName,
+    /// The program of `exec:PROGRAM` cannot be started from every directory.
+    #[error(
+        "the program of `exec:PROGRAM` must be a name on PATH, an absolute path, or a path that starts with ~/"
+    )]
+    InvalidProgram,
+}
 
 /// Where the secret of a key is. Files and JSON documents have the name of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +127,8 @@ mod tests {
             ("os", KeyLocation::Stored(StoreKind::Keychain)),
             ("file", KeyLocation::Stored(StoreKind::File)),
             ("memory", KeyLocation::Stored(StoreKind::Memory)),
-            ("exec:my store", KeyLocation::Stored(StoreKind::Unknown("exec:my store".into()))),
+            ("exec:pass", KeyLocation::Stored("exec:pass".parse().unwrap())),
+            ("exec:bin/pass", KeyLocation::Stored(StoreKind::Unknown("exec:bin/pass".into()))),
             ("", KeyLocation::AccountOnly),
         ] {
             let json = serde_json::to_string(name).unwrap();

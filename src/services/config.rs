@@ -192,6 +192,7 @@ impl Config {
                 SecretStore::age_file(self.resolve_data_dir()?, self.passphrase_prompt.0.clone())
             }
             StoreKind::Memory => SecretStore::memory_with_entries(Vec::new()),
+            StoreKind::Exec(program) => SecretStore::exec(program.clone()),
             StoreKind::Unknown(name) => {
                 return Err(UserError::new(
                     ErrorKind::SecretStore,

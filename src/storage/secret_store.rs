@@ -1,4 +1,4 @@
-//! Secret stores: the OS keychain, a passphrase-encrypted file, and memory.
+//! Secret stores: the OS keychain, a passphrase-encrypted file, memory, and programs that store secrets.
 //!
 //! Every write is read back before it succeeds. A keychain call can block for minutes while the
 //! user unlocks the keychain, or forever, so these calls run on one dedicated thread and each takes
@@ -6,6 +6,8 @@
 
 mod age_file;
 mod error;
+mod exec;
+mod helper_error;
 mod keychain;
 mod memory;
 mod system_error;
@@ -20,11 +22,13 @@ use serde::{Deserialize, Serialize};
 
 pub use age_file::PassphraseFn;
 pub use error::Error;
+pub use helper_error::HelperError;
 pub use system_error::SystemError;
 
-use crate::domain::{StoreKind, sanitize};
+use crate::domain::{ExecProgram, StoreKind, sanitize};
 use crate::platform::blocking_worker::BlockingWorker;
 use age_file::AgeFile;
+use exec::ExecStore;
 use keychain::Keychain;
 use memory::MemoryStore;
 
@@ -85,6 +89,7 @@ enum Backend {
     Keychain(Arc<BlockingWorker<Keychain>>),
     File { path: PathBuf, file: Arc<Mutex<AgeFile>> },
     Memory(MemoryStore),
+    Exec(ExecStore),
 }
 
 impl SecretStore {
@@ -105,12 +110,18 @@ impl SecretStore {
         Self(Backend::Memory(MemoryStore::with_entries(entries)))
     }
 
+    /// Returns the store behind a credential helper. Does no I/O and starts nothing.
+    pub fn exec(program: ExecProgram) -> Self {
+        Self(Backend::Exec(ExecStore::new(program)))
+    }
+
     /// Returns the kind of this store.
     pub fn kind(&self) -> StoreKind {
-        match self.0 {
+        match &self.0 {
             Backend::Keychain(_) => StoreKind::Keychain,
             Backend::File { .. } => StoreKind::File,
             Backend::Memory(_) => StoreKind::Memory,
+            Backend::Exec(store) => StoreKind::Exec(store.program().clone()),
         }
     }
 
@@ -120,6 +131,7 @@ impl SecretStore {
             Backend::Keychain(_) => keychain::DISPLAY_NAME.to_owned(),
             Backend::File { path, .. } => path.display().to_string(),
             Backend::Memory(_) => "memory, until Keywright ends".to_owned(),
+            Backend::Exec(store) => format!("the store of {}", store.program().as_str()),
         }
     }
 
@@ -132,6 +144,7 @@ impl SecretStore {
             }
             Backend::File { file, .. } => lock_age_file(file).get(entry_id),
             Backend::Memory(memory) => memory.get(entry_id),
+            Backend::Exec(store) => store.get(entry_id, timeout),
         }
     }
 
@@ -152,6 +165,7 @@ impl SecretStore {
                 memory.set(entry_id, secret);
                 Ok(())
             }
+            Backend::Exec(store) => store.set(entry_id, secret, timeout),
         }
     }
 
@@ -164,6 +178,7 @@ impl SecretStore {
             }
             Backend::File { file, .. } => lock_age_file(file).delete(entry_id),
             Backend::Memory(memory) => memory.delete(entry_id),
+            Backend::Exec(store) => store.delete(entry_id, timeout),
         }
     }
 
@@ -176,6 +191,7 @@ impl SecretStore {
             }
             Backend::File { file, .. } => lock_age_file(file).list_accounts(service),
             Backend::Memory(memory) => Ok(memory.list_accounts(service)),
+            Backend::Exec(store) => store.list_accounts(service, timeout),
         }
     }
 
@@ -185,7 +201,7 @@ impl SecretStore {
             Backend::Keychain(worker) => {
                 call_keychain(worker, timeout, |_| keychain::provider_info())
             }
-            Backend::File { .. } | Backend::Memory(_) => {
+            Backend::File { .. } | Backend::Memory(_) | Backend::Exec(_) => {
                 Ok(ProviderInfo { provider: Provider::default(), locked: false })
             }
         }
@@ -207,6 +223,7 @@ impl SecretStore {
             }
             Backend::File { file, .. } => lock_age_file(file).check_writable(&entry_id),
             Backend::Memory(_) => Ok(()),
+            Backend::Exec(store) => store.check_writable(&entry_id, timeout),
         }
     }
 
@@ -215,7 +232,7 @@ impl SecretStore {
     pub fn unlock(&self) -> Result<(), Error> {
         match &self.0 {
             Backend::File { file, .. } => lock_age_file(file).unlock(),
-            Backend::Keychain(_) | Backend::Memory(_) => Ok(()),
+            Backend::Keychain(_) | Backend::Memory(_) | Backend::Exec(_) => Ok(()),
         }
     }
 
@@ -223,7 +240,7 @@ impl SecretStore {
     pub fn exists(&self) -> bool {
         match &self.0 {
             Backend::File { path, .. } => path.exists(),
-            Backend::Keychain(_) | Backend::Memory(_) => true,
+            Backend::Keychain(_) | Backend::Memory(_) | Backend::Exec(_) => true,
         }
     }
 
@@ -231,7 +248,7 @@ impl SecretStore {
     pub fn change_passphrase(&self, new: &SecretString) -> Result<(), Error> {
         match &self.0 {
             Backend::File { file, .. } => lock_age_file(file).change_passphrase(new),
-            Backend::Keychain(_) | Backend::Memory(_) => Ok(()),
+            Backend::Keychain(_) | Backend::Memory(_) | Backend::Exec(_) => Ok(()),
         }
     }
 }

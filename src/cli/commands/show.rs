@@ -44,7 +44,7 @@ fn describe_location(key: &StoredKey) -> String {
         StoreKind::Keychain => "in the keychain".into(),
         StoreKind::File => "in the encrypted file".into(),
         StoreKind::Memory => "in memory".into(),
-        StoreKind::Unknown(name) => format!("in the store {name}"),
+        StoreKind::Exec(_) | StoreKind::Unknown(_) => format!("in the store {kind}"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::SystemError;
+use super::helper_error::HelperError;
 use crate::domain::{ErrorKind, UserError};
 
 /// An error of a secret store.
@@ -80,6 +81,9 @@ pub enum Error {
     /// A known error of the keychain of macOS or Windows.
     #[error("{}", .0.message)]
     System(&'static SystemError),
+    /// An error of the program of `exec:PROGRAM`.
+    #[error("{0}")]
+    Helper(Box<HelperError>),
     /// Another error, in the keychain's words, without control characters.
     #[error("the keychain failed: {0}")]
     Other(String),
@@ -109,6 +113,7 @@ impl Error {
             Self::UnsupportedFormat | Self::Damaged | Self::UnsupportedVersion(_) => {
                 "vault.age was not changed"
             }
+            Self::Helper(error) => error.meaning(),
             Self::NoSessionBus
             | Self::BusUnreachable { .. }
             | Self::NoProvider
@@ -200,6 +205,7 @@ impl Error {
             }
             Self::FileAccess { advice, .. } => return advice.clone().into(),
             Self::System(error) => error.advice,
+            Self::Helper(error) => return error.advice(),
             Self::Other(_) => {
                 "run `keywright doctor`, then try again; if a key is on screen, copy it before you \
                  quit"
