@@ -1,7 +1,8 @@
 //! A replacement is never weaker than what it replaces without a word about it: every combination of
 //! guardrail, provider key and workspace, with a fault at each step.
-//!
-//! Longer than 400 lines, because the combinations and their faults use one description of a case.
+
+#[path = "replacement/changes_meanwhile.rs"]
+mod changes_meanwhile;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -225,143 +226,11 @@ fn a_leaked_key_is_disabled_before_anything_else_whatever_fails() {
 }
 
 #[test]
-fn a_guardrail_that_was_deleted_before_it_is_assigned_is_reported() {
-    let case = Case::new(Surroundings { guardrail: true, byok: false, workspace: false });
-    let guardrail = case.guardrail.clone();
-    case.account.spoil("POST /api/v1/guardrails/", Fault::Say(404, String::new()));
-    let rotation = rotate(&case.account, KEY, management(&case.account));
-    let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
-    assert_eq!(names(&rotated.not_carried, true), ["guardrail"]);
-    let text = rotated.not_carried[0].to_string();
-    assert!(text.starts_with("guardrail 'research': ") && text.contains("404"), "{text}");
-    assert!(!text.contains(&guardrail), "{text}");
-    let json = serde_json::to_value(&rotated.not_carried).unwrap();
-    assert_eq!((&json[0]["what"], json[0]["reason"].is_string()), (&"guardrail".into(), true));
-}
-
-#[test]
-fn a_guardrail_that_the_inventory_remembers_of_a_deleted_key_is_carried() {
-    let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: false });
-    let (services, management_key) = (&case.account.services, &case.account.management);
-    block_on(keys::join_account_keys(services, management_key)).unwrap();
-    let client = services.build_client().unwrap();
-    block_on(client.delete_key(management_key, &case.old.hash)).unwrap();
-    let rotation = rotate(&case.account, KEY, management(&case.account));
-    let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
-    let assigned =
-        block_on(keys::get_assigned_guardrail(services, management_key, &rotated.new.hash));
-    assert_eq!(assigned.unwrap().unwrap().id, case.guardrail);
-    // Its provider keys are known to nobody any more.
-    assert_eq!(names(&rotated.not_carried, false), ["allowed_api_key_hashes"]);
-}
-
-#[test]
-fn a_guardrail_that_was_deleted_before_it_is_read_again_is_reported() {
-    let case = Case::new(Surroundings { guardrail: true, byok: false, workspace: false });
-    // Nothing but the rotation itself has read the guardrail.
-    assert_eq!(case.account.stored_key(KEY).guardrail, None);
-    let guardrail = format!("GET /api/v1/guardrails/{}", case.guardrail);
-    let is_deleted = AtomicBool::new(false);
-    case.account.proxy.rule(move |request| {
-        if request.starts_with("POST /api/v1/keys") {
-            is_deleted.store(true, Ordering::Relaxed);
-        }
-        if !is_deleted.load(Ordering::Relaxed) {
-            Fault::Pass
-        } else if request.starts_with("GET /api/v1/guardrails/assignments") {
-            Fault::Lie(200, r#"{"data":[],"total_count":0}"#.into())
-        } else if request.starts_with(&guardrail) {
-            Fault::Say(404, String::new())
-        } else {
-            Fault::Pass
-        }
-    });
-    let rotation = rotate(&case.account, KEY, management(&case.account));
-    let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
-    assert_eq!(names(&rotated.not_carried, true), ["guardrail"]);
-    let text = rotated.not_carried[0].to_string();
-    assert_eq!(text, "guardrail 'research': the guardrail no longer exists (404)");
-}
-
-#[test]
 fn without_a_management_key_the_key_itself_says_whether_provider_key_spending_counts() {
     let case = Case::new(Surroundings { guardrail: false, byok: true, workspace: false });
     let stored_key = case.account.stored_key(KEY);
     let before = block_on(keys::preview_replacement(&case.account.services, &stored_key, None));
     assert_eq!(names(&before, true), ["include_byok_in_limit"]);
-}
-
-#[test]
-fn a_limit_that_was_changed_meanwhile_is_that_of_the_new_key() {
-    for (body, limit) in
-        [("{\"limit\":3}", Some(3.0)), ("{\"limit\":30}", Some(30.0)), ("{\"limit\":null}", None)]
-    {
-        check_changed_limit(body, limit);
-    }
-}
-
-fn check_changed_limit(body: &'static str, limit: Option<f64>) {
-    let case = Case::new(Surroundings { guardrail: false, byok: false, workspace: false });
-    let (url, hash) = (case.account.sandbox.url().to_owned(), case.old.hash.clone());
-    let token = case.account.sandbox.management_key().to_owned();
-    let is_changed = AtomicBool::new(false);
-    case.account.proxy.rule(move |request| {
-        if request.starts_with("POST /api/v1/keys") && !is_changed.swap(true, Ordering::Relaxed) {
-            patch_key(&url, &token, &hash, body);
-        }
-        Fault::Pass
-    });
-    let rotation = rotate(&case.account, KEY, management(&case.account));
-    let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
-    assert_eq!(rotated.not_carried, []);
-    assert_eq!(rotated.new.limit().value(), limit, "{body}");
-    assert_eq!(rotated.new.differing_fields(), [""; 0], "{body}");
-}
-
-#[test]
-fn a_key_that_was_moved_meanwhile_is_followed_to_its_workspace() {
-    let case = Case::new(Surroundings { guardrail: true, byok: true, workspace: false });
-    let (services, management_key) = (&case.account.services, &case.account.management);
-    let workspaces = block_on(keys::list_workspaces(services, management_key)).unwrap();
-    let target = workspaces[1].id.clone();
-    // Somebody moves the old key right after the new one was created.
-    let (url, hash) = (case.account.sandbox.url().to_owned(), case.old.hash.clone());
-    let token = case.account.sandbox.management_key().to_owned();
-    let is_moved = AtomicBool::new(false);
-    let is_created = AtomicBool::new(false);
-    case.account.proxy.rule(move |request| {
-        if request.starts_with("POST /api/v1/keys") {
-            is_created.store(true, Ordering::Relaxed);
-        } else if is_created.load(Ordering::Relaxed) && !is_moved.swap(true, Ordering::Relaxed) {
-            move_key(&url, &token, &hash, &target);
-        }
-        Fault::Pass
-    });
-    let rotation = rotate(&case.account, KEY, management(&case.account));
-    let RotationOutcome::Completed { rotated, .. } = rotation else { panic!("{rotation:?}") };
-    assert_eq!(rotated.not_carried, []);
-    assert_eq!(rotated.new.workspace_id(), Some(&workspaces[1].id));
-    // The provider key of the workspace that it left is of no use to either.
-    assert_eq!(case.lacks(&rotated.new.hash), ["allowed_api_key_hashes"]);
-}
-
-fn move_key(url: &str, token: &str, hash: &str, workspace: &str) {
-    patch_key(url, token, hash, &format!("{{\"workspace_id\":\"{workspace}\"}}"));
-}
-
-fn patch_key(url: &str, token: &str, hash: &str, body: &str) {
-    use std::io::{Read as _, Write as _};
-    let mut socket = std::net::TcpStream::connect(url.trim_start_matches("http://")).unwrap();
-    write!(
-        socket,
-        "PATCH /api/v1/keys/{hash} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
-         Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut response = String::new();
-    socket.read_to_string(&mut response).unwrap();
-    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
 }
 
 #[test]
