@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::repeated_options::complete_commands;
 use crate::domain::{
-    ErrorKind, Label, StoreKind, StoredKey, UserError, format_command, io_error_text, sanitize,
+    ErrorKind, Label, StoreKind, StoredKey, TrashedKey, UserError, format_command, io_error_text,
+    sanitize,
 };
 use crate::services::provision::ServiceContext;
 use crate::storage::{inventory, json_store};
@@ -169,7 +170,10 @@ pub(super) fn unknown_label_error(
         );
     }
     let trash = inventory::list_trash(&services.location, &services.server).unwrap_or_default();
-    if let Some(trashed) = trash.iter().find(|trashed| trashed.key.label.is_same(label)) {
+    let now = jiff::Timestamp::now();
+    let is_restorable =
+        |one: &&TrashedKey| one.key.label.is_same(label) && !one.is_expired(now);
+    if let Some(trashed) = trash.iter().find(is_restorable) {
         let restore = format_command(&["trash", "restore"], &[trashed.key.label.as_str()]);
         return UserError::new(
             ErrorKind::NotFound,

@@ -10,6 +10,7 @@ mod environment;
 mod keys;
 mod plaintext_keys;
 mod server;
+mod stray_entries;
 
 use std::path::PathBuf;
 use std::time::Duration;

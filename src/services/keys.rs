@@ -20,6 +20,7 @@ mod remote_update;
 mod rename;
 mod rotate;
 mod same_policy;
+mod stray_entries;
 mod surroundings;
 mod surroundings_error;
 mod trash;
@@ -56,6 +57,7 @@ pub use remote_update::{
 };
 pub use rename::{RenamedKey, rename_key};
 pub use rotate::{finish_rotation, move_label, replace_key, resume_rotations, rotate_key};
+pub use stray_entries::{StrayEntry, find_stray_entries, mend_stray_entries, unlisted_label};
 pub use surroundings::{
     assign_guardrail, find_guardrail, find_workspace, get_assigned_guardrail, get_credits,
     get_credits_with, guardrails_page_url, list_activity, list_activity_with,
@@ -63,7 +65,7 @@ pub use surroundings::{
     list_workspaces,
 };
 pub use surroundings_error::SurroundingsError;
-pub use trash::{empty_trash, remove_key, restore_key};
+pub use trash::{empty_trash, list_restorable_keys, remove_key, restore_key};
 
 use std::time::Duration;
 

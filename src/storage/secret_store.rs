@@ -115,6 +115,16 @@ impl SecretStore {
         Self(Backend::Exec(ExecStore::new(program)))
     }
 
+    /// Returns a memory store that calls `before_delete` before it deletes an entry.
+    #[cfg(test)]
+    pub(crate) fn memory_with_before_delete(
+        entries: Vec<(EntryId, SecretString)>,
+        before_delete: impl Fn(&EntryId) + Send + Sync + 'static,
+    ) -> Self {
+        let store = MemoryStore::with_entries(entries);
+        Self(Backend::Memory(store.with_before_delete(Arc::new(before_delete))))
+    }
+
     /// Returns the kind of this store.
     pub fn kind(&self) -> StoreKind {
         match &self.0 {

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use keywright::domain::TrashedKey;
+use keywright::services::keys::{StrayEntry, unlisted_label};
 use tokio::sync::watch;
 
 use super::*;
@@ -153,4 +154,117 @@ fn another_text_in_the_trash_is_not_restored() {
     let restored = keys::restore_key(&account.services, &trashed, &label("ci"));
     assert!(matches!(restored, Err(Error::TrashMismatch(_))), "{restored:?}");
     assert_eq!((account.get("ci"), trash(&account).len()), (None, 1));
+}
+
+/// Sets when a removed key was removed.
+fn age(account: &TestAccount, removed_at: Timestamp) {
+    inventory::update_trash(&account.services.location, |_, trash| {
+        trash.iter_mut().for_each(|trashed| trashed.removed_at = removed_at);
+    })
+    .unwrap();
+}
+
+fn restorable(account: &TestAccount) -> Vec<String> {
+    let trash = keys::list_restorable_keys(&account.services, Timestamp::now()).unwrap();
+    trash.into_iter().map(|trashed| trashed.key.label.to_string()).collect()
+}
+
+fn trash_entry(hash: &str) -> EntryId {
+    EntryId { service: "keywright/test trash".into(), account: hash.into() }
+}
+
+#[test]
+fn only_a_key_that_can_be_restored_is_offered() {
+    let account = TestAccount::new();
+    let removed = remove(&account, "ci");
+    assert_eq!(restorable(&account), ["ci"]);
+    age(&account, Timestamp::now() - SignedDuration::from_hours(7 * 24));
+    assert_eq!((restorable(&account).len(), trash(&account).len()), (0, 1));
+    age(&account, Timestamp::now());
+    account.services.secret_store.delete(&trash_entry(&removed.key.hash), TIMEOUT).unwrap();
+    assert_eq!((restorable(&account).len(), trash(&account).len()), (0, 1));
+    // A store that is not asked shows it when the key is restored, and then it is offered no more.
+    let restored = keys::restore_key(&account.services, &removed, &removed.key.label);
+    assert!(matches!(restored, Err(Error::NotInTrash(_))), "{restored:?}");
+    assert_eq!(trash(&account), []);
+}
+
+#[test]
+fn nothing_is_deleted_from_the_trash_unless_every_store_can_be_opened() {
+    let account = TestAccount::new();
+    let in_file = account.stored_key("laptop");
+    remove(&account, "laptop");
+    remove(&account, "ci");
+    let (dir, before) = (tempfile::tempdir().unwrap(), trash(&account));
+    // The key that was removed first, which is the last to be deleted, is in a store that does not open.
+    inventory::update_trash(&account.services.location, |_, trash| {
+        let trashed = trash.iter_mut().find(|trashed| trashed.key.hash == in_file.hash).unwrap();
+        trashed.key.location = keywright::domain::KeyLocation::Stored(StoreKind::File);
+    })
+    .unwrap();
+    let open = std::sync::Arc::new(|_| Ok(SecretString::from("passphrase")));
+    let store = SecretStore::age_file(dir.path().to_owned(), open);
+    store.set(&trash_entry(&in_file.hash), &SecretString::from("x"), TIMEOUT).unwrap();
+    let wrong = std::sync::Arc::new(|_| Ok(SecretString::from("another passphrase")));
+    let services = ServiceContext {
+        other_stores: vec![SecretStore::age_file(dir.path().to_owned(), wrong)],
+        ..account.services.clone()
+    };
+    keys::empty_trash(&services).unwrap_err();
+    assert_eq!((trash(&account).len(), account.trash_entries().len()), (before.len(), 2));
+}
+
+/// Returns what the doctor finds, and checks that mending it leaves nothing.
+fn mend(account: &TestAccount) -> Vec<StrayEntry> {
+    let found = keys::find_stray_entries(&account.services).unwrap();
+    assert_eq!(keys::mend_stray_entries(&account.services).unwrap(), found);
+    assert_eq!(keys::find_stray_entries(&account.services).unwrap(), []);
+    found
+}
+
+#[test]
+fn a_removal_that_was_interrupted_at_any_step_is_named_and_finished() {
+    let account = TestAccount::new();
+    let (before, entries) = (account.stored_key("ci"), account.entries());
+    let text = account.get("ci").unwrap();
+    account.put("someone else's", "x");
+    assert_eq!(mend(&account), []);
+    // Before the inventory was written: the key is stored, and its copy goes.
+    let copy = trash_entry(&before.hash);
+    account.services.secret_store.set(&copy, &text.as_str().into(), TIMEOUT).unwrap();
+    let (hash, ci) = (before.hash.clone(), label("ci"));
+    assert_eq!(mend(&account), [StrayEntry::CopyInTrash { hash, label: ci.clone() }]);
+    assert_eq!((account.get("ci").as_ref(), account.trash_entries().len()), (Some(&text), 0));
+    // After it: the key is in the trash, and its entry goes.
+    let trashed = remove(&account, "ci");
+    account.put("ci", &text);
+    assert_eq!(mend(&account), [StrayEntry::RemovedKey { account: "ci".into(), label: ci.clone() }]);
+    assert_eq!((account.get("ci"), trash(&account)), (None, vec![trashed.clone()]));
+    keys::restore_key(&account.services, &trashed, &ci).unwrap();
+    assert_eq!(account.entries(), [&entries[..], &["someone else's".into()]].concat());
+}
+
+#[test]
+fn a_restoration_that_was_interrupted_under_another_label_leaves_one_entry() {
+    let account = TestAccount::new();
+    let text = account.get("ci").unwrap();
+    let trashed = remove(&account, "ci");
+    account.put("other", &text);
+    keys::restore_key(&account.services, &trashed, &trashed.key.label).unwrap();
+    let second = StrayEntry::SecondEntry { account: "other".into(), label: label("ci") };
+    assert_eq!(mend(&account), [second]);
+    assert_eq!((account.get("ci"), account.get("other")), (Some(text), None));
+}
+
+#[test]
+fn a_removed_key_that_no_list_names_is_listed_again() {
+    let account = TestAccount::new();
+    let text = account.get("ci").unwrap();
+    let hash = remove(&account, "ci").key.hash;
+    inventory::update_trash(&account.services.location, |_, trash| trash.clear()).unwrap();
+    assert_eq!(mend(&account), [StrayEntry::UnlistedInTrash { hash: hash.clone() }]);
+    let listed = trash(&account).remove(0);
+    assert_eq!((listed.key.label.as_str(), &listed.key.hash), (&*unlisted_label(&hash), &hash));
+    keys::restore_key(&account.services, &listed, &label("ci")).unwrap();
+    assert_eq!(account.get("ci"), Some(text));
 }

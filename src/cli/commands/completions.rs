@@ -7,10 +7,11 @@ mod bash_line;
 mod candidates;
 
 use clap::{Args, CommandFactory, ValueEnum};
+use jiff::Timestamp;
 
 use crate::cli::Cli;
 use crate::cli::output::print;
-use crate::domain::{StoredKey, UserError, sanitize};
+use crate::domain::{StoredKey, TrashedKey, UserError, format_relative_time, sanitize};
 use crate::services::provision::ServiceContext;
 use crate::storage::inventory;
 use candidates::{Candidate, NameKind, complete_word};
@@ -65,10 +66,15 @@ impl CompleteArgs {
     /// without a candidate means that file names fit too.
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         // Only from disk: a completion must not wait for the network.
-        let names = |kind| {
-            let keys =
-                inventory::list_keys(&services.location, &services.server).unwrap_or_default();
-            list_names(&keys, kind)
+        let (location, server) = (&services.location, &services.server);
+        let names = |kind| match kind {
+            NameKind::RemovedLabel => {
+                let trash = inventory::list_trash(location, server).unwrap_or_default();
+                list_removed(&trash, Timestamp::now())
+            }
+            NameKind::Label | NameKind::Guardrail | NameKind::Workspace => {
+                list_names(&inventory::list_keys(location, server).unwrap_or_default(), kind)
+            }
         };
         let root = Cli::command();
         let complete = |words: &[String], word: &str| complete_word(&root, words, word, &names);
@@ -83,6 +89,18 @@ impl CompleteArgs {
     }
 }
 
+/// Returns the labels of the removed keys that can be restored.
+fn list_removed(trash: &[TrashedKey], now: Timestamp) -> Vec<Candidate> {
+    let restorable = trash.iter().filter(|trashed| !trashed.is_expired(now));
+    restorable
+        .map(|trashed| {
+            let removed = format_relative_time(now, trashed.removed_at);
+            let about = format!("{}, removed {removed}", trashed.key.masked);
+            Candidate::new(trashed.key.label.as_str(), about)
+        })
+        .collect()
+}
+
 /// Returns the names of the stored keys, each once.
 fn list_names(keys: &[StoredKey], kind: NameKind) -> Vec<Candidate> {
     let mut found: Vec<Candidate> = keys
@@ -95,6 +113,7 @@ fn list_names(keys: &[StoredKey], kind: NameKind) -> Vec<Candidate> {
             NameKind::Workspace => {
                 Some(Candidate::new(key.workspace_id()?, format!("as of {}", key.label)))
             }
+            NameKind::RemovedLabel => None,
         })
         .collect();
     if kind != NameKind::Label {

@@ -59,8 +59,16 @@ impl TrashCommand {
     }
 
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
-        let trash = inventory::list_trash(&services.location, &services.server)
-            .map_err(|error| error.to_user_error())?;
+        let restorable = || {
+            keys::list_restorable_keys(services, Timestamp::now())
+                .map_err(|error| error.to_user_error())
+        };
+        let trash = match self {
+            Self::List(_) | Self::Restore(_) => restorable()?,
+            // Also what is too old to be restored and not deleted yet.
+            Self::Empty(_) => inventory::list_trash(&services.location, &services.server)
+                .map_err(|error| error.to_user_error())?,
+        };
         match self {
             Self::List(ListArgs { json: true }) => print_json(&trash_to_json(&trash)),
             Self::List(_) if trash.is_empty() => print("the trash is empty\n"),

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::{DoctorProgress, HealthCheck, KEYCHAIN_CHECK, pluralize};
+use super::{DoctorProgress, HealthCheck, KEYCHAIN_CHECK, pluralize, stray_entries};
 use crate::domain::{ErrorKind, Label, StoredKey, UserError, sanitize};
 use crate::services::keys;
 use crate::services::provision::ServiceContext;
 use crate::storage::secret_store;
 
-const CHECK_NAME: &str = "stored keys";
+pub(super) const CHECK_NAME: &str = "stored keys";
 
 /// Time to unlock the keychain: enough to type a password into a prompt that is already open.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(15);
@@ -95,12 +95,16 @@ pub(super) async fn check_stored_keys(
         accounts.binary_search_by(|account| account.as_str().cmp(key.label.as_str())).is_ok()
     });
     let labels: HashSet<_> = inventory.iter().map(|key| key.label.as_str()).collect();
-    let unlisted: Vec<_> =
-        accounts.iter().filter(|account| !labels.contains(account.as_str())).collect();
+    let stray = stray_entries::check_stray_entries(services, fix, report);
+    let is_stray = |account: &&String| stray.iter().any(|one| one.account() == Some(account));
+    let unlisted: Vec<_> = accounts
+        .iter()
+        .filter(|account| !labels.contains(account.as_str()) && !is_stray(account))
+        .collect();
     let Comparison { compared, mismatched, unreadable } = compare_entries(services, &present);
     let elsewhere = inventory.iter().filter(|key| !key.is_in_store(&store)).count();
 
-    let mut consistent = true;
+    let mut consistent = stray.is_empty() || fix;
     if !missing.is_empty() {
         consistent = false;
         let check = match keys::missing_error(services, &missing[0].label) {

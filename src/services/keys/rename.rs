@@ -139,3 +139,69 @@ async fn rename_at_server(
         names => Err(Error::UpdateNotApplied { fields: names, page_url: stored_key.page_url() }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::api::openrouter::Attribution;
+    use crate::domain::{ApiKey, KeyDefaults, ProfileName, StoreKind};
+    use crate::services::provision::PendingAttempts;
+    use crate::storage::json_store::{self, StoreLocation};
+    use crate::storage::secret_store::{EntryId, SecretStore};
+
+    #[test]
+    fn no_other_process_stores_a_key_until_the_old_entry_is_deleted() {
+        let (location, server) = (StoreLocation::in_memory(), "https://example.com");
+        let key = ApiKey::from("sk-or-v1-0".to_owned());
+        let old = StoredKey::new(
+            "ci".parse().unwrap(),
+            &key,
+            server.into(),
+            StoreKind::Memory,
+            jiff::Timestamp::UNIX_EPOCH,
+        );
+        inventory::upsert_keys(&location, vec![old.clone()]).unwrap();
+        let deletions = Arc::new(AtomicUsize::new(0));
+        let (seen, locks) = (deletions.clone(), location.clone());
+        let entry = EntryId { service: "keywright/test".into(), account: "ci".into() };
+        let store = SecretStore::memory_with_before_delete(
+            vec![(entry, super::super::to_secret_string(&key))],
+            move |entry| {
+                assert_eq!(entry.account, "ci");
+                let lock = locks.try_lock("storing.lock");
+                assert!(matches!(lock, Err(json_store::Error::LockHeld(_))), "the lock is free");
+                seen.fetch_add(1, Ordering::Relaxed);
+            },
+        );
+        let services = ServiceContext {
+            server: server.into(),
+            profile: ProfileName::default(),
+            other_profiles: Vec::new(),
+            key_defaults: KeyDefaults::default(),
+            keychain_service: "keywright/test".into(),
+            management_key: None,
+            secret_store: store,
+            other_stores: Vec::new(),
+            secret_store_timeout: Duration::from_secs(1),
+            location,
+            pending_attempts: PendingAttempts::default(),
+            attribution: Attribution {
+                url: String::new(),
+                title: String::new(),
+                categories: String::new(),
+            },
+            request_timeout: Duration::from_secs(1),
+            max_retries: 0,
+            callback_port: 0,
+            open_browser: |_| Err("no browser in a test".into()),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let new: Label = "build".parse().unwrap();
+        runtime.block_on(rename_key(&services, &old, &new, None)).unwrap();
+        assert_eq!(deletions.load(Ordering::Relaxed), 1);
+    }
+}

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::remote_update::{has_attempt, remove_copy};
 use super::{Error, find_secret, secrets_equal, to_api_key};
-use crate::domain::{KnownAccounts, Label, StoredKey, TrashedKey};
+use crate::domain::{KnownAccounts, Label, StoreKind, StoredKey, TrashedKey};
 use crate::services::provision::{self, ServiceContext};
 use crate::storage::inventory;
 use crate::storage::journal;
@@ -27,6 +27,37 @@ pub(super) fn trash_entry_id_for(service: &str, hash: &str) -> EntryId {
 
 fn trash_entry_id(services: &ServiceContext, hash: &str) -> EntryId {
     trash_entry_id_for(&services.keychain_service, hash)
+}
+
+/// Returns the removed keys that can be restored, the last removed first: their time is not over, and
+/// their store still has their text. A store that would ask for a passphrase, or that cannot be read
+/// now, is not asked. Blocks.
+pub fn list_restorable_keys(
+    services: &ServiceContext,
+    now: Timestamp,
+) -> Result<Vec<TrashedKey>, Error> {
+    let mut trash = inventory::list_trash(&services.location, &services.server)?;
+    let mut hashes_in_stores: Vec<(StoreKind, Option<Vec<String>>)> = Vec::new();
+    trash.retain(|trashed| {
+        if trashed.is_expired(now) {
+            return false;
+        }
+        let services = services.for_key(&trashed.key);
+        let kind = services.secret_store.kind();
+        if kind == StoreKind::File || trashed.key.other_store_error(&kind).is_some() {
+            return true;
+        }
+        if !hashes_in_stores.iter().any(|(known, _)| *known == kind) {
+            let service = trash_service(&services.keychain_service);
+            let hashes = services.secret_store.list_accounts(&service, services.secret_store_timeout);
+            hashes_in_stores.push((kind.clone(), hashes.ok()));
+        }
+        let hashes = hashes_in_stores.iter().find(|(known, _)| *known == kind);
+        hashes
+            .and_then(|(_, hashes)| hashes.as_ref())
+            .is_none_or(|hashes| hashes.contains(&trashed.key.hash))
+    });
+    Ok(trash)
 }
 
 /// Removes a key from this machine; it stays valid at OpenRouter and can be restored for a week. A key
@@ -99,9 +130,12 @@ pub fn restore_key(
     let entry_id = services.entry_id(label.as_str());
     let trash_id = trash_entry_id(services, &trashed.key.hash);
     let Some(secret) = find_secret(store, &trash_id, timeout)? else {
-        let other_store = trashed.key.other_store_error(&store.kind());
-        let missing = || Error::NotInTrash(trashed.key.label.clone());
-        return Err(other_store.map_or_else(missing, Error::InOtherStore));
+        if let Some(error) = trashed.key.other_store_error(&store.kind()) {
+            return Err(Error::InOtherStore(error));
+        }
+        // Nothing is left to offer.
+        remove_from_trash(services, std::slice::from_ref(trashed))?;
+        return Err(Error::NotInTrash(trashed.key.label.clone()));
     };
     if to_api_key(&secret).hash() != trashed.key.hash {
         return Err(Error::TrashMismatch(trashed.key.label.clone()));

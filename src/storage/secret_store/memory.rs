@@ -8,7 +8,15 @@ use secrecy::SecretString;
 use super::{EntryId, Error};
 
 #[derive(Clone, Default)]
-pub(super) struct MemoryStore(Arc<Mutex<SecretsByService>>);
+pub(super) struct MemoryStore {
+    services: Arc<Mutex<SecretsByService>>,
+    /// Called before an entry is deleted, so that a test sees what holds at that moment.
+    #[cfg(test)]
+    before_delete: Option<BeforeDelete>,
+}
+
+#[cfg(test)]
+type BeforeDelete = Arc<dyn Fn(&EntryId) + Send + Sync>;
 
 /// Secrets by service and account.
 type SecretsByService = HashMap<String, HashMap<String, SecretString>>;
@@ -19,7 +27,13 @@ impl MemoryStore {
         for (EntryId { service, account }, secret) in entries {
             services.entry(service).or_default().insert(account, secret);
         }
-        Self(Arc::new(Mutex::new(services)))
+        Self { services: Arc::new(Mutex::new(services)), ..Self::default() }
+    }
+
+    /// Sets what is called before an entry is deleted.
+    #[cfg(test)]
+    pub(super) fn with_before_delete(self, before_delete: BeforeDelete) -> Self {
+        Self { before_delete: Some(before_delete), ..self }
     }
 
     pub(super) fn get(&self, entry_id: &EntryId) -> Result<SecretString, Error> {
@@ -35,6 +49,10 @@ impl MemoryStore {
     }
 
     pub(super) fn delete(&self, entry_id: &EntryId) -> Result<(), Error> {
+        #[cfg(test)]
+        if let Some(before_delete) = &self.before_delete {
+            before_delete(entry_id);
+        }
         let mut services = self.lock_services();
         let removed = services
             .get_mut(&entry_id.service)
@@ -51,6 +69,6 @@ impl MemoryStore {
     }
 
     fn lock_services(&self) -> MutexGuard<'_, SecretsByService> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

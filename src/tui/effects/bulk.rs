@@ -1,10 +1,12 @@
 //! Effects on one or several keys, one after the other, with a message for each.
 
+use jiff::Timestamp;
+
 use super::{EffectRunner, send_message};
 use crate::domain::{KeyUpdate, StoredKey, TrashedKey, UserError};
 use crate::services::keys::{self, Error, management_key};
 use crate::services::provision::ServiceContext;
-use crate::storage::{inventory, secret_store};
+use crate::storage::secret_store;
 use crate::tui::state::{Msg, Response, Ticket};
 
 impl EffectRunner {
@@ -83,7 +85,7 @@ impl EffectRunner {
 
     pub(super) fn load_trash(&self, ticket: Ticket) {
         self.spawn_blocking_request(ticket, move |services| {
-            let trash = inventory::list_trash(&services.location, &services.server);
+            let trash = keys::list_restorable_keys(services, Timestamp::now());
             Response::TrashLoaded(trash.map_err(|error| error.to_user_error()))
         });
     }

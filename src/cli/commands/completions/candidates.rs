@@ -29,6 +29,8 @@ pub(super) enum NameKind {
     Guardrail,
     /// Workspaces of stored keys.
     Workspace,
+    /// Labels of removed keys.
+    RemovedLabel,
 }
 
 /// Returns the candidates for `current` after the words before it. They may not start with
@@ -186,6 +188,7 @@ fn list_values(
         (name, "label" | "labels" | "old") if !NEW_LABEL_COMMANDS.contains(&name) => {
             names(NameKind::Label)
         }
+        ("restore", "removed") => names(NameKind::RemovedLabel),
         (_, "via_key") => names(NameKind::Label),
         ("show", "name") => names(NameKind::Guardrail),
         (_, "guardrail") => {
@@ -260,6 +263,7 @@ mod tests {
             NameKind::Label => vec![Candidate::new("my key", ""), Candidate::new("a,b", "")],
             NameKind::Guardrail => vec![Candidate::new("research", "")],
             NameKind::Workspace => vec![Candidate::new("1f0e", "")],
+            NameKind::RemovedLabel => vec![Candidate::new("old key", "")],
         };
         let found = complete_word(&root, &words, current, &names);
         found.into_iter().map(|candidate| candidate.value).collect()
@@ -326,6 +330,12 @@ mod tests {
         assert_eq!(candidates(&["guardrail", "show"], ""), ["research"]);
         assert_eq!(candidates(&["edit", "x", "--workspace"], ""), ["1f0e"]);
         assert!(offers(&["guardrail"], "", "list") && offers(&["edit"], "", "my key"));
+    }
+
+    #[test]
+    fn removed_keys_are_offered_where_one_is_restored() {
+        assert_eq!(candidates(&["trash", "restore"], ""), ["old key"]);
+        assert_eq!(candidates(&["trash", "restore", "x", "--as"], ""), [""; 0]);
     }
 
     #[test]
