@@ -238,7 +238,10 @@ fn a_removal_that_was_interrupted_at_any_step_is_named_and_finished() {
     // After it: the key is in the trash, and its entry goes.
     let trashed = remove(&account, "ci");
     account.put("ci", &text);
-    assert_eq!(mend(&account), [StrayEntry::RemovedKey { account: "ci".into(), label: ci.clone() }]);
+    assert_eq!(
+        mend(&account),
+        [StrayEntry::RemovedKey { account: "ci".into(), label: ci.clone() }]
+    );
     assert_eq!((account.get("ci"), trash(&account)), (None, vec![trashed.clone()]));
     keys::restore_key(&account.services, &trashed, &ci).unwrap();
     assert_eq!(account.entries(), [&entries[..], &["someone else's".into()]].concat());

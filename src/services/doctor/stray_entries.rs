@@ -32,8 +32,10 @@ pub(super) fn check_stray_entries(
 fn describe(stray: &StrayEntry, fix: bool) -> HealthCheck {
     let (what, mended) = match stray {
         StrayEntry::SecondEntry { account, label } => {
-            let what =
-                format!("'{}' in the keychain is a second copy of '{label}'", sanitize(account, 100));
+            let what = format!(
+                "'{}' in the keychain is a second copy of '{label}'",
+                sanitize(account, 100)
+            );
             (what, "the copy was deleted".to_owned())
         }
         StrayEntry::RemovedKey { account, label } => (
@@ -41,7 +43,9 @@ fn describe(stray: &StrayEntry, fix: bool) -> HealthCheck {
                 "'{label}' was removed, and '{}' in the keychain is still a copy of it",
                 sanitize(account, 100)
             ),
-            format!("the copy was deleted; for {TRASH_DAYS} days after its removal the key can be restored"),
+            format!(
+                "the copy was deleted; for {TRASH_DAYS} days after its removal the key can be restored"
+            ),
         ),
         StrayEntry::CopyInTrash { label, .. } => (
             format!("the trash has a copy of '{label}', which is stored"),

@@ -63,8 +63,9 @@ pub fn find_stray_entries(services: &ServiceContext) -> Result<Vec<StrayEntry>, 
     let trash_hashes = store.list_accounts(&trash_service(&services.keychain_service), timeout)?;
     let kind = store.kind();
     let labels: HashSet<&str> = keys.iter().map(|key| key.label.as_str()).collect();
-    let has_entry =
-        |key: &StoredKey| accounts.binary_search_by(|one| one.as_str().cmp(key.label.as_str())).is_ok();
+    let has_entry = |key: &StoredKey| {
+        accounts.binary_search_by(|one| one.as_str().cmp(key.label.as_str())).is_ok()
+    };
     let stored: HashMap<&str, &StoredKey> = keys
         .iter()
         .filter(|key| key.is_in_store(&kind) && has_entry(key))
@@ -87,7 +88,9 @@ pub fn find_stray_entries(services: &ServiceContext) -> Result<Vec<StrayEntry>, 
                     continue;
                 }
                 // Only with a second copy may one of them go.
-                if read_hash(services, services.entry_id(key.label.as_str()))?.as_ref() == Some(&hash) {
+                if read_hash(services, services.entry_id(key.label.as_str()))?.as_ref()
+                    == Some(&hash)
+                {
                     found.push(StrayEntry::SecondEntry { account, label: key.label.clone() });
                 }
             } else if let Some(trashed) = removed.get(&*hash)

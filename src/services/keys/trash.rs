@@ -49,7 +49,8 @@ pub fn list_restorable_keys(
         }
         if !hashes_in_stores.iter().any(|(known, _)| *known == kind) {
             let service = trash_service(&services.keychain_service);
-            let hashes = services.secret_store.list_accounts(&service, services.secret_store_timeout);
+            let hashes =
+                services.secret_store.list_accounts(&service, services.secret_store_timeout);
             hashes_in_stores.push((kind.clone(), hashes.ok()));
         }
         let hashes = hashes_in_stores.iter().find(|(known, _)| *known == kind);
