@@ -17,6 +17,8 @@ pub enum StoreKind {
     File,
     /// Memory only; the secrets are lost when Keywright ends.
     Memory,
+    /// The KV engine of OpenBao or HashiCorp Vault, which a team shares.
+    Bao,
     /// A program that speaks the protocol of Docker's credential helpers.
     Exec(ExecProgram),
     /// A store that this version does not know, by the name that a file on disk has for it.
@@ -24,15 +26,21 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
-    /// Returns the name of the kind: `os`, `file`, `memory`, `exec:PROGRAM` or the unknown name.
+    /// Returns the name of the kind: `os`, `file`, `memory`, `bao`, `exec:PROGRAM` or the unknown name.
     pub const fn as_str(&self) -> &str {
         match self {
             Self::Keychain => "os",
             Self::File => "file",
             Self::Memory => "memory",
+            Self::Bao => "bao",
             Self::Exec(program) => program.store_name(),
             Self::Unknown(name) => name,
         }
+    }
+
+    /// Whether other people and machines read and change the same entries.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Bao)
     }
 }
 
@@ -51,6 +59,7 @@ impl FromStr for StoreKind {
             "os" => Ok(Self::Keychain),
             "file" => Ok(Self::File),
             "memory" => Ok(Self::Memory),
+            "bao" | "vault" => Ok(Self::Bao),
             _ if name.starts_with(ExecProgram::PREFIX) => {
                 ExecProgram::parse(name).map(Self::Exec).ok_or(ParseStoreKindError::InvalidProgram)
             }
@@ -76,7 +85,7 @@ impl From<StoreKind> for String {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ParseStoreKindError {
     /// No store has this name.
-    #[error("the store must be `os`, `file`, `memory` or `exec:PROGRAM`")]
+    #[error("the store must be `os`, `file`, `memory`, `bao` or `exec:PROGRAM`")]
     UnknownName,
     /// The program of `exec:PROGRAM` cannot be started from every directory.
     #[error(
@@ -127,6 +136,7 @@ mod tests {
             ("os", KeyLocation::Stored(StoreKind::Keychain)),
             ("file", KeyLocation::Stored(StoreKind::File)),
             ("memory", KeyLocation::Stored(StoreKind::Memory)),
+            ("bao", KeyLocation::Stored(StoreKind::Bao)),
             ("exec:pass", KeyLocation::Stored("exec:pass".parse().unwrap())),
             ("exec:bin/pass", KeyLocation::Stored(StoreKind::Unknown("exec:bin/pass".into()))),
             ("", KeyLocation::AccountOnly),

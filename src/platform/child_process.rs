@@ -4,8 +4,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Variables that contain secrets of Keywright or of a secret server that it can copy keys to.
-const SECRET_VARIABLES: [&str; 3] = ["OPENROUTER_MANAGEMENT_KEY", "BAO_TOKEN", "VAULT_TOKEN"];
+/// Variables that contain secrets of Keywright or of a shared store.
+const SECRET_VARIABLES: [&str; 5] =
+    ["OPENROUTER_MANAGEMENT_KEY", "BAO_TOKEN", "VAULT_TOKEN", "BAO_SECRET_ID", "VAULT_SECRET_ID"];
 
 /// How the variables start that contain a passphrase, or lead to one.
 const PASSPHRASE_PREFIX: &str = "KEYWRIGHT_PASSPHRASE";

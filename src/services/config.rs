@@ -11,11 +11,12 @@ use std::time::Duration;
 use etcetera::BaseStrategy;
 use url::{Host, Url};
 
-use crate::api::openrouter::Attribution;
+use crate::api::openrouter::{self, Attribution, Route};
 use crate::domain::{ErrorKind, KeyInputError, ManagementKey, ProfileName, StoreKind, UserError};
 use crate::platform::browser;
 use crate::services::provision::{PendingAttempts, ServiceContext};
 use crate::storage::json_store::StoreLocation;
+use crate::storage::secret_store::bao::{BaoOptions, BaoStore};
 use crate::storage::secret_store::{self, SecretStore};
 
 pub use field::{Field, parse_duration};
@@ -168,6 +169,23 @@ pub fn default_data_dir() -> Result<PathBuf, UserError> {
     Ok(dir.join("keywright"))
 }
 
+/// Returns the proxy for a shared store, by the same variables as for OpenRouter.
+fn find_proxy(server: &Url) -> Result<Option<reqwest::Proxy>, (String, String, String)> {
+    let failed = |error: openrouter::Error| match error {
+        openrouter::Error::InvalidSetting { variable, problem, advice } => {
+            (variable.to_owned(), problem, advice)
+        }
+        error => ("the proxy".into(), error.to_string(), "unset it".into()),
+    };
+    match Route::from_env(server).map_err(failed)? {
+        Route::Proxy(proxy) => proxy
+            .to_reqwest()
+            .map(Some)
+            .map_err(|_| (proxy.variable().into(), "cannot be used".into(), "unset it".into())),
+        Route::Loopback | Route::Direct | Route::Excepted(_) => Ok(None),
+    }
+}
+
 impl Config {
     /// Returns the directory of the inventory, the journal and the log.
     pub fn resolve_data_dir(&self) -> Result<PathBuf, UserError> {
@@ -193,6 +211,7 @@ impl Config {
             }
             StoreKind::Memory => SecretStore::memory_with_entries(Vec::new()),
             StoreKind::Exec(program) => SecretStore::exec(program.clone()),
+            StoreKind::Bao => SecretStore::bao(BaoStore::new(self.bao_options())),
             StoreKind::Unknown(name) => {
                 return Err(UserError::new(
                     ErrorKind::SecretStore,
@@ -202,6 +221,25 @@ impl Config {
                 .with_meaning("nothing was changed"));
             }
         })
+    }
+
+    fn bao_options(&self) -> BaoOptions {
+        let text = |field| self.settings.text(field).map(str::to_owned);
+        BaoOptions {
+            address: text(Field::BaoAddress),
+            namespace: text(Field::BaoNamespace),
+            mount: text(Field::BaoMount).unwrap_or_else(|| "secret".into()),
+            path: text(Field::BaoPath).map_or_else(
+                || format!("keywright/{}", self.profile),
+                |path| path.trim_matches('/').to_owned(),
+            ),
+            base_service: self.keychain_service(DEFAULT_SERVER),
+            role_id: text(Field::BaoRoleId),
+            kubernetes_role: text(Field::BaoKubernetesRole),
+            auth_mount: text(Field::BaoAuthMount),
+            request_timeout: self.request_timeout,
+            find_proxy,
+        }
     }
 
     /// Returns the context for all services. Does not connect to anything.
@@ -214,7 +252,7 @@ impl Config {
             (StoreKind::Memory, Some(_)) if self.sandbox => StoreLocation::in_memory(),
             _ => StoreLocation::Directory(self.resolve_data_dir()?),
         };
-        let other_stores = [StoreKind::Keychain, StoreKind::File]
+        let other_stores = [StoreKind::Keychain, StoreKind::File, StoreKind::Bao]
             .iter()
             .filter(|kind| {
                 !self.is_store_fixed
@@ -222,6 +260,10 @@ impl Config {
                     && **kind != self.store_kind
             })
             .map(|kind| self.build_secret_store(kind))
+            .filter(|store| {
+                // A KV engine that nobody named has no keys of ours.
+                store.as_ref().map_or(true, |store| !store.kind().is_shared() || store.exists())
+            })
             .collect::<Result<_, _>>()?;
         Ok(ServiceContext {
             server: self.server.clone(),

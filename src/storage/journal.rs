@@ -311,7 +311,7 @@ mod tests {
             r#"{"id":"0","at":"2026-11-01T10:00:00Z","label":"ci","server":"s","stage":"sent""#;
         for (field, store) in [
             (r#","store":"os""#, Some(StoreKind::Keychain)),
-            (r#","store":"bao""#, Some(StoreKind::Unknown("bao".into()))),
+            (r#","store":"bao""#, Some(StoreKind::Bao)),
             // Written by early versions.
             (r#","store":"""#, None),
             ("", None),

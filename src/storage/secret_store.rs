@@ -1,10 +1,12 @@
-//! Secret stores: the OS keychain, a passphrase-encrypted file, memory, and programs that store secrets.
+//! Secret stores: the OS keychain, a passphrase-encrypted file, memory, a KV engine that a team shares,
+//! and programs that store secrets.
 //!
 //! Every write is read back before it succeeds. A keychain call can block for minutes while the
 //! user unlocks the keychain, or forever, so these calls run on one dedicated thread and each takes
 //! a timeout.
 
 mod age_file;
+pub mod bao;
 mod error;
 mod exec;
 mod helper_error;
@@ -28,6 +30,7 @@ pub use system_error::SystemError;
 use crate::domain::{ExecProgram, StoreKind, sanitize};
 use crate::platform::blocking_worker::BlockingWorker;
 use age_file::AgeFile;
+use bao::BaoStore;
 use exec::ExecStore;
 use keychain::Keychain;
 use memory::MemoryStore;
@@ -89,6 +92,7 @@ enum Backend {
     Keychain(Arc<BlockingWorker<Keychain>>),
     File { path: PathBuf, file: Arc<Mutex<AgeFile>> },
     Memory(MemoryStore),
+    Bao(BaoStore),
     Exec(ExecStore),
 }
 
@@ -125,12 +129,28 @@ impl SecretStore {
         Self(Backend::Memory(store.with_before_delete(Arc::new(before_delete))))
     }
 
+    /// Returns the store in a KV engine. Does no I/O and starts no thread.
+    pub fn bao(store: BaoStore) -> Self {
+        Self(Backend::Bao(store))
+    }
+
+    /// Returns the KV engine, if this store is in one.
+    pub fn as_bao(&self) -> Option<&BaoStore> {
+        match &self.0 {
+            Backend::Bao(bao) => Some(bao),
+            Backend::Keychain(_) | Backend::File { .. } | Backend::Memory(_) | Backend::Exec(_) => {
+                None
+            }
+        }
+    }
+
     /// Returns the kind of this store.
     pub fn kind(&self) -> StoreKind {
         match &self.0 {
             Backend::Keychain(_) => StoreKind::Keychain,
             Backend::File { .. } => StoreKind::File,
             Backend::Memory(_) => StoreKind::Memory,
+            Backend::Bao(_) => StoreKind::Bao,
             Backend::Exec(store) => StoreKind::Exec(store.program().clone()),
         }
     }
@@ -141,6 +161,7 @@ impl SecretStore {
             Backend::Keychain(_) => keychain::DISPLAY_NAME.to_owned(),
             Backend::File { path, .. } => path.display().to_string(),
             Backend::Memory(_) => "memory, until Keywright ends".to_owned(),
+            Backend::Bao(bao) => bao.display_name(),
             Backend::Exec(store) => format!("the store of {}", store.program().as_str()),
         }
     }
@@ -154,6 +175,7 @@ impl SecretStore {
             }
             Backend::File { file, .. } => lock_age_file(file).get(entry_id),
             Backend::Memory(memory) => memory.get(entry_id),
+            Backend::Bao(bao) => bao.get(entry_id),
             Backend::Exec(store) => store.get(entry_id, timeout),
         }
     }
@@ -175,7 +197,28 @@ impl SecretStore {
                 memory.set(entry_id, secret);
                 Ok(())
             }
+            Backend::Bao(bao) => bao.set(entry_id, secret, None),
             Backend::Exec(store) => store.set(entry_id, secret, timeout),
+        }
+    }
+
+    /// Stores the secret of an entry that does not exist, and reads it back. Fails with
+    /// [`Error::EntryExists`] if someone else created it; where only this program writes, the caller
+    /// has looked.
+    pub fn create(
+        &self,
+        entry_id: &EntryId,
+        secret: &SecretString,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        match &self.0 {
+            Backend::Bao(bao) => match bao.set(entry_id, secret, Some(0)) {
+                Err(Error::Bao(bao::Error::Conflict { .. })) => Err(Error::EntryExists),
+                result => result,
+            },
+            Backend::Keychain(_) | Backend::File { .. } | Backend::Memory(_) | Backend::Exec(_) => {
+                self.set(entry_id, secret, timeout)
+            }
         }
     }
 
@@ -188,6 +231,7 @@ impl SecretStore {
             }
             Backend::File { file, .. } => lock_age_file(file).delete(entry_id),
             Backend::Memory(memory) => memory.delete(entry_id),
+            Backend::Bao(bao) => bao.delete(&bao.entry_path(entry_id)),
             Backend::Exec(store) => store.delete(entry_id, timeout),
         }
     }
@@ -201,6 +245,7 @@ impl SecretStore {
             }
             Backend::File { file, .. } => lock_age_file(file).list_accounts(service),
             Backend::Memory(memory) => Ok(memory.list_accounts(service)),
+            Backend::Bao(bao) => bao.list_accounts(service),
             Backend::Exec(store) => store.list_accounts(service, timeout),
         }
     }
@@ -211,7 +256,7 @@ impl SecretStore {
             Backend::Keychain(worker) => {
                 call_keychain(worker, timeout, |_| keychain::provider_info())
             }
-            Backend::File { .. } | Backend::Memory(_) | Backend::Exec(_) => {
+            Backend::File { .. } | Backend::Memory(_) | Backend::Bao(_) | Backend::Exec(_) => {
                 Ok(ProviderInfo { provider: Provider::default(), locked: false })
             }
         }
@@ -233,6 +278,7 @@ impl SecretStore {
             }
             Backend::File { file, .. } => lock_age_file(file).check_writable(&entry_id),
             Backend::Memory(_) => Ok(()),
+            Backend::Bao(bao) => bao.check_writable(&bao.entry_path(&entry_id)),
             Backend::Exec(store) => store.check_writable(&entry_id, timeout),
         }
     }
@@ -242,14 +288,17 @@ impl SecretStore {
     pub fn unlock(&self) -> Result<(), Error> {
         match &self.0 {
             Backend::File { file, .. } => lock_age_file(file).unlock(),
-            Backend::Keychain(_) | Backend::Memory(_) | Backend::Exec(_) => Ok(()),
+            Backend::Keychain(_) | Backend::Memory(_) | Backend::Bao(_) | Backend::Exec(_) => {
+                Ok(())
+            }
         }
     }
 
-    /// Whether the file of a file store exists; true for other stores.
+    /// Whether the file of a file store exists, or where a KV engine is was said; true for other stores.
     pub fn exists(&self) -> bool {
         match &self.0 {
             Backend::File { path, .. } => path.exists(),
+            Backend::Bao(bao) => bao.is_configured(),
             Backend::Keychain(_) | Backend::Memory(_) | Backend::Exec(_) => true,
         }
     }
@@ -258,7 +307,9 @@ impl SecretStore {
     pub fn change_passphrase(&self, new: &SecretString) -> Result<(), Error> {
         match &self.0 {
             Backend::File { file, .. } => lock_age_file(file).change_passphrase(new),
-            Backend::Keychain(_) | Backend::Memory(_) | Backend::Exec(_) => Ok(()),
+            Backend::Keychain(_) | Backend::Memory(_) | Backend::Bao(_) | Backend::Exec(_) => {
+                Ok(())
+            }
         }
     }
 }

@@ -167,7 +167,7 @@ impl ProxyServer {
 
     /// Returns the proxy as the HTTP client takes it.
     #[expect(clippy::disallowed_methods, reason = "the proxy receives its own password")]
-    pub(super) fn to_reqwest(&self) -> Result<reqwest::Proxy, reqwest::Error> {
+    pub(crate) fn to_reqwest(&self) -> Result<reqwest::Proxy, reqwest::Error> {
         reqwest::Proxy::all(self.url.expose_secret())
     }
 }

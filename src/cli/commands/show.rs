@@ -44,6 +44,7 @@ fn describe_location(key: &StoredKey) -> String {
         StoreKind::Keychain => "in the keychain".into(),
         StoreKind::File => "in the encrypted file".into(),
         StoreKind::Memory => "in memory".into(),
+        StoreKind::Bao => "in the shared store".into(),
         StoreKind::Exec(_) | StoreKind::Unknown(_) => format!("in the store {kind}"),
     }
 }

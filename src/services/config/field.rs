@@ -16,6 +16,20 @@ pub enum Field {
     Store,
     /// The data directory of a profile.
     DataDir,
+    /// The address of a shared store.
+    BaoAddress,
+    /// The namespace of a shared store.
+    BaoNamespace,
+    /// The mount of a shared store.
+    BaoMount,
+    /// The path of the profile's keys in a shared store.
+    BaoPath,
+    /// The AppRole with which machines log in to a shared store.
+    BaoRoleId,
+    /// The role with which containers log in to a shared store.
+    BaoKubernetesRole,
+    /// The mount of the login to a shared store.
+    BaoAuthMount,
     /// The credit limit of new keys.
     NewLimit,
     /// The reset interval of new keys.
@@ -40,7 +54,18 @@ pub enum Field {
 
 impl Field {
     /// The fields of a profile's own table.
-    pub const OF_PROFILE: [Self; 3] = [Self::Server, Self::Store, Self::DataDir];
+    pub const OF_PROFILE: [Self; 10] = [
+        Self::Server,
+        Self::Store,
+        Self::DataDir,
+        Self::BaoAddress,
+        Self::BaoNamespace,
+        Self::BaoMount,
+        Self::BaoPath,
+        Self::BaoRoleId,
+        Self::BaoKubernetesRole,
+        Self::BaoAuthMount,
+    ];
 
     /// The fields of all sections, in the order of the example.
     pub const OF_SECTIONS: [Self; 10] = [
@@ -62,6 +87,13 @@ impl Field {
             Self::Server => ("", "server"),
             Self::Store => ("", "store"),
             Self::DataDir => ("", "data_dir"),
+            Self::BaoAddress => ("", "bao_address"),
+            Self::BaoNamespace => ("", "bao_namespace"),
+            Self::BaoMount => ("", "bao_mount"),
+            Self::BaoPath => ("", "bao_path"),
+            Self::BaoRoleId => ("", "bao_role_id"),
+            Self::BaoKubernetesRole => ("", "bao_kubernetes_role"),
+            Self::BaoAuthMount => ("", "bao_auth_mount"),
             Self::NewLimit => ("new", "limit"),
             Self::NewReset => ("new", "reset"),
             Self::NewExpires => ("new", "expires"),
@@ -96,6 +128,13 @@ impl Field {
             Self::Server
             | Self::Store
             | Self::DataDir
+            | Self::BaoAddress
+            | Self::BaoNamespace
+            | Self::BaoMount
+            | Self::BaoPath
+            | Self::BaoRoleId
+            | Self::BaoKubernetesRole
+            | Self::BaoAuthMount
             | Self::NewWorkspace
             | Self::Low
             | Self::Expiring => None,
@@ -118,9 +157,32 @@ impl Field {
                 "The address: https, or http for loopback addresses only.",
                 "\"https://openrouter.ai\"",
             ),
-            Self::Store => ("Where keys are stored: os (the keychain) or file.", "\"os\""),
+            Self::Store => (
+                "Where keys are stored: os (the keychain), file, or bao (OpenBao or HashiCorp Vault).",
+                "\"os\"",
+            ),
             Self::DataDir => {
                 ("The directory of the inventory and of the file store.", "\"~/keys/work\"")
+            }
+            Self::BaoAddress => (
+                "The address of OpenBao or Vault, where neither BAO_ADDR nor VAULT_ADDR is set.",
+                "\"https://bao.example.com:8200\"",
+            ),
+            Self::BaoNamespace => ("The namespace.", "\"team\""),
+            Self::BaoMount => {
+                ("The mount of the KV engine, version 2; secret without it.", "\"secret\"")
+            }
+            Self::BaoPath => (
+                "The path of the keys below the mount; keywright/PROFILE without it.",
+                "\"keywright/work\"",
+            ),
+            Self::BaoRoleId => (
+                "The role id of the AppRole login; the secret id is in BAO_SECRET_ID.",
+                "\"00000000-0000-4000-8000-000000000000\"",
+            ),
+            Self::BaoKubernetesRole => ("The role of the Kubernetes login.", "\"keywright\""),
+            Self::BaoAuthMount => {
+                ("The mount of the login, where it is not approle or kubernetes.", "\"approle\"")
             }
             Self::NewLimit => ("The credit limit in USD, or \"none\".", "10"),
             Self::NewReset => {
@@ -174,7 +236,7 @@ impl Field {
             Self::Server => parse_server(text).map(drop).map_err(ValidationError),
             Self::Store => match text.parse() {
                 Ok(StoreKind::Memory) | Err(_) => {
-                    Err(ValidationError("the store must be os or file".into()))
+                    Err(ValidationError("the store must be os, file or bao".into()))
                 }
                 Ok(_) => Ok(()),
             },
@@ -186,6 +248,20 @@ impl Field {
                 )),
                 Err(error) => Err(ValidationError(error)),
             },
+            Self::BaoAddress => match url::Url::parse(text) {
+                Ok(url) if url.has_host() => Ok(()),
+                _ => {
+                    Err(ValidationError("write an address such as https://bao.example.com".into()))
+                }
+            },
+            Self::BaoMount | Self::BaoPath | Self::BaoAuthMount => check_engine_path(text),
+            Self::BaoNamespace | Self::BaoRoleId | Self::BaoKubernetesRole => {
+                if text.chars().all(|c| c.is_ascii_graphic()) {
+                    Ok(())
+                } else {
+                    Err(ValidationError("write it without spaces, in ASCII".into()))
+                }
+            }
             Self::NewLimit => Cents::parse_limit(text).map(drop),
             Self::NewReset => ResetInterval::parse(text).map(drop),
             Self::NewExpires => Expiry::parse(text, now).map(drop),
@@ -205,12 +281,25 @@ impl Field {
             Self::NewLimit => &["none"],
             Self::NewReset => &["daily", "weekly", "monthly", "never"],
             Self::NewExpires => &["never"],
-            Self::Store => &["os", "file"],
+            Self::Store => &["os", "file", "bao"],
             Self::Sort => names.sorts,
             Self::Theme => names.themes,
             _ => &[],
         }
     }
+}
+
+/// Checks a path of the engine: names between slashes.
+fn check_engine_path(text: &str) -> Result<(), ValidationError> {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && !name.contains("..")
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@:".contains(c))
+    };
+    if text.trim_matches('/').split('/').all(is_name) {
+        return Ok(());
+    }
+    Err(ValidationError("write names of letters, digits, - and _ between slashes".into()))
 }
 
 fn join_names(names: &[&str]) -> String {

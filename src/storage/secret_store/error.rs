@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::SystemError;
 use super::helper_error::HelperError;
+use super::{SystemError, bao};
 use crate::domain::{ErrorKind, UserError};
 
 /// An error of a secret store.
@@ -40,6 +40,9 @@ pub enum Error {
     /// No entry with this service and account.
     #[error("the secret store has no entry with this name")]
     NoEntry,
+    /// Someone else created the entry in the meantime.
+    #[error("someone else stored a key with this label in the meantime")]
+    EntryExists,
     /// Several entries match the same service and account.
     #[error("the keychain has {0} entries with this name, and the right one is unknown")]
     Ambiguous(usize),
@@ -84,6 +87,9 @@ pub enum Error {
     /// An error of the program of `exec:PROGRAM`.
     #[error("{0}")]
     Helper(Box<HelperError>),
+    /// An error of a shared store.
+    #[error(transparent)]
+    Bao(#[from] bao::Error),
     /// Another error, in the keychain's words, without control characters.
     #[error("the keychain failed: {0}")]
     Other(String),
@@ -106,6 +112,8 @@ impl Error {
                 "the stored keys are safe; if a key was being stored, it may not have been saved"
             }
             Self::Ambiguous(_) | Self::NotText => "the keychain was not changed",
+            Self::Bao(error) => error.meaning(),
+            Self::EntryExists => "nothing was overwritten",
             Self::NoPassphrase(_) | Self::PromptCancelled | Self::WorkFactorTooHigh => {
                 "nothing was changed"
             }
@@ -158,6 +166,8 @@ impl Error {
                      desktop run `{UNLOCK_COMMAND}`, then try again"
                 ));
             }
+            Self::Bao(error) => return error.advice(),
+            Self::EntryExists => "choose another label, or use that key",
             Self::PromptCancelled => "",
             Self::PromptDismissed => {
                 "try again and answer the prompt; or store keys in an encrypted file with \
@@ -215,9 +225,13 @@ impl Error {
 
     /// Whether the error is about one entry; the store itself works.
     pub const fn is_about_entry(&self) -> bool {
+        if let Self::Bao(error) = self {
+            return error.is_about_entry();
+        }
         matches!(
             self,
             Self::NoEntry
+                | Self::EntryExists
                 | Self::Ambiguous(_)
                 | Self::NotText
                 | Self::TooLong

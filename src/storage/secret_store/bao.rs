@@ -1,0 +1,279 @@
+//! A shared store: the KV engine, version 2, of OpenBao or HashiCorp Vault.
+//!
+//! Requests run on one thread with an asynchronous runtime of its own, which the first request starts.
+
+mod client;
+mod error;
+mod path;
+mod session;
+mod settings;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::runtime::{Builder, Handle};
+
+pub use error::Error;
+pub use settings::{BaoOptions, FindProxy};
+pub use wire::{Entry, EntryMetadata, Health, Mount, TokenInfo, VersionInfo};
+
+use super::{EntryId, check_read_back};
+use crate::storage::secret_store;
+use client::Client;
+use settings::Environment;
+
+/// A handle to a shared store. Clones share the connection and its thread.
+///
+/// Paths are relative to the mount, with the names of entries encoded: see [`BaoStore::entry_path`].
+/// Each call waits for the engine and may be made from any thread.
+#[derive(Clone)]
+pub struct BaoStore {
+    client: Arc<Client>,
+    runtime: Arc<Mutex<Option<Handle>>>,
+}
+
+/// The longest time that a call takes.
+const CALL_TIMEOUT: Duration = Duration::from_secs(90);
+
+impl BaoStore {
+    /// Returns the store. Does no I/O and starts no thread.
+    pub fn new(options: BaoOptions) -> Self {
+        Self { client: Arc::new(Client::new(options)), runtime: Arc::default() }
+    }
+
+    /// Returns where the keys are, for use in a sentence.
+    pub fn display_name(&self) -> String {
+        let options = &self.client.options;
+        let path = self.client.full_path(&options.path);
+        match self.address() {
+            Ok(address) => format!("{path} at {address}"),
+            Err(_) => path,
+        }
+    }
+
+    /// Returns the engine's address.
+    pub fn address(&self) -> Result<String, Error> {
+        let read = |name: &str| std::env::var_os(name);
+        Ok(Environment(&read).address(&self.client.options)?.origin().ascii_serialization())
+    }
+
+    /// Whether a variable or the configuration says where the engine is.
+    pub fn is_configured(&self) -> bool {
+        let read = |name: &str| std::env::var_os(name);
+        self.client.options.address.is_some() || Environment(&read).read("ADDR").is_some()
+    }
+
+    /// Returns the mount of the engine.
+    pub fn mount(&self) -> &str {
+        self.client.options.mount.trim_matches('/')
+    }
+
+    /// Returns the path of an entry.
+    pub fn entry_path(&self, entry_id: &EntryId) -> String {
+        let options = &self.client.options;
+        path::entry_path(&options.path, &options.base_service, entry_id)
+    }
+
+    /// Returns the path of the folder of a keychain service.
+    pub fn folder_path(&self, service: &str) -> String {
+        let options = &self.client.options;
+        path::folder_path(&options.path, &options.base_service, service)
+    }
+
+    /// Returns the label of a name that [`BaoStore::list`] returned; `None` for a folder, or for an entry
+    /// that is not Keywright's.
+    pub fn decode_name(name: &str) -> Option<String> {
+        if name.ends_with('/') { None } else { path::decode_name(name) }
+    }
+
+    /// Reads an entry: secret, version and custom metadata, in one request.
+    pub fn read(&self, path: &str) -> Result<Entry, secret_store::Error> {
+        let path = path.to_owned();
+        self.call(async move |client| client.read(&path).await)
+    }
+
+    /// Reads the secret of one version.
+    pub fn read_version(
+        &self,
+        path: &str,
+        version: u64,
+    ) -> Result<SecretString, secret_store::Error> {
+        let path = path.to_owned();
+        self.call(async move |client| client.read_version(&path, version).await)
+    }
+
+    /// Writes a secret and returns its version. `cas` is the version that must be the current one, 0 for
+    /// an entry that must not exist; without it the current version is replaced. A write whose answer
+    /// was lost is found by reading.
+    pub fn write(
+        &self,
+        path: &str,
+        secret: &SecretString,
+        cas: Option<u64>,
+    ) -> Result<u64, secret_store::Error> {
+        let (path, secret) = (path.to_owned(), secret.clone());
+        self.call(async move |client| client.write(&path, &secret, cas).await)
+    }
+
+    /// Reads versions and custom metadata without the secret.
+    pub fn read_metadata(&self, path: &str) -> Result<EntryMetadata, secret_store::Error> {
+        let path = path.to_owned();
+        self.call(async move |client| client.read_metadata(&path).await)
+    }
+
+    /// Reads the metadata of many entries, some at a time, in the order of `paths`. `on_read` is called
+    /// after each with the number read so far.
+    pub fn read_all_metadata(
+        &self,
+        paths: Vec<String>,
+        on_read: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Result<Vec<Result<EntryMetadata, secret_store::Error>>, secret_store::Error> {
+        self.call(async move |client| {
+            let (limit, on_read) = (Arc::new(tokio::sync::Semaphore::new(32)), Arc::new(on_read));
+            let done = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+            let mut tasks = Vec::with_capacity(paths.len());
+            for path in paths {
+                let (client, limit) = (Arc::clone(&client), Arc::clone(&limit));
+                let (on_read, done) = (Arc::clone(&on_read), Arc::clone(&done));
+                tasks.push(tokio::spawn(async move {
+                    let _permit = limit.acquire().await;
+                    let result = client.read_metadata(&path).await;
+                    on_read(1 + done.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+                    result
+                }));
+            }
+            let mut results = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                results.push(task.await.unwrap_or(Err(secret_store::Error::TimedOut)));
+            }
+            Ok(results)
+        })
+    }
+
+    /// Writes these fields of the custom metadata and leaves the others; `None` removes a field.
+    pub fn write_metadata(
+        &self,
+        path: &str,
+        fields: BTreeMap<String, Option<String>>,
+    ) -> Result<(), secret_store::Error> {
+        let path = path.to_owned();
+        self.call(async move |client| client.write_metadata(&path, &fields).await)
+    }
+
+    /// Returns the names in a folder; those of folders end with a slash.
+    pub fn list(&self, path: &str) -> Result<Vec<String>, secret_store::Error> {
+        let path = path.to_owned();
+        self.call(async move |client| client.list(&path).await)
+    }
+
+    /// Deletes an entry with all its versions. Fails with `NoEntry` if it does not exist.
+    pub fn delete(&self, path: &str) -> Result<(), secret_store::Error> {
+        let path = path.to_owned();
+        self.call(async move |client| client.delete(&path).await)
+    }
+
+    /// Returns what the token may do at each path of the API, such as `secret/data/keywright/default/ci`.
+    pub fn capabilities(
+        &self,
+        paths: Vec<String>,
+    ) -> Result<Vec<Vec<String>>, secret_store::Error> {
+        self.call(async move |client| client.capabilities(&paths).await)
+    }
+
+    /// Checks that the token may create and replace the entry at `path`, without writing it.
+    pub fn check_writable(&self, path: &str) -> Result<(), secret_store::Error> {
+        let path = path.to_owned();
+        self.call(async move |client| client.check_writable(&path).await)
+    }
+
+    /// Returns what is known about the token.
+    pub fn lookup_token(&self) -> Result<TokenInfo, secret_store::Error> {
+        self.call(async |client| client.lookup_token().await)
+    }
+
+    /// Extends the life of the token and returns the seconds until it expires.
+    pub fn renew_token(&self) -> Result<u64, secret_store::Error> {
+        self.call(async |client| client.renew_token().await)
+    }
+
+    /// Returns the mount; `None` if there is none or the token has no right to anything below it.
+    pub fn read_mount(&self) -> Result<Option<Mount>, secret_store::Error> {
+        self.call(async |client| client.read_mount().await.map_err(Into::into))
+    }
+
+    /// Returns the state of the engine; needs no token.
+    pub fn health(&self) -> Result<Health, secret_store::Error> {
+        self.call(async |client| client.health().await.map_err(Into::into))
+    }
+
+    /// Reads the settings and the token again at the next call.
+    pub fn reset(&self) {
+        self.client.reset();
+    }
+
+    pub(super) fn get(&self, entry_id: &EntryId) -> Result<SecretString, secret_store::Error> {
+        Ok(self.read(&self.entry_path(entry_id))?.secret)
+    }
+
+    /// Stores the secret and reads it back; `cas` as in [`BaoStore::write`].
+    pub(super) fn set(
+        &self,
+        entry_id: &EntryId,
+        secret: &SecretString,
+        cas: Option<u64>,
+    ) -> Result<(), secret_store::Error> {
+        let path = self.entry_path(entry_id);
+        self.write(&path, secret, cas)?;
+        check_read_back(&self.read(&path)?.secret, secret)
+    }
+
+    pub(super) fn list_accounts(&self, service: &str) -> Result<Vec<String>, secret_store::Error> {
+        let names = self.list(&self.folder_path(service))?;
+        let mut accounts: Vec<_> =
+            names.iter().filter_map(|name| Self::decode_name(name)).collect();
+        accounts.sort();
+        Ok(accounts)
+    }
+
+    /// Runs a call on the thread of the runtime and waits for its result.
+    fn call<T: Send + 'static, F>(
+        &self,
+        call: impl FnOnce(Arc<Client>) -> F,
+    ) -> Result<T, secret_store::Error>
+    where
+        F: Future<Output = Result<T, secret_store::Error>> + Send + 'static,
+    {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let future = call(Arc::clone(&self.client));
+        let task = self.runtime()?.spawn(async move {
+            // Fails if the caller timed out meanwhile.
+            let _ = sender.send(future.await);
+        });
+        receiver.recv_timeout(CALL_TIMEOUT).unwrap_or_else(|_| {
+            task.abort();
+            let reason = format!("{} s have passed", CALL_TIMEOUT.as_secs());
+            let address = self.address().unwrap_or_default();
+            Err(Error::NoAnswer { address, reason }.into())
+        })
+    }
+
+    fn runtime(&self) -> Result<Handle, secret_store::Error> {
+        let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = &*runtime {
+            return Ok(handle.clone());
+        }
+        let failed = |error: std::io::Error| secret_store::Error::other(&error.to_string());
+        let started = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = started.handle().clone();
+        // The thread is never joined, so the program can end while a request is under way.
+        std::thread::Builder::new()
+            .name("keywright-bao".to_owned())
+            .spawn(move || started.block_on(std::future::pending::<()>()))
+            .map_err(failed)?;
+        *runtime = Some(handle.clone());
+        Ok(handle)
+    }
+}

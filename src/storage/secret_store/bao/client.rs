@@ -1,0 +1,421 @@
+//! The calls of a KV engine of version 2. Each is asynchronous and runs on the thread of
+//! [`super::BaoStore`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::session::{Answer, Body, LazySession, OUTAGE_PATIENCE, Session};
+use super::wire::{
+    Auth, AuthResponse, Entry, EntryMetadata, Envelope, Health, KEY_FIELD, ListData, Mount,
+    ReadData, TokenInfo, WrittenData,
+};
+use super::{BaoOptions, Error};
+use crate::storage::secret_store;
+
+/// A result in which an entry that does not exist is [`secret_store::Error::NoEntry`].
+type Result<T> = std::result::Result<T, secret_store::Error>;
+
+/// The current state of an entry.
+enum State {
+    Absent,
+    /// The current version has no secret any more; the error says why.
+    Deleted(u64, Error),
+    Present(Entry),
+}
+
+/// A client of one mount.
+pub(super) struct Client {
+    pub(super) options: BaoOptions,
+    session: LazySession,
+}
+
+impl Client {
+    pub(super) fn new(options: BaoOptions) -> Self {
+        Self { options, session: LazySession::default() }
+    }
+
+    /// Reads the settings and the token again at the next call.
+    pub(super) fn reset(&self) {
+        self.session.reset();
+    }
+
+    pub(super) fn session(&self) -> std::result::Result<Arc<Session>, Error> {
+        self.session.get(&self.options)
+    }
+
+    /// Returns `MOUNT/PATH`, as `bao kv get` takes it.
+    pub(super) fn full_path(&self, path: &str) -> String {
+        format!("{}/{path}", self.mount())
+    }
+
+    fn mount(&self) -> &str {
+        self.options.mount.trim_matches('/')
+    }
+
+    fn api_path(&self, kind: &str, path: &str) -> String {
+        format!("{}/{kind}/{path}", self.mount())
+    }
+
+    /// Sends a request that can be repeated, and repeats it while the cluster has no leader.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: Option<&str>,
+        body: Option<&Body>,
+    ) -> std::result::Result<Answer, Error> {
+        let session = self.session()?;
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(200);
+        loop {
+            match session.request(method.clone(), path, query, body).await {
+                Err(error)
+                    if error.is_temporary() && started.elapsed() + pause < OUTAGE_PATIENCE =>
+                {
+                    tracing::debug!(%error, "repeating a request to the engine");
+                }
+                result => return result,
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// Returns the error for an answer that is no success: the mount may be missing or of version 1.
+    async fn to_error(&self, answer: &Answer, operation: &'static str, path: &str) -> Error {
+        let full_path = self.full_path(path);
+        match self.session() {
+            Ok(session) => session.to_status_error(answer, operation, &full_path).await,
+            Err(error) => error,
+        }
+    }
+
+    /// Reads an entry: secret, version and custom metadata in one request.
+    pub(super) async fn read(&self, path: &str) -> Result<Entry> {
+        match self.read_state(path).await? {
+            State::Present(entry) => Ok(entry),
+            State::Deleted(_, error) => Err(error.into()),
+            State::Absent => {
+                // The mount is looked at only where no entry was found.
+                self.check_mount().await?;
+                Err(secret_store::Error::NoEntry)
+            }
+        }
+    }
+
+    async fn read_state(&self, path: &str) -> std::result::Result<State, Error> {
+        let session = self.session()?;
+        let answer = self.send(Method::GET, &self.api_path("data", path), None, None).await?;
+        if answer.status != 200 && answer.status != 404 {
+            return Err(self.to_error(&answer, "read", path).await);
+        }
+        let read = answer.parse::<Envelope<ReadData>>(&session.address);
+        let ReadData { data, metadata } = match read {
+            Ok(read) => read.data,
+            Err(_) if answer.status == 404 => return Ok(State::Absent),
+            Err(error) => return Err(error),
+        };
+        let full_path = self.full_path(path);
+        let Some(mut data) = data else {
+            let version = metadata.version;
+            let error = match metadata.destroyed {
+                true => Error::VersionDestroyed { path: full_path, version },
+                false => Error::VersionDeleted { path: full_path, version },
+            };
+            return Ok(State::Deleted(version, error));
+        };
+        let Some(Value::String(secret)) = data.remove(KEY_FIELD) else {
+            return Err(Error::NotAKey { path: full_path });
+        };
+        Ok(State::Present(Entry {
+            secret: SecretString::from(secret),
+            version: metadata.version,
+            created_time: metadata.created_time,
+            custom_metadata: metadata.custom_metadata,
+        }))
+    }
+
+    /// Writes a secret and returns its version. `cas` is the version that must be the current one; 0
+    /// for an entry that must not exist.
+    ///
+    /// Without it the current version is read first, so that an answer that is lost can be told from
+    /// a change by someone else.
+    pub(super) async fn write(
+        &self,
+        path: &str,
+        secret: &SecretString,
+        cas: Option<u64>,
+    ) -> Result<u64> {
+        let cas = match cas {
+            Some(cas) => cas,
+            None => match self.read_state(path).await? {
+                State::Absent => 0,
+                State::Deleted(version, _) | State::Present(Entry { version, .. }) => version,
+            },
+        };
+        #[expect(clippy::disallowed_methods, reason = "the engine receives the secret")]
+        let body = Body::json(&json!({
+            "data": { KEY_FIELD: secret.expose_secret() },
+            "options": { "cas": cas },
+        }));
+        // A repeated request writes nothing twice: the first one changed the version.
+        let result = self.send(Method::POST, &self.api_path("data", path), None, Some(&body)).await;
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(error) if error.is_temporary() => {
+                return match self.find_written(path, secret, cas).await {
+                    Some(version) => Ok(version),
+                    None => Err(error.into()),
+                };
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match answer.status {
+            200 => {
+                let session = self.session()?;
+                let written: Envelope<WrittenData> = answer.parse(&session.address)?;
+                Ok(written.data.version)
+            }
+            // An engine of version 1 stores whatever it gets, under a path that is none of ours.
+            204 => {
+                self.check_mount().await?;
+                Err(secret_store::Error::ReadBackMismatch)
+            }
+            400 if answer.message().contains("check-and-set parameter did not match") => {
+                // The request may have been repeated after an answer that was lost.
+                match self.find_written(path, secret, cas).await {
+                    Some(version) => Ok(version),
+                    None => Err(Error::Conflict { path: self.full_path(path) }.into()),
+                }
+            }
+            404 => {
+                self.check_mount().await?;
+                Err(self.to_error(&answer, "write", path).await.into())
+            }
+            _ => Err(self.to_error(&answer, "write", path).await.into()),
+        }
+    }
+
+    /// Returns the version after `cas` if it has this secret.
+    #[expect(clippy::disallowed_methods, reason = "compares the secret after writing")]
+    async fn find_written(&self, path: &str, secret: &SecretString, cas: u64) -> Option<u64> {
+        match self.read_state(path).await {
+            Ok(State::Present(entry)) => (entry.version > cas
+                && entry.secret.expose_secret() == secret.expose_secret())
+            .then_some(entry.version),
+            _ => None,
+        }
+    }
+
+    /// Reads what the engine knows about an entry without its secret.
+    pub(super) async fn read_metadata(&self, path: &str) -> Result<EntryMetadata> {
+        let session = self.session()?;
+        let answer = self.send(Method::GET, &self.api_path("metadata", path), None, None).await?;
+        match answer.status {
+            200 => Ok(answer.parse::<Envelope<EntryMetadata>>(&session.address)?.data),
+            404 => Err(secret_store::Error::NoEntry),
+            _ => Err(self.to_error(&answer, "read", path).await.into()),
+        }
+    }
+
+    /// Reads one version of an entry.
+    pub(super) async fn read_version(&self, path: &str, version: u64) -> Result<SecretString> {
+        let session = self.session()?;
+        let query = format!("version={version}");
+        let api_path = self.api_path("data", path);
+        let answer = self.send(Method::GET, &api_path, Some(&query), None).await?;
+        let full_path = self.full_path(path);
+        match answer.status {
+            200 | 404 => {}
+            _ => return Err(self.to_error(&answer, "read", path).await.into()),
+        }
+        let Ok(read) = answer.parse::<Envelope<ReadData>>(&session.address) else {
+            return Err(secret_store::Error::NoEntry);
+        };
+        match read.data.data.map(|mut data| data.remove(KEY_FIELD)) {
+            Some(Some(Value::String(secret))) => Ok(SecretString::from(secret)),
+            Some(_) => Err(Error::NotAKey { path: full_path }.into()),
+            None if read.data.metadata.destroyed => {
+                Err(Error::VersionDestroyed { path: full_path, version }.into())
+            }
+            None => Err(Error::VersionDeleted { path: full_path, version }.into()),
+        }
+    }
+
+    /// Writes these fields of the custom metadata and leaves the others; `None` removes a field. Where
+    /// the token may not patch, all fields are written.
+    pub(super) async fn write_metadata(
+        &self,
+        path: &str,
+        fields: &BTreeMap<String, Option<String>>,
+    ) -> Result<()> {
+        let api_path = self.api_path("metadata", path);
+        let patch = Body::merge_patch(&json!({ "custom_metadata": fields }));
+        let mut answer = self.send(Method::PATCH, &api_path, None, Some(&patch)).await?;
+        // 405 and 501: an engine without PATCH; 404: an entry without metadata yet.
+        if matches!(answer.status, 403 | 404 | 405 | 501) {
+            let mut all = match self.read_metadata(path).await {
+                Ok(metadata) => metadata.custom_metadata,
+                Err(secret_store::Error::NoEntry) => BTreeMap::new(),
+                Err(error) => return Err(error),
+            };
+            for (name, value) in fields {
+                match value {
+                    Some(value) => drop(all.insert(name.clone(), value.clone())),
+                    None => drop(all.remove(name)),
+                }
+            }
+            let body = Body::json(&json!({ "custom_metadata": all }));
+            answer = self.send(Method::POST, &api_path, None, Some(&body)).await?;
+        }
+        match answer.status {
+            200 | 204 => Ok(()),
+            _ => Err(self.to_error(&answer, "write", path).await.into()),
+        }
+    }
+
+    /// Returns the names in a folder; those of folders end with a slash.
+    pub(super) async fn list(&self, path: &str) -> Result<Vec<String>> {
+        let session = self.session()?;
+        let api_path = self.api_path("metadata", path);
+        let answer = self.send(Method::GET, &api_path, Some("list=true"), None).await?;
+        match answer.status {
+            200 => Ok(answer.parse::<Envelope<ListData>>(&session.address)?.data.keys),
+            404 => {
+                self.check_mount().await?;
+                Ok(Vec::new())
+            }
+            _ => Err(self.to_error(&answer, "list", path).await.into()),
+        }
+    }
+
+    /// Deletes an entry with all its versions. Fails with `NoEntry` if it does not exist.
+    pub(super) async fn delete(&self, path: &str) -> Result<()> {
+        // The engine answers the same whether the entry existed or not.
+        if let State::Absent = self.read_state(path).await? {
+            self.check_mount().await?;
+            return Err(secret_store::Error::NoEntry);
+        }
+        let answer =
+            self.send(Method::DELETE, &self.api_path("metadata", path), None, None).await?;
+        match answer.status {
+            200 | 204 => Ok(()),
+            _ => Err(self.to_error(&answer, "delete", path).await.into()),
+        }
+    }
+
+    /// Returns what the token may do at each path of the API, in the same order.
+    pub(super) async fn capabilities(&self, api_paths: &[String]) -> Result<Vec<Vec<String>>> {
+        let session = self.session()?;
+        let body = Body::json(&json!({ "paths": api_paths }));
+        let answer = self.send(Method::POST, "sys/capabilities-self", None, Some(&body)).await?;
+        if answer.status != 200 {
+            return Err(self.to_error(&answer, "read", "sys/capabilities-self").await.into());
+        }
+        let all: Envelope<BTreeMap<String, Value>> = answer.parse(&session.address)?;
+        let names = |path: &String| {
+            let value = all.data.get(path).and_then(Value::as_array);
+            let names = value.into_iter().flatten().filter_map(Value::as_str);
+            names.map(str::to_owned).collect()
+        };
+        Ok(api_paths.iter().map(names).collect())
+    }
+
+    /// Checks that the token may create and replace the entry at `path`, without writing it.
+    pub(super) async fn check_writable(&self, path: &str) -> Result<()> {
+        let api_path = self.api_path("data", path);
+        let forbidden = || Error::Forbidden { operation: "write", path: self.full_path(path) };
+        if let Ok(capabilities) = self.capabilities(std::slice::from_ref(&api_path)).await {
+            let names = capabilities.into_iter().next().unwrap_or_default();
+            let has = |name: &str| names.iter().any(|other| other == name);
+            if !(has("root") || has("read") && has("create") && has("update")) {
+                return Err(forbidden().into());
+            }
+            return self.check_mount().await.map_err(Into::into);
+        }
+        // A policy may hide what the token may do: this write is refused in any case.
+        self.check_mount().await?;
+        let body = json!({ "data": {}, "options": { "cas": u32::MAX } });
+        let answer = self.send(Method::POST, &api_path, None, Some(&Body::json(&body))).await?;
+        match answer.status {
+            400 if answer.message().contains("check-and-set") => Ok(()),
+            _ => Err(self.to_error(&answer, "write", path).await.into()),
+        }
+    }
+
+    /// Checks that the mount is a KV engine of version 2.
+    pub(super) async fn check_mount(&self) -> std::result::Result<(), Error> {
+        let mount = self.read_mount().await?;
+        match mount {
+            None => Err(Error::NoMount(self.mount().into())),
+            Some(mount) if mount.is_kv2() => Ok(()),
+            Some(mount) => {
+                let kind = match mount.kind.as_str() {
+                    "kv" | "generic" => "a KV engine of version 1".into(),
+                    kind => format!("a {} engine", crate::domain::sanitize(kind, 30)),
+                };
+                Err(Error::WrongMount { mount: self.mount().into(), kind })
+            }
+        }
+    }
+
+    /// Returns the mount; `None` if there is none or the token has no right to anything below it.
+    pub(super) async fn read_mount(&self) -> std::result::Result<Option<Mount>, Error> {
+        let session = self.session()?;
+        let api_path = format!("sys/internal/ui/mounts/{}", self.mount());
+        let answer = self.send(Method::GET, &api_path, None, None).await?;
+        match answer.status {
+            200 => Ok(Some(answer.parse::<Envelope<Mount>>(&session.address)?.data)),
+            // Also what the engine answers for a mount that does not exist.
+            403 => match session.to_status_error(&answer, "read", &api_path).await {
+                Error::Forbidden { .. } => Ok(None),
+                error => Err(error),
+            },
+            _ => Err(session.to_status_error(&answer, "read", &api_path).await),
+        }
+    }
+
+    /// Returns what is known about the token.
+    pub(super) async fn lookup_token(&self) -> Result<TokenInfo> {
+        let session = self.session()?;
+        let answer = self.send(Method::GET, "auth/token/lookup-self", None, None).await?;
+        match answer.status {
+            200 => Ok(answer.parse::<Envelope<TokenInfo>>(&session.address)?.data),
+            403 => Err(Error::BadToken(session.address.clone()).into()),
+            _ => {
+                Err(session.to_status_error(&answer, "read", "auth/token/lookup-self").await.into())
+            }
+        }
+    }
+
+    /// Extends the life of the token and returns the seconds until it expires.
+    pub(super) async fn renew_token(&self) -> Result<u64> {
+        let session = self.session()?;
+        let body = Body::json(&json!({}));
+        let answer = self.send(Method::POST, "auth/token/renew-self", None, Some(&body)).await?;
+        match answer.status {
+            200 => {
+                let AuthResponse { auth: Auth { lease_duration, .. } } =
+                    answer.parse(&session.address)?;
+                Ok(lease_duration)
+            }
+            _ => {
+                Err(session.to_status_error(&answer, "write", "auth/token/renew-self").await.into())
+            }
+        }
+    }
+
+    /// Returns the state of the engine; needs no token.
+    pub(super) async fn health(&self) -> std::result::Result<Health, Error> {
+        let session = self.session()?;
+        let query =
+            "standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200";
+        let answer = session.request_without_token("sys/health", Some(query)).await?;
+        answer.parse(&session.address)
+    }
+}

@@ -1,0 +1,447 @@
+//! Requests to the engine with a token, and what its answers mean.
+
+use std::net::ToSocketAddrs;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Identity, Method, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::Error;
+use super::settings::{BaoOptions, Credentials, Environment, TlsSettings, invalid};
+use super::wire::{Auth, AuthResponse, Errors};
+use crate::domain::sanitize;
+
+/// The maximum number of bytes read from an answer: a list of ten thousand labels fits.
+const MAX_ANSWER_BYTES: usize = 8 << 20;
+
+/// How long a request is repeated while the cluster elects a leader.
+pub(super) const OUTAGE_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A connection to the engine. The token is read, or the login made, at the first request.
+pub(super) struct Session {
+    http: reqwest::Client,
+    url: Url,
+    pub(super) address: String,
+    namespace: Option<HeaderValue>,
+    credentials: Option<Credentials>,
+    token: Mutex<Option<Token>>,
+}
+
+/// The token in use.
+#[derive(Clone)]
+struct Token {
+    header: HeaderValue,
+    /// Whether a login gave it, so that another login can replace it.
+    is_from_login: bool,
+}
+
+/// An answer that was received whole.
+pub(super) struct Answer {
+    pub status: u16,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn parse<T: DeserializeOwned>(&self, address: &str) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| Error::UnexpectedAnswer {
+            address: address.into(),
+            // serde's message could repeat a secret, so only the place is kept.
+            problem: format!("its JSON is odd at line {}, column {}", error.line(), error.column()),
+        })
+    }
+
+    /// Returns the engine's own words.
+    pub(super) fn message(&self) -> String {
+        let errors: Errors = serde_json::from_slice(&self.body).unwrap_or_default();
+        let texts: Vec<_> = errors.errors.iter().filter_map(Value::as_str).collect();
+        sanitize(texts.join("; ").trim(), 300)
+    }
+}
+
+impl Session {
+    /// Reads the settings. Sends nothing.
+    pub(super) fn open(options: &BaoOptions) -> Result<Self, Error> {
+        // Fails if this provider is already installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let read = |name: &str| std::env::var_os(name);
+        let environment = Environment(&read);
+        let mut url = environment.address(options)?;
+        let namespace = match environment.namespace(options) {
+            None => None,
+            Some(text) => Some(HeaderValue::from_str(&text).map_err(|_| {
+                invalid("BAO_NAMESPACE", "contains a character that is not allowed", "correct it")
+            })?),
+        };
+        let address = url.origin().ascii_serialization();
+        let tls = environment.tls()?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        // Without this header an agent beside the engine refuses the request.
+        headers.insert("x-vault-request", HeaderValue::from_static("true"));
+        let timeout = options.request_timeout;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("keywright/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .timeout(timeout)
+            .connect_timeout((timeout / 2).min(Duration::from_secs(10)))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .http1_only()
+            .referer(false)
+            .no_proxy();
+        let proxy = (options.find_proxy)(&url);
+        if let Some(proxy) =
+            proxy.map_err(|(name, problem, advice)| invalid(&name, &problem, &advice))?
+        {
+            builder = builder.proxy(proxy);
+        }
+        if url.scheme() == "http" {
+            builder = builder.tls_certs_only([]);
+        } else {
+            builder = add_tls(builder, &tls, &mut url)?;
+        }
+        let http = builder.build().map_err(|_| {
+            invalid("the TLS settings", "cannot be used", "check BAO_CACERT and BAO_CLIENT_CERT")
+        })?;
+        let home = etcetera::home_dir().ok();
+        let credentials = environment.credentials(options, home.as_deref())?;
+        Ok(Self { http, url, address, namespace, credentials, token: Mutex::new(None) })
+    }
+
+    /// Returns the URL of an API path; each segment is encoded.
+    fn api_url(&self, path: &str, query: Option<&str>) -> Url {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("v1").extend(path.split('/'));
+        }
+        url.set_query(query);
+        url
+    }
+
+    /// Sends a request with the token. Logs in first, and once more if the token was refused.
+    pub(super) async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: Option<&str>,
+        body: Option<&Body>,
+    ) -> Result<Answer, Error> {
+        let token = self.token().await?;
+        let answer = self.send(method.clone(), path, query, body, Some(&token)).await?;
+        if answer.status == 403 && token.is_from_login && self.is_token_refused(&token).await {
+            *self.lock_token() = None;
+            let token = self.token().await?;
+            return self.send(method, path, query, body, Some(&token)).await;
+        }
+        Ok(answer)
+    }
+
+    /// Sends a request that needs no token.
+    pub(super) async fn request_without_token(
+        &self,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<Answer, Error> {
+        self.send(Method::GET, path, query, None, None).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: Option<&str>,
+        body: Option<&Body>,
+        token: Option<&Token>,
+    ) -> Result<Answer, Error> {
+        let mut request = self.http.request(method, self.api_url(path, query));
+        if let Some(token) = token {
+            request =
+                request.header(HeaderName::from_static("x-vault-token"), token.header.clone());
+        }
+        if let Some(namespace) = &self.namespace {
+            request =
+                request.header(HeaderName::from_static("x-vault-namespace"), namespace.clone());
+        }
+        if let Some(body) = body {
+            #[expect(clippy::disallowed_methods, reason = "the engine receives the secret")]
+            let text = body.0.expose_secret().to_owned();
+            request = request.header(CONTENT_TYPE, body.1).body(text);
+        }
+        let response = request.send().await.map_err(|error| self.to_error(&error))?;
+        let answer = self.receive(response).await?;
+        self.check_outage(&answer)?;
+        Ok(answer)
+    }
+
+    async fn receive(&self, mut response: Response) -> Result<Answer, Error> {
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.to_error(&error))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ANSWER_BYTES {
+                return Err(Error::UnexpectedAnswer {
+                    address: self.address.clone(),
+                    problem: "it is longer than 8 MiB".into(),
+                });
+            }
+        }
+        Ok(Answer { status, body })
+    }
+
+    /// Recognises answers that say that the engine cannot work now.
+    fn check_outage(&self, answer: &Answer) -> Result<(), Error> {
+        let address = || self.address.clone();
+        match answer.status {
+            300..=399 => Err(Error::UnexpectedAnswer {
+                address: address(),
+                problem: "it redirects, and redirects are not followed with a token".into(),
+            }),
+            429 => Err(Error::TooManyRequests(address())),
+            500..=599 => {
+                let message = answer.message();
+                let has = |text: &str| message.contains(text);
+                Err(if has("Vault is sealed") || has("OpenBao is sealed") || has("is sealed") {
+                    Error::Sealed(address())
+                } else if has("not initialized") {
+                    Error::NotInitialized(address())
+                } else if has("active cluster node not found")
+                    || has("node not active")
+                    || has("leader")
+                    || has("standby")
+                {
+                    Error::NoLeader(address())
+                } else {
+                    Error::Status { address: address(), status: answer.status, message }
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the error for an answer that is not a success; `operation` and `path` are what was asked.
+    pub(super) async fn to_status_error(
+        &self,
+        answer: &Answer,
+        operation: &'static str,
+        path: &str,
+    ) -> Error {
+        if answer.status != 403 {
+            return Error::Status {
+                address: self.address.clone(),
+                status: answer.status,
+                message: answer.message(),
+            };
+        }
+        let token = self.lock_token().clone();
+        match token {
+            Some(token) if self.is_token_refused(&token).await => {
+                Error::BadToken(self.address.clone())
+            }
+            _ => Error::Forbidden { operation, path: path.into() },
+        }
+    }
+
+    /// Whether the engine does not know the token, as opposed to refusing it one path.
+    async fn is_token_refused(&self, token: &Token) -> bool {
+        let answer =
+            self.send(Method::GET, "auth/token/lookup-self", None, None, Some(token)).await;
+        answer.is_ok_and(|answer| answer.status == 403)
+    }
+
+    async fn token(&self) -> Result<Token, Error> {
+        if let Some(token) = self.lock_token().clone() {
+            return Ok(token);
+        }
+        let no_token = || Error::NoToken(self.address.clone());
+        #[expect(clippy::disallowed_methods, reason = "the engine receives its own credentials")]
+        let (secret, is_from_login) = match self.credentials.as_ref().ok_or_else(no_token)? {
+            Credentials::Token(token) => (token.clone(), false),
+            Credentials::AppRole { mount, role_id, secret_id } => {
+                let body = json!({ "role_id": role_id, "secret_id": secret_id.expose_secret() });
+                (self.login("AppRole", mount, &body).await?, true)
+            }
+            Credentials::Kubernetes { mount, role, jwt } => {
+                let body = json!({ "role": role, "jwt": jwt.expose_secret() });
+                (self.login("Kubernetes", mount, &body).await?, true)
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "the engine receives its own token")]
+        let mut header = HeaderValue::from_str(secret.expose_secret()).map_err(|_| no_token())?;
+        header.set_sensitive(true);
+        let token = Token { header, is_from_login };
+        *self.lock_token() = Some(token.clone());
+        Ok(token)
+    }
+
+    async fn login(
+        &self,
+        method: &'static str,
+        mount: &str,
+        body: &Value,
+    ) -> Result<SecretString, Error> {
+        let body = Body::json(body);
+        let path = format!("auth/{}/login", mount.trim_matches('/'));
+        let answer = self.send(Method::POST, &path, None, Some(&body), None).await?;
+        if answer.status == 200 {
+            let AuthResponse { auth: Auth { client_token, .. } } = answer.parse(&self.address)?;
+            return Ok(client_token);
+        }
+        let reason = match (answer.status, answer.message()) {
+            (status, reason) if reason.is_empty() => format!("status {status}"),
+            (_, reason) => reason,
+        };
+        Err(Error::LoginFailed { method, reason })
+    }
+
+    fn lock_token(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Classifies a request without an answer. Messages of the library contain the URL, which has the
+    /// label, so only the kind is kept.
+    fn to_error(&self, error: &reqwest::Error) -> Error {
+        let address = self.address.clone();
+        if let Some(problem) = tls_problem(error) {
+            return Error::Untrusted { address, problem };
+        }
+        if error.is_connect() || error.is_builder() {
+            let reason = if error.is_timeout() {
+                "the connection timed out".into()
+            } else {
+                error_chain(error)
+                    .last()
+                    .map(|last| sanitize(&last.to_string(), 120))
+                    .unwrap_or_default()
+            };
+            return Error::Unreachable { address, reason };
+        }
+        let reason = if error.is_timeout() { "it timed out" } else { "the connection was closed" };
+        Error::NoAnswer { address, reason: reason.into() }
+    }
+}
+
+/// The body of a request, and its content type.
+pub(super) struct Body(SecretString, &'static str);
+
+impl Body {
+    pub(super) fn json(value: &Value) -> Self {
+        Self(SecretString::from(value.to_string()), "application/json")
+    }
+
+    pub(super) fn merge_patch(value: &Value) -> Self {
+        Self(SecretString::from(value.to_string()), "application/merge-patch+json")
+    }
+}
+
+/// Sets the authorities, the client's certificate and the name that the server's certificate must
+/// have; for another name than the address has, the URL gets that name.
+fn add_tls(
+    mut builder: reqwest::ClientBuilder,
+    tls: &TlsSettings,
+    url: &mut Url,
+) -> Result<reqwest::ClientBuilder, Error> {
+    if let Some(authorities) = &tls.authorities {
+        let certificates: Vec<_> = authorities
+            .iter()
+            .filter_map(|pem| Certificate::from_pem_bundle(pem).ok())
+            .flatten()
+            .collect();
+        if certificates.is_empty() {
+            return Err(invalid(
+                "BAO_CACERT",
+                "contains no certificate in PEM form",
+                "set it to the certificate of the authority that issued the server's",
+            ));
+        }
+        builder = builder.tls_certs_only(certificates);
+    }
+    if let Some(identity) = &tls.identity {
+        #[expect(clippy::disallowed_methods, reason = "the TLS library takes the private key")]
+        let identity = Identity::from_pem(identity.expose_secret().as_bytes()).map_err(|_| {
+            invalid(
+                "BAO_CLIENT_CERT",
+                "and BAO_CLIENT_KEY are not a certificate and its key in PEM form",
+                "set them to the files of the client's certificate and private key",
+            )
+        })?;
+        builder = builder.identity(identity);
+    }
+    if tls.skip_verify {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    if let Some(name) = &tls.server_name {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let port = url.port_or_known_default().unwrap_or(8200);
+        let addresses: Vec<_> = (host.trim_matches(['[', ']']), port)
+            .to_socket_addrs()
+            .map(Iterator::collect)
+            .unwrap_or_default();
+        url.set_host(Some(name)).map_err(|_| {
+            invalid("BAO_TLS_SERVER_NAME", "is not a host name", "correct it, or unset it")
+        })?;
+        builder = builder.resolve_to_addrs(name, &addresses);
+    }
+    Ok(builder)
+}
+
+fn error_chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let wrapped = error.downcast_ref().and_then(std::io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source())
+    })
+}
+
+/// Returns the problem with the server's certificate or with TLS, if there is one.
+fn tls_problem(error: &reqwest::Error) -> Option<String> {
+    use rustls::CertificateError as Problem;
+    let tls = error_chain(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
+    let problem = match tls {
+        rustls::Error::InvalidCertificate(problem) => match problem {
+            Problem::Expired | Problem::ExpiredContext { .. } => {
+                "its certificate has expired by the clock of this machine"
+            }
+            Problem::NotValidYet | Problem::NotValidYetContext { .. } => {
+                "its certificate is not valid yet by the clock of this machine"
+            }
+            Problem::NotValidForName | Problem::NotValidForNameContext { .. } => {
+                "its certificate is for another host name"
+            }
+            Problem::UnknownIssuer => "its certificate was issued by an unknown authority",
+            Problem::Revoked => "its certificate was revoked",
+            _ => "its certificate is invalid",
+        },
+        rustls::Error::AlertReceived(_) => {
+            "it refused the TLS connection, perhaps for want of a client certificate"
+        }
+        _ => "it does not speak TLS at this address",
+    };
+    Some(problem.into())
+}
+
+/// A session that is opened at the first request; errors are not remembered.
+#[derive(Default)]
+pub(super) struct LazySession(Mutex<Option<Arc<Session>>>);
+
+impl LazySession {
+    pub(super) fn get(&self, options: &BaoOptions) -> Result<Arc<Session>, Error> {
+        let mut session = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = &*session {
+            return Ok(Arc::clone(session));
+        }
+        let opened = Arc::new(Session::open(options)?);
+        *session = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Reads the settings and the token again at the next request.
+    pub(super) fn reset(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
