@@ -91,6 +91,8 @@ impl TestAccount {
             secret_store_timeout: TIMEOUT,
             location: place,
             other_stores: Vec::new(),
+            is_store_fixed: false,
+            local_store: None,
             pending_attempts: PendingAttempts::default(),
             attribution: Attribution {
                 url: "https://example.com".into(),

@@ -60,6 +60,8 @@ impl TestAccount {
             secret_store_timeout: TIMEOUT,
             location: StoreLocation::Directory(dir.path().join("data")),
             other_stores: Vec::new(),
+            is_store_fixed: false,
+            local_store: None,
             pending_attempts: PendingAttempts::default(),
             attribution: Attribution {
                 url: "https://example.com".into(),

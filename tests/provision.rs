@@ -3,8 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::disallowed_methods, reason = "a test compares secrets")]
 
+#[cfg(unix)]
+#[path = "provision/exec_store.rs"]
+mod exec_store;
 #[path = "provision/faults.rs"]
 mod faults;
+#[cfg(unix)]
+#[path = "support/helper.rs"]
+mod helper;
 #[path = "provision/recovery.rs"]
 mod recovery;
 #[path = "provision/server.rs"]
@@ -59,6 +65,8 @@ fn services(server: &str) -> ServiceContext {
         secret_store_timeout: TIMEOUT,
         location: StoreLocation::in_memory(),
         other_stores: Vec::new(),
+        is_store_fixed: false,
+        local_store: None,
         pending_attempts: PendingAttempts::default(),
         attribution: Attribution {
             url: "https://example.com".into(),

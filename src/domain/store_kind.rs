@@ -42,6 +42,12 @@ impl StoreKind {
     pub const fn is_shared(&self) -> bool {
         matches!(self, Self::Bao)
     }
+
+    /// Whether the secrets stay on this machine. What only this machine needs, such as the secrets of an
+    /// attempt and the management key, is in no other store.
+    pub const fn is_local(&self) -> bool {
+        matches!(self, Self::Keychain | Self::File | Self::Memory)
+    }
 }
 
 impl fmt::Display for StoreKind {

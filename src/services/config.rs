@@ -242,6 +242,20 @@ impl Config {
         }
     }
 
+    /// Returns the store of this machine that goes with `secret_store`: the file store where there is one
+    /// or a passphrase for it, as on a machine without a desktop; else the keychain. `None` if it is local.
+    fn build_local_store(&self) -> Result<Option<SecretStore>, UserError> {
+        if self.store_kind.is_local() {
+            return Ok(None);
+        }
+        let file = self.build_secret_store(&StoreKind::File)?;
+        let has_passphrase = std::env::var_os("KEYWRIGHT_PASSPHRASE_FILE").is_some();
+        if has_passphrase || file.exists() {
+            return Ok(Some(file));
+        }
+        self.build_secret_store(&StoreKind::Keychain).map(Some)
+    }
+
     /// Returns the context for all services. Does not connect to anything.
     pub fn build_context(&self) -> Result<ServiceContext, UserError> {
         let secret_store = self.build_secret_store(&self.store_kind)?;
@@ -272,8 +286,10 @@ impl Config {
             key_defaults: self.settings.key_defaults(),
             keychain_service: self.keychain_service(&self.server),
             management_key: self.management_key.clone(),
+            local_store: self.build_local_store()?,
             secret_store,
             other_stores,
+            is_store_fixed: self.is_store_fixed,
             secret_store_timeout: secret_store::keychain_timeout(),
             location,
             pending_attempts: PendingAttempts::default(),

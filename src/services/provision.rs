@@ -296,6 +296,8 @@ async fn preflight(
         server: services.server.clone(),
         stage: AttemptStage::Prepared,
         store: Some(services.secret_store.kind()),
+        local_store: (!services.secret_store.kind().is_local())
+            .then(|| services.local_store().kind()),
         send_count: 0,
         has_saved_response: false,
         code_received_at: None,
@@ -315,13 +317,21 @@ async fn preflight(
             Ok(_) => return Err(Error::LabelInSecretStore(label.clone())),
             Err(error) => return Err(error.into()),
         }
+        // The keychain and the file are tried with the attempt's own secrets.
+        if !services.secret_store.kind().is_local() {
+            let service = services.keychain_service.clone();
+            services
+                .call_secret_store(move |store, timeout| store.check_writable(&service, timeout))
+                .await?;
+        }
         store_attempt_secrets(&guard, &pkce.verifier, None, services).await.map_err(Error::from)
     };
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        report(ProvisioningEvent::Notice(
-            "waiting for the keychain: an unlock prompt may be open".into(),
-        ));
+        report(ProvisioningEvent::Notice(match services.secret_store.kind().is_local() {
+            true => "waiting for the keychain: an unlock prompt may be open".into(),
+            false => format!("waiting for {}", services.secret_store.display_name()),
+        }));
         std::future::pending::<()>().await;
     };
     let result = tokio::select! {
@@ -333,7 +343,7 @@ async fn preflight(
             Ok(PreparedAttempt { request: request.clone(), pkce, attempt_guard: guard, reserve })
         }
         Err(error) => {
-            // The secret store failed, so it has no secrets of this attempt.
+            // The secret stores failed, so they have no secrets of this attempt.
             let _ = guard.complete();
             Err(error)
         }
@@ -354,6 +364,7 @@ async fn store_attempt_secrets(
     };
     let text = SecretString::from(serde_json::to_string(&secrets).unwrap_or_default());
     let entry_id = attempt_entry_id(guard);
+    let services = services.for_attempt_secrets(guard.attempt());
     services.call_secret_store(move |store, timeout| store.set(&entry_id, &text, timeout)).await
 }
 
@@ -369,7 +380,7 @@ async fn abandon_attempt(guard: AttemptGuard, services: &ServiceContext) {
 
 async fn delete_attempt_secrets(guard: &AttemptGuard, services: &ServiceContext) {
     let entry_id = attempt_entry_id(guard);
-    let services = services.for_attempt(guard.attempt());
+    let services = services.for_attempt_secrets(guard.attempt());
     let _ =
         services.call_secret_store(move |store, timeout| store.delete(&entry_id, timeout)).await;
 }

@@ -54,6 +54,9 @@ pub struct Attempt {
     #[serde(default, deserialize_with = "deserialize_store")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreKind>,
+    /// The store of the attempt's own secrets, where it is not the one for the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_store: Option<StoreKind>,
     /// How often the code or the request for a key was sent, counted before each request.
     #[serde(default)]
     #[serde(rename = "sends")]
@@ -111,7 +114,12 @@ impl Attempt {
 
     /// Returns whether its secrets are in `store`, as they may be if the store is not recorded.
     pub fn is_in_store(&self, store: &StoreKind) -> bool {
-        self.store.as_ref().is_none_or(|kind| kind == store)
+        self.secrets_store().is_none_or(|kind| kind == store)
+    }
+
+    /// Returns the store of its own secrets.
+    pub fn secrets_store(&self) -> Option<&StoreKind> {
+        self.local_store.as_ref().or(self.store.as_ref())
     }
 
     fn is_in_one_of(&self, stores: &[StoreKind]) -> bool {
@@ -248,7 +256,10 @@ pub fn set_store_of_unresolved(
     location.update(FILE_NAME, |journal: &mut Journal| {
         for attempt in &mut journal.attempts {
             if attempt.stage == AttemptStage::Unresolved && is_moved(attempt) {
-                attempt.store = Some(store.clone());
+                match &mut attempt.local_store {
+                    Some(local) => *local = store.clone(),
+                    None => attempt.store = Some(store.clone()),
+                }
             }
         }
     })

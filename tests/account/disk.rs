@@ -206,6 +206,7 @@ fn interrupted_attempt(account: &TestAccount, name: &str, stage: AttemptStage) -
         server: account.services.server.clone(),
         stage,
         store: Some(StoreKind::Memory),
+        local_store: None,
         send_count: 1,
         has_saved_response: false,
         code_received_at: None,

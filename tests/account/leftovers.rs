@@ -17,6 +17,7 @@ fn attempt(world: &TestAccount, name: &str, minutes_ago: i64, stage: AttemptStag
         server: world.services.server.clone(),
         stage,
         store: Some(StoreKind::Memory),
+        local_store: None,
         send_count: 1,
         has_saved_response: false,
         code_received_at: None,

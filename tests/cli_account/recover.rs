@@ -20,6 +20,7 @@ fn record_attempt(home: &SandboxHome, label: &str, received: Option<&ApiKey>) {
         server,
         stage: AttemptStage::Unresolved,
         store: Some(StoreKind::Memory),
+        local_store: None,
         send_count: 1,
         has_saved_response: false,
         code_received_at: None,

@@ -114,6 +114,8 @@ async fn missing_inventory_entries_are_restored_from_the_keychain() {
         secret_store_timeout: Duration::from_secs(1),
         location,
         other_stores: Vec::new(),
+        is_store_fixed: false,
+        local_store: None,
         pending_attempts: PendingAttempts::default(),
         attribution: Attribution {
             url: "https://example.com".into(),

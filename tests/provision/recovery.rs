@@ -56,7 +56,7 @@ fn journal_records_the_sent_code_without_the_secret() {
 }
 
 /// Starts creating the key "x" and drops the run while its code is on the way, as a kill would end it.
-fn interrupt(services: &ServiceContext, server: &Server) -> tokio::runtime::Runtime {
+pub(super) fn interrupt(services: &ServiceContext, server: &Server) -> tokio::runtime::Runtime {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (_cancel_sender, cancel) = watch::channel(false);
     let (_paste, pasted) = mpsc::channel(1);

@@ -43,7 +43,7 @@ fn set_management_key(services: &ServiceContext) -> Result<(), UserError> {
     print_result(&format!(
         "management key {} stored in {} and verified\n",
         key.masked(),
-        services.secret_store.display_name()
+        services.local_store().display_name()
     ))
 }
 
@@ -59,7 +59,7 @@ fn print_management_key(services: &ServiceContext) -> Result<(), UserError> {
     };
     let source = match source {
         ManagementKeySource::Environment => "the environment".into(),
-        ManagementKeySource::SecretStore => services.secret_store.display_name(),
+        ManagementKeySource::SecretStore => services.local_store().display_name(),
     };
     print(&format!("{}  from {source}\n", key.masked()))
 }

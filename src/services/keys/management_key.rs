@@ -1,4 +1,5 @@
-//! The management key: from the environment, else from its own entry in the secret store.
+//! The management key: from the environment, else from its own entry in the store of this
+//! machine.
 
 use super::{Error, retry_request, to_api_key, to_secret_string};
 use crate::api::openrouter;
@@ -39,7 +40,11 @@ pub async fn load_management_key(
         return Ok(Some((key.clone(), ManagementKeySource::Environment)));
     }
     let entry_id = management_entry_id(services);
-    match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await {
+    match services
+        .local()
+        .call_secret_store(move |store, timeout| store.get(&entry_id, timeout))
+        .await
+    {
         #[expect(clippy::disallowed_methods, reason = "the secret store returns plain secrets")]
         Ok(secret) => Ok(Some((
             ManagementKey::from(secret.expose_secret().to_owned()),
@@ -77,6 +82,7 @@ pub async fn store_management_key(
     }
     let (entry_id, secret) = (management_entry_id(services), to_secret_string(key));
     Ok(services
+        .local()
         .call_secret_store(move |store, timeout| store.set(&entry_id, &secret, timeout))
         .await?)
 }
@@ -107,7 +113,11 @@ pub async fn probe_rights(
 /// Removes the stored management key and returns whether there was one. It stays valid at OpenRouter.
 pub async fn remove_management_key(services: &ServiceContext) -> Result<bool, Error> {
     let entry_id = management_entry_id(services);
-    match services.call_secret_store(move |store, timeout| store.delete(&entry_id, timeout)).await {
+    match services
+        .local()
+        .call_secret_store(move |store, timeout| store.delete(&entry_id, timeout))
+        .await
+    {
         Ok(()) => Ok(true),
         Err(secret_store::Error::NoEntry) => Ok(false),
         Err(error) => Err(error.into()),

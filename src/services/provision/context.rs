@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use crate::api::openrouter::{Attribution, Client, Connection, Error};
-use crate::domain::{KeyDefaults, ManagementKey, ProfileName, StoreKind, StoredKey};
+use crate::domain::{KeyDefaults, KeyLocation, ManagementKey, ProfileName, StoreKind, StoredKey};
 use crate::storage::journal::{Attempt, AttemptGuard};
 use crate::storage::json_store::StoreLocation;
 use crate::storage::secret_store::{self, EntryId, SecretStore};
@@ -55,6 +55,11 @@ pub struct ServiceContext {
     pub secret_store: SecretStore,
     /// The other stores that keys may be in; none where `--store` names the only one to use.
     pub other_stores: Vec<SecretStore>,
+    /// Whether `--store` names the only store that keys may be in.
+    pub is_store_fixed: bool,
+    /// The store for what stays on this machine, where `secret_store` is not local; see
+    /// [`ServiceContext::local_store`].
+    pub local_store: Option<SecretStore>,
     /// The timeout of one secret store call.
     pub secret_store_timeout: Duration,
     /// Where the inventory and the journal are.
@@ -111,7 +116,8 @@ impl ServiceContext {
 
     /// Returns the kinds of all stores that keys may be in.
     pub fn store_kinds(&self) -> Vec<StoreKind> {
-        std::iter::once(&self.secret_store)
+        [&self.secret_store, self.local_store()]
+            .into_iter()
             .chain(&self.other_stores)
             .map(SecretStore::kind)
             .collect()
@@ -120,33 +126,69 @@ impl ServiceContext {
     /// Returns a context whose store is the one that the inventory records for the key.
     #[must_use]
     pub fn for_key(&self, stored_key: &StoredKey) -> Self {
-        self.for_store(&|kind| stored_key.is_in_store(kind))
-    }
-
-    /// Returns a context whose store is the one in which the secrets of the attempt are.
-    #[must_use]
-    pub fn for_attempt(&self, attempt: &Attempt) -> Self {
-        self.for_store(&|kind| attempt.is_in_store(kind))
-    }
-
-    /// Returns a context whose store is the first that fits; this one if none does.
-    fn for_store(&self, fits: &dyn Fn(&StoreKind) -> bool) -> Self {
-        let store = self.other_stores.iter().find(|store| fits(&store.kind()));
-        match store {
-            Some(store) if !fits(&self.secret_store.kind()) => {
-                let mut other_stores = self.other_stores.clone();
-                other_stores.push(self.secret_store.clone());
-                Self { secret_store: store.clone(), other_stores, ..self.clone() }
-            }
-            _ => self.clone(),
+        match &stored_key.location {
+            KeyLocation::Stored(kind) => self.for_store(kind),
+            KeyLocation::AccountOnly => self.clone(),
         }
     }
 
+    /// Returns a context whose store is the one for the key of the attempt.
+    #[must_use]
+    pub fn for_attempt(&self, attempt: &Attempt) -> Self {
+        attempt.store.as_ref().map_or_else(|| self.clone(), |kind| self.for_store(kind))
+    }
+
+    /// Returns a context whose store has the secrets of the attempt.
+    #[must_use]
+    pub fn for_attempt_secrets(&self, attempt: &Attempt) -> Self {
+        match attempt.secrets_store() {
+            Some(kind) if *kind == self.local_store().kind() => self.local(),
+            Some(kind) => self.for_store(kind),
+            None => self.local(),
+        }
+    }
+
+    /// Whether the store for the key of the attempt may be used.
+    pub(super) fn can_store_key_of(&self, attempt: &Attempt) -> bool {
+        let Some(kind) = &attempt.store else { return true };
+        self.for_store(kind).secret_store.kind() == *kind
+    }
+
+    /// Returns the store for the secrets of attempts and for the management key, which stay on this
+    /// machine.
+    pub fn local_store(&self) -> &SecretStore {
+        self.local_store.as_ref().unwrap_or(&self.secret_store)
+    }
+
+    /// Returns a context whose store is [`ServiceContext::local_store`].
+    #[must_use]
+    pub fn local(&self) -> Self {
+        Self { secret_store: self.local_store().clone(), local_store: None, ..self.clone() }
+    }
+
+    /// Returns a context whose store is of this kind; this one if it may not be used.
+    fn for_store(&self, kind: &StoreKind) -> Self {
+        if self.secret_store.kind() == *kind || self.is_store_fixed {
+            return self.clone();
+        }
+        let known = self.other_stores.iter().find(|store| store.kind() == *kind).cloned();
+        let store = known.or_else(|| match kind {
+            // The name of a program says everything about its store.
+            StoreKind::Exec(program) => Some(SecretStore::exec(program.clone())),
+            _ => None,
+        });
+        let Some(store) = store else { return self.clone() };
+        let mut other_stores = self.other_stores.clone();
+        other_stores.push(self.secret_store.clone());
+        let local_store = (!kind.is_local()).then(|| self.local_store().clone());
+        Self { secret_store: store, other_stores, local_store, ..self.clone() }
+    }
+
     /// Returns a context whose store is the one that the inventory records for the label. Reads the
-    /// inventory only where another store exists.
+    /// inventory only where keys may be in another store.
     #[must_use]
     pub fn for_label(&self, label: &str) -> Self {
-        if !self.other_stores.iter().any(SecretStore::exists) {
+        if self.is_store_fixed {
             return self.clone();
         }
         match inventory::find_key(&self.location, &self.server, label) {
@@ -173,16 +215,23 @@ impl ServiceContext {
     }
 
     /// Returns the other store, for a key that this one cannot store: the file for the keychain, the
-    /// keychain for the file. Returns `None` if nothing may be written to disk.
+    /// keychain for the file, the one of this machine for all others. Returns `None` if nothing may be
+    /// written to disk.
     pub fn alternate_secret_store(
         &self,
         ask_passphrase: secret_store::PassphraseFn,
     ) -> Option<SecretStore> {
-        match (self.secret_store.kind(), &self.location) {
-            (StoreKind::Keychain, StoreLocation::Directory(dir)) => {
+        let alternate = match (self.secret_store.kind(), self.local_store().kind()) {
+            (StoreKind::Keychain, _) => StoreKind::File,
+            (StoreKind::File, _) => StoreKind::Keychain,
+            (StoreKind::Memory, _) => return None,
+            (_, local) => local,
+        };
+        match (alternate, &self.location) {
+            (StoreKind::File, StoreLocation::Directory(dir)) => {
                 Some(SecretStore::age_file(dir.clone(), ask_passphrase))
             }
-            (StoreKind::File, _) => Some(SecretStore::keychain()),
+            (StoreKind::Keychain, _) => Some(SecretStore::keychain()),
             _ => None,
         }
     }

@@ -206,6 +206,7 @@ async fn save_unexpected_response(
     let entry_id = attempt_entry_id(guard);
     let account = entry_id.account.clone();
     let (result, response) = (body.clone(), body);
+    let services = services.for_attempt_secrets(guard.attempt());
     let store_name = services.secret_store.display_name();
     match services
         .call_secret_store(move |store, timeout| store.set(&entry_id, &result, timeout))

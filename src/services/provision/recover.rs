@@ -43,6 +43,9 @@ pub async fn recover_attempts(
         &services.server,
         &services.store_kinds(),
     )? {
+        if !services.can_store_key_of(guard.attempt()) {
+            continue;
+        }
         let services = &services.for_attempt(guard.attempt());
         match guard.attempt().stage {
             // Without a code that was sent, no key exists.
@@ -78,7 +81,8 @@ pub fn dismiss_attempt(services: &ServiceContext, id: &str) -> Result<(), UserEr
     let attempts =
         journal::list_all_attempts(&services.location).map_err(|error| error.to_user_error())?;
     let attempt = attempts.iter().find(|attempt| attempt.id == id);
-    let services = &attempt.map_or_else(|| services.clone(), |one| services.for_attempt(one));
+    let services =
+        &attempt.map_or_else(|| services.clone(), |one| services.for_attempt_secrets(one));
     let entry_id = EntryId { service: ATTEMPTS_SERVICE.into(), account: id.into() };
     let reserve = services.location.reserve_space().map_err(|error| error.to_user_error())?;
     match services.secret_store.delete(&entry_id, services.secret_store_timeout) {
@@ -162,8 +166,8 @@ async fn read_saved_response(
     recovered: &mut RecoveredAttempts,
 ) {
     let entry_id = attempt_entry_id(&guard);
-    let saved =
-        services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await;
+    let local = services.for_attempt_secrets(guard.attempt());
+    let saved = local.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await;
     // Without the secret store the attempt stays listed as unresolved.
     let Ok(saved) = saved else { return };
     let Some(created) = openrouter::parse_saved_response(&saved) else { return };
@@ -215,6 +219,7 @@ async fn load_attempt_secrets(
     services: &ServiceContext,
 ) -> Result<Option<(AuthCode, CodeVerifier)>, secret_store::Error> {
     let entry_id = attempt_entry_id(guard);
+    let services = services.for_attempt_secrets(guard.attempt());
     let text: SecretString =
         match services.call_secret_store(move |store, timeout| store.get(&entry_id, timeout)).await
         {

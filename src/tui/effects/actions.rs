@@ -202,7 +202,7 @@ impl EffectRunner {
             let result = match management_key::store_management_key(&services, &key).await {
                 Ok(()) => Ok(StoredManagementKey {
                     masked: key.masked(),
-                    store_name: services.secret_store.display_name(),
+                    store_name: services.local_store().display_name(),
                     rights: management_key::probe_rights(&services, &key)
                         .await
                         .into_iter()

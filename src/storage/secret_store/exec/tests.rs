@@ -9,32 +9,8 @@ use std::time::Instant;
 use super::*;
 use crate::domain::ErrorKind;
 
-/// A helper that keeps each answer in a file. `FAULT` runs first.
-const HELPER: &str = r#"#!/bin/sh
-dir='DIR'
-FAULT
-path() { printf '%s/%s' "$dir" "$(printf %s "$1" | cksum | cut -d ' ' -f 1)"; }
-field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$2"; }
-case $1 in
-store)
-    cat >"$dir/new" && mv "$dir/new" "$(path "$(field ServerURL "$dir/new")")" ;;
-get)
-    file=$(path "$(cat)")
-    [ -f "$file" ] || { printf 'credentials not found in native keychain\n'; exit 1; }
-    cat "$file" ;;
-erase)
-    rm "$(path "$(cat)")" ;;
-list)
-    printf '{'
-    comma=
-    for file in "$dir"/[0-9]*; do
-        [ -f "$file" ] || continue
-        printf '%s"%s":"%s"' "$comma" "$(field ServerURL "$file")" "$(field Username "$file")"
-        comma=,
-    done
-    printf '}' ;;
-esac
-"#;
+/// A helper that keeps each answer in a file in `DIR`. `FAULT` runs first.
+const HELPER: &str = include_str!("../../../../tests/support/credential_helper.sh");
 
 const KEY: &str = "sk-or-v1-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const TIMEOUT: Duration = Duration::from_secs(20);
