@@ -186,6 +186,8 @@ mod tests {
             management_key: None,
             secret_store: store,
             other_stores: Vec::new(),
+            is_store_fixed: false,
+            local_store: None,
             secret_store_timeout: Duration::from_secs(1),
             location,
             pending_attempts: PendingAttempts::default(),
