@@ -165,12 +165,16 @@ pub fn update_key(
     })
 }
 
-/// Records the results of checks by the hash of the key. Ignores keys that are no longer stored.
+/// Records the results of checks by the hash of the key. Ignores keys that are no longer stored; without
+/// results nothing is written.
 pub fn record_checks(
     location: &StoreLocation,
     server: &str,
     results: &HashMap<String, (Timestamp, CheckResult)>,
 ) -> Result<(), Error> {
+    if results.is_empty() {
+        return Ok(());
+    }
     update(location, |inventory| {
         for key in inventory.keys.iter_mut().filter(|key| key.server == server) {
             if let Some((checked_at, result)) = results.get(&key.hash) {

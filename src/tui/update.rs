@@ -58,7 +58,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
             effects
         }
         Msg::Tick => {
-            model.dashboard.update_attention_list(now);
+            model.dashboard.update_summary(now);
             if model.refresh.is_due(now) { refresh::start(model) } else { Vec::new() }
         }
         Msg::Disconnected => handle_disconnect(model),
@@ -94,7 +94,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Timestamp) -> Vec<Effect> {
                 let keys = model.dashboard.stored_keys().iter();
                 let first = keys.filter_map(|key| key.next_reset(now)).min();
                 model.refresh.finish_round(now, error, retry_after, first);
-                model.dashboard.update_attention_list(now);
+                model.dashboard.update_summary(now);
                 account::update_figures(model);
                 if !model.dashboard.has_acted {
                     // Before the first key press no row moves under the cursor.

@@ -16,7 +16,7 @@ use super::text_field::TextField;
 use super::ticket::Ticket;
 use crate::domain::{
     ApiKey, CheckResult, KeySpending, KeyState, Label, ProfileCopies, StoredKey, UnresolvedAttempt,
-    UsageSample, UserError, seconds_until_relative_time_changes,
+    UsageSample, UserError, seconds_until_relative_time_changes, sum_of_monthly_limits,
 };
 pub use account::KeyScope;
 
@@ -95,6 +95,12 @@ pub struct Dashboard {
     pub secret_ticket: Option<Ticket>,
     /// Indexes in `keys` of the keys that need attention, most urgent first.
     pub attention_list: Vec<(usize, KeyState)>,
+    /// Indexes in `keys` of the stored keys that may belong to another account.
+    pub unconfirmed_keys: Vec<usize>,
+    /// Indexes in `keys` of the stored keys that were replaced.
+    pub replaced_keys: Vec<usize>,
+    /// What the limits of the stored keys allow in this month, in USD.
+    pub monthly_limits: Option<f64>,
     /// Usage samples of the selected key and of replaced keys, by hash.
     pub usage_history: HashMap<String, Vec<UsageSample>>,
     /// The ticket of the usage history being loaded.
@@ -145,6 +151,9 @@ impl Dashboard {
             load_ticket: None,
             secret_ticket: None,
             attention_list: Vec::new(),
+            unconfirmed_keys: Vec::new(),
+            replaced_keys: Vec::new(),
+            monthly_limits: None,
             hash_index: Vec::new(),
         }
     }
@@ -276,7 +285,7 @@ impl Dashboard {
         self.marked_hashes =
             marked.into_iter().filter(|hash| self.index_of_hash(hash).is_some()).collect();
         self.rebuild_rows(hash.and_then(|hash| self.index_of_hash(&hash)), now);
-        self.update_attention_list(now);
+        self.update_summary(now);
     }
 
     /// Rebuilds the rows and selects the key at `index`.
@@ -308,12 +317,30 @@ impl Dashboard {
         }
     }
 
-    /// Updates the list of keys that need attention.
-    pub fn update_attention_list(&mut self, now: Timestamp) {
-        let states = self.stored_keys().iter().map(|key| key.state(now)).enumerate();
-        let mut keys: Vec<_> = states.filter(|(_, state)| state.needs_attention()).collect();
-        keys.sort_by_key(|(_, state)| state.urgency_rank());
-        self.attention_list = keys;
+    /// Updates what the screen shows about all keys together, so that a key press reads only the keys on
+    /// screen.
+    pub fn update_summary(&mut self, now: Timestamp) {
+        let keys = self.stored_keys();
+        let find = |has: fn(&StoredKey) -> bool| -> Vec<usize> {
+            keys.iter().enumerate().filter(|(_, key)| has(key)).map(|(index, _)| index).collect()
+        };
+        let unconfirmed = find(StoredKey::is_of_unconfirmed_account);
+        let replaced = find(|key| key.retirement.is_some());
+        let states = keys.iter().map(|key| key.state(now)).enumerate();
+        let mut urgent: Vec<_> = states.filter(|(_, state)| state.needs_attention()).collect();
+        urgent.sort_by_key(|(_, state)| state.urgency_rank());
+        self.monthly_limits = sum_of_monthly_limits(keys, now);
+        (self.attention_list, self.unconfirmed_keys, self.replaced_keys) =
+            (urgent, unconfirmed, replaced);
+    }
+
+    /// Returns the stored keys at these indexes of `keys`.
+    pub fn stored_keys_at<'a>(
+        &'a self,
+        indexes: &'a [usize],
+    ) -> impl Iterator<Item = (usize, &'a StoredKey)> {
+        let keys = self.stored_keys();
+        indexes.iter().filter_map(|index| Some((*index, keys.get(*index)?)))
     }
 
     /// Reveals a key among its details for `REVEAL_DURATION`.

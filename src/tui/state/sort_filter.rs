@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(rows, [2, 1, 0]);
         let mut model = Model::new(AppContext::default(), (80, 24), now);
         model.dashboard.set_keys(Ok(keys), now);
-        model.dashboard.update_attention_list(now);
+        model.dashboard.update_summary(now);
         let warned: Vec<usize> =
             model.dashboard.attention_list.iter().map(|(row, _)| *row).collect();
         assert_eq!(warned, rows[..2]);

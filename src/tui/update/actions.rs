@@ -144,11 +144,15 @@ pub(super) fn confirm_revoke(model: &mut Model, keys: Vec<StoredKey>) -> Vec<Eff
 
 /// Opens the dialog about a key of another account, once for each key.
 pub(super) fn confirm_account(model: &mut Model) {
-    let is_new = |key: &&StoredKey| {
-        key.is_of_unconfirmed_account()
-            && !model.dashboard.shown_account_dialogs.contains(&key.hash)
+    let dashboard = &model.dashboard;
+    let is_new = |(_, key): &(usize, &StoredKey)| {
+        key.is_of_unconfirmed_account() && !dashboard.shown_account_dialogs.contains(&key.hash)
     };
-    if let Some(key) = model.dashboard.stored_keys().iter().find(is_new).cloned() {
+    let new = dashboard
+        .stored_keys_at(&dashboard.unconfirmed_keys)
+        .find(is_new)
+        .map(|(_, key)| key.clone());
+    if let Some(key) = new {
         model.dashboard.shown_account_dialogs.insert(key.hash.clone());
         let dialog = ConfirmDialog::new(ConfirmKind::ConfirmAccount, vec![key]);
         model.screen = Screen::Confirm(Box::new(dialog));

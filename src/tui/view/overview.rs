@@ -8,7 +8,7 @@ use super::bars::format_track;
 use super::charts::{DayChart, format_ranking};
 use super::key_charts::CHART_DAYS;
 use super::{Theme, text};
-use crate::domain::{format_usd_short, sum_of_monthly_limits, utc_date};
+use crate::domain::{format_usd_short, utc_date};
 use crate::tui::state::{DashboardLayout, Model};
 
 /// Figures that are shown together or not at all. Those that come first stay longest when the width
@@ -57,7 +57,7 @@ fn list_figures(model: &Model, theme: Theme, width: usize) -> Vec<Figure> {
     let keys = model.dashboard.stored_keys();
     let totals = &model.account.figures;
     // The limits are those of the stored keys, so they are no bound of the account.
-    let limits = sum_of_monthly_limits(keys, model.now).filter(|_| !totals.is_whole_account);
+    let limits = model.dashboard.monthly_limits.filter(|_| !totals.is_whole_account);
     let today = if totals.is_whole_account { "account today" } else { "today" };
     let mut figures = vec![Figure { rank: 0, spans: vec![name(today), amount(totals.today)] }];
     let month = model.now.strftime("%b").to_string();

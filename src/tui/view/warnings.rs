@@ -1,7 +1,5 @@
 //! The warning line above the table of keys, and the text that replaces an empty table.
 
-use std::collections::HashSet;
-
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -131,13 +129,17 @@ const MAX_REASONS: usize = 20;
 
 /// Returns the keys that need attention by their index in the inventory, the most important first.
 fn list_urgent_keys(model: &Model) -> Vec<usize> {
-    let keys = model.dashboard.stored_keys();
-    let others = keys.iter().enumerate().filter(|(_, key)| key.is_of_unconfirmed_account());
-    let urgent = model.dashboard.attention_list.iter().map(|(index, _)| *index);
-    let unused = keys.iter().enumerate().filter(|(_, key)| is_unused_replacement(key, model));
-    let mut seen = HashSet::new();
-    let all = others.map(|(index, _)| index).chain(urgent).chain(unused.map(|(index, _)| index));
-    all.filter(|index| seen.insert(*index)).collect()
+    let dashboard = &model.dashboard;
+    let others = &dashboard.unconfirmed_keys;
+    let urgent = dashboard.attention_list.iter().map(|(index, _)| *index);
+    let mut all = others.clone();
+    all.extend(urgent.filter(|index| !others.contains(index)));
+    for (index, key) in dashboard.stored_keys_at(&dashboard.replaced_keys) {
+        if is_unused_replacement(key, model) && !all.contains(&index) {
+            all.push(index);
+        }
+    }
+    all
 }
 
 /// Returns how many keys need attention, and as many reasons as fit. Each key counts once, and has its

@@ -105,7 +105,7 @@ impl Dashboard {
                 keys[index] = account_key.to_inventory_row(&keys[index].server, now);
             }
         }
-        self.update_attention_list(now);
+        self.update_summary(now);
     }
 
     /// Records when the account last saw the stored keys used.
@@ -137,6 +137,6 @@ impl Dashboard {
             keys[index] = renamed;
         }
         self.update_rows(now);
-        self.update_attention_list(now);
+        self.update_summary(now);
     }
 }

@@ -34,8 +34,8 @@ impl Dashboard {
     pub(in crate::tui) fn missing_usage_history(&self, has_pane: bool) -> Vec<String> {
         let samples = self.are_details_shown || has_pane;
         let current = self.selected_key().filter(|_| samples);
-        let retiring = self.stored_keys().iter().filter(|key| key.retirement.is_some());
-        let mut hashes: Vec<_> = retiring.chain(current).map(|key| &key.hash).collect();
+        let replaced = self.stored_keys_at(&self.replaced_keys).map(|(_, key)| key);
+        let mut hashes: Vec<_> = replaced.chain(current).map(|key| &key.hash).collect();
         hashes.dedup();
         if !self.is_usage_history_stale
             && hashes.iter().all(|hash| self.usage_history.contains_key(*hash))
