@@ -136,7 +136,7 @@ fn run(cli: &Cli) -> Result<(), UserError> {
 /// Unlocks the stores of the dashboard, which has no prompt for the passphrase. Other stores are left out
 /// if no key is in them.
 fn unlock_stores(services: &mut ServiceContext) -> Result<(), UserError> {
-    services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+    services.unlock().map_err(|error| error.to_user_error())?;
     let is_used = |store: &SecretStore| {
         let keys = inventory::filter_keys(&services.location, &services.server, |key| {
             key.is_in_store(&store.kind())

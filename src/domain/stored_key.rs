@@ -108,6 +108,10 @@ pub struct StoredKey {
     #[serde(default)]
     #[serde(rename = "retiring")]
     pub retirement: Option<Retirement>,
+    /// Set on a key that a shared store could not take: it is in a store of this machine until it is
+    /// moved there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub move_to: Option<StoreKind>,
     /// Set on a key of a shared store: what that store has about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<Box<SharedRecord>>,
@@ -156,6 +160,7 @@ impl StoredKey {
             guardrail: None,
             replaces: None,
             retirement: None,
+            move_to: None,
             shared: None,
             unknown_fields: serde_json::Map::default(),
         }

@@ -276,7 +276,9 @@ impl Config {
             .map(|kind| self.build_secret_store(kind))
             .filter(|store| {
                 // A KV engine that nobody named has no keys of ours.
-                store.as_ref().map_or(true, |store| !store.kind().is_shared() || store.exists())
+                store
+                    .as_ref()
+                    .map_or(true, |store| store.kind() != StoreKind::Bao || store.exists())
             })
             .collect::<Result<_, _>>()?;
         Ok(ServiceContext {

@@ -7,6 +7,7 @@ mod context;
 mod error;
 mod exchange;
 mod recover;
+mod shared;
 mod store;
 mod unlisted_keys;
 mod unreceived;
@@ -15,6 +16,7 @@ pub(crate) use context::retry_request;
 pub use context::{PendingAttempts, ServiceContext};
 pub use error::Error;
 pub use recover::{RecoveredAttempts, dismiss_attempt, recover_attempts};
+pub use shared::move_waiting_keys;
 pub(crate) use store::{lock_storing, lock_storing_blocking};
 pub use store::{retry_store, store_in_alternate};
 pub use unlisted_keys::UnlistedKeys;
@@ -319,12 +321,20 @@ async fn preflight(
         }
         // The keychain and the file are tried with the attempt's own secrets.
         if !services.secret_store.kind().is_local() {
-            let service = services.keychain_service.clone();
+            let (service, entry_id) =
+                (services.keychain_service.clone(), services.entry_id(label.as_str()));
             services
-                .call_secret_store(move |store, timeout| store.check_writable(&service, timeout))
+                .call_secret_store(move |store, timeout| {
+                    store.check_storable(&service, &entry_id, timeout)
+                })
                 .await?;
         }
-        store_attempt_secrets(&guard, &pkce.verifier, None, services).await.map_err(Error::from)
+        store_attempt_secrets(&guard, &pkce.verifier, None, services).await.map_err(|error| {
+            match guard.attempt().local_store {
+                Some(_) => Error::NoLocalStore(error),
+                None => Error::SecretStore(error),
+            }
+        })
     };
     let slow = async {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -283,6 +283,22 @@ impl SecretStore {
         }
     }
 
+    /// Checks that a key of `service` can be stored in this entry: by asking what the token may do,
+    /// where it may be limited to some labels, else as [`SecretStore::check_writable`] does.
+    pub fn check_storable(
+        &self,
+        service: &str,
+        entry_id: &EntryId,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        match &self.0 {
+            Backend::Bao(bao) => bao.check_writable(&bao.entry_path(entry_id)),
+            Backend::Keychain(_) | Backend::File { .. } | Backend::Memory(_) | Backend::Exec(_) => {
+                self.check_writable(service, timeout)
+            }
+        }
+    }
+
     /// Asks for the passphrase of the file store and checks it. Called before a screen or a
     /// provisioning attempt starts that cannot ask for it. The keychain shows its own prompt.
     pub fn unlock(&self) -> Result<(), Error> {

@@ -175,7 +175,7 @@ impl ApplyArgs {
         let plan =
             plan::parse(&bytes, &services.key_defaults, Timestamp::now()).map_err(invalid)?;
         if !plan.names.is_empty() {
-            services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+            services.unlock().map_err(|error| error.to_user_error())?;
         }
         run_async(plan::resolve_names(plan, services))?.map_err(|error| match error {
             NamesError::Invalid(diagnostics) => invalid(diagnostics),

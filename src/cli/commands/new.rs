@@ -76,7 +76,7 @@ impl NewArgs {
             );
         }
         // A prompt of the secret store must come first: sign-in reads the code from standard input.
-        services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+        services.unlock().map_err(|error| error.to_user_error())?;
         let auth_method = self
             .sign_in
             .choose_auth_method(services, self.read_fallback_management_key(services)?)?;
@@ -142,7 +142,7 @@ impl NewArgs {
         if guardrail.is_none() && workspace_name.is_none() {
             return Ok(());
         }
-        services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+        services.unlock().map_err(|error| error.to_user_error())?;
         run_async(async {
             let names = NameResolver::load(services).await?;
             if let Some(name) = workspace_name {

@@ -40,7 +40,7 @@ pub struct RotateArgs {
 impl RotateArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         let stored_key = find_key(services, &self.label)?;
-        services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+        services.unlock().map_err(|error| error.to_user_error())?;
         let other_account = &self.sign_in.other_account;
         let unconfirmed = keys::find_unconfirmed_replacement(services, &stored_key)
             .map_err(|error| error.to_user_error())?;

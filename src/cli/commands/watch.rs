@@ -60,7 +60,7 @@ pub struct WatchArgs {
 impl WatchArgs {
     pub(in crate::cli) fn run(&self, services: &ServiceContext) -> Result<(), UserError> {
         // The prompt of the secret store must come now, while the user is present.
-        services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+        services.unlock().map_err(|error| error.to_user_error())?;
         let days = |count: u32| SignedDuration::from_hours(24 * i64::from(count));
         let thresholds = WatchThresholds {
             below: self.below,

@@ -125,6 +125,9 @@ pub enum Error {
     /// Another keychain answers than the one that keys were stored in.
     #[error("{}", .0.message)]
     OtherKeychain(UserError),
+    /// The new key of a rotation is kept on this machine until the shared store can take it.
+    #[error("{}", .0.message)]
+    WaitsForSharedStore(UserError),
     /// Two secret stores have different secrets with the same name.
     #[error("{1} has a different secret with the name '{0}'")]
     SecretConflict(String, String),
@@ -160,6 +163,7 @@ impl Error {
             Self::Surroundings(error) => return error.to_user_error(),
             Self::InOtherStore(error)
             | Self::OtherAccount(error)
+            | Self::WaitsForSharedStore(error)
             | Self::OtherKeychain(error) => return error.clone(),
             Self::NoManagementKey { page_url } => (
                 ErrorKind::Failed,

@@ -51,6 +51,8 @@ pub async fn load_management_key(
             ManagementKeySource::SecretStore,
         ))),
         Err(secret_store::Error::NoEntry) => Ok(None),
+        // A machine whose keys are in a shared store may have no store of its own.
+        Err(error) if !services.secret_store.kind().is_local() && error.is_absence() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -215,7 +215,15 @@ async fn move_label_with_access(
     // One process at a time. Only a valid hash may become part of the file name.
     let name = if is_key_hash(new) { &new[..16] } else { "odd" };
     let _rotation_lock = services.location.try_lock(&format!("rotation-{name}.lock"))?;
-    let stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    let mut stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    if stored_keys.iter().any(|key| key.hash == new && key.move_to.is_some()) {
+        // The label must not move to a key that others cannot read.
+        let (_, errors) = provision::move_waiting_keys(services).await?;
+        if let Some(error) = errors.into_iter().next() {
+            return Err(Error::WaitsForSharedStore(error));
+        }
+        stored_keys = inventory::list_keys(&services.location, &services.server)?;
+    }
     let by_hash = |hash: &str| stored_keys.iter().find(|new_key| new_key.hash == hash).cloned();
     let Some(new_key) = by_hash(new) else {
         return Err(Error::NotInInventory(stored_key.label.clone()));

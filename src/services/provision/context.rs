@@ -166,6 +166,12 @@ impl ServiceContext {
         Self { secret_store: self.local_store().clone(), local_store: None, ..self.clone() }
     }
 
+    /// Asks for the passphrases of the stores that a command writes to, before it starts.
+    pub fn unlock(&self) -> Result<(), secret_store::Error> {
+        self.secret_store.unlock()?;
+        self.local_store().unlock()
+    }
+
     /// Returns a context whose store is of this kind; this one if it may not be used.
     fn for_store(&self, kind: &StoreKind) -> Self {
         if self.secret_store.kind() == *kind || self.is_store_fixed {

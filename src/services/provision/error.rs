@@ -24,6 +24,9 @@ pub enum Error {
     /// The secret store failed.
     #[error(transparent)]
     SecretStore(#[from] secret_store::Error),
+    /// The store of this machine failed, and the key's own store is shared.
+    #[error("this machine has no store for the secrets of the sign-in: {0}")]
+    NoLocalStore(secret_store::Error),
     /// The callback listener failed.
     #[error(transparent)]
     Callback(#[from] CallbackError),
@@ -86,6 +89,12 @@ impl Error {
             }
             Self::JsonStore(error) => (ErrorKind::Failed, error.advice()),
             Self::SecretStore(error) => (ErrorKind::SecretStore, error.advice().into()),
+            Self::NoLocalStore(_) => (
+                ErrorKind::SecretStore,
+                "start a keychain, or set KEYWRIGHT_PASSPHRASE_FILE to a file with a passphrase: \
+                 then an encrypted file holds them"
+                    .into(),
+            ),
             Self::Callback(CallbackError::TimedOut) | Self::ConsentTimedOut => {
                 (ErrorKind::ConsentTimedOut, "run the same command again and approve within ten minutes; for a browser on another machine add --no-browser".into())
             }

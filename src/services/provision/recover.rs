@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::{
     ATTEMPTS_SERVICE, AttemptSecrets, Error, ServiceContext, abandon_attempt, attempt_entry_id,
-    exchange, store, unreceived::SettledAttempts,
+    exchange, shared, store, unreceived::SettledAttempts,
 };
 use crate::api::openrouter;
 use crate::domain::{
@@ -62,6 +62,9 @@ pub async fn recover_attempts(
             AttemptStage::Unresolved => {}
         }
     }
+    let (moved, errors) = shared::move_waiting_keys(services).await?;
+    recovered.stored.extend(moved);
+    recovered.error = recovered.error.or_else(|| errors.into_iter().next());
     let unresolved = journal::list_unresolved_attempts(&services.location, &services.server)?;
     recovered.unresolved.extend(unresolved.into_iter().map(UnresolvedAttempt::from));
     Ok(recovered)
@@ -190,9 +193,8 @@ async fn verify_stored_key(
         exchange::mark_unresolved(guard);
         return Ok(());
     };
-    match store::find_stored_label(&stored_key, services).await {
-        Ok(Some(label)) => {
-            let stored_key = StoredKey { label, ..stored_key };
+    match store::find_stored(&stored_key, services).await {
+        Ok(Some(stored_key)) => {
             let keys = inventory::list_keys(&services.location, &services.server)?;
             if keys.iter().all(|key| key.hash != stored_key.hash) {
                 inventory::upsert_keys(&services.location, vec![stored_key.clone()])?;

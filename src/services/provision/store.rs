@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use super::unlisted_keys::{UnlistedKeys, known_accounts, log_error, move_aside, not_listed_error};
-use super::{ServiceContext, delete_attempt_secrets, unreceived, wait_for_cancel};
+use super::{ServiceContext, delete_attempt_secrets, shared, unreceived, wait_for_cancel};
 use crate::api::openrouter::{self, Client, CreatedKey};
 use crate::domain::{
     ApiKey, CheckResult, ErrorKind, KeyLocation, KnownAccounts, Label, ManagementKey,
@@ -63,8 +63,14 @@ pub(super) async fn store_received_key(
     }));
     // Held until the key is in the inventory, so that no other process takes the label.
     let storing_lock = lock_storing(services).await.ok();
-    let rename_warning = match store_under_free_label(&mut stored_key, &issued.key, services).await
-    {
+    let stored = match store_under_free_label(&mut stored_key, &issued.key, services).await {
+        Err(error) => {
+            shared::keep_on_this_machine(&mut guard, &mut stored_key, &issued.key, services, error)
+                .await
+        }
+        stored => stored,
+    };
+    let rename_warning = match stored {
         Ok(rename_warning) => rename_warning,
         Err(error) => {
             services.pending_attempts.add(guard);
@@ -250,7 +256,7 @@ async fn store_and_list(
 
 /// Stores the key without overwriting another one. If the label was taken since the preflight, the
 /// key gets a numbered label, and a warning is returned.
-async fn store_under_free_label(
+pub(super) async fn store_under_free_label(
     stored_key: &mut StoredKey,
     key: &ApiKey,
     services: &ServiceContext,
@@ -271,9 +277,13 @@ async fn store_under_free_label(
             Err(secret_store::Error::NoEntry) => {
                 let entry_id = services.entry_id(label.as_str());
                 let secret = to_secret_string(key);
-                services
-                    .call_secret_store(move |store, timeout| store.set(&entry_id, &secret, timeout))
-                    .await?;
+                let created = services.call_secret_store(move |store, timeout| {
+                    store.create(&entry_id, &secret, timeout)
+                });
+                match created.await {
+                    Err(secret_store::Error::EntryExists) => continue,
+                    result => result?,
+                }
             }
             // A previous attempt already stored this key.
             Ok(secret) if hash_secret(&secret) == stored_key.hash => {}
@@ -286,8 +296,30 @@ async fn store_under_free_label(
     Err(secret_store::Error::Ambiguous(9))
 }
 
-/// Returns the label under which [`store_under_free_label`] stored the key, if it is stored.
-pub(super) async fn find_stored_label(
+/// Returns the key with the label under which [`store_under_free_label`] stored it, if it is stored: in
+/// the store of `services`, or on this machine where that store could not take it.
+pub(super) async fn find_stored(
+    stored_key: &StoredKey,
+    services: &ServiceContext,
+) -> Result<Option<StoredKey>, secret_store::Error> {
+    let kind = services.secret_store.kind();
+    let found = find_stored_label(stored_key, services).await;
+    if let Ok(Some(label)) = found {
+        let location = KeyLocation::Stored(kind);
+        return Ok(Some(StoredKey { label, location, move_to: None, ..stored_key.clone() }));
+    }
+    if !kind.is_local() {
+        let local = services.local();
+        if let Some(label) = find_stored_label(stored_key, &local).await? {
+            let location = KeyLocation::Stored(local.secret_store.kind());
+            let move_to = Some(kind);
+            return Ok(Some(StoredKey { label, location, move_to, ..stored_key.clone() }));
+        }
+    }
+    found.map(|_| None)
+}
+
+async fn find_stored_label(
     stored_key: &StoredKey,
     services: &ServiceContext,
 ) -> Result<Option<Label>, secret_store::Error> {
@@ -366,11 +398,15 @@ fn not_stored_error(error: &secret_store::Error) -> UserError {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the secret store takes plain secrets")]
-fn to_secret_string(key: &ApiKey) -> SecretString {
+pub(super) fn to_secret_string(key: &ApiKey) -> SecretString {
     SecretString::from(key.expose_secret())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the key is hashed")]
+#[expect(clippy::disallowed_methods, reason = "the secret store returns plain secrets")]
+pub(super) fn to_api_key(secret: &SecretString) -> ApiKey {
+    ApiKey::from(secret.expose_secret().to_owned())
+}
+
 pub(super) fn hash_secret(secret: &SecretString) -> String {
-    ApiKey::from(secret.expose_secret().to_owned()).hash()
+    to_api_key(secret).hash()
 }

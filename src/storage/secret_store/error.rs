@@ -239,6 +239,18 @@ impl Error {
         )
     }
 
+    /// Whether this machine has no such store.
+    pub const fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::NoSessionBus
+                | Self::BusUnreachable { .. }
+                | Self::NoProvider
+                | Self::NoDefaultCollection
+                | Self::NoPassphrase(_)
+        )
+    }
+
     /// Converts into the error that is shown outside of provisioning.
     pub fn to_user_error(&self) -> UserError {
         let kind = match self {

@@ -27,7 +27,7 @@ pub(super) fn replace_differing_keys(
     if differing.is_empty() {
         return Ok(());
     }
-    services.secret_store.unlock().map_err(|error| error.to_user_error())?;
+    services.unlock().map_err(|error| error.to_user_error())?;
     let management = run_async(management_key::load_management_key(services))?
         .map_err(|error| error.to_user_error())?
         .map(|(key, _)| key);
